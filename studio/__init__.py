@@ -1,0 +1,1 @@
+"""Studio: turn your own data into a small language model that is proven better, and serve it."""

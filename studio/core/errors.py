@@ -1,0 +1,86 @@
+"""The one tree of errors a user may see: what, where, and what to do.
+
+Raised where the value is used; shown in four places only (cli, ui, worker, data report). Anything that is not a
+`StudioError` is a fault of ours and is shown as one.
+"""
+
+from __future__ import annotations
+
+
+class StudioError(Exception):
+    """Something the user can act on.
+
+    message: what is wrong, with what was found. hint: what to do. where: the field, file or line it concerns.
+    """
+
+    exit_code = 1
+    """The command's exit status: 1 the work failed, 2 the input is wrong and nothing was started."""
+
+    def __init__(self, message: str, *, hint: str, where: str = "") -> None:
+        super().__init__(message, hint, where)
+        self.message, self.hint, self.where = message, hint, where
+
+    def __reduce__(self):
+        return _rebuild, (type(self), self.message, self.hint, self.where)
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.message}" if self.where else self.message
+
+    def as_dict(self) -> dict[str, str]:
+        """The error as plain values, for events, status files and `--json`."""
+        return {"kind": type(self).__name__, "message": self.message, "hint": self.hint, "where": self.where}
+
+
+def _rebuild(kind: type[StudioError], message: str, hint: str, where: str) -> StudioError:
+    return kind(message, hint=hint, where=where)
+
+
+class SpecError(StudioError):
+    """The spec is wrong: an unknown key, a wrong type, a value out of range, fields that contradict each other."""
+
+    exit_code = 2
+
+
+class DataError(StudioError):
+    """A dataset cannot be used, or a row of it cannot."""
+
+    exit_code = 2
+
+
+class ModelError(StudioError):
+    """A model or its tokenizer cannot be found or used."""
+
+    exit_code = 2
+
+
+class HardwareError(StudioError):
+    """The machine cannot do this: memory, disk, a missing device or part."""
+
+
+class TrainingError(StudioError):
+    """Training stopped because its result would be worthless, or cannot go on."""
+
+
+class EvaluationError(StudioError):
+    """A run cannot be evaluated."""
+
+
+class ExportError(StudioError):
+    """An export could not be written or did not answer as the adapter did."""
+
+
+class JobError(StudioError):
+    """A run cannot be found, started, stopped or resumed as asked."""
+
+    exit_code = 2
+
+
+class Stopped(Exception):
+    """The run was asked to stop and has saved what it needs to go on. Not an error."""
+
+
+def error_from(values: dict[str, str]) -> StudioError:
+    """The error that `as_dict` described, e.g. read back from a run folder."""
+    kinds = {kind.__name__: kind for kind in StudioError.__subclasses__()}
+    kind = kinds.get(values.get("kind", ""), StudioError)
+    return kind(values["message"], hint=values.get("hint", ""), where=values.get("where", ""))

@@ -1,0 +1,118 @@
+"""Files: written aside and renamed, hashed in blocks, and checked for room before anything large is begun."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from studio.core.errors import HardwareError
+from studio.core.text import size
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Write text so that a reader sees the old file or the new one, never half of it (write aside, then rename)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as out:
+            out.write(text)
+            out.flush()
+            os.fsync(out.fileno())
+        os.chmod(aside, 0o644)  # mkstemp makes 0600; another user's server must be able to read what we export
+        os.replace(aside, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(aside)
+        raise
+    return path
+
+
+def write_json(path: Path, value: Any) -> Path:
+    """Write a JSON document, indented, by `write_text`."""
+    return write_text(path, json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """The JSON document in `path`."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def append_json(path: Path, value: Any) -> None:
+    """Append one JSON line in a single write, so that lines of several writers never interleave."""
+    line = json.dumps(value, ensure_ascii=False, default=str) + "\n"
+    with open(path, "ab", buffering=0) as out:
+        out.write(line.encode())
+
+
+def read_json_lines(path: Path, start: int = 0) -> Iterator[Any]:
+    """The JSON lines of `path` from byte `start`; a last line that is still being written is left out."""
+    if not path.exists():
+        return
+    with open(path, "rb") as lines:
+        lines.seek(start)
+        for line in lines:
+            if not line.endswith(b"\n"):
+                return
+            with contextlib.suppress(json.JSONDecodeError):
+                yield json.loads(line)
+
+
+@contextlib.contextmanager
+def folder_aside(target: Path) -> Iterator[Path]:
+    """A new folder beside `target` that becomes `target` when the block ends well, and vanishes when it does not."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    os.chmod(aside, 0o755)
+    try:
+        yield aside
+        if target.exists():
+            old = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.old."))
+            os.replace(target, old / "was")
+            os.replace(aside, target)
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            os.replace(aside, target)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, or of a folder (its files' relative names and hashes, in sorted order), as hex."""
+    digest = hashlib.sha256()
+    if path.is_dir():
+        for file in sorted(item for item in path.rglob("*") if item.is_file()):
+            digest.update(f"{file.relative_to(path).as_posix()}\0{sha256(file)}\n".encode())
+        return digest.hexdigest()
+    with open(path, "rb") as blocks:
+        for block in iter(lambda: blocks.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def bytes_in(path: Path) -> int:
+    """Bytes a file, or all files below a folder, take."""
+    if path.is_file():
+        return path.stat().st_size
+    return sum(item.stat().st_size for item in path.rglob("*") if item.is_file())
+
+
+def need_room(folder: Path, need: int, what: str) -> None:
+    """Raise HardwareError unless the disk of `folder` has `need` bytes free and a little to spare."""
+    there = folder
+    while not there.exists():
+        there = there.parent
+    free = shutil.disk_usage(there).free
+    if free < need * 1.05 + (64 << 20):
+        raise HardwareError(
+            f"{what} needs {size(need)} of disk and {size(free)} is free",
+            hint="Free some disk (studio runs list shows what runs take), or choose another folder with --home.",
+            where=str(folder),
+        )

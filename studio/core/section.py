@@ -1,0 +1,151 @@
+"""Section: the frozen settings that describe themselves, and `leaves`, which lists their fields for every face.
+
+Type and range are the annotation, the label is `title`, help is the docstring below the field, choices are a
+`Literal`, sections nest. `Ui` holds only what those cannot say. Form, command line, JSON schema and docs read this.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal, Union, get_args, get_origin
+
+import annotated_types
+from pydantic import BaseModel, ConfigDict
+from pydantic.fields import FieldInfo
+
+
+class Section(BaseModel):
+    """A group of settings: frozen, strict about unknown keys, documented at its fields."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True, protected_namespaces=()
+    )
+
+    def model_copy(self, *, update: Any = None, deep: bool = False):  # type: ignore[override]
+        """Refused with `update`: it would skip every check. Use `studio.edit(spec, {"a.b": value})`."""
+        if update:
+            raise TypeError("model_copy(update=...) skips the checks; use studio.edit(spec, {'section.field': value})")
+        return super().model_copy(deep=deep)
+
+
+@dataclass(frozen=True)
+class Ui:
+    """What a form needs beyond type, range, title and docstring."""
+
+    step: float | None = None
+    advanced: bool = False
+    placeholder: str = ""
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One setting: its dotted path and everything a face needs to show it."""
+
+    path: str
+    type: Any
+    default: Any
+    label: str
+    help: str
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[Any, ...] = ()
+    optional: bool = False
+    """True if None ("decide for me") is allowed."""
+    required: bool = False
+    many: bool = False
+    """True if the value is a list."""
+    ui: Ui = field(default_factory=Ui)
+
+
+@dataclass(frozen=True)
+class Alternatives:
+    """A list or choice among sections told apart by their `kind`."""
+
+    path: str
+    sections: dict[str, type[Section]]
+    label: str
+    help: str
+    many: bool
+
+
+def leaves(section: type[Section], prefix: str = "") -> Iterator[Leaf | Alternatives]:
+    """Every field of a section and of the sections in it, in the order they are written."""
+    for name, info in section.model_fields.items():
+        path = f"{prefix}{name}"
+        inner = info.annotation
+        if isinstance(inner, type) and issubclass(inner, Section):
+            yield from leaves(inner, f"{path}.")
+            continue
+        sections = _alternatives(info)
+        if sections:
+            yield Alternatives(path, sections, _label(name, info), _help(info), _is_list(inner))
+        else:
+            yield _leaf(path, name, info)
+
+
+def _leaf(path: str, name: str, info: FieldInfo) -> Leaf:
+    kinds = _members(info.annotation)
+    choices = tuple(value for kind in kinds if get_origin(kind) is Literal for value in get_args(kind))
+    plain = [kind for kind in kinds if kind is not types.NoneType]
+    low = high = None
+    for rule in info.metadata:
+        match rule:
+            case annotated_types.Ge(ge=bound):
+                low = bound
+            case annotated_types.Gt(gt=bound):
+                low = bound
+            case annotated_types.Le(le=bound):
+                high = bound
+            case annotated_types.Lt(lt=bound):
+                high = bound
+    ui = next((rule for rule in info.metadata if isinstance(rule, Ui)), Ui())
+    required = info.is_required()
+    default = None if required else info.get_default(call_default_factory=True)
+    return Leaf(
+        path=path,
+        type=plain[0] if len(plain) == 1 else Union[tuple(plain)],  # noqa: UP007 - built at run time
+        default=default,
+        label=_label(name, info),
+        help=_help(info),
+        low=low,
+        high=high,
+        choices=choices,
+        optional=types.NoneType in kinds,
+        required=required,
+        many=any(get_origin(kind) in (list, tuple) for kind in plain),
+        ui=ui,
+    )
+
+
+def _members(annotation: Any) -> list[Any]:
+    if get_origin(annotation) in (Union, types.UnionType):
+        return [inner for member in get_args(annotation) for inner in _members(member)]
+    return [annotation]
+
+
+def _alternatives(info: FieldInfo) -> dict[str, type[Section]]:
+    members: list[Any] = [info.annotation]
+    found: dict[str, type[Section]] = {}
+    while members:
+        member = members.pop(0)
+        if isinstance(member, type) and issubclass(member, Section):
+            kind = member.model_fields.get("kind")
+            if kind is not None:
+                found[str(get_args(kind.annotation)[0])] = member
+        else:
+            members = [*get_args(member), *members]
+    return found
+
+
+def _is_list(annotation: Any) -> bool:
+    return get_origin(annotation) in (list, tuple)
+
+
+def _label(name: str, info: FieldInfo) -> str:
+    return info.title or name.replace("_", " ").capitalize()
+
+
+def _help(info: FieldInfo) -> str:
+    return " ".join((info.description or "").split())

@@ -1,0 +1,68 @@
+"""The values that travel along the way of the data: a row as read, a conversation as checked, a rejection."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row as it stands in a file. line counts from 1 in the (unpacked) file; for a sheet or table it is the row."""
+
+    values: dict[str, Any]
+    file: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A row that cannot be used, and why. text is the beginning of the row, for the list a person reads."""
+
+    file: str
+    line: int
+    reason: str
+    column: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A checked row: OpenAI-style messages (role, content, tool_calls, ...), or plain text when messages is empty.
+
+    The last message of a conversation is always an assistant's.
+    """
+
+    messages: tuple[dict[str, Any], ...] = ()
+    tools: tuple[dict[str, Any], ...] = ()
+    text: str = ""
+    file: str = field(default="", compare=False)
+    line: int = field(default=0, compare=False)
+
+    @property
+    def prompt(self) -> tuple[dict[str, Any], ...]:
+        """What comes before the last answer."""
+        return self.messages[:-1]
+
+    @property
+    def answer(self) -> str:
+        """The last answer's text."""
+        return str(self.messages[-1].get("content") or "") if self.messages else ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """As one JSON line of `data/train.jsonl`."""
+        values: dict[str, Any] = {"text": self.text} if self.text else {"messages": list(self.messages)}
+        if self.tools:
+            values["tools"] = list(self.tools)
+        return {**values, "file": self.file, "line": self.line}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Conversation:
+        """The conversation `as_dict` wrote."""
+        return cls(
+            messages=tuple(values.get("messages", ())),
+            tools=tuple(values.get("tools", ())),
+            text=values.get("text", ""),
+            file=values.get("file", ""),
+            line=values.get("line", 0),
+        )

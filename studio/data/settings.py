@@ -1,0 +1,49 @@
+"""The `data` section: where rows come from, how they are read, and what becomes of those that do not fit."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from studio.core.section import Section, Ui
+
+FormatName = Literal["messages", "sharegpt", "alpaca", "prompt_completion", "question_answer", "text"]
+
+
+class Data(Section):
+    """The training data."""
+
+    train: str | list[str] = Field(title="Training files")
+    """One file or several (.json .jsonl .csv .tsv .parquet .xlsx .txt .md, also gzipped or zipped), or `hub:owner/name`."""
+    holdout: float | str = Field(default=0.1, title="Held-out rows")
+    """Rows never trained on, for the evidence: a share such as 0.1, or a file of its own."""
+    format: FormatName | None = Field(default=None, title="Format")
+    """The layout of a row. Empty: detected, and the run stops to ask when the answer is not clear."""
+    columns: Annotated[dict[str, str], Ui(advanced=True)] = Field(default_factory=dict, title="Columns")
+    """Which column plays which role, e.g. `{question: Frage, answer: Antwort}`. Needed only where detection asks."""
+    system: Annotated[str | None, Ui(advanced=True)] = Field(default=None, title="System prompt")
+    """Put before every conversation that has none of its own."""
+    subset: Annotated[str | None, Ui(advanced=True)] = Field(default=None, title="Hub subset")
+    """Configuration name of a hub dataset. Empty: its default."""
+    split: Annotated[str, Ui(advanced=True)] = Field(default="train", title="Hub split")
+    """Which split of a hub dataset to read."""
+    encoding: Annotated[str | None, Ui(advanced=True)] = Field(default=None, title="Text encoding")
+    """E.g. `utf-8` or `cp1252`. Empty: detected."""
+    train_on: Literal["assistant", "last_assistant", "all"] = Field(default="assistant", title="Train on")
+    """Which tokens are learned: every assistant turn, the last one only, or all tokens."""
+    max_length: int | None = Field(default=None, ge=16, le=1_048_576, title="Longest row (tokens)")
+    """Rows longer than this are over-long. Empty: the longest row, as far as model and memory allow."""
+    overlong: Literal["drop", "truncate", "error"] = Field(default="drop", title="Over-long rows")
+    """drop: leave them out and count them; truncate: shorten the beginning, never an answer's end; error: stop."""
+    max_rejected: Annotated[float, Ui(advanced=True, step=0.01)] = Field(
+        default=0.05, ge=0, le=1, title="Rejected share allowed"
+    )
+    """The run stops if a larger share of rows than this cannot be used."""
+    limit: Annotated[int | None, Ui(advanced=True)] = Field(default=None, ge=1, title="Use at most")
+    """Read only the first so many rows, for a quick try. Empty: all."""
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The training files as a tuple, also when one was given."""
+        return (self.train,) if isinstance(self.train, str) else tuple(self.train)

@@ -1,0 +1,28 @@
+"""The `evaluation` section: what the evidence after a run is made of."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from studio.core.section import Section, Ui
+
+
+class Evaluation(Section):
+    """Base against tuned, after every run."""
+
+    max_rows: int = Field(default=200, ge=1, le=100_000, title="Rows answered")
+    """How many held-out rows are answered by base and tuned. The loss is measured on all of them."""
+    max_new_tokens: Annotated[int | None, Ui(advanced=True)] = Field(
+        default=None, ge=1, le=32_768, title="Longest answer (tokens)"
+    )
+    """Empty: half as long again as the longest reference answer, at most 1,024."""
+    also: Annotated[list[str], Ui(advanced=True)] = Field(default_factory=list, title="Further question files")
+    """Scored and shown beside the held-out rows, never trained on."""
+    general: Annotated[Literal["builtin", "off"] | str, Ui(advanced=True)] = Field(default="builtin", title="Forgetting check")
+    """A small general question file, `builtin`, or `off`: does the tuned model still know what the base knew?"""
+    samples: Annotated[int, Ui(advanced=True)] = Field(default=10, ge=0, le=100, title="Samples shown")
+    """How many best, worst and most changed answers the report shows."""
+    resamples: Annotated[int, Ui(advanced=True)] = Field(default=1000, ge=100, le=100_000, title="Bootstrap resamples")
+    """Resamples behind each 95 % interval (percentile bootstrap, Efron 1979)."""

@@ -1,0 +1,328 @@
+"""RunSpec: a run, complete and checkable before anything is downloaded; and the one door through which specs come.
+
+YAML, the form, `--set` and notebooks all build a spec through `parse`. `None` means "decide for me": the plan decides,
+with a reason, and a resolved spec has no undecided value left. *Off* is always a named choice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from studio.core.errors import SpecError
+from studio.core.section import Alternatives, Leaf, Section, Ui, leaves
+from studio.core.text import nearest
+from studio.data.settings import Data
+from studio.evaluation.settings import Evaluation
+from studio.export.targets import AnyTarget
+from studio.models.settings import Model
+from studio.tracking.settings import Tracking
+from studio.training.settings import Adapter, Training
+
+
+class RunSpec(Section):
+    """One fine-tuning run from data to exports."""
+
+    version: Annotated[int, Ui(advanced=True)] = Field(default=1, ge=1, le=1, title="Spec version")
+    """The version of this layout."""
+    name: str = Field(default="run", min_length=1, max_length=80, title="Name")
+    """What you call the run; part of its folder's name."""
+    model: Model = Field(default_factory=Model)
+    data: Data
+    adapter: Adapter = Field(default_factory=Adapter)
+    training: Training = Field(default_factory=Training)
+    evaluation: Evaluation = Field(default_factory=Evaluation)
+    tracking: Tracking = Field(default_factory=Tracking)
+    export: list[AnyTarget] = Field(default_factory=list, title="Exports")
+    """What is made of the finished run: `adapter`, `merged`, `gguf`."""
+
+    @model_validator(mode="after")
+    def _sections_agree(self) -> RunSpec:
+        share = self.data.holdout
+        if isinstance(share, float) and not 0 <= share < 0.9:
+            raise _Conflict(
+                "data.holdout", f"{share} is not a share from 0 to below 0.9", "Write a share such as 0.1, or a file."
+            )
+        no_held_out = share == 0
+        if no_held_out and self.training.keep == "best":
+            raise _Conflict(
+                "training.keep",
+                "`best` needs held-out rows and `data.holdout` is 0",
+                "Set data.holdout to 0.1, or keep to last.",
+            )
+        if no_held_out and self.training.early_stopping != "off":
+            raise _Conflict(
+                "training.early_stopping",
+                "it needs held-out rows and `data.holdout` is 0",
+                "Set data.holdout to 0.1, or turn it off.",
+            )
+        if isinstance(self.training.early_stopping, int) and self.training.early_stopping < 1:
+            raise _Conflict("training.early_stopping", "must be at least 1, or `off`", "Write off, or a number such as 3.")
+        both = (self.training.batch_size, self.training.micro_batch)
+        if both[0] and both[1] and both[0] % both[1]:
+            raise _Conflict(
+                "training.micro_batch",
+                f"{both[1]} does not divide the effective batch of {both[0]}",
+                "Choose a micro-batch that divides training.batch_size, or leave it empty.",
+            )
+        if self.model.dtype == "fp16" and self.model.quantization == "int8":
+            pass  # int8 computes in fp16 by itself
+        kinds = [json.dumps(target.model_dump(), sort_keys=True) for target in self.export]
+        if len(set(kinds)) != len(kinds):
+            raise _Conflict("export", "the same export is asked for twice", "Remove one of them.")
+        return self
+
+
+class _Conflict(ValueError):
+    """Fields that contradict each other, on its way through pydantic."""
+
+    def __init__(self, where: str, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.where, self.message, self.hint = where, message, hint
+
+
+def parse(values: Mapping[str, Any], source: str = "", lines: Mapping[str, int] | None = None) -> RunSpec:
+    """Build a spec from nested plain values. The one door for YAML, forms, `--set` and notebooks.
+
+    source names where the values come from and lines maps dotted paths to line numbers; both go into the error.
+    Raises SpecError for the first thing that is wrong: unknown key (with the nearest right one), type, range, conflict.
+    """
+    try:
+        return RunSpec.model_validate(dict(values))
+    except ValidationError as found:
+        raise _spec_error(found, source, lines or {}) from None
+
+
+def load(path: str | Path) -> RunSpec:
+    """Read a spec from a YAML file. Raises SpecError naming file, line and field."""
+    path = Path(path)
+    return parse_text(_read(path), source=str(path))
+
+
+def parse_text(text: str, source: str = "spec") -> RunSpec:
+    """Read a spec from YAML text. Raises SpecError naming source, line and field."""
+    values, lines = _yaml(text, source)
+    return parse(values, source, lines)
+
+
+def dump(spec: RunSpec) -> str:
+    """The spec as YAML, every field written, so that reading it gives an equal spec."""
+    return yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
+
+
+def dump_asked(spec: RunSpec) -> str:
+    """The spec as YAML with only the fields that were given."""
+    values = {"version": 1, **spec.model_dump(mode="json", exclude_unset=True)}
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=100)
+
+
+def edit(spec: RunSpec, changes: Mapping[str, Any]) -> RunSpec:
+    """The spec with dotted fields changed, checked again: `edit(spec, {"training.epochs": 2})`. Raises SpecError."""
+    return parse(nested(changes, spec.model_dump(mode="json", exclude_unset=True)), "edit")
+
+
+def parse_settings(items: Iterable[str]) -> dict[str, Any]:
+    """`--set a.b=c` items as dotted paths and YAML values (`2e-4` is a number, `[a, b]` a list, `null` undecided)."""
+    changes: dict[str, Any] = {}
+    for item in items:
+        path, equals, value = item.partition("=")
+        if not equals or not path.strip():
+            raise SpecError(f"`{item}` is not a setting", hint="Write --set section.field=value.", where="--set")
+        try:
+            changes[path.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            changes[path.strip()] = value
+    return changes
+
+
+def nested(flat: Mapping[str, Any], onto: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Dotted paths as nested values, laid over `onto`; a number in a path is a place in a list (`export.0.quant`)."""
+    tree: Any = json.loads(json.dumps(onto or {}))
+    for path, value in flat.items():
+        *parents, last = path.split(".")
+        here: Any = tree
+        for key in parents:
+            if isinstance(here, list):
+                here = here[_place(here, key, path)]
+                continue
+            if not isinstance(here.get(key), (dict, list)):
+                here[key] = {}
+            here = here[key]
+        if isinstance(here, list):
+            here[_place(here, last, path)] = value
+        else:
+            here[last] = value
+    return tree
+
+
+def _place(items: list[Any], key: str, path: str) -> int:
+    if key.isdigit() and int(key) < len(items):
+        return int(key)
+    raise SpecError(
+        f"`{key}` is not a place in a list of {len(items)}", hint="Count from 0, or give the whole list.", where=path
+    )
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of a spec, for editors."""
+    return RunSpec.model_json_schema()
+
+
+def fields() -> list[Leaf | Alternatives]:
+    """Every field of the spec, as the form, the docs table and `studio fields` show it."""
+    return list(leaves(RunSpec))
+
+
+def fingerprint(spec: RunSpec) -> str:
+    """Eight hex digits of what makes the run what it is; the name, tags and note do not count."""
+    values = spec.model_dump(mode="json", exclude={"name": True, "tracking": True})
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        near = nearest(path.name, [item.name for item in path.parent.glob("*.y*ml")]) if path.parent.is_dir() else None
+        hint = f"Did you mean {path.parent / near}?" if near else "Check the path; presets lie in configs/."
+        raise SpecError("there is no such file", hint=hint, where=str(path)) from None
+    except (UnicodeDecodeError, OSError) as problem:
+        raise SpecError(
+            f"it cannot be read as text ({problem})", hint="A spec is a UTF-8 YAML file.", where=str(path)
+        ) from None
+
+
+def _yaml(text: str, source: str) -> tuple[dict[str, Any], dict[str, int]]:
+    """The values of a YAML mapping and the line of each dotted path."""
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as problem:
+        mark = getattr(problem, "problem_mark", None)
+        where = f"{source}, line {mark.line + 1}" if mark else source
+        reason = getattr(problem, "problem", None) or str(problem)
+        raise SpecError(
+            f"this is not valid YAML: {reason}", hint="Check indentation, colons and quotes there.", where=where
+        ) from None
+    if not isinstance(values, dict):
+        raise SpecError("a spec is a mapping of sections", hint="Begin with `data: {train: your-file.csv}`.", where=source)
+    lines: dict[str, int] = {}
+    _lines(node, "", lines, source)
+    return values, lines
+
+
+def _lines(node: yaml.Node | None, prefix: str, lines: dict[str, int], source: str) -> None:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            path = f"{prefix}{key.value}"
+            if path in lines:
+                raise SpecError(
+                    f"`{path}` is written twice, first at line {lines[path]}",
+                    hint="Keep one of them.",
+                    where=f"{source}, line {key.start_mark.line + 1}",
+                )
+            lines[path] = key.start_mark.line + 1
+            _lines(value, f"{path}.", lines, source)
+    elif isinstance(node, yaml.SequenceNode):
+        for place, value in enumerate(node.value):
+            lines[f"{prefix}{place}"] = value.start_mark.line + 1
+            _lines(value, f"{prefix}{place}.", lines, source)
+
+
+def _spec_error(found: ValidationError, source: str, lines: Mapping[str, int]) -> SpecError:
+    problems = found.errors(include_url=False)
+    problem = next((item for item in problems if item["type"] == "extra_forbidden"), problems[0])
+    path = _path(problem["loc"])
+    conflict = problem.get("ctx", {}).get("error")
+    if isinstance(conflict, _Conflict):
+        path, message, hint = conflict.where, conflict.message, conflict.hint
+    elif problem["type"] == "extra_forbidden":
+        message, hint = _unknown(path)
+    elif problem["type"] == "missing":
+        message, hint = "this is needed and missing", _missing_hint(path)
+    else:
+        given = problem.get("input")
+        message = f"{_sentence(problem)}, found {given!r}"
+        hint = _allowed(path)
+    place = ", ".join(part for part in (source, _line(path, lines)) if part)
+    return SpecError(message, hint=hint, where=f"{place}: {path}" if place else path)
+
+
+def _path(loc: tuple[int | str, ...]) -> str:
+    """pydantic's location as our dotted path: names of union members and of alternatives are left out."""
+    kept: list[str] = []
+    section: Any = {name: None for name in RunSpec.model_fields}
+    names = {item.path for item in fields()} | {item.path.split(".")[0] for item in fields()}
+    for part in loc:
+        candidate = ".".join([*kept, str(part)])
+        if kept and candidate not in names and kept[0] != "export" and ".".join(kept) in names and "." in ".".join(kept):
+            continue  # below a leaf: a union member's name
+        if kept and kept[0] == "export" and part in ("adapter", "merged", "gguf") and len(kept) == 2:
+            continue  # the discriminator's tag
+        kept.append(str(part))
+    del section
+    return ".".join(kept)
+
+
+def _line(path: str, lines: Mapping[str, int]) -> str:
+    while path:
+        if path in lines:
+            return f"line {lines[path]}"
+        path = path.rpartition(".")[0]
+    return ""
+
+
+def _sentence(problem: Any) -> str:
+    text = str(problem["msg"])
+    return text[:1].lower() + text[1:]
+
+
+def _known(parent: str) -> list[str]:
+    if parent.startswith("export."):
+        return sorted(
+            {
+                name
+                for item in fields()
+                if isinstance(item, Alternatives)
+                for kind in item.sections.values()
+                for name in kind.model_fields
+            }
+        )
+    prefix = f"{parent}." if parent else ""
+    return sorted({item.path[len(prefix) :].split(".")[0] for item in fields() if item.path.startswith(prefix)})
+
+
+def _unknown(path: str) -> tuple[str, str]:
+    parent, _, name = path.rpartition(".")
+    near = nearest(name, _known(parent))
+    if near:
+        return f"unknown key `{name}`", f"Did you mean `{near}`?"
+    elsewhere = [item.path for item in fields() if item.path.rpartition(".")[2] == name]
+    if elsewhere:
+        return f"unknown key `{name}`", f"Did you mean `{elsewhere[0]}`?"
+    return f"unknown key `{name}`", f"Known here: {', '.join(_known(parent))}."
+
+
+def _missing_hint(path: str) -> str:
+    return "Give it a file: `data: {train: your-file.csv}`." if path.startswith("data") else "Give it a value."
+
+
+def _allowed(path: str) -> str:
+    item = next((item for item in fields() if item.path == path), None)
+    if isinstance(item, Leaf):
+        if item.choices:
+            return f"Choose one of: {', '.join(str(choice) for choice in item.choices)}."
+        if item.low is not None or item.high is not None:
+            low, high = item.low, item.high
+            span = (
+                f"from {low} to {high}" if None not in (low, high) else f"at least {low}" if high is None else f"at most {high}"
+            )
+            return f"Give a value {span}. {item.help}"
+        return item.help
+    return "See `studio fields`."

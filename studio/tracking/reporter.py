@@ -1,0 +1,42 @@
+"""What a stage may tell the world while it works. The run folder implements it; tests and notebooks may too."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+
+class Reporter(Protocol):
+    """The listener every long-running stage is given."""
+
+    def event(self, kind: str, **details: Any) -> None:
+        """Something happened that a person may want to read later, e.g. `checkpoint`, `warning`, `best`."""
+        ...
+
+    def metrics(self, step: int, **values: float) -> None:
+        """One logged training step: loss, lr, grad_norm, tokens, tokens_per_second, memory, or eval_loss."""
+        ...
+
+    def progress(self, done: float, total: float, what: str = "") -> None:
+        """How far the present stage is, in any unit."""
+        ...
+
+    def should_stop(self) -> bool:
+        """True once someone asked the run to stop; the stage then saves and raises `Stopped`."""
+        ...
+
+
+class Silent:
+    """A reporter that nobody listens to."""
+
+    def event(self, kind: str, **details: Any) -> None:
+        """Ignored."""
+
+    def metrics(self, step: int, **values: float) -> None:
+        """Ignored."""
+
+    def progress(self, done: float, total: float, what: str = "") -> None:
+        """Ignored."""
+
+    def should_stop(self) -> bool:
+        """Never."""
+        return False

@@ -1,0 +1,24 @@
+"""The `tracking` section: where metrics go besides the run folder, which always has them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from studio.core.section import Section, Ui
+
+
+class Tracking(Section):
+    """Weights & Biases."""
+
+    wandb: Literal["auto", "online", "offline", "off"] = Field(default="auto", title="Weights & Biases")
+    """auto: online if a key is found in the environment or keyring, else offline. It never blocks or fails a run."""
+    project: Annotated[str, Ui(advanced=True)] = Field(default="studio", min_length=1, title="W&B project")
+    """The project runs are listed under."""
+    entity: Annotated[str | None, Ui(advanced=True)] = Field(default=None, title="W&B entity")
+    """User or team. Empty: your default."""
+    tags: Annotated[list[str], Ui(advanced=True)] = Field(default_factory=list, title="Tags")
+    """Labels to find the run by."""
+    note: Annotated[str, Ui(advanced=True)] = Field(default="", title="Note")
+    """What this run is for, in your words."""

@@ -1,0 +1,71 @@
+"""The `adapter` and `training` sections."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from studio.core.section import Section, Ui
+
+
+class Adapter(Section):
+    """The adapter that is trained while the base stays frozen."""
+
+    kind: Literal["lora", "dora"] = Field(default="lora", title="Kind")
+    """lora: low-rank matrices (Hu et al. 2021); dora: with a learned magnitude (Liu et al. 2024), slower."""
+    rank: Annotated[int, Ui(step=8)] = Field(default=16, ge=1, le=512, title="Rank")
+    """Adapter capacity. Higher learns more and needs more memory."""
+    alpha: Annotated[int | None, Ui(advanced=True)] = Field(default=None, ge=1, le=2048, title="Alpha")
+    """Adapter strength; the update is scaled by alpha / rank. Empty: twice the rank."""
+    dropout: Annotated[float, Ui(advanced=True, step=0.01)] = Field(default=0.0, ge=0, lt=1, title="Dropout")
+    """Share of adapter inputs dropped while training. 0 is fastest, and usual for short runs."""
+    targets: Annotated[Literal["all-linear", "attention"] | list[str], Ui(advanced=True)] = Field(
+        default="all-linear", title="Target modules"
+    )
+    """Which layers get an adapter: all linear ones, attention only, or a list of module names."""
+
+
+class Training(Section):
+    """How the adapter is trained."""
+
+    method: Literal["sft"] = Field(default="sft", title="Method")
+    """sft: supervised fine-tuning on the answers."""
+    epochs: Annotated[float, Ui(step=1)] = Field(default=3, gt=0, le=1000, title="Epochs")
+    """How often each row is seen."""
+    max_steps: Annotated[int | None, Ui(advanced=True)] = Field(default=None, ge=1, title="Steps at most")
+    """Stop after so many steps, whatever the epochs say. Empty: as many as the epochs take."""
+    learning_rate: float | None = Field(default=None, gt=0, le=1, title="Learning rate")
+    """Step size. Empty: the plan decides by the model's family and size."""
+    schedule: Annotated[Literal["cosine", "linear", "constant"], Ui(advanced=True)] = Field(default="cosine", title="Schedule")
+    """How the learning rate falls after the warm-up."""
+    warmup: Annotated[float, Ui(advanced=True, step=0.01)] = Field(default=0.05, ge=0, le=0.5, title="Warm-up share")
+    """Share of the steps over which the learning rate rises."""
+    batch_size: int | None = Field(default=None, ge=1, le=4096, title="Effective batch (rows)")
+    """Rows per optimizer step. Empty: the plan decides by the number of rows."""
+    micro_batch: Annotated[int | None, Ui(advanced=True)] = Field(default=None, ge=1, le=1024, title="Micro-batch (rows)")
+    """Rows computed at once; memory grows with it, the result does not change. Empty: what fits."""
+    packing: bool | None = Field(default=None, title="Packing")
+    """Put several rows into one sequence, without letting them see each other. Empty: the plan decides by row lengths."""
+    gradient_checkpointing: Annotated[bool | None, Ui(advanced=True)] = Field(default=None, title="Gradient checkpointing")
+    """Recompute activations instead of keeping them: less memory, about a third slower. Empty: only if needed."""
+    optimizer: Annotated[Literal["adamw", "adamw_8bit", "paged_adamw_8bit"] | None, Ui(advanced=True)] = Field(
+        default=None, title="Optimizer"
+    )
+    """Empty: 8-bit AdamW on a GPU, AdamW on a CPU."""
+    weight_decay: Annotated[float, Ui(advanced=True, step=0.01)] = Field(default=0.0, ge=0, le=1, title="Weight decay")
+    """Pull of the adapter weights towards zero."""
+    max_grad_norm: Annotated[float, Ui(advanced=True)] = Field(default=1.0, gt=0, title="Gradient clipping")
+    """Longest gradient allowed; longer ones are scaled down."""
+    eval_every: Annotated[int | None, Ui(advanced=True)] = Field(default=None, ge=1, title="Evaluate every (steps)")
+    """How often the held-out loss is measured. Empty: about ten times a run."""
+    save_every: Annotated[int | None, Ui(advanced=True)] = Field(default=None, ge=1, title="Checkpoint every (steps)")
+    """A killed run goes on from its last checkpoint. Empty: about ten times a run."""
+    keep: Annotated[Literal["best", "last"] | None, Ui(advanced=True)] = Field(default=None, title="Adapter to keep")
+    """best: the checkpoint with the lowest held-out loss; last: the end of training. Empty: best if there are held-out rows."""
+    early_stopping: Annotated[int | Literal["off"], Ui(advanced=True)] = Field(default="off", title="Early stopping")
+    """Stop after so many evaluations without a better held-out loss, or `off`."""
+    threads: Annotated[int | None, Ui(advanced=True)] = Field(default=None, ge=1, le=1024, title="CPU threads")
+    """Empty: one for very small models on a CPU (more would slow them down), else the machine's cores."""
+    seed: Annotated[int, Ui(advanced=True)] = Field(default=42, ge=0, le=2**31 - 1, title="Seed")
+    """The same seed, data and machine give the same run."""
