@@ -16,15 +16,19 @@ from studio.core.errors import HardwareError
 from studio.core.text import size
 
 
-def write_text(path: Path, text: str) -> Path:
-    """Write text so that a reader sees the old file or the new one, never half of it (write aside, then rename)."""
+def write_text(path: Path, text: str, durable: bool = True) -> Path:
+    """Write text so that a reader sees the old file or the new one, never half of it (write aside, then rename).
+
+    durable waits for the disk; leave it out only for what is written many times a second and may be a moment old.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as out:
             out.write(text)
-            out.flush()
-            os.fsync(out.fileno())
+            if durable:
+                out.flush()
+                os.fsync(out.fileno())
         os.chmod(aside, 0o644)  # mkstemp makes 0600; another user's server must be able to read what we export
         os.replace(aside, path)
     except BaseException:
@@ -34,9 +38,9 @@ def write_text(path: Path, text: str) -> Path:
     return path
 
 
-def write_json(path: Path, value: Any) -> Path:
+def write_json(path: Path, value: Any, durable: bool = True) -> Path:
     """Write a JSON document, indented, by `write_text`."""
-    return write_text(path, json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+    return write_text(path, json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n", durable)
 
 
 def read_json(path: Path) -> Any:

@@ -1,0 +1,129 @@
+"""The run folder: the truth about a run. Only this file knows the names in it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from studio import spec as specs
+from studio.core.errors import JobError
+from studio.core.files import append_json, read_json, read_json_lines, write_json, write_text
+from studio.core.text import nearest, slug
+from studio.spec import RunSpec
+
+
+def home(given: str | Path | None = None) -> Path:
+    """Where everything is kept: `given`, else $STUDIO_HOME, else ~/.studio."""
+    return Path(given or os.environ.get("STUDIO_HOME") or Path.home() / ".studio").expanduser().absolute()
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A run's folder and the names in it."""
+
+    path: Path
+
+    @property
+    def id(self) -> str:
+        """The run's id: its folder's name."""
+        return self.path.name
+
+    asked = property(lambda self: self.path / "asked.yaml", doc="The spec as it was given.")
+    spec_file = property(lambda self: self.path / "spec.yaml", doc="The spec with every value decided.")
+    plan = property(lambda self: self.path / "plan.json", doc="The decisions with their reasons, and the prediction.")
+    lock = property(lambda self: self.path / "lock.json", doc="What makes the run repeatable.")
+    launch = property(lambda self: self.path / "launch.json", doc="Where and when the run was started.")
+    status = property(lambda self: self.path / "status.json", doc="State, stage, progress and process.")
+    exit = property(lambda self: self.path / "exit.json", doc="How the last process of the run ended.")
+    events = property(lambda self: self.path / "events.jsonl", doc="What happened, in order.")
+    log = property(lambda self: self.path / "log.txt", doc="Everything the process printed.")
+    metrics = property(lambda self: self.path / "metrics.jsonl", doc="One JSON object per logged step.")
+    stop = property(lambda self: self.path / "stop", doc="There while the run is asked to stop.")
+    data = property(lambda self: self.path / "data", doc="Checked rows, their split, and the data report.")
+    checkpoints = property(lambda self: self.path / "checkpoints", doc="What an interrupted run goes on from.")
+    adapter = property(lambda self: self.path / "adapter", doc="The trained adapter.")
+    training = property(lambda self: self.path / "training.json", doc="How training ended.")
+    report = property(lambda self: self.path / "evaluation" / "report.json", doc="The evidence.")
+    report_page = property(lambda self: self.path / "evaluation" / "report.html", doc="The evidence as a page.")
+    exports = property(lambda self: self.path / "exports", doc="One folder per export.")
+
+    def spec(self) -> RunSpec:
+        """The resolved spec, or the asked one while nothing is decided yet."""
+        return specs.load(self.spec_file if self.spec_file.exists() else self.asked)
+
+    def write_spec(self, spec: RunSpec) -> None:
+        """Keep the resolved spec."""
+        write_text(self.spec_file, specs.dump(spec))
+
+    def event(self, kind: str, **details: Any) -> None:
+        """Append to the story of the run."""
+        append_json(self.events, {"time": round(time.time(), 3), "kind": kind, **details})
+
+    def read_events(self) -> Iterator[dict[str, Any]]:
+        """The story so far."""
+        return read_json_lines(self.events)
+
+    def read_metrics(self) -> Iterator[dict[str, Any]]:
+        """The logged steps so far. After a resume a step may stand twice: the later one counts."""
+        latest: dict[tuple[Any, bool], dict[str, Any]] = {}
+        for line in read_json_lines(self.metrics):
+            latest[line.get("step"), "eval_loss" in line] = line
+        return iter(sorted(latest.values(), key=lambda line: line.get("step", 0)))
+
+    def artifacts(self) -> list[dict[str, Any]]:
+        """The manifests of what was exported."""
+        return [read_json(file) for file in sorted(self.exports.glob("*/artifact.json"))]
+
+
+def create(spec: RunSpec, root: Path) -> RunFolder:
+    """A new folder for a run, never an old one: `<root>/runs/<name>-<id>` with `asked.yaml` and `launch.json`."""
+    for _ in range(100):
+        path = root / "runs" / f"{slug(spec.name)}-{secrets.token_hex(3)}"
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as problem:
+            raise JobError(f"no run folder can be made: {problem.strerror}", hint="Choose another folder with --home.", where=str(path)) from None
+        folder = RunFolder(path)
+        write_text(folder.asked, specs.dump_asked(spec))
+        write_json(folder.launch, {"folder": str(Path.cwd()), "created": time.time(), "name": spec.name})
+        folder.event("created", name=spec.name)
+        return folder
+    raise JobError("no free name for a run folder was found", hint="Try another name.", where=str(root))
+
+
+def find(name: str | Path, root: Path) -> RunFolder:
+    """The run of that id, of that path, or the newest whose id begins so; `last` is the newest. Raises JobError."""
+    path = Path(name)
+    if (path / "asked.yaml").exists():
+        return RunFolder(path.absolute())
+    folders = all_runs(root)
+    if str(name) == "last" and folders:
+        return folders[0]
+    matches = [folder for folder in folders if folder.id == str(name)] or [
+        folder for folder in folders if folder.id.startswith(str(name))
+    ]
+    if matches:
+        return matches[0]
+    near = nearest(str(name), [folder.id for folder in folders])
+    hint = f"Did you mean {near}?" if near else "studio runs list shows the runs there are."
+    raise JobError(f"there is no run `{name}`", hint=hint, where=str(root / "runs"))
+
+
+def all_runs(root: Path) -> list[RunFolder]:
+    """Every run below `root`, newest first."""
+    files = sorted((root / "runs").glob("*/asked.yaml"), key=lambda file: (_created(file.parent), file.parent.name), reverse=True)
+    return [RunFolder(file.parent) for file in files]
+
+
+def _created(path: Path) -> float:
+    try:
+        return float(read_json(path / "launch.json")["created"])
+    except (OSError, ValueError, KeyError):
+        return path.stat().st_mtime

@@ -1,0 +1,79 @@
+"""Recorder: the reporter a worker uses. It writes the run folder, and nothing else knows how."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from studio.core.errors import StudioError
+from studio.core.files import append_json, read_json, write_json
+from studio.runs.folder import RunFolder
+from studio.runs.status import Process, State, Status
+
+
+class Recorder:
+    """Keeps status.json, events.jsonl and metrics.jsonl of the run this process works on."""
+
+    def __init__(self, folder: RunFolder, on_metrics: Callable[[int, dict[str, float]], None] | None = None) -> None:
+        self.folder = folder
+        self.on_metrics = on_metrics
+        """Called with each logged step as well, e.g. by a mirror of the metrics."""
+        self.stop_asked = False
+        self._written = 0.0
+        before = read_json(folder.status) if folder.status.exists() else {}
+        self._status = Status(
+            state="queued",
+            started=before.get("started") or time.time(),
+            process=Process.of(os.getpid()),
+            stages=before.get("stages", {}),
+        )
+        self._write()
+
+    def event(self, kind: str, **details: Any) -> None:
+        """Append to events.jsonl."""
+        self.folder.event(kind, **details)
+
+    def metrics(self, step: int, **values: float) -> None:
+        """Append to metrics.jsonl, with the time."""
+        append_json(self.folder.metrics, {"step": step, **values, "time": round(time.time(), 3)})
+        if self.on_metrics:
+            self.on_metrics(step, values)
+
+    def progress(self, done: float, total: float, what: str = "") -> None:
+        """Keep how far the stage is, at most five times a second."""
+        self._change(done=done, total=total, what=what)
+        if time.monotonic() - self._written > 0.2 or done >= total:
+            self._write(durable=False)
+
+    def should_stop(self) -> bool:
+        """Whether a signal or the `stop` file asks the run to stop."""
+        return self.stop_asked or self.folder.stop.exists()
+
+    @contextmanager
+    def stage(self, state: State) -> Iterator[None]:
+        """A stage of the run: its state while it lasts, its seconds afterwards."""
+        begun = time.monotonic()
+        self._change(state=state, done=0, total=0, what="")
+        self._write()
+        self.event("stage", stage=state)
+        yield
+        seconds = round(time.monotonic() - begun, 3)
+        self._change(stages={**self._status.stages, state: round(self._status.stages.get(state, 0) + seconds, 3)})
+        self.event("stage-done", stage=state, seconds=seconds)
+
+    def end(self, state: State, error: StudioError | dict[str, str] | None = None) -> None:
+        """Write how the run ended; the last thing a worker does."""
+        told = error.as_dict() if isinstance(error, StudioError) else error
+        self._change(state=state, ended=time.time(), error=told)
+        self._write()
+        self.event("ended", state=state, **({"error": told} if told else {}))
+
+    def _change(self, **values: Any) -> None:
+        self._status = Status(**{**self._status.__dict__, **values})
+
+    def _write(self, durable: bool = True) -> None:
+        write_json(self.folder.status, self._status.as_dict(), durable)
+        self._written = time.monotonic()
