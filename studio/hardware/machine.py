@@ -1,0 +1,236 @@
+"""What this machine is: read from the driver (NVML), the kernel and the file system, without torch and without CUDA.
+
+NVML does not make a CUDA context, so a web server may ask as often as it likes and takes no GPU memory by it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import os
+import platform
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from studio.hardware import cards
+
+OLDEST = (7, 5)
+"""The oldest compute capability that the pinned torch's CUDA build runs on (Turing, 2018)."""
+DESKTOP = 0.04
+"""Share of a card's memory taken by driver and desktop, assumed for a card that is not in this machine."""
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """One graphics card. Memory in bytes; bandwidth in bytes/s and flops in dense 16-bit FLOP/s, 0 where not known."""
+
+    name: str
+    total: int
+    free: int
+    capability: tuple[int, int]
+    driver: str = ""
+    uuid: str = ""
+    index: int = 0
+    bandwidth: float = 0.0
+    flops: float = 0.0
+
+    @property
+    def bf16(self) -> bool:
+        """True if it computes bfloat16 in hardware (compute capability 8.0 and later)."""
+        return self.capability >= (8, 0)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a plan is made for. Memory and disk in bytes."""
+
+    device: Literal["cuda", "cpu"]
+    """Where training will run: `cuda` only if a usable card *and* a torch built for CUDA are there."""
+    gpus: tuple[Gpu, ...]
+    """The cards this process may use, in the driver's order, after CUDA_VISIBLE_DEVICES."""
+    cpu: str
+    cores: int
+    """Cores this process may use: affinity and container limit."""
+    ram: int
+    ram_free: int
+    disk_free: int
+    """Free where runs are kept."""
+    cpu_flags: frozenset[str] = field(default=frozenset(), repr=False)
+    """Those of `avx2 avx512f avx512_bf16 amx_bf16` the CPU has."""
+    assumed: bool = False
+    """True if the card was named and is not in this machine."""
+
+    @property
+    def gpu(self) -> Gpu | None:
+        """The card a run would use."""
+        return self.gpus[0] if self.device == "cuda" and self.gpus else None
+
+    @property
+    def cpu_bf16(self) -> bool:
+        """True if bfloat16 is faster than fp32 on this CPU (AVX512-BF16: 3x in products; AMX); elsewhere it is emulated."""
+        return bool(self.cpu_flags & {"avx512_bf16", "amx_bf16"})
+
+    @property
+    def name(self) -> str:
+        """The card, or the CPU, as a person would call it."""
+        return self.gpu.name if self.gpu else self.cpu
+
+    def as_dict(self) -> dict[str, Any]:
+        """As plain values for `--json` and lock files."""
+        return {**asdict(self), "cpu_flags": sorted(self.cpu_flags), "cpu_bf16": self.cpu_bf16}
+
+
+def probe(gpu: str | None = None, folder: str | Path | None = None) -> Machine:
+    """This machine; or this machine as if it had the card named `gpu` instead of its own.
+
+    folder is where runs are kept (its disk is measured); empty: `$STUDIO_HOME` or `~/.studio`.
+    Raises HardwareError if `gpu` is not a card we know.
+    """
+    found = (_named(gpu),) if gpu else tuple(_visible())
+    usable = [item for item in found if item.capability >= OLDEST]
+    cuda = bool(usable) and (gpu is not None or torch_has_cuda())
+    total, free = memory()
+    name, flags = _cpu()
+    return Machine(
+        device="cuda" if cuda else "cpu",
+        gpus=tuple(usable) if cuda else found,
+        cpu=name,
+        cores=cores(),
+        ram=total,
+        ram_free=free,
+        disk_free=disk(Path(folder) if folder else home()),
+        cpu_flags=flags,
+        assumed=gpu is not None,
+    )
+
+
+def home() -> Path:
+    """Where runs are kept: `$STUDIO_HOME`, else `~/.studio`."""
+    return Path(os.environ.get("STUDIO_HOME") or Path.home() / ".studio")
+
+
+def torch_has_cuda() -> bool:
+    """True if the installed torch is a CUDA build, told by its version (`2.13.0+cpu` is not), without importing it."""
+    try:
+        return not importlib.metadata.version("torch").endswith("+cpu") and platform.system() != "Darwin"
+    except importlib.metadata.PackageNotFoundError:
+        return False
+
+
+def _named(name: str) -> Gpu:
+    card = cards.find(name)
+    free = round(card.bytes * (1 - DESKTOP))
+    return Gpu(card.name, card.bytes, free, card.capability, bandwidth=card.bandwidth * 1e9, flops=card.tflops * 1e12)
+
+
+@contextlib.contextmanager
+def nvml() -> Iterator[Any]:
+    """The driver's library, started and shut down; None where there is no driver or no `nvidia-ml-py`."""
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+    except Exception:
+        yield None
+        return
+    try:
+        yield pynvml
+    finally:
+        with contextlib.suppress(pynvml.NVMLError):
+            pynvml.nvmlShutdown()
+
+
+def _visible() -> list[Gpu]:
+    with nvml() as driver:
+        if driver is None:
+            return []
+        everything = [_gpu(driver, index) for index in range(driver.nvmlDeviceGetCount())]
+    return visible([item for item in everything if item], os.environ.get("CUDA_VISIBLE_DEVICES"))
+
+
+def visible(gpus: list[Gpu], allowed: str | None) -> list[Gpu]:
+    """The cards that CUDA_VISIBLE_DEVICES leaves, in its order; as CUDA does, it stops at the first it does not know."""
+    if allowed is None:
+        return gpus
+    kept: list[Gpu] = []
+    for word in (part.strip() for part in allowed.split(",")):
+        chosen = [item for item in gpus if str(item.index) == word or (word[:4] == "GPU-" and item.uuid.startswith(word))]
+        if len(chosen) != 1 or chosen[0] in kept:
+            break
+        kept.append(chosen[0])
+    return kept
+
+
+def _gpu(driver: Any, index: int) -> Gpu | None:
+    try:
+        handle = driver.nvmlDeviceGetHandleByIndex(index)
+        room = driver.nvmlDeviceGetMemoryInfo(handle)
+        name, total = _text(driver.nvmlDeviceGetName(handle)), int(room.total)
+        card = cards.match(name, total)
+        major, minor = driver.nvmlDeviceGetCudaComputeCapability(handle)
+        return Gpu(
+            name=name,
+            total=total,
+            free=int(room.free),
+            capability=(int(major), int(minor)),
+            driver=_text(driver.nvmlSystemGetDriverVersion()),
+            uuid=_text(driver.nvmlDeviceGetUUID(handle)),
+            index=index,
+            bandwidth=card.bandwidth * 1e9 if card else 0.0,
+            flops=card.tflops * 1e12 if card else 0.0,
+        )
+    except driver.NVMLError:
+        return None  # a card that has fallen off the bus must not hide the others
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def cores() -> int:
+    """Cores this process may use: the smaller of its affinity and its container's quota, at least 1."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota, _, period = _read("/sys/fs/cgroup/cpu.max").partition(" ")
+    if quota.isdigit() and period.strip().isdigit():
+        count = min(count, max(1, int(quota) // int(period)))
+    return max(1, count)
+
+
+def memory() -> tuple[int, int]:
+    """RAM in bytes (total, available), within the container's limit if there is one."""
+    import psutil
+
+    room = psutil.virtual_memory()
+    limit, used = _read("/sys/fs/cgroup/memory.max"), _read("/sys/fs/cgroup/memory.current")
+    if limit.isdigit() and used.isdigit() and int(limit) < room.total:
+        return int(limit), max(0, min(room.available, int(limit) - int(used)))
+    return room.total, room.available
+
+
+def disk(folder: Path) -> int:
+    """Free bytes on the disk of `folder`, which need not exist yet."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
+
+
+def _cpu() -> tuple[str, frozenset[str]]:
+    name, flags = platform.processor() or platform.machine(), frozenset[str]()
+    for line in _read("/proc/cpuinfo").splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() == "model name":
+            name = " ".join(value.split())
+        elif key.strip() == "flags":
+            flags = frozenset(value.split()) & {"avx2", "avx512f", "avx512_bf16", "amx_bf16"}
+            break
+    return name, flags
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
