@@ -1,1 +1,48 @@
-"""Studio: turn your own data into a small language model that is proven better, and serve it."""
+"""Studio: turn your own data into a small language model that is proven better, and serve it.
+
+    import studio
+    spec = studio.RunSpec(name="bot", data={"train": "faq.csv"})
+    studio.inspect("faq.csv"); studio.plan(spec)
+    run = studio.train(spec)
+    run.report; run.chat("hello"); run.export("gguf", quant="q4_k_m")
+
+Importing it is quick: what is heavy loads when it is first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from studio.app.datasets import inspect, preview
+    from studio.app.notebook import train
+    from studio.app.plans import plan
+    from studio.app.runs import Run, find, list_runs, start
+    from studio.spec import RunSpec, edit, load
+
+__version__ = "0.1.0"
+__all__ = ["Run", "RunSpec", "edit", "find", "inspect", "list_runs", "load", "plan", "preview", "start", "train"]
+
+_HOMES = {
+    "studio.spec": ("RunSpec", "edit", "load"),
+    "studio.app.runs": ("Run", "find", "list_runs", "start"),
+    "studio.app.datasets": ("inspect", "preview"),
+    "studio.app.plans": ("plan",),
+    "studio.app.notebook": ("train",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _HOMES.items():
+        if name in names:
+            import importlib
+
+            # `studio.training` and friends are packages: a name is looked up once and then kept
+            value = getattr(importlib.import_module(module), name)
+            globals()[name] = value
+            return value
+    raise AttributeError(f"module 'studio' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

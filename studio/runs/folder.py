@@ -52,6 +52,10 @@ class RunFolder:
     report_page = property(lambda self: self.path / "evaluation" / "report.html", doc="The evidence as a page.")
     exports = property(lambda self: self.path / "exports", doc="One folder per export.")
 
+    def asked_spec(self) -> RunSpec:
+        """The spec as it was given."""
+        return specs.load(self.asked)
+
     def spec(self) -> RunSpec:
         """The resolved spec, or the asked one while nothing is decided yet."""
         return specs.load(self.spec_file if self.spec_file.exists() else self.asked)
@@ -89,7 +93,9 @@ def create(spec: RunSpec, root: Path) -> RunFolder:
         except FileExistsError:
             continue
         except OSError as problem:
-            raise JobError(f"no run folder can be made: {problem.strerror}", hint="Choose another folder with --home.", where=str(path)) from None
+            raise JobError(
+                f"no run folder can be made: {problem.strerror}", hint="Choose another folder with --home.", where=str(path)
+            ) from None
         folder = RunFolder(path)
         write_text(folder.asked, specs.dump_asked(spec))
         write_json(folder.launch, {"folder": str(Path.cwd()), "created": time.time(), "name": spec.name})
@@ -118,7 +124,9 @@ def find(name: str | Path, root: Path) -> RunFolder:
 
 def all_runs(root: Path) -> list[RunFolder]:
     """Every run below `root`, newest first."""
-    files = sorted((root / "runs").glob("*/asked.yaml"), key=lambda file: (_created(file.parent), file.parent.name), reverse=True)
+    files = sorted(
+        (root / "runs").glob("*/asked.yaml"), key=lambda file: (_created(file.parent), file.parent.name), reverse=True
+    )
     return [RunFolder(file.parent) for file in files]
 
 

@@ -19,7 +19,8 @@ def main(folder: Path) -> int:
     for asked in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(asked, signal.SIG_IGN)
     worker = subprocess.Popen(
-        [sys.executable, "-m", "studio.worker", str(folder)], preexec_fn=lambda: [signal.signal(s, signal.SIG_DFL) for s in (15, 2)]
+        [sys.executable, "-m", "studio.worker", str(folder)],
+        preexec_fn=lambda: [signal.signal(s, signal.SIG_DFL) for s in (15, 2)],
     )
     code = worker.wait()
     aside = folder / ".exit.json"

@@ -13,7 +13,9 @@ from studio.core.errors import Stopped
 
 
 @contextmanager
-def slot(root: Path, device: str, holder: str, should_stop: Callable[[], bool], waiting: Callable[[str], None]) -> Iterator[None]:
+def slot(
+    root: Path, device: str, holder: str, should_stop: Callable[[], bool], waiting: Callable[[str], None]
+) -> Iterator[None]:
     """Hold the device (`cpu`, or a GPU's uuid) alone; wait for it if another run has it.
 
     waiting is called once with the id of the run that holds it. Raises Stopped if asked to stop while waiting.

@@ -13,9 +13,7 @@ from typing import Any, Literal
 from studio.core.files import read_json
 from studio.runs.folder import RunFolder
 
-State = Literal[
-    "queued", "preparing", "training", "evaluating", "exporting", "done", "failed", "stopped", "interrupted"
-]
+State = Literal["queued", "preparing", "training", "evaluating", "exporting", "done", "failed", "stopped", "interrupted"]
 ACTIVE: tuple[State, ...] = ("queued", "preparing", "training", "evaluating", "exporting")
 ENDED: tuple[State, ...] = ("done", "failed", "stopped", "interrupted")
 

@@ -1,0 +1,53 @@
+# One venv, made from the pinned constraints; every target is safe to run again.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+export HF_HUB_OFFLINE ?= 1
+export TOKENIZERS_PARALLELISM ?= false
+
+.DEFAULT_GOAL := help
+.PHONY: help install dev demo test check format bench app clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+
+# torch comes first and through pip alone: from the ordinary index a GPU machine gets its CUDA build by the same pin.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] < (3, 11) and "Python 3.11 or newer is needed, found " + sys.version.split()[0])'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV) (once, a few minutes) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch 2>&1 | grep -v '^WARNING: Location' || true
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable . 2>&1 | grep -v '^WARNING: Location' || true
+	@$(BIN)/python -c 'import torch, transformers, trl, studio' 
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.installed
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]' 2>&1 | grep -v '^WARNING: Location' || true
+	@$(BIN)/python -c 'import pytest'
+	@touch $@
+
+install: $(VENV)/.installed ## install the studio into .venv
+
+dev: $(VENV)/.dev ## install it with what tests and checks need
+
+demo: install ## the main job: data, training, evidence, merged model, verified GGUF
+	@$(BIN)/studio demo
+
+test: dev ## all tests
+	@$(BIN)/python -m pytest
+
+check: dev ## format, lint, types, import contracts
+	@$(BIN)/ruff format --check studio tests bench
+	@$(BIN)/ruff check studio tests bench
+	@$(BIN)/pyright
+	@$(BIN)/lint-imports
+
+format: dev ## put the code in form
+	@$(BIN)/ruff format studio tests bench
+	@$(BIN)/ruff check --fix studio tests bench
+
+bench: dev ## measure speed and memory, as ratios against a peer in the same run
+	@for file in bench/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+clean: ## remove the venv and caches
+	rm -rf $(VENV) .pytest_cache .ruff_cache .import_linter_cache build *.egg-info

@@ -1,0 +1,5 @@
+"""`python -m studio`."""
+
+from studio.cli.main import main
+
+main()

@@ -1,0 +1,28 @@
+"""Use case of evidence: evaluate a run again, perhaps on further questions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from studio.core.errors import JobError
+from studio.spec import edit
+
+
+def evaluate(run: Any, also: list[str] | None = None) -> Any:
+    """Base against tuned once more; the new report replaces the old one when it is whole. Raises JobError."""
+    if not (run.folder.adapter / "adapter_config.json").exists():
+        raise JobError(f"this run has no adapter; it is {run.status.state}", hint="Evaluate a run that is done.", where=run.id)
+    from dataclasses import replace
+
+    from studio import pipeline, worker
+    from studio.runs.watcher import Watcher
+
+    worker.set_environment()
+    prepared = pipeline.reopen(run.folder)
+    if also:
+        files = [str(Path(name).expanduser().absolute()) for name in also]
+        kept = [name for name in prepared.spec.evaluation.also if name not in files]
+        prepared = replace(prepared, spec=edit(prepared.spec, {"evaluation.also": [*kept, *files]}))
+    pipeline.judge(run.folder, prepared, Watcher(run.folder), again=True)
+    return run.report

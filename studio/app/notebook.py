@@ -1,0 +1,91 @@
+"""Runs in a notebook: live progress and curve inline, without widgets. A restarted kernel loses nothing: `studio.find`."""
+
+from __future__ import annotations
+
+import sys
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from studio.app import runs
+from studio.app.runs import Run, Update
+from studio.core.text import duration
+from studio.spec import RunSpec
+
+
+def train(spec: RunSpec, home: str | Path | None = None) -> Run:
+    """Run a spec and wait, with live progress; returns the run. Raises the run's error if it fails.
+
+    Interrupting the cell asks the run to save a checkpoint and stop; `run.resume()` goes on.
+    """
+    run = runs.start(spec, home)
+    show = _inline() if _in_notebook() else _lines
+    losses: list[tuple[float, float]] = []
+    try:
+        for update in runs.watch(run, every=0.5):
+            losses += [(line["step"], line["loss"]) for line in update.metrics if "loss" in line]
+            show(run, update, losses)
+    except KeyboardInterrupt:
+        run.stop()
+    error = run.error
+    if error is not None:
+        raise error
+    return run
+
+
+def run_html(run: Run) -> str:
+    """A run as a notebook shows it: state, verdict, before/after, folder."""
+    summary = run.summary()
+    rows = ""
+    if run.folder.report.exists():
+        from studio.evaluation import table
+
+        rows = "".join(
+            "<tr>" + "".join(f"<td style='text-align:left'>{escape(str(cell))}</td>" for cell in row) + "</tr>"
+            for row in table.rows(run.report)
+        )
+        rows = f"<table><tr><th>questions</th><th>figure</th><th>base</th><th>tuned</th><th>change</th><th>95 % interval</th></tr>{rows}</table>"
+    losses = [(line["step"], line["loss"]) for line in run.metrics if "loss" in line]
+    verdict = f"<p><b>{escape(summary['verdict'])}</b></p>" if summary["verdict"] else ""
+    return f"<p><b>{escape(run.id)}</b>: {summary['state']}</p>{verdict}{curve(losses)}{rows}<p><code>{escape(summary['folder'])}</code></p>"
+
+
+def curve(points: list[tuple[float, float]], width: int = 480, height: int = 120) -> str:
+    """A loss curve as inline SVG; empty for fewer than two points."""
+    if len(points) < 2:
+        return ""
+    steps, losses = [step for step, _ in points], [loss for _, loss in points]
+    low, high = min(losses), max(losses)
+    across, up = (width - 60) / ((steps[-1] - steps[0]) or 1), (height - 24) / ((high - low) or 1)
+    path = " ".join(f"{50 + (step - steps[0]) * across:.1f},{height - 14 - (loss - low) * up:.1f}" for step, loss in points)
+    text = f"<text x='0' y='16'>{high:.3g}</text><text x='0' y='{height - 12}'>{low:.3g}</text><text x='50' y='{height}'>step {steps[-1]:.0f}</text>"
+    return (
+        f"<svg width='{width}' height='{height}' role='img' aria-label='training loss' font-size='11' fill='currentColor'>"
+        f"{text}<polyline points='{path}' fill='none' stroke='#4f46e5' stroke-width='1.5'/></svg>"
+    )
+
+
+def _in_notebook() -> bool:
+    shell = sys.modules.get("IPython")
+    return bool(shell and getattr(shell.get_ipython(), "kernel", None))
+
+
+def _inline() -> Any:
+    from IPython.display import HTML, display  # type: ignore[import-not-found]
+
+    handle: Any = display(HTML(""), display_id=True)
+
+    def show(run: Run, update: Update, losses: list[tuple[float, float]]) -> None:
+        now = update.status
+        share = now.done / now.total if now.total else 0
+        bar = f"<progress value='{share:.3f}' max='1' style='width:480px'></progress>" if now.active else ""
+        took = "" if now.active or not now.started or not now.ended else f" in {duration(now.ended - now.started)}"
+        handle.update(HTML(f"<p><b>{escape(run.id)}</b>: {now.state}{took} {escape(now.what)}</p>{bar}{curve(losses)}"))
+
+    return show
+
+
+def _lines(run: Run, update: Update, losses: list[tuple[float, float]]) -> None:
+    for event in update.events:
+        if event["kind"] == "stage":
+            print(f"{run.id}: {event['stage']}", file=sys.stderr)

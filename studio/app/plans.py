@@ -1,0 +1,38 @@
+"""Use case of planning: what would this run need and decide? Trains nothing, keeps nothing."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from studio.spec import RunSpec
+
+
+def plan(spec: RunSpec, gpu: str | None = None) -> Any:
+    """The plan of a spec: decisions with reasons, memory by part, counts, time. Raises StudioError.
+
+    gpu plans for a card you do not have, e.g. "RTX 3060".
+    """
+    from studio import planner
+    from studio.data import encode, prepare
+    from studio.hardware import machine
+    from studio.models import loading
+
+    found = loading.find(spec.model, planning=True)
+    with tempfile.TemporaryDirectory(prefix="studio-plan-") as folder:
+        data = Path(folder)
+        prepare.prepare(spec.data, spec.training.seed, data)
+        tokenizer = loading.tokenizer(found, spec.model.chat_template) if found.has_tokenizer else None
+        if tokenizer is None:
+            rows = planner.rows_by_characters(data / "train.jsonl", data / "held-out.jsonl")
+        else:
+            parts = []
+            for name in ("train", "held-out"):
+                file = data / f"{name}.jsonl"
+                there = file.exists() and file.stat().st_size
+                parts.append(
+                    encode.encode_file(file, tokenizer, spec.data.train_on, data / f"{name}.tokens") if there else None
+                )
+            rows = planner.rows(parts[0], parts[1])
+        return planner.resolve(spec, machine.probe(gpu), found, rows)

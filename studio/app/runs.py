@@ -1,0 +1,222 @@
+"""Use cases of runs: start, watch, stop, resume, compare, delete; and `Run`, what notebooks hold."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from studio.core.errors import JobError, StudioError, error_from
+from studio.core.files import bytes_in, read_json, read_json_lines
+from studio.runs import folder as folders
+from studio.runs import process, status
+from studio.runs.folder import RunFolder
+from studio.runs.status import Status
+from studio.spec import RunSpec
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run: its folder on disk, read anew at every question. Two of them for one folder always agree."""
+
+    folder: RunFolder
+
+    @property
+    def id(self) -> str:
+        """The run's id."""
+        return self.folder.id
+
+    @property
+    def status(self) -> Status:
+        """State, progress and error, as of now."""
+        return status.read(self.folder)
+
+    @property
+    def spec(self) -> RunSpec:
+        """The spec: resolved once the plan is made, before that as asked."""
+        return self.folder.spec()
+
+    @property
+    def plan(self) -> dict[str, Any]:
+        """The decisions with their reasons, and the prediction; empty while there is none."""
+        return read_json(self.folder.plan) if self.folder.plan.exists() else {}
+
+    @property
+    def metrics(self) -> list[dict[str, Any]]:
+        """The logged steps."""
+        return list(self.folder.read_metrics())
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """What happened, in order."""
+        return list(self.folder.read_events())
+
+    @property
+    def report(self) -> Any:
+        """The evidence. Raises JobError while there is none."""
+        from studio.evaluation.report import Report
+
+        if not self.folder.report.exists():
+            raise JobError(
+                f"this run has no report yet; it is {self.status.state}", hint="Wait for it, or see its error.", where=self.id
+            )
+        return Report.from_dict(read_json(self.folder.report))
+
+    @property
+    def artifacts(self) -> list[dict[str, Any]]:
+        """The manifests of its exports."""
+        return self.folder.artifacts()
+
+    @property
+    def error(self) -> StudioError | None:
+        """Why it failed, or None."""
+        told = self.status.error
+        return error_from(told) if told else None
+
+    def wait(self, seconds: float | None = None) -> Status:
+        """Wait until it has ended, or so long."""
+        return process.wait_for_end(self.folder, seconds or float("inf"))
+
+    def stop(self) -> Status:
+        """Save a checkpoint and stop."""
+        return process.stop(self.folder)
+
+    def resume(self) -> Run:
+        """Go on from the last checkpoint."""
+        process.resume(self.folder)
+        return self
+
+    def chat(self, message: str, **sampling: Any) -> Any:
+        """Ask base and tuned the same thing; the answers side by side."""
+        from studio.app import chat
+
+        return chat.ask(self, message, **sampling)
+
+    def export(self, kind: str, **settings: Any) -> dict[str, Any]:
+        """Make and verify an export: `run.export("gguf", quant="q4_k_m")`. Returns its manifest."""
+        from studio.app import exports
+
+        return exports.export(self, {"kind": kind, **settings})
+
+    def evaluate(self, also: list[str] | None = None) -> Any:
+        """Evaluate again, with further question files; the new report replaces the old."""
+        from studio.app import evidence
+
+        return evidence.evaluate(self, also or [])
+
+    def summary(self) -> dict[str, Any]:
+        """One line of the list of runs, as plain values."""
+        now = self.status
+        lines = [line for line in self.metrics if "loss" in line]
+        evaluated = [line["eval_loss"] for line in self.metrics if "eval_loss" in line]
+        return {
+            "id": self.id,
+            "state": now.state,
+            "name": self.spec.name,
+            "model": self.spec.model.name,
+            "data": ", ".join(Path(name).name for name in self.spec.data.files),
+            "step": lines[-1]["step"] if lines else 0,
+            "loss": lines[-1]["loss"] if lines else None,
+            "held_out_loss": min(evaluated) if evaluated else None,
+            "verdict": read_json(self.folder.report).get("verdict") if self.folder.report.exists() else None,
+            "created": read_json(self.folder.launch).get("created") if self.folder.launch.exists() else None,
+            "seconds": round((now.ended or time.time()) - now.started, 1) if now.started else None,
+            "exports": [artifact.get("folder", artifact.get("kind")) for artifact in self.artifacts],
+            "error": now.error,
+            "folder": str(self.folder.path),
+        }
+
+    def _repr_html_(self) -> str:
+        from studio.app import notebook
+
+        return notebook.run_html(self)
+
+
+def create(spec: RunSpec, home: str | Path | None = None) -> Run:
+    """A new run, not started yet. Raises DataError at once for files that are not there."""
+    from studio.data.read import need_files
+
+    need_files(spec.data, spec.evaluation)
+    return Run(folders.create(spec, folders.home(home)))
+
+
+def start(spec: RunSpec, home: str | Path | None = None) -> Run:
+    """Start a run and return at once; it goes on whatever happens to the caller."""
+    run = create(spec, home)
+    process.launch(run.folder)
+    return run
+
+
+def find(name: str | Path, home: str | Path | None = None) -> Run:
+    """The run of that id, the newest whose id begins so, or `last`. Raises JobError."""
+    return Run(folders.find(name, folders.home(home)))
+
+
+def list_runs(home: str | Path | None = None) -> list[Run]:
+    """All runs, newest first."""
+    return [Run(folder) for folder in folders.all_runs(folders.home(home))]
+
+
+def delete(run: Run) -> int:
+    """Remove a run; the bytes that were freed."""
+    freed = bytes_in(run.folder.path)
+    process.delete(run.folder)
+    return freed
+
+
+@dataclass(frozen=True)
+class Update:
+    """What is new since the last look at a run."""
+
+    status: Status
+    events: list[dict[str, Any]]
+    metrics: list[dict[str, Any]]
+
+
+def watch(run: Run, every: float = 0.25) -> Iterator[Update]:
+    """Follow a run until it has ended: what is new, at least every so many seconds. Stops following when dropped."""
+    places = {run.folder.events: 0, run.folder.metrics: 0}
+    while True:
+        now = run.status  # read before the files: what came before the end is then never missed
+        new: dict[Path, list[dict[str, Any]]] = {}
+        for file, place in places.items():
+            new[file], places[file] = _tail(file, place)
+        yield Update(now, new[run.folder.events], new[run.folder.metrics])
+        if not now.active:
+            return
+        time.sleep(every)
+
+
+def _tail(file: Path, place: int) -> tuple[list[dict[str, Any]], int]:
+    if not file.exists():
+        return [], place
+    with open(file, "rb") as lines:
+        lines.seek(place)
+        end = place + lines.read().rfind(b"\n") + 1
+    return [line for line in read_json_lines(file, place)] if end > place else [], max(place, end)
+
+
+def differences(runs: list[Run]) -> list[tuple[str, list[Any]]]:
+    """The spec fields in which runs differ: (field, value in each run)."""
+    flat = [_flat(run.spec.model_dump(mode="json")) for run in runs]
+    names = sorted({name for values in flat for name in values})
+    rows = [(name, [values.get(name) for values in flat]) for name in names]
+    return [(name, values) for name, values in rows if any(value != values[0] for value in values[1:])]
+
+
+def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
+    if isinstance(values, dict) and values:
+        return {name: value for key, inner in values.items() for name, value in _flat(inner, f"{prefix}{key}.").items()}
+    return {prefix.rstrip("."): values}
+
+
+def changes_since(spec_file: Path) -> list[str]:
+    """What differs now from when the run that `spec_file` belongs to was locked: data, versions, hardware."""
+    lock = spec_file.parent / "lock.json"
+    if spec_file.name != "spec.yaml" or not lock.exists():
+        return []
+    from studio import planner
+
+    return planner.changes_since(read_json(lock))

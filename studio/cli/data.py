@@ -1,0 +1,115 @@
+"""`studio data inspect` and `studio data preview`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from studio.cli import show
+from studio.core.text import size
+
+app = typer.Typer(help="Look at data before training on it.", no_args_is_help=True)
+
+
+def _columns(items: list[str] | None) -> dict[str, str]:
+    return {role.strip(): name.strip() for role, _, name in (item.partition("=") for item in items or [])}
+
+
+@app.command()
+def inspect(
+    files: Annotated[list[str] | None, typer.Argument(metavar="FILE…", help="Files, or hub:owner/name.")] = None,
+    spec: Annotated[Path | None, typer.Option(help="Use the data section of this spec.")] = None,
+    columns: Annotated[
+        list[str] | None, typer.Option("--column", metavar="ROLE=COLUMN", help="Which column plays which role.")
+    ] = None,
+    format: Annotated[str | None, typer.Option(help="The layout of a row, where detection asks.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """Detect, check and count. Exit 0: usable; 2: not usable."""
+    from studio import spec as specs
+    from studio.app import datasets
+    from studio.core.errors import DataError
+
+    if not files and not spec:
+        raise DataError("no file was given", hint="studio data inspect FILE…, or --spec S", where="studio data inspect")
+    changes: dict[str, Any] = {}
+    if columns:
+        changes["columns"] = _columns(columns)
+    if format:
+        changes["format"] = format
+    report = datasets.inspect(*(files or []), spec=specs.load(spec) if spec else None, **changes).as_dict()
+    if json:
+        show.as_json(report)
+    else:
+        _show(report)
+    raise typer.Exit(0 if report["usable"] else 2)
+
+
+def _show(report: dict[str, Any]) -> None:
+    for file in report["files"]:
+        show.heading(file["name"])
+        show.say(f"  {size(file['bytes'])}, {file['encoding'] or 'binary'}, {file['rows']:,} rows")
+        show.say(f"  {file['format']} ({file['confidence']:.0%} sure): {'; '.join(file['reasons'])}")
+    show.heading("Rows")
+    lengths = report["lengths"]
+    show.table(
+        ("", ""),
+        [
+            ("usable", f"{report['usable_rows']:,}"),
+            ("rejected", f"{report['rejected_rows']:,}"),
+            ("duplicates left out", f"{report['duplicates']:,}"),
+            ("same question, other answer", f"{report['conflicts']:,}"),
+            ("characters: median, 90 %, longest", f"{lengths['p50']:,.0f}, {lengths['p90']:,.0f}, {lengths['max']:,.0f}"),
+        ],
+        right=(1,),
+    )
+    if report["rejected_reasons"]:
+        show.table(("rejected because", "rows"), report["rejected_reasons"].items(), right=(1,))
+        for item in report["rejected"][:10]:
+            show.say(f"  {item['file']}, line {item['line']}: {item['reason']}", "yellow")
+    for warning in report["warnings"]:
+        show.say(f"! {warning}", "yellow")
+    show.say("Usable." if report["usable"] else "Not usable as it is.", "bold green" if report["usable"] else "bold red")
+
+
+@app.command()
+def preview(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="The data file.")],
+    model: Annotated[str, typer.Option(help="Whose tokenizer and chat template to use.")] = "starter",
+    rows: Annotated[int, typer.Option(min=1, help="How many rows.")] = 3,
+    spec: Annotated[Path | None, typer.Option(help="Use the data and model sections of this spec.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """The token stream of the first rows, through the code that trains, with the trained tokens marked."""
+    from studio import spec as specs
+    from studio.app import datasets
+
+    previews = list(datasets.preview(file, model, rows, specs.load(spec) if spec else None))
+    if json:
+        show.as_json(
+            [
+                {
+                    "file": item.file,
+                    "line": item.line,
+                    "trained": item.trained,
+                    "tokens": [{"id": piece.id, "text": piece.text, "trained": piece.trained} for piece in item.pieces],
+                }
+                for item in previews
+            ]
+        )
+        return
+    from rich.text import Text
+
+    for item in previews:
+        show.heading(f"{item.file}, line {item.line}: {len(item.pieces)} tokens, {item.trained} trained (green)")
+        text = Text()
+        for place, piece in enumerate(item.pieces):
+            shade = (
+                ("black on green" if place % 2 else "black on bright_green") if piece.trained else ("dim" if place % 2 else "")
+            )
+            text.append(piece.text.replace("\n", "⏎\n"), style=shade)
+        show.console().print(text)
+        if not show.console().is_terminal:
+            show.say("trained: " + "".join(piece.text for piece in item.pieces if piece.trained))

@@ -1,0 +1,180 @@
+"""Following a run in the terminal: stages, progress bar, what happened, and how it ended."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+from studio.app.runs import Run, Update, watch
+from studio.cli import show
+from studio.core.errors import error_from
+from studio.core.text import duration
+
+STAGES = {
+    "queued": "Waiting for the device",
+    "preparing": "Preparing: read, check, split, encode, plan",
+    "training": "Training the adapter",
+    "evaluating": "Evidence: base against tuned",
+    "exporting": "Exporting and verifying",
+}
+
+
+def follow(run: Run, json: bool = False, extra: dict[str, Any] | None = None) -> int:
+    """Show a run until it has ended; the exit code. The first Ctrl-C asks it to stop and waits, a second one leaves it."""
+    from studio.runs import process
+
+    if not json:
+        show.say(f"run {run.id}", "bold")
+    progress = _Quiet() if json else _Bar()
+    asked = False
+    with progress:
+        while True:
+            try:
+                for update in watch(run):
+                    progress.show(update)
+                break
+            except KeyboardInterrupt:
+                if asked:
+                    print(f"the run goes on stopping by itself: studio runs watch {run.id}", file=sys.stderr)
+                    return 130
+                asked = True
+                print("stopping: saving a checkpoint (Ctrl-C again to leave it to itself)", file=sys.stderr)
+                process.ask_to_stop(run.folder)
+    return ended(run, json, extra or {})
+
+
+def ended(run: Run, json: bool, extra: dict[str, Any]) -> int:
+    """Show how a run ended; the exit code."""
+    now = run.status
+    code = {"done": 0, "stopped": 130, "interrupted": 1}.get(now.state, 1)
+    if now.error and now.state == "failed":
+        code = error_from(now.error).exit_code
+    if json:
+        show.as_json({**run.summary(), **extra, "exit_code": code})
+        return code
+    if now.error:
+        where = f"{now.error['where']}: " if now.error.get("where") else ""
+        print(f"{where}{now.error['message']}", file=sys.stderr)
+        print(f"→ {now.error['hint']}", file=sys.stderr)
+    if now.state == "stopped":
+        show.say(f"Stopped, with a checkpoint. Go on: studio runs resume {run.id}")
+    if now.state == "done":
+        summary(run)
+    return code
+
+
+def summary(run: Run) -> None:
+    """The before/after table, the exports, and where everything lies."""
+    folder = run.folder
+    if folder.report.exists():
+        show.heading("Before and after")
+        show.evidence(run.report)
+    if run.artifacts:
+        show.heading("Exports")
+        for manifest in run.artifacts:
+            show.artifact(manifest)
+    show.heading("Where everything lies")
+    show.say(f"  {folder.path}")
+    lines = [
+        (folder.adapter, "the adapter; plain peft loads it"),
+        (folder.report_page, "the evidence as a page"),
+        (folder.exports, "merged model, GGUF, their checks"),
+        (folder.spec_file, "what was run; studio train it again to repeat"),
+    ]
+    for path, what in lines:
+        if path.exists():
+            show.say(f"  {path.relative_to(folder.path)!s:<28} {what}")
+    show.say(f"  studio chat {run.id:<17} talk to base and tuned side by side")
+
+
+class _Quiet:
+    """For --json: progress stays silent, warnings go to stderr."""
+
+    def __enter__(self) -> _Quiet:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def show(self, update: Update) -> None:
+        for event in update.events:
+            if event["kind"] in ("warning", "waiting"):
+                print(event["message"], file=sys.stderr)
+
+
+class _Bar:
+    """A live progress bar under the story of the run."""
+
+    def __init__(self) -> None:
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        columns = (TextColumn("  {task.description}"), BarColumn(bar_width=30), TextColumn("{task.fields[detail]}"))
+        self.bar = Progress(*columns, console=show.console(), transient=True, auto_refresh=False)
+        self.task: Any = None
+        self.stage = ""
+        self.begun = time.monotonic()
+        self.last: dict[str, Any] = {}
+
+    def __enter__(self) -> _Bar:
+        self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
+
+    def show(self, update: Update) -> None:
+        for event in update.events:
+            self.tell(event)
+        for line in update.metrics:
+            self.last.update(line)
+        now = update.status
+        if now.active and now.total:
+            if self.task is None:
+                self.task = self.bar.add_task("", total=1.0, detail="")
+                self.begun = time.monotonic()
+            self.bar.update(self.task, completed=now.done / now.total, description=_progress(now), detail=self.detail(now))
+        self.bar.refresh()
+
+    def detail(self, now: Any) -> str:
+        left = show.time_left(now.done, now.total, time.monotonic() - self.begun)
+        parts = [f"{now.done / now.total:.0%}"]
+        if now.state == "training" and "loss" in self.last:
+            parts.append(f"loss {self.last['loss']:.3f}")
+            if "eval_loss" in self.last:
+                parts.append(f"held-out {self.last['eval_loss']:.3f}")
+            if self.last.get("tokens_per_second"):
+                parts.append(f"{self.last['tokens_per_second']:,.0f} tokens/s")
+        if left:
+            parts.append(f"{left} left")
+        return " · ".join(parts)
+
+    def tell(self, event: dict[str, Any]) -> None:
+        match event["kind"]:
+            case "stage":
+                if self.task is not None:
+                    self.bar.remove_task(self.task)
+                    self.task = None
+                self.last = {}
+                show.heading(STAGES.get(event["stage"], event["stage"]))
+            case "stage-done":
+                show.say(f"  done in {duration(event['seconds'])}", "dim")
+            case "data":
+                show.say(f"  {event['message']}")
+            case "decision":
+                show.say(f"  {event['field']} = {show.cell(event['value'])}: {event['reason']}", "dim")
+            case "warning" | "waiting":
+                show.say(f"  ! {event['message']}", "yellow")
+            case "trained":
+                show.say(
+                    f"  {event.get('steps')} steps, held-out loss {show.cell(event.get('best_loss'))} at step {event.get('best_step')}"
+                )
+            case "verdict":
+                show.say(f"  {event['text']}", "bold")
+            case "exported":
+                show.say(f"  {event['text']}")
+
+
+def _progress(now: Any) -> str:
+    whole = float(now.done).is_integer() and float(now.total).is_integer()
+    return f"{now.what} {now.done:,.0f} of {now.total:,.0f}" if whole and now.what else now.what

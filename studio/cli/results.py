@@ -1,0 +1,149 @@
+"""`studio eval`, `chat`, `export`, `doctor`, `schema`, `fields`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from studio.cli import show
+
+Home = Annotated[
+    Path | None, typer.Option("--home", help="Where runs are kept [default: $STUDIO_HOME or ~/.studio].", show_default=False)
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, how it begins, or `last`.")]
+
+
+def evaluate(
+    run: RunName,
+    against: Annotated[
+        list[str] | None, typer.Option("--against", help="A further question file; may be given several times.")
+    ] = None,
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """Evaluate a run again: base against tuned, with intervals."""
+    from studio.app import evidence, runs
+
+    found = runs.find(run, home)
+    report = evidence.evaluate(found, against or [])
+    if json:
+        show.as_json(report.as_dict())
+        return
+    show.evidence(report)
+    show.say(f"page: {found.folder.report_page}")
+
+
+def chat(
+    run_or_model: Annotated[
+        str, typer.Argument(metavar="RUN_OR_MODEL", help="A run, or a model: `starter`, a folder, a hub id.")
+    ],
+    message: Annotated[str | None, typer.Option("--message", "-m", help="Ask this one question and leave.")] = None,
+    system: Annotated[str, typer.Option(help="System prompt.")] = "",
+    temperature: Annotated[float, typer.Option(min=0, max=5, help="0 gives the most likely answer.")] = 0.0,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 256,
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """Talk to base and tuned side by side."""
+    from studio.app.chat import Talker
+    from studio.app.runs import find
+    from studio.core.errors import JobError
+
+    try:
+        run, model = find(run_or_model, home), None
+    except JobError:
+        if not (run_or_model == "starter" or "/" in run_or_model or Path(run_or_model).is_dir()):
+            raise
+        run, model = None, run_or_model
+    talker = Talker(run, model)
+    sides = [False, True] if talker.tuned else [False]
+    histories: list[list[dict[str, Any]]] = [[{"role": "system", "content": system}] if system else [] for _ in sides]
+    while True:
+        asked = message or _ask()
+        if not asked:
+            return
+        answers = {}
+        for tuned, history in zip(sides, histories, strict=True):
+            history.append({"role": "user", "content": asked})
+            name = ("tuned" if tuned else "base ") if talker.tuned else run_or_model
+            if not json:
+                print(f"{name}: ", end="", flush=True)
+            pieces = []
+            for piece in talker.say(history, tuned, temperature=temperature, max_new_tokens=max_tokens):
+                pieces.append(piece)
+                if not json:
+                    print(piece, end="", flush=True)
+            if not json:
+                print()
+            history.append({"role": "assistant", "content": "".join(pieces)})
+            answers[name.strip()] = "".join(pieces)
+        if json:
+            show.as_json({"question": asked, **answers})
+        if message:
+            return
+
+
+def _ask() -> str:
+    try:
+        return input("you: " if sys.stdin.isatty() else "").strip()
+    except EOFError:
+        return ""
+
+
+def export(
+    run: RunName,
+    to: Annotated[str, typer.Option("--to", help="adapter, merged or gguf.")],
+    quant: Annotated[str | None, typer.Option("--quant", help="For gguf: f16, q8_0 or q4_k_m.")] = None,
+    onto: Annotated[str | None, typer.Option("--onto", help="Merge onto `dequantized` or `original` base weights.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Copy the verified export into this new folder too.")] = None,
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """Merge, convert and verify: the artefact is loaded in its own runtime and compared with the adapter."""
+    from studio.app import exports, runs
+
+    target = {"kind": to, **({"quant": quant} if quant else {}), **({"onto": onto} if onto else {})}
+    found = runs.find(run, home)
+    manifest = exports.export(found, target, out)
+    if json:
+        show.as_json(manifest)
+    else:
+        show.artifact(manifest)
+        show.say(f"  {out or found.folder.exports / manifest['folder']}")
+    raise typer.Exit(0 if manifest["verification"]["passed"] is not False else 1)
+
+
+def doctor(json: Json = False) -> None:
+    """What this machine can do; each problem with its fix."""
+    from dataclasses import asdict
+
+    from studio.hardware import doctor as hardware
+
+    findings = hardware.check()
+    if json:
+        show.as_json([asdict(item) for item in findings])
+        return
+    marks = {True: "✓", False: "✗", None: "·"}
+    show.table(("", "", "found", "fix"), [(marks[item.ok], item.name, item.found, item.fix) for item in findings])
+
+
+def schema() -> None:
+    """The JSON schema of a spec, for editors."""
+    from studio import spec
+
+    show.as_json(spec.schema())
+
+
+def fields(json: Json = False) -> None:
+    """Every field of a spec: type, default, help."""
+    from studio.app import reference
+
+    rows = reference.rows()
+    if json:
+        show.as_json([row._asdict() for row in rows])
+    else:
+        show.table(("field", "values", "default", "help"), [(row.field, row.values, row.default, row.help) for row in rows])

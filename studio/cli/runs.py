@@ -1,0 +1,155 @@
+"""`studio runs …`: the history."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from studio.cli import follow, show
+from studio.core.text import duration, size
+
+app = typer.Typer(help="The history of runs.", no_args_is_help=True)
+Name = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, how it begins, or `last`.")]
+Home = Annotated[
+    Path | None, typer.Option("--home", help="Where runs are kept [default: $STUDIO_HOME or ~/.studio].", show_default=False)
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+
+
+@app.command("list")
+def list_(home: Home = None, json: Json = False) -> None:
+    """All runs, newest first."""
+    from studio.app import runs
+
+    rows = [run.summary() for run in runs.list_runs(home)]
+    if json:
+        show.as_json(rows)
+        return
+    if not rows:
+        show.say("No runs yet. Make one: studio demo, or studio train configs/demo.yaml")
+        return
+    show.table(
+        ("run", "state", "model", "data", "step", "loss", "held-out", "verdict", "started"),
+        [
+            (
+                row["id"],
+                row["state"],
+                row["model"],
+                row["data"],
+                row["step"],
+                row["loss"],
+                row["held_out_loss"],
+                (row["verdict"] or "").partition(":")[0],
+                _when(row["created"]),
+            )
+            for row in rows
+        ],
+        right=(4, 5, 6),
+    )
+
+
+@app.command("show")
+def show_(run: Name, home: Home = None, json: Json = False) -> None:
+    """One run: state, decisions, evidence, exports."""
+    from studio.app import runs
+
+    found = runs.find(run, home)
+    if json:
+        now = found.status.as_dict()
+        report = found.report.as_dict() if found.folder.report.exists() else None
+        show.as_json({**found.summary(), "status": now, "plan": found.plan, "report": report, "artifacts": found.artifacts})
+        return
+    row = found.summary()
+    show.heading(found.id)
+    took = f", {duration(row['seconds'])}" if row["seconds"] else ""
+    show.say(f"{row['state']}{took}; {row['model']} on {row['data']}")
+    if row["error"]:
+        show.say(f"{row['error']['message']}\n→ {row['error']['hint']}", "red")
+    if found.plan:
+        show.decisions(found.plan)
+        measured = found.plan.get("measured")
+        if measured:
+            show.say(f"memory: {size(measured['predicted'])} predicted, {size(measured['peak'])} measured")
+    if row["state"] == "done":
+        follow.summary(found)
+
+
+@app.command()
+def watch(run: Name, home: Home = None) -> None:
+    """Follow a run until it ends. Ctrl-C leaves it alone."""
+    from studio.app import runs
+
+    found = runs.find(run, home)
+    with follow._Bar() as bar:
+        for update in runs.watch(found):
+            bar.show(update)
+    raise typer.Exit(follow.ended(found, False, {}))
+
+
+@app.command()
+def stop(run: Name, home: Home = None) -> None:
+    """Save a checkpoint and stop."""
+    from studio.app import runs
+
+    found = runs.find(run, home)
+    now = found.stop()
+    show.say(f"{found.id} is {now.state}. Go on: studio runs resume {found.id}")
+
+
+@app.command()
+def resume(run: Name, home: Home = None, json: Json = False) -> None:
+    """Go on with a stopped, interrupted or failed run from its last checkpoint."""
+    from studio.app import runs
+
+    raise typer.Exit(follow.follow(runs.find(run, home).resume(), json))
+
+
+@app.command()
+def compare(
+    names: Annotated[list[str], typer.Argument(metavar="RUN RUN…", help="Two runs or more.")],
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """What differs between runs: their settings, and what came of it."""
+    from studio.app import runs
+
+    found = [runs.find(name, home) for name in names]
+    fields = runs.differences(found)
+    results = [_results(run) for run in found]
+    labels = sorted({label for result in results for label in result})
+    if json:
+        values = {name: dict(zip([run.id for run in found], row, strict=True)) for name, row in fields}
+        show.as_json({"settings": values, "results": {run.id: result for run, result in zip(found, results, strict=True)}})
+        return
+    ids = [run.id for run in found]
+    show.table(("setting", *ids), [(name, *row) for name, row in fields], title="Settings that differ")
+    show.table(("result", *ids), [(label, *(result.get(label) for result in results)) for label in labels], title="Results")
+
+
+def _results(run: Any) -> dict[str, Any]:
+    values: dict[str, Any] = {"state": run.status.state, "held-out loss": run.summary()["held_out_loss"]}
+    if run.folder.report.exists():
+        from studio.evaluation import table
+
+        for name, figure, base, tuned, *_ in table.rows(run.report):
+            values[f"{name}: {figure}"] = f"{base} → {tuned}"
+    return values
+
+
+@app.command()
+def delete(run: Name, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False, home: Home = None) -> None:
+    """Remove a run and everything in it."""
+    from studio.app import runs
+
+    found = runs.find(run, home)
+    if not yes:
+        typer.confirm(f"Delete {found.id} with its adapter and exports?", abort=True)
+    freed = runs.delete(found)
+    show.say(f"{found.id} is deleted, {size(freed)} freed")
+
+
+def _when(seconds: float | None) -> str:
+    return datetime.datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M") if seconds else ""

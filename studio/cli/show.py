@@ -1,0 +1,105 @@
+"""How things look in the terminal. rich is imported when something is shown."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import Any
+
+from studio.core.text import duration, size
+
+
+@cache
+def console() -> Any:
+    """The terminal; plain text where the output is not one."""
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=not sys.stdout.isatty(), width=None if sys.stdout.isatty() else 120)
+
+
+def as_json(value: Any) -> None:
+    """One JSON document on stdout."""
+    print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def say(text: str = "", style: str = "") -> None:
+    """A line of plain text, never read as markup."""
+    from rich.text import Text
+
+    console().print(Text(text, style=style))
+
+
+def heading(text: str) -> None:
+    """A stage or a section begins."""
+    say()
+    say(text, "bold")
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], right: Sequence[int] = (), title: str = "") -> None:
+    """A table of plain text; `right` are the columns that hold figures."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False)
+    for place, name in enumerate(columns):
+        grid.add_column(name, justify="right" if place in right else "left", overflow="fold")
+    for row in rows:
+        grid.add_row(*(Text(cell(value)) for value in row))
+    console().print(grid)
+
+
+def cell(value: Any) -> str:
+    """A value as a table shows it."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list):
+        return ", ".join(cell(item) for item in value)
+    return str(value)
+
+
+def decisions(plan: dict[str, Any]) -> None:
+    """What the plan decided and why."""
+    rows = [(item["field"], cell(item["value"]), item["reason"], item.get("otherwise", "")) for item in plan["decisions"]]
+    table(("decided", "value", "because", "otherwise"), rows)
+
+
+def memory(plan: dict[str, Any]) -> None:
+    """The predicted memory by part."""
+    items = plan["memory"]["items"]
+    rows = [(item["name"], size(item["bytes"]), item.get("why", "")) for item in items if item["bytes"]]
+    table(("memory", "", "what it is"), [*rows, ("total", size(plan["memory"]["total"]), "")], right=(1,))
+
+
+def evidence(report: Any) -> None:
+    """The before/after table and the verdict."""
+    from studio.evaluation import table as tables
+
+    table(
+        ("questions", "figure", "base", "tuned", "change", "95 % interval of the change"), tables.rows(report), right=(2, 3, 4)
+    )
+    say(report.verdict, "bold green" if report.verdict.startswith("Better") else "bold yellow")
+
+
+def artifact(manifest: dict[str, Any]) -> None:
+    """One export: what it is, whether it was verified, how to serve it."""
+    verification = manifest["verification"]
+    state = {True: "verified", False: "NOT verified", None: "not run"}[verification.get("passed")]
+    say(f"{manifest['folder']}: {size(manifest['bytes'])}, {state}", "green" if verification.get("passed") else "yellow")
+    for check in verification.get("checks", []):
+        say(
+            f"  {'✓' if check['passed'] else '✗' if check['passed'] is False else '·'} {check['name']}: {cell(check['value'])}  {check['explanation']}"
+        )
+    for command in manifest.get("serve", [])[:1]:
+        say(f"  serve: {command}")
+
+
+def time_left(done: float, total: float, seconds: float) -> str:
+    """How long the rest will take at the pace so far."""
+    return duration(seconds / done * (total - done)) if done and total > done else ""

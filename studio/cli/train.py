@@ -1,0 +1,86 @@
+"""`studio demo`, `studio plan`, `studio train`: from a spec to a run."""
+
+from __future__ import annotations
+
+import importlib.resources
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from studio import spec as specs
+from studio.cli import follow, show
+from studio.core.errors import SpecError
+
+SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="A spec: a YAML file, see configs/.", show_default=False)]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="A.B=C", help="Change a field of the spec; may be given several times.")
+]
+Home = Annotated[
+    Path | None, typer.Option("--home", help="Where runs are kept [default: $STUDIO_HOME or ~/.studio].", show_default=False)
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+
+
+def read_spec(file: Path, settings: list[str] | None) -> specs.RunSpec:
+    """The spec in a file with `--set` changes laid over it. Raises SpecError."""
+    spec = specs.load(file)
+    return specs.edit(spec, specs.parse_settings(settings)) if settings else spec
+
+
+def demo(home: Home = None, json: Json = False) -> None:
+    """The main job on the starter model and a shipped dataset: data, training, evidence, merged model, verified GGUF."""
+    file = demo_spec()
+    if not json:
+        show.say(f"The demo is an ordinary run: studio train {_short(file)}")
+    train(file, None, home, json)
+
+
+def demo_spec() -> Path:
+    """The demo's spec: in the project folder, or the present one."""
+    for folder in (Path.cwd(), Path(str(importlib.resources.files("studio"))).parent):
+        if (folder / "configs" / "demo.yaml").exists():
+            return folder / "configs" / "demo.yaml"
+    raise SpecError("configs/demo.yaml was not found", hint="Run the demo in the project's folder.", where="studio demo")
+
+
+def plan(
+    spec: SpecFile,
+    settings: Settings = None,
+    gpu: Annotated[str | None, typer.Option("--gpu", help='Plan for a card you do not have, e.g. "RTX 4090".')] = None,
+    json: Json = False,
+) -> None:
+    """Decisions with reasons, memory by part, time and cost of a run; trains nothing."""
+    from studio.app import plans
+
+    made = plans.plan(read_spec(spec, settings), gpu).as_dict()
+    if json:
+        show.as_json(made)
+        return
+    show.heading(f"{made['spec']['name']} on {made['machine']}")
+    show.decisions(made)
+    show.memory(made)
+    for line in made["summary"]:
+        show.say(line)
+    for warning in made["warnings"]:
+        show.say(f"! {warning}", "yellow")
+    show.say("It fits." if made["fits"] else "It does not fit.", "bold green" if made["fits"] else "bold red")
+    if made.get("alternatives"):
+        show.table(("what would fit", "memory"), [(item["change"], show.size(item["bytes"])) for item in made["alternatives"]])
+
+
+def train(spec: SpecFile, settings: Settings = None, home: Home = None, json: Json = False) -> None:
+    """Run a spec now: data, training, evidence, exports. Ctrl-C saves a checkpoint; the run outlives the terminal."""
+    from studio.app import runs
+
+    asked = read_spec(spec, settings)
+    changes = runs.changes_since(spec.absolute())
+    if not json:
+        for change in changes:
+            show.say(f"differs from the run it repeats: {change}", "yellow")
+    run = runs.start(asked, home)
+    raise typer.Exit(follow.follow(run, json, {"changes": changes} if changes else {}))
+
+
+def _short(file: Path) -> Any:
+    return file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file

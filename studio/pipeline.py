@@ -1,0 +1,256 @@
+"""The story of a run, top to bottom, one verb per step.
+
+Every step keeps its product in the run folder and skips itself when the product is there: to resume a run is to run it
+again. Heavy libraries are imported inside the steps, so that a spec or a data error is told before they load.
+"""
+
+from __future__ import annotations
+
+import gc
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from studio import planner
+from studio.core.files import read_json, write_json, write_text
+from studio.data import encode, prepare
+from studio.data.rows import Conversation
+from studio.hardware import machine as machines
+from studio.models import loading
+from studio.runs.folder import RunFolder
+from studio.runs.recorder import Recorder
+from studio.runs.slot import slot
+from studio.spec import RunSpec, edit
+from studio.tracking.reporter import Reporter
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What the first stage found and decided."""
+
+    spec: RunSpec
+    found: loading.Found
+    tokenizer: Any
+    train: encode.Tokens
+    held_out: encode.Tokens | None
+    machine: machines.Machine
+
+
+def run(folder: RunFolder, recorder: Recorder, root: Path) -> None:
+    """Everything from the asked spec to verified exports. Raises StudioError, or Stopped when asked to stop."""
+    asked = with_full_paths(folder.asked_spec())
+    with recorder.stage("preparing"):
+        prepared = make_ready(folder, asked, recorder)
+    with _device(folder, recorder, prepared.machine, root), _tracked(folder, recorder, prepared) as sink:
+        with recorder.stage("training"):
+            train(folder, prepared, recorder)
+        with recorder.stage("evaluating"):
+            judge(folder, prepared, recorder, sink)
+        with recorder.stage("exporting"):
+            export_all(folder, prepared, recorder)
+
+
+def make_ready(folder: RunFolder, asked: RunSpec, recorder: Recorder) -> Prepared:
+    """Read, check, split, encode, plan; write the resolved spec, the plan and the lock."""
+    if not (folder.data / "report.json").exists():
+        prepare.prepare(asked.data, asked.training.seed, folder.data, recorder)
+    found = loading.find(asked.model)
+    tokenizer = loading.tokenizer(found, asked.model.chat_template)
+    train, held_out = encode_parts(folder.data, tokenizer, asked, recorder)
+    machine = machines.probe()
+    if not folder.spec_file.exists():
+        plan = planner.resolve(asked, machine, found, planner.rows(train, held_out))
+        write_json(folder.plan, plan.as_dict())
+        for decision in plan.decisions:
+            recorder.event("decision", field=decision.field, value=decision.value, reason=decision.reason)
+        for warning in plan.warnings:
+            recorder.event("warning", message=warning)
+        plan.refuse_if_it_does_not_fit()
+        write_json(folder.lock, planner.lock(plan.spec, found, machine))
+        folder.write_spec(plan.spec)
+    spec = folder.spec()
+    train = encode.limit(train, spec.data.max_length, spec.data.overlong)
+    held_out = encode.limit(held_out, spec.data.max_length, spec.data.overlong) if held_out else None
+    for part, tokens in (("training", train), ("held-out", held_out)):
+        if tokens is not None and tokens.dropped:
+            recorder.event(
+                "warning", message=f"{len(tokens.dropped)} {part} rows are over-long and left out", rows=tokens.dropped[:50]
+            )
+    return Prepared(spec, found, tokenizer, train, held_out, machine)
+
+
+def encode_parts(data: Path, tokenizer: Any, spec: RunSpec, recorder: Recorder) -> tuple[encode.Tokens, encode.Tokens | None]:
+    """The training and held-out rows as tokens, kept beside them."""
+    parts = []
+    for name in ("train", "held-out"):
+        file = data / f"{name}.jsonl"
+        if file.exists() and file.stat().st_size:
+            parts.append(encode.encode_file(file, tokenizer, spec.data.train_on, data / f"{name}.tokens", recorder))
+        else:
+            parts.append(None)
+    return parts[0], parts[1]
+
+
+def train(folder: RunFolder, prepared: Prepared, recorder: Recorder) -> None:
+    """Fit the adapter, from the last checkpoint if there is one."""
+    if folder.training.exists() and (folder.adapter / "adapter_config.json").exists():
+        return
+    from studio.training import fit
+
+    spec = prepared.spec
+    base = load(prepared)
+    job = fit.Job(
+        adapter=spec.adapter,
+        training=spec.training,
+        device=prepared.machine.device,
+        dtype=spec.model.dtype or "fp32",
+        quantized=spec.model.quantization in ("nf4", "int8"),
+        train=prepared.train,
+        held_out=prepared.held_out,
+        max_length=spec.data.max_length or 0,
+        checkpoints=folder.checkpoints,
+        adapter_out=folder.adapter,
+    )
+    fitted = fit.fit(base, prepared.tokenizer, job, recorder)
+    write_json(folder.training, fitted.as_dict())
+    recorder.event("trained", **fitted.as_dict())
+    del base
+    free_memory()
+
+
+def judge(folder: RunFolder, prepared: Prepared, recorder: Reporter, sink: Any = None, again: bool = False) -> None:
+    """Base against tuned on the held-out rows and the other question sets; the report as JSON and as a page."""
+    if folder.report.exists() and not again:
+        return
+    from studio.evaluation import compare, page
+
+    sets = question_sets(folder, prepared.spec)
+    if not sets:
+        recorder.event("warning", message="no held-out rows: this run ends without evidence")
+        return
+    model = loading.attach_adapter(load(prepared), folder.adapter)
+    report = compare.compare(
+        model, prepared.tokenizer, sets, prepared.spec.evaluation, seed=prepared.spec.training.seed, reporter=recorder
+    )
+    html = page.render_html(report, list(folder.read_metrics()), folder.spec_file.read_text("utf-8"), prepared.spec.name)
+    write_text(folder.report_page, html)
+    write_json(folder.report, report.as_dict())
+    recorder.event("verdict", text=report.verdict)
+    if sink:
+        sink.evidence(report)
+    del model
+    free_memory()
+
+
+def export_all(folder: RunFolder, prepared: Prepared, recorder: Recorder) -> None:
+    """Make and verify every export the spec asks for."""
+    for target in prepared.spec.export:
+        export_one(folder, prepared, target, recorder)
+
+
+def export_one(folder: RunFolder, prepared: Prepared, target: Any, recorder: Reporter) -> Any:
+    """Make one export and verify it in its own runtime; one that is there and verified is left alone."""
+    from studio.export import make
+
+    source = make.Source(
+        base=prepared.found,
+        model=prepared.spec.model,
+        adapter=folder.adapter,
+        name=prepared.spec.name,
+        exports=folder.exports,
+    )
+    probe = make.Probe(list(held_out_rows(folder, 12)))
+    artifact = make.export(target, source, probe, recorder)
+    recorder.event("exported", **artifact.summary())
+    free_memory()
+    return artifact
+
+
+def question_sets(folder: RunFolder, spec: RunSpec) -> list[Any]:
+    """The held-out rows, further question files and the general set, as the evaluation takes them."""
+    from studio.evaluation.compare import QuestionSet, builtin
+
+    sets = []
+    held_out = list(held_out_rows(folder))
+    if held_out:
+        sets.append(QuestionSet("held-out", held_out))
+    for file in spec.evaluation.also:
+        sets.append(QuestionSet(f"also: {Path(file).stem}", prepare.load_questions(file, spec.data)))
+    if sets and spec.evaluation.general == "builtin":
+        sets.append(QuestionSet("general", builtin()))
+    elif sets and spec.evaluation.general != "off":
+        sets.append(QuestionSet("general", prepare.load_questions(spec.evaluation.general, spec.data)))
+    return sets
+
+
+def held_out_rows(folder: RunFolder, most: int | None = None) -> list[Conversation]:
+    """The run's held-out conversations, the first `most` of them."""
+    file = folder.data / "held-out.jsonl"
+    if not file.exists():
+        return []
+    rows = []
+    for row in prepare.conversations(file):
+        rows.append(row)
+        if len(rows) == most:
+            break
+    return rows
+
+
+def reopen(folder: RunFolder) -> Prepared:
+    """A run whose adapter is trained, ready to be evaluated again, exported or talked to."""
+    spec = folder.spec()
+    found = loading.find(spec.model)
+    tokenizer = loading.tokenizer(found, spec.model.chat_template)
+    return Prepared(spec, found, tokenizer, encode.EMPTY, None, machines.probe())
+
+
+def load(prepared: Prepared) -> Any:
+    """The base model as the plan decided to hold it."""
+    import torch
+
+    if prepared.machine.device == "cpu" and prepared.spec.training.threads:
+        torch.set_num_threads(prepared.spec.training.threads)
+    return loading.load_base(prepared.spec.model, prepared.machine.device, prepared.found)
+
+
+def free_memory() -> None:
+    """Give back what the last stage held, on the GPU too."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def with_full_paths(spec: RunSpec) -> RunSpec:
+    """The spec with local files named in full, so that it can be repeated from anywhere."""
+
+    def full(name: str) -> str:
+        return name if name.startswith("hub:") else str(Path(name).expanduser().absolute())
+
+    changes: dict[str, Any] = {"data.train": [full(name) for name in spec.data.files]}
+    if isinstance(spec.data.holdout, str):
+        changes["data.holdout"] = full(spec.data.holdout)
+    if spec.evaluation.also:
+        changes["evaluation.also"] = [full(name) for name in spec.evaluation.also]
+    if spec.evaluation.general not in ("builtin", "off"):
+        changes["evaluation.general"] = full(spec.evaluation.general)
+    if Path(spec.model.name).expanduser().is_dir():
+        changes["model.name"] = full(spec.model.name)
+    if spec.model.chat_template:
+        changes["model.chat_template"] = full(spec.model.chat_template)
+    return edit(spec, changes)
+
+
+def _device(folder: RunFolder, recorder: Recorder, machine: machines.Machine, root: Path) -> Any:
+    def waiting(holder: str) -> None:
+        recorder.event("waiting", message=f"waiting for {machine.device}, which {holder or 'another run'} uses")
+
+    return slot(root, machine.uuid, folder.id, recorder.should_stop, waiting)
+
+
+def _tracked(folder: RunFolder, recorder: Recorder, prepared: Prepared) -> Any:
+    from studio.tracking.mirror import mirrored
+
+    config = {"spec": prepared.spec.model_dump(mode="json"), "lock": read_json(folder.lock), "run": folder.id}
+    return mirrored(prepared.spec.tracking, folder.id, prepared.spec.name, folder.path, config, recorder)

@@ -1,0 +1,77 @@
+"""The process that works on a run: `python -m studio.worker RUN_FOLDER`, started by the keeper.
+
+It tells the run folder how things go and ends with the exit code of the command: 0 done, 1 failed, 2 the input is
+wrong, 130 stopped.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+from studio.core.errors import HardwareError, Stopped, StudioError
+from studio.runs.folder import RunFolder
+from studio.runs.recorder import Recorder
+
+
+def main(folder: RunFolder) -> int:
+    """Work on the run in `folder` from where it stands. Returns the exit code."""
+    set_environment()
+    faulthandler.enable()
+    recorder = Recorder(folder)
+
+    def ask(signum: int, frame: Any) -> None:
+        recorder.stop_asked = True
+
+    signal.signal(signal.SIGTERM, ask)
+    signal.signal(signal.SIGINT, ask)
+    try:
+        from studio import pipeline
+
+        pipeline.run(folder, recorder, root=folder.path.parent.parent)
+    except Stopped:
+        recorder.end("stopped")
+        return 130
+    except StudioError as error:
+        recorder.end("failed", error)
+        return error.exit_code
+    except Exception as error:
+        traceback.print_exc()
+        told = translated(error) or {
+            "kind": "Fault",
+            "message": f"this is a fault in the studio ({type(error).__name__}: {error})",
+            "hint": f"The log has the details: {folder.log}",
+            "where": str(folder.log),
+        }
+        recorder.end("failed", told)
+        return 1
+    recorder.end("done")
+    return 0
+
+
+def set_environment() -> None:
+    """What must be in the environment before torch and the hub client are imported."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads cost small models on a CPU a factor of 6
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
+
+
+def translated(error: Exception) -> StudioError | None:
+    """Causes outside the studio, in a user's words."""
+    match error:
+        case OSError(errno=28):
+            return HardwareError("the disk is full", hint="Free some disk and resume the run.", where=str(error.filename or ""))
+        case MemoryError():
+            return HardwareError("the machine's memory is used up", hint="Close other programs, or lower data.max_length.")
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main(RunFolder(Path(sys.argv[1]))))
