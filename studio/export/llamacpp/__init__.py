@@ -1,0 +1,1 @@
+"""Models as GGUF files: written, quantised and run with llama.cpp."""
