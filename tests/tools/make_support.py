@@ -1,6 +1,6 @@
 """Write the question files of `datasets/`: support, support-heldout, general, general-check.
 
-`python tests/tools/make_support.py` writes the same bytes every time. The company, its products and every fact are
+`python -m tests.tools.make_support` writes the same bytes every time. The company, its products and every fact are
 invented for this project. The held-out wordings were written, and frozen, before any training setting was chosen.
 """
 
