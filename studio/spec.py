@@ -18,6 +18,7 @@ from pydantic import Field, ValidationError, model_validator
 from studio.core.errors import SpecError
 from studio.core.section import Alternatives, Leaf, Section, Ui, leaves
 from studio.core.text import nearest
+from studio.core.wrong import Conflict, explain
 from studio.data.settings import Data
 from studio.evaluation.settings import Evaluation
 from studio.export.targets import AnyTarget
@@ -46,45 +47,35 @@ class RunSpec(Section):
     def _sections_agree(self) -> RunSpec:
         share = self.data.holdout
         if isinstance(share, float) and not 0 <= share < 0.9:
-            raise _Conflict(
+            raise Conflict(
                 "data.holdout", f"{share} is not a share from 0 to below 0.9", "Write a share such as 0.1, or a file."
             )
         no_held_out = share == 0
         if no_held_out and self.training.keep == "best":
-            raise _Conflict(
+            raise Conflict(
                 "training.keep",
                 "`best` needs held-out rows and `data.holdout` is 0",
                 "Set data.holdout to 0.1, or keep to last.",
             )
         if no_held_out and self.training.early_stopping != "off":
-            raise _Conflict(
+            raise Conflict(
                 "training.early_stopping",
                 "it needs held-out rows and `data.holdout` is 0",
                 "Set data.holdout to 0.1, or turn it off.",
             )
         if isinstance(self.training.early_stopping, int) and self.training.early_stopping < 1:
-            raise _Conflict("training.early_stopping", "must be at least 1, or `off`", "Write off, or a number such as 3.")
+            raise Conflict("training.early_stopping", "must be at least 1, or `off`", "Write off, or a number such as 3.")
         both = (self.training.batch_size, self.training.micro_batch)
         if both[0] and both[1] and both[0] % both[1]:
-            raise _Conflict(
+            raise Conflict(
                 "training.micro_batch",
                 f"{both[1]} does not divide the effective batch of {both[0]}",
                 "Choose a micro-batch that divides training.batch_size, or leave it empty.",
             )
-        if self.model.dtype == "fp16" and self.model.quantization == "int8":
-            pass  # int8 computes in fp16 by itself
         kinds = [json.dumps(target.model_dump(), sort_keys=True) for target in self.export]
         if len(set(kinds)) != len(kinds):
-            raise _Conflict("export", "the same export is asked for twice", "Remove one of them.")
+            raise Conflict("export", "the same export is asked for twice", "Remove one of them.")
         return self
-
-
-class _Conflict(ValueError):
-    """Fields that contradict each other, on its way through pydantic."""
-
-    def __init__(self, where: str, message: str, hint: str) -> None:
-        super().__init__(message)
-        self.where, self.message, self.hint = where, message, hint
 
 
 def parse(values: Mapping[str, Any], source: str = "", lines: Mapping[str, int] | None = None) -> RunSpec:
@@ -96,7 +87,7 @@ def parse(values: Mapping[str, Any], source: str = "", lines: Mapping[str, int] 
     try:
         return RunSpec.model_validate(dict(values))
     except ValidationError as found:
-        raise _spec_error(found, source, lines or {}) from None
+        raise explain(found, fields(), source, lines or {}) from None
 
 
 def load(path: str | Path) -> RunSpec:
@@ -233,96 +224,3 @@ def _lines(node: yaml.Node | None, prefix: str, lines: dict[str, int], source: s
         for place, value in enumerate(node.value):
             lines[f"{prefix}{place}"] = value.start_mark.line + 1
             _lines(value, f"{prefix}{place}.", lines, source)
-
-
-def _spec_error(found: ValidationError, source: str, lines: Mapping[str, int]) -> SpecError:
-    problems = found.errors(include_url=False)
-    problem = next((item for item in problems if item["type"] == "extra_forbidden"), problems[0])
-    path = _path(problem["loc"])
-    conflict = problem.get("ctx", {}).get("error")
-    if isinstance(conflict, _Conflict):
-        path, message, hint = conflict.where, conflict.message, conflict.hint
-    elif problem["type"] == "extra_forbidden":
-        message, hint = _unknown(path)
-    elif problem["type"] == "missing":
-        message, hint = "this is needed and missing", _missing_hint(path)
-    else:
-        given = problem.get("input")
-        message = f"{_sentence(problem)}, found {given!r}"
-        hint = _allowed(path)
-    place = ", ".join(part for part in (source, _line(path, lines)) if part)
-    return SpecError(message, hint=hint, where=f"{place}: {path}" if place else path)
-
-
-def _path(loc: tuple[int | str, ...]) -> str:
-    """pydantic's location as our dotted path: names of union members and of alternatives are left out."""
-    kept: list[str] = []
-    section: Any = {name: None for name in RunSpec.model_fields}
-    names = {item.path for item in fields()} | {item.path.split(".")[0] for item in fields()}
-    for part in loc:
-        candidate = ".".join([*kept, str(part)])
-        if kept and candidate not in names and kept[0] != "export" and ".".join(kept) in names and "." in ".".join(kept):
-            continue  # below a leaf: a union member's name
-        if kept and kept[0] == "export" and part in ("adapter", "merged", "gguf") and len(kept) == 2:
-            continue  # the discriminator's tag
-        kept.append(str(part))
-    del section
-    return ".".join(kept)
-
-
-def _line(path: str, lines: Mapping[str, int]) -> str:
-    while path:
-        if path in lines:
-            return f"line {lines[path]}"
-        path = path.rpartition(".")[0]
-    return ""
-
-
-def _sentence(problem: Any) -> str:
-    text = str(problem["msg"])
-    return text[:1].lower() + text[1:]
-
-
-def _known(parent: str) -> list[str]:
-    if parent.startswith("export."):
-        return sorted(
-            {
-                name
-                for item in fields()
-                if isinstance(item, Alternatives)
-                for kind in item.sections.values()
-                for name in kind.model_fields
-            }
-        )
-    prefix = f"{parent}." if parent else ""
-    return sorted({item.path[len(prefix) :].split(".")[0] for item in fields() if item.path.startswith(prefix)})
-
-
-def _unknown(path: str) -> tuple[str, str]:
-    parent, _, name = path.rpartition(".")
-    near = nearest(name, _known(parent))
-    if near:
-        return f"unknown key `{name}`", f"Did you mean `{near}`?"
-    elsewhere = [item.path for item in fields() if item.path.rpartition(".")[2] == name]
-    if elsewhere:
-        return f"unknown key `{name}`", f"Did you mean `{elsewhere[0]}`?"
-    return f"unknown key `{name}`", f"Known here: {', '.join(_known(parent))}."
-
-
-def _missing_hint(path: str) -> str:
-    return "Give it a file: `data: {train: your-file.csv}`." if path.startswith("data") else "Give it a value."
-
-
-def _allowed(path: str) -> str:
-    item = next((item for item in fields() if item.path == path), None)
-    if isinstance(item, Leaf):
-        if item.choices:
-            return f"Choose one of: {', '.join(str(choice) for choice in item.choices)}."
-        if item.low is not None or item.high is not None:
-            low, high = item.low, item.high
-            span = (
-                f"from {low} to {high}" if None not in (low, high) else f"at least {low}" if high is None else f"at most {high}"
-            )
-            return f"Give a value {span}. {item.help}"
-        return item.help
-    return "See `studio fields`."

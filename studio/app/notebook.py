@@ -36,18 +36,21 @@ def train(spec: RunSpec, home: str | Path | None = None) -> Run:
 def run_html(run: Run) -> str:
     """A run as a notebook shows it: state, verdict, before/after, folder."""
     summary = run.summary()
-    rows = ""
+    before_after = ""
     if run.folder.report.exists():
         from studio.evaluation import table
 
-        rows = "".join(
-            "<tr>" + "".join(f"<td style='text-align:left'>{escape(str(cell))}</td>" for cell in row) + "</tr>"
-            for row in table.rows(run.report)
-        )
-        rows = f"<table><tr><th>questions</th><th>figure</th><th>base</th><th>tuned</th><th>change</th><th>95 % interval</th></tr>{rows}</table>"
+        heads = ("questions", "figure", "base", "tuned", "change", "95 % interval")
+        lines = [_table_row("th", heads), *(_table_row("td", row) for row in table.rows(run.report))]
+        before_after = f"<table>{''.join(lines)}</table>"
     losses = [(line["step"], line["loss"]) for line in run.metrics if "loss" in line]
     verdict = f"<p><b>{escape(summary['verdict'])}</b></p>" if summary["verdict"] else ""
-    return f"<p><b>{escape(run.id)}</b>: {summary['state']}</p>{verdict}{curve(losses)}{rows}<p><code>{escape(summary['folder'])}</code></p>"
+    where = f"<p><code>{escape(summary['folder'])}</code></p>"
+    return f"<p><b>{escape(run.id)}</b>: {summary['state']}</p>{verdict}{curve(losses)}{before_after}{where}"
+
+
+def _table_row(tag: str, cells: Any) -> str:
+    return "<tr>" + "".join(f"<{tag} style='text-align:left'>{escape(str(cell))}</{tag}>" for cell in cells) + "</tr>"
 
 
 def curve(points: list[tuple[float, float]], width: int = 480, height: int = 120) -> str:
@@ -58,7 +61,10 @@ def curve(points: list[tuple[float, float]], width: int = 480, height: int = 120
     low, high = min(losses), max(losses)
     across, up = (width - 60) / ((steps[-1] - steps[0]) or 1), (height - 24) / ((high - low) or 1)
     path = " ".join(f"{50 + (step - steps[0]) * across:.1f},{height - 14 - (loss - low) * up:.1f}" for step, loss in points)
-    text = f"<text x='0' y='16'>{high:.3g}</text><text x='0' y='{height - 12}'>{low:.3g}</text><text x='50' y='{height}'>step {steps[-1]:.0f}</text>"
+    text = (
+        f"<text x='0' y='16'>{high:.3g}</text><text x='0' y='{height - 12}'>{low:.3g}</text>"
+        f"<text x='50' y='{height}'>step {steps[-1]:.0f}</text>"
+    )
     return (
         f"<svg width='{width}' height='{height}' role='img' aria-label='training loss' font-size='11' fill='currentColor'>"
         f"{text}<polyline points='{path}' fill='none' stroke='#4f46e5' stroke-width='1.5'/></svg>"
@@ -88,4 +94,4 @@ def _inline() -> Any:
 def _lines(run: Run, update: Update, losses: list[tuple[float, float]]) -> None:
     for event in update.events:
         if event["kind"] == "stage":
-            print(f"{run.id}: {event['stage']}", file=sys.stderr)
+            sys.stderr.write(f"{run.id}: {event['stage']}\n")

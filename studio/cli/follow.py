@@ -166,9 +166,8 @@ class _Bar:
             case "warning" | "waiting":
                 show.say(f"  ! {event['message']}", "yellow")
             case "trained":
-                show.say(
-                    f"  {event.get('steps')} steps, held-out loss {show.cell(event.get('best_loss'))} at step {event.get('best_step')}"
-                )
+                best = f"best held-out loss {show.cell(event.get('best_loss'))} at step {event.get('best_step')}"
+                show.say(f"  {event.get('steps')} steps, {best}")
             case "verdict":
                 show.say(f"  {event['text']}", "bold")
             case "exported":

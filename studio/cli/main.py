@@ -1,4 +1,7 @@
-"""The `studio` command. Errors are two lines: what and where, then what to do. Exit codes: 0 done, 1 failed, 2 wrong input, 130 interrupted."""
+"""The `studio` command. Errors are two lines: what and where, then what to do.
+
+Exit codes: 0 done, 1 the work failed, 2 the input is wrong and nothing was started, 130 interrupted.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +29,7 @@ app.add_typer(data.app, name="data")
 app.command("plan")(train.plan)
 app.command("train")(train.train)
 app.add_typer(runs.app, name="runs")
+app.command("worker")(runs.worker)
 app.command("eval")(results.evaluate)
 app.command("chat")(results.chat)
 app.command("export")(results.export)

@@ -153,3 +153,13 @@ def delete(run: Name, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do 
 
 def _when(seconds: float | None) -> str:
     return datetime.datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M") if seconds else ""
+
+
+def worker(
+    home: Home = None, until_idle: Annotated[bool, typer.Option("--until-idle", help="End when nothing waits or runs.")] = False
+) -> None:
+    """Be the supervisor of the queue: start waiting runs when the device is free. `train --queue` starts one by itself."""
+    from studio.app import queue
+
+    if not queue.work(home, until_idle):
+        show.say("A supervisor lives already for this home.")

@@ -93,9 +93,8 @@ def artifact(manifest: dict[str, Any]) -> None:
     state = {True: "verified", False: "NOT verified", None: "not run"}[verification.get("passed")]
     say(f"{manifest['folder']}: {size(manifest['bytes'])}, {state}", "green" if verification.get("passed") else "yellow")
     for check in verification.get("checks", []):
-        say(
-            f"  {'✓' if check['passed'] else '✗' if check['passed'] is False else '·'} {check['name']}: {cell(check['value'])}  {check['explanation']}"
-        )
+        mark = {True: "✓", False: "✗"}.get(check["passed"], "·")
+        say(f"  {mark} {check['name']}: {cell(check['value'])}  {check['explanation']}")
     for command in manifest.get("serve", [])[:1]:
         say(f"  serve: {command}")
 

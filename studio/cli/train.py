@@ -69,7 +69,13 @@ def plan(
         show.table(("what would fit", "memory"), [(item["change"], show.size(item["bytes"])) for item in made["alternatives"]])
 
 
-def train(spec: SpecFile, settings: Settings = None, home: Home = None, json: Json = False) -> None:
+def train(
+    spec: SpecFile,
+    settings: Settings = None,
+    home: Home = None,
+    json: Json = False,
+    queued: Annotated[bool, typer.Option("--queue", help="Put it in the queue and return.")] = False,
+) -> None:
     """Run a spec now: data, training, evidence, exports. Ctrl-C saves a checkpoint; the run outlives the terminal."""
     from studio.app import runs
 
@@ -78,6 +84,12 @@ def train(spec: SpecFile, settings: Settings = None, home: Home = None, json: Js
     if not json:
         for change in changes:
             show.say(f"differs from the run it repeats: {change}", "yellow")
+    if queued:
+        from studio.app import queue
+
+        run = queue.submit(asked, home)
+        show.as_json(run.summary()) if json else show.say(f"queued: {run.id}")
+        return
     run = runs.start(asked, home)
     raise typer.Exit(follow.follow(run, json, {"changes": changes} if changes else {}))
 

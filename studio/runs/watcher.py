@@ -1,4 +1,4 @@
-"""Watcher: the reporter of work on a finished run (an export, another evaluation): events are kept, its state is not touched."""
+"""Watcher: the reporter of work on a finished run, e.g. an export. Events are kept; the run's state is not touched."""
 
 from __future__ import annotations
 

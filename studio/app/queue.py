@@ -1,0 +1,48 @@
+"""Use cases of the queue: submit, look at the order, change it, cancel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from studio.app.runs import Run, create
+from studio.runs import folder as folders
+from studio.runs import queue, supervisor
+from studio.runs.queue import Waiting
+from studio.spec import RunSpec
+
+
+def submit(spec: RunSpec, home: str | Path | None = None, who: str = "") -> Run:
+    """Put a new run into the queue and make sure that a supervisor lives. Returns at once."""
+    root = folders.home(home)
+    run = create(spec, home)
+    position = queue.add(root, run.id, who)
+    run.folder.event("queued", position=position, who=who)
+    supervisor.ensure(root)
+    return run
+
+
+def order(home: str | Path | None = None) -> list[Waiting]:
+    """The runs that wait, in order."""
+    return queue.waiting(folders.home(home))
+
+
+def move(run: str, position: int, home: str | Path | None = None) -> None:
+    """Move a waiting run; 1 is next. Raises JobError if it does not wait."""
+    queue.move(folders.home(home), run, position)
+
+
+def cancel(run: str, home: str | Path | None = None) -> None:
+    """Take a run out of the queue and mark it stopped. Raises JobError if it does not wait."""
+    root = folders.home(home)
+    queue.cancel(root, run)
+    found = folders.find(run, root)
+    from studio.core.files import write_json
+    from studio.runs.status import Status
+
+    write_json(found.status, Status(state="stopped").as_dict())
+    found.event("ended", state="stopped")
+
+
+def work(home: str | Path | None = None, until_idle: bool = False) -> bool:
+    """Be the supervisor of this home; False if one lives already."""
+    return supervisor.supervise(folders.home(home), until_idle)

@@ -1,0 +1,130 @@
+"""What is wrong with settings, in a user's words: the field, its line, what was found, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import ValidationError
+
+from studio.core.errors import SpecError
+from studio.core.section import Alternatives, Leaf, leaves
+from studio.core.text import nearest
+
+Items = Sequence[Leaf | Alternatives]
+
+
+class Conflict(ValueError):
+    """Fields that contradict each other, on its way through pydantic."""
+
+    def __init__(self, where: str, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.where, self.message, self.hint = where, message, hint
+
+
+def explain(found: ValidationError, items: Items, source: str, lines: Mapping[str, int]) -> SpecError:
+    """The first problem pydantic found as a SpecError; an unknown key goes before all else, as it explains the rest."""
+    problems = found.errors(include_url=False)
+    problem = next((item for item in problems if item["type"] == "extra_forbidden"), problems[0])
+    path, leaf = _field(problem["loc"], items)
+    conflict = problem.get("ctx", {}).get("error")
+    if isinstance(conflict, Conflict):
+        path, message, hint = conflict.where, conflict.message, conflict.hint
+    elif problem["type"] == "extra_forbidden":
+        message, hint = _unknown(path, problem["loc"], items)
+    elif problem["type"] == "missing":
+        message, hint = "this is needed and missing", _example(path)
+    elif problem["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        message, hint = _unknown_kind(path, problem["input"], items)
+    else:
+        message, hint = f"{_wanted(problem, leaf)}, found {_shown(problem.get('input'))}", _allowed(leaf)
+    place = ", ".join(part for part in (source, _line(path, lines)) if part)
+    return SpecError(message, hint=hint, where=f"{place}: {path}" if place else path)
+
+
+def _field(loc: tuple[int | str, ...], items: Items) -> tuple[str, Leaf | None]:
+    """pydantic's location as our dotted path and the field there; names of union members are left out."""
+    by_path = {item.path: item for item in items}
+    kept: list[str] = []
+    for place, part in enumerate(loc):
+        here = by_path.get(".".join(kept))
+        if isinstance(here, Leaf):
+            return here.path, here
+        if isinstance(here, Alternatives):
+            rest = [str(name) for name in loc[place:]]
+            number = [rest.pop(0)] if rest and rest[0].isdigit() else []
+            section = here.sections.get(rest[0]) if rest else None
+            inner = rest[1:2] if section else rest[:1]
+            leaf = next((item for item in leaves(section) if item.path in inner), None) if section else None
+            return ".".join([here.path, *number, *inner]), leaf if isinstance(leaf, Leaf) else None
+        kept.append(str(part))
+    here = by_path.get(".".join(kept))
+    return ".".join(kept), here if isinstance(here, Leaf) else None
+
+
+def _line(path: str, lines: Mapping[str, int]) -> str:
+    while path:
+        if path in lines:
+            return f"line {lines[path]}"
+        path = path.rpartition(".")[0]
+    return ""
+
+
+def _wanted(problem: Any, leaf: Leaf | None) -> str:
+    """What should stand there, from the field itself rather than from the member of a union that failed last."""
+    if leaf and leaf.choices:
+        other = [] if get_origin(leaf.type) is Literal else ["a whole number"] if int in get_args(leaf.type) else ["a text"]
+        return f"{' or '.join([*other, ', '.join(map(str, leaf.choices))])} is wanted"
+    if leaf and leaf.many:
+        return "a name or a list of names is wanted"
+    text = str(problem["msg"]).removeprefix("Input ").removeprefix("Value error, ")
+    return text[:1].lower() + text[1:]
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _allowed(leaf: Leaf | None) -> str:
+    if leaf is None:
+        return "See `studio fields`."
+    if leaf.choices:
+        return f"Choose one of: {', '.join(str(choice) for choice in leaf.choices)}."
+    if leaf.low is None and leaf.high is None:
+        return leaf.help
+    if leaf.high is None:
+        return f"Give at least {leaf.low}. {leaf.help}"
+    if leaf.low is None:
+        return f"Give at most {leaf.high}. {leaf.help}"
+    return f"Give a value from {leaf.low} to {leaf.high}. {leaf.help}"
+
+
+def _unknown(path: str, loc: tuple[int | str, ...], items: Items) -> tuple[str, str]:
+    parent, _, name = path.rpartition(".")
+    known = _known(parent, loc, items)
+    elsewhere = [item.path for item in items if item.path.rpartition(".")[2] == name]
+    near = nearest(name, known) or (elsewhere[0] if elsewhere else None)
+    hint = f"Did you mean `{near}`?" if near else f"Known here: {', '.join(known)}."
+    return f"unknown key `{name}`", hint
+
+
+def _known(parent: str, loc: tuple[int | str, ...], items: Items) -> list[str]:
+    for item in items:
+        if isinstance(item, Alternatives) and parent.split(".")[0] == item.path:
+            section = next((kind for name, kind in item.sections.items() if name in loc), None)
+            return list(section.model_fields) if section else list(item.sections)
+    prefix = f"{parent}." if parent else ""
+    return sorted({item.path[len(prefix) :].split(".")[0] for item in items if item.path.startswith(prefix)})
+
+
+def _unknown_kind(path: str, given: Any, items: Items) -> tuple[str, str]:
+    kinds = next((list(item.sections) for item in items if isinstance(item, Alternatives) and path.startswith(item.path)), [])
+    if not isinstance(given, dict) or "kind" not in given:
+        return f"it needs a `kind`, found {_shown(given)}", f"Write e.g. {{kind: {kinds[0]}}}; there are {', '.join(kinds)}."
+    near = nearest(str(given["kind"]), kinds)
+    return f"unknown kind {given['kind']!r}", f"Did you mean `{near}`?" if near else f"Choose one of: {', '.join(kinds)}."
+
+
+def _example(path: str) -> str:
+    return "Give it a file: `data: {train: your-file.csv}`." if path.startswith("data") else "Give it a value."

@@ -1,0 +1,107 @@
+"""The queue: runs that wait for the device, in an order anyone may change. One SQLite file (WAL) per home.
+
+It holds only what the run folders do not: the order, and who asked. A run's state is always read from its folder.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from studio.core.errors import JobError
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS waiting (
+    run TEXT PRIMARY KEY,
+    place REAL NOT NULL,
+    added REAL NOT NULL,
+    who TEXT NOT NULL DEFAULT ''
+)
+"""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A run in the queue."""
+
+    run: str
+    position: int
+    """1 is next."""
+    added: float
+    who: str
+
+
+def add(root: Path, run: str, who: str = "") -> int:
+    """Put a run at the end; its position. A run that waits already keeps its place."""
+    with _open(root) as db:
+        db.execute(
+            "INSERT OR IGNORE INTO waiting SELECT ?, COALESCE(MAX(place), 0) + 1, ?, ? FROM waiting", (run, time.time(), who)
+        )
+        return _position(db, run)
+
+
+def waiting(root: Path) -> list[Waiting]:
+    """The queue in order."""
+    if not (root / "queue.db").exists():
+        return []
+    with _open(root) as db:
+        rows = db.execute("SELECT run, added, who FROM waiting ORDER BY place").fetchall()
+    return [Waiting(run, position, added, who) for position, (run, added, who) in enumerate(rows, 1)]
+
+
+def move(root: Path, run: str, position: int) -> None:
+    """Move a waiting run to a position (1 is next). Raises JobError if it does not wait."""
+    with _open(root) as db:
+        _position(db, run)
+        others = [name for (name,) in db.execute("SELECT run FROM waiting WHERE run != ? ORDER BY place", (run,))]
+        others.insert(max(0, position - 1), run)
+        db.executemany("UPDATE waiting SET place = ? WHERE run = ?", [(place, name) for place, name in enumerate(others, 1)])
+
+
+def cancel(root: Path, run: str) -> None:
+    """Take a run out of the queue; its folder stays. Raises JobError if it does not wait."""
+    with _open(root) as db:
+        _position(db, run)
+        db.execute("DELETE FROM waiting WHERE run = ?", (run,))
+
+
+def take(root: Path) -> str | None:
+    """Take the next run out of the queue, or None. No two callers ever get the same one."""
+    if not (root / "queue.db").exists():
+        return None
+    with _open(root) as db:
+        row = db.execute("SELECT run FROM waiting ORDER BY place LIMIT 1").fetchone()
+        if row:
+            db.execute("DELETE FROM waiting WHERE run = ?", row)
+        return row[0] if row else None
+
+
+def _position(db: sqlite3.Connection, run: str) -> int:
+    row = db.execute(
+        "SELECT (SELECT COUNT(*) FROM waiting AS b WHERE b.place <= a.place) FROM waiting AS a WHERE run = ?", (run,)
+    ).fetchone()
+    if row is None:
+        raise JobError("this run does not wait in the queue", hint="studio runs list shows its state.", where=run)
+    return int(row[0])
+
+
+@contextmanager
+def _open(root: Path) -> Iterator[sqlite3.Connection]:
+    root.mkdir(parents=True, exist_ok=True)
+    db = sqlite3.connect(root / "queue.db", timeout=30, isolation_level=None)
+    try:
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute(SCHEMA)
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            yield db
+        except BaseException:
+            db.execute("ROLLBACK")
+            raise
+        db.execute("COMMIT")
+    finally:
+        db.close()

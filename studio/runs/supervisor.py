@@ -1,0 +1,103 @@
+"""The supervisor: starts waiting runs when the device is free. `python -m studio.runs.supervisor HOME`, or `studio worker`.
+
+It keeps nothing in memory. Runs live in processes of their own, so a killed supervisor harms none of them; the next one
+reads the same folders and the same queue. Two at a time are impossible: the lock file is the kernel's.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from studio.core.errors import StudioError
+from studio.runs import process, queue
+from studio.runs.folder import RunFolder, all_runs
+from studio.runs.status import read
+
+PAUSE = 0.5
+"""Seconds between two looks at the queue."""
+
+
+def supervise(root: Path, until_idle: bool = False) -> bool:
+    """Start waiting runs one after another; returns False at once if another supervisor lives.
+
+    until_idle returns True when nothing waits and nothing runs, for tests and scripts.
+    """
+    with _alone(root) as alone:
+        if not alone:
+            return False
+        while True:
+            working = any_active(root)
+            if not working:
+                started = start_next(root)
+                if until_idle and started is None and not queue.waiting(root):
+                    return True
+            time.sleep(PAUSE)
+
+
+def any_active(root: Path) -> bool:
+    """Whether a launched run is alive. Runs that only wait in the queue do not count."""
+    return any(folder.status.exists() and read(folder).active for folder in all_runs(root))
+
+
+def start_next(root: Path) -> str | None:
+    """Start the next waiting run; its id, or None if none waits. A run that cannot be started is told so in its folder."""
+    run = queue.take(root)
+    if run is None:
+        return None
+    folder = RunFolder(root / "runs" / run)
+    if not folder.asked.exists():
+        return run  # deleted while it waited
+    try:
+        process.launch(folder)
+    except StudioError as error:
+        folder.event("warning", message=str(error))
+    return run
+
+
+def alive(root: Path) -> bool:
+    """Whether a supervisor lives for this home."""
+    with _alone(root) as alone:
+        return not alone
+
+
+def ensure(root: Path) -> None:
+    """Start a supervisor, detached, if none lives."""
+    if alive(root):
+        return
+    root.mkdir(parents=True, exist_ok=True)
+    with open(root / "supervisor.log", "ab") as log:
+        subprocess.Popen(
+            [sys.executable, "-m", "studio.runs.supervisor", str(root)],
+            cwd=root,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+
+
+@contextmanager
+def _alone(root: Path) -> Iterator[bool]:
+    path = root / "locks" / "supervisor.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield True
+
+
+if __name__ == "__main__":
+    sys.exit(0 if supervise(Path(sys.argv[1])) else 1)
