@@ -1,0 +1,140 @@
+"""Questions put to a model, its answers timed and scored. Also for answers that came from elsewhere, as text."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from studio.core.errors import DataError
+from studio.data.rows import Conversation
+from studio.evaluation import overlap
+from studio.evaluation.interval import Draws, Estimate, Ratio, estimate, mean
+from studio.evaluation.metrics import TEXT_METRICS
+from studio.evaluation.report import Speed
+from studio.evaluation.settings import Evaluation
+
+AT_ONCE = 32
+"""Questions handed to the model in one go."""
+
+ALONE = 5
+"""Questions asked one at a time to measure latency."""
+
+LONGEST = 1024
+"""Tokens an answer may take where the settings leave it open."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """A conversation ready to be asked and scored.
+
+    prompt: ids up to where the answer begins. ids and mask: the whole row and its reference tokens. reference: the last
+    answer as text. reference_tokens: its length.
+    """
+
+    conversation: Conversation
+    prompt: list[int]
+    ids: Sequence[int]
+    mask: Sequence[bool]
+    reference: str
+    reference_tokens: int
+
+
+def questions(conversations: Sequence[Conversation], tokenizer: Any, train_on: str = "assistant") -> list[Question]:
+    """Render each conversation as it is trained and as it is asked. Plain text has a reference but no prompt."""
+    from studio.data.render import encode, encode_prompt
+
+    ready = []
+    for row in conversations:
+        encoded = encode(row, tokenizer, train_on if row.messages else "all")
+        ids, mask = [int(token) for token in encoded.ids], [bool(mark) for mark in encoded.mask]
+        last = _last_run(mask)
+        reference = row.answer
+        if row.messages and (row.messages[-1].get("tool_calls") or not reference):
+            reference = str(tokenizer.decode(ids[last], skip_special_tokens=True)).strip()  # a tool call, as it is generated
+        prompt = list(encode_prompt(row.prompt, tokenizer, row.tools)) if row.messages else []
+        ready.append(Question(row, prompt, ids, mask, reference, last.stop - last.start))
+    return ready
+
+
+def longest_answer(asked: Sequence[Question], settings: Evaluation) -> int:
+    """Tokens an answer may take: as set, else half as long again as the longest reference, at most 1,024."""
+    if settings.max_new_tokens:
+        return settings.max_new_tokens
+    longest = max((question.reference_tokens for question in asked), default=0)
+    return min(LONGEST, max(8, longest * 3 // 2 + 1))
+
+
+def ask(
+    model: Any,
+    tokenizer: Any,
+    prompts: Sequence[Sequence[int]],
+    max_new_tokens: int,
+    done: Callable[[int], None] = lambda rows: None,
+) -> tuple[list[Any], float]:
+    """The greedy answers to `prompts`, in their order, and the seconds they took; asked by length, some at a time."""
+    from studio.models.generation import generate
+
+    order = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))
+    found: dict[int, Any] = {}
+    began = time.perf_counter()
+    for start in range(0, len(order), AT_ONCE):
+        places = order[start : start + AT_ONCE]
+        given = generate(model, [list(prompts[place]) for place in places], tokenizer, max_new_tokens)
+        found.update(zip(places, given, strict=True))
+        done(len(places))
+    return [found[place] for place in range(len(prompts))], time.perf_counter() - began
+
+
+def answers(model: Any, tokenizer: Any, conversations: Sequence[Conversation], settings: Evaluation) -> list[Any]:
+    """What a model on its own answers to the conversations' last questions: Answer(ids, text, stopped, tokens) each."""
+    asked = questions(conversations, tokenizer)
+    return ask(model, tokenizer, [item.prompt for item in asked], longest_answer(asked, settings))[0]
+
+
+def speed(model: Any, tokenizer: Any, prompts: Sequence[Sequence[int]], max_new_tokens: int, pass_rate: float) -> Speed:
+    """Latency of single answers, measured now on the model's device; pass_rate is the tokens per second of a full pass."""
+    chosen = prompts[:: max(1, len(prompts) // ALONE)][:ALONE]
+    taken = [ask(model, tokenizer, [prompt], max_new_tokens)[1] for prompt in chosen]
+    return Speed(statistics.median(taken), min(taken), max(taken), len(taken), pass_rate)
+
+
+def text_scores(reference: str, answer: str) -> dict[str, float]:
+    """Each text metric of one answer, 0 to 1."""
+    return {name: getattr(overlap, name)(reference, answer) for name in TEXT_METRICS}
+
+
+def score_answers(
+    references: Sequence[str], given: Sequence[str], *, resamples: int = 1000, seed: int = 0
+) -> dict[str, Estimate]:
+    """Exact match, normalised match, token F1 and ROUGE-L of answers from anywhere, e.g. from an exported model.
+
+    Raises DataError if the two lists differ in length or are empty.
+    """
+    if not references or len(references) != len(given):
+        raise DataError(
+            f"there are {len(references)} references and {len(given)} answers", hint="Give one answer to each reference."
+        )
+    rows = [text_scores(reference, answer) for reference, answer in zip(references, given, strict=True)]
+    draws = Draws(len(rows), resamples, seed)
+    return {name: estimate(share([row[name] for row in rows]), draws) for name in TEXT_METRICS}
+
+
+def share(values: Sequence[float]) -> Ratio:
+    """The mean of values from 0 to 1."""
+    return mean(np.asarray(values, dtype=np.float64), bounds=(0.0, 1.0))
+
+
+def _last_run(mask: list[bool]) -> slice:
+    """The last stretch of marked tokens."""
+    end = len(mask)
+    while end and not mask[end - 1]:
+        end -= 1
+    start = end
+    while start and mask[start - 1]:
+        start -= 1
+    return slice(start, end)

@@ -1,0 +1,281 @@
+"""Base against tuned: the same model with its adapter off and on, on the same rows, with intervals on every change."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from studio.core.errors import EvaluationError
+from studio.core.text import count
+from studio.data.rows import Conversation
+from studio.evaluation.answering import Question, ask, longest_answer, questions, share, speed, text_scores
+from studio.evaluation.general import NAME as GENERAL
+from studio.evaluation.interval import Draws, Ratio, change, estimate, mean
+from studio.evaluation.likelihood import Likelihood, likelihood
+from studio.evaluation.metrics import TEXT_METRICS
+from studio.evaluation.overlap import rouge_l, spoken, words
+from studio.evaluation.report import Answered, Compared, Given, Report, SetReport, Speed
+from studio.evaluation.settings import Evaluation
+from studio.evaluation.verdict import decide
+from studio.tracking.reporter import Reporter, Silent
+
+HELD_OUT = "held-out"
+"""The name of the set that decides the verdict."""
+
+SHORT = 12
+"""Words: where nine in ten references are no longer, an answer is right or wrong as a whole."""
+
+
+@dataclass(frozen=True)
+class QuestionSet:
+    """Rows to compare on. name: `held-out` (the first decides the verdict), `also:fresh.jsonl`, `general`."""
+
+    name: str
+    rows: list[Conversation]
+
+
+@dataclass(frozen=True)
+class _Side:
+    """What one model did on one set."""
+
+    likelihood: Likelihood
+    given: list[Any]
+    speed: Speed | None
+
+
+def compare(
+    model: Any,
+    tokenizer: Any,
+    sets: list[QuestionSet],
+    settings: Evaluation,
+    *,
+    seed: int,
+    reporter: Reporter | None = None,
+    train_on: str = "assistant",
+    max_length: int | None = None,
+) -> Report:
+    """Measure base and tuned on each set.
+
+    model: a PeftModel; its base is the same weights with the adapter off. The loss is taken over all rows, answers over at
+    most settings.max_rows of them (drawn by seed). Rows longer than max_length tokens (None: the model's own limit) are
+    left out and listed. Raises EvaluationError if nothing can be measured, Stopped if the reporter asks.
+    """
+    watch = _Watch(reporter or Silent(), sets, settings)
+    training = model.training
+    model.eval()
+    try:
+        measured = [_measure(model, tokenizer, item, settings, seed, watch, train_on, max_length) for item in sets if item.rows]
+    finally:
+        model.train(training)
+    found = [pair for pair in measured if pair]
+    reports = [report for report, _ in found]
+    return Report(
+        sets=reports,
+        verdict=decide(reports),
+        device=_device(model),
+        resamples=settings.resamples,
+        seed=seed,
+        speed=next((rates for _, rates in found if rates), {}),
+    )
+
+
+def _measure(
+    model: Any,
+    tokenizer: Any,
+    wanted: QuestionSet,
+    settings: Evaluation,
+    seed: int,
+    watch: _Watch,
+    train_on: str,
+    max_length: int | None,
+) -> tuple[SetReport, dict[str, Speed]] | None:
+    """One set, base then tuned; None if no row of a set beside the first can be measured."""
+    asked, left_out = _fitting(questions(wanted.rows, tokenizer, train_on), max_length or _limit(model))
+    for reason in left_out:
+        watch.reporter.event("warning", message=f"left out of the evaluation: {reason}")
+    if not asked and wanted.name == HELD_OUT:
+        raise EvaluationError(
+            f"none of the {count(len(wanted.rows))} held-out rows can be measured: {left_out[0]}",
+            hint="Raise data.max_length, or give rows with shorter prompts and an answer each.",
+        )
+    if not asked:
+        return None
+    answered = _drawn([place for place, item in enumerate(asked) if item.prompt], settings.max_rows, seed)
+    longest = longest_answer(asked, settings) if answered else 0
+    with _adapter_off(model):
+        base = _one_side(model, tokenizer, asked, answered, longest, watch, f"base on {wanted.name}")
+    tuned = _one_side(model, tokenizer, asked, answered, longest, watch, f"tuned on {wanted.name}")
+
+    pairs = [_answered(asked[place], place, base, tuned, at) for at, place in enumerate(answered)]
+    headline, why = _headline([item.reference for item in pairs], wanted.name)
+    report = SetReport(
+        name=wanted.name,
+        rows=len(asked),
+        answers=pairs,
+        metrics=_metrics(base, tuned, pairs, settings.resamples, seed),
+        headline=headline,
+        why=why,
+        max_new_tokens=longest,
+        left_out=left_out,
+        **_samples(pairs, settings.samples),
+    )
+    speeds = {"base": base.speed, "tuned": tuned.speed}
+    return report, {name: value for name, value in speeds.items() if value}
+
+
+def _one_side(
+    model: Any, tokenizer: Any, asked: list[Question], answered: list[int], longest: int, watch: _Watch, what: str
+) -> _Side:
+    loss = likelihood(model, [(item.ids, item.mask) for item in asked], lambda rows: watch.done(rows, f"loss of {what}"))
+    if not answered:
+        return _Side(loss, [], None)
+    prompts = [asked[place].prompt for place in answered]
+    given, seconds = ask(model, tokenizer, prompts, longest, lambda rows: watch.done(rows, f"answers of {what}"))
+    if watch.timed(what):
+        return _Side(loss, given, None)
+    rate = sum(answer.tokens for answer in given) / max(seconds, 1e-9)
+    return _Side(loss, given, speed(model, tokenizer, prompts, longest, rate))
+
+
+def _metrics(base: _Side, tuned: _Side, pairs: list[Answered], resamples: int, seed: int) -> dict[str, Compared]:
+    """Every figure that fits the set: those of the loss over all rows, those of answers over the answered ones."""
+    all_rows = Draws(len(base.likelihood.loss), resamples, seed)
+    found = {
+        name: _compared(_of_loss(name, base.likelihood), _of_loss(name, tuned.likelihood), all_rows)
+        for name in ("loss", "perplexity", "token_accuracy")
+    }
+    if not pairs:
+        return found
+    some_rows = Draws(len(pairs), resamples, seed)
+    for name in (*TEXT_METRICS, "answer_tokens", "stop_rate"):
+        before, after = (_of_answers(name, [getattr(pair, side) for pair in pairs]) for side in ("base", "tuned"))
+        found[name] = _compared(before, after, some_rows)
+    order = (*TEXT_METRICS, "loss", "perplexity", "token_accuracy", "answer_tokens", "stop_rate")
+    return {name: found[name] for name in order}
+
+
+def _compared(base: Ratio, tuned: Ratio, draws: Draws) -> Compared:
+    return Compared(estimate(base, draws), estimate(tuned, draws), change(base, tuned, draws))
+
+
+def _of_loss(name: str, found: Likelihood) -> Ratio:
+    if name == "token_accuracy":
+        return Ratio(found.right, found.tokens, bounds=(0.0, 1.0))
+    finish = (lambda loss: np.exp(np.minimum(loss, 100.0))) if name == "perplexity" else None
+    return Ratio(found.loss, found.tokens, finish=finish)
+
+
+def _of_answers(name: str, given: list[Given]) -> Ratio:
+    if name == "answer_tokens":
+        return mean(np.array([answer.tokens for answer in given], dtype=np.float64))
+    if name == "stop_rate":
+        return share([answer.stopped for answer in given])
+    return share([answer.scores[name] for answer in given])
+
+
+def _answered(question: Question, place: int, base: _Side, tuned: _Side, at: int) -> Answered:
+    sides = []
+    for side in (base, tuned):
+        answer, found = side.given[at], side.likelihood
+        loss = float(found.loss[place] / max(1.0, found.tokens[place]))
+        scores = {**text_scores(question.reference, answer.text), "loss": loss}
+        sides.append(Given(answer.text, answer.tokens, bool(answer.stopped), scores))
+    row = question.conversation
+    before = [message for message in row.prompt if message.get("role") != "system"]
+    asked = str(before[-1].get("content") or "") if before else ""
+    return Answered(asked, question.reference, *sides, file=row.file, line=row.line, earlier=max(0, len(before) - 1))
+
+
+def _headline(references: list[str], name: str) -> tuple[str, str]:
+    """The one metric to read first, and why: right or wrong where answers are short, likeness where they are long."""
+    if not references:
+        return "loss", "plain text has no questions to answer, so only its likelihood is measured"
+    long = float(np.quantile([len(words(spoken(reference))) for reference in references], 0.9))
+    if long > SHORT:
+        return "rouge_l", f"one reference in ten is longer than {SHORT} words: an answer may be right in other words, in part"
+    if name == GENERAL:
+        return "normalised_match", "references are short; case and punctuation are style, not knowledge"
+    return "exact_match", f"nine in ten references have at most {SHORT} words: an answer is right or wrong as a whole"
+
+
+def _samples(pairs: list[Answered], wanted: int) -> dict[str, list[int]]:
+    """Places of the best and worst answers of tuned and of the largest changes, most telling first."""
+
+    def score(given: Given) -> tuple[float, float, float]:
+        return given.scores["exact_match"], given.scores["rouge_l"], -given.scores["loss"]
+
+    def moved(pair: Answered) -> tuple[float, float]:
+        return abs(pair.tuned.scores["rouge_l"] - pair.base.scores["rouge_l"]), -rouge_l(pair.base.text, pair.tuned.text)
+
+    places = range(len(pairs))
+    by_score = sorted(places, key=lambda place: score(pairs[place].tuned))
+    by_change = sorted(places, key=lambda place: moved(pairs[place]), reverse=True)
+    return {"best": by_score[::-1][:wanted], "worst": by_score[:wanted], "changed": by_change[:wanted]}
+
+
+def _fitting(asked: list[Question], limit: int | None) -> tuple[list[Question], list[str]]:
+    """The rows that can be measured, and the others with their reasons."""
+    kept, left_out = [], []
+    for item in asked:
+        where = f"{item.conversation.file}:{item.conversation.line}"
+        if limit and len(item.ids) > limit:
+            left_out.append(f"{where}: {count(len(item.ids))} tokens, the limit is {count(limit)}")
+        elif not any(item.mask[1:]):
+            left_out.append(f"{where}: no token of it is an answer")
+        else:
+            kept.append(item)
+    return kept, left_out
+
+
+def _drawn(places: list[int], wanted: int, seed: int) -> list[int]:
+    if len(places) <= wanted:
+        return places
+    return sorted(np.random.default_rng(seed).choice(places, wanted, replace=False).tolist())
+
+
+def _adapter_off(model: Any) -> contextlib.AbstractContextManager[Any]:
+    return model.disable_adapter()
+
+
+def _limit(model: Any) -> int | None:
+    return getattr(model.config.get_text_config(), "max_position_embeddings", None)
+
+
+def _device(model: Any) -> str:
+    import platform
+
+    import torch
+
+    if model.device.type == "cuda":
+        return torch.cuda.get_device_name(model.device)
+    return f"CPU ({platform.machine()}, {torch.get_num_threads()} thread{'s' if torch.get_num_threads() > 1 else ''})"
+
+
+class _Watch:
+    """Progress over all sets, the wish to stop, and which passes were timed already."""
+
+    def __init__(self, reporter: Reporter, sets: Sequence[QuestionSet], settings: Evaluation) -> None:
+        self.reporter = reporter
+        self.total = sum(2 * len(item.rows) + 2 * min(len(item.rows), settings.max_rows) for item in sets)
+        self.so_far = 0
+        self._timed: set[str] = set()
+
+    def done(self, rows: int, what: str) -> None:
+        """Tell how far we are; raise Stopped if someone asked for it."""
+        from studio.core.errors import Stopped
+
+        self.so_far += rows
+        self.reporter.progress(self.so_far, self.total, what)
+        if self.reporter.should_stop():
+            raise Stopped
+
+    def timed(self, what: str) -> bool:
+        """True if this side was timed before: one set is enough."""
+        side = what.split()[0]
+        seen = side in self._timed
+        self._timed.add(side)
+        return seen

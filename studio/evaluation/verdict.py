@@ -1,0 +1,121 @@
+"""One line that answers "is it better?", read off the intervals alone, and what it does not say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from studio.core.text import count, plural
+from studio.evaluation.general import NAME as GENERAL
+from studio.evaluation.metrics import METRICS
+from studio.evaluation.report import SetReport, Verdict, VerdictKind
+
+FEW = 20
+"""Rows below which a bootstrap interval is known to be too narrow."""
+
+SELDOM = 0.9
+"""Share of answers that should end by themselves."""
+
+_ADVICE: dict[VerdictKind, str] = {
+    "better": "Read the worst answers first: the figures hold for questions like the held-out ones, and no others were asked.",
+    "better but forgets": "Where general skills matter, train again with general rows mixed in, fewer epochs or a lower rate.",
+    "no clear difference": "No reason to ship it. More held-out rows narrow the interval; more or other training rows move it.",
+    "worse": "Do not ship it. Look at the worst answers, then at the learning rate, the epochs and the training rows.",
+    "not measured": "Set data.holdout to 0.1, or to a file of questions, and evaluate again.",
+}
+
+
+def decide(sets: Sequence[SetReport]) -> Verdict:
+    """The verdict on the first set that is not the general one, with the forgetting check beside it."""
+    main = next((item for item in sets if item.name != GENERAL), None)
+    general = next((item for item in sets if item.name == GENERAL), None)
+    forgets = general is not None and METRICS[general.headline].lost(general.metrics[general.headline].change)
+    if main is None:
+        kind: VerdictKind = "not measured"
+        sentences = ["Not measured: there were no held-out rows to compare on"]
+    else:
+        kind = _kind(main, forgets)
+        sentences = [_on_main(main, kind)]
+        sentences += [_beside(item) for item in sets if item not in (main, general)]
+    if general is not None:
+        sentences.append(_on_general(general))
+    return Verdict(kind, "; ".join(sentences) + ".", _ADVICE[kind], _cautions(sets, main))
+
+
+def _kind(main: SetReport, forgets: bool) -> VerdictKind:
+    metric, change = METRICS[main.headline], main.metrics[main.headline].change
+    if metric.gained(change):
+        return "better but forgets" if forgets else "better"
+    return "worse" if metric.lost(change) else "no clear difference"
+
+
+def _on_main(found: SetReport, kind: VerdictKind) -> str:
+    metric, figure = METRICS[found.headline], found.metrics[found.headline]
+    label = metric.label.lower() if metric.label != "ROUGE-L" else metric.label
+    base, tuned = metric.show(figure.base.value), metric.show(figure.tuned.value)
+    if kind == "no clear difference":
+        moved = f"was {base} and is {tuned}"
+    else:
+        moved = f"{'rose' if figure.change.value > 0 else 'fell'} from {base} to {tuned}"
+    sentence = (
+        f"{kind.capitalize()}: {label} on {_rows_of(found)} rows {moved} ({_change(found)}, {plural(_rows(found), 'row')})"
+    )
+    if kind == "no clear difference" and found.headline != "loss":
+        loss = found.metrics["loss"]
+        if METRICS["loss"].gained(loss.change) or METRICS["loss"].lost(loss.change):
+            way = "fell" if loss.change.value < 0 else "rose"
+            sentence += f", though the loss {way} clearly from {loss.base.value:.3f} to {loss.tuned.value:.3f}"
+    return sentence
+
+
+def _beside(found: SetReport) -> str:
+    metric, figure = METRICS[found.headline], found.metrics[found.headline]
+    moved = f"{metric.show(figure.base.value)} -> {metric.show(figure.tuned.value)}"
+    return f"on {found.name.removeprefix('also:')} {moved} ({_change(found)}, {plural(_rows(found), 'row')})"
+
+
+def _on_general(found: SetReport) -> str:
+    metric, figure = METRICS[found.headline], found.metrics[found.headline]
+    moved = f"general skills {metric.show(figure.base.value)} -> {metric.show(figure.tuned.value)}"
+    if metric.lost(figure.change):
+        judged = "a clear loss"
+    elif metric.gained(figure.change):
+        judged = "a clear gain"
+    else:
+        judged = "no clear loss"
+    return f"{moved} ({_change(found)}, {plural(_rows(found), 'row')}: {judged})"
+
+
+def _change(found: SetReport) -> str:
+    metric, change = METRICS[found.headline], found.metrics[found.headline].change
+    return f"{metric.show_change(change.value)}, 95 % interval {metric.show_interval(change, change=True)}"
+
+
+def _rows(found: SetReport) -> int:
+    return found.metrics[found.headline].change.rows
+
+
+def _rows_of(found: SetReport) -> str:
+    return found.name.removeprefix("also:")
+
+
+def _cautions(sets: Sequence[SetReport], main: SetReport | None) -> list[str]:
+    """What a reader must know before believing the line above."""
+    found = []
+    for item in sets:
+        if _rows(item) < FEW:
+            found.append(
+                f"`{item.name}` has only {plural(_rows(item), 'row')}: its intervals are narrower than the truth, and one row "
+                f"more or less moves them"
+            )
+        if item.left_out:
+            found.append(f"{plural(len(item.left_out), 'row')} of `{item.name}` could not be measured and are listed")
+    if main is not None and main.answers:
+        stops = main.metrics["stop_rate"]
+        if stops.tuned.value < SELDOM:
+            found.append(
+                f"only {METRICS['stop_rate'].show(stops.tuned.value)} of the tuned answers ended by themselves within "
+                f"{count(main.max_new_tokens)} tokens (base {METRICS['stop_rate'].show(stops.base.value)})"
+            )
+        if len(main.answers) < main.rows:
+            found.append(f"{count(len(main.answers))} of {count(main.rows)} rows were answered, drawn by the seed")
+    return found

@@ -1,0 +1,92 @@
+"""The verdict says what the intervals say, no more."""
+
+from __future__ import annotations
+
+import pytest
+
+from studio.evaluation.interval import Estimate
+from studio.evaluation.report import Answered, Compared, Given, SetReport
+from studio.evaluation.verdict import decide
+
+
+def compared(base: float, tuned: float, low: float, high: float, rows: int = 120) -> Compared:
+    return Compared(
+        Estimate(base, base, base, rows), Estimate(tuned, tuned, tuned, rows), Estimate(tuned - base, low, high, rows)
+    )
+
+
+def made(
+    name: str, headline: str, figure: Compared, rows: int = 120, answered: int | None = None, **more: Compared
+) -> SetReport:
+    given = Given("a", 3, True, {"exact_match": 1.0, "rouge_l": 1.0, "loss": 0.1})
+    metrics = {
+        headline: figure,
+        "loss": compared(1.0, 1.0, -0.1, 0.1, rows),
+        "stop_rate": compared(1, 1, -0.1, 0.1, rows),
+        **more,
+    }
+    return SetReport(name, rows, [Answered("q", "r", given, given)] * (answered or rows), metrics, headline, "", 32)
+
+
+BETTER = made("held-out", "exact_match", compared(0.02, 0.96, 0.90, 0.98))
+SAME = made("held-out", "exact_match", compared(0.50, 0.52, -0.05, 0.09))
+WORSE = made("held-out", "exact_match", compared(0.50, 0.30, -0.30, -0.10))
+KEPT = made("general", "normalised_match", compared(0.81, 0.75, -0.14, 0.01, 40), rows=40)
+FORGOT = made("general", "normalised_match", compared(0.81, 0.40, -0.55, -0.25, 40), rows=40)
+
+
+def test_a_clear_gain_reads_as_one_plain_line():
+    verdict = decide([BETTER, KEPT])
+    assert verdict.kind == "better"
+    assert verdict.text == (
+        "Better: exact match on held-out rows rose from 2 % to 96 % (+94 points, 95 % interval +90 to +98, 120 rows); "
+        "general skills 81 % -> 75 % (-6 points, 95 % interval -14 to +1, 40 rows: no clear loss)."
+    )
+    assert verdict.cautions == []
+
+
+@pytest.mark.parametrize(
+    ("sets", "kind"),
+    [
+        ([BETTER], "better"),
+        ([BETTER, FORGOT], "better but forgets"),
+        ([SAME, KEPT], "no clear difference"),
+        ([SAME, FORGOT], "no clear difference"),
+        ([WORSE, KEPT], "worse"),
+        ([KEPT], "not measured"),
+        ([], "not measured"),
+    ],
+)
+def test_the_kind_follows_from_the_intervals(sets: list[SetReport], kind: str):
+    verdict = decide(sets)
+    assert verdict.kind == kind
+    assert verdict.advice
+
+
+def test_a_lower_loss_is_better_and_a_higher_one_worse():
+    assert decide([made("held-out", "loss", compared(2.0, 1.0, -1.2, -0.8))]).kind == "better"
+    assert decide([made("held-out", "loss", compared(1.0, 2.0, 0.8, 1.2))]).kind == "worse"
+
+
+def test_a_loss_that_fell_is_told_when_the_headline_cannot_tell():
+    found = made("held-out", "exact_match", compared(0, 0.02, -0.01, 0.05), loss=compared(2.0, 1.5, -0.6, -0.4))
+    assert "though the loss fell clearly from 2.000 to 1.500" in decide([found]).text
+
+
+def test_other_sets_are_told_whatever_they_say():
+    fresh = made("also:fresh.jsonl", "exact_match", compared(0.02, 0.01, -0.03, 0.02))
+    assert "on fresh.jsonl 2 % -> 1 %" in decide([BETTER, fresh]).text
+
+
+def test_few_rows_are_cautioned_about():
+    cautions = decide([made("held-out", "exact_match", compared(0, 1, 0.6, 1, 8), rows=8)]).cautions
+    assert any("only 8 rows" in caution for caution in cautions)
+
+
+def test_answers_that_do_not_stop_are_cautioned_about():
+    found = made("held-out", "exact_match", compared(0, 1, 0.9, 1), stop_rate=compared(0.95, 0.62, -0.4, -0.2))
+    assert any("only 62 % of the tuned answers ended by themselves" in caution for caution in decide([found]).cautions)
+
+
+def test_forgetting_without_gain_is_still_told():
+    assert "a clear loss" in decide([SAME, FORGOT]).text
