@@ -10,8 +10,20 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-HEAVY = "torch transformers peft trl datasets bitsandbytes accelerate wandb pandas pyarrow gradio".split()
-FACES = "studio studio.spec studio.cli.main studio.app.runs studio.app.queue studio.planner studio.worker".split()
+HEAVY = [
+    "torch",
+    "transformers",
+    "peft",
+    "trl",
+    "datasets",
+    "bitsandbytes",
+    "accelerate",
+    "wandb",
+    "pandas",
+    "pyarrow",
+    "gradio",
+]
+FACES = ["studio", "studio.spec", "studio.cli.main", "studio.app.runs", "studio.app.queue", "studio.planner", "studio.worker"]
 
 
 def run(code: str) -> str:
