@@ -129,13 +129,21 @@ def judge(folder: RunFolder, prepared: Prepared, recorder: Reporter, sink: Any =
         recorder.event("warning", message="no held-out rows: this run ends without evidence")
         return
     model = loading.attach_adapter(load(prepared), folder.adapter)
+    spec = prepared.spec
     report = compare.compare(
-        model, prepared.tokenizer, sets, prepared.spec.evaluation, seed=prepared.spec.training.seed, reporter=recorder
+        model,
+        prepared.tokenizer,
+        sets,
+        spec.evaluation,
+        seed=spec.training.seed,
+        reporter=recorder,
+        train_on=spec.data.train_on,
+        max_length=spec.data.max_length,
     )
     html = page.render_html(report, list(folder.read_metrics()), folder.spec_file.read_text("utf-8"), prepared.spec.name)
     write_text(folder.report_page, html)
     write_json(folder.report, report.as_dict())
-    recorder.event("verdict", text=report.verdict)
+    recorder.event("verdict", text=report.verdict.text, verdict=report.verdict.kind)
     if sink:
         sink.evidence(report)
     del model
@@ -168,7 +176,8 @@ def export_one(folder: RunFolder, prepared: Prepared, target: Any, recorder: Rep
 
 def question_sets(folder: RunFolder, spec: RunSpec) -> list[Any]:
     """The held-out rows, further question files and the general set, as the evaluation takes them."""
-    from studio.evaluation.compare import QuestionSet, builtin
+    from studio.evaluation.compare import QuestionSet
+    from studio.evaluation.general import NAME, builtin
 
     sets = []
     held_out = list(held_out_rows(folder))
@@ -177,9 +186,9 @@ def question_sets(folder: RunFolder, spec: RunSpec) -> list[Any]:
     for file in spec.evaluation.also:
         sets.append(QuestionSet(f"also: {Path(file).stem}", prepare.load_questions(file, spec.data)))
     if sets and spec.evaluation.general == "builtin":
-        sets.append(QuestionSet("general", builtin()))
+        sets.append(QuestionSet(NAME, builtin()))
     elif sets and spec.evaluation.general != "off":
-        sets.append(QuestionSet("general", prepare.load_questions(spec.evaluation.general, spec.data)))
+        sets.append(QuestionSet(NAME, prepare.load_questions(spec.evaluation.general, spec.data)))
     return sets
 
 

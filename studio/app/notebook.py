@@ -40,8 +40,7 @@ def run_html(run: Run) -> str:
     if run.folder.report.exists():
         from studio.evaluation import table
 
-        heads = ("questions", "figure", "base", "tuned", "change", "95 % interval")
-        lines = [_table_row("th", heads), *(_table_row("td", row) for row in table.rows(run.report))]
+        lines = [_table_row("th", table.HEADER), *(_table_row("td", row) for row in table.rows(run.report))]
         before_after = f"<table>{''.join(lines)}</table>"
     losses = [(line["step"], line["loss"]) for line in run.metrics if "loss" in line]
     verdict = f"<p><b>{escape(summary['verdict'])}</b></p>" if summary["verdict"] else ""

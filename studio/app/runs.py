@@ -120,7 +120,7 @@ class Run:
             "step": lines[-1]["step"] if lines else 0,
             "loss": lines[-1]["loss"] if lines else None,
             "held_out_loss": min(evaluated) if evaluated else None,
-            "verdict": read_json(self.folder.report).get("verdict") if self.folder.report.exists() else None,
+            "verdict": read_json(self.folder.report)["verdict"]["text"] if self.folder.report.exists() else None,
             "created": read_json(self.folder.launch).get("created") if self.folder.launch.exists() else None,
             "seconds": round((now.ended or time.time()) - now.started, 1) if now.started else None,
             "exports": [artifact.get("folder", artifact.get("kind")) for artifact in self.artifacts],

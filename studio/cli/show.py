@@ -81,10 +81,13 @@ def evidence(report: Any) -> None:
     """The before/after table and the verdict."""
     from studio.evaluation import table as tables
 
-    table(
-        ("questions", "figure", "base", "tuned", "change", "95 % interval of the change"), tables.rows(report), right=(2, 3, 4)
-    )
-    say(report.verdict, "bold green" if report.verdict.startswith("Better") else "bold yellow")
+    table(tables.HEADER, tables.rows(report), right=(2, 3, 4))
+    say("* the figure the verdict reads", "dim")
+    say(report.verdict.text, "bold green" if report.verdict.kind == "better" else "bold yellow")
+    for caution in report.verdict.cautions:
+        say(f"! {caution}", "yellow")
+    if report.verdict.advice:
+        say(report.verdict.advice)
 
 
 def artifact(manifest: dict[str, Any]) -> None:
