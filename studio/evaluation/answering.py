@@ -6,17 +6,21 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from studio.core.errors import DataError
+from studio.core.errors import DataError, StudioError
+from studio.core.text import plural
 from studio.data.rows import Conversation
 from studio.evaluation import overlap
 from studio.evaluation.interval import Draws, Estimate, Ratio, estimate, mean
 from studio.evaluation.metrics import TEXT_METRICS
 from studio.evaluation.report import Speed
 from studio.evaluation.settings import Evaluation
+
+if TYPE_CHECKING:
+    from studio.data.render import TrainOn
 
 AT_ONCE = 32
 """Questions handed to the model in one go."""
@@ -44,21 +48,32 @@ class Question:
     reference_tokens: int
 
 
-def questions(conversations: Sequence[Conversation], tokenizer: Any, train_on: str = "assistant") -> list[Question]:
-    """Render each conversation as it is trained and as it is asked. Plain text has a reference but no prompt."""
-    from studio.data.render import encode, encode_prompt
+def questions(
+    conversations: Sequence[Conversation], tokenizer: Any, train_on: TrainOn = "assistant"
+) -> tuple[list[Question], list[str]]:
+    """Render each conversation as it is trained and as it is asked; and `file:line: reason` for those that cannot be.
 
-    ready = []
-    for row in conversations:
-        encoded = encode(row, tokenizer, train_on if row.messages else "all")
-        ids, mask = [int(token) for token in encoded.ids], [bool(mark) for mark in encoded.mask]
-        last = _last_run(mask)
+    Plain text has a reference but no prompt. The loss is taken over answers also where all tokens were trained on.
+    """
+    from studio.data.render import attempt_many, encode_prompt
+
+    ready, left_out = [], []
+    wanted = "assistant" if train_on == "all" else train_on
+    for row, encoded in zip(conversations, attempt_many(conversations, tokenizer, wanted), strict=True):
+        if isinstance(encoded, StudioError):
+            left_out.append(f"{row.file}:{row.line}: {encoded.message}")
+            continue
+        last = _last_run(encoded.mask)
         reference = row.answer
         if row.messages and (row.messages[-1].get("tool_calls") or not reference):
-            reference = str(tokenizer.decode(ids[last], skip_special_tokens=True)).strip()  # a tool call, as it is generated
-        prompt = list(encode_prompt(row.prompt, tokenizer, row.tools)) if row.messages else []
-        ready.append(Question(row, prompt, ids, mask, reference, last.stop - last.start))
-    return ready
+            reference = str(tokenizer.decode(encoded.ids[last], skip_special_tokens=True)).strip()  # a call as it is generated
+        try:
+            prompt = encode_prompt(row.prompt, tokenizer, row.tools) if row.messages else []
+        except StudioError as problem:
+            left_out.append(f"{row.file}:{row.line}: {problem.message}")
+            continue
+        ready.append(Question(row, prompt, encoded.ids, encoded.mask, reference, last.stop - last.start))
+    return ready, left_out
 
 
 def longest_answer(asked: Sequence[Question], settings: Evaluation) -> int:
@@ -92,7 +107,11 @@ def ask(
 
 def answers(model: Any, tokenizer: Any, conversations: Sequence[Conversation], settings: Evaluation) -> list[Any]:
     """What a model on its own answers to the conversations' last questions: Answer(ids, text, stopped, tokens) each."""
-    asked = questions(conversations, tokenizer)
+    asked, left_out = questions(conversations, tokenizer)
+    if left_out:
+        raise DataError(
+            f"{plural(len(left_out), 'row')} cannot be asked: {left_out[0]}", hint="Correct them or leave them out."
+        )
     return ask(model, tokenizer, [item.prompt for item in asked], longest_answer(asked, settings))[0]
 
 

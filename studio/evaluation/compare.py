@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from studio.evaluation.report import Answered, Compared, Given, Report, SetRepor
 from studio.evaluation.settings import Evaluation
 from studio.evaluation.verdict import decide
 from studio.tracking.reporter import Reporter, Silent
+
+if TYPE_CHECKING:
+    from studio.data.render import TrainOn
 
 HELD_OUT = "held-out"
 """The name of the set that decides the verdict."""
@@ -55,7 +58,7 @@ def compare(
     *,
     seed: int,
     reporter: Reporter | None = None,
-    train_on: str = "assistant",
+    train_on: TrainOn = "assistant",
     max_length: int | None = None,
 ) -> Report:
     """Measure base and tuned on each set.
@@ -90,11 +93,13 @@ def _measure(
     settings: Evaluation,
     seed: int,
     watch: _Watch,
-    train_on: str,
+    train_on: TrainOn,
     max_length: int | None,
 ) -> tuple[SetReport, dict[str, Speed]] | None:
     """One set, base then tuned; None if no row of a set beside the first can be measured."""
-    asked, left_out = _fitting(questions(wanted.rows, tokenizer, train_on), max_length or _limit(model))
+    asked, refused = questions(wanted.rows, tokenizer, train_on)
+    asked, too_long = _fitting(asked, max_length or _limit(model))
+    left_out = refused + too_long
     for reason in left_out:
         watch.reporter.event("warning", message=f"left out of the evaluation: {reason}")
     if not asked and wanted.name == HELD_OUT:

@@ -20,10 +20,10 @@ def made(
 ) -> SetReport:
     given = Given("a", 3, True, {"exact_match": 1.0, "rouge_l": 1.0, "loss": 0.1})
     metrics = {
-        headline: figure,
         "loss": compared(1.0, 1.0, -0.1, 0.1, rows),
         "stop_rate": compared(1, 1, -0.1, 0.1, rows),
         **more,
+        headline: figure,
     }
     return SetReport(name, rows, [Answered("q", "r", given, given)] * (answered or rows), metrics, headline, "", 32)
 
