@@ -1,0 +1,240 @@
+"""Render: a conversation to token ids and the exact mask of what is trained.
+
+The one encoding for training, preview, evaluation, chat, export and serving: by the tokenizer's own chat template, with
+people's text kept text, and such that the ids of a prompt are the beginning of the ids trained.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from studio.core.errors import ModelError, StudioError
+from studio.data.rows import Conversation
+from studio.models.chat import Rendered, Span, render
+from studio.models.templates import TemplateReport, answers, any_of, check_template, openings
+from studio.models.tokens import Tokenized, tokenize
+
+__all__ = [
+    "Encoded",
+    "Piece",
+    "TemplateReport",
+    "TrainOn",
+    "attempt_many",
+    "check_template",
+    "encode",
+    "encode_many",
+    "encode_prompt",
+    "preview",
+]
+
+TrainOn = Literal["assistant", "last_assistant", "all"]
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A row as the model sees it."""
+
+    ids: list[int]
+    mask: list[bool]
+    """True where a token is trained; as long as `ids`."""
+    text: str
+    starts: list[int]
+    """Where each token begins in `text`, in characters."""
+
+    @property
+    def trained(self) -> int:
+        """How many tokens are trained."""
+        return sum(self.mask)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One token as a person reads it."""
+
+    text: str
+    trained: bool
+    id: int
+
+
+def encode(conversation: Conversation, tokenizer: Any, train_on: TrainOn = "assistant") -> Encoded:
+    """The ids and loss mask of one conversation or plain text.
+
+    train_on: `assistant` trains every answer with its end-of-turn token and nothing else, `last_assistant` only the
+    last one, `all` every token. Plain text is trained whole, with the end token. Raises DataError where the template
+    refuses the conversation, ModelError where an exact mask is impossible.
+    """
+    return encode_many([conversation], tokenizer, train_on)[0]
+
+
+def encode_many(conversations: Sequence[Conversation], tokenizer: Any, train_on: TrainOn = "assistant") -> list[Encoded]:
+    """`encode` for many rows at once, faster. Raises the first row's error."""
+    rows = attempt_many(conversations, tokenizer, train_on)
+    for row in rows:
+        if isinstance(row, StudioError):
+            raise row
+    return [row for row in rows if isinstance(row, Encoded)]
+
+
+def attempt_many(
+    conversations: Sequence[Conversation], tokenizer: Any, train_on: TrainOn = "assistant"
+) -> list[Encoded | StudioError]:
+    """`encode_many` that gives a row's error in its place."""
+    if any(conversation.messages for conversation in conversations):
+        check_template(tokenizer)  # a template that cannot be used is no row's fault
+    drafts = [_draft(conversation, tokenizer, train_on) for conversation in conversations]
+    good = [draft for draft in drafts if isinstance(draft, _Draft)]
+    tokens = iter(
+        tokenize(
+            tokenizer,
+            [draft.rendered.text for draft in good],
+            [draft.cuts for draft in good],
+            [draft.rendered.quoted for draft in good],
+            _control(tokenizer),
+        )
+        if good
+        else ()
+    )
+    rows: list[Encoded | StudioError] = []
+    for conversation, draft in zip(conversations, drafts, strict=True):
+        if isinstance(draft, StudioError):
+            rows.append(draft)
+            continue
+        try:
+            rows.append(_encoded(conversation, draft, next(tokens), tokenizer))
+        except StudioError as problem:
+            rows.append(_placed(problem, conversation))
+    return rows
+
+
+def encode_prompt(
+    messages: Sequence[Mapping[str, Any]], tokenizer: Any, tools: Sequence[Mapping[str, Any]] = ()
+) -> list[int]:
+    """The ids to generate an answer from: the messages by the template, with its request for an answer.
+
+    Exactly the beginning of what `encode` trains for the same conversation, wherever the template keeps earlier turns
+    unchanged. Raises as `encode`.
+    """
+    report = check_template(tokenizer)
+    rendered = render(tokenizer, messages, tools, prompt=True, guard=report.guard)
+    cuts = openings(tokenizer, rendered, messages, tools, prompt=True)
+    return tokenize(tokenizer, [rendered.text], [cuts], [rendered.quoted], report.control)[0].ids
+
+
+def preview(conversation: Conversation, tokenizer: Any, train_on: TrainOn = "assistant") -> list[Piece]:
+    """The row token by token, by the code that trains; the texts put together are the row's text.
+
+    A character of several tokens is shown at its last one.
+    """
+    row = encode(conversation, tokenizer, train_on)
+    stops = [*row.starts[1:], len(row.text)]
+    return [
+        Piece(row.text[start:stop], trained, token)
+        for token, trained, start, stop in zip(row.ids, row.mask, row.starts, stops, strict=True)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A rendered row before it is tokenised."""
+
+    rendered: Rendered
+    cuts: list[int]
+    spans: list[Span]
+    """What is trained, in characters."""
+    ends: tuple[str, ...] = ()
+
+
+def _draft(conversation: Conversation, tokenizer: Any, train_on: TrainOn) -> _Draft | StudioError:
+    try:
+        if not conversation.messages:
+            return _plain(conversation.text, tokenizer)
+        report = check_template(tokenizer)
+        messages, tools = conversation.messages, conversation.tools
+        rendered = render(tokenizer, messages, tools, guard=report.guard)
+        if train_on == "all":
+            try:
+                cuts = openings(tokenizer, rendered, messages, tools)
+            except ModelError:
+                cuts = []
+            return _Draft(rendered, cuts, [(0, len(rendered.text))])
+        turns = answers(tokenizer, rendered, messages, tools)
+        cuts = [turn[0][0] for turn in turns]
+        trained = turns[-1:] if train_on == "last_assistant" else turns
+        return _Draft(rendered, cuts, [span for turn in trained for span in turn], report.ends)
+    except StudioError as problem:
+        return _placed(problem, conversation)
+
+
+def _plain(text: str, tokenizer: Any) -> _Draft:
+    """Plain text: every token trained, control-token texts kept text; begin and end tokens are put on by `_encoded`."""
+    quoted = tuple(found.span() for found in _control(tokenizer).finditer(text))
+    return _Draft(Rendered(text, quoted), [], [(0, len(text))])
+
+
+def _control(tokenizer: Any) -> Any:
+    if tokenizer.chat_template:
+        try:
+            return check_template(tokenizer).control
+        except ModelError:
+            pass
+    return any_of({token.content for token in tokenizer.added_tokens_decoder.values() if token.special})
+
+
+def _encoded(conversation: Conversation, draft: _Draft, tokens: Tokenized, tokenizer: Any) -> Encoded:
+    ids, starts, text = tokens.ids, tokens.starts, draft.rendered.text
+    if not conversation.messages:
+        return _closed(ids, starts, text, tokenizer)
+    mask = [False] * len(ids)
+    for start, end in draft.spans:
+        first, last = bisect_left(starts, start), bisect_left(starts, end)
+        mask[first:last] = [True] * (last - first)
+        if draft.ends and draft.rendered.outline[start:end].endswith(draft.ends):
+            token = next(token for token in draft.ends if text.endswith(token, start, end))
+            if last <= first or starts[last - 1] != end - len(token) or ids[last - 1] != _id(tokenizer, token):
+                raise ModelError(
+                    f"the end-of-turn {token!r} is not one token here: {text[max(start, end - 40) : end]!r}",
+                    hint="Name another template in model.chat_template.",
+                    where="model.chat_template",
+                )
+    return Encoded(ids, mask, text, starts)
+
+
+def _closed(ids: list[int], starts: list[int], text: str, tokenizer: Any) -> Encoded:
+    """A plain text between the tokens the tokenizer itself puts around a text, and the end token."""
+    before = _before(tokenizer)
+    opening = "".join(tokenizer.convert_ids_to_tokens(before))
+    eos = tokenizer.eos_token_id
+    if eos is None:
+        raise ModelError(
+            "the tokenizer has no end token, so a text's end cannot be trained",
+            hint="Add `eos_token` to its tokenizer_config.json.",
+            where="model.name",
+        )
+    shift = len(opening)
+    return Encoded(
+        ids=[*before, *ids, eos],
+        mask=[False] * len(before) + [True] * (len(ids) + 1),
+        text=f"{opening}{text}{tokenizer.eos_token}",
+        starts=[0] * len(before) + [start + shift for start in starts] + [shift + len(text)],
+    )
+
+
+def _before(tokenizer: Any) -> list[int]:
+    """The begin-of-text ids the tokenizer puts before a text, usually none or one."""
+    bos = tokenizer.bos_token_id
+    return [bos] if bos is not None and tokenizer("a", add_special_tokens=True).input_ids[:1] == [bos] else []
+
+
+def _id(tokenizer: Any, token: str) -> int:
+    return int(tokenizer.convert_tokens_to_ids(token))
+
+
+def _placed(problem: StudioError, conversation: Conversation) -> StudioError:
+    """The error with the row's file and line."""
+    if not conversation.file:
+        return problem
+    where = f"{conversation.file}, line {conversation.line}"
+    return type(problem)(problem.message, hint=problem.hint, where=where)

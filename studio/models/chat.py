@@ -1,0 +1,178 @@
+"""Rendering by the tokenizer's own chat template, such that what people wrote can be told from what the template wrote.
+
+A message may hold the text of a control token (`<|im_end|>`). Such texts are wrapped in two Unicode noncharacters before
+the template sees them and unwrapped after, so that they can be encoded as the text they are, and are never taken for
+a turn's header or end.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from studio.core.errors import DataError, ModelError, StudioError
+from studio.core.text import shorten
+
+OPEN, CLOSE = "\ufdd0", "\ufdd1"
+"""Noncharacters, reserved by Unicode for use inside a program; no text has them."""
+_WRAPPERS = re.compile(rf"[{OPEN}{CLOSE}]|\\ufdd0|\\ufdd1")  # a template that escapes non-ASCII text writes the latter
+
+Span = tuple[int, int]
+"""Begin and end (exclusive), in characters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A conversation as the template wrote it."""
+
+    text: str
+    quoted: tuple[Span, ...] = ()
+    """Where people's text looks like a control token or a header."""
+    generated: tuple[Span, ...] = ()
+    """Where the template's own `{% generation %}` marks are."""
+
+    @property
+    def outline(self) -> str:
+        """The text with `quoted` parts blanked out, so that a search finds only what the template wrote."""
+        if not self.quoted:
+            return self.text
+        parts, at = [], 0
+        for start, end in self.quoted:
+            parts += [self.text[at:start], OPEN * (end - start)]
+            at = end
+        return "".join(parts) + self.text[at:]
+
+
+def render(
+    tokenizer: Any,
+    messages: Sequence[Mapping[str, Any]],
+    tools: Sequence[Mapping[str, Any]] = (),
+    *,
+    prompt: bool = False,
+    guard: re.Pattern[str] | None = None,
+) -> Rendered:
+    """The conversation as text, by the tokenizer's chat template; with `prompt`, ready for the next answer.
+
+    guard: what to keep apart when it occurs in people's text. Raises DataError with the template's own words when it
+    refuses the conversation, and ModelError when there is no template.
+    """
+    from transformers.utils.chat_template_utils import render_jinja_template
+
+    given, template = list(tools) or None, chat_template(tokenizer, bool(tools))
+    chat: list[Any] = [_plain_arguments(message) for message in messages]
+    quotes = False
+    if guard is not None and any(guard.search(text) for text in _texts([chat, given])):
+        chat, given, quotes = _wrap(chat, guard), _wrap(given, guard), True
+    try:
+        texts, blocks = render_jinja_template(
+            conversations=[chat],
+            tools=given,
+            chat_template=template,
+            add_generation_prompt=prompt,
+            return_assistant_tokens_mask=has_marks(template),
+            **tokenizer.special_tokens_map,
+        )
+    except StudioError:
+        raise
+    except Exception as problem:  # jinja's own errors, raise_exception(), and whatever the template runs into
+        raise DataError(
+            f"the chat template refuses this conversation: {shorten(str(problem), 200)}",
+            hint="Change the messages as it asks, or name another template in model.chat_template.",
+        ) from None
+    generated = tuple((start, end) for start, end in (blocks[0] if blocks else ()))
+    return _unwrap(texts[0], generated) if quotes else Rendered(texts[0], (), generated)
+
+
+def chat_template(tokenizer: Any, tools: bool = False) -> str:
+    """The tokenizer's template (the one for tools where it has several). Raises ModelError if it has none."""
+    if not tokenizer.chat_template:
+        raise ModelError(
+            "the tokenizer has no chat template, so conversations cannot be written the way the model expects",
+            hint="Use the model's instruct version, or name a Jinja file in model.chat_template; plain text needs none.",
+            where="model.chat_template",
+        )
+    return tokenizer.get_chat_template(None, [{}] if tools else None)
+
+
+def has_marks(template: str) -> bool:
+    """True if the template marks what the model writes with `{% generation %}`."""
+    return bool(re.search(r"\{%-?\s*generation\s*-?%\}", template))
+
+
+def _plain_arguments(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Tool-call arguments as values: OpenAI writes them as JSON text, templates expect a mapping."""
+    calls = message.get("tool_calls")
+    if not calls:
+        return message
+    import json
+
+    plain = []
+    for call in calls:
+        function = call.get("function") or {}
+        arguments = function.get("arguments")
+        if isinstance(arguments, str):
+            try:
+                parsed = json.loads(arguments)
+            except ValueError:
+                parsed = None
+            if isinstance(parsed, dict):
+                call = {**call, "function": {**function, "arguments": parsed}}
+        plain.append(call)
+    return {**message, "tool_calls": plain}
+
+
+def _texts(value: Any):
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _texts(inner)
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            yield from _texts(inner)
+
+
+def _wrap(value: Any, guard: re.Pattern[str]) -> Any:
+    if isinstance(value, str):
+        if _WRAPPERS.search(value):
+            raise DataError(
+                "a message holds the noncharacter U+FDD0 or U+FDD1 beside the text of a control token",
+                hint="Remove it: Unicode reserves these two for use inside programs.",
+            )
+        return guard.sub(f"{OPEN}\\g<0>{CLOSE}", value)
+    if isinstance(value, Mapping):
+        return {key: inner if key == "role" else _wrap(inner, guard) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_wrap(inner, guard) for inner in value]
+    return value
+
+
+def _unwrap(text: str, generated: tuple[Span, ...]) -> Rendered:
+    """Take the wrappers out again. One that a template split off from its partner is dropped."""
+    parts: list[str] = []
+    quoted: list[Span] = []
+    removed: list[tuple[int, int]] = []  # (place in `text`, characters removed up to and including it)
+    at = length = gone = 0
+    opened: int | None = None
+    for found in _WRAPPERS.finditer(text):
+        parts.append(text[at : found.start()])
+        length += found.start() - at
+        at = found.end()
+        gone += found.end() - found.start()
+        removed.append((found.start(), gone))
+        if found.group() in (OPEN, r"\ufdd0"):
+            opened = length
+        elif opened is not None:
+            quoted.append((opened, length))
+            opened = None
+    parts.append(text[at:])
+    places = [place for place, _ in removed]
+
+    def moved(position: int) -> int:
+        before = bisect_left(places, position)
+        return position - (removed[before - 1][1] if before else 0)
+
+    return Rendered("".join(parts), tuple(quoted), tuple((moved(start), moved(end)) for start, end in generated))
