@@ -113,6 +113,9 @@ def train(folder: RunFolder, prepared: Prepared, recorder: Recorder) -> None:
     )
     fitted = fit.fit(base, prepared.tokenizer, job, recorder)
     write_json(folder.training, fitted.as_dict())
+    plan = read_json(folder.plan)
+    plan["measured"] = {"predicted": plan["memory"]["total"], "peak": fitted.peak_memory_bytes}
+    write_json(folder.plan, plan)
     recorder.event("trained", **fitted.as_dict())
     del base
     free_memory()

@@ -5,6 +5,7 @@ The process is `python -m studio.runs.keeper`, in a session of its own: closing 
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -24,12 +25,15 @@ STOP_PATIENCE = 120.0
 
 def launch(folder: RunFolder) -> None:
     """Start the run's process and return at once. Raises JobError if one is alive already."""
-    if folder.status.exists() and read(folder).active:
-        raise JobError("this run is being worked on already", hint=f"Watch it: studio runs watch {folder.id}", where=folder.id)
-    folder.stop.unlink(missing_ok=True)
-    folder.exit.unlink(missing_ok=True)
-    before = read_json(folder.status) if folder.status.exists() else {}
-    write_json(folder.status, Status(state="queued", started=time.time(), stages=before.get("stages", {})).as_dict())
+    with open(folder.launch) as launching:
+        fcntl.flock(launching, fcntl.LOCK_EX)  # two tabs may press Resume at once: one of them is told so
+        if folder.status.exists() and read(folder).active:
+            hint = f"Watch it: studio runs watch {folder.id}"
+            raise JobError("this run is being worked on already", hint=hint, where=folder.id)
+        folder.stop.unlink(missing_ok=True)
+        folder.exit.unlink(missing_ok=True)
+        before = read_json(folder.status) if folder.status.exists() else {}
+        write_json(folder.status, Status(state="queued", started=time.time(), stages=before.get("stages", {})).as_dict())
     started_in = Path(read_json(folder.launch)["folder"])
     with open(folder.log, "ab") as log:
         subprocess.Popen(
