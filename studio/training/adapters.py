@@ -1,0 +1,124 @@
+"""The adapter: which layers get one, how it is put on a base model, and how it is written."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from studio.core.errors import TrainingError
+from studio.core.files import folder_aside
+from studio.core.text import nearest
+from studio.training.settings import Adapter
+
+
+def linear_layers(model: Any) -> dict[str, tuple[int, int]]:
+    """Every linear layer of a model but its head, by full name: its inputs and outputs."""
+    import torch
+
+    head = model.get_output_embeddings()
+    return {
+        name: (layer.in_features, layer.out_features)
+        for name, layer in model.named_modules()
+        if isinstance(layer, torch.nn.Linear) and layer is not head  # bitsandbytes' layers are Linear too
+    }
+
+
+def target_modules(model: Any, targets: str | list[str]) -> str | list[str]:
+    """What `targets` means on this model, for peft. Raises TrainingError for a name that no linear layer has."""
+    if targets == "all-linear":
+        return "all-linear"
+    layers = linear_layers(model)
+    if targets == "attention":
+        found = {name.rpartition(".")[2] for name in layers if re.search(r"(^|[._])(self_)?att(n|ention)", name)}
+        if not found:
+            raise TrainingError(
+                f"No attention layers are recognised in {type(model).__name__}",
+                hint="Set adapter.targets to all-linear, or list module names.",
+                where="adapter.targets",
+            )
+        return sorted(found)
+    known = sorted({name.rpartition(".")[2] for name in layers})
+    for name in targets:
+        if not any(full == name or full.endswith(f".{name}") for full in layers):
+            raise TrainingError(_no_such_layer(name, known, model), hint=_nearest_layers(name, known), where="adapter.targets")
+    return list(targets)
+
+
+def _no_such_layer(name: str, known: list[str], model: Any) -> str:
+    if name == "lm_head" or any(full.endswith(f".{name}") or full == name for full, _ in model.named_modules()):
+        return f"`{name}` cannot carry an adapter here: only the linear layers below the head can"
+    return f"`{name}` matches no layer of {type(model).__name__}"
+
+
+def _nearest_layers(name: str, known: list[str]) -> str:
+    near = nearest(name.rpartition(".")[2], known)
+    return f"{f'Did you mean `{near}`? ' if near else ''}Layers here: {', '.join(known)}."
+
+
+def attach(base: Any, adapter: Adapter, seed: int, name: str = "") -> Any:
+    """The base with a fresh adapter on it, as a PeftModel; only the adapter can be trained.
+
+    The adapter is kept in fp32 whatever the base is: its updates are far smaller than its weights and bf16 would round
+    them away, and it costs little (16 bytes a weight with AdamW, on under 2 % of the model). The base, its embeddings
+    and norms stay as they were loaded. name is written into the adapter as its base model.
+    """
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(seed)
+    config = LoraConfig(
+        r=adapter.rank,
+        lora_alpha=adapter.alpha or 2 * adapter.rank,
+        lora_dropout=adapter.dropout,
+        use_dora=adapter.kind == "dora",
+        target_modules=target_modules(base, adapter.targets),
+        task_type="CAUSAL_LM",
+    )
+    base.requires_grad_(False)
+    model = get_peft_model(base, config)
+    model.peft_config["default"].base_model_name_or_path = name or base.name_or_path
+    for weights in model.parameters():
+        if weights.requires_grad:
+            weights.data = weights.data.float()
+    return model
+
+
+def save(model: Any, folder: Path) -> Path:
+    """Write the adapter as a PEFT folder that plain `peft` loads: complete, or not there. Returns `folder`."""
+    with folder_aside(folder) as aside:
+        write(model, aside)
+    return folder
+
+
+def write(model: Any, folder: Path) -> None:
+    """Write adapter_model.safetensors and adapter_config.json into `folder`."""
+    model.save_pretrained(folder, save_embedding_layers=False)  # "auto" would ask the hub about the base model
+    (folder / "README.md").unlink(missing_ok=True)
+    for file in folder.iterdir():
+        file.chmod(0o644)
+        flush(file)
+
+
+def read(model: Any, folder: Path) -> None:
+    """Put the weights that `write` wrote onto `model`, bit for bit."""
+    from peft import set_peft_model_state_dict
+    from safetensors.torch import load_file
+
+    found = set_peft_model_state_dict(model, load_file(folder / "adapter_model.safetensors"))
+    if found.unexpected_keys:
+        raise TrainingError(
+            f"The checkpoint holds weights this model has no place for, e.g. {found.unexpected_keys[0]}",
+            hint="Resume with the model and adapter settings the run was started with.",
+            where=str(folder),
+        )
+
+
+def flush(file: Path) -> None:
+    """Ask the disk to keep a file before anything is told that it is there."""
+    handle = os.open(file, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,137 @@
+"""Attention over several rows laid end to end: each row attends to itself only, without a mask of tokens x tokens.
+
+Registered with transformers' attention interface, so any model that uses the interface can be trained with it. The row
+lengths travel as the keyword `row_lengths` from the trainer through the model; without them a batch is causal as it
+stands (one row, or rows padded on the right).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+LAYER_KINDS = {"full_attention", "sliding_attention"}
+"""Layer types whose masks this module can make by itself."""
+
+
+def register() -> None:
+    """Make `studio_rows` and `studio_varlen` known to transformers."""
+    from transformers import AttentionInterface
+
+    AttentionInterface.register("studio_rows", attend_by_row)
+    AttentionInterface.register("studio_varlen", attend_varlen)
+
+
+def choices(model: Any, device: str) -> list[str]:
+    """Attention implementations to try for this model, fastest first; the last is the one it was loaded with."""
+    own = str(model.config._attn_implementation)
+    config = model.config.get_text_config()
+    plain = set(getattr(config, "layer_types", None) or LAYER_KINDS) <= LAYER_KINDS
+    if own not in ("sdpa", "eager") or not plain or getattr(config, "attention_chunk_size", None):
+        return [own]
+    if not model._can_set_attn_implementation():
+        return [own]
+    return [*(["studio_varlen"] if device == "cuda" else []), "studio_rows", own]
+
+
+def attend_by_row(
+    module: Any,
+    query: Any,
+    key: Any,
+    value: Any,
+    attention_mask: Any = None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    *,
+    sliding_window: int | None = None,
+    softcap: float | None = None,
+    s_aux: Any = None,
+    position_bias: Any = None,
+    row_lengths: tuple[int, ...] | None = None,
+    **_: Any,
+) -> tuple[Any, None]:
+    """Causal attention, one call per row. query [1, heads, tokens, size], key and value with as many or fewer heads.
+
+    Returns [1, tokens, heads, size]. The rows are taken apart by one split, whose gradient is one concatenation.
+    """
+    import torch
+
+    if attention_mask is not None or position_bias is not None:
+        raise NotImplementedError("rows are told apart by their lengths, not by a mask")
+    lengths = list(row_lengths or (query.shape[2],))
+    rows = zip(query.split(lengths, 2), key.split(lengths, 2), value.split(lengths, 2), strict=True)
+    outputs = [_attend(q, k, v, dropout, scaling, sliding_window, softcap, s_aux) for q, k, v in rows]
+    joined = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=2)
+    return joined.transpose(1, 2).contiguous(), None
+
+
+def attend_varlen(
+    module: Any,
+    query: Any,
+    key: Any,
+    value: Any,
+    attention_mask: Any = None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    *,
+    row_lengths: tuple[int, ...] | None = None,
+    cu_seq_lens_q: Any = None,
+    **more: Any,
+) -> tuple[Any, None]:
+    """The same by torch's variable-length flash attention: one kernel for all rows (CUDA, 16 bit). Else by row."""
+    window = more.get("sliding_window")
+    longest = max(row_lengths or (0,))
+    unusual = more.get("softcap") or more.get("s_aux") is not None or more.get("position_bias") is not None
+    if row_lengths is None or unusual or dropout or attention_mask is not None or (window and longest > window):
+        return attend_by_row(module, query, key, value, attention_mask, dropout, scaling, row_lengths=row_lengths, **more)
+    from torch.nn.attention.varlen import varlen_attn
+
+    q, k, v = (part.squeeze(0).transpose(0, 1) for part in (query, key, value))
+    out = varlen_attn(
+        q,
+        k,
+        v,
+        cu_seq_lens_q,
+        cu_seq_lens_q,
+        longest,
+        longest,
+        scale=scaling,
+        window_size=(-1, 0),
+        enable_gqa=q.shape[1] != k.shape[1],
+    )
+    return out.unsqueeze(0), None  # pyright: ignore[reportAttributeAccessIssue] - a tuple only when asked for more
+
+
+def _attend(q: Any, k: Any, v: Any, dropout: float, scaling: float | None, window: int | None, softcap: Any, sinks: Any) -> Any:
+    import torch
+
+    grouped = q.shape[1] != k.shape[1]
+    banded = window is not None and q.shape[2] > window
+    if not softcap and sinks is None:
+        return torch.nn.functional.scaled_dot_product_attention(
+            q,
+            k,
+            v,
+            attn_mask=_visible(q.shape[2], window, q.device) if banded else None,
+            dropout_p=dropout,
+            is_causal=not banded,
+            scale=scaling,
+            enable_gqa=grouped,
+        )
+    if grouped:
+        k, v = (part.repeat_interleave(q.shape[1] // part.shape[1], dim=1) for part in (k, v))
+    scores = q @ k.transpose(-1, -2) * (q.shape[-1] ** -0.5 if scaling is None else scaling)
+    if softcap:
+        scores = torch.tanh(scores / softcap) * softcap
+    scores = scores.masked_fill(~_visible(q.shape[2], window, q.device), float("-inf"))
+    if sinks is not None:  # a learned score that takes weight from all tokens and gives nothing (gpt-oss)
+        scores = torch.cat([scores, sinks.view(1, -1, 1, 1).expand(*scores.shape[:-1], 1).to(scores.dtype)], dim=-1)
+    weights = torch.softmax(scores, dim=-1, dtype=torch.float32)[..., : k.shape[2]].to(q.dtype)
+    return torch.nn.functional.dropout(weights, dropout) @ v
+
+
+def _visible(tokens: int, window: int | None, device: Any) -> Any:
+    """Which tokens each token sees, [tokens, tokens]: itself and those before, at most `window` of them."""
+    import torch
+
+    seen = torch.ones(tokens, tokens, dtype=torch.bool, device=device).tril()
+    return seen if window is None else seen.triu(1 - window)

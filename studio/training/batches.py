@@ -1,0 +1,170 @@
+"""From tokens to batches: which rows make a step, how they are laid out for the model, and which positions are scored.
+
+A batch is the rows of one optimizer step. It is cut into micro-batches only for memory: laid out flat (packed, no
+padding) or padded on the right. Every loss is divided by the trained tokens of the whole batch, so the layout and the
+size of a micro-batch change the speed and never the result.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from studio.training.schedule import steps_per_epoch
+
+
+class Tokens(Protocol):
+    """Encoded rows, as `studio.data.encode` keeps them."""
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens in each row."""
+        ...
+
+    @property
+    def trained(self) -> int:
+        """Trained tokens in all rows."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, row: int) -> tuple[np.ndarray, np.ndarray]:
+        """The token ids of a row, and which of them are learned."""
+        ...
+
+
+@dataclass(frozen=True)
+class Micro:
+    """Rows computed at once. input_ids is [rows, longest], or [1, tokens] with `lengths` when laid out flat.
+
+    scored holds the flat positions whose next token is learned, and targets those next tokens.
+    """
+
+    input_ids: np.ndarray
+    scored: np.ndarray
+    targets: np.ndarray
+    rows: int
+    tokens: int
+    lengths: tuple[int, ...] | None = None
+    position_ids: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One optimizer step: its micro-batches, its trained tokens, and its tokens without padding."""
+
+    micros: tuple[Micro, ...]
+    trained: int
+    tokens: int
+    rows: int
+
+
+class Order:
+    """The rows of every step of a run, in the order decided by the seed: an iterable of lists of row numbers.
+
+    Each epoch is a new shuffle; the last step of an epoch takes what is left. Any step can be reached without the ones
+    before it, which is what lets a run go on exactly where it was cut.
+    """
+
+    def __init__(self, rows: int, batch_size: int, steps: int, seed: int) -> None:
+        self.rows, self.batch_size, self.steps, self.seed = rows, batch_size, steps, seed
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __iter__(self) -> Iterator[list[int]]:
+        per_epoch = steps_per_epoch(self.rows, self.batch_size)
+        shuffled = np.empty(0, dtype=np.int64)
+        for step in range(self.steps):
+            epoch, place = divmod(step, per_epoch)
+            if place == 0:
+                shuffled = np.random.default_rng((self.seed, epoch)).permutation(self.rows)
+            yield shuffled[place * self.batch_size : (place + 1) * self.batch_size].tolist()
+
+
+def best_fit(lengths: Sequence[int], room: int) -> list[list[int]]:
+    """Places of `lengths` in as few groups of at most `room` as best-fit decreasing finds; a longer one stands alone.
+
+    Nothing is cut. Best-fit decreasing needs at most 11/9 of the fewest groups plus one (Johnson et al. 1974).
+    """
+    groups: list[list[int]] = []
+    space: list[tuple[int, int]] = []
+    for place in sorted(range(len(lengths)), key=lambda place: (-lengths[place], place)):
+        found = bisect_left(space, (lengths[place], -1))
+        if found == len(space):
+            groups.append([place])
+            left, group = room - lengths[place], len(groups) - 1
+        else:
+            left, group = space.pop(found)
+            groups[group].append(place)
+            left -= lengths[place]
+        if left > 0:
+            insort(space, (left, group))
+    return groups
+
+
+def batch(tokens: Tokens, rows: Sequence[int], micro_batch: int, max_length: int, packed: bool, pad: int = 0) -> Batch:
+    """The rows `rows` as one batch whose micro-batches hold at most `micro_batch` rows of `max_length` tokens each."""
+    items = [tokens[row] for row in rows]
+    micros = tuple(
+        (flat if packed else padded)([items[place] for place in group], pad)
+        for group in _groups([len(ids) for ids, _ in items], micro_batch, max_length, packed)
+    )
+    return Batch(
+        micros, sum(len(micro.targets) for micro in micros), sum(micro.tokens for micro in micros), sum(m.rows for m in micros)
+    )
+
+
+def _groups(lengths: Sequence[int], micro_batch: int, max_length: int, packed: bool) -> list[list[int]]:
+    if packed:
+        return best_fit(lengths, micro_batch * max_length)
+    by_length = sorted(range(len(lengths)), key=lambda place: (-lengths[place], place))
+    return [by_length[start : start + micro_batch] for start in range(0, len(by_length), micro_batch)]
+
+
+def in_order_of_length(tokens: Tokens, micro_batch: int, max_length: int, packed: bool, pad: int = 0) -> Iterator[Micro]:
+    """All rows once, longest first, so that little is padded: how the held-out loss is measured."""
+    lengths = np.asarray(tokens.lengths)
+    by_length = np.argsort(-lengths, kind="stable")
+    start, room = 0, micro_batch * max_length
+    while start < len(by_length):
+        if packed:
+            sizes = np.cumsum(lengths[by_length[start : start + room]])
+            count = max(1, int(np.searchsorted(sizes, room, side="right")))
+        else:
+            count = micro_batch
+        rows = [tokens[int(row)] for row in by_length[start : start + count]]
+        yield flat(rows, pad) if packed else padded(rows, pad)
+        start += count
+
+
+def flat(items: Sequence[tuple[np.ndarray, np.ndarray]], pad: int = 0) -> Micro:
+    """Rows end to end, [1, tokens], with positions that begin anew in each row. No row predicts into the next."""
+    del pad
+    lengths = tuple(len(ids) for ids, _ in items)
+    starts = np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64)
+    learned = np.concatenate([mask for _, mask in items]).astype(bool)
+    learned[starts] = False
+    ids = np.concatenate([ids for ids, _ in items]).astype(np.int64)
+    places = np.flatnonzero(learned)
+    positions = np.concatenate([np.arange(length, dtype=np.int64) for length in lengths])
+    return Micro(
+        ids[None], places - 1, ids[places], rows=len(items), tokens=len(ids), lengths=lengths, position_ids=positions[None]
+    )
+
+
+def padded(items: Sequence[tuple[np.ndarray, np.ndarray]], pad: int = 0) -> Micro:
+    """Rows under each other, [rows, longest], padded on the right: no real token can see what comes after it."""
+    longest = max(len(ids) for ids, _ in items)
+    grid = np.full((len(items), longest), pad, dtype=np.int64)
+    learned = np.zeros((len(items), longest), dtype=bool)
+    for place, (ids, mask) in enumerate(items):
+        grid[place, : len(ids)] = ids
+        learned[place, : len(ids)] = mask
+    learned[:, 0] = False
+    places = np.flatnonzero(learned)
+    return Micro(grid, places - 1, grid.reshape(-1)[places], rows=len(items), tokens=sum(len(ids) for ids, _ in items))

@@ -1,0 +1,165 @@
+"""Checkpoints: what a run needs to go on as if it had never stopped.
+
+`checkpoints/step-000123/` holds the adapter (a PEFT folder), `optimizer.pt` (optimizer, scheduler, random generators;
+tensors and plain values only), `trainer_state.json` (transformers' own) and `progress.json`, written last. A folder is
+made aside and renamed when its files are on the disk, so a killed run leaves either a whole checkpoint or none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from studio.core.errors import HardwareError, TrainingError
+from studio.core.files import folder_aside, need_room, read_json, write_json
+from studio.training import adapters
+
+NAME = re.compile(r"step-(\d{6,})")
+KEPT = 2
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is. Losses are held-out losses; step 0 is the base model. run tells two runs' checkpoints apart."""
+
+    step: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    evaluated: int = -1
+    """The step of the newest evaluation, -1 before the first."""
+    base_loss: float | None = None
+    last_loss: float | None = None
+    best_loss: float | None = None
+    best_step: int = 0
+    worse: int = 0
+    """Evaluations since the best one."""
+    train_loss: float | None = None
+    stopped_early: bool = False
+    run: str = ""
+
+    def after_evaluation(self, loss: float) -> Progress:
+        """With the held-out loss of the present step. The base model is measured, but never the best step."""
+        if self.step == 0:
+            return replace(self, evaluated=0, base_loss=loss, last_loss=loss)
+        if self.best_loss is None or loss < self.best_loss:
+            return replace(self, evaluated=self.step, last_loss=loss, best_loss=loss, best_step=self.step, worse=0)
+        return replace(self, evaluated=self.step, last_loss=loss, worse=self.worse + 1)
+
+
+def folder_of(checkpoints: Path, step: int) -> Path:
+    """Where the checkpoint of a step lies."""
+    return checkpoints / f"step-{step:06d}"
+
+
+def save(checkpoints: Path, progress: Progress, model: Any, state: dict[str, Any], trainer_state: Any) -> Path:
+    """Write a checkpoint, then remove all but the last two and the best. Raises HardwareError if the disk is full."""
+    import torch
+
+    folder = folder_of(checkpoints, progress.step)
+    need_room(checkpoints, _bytes(state) + 4 * sum(p.numel() for p in model.parameters() if p.requires_grad), "A checkpoint")
+    try:
+        with folder_aside(folder) as aside:
+            adapters.write(model, aside)
+            torch.save(state, aside / "optimizer.pt")
+            adapters.flush(aside / "optimizer.pt")
+            trainer_state.save_to_json(str(aside / "trainer_state.json"))
+            write_json(aside / "progress.json", asdict(progress))
+    except OSError as problem:
+        raise HardwareError(
+            f"The checkpoint of step {progress.step} could not be written: {problem.strerror or problem}",
+            hint="Free some disk and resume the run; it goes on from the checkpoint before.",
+            where=str(folder),
+        ) from problem
+    prune(checkpoints, progress)
+    return folder
+
+
+def prune(checkpoints: Path, progress: Progress) -> None:
+    """Remove all checkpoints but the newest two and the best, and what killed runs left half-written."""
+    steps = sorted(_steps(checkpoints))
+    keep = {*[step for step in steps if step <= progress.step][-KEPT:], progress.best_step}
+    for step in steps:
+        if step not in keep:
+            shutil.rmtree(folder_of(checkpoints, step), ignore_errors=True)
+    for left in checkpoints.glob(".step-*"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def newest(checkpoints: Path, run: str) -> tuple[Path, Progress] | None:
+    """The newest complete checkpoint of this run, or None. Half-written ones are passed over.
+
+    Raises TrainingError if the checkpoints there belong to a run with other settings or other data.
+    """
+    for step in sorted(_steps(checkpoints), reverse=True):
+        folder = folder_of(checkpoints, step)
+        progress = _complete(folder)
+        if progress is None:
+            continue
+        if run and progress.run and progress.run != run:
+            raise TrainingError(
+                "The checkpoints here belong to a run with other settings or other data",
+                hint="Resume with the settings the run was started with, or start a new run.",
+                where=str(folder),
+            )
+        return folder, progress
+    return None
+
+
+def load_state(folder: Path) -> dict[str, Any]:
+    """Optimizer, scheduler and random generators of a checkpoint. Nothing but tensors and plain values is unpickled."""
+    import torch
+
+    return torch.load(folder / "optimizer.pt", map_location="cpu", weights_only=True)
+
+
+def generators() -> dict[str, Any]:
+    """The state of torch's random generators, the only ones drawn from while training (dropout)."""
+    import torch
+
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    return {"cpu": torch.get_rng_state(), "cuda": cuda}
+
+
+def restore_generators(state: dict[str, Any]) -> None:
+    """Set torch's random generators to what `generators` gave."""
+    import torch
+
+    torch.set_rng_state(state["cpu"])
+    if state["cuda"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(state["cuda"])
+
+
+def _steps(checkpoints: Path) -> Iterator[int]:
+    for folder in checkpoints.glob("step-*"):
+        if found := NAME.fullmatch(folder.name):
+            yield int(found[1])
+
+
+def _complete(folder: Path) -> Progress | None:
+    """The progress of a checkpoint whose files are all there and readable, else None."""
+    from safetensors import SafetensorError, safe_open
+
+    with contextlib.suppress(OSError, json.JSONDecodeError, SafetensorError, TypeError):
+        values = read_json(folder / "progress.json")
+        with safe_open(folder / "adapter_model.safetensors", "np") as weights:
+            whole = bool(weights.keys()) and all(
+                (folder / name).stat().st_size for name in ("optimizer.pt", "trainer_state.json")
+            )
+        return Progress(**{f.name: values[f.name] for f in fields(Progress) if f.name in values}) if whole else None
+    return None
+
+
+def _bytes(state: Any) -> int:
+    match state:
+        case dict():
+            return sum(_bytes(value) for value in state.values())
+        case list() | tuple():
+            return sum(_bytes(value) for value in state)
+        case _:
+            return getattr(state, "nbytes", 0)

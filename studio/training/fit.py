@@ -1,0 +1,156 @@
+"""Train an adapter: `fit(base, tokenizer, job, reporter)`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from studio.core.errors import HardwareError
+from studio.tracking.reporter import Reporter
+from studio.training import adapters, checkpoints, guards
+from studio.training.checkpoints import Progress
+from studio.training.job import Fitted, Job
+from studio.training.schedule import steps_per_epoch, total_steps
+
+__all__ = ["Fitted", "Job", "fingerprint", "fit"]
+
+if TYPE_CHECKING:
+    from studio.training.watch import Watch
+
+INDIFFERENT = {"micro_batch", "packing", "gradient_checkpointing", "save_every", "threads"}
+"""Training settings that change how a run is computed and not what comes out: a run may be resumed with others."""
+
+
+def fit(base: Any, tokenizer: Any, job: Job, reporter: Reporter) -> Fitted:
+    """Train an adapter on `base` (a PreTrainedModel from `load_base`) and write it to `job.adapter_out`.
+
+    Goes on from the newest complete checkpoint in `job.checkpoints`, and then ends with the same weights as a run that
+    was never cut. `base` is given back without the adapter. Raises Stopped (after saving a checkpoint) if the reporter is
+    asked to stop, TrainingError if training is worthless or cannot go on, HardwareError if memory or disk run out.
+    """
+    guards.check_data(job)
+    if job.device == "cpu" and job.dtype == "fp16":
+        raise HardwareError("fp16 training needs a GPU", hint="Set model.dtype to fp32 or bf16.", where="model.dtype")
+    steps = total_steps(len(job.train), job.training)
+    run = fingerprint(base, job, steps)
+    found = checkpoints.newest(job.checkpoints, run)
+    from studio.training.model import Scorer, quiet
+
+    with ExitStack() as stack:
+        stack.enter_context(quiet())
+        now = _Now()
+        stack.enter_context(guards.memory_errors(job, now))
+        scorer = Scorer(base, job, _pad(tokenizer))
+        stack.callback(scorer.release)
+        if job.dtype != "fp32" and job.adapter.kind == "lora":
+            from peft.helpers import disable_input_dtype_casting
+
+            stack.enter_context(disable_input_dtype_casting(scorer.model))  # autocast does it, once instead of twice
+        for way in scorer.choose():
+            reporter.event("note", message=f"not used on this model, its losses differ: {way}; used: {scorer.way}")
+        watch = _train(scorer, tokenizer, job, steps, found, Progress(run=run), reporter, now)
+        return _finish(watch, job)
+
+
+class _Now:
+    """What is being computed, for the message when memory runs out."""
+
+    def __init__(self) -> None:
+        self.trainer: Any = None
+
+    @property
+    def step(self) -> int:
+        return self.trainer.step if self.trainer else 0
+
+    @property
+    def micro(self) -> Any:
+        return self.trainer.micro if self.trainer else None
+
+
+def _train(
+    scorer: Any,
+    tokenizer: Any,
+    job: Job,
+    steps: int,
+    found: tuple[Path, Progress] | None,
+    fresh: Progress,
+    reporter: Reporter,
+    now: _Now,
+) -> Watch:
+    """All steps that are left; returns the Watch, which knows how far the run came."""
+    from studio.training.methods.sft import StepTrainer
+    from studio.training.watch import Watch
+
+    folder, progress = found or (None, fresh)
+    now.trainer = trainer = StepTrainer(scorer, tokenizer, job, steps, _optimizer(job, reporter))
+    watch = Watch(trainer, reporter, progress)
+    trainer.add_callback(watch)
+    if folder is not None:
+        reporter.event("resume", step=progress.step)
+        if watch.finished:
+            adapters.read(scorer.model, folder)
+            return watch
+    if job.device == "cuda":
+        import torch
+
+        torch.cuda.reset_peak_memory_stats()
+    trainer.train(resume_from_checkpoint=str(folder) if folder else None)
+    return watch
+
+
+def _finish(watch: Watch, job: Job) -> Fitted:
+    """Write the adapter that is kept, and say what came out."""
+    from studio.training.watch import peak_memory
+
+    progress, model = watch.progress, watch.trainer.scorer.model
+    kept = progress.best_step if job.training.keep == "best" and progress.best_step else progress.step
+    if kept != progress.step:
+        adapters.read(model, checkpoints.folder_of(job.checkpoints, kept))
+    adapters.save(model, job.adapter_out)
+    return Fitted(
+        steps=progress.step,
+        epochs=progress.step / steps_per_epoch(len(job.train), job.training.batch_size or 1),
+        best_step=progress.best_step or progress.step,
+        kept_step=kept,
+        base_loss=progress.base_loss,
+        best_loss=progress.best_loss,
+        last_loss=progress.last_loss,
+        train_loss=progress.train_loss,
+        seconds=progress.seconds,
+        tokens=progress.tokens,
+        peak_memory_bytes=peak_memory(job.device),
+        stopped_early=progress.stopped_early,
+    )
+
+
+def fingerprint(base: Any, job: Job, steps: int) -> str:
+    """Tells runs apart: two runs with the same one may share checkpoints."""
+    values = {
+        "adapter": job.adapter.model_dump(mode="json"),
+        "training": job.training.model_dump(mode="json", exclude=INDIFFERENT),
+        "base": str(base.name_or_path),
+        "dtype": job.dtype,
+        "quantized": job.quantized,
+        "steps": steps,
+        "trained": int(job.train.trained),
+    }
+    lengths = np.ascontiguousarray(job.train.lengths, dtype=np.int64).tobytes()
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode() + lengths).hexdigest()[:16]
+
+
+def _pad(tokenizer: Any) -> int:
+    """A token to fill rows with; it is never scored and never seen by a real token."""
+    return tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id or 0
+
+
+def _optimizer(job: Job, reporter: Reporter) -> str:
+    wanted = job.training.optimizer or "adamw"
+    if wanted != "adamw" and job.device == "cpu":
+        reporter.event("warning", message=f"{wanted} is for GPUs; on this CPU AdamW with 32-bit states is used instead")
+        return "adamw"
+    return wanted

@@ -1,0 +1,123 @@
+"""Training that would be worthless or cannot go on is stopped here, with the step, the likely cause, and what to change."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from studio.core.errors import HardwareError, TrainingError
+from studio.core.text import count, plural
+from studio.training.job import Job
+
+SKIPPED_IN_A_ROW = 50
+"""fp16 scales the loss down after each overflow; this many in a row is no longer that."""
+
+
+def check_data(job: Job) -> None:
+    """Raise TrainingError if there is nothing to train on, or a row is longer than the run was planned for."""
+    if len(job.train) == 0:
+        raise TrainingError(
+            "There are no rows to train on",
+            hint="See which rows were rejected, dropped as over-long or held out: `studio data inspect`.",
+            where="data.train",
+        )
+    if job.train.trained == 0:
+        raise TrainingError(
+            f"None of the tokens in {plural(len(job.train), 'row')} would be trained: all are masked",
+            hint="See the token preview (`studio data preview`); answers may be empty, or set data.train_on to all.",
+            where="data.train_on",
+        )
+    longest = int(job.train.lengths.max())
+    if longest > job.max_length:
+        raise TrainingError(
+            f"A row has {count(longest)} tokens and the longest allowed is {count(job.max_length)}",
+            hint=f"Set data.max_length to {longest}, or let data.overlong drop or shorten such rows.",
+            where="data.max_length",
+        )
+
+
+def check_loss(loss: float, step: int, trained: int) -> None:
+    """Raise TrainingError if the loss of step `step` (from 1) is not finite, or the first one is exactly zero."""
+    if not math.isfinite(loss):
+        raise TrainingError(
+            f"The loss became {_name(loss)} at step {step}",
+            hint="Lower training.learning_rate (try a third), and use model.dtype bf16 or fp32 if it is fp16. "
+            "The checkpoints before this step are sound.",
+            where="training.learning_rate",
+        )
+    if step == 1 and loss == 0.0 and trained:
+        raise TrainingError(
+            f"The loss of the first step is exactly 0 over {plural(trained, 'trained token')}: nothing can be learned",
+            hint="See the token preview (`studio data preview`): the trained tokens should be the answers.",
+            where="data.train_on",
+        )
+
+
+def check_gradient(norm: float, step: int) -> None:
+    """Raise TrainingError if the gradient of step `step` is not finite; called before the weights are changed."""
+    if not math.isfinite(norm):
+        raise TrainingError(
+            f"The gradient became {_name(norm)} at step {step}",
+            hint="Lower training.learning_rate (try a third) or training.max_grad_norm, and use model.dtype bf16 or fp32 if "
+            "it is fp16. The checkpoints before this step are sound.",
+            where="training.learning_rate",
+        )
+
+
+def check_skipped(in_a_row: int, step: int) -> None:
+    """Raise TrainingError if fp16 overflowed so often that its scale cannot be the cause."""
+    if in_a_row >= SKIPPED_IN_A_ROW:
+        raise TrainingError(
+            f"fp16 overflowed {in_a_row} times in a row before step {step}",
+            hint="Set model.dtype to bf16 where the card has it, or to fp32.",
+            where="model.dtype",
+        )
+
+
+def _name(value: float) -> str:
+    return "not a number (NaN)" if math.isnan(value) else "infinite"
+
+
+@contextlib.contextmanager
+def memory_errors(job: Job, now: Any) -> Iterator[None]:
+    """Turn running out of memory, on the device or the machine, into a HardwareError that says what to change.
+
+    now tells what is computed: `now.step`, and `now.micro` (rows and tokens) or None.
+    """
+    import torch
+
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError) as problem:
+        found = problem
+    except RuntimeError as problem:
+        if "can't allocate memory" not in str(problem) and "out of memory" not in str(problem).lower():
+            raise
+        found = problem
+    else:
+        return
+    micro = now.micro
+    what = f"{plural(micro.rows, 'row')}, {count(micro.tokens)} tokens at once" if micro else "between two batches"
+    del found  # its traceback holds the tensors that filled the memory
+    if job.device == "cuda":
+        torch.cuda.empty_cache()
+    raise HardwareError(
+        f"Ran out of {'GPU' if job.device == 'cuda' else ''} memory at step {now.step}: {what}".replace("  ", " "),
+        hint=what_to_change(job),
+        where="training.micro_batch",
+    ) from None
+
+
+def what_to_change(job: Job) -> str:
+    """The settings that save memory and are not yet used, the cheapest first."""
+    ways = []
+    if (micro := job.training.micro_batch or 1) > 1:
+        ways.append(f"training.micro_batch to {micro // 2} (the result stays the same)")
+    if not job.training.gradient_checkpointing:
+        ways.append("training.gradient_checkpointing to true (slower)")
+    if not job.quantized:
+        ways.append("model.quantization to nf4")
+    ways.append(f"data.max_length to {max(16, job.max_length // 2)} (longer rows are then left out or shortened)")
+    return f"Set {', or '.join(ways)}."

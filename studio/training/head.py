@@ -1,0 +1,94 @@
+"""The loss over trained positions only. This module subclasses torch classes: import it late.
+
+A plain causal model projects every position onto the vocabulary and keeps all logits for the backward pass. Here only
+the positions whose next token is trained are projected, in chunks, and the gradient of the hidden states is made at
+once from each chunk's probabilities: two products with the head instead of three, and never more than one chunk of
+logits. It is the exact gradient, d/dh sum(-log p) = (p - onehot) W, possible because the head is frozen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+CHUNK_LOGITS = {"cpu": 1 << 24, "cuda": 1 << 26}
+"""Logits made at once: 64 MiB in fp32 on a CPU, 256 MiB on a GPU."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How a model turns its head's product into logits: times `scale`, then softly capped at `cap`."""
+
+    scale: float = 1.0
+    cap: float | None = None
+
+
+def shape_of(config: Any) -> Shape:
+    """The scale and soft cap that a model's text config declares (Cohere, Granite, Falcon-H1, Gemma 2, ...)."""
+    scale = next(
+        (
+            value
+            for name in ("logit_scale", "output_multiplier", "lm_head_multiplier")
+            if (value := getattr(config, name, None))
+        ),
+        None,
+    )
+    if scale is None and getattr(config, "logits_scaling", None):
+        scale = 1 / config.logits_scaling
+    return Shape(float(scale or 1.0), getattr(config, "final_logit_softcapping", None))
+
+
+class _SummedLoss(torch.autograd.Function):
+    """Sum of -log p(target) over rows of hidden states, with the hidden gradient made in the forward pass."""
+
+    @staticmethod
+    def forward(ctx: Any, hidden: Any, weight: Any, bias: Any, targets: Any, shape: Shape, wanted: bool) -> Any:  # type: ignore[override]
+        total = torch.zeros((), dtype=torch.float32, device=hidden.device)
+        gradient = torch.empty_like(hidden) if wanted else None
+        step = max(16, CHUNK_LOGITS.get(hidden.device.type, 1 << 24) // weight.shape[0])
+        for start in range(0, len(hidden), step):
+            part = slice(start, start + step)
+            logits, slope = _logits(hidden[part], weight, bias, shape)
+            wanted_tokens = targets[part].unsqueeze(1)
+            log_all = torch.logsumexp(logits, dim=-1, keepdim=True)
+            total += (log_all - logits.gather(1, wanted_tokens)).sum()
+            if gradient is not None:
+                excess = logits.sub_(log_all).exp_()
+                excess.scatter_add_(1, wanted_tokens, excess.new_full((), -1.0).expand(wanted_tokens.shape))
+                if slope is not None:
+                    excess.mul_(slope)
+                gradient[part] = (excess.to(weight.dtype) @ weight).mul_(shape.scale)
+        ctx.save_for_backward(*([gradient] if gradient is not None else []))
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        (gradient,) = ctx.saved_tensors
+        return (gradient.float() * grads[0]).to(gradient.dtype), None, None, None, None, None
+
+
+def _logits(hidden: Any, weight: Any, bias: Any, shape: Shape) -> tuple[Any, Any]:
+    """Logits in fp32, and the slope of the soft cap there (None without one)."""
+    logits = torch.nn.functional.linear(hidden.to(weight.dtype), weight, bias).float()
+    if shape.scale != 1.0:
+        logits.mul_(shape.scale)
+    if shape.cap is None:
+        return logits, None
+    capped = torch.tanh(logits.div_(shape.cap))
+    return capped * shape.cap, 1 - capped.square()
+
+
+def summed_loss(hidden: Any, head: Any, targets: Any, shape: Shape) -> Any:
+    """Sum over positions of -log p(target). hidden [positions, size]; head the frozen output layer; scalar fp32."""
+    with torch.autocast(hidden.device.type, enabled=False):
+        return _SummedLoss.apply(
+            hidden, head.weight, head.bias, targets, shape, torch.is_grad_enabled() and hidden.requires_grad
+        )
+
+
+def token_losses(logits: Any, scored: Any, targets: Any) -> Any:
+    """-log p(target) at each scored position from full logits [rows, tokens, vocabulary]: the plain way, for checking."""
+    picked = logits.reshape(-1, logits.shape[-1])[scored].float()
+    return torch.nn.functional.cross_entropy(picked, targets, reduction="none")

@@ -1,0 +1,51 @@
+"""What a training run is given, and what comes out of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from studio.training.batches import Tokens
+from studio.training.settings import Adapter, Training
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that `fit` needs, all decided: no None left in adapter and training but `max_steps`.
+
+    checkpoints is the folder that a resumed run goes on from; adapter_out is the PEFT folder that `fit` makes.
+    """
+
+    adapter: Adapter
+    training: Training
+    device: Literal["cpu", "cuda"]
+    dtype: Literal["bf16", "fp16", "fp32"]
+    quantized: bool
+    train: Tokens
+    held_out: Tokens | None
+    max_length: int
+    checkpoints: Path
+    adapter_out: Path
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What came out. base_loss, best_loss and last_loss are held-out losses, None without held-out rows.
+
+    best_step is the step whose adapter has the lowest held-out loss; kept_step the one that was kept. seconds and tokens
+    count the whole run, also what was trained before a resume; tokens are without padding.
+    """
+
+    steps: int
+    epochs: float
+    best_step: int
+    kept_step: int
+    base_loss: float | None
+    best_loss: float | None
+    last_loss: float | None
+    train_loss: float | None
+    seconds: float
+    tokens: int
+    peak_memory_bytes: int
+    stopped_early: bool

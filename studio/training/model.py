@@ -1,0 +1,208 @@
+"""A model made ready to train: adapter on, the fastest exact way of computing its loss chosen and checked, and undone after.
+
+Which attention and which head a model needs is its own business: sliding windows, soft caps, scaled logits, recurrent
+layers. So the fast ways are not trusted but tried, on two short rows of the data, against the model's own forward pass
+on each row alone. The first that gives the same losses is used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from studio.core.errors import Stopped
+from studio.tracking.reporter import Reporter
+from studio.training import adapters, attention
+from studio.training.batches import Micro, Tokens, flat, in_order_of_length, padded
+from studio.training.job import Job
+
+PROBE_TOKENS = 32
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way of computing losses: an attention implementation, the head over trained positions or over all, packed or not."""
+
+    attention: str
+    trained_only: bool
+    packed: bool
+
+
+class Scorer:
+    """A base with its adapter, and the loss of a micro-batch by the chosen `Way`."""
+
+    def __init__(self, base: Any, job: Job, pad: int) -> None:
+        from studio.training import head
+
+        self.base, self.job, self.pad = base, job, pad
+        self._attention, self._forward = str(base.config._attn_implementation), base.__dict__.get("forward")
+        if job.training.gradient_checkpointing:
+            base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+            base.enable_input_require_grads()
+        self.model = adapters.attach(base, job.adapter, job.training.seed)
+        self.shape = head.shape_of(base.config.get_text_config())
+        self.way = Way(self._attention, False, False)
+
+    @property
+    def packed(self) -> bool:
+        """Whether rows are laid out end to end."""
+        return self.way.packed
+
+    def loss(self, micro: Micro) -> Any:
+        """Sum over the trained positions of -log p(next token): a scalar, fp32, on the model's device."""
+        import torch
+
+        from studio.training import head
+
+        inputs = self._inputs(micro)
+        scored, targets = (torch.from_numpy(part).to(self.job.device) for part in (micro.scored, micro.targets))
+        with self._autocast():
+            if not self.way.trained_only:
+                return head.token_losses(self.base(**inputs).logits, scored, targets).sum()
+            hidden = self.base.base_model(**inputs).last_hidden_state
+            picked = hidden.reshape(-1, hidden.shape[-1]).index_select(0, scored)
+            return head.summed_loss(picked, self.base.get_output_embeddings(), targets, self.shape)
+
+    def _inputs(self, micro: Micro) -> dict[str, Any]:
+        import torch
+
+        ids = torch.from_numpy(micro.input_ids).to(self.job.device, non_blocking=True)
+        if micro.lengths is None or micro.position_ids is None:
+            return {"input_ids": ids, "use_cache": False}
+        ends = torch.tensor([0, *micro.lengths], dtype=torch.int32).cumsum(0, dtype=torch.int32).to(self.job.device)
+        return {
+            "input_ids": ids,
+            "position_ids": torch.from_numpy(micro.position_ids).to(self.job.device, non_blocking=True),
+            "use_cache": False,
+            "cu_seq_lens_q": ends,
+            "cu_seq_lens_k": ends,
+            "max_length_q": max(micro.lengths),
+            "max_length_k": max(micro.lengths),
+            **({"row_lengths": micro.lengths} if self.way.attention.startswith("studio_") else {}),
+        }
+
+    def _autocast(self) -> Any:
+        import torch
+
+        if self.job.dtype == "fp32":
+            return contextlib.nullcontext()
+        return torch.autocast(self.job.device, torch.bfloat16 if self.job.dtype == "bf16" else torch.float16)
+
+    def choose(self) -> list[Way]:
+        """Use the first way that agrees with the model's own forward pass; return the ways that did not."""
+        attention.register()
+        refused: list[Way] = []
+        with evaluating(self.model):
+            rows = _probe_rows(self.job.train)
+            self._use(Way(self._attention, False, False))
+            wanted = [self.loss(padded([row])).item() for row in rows]
+            for way in self._ways():
+                self._use(way)
+                if self._agrees(rows, wanted):
+                    return refused
+                refused.append(way)
+        self._use(Way(self._attention, False, False))
+        return refused
+
+    def _ways(self) -> Iterator[Way]:
+        import torch
+
+        head = self.base.get_output_embeddings()
+        plain = type(head) is torch.nn.Linear and not head.weight.requires_grad
+        for packed in [True, False] if self.job.training.packing else [False]:
+            if plain:
+                yield from (Way(name, True, packed) for name in attention.choices(self.base, self.job.device))
+            yield Way(self._attention, False, packed)
+
+    def _use(self, way: Way) -> None:
+        self.way = way
+        if self.base.config._attn_implementation != way.attention:
+            self.base.set_attn_implementation(way.attention)
+
+    def _agrees(self, rows: list[tuple[np.ndarray, np.ndarray]], wanted: list[float]) -> bool:
+        """Whether each row's loss is the same beside the others as it is alone."""
+        for place, (loss, (ids, _)) in enumerate(zip(wanted, rows, strict=True)):
+            beside = [(ids, mask & (place == other)) for other, (ids, mask) in enumerate(rows)]
+            try:
+                found = self.loss((flat if self.packed else padded)(beside, self.pad)).item()
+            except (RuntimeError, ValueError, TypeError, NotImplementedError, AttributeError):
+                return False
+            tolerance = 1e-3 if self.job.dtype == "fp32" else 2e-2
+            if not abs(found - loss) <= tolerance * max(len(ids) - 1.0, abs(loss)):
+                return False
+        return True
+
+    def held_out_loss(self, tokens: Tokens, reporter: Reporter) -> float:
+        """Mean of -log p over all trained tokens of `tokens`. Raises Stopped if asked to stop on the way."""
+        total, count, done = 0.0, 0, 0
+        training = self.job.training
+        with evaluating(self.model):
+            for micro in in_order_of_length(tokens, training.micro_batch or 1, self.job.max_length, self.packed, self.pad):
+                total += self.loss(micro).item()
+                count, done = count + len(micro.targets), done + micro.rows
+                reporter.progress(done, len(tokens), "held-out row")
+                if reporter.should_stop():
+                    raise Stopped
+        return total / max(1, count)
+
+    def release(self) -> None:
+        """Give the base back as it came: no adapter, its own forward, attention and gradient settings."""
+        self.model.unload()
+        self.base.__dict__.pop("forward", None)  # TRL puts one there
+        if self._forward is not None:
+            self.base.forward = self._forward
+        if self.base.config._attn_implementation != self._attention:
+            self.base.set_attn_implementation(self._attention)
+        if self.job.training.gradient_checkpointing:
+            self.base.disable_input_require_grads()
+            self.base.gradient_checkpointing_disable()
+        self.base.eval()
+
+
+def _probe_rows(tokens: Tokens) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Two short rows of different length with every token learned, from the ends of the data."""
+    cut = [tokens[0][0][:PROBE_TOKENS], tokens[len(tokens) - 1][0][: PROBE_TOKENS * 3 // 4]]
+    return [(ids, np.ones(len(ids), dtype=bool)) for ids in cut]
+
+
+@contextlib.contextmanager
+def evaluating(model: Any) -> Iterator[None]:
+    """No gradients and no dropout inside; the mode there was before after it."""
+    import torch
+
+    before = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.train(before)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Third parties keep to errors: no progress bars, no line per layer, nothing on standard output."""
+    import datasets
+    import transformers
+
+    names = ("bitsandbytes", "transformers", "accelerate", "peft", "trl", "datasets", "torch")
+    before = {name: logging.getLogger(name).level for name in names}
+    verbosity = transformers.logging.get_verbosity()
+    for name in names:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    transformers.logging.set_verbosity_error()
+    datasets.disable_progress_bars()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        transformers.logging.set_verbosity(verbosity)
+        for name, level in before.items():
+            logging.getLogger(name).setLevel(level)

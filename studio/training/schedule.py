@@ -1,0 +1,55 @@
+"""How many steps a run takes, how the learning rate goes, and how many CPU threads help. Plain arithmetic, no torch."""
+
+from __future__ import annotations
+
+import math
+import os
+
+from studio.training.settings import Training
+
+SMALL_MODEL = 50_000_000
+"""Parameters below which one CPU thread is fastest: its matrix products are too small to share."""
+
+
+def steps_per_epoch(rows: int, batch_size: int) -> int:
+    """Optimizer steps in one epoch; the last one may hold fewer rows."""
+    return math.ceil(rows / batch_size)
+
+
+def total_steps(rows: int, training: Training) -> int:
+    """Optimizer steps of the whole run over `rows` rows; needs `training.batch_size` decided."""
+    if training.batch_size is None:
+        raise ValueError("training.batch_size is not decided")
+    steps = max(1, math.ceil(training.epochs * steps_per_epoch(rows, training.batch_size) - 1e-9))
+    return min(steps, training.max_steps) if training.max_steps else steps
+
+
+def rate_factor(step: int, total: int, training: Training) -> float:
+    """The share of `training.learning_rate` used at step `step` (from 0) of `total`.
+
+    It rises linearly over `training.warmup` of the steps, never from zero, then follows `training.schedule` to zero,
+    which is reached one step after the last, so that no step is wasted.
+    """
+    warm = round(total * training.warmup)
+    if step < warm:
+        return (step + 1) / (warm + 1)
+    gone = min(1.0, (step - warm) / max(1, total - warm))
+    match training.schedule:
+        case "cosine":
+            return 0.5 * (1 + math.cos(math.pi * gone))
+        case "linear":
+            return 1 - gone
+        case _:
+            return 1.0
+
+
+def threads(training: Training, parameters: int) -> int:
+    """CPU threads to give a run on a model of `parameters` weights: as asked, one for a small model, else all cores.
+
+    Set it as OMP_NUM_THREADS before torch is imported. On a busy two-core machine a tiny model trained 6-8 times slower
+    with two spinning threads than with one.
+    """
+    if training.threads is not None:
+        return training.threads
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return 1 if parameters < SMALL_MODEL else cores

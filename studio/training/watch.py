@@ -1,0 +1,156 @@
+"""What happens between two steps: tell, measure, keep, stop. This module subclasses transformers' callback: import it late."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from transformers import TrainerCallback
+
+from studio.core.errors import Stopped
+from studio.tracking.reporter import Reporter
+from studio.training import checkpoints
+from studio.training.checkpoints import Progress
+from studio.training.schedule import steps_per_epoch
+
+if TYPE_CHECKING:
+    from studio.training.methods.sft import StepTrainer
+
+REPORTS = 5_000
+"""A run of more steps reports only every so many of them."""
+
+
+class Watch(TrainerCallback):
+    """Follows a run: reports each step, measures the held-out loss when due, keeps checkpoints, stops when asked or done."""
+
+    def __init__(self, trainer: StepTrainer, reporter: Reporter, progress: Progress) -> None:
+        self.trainer, self.reporter, self.progress = trainer, reporter, progress
+        self.job, self.training = trainer.job, trainer.job.training
+        self.steps = trainer.steps
+        self.held_out = self.job.held_out if self.job.held_out is not None and self.job.held_out.trained else None
+        self.saved = progress.step
+        self.mark = self.begun = time.perf_counter()
+        self.busy, self.tokens = 0.0, 0
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Measure the base model, or what a stopped run still owed."""
+        self.mark = time.perf_counter()
+        if self.reporter.should_stop():
+            raise Stopped
+        self._measure_if_due()
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Start the step's clock."""
+        self.begun = time.perf_counter()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Tell, measure, keep, stop."""
+        trainer = self.trainer
+        self.busy, self.tokens = self.busy + time.perf_counter() - self.begun, self.tokens + trainer.batch.tokens
+        self.progress = replace(
+            self._timed(),
+            step=state.global_step,
+            tokens=self.progress.tokens + trainer.batch.tokens,
+            train_loss=trainer.loss,
+        )
+        self._tell()
+        best = self.progress.best_step
+        self._measure_if_due()
+        improved = self.progress.best_step != best and self.training.keep == "best"
+        patience = self.training.early_stopping
+        if isinstance(patience, int) and self.progress.worse >= patience:
+            self.progress = replace(self.progress, stopped_early=True)
+            self.reporter.event("early_stop", step=self.progress.step, best_step=self.progress.best_step)
+            control.should_training_stop = True
+        if improved or self.progress.stopped_early or self._due(self.training.save_every):
+            self.save()
+        if not self.finished and self.reporter.should_stop():
+            self.stop()
+
+    @property
+    def finished(self) -> bool:
+        """Whether all steps are done, or enough of them."""
+        return self.progress.step >= self.steps or self.progress.stopped_early
+
+    def save(self) -> None:
+        """Write a checkpoint of the present step, once."""
+        if self.saved == self.progress.step:
+            return
+        self.progress = self._timed()
+        trainer = self.trainer
+        checkpoints.save(self.job.checkpoints, self.progress, trainer.scorer.model, trainer.state_to_keep(), trainer.state)
+        self.saved = self.progress.step
+        self.reporter.event("checkpoint", step=self.progress.step)
+
+    def stop(self) -> None:
+        """Save what is needed to go on, and raise Stopped."""
+        if self.progress.step:
+            self.save()
+        raise Stopped
+
+    def _due(self, every: int | None) -> bool:
+        return bool(every) and self.progress.step % (every or 1) == 0
+
+    def _measure_if_due(self) -> None:
+        """The held-out loss at step 0, every `eval_every` steps and at the end, unless it is known already."""
+        step = self.progress.step
+        due = step == 0 or step >= self.steps or self._due(self.training.eval_every)
+        if self.held_out is None or not due or self.progress.evaluated >= step:
+            return
+        try:
+            loss = self.trainer.scorer.held_out_loss(self.held_out, self.reporter)
+        except Stopped:
+            self.stop()
+            return
+        self.progress = self._timed().after_evaluation(loss)
+        self.reporter.metrics(step, eval_loss=loss, epoch=self._epoch(), tokens=self.progress.tokens)
+        if step and self.progress.best_step == step:
+            self.reporter.event("best", step=step, eval_loss=loss)
+
+    def _tell(self) -> None:
+        step, trainer = self.progress.step, self.trainer
+        self.reporter.progress(step, self.steps, "step")
+        if step % max(1, self.steps // REPORTS) and step < self.steps:
+            return
+        self.reporter.metrics(
+            step,
+            loss=trainer.loss,
+            lr=trainer.rate,
+            grad_norm=trainer.grad_norm,
+            tokens=self.progress.tokens,
+            tokens_per_second=self.tokens / max(self.busy, 1e-9),
+            memory=memory(self.job.device),
+            epoch=self._epoch(),
+        )
+        self.busy, self.tokens = 0.0, 0
+
+    def _epoch(self) -> float:
+        return self.progress.step / steps_per_epoch(len(self.job.train), self.training.batch_size or 1)
+
+    def _timed(self) -> Progress:
+        now = time.perf_counter()
+        passed, self.mark = now - self.mark, now
+        return replace(self.progress, seconds=self.progress.seconds + passed)
+
+
+def memory(device: str) -> int:
+    """Bytes in use: what torch holds of the GPU's memory, or this process's memory on a CPU."""
+    if device == "cuda":
+        import torch
+
+        return int(torch.cuda.memory_reserved())
+    import psutil
+
+    return int(psutil.Process().memory_info().rss)
+
+
+def peak_memory(device: str) -> int:
+    """The most bytes there were in use: of the GPU since the run began, or of this process since it started."""
+    if device == "cuda":
+        import torch
+
+        return int(torch.cuda.max_memory_reserved())
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
