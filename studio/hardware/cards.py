@@ -142,9 +142,7 @@ def match(name: str, total: int | None = None) -> Card | None:
     return (exact or sorted(candidates, key=lambda card: card.memory))[0]
 
 
-_NOISE = frozenset(
-    "nvidia geforce tesla quadro rtx generation gpu sxm sxm2 sxm4 sxm5 hbm3 workstation server edition".split()
-)
+_NOISE = frozenset("nvidia geforce tesla quadro rtx generation gpu sxm sxm2 sxm4 sxm5 hbm3 workstation server edition".split())
 
 
 def _key(name: str) -> str:

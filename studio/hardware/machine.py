@@ -36,6 +36,8 @@ class Gpu:
     index: int = 0
     bandwidth: float = 0.0
     flops: float = 0.0
+    held: int = 0
+    """Bytes that other compute processes hold: another run's, for which a run waits its turn."""
 
     @property
     def bf16(self) -> bool:
@@ -69,6 +71,18 @@ class Machine:
         return self.gpus[0] if self.device == "cuda" and self.gpus else None
 
     @property
+    def uuid(self) -> str:
+        """What a run waits for its turn at: the card's uuid, or `cpu`."""
+        return self.gpu.uuid or self.gpu.name if self.gpu else "cpu"
+
+    @property
+    def room(self) -> int:
+        """Bytes a run may plan with: 95 % of what the card has free of the desktop, or 90 % of the free RAM."""
+        if self.gpu is None:
+            return round(0.9 * self.ram_free)
+        return round(0.95 * min(self.gpu.free + self.gpu.held, (1 - DESKTOP) * self.gpu.total))
+
+    @property
     def cpu_bf16(self) -> bool:
         """True if bfloat16 is faster than fp32 on this CPU (AVX512-BF16: 3x in products; AMX); elsewhere it is emulated."""
         return bool(self.cpu_flags & {"avx512_bf16", "amx_bf16"})
@@ -80,7 +94,7 @@ class Machine:
 
     def as_dict(self) -> dict[str, Any]:
         """As plain values for `--json` and lock files."""
-        return {**asdict(self), "cpu_flags": sorted(self.cpu_flags), "cpu_bf16": self.cpu_bf16}
+        return {**asdict(self), "room": self.room, "cpu_flags": sorted(self.cpu_flags), "cpu_bf16": self.cpu_bf16}
 
 
 def probe(gpu: str | None = None, folder: str | Path | None = None) -> Machine:
@@ -181,6 +195,7 @@ def _gpu(driver: Any, index: int) -> Gpu | None:
             index=index,
             bandwidth=card.bandwidth * 1e9 if card else 0.0,
             flops=card.tflops * 1e12 if card else 0.0,
+            held=sum(int(item.usedGpuMemory or 0) for item in driver.nvmlDeviceGetComputeRunningProcesses(handle)),
         )
     except driver.NVMLError:
         return None  # a card that has fallen off the bus must not hide the others

@@ -1,0 +1,337 @@
+"""How many bytes a run needs, itemised, from the model's shape alone: nothing is downloaded, nothing is loaded.
+
+Every formula is in the docstring of the function that computes it and in docs/memory.md, with where it was checked.
+`Load` is what decides memory; `estimate` gives the peak of a whole run: what stays, plus the larger of a training step
+and an evaluation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+GIB = 1 << 30
+MIB = 1 << 20
+CONTEXT = 512 * MIB
+"""CUDA context, kernels and cuBLAS workspaces of one process."""
+CPU_PROCESS = 600 * MIB
+"""A training process before it holds a model: 0.5 GiB of imports, measured, and the interpreter."""
+FRAGMENTATION = 0.10
+"""Share of the short-lived memory lost between the allocator's blocks."""
+HEAD_LOGITS = {"cpu": 1 << 24, "cuda": 1 << 26}
+"""Logits made at once: the head and its loss work through the scored tokens in chunks (as `studio.training.head`)."""
+
+
+class Shape(Protocol):
+    """What memory and speed depend on in a model; `studio.models.loading.shape` reads it from a config."""
+
+    @property
+    def parameters(self) -> int:
+        """All parameters, tied ones once."""
+        ...
+
+    @property
+    def quantisable(self) -> int:
+        """Weights of the linear layers bitsandbytes replaces: not embeddings, head, norms or fused experts."""
+        ...
+
+    @property
+    def layers(self) -> int:
+        """Decoder layers."""
+        ...
+
+    @property
+    def hidden(self) -> int:
+        """Hidden size."""
+        ...
+
+    @property
+    def ffn(self) -> int:
+        """Width of the feed-forward part; of one expert in a mixture of experts."""
+        ...
+
+    @property
+    def heads(self) -> int:
+        """Attention heads."""
+        ...
+
+    @property
+    def kv_heads(self) -> int:
+        """Key and value heads."""
+        ...
+
+    @property
+    def head_dim(self) -> int:
+        """Size of one head."""
+        ...
+
+    @property
+    def vocab(self) -> int:
+        """Rows of the embedding."""
+        ...
+
+    @property
+    def experts(self) -> int:
+        """Experts a layer; 0 in a dense model."""
+        ...
+
+
+@dataclass(frozen=True)
+class Load:
+    """What of a run decides its memory. rows x length are the tokens computed at once."""
+
+    quantization: str = "nf4"
+    double_quantization: bool = True
+    dtype: str = "bf16"
+    attention: str = "sdpa"
+    rank: int = 16
+    targets: str | tuple[str, ...] = "all-linear"
+    dora: bool = False
+    dropout: float = 0.0
+    optimizer: str = "adamw_8bit"
+    rows: int = 1
+    length: int = 1024
+    checkpointing: bool = True
+    adapter_bytes: int = 4
+    """Bytes an adapter weight and its gradient take: 4, kept in fp32."""
+    row: int = 0
+    """Tokens of the longest row, where `length` is many rows laid end to end; 0: `length`."""
+    answer_rows: int = 32
+    """Answers generated at once in the evaluation."""
+    answer_length: int = 1024
+    """Prompt and answer together, in tokens."""
+
+    @property
+    def tokens(self) -> int:
+        """Tokens computed at once."""
+        return self.rows * self.length
+
+
+@dataclass(frozen=True)
+class Item:
+    """One part of the memory: its name, bytes, and the sentence that says where they come from."""
+
+    name: str
+    bytes: int
+    why: str
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The parts of a peak, and their sum."""
+
+    items: tuple[Item, ...]
+
+    @property
+    def total(self) -> int:
+        """Bytes together."""
+        return sum(item.bytes for item in self.items)
+
+    def of(self, name: str) -> int:
+        """Bytes of the part called `name`; 0 if there is none."""
+        return sum(item.bytes for item in self.items if item.name == name)
+
+    def as_dict(self) -> dict:
+        """As plain values."""
+        return {"total": self.total, "items": [{"name": i.name, "bytes": i.bytes, "why": i.why} for i in self.items]}
+
+
+def width(dtype: str) -> int:
+    """Bytes of one number: 4 for fp32, 2 for bf16 and fp16."""
+    return 4 if dtype == "fp32" else 2
+
+
+def nf4_bytes(weights: int, double: bool = True) -> int:
+    """Bytes of a tensor in NF4 (QLoRA, Dettmers et al. 2023, section 3).
+
+    Half a byte a weight and a scale for each block of 64: 4 bytes (4.5 bit a weight), or with double quantisation 1 byte
+    and 4 for each 256 blocks (4.127 bit). Exact on bitsandbytes tensors, but for 1.1 kB of tables each.
+    """
+    blocks = -(-weights // 64)
+    scales = blocks + 4 * -(-blocks // 256) if double else 4 * blocks
+    return -(-weights // 2) + scales
+
+
+def linears(shape: Shape) -> dict[str, tuple[int, int]]:
+    """The linear layers of one decoder layer by name, as (in, out). Those of experts are not among them."""
+    queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
+    fused = getattr(shape, "fused", False)
+    attention = (
+        {"qkv_proj": (shape.hidden, queries + 2 * keys)}
+        if fused
+        else {"q_proj": (shape.hidden, queries), "k_proj": (shape.hidden, keys), "v_proj": (shape.hidden, keys)}
+    )
+    attention["o_proj"] = (queries, shape.hidden)
+    if shape.experts:
+        return attention
+    gates = (
+        {"gate_up_proj": (shape.hidden, 2 * shape.ffn)}
+        if fused
+        else {"gate_proj": (shape.hidden, shape.ffn), "up_proj": (shape.hidden, shape.ffn)}
+    )
+    return {**attention, **gates, "down_proj": (shape.ffn, shape.hidden)}
+
+
+def adapted(shape: Shape, targets: str | tuple[str, ...]) -> dict[str, tuple[int, int]]:
+    """Those linear layers of a decoder layer that get an adapter."""
+    every = linears(shape)
+    if targets == "all-linear":
+        return every
+    if targets == "attention":
+        return {name: size for name, size in every.items() if name in ("q_proj", "k_proj", "v_proj", "qkv_proj", "o_proj")}
+    return {name: size for name, size in every.items() if name in targets}
+
+
+def adapter_parameters(shape: Shape, rank: int, targets: str | tuple[str, ...] = "all-linear", dora: bool = False) -> int:
+    """Trained parameters: rank x (in + out) for each adapted layer (LoRA, Hu et al. 2021); DoRA adds out (Liu et al. 2024)."""
+    each = sum(rank * (inputs + outputs) + (outputs if dora else 0) for inputs, outputs in adapted(shape, targets).values())
+    return shape.layers * each
+
+
+def weight_bytes(shape: Shape, quantization: str, double: bool = True, dtype: str = "bf16") -> int:
+    """Bytes of the frozen base: linear layers as quantised, everything else (embeddings, head, norms, experts) in `dtype`.
+
+    nf4 as `nf4_bytes`; int8 is one byte a weight and 4 for each row's scale (LLM.int8(), Dettmers et al. 2022).
+    """
+    rest = (shape.parameters - shape.quantisable) * width(dtype)
+    if quantization == "nf4":
+        return nf4_bytes(shape.quantisable, double) + rest
+    if quantization == "int8":
+        rows = shape.layers * sum(outputs for _, outputs in linears(shape).values())
+        return shape.quantisable + 4 * rows + rest
+    return shape.parameters * width(dtype)
+
+
+def optimizer_bytes(trained: int, optimizer: str) -> int:
+    """Bytes of AdamW's two moments: 4 each in 32 bit; in 8 bit 1 each and a scale for each block of 256 (Dettmers et al. 2021)."""
+    if optimizer == "adamw":
+        return 8 * trained
+    return round(2 * trained * (1 + 4 / 256))
+
+
+def layer_bytes(shape: Shape, load: Load) -> int:
+    """Bytes one token leaves in one layer for the backward pass, without checkpointing.
+
+    In 16 bit 12 h + 4 q + 4 k + 8 f + 16 r + 8, where h is the hidden size, q and k the widths of all query and of all
+    key heads, f the feed-forward width, r the rank: two norms keep their input in 32 bit (8 h + 8), the linear layers and
+    attention their inputs (4 h + 4 q + 4 k), the gated feed-forward four tensors (8 f), the adapters their inner ones.
+    Measured by saved-tensor hooks; exact on dense shapes with q = h. Eager attention adds 6 bytes x heads x length; dropout a
+    copy and a mask of each adapted layer's input; extra norms their input in 32 bit.
+    """
+    queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
+    active = getattr(shape, "experts_per_token", 0) or 1
+    half = 4 * shape.hidden + 4 * queries + 4 * keys + 8 * shape.ffn * active + 16 * load.rank
+    size = 8 * shape.hidden + 8 + half * width(load.dtype) // 2
+    if load.attention == "eager":
+        size += 3 * width(load.dtype) * shape.heads * load.length
+    if load.dropout:
+        size += (width(load.dtype) + 1) * sum(inputs for inputs, _ in adapted(shape, load.targets).values())
+    return size
+
+
+def activation_bytes(shape: Shape, load: Load) -> int:
+    """Bytes kept between forward and backward: tokens x layers x `layer_bytes`.
+
+    With gradient checkpointing (Chen et al. 2016) only each layer's input is kept: tokens x layers x 2 h in 16 bit.
+    """
+    each = width(load.dtype) * shape.hidden if load.checkpointing else layer_bytes(shape, load)
+    return load.tokens * shape.layers * each
+
+
+def head_bytes(shape: Shape, load: Load, device: str = "cuda") -> int:
+    """Bytes of logits and loss: the head runs over chunks of the scored tokens, never tokens x vocabulary at once.
+
+    A chunk of `HEAD_LOGITS` holds the logits in 32 bit, their exponentials and a 16-bit copy (10 bytes each); the hidden
+    states and their gradient take 4 h bytes a token in 16 bit.
+    """
+    rows = min(load.tokens, max(16, HEAD_LOGITS[device] // shape.vocab))
+    return rows * shape.vocab * (8 + width(load.dtype)) + load.tokens * shape.hidden * 2 * width(load.dtype)
+
+
+def work_bytes(shape: Shape, load: Load) -> int:
+    """Bytes of the one layer that is at work in the backward pass.
+
+    The gradients of the feed-forward's inner tensors (6 f a token in 16 bit), the layer's largest weight in 16 bit if it is
+    kept quantised, and with checkpointing the layer's activations, computed again (`layer_bytes` a token).
+    """
+    largest = max(inputs * outputs for inputs, outputs in linears(shape).values())
+    whole = largest * width(load.dtype) if load.quantization != "none" else 0
+    again = layer_bytes(shape, load) if load.checkpointing else 0
+    return whole + load.tokens * (3 * shape.ffn * width(load.dtype) + again)
+
+
+def step_bytes(shape: Shape, load: Load, device: str = "cuda") -> int:
+    """Bytes that come and go in one training step: the activations kept, and the larger of a layer at work and the head."""
+    return activation_bytes(shape, load) + max(work_bytes(shape, load), head_bytes(shape, load, device))
+
+
+def answer_bytes(shape: Shape, load: Load) -> int:
+    """Bytes of generating `answer_rows` answers at once: keys and values of all layers for prompt and answer, one layer's
+    working tensors for the prompt, and the last logits in 32 bit, twice."""
+    tokens = load.answer_rows * load.answer_length
+    cache = tokens * shape.layers * 2 * shape.kv_heads * shape.head_dim * width(load.dtype)
+    working = tokens * (2 * shape.ffn + 4 * shape.hidden) * width(load.dtype)
+    return cache + working + load.answer_rows * shape.vocab * 8
+
+
+def estimate(shape: Shape, load: Load, device: str = "cuda") -> Memory:
+    """The peak memory of a run on one GPU (`cuda`), or of its process's RAM (`cpu`), by part.
+
+    What stays (weights, adapter, gradients, optimizer), the activations kept for the backward pass, and the larger of what
+    never meets in time: a layer at work, the head with its loss. An evaluation counts by what it needs beyond a step.
+    """
+    trained = adapter_parameters(shape, load.rank, load.targets, load.dora)
+    kept, work, head = activation_bytes(shape, load), work_bytes(shape, load), head_bytes(shape, load, device)
+    step, answers = step_bytes(shape, load, device), answer_bytes(shape, load)
+    items = [
+        Item("base weights", *_weights(shape, load)),
+        Item("adapter", trained * load.adapter_bytes, f"{trained / 1e6:.1f} M parameters, {load.adapter_bytes} bytes each"),
+        Item("gradients", trained * load.adapter_bytes, "of the adapter only; the base is frozen"),
+        Item(
+            "optimizer",
+            optimizer_bytes(trained, load.optimizer),
+            f"AdamW's two moments in {32 if load.optimizer == 'adamw' else 8} bit",
+        ),
+        Item(
+            "activations",
+            kept,
+            f"{load.rows} x {load.length:,} tokens, "
+            + ("only each layer's input is kept" if load.checkpointing else "everything the backward pass uses is kept"),
+        ),
+        Item("layer at work", work, "computed again, with its gradients" if load.checkpointing else "its gradients"),
+        Item(
+            "logits and loss", max(0, head - work), f"{_gib(head)} in tiles over {shape.vocab:,} words; {_beyond(head, work)}"
+        ),
+        Item(
+            "evaluation",
+            max(0, answers - step),
+            f"{_gib(answers)} for {load.answer_rows} answers at once, up to {load.answer_length:,} tokens with the prompt; "
+            + _beyond(answers, step),
+        ),
+        Item("fragmentation", round(FRAGMENTATION * max(step, answers)), "a tenth of what comes and goes"),
+        Item("CUDA context", CONTEXT, "driver, kernels and workspaces")
+        if device == "cuda"
+        else Item("process", CPU_PROCESS, "Python and its libraries"),
+    ]
+    return Memory(tuple(items))
+
+
+def _weights(shape: Shape, load: Load) -> tuple[int, str]:
+    size = weight_bytes(shape, load.quantization, load.double_quantization, load.dtype)
+    bits = f"{8 * width(load.dtype)} bit"
+    if load.quantization == "none":
+        return size, f"{_count(shape.parameters)} weights in {bits}"
+    held = "4 bit (nf4)" if load.quantization == "nf4" else "8 bit"
+    return size, f"{_count(shape.quantisable)} weights in {held}, {_count(shape.parameters - shape.quantisable)} in {bits}"
+
+
+def _beyond(part: int, other: int) -> str:
+    return "this much at another time than the rest" if part > other else "not at the same time as what is counted"
+
+
+def _gib(size: int) -> str:
+    return f"{size / GIB:.2f} GiB"
+
+
+def _count(number: int) -> str:
+    return f"{number / 1e9:.2f} B" if number >= 1e8 else f"{number / 1e6:.2f} M"

@@ -1,0 +1,79 @@
+"""How fast a run can be: a roofline of the card, and what trainers reach of it. Estimates, and always given as a range.
+
+A frozen base needs no gradient of its weights: a token costs 2 FLOP a weight forward and 2 backward, and 2 more if
+checkpointing computes the layer again (full fine-tuning would cost 6). Weights kept in nf4 are unpacked to 16 bit on every
+pass of every micro-batch, which costs bandwidth, not FLOP, and is shared by all tokens of the micro-batch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from studio.hardware.memory import Load, Shape, adapter_parameters
+
+GEMM = 0.85
+"""Share of peak that large matrix products reach (788 of 989 TFLOP/s measured on an H200; 0.8 to 0.9 on GeForce)."""
+LAUNCH = 0.25e-3
+"""Seconds to launch one layer's kernels for one pass, plain attention and adapters, some 40 kernels; an estimate."""
+USUAL = (0.35, 0.80)
+"""What a whole training step reaches of the roofline. Published: packed trainers with fused parts 0.56 to 0.87 of peak on a
+4090 and an A100, plain ones on short rows 0.2 to 0.4 (docs/memory.md)."""
+CPU_FLOPS = (25e9, 120e9)
+"""FLOP/s of a training step on one core, fp32 on an old core to bf16 on one with AVX512-BF16 (57 measured at 22 M, fp32)."""
+CPU_OVERHEAD = 3500.0
+"""Tokens/s that a training step does not exceed on one core however small the model: Python's share, measured at 1 M."""
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Tokens per second, from `low` to `high`."""
+
+    low: float
+    high: float
+    basis: str
+    """Where the range comes from, in a sentence."""
+
+
+def flops_per_token(shape: Shape, load: Load, scored: float = 1.0) -> float:
+    """FLOP to train one token: layers, head on the scored share of tokens (two products), adapters, causal attention."""
+    passes = 3 if load.checkpointing else 2
+    active = getattr(shape, "active", 0) or shape.parameters
+    embeddings = shape.vocab * shape.hidden
+    tied = getattr(shape, "tied", True)
+    body = max(active - embeddings * (1 if tied else 2), 0)
+    head = 2 * 2 * embeddings * scored
+    adapters = (2 * passes + 2) * adapter_parameters(shape, load.rank, load.targets, load.dora)
+    queries = shape.heads * shape.head_dim
+    attention = shape.layers * queries * (load.row or load.length) * (4.5 if load.checkpointing else 3.5) * 2 / 2
+    return 2 * passes * body + head + adapters + attention
+
+
+def seconds_per_token(shape: Shape, load: Load, flops: float, bandwidth: float, scored: float = 1.0) -> float:
+    """Seconds a token takes at the roofline: products at `GEMM` of peak, and unpacking the quantised weights.
+
+    An nf4 weight is read at 0.52 and written at 2 bytes on each pass, int8 at 1 and 2. A micro-batch never takes less than
+    its kernels take to launch, `LAUNCH` a layer and pass: what bounds small models on large cards.
+    """
+    passes = 3 if load.checkpointing else 2
+    moved = {"none": 0.0, "nf4": 2.52, "int8": 3.0}[load.quantization] * shape.quantisable * passes
+    compute = flops_per_token(shape, load, scored) / (flops * GEMM)
+    unpack = moved / (bandwidth * GEMM) / load.tokens if bandwidth else 0.0
+    return max(compute + unpack, LAUNCH * passes * shape.layers / load.tokens)
+
+
+def gpu_rate(shape: Shape, load: Load, flops: float, bandwidth: float, scored: float = 1.0) -> Rate | None:
+    """Tokens per second on a card; None if its rate is not known."""
+    if not flops:
+        return None
+    roof = 1 / seconds_per_token(shape, load, flops, bandwidth, scored)
+    low, high = (roof * share for share in USUAL)
+    return Rate(low, high, f"{USUAL[0]:.0%} to {USUAL[1]:.0%} of what the card can do at most ({roof:,.0f} tokens/s)")
+
+
+def cpu_rate(shape: Shape, load: Load, threads: int, bf16: bool, scored: float = 1.0) -> Rate:
+    """A rough range of tokens per second on a CPU; the first steps of a run replace it by a measured one."""
+    work = flops_per_token(shape, load, scored)
+    low, high = CPU_FLOPS
+    high = high if bf16 and load.dtype == "bf16" else high / 1.8
+    slow, fast = (1 / (work / (rate * threads) + 1 / CPU_OVERHEAD) for rate in (low, high))
+    return Rate(0.5 * slow, 1.2 * fast, "rough, by the model's size: measured as soon as the first steps are done")

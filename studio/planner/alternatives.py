@@ -1,0 +1,104 @@
+"""When a run does not fit: the nearest settings that do, each planned again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from studio.core.errors import StudioError
+from studio.core.text import parameters, plural
+from studio.models import loading, presets
+from studio.planner import fitting
+from studio.planner.fitting import Case, Fit
+from studio.planner.plan import Alternative
+from studio.spec import RunSpec, nested, parse
+
+MOST = 6
+"""Alternatives shown."""
+SHORTER = (0.75, 0.5, 0.25, 0.125)
+"""Shares of the longest row that are tried."""
+
+
+def near(spec: RunSpec, case: Case) -> list[Alternative]:
+    """Settings that fit, nearest first: one change alone, else several together, and smaller models last."""
+    steps = list(_steps(spec, case))
+    found = [made for change in steps if (made := _try(spec, case, [change]))]
+    if not found:
+        together: list[tuple[str, dict[str, Any], str]] = []
+        for change in _widest(steps):
+            together.append(change)
+            if len(together) > 1 and (made := _try(spec, case, together)):
+                found.append(made)
+                break
+    return [*found, *_smaller(spec, case)][:MOST]
+
+
+def _steps(spec: RunSpec, case: Case) -> Iterator[tuple[str, dict[str, Any], str]]:
+    """Changes in the order a person would make them: what costs nothing first."""
+    training, length = spec.training, spec.data.max_length or case.rows.longest
+    if (training.micro_batch or 1) > 1:
+        yield "micro_batch 1", {"training.micro_batch": 1}, "the same result, a little slower"
+    if training.gradient_checkpointing is False:
+        yield "gradient checkpointing", {"training.gradient_checkpointing": True}, "the same result, about a third slower"
+    if spec.model.attention == "eager":
+        yield "sdpa attention", {"model.attention": "sdpa"}, "the same result"
+    if spec.model.dtype == "fp32" and case.cuda:
+        yield "16-bit numbers", {"model.dtype": None}, "as usual on a card"
+    if training.optimizer == "adamw" and case.cuda:
+        yield "8-bit AdamW", {"training.optimizer": "adamw_8bit"}, "hardly any difference"
+    if spec.model.quantization in ("none", "int8"):
+        yield "nf4", {"model.quantization": "nf4"}, "the base in 4 bit: slightly less exact"
+    for share in SHORTER:
+        shorter = max(16, int(length * share) // 8 * 8)
+        if shorter < length:
+            lost = case.rows.over(shorter)
+            yield f"max_length {shorter:,}", {"data.max_length": shorter}, f"{plural(lost, 'row')} over-long"
+    if spec.adapter.rank > 8:
+        yield "rank 8", {"adapter.rank": 8, "adapter.alpha": None}, "the adapter can learn less"
+
+
+def _widest(steps: list[tuple[str, dict[str, Any], str]]) -> list[tuple[str, dict[str, Any], str]]:
+    """Each kind of change once, the strongest of its kind, in order."""
+    strongest: dict[tuple[str, ...], tuple[str, dict[str, Any], str]] = {}
+    for step in steps:
+        strongest[tuple(step[1])] = step
+    return list(strongest.values())
+
+
+def _try(spec: RunSpec, case: Case, steps: list[tuple[str, dict[str, Any], str]]) -> Alternative | None:
+    changes = {field: value for _, change, _ in steps for field, value in change.items()}
+    made = _fit(spec, case, changes)
+    if made is None or made.memory.total > case.machine.room:
+        return None
+    return Alternative(
+        ", ".join(name for name, _, _ in steps), changes, made.memory.total, "; ".join(cost for *_, cost in steps)
+    )
+
+
+def _fit(spec: RunSpec, case: Case, changes: dict[str, Any]) -> Fit | None:
+    try:
+        return fitting.fit(parse(nested(changes, spec.model_dump(mode="json")), "plan"), case)
+    except StudioError:
+        return None
+
+
+def _smaller(spec: RunSpec, case: Case) -> Iterator[Alternative]:
+    """The largest known models that fit as the spec stands, those of the same maker first."""
+    maker = case.name.split("/")[0].lower()
+    fitting_ones: list[tuple[bool, int, Alternative]] = []
+    for name in presets.names():
+        config = presets.config(name)
+        if config is None or name.lower() == case.name.lower():
+            continue
+        smaller = replace(case, shape=loading.shape(config), config=config, name=name)
+        if smaller.shape.parameters >= case.shape.parameters:
+            continue
+        made = _fit(spec, smaller, {"model.name": name})
+        if made and made.memory.total <= case.machine.room:
+            alternative = Alternative(
+                name, {"model.name": name}, made.memory.total, f"{parameters(smaller.shape.parameters)} parameters"
+            )
+            fitting_ones.append((name.split("/")[0].lower() == maker, smaller.shape.parameters, alternative))
+    for _, _, alternative in sorted(fitting_ones, key=lambda item: item[:2], reverse=True)[:2]:
+        yield alternative

@@ -1,0 +1,90 @@
+"""What a person should know before the run starts. Nothing here changes a setting."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from studio.core.text import count, parameters, plural, size
+from studio.hardware import memory
+from studio.models import presets
+from studio.planner.fitting import SMALL, Case
+from studio.planner.plan import Counts
+from studio.spec import RunSpec
+
+FEW_HELD_OUT = 30
+"""Held-out rows below which the evidence's intervals are too wide to tell much."""
+FEW_STEPS = 20
+"""Optimizer steps below which hardly anything is learned."""
+
+
+def about(spec: RunSpec, case: Case, counts: Counts) -> Iterator[str]:
+    """Warnings on data, model, numbers and machine, most important first."""
+    yield from _data(spec, case, counts)
+    yield from _model(spec, case)
+    yield from _numbers(spec, case)
+    yield from _machine(case)
+
+
+def _data(spec: RunSpec, case: Case, counts: Counts) -> Iterator[str]:
+    over, length = case.rows.over(spec.data.max_length or case.rows.longest), spec.data.max_length
+    if over:
+        what = {"drop": "are left out", "truncate": "lose their beginning", "error": "stop the run"}[spec.data.overlong]
+        yield f"{plural(over, 'row')} of {count(len(case.rows))} are longer than {length:,} tokens and {what} (data.overlong)"
+    if counts.held_out == 0:
+        yield "no rows are held out: the run ends without evidence that the tuned model is better (data.holdout)"
+    elif counts.held_out < FEW_HELD_OUT:
+        yield f"only {plural(counts.held_out, 'row')} held out: the evidence will have wide intervals (data.holdout)"
+    if counts.steps < FEW_STEPS:
+        yield f"only {plural(counts.steps, 'step')}: more epochs, or a smaller training.batch_size, would learn more"
+    if spec.training.batch_size and spec.training.batch_size > counts.rows > 0:
+        yield f"the effective batch of {spec.training.batch_size} is more than the {plural(counts.rows, 'row')} there are"
+    if counts.estimated:
+        yield "tokens are estimated from characters: the tokenizer is not on this machine"
+
+
+def _model(spec: RunSpec, case: Case) -> Iterator[str]:
+    known = presets.preset(case.name)
+    if known and known.license_note:
+        yield f"licence of {known.name}: {known.license_note}"
+    elif known is None and case.name != "starter":
+        yield f"the licence of {case.name} is not known here: read it before you hand on what you make of it"
+    if case.shape.experts and spec.model.quantization in ("nf4", "int8"):
+        rest = (case.shape.parameters - case.shape.quantisable) * memory.width(spec.model.dtype or "bf16")
+        yield f"this model's experts are not quantised: {size(rest)} of it stays in 16 bit whatever model.quantization says"
+    if case.shape.experts:
+        yield "the adapter is put on this model's attention only, not on its experts"
+    if case.positions and spec.data.max_length and spec.data.max_length > case.positions:
+        yield f"data.max_length {spec.data.max_length:,} is beyond the {case.positions:,} tokens the model can place"
+    if spec.adapter.rank > case.shape.hidden:
+        yield f"rank {spec.adapter.rank} is more than the model's hidden size of {case.shape.hidden}"
+
+
+def _numbers(spec: RunSpec, case: Case) -> Iterator[str]:
+    gpu, dtype = case.machine.gpu, spec.model.dtype
+    if dtype == "fp16" and case.family.startswith("gemma"):
+        yield "Gemma's activations overflow fp16: expect NaN; use bf16, or fp32 where there is no bf16 (model.dtype)"
+    if dtype == "bf16" and gpu and not gpu.bf16:
+        yield f"{gpu.name} has no bfloat16: it will be emulated, slowly (model.dtype)"
+    if dtype == "fp16" and not case.cuda:
+        yield "fp16 on a CPU is slow and overflows: use fp32 or bf16 (model.dtype)"
+    if spec.model.quantization == "int8" and case.cuda:
+        yield "int8 is slower than both nf4 and 16 bit on a card (model.quantization)"
+    if spec.model.attention == "flash_attention_2" and (gpu is None or gpu.capability < (8, 0)):
+        yield "flash_attention_2 needs a card of compute capability 8.0 (model.attention)"
+    rate, usual = spec.training.learning_rate or 0, 5e-3 if case.shape.parameters < SMALL else 2e-4
+    if rate > 10 * usual:
+        yield f"a learning rate of {rate:g} is far above the usual {usual:g} for {parameters(case.shape.parameters)} parameters"
+    elif 0 < rate < usual / 20:
+        yield f"a learning rate of {rate:g} is far below the usual {usual:g}: little may be learned"
+
+
+def _machine(case: Case) -> Iterator[str]:
+    gpu = case.machine.gpu
+    if gpu is None:
+        if case.shape.parameters > 1_000_000_000:
+            yield f"{parameters(case.shape.parameters)} parameters on a CPU: expect days, not hours"
+        return
+    if gpu.held:
+        yield f"{size(gpu.held)} of {gpu.name} is held by other processes now: the run waits, or they must end"
+    elif not case.machine.assumed and gpu.free < 0.85 * gpu.total:
+        yield f"only {size(gpu.free)} of {size(gpu.total)} is free on {gpu.name}: close what else uses the card"

@@ -1,0 +1,41 @@
+"""The disk a run takes, by part."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from studio.hardware.memory import optimizer_bytes
+from studio.planner import fitting
+from studio.planner.fitting import Case
+from studio.planner.plan import Disk
+from studio.spec import RunSpec
+
+CHECKPOINTS = 3
+"""Checkpoints there may be at once: the best, the last, and the one being written."""
+GGUF_BITS = {"f16": 16.0, "q8_0": 8.5, "q4_k_m": 5.0}
+"""Bits a weight takes in a GGUF file: q8_0 is 8 and a 16-bit scale for 32; q4_k_m mixes 4.5 and 6.6 (4.8 to 5.1 on real models)."""
+TOKEN = 5
+"""Bytes an encoded token takes: its id and its mask."""
+
+
+def disk_of(spec: RunSpec, case: Case, trained: int) -> Disk:
+    """Bytes of the download, the encoded data, the checkpoints, the adapter and each export, and what is free."""
+    every = case.shape.parameters
+    local = spec.model.name == "starter" or Path(spec.model.name).expanduser().exists()
+    tokens = case.rows.tokens + int(case.rows.held_out.sum())
+    items = [
+        ("base model (download)", 0 if local else 2 * every),
+        ("encoded data", TOKEN * tokens),
+        ("checkpoints", CHECKPOINTS * (4 * trained + optimizer_bytes(trained, fitting.optimizer(spec, case)))),
+        ("adapter", 4 * trained),
+    ]
+    for target in spec.export:
+        if target.kind == "merged":
+            items.append(("export merged", every * (4 if target.dtype == "fp32" else 2)))
+        elif target.kind == "gguf":
+            items.append((f"export gguf {target.quant}", round(every * GGUF_BITS[target.quant] / 8)))
+        elif target.kind == "adapter":
+            items.append(("export adapter", 4 * trained))
+    if any(target.kind == "gguf" for target in spec.export):
+        items.append(("while exporting (merged copy)", 2 * every))
+    return Disk(tuple((name, size) for name, size in items if size), case.machine.disk_free)

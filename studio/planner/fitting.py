@@ -1,0 +1,225 @@
+"""How a run fits a machine: every way to hold the weights and cut the batch, and the fastest that fits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from studio.evaluation.answering import AT_ONCE, LONGEST
+from studio.hardware import memory, speed
+from studio.hardware.machine import Machine
+from studio.hardware.memory import Load, Memory, Shape
+from studio.planner.rows import Rows, most_tokens, padding_share
+from studio.spec import RunSpec
+
+STEPS_WANTED = 100
+"""Optimizer steps a run should have, or few batches are seen and the learning rate hardly moves."""
+DROPPED = 0.05
+"""Share of the rows a shorter `data.max_length` may leave out before the plan rather says that the run does not fit."""
+WORTH_PACKING = 0.05
+"""Padding share from which rows are packed."""
+NEAR = 1.03
+"""Settings this near to the fastest count as equally fast; the simpler is taken."""
+SMALL = 50_000_000
+"""Parameters below which a model is small enough for fp32, one thread and a large learning rate."""
+UNKNOWN_CARD = (50e12, 400e9)
+"""FLOP/s and bytes/s by which settings are ranked on a card whose rates are not known."""
+CPU_TOKENS = 2048
+"""Tokens computed at once on a CPU beyond which nothing gets faster."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """What decisions look at: the model, the data, the machine."""
+
+    machine: Machine
+    shape: Shape
+    config: dict[str, Any]
+    rows: Rows
+    name: str
+
+    @property
+    def cuda(self) -> bool:
+        """True if the run is on a card."""
+        return self.machine.device == "cuda"
+
+    @property
+    def text(self) -> dict[str, Any]:
+        """The language model's own config."""
+        return self.config.get("text_config") or self.config
+
+    @property
+    def positions(self) -> int:
+        """The longest sequence the model can place; 0 if its config does not say."""
+        return int(self.text.get("max_position_embeddings") or 0)
+
+    @property
+    def family(self) -> str:
+        """The config's model type."""
+        return str(self.text.get("model_type") or self.config.get("model_type") or "")
+
+    @cached_property
+    def spread(self) -> float:
+        """Share of computed tokens that would be padding in micro-batches of eight rows."""
+        return padding_share(self.rows.lengths, 16, 8)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One way to do the run, and what it needs. seconds is the time a token takes at the card's roofline."""
+
+    quantization: str
+    checkpointing: bool
+    micro_batch: int
+    max_length: int
+    packing: bool
+    load: Load
+    memory: Memory
+    seconds: float
+
+
+def batch_size(spec: RunSpec, case: Case) -> int:
+    """Rows per optimizer step: enough steps first, from 8 to 64, a multiple of the micro-batch if that is given."""
+    if spec.training.batch_size:
+        return spec.training.batch_size
+    rows = max(1, len(case.rows))
+    wanted = spec.training.epochs * rows / STEPS_WANTED
+    size = max(8, min(64, 1 << max(0, int(np.log2(max(wanted, 1))))))
+    while size > rows and size > 1:
+        size //= 2
+    micro = spec.training.micro_batch or 1
+    return max(1, round(size / micro)) * micro
+
+
+def dtype(spec: RunSpec, case: Case) -> str:
+    """bf16 where the device computes it; else fp16 on a card (never for Gemma, which overflows it) and fp32 on a CPU."""
+    if spec.model.dtype:
+        return spec.model.dtype
+    if case.cuda and case.machine.gpu:
+        return "bf16" if case.machine.gpu.bf16 else "fp32" if case.family.startswith("gemma") else "fp16"
+    return "bf16" if case.machine.cpu_bf16 and case.shape.parameters >= SMALL else "fp32"
+
+
+def optimizer(spec: RunSpec, case: Case) -> str:
+    """8-bit AdamW on a card, AdamW on a CPU."""
+    return spec.training.optimizer or ("adamw_8bit" if case.cuda else "adamw")
+
+
+def longest_answer(spec: RunSpec, case: Case) -> int:
+    """Tokens an answer may take: half as long again as the longest reference, at most 1,024, within the model's reach."""
+    if spec.evaluation.max_new_tokens:
+        return spec.evaluation.max_new_tokens
+    most = min(LONGEST, case.positions // 2 or LONGEST)
+    return min(most, max(8, case.rows.answer * 3 // 2 + 1)) if case.rows.answer else min(most, 256)
+
+
+def fit(spec: RunSpec, case: Case) -> Fit:
+    """The fastest way that fits; if none does, the one that needs least.
+
+    Fields that are given stay. A longest row is shortened for memory only if hardly any row is lost by it.
+    """
+    wanted = spec.data.max_length or _longest(case)
+    ways = [way for length in _lengths(spec, case, wanted) if (way := _best(spec, case, length))]
+    return next((way for way in ways if way.memory.total <= case.machine.room), ways[0])
+
+
+def _longest(case: Case) -> int:
+    longest = max(16, case.rows.longest)
+    return min(longest, case.positions) if case.positions else longest
+
+
+def _lengths(spec: RunSpec, case: Case, wanted: int) -> Iterator[int]:
+    yield wanted
+    if spec.data.max_length or not len(case.rows):
+        return
+    for share in (0.999, 0.995, 0.99, 0.98, 0.97, 1 - DROPPED):
+        length = int(np.quantile(case.rows.lengths, share, method="higher"))
+        if 16 <= length < wanted:
+            yield length
+
+
+def _best(spec: RunSpec, case: Case, length: int) -> Fit:
+    ways = list(_ways(spec, case, length))
+    fitting = [way for way in ways if way.memory.total <= case.machine.room]
+    if not fitting:
+        return min(ways, key=lambda way: way.memory.total)
+    fastest = min(way.seconds for way in fitting)
+    return next(way for way in fitting if way.seconds <= NEAR * fastest)
+
+
+def _ways(spec: RunSpec, case: Case, length: int) -> Iterator[Fit]:
+    """Every allowed way, the simpler before the more sparing: 16 bit before nf4, keeping before computing again."""
+    training, size = spec.training, batch_size(spec, case)
+    held = (spec.model.quantization,) if spec.model.quantization else ("none", "nf4")
+    again = (training.gradient_checkpointing,) if training.gradient_checkpointing is not None else (False, True)
+    micros = (training.micro_batch,) if training.micro_batch else divisors(size)
+    packing = training.packing if training.packing is not None else case.spread > WORTH_PACKING
+    for quantization in held:
+        for checkpointing in again:
+            for micro in micros:
+                yield way(spec, case, quantization, checkpointing, micro, length, packing)
+
+
+def way(spec: RunSpec, case: Case, quantization: str, checkpointing: bool, micro: int, length: int, packing: bool) -> Fit:
+    """One way to do the run, with its memory and speed."""
+    batch = batch_size(spec, case)
+    tokens = micro * length
+    if packing and len(case.rows):
+        tokens = min(tokens, max(length, most_tokens(np.minimum(case.rows.lengths, length), batch)))
+    targets = spec.adapter.targets
+    load = Load(
+        quantization=quantization,
+        double_quantization=spec.model.double_quantization,
+        dtype=dtype(spec, case),
+        attention=spec.model.attention or "sdpa",
+        rank=spec.adapter.rank,
+        targets=targets if isinstance(targets, str) else tuple(targets),
+        dora=spec.adapter.kind == "dora",
+        dropout=spec.adapter.dropout,
+        optimizer=optimizer(spec, case),
+        rows=1 if packing else micro,
+        length=tokens if packing else length,
+        row=length,
+        checkpointing=checkpointing,
+        answer_length=min(length + longest_answer(spec, case), case.positions or length * 2 + LONGEST),
+    )
+    load = replace(load, answer_rows=_answer_rows(case, load))
+    found = memory.estimate(case.shape, load, case.machine.device)
+    return Fit(quantization, checkpointing, micro, length, packing, load, found, _seconds(case, load, micro, batch, packing))
+
+
+def _answer_rows(case: Case, load: Load) -> int:
+    """How many answers are generated at once: as many as fit, for an evaluation must never decide how a run is trained."""
+    one = replace(load, answer_rows=1)
+    spare = case.machine.room - memory.estimate(case.shape, one, case.machine.device).total
+    each = max(1, memory.answer_bytes(case.shape, one))
+    step = memory.step_bytes(case.shape, one, case.machine.device)
+    rows = AT_ONCE
+    while rows > 1 and rows * each * (1 + memory.FRAGMENTATION) > max(spare, 0) + step:
+        rows //= 2
+    return rows
+
+
+def _seconds(case: Case, load: Load, micro: int, batch: int, packing: bool) -> float:
+    """Seconds a real token takes, for ranking: padding counts against a layout."""
+    padding = 0.0 if packing else padding_share(case.rows.lengths, batch, micro, batches=40)
+    mean = max(1, case.rows.tokens // max(1, len(case.rows)))
+    usual = min(load.tokens, micro * load.row if packing else micro * mean)
+    usual = replace(load, rows=1, length=max(1, min(usual, mean * batch)), row=min(mean, load.row))
+    scored = case.rows.scored
+    if case.cuda and case.machine.gpu:
+        gpu = case.machine.gpu
+        known = (gpu.flops, gpu.bandwidth) if gpu.flops else UNKNOWN_CARD
+        return speed.seconds_per_token(case.shape, usual, *known, scored) / (1 - padding)
+    again = speed.flops_per_token(case.shape, usual, scored) * (1.1 if load.quantization != "none" else 1.0)
+    overhead = 1 + 64 / min(usual.tokens, CPU_TOKENS)
+    return again * overhead / speed.CPU_FLOPS[0] / (1 - padding)
+
+
+def divisors(number: int) -> tuple[int, ...]:
+    """All divisors of a number, smallest first."""
+    return tuple(part for part in range(1, number + 1) if number % part == 0)

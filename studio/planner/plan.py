@@ -1,0 +1,156 @@
+"""The plan: what was decided and why, what the run needs, and whether it fits."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from studio.core.errors import HardwareError
+from studio.core.text import count, duration, parameters, plural, size
+from studio.hardware.memory import Memory
+from studio.hardware.speed import Rate
+from studio.spec import RunSpec
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A field that was left to the plan: what it became, why, and what deciding otherwise would cost."""
+
+    field: str
+    value: Any
+    reason: str
+    otherwise: str = ""
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """Settings near those asked for that would fit. changes are dotted paths; bytes the memory then needed."""
+
+    change: str
+    changes: dict[str, Any]
+    bytes: int
+    cost: str = ""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What the run will work through."""
+
+    rows: int
+    held_out: int
+    dropped: int
+    """Training rows left out as over-long."""
+    tokens: int
+    """Tokens in one epoch, without padding."""
+    trained_tokens: int
+    steps: int
+    tokens_per_step: float
+    padding: float
+    """Share of the computed tokens that is padding."""
+    trained_parameters: int
+    estimated: bool
+    """True if tokens were estimated from characters, the tokenizer not being on this machine."""
+
+
+@dataclass(frozen=True)
+class Disk:
+    """Disk the run will take, by part, and what is free. Bytes."""
+
+    items: tuple[tuple[str, int], ...]
+    free: int
+
+    @property
+    def total(self) -> int:
+        """Bytes together."""
+        return sum(size for _, size in self.items)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run as it would be done on a machine. `spec` is resolved: nothing that a plan decides is left undecided."""
+
+    spec: RunSpec
+    machine: str
+    device: str
+    decisions: tuple[Decision, ...]
+    memory: Memory
+    room: int
+    """Bytes of memory the run may use: on the card, or in RAM on a CPU."""
+    counts: Counts
+    disk: Disk
+    seconds: tuple[float, float] | None
+    """Training time from and to; None if nothing is known of the card."""
+    rate: Rate | None
+    warnings: tuple[str, ...] = ()
+    alternatives: tuple[Alternative, ...] = field(default=())
+
+    @property
+    def fits(self) -> bool:
+        """True if memory and disk suffice."""
+        return self.memory.total <= self.room and self.disk.total <= self.disk.free
+
+    @property
+    def summary(self) -> tuple[str, ...]:
+        """What the run works through, takes and needs, in a few lines."""
+        counts = self.counts
+        about = "about " if counts.estimated else ""
+        lines = [
+            f"{plural(counts.rows, 'row')} ({about}{count(counts.tokens)} tokens, {count(counts.trained_tokens)} trained), "
+            f"{plural(counts.held_out, 'row')} held out",
+            f"{plural(counts.steps, 'step')} of {about}{count(counts.tokens_per_step)} tokens; "
+            f"{parameters(counts.trained_parameters)} trained parameters; {counts.padding:.0%} padding",
+            f"memory: {size(self.memory.total)} of {size(self.room)} that may be used on {self.machine}",
+            f"disk: {size(self.disk.total)} of {size(self.disk.free)} free",
+        ]
+        if self.seconds and self.rate:
+            low, high = self.seconds
+            lines.append(f"training: {duration(low)} to {duration(high)} ({self.rate.basis})")
+        else:
+            lines.append("training time: not known until the first steps")
+        return tuple(lines)
+
+    def refuse_if_it_does_not_fit(self) -> None:
+        """Raise HardwareError with the nearest settings that fit, if memory or disk do not suffice."""
+        if self.memory.total > self.room:
+            largest = max(self.memory.items, key=lambda item: item.bytes)
+            hint = (
+                f"Nearest that fits: {self.alternatives[0].change} ({size(self.alternatives[0].bytes)})."
+                if self.alternatives
+                else "Choose a smaller model (studio plan shows what each needs)."
+            )
+            raise HardwareError(
+                f"this run needs {size(self.memory.total)} of memory and {size(self.room)} may be used on {self.machine}; "
+                f"the largest part is {largest.name} with {size(largest.bytes)}",
+                hint=hint,
+                where=self.machine,
+            )
+        if self.disk.total > self.disk.free:
+            raise HardwareError(
+                f"this run needs {size(self.disk.total)} of disk and {size(self.disk.free)} is free",
+                hint="Free some disk, ask for fewer exports, or choose another folder with --home.",
+                where=self.machine,
+            )
+
+    def as_dict(self) -> dict[str, Any]:
+        """As plain values, for plan.json and `--json`."""
+        return {
+            "spec": self.spec.model_dump(mode="json"),
+            "machine": self.machine,
+            "device": self.device,
+            "fits": self.fits,
+            "decisions": [asdict(item) for item in self.decisions],
+            "memory": {**self.memory.as_dict(), "room": self.room},
+            "counts": asdict(self.counts),
+            "disk": {
+                "total": self.disk.total,
+                "free": self.disk.free,
+                "items": [{"name": name, "bytes": size} for name, size in self.disk.items],
+            },
+            "time": {"low": self.seconds[0], "high": self.seconds[1], "basis": self.rate.basis}
+            if self.seconds and self.rate
+            else None,
+            "rate": asdict(self.rate) if self.rate else None,
+            "summary": list(self.summary),
+            "warnings": list(self.warnings),
+            "alternatives": [asdict(item) for item in self.alternatives],
+        }

@@ -1,0 +1,293 @@
+"""From a spec with open fields to a plan: each open field decided, with its reason and what deciding otherwise would cost.
+
+Fields that were given are never changed, only warned about.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from studio.core.text import count, plural, size
+from studio.hardware import memory, speed
+from studio.hardware.machine import Machine
+from studio.models import loading
+from studio.planner import alternatives, cautions, fitting
+from studio.planner.disk import disk_of
+from studio.planner.fitting import SMALL, Case, Fit
+from studio.planner.plan import Counts, Decision, Plan
+from studio.planner.rows import Rows, padding_share
+from studio.spec import RunSpec, nested, parse
+from studio.training.schedule import total_steps
+
+LARGE = 6_500_000_000
+"""Parameters from which the smaller learning rate is taken (QLoRA, Dettmers et al. 2023, table 9: 2e-4 to 13 B, 1e-4 above;
+halved one size earlier, because domain sets are small)."""
+TIMES = 10
+"""How often a run is evaluated and kept, unless the spec says."""
+
+
+class Found(Protocol):
+    """A base model as `studio.models.loading.find` gives it: its config is enough to plan."""
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Its `config.json`."""
+        ...
+
+
+class Draft:
+    """The spec while it is being decided: what was settled, and why."""
+
+    def __init__(self, spec: RunSpec) -> None:
+        self.spec = spec
+        self.given = spec.model_dump(mode="json")
+        self.changes: dict[str, Any] = {}
+        self.decisions: list[Decision] = []
+
+    def settle(self, field: str, value: Any, reason: str, otherwise: str = "") -> None:
+        """Give `field` its value, unless it was given."""
+        here: Any = self.given
+        for key in field.split("."):
+            here = here[int(key)] if isinstance(here, list) else here[key]
+        if here is None:
+            self.changes[field] = value
+            self.decisions.append(Decision(field, value, reason, otherwise))
+
+    def resolved(self) -> RunSpec:
+        """The spec with all that was settled, checked again."""
+        return parse(nested(self.changes, self.given), "plan")
+
+
+def resolve(spec: RunSpec, machine: Machine, found: Found, rows: Rows) -> Plan:
+    """Decide every open field of `spec` for this machine, model and data; say what the run needs and whether it fits.
+
+    Nothing is loaded or downloaded. Raises SpecError if a decision contradicts a given field, ModelError if the config
+    does not describe a model.
+    """
+    case = Case(machine, loading.shape(found.config), found.config, rows, spec.model.name)
+    chosen = fitting.fit(spec, case)
+    draft = Draft(spec)
+    _numbers(draft, case)
+    _room(draft, case, chosen)
+    _learning(draft, case)
+    _rhythm(draft, case)
+    _ending(draft, case, chosen)
+    return _plan(draft, case, chosen)
+
+
+def _numbers(draft: Draft, case: Case) -> None:
+    """Number format, attention, optimizer, threads, alpha."""
+    spec, machine = draft.spec, case.machine
+    dtype = fitting.dtype(spec, case)
+    why = {
+        "bf16": f"{machine.name} computes bfloat16, which cannot overflow",
+        "fp16": f"{machine.name} has no bfloat16 (compute capability below 8.0)",
+        "fp32": "exact, and this model is small"
+        if case.shape.parameters < SMALL
+        else f"{machine.name} is not faster in 16 bit",
+    }[dtype]
+    if dtype == "fp32" and case.cuda:
+        why = "no bfloat16 on this card, and Gemma's activations overflow fp16"
+    draft.settle("model.dtype", dtype, why, "fp32 takes twice the memory and is several times slower on a card")
+    draft.settle(
+        "model.attention",
+        "sdpa",
+        "exact, part of torch, rows kept apart without a mask",
+        "eager takes memory by length squared",
+    )
+    if case.cuda:
+        draft.settle("training.optimizer", "adamw_8bit", "a quarter of AdamW's memory, no slower", _optimizer_cost(spec, case))
+    else:
+        draft.settle("training.optimizer", "adamw", "8-bit optimizers save nothing worth having on a CPU")
+    if not case.cuda and case.shape.parameters < SMALL:
+        draft.settle("training.threads", 1, "a very small model", "more threads wait for each other: up to 6 times slower")
+    else:
+        draft.settle("training.threads", machine.cores, f"all {plural(machine.cores, 'core')} of this machine")
+    draft.settle(
+        "adapter.alpha", 2 * spec.adapter.rank, "twice the rank, as usual", "acts like another learning rate for the adapter"
+    )
+
+
+def _optimizer_cost(spec: RunSpec, case: Case) -> str:
+    targets = spec.adapter.targets
+    trained = memory.adapter_parameters(case.shape, spec.adapter.rank, targets if isinstance(targets, str) else tuple(targets))
+    more = memory.optimizer_bytes(trained, "adamw") - memory.optimizer_bytes(trained, "adamw_8bit")
+    return f"adamw takes {size(more)} more"
+
+
+def _room(draft: Draft, case: Case, chosen: Fit) -> None:
+    """What is held how, and how the batch is cut."""
+    spec, rows, room = draft.spec, case.rows, size(case.machine.room)
+    over = rows.over(chosen.max_length)
+    why = f"the longest row ({plural(rows.longest, 'token')})" if not over else _shortened(case, chosen, over)
+    draft.settle(
+        "data.max_length", chosen.max_length, why, "shorter leaves rows out, longer changes nothing" if not over else ""
+    )
+    batch = fitting.batch_size(spec, case)
+    steps = spec.training.epochs * max(1, -(-len(rows) // batch))
+    draft.settle(
+        "training.batch_size",
+        batch,
+        f"{plural(len(rows), 'row')} and {spec.training.epochs:g} epochs make {count(steps)} steps",
+        "a larger one means fewer steps, a smaller one noisier ones",
+    )
+    needs = f"{size(chosen.memory.total)} of {room}"
+    other = _another(spec, case, chosen, "quantization", "nf4" if chosen.quantization == "none" else "none")
+    why = "16 bit fits and nothing sparing is as fast" if chosen.quantization == "none" else "the fastest that fits"
+    draft.settle("model.quantization", chosen.quantization, f"{why} ({needs})", other)
+    other = _another(spec, case, chosen, "checkpointing", not chosen.checkpointing)
+    why = "without it the run needs too much memory or computes too few rows at once" if chosen.checkpointing else "not needed"
+    draft.settle("training.gradient_checkpointing", chosen.checkpointing, f"{why} ({needs})", other)
+    draft.settle(
+        "training.packing",
+        chosen.packing,
+        f"row lengths differ: without it {case.spread:.0%} of the work would be padding"
+        if chosen.packing
+        else f"row lengths hardly differ ({case.spread:.0%} padding)",
+        "the result is the same, the speed is not",
+    )
+    draft.settle(
+        "training.micro_batch",
+        chosen.micro_batch,
+        f"{count(chosen.load.tokens)} tokens at once fit ({needs})"
+        if chosen.memory.total <= case.machine.room
+        else "the least",
+        "the result is the same; larger takes more memory and is hardly faster",
+    )
+
+
+def _shortened(case: Case, chosen: Fit, over: int) -> str:
+    bound = "the model's reach" if case.positions == chosen.max_length else f"what fits in {size(case.machine.room)}"
+    return f"{bound}; {plural(over, 'row')} of {count(len(case.rows))} are longer (the longest has {count(case.rows.longest)})"
+
+
+def _another(spec: RunSpec, case: Case, chosen: Fit, part: str, value: Any) -> str:
+    """What the run would need and how fast it would be with one thing held otherwise."""
+    held = value if part == "quantization" else chosen.quantization
+    again = value if part == "checkpointing" else chosen.checkpointing
+    made = fitting.way(spec, case, held, again, chosen.micro_batch, chosen.max_length, chosen.packing)
+    name = f"`{value}`" if part == "quantization" else ("with it" if value else "without it")
+    speed_change = chosen.seconds / made.seconds - 1
+    pace = (
+        "about as fast" if abs(speed_change) < 0.05 else f"{abs(speed_change):.0%} {'faster' if speed_change > 0 else 'slower'}"
+    )
+    fits = "" if made.memory.total <= case.machine.room else ", which does not fit"
+    return f"{name}: {size(made.memory.total)}{fits}, {pace}"
+
+
+def _learning(draft: Draft, case: Case) -> None:
+    """The learning rate, by size."""
+    many = case.shape.parameters
+    if many < SMALL:
+        rate, why = 5e-3, "a very small model needs large steps: at 2e-4 it learns next to nothing (measured on the starter)"
+    elif many < LARGE:
+        rate, why = 2e-4, "usual for LoRA on a model of this size"
+    else:
+        rate, why = 1e-4, "usual for LoRA from 7 B on"
+    draft.settle("training.learning_rate", rate, why, "higher may forget or diverge, lower may learn too little")
+
+
+def _rhythm(draft: Draft, case: Case) -> None:
+    """How often the run is evaluated and kept."""
+    batch = fitting.batch_size(draft.spec, case)
+    training = draft.spec.training
+    steps = total_steps(
+        max(1, len(case.rows)), training.model_copy() if training.batch_size else _with_batch(draft, batch).training
+    )
+    every = training.eval_every or max(1, round(steps / TIMES))
+    draft.settle(
+        "training.eval_every",
+        every,
+        f"about {TIMES} times in {plural(steps, 'step')}",
+        "each takes a pass over the held-out rows",
+    )
+    draft.settle(
+        "training.save_every", every, "with each evaluation", "a killed run loses at most the steps since its last checkpoint"
+    )
+    if len(case.rows.held_out):
+        draft.settle("training.keep", "best", "there are held-out rows to tell by", "last may be overtrained")
+    else:
+        draft.settle("training.keep", "last", "there are no held-out rows to tell by")
+
+
+def _with_batch(draft: Draft, batch: int) -> RunSpec:
+    return parse(nested({"training.batch_size": batch}, draft.given), "plan")
+
+
+def _ending(draft: Draft, case: Case, chosen: Fit) -> None:
+    """The evaluation's answers and the exports."""
+    answer = fitting.longest_answer(draft.spec, case)
+    longest = f"half as long again as the longest reference ({plural(case.rows.answer, 'token')})"
+    draft.settle(
+        "evaluation.max_new_tokens",
+        answer,
+        longest if case.rows.answer else "no reference answer to measure",
+        "a longer one takes time where the model does not stop by itself",
+    )
+    own = str(case.text.get("dtype") or case.text.get("torch_dtype") or case.config.get("dtype") or "bfloat16")
+    own = {"bfloat16": "bf16", "float16": "fp16", "float32": "fp32"}.get(own, "bf16")
+    held = draft.spec.model.quantization or chosen.quantization
+    for place, target in enumerate(draft.spec.export):
+        if "onto" in type(target).model_fields:
+            if held == "none":
+                draft.settle(f"export.{place}.onto", "original", "the base was not quantised: they are the weights trained on")
+            else:
+                draft.settle(
+                    f"export.{place}.onto",
+                    "dequantized",
+                    "the very weights the adapter was trained on",
+                    "merged into the original weights, answers differ about 12 times as much from those evaluated",
+                )
+        if "dtype" in type(target).model_fields:
+            draft.settle(f"export.{place}.dtype", own, "the base model's own format", "fp32 takes twice the disk")
+
+
+def _plan(draft: Draft, case: Case, chosen: Fit) -> Plan:
+    spec, rows = draft.resolved(), case.rows
+    batch = spec.training.batch_size or 1
+    over = rows.over(chosen.max_length)
+    dropped = over if spec.data.overlong == "drop" else 0
+    left = max(1, len(rows) - dropped)
+    kept = rows.lengths[rows.lengths <= chosen.max_length] if dropped else rows.lengths.clip(max=chosen.max_length)
+    steps = total_steps(left, spec.training)
+    padding = 0.0 if chosen.packing else padding_share(kept, batch, chosen.micro_batch)
+    per_step = float(kept.mean() * min(batch, left)) if len(kept) else 0.0
+    trained = memory.adapter_parameters(case.shape, chosen.load.rank, chosen.load.targets, chosen.load.dora)
+    counts = Counts(
+        rows=left if len(rows) else 0,
+        held_out=len(rows.held_out),
+        dropped=dropped,
+        tokens=int(kept.sum()),
+        trained_tokens=round(int(kept.sum()) * rows.scored),
+        steps=steps,
+        tokens_per_step=per_step,
+        padding=padding,
+        trained_parameters=trained,
+        estimated=rows.estimated,
+    )
+    rate = _rate(spec, case, chosen)
+    total = steps * per_step / (1 - padding)
+    disk = disk_of(spec, case, trained)
+    plan = Plan(
+        spec=spec,
+        machine=case.machine.name,
+        device=case.machine.device,
+        decisions=tuple(draft.decisions),
+        memory=chosen.memory,
+        room=case.machine.room,
+        counts=counts,
+        disk=disk,
+        seconds=(total / rate.high, total / rate.low) if rate and total else None,
+        rate=rate,
+        warnings=tuple(cautions.about(spec, case, counts)),
+    )
+    if plan.memory.total <= plan.room:
+        return plan
+    return Plan(**{**plan.__dict__, "alternatives": tuple(alternatives.near(draft.spec, case))})
+
+
+def _rate(spec: RunSpec, case: Case, chosen: Fit) -> speed.Rate | None:
+    scored = case.rows.scored
+    if case.cuda and case.machine.gpu:
+        return speed.gpu_rate(case.shape, chosen.load, case.machine.gpu.flops, case.machine.gpu.bandwidth, scored)
+    return speed.cpu_rate(case.shape, chosen.load, spec.training.threads or 1, case.machine.cpu_bf16, scored)

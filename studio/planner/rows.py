@@ -1,0 +1,150 @@
+"""What the plan knows of the data: how many rows, how long, how much of them is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from studio.core.files import read_json_lines
+from studio.data.rows import Conversation
+
+CHARACTERS = 3.5
+"""Characters a token stands for in the estimate without a tokenizer: English text has about 4, code and others fewer."""
+MARKS = 5
+"""Tokens a chat template spends on each message, in the estimate without a tokenizer."""
+LOOKED_AT = 2000
+"""Held-out rows at which the longest answer is looked for."""
+
+
+class Encoded(Protocol):
+    """Encoded rows, as `studio.data.encode` keeps them."""
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens in each row."""
+        ...
+
+    @property
+    def trained(self) -> int:
+        """Trained tokens in all rows."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, row: int, /) -> tuple[np.ndarray, np.ndarray]:
+        """The token ids of a row, and which of them are learned."""
+        ...
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What was found in the encoded rows. lengths are tokens in each training row, `held_out` those of held-out rows."""
+
+    lengths: np.ndarray = field(repr=False)
+    trained: int
+    """Trained tokens in all training rows."""
+    held_out: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64), repr=False)
+    answer: int = 0
+    """Tokens of the longest reference answer among the held-out rows."""
+    estimated: bool = False
+    """True if tokens were estimated from characters."""
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens in all training rows."""
+        return int(self.lengths.sum())
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest row, held-out rows included."""
+        return max((int(part.max()) for part in (self.lengths, self.held_out) if len(part)), default=0)
+
+    @property
+    def scored(self) -> float:
+        """The share of the tokens that is trained."""
+        return self.trained / self.tokens if self.tokens else 1.0
+
+    def over(self, length: int) -> int:
+        """Training rows longer than `length`."""
+        return int((self.lengths > length).sum())
+
+
+def rows(train: Encoded | None, held_out: Encoded | None = None) -> Rows:
+    """What the encode step found in the training and held-out rows; None where a part is empty."""
+    return Rows(
+        lengths=np.asarray(train.lengths, dtype=np.int64) if train is not None else np.zeros(0, dtype=np.int64),
+        trained=int(train.trained) if train is not None else 0,
+        held_out=np.asarray(held_out.lengths, dtype=np.int64) if held_out is not None else np.zeros(0, dtype=np.int64),
+        answer=_longest_answer(held_out) if held_out is not None else 0,
+    )
+
+
+def rows_by_characters(train: Path, held_out: Path) -> Rows:
+    """The same from the conversations alone, where the tokenizer is not on this machine: about 3.5 characters a token."""
+    lengths, trained, _ = _count(train)
+    others, _, answer = _count(held_out)
+    return Rows(np.asarray(lengths, np.int64), trained, np.asarray(others, np.int64), answer, estimated=True)
+
+
+def _count(file: Path) -> tuple[list[int], int, int]:
+    """Tokens of each row, trained tokens together, and the longest answer."""
+    lengths: list[int] = []
+    trained = longest = 0
+    for values in read_json_lines(file):
+        row = Conversation.from_dict(values)
+        if not row.messages:
+            lengths.append(_tokens(row.text) + 1)
+            trained += lengths[-1]
+            continue
+        answers = [_tokens(str(m.get("content") or "") + str(m.get("tool_calls") or "")) + 1 for m in row.messages]
+        lengths.append(sum(answers) + MARKS * len(row.messages) + _tokens(str(row.tools) if row.tools else ""))
+        trained += sum(size for size, m in zip(answers, row.messages, strict=True) if m.get("role") == "assistant")
+        longest = max(longest, answers[-1])
+    return lengths, trained, longest
+
+
+def _tokens(text: str) -> int:
+    return -(-len(text) * 10 // round(CHARACTERS * 10))
+
+
+def _longest_answer(rows: Encoded) -> int:
+    """The longest last stretch of learned tokens."""
+    longest = 0
+    for row in range(min(len(rows), LOOKED_AT)):
+        mask = np.asarray(rows[row][1]).astype(bool)
+        places = np.flatnonzero(mask)
+        if len(places):
+            gaps = np.flatnonzero(np.diff(places) > 1)
+            longest = max(longest, len(places) - (int(gaps[-1]) + 1 if len(gaps) else 0))
+    return longest
+
+
+def padding_share(lengths: np.ndarray, batch_size: int, micro_batch: int, seed: int = 0, batches: int = 200) -> float:
+    """The share of computed tokens that would be padding without packing, on a sample of shuffled batches.
+
+    As the trainer does it: the rows of a batch sorted by length, cut into micro-batches, each padded to its longest.
+    """
+    if not len(lengths):
+        return 0.0
+    order = np.random.default_rng(seed).permutation(len(lengths))
+    real = computed = 0
+    for start in range(0, min(len(order), batches * batch_size), batch_size):
+        batch = np.sort(lengths[order[start : start + batch_size]])[::-1]
+        real += int(batch.sum())
+        computed += sum(int(batch[at]) * len(batch[at : at + micro_batch]) for at in range(0, len(batch), micro_batch))
+    return 1 - real / computed if computed else 0.0
+
+
+def most_tokens(lengths: Sequence[int] | np.ndarray, count: int) -> int:
+    """Tokens of the `count` longest rows together: the most one batch can hold."""
+    values = np.asarray(lengths)
+    if count >= len(values):
+        return int(values.sum())
+    return int(np.partition(values, len(values) - count)[len(values) - count :].sum())
