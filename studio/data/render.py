@@ -14,8 +14,9 @@ from typing import Any, Literal
 from studio.core.errors import ModelError, StudioError
 from studio.data.rows import Conversation
 from studio.models.chat import Rendered, Span, render
-from studio.models.templates import TemplateReport, answers, any_of, check_template, openings
+from studio.models.templates import any_of, check_template
 from studio.models.tokens import Tokenized, tokenize
+from studio.models.turns import TemplateReport, answers, openings
 
 __all__ = [
     "Encoded",
@@ -109,9 +110,7 @@ def attempt_many(
     return rows
 
 
-def encode_prompt(
-    messages: Sequence[Mapping[str, Any]], tokenizer: Any, tools: Sequence[Mapping[str, Any]] = ()
-) -> list[int]:
+def encode_prompt(messages: Sequence[Mapping[str, Any]], tokenizer: Any, tools: Sequence[Mapping[str, Any]] = ()) -> list[int]:
     """The ids to generate an answer from: the messages by the template, with its request for an answer.
 
     Exactly the beginning of what `encode` trains for the same conversation, wherever the template keeps earlier turns
@@ -119,7 +118,7 @@ def encode_prompt(
     """
     report = check_template(tokenizer)
     rendered = render(tokenizer, messages, tools, prompt=True, guard=report.guard)
-    cuts = openings(tokenizer, rendered, messages, tools, prompt=True)
+    cuts = openings(tokenizer, report, rendered, messages, tools, prompt=True)
     return tokenize(tokenizer, [rendered.text], [cuts], [rendered.quoted], report.control)[0].ids
 
 
@@ -156,11 +155,11 @@ def _draft(conversation: Conversation, tokenizer: Any, train_on: TrainOn) -> _Dr
         rendered = render(tokenizer, messages, tools, guard=report.guard)
         if train_on == "all":
             try:
-                cuts = openings(tokenizer, rendered, messages, tools)
+                cuts = openings(tokenizer, report, rendered, messages, tools)
             except ModelError:
                 cuts = []
             return _Draft(rendered, cuts, [(0, len(rendered.text))])
-        turns = answers(tokenizer, rendered, messages, tools)
+        turns = answers(tokenizer, report, rendered, messages, tools)
         cuts = [turn[0][0] for turn in turns]
         trained = turns[-1:] if train_on == "last_assistant" else turns
         return _Draft(rendered, cuts, [span for turn in trained for span in turn], report.ends)

@@ -61,7 +61,8 @@ def render(
     """
     from transformers.utils.chat_template_utils import render_jinja_template
 
-    given, template = list(tools) or None, chat_template(tokenizer, bool(tools))
+    template = chat_template(tokenizer, bool(tools))
+    given: Any = list(tools) or None
     chat: list[Any] = [_plain_arguments(message) for message in messages]
     quotes = False
     if guard is not None and any(guard.search(text) for text in _texts([chat, given])):
@@ -82,7 +83,8 @@ def render(
             f"the chat template refuses this conversation: {shorten(str(problem), 200)}",
             hint="Change the messages as it asks, or name another template in model.chat_template.",
         ) from None
-    generated = tuple((start, end) for start, end in (blocks[0] if blocks else ()))
+    marks: Any = blocks[0] if blocks else ()
+    generated = tuple((int(start), int(end)) for start, end in marks)
     return _unwrap(texts[0], generated) if quotes else Rendered(texts[0], (), generated)
 
 

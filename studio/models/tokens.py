@@ -6,6 +6,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from threading import Lock
 from typing import Any
 
@@ -73,7 +74,7 @@ def _pieces(tokenizer: Any, text: str, cuts: Sequence[int], quoted: Sequence[Spa
     edges = sorted({0, len(text), *cuts, *(edge for span in plain for edge in span)})
     ids: list[int] = []
     starts: list[int] = []
-    for begin, end in zip(edges, edges[1:], strict=False):
+    for begin, end in pairwise(edges):
         piece = text[begin:end]
         if any(start <= begin and end <= stop for start, stop in plain):
             new = _as_text(tokenizer, piece)

@@ -1,0 +1,241 @@
+"""Encode: a file of conversations to memory-mapped token ids and masks, streamed, and made once for the same content.
+
+`encode_file` keeps every row; `limit` then deals with over-long ones, so that the plan can look at the lengths first.
+What is left out is counted and listed with file and line.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import orjson
+
+from studio.core.errors import DataError, Stopped
+from studio.core.files import folder_aside, read_json, sha256, write_json
+from studio.core.text import count, plural
+from studio.data.arrays import Writer, mapped
+from studio.data.render import TrainOn, attempt_many
+from studio.data.rows import Conversation
+from studio.data.shorten import shortened
+from studio.tracking.reporter import Reporter, Silent
+
+Overlong = Literal["drop", "truncate", "error"]
+
+LAYOUT = 1
+"""Counted up when the same content would be encoded differently."""
+BATCH = 256
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Encoded rows on disk. Row i is `ids[offsets[i]:offsets[i+1]]`, and so is its mask."""
+
+    folder: Path
+    ids: np.ndarray
+    """int32, all rows one after the other."""
+    mask: np.ndarray
+    """uint8, 1 where a token is trained."""
+    offsets: np.ndarray
+    """int64, one more than there are rows."""
+    places: np.ndarray
+    """int64 (rows, 3): index into `meta["files"]` and line of the row as the user gave it, and line in the encoded file."""
+    meta: dict[str, Any]
+    """key, rows, tokens, trained, lengths (percentiles), dropped, truncated, ...: see `meta.json`."""
+    tokenizer: Any = field(default=None, repr=False, compare=False)
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each row."""
+        return np.diff(self.offsets)
+
+    def row(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Ids (int32) and mask (uint8) of one row."""
+        start, end = self.offsets[index], self.offsets[index + 1]
+        return self.ids[start:end], self.mask[start:end]
+
+    def where(self, index: int) -> str:
+        """File and line of a row, for messages."""
+        file, line, _ = self.places[index]
+        return f"{self.meta['files'][file]}, line {line}"
+
+
+def encode_file(
+    file: Path,
+    tokenizer: Any,
+    train_on: TrainOn,
+    out: Path,
+    max_length: int | None = None,
+    overlong: Overlong = "drop",
+    reporter: Reporter | None = None,
+    cache: Path | None = None,
+) -> Tokens:
+    """Encode a JSON-lines file of conversations (`Conversation.as_dict`) into the folder `out`, or find it done.
+
+    The same file, tokenizer, template and settings are encoded once: `out`, or `cache` if given, is used again. With
+    max_length, `limit` follows. Rows that the template refuses or that have nothing to train are left out and listed
+    in `meta["dropped"]`. Raises DataError if no row is left, ModelError for a template that cannot be used, Stopped.
+    """
+    key = _key(file, tokenizer, train_on)
+    kept = cache / key if cache is not None else None
+    if _is_done(out, key):
+        tokens = load(out, tokenizer)
+    else:
+        if kept is not None and _is_done(kept, key):
+            _copy(kept, out)
+        else:
+            _encode_into(out, file, tokenizer, train_on, key, reporter or Silent())
+            if kept is not None:
+                _copy(out, kept)
+        tokens = load(out, tokenizer)
+    return limit(tokens, max_length, overlong) if max_length is not None else tokens
+
+
+def load(folder: Path, tokenizer: Any = None) -> Tokens:
+    """The tokens `encode_file` or `limit` left in a folder, memory-mapped. tokenizer is needed only to truncate."""
+    arrays = {name: mapped(folder / f"{name}.npy") for name in ("ids", "mask", "offsets", "places")}
+    return Tokens(folder=folder, meta=read_json(folder / "meta.json"), tokenizer=tokenizer, **arrays)
+
+
+def limit(tokens: Tokens, max_length: int | None, overlong: Overlong = "drop", out: Path | None = None) -> Tokens:
+    """The tokens with no row longer than max_length; the same object if none was.
+
+    drop: over-long rows are left out and listed. truncate: the oldest turns go first, then the beginning of the
+    question; an answer keeps its end and its end-of-turn token, and a row whose last answer alone is too long is
+    dropped. error: DataError naming file and line. Writes a folder of its own beside the tokens (or `out`).
+    """
+    long = np.flatnonzero(tokens.lengths > max_length) if max_length is not None else np.empty(0, dtype=np.int64)
+    if max_length is None or not len(long):
+        return tokens
+    if overlong == "error":
+        raise DataError(
+            f"{plural(len(long), 'row')} are longer than {count(max_length)} tokens; this one has "
+            f"{count(tokens.lengths[long[0]])}",
+            hint="Shorten it, raise data.max_length, or set data.overlong to drop or truncate.",
+            where=tokens.where(int(long[0])),
+        )
+    out = out or tokens.folder.with_name(f"{tokens.folder.name}-{overlong}-{max_length}")
+    key = hashlib.sha256(f"{tokens.meta['key']} {max_length} {overlong}".encode()).hexdigest()[:32]
+    if not _is_done(out, key):
+        _limit_into(out, tokens, max_length, overlong, set(long.tolist()), key)
+    return load(out, tokens.tokenizer)
+
+
+def _encode_into(out: Path, file: Path, tokenizer: Any, train_on: TrainOn, key: str, reporter: Reporter) -> None:
+    size, done = max(file.stat().st_size, 1), 0
+    with folder_aside(out) as aside:
+        with Writer(aside) as writer:
+            every = _lines(file)
+            while lines := list(islice(every, BATCH)):
+                rows = [Conversation.from_dict(orjson.loads(line)) for _, line in lines]
+                for (place, line), row, made in zip(lines, rows, attempt_many(rows, tokenizer, train_on), strict=True):
+                    done += len(line)
+                    writer.put(row, place, made)
+                reporter.progress(done, size, "encode")
+                if reporter.should_stop():
+                    raise Stopped
+        if not writer.rows:
+            raise _nothing_left(writer, file)
+        write_json(aside / "meta.json", {"source": str(file), "train_on": train_on, **writer.meta(key)})
+    if writer.dropped:
+        reporter.event("warning", text=f"{plural(writer.dropped, 'row')} could not be encoded and are left out")
+
+
+def _nothing_left(writer: Writer, file: Path) -> DataError:
+    if not writer.list:
+        return DataError("there is no row in it", hint="Check the data with `studio data inspect`.", where=str(file))
+    first = writer.list[0]
+    return DataError(
+        f"none of its {plural(writer.dropped, 'row')} can be trained; the first: {first['reason']}",
+        hint="Check the data with `studio data inspect` and `studio data preview`.",
+        where=f"{first['file']}, line {first['line']}",
+    )
+
+
+def _limit_into(out: Path, tokens: Tokens, max_length: int, overlong: Overlong, long: set[int], key: str) -> None:
+    source = _Source(Path(tokens.meta["source"])) if overlong == "truncate" else None
+    with folder_aside(out) as aside:
+        with Writer(aside) as writer:
+            writer.files = list(tokens.meta["files"])
+            writer.list, writer.dropped = list(tokens.meta["dropped"]["rows"]), tokens.meta["dropped"]["count"]
+            for index in range(len(tokens)):
+                ids, mask = tokens.row(index)
+                file, line, place = (int(value) for value in tokens.places[index])
+                if index not in long:
+                    writer.add(ids, mask, file, line, place)
+                    continue
+                cut = None
+                if source is not None:
+                    cut = shortened(source.line(place), tokens.tokenizer, tokens.meta["train_on"], max_length)
+                if cut is None:
+                    what = "its last answer alone is longer" if source else "it is longer"
+                    reason = f"{what} than {count(max_length)} tokens ({count(len(ids))})"
+                    writer.drop(tokens.meta["files"][file], line, reason)
+                else:
+                    writer.add(np.array(cut.ids), np.array(cut.mask), file, line, place)
+                    writer.cut(tokens.meta["files"][file], line, len(ids), len(cut.ids))
+        if not writer.rows:
+            raise DataError(
+                f"no row is at most {count(max_length)} tokens long; the shortest has {count(int(tokens.lengths.min()))}",
+                hint="Raise data.max_length, or set data.overlong to truncate.",
+                where="data.max_length",
+            )
+        kept = {name: tokens.meta[name] for name in ("source", "train_on")}
+        limits = {"max_length": max_length, "overlong": overlong}
+        write_json(aside / "meta.json", {**kept, **limits, **writer.meta(key)})
+
+
+class _Source:
+    """Lines of the encoded file by number, asked for in rising order."""
+
+    def __init__(self, file: Path) -> None:
+        self.lines = _lines(file)
+
+    def line(self, number: int) -> Conversation:
+        return next(Conversation.from_dict(orjson.loads(line)) for place, line in self.lines if place == number)
+
+
+def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
+    with open(file, "rb") as lines:
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                yield number, line
+
+
+def _key(file: Path, tokenizer: Any, train_on: str) -> str:
+    """What the result depends on: the file, the tokenizer with its template, the settings, this code's layout."""
+    parts = [
+        LAYOUT,
+        sha256(file),
+        hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest(),
+        tokenizer.chat_template,
+        {name: str(token) for name, token in tokenizer.special_tokens_map.items()},
+        train_on,
+    ]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:32]
+
+
+def _is_done(folder: Path, key: str) -> bool:
+    meta = folder / "meta.json"
+    return meta.exists() and read_json(meta).get("key") == key
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Hard links where the disk allows them: the files are never written to again."""
+    with folder_aside(target) as aside:
+        for item in source.iterdir():
+            try:
+                os.link(item, aside / item.name)
+            except OSError:
+                shutil.copyfile(item, aside / item.name)
