@@ -1,9 +1,9 @@
 """Graphics cards: what a run can expect of each, so that a plan can be made for a card that is not in this machine.
 
-Memory is what the driver reports as total, in GiB: cards whose GDDR6 keeps its error correction in the same chips (T4, L4,
-A10, A40, L40) report a sixteenth less than the nominal size, HBM cards what the vendor's `nvidia-smi` shows. Bandwidth is in GB/s. `tflops`
-is the dense 16-bit tensor rate with 32-bit accumulation, the one training uses: GeForce cards run it at half the rate
-of 16-bit accumulation, and vendors print the sparse rate, twice the dense one.
+Memory is the total the driver reports, in GiB: cards whose GDDR6 keeps its error correction in the same chips (T4, L4, A10,
+A40, L40) have a sixteenth less than their nominal size. Bandwidth is in GB/s. `tflops` is the dense 16-bit tensor rate
+with 32-bit accumulation, the one training uses: GeForce cards run it at half the rate of 16-bit accumulation, and vendors
+print the sparse rate, twice the dense one.
 
 Sources: NVIDIA's architecture whitepapers (Turing 2018, GA102 2020, A100 2020, Ada 2022, Hopper 2022, RTX Blackwell 2025),
 product data sheets (T4, A10, A30, A40, L4, L40, L40S, H100, H200, B200, RTX A- and Ada series), and compute capabilities from
@@ -142,7 +142,9 @@ def match(name: str, total: int | None = None) -> Card | None:
     return (exact or sorted(candidates, key=lambda card: card.memory))[0]
 
 
-_NOISE = frozenset("nvidia geforce tesla quadro rtx generation gpu sxm sxm2 sxm4 sxm5 hbm3 workstation server edition".split())
+_NOISE = frozenset(  # words that do not tell cards apart
+    "nvidia geforce tesla quadro rtx generation gpu sxm sxm2 sxm4 sxm5 hbm3 workstation server edition".split()  # noqa: SIM905
+)
 
 
 def _key(name: str) -> str:

@@ -8,7 +8,8 @@ and an evaluation.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+
+from studio.hardware.shape import Shape, adapted, adapter_parameters, linears
 
 GIB = 1 << 30
 MIB = 1 << 20
@@ -20,60 +21,6 @@ FRAGMENTATION = 0.10
 """Share of the short-lived memory lost between the allocator's blocks."""
 HEAD_LOGITS = {"cpu": 1 << 24, "cuda": 1 << 26}
 """Logits made at once: the head and its loss work through the scored tokens in chunks (as `studio.training.head`)."""
-
-
-class Shape(Protocol):
-    """What memory and speed depend on in a model; `studio.models.loading.shape` reads it from a config."""
-
-    @property
-    def parameters(self) -> int:
-        """All parameters, tied ones once."""
-        ...
-
-    @property
-    def quantisable(self) -> int:
-        """Weights of the linear layers bitsandbytes replaces: not embeddings, head, norms or fused experts."""
-        ...
-
-    @property
-    def layers(self) -> int:
-        """Decoder layers."""
-        ...
-
-    @property
-    def hidden(self) -> int:
-        """Hidden size."""
-        ...
-
-    @property
-    def ffn(self) -> int:
-        """Width of the feed-forward part; of one expert in a mixture of experts."""
-        ...
-
-    @property
-    def heads(self) -> int:
-        """Attention heads."""
-        ...
-
-    @property
-    def kv_heads(self) -> int:
-        """Key and value heads."""
-        ...
-
-    @property
-    def head_dim(self) -> int:
-        """Size of one head."""
-        ...
-
-    @property
-    def vocab(self) -> int:
-        """Rows of the embedding."""
-        ...
-
-    @property
-    def experts(self) -> int:
-        """Experts a layer; 0 in a dense model."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -152,42 +99,6 @@ def nf4_bytes(weights: int, double: bool = True) -> int:
     return -(-weights // 2) + scales
 
 
-def linears(shape: Shape) -> dict[str, tuple[int, int]]:
-    """The linear layers of one decoder layer by name, as (in, out). Those of experts are not among them."""
-    queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
-    fused = getattr(shape, "fused", False)
-    attention = (
-        {"qkv_proj": (shape.hidden, queries + 2 * keys)}
-        if fused
-        else {"q_proj": (shape.hidden, queries), "k_proj": (shape.hidden, keys), "v_proj": (shape.hidden, keys)}
-    )
-    attention["o_proj"] = (queries, shape.hidden)
-    if shape.experts:
-        return attention
-    gates = (
-        {"gate_up_proj": (shape.hidden, 2 * shape.ffn)}
-        if fused
-        else {"gate_proj": (shape.hidden, shape.ffn), "up_proj": (shape.hidden, shape.ffn)}
-    )
-    return {**attention, **gates, "down_proj": (shape.ffn, shape.hidden)}
-
-
-def adapted(shape: Shape, targets: str | tuple[str, ...]) -> dict[str, tuple[int, int]]:
-    """Those linear layers of a decoder layer that get an adapter."""
-    every = linears(shape)
-    if targets == "all-linear":
-        return every
-    if targets == "attention":
-        return {name: size for name, size in every.items() if name in ("q_proj", "k_proj", "v_proj", "qkv_proj", "o_proj")}
-    return {name: size for name, size in every.items() if name in targets}
-
-
-def adapter_parameters(shape: Shape, rank: int, targets: str | tuple[str, ...] = "all-linear", dora: bool = False) -> int:
-    """Trained parameters: rank x (in + out) for each adapted layer (LoRA, Hu et al. 2021); DoRA adds out (Liu et al. 2024)."""
-    each = sum(rank * (inputs + outputs) + (outputs if dora else 0) for inputs, outputs in adapted(shape, targets).values())
-    return shape.layers * each
-
-
 def weight_bytes(shape: Shape, quantization: str, double: bool = True, dtype: str = "bf16") -> int:
     """Bytes of the frozen base: linear layers as quantised, everything else (embeddings, head, norms, experts) in `dtype`.
 
@@ -203,7 +114,7 @@ def weight_bytes(shape: Shape, quantization: str, double: bool = True, dtype: st
 
 
 def optimizer_bytes(trained: int, optimizer: str) -> int:
-    """Bytes of AdamW's two moments: 4 each in 32 bit; in 8 bit 1 each and a scale for each block of 256 (Dettmers et al. 2021)."""
+    """Bytes of AdamW's two moments: 4 each; in 8 bit 1 each and a scale for each block of 256 (Dettmers et al. 2021)."""
     if optimizer == "adamw":
         return 8 * trained
     return round(2 * trained * (1 + 4 / 256))

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from studio.hardware.memory import Load, Shape, adapter_parameters
+from studio.hardware.memory import Load
+from studio.hardware.shape import Shape, adapter_parameters
 
 GEMM = 0.85
 """Share of peak that large matrix products reach (788 of 989 TFLOP/s measured on an H200; 0.8 to 0.9 on GeForce)."""

@@ -13,7 +13,7 @@ from studio.spec import RunSpec
 CHECKPOINTS = 3
 """Checkpoints there may be at once: the best, the last, and the one being written."""
 GGUF_BITS = {"f16": 16.0, "q8_0": 8.5, "q4_k_m": 5.0}
-"""Bits a weight takes in a GGUF file: q8_0 is 8 and a 16-bit scale for 32; q4_k_m mixes 4.5 and 6.6 (4.8 to 5.1 on real models)."""
+"""Bits a weight takes in a GGUF file: q8_0 is 8 and a 16-bit scale for 32; q4_k_m mixes 4.5 and 6.6 bits."""
 TOKEN = 5
 """Bytes an encoded token takes: its id and its mask."""
 

@@ -12,7 +12,8 @@ import numpy as np
 from studio.evaluation.answering import AT_ONCE, LONGEST
 from studio.hardware import memory, speed
 from studio.hardware.machine import Machine
-from studio.hardware.memory import Load, Memory, Shape
+from studio.hardware.memory import Load, Memory
+from studio.hardware.shape import Shape
 from studio.planner.rows import Rows, most_tokens, padding_share
 from studio.spec import RunSpec
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from studio.core.text import count, plural, size
 from studio.hardware import memory, speed
 from studio.hardware.machine import Machine
+from studio.hardware.shape import adapter_parameters
 from studio.models import loading
 from studio.planner import alternatives, cautions, fitting
 from studio.planner.disk import disk_of
@@ -110,7 +111,7 @@ def _numbers(draft: Draft, case: Case) -> None:
 
 def _optimizer_cost(spec: RunSpec, case: Case) -> str:
     targets = spec.adapter.targets
-    trained = memory.adapter_parameters(case.shape, spec.adapter.rank, targets if isinstance(targets, str) else tuple(targets))
+    trained = adapter_parameters(case.shape, spec.adapter.rank, targets if isinstance(targets, str) else tuple(targets))
     more = memory.optimizer_bytes(trained, "adamw") - memory.optimizer_bytes(trained, "adamw_8bit")
     return f"adamw takes {size(more)} more"
 
@@ -252,7 +253,7 @@ def _plan(draft: Draft, case: Case, chosen: Fit) -> Plan:
     steps = total_steps(left, spec.training)
     padding = 0.0 if chosen.packing else padding_share(kept, batch, chosen.micro_batch)
     per_step = float(kept.mean() * min(batch, left)) if len(kept) else 0.0
-    trained = memory.adapter_parameters(case.shape, chosen.load.rank, chosen.load.targets, chosen.load.dora)
+    trained = adapter_parameters(case.shape, chosen.load.rank, chosen.load.targets, chosen.load.dora)
     counts = Counts(
         rows=left if len(rows) else 0,
         held_out=len(rows.held_out),
