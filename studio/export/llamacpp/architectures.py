@@ -73,9 +73,7 @@ def extra_tensors(config: Any) -> dict[str, np.ndarray]:
         case "llama3":
             return {"rope_freqs.weight": llama3_factors(rope, size)}
         case "longrope":
-            return {
-                f"rope_factors_{name}.weight": np.array(rope[f"{name}_factor"], np.float32) for name in ("long", "short")
-            }
+            return {f"rope_factors_{name}.weight": np.array(rope[f"{name}_factor"], np.float32) for name in ("long", "short")}
     return {}
 
 

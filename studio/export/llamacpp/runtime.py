@@ -21,11 +21,6 @@ _Q4_K_M = 15
 _F32, _NO_FLASH = 0, 0
 
 
-def available() -> bool:
-    """True if llama.cpp can be used on this machine."""
-    return missing() == ""
-
-
 def missing() -> str:
     """Why llama.cpp cannot be used here, or nothing."""
     try:
@@ -33,6 +28,16 @@ def missing() -> str:
     except ImportError as problem:
         return f"llama.cpp is not installed ({problem}); to check the file here: {INSTALL}"
     return ""
+
+
+def refuse_if_missing() -> None:
+    """Raise ExportError if there is nothing to quantise with."""
+    reason = missing()
+    if reason:
+        raise ExportError(
+            f"q4_k_m needs llama.cpp's quantizer: {reason}",
+            hint=f"{INSTALL}; or export quant f16 and run `llama-quantize IN.gguf OUT.gguf Q4_K_M`.",
+        )
 
 
 def version() -> str:
@@ -48,12 +53,7 @@ def version() -> str:
 
 def quantize_q4_k_m(source: Path, out: Path, threads: int = 1) -> None:
     """Quantise a float GGUF file to q4_k_m. Raises ExportError if llama.cpp is missing or fails."""
-    reason = missing()
-    if reason:
-        raise ExportError(
-            f"q4_k_m needs llama.cpp's quantizer: {reason}",
-            hint=f"{INSTALL}; or export quant f16 and run `llama-quantize {source.name} out.gguf Q4_K_M`.",
-        )
+    refuse_if_missing()
     from cyllama.llama import llama_cpp
 
     with _quiet():
@@ -116,8 +116,11 @@ class Gguf:
         self._decode(ids, 0, wanted)
         return np.stack([np.asarray(self._context.get_logits_ith(place), np.float32) for place in positions])
 
-    def greedy(self, ids: Sequence[int], longest: int) -> tuple[list[int], bool]:
-        """The likeliest continuation of `ids` by at most `longest` tokens, without its end mark; True if it ended itself."""
+    def greedy(self, prompts: Sequence[Sequence[int]], longest: int) -> list[tuple[list[int], bool]]:
+        """The likeliest continuation of each prompt by at most `longest` tokens, without its end mark; True if it ended."""
+        return [self._continued(prompt, longest) for prompt in prompts]
+
+    def _continued(self, ids: Sequence[int], longest: int) -> tuple[list[int], bool]:
         self._context.kv_cache_clear()
         self._decode(ids, 0, {len(ids) - 1})
         said: list[int] = []
@@ -171,5 +174,3 @@ def _quiet() -> Iterator[None]:
     with contextlib.suppress(Exception):
         llama_cpp.disable_logging()
     yield
-
-

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
 from studio.core.section import Section
+
+if TYPE_CHECKING:
+    from studio.export.artifact import Verification
+    from studio.export.room import Need
+    from studio.export.source import Probe, Source
+    from studio.tracking.reporter import Reporter
 
 
 class AdapterTarget(Section):
@@ -14,3 +21,33 @@ class AdapterTarget(Section):
 
     kind: Literal["adapter"] = Field(default="adapter", title="Kind")
     """A PEFT adapter folder."""
+
+    def folder(self, source: Source) -> str:
+        """Its name below `exports/`."""
+        return "adapter"
+
+    def estimate(self, source: Source) -> Need:
+        """Disk and memory the export takes, in bytes."""
+        from studio.core.files import bytes_in
+        from studio.export.room import Need, loaded
+
+        return Need(disk=bytes_in(source.adapter) + (32 << 20), memory=loaded(source))
+
+    def write(self, source: Source, out: Path, reporter: Reporter) -> dict[str, Any]:
+        """Copy settings and weights, add tokenizer and template, name the base. Returns details for the manifest."""
+        from studio.export.peft_folder import write_adapter
+
+        return write_adapter(source, out)
+
+    def verify(self, source: Source, out: Path, probe: Probe, reporter: Reporter) -> Verification:
+        """Load it with plain peft on the base and compare."""
+        from studio.export.verify import verify_adapter
+
+        return verify_adapter(source, out, probe, reporter)
+
+    def serve(self, source: Source, folder: Path) -> list[str]:
+        """Commands that serve it from `folder`."""
+        from studio.core.text import slug
+
+        name = slug(source.name)
+        return [f"vllm serve {source.base_name} --enable-lora --max-lora-rank {source.rank} --lora-modules {name}={folder}"]

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
 from studio.core.section import Section
+
+if TYPE_CHECKING:
+    from studio.export.artifact import Verification
+    from studio.export.room import Need
+    from studio.export.source import Probe, Source
+    from studio.tracking.reporter import Reporter
 
 
 class GgufTarget(Section):
@@ -18,3 +25,31 @@ class GgufTarget(Section):
     """f16: no loss; q8_0: half the size, hardly any loss; q4_k_m: a quarter, for small machines."""
     onto: Literal["dequantized", "original"] | None = Field(default=None, title="Merge onto")
     """Which base weights are merged, as for `merged`."""
+
+    def folder(self, source: Source) -> str:
+        """Its name below `exports/`."""
+        return f"gguf-{self.quant}" + ("-original" if self.onto == "original" else "")
+
+    def estimate(self, source: Source) -> Need:
+        """Disk and memory the export takes, in bytes."""
+        from studio.export.gguf_file import estimate
+
+        return estimate(source, self.quant, source.onto(self.onto))
+
+    def write(self, source: Source, out: Path, reporter: Reporter) -> dict[str, Any]:
+        """Merge (or take the merged export), convert, quantise. Returns details for the manifest."""
+        from studio.export.gguf_file import write_file
+
+        return write_file(source, self.quant, source.onto(self.onto), out, reporter)
+
+    def verify(self, source: Source, out: Path, probe: Probe, reporter: Reporter) -> Verification:
+        """Load it in llama.cpp and compare."""
+        from studio.export.verify_gguf import verify_gguf
+
+        return verify_gguf(source, out, self.quant, source.onto(self.onto), probe, reporter)
+
+    def serve(self, source: Source, folder: Path) -> list[str]:
+        """Commands that serve it from `folder`."""
+        from studio.export.gguf_file import serve
+
+        return serve(source, folder)

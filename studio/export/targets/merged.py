@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
 from studio.core.section import Section
+
+if TYPE_CHECKING:
+    from studio.export.artifact import Verification
+    from studio.export.room import Need
+    from studio.export.source import Probe, Source
+    from studio.tracking.reporter import Reporter
 
 
 class MergedTarget(Section):
@@ -18,3 +25,37 @@ class MergedTarget(Section):
     """dequantized: the very weights the adapter was trained on; original: the base's own 16-bit weights. Empty: dequantized."""
     dtype: Literal["bf16", "fp16", "fp32"] | None = Field(default=None, title="Saved as")
     """Number format of the saved weights. Empty: the base model's own."""
+
+    def folder(self, source: Source) -> str:
+        """Its name below `exports/`."""
+        apart = (["original"] if self.onto == "original" else []) + ([self.dtype] if self.dtype else [])
+        return "-".join(["merged", *apart])
+
+    def estimate(self, source: Source) -> Need:
+        """Disk and memory the export takes, in bytes."""
+        from studio.export.merge import merged_bytes
+        from studio.export.room import Need
+
+        need = merged_bytes(source, self.dtype)
+        return Need(disk=need + (32 << 20), memory=need + (1 << 30))
+
+    def write(self, source: Source, out: Path, reporter: Reporter) -> dict[str, Any]:
+        """Merge and save. Returns details for the manifest."""
+        from studio.export.merge import saved_dtype, write_merged
+
+        return write_merged(source, source.onto(self.onto), saved_dtype(source, self.dtype), out, reporter)
+
+    def verify(self, source: Source, out: Path, probe: Probe, reporter: Reporter) -> Verification:
+        """Load it from disk as a server would and compare."""
+        from studio.export.verify import verify_merged
+
+        return verify_merged(source, out, source.onto(self.onto), probe, reporter)
+
+    def serve(self, source: Source, folder: Path) -> list[str]:
+        """Commands that serve it from `folder`."""
+        from studio.core.text import slug
+
+        return [
+            f"vllm serve {folder} --served-model-name {slug(source.name)}",
+            f'pip install "transformers[serving]" && transformers serve {folder}',
+        ]

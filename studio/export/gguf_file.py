@@ -1,0 +1,144 @@
+"""Making the GGUF file of a run: the merged model, converted, quantised, with an Ollama Modelfile beside it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from studio.core.errors import ExportError
+from studio.core.files import write_text
+from studio.core.text import slug
+from studio.export import artifact, merge, modelfile
+from studio.export.llamacpp import architectures, runtime, writer
+from studio.export.room import RUNTIME, Need
+from studio.export.source import Onto, Source
+from studio.hardware import machine as machines
+from studio.tracking.reporter import Reporter
+
+WORK = ".work"
+"""Scratch inside an unfinished export, removed before it is finished."""
+BITS = {"f16": 16.5, "q8_0": 8.6, "q4_k_m": 5.2}
+"""Bits a weight takes, generously, for the estimate."""
+
+
+def estimate(source: Source, quant: str, onto: Onto) -> Need:
+    """Disk: the file, an f16 one to quantise from, and a merged model unless there is one. Memory: merging or checking."""
+    merged = merge.merged_bytes(source, None)
+    file = int(source.parameters * BITS[quant] / 8)
+    scratch = 0 if merged_export(source, onto) else merged
+    middle = source.parameters * 2 if quant == "q4_k_m" else 0
+    return Need(disk=file + scratch + middle + (32 << 20), memory=max(merged, file) + RUNTIME)
+
+
+def write_file(source: Source, quant: str, onto: Onto, out: Path, reporter: Reporter) -> dict[str, Any]:
+    """Write `<name>-<quant>.gguf` and `Modelfile` into `out`. Returns details for the manifest.
+
+    Raises ExportError for a model llama.cpp would read otherwise, and for q4_k_m without a quantizer.
+    """
+    architectures.layout(source.base_config.get_text_config())  # refused before an hour of merging, not after
+    if quant == "q4_k_m":
+        runtime.refuse_if_missing()
+    folder = merged_folder(source, onto, out, reporter)
+    file = out / f"{slug(source.name)}-{quant}.gguf"
+    settings, tokenizer = _ending(folder)
+    template = without_marks(tokenizer.chat_template) if tokenizer.chat_template else None
+    first = out / WORK / "f16.gguf" if quant == "q4_k_m" else file
+    first.parent.mkdir(exist_ok=True)
+    held = writer.write(
+        folder,
+        first,
+        "f16" if quant == "q4_k_m" else quant,
+        name=source.name,
+        ending=settings,
+        template=template,
+        license=source.base.license or "",
+        progress=lambda done, total: reporter.progress(done, total, "writing GGUF"),
+    )
+    left_out = held.left_out
+    if quant == "q4_k_m":
+        reporter.progress(0, 1, "quantising")
+        runtime.quantize_q4_k_m(first, file, machines.probe().cores)
+        first.unlink()
+        held = writer.stored(file)
+    file.chmod(0o644)
+    text = modelfile.write(file.name, tokenizer, settings.all, settings.add_bos)
+    write_text(out / "Modelfile", text)
+    return {
+        "onto": onto,
+        "statement": merge.statement(source, onto, merge.saved_dtype(source, None)).replace("saved as", "converted from"),
+        "quant": quant,
+        "bits_per_weight": round(held.bits_per_weight, 2),
+        "tensors": held.tensors,
+        "left_out": left_out,
+        "stops_at": [tokenizer.decode([token]) for token in settings.all],
+        "adds_bos": settings.add_bos,
+        "ollama_template": modelfile.has_template(text),
+    }
+
+
+def merged_export(source: Source, onto: Onto) -> Path | None:
+    """A merged export of this very run onto the same weights in the base's own number format, if there is one."""
+    for folder in sorted(source.exports.glob("merged*")):
+        if not (folder / artifact.MANIFEST).exists():
+            continue
+        there = artifact.read(folder)
+        same = there.key == source.key({"kind": "merged", "onto": onto, "dtype": merge.saved_dtype(source, None)})
+        if same and there.verification.passed and there.is_whole():
+            return folder
+    return None
+
+
+def merged_folder(source: Source, onto: Onto, out: Path, reporter: Reporter) -> Path:
+    """The merged model: an export that is there, else one in the scratch of `out`."""
+    there = merged_export(source, onto)
+    if there:
+        return there
+    scratch = out / WORK / "merged"
+    if not scratch.exists():
+        scratch.mkdir(parents=True)
+        merge.write_merged(source, onto, merge.saved_dtype(source, None), scratch, reporter)
+    return scratch
+
+
+def gguf_in(folder: Path) -> Path:
+    """The GGUF file of an export."""
+    return next(folder.glob("*.gguf"))
+
+
+def serve(source: Source, folder: Path) -> list[str]:
+    """Commands that serve the file in `folder`."""
+    name = slug(source.name)
+    return [
+        f"llama-server -m {gguf_in(folder)} --jinja",
+        f"ollama create {name} -f {folder / 'Modelfile'} && ollama run {name}",
+    ]
+
+
+def without_marks(template: str) -> str:
+    """The template with transformers' own `{% generation %}` marks as a condition that is always true: other Jinja
+    engines do not know them, and white space control stays as it was."""
+    opened = re.sub(r"(\{%[-+]?)\s*generation\s*([-+]?%\})", r"\1 if true \2", template)
+    return re.sub(r"(\{%[-+]?)\s*endgeneration\s*([-+]?%\})", r"\1 endif \2", opened)
+
+
+def _ending(folder: Path) -> tuple[writer.Ending, Any]:
+    """The special tokens of a merged folder, and its tokenizer.
+
+    llama.cpp adds BOS to a chat prompt if told to. It is told so only if the template writes one itself (llama.cpp then
+    takes care not to have two), or if there is no template and the tokenizer adds one: so prompts stay those trained.
+    """
+    from transformers import AutoTokenizer, GenerationConfig
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    ends = merge.end_tokens(tokenizer, GenerationConfig.from_pretrained(folder).eos_token_id)
+    if not ends:
+        raise ExportError("the tokenizer has no end token", hint="Add `eos_token` to its tokenizer_config.json.")
+    bos = tokenizer.bos_token_id
+    added = bos is not None and tokenizer("a").input_ids[:1] == [bos]
+    if tokenizer.chat_template:
+        from studio.models.chat import render
+
+        text = render(tokenizer, [{"role": "user", "content": "a"}], prompt=True).text
+        added = added and text.startswith(str(tokenizer.bos_token))
+    return writer.Ending(bos, tokenizer.pad_token_id, ends[0], ends, added), tokenizer

@@ -1,0 +1,69 @@
+"""How near an artefact must answer to base + adapter, by format: the one place where thresholds stand, with reasons.
+
+KL is the mean over teacher-forced answer tokens of KL(reference || artefact) in nats. Top-1 is the share of those tokens
+on which both would choose the same next token. Greedy answers may fork at a near tie and are shown, not judged.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from studio.export.artifact import Check
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The most an artefact may differ. None: reported, not judged."""
+
+    kl: float
+    kl_p99: float | None
+    top1: float | None
+    ends: float | None
+    why: str
+
+
+ADAPTER = Limits(1e-4, 1e-3, 0.99, 0.95, "the same computation after a reload: only the order of sums may differ")
+MERGED = Limits(
+    5e-3, 5e-2, 0.95, 0.9, "merged into the very weights it was trained on: what is left is rounding to the saved number format"
+)
+ORIGINAL = Limits(
+    1.0, None, None, None, "the base's own weights are not the quantised ones it was trained on: the difference is stated"
+)
+GGUF = {
+    "f16": Limits(5e-3, 5e-2, 0.95, 0.9, "no quantisation: more than rounding would be a fault of the conversion"),
+    "q8_0": Limits(5e-2, 0.5, 0.9, 0.85, "8 bit with a scale every 32 weights: hardly any loss is usual"),
+    "q4_k_m": Limits(
+        0.5, None, 0.7, 0.7, "4 bit: a loss is usual and grows as models get smaller; it must not hide the tuning"
+    ),
+}
+CONVERSION = 1e-3
+"""Most KL of an f16 file to the merged model computed in float32."""
+
+
+def checks(limits: Limits, *, kl: float, p99: float, top1: float, ends: float, effect: float) -> list[Check]:
+    """The judged figures. effect: KL of the untuned base, the scale on which a loss is small or large."""
+    found = [
+        _most("kl_mean", kl, limits.kl, f"mean KL to base + adapter, nats per answer token; {limits.why}"),
+        _most("kl_p99", p99, limits.kl_p99, "the worst hundredth of answer tokens"),
+        _least("top1_agreement", top1, limits.top1, "answer tokens on which both choose the same next token"),
+        _least("ends_itself", ends, limits.ends, "of the answers base + adapter ended by itself, those the artefact ended too"),
+    ]
+    kept = kl < effect or kl <= limits.kl / 10
+    found.append(
+        Check(
+            "nearer_than_base",
+            round(kl / effect, 4) if effect > 0 else 0.0,
+            1.0,
+            kept,
+            f"its KL over that of the untuned base ({effect:.3g}): at 1 or more the tuning would be lost in the conversion",
+        )
+    )
+    return found
+
+
+def _most(name: str, value: float, limit: float | None, explanation: str) -> Check:
+    return Check(name, value, limit, limit is None or value <= limit, explanation)
+
+
+def _least(name: str, value: float, limit: float | None, explanation: str) -> Check:
+    return Check(name, value, limit, limit is None or value >= limit, explanation)

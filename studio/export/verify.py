@@ -1,0 +1,113 @@
+"""Loading `adapter` and `merged` exports from disk as their users would, and comparing them with base + adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from studio.export import answers, limits
+from studio.export.artifact import Check, Verification, judged
+from studio.export.merge import DTYPES
+from studio.export.reference import reference
+from studio.export.source import Onto, Probe, Source
+from studio.hardware import machine as machines
+from studio.tracking.reporter import Reporter
+
+
+def verify_adapter(source: Source, out: Path, probe: Probe, reporter: Reporter) -> Verification:
+    """Plain peft loads the folder on the base, held as in training."""
+    from peft import PeftModel
+
+    from studio.models import loading
+
+    known = reference(source, probe, reporter)
+    base = loading.load_base(source.model, machines.probe().device, source.base)
+    model = PeftModel.from_pretrained(base, out)
+    return _compared(model, out, known, limits.ADAPTER, probe, f"peft {_version('peft')}", [], reporter)
+
+
+def verify_merged(source: Source, out: Path, onto: Onto, probe: Probe, reporter: Reporter) -> Verification:
+    """transformers loads the folder in the number format the run computed in."""
+    known = reference(source, probe, reporter)
+    model, faults = load_merged(out, DTYPES[source.model.dtype] if source.model.dtype else "auto")
+    complete = Check("weights_complete", not faults, True, not faults, faults or "no weight is missing, left over or misshapen")
+    limit = limits.ORIGINAL if onto == "original" and source.quantized else limits.MERGED
+    runtime = f"transformers {_version('transformers')}"
+    return _compared(model, out, known, limit, probe, runtime, [complete], reporter)
+
+
+def load_merged(folder: Path, dtype: str, device: str = "auto") -> tuple[Any, str]:
+    """The model in `folder` in evaluation mode, and what was wrong with its weights (nothing, if all is well)."""
+    from transformers import AutoModelForCausalLM
+
+    on_gpu = device == "auto" and machines.probe().device == "cuda"
+    model, found = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=dtype, device_map="auto" if on_gpu else None, output_loading_info=True
+    )
+    faults = [f"{kind.split('_')[0]}: {sorted(map(str, found[kind]))[:3]}" for kind in _FAULTS if found.get(kind)]
+    return model.eval(), "; ".join(faults)
+
+
+_FAULTS = ("missing_keys", "unexpected_keys", "mismatched_keys")
+
+
+def prompts_agree(known: answers.Reference, probe: Probe, tokenizer: Any) -> Check:
+    """The saved tokenizer and template make the very prompt tokens that base + adapter were asked."""
+    cases = [answers.case(conversation, tokenizer) for conversation in probe.asked()]
+    return same_prompts([case.prompt for case in cases], known)
+
+
+def same_prompts(prompts: Sequence[Sequence[int]], known: answers.Reference) -> Check:
+    """The check that all prompts have the reference's token ids."""
+    share = float(np.mean([list(ids) == case.prompt for ids, case in zip(prompts, known.cases, strict=True)]))
+    return Check("prompt_ids_identical", share, 1.0, share == 1.0, "prompts whose token ids equal those of the evaluation")
+
+
+def greedy_checks(samples: Sequence[answers.Sample], positions: int) -> list[Check]:
+    """Figures that are shown and not judged."""
+    share = float(np.mean([sample.identical for sample in samples]))
+    return [
+        Check("greedy_identical", share, None, True, "greedy answers equal token by token; they may fork at a near tie"),
+        Check("answer_tokens", positions, None, True, "answer tokens compared, teacher-forced"),
+    ]
+
+
+def ends(samples: Sequence[answers.Sample]) -> float:
+    """Of the answers the reference ended by itself, the share the artefact ended too."""
+    ended = [sample.artifact_ended for sample in samples if sample.reference_ended]
+    return float(np.mean(ended)) if ended else 1.0
+
+
+def note(probe: Probe) -> str:
+    """What a reader must know of the questions."""
+    return "" if probe.held_out else "No held-out rows: general questions were asked and the reference's own answers scored."
+
+
+def _compared(
+    model: Any,
+    out: Path,
+    known: answers.Reference,
+    limit: limits.Limits,
+    probe: Probe,
+    runtime: str,
+    before: list[Check],
+    reporter: Reporter,
+) -> Verification:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(out)
+    asked = answers.Transformers(model, tokenizer)
+    far = answers.distances([known.forced], asked, known.cases, reporter)[0]
+    samples = answers.side_by_side(known, answers.answer(asked, known.cases, tokenizer))
+    judgements = limits.checks(limit, kl=far.kl, p99=far.p99, top1=far.top1, ends=ends(samples), effect=known.effect)
+    checks = [prompts_agree(known, probe, tokenizer), *before, *judgements, *greedy_checks(samples, far.positions)]
+    return judged(runtime, checks, samples, note(probe))
+
+
+def _version(package: str) -> str:
+    import importlib.metadata
+
+    return importlib.metadata.version(package)

@@ -1,0 +1,76 @@
+"""Loading a GGUF file in llama.cpp and comparing it twice: with the merged model (is the conversion right?) and with
+base + adapter (does it answer as what was evaluated?)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from studio.export import answers, limits, verify
+from studio.export.artifact import Check, Verification, judged
+from studio.export.gguf_file import WORK, gguf_in, merged_export, without_marks
+from studio.export.llamacpp import runtime
+from studio.export.reference import reference, source_tokenizer
+from studio.export.source import Onto, Probe, Source
+from studio.hardware import machine as machines
+from studio.tracking.reporter import Reporter
+
+
+def verify_gguf(source: Source, out: Path, quant: str, onto: Onto, probe: Probe, reporter: Reporter) -> Verification:
+    """llama.cpp tokenizes the prompts, scores the answers and answers by itself, on the CPU with a float32 cache.
+
+    Where llama.cpp is missing the verification is not run, which is not a pass.
+    """
+    missing = runtime.missing()
+    if missing:
+        return Verification(None, "llama.cpp", note=f"not run: {missing}")
+    known = reference(source, probe, reporter)
+    tokenizer = source_tokenizer(source)
+    merged = _merged_expects(source, out, onto, known, reporter)
+    with runtime.opened(gguf_in(out), known.longest, machines.probe().cores) as model:
+        prompts = [_prompt(model, tokenizer, conversation) for conversation in probe.asked()]
+        to_run, to_merged = answers.distances([known.forced, merged], model, known.cases, reporter)
+        samples = answers.side_by_side(known, answers.answer(model, known.cases, tokenizer))
+        same_template = model.template == without_marks(tokenizer.chat_template or "")
+    limit = limits.GGUF[quant]
+    allowed = limits.CONVERSION if quant == "f16" else limit.kl
+    judged_against = limits.ORIGINAL if onto == "original" and source.quantized else limit
+    checks = [
+        verify.same_prompts(prompts, known),
+        Check("template_identical", same_template, True, same_template, "the chat template in the file is the one trained"),
+        Check(
+            "kl_to_merged",
+            to_merged.kl,
+            allowed,
+            to_merged.kl <= allowed,
+            f"mean KL to the merged model it was converted from, computed in float32; {limit.why}",
+        ),
+        *limits.checks(
+            judged_against, kl=to_run.kl, p99=to_run.p99, top1=to_run.top1, ends=verify.ends(samples), effect=known.effect
+        ),
+        *verify.greedy_checks(samples, to_run.positions),
+    ]
+    return judged(f"llama.cpp through cyllama {runtime.version()}", checks, samples, verify.note(probe))
+
+
+def _merged_expects(source: Source, out: Path, onto: Onto, known: answers.Reference, reporter: Reporter) -> answers.Forced:
+    """What the merged model expects, computed in float32 if memory allows, so that only the conversion is measured."""
+    folder = merged_export(source, onto) or out / WORK / "merged"
+    enough = machines.probe().ram_free > source.parameters * 5
+    model, _ = verify.load_merged(folder, "float32" if enough else "auto", device="cpu")
+    return answers.forced(answers.Transformers(model, None), known.cases, reporter)
+
+
+def _prompt(model: runtime.Gguf, tokenizer: Any, conversation: Any) -> list[int]:
+    """The prompt's ids by llama.cpp's own tokenizer, as its server makes them: the template's text, marks as tokens."""
+    from studio.data.render import encode
+    from studio.models.chat import render
+
+    if not conversation.messages:
+        text = encode(conversation, tokenizer).text
+        ids = model.tokenize(text, add_bos=False)
+        return ids[: max(1, len(ids[: answers.LONGEST_PROMPT + answers.POSITIONS]) // 2)]
+    text = render(tokenizer, conversation.prompt, conversation.tools, prompt=True).text
+    if model.adds_bos:
+        text = text.removeprefix(str(tokenizer.bos_token))
+    return model.tokenize(text)[-answers.LONGEST_PROMPT :]
