@@ -7,6 +7,8 @@ again. Heavy libraries are imported inside the steps, so that a spec or a data e
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,7 +87,7 @@ def encode_parts(data: Path, tokenizer: Any, spec: RunSpec, recorder: Recorder) 
     for name in ("train", "held-out"):
         file = data / f"{name}.jsonl"
         if file.exists() and file.stat().st_size:
-            parts.append(encode.encode_file(file, tokenizer, spec.data.train_on, data / f"{name}.tokens", recorder))
+            parts.append(encode.encode_file(file, tokenizer, spec.data.train_on, data / f"{name}.tokens", reporter=recorder))
         else:
             parts.append(None)
     return parts[0], parts[1]
@@ -148,7 +150,7 @@ def judge(folder: RunFolder, prepared: Prepared, recorder: Reporter, sink: Any =
     write_json(folder.report, report.as_dict())
     recorder.event("verdict", text=report.verdict.text, verdict=report.verdict.kind)
     if sink:
-        sink.evidence(report)
+        _mirror_evidence(sink, report)
     del model
     free_memory()
 
@@ -261,8 +263,44 @@ def _device(folder: RunFolder, recorder: Recorder, machine: machines.Machine, ro
     return slot(root, machine.uuid, folder.id, recorder.should_stop, waiting)
 
 
-def _tracked(folder: RunFolder, recorder: Recorder, prepared: Prepared) -> Any:
-    from studio.tracking.mirror import mirrored
+@contextmanager
+def _tracked(folder: RunFolder, recorder: Recorder, prepared: Prepared) -> Iterator[Any]:
+    """A W&B mirror of the run while it lasts, or None. It never blocks or fails the run."""
+    from studio.tracking import wandb
 
-    config = {"spec": prepared.spec.model_dump(mode="json"), "lock": read_json(folder.lock), "run": folder.id}
-    return mirrored(prepared.spec.tracking, folder.id, prepared.spec.name, folder.path, config, recorder)
+    lock = read_json(folder.lock)
+    config = {"spec": prepared.spec.model_dump(mode="json"), "lock": lock, "run": folder.id}
+    sink = wandb.open_sink(prepared.spec.tracking, folder.id, prepared.spec.name, folder.path, config, recorder)
+    if sink is None:
+        yield None
+        return
+    recorder.on_metrics = sink.log
+    ended_well = False
+    try:
+        yield sink
+        lineage = {
+            "dataset": lock["data"],
+            "base": lock["model"]["name"],
+            "revision": lock["model"]["revision"],
+            "run": folder.id,
+        }
+        sink.artifact(f"{folder.id}-adapter", "model", folder.adapter, lineage)
+        ended_well = True
+    finally:
+        recorder.on_metrics = None
+        sink.finish(ended_well)
+
+
+def _mirror_evidence(sink: Any, report: Any) -> None:
+    """Verdict, figures and sample answers of the report, for W&B."""
+    figures = {
+        f"{item.name}/{name}/{side}": getattr(found, side).value
+        for item in report.sets
+        for name, found in item.metrics.items()
+        for side in ("base", "tuned")
+    }
+    sink.summary({"verdict": report.verdict.text, **figures})
+    first = report.sets[0]
+    shown = [first.answers[place] for place in dict.fromkeys([*first.changed, *first.best, *first.worst])]
+    rows = [[item.question, item.reference, item.base.text, item.tuned.text] for item in shown]
+    sink.table("samples", ["question", "reference", "base", "tuned"], rows)
