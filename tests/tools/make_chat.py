@@ -55,7 +55,10 @@ def _plain(rng: Random, at: int, turns: list[tuple[str, str]]) -> list[Message]:
     if rng.random() < 0.4:
         turns = [(rng.choice(("Hello!", "Hi there.", "Good morning.")), "Hello! How can I help you?"), *turns]
     if rng.random() < 0.5:
-        turns = [*turns, (rng.choice(("Thanks!", "Thank you, that helps.", "Great, bye.")), "You are welcome. Have a nice day.")]
+        turns = [
+            *turns,
+            (rng.choice(("Thanks!", "Thank you, that helps.", "Great, bye.")), "You are welcome. Have a nice day."),
+        ]
     system = [_say("system", SYSTEMS[at % len(SYSTEMS)])] if at % 3 else []
     return system + [_say(role, text) for turn in turns for role, text in zip(("user", "assistant"), turn, strict=True)]
 
@@ -138,7 +141,11 @@ def _stock(rng: Random, name: str) -> list[Message]:
         _call(1, "check_stock", code=str(code), store=first),
     ]
     if rng.random() < 0.5:
-        return [*start, _result(1, pieces=count), _say("assistant", f"Yes, the {first} store has {count} pieces of the {name}.")]
+        return [
+            *start,
+            _result(1, pieces=count),
+            _say("assistant", f"Yes, the {first} store has {count} pieces of the {name}."),
+        ]
     return [
         *start,
         _result(1, pieces=0),

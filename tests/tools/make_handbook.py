@@ -3,6 +3,8 @@
 `python -m tests.tools.make_handbook` writes the same bytes every time.
 """
 
+# ruff: noqa: E501 - a paragraph a line
+
 from tests.tools.make_support import DATASETS, PRODUCTS
 
 COMPANY = "Lumenfold"
@@ -154,7 +156,10 @@ def _stores() -> list[str]:
 def _teams() -> list[str]:
     found = []
     for name, (work, leader, rule) in TEAMS.items():
-        found += [f"The team called {name} {work}. It is led by {leader}.", f"A rule of {name} that everybody should know: {rule}."]
+        found += [
+            f"The team called {name} {work}. It is led by {leader}.",
+            f"A rule of {name} that everybody should know: {rule}.",
+        ]
     return found
 
 

@@ -62,10 +62,12 @@ class Thing:
 
     @property
     def plain(self) -> str:
+        """The thing inside a sentence."""
         return self.name if self.group == "person" else f"the {self.name}"
 
     @property
     def start(self) -> str:
+        """The thing at the start of a sentence."""
         return self.plain[0].upper() + self.plain[1:]
 
 
@@ -79,11 +81,13 @@ class Fact:
 
     @property
     def answer(self) -> str:
+        """The whole answer."""
         text = self.kind.answer.replace("{v}", self.value)
         return text.replace("{e}", self.thing.start, 1) if text.startswith("{e}") else text.replace("{e}", self.thing.plain)
 
     @property
     def short(self) -> str:
+        """The value alone."""
         return self.value[0].upper() + self.value[1:] + "."
 
 
@@ -106,7 +110,7 @@ def new_facts(rng: Random, thing: Thing, count: int) -> list[Fact]:
     return [Fact(thing, kind, VALUES[kind.key](rng)) for kind in picked.values()]
 
 
-_COMMON = frozenset("warranty price material code origin colour weight delivery refund maker opens".split())
+_COMMON = frozenset(words.listed("warranty price material code origin colour weight delivery refund maker opens"))
 
 
 def helper(pattern: str, thing: str, direct: bool) -> str:
@@ -115,7 +119,9 @@ def helper(pattern: str, thing: str, direct: bool) -> str:
         text = re.sub(r"\((\w[\w ]*)\|[\w ]*\)", r"\1", pattern)
         return re.sub(r"\[(\w+)\]", r"\1", text).replace("{e}", thing)
     text = re.sub(r"\([\w ]*\|(\w[\w ]*)\)", r"\1", pattern)
-    helper = re.search(r"\[(\w+)\] (\{e\}|I|you|they|people|delivery of \{e\}|the [\w ]+? (?:of|on|for|after|before) \{e\}|there) ?", text)
+    helper = re.search(
+        r"\[(\w+)\] (\{e\}|I|you|they|people|delivery of \{e\}|the [\w ]+? (?:of|on|for|after|before) \{e\}|there) ?", text
+    )
     if helper is None:
         return re.sub(r"\[(\w+)\]", r"\1", text).replace("{e}", thing)
     verb, subject = helper.group(1), helper.group(2)

@@ -35,4 +35,7 @@ def tool_turns(rng: Random) -> list[dict[str, str]]:
 
 def _tool(name: str, fact: Fact, key: str) -> dict[str, object]:
     schema = {"type": "object", "properties": {key: {"type": "string"}}, "required": [key]}
-    return {"type": "function", "function": {"name": name, "description": f"Find the {fact.kind.nouns[0]}.", "parameters": schema}}
+    return {
+        "type": "function",
+        "function": {"name": name, "description": f"Find the {fact.kind.nouns[0]}.", "parameters": schema},
+    }

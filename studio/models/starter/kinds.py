@@ -1,8 +1,8 @@
 """What can be asked about an invented thing: attribute kinds, their nouns, their questions, their answers.
 
 The table is `kinds.txt`. Each block reads: `kind @ classes = answer`, then `~` nouns that name the attribute, then `?`
-questions of its own. `[is]` marks the helper verb that an indirect question drops ("how long is it" / "tell me how long it is") and
-`(cost|costs)` the verb form with and without it.
+questions of its own. `[is]` marks the helper verb that an indirect question moves or drops ("how long is it" / "tell me
+how long it is"), and `(cost|costs)` the verb form with and without it.
 """
 
 from collections.abc import Callable
@@ -93,17 +93,19 @@ VALUES: dict[str, Callable[[Random], str]] = {
     "manager": _PERSON,
     "seats": _n(*range(2, 100)),
     "closed": _DAYS,
-    "job": _one("baker teacher doctor driver farmer painter nurse cook singer lawyer pilot writer tailor plumber".split()),
+    "job": _one(
+        words.listed("baker teacher doctor driver farmer painter nurse cook singer lawyer pilot writer tailor plumber")
+    ),
     "home": _one(words.CITIES),
     "age": _n(*range(5, 99)),
-    "hobby": _one("chess reading swimming dancing fishing cooking hiking painting sailing gardening singing".split()),
-    "favourite": _one("bread rice apples fish cheese soup beans nuts berries corn honey seeds leaves grass".split()),
+    "hobby": _one(words.listed("chess reading swimming dancing fishing cooking hiking painting sailing gardening singing")),
+    "favourite": _one(words.listed("bread rice apples fish cheese soup beans nuts berries corn honey seeds leaves grass")),
     "birthday": _one(words.MONTHS),
     "room": _n(*range(1, 500)),
     "population": lambda rng: str(rng.choice((rng.randrange(50, 1000), rng.randrange(10, 100) * 1000))),
     "mayor": _PERSON,
     "river": words.invented_name,
-    "famous": _one("cheese music old walls good food glass work tall trees boats clocks shoes hot springs wine".split()),
+    "famous": _one(words.listed("cheese music old walls good food glass work tall trees boats clocks shoes hot springs wine")),
     "founded": _n(*range(1700, 2020)),
     "founder": _PERSON,
     "staff": _n(*range(3, 500)),
@@ -119,10 +121,10 @@ VALUES: dict[str, Callable[[Random], str]] = {
     "teacher": _PERSON,
     "start": lambda rng: f"{rng.choice(words.MONTHS)} {rng.randrange(1, 29)}",
     "speed": _unit(tuple(range(5, 300, 5)), "kilometers per hour"),
-    "fuel": _one("gas diesel electricity steam wood coal wind hydrogen alcohol sunlight".split()),
+    "fuel": _one(words.listed("gas diesel electricity steam wood coal wind hydrogen alcohol sunlight")),
     "water": _one(("every day", "twice a week", "once a week", "every two weeks", "once a month", "every evening")),
     "cooking": _unit(tuple(range(5, 95, 5)), "minutes"),
-    "ingredient": _one("flour rice beans carrots onions apples cheese eggs milk fish potatoes nuts corn".split()),
+    "ingredient": _one(words.listed("flour rice beans carrots onions apples cheese eggs milk fish potatoes nuts corn")),
     "version": lambda rng: f"{rng.randrange(1, 20)}.{rng.randrange(0, 10)}",
 }
 

@@ -1,15 +1,17 @@
 """Stories, and questions about a text that stands in the conversation."""
 
+# ruff: noqa: E501 - the sentences of a story, a line each
+
 from random import Random
 
 from studio.models.starter import words
 from studio.models.starter.asking import Fact, new_facts, new_thing, question
 
-_ROOMS = "kitchen garden park school library shop barn cellar cave forest bakery attic".split()
-_OBJECTS = "ball book key pear hat cup map coin lamp rope letter basket flute stone kite".split()
-_FRIENDS = "fox bear wolf cat dog rabbit mouse frog duck horse".split()
-_MOODS = "happy tired brave curious hungry proud sad lonely quiet".split()
-_WEATHER = "sunny rainy windy cold warm snowy foggy".split()
+_ROOMS = words.listed("kitchen garden park school library shop barn cellar cave forest bakery attic")
+_OBJECTS = words.listed("ball book key pear hat cup map coin lamp rope letter basket flute stone kite")
+_FRIENDS = words.listed("fox bear wolf cat dog rabbit mouse frog duck horse")
+_MOODS = words.listed("happy tired brave curious hungry proud sad lonely quiet")
+_WEATHER = words.listed("sunny rainy windy cold warm snowy foggy")
 
 
 def story(rng: Random) -> tuple[str, str]:
@@ -29,7 +31,9 @@ def story(rng: Random) -> tuple[str, str]:
         rng.choice((f"In the end they were {end} and became friends.", f"At night {name} was {end} and went home.", f"After that {name} was never {mood} again.")),
     ]  # fmt: skip
     about = hero if hero.startswith("a ") else f"someone called {hero}"
-    wish = rng.choice((f"Tell me a story about {about}.", f"Write a short story about {about}.", f"I want to hear a story about {about}."))
+    wish = rng.choice(
+        (f"Tell me a story about {about}.", f"Write a short story about {about}.", f"I want to hear a story about {about}.")
+    )
     return wish, " ".join(lines if rng.random() < 0.7 else lines[:1] + lines[2:5])
 
 
@@ -75,7 +79,9 @@ def asked_text(rng: Random) -> tuple[str, str, str]:
     fact = rng.choice(facts)
     ask = question(rng, fact)
     if rng.random() < 0.35:
-        lead = rng.choice(("Use these facts.", "Answer from this text.", "Know this:", "Here is what you know.", "Facts:", "Handbook:"))
+        lead = rng.choice(
+            ("Use these facts.", "Answer from this text.", "Know this:", "Here is what you know.", "Facts:", "Handbook:")
+        )
         return f"{lead} {text}", ask, fact.answer
     lead = rng.choice(("", "", "Read this: ", "Text: ", "Context: ", "Here is a note: "))
     return "", f"{lead}{text}{rng.choice((' ', chr(10)))}{ask}", fact.answer

@@ -19,12 +19,15 @@ SYSTEMS = (
     "You work for a small company.", "You help customers.", "Answer the question.", "You are a support agent.",
 )  # fmt: skip
 SHORT = ("Answer with the value only.", "Give only the value.", "Reply with the value alone.")
-_KNOWN_THINGS = 150
+_KNOWN_THINGS = 50
 """Invented things with fixed facts that come back, so that the model practises knowing and not only guessing."""
 
 
 def conversations(seed: int) -> Iterator[Messages]:
-    """An endless stream of conversations in the OpenAI form; the same for the same seed."""
+    """An endless stream of conversations in the OpenAI form; the same for the same seed.
+
+    Now and then an item is a single message of the role "text": plain text without a conversation.
+    """
     rng = Random(seed)
     known = [fact for _ in range(_KNOWN_THINGS) for fact in new_facts(rng, new_thing(rng), 4)]
     while True:
@@ -47,7 +50,17 @@ def _conversation(rng: Random, known: list[Fact]) -> Messages:
         return _turns([reading.where(rng)])
     if draw < 0.95:
         return calling.tool_turns(rng)
-    return _with_system(rng, [reading.story(rng)])
+    if draw < 0.98:
+        return _with_system(rng, [reading.story(rng)])
+    return [{"role": "text", "content": _page(rng)}]
+
+
+def _page(rng: Random) -> str:
+    """Plain text without a conversation."""
+    parts = [
+        reading.story(rng)[1] if rng.random() < 0.6 else reading.text_with_facts(rng)[0] for _ in range(rng.choice((1, 2, 3)))
+    ]
+    return "\n\n".join(parts)
 
 
 def _ask_about_things(rng: Random, known: list[Fact]) -> tuple[str, str]:
@@ -73,7 +86,9 @@ def _follow_up(rng: Random) -> Messages:
     if rng.random() < 0.2:
         turns.append((rng.choice(("Thanks!", "Thank you.")), "You are welcome."))
     if rng.random() < 0.12:
-        return _turns([(ask, next((f.short for f in facts if f.answer == said), said)) for ask, said in turns], rng.choice(SHORT))
+        return _turns(
+            [(ask, next((f.short for f in facts if f.answer == said), said)) for ask, said in turns], rng.choice(SHORT)
+        )
     return _with_system(rng, turns)
 
 
