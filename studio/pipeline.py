@@ -55,7 +55,10 @@ def run(folder: RunFolder, recorder: Recorder, root: Path) -> None:
 def make_ready(folder: RunFolder, asked: RunSpec, recorder: Recorder) -> Prepared:
     """Read, check, split, encode, plan; write the resolved spec, the plan and the lock."""
     if not (folder.data / "report.json").exists():
-        prepare.prepare(asked.data, asked.training.seed, folder.data, recorder)
+        report = prepare.prepare(asked.data, asked.training.seed, folder.data, recorder)
+        recorder.event("data", message=_counted(report.as_dict()))
+        for warning in report.warnings:
+            recorder.event("warning", message=warning)
     found = loading.find(asked.model)
     tokenizer = loading.tokenizer(found, asked.model.chat_template)
     train, held_out = encode_parts(folder.data, tokenizer, asked, recorder)
@@ -261,6 +264,14 @@ def _device(folder: RunFolder, recorder: Recorder, machine: machines.Machine, ro
         recorder.event("waiting", message=f"waiting for {machine.device}, which {holder or 'another run'} uses")
 
     return slot(root, machine.uuid, folder.id, recorder.should_stop, waiting)
+
+
+def _counted(report: dict[str, Any]) -> str:
+    totals, split = report["totals"], report["split"] or {}
+    parts = [f"{totals['usable']:,} of {totals['rows']:,} rows usable"]
+    parts += [f"{totals[name]:,} {name}" for name in ("rejected", "duplicates", "conflicts") if totals[name]]
+    parts += [f"{name.replace('_', ' ')} {value:,}" for name, value in split.items() if isinstance(value, int)]
+    return ", ".join(parts)
 
 
 @contextmanager

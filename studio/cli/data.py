@@ -51,27 +51,29 @@ def _show(report: dict[str, Any]) -> None:
     for file in report["files"]:
         show.heading(file["name"])
         show.say(f"  {size(file['bytes'])}, {file['encoding'] or 'binary'}, {file['rows']:,} rows")
-        show.say(f"  {file['format']} ({file['confidence']:.0%} sure): {'; '.join(file['reasons'])}")
+        show.say(f"  {file['format']} ({file['confidence']:.0%} sure): {' '.join(file['reasons'])}")
+        for remark in file["remarks"]:
+            show.say(f"  {remark}")
+    totals, lengths = report["totals"], report["lengths"]
     show.heading("Rows")
-    lengths = report["lengths"]
-    show.table(
-        ("", ""),
-        [
-            ("usable", f"{report['usable_rows']:,}"),
-            ("rejected", f"{report['rejected_rows']:,}"),
-            ("duplicates left out", f"{report['duplicates']:,}"),
-            ("same question, other answer", f"{report['conflicts']:,}"),
-            ("characters: median, 90 %, longest", f"{lengths['p50']:,.0f}, {lengths['p90']:,.0f}, {lengths['max']:,.0f}"),
-        ],
-        right=(1,),
-    )
-    if report["rejected_reasons"]:
-        show.table(("rejected because", "rows"), report["rejected_reasons"].items(), right=(1,))
-        for item in report["rejected"][:10]:
-            show.say(f"  {item['file']}, line {item['line']}: {item['reason']}", "yellow")
-    for warning in report["warnings"]:
-        show.say(f"! {warning}", "yellow")
+    rows = [(name, f"{totals[name]:,}") for name in ("rows", "usable", "rejected", "duplicates", "conflicts", "turns")]
+    if lengths:
+        rows.append(("characters: median, 90 %, longest", f"{lengths['p50']:,}, {lengths['p90']:,}, {lengths['max']:,}"))
+    show.table(("", ""), rows, right=(1,))
+    _listed("rejected", report["rejected"]["first"], totals["rejected"])
+    _listed("left out", report["removed"], len(report["removed"]))
+    for remark in [*report["remarks"], *report["warnings"]]:
+        show.say(f"! {remark}", "yellow")
+    for problem in report["problems"]:
+        show.say(f"✗ {problem if isinstance(problem, str) else problem['message']}", "red")
     show.say("Usable." if report["usable"] else "Not usable as it is.", "bold green" if report["usable"] else "bold red")
+
+
+def _listed(what: str, items: list[dict[str, Any]], count: int) -> None:
+    for item in items[:10]:
+        show.say(f"  {what}: {item['file']}, line {item['line']}: {item['reason']}", "yellow")
+    if count > 10:
+        show.say(f"  … and {count - 10:,} more; --json lists them", "yellow")
 
 
 @app.command()

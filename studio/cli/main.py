@@ -12,7 +12,7 @@ from typing import Any
 
 import typer
 
-from studio.cli import data, results, runs, train
+from studio.cli import data, results, runs, train, ui
 from studio.core.errors import Stopped, StudioError
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("demo")(train.demo)
+app.command("ui")(ui.ui)
 app.command("doctor")(results.doctor)
 app.add_typer(data.app, name="data")
 app.command("plan")(train.plan)

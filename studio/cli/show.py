@@ -43,7 +43,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], right: Sequence
     from rich.table import Table
     from rich.text import Text
 
-    grid = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False)
+    grid = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False, show_header=any(columns))
     for place, name in enumerate(columns):
         grid.add_column(name, justify="right" if place in right else "left", overflow="fold")
     for row in rows:
