@@ -1,0 +1,38 @@
+"""Format `text`: plain text, learned as it stands: documents, passages of a handbook, code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from studio.data.columns import Format, Proposal, Table, matches, unused, worth
+from studio.data.notes import Notes
+from studio.data.rows import Conversation, Row
+from studio.data.texts import text_of
+
+EXAMPLE: dict[str, Any] = {"text": "The Aria lamp is made of oak and glass. It has a warranty of 24 months."}
+ROLES = {"text": ("text", "content", "document", "body", "passage")}
+
+
+def propose(table: Table) -> Proposal | None:
+    """A column `text` and no other column of texts: beside a `label` or a `summary` it would be half of something else."""
+    found = [name for name in matches(table, ROLES["text"]) if table.is_text(name)]
+    if not found:
+        return None
+    columns = {"text": found[0]}
+    others = [name for name in table.texts() if name != found[0]]
+    label = [name for name in table.names if table.plain[name] in ("label", "labels", "class", "target")]
+    strength = 0.45 if others or label else 0.97 if table.plain[found[0]] == "text" else 0.8
+    reasons = [f"`{found[0]}` holds texts."]
+    if others or label:
+        reasons.append(f"It is not alone: {', '.join(f'`{name}`' for name in others or label)} may belong to it.")
+    confidence = worth(table, convert, columns, strength)
+    return Proposal("text", columns, confidence, (*reasons, *unused(table, columns)))
+
+
+def convert(row: Row, columns: Mapping[str, str], notes: Notes) -> Conversation:
+    """The text as it stands."""
+    return Conversation((), (), text_of(row.values, columns["text"], "text", notes), row.file, row.line)
+
+
+FORMAT = Format("text", "Plain text", EXAMPLE, ROLES, ("text",), propose, convert)

@@ -1,0 +1,173 @@
+"""Gather: all sources read, detected and checked in one stream, while only hashes and counts stay in memory."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import orjson
+
+from studio.core.errors import DataError, Stopped
+from studio.core.files import sha256
+from studio.core.text import plural, shorten
+from studio.data.check import beginning, check
+from studio.data.detect import SAMPLE, Detection, detect
+from studio.data.gathered import Gathered
+from studio.data.read import Opened, Source, opened
+from studio.data.report import FileReport
+from studio.data.rows import Conversation, Rejected, Row
+from studio.data.settings import Data
+from studio.tracking.reporter import Reporter
+
+_EVERY = 1_000
+
+
+def gather(
+    sources: list[Source],
+    settings: Data,
+    reporter: Reporter,
+    keep: Callable[[bytes], object] | None = None,
+    refused: Callable[[bytes], object] | None = None,
+    strict: bool = True,
+) -> Gathered:
+    """Read, detect and check all sources. keep and refused take the JSON line of each usable and each rejected row.
+
+    strict: columns that the settings name must be there, in at least one of the sources.
+
+    Raises DataError for a source as a whole, and Stopped when asked to.
+    """
+    gathered = Gathered()
+    total = sum({source.path: source.bytes for source in sources}.values())
+    done = 0
+    for place, source in enumerate(sources):
+        with opened(source, settings) as stream:
+            left = settings.limit - gathered.rows if settings.limit else None
+            rows = itertools.islice(stream.rows, left)
+            detection, rows = _detected(rows, stream, settings, strict=strict and len(sources) == 1)
+
+            def tell(position: Callable[[], int] = stream.position, before: int = done) -> None:
+                if reporter.should_stop():
+                    raise Stopped
+                reporter.progress(before + position(), total, "Reading rows")
+
+            before = (gathered.rows, gathered.rejected)
+            _take(check(rows, detection, settings, gathered.notes), gathered, keep, refused, tell)
+            rows_here, rejected_here = gathered.rows - before[0], gathered.rejected - before[1]
+            gathered.files.append(_file_report(source, stream, detection, gathered, rows_here, rejected_here))
+        if place + 1 == len(sources) or sources[place + 1].path != source.path:
+            done += source.bytes
+        if settings.limit and gathered.rows >= settings.limit:
+            break
+    if strict:
+        _columns_were_found(sources, settings, gathered)
+    return gathered
+
+
+def _take(
+    checked: Iterator[Conversation | Rejected],
+    gathered: Gathered,
+    keep: Callable[[bytes], object] | None,
+    refused: Callable[[bytes], object] | None,
+    tell: Callable[[], None],
+) -> None:
+    for row in checked:
+        if gathered.rows % _EVERY == 0:
+            tell()
+        gathered.rows += 1
+        if not isinstance(row, Rejected):
+            try:
+                line = orjson.dumps(row.as_dict(), option=orjson.OPT_APPEND_NEWLINE)
+            except orjson.JSONEncodeError:  # a date or bytes in a tool call, half a character in a name
+                row = Rejected(row.file, row.line, "not text: it holds a value that JSON cannot", "", beginning(row.as_dict()))
+            else:
+                gathered.add(row)
+                if keep:
+                    keep(line)
+                continue
+        gathered.refuse(row)
+        if refused:
+            refused(rejected_line(row))
+    tell()
+
+
+def rejected_line(row: Rejected) -> bytes:
+    """A rejected row as a line of `rejected.jsonl`."""
+    values = {"file": row.file, "line": row.line, "column": row.column, "reason": row.reason, "text": row.text}
+    try:
+        return orjson.dumps(values, option=orjson.OPT_APPEND_NEWLINE)
+    except orjson.JSONEncodeError:
+        values["text"] = row.text.encode("utf-8", "replace").decode()
+        return orjson.dumps(values, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _detected(
+    rows: Iterator[Row | Rejected], stream: Opened, settings: Data, strict: bool
+) -> tuple[Detection, Iterator[Row | Rejected]]:
+    """What the first rows show, and all rows again from the first."""
+    head: list[Row | Rejected] = []
+    sample: list[Row] = []
+    for row in rows:
+        head.append(row)
+        if isinstance(row, Row):
+            sample.append(row)
+        if len(sample) >= SAMPLE or len(head) >= 8 * SAMPLE:
+            break
+    name = stream.facts.name
+    if not head:
+        raise DataError("there are no rows in it", hint="Give a file with rows.", where=name)
+    if not sample:
+        first = next(row for row in head if isinstance(row, Rejected))
+        raise DataError(
+            f"none of its first {plural(len(head), 'row')} can be read; {first.reason}: {shorten(first.text, 60)}",
+            hint="Does its content match its ending? Open it in an editor and look at that line.",
+            where=f"{name}, line {first.line}",
+        )
+    return detect(sample, settings, strict), itertools.chain(head, rows)
+
+
+def _file_report(
+    source: Source, stream: Opened, detection: Detection, gathered: Gathered, rows: int, rejected: int
+) -> FileReport:
+    before = next((file.sha256 for file in gathered.files if file.path == source.path), "")
+    details: Mapping[str, str] = stream.facts.details
+    return FileReport(
+        name=source.name,
+        path=source.path,
+        kind=source.kind,
+        container=source.container,
+        bytes=source.bytes,
+        sha256=before or _hash(source, gathered, rows - rejected),
+        encoding=stream.facts.encoding,
+        format=detection.format,
+        columns=dict(detection.columns),
+        confidence=detection.confidence,
+        reasons=detection.reasons,
+        runner_up=detection.runner_up,
+        runner_up_confidence=detection.runner_up_confidence,
+        details=dict(details),
+        remarks=tuple(stream.facts.remarks),
+        rows=rows,
+        usable=rows - rejected,
+        rejected=rejected,
+    )
+
+
+def _hash(source: Source, gathered: Gathered, usable: int) -> str:
+    """SHA-256 of the file or folder; of the usable rows' hashes for a hub dataset, which has no one file."""
+    path = Path(source.path)
+    if path.exists():
+        return sha256(path)
+    return hashlib.sha256(gathered.hashes[len(gathered.hashes) - 4 * usable :].tobytes()).hexdigest()
+
+
+def _columns_were_found(sources: list[Source], settings: Data, gathered: Gathered) -> None:
+    """Of several files each may have columns of its own, but those that were named must be somewhere."""
+    wanted = set(settings.columns.values())
+    if wanted and not any(wanted <= set(file.columns.values()) for file in gathered.files):
+        raise DataError(
+            f"none of the {len(sources)} files has the columns {', '.join(f'`{name}`' for name in sorted(wanted))}",
+            hint="Correct data.columns.",
+            where="data.columns",
+        )

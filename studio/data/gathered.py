@@ -1,0 +1,130 @@
+"""What stays in memory of all rows: hashes, places and counts. A million rows take about 60 MB."""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from studio.core.errors import DataError
+from studio.core.text import plural
+from studio.data import split
+from studio.data.notes import Notes
+from studio.data.report import LISTED, Conflict, FileReport, Removed, Report, kind_of_reason, lengths_of
+from studio.data.rows import Conversation, Rejected
+from studio.data.settings import Data
+
+SAMPLES = 5
+
+
+@dataclass
+class Gathered:
+    """What is known of all usable rows: per row four hashes, file, line and length (48 bytes), and counts of the rest."""
+
+    hashes: array[int] = field(default_factory=lambda: array("Q"))
+    lines: array[int] = field(default_factory=lambda: array("Q"))
+    origins: array[int] = field(default_factory=lambda: array("I"))
+    lengths: array[int] = field(default_factory=lambda: array("I"))
+    files: list[FileReport] = field(default_factory=list)
+    notes: Notes = field(default_factory=Notes)
+    rows: int = 0
+    rejected: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    first_of_reason: dict[str, Rejected] = field(default_factory=dict)
+    first_rejected: list[Rejected] = field(default_factory=list)
+    turns: int = 0
+    samples: dict[int, Conversation] = field(default_factory=dict)
+
+    @property
+    def table(self) -> np.ndarray:
+        """Hashes as uint64 [rows, 4]: whole row, question, prompt, answer."""
+        return np.frombuffer(self.hashes, dtype=np.uint64).reshape(-1, 4) if self.hashes else np.zeros((0, 4), np.uint64)
+
+    def place(self, row: int) -> tuple[str, int]:
+        """File and line of a usable row."""
+        return self.files[self.origins[row]].name, self.lines[row]
+
+    def add(self, conversation: Conversation) -> None:
+        """Take a usable row into the counts."""
+        hashes = split.fingerprint(conversation)
+        self.hashes.extend(hashes)
+        self.lines.append(conversation.line)
+        self.origins.append(len(self.files))
+        messages = conversation.messages
+        size = sum([len(turn["content"]) for turn in messages]) if messages else len(conversation.text)
+        self.lengths.append(min(size, 0xFFFFFFFF))
+        self.turns += len(messages) or 1
+        if len(self.samples) < SAMPLES:
+            self.samples[hashes[0]] = conversation
+        elif hashes[0] < (worst := max(self.samples)):  # the smallest hashes: a choice that no order of rows changes
+            self.samples.pop(worst)
+            self.samples[hashes[0]] = conversation
+
+    def refuse(self, row: Rejected) -> None:
+        """Take a rejected row into the counts."""
+        self.rejected += 1
+        kind = kind_of_reason(row.reason)
+        self.reasons[kind] += 1
+        self.first_of_reason.setdefault(kind, row)
+        if len(self.first_rejected) < LISTED:
+            self.first_rejected.append(row)
+
+    def first_of_each(self) -> np.ndarray:
+        """For each usable row, the first row that is exactly equal to it; itself if it is no duplicate."""
+        return split.first_of_each(self.table[:, 0])
+
+    def same_as(self, row: int, first: int) -> Removed:
+        """A duplicate as the report lists it."""
+        (file, line), (other, there) = self.place(row), self.place(first)
+        return Removed(file, line, f"the same as line {there}" + (f" of {other}" if other != file else ""))
+
+    def problem(self, settings: Data) -> DataError | None:
+        """Why these rows cannot be used, if they cannot: none is left, or too large a share was rejected."""
+        where = ", ".join(dict.fromkeys(file.name for file in self.files))
+        share = self.rejected / self.rows if self.rows else 0.0
+        if share <= settings.max_rejected and self.lines:
+            return None
+        if share <= settings.max_rejected:
+            return DataError("no row can be used", hint="Give a file with rows.", where=where)
+        return DataError(
+            f"{self.rejected:,} of {plural(self.rows, 'row')} ({share:.1%}) cannot be used, and at most "
+            f"{settings.max_rejected:.1%} may be so: "
+            + "; ".join(self._told(kind, count) for kind, count in self.reasons.most_common(3)),
+            hint="Repair those rows, correct data.format or data.columns, or raise data.max_rejected.",
+            where=where,
+        )
+
+    def report(self, settings: Data) -> Report:
+        """The report on these rows, before any split."""
+        table = self.table
+        lengths, histogram = lengths_of(np.frombuffer(self.lengths, dtype=np.uint32) if self.lengths else ())
+        first = self.first_of_each()
+        repeated = np.flatnonzero(first != np.arange(len(first))).tolist()
+        pairs = split.conflicting(table[:, 2], table[:, 3])
+        return Report(
+            files=tuple(self.files),
+            rows=self.rows,
+            usable_rows=len(table),
+            rejected=self.rejected,
+            rejected_by_reason=dict(self.reasons.most_common()),
+            rejected_rows=tuple(self.first_rejected),
+            duplicates=len(repeated),
+            removed_rows=tuple(self.same_as(row, int(first[row])) for row in repeated[:LISTED]),
+            conflicts=len(pairs),
+            conflict_rows=tuple(Conflict((self.place(one), self.place(two))) for one, two in pairs[:LISTED]),
+            warnings=dict(self.notes.counts.most_common()),
+            warning_places=self.notes.places,
+            turns=self.turns,
+            characters=sum(self.lengths),
+            lengths=lengths,
+            histogram=histogram,
+            samples=tuple(self.samples[key] for key in sorted(self.samples)),
+            remarks=(f"Only the first {plural(self.rows, 'row')} were read (data.limit).",) if settings.limit else (),
+        )
+
+    def _told(self, kind: str, count: int) -> str:
+        first = self.first_of_reason[kind]
+        column = f", column {first.column}" if first.column else ""
+        return f"{count:,} × {kind} (first: {first.file}, line {first.line}{column})"

@@ -1,0 +1,219 @@
+"""Prepare: from files to `train.jsonl` and `held-out.jsonl`, with a report in which every row is accounted for."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import orjson
+
+from studio.core.errors import DataError, Stopped
+from studio.core.files import need_room, write_json
+from studio.core.text import plural
+from studio.data import split
+from studio.data.gather import gather
+from studio.data.gathered import Gathered
+from studio.data.read import Source, find
+from studio.data.report import LISTED, Removed, Report, Split
+from studio.data.rows import Conversation
+from studio.data.settings import Data
+from studio.tracking.reporter import Reporter, Silent
+
+TRAIN, HELD_OUT, DUPLICATE, LEAKED = range(4)
+
+
+def inspect(settings: Data) -> Report:
+    """Read and check all rows and write nothing. `usable` and `problems` say whether training can start.
+
+    Raises DataError where no report can be made: a file is missing or damaged, or its columns must be asked for.
+    """
+    gathered = gather(_sources(settings.files), settings, Silent())
+    problem = gathered.problem(settings)
+    if isinstance(settings.holdout, str):
+        own = _settings_for(settings.holdout, settings)
+        problem = problem or gather(_sources((settings.holdout,)), own, Silent(), strict=False).problem(own)
+    elif not problem:
+        try:
+            split.hold_out(gathered.table[_unique(gathered), 1], settings.holdout, seed=0)
+        except DataError as found:
+            problem = found
+    return replace(gathered.report(settings), problems=(str(problem),) if problem else ())
+
+
+def prepare(settings: Data, seed: int, out: Path, reporter: Reporter | None = None) -> Report:
+    """Read, check and split all rows into `out`: train.jsonl, held-out.jsonl, rejected.jsonl, removed.jsonl, report.json.
+
+    Files appear whole or not at all, report.json last; the same settings, seed and files give the same bytes.
+    Raises DataError if the data cannot be used (rejected.jsonl is then left for the person), Stopped when asked to.
+    """
+    reporter = reporter or Silent()
+    sources = _sources(settings.files)
+    need_room(out, 3 * sum({source.path: source.bytes for source in sources}.values()), "Preparing the data")
+    with _aside(out) as aside:
+        with (aside / "usable.jsonl").open("wb") as usable, (aside / "rejected.jsonl").open("wb") as refused:
+            gathered = gather(sources, settings, reporter, usable.write, refused.write)
+        if problem := gathered.problem(settings):
+            os.replace(aside / "rejected.jsonl", out / "rejected.jsonl")
+            raise DataError(
+                problem.message, hint=f"{problem.hint} All are listed in {out / 'rejected.jsonl'}.", where=problem.where
+            )
+        fates = np.full(len(gathered.lines), DUPLICATE, dtype=np.uint8)
+        fates[_unique(gathered)] = TRAIN
+        held = _hold_out(gathered, fates, settings, seed, aside, reporter)
+        removed = _write_parts(gathered, fates, aside, held is None, reporter)
+        counts = np.bincount(fates, minlength=4).tolist()
+        if not counts[TRAIN]:
+            raise DataError(
+                "no row is left to train on: every question is also in the held-out file",
+                hint="Give training rows of their own, or hold out a share such as 0.1.",
+                where="data.holdout",
+            )
+        parts = Split(
+            train=counts[TRAIN],
+            held_out=held.rows if held else counts[HELD_OUT],
+            holdout=settings.holdout,
+            seed=seed,
+            leaked=counts[LEAKED],
+            held_out_duplicates=held.duplicates if held else 0,
+            held_out_rejected=held.rejected if held else 0,
+        )
+        report = replace(gathered.report(settings), split=parts, removed_rows=tuple(removed))
+        if held:
+            report = replace(report, remarks=(*report.remarks, *held.remarks))
+        write_json(aside / "report.json", report.as_dict())
+        for name in ("train.jsonl", "held-out.jsonl", "rejected.jsonl", "removed.jsonl", "report.json"):
+            os.replace(aside / name, out / name)
+    return report
+
+
+def conversations(path: Path) -> Iterator[Conversation]:
+    """The conversations in a file that `prepare` wrote, one by one."""
+    with open(path, "rb") as lines:
+        for line in lines:
+            yield Conversation.from_dict(orjson.loads(line))
+
+
+def load_questions(file: str, settings: Data) -> list[Conversation]:
+    """The conversations of an evaluation file, read, detected and checked as training data is, and not split.
+
+    Raises DataError as `prepare` does.
+    """
+    found: list[Conversation] = []
+    own = _settings_for(file, settings)
+    gathered = gather(
+        _sources((file,)),
+        own,
+        Silent(),
+        strict=False,
+        keep=lambda line: found.append(Conversation.from_dict(orjson.loads(line))),
+    )
+    if problem := gathered.problem(own):
+        raise problem
+    return found
+
+
+@dataclass(frozen=True)
+class _HeldOutFile:
+    """What came of a held-out file of its own."""
+
+    rows: int
+    duplicates: int
+    rejected: int
+    remarks: tuple[str, ...]
+
+
+def _hold_out(
+    gathered: Gathered, fates: np.ndarray, settings: Data, seed: int, aside: Path, reporter: Reporter
+) -> _HeldOutFile | None:
+    """Decide which rows are held out, in `fates`; or read the held-out file and mark training rows it asks about."""
+    groups = gathered.table[:, 1]
+    if not isinstance(settings.holdout, str):
+        unique = np.flatnonzero(fates == TRAIN)
+        fates[unique[split.hold_out(groups[unique], settings.holdout, seed)]] = HELD_OUT
+        return None
+    own = _settings_for(settings.holdout, settings)
+    with (aside / "held.jsonl").open("wb") as usable, (aside / "rejected.jsonl").open("ab") as refused:
+        held = gather(_sources((settings.holdout,)), own, reporter, usable.write, refused.write, strict=False)
+    if problem := held.problem(own):
+        raise problem
+    theirs = set(_unique(held).tolist())
+    with (aside / "held.jsonl").open("rb") as lines, (aside / "held-out.jsonl").open("wb") as out:
+        out.writelines(line for row, line in enumerate(lines) if row in theirs)
+    fates[(fates == TRAIN) & np.isin(groups, held.table[:, 1])] = LEAKED
+    remarks = [f"Held-out file {file.name}: {plural(file.rows, 'row')}, {file.format}." for file in held.files]
+    remarks += [f"Held-out file: {plural(count, 'row')} with {what}." for what, count in held.notes.counts.items()]
+    return _HeldOutFile(len(theirs), len(held.lines) - len(theirs), held.rejected, tuple(remarks))
+
+
+def _write_parts(gathered: Gathered, fates: np.ndarray, aside: Path, with_held_out: bool, reporter: Reporter) -> list[Removed]:
+    """Send each usable row to its file. Gives the first removed ones."""
+    removed: list[Removed] = []
+    first = gathered.first_of_each()
+    with contextlib.ExitStack() as files:
+        usable = files.enter_context((aside / "usable.jsonl").open("rb"))
+        sorted_out = files.enter_context((aside / "removed.jsonl").open("wb"))
+        parts: dict[int, Callable[[bytes], object]] = {TRAIN: files.enter_context(_new(aside / "train.jsonl")).write}
+        if with_held_out:
+            parts[HELD_OUT] = files.enter_context(_new(aside / "held-out.jsonl")).write
+        for row, (line, fate) in enumerate(zip(usable, fates.tolist(), strict=True)):
+            if row % 10_000 == 0:
+                if reporter.should_stop():
+                    raise Stopped
+                reporter.progress(row, len(fates), "Writing rows")
+            if fate in parts:
+                parts[fate](line)
+                continue
+            item = (
+                Removed(*gathered.place(row), "its question is in the held-out file")
+                if fate == LEAKED
+                else gathered.same_as(row, int(first[row]))
+            )
+            sorted_out.write(orjson.dumps({"file": item.file, "line": item.line, "reason": item.reason}) + b"\n")
+            if len(removed) < LISTED:
+                removed.append(item)
+    return removed
+
+
+def _unique(gathered: Gathered) -> np.ndarray:
+    """Places of the rows that are no duplicate of an earlier one."""
+    first = gathered.first_of_each()
+    return np.flatnonzero(first == np.arange(len(first)))
+
+
+def _sources(files: tuple[str, ...]) -> list[Source]:
+    """All sources of some files. Files of the same name go by their whole path, so that places are never ambiguous."""
+    if not files:
+        raise DataError("no file is given", hint="Give at least one file.", where="data.train")
+    twice = next((file for place, file in enumerate(files) if file in files[:place]), None)
+    if twice:
+        raise DataError("the same file is given twice", hint="Remove one of them.", where=twice)
+    names = [Path(file).name for file in files]
+    return [
+        source for file, name in zip(files, names, strict=True) for source in find(file, file if names.count(name) > 1 else "")
+    ]
+
+
+def _settings_for(file: str, settings: Data) -> Data:
+    """The settings for a file beside the training data: all rows of it, nothing held out."""
+    return Data(**{**settings.model_dump(exclude_unset=True), "train": file, "holdout": 0.0, "limit": None})
+
+
+def _new(path: Path) -> BinaryIO:
+    return path.open("wb")
+
+
+@contextlib.contextmanager
+def _aside(out: Path) -> Iterator[Path]:
+    """A folder in `out` that vanishes in the end; also what a killed predecessor left behind."""
+    out.mkdir(parents=True, exist_ok=True)
+    for left in out.glob(".preparing-*"):
+        shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=".preparing-", dir=out) as aside:
+        yield Path(aside)

@@ -1,0 +1,138 @@
+"""Compressed files: opened as streams, with limits, and with nothing in them ever written to a path they name."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import stat
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from studio.core.errors import DataError
+from studio.core.files import need_room
+from studio.core.text import size
+
+MEMBERS = 1_000
+"""Files an archive may hold."""
+UNPACKED = 256 << 30
+"""Bytes an archive may unpack to."""
+RATIO = 200
+"""How many times its size an archive may unpack to, once that is over `HARMLESS` bytes. Text packs 3 to 20 times."""
+HARMLESS = 64 << 20
+
+_LITTER = ("__MACOSX", ".")
+_ABOUT = frozenset(("readme", "license", "licence", "changelog", "notice", "copying", "contributing", "citation"))
+_FAULTS = (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError)
+
+
+class _Guarded(io.RawIOBase):
+    """A stream that is being unpacked: counts what comes out, and turns faults of the archive into DataError."""
+
+    def __init__(self, inner: BinaryIO, packed: int, name: str) -> None:
+        self._inner, self._packed, self._name, self._out = inner, max(packed, 1), name, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        try:
+            block = self._inner.read(len(buffer))
+        except _FAULTS as problem:
+            raise DataError(
+                f"it cannot be unpacked after {size(self._out)}: {problem}",
+                hint="The file is damaged or cut off. Get it again whole.",
+                where=self._name,
+            ) from None
+        self._out += len(block)
+        if self._out > UNPACKED or (self._out > HARMLESS and self._out > RATIO * self._packed):
+            raise _bomb(self._out, self._packed, self._name)
+        buffer[: len(block)] = block
+        return len(block)
+
+    def close(self) -> None:
+        self._inner.close()
+        super().close()
+
+
+def open_gzip(raw: BinaryIO, packed: int, name: str) -> BinaryIO:
+    """The unpacked bytes of a gzip file."""
+    return io.BufferedReader(_Guarded(gzip.GzipFile(fileobj=raw), packed, name), 1 << 20)  # type: ignore[arg-type]
+
+
+def open_member(raw: BinaryIO, member: str, name: str) -> BinaryIO:
+    """The unpacked bytes of a file in a zip archive."""
+    archive = zipfile.ZipFile(raw)
+    try:
+        inner = archive.open(member)
+    except _FAULTS as problem:
+        raise DataError(f"it cannot be unpacked: {problem}", hint="Pack it again as an ordinary zip.", where=name) from None
+    return io.BufferedReader(_Guarded(inner, archive.getinfo(member).compress_size, name), 1 << 20)  # type: ignore[arg-type]
+
+
+def members(path: Path, known: Callable[[str], bool], name: str) -> tuple[list[str], list[str]]:
+    """Data files in a zip archive, in order of name, and remarks on what was passed over. Raises DataError if unsafe."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            refuse_bomb(archive, name)
+            entries = [entry for entry in archive.infolist() if not entry.is_dir()]
+    except (zipfile.BadZipFile, OSError) as problem:
+        raise DataError(
+            f"it cannot be opened as a zip archive: {problem}", hint="Get it again whole, or unpack it.", where=name
+        ) from None
+    entries = [entry for entry in entries if not any(part.startswith(_LITTER) for part in PurePosixPath(entry.filename).parts)]
+    for entry in entries:
+        _refuse_unsafe(entry, name)
+    found = sorted(entry.filename for entry in entries if known(entry.filename))
+    if any(not item.lower().endswith((".md", ".txt")) for item in found):
+        found = [item for item in found if PurePosixPath(item).name.split(".")[0].lower() not in _ABOUT]
+    rest = [entry.filename for entry in entries if entry.filename not in found]
+    return found, [f"Not read: `{item}`." for item in rest[:10]] + ([f"Not read: {len(rest) - 10} more."] if rest[10:] else [])
+
+
+def refuse_bomb(archive: zipfile.ZipFile, name: str) -> None:
+    """Raise DataError if an archive says it holds too many files or unpacks to too much."""
+    entries = archive.infolist()
+    if len(entries) > MEMBERS:
+        raise DataError(
+            f"the archive holds {len(entries):,} files, more than {MEMBERS:,}", hint="Join them into fewer files.", where=name
+        )
+    out, packed = sum(entry.file_size for entry in entries), sum(entry.compress_size for entry in entries)
+    if out > UNPACKED or (out > HARMLESS and out > RATIO * max(packed, 1)):
+        raise _bomb(out, packed, name)
+
+
+def seekable(stream: BinaryIO, name: str, room: int) -> BinaryIO:
+    """The stream's bytes in a temporary file that vanishes when closed, for formats that are read from their end."""
+    need_room(Path(tempfile.gettempdir()), room, f"Unpacking {name}")
+    aside = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
+    for block in iter(lambda: stream.read(1 << 20), b""):
+        aside.write(block)
+    aside.seek(0)
+    return aside  # type: ignore[return-value]
+
+
+def _refuse_unsafe(entry: zipfile.ZipInfo, name: str) -> None:
+    path = PurePosixPath(entry.filename.replace("\\", "/"))
+    where = f"{name}:{entry.filename}"
+    if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
+        raise DataError(
+            "the archive holds a path that leads out of it", hint="Pack it again from inside its folder.", where=where
+        )
+    if stat.S_ISLNK(entry.external_attr >> 16):
+        raise DataError("the archive holds a link", hint="Pack the file itself.", where=where)
+    if entry.flag_bits & 1:
+        raise DataError("the archive is locked with a password", hint="Unpack it first, or pack it without one.", where=where)
+    if path.suffix.lower() in (".zip", ".gz", ".7z", ".rar", ".tar", ".tgz", ".bz2", ".xz", ".zst"):
+        raise DataError("the archive holds an archive", hint="Unpack the outer one first.", where=where)
+
+
+def _bomb(out: int, packed: int, name: str) -> DataError:
+    return DataError(
+        f"it unpacks to more than {size(out)} from {size(packed)}: this looks like a decompression bomb",
+        hint="If it is your own, unpack it first and give the unpacked file.",
+        where=name,
+    )

@@ -1,0 +1,261 @@
+"""JSON: one row a line, or a list of rows in one document, read piece by piece so that memory stays small."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+import orjson
+
+from studio.core.errors import DataError
+from studio.core.text import size
+from studio.data.readers.facts import ROW_BYTES, Facts
+from studio.data.rows import Rejected, Row
+
+_BLOCK = 1 << 20
+_TOKEN = re.compile(rb'"[^"\\\n]*(?:\\.[^"\\\n]*)*"|[{}\[\]"]')
+_LISTS = rb"data|rows|train|examples|items|records|samples|dataset|instances|entries"
+_WRAPPED = re.compile(
+    rb'\s*\{\s*(?:"[^"]*"\s*:\s*(?:"[^"]*"|[-\d.eE+]+|true|false|null)\s*,\s*)*"(' + _LISTS + rb')"\s*:\s*\[\s*[\{\["\]]'
+)
+
+
+def lines(stream: BinaryIO, facts: Facts) -> Iterator[Row | Rejected]:
+    """JSON lines. A line that is broken is rejected and reading goes on. A list of rows is read as one, too."""
+    head = _peek(stream)
+    if _is_list(head):
+        facts.remarks.append("Its name says lines of JSON, but it holds one list.")
+        return _listed(stream, head, facts)
+    if head.lstrip().split(b"\n", 1)[0].strip() == b"{":
+        facts.remarks.append("Its name says one row a line, but rows go over several lines.")
+        return _objects(stream, head, facts)
+    return _lines(head, stream, facts)
+
+
+def document(stream: BinaryIO, facts: Facts) -> Iterator[Row | Rejected]:
+    """A JSON document: a list of rows, an object with such a list in it, one row, or lines of JSON all the same."""
+    head = _peek(stream)
+    if _is_list(head):
+        return _listed(stream, head, facts)
+    first, _, rest = head.strip().partition(b"\n")
+    if rest and _parses(first):
+        return _lines(head, stream, facts)
+    if _WRAPPED.match(head):
+        return _listed(stream, head, facts)
+    return _lines(head, stream, facts) if _parses(first) else _objects(stream, head, facts)
+
+
+def row_of(value: Any, name: str, line: int, text: bytes | str = b"") -> Row | Rejected:
+    """A parsed value as a row: an object as it is, a text as `text`, a list of messages as `messages`."""
+    if type(value) is dict:
+        return Row(value, name, line)
+    if isinstance(value, str):
+        return Row({"text": value}, name, line)
+    if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+        return Row({"messages" if "role" in value[0] else "conversations": value}, name, line)
+    return Rejected(name, line, "wrong type: a row is an object with named values", "", _shown(text))
+
+
+def _lines(head: bytes, stream: BinaryIO, facts: Facts) -> Iterator[Row | Rejected]:
+    name, loads = facts.name, orjson.loads
+    number = 0
+    for line in _split(head, stream, facts):
+        number += 1
+        try:
+            value = loads(line)
+        except orjson.JSONDecodeError as problem:
+            if not line.strip():
+                continue
+            if b"\r" in line.rstrip():  # a line end of its own outside JSON texts: old Mac files, or mixed ones
+                parts = line.rstrip(b"\r\n").split(b"\r")
+                yield from _parts(parts, number, name)
+                number += len(parts) - 1
+                continue
+            yield _broken(line, name, number, problem)
+            continue
+        yield Row(value, name, number) if type(value) is dict else row_of(value, name, number, line)
+
+
+def _parts(parts: list[bytes], number: int, name: str) -> Iterator[Row | Rejected]:
+    for part in parts:
+        try:
+            if part.strip():
+                yield row_of(orjson.loads(part), name, number, part)
+        except orjson.JSONDecodeError as problem:
+            yield _broken(part, name, number, problem)
+        number += 1
+
+
+def _split(head: bytes, stream: BinaryIO, facts: Facts) -> Iterator[bytes]:
+    """Lines of bytes with bounded memory."""
+    rest = head
+    for block in itertools.chain(iter(lambda: stream.read(_BLOCK), b""), (b"",)):
+        parts = (rest + block).split(b"\n") if block else rest.split(b"\n")
+        rest = parts.pop()
+        yield from parts
+        if len(rest) > ROW_BYTES:
+            raise DataError(
+                f"a single line has over {size(ROW_BYTES)}",
+                hint="One row belongs on one line. Is this a list of rows? Then name the file .json.",
+                where=facts.name,
+            )
+    if rest:
+        yield rest
+
+
+def _listed(stream: BinaryIO, head: bytes, facts: Facts) -> Iterator[Row | Rejected]:
+    """The elements of a list of rows, at the top or under one name of an object."""
+    wrapped = _WRAPPED.match(head)
+    opening = head.index(b"[", wrapped.end(1) if wrapped and not _is_list(head) else 0)
+    scanner = _Scanner(stream, head, opening + 1, facts)
+    yield from scanner.elements()
+    rest = scanner.remainder().strip()
+    if wrapped and not _is_list(head):
+        key = wrapped[1].decode()
+        facts.details["list"] = key
+        if rest != b"}":
+            facts.remarks.append(f"Only the list under `{key}` was read; the file holds more.")
+    elif rest:
+        raise DataError(
+            f"the list of rows ends at line {scanner.line}, and the file goes on: {_shown(rest)[:60]}",
+            hint="A bracket too many closes the list early. Repair that line, or write one row a line as .jsonl.",
+            where=facts.name,
+        )
+
+
+def _objects(stream: BinaryIO, head: bytes, facts: Facts) -> Iterator[Row | Rejected]:
+    """Objects that stand one after the other, each over several lines."""
+    yield from _Scanner(stream, head, 0, facts, top=True).elements()
+
+
+class _Scanner:
+    """Finds where elements begin and end, without parsing what is in them; each is then parsed on its own."""
+
+    def __init__(self, stream: BinaryIO, head: bytes, start: int, facts: Facts, top: bool = False) -> None:
+        self._stream, self._facts, self._top = stream, facts, top
+        self._buffer, self._at = head, start
+        self.line = 1 + head.count(b"\n", 0, start)
+
+    def elements(self) -> Iterator[Row | Rejected]:
+        """Rows up to the bracket that closes the list (or to the end of the file)."""
+        depth, begin, broken = 0, self._at, False
+        scan = self._at
+        while True:
+            token = _TOKEN.search(self._buffer, scan)
+            if token is None or (token[0] == b'"' and self._buffer.find(b"\n", token.end()) < 0):
+                scan = len(self._buffer) if token is None else token.start()
+                scan, begin = scan - self._at, begin - self._at
+                if not self._more(depth, broken):
+                    break
+                scan, begin = scan + self._at, begin + self._at
+                continue
+            text = token[0]
+            scan = token.end()
+            if text == b'"':  # a text may not go over a line end: it is broken, and ends there
+                broken, scan = True, self._buffer.find(b"\n", scan)
+            elif text in b"{[":
+                if depth == 0:
+                    yield from self._between(begin, token.start())
+                    begin, broken = token.start(), False
+                depth += 1
+            elif text in b"}]":
+                if depth == 0:
+                    yield from self._between(begin, token.start())
+                    self._pass(scan)
+                    return
+                depth -= 1
+                if depth == 0:
+                    yield self._element(begin, scan)
+                    self._pass(scan)
+                    begin = scan = self._at
+            elif depth == 0:
+                yield from self._between(begin, token.start())
+                yield self._element(token.start(), scan)
+                self._pass(scan)
+                begin = scan = self._at
+        yield from self._between(self._at, len(self._buffer))
+        if not self._top:
+            raise DataError(
+                f"the list of rows is not closed: the file ends at line {self.line + self._buffer.count(10, self._at)}",
+                hint="The file seems cut off. Get it again whole, or write one row a line as .jsonl.",
+                where=self._facts.name,
+            )
+
+    def remainder(self) -> bytes:
+        """What follows the list, up to a block of it."""
+        return (self._buffer[self._at :] + self._stream.read(_BLOCK)).lstrip()
+
+    def _more(self, depth: int, broken: bool) -> bool:
+        """Read on, keeping only what is not yet done. False at the end of the file; raises if a row is still open then."""
+        block = self._stream.read(_BLOCK)
+        if block and len(self._buffer) - self._at < ROW_BYTES:
+            self._buffer, self._at = self._buffer[self._at :] + block, 0
+            return True
+        if depth or block:
+            skipped = len(self._buffer[self._at :]) - len(self._buffer[self._at :].lstrip(b", \t\r\n"))
+            line = self.line + self._buffer.count(b"\n", self._at, self._at + skipped)
+            raise DataError(
+                f"the row that begins at line {line} is never closed",
+                hint="A bracket or quote is missing there, or the file is cut off. Repair it, or write a row a line as .jsonl.",
+                where=self._facts.name,
+            )
+        return False
+
+    def _element(self, begin: int, end: int) -> Row | Rejected:
+        line = self.line + self._buffer.count(b"\n", self._at, begin)
+        text = self._buffer[begin:end]
+        try:
+            return row_of(orjson.loads(text), self._facts.name, line, text)
+        except orjson.JSONDecodeError as problem:
+            return _broken(text, self._facts.name, line, problem)
+
+    def _between(self, begin: int, end: int) -> Iterator[Rejected]:
+        """Anything but commas and space between elements is a row that is none."""
+        for stray in re.finditer(rb"[^,\s][^,\n]*", self._buffer[begin:end]):
+            line = self.line + self._buffer.count(b"\n", self._at, begin + stray.start())
+            yield Rejected(self._facts.name, line, "wrong type: a row is an object with named values", "", _shown(stray[0]))
+
+    def _pass(self, end: int) -> None:
+        self.line += self._buffer.count(b"\n", self._at, end)
+        self._at = end
+
+
+def _peek(stream: BinaryIO) -> bytes:
+    return stream.read(_BLOCK)
+
+
+def _is_list(head: bytes) -> bool:
+    return head.lstrip()[:1] == b"[" and not _list_per_line(head)
+
+
+def _list_per_line(head: bytes) -> bool:
+    """True if each line is a list of its own, as some tools write conversations."""
+    first, newline, rest = head.strip().partition(b"\n")
+    if not newline or not first.rstrip().endswith(b"]") or not rest.lstrip().startswith(b"["):
+        return False
+    return _parses(first)
+
+
+def _parses(text: bytes) -> bool:
+    try:
+        orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return False
+    return True
+
+
+def _broken(text: bytes, name: str, line: int, problem: orjson.JSONDecodeError) -> Rejected:
+    try:
+        text.decode()
+    except UnicodeDecodeError as byte:
+        reason = f"undecodable byte: 0x{text[byte.start]:02x} at column {byte.start + 1} is not UTF-8 (see data.encoding)"
+        return Rejected(name, line, reason, "", _shown(text))
+    return Rejected(
+        name, line, f"broken JSON: {problem.msg} at line {line + problem.lineno - 1}, column {problem.colno}", "", _shown(text)
+    )
+
+
+def _shown(text: bytes | str) -> str:
+    return (text[:800].decode(errors="replace") if isinstance(text, bytes) else text)[:200].strip()

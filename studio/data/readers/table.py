@@ -1,0 +1,181 @@
+"""CSV and TSV: the delimiter is found, quoted texts may go over lines, and a row's line is where it truly begins."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter, deque
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from studio.core.errors import DataError
+from studio.core.text import plural
+from studio.data.readers.facts import ROW_BYTES, Facts
+from studio.data.rows import Rejected, Row
+
+_DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+_LOOKED_AT = 200
+_LOOK_AHEAD = 5_000
+"""Lines a quoted text may go over. A quote that is not closed within is taken as missing."""
+
+
+def rows(stream: BinaryIO, facts: Facts) -> Iterator[Row | Rejected]:
+    """Rows by the names in the first line. A row that is broken is rejected, and reading goes on at the next line."""
+    csv.field_size_limit(ROW_BYTES)
+    source = _Lines(stream, facts)
+    head = source.peek(_LOOKED_AT)
+    if head and head[0].strip().lower().startswith("sep=") and len(head[0].strip()) <= 5:
+        delimiter = head[0].strip()[4:] or "\t"
+        next(source)
+        source.settle()
+    else:
+        delimiter = _delimiter(head, "\t" if facts.kind == ".tsv" else ",")
+    facts.details["delimiter"] = _DELIMITERS.get(delimiter, delimiter)
+    reader = csv.reader(source, delimiter=delimiter, strict=True)
+    names = _names(reader, source, facts)
+    width = len(names)
+    while True:
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as problem:
+            yield source.reject(_reason(problem))
+            continue
+        line = source.settle()
+        if len(cells) == width:
+            yield Row(dict(zip(names, cells, strict=True)), facts.name, line)
+        elif len(cells) < width:
+            if any(cells):
+                yield Row(dict(zip(names, cells, strict=False)), facts.name, line)
+        elif not any(cell.strip() for cell in cells[width:]):
+            yield Row(dict(zip(names, cells, strict=False)), facts.name, line)
+        else:
+            reason = f"too many cells: {len(cells)} where the first line names {width}; a text with the delimiter needs quotes"
+            yield Rejected(facts.name, line, reason, "", delimiter.join(cells)[:200])
+
+
+class _Lines:
+    """Lines of text that remember what the present row has taken, so that a row with a missing quote can be taken back."""
+
+    def __init__(self, stream: BinaryIO, facts: Facts) -> None:
+        self._text = io.TextIOWrapper(stream, "utf-8", errors="surrogateescape", newline="")
+        self._facts = facts
+        self._waiting: deque[str] = deque()
+        self._taken: list[str] = []
+        self._next_line = 1
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        if len(self._taken) >= _LOOK_AHEAD:
+            raise csv.Error("quote not closed")
+        line = self._waiting.popleft() if self._waiting else self._read()
+        self._taken.append(line)
+        return line
+
+    def settle(self) -> int:
+        """The row is read well: forget its lines, and give the number of the first of them that is not blank."""
+        taken = self._taken
+        first = self._next_line
+        self._next_line += len(taken)
+        if len(taken) > 1:
+            first += next((place for place, line in enumerate(taken) if line.strip()), 0)
+        taken.clear()
+        return first
+
+    def reject(self, reason: str) -> Rejected:
+        """The row cannot be read: its first line is rejected, and the others are read again as rows of their own."""
+        while len(self._taken) > 1 and not self._taken[0].strip():
+            self._taken.pop(0)
+            self._next_line += 1
+        first = self._taken[0] if self._taken else ""
+        self._waiting.extendleft(reversed(self._taken[1:]))
+        self._taken.clear()
+        self._next_line += 1
+        shown = first[:200].rstrip().encode("utf-8", "replace").decode()
+        return Rejected(self._facts.name, self._next_line - 1, reason, "", shown)
+
+    def peek(self, count: int) -> list[str]:
+        """The next lines without taking them."""
+        while len(self._waiting) < count:
+            try:
+                self._waiting.append(self._read())
+            except StopIteration:
+                break
+        return list(self._waiting)[:count]
+
+    def _read(self) -> str:
+        line = self._text.readline(ROW_BYTES)
+        if not line:
+            raise StopIteration
+        if len(line) >= ROW_BYTES:
+            raise DataError(
+                f"a single line has over {plural(ROW_BYTES, 'character')}",
+                hint="Is this a text table at all? Check the file and its ending.",
+                where=self._facts.name,
+            )
+        return line
+
+
+def _names(reader: Iterator[list[str]], source: _Lines, facts: Facts) -> list[str]:
+    """Column names from the first line with content. Raises DataError if there is none or two are the same."""
+    try:
+        names = next((cells for cells in reader if any(cell.strip() for cell in cells)), [])
+    except csv.Error as problem:
+        raise DataError(
+            f"the first line with the column names cannot be read: {problem}",
+            hint="Check its quotes.",
+            where=f"{facts.name}, line 1",
+        ) from None
+    line = source.settle()
+    if not names:
+        raise DataError("there is no line with column names", hint="Write them in the first line.", where=facts.name)
+    while len(names) > 1 and not names[-1].strip():
+        names.pop()
+    names = [name.strip() or f"column {place}" for place, name in enumerate(names, 1)]
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise DataError(
+            f"two columns are both called `{twice[0]}`",
+            hint="Give each column a name of its own.",
+            where=f"{facts.name}, line {line}",
+        )
+    return names
+
+
+def _delimiter(head: list[str], usual: str) -> str:
+    """The delimiter that cuts the most lines into the same number of cells, more than one; else the usual one."""
+    best, delimiter = 1.0, usual
+    for candidate in (usual, *(mark for mark in _DELIMITERS if mark != usual)):
+        widths = Counter(_widths(head, candidate))
+        if not widths:
+            continue
+        width, count = max(widths.items(), key=lambda item: (item[1], item[0]))
+        first = next(iter(_widths(head[:20], candidate)), 1)
+        score = (count / widths.total()) * min(width, 4) if width > 1 and first > 1 else 0.0
+        if score > best:
+            best, delimiter = score, candidate
+    if best == 1.0:  # no delimiter is consistent: go by the names
+        counts = {mark: head[0].count(mark) for mark in _DELIMITERS} if head else {}
+        top = max(counts, key=lambda mark: counts[mark], default=usual)
+        return top if counts.get(top) else usual
+    return delimiter
+
+
+def _widths(head: list[str], delimiter: str) -> Iterator[int]:
+    reader = csv.reader(iter(head), delimiter=delimiter)
+    try:
+        yield from (len(cells) for cells in reader if cells)
+    except csv.Error:
+        return
+
+
+def _reason(problem: csv.Error) -> str:
+    text = str(problem)
+    if "expected after" in text:
+        return "broken quotes: a quote inside a quoted text must be doubled"
+    if "unexpected end" in text or "not closed" in text or "field limit" in text:
+        return "broken quotes: a quote is opened and never closed"
+    return f"broken row: {text}"

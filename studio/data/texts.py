@@ -1,0 +1,110 @@
+"""Single texts: is this value a text that can be learned from, and is anything odd about it?"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+from studio.data.notes import Notes, Unusable
+
+LONG_TEXT = 100_000
+"""Characters from which a single field is noted as very long."""
+
+_ODD = re.compile("[\x00\ufffd\ud800-\udfff]|Ã[\u0080-\u00bf\u2018-\u201e\u0178\u0160\u0161\u017d\u017e]|â€|Â[\u00a0-\u00bf]")
+_SHEET_ERRORS = frozenset(("#N/A", "#REF!", "#VALUE!", "#DIV/0!", "#NAME?", "#NULL!", "#NUM!"))
+_ABSENT = frozenset(("nan", "null", "none", "n/a", "na", "nil", "-", "--", "?", "tbd", "todo", "undefined"))
+
+
+def text_of(values: dict[str, Any], column: str, what: str, notes: Notes) -> str:
+    """The text in a column that must have one. Raises Unusable if it is missing, empty or no text.
+
+    what names the role for the reason, e.g. `answer`.
+    """
+    value = values.get(column)
+    if type(value) is str:
+        if not value or value.isspace():
+            raise Unusable(f"empty {what}", column)
+        if len(value) < 10:
+            _look_like_nothing(value, what, column, notes)
+        return sound(value, column, notes)
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        raise Unusable(f"missing {what}", column)
+    return _number(value, column, what, notes)
+
+
+def optional_text(values: dict[str, Any], column: str | None, what: str, notes: Notes) -> str:
+    """The text in a column that may be absent or empty, then "". Raises Unusable if it holds something else."""
+    if column is None:
+        return ""
+    value = values.get(column)
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, str):
+        return sound(value, column, notes) if value and not value.isspace() else ""
+    return _number(value, column, what, notes)
+
+
+def sound(text: str, column: str, notes: Notes) -> str:
+    """The text itself, with a note if it is odd. Raises Unusable for half characters, which no file can hold."""
+    if len(text) > LONG_TEXT:
+        notes.add(f"a single text has over {LONG_TEXT:,} characters", column)
+    if text.isascii():
+        if "\0" in text:
+            notes.add("a NUL character in a text", column)
+        return text
+    if _ODD.search(text):
+        _say_what_is_odd(text, column, notes)
+    return text
+
+
+def kind_of(value: Any) -> str:
+    """A value's JSON type in words."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true or false"
+        case int() | float():
+            return "a number"
+        case str():
+            return "a text"
+        case list() | tuple():
+            return "a list"
+        case dict():
+            return "an object"
+        case bytes():
+            return "binary data"
+    return f"a {type(value).__name__}"
+
+
+def _number(value: Any, column: str, what: str, notes: Notes) -> str:
+    """A number as it would be written; a sheet stores 24 as 24.0."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise Unusable(f"wrong type: the {what} is {kind_of(value)}, not a text", column)
+    notes.add(f"a number is used as {what}", column)
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _look_like_nothing(value: str, what: str, column: str, notes: Notes) -> None:
+    bare = value.strip()
+    if bare in _SHEET_ERRORS:
+        raise Unusable(f"spreadsheet error as {what}: {bare}", column)
+    if bare.casefold() in _ABSENT:
+        notes.add(f"a placeholder such as `{bare.casefold()}` as {what}", column)
+
+
+def _say_what_is_odd(text: str, column: str, notes: Notes) -> None:
+    found = set(_ODD.findall(text))
+    for odd in found:
+        if "\udc80" <= odd <= "\udcff":
+            byte = ord(odd) - 0xDC00
+            raise Unusable(f"undecodable byte: 0x{byte:02x} does not fit the file's encoding", column)
+        if "\ud800" <= odd <= "\udfff":
+            raise Unusable("half of a surrogate pair: a character cut in two", column)
+    if "\0" in found:
+        notes.add("a NUL character in a text", column)
+    if "\ufffd" in found:
+        notes.add("a replacement character (U+FFFD): text was lost before it came here", column)
+    if any(len(odd) > 1 for odd in found):
+        notes.add("looks like text decoded with the wrong encoding (such as Ã¤ for ä)", column)
