@@ -38,15 +38,10 @@ class Rate:
 def flops_per_token(shape: Shape, load: Load, scored: float = 1.0) -> float:
     """FLOP to train one token: layers, head on the scored share of tokens (two products), adapters, causal attention."""
     passes = 3 if load.checkpointing else 2
-    active = getattr(shape, "active", 0) or shape.parameters
-    embeddings = shape.vocab * shape.hidden
-    tied = getattr(shape, "tied", True)
-    body = max(active - embeddings * (1 if tied else 2), 0)
-    head = 2 * 2 * embeddings * scored
+    head = 2 * 2 * shape.vocab * shape.hidden * scored
     adapters = (2 * passes + 2) * adapter_parameters(shape, load.rank, load.targets, load.dora)
-    queries = shape.heads * shape.head_dim
-    attention = shape.layers * queries * (load.row or load.length) * (4.5 if load.checkpointing else 3.5) * 2 / 2
-    return 2 * passes * body + head + adapters + attention
+    attention = shape.layers * shape.queries * (load.row or load.length) * (4.5 if load.checkpointing else 3.5) * 2 / 2
+    return 2 * passes * shape.active + head + adapters + attention
 
 
 def seconds_per_token(shape: Shape, load: Load, flops: float, bandwidth: float, scored: float = 1.0) -> float:

@@ -8,7 +8,8 @@ from typing import Any
 
 from studio.core.errors import StudioError
 from studio.core.text import parameters, plural
-from studio.models import loading, presets
+from studio.hardware.shape import shape
+from studio.models import presets
 from studio.planner import fitting
 from studio.planner.fitting import Case, Fit
 from studio.planner.plan import Alternative
@@ -91,7 +92,7 @@ def _smaller(spec: RunSpec, case: Case) -> Iterator[Alternative]:
         config = presets.config(name)
         if config is None or name.lower() == case.name.lower():
             continue
-        smaller = replace(case, shape=loading.shape(config), config=config, name=name)
+        smaller = replace(case, shape=shape(config), config=config, name=name)
         if smaller.shape.parameters >= case.shape.parameters:
             continue
         made = _fit(spec, smaller, {"model.name": name})

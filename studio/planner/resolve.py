@@ -10,8 +10,7 @@ from typing import Any, Protocol
 from studio.core.text import count, plural, size
 from studio.hardware import memory, speed
 from studio.hardware.machine import Machine
-from studio.hardware.shape import adapter_parameters
-from studio.models import loading
+from studio.hardware.shape import adapter_parameters, shape
 from studio.planner import alternatives, cautions, fitting
 from studio.planner.disk import disk_of
 from studio.planner.fitting import SMALL, Case, Fit
@@ -65,7 +64,7 @@ def resolve(spec: RunSpec, machine: Machine, found: Found, rows: Rows) -> Plan:
     Nothing is loaded or downloaded. Raises SpecError if a decision contradicts a given field, ModelError if the config
     does not describe a model.
     """
-    case = Case(machine, loading.shape(found.config), found.config, rows, spec.model.name)
+    case = Case(machine, shape(found.config), found.config, rows, spec.model.name)
     chosen = fitting.fit(spec, case)
     draft = Draft(spec)
     _numbers(draft, case)
