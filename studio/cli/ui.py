@@ -1,0 +1,45 @@
+"""`studio ui`: the web studio."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from studio.core.errors import SpecError
+
+PASSWORD = "STUDIO_PASSWORD"
+"""The environment variable that may hold the password for --auth."""
+
+
+def ui(
+    host: Annotated[
+        str, typer.Option(help="Address to serve; another one than this machine's own needs --auth.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to serve; 0 takes a free one.")] = 7860,
+    auth: Annotated[bool, typer.Option("--auth", help=f"Sign in with a password: ${PASSWORD}, or asked for now.")] = False,
+    name: Annotated[
+        list[str] | None, typer.Option("--name", help="A further host name this server is reached by, e.g. behind a proxy.")
+    ] = None,
+    home: Annotated[
+        Path | None,
+        typer.Option("--home", help="Where runs are kept [default: $STUDIO_HOME or ~/.studio].", show_default=False),
+    ] = None,
+) -> None:
+    """The web studio. Prints a link that lets one browser in, once."""
+    from studio.runs import folder
+    from studio.ui import server
+
+    server.serve(folder.home(home), host, port, _password() if auth else None, tuple(name or ()), typer.echo)
+
+
+def _password() -> str:
+    given = os.environ.pop(PASSWORD, "")  # not for the children to see
+    if given:
+        return given
+    if not sys.stdin.isatty():
+        raise SpecError("there is no password", hint=f"Set ${PASSWORD}, or start the studio in a terminal.", where="--auth")
+    return typer.prompt("Password for the studio", hide_input=True, confirmation_prompt=True)

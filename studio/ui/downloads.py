@@ -1,0 +1,84 @@
+"""Downloads: an export as one file, a run's evidence page. Names come from our own lists, never paths from a request."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+
+def add_routes(app: Any, home: Path) -> None:
+    """`/download/{run}/evidence` and `/download/{run}/export/{folder}`."""
+    from starlette.requests import Request
+    from starlette.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
+
+    async def evidence(request: Request) -> Response:
+        run = request.path_params["run"]
+        page = _report(home, run)
+        if page is None:
+            return PlainTextResponse("there is no such report\n", 404)
+        return FileResponse(page, filename=f"{run}-evidence.html", media_type="application/octet-stream")
+
+    async def export(request: Request) -> Response:
+        run, folder = request.path_params["run"], request.path_params["folder"]
+        found = export_folder(home, run, folder)
+        if found is None:
+            return PlainTextResponse("there is no such export\n", 404)
+        weights = sorted(found.glob("*.gguf"))
+        if len(weights) == 1:
+            return FileResponse(weights[0], filename=f"{run}-{weights[0].name}", media_type="application/octet-stream")
+        name = f"{run}-{folder}.zip"
+        headers = {"content-disposition": f'attachment; filename="{name}"'}
+        return StreamingResponse(zipped(found, Path(name).stem), media_type="application/zip", headers=headers)
+
+    app.add_route("/download/{run}/evidence", evidence, methods=["GET"])
+    app.add_route("/download/{run}/export/{folder}", export, methods=["GET"])
+
+
+def export_folder(home: Path, run: str, folder: str) -> Path | None:
+    """The folder of an export, if a run of exactly that id has one of exactly that name."""
+    found = _run(home, run)
+    names = {file.parent.name: file.parent for file in found.glob("exports/*/artifact.json")} if found else {}
+    return names.get(folder)
+
+
+def _run(home: Path, run: str) -> Path | None:
+    return {file.parent.name: file.parent for file in (home / "runs").glob("*/asked.yaml")}.get(run)
+
+
+def _report(home: Path, run: str) -> Path | None:
+    found = _run(home, run)
+    page = found / "evaluation" / "report.html" if found else None
+    return page if page and page.is_file() else None
+
+
+class _Outlet:
+    """Where zipfile writes and a response reads: a file without a beginning to go back to."""
+
+    def __init__(self) -> None:
+        self.parts: list[bytes] = []
+
+    def write(self, data: Any) -> int:
+        self.parts.append(bytes(data))
+        return len(data)
+
+    def flush(self) -> None:
+        pass
+
+    def take(self) -> bytes:
+        parts, self.parts = self.parts, []
+        return b"".join(parts)
+
+
+def zipped(folder: Path, root: str) -> Iterator[bytes]:
+    """A folder as an uncompressed zip file, piece by piece, so that a model of many gigabytes takes no memory or disk."""
+    outlet = _Outlet()
+    with zipfile.ZipFile(outlet, "w", zipfile.ZIP_STORED) as archive:  # type: ignore[arg-type] - writes only
+        for file in sorted(item for item in folder.rglob("*") if item.is_file() and not item.is_symlink()):
+            info = zipfile.ZipInfo.from_file(file, f"{root}/{file.relative_to(folder).as_posix()}", strict_timestamps=False)
+            with open(file, "rb") as source, archive.open(info, "w", force_zip64=True) as target:
+                while block := source.read(1 << 20):
+                    target.write(block)
+                    yield outlet.take()
+    yield outlet.take()

@@ -1,0 +1,112 @@
+"""What every page shares: the bar at the top, the heading, the clock, and how an event's errors reach the person."""
+
+from __future__ import annotations
+
+import functools
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from studio.core.errors import StudioError
+from studio.ui.fragments import parts
+
+NAVIGATION = (
+    ("Home", "/"),
+    ("Data", "/data"),
+    ("Train", "/train"),
+    ("Runs", "/runs"),
+    ("Evidence", "/evidence"),
+    ("Chat", "/chat"),
+    ("Export", "/export"),
+    ("Settings", "/settings"),
+)
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+"""How events are bound that update a page by themselves."""
+ACTION: dict[str, Any] = {"show_progress": "minimal", "api_visibility": "private"}
+"""How events are bound that a person started."""
+
+
+def top(current: str, title: str, lead: str = "") -> None:
+    """The bar with the brand and the navigation, and the page's heading."""
+    import gradio as gr
+
+    gr.HTML(parts.bar(NAVIGATION, current), elem_classes="bar-holder", padding=False)
+    gr.HTML(parts.heading(title, lead), elem_classes="heading-holder", padding=False)
+
+
+def act(work: Callable[..., Any]) -> Callable[..., Any]:
+    """An event's function, run only for someone who is signed in, with errors told in words.
+
+    A wrong input shows what and what to do; a fault of ours says so, and its details go to the server's log only.
+    """
+    import gradio as gr
+
+    @functools.wraps(work)
+    def run(request: Any, *values: Any) -> Any:
+        if request is None or not request.username:
+            raise gr.Error("Your session has ended. Sign in again.", print_exception=False)
+        try:
+            return work(*values)
+        except StudioError as error:
+            raise gr.Error(parts.told(error), print_exception=False, duration=12) from None
+        except gr.Error:
+            raise
+        except Exception as error:
+            raise _fault(error) from None
+
+    return _typed(run, gr.Request)
+
+
+def stream(work: Callable[..., Any]) -> Callable[..., Any]:
+    """As `act`, for a generator whose values are shown as they come."""
+    import gradio as gr
+
+    @functools.wraps(work)
+    def run(request: Any, *values: Any) -> Any:
+        if request is None or not request.username:
+            raise gr.Error("Your session has ended. Sign in again.", print_exception=False)
+        try:
+            yield from work(*values)
+        except StudioError as error:
+            raise gr.Error(parts.told(error), print_exception=False, duration=12) from None
+        except gr.Error:
+            raise
+        except Exception as error:
+            raise _fault(error) from None
+
+    return _typed(run, gr.Request)
+
+
+def opened(work: Callable[..., Any]) -> Callable[..., Any]:
+    """As `act`, for a page's load event: `work` is given the page's query parameters first."""
+    import gradio as gr
+
+    @functools.wraps(work)
+    def run(request: Any, *values: Any) -> Any:
+        if request is None or not request.username:
+            raise gr.Error("Your session has ended. Sign in again.", print_exception=False)
+        try:
+            return work(dict(request.query_params), *values)
+        except StudioError as error:
+            raise gr.Error(parts.told(error), print_exception=False, duration=12) from None
+        except gr.Error:
+            raise
+        except Exception as error:
+            raise _fault(error) from None
+
+    return _typed(run, gr.Request)
+
+
+def _typed(run: Any, request: Any) -> Any:
+    run.__annotations__ = {"request": request}
+    del run.__wrapped__  # Gradio must see this signature, not that of the function within
+    return run
+
+
+def _fault(error: Exception) -> Exception:
+    import gradio as gr
+
+    traceback.print_exc(file=sys.stderr)
+    text = f"This is a fault in the studio ({type(error).__name__}). The terminal that runs it has the details."
+    return gr.Error(text, print_exception=False)

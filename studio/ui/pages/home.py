@@ -1,0 +1,37 @@
+"""Home: the way from data to a served model, this machine, the disk, the newest runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from studio.app import board
+from studio.ui import frame
+from studio.ui.fragments import home as show
+from studio.ui.fragments import runs as run_table
+
+
+def build(home: Path) -> None:
+    """Lay the page out."""
+    import gradio as gr
+
+    frame.top("Home", "From your data to a model that is proven better", "Four steps. Everything stays on this machine.")
+    steps = gr.HTML(elem_id="steps", padding=False)
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=3, elem_classes="card"):
+            newest = gr.HTML(elem_id="newest", padding=False)
+        with gr.Column(scale=2, elem_classes="card"):
+            machine = gr.HTML(elem_id="machine", padding=False)
+            disk = gr.HTML(elem_id="disk", padding=False)
+
+    def opened(query: dict[str, str]) -> Any:
+        rows = board.rows(home)
+        return show.steps(board.path(home)), run_table.newest(rows[:6]), show.disk(board.disk(home))
+
+    def look(query: dict[str, str]) -> str:
+        from studio.hardware import doctor, machine
+
+        return show.machine(machine.probe(folder=home), doctor.check())
+
+    gr.on(None, frame.opened(opened), None, [steps, newest, disk], **frame.QUIET)
+    gr.on(None, frame.opened(look), None, [machine], **frame.QUIET)

@@ -1,0 +1,24 @@
+"""The pages of the studio, each in a file of its own, put together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from studio.ui.pages import home as home_page
+from studio.ui.pages import settings as settings_page
+
+PAGES = (("Settings", "/settings", settings_page.build),)
+"""Pages beside the first one: name, path, and what builds it."""
+
+
+def build(home: Path) -> Any:
+    """All pages as one Gradio application."""
+    import gradio as gr
+
+    with gr.Blocks(title="Studio", analytics_enabled=False, fill_width=True, delete_cache=(3600, 6 * 3600)) as site:
+        home_page.build(home)
+    for name, path, page in PAGES:
+        with site.route(name, path):
+            page(home)
+    return site

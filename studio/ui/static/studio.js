@@ -1,0 +1,53 @@
+// The switch between light and dark, kept in this browser; curves that tell their values; buttons that copy.
+(() => {
+  const wanted = () => localStorage.getItem("studio-theme") ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+  const paint = () => document.body?.classList.toggle("dark", wanted() === "dark");
+  addEventListener("DOMContentLoaded", () => {
+    document.documentElement.lang ||= "en";
+    paint();
+    new MutationObserver(() => { if (document.body.classList.contains("dark") !== (wanted() === "dark")) paint(); })
+      .observe(document.body, { attributes: true, attributeFilter: ["class"] });
+  });
+  addEventListener("click", (event) => {
+    const button = event.target.closest?.("button");
+    if (button?.matches("[data-theme-switch]")) {
+      localStorage.setItem("studio-theme", wanted() === "dark" ? "light" : "dark");
+      paint();
+    } else if (button?.dataset.copy !== undefined) {
+      navigator.clipboard?.writeText(button.dataset.copy).then(() => {
+        const before = button.textContent;
+        button.textContent = "Copied";
+        setTimeout(() => (button.textContent = before), 1500);
+      });
+    }
+  });
+
+  // A chart is an SVG with data-points: one [label, xs, ys] a line, already drawn by the server.
+  const nearest = (xs, x) => {
+    let low = 0, high = xs.length - 1;
+    while (high - low > 1) { const mid = (low + high) >> 1; xs[mid] < x ? (low = mid) : (high = mid); }
+    return Math.abs(xs[low] - x) <= Math.abs(xs[high] - x) ? low : high;
+  };
+  addEventListener("pointermove", (event) => {
+    const svg = event.target.closest?.("svg[data-chart]");
+    document.querySelectorAll("svg[data-chart] .hover").forEach((item) => item.ownerSVGElement !== svg && item.replaceChildren());
+    if (!svg) return;
+    const chart = JSON.parse(svg.dataset.chart), box = svg.getBoundingClientRect(), hover = svg.querySelector(".hover");
+    const across = ((event.clientX - box.left) / box.width) * chart.width;
+    const x = chart.x0 + ((across - chart.left) / (chart.width - chart.left - chart.right)) * (chart.x1 - chart.x0);
+    const make = (name, attributes, text) => {
+      const node = document.createElementNS("http://www.w3.org/2000/svg", name);
+      for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+      if (text !== undefined) node.textContent = text;
+      return node;
+    };
+    const rows = chart.lines.filter((line) => line.x.length).map((line) => { const at = nearest(line.x, x); return [line, line.x[at], line.y[at]]; });
+    if (!rows.length) return;
+    const right = across > chart.width / 2, step = rows[0][1];
+    const place = chart.left + ((step - chart.x0) / (chart.x1 - chart.x0 || 1)) * (chart.width - chart.left - chart.right);
+    hover.replaceChildren(
+      make("line", { x1: place, x2: place, y1: chart.top, y2: chart.height - chart.bottom, class: "cross" }),
+      ...[`step ${step.toLocaleString("en")}`, ...rows.map(([line, , y]) => `${line.label}: ${Number(y.toPrecision(4))}`)].map((label, row) =>
+        make("text", { x: place + (right ? -8 : 8), y: chart.top + 12 + row * 15, "text-anchor": right ? "end" : "start", class: "tip" }, label)));
+  });
+})();
