@@ -27,6 +27,10 @@ LONGEST_ANSWER = 128
 """Greedy answers are at most this long."""
 
 
+TIE = 0.1
+"""Two tokens whose log-probabilities differ by less nats are a tie: which is chosen is a matter of rounding."""
+
+
 class Runtime(Protocol):
     """Something that answers."""
 
@@ -146,12 +150,18 @@ def distances(known: Sequence[Forced], runtime: Runtime, cases: Sequence[Case], 
         likely = _log_softmax(runtime.logits(item.ids, item.positions))
         for place, model in enumerate(known):
             kls[place].append(divergence(model.tokens[done], model.logp[done], likely))
-            same[place].append(model.tokens[done][:, 0] == likely.argmax(-1))
+            same[place].append(agrees(model.tokens[done], model.logp[done], likely))
         reporter.progress(done + 1, len(cases), "comparing with the reference")
     return [
         Distance(float(kl.mean()), float(np.quantile(kl, 0.99)), float(np.mean(np.concatenate(top))), len(kl))
         for kl, top in zip((np.concatenate(kl) for kl in kls), same, strict=True)
     ]
+
+
+def agrees(tokens: np.ndarray, logp: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Where the other model's likeliest token is the reference's too, or as good as tied with it; bool [positions]."""
+    tied = (logp >= logp[:, :1] - TIE) & (tokens == other.argmax(-1)[:, None])
+    return tied.any(-1)
 
 
 def side_by_side(reference: Reference, answers: Sequence[Answer]) -> list[Sample]:

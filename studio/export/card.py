@@ -31,7 +31,12 @@ def card(source: Source, artifact: Artifact) -> str:
             for check in artifact.verification.checks
         ]
         lines.append("")
-    lines += ["## Serve it", "", "In this folder:", "", "```", *artifact.serve, "```", ""]
+    lines += ["## Serve it", ""]
+    lines += (
+        ["In this folder:", "", "```", *artifact.serve, "```", ""]
+        if artifact.serve
+        else ["Servers take the `merged` export.", ""]
+    )
     if artifact.kind == "adapter":
         lines += [
             "```python",

@@ -11,9 +11,8 @@ from studio.core.files import write_text
 from studio.core.text import slug
 from studio.export import artifact, merge, modelfile
 from studio.export.llamacpp import architectures, runtime, writer
-from studio.export.room import RUNTIME, Need
+from studio.export.room import RUNTIME, Need, threads
 from studio.export.source import Onto, Source
-from studio.hardware import machine as machines
 from studio.tracking.reporter import Reporter
 
 WORK = ".work"
@@ -44,7 +43,6 @@ def write_file(source: Source, quant: str, onto: Onto, out: Path, reporter: Repo
     settings, tokenizer = _ending(folder)
     template = without_marks(tokenizer.chat_template) if tokenizer.chat_template else None
     first = out / WORK / "f16.gguf" if quant == "q4_k_m" else file
-    first.parent.mkdir(exist_ok=True)
     held = writer.write(
         folder,
         first,
@@ -58,7 +56,7 @@ def write_file(source: Source, quant: str, onto: Onto, out: Path, reporter: Repo
     left_out = held.left_out
     if quant == "q4_k_m":
         reporter.progress(0, 1, "quantising")
-        runtime.quantize_q4_k_m(first, file, machines.probe().cores)
+        runtime.quantize_q4_k_m(first, file, threads(source))
         first.unlink()
         held = writer.stored(file)
     file.chmod(0o644)

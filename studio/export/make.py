@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import gc
 import importlib.metadata
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -45,10 +45,13 @@ def export(target: AnyTarget, source: Source, probe: Probe, reporter: Reporter) 
     if there:
         return there
     room.check(target.estimate(source), source.exports, f"the export {folder.name}")
+    sweep(folder)
     with _told(folder.name), folder_aside(folder) as aside:
+        (aside / WORK).mkdir()
+        write_text(aside / WORK / "pid", str(os.getpid()))
         details = target.write(source, aside, reporter)
         _stop_if_asked(reporter)
-        free_memory()
+        room.free()
         verification = target.verify(source, aside, probe, reporter)
         shutil.rmtree(aside / WORK, ignore_errors=True)
         made = _described(target, source, key, aside, details, verification)
@@ -70,18 +73,20 @@ def finished(folder: Path, key: str) -> Artifact | None:
     return there if there.key == key and there.verification.passed and there.is_whole() else None
 
 
+def sweep(folder: Path) -> None:
+    """Remove what an export that was killed left beside `folder`: unfinished folders whose process is gone."""
+    import psutil
+
+    for left in folder.parent.glob(f".{folder.name}.*"):
+        owner = left / WORK / "pid"
+        with contextlib.suppress(OSError, ValueError):
+            if owner.exists() and not psutil.pid_exists(int(owner.read_text("utf-8"))):
+                shutil.rmtree(left)
+
+
 def failed_folder(folder: Path) -> Path:
     """Where the report of a failed verification is kept."""
     return folder.with_name(f"{folder.name}.failed")
-
-
-def free_memory() -> None:
-    """Give back what the last step held, on the GPU too."""
-    import torch
-
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
 
 
 def _settings(target: AnyTarget, source: Source) -> dict[str, Any]:

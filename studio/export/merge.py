@@ -200,7 +200,7 @@ def _older_config(config: dict[str, Any]) -> None:
 
 def _copy_sentencepiece(source: Source, out: Path) -> None:
     """The base's tokenizer.model, where it has one: transformers 5 does not save it and other converters ask for it."""
-    from transformers.utils import cached_file
+    from transformers.utils.hub import cached_file
 
     with contextlib.suppress(OSError, ValueError):
         found = cached_file(

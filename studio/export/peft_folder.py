@@ -9,9 +9,13 @@ from typing import Any
 
 from studio.core.errors import ExportError
 from studio.core.files import read_json, write_json
+from studio.core.text import slug
 from studio.export.merge import tidy_tokenizer
 from studio.export.reference import source_tokenizer
 from studio.export.source import Source
+
+VLLM_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
+"""Ranks vLLM has kernels for; an adapter is served under the next larger one."""
 
 
 def write_adapter(source: Source, out: Path) -> dict[str, Any]:
@@ -33,3 +37,12 @@ def write_adapter(source: Source, out: Path) -> dict[str, Any]:
         "statement": f"To be loaded on {source.base_name}, held as in training ({source.model.quantization or 'none'}).",
         "hot_swap": "no: DoRA must be merged for servers" if settings.get("use_dora") else "yes",
     }
+
+
+def serve(source: Source, folder: Path) -> list[str]:
+    """Commands that serve the adapter in `folder` on its base."""
+    if read_json(folder / "adapter_config.json").get("use_dora"):
+        return []  # servers load no DoRA by name: the `merged` export serves it
+    base = source.base_name if "/" in source.base_name else f"FOLDER_OF/{source.base_name}"
+    rank = next((rank for rank in VLLM_RANKS if rank >= source.rank), source.rank)
+    return [f"vllm serve {base} --enable-lora --max-lora-rank {rank} --lora-modules {slug(source.name)}={folder}"]

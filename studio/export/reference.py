@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from studio.core.files import folder_aside, read_json, write_json
-from studio.export import answers
+from studio.export import answers, room
 from studio.export.answers import Answer, Case, Forced, Reference
 from studio.export.source import Probe, Source
 from studio.hardware import machine as machines
@@ -28,6 +28,8 @@ def reference(source: Source, probe: Probe, reporter: Reporter) -> Reference:
     cases = [answers.case(conversation, tokenizer) for conversation in probe.asked()]
     found = answers.ask(answers.Transformers(model, tokenizer), answers.Untuned(model, tokenizer), cases, tokenizer, reporter)
     save(found, folder)
+    del model
+    room.free()
     return found
 
 

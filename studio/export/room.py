@@ -37,6 +37,24 @@ def check(need: Need, folder: Path, what: str) -> None:
         )
 
 
+def free() -> None:
+    """Give back what the last step held, on the GPU too."""
+    import gc
+
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def threads(source: Source) -> int:
+    """Threads for llama.cpp: one for a very small model, whose threads would wait for each other, else every core."""
+    from studio.hardware import machine
+
+    return 1 if source.parameters < 50e6 else machine.probe().cores
+
+
 def loaded(source: Source) -> int:
     """Main memory base + adapter take as the run held them, GPU or not."""
     import torch

@@ -11,6 +11,7 @@ from studio.export.artifact import Check, Verification, judged
 from studio.export.gguf_file import WORK, gguf_in, merged_export, without_marks
 from studio.export.llamacpp import runtime
 from studio.export.reference import reference, source_tokenizer
+from studio.export.room import threads
 from studio.export.source import Onto, Probe, Source
 from studio.hardware import machine as machines
 from studio.tracking.reporter import Reporter
@@ -27,7 +28,7 @@ def verify_gguf(source: Source, out: Path, quant: str, onto: Onto, probe: Probe,
     known = reference(source, probe, reporter)
     tokenizer = source_tokenizer(source)
     merged = _merged_expects(source, out, onto, known, reporter)
-    with runtime.opened(gguf_in(out), known.longest, machines.probe().cores) as model:
+    with runtime.opened(gguf_in(out), known.longest, threads(source)) as model:
         prompts = [_prompt(model, tokenizer, conversation) for conversation in probe.asked()]
         to_run, to_merged = answers.distances([known.forced, merged], model, known.cases, reporter)
         samples = answers.side_by_side(known, answers.answer(model, known.cases, tokenizer))

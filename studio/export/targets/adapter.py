@@ -47,7 +47,6 @@ class AdapterTarget(Section):
 
     def serve(self, source: Source, folder: Path) -> list[str]:
         """Commands that serve it from `folder`."""
-        from studio.core.text import slug
+        from studio.export.peft_folder import serve
 
-        name = slug(source.name)
-        return [f"vllm serve {source.base_name} --enable-lora --max-lora-rank {source.rank} --lora-modules {name}={folder}"]
+        return serve(source, folder)
