@@ -45,7 +45,7 @@ def gather(
         with opened(source, settings) as stream:
             left = settings.limit - gathered.rows if settings.limit else None
             rows = itertools.islice(stream.rows, left)
-            detection, rows = _detected(rows, stream, settings, strict=strict and len(sources) == 1)
+            detection, rows = detected(rows, stream, settings, strict=strict and len(sources) == 1)
 
             def tell(position: Callable[[], int] = stream.position, before: int = done) -> None:
                 if reporter.should_stop():
@@ -102,10 +102,10 @@ def rejected_line(row: Rejected) -> bytes:
         return orjson.dumps(values, option=orjson.OPT_APPEND_NEWLINE)
 
 
-def _detected(
+def detected(
     rows: Iterator[Row | Rejected], stream: Opened, settings: Data, strict: bool
 ) -> tuple[Detection, Iterator[Row | Rejected]]:
-    """What the first rows show, and all rows again from the first."""
+    """What the first rows show, and all rows again from the first. Raises DataError if there are none, or it is unclear."""
     head: list[Row | Rejected] = []
     sample: list[Row] = []
     for row in rows:

@@ -18,9 +18,10 @@ from studio.core.errors import DataError, Stopped
 from studio.core.files import need_room, write_json
 from studio.core.text import plural
 from studio.data import split
-from studio.data.gather import gather
+from studio.data.check import check
+from studio.data.gather import detected, gather
 from studio.data.gathered import Gathered
-from studio.data.read import Source, find
+from studio.data.read import Source, find, opened
 from studio.data.report import LISTED, Removed, Report, Split
 from studio.data.rows import Conversation
 from studio.data.settings import Data
@@ -100,6 +101,14 @@ def conversations(path: Path) -> Iterator[Conversation]:
             yield Conversation.from_dict(orjson.loads(line))
 
 
+def usable(settings: Data) -> Iterator[Conversation]:
+    """The usable rows of the training files one by one, before duplicates are removed and rows held out; for previews."""
+    for source in _sources(settings.files):
+        with opened(source, settings) as stream:
+            detection, rows = detected(stream.rows, stream, settings, strict=len(settings.files) == 1)
+            yield from (row for row in check(rows, detection, settings) if isinstance(row, Conversation))
+
+
 def load_questions(file: str, settings: Data) -> list[Conversation]:
     """The conversations of an evaluation file, read, detected and checked as training data is, and not split.
 
@@ -148,7 +157,7 @@ def _hold_out(
         out.writelines(line for row, line in enumerate(lines) if row in theirs)
     fates[(fates == TRAIN) & np.isin(groups, held.table[:, 1])] = LEAKED
     remarks = [f"Held-out file {file.name}: {plural(file.rows, 'row')}, {file.format}." for file in held.files]
-    remarks += [f"Held-out file: {plural(count, 'row')} with {what}." for what, count in held.notes.counts.items()]
+    remarks += [f"Held-out file: {note.what}: {plural(note.count, 'time')}, first in {note.first}." for note in held.noted()]
     return _HeldOutFile(len(theirs), len(held.lines) - len(theirs), held.rejected, tuple(remarks))
 
 

@@ -7,7 +7,7 @@ import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from studio.core.errors import DataError
 from studio.core.text import nearest
@@ -80,6 +80,29 @@ def read(source: str, settings: Data) -> Iterator[Row | Rejected]:
     for item in find(source):
         with opened(item, settings) as stream:
             yield from stream.rows
+
+
+class QuestionFiles(Protocol):
+    """The evaluation settings that name files."""
+
+    @property
+    def also(self) -> list[str]:
+        """Further question files."""
+        ...
+
+    @property
+    def general(self) -> str:
+        """A question file, or one of the words `builtin` and `off`."""
+        ...
+
+
+def need_files(data: Data, evaluation: QuestionFiles | None = None) -> None:
+    """Raise DataError at once if a file that a run will read is not there or is of no kind that is read."""
+    files = [*data.files, *([data.holdout] if isinstance(data.holdout, str) else [])]
+    if evaluation is not None:
+        files += [*evaluation.also, *([evaluation.general] if evaluation.general not in ("builtin", "off") else [])]
+    for file in files:
+        find(file)
 
 
 def find(source: str, name: str = "") -> list[Source]:

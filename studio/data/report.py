@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from studio.core.text import plural
 from studio.data.rows import Conversation, Rejected
 
 LISTED = 50
@@ -55,6 +56,21 @@ class Conflict:
 
 
 @dataclass(frozen=True)
+class Note:
+    """Something odd about rows that are used all the same. places: the first few, each with file, line and column."""
+
+    what: str
+    count: int
+    places: tuple[dict[str, Any], ...]
+
+    @property
+    def first(self) -> str:
+        """The first place in words."""
+        place = self.places[0]
+        return f"{place['file']}, line {place['line']}" + (f", column {place['column']}" if place["column"] else "")
+
+
+@dataclass(frozen=True)
 class Split:
     """Rows on each side. leaked: training rows removed because the held-out file asks their question."""
 
@@ -82,8 +98,7 @@ class Report:
     removed_rows: tuple[Removed, ...]
     conflicts: int
     conflict_rows: tuple[Conflict, ...]
-    warnings: dict[str, int]
-    warning_places: dict[str, list[dict[str, Any]]]
+    notes: tuple[Note, ...]
     turns: int
     """Turns of any role in usable rows; a plain text counts as one."""
     characters: int
@@ -95,6 +110,18 @@ class Report:
     problems: tuple[str, ...] = ()
     split: Split | None = None
     remarks: tuple[str, ...] = field(default=())
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a person should look at though the rows are used, a sentence each with its count and first place."""
+        told = [f"{note.what}: {plural(note.count, 'time')}, first in {note.first}" for note in self.notes]
+        if self.conflicts:
+            (file, line), (other, there) = self.conflict_rows[0].places
+            told.append(
+                f"the same question has different answers: {plural(self.conflicts, 'question')}, first {file}, line {line} "
+                f"and {other}, line {there}"
+            )
+        return (*told, *(f"{file.name}: {remark}" for file in self.files for remark in file.remarks))
 
     @property
     def usable(self) -> bool:
@@ -119,9 +146,8 @@ class Report:
             "rejected": {"by_reason": self.rejected_by_reason, "first": [asdict(row) for row in self.rejected_rows]},
             "removed": [asdict(row) for row in self.removed_rows],
             "conflicts": [asdict(row) for row in self.conflict_rows],
-            "warnings": [
-                {"what": what, "count": count, "first": self.warning_places[what]} for what, count in self.warnings.items()
-            ],
+            "warnings": list(self.warnings),
+            "notes": [asdict(note) for note in self.notes],
             "lengths": {**self.lengths, "histogram": [list(part) for part in self.histogram]},
             "samples": [sample.as_dict() for sample in self.samples],
             "split": asdict(self.split) if self.split else None,
