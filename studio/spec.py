@@ -78,6 +78,15 @@ class RunSpec(Section):
         return self
 
 
+class _Yaml(yaml.SafeLoader):
+    """YAML in which `off` is the word off: only true and false are yes and no (as in YAML 1.2)."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - the shape the base class has
+        first: [(tag, rule) for tag, rule in rules if tag != "tag:yaml.org,2002:bool" or first in "tTfF"]
+        for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
 def parse(values: Mapping[str, Any], source: str = "", lines: Mapping[str, int] | None = None) -> RunSpec:
     """Build a spec from nested plain values. The one door for YAML, forms, `--set` and notebooks.
 
@@ -126,7 +135,7 @@ def parse_settings(items: Iterable[str]) -> dict[str, Any]:
         if not equals or not path.strip():
             raise SpecError(f"`{item}` is not a setting", hint="Write --set section.field=value.", where="--set")
         try:
-            changes[path.strip()] = yaml.safe_load(value)
+            changes[path.strip()] = yaml.load(value, _Yaml)
         except yaml.YAMLError:
             changes[path.strip()] = value
     return changes
@@ -192,8 +201,8 @@ def _read(path: Path) -> str:
 def _yaml(text: str, source: str) -> tuple[dict[str, Any], dict[str, int]]:
     """The values of a YAML mapping and the line of each dotted path."""
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        values = yaml.safe_load(text)
+        node = yaml.compose(text, Loader=_Yaml)
+        values = yaml.load(text, _Yaml)
     except yaml.YAMLError as problem:
         mark = getattr(problem, "problem_mark", None)
         where = f"{source}, line {mark.line + 1}" if mark else source

@@ -114,3 +114,10 @@ def test_fields_tell_ranges_choices_and_alternatives() -> None:
 def test_the_schema_describes_every_section() -> None:
     properties = specs.schema()["properties"]
     assert {"model", "data", "adapter", "training", "evaluation", "tracking", "export"} <= set(properties)
+
+
+def test_off_in_yaml_is_the_word_off() -> None:
+    spec = specs.parse_text(SMALL + "tracking: {wandb: off}\nevaluation: {general: off}\ntraining: {packing: true}\n")
+    assert (spec.tracking.wandb, spec.evaluation.general, spec.training.packing) == ("off", "off", True)
+    assert specs.edit(spec, specs.parse_settings(["training.early_stopping=off"])).training.early_stopping == "off"
+    assert specs.parse_text(specs.dump(spec)) == spec
