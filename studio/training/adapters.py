@@ -77,7 +77,14 @@ def attach(base: Any, adapter: Adapter, seed: int, name: str = "") -> Any:
         task_type="CAUSAL_LM",
     )
     base.requires_grad_(False)
-    model = get_peft_model(base, config)
+    try:
+        model = get_peft_model(base, config)
+    except ValueError as problem:
+        raise TrainingError(
+            f"This adapter cannot be put on {type(base).__name__}: {problem}",
+            hint="List other layers in adapter.targets; `attention` works on most models.",
+            where="adapter.targets",
+        ) from problem
     model.peft_config["default"].base_model_name_or_path = name or base.name_or_path
     for weights in model.parameters():
         if weights.requires_grad:

@@ -51,8 +51,11 @@ def fit(base: Any, tokenizer: Any, job: Job, reporter: Reporter) -> Fitted:
             from peft.helpers import disable_input_dtype_casting
 
             stack.enter_context(disable_input_dtype_casting(scorer.model))  # autocast does it, once instead of twice
-        for way in scorer.choose():
-            reporter.event("note", message=f"not used on this model, its losses differ: {way}; used: {scorer.way}")
+        refused = scorer.choose()
+        if job.training.packing and not scorer.packed:
+            reporter.event("warning", message="packing is off: on this model, rows side by side change each other's losses")
+        elif refused:
+            reporter.event("note", message=f"slower than usual: on this model only `{scorer.way}` gives its exact losses")
         watch = _train(scorer, tokenizer, job, steps, found, Progress(run=run), reporter, now)
         return _finish(watch, job)
 

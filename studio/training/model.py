@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import sys
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -42,10 +43,9 @@ class Scorer:
 
         self.base, self.job, self.pad = base, job, pad
         self._attention, self._forward = str(base.config._attn_implementation), base.__dict__.get("forward")
-        if job.training.gradient_checkpointing:
-            base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-            base.enable_input_require_grads()
         self.model = adapters.attach(base, job.adapter, job.training.seed)
+        if job.training.gradient_checkpointing:  # not re-entrant: gradients reach the adapter without any at the input
+            base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         self.shape = head.shape_of(base.config.get_text_config())
         self.way = Way(self._attention, False, False)
 
@@ -160,7 +160,6 @@ class Scorer:
         if self.base.config._attn_implementation != self._attention:
             self.base.set_attn_implementation(self._attention)
         if self.job.training.gradient_checkpointing:
-            self.base.disable_input_require_grads()
             self.base.gradient_checkpointing_disable()
         self.base.eval()
 
@@ -188,8 +187,10 @@ def evaluating(model: Any) -> Iterator[None]:
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Third parties keep to errors: no progress bars, no line per layer, nothing on standard output."""
-    import datasets
-    import transformers
+    with contextlib.redirect_stdout(sys.stderr):  # transformers prints a line about W&B when it is imported
+        import datasets
+        import transformers
+        import trl.trainer.sft_trainer  # noqa: F401
 
     names = ("bitsandbytes", "transformers", "accelerate", "peft", "trl", "datasets", "torch")
     before = {name: logging.getLogger(name).level for name in names}

@@ -1,0 +1,88 @@
+"""Batches: nothing is cut, nothing leaks, and every step can be reached alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from studio.training.batches import Order, batch, best_fit, flat, in_order_of_length, padded
+from studio.training.schedule import rate_factor, steps_per_epoch, threads, total_steps
+from studio.training.settings import Training
+from tests.training.kit import LENGTHS, Rows
+
+
+def test_best_fit_cuts_nothing_and_overfills_no_group():
+    lengths = np.random.default_rng(0).integers(1, 1000, 500).tolist()
+    groups = best_fit(lengths, 1000)
+    assert sorted(place for group in groups for place in group) == list(range(500))
+    assert all(sum(lengths[place] for place in group) <= 1000 for group in groups)
+    assert len(groups) <= np.ceil(sum(lengths) / 1000) * 11 / 9 + 1
+
+
+def test_a_row_longer_than_the_room_stands_alone_and_whole():
+    assert sorted(best_fit([50, 5, 5], 10)) == [[0], [1, 2]]
+
+
+def test_both_layouts_score_the_same_tokens_and_never_a_row_s_first():
+    items = [Rows([5, 9, 3])[row] for row in range(3)]
+    items = [(ids, np.ones(len(ids), dtype=bool)) for ids, _ in items]
+    one, other = flat(items), padded(items)
+    assert sorted(one.targets) == sorted(other.targets)
+    assert len(one.targets) == 5 + 9 + 3 - 3
+    assert one.tokens == other.tokens == 17
+    assert one.position_ids is not None
+    assert one.position_ids[0].tolist() == [0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 5, 6, 7, 8, 0, 1, 2]
+    assert (one.input_ids.reshape(-1)[one.scored + 1] == one.targets).all()
+    assert (other.input_ids.reshape(-1)[other.scored + 1] == other.targets).all()
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_batch_trains_exactly_the_tokens_its_masks_name(packed: bool):
+    rows = Rows(LENGTHS)
+    made = batch(rows, range(len(rows)), micro_batch=3, max_length=64, packed=packed)
+    wanted = np.concatenate([ids[mask] for ids, mask in rows.items])
+    assert sorted(np.concatenate([micro.targets for micro in made.micros])) == sorted(wanted)
+    assert (made.trained, made.tokens, made.rows) == (len(wanted), sum(LENGTHS), len(LENGTHS))
+    assert all(micro.tokens <= 3 * 64 for micro in made.micros)
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_the_held_out_loss_sees_every_row_once_with_little_padding(packed: bool):
+    rows = Rows(LENGTHS)
+    micros = list(in_order_of_length(rows, 4, 64, packed))
+    assert sum(micro.rows for micro in micros) == len(rows)
+    assert sum(len(micro.targets) for micro in micros) == rows.trained
+    assert sum(micro.input_ids.size for micro in micros) <= (1.0 if packed else 1.5) * sum(LENGTHS)
+
+
+def test_every_row_is_seen_once_an_epoch_in_an_order_decided_by_the_seed():
+    steps = list(Order(10, 4, 6, seed=1))
+    assert [len(step) for step in steps] == [4, 4, 2, 4, 4, 2]
+    assert sorted(np.concatenate(steps[:3])) == sorted(np.concatenate(steps[3:])) == list(range(10))
+    assert steps[:3] != steps[3:]
+    assert steps == list(Order(10, 4, 6, seed=1))
+    assert steps != list(Order(10, 4, 6, seed=2))
+
+
+def test_steps_follow_from_rows_epochs_and_the_ceiling():
+    assert steps_per_epoch(10, 4) == 3
+    assert total_steps(10, Training(batch_size=4, epochs=2)) == 6
+    assert total_steps(10, Training(batch_size=4, epochs=0.5)) == 2
+    assert total_steps(10, Training(batch_size=4, epochs=0.01)) == 1
+    assert total_steps(10, Training(batch_size=4, epochs=9, max_steps=5)) == 5
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "linear", "constant"])
+def test_the_learning_rate_warms_up_then_falls_and_no_step_is_wasted(schedule: str):
+    training = Training.model_validate({"schedule": schedule, "warmup": 0.2})
+    rates = [rate_factor(step, 20, training) for step in range(20)]
+    assert rates[:4] == pytest.approx([0.2, 0.4, 0.6, 0.8])
+    assert rates[4] == 1
+    assert all(rate > 0 for rate in rates)
+    assert rates[4:] == sorted(rates[4:], reverse=True)
+
+
+def test_a_small_model_gets_one_thread_unless_asked_otherwise():
+    assert threads(Training(), 1_000_000) == 1
+    assert threads(Training(threads=3), 1_000_000) == 3
+    assert threads(Training(), 3_000_000_000) >= 1

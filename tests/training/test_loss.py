@@ -1,0 +1,154 @@
+"""The loss: the same as transformers' and TRL's, however rows are laid out and cut into micro-batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from studio.training import head
+from studio.training.batches import flat
+from studio.training.model import Scorer, evaluating
+from tests.tiny import make_model
+from tests.training.kit import Rows, make_job, weights
+
+ARCHITECTURES = {
+    "llama": {},
+    "gemma2": {"sliding_window": 8, "final_logit_softcapping": 5.0, "attn_logit_softcapping": 5.0},
+    "gemma3_text": {"sliding_window": 8},
+    "granite": {"logits_scaling": 3.0},
+    "gpt_oss": {"num_local_experts": 4, "sliding_window": 8},
+    "qwen2": {},
+}
+
+
+def plain_loss(model: Any, ids: np.ndarray, mask: np.ndarray) -> Any:
+    """The sum of -log p over a row's trained tokens by the model's own forward pass."""
+    import torch
+
+    logits = model(input_ids=torch.tensor(ids[None].astype(np.int64))).logits[0, :-1].float()
+    losses = torch.nn.functional.cross_entropy(logits, torch.tensor(ids[1:].astype(np.int64)), reduction="none")
+    return losses[torch.tensor(mask[1:])].sum()
+
+
+@pytest.mark.parametrize("arch", list(ARCHITECTURES))
+def test_packed_rows_have_the_losses_and_gradients_they_have_alone(arch: str, tmp_path: Path, load: Callable[..., Any]):
+    import torch
+
+    base = load(make_model(tmp_path / arch, arch, **ARCHITECTURES[arch]))
+    rows = Rows([40, 7, 21, 12])
+    scorer = Scorer(base, make_job(tmp_path, train=rows), pad=0)
+    assert scorer.choose() == []
+    assert scorer.way.attention == "studio_rows"
+    assert scorer.way.trained_only
+    assert scorer.packed
+    for parameter in scorer.model.parameters():  # lora_B is zero at first, and lora_A would have no gradient
+        if parameter.requires_grad:
+            torch.nn.init.normal_(parameter, std=0.05)
+    together = scorer.loss(flat(rows.items))
+    together.backward()
+    found = [p.grad.clone() for p in scorer.model.parameters() if p.grad is not None]
+    scorer.model.zero_grad()
+    base.set_attn_implementation(scorer._attention)
+    alone = [plain_loss(base, ids, mask) for ids, mask in rows.items]
+    torch.stack(alone).sum().backward()
+    wanted = [p.grad for p in scorer.model.parameters() if p.grad is not None]
+    assert together.item() == pytest.approx(sum(loss.item() for loss in alone), rel=1e-5)
+    assert len(found) == len(wanted) > 0
+    for one, other in zip(found, wanted, strict=True):
+        assert torch.allclose(one, other, rtol=1e-3, atol=1e-4 * other.abs().max().item())
+
+
+def test_rows_that_would_see_each_other_are_not_packed(tmp_path: Path, load: Callable[..., Any]):
+    base = load(make_model(tmp_path / "hybrid", "qwen3_next", num_experts=4, num_experts_per_tok=2, moe_intermediate_size=64))
+    scorer = Scorer(base, make_job(tmp_path), pad=0)
+    assert scorer.choose()
+    assert not scorer.packed
+
+
+def test_the_head_over_trained_positions_is_exact_with_scale_cap_and_bias(monkeypatch: pytest.MonkeyPatch):
+    import torch
+
+    monkeypatch.setitem(head.CHUNK_LOGITS, "cpu", 1)
+    torch.manual_seed(0)
+    layer = torch.nn.Linear(8, 50).requires_grad_(False)
+    targets = torch.randint(0, 50, (40,))
+    one = torch.randn(40, 8, requires_grad=True)
+    other = one.detach().clone().requires_grad_()
+    (head.summed_loss(one, layer, targets, head.Shape(scale=0.5, cap=3.0)) * 0.25).backward()
+    logits = torch.tanh(layer(other) * 0.5 / 3.0) * 3.0
+    wanted = torch.nn.functional.cross_entropy(logits, targets, reduction="sum") * 0.25
+    wanted.backward()
+    assert torch.allclose(one.grad, other.grad, atol=1e-6)
+
+
+def test_the_masks_are_honoured(tmp_path: Path, load: Callable[..., Any]):
+    rows = Rows([20, 30])
+    scorer = Scorer(load(), make_job(tmp_path, train=rows), pad=0)
+    scorer.choose()
+    with evaluating(scorer.model):
+        found = scorer.loss(flat(rows.items)).item()
+        answers = sum(plain_loss(scorer.base, ids, mask).item() for ids, mask in rows.items)
+        everything = sum(plain_loss(scorer.base, ids, np.ones(len(ids), dtype=bool)).item() for ids, _ in rows.items)
+    assert found == pytest.approx(answers, rel=1e-5)
+    assert found < 0.8 * everything
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"packing": True, "micro_batch": 4},
+        {"packing": True, "micro_batch": 1, "max_length": 61},
+        {"packing": False, "micro_batch": 1},
+        {"packing": False, "micro_batch": 4},
+        {"packing": True, "micro_batch": 2, "gradient_checkpointing": True},
+    ],
+)
+def test_micro_batch_packing_and_checkpointing_do_not_change_the_result(run: Callable[..., Any], changes: dict[str, Any]):
+    wanted, told, job = run("wanted", packing=False, micro_batch=2)
+    found, other, same = run("found", **changes)
+    assert list(other.series("loss").values()) == pytest.approx(list(told.series("loss").values()), abs=1e-4)
+    assert other.series("eval_loss") == pytest.approx(told.series("eval_loss"), abs=1e-4)
+    assert found.tokens == wanted.tokens
+    for name, values in weights(job.adapter_out).items():
+        assert abs(weights(same.adapter_out)[name] - values).max() < 2e-3
+
+
+def test_training_equals_plain_trl(run: Callable[..., Any], load: Callable[..., Any], tokenizer: Any, tmp_path: Path):
+    from datasets import Dataset
+    from trl import SFTConfig, SFTTrainer
+
+    from studio.training import adapters
+
+    settings = {"batch_size": 16, "micro_batch": 4, "epochs": 4, "schedule": "constant", "warmup": 0.0, "held_out": None}
+    _, told, job = run(**settings)
+    rows = [{"input_ids": ids.tolist(), "labels": np.where(mask, ids, -100).tolist()} for ids, mask in job.train.items]
+    trainer = SFTTrainer(
+        model=adapters.attach(load(), job.adapter, job.training.seed),
+        args=SFTConfig(
+            output_dir=str(tmp_path / "trl"),
+            use_cpu=True,
+            bf16=False,
+            per_device_train_batch_size=4,
+            gradient_accumulation_steps=4,
+            max_steps=4,
+            learning_rate=5e-3,
+            lr_scheduler_type="constant",
+            activation_checkpointing=False,
+            logging_steps=1,
+            save_strategy="no",
+            disable_tqdm=True,
+            dataset_kwargs={"skip_prepare_dataset": True},
+        ),
+        train_dataset=Dataset.from_list(rows),
+        processing_class=tokenizer,
+    )
+    trainer.train()
+    theirs = [line["loss"] for line in trainer.state.log_history if "loss" in line]
+    assert list(told.series("loss").values()) == pytest.approx(theirs, abs=1e-3)
+    state = {name: p.detach() for name, p in trainer.model.named_parameters() if p.requires_grad}
+    for name, values in weights(job.adapter_out).items():
+        assert abs(state[name.replace(".weight", ".default.weight")] - values).max() < 2e-3

@@ -1,0 +1,139 @@
+"""Runs that cannot be lost: killed, stopped or half-saved, they end as if nothing had happened."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from studio.core.errors import Stopped, TrainingError
+from studio.training import checkpoints
+from tests.training.kit import Memory, make_job, weights
+
+
+class Killed(Memory):
+    """Kills its own process, as `kill -9` does, once a step is done."""
+
+    def __init__(self, after: int) -> None:
+        super().__init__()
+        self.after = after
+
+    def metrics(self, step: int, **values: float) -> None:
+        super().metrics(step, **values)
+        if step == self.after and "loss" in values:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def killed(run: Callable[..., Any], after: int, name: str, **changes: Any) -> None:
+    """Run in a child process that is killed after a step."""
+    child = multiprocessing.get_context("fork").Process(target=run, args=(name, Killed(after)), kwargs=changes)
+    child.start()
+    child.join(120)
+    assert child.exitcode == -signal.SIGKILL
+
+
+def same(one: Path, other: Path) -> bool:
+    left, right = weights(one), weights(other)
+    return left.keys() == right.keys() and all((left[name] == right[name]).all() for name in left)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"packing": True, "adapter": {"rank": 4, "dropout": 0.2}, "eval_every": 2, "keep": "best", "weight_decay": 0.01},
+        {"packing": False, "eval_every": 3, "warmup": 0.3, "schedule": "linear"},
+    ],
+    ids=["packed-dropout-best", "padded-last"],
+)
+def test_a_run_killed_and_resumed_ends_with_the_same_weights_bit_for_bit(run: Callable[..., Any], changes: dict[str, Any]):
+    whole, told, job = run("whole", **changes)
+    assert whole.steps == 8
+    killed(run, 5, "cut", **changes)
+    again, more, cut = run("cut", **changes)
+    resumed = next(details["step"] for kind, details in more.events if kind == "resume")
+    assert resumed == 4
+    assert same(job.adapter_out, cut.adapter_out)
+    expected = {step: loss for step, loss in told.series("loss").items() if step > resumed}
+    assert more.series("loss") == expected
+    assert (again.best_step, again.best_loss, again.base_loss) == (whole.best_step, whole.best_loss, whole.base_loss)
+    assert (again.tokens, again.steps) == (whole.tokens, whole.steps)
+
+
+def test_a_half_written_checkpoint_is_passed_over_and_cleared_away(run: Callable[..., Any]):
+    _, _, job = run("whole", save_every=2)
+    killed(run, 7, "cut", save_every=2)
+    folder = make_job(job.checkpoints.parent.parent / "cut").checkpoints
+    newest = checkpoints.folder_of(folder, 6)
+    aside = newest.parent / f".{newest.name}.abc"
+    shutil.copytree(newest, aside)
+    (newest / "progress.json").unlink()
+    (newest / "adapter_model.safetensors").write_bytes(b"half")
+    _, told, cut = run("cut", save_every=2)
+    assert ("resume", {"step": 4}) in told.events
+    assert not aside.exists()
+    assert same(job.adapter_out, cut.adapter_out)
+
+
+def test_a_stopped_run_saves_where_it_is_and_goes_on_from_there(run: Callable[..., Any]):
+    _, _, job = run("whole")
+    reporter = Memory(stop_after=3)
+    with pytest.raises(Stopped):
+        run("cut", reporter)
+    assert ("checkpoint", {"step": 3}) in reporter.events
+    _, told, cut = run("cut")
+    assert ("resume", {"step": 3}) in told.events
+    assert not cut.adapter_out.with_name(".adapter").exists()
+    assert same(job.adapter_out, cut.adapter_out)
+
+
+def test_a_run_stopped_while_it_measures_measures_again(run: Callable[..., Any]):
+    whole, _, job = run("whole", keep="best")
+
+    class StopInside(Memory):
+        stop = False
+
+        def progress(self, done: float, total: float, what: str = "") -> None:
+            self.stop = what == "held-out row" and bool(self.series("loss"))
+
+        def should_stop(self) -> bool:
+            return self.stop
+
+    with pytest.raises(Stopped):
+        run("cut", StopInside(), keep="best")
+    again, told, cut = run("cut", keep="best")
+    assert ("resume", {"step": 4}) in told.events
+    assert 4 in told.series("eval_loss")
+    assert (again.best_step, again.best_loss) == (whole.best_step, whole.best_loss)
+    assert same(job.adapter_out, cut.adapter_out)
+
+
+def test_a_finished_run_that_lost_only_its_adapter_folder_does_not_train_again(run: Callable[..., Any]):
+    _, _, job = run("whole")
+    before = weights(job.adapter_out)
+    shutil.rmtree(job.adapter_out)
+    again, told, _ = run("whole")
+    assert told.series("loss") == {}
+    assert again.steps == 8
+    assert all((weights(job.adapter_out)[name] == values).all() for name, values in before.items())
+
+
+def test_a_smaller_micro_batch_may_resume_a_run_and_another_learning_rate_may_not(run: Callable[..., Any]):
+    with pytest.raises(Stopped):
+        run("cut", Memory(stop_after=3))
+    with pytest.raises(TrainingError, match="other settings"):
+        run("cut", learning_rate=1e-3)
+    _, told, _ = run("cut", micro_batch=1, gradient_checkpointing=True)
+    assert ("resume", {"step": 3}) in told.events
+
+
+def test_only_the_last_two_checkpoints_and_the_best_are_kept(run: Callable[..., Any]):
+    fitted, _, job = run("run", save_every=1, eval_every=1, keep="best", learning_rate=0.9, schedule="constant", warmup=0.0)
+    kept = sorted(int(folder.name[5:]) for folder in job.checkpoints.iterdir())
+    assert kept == sorted({7, 8, fitted.best_step})
+    assert all((file.stat().st_mode & 0o777) == 0o644 for file in job.adapter_out.iterdir())
