@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from studio.evaluation.answering import AT_ONCE, LONGEST
+from studio.evaluation.answering import LONGEST
 from studio.hardware import memory, speed
 from studio.hardware.machine import Machine
 from studio.hardware.memory import Load, Memory
@@ -199,7 +199,7 @@ def _answer_rows(case: Case, load: Load) -> int:
     spare = case.machine.room - memory.estimate(case.shape, one, case.machine.device).total
     each = max(1, memory.answer_bytes(case.shape, one))
     step = memory.step_bytes(case.shape, one, case.machine.device)
-    rows = AT_ONCE
+    rows = BATCH
     while rows > 1 and rows * each * (1 + memory.FRAGMENTATION) > max(spare, 0) + step:
         rows //= 2
     return rows
