@@ -270,7 +270,7 @@ def _counted(report: dict[str, Any]) -> str:
     totals, split = report["totals"], report["split"] or {}
     parts = [f"{totals['usable']:,} of {totals['rows']:,} rows usable"]
     parts += [f"{totals[name]:,} {name}" for name in ("rejected", "duplicates", "conflicts") if totals[name]]
-    parts += [f"{name.replace('_', ' ')} {value:,}" for name, value in split.items() if isinstance(value, int)]
+    parts += [f"{name.replace('_', ' ')} {value:,}" for name, value in split.items() if isinstance(value, int) and value and name != "seed"]
     return ", ".join(parts)
 
 

@@ -14,6 +14,7 @@ from studio.hardware import memory, speed
 from studio.hardware.machine import Machine
 from studio.hardware.memory import Load, Memory
 from studio.hardware.shape import Shape
+from studio.models.generation import BATCH
 from studio.planner.rows import Rows, most_tokens, padding_share
 from studio.spec import RunSpec
 
