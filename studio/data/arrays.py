@@ -12,7 +12,7 @@ from studio.core.errors import StudioError
 from studio.data.render import Encoded
 from studio.data.rows import Conversation
 
-LISTED = 1000
+LISTED = 100_000
 """So many left-out rows are listed one by one; all are counted."""
 
 

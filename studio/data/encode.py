@@ -23,10 +23,12 @@ from studio.core.errors import DataError, Stopped
 from studio.core.files import folder_aside, read_json, sha256, write_json
 from studio.core.text import count, plural
 from studio.data.arrays import Writer, mapped
-from studio.data.render import TrainOn, attempt_many
+from studio.data.render import TrainOn, attempt_many, preview
 from studio.data.rows import Conversation
 from studio.data.shorten import shortened
 from studio.tracking.reporter import Reporter, Silent
+
+__all__ = ["EMPTY", "Overlong", "Tokens", "encode_file", "limit", "load", "preview"]
 
 Overlong = Literal["drop", "truncate", "error"]
 
@@ -60,7 +62,22 @@ class Tokens:
         """Tokens of each row."""
         return np.diff(self.offsets)
 
-    def row(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+    @property
+    def trained(self) -> int:
+        """Trained tokens in all rows."""
+        return int(self.meta["trained"])
+
+    @property
+    def dropped(self) -> list[dict[str, Any]]:
+        """Rows left out: file, line and reason each."""
+        return self.meta["dropped"]["rows"]
+
+    @property
+    def truncated(self) -> list[dict[str, Any]]:
+        """Rows shortened: file, line, tokens before and after."""
+        return self.meta["truncated"]["rows"]
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Ids (int32) and mask (uint8) of one row."""
         start, end = self.offsets[index], self.offsets[index + 1]
         return self.ids[start:end], self.mask[start:end]
@@ -71,15 +88,26 @@ class Tokens:
         return f"{self.meta['files'][file]}, line {line}"
 
 
+EMPTY = Tokens(
+    folder=Path(),
+    ids=np.empty(0, np.int32),
+    mask=np.empty(0, np.uint8),
+    offsets=np.zeros(1, np.int64),
+    places=np.empty((0, 3), np.int64),
+    meta={"trained": 0, "dropped": {"count": 0, "rows": []}, "truncated": {"count": 0, "rows": []}, "files": []},
+)
+"""No rows at all."""
+
+
 def encode_file(
     file: Path,
     tokenizer: Any,
     train_on: TrainOn,
     out: Path,
-    max_length: int | None = None,
-    overlong: Overlong = "drop",
     reporter: Reporter | None = None,
     cache: Path | None = None,
+    max_length: int | None = None,
+    overlong: Overlong = "drop",
 ) -> Tokens:
     """Encode a JSON-lines file of conversations (`Conversation.as_dict`) into the folder `out`, or find it done.
 
@@ -121,7 +149,7 @@ def limit(tokens: Tokens, max_length: int | None, overlong: Overlong = "drop", o
     if overlong == "error":
         raise DataError(
             f"{plural(len(long), 'row')} are longer than {count(max_length)} tokens; this one has "
-            f"{count(tokens.lengths[long[0]])}",
+            f"{count(int(tokens.lengths[long[0]]))}",
             hint="Shorten it, raise data.max_length, or set data.overlong to drop or truncate.",
             where=tokens.where(int(long[0])),
         )
@@ -170,7 +198,7 @@ def _limit_into(out: Path, tokens: Tokens, max_length: int, overlong: Overlong, 
             writer.files = list(tokens.meta["files"])
             writer.list, writer.dropped = list(tokens.meta["dropped"]["rows"]), tokens.meta["dropped"]["count"]
             for index in range(len(tokens)):
-                ids, mask = tokens.row(index)
+                ids, mask = tokens[index]
                 file, line, place = (int(value) for value in tokens.places[index])
                 if index not in long:
                     writer.add(ids, mask, file, line, place)

@@ -1,0 +1,206 @@
+"""Find: where a base model is, whether the studio can use it, and its config; nothing heavy is downloaded or imported."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from studio.core.errors import ModelError
+from studio.core.text import nearest
+from studio.models import presets
+from studio.models.settings import Model
+
+STARTER = "starter"
+TIMEOUT = 15
+"""Seconds the hub has to answer."""
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model", "tekken.json")
+PICKLED = (".bin", ".pt", ".pth", ".ckpt")
+
+
+@dataclass(frozen=True)
+class Found:
+    """A base model that was found."""
+
+    name: str
+    """As it was asked for: `starter`, a folder or a hub id."""
+    path_or_id: str
+    """What `from_pretrained` takes."""
+    revision: str | None
+    """The commit on the hub; None for a folder."""
+    local: bool
+    license: str | None = None
+    has_tokenizer: bool = True
+    config: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    """Its `config.json`."""
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of a local model."""
+        return Path(self.path_or_id) if self.local else None
+
+
+def find(model: Model, planning: bool = False) -> Found:
+    """Find a base model: the starter, a local folder, or a hub id whose commit is pinned.
+
+    With planning, a hub model that cannot be reached is taken from the facts the studio ships, if it is among them.
+    Raises ModelError with what to do: not found, offline, gated, only pickled weights, needs code of its own, no
+    tokenizer, already quantised in a way that cannot be trained.
+    """
+    if model.name == STARTER:
+        from studio.models.starter import folder
+
+        return _in_folder(STARTER, folder(), license="apache-2.0")
+    path = Path(model.name).expanduser()
+    if path.is_dir():
+        return _in_folder(model.name, path.resolve())
+    if path.is_absolute() or model.name.startswith((".", "~")) or model.name.count("/") != 1:
+        raise _no_such_model(model.name)
+    try:
+        return _on_hub(model)
+    except ModelError:
+        known = presets.preset(model.name)
+        if not planning or known is None:
+            raise
+        return Found(model.name, known.name, model.revision, False, known.license, False, presets.config(known.name) or {})
+
+
+def config(found: Found) -> dict[str, Any]:
+    """The model's `config.json` as plain values."""
+    return json.loads(json.dumps(found.config))
+
+
+def _in_folder(name: str, folder: Path, license: str | None = None) -> Found:
+    files = [item.name for item in folder.iterdir()]
+    if "config.json" not in files:
+        is_adapter = "adapter_config.json" in files
+        raise ModelError(
+            f"the folder holds no config.json{', but an adapter' if is_adapter else ''}",
+            hint="Name the base model the adapter was trained on." if is_adapter else "Name the folder of a whole model.",
+            where=str(folder),
+        )
+    values = _read_config(folder / "config.json", str(folder))
+    _check(files, values, str(folder))
+    return Found(name, str(folder), None, True, license, True, values)
+
+
+def _on_hub(model: Model) -> Found:
+    from huggingface_hub import HfApi, constants, hf_hub_download
+
+    if constants.is_offline_mode():
+        return _in_cache(model, "hub access is switched off (HF_HUB_OFFLINE)")
+    try:
+        about = HfApi().model_info(model.name, revision=model.revision, timeout=TIMEOUT)
+        _check([item.rfilename for item in about.siblings or []], None, model.name)
+        file = hf_hub_download(model.name, "config.json", revision=about.sha)
+    except ModelError:
+        raise
+    except Exception as problem:
+        return _hub_refused(model, problem)
+    values = _read_config(Path(file), model.name)
+    _check(None, values, model.name)
+    license = (about.card_data or {}).get("license") if about.card_data else None
+    return Found(model.name, model.name, about.sha, False, license, True, values)
+
+
+def _hub_refused(model: Model, problem: Exception) -> Found:
+    """The hub's errors in our words; a copy in the cache serves where it cannot be reached."""
+    from huggingface_hub import errors
+
+    if isinstance(problem, errors.GatedRepoError):
+        raise ModelError(
+            "this model is gated: its owner wants its terms accepted first",
+            hint=f"Accept them on huggingface.co/{model.name}, then run `hf auth login` or set HF_TOKEN.",
+            where=model.name,
+        ) from None
+    if isinstance(problem, errors.RevisionNotFoundError):
+        raise ModelError(f"it has no revision `{model.revision}`", hint="Check model.revision.", where=model.name) from None
+    if isinstance(problem, (errors.RepositoryNotFoundError, errors.HFValidationError)):
+        raise _no_such_model(model.name) from None
+    if isinstance(problem, errors.EntryNotFoundError) and not isinstance(problem, errors.LocalEntryNotFoundError):
+        raise ModelError("it has no config.json", hint="Name a transformers model.", where=model.name) from None
+    return _in_cache(model, f"the hub cannot be reached ({type(problem).__name__})")
+
+
+def _in_cache(model: Model, why: str) -> Found:
+    """The model as downloaded before."""
+    from huggingface_hub import try_to_load_from_cache
+
+    file = try_to_load_from_cache(model.name, "config.json", revision=model.revision)
+    if not isinstance(file, str):
+        raise ModelError(
+            f"{why} and the model is not on this machine",
+            hint="Go online once, name a local folder, or use `starter`, which ships with the studio.",
+            where=model.name,
+        )
+    folder = Path(file).parent
+    values = _read_config(Path(file), model.name)
+    _check([item.name for item in folder.iterdir()], values, model.name, "Go online once to download the rest.")
+    known = presets.preset(model.name)
+    return Found(model.name, model.name, folder.name, False, known.license if known else None, True, values)
+
+
+def _read_config(file: Path, where: str) -> dict[str, Any]:
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as problem:
+        raise ModelError(f"config.json cannot be read: {problem}", hint="Download the model again.", where=where) from None
+    if not isinstance(values, dict):
+        raise ModelError("config.json is not a mapping", hint="Download the model again.", where=where)
+    return values
+
+
+def _check(files: Iterable[str] | None, values: dict[str, Any] | None, where: str, hint: str = "") -> None:
+    if values is not None:
+        _check_config(values, where)
+    if files is None:
+        return
+    files = list(files)
+    if not any(name.endswith(".safetensors") for name in files):
+        pickled = any(name.endswith(PICKLED) for name in files)
+        raise ModelError(
+            "its weights are pickled Python objects, which can run any code when opened"
+            if pickled
+            else "it holds no safetensors weights",
+            hint="Convert them once with `save_pretrained` on a machine you trust, or choose a model with safetensors."
+            if pickled
+            else hint or "Name a transformers model; a GGUF file cannot be trained.",
+            where=where,
+        )
+    if not any(name in TOKENIZER_FILES for name in files):
+        raise ModelError(
+            "it has no tokenizer", hint=hint or "Copy tokenizer.json from the model it was made from.", where=where
+        )
+
+
+def _check_config(values: dict[str, Any], where: str) -> None:
+    from transformers.models.auto.auto_mappings import CONFIG_MAPPING_NAMES
+
+    kind = values.get("model_type")
+    if kind not in CONFIG_MAPPING_NAMES:
+        own_code = "auto_map" in values
+        raise ModelError(
+            f"its architecture `{kind}` is code of its own, which the studio never runs"
+            if own_code
+            else f"its architecture `{kind}` is not known",
+            hint="Choose a model whose architecture transformers has, e.g. Qwen, Llama, Gemma, Phi, Mistral.",
+            where=where,
+        )
+    quantized = (values.get("quantization_config") or {}).get("quant_method")
+    if quantized:
+        raise ModelError(
+            f"its weights are already quantised ({quantized}), and the studio trains and merges on exact ones",
+            hint="Name the model it was made from; model.quantization quantises it while loading.",
+            where=where,
+        )
+
+
+def _no_such_model(name: str) -> ModelError:
+    near = nearest(name, [STARTER, *presets.names()])
+    return ModelError(
+        "there is no such model: not `starter`, no folder, and not found on the hub",
+        hint=f"Did you mean {near}?" if near else "Write a hub id such as Qwen/Qwen2.5-0.5B-Instruct, a folder, or `starter`.",
+        where=name,
+    )

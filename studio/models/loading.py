@@ -1,0 +1,216 @@
+"""Load: a base model in 4, 8 or 16 bit, an adapter on it, and the weights as the quantised model sees them.
+
+The one door for the rest of the studio, so that what has to be put right after each load is put right everywhere:
+bitsandbytes' packed CPU weights (`without_packing`), fused experts left unquantised, tensors missing from a checkpoint.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from studio.core.errors import HardwareError, ModelError
+from studio.core.text import plural, shorten
+from studio.models.finding import Found, config, find
+from studio.models.settings import Model
+from studio.models.shape import Shape, shape
+from studio.models.tokenizers import tokenizer
+
+__all__ = [
+    "Found",
+    "Shape",
+    "attach_adapter",
+    "config",
+    "dequantize",
+    "find",
+    "load_base",
+    "shape",
+    "tokenizer",
+    "without_packing",
+]
+
+DTYPES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
+NOISY = ("bitsandbytes", "accelerate")
+"""Loggers that write a line per layer, or advice that is not for the person who reads ours."""
+
+
+def load_base(model: Model, device: str, found: Found | None = None) -> Any:
+    """The base model on a device ("cpu", "cuda"), frozen and in evaluation mode, held as a resolved `model` section says.
+
+    Weights come from safetensors alone and no code of the model's own is run. With nf4, fused experts are quantised too,
+    after they were in memory unquantised. Raises ModelError for weights that do not belong to the architecture,
+    HardwareError if memory runs out.
+    """
+    import torch
+    import transformers
+
+    found = found or find(model)
+    dtype = getattr(torch, DTYPES[model.dtype or "fp32"])
+    settings: dict[str, Any] = {"revision": found.revision} if found.revision else {}
+    place = "cuda:0" if device == "cuda" else device
+    with _quiet(), _in_our_words(found.name, device):
+        wanted = transformers.AutoConfig.from_pretrained(found.path_or_id, trust_remote_code=False, **settings)
+        loaded: Any = transformers.AutoModelForCausalLM.from_pretrained(
+            found.path_or_id,
+            config=wanted.get_text_config(),  # of a model that also sees, the part that reads and writes
+            dtype=dtype,
+            device_map={"": place},
+            attn_implementation=model.attention,
+            quantization_config=_quantization(model, dtype),
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+            **settings,
+        )
+        base, report = loaded
+        _all_there(report, found.name)
+        if model.quantization == "nf4":
+            _quantize_experts(base, model.double_quantization)
+    base.requires_grad_(False)
+    return without_packing(base.eval())
+
+
+def attach_adapter(base: Any, folder: str | Path) -> Any:
+    """The base with the adapter in `folder` on it, in evaluation mode. Raises ModelError if they do not fit."""
+    from peft import PeftModel
+
+    if not (Path(folder) / "adapter_model.safetensors").exists():
+        raise ModelError("there is no adapter in this folder", hint="Train one first, or check the path.", where=str(folder))
+    with _quiet():
+        try:
+            model = PeftModel.from_pretrained(base, str(folder), use_safetensors=True)
+        except (ValueError, RuntimeError, KeyError, OSError) as problem:
+            raise ModelError(
+                f"the adapter does not fit this base model: {shorten(str(problem), 300)}",
+                hint="Use the base it was trained on; adapter_config.json names it.",
+                where=str(folder),
+            ) from None
+    return without_packing(model.eval())
+
+
+def dequantize(model: Any) -> Any:
+    """The model with its quantised weights turned back into plain ones of its compute type: what it was trained on.
+
+    An unquantised model is returned as it is.
+    """
+    import torch
+    from torch.nn.utils import parametrize
+
+    quantized = getattr(model, "is_quantized", False)
+    for module in list(model.modules()):
+        if not parametrize.is_parametrized(module):
+            continue
+        for name in list(module.parametrizations):
+            kind = type(module.parametrizations[name][0]).__name__
+            if kind == "Bnb4bitParametrization":
+                full = getattr(module, name).detach().clone()
+                parametrize.remove_parametrizations(module, name, leave_parametrized=False)
+                module.register_parameter(name, torch.nn.Parameter(full, requires_grad=False))
+    if quantized:
+        with _quiet():
+            model = model.dequantize()
+    return without_packing(model)
+
+
+def without_packing(model: Any) -> Any:
+    """The model, with bitsandbytes kept from repacking its 4-bit weights on CPUs that have AVX512-BF16.
+
+    Repacked weights (done silently by the first forward in evaluation mode, bitsandbytes 0.50) have no gradient
+    afterwards, and are garbage when merged. The switch belongs to each module, so this is called after every load.
+    """
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
+    return model
+
+
+def _quantization(model: Model, dtype: Any) -> Any:
+    if model.quantization not in ("nf4", "int8"):
+        return None
+    from transformers import BitsAndBytesConfig
+
+    if model.quantization == "int8":
+        return BitsAndBytesConfig(load_in_8bit=True)
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=model.double_quantization,
+        bnb_4bit_compute_dtype=dtype,
+    )
+
+
+def _quantize_experts(base: Any, double: bool) -> None:
+    """Fused experts are one three-dimensional parameter a layer, which bitsandbytes' replacement of linear layers misses."""
+    from bitsandbytes.nn.parametrize import replace_parameter_4bit
+
+    for name, module in base.named_modules():
+        if name.endswith("experts"):
+            for weight in [key for key, value in module.named_parameters(recurse=False) if value.dim() == 3]:
+                replace_parameter_4bit(module, weight, compress_statistics=double, quant_type="nf4")
+
+
+def _all_there(report: dict[str, Any], name: str) -> None:
+    """A tensor that is missing would be made of random numbers, with a warning at most."""
+    missing, wrong = sorted(report.get("missing_keys", ())), list(report.get("mismatched_keys", ()))
+    if missing or wrong:
+        raise ModelError(
+            f"its weights do not belong to its architecture: {plural(len(missing), 'tensor')} missing, {len(wrong)} of "
+            f"another shape, e.g. {(missing or wrong)[0]!s}",
+            hint="Download the model again; if it stays so, the checkpoint is not a causal language model.",
+            where=name,
+        )
+
+
+@contextlib.contextmanager
+def _in_our_words(name: str, device: str) -> Iterator[None]:
+    """transformers', torch's and the disk's errors, translated."""
+    import torch
+
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise _no_memory(name, "GPU") from None
+    except MemoryError:
+        raise _no_memory(name, "this machine's") from None
+    except RuntimeError as problem:
+        if "can't allocate memory" in str(problem) or "out of memory" in str(problem).lower():
+            raise _no_memory(name, "GPU" if device.startswith("cuda") else "this machine's") from None
+        raise
+    except (OSError, ValueError) as problem:
+        raise ModelError(
+            f"it cannot be loaded: {shorten(str(problem), 300)}",
+            hint="Check the name and revision, and that the download is complete.",
+            where=name,
+        ) from None
+
+
+def _no_memory(name: str, whose: str) -> HardwareError:
+    return HardwareError(
+        f"there is not enough {whose} memory to load the base model",
+        hint="Set model.quantization to nf4, choose a smaller model, or close what else uses it (`studio doctor` shows).",
+        where=name,
+    )
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Lines of other libraries that say nothing a person can act on; int8's one per layer and forward stays off."""
+    from transformers.utils import logging as noise
+
+    for name in NOISY:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    bars, level = noise.is_progress_bar_enabled(), noise.get_verbosity()
+    noise.disable_progress_bar()
+    noise.set_verbosity_error()
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=UserWarning, module=r"(peft|transformers|bitsandbytes)\.")
+            yield
+    finally:
+        noise.set_verbosity(level)
+        if bars:
+            noise.enable_progress_bar()

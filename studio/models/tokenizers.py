@@ -1,0 +1,128 @@
+"""The tokenizer of a base model, ready to train with: fast, with a chat template if one is named, and a padding token.
+
+A `tokenizer.json` is read as it is, which needs no torch and is what every serving runtime reads; older kinds of
+tokenizer are converted by transformers, which imports torch.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from studio.core.errors import ModelError
+from studio.models.finding import Found
+
+log = logging.getLogger(__name__)
+
+PADS = ("<|pad|>", "<pad>", "[PAD]", "<|finetune_right_pad_id|>", "<|fim_pad|>", "<|vision_pad|>", "<|dummy_0|>", "<unk>")
+"""Tokens of known vocabularies that can stand for padding, best first."""
+RESERVED = ("reserved", "unused", "<extra_id_", "<|placeholder", "[control_", "<SPECIAL_")
+
+
+def tokenizer(found: Found, template: str | None = None) -> Any:
+    """The tokenizer, padding right, with the chat template in the Jinja file `template` if given.
+
+    The padding token is always another than the end token, so that the end is learned, and always one the vocabulary
+    already has, so that no embedding is added. Raises ModelError with what to do.
+    """
+    made = _load(found)
+    if not made.is_fast:
+        raise ModelError(
+            "it has no fast tokenizer, without which an exact loss mask is impossible",
+            hint="Convert it with transformers' `convert_slow_tokenizer` and save tokenizer.json beside the weights.",
+            where=found.name,
+        )
+    if template is not None:
+        made.chat_template = _read_template(template)
+    made.padding_side = "right"
+    pad = padding_token(made)
+    if made.pad_token != pad:
+        log.info("padding with %s, which the model does not use otherwise", pad)
+        made.pad_token = pad
+    made.model_max_length = int(1e30)  # lengths are dealt with by data.max_length, by name and with a count
+    return made
+
+
+def padding_token(made: Any) -> str:
+    """A token of the vocabulary to pad with, other than the end token. Raises ModelError if there is none."""
+    ends = {made.eos_token}
+    if made.pad_token is not None and made.pad_token not in ends and made.pad_token in made.get_vocab():
+        return made.pad_token
+    special = [token.content for token in made.added_tokens_decoder.values() if token.special]
+    usable = [token for token in special if token not in {*ends, made.bos_token}]
+    candidates = [token for token in PADS if token in usable]
+    candidates += [token for token in usable if any(word in token for word in RESERVED)]
+    candidates += [made.unk_token] if made.unk_token and made.unk_token not in ends else []
+    used = made.chat_template if isinstance(made.chat_template, str) else ""
+    for token in candidates:
+        if token not in used:
+            return token
+    raise ModelError(
+        "its vocabulary has no token left for padding: only the end token could stand in, and would then not be learned",
+        hint="Name an unused token as `pad_token` in its tokenizer_config.json.",
+        where=str(made.name_or_path),
+    )
+
+
+def _load(found: Found) -> Any:
+    import transformers
+
+    where: dict[str, Any] = {"revision": found.revision} if found.revision else {}
+    try:
+        if _has_json(found):
+            return transformers.PreTrainedTokenizerFast.from_pretrained(found.path_or_id, **where)
+        return transformers.AutoTokenizer.from_pretrained(found.path_or_id, trust_remote_code=False, **where)
+    except Exception as problem:
+        raise ModelError(
+            f"its tokenizer cannot be read: {problem}",
+            hint="Download the model again, or copy tokenizer.json from the model it was made from.",
+            where=found.name,
+        ) from None
+
+
+def _has_json(found: Found) -> bool:
+    if found.folder is not None:
+        return (found.folder / "tokenizer.json").exists()
+    from huggingface_hub import file_exists, try_to_load_from_cache
+
+    if isinstance(try_to_load_from_cache(found.path_or_id, "tokenizer.json", revision=found.revision), str):
+        return True
+    try:
+        return file_exists(found.path_or_id, "tokenizer.json", revision=found.revision)
+    except Exception:  # offline and not in the cache: the load below says so
+        return False
+
+
+def _read_template(file: str) -> str:
+    path = Path(file).expanduser()
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as problem:
+        raise ModelError(
+            f"the chat template cannot be read: {problem}", hint="Give the path of a Jinja file.", where="model.chat_template"
+        ) from None
+    import jinja2
+
+    try:
+        jinja2.Environment(extensions=[_marks()]).parse(text)
+    except jinja2.TemplateSyntaxError as problem:
+        raise ModelError(
+            f"it is not valid Jinja: {problem.message}", hint="Correct that line.", where=f"{path}, line {problem.lineno}"
+        ) from None
+    return text
+
+
+def _marks() -> Any:
+    """`{% generation %}` as a tag, so that it parses."""
+    from jinja2 import ext, nodes
+
+    class Marks(ext.Extension):
+        tags = {"generation"}  # noqa: RUF012 - jinja's own way
+
+        def parse(self, parser: Any) -> Any:
+            line = next(parser.stream).lineno
+            body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
+            return nodes.Scope(body).set_lineno(line)
+
+    return Marks
