@@ -21,9 +21,7 @@ from studio.evaluation.settings import Evaluation
 
 if TYPE_CHECKING:
     from studio.data.render import TrainOn
-
-AT_ONCE = 32
-"""Questions handed to the model in one go."""
+    from studio.models.generation import Answer
 
 ALONE = 5
 """Questions asked one at a time to measure latency."""
@@ -89,24 +87,19 @@ def ask(
     tokenizer: Any,
     prompts: Sequence[Sequence[int]],
     max_new_tokens: int,
-    done: Callable[[int], None] = lambda rows: None,
-) -> tuple[list[Any], float]:
-    """The greedy answers to `prompts`, in their order, and the seconds they took; asked by length, some at a time."""
+    on_progress: Callable[[int, int], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> tuple[list[Answer], float]:
+    """The greedy answers to `prompts`, in their order, and the seconds they took. Raises as `generate`."""
     from studio.models.generation import generate
 
-    order = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))
-    found: dict[int, Any] = {}
     began = time.perf_counter()
-    for start in range(0, len(order), AT_ONCE):
-        places = order[start : start + AT_ONCE]
-        given = generate(model, [list(prompts[place]) for place in places], tokenizer, max_new_tokens)
-        found.update(zip(places, given, strict=True))
-        done(len(places))
-    return [found[place] for place in range(len(prompts))], time.perf_counter() - began
+    given = generate(model, prompts, tokenizer, max_new_tokens, on_progress=on_progress, should_stop=should_stop)
+    return given, time.perf_counter() - began
 
 
-def answers(model: Any, tokenizer: Any, conversations: Sequence[Conversation], settings: Evaluation) -> list[Any]:
-    """What a model on its own answers to the conversations' last questions: Answer(ids, text, stopped, tokens) each."""
+def answers(model: Any, tokenizer: Any, conversations: Sequence[Conversation], settings: Evaluation) -> list[Answer]:
+    """What a model on its own answers to the conversations' last questions."""
     asked, left_out = questions(conversations, tokenizer)
     if left_out:
         raise DataError(

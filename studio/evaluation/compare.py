@@ -139,7 +139,15 @@ def _one_side(
     if not answered:
         return _Side(loss, [], None)
     prompts = [asked[place].prompt for place in answered]
-    given, seconds = ask(model, tokenizer, prompts, longest, lambda rows: watch.done(rows, f"answers of {what}"))
+    before = watch.so_far
+    given, seconds = ask(
+        model,
+        tokenizer,
+        prompts,
+        longest,
+        on_progress=lambda done, _: watch.done(before + done - watch.so_far, f"answers of {what}"),
+        should_stop=watch.reporter.should_stop,
+    )
     if watch.timed(what):
         return _Side(loss, given, None)
     rate = sum(answer.tokens for answer in given) / max(seconds, 1e-9)

@@ -68,6 +68,11 @@ class SetReport:
     left_out: list[str] = field(default_factory=list)
     """Rows that could not be measured, `file:line: reason` each."""
 
+    @property
+    def label(self) -> str:
+        """The name as people read it: a further question file by its file name."""
+        return self.name.removeprefix("also:")
+
 
 @dataclass(frozen=True)
 class Speed:

@@ -56,9 +56,7 @@ def _on_main(found: SetReport, kind: VerdictKind) -> str:
         moved = f"was {base} and is {tuned}"
     else:
         moved = f"{'rose' if figure.change.value > 0 else 'fell'} from {base} to {tuned}"
-    sentence = (
-        f"{kind.capitalize()}: {label} on {_rows_of(found)} rows {moved} ({_change(found)}, {plural(_rows(found), 'row')})"
-    )
+    sentence = f"{kind.capitalize()}: {label} on {found.label} rows {moved} ({_change(found)}, {plural(_rows(found), 'row')})"
     if kind == "no clear difference" and found.headline != "loss":
         loss = found.metrics["loss"]
         if METRICS["loss"].gained(loss.change) or METRICS["loss"].lost(loss.change):
@@ -94,21 +92,19 @@ def _rows(found: SetReport) -> int:
     return found.metrics[found.headline].change.rows
 
 
-def _rows_of(found: SetReport) -> str:
-    return found.name.removeprefix("also:")
-
-
 def _cautions(sets: Sequence[SetReport], main: SetReport | None) -> list[str]:
     """What a reader must know before believing the line above."""
     found = []
     for item in sets:
         if _rows(item) < FEW:
             found.append(
-                f"`{item.name}` has only {plural(_rows(item), 'row')}: its intervals are narrower than the truth, and one row "
+                f"{item.label} has only {plural(_rows(item), 'row')}: its intervals are narrower than the truth, and one row "
                 f"more or less moves them"
             )
         if item.left_out:
-            found.append(f"{plural(len(item.left_out), 'row')} of `{item.name}` could not be measured and are listed")
+            found.append(
+                f"{plural(len(item.left_out), 'row')} of {item.label} could not be measured (listed below the figures)"
+            )
     if main is not None and main.answers:
         stops = main.metrics["stop_rate"]
         if stops.tuned.value < SELDOM:

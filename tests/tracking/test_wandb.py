@@ -205,3 +205,18 @@ def test_a_failing_client_is_told_of_once_and_never_raises(tmp_path: Path):
     assert len(warnings) == 3  # the first failure, the end, the count
     assert "6 calls" in warnings[-1] or "7 calls" in warnings[-1]
     assert KEY not in reporter.told("warning")
+
+
+def test_an_artifact_the_server_refuses_costs_the_artifact_only(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    monkeypatch.setenv("WANDB_BASE_URL", server.address)
+    reporter = Remembers()
+    sink = opened(tmp_path, reporter, init_timeout=20, finish_timeout=5)
+    assert sink is not None
+    began = time.monotonic()
+    fill(sink, tmp_path)
+    sink.finish()
+    assert time.monotonic() - began < 20
+    assert (30, 0.25) in [(row.get("train/step"), row.get("eval/loss")) for row in server.history()]
