@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from random import Random
 
 from studio.models.starter import words
-from studio.models.starter.kinds import BY_CLASS, CLASSES, VALUES, Kind
+from studio.models.starter.kinds import BY_CLASS, CLASSES, SLOTS, VALUES, Kind
 
 FRAMES_DIRECT = (
     "what is the {n} of {e}", "what's the {n} of {e}", "what is the {n} for {e}", "what is {p} {n}",
@@ -33,24 +33,48 @@ CLAUSES = ("what the {n} of {e} is", "what {n} {e} has", "which {n} {e} has", "w
 WRAPS_QUESTION = (
     "do you know", "can you tell me", "could you tell me", "would you tell me", "do you happen to know", "any idea",
     "may I ask", "can you say", "have you any idea", "can anyone tell me", "could you find out", "will you explain",
-    "is it known", "can you remind me", "could you please let me know", "are you able to tell me", "could you check",
+    "is it known", "would you be so kind as to tell me", "can I ask", "would you mind telling me", "did anyone say",
+    "can you remind me", "could you please let me know", "are you able to tell me", "could you check",
 )  # fmt: skip
 WRAPS_ORDER = (
-    "tell me", "please tell me", "I would like to know", "I want to know", "I wonder", "I was wondering", "I need to know",
-    "remind me", "I forgot", "let me know", "a customer asks", "my friend asks", "I have to find out", "say", "explain",
-    "someone asked me", "I am not sure", "we need to know", "I'd love to hear", "I cannot remember", "find out",
-    "my boss wants to know", "please check", "I am curious", "it would help to know", "I should know",
+    "tell me", "please tell me", "I would like to know", "I want to know", "I wonder", "I was wondering",
+    "I need to know", "remind me", "I forgot", "let me know", "a customer asks", "my friend asks", "I have to find out",
+    "say", "explain", "someone asked me", "I am not sure", "I would be curious to learn", "help me understand",
+    "I have been asked", "clarify", "I would like to learn", "describe", "let us see if you know",
+    "I have been trying to find out", "I keep forgetting", "we need to know", "I'd love to hear", "I cannot remember",
+    "find out", "my boss wants to know", "please check", "I am curious", "it would help to know", "I should know",
 )  # fmt: skip
 TOPICS = (
     "I have {a}.", "I am looking at {e}.", "I just bought {a}.", "I have a question about {e}.", "About {e}:",
     "This is about {e}.", "I am interested in {e}.", "Regarding {e},", "My question is about {e}.", "Let us talk about {e}.",
     "I saw {e} today.", "Someone told me about {e}.", "We are thinking about {e}.", "I like {e}.", "Concerning {e}:",
+    "Suppose I choose {e}.", "My friend has {a}.", "I have had my eye on {e}.", "My mother wants {a}.", "As for {e},",
+    "I am thinking of getting {a}.", "In your list I found {e}.", "When it comes to {e},", "With {e},", "You have {a}.",
+    "Say I want {e}.", "There is {a} here.", "I read about {e}.", "My neighbor talks about {e} all day.", "{e}:",
+    "I dream of {e}.", "I am writing about {e}.", "Do you know {e}?", "You surely know {e}.", "{e}, yes or no?",
+)  # fmt: skip
+ASIDES = (
+    "I am in a hurry.", "My sister has a birthday.", "We are moving house.", "I am writing a list.", "I am new here.",
+    "My boss wants an answer.", "I am at the shop right now.", "This is for school.", "Sorry to bother you.", "Listen,",
+    "I could not find it on the page.", "We spoke yesterday.", "I am on the phone with my wife.", "It is raining here.",
+    "I have some cash to burn,", "I forgot my glasses.", "Maybe you can help.", "My neighbor asks me this every day.",
+    "It is for a gift.", "Before I decide,", "Between us,", "Just out of interest,", "For my notes,", "Well,", "So,", "Okay,",
+    "By the way,", "First of all,", "Now then,", "Be honest,", "I lost the paper.", "The page does not say it.", "Once more,",
+    "Not sure if you know this,", "You are the expert.", "I bet you know this.", "My kids want to know.", "Hm,", "Right,",
 )  # fmt: skip
 GREETINGS = (
     "Hi,", "Hello,", "Hello there,", "Good morning,", "Hey,", "Sorry,", "Excuse me,", "Quick question:", "One question:",
     "Good day,", "Please help:", "Hi there!", "Hello!", "Just checking:", "Question:", "One more thing:", "Dear team,",
 )  # fmt: skip
-ENDINGS = (", please", ", thanks", " please", " today", ", if you know", " exactly", ", roughly", " again", " now")
+ENDINGS = (
+    ", please", ", thanks", " please", " today", ", if you know", " exactly", ", roughly", " again", " now", " these days",
+    ", by the way", " if I may ask", " then", ", my friend asks", ", it is for a gift", ", do you know", ", I wonder",
+    " so that I can plan", " because I am making a list", ", I forgot", " in the end", " really", ", more or less", " at all",
+)  # fmt: skip
+SHORTER = {
+    "what is": "what's", "I would": "I'd", "I am": "I'm", "do not": "don't", "does not": "doesn't", "it is": "it's",
+    "who is": "who's", "I have": "I've", "where is": "where's", "cannot": "can't", "is not": "isn't", "let us": "let's",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -113,15 +137,20 @@ def new_facts(rng: Random, thing: Thing, count: int) -> list[Fact]:
 _COMMON = frozenset(words.listed("warranty price material code origin colour weight delivery refund maker opens"))
 
 
+_SUBJECTS = (
+    r"\{e\}|I|you guys|you folks|your people|your workers|you|they|we|someone|a person|people|there|"
+    r"delivery of \{e\}|the [\w ]+? (?:of|on|for|after|before) \{e\}"
+)
+_MOVED = re.compile(rf"\[(\w+)\] ({_SUBJECTS}) ?")
+
+
 def helper(pattern: str, thing: str, direct: bool) -> str:
     """Turn "how long [is] {e} open" into its direct or its indirect form."""
     if direct:
         text = re.sub(r"\((\w[\w ]*)\|[\w ]*\)", r"\1", pattern)
         return re.sub(r"\[(\w+)\]", r"\1", text).replace("{e}", thing)
     text = re.sub(r"\([\w ]*\|(\w[\w ]*)\)", r"\1", pattern)
-    helper = re.search(
-        r"\[(\w+)\] (\{e\}|I|you|they|people|delivery of \{e\}|the [\w ]+? (?:of|on|for|after|before) \{e\}|there) ?", text
-    )
+    helper = re.search(_MOVED, text)
     if helper is None:
         return re.sub(r"\[(\w+)\]", r"\1", text).replace("{e}", thing)
     verb, subject = helper.group(1), helper.group(2)
@@ -140,37 +169,44 @@ def _mention(rng: Random, thing: Thing) -> str:
 def question(rng: Random, fact: Fact, it: str | None = None) -> str:
     """One wording of the question that `fact` answers; `it` replaces the name in a follow-up question."""
     name = it or _mention(rng, fact.thing)
-    noun, own = rng.choice(fact.kind.nouns), rng.choice(fact.kind.asks)
     owner = "its" if it else f"{name}'s"
-    lead = ""
-    if it is None and rng.random() < 0.12:
+    lead, extra = "", rng.random()
+    if it is None and extra < 0.15:
         topic = rng.choice(TOPICS)
         article = "a" if fact.thing.group != "person" else ""
         lead = topic.replace("{e}", name).replace("{a}", f"{article} {fact.thing.name}".strip()) + " "
         name, owner = ("it", "its") if fact.thing.group != "person" else ("this person", "this person's")
+    elif extra < 0.22:
+        lead = rng.choice(GREETINGS) + " "
+    elif extra < 0.32:
+        lead = rng.choice(ASIDES) + " "
+    text, mark = _body(rng, fact.kind, name, owner, follow=it is not None)
+    if rng.random() < 0.08:
+        text += rng.choice(ENDINGS)
+    return finish(rng, lead[:1].upper() + lead[1:], text, mark)
+
+
+def _body(rng: Random, kind: Kind, name: str, owner: str, follow: bool) -> tuple[str, str]:
+    """The question itself and its end mark."""
+    noun, own = rng.choice(kind.nouns), rng.choice(kind.asks)
+    own = re.sub(r"<(\w+)>", lambda slot: rng.choice(SLOTS[slot.group(1)]), own)
 
     def fill(frame: str) -> str:
         return frame.replace("{n}", noun).replace("{e}", name).replace("{p}", owner)
 
-    draw, mark = rng.random(), "?"
-    if draw < 0.34:
-        text = helper(own, name, direct=True)
-    elif draw < 0.52:
-        text = fill(rng.choice(FRAMES_DIRECT))
-    elif draw < 0.66:
-        text, mark = fill(rng.choice(FRAMES_ORDER)), rng.choice(("", ".", "."))
-    elif draw < 0.76 and not it:
-        text, mark = fill(rng.choice(FRAMES_SHORT)), rng.choice(("", "?", "?"))
-    else:
-        clause = helper(own, name, direct=False) if rng.random() < 0.65 else fill(rng.choice(CLAUSES))
-        polite = rng.random() < 0.5
-        text = f"{rng.choice(WRAPS_QUESTION if polite else WRAPS_ORDER)} {clause}"
-        mark = "?" if polite else "."
-    if rng.random() < 0.06:
-        text += rng.choice(ENDINGS)
-    if not lead and rng.random() < 0.1:
-        lead = rng.choice(GREETINGS) + " "
-    return finish(rng, lead, text, mark)
+    draw, polite = rng.random(), rng.random() < 0.5
+    if own[0] == "!":
+        return own[1:].replace("{e}", name), rng.choice((".", ".", "", "?"))
+    if draw < 0.42:
+        return helper(own, name, direct=True), "?"
+    if draw < 0.56:
+        return fill(rng.choice(FRAMES_DIRECT)), "?"
+    if draw < 0.67:
+        return fill(rng.choice(FRAMES_ORDER)), rng.choice(("", ".", "."))
+    if draw < 0.75 and not follow:
+        return fill(rng.choice(FRAMES_SHORT)), rng.choice(("", "?", "?"))
+    clause = helper(own, name, direct=False) if rng.random() < 0.7 else fill(rng.choice(CLAUSES))
+    return f"{rng.choice(WRAPS_QUESTION if polite else WRAPS_ORDER)} {clause}", "?" if polite else "."
 
 
 def finish(rng: Random, lead: str, text: str, mark: str) -> str:
@@ -179,5 +215,8 @@ def finish(rng: Random, lead: str, text: str, mark: str) -> str:
         text = text[0].upper() + text[1:]
     if text[-1] in "?=":
         mark = ""
+    if rng.random() < 0.25:
+        for long, short in SHORTER.items():
+            text = text.replace(long, short)
     whole = lead + text + (mark if rng.random() < 0.9 else "")
     return whole.lower() if rng.random() < 0.07 else whole

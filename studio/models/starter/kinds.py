@@ -2,7 +2,8 @@
 
 The table is `kinds.txt`. Each block reads: `kind @ classes = answer`, then `~` nouns that name the attribute, then `?`
 questions of its own. `[is]` marks the helper verb that an indirect question moves or drops ("how long is it" / "tell me
-how long it is"), and `(cost|costs)` the verb form with and without it.
+how long it is"), `(cost|costs)` the verb form with and without it, `!` a request that is no question. Lines that begin
+with `<` list words that may stand for each other: `<made>` in a question is any of them.
 """
 
 from collections.abc import Callable
@@ -129,11 +130,14 @@ VALUES: dict[str, Callable[[Random], str]] = {
 }
 
 
-def _parse(table: str) -> tuple[Kind, ...]:
+def _parse(table: str) -> tuple[tuple[Kind, ...], dict[str, tuple[str, ...]]]:
     kinds: list[Kind] = []
+    slots: dict[str, tuple[str, ...]] = {}
     for line in table.strip().splitlines():
-        options = tuple(part.strip() for part in line[1:].split(" | "))
-        if line[0] == "~":
+        options = tuple(part.strip() for part in line[1:].split(" = ")[-1].split(" | "))
+        if line[0] == "<":
+            slots[line[1:].split(" = ")[0].strip()] = options
+        elif line[0] == "~":
             kinds[-1] = replace(kinds[-1], nouns=kinds[-1].nouns + options)
         elif line[0] == "?":
             kinds[-1] = replace(kinds[-1], asks=kinds[-1].asks + options)
@@ -141,10 +145,10 @@ def _parse(table: str) -> tuple[Kind, ...]:
             name, answer = line.split(" = ")
             key, classes = name.split(" @ ")
             kinds.append(Kind(key, tuple(classes.split()), answer, (), ()))
-    return tuple(kinds)
+    return tuple(kinds), slots
 
 
-KINDS = _parse(Path(__file__).with_name("kinds.txt").read_text(encoding="utf-8"))
-"""Every attribute kind."""
+KINDS, SLOTS = _parse(Path(__file__).with_name("kinds.txt").read_text(encoding="utf-8"))
+"""Every attribute kind, and the words that may stand for each other."""
 BY_CLASS = {name: tuple(k for k in KINDS if name in k.classes) for name in (*CLASSES, "person")}
 """The kinds that fit each class of thing."""

@@ -42,7 +42,7 @@ class Recipe:
     heads: int = 4
     kv_heads: int = 2
     positions: int = 512
-    steps: int = 2500
+    steps: int = 2600
     rows: int = 8
     row_tokens: int = 256
     long_from: float = 0.7
