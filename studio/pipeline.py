@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -117,11 +117,11 @@ def train(folder: RunFolder, prepared: Prepared, recorder: Recorder) -> None:
         adapter_out=folder.adapter,
     )
     fitted = fit.fit(base, prepared.tokenizer, job, recorder)
-    write_json(folder.training, fitted.as_dict())
+    write_json(folder.training, asdict(fitted))
     plan = read_json(folder.plan)
     plan["measured"] = {"predicted": plan["memory"]["total"], "peak": fitted.peak_memory_bytes}
     write_json(folder.plan, plan)
-    recorder.event("trained", **fitted.as_dict())
+    recorder.event("trained", **asdict(fitted))
     del base
     free_memory()
 

@@ -244,3 +244,22 @@ def _read(path: Path) -> Dataset:
     title_file = path.parent / "title.json"
     title = read_json(title_file)["title"] if title_file.exists() else path.parent.name
     return Dataset(path, title, kept["created"], kept["settings"], bytes_in(path / "files"))
+
+
+def spec_of(item: Dataset) -> RunSpec:
+    """A spec that reads this dataset, for a look at it."""
+    return RunSpec.model_validate({"name": item.title, "data": {"train": list(item.files), "holdout": 0.0, **item.settings}})
+
+
+def report(home: Path, item: Dataset) -> dict[str, Any]:
+    """What the check of a dataset found; made once for the same settings. Raises StudioError."""
+    from studio.app import child
+
+    file = item.path / "inspected.json"
+    if file.exists():
+        kept = read_json(file)
+        if kept["settings"] == item.settings:
+            return kept["report"]
+    found = child.inspect(spec_of(item), home)
+    write_json(file, {"settings": item.settings, "report": found})
+    return found

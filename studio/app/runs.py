@@ -11,7 +11,8 @@ from typing import Any
 from studio.core.errors import JobError, StudioError, error_from
 from studio.core.files import bytes_in, read_json, read_json_lines
 from studio.runs import folder as folders
-from studio.runs import process, status
+from studio.runs import process
+from studio.runs import status as statuses
 from studio.runs.folder import RunFolder
 from studio.runs.status import Status
 from studio.spec import RunSpec
@@ -31,7 +32,7 @@ class Run:
     @property
     def status(self) -> Status:
         """State, progress and error, as of now."""
-        return status.read(self.folder)
+        return statuses.read(self.folder)
 
     @property
     def spec(self) -> RunSpec:
@@ -175,16 +176,26 @@ class Update:
     metrics: list[dict[str, Any]]
 
 
-def watch(run: Run, every: float = 0.25) -> Iterator[Update]:
-    """Follow a run until it has ended: what is new, at least every so many seconds. Stops following when dropped."""
-    places = {run.folder.events: 0, run.folder.metrics: 0}
+Place = dict[Path, int]
+"""How far the files of a run were read, in bytes."""
+
+
+def now(run: Run) -> Place:
+    """The present end of a run's story, to watch from there."""
+    files = (run.folder.events, run.folder.metrics)
+    return {file: file.stat().st_size if file.exists() else 0 for file in files}
+
+
+def watch(run: Run, every: float = 0.25, since: Place | None = None) -> Iterator[Update]:
+    """Follow a run until it has ended: what is new, every so many seconds. since leaves out what came before."""
+    places = dict(since or {run.folder.events: 0, run.folder.metrics: 0})
     while True:
-        now = run.status  # read before the files: what came before the end is then never missed
+        status = run.status  # read before the files: what came before the end is then never missed
         new: dict[Path, list[dict[str, Any]]] = {}
         for file, place in places.items():
             new[file], places[file] = _tail(file, place)
-        yield Update(now, new[run.folder.events], new[run.folder.metrics])
-        if not now.active:
+        yield Update(status, new[run.folder.events], new[run.folder.metrics])
+        if not status.active:
             return
         time.sleep(every)
 

@@ -6,10 +6,10 @@ import sys
 import time
 from typing import Any
 
-from studio.app.runs import Run, Update, watch
+from studio.app.runs import Place, Run, Update, watch
 from studio.cli import show
 from studio.core.errors import error_from
-from studio.core.text import duration
+from studio.core.text import duration, size
 
 STAGES = {
     "queued": "Waiting for the device",
@@ -20,8 +20,11 @@ STAGES = {
 }
 
 
-def follow(run: Run, json: bool = False, extra: dict[str, Any] | None = None) -> int:
-    """Show a run until it has ended; the exit code. The first Ctrl-C asks it to stop and waits, a second one leaves it."""
+def follow(run: Run, json: bool = False, extra: dict[str, Any] | None = None, since: Place | None = None) -> int:
+    """Show a run until it has ended; the exit code. The first Ctrl-C asks it to stop and waits, a second one leaves it.
+
+    since leaves out what happened before, e.g. before a resume.
+    """
     from studio.runs import process
 
     if not json:
@@ -31,7 +34,7 @@ def follow(run: Run, json: bool = False, extra: dict[str, Any] | None = None) ->
     with progress:
         while True:
             try:
-                for update in watch(run):
+                for update in watch(run, since=since):
                     progress.show(update)
                 break
             except KeyboardInterrupt:
@@ -73,7 +76,7 @@ def summary(run: Run) -> None:
     if run.artifacts:
         show.heading("Exports")
         for manifest in run.artifacts:
-            show.artifact(manifest)
+            show.artifact(manifest, every=False)
     show.heading("Where everything lies")
     show.say(f"  {folder.path}")
     lines = [
@@ -171,7 +174,7 @@ class _Bar:
             case "verdict":
                 show.say(f"  {event['text']}", "bold")
             case "exported":
-                show.say(f"  {event['text']}")
+                show.say(f"  {event['folder']}: {size(event['bytes'])}, {event['status']}")
 
 
 def _progress(now: Any) -> str:

@@ -104,7 +104,9 @@ def resume(run: Name, home: Home = None, json: Json = False) -> None:
     """Go on with a stopped, interrupted or failed run from its last checkpoint."""
     from studio.app import runs
 
-    raise typer.Exit(follow.follow(runs.find(run, home).resume(), json))
+    found = runs.find(run, home)
+    since = runs.now(found)
+    raise typer.Exit(follow.follow(found.resume(), json, since=since))
 
 
 @app.command()

@@ -90,14 +90,22 @@ def evidence(report: Any) -> None:
         say(report.verdict.advice)
 
 
-def artifact(manifest: dict[str, Any]) -> None:
-    """One export: what it is, whether it was verified, how to serve it."""
+TOLD = ("prompt_ids_identical", "kl_mean", "greedy_identical")
+"""The checks a summary tells; a failed one is always told."""
+
+
+def artifact(manifest: dict[str, Any], every: bool = True) -> None:
+    """One export: what it is, how it was verified (every check, or those of a summary), how to serve it."""
     verification = manifest["verification"]
-    state = {True: "verified", False: "NOT verified", None: "not run"}[verification.get("passed")]
-    say(f"{manifest['folder']}: {size(manifest['bytes'])}, {state}", "green" if verification.get("passed") else "yellow")
-    for check in verification.get("checks", []):
-        mark = {True: "✓", False: "✗"}.get(check["passed"], "·")
-        say(f"  {mark} {check['name']}: {cell(check['value'])}  {check['explanation']}")
+    checks = verification.get("checks", [])
+    say(
+        f"{manifest['folder']}: {size(manifest['bytes'])}, {manifest['status']}",
+        "green" if verification["passed"] else "yellow",
+    )
+    for check in checks:
+        if every or check["passed"] is False or check["name"] in TOLD:
+            mark = {True: "✓", False: "✗"}.get(check["passed"], "·")
+            say(f"  {mark} {check['name']} {cell(check['value'])}: {check['explanation']}")
     for command in manifest.get("serve", [])[:1]:
         say(f"  serve: {command}")
 
