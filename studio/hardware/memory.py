@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from studio.hardware.shape import Shape, adapted, adapter_parameters, linears
+from studio.hardware.shape import FOUR_NORMS, HEAD_NORMS, Shape, adapted, adapter_parameters, keys, queries
 
 GIB = 1 << 30
 MIB = 1 << 20
@@ -41,7 +41,7 @@ class Load:
     checkpointing: bool = True
     row: int = 0
     """Tokens of the longest row, where `length` is many rows laid end to end; 0: `length`."""
-    answer_rows: int = 32
+    answer_rows: int = 16
     """Answers generated at once in the evaluation."""
     answer_length: int = 1024
     """Prompt and answer together, in tokens."""
@@ -98,17 +98,25 @@ def nf4_bytes(weights: int, double: bool = True) -> int:
 
 
 def weight_bytes(shape: Shape, quantization: str, double: bool = True, dtype: str = "bf16") -> int:
-    """Bytes of the frozen base: linear layers as quantised, everything else (embeddings, head, norms, experts) in `dtype`.
+    """Bytes of the frozen base: what is quantised as it is quantised, everything else (embeddings, head, norms) in `dtype`.
 
-    nf4 as `nf4_bytes`; int8 is one byte a weight and 4 for each row's scale (LLM.int8(), Dettmers et al. 2022).
+    nf4 as `nf4_bytes`, fused experts included; int8 is one byte a weight and 4 for each row's scale (LLM.int8(), Dettmers
+    et al. 2022), experts left out.
     """
-    rest = (shape.parameters - shape.quantisable) * width(dtype)
     if quantization == "nf4":
-        return nf4_bytes(shape.quantisable, double) + rest
+        held = shape.quantisable + shape.expert_parameters
+        return nf4_bytes(held, double) + (shape.parameters - held) * width(dtype)
     if quantization == "int8":
-        rows = shape.layers * sum(outputs for _, outputs in linears(shape).values())
-        return shape.quantisable + 4 * rows + rest
+        rows = shape.layers * sum(outputs for _, outputs in shape.linears.values())
+        return shape.quantisable + 4 * rows + (shape.parameters - shape.quantisable) * width(dtype)
     return shape.parameters * width(dtype)
+
+
+def loading_bytes(shape: Shape, quantization: str, double: bool = True, dtype: str = "bf16") -> int:
+    """Bytes the base takes while it is loaded: with nf4, fused experts are there in `dtype` before they are quantised."""
+    if quantization != "nf4" or not shape.expert_parameters:
+        return weight_bytes(shape, quantization, double, dtype)
+    return nf4_bytes(shape.quantisable, double) + (shape.parameters - shape.quantisable) * width(dtype)
 
 
 def optimizer_bytes(trained: int, optimizer: str) -> int:
@@ -131,18 +139,18 @@ def layer_bytes(shape: Shape, load: Load) -> int:
     Counted by saved-tensor hooks in our own training step, for Llama, Qwen 2 and 3, Gemma 3, Phi 3 and Mistral, in 16 and
     32 bit, with and without nf4, checkpointing and dropout: equal to the byte.
     """
-    hidden, queries, keys, ffn = shape.hidden, shape.queries, shape.keys, shape.ffn * (shape.experts_per_token or 1)
+    hidden, q, k, ffn = shape.hidden, queries(shape), keys(shape), shape.ffn * (shape.experts_used or 1)
     layers = adapted(shape, load.targets)
-    numbers = 2 * hidden + 3 * queries + 2 * keys + 4 * ffn + load.rank * len(layers)
+    numbers = 2 * hidden + 3 * q + 2 * k + 4 * ffn + load.rank * len(layers)
     if shape.fused:
-        numbers += queries + keys
+        numbers += q + k
     if load.attention == "eager":
         numbers += 3 * shape.heads * (load.row or load.length)
     if load.dropout:
-        numbers += 2 * sum(inputs for inputs, _ in layers.values()) - (2 * hidden + queries + ffn)
-    exact = shape.norms * (4 * hidden + 4) + 4 * shape.heads
-    if shape.qk_norm:
-        exact += 4 * (queries + keys) + 4 * (shape.heads + shape.kv_heads)
+        numbers += 2 * sum(inputs for inputs, _ in layers.values()) - (2 * hidden + q + ffn)
+    exact = (4 if shape.arch in FOUR_NORMS else 2) * (4 * hidden + 4) + 4 * shape.heads
+    if shape.arch in HEAD_NORMS:
+        exact += 4 * (q + k) + 4 * (shape.heads + shape.kv_heads)
     return exact + numbers * width(load.dtype)
 
 
@@ -171,7 +179,7 @@ def work_bytes(shape: Shape, load: Load) -> int:
     The gradients of the feed-forward's inner tensors (6 f a token in 16 bit), the layer's largest weight in 16 bit if it is
     kept quantised, and with checkpointing the layer's activations, computed again (`layer_bytes` a token).
     """
-    largest = max(inputs * outputs for inputs, outputs in linears(shape).values())
+    largest = max(inputs * outputs for inputs, outputs in shape.linears.values())
     whole = largest * width(load.dtype) if load.quantization != "none" else 0
     again = layer_bytes(shape, load) if load.checkpointing else 0
     return whole + load.tokens * (3 * shape.ffn * width(load.dtype) + again)
@@ -186,7 +194,7 @@ def answer_bytes(shape: Shape, load: Load) -> int:
     """Bytes of generating `answer_rows` answers at once: keys and values of all layers for prompt and answer, one layer's
     working tensors for the prompt, and the last logits in 32 bit, twice."""
     tokens = load.answer_rows * load.answer_length
-    cache = tokens * shape.layers * 2 * shape.kv_heads * shape.head_dim * width(load.dtype)
+    cache = tokens * shape.layers * 2 * keys(shape) * width(load.dtype)
     working = tokens * (2 * shape.ffn + 4 * shape.hidden) * width(load.dtype)
     return cache + working + load.answer_rows * shape.vocab * 8
 
@@ -230,7 +238,15 @@ def estimate(shape: Shape, load: Load, device: str = "cuda") -> Memory:
         if device == "cuda"
         else Item("process", CPU_PROCESS, "Python and its libraries"),
     ]
-    return Memory(tuple(items))
+    return Memory((*items, *_loading(shape, load, sum(item.bytes for item in items))))
+
+
+def _loading(shape: Shape, load: Load, run: int) -> tuple[Item, ...]:
+    """What loading needs beyond the run: nothing, but for experts that are quantised after they were loaded."""
+    peak = loading_bytes(shape, load.quantization, load.double_quantization, load.dtype) + CONTEXT
+    if peak <= run:
+        return ()
+    return (Item("loading", peak - run, f"{_gib(peak)} while the experts are not yet quantised: that much more than the run"),)
 
 
 def _adapter(trained: int, load: Load) -> tuple[int, str]:
@@ -245,8 +261,9 @@ def _weights(shape: Shape, load: Load) -> tuple[int, str]:
     bits = f"{8 * width(load.dtype)} bit"
     if load.quantization == "none":
         return size, f"{_count(shape.parameters)} weights in {bits}"
-    held = "4 bit (nf4)" if load.quantization == "nf4" else "8 bit"
-    return size, f"{_count(shape.quantisable)} weights in {held}, {_count(shape.parameters - shape.quantisable)} in {bits}"
+    nf4 = load.quantization == "nf4"
+    held = shape.quantisable + (shape.expert_parameters if nf4 else 0)
+    return size, f"{_count(held)} weights in {'4 bit (nf4)' if nf4 else '8 bit'}, {_count(shape.parameters - held)} in {bits}"
 
 
 def _beyond(part: int, other: int) -> str:

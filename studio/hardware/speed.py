@@ -10,15 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from studio.hardware.memory import Load
-from studio.hardware.shape import Shape, adapter_parameters
+from studio.hardware.shape import Shape, active, adapter_parameters, queries
 
 GEMM = 0.85
 """Share of peak that large matrix products reach (788 of 989 TFLOP/s measured on an H200; 0.8 to 0.9 on GeForce)."""
 LAUNCH = 0.25e-3
 """Seconds to launch one layer's kernels for one pass, plain attention and adapters, some 40 kernels; an estimate."""
-USUAL = (0.35, 0.80)
-"""What a whole training step reaches of the roofline. Published: packed trainers with fused parts 0.56 to 0.87 of peak on a
-4090 and an A100, plain ones on short rows 0.2 to 0.4 (docs/memory.md)."""
+USUAL = (0.35, 1.0)
+"""What a training step reaches of the roofline. Published: packed, compiled trainers 0.8 to 1.0 on a 4090 and 0.5 to 0.6 on an
+A100, plain ones on short rows 0.2 to 0.4 (docs/memory.md)."""
 CPU_FLOPS = (25e9, 120e9)
 """FLOP/s of a training step on one core, fp32 on an old core to bf16 on one with AVX512-BF16 (57 measured at 22 M, fp32)."""
 CPU_OVERHEAD = 3500.0
@@ -40,8 +40,8 @@ def flops_per_token(shape: Shape, load: Load, scored: float = 1.0) -> float:
     passes = 3 if load.checkpointing else 2
     head = 2 * 2 * shape.vocab * shape.hidden * scored
     adapters = (2 * passes + 2) * adapter_parameters(shape, load.rank, load.targets, load.dora)
-    attention = shape.layers * shape.queries * (load.row or load.length) * (4.5 if load.checkpointing else 3.5) * 2 / 2
-    return 2 * passes * shape.active + head + adapters + attention
+    attention = shape.layers * queries(shape) * (load.row or load.length) * (4.5 if load.checkpointing else 3.5) * 2 / 2
+    return 2 * passes * active(shape) + head + adapters + attention
 
 
 def seconds_per_token(shape: Shape, load: Load, flops: float, bandwidth: float, scored: float = 1.0) -> float:
@@ -63,7 +63,7 @@ def gpu_rate(shape: Shape, load: Load, flops: float, bandwidth: float, scored: f
         return None
     roof = 1 / seconds_per_token(shape, load, flops, bandwidth, scored)
     low, high = (roof * share for share in USUAL)
-    return Rate(low, high, f"{USUAL[0]:.0%} to {USUAL[1]:.0%} of what the card can do at most ({roof:,.0f} tokens/s)")
+    return Rate(low, high, f"the card can do {roof:,.0f} tokens/s at most; trainers reach {USUAL[0]:.0%} of it and more")
 
 
 def cpu_rate(shape: Shape, load: Load, threads: int, bf16: bool, scored: float = 1.0) -> Rate:

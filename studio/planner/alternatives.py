@@ -8,8 +8,8 @@ from typing import Any
 
 from studio.core.errors import StudioError
 from studio.core.text import parameters, plural
-from studio.hardware.shape import shape
 from studio.models import presets
+from studio.models.shape import shape
 from studio.planner import fitting
 from studio.planner.fitting import Case, Fit
 from studio.planner.plan import Alternative

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from studio.core.text import count, parameters, plural, size
-from studio.hardware import memory
 from studio.models import presets
 from studio.planner.fitting import SMALL, Case
-from studio.planner.plan import Counts
+from studio.planner.plan import Counts, Disk
 from studio.spec import RunSpec
 
 FEW_HELD_OUT = 30
@@ -17,12 +16,12 @@ FEW_STEPS = 20
 """Optimizer steps below which hardly anything is learned."""
 
 
-def about(spec: RunSpec, case: Case, counts: Counts) -> Iterator[str]:
+def about(spec: RunSpec, case: Case, counts: Counts, disk: Disk) -> Iterator[str]:
     """Warnings on data, model, numbers and machine, most important first."""
     yield from _data(spec, case, counts)
     yield from _model(spec, case)
     yield from _numbers(spec, case)
-    yield from _machine(case)
+    yield from _machine(case, disk)
 
 
 def _data(spec: RunSpec, case: Case, counts: Counts) -> Iterator[str]:
@@ -46,13 +45,12 @@ def _model(spec: RunSpec, case: Case) -> Iterator[str]:
     known = presets.preset(case.name)
     if known and known.license_note:
         yield f"licence of {known.name}: {known.license_note}"
-    elif known is None and case.name != "starter":
+    elif known is None and case.name != "starter" and not case.license:
         yield f"the licence of {case.name} is not known here: read it before you hand on what you make of it"
-    if case.shape.experts and spec.model.quantization in ("nf4", "int8"):
-        rest = (case.shape.parameters - case.shape.quantisable) * memory.width(spec.model.dtype or "bf16")
-        yield f"this model's experts are not quantised: {size(rest)} of it stays in 16 bit whatever model.quantization says"
     if case.shape.experts:
-        yield "the adapter is put on this model's attention only, not on its experts"
+        if spec.model.quantization == "int8":
+            yield "this model's experts are not quantised by int8: they stay in 16 bit (nf4 quantises them)"
+        yield "the plan counts an adapter on this model's attention; one on its experts as well would need more"
     if case.positions and spec.data.max_length and spec.data.max_length > case.positions:
         yield f"data.max_length {spec.data.max_length:,} is beyond the {case.positions:,} tokens the model can place"
     if spec.adapter.rank > case.shape.hidden:
@@ -61,8 +59,8 @@ def _model(spec: RunSpec, case: Case) -> Iterator[str]:
 
 def _numbers(spec: RunSpec, case: Case) -> Iterator[str]:
     gpu, dtype = case.machine.gpu, spec.model.dtype
-    if dtype == "fp16" and case.family.startswith("gemma"):
-        yield "Gemma's activations overflow fp16: expect NaN; use bf16, or fp32 where there is no bf16 (model.dtype)"
+    if dtype == "fp16" and case.family.needs_fp32_or_bf16:
+        yield f"{case.family.name} models overflow fp16: expect NaN; use bf16, or fp32 where there is none (model.dtype)"
     if dtype == "bf16" and gpu and not gpu.bf16:
         yield f"{gpu.name} has no bfloat16: it will be emulated, slowly (model.dtype)"
     if dtype == "fp16" and not case.cuda:
@@ -78,7 +76,9 @@ def _numbers(spec: RunSpec, case: Case) -> Iterator[str]:
         yield f"a learning rate of {rate:g} is far below the usual {usual:g}: little may be learned"
 
 
-def _machine(case: Case) -> Iterator[str]:
+def _machine(case: Case, disk: Disk) -> Iterator[str]:
+    if disk.total > disk.free:
+        yield f"the run needs {size(disk.total)} of disk and {size(disk.free)} is free"
     gpu = case.machine.gpu
     if gpu is None:
         if case.shape.parameters > 1_000_000_000:

@@ -13,8 +13,9 @@ from studio.evaluation.answering import LONGEST
 from studio.hardware import memory, speed
 from studio.hardware.machine import Machine
 from studio.hardware.memory import Load, Memory
-from studio.hardware.shape import Shape
+from studio.models.families import Family, family
 from studio.models.generation import BATCH
+from studio.models.shape import Shape
 from studio.planner.rows import Rows, most_tokens, padding_share
 from studio.spec import RunSpec
 
@@ -43,6 +44,7 @@ class Case:
     config: dict[str, Any]
     rows: Rows
     name: str
+    license: str | None = None
 
     @property
     def cuda(self) -> bool:
@@ -56,13 +58,13 @@ class Case:
 
     @property
     def positions(self) -> int:
-        """The longest sequence the model can place; 0 if its config does not say."""
-        return int(self.text.get("max_position_embeddings") or 0)
+        """The longest sequence the model can place."""
+        return self.shape.max_positions
 
     @property
-    def family(self) -> str:
-        """The config's model type."""
-        return str(self.text.get("model_type") or self.config.get("model_type") or "")
+    def family(self) -> Family:
+        """What is known of this kind of model."""
+        return family(self.text, self.name)
 
     @cached_property
     def spread(self) -> float:
@@ -102,8 +104,13 @@ def dtype(spec: RunSpec, case: Case) -> str:
     if spec.model.dtype:
         return spec.model.dtype
     if case.cuda and case.machine.gpu:
-        return "bf16" if case.machine.gpu.bf16 else "fp32" if case.family.startswith("gemma") else "fp16"
+        return "bf16" if case.machine.gpu.bf16 else "fp32" if case.family.needs_fp32_or_bf16 else "fp16"
     return "bf16" if case.machine.cpu_bf16 and case.shape.parameters >= SMALL else "fp32"
+
+
+def attention(spec: RunSpec, case: Case) -> str:
+    """sdpa, but for models that cap their attention scores, which only eager does."""
+    return spec.model.attention or ("eager" if case.text.get("attn_logit_softcapping") else "sdpa")
 
 
 def optimizer(spec: RunSpec, case: Case) -> str:
@@ -115,14 +122,15 @@ def longest_answer(spec: RunSpec, case: Case) -> int:
     """Tokens an answer may take: half as long again as the longest reference, at most 1,024, within the model's reach."""
     if spec.evaluation.max_new_tokens:
         return spec.evaluation.max_new_tokens
-    most = min(LONGEST, case.positions // 2 or LONGEST)
+    most = min(LONGEST, case.positions // 2)
     return min(most, max(8, case.rows.answer * 3 // 2 + 1)) if case.rows.answer else min(most, 256)
 
 
 def fit(spec: RunSpec, case: Case) -> Fit:
     """The fastest way that fits; if none does, the one that needs least.
 
-    Fields that are given stay. A longest row is shortened for memory only if hardly any row is lost by it.
+    Fields that are given stay. The longest row is shortened for memory only where nothing else can be spared, and if hardly
+    any row is lost by it.
     """
     wanted = spec.data.max_length or _longest(case)
     ways = [way for length in _lengths(spec, case, wanted) if (way := _best(spec, case, length))]
@@ -131,12 +139,14 @@ def fit(spec: RunSpec, case: Case) -> Fit:
 
 def _longest(case: Case) -> int:
     longest = max(16, case.rows.longest)
-    return min(longest, case.positions) if case.positions else longest
+    return min(longest, case.positions)
 
 
 def _lengths(spec: RunSpec, case: Case, wanted: int) -> Iterator[int]:
+    """The longest row wanted, then shorter ones; only that if the spec asks for it, or for what could be more sparing."""
     yield wanted
-    if spec.data.max_length or not len(case.rows):
+    wasteful = (spec.training.micro_batch or 1) > 1 or spec.training.gradient_checkpointing is False
+    if spec.data.max_length or not len(case.rows) or wasteful or spec.model.quantization in ("none", "int8"):
         return
     for share in (0.999, 0.995, 0.99, 0.98, 0.97, 1 - DROPPED):
         length = int(np.quantile(case.rows.lengths, share, method="higher"))
@@ -177,7 +187,7 @@ def way(spec: RunSpec, case: Case, quantization: str, checkpointing: bool, micro
         quantization=quantization,
         double_quantization=spec.model.double_quantization,
         dtype=dtype(spec, case),
-        attention=spec.model.attention or "sdpa",
+        attention=attention(spec, case),
         rank=spec.adapter.rank,
         targets=targets if isinstance(targets, str) else tuple(targets),
         dora=spec.adapter.kind == "dora",
@@ -187,7 +197,7 @@ def way(spec: RunSpec, case: Case, quantization: str, checkpointing: bool, micro
         length=tokens if packing else length,
         row=length,
         checkpointing=checkpointing,
-        answer_length=min(length + longest_answer(spec, case), case.positions or length * 2 + LONGEST),
+        answer_length=min(length + longest_answer(spec, case), max(length, case.positions)),
     )
     load = replace(load, answer_rows=_answer_rows(case, load))
     found = memory.estimate(case.shape, load, case.machine.device)

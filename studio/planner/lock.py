@@ -25,8 +25,8 @@ SMALL_FILES = ("config.json", "model.safetensors.index.json", "tokenizer.json", 
 def lock(spec: RunSpec, found: Any, machine: Machine) -> dict[str, Any]:
     """What makes the run repeatable: its fingerprint, data hashes, model, versions, device and seed.
 
-    Data on the hub is named, not hashed. found is the base model as `studio.models.loading.find` gives it; its `folder`
-    (or `path`) and `revision` are used where it has them.
+    Data on the hub is named, not hashed. found is the base model as `studio.models.loading.find` gives it; its `folder` and
+    `revision` are used where it has them.
     """
     return {
         "fingerprint": fingerprint(spec),
@@ -109,8 +109,8 @@ def _files(spec: RunSpec) -> list[str]:
 
 
 def _model(spec: RunSpec, found: Any) -> dict[str, Any]:
-    folder = next((value for name in ("folder", "path", "source") if (value := getattr(found, name, None))), None)
-    there = Path(str(folder)) if folder and Path(str(folder)).is_dir() else None
+    folder = getattr(found, "folder", None)
+    there = Path(folder) if folder and Path(folder).is_dir() else None
     return {
         "name": spec.model.name,
         "revision": getattr(found, "revision", None) or spec.model.revision,

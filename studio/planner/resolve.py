@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from studio.core.text import count, plural, size
+from studio.core.text import count, parameters, plural, size
 from studio.hardware import memory, speed
 from studio.hardware.machine import Machine
-from studio.hardware.shape import adapter_parameters, shape
+from studio.hardware.shape import adapter_parameters
+from studio.models.families import STARTER
+from studio.models.shape import shape
 from studio.planner import alternatives, cautions, fitting
 from studio.planner.disk import disk_of
 from studio.planner.fitting import SMALL, Case, Fit
@@ -19,9 +21,6 @@ from studio.planner.rows import Rows, padding_share
 from studio.spec import RunSpec, nested, parse
 from studio.training.schedule import total_steps
 
-LARGE = 6_500_000_000
-"""Parameters from which the smaller learning rate is taken (QLoRA, Dettmers et al. 2023, table 9: 2e-4 to 13 B, 1e-4 above;
-halved one size earlier, because domain sets are small)."""
 TIMES = 10
 """How often a run is evaluated and kept, unless the spec says."""
 
@@ -64,7 +63,7 @@ def resolve(spec: RunSpec, machine: Machine, found: Found, rows: Rows) -> Plan:
     Nothing is loaded or downloaded. Raises SpecError if a decision contradicts a given field, ModelError if the config
     does not describe a model.
     """
-    case = Case(machine, shape(found.config), found.config, rows, spec.model.name)
+    case = Case(machine, shape(found.config), found.config, rows, spec.model.name, getattr(found, "license", None))
     chosen = fitting.fit(spec, case)
     draft = Draft(spec)
     _numbers(draft, case)
@@ -177,13 +176,11 @@ def _another(spec: RunSpec, case: Case, chosen: Fit, part: str, value: Any) -> s
 
 def _learning(draft: Draft, case: Case) -> None:
     """The learning rate, by size."""
-    many = case.shape.parameters
-    if many < SMALL:
-        rate, why = 5e-3, "a very small model needs large steps: at 2e-4 it learns next to nothing (measured on the starter)"
-    elif many < LARGE:
-        rate, why = 2e-4, "usual for LoRA on a model of this size"
+    if case.shape.parameters < SMALL:
+        rate, why = STARTER.learning_rate, "a very small model learns next to nothing at the 2e-4 usual for large ones"
     else:
-        rate, why = 1e-4, "usual for LoRA from 7 B on"
+        rate = case.family.rate(case.shape.parameters)
+        why = f"usual for LoRA on {parameters(case.shape.parameters)} parameters"
     draft.settle("training.learning_rate", rate, why, "higher may forget or diverge, lower may learn too little")
 
 
@@ -279,7 +276,7 @@ def _plan(draft: Draft, case: Case, chosen: Fit) -> Plan:
         disk=disk,
         seconds=(total / rate.high, total / rate.low) if rate and total else None,
         rate=rate,
-        warnings=tuple(cautions.about(spec, case, counts)),
+        warnings=tuple(cautions.about(spec, case, counts, disk)),
     )
     if plan.memory.total <= plan.room:
         return plan

@@ -1,0 +1,204 @@
+"""Memory formulas against real tensors, our own training step, and published measurements."""
+
+from __future__ import annotations
+
+import pytest
+
+from studio.core.errors import ModelError
+from studio.hardware import memory
+from studio.hardware.memory import GIB, Load
+from studio.hardware.shape import adapter_parameters
+from studio.models import presets
+from studio.models.shape import Shape, shape
+
+
+def shape_of(name: str, **changes: object) -> Shape:
+    config = presets.config(name)
+    assert config is not None
+    return shape({**config, **changes})
+
+
+@pytest.mark.parametrize("name", presets.names())
+def test_parameters_counted_from_a_config_are_those_published(name: str) -> None:
+    known = presets.preset(name)
+    assert known is not None
+    assert shape_of(name).parameters == known.parameters
+
+
+V01 = {"vocab_size": 32_000}  # Mistral 7B v0.1, which the table was made from
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "billions", "quantisable", "nf4", "bf16", "lora"),
+    [
+        ("meta-llama/Llama-3.2-1B-Instruct", {}, "1.24", "0.97", "1.03", "2.47", "11.3"),
+        ("meta-llama/Llama-3.1-8B-Instruct", {}, "8.03", "6.98", "5.70", "16.06", "41.9"),
+        ("mistralai/Mistral-7B-Instruct-v0.3", V01, "7.24", "6.98", "4.13", "14.48", "41.9"),
+        ("Qwen/Qwen3-8B", {}, "8.19", "6.95", "6.07", "16.38", "43.6"),
+        ("microsoft/phi-4", {}, "14.66", "13.63", "9.09", "29.32", "55.7"),
+        ("google/gemma-3-4b-it", {}, "3.88", "3.21", "3.00", "7.76", "29.8"),
+        ("mistralai/Mixtral-8x7B-Instruct-v0.1", {}, "46.70", "1.34", "91.41", "93.41", "13.6"),
+    ],
+)
+def test_weights_and_adapters_agree_with_models_built_in_torch(
+    name: str, changes: dict[str, int], billions: str, quantisable: str, nf4: str, bf16: str, lora: str
+) -> None:
+    """Counted on the meta device with transformers, to the digits printed."""
+    found = shape_of(name, **changes)
+    assert f"{found.parameters / 1e9:.2f}" == billions
+    assert f"{found.quantisable / 1e9:.2f}" == quantisable
+    assert f"{memory.loading_bytes(found, 'nf4') / 1e9:.2f}" == nf4
+    assert f"{memory.weight_bytes(found, 'none') / 1e9:.2f}" == bf16
+    assert f"{adapter_parameters(found, 16) / 1e6:.1f}" == lora
+
+
+@pytest.mark.parametrize("double", [True, False])
+@pytest.mark.parametrize("size", [(64, 64), (256, 128), (448, 1184)])
+def test_nf4_bytes_are_those_of_real_bitsandbytes_tensors(size: tuple[int, int], double: bool) -> None:
+    import torch
+    from bitsandbytes.functional import quantize_4bit
+
+    packed, state = quantize_4bit(torch.randn(size), compress_statistics=double, quant_type="nf4")
+    scales = state.absmax.nbytes + (state.state2.absmax.nbytes if double else 0)
+    assert memory.nf4_bytes(size[0] * size[1], double) == packed.nbytes + scales
+
+
+@pytest.mark.parametrize(
+    ("arch", "dtype", "checkpointing", "dropout"),
+    [
+        ("llama", "bf16", False, 0.0),
+        ("llama", "bf16", True, 0.0),
+        ("llama", "fp32", False, 0.1),
+        ("qwen3", "bf16", False, 0.0),
+        ("phi3", "bf16", False, 0.0),
+        ("gemma3_text", "fp32", False, 0.0),
+    ],
+)
+def test_activations_are_those_our_training_step_keeps(
+    tmp_path, arch: str, dtype: str, checkpointing: bool, dropout: float
+) -> None:
+    """Two layers more keep exactly two times `layer_bytes` a token more, and the 16-bit copy of their adapters."""
+    rank, lengths = 8, [30, 18, 48]
+    config = {
+        "model_type": arch,
+        "hidden_size": 128,
+        "intermediate_size": 352,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 64,
+        "num_hidden_layers": 2,
+        "vocab_size": 512,
+    }
+    if arch == "phi3":
+        config["head_dim"] = 32
+    few = saved_bytes(tmp_path, config, dtype, checkpointing, dropout, rank, lengths)
+    many = saved_bytes(tmp_path, {**config, "num_hidden_layers": 4}, dtype, checkpointing, dropout, rank, lengths)
+    found, load = (
+        shape(config),
+        Load(dtype=dtype, rank=rank, rows=1, length=sum(lengths), checkpointing=checkpointing, dropout=dropout),
+    )
+    each = memory.activation_bytes(found, load) / found.layers
+    if not checkpointing and dtype == "bf16":
+        each += 2 * adapter_parameters(found, rank) / found.layers
+    assert (many - few) / 2 == pytest.approx(each, rel=2e-3)
+
+
+def saved_bytes(folder, config: dict, dtype: str, checkpointing: bool, dropout: float, rank: int, lengths: list[int]) -> int:
+    """Bytes that a real step of our trainer keeps for its backward pass, parameters left out."""
+    import contextlib
+
+    import torch
+    from peft.helpers import disable_input_dtype_casting
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    from studio.training.batches import flat
+    from studio.training.model import Scorer
+    from tests.training.kit import Rows, make_job
+
+    values = {key: value for key, value in config.items() if key != "model_type"}
+    settings = AutoConfig.for_model(
+        config["model_type"], **values, max_position_embeddings=512, pad_token_id=0, eos_token_id=2, tie_word_embeddings=True
+    )
+    model = AutoModelForCausalLM.from_config(settings, dtype=torch.float32 if dtype == "fp32" else torch.bfloat16)
+    rows = Rows(lengths)
+    adapter = {"rank": rank, "alpha": rank, "dropout": dropout}
+    job = make_job(folder, adapter=adapter, dtype=dtype, train=rows, gradient_checkpointing=checkpointing)
+    scorer = Scorer(model, job, 0)
+    sizes: dict[int, int] = {}
+    with disable_input_dtype_casting(scorer.model) if dtype != "fp32" else contextlib.nullcontext():
+        scorer.choose()
+        model.train()
+        own = {item.untyped_storage().data_ptr() for item in [*model.parameters(), *model.buffers()]}
+
+        def keep(tensor):
+            storage = tensor.untyped_storage()
+            if storage.data_ptr() not in own:
+                sizes[storage.data_ptr()] = storage.nbytes()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            loss = scorer.loss(flat([rows[place] for place in range(len(rows))]))
+    assert loss.requires_grad
+    return sum(sizes.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "quantization", "length", "published"),
+    [
+        ("meta-llama/Llama-3.1-8B-Instruct", "nf4", 2048, 7.4),
+        ("meta-llama/Llama-3.1-8B-Instruct", "none", 2048, 16.2),
+        ("meta-llama/Llama-3.2-3B-Instruct", "nf4", 4096, 4.6),
+        ("meta-llama/Llama-3.2-3B-Instruct", "none", 4096, 8.5),
+    ],
+)
+def test_a_training_peak_is_within_a_tenth_above_what_torchtune_publishes(
+    name: str, quantization: str, length: int, published: float
+) -> None:
+    """pytorch/torchtune README: packed 2 rows, checkpointing, compiled, rank 8; peak of torch's allocator in GiB."""
+    load = Load(quantization=quantization, rank=8, optimizer="adamw", rows=2, length=length, answer_rows=1, answer_length=1)
+    found = memory.estimate(shape_of(name), load)
+    allocated = found.total - found.of("CUDA context") - found.of("fragmentation")
+    assert published <= allocated / GIB <= 1.10 * published
+
+
+def test_items_add_up_and_each_says_what_it_is() -> None:
+    found = memory.estimate(shape_of("Qwen/Qwen2.5-3B-Instruct"), Load())
+    assert found.total == sum(item.bytes for item in found.items) == found.as_dict()["total"]
+    assert all(item.why and item.bytes >= 0 for item in found.items)
+
+
+def test_more_rows_need_more_and_checkpointing_and_nf4_need_less() -> None:
+    model = shape_of("Qwen/Qwen2.5-3B-Instruct")
+
+    def total(**changes: object) -> int:
+        return memory.estimate(model, Load(**{"quantization": "none", "checkpointing": False, **changes})).total  # type: ignore[arg-type]
+
+    assert total(rows=4) > total(rows=2) > total()
+    assert total() > total(checkpointing=True) > total(checkpointing=True, quantization="int8")
+    assert total(quantization="int8") > total(quantization="nf4", double_quantization=False) > total(quantization="nf4")
+    assert total(optimizer="adamw") > total(optimizer="adamw_8bit")
+    assert total(attention="eager") > total()
+    assert total(rank=64) > total()
+    assert total(targets="attention") < total()
+
+
+def test_experts_are_loaded_in_16_bit_before_nf4_makes_them_small_and_int8_never_does() -> None:
+    mixtral = shape_of("mistralai/Mixtral-8x7B-Instruct-v0.1")
+    whole = memory.weight_bytes(mixtral, "none")
+    assert memory.weight_bytes(mixtral, "nf4") < 0.3 * whole
+    assert memory.loading_bytes(mixtral, "nf4") > 0.97 * whole
+    assert memory.weight_bytes(mixtral, "int8") > 0.97 * whole
+    load = Load(quantization="nf4", rows=1, length=128, answer_rows=1, answer_length=128)
+    assert memory.estimate(mixtral, load).total >= memory.loading_bytes(mixtral, "nf4")
+
+
+def test_the_chunk_of_logits_is_the_one_the_trainer_makes() -> None:
+    from studio.training import head
+
+    assert memory.HEAD_LOGITS == head.CHUNK_LOGITS
+
+
+def test_a_config_without_sizes_is_refused() -> None:
+    with pytest.raises(ModelError) as caught:
+        shape({"model_type": "bert-like"})
+    assert "does not describe a decoder" in caught.value.message

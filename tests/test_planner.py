@@ -1,0 +1,416 @@
+"""A plan decides what was left open, says why, never changes what was given, and says what would fit."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from studio import planner
+from studio.core.errors import HardwareError
+from studio.core.section import leaves
+from studio.hardware.machine import Machine, probe
+from studio.models import presets
+from studio.planner import Plan, Rows
+from studio.planner.rows import most_tokens, padding_share
+from studio.spec import RunSpec, parse
+
+GIB = 1 << 30
+DETECTED = {"data.format", "data.system", "data.subset", "data.encoding", "data.limit", "model.revision", "model.chat_template"}
+DETECTED |= {"tracking.entity", "training.max_steps"}
+"""Optional fields that are not a plan's to decide: absent means none, or the data stage tells."""
+QWEN3B, QWEN7B, QWEN8B = "Qwen/Qwen2.5-3B-Instruct", "Qwen/Qwen2.5-7B-Instruct", "Qwen/Qwen3-8B"
+
+
+@dataclass
+class Found:
+    config: dict[str, Any]
+
+
+def some_rows(count: int = 2000, mean: float = 5.0, longest: int = 1000, held_out: int = 200) -> Rows:
+    lengths = np.clip(np.random.default_rng(0).lognormal(mean, 0.8, count), 20, longest).astype(np.int64)
+    lengths[0] = longest
+    return Rows(lengths, int(lengths.sum() * 0.7), lengths[:held_out], answer=120)
+
+
+def plan(
+    base: str = QWEN3B, gpu: str | None = "RTX 4090", rows: Rows | None = None, machine: Machine | None = None, **sections: Any
+) -> Plan:
+    sections = {"data": {"train": "rows.jsonl"}, **sections}
+    sections["model"] = {"name": base, **sections.get("model", {})}
+    config = presets.config(base) or TINY
+    machine = machine or probe(gpu)
+    machine = replace(machine, disk_free=1 << 42)
+    return planner.resolve(parse(sections), machine, Found(config), some_rows() if rows is None else rows)
+
+
+TINY = {
+    "model_type": "llama",
+    "hidden_size": 256,
+    "intermediate_size": 704,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "vocab_size": 2048,
+    "tie_word_embeddings": True,
+    "max_position_embeddings": 512,
+    "dtype": "bfloat16",
+}
+
+
+@pytest.fixture
+def cpu() -> Machine:
+    return Machine("cpu", (), "a CPU", cores=8, ram=16 * GIB, ram_free=12 * GIB, disk_free=1 << 42)
+
+
+def decided(made: Plan, field: str) -> planner.Decision:
+    return next(item for item in made.decisions if item.field == field)
+
+
+def value(spec: RunSpec, path: str) -> Any:
+    here: Any = spec
+    for key in path.split("."):
+        here = here[int(key)] if isinstance(here, list) else getattr(here, key)
+    return here
+
+
+@pytest.mark.parametrize("model", [QWEN3B, QWEN8B, "starter"])
+def test_nothing_a_plan_decides_is_left_open(model: str, cpu: Machine) -> None:
+    wanted = [{"kind": "adapter"}, {"kind": "merged"}, {"kind": "gguf"}]
+    made = plan(model, machine=cpu if model == "starter" else None, export=wanted)
+    open_fields = {
+        leaf.path
+        for leaf in leaves(RunSpec)
+        if hasattr(leaf, "optional") and "export" not in leaf.path and value(made.spec, leaf.path) is None
+    }
+    assert open_fields <= DETECTED
+    exports = [target.model_dump() for target in made.spec.export]
+    assert [item for item in exports if None in item.values()] == []
+    assert all(item.reason for item in made.decisions)
+
+
+def test_a_field_that_was_given_is_never_changed() -> None:
+    given = {
+        "model": {"quantization": "int8", "dtype": "fp16", "attention": "eager"},
+        "data": {"train": "rows.jsonl", "max_length": 64},
+        "adapter": {"rank": 4, "alpha": 3},
+        "training": {
+            "learning_rate": 0.5,
+            "batch_size": 6,
+            "micro_batch": 3,
+            "packing": False,
+            "gradient_checkpointing": False,
+            "optimizer": "paged_adamw_8bit",
+            "eval_every": 7,
+            "save_every": 9,
+            "keep": "last",
+            "threads": 3,
+        },
+        "evaluation": {"max_new_tokens": 5},
+        "export": [{"kind": "merged", "onto": "original", "dtype": "fp32"}],
+    }
+    made = plan(**given)
+    assert made.decisions == ()
+    for section, fields in given.items():
+        if isinstance(fields, dict):
+            for name, wanted in fields.items():
+                assert value(made.spec, f"{section}.{name}") == wanted, f"{section}.{name}"
+
+
+def test_a_resolved_spec_is_planned_again_without_a_decision() -> None:
+    made = plan()
+    again = planner.resolve(
+        made.spec, replace(probe("RTX 4090"), disk_free=1 << 42), Found(presets.config(QWEN3B) or {}), some_rows()
+    )
+    assert again.decisions == ()
+    assert again.spec == made.spec
+    assert again.memory == made.memory
+
+
+def test_a_plan_of_an_8b_model_takes_less_than_two_seconds() -> None:
+    began = time.process_time()
+    plan(QWEN8B, rows=some_rows(50_000), gpu="RTX 3060")
+    assert time.process_time() - began < 2
+
+
+def test_what_fits_in_16_bit_without_recomputing_is_done_so() -> None:
+    made = plan("Qwen/Qwen2.5-0.5B-Instruct", "RTX 4090")
+    assert (made.spec.model.quantization, made.spec.training.gradient_checkpointing) == ("none", False)
+    assert made.fits
+
+
+def test_a_model_that_does_not_fit_in_16_bit_is_held_in_4_and_recomputed() -> None:
+    made = plan(QWEN7B, "RTX 3060")
+    assert (made.spec.model.quantization, made.spec.training.gradient_checkpointing) == ("nf4", True)
+    assert made.fits
+    assert "does not fit" in decided(made, "model.quantization").otherwise
+
+
+@pytest.mark.parametrize(("gpu", "model", "dtype"), [
+    ("RTX 3060", QWEN3B, "bf16"),
+    ("RTX 2080 Ti", QWEN3B, "fp16"),
+    ("RTX 2080 Ti", "google/gemma-3-1b-it", "fp32"),
+])  # fmt: skip
+def test_the_number_format_follows_the_card_and_spares_gemma_fp16(gpu: str, model: str, dtype: str) -> None:
+    assert plan(model, gpu).spec.model.dtype == dtype
+
+
+def test_the_learning_rate_follows_the_size(cpu: Machine) -> None:
+    rates = {model: plan(model, "RTX 4090").spec.training.learning_rate for model in (QWEN3B, QWEN7B)}
+    assert rates == {QWEN3B: 2e-4, QWEN7B: 1e-4}
+    assert plan("starter", machine=cpu).spec.training.learning_rate == 5e-3
+
+
+@pytest.mark.parametrize(("count", "batch"), [(6, 4), (40, 8), (500, 8), (1500, 32), (100_000, 64)])
+def test_the_batch_leaves_enough_steps(count: int, batch: int) -> None:
+    made = plan(rows=some_rows(count, held_out=0))
+    assert made.spec.training.batch_size == batch
+    if count >= 500:
+        assert made.counts.steps >= 100
+
+
+def test_the_batch_is_a_multiple_of_a_micro_batch_that_was_given() -> None:
+    made = plan(training={"micro_batch": 3})
+    assert made.spec.training.batch_size is not None
+    assert made.spec.training.batch_size % 3 == 0
+
+
+def test_the_longest_row_is_the_longest_found_within_the_models_reach() -> None:
+    assert plan(rows=some_rows(longest=900)).spec.data.max_length == 900
+    made = plan("starter", rows=some_rows(longest=900))
+    assert made.spec.data.max_length == 512
+    assert made.counts.dropped == int((some_rows(longest=900).lengths > 512).sum()) > 0
+    assert f"{made.counts.dropped} rows" in decided(made, "data.max_length").reason
+    assert any("longer than 512" in warning for warning in made.warnings)
+
+
+def test_a_longest_row_is_shortened_for_memory_only_if_hardly_any_row_is_lost() -> None:
+    rows = some_rows(longest=1000)
+    rows.lengths[:3] = 30_000
+    made = plan(QWEN7B, "RTX 3060", rows=rows)
+    assert made.fits
+    assert (made.spec.data.max_length or 0) < 30_000
+    assert made.counts.dropped <= 0.05 * len(rows)
+    rows.lengths[:300] = 30_000
+    assert not plan(QWEN7B, "RTX 3060", rows=rows).fits
+
+
+def test_rows_of_different_lengths_are_packed_and_equal_ones_are_not() -> None:
+    equal = Rows(np.full(500, 100), 35_000, np.full(50, 100), 50)
+    assert plan().spec.training.packing is True
+    assert plan(rows=equal).spec.training.packing is False
+    assert plan(rows=equal).counts.padding == 0
+
+
+def test_padding_is_what_a_shuffled_batch_would_be_padded_to() -> None:
+    assert padding_share(np.array([10, 10, 10, 10]), 2, 2) == 0
+    assert padding_share(np.array([10, 30]), 2, 2) == pytest.approx(1 - 40 / 60)
+    assert padding_share(np.array([10, 30]), 2, 1) == 0
+    assert most_tokens([1, 5, 3], 2) == 8
+
+
+def test_without_held_out_rows_the_last_adapter_is_kept_and_a_warning_says_so() -> None:
+    made = plan(rows=some_rows(held_out=0), data={"train": "rows.jsonl", "holdout": 0.0})
+    assert made.spec.training.keep == "last"
+    assert any("no rows are held out" in warning for warning in made.warnings)
+    assert plan().spec.training.keep == "best"
+
+
+def test_checkpoints_come_with_evaluations() -> None:
+    made = plan()
+    assert made.spec.training.eval_every == made.spec.training.save_every
+    assert 8 <= made.counts.steps / (made.spec.training.eval_every or 1) <= 13
+    assert plan(training={"eval_every": 5}).spec.training.save_every == 5
+
+
+def test_steps_are_those_the_trainer_will_take() -> None:
+    from studio.training.schedule import total_steps
+
+    made = plan(rows=some_rows(777), training={"epochs": 1.5})
+    assert made.counts.steps == total_steps(777, made.spec.training)
+    assert plan(training={"max_steps": 3}).counts.steps == 3
+
+
+def test_a_very_small_model_on_a_cpu_takes_one_thread_and_a_large_one_all(cpu: Machine) -> None:
+    assert plan("starter", machine=cpu).spec.training.threads == 1
+    assert plan("Qwen/Qwen2.5-0.5B-Instruct", machine=cpu).spec.training.threads == 8
+
+
+def test_a_cpu_computes_in_bf16_only_where_that_is_faster(cpu: Machine) -> None:
+    fast = replace(cpu, cpu_flags=frozenset({"avx512_bf16"}))
+    assert plan("Qwen/Qwen2.5-0.5B-Instruct", machine=cpu).spec.model.dtype == "fp32"
+    assert plan("Qwen/Qwen2.5-0.5B-Instruct", machine=fast).spec.model.dtype == "bf16"
+    assert plan("starter", machine=fast).spec.model.dtype == "fp32"
+
+
+def test_what_does_not_fit_says_so_with_settings_that_do() -> None:
+    fixed = {"micro_batch": 16, "batch_size": 16, "gradient_checkpointing": False, "packing": False}
+    made = plan(QWEN7B, "RTX 3060", model={"quantization": "none"}, training=fixed)
+    assert not made.fits
+    assert made.alternatives
+    assert all(item.bytes <= made.room for item in made.alternatives)
+    with pytest.raises(HardwareError) as caught:
+        made.refuse_if_it_does_not_fit()
+    assert made.alternatives[0].change in caught.value.hint
+
+
+def test_alternatives_begin_with_what_costs_least_and_each_does_fit() -> None:
+    made = plan(
+        QWEN3B, "RTX 3060", training={"micro_batch": 32, "batch_size": 32, "gradient_checkpointing": True, "packing": False}
+    )
+    assert not made.fits
+    assert made.alternatives[0].change == "micro_batch 1"
+    assert made.alternatives[0].changes == {"training.micro_batch": 1}
+
+
+def test_when_no_one_change_suffices_several_are_offered_together() -> None:
+    fixed = {"micro_batch": 32, "batch_size": 32, "gradient_checkpointing": False, "packing": False}
+    made = plan(QWEN7B, "RTX 3060", model={"quantization": "none"}, training=fixed)
+    together = made.alternatives[0]
+    assert {"training.micro_batch", "training.gradient_checkpointing", "model.quantization"} <= set(together.changes)
+
+
+def test_a_model_too_large_for_any_setting_names_smaller_ones() -> None:
+    made = plan("mistralai/Mixtral-8x7B-Instruct-v0.1", "RTX 4090")
+    assert not made.fits
+    assert made.alternatives[0].change == "mistralai/Mistral-7B-Instruct-v0.3"
+    assert any("experts" in warning for warning in made.warnings)
+
+
+def test_an_evaluation_never_decides_how_a_run_is_trained() -> None:
+    long = replace(some_rows(), answer=700)
+    assert plan(QWEN7B, "RTX 3060", rows=long).fits
+    assert plan(QWEN7B, "RTX 3060", rows=long).spec.data.max_length == plan(QWEN7B, "RTX 3060").spec.data.max_length
+
+
+def test_too_little_disk_is_a_reason_not_to_fit() -> None:
+    machine = replace(probe("RTX 4090"), disk_free=GIB)
+    made = planner.resolve(
+        parse({"model": {"name": QWEN3B}, "data": {"train": "x.jsonl"}}),
+        machine,
+        Found(presets.config(QWEN3B) or {}),
+        some_rows(),
+    )
+    assert not made.fits
+    assert any("disk" in warning for warning in made.warnings)
+    with pytest.raises(HardwareError, match="disk"):
+        made.refuse_if_it_does_not_fit()
+
+
+@pytest.mark.parametrize(
+    ("sections", "gpu", "said"),
+    [
+        ({"model": {"name": "google/gemma-3-1b-it", "dtype": "fp16"}}, "RTX 3060", "overflow fp16"),
+        ({"model": {"dtype": "bf16"}}, "RTX 2080", "has no bfloat16"),
+        ({"model": {"quantization": "int8"}}, "RTX 3060", "int8 is slower"),
+        ({"model": {"attention": "flash_attention_2"}}, "RTX 2080", "flash_attention_2"),
+        ({"training": {"learning_rate": 0.1}}, "RTX 3060", "far above"),
+        ({"training": {"learning_rate": 1e-7}}, "RTX 3060", "far below"),
+        ({"training": {"batch_size": 4096}}, "RTX 3060", "more than"),
+        ({"training": {"max_steps": 3}}, "RTX 3060", "only 3 steps"),
+        ({"data": {"train": "x", "max_length": 100}}, "RTX 3060", "longer than 100"),
+    ],
+)
+def test_what_looks_wrong_is_warned_about(sections: dict[str, Any], gpu: str, said: str) -> None:
+    model = sections.get("model", {}).get("name", QWEN3B)
+    assert any(said in warning for warning in plan(model, gpu, **sections).warnings)
+
+
+def test_licences_are_told_and_unknown_ones_too() -> None:
+    assert any("commercial" in warning for warning in plan(QWEN3B).warnings)
+    assert any("licence of someone/else" in warning for warning in plan("someone/else").warnings)
+    assert not any("licence" in warning for warning in plan(QWEN7B).warnings)
+
+
+def test_time_is_a_range_and_unknown_where_the_card_is_not_known() -> None:
+    made = plan()
+    assert made.seconds is not None
+    assert 0 < made.seconds[0] < made.seconds[1]
+    card = probe("RTX 4090")
+    assert card.gpu is not None
+    strange = replace(card, gpus=(replace(card.gpu, name="a new card", flops=0.0, bandwidth=0.0),))
+    assert plan(machine=strange).seconds is None
+    assert "not known" in plan(machine=strange).summary[-1]
+
+
+def test_a_plan_is_plain_values_for_json() -> None:
+    values = json.loads(json.dumps(plan(export=[{"kind": "gguf"}]).as_dict()))
+    assert {
+        "spec",
+        "machine",
+        "decisions",
+        "memory",
+        "counts",
+        "disk",
+        "time",
+        "summary",
+        "warnings",
+        "fits",
+        "alternatives",
+    } <= set(values)
+    assert values["memory"]["total"] == sum(item["bytes"] for item in values["memory"]["items"])
+
+
+def test_no_rows_at_all_still_gives_a_plan() -> None:
+    assert plan(rows=planner.rows(None)).counts.rows == 0
+
+
+class Encoded:
+    """Two encoded rows: the second has two answers, the last of four tokens."""
+
+    lengths = np.array([5, 9])
+    trained = 9
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, row: int) -> tuple[np.ndarray, np.ndarray]:
+        masks = ([0, 0, 1, 1, 1], [0, 1, 1, 0, 0, 1, 1, 1, 1])
+        return np.zeros(len(masks[row]), dtype=np.int32), np.array(masks[row], dtype=np.uint8)
+
+
+def test_rows_are_counted_from_what_was_encoded() -> None:
+    found = planner.rows(Encoded(), Encoded())
+    assert (found.tokens, found.trained, found.answer, found.longest, found.over(5)) == (14, 9, 4, 9, 1)
+
+
+def test_rows_are_estimated_from_characters_where_there_is_no_tokenizer(tmp_path: Path) -> None:
+    row = {"messages": [{"role": "user", "content": "x" * 70}, {"role": "assistant", "content": "y" * 35}]}
+    (tmp_path / "train.jsonl").write_text(json.dumps(row) + "\n" + json.dumps({"text": "z" * 35}) + "\n")
+    found = planner.rows_by_characters(tmp_path / "train.jsonl", tmp_path / "held-out.jsonl")
+    assert found.estimated
+    assert list(found.lengths) == [21 + 11 + 10, 11]
+    assert found.trained == 11 + 11
+    assert any("estimated" in warning for warning in plan(rows=found).warnings)
+
+
+def test_a_lock_says_what_makes_the_run_repeatable_and_what_differs(tmp_path: Path, tiny_model: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text('{"question": "a", "answer": "b"}\n')
+    spec = parse({"model": {"name": str(tiny_model)}, "data": {"train": str(file)}})
+
+    @dataclass
+    class Local:
+        folder: Path
+
+    before = planner.lock(spec, Local(tiny_model), probe())
+    assert before["model"]["files"]["config.json"]
+    assert before["packages"]["torch"]
+    assert planner.differences(before, planner.lock(spec, Local(tiny_model), probe())) == []
+    assert planner.changes_since(json.loads(json.dumps(before))) == []
+    file.write_text('{"question": "a", "answer": "c"}\n')
+    told = planner.changes_since({**before, "python": "3.9.0", "packages": {**before["packages"], "peft": "0.1"}})
+    assert any("other content" in line for line in told)
+    assert any("peft was 0.1" in line for line in told)
+    assert any("Python was 3.9.0" in line for line in told)
+    file.unlink()
+    assert any("not there any more" in line for line in planner.changes_since(before))
+    other = planner.lock(
+        parse({"model": {"name": str(tiny_model)}, "data": {"train": str(file)}, "training": {"seed": 1}}), None, probe()
+    )
+    assert "the seed was 42 and is 1" in planner.differences(before, other)
