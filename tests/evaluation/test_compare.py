@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,15 +13,17 @@ import pytest
 from studio.core.errors import EvaluationError, Stopped
 from studio.data.rows import Conversation
 from studio.evaluation import likelihood as likelihoods
-from studio.evaluation.answering import answers
+from studio.evaluation.answering import answers, questions
 from studio.evaluation.compare import QuestionSet, compare
 from studio.evaluation.general import builtin
 from studio.evaluation.likelihood import likelihood
 from studio.evaluation.report import Report
 from studio.evaluation.settings import Evaluation
 from studio.evaluation.table import HEADER, rows
+from studio.models.settings import Model
 from studio.tracking.reporter import Silent
 from tests.evaluation.conftest import FACTS, conversation
+from tests.tiny import make_tokenizer
 
 
 def test_an_adapter_that_learned_is_found_better_with_intervals(report: Report):
@@ -66,6 +70,26 @@ def test_the_loss_is_the_models_own(tuned: Any, tokenizer: Any, monkeypatch: pyt
             own = tuned(input_ids=ids, labels=ids.masked_fill(~marks, -100)).loss.item()
         assert together.loss[place] / together.tokens[place] == pytest.approx(own, rel=1e-3)
         assert together.tokens[place] == sum(row.mask)
+
+
+@pytest.mark.parametrize(("quantization", "dtype"), [("nf4", "bf16"), ("int8", "fp16")])
+def test_a_quantised_base_is_measured_as_it_answers(tiny_model: Path, tokenizer: Any, quantization: Any, dtype: Any):
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    from studio.models.loading import load_base
+
+    base = load_base(Model(name=str(tiny_model), quantization=quantization, dtype=dtype, attention="sdpa"), "cpu")
+    model: Any = get_peft_model(base, LoraConfig(r=8, target_modules="all-linear", init_lora_weights=False)).eval()
+    ids = list(range(20, 60))
+    found = {}
+    for side in ("tuned", "base"):
+        with model.disable_adapter() if side == "base" else contextlib.nullcontext(), torch.no_grad():
+            own = model(input_ids=torch.tensor([ids])).logits.float()
+            own_loss = torch.nn.functional.cross_entropy(own[0, :-1], torch.tensor(ids[1:]), reduction="sum").item()
+            found[side] = likelihood(model, [(ids, [True] * len(ids))]).loss[0]
+        assert found[side] == pytest.approx(own_loss, rel=2e-3)
+    assert found["base"] != pytest.approx(found["tuned"], rel=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -190,11 +214,27 @@ def test_a_stop_is_heeded_between_batches(tuned: Any, tokenizer: Any):
         )
 
 
-def test_a_tool_call_is_compared_as_the_model_would_write_it():
-    from studio.evaluation.answering import _last_run
+def test_a_tool_call_is_compared_as_the_model_would_write_it(tmp_path: Path):
+    import studio.models.starter as starter
 
-    assert _last_run([False, True, False, True, True, False]) == slice(3, 5)
-    assert _last_run([False, False]) == slice(0, 0)
+    template = (Path(starter.__file__).parent / "chat_template.jinja").read_text(encoding="utf-8")
+    call = {"id": "1", "type": "function", "function": {"name": "price", "arguments": {"of": "lamp"}}}
+    row = Conversation(
+        messages=(
+            {"role": "user", "content": "what is the price of the lamp"},
+            {"role": "assistant", "content": None, "tool_calls": [call]},
+        )
+    )
+    (asked,), left_out = questions([row], make_tokenizer(tmp_path, template))
+    assert left_out == []
+    assert asked.reference == '<tool_call>\n{"name": "price", "arguments": {"of": "lamp"}}\n</tool_call>'
+    assert asked.ids[: len(asked.prompt)] == asked.prompt
+
+
+def test_the_loss_is_taken_over_answers_even_if_all_tokens_were_trained(tokenizer: Any):
+    rows = [conversation(*fact) for fact in FACTS]
+    every, answers_only = (questions(rows, tokenizer, train_on)[0] for train_on in ("all", "assistant"))
+    assert [row.mask for row in every] == [row.mask for row in answers_only]
 
 
 def test_the_builtin_set_is_short_questions_with_short_answers():
