@@ -209,8 +209,8 @@ class Transformers:
         """The greedy continuations, by the code that evaluation generates with."""
         from studio.models import generation
 
-        answers = generation.generate(self.model, self.tokenizer, [list(prompt) for prompt in prompts], longest)
-        return [(list(answer.ids), answer.ended) for answer in answers]
+        answers = generation.generate(self.model, prompts, self.tokenizer, longest)
+        return [(answer.ids, answer.stopped) for answer in answers]
 
 
 class Untuned(Transformers):

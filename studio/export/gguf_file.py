@@ -6,11 +6,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-from studio.core.errors import ExportError
-from studio.core.files import write_text
+from studio.core.files import read_json, write_text
 from studio.core.text import slug
 from studio.export import artifact, merge, modelfile
 from studio.export.llamacpp import architectures, runtime, writer
+from studio.export.reference import source_tokenizer
 from studio.export.room import RUNTIME, Need, threads
 from studio.export.source import Onto, Source
 from studio.tracking.reporter import Reporter
@@ -35,12 +35,13 @@ def write_file(source: Source, quant: str, onto: Onto, out: Path, reporter: Repo
 
     Raises ExportError for a model llama.cpp would read otherwise, and for q4_k_m without a quantizer.
     """
-    architectures.layout(source.base_config.get_text_config())  # refused before an hour of merging, not after
+    architectures.layout(source.base_config)  # refused before an hour of merging, not after
     if quant == "q4_k_m":
         runtime.refuse_if_missing()
     folder = merged_folder(source, onto, out, reporter)
     file = out / f"{slug(source.name)}-{quant}.gguf"
-    settings, tokenizer = _ending(folder)
+    tokenizer = source_tokenizer(source)
+    ending = _ending(folder, tokenizer)
     template = without_marks(tokenizer.chat_template) if tokenizer.chat_template else None
     first = out / WORK / "f16.gguf" if quant == "q4_k_m" else file
     held = writer.write(
@@ -48,7 +49,7 @@ def write_file(source: Source, quant: str, onto: Onto, out: Path, reporter: Repo
         first,
         "f16" if quant == "q4_k_m" else quant,
         name=source.name,
-        ending=settings,
+        ending=ending,
         template=template,
         license=source.base.license or "",
         progress=lambda done, total: reporter.progress(done, total, "writing GGUF"),
@@ -60,7 +61,7 @@ def write_file(source: Source, quant: str, onto: Onto, out: Path, reporter: Repo
         first.unlink()
         held = writer.stored(file)
     file.chmod(0o644)
-    text = modelfile.write(file.name, tokenizer, settings.all, settings.add_bos)
+    text = modelfile.write(file.name, tokenizer, ending.all, ending.add_bos)
     write_text(out / "Modelfile", text)
     return {
         "onto": onto,
@@ -69,8 +70,8 @@ def write_file(source: Source, quant: str, onto: Onto, out: Path, reporter: Repo
         "bits_per_weight": round(held.bits_per_weight, 2),
         "tensors": held.tensors,
         "left_out": left_out,
-        "stops_at": [tokenizer.decode([token]) for token in settings.all],
-        "adds_bos": settings.add_bos,
+        "stops_at": [tokenizer.decode([token]) for token in ending.all],
+        "adds_bos": ending.add_bos,
         "ollama_template": modelfile.has_template(text),
     }
 
@@ -120,18 +121,14 @@ def without_marks(template: str) -> str:
     return re.sub(r"(\{%[-+]?)\s*endgeneration\s*([-+]?%\})", r"\1 endif \2", opened)
 
 
-def _ending(folder: Path) -> tuple[writer.Ending, Any]:
-    """The special tokens of a merged folder, and its tokenizer.
+def _ending(folder: Path, tokenizer: Any) -> writer.Ending:
+    """The special tokens of a merged folder.
 
     llama.cpp adds BOS to a chat prompt if told to. It is told so only if the template writes one itself (llama.cpp then
     takes care not to have two), or if there is no template and the tokenizer adds one: so prompts stay those trained.
     """
-    from transformers import AutoTokenizer, GenerationConfig
-
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    ends = merge.end_tokens(tokenizer, GenerationConfig.from_pretrained(folder).eos_token_id)
-    if not ends:
-        raise ExportError("the tokenizer has no end token", hint="Add `eos_token` to its tokenizer_config.json.")
+    ends = read_json(folder / "generation_config.json")["eos_token_id"]
+    ends = tuple(ends) if isinstance(ends, list) else (ends,)
     bos = tokenizer.bos_token_id
     added = bos is not None and tokenizer("a").input_ids[:1] == [bos]
     if tokenizer.chat_template:
@@ -139,4 +136,4 @@ def _ending(folder: Path) -> tuple[writer.Ending, Any]:
 
         text = render(tokenizer, [{"role": "user", "content": "a"}], prompt=True).text
         added = added and text.startswith(str(tokenizer.bos_token))
-    return writer.Ending(bos, tokenizer.pad_token_id, ends[0], ends, added), tokenizer
+    return writer.Ending(bos, tokenizer.pad_token_id, ends[0], ends, added)

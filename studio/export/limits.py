@@ -24,22 +24,12 @@ class Limits:
 
 
 ADAPTER = Limits(1e-4, 1e-3, 0.99, 0.9, "the same computation after a reload: only the order of sums may differ")
-MERGED = Limits(
-    5e-3,
-    5e-2,
-    0.97,
-    0.75,
-    "merged into the very weights it was trained on: what is left is rounding to the saved number format",
-)
-ORIGINAL = Limits(
-    1.0, None, None, None, "the base's own weights are not the quantised ones it was trained on: the difference is stated"
-)
+MERGED = Limits(5e-3, 5e-2, 0.97, 0.75, "merged into the very weights trained on: what is left is rounding as it is saved")
+ORIGINAL = Limits(1.0, None, None, None, "the base's own weights are not the quantised ones trained on: stated, not judged")
 GGUF = {
     "f16": Limits(5e-3, 5e-2, 0.97, 0.75, "no quantisation: more than rounding would be a fault of the conversion"),
     "q8_0": Limits(5e-2, 0.5, 0.9, 0.75, "8 bit with a scale every 32 weights: hardly any loss is usual"),
-    "q4_k_m": Limits(
-        0.5, None, 0.7, 0.5, "4 bit: a loss is usual and grows as models get smaller; it must not hide the tuning"
-    ),
+    "q4_k_m": Limits(0.5, None, 0.7, 0.5, "4 bit: a loss is usual and larger for small models; it must not hide the tuning"),
 }
 CONVERSION = 1e-3
 """Most KL of an f16 file to the merged model computed in float32."""
@@ -47,28 +37,18 @@ CONVERSION = 1e-3
 
 def checks(limits: Limits, *, kl: float, p99: float, top1: float, ends: float, effect: float) -> list[Check]:
     """The judged figures. effect: KL of the untuned base, the scale on which a loss is small or large."""
-    found = [
+    return [
         _most("kl_mean", kl, limits.kl, f"mean KL to base + adapter, nats per answer token; {limits.why}"),
         _most("kl_p99", p99, limits.kl_p99, "the worst hundredth of answer tokens"),
-        _least(
-            "top1_agreement",
-            top1,
-            limits.top1,
-            "answer tokens on which both choose the same next token, or one as likely (within 0.1 nat)",
-        ),
+        _least("top1_agreement", top1, limits.top1, "answer tokens on which both choose the same token, or one within 0.1 nat"),
         _least("ends_itself", ends, limits.ends, "of the answers base + adapter ended by itself, those the artefact ended too"),
+        _most(
+            "kl_over_tuning",
+            kl / effect if effect > 0 else 0.0,
+            None if kl <= limits.kl / 10 else 1.0,
+            f"its KL over that of the untuned base ({effect:.3g}): at 1 the conversion would lose as much as the tuning won",
+        ),
     ]
-    kept = kl < effect or kl <= limits.kl / 10
-    found.append(
-        Check(
-            "nearer_than_base",
-            round(kl / effect, 4) if effect > 0 else 0.0,
-            1.0,
-            kept,
-            f"its KL over that of the untuned base ({effect:.3g}): at 1 or more the tuning would be lost in the conversion",
-        )
-    )
-    return found
 
 
 def _most(name: str, value: float, limit: float | None, explanation: str) -> Check:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,9 @@ def saved_dtype(source: Source, asked: str | None) -> str:
     """The number format a merged model is saved in: the one asked for, or the base's own."""
     if asked:
         return asked
-    own = str(getattr(source.base_config, "dtype", None) or "bfloat16").removeprefix("torch.")
+    config = source.base.config
+    parts = [config, config.get("text_config") or {}]
+    own = next((part[key] for part in parts for key in ("dtype", "torch_dtype") if part.get(key)), "bfloat16")
     return next((short for short, long in DTYPES.items() if long == own), "bf16")
 
 
@@ -50,7 +54,7 @@ def write_merged(source: Source, onto: Onto, dtype: str, out: Path, reporter: Re
     reporter.progress(2, 3, "writing the merged model")
     tokenizer = source_tokenizer(source)
     _set_endings(model, tokenizer)
-    with _quiet():
+    with quiet():
         model.save_pretrained(out, max_shard_size="4GB")
         tokenizer.save_pretrained(out)
     _for_older_runtimes(out)
@@ -98,6 +102,8 @@ def _dequantize(model: Any, dtype: Any) -> Any:
     import torch
     from peft.utils.integrations import dequantize_module_weight
 
+    from studio.models import loading
+
     for name, layer in list(model.named_modules()):
         weight = getattr(layer, "weight", None)
         if type(weight).__name__ not in ("Params4bit", "Int8Params"):
@@ -108,16 +114,14 @@ def _dequantize(model: Any, dtype: Any) -> Any:
         plain.weight = torch.nn.Parameter(full, requires_grad=False)
         if layer.bias is not None:
             plain.bias = torch.nn.Parameter(layer.bias.detach().to("cpu", dtype), requires_grad=False)
-        parent, _, last = name.rpartition(".")
-        setattr(model.get_submodule(parent), last, plain)
+        model.set_submodule(name, plain)
     for mark in ("is_loaded_in_4bit", "is_loaded_in_8bit", "is_quantized"):
         if hasattr(model, mark):
             setattr(model, mark, False)
     model.hf_quantizer = None
-    model.quantization_method = None
     with contextlib.suppress(AttributeError):
         del model.config.quantization_config
-    model = model.to("cpu", dtype)
+    model = loading.dequantize(model).to("cpu", dtype)  # fused experts, which are parameters and not layers
     model.config.dtype = dtype
     return model
 
@@ -126,7 +130,9 @@ def _merge(model: Any, adapter: Path) -> Any:
     from peft import PeftModel
 
     try:
-        return PeftModel.from_pretrained(model, adapter).merge_and_unload(safe_merge=True)
+        with quiet():
+            merged: Any = PeftModel.from_pretrained(model, adapter)
+            return merged.merge_and_unload(safe_merge=True)
     except (ValueError, RuntimeError, KeyError) as problem:
         raise ExportError(
             f"the adapter could not be merged into the base: {problem}",
@@ -135,25 +141,15 @@ def _merge(model: Any, adapter: Path) -> Any:
         ) from None
 
 
-def end_tokens(tokenizer: Any, known: Any = None) -> tuple[int, ...]:
-    """Ids that end an answer: the tokenizer's end token first, then those of the trained template and of the base's own
-    generation settings (an id, a list, or None)."""
-    from studio.data.render import check_template
-
-    ids = [tokenizer.eos_token_id]
-    if tokenizer.chat_template:
-        ids += [tokenizer.convert_tokens_to_ids(token) for token in check_template(tokenizer).ends]
-    ids += known if isinstance(known, (list, tuple)) else [known]
-    return tuple(dict.fromkeys(int(token) for token in ids if token is not None))
-
-
 def _set_endings(model: Any, tokenizer: Any) -> None:
     """Generation settings that stop where training said stop, without the base's sampling taste contradicting itself."""
+    from studio.models.generation import stop_ids
+
     settings = model.generation_config
-    ends = end_tokens(tokenizer, settings.eos_token_id)
-    settings.eos_token_id = list(ends) if len(ends) > 1 else ends[0]
+    ends = stop_ids(tokenizer, model)
+    settings.eos_token_id = ends[0] if len(ends) == 1 else list(ends)
     if settings.pad_token_id is None:
-        settings.pad_token_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else ends[0]
+        settings.pad_token_id = tokenizer.pad_token_id
     if not settings.do_sample and any(getattr(settings, name, None) is not None for name in ("temperature", "top_p", "top_k")):
         settings.do_sample = True  # saving refuses sampling values without sampling
 
@@ -211,14 +207,17 @@ def _copy_sentencepiece(source: Source, out: Path) -> None:
 
 
 @contextlib.contextmanager
-def _quiet() -> Any:
-    """transformers' own progress bars off."""
+def quiet() -> Iterator[None]:
+    """Without other libraries' progress bars and advice to their own developers."""
     from transformers.utils import logging
 
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=FutureWarning)
+            warnings.filterwarnings("ignore", category=UserWarning, module=r"(peft|transformers)\.")
+            yield
     finally:
         if shown:
             logging.enable_progress_bar()

@@ -59,6 +59,6 @@ def loaded(source: Source) -> int:
     """Main memory base + adapter take as the run held them, GPU or not."""
     import torch
 
-    embeddings = 2 * source.base_config.get_text_config().vocab_size * source.base_config.get_text_config().hidden_size * 2
+    embeddings = 2 * source.base_config.vocab_size * source.base_config.hidden_size * 2
     held = int(source.parameters * _HELD[source.model.quantization or "none"]) + embeddings
     return RUNTIME + (0 if torch.cuda.is_available() else held * (2 if source.model.dtype == "fp32" else 1))

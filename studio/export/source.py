@@ -54,20 +54,18 @@ class Source:
 
     @cached_property
     def base_config(self) -> Any:
-        """The base model's transformers config."""
+        """The transformers config of the base model's language part, the one that is trained."""
         from transformers import AutoConfig
 
-        return AutoConfig.from_pretrained(self.base.path_or_id, revision=self.base.revision)
+        settings = {"revision": self.base.revision} if self.base.revision else {}
+        return AutoConfig.from_pretrained(self.base.path_or_id, trust_remote_code=False, **settings).get_text_config()
 
     @cached_property
     def parameters(self) -> int:
-        """How many weights the base has, counted on the meta device (no memory, no download)."""
-        import torch
-        from transformers import AutoModelForCausalLM
+        """How many weights the base has."""
+        from studio.models.loading import shape
 
-        with torch.device("meta"):
-            model = AutoModelForCausalLM.from_config(self.base_config)
-        return sum(weight.numel() for weight in {id(weight): weight for weight in model.parameters()}.values())
+        return shape(self.base.config).parameters
 
     @property
     def base_name(self) -> str:
@@ -82,6 +80,10 @@ class Source:
     def onto(self, asked: Onto | None) -> Onto:
         """Which base weights a merge is made into: those trained on, unless the original ones are asked for."""
         return (asked or "dequantized") if self.quantized else "original"
+
+    def apart(self, asked: Onto | None) -> str:
+        """What a folder's name adds when other base weights are asked for than a merge takes by itself."""
+        return "" if self.onto(asked) == self.onto(None) else f"-{asked}"
 
     def describe(self) -> dict[str, Any]:
         """The sources as the manifest names them: no machine paths, a hash for everything that has no revision."""
@@ -103,8 +105,8 @@ class Source:
 
     def _base_files(self) -> dict[str, str]:
         """SHA-256 of a local base's files; a hub model is named by its commit."""
-        folder = Path(str(self.base.path_or_id))
-        if not self.base.local or not folder.is_dir():
+        folder = self.base.folder
+        if folder is None:
             return {}
         return {file.name: sha256(file) for file in sorted([*folder.glob("*.safetensors"), *folder.glob("config.json")])}
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from studio.export import answers, limits
 from studio.export.artifact import Check, Verification, judged
-from studio.export.merge import DTYPES
+from studio.export.merge import DTYPES, quiet
 from studio.export.reference import reference
 from studio.export.source import Onto, Probe, Source
 from studio.hardware import machine as machines
@@ -25,14 +25,15 @@ def verify_adapter(source: Source, out: Path, probe: Probe, reporter: Reporter) 
 
     known = reference(source, probe, reporter)
     base = loading.load_base(source.model, machines.probe().device, source.base)
-    model = PeftModel.from_pretrained(base, out)
+    with quiet():
+        model = loading.without_packing(PeftModel.from_pretrained(base, out))
     return _compared(model, out, known, limits.ADAPTER, probe, f"peft {_version('peft')}", [], reporter)
 
 
 def verify_merged(source: Source, out: Path, onto: Onto, probe: Probe, reporter: Reporter) -> Verification:
     """transformers loads the folder in the number format the run computed in."""
     known = reference(source, probe, reporter)
-    model, faults = load_merged(out, DTYPES[source.model.dtype] if source.model.dtype else "auto")
+    model, faults = load_merged(out, DTYPES[source.model.dtype or "fp32"])
     complete = Check("weights_complete", not faults, True, not faults, faults or "no weight is missing, left over or misshapen")
     limit = limits.ORIGINAL if onto == "original" and source.quantized else limits.MERGED
     runtime = f"transformers {_version('transformers')}"
@@ -44,9 +45,11 @@ def load_merged(folder: Path, dtype: str, device: str = "auto") -> tuple[Any, st
     from transformers import AutoModelForCausalLM
 
     on_gpu = device == "auto" and machines.probe().device == "cuda"
-    model, found = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=dtype, device_map="auto" if on_gpu else None, output_loading_info=True
-    )
+    with quiet():
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=dtype, device_map="auto" if on_gpu else None, output_loading_info=True
+        )
+    model, found = loaded
     faults = [f"{kind.split('_')[0]}: {sorted(map(str, found[kind]))[:3]}" for kind in _FAULTS if found.get(kind)]
     return model.eval(), "; ".join(faults)
 

@@ -28,7 +28,7 @@ class GgufTarget(Section):
 
     def folder(self, source: Source) -> str:
         """Its name below `exports/`."""
-        return f"gguf-{self.quant}" + ("-original" if self.onto == "original" else "")
+        return f"gguf-{self.quant}" + source.apart(self.onto)
 
     def estimate(self, source: Source) -> Need:
         """Disk and memory the export takes, in bytes."""

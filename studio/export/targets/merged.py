@@ -28,16 +28,19 @@ class MergedTarget(Section):
 
     def folder(self, source: Source) -> str:
         """Its name below `exports/`."""
-        apart = (["original"] if self.onto == "original" else []) + ([self.dtype] if self.dtype else [])
-        return "-".join(["merged", *apart])
+        from studio.export.merge import saved_dtype
+
+        own = saved_dtype(source, self.dtype) == saved_dtype(source, None)
+        return "merged" + source.apart(self.onto) + ("" if own else f"-{self.dtype}")
 
     def estimate(self, source: Source) -> Need:
         """Disk and memory the export takes, in bytes."""
-        from studio.export.merge import merged_bytes
-        from studio.export.room import Need
+        from studio.export.merge import BYTES, merged_bytes
+        from studio.export.room import RUNTIME, Need
 
-        need = merged_bytes(source, self.dtype)
-        return Need(disk=need + (32 << 20), memory=need + (1 << 30))
+        disk = merged_bytes(source, self.dtype)
+        checked = source.parameters * BYTES[source.model.dtype or "fp32"]
+        return Need(disk=disk + (32 << 20), memory=max(disk, checked) + RUNTIME)
 
     def write(self, source: Source, out: Path, reporter: Reporter) -> dict[str, Any]:
         """Merge and save. Returns details for the manifest."""
