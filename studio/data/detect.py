@@ -68,6 +68,9 @@ def detect(sample: Sequence[Row], settings: Data, strict: bool = True) -> Detect
         raise _which_column(table, best, file)
     if rival and best.confidence - rival.confidence < MARGIN:
         raise _which_format(best, rival, file)
+    more = next((other for other in others if other.unclear and not _columns_of(other) <= _columns_of(best)), None)
+    if more:
+        raise _which_column(table, more, file)
     if best.confidence < SURE:
         raise _unsure(table, best, file)
     second = others[0] if others else None
@@ -130,6 +133,10 @@ def _as_named(table: Table, name: str, proposals: list[Proposal], file: str) -> 
 def _differ(table: Table, one: Proposal, other: Proposal) -> bool:
     """True if two proposals read the sample differently: `instruction, output` is the same as alpaca or as question."""
     return not other.unclear and any(_read(row, one) != _read(row, other) for row in itertools.islice(table.rows, 20))
+
+
+def _columns_of(proposal: Proposal) -> set[str]:
+    return {*proposal.columns.values(), *itertools.chain.from_iterable(proposal.unclear.values())}
 
 
 def _read(row: Row, proposal: Proposal) -> Any:

@@ -73,11 +73,12 @@ def conflicting(prompts: np.ndarray, answers: np.ndarray) -> list[tuple[int, int
     order = np.lexsort((answers, prompts))
     same = prompts[order][1:] == prompts[order][:-1]
     other = answers[order][1:] != answers[order][:-1]
-    places = np.flatnonzero(same & other)
+    begins = np.flatnonzero(np.concatenate(([True], ~same)))  # where each question's rows begin in that order
     pairs: dict[int, tuple[int, int]] = {}
-    for place in places.tolist():
-        one, two = sorted((int(order[place]), int(order[place + 1])))
-        pairs.setdefault(int(prompts[order[place]]), (one, two))
+    for place in np.flatnonzero(same & other).tolist():
+        begin = int(begins[np.searchsorted(begins, place, side="right") - 1])
+        one, two = sorted((int(order[begin]), int(order[place + 1])))
+        pairs.setdefault(begin, (one, two))
     return sorted(pairs.values())
 
 

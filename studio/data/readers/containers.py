@@ -24,7 +24,6 @@ RATIO = 200
 """How many times its size an archive may unpack to, once that is over `HARMLESS` bytes. Text packs 3 to 20 times."""
 HARMLESS = 64 << 20
 
-_LITTER = ("__MACOSX", ".")
 _ABOUT = frozenset(("readme", "license", "licence", "changelog", "notice", "copying", "contributing", "citation"))
 _FAULTS = (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError)
 
@@ -83,9 +82,9 @@ def members(path: Path, known: Callable[[str], bool], name: str) -> tuple[list[s
         raise DataError(
             f"it cannot be opened as a zip archive: {problem}", hint="Get it again whole, or unpack it.", where=name
         ) from None
-    entries = [entry for entry in entries if not any(part.startswith(_LITTER) for part in PurePosixPath(entry.filename).parts)]
     for entry in entries:
         _refuse_unsafe(entry, name)
+    entries = [entry for entry in entries if not _is_litter(PurePosixPath(entry.filename))]
     found = sorted(entry.filename for entry in entries if known(entry.filename))
     if any(not item.lower().endswith((".md", ".txt")) for item in found):
         found = [item for item in found if PurePosixPath(item).name.split(".")[0].lower() not in _ABOUT]
@@ -113,6 +112,11 @@ def seekable(stream: BinaryIO, name: str, room: int) -> BinaryIO:
         aside.write(block)
     aside.seek(0)
     return aside  # type: ignore[return-value]
+
+
+def _is_litter(path: PurePosixPath) -> bool:
+    """What other systems leave in archives: `__MACOSX/`, `.DS_Store` and other hidden files."""
+    return any(part == "__MACOSX" or part.startswith(".") for part in path.parts)
 
 
 def _refuse_unsafe(entry: zipfile.ZipInfo, name: str) -> None:

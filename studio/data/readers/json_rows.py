@@ -137,6 +137,7 @@ class _Scanner:
         self._stream, self._facts, self._top = stream, facts, top
         self._buffer, self._at = head, start
         self.line = 1 + head.count(b"\n", 0, start)
+        self._broken = 0
 
     def elements(self) -> Iterator[Row | Rejected]:
         """Rows up to the bracket that closes the list (or to the end of the file)."""
@@ -177,8 +178,10 @@ class _Scanner:
                 begin = scan = self._at
         yield from self._between(self._at, len(self._buffer))
         if not self._top:
+            end = self.line + self._buffer.count(b"\n", self._at)
+            broken = f"; the first broken row begins at line {self._broken}" if self._broken else ""
             raise DataError(
-                f"the list of rows is not closed: the file ends at line {self.line + self._buffer.count(10, self._at)}",
+                f"the list of rows is not closed: the file ends at line {end}{broken}",
                 hint="The file seems cut off. Get it again whole, or write one row a line as .jsonl.",
                 where=self._facts.name,
             )
@@ -209,11 +212,13 @@ class _Scanner:
         try:
             return row_of(orjson.loads(text), self._facts.name, line, text)
         except orjson.JSONDecodeError as problem:
+            self._broken = self._broken or line
             return _broken(text, self._facts.name, line, problem)
 
     def _between(self, begin: int, end: int) -> Iterator[Rejected]:
         """Anything but commas and space between elements is a row that is none."""
-        for stray in re.finditer(rb"[^,\s][^,\n]*", self._buffer[begin:end]):
+        text = self._buffer[begin:end]
+        for stray in re.finditer(rb"[^,\s][^,\n]*", text) if text.strip(b", \t\r\n") else ():
             line = self.line + self._buffer.count(b"\n", self._at, begin + stray.start())
             yield Rejected(self._facts.name, line, "wrong type: a row is an object with named values", "", _shown(stray[0]))
 
