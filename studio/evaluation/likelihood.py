@@ -103,7 +103,7 @@ def _scored(hidden: Tensor, batch: _Batch, head: Callable[[Tensor], Tensor], voc
     states = hidden[batch.row.to(hidden.device), batch.column.to(hidden.device)]
     losses, rights = [torch.zeros(0)], [torch.zeros(0)]
     for some, wanted in zip(*(item.split(max(1, LOGITS // vocabulary)) for item in (states, batch.wanted)), strict=True):
-        logits = head(some).float()
+        logits = head(some)
         losses.append(cross_entropy(logits, wanted, reduction="none").cpu())
         rights.append((logits.argmax(-1) == wanted).float().cpu())
     row, count = batch.row.numpy(), len(batch.ids)
@@ -115,39 +115,28 @@ def _scored(hidden: Tensor, batch: _Batch, head: Callable[[Tensor], Tensor], voc
 def _head(causal: Any, batch: _Batch, hidden: Tensor) -> Callable[[Tensor], Tensor]:
     """What turns hidden states into logits, proven against the model's own forward on one position.
 
-    Most families only apply their output matrix; some scale the logits or cap them softly, in their forward. The scale
-    and the cap are then found from the model's settings; if the logits still differ, nothing is measured.
+    Most families only apply their output matrix; some scale the logits or cap them softly, as their settings declare. If
+    the logits still differ from the model's own, nothing is measured.
     """
     import torch
 
-    embeddings = causal.get_output_embeddings()
-    settings = causal.config.get_text_config()
-    cap = getattr(settings, "final_logit_softcapping", None)
+    from studio.training.head import shape_of
+
+    embeddings, shape = causal.get_output_embeddings(), shape_of(causal.config.get_text_config())
+
+    def head(states: Tensor) -> Tensor:
+        logits = embeddings(states.to(embeddings.weight.dtype)).float() * shape.scale
+        return torch.tanh(logits / shape.cap) * shape.cap if shape.cap else logits
+
     whole = type(causal).forward  # the class's: a trainer may have replaced the instance's
     own = whole(causal, input_ids=batch.ids[:1], attention_mask=batch.seen[:1], use_cache=False, logits_to_keep=1).logits
-    for scale in _scales(settings):
-
-        def head(states: Tensor, scale: float = scale) -> Tensor:
-            logits = embeddings(states.to(embeddings.weight.dtype)) * scale
-            return torch.tanh(logits / cap) * cap if cap else logits
-
-        apart = (head(hidden[0, -1]).float() - own[0, -1].float()).abs().max()
-        if not apart > 0.02 * own.float().abs().max() + 1e-3:  # not a number passes here and is reported with its rows
-            return head
-    raise EvaluationError(
-        f"the logits of {type(causal).__name__} cannot be taken apart: it does more than scale and cap its output",
-        hint="Choose a base model of another family, or report this one with its name.",
-    )
-
-
-def _scales(settings: Any) -> Iterator[float]:
-    """The factors a family may put on its logits, the most usual first."""
-    yield 1.0
-    for name in ("logit_scale", "output_multiplier", "lm_head_multiplier", "logits_scaling"):
-        value = getattr(settings, name, None)
-        if value:
-            yield float(value)
-            yield 1 / float(value)
+    apart = (head(hidden[0, -1]) - own[0, -1].float()).abs().max()
+    if apart > 0.02 * own.float().abs().max() + 1e-3:  # not a number passes here and is reported with its rows
+        raise EvaluationError(
+            f"the logits of {type(causal).__name__} cannot be taken apart: it does more than scale and cap its output",
+            hint="Choose a base model of another family, or report this one with its name.",
+        )
+    return head
 
 
 def _batches(lengths: list[int]) -> Iterator[list[int]]:

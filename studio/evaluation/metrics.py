@@ -24,13 +24,13 @@ class Metric:
             return f"{_round(value * 100)} %"
         if self.unit == "tokens":
             return f"{value:,.1f}"
-        return f"{value:.3g}" if abs(value) >= 100 else f"{value:.3f}"
+        return _significant(value)
 
     def show_change(self, value: float) -> str:
         """The change with its sign: +94 points, -0.878."""
         if self.unit == "share":
             return f"{_signed(value * 100)} points"
-        return f"{value:+.1f}" if self.unit == "tokens" else f"{value:+.3g}" if abs(value) >= 100 else f"{value:+.3f}"
+        return f"{value:+,.1f}" if self.unit == "tokens" else _significant(value, "+")
 
     def show_interval(self, found: Estimate, *, change: bool = False) -> str:
         """The interval: `90 to 98`, or why there is none."""
@@ -57,6 +57,13 @@ def _round(points: float) -> str:
     near_edge = 0 < abs(points) < 1 or 99 < abs(points) < 100
     text = f"{points:.1f}" if near_edge else f"{points:.0f}"
     return "0" if text in ("-0", "0.0", "-0.0") else "100" if text == "100.0" else text
+
+
+def _significant(value: float, sign: str = "") -> str:
+    """Three decimals below 10, three digits below 1,000, whole numbers above, powers of ten for what is absurd."""
+    size = abs(value)
+    kind = ".3f" if size < 10 else ".1f" if size < 100 else ",.0f" if size < 1e6 else ".1e"
+    return format(value, sign + kind)
 
 
 def _signed(points: float) -> str:

@@ -15,6 +15,9 @@ FEW = 20
 SELDOM = 0.9
 """Share of answers that should end by themselves."""
 
+LITTLE = 0.1
+"""Score of base on the general set below which a loss could hardly be seen."""
+
 _ADVICE: dict[VerdictKind, str] = {
     "better": "Read the worst answers first: the figures hold for questions like the held-out ones, and no others were asked.",
     "better but forgets": "Where general skills matter, train again with general rows mixed in, fewer epochs or a lower rate.",
@@ -100,6 +103,12 @@ def _cautions(sets: Sequence[SetReport], main: SetReport | None) -> list[str]:
             found.append(
                 f"{item.label} has only {plural(_rows(item), 'row')}: its intervals are narrower than the truth, and one row "
                 f"more or less moves them"
+            )
+        knew = item.metrics[item.headline].base.value
+        if item.name == GENERAL and METRICS[item.headline].unit == "share" and knew < LITTLE:
+            found.append(
+                f"base itself reaches only {METRICS[item.headline].show(knew)} on the general questions: there is little it "
+                f"could forget, and the check says little"
             )
         if item.left_out:
             found.append(

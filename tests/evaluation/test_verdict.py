@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from studio.evaluation.interval import Estimate
+from studio.evaluation.metrics import METRICS
 from studio.evaluation.report import Answered, Compared, Given, SetReport
 from studio.evaluation.verdict import decide
 
@@ -90,3 +91,23 @@ def test_answers_that_do_not_stop_are_cautioned_about():
 
 def test_forgetting_without_gain_is_still_told():
     assert "a clear loss" in decide([SAME, FORGOT]).text
+
+
+def test_a_base_that_knows_nothing_general_is_cautioned_about():
+    empty = made("general", "normalised_match", compared(0.0, 0.0, -0.09, 0.09, 40), rows=40)
+    assert any("little it could forget" in caution for caution in decide([BETTER, empty]).cautions)
+    assert not any("forget" in caution for caution in decide([BETTER, KEPT]).cautions)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(0.16234, "0.162"), (38.2461, "38.2"), (717.3, "717"), (12345.6, "12,346"), (2.7e43, "2.7e+43")]
+)
+def test_numbers_are_shown_with_as_many_digits_as_they_carry(value: float, shown: str):
+    assert METRICS["perplexity"].show(value) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(0, "0 %"), (1, "100 %"), (0.964, "96 %"), (0.004, "0.4 %"), (0.9939, "99.4 %"), (0.99999, "100 %")]
+)
+def test_shares_are_shown_in_whole_points_but_next_to_the_ends(value: float, shown: str):
+    assert METRICS["exact_match"].show(value) == shown
