@@ -14,6 +14,8 @@ from studio.hardware.shape import Shape, active, adapter_parameters, queries
 
 GEMM = 0.85
 """Share of peak that large matrix products reach (788 of 989 TFLOP/s measured on an H200; 0.8 to 0.9 on GeForce)."""
+TILE = 128
+"""Tokens a large matrix product works on at a time; fewer cost as much."""
 LAUNCH = 0.25e-3
 """Seconds to launch one layer's kernels for one pass, plain attention and adapters, some 40 kernels; an estimate."""
 USUAL = (0.35, 1.0)
@@ -47,14 +49,16 @@ def flops_per_token(shape: Shape, load: Load, scored: float = 1.0) -> float:
 def seconds_per_token(shape: Shape, load: Load, flops: float, bandwidth: float, scored: float = 1.0) -> float:
     """Seconds a token takes at the roofline: products at `GEMM` of peak, and unpacking the quantised weights.
 
-    An nf4 weight is read at 0.52 and written at 2 bytes on each pass, int8 at 1 and 2. A micro-batch never takes less than
-    its kernels take to launch, `LAUNCH` a layer and pass: what bounds small models on large cards.
+    Products come in tiles of `TILE` tokens, and never take less than reading each 16-bit weight once a pass. A quantised
+    weight is unpacked on each pass: nf4 reads 0.52 and writes 2 bytes, int8 1 and 2. And a micro-batch never takes less
+    than its kernels take to launch, `LAUNCH` a layer and pass: what bounds small models on large cards.
     """
     passes = 3 if load.checkpointing else 2
-    moved = {"none": 0.0, "nf4": 2.52, "int8": 3.0}[load.quantization] * shape.quantisable * passes
-    compute = flops_per_token(shape, load, scored) / (flops * GEMM)
-    unpack = moved / (bandwidth * GEMM) / load.tokens if bandwidth else 0.0
-    return max(compute + unpack, LAUNCH * passes * shape.layers / load.tokens)
+    computed = -(-load.tokens // TILE) * TILE
+    products = flops_per_token(shape, load, scored) * computed / (flops * GEMM)
+    weights = shape.quantisable * passes / (bandwidth * GEMM) if bandwidth else 0.0
+    unpacked = {"none": 0.0, "nf4": 2.52, "int8": 3.0}[load.quantization] * weights
+    return max(max(products, 2 * weights) + unpacked, LAUNCH * passes * shape.layers) / load.tokens
 
 
 def gpu_rate(shape: Shape, load: Load, flops: float, bandwidth: float, scored: float = 1.0) -> Rate | None:

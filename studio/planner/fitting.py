@@ -82,6 +82,9 @@ class Fit:
     max_length: int
     packing: bool
     load: Load
+    """What it takes at most."""
+    usual: Load
+    """What it takes on average: the tokens a micro-batch really has."""
     memory: Memory
     seconds: float
 
@@ -201,7 +204,17 @@ def way(spec: RunSpec, case: Case, quantization: str, checkpointing: bool, micro
     )
     load = replace(load, answer_rows=_answer_rows(case, load))
     found = memory.estimate(case.shape, load, case.machine.device)
-    return Fit(quantization, checkpointing, micro, length, packing, load, found, _seconds(case, load, micro, batch, packing))
+    usual = _usual(case, load, micro, batch, packing)
+    return Fit(
+        quantization, checkpointing, micro, length, packing, load, usual, found, _seconds(case, usual, micro, batch, packing)
+    )
+
+
+def _usual(case: Case, load: Load, micro: int, batch: int, packing: bool) -> Load:
+    """The load of an ordinary micro-batch: as many rows of mean length as it takes, and no more than a batch has."""
+    mean = max(1, case.rows.tokens // max(1, len(case.rows)))
+    tokens = min(load.tokens, micro * load.row) if packing else micro * mean
+    return replace(load, rows=1, length=max(1, min(tokens, mean * batch)), row=min(mean, load.row))
 
 
 def _answer_rows(case: Case, load: Load) -> int:
@@ -216,18 +229,15 @@ def _answer_rows(case: Case, load: Load) -> int:
     return rows
 
 
-def _seconds(case: Case, load: Load, micro: int, batch: int, packing: bool) -> float:
+def _seconds(case: Case, usual: Load, micro: int, batch: int, packing: bool) -> float:
     """Seconds a real token takes, for ranking: padding counts against a layout."""
     padding = 0.0 if packing else padding_share(case.rows.lengths, batch, micro, batches=40)
-    mean = max(1, case.rows.tokens // max(1, len(case.rows)))
-    usual = min(load.tokens, micro * load.row if packing else micro * mean)
-    usual = replace(load, rows=1, length=max(1, min(usual, mean * batch)), row=min(mean, load.row))
     scored = case.rows.scored
     if case.cuda and case.machine.gpu:
         gpu = case.machine.gpu
         known = (gpu.flops, gpu.bandwidth) if gpu.flops else UNKNOWN_CARD
         return speed.seconds_per_token(case.shape, usual, *known, scored) / (1 - padding)
-    again = speed.flops_per_token(case.shape, usual, scored) * (1.1 if load.quantization != "none" else 1.0)
+    again = speed.flops_per_token(case.shape, usual, scored) * (1.1 if usual.quantization != "none" else 1.0)
     overhead = 1 + 64 / min(usual.tokens, CPU_TOKENS)
     return again * overhead / speed.CPU_FLOPS[0] / (1 - padding)
 
