@@ -110,3 +110,17 @@ def _fault(error: Exception) -> Exception:
     traceback.print_exc(file=sys.stderr)
     text = f"This is a fault in the studio ({type(error).__name__}). The terminal that runs it has the details."
     return gr.Error(text, print_exception=False)
+
+
+def confirmed(ask: str, do: str, name: str) -> Any:
+    """A button that asks before it does something that cannot be undone; the second button, whose click does it."""
+    import gradio as gr
+
+    first = gr.Button(ask, variant="stop", elem_id=f"{name}-ask")
+    with gr.Row(visible=False) as question:
+        go = gr.Button(do, variant="stop", elem_id=name)
+        back = gr.Button("Keep it", elem_id=f"{name}-back")
+    first.click(lambda: (gr.update(visible=False), gr.update(visible=True)), None, [first, question], **QUIET)
+    for button in (back, go):
+        button.click(lambda: (gr.update(visible=True), gr.update(visible=False)), None, [first, question], **QUIET)
+    return go

@@ -85,6 +85,8 @@ def serve(home: Path, host: str, port: int, password: str | None, names: tuple[s
     _refuse_open_door(host, password)
     listener = _listen(host, port)
     port = listener.getsockname()[1]
+    _environment(home)
+    os.chdir(home / "ui")  # a relative path from a page can name nothing of anyone's
     served = build(home, host, port, password, names, tell)
     import uvicorn
 

@@ -5,10 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from studio.ui.pages import compare, data, dataset, run, runs, settings, train
 from studio.ui.pages import home as home_page
-from studio.ui.pages import settings as settings_page
 
-PAGES = (("Settings", "/settings", settings_page.build),)
+PAGES = (
+    ("Data", "/data", data.build),
+    ("Dataset", "/dataset", dataset.build),
+    ("Train", "/train", train.build),
+    ("Runs", "/runs", runs.build),
+    ("Run", "/run", run.build),
+    ("Compare", "/compare", compare.build),
+    ("Settings", "/settings", settings.build),
+)
 """Pages beside the first one: name, path, and what builds it."""
 
 

@@ -162,3 +162,8 @@ def number(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     return str(value)
+
+
+def waiting(what: str) -> str:
+    """Something that takes a moment."""
+    return f'<p class="note" role="status">{text(what)}</p>'

@@ -39,7 +39,7 @@ def _key(name: str, label: str, why: str, shortest: int) -> None:
     with gr.Column(elem_classes="card"):
         gr.HTML(parts.section(label, why), padding=False)
         state = gr.HTML(elem_id=f"{name}-state", padding=False)
-        with gr.Row(equal_height=True):
+        with gr.Row(elem_classes="end"):
             field = gr.Textbox(
                 label=f"New {label}", type="password", elem_id=f"{name}-field", max_lines=1, scale=4, interactive=True
             )

@@ -1,0 +1,101 @@
+"""Use case of curves: a run's metrics as a few hundred points, however many steps it logged, read on from where it was left."""
+
+from __future__ import annotations
+
+import threading
+from array import array
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+POINTS = 1000
+"""Points of a curve at most."""
+KEEP = 12
+"""Runs whose curves stay in memory."""
+KEYS = ("loss", "eval_loss", "lr", "grad_norm", "tokens_per_second", "memory")
+
+
+@dataclass
+class Series:
+    """One figure over the steps. After a resume a step may come twice: the later one counts."""
+
+    steps: array[float] = field(default_factory=lambda: array("d"))
+    values: array[float] = field(default_factory=lambda: array("d"))
+
+    def add(self, step: float, value: float) -> None:
+        """Append a point."""
+        while self.steps and self.steps[-1] >= step:
+            self.steps.pop()
+            self.values.pop()
+        self.steps.append(step)
+        self.values.append(value)
+
+    def points(self, most: int = POINTS) -> list[tuple[float, float]]:
+        """At most so many points: of each stretch of steps the least and the greatest value, so that no spike is lost."""
+        count = len(self.steps)
+        if count <= most:
+            return list(zip(self.steps, self.values, strict=True))
+        stretch = -(-count // (most // 2))
+        found = []
+        for begin in range(0, count, stretch):
+            part = range(begin, min(begin + stretch, count))
+            places = {min(part, key=self.values.__getitem__), max(part, key=self.values.__getitem__)}
+            found += [(self.steps[place], self.values[place]) for place in sorted(places)]
+        return found
+
+
+@dataclass
+class Curves:
+    """All curves of a run, and how much of its metrics file they hold."""
+
+    series: dict[str, Series] = field(default_factory=dict)
+    last: dict[str, Any] = field(default_factory=dict)
+    place: int = 0
+    identity: int = 0
+
+
+_kept: OrderedDict[Path, Curves] = OrderedDict()
+_lock = threading.Lock()
+
+
+def read(file: Path) -> Curves:
+    """The curves of a metrics file, with what was appended since the last time. Empty while there is none."""
+    with _lock:
+        found = _kept.pop(file, None) or Curves()
+        try:
+            status = file.stat()
+            if status.st_ino != found.identity or status.st_size < found.place:
+                found = Curves(identity=status.st_ino)
+            if status.st_size > found.place:
+                with open(file, "rb") as lines:
+                    lines.seek(found.place)
+                    _take(found, lines)
+        except OSError:
+            found = Curves()
+        _kept[file] = found
+        while len(_kept) > KEEP:
+            _kept.popitem(last=False)
+        return found
+
+
+def _take(found: Curves, lines: Iterable[bytes]) -> None:
+    for line in lines:
+        if not line.endswith(b"\n"):
+            return
+        found.place += len(line)
+        try:
+            values = orjson.loads(line)
+        except orjson.JSONDecodeError:
+            continue
+        step = values.get("step")
+        if not isinstance(step, (int, float)):
+            continue
+        for key in KEYS:
+            value = values.get(key)
+            if isinstance(value, (int, float)) and value == value and abs(value) != float("inf"):
+                found.series.setdefault(key, Series()).add(step, value)
+        found.last.update(values)

@@ -1,0 +1,57 @@
+"""The first rows of a file as they stand in it: `python -m studio.app.peek FILE` prints them as JSON.
+
+A process of its own, because the file may be anything: whatever it does to its reader, the web server goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from studio.app.child import error_of
+from studio.core.errors import HardwareError, StudioError
+from studio.core.text import shorten
+
+ROWS = 50
+
+
+def peek(file: str | Path, seconds: float = 60) -> dict[str, Any]:
+    """`columns` (names in the order they appear) and `rows` (the first five, values shortened). Raises StudioError."""
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "studio.app.peek", str(file)],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=seconds,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise HardwareError("it takes too long to read", hint="Try a smaller file.", where=Path(file).name) from None
+    if done.returncode == 0:
+        return json.loads(done.stdout)
+    raise error_of(done.stderr.decode("utf-8", "replace"), done.returncode, "data")
+
+
+def main(file: str) -> int:
+    """Print the beginning of a file."""
+    from studio.data.read import read
+    from studio.data.rows import Row
+    from studio.data.settings import Data
+
+    try:
+        found = [item for item in islice(read(file, Data(train=file)), ROWS) if isinstance(item, Row)]
+    except StudioError as error:
+        sys.stderr.write(f"{error}\n→ {error.hint}\n")
+        return error.exit_code
+    columns = list(dict.fromkeys(str(name) for row in found for name in row.values))[:200]
+    rows = [{str(name): shorten(str(value), 120) for name, value in row.values.items()} for row in found[:5]]
+    sys.stdout.write(json.dumps({"columns": columns, "rows": rows}, ensure_ascii=False))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,212 @@
+"""The form as plain values: every field of the spec as text in a box or a choice in a list, and back, without loss.
+
+It is made from the fields themselves (`studio.spec.fields`): label, help, range, choices. An empty box means "decide for
+me" where the field allows it, and the field's own default elsewhere.
+"""
+
+from __future__ import annotations
+
+import json
+import typing
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+
+from studio import spec as specs
+from studio.core.section import Alternatives, Leaf, leaves
+from studio.spec import RunSpec
+
+BY_HAND = ("version", "name", "model.name", "data.train")
+"""Fields that the page shows in its own way."""
+TITLES = {
+    "model": "Precision",
+    "data": "Data",
+    "adapter": "Adapter",
+    "training": "Training",
+    "evaluation": "Evidence",
+    "tracking": "Tracking",
+}
+NAMES = {True: "Yes", False: "No"}
+DECIDE = "Decide for me"
+Unset = type("Unset", (), {})
+UNSET = Unset()
+
+
+def fields() -> list[Leaf]:
+    """The fields of the generated form, in the order of the spec."""
+    return [item for item in specs.fields() if isinstance(item, Leaf) and item.path not in BY_HAND]
+
+
+def section_of(leaf: Leaf) -> str:
+    """The section a field belongs to."""
+    return leaf.path.partition(".")[0]
+
+
+def is_choice(leaf: Leaf) -> bool:
+    """Whether a field is chosen from a list."""
+    return _plain_choice(leaf) or leaf.type is bool
+
+
+def choices(leaf: Leaf, decided: Any = UNSET) -> list[tuple[str, str]]:
+    """A field's choices as (label, value); the value that stands for "decide for me" is empty."""
+    values = [True, False] if leaf.type is bool else list(leaf.choices)
+    found = [(NAMES.get(value, str(value)) if isinstance(value, bool) else str(value), to_text(leaf, value)) for value in values]
+    if leaf.optional:
+        label = DECIDE if decided is UNSET else f"{DECIDE}: {NAMES.get(decided, decided) if isinstance(decided, bool) else decided}"
+        found.insert(0, (label, ""))
+    return found
+
+
+def help_of(leaf: Leaf) -> str:
+    """What a field is and what may be written, in a line."""
+    span = ""
+    if leaf.low is not None and leaf.high is not None:
+        span = f" From {_bound(leaf.low)} to {_bound(leaf.high)}."
+    elif leaf.low is not None:
+        span = f" From {_bound(leaf.low)}."
+    return leaf.help.replace("`", "") + span
+
+
+def _bound(number: float) -> str:
+    return f"{number:,}" if float(number).is_integer() else f"{number:g}"
+
+
+def placeholder(leaf: Leaf) -> str:
+    """What stands in an empty box."""
+    if leaf.ui.placeholder:
+        return leaf.ui.placeholder
+    return DECIDE.lower() if leaf.optional else "" if leaf.default in (None, "", [], {}, ()) else to_text(leaf, leaf.default)
+
+
+def to_text(leaf: Leaf, value: Any) -> str:
+    """A value as its box shows it."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        return _flow(value)[1:-1] if value else ""
+    if isinstance(value, (list, tuple)):
+        items = [str(item) for item in value]
+        simple = all(item and item == item.strip() and not any(mark in item for mark in ",[]'\"\n") for item in items)
+        return ", ".join(items) if simple else _flow(items)
+    return repr(value) if isinstance(value, float) else str(value)
+
+
+def from_text(leaf: Leaf, text: Any) -> Any:
+    """What a box says, as a value for the spec; UNSET if it is empty. Wrong words come back as they are, for the spec to refuse."""
+    text = "" if text is None else str(text)
+    if not text.strip():
+        return UNSET
+    if leaf.type is bool:
+        return {"yes": True, "no": False}.get(text.strip().lower(), text)
+    if _plain_choice(leaf):
+        return next((value for value in leaf.choices if str(value) == text), text)
+    kinds = _kinds(leaf.type)
+    if dict in kinds:
+        return _mapping(text)
+    if leaf.many and (str not in kinds or "," in text or text.lstrip().startswith("[") or not _is_word(leaf, text)):
+        return _items(text)
+    if int in kinds or float in kinds:
+        number = _number(text, whole=float not in kinds)
+        return text.strip() if number is None else number
+    return text
+
+
+def default_text(leaf: Leaf) -> str:
+    """What a box shows before anyone wrote in it."""
+    return "" if leaf.optional or leaf.default is None else to_text(leaf, leaf.default)
+
+
+def asked(values: Sequence[Any]) -> dict[str, Any]:
+    """What differs from the defaults, by dotted path; `values` stand in the order of `fields`."""
+    found = {}
+    for leaf, text in zip(fields(), values, strict=True):
+        value = from_text(leaf, text)
+        if value is not UNSET and value != leaf.default:
+            found[leaf.path] = value
+    return found
+
+
+def values_of(spec: RunSpec) -> list[str]:
+    """What each box shows for a spec, in the order of `fields`."""
+    return [to_text(leaf, _at(spec, leaf.path)) for leaf in fields()]
+
+
+def exports() -> list[tuple[str, str]]:
+    """The usual exports as (label, value): one for each kind, or one for each choice it needs made."""
+    item = next(item for item in specs.fields() if isinstance(item, Alternatives) and item.path == "export")
+    found = []
+    for kind, section in item.sections.items():
+        own = [leaf for leaf in leaves(section) if isinstance(leaf, Leaf) and leaf.path != "kind"]
+        made = next((leaf for leaf in own if leaf.choices and not leaf.optional), None)
+        options = [{made.path: choice} for choice in made.choices] if made else [{}]
+        found += [export_choice({"kind": kind, **option}) for option in options]
+    return found
+
+
+def export_choice(target: dict[str, Any]) -> tuple[str, str]:
+    """An export as a choice: its label and its value, in which everything is kept."""
+    kept = {name: value for name, value in target.items() if value is not None}
+    extra = [str(value) if name == "quant" else f"{name} {value}" for name, value in kept.items() if name != "kind"]
+    return " ".join([str(kept["kind"]), *extra]), json.dumps(kept, sort_keys=True)
+
+
+def _plain_choice(leaf: Leaf) -> bool:
+    return bool(leaf.choices) and all(typing.get_origin(kind) is typing.Literal for kind in _members(leaf.type))
+
+
+def _members(kind: Any) -> tuple[Any, ...]:
+    return typing.get_args(kind) if typing.get_origin(kind) not in (None, typing.Literal, list, dict) else (kind,)
+
+
+def _kinds(kind: Any) -> set[Any]:
+    return {typing.get_origin(member) or member for member in _members(kind)} | {
+        type(value) for member in _members(kind) if typing.get_origin(member) is typing.Literal for value in typing.get_args(member)
+    }
+
+
+def _is_word(leaf: Leaf, text: str) -> bool:
+    return text.strip() in leaf.choices
+
+
+def _flow(value: Any) -> str:
+    return yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10**9, sort_keys=False).strip()
+
+
+def _mapping(text: str) -> Any:
+    try:
+        found = yaml.safe_load(text if text.lstrip().startswith("{") else f"{{{text}}}")
+    except yaml.YAMLError:
+        return text
+    return {str(key): "" if value is None else str(value) for key, value in found.items()} if isinstance(found, dict) else text
+
+
+def _items(text: str) -> Any:
+    if text.lstrip().startswith("["):
+        try:
+            found = yaml.safe_load(text)
+        except yaml.YAMLError:
+            return text
+        return [str(item) for item in found] if isinstance(found, list) else text
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _number(text: str, whole: bool) -> int | float | None:
+    text = text.strip().replace("_", "")
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        return None if whole else float(text)
+    except ValueError:
+        return None
+
+
+def _at(spec: RunSpec, path: str) -> Any:
+    value: Any = spec
+    for name in path.split("."):
+        value = getattr(value, name)
+    return value

@@ -1,0 +1,62 @@
+"""Data: upload files into the library, and the list of what is there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from studio.app import library
+from studio.core.errors import DataError
+from studio.ui import frame
+from studio.ui.fragments import data as show
+from studio.ui.fragments import parts
+
+GO = "(key) => { if (key) location.href = '/dataset?key=' + encodeURIComponent(key); }"
+
+
+def build(home: Path) -> None:
+    """Lay the page out."""
+    import gradio as gr
+
+    frame.top("Data", "Data", "What your model learns from. Every row is checked; nothing is dropped without being listed.")
+    with gr.Column(elem_classes="card"):
+        gr.HTML(parts.section("Add a dataset", "Tables, chat logs and texts: CSV, Excel, JSON, Parquet, text; also zipped."), padding=False)
+        files = gr.File(
+            label="Files", file_count="multiple", file_types=list(library.SUFFIXES), elem_id="upload", elem_classes="drop", height=150, interactive=True
+        )
+        with gr.Row(elem_classes="end"):
+            title = gr.Textbox(
+                label="Name", placeholder="e.g. Support questions", elem_id="title", max_lines=1, max_length=80, scale=4, interactive=True
+            )
+            add = gr.Button("Add", variant="primary", elem_id="add", scale=1, min_width=120)
+        with gr.Row(elem_classes="end"):
+            names = [file.stem for file in library.samples()]
+            sample = gr.Dropdown(
+                names, value=names[0] if names else None, label="Or try a sample", elem_id="sample", scale=4, interactive=True
+            )
+            take = gr.Button("Use the sample", elem_id="take", scale=1, min_width=120)
+    with gr.Column(elem_classes="card"):
+        gr.HTML(parts.section("Library"), padding=False)
+        listed = gr.HTML(elem_id="library", padding=False)
+    key = gr.Textbox(visible=False)
+
+    def adding(paths: list[str] | None, name: str) -> str:
+        if not paths:
+            raise DataError("no file was given", hint="Drop one file or several into the field.", where="Files")
+        uploads = (home / "ui" / "uploads").resolve()
+        given = [(Path(path).name, Path(path)) for path in paths if Path(path).resolve().is_relative_to(uploads)]
+        return library.add(home, name or Path(paths[0]).stem, given).key
+
+    def taking(name: str) -> str:
+        file = next((file for file in library.samples() if file.stem == name), None)
+        if file is None:
+            raise DataError("there is no such sample", hint="Choose one from the list.", where="Sample")
+        return library.add(home, file.stem.capitalize(), [(file.name, file)]).key
+
+    def named(paths: list[str] | None, name: str) -> Any:
+        return name or (Path(paths[0]).name.split(".")[0].replace("_", " ") if paths else name)
+
+    files.change(frame.act(named), [files, title], [title], **frame.QUIET)
+    add.click(frame.act(adding), [files, title], [key], **frame.ACTION).success(None, [key], None, js=GO)
+    take.click(frame.act(taking), [sample], [key], **frame.ACTION).success(None, [key], None, js=GO)
+    gr.on(None, frame.opened(lambda query: show.library(library.versions(home))), None, [listed], **frame.QUIET)

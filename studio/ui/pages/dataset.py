@@ -1,0 +1,129 @@
+"""One dataset: what was found and why, which column is what, findings by row, samples, tokens; rename and delete."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from studio.app import child, library, peek
+from studio.app.library import Dataset
+from studio.core.errors import StudioError
+from studio.core.text import shorten
+from studio.data.formats import FORMATS
+from studio.ui import frame
+from studio.ui.fragments import data as show
+from studio.ui.fragments import parts
+
+MOST_ROLES = max(len(form.roles) for form in FORMATS.values())
+DETECT = "Detect it"
+NONE = "(none)"
+
+
+def build(home: Path) -> None:
+    """Lay the page out."""
+    import gradio as gr
+
+    frame.top("Data", "Dataset")
+    key = gr.Textbox(visible=False)
+    with gr.Column(elem_classes="card"):
+        name = gr.HTML(elem_id="name", padding=False)
+        head = gr.HTML(parts.waiting("Checking every row …"), elem_id="report-head", padding=False)
+        onward = gr.HTML(padding=False, elem_id="onward")
+    with gr.Column(elem_classes="card"):
+        found = gr.HTML(elem_id="found", padding=False)
+        with gr.Accordion("Which column is what", open=False, elem_id="mapping") as mapping:
+            gr.HTML('<p class="note">Change this only if the studio read the file in another way than you mean it.</p>', padding=False)
+            layout = gr.Dropdown([(DETECT, ""), *((form.title, form.name) for form in FORMATS.values())], value="", label="Layout", elem_id="layout", interactive=True)
+            with gr.Row():
+                roles = [
+                    gr.Dropdown([NONE], value=NONE, label=f"Role {place + 1}", visible=False, interactive=True, elem_id=f"role-{place}", min_width=200)
+                    for place in range(MOST_ROLES)
+                ]
+            raw = gr.HTML(elem_id="raw", padding=False)
+            confirm = gr.Button("Read it this way", variant="primary", elem_id="confirm")
+    with gr.Column(elem_classes="card"):
+        findings = gr.HTML(elem_id="findings", padding=False)
+    with gr.Row(equal_height=False):
+        with gr.Column(elem_classes="card"):
+            samples = gr.HTML(elem_id="samples", padding=False)
+        with gr.Column(elem_classes="card"):
+            lengths = gr.HTML(elem_id="lengths", padding=False)
+            gr.HTML(parts.section("Tokens", "What the model reads, piece by piece, and what of it is learned."), padding=False)
+            model = gr.Dropdown(["starter"], value="starter", label="Model", elem_id="token-model", interactive=True)
+            look = gr.Button("Show the tokens", elem_id="show-tokens")
+            tokens = gr.HTML(elem_id="tokens", padding=False)
+    with gr.Column(elem_classes="card"):
+        gr.HTML(parts.section("Manage", "A version is never changed; uploading other content under the same name makes a new one."), padding=False)
+        with gr.Row(elem_classes="end"):
+            title = gr.Textbox(label="Name", elem_id="new-title", max_lines=1, max_length=80, scale=3, interactive=True)
+            rename = gr.Button("Rename", elem_id="rename", scale=1, min_width=110)
+        delete = frame.confirmed("Delete this version", "Delete it for good", "delete")
+
+    def report(item: Dataset) -> tuple[str, str, str, str, str, str, Any]:
+        try:
+            made = library.report(home, item)
+        except StudioError as problem:
+            return parts.error(problem), "", "", "", "", "", gr.update(open=True)
+        go = f'<a class="link-button" href="/train?data={parts.text(item.key)}">Train on this</a>' if made["usable"] else ""
+        return (
+            show.head(made), go, show.detected(made), show.findings(made), show.samples(made), show.lengths(made),
+            gr.update(open=not made["usable"]),
+        )  # fmt: skip
+
+    def opened(query: dict[str, str]) -> tuple[Any, ...]:
+        item = library.find(home, query.get("key", ""))
+        local = [(path.name, str(path)) for path in library.models(home)]
+        heading = parts.section(item.title, f"Version {item.version}, added {parts.when(item.created)}")
+        return item.key, heading, item.title, gr.update(choices=[("starter", "starter"), *local])
+
+    def columns(place: str, form: str) -> list[Any]:
+        """The raw rows, and a field for every role of the layout."""
+        if not place:
+            return [gr.skip()] * (MOST_ROLES + 1)
+        item = library.find(home, place)
+        try:
+            first = peek.peek(item.files[0])
+        except StudioError as problem:
+            return [parts.error(problem), *[gr.update(visible=False)] * MOST_ROLES]
+        wanted = FORMATS[form].roles if form else {}
+        chosen = item.settings.get("columns", {})
+        updates = [
+            gr.update(
+                visible=True, label=role.capitalize() + (" (needed)" if role in FORMATS[form].required else ""),
+                choices=[NONE, *first["columns"]], value=chosen.get(role) if chosen.get(role) in first["columns"] else NONE,
+            )
+            for role in wanted
+        ]  # fmt: skip
+        return [show.rows_as_they_stand(first), *updates, *[gr.update(visible=False)] * (MOST_ROLES - len(updates))]
+
+    def confirming(place: str, form: str, *values: str) -> Any:
+        item = library.find(home, place)
+        names = list(FORMATS[form].roles) if form else []
+        taken = {role: value for role, value in zip(names, values, strict=False) if value and value != NONE}
+        settings: dict[str, Any] = {"format": form, "columns": taken} if taken else {"format": form} if form else {}
+        return report(library.keep_settings(home, item.key, settings))
+
+    def tokens_of(place: str, name: str) -> str:
+        item = library.find(home, place)
+        spec = library.spec_of(item)
+        if name != "starter" and name not in {str(path) for path in library.models(home)}:
+            raise StudioError("this model is not here", hint="Choose one from the list.", where="Model")
+        return show.tokens(child.preview(type(spec).model_validate({**spec.model_dump(exclude_unset=True), "model": {"name": name}}), home))
+
+    results = [head, onward, found, findings, samples, lengths, mapping]
+    loaded = gr.on(None, frame.opened(opened), None, [key, name, title, model], **frame.QUIET)
+    loaded.success(frame.act(lambda place: report(library.find(home, place))), [key], results, **frame.QUIET).success(
+        frame.act(columns), [key, layout], [raw, *roles], **frame.QUIET
+    )
+    layout.input(frame.act(columns), [key, layout], [raw, *roles], **frame.QUIET)
+    confirm.click(frame.act(confirming), [key, layout, *roles], results, **frame.ACTION)
+    look.click(frame.act(tokens_of), [key, model], [tokens], **frame.ACTION)
+
+    def renaming(place: str, wanted: str) -> str:
+        item = library.rename(home, place, wanted)
+        return parts.section(item.title, f"Version {item.version}, added {parts.when(item.created)}")
+
+    rename.click(frame.act(renaming), [key, title], [name], **frame.ACTION)
+    delete.click(frame.act(lambda place: library.delete(home, place) and None), [key], None, **frame.ACTION).success(
+        None, None, None, js="() => { location.href = '/data'; }"
+    )

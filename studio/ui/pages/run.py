@@ -1,0 +1,192 @@
+"""One run: how far it is, its curves, what happened, the log; stop, go on, run again, delete; note and tags."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+from studio.app import board, curves, queue, runs
+from studio.app.runs import Run
+from studio.core.errors import JobError
+from studio.core.text import duration
+from studio.runs import process
+from studio.ui import frame
+from studio.ui.fragments import charts, parts
+from studio.ui.fragments import runs as show
+
+LOG_BYTES = 16_000
+"""Bytes of the log's end that are shown."""
+
+
+def build(home: Path) -> None:
+    """Lay the page out."""
+    import gradio as gr
+
+    frame.top("Runs", "Run")
+    key = gr.Textbox(visible=False)
+    with gr.Column(elem_classes="card"):
+        title = gr.HTML(elem_id="title", padding=False)
+        head = gr.HTML(elem_id="head", padding=False)
+        error = gr.HTML(elem_id="error", padding=False)
+        stages = gr.HTML(elem_id="stages", padding=False)
+        kpis = gr.HTML(elem_id="kpis", padding=False)
+        links = gr.HTML(elem_id="links", padding=False)
+        with gr.Row(elem_classes="actions"):
+            stop = gr.Button("Stop", variant="stop", elem_id="stop", visible=False)
+            resume = gr.Button("Resume", variant="primary", elem_id="resume", visible=False)
+            sooner = gr.Button("Run next", elem_id="sooner", visible=False)
+            delete = frame.confirmed("Delete", "Delete it with its adapter and exports", "delete")
+    with gr.Column(elem_classes="card"):
+        plots = gr.HTML(elem_id="curves", padding=False)
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=3, elem_classes="card"):
+            gr.HTML(parts.section("What happened"), padding=False)
+            story = gr.HTML(elem_id="story", padding=False)
+            decisions = gr.HTML(elem_id="decisions", padding=False)
+        with gr.Column(scale=2, elem_classes="card"):
+            gr.HTML(parts.section("Your notes"), padding=False)
+            note = gr.Textbox(label="Note", lines=3, max_lines=8, elem_id="note", interactive=True)
+            tags = gr.Textbox(label="Tags", info="Separated by commas.", elem_id="tags", max_lines=1, interactive=True)
+            keep = gr.Button("Keep", elem_id="keep-notes")
+    with gr.Column(elem_classes="card"):
+        gr.HTML(parts.section("Log"), padding=False)
+        log = gr.HTML(elem_id="log", padding=False)
+    timer, seen = gr.Timer(2), gr.State({})
+    live = [head, error, stages, kpis, links, plots, story, log]
+    buttons = [stop, resume, sooner]
+
+    def now(place: str, before: dict[str, Any]) -> list[Any]:
+        """What changed since the last look; what did not is left alone, so that nothing flickers."""
+        if not place:
+            return [gr.skip()] * (len(live) + len(buttons) + 2)
+        run = runs.find(place, home)
+        status = run.status
+        fresh = _fragments(run, home)
+        can = (
+            status.active,
+            status.state in ("stopped", "interrupted", "failed") and run.folder.asked.exists(),
+            bool(fresh["position"] and fresh["position"] > 1),
+        )
+        after = {**{name: html for name, html in fresh.items() if name != "position"}, "can": can}
+        shown = [gr.skip() if before.get(name) == fresh[name] else fresh[name] for name in NAMES]
+        updates = [gr.skip() if before.get("can") == can else gr.update(visible=item) for item in can]
+        return [*shown, *updates, after, gr.update(active=status.active)]
+
+    def opened(query: dict[str, str]) -> tuple[Any, ...]:
+        run = _exactly(query.get("id", ""), home)
+        spec, written = run.spec, board.notes(run)
+        model = show.short_model(spec.model.name)
+        data = ", ".join(Path(name).name for name in spec.data.files)
+        heading = parts.section(spec.name, f"{model} on {data} · {run.id}")
+        return run.id, heading, show.decisions(run.plan), written["note"], ", ".join(written["tags"])
+
+    results = [*live, *buttons, seen, timer]
+    look = {"fn": frame.act(now), "inputs": [key, seen], "outputs": results, **frame.QUIET}
+    gr.on(None, frame.opened(opened), None, [key, title, decisions, note, tags], **frame.QUIET).success(**look)
+    timer.tick(**look, trigger_mode="once")
+
+    def stopping(place: str) -> None:
+        run = _exactly(place, home)
+        if any(item.run == run.id for item in queue.order(home)):
+            queue.cancel(run.id, home)
+        else:
+            process.ask_to_stop(run.folder)
+        gr.Info("It saves a checkpoint and stops.")
+
+    def resuming(place: str) -> None:
+        _exactly(place, home).resume()
+
+    def keeping(place: str, words: str, labels: str) -> None:
+        board.write_notes(_exactly(place, home), words or "", (labels or "").split(","))
+        gr.Info("Kept.")
+
+    stop.click(frame.act(stopping), [key], None, **frame.ACTION).success(**look)
+    resume.click(frame.act(resuming), [key], None, **frame.ACTION).success(**look)
+    sooner.click(frame.act(lambda place: queue.move(place, 1, home)), [key], None, **frame.ACTION).success(**look)
+    keep.click(frame.act(keeping), [key, note, tags], None, **frame.ACTION).success(**look)
+    delete.click(frame.act(lambda place: runs.delete(_exactly(place, home)) and None), [key], None, **frame.ACTION).success(
+        None, None, None, js="() => { location.href = '/runs'; }"
+    )
+
+
+NAMES = ("head", "error", "stages", "kpis", "links", "curves", "story", "log")
+
+
+def _exactly(place: str, home: Path) -> Run:
+    """The run of exactly this id: a page never takes a path or the beginning of a name."""
+    for run in runs.list_runs(home):
+        if run.id == place:
+            return run
+    raise JobError("there is no such run", hint="See the list of runs.", where=place[:80])
+
+
+def _fragments(run: Run, home: Path) -> dict[str, Any]:
+    """Every part of the page that changes while a run goes on."""
+    row = next(row for row in board.rows(home) if row["id"] == run.id)
+    status, plan, found = run.status, run.plan, curves.read(run.folder.metrics)
+    return {
+        "head": show.head(row, _wandb(run)),
+        "error": show.problem(status.error),
+        "stages": show.stages(status),
+        "kpis": show.kpis(row, found.last, _left(status), plan),
+        "links": _links(run, status.state),
+        "curves": _curves(found),
+        "story": show.story(run.events),
+        "log": show.log(_tail(run.folder.log)),
+        "position": row["position"],
+    }
+
+
+def _curves(found: curves.Curves) -> str:
+    series = {name: item.points() for name, item in found.series.items()}
+    drawn = [
+        charts.chart("Loss", [("training", series.get("loss", [])), ("held-out", series.get("eval_loss", []))], smooth=False),
+        charts.chart("Learning rate", [("learning rate", series.get("lr", []))]),
+        charts.chart("Gradient norm", [("gradient norm", series.get("grad_norm", []))]),
+        charts.chart("Speed, tokens a second", [("tokens a second", series.get("tokens_per_second", []))]),
+    ]
+    html = "".join(drawn)
+    return parts.section("Curves") + (
+        f'<div class="charts">{html}</div>' if html else '<p class="note">They appear with the first logged step.</p>'
+    )
+
+
+def _left(status: Any) -> str:
+    if not (status.active and status.total and status.done and status.state == "training"):
+        return ""
+    import time
+
+    begun = (status.started or 0) + sum(status.stages.values())
+    spent = max(0.0, time.time() - begun)
+    return f"about {duration(spent / status.done * (status.total - status.done))}"
+
+
+def _links(run: Run, state: str) -> str:
+    items = [f'<a class="link-button plain" href="/train?again={parts.text(run.id)}">Run again</a>']
+    if run.folder.report.exists():
+        items.insert(0, f'<a class="link-button" href="/evidence?id={parts.text(run.id)}">Evidence</a>')
+    if state == "done":
+        items.insert(1, f'<a class="link-button plain" href="/chat?id={parts.text(run.id)}">Chat</a>')
+        items.insert(2, f'<a class="link-button plain" href="/export?id={parts.text(run.id)}">Export</a>')
+    return f'<div class="links">{"".join(items)}</div>'
+
+
+def _wandb(run: Run) -> str:
+    for event in reversed(run.events):
+        if str(event.get("url", "")).startswith("https://"):
+            return str(event["url"])
+    return ""
+
+
+def _tail(file: Path) -> str:
+    from studio.tracking.secrets import redact
+
+    with contextlib.suppress(OSError), open(file, "rb") as log:
+        length = log.seek(0, 2)
+        log.seek(max(0, length - LOG_BYTES))
+        text = log.read().decode("utf-8", "replace")
+        lines = text.replace("\r\n", "\n").split("\n")
+        lines = [line.rsplit("\r", 1)[-1] for line in (lines[1:] if length > LOG_BYTES else lines)]
+        return redact("\n".join(lines[-200:]).strip())
+    return ""

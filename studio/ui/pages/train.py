@@ -1,0 +1,219 @@
+"""Train: choose data and a model, see the plan, change what you like, start. The form is made from the spec's own fields."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from studio import spec as specs
+from studio.app import choices, drafts, library, runs
+from studio.core.errors import SpecError, StudioError
+from studio.core.text import slug
+from studio.hardware import cards
+from studio.spec import RunSpec
+from studio.ui import form, frame
+from studio.ui.fragments import parts
+from studio.ui.fragments import plan as show
+
+HERE = "This machine"
+GO = "(id) => { if (id) location.href = '/run?id=' + encodeURIComponent(id); }"
+SETTLE = 0.5
+"""Seconds a change is waited out before a plan is made: more changes may follow."""
+
+
+def build(home: Path) -> None:
+    """Lay the page out."""
+    import gradio as gr
+
+    frame.top("Train", "Train", "Choose data and a model. The plan decides the rest, says why, and you may change any of it.")
+    fields = form.fields()
+    with gr.Row(equal_height=False, elem_classes="train"):
+        with gr.Column(scale=5, min_width=340):
+            with gr.Column(elem_classes="card"):
+                name = gr.Textbox(label="Name", value="run", max_lines=1, max_length=80, elem_id="name", interactive=True)
+                data = gr.Dropdown(
+                    [], multiselect=True, label="Dataset", elem_id="data", interactive=True, allow_custom_value=True,
+                    info="One or several from your library.",
+                )  # fmt: skip
+                model = gr.Dropdown(
+                    ["starter"], value="starter", label="Base model", elem_id="model", interactive=True, allow_custom_value=True,
+                    info="The starter, a model on this machine, a known one, or any hub id such as Qwen/Qwen3-4B.",
+                )  # fmt: skip
+            boxes = _form(fields)
+            with gr.Column(elem_classes="card"):
+                exports = gr.CheckboxGroup(
+                    form.exports(), label="Make afterwards", elem_id="exports", interactive=True,
+                    info="Each export is checked in the program that will run it. You can also make them later.",
+                )  # fmt: skip
+        with gr.Column(scale=4, min_width=340, elem_classes="side"):
+            with gr.Column(elem_classes="card"):
+                gr.HTML(parts.section("Plan"), padding=False)
+                card = gr.HTML(show.waiting("Choose a dataset", "The plan appears here, before anything starts."), elem_id="plan", padding=False)
+                gpu = gr.Dropdown(
+                    [HERE, *(item.name for item in cards.CARDS)], value=HERE, label="Plan for", elem_id="gpu", interactive=True,
+                    info="See what it would need on another card. It trains on this machine.",
+                )  # fmt: skip
+                start = gr.Button("Start", variant="primary", elem_id="start")
+            with gr.Column(elem_classes="card"), gr.Accordion("As YAML", open=False, elem_id="yaml-part"):
+                text = gr.Code(language="yaml", label="The same run as text", elem_id="yaml", interactive=True, lines=8, max_lines=24)
+                with gr.Row(elem_classes="end"):
+                    use = gr.Button("Use this text", elem_id="use-yaml", min_width=120)
+                    load = gr.UploadButton("Load a file", file_types=[".yaml", ".yml"], elem_id="load-yaml", min_width=120)
+                save = gr.HTML(elem_id="save-yaml", padding=False)
+    started = gr.Textbox(visible=False)
+    everything = [name, model, data, exports, *boxes]
+
+    def draft(title: str, base: str, rows: list[str], targets: list[str], *values: str) -> RunSpec:
+        return drafts.build(title or "", base or "", rows or [], form.asked(values), [json.loads(item) for item in targets or []], home)
+
+    def written(*values: Any) -> tuple[Any, Any]:
+        """The YAML of the form, at once."""
+        try:
+            spec = draft(*values)
+        except StudioError:
+            return gr.skip(), gr.skip()
+        told = specs.dump_asked(spec)
+        return told, show.yaml_link(told, slug(spec.name))
+
+    def planned(card_name: str, *values: Any) -> Iterator[list[Any]]:
+        """The plan card, and each field with what was decided for it."""
+        nothing = [gr.skip()] * len(boxes)
+        try:
+            spec = draft(*values)
+        except SpecError as problem:
+            if not values[2]:
+                yield [show.waiting("Choose a dataset", problem.hint), *nothing]
+            else:
+                yield [parts.error(_named(problem)), *nothing]
+            return
+        yield [parts.waiting("Planning …"), *nothing]
+        time.sleep(SETTLE)
+        try:
+            made = drafts.plan(spec, home, "" if card_name == HERE else card_name)
+        except StudioError as problem:
+            yield [parts.error(_named(problem)), *nothing]
+            return
+        yield [show.card(made), *_decided(fields, made)]
+
+    def checked(*values: Any) -> list[Any]:
+        """For each field whether it is right; what is wrong stands at the field."""
+        try:
+            draft(*values)
+        except SpecError as problem:
+            paths = ["name", "model.name", "data.train", "export", *(leaf.path for leaf in fields)]
+            wrong = next((path for path in paths if path in problem.where), "")
+            told = f"{parts.sentence(problem.message)} {problem.hint}"
+            return [gr.validate(path != wrong, told) for path in paths]
+        return [gr.validate(True, "")] * len(everything)
+
+    def starting(*values: Any) -> str:
+        return drafts.start(draft(*values), home).id
+
+    def shown(spec: RunSpec) -> list[Any]:
+        """Every component as a spec has it."""
+        targets = [form.export_choice(target.model_dump()) for target in spec.export]
+        extra = [item for item in targets if item not in form.exports()]
+        return [
+            spec.name, spec.model.name, gr.update(value=drafts.data_keys(spec, home), choices=_datasets(home)),
+            gr.update(value=[value for _, value in targets], choices=[*form.exports(), *extra]), *form.values_of(spec),
+        ]  # fmt: skip
+
+    def opened(query: dict[str, str]) -> list[Any]:
+        models = gr.update(choices=[(item.label, item.name) for item in choices.models(home)])
+        datasets = gr.update(choices=_datasets(home), value=[query["data"]] if query.get("data") else [])
+        if query.get("again"):
+            filled = shown(runs.find(query["again"], home).folder.asked_spec())
+            return [filled[0], gr.update(value=filled[1], choices=models["choices"]), *filled[2:]]
+        title = library.find(home, query["data"]).title if query.get("data") else "run"
+        return [title, models, datasets, gr.skip(), *[gr.skip()] * len(boxes)]
+
+    loaded = gr.on(None, frame.opened(opened), None, everything, **frame.QUIET)
+    plan_now = {"fn": frame.stream(planned), "inputs": [gpu, *everything], "outputs": [card, *boxes], **frame.QUIET}
+    write_now = {"fn": frame.act(written), "inputs": everything, "outputs": [text, save], **frame.QUIET}
+    filled = [loaded.success]
+    for event in (
+        use.click(frame.act(lambda told: shown(drafts.read_yaml(told or "", home))), [text], everything, **frame.ACTION),
+        load.upload(frame.act(lambda path: shown(drafts.read_yaml(_text_of(path), home))), [load], everything, **frame.ACTION),
+    ):
+        filled.append(event.success)
+    changes = [gpu.input, model.input, data.input, exports.input, name.blur, name.submit]
+    for box in boxes:
+        changes += [box.blur, box.submit] if isinstance(box, gr.Textbox) else [box.input]
+    gr.on([*changes], **write_now, trigger_mode="always_last")
+    gr.on([*changes], **plan_now, trigger_mode="always_last")
+    for success in filled:
+        success(**write_now)
+        success(**plan_now)
+    start.click(frame.act(starting), everything, [started], validator=frame.act(checked), **frame.ACTION).success(
+        None, [started], None, js=GO
+    )
+
+
+def _form(fields: list[Any]) -> list[Any]:
+    """The generated fields by section, those for experts folded away; in the order of `fields`."""
+    import gradio as gr
+
+    made: dict[str, Any] = {}
+    for section, title in form.TITLES.items():
+        own = [leaf for leaf in fields if form.section_of(leaf) == section]
+        if not own:
+            continue
+        simple, advanced = [leaf for leaf in own if not leaf.ui.advanced], [leaf for leaf in own if leaf.ui.advanced]
+        with gr.Column(elem_classes="card"):
+            gr.HTML(parts.section(title), padding=False)
+            with gr.Row(elem_classes="fields"):
+                made.update({leaf.path: _box(leaf) for leaf in simple})
+            if advanced:
+                with gr.Accordion("More", open=False, elem_id=f"more-{section}"), gr.Row(elem_classes="fields"):
+                    made.update({leaf.path: _box(leaf) for leaf in advanced})
+    return [made[leaf.path] for leaf in fields]
+
+
+def _box(leaf: Any) -> Any:
+    import gradio as gr
+
+    common = {"label": leaf.label, "info": form.help_of(leaf), "elem_id": leaf.path.replace(".", "-"), "interactive": True, "min_width": 220}
+    if form.is_choice(leaf):
+        return gr.Dropdown(form.choices(leaf), value=form.default_text(leaf), **common)
+    lines = 3 if leaf.path in ("data.system", "tracking.note") else 1
+    return gr.Textbox(value=form.default_text(leaf), placeholder=form.placeholder(leaf), lines=lines, max_lines=8 if lines > 1 else 1, **common)
+
+
+def _decided(fields: list[Any], plan: dict[str, Any]) -> list[Any]:
+    """For each field what the plan decided, or its own words again."""
+    import gradio as gr
+
+    found = {item["field"]: item for item in plan["decisions"]}
+    updates = []
+    for leaf in fields:
+        item = found.get(leaf.path)
+        if not leaf.optional:
+            updates.append(gr.skip())
+        elif item is None:
+            plain = {"choices": form.choices(leaf)} if form.is_choice(leaf) else {"placeholder": form.placeholder(leaf)}
+            updates.append(gr.update(info=form.help_of(leaf), **plain))
+        else:
+            told = f"{form.help_of(leaf)} Decided: {item['reason']}."
+            new = {"choices": form.choices(leaf, item["value"])} if form.is_choice(leaf) else {"placeholder": form.to_text(leaf, item["value"])}
+            updates.append(gr.update(info=told, **new))
+    return updates
+
+
+def _named(problem: StudioError) -> StudioError:
+    """An error at a field's dotted path, with the field's label instead."""
+    labels = {leaf.path: leaf.label for leaf in form.fields()} | {"data.train": "Dataset", "model.name": "Base model", "name": "Name"}
+    return type(problem)(problem.message, hint=problem.hint, where=labels.get(problem.where, problem.where))
+
+
+def _datasets(home: Path) -> list[tuple[str, str]]:
+    return [(f"{item.title} · {item.version[:6]}", item.key) for item in library.versions(home)]
+
+
+def _text_of(path: Any) -> str:
+    file = Path(str(path))
+    if file.stat().st_size > 1 << 20:
+        raise SpecError("this file is too large for a spec", hint="A spec is a short YAML file.", where=file.name)
+    return file.read_text(encoding="utf-8-sig", errors="replace")
