@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import re
 from pathlib import Path
@@ -100,10 +101,17 @@ def save(model: Any, folder: Path) -> Path:
 
 
 def write(model: Any, folder: Path) -> None:
-    """Write adapter_model.safetensors and adapter_config.json into `folder`."""
-    model.save_pretrained(folder, save_embedding_layers=False)  # "auto" would ask the hub about the base model
-    (folder / "README.md").unlink(missing_ok=True)
-    for file in folder.iterdir():
+    """Write adapter_model.safetensors and adapter_config.json into `folder`, which exists."""
+    from peft import get_peft_model_state_dict
+    from safetensors.torch import save_file
+
+    state = get_peft_model_state_dict(model, save_embedding_layers=False)  # "auto" would ask the hub about the base model
+    weights = folder / "adapter_model.safetensors"
+    save_file({name: values.detach().cpu().contiguous() for name, values in state.items()}, weights, {"format": "pt"})
+    config = copy.copy(model.peft_config["default"])
+    config.inference_mode = True
+    config.save_pretrained(str(folder))
+    for file in (weights, folder / "adapter_config.json"):
         file.chmod(0o644)
         flush(file)
 

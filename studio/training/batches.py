@@ -33,7 +33,7 @@ class Tokens(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, row: int) -> tuple[np.ndarray, np.ndarray]:
-        """The token ids of a row, and which of them are learned."""
+        """The token ids of a row, and for each whether it is learned (bool, or 0 and 1)."""
         ...
 
 

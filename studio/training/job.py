@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from studio.training.batches import Tokens
 from studio.training.settings import Adapter, Training
@@ -49,3 +49,7 @@ class Fitted:
     tokens: int
     peak_memory_bytes: int
     stopped_early: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """As plain values."""
+        return asdict(self)

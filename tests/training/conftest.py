@@ -21,21 +21,13 @@ def tokenizer(tiny_model: Path) -> Any:
 
 @pytest.fixture
 def load(tiny_model: Path) -> Callable[..., Any]:
-    """Load the tiny model (or another folder), in fp32, or quantised as the studio does it."""
+    """Load the tiny model, or another folder, by the studio's own door."""
 
-    def load(folder: Path = tiny_model, quantization: str = "none") -> Any:
-        import torch
-        from transformers import AutoModelForCausalLM, BitsAndBytesConfig, logging
+    def load(folder: Path = tiny_model, quantization: str = "none", dtype: str = "fp32") -> Any:
+        from studio.models.loading import load_base
+        from studio.models.settings import Model
 
-        logging.set_verbosity_error()
-        logging.disable_progress_bar()
-        config = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True)
-        more = {"quantization_config": config} if quantization == "nf4" else {}
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, **more)
-        for layer in model.modules():
-            if hasattr(layer, "support_avx512bf16_for_cpu"):
-                layer.support_avx512bf16_for_cpu = False
-        return model
+        return load_base(Model.model_validate({"name": str(folder), "quantization": quantization, "dtype": dtype}), "cpu")
 
     return load
 

@@ -1,36 +1,35 @@
-"""What the training tests share: rows in memory, a job with short settings, a reporter that remembers."""
+"""What the training tests share: rows, a job with short settings, a reporter that remembers."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from studio.data.encode import EMPTY, Tokens
 from studio.training.fit import Job
 from studio.training.settings import Adapter, Training
 
 
-class Rows:
-    """Tokens in memory: random ids whose second part is trained."""
+def make_rows(lengths: list[int], vocab: int = 500, seed: int = 0, masked: bool = False) -> Tokens:
+    """Rows of a pattern that can be learned; the last two thirds of each row are trained, or nothing if masked."""
+    random = np.random.default_rng(seed)
+    ids, masks = [np.empty(0, np.int32)], [np.empty(0, np.uint8)]
+    for length in lengths:
+        start = int(random.integers(4, vocab))
+        ids.append(((start + np.arange(length) * 7) % (vocab - 4) + 4).astype(np.int32))
+        masks.append((np.arange(length) >= length // 3).astype(np.uint8) * (not masked))
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    mask = np.concatenate(masks)
+    meta = {**EMPTY.meta, "trained": int(mask.sum())}
+    return replace(EMPTY, ids=np.concatenate(ids), mask=mask, offsets=offsets, meta=meta)
 
-    def __init__(self, lengths: list[int], vocab: int = 500, seed: int = 0, masked: bool = False) -> None:
-        random = np.random.default_rng(seed)
-        self.items = []
-        for length in lengths:
-            mask = np.zeros(length, dtype=bool)
-            mask[length // 3 :] = not masked
-            start = int(random.integers(4, vocab))
-            ids = (start + np.arange(length) * 7) % (vocab - 4) + 4  # a pattern that can be learned
-            self.items.append((ids.astype(np.int32), mask))
-        self.lengths = np.array(lengths, dtype=np.int64)
-        self.trained = int(sum(mask.sum() for _, mask in self.items))
 
-    def __len__(self) -> int:
-        return len(self.items)
-
-    def __getitem__(self, row: int) -> tuple[np.ndarray, np.ndarray]:
-        return self.items[row]
+def items(rows: Tokens) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Ids and mask (bool) of every row."""
+    return [(ids, mask.astype(bool)) for ids, mask in (rows[row] for row in range(len(rows)))]
 
 
 LENGTHS = [5, 40, 12, 33, 9, 21, 60, 7, 15, 28, 11, 50, 6, 18, 25, 30]
@@ -83,8 +82,8 @@ def make_job(folder: Path, adapter: dict[str, Any] | None = None, **changes: Any
         "device": "cpu",
         "dtype": "fp32",
         "quantized": False,
-        "train": Rows(LENGTHS),
-        "held_out": Rows([9, 30, 14], seed=1),
+        "train": make_rows(LENGTHS),
+        "held_out": make_rows([9, 30, 14], seed=1),
         "max_length": 64,
         "checkpoints": folder / "checkpoints",
         "adapter_out": folder / "adapter",

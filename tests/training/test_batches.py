@@ -8,7 +8,7 @@ import pytest
 from studio.training.batches import Order, batch, best_fit, flat, in_order_of_length, padded
 from studio.training.schedule import rate_factor, steps_per_epoch, threads, total_steps
 from studio.training.settings import Training
-from tests.training.kit import LENGTHS, Rows
+from tests.training.kit import LENGTHS, items, make_rows
 
 
 def test_best_fit_cuts_nothing_and_overfills_no_group():
@@ -24,9 +24,8 @@ def test_a_row_longer_than_the_room_stands_alone_and_whole():
 
 
 def test_both_layouts_score_the_same_tokens_and_never_a_row_s_first():
-    items = [Rows([5, 9, 3])[row] for row in range(3)]
-    items = [(ids, np.ones(len(ids), dtype=bool)) for ids, _ in items]
-    one, other = flat(items), padded(items)
+    rows = [(ids, np.ones(len(ids), dtype=np.uint8)) for ids, _ in items(make_rows([5, 9, 3]))]
+    one, other = flat(rows), padded(rows)
     assert sorted(one.targets) == sorted(other.targets)
     assert len(one.targets) == 5 + 9 + 3 - 3
     assert one.tokens == other.tokens == 17
@@ -38,9 +37,9 @@ def test_both_layouts_score_the_same_tokens_and_never_a_row_s_first():
 
 @pytest.mark.parametrize("packed", [True, False])
 def test_a_batch_trains_exactly_the_tokens_its_masks_name(packed: bool):
-    rows = Rows(LENGTHS)
+    rows = make_rows(LENGTHS)
     made = batch(rows, range(len(rows)), micro_batch=3, max_length=64, packed=packed)
-    wanted = np.concatenate([ids[mask] for ids, mask in rows.items])
+    wanted = np.concatenate([ids[mask] for ids, mask in items(rows)])
     assert sorted(np.concatenate([micro.targets for micro in made.micros])) == sorted(wanted)
     assert (made.trained, made.tokens, made.rows) == (len(wanted), sum(LENGTHS), len(LENGTHS))
     assert all(micro.tokens <= 3 * 64 for micro in made.micros)
@@ -48,7 +47,7 @@ def test_a_batch_trains_exactly_the_tokens_its_masks_name(packed: bool):
 
 @pytest.mark.parametrize("packed", [True, False])
 def test_the_held_out_loss_sees_every_row_once_with_little_padding(packed: bool):
-    rows = Rows(LENGTHS)
+    rows = make_rows(LENGTHS)
     micros = list(in_order_of_length(rows, 4, 64, packed))
     assert sum(micro.rows for micro in micros) == len(rows)
     assert sum(len(micro.targets) for micro in micros) == rows.trained

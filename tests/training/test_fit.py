@@ -12,7 +12,7 @@ import pytest
 
 from studio.core.errors import HardwareError, TrainingError
 from studio.training import guards
-from tests.training.kit import LENGTHS, Memory, Rows, weights
+from tests.training.kit import LENGTHS, Memory, make_rows, weights
 
 
 def logits_of(model: Any) -> Any:
@@ -28,11 +28,12 @@ def test_a_run_learns_and_its_adapter_is_loaded_by_plain_peft(run: Callable[...,
 
     base = load()
     before = logits_of(base)
-    fitted, told, job = run(base=base, epochs=10, learning_rate=2e-2, keep="best", held_out=Rows(LENGTHS))
+    fitted, told, job = run(base=base, epochs=10, learning_rate=2e-2, keep="best", held_out=make_rows(LENGTHS))
     assert fitted.best_loss is not None
     assert fitted.base_loss is not None
     assert fitted.best_loss < fitted.base_loss - 0.2
     assert fitted.peak_memory_bytes > 100 << 20
+    assert json.loads(json.dumps(fitted.as_dict()))["best_step"] == fitted.best_step
     assert torch.equal(logits_of(base), before)
     assert not any("lora" in name for name, _ in base.named_modules())
     assert sorted(file.name for file in job.adapter_out.iterdir()) == ["adapter_config.json", "adapter_model.safetensors"]
@@ -119,18 +120,18 @@ def test_16_bit_computing_stays_near_32_bit_and_the_adapter_stays_in_32(run: Cal
     import torch
 
     _, told, _ = run("wanted")
-    _, found, job = run("bf16", base=load().to(torch.bfloat16), dtype="bf16")
+    _, found, job = run("bf16", base=load(dtype="bf16"), dtype="bf16")
     assert list(found.series("loss").values()) == pytest.approx(list(told.series("loss").values()), abs=0.03)
     assert {values.dtype for values in weights(job.adapter_out).values()} == {torch.float32}
 
 
 def test_no_rows_and_no_trained_tokens_are_refused_before_anything_starts(run: Callable[..., Any]):
     with pytest.raises(TrainingError, match="no rows"):
-        run(train=Rows([]), base="never touched")
+        run(train=make_rows([]), base="never touched")
     with pytest.raises(TrainingError, match="None of the tokens in 2 rows"):
-        run(train=Rows([5, 6], masked=True), base="never touched")
+        run(train=make_rows([5, 6], masked=True), base="never touched")
     with pytest.raises(TrainingError, match="A row has 100 tokens and the longest allowed is 64"):
-        run(train=Rows([100]), base="never touched")
+        run(train=make_rows([100]), base="never touched")
 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_says_at_which_step(run: Callable[..., Any], load: Callable[..., Any]):

@@ -13,7 +13,7 @@ from studio.training import head
 from studio.training.batches import flat
 from studio.training.model import Scorer, evaluating
 from tests.tiny import make_model
-from tests.training.kit import Rows, make_job, weights
+from tests.training.kit import items, make_job, make_rows, weights
 
 ARCHITECTURES = {
     "llama": {},
@@ -39,7 +39,7 @@ def test_packed_rows_have_the_losses_and_gradients_they_have_alone(arch: str, tm
     import torch
 
     base = load(make_model(tmp_path / arch, arch, **ARCHITECTURES[arch]))
-    rows = Rows([40, 7, 21, 12])
+    rows = make_rows([40, 7, 21, 12])
     scorer = Scorer(base, make_job(tmp_path, train=rows), pad=0)
     assert scorer.choose() == []
     assert scorer.way.attention == "studio_rows"
@@ -48,12 +48,12 @@ def test_packed_rows_have_the_losses_and_gradients_they_have_alone(arch: str, tm
     for parameter in scorer.model.parameters():  # lora_B is zero at first, and lora_A would have no gradient
         if parameter.requires_grad:
             torch.nn.init.normal_(parameter, std=0.05)
-    together = scorer.loss(flat(rows.items))
+    together = scorer.loss(flat(items(rows)))
     together.backward()
     found = [p.grad.clone() for p in scorer.model.parameters() if p.grad is not None]
     scorer.model.zero_grad()
     base.set_attn_implementation(scorer._attention)
-    alone = [plain_loss(base, ids, mask) for ids, mask in rows.items]
+    alone = [plain_loss(base, ids, mask) for ids, mask in items(rows)]
     torch.stack(alone).sum().backward()
     wanted = [p.grad for p in scorer.model.parameters() if p.grad is not None]
     assert together.item() == pytest.approx(sum(loss.item() for loss in alone), rel=1e-5)
@@ -86,13 +86,13 @@ def test_the_head_over_trained_positions_is_exact_with_scale_cap_and_bias(monkey
 
 
 def test_the_masks_are_honoured(tmp_path: Path, load: Callable[..., Any]):
-    rows = Rows([20, 30])
+    rows = make_rows([20, 30])
     scorer = Scorer(load(), make_job(tmp_path, train=rows), pad=0)
     scorer.choose()
     with evaluating(scorer.model):
-        found = scorer.loss(flat(rows.items)).item()
-        answers = sum(plain_loss(scorer.base, ids, mask).item() for ids, mask in rows.items)
-        everything = sum(plain_loss(scorer.base, ids, np.ones(len(ids), dtype=bool)).item() for ids, _ in rows.items)
+        found = scorer.loss(flat(items(rows))).item()
+        answers = sum(plain_loss(scorer.base, ids, mask).item() for ids, mask in items(rows))
+        everything = sum(plain_loss(scorer.base, ids, np.ones(len(ids), dtype=bool)).item() for ids, _ in items(rows))
     assert found == pytest.approx(answers, rel=1e-5)
     assert found < 0.8 * everything
 
@@ -125,7 +125,7 @@ def test_training_equals_plain_trl(run: Callable[..., Any], load: Callable[..., 
 
     settings = {"batch_size": 16, "micro_batch": 4, "epochs": 4, "schedule": "constant", "warmup": 0.0, "held_out": None}
     _, told, job = run(**settings)
-    rows = [{"input_ids": ids.tolist(), "labels": np.where(mask, ids, -100).tolist()} for ids, mask in job.train.items]
+    rows = [{"input_ids": ids.tolist(), "labels": np.where(mask, ids, -100).tolist()} for ids, mask in items(job.train)]
     trainer = SFTTrainer(
         model=adapters.attach(load(), job.adapter, job.training.seed),
         args=SFTConfig(
