@@ -118,7 +118,7 @@ def _dequantize(model: Any, dtype: Any) -> Any:
     for mark in ("is_loaded_in_4bit", "is_loaded_in_8bit", "is_quantized"):
         if hasattr(model, mark):
             setattr(model, mark, False)
-    model.hf_quantizer = None
+    model.hf_quantizer = model.quantization_method = None
     with contextlib.suppress(AttributeError):
         del model.config.quantization_config
     model = loading.dequantize(model).to("cpu", dtype)  # fused experts, which are parameters and not layers
