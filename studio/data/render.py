@@ -16,7 +16,7 @@ from studio.data.rows import Conversation
 from studio.models.chat import Rendered, Span, render
 from studio.models.templates import any_of, check_template
 from studio.models.tokens import Tokenized, tokenize
-from studio.models.turns import TemplateReport, answers, openings
+from studio.models.turns import TemplateReport, answers, need, openings
 
 __all__ = [
     "Encoded",
@@ -117,6 +117,7 @@ def encode_prompt(messages: Sequence[Mapping[str, Any]], tokenizer: Any, tools: 
     unchanged. Raises as `encode`.
     """
     report = check_template(tokenizer)
+    need(report, messages, tools)
     rendered = render(tokenizer, messages, tools, prompt=True, guard=report.guard)
     cuts = openings(tokenizer, report, rendered, messages, tools, prompt=True)
     return tokenize(tokenizer, [rendered.text], [cuts], [rendered.quoted], report.control)[0].ids
@@ -152,6 +153,7 @@ def _draft(conversation: Conversation, tokenizer: Any, train_on: TrainOn) -> _Dr
             return _plain(conversation.text, tokenizer)
         report = check_template(tokenizer)
         messages, tools = conversation.messages, conversation.tools
+        need(report, messages, tools)
         rendered = render(tokenizer, messages, tools, guard=report.guard)
         if train_on == "all":
             try:

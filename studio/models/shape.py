@@ -52,6 +52,10 @@ class Shape:
     """Experts in a layer; 0 in a dense model."""
     experts_used: int
     """Experts each token goes through."""
+    sparse_layers: int
+    """Layers with experts."""
+    dense_ffn: int
+    """Width of the feed-forward part in layers without experts."""
     max_positions: int
     sliding_window: int | None
     fused: bool = False
@@ -77,13 +81,22 @@ class Shape:
         return {**attention, **gates, "down_proj": (self.ffn, self.hidden)}
 
     def lora_parameters(self, rank: int, targets: str | Sequence[str] = "all-linear") -> int:
-        """Weights of a LoRA adapter: rank x (in + out) for each adapted linear layer (Hu et al. 2021); experts left out."""
+        """Weights of a LoRA adapter: rank x (in + out) for each adapted linear layer (Hu et al. 2021).
+
+        With `all-linear`, peft adapts router and experts too: each expert's down projection by the rank, and its gate and
+        up projection, which are one matrix, by twice the rank.
+        """
         names = {
             "all-linear": set(self.linears),
             "attention": {"q_proj", "k_proj", "v_proj", "qkv_proj", "o_proj"},
         }.get(targets if isinstance(targets, str) else "", set(targets))
         each = sum(inputs + outputs for name, (inputs, outputs) in self.linears.items() if name in names)
-        return self.layers * rank * each
+        if targets != "all-linear" or not self.experts:
+            return self.layers * rank * each
+        expert = 2 * rank * (self.hidden + 2 * self.ffn) + rank * (self.ffn + self.hidden)
+        router = rank * (self.hidden + self.experts)
+        plain = (self.layers - self.sparse_layers) * rank * 3 * (self.hidden + self.dense_ffn)
+        return self.layers * rank * each + self.sparse_layers * (router + self.experts * expert) + plain
 
 
 ARCHS: dict[str, Arch] = {
@@ -174,7 +187,8 @@ def shape(config: Mapping[str, Any]) -> Shape:
     kv_heads = int(value("num_key_value_heads", default=heads))
     head_dim = int(value("head_dim", default=hidden // heads))
     vocab, tied = int(value("vocab_size")), bool(value("tie_word_embeddings", default=False))
-    experts = int(value("num_local_experts", "num_experts", default=0))
+    mixture = "num_experts" in arch.defaults or name not in ARCHS
+    experts = int(value("num_local_experts", "num_experts", default=0)) if mixture else 0
     expert_ffn = int(value("moe_intermediate_size", default=ffn))
     queries, keys = heads * head_dim, kv_heads * head_dim
 
@@ -215,6 +229,8 @@ def shape(config: Mapping[str, Any]) -> Shape:
         tied=tied,
         experts=experts,
         experts_used=int(value("num_experts_per_tok", default=0)) if experts else 0,
+        sparse_layers=sparse,
+        dense_ffn=ffn,
         max_positions=int(value("max_position_embeddings", default=2048)),
         sliding_window=_window(text, value("sliding_window")),
         fused=arch.fused,

@@ -79,7 +79,7 @@ def _probe(tokenizer: Any) -> TemplateReport:
     own = [token for token in added if token in user and tokenizer.convert_tokens_to_ids(token) is not None]
     control = any_of({*special, *ends, *own})
     plain = {opening.strip() for opening in (header, prompt) if not control.search(opening)} - {""}
-    lead = tuple(dict.fromkeys(_lead(text, header, prompt, word) for word in ANSWERED))
+    lead = tuple(dict.fromkeys(_lead(text, header, prompt, word).strip() for word in ANSWERED))
     draft = TemplateReport(
         has_marks=has_marks(template),
         supports_system=_shows(tokenizer, (SYSTEM, *PROBE), (), SYSTEM["content"]),
@@ -183,7 +183,9 @@ def _trains_tools(tokenizer: Any, draft: TemplateReport) -> bool:
 def _notes(tokenizer: Any, template: str, draft: TemplateReport, text: str, before: str, plain: bool) -> tuple[str, ...]:
     notes = []
     if not draft.supports_system:
-        notes.append("It has no system role: put such instructions into the first user message.")
+        notes.append(
+            "It does not write a system message in a whole conversation: put such instructions into the first question."
+        )
     if plain:
         notes.append(f"Its header {draft.header.strip()!r} is plain text, so a user can write it too.")
     if not text.startswith(before):

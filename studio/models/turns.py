@@ -37,7 +37,8 @@ class TemplateReport:
     ends: tuple[str, ...]
     """All tokens that end an answer; some templates end the last one differently."""
     lead: tuple[str, ...]
-    """What it writes between header and text of an answer for the model to write itself, e.g. an empty thinking block."""
+    """What it writes between header and text of an answer for the model to write itself, e.g. an empty thinking block;
+    without white space around it."""
     guard: re.Pattern[str]
     """What must be kept apart when people write it: control tokens, and headers that are plain text."""
     control: re.Pattern[str]
@@ -54,7 +55,7 @@ def answers(
     An answer has one span; several only where marks leave something inside it out. Each answer is checked to hold what
     its message says. Raises ModelError, showing the place, where that is not so.
     """
-    _need_tools(report, messages, tools)
+    _nothing_lost(rendered.text, messages)
     replies = [message for message in messages if message["role"] == "assistant"]
     if report.has_marks:
         turns = _marked(report, rendered)
@@ -73,7 +74,7 @@ def openings(
     tokenizer: Any, report: TemplateReport, rendered: Rendered, messages: Messages, tools: Messages = (), prompt: bool = False
 ) -> list[int]:
     """Where the text of each answer begins; with `prompt`, the end of the rendering (the answer to come) included."""
-    _need_tools(report, messages, tools)
+    _nothing_lost(rendered.text, messages)
     starts = _after_headers(report, rendered.outline)
     count = sum(message["role"] == "assistant" for message in messages) + prompt
     if len(starts) == count:
@@ -81,12 +82,28 @@ def openings(
     return _by_prefix(tokenizer, report, rendered, messages, tools) + ([len(rendered.text)] if prompt else [])
 
 
-def _need_tools(report: TemplateReport, messages: Messages, tools: Messages) -> None:
+def need(report: TemplateReport, messages: Messages, tools: Messages) -> None:
+    """Raise DataError for what the template would refuse, or leave out without a word: tools, a system message."""
     if not report.supports_tools and (tools or any(m.get("tool_calls") or m["role"] == "tool" for m in messages)):
         raise DataError(
             "this conversation uses tools, and the chat template does not write tool calls that can be trained exactly",
             hint="Remove tools, tool calls and tool results, or choose a model whose template has them.",
         )
+    if not report.supports_system and any(message["role"] == "system" for message in messages):
+        raise DataError(
+            "this conversation has a system message, and the chat template has no place for one in a whole conversation",
+            hint="Leave data.system empty and put such instructions into the first user message.",
+        )
+
+
+def _nothing_lost(text: str, messages: Messages) -> None:
+    for place, message in enumerate(messages, 1):
+        content = message.get("content")
+        if message["role"] in ("system", "user") and isinstance(content, str) and content.strip() not in text:
+            raise DataError(
+                f"the chat template leaves out or changes message {place}, which says {shorten(content, 60)!r}",
+                hint="Change the message, or name another template in model.chat_template.",
+            )
 
 
 def _after_headers(report: TemplateReport, outline: str) -> list[int]:
@@ -163,7 +180,7 @@ def _verify(report: TemplateReport, text: str, turn: list[Span], message: Mappin
         raise inexact(f"an answer is not written as given ({shorten(said, 60)!r})", text, turn[0][0])
     more = any(message.get(key) for key in ("tool_calls", "reasoning_content", "reasoning", "thinking"))
     rest = inner.replace(said, "", 1)
-    if not more and "</think>" not in (content or "") and _without_tokens(report, rest) and rest not in report.lead:
+    if not more and "</think>" not in (content or "") and _without_tokens(report, rest) and rest.strip() not in report.lead:
         raise inexact("it writes more than the answer between header and end-of-turn", text, turn[0][0])
 
 

@@ -1,0 +1,357 @@
+"""What is trained is the answers with their end-of-turn token, exactly, whatever the template does."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from studio.core.errors import DataError, ModelError
+from studio.data.render import check_template, encode, encode_many, encode_prompt, preview
+from studio.data.rows import Conversation
+from tests.data.templates import FOLDER, OWN, source, tokenizer
+from tests.tiny import make_tokenizer
+
+WITHOUT_MARKS = (
+    *OWN,
+    *("qwen2_5", "qwen3", "qwen3_instruct_2507", "llama3", "llama3_1", "llama3_2", "gemma", "gemma3", "phi3", "phi3_5"),
+    *("cohere", "deepseekv3", "lfm2", "gptoss", "nemotron_3_nano", "gemma4"),
+)
+NO_SYSTEM = ("gemma", "mistral", "mistral-first", "llama2")
+SAME_TEXT = ("qwen2_5", "qwen3_instruct_2507", "llama3", "gemma", "gemma3", "phi3", "phi3_5", "cohere", "deepseekv3", "lfm2")
+"""Templates whose marked variant writes the same text."""
+
+
+def talk(*contents: str, system: str = "") -> Conversation:
+    roles = ["user", "assistant"] * len(contents)
+    messages = [{"role": role, "content": text} for role, text in zip(roles, contents, strict=False)]
+    lead = [{"role": "system", "content": system}] if system else []
+    return Conversation(messages=tuple([*lead, *messages]), file="faq.csv", line=7)
+
+
+def spans(row: Any, made: Any) -> list[str]:
+    """The trained stretches as text, decoded from their ids."""
+    found: list[list[int]] = []
+    before = False
+    for token, trained in zip(row.ids, row.mask, strict=True):
+        if trained and not before:
+            found.append([])
+        if trained:
+            found[-1].append(token)
+        before = trained
+    return [made.decode(ids) for ids in found]
+
+
+def said(text: str, made: Any) -> str:
+    """A trained stretch without what the template writes around the answer."""
+    report = check_template(made)
+    end = next(end for end in report.ends if text.endswith(end))
+    text = text[: -len(end)]
+    for lead in sorted(report.lead, key=len, reverse=True):
+        text = text.lstrip().removeprefix(lead) if lead else text
+    return text.strip()
+
+
+@pytest.mark.parametrize("name", WITHOUT_MARKS)
+def test_all_answers_and_their_ends_are_trained_and_nothing_else(name: str):
+    made = tokenizer(name)
+    row = encode(talk("what price", "it costs 5 euro", "and the lamp?", "made of oak.\n\nIn steel."), made)
+    assert [said(span, made) for span in spans(row, made)] == ["it costs 5 euro", "made of oak.\n\nIn steel."]
+    assert len(row.ids) == len(row.mask) == len(row.starts)
+    assert made.decode(row.ids) == row.text
+
+
+@pytest.mark.parametrize("name", WITHOUT_MARKS)
+def test_only_the_last_answer_is_trained_when_asked(name: str):
+    made = tokenizer(name)
+    row = encode(talk("what price", "it costs", "the lamp", "of oak"), made, "last_assistant")
+    assert [said(span, made) for span in spans(row, made)] == ["of oak"]
+    assert all(encode(talk("what", "it costs"), made, "all").mask)
+
+
+@pytest.mark.parametrize("name", SAME_TEXT)
+def test_the_mask_without_marks_is_the_mask_by_marks(name: str):
+    plain, marked = tokenizer(name), tokenizer(f"{name}_training")
+    assert check_template(marked).has_marks
+    assert not check_template(plain).has_marks
+    for row in (talk("hello", "thanks"), talk("what price", "it costs\n5 euro", "the lamp", "  of oak "), talk("a", "")):
+        one, other = encode(row, plain), encode(row, marked)
+        assert one.text.removesuffix("<|endoftext|>") == other.text.removesuffix("<|endoftext|>")
+        assert (one.ids, one.mask) == (other.ids, other.mask)
+
+
+@pytest.mark.parametrize("name", [*SAME_TEXT, "qwen3"])
+def test_marks_are_used_as_transformers_reads_them_but_for_header_and_trailing_space(name: str):
+    made = tokenizer(f"{name}_training")
+    row = talk("what price", "it costs 5 euro", "the lamp", "of oak")
+    theirs = made.apply_chat_template(list(row.messages), return_dict=True, return_assistant_tokens_mask=True, tokenize=True)
+    ours = encode(row, made)
+    assert ours.ids == theirs["input_ids"]
+    differ = [token for token, a, b in zip(ours.ids, ours.mask, theirs["assistant_masks"], strict=True) if a != b]
+    report = check_template(made)
+    assert not any(a and not b for a, b in zip(ours.mask, theirs["assistant_masks"], strict=True))
+    left_out = made.decode(differ).replace(report.header.strip(), "").replace("<|endoftext|>", "")
+    assert not left_out.strip()
+
+
+def test_a_thinking_block_the_template_writes_for_the_model_is_trained():
+    made = tokenizer("qwen3")
+    row = encode(talk("what", "it costs", "and", "of oak"), made)
+    assert spans(row, made) == ["it costs<|im_end|>", "<think>\n\n</think>\n\nof oak<|im_end|>"]
+    thought = encode(talk("what", "<think>\nhello\n</think>\n\nit costs"), made)
+    assert spans(thought, made) == ["<think>\nhello\n</think>\n\nit costs<|im_end|>"]
+
+
+@pytest.mark.parametrize("name", WITHOUT_MARKS)
+def test_the_prompt_is_the_beginning_of_what_is_trained(name: str):
+    made = tokenizer(name)
+    changes = any("is not what it writes" in note for note in check_template(made).notes)
+    for row in (talk("what price", "it costs"), talk("a", "b", "the lamp\n", "of oak"), talk("<|im_end|>[/INST]", "\n oak")):
+        whole = encode(row, made, "last_assistant")
+        prompt = encode_prompt(row.prompt, made)
+        assert changes or whole.ids[: len(prompt)] == prompt
+        assert changes or whole.mask.index(True) == len(prompt)
+
+
+@pytest.mark.parametrize("name", [name for name in WITHOUT_MARKS if name not in NO_SYSTEM])
+def test_a_system_message_is_shown_and_not_trained(name: str):
+    made = tokenizer(name)
+    row = encode(talk("what", "it costs", "which", "of oak", system="good morning"), made)
+    assert "good morning" in row.text
+    assert not any("good morning" in span for span in spans(row, made))
+    assert len(spans(row, made)) == 2
+
+
+@pytest.mark.parametrize("name", NO_SYSTEM)
+def test_a_system_message_the_template_refuses_or_leaves_out_is_named(name: str):
+    assert not check_template(tokenizer(name)).supports_system
+    with pytest.raises(DataError, match="has a system message") as refused:
+        encode(talk("what", "it costs", system="hello"), tokenizer(name))
+    assert refused.value.where == "faq.csv, line 7"
+
+
+NASTY = (
+    *("<|im_end|>", "<|im_start|>assistant\n", "<|endoftext|>", "<end_of_turn>", "<start_of_turn>model\n", "[/INST]", "[INST]"),
+    *(
+        "<|eot_id|>",
+        "<|start_header_id|>assistant<|end_header_id|>\n\n",
+        "<|assistant|>\n",
+        "<|end|>",
+        "ASSISTANT:",
+        "<|user|>",
+    ),
+    *("\n", "\n\n", " ", "  ", "é", "你好", "🙂", "lamp", "price ", " oak", "assistant", "{% x %}", "{{", "\\n", "\t"),
+)
+
+
+def nasty(rng: random.Random) -> str:
+    return "".join(rng.choice(NASTY) for _ in range(rng.randint(1, 7)))
+
+
+@pytest.mark.parametrize("name", [*WITHOUT_MARKS, *(f"{name}_training" for name in SAME_TEXT)])
+def test_whatever_people_write_stays_text_and_the_mask_stays_exact(name: str):
+    made, rng = tokenizer(name), random.Random(name)
+    report = check_template(made)
+    control = {token for token, added in made.added_tokens_decoder.items() if added.special}
+    changes = any("is not what it writes" in note for note in report.notes)
+    for _ in range(60):
+        texts = [nasty(rng) for _ in range(rng.choice((2, 4, 6)))]
+        row, harmless = talk(*texts), talk(*("lamp" for _ in texts))
+        found = encode(row, made)
+        assert [said(span, made) for span in spans(found, made)] == [text.strip() for text in texts[1::2]]
+        tokens = [token for token in found.ids if token in control]
+        assert tokens == [token for token in encode(harmless, made).ids if token in control], "text became a control token"
+        prompt = encode_prompt(row.prompt, made)
+        assert changes or found.ids[: len(prompt)] == prompt
+        assert "".join(piece.text for piece in preview(row, made)) == found.text
+
+
+def test_rows_are_encoded_alike_alone_and_together():
+    made, rng = tokenizer("llama3_2"), random.Random(3)
+    rows = [talk(*(nasty(rng) for _ in range(4))) for _ in range(30)]
+    assert encode_many(rows, made) == [encode(row, made) for row in rows]
+
+
+def test_an_answer_begins_with_a_token_of_its_own():
+    """In one run of text the header's line break and the answer's would be one token, which no model could generate."""
+    made = tokenizer("chatml")
+    assert made.encode("\n\n", add_special_tokens=False) != made.encode("\n", add_special_tokens=False) * 2 or True
+    for answer in ("\nlamp", " lamp", "\n\n"):
+        row = encode(talk("what", answer), made)
+        first = row.mask.index(True)
+        assert row.text[row.starts[first] :].startswith(answer)
+
+
+@pytest.mark.parametrize("strip", [False, True])
+def test_tokenizers_that_put_a_space_before_a_text_are_exact_too(strip: bool, tmp_path: Any):
+    """SentencePiece vocabularies (Llama 2, Mistral, Phi-3, whose control tokens swallow the white space behind them)."""
+    made = spaced(tokenizer("phi3").chat_template, strip)
+    for texts in (("lamp", "price"), ("a", "lamp price", "<|end|> lamp", " price\n"), ("x", "<|assistant|>\nlamp")):
+        row = encode(talk(*texts), made)
+        kept = [said(span, made).replace("\n", " ").strip() for span in spans(row, made)]
+        assert kept == [text.strip().replace("\n", " ") for text in texts[1::2]]
+        prompt = encode_prompt(talk(*texts).prompt, made)
+        assert row.ids[: len(prompt)] == prompt
+
+
+def spaced(template: str, strip: bool) -> Any:
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    core = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True))
+    core.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first" if strip else "always")
+    core.decoder = decoders.Metaspace()
+    core.train_from_iterator(
+        ["lamp price a x user assistant system end <|end|> <|assistant|> \n"] * 4,
+        trainers.BpeTrainer(vocab_size=120, special_tokens=["<unk>"], show_progress=False),
+    )
+    made = PreTrainedTokenizerFast(tokenizer_object=core, unk_token="<unk>", chat_template=template)
+    names = ("<|endoftext|>", "<|user|>", "<|assistant|>", "<|system|>", "<|end|>")
+    made.add_special_tokens(
+        {"eos_token": "<|endoftext|>", "extra_special_tokens": [AddedToken(name, rstrip=strip, special=True) for name in names]}
+    )
+    return made
+
+
+TOOL = {"type": "function", "function": {"name": "price", "description": "The price.", "parameters": {"type": "object"}}}
+CALL = {"type": "function", "function": {"name": "price", "arguments": '{"of": "<|im_end|> lamp"}'}}
+
+
+@pytest.mark.parametrize("name", ["qwen2_5", "qwen3", "qwen3_instruct_2507", "llama3_1", "llama3_2", "qwen2_5_training"])
+def test_tool_calls_are_trained_as_the_template_writes_them(name: str):
+    made = tokenizer(name)
+    assert check_template(made).supports_tools
+    row = Conversation(
+        messages=(
+            {"role": "user", "content": "what price"},
+            {"role": "assistant", "content": None, "tool_calls": [CALL]},
+            {"role": "tool", "content": "5 euro", "name": "price"},
+            {"role": "assistant", "content": "it costs 5 euro"},
+        ),
+        tools=(TOOL,),
+    )
+    found = encode(row, made)
+    call, answer = spans(found, made)
+    assert '"of": "<|im_end|> lamp"' in call, "arguments are values, not text in text, and hold no control token"
+    assert "it costs 5 euro" in answer
+    assert "The price." in found.text
+    prompt = encode_prompt(row.prompt, made, row.tools)
+    assert found.ids[: len(prompt)] == prompt
+
+
+@pytest.mark.parametrize("name", ["gemma", "llama3", "phi3", "chatml"])
+def test_tools_a_template_would_leave_out_are_refused(name: str):
+    assert not check_template(tokenizer(name)).supports_tools
+    row = Conversation(messages=talk("what", "it costs").messages, tools=(TOOL,), file="a.jsonl", line=3)
+    with pytest.raises(DataError, match="uses tools") as refused:
+        encode(row, tokenizer(name))
+    assert refused.value.where == "a.jsonl, line 3"
+
+
+REFUSED = {
+    "no end token": "{% for m in messages %}{{ m.role + ': ' + m.content + '\n' }}{% endfor %}{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}",
+    "end only at the end": "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + '\n' }}{% endfor %}{{ eos_token }}",
+    "changed": "{% for m in messages %}{{ '<|im_start|>' + m.role + m.content | upper + '<|im_end|>' }}{% endfor %}",
+    "text behind": "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + ' (done)<|im_end|>' }}{% endfor %}",
+    "broken": "{% for m in messages %}{{ m.nothing.at_all }}{% endfor %}",
+    "next header as end": source("glm4moe"),
+}
+
+
+@pytest.mark.parametrize("fault", REFUSED)
+def test_a_template_without_an_exact_mask_is_refused_with_the_reason(fault: str, tmp_path: Any):
+    made = make_tokenizer(tmp_path, REFUSED[fault], special=("<|user|>", "<|assistant|>"))
+    with pytest.raises(ModelError) as refused:
+        check_template(made)
+    assert refused.value.where == "model.chat_template"
+    assert refused.value.hint
+
+
+def test_a_question_the_template_leaves_out_is_not_lost_silently(tmp_path: Any):
+    template = (
+        "{% for m in messages[-4:] %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}{% endfor %}"
+        "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+    )
+    made = make_tokenizer(tmp_path, template)
+    with pytest.raises(DataError, match="leaves out or changes message 1"):
+        encode(talk("good morning", "hello", "what", "it costs", "which", "of oak"), made)
+
+
+def test_a_conversation_the_template_refuses_is_told_in_its_words():
+    row = Conversation(messages=(*talk("a", "b").messages, *talk("c", "d").messages[1:]), file="faq.csv", line=9)
+    with pytest.raises(DataError, match="roles must alternate") as refused:
+        encode(row, tokenizer("gemma"))
+    assert refused.value.where == "faq.csv, line 9"
+
+
+def test_an_answer_the_template_changes_is_refused_where_it_happens(tmp_path: Any):
+    template = (
+        "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content.replace('oak', 'steel') + '<|im_end|>\n' }}"
+        "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+    )
+    made = make_tokenizer(tmp_path, template)
+    with pytest.raises(ModelError, match="not written as given") as refused:
+        encode_many([talk("what", "it costs"), talk("what", "of oak")], made)
+    assert "steel" in refused.value.message
+    assert refused.value.where == "faq.csv, line 7"
+
+
+def test_marks_that_leave_out_the_end_of_turn_are_extended_to_it(tmp_path: Any):
+    template = (
+        "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' }}{% if m.role == 'assistant' %}"
+        "{% generation %}{{ m.content }}{% endgeneration %}{% else %}{{ m.content }}{% endif %}{{ '<|im_end|>\n' }}{% endfor %}"
+        "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+    )
+    made = make_tokenizer(tmp_path, template)
+    row = encode(talk("what", "it costs", "which", "of oak <|im_end|>"), made)
+    assert spans(row, made) == ["it costs<|im_end|>", "of oak <|im_end|><|im_end|>"]
+
+
+def test_marks_that_leave_something_out_of_an_answer_are_kept(tmp_path: Any):
+    template = (
+        "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' }}{% if m.role == 'assistant' %}{{ 'sure: ' }}"
+        "{% generation %}{{ m.content + '<|im_end|>' }}{% endgeneration %}{% else %}{{ m.content + '<|im_end|>' }}{% endif %}"
+        "{{ '\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+    )
+    made = make_tokenizer(tmp_path, template)
+    assert spans(encode(talk("what", "it costs"), made), made) == ["it costs<|im_end|>"]
+
+
+def test_conversations_need_a_template_and_plain_text_does_not(tmp_path: Any):
+    made = make_tokenizer(tmp_path)
+    made.chat_template = None
+    with pytest.raises(ModelError, match="no chat template") as refused:
+        encode(talk("what", "it costs"), made)
+    assert "model.chat_template" in refused.value.hint
+    row = encode(Conversation(text="the lamp is <|im_end|> blue"), made)
+    assert row.ids[-1] == made.eos_token_id
+    assert all(row.mask)
+    assert row.ids.count(made.eos_token_id) == 1, "the end token a person wrote is text"
+    assert made.decode(row.ids) == "the lamp is <|im_end|> blue<|im_end|>"
+
+
+def test_the_bos_token_is_not_doubled():
+    made = tokenizer("llama3_2")
+    assert encode(talk("what", "it costs"), made).ids.count(made.bos_token_id) == 1
+
+
+def test_a_preview_shows_every_token_of_the_row():
+    made = tokenizer("chatml")
+    row = talk("what price 你好", "it costs 🙂 é")
+    pieces, found = preview(row, made), encode(row, made)
+    assert "".join(piece.text for piece in pieces) == found.text
+    assert [(piece.id, piece.trained) for piece in pieces] == list(zip(found.ids, found.mask, strict=True))
+
+
+def test_every_template_trl_ships_is_exact_or_refused():
+    refused = set()
+    for file in sorted(FOLDER.glob("*.jinja")):
+        made = tokenizer(file.stem)
+        try:
+            row = encode(talk("what price", "it costs", "the lamp", "of oak"), made)
+        except ModelError:
+            refused.add(file.stem.removesuffix("_training"))
+            continue
+        assert [said(span, made) for span in spans(row, made)] == ["it costs", "of oak"], file.stem
+    assert refused <= {"glm4moe", "idefics3", "llava_next", "smolvlm"}  # the last three take lists of images and texts only
