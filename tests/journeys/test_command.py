@@ -21,7 +21,7 @@ def test_a_csv_and_a_spec_become_a_proven_adapter_and_a_verified_gguf(finished: 
     folder = Path(finished["folder"])
     assert finished["state"] == "done"
     assert finished["exit_code"] == 0
-    assert finished["exports"] == ["adapter", "merged", "gguf-q8_0"]
+    assert finished["exports"] == ["adapter", "gguf-q8_0", "merged"]
     assert "held-out" in finished["verdict"]
     names = {path.name for path in folder.iterdir()}
     files = "spec.yaml asked.yaml lock.json status.json events.jsonl log.txt metrics.jsonl"
@@ -138,7 +138,7 @@ def test_data_that_cannot_be_used_ends_with_2_naming_file_and_line(tmp_path: Pat
     (tmp_path / "bad.jsonl").write_text('{"question": "a?", "answer": "b"}\n{"question": "c?", "answer": ""}\n{broken\n')
     ended = studio("data", "inspect", "bad.jsonl", "--json", cwd=tmp_path)
     assert ended.code == 2
-    assert [item["line"] for item in ended.json["rejected"]] == [2, 3]
+    assert [item["line"] for item in ended.json["rejected"]["first"]] == [2, 3]
 
 
 def test_preview_marks_the_answer_and_its_end_and_nothing_else(workplace: Path) -> None:
