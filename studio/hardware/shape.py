@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 HEAD_NORMS = frozenset({"qwen3", "qwen3_moe", "gemma3_text", "gemma3", "olmoe", "olmo2"})
@@ -101,6 +101,10 @@ class Shape(Protocol):
         """The linear layers of one decoder layer by name, as (in, out), experts left out."""
         ...
 
+    def lora_parameters(self, rank: int, targets: str | Sequence[str] = "all-linear") -> int:
+        """Weights of a LoRA adapter of `rank`."""
+        ...
+
 
 def queries(shape: Shape) -> int:
     """Width of all query heads together."""
@@ -128,5 +132,5 @@ def adapted(shape: Shape, targets: str | tuple[str, ...]) -> dict[str, tuple[int
 
 def adapter_parameters(shape: Shape, rank: int, targets: str | tuple[str, ...] = "all-linear", dora: bool = False) -> int:
     """Trained parameters: rank x (in + out) for each adapted layer (LoRA, Hu et al. 2021); DoRA adds out (Liu et al. 2024)."""
-    each = sum(rank * (inputs + outputs) + (outputs if dora else 0) for inputs, outputs in adapted(shape, targets).values())
-    return shape.layers * each
+    magnitudes = shape.layers * sum(outputs for _, outputs in adapted(shape, targets).values()) if dora else 0
+    return shape.lora_parameters(rank, targets) + magnitudes

@@ -50,7 +50,7 @@ def _model(spec: RunSpec, case: Case) -> Iterator[str]:
     if case.shape.experts:
         if spec.model.quantization == "int8":
             yield "this model's experts are not quantised by int8: they stay in 16 bit (nf4 quantises them)"
-        yield "the plan counts an adapter on this model's attention; one on its experts as well would need more"
+        yield "adapters on experts were not measured: leave some memory, or set adapter.targets to attention"
     if case.positions and spec.data.max_length and spec.data.max_length > case.positions:
         yield f"data.max_length {spec.data.max_length:,} is beyond the {case.positions:,} tokens the model can place"
     if spec.adapter.rank > case.shape.hidden:
