@@ -18,6 +18,8 @@ TILE = 128
 """Tokens a large matrix product works on at a time; fewer cost as much."""
 LAUNCH = 0.25e-3
 """Seconds to launch one layer's kernels for one pass, plain attention and adapters, some 40 kernels; an estimate."""
+STEP = 5e-3
+"""Seconds of Python, head and optimizer that a micro-batch takes besides, however small; an estimate."""
 USUAL = (0.35, 1.0)
 """What a training step reaches of the roofline. Published: packed, compiled trainers 0.8 to 1.0 on a 4090 and 0.5 to 0.6 on an
 A100, plain ones on short rows 0.2 to 0.4 (docs/memory.md)."""
@@ -51,14 +53,14 @@ def seconds_per_token(shape: Shape, load: Load, flops: float, bandwidth: float, 
 
     Products come in tiles of `TILE` tokens, and never take less than reading each 16-bit weight once a pass. A quantised
     weight is unpacked on each pass: nf4 reads 0.52 and writes 2 bytes, int8 1 and 2. And a micro-batch never takes less
-    than its kernels take to launch, `LAUNCH` a layer and pass: what bounds small models on large cards.
+    than its kernels take to launch, `STEP` and `LAUNCH` a layer and pass: what bounds small models on large cards.
     """
     passes = 3 if load.checkpointing else 2
     computed = -(-load.tokens // TILE) * TILE
     products = flops_per_token(shape, load, scored) * computed / (flops * GEMM)
     weights = shape.quantisable * passes / (bandwidth * GEMM) if bandwidth else 0.0
     unpacked = {"none": 0.0, "nf4": 2.52, "int8": 3.0}[load.quantization] * weights
-    return max(max(products, 2 * weights) + unpacked, LAUNCH * passes * shape.layers) / load.tokens
+    return max(max(products, 2 * weights) + unpacked, STEP + LAUNCH * passes * shape.layers) / load.tokens
 
 
 def gpu_rate(shape: Shape, load: Load, flops: float, bandwidth: float, scored: float = 1.0) -> Rate | None:
