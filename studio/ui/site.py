@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from studio.ui.pages import compare, data, dataset, run, runs, settings, train
+from studio.ui.pages import chat, compare, data, dataset, evidence, export, run, runs, settings, train
 from studio.ui.pages import home as home_page
 
 PAGES = (
@@ -15,6 +15,9 @@ PAGES = (
     ("Runs", "/runs", runs.build),
     ("Run", "/run", run.build),
     ("Compare", "/compare", compare.build),
+    ("Evidence", "/evidence", evidence.build),
+    ("Chat", "/chat", chat.build),
+    ("Export", "/export", export.build),
     ("Settings", "/settings", settings.build),
 )
 """Pages beside the first one: name, path, and what builds it."""

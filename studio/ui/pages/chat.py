@@ -1,0 +1,86 @@
+"""Chat: one message to base and tuned side by side, streamed, through the template that was trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from studio.app import library, runs
+from studio.app.chat_host import ChatHost
+from studio.core.errors import JobError
+from studio.ui import frame
+from studio.ui.fragments import chat as show
+from studio.ui.fragments import parts
+
+LONGEST = 8000
+"""Characters of a message."""
+
+
+def build(home: Path) -> None:
+    """Lay the page out."""
+    import gradio as gr
+
+    host = ChatHost(home)
+    frame.top("Chat", "Chat", "Ask base and tuned the same thing. The model is let go after five minutes without a question.")
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=3, elem_classes="card"):
+            sides = gr.HTML(show.sides([], [], True), elem_id="talk", padding=False)
+            with gr.Row(elem_classes="end"):
+                message = gr.Textbox(
+                    label="Message", lines=1, max_lines=6, elem_id="message", scale=5, max_length=LONGEST, interactive=True
+                )
+                send = gr.Button("Send", variant="primary", elem_id="send", scale=1)
+            clear = gr.Button("Begin anew", elem_id="clear")
+        with gr.Column(scale=1, min_width=260, elem_classes="card"):
+            run = gr.Dropdown([("starter", "model:starter")], label="Run or model", elem_id="run", interactive=True)
+            system = gr.Textbox(label="System prompt", lines=3, max_lines=8, elem_id="system", interactive=True)
+            temperature = gr.Slider(
+                0, 2, value=0, step=0.05, label="Temperature", info="0 gives the most likely answer.", elem_id="temperature", interactive=True
+            )
+            top_p = gr.Slider(0.05, 1, value=1, step=0.05, label="Top p", info="Only the likeliest words up to this share.", elem_id="top-p", interactive=True)
+            longest = gr.Slider(16, 1024, value=256, step=16, label="Longest answer (tokens)", elem_id="longest", interactive=True)
+    talk = gr.State({"base": [], "tuned": []})
+
+    def opened(query: dict[str, str]) -> Any:
+        done = [item for item in runs.list_runs(home) if (item.folder.adapter / "adapter_config.json").exists()]
+        listed = [(f"{item.spec.name} · {item.id}", f"run:{item.id}") for item in done]
+        listed += [("starter, as it is shipped", "model:starter"), *((path.name, f"model:{path}") for path in library.models(home))]
+        wanted = f"run:{query.get('id', '')}"
+        return gr.update(choices=listed, value=wanted if wanted in {value for _, value in listed} else listed[0][1])
+
+    def known(value: str) -> tuple[str, bool]:
+        kind, _, name = (value or "").partition(":")
+        if kind == "run" and name in {item.id for item in runs.list_runs(home)}:
+            return name, True
+        if kind == "model" and name in {"starter", *(str(path) for path in library.models(home))}:
+            return name, False
+        raise JobError("choose a run or a model", hint="One of the list.", where="Run or model")
+
+    def asking(
+        value: str, words: str, prompt: str, heat: float, top: float, most: int, before: dict[str, list[dict[str, str]]]
+    ) -> Iterator[tuple[Any, ...]]:
+        if not (words or "").strip():
+            raise JobError("the message is empty", hint="Write something to ask.", where="Message")
+        name, is_run = known(value)
+        question = {"role": "user", "content": words[:LONGEST]}
+        talks = {side: [*turns, question] for side, turns in before.items()}
+        first = [{"role": "system", "content": prompt.strip()}] if (prompt or "").strip() else []
+        sampling = {"temperature": float(heat), "top_p": float(top), "max_new_tokens": int(most)}
+        yield show.sides(talks["base"], talks["tuned"], is_run, waiting="" if host.held == name else "Loading the model …"), "", before
+        for side, tuned in (("base", False), ("tuned", True)) if is_run else (("base", False),):
+            said = ""
+            for piece in host.ask(name, is_run, [*first, *talks[side]], tuned, sampling):
+                said += piece
+                shown = {**talks, side: [*talks[side], {"role": "assistant", "content": said}]}
+                yield show.sides(shown["base"], shown["tuned"], is_run), "", before
+            talks[side] = [*talks[side], {"role": "assistant", "content": said}]
+        yield show.sides(talks["base"], talks["tuned"], is_run), "", talks
+
+    def cleared() -> tuple[str, dict[str, list[Any]]]:
+        return show.sides([], [], True), {"base": [], "tuned": []}
+
+    inputs = [run, message, system, temperature, top_p, longest, talk]
+    gr.on(None, frame.opened(opened), None, [run], **frame.QUIET)
+    gr.on([send.click, message.submit], frame.stream(asking), inputs, [sides, message, talk], trigger_mode="once", concurrency_limit=2, **frame.QUIET)
+    gr.on([clear.click, run.input], frame.act(cleared), None, [sides, talk], **frame.QUIET)
