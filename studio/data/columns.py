@@ -133,7 +133,7 @@ def plain(name: str) -> str:
 
 
 def matches(table: Table, known: tuple[str, ...], loose: bool = False) -> list[str]:
-    """Columns whose name is one of `known` (best first), or with `loose` at least has such a word in it."""
+    """Columns whose name is one of `known` (best first), or with `loose` is of few words with such a one among them."""
     exact = [name for word in known for name in table.names if table.plain[name] == word]
     if exact or not loose:
         return exact
@@ -141,7 +141,7 @@ def matches(table: Table, known: tuple[str, ...], loose: bool = False) -> list[s
     return [
         name
         for name in table.texts()
-        if words & set(table.plain[name].split()) and not METADATA & set(table.plain[name].split())
+        if words.intersection(parts := table.plain[name].split()) and not METADATA.intersection(parts) and len(parts) <= 4
     ]
 
 

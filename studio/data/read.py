@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -34,6 +35,7 @@ _ELSEWHERE = {
     ".tar": "Unpack it, or pack it as .zip.",
     ".tgz": "Unpack it, or pack it as .zip.",
 }
+_HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?(@[\w./-]+)?")
 _MAGIC = (
     (b"PK\x03\x04", "a zip archive or an Excel workbook", ".zip or .xlsx"),
     (b"\x1f\x8b", "a gzip file", ".gz after its own ending, such as .jsonl.gz"),
@@ -108,7 +110,10 @@ def need_files(data: Data, evaluation: QuestionFiles | None = None) -> None:
 def find(source: str, name: str = "") -> list[Source]:
     """The sources that a path or hub name stands for: one, or one for each data file in a zip archive. Raises DataError."""
     if source.startswith("hub:"):
-        return [Source(source, source.removeprefix("hub:"), "hub")]
+        dataset = source.removeprefix("hub:")
+        if not (_HUB_NAME.fullmatch(dataset) or Path(dataset).is_dir()):
+            raise DataError(f"`{dataset}` is not the name of a dataset", hint="Write hub:owner/name.", where=source)
+        return [Source(source, dataset, "hub")]
     path = Path(source).expanduser()
     name = name or path.name
     if path.is_dir():

@@ -109,6 +109,11 @@ def test_a_hint_quotes_column_names_that_yaml_would_misread() -> None:
     assert line_in(problem.hint) == {"question": "Frage: kurz", "answer": "yes"}
 
 
+def test_a_table_without_a_line_of_names_is_asked_about_not_guessed() -> None:
+    row = {"What is the question that I should ask you?": "a b c", "The answer is that one over there, I think.": "d e f"}
+    assert "first line with column names" in refusal(detected, row).hint
+
+
 def test_preference_pairs_are_named_as_such() -> None:
     assert "preferred and rejected" in refusal(detected, {"chosen": "a b", "rejected": "c d"}).message
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -231,3 +233,27 @@ def test_an_evaluation_file_is_read_as_training_data_is_and_not_split(tmp_path: 
     assert [row.answer for row in rows] == ["b", "d"]
     assert rows[0].messages[0] == {"role": "system", "content": "Be kind."}
     assert "no such file" in refusal(load_questions, str(tmp_path / "x.csv"), Data(train="y")).message
+
+
+PEAK = """
+import sys
+from pathlib import Path
+from studio.data.prepare import prepare
+from studio.data.settings import Data
+report = prepare(Data(train=sys.argv[1]), 0, Path(sys.argv[2]))
+assert report.rows == int(sys.argv[3])
+print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
+"""  # not getrusage: its peak begins with that of the process that started this one
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads the peak from /proc")
+def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
+    def peak(rows: int) -> int:
+        answer = "word " * 400
+        with (tmp_path / "rows.jsonl").open("w") as out:
+            out.writelines(f'{{"question": "Number {n}?", "answer": "{n} {answer}"}}\n' for n in range(rows))
+        command = [sys.executable, "-c", PEAK, tmp_path / "rows.jsonl", tmp_path / "out", str(rows)]
+        return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+    small, large = peak(3_000), peak(20_000)  # KiB; files of 6 MB and 40 MB
+    assert large - small < 10 << 10

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -207,6 +208,19 @@ def test_a_list_larger_than_a_block_is_read_piece_by_piece(tmp_path: Path) -> No
     assert all(lines[row.line - 1].strip() == "{" for row in found)
 
 
+@pytest.mark.parametrize("block", [1, 3, 7, 64, 1000])
+@pytest.mark.parametrize("indent", [None, 1])
+def test_where_a_block_of_a_list_ends_changes_nothing(block: int, indent: int | None, tmp_path: Path, monkeypatch: Any) -> None:
+    from studio.data.readers import json_rows
+
+    chance = random.Random(block)
+    pieces = ['"', "\\", "{", "}", "[", "]", ",", ":", "\n", "ü", "語", " ", "a", "\u2028", "\\n"]
+    rows = [{"".join(chance.choices(pieces, k=3)): ["".join(chance.choices(pieces, k=9)), {"n": place}]} for place in range(40)]
+    file = write(tmp_path / "rows.json", json.dumps(rows, indent=indent, ensure_ascii=chance.random() < 0.5))
+    monkeypatch.setattr(json_rows, "_BLOCK", block)
+    assert [row.values for row in rows_of(file)] == rows
+
+
 def test_broken_quotes_reject_one_row_and_leave_the_following_alone(tmp_path: Path) -> None:
     text = 'question,answer\n"a?,b\nc?,d\n"e?","f"\ng?,h\n"i "really"?",j\nk?,l,too,many\nm?,n\n"never closed,o\np?,q\n'
     rows, rejected = both(write(tmp_path / "rows.csv", text))
@@ -308,6 +322,17 @@ def test_a_folder_in_hub_layout_is_streamed_by_the_hub_reader(tmp_path: Path) ->
     problem = refusal(read, str(tmp_path / "set"), Data(train="x", split="dev"))
     assert "no split `dev`" in problem.message
     assert "train" in problem.hint
+
+
+def test_a_folder_without_data_and_a_name_that_is_none_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert "no data files" in refusal(read, str(tmp_path / "empty"), Data(train="x")).message
+    assert "hub:owner/name" in refusal(read, "hub:no name", Data(train="x")).hint
+
+
+def test_lines_of_nothing_but_delimiters_are_no_rows(tmp_path: Path) -> None:
+    rows = rows_of(write(tmp_path / "rows.csv", "question;answer\na?;b\n;\n  ;  \nc?;d;;\n;;;;\n"))
+    assert [(row.line, row.values["answer"]) for row in rows] == [(2, "b"), (5, "d")]
 
 
 def test_a_hub_dataset_that_cannot_be_reached_says_so(tmp_path: Path) -> None:

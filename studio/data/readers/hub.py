@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from studio.core.errors import DataError
 from studio.core.text import shorten
@@ -36,7 +37,8 @@ def _translated(problem: Exception, path: str, subset: str | None, split: str, n
     kinds = {kind.__name__ for kind in type(problem).__mro__}
     text = str(problem)
     chain = f"{text} {problem.__cause__ or ''} {problem.__context__ or ''}"
-    where = f"hub:{path}"
+    folder = Path(path).is_dir()
+    where = path if folder else f"hub:{path}"
     if "Config name is missing" in text or ("BuilderConfig" in text and "not found" in text):
         known = text.partition("[")[2].partition("]")[0]
         message = f"there is no subset `{subset}`" if subset else "it has several subsets"
@@ -67,6 +69,12 @@ def _translated(problem: Exception, path: str, subset: str | None, split: str, n
         return DataError(
             "it needs code of its own to be read, and that is never run here",
             hint="Use a version of it in parquet or JSON (many have one under the revision refs/convert/parquet).",
+            where=where,
+        )
+    if folder and kinds & {"FileNotFoundError", "EmptyDatasetError", "DataFilesNotFoundError"}:
+        return DataError(
+            "the folder holds no data files that are found by their names",
+            hint="Give the file itself, or name files by their split, such as train.jsonl.",
             where=where,
         )
     if "DatasetNotFoundError" in kinds or "FileNotFoundError" in kinds or "doesn't exist" in text:

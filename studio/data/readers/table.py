@@ -43,12 +43,11 @@ def rows(stream: BinaryIO, facts: Facts) -> Iterator[Row | Rejected]:
             yield source.reject(_reason(problem))
             continue
         line = source.settle()
+        if not any(map(str.strip, cells)):
+            continue  # a line of nothing but delimiters, as spreadsheets leave at the end
         if len(cells) == width:
             yield Row(dict(zip(names, cells, strict=True)), facts.name, line)
-        elif len(cells) < width:
-            if any(cells):
-                yield Row(dict(zip(names, cells, strict=False)), facts.name, line)
-        elif not any(cell.strip() for cell in cells[width:]):
+        elif len(cells) < width or not any(map(str.strip, cells[width:])):
             yield Row(dict(zip(names, cells, strict=False)), facts.name, line)
         else:
             reason = f"too many cells: {len(cells)} where the first line names {width}; a text with the delimiter needs quotes"
@@ -135,6 +134,7 @@ def _names(reader: Iterator[list[str]], source: _Lines, facts: Facts) -> list[st
     while len(names) > 1 and not names[-1].strip():
         names.pop()
     names = [name.strip() or f"column {place}" for place, name in enumerate(names, 1)]
+    names = [name.encode("utf-8", "replace").decode() for name in names]  # a stray byte must not break the report
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise DataError(
