@@ -176,7 +176,6 @@ def test_rows_are_encoded_alike_alone_and_together():
 def test_an_answer_begins_with_a_token_of_its_own():
     """In one run of text the header's line break and the answer's would be one token, which no model could generate."""
     made = tokenizer("chatml")
-    assert made.encode("\n\n", add_special_tokens=False) != made.encode("\n", add_special_tokens=False) * 2 or True
     for answer in ("\nlamp", " lamp", "\n\n"):
         row = encode(talk("what", answer), made)
         first = row.mask.index(True)
@@ -249,11 +248,12 @@ def test_tools_a_template_would_leave_out_are_refused(name: str):
     assert refused.value.where == "a.jsonl, line 3"
 
 
+ASK = "{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}"
 REFUSED = {
-    "no end token": "{% for m in messages %}{{ m.role + ': ' + m.content + '\n' }}{% endfor %}{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}",
-    "end only at the end": "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + '\n' }}{% endfor %}{{ eos_token }}",
-    "changed": "{% for m in messages %}{{ '<|im_start|>' + m.role + m.content | upper + '<|im_end|>' }}{% endfor %}",
-    "text behind": "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + ' (done)<|im_end|>' }}{% endfor %}",
+    "no end token": "{% for m in messages %}{{ m.role + ': ' + m.content + '\n' }}{% endfor %}" + ASK,
+    "end only at the end": "{% for m in messages %}{{ m.role + ': ' + m.content + '\n' }}{% endfor %}{{ eos_token }}" + ASK,
+    "changed": "{% for m in messages %}{{ m.role + m.content | upper + '<|im_end|>' }}{% endfor %}",
+    "text behind": "{% for m in messages %}{{ m.role + '\n' + m.content + ' (done)<|im_end|>' }}{% endfor %}",
     "broken": "{% for m in messages %}{{ m.nothing.at_all }}{% endfor %}",
     "next header as end": source("glm4moe"),
 }
