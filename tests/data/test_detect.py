@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 import yaml
 
+from studio.data import formats
 from studio.data.check import check
 from studio.data.formats import FORMATS
 from studio.data.rows import Conversation, Row
-from studio.data.settings import Data
+from studio.data.settings import Data, FormatName
 from tests.data.files import detected, refusal
 
 A, B = "How long is the warranty?", "It is 24 months."
@@ -24,6 +26,11 @@ def test_every_format_knows_and_reads_its_own_example(form: Any) -> None:
     assert found.reasons
     (row,) = check([Row(form.example, "f", 1)], found, Data(train="f"))
     assert isinstance(row, Conversation)
+
+
+def test_every_file_in_the_folder_is_listed_and_can_be_named_in_a_spec() -> None:
+    files = {path.stem for path in Path(formats.__file__).parent.glob("*.py")} - {"__init__"}
+    assert files == set(FORMATS) == set(get_args(FormatName))
 
 
 @pytest.mark.parametrize(
