@@ -45,7 +45,7 @@ def checks(limits: Limits, *, kl: float, p99: float, top1: float, ends: float, e
         _most(
             "kl_over_tuning",
             kl / effect if effect > 0 else 0.0,
-            None if kl <= limits.kl / 10 else 1.0,
+            None if kl <= limits.kl / 10 else 0.9,
             f"its KL over that of the untuned base ({effect:.3g}): at 1 the conversion would lose as much as the tuning won",
         ),
     ]

@@ -63,10 +63,13 @@ def prompts_agree(known: answers.Reference, probe: Probe, tokenizer: Any) -> Che
     return same_prompts([case.prompt for case in cases], known)
 
 
-def same_prompts(prompts: Sequence[Sequence[int]], known: answers.Reference) -> Check:
-    """The check that all prompts have the reference's token ids."""
-    share = float(np.mean([list(ids) == case.prompt for ids, case in zip(prompts, known.cases, strict=True)]))
-    return Check("prompt_ids_identical", share, 1.0, share == 1.0, "prompts whose token ids equal those of the evaluation")
+def same_prompts(prompts: Sequence[Sequence[int] | None], known: answers.Reference) -> Check:
+    """The check that all prompts have the reference's token ids; those that are None are left out, and counted."""
+    same = [list(ids) == case.prompt for ids, case in zip(prompts, known.cases, strict=True) if ids is not None]
+    share, out = float(np.mean(same)) if same else 1.0, len(prompts) - len(same)
+    left_out = f"; {out} left out in which people wrote a control token, which this runtime takes for one" if out else ""
+    explanation = f"prompts whose token ids equal those of the evaluation{left_out}"
+    return Check("prompt_ids_identical", share, 1.0, share == 1.0, explanation)
 
 
 def greedy_checks(samples: Sequence[answers.Sample], positions: int) -> list[Check]:

@@ -29,7 +29,7 @@ def verify_gguf(source: Source, out: Path, quant: str, onto: Onto, probe: Probe,
     tokenizer = source_tokenizer(source)
     merged = _merged_expects(source, out, onto, known, reporter)
     with runtime.opened(gguf_in(out), known.longest, threads(source)) as model:
-        prompts = [_prompt(model, tokenizer, conversation) for conversation in probe.asked()]
+        prompts = [prompt(model, tokenizer, conversation) for conversation in probe.asked()]
         to_run, to_merged = answers.distances([known.forced, merged], model, known.cases, reporter)
         samples = answers.side_by_side(known, answers.answer(model, known.cases, tokenizer))
         same_template = model.template == without_marks(tokenizer.chat_template or "")
@@ -62,16 +62,24 @@ def _merged_expects(source: Source, out: Path, onto: Onto, known: answers.Refere
     return answers.forced(answers.Transformers(model, None), known.cases, reporter)
 
 
-def _prompt(model: runtime.Gguf, tokenizer: Any, conversation: Any) -> list[int]:
-    """The prompt's ids by llama.cpp's own tokenizer, as its server makes them: the template's text, marks as tokens."""
-    from studio.data.render import encode
+def prompt(model: runtime.Gguf, tokenizer: Any, conversation: Any) -> list[int] | None:
+    """The prompt's ids by llama.cpp's own tokenizer, as its server makes them: the template's text, marks as tokens.
+
+    None for a conversation in which people wrote the text of a control token: llama.cpp's server takes it for the token,
+    the studio for text, and no file can change that.
+    """
+    from studio.data.render import check_template, encode
     from studio.models.chat import render
 
     if not conversation.messages:
         text = encode(conversation, tokenizer).text
         ids = model.tokenize(text, add_bos=False)
         return ids[: max(1, len(ids[: answers.LONGEST_PROMPT + answers.POSITIONS]) // 2)]
-    text = render(tokenizer, conversation.prompt, conversation.tools, prompt=True).text
+    guard = check_template(tokenizer).guard
+    rendered = render(tokenizer, conversation.prompt, conversation.tools, prompt=True, guard=guard)
+    if rendered.quoted:
+        return None
+    text = rendered.text
     if model.adds_bos:
         text = text.removeprefix(str(tokenizer.bos_token))
     return model.tokenize(text)[-answers.LONGEST_PROMPT :]

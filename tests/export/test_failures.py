@@ -1,0 +1,160 @@
+"""What is left when an export fails: nothing half-written, the report of a failed verification, the good export before."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from studio.core.errors import ExportError, HardwareError, Stopped
+from studio.core.files import read_json, sha256
+from studio.export import make
+from studio.export.artifact import Artifact
+from studio.export.make import Probe, Source, export
+from studio.export.room import Need
+from studio.export.targets.adapter import AdapterTarget
+from studio.export.targets.gguf import GgufTarget
+from studio.export.targets.merged import MergedTarget
+from studio.models.settings import Model
+from studio.tracking.reporter import Silent
+from tests.export.conftest import make_adapter
+
+
+class Untuned(MergedTarget):
+    """Writes the base without what was trained: the mistake a verification is for."""
+
+    def write(self, source: Source, out: Path, reporter: Any) -> dict[str, Any]:
+        adapter = make_adapter(source.model, out / ".work" / "nothing", strength=0)
+        idle = Source(source.base, source.model, adapter, source.name, source.exports)
+        return super().write(idle, out, reporter)
+
+
+class Breaking(AdapterTarget):
+    """Fails in the middle of writing."""
+
+    def write(self, source: Source, out: Path, reporter: Any) -> dict[str, Any]:
+        super().write(source, out, reporter)
+        raise self._problem()
+
+    def _problem(self) -> BaseException:
+        return KeyboardInterrupt()
+
+
+class Full(Breaking):
+    """The disk runs full in the middle of writing."""
+
+    def _problem(self) -> BaseException:
+        return OSError(errno.ENOSPC, "No space left on device")
+
+
+class Huge(AdapterTarget):
+    """Needs more memory than any machine has."""
+
+    def estimate(self, source: Source) -> Need:
+        return Need(disk=0, memory=1 << 60)
+
+
+def listing(folder: Path) -> set[str]:
+    return {item.name for item in folder.iterdir()} if folder.exists() else set()
+
+
+def elsewhere(source: Source, folder: Path) -> Source:
+    return Source(source.base, source.model, source.adapter, source.name, folder / "exports")
+
+
+def test_an_export_without_the_tuning_fails_and_only_its_report_is_kept(source: Source, probe: Probe, merged: Artifact) -> None:
+    before = sha256(merged.at)
+    with pytest.raises(ExportError, match="kl_over_tuning") as failed:
+        export(Untuned(dtype="fp32"), source, probe, Silent())
+    report = Path(failed.value.where)
+    assert report == source.exports / "merged-fp32.failed" / "artifact.json"
+    values = read_json(report)
+    assert values["status"] == "failed"
+    assert values["verification"]["samples"][0]["reference"]
+    assert values["files"], "what failed is described though it is not kept"
+    assert listing(report.parent) == {"artifact.json"}
+    assert not (source.exports / "merged-fp32").exists()
+    assert sha256(merged.at) == before
+    shutil.rmtree(report.parent)
+
+
+def test_a_failed_verification_leaves_the_good_export_of_that_name(
+    source: Source, probe: Probe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = elsewhere(source, tmp_path)
+    good = export(AdapterTarget(), here, probe, Silent())
+    before = sha256(good.at)
+    monkeypatch.setattr(make, "finished", lambda folder, key: None)
+    with pytest.raises(KeyboardInterrupt):
+        export(Breaking(), here, probe, Silent())
+    assert sha256(good.at) == before
+
+
+def test_an_export_that_is_interrupted_leaves_nothing(source: Source, probe: Probe, tmp_path: Path) -> None:
+    here = elsewhere(source, tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        export(Breaking(), here, probe, Silent())
+    assert listing(here.exports) == set()
+
+
+def test_a_full_disk_is_told_and_leaves_nothing(source: Source, probe: Probe, tmp_path: Path) -> None:
+    here = elsewhere(source, tmp_path)
+    with pytest.raises(HardwareError, match="disk ran full") as told:
+        export(Full(), here, probe, Silent())
+    assert told.value.hint
+    assert listing(here.exports) == set()
+
+
+@pytest.mark.parametrize("target", [AdapterTarget(), MergedTarget(), GgufTarget(quant="q4_k_m")])
+def test_too_little_disk_is_told_before_anything_is_written(
+    source: Source, probe: Probe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: Any
+) -> None:
+    here = elsewhere(source, tmp_path)
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1 << 20))
+    with pytest.raises(HardwareError, match="of disk and 1.0 MiB is free"):
+        export(target, here, probe, Silent())
+    assert listing(here.exports) == set()
+
+
+def test_too_little_memory_is_told_before_anything_is_written(source: Source, probe: Probe, tmp_path: Path) -> None:
+    here = elsewhere(source, tmp_path)
+    with pytest.raises(HardwareError, match="of memory and"):
+        export(Huge(), here, probe, Silent())
+    assert listing(here.exports) == set()
+
+
+def test_a_run_that_is_asked_to_stop_leaves_no_export(source: Source, probe: Probe, tmp_path: Path) -> None:
+    class Stopping(Silent):
+        def should_stop(self) -> bool:
+            return True
+
+    here = elsewhere(source, tmp_path)
+    with pytest.raises(Stopped):
+        export(AdapterTarget(), here, probe, Stopping())
+    assert listing(here.exports) == set()
+
+
+def test_what_a_killed_export_left_is_swept_and_a_living_one_is_not(tmp_path: Path) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    for name, owner in (("dead", gone.pid), ("living", os.getpid())):
+        (tmp_path / f".merged.{name}" / ".work").mkdir(parents=True)
+        (tmp_path / f".merged.{name}" / ".work" / "pid").write_text(str(owner))
+    make.sweep(tmp_path / "merged")
+    assert listing(tmp_path) == {".merged.living"}
+
+
+def test_an_adapter_of_another_base_is_refused_with_its_place(source: Source, tmp_path: Path, tiny_model: Path) -> None:
+    other = Model(name=str(tiny_model), quantization="none", dtype="fp32")
+    from studio.models import loading
+
+    mixed = Source(loading.find(other), other, source.adapter, "Mixed", tmp_path / "exports")
+    with pytest.raises(ExportError, match="could not be merged"):
+        MergedTarget().write(mixed, tmp_path, Silent())
