@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.resources
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,6 +32,7 @@ def read_spec(file: Path, settings: list[str] | None) -> specs.RunSpec:
 def demo(home: Home = None, json: Json = False) -> None:
     """The main job on the starter model and a shipped dataset: data, training, evidence, merged model, verified GGUF."""
     file = demo_spec()
+    os.chdir(file.parent.parent)  # the demo's data lies in the project, wherever it is called from
     if not json:
         show.say(f"The demo is an ordinary run: studio train {_short(file)}")
     train(file, None, home, json)

@@ -73,8 +73,8 @@ def _line(path: str, lines: Mapping[str, int]) -> str:
 def _wanted(problem: Any, leaf: Leaf | None) -> str:
     """What should stand there, from the field itself rather than from the member of a union that failed last."""
     if leaf and leaf.choices:
-        other = [] if get_origin(leaf.type) is Literal else ["a whole number"] if int in get_args(leaf.type) else ["a text"]
-        return f"{' or '.join([*other, ', '.join(map(str, leaf.choices))])} is wanted"
+        other = "" if get_origin(leaf.type) is Literal else "a whole number or " if int in get_args(leaf.type) else "a text or "
+        return f"{other}one of {', '.join(map(str, leaf.choices))} is wanted"
     if leaf and leaf.many:
         return "a name or a list of names is wanted"
     text = str(problem["msg"]).removeprefix("Input ").removeprefix("Value error, ")
