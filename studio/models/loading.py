@@ -34,6 +34,8 @@ __all__ = [
 ]
 
 DTYPES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
+TEXT_PART = {r"^language_model\.": "", r"^model\.language_model\.": "model."}
+"""Names of tensors in the checkpoint of a model that also sees, as its text part alone has them."""
 NOISY = ("bitsandbytes", "accelerate")
 """Loggers that write a line per layer, or advice that is not for the person who reads ours."""
 
@@ -54,9 +56,11 @@ def load_base(model: Model, device: str, found: Found | None = None) -> Any:
     place = "cuda:0" if device == "cuda" else device
     with _quiet(), _in_our_words(found.name, device):
         wanted = transformers.AutoConfig.from_pretrained(found.path_or_id, trust_remote_code=False, **settings)
+        text = wanted.get_text_config()  # of a model that also sees, the part that reads and writes
         loaded: Any = transformers.AutoModelForCausalLM.from_pretrained(
             found.path_or_id,
-            config=wanted.get_text_config(),  # of a model that also sees, the part that reads and writes
+            config=text,
+            key_mapping=TEXT_PART if text is not wanted else None,
             dtype=dtype,
             device_map={"": place},
             attn_implementation=model.attention,
@@ -169,6 +173,7 @@ def _all_there(report: dict[str, Any], name: str) -> None:
 def _in_our_words(name: str, device: str) -> Iterator[None]:
     """transformers', torch's and the disk's errors, translated."""
     import torch
+    from safetensors import SafetensorError
 
     try:
         yield
@@ -180,7 +185,7 @@ def _in_our_words(name: str, device: str) -> Iterator[None]:
         if "can't allocate memory" in str(problem) or "out of memory" in str(problem).lower():
             raise _no_memory(name, "GPU" if device.startswith("cuda") else "this machine's") from None
         raise
-    except (OSError, ValueError) as problem:
+    except (OSError, ValueError, SafetensorError) as problem:
         raise ModelError(
             f"it cannot be loaded: {shorten(str(problem), 300)}",
             hint="Check the name and revision, and that the download is complete.",
