@@ -51,9 +51,13 @@ def is_choice(leaf: Leaf) -> bool:
 def choices(leaf: Leaf, decided: Any = UNSET) -> list[tuple[str, str]]:
     """A field's choices as (label, value); the value that stands for "decide for me" is empty."""
     values = [True, False] if leaf.type is bool else list(leaf.choices)
-    found = [(NAMES.get(value, str(value)) if isinstance(value, bool) else str(value), to_text(leaf, value)) for value in values]
+    found = [
+        (NAMES.get(value, str(value)) if isinstance(value, bool) else str(value), to_text(leaf, value)) for value in values
+    ]
     if leaf.optional:
-        label = DECIDE if decided is UNSET else f"{DECIDE}: {NAMES.get(decided, decided) if isinstance(decided, bool) else decided}"
+        label = (
+            DECIDE if decided is UNSET else f"{DECIDE}: {NAMES.get(decided, decided) if isinstance(decided, bool) else decided}"
+        )
         found.insert(0, (label, ""))
     return found
 
@@ -163,7 +167,10 @@ def _members(kind: Any) -> tuple[Any, ...]:
 
 def _kinds(kind: Any) -> set[Any]:
     return {typing.get_origin(member) or member for member in _members(kind)} | {
-        type(value) for member in _members(kind) if typing.get_origin(member) is typing.Literal for value in typing.get_args(member)
+        type(value)
+        for member in _members(kind)
+        if typing.get_origin(member) is typing.Literal
+        for value in typing.get_args(member)
     }
 
 
@@ -180,7 +187,7 @@ def _mapping(text: str) -> Any:
         found = yaml.safe_load(text if text.lstrip().startswith("{") else f"{{{text}}}")
     except yaml.YAMLError:
         return text
-    return {str(key): "" if value is None else str(value) for key, value in found.items()} if isinstance(found, dict) else text
+    return {str(key): value if value is None else str(value) for key, value in found.items()} if isinstance(found, dict) else text
 
 
 def _items(text: str) -> Any:

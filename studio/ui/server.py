@@ -62,6 +62,7 @@ def build(
         site.build(home),
         path="/",
         auth_dependency=user,
+        app_kwargs={"docs_url": None, "redoc_url": None, "openapi_url": None},
         footer_links=[],
         run_history=False,
         show_error=False,

@@ -57,7 +57,9 @@ def chart(title: str, lines: Sequence[tuple[str, Points]], smooth: bool = False,
         "width": WIDTH, "height": HEIGHT, "left": LEFT, "right": RIGHT, "top": TOP, "bottom": BOTTOM, "x0": x0, "x1": x1,
         "lines": [{"label": label, "x": [x for x, _ in points], "y": [float(f"{y:.5g}") for _, y in points]} for label, points in lines],
     }  # fmt: skip
-    says = f"{title}: " + "; ".join(f"{label} {number(float(points[-1][1]))} at step {points[-1][0]:,.0f}" for label, points in lines)
+    says = f"{title}: " + "; ".join(
+        f"{label} {number(float(points[-1][1]))} at step {points[-1][0]:,.0f}" for label, points in lines
+    )
     return (
         f"<figure><figcaption>{escape(title)}</figcaption>"
         f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(says)}" '
@@ -68,7 +70,9 @@ def chart(title: str, lines: Sequence[tuple[str, Points]], smooth: bool = False,
 
 def legend(labels: Sequence[str]) -> str:
     """Which colour is which line."""
-    items = "".join(f'<li><i style="background:var(--line-{place % 6 + 1})"></i>{escape(label)}</li>' for place, label in enumerate(labels))
+    items = "".join(
+        f'<li><i style="background:var(--line-{place % 6 + 1})"></i>{escape(label)}</li>' for place, label in enumerate(labels)
+    )
     return f'<ul class="key">{items}</ul>'
 
 

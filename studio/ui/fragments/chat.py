@@ -17,7 +17,8 @@ def sides(base: Sequence[dict[str, str]], tuned: Sequence[dict[str, str]], two: 
 
 def _column(name: str, turns: Sequence[dict[str, str]], waiting: str) -> str:
     bubbles = "".join(
-        f'<div class="turn {"assistant" if turn["role"] == "assistant" else "user"}">{text(turn["content"]) or "…"}</div>' for turn in turns
+        f'<div class="turn {"assistant" if turn["role"] == "assistant" else "user"}">{text(turn["content"]) or "…"}</div>'
+        for turn in turns
     )
     more = f'<p class="note" role="status">{text(waiting)}</p>' if waiting else ""
     return f'<section><h4>{text(name)}</h4><div class="talk">{bubbles}</div>{more}</section>'

@@ -13,7 +13,9 @@ def settings(rows: Sequence[tuple[str, list[Any]]], names: Sequence[str]) -> str
     title = section("Settings that differ")
     if not rows:
         return title + '<p class="note">None: these runs were asked the same.</p>'
-    cells = [(f'<span class="mono">{text(name)}</span>', *(text(number(_plain(value))) for value in values)) for name, values in rows]
+    cells = [
+        (f'<span class="mono">{text(name)}</span>', *(text(number(_plain(value))) for value in values)) for name, values in rows
+    ]
     return title + table(("Setting", *names), cells, "Settings that differ")
 
 
@@ -27,7 +29,9 @@ def results(runs: Sequence[dict[str, Any]], tables: Sequence[list[tuple[str, ...
     found = [{(row[0], row[1].rstrip(" *")): row for row in rows} for rows in tables]
     for key in dict.fromkeys(key for rows in found for key in rows):
         values = [rows.get(key) for rows in found]
-        shown = [f"{text(row[3])}<br><small>base {text(row[2])}, change {text(row[5])}</small>" if row else "–" for row in values]
+        shown = [
+            f"{text(row[3])}<br><small>base {text(row[2])}, change {text(row[5])}</small>" if row else "–" for row in values
+        ]
         cells.append((f"{text(key[1])}<br><small>{text(key[0])}</small>", *shown))
     return section("What came of it") + table(("Result", *names), cells, "Results side by side")
 

@@ -84,7 +84,8 @@ def findings(report: dict[str, Any], most: int = 100) -> str:
         (file, line), (other, place) = item["places"]
         rows.append((text(file), f"{line:,}", f"Another answer stands in {text(other)}, line {place:,}.", ""))
     warnings = "".join(
-        notice(sentence(f"{item['what']}: {plural(item['count'], 'row')}"), _places(item["first"])) for item in report["warnings"]
+        notice(sentence(f"{item['what']}: {plural(item['count'], 'row')}"), _places(item["first"]))
+        for item in report["warnings"]
     )
     if not rows and not warnings:
         return section("Findings") + '<p class="note">Nothing to report: every row can be used.</p>'
@@ -106,14 +107,12 @@ def lengths(report: dict[str, Any]) -> str:
         return ""
     most, wide = max(count for _, count in bars), 100 / len(bars)
     shapes = "".join(
-        f'<g><title>{plural(count, "row")} up to {bound:,} characters</title>'
+        f"<g><title>{plural(count, 'row')} up to {bound:,} characters</title>"
         f'<rect x="{place * wide + wide * 0.08:.2f}" y="{40 - 36 * count / most:.2f}" '
         f'width="{wide * 0.84:.2f}" height="{36 * count / most:.2f}"/></g>'
         for place, (bound, count) in enumerate(bars)
     )
-    says = (
-        f"Half of the rows have up to {found['p50']:,} characters, nine in ten up to {found['p90']:,}, the longest {found['max']:,}."
-    )
+    says = f"Half of the rows have up to {found['p50']:,} characters, nine in ten up to {found['p90']:,}, the longest {found['max']:,}."
     ends = f'<div class="facts"><div><dt>up to {bars[0][0]:,}</dt><dd>up to {bars[-1][0]:,} characters</dd></div></div>'
     return (
         section("Lengths", says) + f'<svg class="bars" viewBox="0 0 100 40" preserveAspectRatio="none" role="img" '
@@ -157,7 +156,7 @@ def tokens(previews: list[dict[str, Any]]) -> str:
             f'<span{" class=learned" if token["trained"] else ""} title="token {token["id"]}">{text(token["text"]).replace(chr(10), "⏎<br>")}</span>'
             for token in item["tokens"][:2000]
         )
-        cut = f' The first 2,000 of {len(item["tokens"]):,} are shown.' if len(item["tokens"]) > 2000 else ""
+        cut = f" The first 2,000 of {len(item['tokens']):,} are shown." if len(item["tokens"]) > 2000 else ""
         shown += (
             f'<div class="sample"><p class="note">{text(item["file"].rsplit("/", 1)[-1])}, line {item["line"]:,}: '
             f"{plural(len(item['tokens']), 'token')}, {item['trained']:,} learned (green, underlined).{cut}</p>"

@@ -53,7 +53,9 @@ def before_and_after(report: Any, metrics: Any) -> str:
                     badge(word, tone),
                 )
             )
-        title = {"held-out": "Held-out rows: never trained on", "general": "Forgetting check: what the base knew"}.get(found.name, found.name)
+        title = {"held-out": "Held-out rows: never trained on", "general": "Forgetting check: what the base knew"}.get(
+            found.name, found.name
+        )
         note = f"{plural(found.rows, 'row')}, {plural(len(found.answers), 'row')} answered. {found.why}"
         columns = ("Figure", "Base", "Tuned", "Change", "95 % interval of the change", "")
         html += section(title, note) + table(columns, rows, title, (1, 2, 3)) + left_out(found) + "<br>"

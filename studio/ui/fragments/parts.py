@@ -97,7 +97,8 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], caption: str, f
     body = "".join(
         "<tr>"
         + "".join(
-            f"<td{_right(place, figures)} data-label='{text(columns[place])}'><div>{cell}</div></td>" for place, cell in enumerate(row)
+            f"<td{_right(place, figures)} data-label='{text(columns[place])}'><div>{cell}</div></td>"
+            for place, cell in enumerate(row)
         )
         + "</tr>"
         for row in rows

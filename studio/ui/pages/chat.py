@@ -36,16 +36,37 @@ def build(home: Path) -> None:
             run = gr.Dropdown([("starter", "model:starter")], label="Run or model", elem_id="run", interactive=True)
             system = gr.Textbox(label="System prompt", lines=3, max_lines=8, elem_id="system", interactive=True)
             temperature = gr.Slider(
-                0, 2, value=0, step=0.05, label="Temperature", info="0 gives the most likely answer.", elem_id="temperature", interactive=True
+                0,
+                2,
+                value=0,
+                step=0.05,
+                label="Temperature",
+                info="0 gives the most likely answer.",
+                elem_id="temperature",
+                interactive=True,
             )
-            top_p = gr.Slider(0.05, 1, value=1, step=0.05, label="Top p", info="Only the likeliest words up to this share.", elem_id="top-p", interactive=True)
-            longest = gr.Slider(16, 1024, value=256, step=16, label="Longest answer (tokens)", elem_id="longest", interactive=True)
+            top_p = gr.Slider(
+                0.05,
+                1,
+                value=1,
+                step=0.05,
+                label="Top p",
+                info="Only the likeliest words up to this share.",
+                elem_id="top-p",
+                interactive=True,
+            )
+            longest = gr.Slider(
+                16, 1024, value=256, step=16, label="Longest answer (tokens)", elem_id="longest", interactive=True
+            )
     talk = gr.State({"base": [], "tuned": []})
 
     def opened(query: dict[str, str]) -> Any:
         done = [item for item in runs.list_runs(home) if (item.folder.adapter / "adapter_config.json").exists()]
         listed = [(f"{item.spec.name} · {item.id}", f"run:{item.id}") for item in done]
-        listed += [("starter, as it is shipped", "model:starter"), *((path.name, f"model:{path}") for path in library.models(home))]
+        listed += [
+            ("starter, as it is shipped", "model:starter"),
+            *((path.name, f"model:{path}") for path in library.models(home)),
+        ]
         wanted = f"run:{query.get('id', '')}"
         return gr.update(choices=listed, value=wanted if wanted in {value for _, value in listed} else listed[0][1])
 
@@ -67,7 +88,11 @@ def build(home: Path) -> None:
         talks = {side: [*turns, question] for side, turns in before.items()}
         first = [{"role": "system", "content": prompt.strip()}] if (prompt or "").strip() else []
         sampling = {"temperature": float(heat), "top_p": float(top), "max_new_tokens": int(most)}
-        yield show.sides(talks["base"], talks["tuned"], is_run, waiting="" if host.held == name else "Loading the model …"), "", before
+        yield (
+            show.sides(talks["base"], talks["tuned"], is_run, waiting="" if host.held == name else "Loading the model …"),
+            "",
+            before,
+        )
         for side, tuned in (("base", False), ("tuned", True)) if is_run else (("base", False),):
             said = ""
             for piece in host.ask(name, is_run, [*first, *talks[side]], tuned, sampling):
@@ -82,5 +107,13 @@ def build(home: Path) -> None:
 
     inputs = [run, message, system, temperature, top_p, longest, talk]
     gr.on(None, frame.opened(opened), None, [run], **frame.QUIET)
-    gr.on([send.click, message.submit], frame.stream(asking), inputs, [sides, message, talk], trigger_mode="once", concurrency_limit=2, **frame.QUIET)
+    gr.on(
+        [send.click, message.submit],
+        frame.stream(asking),
+        inputs,
+        [sides, message, talk],
+        trigger_mode="once",
+        concurrency_limit=2,
+        **frame.QUIET,
+    )
     gr.on([clear.click, run.input], frame.act(cleared), None, [sides, talk], **frame.QUIET)

@@ -32,8 +32,10 @@ def build(home: Path) -> None:
             raise JobError("two to six runs can be compared", hint="Choose them on the Runs page.", where="Compare")
         rows = {row["id"]: row for row in board.rows(home)}
         names = [f"{run.spec.name} ({run.id[-6:]})" for run in found]
-        return _curves(found, names), show.results([rows[run.id] for run in found], [_table(run) for run in found], names), show.settings(
-            runs.differences(found), names
+        return (
+            _curves(found, names),
+            show.results([rows[run.id] for run in found], [_table(run) for run in found], names),
+            show.settings(runs.differences(found), names),
         )
 
     gr.on(None, frame.opened(opened), None, [plots, results, settings], **frame.QUIET)
@@ -42,10 +44,20 @@ def build(home: Path) -> None:
 def _curves(found: list[Any], names: list[str]) -> str:
     series = [curves.read(run.folder.metrics).series for run in found]
     drawn = "".join(
-        charts.chart(title, [(name, item[key].points(500)) for name, item in zip(names, series, strict=True) if key in item], smooth=smooth)
-        for title, key, smooth in (("Training loss", "loss", True), ("Held-out loss", "eval_loss", False), ("Gradient norm", "grad_norm", True))
+        charts.chart(
+            title,
+            [(name, item[key].points(500)) for name, item in zip(names, series, strict=True) if key in item],
+            smooth=smooth,
+        )
+        for title, key, smooth in (
+            ("Training loss", "loss", True),
+            ("Held-out loss", "eval_loss", False),
+            ("Gradient norm", "grad_norm", True),
+        )
     )
-    return parts.section("Curves") + (f'<div class="charts">{drawn}</div>' if drawn else '<p class="note">No steps were logged yet.</p>')
+    return parts.section("Curves") + (
+        f'<div class="charts">{drawn}</div>' if drawn else '<p class="note">No steps were logged yet.</p>'
+    )
 
 
 def _table(run: Any) -> list[tuple[str, ...]]:

@@ -20,13 +20,28 @@ def build(home: Path) -> None:
 
     frame.top("Data", "Data", "What your model learns from. Every row is checked; nothing is dropped without being listed.")
     with gr.Column(elem_classes="card"):
-        gr.HTML(parts.section("Add a dataset", "Tables, chat logs and texts: CSV, Excel, JSON, Parquet, text; also zipped."), padding=False)
+        gr.HTML(
+            parts.section("Add a dataset", "Tables, chat logs and texts: CSV, Excel, JSON, Parquet, text; also zipped."),
+            padding=False,
+        )
         files = gr.File(
-            label="Files", file_count="multiple", file_types=list(library.SUFFIXES), elem_id="upload", elem_classes="drop", height=150, interactive=True
+            label="Files",
+            file_count="multiple",
+            file_types=list(library.SUFFIXES),
+            elem_id="upload",
+            elem_classes="drop",
+            height=150,
+            interactive=True,
         )
         with gr.Row(elem_classes="end"):
             title = gr.Textbox(
-                label="Name", placeholder="e.g. Support questions", elem_id="title", max_lines=1, max_length=80, scale=4, interactive=True
+                label="Name",
+                placeholder="e.g. Support questions",
+                elem_id="title",
+                max_lines=1,
+                max_length=80,
+                scale=4,
+                interactive=True,
             )
             add = gr.Button("Add", variant="primary", elem_id="add", scale=1, min_width=120)
         with gr.Row(elem_classes="end"):

@@ -32,11 +32,28 @@ def build(home: Path) -> None:
     with gr.Column(elem_classes="card"):
         found = gr.HTML(elem_id="found", padding=False)
         with gr.Accordion("Which column is what", open=False, elem_id="mapping") as mapping:
-            gr.HTML('<p class="note">Change this only if the studio read the file in another way than you mean it.</p>', padding=False)
-            layout = gr.Dropdown([(DETECT, ""), *((form.title, form.name) for form in FORMATS.values())], value="", label="Layout", elem_id="layout", interactive=True)
+            gr.HTML(
+                '<p class="note">Change this only if the studio read the file in another way than you mean it.</p>',
+                padding=False,
+            )
+            layout = gr.Dropdown(
+                [(DETECT, ""), *((form.title, form.name) for form in FORMATS.values())],
+                value="",
+                label="Layout",
+                elem_id="layout",
+                interactive=True,
+            )
             with gr.Row():
                 roles = [
-                    gr.Dropdown([NONE], value=NONE, label=f"Role {place + 1}", visible=False, interactive=True, elem_id=f"role-{place}", min_width=200)
+                    gr.Dropdown(
+                        [NONE],
+                        value=NONE,
+                        label=f"Role {place + 1}",
+                        visible=False,
+                        interactive=True,
+                        elem_id=f"role-{place}",
+                        min_width=200,
+                    )
                     for place in range(MOST_ROLES)
                 ]
             raw = gr.HTML(elem_id="raw", padding=False)
@@ -53,7 +70,10 @@ def build(home: Path) -> None:
             look = gr.Button("Show the tokens", elem_id="show-tokens")
             tokens = gr.HTML(elem_id="tokens", padding=False)
     with gr.Column(elem_classes="card"):
-        gr.HTML(parts.section("Manage", "A version is never changed; uploading other content under the same name makes a new one."), padding=False)
+        gr.HTML(
+            parts.section("Manage", "A version is never changed; uploading other content under the same name makes a new one."),
+            padding=False,
+        )
         with gr.Row(elem_classes="end"):
             title = gr.Textbox(label="Name", elem_id="new-title", max_lines=1, max_length=80, scale=3, interactive=True)
             rename = gr.Button("Rename", elem_id="rename", scale=1, min_width=110)
@@ -108,7 +128,9 @@ def build(home: Path) -> None:
         spec = library.spec_of(item)
         if name != "starter" and name not in {str(path) for path in library.models(home)}:
             raise StudioError("this model is not here", hint="Choose one from the list.", where="Model")
-        return show.tokens(child.preview(type(spec).model_validate({**spec.model_dump(exclude_unset=True), "model": {"name": name}}), home))
+        return show.tokens(
+            child.preview(type(spec).model_validate({**spec.model_dump(exclude_unset=True), "model": {"name": name}}), home)
+        )
 
     results = [head, onward, found, findings, samples, lengths, mapping]
     loaded = gr.on(None, frame.opened(opened), None, [key, name, title, model], **frame.QUIET)

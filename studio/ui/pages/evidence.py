@@ -32,13 +32,17 @@ def build(home: Path) -> None:
         gr.HTML(parts.section("Answers", "Words that differ from the wanted answer are marked."), padding=False)
         with gr.Row():
             part = gr.Dropdown(["held-out"], label="Questions", elem_id="set", interactive=True)
-            view = gr.Radio([(label, name) for name, label in show.VIEWS], value="changed", label="Which", elem_id="view", interactive=True)
+            view = gr.Radio(
+                [(label, name) for name, label in show.VIEWS], value="changed", label="Which", elem_id="view", interactive=True
+            )
         answers = gr.HTML(elem_id="answers", padding=False)
 
     def opened(query: dict[str, str]) -> tuple[Any, ...]:
         found = [run for run in runs.list_runs(home) if run.folder.report.exists()]
         wanted = next((run for run in found if run.id == query.get("id")), found[0] if found else None)
-        listed = gr.update(choices=[(f"{run.spec.name} · {run.id}", run.id) for run in found], value=wanted.id if wanted else None)
+        listed = gr.update(
+            choices=[(f"{run.spec.name} · {run.id}", run.id) for run in found], value=wanted.id if wanted else None
+        )
         return listed, *shown(wanted.id if wanted else "")
 
     def shown(place: str) -> tuple[Any, ...]:

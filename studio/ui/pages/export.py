@@ -21,7 +21,9 @@ def build(home: Path) -> None:
     """Lay the page out."""
     import gradio as gr
 
-    frame.top("Export", "Export", "Every export is loaded in the program that will serve it, and must answer as the tuned model did.")
+    frame.top(
+        "Export", "Export", "Every export is loaded in the program that will serve it, and must answer as the tuned model did."
+    )
     with gr.Column(elem_classes="card"):
         run = gr.Dropdown([], label="Run", elem_id="run", interactive=True)
         none = gr.HTML(padding=False)
@@ -36,7 +38,9 @@ def build(home: Path) -> None:
     def opened(query: dict[str, str]) -> tuple[Any, ...]:
         found = [item for item in runs.list_runs(home) if (item.folder.adapter / "adapter_config.json").exists()]
         wanted = next((item for item in found if item.id == query.get("id")), found[0] if found else None)
-        listed = gr.update(choices=[(f"{item.spec.name} · {item.id}", item.id) for item in found], value=wanted.id if wanted else None)
+        listed = gr.update(
+            choices=[(f"{item.spec.name} · {item.id}", item.id) for item in found], value=wanted.id if wanted else None
+        )
         return listed, "" if found else NONE, *chosen(wanted.id if wanted else "")
 
     def chosen(place: str) -> tuple[Any, ...]:
@@ -70,7 +74,9 @@ def build(home: Path) -> None:
     run.input(frame.act(chosen), [run], [target, *changing], **frame.QUIET)
     target.change(frame.act(told), [target], [about], **frame.QUIET)
     timer.tick(frame.act(now), [run, seen], changing, trigger_mode="once", **frame.QUIET)
-    make.click(frame.act(making), [run, target], None, **frame.ACTION).success(frame.act(now), [run, seen], changing, **frame.QUIET)
+    make.click(frame.act(making), [run, target], None, **frame.ACTION).success(
+        frame.act(now), [run, seen], changing, **frame.QUIET
+    )
 
 
 def _one(place: str, home: Path) -> Run:

@@ -25,9 +25,14 @@ def build(home: Path) -> None:
         )
         table = gr.HTML(elem_id="runs", padding=False)
     with gr.Column(elem_classes="card"):
-        gr.HTML(parts.section("Compare", "Curves over each other, the settings that differ, the evidence side by side."), padding=False)
+        gr.HTML(
+            parts.section("Compare", "Curves over each other, the settings that differ, the evidence side by side."),
+            padding=False,
+        )
         with gr.Row(elem_classes="end"):
-            chosen = gr.Dropdown([], multiselect=True, max_choices=6, label="Two to six runs", elem_id="chosen", interactive=True, scale=4)
+            chosen = gr.Dropdown(
+                [], multiselect=True, max_choices=6, label="Two to six runs", elem_id="chosen", interactive=True, scale=4
+            )
             compare = gr.Button("Compare", elem_id="compare", scale=1)
     where, seen = gr.Textbox(visible=False), gr.State("")
 

@@ -51,14 +51,20 @@ def build(home: Path) -> None:
         with gr.Column(scale=4, min_width=340, elem_classes="side"):
             with gr.Column(elem_classes="card"):
                 gr.HTML(parts.section("Plan"), padding=False)
-                card = gr.HTML(show.waiting("Choose a dataset", "The plan appears here, before anything starts."), elem_id="plan", padding=False)
+                card = gr.HTML(
+                    show.waiting("Choose a dataset", "The plan appears here, before anything starts."),
+                    elem_id="plan",
+                    padding=False,
+                )
                 gpu = gr.Dropdown(
                     [HERE, *(item.name for item in cards.CARDS)], value=HERE, label="Plan for", elem_id="gpu", interactive=True,
                     info="See what it would need on another card. It trains on this machine.",
                 )  # fmt: skip
                 start = gr.Button("Start", variant="primary", elem_id="start")
             with gr.Column(elem_classes="card"), gr.Accordion("As YAML", open=False, elem_id="yaml-part"):
-                text = gr.Code(language="yaml", label="The same run as text", elem_id="yaml", interactive=True, lines=8, max_lines=24)
+                text = gr.Code(
+                    language="yaml", label="The same run as text", elem_id="yaml", interactive=True, lines=8, max_lines=24
+                )
                 with gr.Row(elem_classes="end"):
                     use = gr.Button("Use this text", elem_id="use-yaml", min_width=120)
                     load = gr.UploadButton("Load a file", file_types=[".yaml", ".yml"], elem_id="load-yaml", min_width=120)
@@ -67,7 +73,9 @@ def build(home: Path) -> None:
     everything = [name, model, data, exports, *boxes]
 
     def draft(title: str, base: str, rows: list[str], targets: list[str], *values: str) -> RunSpec:
-        return drafts.build(title or "", base or "", rows or [], form.asked(values), [json.loads(item) for item in targets or []], home)
+        return drafts.build(
+            title or "", base or "", rows or [], form.asked(values), [json.loads(item) for item in targets or []], home
+        )
 
     def written(*values: Any) -> tuple[Any, Any]:
         """The YAML of the form, at once."""
@@ -175,11 +183,23 @@ def _form(fields: list[Any]) -> list[Any]:
 def _box(leaf: Any) -> Any:
     import gradio as gr
 
-    common = {"label": leaf.label, "info": form.help_of(leaf), "elem_id": leaf.path.replace(".", "-"), "interactive": True, "min_width": 220}
+    common = {
+        "label": leaf.label,
+        "info": form.help_of(leaf),
+        "elem_id": leaf.path.replace(".", "-"),
+        "interactive": True,
+        "min_width": 220,
+    }
     if form.is_choice(leaf):
         return gr.Dropdown(form.choices(leaf), value=form.default_text(leaf), **common)
     lines = 3 if leaf.path in ("data.system", "tracking.note") else 1
-    return gr.Textbox(value=form.default_text(leaf), placeholder=form.placeholder(leaf), lines=lines, max_lines=8 if lines > 1 else 1, **common)
+    return gr.Textbox(
+        value=form.default_text(leaf),
+        placeholder=form.placeholder(leaf),
+        lines=lines,
+        max_lines=8 if lines > 1 else 1,
+        **common,
+    )
 
 
 def _decided(fields: list[Any], plan: dict[str, Any]) -> list[Any]:
@@ -197,14 +217,22 @@ def _decided(fields: list[Any], plan: dict[str, Any]) -> list[Any]:
             updates.append(gr.update(info=form.help_of(leaf), **plain))
         else:
             told = f"{form.help_of(leaf)} Decided: {item['reason']}."
-            new = {"choices": form.choices(leaf, item["value"])} if form.is_choice(leaf) else {"placeholder": form.to_text(leaf, item["value"])}
+            new = (
+                {"choices": form.choices(leaf, item["value"])}
+                if form.is_choice(leaf)
+                else {"placeholder": form.to_text(leaf, item["value"])}
+            )
             updates.append(gr.update(info=told, **new))
     return updates
 
 
 def _named(problem: StudioError) -> StudioError:
     """An error at a field's dotted path, with the field's label instead."""
-    labels = {leaf.path: leaf.label for leaf in form.fields()} | {"data.train": "Dataset", "model.name": "Base model", "name": "Name"}
+    labels = {leaf.path: leaf.label for leaf in form.fields()} | {
+        "data.train": "Dataset",
+        "model.name": "Base model",
+        "name": "Name",
+    }
     return type(problem)(problem.message, hint=problem.hint, where=labels.get(problem.where, problem.where))
 
 

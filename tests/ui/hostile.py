@@ -1,0 +1,87 @@
+"""A home full of hostile words: in file names, cells, run names, answers, errors and logs."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+
+from studio.app import library, runs
+from studio.app.runs import Run
+from studio.core.errors import TrainingError
+from studio.core.files import write_json, write_text
+from studio.evaluation.interval import Estimate
+from studio.evaluation.report import Answered, Compared, Given, Report, SetReport, Speed, Verdict
+from studio.runs.recorder import Recorder
+from studio.spec import RunSpec, dump
+
+EVIL = "<img src=x onerror=\"window.hacked=1;alert(1)\"><script>window.hacked=1</script>'"
+
+
+def fill(home: Path) -> None:
+    """Two datasets, a run that is done with evidence, and one that failed."""
+    rows = "".join(f'{json.dumps({"question": f"{EVIL} what is {i}?", "answer": f"{EVIL} it is {i}"})}\n' for i in range(40))
+    source = home / "upload.jsonl"
+    source.write_text(rows + '{"question": "", "answer": "x"}\n', encoding="utf-8")
+    item = library.add(home, f"Hostile {EVIL}"[:80], [("<script>hack<script>.jsonl", source)])
+    for file in library.samples():
+        if file.stem == "support":
+            library.add(home, "Support", [(file.name, file)])
+    done(home, item.files[0])
+    failed(home, item.files[0])
+
+
+def done(home: Path, file: str, name: str = f"done {EVIL}"[:80], steps: int = 60) -> Run:
+    """A run as it lies on disk after it ended well."""
+    spec = RunSpec.model_validate({"name": name, "data": {"train": file}, "tracking": {"note": EVIL, "tags": [EVIL[:40]]}})
+    run = runs.create(spec, home)
+    folder, recorder = run.folder, Recorder(run.folder)
+    folder.write_spec(spec)
+    decision = {"field": "training.learning_rate", "value": 2e-4, "reason": EVIL, "otherwise": EVIL}
+    write_json(folder.plan, {"decisions": [decision], "memory": {"total": 10**9, "items": []}, "warnings": [EVIL]})
+    for state in ("preparing", "training", "evaluating", "exporting"):
+        with recorder.stage(state):
+            recorder.event("warning", message=EVIL)
+            for step in range(1, steps + 1) if state == "training" else ():
+                recorder.metrics(step, loss=2 * math.exp(-step / 20) + 0.1, lr=2e-4, grad_norm=1.0, tokens_per_second=900.0)
+    recorder.metrics(steps, eval_loss=0.2)
+    write_text(folder.log, EVIL + "\nWANDB_API_KEY=0123456789abcdef0123456789abcdef01234567\n")
+    (folder.adapter).mkdir()
+    write_json(folder.adapter / "adapter_config.json", {})
+    write_json(folder.report, report().as_dict())
+    write_text(folder.report_page, "<p>the report as a page</p>")
+    write_json(
+        folder.exports / "merged" / "artifact.json",
+        {
+            "folder": "merged", "kind": "merged", "bytes": 3, "serve": [f"vllm serve {EVIL}"],
+            "verification": {"passed": True, "checks": [{"name": EVIL, "passed": True, "value": 1.0, "explanation": EVIL}]},
+        },
+    )  # fmt: skip
+    recorder.end("done")
+    return run
+
+
+def failed(home: Path, file: str) -> Run:
+    """A run as it lies on disk after it failed."""
+    run = runs.create(RunSpec.model_validate({"name": "failed", "data": {"train": file}}), home)
+    recorder = Recorder(run.folder)
+    write_text(run.folder.spec_file, dump(run.spec))
+    recorder.end("failed", TrainingError(f"the loss is not a number {EVIL}", hint=f"Lower it {EVIL}", where=EVIL))
+    return run
+
+
+def report() -> Report:
+    """A report whose texts are hostile."""
+    given = Given(EVIL, 3, False, {"exact_match": 0.0})
+    answered = Answered(EVIL, f"wanted {EVIL}", given, dataclasses.replace(given, text="wanted"), EVIL, 3)
+    figure = Compared(Estimate(0.1, 0.0, 0.2, 9), Estimate(0.9, 0.8, 1.0, 9), Estimate(0.8, 0.6, 1.0, 9))
+    found = SetReport("held-out", 9, [answered] * 3, {"exact_match": figure}, "exact_match", EVIL, 32, [0], [1], [2], [EVIL])
+    verdict = Verdict("better", f"Better: {EVIL}", EVIL, [EVIL])
+    return Report([found], verdict, "cpu", 1000, 42, {"base": Speed(0.1, 0.1, 0.2, 3, 100.0)})
+
+
+if __name__ == "__main__":
+    import sys
+
+    fill(Path(sys.argv[1]))

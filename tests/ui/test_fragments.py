@@ -1,0 +1,148 @@
+"""Fragments escape everything that came from outside."""
+
+from __future__ import annotations
+
+import re
+from types import SimpleNamespace as Some
+from typing import Any
+
+import pytest
+
+from studio.app import curves
+from studio.core.errors import DataError
+from studio.ui.fragments import charts, chat, compare, data, evidence, exports, parts, plan, runs
+from studio.ui.fragments import home as home_fragments
+
+EVIL = "\"><script>hack()</script><img src=x onerror='hack()'> javascript:hack()"
+
+
+def row(**changes: Any) -> dict[str, Any]:
+    return {
+        "id": EVIL, "state": "failed", "name": EVIL, "model": EVIL, "data": EVIL, "step": 3, "loss": 1.0, "held_out_loss": None,
+        "verdict": EVIL, "created": 1.0, "seconds": 2.0, "exports": [EVIL], "active": False, "started": 1.0, "done": 0, "total": 0,
+        "who": EVIL, "note": EVIL, "tags": [EVIL], "position": 2, "error": {"message": EVIL, "hint": EVIL, "where": EVIL}, **changes,
+    }  # fmt: skip
+
+
+def report() -> dict[str, Any]:
+    file = {
+        "name": EVIL, "path": EVIL, "kind": EVIL, "container": EVIL, "bytes": 1, "encoding": EVIL, "format": EVIL, "columns": {EVIL: EVIL},
+        "confidence": 0.5, "reasons": [EVIL], "details": {"x": EVIL}, "remarks": [EVIL], "rows": 1, "usable": 1, "rejected": 0,
+    }  # fmt: skip
+    return {
+        "usable": False, "problems": [EVIL], "files": [file],
+        "totals": {"rows": 1, "usable": 1, "rejected": 1, "duplicates": 1, "conflicts": 1},
+        "rejected": {"first": [{"file": EVIL, "line": 1, "reason": EVIL, "text": EVIL}]}, "removed": [{"file": EVIL, "line": 1, "reason": EVIL}],
+        "conflicts": [{"places": [[EVIL, 1], [EVIL, 2]]}], "warnings": [{"what": EVIL, "count": 1, "first": [{"file": EVIL, "line": 1}]}],
+        "lengths": {"p50": 1, "p90": 2, "max": 3, "histogram": [[1, 2], [2, 5]]},
+        "samples": [{"messages": [{"role": EVIL, "content": EVIL}], "file": EVIL, "line": 1}, {"text": EVIL}],
+    }  # fmt: skip
+
+
+def planned() -> dict[str, Any]:
+    return {
+        "fits": False, "machine": EVIL, "counts": {"tokens": 1, "steps": 1, "rows": 1, "held_out": 1}, "time": {"low": 1, "high": 2},
+        "memory": {"total": 5, "items": [{"name": EVIL, "bytes": 5, "why": EVIL}]}, "warnings": [EVIL], "summary": [EVIL],
+        "decisions": [{"field": EVIL, "value": EVIL, "reason": EVIL, "otherwise": EVIL}], "alternatives": [{"change": EVIL, "bytes": 3}],
+    }  # fmt: skip
+
+
+def given() -> Any:
+    return Some(text=EVIL, tokens=1, stopped=False, scores={})
+
+
+ITEM = {"file": EVIL, "line": 1, "trained": 1, "tokens": [{"id": 1, "text": EVIL, "trained": True}]}
+ARTIFACT = {
+    "folder": EVIL, "bytes": 3, "serve": [EVIL],
+    "verification": {"passed": False, "checks": [{"name": EVIL, "passed": None, "value": EVIL, "explanation": EVIL}]},
+}  # fmt: skip
+STATUS = Some(state="training", active=True, done=1, total=2, what=EVIL, stages={})
+PROBLEM = DataError(EVIL, hint=EVIL, where=EVIL)
+ALL = {
+    "bar": lambda: parts.bar([(EVIL, "/")], "x"),
+    "heading": lambda: parts.heading(EVIL, EVIL),
+    "notice": lambda: parts.notice(EVIL, EVIL, "bad", EVIL),
+    "error": lambda: parts.error(PROBLEM),
+    "told": lambda: parts.told(PROBLEM),
+    "empty": lambda: parts.empty(EVIL, EVIL, EVIL, EVIL),
+    "progress": lambda: parts.progress(1, 2, EVIL),
+    "table": lambda: parts.table([EVIL], [[parts.text(EVIL)]], EVIL),
+    "facts": lambda: parts.facts([(EVIL, EVIL)]),
+    "figures": lambda: parts.figures([(EVIL, EVIL, EVIL)]),
+    "steps": lambda: home_fragments.steps([Some(title=EVIL, text=EVIL, link=EVIL, label=EVIL, done=False)]),
+    "library": lambda: data.library([Some(key=EVIL, title=EVIL, version=EVIL, files=[EVIL], bytes=1, created=1.0)]),
+    "data head": lambda: data.head(report()),
+    "detected": lambda: data.detected(report()),
+    "findings": lambda: data.findings(report()),
+    "lengths": lambda: data.lengths(report()),
+    "samples": lambda: data.samples(report()),
+    "tokens": lambda: data.tokens([ITEM]),
+    "raw rows": lambda: data.rows_as_they_stand({"columns": [EVIL], "rows": [{EVIL: EVIL}]}),
+    "plan": lambda: plan.card(planned()),
+    "runs": lambda: runs.overview([row(), row(state="done", error=None)]),
+    "newest": lambda: runs.newest([row()]),
+    "run head": lambda: runs.head(row(), f"https://x/{EVIL}"),
+    "stages": lambda: runs.stages(STATUS),
+    "problem": lambda: runs.problem({"message": EVIL, "hint": EVIL, "where": EVIL}),
+    "decisions": lambda: runs.decisions(planned()),
+    "story": lambda: runs.story([{"kind": "warning", "message": EVIL, "time": 1.0}, {"kind": "stage", "stage": EVIL}]),
+    "log": lambda: runs.log(EVIL),
+    "settings": lambda: compare.settings([(EVIL, [EVIL, [EVIL]])], [EVIL, EVIL]),
+    "results": lambda: compare.results([row()], [[(EVIL, EVIL, EVIL, EVIL, EVIL, EVIL)]], [EVIL]),
+    "answer": lambda: evidence.answer(
+        Some(question=EVIL, reference=EVIL, base=given(), tuned=given(), file=EVIL, line=1, earlier=1)
+    ),
+    "marked": lambda: evidence.marked(EVIL, "other words"),
+    "chat": lambda: chat.sides([{"role": "user", "content": EVIL}], [{"role": EVIL, "content": EVIL}], True, EVIL),
+    "exports": lambda: exports.made(EVIL, [ARTIFACT]),
+    "working": lambda: exports.working([Some(target=EVIL, state="failed", begun=1.0, error=PROBLEM)]),
+    "chart": lambda: charts.chart(EVIL, [(EVIL, [(0, 1.0), (1, 2.0)])]),
+}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_what_came_from_outside_stays_text(name: str):
+    html = ALL[name]()
+    assert "<script" not in html
+    assert "<img src=x" not in html
+    assert not re.search(r"<[^>]*\son\w+\s*=\s*['\"]?hack", html.replace("&quot;", "").replace("&#x27;", "")) or "&lt;" in html
+    assert not re.search(r'href="\s*javascript:', html)
+
+
+def test_a_link_to_another_site_is_shown_only_if_it_is_https():
+    assert "javascript" not in runs.head(row(verdict="", note="", tags=[], error=None), "javascript:hack()")
+
+
+def test_an_answer_that_agrees_is_not_marked():
+    assert "<del>" not in evidence.marked("The same words.", "The same words.")
+    assert evidence.marked("It costs 5 euro", "It costs 6 euro") == "It costs <del>5</del> euro"
+
+
+def test_a_chart_of_nothing_is_nothing_and_odd_values_do_not_break_it():
+    assert charts.chart("x", [("a", [])]) == ""
+    for points in ([(0, 0.0)], [(0, 5.0), (1, 5.0)], [(3, -1e-9), (4, 1e12)], [(0, 0.0), (0, 0.0)]):
+        html = charts.chart("x", [("a", points)])
+        assert "nan" not in html.lower()
+        assert "inf" not in html
+
+
+def test_a_hundred_thousand_steps_become_at_most_a_thousand_points_and_no_spike_is_lost(tmp_path):
+    file = tmp_path / "metrics.jsonl"
+    with open(file, "w") as out:
+        for step in range(100_000):
+            out.write(f'{{"step": {step}, "loss": {99.0 if step == 54_321 else 1.0}}}\n')
+    found = curves.read(file)
+    points = found.series["loss"].points()
+    assert len(points) <= curves.POINTS
+    assert max(y for _, y in points) == 99.0
+    assert [x for x, _ in points] == sorted(x for x, _ in points)
+
+
+def test_curves_are_read_on_and_a_resumed_run_replaces_its_steps(tmp_path):
+    file = tmp_path / "metrics.jsonl"
+    file.write_text('{"step": 1, "loss": 3}\n{"step": 2, "loss": 2}\n{"step": 3, "lo')
+    assert list(curves.read(file).series["loss"].steps) == [1, 2]
+    with open(file, "a") as out:
+        out.write('ss": 1}\n{"step": 2, "loss": 1.5}\nnot json\n{"step": "x"}\n{"step": 4, "loss": NaN}\n')
+    series = curves.read(file).series["loss"]
+    assert list(zip(series.steps, series.values, strict=True)) == [(1, 3), (2, 1.5)]
