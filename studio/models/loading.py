@@ -33,6 +33,8 @@ __all__ = [
     "without_packing",
 ]
 
+log = logging.getLogger(__name__)
+
 DTYPES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
 TEXT_PART = {r"^language_model\.": "", r"^model\.language_model\.": "model."}
 """Names of tensors in the checkpoint of a model that also sees, as its text part alone has them."""
@@ -63,7 +65,7 @@ def load_base(model: Model, device: str, found: Found | None = None) -> Any:
             key_mapping=TEXT_PART if text is not wanted else None,
             dtype=dtype,
             device_map={"": place},
-            attn_implementation=model.attention,
+            attn_implementation=_attention(model.attention, text),
             quantization_config=_quantization(model, dtype),
             use_safetensors=True,
             trust_remote_code=False,
@@ -130,6 +132,17 @@ def without_packing(model: Any) -> Any:
         if hasattr(module, "support_avx512bf16_for_cpu"):
             module.support_avx512bf16_for_cpu = False
     return model
+
+
+def _attention(wanted: str | None, config: Any) -> str | None:
+    """sdpa where the architecture has it; Gemma 2, which caps its attention scores, is computed by eager."""
+    import transformers
+
+    kind: Any = transformers.AutoModelForCausalLM._model_mapping.get(type(config))
+    if wanted == "sdpa" and kind is not None and not getattr(kind, "_supports_sdpa", True):
+        log.warning("%s has no sdpa attention: computed by eager, with the same result", config.model_type)
+        return "eager"
+    return wanted
 
 
 def _quantization(model: Model, dtype: Any) -> Any:

@@ -54,7 +54,7 @@ GEMMA = Family(
     ("gemma", "gemma2", "gemma3", "gemma3_text"),
     needs_fp32_or_bf16=True,
     notes=(
-        "Gemma 2 caps its attention scores, which sdpa leaves out without a word: eager is exact.",
+        "Gemma 2 caps its attention scores, which sdpa cannot: it is computed by eager attention.",
         "Its activations overflow fp16: bf16 or fp32 only.",
         "Gemma 1 and 2 have no system role: put such instructions into the first user message.",
         "Of Gemma 3 from 4 B up only the text part is loaded, trained and exported.",
