@@ -138,7 +138,7 @@ def _attention(wanted: str | None, config: Any) -> str | None:
     """sdpa where the architecture has it; Gemma 2, which caps its attention scores, is computed by eager."""
     import transformers
 
-    kind: Any = transformers.AutoModelForCausalLM._model_mapping.get(type(config))
+    kind: Any = transformers.AutoModelForCausalLM._model_mapping.get(type(config), None)
     if wanted == "sdpa" and kind is not None and not getattr(kind, "_supports_sdpa", True):
         log.warning("%s has no sdpa attention: computed by eager, with the same result", config.model_type)
         return "eager"
