@@ -33,18 +33,20 @@ def verify_adapter(source: Source, out: Path, probe: Probe, reporter: Reporter) 
 def verify_merged(source: Source, out: Path, onto: Onto, probe: Probe, reporter: Reporter) -> Verification:
     """transformers loads the folder in the number format the run computed in."""
     known = reference(source, probe, reporter)
-    model, faults = load_merged(out, DTYPES[source.model.dtype or "fp32"])
+    model, faults = load_merged(out, DTYPES[source.model.dtype or "fp32"], machines.probe().device == "cuda")
     complete = Check("weights_complete", not faults, True, not faults, faults or "no weight is missing, left over or misshapen")
     limit = limits.ORIGINAL if onto == "original" and source.quantized else limits.MERGED
     runtime = f"transformers {_version('transformers')}"
     return _compared(model, out, known, limit, probe, runtime, [complete], reporter)
 
 
-def load_merged(folder: Path, dtype: str, device: str = "auto") -> tuple[Any, str]:
-    """The model in `folder` in evaluation mode, and what was wrong with its weights (nothing, if all is well)."""
+def load_merged(folder: Path, dtype: str, on_gpu: bool) -> tuple[Any, str]:
+    """The model in `folder` in evaluation mode, and what was wrong with its weights (nothing, if all is well).
+
+    on_gpu: as many layers on the GPU as fit there, the others in main memory.
+    """
     from transformers import AutoModelForCausalLM
 
-    on_gpu = device == "auto" and machines.probe().device == "cuda"
     with quiet():
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             folder, dtype=dtype, device_map="auto" if on_gpu else None, output_loading_info=True

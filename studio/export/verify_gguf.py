@@ -57,8 +57,11 @@ def verify_gguf(source: Source, out: Path, quant: str, onto: Onto, probe: Probe,
 def _merged_expects(source: Source, out: Path, onto: Onto, known: answers.Reference, reporter: Reporter) -> answers.Forced:
     """What the merged model expects, computed in float32 if memory allows, so that only the conversion is measured."""
     folder = merged_export(source, onto) or out / WORK / "merged"
-    enough = machines.probe().ram_free > source.parameters * 5
-    model, _ = verify.load_merged(folder, "float32" if enough else "auto", device="cpu")
+    machine = machines.probe()
+    need = source.parameters * 5
+    on_gpu = machine.gpu is not None and machine.gpu.free > need
+    exact = on_gpu or machine.ram_free > need
+    model, _ = verify.load_merged(folder, "float32" if exact else "auto", on_gpu)
     return answers.forced(answers.Transformers(model, None), known.cases, reporter)
 
 

@@ -137,7 +137,6 @@ def test_what_llama_cpp_would_compute_otherwise_is_refused(tiny_model: Path, cha
     for key, value in changes.items():
         setattr(config, key, value)
     with pytest.raises(ExportError, match=says) as refused:
-        architectures.layout(config)
         architectures.metadata(config)
     assert "convert_hf_to_gguf.py" in refused.value.hint
 
@@ -253,8 +252,8 @@ def test_a_modelfile_has_the_trained_template_where_it_can_be_taken_apart(tmp_pa
 def test_a_modelfile_claims_no_template_where_the_trained_one_does_more(tmp_path: Path) -> None:
     folding = (
         "{% if messages[0].role == 'system' %}{% set s = messages[0].content + '\n' %}{% else %}{% set s = '' %}{% endif %}"
-        "{% for m in messages if m.role != 'system' %}<|im_start|>{{ m.role }}\n{{ s if loop.first }}{{ m.content }}<|im_end|>\n"
-        "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+        "{% for m in messages if m.role != 'system' %}<|im_start|>{{ m.role }}\n{{ s if loop.first }}{{ m.content }}"
+        "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
     )
     tokenizer = make_tokenizer(tmp_path, template=folding)
     assert modelfile.frame(tokenizer, adds_bos=False) is None

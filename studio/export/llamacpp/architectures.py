@@ -44,6 +44,7 @@ def layout(config: Any) -> Layout:
 
 def metadata(config: Any) -> dict[str, Any]:
     """The `arch.*` keys of a text config (without that prefix). Raises ExportError for settings llama.cpp cannot follow."""
+    more = layout(config).metadata
     rope = rope_settings(config)
     heads = config.num_attention_heads
     head = head_size(config)
@@ -62,7 +63,7 @@ def metadata(config: Any) -> dict[str, Any]:
         "vocab_size": config.vocab_size,
     }
     values |= _scaling(config, rope)
-    return values | layout(config).metadata(config, rope)
+    return values | more(config, rope)
 
 
 def extra_tensors(config: Any) -> dict[str, np.ndarray]:

@@ -74,10 +74,8 @@ class Gguf:
 
         self._native = llama_cpp
         with _quiet():
-            settings = llama_cpp.LlamaModelParams()
-            settings.n_gpu_layers = 0
             try:
-                self._model = _model_class()(path_model=str(file), params=settings, verbose=False)
+                self._model = load_model(file)
             except (RuntimeError, ValueError) as problem:
                 raise ExportError(
                     f"llama.cpp cannot load it: {problem}", hint="Its log says why: llama-cli -m FILE.", where=file.name
@@ -143,6 +141,16 @@ class Gguf:
             batch.add(int(token), start + place, [0], place in wanted)
         self._context.decode(batch)
         batch.close()
+
+
+def load_model(file: Path, gpu_layers: int = 0) -> Any:
+    """The model in a GGUF file, with that many of its layers on the GPU. Raises RuntimeError or ValueError."""
+    from cyllama.llama import llama_cpp
+
+    with _quiet():
+        settings = llama_cpp.LlamaModelParams()
+        settings.n_gpu_layers = gpu_layers
+        return _model_class()(path_model=str(file), params=settings, verbose=False)
 
 
 @functools.cache
