@@ -11,6 +11,7 @@ from typing import Any
 from studio.core.errors import TrainingError
 from studio.core.files import folder_aside
 from studio.core.text import nearest
+from studio.training.guards import disk_errors
 from studio.training.settings import Adapter
 
 
@@ -94,8 +95,11 @@ def attach(base: Any, adapter: Adapter, seed: int, name: str = "") -> Any:
 
 
 def save(model: Any, folder: Path) -> Path:
-    """Write the adapter as a PEFT folder that plain `peft` loads: complete, or not there. Returns `folder`."""
-    with folder_aside(folder) as aside:
+    """Write the adapter as a PEFT folder that plain `peft` loads: complete, or not there. Returns `folder`.
+
+    Raises HardwareError if the disk is full.
+    """
+    with disk_errors("The adapter", folder), folder_aside(folder) as aside:
         write(model, aside)
     return folder
 

@@ -21,7 +21,7 @@ def register() -> None:
     AttentionInterface.register("studio_varlen", attend_varlen)
 
 
-def choices(model: Any, device: str) -> list[str]:
+def choices(model: Any, device: str, dtype: str) -> list[str]:
     """Attention implementations to try for this model, fastest first; the last is the one it was loaded with."""
     own = str(model.config._attn_implementation)
     config = model.config.get_text_config()
@@ -30,7 +30,7 @@ def choices(model: Any, device: str) -> list[str]:
         return [own]
     if not model._can_set_attn_implementation():
         return [own]
-    return [*(["studio_varlen"] if device == "cuda" else []), "studio_rows", own]
+    return [*(["studio_varlen"] if device == "cuda" and dtype != "fp32" else []), "studio_rows", own]
 
 
 def attend_by_row(
@@ -78,10 +78,13 @@ def attend_varlen(
     **more: Any,
 ) -> tuple[Any, None]:
     """The same by torch's variable-length flash attention: one kernel for all rows (CUDA, 16 bit). Else by row."""
+    import torch
+
     window = more.get("sliding_window")
     longest = max(row_lengths or (0,))
     unusual = more.get("softcap") or more.get("s_aux") is not None or more.get("position_bias") is not None
-    if row_lengths is None or unusual or dropout or attention_mask is not None or (window and longest > window):
+    unusual = unusual or dropout or attention_mask is not None or query.dtype == torch.float32
+    if row_lengths is None or unusual or (window and longest > window):
         return attend_by_row(module, query, key, value, attention_mask, dropout, scaling, row_lengths=row_lengths, **more)
     from torch.nn.attention.varlen import varlen_attn
 

@@ -16,9 +16,10 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from studio.core.errors import HardwareError, TrainingError
+from studio.core.errors import TrainingError
 from studio.core.files import folder_aside, need_room, read_json, write_json
 from studio.training import adapters
+from studio.training.guards import disk_errors
 
 NAME = re.compile(r"step-(\d{6,})")
 KEPT = 2
@@ -63,19 +64,12 @@ def save(checkpoints: Path, progress: Progress, model: Any, state: dict[str, Any
 
     folder = folder_of(checkpoints, progress.step)
     need_room(checkpoints, _bytes(state) + 4 * sum(p.numel() for p in model.parameters() if p.requires_grad), "A checkpoint")
-    try:
-        with folder_aside(folder) as aside:
-            adapters.write(model, aside)
-            torch.save(state, aside / "optimizer.pt")
-            adapters.flush(aside / "optimizer.pt")
-            trainer_state.save_to_json(str(aside / "trainer_state.json"))
-            write_json(aside / "progress.json", asdict(progress))
-    except OSError as problem:
-        raise HardwareError(
-            f"The checkpoint of step {progress.step} could not be written: {problem.strerror or problem}",
-            hint="Free some disk and resume the run; it goes on from the checkpoint before.",
-            where=str(folder),
-        ) from problem
+    with disk_errors(f"The checkpoint of step {progress.step}", folder), folder_aside(folder) as aside:
+        adapters.write(model, aside)
+        torch.save(state, aside / "optimizer.pt")
+        adapters.flush(aside / "optimizer.pt")
+        trainer_state.save_to_json(str(aside / "trainer_state.json"))
+        write_json(aside / "progress.json", asdict(progress))
     prune(checkpoints, progress)
     return folder
 

@@ -43,9 +43,9 @@ def fit(base: Any, tokenizer: Any, job: Job, reporter: Reporter) -> Fitted:
 
     with ExitStack() as stack:
         stack.enter_context(quiet())
-        now = _Now()
+        now = guards.Now()
         stack.enter_context(guards.memory_errors(job, now))
-        scorer = Scorer(base, job, _pad(tokenizer))
+        scorer = Scorer(base, job, _pad(tokenizer), now)
         stack.callback(scorer.release)
         if job.dtype != "fp32" and job.adapter.kind == "lora":
             from peft.helpers import disable_input_dtype_casting
@@ -56,23 +56,8 @@ def fit(base: Any, tokenizer: Any, job: Job, reporter: Reporter) -> Fitted:
             reporter.event("warning", message="packing is off: on this model, rows side by side change each other's losses")
         elif refused:
             reporter.event("note", message=f"slower than usual: on this model only `{scorer.way}` gives its exact losses")
-        watch = _train(scorer, tokenizer, job, steps, found, Progress(run=run), reporter, now)
+        watch = _train(scorer, tokenizer, job, steps, found, Progress(run=run), reporter)
         return _finish(watch, job)
-
-
-class _Now:
-    """What is being computed, for the message when memory runs out."""
-
-    def __init__(self) -> None:
-        self.trainer: Any = None
-
-    @property
-    def step(self) -> int:
-        return self.trainer.step if self.trainer else 0
-
-    @property
-    def micro(self) -> Any:
-        return self.trainer.micro if self.trainer else None
 
 
 def _train(
@@ -83,26 +68,25 @@ def _train(
     found: tuple[Path, Progress] | None,
     fresh: Progress,
     reporter: Reporter,
-    now: _Now,
 ) -> Watch:
     """All steps that are left; returns the Watch, which knows how far the run came."""
     from studio.training.methods.sft import StepTrainer
     from studio.training.watch import Watch
 
     folder, progress = found or (None, fresh)
-    now.trainer = trainer = StepTrainer(scorer, tokenizer, job, steps, _optimizer(job, reporter))
+    trainer = StepTrainer(scorer, tokenizer, job, steps, _optimizer(job, reporter))
     watch = Watch(trainer, reporter, progress)
     trainer.add_callback(watch)
-    if folder is not None:
-        reporter.event("resume", step=progress.step)
-        if watch.finished:
-            adapters.read(scorer.model, folder)
-            return watch
     if job.device == "cuda":
         import torch
 
         torch.cuda.reset_peak_memory_stats()
-    trainer.train(resume_from_checkpoint=str(folder) if folder else None)
+    if folder is not None:
+        reporter.event("resume", step=progress.step)
+        adapters.read(scorer.model, folder)
+    watch.begin()
+    if not watch.finished:
+        trainer.train(resume_from_checkpoint=str(folder) if folder else None)
     return watch
 
 

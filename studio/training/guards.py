@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
 
 from studio.core.errors import HardwareError, TrainingError
 from studio.core.text import count, plural
@@ -55,6 +56,18 @@ def check_loss(loss: float, step: int, trained: int) -> None:
         )
 
 
+def check_held_out_loss(loss: float, step: int) -> None:
+    """Raise TrainingError if the held-out loss after `step` steps is not finite."""
+    if not math.isfinite(loss):
+        raise TrainingError(
+            f"The held-out loss is {_name(loss)} after step {step}",
+            hint="Lower training.learning_rate (try a third)."
+            if step
+            else "This is the base model, before any training: set model.dtype to bf16 or fp32, or check its files.",
+            where="training.learning_rate" if step else "model.dtype",
+        )
+
+
 def check_gradient(norm: float, step: int) -> None:
     """Raise TrainingError if the gradient of step `step` is not finite; called before the weights are changed."""
     if not math.isfinite(norm):
@@ -80,12 +93,18 @@ def _name(value: float) -> str:
     return "not a number (NaN)" if math.isnan(value) else "infinite"
 
 
-@contextlib.contextmanager
-def memory_errors(job: Job, now: Any) -> Iterator[None]:
-    """Turn running out of memory, on the device or the machine, into a HardwareError that says what to change.
+@dataclass
+class Now:
+    """What is being computed: the step, from 1 (0 before the first), and the rows and tokens of a micro-batch, with padding."""
 
-    now tells what is computed: `now.step`, and `now.micro` (rows and tokens) or None.
-    """
+    step: int = 0
+    rows: int = 0
+    tokens: int = 0
+
+
+@contextlib.contextmanager
+def memory_errors(job: Job, now: Now) -> Iterator[None]:
+    """Turn running out of memory, on the device or the machine, into a HardwareError that says what to change."""
     import torch
 
     try:
@@ -98,8 +117,7 @@ def memory_errors(job: Job, now: Any) -> Iterator[None]:
         found = problem
     else:
         return
-    micro = now.micro
-    what = f"{plural(micro.rows, 'row')}, {count(micro.tokens)} tokens at once" if micro else "between two batches"
+    what = f"{plural(now.rows, 'row')}, {count(now.tokens)} tokens at once" if now.rows else "between two batches"
     del found  # its traceback holds the tensors that filled the memory
     if job.device == "cuda":
         torch.cuda.empty_cache()
@@ -108,6 +126,28 @@ def memory_errors(job: Job, now: Any) -> Iterator[None]:
         hint=what_to_change(job),
         where="training.micro_batch",
     ) from None
+
+
+@contextlib.contextmanager
+def disk_errors(what: str, where: Path) -> Iterator[None]:
+    """Turn a disk that is full or gone into a HardwareError. what begins the message: `The checkpoint of step 3`."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (OSError, SafetensorError) as problem:
+        reason = getattr(problem, "strerror", None) or problem
+    except RuntimeError as problem:
+        if "PytorchStreamWriter" not in str(problem):  # how torch.save says that the disk is full
+            raise
+        reason = problem
+    else:
+        return
+    raise HardwareError(
+        f"{what} could not be written: {reason}",
+        hint="Free some disk and resume the run; it goes on from its last checkpoint.",
+        where=str(where),
+    )
 
 
 def what_to_change(job: Job) -> str:

@@ -21,6 +21,7 @@ from studio.core.errors import Stopped
 from studio.tracking.reporter import Reporter
 from studio.training import adapters, attention
 from studio.training.batches import Micro, Tokens, flat, in_order_of_length, padded
+from studio.training.guards import Now
 from studio.training.job import Job
 
 PROBE_TOKENS = 32
@@ -38,10 +39,10 @@ class Way:
 class Scorer:
     """A base with its adapter, and the loss of a micro-batch by the chosen `Way`."""
 
-    def __init__(self, base: Any, job: Job, pad: int) -> None:
+    def __init__(self, base: Any, job: Job, pad: int, now: Now | None = None) -> None:
         from studio.training import head
 
-        self.base, self.job, self.pad = base, job, pad
+        self.base, self.job, self.pad, self.now = base, job, pad, now or Now()
         self._attention, self._forward = str(base.config._attn_implementation), base.__dict__.get("forward")
         self.model = adapters.attach(base, job.adapter, job.training.seed)
         if job.training.gradient_checkpointing:  # not re-entrant: gradients reach the adapter without any at the input
@@ -60,6 +61,7 @@ class Scorer:
 
         from studio.training import head
 
+        self.now.rows, self.now.tokens = micro.rows, micro.input_ids.size
         inputs = self._inputs(micro)
         scored, targets = (torch.from_numpy(part).to(self.job.device) for part in (micro.scored, micro.targets))
         with self._autocast():
@@ -117,7 +119,7 @@ class Scorer:
         plain = type(head) is torch.nn.Linear and not head.weight.requires_grad
         for packed in [True, False] if self.job.training.packing else [False]:
             if plain:
-                yield from (Way(name, True, packed) for name in attention.choices(self.base, self.job.device))
+                yield from (Way(name, True, packed) for name in attention.choices(self.base, self.job.device, self.job.dtype))
             yield Way(self._attention, False, packed)
 
     def _use(self, way: Way) -> None:

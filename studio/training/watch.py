@@ -12,7 +12,7 @@ from transformers import TrainerCallback
 
 from studio.core.errors import Stopped
 from studio.tracking.reporter import Reporter
-from studio.training import checkpoints
+from studio.training import checkpoints, guards
 from studio.training.checkpoints import Progress
 from studio.training.schedule import steps_per_epoch
 
@@ -35,8 +35,8 @@ class Watch(TrainerCallback):
         self.mark = self.begun = time.perf_counter()
         self.busy, self.tokens = 0.0, 0
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Measure the base model, or what a stopped run still owed."""
+    def begin(self) -> None:
+        """Before the first step: measure the base model, or what a stopped run still owed."""
         self.mark = time.perf_counter()
         if self.reporter.should_stop():
             raise Stopped
@@ -60,13 +60,10 @@ class Watch(TrainerCallback):
         best = self.progress.best_step
         self._measure_if_due()
         improved = self.progress.best_step != best and self.training.keep == "best"
-        patience = self.training.early_stopping
-        if isinstance(patience, int) and self.progress.worse >= patience:
-            self.progress = replace(self.progress, stopped_early=True)
-            self.reporter.event("early_stop", step=self.progress.step, best_step=self.progress.best_step)
-            control.should_training_stop = True
         if improved or self.progress.stopped_early or self._due(self.training.save_every):
             self.save()
+        if self.progress.stopped_early:
+            control.should_training_stop = True
         if not self.finished and self.reporter.should_stop():
             self.stop()
 
@@ -105,10 +102,15 @@ class Watch(TrainerCallback):
         except Stopped:
             self.stop()
             return
+        guards.check_held_out_loss(loss, step)
         self.progress = self._timed().after_evaluation(loss)
         self.reporter.metrics(step, eval_loss=loss, epoch=self._epoch(), tokens=self.progress.tokens)
         if step and self.progress.best_step == step:
             self.reporter.event("best", step=step, eval_loss=loss)
+        patience = self.training.early_stopping
+        if isinstance(patience, int) and self.progress.worse >= patience:
+            self.progress = replace(self.progress, stopped_early=True)
+            self.reporter.event("early_stop", step=step, best_step=self.progress.best_step)
 
     def _tell(self) -> None:
         step, trainer = self.progress.step, self.trainer

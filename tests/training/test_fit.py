@@ -180,6 +180,31 @@ def test_running_out_of_memory_says_where_and_what_to_change(run: Callable[..., 
     assert "nf4" in found.value.hint
 
 
+def test_a_full_disk_is_named_and_leaves_the_checkpoint_before(run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch):
+    import errno
+
+    import torch
+
+    from studio.training import checkpoints
+
+    whole, saved = torch.save, []
+
+    def full(state: Any, file: Path) -> None:
+        saved.append(file)
+        if len(saved) > 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        whole(state, file)
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(HardwareError, match="The checkpoint of step 8 could not be written: No space left"):
+        run("cut")
+    folder = saved[0].parent.parent
+    assert [item.name for item in folder.iterdir()] == ["step-000004"]
+    found = checkpoints.newest(folder, "")
+    assert found is not None
+    assert found[1].step == 4
+
+
 def test_an_8_bit_optimizer_on_a_cpu_falls_back_and_says_so(run: Callable[..., Any]):
     _, told, _ = run(optimizer="paged_adamw_8bit", max_steps=1)
     assert any(kind == "warning" and "GPU" in details["message"] for kind, details in told.events)

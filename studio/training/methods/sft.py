@@ -37,7 +37,6 @@ class StepTrainer(SFTTrainer):
         self.batch = Batch((), 0, 0, 0)
         self.rate = 0.0
         self.skipped = 0
-        self.micro: Any = None
         kept = {name: weights.data for name, weights in scorer.model.named_parameters() if weights.requires_grad}
         super().__init__(
             model=scorer.model,
@@ -76,11 +75,12 @@ class StepTrainer(SFTTrainer):
         model.train()
         self.batch = inputs
         total = torch.zeros((), device=self.args.device)
-        for self.micro in inputs.micros:
-            loss = self.scorer.loss(self.micro) / max(1, inputs.trained)
+        self.scorer.now.step = self.step
+        for micro in inputs.micros:
+            loss = self.scorer.loss(micro) / max(1, inputs.trained)
             self.accelerator.backward(loss)
             total += loss.detach()
-        self.micro = None
+        self.scorer.now.rows = 0
         self.loss = total.item()
         guards.check_loss(self.loss, self.step, inputs.trained)
         return total
@@ -166,7 +166,7 @@ def _as_they_are(items: Any) -> Any:
 
 
 def _arguments(job: Job, steps: int) -> SFTConfig:
-    return SFTConfig(
+    arguments = SFTConfig(
         output_dir=str(job.checkpoints),
         use_cpu=job.device == "cpu",
         bf16=False,  # the loss brings its own autocast; fp16 needs accelerate's gradient scaler
@@ -190,6 +190,8 @@ def _arguments(job: Job, steps: int) -> SFTConfig:
         disable_tqdm=True,
         dataloader_pin_memory=False,
     )
+    arguments._n_gpu = 1  # the base is on one; with more in the machine transformers would copy it to all
+    return arguments
 
 
 def _optimizer(name: str, groups: list[dict[str, Any]], rate: float | None) -> Any:
