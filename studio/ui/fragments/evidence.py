@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from studio.core.text import duration, plural
-from studio.ui.fragments.parts import badge, figures, notice, section, sentence, table, text
+from studio.ui.fragments.parts import badge, figures, section, sentence, table, text
 
 TONES = {"better": "good", "better but forgets": "warn", "no clear difference": "calm", "worse": "bad", "not measured": "warn"}
 VIEWS = (("changed", "Most changed"), ("best", "Best"), ("worst", "Worst"))
@@ -17,7 +17,8 @@ VIEWS = (("changed", "Most changed"), ("best", "Best"), ("worst", "Worst"))
 def verdict(report: Any) -> str:
     """The answer to "is it better?", with what limits it."""
     found = report.verdict
-    cautions = "".join(notice(sentence(caution), tone="warn") for caution in found.cautions)
+    lines = "".join(f"<li>{text(sentence(caution))}</li>" for caution in found.cautions)
+    cautions = f'<div class="notice warn" role="note"><p>Read it with care</p><ul>{lines}</ul></div><br>' if lines else ""
     advice = f'<p class="note">{text(sentence(found.advice))}</p>' if found.advice else ""
     head = f'<div class="verdict">{badge(found.kind, TONES.get(found.kind, "calm"))}<span>{text(sentence(found.text))}</span></div>'
     return f'{head}{advice}<div style="margin-top:12px">{cautions}</div>{_speed(report)}'

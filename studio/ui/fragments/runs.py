@@ -146,8 +146,10 @@ def decisions(plan: dict[str, Any]) -> str:
 
 
 def story(events: list[dict[str, Any]], most: int = 60) -> str:
-    """What happened, newest first, in words."""
-    lines = [(when(item.get("time")), told) for item in reversed(events) if (told := _told(item))]
+    """What happened, newest first, in words; of the checkpoints only the last."""
+    last = next((item for item in reversed(events) if item["kind"] == "checkpoint"), None)
+    kept = [item for item in reversed(events) if item["kind"] != "checkpoint" or item is last]
+    lines = [(when(item.get("time")), told) for item in kept if (told := _told(item))]
     rows = [(text(moment), text(words)) for moment, words in lines[:most]]
     return table(("When", "What"), rows, "What happened") if rows else '<p class="note">Nothing happened yet.</p>'
 

@@ -13,6 +13,8 @@ from studio.ui.fragments import parts
 
 GO = "(key) => { if (key) location.href = '/dataset?key=' + encodeURIComponent(key); }"
 
+PLACEHOLDER = "e.g. Support questions"
+
 
 def build(home: Path) -> None:
     """Lay the page out."""
@@ -36,7 +38,7 @@ def build(home: Path) -> None:
         with gr.Row(elem_classes="end"):
             title = gr.Textbox(
                 label="Name",
-                placeholder="e.g. Support questions",
+                placeholder=PLACEHOLDER,
                 elem_id="title",
                 max_lines=1,
                 max_length=80,
@@ -60,7 +62,7 @@ def build(home: Path) -> None:
             raise DataError("no file was given", hint="Drop one file or several into the field.", where="Files")
         uploads = (home / "ui" / "uploads").resolve()
         given = [(Path(path).name, Path(path)) for path in paths if Path(path).resolve().is_relative_to(uploads)]
-        return library.add(home, name or Path(paths[0]).stem, given).key
+        return library.add(home, (name or "").strip() or _plain_name(paths[0]), given).key
 
     def taking(name: str) -> str:
         file = next((file for file in library.samples() if file.stem == name), None)
@@ -68,10 +70,15 @@ def build(home: Path) -> None:
             raise DataError("there is no such sample", hint="Choose one from the list.", where="Sample")
         return library.add(home, file.stem.capitalize(), [(file.name, file)]).key
 
-    def named(paths: list[str] | None, name: str) -> Any:
-        return name or (Path(paths[0]).name.split(".")[0].replace("_", " ") if paths else name)
+    def named(paths: list[str] | None) -> Any:
+        """The name it gets if none is written; a placeholder, so that it never overwrites what someone is writing."""
+        return gr.update(placeholder=_plain_name(paths[0]) if paths else PLACEHOLDER)
 
-    files.change(frame.act(named), [files, title], [title], **frame.QUIET)
+    files.change(frame.act(named), [files], [title], **frame.QUIET)
     add.click(frame.act(adding), [files, title], [key], **frame.ACTION).success(None, [key], None, js=GO)
     take.click(frame.act(taking), [sample], [key], **frame.ACTION).success(None, [key], None, js=GO)
     gr.on(None, frame.opened(lambda query: show.library(library.versions(home))), None, [listed], **frame.QUIET)
+
+
+def _plain_name(path: str) -> str:
+    return Path(path).name.split(".")[0].replace("_", " ").strip()[:80] or "Dataset"

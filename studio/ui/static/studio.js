@@ -1,5 +1,7 @@
 // The switch between light and dark, kept in this browser; curves that tell their values; buttons that copy.
 (() => {
+  if (window.studioReady) return; // Gradio puts the head's scripts in twice
+  window.studioReady = true;
   const wanted = () => localStorage.getItem("studio-theme") ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
   const paint = () => document.body?.classList.toggle("dark", wanted() === "dark");
   addEventListener("DOMContentLoaded", () => {
