@@ -80,15 +80,22 @@ def load_base(model: Model, device: str, found: Found | None = None) -> Any:
     return without_packing(base.eval())
 
 
-def attach_adapter(base: Any, folder: str | Path) -> Any:
-    """The base with the adapter in `folder` on it, in evaluation mode. Raises ModelError if they do not fit."""
+def attach_adapter(base: Any, folder: str | Path, name: str = "default") -> Any:
+    """The base with the adapter in `folder` on it, in evaluation mode. Raises ModelError if they do not fit.
+
+    base may have adapters on it already; each has a `name` of its own.
+    """
     from peft import PeftModel
 
     if not (Path(folder) / "adapter_model.safetensors").exists():
         raise ModelError("there is no adapter in this folder", hint="Train one first, or check the path.", where=str(folder))
     with _quiet():
         try:
-            model = PeftModel.from_pretrained(base, str(folder), use_safetensors=True)
+            if isinstance(base, PeftModel):
+                base.load_adapter(str(folder), adapter_name=name, use_safetensors=True)
+                model = base
+            else:
+                model = PeftModel.from_pretrained(base, str(folder), adapter_name=name, use_safetensors=True)
         except (ValueError, RuntimeError, KeyError, OSError) as problem:
             raise ModelError(
                 f"the adapter does not fit this base model: {shorten(str(problem), 300)}",

@@ -1,0 +1,203 @@
+"""Use case of serving: runs, models and exports by name behind one OpenAI-compatible server."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from studio.core.errors import JobError, ModelError, SpecError
+from studio.core.files import read_json, write_json
+from studio.core.text import nearest, plural
+from studio.models.settings import Model
+from studio.runs.status import Process
+from studio.serving.assemble import Source
+from studio.serving.limits import Limits
+
+EngineName = Literal["auto", "transformers", "llama.cpp", "vllm"]
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What was asked for: names as given, and what they are called."""
+
+    given: tuple[str, ...]
+    names: dict[str, str] = field(default_factory=dict)
+    """Alias to one of `given`."""
+    engine: EngineName = "auto"
+    limits: Limits = field(default_factory=Limits)
+
+
+def sources(wish: Wish, home: Path) -> list[Source]:
+    """What each name stands for: a run, an export, an adapter, a GGUF file, or a model. Raises SpecError, JobError."""
+    if not wish.given:
+        raise SpecError("there is nothing to serve", hint="Name a run, a model or an export: studio serve starter.")
+    for alias, target in wish.names.items():
+        if target not in wish.given:
+            near = nearest(target, wish.given)
+            raise SpecError(
+                f"--name {alias}={target}: {target} is not among what is served",
+                hint=f"Did you mean {near}?" if near else "Name it as an argument too.",
+                where="--name",
+            )
+    found = [_source(given, home) for given in dict.fromkeys(wish.given)]
+    named = [replace(one, name=alias) for one in found for alias, target in wish.names.items() if target == one.given]
+    every = [one for one in found if one.given not in wish.names.values()] + named
+    twice = next((one for place, one in enumerate(every) if one.name in [other.name for other in every[:place]]), None)
+    if twice is not None:
+        raise SpecError(
+            f"two of them are called {twice.name}", hint=f"Name one apart: --name ALIAS={twice.given}.", where=twice.given
+        )
+    return every
+
+
+def serve(
+    wish: Wish, home: Path, host: str, port: int, keys: Path | None, tell: Callable[[str], None], share_gpu: bool = False
+) -> int:
+    """Serve until ended by a signal. Returns the exit code. Raises StudioError for what cannot be served."""
+    from studio import worker
+    from studio.hardware import machine
+    from studio.serving import server
+    from studio.serving.keys import Keys
+
+    worker.set_environment()
+    wanted = sources(wish, home)
+    if wish.engine == "vllm":
+        return _vllm(wanted, wish, host, port, keys, tell)
+    known = Keys(keys) if keys else None
+    server.refuse_open_door(host, known)
+    listener = server.listen(host, port)
+    device = machine.probe()
+    with _device(home, device.uuid if device.device == "cuda" and not share_gpu else ""):
+        from studio.serving import assemble
+        from studio.serving.asgi import Post
+
+        post = Post()
+        models = assemble.assemble(wanted, wish.limits, device.device, device.cores, post)
+        port = listener.getsockname()[1]
+        url = f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
+        gate = server.application(models, post, wish.limits, known, host)
+        with _told(home, url, list(models)):
+            tell(f"loading {', '.join(models)}")
+            server.serve(gate, listener, wish.limits, lambda: tell(f"serving {plural(len(models), 'model')} at {url}"))
+        failed = [item.failed for item in gate.app.schedulers if item.failed is not None]
+        if failed:
+            raise failed[0]
+    return 0
+
+
+def running(home: Path) -> list[dict[str, Any]]:
+    """The servers of this home that live: url, models, pid, since."""
+    found = []
+    for file in sorted((home / "serving").glob("*.json")):
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            told = read_json(file)
+            if Process(told["pid"], told["born"]).alive():
+                found.append(told)
+            else:
+                file.unlink(missing_ok=True)
+    return found
+
+
+def _source(given: str, home: Path) -> Source:
+    path = Path(given).expanduser()
+    if path.suffix == ".gguf":
+        if not path.is_file():
+            raise ModelError("there is no such file", hint="Check the path.", where=given)
+        return Source(given, path.stem, gguf=path)
+    if (path / "artifact.json").exists():
+        return _export(given, path)
+    if (path / "adapter_config.json").exists():
+        settings = read_json(path / "adapter_config.json")
+        return Source(given, path.name, _plain(settings["base_model_name_or_path"], settings.get("revision")), path)
+    from studio.app.runs import find
+
+    try:
+        run = find(given, home)
+    except JobError:
+        if not (given == "starter" or path.is_dir() or given.count("/") == 1):
+            raise
+        return Source(given, path.name if path.is_dir() else given, _plain(str(path) if path.is_dir() else given))
+    if not (run.folder.adapter / "adapter_config.json").exists():
+        raise JobError(f"this run has no adapter; it is {run.status.state}", hint="Serve a run that is done.", where=run.id)
+    spec = run.spec
+    return Source(given, run.id, spec.model, run.folder.adapter, threads=spec.training.threads, run=run.id)
+
+
+def _export(given: str, folder: Path) -> Source:
+    manifest = read_json(folder / "artifact.json")
+    kind = manifest["kind"]
+    files = sorted(folder.glob("*.gguf"))
+    if kind == "gguf" and files:
+        return Source(given, files[0].stem, gguf=files[0])
+    if kind == "merged":
+        return Source(given, folder.name, _plain(str(folder.absolute())))
+    if kind == "adapter":
+        base = manifest["sources"]["base"]
+        held = manifest["sources"]["held_as"]
+        model = Model(
+            name=base["name"], revision=base["revision"], quantization=held["quantization"] or "none", dtype=held["dtype"]
+        )
+        return Source(given, folder.name, model, folder)
+    raise ModelError(
+        f"an export of kind `{kind}` is served by its own runtime",
+        hint=(manifest.get("serve") or ["See its artifact.json."])[0],
+        where=given,
+    )
+
+
+def _plain(name: str, revision: str | None = None) -> Model:
+    """A model as it is, unquantised; compute type and attention are decided by the device."""
+    return Model(name=name, revision=revision, quantization="none")
+
+
+def _vllm(wanted: list[Source], wish: Wish, host: str, port: int, keys: Path | None, tell: Callable[[str], None]) -> int:
+    from studio.serving import assemble, vllm
+
+    if keys is not None:
+        raise SpecError(
+            "vLLM takes its key in clear and cannot read hashed ones",
+            hint=f"Set {vllm.KEY} instead of --api-key-file.",
+            where="--api-key-file",
+        )
+    words = vllm.command(vllm.program(), assemble.vllm_plan(wanted), wish.limits, host, port)
+    tell(" ".join(words))
+    return vllm.run(words, host)
+
+
+@contextlib.contextmanager
+def _device(home: Path, uuid: str) -> Iterator[None]:
+    """The GPU held as a run holds it, so that no training starts beside; no wait if a run has it."""
+    from studio.runs.slot import slot
+
+    if not uuid:
+        yield
+        return
+
+    def refuse(holder: str) -> None:
+        raise JobError(
+            f"the GPU is used by {holder or 'a run'}",
+            hint="Serve when it has ended, or add --share-gpu if both fit into its memory.",
+            where=uuid,
+        )
+
+    with slot(home, uuid, "studio serve", lambda: True, refuse):
+        yield
+
+
+@contextlib.contextmanager
+def _told(home: Path, url: str, models: list[str]) -> Iterator[None]:
+    """A note in the home that this server runs, for the studio to show."""
+    me = Process.of(os.getpid())
+    file = home / "serving" / f"{me.pid}.json"
+    note = {"url": url, "models": models, "since": time.time(), "pid": me.pid, "born": me.born}
+    with contextlib.suppress(OSError):
+        write_json(file, note)
+    try:
+        yield
+    finally:
+        file.unlink(missing_ok=True)

@@ -1,0 +1,91 @@
+"""`studio serve`: an OpenAI-compatible server."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from studio.core.errors import SpecError
+
+_ENGINES = ("auto", "transformers", "llama.cpp", "vllm")
+
+
+def serve(
+    what: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="RUN_OR_MODEL_OR_EXPORT...", help="Runs, models, adapters, exports, GGUF files.", show_default=False
+        ),
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address; another one than this machine's own needs API keys.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8000,
+    engine: Annotated[str, typer.Option(help=f"One of {', '.join(_ENGINES)}.")] = "auto",
+    name: Annotated[
+        list[str] | None, typer.Option("--name", metavar="ALIAS=WHAT", help="The name requests use for one of them.")
+    ] = None,
+    api_key_file: Annotated[
+        Path | None, typer.Option("--api-key-file", help="Hashed API keys, as --new-key makes them.", show_default=False)
+    ] = None,
+    new_key: Annotated[
+        str | None, typer.Option("--new-key", metavar="NAME", help="Make an API key, show it once, and leave.")
+    ] = None,
+    max_context: Annotated[
+        int | None, typer.Option("--max-context", min=16, help="Tokens of prompt and answer.", show_default=False)
+    ] = None,
+    max_tokens: Annotated[int, typer.Option("--max-tokens", min=1, help="Longest answer.")] = 2048,
+    max_concurrent: Annotated[int, typer.Option("--max-concurrent", min=1, help="Answers written at once.")] = 16,
+    max_queue: Annotated[int, typer.Option("--max-queue", min=0, help="Answers that may wait.")] = 256,
+    temperature: Annotated[float, typer.Option(min=0, max=2, help="Where a request names none.")] = 0.0,
+    drain: Annotated[float, typer.Option(min=0, help="Seconds that answers may take after SIGTERM.")] = 20.0,
+    share_gpu: Annotated[bool, typer.Option("--share-gpu", help="Do not keep training off the GPU meanwhile.")] = False,
+    home: Annotated[
+        Path | None,
+        typer.Option("--home", help="Where runs are kept [default: $STUDIO_HOME or ~/.studio].", show_default=False),
+    ] = None,
+) -> int | None:
+    """Serve runs, models and exports behind one OpenAI-compatible API."""
+    from studio.runs import folder
+
+    root = folder.home(home)
+    if new_key is not None:
+        _new_key(api_key_file or root / "api-keys", new_key)
+        return None
+    if engine not in _ENGINES:
+        raise SpecError(f"there is no engine `{engine}`", hint=f"Choose one of {', '.join(_ENGINES)}.", where="--engine")
+    from studio.app import serving
+    from studio.serving.limits import Limits
+
+    limits = Limits(
+        context=max_context,
+        tokens=max_tokens,
+        concurrency=max_concurrent,
+        queue=max_queue,
+        temperature=temperature,
+        drain=drain,
+    )
+    chosen: Any = engine
+    wish = serving.Wish(tuple(what or ()), _aliases(name or []), chosen, limits)
+    logging.getLogger("studio.serve").setLevel(logging.INFO)
+    return serving.serve(wish, root, host, port, api_key_file, lambda line: print(line, file=sys.stderr, flush=True), share_gpu)
+
+
+def _new_key(file: Path, name: str) -> None:
+    from studio.serving.keys import new_key
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    print(new_key(file, name))
+    print(f"This key is not shown again. Serve with --api-key-file {file}", file=sys.stderr)
+
+
+def _aliases(given: list[str]) -> dict[str, str]:
+    found = {}
+    for item in given:
+        alias, sign, target = item.partition("=")
+        if not (alias and sign and target):
+            raise SpecError(f"`{item}` is not ALIAS=WHAT", hint="For example --name support=last.", where="--name")
+        found[alias] = target
+    return found

@@ -1,0 +1,132 @@
+"""Assembling: what is to be served, put on as few weights as it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from studio.core.errors import SpecError
+from studio.models import finding
+from studio.models.settings import Model
+from studio.serving.limits import Limits
+from studio.serving.scheduler import HandOut, Scheduler
+from studio.serving.served import Served
+from studio.serving.transformers_engine import BASE, TransformersEngine, Weights
+
+
+@dataclass(frozen=True)
+class Source:
+    """One thing to serve. adapter: a PEFT folder on `model`; gguf: a file for llama.cpp, without a model."""
+
+    given: str
+    name: str
+    model: Model | None = None
+    adapter: Path | None = None
+    gguf: Path | None = None
+    threads: int | None = None
+    run: str = ""
+
+
+def assemble(wanted: Sequence[Source], limits: Limits, device: str, cores: int, hand_out: HandOut) -> dict[str, Served]:
+    """The served models by name: weights shared where they are the same, each base under its own name too."""
+    models: dict[str, Served] = {}
+    asked = frozenset(one.name for one in wanted)
+    for group in _by_weights([one for one in wanted if one.gguf is None], device):
+        models |= _on_transformers(group, limits, asked, hand_out)
+    for one in wanted:
+        if one.gguf is not None:
+            models[one.name] = _on_llamacpp(one, limits, cores, device, hand_out)
+    return models
+
+
+def _held(model: Model, device: str) -> Model:
+    """As `studio chat` holds a bare model where nothing is decided."""
+    values = model.model_dump()
+    values["quantization"] = model.quantization or "none"
+    values["dtype"] = model.dtype or ("fp32" if device == "cpu" else "bf16")
+    values["attention"] = model.attention or "sdpa"
+    return Model(**values)
+
+
+def _by_weights(wanted: list[Source], device: str) -> list[tuple[Any, list[Source]]]:
+    """Sources that share weights, with these weights."""
+    found: dict[Any, tuple[Any, list[Source]]] = {}
+    for one in wanted:
+        if one.model is None:
+            continue
+        held = _held(one.model, device)
+        weights = Weights(finding.find(held), held, device, one.threads)
+        found.setdefault(weights.key, (weights, []))[1].append(one)
+    return list(found.values())
+
+
+def _on_transformers(
+    group: tuple[Weights, list[Source]], limits: Limits, asked: frozenset[str], hand_out: HandOut
+) -> dict[str, Served]:
+    from studio.models import loading
+    from studio.serving.hf_words import TokenizerWords, named_ends
+
+    weights, members = group
+    tuned = {f"a{place}": one for place, one in enumerate(members) if one.adapter is not None}
+    longest = loading.shape(weights.found.config).max_positions or 4096
+    engine = TransformersEngine(weights, {key: one.adapter for key, one in tuned.items() if one.adapter}, longest)
+    scheduler = Scheduler(engine, limits, hand_out)
+    base_name = _base_name(weights)
+    bare = [one.name for one in members if one.adapter is None] or [_apart(base_name, weights.model, asked)]
+    found: dict[str, Served] = {}
+    words: dict[str | None, Any] = {}
+
+    def spoken(template: str | None) -> Any:
+        if template not in words:
+            words[template] = TokenizerWords(loading.tokenizer(weights.found, template), named_ends(weights.found))
+        return words[template]
+
+    for key, one in tuned.items():
+        template = one.model.chat_template if one.model else None
+        about = {"engine": engine.name, "parent": bare[0], **({"run": one.run} if one.run else {})}
+        found[one.name] = Served(one.name, scheduler, spoken(template), key, about)
+    return found | {name: Served(name, scheduler, spoken(None), BASE, {"engine": engine.name}) for name in bare}
+
+
+def _on_llamacpp(one: Source, limits: Limits, cores: int, device: str, hand_out: HandOut) -> Served:
+    from studio.serving.llamacpp_engine import GgufWords, LlamaCppEngine
+
+    assert one.gguf is not None
+    layers = 999 if device == "cuda" else 0
+    threads = one.threads or cores
+    engine = LlamaCppEngine(one.gguf, limits.context, limits.concurrency, threads, layers)
+    return Served(one.name, Scheduler(engine, limits, hand_out), GgufWords(engine), about={"engine": engine.name})
+
+
+def vllm_plan(wanted: list[Source]) -> Any:
+    """What vLLM is to load. Raises SpecError unless all is on one base model."""
+    from studio.models import loading
+    from studio.serving import toolcalls
+    from studio.serving.hf_words import TokenizerWords, named_ends
+    from studio.serving.vllm import Plan
+
+    groups = _by_weights(wanted, "cuda")
+    if len(groups) != 1 or any(one.gguf is not None for one in wanted):
+        raise SpecError(
+            "vLLM serves one base model and adapters on it",
+            hint="Serve the others with a command of their own.",
+            where="--engine vllm",
+        )
+    weights, members = groups[0]
+    templates = {one.model.chat_template for one in members if one.model} - {None}
+    spoken = TokenizerWords(loading.tokenizer(weights.found, next(iter(templates), None)), named_ends(weights.found))
+    form = toolcalls.form_of(spoken.sample_call())
+    adapters = {one.name: one.adapter for one in members if one.adapter is not None}
+    return Plan(weights, _base_name(weights), adapters, next(iter(templates), None) or "", form.before if form else "")
+
+
+def _base_name(weights: Weights) -> str:
+    name = weights.found.name
+    return Path(name).name if Path(name).is_dir() else name
+
+
+def _apart(name: str, model: Model, asked: frozenset[str]) -> str:
+    """The name of a base nobody named; with how it is held where that name was given to something else."""
+    return name if name not in asked else f"{name}-{model.quantization}-{model.dtype}"

@@ -1,0 +1,101 @@
+"""What a server serves: names, each a variant on some weights with its own words; and jobs made for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from studio.serving import toolcalls
+from studio.serving.engine import Words
+from studio.serving.errors import ApiError, bad
+from studio.serving.job import Job, Piece, Sampling
+from studio.serving.limits import Limits
+from studio.serving.requests import Common
+from studio.serving.scheduler import Scheduler
+from studio.serving.writing import Writer
+
+
+@dataclass(frozen=True)
+class Served:
+    """One model by the name requests use."""
+
+    name: str
+    scheduler: Scheduler
+    words: Words
+    variant: str = ""
+    about: dict[str, Any] = field(default_factory=dict)
+    """What `/v1/models` tells besides: base, engine, run."""
+
+    @property
+    def context(self) -> int:
+        """Tokens of prompt and answer together."""
+        limit = self.scheduler.limits.context
+        return min(limit, self.scheduler.engine.context) if limit else self.scheduler.engine.context
+
+    @cached_property
+    def form(self) -> toolcalls.Form | None:
+        """How this model writes tool calls, as far as they can be read back."""
+        return toolcalls.form_of(self.words.sample_call())
+
+    def job(
+        self,
+        request: Common,
+        prompt: list[int],
+        most: int | None,
+        seed: int,
+        client: str,
+        receive: Callable[[Piece], None],
+        *,
+        grammar: str | None = None,
+        param: str = "response_format",
+        special: bool = False,
+        logprobs: int | None = None,
+        prompt_logprobs: bool = False,
+    ) -> Job:
+        """A job for one choice of a request. Raises ApiError for a prompt or a number over its limit."""
+        limits = self.scheduler.limits
+        room = self.context - len(prompt)
+        if not prompt:
+            raise bad("the prompt is empty", "prompt")
+        if room < 1:
+            raise bad(
+                f"the prompt is {len(prompt)} tokens long, and this model takes {self.context} for prompt and answer together",
+                "messages" if hasattr(request, "messages") else "prompt",
+                "context_length_exceeded",
+            )
+        if most is not None and most > limits.tokens:
+            raise bad(f"max_tokens is {most}, and at most {limits.tokens} are written here", "max_tokens", "limit_exceeded")
+        return Job(
+            variant=self.variant,
+            prompt=prompt,
+            most=min(limits.tokens if most is None else most, room),
+            writer=Writer(lambda ids: self.words.decode(ids, special), request.stops),
+            ends=self.words.ends,
+            receive=receive,
+            sampling=_sampling(request, limits, seed),
+            constraint=self.words.constraint(grammar, param) if grammar else None,
+            logprobs=logprobs,
+            prompt_logprobs=prompt_logprobs,
+            client=client,
+        )
+
+
+def _sampling(request: Common, limits: Limits, seed: int) -> Sampling:
+    return Sampling(
+        temperature=limits.temperature if request.temperature is None else request.temperature,
+        top_p=1.0 if request.top_p is None else request.top_p,
+        seed=seed,
+        presence=request.presence_penalty or 0.0,
+        frequency=request.frequency_penalty or 0.0,
+        bias=request.logit_bias or {},
+    )
+
+
+def find(models: dict[str, Served], name: str) -> Served:
+    """The model of that name. Raises ApiError 404 that names those there are."""
+    if name not in models:
+        known = ", ".join(f"`{known}`" for known in models)
+        raise ApiError(404, f"there is no model `{name}`; this server has {known}", param="model", code="model_not_found")
+    return models[name]

@@ -1,0 +1,68 @@
+"""Answers in OpenAI's shapes: whole, and as the chunks of a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from studio.serving.engine import Words
+from studio.serving.job import Told
+
+
+def usage(prompt: int, written: int) -> dict[str, int]:
+    """Tokens read and written; the end-of-turn token counts as written."""
+    return {"prompt_tokens": prompt, "completion_tokens": written, "total_tokens": prompt + written}
+
+
+def chat_logprobs(told: Sequence[Told], words: Words) -> dict[str, Any]:
+    """`logprobs` of a chat choice."""
+    content = [
+        {**_entry(item.token, item.logprob, words), "top_logprobs": [_entry(token, value, words) for token, value in item.top]}
+        for item in told
+    ]
+    return {"content": content, "refusal": None}
+
+
+def text_logprobs(told: Sequence[Told], words: Words, offset: int = 0) -> dict[str, Any]:
+    """`logprobs` of a plain completion; offset: where the first token begins in the text."""
+    texts = [words.decode([item.token], special=True) for item in told]
+    offsets = []
+    for text in texts:
+        offsets.append(offset)
+        offset += len(text)
+    return {
+        "tokens": texts,
+        "token_logprobs": [item.logprob for item in told],
+        "top_logprobs": [_top(item, text, words) for item, text in zip(told, texts, strict=True)],
+        "text_offset": offsets,
+    }
+
+
+def _top(item: Told, text: str, words: Words) -> dict[str, float] | None:
+    if item.logprob is None:
+        return None
+    found = {words.decode([token], special=True): value for token, value in reversed(item.top)}
+    return {**found, text: item.logprob} if text not in found else found
+
+
+def _entry(token: int, logprob: float | None, words: Words) -> dict[str, Any]:
+    data = words.token_bytes(token)
+    return {"token": words.decode([token], special=True), "logprob": logprob, "bytes": list(data)}
+
+
+def chat_choice(index: int, content: str | None, calls: list[dict[str, Any]], finish: str, logprobs: Any) -> dict[str, Any]:
+    """A choice of a whole chat answer."""
+    message: dict[str, Any] = {"role": "assistant", "content": content, "refusal": None}
+    if calls:
+        message["tool_calls"] = calls
+    return {"index": index, "message": message, "logprobs": logprobs, "finish_reason": finish}
+
+
+def text_choice(index: int, text: str, finish: str | None, logprobs: Any) -> dict[str, Any]:
+    """A choice of a plain completion, whole or in a chunk."""
+    return {"index": index, "text": text, "logprobs": logprobs, "finish_reason": finish}
+
+
+def delta(index: int, values: dict[str, Any], finish: str | None = None, logprobs: Any = None) -> dict[str, Any]:
+    """A choice in a chunk of a chat stream."""
+    return {"index": index, "delta": values, "logprobs": logprobs, "finish_reason": finish}

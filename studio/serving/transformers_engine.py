@@ -1,0 +1,294 @@
+"""The transformers engine: one base model, any number of adapters on it, answers of one adapter advanced together.
+
+An answer that is alone is computed step by step as `studio chat` computes it, with the same masks and caches. Answers
+that run together are one batch, padded on the left; a batch is put together anew only when an answer joins or leaves.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from studio.models.finding import Found
+from studio.models.settings import Model
+from studio.serving import sampling
+from studio.serving.job import Job, Told
+
+log = logging.getLogger(__name__)
+BASE = ""
+"""The variant that is the base model itself."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A base model and how it is held; runs with equal ones share it."""
+
+    found: Found
+    model: Model
+    device: str
+    threads: int | None = None
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """Equal for weights that are the same in memory."""
+        held = self.model
+        return (
+            self.found.path_or_id, self.found.revision, self.device,
+            held.quantization, held.double_quantization, held.dtype, held.attention,
+        )  # fmt: skip
+
+
+@dataclass(eq=False)
+class _State:
+    """What is kept for one answer: its own cache while it is alone, its place in a batch otherwise."""
+
+    cache: Any
+    length: int
+    """Tokens in the cache."""
+    prompt_told: tuple[Told, ...] = ()
+
+
+@dataclass(eq=False)
+class _Batch:
+    """Answers that run together: one cache [answers, ...], padded on the left to the longest."""
+
+    jobs: list[Job] = field(default_factory=list)
+    cache: Any = None
+    width: int = 0
+
+
+class TransformersEngine:
+    """See `studio.serving.engine.Engine`."""
+
+    name = "transformers"
+
+    def __init__(self, weights: Weights, adapters: Mapping[str, Path], context: int, batch: int = 0) -> None:
+        """adapters: variant name to PEFT folder. batch: most answers in one forward pass, 0 for no limit of its own."""
+        self.weights, self.adapters, self.context, self.batch = weights, dict(adapters), context, batch
+        self._model: Any = None
+        self._inner: Any = None
+        self._now = BASE
+        self._batches: dict[str, _Batch] = {}
+        self._together = True
+
+    def load(self) -> None:
+        """Load the base once and every adapter onto it."""
+        import torch
+
+        from studio.models import loading
+
+        if self.weights.device == "cpu" and self.weights.threads:
+            torch.set_num_threads(self.weights.threads)  # a setting of this very thread
+        model = loading.load_base(self.weights.model, self.weights.device, self.weights.found)
+        for name, folder in self.adapters.items():
+            model = loading.attach_adapter(model, folder, name)
+        self._model = model.eval()
+        self._inner = model.get_base_model() if self.adapters else model
+        self._now = next(iter(self.adapters), BASE)
+        self._use(BASE)
+
+    def begin(self, job: Job) -> tuple[int, Told | None]:
+        """Read the prompt, all of it at once."""
+        import torch
+        from transformers import DynamicCache
+
+        self._use(job.variant)
+        with torch.inference_mode():
+            ids = torch.tensor([job.prompt], device=self._device)
+            cache = DynamicCache(config=self._inner.config)
+            keep = {} if job.prompt_logprobs else {"logits_to_keep": 1}
+            out = self._inner(
+                input_ids=ids, attention_mask=torch.ones_like(ids), past_key_values=cache, use_cache=True,
+                **(keep if self._can_keep else {}),
+            )  # fmt: skip
+            self._together = self._together and _plain(cache)
+            job.state = _State(out.past_key_values, len(job.prompt))
+            if job.prompt_logprobs:
+                job.state.prompt_told = _prompt_told(job, out.logits[0])
+            return self._choose(out.logits[:, -1, :], [job])[0]
+
+    def prompt_told(self, job: Job) -> tuple[Told, ...]:
+        """The prompt's log-probabilities."""
+        return job.state.prompt_told if job.state is not None else ()
+
+    def advance(self, jobs: Sequence[Job]) -> list[tuple[int, Told | None]]:
+        """One forward pass for all, or one each where the model's cache cannot be batched."""
+        self._use(jobs[0].variant)
+        size = 1 if not self._together else self.batch or len(jobs)
+        if size >= len(jobs):
+            return self._forward(jobs[0].variant, list(jobs))
+        parts = [list(jobs[start : start + size]) for start in range(0, len(jobs), size)]
+        return [found for place, part in enumerate(parts) for found in self._forward(f"{part[0].variant}/{place}", part)]
+
+    def end(self, job: Job) -> None:
+        """Forget an answer's cache; its row in a batch goes when the batch is next put together."""
+        job.state = None
+        for name, batch in list(self._batches.items()):
+            if all(member.state is None for member in batch.jobs):
+                del self._batches[name]
+
+    def close(self) -> None:
+        """Drop the weights."""
+        self._batches.clear()
+        self._model = self._inner = None
+
+    @property
+    def _device(self) -> Any:
+        return self._inner.get_input_embeddings().weight.device
+
+    @property
+    def _can_keep(self) -> bool:
+        return bool(self._inner._supports_logits_to_keep())
+
+    def _use(self, variant: str) -> None:
+        """Switch to an adapter, or to the base alone."""
+        if variant == self._now:
+            return
+        if variant == BASE:
+            self._model.base_model.disable_adapter_layers()
+        else:
+            if self._now == BASE:
+                self._model.base_model.enable_adapter_layers()
+            self._model.set_adapter(variant, inference_mode=True)
+        self._now = variant
+
+    def _forward(self, name: str, jobs: list[Job]) -> list[tuple[int, Told | None]]:
+        import torch
+
+        with torch.inference_mode():
+            batch = self._gathered(name, jobs)
+            tokens = torch.tensor([[job.written[-1]] for job in jobs], device=self._device)
+            lengths = [job.state.length for job in jobs]
+            out = self._inner(
+                input_ids=tokens,
+                attention_mask=self._mask(lengths, batch.width),
+                position_ids=torch.tensor([[length] for length in lengths], device=self._device),
+                past_key_values=batch.cache,
+                use_cache=True,
+            )
+            batch.cache, batch.width = out.past_key_values, batch.width + 1
+            for job in jobs:
+                job.state.length += 1
+            return self._choose(out.logits[:, -1, :], jobs)
+
+    def _mask(self, lengths: list[int], width: int) -> Any:
+        import torch
+
+        mask = torch.ones((len(lengths), width + 1), dtype=torch.long)
+        for row, length in enumerate(lengths):
+            mask[row, : width - length] = 0
+        return mask.to(self._device)
+
+    def _gathered(self, name: str, jobs: list[Job]) -> _Batch:
+        """The batch of exactly these jobs, in this order."""
+        batch = self._batches.get(name)
+        if batch is not None and batch.jobs == jobs:
+            return batch
+        for other in list(self._batches.values()):
+            if any(job in other.jobs for job in jobs):
+                self._scatter(other)
+        if len(jobs) == 1:
+            batch = _Batch(list(jobs), jobs[0].state.cache, jobs[0].state.length)
+        else:
+            batch = _Batch(list(jobs), _joined([job.state for job in jobs]), max(job.state.length for job in jobs))
+        for job in jobs:
+            job.state.cache = None
+        self._batches[name] = batch
+        return batch
+
+    def _scatter(self, batch: _Batch) -> None:
+        """Give each living answer of a batch its own cache back."""
+        for row, job in enumerate(batch.jobs):
+            if job.state is not None and job.state.cache is None:
+                job.state.cache = batch.cache if len(batch.jobs) == 1 else _row(batch.cache, row, job.state.length)
+        for name in [name for name, known in self._batches.items() if known is batch]:
+            del self._batches[name]
+
+    def _choose(self, logits: Any, jobs: Sequence[Job]) -> list[tuple[int, Told | None]]:
+        """The next tokens; greedy and plainly sampled ones on the device, all others row by row."""
+        import torch
+
+        logits = logits.float()
+        plain = [job.plain for job in jobs]
+        picks: list[int] = logits.argmax(dim=-1).tolist() if any(plain) else [0] * len(jobs)
+        drawn = [place for place, job in enumerate(jobs) if plain[place] and job.sampling.temperature > 0]
+        if drawn:
+            for place, token in zip(drawn, _draw(logits[drawn], [jobs[place] for place in drawn]), strict=True):
+                picks[place] = token
+        found: list[tuple[int, Told | None]] = [(token, None) for token in picks]
+        for place in (place for place in range(len(jobs)) if not plain[place]):
+            row, job = logits[place].cpu().numpy(), jobs[place]
+            token = sampling.choose(row, job)
+            found[place] = (token, sampling.tell(row, token, job.logprobs) if job.logprobs is not None else None)
+        if logits.is_cuda:
+            torch.cuda.current_stream().synchronize()
+        return found
+
+
+def _draw(logits: Any, jobs: Sequence[Job]) -> list[int]:
+    """Tokens sampled for rows of logits, each by its own generator: `sampling.choose`, on the device."""
+    import torch
+
+    device = logits.device
+    warmth = torch.tensor([[job.sampling.temperature] for job in jobs], device=device)
+    weights = torch.softmax(logits / warmth, dim=-1)
+    if any(job.sampling.top_p < 1 for job in jobs):
+        share = torch.tensor([[job.sampling.top_p] for job in jobs], device=device)
+        best, order = weights.sort(dim=-1, descending=True)
+        before = best.cumsum(dim=-1) - best
+        cut = (before >= share) & (share < 1)
+        cut[:, 0] = False
+        weights = weights.scatter(-1, order, best.masked_fill(cut, 0.0))
+    sums = weights.double().cumsum(dim=-1)
+    places = torch.tensor([[job.random.random()] for job in jobs], device=device, dtype=torch.float64) * sums[:, -1:]
+    found = torch.searchsorted(sums, places, right=True).clamp(max=weights.shape[-1] - 1)
+    return found[:, 0].tolist()
+
+
+def _prompt_told(job: Job, logits: Any) -> tuple[Told, ...]:
+    rows: np.ndarray = logits.float().cpu().numpy()
+    told = [Told(job.prompt[0], None)]
+    told += [sampling.tell(rows[place], token, job.logprobs or 0) for place, token in enumerate(job.prompt[1:])]
+    return tuple(told)
+
+
+def _plain(cache: Any) -> bool:
+    """True if the cache is keys and values of every token in every layer, so that rows can be put together."""
+    return all(type(layer).__name__ == "DynamicLayer" for layer in cache.layers)
+
+
+def _joined(states: Sequence[_State]) -> Any:
+    """One cache of several answers, each padded on the left to the longest."""
+    import torch
+    from transformers import DynamicCache
+
+    width = max(state.length for state in states)
+    joined = DynamicCache()
+    for layer in range(len(states[0].cache.layers)):
+        parts = [state.cache.layers[layer] for state in states]
+        keys = torch.cat([_padded(part.keys, width) for part in parts])
+        values = torch.cat([_padded(part.values, width) for part in parts])
+        joined.update(keys, values, layer)
+    return joined
+
+
+def _padded(tensor: Any, width: int) -> Any:
+    import torch
+
+    return torch.nn.functional.pad(tensor, (0, 0, width - tensor.shape[-2], 0))
+
+
+def _row(cache: Any, row: int, length: int) -> Any:
+    """One answer's part of a joined cache, without its padding."""
+    from transformers import DynamicCache
+
+    own = DynamicCache()
+    for place, layer in enumerate(cache.layers):
+        start = layer.keys.shape[-2] - length
+        own.update(layer.keys[row : row + 1, :, start:], layer.values[row : row + 1, :, start:], place)
+    return own

@@ -1,0 +1,131 @@
+"""vLLM where it is installed: the command that serves the same names, and the process that runs it.
+
+vLLM loads one base model and LoRA adapters by name. What it cannot load as an adapter (DoRA, added tokens, whole modules
+that were trained) is refused here with the way out, which is a merged export.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from studio.core.errors import HardwareError, ModelError, SpecError
+from studio.core.files import read_json
+from studio.serving.gate import LOOPBACK
+from studio.serving.limits import Limits
+from studio.serving.transformers_engine import Weights
+
+RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
+"""Ranks vLLM has kernels for."""
+DTYPES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
+PARSERS = {"<tool_call>": "hermes", "[TOOL_CALLS]": "mistral", "<|python_tag|>": "llama3_json"}
+"""vLLM's tool-call parser by the mark a template writes before a call."""
+KEY = "VLLM_API_KEY"
+"""The environment variable vLLM takes its key from."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What vLLM is to serve."""
+
+    weights: Weights
+    base_name: str
+    adapters: Mapping[str, Path]
+    """Names to PEFT folders."""
+    template: str = ""
+    """A Jinja file, where another template than the model's own was trained."""
+    mark: str = ""
+    """What the template writes before a tool call."""
+
+
+def program() -> list[str]:
+    """How vLLM is started here. Raises HardwareError if it is not installed."""
+    if importlib.util.find_spec("vllm") is not None:
+        return [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
+    found = shutil.which("vllm")
+    if found:
+        return [found, "serve"]
+    raise HardwareError(
+        "vLLM is not installed",
+        hint="Put the `vllm` of an environment of its own (`pip install vllm`) on PATH, or use --engine transformers.",
+        where="--engine vllm",
+    )
+
+
+def command(start: list[str], plan: Plan, limits: Limits, host: str, port: int) -> list[str]:
+    """The whole command. Raises ModelError for an adapter that vLLM cannot load by name."""
+    held = plan.weights.model
+    model = plan.weights.found.path_or_id
+    words = [*start, *(["--model", model] if start[-1].endswith("api_server") else [model])]
+    words += ["--served-model-name", plan.base_name, "--host", host, "--port", str(port)]
+    words += ["--dtype", DTYPES.get(held.dtype or "", "auto"), "--max-num-seqs", str(limits.concurrency)]
+    if plan.weights.found.revision:
+        words += ["--revision", plan.weights.found.revision]
+    if limits.context:
+        words += ["--max-model-len", str(limits.context)]
+    if held.quantization == "nf4":
+        words += ["--quantization", "bitsandbytes"]
+    elif held.quantization == "int8":
+        raise ModelError(
+            "vLLM does not hold weights in bitsandbytes' 8 bit", hint="Serve the `merged` export.", where=plan.base_name
+        )
+    if plan.adapters:
+        ranks = [_rank(name, folder) for name, folder in plan.adapters.items()]
+        most = next((rank for rank in RANKS if rank >= max(ranks)), max(ranks))
+        words += ["--enable-lora", "--max-lora-rank", str(most), "--max-loras", str(min(len(ranks), 8)), "--lora-modules"]
+        words += [
+            json.dumps({"name": name, "path": str(path), "base_model_name": plan.base_name})
+            for name, path in plan.adapters.items()
+        ]
+    if plan.template:
+        words += ["--chat-template", plan.template]
+    if plan.mark in PARSERS:
+        words += ["--enable-auto-tool-choice", "--tool-call-parser", PARSERS[plan.mark]]
+    return words
+
+
+def run(words: list[str], host: str) -> int:
+    """Run vLLM until it ends; signals are passed on. Raises SpecError for an open door without a key."""
+    if host not in LOOPBACK and not os.environ.get(KEY):
+        raise SpecError(
+            f"other machines can reach {host}, and vLLM has no API key",
+            hint=f"Set {KEY} (vLLM takes it in clear; hashed keys are for the other engines).",
+            where="--host",
+        )
+    child = subprocess.Popen(words, stdin=subprocess.DEVNULL, env={**os.environ, "VLLM_NO_USAGE_STATS": "1"})
+
+    def forward(number: int, frame: object) -> None:
+        child.send_signal(number)
+
+    before = {number: signal.signal(number, forward) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        return child.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _rank(name: str, folder: Path) -> int:
+    """The adapter's rank. Raises ModelError for what vLLM's LoRA does not do."""
+    settings = read_json(folder / "adapter_config.json")
+    reason = (
+        "is DoRA" if settings.get("use_dora")
+        else "trained whole modules besides LoRA" if settings.get("modules_to_save")
+        else "trained tokens" if settings.get("trainable_token_indices")
+        else ""
+    )  # fmt: skip
+    if reason:
+        raise ModelError(
+            f"the adapter {reason}, which vLLM cannot load by name",
+            hint="Serve its `merged` export, or use --engine transformers.",
+            where=name,
+        )
+    return max([int(settings.get("r", 8)), *map(int, (settings.get("rank_pattern") or {}).values())])
