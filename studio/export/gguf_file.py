@@ -42,7 +42,7 @@ def write_file(source: Source, quant: str, onto: Onto, out: Path, reporter: Repo
     file = out / f"{slug(source.name)}-{quant}.gguf"
     tokenizer = source_tokenizer(source)
     ending = _ending(folder, tokenizer)
-    template = without_marks(tokenizer.chat_template) if tokenizer.chat_template else None
+    template = file_template(tokenizer)
     first = out / WORK / "f16.gguf" if quant == "q4_k_m" else file
     held = writer.write(
         folder,
@@ -112,6 +112,13 @@ def serve(source: Source, folder: Path) -> list[str]:
         f"llama-server -m {gguf_in(folder)} --jinja",
         f"ollama create {name} -f {folder / 'Modelfile'} && ollama run {name}",
     ]
+
+
+def file_template(tokenizer: Any) -> str | None:
+    """The trained chat template as a GGUF file holds it, if there is one."""
+    from studio.models.chat import chat_template
+
+    return without_marks(chat_template(tokenizer)) if tokenizer.chat_template else None
 
 
 def without_marks(template: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from studio.export import answers, limits, verify
 from studio.export.artifact import Check, Verification, judged
-from studio.export.gguf_file import WORK, gguf_in, merged_export, without_marks
+from studio.export.gguf_file import WORK, file_template, gguf_in, merged_export
 from studio.export.llamacpp import runtime
 from studio.export.reference import reference, source_tokenizer
 from studio.export.room import threads
@@ -32,7 +32,7 @@ def verify_gguf(source: Source, out: Path, quant: str, onto: Onto, probe: Probe,
         prompts = [prompt(model, tokenizer, conversation) for conversation in probe.asked()]
         to_run, to_merged = answers.distances([known.forced, merged], model, known.cases, reporter)
         samples = answers.side_by_side(known, answers.answer(model, known.cases, tokenizer))
-        same_template = model.template == without_marks(tokenizer.chat_template or "")
+        same_template = model.template == (file_template(tokenizer) or "")
     limit = limits.GGUF[quant]
     allowed = limits.CONVERSION if quant == "f16" else limit.kl
     judged_against = limits.ORIGINAL if onto == "original" and source.quantized else limit
