@@ -18,10 +18,10 @@ def test_the_field_table_and_the_schema_are_current() -> None:
     assert docs.SCHEMA.read_text() == docs.schema_file(), "run: python -m tests.docs"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
-    links = re.findall(r"\]\(([^)#]+)", page.read_text())
-    missing = [link for link in links if not link.startswith("http") and not (page.parent / link).exists()]
+@pytest.mark.parametrize("document", PAGES, ids=lambda file: file.name)
+def test_every_link_of_a_page_leads_somewhere(document: Path) -> None:
+    links = re.findall(r"\]\(([^)#]+)", document.read_text())
+    missing = [link for link in links if not link.startswith("http") and not (document.parent / link).exists()]
     assert missing == []
 
 
@@ -46,3 +46,18 @@ def test_every_command_in_the_readme_exists() -> None:
 def test_every_config_the_readme_names_is_there() -> None:
     for name in re.findall(r"configs/[\w.-]+\.yaml", (ROOT / "README.md").read_text()):
         assert (ROOT / name).exists(), name
+
+
+def test_every_pain_names_tests_that_exist() -> None:
+    named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs" / "pains.md").read_text()))
+    written = {name for file in (ROOT / "tests").rglob("test_*.py") for name in re.findall(r"def (test_\w+)", file.read_text())}
+    assert named - written == set()
+
+
+def test_every_dependency_is_pinned() -> None:
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    pinned = {line.split("==")[0].lower().replace("_", "-") for line in (ROOT / "constraints.txt").read_text().split()}
+    wanted = {re.split(r"[<>=\[ ;]", item)[0].lower().replace("_", "-") for item in project["dependencies"]}
+    assert wanted - pinned == set()
