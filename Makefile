@@ -35,6 +35,9 @@ dev: $(VENV)/.dev ## install it with what tests and checks need
 demo: install ## the main job: data, training, evidence, merged model, verified GGUF
 	@$(BIN)/studio demo
 
+app: install ## the web studio
+	@$(BIN)/studio ui
+
 test: dev ## all tests
 	@$(BIN)/python -m pytest
 

@@ -52,10 +52,11 @@ def _row(run: Run) -> dict[str, Any]:
         row.update(notes(run))
     except (StudioError, OSError, ValueError, KeyError) as problem:
         row = {
-            "id": run.id, "state": "failed", "name": run.id, "model": "", "data": "", "step": 0, "loss": None, "held_out_loss": None,
+            "id": run.id, "state": "failed", "name": run.id, "model": "", "data": "", "step": 0, "loss": None,
+            "held_out_loss": None,
             "verdict": None, "created": None, "seconds": None, "exports": [], "folder": str(folder.path), "active": False,
             "started": None, "done": 0, "total": 0, "note": "", "tags": [],
-            "error": {"message": f"the run's folder cannot be read ({problem})", "hint": "Delete it, or look into it.", "where": ""},
+            "error": {"message": f"its folder cannot be read ({problem})", "hint": "Delete it, or look into it.", "where": ""},
         }  # fmt: skip
     with _lock:
         _kept[folder.path] = ((marks, state), row)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -37,7 +38,9 @@ class ChatHost:
         """What is loaded: a run's id or a model's name; empty if nothing is."""
         return self._held if self._child and self._child.poll() is None else ""
 
-    def ask(self, what: str, is_run: bool, messages: list[dict[str, Any]], tuned: bool, sampling: dict[str, Any]) -> Iterator[str]:
+    def ask(
+        self, what: str, is_run: bool, messages: list[dict[str, Any]], tuned: bool, sampling: dict[str, Any]
+    ) -> Iterator[str]:
         """Stream an answer; loads the model first if it is not there. One question at a time.
 
         Raises StudioError if the model cannot be loaded, or while a run has the only GPU.
@@ -45,7 +48,7 @@ class ChatHost:
         self._refuse_while_busy()
         with self._lock:
             child = self._ready(what, is_run)
-            assert child.stdin and child.stdout
+            assert child.stdin
             self._used = time.monotonic()
             finished = False
             try:
@@ -108,10 +111,8 @@ class ChatHost:
         child.wait()
         for pipe in (child.stdin, child.stdout):
             if pipe:
-                try:
+                with contextlib.suppress(OSError):
                     pipe.close()
-                except OSError:
-                    pass
         if self._errors:
             self._errors.close()
 
@@ -128,7 +129,9 @@ class ChatHost:
 
         busy = self._busy()
         if busy and machine.probe().device == "cuda":
-            raise JobError(f"the graphics card is used by the run {busy}", hint="Chat opens again when it has ended.", where="Chat")
+            raise JobError(
+                f"the graphics card is used by the run {busy}", hint="Chat opens again when it has ended.", where="Chat"
+            )
 
     def _busy(self) -> str:
         return next((run.id for run in runs.list_runs(self.home) if run.status.active), "")

@@ -99,7 +99,7 @@ def to_text(leaf: Leaf, value: Any) -> str:
 
 
 def from_text(leaf: Leaf, text: Any) -> Any:
-    """What a box says, as a value for the spec; UNSET if it is empty. Wrong words come back as they are, for the spec to refuse."""
+    """What a box says, as a value for the spec; UNSET if it is empty. Wrong words come back as they are."""
     text = "" if text is None else str(text)
     if not text.strip():
         return UNSET
@@ -187,7 +187,9 @@ def _mapping(text: str) -> Any:
         found = yaml.safe_load(text if text.lstrip().startswith("{") else f"{{{text}}}")
     except yaml.YAMLError:
         return text
-    return {str(key): value if value is None else str(value) for key, value in found.items()} if isinstance(found, dict) else text
+    return (
+        {str(key): value if value is None else str(value) for key, value in found.items()} if isinstance(found, dict) else text
+    )
 
 
 def _items(text: str) -> Any:

@@ -16,12 +16,12 @@ from studio.evaluation.report import Answered, Compared, Given, Report, SetRepor
 from studio.runs.recorder import Recorder
 from studio.spec import RunSpec, dump
 
-EVIL = "<img src=x onerror=\"window.hacked=1;alert(1)\"><script>window.hacked=1</script>'"
+EVIL = '<img src=x onerror="window.hacked=1;alert(1)"><script>window.hacked=1</script>\''
 
 
 def fill(home: Path) -> None:
     """Two datasets, a run that is done with evidence, and one that failed."""
-    rows = "".join(f'{json.dumps({"question": f"{EVIL} what is {i}?", "answer": f"{EVIL} it is {i}"})}\n' for i in range(40))
+    rows = "".join(f"{json.dumps({'question': f'{EVIL} what is {i}?', 'answer': f'{EVIL} it is {i}'})}\n" for i in range(40))
     source = home / "upload.jsonl"
     source.write_text(rows + '{"question": "", "answer": "x"}\n', encoding="utf-8")
     item = library.add(home, f"Hostile {EVIL}"[:80], [("<script>hack<script>.jsonl", source)])

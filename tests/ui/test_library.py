@@ -35,7 +35,20 @@ def test_renaming_changes_the_title_and_no_path(home: Path, tmp_path: Path):
     assert renamed.files == item.files
 
 
-@pytest.mark.parametrize("name", ["../../evil.csv", "/etc/passwd.csv", "..\\..\\evil.csv", "C:\\x\\evil.csv", "a\x00b.csv", "-rf.csv", ".hidden.csv", "x" * 300 + ".csv", "a|b;c$(d).csv"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../../evil.csv",
+        "/etc/passwd.csv",
+        "..\\..\\evil.csv",
+        "C:\\x\\evil.csv",
+        "a\x00b.csv",
+        "-rf.csv",
+        ".hidden.csv",
+        "x" * 300 + ".csv",
+        "a|b;c$(d).csv",
+    ],
+)
 def test_a_hostile_file_name_becomes_a_plain_one_inside_the_library(home: Path, tmp_path: Path, name: str):
     item = library.add(home, "x", [(library.safe_name(name), csv(tmp_path))])
     (file,) = item.files
@@ -137,7 +150,15 @@ def test_a_download_names_a_listed_export_or_nothing(home: Path):
     (home / "runs" / "a-1" / "asked.yaml").write_text("")
     (folder / "artifact.json").write_text("{}")
     assert export_folder(home, "a-1", "merged") == folder
-    for run, name in (("a", "merged"), ("a-1", ".."), ("..", "merged"), ("a-1", "merged/.."), ("a-1", ""), ("/", "/"), ("a-1", "/etc")):
+    for run, name in (
+        ("a", "merged"),
+        ("a-1", ".."),
+        ("..", "merged"),
+        ("a-1", "merged/.."),
+        ("a-1", ""),
+        ("/", "/"),
+        ("a-1", "/etc"),
+    ):
         assert export_folder(home, run, name) is None
 
 

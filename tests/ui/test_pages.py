@@ -56,7 +56,9 @@ def test_every_page_fits_is_reachable_and_runs_nothing_hostile(studio: Any, new_
         assert page.evaluate("document.body.classList.contains('dark')") is (scheme == "dark")
         assert page.evaluate("window.hacked === undefined"), f"a hostile word ran on {name}"
         expect(page.locator("h1")).to_have_count(1)
-        outside = page.evaluate("performance.getEntriesByType('resource').map(r => r.name).filter(n => !n.startsWith(location.origin) && !n.startsWith('data:'))")
+        outside = page.evaluate(
+            "performance.getEntriesByType('resource').map(r => r.name).filter(n => !n.startsWith(location.origin) && !n.startsWith('data:'))"
+        )
         assert outside == [], f"{name} asks others"
         answer = Axe().run(page, options={"resultTypes": ["violations"]}).response
         serious = [item for item in answer["violations"] if item["impact"] in ("serious", "critical")]
@@ -119,7 +121,18 @@ def test_a_failed_run_says_why_and_what_to_do(studio: Any, screen: Any):
     expect(screen.locator("#resume")).to_be_visible()
 
 
-@pytest.mark.parametrize("place", ["/run?id=../../etc", "/run?id=nothing", "/dataset?key=../../x", "/compare?runs=a,b", "/evidence?id=<script>window.hacked=1</script>", "/train?again=/etc/passwd", "/export?id=x"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        "/run?id=../../etc",
+        "/run?id=nothing",
+        "/dataset?key=../../x",
+        "/compare?runs=a,b",
+        "/evidence?id=<script>window.hacked=1</script>",
+        "/train?again=/etc/passwd",
+        "/export?id=x",
+    ],
+)
 def test_an_address_that_names_nothing_is_answered_in_words(studio: Any, screen: Any, place: str):
     screen.goto(place)
     expect(screen.locator("h1")).to_be_visible()

@@ -91,7 +91,9 @@ def test_every_event_that_does_something_is_wrapped(served: Any):
     assert all(event["api_visibility"] == "private" for event in config["dependencies"] if event["backend_fn"])
 
 
-@pytest.mark.parametrize("path", ["/docs", "/redoc", "/openapi.json", "/monitoring", "/gradio_api/openapi.json", "/gradio_api/mcp"])
+@pytest.mark.parametrize(
+    "path", ["/docs", "/redoc", "/openapi.json", "/monitoring", "/gradio_api/openapi.json", "/gradio_api/mcp"]
+)
 def test_there_is_no_documentation_or_monitoring_to_browse(served: Any, path: str):
     answer = client(served, signed_in=True).get(path)
     assert answer.status_code in (404, 405) or "swagger" not in answer.text.lower()
@@ -100,7 +102,16 @@ def test_there_is_no_documentation_or_monitoring_to_browse(served: Any, path: st
 
 @pytest.mark.parametrize(
     "path",
-    ["/etc/passwd", "../../etc/passwd", "%2e%2e/%2e%2e/etc/passwd", "%252e%252e/etc/passwd", "//etc/passwd", "http://127.0.0.1:1/", "SESSION", "SECRET"],
+    [
+        "/etc/passwd",
+        "../../etc/passwd",
+        "%2e%2e/%2e%2e/etc/passwd",
+        "%252e%252e/etc/passwd",
+        "//etc/passwd",
+        "http://127.0.0.1:1/",
+        "SESSION",
+        "SECRET",
+    ],
 )
 def test_no_file_is_served_by_its_path(served: Any, path: str):
     home = served[1]

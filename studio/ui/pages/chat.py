@@ -11,7 +11,6 @@ from studio.app.chat_host import ChatHost
 from studio.core.errors import JobError
 from studio.ui import frame
 from studio.ui.fragments import chat as show
-from studio.ui.fragments import parts
 
 LONGEST = 8000
 """Characters of a message."""

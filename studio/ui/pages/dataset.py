@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from studio.app import child, library, peek
 from studio.app.library import Dataset
 from studio.core.errors import StudioError
-from studio.core.text import shorten
 from studio.data.formats import FORMATS
 from studio.ui import frame
 from studio.ui.fragments import data as show
@@ -96,25 +96,28 @@ def build(home: Path) -> None:
         heading = parts.section(item.title, f"Version {item.version}, added {parts.when(item.created)}")
         return item.key, heading, item.title, gr.update(choices=[("starter", "starter"), *local])
 
-    def columns(place: str, form: str) -> list[Any]:
-        """The raw rows, and a field for every role of the layout."""
-        if not place:
-            return [gr.skip()] * (MOST_ROLES + 1)
-        item = library.find(home, place)
+    def raw_rows(place: str) -> str:
+        """The first rows as they stand in the file."""
         try:
-            first = peek.peek(item.files[0])
+            return show.rows_as_they_stand(_first(library.find(home, place)))
         except StudioError as problem:
-            return [parts.error(problem), *[gr.update(visible=False)] * MOST_ROLES]
-        wanted = FORMATS[form].roles if form else {}
+            return parts.error(problem)
+
+    def columns(place: str, form: str) -> list[Any]:
+        """A field for every role of the layout."""
+        item = library.find(home, place)
+        first, wanted = _first(item), FORMATS[form].roles if form else {}
         chosen = item.settings.get("columns", {})
         updates = [
             gr.update(
-                visible=True, label=role.capitalize() + (" (needed)" if role in FORMATS[form].required else ""),
-                choices=[NONE, *first["columns"]], value=chosen.get(role) if chosen.get(role) in first["columns"] else NONE,
+                visible=True,
+                label=role.capitalize() + (" (needed)" if role in FORMATS[form].required else ""),
+                choices=[NONE, *first["columns"]],
+                value=chosen.get(role) if chosen.get(role) in first["columns"] else NONE,
             )
             for role in wanted
-        ]  # fmt: skip
-        return [show.rows_as_they_stand(first), *updates, *[gr.update(visible=False)] * (MOST_ROLES - len(updates))]
+        ]
+        return [*updates, *[gr.update(visible=False, value=NONE)] * (MOST_ROLES - len(updates))]
 
     def confirming(place: str, form: str, *values: str) -> Any:
         item = library.find(home, place)
@@ -134,10 +137,9 @@ def build(home: Path) -> None:
 
     results = [head, onward, found, findings, samples, lengths, mapping]
     loaded = gr.on(None, frame.opened(opened), None, [key, name, title, model], **frame.QUIET)
-    loaded.success(frame.act(lambda place: report(library.find(home, place))), [key], results, **frame.QUIET).success(
-        frame.act(columns), [key, layout], [raw, *roles], **frame.QUIET
-    )
-    layout.input(frame.act(columns), [key, layout], [raw, *roles], **frame.QUIET)
+    loaded.success(frame.act(lambda place: report(library.find(home, place))), [key], results, **frame.QUIET)
+    loaded.success(frame.act(raw_rows), [key], [raw], **frame.QUIET)
+    layout.input(frame.act(columns), [key, layout], roles, **frame.QUIET)
     confirm.click(frame.act(confirming), [key, layout, *roles], results, **frame.ACTION)
     look.click(frame.act(tokens_of), [key, model], [tokens], **frame.ACTION)
 
@@ -149,3 +151,13 @@ def build(home: Path) -> None:
     delete.click(frame.act(lambda place: library.delete(home, place) and None), [key], None, **frame.ACTION).success(
         None, None, None, js="() => { location.href = '/data'; }"
     )
+
+
+def _first(item: Dataset) -> dict[str, Any]:
+    """The first rows of a version; a version never changes, so they are read once."""
+    return _peeked(item.files[0])
+
+
+@lru_cache(maxsize=64)
+def _peeked(file: str) -> dict[str, Any]:
+    return peek.peek(file)

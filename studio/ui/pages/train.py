@@ -39,7 +39,8 @@ def build(home: Path) -> None:
                     info="One or several from your library.",
                 )  # fmt: skip
                 model = gr.Dropdown(
-                    ["starter"], value="starter", label="Base model", elem_id="model", interactive=True, allow_custom_value=True,
+                    ["starter"], value="starter", label="Base model", elem_id="model", interactive=True,
+                    allow_custom_value=True,
                     info="The starter, a model on this machine, a known one, or any hub id such as Qwen/Qwen3-4B.",
                 )  # fmt: skip
             boxes = _form(fields)
@@ -52,7 +53,7 @@ def build(home: Path) -> None:
             with gr.Column(elem_classes="card"):
                 gr.HTML(parts.section("Plan"), padding=False)
                 card = gr.HTML(
-                    show.waiting("Choose a dataset", "The plan appears here, before anything starts."),
+                    show.waiting("Choose a dataset", "The plan appears here, before it starts."),
                     elem_id="plan",
                     padding=False,
                 )
