@@ -52,8 +52,6 @@ def _show(report: dict[str, Any]) -> None:
         show.heading(file["name"])
         show.say(f"  {size(file['bytes'])}, {file['encoding'] or 'binary'}, {file['rows']:,} rows")
         show.say(f"  {file['format']} ({file['confidence']:.0%} sure): {' '.join(file['reasons'])}")
-        for remark in file["remarks"]:
-            show.say(f"  {remark}")
     totals, lengths = report["totals"], report["lengths"]
     show.heading("Rows")
     rows = [(name, f"{totals[name]:,}") for name in ("rows", "usable", "rejected", "duplicates", "conflicts", "turns")]
@@ -62,7 +60,7 @@ def _show(report: dict[str, Any]) -> None:
     show.table(("", ""), rows, right=(1,))
     _listed("rejected", report["rejected"]["first"], totals["rejected"])
     _listed("left out", report["removed"], len(report["removed"]))
-    for remark in [*report["remarks"], *report["warnings"]]:
+    for remark in report["warnings"]:
         show.say(f"! {remark}", "yellow")
     for problem in report["problems"]:
         show.say(f"✗ {problem if isinstance(problem, str) else problem['message']}", "red")
