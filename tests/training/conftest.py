@@ -19,7 +19,7 @@ def tokenizer(tiny_model: Path) -> Any:
     return AutoTokenizer.from_pretrained(tiny_model)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def load(tiny_model: Path) -> Callable[..., Any]:
     """Load the tiny model, or another folder, by the studio's own door."""
 
@@ -32,14 +32,26 @@ def load(tiny_model: Path) -> Callable[..., Any]:
     return load
 
 
-@pytest.fixture
-def run(load: Callable[..., Any], tokenizer: Any, tmp_path: Path) -> Callable[..., tuple[Fitted, Memory, Job]]:
-    """Fit the tiny model in a folder of its own: `run("name", epochs=1)` gives what came out, what was told, the job."""
+@pytest.fixture(scope="session")
+def fit_in(load: Callable[..., Any], tokenizer: Any) -> Callable[..., tuple[Fitted, Memory, Job]]:
+    """Fit the tiny model in a folder: `fit_in(folder, epochs=1)` gives what came out, what was told, the job."""
     from studio.training.fit import fit
 
-    def run(name: str = "run", reporter: Memory | None = None, base: Any = None, **changes: Any) -> tuple[Fitted, Memory, Job]:
+    def fit_in(folder: Path, reporter: Memory | None = None, base: Any = None, **changes: Any) -> tuple[Fitted, Memory, Job]:
         listener = reporter or Memory()
-        job = make_job(tmp_path / name, **changes)
+        job = make_job(folder, **changes)
         return fit(base if base is not None else load(), tokenizer, job, listener), listener, job
 
-    return run
+    return fit_in
+
+
+@pytest.fixture
+def run(fit_in: Callable[..., Any], tmp_path: Path) -> Callable[..., tuple[Fitted, Memory, Job]]:
+    """The same in a folder of the test's own: `run("name", epochs=1)`."""
+    return lambda name="run", *more, **changes: fit_in(tmp_path / name, *more, **changes)
+
+
+@pytest.fixture(scope="session")
+def whole(fit_in: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> tuple[Fitted, Memory, Job]:
+    """A run with the usual settings that nothing interrupted; not to be changed."""
+    return fit_in(tmp_path_factory.mktemp("fits") / "whole")
