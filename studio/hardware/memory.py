@@ -1,7 +1,7 @@
 """How many bytes a run needs, itemised, from the model's shape alone: nothing is downloaded, nothing is loaded.
 
 Every formula is in the docstring of the function that computes it and in docs/memory.md, with where it was checked.
-`Load` is what decides memory; `estimate` gives the peak of a whole run: what stays, plus the larger of a training step
+`Load` (load.py) is what decides memory; `estimate` gives the peak of a whole run: what stays, plus the larger of a training step
 and an evaluation.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from studio.hardware.load import Load
 from studio.hardware.shape import FOUR_NORMS, HEAD_NORMS, Shape, adapted, adapter_parameters, keys, queries
 
 GIB = 1 << 30
@@ -20,37 +21,10 @@ CPU_PROCESS = 1024 * MIB
 peaked at 0.75 to 1.33 GB, measured."""
 FRAGMENTATION = 0.10
 """Share of the short-lived memory lost between the allocator's blocks."""
+SHARED = {"k_proj": "q_proj", "v_proj": "q_proj", "qkv_proj": "q_proj", "up_proj": "gate_proj", "gate_up_proj": "gate_proj"}
+"""Linear layers that take the input of another."""
 HEAD_LOGITS = {"cpu": 1 << 24, "cuda": 1 << 26}
 """Logits made at once: the head and its loss work through the scored tokens in chunks (as `studio.training.head`)."""
-
-
-@dataclass(frozen=True)
-class Load:
-    """What of a run decides its memory. rows x length are the tokens computed at once."""
-
-    quantization: str = "nf4"
-    double_quantization: bool = True
-    dtype: str = "bf16"
-    attention: str = "sdpa"
-    rank: int = 16
-    targets: str | tuple[str, ...] = "all-linear"
-    dora: bool = False
-    dropout: float = 0.0
-    optimizer: str = "adamw_8bit"
-    rows: int = 1
-    length: int = 1024
-    checkpointing: bool = True
-    row: int = 0
-    """Tokens of the longest row, where `length` is many rows laid end to end; 0: `length`."""
-    answer_rows: int = 16
-    """Answers generated at once in the evaluation."""
-    answer_length: int = 1024
-    """Prompt and answer together, in tokens."""
-
-    @property
-    def tokens(self) -> int:
-        """Tokens computed at once."""
-        return self.rows * self.length
 
 
 @dataclass(frozen=True)
@@ -98,14 +72,14 @@ def nf4_bytes(weights: int, double: bool = True) -> int:
     return -(-weights // 2) + scales
 
 
-def weight_bytes(shape: Shape, quantization: str, double: bool = True, dtype: str = "bf16") -> int:
+def weight_bytes(shape: Shape, quantization: str, double: bool = True, dtype: str = "bf16", head: bool = False) -> int:
     """Bytes of the frozen base: what is quantised as it is quantised, everything else (embeddings, head, norms) in `dtype`.
 
     nf4 as `nf4_bytes`, fused experts included; int8 is one byte a weight and 4 for each row's scale (LLM.int8(), Dettmers
-    et al. 2022), experts left out.
+    et al. 2022), experts left out. head: the output matrix is quantised too.
     """
     if quantization == "nf4":
-        held = shape.quantisable + shape.expert_parameters
+        held = shape.quantisable + shape.expert_parameters + (shape.head if head else 0)
         return nf4_bytes(held, double) + (shape.parameters - held) * width(dtype)
     if quantization == "int8":
         rows = shape.layers * sum(outputs for _, outputs in shape.linears.values())
@@ -120,39 +94,54 @@ def loading_bytes(shape: Shape, quantization: str, double: bool = True, dtype: s
     return nf4_bytes(shape.quantisable, double) + (shape.parameters - shape.quantisable) * width(dtype)
 
 
-def optimizer_bytes(trained: int, optimizer: str) -> int:
+def optimizer_bytes(trained: int, optimizer: str, each: int = 4) -> int:
     """Bytes of AdamW's two moments: 4 each; in 8 bit 1 each and a scale for each block of 256 (Dettmers et al. 2021)."""
     if optimizer == "adamw":
-        return 8 * trained
+        return 2 * each * trained
     return round(2 * trained * (1 + 4 / 256))
 
 
 def layer_bytes(shape: Shape, load: Load) -> int:
     """Bytes one token leaves in one layer for the backward pass, without checkpointing.
 
-    In 16 bit n (4 h + 4) + 4 h + 6 q + 4 k + 8 f + 2 r m + 4 a, where h is the hidden size, q and k the widths of all query
-    and all key heads, f the feed-forward width, r the rank, m the adapted layers, a the heads, n the norms: a norm keeps its
-    input and a root in 32 bit; linear layers and attention keep their inputs and outputs (4 h + 6 q + 4 k) and a logarithm
-    a head; the gated feed-forward four tensors; each adapter its inner one. Norms on queries and keys keep those in 32 bit;
-    one layer for queries, keys and values keeps its output whole; dropout keeps a copy and a mask of each adapted layer's
-    input instead of the inputs; eager attention keeps 6 bytes x heads x length.
+    h is the hidden size, q and k the widths of all query and all key heads, f the feed-forward width, a the heads. In 16 bit
+    n (4 h + 4) + 4 a + 2 (2 q + 2 k + 3 f) and what adapters keep. A norm keeps its input and a root in 32 bit; attention
+    queries, keys, values, its output and a logarithm a head; the gated feed-forward three tensors. A frozen layer keeps
+    nothing, an adapted one its input (which queries, keys and values share, and gate and up) and the rank's inner one; DoRA
+    its output twice. Norms on queries and keys keep those in 32 bit; one layer for queries, keys and values keeps its output
+    whole; with dropout each adapted layer keeps a copy of its input and a mask; eager attention keeps 6 bytes x heads x length.
 
     Counted by saved-tensor hooks in our own training step, for Llama, Qwen 2 and 3, Gemma 3, Phi 3 and Mistral, in 16 and
-    32 bit, with and without nf4, checkpointing and dropout: equal to the byte.
+    32 bit, with and without nf4, checkpointing, dropout and some of the adapters: equal to the byte (DoRA is derived only).
     """
-    hidden, q, k, ffn = shape.hidden, queries(shape), keys(shape), shape.ffn * (shape.experts_used or 1)
-    layers = adapted(shape, load.targets)
-    numbers = 2 * hidden + 3 * q + 2 * k + 4 * ffn + load.rank * len(layers)
+    q, k, ffn = queries(shape), keys(shape), shape.ffn * (shape.experts_used or 1)
+    bytes_each = width(load.dtype)
+    numbers = 2 * q + (2 * q if load.code.repeated else 2 * k) + 3 * ffn
     if shape.fused:
         numbers += q + k
     if load.attention == "eager":
         numbers += 3 * shape.heads * (load.row or load.length)
-    if load.dropout:
-        numbers += 2 * sum(inputs for inputs, _ in layers.values()) - (2 * hidden + q + ffn)
-    exact = (4 if shape.arch in FOUR_NORMS else 2) * (4 * hidden + 4) + 4 * shape.heads
+    exact = (4 if shape.arch in FOUR_NORMS else 2) * (4 * shape.hidden + 4) + 4 * shape.heads
     if shape.arch in HEAD_NORMS:
         exact += 4 * (q + k) + 4 * (shape.heads + shape.kv_heads)
-    return exact + numbers * width(load.dtype)
+    if load.quantization != "none":
+        exact += load.code.inputs * (2 * shape.hidden + q + ffn)
+    return exact + numbers * bytes_each + _adapter_activations(shape, load)
+
+
+def _adapter_activations(shape: Shape, load: Load) -> int:
+    """Bytes a token leaves in the adapters of one layer."""
+    layers, bytes_each = adapted(shape, load.targets), width(load.dtype)
+    inner = load.rank * len(layers) * bytes_each
+    if load.dora:
+        inner += 2 * bytes_each * sum(outputs for _, outputs in layers.values())
+    own = load.code.own or (2 * bytes_each if load.dropout else 0)
+    if own:
+        return inner + own * sum(inputs for inputs, _ in layers.values())
+    shared = {SHARED.get(name, name): inputs for name, (inputs, _) in layers.items()}
+    if shape.experts and load.targets == "all-linear":
+        shared |= {"gate_proj": shape.hidden, "down_proj": shape.ffn * shape.experts_used}
+    return inner + bytes_each * sum(shared.values())
 
 
 def activation_bytes(shape: Shape, load: Load) -> int:
@@ -161,7 +150,7 @@ def activation_bytes(shape: Shape, load: Load) -> int:
     With gradient checkpointing (Chen et al. 2016) only each layer's input is kept: tokens x layers x 2 h in 16 bit.
     """
     each = width(load.dtype) * shape.hidden if load.checkpointing else layer_bytes(shape, load)
-    return load.tokens * shape.layers * each
+    return 0 if load.checkpointing and load.code.offloaded else load.tokens * shape.layers * each
 
 
 def head_bytes(shape: Shape, load: Load, device: str = "cuda") -> int:
@@ -170,6 +159,9 @@ def head_bytes(shape: Shape, load: Load, device: str = "cuda") -> int:
     A chunk of `HEAD_LOGITS` holds the logits in 32 bit, their exponentials and a 16-bit copy (10 bytes each); the hidden
     states and their gradient take 4 h bytes a token in 16 bit.
     """
+    if load.code.logits:
+        whole = shape.vocab * shape.hidden * width(load.dtype) if load.code.head and load.quantization != "none" else 0
+        return whole + load.tokens * (shape.vocab * load.code.logits + shape.hidden * 2 * width(load.dtype))
     rows = min(load.tokens, max(16, HEAD_LOGITS[device] // shape.vocab))
     return rows * shape.vocab * (8 + width(load.dtype)) + load.tokens * shape.hidden * 2 * width(load.dtype)
 
@@ -212,10 +204,10 @@ def estimate(shape: Shape, load: Load, device: str = "cuda") -> Memory:
     items = [
         Item("base weights", *_weights(shape, load)),
         Item("adapter", *_adapter(trained, load)),
-        Item("gradients", 4 * trained, "of the adapter only, in 32 bit; the base is frozen"),
+        Item("gradients", load.code.adapter * trained, "of the adapter only, in 32 bit; the base is frozen"),
         Item(
             "optimizer",
-            optimizer_bytes(trained, load.optimizer),
+            optimizer_bytes(trained, load.optimizer, load.code.adapter),
             f"AdamW's two moments in {32 if load.optimizer == 'adamw' else 8} bit",
         ),
         Item(
@@ -252,13 +244,14 @@ def _loading(shape: Shape, load: Load, run: int) -> tuple[Item, ...]:
 
 def _adapter(trained: int, load: Load) -> tuple[int, str]:
     """The adapter in 32 bit, and the copy in 16 bit that autocast keeps for the length of a step."""
-    if load.dtype == "fp32":
-        return 4 * trained, f"{_count(trained)} parameters in 32 bit"
-    return 6 * trained, f"{_count(trained)} parameters in 32 bit, and a copy in 16 bit while they are used"
+    held = f"{_count(trained)} parameters in {8 * load.code.adapter} bit"
+    if load.dtype == "fp32" or not load.code.copied:
+        return load.code.adapter * trained, held
+    return (load.code.adapter + 2) * trained, f"{held}, and a copy in 16 bit while they are used"
 
 
 def _weights(shape: Shape, load: Load) -> tuple[int, str]:
-    size = weight_bytes(shape, load.quantization, load.double_quantization, load.dtype)
+    size = weight_bytes(shape, load.quantization, load.double_quantization, load.dtype, load.code.head)
     bits = f"{8 * width(load.dtype)} bit"
     if load.quantization == "none":
         return size, f"{_count(shape.parameters)} weights in {bits}"

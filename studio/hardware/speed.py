@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from studio.hardware.memory import Load
+from studio.hardware.load import Load
 from studio.hardware.shape import Shape, active, adapter_parameters, queries
 
 GEMM = 0.85

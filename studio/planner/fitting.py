@@ -12,7 +12,8 @@ import numpy as np
 from studio.evaluation.answering import LONGEST
 from studio.hardware import memory, speed
 from studio.hardware.machine import Machine
-from studio.hardware.memory import Load, Memory
+from studio.hardware.load import Load
+from studio.hardware.memory import Memory
 from studio.models.families import Family, family
 from studio.models.generation import BATCH
 from studio.models.shape import Shape

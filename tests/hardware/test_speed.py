@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from studio.hardware import cards, speed
-from studio.hardware.memory import Load
+from studio.hardware.load import Load
 from studio.models.shape import shape
 from tests.hardware.test_memory import shape_of
 

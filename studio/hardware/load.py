@@ -1,0 +1,58 @@
+"""What of a run decides its memory and speed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Code:
+    """What differs between trainers at equal settings; as it stands, our own. Others are described to check the formulas on what
+    they published."""
+
+    adapter: int = 4
+    """Bytes of an adapter's weight, of its gradient, and of each of AdamW's moments unless they are in 8 bit."""
+    copied: bool = True
+    """Autocast keeps a 16-bit copy of the adapter during a step."""
+    logits: int = 0
+    """Bytes kept for every logit of all tokens; 0: the head works in tiles."""
+    repeated: bool = False
+    """Keys and values are kept once for each query head."""
+    own: int = 0
+    """Bytes a number of the copy that each adapted layer keeps of its input for itself; 0: they share it as it is."""
+    offloaded: bool = False
+    """What checkpointing keeps is moved to RAM."""
+    inputs: int = 0
+    """Bytes a number of the input that each quantised layer keeps though it needs it not, as bitsandbytes did before 0.43.2."""
+    head: bool = False
+    """The output matrix is quantised too."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """What of a run decides its memory. rows x length are the tokens computed at once."""
+
+    quantization: str = "nf4"
+    double_quantization: bool = True
+    dtype: str = "bf16"
+    attention: str = "sdpa"
+    rank: int = 16
+    targets: str | tuple[str, ...] = "all-linear"
+    dora: bool = False
+    dropout: float = 0.0
+    optimizer: str = "adamw_8bit"
+    rows: int = 1
+    length: int = 1024
+    checkpointing: bool = True
+    row: int = 0
+    """Tokens of the longest row, where `length` is many rows laid end to end; 0: `length`."""
+    answer_rows: int = 16
+    """Answers generated at once in the evaluation."""
+    answer_length: int = 1024
+    """Prompt and answer together, in tokens."""
+    code: Code = Code()
+
+    @property
+    def tokens(self) -> int:
+        """Tokens computed at once."""
+        return self.rows * self.length
