@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Code:
-    """What differs between trainers at equal settings; as it stands, our own. Others are described to check the formulas on what
-    they published."""
+    """What differs between trainers at equal settings; as it stands, our own.
+
+    Others are described only to check the formulas on what they published.
+    """
 
     adapter: int = 4
     """Bytes of an adapter's weight, of its gradient, and of each of AdamW's moments unless they are in 8 bit."""

@@ -1,8 +1,8 @@
 """How many bytes a run needs, itemised, from the model's shape alone: nothing is downloaded, nothing is loaded.
 
 Every formula is in the docstring of the function that computes it and in docs/memory.md, with where it was checked.
-`Load` (load.py) is what decides memory; `estimate` gives the peak of a whole run: what stays, plus the larger of a training step
-and an evaluation.
+`Load` is what decides memory; `estimate` gives the peak of a whole run: what stays, plus the larger of a training step and
+an evaluation.
 """
 
 from __future__ import annotations

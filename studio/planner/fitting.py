@@ -11,8 +11,8 @@ import numpy as np
 
 from studio.evaluation.answering import LONGEST
 from studio.hardware import memory, speed
-from studio.hardware.machine import Machine
 from studio.hardware.load import Load
+from studio.hardware.machine import Machine
 from studio.hardware.memory import Memory
 from studio.models.families import Family, family
 from studio.models.generation import BATCH

@@ -1,4 +1,4 @@
-"""The memory model against what others published of their runs: `published.json` has the rows, their sources, what was assumed."""
+"""The memory model against peaks that others published: `published.json` has the rows, their sources, what was assumed."""
 
 from __future__ import annotations
 
