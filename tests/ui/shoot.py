@@ -19,7 +19,7 @@ from tests.ui.conftest import CHROMIUM, Studio
 from tests.ui.hostile import fill
 
 OUT = Path(__file__).parents[2] / "docs" / "screenshots"
-SIZES = (("desk", 1440, "light"), ("desk", 1440, "dark"), ("phone", 390, "light"), ("phone", 390, "dark"))
+SIZES = (("desk", 1440, "light"), ("phone", 390, "dark"))
 READY = {
     "home": "#machine .facts",
     "data": "#library table",
@@ -50,7 +50,7 @@ def main(home: Path) -> None:
                     page.goto(place)
                     page.locator(READY[name]).first.wait_for(timeout=90_000)
                     page.wait_for_timeout(600)
-                    page.screenshot(path=OUT / f"{name}-{size}-{scheme}.png", full_page=name not in ("train", "evidence"))
+                    page.screenshot(path=OUT / f"{name}-{size}-{scheme}.png", full_page=name not in ("train", "evidence", "run"))
             browser.close()
     finally:
         studio.kill()
