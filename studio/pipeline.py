@@ -9,11 +9,12 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from studio import planner
+from studio.core.errors import OutOfMemory
 from studio.core.files import read_json, write_json, write_text
 from studio.data import encode, prepare
 from studio.data.rows import Conversation
@@ -22,8 +23,12 @@ from studio.models import loading
 from studio.runs.folder import RunFolder
 from studio.runs.recorder import Recorder
 from studio.runs.slot import slot
-from studio.spec import RunSpec, edit
+from studio.spec import RunSpec, edit, fingerprint
 from studio.tracking.reporter import Reporter
+
+
+SHORT_QUESTIONS = 512
+"""Tokens: the evaluation leaves no row out that is shorter, however short the training rows are."""
 
 
 @dataclass(frozen=True)
@@ -97,14 +102,34 @@ def encode_parts(data: Path, tokenizer: Any, spec: RunSpec, recorder: Recorder) 
 
 
 def train(folder: RunFolder, prepared: Prepared, recorder: Recorder) -> None:
-    """Fit the adapter, from the last checkpoint if there is one."""
+    """Fit the adapter, from the last checkpoint if there is one; where memory runs out, again with settings that take less."""
     if folder.training.exists() and (folder.adapter / "adapter_config.json").exists():
         return
     from studio.training import fit
 
-    spec = prepared.spec
     base = load(prepared)
-    job = fit.Job(
+    while True:
+        try:
+            fitted = fit.fit(base, prepared.tokenizer, fit_job(folder, prepared), recorder)
+            break
+        except OutOfMemory as problem:
+            prepared = spare_memory(folder, prepared, recorder, problem)
+        free_memory()
+    write_json(folder.training, asdict(fitted))
+    plan = read_json(folder.plan)
+    plan["measured"] = {"predicted": plan["memory"]["total"], "peak": fitted.peak_memory_bytes}
+    write_json(folder.plan, plan)
+    recorder.event("trained", **asdict(fitted))
+    del base
+    free_memory()
+
+
+def fit_job(folder: RunFolder, prepared: Prepared) -> Any:
+    """What `fit` needs of a run."""
+    from studio.training import fit
+
+    spec = prepared.spec
+    return fit.Job(
         adapter=spec.adapter,
         training=spec.training,
         device=prepared.machine.device,
@@ -116,14 +141,22 @@ def train(folder: RunFolder, prepared: Prepared, recorder: Recorder) -> None:
         checkpoints=folder.checkpoints,
         adapter_out=folder.adapter,
     )
-    fitted = fit.fit(base, prepared.tokenizer, job, recorder)
-    write_json(folder.training, asdict(fitted))
-    plan = read_json(folder.plan)
-    plan["measured"] = {"predicted": plan["memory"]["total"], "peak": fitted.peak_memory_bytes}
-    write_json(folder.plan, plan)
-    recorder.event("trained", **asdict(fitted))
-    del base
-    free_memory()
+
+
+def spare_memory(folder: RunFolder, prepared: Prepared, recorder: Reporter, problem: OutOfMemory) -> Prepared:
+    """The run with the next setting that takes less memory, kept in spec, plan and lock. Raises `problem` if there is none."""
+    problem.__context__ = None  # its traceback holds the tensors that filled the memory
+    found = planner.sparing(prepared.spec)
+    if found is None:
+        raise problem
+    field, value = found
+    spec = edit(prepared.spec, {field: value})
+    how = planner.told(prepared.spec, field, value)
+    write_json(folder.plan, planner.noted(read_json(folder.plan), field, value, problem.message))
+    write_json(folder.lock, {**read_json(folder.lock), "fingerprint": fingerprint(spec)})
+    folder.write_spec(spec)
+    recorder.event("warning", message=f"{problem.message}. Going on from the last checkpoint {how}", field=field, value=value)
+    return replace(prepared, spec=spec)
 
 
 def judge(folder: RunFolder, prepared: Prepared, recorder: Reporter, sink: Any = None, again: bool = False) -> None:
@@ -146,7 +179,7 @@ def judge(folder: RunFolder, prepared: Prepared, recorder: Reporter, sink: Any =
         seed=spec.training.seed,
         reporter=recorder,
         train_on=spec.data.train_on,
-        max_length=spec.data.max_length,
+        max_length=max(spec.data.max_length or 0, SHORT_QUESTIONS),
     )
     html = page.render_html(report, list(folder.read_metrics()), folder.spec_file.read_text("utf-8"), prepared.spec.name)
     write_text(folder.report_page, html)
@@ -270,7 +303,11 @@ def _counted(report: dict[str, Any]) -> str:
     totals, split = report["totals"], report["split"] or {}
     parts = [f"{totals['usable']:,} of {totals['rows']:,} rows usable"]
     parts += [f"{totals[name]:,} {name}" for name in ("rejected", "duplicates", "conflicts") if totals[name]]
-    parts += [f"{name.replace('_', ' ')} {value:,}" for name, value in split.items() if isinstance(value, int) and value and name != "seed"]
+    parts += [
+        f"{name.replace('_', ' ')} {value:,}"
+        for name, value in split.items()
+        if isinstance(value, int) and value and name != "seed"
+    ]
     return ", ".join(parts)
 
 

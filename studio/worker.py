@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import traceback
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ def main(folder: RunFolder) -> int:
     """Work on the run in `folder` from where it stands. Returns the exit code."""
     set_environment()
     faulthandler.enable()
+    warnings.filterwarnings("ignore", category=FutureWarning)  # of libraries, to their developers
     recorder = Recorder(folder)
 
     def ask(signum: int, frame: Any) -> None:
