@@ -57,6 +57,10 @@ class HardwareError(StudioError):
     """The machine cannot do this: memory, disk, a missing device or part."""
 
 
+class OutOfMemory(HardwareError):
+    """Memory ran out while training: on the device, or the machine's own."""
+
+
 class TrainingError(StudioError):
     """Training stopped because its result would be worthless, or cannot go on."""
 
@@ -81,6 +85,6 @@ class Stopped(Exception):
 
 def error_from(values: dict[str, str]) -> StudioError:
     """The error that `as_dict` described, e.g. read back from a run folder."""
-    kinds = {kind.__name__: kind for kind in StudioError.__subclasses__()}
+    kinds = {kind.__name__: kind for base in [StudioError, *StudioError.__subclasses__()] for kind in base.__subclasses__()}
     kind = kinds.get(values.get("kind", ""), StudioError)
     return kind(values["message"], hint=values.get("hint", ""), where=values.get("where", ""))

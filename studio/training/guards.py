@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from studio.core.errors import HardwareError, TrainingError
+from studio.core.errors import HardwareError, OutOfMemory, TrainingError
 from studio.core.text import count, plural
 from studio.training.job import Job
 
@@ -104,7 +104,7 @@ class Now:
 
 @contextlib.contextmanager
 def memory_errors(job: Job, now: Now) -> Iterator[None]:
-    """Turn running out of memory, on the device or the machine, into a HardwareError that says what to change."""
+    """Turn running out of memory, on the device or the machine, into OutOfMemory, which says what to change."""
     import torch
 
     try:
@@ -121,7 +121,7 @@ def memory_errors(job: Job, now: Now) -> Iterator[None]:
     del found  # its traceback holds the tensors that filled the memory
     if job.device == "cuda":
         torch.cuda.empty_cache()
-    raise HardwareError(
+    raise OutOfMemory(
         f"Ran out of {'GPU' if job.device == 'cuda' else ''} memory at step {now.step}: {what}".replace("  ", " "),
         hint=what_to_change(job),
         where="training.micro_batch",

@@ -1,0 +1,38 @@
+"""A run that took more memory than was planned: the next setting that takes less and changes nothing of the result."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from studio.spec import RunSpec
+
+
+def sparing(spec: RunSpec) -> tuple[str, Any] | None:
+    """The field to change and its new value: the micro-batch halved, or less where half of it does not divide the batch; then
+    gradient checkpointing; None if both are used up."""
+    training = spec.training
+    rows, batch = training.micro_batch or 1, training.batch_size or 1
+    if rows > 1:
+        return "training.micro_batch", max(part for part in range(1, rows // 2 + 1) if batch % part == 0)
+    if not training.gradient_checkpointing:
+        return "training.gradient_checkpointing", True
+    return None
+
+
+def told(spec: RunSpec, field: str, value: Any) -> str:
+    """What the change means, in a sentence without its end."""
+    if field == "training.micro_batch":
+        rows = f"{value} instead of {spec.training.micro_batch} rows at once"
+        return f"with {rows}; the effective batch stays {spec.training.batch_size}, and so does the result"
+    return "with gradient checkpointing: slower, the same result"
+
+
+def noted(plan: dict[str, Any], field: str, value: Any, reason: str) -> dict[str, Any]:
+    """The plan (as in plan.json) with the field's decision replaced, and both values kept under `changes`."""
+    old = next((item["value"] for item in plan["decisions"] if item["field"] == field), None)
+    decision = {"field": field, "value": value, "reason": reason, "otherwise": ""}
+    return {
+        **plan,
+        "decisions": [item for item in plan["decisions"] if item["field"] != field] + [decision],
+        "changes": [*plan.get("changes", []), {"field": field, "from": old, "to": value, "reason": reason}],
+    }
