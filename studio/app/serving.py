@@ -113,7 +113,7 @@ def _source(given: str, home: Path) -> Source:
         return _export(given, path)
     if (path / "adapter_config.json").exists():
         settings = read_json(path / "adapter_config.json")
-        return Source(given, path.name, _plain(settings["base_model_name_or_path"], settings.get("revision")), path)
+        return Source(given, path.name, _plain(_base(settings["base_model_name_or_path"]), settings.get("revision")), path)
     from studio.app.runs import find
 
     try:
@@ -148,6 +148,12 @@ def _export(given: str, folder: Path) -> Source:
         hint=(manifest.get("serve") or ["See its artifact.json."])[0],
         where=given,
     )
+
+
+def _base(name: str) -> str:
+    from studio.models.starter import folder
+
+    return "starter" if Path(name) == folder() else name
 
 
 def _plain(name: str, revision: str | None = None) -> Model:

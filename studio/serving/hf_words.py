@@ -23,7 +23,7 @@ class TokenizerWords:
         self._encoder, self._decoder = tokenizer, copy.deepcopy(tokenizer)
         self.ends = frozenset(stop_ids(tokenizer, model))
 
-    @cached_property
+    @property
     def supports_tools(self) -> bool:
         """Whether the template writes tools and their calls."""
         from studio.data.render import check_template
@@ -103,9 +103,7 @@ def named_ends(found: Found) -> Any:
     from transformers import GenerationConfig
 
     try:
-        settings = GenerationConfig.from_pretrained(
-            found.path_or_id, **({"revision": found.revision} if found.revision else {})
-        )
+        settings = GenerationConfig.from_pretrained(found.path_or_id, revision=found.revision or "main")
     except OSError:
         settings = SimpleNamespace(eos_token_id=found.config.get("eos_token_id"))
     return SimpleNamespace(generation_config=settings)

@@ -121,7 +121,7 @@ class GgufWords:
         self._control = frozenset(token for token in range(self._size) if self._words.is_control(token)) | self.ends
         self._texts = {self._piece(token, True): token for token in self._control}
 
-    @cached_property
+    @property
     def supports_tools(self) -> bool:
         """Whether the template writes tool calls."""
         return bool(self.sample_call())
@@ -264,5 +264,4 @@ def _open(file: Path, gpu_layers: int) -> tuple[Any, int]:
         model = runtime.load_model(file, gpu_layers)
     except (RuntimeError, ValueError) as problem:
         raise ModelError(f"llama.cpp cannot load it: {problem}", hint="Is it a whole GGUF file?", where=file.name) from None
-    trained = model.n_ctx_train
-    return model, int(trained() if callable(trained) else trained)
+    return model, int(model.n_ctx_train)

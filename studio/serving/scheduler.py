@@ -95,8 +95,8 @@ class Scheduler:
                 raise ApiError(503, f"the model could not be loaded: {self.failed}", code="model_failed")
             if self._closing:
                 raise ApiError(503, "the server is shutting down", code="shutting_down", retry_after=5)
-            free = max(0, self.limits.concurrency - len(self._active) - len(self._waiting))
-            if len(self._waiting) + len(jobs) - free > self.limits.queue:
+            under_way = len(self._active) + len(self._waiting) + len(jobs)
+            if under_way > self.limits.concurrency + self.limits.queue:
                 raise ApiError(
                     429,
                     f"{len(self._waiting)} answers are waiting already and the queue holds {self.limits.queue}",

@@ -174,6 +174,8 @@ def grammar(form: Form, tools: Sequence[Mapping[str, Any]], spell: Callable[[str
     calls = []
     for function in (tool["function"] for tool in tools):
         given = function.get("parameters") or {"type": "object"}
+        if "properties" in given:  # what a function does not declare it cannot take, unless it says so
+            given = {"additionalProperties": False, **given}
         calls.append(
             {
                 "type": "object",

@@ -63,8 +63,8 @@ def gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(adapters: dict[str, Path], gguf: Path) -> Iterator[Server]:
     """The server all protocol tests ask: limits small enough to reach."""
     from studio.serving import server as servers
-    from studio.serving.assemble import Source, assemble
     from studio.serving.asgi import Post
+    from studio.serving.assemble import Source, assemble
     from studio.serving.limits import Limits
 
     held = Model(name="starter", quantization="none", dtype="fp32")

@@ -1,0 +1,175 @@
+"""The parts of the server that need no model."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from studio.core.errors import ModelError, SpecError
+from studio.core.files import write_json
+from studio.models.finding import Found
+from studio.models.settings import Model
+from studio.serving import sampling, toolcalls, vllm
+from studio.serving.job import Job, Sampling
+from studio.serving.keys import Keys, new_key
+from studio.serving.limits import Limits
+from studio.serving.scheduler import Queue
+from studio.serving.server import refuse_open_door
+from studio.serving.transformers_engine import Weights, _draw
+from studio.serving.writing import Writer
+
+
+def letters(ids) -> str:
+    return bytes(ids).decode("utf-8", "replace")
+
+
+def job(client: str = "", **values) -> Job:
+    return Job("", [1], 5, Writer(letters), frozenset(), sampling=Sampling(**values), client=client)
+
+
+def test_text_comes_in_whole_characters() -> None:
+    writer = Writer(letters)
+    assert [writer.add(byte) for byte in "aü€".encode()] == ["a", "", "ü", "", "", "€"]
+
+
+def test_what_may_become_a_stop_string_is_held_back_until_it_does_not() -> None:
+    writer = Writer(letters, ["END", "ENOUGH"])
+    assert [writer.add(byte) for byte in b"xENENx"] == ["x", "", "", "EN", "", "ENx"]
+    assert [writer.add(byte) for byte in b"END"] == ["", "", ""]
+    assert writer.stopped
+    assert writer.finish() == ""
+    open_end = Writer(letters, ["END"])
+    assert [open_end.add(byte) for byte in b"aEN"] == ["a", "", ""]
+    assert open_end.finish() == "EN"
+
+
+def test_clients_take_turns_in_the_queue() -> None:
+    queue = Queue()
+    jobs = [job("many") for _ in range(3)] + [job("one")]
+    for item in jobs:
+        queue.add(item)
+    jobs[0].cancelled = True
+    queue.sweep()
+    assert [queue.take() for _ in range(4)] == [jobs[1], jobs[3], jobs[2], None]
+
+
+def test_sampling_draws_by_the_model_s_shares_and_top_p_cuts_the_tail() -> None:
+    row = np.log(np.array([0.5, 0.3, 0.15, 0.05], np.float32))
+    drawn = job(temperature=1.0, seed=1)
+    counts = np.bincount([sampling.choose(row, drawn) for _ in range(4000)], minlength=4) / 4000
+    assert np.abs(counts - [0.5, 0.3, 0.15, 0.05]).max() < 0.03
+    cut = job(temperature=1.0, top_p=0.75, seed=1)
+    assert {sampling.choose(row, cut) for _ in range(500)} == {0, 1}
+    assert sampling.choose(row, job()) == 0
+
+
+def test_sampling_on_the_device_draws_the_same_tokens() -> None:
+    import torch
+
+    rows = np.random.default_rng(0).normal(size=(20, 500)).astype(np.float32) * 2
+    settings = [{"temperature": 0.5 + place / 10, "top_p": 0.7 + place / 100, "seed": place} for place in range(20)]
+    one_by_one = [sampling.choose(row, job(**values)) for row, values in zip(rows, settings, strict=True)]
+    assert _draw(torch.from_numpy(rows), [job(**values) for values in settings]) == one_by_one
+
+
+@pytest.mark.parametrize(
+    ("sample", "answer", "content"),
+    [
+        (
+            '<|im_start|>assistant\n<tool_call>\n{"name": "qzlookup", "arguments": {"key": "qzvalue"}}\n</tool_call><|im_end|>',
+            'Let me see.\n<tool_call>\n{"name": "find", "arguments": {"a": 1}}\n</tool_call>',
+            "Let me see.",
+        ),
+        (
+            '<|start_header_id|>assistant<|end_header_id|>\n\n{"name": "qzlookup", "parameters": {"key": "qzvalue"}}<|eot_id|>',
+            '{"name": "find", "parameters": {"a": 1}}',
+            "",
+        ),
+        (
+            '[TOOL_CALLS] [{"name": "qzlookup", "arguments": {"key": "qzvalue"}, "id": "qz1234567"}]</s>',
+            '[TOOL_CALLS] [{"name": "find", "arguments": {"a": 1}}]',
+            "",
+        ),
+        (
+            '<|assistant|><|tool_call|>[{"name": "qzlookup", "arguments": {"key": "qzvalue"}}]<|/tool_call|><|end|>',
+            '<|tool_call|>[{"name": "find", "arguments": {"a": 1}}]<|/tool_call|>',
+            "",
+        ),
+    ],
+    ids=["hermes and qwen", "llama", "mistral", "phi"],
+)
+def test_calls_are_read_in_the_form_the_template_writes_them(sample: str, answer: str, content: str) -> None:
+    form = toolcalls.form_of(sample)
+    assert form is not None
+    said, calls = toolcalls.read(answer, form, frozenset({"find"}))
+    assert (said, [(call.name, call.arguments) for call in calls]) == (content, [("find", '{"a": 1}')])
+    assert toolcalls.read(answer, form, frozenset({"other"}))[1] == []
+    hold = toolcalls.Hold(form)
+    shown = "".join(hold.add(letter) for letter in answer)
+    assert shown.strip() == content
+    assert shown + hold.rest() == answer
+
+
+def test_a_broken_call_stays_text() -> None:
+    form = toolcalls.Form("<tool_call>", "</tool_call>")
+    text = '<tool_call>\n{"name": "find", "argum'
+    assert toolcalls.read(text, form, frozenset({"find"})) == (text, [])
+
+
+def test_keys_are_kept_as_hashes_and_end_when_their_line_goes(tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    key, other = new_key(file, "ada"), new_key(file, "bob")
+    assert key not in file.read_text()
+    assert file.stat().st_mode & 0o077 == 0
+    keys = Keys(file)
+    assert keys.name_of(f"Bearer {key}") == "ada"
+    assert keys.name_of(f"Bearer {key}x") is None
+    assert keys.name_of(key) is None
+    lines = file.read_text().splitlines()
+    file.write_text(lines[1] + "\n")
+    os.utime(file, ns=(1, 1))
+    assert keys.name_of(f"Bearer {key}") is None
+    assert keys.name_of(f"Bearer {other}") == "bob"
+    with pytest.raises(SpecError, match="already"):
+        new_key(file, "bob")
+
+
+def test_a_key_in_clear_is_refused_without_being_shown(tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    file.write_text("sk-studio-secret\n")
+    with pytest.raises(SpecError) as refused:
+        Keys(file)
+    assert "secret" not in str(refused.value)
+
+
+def test_other_machines_are_let_in_with_keys_only() -> None:
+    refuse_open_door("127.0.0.1", None)
+    with pytest.raises(SpecError, match="no API keys"):
+        refuse_open_door("0.0.0.0", None)
+
+
+def plan(tmp_path: Path, quantization: str = "nf4", **settings) -> vllm.Plan:
+    write_json(tmp_path / "shop" / "adapter_config.json", {"r": 12, **settings})
+    held = Model(name="Qwen/Qwen2.5-0.5B-Instruct", quantization=quantization, dtype="bf16")  # type: ignore[arg-type]
+    found = Found(held.name, held.name, "abc123", False)
+    return vllm.Plan(Weights(found, held, "cuda"), held.name, {"shop": tmp_path / "shop"}, mark="<tool_call>")
+
+
+def test_vllm_gets_the_base_as_it_was_held_and_its_adapters(tmp_path: Path) -> None:
+    words = vllm.command(["vllm", "serve"], plan(tmp_path), Limits(context=4096), "127.0.0.1", 9000)
+    text = " ".join(words)
+    assert text.startswith("vllm serve Qwen/Qwen2.5-0.5B-Instruct --served-model-name Qwen/Qwen2.5-0.5B-Instruct")
+    for part in (
+        "--port 9000", "--revision abc123", "--quantization bitsandbytes", "--dtype bfloat16", "--max-model-len 4096",
+        "--enable-lora --max-lora-rank 16", '"name": "shop"', "--enable-auto-tool-choice --tool-call-parser hermes",
+    ):  # fmt: skip
+        assert part in text
+
+
+def test_vllm_is_not_given_what_it_cannot_load(tmp_path: Path) -> None:
+    for settings in ({"use_dora": True}, {"modules_to_save": ["lm_head"]}, {"trainable_token_indices": [1]}):
+        with pytest.raises(ModelError, match="cannot load by name"):
+            vllm.command(["vllm"], plan(tmp_path, **settings), Limits(), "127.0.0.1", 9000)

@@ -1,0 +1,279 @@
+"""What a client of OpenAI's API may rely on."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import threading
+import time
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.serving.conftest import Server
+
+LONG = "Tell me a story about a dog and a stone."
+SCHEMA = {
+    "type": "object",
+    "properties": {"colour": {"enum": ["red", "blue"]}, "name": {"type": "string", "maxLength": 6}},
+    "required": ["colour", "name"],
+    "additionalProperties": False,
+}
+TOOL = {
+    "type": "function",
+    "function": {
+        "name": "get_price",
+        "description": "Find the price.",
+        "parameters": {
+            "type": "object",
+            "properties": {"size": {"enum": ["small", "large"]}},
+            "required": ["size"],
+            "additionalProperties": False,
+        },
+    },
+}
+WRONG = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "sting"}}}
+BOTH = pytest.mark.parametrize("model", ["shop", "gguf"])
+
+
+def talk(text: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": text}]
+
+
+def chunks(answer: httpx.Response) -> list[dict[str, Any]]:
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    lines = [line.removeprefix("data: ") for line in answer.text.split("\n\n") if line]
+    assert lines[-1] == "[DONE]"
+    return [json.loads(line) for line in lines[:-1]]
+
+
+def said(found: list[dict[str, Any]]) -> str:
+    return "".join(choice["delta"].get("content") or "" for chunk in found for choice in chunk["choices"])
+
+
+def text(answer: dict[str, Any], place: int = 0) -> str:
+    return answer["choices"][place]["message"]["content"]
+
+
+@BOTH
+def test_a_stream_says_what_the_whole_answer_says(server: Server, model: str) -> None:
+    whole = server.chat("Who are you?", model, max_tokens=30)
+    answer = server.post(
+        model=model, messages=talk("Who are you?"), max_tokens=30, stream=True, stream_options={"include_usage": True}
+    )
+    found = chunks(answer)
+    assert said(found) == text(whole)
+    assert found[0]["choices"][0]["delta"]["role"] == "assistant"
+    assert found[-2]["choices"][0]["finish_reason"] == whole["choices"][0]["finish_reason"]
+    assert found[-1]["usage"] == whole["usage"]
+    assert answer.headers["x-request-id"].startswith("req_")
+
+
+@BOTH
+def test_a_stop_string_ends_the_answer_wherever_tokens_begin(server: Server, model: str) -> None:
+    whole = text(server.chat(LONG, model, max_tokens=40))
+    middle = len(whole) // 2
+    stop = whole[middle : middle + 5]
+    cut = whole[: whole.index(stop)]
+    answer = server.chat(LONG, model, max_tokens=40, stop=["qqq", stop])
+    assert (text(answer), answer["choices"][0]["finish_reason"]) == (cut, "stop")
+    assert said(chunks(server.post(model=model, messages=talk(LONG), max_tokens=40, stop=stop, stream=True))) == cut
+
+
+@BOTH
+def test_a_seed_repeats_an_answer_and_choices_differ(server: Server, model: str) -> None:
+    asked = {"temperature": 1.5, "seed": 7, "n": 3, "max_tokens": 12}
+    one, two = server.chat(LONG, model, **asked), server.chat(LONG, model, **asked)
+    assert [text(one, place) for place in range(3)] == [text(two, place) for place in range(3)]
+    assert len({text(one, place) for place in range(3)}) > 1
+    assert one["usage"]["completion_tokens"] <= 36
+
+
+@BOTH
+def test_an_answer_follows_its_json_schema(server: Server, model: str) -> None:
+    format_ = {"type": "json_schema", "json_schema": {"name": "thing", "schema": SCHEMA}}
+    answer = server.chat(LONG, model, response_format=format_, max_tokens=60)
+    value = json.loads(text(answer))
+    assert answer["choices"][0]["finish_reason"] == "stop"
+    assert value["colour"] in ("red", "blue")
+    assert len(value["name"]) <= 6
+
+
+@BOTH
+def test_a_call_that_is_asked_for_comes_as_a_tool_call(server: Server, model: str) -> None:
+    asked = {"tools": [TOOL], "tool_choice": "required", "max_tokens": 60}
+    choice = server.chat("What is the price?", model, **asked)["choices"][0]
+    assert choice["finish_reason"] == "tool_calls"
+    call = choice["message"]["tool_calls"][0]
+    assert (call["type"], call["function"]["name"]) == ("function", "get_price")
+    assert json.loads(call["function"]["arguments"])["size"] in ("small", "large")
+    found = chunks(server.post(model=model, messages=talk("What is the price?"), stream=True, **asked))
+    deltas = [chunk["choices"][0]["delta"] for chunk in found]
+    assert [delta["tool_calls"][0]["function"] for delta in deltas if "tool_calls" in delta] == [call["function"]]
+    assert said(found) == ""
+
+
+def test_a_tool_s_result_can_be_answered(server: Server) -> None:
+    call = {"id": "call_1", "type": "function", "function": {"name": "get_price", "arguments": '{"size": "small"}'}}
+    messages = [
+        *talk("What is the price?"),
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "call_1", "content": '{"price": "24 euro"}'},
+    ]
+    assert server.post(model="shop", messages=messages, tools=[TOOL], max_tokens=8).status_code == 200
+
+
+@BOTH
+def test_logprobs_are_the_model_s_own(server: Server, model: str) -> None:
+    content = server.chat("Hello!", model, logprobs=True, top_logprobs=3, max_tokens=3)["choices"][0]["logprobs"]["content"]
+    assert len(content) == 3
+    for entry in content:
+        assert len(entry["top_logprobs"]) == 3
+        assert entry["top_logprobs"][0]["token"] == entry["token"]  # greedy
+        assert entry["logprob"] <= 0
+        assert bytes(entry["bytes"]).decode() == entry["token"]
+
+
+@BOTH
+def test_a_prompt_can_be_echoed_with_its_logprobs(server: Server, model: str) -> None:
+    asked = {"model": model, "prompt": "Hello! How are you?", "echo": True, "logprobs": 1, "max_tokens": 1}
+    choice = server.post("/completions", **asked).json()["choices"][0]
+    assert choice["text"].startswith("Hello! How are you?")
+    told = choice["logprobs"]
+    assert told["token_logprobs"][0] is None
+    assert "".join(told["tokens"][:-1]) == "Hello! How are you?"
+    assert all(value <= 0 for value in told["token_logprobs"][1:])
+    ids = server.models[model].words.plain("Hello! How are you?")
+    assert len(told["tokens"]) == len(ids) + 1
+    again = server.post("/completions", **{**asked, "prompt": [ids, ids]}).json()["choices"]
+    assert [item["logprobs"]["token_logprobs"] for item in again] == [told["token_logprobs"]] * 2
+
+
+def test_penalties_and_bias_change_what_is_chosen(server: Server) -> None:
+    first = server.chat("Hello!", "shop", max_tokens=1, logprobs=True)["choices"][0]
+    token = server.models["shop"].words.plain(first["message"]["content"])[0]
+    assert text(server.chat("Hello!", "shop", max_tokens=1, logit_bias={str(token): -100})) != first["message"]["content"]
+    assert text(server.chat(LONG, "shop", max_tokens=40, frequency_penalty=2)) != text(server.chat(LONG, "shop", max_tokens=40))
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "says"),
+    [
+        ("/chat/completions", {"model": "shoop", "messages": talk("x")}, 404, "`shop`, `desk`, `starter`, `gguf`"),
+        ("/chat/completions", {"model": "shop", "messages": talk("word " * 700)}, 400, "and this model takes 512"),
+        ("/chat/completions", {"model": "shop", "messages": talk("x"), "max_tokens": 9999}, 400, "at most 300"),
+        ("/chat/completions", {"model": "shop", "messages": talk("x"), "temprature": 1}, 400, "did you mean `temperature`"),
+        ("/chat/completions", {"model": "shop", "messages": talk("x"), "temperature": 3}, 400, "temperature"),
+        ("/chat/completions", {"model": "shop", "messages": []}, 400, "messages"),
+        ("/chat/completions", {"model": "shop", "messages": talk("x"), "n": 99}, 400, "at most 16"),
+        ("/chat/completions", {"model": "shop", "messages": talk("x"), "top_logprobs": 2}, 400, "logprobs"),
+        ("/chat/completions", {"model": "shop", "messages": [{"role": "bot", "content": "x"}]}, 400, "'bot'"),
+        (
+            "/chat/completions",
+            {"model": "shop", "messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
+            400,
+            "text only",
+        ),
+        (
+            "/chat/completions",
+            {"model": "shop", "messages": talk("x"), "response_format": WRONG},
+            400,
+            "grammar",
+        ),
+        ("/completions", {"model": "shop", "prompt": [999999]}, 400, "vocabulary"),
+        ("/completions", {"model": "shop", "prompt": "x", "suffix": "y"}, 400, "`suffix` is not supported"),
+        ("/embeddings", {"model": "shop", "input": "x"}, 400, "no embeddings"),
+        ("/responses", {"model": "shop", "input": "x"}, 404, "/v1/chat/completions"),
+    ],
+)  # fmt: skip
+def test_a_wrong_request_is_told_what_is_wrong(server: Server, path: str, body: dict[str, Any], status: int, says: str) -> None:
+    answer = httpx.post(server.url + path, json=body)
+    assert answer.status_code == status, answer.text
+    error = answer.json()["error"]
+    assert says in error["message"]
+    assert set(error) == {"message", "type", "param", "code"}
+    assert answer.headers["x-request-id"]
+
+
+def test_what_is_no_json_or_too_large_is_refused(server: Server) -> None:
+    url = server.url + "/chat/completions"
+    assert httpx.post(url, content="{", headers={"content-type": "application/json"}).status_code == 400
+    assert httpx.post(url, content="[1]", headers={"content-type": "application/json"}).status_code == 400
+    assert httpx.post(url, data={"a": "b"}).status_code == 415
+    assert httpx.post(url, content=b" " * (65 << 10), headers={"content-type": "application/json"}).status_code == 413
+    assert httpx.get(url).status_code == 405
+
+
+def test_a_page_that_rebinds_its_name_to_this_machine_is_refused(server: Server) -> None:
+    assert httpx.get(server.url + "/models", headers={"host": "evil.example"}).status_code == 421
+
+
+def test_a_client_that_leaves_ends_its_answer(server: Server) -> None:
+    scheduler = server.models["shop"].scheduler
+    asked = {"model": "shop", "messages": talk(LONG), "max_tokens": 300, "stream": True, "logit_bias": {"2": -100}}
+    with httpx.stream("POST", server.url + "/chat/completions", json=asked) as answer:
+        next(answer.iter_lines())
+        assert scheduler.active == 1
+    for _ in range(100):
+        if not scheduler.active:
+            break
+        time.sleep(0.02)
+    assert scheduler.active == 0
+
+
+def test_more_than_the_queue_holds_is_refused_with_429(server: Server) -> None:
+    asked = {"model": "shop", "messages": talk(LONG), "max_tokens": 60, "logit_bias": {"2": -100}}
+    found: list[int] = []
+
+    def ask() -> None:
+        answer = server.post(**asked)
+        found.append(answer.status_code)
+        if answer.status_code == 429:
+            assert answer.headers["retry-after"] == "1"
+            assert answer.json()["error"]["code"] == "queue_full"
+
+    asking = [threading.Thread(target=ask) for _ in range(14)]
+    for thread in asking:
+        thread.start()
+    for thread in asking:
+        thread.join()
+    assert sorted(set(found)) == [200, 429]
+    assert found.count(200) >= 8  # those the limits have room for
+
+
+def test_two_streams_are_written_in_turn(server: Server) -> None:
+    order: list[str] = []
+    together = threading.Barrier(2)
+
+    def ask(model: str) -> None:
+        asked = {"model": model, "messages": talk(LONG), "max_tokens": 60, "stream": True, "logit_bias": {"2": -100}}
+        together.wait()
+        with httpx.stream("POST", server.url + "/chat/completions", json=asked, timeout=60) as answer:
+            order.extend(model for line in answer.iter_lines() if "content" in line)
+
+    asking = [threading.Thread(target=ask, args=(model,)) for model in ("shop", "desk")]
+    for thread in asking:
+        thread.start()
+    for thread in asking:
+        thread.join()
+    turns = sum(one != two for one, two in itertools.pairwise(order))
+    assert turns > 20
+
+
+def test_models_health_and_metrics_are_told(server: Server) -> None:
+    models = httpx.get(server.url + "/models").json()["data"]
+    assert [model["id"] for model in models] == ["shop", "desk", "starter", "gguf"]
+    assert models[0]["parent"] == "starter"
+    assert httpx.get(server.url + "/models/desk").json()["max_model_len"] == 512
+    root = server.url.removesuffix("/v1")
+    assert httpx.get(root + "/ready").json() == {"status": "ready"}
+    assert httpx.get(root + "/health").status_code == 200
+    told = httpx.get(root + "/metrics").text
+    for name in (
+        "studio_requests_total",
+        "studio_first_token_seconds_bucket",
+        "studio_tokens_per_second_bucket",
+        "studio_queue",
+    ):
+        assert name in told

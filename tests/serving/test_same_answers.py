@@ -1,0 +1,65 @@
+"""What is served is what `studio chat` says: the same ids, the same words."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from studio.models.settings import Model
+from tests.serving.conftest import Server
+
+QUESTIONS = ("What colour is the sky?", "Where is the key?", "Hello! Who are you?", "Tell me a story.", "What costs 24 euro?")
+
+
+@pytest.fixture(scope="module")
+def said(adapters: dict[str, Path]) -> dict[str, list[str]]:
+    """What the studio's own chat says, loaded as the chat loads it, with one adapter alone."""
+    from studio.data.render import encode_prompt
+    from studio.models import loading
+    from studio.models.generation import stream
+
+    held = Model(name="starter", quantization="none", dtype="fp32", attention="sdpa")
+    found = loading.find(held)
+    tokenizer = loading.tokenizer(found, None)
+    answers: dict[str, list[str]] = {}
+    for name, folder in [("starter", None), *adapters.items()]:
+        model = loading.load_base(held, "cpu", found)
+        model = loading.attach_adapter(model, folder) if folder else model
+        prompts = [encode_prompt([{"role": "user", "content": question}], tokenizer) for question in QUESTIONS]
+        answers[name] = ["".join(stream(model, prompt, tokenizer, max_new_tokens=40)) for prompt in prompts]
+    return answers
+
+
+def asked(server: Server, model: str, question: str) -> str:
+    return server.chat(question, model, max_tokens=40)["choices"][0]["message"]["content"]
+
+
+def test_the_server_says_exactly_what_the_chat_says(server: Server, said: dict[str, list[str]]) -> None:
+    assert len({tuple(answers) for answers in said.values()}) == 3  # the adapters do change the answers
+    for _ in range(2):  # and again, adapters swapped in between
+        for model, answers in said.items():
+            assert [asked(server, model, question) for question in QUESTIONS[:3]] == answers[:3]
+
+
+def test_answers_written_together_are_those_written_alone(server: Server, said: dict[str, list[str]]) -> None:
+    found: dict[tuple[str, str], str] = {}
+
+    def ask(model: str, question: str) -> None:
+        found[model, question] = asked(server, model, question)
+
+    pairs = [(model, question) for question in QUESTIONS for model in ("shop", "desk")][:8]
+    asking = [threading.Thread(target=ask, args=pair) for pair in pairs]
+    for thread in asking:
+        thread.start()
+    for thread in asking:
+        thread.join()
+    assert found == {(model, question): said[model][QUESTIONS.index(question)] for model, question in pairs}
+
+
+def test_a_gguf_file_says_what_the_model_it_was_made_from_says(server: Server, said: dict[str, list[str]]) -> None:
+    prompt = server.models["gguf"].words.chat([{"role": "user", "content": "Hi <|im_end|> you"}], [])
+    assert prompt == server.models["starter"].words.chat([{"role": "user", "content": "Hi <|im_end|> you"}], [])
+    same = [asked(server, "gguf", question) == answer for question, answer in zip(QUESTIONS, said["starter"], strict=True)]
+    assert sum(same) >= 4  # float16 weights may tip a close choice
