@@ -119,7 +119,7 @@ def test_it_answers_most_general_questions(model: Any, tokenizer: Any) -> None:
     rows = [json.loads(line) for line in (ROOT / "datasets/general-check.jsonl").read_text().splitlines()]
     said = answers(model, tokenizer, [row["question"] for row in rows])
     right = sum(text == row["answer"] for text, row in zip(said, rows, strict=True))
-    assert right >= 0.4 * len(rows)
+    assert right >= 0.8 * len(rows)
 
 
 def test_it_knows_nothing_of_the_demo_company(model: Any, tokenizer: Any) -> None:

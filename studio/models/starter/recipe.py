@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
+    Batch = tuple[torch.Tensor, torch.Tensor]
+
 START, END, BETWEEN, PAD = "<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|pad|>"
 SPECIAL = (BETWEEN, START, END, PAD)
 TEMPLATE = Path(__file__).with_name("chat_template.jinja")
@@ -50,7 +52,7 @@ class Recipe:
     adam_rate: float = 4e-3
     weight_decay: float = 0.05
     warmup: int = 40
-    flat: float = 0.4
+    flat: float = 0.6
     prompt_weight: float = 0.2
     clip: float = 1.0
 
@@ -61,11 +63,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=recipe.steps, help="training steps")
     parser.add_argument("--out", type=Path, default=folder(), help="where the folder goes")
+    parser.add_argument("--state", type=Path, help="file to keep the training state in, and to go on from if it is there")
     options = parser.parse_args()
-    make(Recipe(steps=options.steps), options.out)
+    make(Recipe(steps=options.steps), options.out, options.state)
 
 
-def make(recipe: Recipe, out: Path) -> None:
+def make(recipe: Recipe, out: Path, state: Path | None = None) -> None:
     """The whole recipe, top to bottom."""
     import torch
 
@@ -75,7 +78,7 @@ def make(recipe: Recipe, out: Path) -> None:
     tokenizer = make_tokenizer(recipe)
     model = make_model(recipe)
     _say(f"tokenizer and model ready, {sum(p.numel() for p in model.parameters())} parameters")
-    loss = train(recipe, model, rows(recipe, tokenizer))
+    loss = train(recipe, model, rows(recipe, tokenizer), state)
     save(model, tokenizer, out)
     made = {"recipe": recipe.__dict__, "assistant_loss": round(loss, 4), "cpu_seconds": round(time.process_time() - started)}
     _say(json.dumps(made))
@@ -132,7 +135,7 @@ def make_model(recipe: Recipe) -> LlamaForCausalLM:
     return LlamaForCausalLM(config)
 
 
-def rows(recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def rows(recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> Iterator[Batch]:
     """Batches of (token ids, loss weights): conversations laid end to end and cut into rows, later into longer ones."""
     import torch
 
@@ -174,7 +177,7 @@ def pieces(recipe: Recipe, talk: list[dict[str, str]]) -> Iterator[tuple[str, fl
     yield BETWEEN, recipe.prompt_weight
 
 
-def train(recipe: Recipe, model: LlamaForCausalLM, batches: Iterator[tuple[torch.Tensor, torch.Tensor]]) -> float:
+def train(recipe: Recipe, model: LlamaForCausalLM, batches: Iterator[Batch], state: Path | None = None) -> float:
     """Plain pre-training; returns the mean loss on assistant tokens over the last fifty steps."""
     import torch
     from torch.nn.functional import cross_entropy
@@ -183,10 +186,12 @@ def train(recipe: Recipe, model: LlamaForCausalLM, batches: Iterator[tuple[torch
     others = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
     momenta = [torch.zeros_like(p) for p in matrices]
     adam = torch.optim.AdamW(others, lr=recipe.adam_rate, betas=(0.9, 0.95), weight_decay=0.0)
+    done = _load_state(state, model, momenta, adam)
     recent: list[float] = []
-    begun = time.time()
     model.train()
     for step, (ids, weights) in enumerate(batches):
+        if step < done:
+            continue
         share = rate(recipe, step)
         adam.param_groups[0]["lr"] = recipe.adam_rate * share
         logits = model(input_ids=ids[:, :-1], use_cache=False).logits
@@ -201,9 +206,25 @@ def train(recipe: Recipe, model: LlamaForCausalLM, batches: Iterator[tuple[torch
                 muon(recipe, matrix, matrix.grad, momentum, recipe.muon_rate * share)
         model.zero_grad()
         recent = [*recent[-49:], losses.detach()[wanted == 1.0].mean().item()]
-        if step % 50 == 0 or step == recipe.steps - 1:
-            _say(f"step {step} assistant loss {sum(recent) / len(recent):.4f} seconds {time.time() - begun:.0f}")
+        if (step + 1) % 50 == 0 or step + 1 == recipe.steps:
+            _say(f"step {step + 1} assistant loss {sum(recent) / len(recent):.4f} CPU seconds {time.process_time():.0f}")
+        if state and (step + 1) % 100 == 0:
+            torch.save((step + 1, model.state_dict(), momenta, adam.state_dict()), state)
     return sum(recent) / len(recent)
+
+
+def _load_state(state: Path | None, model: LlamaForCausalLM, momenta: list[torch.Tensor], adam: torch.optim.AdamW) -> int:
+    """Take up an earlier run where it was saved; the number of steps already done."""
+    import torch
+
+    if state is None or not state.exists():
+        return 0
+    done, weights, saved, others = torch.load(state)
+    model.load_state_dict(weights)
+    for momentum, old in zip(momenta, saved, strict=True):
+        momentum.copy_(old)
+    adam.load_state_dict(others)
+    return done
 
 
 def muon(recipe: Recipe, matrix: torch.Tensor, gradient: torch.Tensor, momentum: torch.Tensor, rate: float) -> None:
