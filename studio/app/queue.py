@@ -45,4 +45,4 @@ def cancel(run: str, home: str | Path | None = None) -> None:
 
 def work(home: str | Path | None = None, until_idle: bool = False) -> bool:
     """Be the supervisor of this home; False if one lives already."""
-    return supervisor.supervise(folders.home(home), until_idle)
+    return supervisor.supervise(folders.home(home), 0 if until_idle else None)

@@ -22,23 +22,26 @@ from studio.runs.status import read
 
 PAUSE = 0.5
 """Seconds between two looks at the queue."""
+IDLE = 600.0
+"""Seconds after which a supervisor that nobody asked for by name ends, if nothing waits and nothing runs."""
 
 
-def supervise(root: Path, until_idle: bool = False) -> bool:
+def supervise(root: Path, idle: float | None = None) -> bool:
     """Start waiting runs one after another; returns False at once if another supervisor lives.
 
-    until_idle returns True when nothing waits and nothing runs, for tests and scripts.
+    idle: returns True after so many seconds in which nothing waits and nothing runs, or when the home is gone.
     """
     with _alone(root) as alone:
         if not alone:
             return False
-        while True:
-            working = any_active(root)
-            if not working:
-                started = start_next(root)
-                if until_idle and started is None and not queue.waiting(root):
-                    return True
+        busy = time.monotonic()
+        while root.exists():
+            if any_active(root) or start_next(root) is not None or queue.waiting(root):
+                busy = time.monotonic()
+            elif idle is not None and time.monotonic() - busy >= idle:
+                return True
             time.sleep(PAUSE)
+        return True
 
 
 def any_active(root: Path) -> bool:
@@ -100,4 +103,4 @@ def _alone(root: Path) -> Iterator[bool]:
 
 
 if __name__ == "__main__":
-    sys.exit(0 if supervise(Path(sys.argv[1])) else 1)
+    sys.exit(0 if supervise(Path(sys.argv[1]), IDLE) else 1)

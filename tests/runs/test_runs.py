@@ -190,7 +190,7 @@ def test_waiting_runs_are_started_one_after_another_and_a_refused_one_does_not_s
     for name in ("missing-1.csv", "missing-2.csv"):
         folder = folders.create(parse({"data": {"train": str(tmp_path / name)}}), tmp_path)
         queue.add(tmp_path, folder.id)
-    assert supervisor.supervise(tmp_path, until_idle=True)
+    assert supervisor.supervise(tmp_path, idle=0)
     states = [status.read(folder) for folder in folders.all_runs(tmp_path)]
     assert [now.state for now in states] == ["failed", "failed"]
     assert all("missing-" in now.error["message"] + now.error["where"] for now in states if now.error)
