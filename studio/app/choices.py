@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from types import SimpleNamespace
+from typing import Any
 
 from studio.app import library
 from studio.core.errors import StudioError
@@ -20,6 +20,14 @@ class Choice:
     name: str
     label: str
     fits: bool | None
+
+
+@dataclass(frozen=True)
+class _Known:
+    """A model of which only the config is known: enough to plan."""
+
+    config: dict[str, Any]
+    license: str | None = None
 
 
 def models(home: Path) -> list[Choice]:
@@ -55,7 +63,7 @@ def _need(name: str) -> tuple[int, bool]:
     spec = RunSpec.model_validate({"model": {"name": name}, "data": {"train": "-"}})
     rows = Rows(np.full(1000, 512), trained=250_000, held_out=np.full(100, 512), answer=128)
     try:
-        plan = planner.resolve(spec, machine.probe(), SimpleNamespace(config=presets.config(name), license=None), rows)
+        plan = planner.resolve(spec, machine.probe(), _Known(presets.config(name) or {}), rows)
     except StudioError:
         return 0, False
     return plan.memory.total, plan.fits

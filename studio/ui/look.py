@@ -13,7 +13,7 @@ HEAD = (
 
 def theme() -> Any:
     """Gradio's plainest theme, with borders where there is something to fill in and none elsewhere."""
-    import gradio as gr
+    from gradio import themes
 
     light = {
         "body_background_fill": "#f6f7f9",
@@ -94,9 +94,9 @@ def theme() -> Any:
         "color_accent_soft": "#eef2ff",
         "color_accent_soft_dark": "#272a55",
     }
-    fonts = {
-        "font": [gr.themes.Font("Inter Variable"), gr.themes.Font("system-ui"), gr.themes.Font("sans-serif")],
-        "font_mono": [gr.themes.Font("JetBrains Mono Variable"), gr.themes.Font("ui-monospace"), gr.themes.Font("monospace")],
+    fonts: dict[str, Any] = {
+        "font": [themes.Font("Inter Variable"), themes.Font("system-ui"), themes.Font("sans-serif")],
+        "font_mono": [themes.Font("JetBrains Mono Variable"), themes.Font("ui-monospace"), themes.Font("monospace")],
     }
-    base = gr.themes.Base(primary_hue="indigo", neutral_hue="slate", **fonts)
+    base = themes.Base(primary_hue="indigo", neutral_hue="slate", **fonts)
     return base.set(**common, **light, **{f"{name}_dark": value for name, value in dark.items()})

@@ -50,7 +50,9 @@ def main(home: Path) -> None:
                     page.goto(place)
                     page.locator(READY[name]).first.wait_for(timeout=90_000)
                     page.wait_for_timeout(600)
-                    page.screenshot(path=OUT / f"{name}-{size}-{scheme}.png", full_page=name not in ("train", "evidence", "run"))
+                    page.screenshot(
+                        path=OUT / f"{name}-{size}-{scheme}.png", full_page=name not in ("train", "evidence", "run")
+                    )
             browser.close()
     finally:
         studio.kill()

@@ -33,7 +33,7 @@ def upload(page: Any, name: str, content: bytes, title: str = "") -> None:
     page.goto("/data")
     expect(page.locator("#library table, #library .empty").first).to_be_visible()
     page.locator("#upload input[type=file]").set_input_files({"name": name, "mimeType": "text/csv", "buffer": content})
-    expect(page.locator("#upload")).to_contain_text(name.split(".")[0][:8])
+    expect(page.locator("#upload a").first).to_be_visible()
     if title:
         page.locator("#title input, #title textarea").first.fill(title)
     page.locator("#add").click()
@@ -174,26 +174,34 @@ def test_a_file_that_cannot_be_used_is_refused_in_words(studio: Any, screen: Any
     if name.endswith(".pkl"):
         expect(screen.get_by_text("Invalid file type").first).to_be_visible()
         return
-    expect(screen.locator("#upload")).to_contain_text(name.split(".")[0])
+    expect(screen.locator("#upload a").first).to_be_visible()
     screen.locator("#add").click()
     screen.wait_for_url("**/dataset?key=**")
     expect(screen.locator("#report-head")).to_contain_text(says)
 
 
-def test_start_says_what_is_missing_or_wrong_at_its_field(studio: Any, screen: Any):
+def test_start_says_what_is_missing_or_wrong_and_in_which_field(studio: Any, screen: Any):
     screen.goto("/train")
     expect(box(screen, "training-epochs")).to_have_value("3")
     screen.locator("#start").click()
-    expect(screen.locator("#data")).to_contain_text("no training data is chosen", ignore_case=True)
+    expect(screen.locator("#plan")).to_contain_text("No training data is chosen")
     support = next(item for item in library.versions(studio.home) if item.title == "Support")
     screen.goto(f"/train?data={support.key}")
     expect(screen.locator("#data")).to_contain_text("Support")
-    for field, wrong in (("training-epochs", "-1"), ("training-learning_rate", "fast"), ("adapter-rank", "0.5")):
+    expect(screen.locator("#plan")).to_contain_text("fits", timeout=RUN)
+    for field, label, wrong in (
+        ("training-epochs", "Epochs", "-1"),
+        ("training-learning_rate", "Learning rate", "fast"),
+        ("adapter-rank", "Rank", "0.5"),
+    ):
         before = box(screen, field).input_value()
         box(screen, field).fill(wrong)
         screen.locator("#start").click()
-        expect(screen.locator(f"#{field}")).to_contain_text("input should", ignore_case=True)
+        expect(screen.locator("#plan .notice.bad")).to_contain_text(label)
+        expect(screen.get_by_test_id("toast-body").first).to_contain_text("found")
         box(screen, field).fill(before)
+        box(screen, field).blur()
+        expect(screen.locator("#plan")).to_contain_text("fits", timeout=RUN)
     assert "/train" in screen.url
 
 

@@ -54,7 +54,7 @@ def before_and_after(report: Any, metrics: Any) -> str:
                     badge(word, tone),
                 )
             )
-        title = {"held-out": "Held-out rows: never trained on", "general": "Forgetting check: what the base knew"}.get(
+        title: str = {"held-out": "Held-out rows: never trained on", "general": "Forgetting check: what the base knew"}.get(
             found.name, found.name
         )
         note = f"{plural(found.rows, 'row')}, {plural(len(found.answers), 'row')} answered. {found.why}"

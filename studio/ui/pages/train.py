@@ -70,7 +70,7 @@ def build(home: Path) -> None:
                     use = gr.Button("Use this text", elem_id="use-yaml", min_width=120)
                     load = gr.UploadButton("Load a file", file_types=[".yaml", ".yml"], elem_id="load-yaml", min_width=120)
                 save = gr.HTML(elem_id="save-yaml", padding=False)
-    started = gr.Textbox(visible=False)
+    started, plan = gr.Textbox(visible=False), gr.State({})
     everything = [name, model, data, exports, *boxes]
 
     def draft(title: str, base: str, rows: list[str], targets: list[str], *values: str) -> RunSpec:
@@ -88,38 +88,32 @@ def build(home: Path) -> None:
         return told, show.yaml_link(told, slug(spec.name))
 
     def planned(card_name: str, *values: Any) -> Iterator[list[Any]]:
-        """The plan card, and each field with what was decided for it."""
-        nothing = [gr.skip()] * len(boxes)
+        """The plan card, and the plan for the fields to show. A wrong field keeps its own message: no field is touched then."""
         try:
             spec = draft(*values)
         except SpecError as problem:
             if not values[2]:
-                yield [show.waiting("Choose a dataset", problem.hint), *nothing]
+                yield [show.waiting("Choose a dataset", problem.hint), gr.skip()]
             else:
-                yield [parts.error(_named(problem)), *nothing]
+                yield [parts.error(_named(problem)), gr.skip()]
             return
-        yield [parts.waiting("Planning …"), *nothing]
+        yield [parts.waiting("Planning …"), gr.skip()]
         time.sleep(SETTLE)
         try:
             made = drafts.plan(spec, home, "" if card_name == HERE else card_name)
         except StudioError as problem:
-            yield [parts.error(_named(problem)), *nothing]
+            yield [parts.error(_named(problem)), gr.skip()]
             return
-        yield [show.card(made), *_decided(fields, made)]
+        yield [show.card(made), made]
 
-    def checked(*values: Any) -> list[Any]:
-        """For each field whether it is right; what is wrong stands at the field."""
+    def starting(*values: Any) -> tuple[Any, Any]:
+        """Start it; or say on the plan card, with the field's name, what is missing or wrong."""
         try:
-            draft(*values)
-        except SpecError as problem:
-            paths = ["name", "model.name", "data.train", "export", *(leaf.path for leaf in fields)]
-            wrong = next((path for path in paths if path in problem.where), "")
-            told = f"{parts.sentence(problem.message)} {problem.hint}"
-            return [gr.validate(path != wrong, told) for path in paths]
-        return [gr.validate(True, "")] * len(everything)
-
-    def starting(*values: Any) -> str:
-        return drafts.start(draft(*values), home).id
+            return drafts.start(draft(*values), home).id, gr.skip()
+        except StudioError as problem:
+            told = _named(problem)
+            gr.Warning(parts.told(told), title="Not started")
+            return "", parts.error(told)
 
     def shown(spec: RunSpec) -> list[Any]:
         """Every component as a spec has it."""
@@ -140,7 +134,7 @@ def build(home: Path) -> None:
         return [title, models, datasets, gr.skip(), *[gr.skip()] * len(boxes)]
 
     loaded = gr.on(None, frame.opened(opened), None, everything, **frame.QUIET)
-    plan_now = {"fn": frame.stream(planned), "inputs": [gpu, *everything], "outputs": [card, *boxes], **frame.QUIET}
+    plan_now = {"fn": frame.stream(planned), "inputs": [gpu, *everything], "outputs": [card, plan], **frame.QUIET}
     write_now = {"fn": frame.act(written), "inputs": everything, "outputs": [text, save], **frame.QUIET}
     filled = [loaded.success]
     for event in (
@@ -156,9 +150,8 @@ def build(home: Path) -> None:
     for success in filled:
         success(**write_now)
         success(**plan_now)
-    start.click(frame.act(starting), everything, [started], validator=frame.act(checked), **frame.ACTION).success(
-        None, [started], None, js=GO
-    )
+    plan.change(frame.act(lambda made: _decided(fields, made)), [plan], boxes, **frame.QUIET)
+    start.click(frame.act(starting), everything, [started, card], **frame.ACTION).success(None, [started], None, js=GO)
 
 
 def _form(fields: list[Any]) -> list[Any]:
@@ -184,7 +177,7 @@ def _form(fields: list[Any]) -> list[Any]:
 def _box(leaf: Any) -> Any:
     import gradio as gr
 
-    common = {
+    common: dict[str, Any] = {
         "label": leaf.label,
         "info": form.help_of(leaf),
         "elem_id": leaf.path.replace(".", "-"),
@@ -214,11 +207,13 @@ def _decided(fields: list[Any], plan: dict[str, Any]) -> list[Any]:
         if not leaf.optional:
             updates.append(gr.skip())
         elif item is None:
-            plain = {"choices": form.choices(leaf)} if form.is_choice(leaf) else {"placeholder": form.placeholder(leaf)}
+            plain: dict[str, Any] = (
+                {"choices": form.choices(leaf)} if form.is_choice(leaf) else {"placeholder": form.placeholder(leaf)}
+            )
             updates.append(gr.update(info=form.help_of(leaf), **plain))
         else:
             told = f"{form.help_of(leaf)} Decided: {item['reason']}."
-            new = (
+            new: dict[str, Any] = (
                 {"choices": form.choices(leaf, item["value"])}
                 if form.is_choice(leaf)
                 else {"placeholder": form.to_text(leaf, item["value"])}
