@@ -11,6 +11,7 @@ from studio.core.text import duration, plural
 from studio.ui.fragments.parts import badge, figures, section, sentence, table, text
 
 TONES = {"better": "good", "better but forgets": "warn", "no clear difference": "calm", "worse": "bad", "not measured": "warn"}
+TITLES = {"held-out": "Held-out rows: never trained on", "general": "Forgetting check: what the base knew"}
 VIEWS = (("changed", "Most changed"), ("best", "Best"), ("worst", "Worst"))
 
 
@@ -54,9 +55,7 @@ def before_and_after(report: Any, metrics: Any) -> str:
                     badge(word, tone),
                 )
             )
-        title: str = {"held-out": "Held-out rows: never trained on", "general": "Forgetting check: what the base knew"}.get(
-            found.name, found.name
-        )
+        title = TITLES.get(found.name, str(found.name))
         note = f"{plural(found.rows, 'row')}, {plural(len(found.answers), 'row')} answered. {found.why}"
         columns = ("Figure", "Base", "Tuned", "Change", "95 % interval of the change", "")
         html += section(title, note) + table(columns, rows, title, (1, 2, 3)) + left_out(found) + "<br>"
