@@ -4,12 +4,13 @@
   window.studioReady = true;
   const wanted = () => localStorage.getItem("studio-theme") ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
   const paint = () => document.body?.classList.toggle("dark", wanted() === "dark");
-  addEventListener("DOMContentLoaded", () => {
+  const begin = () => {
     document.documentElement.lang ||= "en";
     paint();
     new MutationObserver(() => { if (document.body.classList.contains("dark") !== (wanted() === "dark")) paint(); })
       .observe(document.body, { attributes: true, attributeFilter: ["class"] });
-  });
+  };
+  document.readyState === "loading" ? addEventListener("DOMContentLoaded", begin) : begin();
   addEventListener("click", (event) => {
     const button = event.target.closest?.("button");
     if (button?.matches("[data-theme-switch]")) {
