@@ -32,7 +32,7 @@ class Tokens(Protocol):
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, row: int) -> tuple[np.ndarray, np.ndarray]:
+    def __getitem__(self, row: int, /) -> tuple[np.ndarray, np.ndarray]:
         """The token ids of a row, and for each whether it is learned (bool, or 0 and 1)."""
         ...
 
