@@ -18,14 +18,15 @@ from studio.core.errors import OutOfMemory
 from studio.core.files import read_json, write_json, write_text
 from studio.data import encode, prepare
 from studio.data.rows import Conversation
+from studio.hardware import history
 from studio.hardware import machine as machines
 from studio.models import loading
 from studio.runs.folder import RunFolder
+from studio.runs.past import past
 from studio.runs.recorder import Recorder
 from studio.runs.slot import slot
 from studio.spec import RunSpec, edit, fingerprint
 from studio.tracking.reporter import Reporter
-
 
 SHORT_QUESTIONS = 512
 """Tokens: the evaluation leaves no row out that is shorter, however short the training rows are."""
@@ -69,7 +70,7 @@ def make_ready(folder: RunFolder, asked: RunSpec, recorder: Recorder) -> Prepare
     train, held_out = encode_parts(folder.data, tokenizer, asked, recorder)
     machine = machines.probe()
     if not folder.spec_file.exists():
-        plan = planner.resolve(asked, machine, found, planner.rows(train, held_out))
+        plan = planner.resolve(asked, machine, found, planner.rows(train, held_out), past(folder.path.parent.parent))
         write_json(folder.plan, plan.as_dict())
         for decision in plan.decisions:
             recorder.event("decision", field=decision.field, value=decision.value, reason=decision.reason)
@@ -117,7 +118,7 @@ def train(folder: RunFolder, prepared: Prepared, recorder: Recorder) -> None:
         free_memory()
     write_json(folder.training, asdict(fitted))
     plan = read_json(folder.plan)
-    plan["measured"] = {"predicted": plan["memory"]["total"], "peak": fitted.peak_memory_bytes}
+    plan["measured"] = {"predicted": history.seen(plan["memory"]["items"]), "peak": fitted.peak_memory_bytes}
     write_json(folder.plan, plan)
     recorder.event("trained", **asdict(fitted))
     del base

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,12 @@ import pytest
 from studio import planner
 from studio.core.errors import HardwareError
 from studio.core.section import leaves
+from studio.hardware.history import Past, seen
 from studio.hardware.machine import Machine, probe
 from studio.models import presets
 from studio.planner import Plan, Rows
 from studio.planner.rows import most_tokens, padding_share
-from studio.spec import RunSpec, parse
+from studio.spec import RunSpec, nested, parse
 
 GIB = 1 << 30
 DETECTED = {"data.format", "data.system", "data.subset", "data.encoding", "data.limit", "model.revision", "model.chat_template"}
@@ -39,14 +41,19 @@ def some_rows(count: int = 2000, mean: float = 5.0, longest: int = 1000, held_ou
 
 
 def plan(
-    base: str = QWEN3B, gpu: str | None = "RTX 4090", rows: Rows | None = None, machine: Machine | None = None, **sections: Any
+    base: str = QWEN3B,
+    gpu: str | None = "RTX 4090",
+    rows: Rows | None = None,
+    machine: Machine | None = None,
+    past: Sequence[Past] = (),
+    **sections: Any,
 ) -> Plan:
     sections = {"data": {"train": "rows.jsonl"}, **sections}
     sections["model"] = {"name": base, **sections.get("model", {})}
     config = presets.config(base) or TINY
     machine = machine or probe(gpu)
     machine = replace(machine, disk_free=1 << 42)
-    return planner.resolve(parse(sections), machine, Found(config), some_rows() if rows is None else rows)
+    return planner.resolve(parse(sections), machine, Found(config), some_rows() if rows is None else rows, past)
 
 
 TINY = {
@@ -414,3 +421,75 @@ def test_a_lock_says_what_makes_the_run_repeatable_and_what_differs(tmp_path: Pa
         parse({"model": {"name": str(tiny_model)}, "data": {"train": str(file)}, "training": {"seed": 1}}), None, probe()
     )
     assert "the seed was 42 and is 1" in planner.differences(before, other)
+
+
+def earlier(made: Plan, peak: float, pace: float, count: int = 3) -> list[Past]:
+    """Runs like `made` that took `peak` of the overheads predicted, and had `pace` of the tokens/s expected."""
+    held = sum(made.memory.of(name) for name in ("fragmentation", "process"))
+    explained = seen(made.memory.as_dict()["items"]) - held
+    run = Past(
+        machine=made.machine,
+        device=made.device,
+        explained=explained,
+        overhead=held,
+        peak=round(explained + peak * held),
+        expected=made.expected,
+        pace=pace * made.expected,
+        parameters=made.parameters,
+        dtype=str(made.spec.model.dtype),
+        packed=bool(made.spec.training.packing),
+    )
+    return [run] * count
+
+
+def test_earlier_runs_on_the_machine_correct_overheads_and_pace_and_the_plan_says_so(cpu: Machine) -> None:
+    first = plan("tiny", machine=cpu)
+    again = plan("tiny", machine=cpu, past=earlier(first, 1.5, 0.4))
+    assert again.memory.of("process") == round(1.5 * first.memory.of("process"))
+    assert again.memory.of("base weights") == first.memory.of("base weights")
+    assert any("corrected by 3 runs on this machine: +" in line for line in again.summary)
+    assert first.rate is not None
+    assert again.rate is not None
+    assert again.rate.high / again.rate.low < first.rate.high / first.rate.low
+    assert again.rate.high == pytest.approx(0.44 * first.rate.high)
+    assert "as 3 like runs on this machine" in again.summary[-1]
+    assert plan("tiny", machine=cpu, past=earlier(first, 1.5, 0.4, count=2)).memory == first.memory
+
+
+def test_runs_on_this_machine_say_nothing_of_a_card_that_is_not_in_it() -> None:
+    first = plan(gpu="RTX 4090")
+    assert plan(gpu="RTX 4090", past=earlier(first, 2.0, 0.1)).as_dict() == first.as_dict()
+
+
+CARDS = ["RTX 4060", "RTX 3060", "RTX 4090", "A100", "H200"]
+
+
+@pytest.mark.parametrize("gpu", CARDS)
+@pytest.mark.parametrize("name", presets.names())
+def test_every_preset_fits_an_ordinary_card_or_is_answered_with_settings_that_do(name: str, gpu: str) -> None:
+    rows = some_rows(300, 5.5, 4096, 40)
+    made = plan(name, gpu, rows)
+    assert made.fits or made.alternatives, f"{name} on {gpu}: nothing offered"
+    for item in made.alternatives:
+        changed = dict(item.changes)
+        base = str(changed.pop("model.name", name))
+        wanted = nested(changed, {"data": {"train": "rows.jsonl"}, "model": {"name": base}})
+        again = planner.resolve(
+            parse(wanted), replace(probe(gpu), disk_free=1 << 42), Found(presets.config(base) or TINY), rows
+        )
+        assert again.fits, f"{name} on {gpu}: {item.change} does not fit"
+
+
+def test_ram_is_reckoned_by_stage_and_what_exceeds_it_is_warned_about(cpu: Machine) -> None:
+    wanted = [{"kind": "merged"}, {"kind": "gguf", "quant": "q4_k_m"}]
+    made = plan(QWEN8B, machine=replace(probe("RTX 4090"), ram_free=12 * GIB), export=wanted)
+    stages = dict(made.ram.stages)
+    assert stages["training"] < 6 * GIB
+    assert stages["export merged"] == pytest.approx(16.38e9 + GIB, rel=0.01)
+    assert made.ram.peak[0].startswith("export")
+    assert made.as_dict()["ram"]["peak"] == made.ram.peak[1]
+    assert any("export merged needs" in said for said in made.warnings)
+    disk = dict(made.disk.items)
+    assert "while exporting (merged copy)" not in disk
+    assert disk["while exporting (f16 GGUF)"] == pytest.approx(16.38e9, rel=0.01)
+    assert dict(plan("tiny", machine=cpu).ram.stages)["training"] == plan("tiny", machine=cpu).memory.total

@@ -9,15 +9,17 @@ from typing import Any
 from studio.spec import RunSpec
 
 
-def plan(spec: RunSpec, gpu: str | None = None) -> Any:
+def plan(spec: RunSpec, gpu: str | None = None, home: str | Path | None = None) -> Any:
     """The plan of a spec: decisions with reasons, memory by part, counts, time. Raises StudioError.
 
-    gpu plans for a card you do not have, e.g. "RTX 3060".
+    gpu plans for a card you do not have, e.g. "RTX 3060". home is where runs are kept: earlier ones correct the estimates.
     """
     from studio import planner
     from studio.data import encode, prepare
     from studio.hardware import machine
     from studio.models import loading
+    from studio.runs import folder as folders
+    from studio.runs.past import past
 
     found = loading.find(spec.model, planning=True)
     with tempfile.TemporaryDirectory(prefix="studio-plan-") as folder:
@@ -35,4 +37,4 @@ def plan(spec: RunSpec, gpu: str | None = None) -> Any:
                     encode.encode_file(file, tokenizer, spec.data.train_on, data / f"{name}.tokens") if there else None
                 )
             rows = planner.rows(parts[0], parts[1])
-        return planner.resolve(spec, machine.probe(gpu), found, rows)
+        return planner.resolve(spec, machine.probe(gpu, folders.home(home)), found, rows, past(folders.home(home)))

@@ -10,6 +10,7 @@ from studio.app.runs import Place, Run, Update, watch
 from studio.cli import show
 from studio.core.errors import error_from
 from studio.core.text import duration, size
+from studio.runs.pace import seconds_left
 
 STAGES = {
     "queued": "Waiting for the device",
@@ -118,6 +119,7 @@ class _Bar:
         self.stage = ""
         self.begun = time.monotonic()
         self.last: dict[str, Any] = {}
+        self.lines: list[dict[str, Any]] = []
 
     def __enter__(self) -> _Bar:
         self.bar.start()
@@ -131,6 +133,7 @@ class _Bar:
             self.tell(event)
         for line in update.metrics:
             self.last.update(line)
+            self.lines.append(line)
         now = update.status
         if now.active and now.total:
             if self.task is None:
@@ -140,7 +143,7 @@ class _Bar:
         self.bar.refresh()
 
     def detail(self, now: Any) -> str:
-        left = show.time_left(now.done, now.total, time.monotonic() - self.begun)
+        left = self.left(now)
         parts = [f"{now.done / now.total:.0%}"]
         if now.state == "training" and "loss" in self.last:
             parts.append(f"loss {self.last['loss']:.3f}")
@@ -152,6 +155,15 @@ class _Bar:
             parts.append(f"{left} left")
         return " · ".join(parts)
 
+    def left(self, now: Any) -> str:
+        """How long the stage will still take: for training a range by its recent steps."""
+        if now.state == "training" and now.what == "step":
+            found = seconds_left(self.lines, now.total, now.process.born if now.process else 0.0)
+            if found:
+                low, high = (duration(seconds) for seconds in found)
+                return low if low == high else f"{low} to {high}"
+        return show.time_left(now.done, now.total, time.monotonic() - self.begun)
+
     def tell(self, event: dict[str, Any]) -> None:
         match event["kind"]:
             case "stage":
@@ -159,7 +171,7 @@ class _Bar:
                     self.bar.remove_task(self.task)
                     self.task = None
                 self.last = {}
-                show.heading(STAGES.get(event["stage"], event["stage"]))
+                show.heading(STAGES.get(event["stage"]) or str(event["stage"]))
             case "stage-done":
                 show.say(f"  done in {duration(event['seconds'])}", "dim")
             case "data":

@@ -77,6 +77,13 @@ def memory(plan: dict[str, Any]) -> None:
     table(("memory", "", "what it is"), [*rows, ("total", size(plan["memory"]["total"]), "")], right=(1,))
 
 
+def places(plan: dict[str, Any]) -> None:
+    """The disk by part, and the RAM by stage."""
+    rows = [("disk", item["name"], size(item["bytes"])) for item in plan["disk"]["items"]]
+    rows += [("RAM", stage["name"], size(stage["bytes"])) for stage in plan["ram"]["stages"]]
+    table(("where", "for", ""), rows, right=(2,))
+
+
 def evidence(report: Any) -> None:
     """The before/after table and the verdict."""
     from studio.evaluation import table as tables

@@ -62,6 +62,7 @@ def plan(
     show.heading(f"{made['spec']['name']} on {made['machine']}")
     show.decisions(made)
     show.memory(made)
+    show.places(made)
     for line in made["summary"]:
         show.say(line)
     for warning in made["warnings"]:

@@ -192,11 +192,12 @@ def answer_bytes(shape: Shape, load: Load) -> int:
     return cache + working + load.answer_rows * shape.vocab * 8
 
 
-def estimate(shape: Shape, load: Load, device: str = "cuda") -> Memory:
+def estimate(shape: Shape, load: Load, device: str = "cuda", overheads: float = 1.0) -> Memory:
     """The peak memory of a run on one GPU (`cuda`), or of its process's RAM (`cpu`), by part.
 
     What stays (weights, adapter, gradients, optimizer), the activations kept for the backward pass, and the larger of what
     never meets in time: a layer at work, the head with its loss. An evaluation counts by what it needs beyond a step.
+    overheads is what earlier runs on the machine say that fragmentation, context and process are to be multiplied by.
     """
     trained = adapter_parameters(shape, load.rank, load.targets, load.dora)
     kept, work, head = activation_bytes(shape, load), work_bytes(shape, load), head_bytes(shape, load, device)
@@ -226,10 +227,10 @@ def estimate(shape: Shape, load: Load, device: str = "cuda") -> Memory:
             f"{_gib(answers)} for {load.answer_rows} answers at once, up to {load.answer_length:,} tokens with the prompt; "
             + _beyond(answers, step),
         ),
-        Item("fragmentation", round(FRAGMENTATION * max(step, answers)), "a tenth of what comes and goes"),
+        Item("fragmentation", round(overheads * FRAGMENTATION * max(step, answers)), "a tenth of what comes and goes"),
         Item("CUDA context", CONTEXT, "driver, kernels and workspaces")
         if device == "cuda"
-        else Item("process", CPU_PROCESS, "Python and its libraries"),
+        else Item("process", round(overheads * CPU_PROCESS), "Python and its libraries"),
     ]
     return Memory((*items, *_loading(shape, load, sum(item.bytes for item in items))))
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from studio.core.text import count, parameters, plural, size
 from studio.models import presets
 from studio.planner.fitting import SMALL, Case
-from studio.planner.plan import Counts, Disk
+from studio.planner.plan import Counts, Disk, Ram
 from studio.spec import RunSpec
 
 FEW_HELD_OUT = 30
@@ -16,12 +16,12 @@ FEW_STEPS = 20
 """Optimizer steps below which hardly anything is learned."""
 
 
-def about(spec: RunSpec, case: Case, counts: Counts, disk: Disk) -> Iterator[str]:
+def about(spec: RunSpec, case: Case, counts: Counts, disk: Disk, ram: Ram) -> Iterator[str]:
     """Warnings on data, model, numbers and machine, most important first."""
     yield from _data(spec, case, counts)
     yield from _model(spec, case)
     yield from _numbers(spec, case)
-    yield from _machine(case, disk)
+    yield from _machine(case, disk, ram)
 
 
 def _data(spec: RunSpec, case: Case, counts: Counts) -> Iterator[str]:
@@ -76,7 +76,10 @@ def _numbers(spec: RunSpec, case: Case) -> Iterator[str]:
         yield f"a learning rate of {rate:g} is far below the usual {usual:g}: little may be learned"
 
 
-def _machine(case: Case, disk: Disk) -> Iterator[str]:
+def _machine(case: Case, disk: Disk, ram: Ram) -> Iterator[str]:
+    for stage, needed in ram.stages:
+        if needed > ram.free and (case.cuda or stage != "training"):
+            yield f"{stage} needs {size(needed)} of RAM and {size(ram.free)} is free"
     if disk.total > disk.free:
         yield f"the run needs {size(disk.total)} of disk and {size(disk.free)} is free"
     gpu = case.machine.gpu

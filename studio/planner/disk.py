@@ -18,13 +18,19 @@ TOKEN = 5
 """Bytes an encoded token takes: its id and its mask."""
 
 
+def own_width(case: Case) -> int:
+    """Bytes of a weight as the base model is published."""
+    own = case.text.get("dtype") or case.text.get("torch_dtype") or case.config.get("dtype") or case.config.get("torch_dtype")
+    return 4 if own == "float32" else 2
+
+
 def disk_of(spec: RunSpec, case: Case, trained: int) -> Disk:
     """Bytes of the download, the encoded data, the checkpoints, the adapter and each export, and what is free."""
     every = case.shape.parameters
     local = spec.model.name == "starter" or Path(spec.model.name).expanduser().exists()
     tokens = case.rows.tokens + int(case.rows.held_out.sum())
     items = [
-        ("base model (download)", 0 if local else 2 * every),
+        ("base model (download)", 0 if local else own_width(case) * every),
         ("encoded data", TOKEN * tokens),
         ("checkpoints", CHECKPOINTS * (4 * trained + optimizer_bytes(trained, fitting.optimizer(spec, case)))),
         ("adapter", 4 * trained),
@@ -36,6 +42,9 @@ def disk_of(spec: RunSpec, case: Case, trained: int) -> Disk:
             items.append((f"export gguf {target.quant}", round(every * GGUF_BITS[target.quant] / 8)))
         elif target.kind == "adapter":
             items.append(("export adapter", 4 * trained))
-    if any(target.kind == "gguf" for target in spec.export):
-        items.append(("while exporting (merged copy)", 2 * every))
+    quants = [target.quant for target in spec.export if target.kind == "gguf"]
+    if quants and all(target.kind != "merged" for target in spec.export):
+        items.append(("while exporting (merged copy)", own_width(case) * every))
+    if "q4_k_m" in quants:
+        items.append(("while exporting (f16 GGUF)", 2 * every))
     return Disk(tuple((name, size) for name, size in items if size), case.machine.disk_free)

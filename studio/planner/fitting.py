@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from studio.evaluation.answering import LONGEST
-from studio.hardware import memory, speed
+from studio.hardware import history, memory, speed
+from studio.hardware.history import Correction, Past
 from studio.hardware.load import Load
 from studio.hardware.machine import Machine
 from studio.hardware.memory import Memory
@@ -46,6 +47,17 @@ class Case:
     rows: Rows
     name: str
     license: str | None = None
+    past: tuple[Past, ...] = ()
+    """Earlier runs that were measured, newest first."""
+
+    @cached_property
+    def overheads(self) -> Correction:
+        """What earlier runs on this machine say about its overheads; nothing on a card that is not in it."""
+        return history.overheads(() if self.machine.assumed else self.past, self.machine.name, self.machine.device)
+
+    def memory(self, load: Load) -> Memory:
+        """The peak of a run with this load."""
+        return memory.estimate(self.shape, load, self.machine.device, self.overheads.factor)
 
     @property
     def cuda(self) -> bool:
@@ -204,7 +216,7 @@ def way(spec: RunSpec, case: Case, quantization: str, checkpointing: bool, micro
         answer_length=min(length + longest_answer(spec, case), max(length, case.positions)),
     )
     load = replace(load, answer_rows=_answer_rows(case, load))
-    found = memory.estimate(case.shape, load, case.machine.device)
+    found = case.memory(load)
     usual = _usual(case, load, micro, batch, packing)
     return Fit(
         quantization, checkpointing, micro, length, packing, load, usual, found, _seconds(case, usual, micro, batch, packing)
@@ -221,7 +233,7 @@ def _usual(case: Case, load: Load, micro: int, batch: int, packing: bool) -> Loa
 def _answer_rows(case: Case, load: Load) -> int:
     """How many answers are generated at once: as many as fit, for an evaluation must never decide how a run is trained."""
     one = replace(load, answer_rows=1)
-    spare = case.machine.room - memory.estimate(case.shape, one, case.machine.device).total
+    spare = case.machine.room - case.memory(one).total
     each = max(1, memory.answer_bytes(case.shape, one))
     step = memory.step_bytes(case.shape, one, case.machine.device)
     rows = BATCH

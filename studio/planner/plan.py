@@ -7,6 +7,7 @@ from typing import Any
 
 from studio.core.errors import HardwareError
 from studio.core.text import count, duration, parameters, plural, size
+from studio.hardware.history import OVERHEADS, UNCORRECTED, Correction
 from studio.hardware.memory import Memory
 from studio.hardware.speed import Rate
 from studio.spec import RunSpec
@@ -66,6 +67,19 @@ class Disk:
 
 
 @dataclass(frozen=True)
+class Ram:
+    """RAM at the peak of each stage, and what is free. Bytes; the stages follow one another."""
+
+    stages: tuple[tuple[str, int], ...]
+    free: int
+
+    @property
+    def peak(self) -> tuple[str, int]:
+        """The stage that takes most, and what it takes."""
+        return max(self.stages, key=lambda stage: stage[1])
+
+
+@dataclass(frozen=True)
 class Plan:
     """A run as it would be done on a machine. `spec` is resolved: nothing that a plan decides is left undecided."""
 
@@ -78,9 +92,16 @@ class Plan:
     """Bytes of memory the run may use: on the card, or in RAM on a CPU."""
     counts: Counts
     disk: Disk
+    ram: Ram
     seconds: tuple[float, float] | None
     """Training time from and to; None if nothing is known of the card."""
     rate: Rate | None
+    parameters: int = 0
+    """Of the base model."""
+    expected: float = 0.0
+    """Tokens/s that figures alone let expect at most; what is measured is compared with it by later plans."""
+    corrected: Correction = UNCORRECTED
+    """How earlier runs on this machine corrected the overheads in `memory`."""
     warnings: tuple[str, ...] = ()
     alternatives: tuple[Alternative, ...] = field(default=())
 
@@ -99,7 +120,8 @@ class Plan:
             f"{plural(counts.held_out, 'row')} held out",
             f"{plural(counts.steps, 'step')} of {about}{count(counts.tokens_per_step)} tokens; "
             f"{parameters(counts.trained_parameters)} trained parameters; {counts.padding:.0%} padding",
-            f"memory: {size(self.memory.total)} of {size(self.room)} that may be used on {self.machine}",
+            f"memory: {size(self.memory.total)} of {size(self.room)} that may be used on {self.machine}" + self._corrected,
+            f"RAM: {size(self.ram.peak[1])} of {size(self.ram.free)} free, at most ({self.ram.peak[0]})",
             f"disk: {size(self.disk.total)} of {size(self.disk.free)} free",
         ]
         if self.seconds and self.rate:
@@ -108,6 +130,12 @@ class Plan:
         else:
             lines.append("training time: not known until the first steps")
         return tuple(lines)
+
+    @property
+    def _corrected(self) -> str:
+        overhead = sum(self.memory.of(name) for name in OVERHEADS if name != "CUDA context")
+        told = self.corrected.told(self.memory.total, overhead)
+        return f" ({told})" if told else ""
 
     def refuse_if_it_does_not_fit(self) -> None:
         """Raise HardwareError with the nearest settings that fit, if memory or disk do not suffice."""
@@ -146,10 +174,18 @@ class Plan:
                 "free": self.disk.free,
                 "items": [{"name": name, "bytes": size} for name, size in self.disk.items],
             },
+            "ram": {
+                "peak": self.ram.peak[1],
+                "free": self.ram.free,
+                "stages": [{"name": name, "bytes": size} for name, size in self.ram.stages],
+            },
             "time": {"low": self.seconds[0], "high": self.seconds[1], "basis": self.rate.basis}
             if self.seconds and self.rate
             else None,
             "rate": asdict(self.rate) if self.rate else None,
+            "parameters": self.parameters,
+            "expected": self.expected,
+            "corrected": asdict(self.corrected),
             "summary": list(self.summary),
             "warnings": list(self.warnings),
             "alternatives": [asdict(item) for item in self.alternatives],

@@ -5,17 +5,20 @@ Fields that were given are never changed, only warned about.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from studio.core.text import count, parameters, plural, size
-from studio.hardware import memory, speed
+from studio.hardware import history, memory, speed
+from studio.hardware.history import Past
 from studio.hardware.machine import Machine
 from studio.hardware.shape import adapter_parameters
 from studio.models.families import STARTER
 from studio.models.shape import shape
 from studio.planner import alternatives, cautions, fitting
 from studio.planner.disk import disk_of
-from studio.planner.fitting import SMALL, Case, Fit
+from studio.planner.fitting import SMALL, UNKNOWN_CARD, Case, Fit
+from studio.planner.host import ram_of
 from studio.planner.plan import Counts, Decision, Plan
 from studio.planner.rows import Rows, padding_share
 from studio.spec import RunSpec, nested, parse
@@ -57,13 +60,14 @@ class Draft:
         return parse(nested(self.changes, self.given), "plan")
 
 
-def resolve(spec: RunSpec, machine: Machine, found: Found, rows: Rows) -> Plan:
+def resolve(spec: RunSpec, machine: Machine, found: Found, rows: Rows, past: Sequence[Past] = ()) -> Plan:
     """Decide every open field of `spec` for this machine, model and data; say what the run needs and whether it fits.
 
+    past are earlier runs that were measured, newest first: those on this machine correct its overheads and its pace.
     Nothing is loaded or downloaded. Raises SpecError if a decision contradicts a given field, ModelError if the config
     does not describe a model.
     """
-    case = Case(machine, shape(found.config), found.config, rows, spec.model.name, getattr(found, "license", None))
+    case = Case(machine, shape(found.config), found.config, rows, spec.model.name, getattr(found, "license", None), tuple(past))
     chosen = fitting.fit(spec, case)
     draft = Draft(spec)
     _numbers(draft, case)
@@ -263,9 +267,10 @@ def _plan(draft: Draft, case: Case, chosen: Fit) -> Plan:
         trained_parameters=trained,
         estimated=rows.estimated,
     )
-    rate = _rate(spec, case, chosen)
+    expected = _expected(spec, case, chosen)
+    rate = _rate(case, chosen, expected)
     total = steps * per_step / (1 - padding)
-    disk = disk_of(spec, case, trained)
+    disk, ram = disk_of(spec, case, trained), ram_of(spec, case, chosen.memory)
     plan = Plan(
         spec=spec,
         machine=case.machine.name,
@@ -275,17 +280,35 @@ def _plan(draft: Draft, case: Case, chosen: Fit) -> Plan:
         room=case.machine.room,
         counts=counts,
         disk=disk,
+        ram=ram,
         seconds=(total / rate.high, total / rate.low) if rate and total else None,
         rate=rate,
-        warnings=tuple(cautions.about(spec, case, counts, disk)),
+        parameters=case.shape.parameters,
+        expected=expected.high,
+        corrected=case.overheads,
+        warnings=tuple(cautions.about(spec, case, counts, disk, ram)),
     )
     if plan.memory.total <= plan.room:
         return plan
     return Plan(**{**plan.__dict__, "alternatives": tuple(alternatives.near(draft.spec, case))})
 
 
-def _rate(spec: RunSpec, case: Case, chosen: Fit) -> speed.Rate | None:
-    scored = case.rows.scored
-    if case.cuda and case.machine.gpu:
-        return speed.gpu_rate(case.shape, chosen.usual, case.machine.gpu.flops, case.machine.gpu.bandwidth, scored)
+def _expected(spec: RunSpec, case: Case, chosen: Fit) -> speed.Rate:
+    """The range from figures alone; on a card whose rates are not known that of a usual one, for only ratios to it count."""
+    scored, gpu = case.rows.scored, case.machine.gpu
+    if case.cuda and gpu:
+        known = (gpu.flops, gpu.bandwidth) if gpu.flops else UNKNOWN_CARD
+        rate = speed.gpu_rate(case.shape, chosen.usual, *known, scored)
+        if rate:
+            return rate
     return speed.cpu_rate(case.shape, chosen.usual, spec.training.threads or 1, case.machine.cpu_bf16, scored)
+
+
+def _rate(case: Case, chosen: Fit, expected: speed.Rate) -> speed.Rate | None:
+    """As like runs on this machine went, else from figures; None on a card of which nothing is known."""
+    past = () if case.machine.assumed else case.past
+    found = history.pace(past, case.machine.name, case.shape.parameters, chosen.load.dtype, chosen.packing)
+    if found:
+        return speed.Rate(found.low * expected.high, found.high * expected.high, f"as {found.runs} like runs on this machine")
+    gpu = case.machine.gpu
+    return None if case.cuda and gpu and not gpu.flops else expected

@@ -1,0 +1,36 @@
+"""The RAM a run takes beside a card, by stage: the largest counts, for they follow one another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from studio.export.room import RUNTIME
+from studio.hardware.memory import GIB, Memory, width
+from studio.planner.disk import own_width
+from studio.planner.fitting import Case
+from studio.planner.plan import Ram
+from studio.spec import RunSpec
+
+CUDA_PROCESS = 3 * GIB
+"""RAM of a process with torch's CUDA libraries loaded; an estimate, generous."""
+
+
+def ram_of(spec: RunSpec, case: Case, memory: Memory) -> Ram:
+    """Bytes of RAM at the peak of each stage, and what is free.
+
+    Encoded rows and weight files are mapped, not read: of a base that goes to a card only a tensor at a time is in RAM. A
+    merged model is made there whole, and read back whole in the format the run used, on a card or not.
+    """
+    return Ram(tuple(_stages(spec, case, memory)), case.machine.ram_free)
+
+
+def _stages(spec: RunSpec, case: Case, memory: Memory) -> Iterator[tuple[str, int]]:
+    largest = max(case.shape.embedding, max(inputs * outputs for inputs, outputs in case.shape.linears.values()))
+    yield "training", CUDA_PROCESS + 2 * 2 * largest if case.cuda else memory.total
+    every, own = case.shape.parameters, own_width(case)
+    checked = every * width(spec.model.dtype or "bf16")
+    for target in spec.export:
+        if target.kind == "merged":
+            yield "export merged", max(every * width(target.dtype or "bf16"), checked) + RUNTIME
+        elif target.kind == "gguf":
+            yield f"export gguf {target.quant}", every * own + RUNTIME

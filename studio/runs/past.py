@@ -1,0 +1,55 @@
+"""What the runs of a studio folder say for the next plan: predicted against measured, newest first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from studio.core.files import read_json
+from studio.hardware.history import LAST, OVERHEADS, UNSEEN, Past, seen
+from studio.runs import folder as folders
+from studio.runs.folder import RunFolder
+
+LOOKED_AT = 5 * LAST
+"""Run folders that are opened at most, newest first: a plan must not wait for a long history."""
+WARM_UP = 0.25
+"""The share of the logged steps that is left out of a run's pace."""
+
+
+def past(root: Path) -> list[Past]:
+    """The runs below `root` that were planned, trained and measured, newest first; unreadable folders are passed over."""
+    found = (of(folder) for folder in folders.all_runs(root)[:LOOKED_AT])
+    return [run for run in found if run]
+
+
+def of(folder: RunFolder) -> Past | None:
+    """What one run says; None if it was not measured."""
+    try:
+        plan = read_json(folder.plan)
+        measured, spec = plan.get("measured"), plan["spec"]
+        if not measured or plan.get("changes"):
+            return None  # a run that ran out of memory was not done as predicted
+        items = {item["name"]: int(item["bytes"]) for item in plan["memory"]["items"]}
+        held = sum(items.get(name, 0) for name in OVERHEADS if name not in UNSEEN)
+        return Past(
+            machine=plan["machine"],
+            device=plan["device"],
+            explained=seen(plan["memory"]["items"]) - held,
+            overhead=round(held / plan.get("corrected", {}).get("factor", 1.0)),
+            peak=int(measured["peak"]),
+            expected=float(plan.get("expected") or 0.0),
+            pace=_pace(folder) / (1 - float(plan["counts"]["padding"])),
+            parameters=int(plan.get("parameters") or 0),
+            dtype=spec["model"]["dtype"],
+            packed=bool(spec["training"]["packing"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError):
+        return None
+
+
+def _pace(folder: RunFolder) -> float:
+    """Tokens/s in the middle of a run, its beginning left out; 0 if too few steps were logged."""
+    lines: list[dict[str, Any]] = [line for line in folder.read_metrics() if line.get("tokens_per_second")]
+    steady = lines[max(1, round(WARM_UP * len(lines))) :]
+    return float(median(line["tokens_per_second"] for line in steady)) if len(steady) >= 3 else 0.0
