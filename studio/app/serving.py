@@ -14,6 +14,7 @@ from studio.core.errors import JobError, ModelError, SpecError
 from studio.core.files import read_json, write_json
 from studio.core.text import nearest, plural
 from studio.models.settings import Model
+from studio.runs.folder import RunFolder
 from studio.runs.status import Process
 from studio.serving.assemble import Source
 from studio.serving.limits import Limits
@@ -113,7 +114,8 @@ def _source(given: str, home: Path) -> Source:
         return _export(given, path)
     if (path / "adapter_config.json").exists():
         settings = read_json(path / "adapter_config.json")
-        return Source(given, path.name, _plain(_base(settings["base_model_name_or_path"]), settings.get("revision")), path)
+        base = _plain(_base(settings["base_model_name_or_path"]), settings.get("revision"), path)
+        return Source(given, path.name, base, path)
     from studio.app.runs import find
 
     try:
@@ -137,12 +139,7 @@ def _export(given: str, folder: Path) -> Source:
     if kind == "merged":
         return Source(given, folder.name, _plain(str(folder.absolute())))
     if kind == "adapter":
-        base = manifest["sources"]["base"]
-        held = manifest["sources"]["held_as"]
-        model = Model(
-            name=base["name"], revision=base["revision"], quantization=held["quantization"] or "none", dtype=held["dtype"]
-        )
-        return Source(given, folder.name, model, folder)
+        return Source(given, folder.name, _exported_base(manifest["sources"], folder), folder)
     raise ModelError(
         f"an export of kind `{kind}` is served by its own runtime",
         hint=(manifest.get("serve") or ["See its artifact.json."])[0],
@@ -156,9 +153,26 @@ def _base(name: str) -> str:
     return "starter" if Path(name) == folder() else name
 
 
-def _plain(name: str, revision: str | None = None) -> Model:
+def _exported_base(made_from: dict[str, Any], folder: Path) -> Model:
+    """The base of an adapter export: its run's, where it lies in one (a manifest names no paths), else as it says."""
+    run = folder.absolute().parent.parent
+    if (run / "asked.yaml").exists():
+        return RunFolder(run).spec().model
+    base, held = made_from["base"], made_from["held_as"]
+    values = {"quantization": held["quantization"] or "none", "dtype": held["dtype"]}
+    return Model(name=base["name"], revision=base["revision"], chat_template=_template(folder), **values)
+
+
+def _template(folder: Path) -> str | None:
+    """The chat template beside an adapter: the one it was trained with."""
+    file = folder / "chat_template.jinja"
+    return str(file) if file.exists() else None
+
+
+def _plain(name: str, revision: str | None = None, adapter: Path | None = None) -> Model:
     """A model as it is, unquantised; compute type and attention are decided by the device."""
-    return Model(name=name, revision=revision, quantization="none")
+    template = _template(adapter) if adapter else None
+    return Model(name=name, revision=revision, quantization="none", chat_template=template)
 
 
 def _vllm(wanted: list[Source], wish: Wish, host: str, port: int, keys: Path | None, tell: Callable[[str], None]) -> int:

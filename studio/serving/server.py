@@ -80,7 +80,7 @@ def serve(
     )
     server = _Server(config)
     server.gate = gate
-    threading.Thread(target=_tell_when_ready, args=(gate.app, ready), daemon=True).start()
+    threading.Thread(target=_tell_when_ready, args=(server, ready), daemon=True).start()
     asyncio.run(_run(server, listener, end))
 
 
@@ -122,8 +122,12 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
 
-def _tell_when_ready(app: Application, ready: Callable[[], None]) -> None:
-    while not all(item.ready or item.failed for item in app.schedulers):
+def _tell_when_ready(server: _Server, ready: Callable[[], None]) -> None:
+    """Call `ready` once everything is loaded; end the server if something cannot be."""
+    schedulers = server.gate.app.schedulers
+    while not all(item.ready or item.failed for item in schedulers):
         time.sleep(0.05)
-    if all(item.ready for item in app.schedulers):
+    if all(item.ready for item in schedulers):
         ready()
+    else:
+        server.should_exit = True

@@ -67,9 +67,9 @@ class TransformersEngine:
 
     name = "transformers"
 
-    def __init__(self, weights: Weights, adapters: Mapping[str, Path], context: int, batch: int = 0) -> None:
-        """adapters: variant name to PEFT folder. batch: most answers in one forward pass, 0 for no limit of its own."""
-        self.weights, self.adapters, self.context, self.batch = weights, dict(adapters), context, batch
+    def __init__(self, weights: Weights, adapters: Mapping[str, Path], context: int) -> None:
+        """adapters: variant name to PEFT folder."""
+        self.weights, self.adapters, self.context = weights, dict(adapters), context
         self._model: Any = None
         self._inner: Any = None
         self._now = BASE
@@ -119,11 +119,10 @@ class TransformersEngine:
     def advance(self, jobs: Sequence[Job]) -> list[tuple[int, Told | None]]:
         """One forward pass for all, or one each where the model's cache cannot be batched."""
         self._use(jobs[0].variant)
-        size = 1 if not self._together else self.batch or len(jobs)
-        if size >= len(jobs):
-            return self._forward(jobs[0].variant, list(jobs))
-        parts = [list(jobs[start : start + size]) for start in range(0, len(jobs), size)]
-        return [found for place, part in enumerate(parts) for found in self._forward(f"{part[0].variant}/{place}", part)]
+        if not self._together:
+            return [self._forward(_Batch([job], job.state.cache, job.state.length))[job] for job in jobs]
+        found = self._forward(self._gathered(jobs))
+        return [found[job] for job in jobs]
 
     def end(self, job: Job) -> None:
         """Forget an answer's cache; its row in a batch goes when the batch is next put together."""
@@ -157,13 +156,12 @@ class TransformersEngine:
             self._model.set_adapter(variant, inference_mode=True)
         self._now = variant
 
-    def _forward(self, name: str, jobs: list[Job]) -> list[tuple[int, Told | None]]:
+    def _forward(self, batch: _Batch) -> dict[Job, tuple[int, Told | None]]:
         import torch
 
         with torch.inference_mode():
-            batch = self._gathered(name, jobs)
-            tokens = torch.tensor([[job.written[-1]] for job in jobs], device=self._device)
-            lengths = [job.state.length for job in jobs]
+            tokens = torch.tensor([[job.written[-1]] for job in batch.jobs], device=self._device)
+            lengths = [job.state.length for job in batch.jobs]
             out = self._inner(
                 input_ids=tokens,
                 attention_mask=self._mask(lengths, batch.width),
@@ -172,9 +170,9 @@ class TransformersEngine:
                 use_cache=True,
             )
             batch.cache, batch.width = out.past_key_values, batch.width + 1
-            for job in jobs:
+            for job in batch.jobs:
                 job.state.length += 1
-            return self._choose(out.logits[:, -1, :], jobs)
+            return dict(zip(batch.jobs, self._choose(out.logits[:, -1, :], batch.jobs), strict=True))
 
     def _mask(self, lengths: list[int], width: int) -> Any:
         import torch
@@ -184,35 +182,29 @@ class TransformersEngine:
             mask[row, : width - length] = 0
         return mask.to(self._device)
 
-    def _gathered(self, name: str, jobs: list[Job]) -> _Batch:
-        """The batch of exactly these jobs, in this order."""
-        batch = self._batches.get(name)
-        if batch is not None and batch.jobs == jobs:
-            return batch
-        for other in list(self._batches.values()):
-            if any(job in other.jobs for job in jobs):
-                self._scatter(other)
-        if len(jobs) == 1:
-            batch = _Batch(list(jobs), jobs[0].state.cache, jobs[0].state.length)
-        else:
-            batch = _Batch(list(jobs), _joined([job.state for job in jobs]), max(job.state.length for job in jobs))
-        for job in jobs:
-            job.state.cache = None
-        self._batches[name] = batch
-        return batch
+    def _gathered(self, jobs: Sequence[Job]) -> _Batch:
+        """The batch of exactly these jobs: those of the last one that go on, then the new ones."""
+        import torch
 
-    def _scatter(self, batch: _Batch) -> None:
-        """Give each living answer of a batch its own cache back."""
-        for row, job in enumerate(batch.jobs):
-            if job.state is not None and job.state.cache is None:
-                job.state.cache = batch.cache if len(batch.jobs) == 1 else _row(batch.cache, row, job.state.length)
-        for name in [name for name, known in self._batches.items() if known is batch]:
-            del self._batches[name]
+        name, last = jobs[0].variant, self._batches.get(jobs[0].variant, _Batch())
+        if set(last.jobs) == set(jobs):
+            return last
+        old = [job for job in last.jobs if job.state is not None]
+        new = [job for job in jobs if job.state.cache is not None]
+        width = max(job.state.length for job in jobs)
+        if new and len(jobs) == 1:
+            cache = new[0].state.cache
+        else:
+            rows = [place for place, job in enumerate(last.jobs) if job.state is not None]
+            with torch.inference_mode():
+                cache = _joined(last.cache if old else None, rows, [job.state.cache for job in new], width)
+        for job in new:
+            job.state.cache = None
+        self._batches[name] = _Batch([*old, *new], cache, width)
+        return self._batches[name]
 
     def _choose(self, logits: Any, jobs: Sequence[Job]) -> list[tuple[int, Told | None]]:
         """The next tokens; greedy and plainly sampled ones on the device, all others row by row."""
-        import torch
-
         logits = logits.float()
         plain = [job.plain for job in jobs]
         picks: list[int] = logits.argmax(dim=-1).tolist() if any(plain) else [0] * len(jobs)
@@ -225,8 +217,6 @@ class TransformersEngine:
             row, job = logits[place].cpu().numpy(), jobs[place]
             token = sampling.choose(row, job)
             found[place] = (token, sampling.tell(row, token, job.logprobs) if job.logprobs is not None else None)
-        if logits.is_cuda:
-            torch.cuda.current_stream().synchronize()
         return found
 
 
@@ -262,33 +252,31 @@ def _plain(cache: Any) -> bool:
     return all(type(layer).__name__ == "DynamicLayer" for layer in cache.layers)
 
 
-def _joined(states: Sequence[_State]) -> Any:
-    """One cache of several answers, each padded on the left to the longest."""
+def _joined(last: Any, rows: list[int], new: Sequence[Any], width: int) -> Any:
+    """One cache of some rows of the last one and of new ones, each padded on the left to `width`."""
     import torch
-    from transformers import DynamicCache
+    from transformers.cache_utils import DynamicCache, DynamicLayer
 
-    width = max(state.length for state in states)
-    joined = DynamicCache()
-    for layer in range(len(states[0].cache.layers)):
-        parts = [state.cache.layers[layer] for state in states]
-        keys = torch.cat([_padded(part.keys, width) for part in parts])
-        values = torch.cat([_padded(part.values, width) for part in parts])
-        joined.update(keys, values, layer)
+    joined, layers = DynamicCache(), []
+    for place in range(len((last or new[0]).layers)):
+        layer = DynamicLayer()
+        for name in ("keys", "values"):
+            parts = [_fitted(getattr(cache.layers[place], name), width) for cache in new]
+            if last is not None:
+                before = _fitted(getattr(last.layers[place], name), width)
+                parts.insert(0, before if len(rows) == len(before) else before[rows])
+            whole = parts[0] if len(parts) == 1 else torch.cat(parts)
+            if not layer.is_initialized:
+                layer.lazy_initialization(whole, whole)
+            setattr(layer, name, whole)
+        layers.append(layer)
+    joined.layers = layers
     return joined
 
 
-def _padded(tensor: Any, width: int) -> Any:
+def _fitted(tensor: Any, width: int) -> Any:
+    """Keys or values [answers, heads, tokens, ...] with padding put on or taken off on the left."""
     import torch
 
-    return torch.nn.functional.pad(tensor, (0, 0, width - tensor.shape[-2], 0))
-
-
-def _row(cache: Any, row: int, length: int) -> Any:
-    """One answer's part of a joined cache, without its padding."""
-    from transformers import DynamicCache
-
-    own = DynamicCache()
-    for place, layer in enumerate(cache.layers):
-        start = layer.keys.shape[-2] - length
-        own.update(layer.keys[row : row + 1, :, start:], layer.values[row : row + 1, :, start:], place)
-    return own
+    there = tensor.shape[-2]
+    return tensor[:, :, there - width :] if there >= width else torch.nn.functional.pad(tensor, (0, 0, width - there, 0))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from studio.core.errors import ModelError, SpecError
+from studio.core.errors import ModelError, SpecError, StudioError
 from studio.core.files import write_json
 from studio.models.finding import Found
 from studio.models.settings import Model
@@ -173,3 +173,20 @@ def test_vllm_is_not_given_what_it_cannot_load(tmp_path: Path) -> None:
     for settings in ({"use_dora": True}, {"modules_to_save": ["lm_head"]}, {"trainable_token_indices": [1]}):
         with pytest.raises(ModelError, match="cannot load by name"):
             vllm.command(["vllm"], plan(tmp_path, **settings), Limits(), "127.0.0.1", 9000)
+
+
+def test_what_is_served_is_found_by_what_it_is(tmp_path: Path, adapters: dict[str, Path], gguf: Path) -> None:
+    from studio.app.serving import Wish, sources
+
+    shop, desk = str(adapters["shop"]), str(adapters["desk"])
+    found = sources(Wish((shop, desk, "starter", str(gguf)), {"support": desk}), tmp_path)
+    assert {one.name for one in found} == {"shop", "support", "starter", "starter-f16"}
+    assert {one.model.name for one in found if one.model} == {"starter"}
+    with pytest.raises(SpecError, match="not among"):
+        sources(Wish((shop,), {"x": "y"}), tmp_path)
+    with pytest.raises(SpecError, match="two of them are called shop"):
+        sources(Wish((shop, desk), {"shop": desk}), tmp_path)
+    with pytest.raises(SpecError, match="nothing to serve"):
+        sources(Wish(()), tmp_path)
+    with pytest.raises(StudioError, match="no run `nobody`"):
+        sources(Wish(("nobody",)), tmp_path)

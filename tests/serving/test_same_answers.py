@@ -63,3 +63,50 @@ def test_a_gguf_file_says_what_the_model_it_was_made_from_says(server: Server, s
     assert prompt == server.models["starter"].words.chat([{"role": "user", "content": "Hi <|im_end|> you"}], [])
     same = [asked(server, "gguf", question) == answer for question, answer in zip(QUESTIONS, said["starter"], strict=True)]
     assert sum(same) >= 4  # float16 weights may tip a close choice
+
+
+def test_a_run_is_served_as_the_chat_page_loads_it(tmp_path: Path) -> None:
+    """From a run's folder: base in four bit, its adapter, its template; asked without HTTP in between."""
+    import queue
+
+    from studio.app.chat import Talker
+    from studio.app.runs import Run
+    from studio.app.serving import Wish, sources
+    from studio.runs.folder import create
+    from studio.serving.assemble import assemble
+    from studio.serving.job import Job, Piece
+    from studio.serving.limits import Limits
+    from studio.serving.writing import Writer
+    from studio.spec import parse
+    from tests.export.conftest import make_adapter
+
+    held = {"name": "starter", "quantization": "nf4", "dtype": "fp32", "attention": "sdpa"}
+    spec = parse({"name": "shop", "model": held, "data": {"train": "x.csv"}, "training": {"threads": 1}}, "test")
+    run = create(spec, tmp_path)
+    run.write_spec(spec)
+    make_adapter(spec.model, run.adapter, 0.08)
+    [source] = sources(Wish((run.id[:8],)), tmp_path)
+    assert (source.name, source.run) == (run.id, run.id)
+    pieces: queue.Queue[Piece] = queue.Queue()
+    models = assemble([source], Limits(), "cpu", 1, lambda written: [pieces.put(piece) for _, piece in written])
+    assert list(models) == [run.id, "starter"]
+    scheduler = models[run.id].scheduler
+    scheduler.start()
+    talker = Talker(Run(run))
+    for question in QUESTIONS[:3]:
+        messages = [{"role": "user", "content": question}]
+        for served, tuned in ((models[run.id], True), (models["starter"], False)):
+            words = served.words
+            scheduler_job = Job(served.variant, words.chat(messages, []), 30, Writer(words.decode), words.ends)
+            while not scheduler.ready:
+                assert scheduler.failed is None
+                threading.Event().wait(0.05)
+            scheduler.submit([scheduler_job])
+            text = ""
+            while True:
+                piece = pieces.get(timeout=60)
+                text += piece.text
+                if piece.last:
+                    break
+            assert text == "".join(talker.say(messages, tuned=tuned, max_new_tokens=30))
+    scheduler.close(0)
