@@ -25,7 +25,7 @@ from studio.runs.folder import RunFolder
 from studio.runs.past import past
 from studio.runs.recorder import Recorder
 from studio.runs.slot import slot
-from studio.spec import RunSpec, edit, fingerprint
+from studio.spec import RunSpec, with_full_paths
 from studio.tracking.reporter import Reporter
 
 SHORT_QUESTIONS = 512
@@ -114,7 +114,7 @@ def train(folder: RunFolder, prepared: Prepared, recorder: Recorder) -> None:
             fitted = fit.fit(base, prepared.tokenizer, fit_job(folder, prepared), recorder)
             break
         except OutOfMemory as problem:
-            prepared = spare_memory(folder, prepared, recorder, problem)
+            prepared = replace(prepared, spec=planner.spare(folder, prepared.spec, problem, recorder))
         free_memory()
     write_json(folder.training, asdict(fitted))
     plan = read_json(folder.plan)
@@ -142,22 +142,6 @@ def fit_job(folder: RunFolder, prepared: Prepared) -> Any:
         checkpoints=folder.checkpoints,
         adapter_out=folder.adapter,
     )
-
-
-def spare_memory(folder: RunFolder, prepared: Prepared, recorder: Reporter, problem: OutOfMemory) -> Prepared:
-    """The run with the next setting that takes less memory, kept in spec, plan and lock. Raises `problem` if there is none."""
-    problem.__context__ = None  # its traceback holds the tensors that filled the memory
-    found = planner.sparing(prepared.spec)
-    if found is None:
-        raise problem
-    field, value = found
-    spec = edit(prepared.spec, {field: value})
-    how = planner.told(prepared.spec, field, value)
-    write_json(folder.plan, planner.noted(read_json(folder.plan), field, value, problem.message))
-    write_json(folder.lock, {**read_json(folder.lock), "fingerprint": fingerprint(spec)})
-    folder.write_spec(spec)
-    recorder.event("warning", message=f"{problem.message}. Going on from the last checkpoint {how}", field=field, value=value)
-    return replace(prepared, spec=spec)
 
 
 def judge(folder: RunFolder, prepared: Prepared, recorder: Reporter, sink: Any = None, again: bool = False) -> None:
@@ -271,26 +255,6 @@ def free_memory() -> None:
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-
-
-def with_full_paths(spec: RunSpec) -> RunSpec:
-    """The spec with local files named in full, so that it can be repeated from anywhere."""
-
-    def full(name: str) -> str:
-        return name if name.startswith("hub:") else str(Path(name).expanduser().absolute())
-
-    changes: dict[str, Any] = {"data.train": [full(name) for name in spec.data.files]}
-    if isinstance(spec.data.holdout, str):
-        changes["data.holdout"] = full(spec.data.holdout)
-    if spec.evaluation.also:
-        changes["evaluation.also"] = [full(name) for name in spec.evaluation.also]
-    if spec.evaluation.general not in ("builtin", "off"):
-        changes["evaluation.general"] = full(spec.evaluation.general)
-    if Path(spec.model.name).expanduser().is_dir():
-        changes["model.name"] = full(spec.model.name)
-    if spec.model.chat_template:
-        changes["model.chat_template"] = full(spec.model.chat_template)
-    return edit(spec, changes)
 
 
 def _device(folder: RunFolder, recorder: Recorder, machine: machines.Machine, root: Path) -> Any:

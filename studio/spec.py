@@ -127,6 +127,26 @@ def edit(spec: RunSpec, changes: Mapping[str, Any]) -> RunSpec:
     return parse(nested(changes, spec.model_dump(mode="json", exclude_unset=True)), "edit")
 
 
+def with_full_paths(spec: RunSpec) -> RunSpec:
+    """The spec with local files named in full, so that it can be repeated from anywhere."""
+
+    def full(name: str) -> str:
+        return name if name.startswith("hub:") else str(Path(name).expanduser().absolute())
+
+    changes: dict[str, Any] = {"data.train": [full(name) for name in spec.data.files]}
+    if isinstance(spec.data.holdout, str):
+        changes["data.holdout"] = full(spec.data.holdout)
+    if spec.evaluation.also:
+        changes["evaluation.also"] = [full(name) for name in spec.evaluation.also]
+    if spec.evaluation.general not in ("builtin", "off"):
+        changes["evaluation.general"] = full(spec.evaluation.general)
+    if Path(spec.model.name).expanduser().is_dir():
+        changes["model.name"] = full(spec.model.name)
+    if spec.model.chat_template:
+        changes["model.chat_template"] = full(spec.model.chat_template)
+    return edit(spec, changes)
+
+
 def parse_settings(items: Iterable[str]) -> dict[str, Any]:
     """`--set a.b=c` items as dotted paths and YAML values (`2e-4` is a number, `[a, b]` a list, `null` undecided)."""
     changes: dict[str, Any] = {}

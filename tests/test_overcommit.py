@@ -14,6 +14,7 @@ from studio.core.files import read_json
 from studio.planner import sparing
 from studio.runs import folder as folders
 from studio.runs.folder import RunFolder
+from studio.runs.past import past
 from studio.runs.recorder import Recorder
 from studio.spec import RunSpec, edit, parse
 from tests.tiny import make_model
@@ -91,15 +92,22 @@ def test_a_run_out_of_memory_goes_on_with_half_the_rows_at_once_and_the_same_res
     for name, values in weights(wanted).items():
         np.testing.assert_allclose(weights(folder)[name], values, atol=2e-5)
 
+    (said,) = past(tmp_path / "wanted")
+    assert said.peak == read_json(wanted.plan)["measured"]["peak"] > 0
+    assert said.overhead > 0
+    assert said.pace > 0
+    assert said.expected > 0
+    assert past(tmp_path / "short") == [], "a run that ran out of memory was not done as predicted"
+
     assert folder.spec().training.micro_batch == 1
     assert folder.spec().training.batch_size == 4
     plan, events = read_json(folder.plan), list(folder.read_events())
-    assert [(change["from"], change["to"]) for change in plan["changes"]][-1][1] == 1
+    assert [change["to"] for change in plan["changes"]] == [2, 1]
     assert "Ran out of memory at step 4" in plan["changes"][0]["reason"]
-    said = [event["message"] for event in events if event["kind"] == "warning" and event.get("field")]
-    assert len(said) == 2
-    assert "2 instead of 4 rows at once; the effective batch stays 4" in said[0]
-    assert "1 instead of 2 rows at once" in said[1]
+    warned = [event["message"] for event in events if event["kind"] == "warning" and event.get("field")]
+    assert len(warned) == 2
+    assert "2 instead of 4 rows at once; the effective batch stays 4" in warned[0]
+    assert "1 instead of 2 rows at once" in warned[1]
     assert [event["step"] for event in events if event["kind"] == "resume"] == [2, 2]
 
 

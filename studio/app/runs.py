@@ -11,7 +11,7 @@ from typing import Any
 from studio.core.errors import JobError, StudioError, error_from
 from studio.core.files import bytes_in, read_json, read_json_lines
 from studio.runs import folder as folders
-from studio.runs import process
+from studio.runs import pace, process
 from studio.runs import status as statuses
 from studio.runs.folder import RunFolder
 from studio.runs.status import Status
@@ -75,6 +75,14 @@ class Run:
         """Why it failed, or None."""
         told = self.status.error
         return error_from(told) if told else None
+
+    @property
+    def seconds_left(self) -> tuple[float, float] | None:
+        """How long training will still take, from and to, by its recent steps; None while that is not known."""
+        now = self.status
+        if now.state != "training" or now.what != "step":
+            return None
+        return pace.seconds_left(self.metrics, now.total, now.process.born if now.process else 0.0)
 
     def wait(self, seconds: float | None = None) -> Status:
         """Wait until it has ended, or so long."""

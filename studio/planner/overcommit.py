@@ -4,7 +4,30 @@ from __future__ import annotations
 
 from typing import Any
 
-from studio.spec import RunSpec
+from studio.core.errors import OutOfMemory
+from studio.core.files import read_json, write_json
+from studio.runs.folder import RunFolder
+from studio.spec import RunSpec, edit, fingerprint
+from studio.tracking.reporter import Reporter
+
+
+def spare(folder: RunFolder, spec: RunSpec, problem: OutOfMemory, reporter: Reporter) -> RunSpec:
+    """The spec with the next setting that takes less memory: told, and kept in the run's spec, plan and lock.
+
+    Raises `problem` if there is none left.
+    """
+    problem.__context__ = None  # its traceback holds the tensors that filled the memory
+    found = sparing(spec)
+    if found is None:
+        raise problem
+    field, value = found
+    changed = edit(spec, {field: value})
+    write_json(folder.plan, noted(read_json(folder.plan), field, value, problem.message))
+    write_json(folder.lock, {**read_json(folder.lock), "fingerprint": fingerprint(changed)})
+    folder.write_spec(changed)
+    message = f"{problem.message}. Going on from the last checkpoint {told(spec, field, value)}"
+    reporter.event("warning", message=message, field=field, value=value)
+    return changed
 
 
 def sparing(spec: RunSpec) -> tuple[str, Any] | None:
