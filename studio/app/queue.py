@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from studio.app.runs import Run, create
+from studio.core.files import write_json
 from studio.runs import folder as folders
 from studio.runs import queue, supervisor
+from studio.runs.folder import RunFolder
 from studio.runs.queue import Waiting
+from studio.runs.status import Status
 from studio.spec import RunSpec
 
 
@@ -34,13 +37,11 @@ def move(run: str, position: int, home: str | Path | None = None) -> None:
 def cancel(run: str, home: str | Path | None = None) -> None:
     """Take a run out of the queue and mark it stopped. Raises JobError if it does not wait."""
     root = folders.home(home)
-    queue.cancel(root, run)
-    found = folders.find(run, root)
-    from studio.core.files import write_json
-    from studio.runs.status import Status
-
-    write_json(found.status, Status(state="stopped").as_dict())
-    found.event("ended", state="stopped")
+    with queue.leaving(root, run):
+        found = RunFolder(root / "runs" / run)
+        if found.asked.exists():
+            write_json(found.status, Status(state="stopped").as_dict())
+            found.event("ended", state="stopped")
 
 
 def work(home: str | Path | None = None, until_idle: bool = False) -> bool:

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TextIO
 
 from studio.core.errors import JobError
 from studio.core.files import read_json, write_json
@@ -21,29 +22,65 @@ from studio.runs.status import Status, read
 
 STOP_PATIENCE = 120.0
 """Seconds a run gets to save itself after it was asked, before it is killed."""
+LAST_WORDS = 10.0
+"""Seconds the keeper of an ended run gets to write how it ended, before another may start."""
 
 
 def launch(folder: RunFolder) -> None:
-    """Start the run's process and return at once. Raises JobError if one is alive already."""
-    with open(folder.launch) as launching:
-        fcntl.flock(launching, fcntl.LOCK_EX)  # two tabs may press Resume at once: one of them is told so
-        if folder.status.exists() and read(folder).active:
-            hint = f"Watch it: studio runs watch {folder.id}"
-            raise JobError("this run is being worked on already", hint=hint, where=folder.id)
+    """Start the run's process and return at once. Raises JobError if one is alive already.
+
+    The lock on launch.json goes to the keeper, which holds it for life: killed at any moment, there is one process or none.
+    """
+    with open(folder.launch) as held:
+        _lock(folder, held)
+        status = read(folder)
+        if status.active and status.process:
+            raise _busy(folder)
         folder.stop.unlink(missing_ok=True)
         folder.exit.unlink(missing_ok=True)
-        before = read_json(folder.status) if folder.status.exists() else {}
-        write_json(folder.status, Status(state="queued", started=time.time(), stages=before.get("stages", {})).as_dict())
-    started_in = Path(read_json(folder.launch)["folder"])
-    with open(folder.log, "ab") as log:
-        subprocess.Popen(
-            [sys.executable, "-m", "studio.runs.keeper", str(folder.path)],
-            cwd=started_in if started_in.is_dir() else folder.path,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+        write_json(folder.status, Status(state="queued", started=time.time(), stages=status.stages).as_dict())
+        started_in = Path(read_json(folder.launch)["folder"])
+        with open(folder.log, "ab") as log:
+            subprocess.Popen(
+                [sys.executable, "-m", "studio.runs.keeper", str(folder.path)],
+                cwd=started_in if started_in.is_dir() else folder.path,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                pass_fds=(held.fileno(),),
+            )
+
+
+def began(folder: RunFolder) -> bool:
+    """Whether the run was ever worked on. A launch that was cut off before there was a process does not count."""
+    if not folder.status.exists():
+        return False
+    values = read_json(folder.status)
+    if values["state"] != "queued" or values.get("process") or folder.exit.exists():
+        return True
+    with open(folder.launch) as held:
+        return not _free(held)
+
+
+def _lock(folder: RunFolder, held: TextIO) -> None:
+    until = time.monotonic() + LAST_WORDS
+    while not _free(held):
+        if (folder.status.exists() and read(folder).active) or time.monotonic() > until:
+            raise _busy(folder)
+        time.sleep(0.05)
+
+
+def _free(held: TextIO) -> bool:
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _busy(folder: RunFolder) -> JobError:
+    return JobError("this run is being worked on already", hint=f"Watch it: studio runs watch {folder.id}", where=folder.id)
 
 
 def ask_to_stop(folder: RunFolder) -> None:

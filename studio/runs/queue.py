@@ -62,22 +62,29 @@ def move(root: Path, run: str, position: int) -> None:
         db.executemany("UPDATE waiting SET place = ? WHERE run = ?", [(place, name) for place, name in enumerate(others, 1)])
 
 
-def cancel(root: Path, run: str) -> None:
-    """Take a run out of the queue; its folder stays. Raises JobError if it does not wait."""
+@contextmanager
+def leaving(root: Path, run: str) -> Iterator[None]:
+    """Take a run out of the queue once the block is through; its folder stays. Raises JobError if it does not wait.
+
+    All in one transaction: whoever is killed within the block leaves the run waiting, and nobody moves or cancels it meanwhile.
+    """
     with _open(root) as db:
         _position(db, run)
+        yield
         db.execute("DELETE FROM waiting WHERE run = ?", (run,))
 
 
-def take(root: Path) -> str | None:
-    """Take the next run out of the queue, or None. No two callers ever get the same one."""
+@contextmanager
+def next_leaving(root: Path) -> Iterator[str | None]:
+    """As `leaving`, for the next run, or None if none waits. No two callers ever get the same one."""
     if not (root / "queue.db").exists():
-        return None
+        yield None
+        return
     with _open(root) as db:
         row = db.execute("SELECT run FROM waiting ORDER BY place LIMIT 1").fetchone()
+        yield row[0] if row else None
         if row:
             db.execute("DELETE FROM waiting WHERE run = ?", row)
-        return row[0] if row else None
 
 
 def _position(db: sqlite3.Connection, run: str) -> int:

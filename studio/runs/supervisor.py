@@ -51,17 +51,16 @@ def any_active(root: Path) -> bool:
 
 def start_next(root: Path) -> str | None:
     """Start the next waiting run; its id, or None if none waits. A run that cannot be started is told so in its folder."""
-    run = queue.take(root)
-    if run is None:
-        return None
-    folder = RunFolder(root / "runs" / run)
-    if not folder.asked.exists():
-        return run  # deleted while it waited
-    try:
-        process.launch(folder)
-    except StudioError as error:
-        folder.event("warning", message=str(error))
-    return run
+    with queue.next_leaving(root) as run:
+        if run is None:
+            return None
+        folder = RunFolder(root / "runs" / run)
+        if folder.asked.exists() and not process.began(folder):  # else deleted, or started by one that was killed then
+            try:
+                process.launch(folder)
+            except StudioError as error:
+                folder.event("warning", message=str(error))
+        return run
 
 
 def alive(root: Path) -> bool:

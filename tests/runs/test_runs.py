@@ -155,10 +155,11 @@ def test_the_queue_keeps_its_order_and_lets_it_be_changed(tmp_path: Path) -> Non
     assert [queue.add(tmp_path, name) for name in ("a", "b", "c", "a")] == [1, 2, 3, 1]
     queue.move(tmp_path, "c", 1)
     assert [(job.run, job.position) for job in queue.waiting(tmp_path)] == [("c", 1), ("a", 2), ("b", 3)]
-    queue.cancel(tmp_path, "a")
-    assert [queue.take(tmp_path) for _ in range(3)] == ["c", "b", None]
-    with pytest.raises(JobError, match="does not wait"):
-        queue.cancel(tmp_path, "a")
+    with queue.leaving(tmp_path, "a"):
+        pass
+    assert [_take(tmp_path) for _ in range(3)] == ["c", "b", None]
+    with pytest.raises(JobError, match="does not wait"), queue.leaving(tmp_path, "a"):
+        pass
 
 
 def test_two_takers_never_get_the_same_run(tmp_path: Path) -> None:
@@ -172,9 +173,69 @@ def test_two_takers_never_get_the_same_run(tmp_path: Path) -> None:
 
 def _take_all(root: Path) -> list[str]:
     taken = []
-    while (run := queue.take(root)) is not None:
+    while (run := _take(root)) is not None:
         taken.append(run)
     return taken
+
+
+def _take(root: Path) -> str | None:
+    with queue.next_leaving(root) as run:
+        return run
+
+
+@pytest.mark.parametrize("moment", ["before the status", "before the process", "after the process", "before the queue"])
+def test_a_supervisor_killed_while_it_starts_a_run_neither_loses_nor_doubles_it(tmp_path: Path, moment: str) -> None:
+    folder = folders.create(parse({"data": {"train": str(tmp_path / "missing.csv")}}), tmp_path)
+    queue.add(tmp_path, folder.id)
+    killed = multiprocessing.get_context("fork").Process(target=_die_at, args=(tmp_path, moment))
+    killed.start()
+    killed.join()
+    assert killed.exitcode == -signal.SIGKILL
+    assert [item.run for item in queue.waiting(tmp_path)] == [folder.id]
+    while queue.waiting(tmp_path):
+        supervisor.start_next(tmp_path)
+    _until(lambda: status.read(folder).state == "failed")
+    _until(folder.exit.exists)
+    assert [event["kind"] for event in folder.read_events()].count("ended") == 1
+    assert supervisor.start_next(tmp_path) is None
+
+
+def _die_at(root: Path, moment: str) -> None:
+    def die(*_: object, **__: object) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    start = subprocess.Popen
+
+    def start_and_die(*command: object, **options: object) -> None:
+        start(*command, **options)  # type: ignore[call-overload]
+        die()
+
+    if moment == "before the status":
+        process.write_json = die  # type: ignore[assignment]
+    elif moment == "before the process":
+        subprocess.Popen = die  # type: ignore[assignment,misc]
+    elif moment == "after the process":
+        subprocess.Popen = start_and_die  # type: ignore[assignment,misc]
+    else:
+        launch = process.launch
+        process.launch = lambda folder: (launch(folder), die())  # type: ignore[assignment]
+    supervisor.start_next(root)
+
+
+def test_of_two_launches_at_once_one_is_refused(tmp_path: Path) -> None:
+    folder = folders.create(parse({"data": {"train": str(tmp_path / "missing.csv")}}), tmp_path)
+    with multiprocessing.get_context("fork").Pool(4) as pool:
+        began = pool.map(_launched, [folder.path] * 4)
+    assert began.count(True) == 1
+    _until(folder.exit.exists)
+
+
+def _launched(path: Path) -> bool:
+    try:
+        process.launch(RunFolder(path))
+    except JobError:
+        return False
+    return True
 
 
 def test_two_supervisors_are_impossible(tmp_path: Path) -> None:
