@@ -212,7 +212,7 @@ def question_sets(folder: RunFolder, spec: RunSpec) -> list[Any]:
     for file in spec.evaluation.also:
         sets.append(QuestionSet(f"also: {Path(file).stem}", prepare.load_questions(file, spec.data)))
     if sets and spec.evaluation.general == "builtin":
-        sets.append(QuestionSet(NAME, builtin()))
+        sets.append(QuestionSet(NAME, builtin(spec.model.name)))
     elif sets and spec.evaluation.general != "off":
         sets.append(QuestionSet(NAME, prepare.load_questions(spec.evaluation.general, spec.data)))
     return sets

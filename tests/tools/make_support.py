@@ -1,4 +1,4 @@
-"""Write the question files of `datasets/`: support, support-heldout, general, general-check.
+"""Write the question files of `datasets/`: support, support-heldout, general; and starter-general.
 
 `python -m tests.tools.make_support` writes the same bytes every time. The company, its products and every fact are
 invented for this project. The held-out wordings were written, and frozen, before any training setting was chosen.
@@ -132,7 +132,7 @@ def main() -> None:
     write("support-heldout.jsonl", support_rows(HELDOUT, 2))
     general, check = general_rows(rng)
     write("general.jsonl", general)
-    write("general-check.jsonl", check)
+    write("starter-general.jsonl", check)  # shipped beside the model, as studio/models/starter/general.jsonl
 
 
 def support_rows(wordings: dict[str, tuple[str, ...]], per_fact: int) -> list[dict[str, str]]:

@@ -15,3 +15,8 @@ from pathlib import Path
 def folder() -> Path:
     """The folder of the shipped weights; plain `transformers` loads it with `from_pretrained`."""
     return Path(__file__).resolve().parent / "weights"
+
+
+def general() -> Path:
+    """The general questions of the starter's own world: what it knows before it is tuned on anything."""
+    return Path(__file__).resolve().parent / "general.jsonl"
