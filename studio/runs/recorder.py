@@ -55,14 +55,14 @@ class Recorder:
     @contextmanager
     def stage(self, state: State) -> Iterator[None]:
         """A stage of the run: its state while it lasts, its seconds afterwards."""
-        begun = time.monotonic()
+        begun, computed = time.monotonic(), time.process_time()
         self._change(state=state, done=0, total=0, what="")
         self._write()
         self.event("stage", stage=state)
         yield
         seconds = round(time.monotonic() - begun, 3)
         self._change(stages={**self._status.stages, state: round(self._status.stages.get(state, 0) + seconds, 3)})
-        self.event("stage-done", stage=state, seconds=seconds)
+        self.event("stage-done", stage=state, seconds=seconds, cpu_seconds=round(time.process_time() - computed, 3))
 
     def end(self, state: State, error: StudioError | dict[str, str] | None = None) -> None:
         """Write how the run ended; the last thing a worker does."""
