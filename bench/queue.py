@@ -60,7 +60,7 @@ class Clock:
 
 
 def by_hand(home: Path, jobs: int) -> dict[str, Any]:
-    """Queue, list, move and cancel jobs through the studio's use cases. The place of the supervisor is taken, so none starts."""
+    """Queue, list, move and cancel jobs through the studio's use cases. A supervisor's lock is held, so none starts."""
     clock, dice = Clock(), random.Random(1)
     data = _data(home)
     with supervisor._alone(home) as alone:

@@ -28,7 +28,7 @@ def rows(home: Path) -> list[dict[str, Any]]:
     for run in runs.list_runs(home):
         row = dict(_row(run))
         place = waiting.get(run.id)
-        row.update(position=place.position if place else None, who=place.who if place else row.get("who", ""))
+        row.update(position=place.position if place else None, who=(place.who if place else "") or row.get("who", ""))
         found.append(row)
     return found
 

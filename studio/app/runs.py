@@ -118,19 +118,22 @@ class Run:
     def summary(self) -> dict[str, Any]:
         """One line of the list of runs, as plain values."""
         now = self.status
-        lines = [line for line in self.metrics if "loss" in line]
-        evaluated = [line["eval_loss"] for line in self.metrics if "eval_loss" in line]
+        metrics, spec = self.metrics, self.spec
+        launched = read_json(self.folder.launch) if self.folder.launch.exists() else {}
+        lines = [line for line in metrics if "loss" in line]
+        evaluated = [line["eval_loss"] for line in metrics if "eval_loss" in line]
         return {
             "id": self.id,
             "state": now.state,
-            "name": self.spec.name,
-            "model": self.spec.model.name,
-            "data": ", ".join(Path(name).name for name in self.spec.data.files),
+            "name": spec.name,
+            "model": spec.model.name,
+            "data": ", ".join(Path(name).name for name in spec.data.files),
             "step": lines[-1]["step"] if lines else 0,
             "loss": lines[-1]["loss"] if lines else None,
             "held_out_loss": min(evaluated) if evaluated else None,
             "verdict": read_json(self.folder.report)["verdict"]["text"] if self.folder.report.exists() else None,
-            "created": read_json(self.folder.launch).get("created") if self.folder.launch.exists() else None,
+            "created": launched.get("created"),
+            "who": launched.get("who", ""),
             "seconds": round((now.ended or time.time()) - now.started, 1) if now.started else None,
             "exports": [artifact.get("folder", artifact.get("kind")) for artifact in self.artifacts],
             "error": now.error,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import getpass
 import os
 import secrets
 import time
@@ -58,7 +60,9 @@ class RunFolder:
 
     def spec(self) -> RunSpec:
         """The resolved spec, or the asked one while nothing is decided yet."""
-        return specs.load(self.spec_file if self.spec_file.exists() else self.asked)
+        file = self.spec_file if self.spec_file.exists() else self.asked
+        mark = file.stat()
+        return _spec(file, (mark.st_ino, mark.st_mtime_ns, mark.st_size))
 
     def write_spec(self, spec: RunSpec) -> None:
         """Keep the resolved spec."""
@@ -84,6 +88,11 @@ class RunFolder:
         return [read_json(file) for file in sorted(self.exports.glob("*/artifact.json"))]
 
 
+@functools.lru_cache(maxsize=2048)
+def _spec(file: Path, mark: tuple[int, int, int]) -> RunSpec:
+    return specs.load(file)
+
+
 def create(spec: RunSpec, root: Path) -> RunFolder:
     """A new folder for a run, never an old one: `<root>/runs/<name>-<id>` with `asked.yaml` and `launch.json`."""
     for _ in range(100):
@@ -98,10 +107,17 @@ def create(spec: RunSpec, root: Path) -> RunFolder:
             ) from None
         folder = RunFolder(path)
         write_text(folder.asked, specs.dump_asked(spec))
-        write_json(folder.launch, {"folder": str(Path.cwd()), "created": time.time(), "name": spec.name})
+        write_json(folder.launch, {"folder": str(Path.cwd()), "created": time.time(), "name": spec.name, "who": _user()})
         folder.event("created", name=spec.name)
         return folder
     raise JobError("no free name for a run folder was found", hint="Try another name.", where=str(root))
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container whose user has no name
+        return ""
 
 
 def find(name: str | Path, root: Path) -> RunFolder:

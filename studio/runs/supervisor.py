@@ -17,7 +17,7 @@ from pathlib import Path
 
 from studio.core.errors import StudioError
 from studio.runs import process, queue
-from studio.runs.folder import RunFolder, all_runs
+from studio.runs.folder import RunFolder
 from studio.runs.status import read
 
 PAUSE = 0.5
@@ -46,7 +46,7 @@ def supervise(root: Path, idle: float | None = None) -> bool:
 
 def any_active(root: Path) -> bool:
     """Whether a launched run is alive. Runs that only wait in the queue do not count."""
-    return any(folder.status.exists() and read(folder).active for folder in all_runs(root))
+    return any(read(RunFolder(file.parent)).active for file in (root / "runs").glob("*/status.json"))
 
 
 def start_next(root: Path) -> str | None:
