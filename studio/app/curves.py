@@ -12,6 +12,8 @@ from typing import Any
 
 import orjson
 
+from studio.runs.pace import RECENT
+
 POINTS = 1000
 """Points of a curve at most."""
 KEEP = 12
@@ -54,6 +56,8 @@ class Curves:
 
     series: dict[str, Series] = field(default_factory=dict)
     last: dict[str, Any] = field(default_factory=dict)
+    recent: list[dict[str, Any]] = field(default_factory=list)
+    """The last logged steps whole, enough to tell the pace."""
     place: int = 0
     identity: int = 0
 
@@ -99,3 +103,7 @@ def _take(found: Curves, lines: Iterable[bytes]) -> None:
             if isinstance(value, (int, float)) and value == value and abs(value) != float("inf"):
                 found.series.setdefault(key, Series()).add(step, value)
         found.last.update(values)
+        if "loss" in values:
+            found.recent.append({"step": step, "loss": values["loss"], "time": values.get("time", 0.0)})
+            if len(found.recent) > 4 * RECENT:
+                del found.recent[: -2 * RECENT]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from types import SimpleNamespace as Some
 from typing import Any
@@ -146,3 +147,17 @@ def test_curves_are_read_on_and_a_resumed_run_replaces_its_steps(tmp_path):
         out.write('ss": 1}\n{"step": 2, "loss": 1.5}\nnot json\n{"step": "x"}\n{"step": 4, "loss": NaN}\n')
     series = curves.read(file).series["loss"]
     assert list(zip(series.steps, series.values, strict=True)) == [(1, 3), (2, 1.5)]
+
+
+def test_the_time_left_after_a_resume_is_told_from_the_resume_on(tmp_path):
+    from studio.app.curves import read
+    from studio.runs.status import Process, Status
+    from studio.ui.pages.run import _left
+
+    file = tmp_path / "metrics.jsonl"
+    before = [{"step": step, "loss": 1.0, "time": 1000.0 + 50 * step} for step in range(1, 101)]
+    since = [{"step": step, "loss": 1.0, "time": 100_000.0 + 2 * step} for step in range(91, 111)]
+    file.write_text("".join(f"{json.dumps(line)}\n" for line in before + since))
+    status = Status(state="training", done=110, total=140, process=Process(1, 100_000.0))
+    assert _left(status, read(file)) == "about 1 min 0 s"
+    assert _left(Status(state="training", done=110, total=140, process=Process(1, 200_000.0)), read(file)) == ""

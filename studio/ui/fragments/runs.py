@@ -68,6 +68,12 @@ def overview(rows: list[dict[str, Any]], wanted: str = "") -> str:
     return _narrow(table(columns, cells, plural(len(kept), "run"), figures=(4, 5, 7)))
 
 
+def waiting(rows: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """The runs that wait, in order, as choices: what is shown, which is plain text, and the run's id."""
+    found = sorted((row for row in rows if row.get("position")), key=lambda row: row["position"])
+    return [(f"{row['position']}. {row['name']} · {row['id']}", row["id"]) for row in found]
+
+
 def short_model(name: str) -> str:
     """A model without the path or the owner before it."""
     return name.rstrip("/").rsplit("/", 1)[-1]

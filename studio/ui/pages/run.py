@@ -10,7 +10,8 @@ from studio.app import board, curves, queue, runs
 from studio.app.runs import Run
 from studio.core.errors import JobError
 from studio.core.text import duration
-from studio.runs import process
+from studio.runs import pace, process
+from studio.runs.status import Status
 from studio.ui import frame
 from studio.ui.fragments import charts, parts
 from studio.ui.fragments import runs as show
@@ -129,7 +130,7 @@ def _fragments(run: Run, home: Path) -> dict[str, Any]:
         "head": show.head(row, _wandb(run)),
         "error": show.problem(status.error),
         "stages": show.stages(status),
-        "kpis": show.kpis(row, found.last, _left(status), plan),
+        "kpis": show.kpis(row, found.last, _left(status, found), plan),
         "links": _links(run, status.state),
         "curves": _curves(found),
         "story": show.story(run.events),
@@ -152,14 +153,15 @@ def _curves(found: curves.Curves) -> str:
     )
 
 
-def _left(status: Any) -> str:
-    if not (status.active and status.total and status.done and status.state == "training"):
+def _left(status: Status, found: curves.Curves) -> str:
+    """The time that training will still take, by the pace of this process: what came before a resume does not count."""
+    if status.state != "training" or not status.total or not status.process:
         return ""
-    import time
-
-    begun = (status.started or 0) + sum(status.stages.values())
-    spent = max(0.0, time.time() - begun)
-    return f"about {duration(spent / status.done * (status.total - status.done))}"
+    span = pace.seconds_left(list(found.recent), status.total, status.process.born)
+    if span is None:
+        return ""
+    low, high = (duration(seconds) for seconds in span)
+    return f"about {low}" if low == high else f"{low} to {high}"
 
 
 def _links(run: Run, state: str) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from studio.app import board
+from studio.app import board, queue
 from studio.core.errors import JobError
+from studio.runs.queue import Waiting
 from studio.ui import frame
 from studio.ui.fragments import parts
 from studio.ui.fragments import runs as show
@@ -24,6 +25,13 @@ def build(home: Path) -> None:
             label="Filter", placeholder="name, model, data, state, tag …", elem_id="filter", max_lines=1, interactive=True
         )
         table = gr.HTML(elem_id="runs", padding=False)
+    with gr.Column(elem_classes="card", visible=False, elem_id="queue") as card:
+        gr.HTML(parts.section("Queue", "The first is started as soon as the device is free."), padding=False)
+        waiting = gr.Radio([], label="Waiting, in order", elem_id="waiting", interactive=True)
+        with gr.Row(elem_classes="actions"):
+            up = gr.Button("Up", elem_id="up")
+            down = gr.Button("Down", elem_id="down")
+            cancel = gr.Button("Cancel", variant="stop", elem_id="cancel")
     with gr.Column(elem_classes="card"):
         gr.HTML(
             parts.section("Compare", "Curves over each other, the settings that differ, the evidence side by side."),
@@ -34,23 +42,49 @@ def build(home: Path) -> None:
                 [], multiselect=True, max_choices=6, label="Two to six runs", elem_id="chosen", interactive=True, scale=4
             )
             compare = gr.Button("Compare", elem_id="compare", scale=1)
-    where, seen = gr.Textbox(visible=False), gr.State("")
+    where, seen, order = gr.Textbox(visible=False), gr.State(""), gr.State([])
 
     def shown(query: dict[str, str]) -> tuple[Any, ...]:
         rows = board.rows(home)
         html = show.overview(rows)
         return html, gr.update(choices=[(f"{row['name']} · {row['id']}", row["id"]) for row in rows]), html
 
-    def filtered(words: str, before: str) -> tuple[Any, Any]:
-        html = show.overview(board.rows(home), words or "")
-        return (gr.skip(), gr.skip()) if html == before else (html, html)
+    def filtered(words: str, chosen: str | None, before: str, lines: list[Any]) -> tuple[Any, ...]:
+        rows = board.rows(home)
+        html, now = show.overview(rows, words or ""), show.waiting(rows)
+        table = (gr.skip(), gr.skip()) if html == before else (html, html)
+        if now == lines:
+            return *table, gr.skip(), gr.skip(), gr.skip()
+        still = chosen if any(chosen == run for _, run in now) else None
+        return *table, gr.update(visible=bool(now)), gr.update(choices=now, value=still), now
+
+    def moving(run: str | None, by: int) -> None:
+        queue.move(*_moved(queue.order(home), run, by), home)
+
+    def cancelling(run: str | None) -> None:
+        queue.cancel(_moved(queue.order(home), run, 0)[0], home)
+        gr.Info("Cancelled. Its folder stays; start it from its page.")
 
     def comparing(ids: list[str]) -> str:
         if not 2 <= len(ids or []) <= 6:
             raise JobError("choose two to six runs", hint="Add them in the field beside the button.", where="Compare")
         return f"/compare?runs={','.join(ids)}"
 
-    gr.on(None, frame.opened(shown), None, [table, chosen, seen], **frame.QUIET)
-    wanted.input(frame.act(filtered), [wanted, seen], [table, seen], trigger_mode="always_last", **frame.QUIET)
-    gr.Timer(3).tick(frame.act(filtered), [wanted, seen], [table, seen], **frame.QUIET)
+    look = {"fn": frame.act(filtered), "inputs": [wanted, waiting, seen, order], "outputs": [table, seen, card, waiting, order]}
+    gr.on(None, frame.opened(shown), None, [table, chosen, seen], **frame.QUIET).success(**look, **frame.QUIET)
+    wanted.input(**look, trigger_mode="always_last", **frame.QUIET)
+    gr.Timer(3).tick(**look, **frame.QUIET)
+    up.click(frame.act(lambda run: moving(run, -1)), [waiting], None, **frame.ACTION).success(**look, **frame.QUIET)
+    down.click(frame.act(lambda run: moving(run, 1)), [waiting], None, **frame.ACTION).success(**look, **frame.QUIET)
+    cancel.click(frame.act(cancelling), [waiting], None, **frame.ACTION).success(**look, **frame.QUIET)
     compare.click(frame.act(comparing), [chosen], [where], **frame.ACTION).success(None, [where], None, js=GO)
+
+
+def _moved(order: list[Waiting], run: str | None, by: int) -> tuple[str, int]:
+    """A waiting run and the position it gets. Raises JobError if none is chosen, or it began meanwhile."""
+    if not run:
+        raise JobError("no run is chosen", hint="Choose one of the waiting runs first.", where="Queue")
+    for item in order:
+        if item.run == run:
+            return run, item.position + by
+    raise JobError("this run waits no longer", hint="See its page.", where="Queue")
