@@ -210,7 +210,7 @@ def question_sets(folder: RunFolder, spec: RunSpec) -> list[Any]:
     if held_out:
         sets.append(QuestionSet("held-out", held_out))
     for file in spec.evaluation.also:
-        sets.append(QuestionSet(f"also: {Path(file).stem}", prepare.load_questions(file, spec.data)))
+        sets.append(QuestionSet(f"also:{Path(file).stem}", prepare.load_questions(file, spec.data)))
     if sets and spec.evaluation.general == "builtin":
         sets.append(QuestionSet(NAME, builtin(spec.model.name)))
     elif sets and spec.evaluation.general != "off":

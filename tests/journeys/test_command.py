@@ -102,7 +102,7 @@ def test_an_evaluation_can_be_repeated_on_further_questions(
     (tmp_path / "more.jsonl").write_text('{"question": "How much is it?", "answer": "It costs 5 dollars."}\n' * 1)
     ended = studio("eval", finished["id"], "--against", tmp_path / "more.jsonl", "--json", home=shared_home)
     assert ended.code == 0, ended.err
-    assert [item["name"] for item in ended.json["sets"]] == ["held-out", "also: more"]
+    assert [item["name"] for item in ended.json["sets"]] == ["held-out", "also:more"]
 
 
 def test_an_export_can_be_made_later_and_copied_out(finished: dict[str, Any], shared_home: Path, tmp_path: Path) -> None:
