@@ -1,6 +1,6 @@
 """The queue: a thousand jobs by hand, and fifty supervisors killed at random moments.
 
-    python bench/queue.py [--jobs 1000] [--kills 50] [--runs 40]      # writes bench/results/queue.json
+    python bench/queue.py [--jobs 1000] [--kills 50] [--runs 60]      # writes bench/results/queue.json
 
 Seconds are wall-clock, each call by itself; what counts is the longest one. The killed supervisors start real runs that
 end quickly, as their data file was taken away; each must begin and end exactly once.
@@ -134,7 +134,7 @@ def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("--jobs", type=int, default=1000)
     asked.add_argument("--kills", type=int, default=50)
-    asked.add_argument("--runs", type=int, default=40)
+    asked.add_argument("--runs", type=int, default=60)
     options = asked.parse_args()
     from bench.startup import cpu_model
 

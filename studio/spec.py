@@ -224,8 +224,9 @@ def _read(path: Path) -> str:
 def _yaml(text: str, source: str) -> tuple[dict[str, Any], dict[str, int]]:
     """The values of a YAML mapping and the line of each dotted path."""
     try:
-        node = yaml.compose(text, Loader=_Yaml)
-        values = yaml.load(text, _Yaml)
+        loader = _Yaml(text)
+        node = loader.get_single_node()
+        values = loader.construct_document(node) if node else None
     except yaml.YAMLError as problem:
         mark = getattr(problem, "problem_mark", None)
         where = f"{source}, line {mark.line + 1}" if mark else source
