@@ -178,6 +178,10 @@ def delete(run: Run) -> int:
     return freed
 
 
+Place = dict[Path, int]
+"""How far the files of a run were read, in bytes."""
+
+
 @dataclass(frozen=True)
 class Update:
     """What is new since the last look at a run."""
@@ -185,10 +189,8 @@ class Update:
     status: Status
     events: list[dict[str, Any]]
     metrics: list[dict[str, Any]]
-
-
-Place = dict[Path, int]
-"""How far the files of a run were read, in bytes."""
+    place: Place
+    """Where the next look begins."""
 
 
 def now(run: Run) -> Place:
@@ -205,7 +207,7 @@ def watch(run: Run, every: float = 0.25, since: Place | None = None) -> Iterator
         new: dict[Path, list[dict[str, Any]]] = {}
         for file, place in places.items():
             new[file], places[file] = _tail(file, place)
-        yield Update(status, new[run.folder.events], new[run.folder.metrics])
+        yield Update(status, new[run.folder.events], new[run.folder.metrics], dict(places))
         if not status.active:
             return
         time.sleep(every)

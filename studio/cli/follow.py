@@ -37,6 +37,7 @@ def follow(run: Run, json: bool = False, extra: dict[str, Any] | None = None, si
             try:
                 for update in watch(run, since=since):
                     progress.show(update)
+                    since = update.place
                 break
             except KeyboardInterrupt:
                 if asked:

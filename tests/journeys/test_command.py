@@ -159,7 +159,13 @@ def test_plan_trains_nothing_and_plans_for_cards_one_does_not_have(workplace: Pa
 def test_ctrl_c_saves_a_checkpoint_and_resume_finishes_the_run(workplace: Path, tmp_path: Path) -> None:
     words = ["train", "spec.yaml", "--set", "training.epochs=30", "--set", "export=[]", "--home", str(tmp_path)]
     command = subprocess.Popen(
-        [sys.executable, "-m", "studio", *words], cwd=workplace, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-m", "studio", *words],
+        cwd=workplace,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(
+            signal.SIGINT, signal.SIG_DFL
+        ),  # as in a terminal; a shell's background job ignores it
     )
     _until(lambda: any(tmp_path.glob("runs/*/metrics.jsonl")), 120)
     time.sleep(1)
