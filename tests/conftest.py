@@ -9,7 +9,7 @@ os.environ.update(
     HF_HUB_OFFLINE="1", OMP_NUM_THREADS="1", TOKENIZERS_PARALLELISM="false", WANDB_MODE="offline", CUDA_VISIBLE_DEVICES=""
 )
 
-import pytest  # noqa: E402 - the environment must be set before anything imports torch
+import pytest
 
 
 @pytest.fixture(scope="session")

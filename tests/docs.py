@@ -15,8 +15,8 @@ SCHEMA = ROOT / "configs" / "schema.json"
 
 HEAD = """# Every field of a spec
 
-The same fields in YAML, in `--set section.field=value`, in Python and in the form. *Empty* means "decide for me": `studio plan` shows
-what was decided and why. Made by `python -m tests.docs` from the fields themselves.
+The same fields in YAML, in `--set section.field=value`, in Python and in the form. *Empty* means "decide for me":
+`studio plan` shows what was decided and why. Made by `python -m tests.docs` from the fields themselves.
 
 """
 

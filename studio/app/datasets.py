@@ -15,7 +15,7 @@ def inspect(*files: str, spec: RunSpec | None = None, **settings: Any) -> Any:
     """Detect, check and count; writes nothing. Takes files, or the `data` section of a spec. Raises DataError."""
     from studio.data import prepare
 
-    values = spec.data.model_dump() if spec else {"holdout": 0.0}
+    values: dict[str, Any] = spec.data.model_dump() if spec else {"holdout": 0.0}
     if files:
         values["train"] = list(files)
     return prepare.inspect(Data.model_validate({**values, **settings}))

@@ -89,7 +89,8 @@ def _leaf(path: str, name: str, info: FieldInfo) -> Leaf:
     kinds = _members(info.annotation)
     choices = tuple(value for kind in kinds if get_origin(kind) is Literal for value in get_args(kind))
     plain = [kind for kind in kinds if kind is not types.NoneType]
-    low = high = None
+    low: Any = None
+    high: Any = None
     for rule in info.metadata:
         match rule:
             case annotated_types.Ge(ge=bound):

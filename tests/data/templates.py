@@ -17,7 +17,8 @@ OWN = {
         "{{ bos_token }}{% if messages[0].role == 'system' %}{% set system = messages[0].content %}"
         "{% set rest = messages[1:] %}{% else %}{% set rest = messages %}{% endif %}{% for m in rest %}"
         "{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('Roles must alternate') }}{% endif %}"
-        "{% if m.role == 'user' %}{% if loop.last and system is defined %}{{ '[INST] ' + system + '\n\n' + m.content + '[/INST]' }}"
+        "{% if m.role == 'user' %}{% if loop.last and system is defined %}"
+        "{{ '[INST] ' + system + '\n\n' + m.content + '[/INST]' }}"
         "{% else %}{{ '[INST] ' + m.content + '[/INST]' }}{% endif %}"
         "{% else %}{{ ' ' + m.content + eos_token }}{% endif %}{% endfor %}"
     ),
@@ -40,7 +41,8 @@ OWN = {
     "phi4": (
         "{% for m in messages %}{% if m.role == 'system' %}{{ '<|im_start|>system<|im_sep|>' + m.content + '<|im_end|>' }}"
         "{% elif m.role == 'user' %}{{ '<|im_start|>user<|im_sep|>' + m.content + '<|im_end|>' }}"
-        "{% elif m.role == 'assistant' %}{{ '<|im_start|>assistant<|im_sep|>' + m.content + '<|im_end|>' }}{% endif %}{% endfor %}"
+        "{% elif m.role == 'assistant' %}{{ '<|im_start|>assistant<|im_sep|>' + m.content + '<|im_end|>' }}"
+        "{% endif %}{% endfor %}"
         "{% if add_generation_prompt %}{{ '<|im_start|>assistant<|im_sep|>' }}{% endif %}"
     ),
     "granite": (
