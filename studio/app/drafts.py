@@ -24,7 +24,9 @@ def build(name: str, model: str, data: list[str], fields: dict[str, Any], export
     What was confirmed of how a dataset is read is taken over, unless the form says otherwise.
     """
     if not data:
-        raise SpecError("no training data is chosen", hint="Choose a dataset, or upload one on the Data page.", where="data.train")
+        raise SpecError(
+            "no training data is chosen", hint="Choose a dataset, or upload one on the Data page.", where="data.train"
+        )
     known = {item.key: item for item in library.versions(home)}
     train: list[str] = []
     settings: dict[str, Any] = {}
@@ -32,7 +34,12 @@ def build(name: str, model: str, data: list[str], fields: dict[str, Any], export
         found = known.get(item)
         train += found.files if found else [item]
         settings.update({f"data.{field}": value for field, value in (found.settings if found else {}).items()})
-    values: dict[str, Any] = {"name": name.strip() or "run", "data.train": train if len(train) > 1 else train[0], **settings, **fields}
+    values: dict[str, Any] = {
+        "name": name.strip() or "run",
+        "data.train": train if len(train) > 1 else train[0],
+        **settings,
+        **fields,
+    }
     if model.strip():
         values["model.name"] = model.strip()
     if exports:
