@@ -42,7 +42,7 @@ run
 run.report
 
 # %%
-run.chat("What is the warranty of the Aria lamp?")
+run.chat("How much is the Juniper mirror?")
 
 # %% [markdown]
 # A verified GGUF for llama.cpp and Ollama.
