@@ -1,4 +1,4 @@
-"""Screenshots of every page, at both widths: `python -m tests.ui.shoot [HOME]` writes docs/screenshots.
+"""Screenshots of every page, at both widths: `python -m tests.ui.shoot [HOME [desk|phone]]` writes docs/screenshots.
 
 HOME is a studio home with a finished run and a dataset; without one the hostile home of the tests is used.
 """
@@ -19,7 +19,9 @@ from tests.ui.conftest import CHROMIUM, Studio
 from tests.ui.hostile import fill
 
 OUT = Path(__file__).parents[2] / "docs" / "screenshots"
-SIZES = (("desk", 1440, "light"), ("phone", 390, "dark"))
+SIZES = (("desk", 1440, "light"), ("phone", 390, "light"))
+PHONE = ("home", "data", "train", "run", "evidence")
+"""Pages that are kept at a phone's width."""
 READY = {
     "home": "#machine .facts",
     "data": "#library table",
@@ -34,8 +36,8 @@ READY = {
 }
 
 
-def main(home: Path) -> None:
-    """Start a server on `home`, look at every page, and keep what is seen."""
+def main(home: Path, sizes: tuple[str, ...] = ("desk", "phone")) -> None:
+    """Start a server on `home`, look at every page, and keep what is seen. sizes: which widths."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         studio = Studio(home, free.getsockname()[1])
@@ -44,14 +46,17 @@ def main(home: Path) -> None:
     try:
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-            for size, width, scheme in SIZES:
+            for size, width, scheme in (item for item in SIZES if item[0] in sizes):
                 page = _page(browser, studio, width, scheme)
                 for name, place in places(home).items():
+                    if size == "phone" and name not in PHONE:
+                        continue
                     page.goto(place)
                     page.locator(READY[name]).first.wait_for(timeout=90_000)
                     page.wait_for_timeout(600)
                     page.screenshot(
-                        path=OUT / f"{name}-{size}-{scheme}.png", full_page=name not in ("train", "evidence", "run")
+                        path=OUT / f"{name}-{size}-{scheme}.png",
+                        full_page=name not in ("train", "evidence", "run") and size == "desk",
                     )
             browser.close()
     finally:
@@ -81,7 +86,7 @@ def _page(browser: Any, studio: Studio, width: int, scheme: str) -> Any:
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        main(Path(sys.argv[1]))
+        main(Path(sys.argv[1]), tuple(sys.argv[2:]) or ("desk", "phone"))
     else:
         with tempfile.TemporaryDirectory() as folder:
             fill(Path(folder))

@@ -198,10 +198,12 @@ def test_start_says_what_is_missing_or_wrong_and_in_which_field(studio: Any, scr
         box(screen, field).fill(wrong)
         screen.locator("#start").click()
         expect(screen.locator("#plan .notice.bad")).to_contain_text(label)
+        expect(screen.locator(f"#{field} .field-wrong")).to_contain_text(wrong)
         expect(screen.get_by_test_id("toast-body").first).to_contain_text("found")
         box(screen, field).fill(before)
         box(screen, field).blur()
         expect(screen.locator("#plan")).to_contain_text("fits", timeout=RUN)
+        expect(screen.locator(".field-wrong")).to_have_count(0)
     assert "/train" in screen.url
 
 

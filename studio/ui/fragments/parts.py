@@ -79,6 +79,11 @@ def error(problem: StudioError) -> str:
     return notice(sentence(problem.message), problem.hint, "bad", problem.where)
 
 
+def at_field(name: str, html: str, says: str) -> str:
+    """A fragment that studio.js repeats, as the plain text `says`, below the form's field of that element id."""
+    return f'<div data-field="{text(name)}" data-says="{text(sentence(says))}">{html}</div>' if name else html
+
+
 def told(problem: StudioError) -> str:
     """An error as the escaped text of a toast."""
     where = f"{text(problem.where)}: " if problem.where else ""

@@ -95,14 +95,14 @@ def build(home: Path) -> None:
             if not values[2]:
                 yield [show.waiting("Choose a dataset", problem.hint), gr.skip()]
             else:
-                yield [parts.error(_named(problem)), gr.skip()]
+                yield [_wrong(problem), gr.skip()]
             return
         yield [parts.waiting("Planning …"), gr.skip()]
         time.sleep(SETTLE)
         try:
             made = drafts.plan(spec, home, "" if card_name == HERE else card_name)
         except StudioError as problem:
-            yield [parts.error(_named(problem)), gr.skip()]
+            yield [_wrong(problem), gr.skip()]
             return
         yield [show.card(made), made]
 
@@ -111,9 +111,8 @@ def build(home: Path) -> None:
         try:
             return drafts.start(draft(*values), home).id, gr.skip()
         except StudioError as problem:
-            told = _named(problem)
-            gr.Warning(parts.told(told), title="Not started")
-            return "", parts.error(told)
+            gr.Warning(parts.told(_named(problem)), title="Not started")
+            return "", _wrong(problem)
 
     def shown(spec: RunSpec) -> list[Any]:
         """Every component as a spec has it."""
@@ -220,6 +219,16 @@ def _decided(fields: list[Any], plan: dict[str, Any]) -> list[Any]:
             )
             updates.append(gr.update(info=told, **new))
     return updates
+
+
+def _wrong(problem: StudioError) -> str:
+    """An error for the plan card, and for the field it is at: studio.js puts it there too."""
+    places = {leaf.path: leaf.path.replace(".", "-") for leaf in form.fields()} | {
+        "data.train": "data",
+        "model.name": "model",
+        "name": "name",
+    }
+    return parts.at_field(places.get(problem.where, ""), parts.error(_named(problem)), f"{problem.message}. {problem.hint}")
 
 
 def _named(problem: StudioError) -> StudioError:

@@ -25,6 +25,26 @@
     }
   });
 
+  // What is wrong with a field stands on the plan card; it is repeated below the field itself.
+  const point = () => {
+    const told = document.querySelector("#plan [data-field]");
+    const field = told && document.getElementById(told.dataset.field);
+    const shown = document.querySelector(".field-wrong");
+    if (shown && shown.parentElement === field && shown.textContent === told.dataset.says) return;
+    if (shown) {
+      shown.parentElement.querySelector("input, textarea")?.removeAttribute("aria-invalid");
+      shown.remove();
+    }
+    if (!field) return;
+    const words = document.createElement("p");
+    words.className = "field-wrong";
+    words.textContent = told.dataset.says;
+    field.append(words);
+    field.querySelector("input, textarea")?.setAttribute("aria-invalid", "true");
+  };
+  const follow = () => new MutationObserver(point).observe(document.body, { childList: true, subtree: true });
+  document.readyState === "loading" ? addEventListener("DOMContentLoaded", follow) : follow();
+
   // A chart is an SVG with data-points: one [label, xs, ys] a line, already drawn by the server.
   const nearest = (xs, x) => {
     let low = 0, high = xs.length - 1;
