@@ -118,19 +118,20 @@ class Run:
     def summary(self) -> dict[str, Any]:
         """One line of the list of runs, as plain values."""
         now = self.status
-        metrics, spec = self.metrics, self.spec
+        from studio.app import curves
+
+        found, spec = curves.read(self.folder.metrics).series, self.spec
+        losses, evaluated = found.get("loss"), found.get("eval_loss")
         launched = read_json(self.folder.launch) if self.folder.launch.exists() else {}
-        lines = [line for line in metrics if "loss" in line]
-        evaluated = [line["eval_loss"] for line in metrics if "eval_loss" in line]
         return {
             "id": self.id,
             "state": now.state,
             "name": spec.name,
             "model": spec.model.name,
             "data": ", ".join(Path(name).name for name in spec.data.files),
-            "step": lines[-1]["step"] if lines else 0,
-            "loss": lines[-1]["loss"] if lines else None,
-            "held_out_loss": min(evaluated) if evaluated else None,
+            "step": int(losses.steps[-1]) if losses else 0,
+            "loss": losses.values[-1] if losses else None,
+            "held_out_loss": min(evaluated.values) if evaluated else None,
             "verdict": read_json(self.folder.report)["verdict"]["text"] if self.folder.report.exists() else None,
             "created": launched.get("created"),
             "who": launched.get("who", ""),
