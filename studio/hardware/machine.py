@@ -157,6 +157,17 @@ def nvml() -> Iterator[Any]:
             pynvml.nvmlShutdown()
 
 
+def holds_memory(pid: int) -> bool:
+    """Whether the driver still counts memory of any card as that of this process. False without a card."""
+    with nvml() as driver:
+        if driver is None:
+            return False
+        with contextlib.suppress(driver.NVMLError):
+            cards = [driver.nvmlDeviceGetHandleByIndex(index) for index in range(driver.nvmlDeviceGetCount())]
+            return any(item.pid == pid for card in cards for item in driver.nvmlDeviceGetComputeRunningProcesses(card))
+    return False
+
+
 def _visible() -> list[Gpu]:
     with nvml() as driver:
         if driver is None:

@@ -18,7 +18,7 @@ from typing import TextIO
 from studio.core.errors import JobError
 from studio.core.files import read_json, write_json
 from studio.runs.folder import RunFolder
-from studio.runs.status import Status, read
+from studio.runs.status import Process, Status, read
 
 STOP_PATIENCE = 120.0
 """Seconds a run gets to save itself after it was asked, before it is killed."""
@@ -96,6 +96,9 @@ def stop(folder: RunFolder, patience: float = STOP_PATIENCE) -> Status:
     for wait, send in ((patience, signal.SIGTERM), (10.0, signal.SIGKILL), (10.0, None)):
         status = wait_for_end(folder, wait)
         if not status.active:
+            if status.process and not memory_is_back(status.process):
+                message = f"process {status.process.pid} has ended its run and still holds memory"
+                folder.event("warning", message=message, hint=f"End it by hand: kill -9 {status.process.pid}")
             return status
         if send and status.process:
             try:
@@ -103,6 +106,18 @@ def stop(folder: RunFolder, patience: float = STOP_PATIENCE) -> Status:
             except ProcessLookupError:
                 continue
     return read(folder)
+
+
+def memory_is_back(process: Process, seconds: float = 15.0) -> bool:
+    """Wait until the process is gone and no card counts memory as its; False if that takes longer than `seconds`."""
+    from studio.hardware.machine import holds_memory
+
+    until = time.monotonic() + seconds
+    while process.alive() or holds_memory(process.pid):
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.1)
+    return True
 
 
 def wait_for_end(folder: RunFolder, seconds: float) -> Status:

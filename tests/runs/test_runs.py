@@ -116,7 +116,11 @@ def test_a_run_outlives_the_process_that_started_it(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", code, str(folder.path)], check=True)
     worker = _wait_for_process(folder)
     assert os.getpgid(worker) != os.getpgid(0)
+    running = status.read(folder).process
     assert process.stop(folder, patience=0.5).state in ("stopped", "interrupted", "failed")
+    assert running is not None
+    assert not running.alive()
+    assert process.memory_is_back(running, seconds=5)
     with pytest.raises(JobError, match="not running"):
         process.stop(folder)
 
