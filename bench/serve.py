@@ -1,7 +1,8 @@
 """What the server costs over the bare engine, how it bears many clients, and what swapping adapters takes.
 
-The model is random, small and Llama-shaped: 94 M parameters by default, about 20 tokens a second on a core, so that a
-token's own work is of a real size. Everything is on this machine and bounded: `--clients`, `--seconds`.
+Overhead and swap are measured on a random Llama-shaped model of about 100 M parameters, some 20 tokens a second on a core,
+so that a token's own work is of a real size; the crowd asks a smaller one, so that a CPU can answer it. Everything is on
+this machine and bounded: `--clients`, `--seconds`.
 
     python bench/serve.py [--clients 200] [--seconds 120] [--layers 14] [--out bench/results/serve-cpu.json]
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import platform
@@ -18,7 +20,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,7 @@ import psutil
 
 os.environ.update(HF_HUB_OFFLINE="1", CUDA_VISIBLE_DEVICES="")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path[0] = str(Path(__file__).parents[1])  # not this folder: its file names are not modules' names
 
 TOKENS = 48
 """Tokens of one answer; the end is biased away, so that every answer has as many."""
@@ -245,6 +247,30 @@ def measure(asked: argparse.Namespace) -> None:
     import torch
     import transformers
 
+    torch.set_num_threads(1)
+    result: dict[str, Any] = {
+        "date": asked.date,
+        "cpu": cpu(),
+        "load_before": [round(value, 1) for value in os.getloadavg()],
+        "versions": {"python": platform.python_version(), "torch": torch.__version__, "transformers": transformers.__version__},
+        "models": "random, Llama-shaped, float32, two rank 8 adapters, 1 torch thread",
+        "answer_tokens": TOKENS,
+    }
+    with serving(asked.layers) as (models, url, parameters):
+        result["overhead"] = {"parameters": parameters, **overhead(models, url)}
+        result["swap"] = {"parameters": parameters, **swap(models)}
+    if asked.clients:
+        with serving(2) as (_, url, parameters):
+            result["crowd"] = {"parameters": parameters, **crowded(url, asked.clients, asked.seconds)}
+    result["load_after"] = [round(value, 1) for value in os.getloadavg()]
+    print(json.dumps(result, indent=2))
+    asked.out.parent.mkdir(parents=True, exist_ok=True)
+    asked.out.write_text(json.dumps(result, indent=2) + "\n")
+
+
+@contextlib.contextmanager
+def serving(layers: int) -> Iterator[tuple[dict[str, Any], str, int]]:
+    """A server on a random model of so many layers: what it serves, its address, and the model's size."""
     from studio.models.settings import Model
     from studio.serving import server as servers
     from studio.serving.asgi import Post
@@ -253,16 +279,9 @@ def measure(asked: argparse.Namespace) -> None:
     from tests.export.conftest import make_adapter
     from tests.tiny import make_model
 
-    torch.set_num_threads(1)
+    big = {"hidden_size": 768, "intermediate_size": 2048, "num_attention_heads": 12, "num_key_value_heads": 12, "head_dim": 64}
     with tempfile.TemporaryDirectory() as folder:
-        big = {
-            "hidden_size": 768,
-            "intermediate_size": 2048,
-            "num_attention_heads": 12,
-            "num_key_value_heads": 12,
-            "head_dim": 64,
-        }
-        base = make_model(Path(folder) / "base", num_hidden_layers=asked.layers, **big)
+        base = make_model(Path(folder) / "base", num_hidden_layers=layers, **big)
         held = Model(name=str(base), quantization="none", dtype="fp32", attention="sdpa")
         adapters = {
             name: make_adapter(held, Path(folder) / name, strength) for name, strength in (("shop", 0.02), ("desk", 0.03))
@@ -276,30 +295,10 @@ def measure(asked: argparse.Namespace) -> None:
         running = threading.Thread(target=servers.serve, args=(gate, listener, limits, ready.set, ended), daemon=True)
         running.start()
         ready.wait(300)
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
         parameters = sum(weight.numel() for weight in models["shop"].scheduler.engine._inner.parameters())
-        result: dict[str, Any] = {
-            "date": asked.date,
-            "cpu": cpu(),
-            "load_before": [round(value, 1) for value in os.getloadavg()],
-            "versions": {
-                "python": platform.python_version(),
-                "torch": torch.__version__,
-                "transformers": transformers.__version__,
-            },
-            "model": f"{parameters / 1e6:.0f} M parameters, float32, two rank 8 adapters, 1 torch thread",
-            "answer_tokens": TOKENS,
-        }
-        result["overhead"] = overhead(models, url)
-        result["swap"] = swap(models)
-        if asked.clients:
-            result["crowd"] = crowded(url, asked.clients, asked.seconds)
+        yield models, f"http://127.0.0.1:{listener.getsockname()[1]}/v1", parameters
         ended.set()
         running.join(30)
-    result["load_after"] = [round(value, 1) for value in os.getloadavg()]
-    print(json.dumps(result, indent=2))
-    asked.out.parent.mkdir(parents=True, exist_ok=True)
-    asked.out.write_text(json.dumps(result, indent=2) + "\n")
 
 
 def cpu() -> str:
