@@ -125,9 +125,9 @@ def dump_asked(spec: RunSpec) -> str:
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=100)
 
 
-def edit(spec: RunSpec, changes: Mapping[str, Any]) -> RunSpec:
+def edit(spec: RunSpec, changes: Mapping[str, Any], source: str = "edit") -> RunSpec:
     """The spec with dotted fields changed, checked again: `edit(spec, {"training.epochs": 2})`. Raises SpecError."""
-    return parse(nested(changes, spec.model_dump(mode="json", exclude_unset=True)), "edit")
+    return parse(nested(changes, spec.model_dump(mode="json", exclude_unset=True)), source)
 
 
 def with_full_paths(spec: RunSpec) -> RunSpec:
@@ -209,6 +209,8 @@ def fingerprint(spec: RunSpec) -> str:
 
 
 def _read(path: Path) -> str:
+    if path.is_dir():
+        raise SpecError("this is a folder", hint="Name a YAML file in it.", where=str(path))
     try:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:

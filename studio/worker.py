@@ -24,7 +24,6 @@ def main(folder: RunFolder) -> int:
     """Work on the run in `folder` from where it stands. Returns the exit code."""
     set_environment()
     faulthandler.enable()
-    warnings.filterwarnings("ignore", category=FutureWarning)  # of libraries, to their developers
     recorder = Recorder(folder)
 
     def ask(signum: int, frame: Any) -> None:
@@ -58,6 +57,7 @@ def main(folder: RunFolder) -> int:
 
 def set_environment() -> None:
     """What must be in the environment before torch and the hub client are imported."""
+    warnings.filterwarnings("ignore", category=FutureWarning)  # of libraries, to their developers
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads cost small models on a CPU a factor of 6
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")

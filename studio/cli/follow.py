@@ -183,7 +183,7 @@ class _Bar:
                 show.say(f"  ! {event['message']}", "yellow")
             case "trained":
                 best = f"best held-out loss {show.cell(event.get('best_loss'))} at step {event.get('best_step')}"
-                show.say(f"  {event.get('steps')} steps, {best}")
+                show.say(f"  {event.get('steps')} steps" + (f", {best}" if event.get("best_loss") is not None else ""))
             case "verdict":
                 show.say(f"  {event['text']}", "bold")
             case "exported":

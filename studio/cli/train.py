@@ -26,7 +26,7 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.
 def read_spec(file: Path, settings: list[str] | None) -> specs.RunSpec:
     """The spec in a file with `--set` changes laid over it. Raises SpecError."""
     spec = specs.load(file)
-    return specs.edit(spec, specs.parse_settings(settings)) if settings else spec
+    return specs.edit(spec, specs.parse_settings(settings), "--set") if settings else spec
 
 
 def demo(home: Home = None, json: Json = False) -> None:

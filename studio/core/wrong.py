@@ -36,6 +36,11 @@ def explain(found: ValidationError, items: Items, source: str, lines: Mapping[st
         message, hint = "this is needed and missing", _example(path)
     elif problem["type"] in ("union_tag_invalid", "union_tag_not_found"):
         message, hint = _unknown_kind(path, problem["input"], items)
+    elif problem["type"] in ("model_type", "model_attributes_type", "list_type") and leaf is None:
+        message, hint = (
+            f"a {'list' if problem['type'] == 'list_type' else 'section'} is wanted, found {_shown(problem['input'])}",
+            _written(path, items),
+        )
     else:
         message, hint = f"{_wanted(problem, leaf)}, found {_shown(problem.get('input'))}", _allowed(leaf)
     place = ", ".join(part for part in (source, _line(path, lines)) if part)
@@ -124,6 +129,15 @@ def _unknown_kind(path: str, given: Any, items: Items) -> tuple[str, str]:
         return f"it needs a `kind`, found {_shown(given)}", f"Write e.g. {{kind: {kinds[0]}}}; there are {', '.join(kinds)}."
     near = nearest(str(given["kind"]), kinds)
     return f"unknown kind {given['kind']!r}", f"Did you mean `{near}`?" if near else f"Choose one of: {', '.join(kinds)}."
+
+
+def _written(path: str, items: Items) -> str:
+    """How a section, or a list of alternatives, is written."""
+    for item in items:
+        if isinstance(item, Alternatives) and item.path == path:
+            return f"Write `{path}: [{{kind: {next(iter(item.sections))}}}]`; there are {', '.join(item.sections)}."
+    first = next((item.path.removeprefix(f"{path}.") for item in items if item.path.startswith(f"{path}.")), "name")
+    return f"Write `{path}: {{{first}: ...}}`."
 
 
 def _example(path: str) -> str:

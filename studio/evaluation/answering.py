@@ -74,12 +74,16 @@ def questions(
     return ready, left_out
 
 
-def longest_answer(asked: Sequence[Question], settings: Evaluation) -> int:
-    """Tokens an answer may take: as set, else half as long again as the longest reference, at most 1,024."""
-    if settings.max_new_tokens:
-        return settings.max_new_tokens
+def longest_answer(asked: Sequence[Question], settings: Evaluation, at_least_its_own: bool = False) -> int:
+    """Tokens an answer may take: as set, else half as long again as the longest reference, at most 1,024.
+
+    at_least_its_own: what is set for the held-out rows does not cut the answers of a set with longer references.
+    """
     longest = max((question.reference_tokens for question in asked), default=0)
-    return min(LONGEST, max(8, longest * 3 // 2 + 1))
+    own = min(LONGEST, max(8, longest * 3 // 2 + 1))
+    if settings.max_new_tokens is None:
+        return own
+    return max(own, settings.max_new_tokens) if at_least_its_own else settings.max_new_tokens
 
 
 def ask(

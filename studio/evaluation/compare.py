@@ -110,7 +110,7 @@ def _measure(
     if not asked:
         return None
     answered = _drawn([place for place, item in enumerate(asked) if item.prompt], settings.max_rows, seed)
-    longest = longest_answer(asked, settings) if answered else 0
+    longest = longest_answer(asked, settings, wanted.name != HELD_OUT) if answered else 0
     with _adapter_off(model):
         base = _one_side(model, tokenizer, asked, answered, longest, watch, f"base on {wanted.name}")
     tuned = _one_side(model, tokenizer, asked, answered, longest, watch, f"tuned on {wanted.name}")

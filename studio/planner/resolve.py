@@ -223,7 +223,9 @@ def _ending(draft: Draft, case: Case, chosen: Fit) -> None:
     draft.settle(
         "evaluation.max_new_tokens",
         answer,
-        longest if case.rows.answer else "no reference answer to measure",
+        (longest if answer > case.rows.answer else "the most that is generated")
+        if case.rows.answer
+        else "no reference answer to measure",
         "a longer one takes time where the model does not stop by itself",
     )
     own = str(case.text.get("dtype") or case.text.get("torch_dtype") or case.config.get("dtype") or "bfloat16")

@@ -242,3 +242,15 @@ def test_the_builtin_set_is_short_questions_with_short_answers():
     assert len(found) == 40
     assert len({row.prompt[0]["content"] for row in found}) == 40
     assert all(isinstance(row, Conversation) and 0 < len(row.answer.split()) <= 6 for row in found)
+
+
+def test_a_set_with_longer_answers_is_not_cut_at_the_length_of_the_held_out_ones() -> None:
+    from types import SimpleNamespace
+
+    from studio.evaluation.answering import longest_answer
+    from studio.evaluation.settings import Evaluation
+
+    asked: Any = [SimpleNamespace(reference_tokens=20)]
+    assert longest_answer(asked, Evaluation(max_new_tokens=8)) == 8
+    assert longest_answer(asked, Evaluation(max_new_tokens=8), at_least_its_own=True) == 31
+    assert longest_answer(asked, Evaluation(max_new_tokens=50), at_least_its_own=True) == 50

@@ -35,6 +35,9 @@ def refused(text: str) -> SpecError:
         ("data: [a\n", "x.yaml, line", "not valid YAML", "indentation"),
         ("just text", "x.yaml", "mapping", "data"),
         ("data: {train: a, holdout: 1.5}\n", "line 1: data.holdout", "1.5", "0.1"),
+        ("data: {train: a}\nmodel: starter\n", "line 2: model", "'starter'", "model: {name: ...}"),
+        ("data: a.csv\n", "line 1: data", "'a.csv'", "data: {train: ...}"),
+        ("data: {train: a}\nexport: gguf\n", "line 2: export", "'gguf'", "export: [{kind: adapter}]"),
         ("data: {train: a}\ntraining: {early_stopping: maybe}\n", "training.early_stopping", "'maybe'", "off"),
     ],
 )
