@@ -1,6 +1,6 @@
 """The queue: a thousand jobs by hand, and fifty supervisors killed at random moments.
 
-    python bench/queue.py [--jobs 1000] [--kills 50] [--runs 60]      # writes bench/results/queue.json
+    python bench/jobs.py [--jobs 1000] [--kills 50] [--runs 60]      # writes bench/results/jobs.json
 
 Seconds are wall-clock, each call by itself; what counts is the longest one. The killed supervisors start real runs that
 end quickly, as their data file was taken away; each must begin and end exactly once.
@@ -31,7 +31,7 @@ from studio.app import board, queue, runs
 from studio.runs import supervisor
 from studio.spec import parse
 
-OUT = Path(__file__).parent / "results" / "queue.json"
+OUT = Path(__file__).parent / "results" / "jobs.json"
 
 
 class Clock:
