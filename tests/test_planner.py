@@ -458,7 +458,9 @@ def test_earlier_runs_on_the_machine_correct_overheads_and_pace_and_the_plan_say
 
 def test_runs_on_this_machine_say_nothing_of_a_card_that_is_not_in_it() -> None:
     first = plan(gpu="RTX 4090")
-    assert plan(gpu="RTX 4090", past=earlier(first, 2.0, 0.1)).as_dict() == first.as_dict()
+    again = plan(gpu="RTX 4090", past=earlier(first, 2.0, 0.1))
+    told = ("decisions", "memory", "counts", "time", "rate", "corrected", "fits")  # free RAM changes between two looks
+    assert [again.as_dict()[name] for name in told] == [first.as_dict()[name] for name in told]
 
 
 CARDS = ["RTX 4060", "RTX 3060", "RTX 4090", "A100", "H200"]
