@@ -47,7 +47,7 @@ SMALL = {
 
 
 @pytest.fixture(scope="session")
-def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A user's folder: a spreadsheet saved as CSV, and a spec that names it."""
     import csv
 
@@ -70,8 +70,8 @@ def shared_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def finished(workplace: Path, shared_home: Path) -> dict[str, Any]:
+def finished(desk: Path, shared_home: Path) -> dict[str, Any]:
     """The summary of a run that `studio train spec.yaml --json` made."""
-    ended = studio("train", "spec.yaml", "--json", home=shared_home, cwd=workplace)
+    ended = studio("train", "spec.yaml", "--json", home=shared_home, cwd=desk)
     assert ended.code == 0, ended.err + ended.out
     return ended.json

@@ -74,12 +74,12 @@ def test_the_history_lists_shows_and_compares_runs(finished: dict[str, Any], sha
         assert finished["id"][:12] in shown.out
 
 
-def test_a_repeated_run_says_what_differs_now(finished: dict[str, Any], workplace: Path, shared_home: Path) -> None:
+def test_a_repeated_run_says_what_differs_now(finished: dict[str, Any], desk: Path, shared_home: Path) -> None:
     from studio.app import runs
 
     spec_file = Path(finished["folder"]) / "spec.yaml"
     assert runs.changes_since(spec_file) == []
-    data = workplace / "support.csv"
+    data = desk / "support.csv"
     before = data.read_bytes()
     try:
         data.write_bytes(before + b"One more?;Yes.\r\n")
@@ -124,9 +124,9 @@ def test_an_export_can_be_made_later_and_copied_out(finished: dict[str, Any], sh
         ("data: {train: support.csv}\nadaptor: {rank: 8}\n", "adapter"),
     ],
 )
-def test_wrong_input_ends_with_two_lines_and_exit_code_2(text: str, told: str, workplace: Path, tmp_path: Path) -> None:
-    (workplace / "wrong.yaml").write_text(text)
-    ended = studio("train", "wrong.yaml", home=tmp_path, cwd=workplace)
+def test_wrong_input_ends_with_two_lines_and_exit_code_2(text: str, told: str, desk: Path, tmp_path: Path) -> None:
+    (desk / "wrong.yaml").write_text(text)
+    ended = studio("train", "wrong.yaml", home=tmp_path, cwd=desk)
     assert ended.code == 2, ended.out + ended.err
     lines = ended.err.strip().splitlines()
     assert lines[-1].startswith("→")
@@ -141,26 +141,26 @@ def test_data_that_cannot_be_used_ends_with_2_naming_file_and_line(tmp_path: Pat
     assert [item["line"] for item in ended.json["rejected"]["first"]] == [2, 3]
 
 
-def test_preview_marks_the_answer_and_its_end_and_nothing_else(workplace: Path) -> None:
-    row = studio("data", "preview", workplace / "support.csv", "--rows", "1", "--json").json[0]
+def test_preview_marks_the_answer_and_its_end_and_nothing_else(desk: Path) -> None:
+    row = studio("data", "preview", desk / "support.csv", "--rows", "1", "--json").json[0]
     trained = "".join(piece["text"] for piece in row["tokens"] if piece["trained"])
     first = json.loads((ROOT / "datasets" / "support.jsonl").read_text().splitlines()[0])
     assert trained == first["answer"] + "<|im_end|>"
 
 
-def test_plan_trains_nothing_and_plans_for_cards_one_does_not_have(workplace: Path, tmp_path: Path) -> None:
-    ended = studio("plan", "spec.yaml", "--gpu", "RTX 3060", "--json", cwd=workplace)
+def test_plan_trains_nothing_and_plans_for_cards_one_does_not_have(desk: Path, tmp_path: Path) -> None:
+    ended = studio("plan", "spec.yaml", "--gpu", "RTX 3060", "--json", cwd=desk)
     assert ended.code == 0, ended.err
     assert "3060" in ended.json["machine"]
     assert ended.json["fits"]
     assert {"decisions", "memory", "counts"} <= set(ended.json)
 
 
-def test_ctrl_c_saves_a_checkpoint_and_resume_finishes_the_run(workplace: Path, tmp_path: Path) -> None:
+def test_ctrl_c_saves_a_checkpoint_and_resume_finishes_the_run(desk: Path, tmp_path: Path) -> None:
     words = ["train", "spec.yaml", "--set", "training.epochs=30", "--set", "export=[]", "--home", str(tmp_path)]
     command = subprocess.Popen(
         [sys.executable, "-m", "studio", *words],
-        cwd=workplace,
+        cwd=desk,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         preexec_fn=lambda: signal.signal(
