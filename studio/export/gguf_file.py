@@ -8,15 +8,14 @@ from typing import Any
 
 from studio.core.files import read_json, write_text
 from studio.core.text import slug
-from studio.export import artifact, merge, modelfile
+from studio.export import merge, modelfile
 from studio.export.llamacpp import architectures, runtime, writer
+from studio.export.merged import WORK, merged_export, merged_folder
 from studio.export.reference import source_tokenizer
 from studio.export.room import RUNTIME, Need, threads
 from studio.export.source import Onto, Source
 from studio.tracking.reporter import Reporter
 
-WORK = ".work"
-"""Scratch inside an unfinished export, removed before it is finished."""
 BITS = {"f16": 16.5, "q8_0": 8.6, "q4_k_m": 5.2}
 """Bits a weight takes, generously, for the estimate."""
 
@@ -74,30 +73,6 @@ def write_file(source: Source, quant: str, onto: Onto, out: Path, reporter: Repo
         "adds_bos": ending.add_bos,
         "ollama_template": modelfile.has_template(text),
     }
-
-
-def merged_export(source: Source, onto: Onto) -> Path | None:
-    """A merged export of this very run onto the same weights in the base's own number format, if there is one."""
-    for folder in sorted(source.exports.glob("merged*")):
-        if not (folder / artifact.MANIFEST).exists():
-            continue
-        there = artifact.read(folder)
-        same = there.key == source.key({"kind": "merged", "onto": onto, "dtype": merge.saved_dtype(source, None)})
-        if same and there.verification.passed and there.is_whole():
-            return folder
-    return None
-
-
-def merged_folder(source: Source, onto: Onto, out: Path, reporter: Reporter) -> Path:
-    """The merged model: an export that is there, else one in the scratch of `out`."""
-    there = merged_export(source, onto)
-    if there:
-        return there
-    scratch = out / WORK / "merged"
-    if not scratch.exists():
-        scratch.mkdir(parents=True)
-        merge.write_merged(source, onto, merge.saved_dtype(source, None), scratch, reporter)
-    return scratch
 
 
 def gguf_in(folder: Path) -> Path:

@@ -23,7 +23,7 @@ from studio.export import artifact as artifacts
 from studio.export import room
 from studio.export.artifact import Artifact, Verification
 from studio.export.card import card
-from studio.export.gguf_file import WORK
+from studio.export.merged import WORK
 from studio.export.source import Probe, Source
 from studio.export.targets import AnyTarget
 from studio.tracking.reporter import Reporter

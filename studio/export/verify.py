@@ -27,7 +27,7 @@ def verify_adapter(source: Source, out: Path, probe: Probe, reporter: Reporter) 
     base = loading.load_base(source.model, machines.probe().device, source.base)
     with quiet():
         model = loading.without_packing(PeftModel.from_pretrained(base, out))
-    return _compared(model, out, known, limits.ADAPTER, probe, f"peft {_version('peft')}", [], reporter)
+    return _loaded(model, out, known, limits.ADAPTER, probe, f"peft {_version('peft')}", [], reporter)
 
 
 def verify_merged(source: Source, out: Path, onto: Onto, probe: Probe, reporter: Reporter) -> Verification:
@@ -37,7 +37,7 @@ def verify_merged(source: Source, out: Path, onto: Onto, probe: Probe, reporter:
     complete = Check("weights_complete", not faults, True, not faults, faults or "no weight is missing, left over or misshapen")
     limit = limits.ORIGINAL if onto == "original" and source.quantized else limits.MERGED
     runtime = f"transformers {_version('transformers')}"
-    return _compared(model, out, known, limit, probe, runtime, [complete], reporter)
+    return _loaded(model, out, known, limit, probe, runtime, [complete], reporter)
 
 
 def load_merged(folder: Path, dtype: str, on_gpu: bool) -> tuple[Any, str]:
@@ -94,25 +94,43 @@ def note(probe: Probe) -> str:
     return "" if probe.held_out else "No held-out rows: general questions were asked and the reference's own answers scored."
 
 
-def _compared(
+def compared(
+    asked: answers.Runtime,
+    tokenizer: Any,
+    prompt_check: Check,
+    known: answers.Reference,
+    limit: limits.Limits,
+    probe: Probe,
+    name: str,
+    before: list[Check],
+    reporter: Reporter,
+) -> Verification:
+    """What any runtime answers against base + adapter: teacher-forced KL and top-1, greedy answers, their ends.
+
+    prompt_check, before: checks made already. name: the runtime and its version, for the manifest.
+    """
+    far = answers.distances([known.forced], asked, known.cases, reporter)[0]
+    samples = answers.side_by_side(known, answers.answer(asked, known.cases, tokenizer))
+    judgements = limits.checks(limit, kl=far.kl, p99=far.p99, top1=far.top1, ends=ends(samples), effect=known.effect)
+    checks = [prompt_check, *before, *judgements, *greedy_checks(samples, far.positions)]
+    return judged(name, checks, samples, note(probe))
+
+
+def _loaded(
     model: Any,
     out: Path,
     known: answers.Reference,
     limit: limits.Limits,
     probe: Probe,
-    runtime: str,
+    name: str,
     before: list[Check],
     reporter: Reporter,
 ) -> Verification:
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(out)
-    asked = answers.Transformers(model, tokenizer)
-    far = answers.distances([known.forced], asked, known.cases, reporter)[0]
-    samples = answers.side_by_side(known, answers.answer(asked, known.cases, tokenizer))
-    judgements = limits.checks(limit, kl=far.kl, p99=far.p99, top1=far.top1, ends=ends(samples), effect=known.effect)
-    checks = [prompts_agree(known, probe, tokenizer), *before, *judgements, *greedy_checks(samples, far.positions)]
-    return judged(runtime, checks, samples, note(probe))
+    same = prompts_agree(known, probe, tokenizer)
+    return compared(answers.Transformers(model, tokenizer), tokenizer, same, known, limit, probe, name, before, reporter)
 
 
 def _version(package: str) -> str:

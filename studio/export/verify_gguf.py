@@ -8,8 +8,9 @@ from typing import Any
 
 from studio.export import answers, limits, verify
 from studio.export.artifact import Check, Verification, judged
-from studio.export.gguf_file import WORK, file_template, gguf_in, merged_export
+from studio.export.gguf_file import file_template, gguf_in
 from studio.export.llamacpp import runtime
+from studio.export.merged import WORK, merged_export
 from studio.export.reference import reference, source_tokenizer
 from studio.export.room import threads
 from studio.export.source import Onto, Probe, Source
