@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,6 +41,9 @@ TEXT_PART = {r"^language_model\.": "", r"^model\.language_model\.": "model."}
 """Names of tensors in the checkpoint of a model that also sees, as its text part alone has them."""
 NOISY = ("bitsandbytes", "accelerate")
 """Loggers that write a line per layer, or advice that is not for the person who reads ours."""
+_loading = threading.RLock()
+"""Held while a model is loaded. transformers patches its own classes meanwhile (no initialisation, no tied weights) and puts
+back what it found: two threads loading at once leave the patch in force, and every tied head after that is random numbers."""
 
 
 def load_base(model: Model, device: str, found: Found | None = None) -> Any:
@@ -226,16 +230,17 @@ def _quiet() -> Iterator[None]:
     """Lines of other libraries that say nothing a person can act on; int8's one per layer and forward stays off."""
     from transformers.utils import logging as noise
 
-    for name in NOISY:
-        logging.getLogger(name).setLevel(logging.ERROR)
-    bars, level = noise.is_progress_bar_enabled(), noise.get_verbosity()
-    noise.disable_progress_bar()
-    noise.set_verbosity_error()
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", category=UserWarning, module=r"(peft|transformers|bitsandbytes)\.")
-            yield
-    finally:
-        noise.set_verbosity(level)
-        if bars:
-            noise.enable_progress_bar()
+    with _loading:
+        for name in NOISY:
+            logging.getLogger(name).setLevel(logging.ERROR)
+        bars, level = noise.is_progress_bar_enabled(), noise.get_verbosity()
+        noise.disable_progress_bar()
+        noise.set_verbosity_error()
+        try:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", category=UserWarning, module=r"(peft|transformers|bitsandbytes)\.")
+                yield
+        finally:
+            noise.set_verbosity(level)
+            if bars:
+                noise.enable_progress_bar()

@@ -56,6 +56,16 @@ def test_gradients_are_the_same_after_an_evaluation(tiny_model: Path, dtype: str
     assert norm(model) == before
 
 
+def test_models_loaded_by_several_threads_at_once_are_whole(tiny_model: Path):
+    """transformers patches its own classes while it loads; a server loads each base in a thread of its own."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(4) as threads:
+        models = list(threads.map(lambda _: load(tiny_model, "none"), range(12)))
+    for model in [*models, load(tiny_model, "none")]:
+        assert model.lm_head.weight is model.model.embed_tokens.weight
+
+
 @pytest.mark.parametrize("quantization", ["nf4", "int8", "none"])
 def test_a_merge_after_answers_were_generated_is_no_garbage(tiny_model: Path, tmp_path: Path, quantization: str):
     import torch
