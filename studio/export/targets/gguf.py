@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from studio.tracking.reporter import Reporter
 
 
+Quant = Literal["f16", "q8_0", "q6_k", "q5_k_m", "q4_k_m"]
+
+BITS: dict[Quant, float] = {"f16": 16.0, "q8_0": 8.5, "q6_k": 6.6, "q5_k_m": 5.7, "q4_k_m": 4.9}
+"""Bits a weight takes in the file, scales included: the mean over a usual model, whose embeddings are kept finer."""
+
+
 class GgufTarget(Section):
     """A GGUF file, loaded and checked in llama.cpp."""
 
@@ -35,6 +41,21 @@ class GgufTarget(Section):
         from studio.export.gguf_file import estimate
 
         return estimate(source, self.quant, source.onto(self.onto))
+
+    def size(self, parameters: int) -> int:
+        """About how many bytes the file takes for a base of so many weights."""
+        return int(parameters * BITS[self.quant] / 8) + (8 << 20)
+
+    def missing(self) -> str | None:
+        """What is not installed to make it, with the command that installs it; None if all is there.
+
+        f16 and q8_0 are written without llama.cpp, and are then not verified.
+        """
+        from importlib.util import find_spec
+
+        needed = ("gguf",) if self.quant in ("f16", "q8_0") else ("gguf", "cyllama")
+        absent = [package for package in needed if find_spec(package) is None]
+        return f"{' and '.join(absent)} is not installed: pip install {' '.join(absent)}" if absent else None
 
     def write(self, source: Source, out: Path, reporter: Reporter) -> dict[str, Any]:
         """Merge (or take the merged export), convert, quantise. Returns details for the manifest."""

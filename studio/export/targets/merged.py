@@ -42,6 +42,14 @@ class MergedTarget(Section):
         checked = source.parameters * BYTES[source.model.dtype or "fp32"]
         return Need(disk=disk + (32 << 20), memory=max(disk, checked) + RUNTIME)
 
+    def size(self, parameters: int) -> int:
+        """About how many bytes its files take for a base of so many weights."""
+        return parameters * (4 if self.dtype == "fp32" else 2) + (8 << 20)
+
+    def missing(self) -> str | None:
+        """What is not installed to make it, with the command that installs it: nothing."""
+        return None
+
     def write(self, source: Source, out: Path, reporter: Reporter) -> dict[str, Any]:
         """Merge and save. Returns details for the manifest."""
         from studio.export.merge import saved_dtype, write_merged
