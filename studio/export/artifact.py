@@ -9,6 +9,8 @@ from typing import Any
 from studio.core.files import bytes_in, read_json, sha256, write_json
 
 MANIFEST = "artifact.json"
+STRUCTURAL = "structure checked, not run"
+"""What a manifest says of an artefact that only its own device can run."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,14 @@ class Verification:
 
     @property
     def verdict(self) -> str:
-        """`verified`, `failed` or `not verified`."""
-        return {True: "verified", False: "failed", None: "not verified"}[self.passed]
+        """`verified`, `failed`, `structure checked, not run` or `not verified`."""
+        unrun = STRUCTURAL if self.note.startswith(STRUCTURAL) else "not verified"
+        return {True: "verified", False: "failed", None: unrun}[self.passed]
+
+    @property
+    def holds(self) -> bool:
+        """True if everything that can be checked on this machine was, and passed."""
+        return self.verdict in ("verified", STRUCTURAL)
 
     def value(self, name: str) -> float | bool | str | None:
         """The value of the check called `name`."""
@@ -63,6 +71,12 @@ class Verification:
 def judged(runtime: str, checks: list[Check], samples: list[Sample], note: str = "") -> Verification:
     """The verification these checks amount to."""
     return Verification(all(check.passed for check in checks), runtime, checks, samples, note)
+
+
+def structural(runtime: str, checks: list[Check], why: str) -> Verification:
+    """The verification of an artefact that cannot run here (its runtime needs another system or device): failed if a
+    check of its structure failed, else neither passed nor failed: "structure checked, not run: <why>"."""
+    return Verification(None if all(check.passed for check in checks) else False, runtime, checks, [], f"{STRUCTURAL}: {why}")
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from studio.core.text import size
-from studio.export.artifact import Artifact, Verification
+from studio.export.artifact import STRUCTURAL, Artifact, Verification
 from studio.export.source import Source
 
 _LIBRARY = {"adapter": "peft", "merged": "transformers", "gguf": "llama.cpp"}
@@ -53,6 +53,8 @@ def card(source: Source, artifact: Artifact) -> str:
 
 def verdict(found: Verification) -> str:
     """The verification in one or two sentences."""
+    if found.verdict == STRUCTURAL:
+        return f"**{found.note[0].upper()}{found.note[1:]}**"
     runs = f"Loaded in {found.runtime} and compared with base + adapter on held-out prompts"
     said = {True: f"{runs}: every check passed.", False: f"{runs}: **failed**.", None: f"**Not verified**: {found.note}"}
     extra = f" {found.note}" if found.passed is not None and found.note else ""

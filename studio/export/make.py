@@ -66,11 +66,11 @@ def export(target: AnyTarget, source: Source, probe: Probe, reporter: Reporter) 
 
 
 def finished(folder: Path, key: str) -> Artifact | None:
-    """The export in `folder` if it is whole, verified and made from the same things."""
+    """The export in `folder` if it is whole, made from the same things, and passed all that can be checked here."""
     if not (folder / artifacts.MANIFEST).exists():
         return None
     there = artifacts.read(folder)
-    return there if there.key == key and there.verification.passed and there.is_whole() else None
+    return there if there.key == key and there.verification.holds and there.is_whole() else None
 
 
 def sweep(folder: Path) -> None:
@@ -127,8 +127,9 @@ def _keep_report(made: Artifact, folder: Path) -> None:
         artifacts.write(made, aside)
     failed = [check for check in made.verification.checks if not check.passed]
     reasons = "; ".join(f"{check.name} is {check.value}, allowed {check.threshold}" for check in failed)
+    fault = "does not answer as base + adapter" if made.verification.samples else "is not what it must be"
     raise ExportError(
-        f"the export {folder.name} does not answer as base + adapter: {reasons}",
+        f"the export {folder.name} {fault}: {reasons}",
         hint="The report with answers side by side is kept there; the files are not. Try a finer quantisation or `merged`.",
         where=str(kept / artifacts.MANIFEST),
     )

@@ -8,14 +8,14 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from studio.core.errors import ExportError, HardwareError, Stopped
 from studio.core.files import read_json, sha256
 from studio.export import make
-from studio.export.artifact import Artifact
+from studio.export.artifact import Artifact, Check, Verification, structural
 from studio.export.make import Probe, Source, export
 from studio.export.room import Need
 from studio.export.targets.adapter import AdapterTarget
@@ -94,6 +94,34 @@ def test_a_failed_verification_leaves_the_good_export_of_that_name(
     with pytest.raises(KeyboardInterrupt):
         export(Breaking(), here, probe, Silent())
     assert sha256(good.at) == before
+
+
+class ElsewhereOnly(AdapterTarget):
+    """Can only run on a device this machine has not."""
+
+    whole: ClassVar[bool] = True
+
+    def verify(self, source: Source, out: Path, probe: Probe, reporter: Any) -> Verification:
+        return structural("a phone", [Check("states", self.whole, True, self.whole, "has its states")], "it needs a phone")
+
+
+class Misshapen(ElsewhereOnly):
+    """Is not built as its device needs it."""
+
+    whole = False
+
+
+def test_what_only_its_own_device_can_run_says_so_and_is_kept_and_reused(source: Source, probe: Probe, tmp_path: Path) -> None:
+    here = elsewhere(source, tmp_path)
+    made = export(ElsewhereOnly(), here, probe, Silent())
+    assert read_json(made.at / "artifact.json")["status"] == "structure checked, not run"
+    assert "Structure checked, not run: it needs a phone" in (made.at / "README.md").read_text("utf-8")
+    assert export(ElsewhereOnly(), here, probe, Silent()).made_at == made.made_at
+
+
+def test_a_structure_that_is_wrong_fails_the_export(source: Source, probe: Probe, tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="not what it must be: states"):
+        export(Misshapen(), elsewhere(source, tmp_path), probe, Silent())
 
 
 def test_an_export_that_is_interrupted_leaves_nothing(source: Source, probe: Probe, tmp_path: Path) -> None:

@@ -27,7 +27,8 @@ def made(run: str, artifacts: Sequence[dict[str, Any]]) -> str:
 def _one(run: str, item: dict[str, Any]) -> str:
     found = item["verification"]
     passed = found.get("passed")
-    state = {True: badge("verified", "good"), False: badge("not verified", "bad")}.get(passed, badge("not run here", "warn"))
+    unrun = item["status"] if found.get("checks") else "not run here"
+    state = {True: badge("verified", "good"), False: badge("not verified", "bad")}.get(passed, badge(unrun, "warn"))
     marks = {True: "✓", False: "✗", None: "·"}
     checks = "".join(
         f"<li>{marks[check['passed']]} {text(check['name'])}: {text(number(check['value']))} "
