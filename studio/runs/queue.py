@@ -53,6 +53,20 @@ def waiting(root: Path) -> list[Waiting]:
     return [Waiting(run, position, added, who) for position, (run, added, who) in enumerate(rows, 1)]
 
 
+def waits(root: Path, run: str) -> bool:
+    """Whether a run is in the queue; a look that locks nothing."""
+    file = root / "queue.db"
+    if not file.exists():
+        return False
+    db = sqlite3.connect(f"{file.as_uri()}?mode=ro", timeout=30, uri=True)
+    try:
+        return db.execute("SELECT 1 FROM waiting WHERE run = ?", (run,)).fetchone() is not None
+    except sqlite3.OperationalError:  # made a moment ago, its table not yet
+        return True
+    finally:
+        db.close()
+
+
 def move(root: Path, run: str, position: int) -> None:
     """Move a waiting run to a position (1 is next). Raises JobError if it does not wait."""
     with _open(root) as db:

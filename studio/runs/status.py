@@ -11,11 +11,15 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from studio.core.files import read_json
+from studio.runs import queue
 from studio.runs.folder import RunFolder
 
 State = Literal["queued", "preparing", "training", "evaluating", "exporting", "done", "failed", "stopped", "interrupted"]
 ACTIVE: tuple[State, ...] = ("queued", "preparing", "training", "evaluating", "exporting")
 ENDED: tuple[State, ...] = ("done", "failed", "stopped", "interrupted")
+
+GRACE = 30
+"""Seconds between a run's folder, its place in the queue, its launch and its process' first word."""
 
 
 @dataclass(frozen=True)
@@ -76,19 +80,40 @@ def read(folder: RunFolder) -> Status:
     try:
         values = read_json(folder.status)
     except FileNotFoundError:
-        return Status(state="queued")
+        return _before_start(folder)
     process = Process(**values["process"]) if values.get("process") else None
     status = Status(**{**values, "process": process})
     if not status.active:
         return status
     if process is not None and process.alive():
         return status
-    if process is None and time.time() - folder.status.stat().st_mtime < 30:
+    if process is None and time.time() - folder.status.stat().st_mtime < GRACE:
         return status  # launched a moment ago; the process has not said its name yet
     again = read_json(folder.status)  # it may have ended well between the two looks
     if again["state"] in ENDED:
         return read(folder)
     return Status(**{**values, "process": process, "state": "interrupted", "error": _cause(folder, status)})
+
+
+def _before_start(folder: RunFolder) -> Status:
+    """Queued; or interrupted, if nobody will ever start it: whoever made the folder was killed before it got a place."""
+    try:
+        old = time.time() - folder.asked.stat().st_mtime > GRACE
+    except FileNotFoundError:
+        old = False
+    if not old or queue.waits(folder.path.parent.parent, folder.id):
+        return Status(state="queued")
+    if folder.status.exists():
+        return read(folder)  # it was launched between the two looks
+    return Status(
+        state="interrupted",
+        error={
+            "kind": "JobError",
+            "message": "this run was made and never started: the command that made it was killed at that moment",
+            "hint": f"Start it with: studio runs resume {folder.id}",
+            "where": str(folder.path),
+        },
+    )
 
 
 def _cause(folder: RunFolder, status: Status) -> dict[str, str]:

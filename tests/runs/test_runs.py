@@ -108,6 +108,19 @@ def test_a_killed_run_is_interrupted_and_its_cause_is_named(tmp_path: Path) -> N
     assert "SIGKILL" in status.read(folder).error["message"]  # type: ignore[index]
 
 
+def test_a_run_whose_maker_was_killed_before_it_was_queued_is_interrupted_not_queued_for_ever(tmp_path: Path) -> None:
+    lost, waits = (folders.create(parse({"data": {"train": "a.csv"}}), tmp_path) for _ in range(2))
+    queue.add(tmp_path, waits.id)
+    assert status.read(lost).state == "queued"
+    for run in (lost, waits):
+        os.utime(run.asked, (time.time() - 60,) * 2)
+    assert status.read(waits).state == "queued"
+    found = status.read(lost)
+    assert found.state == "interrupted"
+    assert found.error is not None
+    assert f"studio runs resume {lost.id}" in found.error["hint"]
+
+
 def test_a_run_outlives_the_process_that_started_it(tmp_path: Path) -> None:
     folder = folders.create(parse({"data": {"train": str(tmp_path / "endless.csv")}}), tmp_path)
     os.mkfifo(tmp_path / "endless.csv")
