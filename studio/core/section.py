@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Union, get_args, get_origin
 
 import annotated_types
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
 
 
@@ -22,6 +22,18 @@ class Section(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True, protected_namespaces=()
     )
+
+    def __init__(self, **values: Any) -> None:
+        """Made in Python it is checked like anywhere else: raises SpecError in the studio's words."""
+        try:
+            super().__init__(**values)
+        except ValidationError as found:
+            from studio.core.wrong import explain
+
+            raise explain(found, list(leaves(type(self))), type(self).__name__, {}) from None
+
+    # pydantic else takes it for a constructor of another kind and calls it for every nested section too
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
 
     def model_copy(self, *, update: Any = None, deep: bool = False):  # type: ignore[override]
         """Refused with `update`: it would skip every check. Use `studio.edit(spec, {"a.b": value})`."""
@@ -50,6 +62,8 @@ class Leaf:
     help: str
     low: float | None = None
     high: float | None = None
+    above: bool = False
+    """True if `low` itself is not allowed."""
     choices: tuple[Any, ...] = ()
     optional: bool = False
     """True if None ("decide for me") is allowed."""
@@ -91,12 +105,13 @@ def _leaf(path: str, name: str, info: FieldInfo) -> Leaf:
     plain = [kind for kind in kinds if kind is not types.NoneType]
     low: Any = None
     high: Any = None
+    above = False
     for rule in info.metadata:
         match rule:
             case annotated_types.Ge(ge=bound):
                 low = bound
             case annotated_types.Gt(gt=bound):
-                low = bound
+                low, above = bound, True
             case annotated_types.Le(le=bound):
                 high = bound
             case annotated_types.Lt(lt=bound):
@@ -112,6 +127,7 @@ def _leaf(path: str, name: str, info: FieldInfo) -> Leaf:
         help=_help(info),
         low=low,
         high=high,
+        above=above,
         choices=choices,
         optional=types.NoneType in kinds,
         required=required,

@@ -8,6 +8,7 @@ from studio import spec as specs
 from studio.core.errors import SpecError
 from studio.core.section import Alternatives, Leaf
 from studio.spec import RunSpec
+from studio.training.settings import Adapter
 
 SMALL = "name: bot\ndata: {train: faq.csv}\n"
 
@@ -60,6 +61,16 @@ def test_yaml_python_and_set_build_the_same_spec() -> None:
     by_python = RunSpec(name="bot", data={"train": "faq.csv"}, training={"epochs": 2})  # type: ignore[arg-type]
     by_set = specs.edit(specs.parse_text(SMALL), specs.parse_settings(["training.epochs=2"]))
     assert by_yaml == by_python == by_set
+
+
+def test_a_spec_made_in_python_is_refused_in_the_same_words() -> None:
+    with pytest.raises(SpecError) as refused:
+        RunSpec(data={"train": "a.csv"}, training={"epochs": 0})  # type: ignore[arg-type]
+    assert refused.value.where == "RunSpec: training.epochs"
+    assert "above 0 and at most 1000" in str(refused.value.hint)
+    with pytest.raises(SpecError, match="unknown key `rnk`") as refused:
+        Adapter(rnk=8)  # type: ignore[call-arg]
+    assert refused.value.hint == "Did you mean `rank`?"
 
 
 def test_set_reads_numbers_lists_null_and_places_in_lists() -> None:
