@@ -16,8 +16,8 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from studio.core.errors import SpecError
+from studio.core.files import nearest_file
 from studio.core.section import Alternatives, Leaf, Section, Ui, leaves
-from studio.core.text import nearest
 from studio.core.wrong import Conflict, explain
 from studio.data.settings import Data
 from studio.evaluation.settings import Evaluation
@@ -214,7 +214,7 @@ def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        near = nearest(path.name, [item.name for item in path.parent.glob("*.y*ml")]) if path.parent.is_dir() else None
+        near = nearest_file(path, "*.y*ml")
         hint = f"Did you mean {path.parent / near}?" if near else "Check the path; presets lie in configs/."
         raise SpecError("there is no such file", hint=hint, where=str(path)) from None
     except (UnicodeDecodeError, OSError) as problem:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from studio.cli import show
-from studio.core.text import size
+from studio.core.text import plural, size
 
 app = typer.Typer(help="Look at data before training on it.", no_args_is_help=True)
 
@@ -50,7 +50,8 @@ def inspect(
 def _show(report: dict[str, Any]) -> None:
     for file in report["files"]:
         show.heading(file["name"])
-        show.say(f"  {size(file['bytes'])}, {file['encoding'] or 'binary'}, {file['rows']:,} rows")
+        details = "".join(f", {name} {value}" for name, value in file["details"].items())
+        show.say(f"  {size(file['bytes'])}, {file['encoding'] or 'binary'}{details}, {plural(file['rows'], 'row')}")
         show.say(f"  {file['format']} ({file['confidence']:.0%} sure): {' '.join(file['reasons'])}")
     totals, lengths = report["totals"], report["lengths"]
     show.heading("Rows")
@@ -59,7 +60,7 @@ def _show(report: dict[str, Any]) -> None:
         rows.append(("characters: median, 90 %, longest", f"{lengths['p50']:,}, {lengths['p90']:,}, {lengths['max']:,}"))
     show.table(("", ""), rows, right=(1,))
     _listed("rejected", report["rejected"]["first"], totals["rejected"])
-    _listed("left out", report["removed"], len(report["removed"]))
+    _listed("left out", report["removed"], totals["duplicates"], shown=3)
     for remark in report["warnings"]:
         show.say(f"! {remark}", "yellow")
     for problem in report["problems"]:
@@ -67,11 +68,11 @@ def _show(report: dict[str, Any]) -> None:
     show.say("Usable." if report["usable"] else "Not usable as it is.", "bold green" if report["usable"] else "bold red")
 
 
-def _listed(what: str, items: list[dict[str, Any]], count: int) -> None:
-    for item in items[:10]:
+def _listed(what: str, items: list[dict[str, Any]], count: int, shown: int = 10) -> None:
+    for item in items[:shown]:
         show.say(f"  {what}: {item['file']}, line {item['line']}: {item['reason']}", "yellow")
-    if count > 10:
-        show.say(f"  … and {count - 10:,} more; --json lists them", "yellow")
+    if count > shown:
+        show.say(f"  … and {count - shown:,} more; --json lists the first {len(items):,}", "yellow")
 
 
 @app.command()

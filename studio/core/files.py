@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from studio.core.errors import HardwareError
-from studio.core.text import size
+from studio.core.text import nearest, size
 
 
 def write_text(path: Path, text: str, durable: bool = True) -> Path:
@@ -106,6 +106,15 @@ def bytes_in(path: Path) -> int:
     if path.is_file():
         return path.stat().st_size
     return sum(item.stat().st_size for item in path.rglob("*") if item.is_file())
+
+
+def nearest_file(path: Path, pattern: str = "*") -> str | None:
+    """The file in `path`'s folder that was most likely meant. Names are compared without their endings: those agree anyway."""
+    if not path.parent.is_dir():
+        return None
+    by_stem = {item.stem: item.name for item in sorted(path.parent.glob(pattern))}
+    near = nearest(path.stem, by_stem)
+    return by_stem[near] if near else None
 
 
 def need_room(folder: Path, need: int, what: str) -> None:

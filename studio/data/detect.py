@@ -202,10 +202,17 @@ def _unknown(table: Table, file: str) -> DataError:
 
 def _guess(table: Table) -> str:
     texts = table.texts()
+    if any(_is_said(name) for name in table.names):
+        return "Its first line looks like a row, not like column names: put a line such as `question,answer` above it."
     if len(texts) == 1:
         return f"Write under data: {columns_line({'text': texts[0]})} to train on that text, or name question and answer."
     order = _in_order(table, ("question", "answer"))
     return f"Write under data: {columns_line(order)} with the right names (a table needs a first line with column names)."
+
+
+def _is_said(name: str) -> bool:
+    """Whether a column's name reads like something that is said."""
+    return len(name.split()) > 5 or name.rstrip().endswith(("?", "!", "."))
 
 
 def _in_order(table: Table, roles: Sequence[str]) -> dict[str, str]:

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Protocol
 
 from studio.core.errors import DataError
-from studio.core.text import nearest
+from studio.core.files import nearest_file
 from studio.data.readers import READERS, containers, encoding, hub
 from studio.data.readers.facts import Facts
 from studio.data.rows import Rejected, Row
@@ -170,7 +170,7 @@ def _as_text(source: Source, stream: BinaryIO, settings: Data, facts: Facts) -> 
         if head.startswith(b"\xef\xbb\xbf") and facts.encoding == "utf-8":
             facts.encoding = "utf-8-sig"
     else:
-        facts.encoding, remark = encoding.detect(lambda: _unpacked(source, _open(source)))
+        facts.encoding, remark = encoding.detect(lambda: _unpacked(source, _open(source)), source.name)
         facts.remarks += [remark] if remark else []
     return encoding.as_utf8(stream, facts.encoding)
 
@@ -230,7 +230,7 @@ def _kinds() -> str:
 
 def _not_found(path: Path) -> DataError:
     folder = path.parent
-    near = nearest(path.name, [item.name for item in folder.iterdir()]) if folder.is_dir() else None
+    near = nearest_file(path)
     if near:
         hint = f"Did you mean {folder / near}?"
     elif not folder.is_dir():

@@ -121,7 +121,7 @@ class Report:
                 f"the same question has different answers: {plural(self.conflicts, 'question')}, first {file}, line {line} "
                 f"and {other}, line {there}"
             )
-        return (*told, *(f"{file.name}: {remark}" for file in self.files for remark in file.remarks))
+        return (*told, *(f"{file.name}: {remark}" for file in self.files for remark in file.remarks), *self.remarks)
 
     @property
     def usable(self) -> bool:

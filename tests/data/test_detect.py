@@ -118,7 +118,7 @@ def test_a_hint_quotes_column_names_that_yaml_would_misread() -> None:
 
 def test_a_table_without_a_line_of_names_is_asked_about_not_guessed() -> None:
     row = {"What is the question that I should ask you?": "a b c", "The answer is that one over there, I think.": "d e f"}
-    assert "first line with column names" in refusal(detected, row).hint
+    assert "put a line such as `question,answer` above it" in refusal(detected, row).hint
 
 
 def test_preference_pairs_are_named_as_such() -> None:

@@ -160,6 +160,12 @@ def test_columns_of_one_file_among_several_need_not_be_in_the_others(tmp_path: P
     assert "`Txt`" in problem.message
 
 
+def test_data_that_cannot_be_split_is_said_to_be_so_before_training(tmp_path: Path) -> None:
+    one = write(tmp_path / "one.jsonl", json_lines(pairs(1)))
+    assert "none can be held out" in inspect(Data(train=one, holdout=0)).warnings[-1]
+    assert not inspect(Data(train=one)).usable
+
+
 def test_a_limit_reads_only_so_many_rows_and_says_so(tmp_path: Path) -> None:
     report = inspect(Data(train=write(tmp_path / "a.jsonl", json_lines(pairs(50))), limit=12))
     assert report.rows == 12

@@ -296,6 +296,7 @@ def test_a_missing_file_is_named_with_the_nearest_one(tmp_path: Path) -> None:
         ("rows.jsonl", b"\x1f\x8brest", ".gz"),
         ("rows.csv", b"<!DOCTYPE html><html>", "web page"),
         ("rows.jsonl", b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+        ("rows.csv", bytes(range(256)) * 12, "save it as CSV"),
         ("rows.jsonl", b"", "empty"),
         ("rows.json", b"[]", ""),
         ("rows.pdf", b"%PDF", ".txt"),

@@ -92,6 +92,9 @@ def test_a_missing_spec_file_is_refused_with_the_nearest_name(tmp_path: Path) ->
     with pytest.raises(SpecError) as found:
         specs.load(tmp_path / "suport.yaml")
     assert "support.yaml" in found.value.hint
+    with pytest.raises(SpecError) as found:
+        specs.load(tmp_path / "recipes.yaml")
+    assert "Did you mean" not in found.value.hint
 
 
 def test_a_spec_cannot_be_changed_past_its_checks() -> None:

@@ -21,6 +21,7 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_CONTROL = bytes({*range(32), 127} - set(b"\t\n\v\f\r\x1b"))
 _LIKELY = ["cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "iso8859_2", "iso8859_15", "koi8_r"]
 _ASIAN = ["cp932", "euc_jp", "gb18030", "big5", "cp949"]
 
@@ -35,8 +36,11 @@ def known(encoding: str, where: str) -> str:
         raise DataError(f"there is no text encoding `{encoding}`", hint=hint, where=where) from None
 
 
-def detect(open_again: Callable[[], BinaryIO]) -> tuple[str, str]:
-    """The encoding of a file, and a remark if it is a guess. open_again gives the file's bytes from the start."""
+def detect(open_again: Callable[[], BinaryIO], where: str) -> tuple[str, str]:
+    """The encoding of a file, and a remark if it is a guess. open_again gives the file's bytes from the start.
+
+    Raises DataError, naming `where`, for bytes that are no text.
+    """
     with open_again() as stream:
         head = stream.read(_BLOCK)
         for mark, name in _MARKS:
@@ -45,8 +49,19 @@ def detect(open_again: Callable[[], BinaryIO]) -> tuple[str, str]:
         wide = _without_mark(head[:4096])
         if wide:
             return wide, f"Taken as {wide} by its zero bytes; it has no byte order mark."
+        if _is_binary(head[:_ENOUGH]):
+            raise DataError(
+                "this is not a text file: it is full of control bytes",
+                hint="Open the file in the program that made it and save it as CSV or JSONL.",
+                where=where,
+            )
         odd = _odd_lines(head, stream)
     return _likely(odd) if odd else ("utf-8", "")
+
+
+def _is_binary(head: bytes) -> bool:
+    """Whether more than one byte in fifty is a control character that texts do not hold."""
+    return len(head.translate(None, _CONTROL)) < 0.98 * len(head)
 
 
 def as_utf8(stream: BinaryIO, encoding: str) -> BinaryIO:
