@@ -192,12 +192,25 @@ def export_one(folder: RunFolder, prepared: Prepared, target: Any, recorder: Rep
         adapter=folder.adapter,
         name=prepared.spec.name,
         exports=folder.exports,
+        train=folder.data / "train.tokens",
     )
-    probe = make.Probe(list(held_out_rows(folder, 12)))
+    held_out = held_out_rows(folder)
+    probe = make.Probe(held_out[:12], _evidence(folder, prepared, held_out))
     artifact = make.export(target, source, probe, recorder)
     recorder.event("exported", **artifact.summary())
     free_memory()
     return artifact
+
+
+def _evidence(folder: RunFolder, prepared: Prepared, held_out: list[Conversation]) -> Any:
+    """What the run's evaluation measured, to be measured again on its exports; None where it has none."""
+    from studio.evaluation.report import Report
+    from studio.export.evidence import evidence
+
+    if not folder.report.exists():
+        return None
+    report = Report.from_dict(read_json(folder.report))
+    return evidence(report, held_out, prepared.tokenizer, prepared.spec.data.train_on)
 
 
 def question_sets(folder: RunFolder, spec: RunSpec) -> list[Any]:

@@ -97,7 +97,7 @@ def evidence(report: Any) -> None:
         say(report.verdict.advice)
 
 
-TOLD = ("prompt_ids_identical", "kl_mean", "greedy_identical")
+TOLD = ("prompt_ids_identical", "kl_mean", "evidence", "greedy_identical")
 """The checks a summary tells; a failed one is always told."""
 
 

@@ -82,11 +82,13 @@ class Reference:
     forced: Forced
     answers: list[Answer]
     effect: float
+    room: int = 0
+    """Tokens the run's evidence takes, which is asked of the same runtime."""
 
     @property
     def longest(self) -> int:
-        """Tokens a runtime must hold for the longest case and its answer."""
-        return max(max(len(case.ids), len(case.prompt) + LONGEST_ANSWER) for case in self.cases) + 1
+        """Tokens a runtime must hold for the longest case and its answer, and for the evidence."""
+        return max(self.room, *(max(len(case.ids), len(case.prompt) + LONGEST_ANSWER) for case in self.cases)) + 1
 
 
 @dataclass(frozen=True)
@@ -187,6 +189,12 @@ def divergence(tokens: np.ndarray, logp: np.ndarray, other: np.ndarray) -> np.nd
     counted = rest_p > 1e-6  # below that it is rounding
     kl[counted] += rest_p[counted] * np.log(rest_p[counted] / rest_q[counted])
     return np.maximum(kl, 0)
+
+
+def surprise(logits: np.ndarray, tokens: Sequence[int]) -> float:
+    """Mean negative log-likelihood of `tokens` in nats; logits are [len(tokens), vocabulary]."""
+    likely = _log_softmax(logits)
+    return -float(np.mean(likely[np.arange(len(tokens)), list(tokens)], dtype=np.float64))
 
 
 class Transformers:

@@ -45,6 +45,8 @@ class Verification:
     checks: list[Check] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
     note: str = ""
+    evidence: dict[str, Any] | None = None
+    """The run's own metrics again on the artefact, as `export.evidence.Cost`; None where the run has none."""
 
     @property
     def verdict(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from studio.core.text import size
+from studio.export import evidence
 from studio.export.artifact import STRUCTURAL, Artifact, Verification
 from studio.export.source import Source
 
@@ -31,6 +32,8 @@ def card(source: Source, artifact: Artifact) -> str:
             for check in artifact.verification.checks
         ]
         lines.append("")
+    if artifact.verification.evidence:
+        lines += ["## What it cost", "", *evidence.table(artifact.verification.evidence)]
     lines += ["## Serve it", ""]
     lines += (
         ["In this folder:", "", "```", *artifact.serve, "```", ""]

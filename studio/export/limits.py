@@ -11,6 +11,12 @@ from dataclasses import dataclass
 
 from studio.export.artifact import Check
 
+EVIDENCE = 0.05
+"""Most the metric that the run's verdict reads may lose on the rows asked again, of 1: an artefact fails if the whole 95 %
+interval of the paired change lies below it. So a real loss of more than five points fails, and bad luck on few rows does
+not: the fewer the rows, the wider the interval. One rule for all formats, since whoever ships the file promises what the
+evaluation found, in however many bits."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -21,11 +27,14 @@ class Limits:
     top1: float | None
     ends: float | None
     why: str
+    evidence: float | None = EVIDENCE
 
 
 ADAPTER = Limits(1e-4, 1e-3, 0.99, 0.9, "the same computation after a reload: only the order of sums may differ")
 MERGED = Limits(5e-3, 5e-2, 0.97, 0.75, "merged into the very weights trained on: what is left is rounding as it is saved")
-ORIGINAL = Limits(1.0, None, None, None, "the base's own weights are not the quantised ones trained on: stated, not judged")
+ORIGINAL = Limits(
+    1.0, None, None, None, "the base's own weights are not the quantised ones trained on: stated, not judged", evidence=None
+)
 GGUF = {
     "f16": Limits(5e-3, 5e-2, 0.97, 0.75, "no quantisation: more than rounding would be a fault of the conversion"),
     "q8_0": Limits(5e-2, 0.5, 0.9, 0.75, "8 bit with a scale every 32 weights: hardly any loss is usual"),

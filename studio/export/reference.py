@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,12 @@ FOLDER = ".reference"
 
 def reference(source: Source, probe: Probe, reporter: Reporter) -> Reference:
     """What base + adapter answer, the base held exactly as it was while training. Kept for the exports that follow."""
+    found = _found(source, probe, reporter)
+    return replace(found, room=probe.evidence.room) if probe.evidence else found
+
+
+def _found(source: Source, probe: Probe, reporter: Reporter) -> Reference:
+    """The reference that is kept, or a new one."""
     folder = source.exports / FOLDER / key(source, probe)
     if (folder / "reference.json").exists():
         return load(folder)

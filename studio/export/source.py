@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from studio.core.files import read_json, sha256
 from studio.data.rows import Conversation
+from studio.export.about import About
 from studio.models.settings import Model
 
 if TYPE_CHECKING:
+    from studio.export.evidence import Evidence
     from studio.models.loading import Found
 
 Onto = Literal["dequantized", "original"]
@@ -41,6 +43,10 @@ class Source:
     """The run's name, for file names and titles."""
     exports: Path
     """Where `<kind>/` folders go."""
+    about: About = field(default_factory=About)
+    """What else is known of the run."""
+    train: Path | None = None
+    """The encoded training rows, `data/train.tokens`, where the run still has them."""
 
     @property
     def quantized(self) -> bool:
@@ -116,6 +122,8 @@ class Probe:
     """Held-out conversations that every artefact is asked, and whose answers it must give as the adapter does."""
 
     conversations: list[Conversation]
+    evidence: Evidence | None = None
+    """What the run's evaluation measured, to be measured again on every artefact; None where it answered no rows."""
 
     @property
     def held_out(self) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from studio.export import answers, limits
+from studio.export import answers, evidence, limits
 from studio.export.artifact import Check, Verification, judged
 from studio.export.merge import DTYPES, quiet
 from studio.export.reference import reference
@@ -94,6 +95,14 @@ def note(probe: Probe) -> str:
     return "" if probe.held_out else "No held-out rows: general questions were asked and the reference's own answers scored."
 
 
+@dataclass(frozen=True)
+class Beside:
+    """A further model that an artefact is compared with: what it expects, and the check that the distance amounts to."""
+
+    expects: answers.Forced
+    check: Callable[[answers.Distance], Check]
+
+
 def compared(
     asked: answers.Runtime,
     tokenizer: Any,
@@ -104,16 +113,24 @@ def compared(
     name: str,
     before: list[Check],
     reporter: Reporter,
+    beside: Sequence[Beside] = (),
 ) -> Verification:
-    """What any runtime answers against base + adapter: teacher-forced KL and top-1, greedy answers, their ends.
+    """What any runtime answers against base + adapter: teacher-forced KL and top-1, greedy answers, their ends, and the
+    run's own evidence again where it has any.
 
-    prompt_check, before: checks made already. name: the runtime and its version, for the manifest.
+    prompt_check, before: checks made already. name: the runtime and its version, for the manifest. beside: further models
+    it is compared with on the same tokens, in the same pass.
     """
-    far = answers.distances([known.forced], asked, known.cases, reporter)[0]
+    models = [known.forced, *(item.expects for item in beside)]
+    far, *others = answers.distances(models, asked, known.cases, reporter)
     samples = answers.side_by_side(known, answers.answer(asked, known.cases, tokenizer))
     judgements = limits.checks(limit, kl=far.kl, p99=far.p99, top1=far.top1, ends=ends(samples), effect=known.effect)
-    checks = [prompt_check, *before, *judgements, *greedy_checks(samples, far.positions)]
-    return judged(name, checks, samples, note(probe))
+    judgements += [item.check(distance) for item, distance in zip(beside, others, strict=True)]
+    cost = evidence.measure(asked, tokenizer, probe.evidence, reporter) if probe.evidence else None
+    again = [evidence.check(cost, limit.evidence)] if cost else []
+    checks = [prompt_check, *before, *judgements, *again, *greedy_checks(samples, far.positions)]
+    found = judged(name, checks, samples, note(probe))
+    return replace(found, evidence=evidence.as_dict(cost)) if cost else found
 
 
 def _loaded(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from studio.export import answers, limits, verify
-from studio.export.artifact import Check, Verification, judged
+from studio.export.artifact import Check, Verification
 from studio.export.gguf_file import file_template, gguf_in
 from studio.export.llamacpp import runtime
 from studio.export.merged import WORK, merged_export
@@ -29,30 +29,26 @@ def verify_gguf(source: Source, out: Path, quant: str, onto: Onto, probe: Probe,
     known = reference(source, probe, reporter)
     tokenizer = source_tokenizer(source)
     merged = _merged_expects(source, out, onto, known, reporter)
+    limit = limits.GGUF[quant]
+    judged_against = limits.ORIGINAL if onto == "original" and source.quantized else limit
+    name = f"llama.cpp through cyllama {runtime.version()}"
     with runtime.opened(gguf_in(out), known.longest, threads(source)) as model:
         prompts = [prompt(model, tokenizer, conversation) for conversation in probe.asked()]
-        to_run, to_merged = answers.distances([known.forced, merged], model, known.cases, reporter)
-        samples = answers.side_by_side(known, answers.answer(model, known.cases, tokenizer))
-        same_template = model.template == (file_template(tokenizer) or "")
-    limit = limits.GGUF[quant]
-    allowed = limits.CONVERSION if quant == "f16" else limit.kl
-    judged_against = limits.ORIGINAL if onto == "original" and source.quantized else limit
-    checks = [
-        verify.same_prompts(prompts, known),
-        Check("template_identical", same_template, True, same_template, "the chat template in the file is the one trained"),
-        Check(
-            "kl_to_merged",
-            to_merged.kl,
-            allowed,
-            to_merged.kl <= allowed,
-            f"mean KL to the merged model it was converted from, computed in float32; {limit.why}",
-        ),
-        *limits.checks(
-            judged_against, kl=to_run.kl, p99=to_run.p99, top1=to_run.top1, ends=verify.ends(samples), effect=known.effect
-        ),
-        *verify.greedy_checks(samples, to_run.positions),
-    ]
-    return judged(f"llama.cpp through cyllama {runtime.version()}", checks, samples, verify.note(probe))
+        same = verify.same_prompts(prompts, known)
+        before = [_same_template(model, tokenizer)]
+        beside = [verify.Beside(merged, lambda distance: _to_merged(distance, quant))]
+        return verify.compared(model, tokenizer, same, known, judged_against, probe, name, before, reporter, beside)
+
+
+def _same_template(model: runtime.Gguf, tokenizer: Any) -> Check:
+    same = model.template == (file_template(tokenizer) or "")
+    return Check("template_identical", same, True, same, "the chat template in the file is the one trained")
+
+
+def _to_merged(distance: answers.Distance, quant: str) -> Check:
+    allowed = limits.CONVERSION if quant == "f16" else limits.GGUF[quant].kl
+    explanation = f"mean KL to the merged model it was converted from, computed in float32; {limits.GGUF[quant].why}"
+    return Check("kl_to_merged", distance.kl, allowed, distance.kl <= allowed, explanation)
 
 
 def _merged_expects(source: Source, out: Path, onto: Onto, known: answers.Reference, reporter: Reporter) -> answers.Forced:

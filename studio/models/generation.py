@@ -185,15 +185,20 @@ def _run(
         )
 
 
-def _answer(row: list[int], tokenizer: Any, ends: set[int]) -> Answer:
-    last = next((index for index, token in enumerate(row) if token in ends), None)
-    ids = row if last is None else row[:last]
-    text = tokenizer.decode(ids, skip_special_tokens=True)
-    thought = ""
+def read(ids: Sequence[int], tokenizer: Any) -> tuple[str, str]:
+    """Generated ids as a person reads them, without special tokens; and the thinking block they began with, if any."""
+    text, thought = str(tokenizer.decode(list(ids), skip_special_tokens=True)), ""
     if text.lstrip().startswith("<think>") and "</think>" in text:
         thought, _, text = text.partition("</think>")
         thought = thought.lstrip().removeprefix("<think>").strip()
-    return Answer(ids, text.strip(), last is not None, len(ids) + (last is not None), thought)
+    return text.strip(), thought
+
+
+def _answer(row: list[int], tokenizer: Any, ends: set[int]) -> Answer:
+    last = next((index for index, token in enumerate(row) if token in ends), None)
+    ids = row if last is None else row[:last]
+    text, thought = read(ids, tokenizer)
+    return Answer(ids, text, last is not None, len(ids) + (last is not None), thought)
 
 
 def _smaller(size: int, longest: int) -> int:

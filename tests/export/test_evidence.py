@@ -1,0 +1,132 @@
+"""The run's own evidence again: the same rows, the same scores where nothing changed, an interval on what did."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from studio.data.rows import Conversation
+from studio.evaluation.compare import QuestionSet, compare
+from studio.evaluation.report import Given, Report
+from studio.evaluation.settings import Evaluation
+from studio.export import answers, evidence, limits
+from studio.export.artifact import Verification
+from studio.export.evidence import Evidence, Row
+from studio.export.reference import reference, source_tokenizer, tuned
+from studio.export.source import Probe, Source
+from studio.tracking.reporter import Silent
+from tests.export.conftest import talk
+
+ROWS = [
+    replace(talk(f"What does the {thing} cost?", f"It costs {price} euro."), file="rows.jsonl", line=price)
+    for price, thing in enumerate(["lamp", "kettle", "clock", "chair", "table", "lamp"], 1)
+]
+
+
+@pytest.fixture(scope="module")
+def tokenizer(source: Source) -> Any:
+    return source_tokenizer(source)
+
+
+@pytest.fixture(scope="module")
+def report(source: Source, tokenizer: Any) -> Report:
+    settings = Evaluation(max_rows=5, max_new_tokens=12, resamples=100)
+    return compare(tuned(source), tokenizer, [QuestionSet("held-out", ROWS)], settings, seed=3)
+
+
+@pytest.fixture(scope="module")
+def wanted(report: Report, tokenizer: Any) -> Evidence:
+    found = evidence.evidence(report, ROWS, tokenizer, "assistant")
+    assert found is not None
+    return found
+
+
+def test_the_rows_that_were_answered_are_asked_again_with_the_evaluation_s_limit(report: Report, wanted: Evidence) -> None:
+    kept = report.sets[0].answers
+    assert [row.tuned for row in wanted.rows] == [item.tuned for item in kept]
+    assert (wanted.longest, wanted.answered, wanted.headline) == (12, 5, report.sets[0].headline)
+
+
+def test_base_and_adapter_asked_again_score_what_they_scored(source: Source, tokenizer: Any, wanted: Evidence) -> None:
+    cost = evidence.measure(answers.Transformers(tuned(source), tokenizer), tokenizer, wanted, Silent())
+    assert {name: found.change.value for name, found in cost.metrics.items()} == pytest.approx(
+        dict.fromkeys(cost.metrics, 0.0), abs=1e-5
+    )
+    assert cost.metrics["loss"].tuned == pytest.approx(cost.metrics["loss"].artifact, abs=1e-5)
+    assert cost.lost == []
+    assert evidence.check(cost, limits.EVIDENCE).passed
+
+
+def test_a_runtime_is_opened_with_room_for_the_evidence(source: Source, probe: Probe, wanted: Evidence) -> None:
+    long = replace(wanted, longest=900)
+    known = reference(source, replace(probe, evidence=long), Silent())
+    assert known.longest == max(len(row.prompt) for row in wanted.rows) + 900 + 1
+
+
+class Says:
+    """A runtime that knows the right answers to all prompts but the first few, to which it says nothing."""
+
+    def __init__(self, wanted: Evidence, tokenizer: Any, wrong: int) -> None:
+        self.said = {tuple(row.prompt): tokenizer(row.reference).input_ids for row in wanted.rows}
+        for row in wanted.rows[:wrong]:
+            self.said[tuple(row.prompt)] = []
+
+    def greedy(self, prompts: Sequence[Sequence[int]], longest: int) -> list[tuple[list[int], bool]]:
+        return [(self.said[tuple(prompt)], True) for prompt in prompts]
+
+    def logits(self, ids: Sequence[int], positions: Sequence[int]) -> np.ndarray:
+        return np.zeros((len(positions), 5000), np.float32)
+
+
+def good(rows: int) -> Evidence:
+    """Rows that base never and base + adapter always answered."""
+    right = dict.fromkeys(("exact_match", "normalised_match", "token_f1", "rouge_l"), 1.0) | {"loss": 0.1}
+    wrong = dict.fromkeys(right, 0.0)
+    made = [
+        Row(f"{place}?", "red", [place], [place, 7], [0], Given("", 1, True, wrong), Given("red", 2, True, right))
+        for place in range(rows)
+    ]
+    return Evidence(made, "exact_match", 12, rows)
+
+
+@pytest.mark.parametrize(("rows", "wrong", "passes"), [(64, 0, True), (64, 3, True), (64, 16, False), (6, 2, True)])
+def test_a_clear_loss_fails_and_bad_luck_on_few_rows_does_not(tokenizer: Any, rows: int, wrong: int, passes: bool) -> None:
+    wanted = good(rows)
+    cost = evidence.measure(Says(wanted, tokenizer, wrong), tokenizer, wanted, Silent())
+    judged = evidence.check(cost, limits.EVIDENCE)
+    assert judged.passed is passes
+    assert judged.value == pytest.approx(-wrong / rows)
+    assert evidence.check(cost, None).passed
+    assert len(cost.lost) == min(wrong, evidence.SHOWN)
+    assert f"on {rows} held-out rows: 100 % with base + adapter" in judged.explanation
+
+
+def test_the_cost_survives_its_manifest_and_is_told_in_the_readme(tokenizer: Any) -> None:
+    wanted = good(64)
+    values = evidence.as_dict(evidence.measure(Says(wanted, tokenizer, 4), tokenizer, wanted, Silent()))
+    kept = Verification.from_dict({"passed": True, "runtime": "x", "checks": [], "samples": [], "note": "", "evidence": values})
+    assert kept.evidence == values
+    text = "\n".join(evidence.table(values))
+    assert "| Exact match | 0 % | 100 % | 94 % | -6 points" in text
+    assert "64 of the 64 rows" in text
+
+
+def test_long_answers_are_asked_of_fewer_rows_spread_over_all(report: Report, tokenizer: Any) -> None:
+    one = report.sets[0].answers[0]
+    long = replace(one, tuned=replace(one.tuned, tokens=evidence.TOKENS // 20))
+    kept = [replace(long, line=line) for line in range(1, 101)]
+    rows = [replace(ROWS[one.line - 1], line=line) for line in range(1, 101)]
+    many = replace(report, sets=[replace(report.sets[0], answers=kept)])
+    found = evidence.evidence(many, rows, tokenizer, "assistant")
+    assert found is not None
+    assert len(found.rows) == 20
+    assert found.answered == 100
+
+
+def test_plain_text_has_no_answers_to_ask_again(report: Report, tokenizer: Any) -> None:
+    none = replace(report, sets=[replace(report.sets[0], answers=[], headline="loss")])
+    assert evidence.evidence(none, [Conversation(text="Once upon a time.")], tokenizer, "all") is None
