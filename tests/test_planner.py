@@ -371,7 +371,7 @@ class Encoded:
     """Two encoded rows: the second has two answers, the last of four tokens."""
 
     lengths = np.array([5, 9])
-    trained = 9
+    trained_in_rows = np.array([3, 6])
 
     def __len__(self) -> int:
         return 2
@@ -384,6 +384,7 @@ class Encoded:
 def test_rows_are_counted_from_what_was_encoded() -> None:
     found = planner.rows(Encoded(), Encoded())
     assert (found.tokens, found.trained, found.answer, found.longest, found.over(5)) == (14, 9, 4, 9, 1)
+    assert (found.trained_within(5, dropping=True), found.trained_within(9, dropping=True)) == (3, 9)
 
 
 def test_rows_are_estimated_from_characters_where_there_is_no_tokenizer(tmp_path: Path) -> None:

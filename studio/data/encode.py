@@ -68,6 +68,13 @@ class Tokens:
         return int(self.meta["trained"])
 
     @property
+    def trained_in_rows(self) -> np.ndarray:
+        """Trained tokens of each row; int64 [rows]."""
+        if not len(self):
+            return np.zeros(0, dtype=np.int64)
+        return np.add.reduceat(self.mask, self.offsets[:-1], dtype=np.int64)  # no row is empty
+
+    @property
     def dropped(self) -> list[dict[str, Any]]:
         """Rows left out: file, line and reason each."""
         return self.meta["dropped"]["rows"]

@@ -262,7 +262,7 @@ def _plan(draft: Draft, case: Case, chosen: Fit) -> Plan:
         held_out=len(rows.held_out),
         dropped=dropped,
         tokens=int(kept.sum()),
-        trained_tokens=round(int(kept.sum()) * rows.scored),
+        trained_tokens=rows.trained_within(chosen.max_length, bool(dropped)),
         steps=steps,
         tokens_per_step=per_step,
         padding=padding,

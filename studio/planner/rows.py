@@ -29,8 +29,8 @@ class Encoded(Protocol):
         ...
 
     @property
-    def trained(self) -> int:
-        """Trained tokens in all rows."""
+    def trained_in_rows(self) -> np.ndarray:
+        """Trained tokens in each row."""
         ...
 
     def __len__(self) -> int: ...
@@ -52,6 +52,8 @@ class Rows:
     """Tokens of the longest reference answer among the held-out rows."""
     estimated: bool = False
     """True if tokens were estimated from characters."""
+    trained_in_rows: np.ndarray | None = field(default=None, repr=False)
+    """Trained tokens of each training row, where rows were counted one by one."""
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -71,6 +73,13 @@ class Rows:
         """The share of the tokens that is trained."""
         return self.trained / self.tokens if self.tokens else 1.0
 
+    def trained_within(self, length: int, dropping: bool) -> int:
+        """Trained tokens left when rows over `length` are dropped, or else shortened to it."""
+        fits = self.lengths <= length
+        if dropping and self.trained_in_rows is not None:
+            return int(self.trained_in_rows[fits].sum())
+        return round(int(self.lengths[fits].sum() if dropping else self.lengths.clip(max=length).sum()) * self.scored)
+
     def over(self, length: int) -> int:
         """Training rows longer than `length`."""
         return int((self.lengths > length).sum())
@@ -78,9 +87,11 @@ class Rows:
 
 def rows(train: Encoded | None, held_out: Encoded | None = None) -> Rows:
     """What the encode step found in the training and held-out rows; None where a part is empty."""
+    trained = np.asarray(train.trained_in_rows) if train is not None else np.zeros(0, dtype=np.int64)
     return Rows(
         lengths=np.asarray(train.lengths, dtype=np.int64) if train is not None else np.zeros(0, dtype=np.int64),
-        trained=int(train.trained) if train is not None else 0,
+        trained=int(trained.sum()),
+        trained_in_rows=trained,
         held_out=np.asarray(held_out.lengths, dtype=np.int64) if held_out is not None else np.zeros(0, dtype=np.int64),
         answer=_longest_answer(held_out) if held_out is not None else 0,
     )
