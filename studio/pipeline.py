@@ -182,8 +182,11 @@ def export_all(folder: RunFolder, prepared: Prepared, recorder: Recorder) -> Non
         export_one(folder, prepared, target, recorder)
 
 
-def export_one(folder: RunFolder, prepared: Prepared, target: Any, recorder: Reporter) -> Any:
-    """Make one export and verify it in its own runtime; one that is there and verified is left alone."""
+def export_one(folder: RunFolder, prepared: Prepared, target: Any, recorder: Reporter, deploy: bool = False) -> Any:
+    """Make one export and verify it in its own runtime; one that is there and verified is left alone.
+
+    deploy also writes the files that serve it on another machine.
+    """
     from studio.export import make
 
     source = make.Source(
@@ -192,14 +195,32 @@ def export_one(folder: RunFolder, prepared: Prepared, target: Any, recorder: Rep
         adapter=folder.adapter,
         name=prepared.spec.name,
         exports=folder.exports,
+        about=_about(folder, prepared.spec),
         train=folder.data / "train.tokens",
     )
     held_out = held_out_rows(folder)
     probe = make.Probe(held_out[:12], _evidence(folder, prepared, held_out))
     artifact = make.export(target, source, probe, recorder)
+    if deploy:
+        from studio.export.deploy import write
+
+        artifact = write(source, artifact)
     recorder.event("exported", **artifact.summary())
     free_memory()
     return artifact
+
+
+def _about(folder: RunFolder, spec: RunSpec) -> Any:
+    """What the model card of an export says of its run."""
+    from studio.evaluation.report import Report
+    from studio.export.about import About
+
+    report = folder.data / "report.json"
+    return About(
+        spec=spec.model_dump(mode="json"),
+        data=read_json(report) if report.exists() else {},
+        report=Report.from_dict(read_json(folder.report)) if folder.report.exists() else None,
+    )
 
 
 def _evidence(folder: RunFolder, prepared: Prepared, held_out: list[Conversation]) -> Any:

@@ -1,0 +1,66 @@
+"""What is known of a run besides its weights, for the model card and the deploy files; never a row, a place or a secret."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from studio.core.text import shorten
+from studio.tracking.secrets import redact
+
+if TYPE_CHECKING:
+    from studio.evaluation.report import Report
+
+_PLACE = re.compile(r"^(?:~|/|[A-Za-z]:[\\/]|\.\.?[\\/])")
+
+
+@dataclass(frozen=True)
+class About:
+    """A run's resolved spec, its data report and its evidence; whatever there is of them."""
+
+    spec: dict[str, Any] = field(default_factory=dict)
+    """The resolved spec as plain values."""
+    data: dict[str, Any] = field(default_factory=dict)
+    """`data/report.json`."""
+    report: Report | None = None
+
+    @property
+    def longest(self) -> int | None:
+        """Tokens of the longest row it was trained on, as the plan decided."""
+        return self.spec.get("data", {}).get("max_length")
+
+    @property
+    def hub_data(self) -> list[str]:
+        """Datasets of the hub it was trained on; empty if any of its data is a file."""
+        named = self.spec.get("data", {}).get("train") or []
+        names = [named] if isinstance(named, str) else named
+        return [name.removeprefix("hub:").split(":")[0] for name in names] if _all_on_hub(names) else []
+
+
+def _all_on_hub(names: list[str]) -> bool:
+    return bool(names) and all(name.startswith("hub:") for name in names)
+
+
+def shown(value: Any) -> Any:
+    """Settings as they may be published: a place as the file's own name, what looks like a secret masked."""
+    if isinstance(value, dict):
+        return {shown(key): shown(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [shown(item) for item in value]
+    if not isinstance(value, str):
+        return value
+    if re.fullmatch(r"[0-9a-f]{40}", value):
+        return value  # a commit, which `redact` takes for an old key
+    return redact(named(value))
+
+
+def named(place: str) -> str:
+    """A file's name without the place where it lies on this machine; other text as it is."""
+    last = re.split(r"[\\/]", place.rstrip("\\/"))[-1]
+    return last if _PLACE.match(place) and "\n" not in place else place
+
+
+def cell(value: object) -> str:
+    """A value as one cell of a Markdown table."""
+    return shorten(str(value), 200).replace("|", "\\|").replace("<", "&lt;")

@@ -1,0 +1,54 @@
+"""Deploy files: what a person needs on the machine that will serve an export. To add a server: write its file, name it here."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from studio.core.files import folder_aside, write_text
+from studio.export import artifact as artifacts
+from studio.export.artifact import Artifact
+from studio.export.deploy import llamacpp, ollama, tensorrt_llm, vllm
+from studio.export.deploy.readme import readme
+from studio.export.deploy.runtime import Facts, Runtime
+from studio.export.source import Source
+
+SERVERS = (vllm, tensorrt_llm, llamacpp, ollama)
+FOLDER = "deploy"
+SUMS = "SHA256SUMS"
+"""Hashes of every file of the export, as `sha256sum -c` reads them."""
+
+
+def runtimes(source: Source, artifact: Artifact) -> list[Runtime]:
+    """The servers that load this export."""
+    facts = Facts(source, artifact)
+    return [found for server in SERVERS if (found := server.plan(facts))]
+
+
+def write(source: Source, artifact: Artifact) -> Artifact:
+    """Write `deploy/` and `SHA256SUMS` into the export's folder and name them in its manifest. Returns the export anew.
+
+    What was there of an earlier time is replaced whole.
+    """
+    kept = [file for file in artifact.files if not _ours(file.path)]
+    with folder_aside(artifact.at / FOLDER) as aside:
+        every = runtimes(source, artifact)
+        for runtime in every:
+            runtime.write(aside)
+        write_text(aside / "README.md", readme(Facts(source, artifact), every))
+    added = [replace(file, path=f"{FOLDER}/{file.path}") for file in artifacts.files_in(artifact.at / FOLDER)]
+    files = sorted([*kept, *added], key=lambda file: file.path)
+    sums = write_text(artifact.at / SUMS, "".join(f"{file.sha256}  {file.path}\n" for file in files))
+    made = replace(artifact, files=[*files, _file(sums)])
+    artifacts.write(made, artifact.at)
+    return made
+
+
+def _ours(path: str) -> bool:
+    return path == SUMS or path.startswith(f"{FOLDER}/")
+
+
+def _file(path: Path) -> artifacts.File:
+    from studio.core.files import bytes_in, sha256
+
+    return artifacts.File(path.name, bytes_in(path), sha256(path))
