@@ -121,9 +121,10 @@ def doctor(json: Json = False) -> None:
     """What this machine can do; each problem with its fix."""
     from dataclasses import asdict
 
+    from studio.app import exporters
     from studio.hardware import doctor as hardware
 
-    findings = hardware.check()
+    findings = [*hardware.check(), *exporters.findings()]
     if json:
         show.as_json([asdict(item) for item in findings])
         return
