@@ -197,6 +197,7 @@ def export_one(folder: RunFolder, prepared: Prepared, target: Any, recorder: Rep
         exports=folder.exports,
         about=_about(folder, prepared.spec),
         train=folder.data / "train.tokens",
+        longest=prepared.spec.data.max_length or 0,
     )
     held_out = held_out_rows(folder)
     probe = make.Probe(held_out[:12], _evidence(folder, prepared, held_out))

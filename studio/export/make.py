@@ -23,6 +23,7 @@ from studio.export import artifact as artifacts
 from studio.export import room
 from studio.export.artifact import Artifact, Verification
 from studio.export.card import card
+from studio.export.context import context
 from studio.export.merged import WORK
 from studio.export.source import Probe, Source
 from studio.export.targets import AnyTarget
@@ -94,6 +95,8 @@ def _settings(target: AnyTarget, source: Source) -> dict[str, Any]:
     values = target.model_dump(mode="json")
     if "onto" in values:
         values["onto"] = source.onto(values["onto"])
+    if "context" in values:
+        values["context"] = context(source, values["context"]).tokens
     if "dtype" in values:
         from studio.export.merge import saved_dtype
 

@@ -43,6 +43,8 @@ class Source:
     """The run's name, for file names and titles."""
     exports: Path
     """Where `<kind>/` folders go."""
+    longest: int = 0
+    """Tokens of the longest row it was trained on; 0: not known."""
     about: About = field(default_factory=About)
     """What else is known of the run."""
     train: Path | None = None

@@ -12,6 +12,7 @@ import numpy as np
 from studio.export import answers, evidence, limits
 from studio.export.artifact import Check, Verification, judged
 from studio.export.merge import DTYPES, quiet
+from studio.export.merged import WORK, merged_export
 from studio.export.reference import reference
 from studio.export.source import Onto, Probe, Source
 from studio.hardware import machine as machines
@@ -101,6 +102,17 @@ class Beside:
 
     expects: answers.Forced
     check: Callable[[answers.Distance], Check]
+
+
+def merged_expects(source: Source, out: Path, onto: Onto, known: answers.Reference, reporter: Reporter) -> answers.Forced:
+    """What the merged model expects, computed in float32 if memory allows, so that only the conversion is measured."""
+    folder = merged_export(source, onto) or out / WORK / "merged"
+    machine = machines.probe()
+    need = source.parameters * 5
+    on_gpu = machine.gpu is not None and machine.gpu.free > need
+    exact = on_gpu or machine.ram_free > need
+    model, _ = load_merged(folder, "float32" if exact else "auto", on_gpu)
+    return answers.forced(answers.Transformers(model, None), known.cases, reporter)
 
 
 def compared(

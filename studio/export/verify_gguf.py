@@ -10,11 +10,9 @@ from studio.export import answers, limits, verify
 from studio.export.artifact import Check, Verification
 from studio.export.gguf_file import file_template, gguf_in
 from studio.export.llamacpp import runtime
-from studio.export.merged import WORK, merged_export
 from studio.export.reference import reference, source_tokenizer
 from studio.export.room import threads
 from studio.export.source import Onto, Probe, Source
-from studio.hardware import machine as machines
 from studio.tracking.reporter import Reporter
 
 
@@ -28,7 +26,7 @@ def verify_gguf(source: Source, out: Path, quant: str, onto: Onto, probe: Probe,
         return Verification(None, "llama.cpp", note=f"not run: {missing}")
     known = reference(source, probe, reporter)
     tokenizer = source_tokenizer(source)
-    merged = _merged_expects(source, out, onto, known, reporter)
+    merged = verify.merged_expects(source, out, onto, known, reporter)
     limit = limits.GGUF[quant]
     judged_against = limits.ORIGINAL if onto == "original" and source.quantized else limit
     name = f"llama.cpp through cyllama {runtime.version()}"
@@ -49,17 +47,6 @@ def _to_merged(distance: answers.Distance, quant: str) -> Check:
     allowed = limits.CONVERSION if quant == "f16" else limits.GGUF[quant].kl
     explanation = f"mean KL to the merged model it was converted from, computed in float32; {limits.GGUF[quant].why}"
     return Check("kl_to_merged", distance.kl, allowed, distance.kl <= allowed, explanation)
-
-
-def _merged_expects(source: Source, out: Path, onto: Onto, known: answers.Reference, reporter: Reporter) -> answers.Forced:
-    """What the merged model expects, computed in float32 if memory allows, so that only the conversion is measured."""
-    folder = merged_export(source, onto) or out / WORK / "merged"
-    machine = machines.probe()
-    need = source.parameters * 5
-    on_gpu = machine.gpu is not None and machine.gpu.free > need
-    exact = on_gpu or machine.ram_free > need
-    model, _ = verify.load_merged(folder, "float32" if exact else "auto", on_gpu)
-    return answers.forced(answers.Transformers(model, None), known.cases, reporter)
 
 
 def prompt(model: runtime.Gguf, tokenizer: Any, conversation: Any) -> list[int] | None:
