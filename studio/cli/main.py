@@ -12,7 +12,7 @@ from typing import Any
 
 import typer
 
-from studio.cli import bench, data, exporters, results, runs, serve, train, ui
+from studio.cli import bench, data, exporters, push, results, runs, serve, train, ui
 from studio.core.errors import Stopped, StudioError
 
 app = typer.Typer(
@@ -34,6 +34,7 @@ app.command("worker")(runs.worker)
 app.command("eval")(results.evaluate)
 app.command("chat")(results.chat)
 app.command("export")(results.export)
+app.command("push")(push.push)
 app.add_typer(exporters.app, name="exporters")
 app.command("serve")(serve.serve)
 app.command("bench")(bench.bench)

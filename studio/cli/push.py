@@ -1,0 +1,56 @@
+"""`studio push`: a verified export to a hub repository."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from studio.cli import show
+
+
+def push(
+    what: Annotated[str, typer.Argument(metavar="RUN_OR_EXPORT", help="A run, or the folder of an export.")],
+    to: Annotated[str, typer.Option("--to", metavar="USER/NAME", help="The repository; made if it is not there.")],
+    target: Annotated[
+        str | None, typer.Option("--target", help="Which export of the run: its kind or folder, e.g. merged, gguf-q8_0.")
+    ] = None,
+    public: Annotated[bool, typer.Option("--public", help="For all to see. Without it the repository is private.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    home: Annotated[
+        Path | None,
+        typer.Option("--home", help="Where runs are kept [default: $STUDIO_HOME or ~/.studio].", show_default=False),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout; needs --yes.")] = False,
+) -> None:
+    """Upload a verified export to the Hugging Face hub, private unless you say --public.
+
+    The token comes from HF_TOKEN, the system keyring or `hf auth login`. Push again to go on after an interruption.
+    """
+    import os
+
+    from studio.app import pushing
+    from studio.core.errors import SpecError
+    from studio.core.text import plural, size
+    from studio.export.push import plainly
+
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    upload = pushing.look(what, to, public, target, home)
+    if not json:
+        show.table(("file", "size"), [(path, size(count)) for path, count in upload.files], right=(1,))
+        seen = "private" if upload.private else "PUBLIC, for all to see"
+        show.say(f"{plural(len(upload.files), 'file')}, {size(upload.bytes)}, {upload.standing} → {to} ({seen})", "bold")
+    if plainly(upload.artifact):
+        print(f"! {plainly(upload.artifact)}", file=sys.stderr)
+    if not yes:
+        if json or not sys.stdin.isatty():
+            raise SpecError("nobody can be asked here", hint="Say --yes to upload.", where="studio push")
+        typer.confirm("Upload?", abort=True)
+    record = pushing.send(upload, lambda line: print(line, file=sys.stderr, flush=True))
+    if json:
+        show.as_json(record)
+        return
+    show.say(f"pushed: {record['url']}", "green")
+    show.say(f"commit {record['commit']}, kept in {upload.artifact.at / 'pushed.json'}")

@@ -1,0 +1,47 @@
+"""Exports as they lie on disk, without the time to make one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from studio.core.files import write_json, write_text
+from studio.export import artifact as artifacts
+from studio.export.artifact import Artifact, Check, Sample, Verification, judged, structural
+
+CHATML = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+ROW = "the customer's own secret question"
+FILES: dict[str, dict[str, Any]] = {
+    "merged": {"config.json": {"model_type": "llama"}, "model-00001-of-00002.safetensors": "a" * 900,
+               "model-00002-of-00002.safetensors": "b" * 700, "chat_template.jinja": CHATML},
+    "adapter": {"adapter_config.json": {"r": 12}, "adapter_model.safetensors": "c" * 500, "chat_template.jinja": CHATML},
+    "gguf": {"bot-q8_0.gguf": "d" * 400, "Modelfile": "FROM ./bot-q8_0.gguf\n"},
+    "onnx": {"model.onnx": "e" * 300, "genai_config.json": {}},
+}  # fmt: skip
+SETTINGS: dict[str, dict[str, Any]] = {"gguf": {"quant": "q8_0"}}
+
+
+def verified() -> Verification:
+    """A verification that passed, with a row of the data beside its answers."""
+    return judged("peft", [Check("kl_mean", 1e-5, 1e-3, True, "near")], [Sample(ROW, "yes", "yes", True, True, True)])
+
+
+def unrun() -> Verification:
+    """A verification of what only another device can run."""
+    return structural("a phone", [Check("states", True, True, True, "has them")], "it needs a phone")
+
+
+def make(
+    exports: Path, kind: str = "merged", found: Verification | None = None, files: dict[str, Any] | None = None
+) -> Artifact:
+    """An export of `kind` below `exports`, described and whole."""
+    folder = exports / (f"{kind}-q8_0" if kind == "gguf" else kind)
+    for name, content in {**FILES[kind], **(files or {})}.items():
+        write_json(folder / name, content) if isinstance(content, dict) else write_text(folder / name, content)
+    write_text(folder / "README.md", "---\nlicense: mit\n---\n# Bot\n")
+    made = Artifact(
+        kind, folder.name, {"kind": kind, **SETTINGS.get(kind, {})}, "key", {}, {}, artifacts.files_in(folder), {},
+        found or verified(), ["run it"], "2026-01-01T00:00:00+00:00", folder,
+    )  # fmt: skip
+    artifacts.write(made, folder)
+    return made
