@@ -1,0 +1,100 @@
+"""Measurements as they are kept: `<home>/bench/<id>.json`, written as it grows, and `<id>.html` at its end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from studio.core.errors import JobError
+from studio.core.files import read_json, write_json, write_text
+from studio.runs.status import Process
+from studio.serving.measure.result import Item, Result
+
+Tell = Callable[[dict[str, Any]], None]
+"""Is given the progress: item, of, name, what, done, total."""
+
+
+def results(home: Path) -> list[Result]:
+    """Every kept result, the newest first."""
+    files = sorted((home / "bench").glob("*.json"), reverse=True)
+    return [found for file in files if (found := _read(file)) is not None]
+
+
+def result(name: str, home: Path) -> Result:
+    """The kept result of that id, or `last`. Raises JobError."""
+    every = results(home)
+    for one in every:
+        if name in ("last", one.id):
+            return one
+    raise JobError(f"there is no measurement `{name}`", hint="studio bench makes one.", where=str(home / "bench"))
+
+
+def page_file(found: Result, home: Path) -> Path:
+    """Where the page of a result is."""
+    return home / "bench" / f"{found.id}.html"
+
+
+def _read(file: Path) -> Result | None:
+    """A kept result; one whose process is gone without a word was interrupted. None if the file is not one."""
+    try:
+        found = Result.from_dict(read_json(file))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    if found.state == "running" and not Process(int(found.process["pid"]), found.process["born"]).alive():
+        return replace(found, state="interrupted")
+    return found
+
+
+class Keeper:
+    """Writes the result as it grows."""
+
+    def __init__(self, result: Result, home: Path) -> None:
+        self.result, self._home, self._written = result, home, 0.0
+
+    def put(self, item: Item) -> None:
+        """Keep an item, in place of what was kept of it before."""
+        others = [one for one in self.result.items if one.name != item.name]
+        self.result = replace(self.result, items=[*others, item])
+        self.write()
+
+    def named(self, item: Item) -> Item:
+        """What is kept of an item, or the item itself."""
+        return next((one for one in self.result.items if one.name == item.name), item)
+
+    def progress(self, values: dict[str, Any], tell: Tell) -> None:
+        """Tell how far it is; keep it at most once a second."""
+        self.result = replace(self.result, progress=values)
+        tell(values)
+        if time.monotonic() - self._written > 1:
+            self.write(durable=False)
+
+    def end(self, state: Any) -> None:
+        """Keep the end, and the page."""
+        self.result = replace(self.result, state=state, progress={})
+        self.write()
+        from studio.serving.measure import page
+
+        write_text(page_file(self.result, self._home), page.render(self.result))
+
+    def write(self, durable: bool = True) -> None:
+        """Write the file aside and give it its name."""
+        write_json(self._home / "bench" / f"{self.result.id}.json", self.result.as_dict(), durable)
+        self._written = time.monotonic()
+
+
+@contextmanager
+def keeping(result: Result, home: Path) -> Iterator[Keeper]:
+    """A keeper whose result is ended whatever happens."""
+    keeper, state = Keeper(result, home), "interrupted"
+    keeper.write()
+    try:
+        yield keeper
+        state = "done"
+    except KeyboardInterrupt:
+        pass
+    finally:
+        keeper.end(state)

@@ -1,0 +1,267 @@
+"""Use cases of running servers: start one, see how it does, read its log, stop it.
+
+A server is `studio serve` in a process and a session of its own: it goes on when its page, its terminal or the web server
+ends. What was started from here is noted in `<home>/serving/started/`, beside its log.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from studio.app import serving
+from studio.app.child import error_of
+from studio.core.errors import HardwareError, JobError, StudioError
+from studio.core.files import read_json, write_json
+from studio.runs.status import Process
+
+State = Literal["starting", "ready", "ending", "not answering", "failed"]
+KEPT = 20
+"""Notes and logs of ended servers that are kept."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server of this home. url is empty until it listens; log is None where its terminal has it."""
+
+    process: Process
+    state: State
+    url: str = ""
+    models: tuple[str, ...] = ()
+    since: float = 0.0
+    given: tuple[str, ...] = ()
+    log: Path | None = None
+    error: StudioError | None = None
+
+    @property
+    def key(self) -> str:
+        """What tells it from every other."""
+        return f"{self.process.pid}-{self.process.born:.0f}"
+
+
+@dataclass(frozen=True)
+class Doing:
+    """How a server does, from its own metrics. Times in seconds; None where nothing was asked yet."""
+
+    requests: int = 0
+    failed: int = 0
+    active: int = 0
+    waiting: int = 0
+    written: int = 0
+    first_p50: float | None = None
+    first_p95: float | None = None
+    speed: float | None = None
+    """Tokens per second of one answer, median."""
+    engines: dict[str, str] = field(default_factory=dict)
+    """Model to engine."""
+    locked: bool = False
+    """It asks for an API key, also for its metrics."""
+
+
+def start(given: Sequence[str], home: Path, port: int = 0, extra: Sequence[str] = ()) -> Server:
+    """Start `studio serve` and return at once. port 0 takes a free one. Raises StudioError for what cannot be served."""
+    serving.sources(serving.Wish(tuple(given)), home)  # what is wrong with a name is said here, not in a log
+    folder = home / "serving" / "started"
+    folder.mkdir(parents=True, exist_ok=True)
+    _tidy(folder)
+    log = folder / f"{time.time_ns()}.log"
+    command = [sys.executable, "-m", "studio", "serve", *given, "--port", str(port), "--home", str(home), *extra]
+    with open(log, "wb") as out:
+        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
+    process = Process.of(child.pid)
+    note = {"pid": process.pid, "born": process.born, "given": list(given), "since": time.time(), "port": port}
+    write_json(log.with_suffix(".json"), note)
+    return Server(process, "starting", since=note["since"], given=tuple(given), log=log)
+
+
+def servers(home: Path) -> list[Server]:
+    """Every server of this home that lives, and those started here that failed; the newest first."""
+    notes = {file: read_json(file) for file in (home / "serving" / "started").glob("*.json")}
+    listening = {told["pid"]: told for told in serving.running(home)}
+    found = []
+    for file, note in notes.items():
+        process, told = Process(note["pid"], note["born"]), listening.get(note["pid"])
+        if told is not None and abs(told["born"] - process.born) < 1:
+            del listening[note["pid"]]
+        else:
+            told = None
+        base = Server(process, "starting", since=note["since"], given=tuple(note["given"]), log=file.with_suffix(".log"))
+        if told is not None:
+            found.append(_listening(base, told))
+        elif alive(process):
+            found.append(base)
+        elif not note.get("stopped"):
+            found.append(replace(base, state="failed", error=_why(base)))
+    for told in listening.values():
+        found.append(_listening(Server(Process(told["pid"], told["born"]), "starting", since=told["since"]), told))
+    return sorted(found, key=lambda item: item.since, reverse=True)
+
+
+def find(key: str, home: Path) -> Server:
+    """The server of that key. Raises JobError."""
+    for server in servers(home):
+        if server.key == key:
+            return server
+    raise JobError("there is no such server any more", hint="Choose one from the list.", where="Serve")
+
+
+def wait_until_ready(server: Server, home: Path, seconds: float = 900.0) -> Server:
+    """The server once it answers. Raises what it said when it could not start, or HardwareError after so long."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        now = find(server.key, home)
+        if now.state == "ready":
+            return now
+        if now.error is not None:
+            raise now.error
+        time.sleep(0.1)
+    raise HardwareError(
+        f"the server was not ready after {seconds:.0f} seconds",
+        hint="See its log, or try a smaller model.",
+        where=str(server.log),
+    )
+
+
+def stop(server: Server, patience: float = 0.0) -> None:
+    """Ask a server to end after the answers under way; wait so long, then end it. Asked a second time, it ends at once."""
+    if server.log is not None:
+        file = server.log.with_suffix(".json")
+        with contextlib.suppress(OSError, ValueError):
+            write_json(file, {**read_json(file), "stopped": True})
+    if not alive(server.process):
+        return
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(server.process.pid, signal.SIGTERM)
+        until = time.monotonic() + patience
+        while time.monotonic() < until:
+            if not alive(server.process):
+                return
+            time.sleep(0.05)
+        if patience:
+            os.kill(server.process.pid, signal.SIGKILL)
+            alive(server.process)
+
+
+def doing(server: Server) -> Doing:
+    """How a server does, asked of itself; all zeros while it does not answer."""
+    import httpx
+
+    if not server.url:
+        return Doing()
+    root = server.url.removesuffix("/v1")
+    try:
+        with httpx.Client(timeout=2, trust_env=False) as client:
+            metrics, models = client.get(f"{root}/metrics"), client.get(f"{server.url}/models")
+    except httpx.HTTPError:
+        return Doing()
+    if 401 in (metrics.status_code, models.status_code):
+        return Doing(locked=True)
+    listed = models.json().get("data", []) if models.status_code == 200 else []
+    return read_metrics(metrics.text, {item["id"]: item.get("engine", "") for item in listed})
+
+
+def read_metrics(text: str, engines: dict[str, str] | None = None) -> Doing:
+    """What a server's `/metrics` says, over all its models."""
+    from prometheus_client.parser import text_string_to_metric_families
+
+    values: dict[str, float] = {}
+    buckets: dict[str, dict[float, float]] = {}
+    failed = 0.0
+    for family in text_string_to_metric_families(text):
+        for name, labels, value, *_ in family.samples:
+            values[name] = values.get(name, 0.0) + value
+            if name.endswith("_bucket"):
+                bound = float(labels["le"])
+                found = buckets.setdefault(family.name, {})
+                found[bound] = found.get(bound, 0.0) + value
+            if name == "studio_requests_total" and not labels.get("status", "").startswith("2"):
+                failed += value
+    first, speed = buckets.get("studio_first_token_seconds", {}), buckets.get("studio_tokens_per_second", {})
+    return Doing(
+        requests=int(values.get("studio_requests_total", 0)),
+        failed=int(failed),
+        active=int(values.get("studio_active", 0)),
+        waiting=int(values.get("studio_queue", 0)),
+        written=int(values.get("studio_written_tokens_total", 0)),
+        first_p50=quantile(first, 0.5),
+        first_p95=quantile(first, 0.95),
+        speed=quantile(speed, 0.5),
+        engines=engines or {},
+    )
+
+
+def quantile(buckets: dict[float, float], share: float) -> float | None:
+    """A quantile of a Prometheus histogram (bound to cumulative count), linear within its bucket; None if it is empty."""
+    bounds = sorted(buckets)
+    total = buckets[bounds[-1]] if bounds else 0.0
+    if not total:
+        return None
+    low, below = 0.0, 0.0
+    for bound in bounds:
+        if buckets[bound] >= share * total:
+            if bound == float("inf"):
+                return low
+            inside = buckets[bound] - below
+            return low + (bound - low) * ((share * total - below) / inside if inside else 1.0)
+        low, below = bound, buckets[bound]
+    return low
+
+
+def log_tail(server: Server, most: int = 8000) -> str:
+    """The end of its log, without what looks like a key; empty where its terminal has it."""
+    from studio.tracking.secrets import redact
+
+    if server.log is None or not server.log.exists():
+        return ""
+    with open(server.log, "rb") as lines:
+        lines.seek(max(0, server.log.stat().st_size - most))
+        return redact(lines.read().decode("utf-8", "replace"))
+
+
+def alive(process: Process) -> bool:
+    """Whether it still runs; a child of this very process that has ended is let go."""
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(process.pid, os.WNOHANG)
+    return process.alive()
+
+
+def _listening(server: Server, told: dict[str, Any]) -> Server:
+    server = replace(server, url=told["url"], models=tuple(told["models"]), since=told["since"])
+    return replace(server, state=_state(told["url"]))
+
+
+def _state(url: str) -> State:
+    import httpx
+
+    try:
+        found = httpx.get(f"{url.removesuffix('/v1')}/ready", timeout=2, trust_env=False)
+        word = found.json().get("status", "")
+    except (httpx.HTTPError, ValueError):
+        return "not answering"
+    states: dict[str, State] = {"ready": "ready", "draining": "ending", "loading": "starting"}
+    return states.get(word, "not answering")
+
+
+def _why(server: Server) -> StudioError:
+    told = log_tail(server)
+    return error_of(told, 1, "serve")
+
+
+def _tidy(folder: Path) -> None:
+    """Let go of the oldest notes of servers that have ended."""
+    ended = []
+    for file in sorted(folder.glob("*.json")):
+        note = read_json(file)
+        if not alive(Process(note["pid"], note["born"])):
+            ended.append(file)
+    for file in ended[: max(0, len(ended) - KEPT)]:
+        file.unlink(missing_ok=True)
+        file.with_suffix(".log").unlink(missing_ok=True)

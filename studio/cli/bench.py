@@ -1,0 +1,166 @@
+"""`studio bench`: latency, throughput, memory, energy, cost and quality, side by side."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from studio.cli import show
+from studio.core.errors import SpecError
+
+
+def bench(
+    what: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="RUN_OR_ARTIFACT_OR_URL...",
+            help="Runs, models, exports (a folder, a .gguf file, RUN:EXPORT), APIs (URL#MODEL).",
+            show_default=False,
+        ),
+    ] = None,
+    url: Annotated[str, typer.Option(help="Base URL of an OpenAI-compatible API, up to /v1.", show_default=False)] = "",
+    model: Annotated[
+        list[str] | None, typer.Option("--model", help="A model of that API; may be given several times.", show_default=False)
+    ] = None,
+    key_env: Annotated[
+        str, typer.Option("--key-env", help="Variable, or keyring name, of its key [default: by its host].", show_default=False)
+    ] = "",
+    concurrency: Annotated[
+        str,
+        typer.Option(help="Streams at once, e.g. 1,4,16 [default: doubled until throughput stops rising].", show_default=False),
+    ] = "",
+    prompts: Annotated[
+        str,
+        typer.Option(help="A file of questions, or a run: its held-out rows [default: the first run's].", show_default=False),
+    ] = "",
+    rows: Annotated[int, typer.Option(min=1, help="Questions asked.")] = 30,
+    repeats: Annotated[int, typer.Option(min=1, help="Rounds at each number of streams.")] = 3,
+    max_tokens: Annotated[
+        int | None,
+        typer.Option("--max-tokens", min=1, help="Longest answer [default: the evidence's, else 64].", show_default=False),
+    ] = None,
+    price_per_hour: Annotated[
+        float | None, typer.Option("--price-per-hour", min=0, help="Your hardware, rented.", show_default=False)
+    ] = None,
+    hardware_price: Annotated[
+        float | None,
+        typer.Option(
+            "--hardware-price", min=0, help="Your hardware, bought: over 3 years of 8 hours a day.", show_default=False
+        ),
+    ] = None,
+    watts: Annotated[
+        float | None,
+        typer.Option(
+            min=0, help="Your hardware at work [default: the cards', measured, where NVML tells].", show_default=False
+        ),
+    ] = None,
+    electricity: Annotated[float, typer.Option(min=0, help="Price of a kWh.")] = 0.30,
+    price_in: Annotated[
+        float | None, typer.Option("--price-in", min=0, help="The API's price per million tokens read.", show_default=False)
+    ] = None,
+    price_out: Annotated[
+        float | None, typer.Option("--price-out", min=0, help="Per million tokens written.", show_default=False)
+    ] = None,
+    home: Annotated[
+        Path | None,
+        typer.Option("--home", help="Where runs are kept [default: $STUDIO_HOME or ~/.studio].", show_default=False),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> int:
+    """Measure runs, exports and APIs under the same questions: speed, memory, cost, and quality beside them."""
+    from studio.app import bench_results, benching
+    from studio.runs import folder
+    from studio.serving.measure import asking
+    from studio.serving.measure.price import Hardware, Tariff
+
+    if bool(url) != bool(model):
+        raise SpecError("--url and --model belong together", hint="For example --url https://… --model NAME.", where="--url")
+    if (price_in is None) != (price_out is None):
+        raise SpecError("--price-in and --price-out belong together", hint="Give both, per million tokens.", where="--price-in")
+    root = folder.home(home)
+    wish = benching.Wish(
+        given=tuple(what or ()),
+        apis=tuple(asking.api(url, name, key_env) for name in model or ()),
+        levels=_levels(concurrency),
+        rows=rows,
+        repeats=repeats,
+        max_tokens=max_tokens,
+        questions=prompts,
+        hardware=Hardware(price_per_hour, hardware_price, watts, electricity),
+        tariff=Tariff(price_in, price_out, "as given") if price_in is not None and price_out is not None else None,
+    )
+    with _progress() as tell:
+        found = benching.measure(wish, root, tell, lambda line: print(line, file=sys.stderr))
+    if json:
+        show.as_json(found.as_dict())
+    else:
+        _show(found, bench_results.page_file(found, root))
+    if found.state == "interrupted":
+        return 130
+    return 0 if all(item.error is None for item in found.items) else 1
+
+
+def _levels(given: str) -> tuple[int, ...]:
+    try:
+        found = tuple(int(word) for word in given.split(",")) if given else ()
+    except ValueError:
+        found = (0,)
+    if any(not 1 <= level <= 1024 for level in found):
+        raise SpecError(f"`{given}` are no numbers of streams", hint="For example --concurrency 1,4,16.", where="--concurrency")
+    return tuple(sorted(set(found)))
+
+
+def _show(found: Any, page: Path) -> None:
+    from studio.core.errors import error_from
+    from studio.serving.measure import figures
+
+    # a terminal is narrow: one column per item, one row per figure
+    columns = list(zip(*figures.rows(found), strict=True))
+    if columns:
+        named = zip(figures.HEADER[1:], columns[1:], strict=True)
+        show.table(("", *columns[0]), [(name, *values) for name, values in named])
+        show.table(figures.LEVELS, figures.level_rows(found), right=figures.LEVELS_RIGHT)
+    show.say(figures.how(found), "dim")
+    show.say(figures.READING, "dim")
+    for item in found.items:
+        for note in [*item.notes, *([f"cost by {item.cost_how}"] if item.cost_how else [])]:
+            show.say(f"{item.name}: {note}", "dim")
+        if item.error:
+            problem = error_from(item.error)
+            show.say(f"{item.name}: {problem}", "yellow")
+            show.say(f"→ {problem.hint}")
+    show.say(f"page: {page}")
+
+
+@contextmanager
+def _progress():
+    """How far it is, on stderr: a bar in a terminal, else a line for each thing and level."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        before: list[str] = []
+
+        def line(told: dict[str, Any]) -> None:
+            words = f"{told['name']}: {_what(told)}"
+            if words not in before:
+                before[:] = [words]
+                print(words, file=sys.stderr)
+
+        yield line
+        return
+    with Progress(TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), console=console, transient=True) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda told: bar.update(
+            task, description=f"{told['name']}: {_what(told)}", completed=told["done"], total=told["total"] or None
+        )
+
+
+def _what(told: dict[str, Any]) -> str:
+    streams = told.get("streams")
+    return told["what"] if not streams else "1 stream" if streams == 1 else f"{streams} streams"

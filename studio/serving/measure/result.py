@@ -1,0 +1,131 @@
+"""What a measurement found, as plain frozen values that are written to `<home>/bench/<id>.json`."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from studio.evaluation.interval import Estimate
+
+Kind = Literal["run", "model", "export", "api"]
+State = Literal["running", "done", "interrupted"]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A figure over the rounds of a level: the middle one, the least and the greatest."""
+
+    median: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Spread:
+        """The spread of at least one value."""
+        return cls(statistics.median(values), min(values), max(values))
+
+
+@dataclass(frozen=True)
+class Level:
+    """What so many streams at once gave. Times in seconds, from sending a request until its first, its last token."""
+
+    concurrency: int
+    requests: int
+    """Answers that came whole; the percentiles are over these."""
+    failed: int
+    seconds: float
+    prompt_tokens: int
+    tokens: int
+    tokens_per_second: Spread
+    """All streams together, by round."""
+    requests_per_second: Spread
+    stream_tokens_per_second: float | None
+    """Of one stream after its first token, median."""
+    first_p50: float
+    first_p95: float
+    latency_p50: float
+    latency_p95: float
+    watts: float | None = None
+    """Mean draw of the graphics cards, by NVML; None where it is not measured."""
+    joules_per_token: float | None = None
+    cost: float | None = None
+    """Per million tokens written at this level, with the prompts they took."""
+    errors: list[str] = field(default_factory=list)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Level:
+        """The level `dataclasses.asdict` gave."""
+        spreads = {name: Spread(**values[name]) for name in ("tokens_per_second", "requests_per_second")}
+        return cls(**{**values, **spreads})
+
+
+@dataclass(frozen=True)
+class Item:
+    """One thing that was measured. memory, gpu_memory: bytes at the peak of the server's process and its children."""
+
+    name: str
+    kind: Kind
+    engine: str
+    model: str = ""
+    """The name that requests used."""
+    levels: list[Level] = field(default_factory=list)
+    quality: dict[str, Estimate] = field(default_factory=dict)
+    """Text metrics of the answers given here, over the same rows for every item."""
+    evidence: dict[str, Estimate] = field(default_factory=dict)
+    """The run's own evidence, or that of the export's manifest."""
+    memory: int | None = None
+    gpu_memory: int | None = None
+    start_seconds: float | None = None
+    answer_tokens: float | None = None
+    """Mean length of an answer."""
+    counted: Literal["usage", "chunks"] = "usage"
+    """How tokens were counted: as the server told them, or one for each piece of text."""
+    cost_how: str = ""
+    notes: list[str] = field(default_factory=list)
+    error: dict[str, str] | None = None
+
+    @property
+    def single(self) -> Level | None:
+        """The level with the fewest streams."""
+        return min(self.levels, key=lambda level: level.concurrency, default=None)
+
+    @property
+    def busiest(self) -> Level | None:
+        """The level with the highest throughput."""
+        return max(self.levels, key=lambda level: level.tokens_per_second.median, default=None)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Item:
+        """The item `dataclasses.asdict` gave."""
+        estimates = {
+            part: {name: Estimate(**found) for name, found in values[part].items()} for part in ("quality", "evidence")
+        }
+        return cls(**{**values, **estimates, "levels": [Level.from_dict(level) for level in values["levels"]]})
+
+
+@dataclass(frozen=True)
+class Result:
+    """One measurement of one or more items, under the same settings on the same machine."""
+
+    id: str
+    begun: float
+    state: State
+    settings: dict[str, Any]
+    """rows, source, repeats, max_tokens, metric: the same for every item."""
+    machine: dict[str, Any]
+    items: list[Item] = field(default_factory=list)
+    progress: dict[str, Any] = field(default_factory=dict)
+    process: dict[str, float] = field(default_factory=dict)
+    """pid and start time of what measures."""
+    version: int = 1
+
+    def as_dict(self) -> dict[str, Any]:
+        """As plain values, for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Result:
+        """The result `as_dict` described."""
+        return cls(**{**values, "items": [Item.from_dict(item) for item in values["items"]]})
