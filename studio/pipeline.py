@@ -183,11 +183,12 @@ def export_all(folder: RunFolder, prepared: Prepared, recorder: Recorder) -> Non
 
 
 def export_one(folder: RunFolder, prepared: Prepared, target: Any, recorder: Reporter, deploy: bool = False) -> Any:
-    """Make one export and verify it in its own runtime; one that is there and verified is left alone.
-
-    deploy also writes the files that serve it on another machine.
-    """
+    """Make one export and verify it in its own runtime; one that is there and verified is left alone. deploy also writes
+    the files that serve it on another machine."""
+    from studio.export import deploy as deploying
     from studio.export import make
+    from studio.export.about import known
+    from studio.export.evidence import evidence
 
     source = make.Source(
         base=prepared.found,
@@ -195,44 +196,20 @@ def export_one(folder: RunFolder, prepared: Prepared, target: Any, recorder: Rep
         adapter=folder.adapter,
         name=prepared.spec.name,
         exports=folder.exports,
-        about=_about(folder, prepared.spec),
+        about=known(prepared.spec.model_dump(mode="json"), folder.data / "report.json", folder.report),
         train=folder.data / "train.tokens",
         longest=prepared.spec.data.max_length or 0,
     )
     held_out = held_out_rows(folder)
-    probe = make.Probe(held_out[:12], _evidence(folder, prepared, held_out))
+    report = source.about.report
+    again = evidence(report, held_out, prepared.tokenizer, prepared.spec.data.train_on) if report else None
+    probe = make.Probe(held_out[:12], again)
     artifact = make.export(target, source, probe, recorder)
     if deploy:
-        from studio.export.deploy import write
-
-        artifact = write(source, artifact)
+        artifact = deploying.write(source, artifact)
     recorder.event("exported", **artifact.summary())
     free_memory()
     return artifact
-
-
-def _about(folder: RunFolder, spec: RunSpec) -> Any:
-    """What the model card of an export says of its run."""
-    from studio.evaluation.report import Report
-    from studio.export.about import About
-
-    report = folder.data / "report.json"
-    return About(
-        spec=spec.model_dump(mode="json"),
-        data=read_json(report) if report.exists() else {},
-        report=Report.from_dict(read_json(folder.report)) if folder.report.exists() else None,
-    )
-
-
-def _evidence(folder: RunFolder, prepared: Prepared, held_out: list[Conversation]) -> Any:
-    """What the run's evaluation measured, to be measured again on its exports; None where it has none."""
-    from studio.evaluation.report import Report
-    from studio.export.evidence import evidence
-
-    if not folder.report.exists():
-        return None
-    report = Report.from_dict(read_json(folder.report))
-    return evidence(report, held_out, prepared.tokenizer, prepared.spec.data.train_on)
 
 
 def question_sets(folder: RunFolder, spec: RunSpec) -> list[Any]:

@@ -75,9 +75,3 @@ def preview(spec: RunSpec, home: Path, rows: int = 3) -> list[dict[str, Any]]:
     """The token stream of the first rows of a spec's data. Raises StudioError."""
     with spec_file(spec) as file:
         return run_json(["data", "preview", spec.data.files[0], "--spec", file, "--rows", str(rows)], home)
-
-
-def export(run: str, target: dict[str, Any], home: Path) -> dict[str, Any]:
-    """Make and verify an export; its manifest, also when it is not verified. Raises StudioError."""
-    extra = [word for name in ("quant", "onto") if target.get(name) for word in (f"--{name}", str(target[name]))]
-    return run_json(["export", run, "--to", target["kind"], *extra], home, seconds=6 * 3600, good=(0, 1))

@@ -1,22 +1,56 @@
-"""Use case of exporting: merge, convert, verify."""
+"""Use case of exporting: merge, convert, verify; and which kinds of export there are."""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from studio.core.errors import ExportError, JobError
-from studio.spec import parse
+from studio import spec as specs
+from studio.core.errors import ExportError, JobError, SpecError
+from studio.core.section import Alternatives, Leaf, Section, leaves
+from studio.export.push import RECORD
 
 
-def export(run: Any, target: dict[str, Any], out: str | Path | None = None) -> dict[str, Any]:
+def kinds() -> dict[str, type[Section]]:
+    """Every kind of export with its settings, as the union of targets lists them."""
+    return next(item for item in specs.fields() if isinstance(item, Alternatives) and item.path == "export").sections
+
+
+def summary(section: type[Section]) -> str:
+    """A kind of export in a sentence."""
+    return " ".join((section.__doc__ or "").split("\n\n")[0].split())
+
+
+def settings(section: type[Section]) -> list[Leaf]:
+    """The settings of a kind of export."""
+    return [leaf for leaf in leaves(section) if isinstance(leaf, Leaf) and leaf.path != "kind"]
+
+
+def target(kind: str, settings: Mapping[str, Any]) -> Any:
+    """The target of a kind with these settings. Raises SpecError at `--to` or at the setting that is wrong."""
+    try:
+        return specs.parse({"data": {"train": "-"}, "export": [{"kind": kind, **settings}]}).export[0]
+    except SpecError as problem:
+        where = problem.where.removeprefix("export.0").removeprefix("export").lstrip(".")
+        raise SpecError(problem.message, hint=problem.hint, where=where or kind) from None
+
+
+def export(
+    run: Any,
+    asked: Mapping[str, Any],
+    out: str | Path | None = None,
+    deploy: bool = False,
+    on_progress: Callable[[float, float, str], None] | None = None,
+) -> dict[str, Any]:
     """Make one export of a finished run, verify it in its own runtime, and return its manifest.
 
-    target: kind and settings, e.g. {"kind": "gguf", "quant": "q8_0"}. out copies the verified export there as well.
+    asked: kind and settings, e.g. {"kind": "gguf", "quant": "q8_0"}. deploy also writes what serves it on another machine.
+    out copies the verified export there as well. on_progress: done, total, what.
     Raises SpecError for a wrong target, JobError for a run without an adapter, ExportError if it cannot be made.
     """
-    asked = parse({"data": {"train": "-"}, "export": [target]}, "export").export[0]
+    wanted = target(str(asked.get("kind", "")), {name: value for name, value in asked.items() if name != "kind"})
     if not (run.folder.adapter / "adapter_config.json").exists():
         raise JobError(f"this run has no adapter; it is {run.status.state}", hint="Export a run that is done.", where=run.id)
     destination = Path(out).expanduser() if out else None
@@ -26,8 +60,10 @@ def export(run: Any, target: dict[str, Any], out: str | Path | None = None) -> d
     from studio.runs.watcher import Watcher
 
     worker.set_environment()
-    artifact = pipeline.export_one(run.folder, pipeline.reopen(run.folder), asked, Watcher(run.folder))
+    watcher = Watcher(run.folder, on_progress)
+    artifact = pipeline.export_one(run.folder, pipeline.reopen(run.folder), wanted, watcher, deploy)
     manifest = artifact.as_dict()
     if destination:
-        shutil.copytree(run.folder.exports / manifest["folder"], destination, dirs_exist_ok=True)
+        made = run.folder.exports / manifest["folder"]
+        shutil.copytree(made, destination, dirs_exist_ok=True, ignore=shutil.ignore_patterns(RECORD))
     return manifest

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from studio.cli import show
+from studio.cli.progress import Progress
 
 Home = Annotated[
     Path | None, typer.Option("--home", help="Where runs are kept [default: $STUDIO_HOME or ~/.studio].", show_default=False)
@@ -94,26 +96,56 @@ def _ask() -> str:
         return ""
 
 
+class ExportCommand(TyperCommand):
+    """`studio export`, whose help lists the kinds of export and their settings as the targets themselves tell them."""
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """The kinds, each with what `--set` takes."""
+        from studio.app import exports
+
+        with formatter.section("Kinds"):
+            rows = []
+            for kind, section in exports.kinds().items():
+                taken = [f"--set {leaf.path}={_values(leaf)}" for leaf in exports.settings(section)]
+                rows.append((kind, " ".join([exports.summary(section), *taken])))
+            formatter.write_dl(rows)
+
+
+def _values(leaf: Any) -> str:
+    return "|".join(str(choice) for choice in leaf.choices) or leaf.label.upper().replace(" ", "_")
+
+
 def export(
     run: RunName,
-    to: Annotated[str, typer.Option("--to", help="adapter, merged or gguf.")],
-    quant: Annotated[str | None, typer.Option("--quant", help="For gguf: f16, q8_0 or q4_k_m.")] = None,
-    onto: Annotated[str | None, typer.Option("--onto", help="Merge onto `dequantized` or `original` base weights.")] = None,
+    to: Annotated[str, typer.Option("--to", metavar="KIND", help="What to make: one of the kinds below.")],
+    quant: Annotated[str | None, typer.Option("--quant", help="The same as --set quant=...")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="FIELD=VALUE", help="A setting of that kind; may be given several times."),
+    ] = None,
+    deploy: Annotated[
+        bool, typer.Option("--deploy", help="Also write what serves it elsewhere: compose files, commands, checksums, steps.")
+    ] = False,
     out: Annotated[Path | None, typer.Option("--out", help="Copy the verified export into this new folder too.")] = None,
     home: Home = None,
     json: Json = False,
 ) -> None:
     """Merge, convert and verify: the artefact is loaded in its own runtime and compared with the adapter."""
+    from studio import spec
     from studio.app import exports, runs
 
-    target = {"kind": to, **({"quant": quant} if quant else {}), **({"onto": onto} if onto else {})}
-    found = runs.find(run, home)
-    manifest = exports.export(found, target, out)
+    target = {"kind": to, **({"quant": quant} if quant else {}), **spec.parse_settings(settings or [])}
+    with Progress() as bar:
+        found = runs.find(run, home)
+        manifest = exports.export(found, target, out, deploy, bar.show)
+    folder = out or found.folder.exports / manifest["folder"]
     if json:
         show.as_json(manifest)
     else:
         show.artifact(manifest)
-        show.say(f"  {out or found.folder.exports / manifest['folder']}")
+        show.say(f"  {folder}")
+        if deploy:
+            show.say(f"  how to serve it: {folder / 'deploy' / 'README.md'}")
     raise typer.Exit(0 if manifest["verification"]["passed"] is not False else 1)
 
 

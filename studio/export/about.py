@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from studio.core.files import read_json
 from studio.core.text import shorten
 from studio.tracking.secrets import redact
 
@@ -26,16 +28,22 @@ class About:
     report: Report | None = None
 
     @property
-    def longest(self) -> int | None:
-        """Tokens of the longest row it was trained on, as the plan decided."""
-        return self.spec.get("data", {}).get("max_length")
-
-    @property
     def hub_data(self) -> list[str]:
         """Datasets of the hub it was trained on; empty if any of its data is a file."""
         named = self.spec.get("data", {}).get("train") or []
         names = [named] if isinstance(named, str) else named
         return [name.removeprefix("hub:").split(":")[0] for name in names] if _all_on_hub(names) else []
+
+
+def known(spec: dict[str, Any], data: Path, evidence: Path) -> About:
+    """What is known of a run with the resolved `spec`, from its data report and its evaluation's where they are there."""
+    from studio.evaluation.report import Report
+
+    return About(
+        spec=spec,
+        data=read_json(data) if data.exists() else {},
+        report=Report.from_dict(read_json(evidence)) if evidence.exists() else None,
+    )
 
 
 def _all_on_hub(names: list[str]) -> bool:

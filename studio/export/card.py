@@ -115,8 +115,8 @@ def _verification(artifact: Artifact) -> list[str]:
 def _use(source: Source) -> list[str]:
     about, report = source.about, source.about.report
     limits = ["What the base model cannot do or does wrongly is not repaired by tuning; its own card tells its limits."]
-    if about.longest:
-        limits.append(f"Rows of up to {about.longest:,} tokens were trained on; longer conversations were not.")
+    if source.longest:
+        limits.append(f"Rows of up to {source.longest:,} tokens were trained on; longer conversations were not.")
     if report is None:
         limits.append("Nothing shows that it is better than its base: there was no evaluation.")
     elif not report.set("general"):

@@ -83,13 +83,15 @@ def _results(report: Report) -> list[Any]:
             if name not in METRIC_TYPES:
                 continue
             metric, tuned = METRICS[name], compared.tuned
-            said = f"{metric.label} (95 % interval {metric.show_interval(tuned)}, {tuned.rows} rows)"
+            unit = " %" if metric.unit == "share" and tuned.low is not None else ""
+            said = f"{metric.label} (95 % interval {metric.show_interval(tuned)}{unit}, {tuned.rows} rows)"
             found.append(
                 EvalResult(
                     task_type="text-generation",
                     task_name="Text generation",
                     dataset_type="private" if item.name != "general" else "slm-studio-general",
                     dataset_name=cell(item.label),
+                    dataset_config=cell(item.label),  # the hub takes results of one dataset and configuration together
                     metric_type=METRIC_TYPES[name],
                     metric_name=said,
                     metric_value=round(float(tuned.value), 4),

@@ -31,11 +31,12 @@ def write(source: Source, artifact: Artifact) -> Artifact:
     What was there of an earlier time is replaced whole.
     """
     kept = [file for file in artifact.files if not _ours(file.path)]
+    bare = replace(artifact, files=kept)
     with folder_aside(artifact.at / FOLDER) as aside:
-        every = runtimes(source, artifact)
+        every = runtimes(source, bare)
         for runtime in every:
             runtime.write(aside)
-        write_text(aside / "README.md", readme(Facts(source, artifact), every))
+        write_text(aside / "README.md", readme(Facts(source, bare), every))
     added = [replace(file, path=f"{FOLDER}/{file.path}") for file in artifacts.files_in(artifact.at / FOLDER)]
     files = sorted([*kept, *added], key=lambda file: file.path)
     sums = write_text(artifact.at / SUMS, "".join(f"{file.sha256}  {file.path}\n" for file in files))

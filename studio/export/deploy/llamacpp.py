@@ -40,7 +40,7 @@ def plan(facts: Facts) -> Runtime | None:
         },
         settings=tuple(settings),
         command=["llama-server", *outside, *flags, "--host", "${BIND:-127.0.0.1}", "--port", "${PORT:-8080}"],
-        program="llama-server: brew install llama.cpp, winget install llama.cpp, or a release of github.com/ggml-org/llama.cpp",
+        program="`brew install llama.cpp`, `winget install llama.cpp` or a release of github.com/ggml-org/llama.cpp",
         port=8080,
         health="/health",
         environment={"LLAMA_API_KEY": KEY.reference},

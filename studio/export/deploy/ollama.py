@@ -33,7 +33,7 @@ def plan(facts: Facts) -> Runtime | None:
         },
         settings=(context,),
         command=["ollama", "run", facts.name],
-        program="Ollama, from ollama.com/download",
+        program="Ollama from ollama.com/download",
         port=11434,
         health="/",
         protected=False,

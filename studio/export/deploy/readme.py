@@ -40,10 +40,10 @@ def _runtime(facts: Facts, runtime: Runtime) -> list[str]:
     setting = f"  # then write {' and '.join(needed)} into it" if needed else ""
     image = runtime.service["image"]
     lines = [f"## {runtime.title}", "", f"With Docker ([image](https://{_page(image)}) `{image}`):", "", "```sh"]
-    lines += [f"cd deploy/{runtime.folder}", f"cp .env.example .env{setting}", "docker compose up -d --wait", "```", ""]
+    lines += [f"cd deploy/{runtime.folder}", f"cp .env.example .env{setting}", "docker compose up -d", "```", ""]
     if runtime.gpu:
-        lines += ["On an NVIDIA GPU: `docker compose -f docker-compose.yml -f docker-compose.gpu.yml up -d --wait`", ""]
-    lines += [f"Without a container, with {runtime.program}: `sh deploy/{runtime.folder}/run.sh`", ""]
+        lines += ["On an NVIDIA GPU: `docker compose -f docker-compose.yml -f docker-compose.gpu.yml up -d`", ""]
+    lines += [f"Without a container: {runtime.program}; then `sh deploy/{runtime.folder}/run.sh`", ""]
     lines += [f"Is it ready? `curl -f http://127.0.0.1:{runtime.port}{runtime.health}`  Ask it:", "", "```sh"]
     lines += [*_curl(facts, runtime), "```", "", "| in `.env` | default | |", "| --- | --- | --- |"]
     lines += [f"| `{item.name}` | {item.value if item.value is not None else 'none'} | {item.what} |" for item in runtime.every]

@@ -48,7 +48,7 @@ class Facts:
     def context(self) -> int:
         """Tokens of prompt and answer to serve: twice the longest row of training, at least 4,096, at most what the base
         takes. The base's own limit would be too much for the cache on one consumer GPU."""
-        wanted = max(LEAST_CONTEXT, 2 * (self.source.about.longest or 0))
+        wanted = max(LEAST_CONTEXT, 2 * self.source.longest)
         return min(wanted, self.limit) if self.limit else wanted
 
     @cached_property
@@ -144,7 +144,7 @@ class Runtime:
 
     def script(self) -> str:
         """The plain command as a shell script that reads `.env`."""
-        lines = ["#!/bin/sh", f"# {self.title} without a container. Needs: {self.program}", "set -eu", 'cd "$(dirname "$0")"']
+        lines = ["#!/bin/sh", f"# {self.title} without a container. It needs {self.program}", "set -eu", 'cd "$(dirname "$0")"']
         lines += ["if [ -f .env ]; then set -a; . ./.env; set +a; fi"]
         lines += [f'export {name}="{value}"' for name, value in self.environment.items()]
         lines += list(self.before)

@@ -32,7 +32,7 @@ def plan(facts: Facts) -> Runtime | None:
         },
         settings=(context, memory),
         command=["trtllm-serve", "$TEMP_NAME", *flags, "--host", "${BIND:-127.0.0.1}", "--port", "${PORT:-8000}"],
-        program=f"pip install tensorrt-llm=={VERSION} (Linux, NVIDIA GPU; see NVIDIA's list of requirements)",
+        program=f"`pip install tensorrt-llm=={VERSION}` (Linux, NVIDIA GPU, and what NVIDIA lists as required)",
         port=8000,
         health="/health",
         protected=False,

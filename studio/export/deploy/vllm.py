@@ -85,7 +85,7 @@ def _server(
         },
         settings=(KEY, *settings, context, memory),
         command=["vllm", "serve", *host_model, *outside, "--host", "${BIND:-127.0.0.1}", "--port", "${PORT:-8000}"],
-        program=f"pip install vllm=={VERSION} (Linux, NVIDIA GPU)",
+        program=f"`pip install vllm=={VERSION}` (Linux, NVIDIA GPU)",
         port=8000,
         health="/health",
         environment={"VLLM_API_KEY": KEY.reference, "VLLM_NO_USAGE_STATS": "1"},
@@ -95,6 +95,6 @@ def _server(
 
 
 def _limit(facts: Facts) -> str:
-    longest = facts.source.about.longest
+    longest = facts.source.longest
     said = f"; trained on rows of up to {longest:,}" if longest else ""
     return said + (f"; the model takes {facts.limit:,}" if facts.limit else "")

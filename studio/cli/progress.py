@@ -1,0 +1,46 @@
+"""How far something is, on stderr: a bar in a terminal, else a line now and then that a log or a page can read."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+
+class Progress:
+    """Shows progress from the first report on; `with Progress() as bar: work(bar.show)`."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+        self._said = ("", -1.0, 0.0)
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def show(self, done: float, total: float, what: str) -> None:
+        """Show how far it is."""
+        share = done / total if total else 0.0
+        if sys.stderr.isatty():
+            self._bar = self._bar or _begun()
+            self._bar.update(self._bar.task_ids[0], completed=share, description=what)
+            return
+        said, shown, when = self._said
+        now = time.monotonic()
+        if what != said or (share - shown >= 0.05 and now - when >= 1):
+            self._said = (what, share, now)
+            print(f"{what}: {share:.0%}" if share else what, file=sys.stderr, flush=True)
+
+
+def _begun() -> Any:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    columns = (TextColumn("  {task.description}"), BarColumn(bar_width=30))
+    bar = Progress(*columns, console=Console(file=sys.stderr), transient=True)
+    bar.add_task("", total=1.0)
+    bar.start()
+    return bar
