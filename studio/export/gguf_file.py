@@ -8,66 +8,69 @@ from typing import Any
 
 from studio.core.files import read_json, write_text
 from studio.core.text import slug
-from studio.export import merge, modelfile
-from studio.export.llamacpp import architectures, runtime, writer
+from studio.export import gguf_quant, merge, modelfile
+from studio.export.llamacpp import architectures, quantize, writer
 from studio.export.merged import WORK, merged_export, merged_folder
 from studio.export.reference import source_tokenizer
-from studio.export.room import RUNTIME, Need, threads
+from studio.export.room import RUNTIME, Need
 from studio.export.source import Onto, Source
+from studio.export.targets.gguf import BITS, Quant
 from studio.tracking.reporter import Reporter
 
-BITS = {"f16": 16.5, "q8_0": 8.6, "q4_k_m": 5.2}
-"""Bits a weight takes, generously, for the estimate."""
 
-
-def estimate(source: Source, quant: str, onto: Onto) -> Need:
-    """Disk: the file, an f16 one to quantise from, and a merged model unless there is one. Memory: merging or checking."""
+def estimate(source: Source, quant: Quant, onto: Onto) -> Need:
+    """Disk: the file, what it is quantised from and compared with, and a merged model unless there is one. Memory: merging
+    or checking."""
     merged = merge.merged_bytes(source, None)
-    file = int(source.parameters * BITS[quant] / 8)
+    file = int(source.parameters * (BITS[quant] * 1.04) / 8)
     scratch = 0 if merged_export(source, onto) else merged
-    middle = source.parameters * 2 if quant == "q4_k_m" else 0
+    middle = 0
+    if quant in quantize.FTYPES:
+        middle = source.parameters * 2 + (file if quant in gguf_quant.HELPS else 0)
     return Need(disk=file + scratch + middle + (32 << 20), memory=max(merged, file) + RUNTIME)
 
 
-def write_file(source: Source, quant: str, onto: Onto, out: Path, reporter: Reporter) -> dict[str, Any]:
+def write_file(source: Source, quant: Quant, onto: Onto, out: Path, reporter: Reporter) -> dict[str, Any]:
     """Write `<name>-<quant>.gguf` and `Modelfile` into `out`. Returns details for the manifest.
 
-    Raises ExportError for a model llama.cpp would read otherwise, and for q4_k_m without a quantizer.
+    Raises ExportError for a model llama.cpp would read otherwise, and for a K-quant without a quantizer.
     """
     architectures.layout(source.base_config)  # refused before an hour of merging, not after
-    if quant == "q4_k_m":
-        runtime.refuse_if_missing()
+    k_quant = quant in quantize.FTYPES
+    if k_quant:
+        quantize.refuse_if_missing(quant)
     folder = merged_folder(source, onto, out, reporter)
     file = out / f"{slug(source.name)}-{quant}.gguf"
     tokenizer = source_tokenizer(source)
-    ending = _ending(folder, tokenizer)
-    template = file_template(tokenizer)
-    first = out / WORK / "f16.gguf" if quant == "q4_k_m" else file
+    ending = ending_of(folder, tokenizer)
+    first = out / WORK / "f16.gguf" if k_quant else file
     held = writer.write(
         folder,
         first,
-        "f16" if quant == "q4_k_m" else quant,
+        "f16" if k_quant else quant,
         name=source.name,
         ending=ending,
-        template=template,
+        template=file_template(tokenizer),
         license=source.base.license or "",
         progress=lambda done, total: reporter.progress(done, total, "writing GGUF"),
     )
-    left_out = held.left_out
-    if quant == "q4_k_m":
-        reporter.progress(0, 1, "quantising")
-        runtime.quantize_q4_k_m(first, file, threads(source))
+    left_out, chosen = held.left_out, {}
+    if k_quant:
+        chosen = gguf_quant.quantised(source, folder, first, file, quant, reporter)
         first.unlink()
         held = writer.stored(file)
     file.chmod(0o644)
     text = modelfile.write(file.name, tokenizer, ending.all, ending.add_bos)
     write_text(out / "Modelfile", text)
+    statement = merge.statement(source, onto, merge.saved_dtype(source, None)).replace("saved as", "converted from")
     return {
         "onto": onto,
-        "statement": merge.statement(source, onto, merge.saved_dtype(source, None)).replace("saved as", "converted from"),
+        "statement": " ".join(filter(None, (statement, chosen.get("statement")))),
         "quant": quant,
         "bits_per_weight": round(held.bits_per_weight, 2),
         "tensors": held.tensors,
+        "fell_back": held.fell_back,
+        **({"importance_matrix": chosen} if chosen else {}),
         "left_out": left_out,
         "stops_at": [tokenizer.decode([token]) for token in ending.all],
         "adds_bos": ending.add_bos,
@@ -103,7 +106,7 @@ def without_marks(template: str) -> str:
     return re.sub(r"(\{%[-+]?)\s*endgeneration\s*([-+]?%\})", r"\1 endif \2", opened)
 
 
-def _ending(folder: Path, tokenizer: Any) -> writer.Ending:
+def ending_of(folder: Path, tokenizer: Any) -> writer.Ending:
     """The special tokens of a merged folder.
 
     llama.cpp adds BOS to a chat prompt if told to. It is told so only if the template writes one itself (llama.cpp then

@@ -58,6 +58,15 @@ def load_merged(folder: Path, dtype: str, on_gpu: bool) -> tuple[Any, str]:
     return model.eval(), "; ".join(faults)
 
 
+def load_exact(source: Source, folder: Path) -> Any:
+    """The model in `folder`, in float32 if memory allows: what a conversion of it is measured against."""
+    machine = machines.probe()
+    need = source.parameters * 5
+    on_gpu = machine.gpu is not None and machine.gpu.free > need
+    exact = on_gpu or machine.ram_free > need
+    return load_merged(folder, "float32" if exact else "auto", on_gpu)[0]
+
+
 _FAULTS = ("missing_keys", "unexpected_keys", "mismatched_keys")
 
 
@@ -106,12 +115,7 @@ class Beside:
 
 def merged_expects(source: Source, out: Path, onto: Onto, known: answers.Reference, reporter: Reporter) -> answers.Forced:
     """What the merged model expects, computed in float32 if memory allows, so that only the conversion is measured."""
-    folder = merged_export(source, onto) or out / WORK / "merged"
-    machine = machines.probe()
-    need = source.parameters * 5
-    on_gpu = machine.gpu is not None and machine.gpu.free > need
-    exact = on_gpu or machine.ram_free > need
-    model, _ = load_merged(folder, "float32" if exact else "auto", on_gpu)
+    model = load_exact(source, merged_export(source, onto) or out / WORK / "merged")
     return answers.forced(answers.Transformers(model, None), known.cases, reporter)
 
 

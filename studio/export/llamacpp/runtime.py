@@ -1,4 +1,4 @@
-"""llama.cpp in this process (through `cyllama`'s prebuilt wheel): quantising a GGUF file, and asking one.
+"""llama.cpp in this process (through `cyllama`'s prebuilt wheel): asking a GGUF file.
 
 llama.cpp is what Ollama, LM Studio and llama-server run; what it computes here is what they compute.
 """
@@ -16,8 +16,6 @@ import numpy as np
 from studio.core.errors import ExportError
 
 INSTALL = "pip install cyllama"
-_Q4_K_M = 15
-"""LLAMA_FTYPE_MOSTLY_Q4_K_M in llama.h."""
 _F32, _NO_FLASH = 0, 0
 
 
@@ -28,16 +26,6 @@ def missing() -> str:
     except ImportError as problem:
         return f"llama.cpp is not installed ({problem}); to check the file here: {INSTALL}"
     return ""
-
-
-def refuse_if_missing() -> None:
-    """Raise ExportError if there is nothing to quantise with."""
-    reason = missing()
-    if reason:
-        raise ExportError(
-            f"q4_k_m needs llama.cpp's quantizer: {reason}",
-            hint=f"{INSTALL}; or export quant f16 and run `llama-quantize IN.gguf OUT.gguf Q4_K_M`.",
-        )
 
 
 def version() -> str:
@@ -51,20 +39,6 @@ def version() -> str:
     return f"{importlib.metadata.version('cyllama')} (llama.cpp {build['versions']['llama_cpp_version']})"
 
 
-def quantize_q4_k_m(source: Path, out: Path, threads: int = 1) -> None:
-    """Quantise a float GGUF file to q4_k_m. Raises ExportError if llama.cpp is missing or fails."""
-    refuse_if_missing()
-    from cyllama.llama import llama_cpp
-
-    with _quiet():
-        params = llama_cpp.LlamaModelQuantizeParams()
-        params.ftype, params.nthread = _Q4_K_M, threads
-        try:
-            llama_cpp.model_quantize(str(source), str(out), params)
-        except RuntimeError as problem:
-            raise ExportError(f"llama.cpp could not quantise the file: {problem}", hint="Export quant q8_0 instead.") from None
-
-
 class Gguf:
     """A GGUF file opened in llama.cpp, on the CPU, with a float32 cache so that only the file's own error is measured."""
 
@@ -73,7 +47,7 @@ class Gguf:
         from cyllama.llama import llama_cpp
 
         self._native = llama_cpp
-        with _quiet():
+        with quiet():
             try:
                 self._model = load_model(file)
             except (RuntimeError, ValueError) as problem:
@@ -147,7 +121,7 @@ def load_model(file: Path, gpu_layers: int = 0) -> Any:
     """The model in a GGUF file, with that many of its layers on the GPU. Raises RuntimeError or ValueError."""
     from cyllama.llama import llama_cpp
 
-    with _quiet():
+    with quiet():
         settings = llama_cpp.LlamaModelParams()
         settings.n_gpu_layers = gpu_layers
         return _model_class()(path_model=str(file), params=settings, verbose=False)
@@ -175,7 +149,7 @@ def opened(file: Path, context: int, threads: int = 1) -> Iterator[Gguf]:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """llama.cpp's log on stderr switched off while it loads."""
     from cyllama.llama import llama_cpp
 

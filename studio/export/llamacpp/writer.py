@@ -30,6 +30,8 @@ class Stored:
     weight_bytes: int
     tensors: dict[str, int]
     left_out: list[str]
+    fell_back: int = 0
+    """Matrices that got another kind of format than asked for, since their rows cannot be cut into its blocks."""
 
     @property
     def bits_per_weight(self) -> float:
@@ -96,19 +98,22 @@ def write(
         weight_bytes=sum(_bytes(shape, formats[target]) for target, shape in shapes.items()),
         tensors=dict(counted),
         left_out=left_out,
+        fell_back=sum(form is not kind[quant] for target, form in formats.items() if len(shapes[target]) > 1),
     )
 
 
 def stored(file: Path) -> Stored:
-    """What a GGUF file holds, e.g. after llama.cpp quantised it (K-quants fall back for rows not divisible by 256)."""
+    """What a GGUF file of K-quants holds; they fall back to other formats for rows not divisible by 256."""
     import gguf
 
     tensors = gguf.GGUFReader(file).tensors
+    plain = [tensor for tensor in tensors if len(tensor.shape) > 1 and not tensor.tensor_type.name.endswith("_K")]
     return Stored(
         parameters=sum(int(tensor.n_elements) for tensor in tensors),
         weight_bytes=sum(int(tensor.n_bytes) for tensor in tensors),
         tensors=dict(Counter(tensor.tensor_type.name for tensor in tensors)),
         left_out=[],
+        fell_back=len(plain),
     )
 
 

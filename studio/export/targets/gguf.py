@@ -27,8 +27,8 @@ class GgufTarget(Section):
 
     kind: Literal["gguf"] = Field(default="gguf", title="Kind")
     """A GGUF file."""
-    quant: Literal["f16", "q8_0", "q4_k_m"] = Field(default="q8_0", title="Quantization")
-    """f16: no loss; q8_0: half the size, hardly any loss; q4_k_m: a quarter, for small machines."""
+    quant: Quant = Field(default="q8_0", title="Quantization")
+    """f16: no loss; q8_0: half the size, hardly any loss; q6_k and q5_k_m: in between; q4_k_m: a third, for small machines."""
     onto: Literal["dequantized", "original"] | None = Field(default=None, title="Merge onto")
     """Which base weights are merged, as for `merged`."""
 
