@@ -20,7 +20,7 @@ from studio.data import encode, prepare
 from studio.data.rows import Conversation
 from studio.hardware import history
 from studio.hardware import machine as machines
-from studio.models import loading
+from studio.models import libraries, loading
 from studio.runs.folder import RunFolder
 from studio.runs.past import past
 from studio.runs.recorder import Recorder
@@ -106,6 +106,7 @@ def train(folder: RunFolder, prepared: Prepared, recorder: Recorder) -> None:
     """Fit the adapter, from the last checkpoint if there is one; where memory runs out, again with settings that take less."""
     if folder.training.exists() and (folder.adapter / "adapter_config.json").exists():
         return
+    libraries.bring("datasets", "trl.trainer.sft_trainer")  # before any tensor is made
     from studio.training import fit
 
     base = load(prepared)

@@ -16,6 +16,7 @@ from typing import Any
 
 from studio.core.errors import HardwareError, ModelError
 from studio.core.text import plural, shorten
+from studio.models import libraries
 from studio.models.finding import Found, config, find
 from studio.models.settings import Model
 from studio.models.shape import Shape, shape
@@ -53,6 +54,7 @@ def load_base(model: Model, device: str, found: Found | None = None) -> Any:
     after they were in memory unquantised. Raises ModelError for weights that do not belong to the architecture,
     HardwareError if memory runs out.
     """
+    libraries.bring()
     import torch
     import transformers
 
@@ -89,6 +91,7 @@ def attach_adapter(base: Any, folder: str | Path, name: str = "default") -> Any:
 
     base may have adapters on it already; each has a `name` of its own.
     """
+    libraries.bring()
     from peft import PeftModel
 
     if not (Path(folder) / "adapter_model.safetensors").exists():

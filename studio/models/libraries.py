@@ -1,0 +1,70 @@
+"""Bring in the heavy libraries, once a process and as cheaply as they let themselves be imported.
+
+Most of the time to a first step is their import: a million objects are made, and Python's garbage collector goes through
+all of them again and again, there and ever after; bitsandbytes brings in a compiler for functions nobody calls. Without
+either it is four CPU seconds instead of eight.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import gc
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+MODELS = ("transformers", "transformers.modeling_utils", "transformers.models.auto.modeling_auto", "peft")
+
+
+def bring(*names: str) -> None:
+    """Import what loading a model takes, and the modules `names`; what they print goes to standard error.
+
+    The first time, all that exists by then is put where the garbage collector does not look: no tensor is among it.
+    """
+    if all(name in sys.modules for name in (*MODELS, *names)):
+        return
+    first = "torch" not in sys.modules
+    with contextlib.redirect_stdout(sys.stderr), _not_collecting():
+        with _compiling_when_called():
+            if importlib.util.find_spec("bitsandbytes"):
+                importlib.import_module("bitsandbytes")
+        for name in (*MODELS, *names):
+            importlib.import_module(name)
+        if first:
+            gc.freeze()
+
+
+@contextlib.contextmanager
+def _not_collecting() -> Iterator[None]:
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+@contextlib.contextmanager
+def _compiling_when_called() -> Iterator[None]:
+    """Inside, a function given to torch.compile is compiled at its first call.
+
+    bitsandbytes wraps functions at import that only its optimizers away from CUDA use; torch.compile imports its compiler
+    when it wraps, not when it compiles (a second of CPU time).
+    """
+    import torch
+
+    compile_now = torch.compile
+
+    def later(model: Callable[..., Any], **settings: Any) -> Callable[..., Any]:
+        made = functools.cache(lambda: compile_now(model, **settings))
+        return functools.wraps(model)(lambda *args, **named: made()(*args, **named))
+
+    torch.compile = later
+    try:
+        yield
+    finally:
+        torch.compile = compile_now
