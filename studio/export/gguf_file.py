@@ -107,13 +107,18 @@ def without_marks(template: str) -> str:
 
 
 def ending_of(folder: Path, tokenizer: Any) -> writer.Ending:
-    """The special tokens of a merged folder.
-
-    llama.cpp adds BOS to a chat prompt if told to. It is told so only if the template writes one itself (llama.cpp then
-    takes care not to have two), or if there is no template and the tokenizer adds one: so prompts stay those trained.
-    """
+    """The special tokens of a model folder."""
     ends = read_json(folder / "generation_config.json")["eos_token_id"]
     ends = tuple(ends) if isinstance(ends, list) else (ends,)
+    return writer.Ending(tokenizer.bos_token_id, tokenizer.pad_token_id, ends[0], ends, adds_bos(tokenizer))
+
+
+def adds_bos(tokenizer: Any) -> bool:
+    """True if llama.cpp is to add BOS to a chat prompt.
+
+    It is only if the template writes one itself (llama.cpp then takes care not to have two), or if there is no template and
+    the tokenizer adds one: so prompts stay those trained.
+    """
     bos = tokenizer.bos_token_id
     added = bos is not None and tokenizer("a").input_ids[:1] == [bos]
     if tokenizer.chat_template:
@@ -121,4 +126,4 @@ def ending_of(folder: Path, tokenizer: Any) -> writer.Ending:
 
         text = render(tokenizer, [{"role": "user", "content": "a"}], prompt=True).text
         added = added and text.startswith(str(tokenizer.bos_token))
-    return writer.Ending(bos, tokenizer.pad_token_id, ends[0], ends, added)
+    return added

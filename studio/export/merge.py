@@ -52,6 +52,17 @@ def write_merged(source: Source, onto: Onto, dtype: str, out: Path, reporter: Re
     reporter.progress(1, 3, "merging")
     model = _merge(model, source.adapter)
     reporter.progress(2, 3, "writing the merged model")
+    _save(model, source, out)
+    reporter.progress(3, 3, "writing the merged model")
+    return {"onto": onto, "dtype": dtype, "statement": statement(source, onto, dtype)}
+
+
+def write_base(source: Source, onto: Onto, dtype: str, out: Path) -> None:
+    """Save the base alone as such a folder: what a file of an adapter is loaded on."""
+    _save(plain_base(source, onto, dtype), source, out)
+
+
+def _save(model: Any, source: Source, out: Path) -> None:
     tokenizer = source_tokenizer(source)
     _set_endings(model, tokenizer)
     with quiet():
@@ -62,8 +73,6 @@ def write_merged(source: Source, onto: Onto, dtype: str, out: Path, reporter: Re
     _copy_sentencepiece(source, out)
     for file in out.iterdir():
         os.chmod(file, 0o644)  # safetensors writes 0600; a server under another user must read it
-    reporter.progress(3, 3, "writing the merged model")
-    return {"onto": onto, "dtype": dtype, "statement": statement(source, onto, dtype)}
 
 
 def statement(source: Source, onto: Onto, dtype: str) -> str:

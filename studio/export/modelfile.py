@@ -37,9 +37,9 @@ class Frame:
         return f"{{{{ range .Messages }}}}{''.join(cases)}{{{{ end }}}}{{{{ end }}}}{self.opening}"
 
 
-def write(file: str, tokenizer: Any, ends: Sequence[int], adds_bos: bool) -> str:
-    """The Modelfile for the GGUF `file` beside it."""
-    lines = [f"FROM ./{file}"]
+def write(file: str, tokenizer: Any, ends: Sequence[int], adds_bos: bool, adapter: str = "") -> str:
+    """The Modelfile for the GGUF `file` beside it; with an adapter, which is beside it too, `file` is the base model's."""
+    lines = [f"FROM ./{file}", *([f"ADAPTER ./{adapter}"] if adapter else [])]
     shape = frame(tokenizer, adds_bos)
     if shape:
         lines.append(f'TEMPLATE """{shape.go()}"""')

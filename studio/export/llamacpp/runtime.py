@@ -127,6 +127,19 @@ def load_model(file: Path, gpu_layers: int = 0) -> Any:
         return _model_class()(path_model=str(file), params=settings, verbose=False)
 
 
+def adapter_problem(base: Path, adapter: Path) -> str:
+    """Why llama.cpp cannot load the LoRA file `adapter` on the model file `base`, or nothing."""
+    with quiet():
+        model = load_model(base)
+        try:
+            model.lora_adapter_init(str(adapter)).close()
+        except (ValueError, RuntimeError) as problem:
+            return str(problem)
+        finally:
+            model.close()
+    return ""
+
+
 @functools.cache
 def _model_class() -> Any:
     """cyllama 0.2.18 asks its model for `n_vocab` when logits of one position are read, and its model has none."""

@@ -16,10 +16,6 @@ if TYPE_CHECKING:
     from studio.tracking.reporter import Reporter
 
 
-TOKENIZER = 8 << 20
-"""Bytes a tokenizer takes, about."""
-
-
 class AdapterTarget(Section):
     """The adapter alone: a few megabytes, loaded on the base model."""
 
@@ -38,11 +34,10 @@ class AdapterTarget(Section):
         return Need(disk=bytes_in(source.adapter) + (32 << 20), memory=loaded(source))
 
     def size(self, parameters: int) -> int:
-        """About how many bytes its files take for a base of so many weights: rank 16 on every layer, and a tokenizer.
+        """About how many bytes its files take for a base of so many weights."""
+        from studio.export.room import lora_bytes
 
-        LoRA of that rank adds a fiftieth of the weights to a model of half a billion and a two-hundredth to one of seven.
-        """
-        return int(4 * parameters * min(0.02, 0.02 * (5e8 / max(parameters, 1)) ** 0.5)) + TOKENIZER
+        return lora_bytes(parameters) + (8 << 20)
 
     def missing(self) -> str | None:
         """What is not installed to make it, with the command that installs it: nothing."""
