@@ -21,6 +21,7 @@ from studio.models import presets
 from studio.planner import Plan, Rows
 from studio.planner.rows import most_tokens, padding_share
 from studio.spec import RunSpec, nested, parse
+from studio.training import levers
 
 GIB = 1 << 30
 DETECTED = {"data.format", "data.system", "data.subset", "data.encoding", "data.limit", "model.revision", "model.chat_template"}
@@ -117,6 +118,7 @@ def test_a_field_that_was_given_is_never_changed() -> None:
             "save_every": 9,
             "keep": "last",
             "threads": 3,
+            **dict.fromkeys(levers.NAMES, False),
         },
         "evaluation": {"max_new_tokens": 5},
         "export": [{"kind": "merged", "onto": "original", "dtype": "fp32"}],
@@ -152,7 +154,7 @@ def test_what_fits_in_16_bit_without_recomputing_is_done_so() -> None:
 
 
 def test_a_model_that_does_not_fit_in_16_bit_is_held_in_4_and_recomputed() -> None:
-    made = plan(QWEN7B, "RTX 3060")
+    made = plan(QWEN8B, "RTX 3060")
     assert (made.spec.model.quantization, made.spec.training.gradient_checkpointing) == ("nf4", True)
     assert made.fits
     assert "does not fit" in decided(made, "model.quantization").otherwise
@@ -165,6 +167,48 @@ def test_a_model_that_does_not_fit_in_16_bit_is_held_in_4_and_recomputed() -> No
 ])  # fmt: skip
 def test_the_number_format_follows_the_card_and_spares_gemma_fp16(gpu: str, model: str, dtype: str) -> None:
     assert plan(model, gpu).spec.model.dtype == dtype
+
+
+def test_fused_layers_leave_room_to_keep_activations_where_plain_ones_must_compute_them_again() -> None:
+    fused, plain = (plan(QWEN7B, "RTX 3060", training={"fused_adapters": on}) for on in (None, False))
+    assert (fused.spec.training.gradient_checkpointing, plain.spec.training.gradient_checkpointing) == (False, True)
+    assert fused.rate
+    assert plain.rate
+    assert fused.rate.high > 1.3 * plain.rate.high
+    assert "computed together" in decided(fused, "training.fused_adapters").reason
+
+
+@pytest.mark.parametrize(
+    ("given", "on", "why"),
+    [
+        ({"adapter": {"dropout": 0.1}}, False, "dropout"),
+        ({"adapter": {"kind": "dora"}}, False, "DoRA"),
+        ({"model": {"quantization": "int8"}}, False, "int8"),
+        ({}, True, "together"),
+    ],
+)
+def test_adapters_are_computed_together_wherever_that_is_exact(given: dict[str, Any], on: bool, why: str) -> None:
+    decision = decided(plan(**given), "training.fused_adapters")
+    assert decision.value is on
+    assert why in decision.reason
+
+
+@pytest.mark.parametrize("model", [QWEN3B, "Qwen/Qwen2.5-0.5B-Instruct"])
+def test_a_card_computes_at_least_4000_tokens_at_once_where_they_fit(model: str) -> None:
+    made = plan(model, "RTX 4090")
+    assert "4,000 tokens at once" in decided(made, "training.micro_batch").reason
+    assert made.fits
+
+
+def test_weights_unpacked_for_the_recomputation_are_kept_where_they_fit() -> None:
+    made = plan(QWEN8B, "RTX 3060")
+    without = plan(QWEN8B, "RTX 3060", training={"unpack_once": False, "micro_batch": made.spec.training.micro_batch})
+    assert decided(made, "training.unpack_once").value is True
+    assert made.memory.of("layer at work") - without.memory.of("layer at work") > 200 << 20
+    assert made.rate
+    assert without.rate
+    assert made.rate.high > without.rate.high
+    assert decided(plan(QWEN3B, "RTX 4090"), "training.unpack_once").value is False
 
 
 def test_the_learning_rate_follows_the_size(cpu: Machine) -> None:

@@ -46,6 +46,10 @@ class Load:
     rows: int = 1
     length: int = 1024
     checkpointing: bool = True
+    fused: bool = False
+    """Adapters that share an input, and gated feed-forwards, are one function each (as `studio.training.fused`)."""
+    unpack_once: bool = False
+    """A 4-bit weight unpacked to compute a layer again is kept for its backward pass; only where layers are fused."""
     row: int = 0
     """Tokens of the longest row, where `length` is many rows laid end to end; 0: `length`."""
     answer_rows: int = 16
@@ -53,6 +57,12 @@ class Load:
     answer_length: int = 1024
     """Prompt and answer together, in tokens."""
     code: Code = Code()
+
+    @property
+    def unpacked_again(self) -> bool:
+        """Whether checkpointing unpacks a 4-bit weight a third time, for the backward pass."""
+        once = self.unpack_once and self.fused and self.quantization == "nf4"
+        return self.checkpointing and not once
 
     @property
     def tokens(self) -> int:

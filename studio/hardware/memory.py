@@ -108,15 +108,16 @@ def layer_bytes(shape: Shape, load: Load) -> int:
     n (4 h + 4) + 4 a + 2 (2 q + 2 k + 3 f) and what adapters keep. A norm keeps its input and a root in 32 bit; attention
     queries, keys, values, its output and a logarithm a head; the gated feed-forward three tensors. A frozen layer keeps
     nothing, an adapted one its input (which queries, keys and values share, and gate and up) and the rank's inner one; DoRA
-    its output twice. Norms on queries and keys keep those in 32 bit; one layer for queries, keys and values keeps its output
-    whole; with dropout each adapted layer keeps a copy of its input and a mask; eager attention keeps 6 bytes x heads x length.
+    its output twice. A feed-forward that is one function keeps gate and up only, 2 f for 4 f with the last layer's input.
+    Norms on queries and keys keep those in 32 bit; one layer for queries, keys and values keeps its output whole; with
+    dropout each adapted layer keeps a copy of its input and a mask; eager attention keeps 6 bytes x heads x length.
 
     Counted by saved-tensor hooks in our own training step, for Llama, Qwen 2 and 3, Gemma 3, Phi 3 and Mistral, in 16 and
-    32 bit, with and without nf4, checkpointing, dropout and some of the adapters: equal to the byte (DoRA is derived only).
+    32 bit, with and without nf4, checkpointing, dropout and some of the adapters: equal to 0.3 % (DoRA is derived only).
     """
     q, k, ffn = queries(shape), keys(shape), shape.ffn * (shape.experts_used or 1)
     bytes_each = width(load.dtype)
-    numbers = 2 * q + (2 * q if load.code.repeated else 2 * k) + 3 * ffn
+    numbers = 2 * q + (2 * q if load.code.repeated else 2 * k) + (1 if _gated(shape, load) else 3) * ffn
     if shape.fused:
         numbers += q + k
     if load.attention == "eager":
@@ -127,6 +128,13 @@ def layer_bytes(shape: Shape, load: Load) -> int:
     if load.quantization != "none":
         exact += load.code.inputs * (2 * shape.hidden + q + ffn)
     return exact + numbers * bytes_each + _adapter_activations(shape, load)
+
+
+def _gated(shape: Shape, load: Load) -> bool:
+    """Whether the feed-forward is one function: then of what it makes only gate and up are kept."""
+    layers = adapted(shape, load.targets)
+    first = "gate_up_proj" in layers or {"gate_proj", "up_proj"} <= layers.keys()
+    return load.fused and not shape.experts and first and "down_proj" in layers
 
 
 def _adapter_activations(shape: Shape, load: Load) -> int:
@@ -170,9 +178,12 @@ def work_bytes(shape: Shape, load: Load) -> int:
     """Bytes of the one layer that is at work in the backward pass.
 
     The gradients of the feed-forward's inner tensors (6 f a token in 16 bit), the layer's largest weight in 16 bit if it is
-    kept quantised, and with checkpointing the layer's activations, computed again (`layer_bytes` a token).
+    kept quantised (all its adapted ones if they are unpacked once), and with checkpointing the layer's activations, computed
+    again (`layer_bytes` a token).
     """
     largest = max(inputs * outputs for inputs, outputs in shape.linears.values())
+    if load.checkpointing and not load.unpacked_again:
+        largest = max(largest, sum(inputs * outputs for inputs, outputs in adapted(shape, load.targets).values()))
     whole = largest * width(load.dtype) if load.quantization != "none" else 0
     again = layer_bytes(shape, load) if load.checkpointing else 0
     return whole + load.tokens * (3 * shape.ffn * width(load.dtype) + again)
@@ -244,9 +255,9 @@ def _loading(shape: Shape, load: Load, run: int) -> tuple[Item, ...]:
 
 
 def _adapter(trained: int, load: Load) -> tuple[int, str]:
-    """The adapter in 32 bit, and the copy in 16 bit that autocast keeps for the length of a step."""
+    """The adapter in 32 bit, and the copy in 16 bit that autocast keeps for the length of a step, unless layers are fused."""
     held = f"{_count(trained)} parameters in {8 * load.code.adapter} bit"
-    if load.dtype == "fp32" or not load.code.copied:
+    if load.dtype == "fp32" or load.fused or not load.code.copied:
         return load.code.adapter * trained, held
     return (load.code.adapter + 2) * trained, f"{held}, and a copy in 16 bit while they are used"
 

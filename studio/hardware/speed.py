@@ -52,14 +52,15 @@ def seconds_per_token(shape: Shape, load: Load, flops: float, bandwidth: float, 
     """Seconds a token takes at the roofline: products at `GEMM` of peak, and unpacking the quantised weights.
 
     Products come in tiles of `TILE` tokens, and never take less than reading each 16-bit weight once a pass. A quantised
-    weight is unpacked on each pass: nf4 reads 0.52 and writes 2 bytes, int8 1 and 2. And a micro-batch never takes less
+    weight is unpacked on each pass: nf4 reads 0.52 and writes 2 bytes, int8 1 and 2; if the one of the recomputation is kept
+    for the backward pass, twice a step and not three times. And a micro-batch never takes less
     than its kernels take to launch, `STEP` and `LAUNCH` a layer and pass: what bounds small models on large cards.
     """
     passes = 3 if load.checkpointing else 2
     computed = -(-load.tokens // TILE) * TILE
     products = flops_per_token(shape, load, scored) * computed / (flops * GEMM)
     weights = shape.quantisable * passes / (bandwidth * GEMM) if bandwidth else 0.0
-    unpacked = {"none": 0.0, "nf4": 2.52, "int8": 3.0}[load.quantization] * weights
+    unpacked = {"none": 0.0, "nf4": 2.52, "int8": 3.0}[load.quantization] * weights * (2 + load.unpacked_again) / passes
     return max(max(products, 2 * weights) + unpacked, STEP + LAUNCH * passes * shape.layers) / load.tokens
 
 

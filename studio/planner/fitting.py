@@ -20,6 +20,7 @@ from studio.models.generation import BATCH
 from studio.models.shape import Shape
 from studio.planner.rows import Rows, most_tokens, padding_share
 from studio.spec import RunSpec
+from studio.training import levers
 
 STEPS_WANTED = 100
 """Optimizer steps a run should have, or few batches are seen and the learning rate hardly moves."""
@@ -33,6 +34,8 @@ SMALL = 50_000_000
 """Parameters below which a model is small enough for fp32, one thread and a large learning rate."""
 UNKNOWN_CARD = (50e12, 400e9)
 """FLOP/s and bytes/s by which settings are ranked on a card whose rates are not known."""
+CARD_TOKENS = 4000
+"""Tokens computed at once on a card, where they fit: enough for its kernels' launches and its unpacking not to count."""
 CPU_TOKENS = 2048
 """Tokens computed at once on a CPU beyond which nothing gets faster."""
 
@@ -176,7 +179,19 @@ def _best(spec: RunSpec, case: Case, length: int) -> Fit:
     if not fitting:
         return min(ways, key=lambda way: way.memory.total)
     fastest = min(way.seconds for way in fitting)
-    return next(way for way in fitting if way.seconds <= NEAR * fastest)
+    simplest = next(way for way in fitting if way.seconds <= NEAR * fastest)
+    return _enough_at_once(simplest, fitting) if case.cuda else simplest
+
+
+def _enough_at_once(chosen: Fit, fitting: list[Fit]) -> Fit:
+    """The same way with `CARD_TOKENS` at once, or as near to it as fits and not slower."""
+    same = [
+        way
+        for way in fitting
+        if replace(way.load, length=0, rows=0, answer_rows=0) == replace(chosen.load, length=0, rows=0, answer_rows=0)
+    ]
+    larger = [way for way in same if chosen.load.tokens <= way.load.tokens and way.seconds <= chosen.seconds]
+    return next((way for way in larger if way.load.tokens >= CARD_TOKENS), larger[-1])
 
 
 def _ways(spec: RunSpec, case: Case, length: int) -> Iterator[Fit]:
@@ -188,12 +203,31 @@ def _ways(spec: RunSpec, case: Case, length: int) -> Iterator[Fit]:
     packing = training.packing if training.packing is not None else case.spread > WORTH_PACKING
     for quantization in held:
         for checkpointing in again:
-            for micro in micros:
-                yield way(spec, case, quantization, checkpointing, micro, length, packing)
+            for unpack in _unpacking(spec, quantization, checkpointing):
+                for micro in micros:
+                    yield way(spec, case, quantization, checkpointing, micro, length, packing, unpack)
 
 
-def way(spec: RunSpec, case: Case, quantization: str, checkpointing: bool, micro: int, length: int, packing: bool) -> Fit:
+def _unpacking(spec: RunSpec, quantization: str, checkpointing: bool) -> tuple[bool, ...]:
+    """Whether 4-bit weights may be kept unpacked from the recomputation of a layer to its backward pass."""
+    given = spec.training.unpack_once
+    if quantization != "nf4" or not checkpointing or not fused(spec, quantization):
+        return (False,)
+    return (True, False) if given is None else (given,)
+
+
+def way(
+    spec: RunSpec,
+    case: Case,
+    quantization: str,
+    checkpointing: bool,
+    micro: int,
+    length: int,
+    packing: bool,
+    unpack: bool | None = None,
+) -> Fit:
     """One way to do the run, with its memory and speed."""
+    unpack = _unpacking(spec, quantization, checkpointing)[0] if unpack is None else unpack
     batch = batch_size(spec, case)
     tokens = micro * length
     if packing and len(case.rows):
@@ -214,6 +248,8 @@ def way(spec: RunSpec, case: Case, quantization: str, checkpointing: bool, micro
         row=length,
         checkpointing=checkpointing,
         answer_length=min(length + longest_answer(spec, case), max(length, case.positions)),
+        fused=fused(spec, quantization),
+        unpack_once=unpack,
     )
     load = replace(load, answer_rows=_answer_rows(case, load))
     found = case.memory(load)
@@ -221,6 +257,12 @@ def way(spec: RunSpec, case: Case, quantization: str, checkpointing: bool, micro
     return Fit(
         quantization, checkpointing, micro, length, packing, load, usual, found, _seconds(case, usual, micro, batch, packing)
     )
+
+
+def fused(spec: RunSpec, quantization: str) -> bool:
+    """Whether adapted layers are computed together."""
+    given = spec.training.fused_adapters
+    return given is not False and levers.fused(spec.adapter, quantization).on
 
 
 def _usual(case: Case, load: Load, micro: int, batch: int, packing: bool) -> Load:

@@ -22,6 +22,7 @@ from studio.planner.host import ram_of
 from studio.planner.plan import Counts, Decision, Plan
 from studio.planner.rows import Rows, padding_share
 from studio.spec import RunSpec, nested, parse
+from studio.training import levers
 from studio.training.schedule import total_steps
 
 TIMES = 10
@@ -72,6 +73,8 @@ def resolve(spec: RunSpec, machine: Machine, found: Found, rows: Rows, past: Seq
     draft = Draft(spec)
     _numbers(draft, case)
     _room(draft, case, chosen)
+    for lever in levers.decide(spec.adapter, chosen.quantization, chosen.checkpointing, chosen.load.unpack_once):
+        draft.settle(f"training.{lever.field}", lever.on, lever.reason, lever.otherwise)
     _learning(draft, case)
     _rhythm(draft, case)
     _ending(draft, case, chosen)

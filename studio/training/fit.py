@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from studio.core.errors import HardwareError
+from studio.core.text import plural
 from studio.tracking.reporter import Reporter
-from studio.training import adapters, checkpoints, guards
+from studio.training import adapters, checkpoints, guards, levers
 from studio.training.checkpoints import Progress
 from studio.training.job import Fitted, Job
 from studio.training.schedule import steps_per_epoch, total_steps
@@ -22,7 +23,7 @@ __all__ = ["Fitted", "Job", "fingerprint", "fit"]
 if TYPE_CHECKING:
     from studio.training.watch import Watch
 
-INDIFFERENT = {"micro_batch", "packing", "gradient_checkpointing", "save_every", "threads"}
+INDIFFERENT = {"micro_batch", "packing", "gradient_checkpointing", "save_every", "threads", *levers.NAMES}
 """Training settings that change how a run is computed and not what comes out: a run may be resumed with others."""
 
 
@@ -56,6 +57,8 @@ def fit(base: Any, tokenizer: Any, job: Job, reporter: Reporter) -> Fitted:
             reporter.event("warning", message="packing is off: on this model, rows side by side change each other's losses")
         elif refused:
             reporter.event("note", message=f"slower than usual: on this model only `{scorer.way}` gives its exact losses")
+        for reason, count in scorer.fusion.refused.items():
+            reporter.event("note", message=f"{plural(count, 'adapter')} computed alone: {reason}")
         watch = _train(scorer, tokenizer, job, steps, found, Progress(run=run), reporter)
         return _finish(watch, job)
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from studio.core.errors import Stopped
 from studio.tracking.reporter import Reporter
-from studio.training import adapters, attention
+from studio.training import adapters, attention, fusing
 from studio.training.batches import Micro, Tokens, flat, in_order_of_length, padded
 from studio.training.guards import Now
 from studio.training.job import Job
@@ -49,6 +49,7 @@ class Scorer:
             base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         self.shape = head.shape_of(base.config.get_text_config())
         self.way = Way(self._attention, False, False)
+        self.fusion = fusing.Fusion()
 
     @property
     def packed(self) -> bool:
@@ -57,13 +58,11 @@ class Scorer:
 
     def loss(self, micro: Micro) -> Any:
         """Sum over the trained positions of -log p(next token): a scalar, fp32, on the model's device."""
-        import torch
-
         from studio.training import head
 
         self.now.rows, self.now.tokens = micro.rows, micro.input_ids.size
         inputs = self._inputs(micro)
-        scored, targets = (torch.from_numpy(part).to(self.job.device) for part in (micro.scored, micro.targets))
+        scored, targets = self._there(micro.scored), self._there(micro.targets)
         with self._autocast():
             if not self.way.trained_only:
                 return head.token_losses(self.base(**inputs).logits, scored, targets).sum()
@@ -71,16 +70,21 @@ class Scorer:
             picked = hidden.reshape(-1, hidden.shape[-1]).index_select(0, scored)
             return head.summed_loss(picked, self.base.get_output_embeddings(), targets, self.shape)
 
-    def _inputs(self, micro: Micro) -> dict[str, Any]:
+    def _there(self, numbers: np.ndarray) -> Any:
+        """Numbers on the device, by way of pinned memory, so that the host waits for no kernel to end."""
         import torch
 
-        ids = torch.from_numpy(micro.input_ids).to(self.job.device, non_blocking=True)
+        here = torch.from_numpy(numbers)
+        return here.pin_memory().to(self.job.device, non_blocking=True) if self.job.device == "cuda" else here
+
+    def _inputs(self, micro: Micro) -> dict[str, Any]:
+        ids = self._there(micro.input_ids)
         if micro.lengths is None or micro.position_ids is None:
             return {"input_ids": ids, "use_cache": False}
-        ends = torch.tensor([0, *micro.lengths], dtype=torch.int32).cumsum(0, dtype=torch.int32).to(self.job.device)
+        ends = self._there(np.cumsum([0, *micro.lengths], dtype=np.int32))
         return {
             "input_ids": ids,
-            "position_ids": torch.from_numpy(micro.position_ids).to(self.job.device, non_blocking=True),
+            "position_ids": self._there(micro.position_ids),
             "use_cache": False,
             "cu_seq_lens_q": ends,
             "cu_seq_lens_k": ends,
@@ -103,7 +107,9 @@ class Scorer:
         with evaluating(self.model):
             rows = _probe_rows(self.job.train)
             self._use(Way(self._attention, False, False))
-            wanted = [self.loss(padded([row])).item() for row in rows]
+            with fusing.watching(self.model) as layers:
+                wanted = [self.loss(padded([row])).item() for row in rows]
+            self._fuse(layers, rows, wanted)
             for way in self._ways():
                 self._use(way)
                 if self._agrees(rows, wanted):
@@ -112,15 +118,27 @@ class Scorer:
         self._use(Way(self._attention, False, False))
         return refused
 
+    def _fuse(self, layers: list[list[Any]], rows: list[tuple[np.ndarray, np.ndarray]], wanted: list[float]) -> None:
+        """Compute adapted layers together, unless that is off or changes a loss."""
+        training = self.job.training
+        if training.fused_adapters is False:
+            return
+        self.fusion = fusing.fuse(self.model, layers, reuse=training.unpack_once is not False)
+        if not self._agrees(rows, wanted):
+            self.fusion.undo()
+            self.fusion = fusing.Fusion(refused={"its losses differ": sum(map(len, layers))})
+
     def _ways(self) -> Iterator[Way]:
         import torch
 
-        head = self.base.get_output_embeddings()
-        plain = type(head) is torch.nn.Linear and not head.weight.requires_grad
-        for packed in [True, False] if self.job.training.packing else [False]:
-            if plain:
-                yield from (Way(name, True, packed) for name in attention.choices(self.base, self.job.device, self.job.dtype))
-            yield Way(self._attention, False, packed)
+        training, head = self.job.training, self.base.get_output_embeddings()
+        trained_only = training.trained_head is not False and type(head) is torch.nn.Linear and not head.weight.requires_grad
+        names = attention.choices(self.base, self.job.device, self.job.dtype)
+        for packed in [True, False] if training.packing else [False]:
+            for name in names if training.row_attention is not False else names[-1:]:
+                yield Way(name, trained_only, packed)
+            if trained_only:
+                yield Way(self._attention, False, packed)
 
     def _use(self, way: Way) -> None:
         self.way = way
@@ -142,19 +160,22 @@ class Scorer:
 
     def held_out_loss(self, tokens: Tokens, reporter: Reporter) -> float:
         """Mean of -log p over all trained tokens of `tokens`. Raises Stopped if asked to stop on the way."""
-        total, count, done = 0.0, 0, 0
+        import torch
+
+        total, count, done = torch.zeros((), dtype=torch.float64, device=self.job.device), 0, 0
         training = self.job.training
         with evaluating(self.model):
             for micro in in_order_of_length(tokens, training.micro_batch or 1, self.job.max_length, self.packed, self.pad):
-                total += self.loss(micro).item()
+                total += self.loss(micro)
                 count, done = count + len(micro.targets), done + micro.rows
                 reporter.progress(done, len(tokens), "held-out row")
                 if reporter.should_stop():
                     raise Stopped
-        return total / max(1, count)
+        return total.item() / max(1, count)
 
     def release(self) -> None:
         """Give the base back as it came: no adapter, its own forward, attention and gradient settings."""
+        self.fusion.undo()
         self.model.unload()
         self.base.__dict__.pop("forward", None)  # TRL puts one there
         if self._forward is not None:

@@ -67,5 +67,16 @@ class Training(Section):
     """Stop after so many evaluations without a better held-out loss, or `off`."""
     threads: Annotated[int | None, Ui(advanced=True)] = Field(default=None, ge=1, le=1024, title="CPU threads")
     """Empty: one for very small models on a CPU (more would slow them down), else the machine's cores."""
+    fused_adapters: Annotated[bool | None, Ui(advanced=True)] = Field(default=None, title="Fused adapters")
+    """Compute adapters that share an input, and each gated feed-forward, as one function: faster, less memory, the same
+    result. Empty: wherever it can be done."""
+    trained_head: Annotated[bool | None, Ui(advanced=True)] = Field(default=None, title="Head over trained tokens")
+    """Score only the tokens that are trained, a piece at a time. Empty: wherever it gives the model's exact losses."""
+    row_attention: Annotated[bool | None, Ui(advanced=True)] = Field(default=None, title="Attention by row")
+    """Compute packed rows' attention one by one, not under a mask over all. Empty: wherever it gives the exact losses."""
+    unpack_once: Annotated[bool | None, Ui(advanced=True)] = Field(default=None, title="Unpack 4-bit weights once")
+    """With checkpointing, a weight unpacked to compute a layer again serves its backward pass too. Empty: if it fits."""
+    background_saving: Annotated[bool | None, Ui(advanced=True)] = Field(default=None, title="Checkpoints in the background")
+    """Write checkpoints while training goes on. Empty: yes."""
     seed: Annotated[int, Ui(advanced=True)] = Field(default=42, ge=0, le=2**31 - 1, title="Seed")
     """The same seed, data and machine give the same run."""

@@ -1,0 +1,179 @@
+"""Which layers are computed together, and the seam by which they are: `watch` a forward pass, `fuse`, later `Fusion.undo`.
+
+Nothing is told from names: layers belong together if they have the same parent and are given the very same tensor, and a
+feed-forward is a gated one if it gives what a gated one gives. Model files, PEFT's layers and their weights stay as they
+are; only the `forward` of single modules is replaced, and put back after training.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+GATES = (("gate_proj", "up_proj"), ("gate_up_proj",), ("w1", "w3"))
+"""The first layers of a gated feed-forward: gate and up, or both in one."""
+LASTS = ("down_proj", "w2")
+ACTIVATIONS = ("act_fn", "activation_fn", "act")
+
+
+@dataclass
+class Fusion:
+    """What was fused, and why some layers were not: `undo` puts every module's own forward back."""
+
+    groups: list[Any] = field(default_factory=list)
+    gated: list[Any] = field(default_factory=list)
+    refused: dict[str, int] = field(default_factory=dict)
+    """Reasons, and for how many layers."""
+    modules: list[Any] = field(default_factory=list)
+
+    def undo(self) -> None:
+        """Every module's own forward again, and no tensor held."""
+        for module in self.modules:
+            module.__dict__.pop("forward", None)
+        for part in (*self.groups, *self.gated):
+            part.forget()
+        self.modules.clear()
+
+    def put(self, module: Any, forward: Any) -> None:
+        """Replace a module's forward."""
+        module.forward = forward
+        self.modules.append(module)
+
+
+@contextlib.contextmanager
+def watching(model: Any) -> Iterator[list[list[Any]]]:
+    """Inside, run one forward pass; afterwards the list holds the adapted layers, those given one tensor side by side."""
+    found: list[list[Any]] = []
+    calls: list[tuple[str, Any, Any]] = []
+    handles = [module.register_forward_pre_hook(_noting(calls, name.rpartition(".")[0])) for name, module in adapted(model)]
+    try:
+        yield found
+    finally:
+        for handle in handles:
+            handle.remove()
+    places: dict[tuple[str, int], list[Any]] = {}
+    for parent, given, module in calls:  # the calls hold the tensors, so that none takes another's place in memory
+        group = places.setdefault((parent, id(given)), [])
+        if not any(module is other for other in group):
+            group.append(module)
+    seen: set[int] = set()
+    for group in places.values():
+        found.append([module for module in group if id(module) not in seen])
+        seen.update(map(id, group))
+
+
+def _noting(calls: list[tuple[str, Any, Any]], parent: str) -> Any:
+    return lambda module, given: calls.append((parent, given[0], module))
+
+
+def adapted(model: Any) -> Iterator[tuple[str, Any]]:
+    """The layers of a PEFT model that carry an adapter, with their names."""
+    from peft.tuners.lora import LoraLayer
+
+    for name, module in model.named_modules():
+        if isinstance(module, LoraLayer):
+            yield name, module
+
+
+def why_not(layer: Any) -> str:
+    """Why an adapted layer cannot be fused; empty if it can."""
+    import torch
+    from peft.tuners.lora import Linear
+
+    if len(layer.active_adapters) != 1 or len(getattr(layer, "lora_A", ())) != 1:
+        return "it has several adapters"
+    name = layer.active_adapters[0]
+    if layer.use_dora.get(name):
+        return "DoRA rescales whole weights"
+    if layer.lora_variant or layer.lora_bias.get(name) or getattr(layer, "fan_in_fan_out", False):
+        return "an unusual kind of LoRA"
+    if not isinstance(layer.lora_dropout[name], torch.nn.Identity):
+        return "dropout gives each adapter an input of its own"
+    base = layer.get_base_layer()
+    if type(layer) is Linear and type(base) is torch.nn.Linear:
+        return ""
+    if type(base).__name__ == "Linear4bit" and getattr(base.weight, "quant_state", None) is not None:
+        return ""
+    return f"its base is a {type(base).__name__}"
+
+
+def fuse(model: Any, watched: list[list[Any]], feed_forward: bool = True, reuse: bool = True) -> Fusion:
+    """Compute the layers of each watched group together, and gated feed-forwards as one function if asked.
+
+    reuse: a 4-bit weight that a checkpoint's second forward pass unpacked serves the backward pass too.
+    """
+    from studio.training.fused import Layers, Member
+
+    fusion, members = Fusion(), {}
+    for group in watched:
+        fit = []
+        for layer in group:
+            if reason := why_not(layer):
+                fusion.refused[reason] = fusion.refused.get(reason, 0) + 1
+            else:
+                members[id(layer)] = Member(layer, layer.active_adapters[0], layer.forward, reuse)
+                fit.append(members[id(layer)])
+        if fit:
+            layers = Layers(fit)
+            fusion.groups.append(layers)
+            for place, member in enumerate(fit):
+                fusion.put(member.layer, _at(layers, place))
+    if feed_forward:
+        for module in model.modules():
+            _fuse_gated(fusion, module, members)
+    return fusion
+
+
+def _at(layers: Any, place: int) -> Any:
+    return lambda x, *more, **named: layers.call(place, x, *more, **named)
+
+
+def _fuse_gated(fusion: Fusion, module: Any, members: dict[int, Any]) -> None:
+    from studio.training.fused import Gated
+
+    names = next((names for names in GATES if all(hasattr(module, name) for name in names)), ())
+    last = next((getattr(module, name) for name in LASTS if hasattr(module, name)), None)
+    act = next((getattr(module, name) for name in ACTIVATIONS if hasattr(module, name)), None)
+    first = [members[id(layer)] for name in names if id(layer := getattr(module, name)) in members]
+    if not first or len(first) < len(names) or id(last) not in members or "forward" in module.__dict__:
+        return
+    kind = _kind(act)
+    if not kind:
+        return
+    gated = Gated(first, members[id(last)], kind, module.forward)
+    if _same(gated, module):
+        fusion.gated.append(gated)
+        fusion.put(module, gated.call)
+
+
+def _kind(act: Any) -> str:
+    """Which of the known gates a module computes, told by what it gives; empty if none."""
+    import torch
+
+    from studio.training.fused import ACTIVATIONS as known
+
+    x = torch.linspace(-6, 6, 97)
+    with contextlib.suppress(Exception), torch.no_grad():
+        given = act(x)
+        return next((name for name, (function, _) in known.items() if torch.equal(function(x), given)), "")
+    return ""
+
+
+def _same(gated: Any, module: Any) -> bool:
+    """Whether a feed-forward gives what the function would: some multiply, clip or drop on the way."""
+    import torch
+
+    first = gated.first[0]
+    weight = first.down.weight
+    dtype = first.base.compute_dtype if first.quantized else first.base.weight.dtype
+    x = torch.linspace(-2, 2, 3 * first.base.in_features, device=weight.device).sin().view(1, 3, -1)
+    with contextlib.suppress(RuntimeError, TypeError, ValueError), torch.no_grad():
+        wide = (
+            torch.autocast(weight.device.type, dtype) if dtype in (torch.bfloat16, torch.float16) else contextlib.nullcontext()
+        )
+        with wide:
+            wanted, found = module(x.to(dtype)).float(), gated.call(x.to(dtype)).float()
+        return bool((wanted - found).abs().max() <= 0.02 * wanted.abs().max())
+    return False
