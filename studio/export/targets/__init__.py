@@ -8,6 +8,10 @@ from pydantic import Field
 
 from studio.export.targets.adapter import AdapterTarget
 from studio.export.targets.gguf import GgufTarget
+from studio.export.targets.gguf_adapter import GgufAdapterTarget
 from studio.export.targets.merged import MergedTarget
+from studio.export.targets.merged_4bit import Merged4BitTarget
 
-AnyTarget = Annotated[AdapterTarget | MergedTarget | GgufTarget, Field(discriminator="kind")]
+AnyTarget = Annotated[
+    AdapterTarget | MergedTarget | Merged4BitTarget | GgufTarget | GgufAdapterTarget, Field(discriminator="kind")
+]

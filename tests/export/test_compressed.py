@@ -1,0 +1,138 @@
+"""4 bit for vLLM: quantised on the run's own rows in its environment, and answering as the adapter did."""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from safetensors import safe_open
+
+from studio.core.errors import ExportError
+from studio.core.files import read_json
+from studio.export import environments
+from studio.export.artifact import Artifact
+from studio.export.compress import export as compress
+from studio.export.compress.quantize import group_size
+from studio.export.make import Probe, Source, export
+from studio.export.targets.merged_4bit import Merged4BitTarget
+from studio.tracking.reporter import Silent
+from tests.export.conftest import talk
+from tests.tiny import make_model
+
+installed = pytest.mark.skipif(not environments.ready("compress"), reason=str(environments.missing("compress")))
+
+
+@pytest.fixture(scope="module")
+def trained(source: Source, tmp_path_factory: pytest.TempPathFactory) -> Source:
+    """The run with its training rows."""
+    from studio.data.encode import encode_file
+    from studio.export.reference import source_tokenizer
+
+    folder = tmp_path_factory.mktemp("data")
+    things = ("lamp", "kettle", "clock", "chair", "desk", "radio")
+    rows = [talk(f"What is the price of the {thing}?", f"The {thing} costs {n} euro.") for n in range(20) for thing in things]
+    file = folder / "train.jsonl"
+    file.write_text("".join(json.dumps(row.as_dict()) + "\n" for row in rows))
+    encode_file(file, source_tokenizer(source), "all_assistant", folder / "train.tokens")
+    return replace(source, train=folder / "train.tokens")
+
+
+@pytest.fixture(scope="module")
+def made(trained: Source, probe: Probe, merged: Artifact) -> Iterator[Artifact]:
+    """The run's 4-bit export, verified in transformers."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compress, "VLLM", "compress-not-vllm")
+        patch.setattr(environments, "ready", lambda name: False)
+        yield export(Merged4BitTarget(), trained, probe, Silent())
+
+
+@installed
+def test_four_bits_answer_as_base_and_adapter_did(made: Artifact, merged: Artifact) -> None:
+    assert made.verification.passed
+    assert made.verification.value("prompt_ids_identical") == 1.0
+    assert made.verification.value("weights_complete") is True
+    assert 0 < float(made.verification.value("kl_mean") or 0) < 0.1
+    assert "compressed-tensors" in made.verification.runtime
+    assert made.bytes < 0.45 * merged.bytes
+
+
+@installed
+def test_it_is_calibrated_on_the_rows_trained_on_and_says_so(made: Artifact) -> None:
+    assert made.details["calibration"].startswith("120 training rows, ")
+    assert (made.details["method"], made.details["group"], made.details["layers"]) == ("gptq", 128, 28)
+    assert "quantised to 4 bit by GPTQ, a scale every 128 weights" in made.details["statement"]
+    assert made.details["statement"] in (made.at / "README.md").read_text()
+
+
+@installed
+def test_everything_but_the_weights_is_that_of_the_merged_model(made: Artifact, merged: Artifact) -> None:
+    config = read_json(made.at / "config.json")
+    assert config.pop("quantization_config")["config_groups"]["group_0"]["weights"]["num_bits"] == 4
+    assert config == read_json(merged.at / "config.json"), "the fields for older runtimes among them"
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "generation_config.json"):
+        assert (made.at / name).read_bytes() == (merged.at / name).read_bytes()
+    assert all(stat.S_IMODE(file.stat().st_mode) == 0o644 for file in made.at.iterdir())
+    names = {file.name for file in made.at.iterdir()}
+    assert names == {file.name for file in merged.at.iterdir()}
+
+
+@installed
+def test_it_names_no_place_on_this_machine(made: Artifact, source: Source) -> None:
+    for file in made.at.iterdir():
+        if file.suffix != ".safetensors":
+            assert str(source.exports.parent) not in file.read_text(), file.name
+
+
+@installed
+def test_without_rows_weights_are_rounded_in_groups_that_divide_them(tmp_path: Path) -> None:
+    model = make_model(tmp_path / "model", "qwen2")
+    request = {"model": str(model), "out": str(tmp_path / "out"), "rows": None}
+    done = environments.call("compress", "studio.export.compress.quantize:quantize", request, Silent())
+    assert done == {"group": 64, "method": "nearest", "layers": 14}
+    held = read_json(tmp_path / "out" / "config.json")["quantization_config"]
+    assert (held["quant_method"], held["format"], held["ignore"]) == ("compressed-tensors", "pack-quantized", ["lm_head"])
+    with safe_open(tmp_path / "out" / "model.safetensors", "np") as weights:
+        packed = [name for name in weights.keys() if name.endswith("weight_packed")]  # noqa: SIM118 - no dict
+        assert len(packed) == 14
+        assert weights.get_slice("model.layers.0.mlp.down_proj.weight_scale").get_shape() == [64, 2]
+
+
+def test_the_largest_group_that_divides_every_layer_is_taken() -> None:
+    assert group_size({"q": 4096, "down": 11008}) == 128
+    assert group_size({"q": 576, "down": 1536}) == 64
+    with pytest.raises(ExportError, match="down is 200 wide"):
+        group_size({"q": 128, "down": 200})
+
+
+def test_a_run_without_its_rows_has_no_calibration(source: Source, tmp_path: Path) -> None:
+    assert compress.calibration(source, tmp_path / "rows.npz") == (0, 0)
+    assert compress.calibration(replace(source, train=tmp_path / "gone"), tmp_path / "rows.npz") == (0, 0)
+
+
+def test_without_its_environment_nothing_is_begun(source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("studio.export.environments.known.root", lambda: tmp_path)
+    lacking = Merged4BitTarget().missing()
+    assert lacking == "the exporter `compress` is not installed: studio exporters install compress"
+    with pytest.raises(ExportError) as refused:
+        Merged4BitTarget().write(source, tmp_path, Silent())
+    assert "studio exporters install compress" in refused.value.hint
+
+
+@installed
+def test_mixtures_of_experts_are_refused_before_they_are_merged(source: Source) -> None:
+    experts: Any = SimpleNamespace(base_config=SimpleNamespace(num_experts=8), base_name="mixture")
+    with pytest.raises(ExportError, match="mixture-of-experts"):
+        compress.refuse(experts)
+
+
+def test_its_size_is_about_what_was_said(source: Source) -> None:
+    target = Merged4BitTarget()
+    assert 0.5 * 3e9 < target.size(int(3e9)) < 0.75 * 3e9
+    assert compress.weights_bytes(source) < 2 * source.parameters
+    assert target.folder(source) == "merged-4bit"
