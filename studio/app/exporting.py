@@ -1,109 +1,125 @@
-"""Use cases of exporting from a face that must not wait: begin, follow, sizes before, manifests after.
-
-An export is the studio's own command in a process of its own, with its output in `<run>/exports/.work/<target>.json`; it
-goes on when its page or the web server ends.
-"""
+"""Use cases of the Export page, which must not wait: begin and follow exports, pushes and installations; sizes before."""
 
 from __future__ import annotations
 
+import functools
 import json
-import os
-import subprocess
-import sys
-import time
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from studio.app.child import error_of
+from studio.app import background, exports, pushing
+from studio.app.background import Work
 from studio.app.runs import Run
 from studio.core.errors import JobError, StudioError
-from studio.core.files import read_json, write_json
-from studio.runs.status import Process
+from studio.core.text import slug
+from studio.export import push as pushes
+from studio.export.push import Upload
+from studio.models.settings import Model
+
+_INSTALL = re.compile(r"studio exporters install ([a-z0-9_-]+)")
 
 
 @dataclass(frozen=True)
-class Work:
-    """An export that was begun from a page. state: running, done or failed."""
+class Outlook:
+    """An export before it is made. bytes: about; None where the model's size is not known."""
 
-    target: str
-    state: str
-    begun: float
-    error: StudioError | None = None
-
-
-def label(target: dict[str, Any]) -> str:
-    """A target in a word: `merged`, `gguf-q8_0`."""
-    return "-".join(str(target[name]) for name in ("kind", "quant", "onto") if target.get(name))
+    kind: str
+    bytes: int | None
+    missing: str
+    """What is not installed, with the command that makes it so; empty if all is there."""
+    exporter: str
+    """The name `studio exporters install` takes, if that is what is missing."""
 
 
-def begin(run: Run, target: dict[str, Any], home: Path) -> Work:
-    """Begin to make and verify an export; returns at once. Raises JobError if the run has no adapter or it is being made."""
+def label(target: Mapping[str, Any]) -> str:
+    """A target in a word: its kind and every setting that was given, e.g. `gguf-q8_0`."""
+    words = [str(value) for value in target.values() if value is not None]
+    return "-".join(re.sub(r"[^a-zA-Z0-9_]+", "-", word).strip("-") for word in words)
+
+
+def outlook(run: Run, kind: str, settings: Mapping[str, Any]) -> Outlook:
+    """What making this export would take. Raises SpecError for wrong settings."""
+    target = exports.target(kind, settings)
+    every = _parameters(run.spec.model.model_dump_json())
+    missing = target.missing() or ""
+    found = _INSTALL.search(missing)
+    return Outlook(kind, target.size(every) if every else None, missing, found[1] if found else "")
+
+
+def begin(run: Run, kind: str, settings: Mapping[str, Any], home: Path, deploy: bool = False) -> Work:
+    """Begin to make and verify an export. Raises SpecError for wrong settings, JobError if the run is not ready for it."""
+    exports.target(kind, settings)
     if not (run.folder.adapter / "adapter_config.json").exists():
         raise JobError(f"this run has no adapter; it is {run.status.state}", hint="Choose a run that is done.", where=run.id)
     if run.status.active:
         raise JobError("this run is still being worked on", hint="Wait until it has ended.", where=run.id)
-    name = label(target)
-    if any(item.target == name and item.state == "running" for item in works(run)):
-        raise JobError("this export is being made already", hint="Wait for it.", where=name)
-    folder = _folder(run)
-    folder.mkdir(parents=True, exist_ok=True)
-    extra = [word for key in ("quant", "onto") if target.get(key) for word in (f"--{key}", str(target[key]))]
-    command = [sys.executable, "-m", "studio", "export", str(run.folder.path), "--to", target["kind"], *extra, "--json"]
-    with open(folder / f"{name}.out", "wb") as out, open(folder / f"{name}.err", "wb") as err:
-        child = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True,
-            env={**os.environ, "STUDIO_HOME": str(home)},
-        )  # fmt: skip
-    process = Process.of(child.pid)
-    write_json(folder / f"{name}.json", {"target": name, "begun": time.time(), "pid": process.pid, "born": process.born})
-    return _work(folder / f"{name}.json")
+    words = [word for name, value in settings.items() for word in ("--set", f"{name}={json.dumps(value)}")]
+    arguments = ["export", str(run.folder.path), "--to", kind, *words, *(["--deploy"] if deploy else [])]
+    return background.begin(_folder(run), "export", label({"kind": kind, **settings}), arguments, home)
 
 
-def works(run: Run) -> list[Work]:
-    """The exports that were begun from a page, newest first."""
-    found = [_work(file) for file in _folder(run).glob("*.json")]
+def upload(run: Run, folder: str, repository: str, public: bool) -> Upload:
+    """What pushing an export of the run would upload. Raises JobError for what cannot go up."""
+    return pushing.look(str(_export(run, folder)), repository, public)
+
+
+def push(run: Run, folder: str, repository: str, public: bool, home: Path) -> Work:
+    """Begin to push an export of the run. Raises JobError for what cannot go up."""
+    upload(run, folder, repository, public)
+    seen = ["--public"] if public else []
+    arguments = ["push", str(_export(run, folder)), "--to", repository, *seen, "--yes"]
+    return background.begin(_folder(run), "push", slug(f"{folder} {repository}"), arguments, home)
+
+
+def install(name: str, home: Path) -> Work:
+    """Begin to install an exporter. Raises JobError if there is none of that name."""
+    if name not in {item.exporter for item in map(_bare, exports.kinds()) if item.exporter}:
+        raise JobError("there is no such exporter to install", hint="See `studio exporters`.", where=name)
+    return background.begin(home / "exporters" / ".work", "install", name, ["exporters", "install", name], home)
+
+
+def works(run: Run, home: Path) -> list[Work]:
+    """The exports and pushes of the run and the installations that were begun from a page, newest first."""
+    found = [*background.works(_folder(run)), *installations(home)]
     return sorted(found, key=lambda item: item.begun, reverse=True)
 
 
-def sizes(run: Run) -> dict[str, int]:
-    """About how many bytes each export takes: `gguf-q8_0` -> bytes. Empty where the model's size is not known."""
-    from studio.models import loading
-    from studio.models.shape import shape
-    from studio.planner.disk import GGUF_BITS
+def installations(home: Path) -> list[Work]:
+    """The installations of exporters that were begun from a page, newest first."""
+    return background.works(home / "exporters" / ".work")
 
-    try:
-        every = shape(loading.find(run.spec.model, planning=True).config).parameters
-    except StudioError:
-        return {}
-    weights = run.folder.adapter / "adapter_model.safetensors"
-    adapter = {"adapter": weights.stat().st_size} if weights.exists() else {}
-    return {**adapter, "merged": 2 * every, **{f"gguf-{name}": round(every * bits / 8) for name, bits in GGUF_BITS.items()}}
+
+def made(run: Run) -> list[dict[str, Any]]:
+    """The manifests of the run's exports, each with where it was pushed to."""
+    return [{**item, "pushes": pushes.pushes(run.folder.exports / item["folder"])} for item in run.artifacts]
+
+
+def _bare(kind: str) -> Outlook:
+    missing = exports.target(kind, {}).missing() or ""
+    found = _INSTALL.search(missing)
+    return Outlook(kind, None, missing, found[1] if found else "")
+
+
+def _export(run: Run, folder: str) -> Path:
+    if folder not in {item["folder"] for item in run.artifacts}:
+        raise JobError("this run has no such export", hint="Choose one of the list.", where=folder[:80])
+    return run.folder.exports / folder
 
 
 def _folder(run: Run) -> Path:
     return run.folder.exports / ".work"
 
 
-def _work(file: Path) -> Work:
-    kept = read_json(file)
-    if _alive(kept):
-        return Work(kept["target"], "running", kept["begun"])
-    out, err = file.with_suffix(".out"), file.with_suffix(".err")
-    try:
-        json.loads(out.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        told = err.read_text(encoding="utf-8", errors="replace") if err.exists() else ""
-        return Work(kept["target"], "failed", kept["begun"], error_of(told, 1, "export"))
-    return Work(kept["target"], "done", kept["begun"])
+@functools.lru_cache(maxsize=64)
+def _parameters(model: str) -> int | None:
+    """How many weights the base has; None where that is not known without downloading it."""
+    from studio.models import loading
+    from studio.models.shape import shape
 
-
-def _alive(kept: dict[str, Any]) -> bool:
-    process = Process(kept["pid"], kept["born"])
-    if not process.alive():
-        return False
     try:
-        os.waitpid(kept["pid"], os.WNOHANG)  # a child of this very server leaves a zombie until it is asked
-    except ChildProcessError:
-        return True
-    return process.alive()
+        return shape(loading.find(Model.model_validate_json(model), planning=True).config).parameters
+    except StudioError:
+        return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from studio.export.targets import AnyTarget
 from studio.hardware.memory import optimizer_bytes
 from studio.planner import fitting
 from studio.planner.fitting import Case
@@ -12,7 +13,7 @@ from studio.spec import RunSpec
 
 CHECKPOINTS = 3
 """Checkpoints there may be at once: the best, the last, and the one being written."""
-GGUF_BITS = {"f16": 16.0, "q8_0": 8.5, "q4_k_m": 5.0}
+GGUF_BITS = {"f16": 16.0, "q8_0": 8.5, "q6_k": 6.6, "q5_k_m": 5.8, "q4_k_m": 5.0}
 """Bits a weight takes in a GGUF file: q8_0 is 8 and a 16-bit scale for 32; q4_k_m mixes 4.5 and 6.6 bits."""
 TOKEN = 5
 """Bytes an encoded token takes: its id and its mask."""
@@ -22,6 +23,16 @@ def own_width(case: Case) -> int:
     """Bytes of a weight as the base model is published."""
     own = case.text.get("dtype") or case.text.get("torch_dtype") or case.config.get("dtype") or case.config.get("torch_dtype")
     return 4 if own == "float32" else 2
+
+
+def label(target: AnyTarget) -> str:
+    """An export in a few words: its kind, and its quantisation where it has one."""
+    return f"{target.kind} {getattr(target, 'quant', '')}".strip()
+
+
+def merges(target: AnyTarget) -> bool:
+    """True if the target is made from the merged model."""
+    return target.kind not in ("adapter", "gguf_adapter")
 
 
 def disk_of(spec: RunSpec, case: Case, trained: int) -> Disk:
@@ -36,15 +47,10 @@ def disk_of(spec: RunSpec, case: Case, trained: int) -> Disk:
         ("adapter", 4 * trained),
     ]
     for target in spec.export:
-        if target.kind == "merged":
-            items.append(("export merged", every * (4 if target.dtype == "fp32" else 2)))
-        elif target.kind == "gguf":
-            items.append((f"export gguf {target.quant}", round(every * GGUF_BITS[target.quant] / 8)))
-        elif target.kind == "adapter":
-            items.append(("export adapter", 4 * trained))
-    quants = [target.quant for target in spec.export if target.kind == "gguf"]
-    if quants and all(target.kind != "merged" for target in spec.export):
+        items.append((f"export {label(target)}", 4 * trained if target.kind == "adapter" else target.size(every)))
+    kinds = {target.kind for target in spec.export}
+    if any(map(merges, spec.export)) and "merged" not in kinds:
         items.append(("while exporting (merged copy)", own_width(case) * every))
-    if "q4_k_m" in quants:
+    if any("_k" in str(getattr(target, "quant", "")) for target in spec.export):  # llama.cpp makes K-quants from an f16 file
         items.append(("while exporting (f16 GGUF)", 2 * every))
     return Disk(tuple((name, size) for name, size in items if size), case.machine.disk_free)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from studio.export.room import RUNTIME
 from studio.hardware.memory import GIB, Memory, width
-from studio.planner.disk import own_width
+from studio.planner.disk import label, merges, own_width
 from studio.planner.fitting import Case
 from studio.planner.plan import Ram
 from studio.spec import RunSpec
@@ -32,5 +32,5 @@ def _stages(spec: RunSpec, case: Case, memory: Memory) -> Iterator[tuple[str, in
     for target in spec.export:
         if target.kind == "merged":
             yield "export merged", max(every * width(target.dtype or "bf16"), checked) + RUNTIME
-        elif target.kind == "gguf":
-            yield f"export gguf {target.quant}", every * own + RUNTIME
+        elif merges(target):
+            yield f"export {label(target)}", every * own + RUNTIME

@@ -26,7 +26,7 @@ def add_routes(app: Any, home: Path) -> None:
         if found is None:
             return PlainTextResponse("there is no such export\n", 404)
         weights = sorted(found.glob("*.gguf"))
-        if len(weights) == 1:
+        if len(weights) == 1 and not (found / "deploy").is_dir():
             return FileResponse(weights[0], filename=f"{run}-{weights[0].name}", media_type="application/octet-stream")
         name = f"{run}-{folder}.zip"
         headers = {"content-disposition": f'attachment; filename="{name}"'}

@@ -125,8 +125,13 @@ def default_text(leaf: Leaf) -> str:
 
 def asked(values: Sequence[Any]) -> dict[str, Any]:
     """What differs from the defaults, by dotted path; `values` stand in the order of `fields`."""
+    return given(fields(), values)
+
+
+def given(leaves: Sequence[Leaf], values: Sequence[Any]) -> dict[str, Any]:
+    """What the boxes of these fields say that differs from the defaults, by dotted path."""
     found = {}
-    for leaf, text in zip(fields(), values, strict=True):
+    for leaf, text in zip(leaves, values, strict=True):
         value = from_text(leaf, text)
         if value is not UNSET and value != leaf.default:
             found[leaf.path] = value

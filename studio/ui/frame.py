@@ -5,10 +5,12 @@ from __future__ import annotations
 import functools
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from studio.core.errors import StudioError
+from studio.core.section import Leaf
+from studio.ui import form
 from studio.ui.fragments import parts
 
 NAVIGATION = (
@@ -110,6 +112,39 @@ def _fault(error: Exception) -> Exception:
     traceback.print_exc(file=sys.stderr)
     text = f"This is a fault in the studio ({type(error).__name__}). The terminal that runs it has the details."
     return gr.Error(text, print_exception=False)
+
+
+def box(leaf: Leaf, elem_id: str) -> Any:
+    """A field of the spec as the control its type asks for; its text is what `ui.form` reads."""
+    import gradio as gr
+
+    common: dict[str, Any] = {
+        "label": leaf.label,
+        "info": form.help_of(leaf),
+        "elem_id": elem_id,
+        "interactive": True,
+        "min_width": 220,
+    }
+    if form.is_choice(leaf):
+        return gr.Dropdown(form.choices(leaf), value=form.default_text(leaf), **common)
+    lines = 3 if leaf.path in ("data.system", "tracking.note") else 1
+    return gr.Textbox(
+        value=form.default_text(leaf),
+        placeholder=form.placeholder(leaf),
+        lines=lines,
+        max_lines=8 if lines > 1 else 1,
+        **common,
+    )
+
+
+def changed(controls: Iterable[Any]) -> list[Any]:
+    """The events that tell that a person changed one of these controls."""
+    import gradio as gr
+
+    events: list[Any] = []
+    for control in controls:
+        events += [control.blur, control.submit] if isinstance(control, gr.Textbox) else [control.input]
+    return events
 
 
 def confirmed(ask: str, do: str, name: str) -> Any:

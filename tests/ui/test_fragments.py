@@ -54,8 +54,9 @@ def given() -> Any:
 
 ITEM = {"file": EVIL, "line": 1, "trained": 1, "tokens": [{"id": 1, "text": EVIL, "trained": True}]}
 ARTIFACT = {
-    "folder": EVIL, "bytes": 3, "serve": [EVIL],
-    "verification": {"passed": False, "checks": [{"name": EVIL, "passed": None, "value": EVIL, "explanation": EVIL}]},
+    "folder": EVIL, "bytes": 3, "serve": [EVIL], "status": EVIL, "files": [{"path": f"deploy/{EVIL}"}],
+    "pushes": [{"repository": EVIL, "url": f"https://x/{EVIL}", "commit": EVIL, "private": True}],
+    "verification": {"passed": False, "note": EVIL, "evidence": {"sentence": EVIL}, "checks": [{"name": EVIL, "passed": None, "value": EVIL, "explanation": EVIL}]},
 }  # fmt: skip
 STATUS = Some(state="training", active=True, done=1, total=2, what=EVIL, stages={})
 PROBLEM = DataError(EVIL, hint=EVIL, where=EVIL)
@@ -96,7 +97,23 @@ ALL = {
     "marked": lambda: evidence.marked(EVIL, "other words"),
     "chat": lambda: chat.sides([{"role": "user", "content": EVIL}], [{"role": EVIL, "content": EVIL}], True, EVIL),
     "exports": lambda: exports.made(EVIL, [ARTIFACT]),
-    "working": lambda: exports.working([Some(target=EVIL, state="failed", begun=1.0, error=PROBLEM)]),
+    "working": lambda: exports.working(
+        [
+            Some(kind="export", name=EVIL, state="failed", begun=1.0, error=PROBLEM),
+            Some(kind="push", name=EVIL, state="running", begun=1.0, said=EVIL),
+        ]
+    ),
+    "target": lambda: exports.target(EVIL, EVIL, Some(bytes=3, missing=f"{EVIL}: {EVIL}", exporter=EVIL)),
+    "upload": lambda: exports.upload(
+        Some(
+            files=[(EVIL, 3)] * 20,
+            bytes=60,
+            repository=EVIL,
+            private=False,
+            standing=EVIL,
+            artifact=Some(verification=Some(note=EVIL)),
+        )
+    ),
     "chart": lambda: charts.chart(EVIL, [(EVIL, [(0, 1.0), (1, 2.0)])]),
 }
 

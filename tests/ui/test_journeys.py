@@ -101,8 +101,7 @@ def test_from_a_spreadsheet_to_a_downloaded_model(studio: Any, screen: Any):
     # It is exported, checked, and downloaded.
     run = next(run for run in runs.list_runs(studio.home) if run.spec.name == "journey")
     screen.goto(f"/export?id={run.id}")
-    screen.get_by_role("radio", name="gguf-q8_0").check()
-    screen.locator("#make").click()
+    screen.locator("#make-gguf").click()
     expect(screen.locator("#made")).to_contain_text("verified", timeout=RUN)
     with screen.expect_download() as download:
         screen.get_by_role("link", name="Download").first.click()

@@ -1,33 +1,43 @@
-"""Fragments of exports: what is there, verified or not, how to serve it; what is being made."""
+"""Fragments of exports: what one would take, what is there, how it was checked, where it was pushed; what is being made."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from studio.core.text import size
-from studio.ui.fragments.parts import badge, error, number, progress, section, sentence, text, when
+from studio.core.text import count, plural, size
+from studio.ui.fragments.parts import badge, error, notice, number, progress, section, sentence, table, text, when
 
-WHAT = {
-    "adapter": "The adapter alone, a few megabytes; it needs its base model. For peft and vLLM.",
-    "merged": "One full model. For transformers, vLLM, SGLang and TensorRT-LLM.",
-    "gguf-f16": "One file without loss. For llama.cpp, Ollama and LM Studio.",
-    "gguf-q8_0": "One file, half the size, hardly any loss. For llama.cpp, Ollama and LM Studio.",
-    "gguf-q4_k_m": "One file, a quarter of the size, for small machines. For llama.cpp, Ollama and LM Studio.",
-}
+DOING = {"export": "Making and checking", "push": "Pushing", "install": "Installing"}
+FAILED = {"export": "was not made", "push": "was not pushed", "install": "was not installed"}
+MOST = 8
+"""Files that are listed one by one before an upload."""
+
+
+def target(kind: str, summary: str, found: Any = None) -> str:
+    """A kind of export: what it is, about how large, and whether all is there to make it."""
+    about = "" if found is None or found.bytes is None else f'<small class="soft">about {text(size(found.bytes))}</small>'
+    missing = found.missing if found else ""
+    said, _, how = missing.rpartition(": ")
+    need = f'<p class="note">{text(sentence(said))}</p>{command(how)}' if said else f'<p class="note">{text(missing)}</p>'
+    state = badge("not installed", "warn") if missing else badge("ready", "good") if found else ""
+    return (
+        f'<h3 class="kind">{text(kind)} {about} {state}</h3><p class="note">{text(summary.replace("`", ""))}</p>'
+        f"{need if missing else ''}"
+    )
 
 
 def made(run: str, artifacts: Sequence[dict[str, Any]]) -> str:
     """The exports of a run, each with its verification, a download and the command that serves it."""
     if not artifacts:
-        return section("Exports") + '<p class="note">None yet. Choose one above.</p>'
+        return section("Exports") + '<p class="note">None yet.</p>'
     return section("Exports") + "".join(_one(run, item) for item in artifacts)
 
 
 def _one(run: str, item: dict[str, Any]) -> str:
     found = item["verification"]
     passed = found.get("passed")
-    unrun = item["status"] if found.get("checks") else "not run here"
+    unrun = item.get("status", "") if found.get("checks") else "not run here"
     state = {True: badge("verified", "good"), False: badge("not verified", "bad")}.get(passed, badge(unrun, "warn"))
     marks = {True: "✓", False: "✗", None: "·"}
     checks = "".join(
@@ -35,14 +45,31 @@ def _one(run: str, item: dict[str, Any]) -> str:
         f"<span class='soft'>{text(check['explanation'])}</span></li>"
         for check in found.get("checks", [])
     )
+    note = f'<p class="note">{text(sentence(found["note"]))}</p>' if found.get("note") else ""
+    cost = found.get("evidence") or {}
+    evidence = f'<p class="note">{text(sentence(cost["sentence"]))}</p>' if cost.get("sentence") else ""
+    checked = f"<details><summary>How it was checked</summary><ul>{checks}</ul></details>" if checks else ""
     serving = "".join(command(line) for line in item.get("serve", []))
+    served = f"<details><summary>How to run it</summary>{serving}</details>" if serving else ""
     folder = text(item["folder"])
+    deployed = any(str(file["path"]).startswith("deploy/") for file in item.get("files", []))
+    steps = '<p class="note">With deploy files: deploy/README.md tells the steps.</p>' if deployed else ""
     return (
-        f'<div class="sample"><div class="verdict">{state}<span>{folder}</span><small class="soft">{text(size(item["bytes"]))}</small></div>'
-        f"<details><summary>How it was checked</summary><ul>{checks}</ul></details>"
-        f'<div class="links" style="margin:12px 0"><a class="link-button" href="/download/{text(run)}/export/{folder}" download>Download</a></div>'
-        f"{'<p class=note>Serve it with</p>' + serving if serving else ''}</div>"
+        f'<div class="sample"><div class="verdict">{state}<span>{folder}</span>'
+        f'<small class="soft">{text(size(item["bytes"]))}</small></div>{note}{evidence}{checked}{served}{steps}{_pushes(item)}'
+        f'<div class="links" style="margin-top:12px"><a class="link-button plain" href="/download/{text(run)}/export/{folder}" '
+        f'download aria-label="Download {folder}">Download</a></div></div>'
     )
+
+
+def _pushes(item: dict[str, Any]) -> str:
+    last = next(reversed(item.get("pushes") or []), None)
+    if last is None:
+        return ""
+    seen = "private" if last["private"] else "public"
+    link = text(last["url"]) if str(last["url"]).startswith("https://") else ""
+    name = f'<a href="{link}" rel="noreferrer">{text(last["repository"])}</a>' if link else text(last["repository"])
+    return f'<p class="note">Pushed to {name} ({seen}), commit <code>{text(str(last["commit"])[:7])}</code>.</p>'
 
 
 def command(line: str) -> str:
@@ -53,17 +80,26 @@ def command(line: str) -> str:
     )
 
 
+def upload(found: Any) -> str:
+    """What would go up, to where, and who will see it."""
+    rows = [[text(path), text(size(bytes))] for path, bytes in found.files[:MOST]]
+    more = len(found.files) - MOST
+    if more > 0:
+        rows.append([text(f"and {count(more)} more"), text(size(sum(bytes for _, bytes in found.files[MOST:])))])
+    seen = "Only you, and whom you let in, will see it." if found.private else "Everyone will see it."
+    kind = "note" if found.private else "warn"
+    said = f"{plural(len(found.files), 'file')}, {size(found.bytes)}, go to {found.repository}."
+    unrun = "" if found.standing == "verified" else notice(sentence(found.artifact.verification.note), "The card says so too.")
+    return notice(said, seen, kind) + unrun + table(["File", "Size"], rows, "What would be uploaded", [1])
+
+
 def working(works: Sequence[Any]) -> str:
-    """What is being made, and what failed the last time."""
+    """What is being made, pushed or installed, and what failed the last time."""
     html = ""
     for item in works:
         if item.state == "running":
-            html += progress(0, 0, f"Making and checking {item.target}, since {when(item.begun)}")
+            html += progress(0, 0, f"{DOING[item.kind]} {item.name}, since {when(item.begun)}")
+            html += f'<p class="note" aria-live="polite">{text(item.said)}</p>' if item.said else ""
         elif item.state == "failed" and item.error:
-            html += f'<p class="note">{text(sentence(f"{item.target} was not made"))}</p>{error(item.error)}'
+            html += f'<p class="note">{text(sentence(f"{item.name} {FAILED[item.kind]}"))}</p>{error(item.error)}'
     return html
-
-
-def sizes(found: dict[str, int]) -> dict[str, str]:
-    """What each target is, with its size."""
-    return {name: f"{what}{f' About {size(found[name])}.' if name in found else ''}" for name, what in WHAT.items()}

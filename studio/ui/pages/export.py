@@ -1,15 +1,18 @@
-"""Export: make a verified model of a run, download it, copy the command that serves it."""
+"""Export: make a verified model of a run, download it, push it, copy the command that serves it.
+
+A row for every kind of export the targets list, with the settings they declare.
+"""
 
 from __future__ import annotations
 
-import json
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from studio.app import exporting, runs
+from studio.app import exporting, exports, runs
 from studio.app.runs import Run
 from studio.core.errors import JobError
-from studio.core.text import size
+from studio.core.section import Leaf
 from studio.ui import form, frame
 from studio.ui.fragments import exports as show
 from studio.ui.fragments import parts
@@ -17,70 +20,201 @@ from studio.ui.fragments import parts
 NONE = parts.empty("Nothing to export yet", "A run that has trained an adapter can be exported.", "/train", "Plan a run")
 
 
+@dataclass
+class Row:
+    """A kind of export on the page."""
+
+    kind: str
+    summary: str
+    settings: list[Leaf]
+    about: Any = None
+    boxes: list[Any] = field(default_factory=list)
+    make: Any = None
+    install: Any = None
+
+    def lay_out(self) -> None:
+        """What it is and takes, what can be done, settings."""
+        import gradio as gr
+
+        with gr.Column(elem_classes="target", elem_id=f"to-{self.kind}"):
+            with gr.Row(equal_height=False, elem_classes="head"):
+                self.about = gr.HTML(show.target(self.kind, self.summary), elem_id=f"about-{self.kind}", padding=False)
+                self.make = gr.Button("Make", elem_id=f"make-{self.kind}", scale=0, min_width=104)
+                self.install = gr.Button("Install", elem_id=f"install-{self.kind}", visible=False, scale=0, min_width=104)
+            if self.settings:
+                with (
+                    gr.Accordion("Settings", open=False, elem_id=f"settings-{self.kind}"),
+                    gr.Row(elem_classes="fields"),
+                ):
+                    self.boxes = [frame.box(leaf, f"{self.kind}-{leaf.path}") for leaf in self.settings]
+
+    def given(self, texts: tuple[Any, ...]) -> dict[str, Any]:
+        """What its boxes ask for."""
+        return form.given(self.settings, texts)
+
+    def outlook(self, run: Run, texts: tuple[Any, ...]) -> list[Any]:
+        """What it takes with these settings, and which of its buttons helps."""
+        import gradio as gr
+
+        found = exporting.outlook(run, self.kind, self.given(texts))
+        told = show.target(self.kind, self.summary, found)
+        return [told, gr.update(visible=not found.missing), gr.update(visible=bool(found.exporter))]
+
+    @property
+    def shown(self) -> list[Any]:
+        """The components `outlook` fills."""
+        return [self.about, self.make, self.install]
+
+
 def build(home: Path) -> None:
     """Lay the page out."""
     import gradio as gr
 
+    rows = [Row(kind, exports.summary(section), exports.settings(section)) for kind, section in exports.kinds().items()]
     frame.top(
         "Export", "Export", "Every export is loaded in the program that will serve it, and must answer as the tuned model did."
     )
-    with gr.Column(elem_classes="card"):
-        run = gr.Dropdown([], label="Run", elem_id="run", interactive=True)
-        none = gr.HTML(padding=False)
-        target = gr.Radio([], label="Make", elem_id="target", interactive=True, elem_classes="choices")
-        about = gr.HTML(elem_id="about", padding=False)
-        make = gr.Button("Make and check it", variant="primary", elem_id="make")
-        working = gr.HTML(elem_id="working", padding=False)
-    with gr.Column(elem_classes="card"):
-        made = gr.HTML(elem_id="made", padding=False)
-    timer, seen = gr.Timer(2), gr.State(None)
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=6, min_width=320):
+            with gr.Column(elem_classes="card"):
+                run = gr.Dropdown([], label="Run", elem_id="run", interactive=True)
+                none = gr.HTML(padding=False, visible=False)
+                working = gr.HTML(elem_id="working", padding=False, visible=False)
+            with gr.Column(elem_classes="card targets"):
+                gr.HTML(parts.section("Make", "Choose what will run it. Sizes are for this run's model."), padding=False)
+                deploy = gr.Checkbox(
+                    False,
+                    label="With deploy files",
+                    info="What another machine needs to serve it: compose files, commands, checksums, the steps.",
+                    elem_id="deploy",
+                    interactive=True,
+                )
+                for row in rows:
+                    row.lay_out()
+        with gr.Column(scale=5, min_width=320):
+            with gr.Column(elem_classes="card"):
+                made = gr.HTML(elem_id="made", padding=False)
+            push = _push(home, run)
+    timer, seen, installed = gr.Timer(2), gr.State(None), gr.State(())
+    every = [control for row in rows for control in row.boxes]
 
-    def opened(query: dict[str, str]) -> tuple[Any, ...]:
+    def opened(query: dict[str, str], *texts: Any) -> tuple[Any, ...]:
         found = [item for item in runs.list_runs(home) if (item.folder.adapter / "adapter_config.json").exists()]
         wanted = next((item for item in found if item.id == query.get("id")), found[0] if found else None)
         listed = gr.update(
             choices=[(f"{item.spec.name} · {item.id}", item.id) for item in found], value=wanted.id if wanted else None
         )
-        return listed, "" if found else NONE, *chosen(wanted.id if wanted else "")
+        return listed, _or_nothing("" if found else NONE), *chosen(wanted.id if wanted else "", *texts)
 
-    def chosen(place: str) -> tuple[Any, ...]:
+    def chosen(place: str, *texts: Any) -> tuple[Any, ...]:
         if not place:
-            return gr.update(choices=[]), *now("", None)
-        found = exporting.sizes(_one(place, home))
-        named = []
-        for _, value in form.exports():
-            name = exporting.label(json.loads(value))
-            named.append((f"{name} · about {size(found[name])}" if name in found else name, value))
-        first = next((value for label, value in named if "q8_0" in label), named[0][1])
-        return gr.update(choices=named, value=first), *now(place, None)
+            return (gr.skip(),) * (3 * len(rows) + 5)
+        return *now(place, None), *outlooks(place, *texts)
+
+    def outlooks(place: str, *texts: Any) -> tuple[Any, ...]:
+        rest, filled = list(texts), []
+        for row in rows:
+            own, rest = tuple(rest[: len(row.boxes)]), rest[len(row.boxes) :]
+            filled += row.outlook(_one(place, home), own)
+        return tuple(filled)
 
     def now(place: str, before: Any) -> tuple[Any, ...]:
         if not place:
-            return (gr.skip(), gr.skip(), before)
+            return (gr.skip(),) * 5
         run = _one(place, home)
-        fresh = (show.working(exporting.works(run)), show.made(run.id, run.artifacts))
-        return (gr.skip(), gr.skip(), before) if fresh == before else (*fresh, fresh)
+        artifacts = exporting.made(run)
+        done = tuple(item.name for item in exporting.installations(home) if item.state == "done")
+        fresh = (show.working(exporting.works(run, home)), show.made(run.id, artifacts), done)
+        if fresh == before:
+            return (gr.skip(),) * 5
+        ready = [item["folder"] for item in artifacts if item["verification"].get("passed") is not False]
+        listed = gr.update(choices=ready) if before and before[1] == fresh[1] else gr.update(choices=ready, value=_first(ready))
+        return _or_nothing(fresh[0]), fresh[1], fresh, done, listed
 
-    def making(place: str, value: str) -> None:
-        if value not in {choice for _, choice in form.exports()}:
-            raise JobError("choose what to make", hint="One of the list.", where="Make")
-        exporting.begin(_one(place, home), json.loads(value), home)
-
-    def told(value: str) -> str:
-        return f'<p class="note">{parts.text(show.WHAT.get(exporting.label(json.loads(value)), ""))}</p>' if value else ""
-
-    changing = [working, made, seen]
-    gr.on(None, frame.opened(opened), None, [run, none, target, *changing], **frame.QUIET)
-    run.input(frame.act(chosen), [run], [target, *changing], **frame.QUIET)
-    target.change(frame.act(told), [target], [about], **frame.QUIET)
+    changing = [working, made, seen, installed, push]
+    shown = [part for row in rows for part in row.shown]
+    gr.on(None, frame.opened(opened), every, [run, none, *changing, *shown], **frame.QUIET)
+    run.input(frame.act(chosen), [run, *every], [*changing, *shown], **frame.QUIET)
     timer.tick(frame.act(now), [run, seen], changing, trigger_mode="once", **frame.QUIET)
-    make.click(frame.act(making), [run, target], None, **frame.ACTION).success(
-        frame.act(now), [run, seen], changing, **frame.QUIET
-    )
+    installed.change(frame.act(outlooks), [run, *every], shown, **frame.QUIET)
+    again = {"fn": frame.act(now), "inputs": [run, seen], "outputs": changing, **frame.QUIET}
+    for row in rows:
+        sized, making, installing = _handlers(row, home)
+        if row.boxes:
+            events = frame.changed(row.boxes)
+            gr.on(events, frame.act(sized), [run, *row.boxes], row.shown, trigger_mode="always_last", **frame.QUIET)
+        row.make.click(frame.act(making), [run, deploy, *row.boxes], None, **frame.ACTION).success(**again)
+        row.install.click(frame.act(installing), [run, *row.boxes], None, **frame.ACTION).success(**again)
+
+
+def _handlers(row: Row, home: Path) -> tuple[Any, Any, Any]:
+    """What happens when a row's fields change, when it is to be made, and when what it needs is to be installed."""
+
+    def sized(place: str, *texts: Any) -> list[Any]:
+        return row.outlook(_one(place, home), texts)
+
+    def making(place: str, deploy: bool, *texts: Any) -> None:
+        exporting.begin(_one(place, home), row.kind, row.given(texts), home, bool(deploy))
+
+    def installing(place: str, *texts: Any) -> None:
+        exporting.install(exporting.outlook(_one(place, home), row.kind, row.given(texts)).exporter, home)
+
+    return sized, making, installing
+
+
+def _push(home: Path, run: Any) -> Any:
+    """The part that uploads an export to the hub; the list of exports, which the page fills."""
+    import gradio as gr
+
+    with gr.Column(elem_classes="card"):
+        gr.HTML(
+            parts.section("Push to the hub", "One commit, from this machine. The token is the one kept in Settings."),
+            padding=False,
+        )
+        export = gr.Dropdown([], label="Export", elem_id="push-export", interactive=True)
+        name = gr.Textbox(
+            label="Repository", placeholder="user/name", max_lines=1, elem_id="push-name", info="Made if it is not there.",
+            interactive=True,
+        )  # fmt: skip
+        public = gr.Checkbox(
+            False, label="Public", info="For all to see. Without it the repository is private.", elem_id="push-public",
+            interactive=True,
+        )  # fmt: skip
+        look = gr.Button("Show what goes up", elem_id="push-look")
+        told = gr.HTML(elem_id="push-told", padding=False, visible=False)
+        go = gr.Button("Upload", variant="primary", elem_id="push", visible=False)
+
+    def looking(place: str, folder: str, repository: str, seen: bool) -> tuple[Any, Any]:
+        found = exporting.upload(_one(place, home), folder or "", (repository or "").strip(), bool(seen))
+        return _or_nothing(show.upload(found)), gr.update(visible=True)
+
+    def pushing(place: str, folder: str, repository: str, seen: bool) -> tuple[Any, Any]:
+        exporting.push(_one(place, home), folder or "", (repository or "").strip(), bool(seen), home)
+        return _or_nothing(parts.waiting("It is being uploaded. Beside the run it says how far it is.")), gr.update(
+            visible=False
+        )
+
+    given = [run, export, name, public]
+    look.click(frame.act(looking), given, [told, go], **frame.ACTION)
+    go.click(frame.act(pushing), given, [told, go], **frame.ACTION)
+    changes = [run.input, export.input, name.input, public.input]
+    gr.on(changes, lambda: (_or_nothing(""), gr.update(visible=False)), None, [told, go], **frame.QUIET)
+    return export
+
+
+def _or_nothing(html: str) -> Any:
+    """A part of the page that takes no room while it says nothing."""
+    import gradio as gr
+
+    return gr.update(value=html, visible=bool(html))
+
+
+def _first(names: list[str]) -> str | None:
+    return names[0] if names else None
 
 
 def _one(place: str, home: Path) -> Run:
     for run in runs.list_runs(home):
         if run.id == place:
             return run
-    raise JobError("there is no such run", hint="Choose one from the list.", where=str(place)[:80])
+    raise JobError("there is no such run", hint="Choose one from the list.", where=str(place or "")[:80])

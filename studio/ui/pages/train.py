@@ -141,9 +141,7 @@ def build(home: Path) -> None:
         load.upload(frame.act(lambda path: shown(drafts.read_yaml(_text_of(path), home))), [load], everything, **frame.ACTION),
     ):
         filled.append(event.success)
-    changes = [gpu.input, model.input, data.input, exports.input, name.blur, name.submit]
-    for box in boxes:
-        changes += [box.blur, box.submit] if isinstance(box, gr.Textbox) else [box.input]
+    changes = frame.changed([gpu, model, data, exports, name, *boxes])
     gr.on([*changes], **write_now, trigger_mode="always_last")
     gr.on([*changes], **plan_now, trigger_mode="always_last")
     for success in filled:
@@ -166,33 +164,11 @@ def _form(fields: list[Any]) -> list[Any]:
         with gr.Column(elem_classes="card"):
             gr.HTML(parts.section(title), padding=False)
             with gr.Row(elem_classes="fields"):
-                made.update({leaf.path: _box(leaf) for leaf in simple})
+                made.update({leaf.path: frame.box(leaf, leaf.path.replace(".", "-")) for leaf in simple})
             if advanced:
                 with gr.Accordion("More", open=False, elem_id=f"more-{section}"), gr.Row(elem_classes="fields"):
-                    made.update({leaf.path: _box(leaf) for leaf in advanced})
+                    made.update({leaf.path: frame.box(leaf, leaf.path.replace(".", "-")) for leaf in advanced})
     return [made[leaf.path] for leaf in fields]
-
-
-def _box(leaf: Any) -> Any:
-    import gradio as gr
-
-    common: dict[str, Any] = {
-        "label": leaf.label,
-        "info": form.help_of(leaf),
-        "elem_id": leaf.path.replace(".", "-"),
-        "interactive": True,
-        "min_width": 220,
-    }
-    if form.is_choice(leaf):
-        return gr.Dropdown(form.choices(leaf), value=form.default_text(leaf), **common)
-    lines = 3 if leaf.path in ("data.system", "tracking.note") else 1
-    return gr.Textbox(
-        value=form.default_text(leaf),
-        placeholder=form.placeholder(leaf),
-        lines=lines,
-        max_lines=8 if lines > 1 else 1,
-        **common,
-    )
 
 
 def _decided(fields: list[Any], plan: dict[str, Any]) -> list[Any]:
