@@ -59,7 +59,9 @@ def _compiling_when_called() -> Iterator[None]:
 
     compile_now = torch.compile
 
-    def later(model: Callable[..., Any], **settings: Any) -> Callable[..., Any]:
+    def later(model: Callable[..., Any] | None = None, **settings: Any) -> Callable[..., Any]:
+        if model is None:  # used as `@torch.compile(...)`
+            return functools.partial(later, **settings)
         made = functools.cache(lambda: compile_now(model, **settings))
         return functools.wraps(model)(lambda *args, **named: made()(*args, **named))
 
