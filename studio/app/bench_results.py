@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from studio.app import background
 from studio.core.errors import JobError
 from studio.core.files import read_json, write_json, write_text
 from studio.runs.status import Process
@@ -36,6 +39,27 @@ def result(name: str, home: Path) -> Result:
 def page_file(found: Result, home: Path) -> Path:
     """Where the page of a result is."""
     return home / "bench" / f"{found.id}.html"
+
+
+def begin(words: list[str], home: Path) -> background.Work:
+    """Begin `studio bench WORDS` in a process of its own. Raises JobError while another runs on this machine."""
+    if any(one.state == "running" for one in results(home)):
+        raise JobError("something is being measured already", hint="Wait for it, or stop it.", where="Bench")
+    return background.begin(home / "bench" / ".work", "bench", "page", ["bench", *words], home)
+
+
+def begun(home: Path) -> background.Work | None:
+    """What was last begun from a page."""
+    return next(iter(background.works(home / "bench" / ".work")), None)
+
+
+def stop(home: Path) -> None:
+    """Ask the running measurement to end; it keeps what is whole. Raises JobError if there is none."""
+    for one in results(home):
+        if one.state == "running":
+            os.kill(int(one.process["pid"]), signal.SIGTERM)
+            return
+    raise JobError("nothing is being measured", hint="It may have ended meanwhile.", where="Bench")
 
 
 def _read(file: Path) -> Result | None:

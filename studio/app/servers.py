@@ -113,6 +113,25 @@ def find(key: str, home: Path) -> Server:
     raise JobError("there is no such server any more", hint="Choose one from the list.", where="Serve")
 
 
+def choices(home: Path) -> list[tuple[str, str]]:
+    """What could be served, as (label, what `studio serve` is given): runs with an adapter, their exports, models."""
+    from studio.app import library, runs
+
+    found: list[tuple[str, str]] = []
+    for run in runs.list_runs(home):
+        if (run.folder.adapter / "adapter_config.json").exists():
+            found.append((f"{run.spec.name} · {run.id}", run.id))
+        for kind, folder in _exports(run.folder.exports):
+            if kind in ("merged", "gguf"):
+                found.append((f"{run.spec.name} · {run.id} · {folder.name}", str(folder)))
+    found += [(path.name, str(path)) for path in library.models(home)]
+    return [*found, ("starter, as it is shipped", "starter")]
+
+
+def _exports(folder: Path) -> list[tuple[str, Path]]:
+    return [(str(read_json(file).get("kind")), file.parent) for file in sorted(folder.glob("*/artifact.json"))]
+
+
 def wait_until_ready(server: Server, home: Path, seconds: float = 900.0) -> Server:
     """The server once it answers. Raises what it said when it could not start, or HardwareError after so long."""
     until = time.monotonic() + seconds
@@ -174,7 +193,7 @@ def read_metrics(text: str, engines: dict[str, str] | None = None) -> Doing:
 
     values: dict[str, float] = {}
     buckets: dict[str, dict[float, float]] = {}
-    failed = 0.0
+    requests = failed = 0.0
     for family in text_string_to_metric_families(text):
         for name, labels, value, *_ in family.samples:
             values[name] = values.get(name, 0.0) + value
@@ -182,11 +201,12 @@ def read_metrics(text: str, engines: dict[str, str] | None = None) -> Doing:
                 bound = float(labels["le"])
                 found = buckets.setdefault(family.name, {})
                 found[bound] = found.get(bound, 0.0) + value
-            if name == "studio_requests_total" and not labels.get("status", "").startswith("2"):
-                failed += value
+            if name == "studio_requests_total" and labels.get("path", "").endswith("completions"):
+                requests += value
+                failed += value * (not labels.get("status", "").startswith("2"))
     first, speed = buckets.get("studio_first_token_seconds", {}), buckets.get("studio_tokens_per_second", {})
     return Doing(
-        requests=int(values.get("studio_requests_total", 0)),
+        requests=int(requests),
         failed=int(failed),
         active=int(values.get("studio_active", 0)),
         waiting=int(values.get("studio_queue", 0)),

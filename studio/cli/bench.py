@@ -127,7 +127,7 @@ def _show(found: Any, page: Path) -> None:
     show.say(figures.how(found), "dim")
     show.say(figures.READING, "dim")
     for item in found.items:
-        for note in [*item.notes, *([f"cost by {item.cost_how}"] if item.cost_how else [])]:
+        for note in [*item.notes, *([f"cost from {item.cost_how}"] if item.cost_how else [])]:
             show.say(f"{item.name}: {note}", "dim")
         if item.error:
             problem = error_from(item.error)

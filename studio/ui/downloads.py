@@ -9,7 +9,7 @@ from typing import Any
 
 
 def add_routes(app: Any, home: Path) -> None:
-    """`/download/{run}/evidence` and `/download/{run}/export/{folder}`."""
+    """`/download/bench/{name}`, `/download/{run}/evidence` and `/download/{run}/export/{folder}`."""
     from starlette.requests import Request
     from starlette.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
 
@@ -32,6 +32,14 @@ def add_routes(app: Any, home: Path) -> None:
         headers = {"content-disposition": f'attachment; filename="{name}"'}
         return StreamingResponse(zipped(found, Path(name).stem), media_type="application/zip", headers=headers)
 
+    async def measured(request: Request) -> Response:
+        name = request.path_params["name"]
+        page = {file.stem: file for file in (home / "bench").glob("*.html")}.get(name)
+        if page is None:
+            return PlainTextResponse("there is no such measurement\n", 404)
+        return FileResponse(page, filename=f"bench-{name}.html", media_type="application/octet-stream")
+
+    app.add_route("/download/bench/{name}", measured, methods=["GET"])
     app.add_route("/download/{run}/evidence", evidence, methods=["GET"])
     app.add_route("/download/{run}/export/{folder}", export, methods=["GET"])
 

@@ -21,6 +21,8 @@ NAVIGATION = (
     ("Evidence", "/evidence"),
     ("Chat", "/chat"),
     ("Export", "/export"),
+    ("Serve", "/serve"),
+    ("Bench", "/bench"),
     ("Settings", "/settings"),
 )
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from studio.ui.pages import chat, compare, data, dataset, evidence, export, run, runs, settings, train
+from studio.ui.pages import bench, chat, compare, data, dataset, evidence, export, run, runs, serve, settings, train
 from studio.ui.pages import home as home_page
 
 PAGES = (
@@ -18,6 +18,8 @@ PAGES = (
     ("Evidence", "/evidence", evidence.build),
     ("Chat", "/chat", chat.build),
     ("Export", "/export", export.build),
+    ("Serve", "/serve", serve.build),
+    ("Bench", "/bench", bench.build),
     ("Settings", "/settings", settings.build),
 )
 """Pages beside the first one: name, path, and what builds it."""

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from studio.core.errors import StudioError
+from studio.core.errors import SpecError, StudioError
 from studio.core.text import nearest, shorten
 from studio.tracking import secrets
 
@@ -29,6 +29,8 @@ KEYS = {
 """The environment variable each host's key is looked for in, where none is named. A key goes to its own host only."""
 PATIENCE = 30.0
 """Seconds waited for a rate limit that says so, at most, before an answer counts as refused."""
+_APART = 0.0003
+"""Seconds between two pieces that were not read together."""
 _LEFT_OUT = ("stream_options", "temperature", "seed")
 """Parameters an API may do without."""
 
@@ -65,18 +67,20 @@ class Api:
 
 
 def api(url: str, model: str, key_name: str = "") -> Api:
-    """The API at `url`, with its key from the environment or the keyring. Raises Refused for a URL or key that is not there."""
+    """The API at `url`, with its key from the environment or the keyring. Raises SpecError if URL or key are missing."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise Refused(
+        raise SpecError(
             "this is no address of an API", hint="Give its base URL, for example https://openrouter.ai/api/v1.", where=url
         )
     if parts.username or parts.password:
-        raise Refused("the address holds a password", hint="Put the key into a variable and name it: --key-env NAME.")
+        raise SpecError(
+            "the address holds a password", hint="Put the key into a variable and name it: --key-env NAME.", where="--url"
+        )
     name = key_name or KEYS.get(parts.hostname, "")
     key = secrets.get(name) if name else None
     if key_name and not key:
-        raise Refused(
+        raise SpecError(
             f"there is no key in {key_name}",
             hint=f"Set {key_name}, or keep it: keyring set studio {key_name}.",
             where="--key-env",
@@ -95,11 +99,13 @@ class Answer:
     tokens: int
     counted: bool
     finish: str = ""
+    streamed: bool = True
+    """It came in several parts over time, not in one burst."""
 
     @property
     def stream_speed(self) -> float | None:
-        """Tokens per second after the first; None for an answer of one piece."""
-        return (self.tokens - 1) / (self.total - self.first) if self.tokens > 1 and self.total > self.first else None
+        """Tokens per second after the first; None for an answer that came in one burst."""
+        return (self.tokens - 1) / (self.total - self.first) if self.tokens > 1 and self.streamed else None
 
 
 class Client:
@@ -176,6 +182,8 @@ class Client:
                     self._refuse(answer.status_code, (await answer.aread()).decode("utf-8", "replace"), answer.headers)
                 async for line in answer.aiter_lines():
                     reading.add(line)
+                    if reading.error is not None:
+                        break
         except httpx.TimeoutException as problem:
             raise self._unreachable(problem) from None
         except httpx.HTTPError as problem:
@@ -247,7 +255,7 @@ class _Reading:
     def __init__(self, begun: float) -> None:
         self.begun, self.first, self.last = begun, 0.0, begun
         self.parts: list[str] = []
-        self.pieces = 0
+        self.pieces = self.arrivals = 0
         self.usage: dict[str, Any] = {}
         self.finish, self.ended = "", False
         self.error: dict[str, Any] | None = None
@@ -275,6 +283,7 @@ class _Reading:
             if said or delta.get("reasoning_content") or delta.get("reasoning") or delta.get("tool_calls"):
                 self.first = self.first or now
                 self.pieces += 1
+                self.arrivals += now - self.last > _APART
                 self.parts.append(said)
                 self.last = now
             if choice.get("finish_reason"):
@@ -291,6 +300,7 @@ class _Reading:
             tokens=int(told) if told is not None else self.pieces,
             counted=told is not None,
             finish=self.finish,
+            streamed=self.arrivals > 2,
         )
 
 

@@ -56,7 +56,7 @@ def quality(item: Item, metric: str) -> str:
     found, before = item.quality.get(metric), item.evidence.get(metric)
     told = []
     if found is not None:
-        told.append(f"{METRICS[metric].show(found.value)} ({METRICS[metric].show_interval(found)})")
+        told.append(f"{METRICS[metric].label} {METRICS[metric].show(found.value)} ({METRICS[metric].show_interval(found)})")
     if before is not None:
         told.append(f"evidence {METRICS[metric].show(before.value)}")
     return "; ".join(told) or "no reference answers"

@@ -32,7 +32,7 @@ class Plan:
 
     def asked(self, streams: int, again: int) -> list[Row]:
         """The rows of one round: with one stream every row once over all rounds, with more at least three a stream."""
-        mine = list(self.rows[again :: self.repeats]) or list(self.rows)
+        mine = list(self.rows[again :: self.repeats]) or [self.rows[again % len(self.rows)]]
         if streams == 1:
             return mine
         rest = itertools.cycle(self.rows)

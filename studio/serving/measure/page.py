@@ -46,7 +46,7 @@ def charts(result: Result) -> str:
 def told(result: Result) -> str:
     """How it was measured, how to read it, what each cost is made of, and what went wrong."""
     notes = [f"{item.name}: {note}." for item in result.items for note in item.notes]
-    notes += [f"{item.name}: cost by {item.cost_how}." for item in result.items if item.cost_how]
+    notes += [f"{item.name}: cost from {item.cost_how}." for item in result.items if item.cost_how]
     notes += [
         f"{item.name}: tokens counted one a piece of text, as the server tells no usage."
         for item in result.items

@@ -43,7 +43,7 @@ def picture(result: Result) -> str:
         return LEFT + math.log(seconds / left) / math.log(right / left) * (WIDTH - LEFT - RIGHT)
 
     def down(share: float) -> float:
-        return HEIGHT - BOTTOM - (share - low) / (high - low) * (HEIGHT - TOP - BOTTOM)
+        return HEIGHT - BOTTOM - LARGEST - (share - low) / (high - low) * (HEIGHT - TOP - BOTTOM - 2 * LARGEST)
 
     drawn = _shares(low, high, down) + _seconds(left, right, across)
     for place, item in sorted(shown, key=lambda pair: -(_cost(pair[1]) or 0.0)):

@@ -1,0 +1,124 @@
+"""Bench: several things under the same questions, in one table and one picture; earlier measurements."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from studio.app import bench_results, servers
+from studio.core.errors import JobError, SpecError
+from studio.serving.measure import asking
+from studio.ui import frame
+from studio.ui.fragments import bench as show
+
+
+def build(home: Path) -> None:
+    """Lay the page out."""
+    import gradio as gr
+
+    frame.top("Bench", "Bench", "Speed, memory, cost and quality, measured as a user sees them. It goes on without this page.")
+    with gr.Column(elem_classes="card"):
+        what = gr.Dropdown(
+            [], multiselect=True, max_choices=6, label="Runs, exports, models", elem_id="what", interactive=True,
+            info="Each is served by itself, one after another.",
+        )  # fmt: skip
+        with gr.Accordion("Beside an API", open=False):
+            with gr.Row():
+                url = gr.Textbox(
+                    label="Base URL", placeholder="https://openrouter.ai/api/v1", max_lines=1, elem_id="url", interactive=True,
+                    info="Any OpenAI-compatible API. Its key is taken from the environment or the keyring, by its host.",
+                )  # fmt: skip
+                model = gr.Textbox(
+                    label="Model there", max_lines=1, elem_id="model", interactive=True, info="By the name the API has for it."
+                )
+            leaving = gr.HTML(elem_id="leaving", padding=False)
+        with gr.Row(elem_classes="fields"):
+            rows = gr.Number(
+                30, label="Questions", precision=0, minimum=1, maximum=1000, elem_id="rows", interactive=True,
+                info="Held-out rows of the first run; without one, general questions.",
+            )  # fmt: skip
+            hourly = gr.Number(
+                None, label="Your hardware, per hour", minimum=0, elem_id="hourly", interactive=True,
+                info="For the cost of a million tokens. 0: not known.",
+            )  # fmt: skip
+        with gr.Row(elem_classes="actions"):
+            go = gr.Button("Measure", variant="primary", elem_id="measure")
+            stop = gr.Button("Stop", elem_id="stop", visible=False)
+        working = gr.HTML(elem_id="working", padding=False)
+    with gr.Column(elem_classes="card"):
+        none = gr.HTML(show.NONE, elem_id="none", padding=False)
+        earlier = gr.Dropdown([], label="Measurement", elem_id="earlier", interactive=True, visible=False)
+        result = gr.HTML(elem_id="result", padding=False)
+    seen = gr.State(None)
+
+    def opened(query: dict[str, str]) -> tuple[Any, ...]:
+        return gr.update(choices=servers.choices(home)), *now(query.get("id"), None)
+
+    def now(chosen: str | None, before: dict[str, Any] | None) -> tuple[Any, ...]:
+        """Each part, only where it is another than the page has."""
+        every, old = bench_results.results(home), before or {}
+        newest = every[0] if every else None
+        begun = newest is not None and newest.id != old.get("newest", newest.id)  # one has begun: show it
+        one = next((item for item in every if item.id == chosen and not begun), newest)
+        running = newest is not None and newest.state == "running"
+        fresh = {
+            "newest": newest.id if newest else "",
+            "id": one.id if one else None,
+            "list": [(show.label(item), item.id) for item in every],
+            "result": show.shown(one) if one else "",
+            "working": show.working(newest, bench_results.begun(home)),
+            "running": running,
+        }
+        same = {name: before is not None and fresh[name] == old.get(name) for name in fresh}
+        listed = gr.update(choices=fresh["list"], value=fresh["id"], visible=one is not None)
+        return (
+            gr.skip() if same["list"] else gr.update(visible=one is None),
+            gr.skip() if same["list"] and same["id"] else listed,
+            gr.skip() if same["result"] else fresh["result"],
+            gr.skip() if same["working"] else fresh["working"],
+            gr.skip() if same["running"] else gr.update(visible=running),
+            fresh,
+        )
+
+    def measuring(names: list[str] | None, address: str, there: str, count: float | None, price: float | None) -> None:
+        known = {value for _, value in servers.choices(home)}
+        if not set(names or ()) <= known:
+            raise JobError("choose what to measure", hint="One or more of the list.", where="Bench")
+        given = [*(names or ()), *_api(address, there)]
+        if not given:
+            raise JobError("choose what to measure", hint="One or more of the list, or an API.", where="Bench")
+        words = [
+            *given,
+            "--rows",
+            str(int(count or 30)),
+            *(["--price-per-hour", str(float(price))] if price else []),
+        ]
+        bench_results.begin(words, home)
+
+    def stopping() -> None:
+        bench_results.stop(home)
+        gr.Info("Stopping; what is measured is kept.")
+
+    def told(address: str, count: float | None) -> str:
+        host = asking.Api((address or "").strip(), "").host
+        return show.sent(host, int(count or 30)) if "://" in (address or "") and host not in asking.LOOPBACK else ""
+
+    fresh = [none, earlier, result, working, stop, seen]
+    look = {"fn": frame.act(now), "inputs": [earlier, seen], "outputs": fresh}
+    gr.on(None, frame.opened(opened), None, [what, *fresh], **frame.QUIET)
+    earlier.input(**look, **frame.QUIET)
+    url.change(frame.act(told), [url, rows], [leaving], **frame.QUIET)
+    gr.Timer(2).tick(**look, trigger_mode="once", **frame.QUIET)
+    go.click(frame.act(measuring), [what, url, model, rows, hourly], None, **frame.ACTION).success(**look, **frame.QUIET)
+    stop.click(frame.act(stopping), None, None, **frame.ACTION).success(**look, **frame.QUIET)
+
+
+def _api(url: str, model: str) -> list[str]:
+    """The API as `studio bench` takes it; none where both fields are empty. Raises SpecError."""
+    url, model = (url or "").strip(), (model or "").strip()
+    if not url and not model:
+        return []
+    if not url or not model or url.startswith("-"):
+        raise SpecError("an API needs both its base URL and a model", hint="Fill both in, or neither.", where="API")
+    asking.api(url, model)
+    return [f"{url}#{model}"]

@@ -1,0 +1,137 @@
+"""`studio bench` on this machine: real servers of real engines, started, asked and ended."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from studio.app import bench_results, benching, servers, serving
+from studio.app.benching import Wish
+from studio.core.errors import JobError, StudioError
+from studio.serving import server as listening
+from studio.serving.measure.price import Hardware
+
+
+@pytest.fixture
+def questions(tmp_path: Path) -> Path:
+    file = tmp_path / "questions.txt"
+    file.write_text("What colour is the sky?\nIs it warm?\nWhat is the price of the lamp?\n")
+    return file
+
+
+def test_an_adapter_and_a_gguf_file_are_served_asked_and_ended(
+    adapters: dict[str, Path], gguf: Path, home: Path, questions: Path
+):
+    given = (str(adapters["shop"]), str(gguf))
+    priced = Hardware(per_hour=1.0)
+    wish = Wish(given, levels=(1, 2), max_tokens=12, questions=str(questions), hardware=priced)
+    told: list[dict[str, Any]] = []
+    found = benching.measure(wish, home, told.append)
+    assert [item.error for item in found.items] == [None, None]
+    assert [item.engine for item in found.items] == ["transformers", "llama.cpp"]
+    for item in found.items:
+        assert [level.concurrency for level in item.levels] == [1, 2]
+        assert item.memory
+        assert item.memory > 50 << 20
+        assert item.start_seconds
+        assert item.counted == "usage"
+        assert item.quality == {}  # the questions have no answers
+        for level in item.levels:
+            assert level.requests == (3 if level.concurrency == 1 else 18)
+            assert 0 < level.tokens <= 12 * level.requests
+            assert level.first_p50 <= level.latency_p50
+            assert level.cost == pytest.approx(1e6 / 3600 / level.tokens_per_second.median)
+    assert serving.running(home) == []
+    assert not [one for one in psutil.Process().children(recursive=True) if "serve" in " ".join(_words(one))]
+    assert bench_results.result("last", home) == found
+    assert {one["name"] for one in told} == {"shop", gguf.stem}
+
+
+def test_a_server_goes_on_without_who_started_it_tells_how_it_does_and_ends_when_asked(gguf: Path, home: Path):
+    begun = servers.start([str(gguf)], home, extra=["--max-context", "256", "--max-concurrent", "2"])
+    assert servers.find(begun.key, home).state == "starting"
+    ready = servers.wait_until_ready(begun, home, 120)
+    assert ready.models == (gguf.stem,)
+    asked = {"model": gguf.stem, "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 8}
+    assert httpx.post(f"{ready.url}/chat/completions", json=asked, timeout=60).status_code == 200
+    assert httpx.post(f"{ready.url}/chat/completions", json={**asked, "model": "x"}, timeout=60).status_code == 404
+    doing = servers.doing(ready)
+    assert (doing.requests, doing.failed, doing.active, doing.waiting) == (2, 1, 0, 0)
+    assert doing.written > 0
+    assert doing.engines == {gguf.stem: "llama.cpp"}
+    assert doing.first_p50
+    assert "serving 1 model" in servers.log_tail(ready)
+    servers.stop(ready)
+    until = time.monotonic() + 60
+    while servers.alive(ready.process) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert servers.servers(home) == []
+    with pytest.raises(JobError, match="no such server"):
+        servers.find(ready.key, home)
+
+
+def test_a_server_that_cannot_start_says_why_and_goes_from_the_list_when_it_was_seen(gguf: Path, home: Path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        begun = servers.start([str(gguf)], home, port=taken.getsockname()[1])
+        with pytest.raises(StudioError, match="cannot be served"):
+            servers.wait_until_ready(begun, home, 60)
+    [failed] = servers.servers(home)
+    assert failed.state == "failed"
+    servers.stop(failed)
+    assert servers.servers(home) == []
+    with pytest.raises(StudioError):
+        servers.start(["nothing-of-that-name"], home)
+
+
+def test_figures_are_read_from_a_histogram_as_prometheus_reads_them():
+    text = "# TYPE studio_first_token_seconds histogram\n" + "".join(
+        f'studio_first_token_seconds_bucket{{le="{bound}",model="a"}} {count}\n'
+        for bound, count in (("0.1", 0), ("0.2", 10), ("+Inf", 10))
+    )
+    doing = servers.read_metrics(text)
+    assert doing.first_p50 == pytest.approx(0.15)
+    assert doing.speed is None
+    assert servers.quantile({0.1: 0.0, float("inf"): 5.0}, 0.5) == 0.1
+
+
+def test_a_first_token_never_waits_for_an_acknowledgement():
+    """Sockets named as TCP are those whose Nagle's algorithm asyncio turns off; on others a kept-open connection is slow."""
+    listener = listening.listen("127.0.0.1", 0)
+    assert listener.proto == socket.IPPROTO_TCP
+    listener.close()
+
+
+def test_held_out_rows_of_a_run_are_asked_with_its_evidences_limit_and_metric(home: Path, tmp_path: Path):
+    from studio.app import bench_things
+    from tests.ui.hostile import done
+
+    file = tmp_path / "rows.jsonl"
+    file.write_text('{"question": "a", "answer": "b"}\n')
+    run = done(home, str(file))
+    (run.folder.data).mkdir(exist_ok=True)
+    row = {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}
+    (run.folder.data / "held-out.jsonl").write_text(json.dumps(row) + "\n")
+    found = bench_things.things(("last", "last:merged"), (), home)
+    assert [(one.name, one.kind) for one in found] == [(run.id, "run"), (f"{run.id}:merged", "export")]
+    assert bench_things.rows(found, "", 10, home).source == f"held-out rows of {run.id}"
+    assert bench_things.longest(found) == 32
+    assert bench_things.metric(found) == "exact_match"
+    assert bench_things.evidence(found[0])["exact_match"].value == 0.9
+    with pytest.raises(JobError, match="no export"):
+        bench_things.things(("last:gguf-q8_0",), (), home)
+
+
+def _words(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
