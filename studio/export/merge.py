@@ -47,13 +47,26 @@ def write_merged(source: Source, onto: Onto, dtype: str, out: Path, reporter: Re
 
     Raises ExportError if the adapter does not fit the base.
     """
-    reporter.progress(0, 3, "loading the base")
-    model = plain_base(source, onto, dtype)
-    reporter.progress(1, 3, "merging")
-    model = _merge(model, source.adapter)
-    reporter.progress(2, 3, "writing the merged model")
-    _save(model, source, out)
-    reporter.progress(3, 3, "writing the merged model")
+    import torch
+
+    from studio.export import merge_stream
+
+    saved = getattr(torch, DTYPES[dtype])
+    streamed = merge_stream.stream(source, onto, saved)
+    if streamed is not None:
+        tokenizer = source_tokenizer(source)
+        _set_endings(streamed.skeleton, tokenizer)
+        with quiet():
+            merge_stream.write(streamed, saved, out, lambda done, of: reporter.progress(done, of, "merging"))
+        _finish(tokenizer, source, out)
+    else:
+        reporter.progress(0, 3, "loading the base")
+        model = plain_base(source, onto, dtype)
+        reporter.progress(1, 3, "merging")
+        model = _merge(model, source.adapter)
+        reporter.progress(2, 3, "writing the merged model")
+        _save(model, source, out)
+        reporter.progress(3, 3, "writing the merged model")
     return {"onto": onto, "dtype": dtype, "statement": statement(source, onto, dtype)}
 
 
@@ -67,6 +80,12 @@ def _save(model: Any, source: Source, out: Path) -> None:
     _set_endings(model, tokenizer)
     with quiet():
         model.save_pretrained(out, max_shard_size="4GB")
+    _finish(tokenizer, source, out)
+
+
+def _finish(tokenizer: Any, source: Source, out: Path) -> None:
+    """The tokenizer beside the weights, and what other runtimes and users need."""
+    with quiet():
         tokenizer.save_pretrained(out)
     _for_older_runtimes(out)
     tidy_tokenizer(out)
