@@ -11,7 +11,9 @@ from studio.export.targets.gguf import GgufTarget
 from studio.export.targets.gguf_adapter import GgufAdapterTarget
 from studio.export.targets.merged import MergedTarget
 from studio.export.targets.merged_4bit import Merged4BitTarget
+from studio.export.targets.tensorrt_llm import TensorrtLlmTarget
 
 AnyTarget = Annotated[
-    AdapterTarget | MergedTarget | Merged4BitTarget | GgufTarget | GgufAdapterTarget, Field(discriminator="kind")
+    AdapterTarget | MergedTarget | Merged4BitTarget | GgufTarget | GgufAdapterTarget | TensorrtLlmTarget,
+    Field(discriminator="kind"),
 ]
