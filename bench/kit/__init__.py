@@ -1,0 +1,1 @@
+"""What the benchmarks share: machine facts, commands watched from outside, chats and random models to train."""
