@@ -184,8 +184,7 @@ def export_all(folder: RunFolder, prepared: Prepared, recorder: Recorder) -> Non
 
 
 def export_one(folder: RunFolder, prepared: Prepared, target: Any, recorder: Reporter, deploy: bool = False) -> Any:
-    """Make one export and verify it in its own runtime; one that is there and verified is left alone. deploy also writes
-    the files that serve it on another machine."""
+    """Make one export, with deploy files if asked, and verify it in its own runtime; one that is there is left alone."""
     from studio.export import deploy as deploying
     from studio.export import make
     from studio.export.about import known
@@ -202,9 +201,8 @@ def export_one(folder: RunFolder, prepared: Prepared, target: Any, recorder: Rep
         longest=prepared.spec.data.max_length or 0,
     )
     held_out = held_out_rows(folder)
-    report = source.about.report
-    again = evidence(report, held_out, prepared.tokenizer, prepared.spec.data.train_on) if report else None
-    probe = make.Probe(held_out[:12], again)
+    report, train_on = source.about.report, prepared.spec.data.train_on
+    probe = make.Probe(held_out[:12], evidence(report, held_out, prepared.tokenizer, train_on) if report else None)
     artifact = make.export(target, source, probe, recorder)
     if deploy:
         artifact = deploying.write(source, artifact)

@@ -103,11 +103,19 @@ class Run:
 
         return chat.ask(self, message, **sampling)
 
-    def export(self, kind: str, **settings: Any) -> dict[str, Any]:
-        """Make and verify an export: `run.export("gguf", quant="q4_k_m")`. Returns its manifest."""
+    def export(self, kind: str, deploy: bool = False, **settings: Any) -> dict[str, Any]:
+        """Make and verify an export: `run.export("gguf", quant="q4_k_m")`. Returns its manifest. deploy also writes the files
+        that serve it on another machine."""
         from studio.app import exports
 
-        return exports.export(self, {"kind": kind, **settings})
+        return exports.export(self, {"kind": kind, **settings}, deploy=deploy)
+
+    def push(self, repository: str, target: str | None = None, public: bool = False) -> dict[str, Any]:
+        """Upload a verified export to a hub repository, private by default: `run.push("me/bot", "merged")`. Returns the
+        record."""
+        from studio.app import pushing
+
+        return pushing.send(pushing.look(str(self.folder.path), repository, public, target))
 
     def evaluate(self, also: list[str] | None = None) -> Any:
         """Evaluate again, with further question files; the new report replaces the old."""

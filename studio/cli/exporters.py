@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from studio.cli import show
+from studio.cli.progress import Progress
 
 app = typer.Typer(help="Exporters in environments of their own: list, install, remove.", invoke_without_command=True)
 Name = Annotated[str, typer.Argument(metavar="NAME", help="An exporter, as the list names it.")]
@@ -35,7 +35,7 @@ def install(name: Name, json: Json = False) -> None:
     """Make an exporter's environment from its lock file. One that is ready is left alone."""
     from studio.app import exporters
 
-    with _Bar(silent=json) as bar:
+    with Progress() as bar:
         status = exporters.install(name, bar.show)
     if json:
         show.as_json(exporters.as_dict(status))
@@ -53,34 +53,3 @@ def remove(name: Name, json: Json = False) -> None:
         show.as_json({"name": name, "removed": removed})
     else:
         show.say(f"{name}: removed" if removed else f"{name}: there was none")
-
-
-class _Bar:
-    """A progress bar on stderr, from the first progress on."""
-
-    def __init__(self, silent: bool) -> None:
-        self._silent = silent
-        self._bar: Any = None
-
-    def __enter__(self) -> _Bar:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar:
-            self._bar.stop()
-
-    def show(self, done: float, total: float, what: str) -> None:
-        """Show how far it is."""
-        if self._bar is None:
-            self._bar = self._begun()
-        self._bar.update(self._bar.task_ids[0], completed=done / total, description=what)
-
-    def _begun(self) -> Any:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn
-
-        columns = (TextColumn("  {task.description}"), BarColumn(bar_width=30))
-        bar = Progress(*columns, console=Console(file=sys.stderr), transient=True, disable=self._silent)
-        bar.add_task("", total=1.0)
-        bar.start()
-        return bar

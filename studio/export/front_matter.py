@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from studio.export.artifact import Artifact
     from studio.export.source import Source
 
-LIBRARIES = {"adapter": "peft", "merged": "transformers", "gguf": "gguf", "gguf_adapter": "gguf", "onnx": "onnxruntime-genai"}
+LIBRARIES = {"adapter": "peft", "merged": "transformers", "merged_4bit": "transformers", "tensorrt_llm": "transformers",
+             "gguf": "gguf", "gguf_adapter": "gguf", "onnx": "onnxruntime-genai"}  # fmt: skip
 """The hub's name of the library that loads a kind; a kind that is not here is called by its own name."""
 PLAIN = ("f16", "fp16", "bf16", "fp32", "none")
 """Values of a `quant` or `precision` setting that quantise nothing."""
@@ -40,7 +41,6 @@ def front_matter(source: Source, artifact: Artifact) -> str:
     report = source.about.report
     results = _results(report) if report else []
     base = source.base_name if "/" in source.base_name and not source.base.local else None
-    held = artifact.settings
     values: dict[str, Any] = {
         **_license(source.base.license),
         "library_name": LIBRARIES.get(artifact.kind, artifact.kind),
@@ -48,7 +48,7 @@ def front_matter(source: Source, artifact: Artifact) -> str:
         "base_model": base,
         "base_model_relation": relation(artifact) if base else None,
         "datasets": source.about.hub_data or None,
-        "tags": ["slm-studio", artifact.kind.replace("_", "-"), *_quant(held), "lora", "conversational"],
+        "tags": ["slm-studio", artifact.kind.replace("_", "-"), *_quant(artifact.settings), "lora", "conversational"],
         "model_name": source.name if results else None,
         "eval_results": results or None,
     }
@@ -60,7 +60,8 @@ def relation(artifact: Artifact) -> str:
     if artifact.kind in ("adapter", "gguf_adapter"):
         return "adapter"
     quant = _quant(artifact.settings)
-    return "quantized" if quant and quant[0] not in PLAIN else "finetune"
+    plain = quant[0] in PLAIN if quant else artifact.kind in ("merged", "tensorrt_llm")
+    return "finetune" if plain else "quantized"
 
 
 def _quant(settings: dict[str, Any]) -> list[str]:

@@ -19,15 +19,14 @@ from pathlib import Path
 
 from studio.core.errors import HardwareError, ModelError, SpecError
 from studio.core.files import read_json
+from studio.export import environments
+from studio.export.deploy.vllm import PARSERS
+from studio.export.peft_folder import VLLM_RANKS
 from studio.serving.gate import LOOPBACK
 from studio.serving.limits import Limits
 from studio.serving.transformers_engine import Weights
 
-RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
-"""Ranks vLLM has kernels for."""
 DTYPES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
-PARSERS = {"<tool_call>": "hermes", "[TOOL_CALLS]": "mistral", "<|python_tag|>": "llama3_json"}
-"""vLLM's tool-call parser by the mark a template writes before a call."""
 KEY = "VLLM_API_KEY"
 """The environment variable vLLM takes its key from."""
 
@@ -50,12 +49,14 @@ def program() -> list[str]:
     """How vLLM is started here. Raises HardwareError if it is not installed."""
     if importlib.util.find_spec("vllm") is not None:
         return [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
+    if environments.ready("vllm"):
+        return [str(environments.python("vllm")), "-P", "-m", "vllm.entrypoints.openai.api_server"]
     found = shutil.which("vllm")
     if found:
         return [found, "serve"]
     raise HardwareError(
         "vLLM is not installed",
-        hint="Put the `vllm` of an environment of its own (`pip install vllm`) on PATH, or use --engine transformers.",
+        hint="Run `studio exporters install vllm`, or use --engine transformers.",
         where="--engine vllm",
     )
 
@@ -79,7 +80,7 @@ def command(start: list[str], plan: Plan, limits: Limits, host: str, port: int) 
         )
     if plan.adapters:
         ranks = [_rank(name, folder) for name, folder in plan.adapters.items()]
-        most = next((rank for rank in RANKS if rank >= max(ranks)), max(ranks))
+        most = next((rank for rank in VLLM_RANKS if rank >= max(ranks)), max(ranks))
         words += ["--enable-lora", "--max-lora-rank", str(most), "--max-loras", str(min(len(ranks), 8)), "--lora-modules"]
         words += [
             json.dumps({"name": name, "path": str(path), "base_model_name": plan.base_name})

@@ -16,6 +16,8 @@ FILES: dict[str, dict[str, Any]] = {
                "model-00002-of-00002.safetensors": "b" * 700, "chat_template.jinja": CHATML},
     "adapter": {"adapter_config.json": {"r": 12}, "adapter_model.safetensors": "c" * 500, "chat_template.jinja": CHATML},
     "gguf": {"bot-q8_0.gguf": "d" * 400, "Modelfile": "FROM ./bot-q8_0.gguf\n"},
+    "gguf_adapter": {"bot-adapter.gguf": "f" * 90, "Modelfile": "FROM ./base.gguf\nADAPTER ./bot-adapter.gguf\n",
+                     "chat_template.jinja": CHATML},
     "onnx": {"model.onnx": "e" * 300, "genai_config.json": {}},
 }  # fmt: skip
 SETTINGS: dict[str, dict[str, Any]] = {"gguf": {"quant": "q8_0"}}

@@ -35,6 +35,9 @@ FLAGS = {
 }
 
 
+SERVED = ["merged", "adapter", "gguf", "gguf_adapter"]
+
+
 def source(tmp_path: Path, **changes: Any) -> Source:
     base = Found("Qwen/Qwen3-8B", "Qwen/Qwen3-8B", "a" * 40, False, "apache-2.0", True, {"max_position_embeddings": 40960})
     given = {"base": base, "model": Model(name="Qwen/Qwen3-8B", quantization="nf4", dtype="bf16"), "longest": 3000}
@@ -73,7 +76,13 @@ def schema() -> Any:
 
 @pytest.mark.parametrize(
     ("kind", "servers"),
-    [("merged", ["tensorrt-llm", "vllm"]), ("adapter", ["vllm"]), ("gguf", ["llama.cpp", "ollama"]), ("onnx", [])],
+    [
+        ("merged", ["tensorrt-llm", "vllm"]),
+        ("adapter", ["vllm"]),
+        ("gguf", ["llama.cpp", "ollama"]),
+        ("gguf_adapter", ["llama.cpp"]),
+        ("onnx", []),
+    ],
 )
 def test_each_kind_gets_the_servers_that_load_it(tmp_path: Path, kind: str, servers: list[str]) -> None:
     there = written(tmp_path, kind)
@@ -92,7 +101,7 @@ def test_a_quantised_folder_is_served_by_vllm_alone_and_dora_by_none(tmp_path: P
     assert folders(dora) == {}
 
 
-@pytest.mark.parametrize("kind", ["merged", "adapter", "gguf"])
+@pytest.mark.parametrize("kind", SERVED)
 @pytest.mark.parametrize("base", [source, local])
 def test_compose_files_are_valid_by_the_specification_s_schema(tmp_path: Path, schema: Any, kind: str, base: Any) -> None:
     for folder in folders(written(tmp_path, kind, base(tmp_path))).values():
@@ -103,7 +112,7 @@ def test_compose_files_are_valid_by_the_specification_s_schema(tmp_path: Path, s
             assert not service["image"].endswith(":latest")
 
 
-@pytest.mark.parametrize("kind", ["merged", "adapter", "gguf"])
+@pytest.mark.parametrize("kind", SERVED)
 @pytest.mark.parametrize("base", [source, local])
 def test_every_flag_is_one_its_server_knows(tmp_path: Path, kind: str, base: Any) -> None:
     for name, folder in folders(written(tmp_path, kind, base(tmp_path))).items():
@@ -112,7 +121,7 @@ def test_every_flag_is_one_its_server_knows(tmp_path: Path, kind: str, base: Any
         assert {word for word in words if word.startswith("--")} <= set(FLAGS[name].split()), name
 
 
-@pytest.mark.parametrize("kind", ["merged", "adapter", "gguf"])
+@pytest.mark.parametrize("kind", SERVED)
 @pytest.mark.parametrize("base", [source, local])
 def test_every_setting_used_is_in_the_example_and_none_is_a_secret(tmp_path: Path, kind: str, base: Any) -> None:
     for folder in folders(written(tmp_path, kind, base(tmp_path))).values():
@@ -126,7 +135,7 @@ def test_every_setting_used_is_in_the_example_and_none_is_a_secret(tmp_path: Pat
         assert given["BIND"] == "127.0.0.1"
 
 
-@pytest.mark.parametrize("kind", ["merged", "adapter", "gguf"])
+@pytest.mark.parametrize("kind", SERVED)
 def test_the_plain_command_runs_with_the_settings_it_is_given(tmp_path: Path, kind: str) -> None:
     for name, folder in folders(written(tmp_path, kind)).items():
         programs = tmp_path / "bin"
@@ -134,7 +143,7 @@ def test_the_plain_command_runs_with_the_settings_it_is_given(tmp_path: Path, ki
         for program in ("vllm", "trtllm-serve", "llama-server", "ollama"):
             (programs / program).write_text('#!/bin/sh\necho "$(basename "$0")" "$@"\necho "key $VLLM_API_KEY$LLAMA_API_KEY"\n')
             (programs / program).chmod(0o755)
-        (folder / ".env").write_text("API_KEY=abc\nCONTEXT=1234\nPORT=99\n")
+        (folder / ".env").write_text("API_KEY=abc\nCONTEXT=1234\nPORT=99\nBASE=/models/base.gguf\n")
         environment = {"PATH": f"{programs}:/usr/bin:/bin"}
         said = subprocess.run(
             ["sh", str(folder / "run.sh")], env=environment, capture_output=True, text=True, check=True
@@ -192,7 +201,48 @@ def test_a_template_that_calls_tools_turns_vllm_s_parser_on(tmp_path: Path) -> N
     assert composed(folders(there)["vllm"])["services"]["model"]["command"][-6:-4] == ["--tool-call-parser", "hermes"]
 
 
-@pytest.mark.parametrize("kind", ["merged", "adapter", "gguf"])
+def test_an_adapter_for_llama_cpp_comes_with_the_trained_template_on_a_base_file_that_is_asked_for(tmp_path: Path) -> None:
+    service = composed(folders(written(tmp_path, "gguf_adapter"))["llama.cpp"])["services"]["model"]
+    command = service["command"]
+    assert command[command.index("--lora") + 1] == "/model/bot-adapter.gguf"
+    assert command.index("--jinja") < command.index("--chat-template-file"), "only then any template is taken"
+    assert "${BASE:?set BASE in .env}:/base.gguf:ro" in service["volumes"]
+
+
+@pytest.mark.slow
+def test_vllm_s_own_parser_takes_every_command(tmp_path: Path) -> None:
+    from studio.export import environments
+
+    found = next(item for item in environments.statuses() if item.name == "vllm")
+    if found.state != "ready":
+        pytest.skip(f"vLLM is not installed: {found.command}")
+    commands = []
+    for kind in ("merged", "adapter"):
+        words = composed(folders(written(tmp_path / kind, kind, source(tmp_path)))["vllm"])["services"]["model"]["command"]
+        filled = [re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", word) for word in words]
+        commands.append([word.replace("/adapter/chat_template.jinja", str(template(tmp_path))) for word in filled])
+    asked = tmp_path / "ask.py"
+    asked.write_text(
+        "import json, sys\n"
+        "from vllm.entrypoints.launchers.cli_args import make_arg_parser, validate_parsed_serve_args\n"
+        "from vllm.utils.argparse_utils import FlexibleArgumentParser\n"
+        "for words in json.loads(sys.argv[1]):\n"
+        "    found = make_arg_parser(FlexibleArgumentParser()).parse_args(words)\n"
+        "    validate_parsed_serve_args(found)\n"
+        "    print('taken', found.max_model_len)\n"
+    )
+    python = found.folder / "bin" / "python"
+    said = subprocess.run([python, asked, json.dumps(commands)], capture_output=True, text=True, timeout=400)
+    assert said.stdout.count("taken 6000") == 2, said.stderr[-2000:]
+
+
+def template(folder: Path) -> Path:
+    there = folder / "template.jinja"
+    there.write_text(made.CHATML)
+    return there
+
+
+@pytest.mark.parametrize("kind", SERVED)
 def test_the_readme_s_question_is_json_with_the_served_name(tmp_path: Path, kind: str) -> None:
     there = written(tmp_path, kind)
     text = (there.at / "deploy" / "README.md").read_text("utf-8")

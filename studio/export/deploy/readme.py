@@ -51,7 +51,7 @@ def _runtime(facts: Facts, runtime: Runtime) -> list[str]:
 
 
 def _curl(facts: Facts, runtime: Runtime) -> list[str]:
-    asked = {"model": facts.name, "messages": [{"role": "user", "content": "Hello!"}], "max_tokens": 64}
+    asked = {"model": facts.name, "messages": [{"role": "user", "content": "Hello!"}], "max_tokens": 64, "temperature": 0}
     key = ['  -H "Authorization: Bearer $API_KEY" \\'] if runtime.protected else []
     said = json.dumps(asked)
     return [
