@@ -106,14 +106,26 @@ def save(model: Any, folder: Path) -> Path:
 
 def write(model: Any, folder: Path) -> None:
     """Write adapter_model.safetensors and adapter_config.json into `folder`, which exists."""
+    write_parts(parts(model), folder)
+
+
+def parts(model: Any) -> tuple[dict[str, Any], Any]:
+    """The adapter's weights, copied to the CPU, and its config: what the model has now, whatever is trained later."""
     from peft import get_peft_model_state_dict
-    from safetensors.torch import save_file
 
     state = get_peft_model_state_dict(model, save_embedding_layers=False)  # "auto" would ask the hub about the base model
-    weights = folder / "adapter_model.safetensors"
-    save_file({name: values.detach().cpu().contiguous() for name, values in state.items()}, weights, {"format": "pt"})
     config = copy.copy(model.peft_config["default"])
     config.inference_mode = True
+    return {name: values.detach().to("cpu", copy=True).contiguous() for name, values in state.items()}, config
+
+
+def write_parts(made: tuple[dict[str, Any], Any], folder: Path) -> None:
+    """Write what `parts` gave into `folder`, which exists, and wait for the disk."""
+    from safetensors.torch import save_file
+
+    state, config = made
+    weights = folder / "adapter_model.safetensors"
+    save_file(state, weights, {"format": "pt"})
     config.save_pretrained(str(folder))
     for file in (weights, folder / "adapter_config.json"):
         file.chmod(0o644)

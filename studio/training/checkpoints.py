@@ -3,15 +3,19 @@
 `checkpoints/step-000123/` holds the adapter (a PEFT folder), `optimizer.pt` (optimizer, scheduler, random generators;
 tensors and plain values only), `trainer_state.json` (transformers' own) and `progress.json`, written last. A folder is
 made aside and renamed when its files are on the disk, so a killed run leaves either a whole checkpoint or none.
+
+What is to be written is copied to RAM at its step; a `Writer` then writes it while the next steps are computed.
 """
 
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import re
 import shutil
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -58,20 +62,76 @@ def folder_of(checkpoints: Path, step: int) -> Path:
     return checkpoints / f"step-{step:06d}"
 
 
-def save(checkpoints: Path, progress: Progress, model: Any, state: dict[str, Any], trainer_state: Any) -> Path:
-    """Write a checkpoint, then remove all but the last two and the best. Raises HardwareError if the disk is full."""
-    import torch
+def snapshot(
+    checkpoints: Path, progress: Progress, model: Any, state: dict[str, Any], trainer_state: Any
+) -> Callable[[], None]:
+    """A function that writes the checkpoint of this very moment, then removes all but the last two and the best.
 
+    Everything it needs is copied now. It raises HardwareError if the disk is full, as this does if it is bound to be.
+    """
     folder = folder_of(checkpoints, progress.step)
-    need_room(checkpoints, _bytes(state) + 4 * sum(p.numel() for p in model.parameters() if p.requires_grad), "A checkpoint")
-    with disk_errors(f"The checkpoint of step {progress.step}", folder), folder_aside(folder) as aside:
-        adapters.write(model, aside)
-        torch.save(state, aside / "optimizer.pt")
-        adapters.flush(aside / "optimizer.pt")
-        trainer_state.save_to_json(str(aside / "trainer_state.json"))
-        write_json(aside / "progress.json", asdict(progress))
-    prune(checkpoints, progress)
-    return folder
+    adapter, state, trainer_state = adapters.parts(model), _copied(state), copy.deepcopy(trainer_state)
+    need_room(checkpoints, _bytes(state) + _bytes(adapter), "A checkpoint")
+
+    def write() -> None:
+        import torch
+
+        with disk_errors(f"The checkpoint of step {progress.step}", folder), folder_aside(folder) as aside:
+            adapters.write_parts(adapter, aside)
+            torch.save(state, aside / "optimizer.pt")
+            adapters.flush(aside / "optimizer.pt")
+            trainer_state.save_to_json(str(aside / "trainer_state.json"))
+            write_json(aside / "progress.json", asdict(progress))
+        prune(checkpoints, progress)
+
+    return write
+
+
+class Writer:
+    """Writes one checkpoint at a time: in a thread of its own if `background`, else before `begin` returns.
+
+    A write that failed is raised by the next call of `done`, `begin` or `wait`, once.
+    """
+
+    def __init__(self, background: bool = True) -> None:
+        self.background = background
+        self._thread: threading.Thread | None = None
+        self._step = 0
+        self._problem: BaseException | None = None
+
+    def begin(self, step: int, write: Callable[[], None]) -> None:
+        """Start to write the checkpoint of `step`. The one before must have been asked for by `done` or `wait`."""
+        if self._thread is not None:
+            raise RuntimeError("the checkpoint before is still being written")
+        self._step, self._thread = step, threading.Thread(target=self._run, args=(write,), name="checkpoint")
+        self._thread.start()
+        if not self.background:
+            self._thread.join()
+
+    def done(self) -> int | None:
+        """The step whose checkpoint has come to be since this was last asked; None if there is none."""
+        return None if self._thread is None or self._thread.is_alive() else self.wait()
+
+    def wait(self) -> int | None:
+        """The same, after waiting for it."""
+        if self._thread is None:
+            return None
+        self.settle()
+        self._thread, problem, self._problem = None, self._problem, None
+        if problem is not None:
+            raise problem
+        return self._step
+
+    def settle(self) -> None:
+        """Wait until nothing is being written any more, whatever became of it."""
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(self, write: Callable[[], None]) -> None:
+        try:
+            write()
+        except BaseException as problem:
+            self._problem = problem
 
 
 def prune(checkpoints: Path, progress: Progress) -> None:
@@ -147,6 +207,17 @@ def _complete(folder: Path) -> Progress | None:
             )
         return Progress(**{f.name: values[f.name] for f in fields(Progress) if f.name in values}) if whole else None
     return None
+
+
+def _copied(state: Any) -> Any:
+    """The same with every tensor copied to the CPU."""
+    match state:
+        case dict():
+            return {name: _copied(value) for name, value in state.items()}
+        case list() | tuple():
+            return [_copied(value) for value in state]
+        case _:
+            return state.detach().to("cpu", copy=True) if hasattr(state, "detach") else copy.copy(state)
 
 
 def _bytes(state: Any) -> int:

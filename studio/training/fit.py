@@ -87,9 +87,13 @@ def _train(
     if folder is not None:
         reporter.event("resume", step=progress.step)
         adapters.read(scorer.model, folder)
-    watch.begin()
-    if not watch.finished:
-        trainer.train(resume_from_checkpoint=str(folder) if folder else None)
+    try:
+        watch.begin()
+        if not watch.finished:
+            trainer.train(resume_from_checkpoint=str(folder) if folder else None)
+        watch.end()
+    finally:
+        watch.writer.settle()  # whatever happened: who goes on from here finds whole checkpoints
     return watch
 
 

@@ -6,14 +6,14 @@ import resource
 import sys
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from transformers import TrainerCallback
 
 from studio.core.errors import Stopped
 from studio.tracking.reporter import Reporter
 from studio.training import checkpoints, guards
-from studio.training.checkpoints import Progress
+from studio.training.checkpoints import Progress, Writer
 from studio.training.schedule import steps_per_epoch
 
 if TYPE_CHECKING:
@@ -21,6 +21,20 @@ if TYPE_CHECKING:
 
 REPORTS = 5_000
 """A run of more steps reports only every so many of them."""
+READ_EVERY = {"cpu": 0.0, "cuda": 0.5}
+"""Seconds between two looks at what the device computed. Each look waits for it, so that it then has nothing to do."""
+
+
+class Step(NamedTuple):
+    """A step that was computed, its loss and the norm of its gradient still on the device."""
+
+    number: int
+    loss: Any
+    grad_norm: Any
+    rate: float
+    trained: int
+    tokens: int
+    """Of the run so far."""
 
 
 class Watch(TrainerCallback):
@@ -34,6 +48,9 @@ class Watch(TrainerCallback):
         self.saved = progress.step
         self.mark = self.begun = time.perf_counter()
         self.busy, self.tokens = 0.0, 0
+        self.unread: list[Step] = []
+        self.read_at = 0.0
+        self.writer = Writer(self.training.background_saving is not False)
 
     def begin(self) -> None:
         """Before the first step: measure the base model, or what a stopped run still owed."""
@@ -48,24 +65,57 @@ class Watch(TrainerCallback):
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Tell, measure, keep, stop."""
-        trainer = self.trainer
+        trainer, step, tokens = self.trainer, state.global_step, self.progress.tokens + self.trainer.batch.tokens
         self.busy, self.tokens = self.busy + time.perf_counter() - self.begun, self.tokens + trainer.batch.tokens
-        self.progress = replace(
-            self._timed(),
-            step=state.global_step,
-            tokens=self.progress.tokens + trainer.batch.tokens,
-            train_loss=trainer.loss,
-        )
-        self._tell()
+        self.progress = replace(self._timed(), step=step, tokens=tokens)
+        self.unread.append(Step(step, trainer.loss, trainer.grad_norm, trainer.rate, trainer.batch.trained, tokens))
+        self.reporter.progress(step, self.steps, "step")
+        if step == 1 or time.perf_counter() - self.read_at >= READ_EVERY[self.job.device]:
+            self.read()
+        self._tell_saved(self.writer.done())
         best = self.progress.best_step
         self._measure_if_due()
         improved = self.progress.best_step != best and self.training.keep == "best"
         if improved or self.progress.stopped_early or self._due(self.training.save_every):
             self.save()
+        if self.finished:
+            self.read()
         if self.progress.stopped_early:
             control.should_training_stop = True
         if not self.finished and self.reporter.should_stop():
             self.stop()
+
+    def read(self) -> None:
+        """Look at the steps computed since the last look: check that they are sound, and report them."""
+        if not self.unread:
+            return
+        import torch
+
+        began, steps, self.unread = time.perf_counter(), self.unread, []
+        numbers = torch.stack([torch.as_tensor(value) for step in steps for value in (step.loss, step.grad_norm)]).tolist()
+        self.read_at = time.perf_counter()
+        self.busy += self.read_at - began
+        rate = self.tokens / max(self.busy, 1e-9)
+        for step, loss, norm in zip(steps, numbers[::2], numbers[1::2], strict=True):
+            guards.check_loss(loss, step.number, step.trained)
+            if self.job.dtype != "fp16":
+                guards.check_gradient(norm, step.number)
+            self.progress = replace(self.progress, train_loss=loss)
+            if step.number % max(1, self.steps // REPORTS) == 0 or step.number >= self.steps:
+                self._tell(step, loss, norm, rate)
+        self.busy, self.tokens = 0.0, 0
+
+    def _tell(self, step: Step, loss: float, norm: float, rate: float) -> None:
+        self.reporter.metrics(
+            step.number,
+            loss=loss,
+            lr=step.rate,
+            grad_norm=norm,
+            tokens=step.tokens,
+            tokens_per_second=rate,
+            memory=memory(self.job.device),
+            epoch=self._epoch(step.number),
+        )
 
     @property
     def finished(self) -> bool:
@@ -73,19 +123,34 @@ class Watch(TrainerCallback):
         return self.progress.step >= self.steps or self.progress.stopped_early
 
     def save(self) -> None:
-        """Write a checkpoint of the present step, once."""
+        """Begin to write a checkpoint of the present step, once, if all steps so far are sound."""
         if self.saved == self.progress.step:
             return
+        self.read()
+        self._tell_saved(self.writer.wait())
         self.progress = self._timed()
         trainer = self.trainer
-        checkpoints.save(self.job.checkpoints, self.progress, trainer.scorer.model, trainer.state_to_keep(), trainer.state)
+        write = checkpoints.snapshot(
+            self.job.checkpoints, self.progress, trainer.scorer.model, trainer.state_to_keep(), trainer.state
+        )
+        self.writer.begin(self.progress.step, write)
         self.saved = self.progress.step
-        self.reporter.event("checkpoint", step=self.progress.step)
+        if not self.writer.background:
+            self.end()
+
+    def end(self) -> None:
+        """Wait for the last checkpoint. Raises HardwareError if it could not be written."""
+        self._tell_saved(self.writer.wait())
+
+    def _tell_saved(self, step: int | None) -> None:
+        if step is not None:
+            self.reporter.event("checkpoint", step=step)
 
     def stop(self) -> None:
         """Save what is needed to go on, and raise Stopped."""
         if self.progress.step:
             self.save()
+        self.end()
         raise Stopped
 
     def _due(self, every: int | None) -> bool:
@@ -97,6 +162,7 @@ class Watch(TrainerCallback):
         due = step == 0 or step >= self.steps or self._due(self.training.eval_every)
         if self.held_out is None or not due or self.progress.evaluated >= step:
             return
+        self.read()
         try:
             loss = self.trainer.scorer.held_out_loss(self.held_out, self.reporter)
         except Stopped:
@@ -104,7 +170,7 @@ class Watch(TrainerCallback):
             return
         guards.check_held_out_loss(loss, step)
         self.progress = self._timed().after_evaluation(loss)
-        self.reporter.metrics(step, eval_loss=loss, epoch=self._epoch(), tokens=self.progress.tokens)
+        self.reporter.metrics(step, eval_loss=loss, epoch=self._epoch(step), tokens=self.progress.tokens)
         if step and self.progress.best_step == step:
             self.reporter.event("best", step=step, eval_loss=loss)
         patience = self.training.early_stopping
@@ -112,25 +178,8 @@ class Watch(TrainerCallback):
             self.progress = replace(self.progress, stopped_early=True)
             self.reporter.event("early_stop", step=step, best_step=self.progress.best_step)
 
-    def _tell(self) -> None:
-        step, trainer = self.progress.step, self.trainer
-        self.reporter.progress(step, self.steps, "step")
-        if step % max(1, self.steps // REPORTS) and step < self.steps:
-            return
-        self.reporter.metrics(
-            step,
-            loss=trainer.loss,
-            lr=trainer.rate,
-            grad_norm=trainer.grad_norm,
-            tokens=self.progress.tokens,
-            tokens_per_second=self.tokens / max(self.busy, 1e-9),
-            memory=memory(self.job.device),
-            epoch=self._epoch(),
-        )
-        self.busy, self.tokens = 0.0, 0
-
-    def _epoch(self) -> float:
-        return self.progress.step / steps_per_epoch(len(self.job.train), self.training.batch_size or 1)
+    def _epoch(self, step: int) -> float:
+        return step / steps_per_epoch(len(self.job.train), self.training.batch_size or 1)
 
     def _timed(self) -> Progress:
         now = time.perf_counter()

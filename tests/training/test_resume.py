@@ -2,40 +2,51 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 import shutil
 import signal
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from studio.core.errors import Stopped, TrainingError
-from studio.training import checkpoints
+from studio.core.errors import HardwareError, Stopped, TrainingError
+from studio.training import adapters, checkpoints
 from tests.training.kit import Memory, make_job, weights
 
 
 class Killed(Memory):
-    """Kills its own process, as `kill -9` does, once a step is done."""
+    """Kills its own process, as `kill -9` does, once a step is done, and a file is there if one is given."""
 
-    def __init__(self, after: int) -> None:
+    def __init__(self, after: int, there: Path | None = None) -> None:
         super().__init__()
-        self.after = after
+        self.after, self.there = after, there
 
     def metrics(self, step: int, **values: float) -> None:
         super().metrics(step, **values)
         if step == self.after and "loss" in values:
+            end = time.monotonic() + 60
+            while self.there is not None and not self.there.exists() and time.monotonic() < end:
+                time.sleep(0.01)
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def killed(run: Callable[..., Any], after: int, name: str, **changes: Any) -> None:
+def killed(run: Callable[..., Any], after: int, name: str, there: Path | None = None, **changes: Any) -> None:
     """Run in a child process that is killed after a step."""
-    child = multiprocessing.get_context("fork").Process(target=run, args=(name, Killed(after)), kwargs=changes)
+    child = multiprocessing.get_context("fork").Process(target=run, args=(name, Killed(after, there)), kwargs=changes)
     child.start()
     child.join(120)
     assert child.exitcode == -signal.SIGKILL
+
+
+def progress_of(folder: Path, step: int) -> Path:
+    """What is written last of a checkpoint."""
+    return checkpoints.folder_of(make_job(folder).checkpoints, step) / "progress.json"
 
 
 def same(one: Path, other: Path) -> bool:
@@ -51,10 +62,12 @@ def same(one: Path, other: Path) -> bool:
     ],
     ids=["packed-dropout-best", "padded-last"],
 )
-def test_a_run_killed_and_resumed_ends_with_the_same_weights_bit_for_bit(run: Callable[..., Any], changes: dict[str, Any]):
+def test_a_run_killed_and_resumed_ends_with_the_same_weights_bit_for_bit(
+    run: Callable[..., Any], tmp_path: Path, changes: dict[str, Any]
+):
     whole, told, job = run("whole", **changes)
     assert whole.steps == 8
-    killed(run, 5, "cut", **changes)
+    killed(run, 5, "cut", progress_of(tmp_path / "cut", 4), **changes)
     again, more, cut = run("cut", **changes)
     resumed = next(details["step"] for kind, details in more.events if kind == "resume")
     assert resumed == 4
@@ -66,7 +79,7 @@ def test_a_run_killed_and_resumed_ends_with_the_same_weights_bit_for_bit(run: Ca
 
 
 def test_a_half_written_checkpoint_is_passed_over_and_cleared_away(run: Callable[..., Any], whole: Any, tmp_path: Path):
-    killed(run, 7, "cut", save_every=2)
+    killed(run, 7, "cut", progress_of(tmp_path / "cut", 6), save_every=2)
     folder = make_job(tmp_path / "cut").checkpoints
     newest = checkpoints.folder_of(folder, 6)
     aside = newest.parent / f".{newest.name}.abc"
@@ -77,6 +90,65 @@ def test_a_half_written_checkpoint_is_passed_over_and_cleared_away(run: Callable
     assert ("resume", {"step": 4}) in told.events
     assert not aside.exists()
     assert same(whole[2].adapter_out, cut.adapter_out)
+
+
+def test_killed_while_a_checkpoint_is_written_the_one_before_is_whole(
+    run: Callable[..., Any], whole: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def write_slowly(file: Path, values: dict[str, Any], own: Callable[..., Any] = checkpoints.write_json) -> Path:
+        if file.name == "progress.json" and values["step"] == 6:
+            time.sleep(60)
+        return own(file, values)
+
+    monkeypatch.setattr(checkpoints, "write_json", write_slowly)
+    killed(run, 7, "cut", save_every=2)  # training goes on to step 7 while step 6 is being written
+    monkeypatch.undo()
+    assert list(make_job(tmp_path / "cut").checkpoints.glob(".step-000006.*/adapter_model.safetensors"))
+    _, told, cut = run("cut", save_every=2)
+    assert ("resume", {"step": 4}) in told.events
+    assert same(whole[2].adapter_out, cut.adapter_out)
+
+
+@pytest.mark.parametrize("background", [True, False])
+def test_a_checkpoint_holds_its_step_and_not_what_was_trained_while_it_was_written(
+    run: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, background: bool
+):
+    shorter, _, job = run("two", max_steps=2, save_every=1, held_out=None, schedule="constant", warmup=0.0)
+    assert shorter.steps == 2
+    gate = threading.Event()
+    if background:
+        own = adapters.write_parts
+        monkeypatch.setattr(adapters, "write_parts", lambda made, folder: gate.wait(60) and own(made, folder))
+
+    class Open(Memory):
+        def metrics(self, step: int, **values: float) -> None:
+            super().metrics(step, **values)
+            if step == 3:
+                gate.set()
+
+    changes = {"save_every": 2, "held_out": None, "schedule": "constant", "warmup": 0.0, "max_steps": 3}
+    _, told, longer = run("three", Open(), background_saving=background, **changes)
+    assert ("checkpoint", {"step": 2}) in told.events
+    folders = [checkpoints.folder_of(each.checkpoints, 2) for each in (job, longer)]
+    assert same(*folders)
+    one, other = (checkpoints.load_state(folder)["optimizer"]["state"] for folder in folders)
+    assert all((one[key]["exp_avg"] == other[key]["exp_avg"]).all() for key in one)
+    assert all((one[key]["step"] == other[key]["step"]).all() for key in one)
+
+
+def test_a_checkpoint_that_could_not_be_written_ends_the_run_with_what_to_do(
+    run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+):
+    def full(file: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(adapters, "flush", full)
+        with pytest.raises(HardwareError, match="checkpoint of step 4 could not be written: No space left") as found:
+            run("cut")
+    assert "Free some disk" in (found.value.hint or "")
+    _, told, _ = run("cut")
+    assert not [kind for kind, _ in told.events if kind == "resume"]
 
 
 def test_a_stopped_run_saves_where_it_is_and_goes_on_from_there(run: Callable[..., Any], whole: Any):

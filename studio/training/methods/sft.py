@@ -32,8 +32,8 @@ class StepTrainer(SFTTrainer):
         self.scorer, self.job, self.steps, self.optimizer_name = scorer, job, steps, optimizer
         numbers: Any = Dataset.from_dict({"row": range(len(job.train))})
         self.numbers = numbers
-        self.grad_norm = 0.0
-        self.loss = 0.0
+        self.loss: Any = 0.0
+        self.grad_norm: Any = 0.0
         self.batch = Batch((), 0, 0, 0)
         self.rate = 0.0
         self.skipped = 0
@@ -71,7 +71,10 @@ class StepTrainer(SFTTrainer):
         return torch.utils.data.DataLoader(self.numbers, batch_sampler=order, collate_fn=collate, generator=generator)
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
-        """Forward and backward of a whole batch, micro-batch by micro-batch; every loss is over all its trained tokens."""
+        """Forward and backward of a whole batch, micro-batch by micro-batch; every loss is over all its trained tokens.
+
+        Loss and gradient norm stay on the device: `Watch` reads those of many steps at once, and checks them.
+        """
         model.train()
         self.batch = inputs
         total = torch.zeros((), device=self.args.device)
@@ -81,19 +84,16 @@ class StepTrainer(SFTTrainer):
             self.accelerator.backward(loss)
             total += loss.detach()
         self.scorer.now.rows = 0
-        self.loss = total.item()
-        guards.check_loss(self.loss, self.step, inputs.trained)
+        self.loss = total
         return total
 
     def _clip_grad_norm(self, model: Any) -> Any:
         norm: Any = super()._clip_grad_norm(model)
-        self.grad_norm = float(norm)
+        self.grad_norm = norm
         self.rate = self.optimizer.param_groups[0]["lr"]
-        if self.job.dtype == "fp16":
-            self.skipped = 0 if math.isfinite(self.grad_norm) else self.skipped + 1
+        if self.job.dtype == "fp16":  # the scaler looks at every step's gradient, too
+            self.skipped = 0 if math.isfinite(float(norm)) else self.skipped + 1
             guards.check_skipped(self.skipped, self.step)
-        else:
-            guards.check_gradient(self.grad_norm, self.step)
         return norm
 
     def create_optimizer(self, model: Any = None) -> Any:
