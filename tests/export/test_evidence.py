@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from studio.core.files import read_json
 from studio.data.rows import Conversation
 from studio.evaluation.compare import QuestionSet, compare
 from studio.evaluation.report import Given, Report
@@ -16,8 +18,10 @@ from studio.evaluation.settings import Evaluation
 from studio.export import answers, evidence, limits
 from studio.export.artifact import Verification
 from studio.export.evidence import Evidence, Row
+from studio.export.make import export
 from studio.export.reference import reference, source_tokenizer, tuned
 from studio.export.source import Probe, Source
+from studio.export.targets.adapter import AdapterTarget
 from studio.tracking.reporter import Silent
 from tests.export.conftest import talk
 
@@ -113,6 +117,14 @@ def test_the_cost_survives_its_manifest_and_is_told_in_the_readme(tokenizer: Any
     text = "\n".join(evidence.table(values))
     assert "| Exact match | 0 % | 100 % | 94 % | -6 points" in text
     assert "64 of the 64 rows" in text
+
+
+def test_an_export_tells_what_it_cost(source: Source, probe: Probe, wanted: Evidence, tmp_path: Path) -> None:
+    artifact = export(AdapterTarget(), replace(source, exports=tmp_path), replace(probe, evidence=wanted), Silent())
+    assert artifact.verification.value("evidence") == 0
+    kept = read_json(artifact.at / "artifact.json")["verification"]["evidence"]
+    assert kept["metrics"]["exact_match"]["tuned"] == kept["metrics"]["exact_match"]["artifact"]
+    assert kept["sentence"] in (artifact.at / "README.md").read_text()
 
 
 def test_long_answers_are_asked_of_fewer_rows_spread_over_all(report: Report, tokenizer: Any) -> None:

@@ -30,6 +30,7 @@ def test_a_csv_and_a_spec_become_a_proven_adapter_and_a_verified_gguf(finished: 
     for name in finished["exports"]:
         manifest = json.loads((folder / "exports" / name / "artifact.json").read_text())
         assert manifest["verification"]["passed"] is True, manifest["verification"]
+        assert manifest["verification"]["evidence"]["rows"] > 0, "the run's own evidence was asked again"
 
 
 def test_every_logged_step_tells_loss_rate_and_memory(finished: dict[str, Any]) -> None:
