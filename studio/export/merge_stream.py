@@ -59,10 +59,11 @@ def stream(source: Source, onto: Onto, dtype: Any) -> Stream | None:
     if not ordinary or (onto == "dequantized" and source.model.quantization != "nf4"):
         return None
     skeleton = _skeleton(source, dtype)
-    files = _files(source) if skeleton is not None else {}
-    if any(getattr(skeleton, name, None) for name in ("_keep_in_fp32_modules", "_keep_in_fp32_modules_strict")):
+    if skeleton is None or any(
+        getattr(skeleton, name, None) for name in ("_keep_in_fp32_modules", "_keep_in_fp32_modules_strict")
+    ):
         return None  # some of its weights stay in 32 bit, whatever the others are in
-    tied = set(getattr(skeleton, "all_tied_weights_keys", None) or {})
+    files, tied = _files(source), set(getattr(skeleton, "all_tied_weights_keys", None) or {})
     if not files or set(files) - tied != set(skeleton.state_dict()) - tied:
         return None
     changed = _changed(source.adapter)
@@ -150,7 +151,7 @@ def _skeleton(source: Source, dtype: Any) -> Any:
     import torch
     import transformers
 
-    settings = {"revision": source.base.revision} if source.base.revision else {}
+    settings: dict[str, Any] = {"revision": source.base.revision} if source.base.revision else {}
     config = transformers.AutoConfig.from_pretrained(source.base.path_or_id, trust_remote_code=False, **settings)
     if config.get_text_config() is not config:
         return None
@@ -200,7 +201,7 @@ def _changed(adapter: Path) -> frozenset[str]:
 def _quantized(source: Source, dtype: Any) -> frozenset[str]:
     """The weights that are quantised on load, as transformers itself chooses them."""
     from transformers import BitsAndBytesConfig
-    from transformers.quantizers import AutoHfQuantizer
+    from transformers.quantizers.auto import AutoHfQuantizer
 
     model = _skeleton(source, dtype)
     how = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4")
