@@ -10,11 +10,11 @@ from studio.core.files import read_json, write_text
 from studio.core.text import slug
 from studio.export import gguf_quant, merge, modelfile
 from studio.export.llamacpp import architectures, quantize, writer
+from studio.export.llamacpp.formats import BITS, Quant
 from studio.export.merged import WORK, merged_export, merged_folder
 from studio.export.reference import source_tokenizer
 from studio.export.room import RUNTIME, Need
 from studio.export.source import Onto, Source
-from studio.export.targets.gguf import BITS, Quant
 from studio.tracking.reporter import Reporter
 
 

@@ -173,7 +173,7 @@ def test_without_training_rows_there_is_no_matrix_and_the_manifest_says_so(
 def test_every_quant_has_thresholds_and_a_size() -> None:
     from typing import get_args
 
-    from studio.export.targets.gguf import BITS, Quant
+    from studio.export.llamacpp.formats import BITS, Quant
 
     assert set(get_args(Quant)) == set(BITS) == set(limits.GGUF)
 

@@ -8,18 +8,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from studio.core.section import Section
+from studio.export.llamacpp.formats import BITS, Quant
 
 if TYPE_CHECKING:
     from studio.export.artifact import Verification
     from studio.export.room import Need
     from studio.export.source import Probe, Source
     from studio.tracking.reporter import Reporter
-
-
-Quant = Literal["f16", "q8_0", "q6_k", "q5_k_m", "q4_k_m"]
-
-BITS: dict[Quant, float] = {"f16": 16.0, "q8_0": 8.5, "q6_k": 6.6, "q5_k_m": 5.7, "q4_k_m": 4.9}
-"""Bits a weight takes in the file, scales included: the mean over a usual model, whose embeddings are kept finer."""
 
 
 class GgufTarget(Section):
