@@ -63,7 +63,7 @@ def render(
 
     template = chat_template(tokenizer, bool(tools))
     given: Any = list(tools) or None
-    chat: list[Any] = [_plain_arguments(message) for message in messages]
+    chat: list[Any] = [plain_arguments(message) for message in messages]
     quotes = False
     if guard is not None and any(guard.search(text) for text in _texts([chat, given])):
         chat, given, quotes = _wrap(chat, guard), _wrap(given, guard), True
@@ -104,7 +104,7 @@ def has_marks(template: str) -> bool:
     return bool(re.search(r"\{%-?\s*generation\s*-?%\}", template))
 
 
-def _plain_arguments(message: Mapping[str, Any]) -> Mapping[str, Any]:
+def plain_arguments(message: Mapping[str, Any]) -> Mapping[str, Any]:
     """Tool-call arguments as values: OpenAI writes them as JSON text, templates expect a mapping."""
     calls = message.get("tool_calls")
     if not calls:
