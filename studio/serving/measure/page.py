@@ -27,7 +27,7 @@ def render(result: Result) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>Measured {when}</title><style>{style}</style></head>"
         f"<body><main><h1>Latency, throughput, cost and quality · {when}</h1>"
-        f'<section class="card">{_table(figures.HEADER, figures.rows(result), "Everything measured")}{told(result)}</section>'
+        f'<section class="card">{_table(*_turned(result), "Everything measured")}{told(result)}</section>'
         f'<div class="charts">{charts(result)}</div>'
         f'<h2>By number of streams</h2><section class="card">'
         f"{_table(figures.LEVELS, figures.level_rows(result), 'By number of streams')}</section></main></body></html>\n"
@@ -64,6 +64,13 @@ def told(result: Result) -> str:
         f'{state}<p class="soft note">{escape(figures.how(result))}</p><p class="soft note">{escape(figures.READING)}</p>'
         f"{listed}"
     )
+
+
+def _turned(result: Result) -> tuple[Sequence[str], list[tuple[str, ...]]]:
+    """A column per item, a row per figure: there are more figures than things."""
+    every = [figures.HEADER, *figures.rows(result)]
+    head, *rest = zip(*every, strict=True)
+    return ("", *head[1:]), rest
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]], caption: str) -> str:
