@@ -28,7 +28,7 @@ FLAGS = {
     "vllm": "--served-model-name --max-model-len --gpu-memory-utilization --host --port --revision --enable-lora "
     "--max-lora-rank --max-loras --lora-modules --chat-template --enable-auto-tool-choice --tool-call-parser",
     # tensorrt_llm/commands/serve.py of release 1.2
-    "tensorrt-llm": "--max_seq_len --kv_cache_free_gpu_memory_fraction --max_batch_size --host --port",
+    "tensorrt-llm": "--max_seq_len --kv_cache_free_gpu_memory_fraction --max_batch_size --host --port --extra_llm_api_options",
     # tools/server/README.md of llama.cpp
     "llama.cpp": "--model --alias --ctx-size --jinja --host --port --lora --chat-template-file",
     "ollama": "",
@@ -194,6 +194,17 @@ def test_the_context_is_twice_the_longest_row_within_what_the_model_takes(tmp_pa
     assert Facts(source(tmp_path, longest=0), there).context == 4096
     assert Facts(local(tmp_path), there).context == 2048
     assert Facts(source(tmp_path, longest=100_000), there).context == 40960
+
+
+def test_options_that_were_checked_are_those_tensorrt_llm_is_started_with(tmp_path: Path) -> None:
+    from studio.export.tensorrt_llm.export import OPTIONS
+
+    there = written(tmp_path, "merged", files={OPTIONS: "max_seq_len: 512\n"})
+    folder = folders(there)["tensorrt-llm"]
+    command = composed(folder)["services"]["model"]["command"]
+    assert command[2:4] == ["--extra_llm_api_options", f"/models/support-bot/{OPTIONS}"]
+    assert "CONTEXT" not in (folder / ".env.example").read_text("utf-8"), "it would change nothing: the file goes before flags"
+    assert f"--extra_llm_api_options ../../{OPTIONS}" in (folder / "run.sh").read_text("utf-8")
 
 
 def test_a_template_that_calls_tools_turns_vllm_s_parser_on(tmp_path: Path) -> None:
