@@ -191,7 +191,8 @@ def _refuse_altered(artifact: Artifact) -> None:
 
 
 def _stale(api: Any, there: Any, artifact: Artifact) -> list[str]:
-    """Files an earlier push of ours left in the repository that this export has not, such as other shards."""
+    """Files an earlier push of the same export left in the repository that it no longer has, such as other shards. Those of
+    another export stay: several quantisations may share a repository."""
     from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
 
     found = {item.rfilename for item in (there.siblings or [])} if there else set()
@@ -200,7 +201,10 @@ def _stale(api: Any, there: Any, artifact: Artifact) -> list[str]:
     place = f"{api.endpoint}/{there.id}/resolve/{there.sha}/{MANIFEST}"
     answer = get_session().get(place, headers=build_hf_headers(token=api.token), follow_redirects=True)
     hf_raise_for_status(answer)
-    listed = {str(file.get("path")) for file in answer.json().get("files", []) if isinstance(file, dict)}
+    before = answer.json()
+    if before.get("folder") != artifact.folder:
+        return []
+    listed = {str(file.get("path")) for file in before.get("files", []) if isinstance(file, dict)}
     return sorted(found & listed - {file.path for file in artifact.files})
 
 

@@ -113,6 +113,15 @@ def test_files_of_an_earlier_push_that_are_gone_are_removed_and_others_are_left(
     assert not set(record["removed"]) & set(files)
 
 
+def test_another_export_pushed_to_the_same_repository_leaves_the_first_there(
+    hub: hubs.Hub, export: Artifact, tmp_path: Path
+) -> None:
+    sent(export)
+    record = sent(made.make(tmp_path / "exports", "gguf"))
+    assert record["removed"] == []
+    assert {"bot-q8_0.gguf", "config.json"} <= set(hub.repositories["me/bot"]["files"])
+
+
 def _described(changed: Artifact) -> Artifact:
     from dataclasses import replace
 
