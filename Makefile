@@ -24,6 +24,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 $(VENV)/.dev: $(VENV)/.installed
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]' 2>&1 | grep -v '^WARNING: Location' || true
 	@$(BIN)/python -c 'import pytest'
+	@$(BIN)/studio exporters install compress >/dev/null || echo 'without the exporter compress its tests are skipped' >&2
 	@test -x /usr/bin/chromium || { echo 'installing chromium for the browser tests ...'; apt-get update -qq && apt-get install -qq -y chromium >/dev/null; } || \
 		echo 'no /usr/bin/chromium: the browser tests will be skipped' >&2
 	@touch $@

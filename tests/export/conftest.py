@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -74,3 +76,18 @@ def probe() -> Probe:
 def merged(source: Source, probe: Probe) -> Any:
     """The run's merged export."""
     return export(MergedTarget(), source, probe, Silent())
+
+
+@pytest.fixture(scope="session")
+def trained(source: Source, tmp_path_factory: pytest.TempPathFactory) -> Source:
+    """The run with its training rows."""
+    from studio.data.encode import encode_file
+    from studio.export.reference import source_tokenizer
+
+    folder = tmp_path_factory.mktemp("data")
+    things = ("lamp", "kettle", "clock", "chair", "desk", "radio")
+    rows = [talk(f"What is the price of the {thing}?", f"The {thing} costs {n} euro.") for n in range(20) for thing in things]
+    file = folder / "train.jsonl"
+    file.write_text("".join(json.dumps(row.as_dict()) + "\n" for row in rows))
+    encode_file(file, source_tokenizer(source), "all_assistant", folder / "train.tokens")
+    return replace(source, train=folder / "train.tokens")

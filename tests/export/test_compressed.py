@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import stat
 from collections.abc import Iterator
 from dataclasses import replace
@@ -22,25 +21,9 @@ from studio.export.compress.quantize import group_size
 from studio.export.make import Probe, Source, export
 from studio.export.targets.merged_4bit import Merged4BitTarget
 from studio.tracking.reporter import Silent
-from tests.export.conftest import talk
 from tests.tiny import make_model
 
 installed = pytest.mark.skipif(not environments.ready("compress"), reason=str(environments.missing("compress")))
-
-
-@pytest.fixture(scope="module")
-def trained(source: Source, tmp_path_factory: pytest.TempPathFactory) -> Source:
-    """The run with its training rows."""
-    from studio.data.encode import encode_file
-    from studio.export.reference import source_tokenizer
-
-    folder = tmp_path_factory.mktemp("data")
-    things = ("lamp", "kettle", "clock", "chair", "desk", "radio")
-    rows = [talk(f"What is the price of the {thing}?", f"The {thing} costs {n} euro.") for n in range(20) for thing in things]
-    file = folder / "train.jsonl"
-    file.write_text("".join(json.dumps(row.as_dict()) + "\n" for row in rows))
-    encode_file(file, source_tokenizer(source), "all_assistant", folder / "train.tokens")
-    return replace(source, train=folder / "train.tokens")
 
 
 @pytest.fixture(scope="module")

@@ -71,7 +71,7 @@ ENVIRONMENTS: Mapping[str, Environment] = {
         Environment("compress", "4-bit checkpoints for vLLM (llm-compressor)", ("llmcompressor",), 90 * MIB),
         Environment("coreml", "Core ML packages (coremltools)", ("coremltools",), 90 * MIB),
         Environment("litert", "LiteRT and LiteRT-LM files (litert-torch)", ("litert_torch",), 1200 * MIB),
-        Environment("vllm", "serving with vLLM, and checking exports in it", ("vllm",), 900 * MIB),
+        Environment("vllm", "serving with vLLM, and checking exports in it", ("vllm",), 1300 * MIB),
     )
 }
 
@@ -136,8 +136,15 @@ def missing(name: str) -> str | None:
     return f"the exporter `{name}` {what}: {now.command}"
 
 
+HERE = ("executorch", "onnx")
+"""Exporters whose packages agree with the studio's own: they run in its interpreter, in a process of their own all the same,
+which gives back their memory and threads and takes a crash with it."""
+
+
 def python(name: str) -> Path:
     """The environment's interpreter. Raises ExportError with the command that makes it if it is not ready."""
+    if name in HERE:
+        return Path(sys.executable)
     lacking = missing(name)
     if lacking:
         raise ExportError(lacking.partition(":")[0], hint=f"Run `{status(name).command}`.", where=name)

@@ -17,14 +17,15 @@ import tempfile
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from studio.core.errors import ExportError, HardwareError, Stopped, StudioError, error_from
 from studio.core.text import shorten
 from studio.export.environments.known import python
 from studio.tracking.reporter import Reporter, Silent
+
+if TYPE_CHECKING:
+    import numpy as np
 
 PATIENCE = 20
 """Seconds an environment may take to put its things away."""
@@ -127,15 +128,20 @@ class Process:
                     case {"event": kind, "details": details}:
                         self.reporter.event(kind, **details)
                     case {"array": file}:
-                        array = np.load(self.folder / file, allow_pickle=False)
-                        (self.folder / file).unlink()
-                        return array
+                        return self._array(self.folder / file)
                     case {"error": error}:
                         raise error_from(error)
                     case {"fault": _}:
                         raise self._fault(**said)
                     case _:
                         return said["result"]
+
+    def _array(self, file: Path) -> np.ndarray:
+        import numpy as np
+
+        array = np.load(file, allow_pickle=False)
+        file.unlink()
+        return array
 
     def _tell(self, message: dict[str, Any]) -> None:
         pipe = self.child.stdin
