@@ -157,9 +157,16 @@ def export_here(work: Path, target: str) -> dict[str, Any]:
     probe = Probe(
         [talk(f"What is the price of the {thing}?", "It costs 24 euro.") for thing in ("lamp", "kettle", "clock", "rug")]
     )
-    begun = time.perf_counter()
+    begun, spent = time.perf_counter(), cpu()
     made = export(wanted, source, probe, Silent())
-    return {"seconds": round(time.perf_counter() - begun, 1), "bytes": made.bytes, "status": made.verification.verdict}
+    seconds, status = round(time.perf_counter() - begun, 1), made.verification.verdict
+    return {"seconds": seconds, "cpu_seconds": round(cpu() - spent, 1), "bytes": made.bytes, "status": status}
+
+
+def cpu() -> float:
+    """CPU seconds of this process and of those it started and waited for."""
+    both = (resource.getrusage(whose) for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(used.ru_utime + used.ru_stime for used in both)
 
 
 def child(*words: str, seconds: float = 3600) -> dict[str, Any]:
