@@ -1,4 +1,4 @@
-"""A command watched from outside: CPU seconds to its first step and to its end, and the peak memory of its process tree.
+"""A command watched from outside: CPU seconds to what it reaches on its way and to its end, and its tree's peak memory.
 
 Processes that a command leaves behind (a run outlives its terminal) are adopted, so that nothing it does goes uncounted.
 """
@@ -23,10 +23,12 @@ TICK = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True)
 class Watched:
-    """cpu: of all its processes, user and system. peak_mib: proportional set size (shared pages divided), all together."""
+    """CPU seconds of all its processes, user and system, and wall seconds: until each mark and in all.
 
-    first_step_cpu: float | None
-    first_step_wall: float | None
+    peak_mib: proportional set size (shared pages are divided), all processes together.
+    """
+
+    marks: dict[str, dict[str, float]]
     cpu: float
     wall: float
     peak_mib: float
@@ -37,10 +39,11 @@ class Watched:
         return {name: value for name, value in asdict(self).items() if name != "output"}
 
 
-def watch(
-    command: list[str], env: dict[str, str], cwd: Path, stepped: Callable[[str], bool], memory: bool = True, tick: float = 0.02
-) -> Watched:
-    """Run a command to its end. stepped(output so far) says whether its first training step is done.
+Mark = Callable[[str], bool]
+
+
+def watch(command: list[str], env: dict[str, str], cwd: Path, marks: dict[str, Mark], tick: float = 0.04) -> Watched:
+    """Run a command to its end. Each mark is asked, with the output so far, whether it is reached.
 
     Raises RuntimeError, with the end of the output, if it fails.
     """
@@ -52,14 +55,17 @@ def watch(
     lines: list[bytes] = []
     reader = threading.Thread(target=lambda: lines.extend(iter(lambda: os.read(child.stdout.fileno(), 65536), b"")))  # type: ignore[union-attr]
     reader.start()
-    first, peak, turn, code = None, 0.0, 0, None
+    reached: dict[str, dict[str, float]] = {}
+    peak, turn, code = 0.0, 0, None
     while code is None or _children(os.getpid()):
         code = child.poll() if code is None else code
         if code is not None:
             _reap()
-        if first is None and stepped(b"".join(lines).decode(errors="replace")):
-            first = (_ended_cpu() + _living_cpu(os.getpid()) - before, time.monotonic() - began)
-        if memory and turn % 5 == 0:
+        for name, mark in marks.items():
+            if name not in reached and mark(b"".join(lines).decode(errors="replace")):
+                cpu = _ended_cpu() + _living_cpu(os.getpid()) - before
+                reached[name] = {"cpu": cpu, "wall": time.monotonic() - began}
+        if turn % 5 == 0:
             peak = max(peak, sum(_pss(pid) for pid in _tree(os.getpid())) / 1024)
         turn += 1
         time.sleep(tick)
@@ -67,7 +73,7 @@ def watch(
     output = b"".join(lines).decode(errors="replace")
     if code:
         raise RuntimeError(f"{' '.join(command)} ended with {code}:\n{output[-3000:]}")
-    return Watched(*(first or (None, None)), _ended_cpu() - before, time.monotonic() - began, peak, output)
+    return Watched(reached, _ended_cpu() - before, time.monotonic() - began, peak, output)
 
 
 def _reap() -> None:

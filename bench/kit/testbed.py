@@ -92,7 +92,7 @@ def chats(count: int, seed: int = 3) -> list[dict[str, Any]]:
     random, known = np.random.default_rng(seed), words()
     found = []
     for size in lengths(count):
-        picked = [known[place % len(known)] for place in random.zipf(1.2, max(6, int(size / 2.2)))]
+        picked = [known[place % len(known)] for place in random.zipf(1.2, max(6, int(size / 1.5)))]
         cut = max(3, len(picked) // 4)
         found.append(
             {
