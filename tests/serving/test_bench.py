@@ -24,6 +24,7 @@ from studio.serving.measure import asking, figures, load, page, plot, price, pro
 from studio.serving.measure.asking import Api, Client, Refused
 from studio.serving.measure.price import Hardware, Tariff
 from studio.serving.measure.prompts import Row
+from studio.serving.measure.reading import Answer
 from studio.serving.measure.result import Item, Level, Result, Spread
 from tests.serving.other_api import KEY, WORDS, OtherApi, other_api
 
@@ -44,8 +45,8 @@ def questions(tmp_path: Path) -> Path:
     return file
 
 
-def asked(service: OtherApi, model: str, key: str = "") -> tuple[asking.Answer, list[str]]:
-    async def ask() -> tuple[asking.Answer, list[str]]:
+def asked(service: OtherApi, model: str, key: str = "") -> tuple[Answer, list[str]]:
+    async def ask() -> tuple[Answer, list[str]]:
         async with Client(Api(service.url, model, key, "LOOPBACK_KEY")) as client:
             return await client.ask(ROWS[0].messages, 16), client.notes
 

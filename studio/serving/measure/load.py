@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from studio.serving.measure.asking import Answer, Client, Refused
+from studio.serving.measure.asking import Client, Refused
 from studio.serving.measure.prompts import Row
+from studio.serving.measure.reading import Answer
 from studio.serving.measure.result import Level, Spread
 
 GAIN = 1.1
