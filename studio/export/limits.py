@@ -42,7 +42,7 @@ GGUF = {
     "q5_k_m": Limits(0.2, None, 0.8, 0.6, "5 to 6 bits: between 4 bit, whose loss shows, and 6, whose loss hardly does"),
     "q4_k_m": Limits(0.5, None, 0.7, 0.5, "4 bit: a loss is usual and larger for small models; it must not hide the tuning"),
 }
-FOUR_BIT = Limits(0.5, None, 0.7, 0.5, "4 bit as in q4_k_m, rounded by GPTQ: a loss is usual; it must not hide the tuning")
+FOUR_BIT = Limits(0.5, None, 0.7, 0.5, "4 bit with a scale every 128 weights: a loss is usual; it must not hide the tuning")
 LITERT = {
     "fp32": Limits(5e-3, 5e-2, 0.97, 0.75, "no quantisation: more than rounding would be a fault of the conversion"),
     "int8": Limits(0.1, 1.0, 0.85, 0.75, "8 bit with a scale per row, activations in 8 bit too: a small loss is usual"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import stat
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,8 +10,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
-from safetensors import safe_open
 
 from studio.core.errors import ExportError
 from studio.core.files import read_json
@@ -18,6 +19,7 @@ from studio.export import environments
 from studio.export.artifact import Artifact
 from studio.export.compress import export as compress
 from studio.export.compress.quantize import group_size
+from studio.export.environments.remote import Process
 from studio.export.make import Probe, Source, export
 from studio.export.targets.merged_4bit import Merged4BitTarget
 from studio.tracking.reporter import Silent
@@ -72,18 +74,59 @@ def test_it_names_no_place_on_this_machine(made: Artifact, source: Source) -> No
             assert str(source.exports.parent) not in file.read_text(), file.name
 
 
+@pytest.fixture(scope="module")
+def workshop() -> Iterator[Process]:
+    """One process in the environment for several models: its imports take longer than the work."""
+    with Process("compress", Silent()) as process:
+        yield process
+
+
 @installed
-def test_without_rows_weights_are_rounded_in_groups_that_divide_them(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("arch", "layers", "more"),
+    [
+        ("llama", 14, {}),
+        ("mistral", 14, {}),
+        ("qwen2", 14, {}),
+        ("qwen3", 14, {}),
+        ("gemma3_text", 14, {"query_pre_attn_scalar": 32}),
+        ("phi3", 8, {}),
+        ("granite", 14, {}),
+    ],
+)
+def test_each_architecture_is_quantised_and_loads(
+    workshop: Process, tmp_path: Path, arch: str, layers: int, more: dict[str, Any]
+) -> None:
+    sizes = {"hidden_size": 128, "intermediate_size": 256, "head_dim": 32}
+    model = make_model(tmp_path / "model", arch, **sizes, **more)
+    np.savez(tmp_path / "rows.npz", ids=np.arange(2048) % 500, offsets=np.arange(0, 2049, 128))
+    request = {"model": str(model), "out": str(tmp_path / "out"), "rows": str(tmp_path / "rows.npz")}
+    done = workshop.ask({"function": "studio.export.compress.quantize:quantize", "request": request})
+    assert done == {"group": 128, "method": "gptq", "layers": layers}
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copyfile(model / name, tmp_path / "out" / name)
+    asked = list(range(5, 45))
+    found = [logits(workshop, folder, asked) for folder in (model, tmp_path / "out")]
+    expected, got = (np.exp(rows - rows.max(-1, keepdims=True)) for rows in found)
+    likely, here = (rows / rows.sum(-1, keepdims=True) for rows in (expected, got))
+    assert 0 < float((likely * np.log(likely / here)).sum(-1).mean()) < 0.02, "packed as it is unpacked"
+
+
+def logits(workshop: Process, folder: Path, ids: list[int]) -> np.ndarray:
+    settings = {"folder": str(folder), "dtype": "float32"}
+    workshop.ask({"open": "studio.export.compress.runtime:opened", "settings": settings})
+    assert workshop.ask({"method": "wrong", "arguments": []}) == ""
+    return workshop.ask({"method": "logits", "arguments": [ids, list(range(len(ids)))]})
+
+
+@installed
+def test_without_rows_weights_are_rounded_in_groups_that_divide_them(workshop: Process, tmp_path: Path) -> None:
     model = make_model(tmp_path / "model", "qwen2")
     request = {"model": str(model), "out": str(tmp_path / "out"), "rows": None}
-    done = environments.call("compress", "studio.export.compress.quantize:quantize", request, Silent())
+    done = workshop.ask({"function": "studio.export.compress.quantize:quantize", "request": request})
     assert done == {"group": 64, "method": "nearest", "layers": 14}
     held = read_json(tmp_path / "out" / "config.json")["quantization_config"]
     assert (held["quant_method"], held["format"], held["ignore"]) == ("compressed-tensors", "pack-quantized", ["lm_head"])
-    with safe_open(tmp_path / "out" / "model.safetensors", "np") as weights:
-        packed = [name for name in weights.keys() if name.endswith("weight_packed")]  # noqa: SIM118 - no dict
-        assert len(packed) == 14
-        assert weights.get_slice("model.layers.0.mlp.down_proj.weight_scale").get_shape() == [64, 2]
 
 
 def test_the_largest_group_that_divides_every_layer_is_taken() -> None:
