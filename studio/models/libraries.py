@@ -31,8 +31,9 @@ def bring(*names: str) -> None:
         with _compiling_when_called():
             if importlib.util.find_spec("bitsandbytes"):
                 importlib.import_module("bitsandbytes")
-        for name in (*MODELS, *names):
-            importlib.import_module(name)
+        with _unseen("wandb"):
+            for name in (*MODELS, *names):
+                importlib.import_module(name)
         if first:
             gc.freeze()
 
@@ -46,6 +47,22 @@ def _not_collecting() -> Iterator[None]:
     finally:
         if was:
             gc.enable()
+
+
+@contextlib.contextmanager
+def _unseen(name: str) -> Iterator[None]:
+    """Inside, a package that is not imported yet counts as not installed (None in sys.modules is Python's way to say so).
+
+    trl would import wandb for the link in a model card that the studio writes itself.
+    """
+    if name in sys.modules:
+        yield
+        return
+    sys.modules[name] = None  # pyright: ignore[reportArgumentType]
+    try:
+        yield
+    finally:
+        del sys.modules[name]
 
 
 @contextlib.contextmanager

@@ -8,11 +8,14 @@ import gc, sys
 from studio.models import libraries
 libraries.bring("datasets", "trl.trainer.sft_trainer")
 import bitsandbytes, peft, torch
-print(gc.isenabled(), gc.get_freeze_count() > 100_000, "torch._inductor.compile_fx" in sys.modules)
+print(gc.isenabled(), gc.get_freeze_count() > 100_000, "torch._inductor.compile_fx" in sys.modules, "wandb" in sys.modules)
 print(torch.compile.__module__, torch.compile(lambda x: x + 1, backend="eager")(torch.ones(1)).item())
 frozen = gc.get_freeze_count()
 libraries.bring("torch.fx")
 print(gc.get_freeze_count() == frozen)
+import wandb
+from transformers.integrations import is_wandb_available
+print(is_wandb_available())
 weights = torch.nn.Parameter(torch.ones(64, 64))
 weights.grad = torch.ones(64, 64)
 bitsandbytes.optim.AdamW8bit([weights], lr=0.1).step()
@@ -26,8 +29,9 @@ def run(code: str) -> list[str]:
 
 
 def test_libraries_come_without_a_compiler_and_out_of_the_garbage_collectors_way():
-    collecting, compiled, again, eight_bit = run(BROUGHT)
-    assert collecting == "True True False"
+    collecting, compiled, again, wandb, eight_bit = run(BROUGHT)
+    assert collecting == "True True False False"
     assert compiled == "torch 2.0"
     assert again == "True"  # later imports freeze nothing: there may be tensors by then
+    assert wandb == "True"  # not imported is not gone
     assert eight_bit == "True"  # what bitsandbytes would have compiled at its import still works
