@@ -62,7 +62,7 @@ def program() -> list[str]:
 
 
 def command(start: list[str], plan: Plan, limits: Limits, host: str, port: int) -> list[str]:
-    """The whole command. Raises ModelError for an adapter that vLLM cannot load by name."""
+    """The whole command. Raises ModelError for an adapter that vLLM cannot load by name, or a base it cannot hold."""
     held = plan.weights.model
     model = plan.weights.found.path_or_id
     words = [*start, *(["--model", model] if start[-1].endswith("api_server") else [model])]
@@ -72,11 +72,11 @@ def command(start: list[str], plan: Plan, limits: Limits, host: str, port: int) 
         words += ["--revision", plan.weights.found.revision]
     if limits.context:
         words += ["--max-model-len", str(limits.context)]
-    if held.quantization == "nf4":
-        words += ["--quantization", "bitsandbytes"]
-    elif held.quantization == "int8":
+    if held.quantization in ("nf4", "int8"):
         raise ModelError(
-            "vLLM does not hold weights in bitsandbytes' 8 bit", hint="Serve the `merged` export.", where=plan.base_name
+            f"vLLM has no bitsandbytes, in whose {held.quantization} the base was held",
+            hint="Serve the run's `merged` export, or `merged_4bit`.",
+            where=plan.base_name,
         )
     if plan.adapters:
         ranks = [_rank(name, folder) for name, folder in plan.adapters.items()]

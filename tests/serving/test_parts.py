@@ -151,7 +151,7 @@ def test_other_machines_are_let_in_with_keys_only() -> None:
         refuse_open_door("0.0.0.0", None)
 
 
-def plan(tmp_path: Path, quantization: str = "nf4", **settings) -> vllm.Plan:
+def plan(tmp_path: Path, quantization: str = "none", **settings) -> vllm.Plan:
     write_json(tmp_path / "shop" / "adapter_config.json", {"r": 12, **settings})
     held = Model(name="Qwen/Qwen2.5-0.5B-Instruct", quantization=quantization, dtype="bf16")  # type: ignore[arg-type]
     found = Found(held.name, held.name, "abc123", False)
@@ -163,7 +163,7 @@ def test_vllm_gets_the_base_as_it_was_held_and_its_adapters(tmp_path: Path) -> N
     text = " ".join(words)
     assert text.startswith("vllm serve Qwen/Qwen2.5-0.5B-Instruct --served-model-name Qwen/Qwen2.5-0.5B-Instruct")
     for part in (
-        "--port 9000", "--revision abc123", "--quantization bitsandbytes", "--dtype bfloat16", "--max-model-len 4096",
+        "--port 9000", "--revision abc123", "--dtype bfloat16", "--max-model-len 4096",
         "--enable-lora --max-lora-rank 16", '"name": "shop"', "--enable-auto-tool-choice --tool-call-parser hermes",
     ):  # fmt: skip
         assert part in text
@@ -173,6 +173,10 @@ def test_vllm_is_not_given_what_it_cannot_load(tmp_path: Path) -> None:
     for settings in ({"use_dora": True}, {"modules_to_save": ["lm_head"]}, {"trainable_token_indices": [1]}):
         with pytest.raises(ModelError, match="cannot load by name"):
             vllm.command(["vllm"], plan(tmp_path, **settings), Limits(), "127.0.0.1", 9000)
+    for quantization in ("nf4", "int8"):
+        with pytest.raises(ModelError, match="no bitsandbytes") as refused:
+            vllm.command(["vllm"], plan(tmp_path, quantization), Limits(), "127.0.0.1", 9000)
+        assert "merged_4bit" in refused.value.hint
 
 
 def test_what_is_served_is_found_by_what_it_is(tmp_path: Path, adapters: dict[str, Path], gguf: Path) -> None:
