@@ -39,7 +39,7 @@ class Row:
         with gr.Column(elem_classes="target", elem_id=f"to-{self.kind}"):
             with gr.Row(equal_height=False, elem_classes="head"):
                 self.about = gr.HTML(show.target(self.kind, self.summary), elem_id=f"about-{self.kind}", padding=False)
-                self.make = gr.Button("Make", elem_id=f"make-{self.kind}", scale=0, min_width=104)
+                self.make = gr.Button("Make", elem_id=f"make-{self.kind}", visible=False, scale=0, min_width=104)
                 self.install = gr.Button("Install", elem_id=f"install-{self.kind}", visible=False, scale=0, min_width=104)
             if self.settings:
                 with (
