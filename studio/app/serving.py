@@ -136,7 +136,7 @@ def _export(given: str, folder: Path) -> Source:
     files = sorted(folder.glob("*.gguf"))
     if kind == "gguf" and files:
         return Source(given, files[0].stem, gguf=files[0])
-    if kind == "merged":
+    if kind in ("merged", "tensorrt_llm"):
         return Source(given, folder.name, _plain(str(folder.absolute())))
     if kind == "adapter":
         return Source(given, folder.name, _exported_base(manifest["sources"], folder), folder)
