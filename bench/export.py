@@ -15,6 +15,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import resource
 import subprocess
 import sys
@@ -184,7 +185,8 @@ def child(*words: str, seconds: float = 3600) -> dict[str, Any]:
         return {"failed": f"took longer than {seconds:.0f} s"}
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
     if done.returncode or not lines:
-        return {"failed": (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1][:200]}
+        told = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        return {"failed": re.sub(r"/[^ :]+/", "", told)[:240]}  # without this machine's paths
     return json.loads(lines[-1])
 
 
@@ -259,7 +261,7 @@ def main() -> None:
     if asked.only != "targets":
         kept.setdefault("merge", {})[asked.shape] = {**facts, **merges(asked.shape, asked.folder, asked.whole)}
     if asked.only != "merge":
-        about = "the starter in nf4 with a random adapter; seconds to write, load in its runtime and compare on 4 questions"
+        about = "the starter in nf4 with a random adapter; seconds to write, load in its runtime and compare, the merged model made once"
         kept["targets"] = {**facts, "what": about, **targets()}
     asked.out.parent.mkdir(parents=True, exist_ok=True)
     asked.out.write_text(json.dumps(kept, indent=2) + "\n")
