@@ -47,6 +47,21 @@ LITERT = {
     "fp32": Limits(5e-3, 5e-2, 0.97, 0.75, "no quantisation: more than rounding would be a fault of the conversion"),
     "int8": Limits(0.1, 1.0, 0.85, 0.75, "8 bit with a scale per row, activations in 8 bit too: a small loss is usual"),
 }
+EXECUTORCH = {
+    "fp32": Limits(5e-3, 5e-2, 0.97, 0.75, "no quantisation: more than rounding would be a fault of the conversion"),
+    "8da8w": Limits(0.1, 1.0, 0.85, 0.75, "8 bit with a scale per row, activations in 8 bit too: a small loss is usual"),
+    "8da4w": Limits(0.5, None, 0.7, 0.5, "4 bit, activations in 8 bit: a loss is usual; it must not hide the tuning"),
+}
+ONNX = {
+    "fp32": Limits(5e-3, 5e-2, 0.97, 0.75, "no quantisation: more than rounding would be a fault of the conversion"),
+    "fp16": Limits(5e-3, 5e-2, 0.97, 0.75, "no quantisation; sums in 16 bit, whose rounding is as small as that of saving"),
+    "int8": Limits(5e-2, 0.5, 0.9, 0.75, "8 bit with a scale every 32 weights: hardly any loss is usual"),
+    "int4": Limits(0.5, None, 0.7, 0.5, "4 bit with a scale every 32 weights: a loss is usual; it must not hide the tuning"),
+}
+COREML = {
+    "fp16": Limits(5e-3, 5e-2, 0.97, 0.75, "no quantisation: more than rounding would be a fault of the conversion"),
+    "int4": Limits(0.5, None, 0.7, 0.5, "4 bit with a scale every 32 weights: a loss is usual and larger for small models"),
+}
 CONVERSION = 1e-3
 """Most KL of an f16 file to the merged model computed in float32."""
 

@@ -31,7 +31,10 @@ from studio.tracking.reporter import Reporter
 
 __all__ = ["Probe", "Source", "export"]
 
-_TOOLS = ("torch", "transformers", "peft", "bitsandbytes", "safetensors", "tokenizers", "gguf", "cyllama", "slm-studio")
+_TOOLS = (
+    "torch", "transformers", "peft", "bitsandbytes", "safetensors", "tokenizers", "gguf", "cyllama", "executorch", "torchao",
+    "onnxruntime", "onnxruntime-genai", "slm-studio",
+)  # fmt: skip
 
 
 def export(target: AnyTarget, source: Source, probe: Probe, reporter: Reporter) -> Artifact:

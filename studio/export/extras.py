@@ -1,0 +1,33 @@
+"""Exporters that are extras of the studio's own environment: are their packages there?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+
+from studio.core.errors import ExportError
+
+
+def missing(extra: str, packages: Sequence[str]) -> str | None:
+    """What is not installed, with the command that installs it; None if all is there. Imports nothing."""
+    absent = [package for package in packages if find_spec(package) is None]
+    return f"{' and '.join(absent)} not installed: {command(extra)}" if absent else None
+
+
+def refuse_if_missing(extra: str, packages: Sequence[str]) -> None:
+    """Raise ExportError with the command unless all of `packages` are there."""
+    lacking = missing(extra, packages)
+    if lacking:
+        raise ExportError(f"target {extra}: {lacking.rpartition(': ')[0]}", hint=f"Run {command(extra)}.", where=extra)
+
+
+def command(extra: str) -> str:
+    """The command that installs an extra."""
+    return f'pip install "slm-studio[{extra}]"'
+
+
+def version(package: str) -> str:
+    """The installed version of a package."""
+    import importlib.metadata
+
+    return importlib.metadata.version(package)

@@ -1,0 +1,87 @@
+"""ExecuTorch programs: lowered and asked in ExecuTorch's own runtime and in the runner that phones use."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from studio.core.errors import ExportError
+from studio.export import extras
+from studio.export.environments import Remote, call
+from studio.export.executorch.convert import PREFILL
+from studio.export.make import Probe, Source, export
+from studio.export.targets.executorch import ExecutorchTarget
+from studio.models.settings import Model
+from studio.tracking.reporter import Silent
+from tests.export.conftest import make_source
+from tests.export.test_llamacpp import lively
+from tests.tiny import make_model
+
+CONTEXT = 192
+
+
+@pytest.mark.slow
+def test_executorch_answers_as_what_was_evaluated(source: Source, probe: Probe, merged: Any) -> None:
+    made = export(ExecutorchTarget(quant="fp32"), source, probe, Silent())
+    found = made.verification
+    assert found.passed
+    assert found.runtime.startswith("ExecuTorch 1.5")
+    assert float(found.value("kl_to_merged") or 0) < 1e-6
+    assert found.value("prompt_ids_identical") == 1
+    assert found.value("runner_answers") == 1, "the runner for phones gives the very answers"
+    assert made.details["context"] == made.settings["context"] == 512
+    assert made.details["facts"]["get_eos_ids"] == [2]
+    assert {file.path for file in made.files} == {
+        "README.md", "support-bot-fp32.pte", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "prompt.txt",
+    }  # fmt: skip
+    assert {"executorch", "torchao"} <= set(made.versions)
+    assert "TextLLMRunner" in made.serve[0]
+
+
+@pytest.mark.slow
+def test_four_bit_is_near_and_prompts_longer_than_a_part_are_taken_in(tmp_path: Path) -> None:
+    import torch
+
+    from studio.export.decoder.build import build
+
+    model = make_model(tmp_path / "model", num_hidden_layers=1, intermediate_size=120)
+    lively(model)
+    file = tmp_path / "x.pte"
+    request = {"merged": model, "file": file, "quant": "8da4w", "context": CONTEXT, "ends": [2], "bos": 2}
+    call("executorch", "studio.export.executorch.convert:convert", request, Silent())
+    assert file.stat().st_size < (model / "model.safetensors").stat().st_size
+    ids = torch.randint(4, 500, (1, PREFILL + 30))
+    places = range(PREFILL + 10, PREFILL + 30)
+    expected = build(model, CONTEXT)(ids, torch.arange(PREFILL + 30))[0, list(places)].log_softmax(-1)
+    settings = {"file": file, "context": CONTEXT, "prefill": PREFILL, "ends": [2]}
+    with Remote("executorch", "studio.export.executorch.runtime:open_program", settings) as asked:
+        found = torch.tensor(asked.logits(ids[0].tolist(), places)).log_softmax(-1)
+        ((said, _),) = asked.greedy([ids[0].tolist()], 500)
+    assert float((expected.exp() * (expected - found)).sum(-1).mean()) < 0.5
+    assert len(said) <= CONTEXT - len(ids[0]), "an answer ends where the cache does"
+
+
+def test_an_architecture_that_is_not_computed_is_refused_before_work_begins(tmp_path: Path) -> None:
+    base = make_model(tmp_path / "base", "olmo2")
+    source = make_source(Model(name=str(base), quantization="none", dtype="fp32"), tmp_path)
+    with pytest.raises(ExportError, match="`olmo2` is not among"):
+        export(ExecutorchTarget(), source, Probe([]), Silent())
+    assert not list(source.exports.glob("*executorch*"))
+
+
+def test_the_size_is_known_before_and_the_file_is_of_it(source: Source) -> None:
+    sizes = [ExecutorchTarget(quant=quant).size(10**9) for quant in ("fp32", "8da8w", "8da4w")]
+    assert sizes == sorted(sizes, reverse=True)
+    need = ExecutorchTarget().estimate(replace(source, exports=source.exports / "none"))
+    assert need.disk > ExecutorchTarget().size(source.parameters)
+
+
+def test_what_is_missing_is_named_with_the_command_that_installs_it() -> None:
+    assert ExecutorchTarget().missing() is None
+    assert extras.missing("onnx", ["numpy", "no_such_module"]) == 'no_such_module not installed: pip install "slm-studio[onnx]"'
+    with pytest.raises(ExportError, match="no_such_module not installed") as refused:
+        extras.refuse_if_missing("onnx", ["no_such_module"])
+    assert 'pip install "slm-studio[onnx]"' in refused.value.hint
