@@ -50,8 +50,11 @@ def outlook(run: Run, kind: str, settings: Mapping[str, Any]) -> Outlook:
 
 
 def begin(run: Run, kind: str, settings: Mapping[str, Any], home: Path, deploy: bool = False) -> Work:
-    """Begin to make and verify an export. Raises SpecError for wrong settings, JobError if the run is not ready for it."""
-    exports.target(kind, settings)
+    """Begin to make and verify an export.
+
+    Raises SpecError for wrong settings, ExportError for what is not installed, JobError if the run is not ready for it.
+    """
+    exports.refuse_if_missing(exports.target(kind, settings))
     if not (run.folder.adapter / "adapter_config.json").exists():
         raise JobError(f"this run has no adapter; it is {run.status.state}", hint="Choose a run that is done.", where=run.id)
     if run.status.active:

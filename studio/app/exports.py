@@ -37,6 +37,14 @@ def target(kind: str, settings: Mapping[str, Any]) -> Any:
         raise SpecError(problem.message, hint=problem.hint, where=where or kind) from None
 
 
+def refuse_if_missing(target: Any) -> None:
+    """Raise ExportError with the command that helps if what the target needs is not installed: before an hour of merging."""
+    missing = target.missing()
+    if missing:
+        said, _, how = missing.rpartition(": ")
+        raise ExportError(said or missing, hint=f"Run {how}", where=target.kind)
+
+
 def export(
     run: Any,
     asked: Mapping[str, Any],
@@ -53,6 +61,7 @@ def export(
     wanted = target(str(asked.get("kind", "")), {name: value for name, value in asked.items() if name != "kind"})
     if not (run.folder.adapter / "adapter_config.json").exists():
         raise JobError(f"this run has no adapter; it is {run.status.state}", hint="Export a run that is done.", where=run.id)
+    refuse_if_missing(wanted)
     destination = Path(out).expanduser() if out else None
     if destination and destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
         raise ExportError("the folder is not empty", hint="Choose a new folder with --out.", where=str(destination))

@@ -112,7 +112,7 @@ class ExportCommand(TyperCommand):
 
 
 def _values(leaf: Any) -> str:
-    return "|".join(str(choice) for choice in leaf.choices) or leaf.label.upper().replace(" ", "_")
+    return "|".join(str(choice) for choice in leaf.choices) or leaf.path.upper()
 
 
 def export(

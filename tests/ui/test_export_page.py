@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import expect
 
 from studio.app import exporting, exports, runs
-from studio.core.errors import JobError, SpecError
+from studio.core.errors import ExportError, JobError, SpecError
 from studio.core.section import Leaf
 from tests.export import hub as hubs
 from tests.export import made
@@ -112,6 +112,25 @@ def test_what_a_page_may_ask_for_is_checked_before_anything_is_begun(run: Any, s
     with pytest.raises(JobError, match="no such exporter"):
         exporting.install("; rm -rf /", studio.home)
     assert runs.find(run.id, studio.home).artifacts
+
+
+def test_what_is_not_installed_is_told_with_what_installs_it_and_nothing_is_begun(
+    run: Any, studio: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from studio.export.targets.merged_4bit import Merged4BitTarget
+    from studio.ui.fragments import exports as show
+
+    monkeypatch.setattr(
+        Merged4BitTarget, "missing", lambda self: "compress is not installed: studio exporters install compress"
+    )
+    found = exporting.outlook(run, "merged_4bit", {})
+    assert found.exporter == "compress"
+    assert "<code>studio exporters install compress</code>" in show.target("merged_4bit", "A model.", found)
+    with pytest.raises(ExportError, match="compress is not installed") as told:
+        exporting.begin(run, "merged_4bit", {}, studio.home)
+    assert told.value.hint == "Run studio exporters install compress"
+    with pytest.raises(ExportError, match="compress is not installed"):
+        run.export("merged_4bit")
 
 
 def test_a_target_is_called_by_its_kind_and_what_was_chosen() -> None:
