@@ -28,6 +28,7 @@ def verify_executorch(
 ) -> Verification:
     """The program against base + adapter and against the merged model; the runner's prompts in ids and its answers."""
     known, probe, before = fitting(reference(source, probe, reporter), probe, context)
+    probe = _within(probe, context)
     tokenizer = source_tokenizer(source)
     merged = verify.merged_expects(source, out, onto, known, reporter)
     limit = limits.ORIGINAL if onto == "original" and source.quantized else limits.EXECUTORCH[quant]
@@ -46,6 +47,14 @@ def verify_executorch(
         found = verify.compared(model, tokenizer, prompts, known, limit, probe, name, before, reporter, beside)
     last = _answers(said["answers"], found.samples, [str(tokenizer.decode([token])) for token in ends])
     return replace(judged(name, [*found.checks, *last], found.samples, found.note), evidence=found.evidence)
+
+
+def _within(probe: Probe, context: int) -> Probe:
+    """The probe with those rows of its evidence that the cache holds."""
+    if not probe.evidence:
+        return probe
+    rows = [row for row in probe.evidence.rows if len(row.ids) <= context]
+    return replace(probe, evidence=replace(probe.evidence, rows=rows) if rows else None)
 
 
 def _talk(out: Path, texts: list[Text], known: answers.Reference, context: int, reporter: Reporter) -> dict[str, Any]:
