@@ -85,6 +85,16 @@ def wheel(folder: Path, name: str, version: str, code: str) -> str:
 Declare = Callable[..., Environment]
 
 
+@pytest.fixture(autouse=True)
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where environments keep what is in hand, and the logs of what failed."""
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    return folder
+
+
 def declared(folder: Path, patch: pytest.MonkeyPatch) -> Declare:
     """Declares environments whose lock files and folders are below `folder`."""
     (folder / "locks").mkdir()
@@ -227,7 +237,7 @@ def test_work_ends_when_it_is_asked_to_stop_with_all_it_started(parrot: Environm
     assert gone(heard.pids)
 
 
-def test_work_ends_when_the_studio_is_killed(parrot: Environment, tmp_path: Path) -> None:
+def test_work_ends_when_the_studio_is_killed(parrot: Environment, scratch: Path) -> None:
     script = f"""
         from studio.export import environments
         from studio.export.environments import known
@@ -247,6 +257,7 @@ def test_work_ends_when_the_studio_is_killed(parrot: Environment, tmp_path: Path
     studio.send_signal(signal.SIGKILL)
     studio.wait()
     assert gone(pids)
+    assert not list(scratch.iterdir()), "nothing of it is left"
 
 
 def test_an_isolated_one_sees_the_studio_and_nothing_behind_it(declare: Declare, tmp_path: Path) -> None:

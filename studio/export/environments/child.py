@@ -12,6 +12,7 @@ import importlib
 import json
 import os
 import queue
+import shutil
 import signal
 import sys
 import threading
@@ -108,19 +109,20 @@ def main(folder: Path) -> None:
     os.dup2(2, 1)
     sys.stdout = sys.stderr
     messages: queue.Queue[dict[str, Any]] = queue.Queue()
-    threading.Thread(target=_listen, args=(messages,), daemon=True).start()
+    threading.Thread(target=_listen, args=(messages, folder), daemon=True).start()
     worker = Worker(teller, folder)
     with worker.stack:
         while not (message := messages.get()).get("end"):
             worker.do(message)
 
 
-def _listen(messages: queue.Queue[dict[str, Any]]) -> None:
+def _listen(messages: queue.Queue[dict[str, Any]], folder: Path) -> None:
     left = b""
     while data := os.read(0, 1 << 16):
         *lines, left = (left + data).split(b"\n")
         for line in lines:
             messages.put(json.loads(line))
+    shutil.rmtree(folder, ignore_errors=True)
     if os.getpgrp() == os.getpid():
         os.killpg(0, signal.SIGKILL)
     os._exit(1)
