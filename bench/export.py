@@ -261,7 +261,7 @@ def main() -> None:
     if asked.only != "targets":
         kept.setdefault("merge", {})[asked.shape] = {**facts, **merges(asked.shape, asked.folder, asked.whole)}
     if asked.only != "merge":
-        about = "the starter in nf4 with a random adapter; seconds to write, load in its runtime and compare, the merged model made once"
+        about = "the starter in nf4, a random adapter; seconds to write, load in its runtime and compare; merged once"
         kept["targets"] = {**facts, "what": about, **targets()}
     asked.out.parent.mkdir(parents=True, exist_ok=True)
     asked.out.write_text(json.dumps(kept, indent=2) + "\n")
