@@ -184,13 +184,10 @@ def _best(spec: RunSpec, case: Case, length: int) -> Fit:
 
 
 def _enough_at_once(chosen: Fit, fitting: list[Fit]) -> Fit:
-    """The same way with `CARD_TOKENS` at once, or as near to it as fits and not slower."""
-    same = [
-        way
-        for way in fitting
-        if replace(way.load, length=0, rows=0, answer_rows=0) == replace(chosen.load, length=0, rows=0, answer_rows=0)
-    ]
-    larger = [way for way in same if chosen.load.tokens <= way.load.tokens and way.seconds <= chosen.seconds]
+    """The same way with `CARD_TOKENS` at once, or as near to it as fits and is not slower."""
+    held = replace(chosen.load, rows=0, length=0, answer_rows=0)
+    alike = [way for way in fitting if replace(way.load, rows=0, length=0, answer_rows=0) == held]
+    larger = [way for way in alike if way.load.tokens >= chosen.load.tokens and way.seconds <= chosen.seconds]
     return next((way for way in larger if way.load.tokens >= CARD_TOKENS), larger[-1])
 
 
@@ -217,15 +214,9 @@ def _unpacking(spec: RunSpec, quantization: str, checkpointing: bool) -> tuple[b
 
 
 def way(
-    spec: RunSpec,
-    case: Case,
-    quantization: str,
-    checkpointing: bool,
-    micro: int,
-    length: int,
-    packing: bool,
+    spec: RunSpec, case: Case, quantization: str, checkpointing: bool, micro: int, length: int, packing: bool,
     unpack: bool | None = None,
-) -> Fit:
+) -> Fit:  # fmt: skip
     """One way to do the run, with its memory and speed."""
     unpack = _unpacking(spec, quantization, checkpointing)[0] if unpack is None else unpack
     batch = batch_size(spec, case)
@@ -255,14 +246,21 @@ def way(
     found = case.memory(load)
     usual = _usual(case, load, micro, batch, packing)
     return Fit(
-        quantization, checkpointing, micro, length, packing, load, usual, found, _seconds(case, usual, micro, batch, packing)
+        quantization,
+        checkpointing,
+        micro,
+        length,
+        packing,
+        load,
+        usual,
+        found,
+        _seconds(case, usual, micro, length, batch, packing),
     )
 
 
 def fused(spec: RunSpec, quantization: str) -> bool:
     """Whether adapted layers are computed together."""
-    given = spec.training.fused_adapters
-    return given is not False and levers.fused(spec.adapter, quantization).on
+    return spec.training.fused_adapters is not False and levers.fused(spec.adapter, quantization).on
 
 
 def _usual(case: Case, load: Load, micro: int, batch: int, packing: bool) -> Load:
@@ -284,9 +282,9 @@ def _answer_rows(case: Case, load: Load) -> int:
     return rows
 
 
-def _seconds(case: Case, usual: Load, micro: int, batch: int, packing: bool) -> float:
+def _seconds(case: Case, usual: Load, micro: int, length: int, batch: int, packing: bool) -> float:
     """Seconds a real token takes, for ranking: padding counts against a layout."""
-    padding = 0.0 if packing else padding_share(case.rows.lengths, batch, micro, batches=40)
+    padding = 0.0 if packing else padding_share(case.rows.lengths, batch, micro, micro * length, batches=40)
     scored = case.rows.scored
     if case.cuda and case.machine.gpu:
         gpu = case.machine.gpu

@@ -257,7 +257,7 @@ def _plan(draft: Draft, case: Case, chosen: Fit) -> Plan:
     left = max(1, len(rows) - dropped)
     kept = rows.lengths[rows.lengths <= chosen.max_length] if dropped else rows.lengths.clip(max=chosen.max_length)
     steps = total_steps(left, spec.training)
-    padding = 0.0 if chosen.packing else padding_share(kept, batch, chosen.micro_batch)
+    padding = 0.0 if chosen.packing else padding_share(kept, batch, chosen.micro_batch, chosen.micro_batch * chosen.max_length)
     per_step = float(kept.mean() * min(batch, left)) if len(kept) else 0.0
     trained = adapter_parameters(case.shape, chosen.load.rank, chosen.load.targets, chosen.load.dora)
     counts = Counts(

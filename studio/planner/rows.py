@@ -11,6 +11,7 @@ import numpy as np
 
 from studio.core.files import read_json_lines
 from studio.data.rows import Conversation
+from studio.training.batches import side_by_side
 
 CHARACTERS = 3.5
 """Characters a token stands for in the estimate without a tokenizer: English text has about 4, code and others fewer."""
@@ -137,10 +138,13 @@ def _longest_answer(rows: Encoded) -> int:
     return longest
 
 
-def padding_share(lengths: np.ndarray, batch_size: int, micro_batch: int, seed: int = 0, batches: int = 200) -> float:
+def padding_share(
+    lengths: np.ndarray, batch_size: int, micro_batch: int, room: int = 0, seed: int = 0, batches: int = 200
+) -> float:
     """The share of computed tokens that would be padding without packing, on a sample of shuffled batches.
 
-    As the trainer does it: the rows of a batch sorted by length, cut into micro-batches, each padded to its longest.
+    The rows of a batch sorted by length, cut into micro-batches, each padded to its longest: of `micro_batch` rows, as other
+    trainers do it; or with `room` of as many as the trainer puts into so many tokens.
     """
     if not len(lengths):
         return 0.0
@@ -149,7 +153,9 @@ def padding_share(lengths: np.ndarray, batch_size: int, micro_batch: int, seed: 
     for start in range(0, min(len(order), batches * batch_size), batch_size):
         batch = np.sort(lengths[order[start : start + batch_size]])[::-1]
         real += int(batch.sum())
-        computed += sum(int(batch[at]) * len(batch[at : at + micro_batch]) for at in range(0, len(batch), micro_batch))
+        counts = side_by_side(batch.tolist(), room) if room else [micro_batch] * -(-len(batch) // micro_batch)
+        starts = np.cumsum([0, *counts[:-1]])
+        computed += sum(int(batch[at]) * len(batch[at : at + count]) for at, count in zip(starts, counts, strict=True))
     return 1 - real / computed if computed else 0.0
 
 

@@ -16,6 +16,10 @@ import numpy as np
 
 from studio.training.schedule import steps_per_epoch
 
+START = 64
+"""What a micro-batch costs however small it is, in tokens: so much padding is better than one more. Measured on a CPU; the
+launches of a card's kernels cost more."""
+
 
 class Tokens(Protocol):
     """Encoded rows, as `studio.data.encode` keeps them."""
@@ -108,7 +112,10 @@ def best_fit(lengths: Sequence[int], room: int) -> list[list[int]]:
 
 
 def batch(tokens: Tokens, rows: Sequence[int], micro_batch: int, max_length: int, packed: bool, pad: int = 0) -> Batch:
-    """The rows `rows` as one batch whose micro-batches hold at most `micro_batch` rows of `max_length` tokens each."""
+    """The rows `rows` as one batch whose micro-batches hold at most `micro_batch` rows of `max_length` tokens each.
+
+    Shorter rows are as many more as make no more tokens, padding counted.
+    """
     items = [tokens[row] for row in rows]
     micros = tuple(
         (flat if packed else padded)([items[place] for place in group], pad)
@@ -123,23 +130,45 @@ def _groups(lengths: Sequence[int], micro_batch: int, max_length: int, packed: b
     if packed:
         return best_fit(lengths, micro_batch * max_length)
     by_length = sorted(range(len(lengths)), key=lambda place: (-lengths[place], place))
-    return [by_length[start : start + micro_batch] for start in range(0, len(by_length), micro_batch)]
+    counts = side_by_side([lengths[place] for place in by_length], micro_batch * max_length)
+    ends = np.cumsum(counts).tolist()
+    return [by_length[end - count : end] for count, end in zip(counts, ends, strict=True)]
+
+
+def side_by_side(lengths: Sequence[int], room: int) -> list[int]:
+    """How many rows, sorted from the longest, go into each padded grid of at most `room` tokens; a longer one stands alone.
+
+    A row joins a grid if that brings less padding than `START`, else it begins one.
+    """
+    counts: list[int] = []
+    longest = 0
+    for length in lengths:
+        if counts and (counts[-1] + 1) * longest <= room and longest - length <= START:
+            counts[-1] += 1
+        else:
+            counts.append(1)
+            longest = length
+    return counts
 
 
 def in_order_of_length(tokens: Tokens, micro_batch: int, max_length: int, packed: bool, pad: int = 0) -> Iterator[Micro]:
     """All rows once, longest first, so that little is padded: how the held-out loss is measured."""
     lengths = np.asarray(tokens.lengths)
     by_length = np.argsort(-lengths, kind="stable")
-    start, room = 0, micro_batch * max_length
-    while start < len(by_length):
-        if packed:
-            sizes = np.cumsum(lengths[by_length[start : start + room]])
-            count = max(1, int(np.searchsorted(sizes, room, side="right")))
-        else:
-            count = micro_batch
-        rows = [tokens[int(row)] for row in by_length[start : start + count]]
+    for group in _in_turn(lengths[by_length], micro_batch * max_length, packed):
+        rows = [tokens[int(row)] for row in by_length[group]]
         yield flat(rows, pad) if packed else padded(rows, pad)
-        start += count
+
+
+def _in_turn(lengths: np.ndarray, room: int, packed: bool) -> Iterator[slice]:
+    """Sorted rows cut into micro-batches, one after the other."""
+    start = 0
+    for count in [] if packed else side_by_side(lengths.tolist(), room):
+        yield slice(start, start := start + count)
+    while packed and start < len(lengths):
+        sizes = np.cumsum(lengths[start : start + room])
+        count = max(1, int(np.searchsorted(sizes, room, side="right")))
+        yield slice(start, start := start + count)
 
 
 def flat(items: Sequence[tuple[np.ndarray, np.ndarray]], pad: int = 0) -> Micro:

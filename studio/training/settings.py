@@ -44,7 +44,8 @@ class Training(Section):
     batch_size: int | None = Field(default=None, ge=1, le=4096, title="Effective batch (rows)")
     """Rows per optimizer step. Empty: the plan decides by the number of rows."""
     micro_batch: Annotated[int | None, Ui(advanced=True)] = Field(default=None, ge=1, le=1024, title="Micro-batch (rows)")
-    """Rows computed at once; memory grows with it, the result does not change. Empty: what fits."""
+    """Rows of full length computed at once, or as many more shorter ones; memory grows with it, the result does not change.
+    Empty: what fits."""
     packing: bool | None = Field(default=None, title="Packing")
     """Put several rows into one sequence, without letting them see each other. Empty: the plan decides by row lengths."""
     gradient_checkpointing: Annotated[bool | None, Ui(advanced=True)] = Field(default=None, title="Gradient checkpointing")

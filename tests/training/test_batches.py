@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from studio.training.batches import Order, batch, best_fit, flat, in_order_of_length, padded
+from studio.training.batches import Order, batch, best_fit, flat, in_order_of_length, padded, side_by_side
 from studio.training.schedule import rate_factor, steps_per_epoch, threads, total_steps
 from studio.training.settings import Training
 from tests.training.kit import LENGTHS, items, make_rows
@@ -42,7 +42,16 @@ def test_a_batch_trains_exactly_the_tokens_its_masks_name(packed: bool):
     wanted = np.concatenate([ids[mask] for ids, mask in items(rows)])
     assert sorted(np.concatenate([micro.targets for micro in made.micros])) == sorted(wanted)
     assert (made.trained, made.tokens, made.rows) == (len(wanted), sum(LENGTHS), len(LENGTHS))
-    assert all(micro.tokens <= 3 * 64 for micro in made.micros)
+    assert all(micro.input_ids.size <= 3 * 64 for micro in made.micros)
+
+
+def test_padded_micro_batches_are_cut_by_tokens_and_padding_is_dearer_than_one_more():
+    rows = make_rows([1000, 500, 490, 300, 60, 50, 40, 20])
+    made = batch(rows, range(8), micro_batch=1, max_length=1000, packed=False)
+    assert [micro.rows for micro in made.micros] == [1, 2, 1, 4]
+    assert [micro.input_ids.shape for micro in made.micros] == [(1, 1000), (2, 500), (1, 300), (4, 60)]
+    assert [micro.rows for micro in in_order_of_length(rows, 1, 1000, packed=False)] == [1, 2, 1, 4]
+    assert side_by_side([30, 20], 10) == [1, 1]
 
 
 @pytest.mark.parametrize("packed", [True, False])
