@@ -95,6 +95,6 @@ def serve(folder: Path) -> list[str]:
     lines = (
         "import executorch.kernels.quantized, executorch.extension.llm.runner as r; "
         f"r.TextLLMRunner('{program(folder)}', 'tokenizer.json').generate({question}, "
-        "r.GenerationConfig(echo=False, temperature=0), token_callback=lambda text: print(text, end='', flush=True))"
+        "r.GenerationConfig(echo=False, temperature=0))"
     )
     return [f'pip install executorch && python -c "{lines}"']
