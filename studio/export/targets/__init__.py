@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from studio.export.targets.adapter import AdapterTarget
+from studio.export.targets.coreml import CoremlTarget
 from studio.export.targets.executorch import ExecutorchTarget
 from studio.export.targets.gguf import GgufTarget
 from studio.export.targets.gguf_adapter import GgufAdapterTarget
@@ -25,6 +26,7 @@ AnyTarget = Annotated[
     | OnnxTarget
     | ExecutorchTarget
     | LitertTarget
+    | CoremlTarget
     | TensorrtLlmTarget,
     Field(discriminator="kind"),
 ]
