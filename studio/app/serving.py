@@ -53,6 +53,13 @@ def sources(wish: Wish, home: Path) -> list[Source]:
         raise SpecError(
             f"two of them are called {twice.name}", hint=f"Name one apart: --name ALIAS={twice.given}.", where=twice.given
         )
+    only_vllm = next((one for one in every if one.quantized and wish.engine != "vllm"), None)
+    if only_vllm is not None:
+        raise ModelError(
+            "its weights are quantised for vLLM, and the studio's own engines do not load them",
+            hint="Add --engine vllm, or serve the run's `merged` or `gguf` export.",
+            where=only_vllm.given,
+        )
     return every
 
 
@@ -136,6 +143,8 @@ def _export(given: str, folder: Path) -> Source:
     files = sorted(folder.glob("*.gguf"))
     if kind == "gguf" and files:
         return Source(given, files[0].stem, gguf=files[0])
+    if kind == "merged_4bit":
+        return Source(given, folder.name, _plain(str(folder.absolute())), quantized=True)
     if kind in ("merged", "tensorrt_llm"):
         return Source(given, folder.name, _plain(str(folder.absolute())))
     if kind == "adapter":

@@ -67,6 +67,13 @@ def find(model: Model, planning: bool = False) -> Found:
         return Found(model.name, known.name, model.revision, False, known.license, False, presets.config(known.name) or {})
 
 
+def find_quantized(folder: Path) -> Found:
+    """A folder whose weights are quantised already, for an engine that loads them as they are. Raises ModelError."""
+    values = _read_config(folder / "config.json", str(folder))
+    _check([item.name for item in folder.iterdir()], {**values, "quantization_config": None}, str(folder))
+    return Found(str(folder), str(folder), None, True, None, True, values)
+
+
 def config(found: Found) -> dict[str, Any]:
     """The model's `config.json` as plain values."""
     return json.loads(json.dumps(found.config))

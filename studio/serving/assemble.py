@@ -18,7 +18,8 @@ from studio.serving.transformers_engine import BASE, TransformersEngine, Weights
 
 @dataclass(frozen=True)
 class Source:
-    """One thing to serve. adapter: a PEFT folder on `model`; gguf: a file for llama.cpp, without a model."""
+    """One thing to serve. adapter: a PEFT folder on `model`; gguf: a file for llama.cpp, without a model; quantized: its
+    weights are in 4 bit on disk already, which only vLLM loads."""
 
     given: str
     name: str
@@ -27,6 +28,7 @@ class Source:
     gguf: Path | None = None
     threads: int | None = None
     run: str = ""
+    quantized: bool = False
 
 
 def assemble(wanted: Sequence[Source], limits: Limits, device: str, cores: int, hand_out: HandOut) -> dict[str, Served]:
@@ -57,7 +59,8 @@ def _by_weights(wanted: list[Source], device: str) -> list[tuple[Any, list[Sourc
         if one.model is None:
             continue
         held = _held(one.model, device)
-        weights = Weights(finding.find(held), held, device, one.threads)
+        there = finding.find_quantized(Path(held.name)) if one.quantized else finding.find(held)
+        weights = Weights(there, held, device, one.threads)
         found.setdefault(weights.key, (weights, []))[1].append(one)
     return list(found.values())
 

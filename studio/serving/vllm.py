@@ -75,7 +75,7 @@ def command(start: list[str], plan: Plan, limits: Limits, host: str, port: int) 
     if held.quantization in ("nf4", "int8"):
         raise ModelError(
             f"vLLM has no bitsandbytes, in whose {held.quantization} the base was held",
-            hint="Serve the run's `merged` export; `merged_4bit` is served by the command in its artifact.json.",
+            hint="Serve the run's `merged` export; `merged_4bit` is the small one.",
             where=plan.base_name,
         )
     if plan.adapters:

@@ -179,6 +179,27 @@ def test_vllm_is_not_given_what_it_cannot_load(tmp_path: Path) -> None:
         assert "merged_4bit" in refused.value.hint
 
 
+def test_a_4_bit_export_is_served_by_vllm_alone(tmp_path: Path) -> None:
+    import shutil
+
+    from studio.app.serving import Wish, sources
+    from studio.core.files import read_json
+    from studio.models.starter import folder as starter
+    from studio.serving.assemble import vllm_plan
+
+    shutil.copytree(starter(), tmp_path / "merged_4bit")
+    write_json(tmp_path / "merged_4bit" / "artifact.json", {"kind": "merged_4bit"})
+    settings = read_json(tmp_path / "merged_4bit" / "config.json")
+    packed = {**settings, "quantization_config": {"quant_method": "compressed-tensors"}}
+    write_json(tmp_path / "merged_4bit" / "config.json", packed)
+    given = (str(tmp_path / "merged_4bit"),)
+    words = vllm.command(["vllm", "serve"], vllm_plan(sources(Wish(given, engine="vllm"), tmp_path)), Limits(), "127.0.0.1", 1)
+    assert words[2:5] == [given[0], "--served-model-name", "merged_4bit"]
+    with pytest.raises(ModelError, match="quantised for vLLM") as refused:
+        sources(Wish(given), tmp_path)
+    assert "--engine vllm" in refused.value.hint
+
+
 def test_what_is_served_is_found_by_what_it_is(tmp_path: Path, adapters: dict[str, Path], gguf: Path) -> None:
     from studio.app.serving import Wish, sources
 
