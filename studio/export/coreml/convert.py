@@ -51,7 +51,8 @@ def convert(request: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
         package = _in_int4(package, [name.replace(".", "_") for name in model.state_dict()])
     package.short_description = request["about"]
     package.save(request["out"])
-    return {"inputs": ["inputIds", "causalMask"], "states": ["keyCache", "valueCache"]}
+    made_by = f"coremltools {ct.__version__}"
+    return {"inputs": ["inputIds", "causalMask"], "states": ["keyCache", "valueCache"], "converted_by": made_by}
 
 
 def _in_int4(package: Any, names: list[str]) -> Any:

@@ -3,6 +3,7 @@
 # pyright: reportMissingImports=false
 from __future__ import annotations
 
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ def convert(request: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
     made = "model.tflite" if request["quant"] == "fp32" else "model_quantized.tflite"
     (work / made).rename(request["tflite"])
     (work / "model.litertlm").rename(request["litertlm"])
-    return {"prefill": min(PREFILL, request["context"])}
+    return {"prefill": min(PREFILL, request["context"]), "converted_by": f"litert-torch {version('litert-torch')}"}
 
 
 def _metadata(template: str | None, begin: int | None, ends: list[int], context: int) -> bytes:
