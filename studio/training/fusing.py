@@ -65,7 +65,7 @@ def watching(model: Any) -> Iterator[list[list[Any]]]:
 
 
 def _noting(calls: list[tuple[str, Any, Any]], parent: str) -> Any:
-    return lambda module, given: calls.append((parent, given[0], module))
+    return lambda module, given: calls.append((parent, given[0], module)) if given else None
 
 
 def adapted(model: Any) -> Iterator[tuple[str, Any]]:
@@ -107,22 +107,25 @@ def fuse(model: Any, watched: list[list[Any]], feed_forward: bool = True, reuse:
     from studio.training.fused import Layers, Member
 
     fusion, members = Fusion(), {}
-    for group in watched:
-        fit = []
-        for layer in group:
-            if reason := why_not(layer):
-                fusion.refused[reason] = fusion.refused.get(reason, 0) + 1
-            else:
-                members[id(layer)] = Member(layer, layer.active_adapters[0], layer.forward, reuse)
-                fit.append(members[id(layer)])
-        if fit:
-            layers = Layers(fit)
-            fusion.groups.append(layers)
-            for place, member in enumerate(fit):
-                fusion.put(member.layer, _at(layers, place))
-    if feed_forward:
-        for module in model.modules():
-            _fuse_gated(fusion, module, members)
+    with contextlib.ExitStack() as undo:
+        undo.callback(fusion.undo)  # the base must not keep half of it if this ends early
+        for group in watched:
+            fit = []
+            for layer in group:
+                if reason := why_not(layer):
+                    fusion.refused[reason] = fusion.refused.get(reason, 0) + 1
+                else:
+                    members[id(layer)] = Member(layer, layer.active_adapters[0], layer.forward, reuse)
+                    fit.append(members[id(layer)])
+            if fit:
+                layers = Layers(fit)
+                fusion.groups.append(layers)
+                for place, member in enumerate(fit):
+                    fusion.put(member.layer, _at(layers, place))
+        if feed_forward:
+            for module in model.modules():
+                _fuse_gated(fusion, module, members)
+        undo.pop_all()
     return fusion
 
 
@@ -140,7 +143,7 @@ def _fuse_gated(fusion: Fusion, module: Any, members: dict[int, Any]) -> None:
     if not first or len(first) < len(names) or id(last) not in members or "forward" in module.__dict__:
         return
     kind = _kind(act)
-    if not kind:
+    if not kind or _drops(module):
         return
     gated = Gated(first, members[id(last)], kind, module.forward)
     if _same(gated, module):
@@ -154,15 +157,22 @@ def _kind(act: Any) -> str:
 
     from studio.training.fused import ACTIVATIONS as known
 
-    x = torch.linspace(-6, 6, 97)
+    x = torch.cat([torch.linspace(-6, 6, 97), torch.tensor([-100.0, -12.0, 12.0, 100.0])])  # some clip far out
     with contextlib.suppress(Exception), torch.no_grad():
         given = act(x)
         return next((name for name, (function, _) in known.items() if torch.equal(function(x), given)), "")
     return ""
 
 
+def _drops(module: Any) -> bool:
+    """Whether it drops values while training, which a look in evaluation mode does not see."""
+    import torch
+
+    return any(isinstance(part, torch.nn.modules.dropout._DropoutNd) and part.p for part in module.modules())
+
+
 def _same(gated: Any, module: Any) -> bool:
-    """Whether a feed-forward gives what the function would: some multiply, clip or drop on the way."""
+    """Whether a feed-forward gives what the function would, also far out: some multiply or clip on the way."""
     import torch
 
     first = gated.first[0]
@@ -174,6 +184,12 @@ def _same(gated: Any, module: Any) -> bool:
             torch.autocast(weight.device.type, dtype) if dtype in (torch.bfloat16, torch.float16) else contextlib.nullcontext()
         )
         with wide:
-            wanted, found = module(x.to(dtype)).float(), gated.call(x.to(dtype)).float()
-        return bool((wanted - found).abs().max() <= 0.02 * wanted.abs().max())
+            return all(_near(module(far.to(dtype)), gated.call(far.to(dtype))) for far in (x, 256 * x))
     return False
+
+
+def _near(wanted: Any, found: Any) -> bool:
+    wanted, found = wanted.float(), found.float()
+    held = wanted.isfinite()  # far out, 16 bit may not hold it
+    wanted, found = wanted[held], found[held]
+    return not len(wanted) or bool((wanted - found).abs().max() <= 0.02 * wanted.abs().max())

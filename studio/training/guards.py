@@ -69,7 +69,7 @@ def check_held_out_loss(loss: float, step: int) -> None:
 
 
 def check_gradient(norm: float, step: int) -> None:
-    """Raise TrainingError if the gradient of step `step` is not finite; called before the weights are changed."""
+    """Raise TrainingError if the gradient of step `step` is not finite. Weights it spoiled meanwhile are not kept."""
     if not math.isfinite(norm):
         raise TrainingError(
             f"The gradient became {_name(norm)} at step {step}",

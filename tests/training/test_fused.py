@@ -217,6 +217,59 @@ def test_a_feed_forward_that_does_more_than_gate_is_left_alone():
         assert not fusion.gated
 
 
+def clipping(self: Any, x: Any) -> Any:
+    """As DeepSeek V4 and GLM 5 gate."""
+    return self.down_proj(self.act_fn(self.gate_proj(x).clamp(max=7)) * self.up_proj(x).clamp(-7, 7))
+
+
+def dropping(self: Any, x: Any) -> Any:
+    import torch
+
+    self.drop = torch.nn.Dropout(0.5).train(self.training)
+    return self.down_proj(self.drop(self.act_fn(self.gate_proj(x)) * self.up_proj(x)))
+
+
+@pytest.mark.parametrize("forward", [clipping, dropping])
+def test_a_feed_forward_that_clips_far_out_or_drops_while_training_is_left_alone(
+    forward: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+):
+    from transformers.models.llama.modeling_llama import LlamaMLP
+
+    monkeypatch.setattr(LlamaMLP, "forward", forward)
+    base, model = build("llama")
+    base.eval()
+    with fused(base, model) as fusion:
+        assert fusion.groups
+        assert not fusion.gated
+
+
+def test_an_activation_that_clips_far_out_is_not_taken_for_the_plain_one():
+    from transformers.activations import ACT2FN
+
+    assert fusing._kind(ACT2FN["gelu"]) == "gelu"
+    assert not fusing._kind(ACT2FN["gelu_10"])
+
+
+def test_fusing_that_ends_early_leaves_every_layer_as_it_was(monkeypatch: pytest.MonkeyPatch):
+    import torch
+
+    base, model = build("llama")
+    tried: list[Any] = []
+
+    def interrupted(gated: Any, module: Any) -> bool:
+        tried.append(module)
+        if len(tried) == 2:
+            raise KeyboardInterrupt
+        return True
+
+    monkeypatch.setattr(fusing, "_same", interrupted)
+    with fusing.watching(model) as layers, torch.no_grad():
+        base(input_ids=tokens(), use_cache=False)
+    with pytest.raises(KeyboardInterrupt):
+        fusing.fuse(model, layers)
+    assert not any("forward" in module.__dict__ for module in model.modules() if module is not base)
+
+
 @pytest.mark.parametrize(("checkpointing", "reuse", "wanted"), [(False, True, 2), (True, True, 2), (True, False, 3)])
 def test_a_4_bit_weight_is_unpacked_twice_a_step(
     checkpointing: bool, reuse: bool, wanted: int, load: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
