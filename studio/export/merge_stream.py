@@ -122,7 +122,10 @@ def _merged(merge: Stream, name: str, adapter: dict[str, Any], dtype: Any) -> An
 
     # opened for each tensor: what is mapped of a file counts as memory until it is closed
     with safe_open(merge.files[name], "pt") as tensors:
-        weight = tensors.get_tensor(name).to(merge.held, copy=True)
+        weight = tensors.get_tensor(name)
+        if not weight.is_floating_point():  # a buffer that counts or masks
+            return weight.clone()
+        weight = weight.to(merge.held, copy=True)
     if name in merge.quantized:
         weight = _requantized(weight.to(merge.device), merge.double)
     weight = weight.to("cpu", dtype).contiguous()

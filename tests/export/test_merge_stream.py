@@ -79,6 +79,18 @@ def test_what_is_not_a_plain_change_of_linear_weights_is_merged_as_a_whole(tmp_p
     assert merge_stream.stream(made, "original", torch.float32) is None
 
 
+def test_a_buffer_of_whole_numbers_stays_one(tmp_path: Path):
+    import torch
+    from safetensors.torch import save_file
+
+    file, numbers = tmp_path / "model.safetensors", torch.arange(1000)  # 16 bit would round those above 256
+    save_file({"places": numbers}, file)
+    made = merge_stream.Stream(
+        None, {"places": file}, frozenset(), frozenset(), tmp_path, 1.0, False, torch.bfloat16, "cpu"
+    )  # fmt: skip
+    assert torch.equal(merge_stream._merged(made, "places", {}, torch.bfloat16), numbers)
+
+
 def test_an_adapter_that_is_not_a_number_is_refused(source: Source, tmp_path: Path):
     from dataclasses import replace
 
