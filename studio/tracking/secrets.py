@@ -14,7 +14,7 @@ _TOKENS = re.compile(
     r"hf_[A-Za-z0-9]{16,}"  # Hugging Face
     r"|wandb_v\d+_[A-Za-z0-9_-]{16,}"  # W&B, since 2025
     r"|local-[0-9a-f]{40}"  # W&B, own server
-    r"|sk-[A-Za-z0-9_-]{16,}"  # OpenAI, Anthropic and their like
+    r"|(?:sk-|gsk_)[A-Za-z0-9_-]{16,}"  # OpenAI, Anthropic, OpenRouter, Groq and their like
     r"|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}"
     r"|AKIA[0-9A-Z]{16}"  # AWS
     r"|[0-9a-f]{40}"  # W&B, before 2025; a git commit looks the same, and is masked as well
@@ -25,7 +25,10 @@ _NAMED = re.compile(
     r"(?i)((?:api[_-]?key|token|secret|password|authorization)[\"']?\s*[:=]\s*[\"']?(?:bearer\s+)?)([^\s\"',;]{6,})"
 )
 
-_NAMES = ("WANDB_API_KEY", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "OPENAI_API_KEY", "ANTHROPIC_API_KEY")
+_NAMES = (
+    "WANDB_API_KEY", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "OPENAI_API_KEY", "ANTHROPIC_API_KEY", "OPENROUTER_API_KEY",
+    "GROQ_API_KEY", "TOGETHER_API_KEY", "VLLM_API_KEY",
+)  # fmt: skip
 
 
 def get(name: str) -> str | None:

@@ -80,6 +80,8 @@ def other_api() -> Iterator[OtherApi]:
                 self.refuse(429, "Rate limit reached", retry_after="0.05")
             elif model == "busy" or (model == "crowded" and api.active > 2):
                 self.refuse(429, f"Rate limit reached for key {KEY}")
+            elif model == "wordy":
+                self.refuse(400, f"{'x' * 190} {KEY}")
             elif model == "faulty":
                 self.refuse(500, "Internal error")
             else:
@@ -95,6 +97,11 @@ def other_api() -> Iterator[OtherApi]:
                 self.data({"choices": [{"delta": {"reasoning": "Hmm"}}]})
             if model == "broken":
                 self.data({"error": {"code": 502, "message": "Provider returned error"}})
+                return
+            if model == "overloaded":
+                for odd in (5, [], {"choices": [None]}):
+                    self.data(odd)
+                self.data({"error": "Overloaded"})
                 return
             for word in WORDS[:2] if model == "cut" else WORDS:
                 time.sleep(0.002)

@@ -32,6 +32,7 @@ def test_a_machine_without_a_keyring_has_no_secret_and_no_error(monkeypatch: pyt
     "secret",
     [
         "hf_" + "aB3" * 11,
+        "gsk_" + "aB3" * 11,
         "0123456789abcdef" * 2 + "01234567",
         "wandb_v1_" + "xY9_" * 10,
         "local-" + "ab" * 20,
@@ -52,8 +53,9 @@ def test_named_secrets_are_masked_whatever_they_look_like():
     assert redact("WANDB_API_KEY=short-key") == "WANDB_API_KEY=[hidden]"
 
 
-def test_a_secret_of_this_process_is_masked_in_any_shape(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("HF_TOKEN", "strange token")
+@pytest.mark.parametrize("name", ["HF_TOKEN", "TOGETHER_API_KEY", "VLLM_API_KEY"])
+def test_a_secret_of_this_process_is_masked_in_any_shape(name: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv(name, "strange token")
     assert redact("it said: strange token!") == "it said: [hidden]!"
 
 

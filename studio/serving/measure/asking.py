@@ -198,9 +198,10 @@ class Client:
         return False
 
     def _refused(self, status: int, text: str) -> Refused:
-        told, name = secrets.redact(shorten(_message(text), 200)), self.api.key_name or "its key"
+        told, name = _message(text), self.api.key_name or "its key"
         if self.api.key:
             told = told.replace(self.api.key, "[hidden]")
+        told = shorten(secrets.redact(told), 200)  # cut last: half a key would not be known as one
         hint = {
             401: f"Set {name} to a valid key, or name the variable that has it: --key-env NAME.",
             402: "The account has no credit left: add some where the key is from.",

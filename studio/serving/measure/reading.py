@@ -55,11 +55,13 @@ class Reading:
             value = json.loads(data)
         except ValueError:
             return
-        if isinstance(value.get("error"), dict):
-            self.error = value["error"]
+        if not isinstance(value, dict):
+            return
+        if error := value.get("error"):
+            self.error = error if isinstance(error, dict) else {"message": str(error)}
             return
         self.usage = value.get("usage") or self.usage
-        for choice in value.get("choices") or ():
+        for choice in filter(None, value.get("choices") or ()):
             delta = choice.get("delta") or {}
             said = delta.get("content") or ""
             if said or delta.get("reasoning_content") or delta.get("reasoning") or delta.get("tool_calls"):
