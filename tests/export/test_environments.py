@@ -189,6 +189,14 @@ def test_a_model_opened_there_answers_as_a_runtime(parrot: Environment) -> None:
     assert not folder.exists()
 
 
+def test_one_that_died_says_so_each_time_it_is_asked(parrot: Environment) -> None:
+    with environments.Remote("parrot", "chatter:parrot", {"size": 9}) as remote:
+        remote._process.child.kill()
+        for _ in range(2):
+            with pytest.raises(HardwareError, match="was killed"):
+                remote.logits([3], [0])
+
+
 def test_errors_of_the_studio_arrive_as_themselves_and_others_with_their_last_words(parrot: Environment) -> None:
     with pytest.raises(DataError, match="row 3 is empty") as told:
         environments.call("parrot", "chatter:refuse", {}, Silent())

@@ -120,6 +120,7 @@ class Process:
             with contextlib.suppress(queue.Empty):
                 line = self.lines.get(timeout=0.2)
                 if line is None:
+                    self.lines.put(None)  # whoever asks again is told the same
                     raise self._died()
                 said = json.loads(line)
                 match said:
