@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,14 @@ def test_an_adapter_and_a_gguf_file_are_served_asked_and_ended(
     assert not [one for one in psutil.Process().children(recursive=True) if "serve" in " ".join(_words(one))]
     assert bench_results.result("last", home) == found
     assert {one["name"] for one in told} == {"shop", gguf.stem}
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(home: Path) -> Iterator[None]:
+    """A test that fails leaves no server behind."""
+    yield
+    for server in servers.servers(home):
+        servers.stop(server, patience=10)
 
 
 def test_a_server_goes_on_without_who_started_it_tells_how_it_does_and_ends_when_asked(gguf: Path, home: Path):
