@@ -10,7 +10,7 @@ from typing import Any
 
 from studio.core.errors import ModelError
 from studio.core.text import nearest
-from studio.models import presets
+from studio.models import libraries, presets
 from studio.models.settings import Model
 
 STARTER = "starter"
@@ -183,6 +183,7 @@ def _check(files: Iterable[str] | None, values: dict[str, Any] | None, where: st
 
 
 def _check_config(values: dict[str, Any], where: str) -> None:
+    libraries.list_models()
     from transformers.models.auto.auto_mappings import CONFIG_MAPPING_NAMES
 
     kind = values.get("model_type")

@@ -14,9 +14,28 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 MODELS = ("transformers", "transformers.modeling_utils", "transformers.models.auto.modeling_auto", "peft")
+
+
+def list_models() -> None:
+    """Import `transformers.models`, the package that knows which models there are.
+
+    transformers reads the source of all its models when it is imported, and again here, as its cache of 128 folders is
+    too small for them; here the first result is used.
+    """
+    if "transformers.models" in sys.modules:
+        return
+    from transformers.utils import import_utils
+
+    read = import_utils.create_import_structure_from_path
+    import_utils.create_import_structure_from_path = lambda path: read(Path(path).parent)  # pyright: ignore
+    try:
+        importlib.import_module("transformers.models")
+    finally:
+        import_utils.create_import_structure_from_path = read
 
 
 def bring(*names: str) -> None:
@@ -31,6 +50,7 @@ def bring(*names: str) -> None:
         with _compiling_when_called():
             if importlib.util.find_spec("bitsandbytes"):
                 importlib.import_module("bitsandbytes")
+        list_models()
         with _unseen("wandb"):
             for name in (*MODELS, *names):
                 importlib.import_module(name)

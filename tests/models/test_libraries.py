@@ -23,8 +23,8 @@ print(bool((weights < 1).all()))
 """
 
 
-def run(code: str) -> list[str]:
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+def run(code: str, *words: str) -> list[str]:
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
     return done.stdout.splitlines()
 
 
@@ -35,3 +35,20 @@ def test_libraries_come_without_a_compiler_and_out_of_the_garbage_collectors_way
     assert again == "True"  # later imports freeze nothing: there may be tensors by then
     assert wandb == "True"  # not imported is not gone
     assert eight_bit == "True"  # what bitsandbytes would have compiled at its import still works
+
+
+LISTED = """
+import hashlib, sys
+if sys.argv[1] == "once":
+    from studio.models import libraries
+    libraries.list_models()
+import transformers.models
+known = transformers.models._class_to_module
+print(len(known) > 1000, hashlib.sha256(repr(sorted(known.items()) + dir(transformers.models)).encode()).hexdigest())
+"""
+
+
+def test_the_models_transformers_lists_are_the_same_when_their_sources_are_read_once():
+    once, twice = run(LISTED, "once"), run(LISTED, "twice")
+    assert once == twice
+    assert once[0].startswith("True")
