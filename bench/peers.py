@@ -27,6 +27,8 @@ from kit.machine import ONE_THREAD, facts, keep, ratio, spread
 ROWS = 48
 FIRST_STEP_TARGET = 6.0
 VENV = Path(__file__).parent / ".peers" / "llamafactory"
+SAMPLE = Path(__file__).parents[1] / "datasets" / "support.jsonl"
+STARTER = "studio, starter model"
 BIN = Path(sys.executable).parent
 PINS = ("llamafactory==0.9.5", "torch==2.13.0")
 SPEC = """version: 1
@@ -93,7 +95,7 @@ def install() -> None:
     file.write_text(re.sub(r"(?m)^import torchaudio$", "torchaudio = None", file.read_text("utf-8")), "utf-8")
 
 
-def studio(model: Path, rows: Path, folder: Path) -> tuple[list[str], dict[str, Mark]]:
+def studio(model: Path | str, rows: Path, folder: Path) -> tuple[list[str], dict[str, Mark]]:
     """The studio's command and marks."""
     spec, home = folder / "spec.yaml", folder / "home"
     spec.write_text(SPEC.format(model=model, rows=rows))
@@ -102,6 +104,12 @@ def studio(model: Path, rows: Path, folder: Path) -> tuple[list[str], dict[str, 
         "first step": lambda _: any(stepped.search(file.read_text()) for file in home.glob("runs/*/metrics.jsonl")),
         "adapter": lambda _: any(home.glob("runs/*/adapter/adapter_config.json")),
     }
+
+
+def starter(model: Path, rows: Path, folder: Path) -> tuple[list[str], dict[str, Mark]]:
+    """Two short steps of the shipped starter model on a shipped dataset: what a start costs, with next to no training in it."""
+    command, marks = studio("starter", SAMPLE, folder)
+    return [*command, "--set", "training.max_steps=2"], marks
 
 
 def trl(model: Path, rows: Path, folder: Path) -> tuple[list[str], dict[str, Mark]]:
@@ -130,7 +138,7 @@ def _marks(folder: Path) -> dict[str, Mark]:
     }
 
 
-SIDES = {"studio": studio, "trl sft": trl, "llamafactory": llamafactory}
+SIDES = {"studio": studio, STARTER: starter, "trl sft": trl, "llamafactory": llamafactory}
 
 
 def one(side: str, model: Path, rows: Path) -> tuple[Watched, list[float]]:
@@ -140,7 +148,7 @@ def one(side: str, model: Path, rows: Path) -> tuple[Watched, list[float]]:
         command, marks = SIDES[side](model, rows, folder)
         caches = {"HF_DATASETS_CACHE": str(folder / "cache")}
         seen = watch(command, {**ONE_THREAD, **caches}, folder, marks)
-        if side != "studio":
+        if side not in ("studio", STARTER):
             return seen, [float(loss) for loss in re.findall(r"'loss': '?([\d.]+)", seen.output)]
         lines = [json.loads(line) for file in folder.glob("home/runs/*/metrics.jsonl") for line in file.open()]
         return seen, [line["loss"] for line in lines if "loss" in line and line["step"]]
@@ -166,7 +174,7 @@ def main() -> None:
                 seen, losses[side] = one(side, model, rows)
                 found[side].append(seen)
                 at = {mark: round(when["cpu"], 1) for mark, when in seen.marks.items()}
-                print(f"round {turn + 1}  {side:13} CPU s {at}, end {seen.cpu:.1f}, {seen.peak_mib:.0f} MiB", flush=True)
+                print(f"round {turn + 1}  {side:21} CPU s {at}, end {seen.cpu:.1f}, {seen.peak_mib:.0f} MiB", flush=True)
     result = summary(found, losses, asked.rounds)
     keep("peers", result)
     print(json.dumps({name: result[name] for name in ("cpu_seconds", "ratios", "losses")}, indent=1))
@@ -183,8 +191,9 @@ def summary(found: dict[str, list[Watched]], losses: dict[str, list[float]], rou
         for side, runs in found.items()
     }
     told: dict[str, Any] = {side: {mark: spread(each) for mark, each in marks.items()} for side, marks in cpu.items()}
-    first = told["studio"]["first step"]
-    told["studio"]["first step"] = {**first, "target": FIRST_STEP_TARGET, "met": first["median"] <= FIRST_STEP_TARGET}
+    for side in ("studio", STARTER):
+        first = told[side]["first step"]
+        told[side]["first step"] = {**first, "target": FIRST_STEP_TARGET, "met": first["median"] <= FIRST_STEP_TARGET}
     return {
         "what": f"whole command, CPU seconds of all its processes: {ROWS} rows, 14 M Llama, LoRA r16, fp32, six steps",
         **facts("torch", "transformers", "trl", "peft", "datasets"),
@@ -196,7 +205,7 @@ def summary(found: dict[str, list[Watched]], losses: dict[str, list[float]], rou
         "ratios": {
             f"{mark}: {side} / studio": ratio(cpu[side][mark], cpu["studio"][mark])
             for side in found
-            if side != "studio"
+            if side not in ("studio", STARTER)
             for mark in ("first step", "adapter")
         },
         "losses": {side: {"first": each[0], "last": each[-1], "steps": len(each)} for side, each in losses.items()},
