@@ -122,10 +122,11 @@ class Writer:
             raise problem
         return self._step
 
-    def settle(self) -> None:
-        """Wait until nothing is being written any more, whatever became of it."""
+    def settle(self) -> BaseException | None:
+        """Wait until nothing is being written any more. Gives what went wrong with it and was not raised yet."""
         if self._thread is not None:
             self._thread.join()
+        return self._problem
 
     def _run(self, write: Callable[[], None]) -> None:
         try:

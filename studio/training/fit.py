@@ -93,7 +93,9 @@ def _train(
             trainer.train(resume_from_checkpoint=str(folder) if folder else None)
         watch.end()
     finally:
-        watch.writer.settle()  # whatever happened: who goes on from here finds whole checkpoints
+        failed = watch.writer.settle()  # whatever happened: who goes on from here finds whole checkpoints
+        if failed is not None:
+            reporter.event("note", message=f"the last checkpoint was not written: {failed}")
     return watch
 
 

@@ -227,6 +227,7 @@ class Layers:
         self.members = list(members)
         self.waiting: dict[int, Any] = {}
         self.x: Any = None
+        self.learning = False
         self.together = True
 
     def call(self, place: int, x: Any, *more: Any, **named: Any) -> Any:
@@ -235,7 +236,7 @@ class Layers:
         dtype = compute_dtype(x)
         if more or named or not all(each.usable(dtype) for each in self.members):
             return member.own(x, *more, **named)
-        if self.x is x and place in self.waiting:
+        if self.x is x and place in self.waiting and self.learning == torch.is_grad_enabled():
             output = self.waiting.pop(place)
             if not self.waiting:
                 self.x = None
@@ -246,7 +247,8 @@ class Layers:
         if not self.together or len(self.members) == 1:
             return _Layers.apply(x, [member], dtype, *weights_of([member]))[0]
         outputs = _Layers.apply(x, self.members, dtype, *weights_of(self.members))
-        self.x, self.waiting = x, {other: output for other, output in enumerate(outputs) if other != place}
+        self.x, self.learning = x, torch.is_grad_enabled()
+        self.waiting = {other: output for other, output in enumerate(outputs) if other != place}
         return outputs[place]
 
     def forget(self) -> None:

@@ -92,6 +92,8 @@ def why_not(layer: Any) -> str:
     if not isinstance(layer.lora_dropout[name], torch.nn.Identity):
         return "dropout gives each adapter an input of its own"
     base = layer.get_base_layer()
+    if any(weight.requires_grad for weight in base.parameters()):
+        return "its base is trained too"
     if type(layer) is Linear and type(base) is torch.nn.Linear:
         return ""
     if type(base).__name__ == "Linear4bit" and getattr(base.weight, "quant_state", None) is not None:
