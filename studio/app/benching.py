@@ -110,7 +110,7 @@ def _one(thing: Thing, plan: load.Plan, wish: Wish, home: Path, keeper: Keeper, 
             room = _context(plan)
             extra = [*extra, "--max-context", str(room)]
             item = replace(item, notes=[f"llama.cpp keeps room for {most} answers of {room} tokens from the start"])
-        server = servers.start([thing.place], home, extra=extra)
+        server = servers.start([thing.place], home, extra=extra, until=Process.of(os.getpid()))
         try:
             with Watch(server.process.pid) as watch:
                 ready = servers.wait_until_ready(server, home)

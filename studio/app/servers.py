@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from studio.app import serving
+from studio.app import owner, serving
 from studio.app.child import error_of
 from studio.core.errors import HardwareError, JobError, StudioError
 from studio.core.files import read_json, write_json
@@ -66,14 +66,19 @@ class Doing:
     """It asks for an API key, also for its metrics."""
 
 
-def start(given: Sequence[str], home: Path, port: int = 0, extra: Sequence[str] = ()) -> Server:
-    """Start `studio serve` and return at once. port 0 takes a free one. Raises StudioError for what cannot be served."""
+def start(given: Sequence[str], home: Path, port: int = 0, extra: Sequence[str] = (), until: Process | None = None) -> Server:
+    """Start `studio serve` and return at once. port 0 takes a free one; until: it ends when that process is gone.
+
+    Raises StudioError for what cannot be served.
+    """
     serving.sources(serving.Wish(tuple(given)), home)  # what is wrong with a name is said here, not in a log
     folder = home / "serving" / "started"
     folder.mkdir(parents=True, exist_ok=True)
     _tidy(folder)
     log = folder / f"{time.time_ns()}.log"
     command = [sys.executable, "-m", "studio", "serve", *given, "--port", str(port), "--home", str(home), *extra]
+    if until is not None:
+        command += ["--until", owner.name(until)]
     with open(log, "wb") as out:
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
     process = Process.of(child.pid)

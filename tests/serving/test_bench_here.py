@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +63,28 @@ def nothing_left(home: Path) -> Iterator[None]:
     yield
     for server in servers.servers(home):
         servers.stop(server, patience=10)
+
+
+def test_a_killed_measurement_leaves_no_server_behind(gguf: Path, home: Path, questions: Path):
+    command = [sys.executable, "-m", "studio", "bench", str(gguf), "--prompts", str(questions), "--home", str(home)]
+    bench = psutil.Popen([*command, "--repeats", "100"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        assert within(60, lambda: serving.running(home))
+        started = bench.children()
+        assert started
+    finally:
+        bench.kill()
+        bench.wait()
+    assert within(30, lambda: not any(server.is_running() for server in started))
+
+
+def within(seconds: float, happens: Callable[[], Any]) -> bool:
+    until = time.monotonic() + seconds
+    while not happens():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.1)
+    return True
 
 
 def test_a_server_goes_on_without_who_started_it_tells_how_it_does_and_ends_when_asked(gguf: Path, home: Path):
