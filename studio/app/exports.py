@@ -73,6 +73,18 @@ def export(
     artifact = pipeline.export_one(run.folder, pipeline.reopen(run.folder), wanted, watcher, deploy)
     manifest = artifact.as_dict()
     if destination:
-        made = run.folder.exports / manifest["folder"]
-        shutil.copytree(made, destination, dirs_exist_ok=True, ignore=shutil.ignore_patterns(RECORD))
+        copy(run.folder.exports / manifest["folder"], destination)
     return manifest
+
+
+def copy(made: Path, destination: Path) -> None:
+    """Copy an export into a new or empty folder. Raises ExportError where nothing can be written; the export itself stays."""
+    try:
+        shutil.copytree(made, destination, dirs_exist_ok=True, ignore=shutil.ignore_patterns(RECORD))
+    except OSError as problem:
+        reason = problem.strerror or "not every file could be written"
+        raise ExportError(
+            f"the export cannot be copied there ({reason}); it lies in {made}",
+            hint="Choose another folder with --out, or copy it yourself.",
+            where=str(destination),
+        ) from None

@@ -186,3 +186,14 @@ def test_an_adapter_of_another_base_is_refused_with_its_place(source: Source, tm
     mixed = Source(loading.find(other), other, source.adapter, "Mixed", tmp_path / "exports")
     with pytest.raises(ExportError, match="could not be merged"):
         MergedTarget().write(mixed, tmp_path, Silent())
+
+
+def test_an_export_that_cannot_be_copied_out_stays_and_says_where_it_lies(tmp_path: Path) -> None:
+    from studio.app.exports import copy
+
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "artifact.json").write_text("{}")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ExportError, match=f"it lies in {tmp_path / 'made'}"):
+        copy(tmp_path / "made", tmp_path / "file" / "bot")
+    assert (tmp_path / "made" / "artifact.json").exists()
