@@ -60,6 +60,12 @@ def sources(wish: Wish, home: Path) -> list[Source]:
             hint="Add --engine vllm, or serve the run's `merged` or `gguf` export.",
             where=only_vllm.given,
         )
+    not_a_file = next((one for one in every if one.gguf is None), None)
+    if wish.engine == "llama.cpp" and not_a_file is not None:
+        raise SpecError("llama.cpp serves GGUF files", hint="Name a `gguf` export of it.", where=not_a_file.given)
+    a_file = next((one for one in every if one.gguf is not None), None)
+    if wish.engine == "transformers" and a_file is not None:
+        raise SpecError("a GGUF file is served by llama.cpp", hint="Leave --engine transformers out.", where=a_file.given)
     return every
 
 

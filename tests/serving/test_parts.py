@@ -215,3 +215,7 @@ def test_what_is_served_is_found_by_what_it_is(tmp_path: Path, adapters: dict[st
         sources(Wish(()), tmp_path)
     with pytest.raises(StudioError, match="no run `nobody`"):
         sources(Wish(("nobody",)), tmp_path)
+    with pytest.raises(SpecError, match="serves GGUF files"):
+        sources(Wish((str(gguf), shop), engine="llama.cpp"), tmp_path)
+    with pytest.raises(SpecError, match=r"served by llama\.cpp"):
+        sources(Wish((shop, str(gguf)), engine="transformers"), tmp_path)
