@@ -170,7 +170,7 @@ def stop(server: Server, patience: float = 0.0) -> None:
                 return
             time.sleep(0.05)
         if patience:
-            os.kill(server.process.pid, signal.SIGKILL)
+            owner.end_now(server.process.pid)
             alive(server.process)
 
 

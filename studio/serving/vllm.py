@@ -29,6 +29,15 @@ from studio.serving.transformers_engine import Weights
 DTYPES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
 KEY = "VLLM_API_KEY"
 """The environment variable vLLM takes its key from."""
+_WITH_PARENT = """
+import ctypes, os, sys
+if sys.platform == "linux":
+    ctypes.CDLL(None).prctl(1, 15)  # PR_SET_PDEATHSIG, SIGTERM: it outlives the exec below
+    if os.getppid() != int(sys.argv[1]):
+        sys.exit(143)
+os.execvp(sys.argv[2], sys.argv[2:])
+"""
+"""Becomes the command it is given, which Linux ends when its parent is gone; elsewhere it is on its own."""
 
 
 @dataclass(frozen=True)
@@ -94,14 +103,18 @@ def command(start: list[str], plan: Plan, limits: Limits, host: str, port: int) 
 
 
 def run(words: list[str], host: str) -> int:
-    """Run vLLM until it ends; signals are passed on. Raises SpecError for an open door without a key."""
+    """Run vLLM until it ends, or this process does; signals are passed on.
+
+    To be called from the main thread. Raises SpecError for an open door without a key.
+    """
     if host not in LOOPBACK and not os.environ.get(KEY):
         raise SpecError(
             f"other machines can reach {host}, and vLLM has no API key",
             hint=f"Set {KEY} (vLLM takes it in clear; hashed keys are for the other engines).",
             where="--host",
         )
-    child = subprocess.Popen(words, stdin=subprocess.DEVNULL, env={**os.environ, "VLLM_NO_USAGE_STATS": "1"})
+    bound = [sys.executable, "-I", "-S", "-c", _WITH_PARENT, str(os.getpid()), *words]
+    child = subprocess.Popen(bound, stdin=subprocess.DEVNULL, env={**os.environ, "VLLM_NO_USAGE_STATS": "1"})
 
     def forward(number: int, frame: object) -> None:
         child.send_signal(number)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import pytest
 from studio.app import bench_results, benching, servers, serving
 from studio.app.benching import Wish
 from studio.core.errors import JobError, StudioError
+from studio.runs.status import Process
 from studio.serving import server as listening
 from studio.serving.measure.price import Hardware
 
@@ -75,7 +77,40 @@ def test_a_killed_measurement_leaves_no_server_behind(gguf: Path, home: Path, qu
     finally:
         bench.kill()
         bench.wait()
-    assert within(30, lambda: not any(server.is_running() for server in started))
+    assert within(30, lambda: all(map(ended, started)))
+
+
+STUBBORN = """
+import os, signal, subprocess, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]).pid, flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_server_that_does_not_end_when_asked_is_ended_with_all_it_started():
+    stubborn = subprocess.Popen([sys.executable, "-c", STUBBORN], stdout=subprocess.PIPE, text=True, start_new_session=True)
+    assert stubborn.stdout
+    started = psutil.Process(int(stubborn.stdout.readline()))
+    servers.stop(servers.Server(Process.of(stubborn.pid), "ready"), patience=0.2)
+    assert stubborn.wait(10) == -signal.SIGKILL or stubborn.returncode == 0  # 0: it was reaped by the one who ended it
+    assert within(10, lambda: ended(started))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a child with its parent")
+def test_vllm_ends_with_the_studio_that_runs_it():
+    vllm = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
+    script = f"import sys; from studio.serving import vllm; vllm.run([sys.executable, '-c', {vllm!r}], '127.0.0.1')"
+    studio = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    assert studio.stdout
+    started = psutil.Process(int(studio.stdout.readline()))
+    studio.kill()
+    studio.wait()
+    assert within(10, lambda: ended(started))
+
+
+def ended(process: psutil.Process) -> bool:
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
 def within(seconds: float, happens: Callable[[], Any]) -> bool:
