@@ -55,6 +55,7 @@ def look(request, reporter):
         "sum": np.float32(request["a"]) + 1,
     }
 
+def keys(request, reporter): return sorted(os.environ)
 def alone(request, reporter): return {"torch": importlib.util.find_spec("torch") is None}
 def refuse(request, reporter): raise DataError("row 3 is empty", hint="Fill it.", where="rows.jsonl")
 def fail(request, reporter): print("the converter said why", file=sys.stderr); raise KeyError("rope_type")
@@ -210,6 +211,16 @@ def test_errors_of_the_studio_arrive_as_themselves_and_others_with_their_last_wo
         environments.call("parrot", "chatter:full", {}, Silent())
     with pytest.raises(HardwareError, match="was killed"):
         environments.call("parrot", "chatter:crash", {}, Silent())
+
+
+def test_keys_and_tokens_are_not_handed_to_exporters(parrot: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets = {"HF_TOKEN", "OPENAI_API_KEY", "AWS_SECRET_ACCESS_KEY", "DB_PASSWORD", "OAUTH_SECRET"}
+    for name in secrets:
+        monkeypatch.setenv(name, "hidden-value")
+    monkeypatch.setenv("STUDIO_TRIED", "1")
+    seen = set(environments.call("parrot", "chatter:keys", {}, Silent()))
+    assert not seen & secrets
+    assert {"STUDIO_TRIED", "PATH"} <= seen
 
 
 class Heard(Silent):

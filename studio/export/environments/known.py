@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib.metadata
+import os
 import platform
 import sys
 from collections.abc import Mapping
@@ -154,6 +155,18 @@ def python(name: str) -> Path:
 def interpreter(folder: Path) -> Path:
     """The interpreter of the environment in `folder`."""
     return folder / "bin" / "python" if sys.platform != "win32" else folder / "Scripts" / "python.exe"
+
+
+def variables() -> dict[str, str]:
+    """The variables work in an environment gets: ours without what leads imports elsewhere, and without keys.
+
+    What runs there is other people's code on local folders; it has no use for an account.
+    """
+    astray = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
+    return {key: value for key, value in os.environ.items() if key not in astray and not key.upper().endswith(_SECRET)}
+
+
+_SECRET = ("_API_KEY", "_ACCESS_KEY", "_TOKEN", "_SECRET", "_PASSWORD")
 
 
 def _has_cuda() -> bool:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from studio.core.errors import ExportError, HardwareError, Stopped, StudioError, error_from
 from studio.core.text import shorten
-from studio.export.environments.known import python
+from studio.export.environments.known import python, variables
 from studio.tracking.reporter import Reporter, Silent
 
 if TYPE_CHECKING:
@@ -87,7 +87,8 @@ class Process:
         self.log = open(self.folder / "log.txt", "w+b")
         self.child = subprocess.Popen(
             [str(program), "-P", "-m", "studio.export.environments.child", str(self.folder)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, start_new_session=True, env=_variables(),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, start_new_session=True,
+            env={**variables(), "PYTHONNOUSERSITE": "1"},
         )  # fmt: skip
         threading.Thread(target=self._read, daemon=True).start()
         return self
@@ -187,9 +188,3 @@ class Process:
 
 
 _DISK = (errno.ENOSPC, errno.EDQUOT)
-
-
-def _variables() -> dict[str, str]:
-    """The environment's variables: ours without what would lead its imports elsewhere."""
-    ours = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")}
-    return {**ours, "PYTHONNOUSERSITE": "1"}
