@@ -5,12 +5,14 @@ Beside its note `<kind>-<name>.json` lie its output and what it said. A note of 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,9 +40,14 @@ class Work:
 def begin(folder: Path, kind: str, name: str, arguments: list[str], home: Path) -> Work:
     """Begin `studio ARGUMENTS --json`; returns at once. Raises JobError if it is being done already."""
     note = folder / f"{kind}-{name}.json"
-    if note.exists() and _work(note).state == "running":
-        raise JobError(f"this {kind} is being done already", hint="Wait for it.", where=name)
     folder.mkdir(parents=True, exist_ok=True)
+    with _alone(folder):
+        if note.exists() and _work(note).state == "running":
+            raise JobError(f"this {kind} is being done already", hint="Wait for it.", where=name)
+        return _begin(note, kind, name, arguments, home)
+
+
+def _begin(note: Path, kind: str, name: str, arguments: list[str], home: Path) -> Work:
     with open(note.with_suffix(".out"), "wb") as out, open(note.with_suffix(".err"), "wb") as err:
         child = subprocess.Popen(
             [sys.executable, "-m", "studio", *arguments, "--json"], stdin=subprocess.DEVNULL, stdout=out, stderr=err,
@@ -50,6 +57,16 @@ def begin(folder: Path, kind: str, name: str, arguments: list[str], home: Path) 
     values = {"kind": kind, "name": name, "begun": time.time(), "pid": process.pid, "born": process.born}
     write_json(note, values)
     return _work(note)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the folder for a look and what follows from it; two clicks come from two threads."""
+    import fcntl
+
+    with open(folder / ".lock", "w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
 
 
 def works(folder: Path) -> list[Work]:

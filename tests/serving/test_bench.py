@@ -10,15 +10,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from studio.app import bench_results, benching
+from studio.app import background, bench_results, benching
 from studio.app.benching import Wish
 from studio.cli.main import run
-from studio.core.errors import StudioError
+from studio.core.errors import JobError, StudioError
 from studio.evaluation.interval import Estimate
 from studio.serving.measure import asking, figures, load, page, plot, price, prompts
 from studio.serving.measure.asking import Api, Client, Refused
@@ -238,6 +239,23 @@ def test_a_measurement_whose_process_was_killed_is_interrupted(home: Path):
     (home / "bench" / f"{found.id}.json").write_text(json.dumps(found.as_dict()))
     (home / "bench" / "broken.json").write_text("{")
     assert [one.state for one in bench_results.results(home)] == ["interrupted"]
+
+
+def test_two_clicks_at_once_begin_one_piece_of_work(tmp_path: Path):
+    def click(_: int) -> bool:
+        try:
+            background.begin(tmp_path, "bench", "page", ["bench"], tmp_path)
+        except JobError as problem:
+            assert problem.hint == "Wait for it."
+            return False
+        return True
+
+    with ThreadPoolExecutor(4) as clicks:
+        assert sorted(clicks.map(click, range(4))) == [False, False, False, True]
+    until = time.monotonic() + 60
+    while (work := background.works(tmp_path)[0]).state == "running" and time.monotonic() < until:
+        time.sleep(0.1)
+    assert work.state == "failed"  # there was nothing to measure
 
 
 def test_everything_is_asked_the_same_rows_evenly_spread_and_those_with_tools_are_counted():
