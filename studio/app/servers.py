@@ -89,7 +89,7 @@ def start(given: Sequence[str], home: Path, port: int = 0, extra: Sequence[str] 
 
 def servers(home: Path) -> list[Server]:
     """Every server of this home that lives, and those started here that failed; the newest first."""
-    notes = {file: read_json(file) for file in (home / "serving" / "started").glob("*.json")}
+    notes = _notes(home / "serving" / "started")
     listening = {told["pid"]: told for told in serving.running(home)}
     found = []
     for file, note in notes.items():
@@ -280,13 +280,18 @@ def _why(server: Server) -> StudioError:
     return error_of(told, 1, "serve")
 
 
+def _notes(folder: Path) -> dict[Path, dict[str, Any]]:
+    """The notes of servers started here, the oldest first; one that is let go meanwhile is left out."""
+    found = {}
+    for file in sorted(folder.glob("*.json")):
+        with contextlib.suppress(OSError, ValueError):
+            found[file] = read_json(file)
+    return found
+
+
 def _tidy(folder: Path) -> None:
     """Let go of the oldest notes of servers that have ended."""
-    ended = []
-    for file in sorted(folder.glob("*.json")):
-        note = read_json(file)
-        if not alive(Process(note["pid"], note["born"])):
-            ended.append(file)
+    ended = [file for file, note in _notes(folder).items() if not alive(Process(note["pid"], note["born"]))]
     for file in ended[: max(0, len(ended) - KEPT)]:
         file.unlink(missing_ok=True)
         file.with_suffix(".log").unlink(missing_ok=True)

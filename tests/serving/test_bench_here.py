@@ -160,6 +160,13 @@ def test_a_server_that_cannot_start_says_why_and_goes_from_the_list_when_it_was_
         servers.start(["nothing-of-that-name"], home)
 
 
+def test_a_note_that_goes_while_servers_are_listed_is_none(home: Path):
+    folder = home / "serving" / "started"
+    folder.mkdir(parents=True)
+    (folder / "1.json").symlink_to(folder / "gone")  # listed, and not there when it is read
+    assert servers.servers(home) == []
+
+
 def test_figures_are_read_from_a_histogram_as_prometheus_reads_them():
     text = "# TYPE studio_first_token_seconds histogram\n" + "".join(
         f'studio_first_token_seconds_bucket{{le="{bound}",model="a"}} {count}\n'
