@@ -84,7 +84,10 @@ def zipped(folder: Path, root: str) -> Iterator[bytes]:
     outlet = _Outlet()
     with zipfile.ZipFile(outlet, "w", zipfile.ZIP_STORED) as archive:  # type: ignore[arg-type] - writes only
         for file in sorted(item for item in folder.rglob("*") if item.is_file() and not item.is_symlink()):
-            info = zipfile.ZipInfo.from_file(file, f"{root}/{file.relative_to(folder).as_posix()}", strict_timestamps=False)
+            inside = file.relative_to(folder)
+            if any(part.startswith(".") for part in inside.parts):  # being written, or left by something that was killed
+                continue
+            info = zipfile.ZipInfo.from_file(file, f"{root}/{inside.as_posix()}", strict_timestamps=False)
             with open(file, "rb") as source, archive.open(info, "w", force_zip64=True) as target:
                 while block := source.read(1 << 20):
                     target.write(block)

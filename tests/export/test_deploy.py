@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import re
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -271,3 +273,41 @@ def test_what_is_there_of_an_earlier_time_is_replaced_whole(tmp_path: Path) -> N
     assert not (again.at / "deploy" / "vllm" / "left.txt").exists()
     assert "other-bot" in (again.at / "deploy" / "vllm" / "docker-compose.yml").read_text("utf-8")
     assert not [item for item in again.at.iterdir() if item.name.startswith(".")]
+
+
+def test_words_of_the_plain_command_and_settings_with_spaces_arrive_as_they_are(tmp_path: Path) -> None:
+    there = written(tmp_path, "gguf_adapter")
+    server = next(item for item in deploy.runtimes(source(tmp_path), there) if item.folder == "llama.cpp")
+    words = ['{"a b": "it\'s"}', "*", "; echo no", "${BASE:?set BASE in .env}", "--plain"]
+    dataclasses.replace(server, command=["printf", "%s\\n", *words]).write(tmp_path)
+    folder = tmp_path / "llama.cpp"
+    assert "A value with spaces needs quotes" in (folder / ".env.example").read_text("utf-8")
+    (folder / ".env").write_text("API_KEY=abc\nBASE='/models/my base.gguf'\n")
+    said = subprocess.run(["sh", str(folder / "run.sh")], capture_output=True, text=True, check=True).stdout
+    assert said.splitlines() == [*words[:3], "/models/my base.gguf", "--plain"]
+
+
+@pytest.mark.parametrize("name", ["deploy", "SHA256SUMS", "artifact.json"])
+def test_killed_at_any_moment_the_export_stays_whole_and_the_next_time_clears_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    there = written(tmp_path, "merged")
+    rename, calls = os.replace, []
+
+    def killed(old: Any, new: Any) -> None:
+        calls.append(Path(new).name)
+        if Path(new).name == name and (name != "artifact.json" or calls.count(name) == 2):
+            raise SystemExit
+        rename(old, new)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", killed)
+        patch.setattr(os, "unlink", lambda path: None)  # a killed process clears nothing up
+        patch.setattr(shutil, "rmtree", lambda path, *rest, **more: None)
+        with pytest.raises(SystemExit):
+            deploy.write(source(tmp_path, name="Another"), there)
+    assert any(file.name.startswith(f".{name}.") for file in there.at.iterdir())
+    assert artifacts.read(there.at).is_whole()
+    again = deploy.write(source(tmp_path), artifacts.read(there.at))
+    assert again.files == there.files
+    assert not [file.name for file in there.at.iterdir() if file.name.startswith(".")]

@@ -171,6 +171,8 @@ def test_a_folder_is_downloaded_as_a_whole_zip_without_links(tmp_path: Path):
     (folder / "a.txt").write_bytes(b"a" * 3_000_000)
     (folder / "sub" / "b.txt").write_text("b")
     (folder / "link").symlink_to("/etc/passwd")
+    (folder / ".deploy.x1").mkdir()
+    (folder / ".deploy.x1" / "README.md").write_text("left by something that was killed")
     archive = zipfile.ZipFile(io.BytesIO(b"".join(zipped(folder, "run-merged"))))
     assert archive.testzip() is None
     assert sorted(archive.namelist()) == ["run-merged/a.txt", "run-merged/sub/b.txt"]

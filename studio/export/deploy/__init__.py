@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,10 +29,15 @@ def runtimes(source: Source, artifact: Artifact) -> list[Runtime]:
 def write(source: Source, artifact: Artifact) -> Artifact:
     """Write `deploy/` and `SHA256SUMS` into the export's folder and name them in its manifest. Returns the export anew.
 
-    What was there of an earlier time is replaced whole.
+    What was there of an earlier time is replaced whole. The manifest names none of it meanwhile: whenever this is killed, the
+    export itself stays whole.
     """
     kept = [file for file in artifact.files if not _ours(file.path)]
     bare = replace(artifact, files=kept)
+    if bare != artifact:
+        artifacts.write(bare, artifact.at)
+    (artifact.at / SUMS).unlink(missing_ok=True)
+    _sweep(artifact.at)
     with folder_aside(artifact.at / FOLDER) as aside:
         every = runtimes(source, bare)
         for runtime in every:
@@ -43,6 +49,13 @@ def write(source: Source, artifact: Artifact) -> Artifact:
     made = replace(artifact, files=[*files, _file(sums)])
     artifacts.write(made, artifact.at)
     return made
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what writing these files left when it was killed."""
+    for name in (FOLDER, SUMS, artifacts.MANIFEST):
+        for left in folder.glob(f".{name}.*"):
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
 
 
 def _ours(path: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -148,7 +149,7 @@ class Runtime:
         lines += ["if [ -f .env ]; then set -a; . ./.env; set +a; fi"]
         lines += [f'export {name}="{value}"' for name, value in self.environment.items()]
         lines += list(self.before)
-        words = [f'"{word}"' if "$" in word else word for word in self.command]
+        words = [f'"{word}"' if "$" in word else shlex.quote(word) for word in self.command]
         return "\n".join([*lines, f"exec {' '.join(words)}"]) + "\n"
 
     def write(self, out: Path) -> None:
@@ -158,8 +159,9 @@ class Runtime:
         if self.gpu:
             head = "# On a machine with an NVIDIA GPU: docker compose -f docker-compose.yml -f docker-compose.gpu.yml up -d\n"
             write_text(here / "docker-compose.gpu.yml", head + _yaml({"services": {"model": self.gpu}}))
-        lines = [f"# {item.what}\n{item.name}={'' if item.value is None else item.value}\n" for item in self.every]
-        write_text(here / ".env.example", "# Copy to .env.\n" + "".join(lines))
+        lines = [f"# {item.what}\n{item.name}={shlex.quote(item.value) if item.value else ''}\n" for item in self.every]
+        head = "# Copy to .env. A value with spaces needs quotes: NAME='two words'\n"
+        write_text(here / ".env.example", head + "".join(lines))
         os.chmod(write_text(here / "run.sh", self.script()), 0o755)
 
 
