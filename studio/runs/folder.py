@@ -107,10 +107,18 @@ def create(spec: RunSpec, root: Path) -> RunFolder:
             ) from None
         folder = RunFolder(path)
         write_text(folder.asked, specs.dump_asked(spec))
-        write_json(folder.launch, {"folder": str(Path.cwd()), "created": time.time(), "name": spec.name, "who": _user()})
+        about = {"folder": str(Path.cwd()), "created": time.time(), "name": spec.name, "who": _user(), "maker": _maker()}
+        write_json(folder.launch, about)
         folder.event("created", name=spec.name)
         return folder
     raise JobError("no free name for a run folder was found", hint="Try another name.", where=str(root))
+
+
+def _maker() -> dict[str, Any]:
+    """This process, as `status.Process` names one."""
+    import psutil
+
+    return {"pid": os.getpid(), "born": psutil.Process().create_time()}
 
 
 def _user() -> str:
@@ -129,7 +137,7 @@ def find(name: str | Path, root: Path) -> RunFolder:
     if str(name) == "last" and folders:
         return folders[0]
     matches = [folder for folder in folders if folder.id == str(name)] or [
-        folder for folder in folders if folder.id.startswith(str(name))
+        folder for folder in folders if str(name) and folder.id.startswith(str(name))
     ]
     if matches:
         return matches[0]

@@ -20,6 +20,8 @@ ENDED: tuple[State, ...] = ("done", "failed", "stopped", "interrupted")
 
 GRACE = 30
 """Seconds between a run's folder, its place in the queue, its launch and its process' first word."""
+PATIENCE = 600
+"""The same for a run whose maker lives: slow, or a web server that outlives what went wrong."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,8 @@ def read(folder: RunFolder) -> Status:
 def _before_start(folder: RunFolder) -> Status:
     """Queued; or interrupted, if nobody will ever start it: whoever made the folder was killed before it got a place."""
     try:
-        old = time.time() - folder.asked.stat().st_mtime > GRACE
+        age = time.time() - folder.asked.stat().st_mtime
+        old = age > GRACE and (age > PATIENCE or not _maker_lives(folder))
     except FileNotFoundError:
         old = False
     if not old or queue.waits(folder.path.parent.parent, folder.id):
@@ -114,6 +117,13 @@ def _before_start(folder: RunFolder) -> Status:
             "where": str(folder.path),
         },
     )
+
+
+def _maker_lives(folder: RunFolder) -> bool:
+    try:
+        return Process(**read_json(folder.launch)["maker"]).alive()
+    except (OSError, ValueError, KeyError):
+        return False
 
 
 def _cause(folder: RunFolder, status: Status) -> dict[str, str]:

@@ -109,8 +109,9 @@ def test_a_killed_run_is_interrupted_and_its_cause_is_named(tmp_path: Path) -> N
 
 
 def test_a_run_whose_maker_was_killed_before_it_was_queued_is_interrupted_not_queued_for_ever(tmp_path: Path) -> None:
-    lost, waits = (folders.create(parse({"data": {"train": "a.csv"}}), tmp_path) for _ in range(2))
+    waits = folders.create(parse({"data": {"train": "a.csv"}}), tmp_path)
     queue.add(tmp_path, waits.id)
+    lost = _made_by_another(tmp_path)
     assert status.read(lost).state == "queued"
     for run in (lost, waits):
         os.utime(run.asked, (time.time() - 60,) * 2)
@@ -119,6 +120,21 @@ def test_a_run_whose_maker_was_killed_before_it_was_queued_is_interrupted_not_qu
     assert found.state == "interrupted"
     assert found.error is not None
     assert f"studio runs resume {lost.id}" in found.error["hint"]
+
+
+def test_a_run_whose_maker_is_slow_waits_longer_but_not_for_ever(tmp_path: Path) -> None:
+    made = folders.create(parse({"data": {"train": "a.csv"}}), tmp_path)
+    os.utime(made.asked, (time.time() - 60,) * 2)
+    assert status.read(made).state == "queued"
+    os.utime(made.asked, (time.time() - status.PATIENCE - 1,) * 2)
+    assert status.read(made).state == "interrupted", "a web server lives on whatever became of one request"
+
+
+def _made_by_another(root: Path) -> RunFolder:
+    """A run made by a process that is gone."""
+    code = "import sys; from pathlib import Path; from studio.runs import folder; from studio.spec import parse; "
+    code += "print(folder.create(parse({'data': {'train': 'a.csv'}}), Path(sys.argv[1])).path)"
+    return RunFolder(Path(subprocess.check_output([sys.executable, "-c", code, str(root)], text=True).strip()))
 
 
 def test_a_run_outlives_the_process_that_started_it(tmp_path: Path) -> None:
