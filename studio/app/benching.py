@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.metadata
+import logging
 import os
 import platform
 import secrets
@@ -23,13 +24,16 @@ from studio.app import bench_things, servers
 from studio.app.bench_results import Keeper, Tell, keeping
 from studio.app.bench_things import Thing
 from studio.core.errors import StudioError
+from studio.core.text import shorten
 from studio.runs.status import Process
 from studio.serving.measure import asking, load, price, prompts
 from studio.serving.measure.asking import Api, Client
 from studio.serving.measure.price import Hardware, Tariff
 from studio.serving.measure.result import Item, Level, Result
 from studio.serving.measure.watch import Watch
+from studio.tracking.secrets import redact
 
+log = logging.getLogger("studio.bench")
 TOKENS = 64
 """Longest answer where no run says otherwise."""
 API_STREAMS = 16
@@ -121,6 +125,14 @@ def _one(thing: Thing, plan: load.Plan, wish: Wish, home: Path, keeper: Keeper, 
         finally:
             servers.stop(server, patience=30)
     except StudioError as problem:
+        keeper.put(replace(keeper.named(item), error=problem.as_dict()))
+    except Exception as fault:
+        log.exception("measuring %s failed", thing.name)
+        problem = StudioError(
+            f"the studio failed while measuring it: {shorten(redact(f'{type(fault).__name__}: {fault}'), 200)}",
+            hint="This is a fault of the studio; please report it with the traceback in its output.",
+            where=thing.name,
+        )
         keeper.put(replace(keeper.named(item), error=problem.as_dict()))
 
 
