@@ -147,7 +147,7 @@ def read(model: Any, folder: Path) -> None:
 
 
 def flush(file: Path) -> None:
-    """Ask the disk to keep a file before anything is told that it is there."""
+    """Ask the disk to keep a file, or the names in a folder, before anything is told that it is there."""
     handle = os.open(file, os.O_RDONLY)
     try:
         os.fsync(handle)

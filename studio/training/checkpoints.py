@@ -81,7 +81,10 @@ def snapshot(
             torch.save(state, aside / "optimizer.pt")
             adapters.flush(aside / "optimizer.pt")
             trainer_state.save_to_json(str(aside / "trainer_state.json"))
+            adapters.flush(aside / "trainer_state.json")
             write_json(aside / "progress.json", asdict(progress))
+            adapters.flush(aside)
+        adapters.flush(checkpoints)  # the new name is on the disk before any earlier checkpoint goes
         prune(checkpoints, progress)
 
     return write

@@ -206,3 +206,29 @@ def test_only_the_last_two_checkpoints_and_the_best_are_kept(run: Callable[..., 
     kept = sorted(int(folder.name[5:]) for folder in job.checkpoints.iterdir())
     assert kept == sorted({7, 8, fitted.best_step})
     assert all((file.stat().st_mode & 0o777) == 0o644 for file in job.adapter_out.iterdir())
+
+
+def test_a_checkpoint_is_on_the_disk_with_its_name_before_an_earlier_one_goes(
+    run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+):
+    done: list[str] = []
+    sync, remove = os.fsync, shutil.rmtree
+
+    def synced(handle: int) -> None:
+        done.append("synced " + Path(os.readlink(f"/proc/self/fd/{handle}")).name)
+        sync(handle)
+
+    def removed(path: Any, *rest: Any, **more: Any) -> None:
+        done.append("removed " + Path(path).name)
+        remove(path, *rest, **more)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(shutil, "rmtree", removed)
+    _, _, job = run("run", save_every=1, keep="last")
+    assert "removed step-000001" in done
+    before = done[: done.index("removed step-000001")]
+    states = [place for place, what in enumerate(before) if what == "synced trainer_state.json"]
+    assert len(states) == 3, "two are kept beside it"
+    after = before[states[-1] + 1 :]
+    assert after[-1] == f"synced {job.checkpoints.name}", "the name comes last"
+    assert any(what.startswith("synced .step-000003.") for what in after), "and the names in it before"
