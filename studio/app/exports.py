@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,7 +11,11 @@ from typing import Any
 from studio import spec as specs
 from studio.core.errors import ExportError, JobError, SpecError
 from studio.core.section import Alternatives, Leaf, Section, leaves
+from studio.export.artifact import MANIFEST
 from studio.export.push import RECORD
+
+COPYING = ".copying"
+"""Where the files of a copy lie until all are there."""
 
 
 def kinds() -> dict[str, type[Section]]:
@@ -63,7 +68,7 @@ def export(
         raise JobError(f"this run has no adapter; it is {run.status.state}", hint="Export a run that is done.", where=run.id)
     refuse_if_missing(wanted)
     destination = Path(out).expanduser() if out else None
-    if destination and destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
+    if destination and destination.exists() and (not destination.is_dir() or {*os.listdir(destination)} - {COPYING}):
         raise ExportError("the folder is not empty", hint="Choose a new folder with --out.", where=str(destination))
     from studio import pipeline, worker
     from studio.runs.watcher import Watcher
@@ -78,10 +83,17 @@ def export(
 
 
 def copy(made: Path, destination: Path) -> None:
-    """Copy an export into a new or empty folder. Raises ExportError where nothing can be written; the export itself stays."""
+    """Copy an export into a new or empty folder, whole or not at all, whatever interrupts it: the files lie in a hidden folder
+    of it until all are there. Raises ExportError where nothing can be written; the export itself stays."""
+    aside = destination / COPYING
     try:
-        shutil.copytree(made, destination, dirs_exist_ok=True, ignore=shutil.ignore_patterns(RECORD))
+        shutil.rmtree(aside, ignore_errors=True)
+        shutil.copytree(made, aside, ignore=shutil.ignore_patterns(RECORD, ".*"))
+        for item in sorted(aside.iterdir(), key=lambda item: item.name == MANIFEST):
+            os.replace(item, destination / item.name)
+        aside.rmdir()
     except OSError as problem:
+        shutil.rmtree(aside, ignore_errors=True)
         reason = problem.strerror or "not every file could be written"
         raise ExportError(
             f"the export cannot be copied there ({reason}); it lies in {made}",

@@ -197,3 +197,29 @@ def test_an_export_that_cannot_be_copied_out_stays_and_says_where_it_lies(tmp_pa
     with pytest.raises(ExportError, match=f"it lies in {tmp_path / 'made'}"):
         copy(tmp_path / "made", tmp_path / "file" / "bot")
     assert (tmp_path / "made" / "artifact.json").exists()
+
+
+def test_a_copy_that_is_interrupted_is_not_taken_for_an_export_and_the_next_one_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from studio.app.exports import COPYING, copy
+    from tests.export import made
+
+    good = made.make(tmp_path / "exports")
+    out = tmp_path / "bot"
+
+    def killed(*names: Any) -> None:
+        raise SystemExit
+
+    (good.at / "unreadable").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(ExportError, match="it lies in"):
+        copy(good.at, out)
+    assert listing(out) == set()
+    (good.at / "unreadable").unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", killed)
+        with pytest.raises(SystemExit):
+            copy(good.at, out)
+    assert listing(out) == {COPYING}
+    copy(good.at, out)
+    assert listing(out) == listing(good.at)
