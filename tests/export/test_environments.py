@@ -343,8 +343,11 @@ def test_a_killed_install_leaves_nothing_that_looks_ready_and_the_next_one_clear
         time.sleep(0.05)
     studio.kill()
     studio.wait()
+    with pytest.raises(JobError, match="being installed"):
+        environments.install("slow", Silent())  # its step still runs, and writes
     for process in started:
         process.kill()
+    psutil.wait_procs(started, 10)
     assert environments.status("slow").state == "missing"
     assert listing(tmp_path / "exporters"), "something unfinished lies there"
     environments.install("slow", Silent())

@@ -34,13 +34,13 @@ def install(name: str, reporter: Reporter) -> Status:
     item = known.environment(name)
     if known.ready(name):
         return status(name)
-    with _alone(item):
+    with _alone(item) as held:
         if known.ready(name):
             return status(name)
         _sweep(item)
         need_room(root(), item.bytes * 2, f"the exporter {name}")
         with folder_aside(item.folder) as aside:
-            _make(item, aside, reporter)
+            _make(item, aside, reporter, held)
     return status(name)
 
 
@@ -59,15 +59,15 @@ def remove(name: str) -> bool:
     return there
 
 
-def _make(item: Environment, aside: Path, reporter: Reporter) -> None:
+def _make(item: Environment, aside: Path, reporter: Reporter, held: int) -> None:
     pins = [line for line in item.lock.read_text("utf-8").splitlines() if line and not line.startswith(("#", "-"))]
     reporter.progress(0, len(pins) + 2, "making the environment")
     venv.EnvBuilder(symlinks=True).create(aside)
-    _pip(item, aside, len(pins), reporter)
+    _pip(item, aside, len(pins), reporter, held)
     _connect(item, packages(aside))
     reporter.progress(len(pins) + 1, len(pins) + 2, "trying it out")
     for module in item.imports:
-        _run([str(interpreter(aside)), "-P", "-c", f"import {module}"], item, lambda line: None, reporter)
+        _run([str(interpreter(aside)), "-P", "-c", f"import {module}"], item, lambda line: None, reporter, held)
     _rename_scripts(aside, item.folder)
     write_json(aside / STAMP, {**item.stamp, "bytes": bytes_in(aside)})
     reporter.progress(len(pins) + 2, len(pins) + 2, "done")
@@ -79,7 +79,7 @@ def packages(folder: Path) -> Path:
     return lib / "site-packages"
 
 
-def _pip(item: Environment, folder: Path, count: int, reporter: Reporter) -> None:
+def _pip(item: Environment, folder: Path, count: int, reporter: Reporter, held: int) -> None:
     """Install exactly what the lock lists. The studio's packages are not in sight yet, so none of them is touched."""
     if importlib.util.find_spec("pip") is None:
         raise ExportError("there is no pip in the studio's environment", hint="Run `python -m ensurepip`.", where=item.name)
@@ -96,7 +96,7 @@ def _pip(item: Environment, folder: Path, count: int, reporter: Reporter) -> Non
 
     command = [sys.executable, "-m", "pip", "--python", str(interpreter(folder)), "install", "--no-deps", "--no-compile"]
     options = ["--progress-bar", "off", "--disable-pip-version-check", "--no-input", "-r", str(item.lock)]
-    _run([*command, *options], item, told, reporter)
+    _run([*command, *options], item, told, reporter, held)
 
 
 def _connect(item: Environment, where: Path) -> None:
@@ -117,12 +117,15 @@ def _rename_scripts(aside: Path, folder: Path) -> None:
                 file.write_text(file.read_text("utf-8").replace(str(aside), str(folder)), encoding="utf-8")
 
 
-def _run(command: list[str], item: Environment, told: Callable[[str], None], reporter: Reporter) -> None:
-    """Run a step to its end, passing on its lines. Raises ExportError with its last ones if it fails."""
+def _run(command: list[str], item: Environment, told: Callable[[str], None], reporter: Reporter, held: int) -> None:
+    """Run a step to its end, passing on its lines. Raises ExportError with its last ones if it fails.
+
+    The step holds the lock `held` too: if the studio is killed, nobody sweeps a folder that is still written to.
+    """
     environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")}
     child = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
-        start_new_session=True, env=environment,
+        start_new_session=True, env=environment, pass_fds=(held,),
     )  # fmt: skip
     lines: queue.Queue[str | None] = queue.Queue()
     threading.Thread(target=_read, args=(child, lines), daemon=True).start()
@@ -175,8 +178,9 @@ def _sweep(item: Environment) -> None:
 
 
 @contextlib.contextmanager
-def _alone(item: Environment) -> Iterator[None]:
-    """Hold the environment's name against other processes; given back by the system even to a killed one."""
+def _alone(item: Environment) -> Iterator[int]:
+    """Hold the environment's name against other processes: the lock's descriptor. The system gives it back when everything
+    that holds it is gone, however it ended."""
     import fcntl
 
     try:
@@ -193,6 +197,8 @@ def _alone(item: Environment) -> Iterator[None]:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise JobError(
-                f"the exporter {item.name} is being installed or removed", hint="Wait for that to end.", where=item.name
+                f"the exporter {item.name} is being installed or removed",
+                hint="Wait for that to end; after a killed install its last step may still run.",
+                where=item.name,
             ) from None
-        yield
+        yield held.fileno()
