@@ -369,6 +369,13 @@ def test_lock_files_pin_every_package_and_never_torch() -> None:
         assert item.isolated or not any(line.startswith("torch==") for line in pins), file.name
 
 
+def test_vllm_comes_without_the_client_of_a_hosting_service_and_its_telemetry() -> None:
+    for file in Path(known.__file__).parent.glob("vllm*.txt"):
+        pins = {line.split("==")[0] for line in file.read_text().splitlines()}
+        assert not pins & {"fastapi-cloud-cli", "agent-detector", "detect-installer", "sentry-sdk"}, file.name
+        assert {"fastapi", "fastapi-cli"} <= pins, file.name
+
+
 def test_the_stamp_says_what_it_was_made_from(parrot: Environment) -> None:
     stamp = json.loads((parrot.folder / known.STAMP).read_text())
     assert stamp["torch"] == importlib.metadata.version("torch")
