@@ -25,6 +25,7 @@ from studio.export.artifact import Artifact, Verification
 from studio.export.card import card
 from studio.export.context import context
 from studio.export.merged import WORK
+from studio.export.push import RECORD
 from studio.export.source import Probe, Source
 from studio.export.targets import AnyTarget
 from studio.tracking.reporter import Reporter
@@ -64,6 +65,8 @@ def export(target: AnyTarget, source: Source, probe: Probe, reporter: Reporter) 
         write_text(aside / "README.md", card(source, made))
         made = replace(made, files=artifacts.files_in(aside))
         artifacts.write(made, aside)
+        if (folder / RECORD).exists():  # where it was pushed stays known when it is made again
+            shutil.copy2(folder / RECORD, aside)
         _stop_if_asked(reporter)
     shutil.rmtree(failed_folder(folder), ignore_errors=True)
     return replace(made, at=folder)

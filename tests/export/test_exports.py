@@ -7,13 +7,14 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from studio.core.files import read_json, sha256
+from studio.core.files import read_json, sha256, write_json
 from studio.data.rows import Conversation
 from studio.export import answers, verify_gguf
 from studio.export.artifact import Artifact
 from studio.export.gguf_file import gguf_in
 from studio.export.llamacpp import runtime
 from studio.export.make import Probe, Source, export
+from studio.export.push import RECORD, pushes
 from studio.export.reference import FOLDER, reference, source_tokenizer
 from studio.export.targets.adapter import AdapterTarget
 from studio.export.targets.gguf import GgufTarget
@@ -112,10 +113,15 @@ def test_a_verified_export_is_left_alone_and_the_reference_is_computed_once(
     assert {file: file.stat().st_mtime_ns for file in before} == before
 
 
-def test_an_export_whose_file_is_gone_is_made_again(source: Source, probe: Probe) -> None:
+def test_an_export_whose_file_is_gone_is_made_again_and_still_tells_where_it_was_pushed(source: Source, probe: Probe) -> None:
     first = export(AdapterTarget(), source, probe, Silent())
+    record = write_json(first.at / RECORD, {"pushes": [{"repository": "me/bot"}]})
     (first.at / "adapter_model.safetensors").unlink()
-    assert export(AdapterTarget(), source, probe, Silent()).is_whole()
+    again = export(AdapterTarget(), source, probe, Silent())
+    assert again.is_whole()
+    assert pushes(again.at) == [{"repository": "me/bot"}]
+    assert RECORD not in {file.path for file in again.files}, "it is no part of the export"
+    record.unlink()
 
 
 def test_gguf_files_answer_in_llama_cpp_from_the_merged_export(source: Source, probe: Probe, merged: Artifact) -> None:
