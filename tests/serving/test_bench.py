@@ -154,6 +154,16 @@ def test_a_key_goes_to_its_own_host_only_and_into_no_file(
     assert not any(KEY in text for text in written)
 
 
+def test_a_key_is_not_sent_unencrypted_to_another_machine(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("FAR_KEY", KEY)
+    with pytest.raises(StudioError, match="unencrypted") as refused:
+        asking.api("http://gpu-box.example:8000/v1", "x", "FAR_KEY")
+    assert "ssh -L 9000:localhost:8000 gpu-box.example" in refused.value.hint
+    assert asking.api("http://gpu-box.example:8000/v1", "x").key == ""
+    assert asking.api("https://gpu-box.example/v1", "x", "FAR_KEY").key == KEY
+    assert asking.api("http://[::1]:8000/v1", "x", "FAR_KEY").key == KEY
+
+
 def test_levels_keep_as_many_streams_busy_and_their_figures_agree(
     service: OtherApi, home: Path, questions: Path, capsys: pytest.CaptureFixture[str]
 ):

@@ -66,7 +66,10 @@ class Api:
 
 
 def api(url: str, model: str, key_name: str = "") -> Api:
-    """The API at `url`, with its key from the environment or the keyring. Raises SpecError if URL or key are missing."""
+    """The API at `url`, with its key from the environment or the keyring.
+
+    Raises SpecError if one is missing, or if the key would be sent in clear.
+    """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise SpecError(
@@ -84,7 +87,15 @@ def api(url: str, model: str, key_name: str = "") -> Api:
             hint=f"Set {key_name}, or keep it: keyring set studio {key_name}.",
             where="--key-env",
         )
-    return Api(url.rstrip("/").removesuffix("/chat/completions"), model, key or "", name)
+    found = Api(url.rstrip("/").removesuffix("/chat/completions"), model, key or "", name)
+    if found.key and parts.scheme == "http" and not found.local:
+        raise SpecError(
+            f"the key in {name} would go to {found.host} unencrypted",
+            hint=f"Use https://, or a tunnel: ssh -L 9000:localhost:{parts.port or 80} {found.host}, "
+            "and --url http://localhost:9000/v1.",
+            where="--url",
+        )
+    return found
 
 
 class Client:
