@@ -37,7 +37,7 @@ def other_api() -> Iterator[OtherApi]:
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
 
-        def log_message(self, *words: Any) -> None:
+        def log_message(self, format: str, *args: Any) -> None:
             pass
 
         def document(self, status: int, value: Any, **headers: str) -> None:
