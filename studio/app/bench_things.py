@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from studio.app import serving
+from studio.app import runs, serving
 from studio.core.errors import JobError, SpecError
 from studio.core.files import read_json
 from studio.evaluation.interval import Estimate
@@ -55,15 +55,10 @@ def _thing(given: str, home: Path) -> Thing:
             raise SpecError("the address names no model", hint=f"Add it: {url}#MODEL.", where=given)
         api = asking.api(url, model)
         return Thing(f"{model} · {api.host}", "api", api=api)
-    run, colon, export = given.partition(":")
-    if colon and not Path(given).exists():
-        from studio.app.runs import find
-
-        folder = find(run, home).folder
-        if not (folder.exports / export / "artifact.json").exists():
-            there = ", ".join(sorted(file.parent.name for file in folder.exports.glob("*/artifact.json")))
-            raise JobError(f"this run has no export `{export}`", hint=f"It has {there or 'none'}.", where=folder.id)
-        return Thing(f"{folder.id}:{export}", "export", str(folder.exports / export), run=folder.path)
+    there = runs.find_export(given, home)
+    if there is not None:
+        run = there.parent.parent
+        return Thing(f"{run.name}:{there.name}", "export", str(there), run=run)
     [source] = serving.sources(serving.Wish((given,)), home)
     if source.run:
         return Thing(source.run, "run", given, run=home / "runs" / source.run, model=source.model.name if source.model else "")

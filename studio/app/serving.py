@@ -125,12 +125,15 @@ def _source(given: str, home: Path) -> Source:
         return Source(given, path.stem, gguf=path)
     if (path / "artifact.json").exists():
         return _export(given, path)
+    from studio.app.runs import find, find_export
+
+    export = find_export(given, home)
+    if export is not None:
+        return _export(given, export)
     if (path / "adapter_config.json").exists():
         settings = read_json(path / "adapter_config.json")
         base = _plain(_base(settings["base_model_name_or_path"]), settings.get("revision"), path)
         return Source(given, path.name, base, path)
-    from studio.app.runs import find
-
     try:
         run = find(given, home)
     except JobError:

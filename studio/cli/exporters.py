@@ -44,10 +44,19 @@ def install(name: Name, json: Json = False) -> None:
 
 
 @app.command()
-def remove(name: Name, json: Json = False) -> None:
-    """Remove an exporter's environment."""
+def remove(
+    name: Name,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    json: Json = False,
+) -> None:
+    """Remove an exporter's environment. It belongs to this Python environment: whoever uses the same one loses it too."""
     from studio.app import exporters
+    from studio.core.text import size
 
+    if not yes:
+        here = next((item for item in exporters.statuses() if item.name == name), None)
+        if here is not None:
+            typer.confirm(f"Remove {here.folder} ({size(here.bytes)})?", abort=True, err=True)
     removed = exporters.remove(name)
     if json:
         show.as_json({"name": name, "removed": removed})

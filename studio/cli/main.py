@@ -11,11 +11,25 @@ from pathlib import Path
 from typing import Any
 
 import typer
+import typer.core
 
 from studio.cli import bench, data, exporters, push, results, runs, serve, train, ui
+from studio.core import noise
 from studio.core.errors import Stopped, StudioError
 
+
+class _Commands(typer.core.TyperGroup):
+    """All commands. Ctrl-C comes out as our own `Stopped`: typer would end with 130 and not say a word."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Stopped from None
+
+
 app = typer.Typer(
+    cls=_Commands,
     name="studio",
     help="Turn your own data into a small language model that is proven better, and serve it.",
     no_args_is_help=True,
@@ -45,6 +59,7 @@ app.command("fields")(results.fields)
 def main(arguments: list[str] | None = None) -> None:
     """Run the command and exit."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    noise.hush()
     sys.exit(run(arguments))
 
 

@@ -30,7 +30,7 @@ class Progress:
             return
         said, shown, when = self._said
         now = time.monotonic()
-        if what != said or (share - shown >= 0.05 and now - when >= 1):
+        if what != said or (share >= 1 > shown) or (share - shown >= 0.05 and now - when >= 1):
             self._said = (what, share, now)
             print(f"{what}: {share:.0%}" if share else what, file=sys.stderr, flush=True)
 

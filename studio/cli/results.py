@@ -11,6 +11,7 @@ from typer.core import TyperCommand
 
 from studio.cli import show
 from studio.cli.progress import Progress
+from studio.core.errors import SpecError
 
 Home = Annotated[
     Path | None, typer.Option("--home", help="Where runs are kept [default: $STUDIO_HOME or ~/.studio].", show_default=False)
@@ -134,7 +135,11 @@ def export(
     from studio import spec
     from studio.app import exports, runs
 
-    target = {"kind": to, **({"quant": quant} if quant else {}), **spec.parse_settings(settings or [])}
+    given = spec.parse_settings(settings or [], "--set field=value, for example --set quant=q8_0")
+    for name, option, value in (("kind", "--to", to), ("quant", "--quant", quant)):
+        if name in given and value is not None:
+            raise SpecError(f"this and --set {name} are one setting, given twice", hint="Give one of them.", where=option)
+    target = {"kind": to, **({} if quant is None else {"quant": quant}), **given}
     with Progress() as bar:
         found = runs.find(run, home)
         manifest = exports.export(found, target, out, deploy, bar.show)

@@ -111,7 +111,8 @@ def artifact(manifest: dict[str, Any], every: bool = True) -> None:
     )
     for check in checks:
         if every or check["passed"] is False or check["name"] in TOLD:
-            mark = {True: "✓", False: "✗"}.get(check["passed"], "·")
+            judged = check["passed"] is False or check["threshold"] is not None
+            mark = ("✓" if check["passed"] else "✗") if judged else "·"
             say(f"  {mark} {check['name']} {cell(check['value'])}: {check['explanation']}")
     for command in manifest.get("serve", [])[:1]:
         say(f"  serve: {command}")

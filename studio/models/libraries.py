@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from studio.core import noise
+
 MODELS = ("transformers", "transformers.modeling_utils", "transformers.models.auto.modeling_auto", "peft")
 
 
@@ -46,6 +48,7 @@ def bring(*names: str) -> None:
     if all(name in sys.modules for name in (*MODELS, *names)):
         return
     first = "torch" not in sys.modules
+    noise.hush()
     with contextlib.redirect_stdout(sys.stderr), _not_collecting():
         with _compiling_when_called():
             if importlib.util.find_spec("bitsandbytes"):

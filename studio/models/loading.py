@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from studio.core import noise
 from studio.core.errors import HardwareError, ModelError
 from studio.core.text import plural, shorten
 from studio.models import libraries
@@ -40,8 +41,6 @@ log = logging.getLogger(__name__)
 DTYPES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
 TEXT_PART = {r"^language_model\.": "", r"^model\.language_model\.": "model."}
 """Names of tensors in the checkpoint of a model that also sees, as its text part alone has them."""
-NOISY = ("bitsandbytes", "accelerate")
-"""Loggers that write a line per layer, or advice that is not for the person who reads ours."""
 _loading = threading.RLock()
 """Held while a model is loaded. transformers patches its own classes meanwhile (no initialisation, no tied weights) and puts
 back what it found: two threads loading at once leave the patch in force, and every tied head after that is random numbers."""
@@ -231,19 +230,18 @@ def _no_memory(name: str, whose: str) -> HardwareError:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Lines of other libraries that say nothing a person can act on; int8's one per layer and forward stays off."""
-    from transformers.utils import logging as noise
+    from transformers.utils import logging as told
 
     with _loading:
-        for name in NOISY:
-            logging.getLogger(name).setLevel(logging.ERROR)
-        bars, level = noise.is_progress_bar_enabled(), noise.get_verbosity()
-        noise.disable_progress_bar()
-        noise.set_verbosity_error()
+        noise.hush()
+        bars, level = told.is_progress_bar_enabled(), told.get_verbosity()
+        told.disable_progress_bar()
+        told.set_verbosity_error()
         try:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", category=UserWarning, module=r"(peft|transformers|bitsandbytes)\.")
                 yield
         finally:
-            noise.set_verbosity(level)
+            told.set_verbosity(level)
             if bars:
-                noise.enable_progress_bar()
+                told.enable_progress_bar()

@@ -45,5 +45,14 @@ def test_a_wrong_name_starts_nothing(capsys: pytest.CaptureFixture[str], tmp_pat
 
 
 def test_removing_what_is_not_there_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["exporters", "remove", "compress", "--json"]) == 0
+    assert run(["exporters", "remove", "compress", "--yes", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"name": "compress", "removed": False}
+
+
+def test_ctrl_c_is_told_and_ends_with_130(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("studio.app.exporters.statuses", interrupt)
+    assert run(["exporters"]) == 130
+    assert capsys.readouterr().err.strip() == "interrupted"

@@ -47,6 +47,8 @@ def test_a_run_is_found_by_id_beginning_path_and_last(tmp_path: Path) -> None:
     with pytest.raises(JobError) as found:
         folders.find(first.id[:-1] + "~", tmp_path)
     assert "Did you mean" in found.value.hint
+    with pytest.raises(JobError):
+        folders.find("", tmp_path)
 
 
 def test_what_a_recorder_writes_is_what_status_reads(folder: RunFolder) -> None:
@@ -114,7 +116,7 @@ def test_a_run_whose_maker_was_killed_before_it_was_queued_is_interrupted_not_qu
     lost = _made_by_another(tmp_path)
     assert status.read(lost).state == "queued"
     for run in (lost, waits):
-        os.utime(run.asked, (time.time() - 60,) * 2)
+        _age(run, 60)
     assert status.read(waits).state == "queued"
     found = status.read(lost)
     assert found.state == "interrupted"
@@ -124,10 +126,15 @@ def test_a_run_whose_maker_was_killed_before_it_was_queued_is_interrupted_not_qu
 
 def test_a_run_whose_maker_is_slow_waits_longer_but_not_for_ever(tmp_path: Path) -> None:
     made = folders.create(parse({"data": {"train": "a.csv"}}), tmp_path)
-    os.utime(made.asked, (time.time() - 60,) * 2)
+    _age(made, 60)
     assert status.read(made).state == "queued"
-    os.utime(made.asked, (time.time() - status.PATIENCE - 1,) * 2)
+    _age(made, status.PATIENCE - 1)
     assert status.read(made).state == "interrupted", "a web server lives on whatever became of one request"
+
+
+def _age(run: RunFolder, seconds: float) -> None:
+    then = time.time() - seconds
+    os.utime(run.asked, (then, then))
 
 
 def _made_by_another(root: Path) -> RunFolder:

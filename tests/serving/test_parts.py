@@ -200,6 +200,24 @@ def test_a_4_bit_export_is_served_by_vllm_alone(tmp_path: Path) -> None:
     assert "--engine vllm" in refused.value.hint
 
 
+def test_an_export_is_named_by_its_run(tmp_path: Path, gguf: Path) -> None:
+    import shutil
+
+    from studio.app.serving import Wish, sources
+    from studio.core.errors import JobError
+    from studio.runs.folder import create
+    from studio.spec import parse
+
+    run = create(parse({"name": "shop", "data": {"train": "a.csv"}}), tmp_path)
+    there = run.exports / "gguf-f16"
+    write_json(there / "artifact.json", {"kind": "gguf"})
+    shutil.copy(gguf, there / "shop-f16.gguf")
+    assert [one.gguf for one in sources(Wish(("last:gguf-f16",)), tmp_path)] == [there / "shop-f16.gguf"]
+    with pytest.raises(JobError, match="no export `merged`") as refused:
+        sources(Wish(("last:merged",)), tmp_path)
+    assert "gguf-f16" in refused.value.hint
+
+
 def test_what_is_served_is_found_by_what_it_is(tmp_path: Path, adapters: dict[str, Path], gguf: Path) -> None:
     from studio.app.serving import Wish, sources
 
