@@ -128,7 +128,7 @@ def test_a_run_whose_maker_is_slow_waits_longer_but_not_for_ever(tmp_path: Path)
     made = folders.create(parse({"data": {"train": "a.csv"}}), tmp_path)
     _age(made, 60)
     assert status.read(made).state == "queued"
-    _age(made, status.PATIENCE - 1)
+    _age(made, status.PATIENCE + 1)
     assert status.read(made).state == "interrupted", "a web server lives on whatever became of one request"
 
 
