@@ -26,7 +26,7 @@ import pytest
 from studio.core.errors import DataError, ExportError, HardwareError, JobError, SpecError, Stopped
 from studio.export import environments
 from studio.export.answers import Runtime
-from studio.export.environments import Environment, known
+from studio.export.environments import Environment, known, remote
 from studio.tracking.reporter import Silent
 
 CHATTER = """
@@ -55,6 +55,7 @@ def look(request, reporter):
         "sum": np.float32(request["a"]) + 1,
     }
 
+def leak(request, reporter): raise KeyError(f"attempt {request['place']}: hf_" + "a" * 30)
 def keys(request, reporter): return sorted(os.environ)
 def alone(request, reporter): return {"torch": importlib.util.find_spec("torch") is None}
 def refuse(request, reporter): raise DataError("row 3 is empty", hint="Fill it.", where="rows.jsonl")
@@ -221,6 +222,28 @@ def test_keys_and_tokens_are_not_handed_to_exporters(parrot: Environment, monkey
     seen = set(environments.call("parrot", "chatter:keys", {}, Silent()))
     assert not seen & secrets
     assert {"STUDIO_TRIED", "PATH"} <= seen
+
+
+def test_logs_of_failures_hide_keys_and_do_not_pile_up(parrot: Environment, scratch: Path) -> None:
+    for place in range(remote.KEPT + 2):
+        with pytest.raises(ExportError, match="failed") as failed:
+            environments.call("parrot", "chatter:leak", {"place": place}, Silent())
+        assert "a" * 16 not in f"{failed.value} {failed.value.hint}"
+    kept = [file.read_text() for file in scratch.iterdir()]
+    assert len(kept) == remote.KEPT
+    assert any(f"attempt {place}" in text for text in kept)
+    assert not any("a" * 30 in text for text in kept)
+
+
+def test_one_that_cannot_be_started_says_so_and_leaves_nothing(declare: Declare, tmp_path: Path, scratch: Path) -> None:
+    declare("broken", wheel(tmp_path / "w", "whole", "1.0", ""))
+    environments.install("broken", Silent())
+    interpreter = environments.python("broken")
+    interpreter.unlink()
+    with pytest.raises(ExportError, match="cannot be started") as told:
+        environments.call("broken", "chatter:look", {}, Silent())
+    assert "studio exporters install broken" in told.value.hint
+    assert not list(scratch.iterdir())
 
 
 class Heard(Silent):

@@ -23,12 +23,15 @@ from studio.core.errors import ExportError, HardwareError, Stopped, StudioError,
 from studio.core.text import shorten
 from studio.export.environments.known import python, variables
 from studio.tracking.reporter import Reporter, Silent
+from studio.tracking.secrets import redact
 
 if TYPE_CHECKING:
     import numpy as np
 
 PATIENCE = 20
 """Seconds an environment may take to put its things away."""
+KEPT = 5
+"""Logs of failures that are kept of each exporter, in the temporary folder."""
 
 
 def call(name: str, function: str, request: dict[str, Any], reporter: Reporter) -> Any:
@@ -85,11 +88,21 @@ class Process:
         program = python(self.name)
         self.folder = Path(tempfile.mkdtemp(prefix=f"studio-{self.name}-"))
         self.log = open(self.folder / "log.txt", "w+b")
-        self.child = subprocess.Popen(
-            [str(program), "-P", "-m", "studio.export.environments.child", str(self.folder)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, start_new_session=True,
-            env={**variables(), "PYTHONNOUSERSITE": "1"},
-        )  # fmt: skip
+        try:
+            self.child = subprocess.Popen(
+                [str(program), "-P", "-m", "studio.export.environments.child", str(self.folder)],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, start_new_session=True,
+                env={**variables(), "PYTHONNOUSERSITE": "1"},
+            )  # fmt: skip
+        except OSError as problem:
+            self._put_away()
+            anew = f"Make it anew: `studio exporters remove {self.name}`, then `studio exporters install {self.name}`."
+            damaged = isinstance(problem, FileNotFoundError | PermissionError)
+            raise ExportError(
+                f"the exporter {self.name} cannot be started: {problem.strerror}",
+                hint=anew if damaged else "The machine may be out of memory or of processes.",
+                where=str(program),
+            ) from None
         threading.Thread(target=self._read, daemon=True).start()
         return self
 
@@ -98,6 +111,9 @@ class Process:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.child.wait(PATIENCE)
         self.kill()
+        self._put_away()
+
+    def _put_away(self) -> None:
         self.log.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -172,19 +188,30 @@ class Process:
             return OSError(errno, message)
         if fault == "MemoryError" or "out of memory" in message.lower():
             return MemoryError(message)
-        return self._error(f"failed: {fault}: {shorten(message, 300)}")
+        return self._error(f"failed: {fault}: {shorten(redact(message), 300)}")
 
     def _error(self, what: str) -> ExportError:
-        """An error with the last words of its log, the whole of which is kept."""
+        """An error with the last words of its log, the whole of which is kept, as are those of the last few failures."""
         self.log.flush()
-        text = Path(self.log.name).read_text("utf-8", errors="replace")
-        kept = ""
+        text = redact(Path(self.log.name).read_text("utf-8", errors="replace"))
+        _let_go(self.name)
         with tempfile.NamedTemporaryFile("w", prefix=f"studio-{self.name}-", suffix=".txt", delete=False) as file:
             file.write(text)
             kept = file.name
         last = [line.strip() for line in text.splitlines() if line.strip()][-3:]
         words = f" Its last words: {shorten(' / '.join(last), 400)}" if last else ""
         return ExportError(f"the exporter {self.name} {what}", hint=f"Its log: {kept}.{words}", where=self.name)
+
+
+def _let_go(name: str) -> None:
+    """Remove all but the newest logs of earlier failures; another user's, and one that goes meanwhile, are left alone."""
+    aged: list[tuple[float, Path]] = []
+    for file in Path(tempfile.gettempdir()).glob(f"studio-{name}-*.txt"):
+        with contextlib.suppress(OSError):
+            aged.append((file.stat().st_mtime, file))
+    for _, file in sorted(aged)[: 1 - KEPT]:
+        with contextlib.suppress(OSError):
+            file.unlink()
 
 
 _DISK = (errno.ENOSPC, errno.EDQUOT)
