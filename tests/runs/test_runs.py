@@ -282,8 +282,9 @@ def test_two_supervisors_are_impossible(tmp_path: Path) -> None:
     supervisor.ensure(tmp_path)
     _until(lambda: supervisor.alive(tmp_path))
     assert supervisor.supervise(tmp_path) is False
-    pid = int((tmp_path / "locks" / "supervisor.lock").read_text())
-    os.kill(pid, signal.SIGKILL)
+    lock = tmp_path / "locks" / "supervisor.lock"
+    _until(lambda: bool(lock.read_text()))  # it is held a moment before its holder has signed it
+    os.kill(int(lock.read_text()), signal.SIGKILL)
     _until(lambda: not supervisor.alive(tmp_path))
 
 

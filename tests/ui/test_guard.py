@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,8 @@ class Gate:
         async def send(message: dict[str, Any]) -> None:
             sent.append(message)
 
-        asyncio.run(self.guard(scope, receive, send))
+        with ThreadPoolExecutor(1) as aside:  # a browser that is open has an event loop in this thread
+            aside.submit(asyncio.run, self.guard(scope, receive, send)).result()
         return sent[0].get("status", sent[0].get("code")), {k.decode(): v.decode() for k, v in sent[0].get("headers", [])}
 
 
