@@ -150,13 +150,16 @@ def with_full_paths(spec: RunSpec) -> RunSpec:
     return edit(spec, changes)
 
 
-def parse_settings(items: Iterable[str]) -> dict[str, Any]:
-    """`--set a.b=c` items as dotted paths and YAML values (`2e-4` is a number, `[a, b]` a list, `null` undecided)."""
+def parse_settings(items: Iterable[str], form: str = "--set section.field=value") -> dict[str, Any]:
+    """`--set a.b=c` items as dotted paths and YAML values (`2e-4` is a number, `[a, b]` a list, `null` undecided).
+
+    form: how one is written, for who wrote it otherwise.
+    """
     changes: dict[str, Any] = {}
     for item in items:
         path, equals, value = item.partition("=")
         if not equals or not path.strip():
-            raise SpecError(f"`{item}` is not a setting", hint="Write --set section.field=value.", where="--set")
+            raise SpecError(f"`{item}` is not a setting", hint=f"Write {form}.", where="--set")
         try:
             changes[path.strip()] = yaml.load(value, _Yaml)
         except yaml.YAMLError:
