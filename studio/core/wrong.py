@@ -12,6 +12,8 @@ from studio.core.section import Alternatives, Leaf, leaves
 from studio.core.text import nearest
 
 Items = Sequence[Leaf | Alternatives]
+_KINDS = {"int_": "a whole number", "float_": "a number", "bool_": "true or false", "string_type": "a text"}
+"""What pydantic's types of problems say is wanted."""
 
 
 class Conflict(ValueError):
@@ -82,6 +84,8 @@ def _wanted(problem: Any, leaf: Leaf | None) -> str:
         return f"{other}one of {', '.join(map(str, leaf.choices))} is wanted"
     if leaf and leaf.many:
         return "a name or a list of names is wanted"
+    if kind := next((words for begin, words in _KINDS.items() if problem["type"].startswith(begin)), ""):
+        return f"{kind} is wanted"
     text = str(problem["msg"]).removeprefix("Input ").removeprefix("Value error, ")
     return text[:1].lower() + text[1:]
 
@@ -112,6 +116,8 @@ def _unknown(path: str, loc: tuple[int | str, ...], items: Items) -> tuple[str, 
     elsewhere = [item.path for item in items if item.path.rpartition(".")[2] == name]
     near = nearest(name, known) or (elsewhere[0] if elsewhere else None)
     hint = f"Did you mean `{near}`?" if near else f"Known here: {', '.join(known)}."
+    if known == ["kind"]:
+        hint = f"Leave it out: `{next(part for part in reversed(loc[:-1]) if isinstance(part, str))}` has no settings."
     return f"unknown key `{name}`", hint
 
 
