@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from studio.core.text import count, size
+from studio.core.text import count, plural, size
 from studio.evaluation.metrics import METRICS
 from studio.serving.measure.result import Item, Level, Result, Spread
 
@@ -46,7 +46,7 @@ def how(result: Result) -> str:
     left_out = f" ({told['left_out']})" if told.get("left_out") else ""
     return (
         f"{told['rows']} questions: {told['source']}{left_out}; answers of at most {told['max_tokens']} tokens, temperature 0; "
-        f"{told['repeats']} rounds a level; streams at once: {levels}; {told['warm_up']} answers before, to warm up. "
+        f"{plural(told['repeats'], 'round')} a level; streams at once: {levels}; {told['warm_up']} answers before, to warm up. "
         f"On {machine['name']}, {machine['cores']} cores."
     )
 
