@@ -43,7 +43,8 @@ class Hardware:
             total += watts / 1000 * self.electricity
             whose = "" if self.watts is not None else " of the cards, measured"
             parts.append(f"{watts:.0f} W{whose} at {self.electricity:g} per kWh")
-        return (total, " and ".join(parts)) if parts else None
+        told = " and ".join(parts) + ("; electricity is left out, as its watts are not known" if watts is None else "")
+        return (total, told) if parts else None
 
 
 @dataclass(frozen=True)
