@@ -79,6 +79,10 @@ class Keeper:
     def __init__(self, result: Result, home: Path) -> None:
         self.result, self._home, self._written = result, home, 0.0
 
+    @property
+    def _file(self) -> Path:
+        return self._home / "bench" / f"{self.result.id}.json"
+
     def put(self, item: Item) -> None:
         """Keep an item, in place of what was kept of it before."""
         others = [one for one in self.result.items if one.name != item.name]
@@ -97,7 +101,11 @@ class Keeper:
             self.write(durable=False)
 
     def end(self, state: Any) -> None:
-        """Keep the end, and the page."""
+        """Keep the end, and the page; nothing of a measurement that ended without a figure."""
+        if state == "done" and not any(item.levels for item in self.result.items):
+            self.result = replace(self.result, state=state, progress={})
+            self._file.unlink(missing_ok=True)
+            return
         self.result = replace(self.result, state=state, progress={})
         self.write()
         from studio.serving.measure import page
@@ -106,7 +114,7 @@ class Keeper:
 
     def write(self, durable: bool = True) -> None:
         """Write the file aside and give it its name."""
-        write_json(self._home / "bench" / f"{self.result.id}.json", self.result.as_dict(), durable)
+        write_json(self._file, self.result.as_dict(), durable)
         self._written = time.monotonic()
 
 

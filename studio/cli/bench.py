@@ -95,6 +95,9 @@ def bench(
     )
     with _progress() as tell:
         found = benching.measure(wish, root, tell, lambda line: print(line, file=sys.stderr))
+    if found.state == "done" and not any(item.levels for item in found.items):
+        _told(found)
+        return 1
     if json:
         show.as_json(found.as_dict())
     else:
@@ -115,7 +118,6 @@ def _levels(given: str) -> tuple[int, ...]:
 
 
 def _show(found: Any, page: Path) -> None:
-    from studio.core.errors import error_from
     from studio.serving.measure import figures
 
     # a terminal is narrow: one column per item, one row per figure
@@ -129,11 +131,19 @@ def _show(found: Any, page: Path) -> None:
     for item in found.items:
         for note in [*item.notes, *([f"cost from {item.cost_how}"] if item.cost_how else [])]:
             show.say(f"{item.name}: {note}", "dim")
+    _told(found)
+    show.say(f"page: {page}")
+
+
+def _told(found: Any) -> None:
+    """What could not be measured, in two lines each, on stderr."""
+    from studio.core.errors import error_from
+
+    for item in found.items:
         if item.error:
             problem = error_from(item.error)
-            show.say(f"{item.name}: {problem}", "yellow")
-            show.say(f"→ {problem.hint}")
-    show.say(f"page: {page}")
+            print(problem if problem.where == item.name else f"{item.name}: {problem}", file=sys.stderr)
+            print(f"→ {problem.hint}", file=sys.stderr)
 
 
 @contextmanager
