@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ def target(kind: str, settings: Mapping[str, Any]) -> Any:
         return specs.parse({"data": {"train": "-"}, "export": [{"kind": kind, **settings}]}).export[0]
     except SpecError as problem:
         where = problem.where.removeprefix("export.0").removeprefix("export").lstrip(".")
-        raise SpecError(problem.message, hint=problem.hint, where=where or kind) from None
+        raise SpecError(problem.message, hint=problem.hint, where=where or "--to") from None
 
 
 def refuse_if_missing(target: Any) -> None:
@@ -63,13 +64,13 @@ def export(
     out copies the verified export there as well. on_progress: done, total, what.
     Raises SpecError for a wrong target, JobError for a run without an adapter, ExportError if it cannot be made.
     """
+    destination = Path(out).expanduser() if out else None
+    if destination:
+        refuse_unless_free(destination)
     wanted = target(str(asked.get("kind", "")), {name: value for name, value in asked.items() if name != "kind"})
     if not (run.folder.adapter / "adapter_config.json").exists():
         raise JobError(f"this run has no adapter; it is {run.status.state}", hint="Export a run that is done.", where=run.id)
     refuse_if_missing(wanted)
-    destination = Path(out).expanduser() if out else None
-    if destination and destination.exists() and (not destination.is_dir() or {*os.listdir(destination)} - {COPYING}):
-        raise ExportError("the folder is not empty", hint="Choose a new folder with --out.", where=str(destination))
     from studio import pipeline, worker
     from studio.runs.watcher import Watcher
 
@@ -80,6 +81,22 @@ def export(
     if destination:
         copy(run.folder.exports / manifest["folder"], destination)
     return manifest
+
+
+def refuse_unless_free(destination: Path) -> None:
+    """Raise ExportError where no copy can be written: the place is a file or holds files, or no folder can be made there."""
+    hint = "Choose a new folder with --out."
+    if destination.is_file():
+        raise ExportError("this is a file, not a folder", hint=hint, where=str(destination))
+    try:
+        if destination.exists() and {*os.listdir(destination)} - {COPYING}:
+            raise ExportError("the folder is not empty", hint=hint, where=str(destination))
+        nearest = next(place for place in (destination, *destination.absolute().parents) if os.path.lexists(place))
+        with tempfile.TemporaryDirectory(dir=nearest):
+            pass
+    except OSError as problem:
+        reason = problem.strerror or "it cannot be written"
+        raise ExportError(f"no folder can be made there ({reason})", hint=hint, where=str(destination)) from None
 
 
 def copy(made: Path, destination: Path) -> None:
