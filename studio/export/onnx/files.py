@@ -24,6 +24,13 @@ Quant = Literal["fp32", "fp16", "int8", "int4"]
 Provider = Literal["cpu", "cuda", "dml", "webgpu"]
 BYTES: dict[Quant, float] = {"fp32": 4.0, "fp16": 2.0, "int8": 1.3, "int4": 0.85}
 """Bytes a weight takes, scales included; in 8 bit embeddings, which are not rounded, cost more the smaller the model."""
+RUNS_ON: dict[Provider, str] = {
+    "cpu": "onnxruntime-genai",
+    "cuda": "onnxruntime-genai-cuda",
+    "dml": "onnxruntime-genai-directml",
+    "webgpu": "onnxruntime-genai",
+}
+"""The package that loads the model. There is none of its own for WebGPU: it wants an ONNX Runtime with WebGPU beside it."""
 KNOWN = ("gemma2", "gemma3_text", "granite", "llama", "mistral", "phi3", "qwen2", "qwen3")
 """Architectures whose ONNX answers a test compares with transformers."""
 ROPES = {"llama": ("default", "linear", "llama3"), "phi3": ("default", "longrope")}
@@ -85,8 +92,8 @@ def refuse_unless_known(config: Any) -> None:
         raise ExportError(f"all its layers slide over {window} tokens, which ONNX Runtime does not run on the CPU", hint=hint)
 
 
-def serve(folder: Path) -> list[str]:
-    """A command that answers a question with ONNX Runtime GenAI."""
+def serve(folder: Path, provider: Provider) -> list[str]:
+    """A command that answers a question with ONNX Runtime GenAI, in the build that runs on the provider."""
     lines = (
         f"import onnxruntime_genai as og; model = og.Model('{folder}'); words = og.Tokenizer(model); "
         "params = og.GeneratorParams(model); params.set_search_options(max_length=256); g = og.Generator(model, params); "
@@ -94,4 +101,4 @@ def serve(folder: Path) -> list[str]:
         "add_generation_prompt=True); g.append_tokens(words.encode(text)); "
         "exec('while not g.is_done(): g.generate_next_token()'); print(words.decode(g.get_sequence(0)))"
     )
-    return [f'pip install onnxruntime-genai && python -c "{lines}"']
+    return [f'pip install {RUNS_ON[provider]} && python -c "{lines}"']

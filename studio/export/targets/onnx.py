@@ -68,4 +68,4 @@ class OnnxTarget(Section):
         """Commands that serve it from `folder`."""
         from studio.export.onnx.files import serve
 
-        return serve(folder)
+        return serve(folder, self.provider)
