@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from studio.core.text import plural, size
+from studio.core.text import size
 from studio.export.card import verdict
 from studio.export.deploy.runtime import Facts, Runtime
 
@@ -20,7 +20,7 @@ def readme(facts: Facts, runtimes: Sequence[Runtime]) -> str:
         "",
     ]
     lines += [
-        f"1. Copy the whole folder to the machine that serves ({plural(len(artifact.files), 'file')}, {size(artifact.bytes)}):",
+        f"1. Copy the whole folder to the machine that serves ({size(artifact.bytes)}):",
         f"   `rsync -a {artifact.folder}/ user@server:{facts.name}/`",
         "2. There, in that folder, see that it arrived whole: `sha256sum -c SHA256SUMS`",
     ]
@@ -44,7 +44,8 @@ def _runtime(facts: Facts, runtime: Runtime) -> list[str]:
     if runtime.gpu:
         lines += ["On an NVIDIA GPU: `docker compose -f docker-compose.yml -f docker-compose.gpu.yml up -d`", ""]
     lines += [f"Without a container: {runtime.program}; then `sh deploy/{runtime.folder}/run.sh`", ""]
-    lines += [f"Is it ready? `curl -f http://127.0.0.1:{runtime.port}{runtime.health}`  Ask it:", "", "```sh"]
+    place = f", in `deploy/{runtime.folder}`" if runtime.protected else ""
+    lines += [f"Is it ready? `curl -f http://127.0.0.1:{runtime.port}{runtime.health}`  Ask it{place}:", "", "```sh"]
     lines += [*_curl(facts, runtime), "```", "", "| in `.env` | default | |", "| --- | --- | --- |"]
     lines += [f"| `{item.name}` | {item.value if item.value is not None else 'none'} | {item.what} |" for item in runtime.every]
     return [*lines, "", *(f"{note}\n" for note in runtime.notes)]
@@ -55,6 +56,7 @@ def _curl(facts: Facts, runtime: Runtime) -> list[str]:
     key = ['  -H "Authorization: Bearer $API_KEY" \\'] if runtime.protected else []
     said = json.dumps(asked)
     return [
+        *([". ./.env"] if key else []),
         f"curl http://127.0.0.1:{runtime.port}/v1/chat/completions -H 'Content-Type: application/json' \\",
         *key,
         f"  -d '{said}'",
