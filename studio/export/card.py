@@ -30,7 +30,7 @@ def card(source: Source, artifact: Artifact) -> str:
         _use(source),
         _running(source, artifact),
         _settings(source.about),
-        [f"Files, hashes, sources and tool versions: `artifact.json` ({size(artifact.bytes)})."],
+        [f"Files, hashes, sources and tool versions: `artifact.json`. All files together take {size(artifact.bytes)}."],
     ]
     head = ["---", front_matter(source, artifact), "---"]
     return "\n".join([*head, *(line for part in parts for line in part)]) + "\n"
