@@ -70,5 +70,5 @@ def test_a_loss_that_went_bad_between_two_looks_is_found_at_its_step_and_never_s
 
     monkeypatch.setattr(Scorer, "loss", loss)
     with pytest.raises(TrainingError, match=r"became not a number \(NaN\) at step 5"):
-        run("run", held_out=None, save_every=6, packing=True)  # one micro-batch a step
+        run("run", held_out=None, save_every=6, batch_size=1)  # so that a step is one micro-batch
     assert checkpoints.newest(tmp_path / "run" / "checkpoints", "") is None
