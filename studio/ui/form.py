@@ -64,11 +64,11 @@ def choices(leaf: Leaf, decided: Any = UNSET) -> list[tuple[str, str]]:
 
 def help_of(leaf: Leaf) -> str:
     """What a field is and what may be written, in a line."""
-    span = ""
+    span, low = "", "Above" if leaf.above else "From"
     if leaf.low is not None and leaf.high is not None:
-        span = f" From {_bound(leaf.low)} to {_bound(leaf.high)}."
+        span = f" {low} {_bound(leaf.low)} to {_bound(leaf.high)}."
     elif leaf.low is not None:
-        span = f" From {_bound(leaf.low)}."
+        span = f" {low} {_bound(leaf.low)}."
     return leaf.help.replace("`", "") + span
 
 
