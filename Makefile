@@ -53,7 +53,8 @@ format: dev ## put the code in form
 	@$(BIN)/ruff check --fix studio tests bench
 
 bench: dev ## measure speed and memory, as ratios against a peer in the same run
-	@for file in bench/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+	@missed=; for file in bench/*.py; do echo "== $$file"; $(BIN)/python $$file || missed="$$missed $$file"; done; \
+		test -z "$$missed" || { echo "missed a target:$$missed" >&2; exit 1; }
 
 clean: ## remove the venv and caches
 	rm -rf $(VENV) .pytest_cache .ruff_cache .import_linter_cache build *.egg-info
