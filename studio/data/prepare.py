@@ -37,9 +37,9 @@ def inspect(settings: Data) -> Report:
     """
     gathered = gather(_sources(settings.files), settings, Silent())
     problem = gathered.problem(settings)
-    remarks: tuple[str, ...] = ()
+    cautions: tuple[str, ...] = ()
     if not problem and settings.holdout == 0 and len(np.unique(gathered.table[:, 1])) < 2:
-        remarks = ("all its usable rows ask one question, so none can be held out: training needs other questions, too",)
+        cautions = ("all its usable rows ask one question, so none can be held out: training needs other questions, too",)
     if isinstance(settings.holdout, str):
         own = _settings_for(settings.holdout, settings)
         problem = problem or gather(_sources((settings.holdout,)), own, Silent(), strict=False).problem(own)
@@ -48,8 +48,7 @@ def inspect(settings: Data) -> Report:
             split.hold_out(gathered.table[_unique(gathered), 1], settings.holdout, seed=0)
         except DataError as found:
             problem = found
-    report = gathered.report(settings)
-    return replace(report, problems=(str(problem),) if problem else (), remarks=(*report.remarks, *remarks))
+    return replace(gathered.report(settings), problems=(str(problem),) if problem else (), cautions=cautions)
 
 
 def prepare(settings: Data, seed: int, out: Path, reporter: Reporter | None = None) -> Report:

@@ -110,6 +110,8 @@ class Report:
     problems: tuple[str, ...] = ()
     split: Split | None = None
     remarks: tuple[str, ...] = field(default=())
+    cautions: tuple[str, ...] = ()
+    """What training will ask for that this data does not have yet."""
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -121,7 +123,7 @@ class Report:
                 f"the same question has different answers: {plural(self.conflicts, 'question')}, first {file}, line {line} "
                 f"and {other}, line {there}"
             )
-        return (*told, *(f"{file.name}: {remark}" for file in self.files for remark in file.remarks), *self.remarks)
+        return (*told, *(f"{file.name}: {remark}" for file in self.files for remark in file.remarks), *self.cautions)
 
     @property
     def usable(self) -> bool:

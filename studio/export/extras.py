@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 
@@ -22,8 +23,8 @@ def refuse_if_missing(extra: str, packages: Sequence[str]) -> None:
 
 
 def command(extra: str) -> str:
-    """The command that installs an extra."""
-    return f'pip install "slm-studio[{extra}]"'
+    """The command that installs an extra into this very environment: another `pip` on the path would take it elsewhere."""
+    return f'{sys.executable} -m pip install "slm-studio[{extra}]"'
 
 
 def version(package: str) -> str:

@@ -81,7 +81,7 @@ def test_the_size_is_known_before_and_the_file_is_of_it(source: Source) -> None:
 
 def test_what_is_missing_is_named_with_the_command_that_installs_it() -> None:
     assert ExecutorchTarget().missing() is None
-    assert extras.missing("onnx", ["numpy", "no_such_module"]) == 'no_such_module not installed: pip install "slm-studio[onnx]"'
+    assert extras.missing("onnx", ["numpy", "no_such_module"]) == f"no_such_module not installed: {extras.command('onnx')}"
     with pytest.raises(ExportError, match="no_such_module not installed") as refused:
         extras.refuse_if_missing("onnx", ["no_such_module"])
     assert 'pip install "slm-studio[onnx]"' in refused.value.hint
