@@ -12,7 +12,7 @@ from studio.core.errors import DataError
 from studio.core.text import plural
 from studio.data import split
 from studio.data.notes import Notes
-from studio.data.report import LISTED, Conflict, FileReport, Note, Removed, Report, kind_of_reason, lengths_of
+from studio.data.report import LISTED, Conflict, FileReport, Removed, Report, kind_of_reason, lengths_of
 from studio.data.rows import Conversation, Rejected
 from studio.data.settings import Data
 
@@ -71,10 +71,6 @@ class Gathered:
         if len(self.first_rejected) < LISTED:
             self.first_rejected.append(row)
 
-    def noted(self) -> tuple[Note, ...]:
-        """The notes of all rows, the most frequent first."""
-        return tuple(Note(what, count, tuple(self.notes.places[what])) for what, count in self.notes.counts.most_common())
-
     def first_of_each(self) -> np.ndarray:
         """For each usable row, the first row that is exactly equal to it; itself if it is no duplicate."""
         return split.first_of_each(self.table[:, 0])
@@ -118,7 +114,7 @@ class Gathered:
             removed_rows=tuple(self.same_as(row, int(first[row])) for row in repeated[:LISTED]),
             conflicts=len(pairs),
             conflict_rows=tuple(Conflict((self.place(one), self.place(two))) for one, two in pairs[:LISTED]),
-            notes=self.noted(),
+            findings=self.notes.findings(len(table)),
             turns=self.turns,
             characters=sum(self.lengths),
             lengths=lengths,

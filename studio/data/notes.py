@@ -1,12 +1,13 @@
-"""Notes: what a person should know about rows that are used all the same, counted by kind with their first places."""
+"""Notes: what a person should know about rows that are used all the same, counted by kind with their first examples."""
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+
+from studio.data.findings import Example, Finding
 
 LISTED = 10
-"""Places kept for each kind of note."""
+"""Examples kept for each kind of note."""
 
 
 class Unusable(Exception):
@@ -22,7 +23,7 @@ class Notes:
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
-        self.places: dict[str, list[dict[str, Any]]] = {}
+        self.examples: dict[str, list[Example]] = {}
         self._file, self._line = "", 0
 
     def at(self, file: str, line: int) -> None:
@@ -32,6 +33,21 @@ class Notes:
     def add(self, kind: str, column: str = "") -> None:
         """Note `kind` for the present row."""
         self.counts[kind] += 1
-        places = self.places.setdefault(kind, [])
-        if len(places) < LISTED:
-            places.append({"file": self._file, "line": self._line, "column": column})
+        examples = self.examples.setdefault(kind, [])
+        if len(examples) < LISTED:
+            examples.append(Example(file=self._file, line=self._line, column=column))
+
+    def findings(self, rows: int) -> tuple[Finding, ...]:
+        """The notes as findings among `rows` usable rows, the most frequent first."""
+        return tuple(
+            Finding(
+                check="reading",
+                severity="warning",
+                message=kind,
+                count=count,
+                share=min(count / rows, 1.0) if rows else 0.0,
+                unit="time",
+                examples=tuple(self.examples[kind]),
+            )
+            for kind, count in self.counts.most_common()
+        )

@@ -160,7 +160,7 @@ def _hold_out(
         out.writelines(line for row, line in enumerate(lines) if row in theirs)
     fates[(fates == TRAIN) & np.isin(groups, held.table[:, 1])] = LEAKED
     remarks = [f"Held-out file {file.name}: {plural(file.rows, 'row')}, {file.format}." for file in held.files]
-    remarks += [f"Held-out file: {note.what}: {plural(note.count, 'time')}, first in {note.first}." for note in held.noted()]
+    remarks += [f"Held-out file: {finding}." for finding in held.notes.findings(len(held.lines))]
     return _HeldOutFile(len(theirs), len(held.lines) - len(theirs), held.rejected, tuple(remarks))
 
 

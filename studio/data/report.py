@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from studio.core.text import plural
+from studio.data.findings import Finding
 from studio.data.rows import Conversation, Rejected
 
 LISTED = 50
@@ -56,21 +57,6 @@ class Conflict:
 
 
 @dataclass(frozen=True)
-class Note:
-    """Something odd about rows that are used all the same. places: the first few, each with file, line and column."""
-
-    what: str
-    count: int
-    places: tuple[dict[str, Any], ...]
-
-    @property
-    def first(self) -> str:
-        """The first place in words."""
-        place = self.places[0]
-        return f"{place['file']}, line {place['line']}" + (f", column {place['column']}" if place["column"] else "")
-
-
-@dataclass(frozen=True)
 class Split:
     """Rows on each side. leaked: training rows removed because the held-out file asks their question."""
 
@@ -98,7 +84,8 @@ class Report:
     removed_rows: tuple[Removed, ...]
     conflicts: int
     conflict_rows: tuple[Conflict, ...]
-    notes: tuple[Note, ...]
+    findings: tuple[Finding, ...]
+    """What is odd about rows that are used all the same."""
     turns: int
     """Turns of any role in usable rows; a plain text counts as one."""
     characters: int
@@ -116,14 +103,14 @@ class Report:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a person should look at though the rows are used, a sentence each with its count and first place."""
-        told = [f"{note.what}: {plural(note.count, 'time')}, first in {note.first}" for note in self.notes]
+        sentences = [str(finding) for finding in self.findings if finding.severity != "info"]
         if self.conflicts:
             (file, line), (other, there) = self.conflict_rows[0].places
-            told.append(
+            sentences.append(
                 f"the same question has different answers: {plural(self.conflicts, 'question')}, first {file}, line {line} "
                 f"and {other}, line {there}"
             )
-        return (*told, *(f"{file.name}: {remark}" for file in self.files for remark in file.remarks), *self.cautions)
+        return (*sentences, *(f"{file.name}: {remark}" for file in self.files for remark in file.remarks), *self.cautions)
 
     @property
     def usable(self) -> bool:
@@ -149,7 +136,7 @@ class Report:
             "removed": [asdict(row) for row in self.removed_rows],
             "conflicts": [asdict(row) for row in self.conflict_rows],
             "warnings": list(self.warnings),
-            "notes": [asdict(note) for note in self.notes],
+            "findings": [finding.model_dump() for finding in self.findings],
             "lengths": {**self.lengths, "histogram": [list(part) for part in self.histogram]},
             "samples": [sample.as_dict() for sample in self.samples],
             "split": asdict(self.split) if self.split else None,

@@ -8,6 +8,7 @@ import pytest
 
 from studio.data.check import check
 from studio.data.detect import Detection
+from studio.data.findings import Example
 from studio.data.formats import FORMATS
 from studio.data.notes import Notes
 from studio.data.rows import Conversation, Rejected, Row
@@ -139,7 +140,8 @@ def test_turns_after_the_last_answer_are_left_out_and_noted() -> None:
     notes = Notes()
     assert good(messages(U, A, U, notes=notes)).messages == (U, A)
     assert notes.counts["turns after the last answer were left out"] == 1
-    assert notes.places["turns after the last answer were left out"] == [{"file": "f.jsonl", "line": 7, "column": "messages"}]
+    example = Example(file="f.jsonl", line=7, column="messages")
+    assert notes.examples["turns after the last answer were left out"] == [example]
 
 
 def test_what_is_odd_but_usable_is_noted() -> None:
