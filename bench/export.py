@@ -112,8 +112,8 @@ def merge_here(work: Path, onto: str, whole: bool) -> dict[str, Any]:
     """Merge in this process; seconds, CPU seconds, and the most memory it held."""
     import torch
 
-    from studio.export import merge, merge_stream
-    from studio.export.source import Source
+    from studio.export.merging import merge, merge_stream
+    from studio.export.merging.source import Source
     from studio.models import loading
     from studio.models.settings import Model
     from studio.tracking.reporter import Silent

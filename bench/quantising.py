@@ -13,13 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from studio.export import answers, gguf_quant
-from studio.export.gguf_file import ending_of
-from studio.export.llamacpp import architectures, importance, quantize, runtime, writer
+from studio.export.llamacpp import architectures, runtime, writer
+from studio.export.llamacpp.files import ending_of
 from studio.export.make import Source
-from studio.export.merged import merged_folder
-from studio.export.reference import source_tokenizer
-from studio.export.verify import load_exact
+from studio.export.merging.merged_folder import merged_folder
+from studio.export.targets.gguf import importance, quantize
+from studio.export.targets.gguf import k_quants as gguf_quant
+from studio.export.verification import answers
+from studio.export.verification.checks import load_exact
+from studio.export.verification.reference import source_tokenizer
 from studio.tracking.reporter import Silent
 
 TOKENS = (512, 2048, gguf_quant.TOKENS, 16_384)

@@ -185,10 +185,10 @@ def export_all(folder: RunFolder, prepared: Prepared, recorder: Recorder) -> Non
 
 def export_one(folder: RunFolder, prepared: Prepared, target: Any, recorder: Reporter, deploy: bool = False) -> Any:
     """Make one export, with deploy files if asked, and verify it in its own runtime; one that is there is left alone."""
-    from studio.export import deploy as deploying
     from studio.export import make
-    from studio.export.about import known
-    from studio.export.evidence import evidence
+    from studio.export.artifacts import deploy as deploying
+    from studio.export.artifacts.run_info import known
+    from studio.export.verification.evidence import evidence
 
     source = make.Source(
         base=prepared.found,

@@ -7,8 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 from studio.core.text import size
-from studio.export import environments
-from studio.export.environments import Status
+from studio.export import toolchains as environments
+from studio.export.toolchains import Status
 from studio.hardware.doctor import Finding
 from studio.tracking.reporter import Silent
 

@@ -15,8 +15,8 @@ from studio.app.background import Work
 from studio.app.runs import Run
 from studio.core.errors import JobError, StudioError
 from studio.core.text import slug
-from studio.export import push as pushes
-from studio.export.push import Upload
+from studio.export.artifacts import push as pushes
+from studio.export.artifacts.push import Upload
 from studio.models.settings import Model
 
 _INSTALL = re.compile(r"studio exporters install ([a-z0-9_-]+)")

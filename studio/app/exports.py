@@ -12,8 +12,8 @@ from typing import Any
 from studio import spec as specs
 from studio.core.errors import ExportError, JobError, SpecError
 from studio.core.section import Alternatives, Leaf, Section, leaves
-from studio.export.artifact import MANIFEST
-from studio.export.push import RECORD
+from studio.export.artifacts.manifest import MANIFEST
+from studio.export.artifacts.push import RECORD
 
 COPYING = ".copying"
 """Where the files of a copy lie until all are there."""

@@ -10,9 +10,9 @@ from studio.app import runs
 from studio.core.errors import JobError
 from studio.core.files import read_json
 from studio.core.text import nearest
-from studio.export import push
-from studio.export.artifact import MANIFEST
-from studio.export.push import Upload
+from studio.export.artifacts import push
+from studio.export.artifacts.manifest import MANIFEST
+from studio.export.artifacts.push import Upload
 
 
 def look(what: str, repository: str, public: bool = False, target: str | None = None, home: str | Path | None = None) -> Upload:

@@ -34,7 +34,7 @@ def push(
     from studio.app import pushing
     from studio.core.errors import SpecError
     from studio.core.text import plural, size
-    from studio.export.push import plainly
+    from studio.export.artifacts.push import plainly
 
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     upload = pushing.look(what, to, public, target, home)

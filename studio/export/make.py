@@ -19,15 +19,15 @@ from typing import Any
 
 from studio.core.errors import ExportError, HardwareError, Stopped
 from studio.core.files import folder_aside, write_text
-from studio.export import artifact as artifacts
-from studio.export import room
-from studio.export.artifact import Artifact, Verification
-from studio.export.card import card
-from studio.export.context import context
-from studio.export.merged import WORK
-from studio.export.push import RECORD
-from studio.export.source import Probe, Source
+from studio.export import resources as room
+from studio.export.artifacts import manifest as artifacts
+from studio.export.artifacts.card import card
+from studio.export.artifacts.manifest import Artifact, Verification
+from studio.export.artifacts.push import RECORD
+from studio.export.merging.merged_folder import WORK
+from studio.export.merging.source import Probe, Source
 from studio.export.targets import AnyTarget
+from studio.export.verification.context import context
 from studio.tracking.reporter import Reporter
 
 __all__ = ["Probe", "Source", "export"]
@@ -104,7 +104,7 @@ def _settings(target: AnyTarget, source: Source) -> dict[str, Any]:
     if "context" in values:
         values["context"] = context(source, values["context"]).tokens
     if "dtype" in values:
-        from studio.export.merge import saved_dtype
+        from studio.export.merging.merge import saved_dtype
 
         values["dtype"] = saved_dtype(source, values["dtype"])
     return values

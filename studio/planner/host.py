@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from studio.export.room import RUNTIME
+from studio.export.resources import RUNTIME
 from studio.hardware.memory import GIB, Memory, width
 from studio.planner.disk import label, merges, own_width
 from studio.planner.fitting import Case

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from studio.cli.main import run
-from studio.export import environments
+from studio.export import toolchains as environments
 
 
 @pytest.fixture(autouse=True)
 def nothing_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("studio.export.environments.known.root", lambda: tmp_path / "exporters")
-    monkeypatch.setattr("studio.export.environments.making.root", lambda: tmp_path / "exporters")
+    monkeypatch.setattr("studio.export.toolchains.known.root", lambda: tmp_path / "exporters")
+    monkeypatch.setattr("studio.export.toolchains.making.root", lambda: tmp_path / "exporters")
 
 
 def test_the_list_names_each_exporter_with_its_size_and_command(capsys: pytest.CaptureFixture[str]) -> None:

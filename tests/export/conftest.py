@@ -11,7 +11,7 @@ import pytest
 
 from studio.data.rows import Conversation
 from studio.export.make import Probe, Source, export
-from studio.export.targets.merged import MergedTarget
+from studio.export.targets.merged.settings import MergedTarget
 from studio.models.settings import Model
 from studio.tracking.reporter import Silent
 
@@ -82,7 +82,7 @@ def merged(source: Source, probe: Probe) -> Any:
 def trained(source: Source, tmp_path_factory: pytest.TempPathFactory) -> Source:
     """The run with its training rows."""
     from studio.data.encode import encode_file
-    from studio.export.reference import source_tokenizer
+    from studio.export.verification.reference import source_tokenizer
 
     folder = tmp_path_factory.mktemp("data")
     things = ("lamp", "kettle", "clock", "chair", "desk", "radio")

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from studio.core.files import write_json, write_text
-from studio.export import artifact as artifacts
-from studio.export.artifact import Artifact, Check, Sample, Verification, judged, structural
+from studio.export.artifacts import manifest as artifacts
+from studio.export.artifacts.manifest import Artifact, Check, Sample, Verification, judged, structural
 
 CHATML = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
 ROW = "the customer's own secret question"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from studio.export import answers, limits
-from studio.export.answers import agrees, divergence
+from studio.export.verification import answers, limits
+from studio.export.verification.answers import agrees, divergence
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:

@@ -11,9 +11,9 @@ import yaml
 
 from studio.evaluation.interval import Estimate
 from studio.evaluation.report import Answered, Compared, Given, Report, SetReport, Verdict
-from studio.export.about import About, named, shown
-from studio.export.card import card
-from studio.export.source import Source
+from studio.export.artifacts.card import card
+from studio.export.artifacts.run_info import About, named, shown
+from studio.export.merging.source import Source
 from studio.models.finding import Found
 from studio.models.settings import Model
 from tests.export import made

@@ -15,13 +15,13 @@ import pytest
 
 from studio.core.errors import ExportError
 from studio.core.files import read_json
-from studio.export import environments
-from studio.export.artifact import Artifact
-from studio.export.compress import export as compress
-from studio.export.compress.quantize import group_size
-from studio.export.environments.remote import Process
+from studio.export import toolchains as environments
+from studio.export.artifacts.manifest import Artifact
 from studio.export.make import Probe, Source, export
-from studio.export.targets.merged_4bit import Merged4BitTarget
+from studio.export.targets.merged_4bit import convert as compress
+from studio.export.targets.merged_4bit.quantize import group_size
+from studio.export.targets.merged_4bit.settings import Merged4BitTarget
+from studio.export.toolchains.remote import Process
 from studio.tracking.reporter import Silent
 from tests.tiny import make_model
 
@@ -101,7 +101,7 @@ def test_each_architecture_is_quantised_and_loads(
     model = make_model(tmp_path / "model", arch, **sizes, **more)
     np.savez(tmp_path / "rows.npz", ids=np.arange(2048) % 500, offsets=np.arange(0, 2049, 128))
     request = {"model": str(model), "out": str(tmp_path / "out"), "rows": str(tmp_path / "rows.npz")}
-    done = workshop.ask({"function": "studio.export.compress.quantize:quantize", "request": request})
+    done = workshop.ask({"function": "studio.export.targets.merged_4bit.quantize:quantize", "request": request})
     assert done == {"group": 128, "method": "gptq", "layers": layers}
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copyfile(model / name, tmp_path / "out" / name)
@@ -114,7 +114,7 @@ def test_each_architecture_is_quantised_and_loads(
 
 def logits(workshop: Process, folder: Path, ids: list[int]) -> np.ndarray:
     settings = {"folder": str(folder), "dtype": "float32"}
-    workshop.ask({"open": "studio.export.compress.runtime:opened", "settings": settings})
+    workshop.ask({"open": "studio.export.targets.merged_4bit.runtime:opened", "settings": settings})
     assert workshop.ask({"method": "wrong", "arguments": []}) == ""
     return workshop.ask({"method": "logits", "arguments": [ids, list(range(len(ids)))]})
 
@@ -123,7 +123,7 @@ def logits(workshop: Process, folder: Path, ids: list[int]) -> np.ndarray:
 def test_without_rows_weights_are_rounded_in_groups_that_divide_them(workshop: Process, tmp_path: Path) -> None:
     model = make_model(tmp_path / "model", "qwen2")
     request = {"model": str(model), "out": str(tmp_path / "out"), "rows": None}
-    done = workshop.ask({"function": "studio.export.compress.quantize:quantize", "request": request})
+    done = workshop.ask({"function": "studio.export.targets.merged_4bit.quantize:quantize", "request": request})
     assert done == {"group": 64, "method": "nearest", "layers": 14}
     held = read_json(tmp_path / "out" / "config.json")["quantization_config"]
     assert (held["quant_method"], held["format"], held["ignore"]) == ("compressed-tensors", "pack-quantized", ["lm_head"])
@@ -142,7 +142,7 @@ def test_a_run_without_its_rows_has_no_calibration(source: Source, tmp_path: Pat
 
 
 def test_without_its_environment_nothing_is_begun(source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("studio.export.environments.known.root", lambda: tmp_path)
+    monkeypatch.setattr("studio.export.toolchains.known.root", lambda: tmp_path)
     lacking = Merged4BitTarget().missing()
     assert lacking == "the exporter `compress` is not installed: studio exporters install compress"
     with pytest.raises(ExportError) as refused:

@@ -9,10 +9,10 @@ import pytest
 
 from studio.core.errors import ExportError
 from studio.core.files import read_json
-from studio.export import environments
-from studio.export.coreml.verify import _rounding
+from studio.export import toolchains as environments
 from studio.export.make import Probe, Source, export
-from studio.export.targets.coreml import CoremlTarget
+from studio.export.targets.coreml.settings import CoremlTarget
+from studio.export.targets.coreml.verify import _rounding
 from studio.models.settings import Model
 from studio.tracking.reporter import Silent
 from tests.export.conftest import make_source
@@ -57,8 +57,8 @@ def test_an_architecture_that_is_not_computed_is_refused_before_it_is_merged(tmp
 def test_the_norm_of_large_numbers_does_not_leave_float16() -> None:
     import torch
 
-    from studio.export.coreml.stateful import HalfNorm
     from studio.export.decoder.modules import Norm
+    from studio.export.targets.coreml.stateful import HalfNorm
 
     norm = Norm(torch.rand(64), 1e-6)
     for scale in (1e-4, 1.0, 1e4):

@@ -16,11 +16,11 @@ import pytest
 import yaml
 
 from studio.core.files import read_json, sha256
-from studio.export import artifact as artifacts
-from studio.export import deploy
-from studio.export.artifact import Artifact
-from studio.export.deploy.runtime import Facts
-from studio.export.source import Source
+from studio.export.artifacts import deploy
+from studio.export.artifacts import manifest as artifacts
+from studio.export.artifacts.deploy.runtime import Facts
+from studio.export.artifacts.manifest import Artifact
+from studio.export.merging.source import Source
 from studio.models.finding import Found
 from studio.models.settings import Model
 from tests.export import made
@@ -199,7 +199,7 @@ def test_the_context_is_twice_the_longest_row_within_what_the_model_takes(tmp_pa
 
 
 def test_options_that_were_checked_are_those_tensorrt_llm_is_started_with(tmp_path: Path) -> None:
-    from studio.export.tensorrt_llm.export import OPTIONS
+    from studio.export.targets.tensorrt_llm.convert import OPTIONS
 
     there = written(tmp_path, "merged", files={OPTIONS: "max_seq_len: 512\n"})
     folder = folders(there)["tensorrt-llm"]
@@ -224,7 +224,7 @@ def test_an_adapter_for_llama_cpp_comes_with_the_trained_template_on_a_base_file
 
 @pytest.mark.slow
 def test_vllm_s_own_parser_takes_every_command(tmp_path: Path) -> None:
-    from studio.export import environments
+    from studio.export import toolchains as environments
 
     found = next(item for item in environments.statuses() if item.name == "vllm")
     if found.state != "ready":

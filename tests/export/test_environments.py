@@ -24,9 +24,9 @@ import psutil
 import pytest
 
 from studio.core.errors import DataError, ExportError, HardwareError, JobError, SpecError, Stopped
-from studio.export import environments
-from studio.export.answers import Runtime
-from studio.export.environments import Environment, known, remote
+from studio.export import toolchains as environments
+from studio.export.toolchains import Environment, known, remote
+from studio.export.verification.answers import Runtime
 from studio.tracking.reporter import Silent
 
 CHATTER = """
@@ -102,7 +102,7 @@ def declared(folder: Path, patch: pytest.MonkeyPatch) -> Declare:
     (folder / "locks").mkdir()
     patch.setattr(known, "LOCKS", folder / "locks")
     patch.setattr(known, "root", lambda: folder / "exporters")
-    patch.setattr("studio.export.environments.making.root", lambda: folder / "exporters")
+    patch.setattr("studio.export.toolchains.making.root", lambda: folder / "exporters")
 
     def declare(name: str, *lines: str, imports: tuple[str, ...] = (), **changes: Any) -> Environment:
         (folder / "locks" / f"{name}.txt").write_text("# a test's\n" + "\n".join(lines) + "\n")
@@ -281,8 +281,8 @@ def test_work_ends_when_it_is_asked_to_stop_with_all_it_started(parrot: Environm
 
 def test_work_ends_when_the_studio_is_killed(parrot: Environment, scratch: Path) -> None:
     script = f"""
-        from studio.export import environments
-        from studio.export.environments import known
+        from studio.export import toolchains as environments
+        from studio.export.toolchains import known
         from pathlib import Path
         known.LOCKS, known.root = Path({str(known.LOCKS)!r}), lambda: Path({str(parrot.folder.parent)!r})
         known.ENVIRONMENTS["parrot"] = known.Environment("parrot", "tests", (), 1)
@@ -345,8 +345,8 @@ def test_a_killed_install_leaves_nothing_that_looks_ready_and_the_next_one_clear
     slow = "import os, time\nprint('trying', flush=True)\nif os.environ.get('SLOW'): time.sleep(60)"
     declare("slow", wheel(tmp_path / "w", "slow", "1.0", slow), imports=("slow",))
     script = f"""
-        from studio.export import environments
-        from studio.export.environments import known, making
+        from studio.export import toolchains as environments
+        from studio.export.toolchains import known, making
         from studio.tracking.reporter import Silent
         from pathlib import Path
         known.LOCKS = Path({str(known.LOCKS)!r})

@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 
 from studio.core.errors import ExportError
-from studio.export import extras
-from studio.export.environments import Remote, call
-from studio.export.executorch.convert import PREFILL
 from studio.export.make import Probe, Source, export
-from studio.export.targets.executorch import ExecutorchTarget
+from studio.export.targets.executorch.convert import PREFILL
+from studio.export.targets.executorch.settings import ExecutorchTarget
+from studio.export.toolchains import Remote, call, extras
 from studio.models.settings import Model
 from studio.tracking.reporter import Silent
 from tests.export.conftest import make_source
@@ -51,13 +50,13 @@ def test_four_bit_is_near_and_prompts_longer_than_a_part_are_taken_in(tmp_path: 
     lively(model)
     file = tmp_path / "x.pte"
     request = {"merged": model, "file": file, "quant": "8da4w", "context": CONTEXT, "ends": [2], "bos": 2}
-    call("executorch", "studio.export.executorch.convert:convert", request, Silent())
+    call("executorch", "studio.export.targets.executorch.convert:convert", request, Silent())
     assert file.stat().st_size < (model / "model.safetensors").stat().st_size
     ids = torch.randint(4, 500, (1, PREFILL + 30))
     places = range(PREFILL + 10, PREFILL + 30)
     expected = build(model, CONTEXT)(ids, torch.arange(PREFILL + 30))[0, list(places)].log_softmax(-1)
     settings = {"file": file, "context": CONTEXT, "prefill": PREFILL, "ends": [2]}
-    with Remote("executorch", "studio.export.executorch.runtime:open_program", settings) as asked:
+    with Remote("executorch", "studio.export.targets.executorch.runtime:open_program", settings) as asked:
         found = torch.tensor(asked.logits(ids[0].tolist(), places)).log_softmax(-1)
         ((said, _),) = asked.greedy([ids[0].tolist()], 500)
     assert float((expected.exp() * (expected - found)).sum(-1).mean()) < 0.5

@@ -9,16 +9,17 @@ from typing import Any
 
 from studio.core.files import read_json, sha256, write_json
 from studio.data.rows import Conversation
-from studio.export import answers, verify_gguf
-from studio.export.artifact import Artifact
-from studio.export.gguf_file import gguf_in
+from studio.export.artifacts.manifest import Artifact
+from studio.export.artifacts.push import RECORD, pushes
 from studio.export.llamacpp import runtime
+from studio.export.llamacpp.files import gguf_in
 from studio.export.make import Probe, Source, export
-from studio.export.push import RECORD, pushes
-from studio.export.reference import FOLDER, reference, source_tokenizer
-from studio.export.targets.adapter import AdapterTarget
-from studio.export.targets.gguf import GgufTarget
-from studio.export.targets.merged import MergedTarget
+from studio.export.targets.adapter.settings import AdapterTarget
+from studio.export.targets.gguf import verify as verify_gguf
+from studio.export.targets.gguf.settings import GgufTarget
+from studio.export.targets.merged.settings import MergedTarget
+from studio.export.verification import answers
+from studio.export.verification.reference import FOLDER, reference, source_tokenizer
 from studio.models.settings import Model
 from studio.tracking.reporter import Silent
 from tests.export.conftest import make_source, talk

@@ -10,10 +10,11 @@ import pytest
 
 from studio.core.errors import ExportError
 from studio.core.files import read_json
-from studio.export import limits
-from studio.export.llamacpp import lora, runtime, writer
+from studio.export.llamacpp import runtime, writer
 from studio.export.make import Probe, Source, export
-from studio.export.targets.gguf_adapter import GgufAdapterTarget
+from studio.export.targets.gguf_adapter import lora
+from studio.export.targets.gguf_adapter.settings import GgufAdapterTarget
+from studio.export.verification import limits
 from studio.models.settings import Model
 from studio.tracking.reporter import Silent
 from tests.export.conftest import make_source

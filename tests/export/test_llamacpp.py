@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 
 from studio.core.errors import ExportError
-from studio.export import modelfile
-from studio.export.gguf_file import without_marks
-from studio.export.llamacpp import architectures, runtime, vocabulary, writer
+from studio.export.llamacpp import architectures, modelfile, runtime, vocabulary, writer
+from studio.export.prompts import without_marks
 from tests.tiny import CHATML, make_model, make_tokenizer
 
 TEXT = "<|im_start|>user\nWhat does the lamp cost? café 你好 123 4567\n\n  x's it'll<|im_end|>\n<|im_start|>assistant\n"

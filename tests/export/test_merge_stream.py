@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from studio.core.files import sha256
-from studio.export import merge, merge_stream
-from studio.export.source import Onto, Source
+from studio.export.merging import merge, merge_stream
+from studio.export.merging.source import Onto, Source
 from studio.models.settings import Model
 from studio.tracking.reporter import Silent
 from tests.export.conftest import make_source

@@ -13,8 +13,8 @@ from studio.app import pushing
 from studio.cli.main import run as studio
 from studio.core.errors import ExportError, JobError
 from studio.core.files import read_json, write_text
-from studio.export import push
-from studio.export.artifact import Artifact, Verification
+from studio.export.artifacts import push
+from studio.export.artifacts.manifest import Artifact, Verification
 from tests.export import hub as hubs
 from tests.export import made
 
@@ -125,7 +125,7 @@ def test_another_export_pushed_to_the_same_repository_leaves_the_first_there(
 def _described(changed: Artifact) -> Artifact:
     from dataclasses import replace
 
-    from studio.export import artifact as artifacts
+    from studio.export.artifacts import manifest as artifacts
 
     again = replace(changed, files=artifacts.files_in(changed.at))
     artifacts.write(again, changed.at)

@@ -11,12 +11,14 @@ import pytest
 
 from studio.core.errors import ExportError
 from studio.data import encode
-from studio.export import gguf_quant, limits
-from studio.export.artifact import Artifact
-from studio.export.llamacpp import importance, quantize, writer
+from studio.export.artifacts.manifest import Artifact
+from studio.export.llamacpp import writer
 from studio.export.make import Probe, Source, export
-from studio.export.reference import source_tokenizer
-from studio.export.targets.gguf import GgufTarget
+from studio.export.targets.gguf import importance, quantize
+from studio.export.targets.gguf import k_quants as gguf_quant
+from studio.export.targets.gguf.settings import GgufTarget
+from studio.export.verification import limits
+from studio.export.verification.reference import source_tokenizer
 from studio.tracking.reporter import Silent
 from tests.export.conftest import talk
 from tests.tiny import make_model
@@ -181,7 +183,7 @@ def test_every_quant_has_thresholds_and_a_size() -> None:
 def test_a_k_quant_without_llama_cpp_is_refused_with_the_command(
     source: Source, probe: Probe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("studio.export.llamacpp.quantize.missing", lambda: "llama.cpp is not installed")
+    monkeypatch.setattr("studio.export.targets.gguf.quantize.missing", lambda: "llama.cpp is not installed")
     elsewhere = replace(source, exports=tmp_path)
     with pytest.raises(ExportError, match="q6_k needs llama") as refused:
         export(GgufTarget(quant="q6_k"), elsewhere, probe, Silent())

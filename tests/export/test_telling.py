@@ -13,8 +13,8 @@ from studio.app import exports
 from studio.cli.main import run
 from studio.cli.progress import Progress
 from studio.core.errors import ExportError, SpecError
-from studio.export import deploy
-from studio.export.onnx import files
+from studio.export.artifacts import deploy
+from studio.export.targets.onnx import files
 from tests.export import made
 from tests.export.test_deploy import source
 

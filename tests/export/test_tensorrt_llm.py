@@ -12,11 +12,11 @@ import yaml
 
 from studio.core.errors import ExportError
 from studio.core.files import read_json, sha256, write_json
-from studio.export.artifact import Artifact
+from studio.export.artifacts.manifest import Artifact
 from studio.export.make import Probe, Source, export
-from studio.export.targets.tensorrt_llm import TensorrtLlmTarget
-from studio.export.tensorrt_llm import export as trtllm
-from studio.export.tensorrt_llm import known
+from studio.export.targets.tensorrt_llm import convert as trtllm
+from studio.export.targets.tensorrt_llm import known
+from studio.export.targets.tensorrt_llm.settings import TensorrtLlmTarget
 from studio.models.settings import Model
 from studio.tracking.reporter import Silent
 from tests.export.conftest import make_source

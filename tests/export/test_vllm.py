@@ -17,13 +17,14 @@ from typing import Any
 
 import pytest
 
-from studio.export import answers, environments
-from studio.export.artifact import Artifact
+from studio.export import toolchains as environments
+from studio.export.artifacts.manifest import Artifact
 from studio.export.make import Probe, Source, export
-from studio.export.reference import reference
-from studio.export.targets.adapter import AdapterTarget
-from studio.export.targets.merged import MergedTarget
-from studio.export.targets.merged_4bit import Merged4BitTarget
+from studio.export.targets.adapter.settings import AdapterTarget
+from studio.export.targets.merged.settings import MergedTarget
+from studio.export.targets.merged_4bit.settings import Merged4BitTarget
+from studio.export.verification import answers
+from studio.export.verification.reference import reference
 from studio.models.settings import Model
 from studio.serving import vllm
 from studio.tracking.reporter import Silent
@@ -42,11 +43,11 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Source:
 
 
 def opened(source: Source, folder: Path, known: answers.Reference, **more: Any) -> environments.Remote:
-    from studio.export.reference import source_tokenizer
+    from studio.export.verification.reference import source_tokenizer
 
     ends = [source_tokenizer(source).convert_tokens_to_ids("<|im_end|>")]
     settings = {"folder": str(folder), "dtype": "float32", "context": known.longest + 1, "ends": ends, **more}
-    return environments.Remote("vllm", "studio.export.vllm.runtime:opened", settings)
+    return environments.Remote("vllm", "studio.export.toolchains.vllm.runtime:opened", settings)
 
 
 def near(runtime: Any, known: answers.Reference) -> None:

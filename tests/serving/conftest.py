@@ -45,8 +45,8 @@ def adapters(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture(scope="session")
 def gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The starter as a GGUF file."""
-    from studio.export.gguf_file import file_template
     from studio.export.llamacpp import writer
+    from studio.export.prompts import portable_template
     from studio.models import loading
     from studio.models.generation import stop_ids
 
@@ -55,7 +55,7 @@ def gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ends = stop_ids(tokenizer)
     out = tmp_path_factory.mktemp("gguf") / "starter-f16.gguf"
     ending = writer.Ending(eos=ends[0], all=ends, pad=tokenizer.pad_token_id, bos=None, add_bos=False)
-    writer.write(found.folder, out, "f16", name="starter", ending=ending, template=file_template(tokenizer))
+    writer.write(found.folder, out, "f16", name="starter", ending=ending, template=portable_template(tokenizer))
     return out
 
 

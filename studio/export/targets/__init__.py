@@ -6,16 +6,16 @@ from typing import Annotated
 
 from pydantic import Field
 
-from studio.export.targets.adapter import AdapterTarget
-from studio.export.targets.coreml import CoremlTarget
-from studio.export.targets.executorch import ExecutorchTarget
-from studio.export.targets.gguf import GgufTarget
-from studio.export.targets.gguf_adapter import GgufAdapterTarget
-from studio.export.targets.litert import LitertTarget
-from studio.export.targets.merged import MergedTarget
-from studio.export.targets.merged_4bit import Merged4BitTarget
-from studio.export.targets.onnx import OnnxTarget
-from studio.export.targets.tensorrt_llm import TensorrtLlmTarget
+from studio.export.targets.adapter.settings import AdapterTarget
+from studio.export.targets.coreml.settings import CoremlTarget
+from studio.export.targets.executorch.settings import ExecutorchTarget
+from studio.export.targets.gguf.settings import GgufTarget
+from studio.export.targets.gguf_adapter.settings import GgufAdapterTarget
+from studio.export.targets.litert.settings import LitertTarget
+from studio.export.targets.merged.settings import MergedTarget
+from studio.export.targets.merged_4bit.settings import Merged4BitTarget
+from studio.export.targets.onnx.settings import OnnxTarget
+from studio.export.targets.tensorrt_llm.settings import TensorrtLlmTarget
 
 AnyTarget = Annotated[
     AdapterTarget

@@ -1,0 +1,142 @@
+"""What every export starts from, and what it is measured on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from studio.core.files import read_json, sha256
+from studio.data.rows import Conversation
+from studio.export.artifacts.run_info import About
+from studio.models.settings import Model
+
+if TYPE_CHECKING:
+    from studio.export.verification.evidence import Evidence
+    from studio.models.loading import Found
+
+Onto = Literal["dequantized", "original"]
+
+QUESTIONS = (
+    "Hello! Who are you?",
+    "What can you help me with?",
+    "Please answer in one sentence: why is the sky blue?",
+    "Give me three tips for a good night's sleep.",
+)
+"""Asked where a run has no held-out rows."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A finished run as its exports see it."""
+
+    base: Found
+    """The base model as `studio.models.loading.find` found it."""
+    model: Model
+    """How it was held while training: resolved settings."""
+    adapter: Path
+    """The trained PEFT folder."""
+    name: str
+    """The run's name, for file names and titles."""
+    exports: Path
+    """Where `<kind>/` folders go."""
+    longest: int = 0
+    """Tokens of the longest row it was trained on; 0: not known."""
+    about: About = field(default_factory=About)
+    """What else is known of the run."""
+    train: Path | None = None
+    """The encoded training rows, `data/train.tokens`, where the run still has them."""
+
+    @property
+    def quantized(self) -> bool:
+        """True if the base weights were held in 4 or 8 bit while the adapter was trained."""
+        return self.model.quantization in ("nf4", "int8")
+
+    @cached_property
+    def adapter_files(self) -> dict[str, str]:
+        """SHA-256 of the adapter's settings and weights, by file name."""
+        return {file.name: sha256(file) for file in sorted(self.adapter.glob("adapter_*")) if file.is_file()}
+
+    @cached_property
+    def base_config(self) -> Any:
+        """The transformers config of the base model's language part, the one that is trained."""
+        from transformers import AutoConfig
+
+        settings = {"revision": self.base.revision} if self.base.revision else {}
+        return AutoConfig.from_pretrained(self.base.path_or_id, trust_remote_code=False, **settings).get_text_config()
+
+    @cached_property
+    def parameters(self) -> int:
+        """How many weights the base has."""
+        from studio.models.loading import shape
+
+        return shape(self.base.config).parameters
+
+    @property
+    def base_name(self) -> str:
+        """The base's name without a machine's path: a hub id, `starter`, or a local folder's own name."""
+        return Path(self.base.name).name if self.base.local and Path(self.base.name).is_absolute() else self.base.name
+
+    @property
+    def rank(self) -> int:
+        """The adapter's rank."""
+        return int(read_json(self.adapter / "adapter_config.json").get("r", 0))
+
+    def onto(self, asked: Onto | None) -> Onto:
+        """Which base weights a merge is made into: those trained on, unless the original ones are asked for."""
+        return (asked or "dequantized") if self.quantized else "original"
+
+    def apart(self, asked: Onto | None) -> str:
+        """What a folder's name adds when other base weights are asked for than a merge takes by itself."""
+        return "" if self.onto(asked) == self.onto(None) else f"-{asked}"
+
+    def describe(self) -> dict[str, Any]:
+        """The sources as the manifest names them: no machine paths, a hash for everything that has no revision."""
+        return {
+            "base": {
+                "name": self.base_name,
+                "revision": self.base.revision,
+                "license": self.base.license,
+                "weights": self._base_files(),
+            },
+            "held_as": {"quantization": self.model.quantization, "dtype": self.model.dtype},
+            "adapter": self.adapter_files,
+        }
+
+    def key(self, *more: Any) -> str:
+        """Sixteen hex digits that change whenever anything this export depends on does."""
+        values = [self.adapter_files, self.base.name, self.base.revision, self.model.model_dump(mode="json"), *more]
+        return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+    def _base_files(self) -> dict[str, str]:
+        """SHA-256 of a local base's files; a hub model is named by its commit."""
+        folder = self.base.folder
+        if folder is None:
+            return {}
+        return {file.name: sha256(file) for file in sorted([*folder.glob("*.safetensors"), *folder.glob("config.json")])}
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Held-out conversations that every artefact is asked, and whose answers it must give as the adapter does."""
+
+    conversations: list[Conversation]
+    evidence: Evidence | None = None
+    """What the run's evaluation measured, to be measured again on every artefact; None where it answered no rows."""
+
+    @property
+    def held_out(self) -> bool:
+        """False if there are no held-out rows and general questions are asked instead."""
+        return bool(self.conversations)
+
+    def asked(self) -> list[Conversation]:
+        """The conversations, or general questions without an answer where the run has none."""
+        if self.conversations:
+            return self.conversations
+        return [
+            Conversation(messages=({"role": "user", "content": question}, {"role": "assistant", "content": ""}))
+            for question in QUESTIONS
+        ]

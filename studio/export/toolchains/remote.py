@@ -1,0 +1,217 @@
+"""Driving an environment from the studio: one call, or a model that is opened there and asked.
+
+The other side is `child.py`. It dies with this process whatever happens: it ends when its input does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import queue
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from studio.core.errors import ExportError, HardwareError, Stopped, StudioError, error_from
+from studio.core.text import shorten
+from studio.export.toolchains.known import python, variables
+from studio.tracking.reporter import Reporter, Silent
+from studio.tracking.secrets import redact
+
+if TYPE_CHECKING:
+    import numpy as np
+
+PATIENCE = 20
+"""Seconds an environment may take to put its things away."""
+KEPT = 5
+"""Logs of failures that are kept of each exporter, in the temporary folder."""
+
+
+def call(name: str, function: str, request: dict[str, Any], reporter: Reporter) -> Any:
+    """Run `module:function` as `function(request, reporter)` in the environment `name`; what it returned.
+
+    request and result are JSON values; large things go through files. Raises ExportError if the environment is not ready or
+    the function fails, the StudioErrors raised in it, HardwareError if it was killed, Stopped if asked to stop meanwhile.
+    """
+    with Process(name, reporter) as process:
+        return process.ask({"function": function, "request": request})
+
+
+class Remote:
+    """What `module:opener` opens in the environment `name` with `settings`, e.g. a runtime (`answers.Runtime`) by proxy."""
+
+    def __init__(self, name: str, opener: str, settings: dict[str, Any], reporter: Reporter | None = None) -> None:
+        self._process = Process(name, reporter or Silent())
+        self._message = {"open": opener, "settings": settings}
+
+    def __enter__(self) -> Remote:
+        self._process.__enter__()
+        try:
+            self._process.ask(self._message)
+        except BaseException:
+            self._process.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.__exit__()
+
+    def ask(self, method: str, *arguments: Any) -> Any:
+        """What a method of it returns: JSON values, or an array."""
+        return self._process.ask({"method": method, "arguments": arguments})
+
+    def logits(self, ids: Sequence[int], positions: Sequence[int]) -> np.ndarray:
+        """Logits after the tokens at `positions`; float32 [positions, vocabulary]."""
+        return self.ask("logits", list(map(int, ids)), list(map(int, positions)))
+
+    def greedy(self, prompts: Sequence[Sequence[int]], longest: int) -> list[tuple[list[int], bool]]:
+        """Each prompt's greedy continuation without its end token, and whether it ended by itself."""
+        said = self.ask("greedy", [list(map(int, prompt)) for prompt in prompts], longest)
+        return [(list(ids), bool(ended)) for ids, ended in said]
+
+
+class Process:
+    """The process in an environment, and the talk with it."""
+
+    def __init__(self, name: str, reporter: Reporter) -> None:
+        self.name, self.reporter = name, reporter
+        self.lines: queue.Queue[bytes | None] = queue.Queue()
+
+    def __enter__(self) -> Process:
+        program = python(self.name)
+        self.folder = Path(tempfile.mkdtemp(prefix=f"studio-{self.name}-"))
+        self.log = open(self.folder / "log.txt", "w+b")
+        try:
+            self.child = subprocess.Popen(
+                [str(program), "-P", "-m", "studio.export.toolchains.child", str(self.folder)],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, start_new_session=True,
+                env={**variables(), "PYTHONNOUSERSITE": "1"},
+            )  # fmt: skip
+        except OSError as problem:
+            self._put_away()
+            anew = f"Make it anew: `studio exporters remove {self.name}`, then `studio exporters install {self.name}`."
+            damaged = isinstance(problem, FileNotFoundError | PermissionError)
+            raise ExportError(
+                f"the exporter {self.name} cannot be started: {problem.strerror}",
+                hint=anew if damaged else "The machine may be out of memory or of processes.",
+                where=str(program),
+            ) from None
+        threading.Thread(target=self._read, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._tell({"end": True})
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.child.wait(PATIENCE)
+        self.kill()
+        self._put_away()
+
+    def _put_away(self) -> None:
+        self.log.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def kill(self) -> None:
+        """End it and whatever it started."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.child.pid, signal.SIGKILL)
+        self.child.wait()
+        for pipe in (self.child.stdin, self.child.stdout):
+            with contextlib.suppress(OSError, ValueError):
+                assert pipe
+                pipe.close()
+
+    def ask(self, message: dict[str, Any]) -> Any:
+        """Tell it something to do and wait for the answer."""
+        self._tell(message)
+        while True:
+            if self.reporter.should_stop():
+                self.kill()
+                raise Stopped
+            with contextlib.suppress(queue.Empty):
+                line = self.lines.get(timeout=0.2)
+                if line is None:
+                    self.lines.put(None)  # whoever asks again is told the same
+                    raise self._died()
+                said = json.loads(line)
+                match said:
+                    case {"progress": [done, total, what]}:
+                        self.reporter.progress(done, total, what)
+                    case {"event": kind, "details": details}:
+                        self.reporter.event(kind, **details)
+                    case {"array": file}:
+                        return self._array(self.folder / file)
+                    case {"error": error}:
+                        raise error_from(error)
+                    case {"fault": _}:
+                        raise self._fault(**said)
+                    case _:
+                        return said["result"]
+
+    def _array(self, file: Path) -> np.ndarray:
+        import numpy as np
+
+        array = np.load(file, allow_pickle=False)
+        file.unlink()
+        return array
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        pipe = self.child.stdin
+        assert pipe
+        with contextlib.suppress(OSError, ValueError):  # one that is gone is noticed when its answer is awaited
+            pipe.write(json.dumps(message, default=str).encode() + b"\n")
+            pipe.flush()
+
+    def _read(self) -> None:
+        assert self.child.stdout
+        with contextlib.suppress(ValueError, OSError):
+            for line in self.child.stdout:
+                self.lines.put(line)
+        self.lines.put(None)
+
+    def _died(self) -> StudioError:
+        code = self.child.wait()
+        if code == -signal.SIGKILL:
+            return HardwareError(
+                f"the exporter {self.name} was killed", hint="The machine may be out of memory.", where=self.name
+            )
+        return self._error(f"ended with code {code}")
+
+    def _fault(self, fault: str, message: str, errno: int | None) -> Exception:
+        if errno in _DISK:
+            return OSError(errno, message)
+        if fault == "MemoryError" or "out of memory" in message.lower():
+            return MemoryError(message)
+        return self._error(f"failed: {fault}: {shorten(redact(message), 300)}")
+
+    def _error(self, what: str) -> ExportError:
+        """An error with the last words of its log, the whole of which is kept, as are those of the last few failures."""
+        self.log.flush()
+        text = redact(Path(self.log.name).read_text("utf-8", errors="replace"))
+        _let_go(self.name)
+        with tempfile.NamedTemporaryFile("w", prefix=f"studio-{self.name}-", suffix=".txt", delete=False) as file:
+            file.write(text)
+            kept = file.name
+        last = [line.strip() for line in text.splitlines() if line.strip()][-3:]
+        words = f" Its last words: {shorten(' / '.join(last), 400)}" if last else ""
+        return ExportError(f"the exporter {self.name} {what}", hint=f"Its log: {kept}.{words}", where=self.name)
+
+
+def _let_go(name: str) -> None:
+    """Remove all but the newest logs of earlier failures; another user's, and one that goes meanwhile, are left alone."""
+    aged: list[tuple[float, Path]] = []
+    for file in Path(tempfile.gettempdir()).glob(f"studio-{name}-*.txt"):
+        with contextlib.suppress(OSError):
+            aged.append((file.stat().st_mtime, file))
+    for _, file in sorted(aged)[: 1 - KEPT]:
+        with contextlib.suppress(OSError):
+            file.unlink()
+
+
+_DISK = (errno.ENOSPC, errno.EDQUOT)
