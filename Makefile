@@ -6,10 +6,10 @@ export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test check format bench app clean
+.PHONY: help install dev demo test test-fast check format bench app clean
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
 # torch comes first and through pip alone: from the ordinary index a GPU machine gets its CUDA build by the same pin.
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -41,6 +41,9 @@ app: install ## the web studio
 
 test: dev ## all tests
 	@$(BIN)/python -m pytest
+
+test-fast: dev ## the tests that load no torch and open no browser: about a minute
+	@$(BIN)/python -m pytest --fast
 
 check: dev ## format, lint, types, import contracts
 	@$(BIN)/ruff format --check studio tests bench

@@ -1,15 +1,45 @@
-"""Fixtures shared by all tests: offline, one thread, and one tiny model a session."""
+"""Fixtures shared by all tests (offline, one thread, one tiny model a session), and the lanes."""
 
 from __future__ import annotations
 
+import importlib
 import os
+import resource
 from pathlib import Path
 
-os.environ.update(
-    HF_HUB_OFFLINE="1", OMP_NUM_THREADS="1", TOKENIZERS_PARALLELISM="false", WANDB_MODE="offline", CUDA_VISIBLE_DEVICES=""
-)
+os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false", WANDB_MODE="offline", CUDA_VISIBLE_DEVICES="")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
+
+FAST = "not (torch or numeric or slow or browser or gpu)"
+"""What the fast lane runs. That it loads no torch is checked: there, importing it is an error."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fast", action="store_true", help="run the fast lane: no torch, no browser, nothing slow")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("fast"):
+        config.option.markexpr = FAST
+        folders = [str(Path(__file__).parent / "no_torch"), os.environ.get("PYTHONPATH", "")]
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, folders))
+        importlib.import_module("tests.no_torch.sitecustomize")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give the marks that follow from a fixture."""
+    follows = {"tiny_model": "torch", "studio": "browser", "page": "browser"}
+    for item in items:
+        for name in follows.keys() & set(getattr(item, "fixturenames", ())):
+            item.add_marker(follows[name])
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    seconds = [used.ru_utime + used.ru_stime for used in (own, children)]
+    terminalreporter.write_line(f"CPU: {sum(seconds):.0f} s, of them {seconds[1]:.0f} s in child processes")
 
 
 @pytest.fixture(scope="session")

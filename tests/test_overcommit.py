@@ -19,6 +19,8 @@ from studio.runs.recorder import Recorder
 from studio.spec import RunSpec, edit, parse
 from tests.tiny import make_model
 
+pytestmark = pytest.mark.numeric
+
 
 @pytest.fixture(scope="module")
 def asked(tmp_path_factory: pytest.TempPathFactory) -> RunSpec:

@@ -441,6 +441,7 @@ def test_rows_are_estimated_from_characters_where_there_is_no_tokenizer(tmp_path
     assert any("estimated" in warning for warning in plan(rows=found).warnings)
 
 
+@pytest.mark.torch
 def test_a_lock_says_what_makes_the_run_repeatable_and_what_differs(tmp_path: Path, tiny_model: Path) -> None:
     file = tmp_path / "rows.jsonl"
     file.write_text('{"question": "a", "answer": "b"}\n')

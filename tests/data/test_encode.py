@@ -17,6 +17,8 @@ from studio.tracking.reporter import Silent
 from tests.data.templates import tokenizer
 from tests.tiny import make_tokenizer
 
+pytestmark = pytest.mark.torch
+
 
 def talk(*texts: str, line: int = 1, system: str = "") -> Conversation:
     roles = ["user", "assistant"] * len(texts)

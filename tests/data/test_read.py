@@ -315,6 +315,7 @@ def test_a_file_that_is_not_what_its_name_says_is_refused_with_what_to_do(
     assert told in f"{problem.message} {problem.hint}"
 
 
+@pytest.mark.torch
 def test_a_folder_in_hub_layout_is_streamed_by_the_hub_reader(tmp_path: Path) -> None:
     write(tmp_path / "set" / "data" / "train-0.jsonl", json_lines(ROWS))
     write(tmp_path / "set" / "data" / "test-0.jsonl", json_lines(pairs(2, 100)))
@@ -325,6 +326,7 @@ def test_a_folder_in_hub_layout_is_streamed_by_the_hub_reader(tmp_path: Path) ->
     assert "train" in problem.hint
 
 
+@pytest.mark.torch
 def test_a_folder_without_data_and_a_name_that_is_none_are_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert "no data files" in refusal(read, str(tmp_path / "empty"), Data(train="x")).message
@@ -336,6 +338,7 @@ def test_lines_of_nothing_but_delimiters_are_no_rows(tmp_path: Path) -> None:
     assert [(row.line, row.values["answer"]) for row in rows] == [(2, "b"), (5, "d")]
 
 
+@pytest.mark.torch
 def test_a_hub_dataset_that_cannot_be_reached_says_so(tmp_path: Path) -> None:
     problem = refusal(read, "hub:nobody/nothing", Data(train="x"))
     assert "hub" in problem.where

@@ -13,6 +13,8 @@ from studio.data.rows import Conversation
 from tests.data.templates import FOLDER, OWN, source, tokenizer
 from tests.tiny import make_tokenizer
 
+pytestmark = pytest.mark.torch
+
 WITHOUT_MARKS = (
     *OWN,
     *("qwen2_5", "qwen3", "qwen3_instruct_2507", "llama3", "llama3_1", "llama3_2", "gemma", "gemma3", "phi3", "phi3_5"),

@@ -25,6 +25,8 @@ from studio.tracking.reporter import Silent
 from tests.evaluation.conftest import FACTS, conversation
 from tests.tiny import make_tokenizer
 
+pytestmark = pytest.mark.numeric
+
 
 def test_an_adapter_that_learned_is_found_better_with_intervals(report: Report):
     held_out = report.sets[0]

@@ -53,6 +53,7 @@ def evil(report: Report) -> Report:
     return dataclasses.replace(report, sets=[first, *report.sets[1:]], verdict=verdict, device=EVIL)
 
 
+@pytest.mark.torch
 def test_hostile_text_is_shown_as_text(evil: Report):
     page = Balanced(render_html(evil, METRICS, EVIL, EVIL))
     names = {tag for tag, _ in page.tags}
@@ -60,12 +61,14 @@ def test_hostile_text_is_shown_as_text(evil: Report):
     assert not [name for _, attributes in page.tags for name in attributes if name.startswith("on") or name in ("src", "href")]
 
 
+@pytest.mark.torch
 def test_the_page_asks_for_nothing_outside_itself(report: Report):
     page = render_html(report, METRICS, "name: bot", "bot")
     assert not re.search(r"https?://|url\(|@import|@font-face|//[a-z]", page)
     assert "default-src 'none'" in page
 
 
+@pytest.mark.torch
 def test_the_page_shows_verdict_figures_curves_samples_and_spec(report: Report):
     page = render_html(report, METRICS, "name: my-bot", "my-bot")
     Balanced(page)
@@ -75,6 +78,7 @@ def test_the_page_shows_verdict_figures_curves_samples_and_spec(report: Report):
     assert page.count('class="sample"') == sum(len(item.best) + len(item.worst) + len(item.changed) for item in report.sets)
 
 
+@pytest.mark.torch
 def test_light_dark_phone_and_keyboard_are_provided_for(report: Report):
     page = render_html(report, METRICS, "", "bot")
     for need in ("prefers-color-scheme: dark", 'name="viewport"', "max-width: 720px", ":focus-visible", 'lang="en"', "<main>"):
@@ -84,6 +88,7 @@ def test_light_dark_phone_and_keyboard_are_provided_for(report: Report):
     assert all("scope" in attributes for tag, attributes in parsed.tags if tag == "th")
 
 
+@pytest.mark.torch
 def test_a_run_without_metrics_still_has_a_page(report: Report):
     page = render_html(report, [], "", "bot")
     Balanced(page)

@@ -25,6 +25,8 @@ from studio.export.toolchains.remote import Process
 from studio.tracking.reporter import Silent
 from tests.tiny import make_model
 
+pytestmark = pytest.mark.torch
+
 installed = pytest.mark.skipif(not environments.ready("compress"), reason=str(environments.missing("compress")))
 
 

@@ -47,6 +47,7 @@ def test_a_weight_that_is_missing_or_rounded_too_far_fails() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.torch
 def test_an_architecture_that_is_not_computed_is_refused_before_it_is_merged(tmp_path: Path, probe: Probe) -> None:
     make_model(tmp_path / "base", "olmo2")
     source = make_source(Model(name=str(tmp_path / "base"), quantization="none", dtype="fp32"), tmp_path)
@@ -54,6 +55,7 @@ def test_an_architecture_that_is_not_computed_is_refused_before_it_is_merged(tmp
         export(CoremlTarget(), source, probe, Silent())
 
 
+@pytest.mark.torch
 def test_the_norm_of_large_numbers_does_not_leave_float16() -> None:
     import torch
 

@@ -14,6 +14,8 @@ from tests.export.test_llamacpp import KINDS as ALIKE
 from tests.export.test_llamacpp import LONG, lively
 from tests.tiny import make_model
 
+pytestmark = pytest.mark.torch
+
 CONTEXT = 64
 KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     **ALIKE,

@@ -25,6 +25,8 @@ from studio.export.verification.reference import reference, source_tokenizer, tu
 from studio.tracking.reporter import Silent
 from tests.export.conftest import talk
 
+pytestmark = pytest.mark.torch
+
 ROWS = [
     replace(talk(f"What does the {thing} cost?", f"It costs {price} euro."), file="rows.jsonl", line=price)
     for price, thing in enumerate(["lamp", "kettle", "clock", "chair", "table", "lamp"], 1)

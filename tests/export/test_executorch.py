@@ -63,6 +63,7 @@ def test_four_bit_is_near_and_prompts_longer_than_a_part_are_taken_in(tmp_path: 
     assert len(said) <= CONTEXT - len(ids[0]), "an answer ends where the cache does"
 
 
+@pytest.mark.torch
 def test_an_architecture_that_is_not_computed_is_refused_before_work_begins(tmp_path: Path) -> None:
     base = make_model(tmp_path / "base", "olmo2")
     source = make_source(Model(name=str(base), quantization="none", dtype="fp32"), tmp_path)
@@ -71,6 +72,7 @@ def test_an_architecture_that_is_not_computed_is_refused_before_work_begins(tmp_
     assert not list(source.exports.glob("*executorch*"))
 
 
+@pytest.mark.torch
 def test_the_size_is_known_before_and_the_file_is_of_it(source: Source) -> None:
     sizes = [ExecutorchTarget(quant=quant).size(10**9) for quant in ("fp32", "8da8w", "8da4w")]
     assert sizes == sorted(sizes, reverse=True)

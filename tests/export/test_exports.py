@@ -7,6 +7,8 @@ import stat
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from studio.core.files import read_json, sha256, write_json
 from studio.data.rows import Conversation
 from studio.export.artifacts.manifest import Artifact
@@ -23,6 +25,8 @@ from studio.export.verification.reference import FOLDER, reference, source_token
 from studio.models.settings import Model
 from studio.tracking.reporter import Silent
 from tests.export.conftest import make_source, talk
+
+pytestmark = pytest.mark.torch
 
 
 def kl(artifact: Artifact) -> float:

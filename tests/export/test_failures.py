@@ -25,6 +25,8 @@ from studio.models.settings import Model
 from studio.tracking.reporter import Silent
 from tests.export.conftest import make_adapter
 
+pytestmark = pytest.mark.torch
+
 
 class Untuned(MergedTarget):
     """Writes the base without what was trained: the mistake a verification is for."""

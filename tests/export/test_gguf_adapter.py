@@ -21,6 +21,8 @@ from tests.export.conftest import make_source
 from tests.export.test_llamacpp import KINDS, TEXT, lively
 from tests.tiny import make_model
 
+pytestmark = pytest.mark.torch
+
 pytest.importorskip("cyllama")
 
 SETTINGS: dict[str, dict[str, Any]] = {

@@ -20,6 +20,8 @@ from studio.tracking.reporter import Silent
 from tests.export.conftest import make_source, talk
 from tests.tiny import make_model
 
+pytestmark = pytest.mark.torch
+
 SPECIAL = {"bos_token": "<s>", "eos_token": "</s>"}
 TEMPLATES = {
     "chatml": "{% for m in messages %}{{ '<|' + m['role'] + '|>' + m['content'] + '\n' }}{% endfor %}",

@@ -14,6 +14,8 @@ from studio.export.llamacpp import architectures, modelfile, runtime, vocabulary
 from studio.export.prompts import without_marks
 from tests.tiny import CHATML, make_model, make_tokenizer
 
+pytestmark = pytest.mark.torch
+
 TEXT = "<|im_start|>user\nWhat does the lamp cost? café 你好 123 4567\n\n  x's it'll<|im_end|>\n<|im_start|>assistant\n"
 LLAMA3 = {
     "rope_type": "llama3",

@@ -15,6 +15,8 @@ from studio.tracking.reporter import Silent
 from tests.export.conftest import make_source
 from tests.tiny import make_model
 
+pytestmark = pytest.mark.numeric
+
 
 def files(folder: Path) -> dict[str, str]:
     return {file.name: sha256(file) for file in folder.iterdir()}

@@ -18,6 +18,8 @@ from tests.export.test_decoder import KINDS as ALL
 from tests.export.test_llamacpp import lively
 from tests.tiny import make_model
 
+pytestmark = pytest.mark.torch
+
 WIDE = {  # the runtime's kernel wants a multiple of 16 features rotated
     "head_dim": 32,
     "num_attention_heads": 2,

@@ -23,6 +23,8 @@ from studio.tracking.reporter import Silent
 from tests.export.conftest import talk
 from tests.tiny import make_model
 
+pytestmark = pytest.mark.torch
+
 pytest.importorskip("cyllama")
 
 

@@ -21,6 +21,8 @@ from studio.models.settings import Model
 from studio.tracking.reporter import Silent
 from tests.export.conftest import make_source
 
+pytestmark = pytest.mark.torch
+
 
 @pytest.fixture(scope="module")
 def made(source: Source, probe: Probe, merged: Artifact) -> Artifact:

@@ -52,6 +52,7 @@ def test_weights_and_adapters_agree_with_models_built_in_torch(
     assert f"{adapter_parameters(found, 16, 'attention' if found.experts else 'all-linear') / 1e6:.1f}" == lora
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("double", [True, False])
 @pytest.mark.parametrize("size", [(64, 64), (256, 128), (448, 1184)])
 def test_nf4_bytes_are_those_of_real_bitsandbytes_tensors(size: tuple[int, int], double: bool) -> None:
@@ -64,6 +65,7 @@ def test_nf4_bytes_are_those_of_real_bitsandbytes_tensors(size: tuple[int, int],
     assert memory.nf4_bytes(size[0] * size[1], double) == packed.nbytes + scales
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize(
     ("arch", "dtype", "checkpointing", "adapter"),
     [
@@ -184,6 +186,7 @@ def test_experts_are_loaded_in_16_bit_before_nf4_makes_them_small_and_int8_never
     assert memory.estimate(mixtral, load).total >= memory.loading_bytes(mixtral, "nf4")
 
 
+@pytest.mark.torch
 def test_the_chunk_of_logits_is_the_one_the_trainer_makes() -> None:
     from studio.training import head
 

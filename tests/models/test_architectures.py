@@ -11,6 +11,8 @@ from studio.models import loading
 from studio.models.settings import Model
 from tests.tiny import make_model
 
+pytestmark = pytest.mark.numeric
+
 ARCHS: dict[str, dict[str, Any]] = {
     "llama": {},
     "qwen2": {},

@@ -17,6 +17,8 @@ from studio.models.settings import Model
 from studio.models.tokenizers import padding_token
 from tests.tiny import make_tokenizer
 
+pytestmark = pytest.mark.torch
+
 
 @pytest.fixture
 def folder(tiny_model: Path, tmp_path: Path) -> Path:

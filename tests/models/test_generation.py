@@ -14,6 +14,8 @@ from studio.models.generation import generate, stop_ids, stream
 from studio.models.settings import Model
 from tests.tiny import make_model
 
+pytestmark = pytest.mark.numeric
+
 
 def opened(folder: Path) -> tuple[Any, Any]:
     settings = Model(name=str(folder), quantization="none", dtype="fp32", attention="eager")

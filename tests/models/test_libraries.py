@@ -3,6 +3,10 @@
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.torch
+
 BROUGHT = """
 import gc, sys
 from studio.models import libraries

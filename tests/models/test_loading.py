@@ -14,6 +14,8 @@ from studio.models import loading
 from studio.models.settings import Model
 from tests.tiny import make_model
 
+pytestmark = pytest.mark.numeric
+
 
 def load(folder: Path, quantization: Any = "nf4", dtype: Any = "fp32") -> Any:
     settings = Model(name=str(folder), quantization=quantization, dtype=dtype, attention="sdpa")

@@ -10,6 +10,8 @@ from studio.core.errors import ModelError
 from studio.models import presets
 from studio.models.shape import ARCHS, shape
 
+pytestmark = pytest.mark.torch
+
 SIZES: dict[str, Any] = {
     "vocab_size": 500,
     "hidden_size": 64,

@@ -12,6 +12,8 @@ import pytest
 from studio.models import starter
 from studio.models.starter.text import conversations
 
+pytestmark = pytest.mark.torch
+
 ROOT = Path(__file__).parents[2]
 TALK = [
     {"role": "system", "content": "Answer in one sentence."},

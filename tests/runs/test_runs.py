@@ -298,7 +298,7 @@ def test_waiting_runs_are_started_one_after_another_and_a_refused_one_does_not_s
     assert all("missing-" in now.error["message"] + now.error["where"] for now in states if now.error)
 
 
-def _until(condition, seconds: float = 20) -> None:  # type: ignore[no-untyped-def]
+def _until(condition, seconds: float = 120) -> None:  # type: ignore[no-untyped-def]
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not happen in time"

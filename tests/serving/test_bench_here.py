@@ -31,6 +31,7 @@ def questions(tmp_path: Path) -> Path:
     return file
 
 
+@pytest.mark.torch
 def test_an_adapter_and_a_gguf_file_are_served_asked_and_ended(
     adapters: dict[str, Path], gguf: Path, home: Path, questions: Path
 ):
@@ -67,6 +68,7 @@ def nothing_left(home: Path) -> Iterator[None]:
         servers.stop(server, patience=10)
 
 
+@pytest.mark.torch
 def test_a_killed_measurement_leaves_no_server_behind(gguf: Path, home: Path, questions: Path):
     command = [sys.executable, "-m", "studio", "bench", str(gguf), "--prompts", str(questions), "--home", str(home)]
     bench = psutil.Popen([*command, "--repeats", "100"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -122,6 +124,7 @@ def within(seconds: float, happens: Callable[[], Any]) -> bool:
     return True
 
 
+@pytest.mark.torch
 def test_a_server_goes_on_without_who_started_it_tells_how_it_does_and_ends_when_asked(gguf: Path, home: Path):
     begun = servers.start([str(gguf)], home, extra=["--max-context", "256", "--max-concurrent", "2"])
     assert servers.find(begun.key, home).state == "starting"
@@ -145,6 +148,7 @@ def test_a_server_goes_on_without_who_started_it_tells_how_it_does_and_ends_when
         servers.find(ready.key, home)
 
 
+@pytest.mark.torch
 def test_a_server_that_cannot_start_says_why_and_goes_from_the_list_when_it_was_seen(gguf: Path, home: Path):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -19,6 +19,8 @@ import pytest
 
 from studio.models.starter import folder
 
+pytestmark = pytest.mark.torch
+
 CLIENTS = {"openai": "openai", "litellm": "litellm", "langchain": "langchain_openai", "lm-eval": "lm_eval"}
 """Clients and the module each is in. `STUDIO_CLIENTS_PYTHON` names the Python of an environment that has them."""
 

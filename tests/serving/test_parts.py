@@ -66,6 +66,7 @@ def test_sampling_draws_by_the_model_s_shares_and_top_p_cuts_the_tail() -> None:
     assert sampling.choose(row, job()) == 0
 
 
+@pytest.mark.torch
 def test_sampling_on_the_device_draws_the_same_tokens() -> None:
     import torch
 
@@ -179,6 +180,7 @@ def test_vllm_is_not_given_what_it_cannot_load(tmp_path: Path) -> None:
         assert "merged_4bit" in refused.value.hint
 
 
+@pytest.mark.torch
 def test_a_4_bit_export_is_served_by_vllm_alone(tmp_path: Path) -> None:
     import shutil
 
@@ -200,6 +202,7 @@ def test_a_4_bit_export_is_served_by_vllm_alone(tmp_path: Path) -> None:
     assert "--engine vllm" in refused.value.hint
 
 
+@pytest.mark.torch
 def test_an_export_is_named_by_its_run(tmp_path: Path, gguf: Path) -> None:
     import shutil
 
@@ -218,6 +221,7 @@ def test_an_export_is_named_by_its_run(tmp_path: Path, gguf: Path) -> None:
     assert "gguf-f16" in refused.value.hint
 
 
+@pytest.mark.torch
 def test_what_is_served_is_found_by_what_it_is(tmp_path: Path, adapters: dict[str, Path], gguf: Path) -> None:
     from studio.app.serving import Wish, sources
 

@@ -13,6 +13,8 @@ import pytest
 
 from tests.serving.conftest import Server
 
+pytestmark = pytest.mark.torch
+
 LONG = "Tell me a story about a dog and a stone."
 SCHEMA = {
     "type": "object",

@@ -10,6 +10,8 @@ import pytest
 from studio.models.settings import Model
 from tests.serving.conftest import Server
 
+pytestmark = pytest.mark.numeric
+
 QUESTIONS = ("What colour is the sky?", "Where is the key?", "Hello! Who are you?", "Tell me a story.", "What costs 24 euro?")
 
 

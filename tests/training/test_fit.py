@@ -14,6 +14,8 @@ from studio.core.errors import HardwareError, TrainingError
 from studio.training import guards
 from tests.training.kit import LENGTHS, Memory, make_rows, weights
 
+pytestmark = pytest.mark.numeric
+
 
 def logits_of(model: Any) -> Any:
     import torch

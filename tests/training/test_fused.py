@@ -13,6 +13,8 @@ from studio.training import adapters, fusing
 from studio.training.settings import Adapter
 from tests.training.kit import make_job, make_rows, weights
 
+pytestmark = pytest.mark.numeric
+
 ARCHITECTURES: dict[str, dict[str, Any]] = {
     "llama": {},
     "qwen2": {},

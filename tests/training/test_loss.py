@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from studio.training import head
 from studio.training.batches import flat
 from studio.training.model import Scorer, evaluating
 from tests.tiny import make_model
 from tests.training.kit import items, make_job, make_rows, weights
+
+pytestmark = pytest.mark.numeric
 
 ARCHITECTURES = {
     "llama": {},
@@ -71,6 +72,8 @@ def test_rows_that_would_see_each_other_are_not_packed(tmp_path: Path, load: Cal
 
 def test_the_head_over_trained_positions_is_exact_with_scale_cap_and_bias(monkeypatch: pytest.MonkeyPatch):
     import torch
+
+    from studio.training import head
 
     monkeypatch.setitem(head.CHUNK_LOGITS, "cpu", 1)
     torch.manual_seed(0)

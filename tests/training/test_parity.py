@@ -12,6 +12,8 @@ import pytest
 
 from tests.training.kit import items, make_job, weights
 
+pytestmark = pytest.mark.numeric
+
 SETTINGS = {"batch_size": 16, "micro_batch": 4, "epochs": 4, "schedule": "constant", "warmup": 0.0, "held_out": None}
 PLAIN = {"fused_adapters": False, "trained_head": False, "row_attention": False}
 PATHS: dict[str, dict[str, Any]] = {

@@ -19,6 +19,8 @@ from studio.core.errors import HardwareError, Stopped, TrainingError
 from studio.training import adapters, checkpoints
 from tests.training.kit import Memory, make_job, weights
 
+pytestmark = pytest.mark.numeric
+
 
 class Killed(Memory):
     """Kills its own process, as `kill -9` does, once a step is done, and a file is there if one is given."""

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from studio.core.errors import TrainingError
-from studio.training import checkpoints, watch
+from studio.training import checkpoints
 from tests.training.kit import Memory, weights
+
+pytestmark = pytest.mark.numeric
 
 READS = ("item", "tolist", "numpy", "cpu", "__bool__", "__float__", "__int__", "__index__", "nonzero")
 """Each makes the host wait for the device. On a CPU they cost nothing, and are counted all the same."""
@@ -19,6 +21,8 @@ READS = ("item", "tolist", "numpy", "cpu", "__bool__", "__float__", "__int__", "
 @pytest.fixture
 def seldom(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a card, with a step far shorter than the time between two looks."""
+    from studio.training import watch
+
     monkeypatch.setitem(watch.READ_EVERY, "cpu", 1e9)
 
 
