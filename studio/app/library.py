@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from studio.app import runs
+from studio.core import resources
 from studio.core.errors import DataError, JobError, SpecError
 from studio.core.files import bytes_in, folder_aside, need_room, read_json, sha256, write_json
 from studio.core.text import size, slug
@@ -150,7 +151,7 @@ def delete(home: Path, key: str) -> int:
 
 def samples() -> list[Path]:
     """The sample datasets shipped with the project."""
-    folder = Path(__file__).parents[2] / "datasets"
+    folder = resources.folder("datasets")
     return sorted(file for file in folder.glob("*.jsonl") if "heldout" not in file.stem and "check" not in file.stem)
 
 
@@ -171,7 +172,7 @@ def refuse_outside(spec: RunSpec, home: Path) -> None:
         named.append(("model.chat_template", spec.model.chat_template))
     if _looks_local(spec.model.name):
         named.append(("model.name", spec.model.name))
-    roots = (home.resolve(), (Path(__file__).parents[2] / "datasets").resolve())
+    roots = (home.resolve(), resources.folder("datasets"))
     private = [home.resolve() / name for name in ("ui", "secrets")]
     for field, name in named:
         if name.startswith("hub:"):

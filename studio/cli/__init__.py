@@ -1,1 +1,6 @@
-"""The `studio` command: parses and shows; every deed is a call of `studio.app`."""
+"""The `studio` command: parses and shows; all work is done by `studio.app`."""
+
+import sys
+
+if sys.platform == "win32":
+    sys.exit("Studio runs on Linux and in WSL2, not on Windows itself\n→ Run `wsl --install`, then install Studio inside WSL.")

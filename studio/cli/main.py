@@ -8,12 +8,12 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 import typer.core
 
-from studio.cli import bench, data, exporters, push, results, runs, serve, train, ui
+from studio.cli import bench, data, exporters, notebooks, push, results, runs, serve, train, ui
 from studio.core import noise
 from studio.core.errors import Stopped, StudioError
 
@@ -28,6 +28,14 @@ class _Commands(typer.core.TyperGroup):
             raise Stopped from None
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        import studio
+
+        typer.echo(f"studio {studio.__version__}")
+        raise typer.Exit
+
+
 app = typer.Typer(
     cls=_Commands,
     name="studio",
@@ -37,10 +45,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_version, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Options of the command itself."""
+
+
 app.command("demo")(train.demo)
 app.command("ui")(ui.ui)
 app.command("doctor")(results.doctor)
 app.add_typer(data.app, name="data")
+app.command("notebooks")(notebooks.notebooks)
 app.command("plan")(train.plan)
 app.command("train")(train.train)
 app.add_typer(runs.app, name="runs")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.resources
 import os
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +10,7 @@ import typer
 
 from studio import spec as specs
 from studio.cli import follow, show
-from studio.core.errors import SpecError
+from studio.core import resources
 
 SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="A spec: a YAML file, see configs/.", show_default=False)]
 Settings = Annotated[
@@ -31,19 +30,12 @@ def read_spec(file: Path, settings: list[str] | None) -> specs.RunSpec:
 
 def demo(home: Home = None, json: Json = False) -> None:
     """The main job on the starter model and a shipped dataset: data, training, evidence, merged model, verified GGUF."""
-    file = demo_spec()
-    os.chdir(file.parent.parent)  # the demo's data lies in the project, wherever it is called from
+    home = home.absolute() if home else None
+    file = resources.folder("configs") / "demo.yaml"
+    os.chdir(file.parent.parent)  # the demo's spec names the sample data relative to this folder
     if not json:
         show.say(f"The demo is an ordinary run: studio train {_short(file)}")
     train(file, None, home, json)
-
-
-def demo_spec() -> Path:
-    """The demo's spec: in the project folder, or the present one."""
-    for folder in (Path.cwd(), Path(str(importlib.resources.files("studio"))).parent):
-        if (folder / "configs" / "demo.yaml").exists():
-            return folder / "configs" / "demo.yaml"
-    raise SpecError("configs/demo.yaml was not found", hint="Run the demo in the project's folder.", where="studio demo")
 
 
 def plan(
