@@ -28,6 +28,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from studio.app import board, queue, runs
+from studio.core import events
 from studio.runs import supervisor
 from studio.spec import parse
 
@@ -109,7 +110,7 @@ def killed(home: Path, count: int, kills: int) -> dict[str, Any]:
     states: Counter[str] = Counter()
     for name in names:
         run = runs.find(name, home)
-        kinds = [event["kind"] if event["kind"] != "stage" else event["stage"] for event in run.events]
+        kinds = [event.stage if isinstance(event, events.Stage) else event.kind for event in run.events]
         began[name], ended[name] = kinds.count("preparing"), kinds.count("ended")
         states[run.status.state] += 1
     return {

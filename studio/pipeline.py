@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from studio import planner
+from studio.core import events
 from studio.core.errors import OutOfMemory
 from studio.core.files import read_json, write_json, write_text
 from studio.data import encode, prepare
@@ -62,9 +63,9 @@ def make_ready(folder: RunFolder, asked: RunSpec, recorder: Recorder) -> Prepare
     """Read, check, split, encode, plan; write the resolved spec, the plan and the lock."""
     if not (folder.data / "report.json").exists():
         report = prepare.prepare(asked.data, asked.training.seed, folder.data, recorder)
-        recorder.event("data", message=_counted(report.as_dict()))
+        recorder.event(events.DataReady(message=_counted(report.as_dict())))
         for warning in report.warnings:
-            recorder.event("warning", message=warning)
+            recorder.event(events.Warning(message=warning))
     found = loading.find(asked.model)
     tokenizer = loading.tokenizer(found, asked.model.chat_template)
     train, held_out = encode_parts(folder.data, tokenizer, asked, recorder)
@@ -73,9 +74,9 @@ def make_ready(folder: RunFolder, asked: RunSpec, recorder: Recorder) -> Prepare
         plan = planner.resolve(asked, machine, found, planner.rows(train, held_out), past(folder.path.parent.parent))
         write_json(folder.plan, plan.as_dict())
         for decision in plan.decisions:
-            recorder.event("decision", field=decision.field, value=decision.value, reason=decision.reason)
+            recorder.event(events.Decision(field=decision.field, value=decision.value, reason=decision.reason))
         for warning in plan.warnings:
-            recorder.event("warning", message=warning)
+            recorder.event(events.Warning(message=warning))
         plan.refuse_if_it_does_not_fit()
         write_json(folder.lock, planner.lock(plan.spec, found, machine))
         folder.write_spec(plan.spec)
@@ -84,9 +85,8 @@ def make_ready(folder: RunFolder, asked: RunSpec, recorder: Recorder) -> Prepare
     held_out = encode.limit(held_out, spec.data.max_length, spec.data.overlong) if held_out else None
     for part, tokens in (("training", train), ("held-out", held_out)):
         if tokens is not None and tokens.dropped:
-            recorder.event(
-                "warning", message=f"{len(tokens.dropped)} {part} rows are over-long and left out", rows=tokens.dropped[:50]
-            )
+            message = f"{len(tokens.dropped)} {part} rows are over-long and left out"
+            recorder.event(events.Warning(message=message, rows=tuple(tokens.dropped[:50])))
     return Prepared(spec, found, tokenizer, train, held_out, machine)
 
 
@@ -121,7 +121,7 @@ def train(folder: RunFolder, prepared: Prepared, recorder: Recorder) -> None:
     plan = read_json(folder.plan)
     plan["measured"] = {"predicted": history.seen(plan["memory"]["items"]), "peak": fitted.peak_memory_bytes}
     write_json(folder.plan, plan)
-    recorder.event("trained", **asdict(fitted))
+    recorder.event(events.Trained(**asdict(fitted)))
     del base
     free_memory()
 
@@ -153,7 +153,7 @@ def judge(folder: RunFolder, prepared: Prepared, recorder: Reporter, sink: Any =
 
     sets = question_sets(folder, prepared.spec)
     if not sets:
-        recorder.event("warning", message="no held-out rows: this run ends without evidence")
+        recorder.event(events.Warning(message="no held-out rows: this run ends without evidence"))
         return
     model = loading.attach_adapter(load(prepared), folder.adapter)
     spec = prepared.spec
@@ -170,7 +170,7 @@ def judge(folder: RunFolder, prepared: Prepared, recorder: Reporter, sink: Any =
     html = page.render_html(report, list(folder.read_metrics()), folder.spec_file.read_text("utf-8"), prepared.spec.name)
     write_text(folder.report_page, html)
     write_json(folder.report, report.as_dict())
-    recorder.event("verdict", text=report.verdict.text, verdict=report.verdict.kind)
+    recorder.event(events.Verdict(text=report.verdict.text, verdict=report.verdict.kind))
     if sink:
         _mirror_evidence(sink, report)
     del model
@@ -206,7 +206,7 @@ def export_one(folder: RunFolder, prepared: Prepared, target: Any, recorder: Rep
     artifact = make.export(target, source, probe, recorder)
     if deploy:
         artifact = deploying.write(source, artifact)
-    recorder.event("exported", **artifact.summary())
+    recorder.event(events.Exported(**artifact.summary()))
     free_memory()
     return artifact
 
@@ -270,7 +270,8 @@ def free_memory() -> None:
 
 def _device(folder: RunFolder, recorder: Recorder, machine: machines.Machine, root: Path) -> Any:
     def waiting(holder: str) -> None:
-        recorder.event("waiting", message=f"waiting for {machine.device}, which {holder or 'another run'} uses")
+        message = f"waiting for {machine.device}, which {holder or 'another run'} uses"
+        recorder.event(events.Waiting(message=message))
 
     return slot(root, machine.uuid, folder.id, recorder.should_stop, waiting)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from studio.core.errors import HardwareError, Stopped, StudioError
+from studio.core.records import ErrorRecord
 from studio.runs.folder import RunFolder
 from studio.runs.recorder import Recorder
 
@@ -43,16 +44,15 @@ def main(folder: RunFolder) -> int:
         return error.exit_code
     except Exception as error:
         traceback.print_exc()
-        told = translated(error) or {
-            "kind": "Fault",
-            "message": f"this is a fault in the studio ({type(error).__name__}: {error})",
-            "hint": f"The log has the details: {folder.log}",
-            "where": str(folder.log),
-        }
-        recorder.end("failed", told)
+        recorder.end("failed", translated(error) or _bug(error, folder.log))
         return 1
     recorder.end("done")
     return 0
+
+
+def _bug(error: Exception, log: Path) -> ErrorRecord:
+    message = f"internal error in Studio (a bug, not your input): {type(error).__name__}: {error}"
+    return ErrorRecord(kind="Fault", message=message, hint=f"The log has the details: {log}", where=str(log))
 
 
 def set_environment() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from studio import pipeline
 from studio.core.errors import HardwareError, OutOfMemory, error_from
+from studio.core.events import CheckpointLoaded, Warning
 from studio.core.files import read_json
 from studio.planner import sparing
 from studio.runs import folder as folders
@@ -106,11 +107,11 @@ def test_a_run_out_of_memory_goes_on_with_half_the_rows_at_once_and_the_same_res
     plan, events = read_json(folder.plan), list(folder.read_events())
     assert [change["to"] for change in plan["changes"]] == [2, 1]
     assert "Ran out of memory at step 4" in plan["changes"][0]["reason"]
-    warned = [event["message"] for event in events if event["kind"] == "warning" and event.get("field")]
+    warned = [event.message for event in events if isinstance(event, Warning) and event.field]
     assert len(warned) == 2
     assert "2 instead of 4 rows at once; the effective batch stays 4" in warned[0]
     assert "1 instead of 2 rows at once" in warned[1]
-    assert [event["step"] for event in events if event["kind"] == "resume"] == [2, 2]
+    assert [event.step for event in events if isinstance(event, CheckpointLoaded)] == [2, 2]
 
 
 def test_after_the_last_row_checkpointing_is_tried_and_then_the_error_is_told(

@@ -25,7 +25,7 @@ class Clock:
             self.tokens.append(values["tokens"])
             self.losses.append(values["loss"])
 
-    def event(self, kind: str, **details: Any) -> None:
+    def event(self, event: Any) -> None:
         """Nothing."""
 
     def progress(self, done: float, total: float, what: str = "") -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from studio.app import runs
 from studio.app.runs import Run, Update
+from studio.core import events
 from studio.core.text import duration
 from studio.spec import RunSpec
 
@@ -92,5 +93,5 @@ def _inline() -> Any:
 
 def _lines(run: Run, update: Update, losses: list[tuple[float, float]]) -> None:
     for event in update.events:
-        if event["kind"] == "stage":
-            sys.stderr.write(f"{run.id}: {event['stage']}\n")
+        if isinstance(event, events.Stage):
+            sys.stderr.write(f"{run.id}: {event.stage}\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from studio.app.runs import Run, create
+from studio.core import events
 from studio.core.files import write_json
 from studio.runs import folder as folders
 from studio.runs import queue, supervisor
@@ -19,7 +20,7 @@ def submit(spec: RunSpec, home: str | Path | None = None, who: str = "") -> Run:
     root = folders.home(home)
     run = create(spec, home)
     position = queue.add(root, run.id, who)
-    run.folder.event("queued", position=position, who=who)
+    run.folder.event(events.Queued(position=position, who=who))
     supervisor.ensure(root)
     return run
 
@@ -41,7 +42,7 @@ def cancel(run: str, home: str | Path | None = None) -> None:
         found = RunFolder(root / "runs" / run)
         if found.asked.exists():
             write_json(found.status, Status(state="stopped").as_dict())
-            found.event("ended", state="stopped")
+            found.event(events.Ended(state="stopped"))
 
 
 def work(home: str | Path | None = None, until_idle: bool = False) -> bool:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from studio.core import events
 from studio.core.errors import JobError, StudioError, error_from
-from studio.core.files import bytes_in, read_json, read_json_lines
+from studio.core.events import Event
+from studio.core.files import bytes_in, read_json, whole_lines
 from studio.runs import folder as folders
 from studio.runs import pace, process
 from studio.runs import status as statuses
@@ -50,7 +53,7 @@ class Run:
         return list(self.folder.read_metrics())
 
     @property
-    def events(self) -> list[dict[str, Any]]:
+    def events(self) -> list[Event]:
         """What happened, in order."""
         return list(self.folder.read_events())
 
@@ -208,7 +211,7 @@ class Update:
     """What is new since the last look at a run."""
 
     status: Status
-    events: list[dict[str, Any]]
+    events: list[Event]
     metrics: list[dict[str, Any]]
     place: Place
     """Where the next look begins."""
@@ -225,22 +228,15 @@ def watch(run: Run, every: float = 0.25, since: Place | None = None) -> Iterator
     places = dict(since or {run.folder.events: 0, run.folder.metrics: 0})
     while True:
         status = run.status  # read before the files: what came before the end is then never missed
-        new: dict[Path, list[dict[str, Any]]] = {}
+        new: dict[Path, list[bytes]] = {}
         for file, place in places.items():
-            new[file], places[file] = _tail(file, place)
-        yield Update(status, new[run.folder.events], new[run.folder.metrics], dict(places))
+            new[file] = list(whole_lines(file, place))
+            places[file] = place + sum(len(line) for line in new[file])
+        happened = [events.parse_line(line) for line in new[run.folder.events]]
+        yield Update(status, happened, [json.loads(line) for line in new[run.folder.metrics]], dict(places))
         if not status.active:
             return
         time.sleep(every)
-
-
-def _tail(file: Path, place: int) -> tuple[list[dict[str, Any]], int]:
-    if not file.exists():
-        return [], place
-    with open(file, "rb") as lines:
-        lines.seek(place)
-        end = place + lines.read().rfind(b"\n") + 1
-    return [line for line in read_json_lines(file, place)] if end > place else [], max(place, end)
 
 
 def differences(runs: list[Run]) -> list[tuple[str, list[Any]]]:

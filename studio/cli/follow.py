@@ -8,8 +8,10 @@ from typing import Any
 
 from studio.app.runs import Place, Run, Update, watch
 from studio.cli import show
+from studio.core import events
 from studio.core.errors import error_from
-from studio.core.text import duration, size
+from studio.core.events import Event
+from studio.core.text import duration
 from studio.runs.pace import seconds_left
 
 STAGES = {
@@ -104,8 +106,8 @@ class _Quiet:
 
     def show(self, update: Update) -> None:
         for event in update.events:
-            if event["kind"] in ("warning", "waiting"):
-                print(event["message"], file=sys.stderr)
+            if isinstance(event, events.Warning | events.Waiting):
+                print(event, file=sys.stderr)
 
 
 class _Bar:
@@ -165,29 +167,27 @@ class _Bar:
                 return low if low == high else f"{low} to {high}"
         return show.time_left(now.done, now.total, time.monotonic() - self.begun)
 
-    def tell(self, event: dict[str, Any]) -> None:
-        match event["kind"]:
-            case "stage":
+    def tell(self, event: Event) -> None:
+        """Show one event; those that the progress bar or the end of the run shows anyway are left out."""
+        match event:
+            case events.Stage():
                 if self.task is not None:
                     self.bar.remove_task(self.task)
                     self.task = None
                 self.last = {}
-                show.heading(STAGES.get(event["stage"]) or str(event["stage"]))
-            case "stage-done":
-                show.say(f"  done in {duration(event['seconds'])}", "dim")
-            case "data":
-                show.say(f"  {event['message']}")
-            case "decision":
-                show.say(f"  {event['field']} = {show.cell(event['value'])}: {event['reason']}", "dim")
-            case "warning" | "waiting":
-                show.say(f"  ! {event['message']}", "yellow")
-            case "trained":
-                best = f"best held-out loss {show.cell(event.get('best_loss'))} at step {event.get('best_step')}"
-                show.say(f"  {event.get('steps')} steps" + (f", {best}" if event.get("best_loss") is not None else ""))
-            case "verdict":
-                show.say(f"  {event['text']}", "bold")
-            case "exported":
-                show.say(f"  {event['folder']}: {size(event['bytes'])}, {event['status']}")
+                show.heading(STAGES.get(event.stage) or event.stage)
+            case events.StageDone():
+                show.say(f"  done in {duration(event.seconds)}", "dim")
+            case events.Decision():
+                show.say(f"  {event.field} = {show.cell(event.value)}: {event.reason}", "dim")
+            case events.Note():
+                show.say(f"  {event}", "dim")
+            case events.Warning() | events.Waiting():
+                show.say(f"  ! {event}", "yellow")
+            case events.Verdict():
+                show.say(f"  {event}", "bold")
+            case events.DataReady() | events.Trained() | events.Exported() | events.EarlyStop() | events.Unreadable():
+                show.say(f"  {event}")
 
 
 def _progress(now: Any) -> str:

@@ -55,17 +55,22 @@ def append_json(path: Path, value: Any) -> None:
         out.write(line.encode())
 
 
-def read_json_lines(path: Path, start: int = 0) -> Iterator[Any]:
-    """The JSON lines of `path` from byte `start`; a last line that is still being written is left out."""
+def whole_lines(path: Path, start: int = 0) -> Iterator[bytes]:
+    """The lines of `path` from byte `start`, each with its end; a last line that is still being written is left out."""
     if not path.exists():
         return
     with open(path, "rb") as lines:
         lines.seek(start)
         for line in lines:
-            if not line.endswith(b"\n"):
-                return
-            with contextlib.suppress(json.JSONDecodeError):
-                yield json.loads(line)
+            if line.endswith(b"\n"):
+                yield line
+
+
+def read_json_lines(path: Path, start: int = 0) -> Iterator[Any]:
+    """The JSON values of `whole_lines`; a line that is not JSON is left out."""
+    for line in whole_lines(path, start):
+        with contextlib.suppress(ValueError):  # not JSON, or not UTF-8
+            yield json.loads(line)
 
 
 @contextlib.contextmanager

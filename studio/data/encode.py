@@ -19,6 +19,7 @@ from typing import Any, Literal
 import numpy as np
 import orjson
 
+from studio.core import events
 from studio.core.errors import DataError, Stopped
 from studio.core.files import folder_aside, read_json, sha256, write_json
 from studio.core.text import count, plural
@@ -184,7 +185,10 @@ def _encode_into(out: Path, file: Path, tokenizer: Any, train_on: TrainOn, key: 
             raise _nothing_left(writer, file)
         write_json(aside / "meta.json", {"source": str(file), "train_on": train_on, **writer.meta(key)})
     if writer.dropped:
-        reporter.event("warning", text=f"{plural(writer.dropped, 'row')} could not be encoded and are left out")
+        first = writer.list[0]
+        reason = f"{Path(first['file']).name}, line {first['line']}: {first['reason']}"
+        message = f"{plural(writer.dropped, 'row')} left out because encoding failed; the first: {reason}"
+        reporter.event(events.Warning(message=message, rows=tuple(writer.list)))
 
 
 def _nothing_left(writer: Writer, file: Path) -> DataError:

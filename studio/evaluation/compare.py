@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from studio.core import events
 from studio.core.errors import EvaluationError
 from studio.core.text import count
 from studio.data.rows import Conversation
@@ -101,7 +102,7 @@ def _measure(
     asked, too_long = _fitting(asked, max_length or _limit(model))
     left_out = refused + too_long
     for reason in left_out:
-        watch.reporter.event("warning", message=f"left out of the evaluation: {reason}")
+        watch.reporter.event(events.Warning(message=f"left out of the evaluation: {reason}"))
     if not asked and wanted.name == HELD_OUT:
         raise EvaluationError(
             f"none of the {count(len(wanted.rows))} held-out rows can be measured: {left_out[0]}",

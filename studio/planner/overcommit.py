@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from studio.core import events
 from studio.core.errors import OutOfMemory
 from studio.core.files import read_json, write_json
 from studio.runs.folder import RunFolder
@@ -26,7 +27,7 @@ def spare(folder: RunFolder, spec: RunSpec, problem: OutOfMemory, reporter: Repo
     write_json(folder.lock, {**read_json(folder.lock), "fingerprint": fingerprint(changed)})
     folder.write_spec(changed)
     message = f"{problem.message}. Going on from the last checkpoint {told(spec, field, value)}"
-    reporter.event("warning", message=message, field=field, value=value)
+    reporter.event(events.Warning(message=message, field=field, value=value))
     return changed
 
 

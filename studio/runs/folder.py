@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from studio import spec as specs
+from studio.core import events
 from studio.core.errors import JobError
-from studio.core.files import append_json, read_json, read_json_lines, write_json, write_text
+from studio.core.events import Event
+from studio.core.files import read_json, read_json_lines, whole_lines, write_json, write_text
 from studio.core.text import nearest, slug
 from studio.spec import RunSpec
 
@@ -68,13 +70,13 @@ class RunFolder:
         """Keep the resolved spec."""
         write_text(self.spec_file, specs.dump(spec))
 
-    def event(self, kind: str, **details: Any) -> None:
-        """Append to the story of the run."""
-        append_json(self.events, {"time": round(time.time(), 3), "kind": kind, **details})
+    def event(self, event: Event) -> None:
+        """Append to the story of the run, with the present time."""
+        event.model_copy(update={"time": round(time.time(), 3)}).append(self.events)
 
-    def read_events(self) -> Iterator[dict[str, Any]]:
-        """The story so far."""
-        return read_json_lines(self.events)
+    def read_events(self) -> Iterator[Event]:
+        """The story so far; a line that cannot be read is an `events.Unreadable`."""
+        return map(events.parse_line, whole_lines(self.events))
 
     def read_metrics(self) -> Iterator[dict[str, Any]]:
         """The logged steps so far. After a resume a step may stand twice: the later one counts."""
@@ -109,7 +111,7 @@ def create(spec: RunSpec, root: Path) -> RunFolder:
         write_text(folder.asked, specs.dump_asked(spec))
         about = {"folder": str(Path.cwd()), "created": time.time(), "name": spec.name, "who": _user(), "maker": _maker()}
         write_json(folder.launch, about)
-        folder.event("created", name=spec.name)
+        folder.event(events.Created(name=spec.name))
         return folder
     raise JobError("no free name for a run folder was found", hint="Try another name.", where=str(root))
 

@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import TextIO
 
+from studio.core import events
 from studio.core.errors import JobError
 from studio.core.files import read_json, write_json
 from studio.runs.folder import RunFolder
@@ -98,7 +99,7 @@ def stop(folder: RunFolder, patience: float = STOP_PATIENCE) -> Status:
         if not status.active:
             if status.process and not memory_is_back(status.process):
                 message = f"process {status.process.pid} has ended its run and still holds memory"
-                folder.event("warning", message=message, hint=f"End it by hand: kill -9 {status.process.pid}")
+                folder.event(events.Warning(message=message, hint=f"End it by hand: kill -9 {status.process.pid}"))
             return status
         if send and status.process:
             try:
@@ -134,7 +135,7 @@ def resume(folder: RunFolder) -> None:
     if status.state == "done":
         raise JobError("this run is done", hint=f"Repeat it: studio train {folder.spec_file}", where=folder.id)
     launch(folder)
-    folder.event("resumed", before=status.state)
+    folder.event(events.Resumed(before=status.state))
 
 
 def delete(folder: RunFolder) -> None:

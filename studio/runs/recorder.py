@@ -8,10 +8,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from studio.core import events
 from studio.core.errors import StudioError
+from studio.core.events import Event, State
 from studio.core.files import append_json, read_json, write_json
+from studio.core.records import ErrorRecord
 from studio.runs.folder import RunFolder
-from studio.runs.status import Process, State, Status
+from studio.runs.status import Process, Status
 
 
 class Recorder:
@@ -32,9 +35,9 @@ class Recorder:
         )
         self._write()
 
-    def event(self, kind: str, **details: Any) -> None:
+    def event(self, event: Event) -> None:
         """Append to events.jsonl."""
-        self.folder.event(kind, **details)
+        self.folder.event(event)
 
     def metrics(self, step: int, **values: float) -> None:
         """Append to metrics.jsonl, with the time."""
@@ -58,18 +61,19 @@ class Recorder:
         begun, computed = time.monotonic(), time.process_time()
         self._change(state=state, done=0, total=0, what="")
         self._write()
-        self.event("stage", stage=state)
+        self.event(events.Stage(stage=state))
         yield
         seconds = round(time.monotonic() - begun, 3)
         self._change(stages={**self._status.stages, state: round(self._status.stages.get(state, 0) + seconds, 3)})
-        self.event("stage-done", stage=state, seconds=seconds, cpu_seconds=round(time.process_time() - computed, 3))
+        cpu_seconds = round(time.process_time() - computed, 3)
+        self.event(events.StageDone(stage=state, seconds=seconds, cpu_seconds=cpu_seconds))
 
-    def end(self, state: State, error: StudioError | dict[str, str] | None = None) -> None:
+    def end(self, state: State, error: StudioError | ErrorRecord | None = None) -> None:
         """Write how the run ended; the last thing a worker does."""
-        told = error.as_dict() if isinstance(error, StudioError) else error
-        self._change(state=state, ended=time.time(), error=told)
+        record = ErrorRecord.of(error) if isinstance(error, StudioError) else error
+        self._change(state=state, ended=time.time(), error=record.model_dump() if record else None)
         self._write()
-        self.event("ended", state=state, **({"error": told} if told else {}))
+        self.event(events.Ended(state=state, error=record))
 
     def _change(self, **values: Any) -> None:
         self._status = Status(**{**self._status.__dict__, **values})

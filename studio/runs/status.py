@@ -8,13 +8,13 @@ from __future__ import annotations
 import signal
 import time
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any
 
+from studio.core.events import State
 from studio.core.files import read_json
 from studio.runs import queue
 from studio.runs.folder import RunFolder
 
-State = Literal["queued", "preparing", "training", "evaluating", "exporting", "done", "failed", "stopped", "interrupted"]
 ACTIVE: tuple[State, ...] = ("queued", "preparing", "training", "evaluating", "exporting")
 ENDED: tuple[State, ...] = ("done", "failed", "stopped", "interrupted")
 

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from studio.core import events
 from studio.core.errors import StudioError
 from studio.runs import process, queue
 from studio.runs.folder import RunFolder
@@ -59,7 +60,7 @@ def start_next(root: Path) -> str | None:
             try:
                 process.launch(folder)
             except StudioError as error:
-                folder.event("warning", message=str(error))
+                folder.event(events.Warning(message=str(error), hint=error.hint))
         return run
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
+from studio.core.events import Event
 from studio.runs.folder import RunFolder
 
 
@@ -14,9 +14,9 @@ class Watcher:
     def __init__(self, folder: RunFolder, on_progress: Callable[[float, float, str], None] | None = None) -> None:
         self.folder, self.on_progress = folder, on_progress
 
-    def event(self, kind: str, **details: Any) -> None:
+    def event(self, event: Event) -> None:
         """Append to events.jsonl."""
-        self.folder.event(kind, **details)
+        self.folder.event(event)
 
     def metrics(self, step: int, **values: float) -> None:
         """Nothing is trained here."""

@@ -1,15 +1,18 @@
-"""What a stage may tell the world while it works. The run folder implements it; tests and notebooks may too."""
+"""Reporter: what a stage reports to while it works. The run folder implements it; tests and notebooks may too."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:  # an isolated exporter environment has no pydantic
+    from studio.core.events import Event
 
 
 class Reporter(Protocol):
     """The listener every long-running stage is given."""
 
-    def event(self, kind: str, **details: Any) -> None:
-        """Something happened that a person may want to read later, e.g. `checkpoint`, `warning`, `best`."""
+    def event(self, event: Event) -> None:
+        """Something happened that a person may want to read later, e.g. a `CheckpointSaved` or a `Warning`."""
         ...
 
     def metrics(self, step: int, **values: float) -> None:
@@ -28,7 +31,7 @@ class Reporter(Protocol):
 class Silent:
     """A reporter that nobody listens to."""
 
-    def event(self, kind: str, **details: Any) -> None:
+    def event(self, event: Event) -> None:
         """Ignored."""
 
     def metrics(self, step: int, **values: float) -> None:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from studio.core import events
 from studio.tracking import secrets
 from studio.tracking.reporter import Reporter
 from studio.tracking.settings import Tracking
@@ -141,7 +142,7 @@ def open_sink(
                 try:
                     online = {"base_url": host, "api_key": key, **limits}
                     run = _within(hard_limit, lambda: _start(wandb, "online", arguments, online))
-                    reporter.event("tracking", mode="online", url=run.url)
+                    reporter.event(events.Tracking(mode="online", url=run.url or ""))
                     return Sink(run, folder, reporter, finish_timeout)
                 except RuntimeError as problem:  # a call that never came back still holds the client: no second one then
                     reason = _said(problem)
@@ -149,7 +150,7 @@ def open_sink(
                 _warn(reporter, f"W&B is kept offline: {reason}", hint="The log can be uploaded later: see docs/tracking.md.")
             run = _within(hard_limit, lambda: _start(wandb, "offline", arguments, {"base_url": host, **limits}))
             sink = Sink(run, folder, reporter, finish_timeout)
-            reporter.event("tracking", mode="offline", upload=f"wandb sync {sink.folder}")
+            reporter.event(events.Tracking(mode="offline", upload=f"wandb sync {sink.folder}"))
             return sink
     except Exception as problem:
         _warn(reporter, f"W&B could not be started ({_said(problem)}); the run goes on without it")
@@ -284,4 +285,4 @@ def _said(problem: BaseException) -> str:
 
 def _warn(reporter: Reporter, message: str, hint: str = "") -> None:
     with contextlib.suppress(Exception):
-        reporter.event("warning", message=message, **({"hint": hint} if hint else {}))
+        reporter.event(events.Warning(message=message, hint=hint))

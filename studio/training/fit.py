@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from studio.core import events
 from studio.core.errors import HardwareError
 from studio.core.text import plural
 from studio.tracking.reporter import Reporter
@@ -54,11 +55,13 @@ def fit(base: Any, tokenizer: Any, job: Job, reporter: Reporter) -> Fitted:
             stack.enter_context(disable_input_dtype_casting(scorer.model))  # autocast does it, once instead of twice
         refused = scorer.choose()
         if job.training.packing and not scorer.packed:
-            reporter.event("warning", message="packing is off: on this model, rows side by side change each other's losses")
+            message = "packing is off: on this model, rows side by side change each other's losses"
+            reporter.event(events.Warning(message=message))
         elif refused:
-            reporter.event("note", message=f"slower than usual: on this model only `{scorer.way}` gives its exact losses")
+            message = f"slower than usual: on this model only `{scorer.way}` gives its exact losses"
+            reporter.event(events.Note(message=message))
         for reason, count in scorer.fusion.refused.items():
-            reporter.event("note", message=f"{plural(count, 'adapter')} computed alone: {reason}")
+            reporter.event(events.Note(message=f"{plural(count, 'adapter')} computed alone: {reason}"))
         watch = _train(scorer, tokenizer, job, steps, found, Progress(run=run), reporter)
         return _finish(watch, job)
 
@@ -85,7 +88,7 @@ def _train(
 
         torch.cuda.reset_peak_memory_stats()
     if folder is not None:
-        reporter.event("resume", step=progress.step)
+        reporter.event(events.CheckpointLoaded(step=progress.step))
         adapters.read(scorer.model, folder)
     try:
         watch.begin()
@@ -95,7 +98,7 @@ def _train(
     finally:
         failed = watch.writer.settle()  # whatever happened: who goes on from here finds whole checkpoints
         if failed is not None:
-            reporter.event("note", message=f"the last checkpoint was not written: {failed}")
+            reporter.event(events.Note(message=f"the last checkpoint was not written: {failed}"))
     return watch
 
 
@@ -147,6 +150,7 @@ def _pad(tokenizer: Any) -> int:
 def _optimizer(job: Job, reporter: Reporter) -> str:
     wanted = job.training.optimizer or "adamw"
     if wanted != "adamw" and job.device == "cpu":
-        reporter.event("warning", message=f"{wanted} is for GPUs; on this CPU AdamW with 32-bit states is used instead")
+        message = f"{wanted} is for GPUs; on this CPU AdamW with 32-bit states is used instead"
+        reporter.event(events.Warning(message=message))
         return "adamw"
     return wanted

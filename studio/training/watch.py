@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from transformers import TrainerCallback
 
+from studio.core import events
 from studio.core.errors import Stopped
 from studio.tracking.reporter import Reporter
 from studio.training import checkpoints, guards
@@ -144,7 +145,7 @@ class Watch(TrainerCallback):
 
     def _tell_saved(self, step: int | None) -> None:
         if step is not None:
-            self.reporter.event("checkpoint", step=step)
+            self.reporter.event(events.CheckpointSaved(step=step))
 
     def stop(self) -> None:
         """Save what is needed to go on, and raise Stopped."""
@@ -172,11 +173,11 @@ class Watch(TrainerCallback):
         self.progress = self._timed().after_evaluation(loss)
         self.reporter.metrics(step, eval_loss=loss, epoch=self._epoch(step), tokens=self.progress.tokens)
         if step and self.progress.best_step == step:
-            self.reporter.event("best", step=step, eval_loss=loss)
+            self.reporter.event(events.BestLoss(step=step, eval_loss=loss))
         patience = self.training.early_stopping
         if isinstance(patience, int) and self.progress.worse >= patience:
             self.progress = replace(self.progress, stopped_early=True)
-            self.reporter.event("early_stop", step=step, best_step=self.progress.best_step)
+            self.reporter.event(events.EarlyStop(step=step, best_step=self.progress.best_step))
 
     def _epoch(self, step: int) -> float:
         return step / steps_per_epoch(len(self.job.train), self.training.batch_size or 1)

@@ -24,6 +24,7 @@ import psutil
 import pytest
 
 from studio.core.errors import DataError, ExportError, HardwareError, JobError, SpecError, Stopped
+from studio.core.events import Event
 from studio.export import toolchains as environments
 from studio.export.toolchains import Environment, known, remote
 from studio.export.verification.answers import Runtime
@@ -32,6 +33,7 @@ from studio.tracking.reporter import Silent
 CHATTER = """
 import importlib.metadata, importlib.util, os, sys, time
 import numpy as np
+from studio.core import events
 from studio.core.errors import DataError
 
 class Parrot:
@@ -65,7 +67,7 @@ def crash(request, reporter): os.kill(os.getpid(), 9)
 def wait(request, reporter):
     import subprocess
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    reporter.event("waiting", pid=os.getpid(), child=child.pid)
+    reporter.event(events.Waiting(message=f"{os.getpid()} {child.pid}"))
     time.sleep(60)
 """
 
@@ -256,8 +258,8 @@ class Heard(Silent):
     def progress(self, done: float, total: float, what: str = "") -> None:
         self.said.append((done, total, what))
 
-    def event(self, kind: str, **details: Any) -> None:
-        self.pids = list(details.values())
+    def event(self, event: Event) -> None:
+        self.pids = [int(pid) for pid in str(event).split()]
 
     def should_stop(self) -> bool:
         return bool(self.pids)
@@ -289,7 +291,7 @@ def test_work_ends_when_the_studio_is_killed(parrot: Environment, scratch: Path)
         class Heard:
             progress = lambda *_: None
             should_stop = lambda _: False
-            event = lambda _, kind, **details: print(*details.values(), flush=True)
+            event = lambda _, event: print(event, flush=True)
         environments.call("parrot", "chatter:wait", {{}}, Heard())
     """
     studio = subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)], stdout=subprocess.PIPE, text=True)

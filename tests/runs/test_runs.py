@@ -62,7 +62,7 @@ def test_what_a_recorder_writes_is_what_status_reads(folder: RunFolder) -> None:
     recorder.end("done")
     assert status.read(folder).state == "done"
     assert next(iter(folder.read_metrics()))["loss"] == 2.5
-    assert [event["kind"] for event in folder.read_events()] == ["created", "stage", "stage-done", "ended"]
+    assert [event.kind for event in folder.read_events()] == ["created", "stage", "stage-done", "ended"]
 
 
 def test_a_step_repeated_after_a_resume_counts_once(folder: RunFolder) -> None:
@@ -236,7 +236,7 @@ def test_a_supervisor_killed_while_it_starts_a_run_neither_loses_nor_doubles_it(
         supervisor.start_next(tmp_path)
     _until(lambda: status.read(folder).state == "failed")
     _until(folder.exit.exists)
-    assert [event["kind"] for event in folder.read_events()].count("ended") == 1
+    assert [event.kind for event in folder.read_events()].count("ended") == 1
     assert supervisor.start_next(tmp_path) is None
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from studio.core.events import Event
 from studio.tracking.reporter import Silent
 
 
@@ -18,13 +19,13 @@ class Remembers(Silent):
     """Keeps its events."""
 
     def __init__(self) -> None:
-        self.events: list[tuple[str, dict[str, Any]]] = []
+        self.events: list[Event] = []
 
-    def event(self, kind: str, **details: Any) -> None:
-        self.events.append((kind, details))
+    def event(self, event: Event) -> None:
+        self.events.append(event)
 
     def told(self, kind: str) -> str:
-        return "\n".join(json.dumps(details, default=str) for name, details in self.events if name == kind)
+        return "\n".join(str(event) for event in self.events if event.kind == kind)
 
 
 class Server(ThreadingHTTPServer):

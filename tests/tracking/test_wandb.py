@@ -201,7 +201,7 @@ def test_a_failing_client_is_told_of_once_and_never_raises(tmp_path: Path):
     sink.summary({"a": 1})
     sink.artifact("x", "model", tmp_path, {})
     sink.finish()
-    warnings = [details["message"] for kind, details in reporter.events if kind == "warning"]
+    warnings = [str(event) for event in reporter.events if event.kind == "warning"]
     assert len(warnings) == 3  # the first failure, the end, the count
     assert "6 calls" in warnings[-1] or "7 calls" in warnings[-1]
     assert KEY not in reporter.told("warning")

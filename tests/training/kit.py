@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from studio.core.events import Event
 from studio.data.encode import EMPTY, Tokens
 from studio.training.fit import Job
 from studio.training.settings import Adapter, Training
@@ -39,12 +40,12 @@ class Memory:
     """A reporter that remembers, and asks to stop after a step if told so."""
 
     def __init__(self, stop_after: int | None = None) -> None:
-        self.events: list[tuple[str, dict[str, Any]]] = []
+        self.events: list[Event] = []
         self.lines: list[tuple[int, dict[str, float]]] = []
         self.stop_after = stop_after
 
-    def event(self, kind: str, **details: Any) -> None:
-        self.events.append((kind, details))
+    def event(self, event: Event) -> None:
+        self.events.append(event)
 
     def metrics(self, step: int, **values: float) -> None:
         self.lines.append((step, values))

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from studio.core.errors import HardwareError, Stopped, TrainingError
+from studio.core.events import CheckpointLoaded, CheckpointSaved
 from studio.training import adapters, checkpoints
 from tests.training.kit import Memory, make_job, weights
 
@@ -71,7 +72,7 @@ def test_a_run_killed_and_resumed_ends_with_the_same_weights_bit_for_bit(
     assert whole.steps == 8
     killed(run, 5, "cut", progress_of(tmp_path / "cut", 4), **changes)
     again, more, cut = run("cut", **changes)
-    resumed = next(details["step"] for kind, details in more.events if kind == "resume")
+    resumed = next(event.step for event in more.events if isinstance(event, CheckpointLoaded))
     assert resumed == 4
     assert same(job.adapter_out, cut.adapter_out)
     expected = {step: loss for step, loss in told.series("loss").items() if step > resumed}
@@ -89,7 +90,7 @@ def test_a_half_written_checkpoint_is_passed_over_and_cleared_away(run: Callable
     (newest / "progress.json").unlink()
     (newest / "adapter_model.safetensors").write_bytes(b"half")
     _, told, cut = run("cut", save_every=2)
-    assert ("resume", {"step": 4}) in told.events
+    assert CheckpointLoaded(step=4) in told.events
     assert not aside.exists()
     assert same(whole[2].adapter_out, cut.adapter_out)
 
@@ -107,7 +108,7 @@ def test_killed_while_a_checkpoint_is_written_the_one_before_is_whole(
     monkeypatch.undo()
     assert list(make_job(tmp_path / "cut").checkpoints.glob(".step-000006.*/adapter_model.safetensors"))
     _, told, cut = run("cut", save_every=2)
-    assert ("resume", {"step": 4}) in told.events
+    assert CheckpointLoaded(step=4) in told.events
     assert same(whole[2].adapter_out, cut.adapter_out)
 
 
@@ -130,7 +131,7 @@ def test_a_checkpoint_holds_its_step_and_not_what_was_trained_while_it_was_writt
 
     changes = {"save_every": 2, "held_out": None, "schedule": "constant", "warmup": 0.0, "max_steps": 3}
     _, told, longer = run("three", Open(), background_saving=background, **changes)
-    assert ("checkpoint", {"step": 2}) in told.events
+    assert CheckpointSaved(step=2) in told.events
     folders = [checkpoints.folder_of(each.checkpoints, 2) for each in (job, longer)]
     assert same(*folders)
     one, other = (checkpoints.load_state(folder)["optimizer"]["state"] for folder in folders)
@@ -150,16 +151,16 @@ def test_a_checkpoint_that_could_not_be_written_ends_the_run_with_what_to_do(
             run("cut")
     assert "Free some disk" in (found.value.hint or "")
     _, told, _ = run("cut")
-    assert not [kind for kind, _ in told.events if kind == "resume"]
+    assert not [event for event in told.events if isinstance(event, CheckpointLoaded)]
 
 
 def test_a_stopped_run_saves_where_it_is_and_goes_on_from_there(run: Callable[..., Any], whole: Any):
     reporter = Memory(stop_after=3)
     with pytest.raises(Stopped):
         run("cut", reporter)
-    assert ("checkpoint", {"step": 3}) in reporter.events
+    assert CheckpointSaved(step=3) in reporter.events
     _, told, cut = run("cut")
-    assert ("resume", {"step": 3}) in told.events
+    assert CheckpointLoaded(step=3) in told.events
     assert same(whole[2].adapter_out, cut.adapter_out)
 
 
@@ -178,7 +179,7 @@ def test_a_run_stopped_while_it_measures_measures_again(run: Callable[..., Any])
     with pytest.raises(Stopped):
         run("cut", StopInside(), keep="best")
     again, told, cut = run("cut", keep="best")
-    assert ("resume", {"step": 4}) in told.events
+    assert CheckpointLoaded(step=4) in told.events
     assert 4 in told.series("eval_loss")
     assert (again.best_step, again.best_loss) == (whole.best_step, whole.best_loss)
     assert same(job.adapter_out, cut.adapter_out)
@@ -200,7 +201,7 @@ def test_a_smaller_micro_batch_may_resume_a_run_and_another_learning_rate_may_no
     with pytest.raises(TrainingError, match="other settings"):
         run("cut", learning_rate=1e-3)
     _, told, _ = run("cut", micro_batch=1, gradient_checkpointing=True)
-    assert ("resume", {"step": 3}) in told.events
+    assert CheckpointLoaded(step=3) in told.events
 
 
 def test_only_the_last_two_checkpoints_and_the_best_are_kept(run: Callable[..., Any]):

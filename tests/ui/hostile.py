@@ -9,6 +9,7 @@ from pathlib import Path
 
 from studio.app import library, runs
 from studio.app.runs import Run
+from studio.core import events
 from studio.core.errors import TrainingError
 from studio.core.files import write_json, write_text
 from studio.evaluation.interval import Estimate
@@ -42,7 +43,7 @@ def done(home: Path, file: str, name: str = f"done {EVIL}"[:80], steps: int = 60
     write_json(folder.plan, {"decisions": [decision], "memory": {"total": 10**9, "items": []}, "warnings": [EVIL]})
     for state in ("preparing", "training", "evaluating", "exporting"):
         with recorder.stage(state):
-            recorder.event("warning", message=EVIL)
+            recorder.event(events.Warning(message=EVIL))
             for step in range(1, steps + 1) if state == "training" else ():
                 recorder.metrics(step, loss=2 * math.exp(-step / 20) + 0.1, lr=2e-4, grad_norm=1.0, tokens_per_second=900.0)
     recorder.metrics(steps, eval_loss=0.2)

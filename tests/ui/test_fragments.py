@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from studio.app import curves
+from studio.core import events
 from studio.core.errors import DataError
 from studio.ui.fragments import charts, chat, compare, data, evidence, exports, parts, plan, runs
 from studio.ui.fragments import home as home_fragments
@@ -87,7 +88,7 @@ ALL = {
     "stages": lambda: runs.stages(STATUS),
     "problem": lambda: runs.problem({"message": EVIL, "hint": EVIL, "where": EVIL}),
     "decisions": lambda: runs.decisions(planned()),
-    "story": lambda: runs.story([{"kind": "warning", "message": EVIL, "time": 1.0}, {"kind": "stage", "stage": EVIL}]),
+    "story": lambda: runs.story([events.Warning(message=EVIL, time=1.0), events.Unreadable(line=EVIL)]),
     "log": lambda: runs.log(EVIL),
     "settings": lambda: compare.settings([(EVIL, [EVIL, [EVIL]])], [EVIL, EVIL]),
     "results": lambda: compare.results([row()], [[(EVIL, EVIL, EVIL, EVIL, EVIL, EVIL)]], [EVIL]),

@@ -18,9 +18,12 @@ import sys
 import threading
 import traceback
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from studio.core.errors import StudioError
+
+if TYPE_CHECKING:  # an isolated environment has no pydantic
+    from studio.core.events import Event
 
 
 class Teller:
@@ -36,9 +39,9 @@ class Teller:
             self._out.write(line + "\n")
             self._out.flush()
 
-    def event(self, kind: str, **details: Any) -> None:
+    def event(self, event: Event) -> None:
         """Passed on."""
-        self.say(event=kind, details=details)
+        self.say(event=event.as_line())
 
     def metrics(self, step: int, **values: float) -> None:
         """Nothing is trained here."""

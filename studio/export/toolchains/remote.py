@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from studio.core import events
 from studio.core.errors import ExportError, HardwareError, Stopped, StudioError, error_from
 from studio.core.text import shorten
 from studio.export.toolchains.known import python, variables
@@ -143,8 +144,8 @@ class Process:
                 match said:
                     case {"progress": [done, total, what]}:
                         self.reporter.progress(done, total, what)
-                    case {"event": kind, "details": details}:
-                        self.reporter.event(kind, **details)
+                    case {"event": event}:
+                        self.reporter.event(events.parse(event))
                     case {"array": file}:
                         return self._array(self.folder / file)
                     case {"error": error}:

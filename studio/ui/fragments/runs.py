@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from studio.core import events
+from studio.core.events import Event
 from studio.core.text import duration, plural, size
 from studio.ui.fragments.parts import (
     badge,
@@ -151,33 +153,18 @@ def decisions(plan: dict[str, Any]) -> str:
     return f"<details><summary>{plural(len(found), 'decision')} of the plan</summary>{table(('Field', 'Value', 'Because'), rows, 'Decisions of the plan')}</details>"
 
 
-def story(events: list[dict[str, Any]], most: int = 60) -> str:
-    """What happened, newest first, in words; of the checkpoints only the last."""
-    last = next((item for item in reversed(events) if item["kind"] == "checkpoint"), None)
-    kept = [item for item in reversed(events) if item["kind"] != "checkpoint" or item is last]
-    lines = [(when(item.get("time")), told) for item in kept if (told := _told(item))]
-    rows = [(text(moment), text(words)) for moment, words in lines[:most]]
+def story(happened: list[Event], most: int = 60) -> str:
+    """What happened, newest first, in words; decisions have a list of their own, of the checkpoints only the last counts."""
+    saved = [event for event in happened if isinstance(event, events.CheckpointSaved)]
+    older = (events.Decision, events.CheckpointSaved)
+    shown = [event for event in happened if not isinstance(event, older) or event in saved[-1:]]
+    rows = [(text(when(event.time)), text(event)) for event in reversed(shown[-most:])]
     return table(("When", "What"), rows, "What happened") if rows else '<p class="note">Nothing happened yet.</p>'
 
 
 def log(lines: str) -> str:
     """The end of the log."""
     return f'<pre class="log" tabindex="0" aria-label="Log">{text(lines) or "The log is empty."}</pre>'
-
-
-def _told(item: dict[str, Any]) -> str:
-    match item["kind"]:
-        case "stage":
-            return f"{item['stage']} began"
-        case "warning" | "waiting" | "data":
-            return str(item.get("message", ""))
-        case "verdict" | "exported":
-            return str(item.get("text", ""))
-        case "ended":
-            return f"the run is {item['state']}"
-        case "created" | "queued" | "resumed" | "checkpoint":
-            return item["kind"] + (f", step {item['step']}" if "step" in item else "")
-    return ""
 
 
 def _narrow(html: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from studio.app import board, curves, queue, runs
 from studio.app.runs import Run
+from studio.core import events
 from studio.core.errors import JobError
 from studio.core.text import duration
 from studio.runs import pace, process
@@ -176,8 +177,8 @@ def _links(run: Run, state: str) -> str:
 
 def _wandb(run: Run) -> str:
     for event in reversed(run.events):
-        if str(event.get("url", "")).startswith("https://"):
-            return str(event["url"])
+        if isinstance(event, events.Tracking) and event.url.startswith("https://"):
+            return event.url
     return ""
 
 
