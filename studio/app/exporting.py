@@ -120,9 +120,9 @@ def _folder(run: Run) -> Path:
 def _parameters(model: str) -> int | None:
     """How many weights the base has; None where that is not known without downloading it."""
     from studio.models import loading
-    from studio.models.shape import shape
+    from studio.models.dims import model_dims
 
     try:
-        return shape(loading.find(Model.model_validate_json(model), planning=True).config).parameters
+        return model_dims(loading.find(Model.model_validate_json(model), planning=True).config).parameters
     except StudioError:
         return None

@@ -120,13 +120,13 @@ def _head(causal: Any, batch: _Batch, hidden: Tensor) -> Callable[[Tensor], Tens
     """
     import torch
 
-    from studio.training.head import shape_of
+    from studio.training.head import logit_transform
 
-    embeddings, shape = causal.get_output_embeddings(), shape_of(causal.config.get_text_config())
+    embeddings, transform = causal.get_output_embeddings(), logit_transform(causal.config.get_text_config())
 
     def head(states: Tensor) -> Tensor:
-        logits = embeddings(states.to(embeddings.weight.dtype)).float() * shape.scale
-        return torch.tanh(logits / shape.cap) * shape.cap if shape.cap else logits
+        logits = embeddings(states.to(embeddings.weight.dtype)).float() * transform.scale
+        return torch.tanh(logits / transform.cap) * transform.cap if transform.cap else logits
 
     whole = type(causal).forward  # the class's: a trainer may have replaced the instance's
     own = whole(causal, input_ids=batch.ids[:1], attention_mask=batch.seen[:1], use_cache=False, logits_to_keep=1).logits

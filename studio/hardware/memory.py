@@ -1,16 +1,16 @@
-"""How many bytes a run needs, itemised, from the model's shape alone: nothing is downloaded, nothing is loaded.
+"""How many bytes a run needs, itemised, from the model's dimensions alone: nothing is downloaded, nothing is loaded.
 
 Every formula is in the docstring of the function that computes it and in docs/memory.md, with where it was checked.
-`Load` is what decides memory; `estimate` gives the peak of a whole run: what stays, plus the larger of a training step and
-an evaluation.
+`MemoryConfig` is what decides memory; `estimate` gives the peak of a whole run: what stays, plus the larger of a training
+step and an evaluation.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from studio.hardware.load import Load
-from studio.hardware.shape import FOUR_NORMS, HEAD_NORMS, Shape, adapted, adapter_parameters, keys, queries
+from studio.hardware.dims import ModelDims
+from studio.hardware.memory_config import MemoryConfig
 
 GIB = 1 << 30
 MIB = 1 << 20
@@ -23,7 +23,7 @@ FRAGMENTATION = 0.10
 """Share of the short-lived memory lost between the allocator's blocks."""
 SHARED = {"k_proj": "q_proj", "v_proj": "q_proj", "qkv_proj": "q_proj", "up_proj": "gate_proj", "gate_up_proj": "gate_proj"}
 """Linear layers that take the input of another."""
-HEAD_LOGITS = {"cpu": 1 << 24, "cuda": 1 << 26}
+LOGITS_PER_CHUNK = {"cpu": 1 << 24, "cuda": 1 << 26}
 """Logits made at once: the head and its loss work through the scored tokens in chunks (as `studio.training.head`)."""
 
 
@@ -72,26 +72,26 @@ def nf4_bytes(weights: int, double: bool = True) -> int:
     return -(-weights // 2) + scales
 
 
-def weight_bytes(shape: Shape, quantization: str, double: bool = True, dtype: str = "bf16", head: bool = False) -> int:
+def weight_bytes(dims: ModelDims, quantization: str, double: bool = True, dtype: str = "bf16", head: bool = False) -> int:
     """Bytes of the frozen base: what is quantised as it is quantised, everything else (embeddings, head, norms) in `dtype`.
 
     nf4 as `nf4_bytes`, fused experts included; int8 is one byte a weight and 4 for each row's scale (LLM.int8(), Dettmers
     et al. 2022), experts left out. head: the output matrix is quantised too.
     """
     if quantization == "nf4":
-        held = shape.quantisable + shape.expert_parameters + (shape.head if head else 0)
-        return nf4_bytes(held, double) + (shape.parameters - held) * width(dtype)
+        held = dims.quantizable + dims.expert_parameters + (dims.head if head else 0)
+        return nf4_bytes(held, double) + (dims.parameters - held) * width(dtype)
     if quantization == "int8":
-        rows = shape.layers * sum(outputs for _, outputs in shape.linears.values())
-        return shape.quantisable + 4 * rows + (shape.parameters - shape.quantisable) * width(dtype)
-    return shape.parameters * width(dtype)
+        rows = dims.layers * sum(outputs for _, outputs in dims.linears.values())
+        return dims.quantizable + 4 * rows + (dims.parameters - dims.quantizable) * width(dtype)
+    return dims.parameters * width(dtype)
 
 
-def loading_bytes(shape: Shape, quantization: str, double: bool = True, dtype: str = "bf16") -> int:
+def loading_bytes(dims: ModelDims, quantization: str, double: bool = True, dtype: str = "bf16") -> int:
     """Bytes the base takes while it is loaded: with nf4, fused experts are there in `dtype` before they are quantised."""
-    if quantization != "nf4" or not shape.expert_parameters:
-        return weight_bytes(shape, quantization, double, dtype)
-    return nf4_bytes(shape.quantisable, double) + (shape.parameters - shape.quantisable) * width(dtype)
+    if quantization != "nf4" or not dims.expert_parameters:
+        return weight_bytes(dims, quantization, double, dtype)
+    return nf4_bytes(dims.quantizable, double) + (dims.parameters - dims.quantizable) * width(dtype)
 
 
 def optimizer_bytes(trained: int, optimizer: str, each: int = 4) -> int:
@@ -101,7 +101,7 @@ def optimizer_bytes(trained: int, optimizer: str, each: int = 4) -> int:
     return round(2 * trained * (1 + 4 / 256))
 
 
-def layer_bytes(shape: Shape, load: Load) -> int:
+def layer_bytes(dims: ModelDims, config: MemoryConfig) -> int:
     """Bytes one token leaves in one layer for the backward pass, without checkpointing.
 
     h is the hidden size, q and k the widths of all query and all key heads, f the feed-forward width, a the heads. In 16 bit
@@ -115,127 +115,127 @@ def layer_bytes(shape: Shape, load: Load) -> int:
     Counted by saved-tensor hooks in our own training step, for Llama, Qwen 2 and 3, Gemma 3, Phi 3 and Mistral, in 16 and
     32 bit, with and without nf4, checkpointing, dropout and some of the adapters: equal to 0.3 % (DoRA is derived only).
     """
-    q, k, ffn = queries(shape), keys(shape), shape.ffn * (shape.experts_used or 1)
-    bytes_each = width(load.dtype)
-    numbers = 2 * q + (2 * q if load.code.repeated else 2 * k) + (1 if _gated(shape, load) else 3) * ffn
-    if shape.fused:
+    q, k, ffn = dims.query_width, dims.key_width, dims.ffn * (dims.experts_used or 1)
+    bytes_each = width(config.dtype)
+    numbers = (
+        2 * q + (2 * q if config.trainer.repeated else 2 * k) + (1 if _gated(dims, config) else 3 if dims.gated else 2) * ffn
+    )
+    if dims.fused:
         numbers += q + k
-    if load.attention == "eager":
-        numbers += 3 * shape.heads * (load.row or load.length)
-    exact = (4 if shape.arch in FOUR_NORMS else 2) * (4 * shape.hidden + 4) + 4 * shape.heads
-    if shape.arch in HEAD_NORMS:
-        exact += 4 * (q + k) + 4 * (shape.heads + shape.kv_heads)
-    if load.quantization != "none":
-        exact += load.code.inputs * (2 * shape.hidden + q + ffn)
-    return exact + numbers * bytes_each + _adapter_activations(shape, load)
+    if config.attention == "eager":
+        numbers += 3 * dims.heads * (config.row or config.length)
+    exact = dims.norms_per_layer * (4 * dims.hidden + 4) + 4 * dims.heads
+    if dims.query_key_norms:
+        exact += 4 * (q + k) + 4 * (dims.heads + dims.kv_heads)
+    if config.quantization != "none":
+        exact += config.trainer.inputs * (2 * dims.hidden + q + ffn)
+    return exact + numbers * bytes_each + _adapter_activations(dims, config)
 
 
-def _gated(shape: Shape, load: Load) -> bool:
+def _gated(dims: ModelDims, config: MemoryConfig) -> bool:
     """Whether the feed-forward is one function: then of what it makes only gate and up are kept."""
-    layers = adapted(shape, load.targets)
+    layers = dims.adapted(config.targets)
     first = "gate_up_proj" in layers or {"gate_proj", "up_proj"} <= layers.keys()
-    return load.fused and not shape.experts and first and "down_proj" in layers
+    return config.fused and not dims.experts and first and "down_proj" in layers
 
 
-def _adapter_activations(shape: Shape, load: Load) -> int:
+def _adapter_activations(dims: ModelDims, config: MemoryConfig) -> int:
     """Bytes a token leaves in the adapters of one layer."""
-    layers, bytes_each = adapted(shape, load.targets), width(load.dtype)
-    inner = load.rank * len(layers) * bytes_each
-    if load.dora:
+    layers, bytes_each = dims.adapted(config.targets), width(config.dtype)
+    inner = config.rank * len(layers) * bytes_each
+    if config.dora:
         inner += 2 * bytes_each * sum(outputs for _, outputs in layers.values())
-    own = load.code.own or (2 * bytes_each if load.dropout else 0)
+    own = config.trainer.own or (2 * bytes_each if config.dropout else 0)
     if own:
         return inner + own * sum(inputs for inputs, _ in layers.values())
     shared = {SHARED.get(name, name): inputs for name, (inputs, _) in layers.items()}
-    if shape.experts and load.targets == "all-linear":
-        shared |= {"gate_proj": shape.hidden, "down_proj": shape.ffn * shape.experts_used}
+    if dims.experts and config.targets == "all-linear":
+        shared |= {"gate_proj": dims.hidden, "down_proj": dims.ffn * dims.experts_used}
     return inner + bytes_each * sum(shared.values())
 
 
-def activation_bytes(shape: Shape, load: Load) -> int:
+def activation_bytes(dims: ModelDims, config: MemoryConfig) -> int:
     """Bytes kept between forward and backward: tokens x layers x `layer_bytes`.
 
     With gradient checkpointing (Chen et al. 2016) only each layer's input is kept: tokens x layers x 2 h in 16 bit.
     """
-    each = width(load.dtype) * shape.hidden if load.checkpointing else layer_bytes(shape, load)
-    return 0 if load.checkpointing and load.code.offloaded else load.tokens * shape.layers * each
+    each = width(config.dtype) * dims.hidden if config.checkpointing else layer_bytes(dims, config)
+    return 0 if config.checkpointing and config.trainer.offloaded else config.tokens * dims.layers * each
 
 
-def head_bytes(shape: Shape, load: Load, device: str = "cuda") -> int:
+def head_bytes(dims: ModelDims, config: MemoryConfig, device: str = "cuda") -> int:
     """Bytes of logits and loss: the head runs over chunks of the scored tokens, never tokens x vocabulary at once.
 
-    A chunk of `HEAD_LOGITS` holds the logits in 32 bit, their exponentials and a 16-bit copy (10 bytes each); the hidden
+    A chunk of `LOGITS_PER_CHUNK` holds the logits in 32 bit, their exponentials and a 16-bit copy (10 bytes each); the hidden
     states and their gradient take 4 h bytes a token in 16 bit.
     """
-    if load.code.logits:
-        whole = shape.vocab * shape.hidden * width(load.dtype) if load.code.head and load.quantization != "none" else 0
-        return whole + load.tokens * (shape.vocab * load.code.logits + shape.hidden * 2 * width(load.dtype))
-    rows = min(load.tokens, max(16, HEAD_LOGITS[device] // shape.vocab))
-    return rows * shape.vocab * (8 + width(load.dtype)) + load.tokens * shape.hidden * 2 * width(load.dtype)
+    if config.trainer.logits:
+        whole = dims.vocab * dims.hidden * width(config.dtype) if config.trainer.head and config.quantization != "none" else 0
+        return whole + config.tokens * (dims.vocab * config.trainer.logits + dims.hidden * 2 * width(config.dtype))
+    rows = min(config.tokens, max(16, LOGITS_PER_CHUNK[device] // dims.vocab))
+    return rows * dims.vocab * (8 + width(config.dtype)) + config.tokens * dims.hidden * 2 * width(config.dtype)
 
 
-def work_bytes(shape: Shape, load: Load) -> int:
+def work_bytes(dims: ModelDims, config: MemoryConfig) -> int:
     """Bytes of the one layer that is at work in the backward pass.
 
     The gradients of the feed-forward's inner tensors (6 f a token in 16 bit), the layer's largest weight in 16 bit if it is
     kept quantised (all its adapted ones if they are unpacked once), and with checkpointing the layer's activations, computed
     again (`layer_bytes` a token).
     """
-    largest = max(inputs * outputs for inputs, outputs in shape.linears.values())
-    if load.checkpointing and not load.unpacked_again:
-        largest = max(largest, sum(inputs * outputs for inputs, outputs in adapted(shape, load.targets).values()))
-    whole = largest * width(load.dtype) if load.quantization != "none" else 0
-    again = layer_bytes(shape, load) if load.checkpointing else 0
-    return whole + load.tokens * (3 * shape.ffn * width(load.dtype) + again)
+    largest = max(inputs * outputs for inputs, outputs in dims.linears.values())
+    if config.checkpointing and not config.unpacked_again:
+        largest = max(largest, sum(inputs * outputs for inputs, outputs in dims.adapted(config.targets).values()))
+    whole = largest * width(config.dtype) if config.quantization != "none" else 0
+    again = layer_bytes(dims, config) if config.checkpointing else 0
+    return whole + config.tokens * (3 * dims.ffn * width(config.dtype) + again)
 
 
-def step_bytes(shape: Shape, load: Load, device: str = "cuda") -> int:
+def step_bytes(dims: ModelDims, config: MemoryConfig, device: str = "cuda") -> int:
     """Bytes that come and go in one training step: the activations kept, and the larger of a layer at work and the head."""
-    return activation_bytes(shape, load) + max(work_bytes(shape, load), head_bytes(shape, load, device))
+    return activation_bytes(dims, config) + max(work_bytes(dims, config), head_bytes(dims, config, device))
 
 
-def answer_bytes(shape: Shape, load: Load) -> int:
+def answer_bytes(dims: ModelDims, config: MemoryConfig) -> int:
     """Bytes of generating `answer_rows` answers at once: keys and values of all layers for prompt and answer, one layer's
     working tensors for the prompt, and the last logits in 32 bit, twice."""
-    tokens = load.answer_rows * load.answer_length
-    cache = tokens * shape.layers * 2 * keys(shape) * width(load.dtype)
-    working = tokens * (2 * shape.ffn + 4 * shape.hidden) * width(load.dtype)
-    return cache + working + load.answer_rows * shape.vocab * 8
+    tokens = config.answer_rows * config.answer_length
+    cache = tokens * dims.layers * 2 * dims.key_width * width(config.dtype)
+    working = tokens * (2 * dims.ffn + 4 * dims.hidden) * width(config.dtype)
+    return cache + working + config.answer_rows * dims.vocab * 8
 
 
-def estimate(shape: Shape, load: Load, device: str = "cuda", overheads: float = 1.0) -> Memory:
+def estimate(dims: ModelDims, config: MemoryConfig, device: str = "cuda", overheads: float = 1.0) -> Memory:
     """The peak memory of a run on one GPU (`cuda`), or of its process's RAM (`cpu`), by part.
 
     What stays (weights, adapter, gradients, optimizer), the activations kept for the backward pass, and the larger of what
     never meets in time: a layer at work, the head with its loss. An evaluation counts by what it needs beyond a step.
     overheads is what earlier runs on the machine say that fragmentation, context and process are to be multiplied by.
     """
-    trained = adapter_parameters(shape, load.rank, load.targets, load.dora)
-    kept, work, head = activation_bytes(shape, load), work_bytes(shape, load), head_bytes(shape, load, device)
-    step, answers = step_bytes(shape, load, device), answer_bytes(shape, load)
+    trained = dims.adapter_parameters(config.rank, config.targets, config.dora)
+    kept, work, head = activation_bytes(dims, config), work_bytes(dims, config), head_bytes(dims, config, device)
+    step, answers = step_bytes(dims, config, device), answer_bytes(dims, config)
     items = [
-        Item("base weights", *_weights(shape, load)),
-        Item("adapter", *_adapter(trained, load)),
-        Item("gradients", load.code.adapter * trained, "of the adapter only, in 32 bit; the base is frozen"),
+        Item("base weights", *_weights(dims, config)),
+        Item("adapter", *_adapter(trained, config)),
+        Item("gradients", config.trainer.adapter * trained, "of the adapter only, in 32 bit; the base is frozen"),
         Item(
             "optimizer",
-            optimizer_bytes(trained, load.optimizer, load.code.adapter),
-            f"AdamW's two moments in {32 if load.optimizer == 'adamw' else 8} bit",
+            optimizer_bytes(trained, config.optimizer, config.trainer.adapter),
+            f"AdamW's two moments in {32 if config.optimizer == 'adamw' else 8} bit",
         ),
         Item(
             "activations",
             kept,
-            f"{load.rows} x {load.length:,} tokens, "
-            + ("only each layer's input is kept" if load.checkpointing else "everything the backward pass uses is kept"),
+            f"{config.rows} x {config.length:,} tokens, "
+            + ("only each layer's input is kept" if config.checkpointing else "everything the backward pass uses is kept"),
         ),
-        Item("layer at work", work, "computed again, with its gradients" if load.checkpointing else "its gradients"),
-        Item(
-            "logits and loss", max(0, head - work), f"{_gib(head)} in tiles over {shape.vocab:,} words; {_beyond(head, work)}"
-        ),
+        Item("layer at work", work, "computed again, with its gradients" if config.checkpointing else "its gradients"),
+        Item("logits and loss", max(0, head - work), f"{_gib(head)} in tiles over {dims.vocab:,} words; {_beyond(head, work)}"),
         Item(
             "evaluation",
             max(0, answers - step),
-            f"{_gib(answers)} for {load.answer_rows} answers at once, up to {load.answer_length:,} tokens with the prompt; "
+            f"{_gib(answers)} for {config.answer_rows} answers at once, up to {config.answer_length:,} tokens with the prompt; "
             + _beyond(answers, step),
         ),
         Item("fragmentation", round(overheads * FRAGMENTATION * max(step, answers)), "a tenth of what comes and goes"),
@@ -243,33 +243,33 @@ def estimate(shape: Shape, load: Load, device: str = "cuda", overheads: float = 
         if device == "cuda"
         else Item("process", round(overheads * CPU_PROCESS), "Python and its libraries"),
     ]
-    return Memory((*items, *_loading(shape, load, sum(item.bytes for item in items))))
+    return Memory((*items, *_loading(dims, config, sum(item.bytes for item in items))))
 
 
-def _loading(shape: Shape, load: Load, run: int) -> tuple[Item, ...]:
+def _loading(dims: ModelDims, config: MemoryConfig, run: int) -> tuple[Item, ...]:
     """What loading needs beyond the run: nothing, but for experts that are quantised after they were loaded."""
-    peak = loading_bytes(shape, load.quantization, load.double_quantization, load.dtype) + CONTEXT
+    peak = loading_bytes(dims, config.quantization, config.double_quantization, config.dtype) + CONTEXT
     if peak <= run:
         return ()
     return (Item("loading", peak - run, f"{_gib(peak)} while the experts are not yet quantised: that much more than the run"),)
 
 
-def _adapter(trained: int, load: Load) -> tuple[int, str]:
+def _adapter(trained: int, config: MemoryConfig) -> tuple[int, str]:
     """The adapter in 32 bit, and the copy in 16 bit that autocast keeps for the length of a step, unless layers are fused."""
-    held = f"{_count(trained)} parameters in {8 * load.code.adapter} bit"
-    if load.dtype == "fp32" or load.fused or not load.code.copied:
-        return load.code.adapter * trained, held
-    return (load.code.adapter + 2) * trained, f"{held}, and a copy in 16 bit while they are used"
+    held = f"{_count(trained)} parameters in {8 * config.trainer.adapter} bit"
+    if config.dtype == "fp32" or config.fused or not config.trainer.copied:
+        return config.trainer.adapter * trained, held
+    return (config.trainer.adapter + 2) * trained, f"{held}, and a copy in 16 bit while they are used"
 
 
-def _weights(shape: Shape, load: Load) -> tuple[int, str]:
-    size = weight_bytes(shape, load.quantization, load.double_quantization, load.dtype, load.code.head)
-    bits = f"{8 * width(load.dtype)} bit"
-    if load.quantization == "none":
-        return size, f"{_count(shape.parameters)} weights in {bits}"
-    nf4 = load.quantization == "nf4"
-    held = shape.quantisable + (shape.expert_parameters if nf4 else 0)
-    return size, f"{_count(held)} weights in {'4 bit (nf4)' if nf4 else '8 bit'}, {_count(shape.parameters - held)} in {bits}"
+def _weights(dims: ModelDims, config: MemoryConfig) -> tuple[int, str]:
+    size = weight_bytes(dims, config.quantization, config.double_quantization, config.dtype, config.trainer.head)
+    bits = f"{8 * width(config.dtype)} bit"
+    if config.quantization == "none":
+        return size, f"{_count(dims.parameters)} weights in {bits}"
+    nf4 = config.quantization == "nf4"
+    held = dims.quantizable + (dims.expert_parameters if nf4 else 0)
+    return size, f"{_count(held)} weights in {'4 bit (nf4)' if nf4 else '8 bit'}, {_count(dims.parameters - held)} in {bits}"
 
 
 def _beyond(part: int, other: int) -> str:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from studio.hardware.load import Load
-from studio.hardware.shape import Shape, active, adapter_parameters, queries
+from studio.hardware.dims import ModelDims
+from studio.hardware.memory_config import MemoryConfig
 
 GEMM = 0.85
 """Share of peak that large matrix products reach (788 of 989 TFLOP/s measured on an H200; 0.8 to 0.9 on GeForce)."""
@@ -39,16 +39,16 @@ class Rate:
     """Where the range comes from, in a sentence."""
 
 
-def flops_per_token(shape: Shape, load: Load, scored: float = 1.0) -> float:
+def flops_per_token(dims: ModelDims, config: MemoryConfig, scored: float = 1.0) -> float:
     """FLOP to train one token: layers, head on the scored share of tokens (two products), adapters, causal attention."""
-    passes = 3 if load.checkpointing else 2
-    head = 2 * 2 * shape.vocab * shape.hidden * scored
-    adapters = (2 * passes + 2) * adapter_parameters(shape, load.rank, load.targets, load.dora)
-    attention = shape.layers * queries(shape) * (load.row or load.length) * (4.5 if load.checkpointing else 3.5) * 2 / 2
-    return 2 * passes * active(shape) + head + adapters + attention
+    passes = 3 if config.checkpointing else 2
+    head = 2 * 2 * dims.vocab * dims.hidden * scored
+    adapters = (2 * passes + 2) * dims.adapter_parameters(config.rank, config.targets, config.dora)
+    attention = dims.layers * dims.query_width * (config.row or config.length) * (4.5 if config.checkpointing else 3.5) * 2 / 2
+    return 2 * passes * dims.active_parameters + head + adapters + attention
 
 
-def seconds_per_token(shape: Shape, load: Load, flops: float, bandwidth: float, scored: float = 1.0) -> float:
+def seconds_per_token(dims: ModelDims, config: MemoryConfig, flops: float, bandwidth: float, scored: float = 1.0) -> float:
     """Seconds a token takes at the roofline: products at `GEMM` of peak, and unpacking the quantised weights.
 
     Products come in tiles of `TILE` tokens, and never take less than reading each 16-bit weight once a pass. A quantised
@@ -56,27 +56,27 @@ def seconds_per_token(shape: Shape, load: Load, flops: float, bandwidth: float, 
     for the backward pass, twice a step and not three times. And a micro-batch never takes less
     than its kernels take to launch, `STEP` and `LAUNCH` a layer and pass: what bounds small models on large cards.
     """
-    passes = 3 if load.checkpointing else 2
-    computed = -(-load.tokens // TILE) * TILE
-    products = flops_per_token(shape, load, scored) * computed / (flops * GEMM)
-    weights = shape.quantisable * passes / (bandwidth * GEMM) if bandwidth else 0.0
-    unpacked = {"none": 0.0, "nf4": 2.52, "int8": 3.0}[load.quantization] * weights * (2 + load.unpacked_again) / passes
-    return max(max(products, 2 * weights) + unpacked, STEP + LAUNCH * passes * shape.layers) / load.tokens
+    passes = 3 if config.checkpointing else 2
+    computed = -(-config.tokens // TILE) * TILE
+    products = flops_per_token(dims, config, scored) * computed / (flops * GEMM)
+    weights = dims.quantizable * passes / (bandwidth * GEMM) if bandwidth else 0.0
+    unpacked = {"none": 0.0, "nf4": 2.52, "int8": 3.0}[config.quantization] * weights * (2 + config.unpacked_again) / passes
+    return max(max(products, 2 * weights) + unpacked, STEP + LAUNCH * passes * dims.layers) / config.tokens
 
 
-def gpu_rate(shape: Shape, load: Load, flops: float, bandwidth: float, scored: float = 1.0) -> Rate | None:
+def gpu_rate(dims: ModelDims, config: MemoryConfig, flops: float, bandwidth: float, scored: float = 1.0) -> Rate | None:
     """Tokens per second on a card; None if its rate is not known."""
     if not flops:
         return None
-    roof = 1 / seconds_per_token(shape, load, flops, bandwidth, scored)
+    roof = 1 / seconds_per_token(dims, config, flops, bandwidth, scored)
     low, high = (roof * share for share in USUAL)
     return Rate(low, high, f"the card can do {roof:,.0f} tokens/s at most; trainers reach {USUAL[0]:.0%} of it and more")
 
 
-def cpu_rate(shape: Shape, load: Load, threads: int, bf16: bool, scored: float = 1.0) -> Rate:
+def cpu_rate(dims: ModelDims, config: MemoryConfig, threads: int, bf16: bool, scored: float = 1.0) -> Rate:
     """A rough range of tokens per second on a CPU; the first steps of a run replace it by a measured one."""
-    work = flops_per_token(shape, load, scored)
+    work = flops_per_token(dims, config, scored)
     low, high = CPU_FLOPS
-    high = high if bf16 and load.dtype == "bf16" else high / 1.8
+    high = high if bf16 and config.dtype == "bf16" else high / 1.8
     slow, fast = (1 / (work / (rate * threads) + 1 / CPU_OVERHEAD) for rate in (low, high))
     return Rate(0.5 * slow, 1.2 * fast, "rough, by the model's size: measured as soon as the first steps are done")

@@ -18,20 +18,19 @@ from studio.core import noise
 from studio.core.errors import HardwareError, ModelError
 from studio.core.text import plural, shorten
 from studio.models import libraries
+from studio.models.dims import model_dims
 from studio.models.finding import Found, config, find
 from studio.models.settings import Model
-from studio.models.shape import Shape, shape
 from studio.models.tokenizers import tokenizer
 
 __all__ = [
     "Found",
-    "Shape",
     "attach_adapter",
     "config",
     "dequantize",
     "find",
     "load_base",
-    "shape",
+    "model_dims",
     "tokenizer",
     "without_packing",
 ]

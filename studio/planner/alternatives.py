@@ -9,7 +9,7 @@ from typing import Any
 from studio.core.errors import StudioError
 from studio.core.text import parameters, plural
 from studio.models import presets
-from studio.models.shape import shape
+from studio.models.dims import model_dims
 from studio.planner import fitting
 from studio.planner.fitting import Case, Fit
 from studio.planner.plan import Alternative
@@ -92,14 +92,14 @@ def _smaller(spec: RunSpec, case: Case) -> Iterator[Alternative]:
         config = presets.config(name)
         if config is None or name.lower() == case.name.lower():
             continue
-        smaller = replace(case, shape=shape(config), config=config, name=name)
-        if smaller.shape.parameters >= case.shape.parameters:
+        smaller = replace(case, dims=model_dims(config), config=config, name=name)
+        if smaller.dims.parameters >= case.dims.parameters:
             continue
         made = _fit(spec, smaller, {"model.name": name})
         if made and made.memory.total <= case.machine.room:
             alternative = Alternative(
-                name, {"model.name": name}, made.memory.total, f"{parameters(smaller.shape.parameters)} parameters"
+                name, {"model.name": name}, made.memory.total, f"{parameters(smaller.dims.parameters)} parameters"
             )
-            fitting_ones.append((name.split("/")[0].lower() == maker, smaller.shape.parameters, alternative))
+            fitting_ones.append((name.split("/")[0].lower() == maker, smaller.dims.parameters, alternative))
     for _, _, alternative in sorted(fitting_ones, key=lambda item: item[:2], reverse=True)[:2]:
         yield alternative

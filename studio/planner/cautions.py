@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from studio.core.text import count, parameters, plural, size
 from studio.models import presets
-from studio.planner.fitting import SMALL, Case
+from studio.planner.fitting import Case
 from studio.planner.plan import Counts, Disk, Ram
 from studio.spec import RunSpec
 
@@ -47,20 +47,21 @@ def _model(spec: RunSpec, case: Case) -> Iterator[str]:
         yield f"licence of {known.name}: {known.license_note}"
     elif known is None and case.name != "starter" and not case.license:
         yield f"the licence of {case.name} is not known here: read it before you hand on what you make of it"
-    if case.shape.experts:
+    if case.dims.experts:
         if spec.model.quantization == "int8":
             yield "this model's experts are not quantised by int8: they stay in 16 bit (nf4 quantises them)"
         yield "adapters on experts were not measured: leave some memory, or set adapter.targets to attention"
     if case.positions and spec.data.max_length and spec.data.max_length > case.positions:
         yield f"data.max_length {spec.data.max_length:,} is beyond the {case.positions:,} tokens the model can place"
-    if spec.adapter.rank > case.shape.hidden:
-        yield f"rank {spec.adapter.rank} is more than the model's hidden size of {case.shape.hidden}"
+    if spec.adapter.rank > case.dims.hidden:
+        yield f"rank {spec.adapter.rank} is more than the model's hidden size of {case.dims.hidden}"
 
 
 def _numbers(spec: RunSpec, case: Case) -> Iterator[str]:
     gpu, dtype = case.machine.gpu, spec.model.dtype
-    if dtype == "fp16" and case.family.needs_fp32_or_bf16:
-        yield f"{case.family.name} models overflow fp16: expect NaN; use bf16, or fp32 where there is none (model.dtype)"
+    if dtype == "fp16" and case.architecture.overflows_fp16:
+        family = case.architecture.family
+        yield f"{family} models overflow fp16: expect NaN; use bf16, or fp32 where there is none (model.dtype)"
     if dtype == "bf16" and gpu and not gpu.bf16:
         yield f"{gpu.name} has no bfloat16: it will be emulated, slowly (model.dtype)"
     if dtype == "fp16" and not case.cuda:
@@ -69,9 +70,9 @@ def _numbers(spec: RunSpec, case: Case) -> Iterator[str]:
         yield "int8 is slower than both nf4 and 16 bit on a card (model.quantization)"
     if spec.model.attention == "flash_attention_2" and (gpu is None or gpu.capability < (8, 0)):
         yield "flash_attention_2 needs a card of compute capability 8.0 (model.attention)"
-    rate, usual = spec.training.learning_rate or 0, 5e-3 if case.shape.parameters < SMALL else 2e-4
+    rate, usual = spec.training.learning_rate or 0, 5e-3 if case.dims.is_small else 2e-4
     if rate > 10 * usual:
-        yield f"a learning rate of {rate:g} is far above the usual {usual:g} for {parameters(case.shape.parameters)} parameters"
+        yield f"a learning rate of {rate:g} is far above the usual {usual:g} for {parameters(case.dims.parameters)} parameters"
     elif 0 < rate < usual / 20:
         yield f"a learning rate of {rate:g} is far below the usual {usual:g}: little may be learned"
 
@@ -84,8 +85,8 @@ def _machine(case: Case, disk: Disk, ram: Ram) -> Iterator[str]:
         yield f"the run needs {size(disk.total)} of disk and {size(disk.free)} is free"
     gpu = case.machine.gpu
     if gpu is None:
-        if case.shape.parameters > 1_000_000_000:
-            yield f"{parameters(case.shape.parameters)} parameters on a CPU: expect days, not hours"
+        if case.dims.parameters > 1_000_000_000:
+            yield f"{parameters(case.dims.parameters)} parameters on a CPU: expect days, not hours"
         return
     if gpu.held:
         yield f"{size(gpu.held)} of {gpu.name} is held by other processes now: the run waits, or they must end"

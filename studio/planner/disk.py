@@ -37,7 +37,7 @@ def merges(target: AnyTarget) -> bool:
 
 def disk_of(spec: RunSpec, case: Case, trained: int) -> Disk:
     """Bytes of the download, the encoded data, the checkpoints, the adapter and each export, and what is free."""
-    every = case.shape.parameters
+    every = case.dims.parameters
     local = spec.model.name == "starter" or Path(spec.model.name).expanduser().exists()
     tokens = case.rows.tokens + int(case.rows.held_out.sum())
     items = [

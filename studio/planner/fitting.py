@@ -11,13 +11,14 @@ import numpy as np
 
 from studio.evaluation.answering import LONGEST
 from studio.hardware import history, memory, speed
+from studio.hardware.dims import ModelDims
 from studio.hardware.history import Correction, Past
-from studio.hardware.load import Load
 from studio.hardware.machine import Machine
 from studio.hardware.memory import Memory
-from studio.models.families import Family, family
+from studio.hardware.memory_config import MemoryConfig
+from studio.models.architectures import architecture_of
+from studio.models.architectures.base import Architecture
 from studio.models.generation import BATCH
-from studio.models.shape import Shape
 from studio.planner.rows import Rows, most_tokens, padding_share
 from studio.spec import RunSpec
 from studio.training import levers
@@ -30,8 +31,6 @@ WORTH_PACKING = 0.05
 """Padding share from which rows are packed."""
 NEAR = 1.03
 """Settings this near to the fastest count as equally fast; the simpler is taken."""
-SMALL = 50_000_000
-"""Parameters below which a model is small enough for fp32, one thread and a large learning rate."""
 UNKNOWN_CARD = (50e12, 400e9)
 """FLOP/s and bytes/s by which settings are ranked on a card whose rates are not known."""
 CARD_TOKENS = 4000
@@ -45,7 +44,7 @@ class Case:
     """What decisions look at: the model, the data, the machine."""
 
     machine: Machine
-    shape: Shape
+    dims: ModelDims
     config: dict[str, Any]
     rows: Rows
     name: str
@@ -58,9 +57,9 @@ class Case:
         """What earlier runs on this machine say about its overheads; nothing on a card that is not in it."""
         return history.overheads(() if self.machine.assumed else self.past, self.machine.name, self.machine.device)
 
-    def memory(self, load: Load) -> Memory:
-        """The peak of a run with this load."""
-        return memory.estimate(self.shape, load, self.machine.device, self.overheads.factor)
+    def memory(self, config: MemoryConfig) -> Memory:
+        """The peak of a run of these settings."""
+        return memory.estimate(self.dims, config, self.machine.device, self.overheads.factor)
 
     @property
     def cuda(self) -> bool:
@@ -75,12 +74,12 @@ class Case:
     @property
     def positions(self) -> int:
         """The longest sequence the model can place."""
-        return self.shape.max_positions
+        return self.dims.max_positions
 
     @property
-    def family(self) -> Family:
+    def architecture(self) -> Architecture:
         """What is known of this kind of model."""
-        return family(self.text, self.name)
+        return architecture_of(self.config, self.name)
 
     @cached_property
     def spread(self) -> float:
@@ -97,9 +96,9 @@ class Fit:
     micro_batch: int
     max_length: int
     packing: bool
-    load: Load
+    peak: MemoryConfig
     """What it takes at most."""
-    usual: Load
+    typical: MemoryConfig
     """What it takes on average: the tokens a micro-batch really has."""
     memory: Memory
     seconds: float
@@ -123,8 +122,8 @@ def dtype(spec: RunSpec, case: Case) -> str:
     if spec.model.dtype:
         return spec.model.dtype
     if case.cuda and case.machine.gpu:
-        return "bf16" if case.machine.gpu.bf16 else "fp32" if case.family.needs_fp32_or_bf16 else "fp16"
-    return "bf16" if case.machine.cpu_bf16 and case.shape.parameters >= SMALL else "fp32"
+        return "bf16" if case.machine.gpu.bf16 else "fp32" if case.architecture.overflows_fp16 else "fp16"
+    return "bf16" if case.machine.cpu_bf16 and not case.dims.is_small else "fp32"
 
 
 def attention(spec: RunSpec, case: Case) -> str:
@@ -185,10 +184,10 @@ def _best(spec: RunSpec, case: Case, length: int) -> Fit:
 
 def _enough_at_once(chosen: Fit, fitting: list[Fit]) -> Fit:
     """The same way with `CARD_TOKENS` at once, or as near to it as fits and is not slower."""
-    held = replace(chosen.load, rows=0, length=0, answer_rows=0)
-    alike = [way for way in fitting if replace(way.load, rows=0, length=0, answer_rows=0) == held]
-    larger = [way for way in alike if way.load.tokens >= chosen.load.tokens and way.seconds <= chosen.seconds]
-    return next((way for way in larger if way.load.tokens >= CARD_TOKENS), larger[-1])
+    held = replace(chosen.peak, rows=0, length=0, answer_rows=0)
+    alike = [way for way in fitting if replace(way.peak, rows=0, length=0, answer_rows=0) == held]
+    larger = [way for way in alike if way.peak.tokens >= chosen.peak.tokens and way.seconds <= chosen.seconds]
+    return next((way for way in larger if way.peak.tokens >= CARD_TOKENS), larger[-1])
 
 
 def _ways(spec: RunSpec, case: Case, length: int) -> Iterator[Fit]:
@@ -224,7 +223,7 @@ def way(
     if packing and len(case.rows):
         tokens = min(tokens, max(length, most_tokens(np.minimum(case.rows.lengths, length), batch)))
     targets = spec.adapter.targets
-    load = Load(
+    peak = MemoryConfig(
         quantization=quantization,
         double_quantization=spec.model.double_quantization,
         dtype=dtype(spec, case),
@@ -242,19 +241,19 @@ def way(
         fused=fused(spec, quantization),
         unpack_once=unpack,
     )
-    load = replace(load, answer_rows=_answer_rows(case, load))
-    found = case.memory(load)
-    usual = _usual(case, load, micro, batch, packing)
+    peak = replace(peak, answer_rows=_answer_rows(case, peak))
+    found = case.memory(peak)
+    typical = _typical(case, peak, micro, batch, packing)
     return Fit(
         quantization,
         checkpointing,
         micro,
         length,
         packing,
-        load,
-        usual,
+        peak,
+        typical,
         found,
-        _seconds(case, usual, micro, length, batch, packing),
+        _seconds(case, typical, micro, length, batch, packing),
     )
 
 
@@ -263,35 +262,35 @@ def fused(spec: RunSpec, quantization: str) -> bool:
     return spec.training.fused_adapters is not False and levers.fused(spec.adapter, quantization).on
 
 
-def _usual(case: Case, load: Load, micro: int, batch: int, packing: bool) -> Load:
-    """The load of an ordinary micro-batch: as many rows of mean length as it takes, and no more than a batch has."""
+def _typical(case: Case, peak: MemoryConfig, micro: int, batch: int, packing: bool) -> MemoryConfig:
+    """An ordinary micro-batch: as many rows of mean length as it takes, and no more than a batch has."""
     mean = max(1, case.rows.tokens // max(1, len(case.rows)))
-    tokens = min(load.tokens, micro * load.row) if packing else micro * mean
-    return replace(load, rows=1, length=max(1, min(tokens, mean * batch)), row=min(mean, load.row))
+    tokens = min(peak.tokens, micro * peak.row) if packing else micro * mean
+    return replace(peak, rows=1, length=max(1, min(tokens, mean * batch)), row=min(mean, peak.row))
 
 
-def _answer_rows(case: Case, load: Load) -> int:
+def _answer_rows(case: Case, peak: MemoryConfig) -> int:
     """How many answers are generated at once: as many as fit, for an evaluation must never decide how a run is trained."""
-    one = replace(load, answer_rows=1)
+    one = replace(peak, answer_rows=1)
     spare = case.machine.room - case.memory(one).total
-    each = max(1, memory.answer_bytes(case.shape, one))
-    step = memory.step_bytes(case.shape, one, case.machine.device)
+    each = max(1, memory.answer_bytes(case.dims, one))
+    step = memory.step_bytes(case.dims, one, case.machine.device)
     rows = BATCH
     while rows > 1 and rows * each * (1 + memory.FRAGMENTATION) > max(spare, 0) + step:
         rows //= 2
     return rows
 
 
-def _seconds(case: Case, usual: Load, micro: int, length: int, batch: int, packing: bool) -> float:
+def _seconds(case: Case, typical: MemoryConfig, micro: int, length: int, batch: int, packing: bool) -> float:
     """Seconds a real token takes, for ranking: padding counts against a layout."""
     padding = 0.0 if packing else padding_share(case.rows.lengths, batch, micro, micro * length, batches=40)
     scored = case.rows.scored
     if case.cuda and case.machine.gpu:
         gpu = case.machine.gpu
         known = (gpu.flops, gpu.bandwidth) if gpu.flops else UNKNOWN_CARD
-        return speed.seconds_per_token(case.shape, usual, *known, scored) / (1 - padding)
-    again = speed.flops_per_token(case.shape, usual, scored) * (1.1 if usual.quantization != "none" else 1.0)
-    overhead = 1 + 64 / min(usual.tokens, CPU_TOKENS)
+        return speed.seconds_per_token(case.dims, typical, *known, scored) / (1 - padding)
+    again = speed.flops_per_token(case.dims, typical, scored) * (1.1 if typical.quantization != "none" else 1.0)
+    overhead = 1 + 64 / min(typical.tokens, CPU_TOKENS)
     return again * overhead / speed.CPU_FLOPS[0] / (1 - padding)
 
 

@@ -25,9 +25,9 @@ def ram_of(spec: RunSpec, case: Case, memory: Memory) -> Ram:
 
 
 def _stages(spec: RunSpec, case: Case, memory: Memory) -> Iterator[tuple[str, int]]:
-    largest = max(case.shape.embedding, max(inputs * outputs for inputs, outputs in case.shape.linears.values()))
+    largest = max(case.dims.embedding, max(inputs * outputs for inputs, outputs in case.dims.linears.values()))
     yield "training", CUDA_PROCESS + 2 * 2 * largest if case.cuda else memory.total
-    every, own = case.shape.parameters, own_width(case)
+    every, own = case.dims.parameters, own_width(case)
     checked = every * width(spec.model.dtype or "bf16")
     for target in spec.export:
         if target.kind == "merged":

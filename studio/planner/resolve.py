@@ -12,12 +12,11 @@ from studio.core.text import count, parameters, plural, size
 from studio.hardware import history, memory, speed
 from studio.hardware.history import Past
 from studio.hardware.machine import Machine
-from studio.hardware.shape import adapter_parameters
-from studio.models.families import STARTER
-from studio.models.shape import shape
+from studio.models.architectures import STARTER
+from studio.models.dims import model_dims
 from studio.planner import alternatives, cautions, fitting
 from studio.planner.disk import disk_of
-from studio.planner.fitting import SMALL, UNKNOWN_CARD, Case, Fit
+from studio.planner.fitting import UNKNOWN_CARD, Case, Fit
 from studio.planner.host import ram_of
 from studio.planner.plan import Counts, Decision, Plan
 from studio.planner.rows import Rows, padding_share
@@ -68,12 +67,14 @@ def resolve(spec: RunSpec, machine: Machine, found: Found, rows: Rows, past: Seq
     Nothing is loaded or downloaded. Raises SpecError if a decision contradicts a given field, ModelError if the config
     does not describe a model.
     """
-    case = Case(machine, shape(found.config), found.config, rows, spec.model.name, getattr(found, "license", None), tuple(past))
+    case = Case(
+        machine, model_dims(found.config), found.config, rows, spec.model.name, getattr(found, "license", None), tuple(past)
+    )
     chosen = fitting.fit(spec, case)
     draft = Draft(spec)
     _numbers(draft, case)
     _room(draft, case, chosen)
-    for lever in levers.decide(spec.adapter, chosen.quantization, chosen.checkpointing, chosen.load.unpack_once):
+    for lever in levers.decide(spec.adapter, chosen.quantization, chosen.checkpointing, chosen.peak.unpack_once):
         draft.settle(f"training.{lever.field}", lever.on, lever.reason, lever.otherwise)
     _learning(draft, case)
     _rhythm(draft, case)
@@ -88,9 +89,7 @@ def _numbers(draft: Draft, case: Case) -> None:
     why = {
         "bf16": f"{machine.name} computes bfloat16, which cannot overflow",
         "fp16": f"{machine.name} has no bfloat16 (compute capability below 8.0)",
-        "fp32": "exact, and this model is small"
-        if case.shape.parameters < SMALL
-        else f"{machine.name} is not faster in 16 bit",
+        "fp32": "exact, and this model is small" if case.dims.is_small else f"{machine.name} is not faster in 16 bit",
     }[dtype]
     if dtype == "fp32" and case.cuda:
         why = "no bfloat16 on this card, and Gemma's activations overflow fp16"
@@ -106,7 +105,7 @@ def _numbers(draft: Draft, case: Case) -> None:
         draft.settle("training.optimizer", "adamw_8bit", "a quarter of AdamW's memory, no slower", _optimizer_cost(spec, case))
     else:
         draft.settle("training.optimizer", "adamw", "8-bit optimizers save nothing worth having on a CPU")
-    if not case.cuda and case.shape.parameters < SMALL:
+    if not case.cuda and case.dims.is_small:
         draft.settle("training.threads", 1, "a very small model", "more threads wait for each other: up to 6 times slower")
     else:
         draft.settle("training.threads", machine.cores, f"all {plural(machine.cores, 'core')} of this machine")
@@ -117,7 +116,7 @@ def _numbers(draft: Draft, case: Case) -> None:
 
 def _optimizer_cost(spec: RunSpec, case: Case) -> str:
     targets = spec.adapter.targets
-    trained = adapter_parameters(case.shape, spec.adapter.rank, targets if isinstance(targets, str) else tuple(targets))
+    trained = case.dims.adapter_parameters(spec.adapter.rank, targets if isinstance(targets, str) else tuple(targets))
     more = memory.optimizer_bytes(trained, "adamw") - memory.optimizer_bytes(trained, "adamw_8bit")
     return f"adamw takes {size(more)} more"
 
@@ -156,7 +155,7 @@ def _room(draft: Draft, case: Case, chosen: Fit) -> None:
     draft.settle(
         "training.micro_batch",
         chosen.micro_batch,
-        f"{count(chosen.load.tokens)} tokens at once fit ({needs})"
+        f"{count(chosen.peak.tokens)} tokens at once fit ({needs})"
         if chosen.memory.total <= case.machine.room
         else "the least",
         "the result is the same; larger takes more memory and is hardly faster",
@@ -184,11 +183,11 @@ def _another(spec: RunSpec, case: Case, chosen: Fit, part: str, value: Any) -> s
 
 def _learning(draft: Draft, case: Case) -> None:
     """The learning rate, by size."""
-    if case.shape.parameters < SMALL:
+    if case.dims.is_small:
         rate, why = STARTER.learning_rate, "a very small model learns next to nothing at the 2e-4 usual for large ones"
     else:
-        rate = case.family.rate(case.shape.parameters)
-        why = f"usual for LoRA on {parameters(case.shape.parameters)} parameters"
+        rate = case.architecture.rate(case.dims.parameters)
+        why = f"usual for LoRA on {parameters(case.dims.parameters)} parameters"
     draft.settle("training.learning_rate", rate, why, "higher may forget or diverge, lower may learn too little")
 
 
@@ -259,7 +258,7 @@ def _plan(draft: Draft, case: Case, chosen: Fit) -> Plan:
     steps = total_steps(left, spec.training)
     padding = 0.0 if chosen.packing else padding_share(kept, batch, chosen.micro_batch, chosen.micro_batch * chosen.max_length)
     per_step = float(kept.mean() * min(batch, left)) if len(kept) else 0.0
-    trained = adapter_parameters(case.shape, chosen.load.rank, chosen.load.targets, chosen.load.dora)
+    trained = case.dims.adapter_parameters(chosen.peak.rank, chosen.peak.targets, chosen.peak.dora)
     counts = Counts(
         rows=left if len(rows) else 0,
         held_out=len(rows.held_out),
@@ -288,7 +287,7 @@ def _plan(draft: Draft, case: Case, chosen: Fit) -> Plan:
         ram=ram,
         seconds=(total / rate.high, total / rate.low) if rate and total else None,
         rate=rate,
-        parameters=case.shape.parameters,
+        parameters=case.dims.parameters,
         expected=expected.high,
         corrected=case.overheads,
         warnings=tuple(cautions.about(spec, case, counts, disk, ram)),
@@ -303,16 +302,16 @@ def _expected(spec: RunSpec, case: Case, chosen: Fit) -> speed.Rate:
     scored, gpu = case.rows.scored, case.machine.gpu
     if case.cuda and gpu:
         known = (gpu.flops, gpu.bandwidth) if gpu.flops else UNKNOWN_CARD
-        rate = speed.gpu_rate(case.shape, chosen.usual, *known, scored)
+        rate = speed.gpu_rate(case.dims, chosen.typical, *known, scored)
         if rate:
             return rate
-    return speed.cpu_rate(case.shape, chosen.usual, spec.training.threads or 1, case.machine.cpu_bf16, scored)
+    return speed.cpu_rate(case.dims, chosen.typical, spec.training.threads or 1, case.machine.cpu_bf16, scored)
 
 
 def _rate(case: Case, chosen: Fit, expected: speed.Rate) -> speed.Rate | None:
     """As like runs on this machine went, else from figures; None on a card of which nothing is known."""
     past = () if case.machine.assumed else case.past
-    found = history.pace(past, case.machine.name, case.shape.parameters, chosen.load.dtype, chosen.packing)
+    found = history.pace(past, case.machine.name, case.dims.parameters, chosen.peak.dtype, chosen.packing)
     if found:
         return speed.Rate(found.low * expected.high, found.high * expected.high, f"as {found.runs} like runs on this machine")
     gpu = case.machine.gpu

@@ -73,7 +73,7 @@ def _on_transformers(
 
     weights, members = group
     tuned = {f"a{place}": one for place, one in enumerate(members) if one.adapter is not None}
-    longest = loading.shape(weights.found.config).max_positions or 4096
+    longest = loading.model_dims(weights.found.config).max_positions or 4096
     engine = TransformersEngine(weights, {key: one.adapter for key, one in tuned.items() if one.adapter}, longest)
     scheduler = Scheduler(engine, limits, hand_out)
     base_name = _base_name(weights)

@@ -13,19 +13,18 @@ from typing import Any
 
 import torch
 
-CHUNK_LOGITS = {"cpu": 1 << 24, "cuda": 1 << 26}
-"""Logits made at once: 64 MiB in fp32 on a CPU, 256 MiB on a GPU."""
+from studio.hardware.memory import LOGITS_PER_CHUNK
 
 
 @dataclass(frozen=True)
-class Shape:
+class LogitTransform:
     """How a model turns its head's product into logits: times `scale`, then softly capped at `cap`."""
 
     scale: float = 1.0
     cap: float | None = None
 
 
-def shape_of(config: Any) -> Shape:
+def logit_transform(config: Any) -> LogitTransform:
     """The scale and soft cap that a model's text config declares (Cohere, Granite, Falcon-H1, Gemma 2, ...)."""
     scale = next(
         (
@@ -37,20 +36,20 @@ def shape_of(config: Any) -> Shape:
     )
     if scale is None and getattr(config, "logits_scaling", None):
         scale = 1 / config.logits_scaling
-    return Shape(float(scale or 1.0), getattr(config, "final_logit_softcapping", None))
+    return LogitTransform(float(scale or 1.0), getattr(config, "final_logit_softcapping", None))
 
 
 class _SummedLoss(torch.autograd.Function):
     """Sum of -log p(target) over rows of hidden states, with the hidden gradient made in the forward pass."""
 
     @staticmethod
-    def forward(ctx: Any, hidden: Any, weight: Any, bias: Any, targets: Any, shape: Shape, wanted: bool) -> Any:  # type: ignore[override]
+    def forward(ctx: Any, hidden: Any, weight: Any, bias: Any, targets: Any, transform: LogitTransform, wanted: bool) -> Any:  # type: ignore[override]
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
         gradient = torch.empty_like(hidden) if wanted else None
-        step = max(16, CHUNK_LOGITS.get(hidden.device.type, 1 << 24) // weight.shape[0])
+        step = max(16, LOGITS_PER_CHUNK.get(hidden.device.type, 1 << 24) // weight.shape[0])
         for start in range(0, len(hidden), step):
             part = slice(start, start + step)
-            logits, slope = _logits(hidden[part], weight, bias, shape)
+            logits, slope = _logits(hidden[part], weight, bias, transform)
             wanted_tokens = targets[part].unsqueeze(1)
             log_all = torch.logsumexp(logits, dim=-1, keepdim=True)
             total += (log_all - logits.gather(1, wanted_tokens)).sum()
@@ -59,7 +58,7 @@ class _SummedLoss(torch.autograd.Function):
                 excess.scatter_add_(1, wanted_tokens, excess.new_full((), -1.0).expand(wanted_tokens.shape))
                 if slope is not None:
                     excess.mul_(slope)
-                gradient[part] = (excess.to(weight.dtype) @ weight).mul_(shape.scale)
+                gradient[part] = (excess.to(weight.dtype) @ weight).mul_(transform.scale)
         ctx.save_for_backward(*([gradient] if gradient is not None else []))
         return total
 
@@ -69,22 +68,22 @@ class _SummedLoss(torch.autograd.Function):
         return (gradient.float() * grads[0]).to(gradient.dtype), None, None, None, None, None
 
 
-def _logits(hidden: Any, weight: Any, bias: Any, shape: Shape) -> tuple[Any, Any]:
+def _logits(hidden: Any, weight: Any, bias: Any, transform: LogitTransform) -> tuple[Any, Any]:
     """Logits in fp32, and the slope of the soft cap there (None without one)."""
     logits = torch.nn.functional.linear(hidden.to(weight.dtype), weight, bias).float()
-    if shape.scale != 1.0:
-        logits.mul_(shape.scale)
-    if shape.cap is None:
+    if transform.scale != 1.0:
+        logits.mul_(transform.scale)
+    if transform.cap is None:
         return logits, None
-    capped = torch.tanh(logits.div_(shape.cap))
-    return capped * shape.cap, 1 - capped.square()
+    capped = torch.tanh(logits.div_(transform.cap))
+    return capped * transform.cap, 1 - capped.square()
 
 
-def summed_loss(hidden: Any, head: Any, targets: Any, shape: Shape) -> Any:
+def summed_loss(hidden: Any, head: Any, targets: Any, transform: LogitTransform) -> Any:
     """Sum over positions of -log p(target). hidden [positions, size]; head the frozen output layer; scalar fp32."""
     with torch.autocast(hidden.device.type, enabled=False):
         return _SummedLoss.apply(
-            hidden, head.weight, head.bias, targets, shape, torch.is_grad_enabled() and hidden.requires_grad
+            hidden, head.weight, head.bias, targets, transform, torch.is_grad_enabled() and hidden.requires_grad
         )
 
 

@@ -47,7 +47,7 @@ class Scorer:
         self.model = adapters.attach(base, job.adapter, job.training.seed)
         if job.training.gradient_checkpointing:  # not re-entrant: gradients reach the adapter without any at the input
             base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-        self.shape = head.shape_of(base.config.get_text_config())
+        self.logit_transform = head.logit_transform(base.config.get_text_config())
         self.way = Way(self._attention, False, False)
         self.fusion = fusing.Fusion()
 
@@ -68,7 +68,7 @@ class Scorer:
                 return head.token_losses(self.base(**inputs).logits, scored, targets).sum()
             hidden = self.base.base_model(**inputs).last_hidden_state
             picked = hidden.reshape(-1, hidden.shape[-1]).index_select(0, scored)
-            return head.summed_loss(picked, self.base.get_output_embeddings(), targets, self.shape)
+            return head.summed_loss(picked, self.base.get_output_embeddings(), targets, self.logit_transform)
 
     def _there(self, numbers: np.ndarray) -> Any:
         """Numbers on the device, by way of pinned memory, so that the host waits for no kernel to end."""

@@ -1,14 +1,10 @@
-"""How many steps a run takes, how the learning rate goes, and how many CPU threads help. Plain arithmetic, no torch."""
+"""How many steps a run takes and how the learning rate goes. Plain arithmetic, no torch."""
 
 from __future__ import annotations
 
 import math
-import os
 
 from studio.training.settings import Training
-
-SMALL_MODEL = 50_000_000
-"""Parameters below which one CPU thread is fastest: its matrix products are too small to share."""
 
 
 def steps_per_epoch(rows: int, batch_size: int) -> int:
@@ -41,15 +37,3 @@ def rate_factor(step: int, total: int, training: Training) -> float:
             return 1 - gone
         case _:
             return 1.0
-
-
-def threads(training: Training, parameters: int) -> int:
-    """CPU threads to give a run on a model of `parameters` weights: as asked, one for a small model, else all cores.
-
-    Set it as OMP_NUM_THREADS before torch is imported. On a busy two-core machine a tiny model trained 6-8 times slower
-    with two spinning threads than with one.
-    """
-    if training.threads is not None:
-        return training.threads
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return 1 if parameters < SMALL_MODEL else cores

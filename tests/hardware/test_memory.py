@@ -6,30 +6,30 @@ import pytest
 
 from studio.core.errors import ModelError
 from studio.hardware import memory
-from studio.hardware.load import Load
-from studio.hardware.shape import adapter_parameters
+from studio.hardware.dims import ModelDims
+from studio.hardware.memory_config import MemoryConfig
 from studio.models import presets
-from studio.models.shape import Shape, shape
+from studio.models.dims import model_dims
 
 
-def shape_of(name: str, **changes: object) -> Shape:
+def dims_of(name: str, **changes: object) -> ModelDims:
     config = presets.config(name)
     assert config is not None
-    return shape({**config, **changes})
+    return model_dims({**config, **changes})
 
 
 @pytest.mark.parametrize("name", presets.names())
 def test_parameters_counted_from_a_config_are_those_published(name: str) -> None:
     known = presets.preset(name)
     assert known is not None
-    assert shape_of(name).parameters == known.parameters
+    assert dims_of(name).parameters == known.parameters
 
 
 V01 = {"vocab_size": 32_000}  # Mistral 7B v0.1, which the table was made from
 
 
 @pytest.mark.parametrize(
-    ("name", "changes", "billions", "quantisable", "nf4", "bf16", "lora"),
+    ("name", "changes", "billions", "quantizable", "nf4", "bf16", "lora"),
     [
         ("meta-llama/Llama-3.2-1B-Instruct", {}, "1.24", "0.97", "1.03", "2.47", "11.3"),
         ("meta-llama/Llama-3.1-8B-Instruct", {}, "8.03", "6.98", "5.70", "16.06", "41.9"),
@@ -41,15 +41,15 @@ V01 = {"vocab_size": 32_000}  # Mistral 7B v0.1, which the table was made from
     ],
 )
 def test_weights_and_adapters_agree_with_models_built_in_torch(
-    name: str, changes: dict[str, int], billions: str, quantisable: str, nf4: str, bf16: str, lora: str
+    name: str, changes: dict[str, int], billions: str, quantizable: str, nf4: str, bf16: str, lora: str
 ) -> None:
     """Counted on the meta device with transformers, to the digits printed."""
-    found = shape_of(name, **changes)
+    found = dims_of(name, **changes)
     assert f"{found.parameters / 1e9:.2f}" == billions
-    assert f"{found.quantisable / 1e9:.2f}" == quantisable
+    assert f"{found.quantizable / 1e9:.2f}" == quantizable
     assert f"{memory.loading_bytes(found, 'nf4') / 1e9:.2f}" == nf4
     assert f"{memory.weight_bytes(found, 'none') / 1e9:.2f}" == bf16
-    assert f"{adapter_parameters(found, 16, 'attention' if found.experts else 'all-linear') / 1e6:.1f}" == lora
+    assert f"{found.adapter_parameters(16, 'attention' if found.experts else 'all-linear') / 1e6:.1f}" == lora
 
 
 @pytest.mark.torch
@@ -100,8 +100,8 @@ def test_activations_are_those_our_training_step_keeps(
     few = saved_bytes(tmp_path, config, dtype, checkpointing, settings, lengths)
     many = saved_bytes(tmp_path, {**config, "num_hidden_layers": 4}, dtype, checkpointing, settings, lengths)
     targets = adapter.get("targets", "all-linear")
-    found = shape(config)
-    load = Load(
+    found = model_dims(config)
+    memory_config = MemoryConfig(
         dtype=dtype,
         rank=rank,
         targets=targets if isinstance(targets, str) else tuple(targets),
@@ -111,9 +111,9 @@ def test_activations_are_those_our_training_step_keeps(
         checkpointing=checkpointing,
         fused=not adapter.get("dropout"),
     )
-    each = memory.activation_bytes(found, load) / found.layers
-    if not checkpointing and dtype == "bf16" and not load.fused:
-        each += 2 * adapter_parameters(found, rank) / found.layers
+    each = memory.activation_bytes(found, memory_config) / found.layers
+    if not checkpointing and dtype == "bf16" and not memory_config.fused:
+        each += 2 * found.adapter_parameters(rank) / found.layers
     assert (many - few) / 2 == pytest.approx(each, rel=3e-3)  # Gemma keeps the scales of its norms
 
 
@@ -156,16 +156,16 @@ def saved_bytes(folder, config: dict, dtype: str, checkpointing: bool, adapter: 
 
 
 def test_items_add_up_and_each_says_what_it_is() -> None:
-    found = memory.estimate(shape_of("Qwen/Qwen2.5-3B-Instruct"), Load())
+    found = memory.estimate(dims_of("Qwen/Qwen2.5-3B-Instruct"), MemoryConfig())
     assert found.total == sum(item.bytes for item in found.items) == found.as_dict()["total"]
     assert all(item.why and item.bytes >= 0 for item in found.items)
 
 
 def test_more_rows_need_more_and_checkpointing_and_nf4_need_less() -> None:
-    model = shape_of("Qwen/Qwen2.5-3B-Instruct")
+    model = dims_of("Qwen/Qwen2.5-3B-Instruct")
 
     def total(**changes: object) -> int:
-        return memory.estimate(model, Load(**{"quantization": "none", "checkpointing": False, **changes})).total  # type: ignore[arg-type]
+        return memory.estimate(model, MemoryConfig(**{"quantization": "none", "checkpointing": False, **changes})).total  # type: ignore[arg-type]
 
     assert total(rows=4) > total(rows=2) > total()
     assert total() > total(checkpointing=True) > total(checkpointing=True, quantization="int8")
@@ -177,23 +177,16 @@ def test_more_rows_need_more_and_checkpointing_and_nf4_need_less() -> None:
 
 
 def test_experts_are_loaded_in_16_bit_before_nf4_makes_them_small_and_int8_never_does() -> None:
-    mixtral = shape_of("mistralai/Mixtral-8x7B-Instruct-v0.1")
+    mixtral = dims_of("mistralai/Mixtral-8x7B-Instruct-v0.1")
     whole = memory.weight_bytes(mixtral, "none")
     assert memory.weight_bytes(mixtral, "nf4") < 0.3 * whole
     assert memory.loading_bytes(mixtral, "nf4") > 0.97 * whole
     assert memory.weight_bytes(mixtral, "int8") > 0.97 * whole
-    load = Load(quantization="nf4", rows=1, length=128, answer_rows=1, answer_length=128)
-    assert memory.estimate(mixtral, load).total >= memory.loading_bytes(mixtral, "nf4")
-
-
-@pytest.mark.torch
-def test_the_chunk_of_logits_is_the_one_the_trainer_makes() -> None:
-    from studio.training import head
-
-    assert memory.HEAD_LOGITS == head.CHUNK_LOGITS
+    memory_config = MemoryConfig(quantization="nf4", rows=1, length=128, answer_rows=1, answer_length=128)
+    assert memory.estimate(mixtral, memory_config).total >= memory.loading_bytes(mixtral, "nf4")
 
 
 def test_a_config_without_sizes_is_refused() -> None:
     with pytest.raises(ModelError) as caught:
-        shape({"model_type": "bert-like"})
+        model_dims({"model_type": "bert-like"})
     assert "does not describe a decoder" in caught.value.message

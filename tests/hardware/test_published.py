@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from studio.hardware import memory
-from studio.hardware.load import Code, Load
 from studio.hardware.memory import GIB
-from studio.models.shape import shape
+from studio.hardware.memory_config import MemoryConfig, TrainerTraits
+from studio.models.dims import model_dims
 
 TABLE: dict[str, Any] = json.loads(Path(__file__).with_name("published.json").read_text("utf-8"))
 NOT_COUNTED = {"allocated": ("CUDA context", "fragmentation"), "reserved": ("CUDA context",), "process": ()}
@@ -21,7 +21,7 @@ NOT_COUNTED = {"allocated": ("CUDA context", "fragmentation"), "reserved": ("CUD
 
 def estimated(row: dict[str, Any]) -> int:
     source = TABLE["sources"][row["source"]]
-    load = Load(
+    config = MemoryConfig(
         quantization=row["quantization"],
         double_quantization=row["double"],
         attention=row.get("attention", "sdpa"),
@@ -35,9 +35,9 @@ def estimated(row: dict[str, Any]) -> int:
         checkpointing=row["checkpointing"],
         answer_rows=1,
         answer_length=1,
-        code=Code(**source["code"]),
+        trainer=TrainerTraits(**source["code"]),
     )
-    found = memory.estimate(shape(TABLE["models"][row["model"]]), load)
+    found = memory.estimate(model_dims(TABLE["models"][row["model"]]), config)
     return found.total - sum(found.of(name) for name in NOT_COUNTED[source["counts"]])
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from studio.hardware import cards, speed
-from studio.hardware.load import Load
-from studio.models.shape import shape
-from tests.hardware.test_memory import shape_of
+from studio.hardware.memory_config import MemoryConfig
+from studio.models.dims import model_dims
+from tests.hardware.test_memory import dims_of
 
 LLAMA8, QWEN3B, QWEN7B = "meta-llama/Llama-3.1-8B-Instruct", "Qwen/Qwen2.5-3B-Instruct", "Qwen/Qwen2.5-7B-Instruct"
 
@@ -24,11 +24,11 @@ LLAMA8, QWEN3B, QWEN7B = "meta-llama/Llama-3.1-8B-Instruct", "Qwen/Qwen2.5-3B-In
 )
 def test_the_roofline_is_the_one_worked_out_by_hand(card: str, name: str, again: int, kept: int | None, short: int) -> None:
     """NF4, 74 % of the tokens scored: 4,096 tokens at once with and without checkpointing, and 512 with."""
-    gpu, shape = cards.find(card), shape_of(name)
+    gpu, dims = cards.find(card), dims_of(name)
 
     def rate(tokens: int, checkpointing: bool) -> float:
-        load = Load(rows=1, length=tokens, row=min(tokens, 1024), checkpointing=checkpointing)
-        return 1 / speed.seconds_per_token(shape, load, gpu.tflops * 1e12, gpu.bandwidth * 1e9, 0.74)
+        config = MemoryConfig(rows=1, length=tokens, row=min(tokens, 1024), checkpointing=checkpointing)
+        return 1 / speed.seconds_per_token(dims, config, gpu.tflops * 1e12, gpu.bandwidth * 1e9, 0.74)
 
     assert rate(4096, True) == pytest.approx(again, rel=0.02)
     assert rate(512, True) == pytest.approx(short, rel=0.02)
@@ -49,14 +49,14 @@ def test_published_rates_of_packed_training_lie_in_the_range(
     card: str, name: str, quantization: str, length: int, published: int
 ) -> None:
     gpu = cards.find(card)
-    load = Load(quantization=quantization, rank=8, rows=2, length=length, row=length)
-    rate = speed.gpu_rate(shape_of(name), load, gpu.tflops * 1e12, gpu.bandwidth * 1e9)
+    config = MemoryConfig(quantization=quantization, rank=8, rows=2, length=length, row=length)
+    rate = speed.gpu_rate(dims_of(name), config, gpu.tflops * 1e12, gpu.bandwidth * 1e9)
     assert rate is not None
     assert rate.low < published < rate.high
 
 
 def test_nothing_is_said_of_a_card_whose_rate_is_not_known() -> None:
-    assert speed.gpu_rate(shape_of(QWEN3B), Load(), 0, 0) is None
+    assert speed.gpu_rate(dims_of(QWEN3B), MemoryConfig(), 0, 0) is None
 
 
 def test_a_cpu_range_holds_what_was_measured_on_small_models() -> None:
@@ -69,5 +69,7 @@ def test_a_cpu_range_holds_what_was_measured_on_small_models() -> None:
         "vocab_size": 8192,
         "tie_word_embeddings": False,
     }
-    rate = speed.cpu_rate(shape(config), Load(quantization="none", dtype="fp32", length=200, checkpointing=False), 1, True)
+    rate = speed.cpu_rate(
+        model_dims(config), MemoryConfig(quantization="none", dtype="fp32", length=200, checkpointing=False), 1, True
+    )
     assert rate.low < 532 < 700 < rate.high

@@ -36,8 +36,8 @@ def test_an_architecture_loads_in_4_bit_trains_reloads_and_merges(arch: str, tmp
     settings = Model(name=str(folder), quantization="nf4", dtype="fp32", attention="sdpa")
     base = loading.load_base(settings, "cpu")
     assert base.config._attn_implementation == ("eager" if arch == "gemma2" else "sdpa")
-    shape = loading.shape(loading.find(settings).config)
-    assert _held_in_4_bit(base) == shape.quantisable + shape.expert_parameters
+    dims = loading.model_dims(loading.find(settings).config)
+    assert _held_in_4_bit(base) == dims.quantizable + dims.expert_parameters
 
     torch.manual_seed(0)
     model = get_peft_model(base, LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", task_type="CAUSAL_LM"))

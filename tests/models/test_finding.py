@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from studio.core.errors import ModelError
-from studio.models import families, loading
+from studio.models import loading
+from studio.models.architectures import UNLISTED, architecture, architecture_of
 from studio.models.settings import Model
 from studio.models.tokenizers import padding_token
 from tests.tiny import make_tokenizer
@@ -38,14 +39,14 @@ def test_a_local_folder_is_found_with_its_config(folder: Path):
     found = find(folder)
     assert (found.local, found.revision, found.folder) == (True, None, folder)
     assert loading.config(found)["model_type"] == "llama"
-    assert loading.shape(found.config).layers == 2
+    assert loading.model_dims(found.config).layers == 2
 
 
 def test_the_starter_is_found_by_its_name():
     found = find("starter")
     assert found.local
     assert found.license == "apache-2.0"
-    assert families.family(found.config, found.name).rate(1_000_000) == 5e-3
+    assert architecture_of(found.config, found.name).rate(1_000_000) == 5e-3
 
 
 def test_pickled_weights_are_refused(folder: Path):
@@ -88,7 +89,7 @@ def test_offline_a_hub_model_is_refused_for_training_and_planned_from_known_fact
         find("Qwen/Qwen3-0.6B")
     found = loading.find(Model(name="Qwen/Qwen3-0.6B"), planning=True)
     assert not found.has_tokenizer
-    assert loading.shape(found.config).parameters == 596_049_920
+    assert loading.model_dims(found.config).parameters == 596_049_920
     with pytest.raises(ModelError):
         loading.find(Model(name="nobody/nothing"), planning=True)
 
@@ -169,7 +170,8 @@ def test_a_chat_template_file_replaces_the_tokenizers_own(folder: Path, tmp_path
 def test_finding_a_model_and_encoding_with_its_tokenizer_loads_no_torch(tiny_model: Path):
     code = (
         "import sys; from studio.models import loading; from studio.models.settings import Model;"
-        f"found = loading.find(Model(name={str(tiny_model)!r})); loading.shape(found.config); t = loading.tokenizer(found);"
+        f"found = loading.find(Model(name={str(tiny_model)!r})); loading.model_dims(found.config);"
+        "t = loading.tokenizer(found);"
         "from studio.data.render import encode_prompt; encode_prompt([{'role': 'user', 'content': 'hi'}], t);"
         "print(sorted({'torch', 'peft', 'bitsandbytes', 'trl'} & set(sys.modules)))"
     )
@@ -177,6 +179,6 @@ def test_finding_a_model_and_encoding_with_its_tokenizer_loads_no_torch(tiny_mod
 
 
 def test_every_known_family_is_found_by_its_model_type():
-    assert families.family({"model_type": "gemma3"}).needs_fp32_or_bf16
-    assert families.family({"model_type": "qwen3"}).rate(8_000_000_000) < families.family({"model_type": "qwen3"}).rate(10**9)
-    assert families.family({"model_type": "something"}).name == "generic"
+    assert architecture("gemma3").overflows_fp16
+    assert architecture("qwen3").rate(8_000_000_000) < architecture("qwen3").rate(10**9)
+    assert architecture("something") is UNLISTED

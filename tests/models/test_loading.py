@@ -165,7 +165,7 @@ def test_of_a_model_that_also_sees_the_text_part_is_loaded(tmp_path: Path):
     found = loading.find(settings)
     model = loading.load_base(settings, "cpu", found)
     assert model.config.model_type == "gemma3_text"
-    assert sum(weight.numel() for weight in model.parameters()) == loading.shape(found.config).parameters
+    assert sum(weight.numel() for weight in model.parameters()) == loading.model_dims(found.config).parameters
     with torch.no_grad():
         assert torch.allclose(model(ids()).logits, whole(input_ids=ids()).logits, atol=1e-5)
 

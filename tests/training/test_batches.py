@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from studio.training.batches import Order, batch, best_fit, flat, in_order_of_length, padded, side_by_side
-from studio.training.schedule import rate_factor, steps_per_epoch, threads, total_steps
+from studio.training.schedule import rate_factor, steps_per_epoch, total_steps
 from studio.training.settings import Training
 from tests.training.kit import LENGTHS, items, make_rows
 
@@ -88,9 +88,3 @@ def test_the_learning_rate_warms_up_then_falls_and_no_step_is_wasted(schedule: s
     assert rates[4] == 1
     assert all(rate > 0 for rate in rates)
     assert rates[4:] == sorted(rates[4:], reverse=True)
-
-
-def test_a_small_model_gets_one_thread_unless_asked_otherwise():
-    assert threads(Training(), 1_000_000) == 1
-    assert threads(Training(threads=3), 1_000_000) == 3
-    assert threads(Training(), 3_000_000_000) >= 1

@@ -71,9 +71,9 @@ class Source:
     @cached_property
     def parameters(self) -> int:
         """How many weights the base has."""
-        from studio.models.loading import shape
+        from studio.models.dims import model_dims
 
-        return shape(self.base.config).parameters
+        return model_dims(self.base.config).parameters
 
     @property
     def base_name(self) -> str:

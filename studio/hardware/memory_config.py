@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Code:
+class TrainerTraits:
     """What differs between trainers at equal settings; as it stands, our own.
 
     Others are described only to check the formulas on what they published.
@@ -31,7 +31,7 @@ class Code:
 
 
 @dataclass(frozen=True)
-class Load:
+class MemoryConfig:
     """What of a run decides its memory. rows x length are the tokens computed at once."""
 
     quantization: str = "nf4"
@@ -56,7 +56,7 @@ class Load:
     """Answers generated at once in the evaluation."""
     answer_length: int = 1024
     """Prompt and answer together, in tokens."""
-    code: Code = Code()
+    trainer: TrainerTraits = TrainerTraits()
 
     @property
     def unpacked_again(self) -> bool:

@@ -1,0 +1,113 @@
+"""Model dimensions: the sizes of a decoder that memory and speed depend on, and the sums that follow from them.
+
+`studio.models.dims` reads them from a model's `config.json`; nothing here knows a config or an architecture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+SMALL_MODEL = 50_000_000
+"""Parameters below which a model is small enough for fp32, one thread and a large learning rate."""
+ATTENTION = frozenset({"q_proj", "k_proj", "v_proj", "qkv_proj", "o_proj"})
+"""The linear layers of attention, as most architectures name them."""
+Counted = Literal["exact", "built", "like llama"]
+"""How the counts were made: by an architecture's own facts, on a model built without memory, or as if it were a Llama."""
+
+
+@dataclass(frozen=True)
+class ModelDims:
+    """Dimensions of a decoder. All counts are of weights; tied ones count once."""
+
+    architecture: str
+    """The config's `model_type`."""
+    parameters: int
+    quantizable: int
+    """Weights of the linear layers that bitsandbytes replaces: not embeddings, head, norms, biases, router or experts."""
+    embedding: int
+    head: int
+    """Output matrix; 0 where it is the embedding."""
+    norms: int
+    """Norms, biases and routers."""
+    expert_parameters: int
+    """Fused experts: three-dimensional parameters, which bitsandbytes does not replace by itself."""
+    layers: int
+    hidden: int
+    ffn: int
+    """Width of the feed-forward part; of one expert in a mixture of experts."""
+    heads: int
+    kv_heads: int
+    head_dim: int
+    vocab: int
+    tied: bool
+    max_positions: int
+    """The model's context length in tokens."""
+    linears: Mapping[str, tuple[int, int]]
+    """The linear layers of one decoder layer by name, as (in, out); experts are left out."""
+    sliding_window: int | None = None
+    experts: int = 0
+    """Experts in a layer; 0 in a dense model."""
+    experts_used: int = 0
+    """Experts each token goes through."""
+    sparse_layers: int = 0
+    """Layers with experts."""
+    dense_ffn: int = 0
+    """Width of the feed-forward part in layers without experts."""
+    norms_per_layer: int = 2
+    """Norms of the hidden size in a layer."""
+    query_key_norms: bool = False
+    """Queries and keys are normalised."""
+    fused: bool = False
+    """One matrix makes queries, keys and values."""
+    gated: bool = True
+    """The feed-forward part has a gate beside its up projection."""
+    counted: Counted = "exact"
+
+    @property
+    def is_small(self) -> bool:
+        """True below `SMALL_MODEL` parameters."""
+        return self.parameters < SMALL_MODEL
+
+    @property
+    def query_width(self) -> int:
+        """Width of all query heads together."""
+        return self.heads * self.head_dim
+
+    @property
+    def key_width(self) -> int:
+        """Width of all key heads together."""
+        return self.kv_heads * self.head_dim
+
+    @property
+    def active_parameters(self) -> int:
+        """Weights that work on each token, embedding and head left out: all layers, but of the experts only those used."""
+        idle = self.expert_parameters * (self.experts - self.experts_used) // self.experts if self.experts else 0
+        return self.parameters - self.embedding - self.head - idle
+
+    def adapted(self, targets: str | Sequence[str]) -> dict[str, tuple[int, int]]:
+        """Those linear layers of a decoder layer that get an adapter: `all-linear`, `attention`, or names."""
+        if targets == "all-linear":
+            return dict(self.linears)
+        wanted = ATTENTION if targets == "attention" else frozenset(targets)
+        return {name: size for name, size in self.linears.items() if name.rpartition(".")[2] in wanted}
+
+    def lora_parameters(self, rank: int, targets: str | Sequence[str] = "all-linear") -> int:
+        """Weights of a LoRA adapter: rank x (in + out) for each adapted linear layer (Hu et al. 2021).
+
+        With `all-linear`, peft adapts router and experts too: each expert's down projection by the rank, and its gate and
+        up projection, which are one matrix, by twice the rank.
+        """
+        dense = self.layers * rank * sum(inputs + outputs for inputs, outputs in self.adapted(targets).values())
+        if targets != "all-linear" or not self.experts:
+            return dense
+        expert = 2 * rank * (self.hidden + 2 * self.ffn) + rank * (self.ffn + self.hidden)
+        router = rank * (self.hidden + self.experts)
+        plain = (self.layers - self.sparse_layers) * rank * 3 * (self.hidden + self.dense_ffn)
+        return dense + self.sparse_layers * (router + self.experts * expert) + plain
+
+    def adapter_parameters(self, rank: int, targets: str | Sequence[str] = "all-linear", dora: bool = False) -> int:
+        """Trained parameters of an adapter: LoRA's, and for DoRA one magnitude an output (Liu et al. 2024)."""
+        magnitudes = self.layers * sum(outputs for _, outputs in self.adapted(targets).values()) if dora else 0
+        return self.lora_parameters(rank, targets) + magnitudes

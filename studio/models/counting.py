@@ -1,0 +1,108 @@
+"""Count the weights of any decoder transformers knows, on torch's meta device, where they take no memory.
+
+`python -m studio.models.counting` reads a `config.json` on stdin and writes the fields of `ModelDims` as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from studio.models.architectures.base import ConfigValues
+
+MOST_LAYERS = 1000
+"""A config with more layers than this describes no model there is."""
+
+
+def count(config: ConfigValues) -> dict[str, Any]:
+    """The fields of `ModelDims` of a config, by building the model without memory. No code of the model's own is run."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    whole = AutoConfig.for_model(**{key: value for key, value in config.items() if key != "auto_map"})
+    text: Any = whole.get_text_config()
+    if text.num_hidden_layers > MOST_LAYERS:
+        raise ValueError(f"{text.num_hidden_layers} layers")
+    with torch.device("meta"):
+        model: Any = AutoModelForCausalLM.from_config(text)
+    head, embeddings = model.get_output_embeddings(), model.get_input_embeddings()
+    layer = max(_layers(model), key=_linear_weights)
+    linears = _linears(layer)
+    tied = head is not None and head.weight is embeddings.weight
+    quantizable = sum(size[0] * size[1] for module in model.modules() if module is not head and (size := _size(module)))
+    parameters = sum(weight.numel() for weight in model.parameters())
+    experts = sum(weight.numel() for weight in model.parameters() if weight.dim() == 3)
+    sparse = sum(any(weight.dim() == 3 for weight in item.parameters()) for item in _layers(model))
+    matrix = 0 if tied or head is None else head.weight.numel()
+    hidden, heads = text.hidden_size, text.num_attention_heads
+    norms = [name for name, module in layer.named_modules() if "Norm" in type(module).__name__]
+    of_queries = [name for name in norms if "attn" in name or "attention." in name]
+    names = " ".join(linears)
+    widest = max((inputs for inputs, outputs in linears.values() if outputs == hidden), default=4 * hidden)
+    feed_forward = _first(text, "intermediate_size", "n_inner", "ffn_dim") or widest
+    return {
+        "architecture": str(text.model_type),
+        "parameters": parameters,
+        "quantizable": quantizable,
+        "embedding": embeddings.weight.numel(),
+        "head": matrix,
+        "norms": parameters - quantizable - embeddings.weight.numel() - matrix - experts,
+        "expert_parameters": experts,
+        "layers": text.num_hidden_layers,
+        "hidden": hidden,
+        "ffn": (_first(text, "moe_intermediate_size") if experts else 0) or feed_forward,
+        "heads": heads,
+        "kv_heads": _first(text, "num_key_value_heads", "num_kv_heads") or heads,
+        "head_dim": _first(text, "head_dim") or hidden // heads,
+        "vocab": embeddings.weight.shape[0],
+        "tied": tied,
+        "max_positions": _first(text, "max_position_embeddings", "n_positions", "max_seq_len") or 2048,
+        "linears": linears,
+        "sliding_window": _first(text, "sliding_window") or None,
+        "experts": _first(text, "num_local_experts", "num_experts", "n_routed_experts") if experts else 0,
+        "experts_used": _first(text, "num_experts_per_tok") if experts else 0,
+        "sparse_layers": sparse,
+        "dense_ffn": feed_forward,
+        "norms_per_layer": len(norms) - len(of_queries) or 2,
+        "query_key_norms": bool(of_queries),
+        "fused": any(part in names for part in ("qkv", "query_key_value", "c_attn", "Wqkv")),
+        "gated": "gate" in names or "w3" in names,
+    }
+
+
+def _layers(model: Any) -> Any:
+    import torch
+
+    return max((module for module in model.modules() if isinstance(module, torch.nn.ModuleList)), key=len)
+
+
+def _linears(layer: Any) -> dict[str, tuple[int, int]]:
+    """The linear layers by their last name; by their path in the layer where two share that name."""
+    sizes = {path: size for path, module in layer.named_modules() if (size := _size(module))}
+    last = [path.rpartition(".")[2] for path in sizes]
+    return {name if last.count(name) == 1 else path: size for name, (path, size) in zip(last, sizes.items(), strict=True)}
+
+
+def _linear_weights(layer: Any) -> int:
+    return sum(size[0] * size[1] for module in layer.modules() if (size := _size(module)))
+
+
+def _size(module: Any) -> tuple[int, int] | None:
+    """(in, out) of a layer that quantisation replaces and adapters sit on; None for any other module."""
+    import torch
+    from transformers.pytorch_utils import Conv1D
+
+    if isinstance(module, torch.nn.Linear):
+        return module.in_features, module.out_features
+    if isinstance(module, Conv1D):
+        return int(module.weight.shape[0]), int(module.weight.shape[1])
+    return None
+
+
+def _first(config: Any, *names: str) -> int:
+    return next((int(value) for name in names if isinstance(value := getattr(config, name, None), int)), 0)
+
+
+if __name__ == "__main__":
+    json.dump(count(json.load(sys.stdin)), sys.stdout)

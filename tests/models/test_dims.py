@@ -1,0 +1,165 @@
+"""A model's dimensions from its config alone agrees with the model that torch builds from it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from studio.core.errors import ModelError
+from studio.hardware.dims import ModelDims
+from studio.models import counting, presets
+from studio.models.architectures import ARCHITECTURES
+from studio.models.dims import model_dims
+
+pytestmark = pytest.mark.torch
+
+PACKAGE = Path(counting.__file__).parents[1]
+SIZES: dict[str, Any] = {
+    "vocab_size": 500,
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 128,
+    "pad_token_id": 0,
+}
+CASES: list[tuple[str, dict[str, Any]]] = [
+    *((arch, {}) for arch in ARCHITECTURES),
+    *((arch, {"tie_word_embeddings": True}) for arch in ("llama", "qwen2", "phi3")),
+    *((arch, {"tie_word_embeddings": False}) for arch in ("gemma2", "gemma3_text")),
+    *((arch, {"head_dim": 32}) for arch in ("llama", "qwen3", "gemma3_text", "mistral", "qwen3_moe")),
+    ("llama", {"attention_bias": True, "mlp_bias": True}),
+    ("qwen3_moe", {"mlp_only_layers": [0], "num_experts": 4, "moe_intermediate_size": 48}),
+    ("qwen3_moe", {"decoder_sparse_step": 2, "num_experts": 4, "moe_intermediate_size": 48}),
+    ("mixtral", {"num_local_experts": 4}),
+]
+
+
+def build(config: Any) -> Any:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    with torch.device("meta"):
+        return AutoModelForCausalLM.from_config(config)
+
+
+@pytest.mark.parametrize(("arch", "changes"), CASES, ids=[f"{arch}-{'-'.join(changes)}" for arch, changes in CASES])
+def test_every_count_is_exact(arch: str, changes: dict[str, Any]):
+    import torch
+    from transformers import AutoConfig
+
+    config = AutoConfig.for_model(arch, **{**SIZES, **changes})
+    model = build(config)
+    found = model_dims(config.to_dict())
+    head = model.get_output_embeddings()
+    linear = [layer for layer in model.modules() if isinstance(layer, torch.nn.Linear) and layer is not head]
+    assert found.parameters == sum(weight.numel() for weight in model.parameters())
+    assert found.quantizable == sum(layer.weight.numel() for layer in linear)
+    assert found.embedding == model.get_input_embeddings().weight.numel()
+    assert found.head == (0 if found.tied else head.weight.numel())
+    assert found.expert_parameters == sum(weight.numel() for weight in model.parameters() if weight.dim() == 3)
+    assert found.parameters == (found.quantizable + found.embedding + found.head + found.norms + found.expert_parameters)
+
+
+@pytest.mark.parametrize("targets", ["all-linear", "attention"])
+@pytest.mark.parametrize("arch", [arch for arch in ARCHITECTURES if arch != "granite"])
+def test_an_adapter_has_as_many_weights_as_counted(arch: str, targets: str):
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoConfig
+
+    config = AutoConfig.for_model(arch, **{**SIZES, "num_local_experts": 4} if arch != "qwen3_moe" else SIZES)
+    found = model_dims(config.to_dict())
+    attention = ["q_proj", "k_proj", "v_proj", "qkv_proj", "o_proj"]
+    names = "all-linear" if targets == "all-linear" else [name for name in attention if name in found.linears]
+    model = get_peft_model(build(config), LoraConfig(r=4, target_modules=names, task_type="CAUSAL_LM"))
+    assert found.lora_parameters(4, targets) == sum(w.numel() for w in model.parameters() if w.requires_grad)
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_what_a_config_leaves_out_is_what_transformers_takes(arch: str):
+    from transformers import AutoConfig
+
+    whole = AutoConfig.for_model(arch)
+    least = {"model_type": arch, **{name: getattr(whole, name) for name in ("hidden_size", "num_hidden_layers")}}
+    least["intermediate_size"] = whole.intermediate_size
+    least["num_attention_heads"] = whole.num_attention_heads
+    assert model_dims(least) == model_dims(whole.to_dict())
+
+
+@pytest.mark.parametrize("name", presets.names())
+def test_the_presets_count_is_the_published_one(name: str):
+    known = presets.preset(name)
+    assert known is not None
+    assert model_dims(known.config).parameters == known.parameters
+
+
+def test_a_config_that_describes_no_decoder_is_refused():
+    with pytest.raises(ModelError, match="does not describe a decoder"):
+        model_dims({"model_type": "bert"})
+
+
+UNLISTED_CASES: dict[str, dict[str, Any]] = {
+    "apertus": {},
+    "gpt2": {"n_embd": 64, "n_layer": 3, "n_head": 4, "n_positions": 128},
+    "falcon": {"num_kv_heads": 4},
+    "phi": {},
+    "stablelm": {},
+    "olmo2": {},
+}
+
+
+@pytest.mark.parametrize("arch", UNLISTED_CASES)
+def test_an_architecture_without_a_file_is_counted_on_a_model_built_without_memory(arch: str):
+    from transformers import AutoConfig
+
+    config = AutoConfig.for_model(arch, **{**SIZES, **UNLISTED_CASES[arch]})
+    counted = ModelDims(**counting.count(config.to_dict()))
+    model = build(config)
+    assert counted.parameters == sum(weight.numel() for weight in model.parameters())
+    assert counted.layers == 3
+    assert counted.hidden == 64
+    assert counted.layers * sum(inputs * outputs for inputs, outputs in counted.linears.values()) == counted.quantizable
+
+
+def test_apertus_is_no_longer_counted_as_a_gated_llama():
+    """Apertus 8B, whose feed-forward part has no gate: 8.05 B parameters."""
+    sizes = {"hidden_size": 4096, "intermediate_size": 21504, "num_hidden_layers": 32, "num_attention_heads": 32}
+    apertus = model_dims({"model_type": "apertus", "num_key_value_heads": 8, "vocab_size": 131072, **sizes})
+    assert apertus.counted == "built"
+    assert apertus.parameters / 1e9 == pytest.approx(8.05, abs=0.01)
+    assert not apertus.gated
+    assert apertus.query_key_norms
+
+
+def test_what_transformers_cannot_build_is_counted_as_a_llama_and_says_so():
+    odd = {"model_type": "nobody-knows", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+    assert model_dims({**odd, "intermediate_size": 96}).counted == "like llama"
+    with pytest.raises(ModelError, match="does not describe a decoder: it has no num_hidden_layers"):
+        model_dims({"model_type": "nobody-knows", "hidden_size": 64})
+
+
+def test_an_architecture_is_added_by_its_file_and_its_name(tmp_path: Path):
+    """In a copy of the package: one file, one name in the list, and its counts are exact."""
+    copy = tmp_path / "studio"
+    shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__", "weights", "*.safetensors", "static"))
+    folder = copy / "models" / "architectures"
+    (folder / "apertus.py").write_text(
+        "from studio.models.architectures.base import Architecture\n"
+        "ARCHITECTURE = Architecture(name='apertus', family='apertus', query_key_norms='head', notes=('New.',))\n"
+    )
+    listed = (folder / "__init__.py").read_text()
+    (folder / "__init__.py").write_text(listed.replace('NAMES = (\n    "gemma"', 'NAMES = (\n    "apertus", "gemma"'))
+    code = (
+        "from studio.models.dims import model_dims; from studio.models.architectures import architecture_of;"
+        "config = {'model_type': 'apertus', 'hidden_size': 64, 'num_hidden_layers': 3, 'num_attention_heads': 4,"
+        " 'intermediate_size': 96, 'vocab_size': 500}; dims = model_dims(config);"
+        "print(dims.counted, dims.query_key_norms, *architecture_of(config).notes)"
+    )
+    child = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert child.stdout.split() == ["exact", "True", "New."], child.stderr
