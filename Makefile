@@ -6,7 +6,7 @@ export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test test-fast check format bench app clean
+.PHONY: help install dev demo test test-fast test-isa check format bench app clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -44,6 +44,9 @@ test: dev ## all tests
 
 test-fast: dev ## the tests that load no torch and open no browser: about a minute
 	@$(BIN)/python -m pytest --fast
+
+test-isa: dev ## the numeric tests with every instruction set the processor has, and with one and two threads
+	@$(BIN)/python -m tests.isa
 
 check: dev ## format, lint, types, import contracts
 	@$(BIN)/ruff format --check studio tests bench

@@ -18,7 +18,7 @@ from studio.runs.folder import RunFolder
 from studio.runs.past import past
 from studio.runs.recorder import Recorder
 from studio.spec import RunSpec, edit, parse
-from tests.tiny import make_model
+from tests.tiny import THREADS, make_model
 
 pytestmark = pytest.mark.numeric
 
@@ -39,7 +39,7 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> RunSpec:
         "packing": False,
         "save_every": 2,
         "eval_every": 9,
-        "threads": 1,
+        "threads": THREADS,
     }
     return parse(
         {

@@ -14,6 +14,7 @@ from studio.export.make import Probe, Source, export
 from studio.export.targets.merged.settings import MergedTarget
 from studio.models.settings import Model
 from studio.tracking.reporter import Silent
+from tests.tiny import THREADS
 
 
 def talk(*turns: str) -> Conversation:
@@ -54,7 +55,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
     """A run on the starter held in nf4 with double quantisation, computed in float32."""
     import torch
 
-    torch.set_num_threads(1)
+    torch.set_num_threads(THREADS)
     return make_source(Model(name="starter", quantization="nf4", dtype="fp32"), tmp_path_factory.mktemp("run"))
 
 

@@ -11,6 +11,7 @@ from tests.journeys.conftest import ROOT, studio
 
 
 @pytest.mark.slow
+@pytest.mark.numeric
 def test_the_demo_goes_from_under_10_to_at_least_90_percent_on_held_out_wordings(tmp_path: Path) -> None:
     ended = studio("demo", "--json", home=tmp_path)
     assert ended.code == 0, ended.err + ended.out

@@ -11,6 +11,7 @@ import pytest
 
 from studio.models import starter
 from studio.models.starter.text import conversations
+from tests.tiny import THREADS
 
 pytestmark = pytest.mark.torch
 
@@ -36,7 +37,7 @@ def model() -> Any:
     import torch
     from transformers import AutoModelForCausalLM
 
-    torch.set_num_threads(1)
+    torch.set_num_threads(THREADS)
     return AutoModelForCausalLM.from_pretrained(starter.folder()).eval()
 
 

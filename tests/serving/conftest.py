@@ -13,6 +13,7 @@ import pytest
 
 from studio.models.settings import Model
 from tests.export.conftest import make_adapter
+from tests.tiny import THREADS
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ def adapters(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Two different adapters on the starter in float32."""
     import torch
 
-    torch.set_num_threads(1)
+    torch.set_num_threads(THREADS)
     folder = tmp_path_factory.mktemp("adapters")
     held = Model(name="starter", quantization="none", dtype="fp32", attention="sdpa")
     return {name: make_adapter(held, folder / name, strength) for name, strength in (("shop", 0.05), ("desk", 0.08))}
@@ -68,8 +69,8 @@ def server(adapters: dict[str, Path], gguf: Path) -> Iterator[Server]:
     from studio.serving.limits import Limits
 
     held = Model(name="starter", quantization="none", dtype="fp32")
-    wanted = [Source(name, name, held, folder, threads=1) for name, folder in adapters.items()]
-    wanted.append(Source(str(gguf), "gguf", gguf=gguf, threads=1))
+    wanted = [Source(name, name, held, folder, threads=THREADS) for name, folder in adapters.items()]
+    wanted.append(Source(str(gguf), "gguf", gguf=gguf, threads=THREADS))
     limits = Limits(concurrency=4, queue=4, tokens=300, body=64 << 10, drain=1)
     post, listener = Post(), servers.listen("127.0.0.1", 0)
     models = assemble(wanted, limits, "cpu", 1, post)

@@ -9,6 +9,7 @@ import pytest
 
 from studio.models.settings import Model
 from tests.serving.conftest import Server
+from tests.tiny import THREADS
 
 pytestmark = pytest.mark.numeric
 
@@ -83,7 +84,7 @@ def test_a_run_is_served_as_the_chat_page_loads_it(tmp_path: Path) -> None:
     from tests.export.conftest import make_adapter
 
     held = {"name": "starter", "quantization": "nf4", "dtype": "fp32", "attention": "sdpa"}
-    spec = parse({"name": "shop", "model": held, "data": {"train": "x.csv"}, "training": {"threads": 1}}, "test")
+    spec = parse({"name": "shop", "model": held, "data": {"train": "x.csv"}, "training": {"threads": THREADS}}, "test")
     run = create(spec, tmp_path)
     run.write_spec(spec)
     make_adapter(spec.model, run.adapter, 0.08)

@@ -12,6 +12,7 @@ from studio.core.events import Event
 from studio.data.encode import EMPTY, Tokens
 from studio.training.fit import Job
 from studio.training.settings import Adapter, Training
+from tests.tiny import THREADS
 
 
 def make_rows(lengths: list[int], vocab: int = 500, seed: int = 0, masked: bool = False) -> Tokens:
@@ -74,7 +75,7 @@ def make_job(folder: Path, adapter: dict[str, Any] | None = None, **changes: Any
         "eval_every": 4,
         "save_every": 4,
         "keep": "last",
-        "threads": 1,
+        "threads": THREADS,
         **changes,
     }
     values: dict[str, Any] = {
