@@ -95,7 +95,10 @@ def preview(
                     "file": item.file,
                     "line": item.line,
                     "trained": item.trained,
-                    "tokens": [{"id": piece.id, "text": piece.text, "trained": piece.trained} for piece in item.pieces],
+                    "tokens": [
+                        {"id": piece.id, "text": piece.text, "trained": piece.trained, "control": piece.control}
+                        for piece in item.pieces
+                    ],
                 }
                 for item in previews
             ]
@@ -104,13 +107,25 @@ def preview(
     from rich.text import Text
 
     for item in previews:
-        show.heading(f"{item.file}, line {item.line}: {len(item.pieces)} tokens, {item.trained} trained (green)")
+        show.heading(
+            f"{item.file}, line {item.line}: {len(item.pieces)} tokens, {item.trained} trained (green), control tokens bold"
+        )
         text = Text()
         for place, piece in enumerate(item.pieces):
             shade = (
                 ("black on green" if place % 2 else "black on bright_green") if piece.trained else ("dim" if place % 2 else "")
             )
-            text.append(piece.text.replace("\n", "⏎\n"), style=shade)
+            text.append(piece.text.replace("\n", "⏎\n"), style=f"bold underline {shade}" if piece.control else shade)
         show.console().print(text)
         if not show.console().is_terminal:
             show.say("trained: " + "".join(piece.text for piece in item.pieces if piece.trained))
+        if lookalikes := _control_text(item.pieces):
+            show.say(f"! plain text that looks like a control token and is not one: {', '.join(lookalikes)}", "yellow")
+
+
+def _control_text(pieces: list[Any]) -> list[str]:
+    """Texts such as `<|im_end|>` in a row that were encoded as characters, not as the token."""
+    import re
+
+    text = "".join("\0" if piece.control else piece.text for piece in pieces)
+    return sorted(set(re.findall(r"<\|[\w ]{2,24}\|>|</?s>|\[/?INST\]|<(?:start|end)_of_turn>", text)))

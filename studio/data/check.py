@@ -2,46 +2,88 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
 
 import orjson
 
+from studio.data.columns import SHARED, words
+from studio.data.context import Context
 from studio.data.detect import Detection
 from studio.data.formats import FORMATS
 from studio.data.notes import Notes, Unusable
+from studio.data.paths import is_path, value_at
 from studio.data.rows import Conversation, Rejected, Row
 from studio.data.settings import Data
+from studio.data.shared import BAD, completed, is_marked_bad
+from studio.data.unused import UnusedColumns
 
 SHOWN = 200
 """Characters of a rejected row that are kept for the list a person reads."""
+MEDIA = frozenset(words("""image images img picture pictures video videos audio audios pixel_values"""))
+"""Columns of pictures and sounds."""
+_PLACEHOLDERS = ("<image>", "<video>", "<audio>", "<img>")
 
 
 def check(
-    rows: Iterable[Row | Rejected], detection: Detection, settings: Data, notes: Notes | None = None
+    rows: Iterable[Row | Rejected],
+    detection: Detection,
+    settings: Data,
+    notes: Notes | None = None,
+    unused: UnusedColumns | None = None,
 ) -> Iterator[Conversation | Rejected]:
     """Rows as conversations, or rejected with file, line, column and reason; rows rejected before pass through.
 
-    A conversation without a system prompt gets `settings.system`. notes: collects what is odd but usable.
+    A conversation without a system prompt gets `settings.system`. notes: collects what is odd but usable; unused: what
+    stands in columns that play no role.
     """
     notes = Notes() if notes is None else notes
+    context = Context(notes, {name.strip().lower(): role for name, role in settings.roles.items()}, settings.turns)
     convert = FORMATS[detection.format].convert
     columns = detection.columns
+    shared = any(role in SHARED for role in columns)
+    keep = columns.get("keep")
     system = {"role": "system", "content": settings.system} if settings.system else None
+    paths: list[str] | None = None
     for row in rows:
         if isinstance(row, Rejected):
             yield row
             continue
         notes.at(row.file, row.line)
+        if paths is None:
+            paths = [name for name in columns.values() if is_path(name)]
+        if paths:
+            row = replace(row, values={**row.values, **{path: value_at(row.values, path) for path in paths}})
+        if keep is not None and is_marked_bad(row.values, keep):
+            yield Rejected(row.file, row.line, f"{BAD}: `{keep}` says so", keep, beginning(row.values), excluded=True)
+            continue
         try:
-            conversation = convert(row, columns, notes)
+            conversation = convert(row, columns, context)
+            if shared:
+                conversation = completed(conversation, row.values, columns, context)
+            _refuse_media(row.values, columns, conversation)
         except Unusable as problem:
             yield Rejected(row.file, row.line, problem.reason, problem.column, beginning(row.values))
             continue
+        if unused is not None:
+            unused.add(row)
         if system and conversation.messages and conversation.messages[0]["role"] != "system":
-            conversation = Conversation(
-                (system, *conversation.messages), conversation.tools, "", conversation.file, conversation.line
-            )
+            conversation = replace(conversation, messages=(system, *conversation.messages))
         yield conversation
+
+
+def _refuse_media(values: Mapping[str, Any], columns: Mapping[str, str], conversation: Conversation) -> None:
+    """Raise Unusable for a row with pictures or sounds: its text alone says something else."""
+    media = MEDIA.intersection(values)
+    if not media:
+        return
+    texts = [turn["content"] for turn in conversation.messages] or [conversation.text]
+    marked = any(mark in text for text in texts for mark in _PLACEHOLDERS)
+    for name in media.difference(columns.values()):
+        value = values[name]
+        if value not in (None, "", [], {}) and (marked or not isinstance(value, str)):
+            raise Unusable(f"not only text: `{name}` holds pictures or sounds, and only text is trained here", name)
 
 
 def beginning(values: object) -> str:

@@ -4,62 +4,52 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import orjson
 
-from studio.data.notes import Notes, Unusable
+from studio.data.context import Context
+from studio.data.notes import Unusable
+from studio.data.paths import root
 from studio.data.rows import Conversation, Row
 
 LOOKED_AT = 50
 """Rows of the sample that are tried in each proposed format."""
 
-METADATA = frozenset(
-    (
-        *(
-            "id",
-            "ids",
-            "uid",
-            "uuid",
-            "index",
-            "idx",
-            "row",
-            "line",
-            "number",
-            "nr",
-            "no",
-            "key",
-            "url",
-            "uri",
-            "link",
-            "source",
-        ),
-        *(
-            "origin",
-            "dataset",
-            "file",
-            "filename",
-            "path",
-            "title",
-            "name",
-            "author",
-            "lang",
-            "language",
-            "locale",
-            "date",
-            "time",
-        ),
-        *("timestamp", "created", "updated", "at", "year", "category", "categories", "topic", "topics", "tag", "tags", "type"),
-        *("domain", "section", "split", "license", "licence", "meta", "metadata", "score", "rating", "difficulty", "version"),
-        *("length", "tokens", "num", "quelle", "sprache", "datum", "kategorie", "thema"),
+
+def words(text: str) -> tuple[str, ...]:
+    """The words of a text, for lists of names that are long."""
+    return tuple(text.split())
+
+
+IDENTIFIERS = frozenset(
+    words(
+        """id ids uid uuid guid index idx row line number nr no key hash md5 url uri link href source origin dataset file
+    filename path lang language locale date time timestamp created updated modified at year split license licence
+    meta metadata length tokens num version quelle sprache datum user session conversation message count"""
     )
 )
-"""Words that columns beside the text usually carry; they are not trained on."""
+"""Words of columns that say where a row comes from; leaving them out loses nothing that could be learned."""
+DESCRIPTIONS = frozenset(
+    words(
+        """title name author category categories topic topics tag tags type domain section score rating difficulty
+    kategorie thema"""
+    )
+)
+"""Words of columns that describe a row; they are not trained on unless a person says so."""
+METADATA = IDENTIFIERS | DESCRIPTIONS
+LABELS = frozenset(
+    words(
+        """label labels class classes category categories topic target sentiment intent emotion rating stars score
+    polarity genre kategorie etikett"""
+    )
+)
+"""Words of columns that beside a single text say what the text is: then it is a classification, not a text to learn."""
 
 
-Convert: TypeAlias = Callable[[Row, Mapping[str, str], Notes], Conversation]
+Convert: TypeAlias = Callable[[Row, Mapping[str, str], Context], Conversation]
 
 
 @dataclass(frozen=True)
@@ -88,6 +78,13 @@ class Format:
     """What this format makes of a table, or None if it is nothing of its kind."""
     convert: Convert
     """A row as a conversation. Raises Unusable."""
+    alternatives: tuple[tuple[str, ...], ...] = ()
+    """Roles that do in place of the required ones."""
+
+    def is_made_of(self, roles: Iterable[str]) -> bool:
+        """Whether these roles, and no unknown one, make up a row of this format."""
+        named = set(roles)
+        return named <= self.roles.keys() and any(named.issuperset(need) for need in (self.required, *self.alternatives))
 
 
 @dataclass(frozen=True)
@@ -154,7 +151,7 @@ def worth(table: Table, convert: Convert, columns: Mapping[str, str], strength: 
 
 def _fits(convert: Convert, row: Row, columns: Mapping[str, str]) -> bool:
     try:
-        convert(row, columns, Notes())
+        convert(row, columns, Context())
     except Unusable:
         return False
     return True
@@ -175,39 +172,74 @@ def by_name(
     columns: dict[str, str] = {}
     unclear: dict[str, tuple[str, ...]] = {}
     for role, known in roles.items():
-        found = matches(table, known, loose=bool(loose) and role in required)
-        found = [name for name in found if name not in columns.values()]
-        if not found and role in required:
+        if role in SHARED:
+            continue
+        candidates = matches(table, known, loose=bool(loose) and role in required)
+        candidates = [name for name in candidates if name not in columns.values()]
+        if not candidates and role in required:
             return None
-        if found:
-            columns[role] = found[0]
-            if table.plain[found[0]] not in known:
+        if candidates:
+            columns[role] = candidates[0]
+            if table.plain[candidates[0]] not in known:
                 strength = loose
-            if len(found) > 1:
-                unclear[role] = tuple(found)
+            if len(candidates) > 1:
+                unclear[role] = tuple(candidates)
+    columns |= shared_columns(table, columns.values(), roles)
     reasons = tuple(f"`{name}` is the {role}." for role, name in columns.items() if role not in unclear)
     confidence = worth(table, convert, columns, 0.4 if unclear else strength)
     return Proposal(format, columns, confidence, (*reasons, *unused(table, columns)), unclear)
 
 
-def lists_of_objects(table: Table, keys: tuple[str, ...], names: tuple[str, ...]) -> list[str]:
-    """Columns that mostly hold lists of objects with `keys` (or the JSON text of such). Well-named ones win over others."""
-    found = [name for name in table.names if table.share(name, lambda value: _has_keys(value, keys)) > 0.5]
-    named = [name for word in names for name in found if table.plain[name] == word]
-    return named or found
+SHARED: Mapping[str, tuple[str, ...]] = {
+    "system": ("system", "system prompt", "system message", "system instruction", "sys prompt"),
+    "history": ("history", "chat history", "conversation history", "previous turns"),
+    "tools": ("tools", "functions"),
+    "keep": ("label", "keep", "accepted", "approved", "is good", "desirable"),
+}
+"""Roles that columns beside a conversation can play in every format but plain text, and the names they are known by."""
 
 
-def _has_keys(value: Any, keys: tuple[str, ...]) -> bool:
+def shared_columns(table: Table, taken: Iterable[str], roles: Iterable[str]) -> dict[str, str]:
+    """The columns of a sample that play one of the `SHARED` roles, of those the format has."""
+    taken = set(taken)
+    columns: dict[str, str] = {}
+    for role, known in SHARED.items():
+        candidates = [name for name in matches(table, known) if name not in taken]
+        if role == "keep":
+            candidates = [name for name in candidates if table.share(name, is_flag) == 1.0]
+        if candidates and role in roles:
+            columns[role] = candidates[0]
+    return columns
+
+
+def is_flag(value: Any) -> bool:
+    """Whether a value is true or false, also as a table writes it."""
+    return isinstance(value, bool) or (isinstance(value, str) and value.strip().lower() in ("true", "false"))
+
+
+def lists_of_objects(table: Table, fits: Callable[[Mapping[str, Any]], bool], names: tuple[str, ...]) -> list[str]:
+    """Columns that mostly hold lists of objects that fit (or the JSON text of such). Well-named ones win over others."""
+    columns = [
+        name
+        for name in table.names
+        if table.plain[name] not in SHARED["history"] and table.share(name, lambda value: _holds(value, fits)) > 0.5
+    ]
+    named = [name for word in names for name in columns if table.plain[name] == word]
+    return named or columns
+
+
+def _holds(value: Any, fits: Callable[[Mapping[str, Any]], bool]) -> bool:
     if isinstance(value, str) and value.lstrip().startswith("["):
         try:
             value = orjson.loads(value)
         except orjson.JSONDecodeError:
             return False
-    return isinstance(value, list) and bool(value) and isinstance(value[0], dict) and all(key in value[0] for key in keys)
+    return isinstance(value, list) and bool(value) and isinstance(value[0], dict) and fits(value[0])
 
 
 def unused(table: Table, columns: Mapping[str, str]) -> tuple[str, ...]:
     """A sentence on the columns that play no role, if there are any."""
-    rest = [name for name in table.names if name not in columns.values()]
+    roots = {root(name, table.names) for name in columns.values()}
+    rest = [name for name in table.names if name not in roots]
     listed = ", ".join(f"`{name}`" for name in rest[:8]) + (f" and {len(rest) - 8} more" if len(rest) > 8 else "")
     return (f"Not used: {listed}.",) if rest else ()

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import itertools
-import json
-import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from studio.core.errors import DataError
-from studio.core.text import nearest
-from studio.data.columns import Proposal, Table, worth
+from studio.core.text import nearest, plural
+from studio.data.advice import asking, choice, columns_line, guesses, preferences
+from studio.data.columns import SHARED, Proposal, Table, worth
+from studio.data.context import Context
 from studio.data.formats import FORMATS
-from studio.data.notes import Notes, Unusable
+from studio.data.notes import Unusable
+from studio.data.paths import is_path, value_at
 from studio.data.rows import Row
 from studio.data.settings import Data
+from studio.data.turntext import template_of
 
 SAMPLE = 256
 """Rows at a file's beginning that detection looks at."""
@@ -49,30 +52,37 @@ def detect(sample: Sequence[Row], settings: Data, strict: bool = True) -> Detect
     """
     if not sample:
         raise DataError("there are no rows to look at", hint="Give a file with at least a few rows.", where=_where(settings))
-    table = Table.of(sample)
+    table = _with_paths(Table.of(sample), settings.columns)
     file = sample[0].file
-    wanted = {role: name for role, name in settings.columns.items() if name in table.names}
-    if wanted and len(wanted) < len(settings.columns):
+    named = {role: name for role, name in settings.columns.items() if name in table.names}
+    if named and len(named) < len(settings.columns):
         _missing_column(table, settings, file)
-    if wanted or (settings.columns and strict):
-        return _as_told(table, settings, file)
-    proposals = [found for form in FORMATS.values() if (found := form.propose(table)) is not None]
+    if named or (settings.columns and strict):
+        return _as_set(table, settings, file)
+    proposals = [proposal for form in FORMATS.values() if (proposal := form.propose(table)) is not None]
+    if {"chosen", "rejected"} <= set(table.plain.values()):
+        raise _preferences(table, file)
     if settings.format:
         return _as_named(table, settings.format, proposals, file)
-    proposals.sort(key=lambda found: -found.confidence)
+    proposals.sort(key=lambda proposal: -proposal.confidence)
+    _refuse_mixed(table, file)
     if not proposals:
         raise _unknown(table, file)
+    if any(proposal.format == "templated" and proposal.confidence > 0.7 for proposal in proposals):
+        proposals = [proposal for proposal in proposals if proposal.format != "text"]  # the same text, taken apart
     best, *others = proposals
     rival = next((other for other in others if _differ(table, best, other)), None)
     if best.unclear:
         raise _which_column(table, best, file)
-    if rival and best.confidence - rival.confidence < MARGIN:
-        raise _which_format(best, rival, file)
+    if rival and best.confidence - rival.confidence < MARGIN and best.format != "templated":
+        raise _which_format(table, best, rival, file)
     more = next((other for other in others if other.unclear and not _columns_of(other) <= _columns_of(best)), None)
     if more:
         raise _which_column(table, more, file)
     if best.confidence < SURE:
         raise _unsure(table, best, file)
+    _refuse_choices(table, best, file)
+    _refuse_template_text(table, best, file)
     second = others[0] if others else None
     return Detection(
         best.format,
@@ -84,18 +94,25 @@ def detect(sample: Sequence[Row], settings: Data, strict: bool = True) -> Detect
     )
 
 
-def columns_line(columns: Mapping[str, str]) -> str:
-    """The line that names columns in a spec, e.g. `columns: {question: Frage, answer: "Antwort, kurz"}`."""
-    return "columns: {" + ", ".join(f"{role}: {_quoted(name)}" for role, name in columns.items()) + "}"
+def _with_paths(table: Table, columns: Mapping[str, str]) -> Table:
+    """The table with the values of paths that the settings name as columns of their own, where there are such values."""
+    paths = [name for name in columns.values() if name not in table.names and is_path(name)]
+    if not paths:
+        return table
+    rows = [
+        Row({**row.values, **{path: value_at(row.values, path) for path in paths}}, row.file, row.line) for row in table.rows
+    ]
+    paths = [path for path in paths if any(row.values[path] is not None for row in rows)]
+    return Table(tuple(rows), (*table.names, *paths), {**table.plain, **{path: path for path in paths}})
 
 
-def _as_told(table: Table, settings: Data, file: str) -> Detection:
-    """The columns are given: the format is the given one, or the first that has all these roles."""
+def _as_set(table: Table, settings: Data, file: str) -> Detection:
+    """The settings name the columns: the format is the one they name, or the first that has all these roles."""
     roles = settings.columns
     names = [settings.format] if settings.format else list(FORMATS)
     for name in names:
         form = FORMATS[name]
-        if set(form.required) <= roles.keys() <= form.roles.keys():
+        if form.is_made_of(roles):
             _missing_column(table, settings, file)
             confidence = worth(table, form.convert, roles, 1.0)
             reasons = (f"The settings name the columns: {columns_line(roles)}.",)
@@ -116,18 +133,16 @@ def _as_told(table: Table, settings: Data, file: str) -> Detection:
 
 
 def _as_named(table: Table, name: str, proposals: list[Proposal], file: str) -> Detection:
-    """The format is given: its own proposal is taken, if it has one."""
-    found = next((proposal for proposal in proposals if proposal.format == name), None)
-    if found is None:
+    """The settings name the format: its own proposal is taken, if it has one."""
+    proposal = next((proposal for proposal in proposals if proposal.format == name), None)
+    if proposal is None:
         needed = FORMATS[name].required
-        raise DataError(
-            f"format {name} needs {' and '.join(f'`{role}`' for role in needed)}, and the columns are {_listed(table)}",
-            hint=f"Write under data: {columns_line(_in_order(table, needed))} with the right names, or leave the format empty.",
-            where=file,
-        )
-    if found.unclear:
-        raise _which_column(table, found, file)
-    return Detection(name, found.columns, 1.0, (f"The settings say {name}.", *found.reasons))
+        choices = [item for item in guesses(table) if FORMATS[name].is_made_of(item.columns)]
+        message = f"format {name} needs {' and '.join(f'`{role}`' for role in needed)}, and the columns are {_listed(table)}"
+        raise asking(message, table, file, choices)
+    if proposal.unclear:
+        raise _which_column(table, proposal, file)
+    return Detection(name, proposal.columns, 1.0, (f"The settings say {name}.", *proposal.reasons))
 
 
 def _differ(table: Table, one: Proposal, other: Proposal) -> bool:
@@ -141,7 +156,7 @@ def _columns_of(proposal: Proposal) -> set[str]:
 
 def _read(row: Row, proposal: Proposal) -> Any:
     try:
-        return FORMATS[proposal.format].convert(row, proposal.columns, Notes())
+        return FORMATS[proposal.format].convert(row, proposal.columns, Context())
     except Unusable as problem:
         return problem.reason
 
@@ -157,57 +172,135 @@ def _missing_column(table: Table, settings: Data, file: str) -> None:
             )
 
 
-def _which_column(table: Table, proposal: Proposal, file: str) -> DataError:
-    role, candidates = next(iter(proposal.unclear.items()))
-    others = {key: names for key, names in proposal.unclear.items() if key != role}
-    also = "".join(f", nor which is the {key}: {_either(names)}" for key, names in others.items())
-    required = FORMATS[proposal.format].required
-    lines = []
-    for name in candidates[:3]:
-        chosen = {key: column for key, column in proposal.columns.items() if key in required or key in proposal.unclear}
-        rest = {key: next((column for column in names if column != name), names[0]) for key, names in others.items()}
-        lines.append(columns_line({**chosen, **rest, role: name}))
-    return DataError(
-        f"it is not clear which column is the {role}: {_either(candidates)}{also}",
-        hint=f"Write the right one of these under data: {'  or  '.join(lines)}",
-        where=file,
+def _preferences(table: Table, file: str) -> DataError:
+    return asking(
+        f"these are pairs of preferred and rejected answers; training on both is not done here; columns: {_listed(table)}. "
+        "The preferred answers alone can be learned",
+        table,
+        file,
+        preferences(table),
     )
 
 
-def _which_format(best: Proposal, rival: Proposal, file: str) -> DataError:
-    return DataError(
-        f"it is not clear which columns to train on: {_columns(best)} ({best.format}, {best.confidence:.2f}) "
-        f"or {_columns(rival)} ({rival.format}, {rival.confidence:.2f})",
-        hint=f"Write the right one of these under data: {columns_line(best.columns)}  or  {columns_line(rival.columns)}",
-        where=file,
+def _refuse_mixed(table: Table, file: str) -> None:
+    """Raise DataError if the sample holds rows of several layouts, each sure on its own: one reading would lose the rest."""
+    layouts: dict[frozenset[str], list[Row]] = {}
+    for row in table.rows:
+        layouts.setdefault(frozenset(name for name, value in row.values.items() if value not in (None, "", [])), []).append(row)
+    if len(layouts) < 2:
+        return
+    formats: Counter[str] = Counter()
+    first: dict[str, int] = {}
+    for rows in layouts.values():
+        part = Table.of(rows)
+        proposals = [proposal for form in FORMATS.values() if (proposal := form.propose(part)) is not None]
+        best = max(proposals, key=lambda proposal: proposal.confidence, default=None)
+        if best is not None and best.confidence >= 0.75:
+            columns = [best.columns[role] for role in FORMATS[best.format].required if role in best.columns]
+            kind = f"{best.format} ({', '.join(columns)})"
+            formats[kind] += len(rows)
+            first[kind] = min(first.get(kind, rows[0].line), rows[0].line)
+    needed = {kind.partition(" (")[2] for kind in formats}
+    if len(formats) > 1 and len(needed) > 1:
+        listed = ", ".join(
+            f"{plural(count, 'row')} of {kind}, first in line {first[kind]}" for kind, count in formats.most_common()
+        )
+        raise DataError(
+            f"the file holds rows of several layouts: {listed}",
+            hint="Write each layout into a file of its own and give all of them: train: [one.jsonl, two.jsonl].",
+            where=file,
+        )
+
+
+def _refuse_choices(table: Table, best: Proposal, file: str) -> None:
+    """Raise DataError for multiple-choice questions whose choices stand in columns that would not be used."""
+    used = set(best.columns.values())
+    letters = [
+        name
+        for name in table.names
+        if table.plain[name] in ("a", "b", "c", "d", "option a", "option b", "choice a") and name not in used
+    ]
+    answers = best.columns.get("answer") or best.columns.get("completion")
+    short = answers is not None and table.share(answers, lambda value: len(str(value).strip()) <= 2) > 0.5
+    if len(letters) >= 2 and short:
+        raise asking(
+            f"the answers in `{answers}` are letters, and the choices they stand for ({_either(letters, ', ')}) are not used",
+            table,
+            file,
+            [choice(table, best.columns)],
+        )
+
+
+def _refuse_template_text(table: Table, best: Proposal, file: str) -> None:
+    """Raise DataError if the texts of a layout of several columns are themselves written by a chat template."""
+    if best.format in ("templated", "prompt_completion", "messages", "sharegpt"):
+        return
+    for name in best.columns.values():
+        markup = next(
+            (kind for row in table.rows if isinstance(text := row.values.get(name), str) and (kind := template_of(text))), ""
+        )
+        if markup and table.share(name, lambda value: isinstance(value, str) and bool(template_of(value))) > 0.5:
+            raise DataError(
+                f"the texts in `{name}` are already written by a chat template ({markup}), so its control tokens would be "
+                "learned as characters",
+                hint="Take the template's tokens out of that column, or name the columns in data.columns to learn them so.",
+                where=file,
+            )
+
+
+def _which_column(table: Table, best: Proposal, file: str) -> DataError:
+    role, names = next(iter(best.unclear.items()))
+    others = {key: candidates for key, candidates in best.unclear.items() if key != role}
+    also = "".join(f", nor which is the {key}: {_either(candidates)}" for key, candidates in others.items())
+    required = FORMATS[best.format].required
+    certain = {key: name for key, name in best.columns.items() if key in required or key in best.unclear or key in SHARED}
+    choices = []
+    for name in names[:3]:
+        rest = {
+            key: next((other for other in candidates if other != name), candidates[0]) for key, candidates in others.items()
+        }
+        choices.append(choice(table, {**certain, **rest, role: name}))
+    message = f"it is not clear which column is the {role}: {_either(names)}{also}"
+    return asking(message, table, file, choices, reasons=best.reasons)
+
+
+def _which_format(table: Table, best: Proposal, rival: Proposal, file: str) -> DataError:
+    choices = [choice(table, proposal.columns, _needed(proposal)) for proposal in (best, rival)]
+    return asking(
+        f"the rows can be read in two ways: as {best.format} ({_columns(best)}) or as {rival.format} ({_columns(rival)})",
+        table,
+        file,
+        choices,
+        reasons=(*best.reasons, *rival.reasons),
     )
+
+
+def _needed(proposal: Proposal) -> str:
+    """The format's name where the columns alone would be taken for another's."""
+    first = next(form.name for form in FORMATS.values() if form.is_made_of(proposal.columns))
+    return "" if first == proposal.format else proposal.format
 
 
 def _unsure(table: Table, best: Proposal, file: str) -> DataError:
-    return DataError(
+    choices = guesses(table)
+    own = choice(table, best.columns, _needed(best))
+    if own.sample and own.columns not in [item.columns for item in choices]:
+        choices.append(own)
+    return asking(
         f"these columns could be {best.format}, but that is not sure ({best.confidence:.2f}): {' '.join(best.reasons)}",
-        hint=f"If it is right, write under data: {columns_line(best.columns)}. If not: {_guess(table)}",
-        where=file,
+        table,
+        file,
+        choices,
+        reasons=best.reasons,
     )
 
 
 def _unknown(table: Table, file: str) -> DataError:
-    names = set(table.plain.values())
-    if {"chosen", "rejected"} <= names:
-        message = f"these are pairs of preferred and rejected answers, which are not trained on here; columns: {_listed(table)}"
-    else:
-        message = f"it is not clear what to train on; the columns are {_listed(table)}"
-    return DataError(message, hint=_guess(table), where=file)
-
-
-def _guess(table: Table) -> str:
-    texts = table.texts()
+    message = f"it is not clear what to train on; the columns are {_listed(table)}"
     if any(_is_said(name) for name in table.names):
-        return "Its first line looks like a row, not like column names: put a line such as `question,answer` above it."
-    if len(texts) == 1:
-        return f"Write under data: {columns_line({'text': texts[0]})} to train on that text, or name question and answer."
-    order = _in_order(table, ("question", "answer"))
-    return f"Write under data: {columns_line(order)} with the right names (a table needs a first line with column names)."
+        hint = "Its first line looks like a row, not like column names: put a line such as `question,answer` above it."
+        return DataError(message, hint=hint, where=file)
+    return asking(message, table, file, guesses(table))
 
 
 def _is_said(name: str) -> bool:
@@ -215,36 +308,16 @@ def _is_said(name: str) -> bool:
     return len(name.split()) > 5 or name.rstrip().endswith(("?", "!", "."))
 
 
-def _in_order(table: Table, roles: Sequence[str]) -> dict[str, str]:
-    """Roles and columns in their order, for a line a person then corrects."""
-    names = [*table.texts(), *(name for name in table.names if name not in table.texts())]
-    return {role: names[place] if place < len(names) else "COLUMN" for place, role in enumerate(roles)}
-
-
 def _columns(proposal: Proposal) -> str:
     return " and ".join(f"`{name}`" for name in proposal.columns.values())
 
 
-def _either(names: Sequence[str]) -> str:
-    return " or ".join(f"`{name}`" for name in names)
+def _either(names: Sequence[str], word: str = " or ") -> str:
+    return word.join(f"`{name}`" for name in names)
 
 
 def _listed(table: Table) -> str:
     return ", ".join(f"`{name}`" for name in table.names[:20]) + (" …" if len(table.names) > 20 else "")
-
-
-def _quoted(name: str) -> str:
-    """A name as YAML flow text: quoted only where it must be."""
-    safe = re.fullmatch(r"[^\W\d][\w \-./]*(?<! )", name) and name.lower() not in (
-        "yes",
-        "no",
-        "true",
-        "false",
-        "null",
-        "on",
-        "off",
-    )
-    return name if safe else json.dumps(name, ensure_ascii=False)
 
 
 def _where(settings: Data) -> str:

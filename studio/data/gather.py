@@ -19,6 +19,7 @@ from studio.data.read import Opened, Source, opened
 from studio.data.report import FileReport
 from studio.data.rows import Conversation, Rejected, Row
 from studio.data.settings import Data
+from studio.data.unused import UnusedColumns
 from studio.tracking.reporter import Reporter
 
 _EVERY = 1_000
@@ -53,8 +54,10 @@ def gather(
                 reporter.progress(before + position(), total, "Reading rows")
 
             before = (gathered.rows, gathered.rejected)
-            _take(check(rows, detection, settings, gathered.notes), gathered, keep, refused, tell)
+            unused = UnusedColumns(detection.columns.values())
+            _take(check(rows, detection, settings, gathered.notes, unused), gathered, keep, refused, tell)
             rows_here, rejected_here = gathered.rows - before[0], gathered.rejected - before[1]
+            gathered.unused += unused.findings()
             gathered.files.append(_file_report(source, stream, detection, gathered, rows_here, rejected_here))
         if place + 1 == len(sources) or sources[place + 1].path != source.path:
             done += source.bytes

@@ -11,10 +11,13 @@ import numpy as np
 from studio.core.errors import DataError
 from studio.core.text import plural
 from studio.data import split
+from studio.data.advice import quoted
+from studio.data.findings import Example, Finding
 from studio.data.notes import Notes
 from studio.data.report import LISTED, Conflict, FileReport, Removed, Report, kind_of_reason, lengths_of
 from studio.data.rows import Conversation, Rejected
 from studio.data.settings import Data
+from studio.data.shared import BAD
 
 SAMPLES = 5
 
@@ -31,6 +34,10 @@ class Gathered:
     notes: Notes = field(default_factory=Notes)
     rows: int = 0
     rejected: int = 0
+    excluded: int = 0
+    """Of the rejected rows those that are sound and left out on purpose."""
+    unused: list[Finding] = field(default_factory=list)
+    """What stands in columns that play no role."""
     reasons: Counter[str] = field(default_factory=Counter)
     first_of_reason: dict[str, Rejected] = field(default_factory=dict)
     first_rejected: list[Rejected] = field(default_factory=list)
@@ -65,6 +72,7 @@ class Gathered:
     def refuse(self, row: Rejected) -> None:
         """Take a rejected row into the counts."""
         self.rejected += 1
+        self.excluded += row.excluded
         kind = kind_of_reason(row.reason)
         self.reasons[kind] += 1
         self.first_of_reason.setdefault(kind, row)
@@ -83,16 +91,18 @@ class Gathered:
     def problem(self, settings: Data) -> DataError | None:
         """Why these rows cannot be used, if they cannot: none is left, or too large a share was rejected."""
         where = ", ".join(dict.fromkeys(file.name for file in self.files))
-        share = self.rejected / self.rows if self.rows else 0.0
+        faulty = self.rejected - self.excluded
+        share = faulty / self.rows if self.rows else 0.0
         if share <= settings.max_rejected and self.lines:
             return None
         if share <= settings.max_rejected:
-            return DataError("no row can be used", hint="Give a file with rows.", where=where)
+            marked = f": all {plural(self.excluded, 'row')} are marked as bad" if self.excluded else ""
+            return DataError(f"no row can be used{marked}", hint="Give a file with rows to learn from.", where=where)
         return DataError(
-            f"{self.rejected:,} of {plural(self.rows, 'row')} ({share:.1%}) cannot be used, and at most "
+            f"{faulty:,} of {plural(self.rows, 'row')} ({share:.1%}) cannot be used, and at most "
             f"{settings.max_rejected:.1%} may be so: "
             + "; ".join(self._told(kind, count) for kind, count in self.reasons.most_common(3)),
-            hint="Repair those rows, correct data.format or data.columns, or raise data.max_rejected.",
+            hint=self._advice(),
             where=where,
         )
 
@@ -114,7 +124,7 @@ class Gathered:
             removed_rows=tuple(self.same_as(row, int(first[row])) for row in repeated[:LISTED]),
             conflicts=len(pairs),
             conflict_rows=tuple(Conflict((self.place(one), self.place(two))) for one, two in pairs[:LISTED]),
-            findings=self.notes.findings(len(table)),
+            findings=(*self._left_out(), *self.unused, *self.notes.findings(len(table))),
             turns=self.turns,
             characters=sum(self.lengths),
             lengths=lengths,
@@ -122,6 +132,33 @@ class Gathered:
             samples=tuple(self.samples[key] for key in sorted(self.samples)),
             remarks=(f"Only the first {plural(self.rows, 'row')} were read (data.limit).",) if settings.limit else (),
         )
+
+    def _left_out(self) -> tuple[Finding, ...]:
+        """Sound rows that are left out because a column marks them as bad."""
+        first = self.first_of_reason.get(BAD)
+        if first is None:
+            return ()
+        example = Example(file=first.file, line=first.line, column=first.column, text=first.text[:80])
+        count = self.reasons[BAD]
+        message = f"rows that `{first.column}` marks as bad are left out"
+        share = count / self.rows
+        return (
+            Finding(check="marked_bad", severity="warning", message=message, count=count, share=share, examples=(example,)),
+        )
+
+    def _advice(self) -> str:
+        """What to do about the most frequent reason."""
+        kind = next((kind for kind, _ in self.reasons.most_common() if kind != BAD), "")
+        if kind == "unknown role":
+            name = self.first_of_reason[kind].reason.partition("`")[2].partition("`")[0]
+            line = f"roles: {{{quoted(name)}: user}}"
+            return f"Say under data: who is who, e.g. {line} (roles are system, user, assistant, tool)."
+        if kind == "roles out of order":
+            return (
+                "Write under data: turns: join  (neighbouring turns of one speaker become one, a greeting may come first)  or  "
+                "turns: keep  (as they stand, if the model's template takes them)."
+            )
+        return "Repair those rows, correct data.format or data.columns, or raise data.max_rejected."
 
     def _told(self, kind: str, count: int) -> str:
         first = self.first_of_reason[kind]

@@ -14,6 +14,7 @@ from studio.core.errors import DataError
 from studio.core.files import nearest_file
 from studio.data.readers import READERS, containers, encoding, hub
 from studio.data.readers.facts import Facts
+from studio.data.readers.sniff import LOOKED_AT, kind_by_content
 from studio.data.rows import Rejected, Row
 from studio.data.settings import Data
 
@@ -138,9 +139,17 @@ def opened(source: Source, settings: Data) -> Iterator[Opened]:
     reader = READERS[source.kind]
     with contextlib.ExitStack() as closing:
         raw = closing.enter_context(_open(source))
+        if raw.peek(64).startswith(b"version https://git-lfs"):  # type: ignore[attr-defined] - a buffered reader
+            raise DataError("it is a pointer to a file in Git LFS, not the file", hint="Run git lfs pull.", where=source.name)
         stream = closing.enter_context(_unpacked(source, raw))
         if reader.text:
             stream = closing.enter_context(_as_text(source, stream, settings, facts))
+            kind = kind_by_content(stream.peek(LOOKED_AT)[:LOOKED_AT], source.kind)  # type: ignore[attr-defined]
+            if kind != source.kind:
+                facts.kind, reader = kind, READERS[kind]
+                facts.remarks.append(
+                    f"Its name ends in {source.kind}, but it holds what belongs in a {kind} file: read as such."
+                )
         else:
             facts.encoding = ""
             if source.container:
@@ -163,8 +172,6 @@ def _as_text(source: Source, stream: BinaryIO, settings: Data, facts: Facts) -> 
         raise DataError(
             "it is a web page, not data", hint="Download the file itself, not the page that shows it.", where=source.name
         )
-    if head.startswith(b"version https://git-lfs"):
-        raise DataError("it is a pointer to a file in Git LFS, not the file", hint="Run git lfs pull.", where=source.name)
     if settings.encoding:
         facts.encoding = encoding.known(settings.encoding, "data.encoding")
         if head.startswith(b"\xef\xbb\xbf") and facts.encoding == "utf-8":

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from studio.core.errors import ModelError, StudioError
-from studio.data.rows import Conversation
+from studio.data.rows import Conversation, without_marks
 from studio.models.chat import Rendered, Span, render
 from studio.models.templates import any_of, check_template
 from studio.models.tokens import Tokenized, tokenize
@@ -58,6 +58,8 @@ class Piece:
     text: str
     trained: bool
     id: int
+    control: bool = False
+    """True for a control token; text that only looks like one is False."""
 
 
 def encode(conversation: Conversation, tokenizer: Any, train_on: TrainOn = "assistant") -> Encoded:
@@ -130,8 +132,9 @@ def preview(conversation: Conversation, tokenizer: Any, train_on: TrainOn = "ass
     """
     row = encode(conversation, tokenizer, train_on)
     stops = [*row.starts[1:], len(row.text)]
+    control = {token for token, added in tokenizer.added_tokens_decoder.items() if added.special}
     return [
-        Piece(row.text[start:stop], trained, token)
+        Piece(row.text[start:stop], trained, token, token in control)
         for token, trained, start, stop in zip(row.ids, row.mask, row.starts, stops, strict=True)
     ]
 
@@ -152,10 +155,15 @@ def _draft(conversation: Conversation, tokenizer: Any, train_on: TrainOn) -> _Dr
         if not conversation.messages:
             return _plain(conversation.text, tokenizer)
         report = check_template(tokenizer)
-        messages, tools = conversation.messages, conversation.tools
+        messages, tools = [without_marks(message) for message in conversation.messages], conversation.tools
+        untrained = conversation.untrained
         need(report, messages, tools)
         rendered = render(tokenizer, messages, tools, guard=report.guard)
         if train_on == "all":
+            if untrained:
+                turns = answers(tokenizer, report, rendered, messages, tools)
+                masked = [span for index in untrained for span in turns[index]]
+                return _Draft(rendered, [turn[0][0] for turn in turns], _without(masked, len(rendered.text)))
             try:
                 cuts = openings(tokenizer, report, rendered, messages, tools)
             except ModelError:
@@ -163,10 +171,17 @@ def _draft(conversation: Conversation, tokenizer: Any, train_on: TrainOn) -> _Dr
             return _Draft(rendered, cuts, [(0, len(rendered.text))])
         turns = answers(tokenizer, report, rendered, messages, tools)
         cuts = [turn[0][0] for turn in turns]
-        trained = turns[-1:] if train_on == "last_assistant" else turns
+        learned = [turn for index, turn in enumerate(turns) if index not in untrained]
+        trained = learned[-1:] if train_on == "last_assistant" else learned
         return _Draft(rendered, cuts, [span for turn in trained for span in turn], report.ends)
     except StudioError as problem:
         return _placed(problem, conversation)
+
+
+def _without(masked: list[Span], length: int) -> list[Span]:
+    """What of a text of that length lies outside the masked spans, which are in order."""
+    edges = [0, *(edge for span in masked for edge in span), length]
+    return [(start, end) for start, end in zip(edges[::2], edges[1::2], strict=True) if start < end]
 
 
 def _plain(text: str, tokenizer: Any) -> _Draft:

@@ -24,13 +24,16 @@ class Rejected:
     reason: str
     column: str = ""
     text: str = ""
+    excluded: bool = False
+    """True for a row that is sound and left out on purpose: it does not count against `data.max_rejected`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
     """A checked row: OpenAI-style messages (role, content, tool_calls, ...), or plain text when messages is empty.
 
-    The last message of a conversation is always an assistant's.
+    The last message of a conversation is always an assistant's. An earlier answer with `"train": False` is read and not
+    learned.
     """
 
     messages: tuple[dict[str, Any], ...] = ()
@@ -42,12 +45,18 @@ class Conversation:
     @property
     def prompt(self) -> tuple[dict[str, Any], ...]:
         """What comes before the last answer."""
-        return self.messages[:-1]
+        return tuple(without_marks(turn) for turn in self.messages[:-1])
 
     @property
     def answer(self) -> str:
         """The last answer's text."""
         return str(self.messages[-1].get("content") or "") if self.messages else ""
+
+    @property
+    def untrained(self) -> tuple[int, ...]:
+        """Which of the answers (counted from 0 among the assistant's messages) are read and not learned."""
+        answers = [turn for turn in self.messages if turn["role"] == "assistant"]
+        return tuple(index for index, turn in enumerate(answers) if turn.get("train") is False)
 
     def as_dict(self) -> dict[str, Any]:
         """As one JSON line of `data/train.jsonl`."""
@@ -66,3 +75,8 @@ class Conversation:
             file=values.get("file", ""),
             line=values.get("line", 0),
         )
+
+
+def without_marks(message: dict[str, Any]) -> dict[str, Any]:
+    """The message as a chat template takes it: without the mark that it is not learned."""
+    return {key: value for key, value in message.items() if key != "train"} if "train" in message else message

@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from studio.core.section import Section, Ui
+from studio.data.context import Role, Turns
 
-FormatName = Literal["messages", "sharegpt", "alpaca", "prompt_completion", "question_answer", "text"]
+FormatName = Literal["messages", "sharegpt", "templated", "alpaca", "prompt_completion", "question_answer", "text"]
 
 
 class Data(Section):
@@ -21,7 +22,13 @@ class Data(Section):
     format: FormatName | None = Field(default=None, title="Format")
     """The layout of a row. Empty: detected, and the run stops to ask when the answer is not clear."""
     columns: Annotated[dict[str, str], Ui(advanced=True)] = Field(default_factory=dict, title="Columns")
-    """Which column plays which role, e.g. `{question: Frage, answer: Antwort}`. Needed only where detection asks."""
+    """Which column plays which role, e.g. `{question: Frage, answer: Antwort}`; a path such as `answers.text.0` reaches into
+    objects and lists. Needed only where detection asks."""
+    roles: Annotated[dict[str, Role], Ui(advanced=True)] = Field(default_factory=dict, title="Speakers")
+    """Names of speakers in conversations and their roles, e.g. `{Anna: assistant, Visitor: user}`; common names are known."""
+    turns: Annotated[Turns, Ui(advanced=True)] = Field(default="strict", title="Order of turns")
+    """strict: user and assistant take turns, the user first; join: neighbouring turns of one speaker become one, and a
+    greeting may come first; keep: turns stay as they are, in any order that the model's template takes."""
     system: Annotated[str | None, Ui(advanced=True)] = Field(default=None, title="System prompt")
     """Put before every conversation that has none of its own."""
     subset: Annotated[str | None, Ui(advanced=True)] = Field(default=None, title="Hub subset")

@@ -12,6 +12,7 @@ LONG_TEXT = 100_000
 """Characters from which a single field is noted as very long."""
 
 _ODD = re.compile("[\x00\ufffd\ud800-\udfff]|Ã[\u0080-\u00bf\u2018-\u201e\u0178\u0160\u0161\u017d\u017e]|â€|Â[\u00a0-\u00bf]")
+_CONTROL = re.compile(r"<\|[\w ]{2,24}\|>|</s>|\[/INST\]|<end_of_turn>")
 _SHEET_ERRORS = frozenset(("#N/A", "#REF!", "#VALUE!", "#DIV/0!", "#NAME?", "#NULL!", "#NUM!"))
 _ABSENT = frozenset(("nan", "null", "none", "n/a", "na", "nil", "-", "--", "?", "tbd", "todo", "undefined"))
 
@@ -45,10 +46,22 @@ def optional_text(values: dict[str, Any], column: str | None, what: str, notes: 
     return _number(value, column, what, notes)
 
 
+def is_absent(value: Any) -> bool:
+    """Whether an optional value is not there: null, not a number, an empty text or list."""
+    return (
+        value is None
+        or value in ("", [], {})
+        or (isinstance(value, float) and math.isnan(value))
+        or (isinstance(value, str) and value.isspace())
+    )
+
+
 def sound(text: str, column: str, notes: Notes) -> str:
     """The text itself, with a note if it is odd. Raises Unusable for half characters, which no file can hold."""
     if len(text) > LONG_TEXT:
         notes.add(f"a single text has over {LONG_TEXT:,} characters", column)
+    if ("<|" in text or "</s>" in text or "[/INST]" in text or "<end_of_turn>" in text) and _CONTROL.search(text):
+        notes.add("the text of a chat template's control token, learned as characters and not as the token", column)
     if text.isascii():
         if "\0" in text:
             notes.add("a NUL character in a text", column)
@@ -56,6 +69,29 @@ def sound(text: str, column: str, notes: Notes) -> str:
     if _may_be_odd(text) and _ODD.search(text):
         _say_what_is_odd(text, column, notes)
     return text
+
+
+def joined_parts(content: Any, what: str, column: str, notes: Notes) -> str:
+    """A text given as nothing or as parts: `{"type": "text", "text": …}`, `{"text": …}` or `{"type", "value"}`, or a list."""
+    if content is None:
+        return ""
+    if isinstance(content, dict):
+        content = [content]
+    if not isinstance(content, list):
+        raise Unusable(f"wrong type: the content of {what} is {kind_of(content)}, not a text", column)
+    texts: list[str] = []
+    for part in content:
+        if isinstance(part, str):
+            texts.append(sound(part, column, notes))
+            continue
+        kind = part.get("type", "text") if isinstance(part, dict) else None
+        if kind == "text" and isinstance(said := part.get("text", part.get("value", part.get("content"))), str):
+            texts.append(sound(said, column, notes))
+        elif isinstance(kind, str) and kind != "text":
+            raise Unusable(f"not only text: {what} holds `{kind[:40]}`, and only text is trained here", column)
+        else:
+            raise Unusable(f"wrong type: a content part of {what} is not a text", column)
+    return "".join(texts)
 
 
 def kind_of(value: Any) -> str:

@@ -6,22 +6,31 @@ templates print them as JSON themselves); `tool_call_id` and `name` on tool resu
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
 
+from studio.data.context import Context
 from studio.data.notes import Notes, Unusable
-from studio.data.texts import kind_of, sound
+from studio.data.texts import joined_parts, kind_of, sound
 
-ROLES = {
-    "system": "system",
-    "developer": "system",
-    "user": "user",
-    "assistant": "assistant",
-    "tool": "tool",
-    "function": "tool",
+CALLER = "call"
+"""The speaker of ShareGPT turns whose text is a tool call as JSON."""
+SPEAKERS = {
+    **dict.fromkeys(("system", "developer"), "system"),
+    **dict.fromkeys(("user", "human", "prompter", "customer", "client", "visitor"), "user"),
+    **dict.fromkeys(("assistant", "gpt", "chatgpt", "bot", "model", "chatbot", "ai", "llm", "agent", "support"), "assistant"),
+    **dict.fromkeys(("tool", "function", "observation", "function_response", "tool_response", "ipython"), "tool"),
+    **dict.fromkeys(("function_call", "tool_call"), CALLER),
 }
-"""Role names of OpenAI messages, old and new, and what a chat template calls them."""
+"""Names of speakers in lower case, and what a chat template calls them."""
+ROLE_KEYS = ("role", "from", "speaker", "author", "sender")
+"""Keys of a message that may name its speaker, the usual one first."""
+CONTENT_KEYS = ("content", "value", "text", "message", "body", "utterance")
+"""Keys of a message that may hold what is said."""
+TRAIN_KEYS = ("weight", "train", "training", "trainable", "loss")
+"""Keys of a message that may say whether it is learned: 0 or false means that it is only read."""
 
 _BEFORE = {
     "system": frozenset(("",)),
@@ -29,16 +38,27 @@ _BEFORE = {
     "assistant": frozenset(("user", "tool")),
     "tool": frozenset(("call", "tool")),
 }
+_ANY_ORDER = {
+    "system": frozenset(("", "system", "user", "assistant", "tool")),
+    "user": frozenset(("", "system", "user", "assistant", "tool")),
+    "assistant": frozenset(("", "system", "user", "assistant", "tool")),
+    "tool": frozenset(("call", "tool")),
+}
 _PLAIN = frozenset(("role", "content"))
-_KEPT = frozenset(("role", "content", "name", "tool_calls", "tool_call_id", "function_call", "reasoning_content"))
+_KNOWN_KEYS = frozenset(
+    ("name", "tool_calls", "tool_call_id", "function_call", "reasoning_content", *ROLE_KEYS, *CONTENT_KEYS, *TRAIN_KEYS)
+)
 
 
-def checked(raw: Any, column: str, notes: Notes) -> tuple[dict[str, Any], ...]:
-    """Messages as a chat template takes them, ending with an assistant's.
+def checked(raw: Any, column: str, context: Context) -> tuple[dict[str, Any], ...]:
+    """Messages as a chat template takes them, ending with an assistant's that is trained.
 
-    Turns after the last answer are left out with a note. Raises Unusable for anything that does not fit: unknown role,
-    roles out of order, empty turn, image, malformed tool call, no assistant turn.
+    An answer that is read but not learned has `"train": False`. Turns after the last trained answer are left out with a
+    note. Raises Unusable for anything that does not fit: unknown role, roles out of order (as far as `context.turns`
+    minds), empty turn, image, malformed tool call, no assistant turn.
     """
+    notes = context.notes
+    allowed = _BEFORE if context.turns == "strict" else _ANY_ORDER
     raw = from_json(raw, column)
     if not isinstance(raw, (list, tuple)):
         raise Unusable(f"wrong type: the conversation is {kind_of(raw)}, not a list of messages", column)
@@ -47,25 +67,32 @@ def checked(raw: Any, column: str, notes: Notes) -> tuple[dict[str, Any], ...]:
     for place, message in enumerate(raw, 1):
         if not isinstance(message, dict):
             raise Unusable(f"wrong type: message {place} is {kind_of(message)}, not an object", column)
-        role = _role(message, place, column)
+        role, message = _as_openai(message, place, column, context)
         if role == "system" and not message.get("content") and not messages:
             continue  # an empty system prompt is none
-        if before not in _BEFORE[role]:
+        if before not in allowed[role]:
             raise Unusable(f"roles out of order: message {place} ({role}) {_after(before)}", column)
         turn = _turn(message, role, place, column, notes)
+        if context.turns == "join" and messages and _joins(messages[-1], turn):
+            messages[-1] = {**messages[-1], "content": f"{messages[-1]['content']}\n\n{turn['content']}"}
+            notes.add("neighbouring turns of one speaker were joined", column)
+            continue
         if role == "assistant":
             calls = frozenset(call["id"] for call in turn.get("tool_calls", ()) if "id" in call)
             before = "call" if "tool_calls" in turn else role
-            end = len(messages) + 1
+            end = end if turn.get("train") is False else len(messages) + 1
         else:
             if role == "tool" and calls and turn.get("tool_call_id") not in (None, *calls):
                 raise Unusable(f"malformed tool result: message {place} answers a call that was not made", column)
             before = role
         messages.append(turn)
     if not end:
+        if any(turn["role"] == "assistant" for turn in messages):
+            raise Unusable("every answer is marked as not to be trained", column)
         raise Unusable("no assistant turn", column)
     if end < len(messages):
-        notes.add("turns after the last answer were left out", column)
+        unlearned = any(turn["role"] == "assistant" for turn in messages[end:])
+        notes.add(f"turns after the last {'trained ' if unlearned else ''}answer were left out", column)
     return tuple(messages[:end])
 
 
@@ -121,19 +148,61 @@ def from_json(value: Any, column: str) -> Any:
         raise Unusable("broken JSON: the cell is not a JSON list", column) from None
 
 
-def _role(message: dict[str, Any], place: int, column: str) -> str:
-    role = message.get("role")
-    known = ROLES.get(role) if isinstance(role, str) else None
-    if known is None:
-        if role is None:
-            raise Unusable(f"missing role: message {place} has none", column)
-        raise Unusable(f"unknown role: `{str(role)[:40]}` in message {place}", column)
-    return known
+def key_of(message: Mapping[str, Any], keys: Iterable[str]) -> str | None:
+    """The first of `keys` that the message has with a value, or else at all."""
+    keys = tuple(keys)
+    return next((key for key in keys if message.get(key) is not None), None) or next(
+        (key for key in keys if key in message), None
+    )
+
+
+def _as_openai(message: dict[str, Any], place: int, column: str, context: Context) -> tuple[str, dict[str, Any]]:
+    """The message's role, and the message with its content under `content`; a spoken tool call as `tool_calls`."""
+    speaker = message.get("role")
+    if speaker is None:
+        key = key_of(message, ROLE_KEYS)
+        speaker = message[key] if key else None
+    if isinstance(speaker, dict):  # {"author": {"role": "user"}}, as some exports write it
+        speaker = speaker.get("role") or speaker.get("name")
+    if speaker is None:
+        raise Unusable(f"missing role: message {place} has none", column)
+    role = None
+    if isinstance(speaker, str):
+        name = speaker.strip().lower()
+        role = context.roles.get(name) or SPEAKERS.get(name)
+    if role is None:
+        raise Unusable(f"unknown role: `{str(speaker)[:40]}` in message {place}", column)
+    if role != CALLER and "content" in message:
+        return role, message
+    key = key_of(message, CONTENT_KEYS)
+    content = message[key] if key else None
+    if role == CALLER:
+        return "assistant", {**message, "content": "", "tool_calls": _spoken_calls(content, place, column)}
+    return role, {**message, "content": content}
+
+
+def _spoken_calls(content: Any, place: int, column: str) -> list[Any]:
+    """The tool calls in a turn whose text is one call, or a list of calls, as JSON."""
+    try:
+        calls = from_json(content, column)
+    except Unusable:
+        raise Unusable(f"malformed tool call: message {place} is not JSON", column) from None
+    if not calls or not isinstance(calls, (list, dict)):
+        raise Unusable(f"malformed tool call: message {place} holds none", column)
+    return [calls] if isinstance(calls, dict) else calls
+
+
+def _joins(before: Mapping[str, Any], turn: Mapping[str, Any]) -> bool:
+    """Whether two neighbouring turns are one speaker's and nothing is lost by joining them."""
+    same = before["role"] == turn["role"] != "tool" and before.get("train") == turn.get("train")
+    return same and before.keys() <= {"role", "content", "train"} and turn.keys() <= {"role", "content", "train"}
 
 
 def _turn(message: dict[str, Any], role: str, place: int, column: str, notes: Notes) -> dict[str, Any]:
     content = message.get("content")
-    text = sound(content, column, notes) if isinstance(content, str) else _joined(content, place, column, notes)
+    text = (
+        sound(content, column, notes) if isinstance(content, str) else joined_parts(content, f"message {place}", column, notes)
+    )
     turn: dict[str, Any] = {"role": role, "content": text}
     if len(message) > 2 or message.keys() - _PLAIN:
         _rest(turn, message, place, column, notes)
@@ -153,29 +222,16 @@ def _rest(turn: dict[str, Any], message: dict[str, Any], place: int, column: str
     for key in ("name", "tool_call_id", "reasoning_content"):
         if isinstance(message.get(key), str) and message[key]:
             turn[key] = sound(message[key], column, notes)
-    for key in message.keys() - _KEPT:
+    if turn["role"] == "assistant" and any(_is_no(message.get(key)) for key in TRAIN_KEYS):
+        turn["train"] = False
+    for key in message.keys() - _KNOWN_KEYS:
         if message[key] is not None:
             notes.add(f"message key `{str(key)[:40]}` is not used", column)
 
 
-def _joined(content: Any, place: int, column: str, notes: Notes) -> str:
-    """Content given as nothing or as a list of text parts."""
-    if content is None:
-        return ""
-    if isinstance(content, dict):
-        content = [content]
-    if not isinstance(content, list):
-        raise Unusable(f"wrong type: the content of message {place} is {kind_of(content)}, not a text", column)
-    texts: list[str] = []
-    for part in content:
-        kind = part.get("type", "text") if isinstance(part, dict) else None
-        if kind == "text" and isinstance(part.get("text"), str):
-            texts.append(sound(part["text"], column, notes))
-        elif isinstance(kind, str) and kind != "text":
-            raise Unusable(f"not only text: message {place} holds `{kind[:40]}`, and only text is trained here", column)
-        else:
-            raise Unusable(f"wrong type: a content part of message {place} is not a text", column)
-    return "".join(texts)
+def _is_no(value: Any) -> bool:
+    """Whether a weight or a flag says that a turn is not trained."""
+    return value is False or (isinstance(value, (int, float)) and value == 0) or str(value).lower() in ("false", "0")
 
 
 def _after(before: str) -> str:

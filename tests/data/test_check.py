@@ -148,7 +148,7 @@ def test_what_is_odd_but_usable_is_noted() -> None:
     notes = Notes()
     for answer in ("a\0b", "lost \ufffd here", "SchÃ¶n", "itâ€™s", "x" * 100_001, 24, "n/a"):
         good(checked({"question": "a?", "answer": answer}, "question_answer", notes))
-    good(messages({**U, "weight": 0}, A, notes=notes))
+    good(messages({**U, "mood": "glad"}, A, notes=notes))
     assert sum(notes.counts.values()) == 8
     assert len(notes.counts) == 7
     assert good(checked({"question": "a?", "answer": 24.0}, "question_answer")).answer == "24"
@@ -174,11 +174,11 @@ def test_sharegpt_and_openai_examples_mean_the_same() -> None:
 @pytest.mark.parametrize(
     ("turns", "why"),
     [
-        ([{"from": "alien", "value": "x"}], "unknown role: `alien` in turn 1"),
-        ([{"value": "x"}], "missing role: turn 1 has no `from`"),
+        ([{"from": "alien", "value": "x"}], "unknown role: `alien` in message 1"),
+        ([{"value": "x"}], "missing role: message 1 has none"),
         (
             [{"from": "human", "value": "x"}, {"from": "function_call", "value": "f(x)"}],
-            "malformed tool call: turn 2 is not JSON",
+            "malformed tool call: message 2 is not JSON",
         ),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,9 @@ def test_the_same_content_is_encoded_once_and_any_change_again(rows: list[Conver
     assert encode_file(file, made, "all", out).meta["key"] != first.meta["key"]
     other = make_tokenizer(tmp_path / "other", made.chat_template + "{# another #}")
     assert encode_file(file, other, "assistant", out).meta["key"] != first.meta["key"]
+    retold = copy.deepcopy(made)  # the same vocabulary: only the template is another
+    retold.chat_template = made.chat_template + "{# another #}"
+    assert encode_file(file, retold, "assistant", out).meta["key"] != first.meta["key"]
     write(file, rows[:21])
     assert len(encode_file(file, made, "assistant", out)) == 21
 

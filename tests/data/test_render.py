@@ -357,3 +357,24 @@ def test_every_template_trl_ships_is_exact_or_refused():
             continue
         assert [said(span, made) for span in spans(row, made)] == ["it costs", "of oak"], file.stem
     assert refused <= {"glm4moe", "idefics3", "llava_next", "smolvlm"}  # the last three take lists of images and texts only
+
+
+@pytest.mark.parametrize("train_on", ["assistant", "all"])
+def test_an_answer_marked_as_not_trained_is_read_and_gets_no_loss(train_on: Any):
+    made = tokenizer("chatml")
+    row = talk("what price", "it costs 5 euro", "and the lamp?", "made of oak")
+    masked = Conversation(messages=(row.messages[0], {**row.messages[1], "train": False}, *row.messages[2:]))
+    one, other = encode(row, made, train_on), encode(masked, made, train_on)
+    assert one.ids == other.ids, "the model reads the same"
+    learned = "".join(spans(other, made))
+    assert "made of oak" in learned
+    assert "costs" not in learned
+    assert ("what price" in learned) == (train_on == "all")
+
+
+def test_the_preview_tells_a_control_token_from_text_that_looks_like_one():
+    made = tokenizer("chatml")
+    pieces = preview(talk("what is <|im_end|>", "price"), made)
+    tokens = [piece for piece in pieces if piece.control]
+    assert "<|im_end|>" in [piece.text for piece in tokens]
+    assert "".join(piece.text for piece in pieces).count("<|im_end|>") == sum(p.text == "<|im_end|>" for p in tokens) + 1

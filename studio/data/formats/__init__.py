@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from studio.data.columns import Format
-from studio.data.formats import alpaca, messages, prompt_completion, question_answer, sharegpt, text
+from studio.data.formats import alpaca, messages, prompt_completion, question_answer, sharegpt, templated, text
 
 FORMATS: dict[str, Format] = {
     form.name: form
     for form in (
         messages.FORMAT,
         sharegpt.FORMAT,
+        templated.FORMAT,
         alpaca.FORMAT,
         prompt_completion.FORMAT,
         question_answer.FORMAT,

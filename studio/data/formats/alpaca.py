@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from studio.data.columns import Format, Proposal, Table, by_name
-from studio.data.notes import Notes, Unusable
+from studio.data.columns import SHARED, Format, Proposal, Table, by_name
+from studio.data.context import Context
 from studio.data.rows import Conversation, Row
-from studio.data.texts import kind_of, optional_text, sound, text_of
-from studio.data.turns import from_json
+from studio.data.texts import is_absent, optional_text, text_of
 
 EXAMPLE: dict[str, Any] = {
     "instruction": "Say how long the warranty is.",
@@ -20,8 +19,7 @@ ROLES = {
     "instruction": ("instruction",),
     "input": ("input",),
     "output": ("output", "response"),
-    "system": ("system", "system prompt"),
-    "history": ("history",),
+    **SHARED,
 }
 
 
@@ -33,36 +31,22 @@ def propose(table: Table) -> Proposal | None:
     return by_name(table, "alpaca", ROLES, ("instruction", "output"), convert, 0.97)
 
 
-def convert(row: Row, columns: Mapping[str, str], notes: Notes) -> Conversation:
-    """The instruction, with its input below it, as the question."""
-    values = row.values
-    question = text_of(values, columns["instruction"], "question", notes)
+def convert(row: Row, columns: Mapping[str, str], context: Context) -> Conversation:
+    """The instruction, with its input below it, as the question. An empty instruction leaves the input as the question."""
+    values, notes = row.values, context.notes
     extra = optional_text(values, columns.get("input"), "input", notes)
+    instruction = columns["instruction"]
+    if extra and is_absent(values.get(instruction)):
+        question, extra = extra, ""
+        notes.add("an empty instruction: its input is the question", instruction)
+    else:
+        question = text_of(values, instruction, "question", notes)
     answer = text_of(values, columns["output"], "answer", notes)
-    system = optional_text(values, columns.get("system"), "system prompt", notes)
-    messages = [
-        *([{"role": "system", "content": system}] if system else ()),
-        *(_past(values, columns["history"], notes) if "history" in columns else ()),
+    messages = (
         {"role": "user", "content": f"{question}\n\n{extra}" if extra else question},
         {"role": "assistant", "content": answer},
-    ]
-    return Conversation(tuple(messages), (), "", row.file, row.line)
-
-
-def _past(values: dict[str, Any], column: str, notes: Notes) -> list[dict[str, Any]]:
-    """Earlier turns: a list of pairs of question and answer."""
-    history = from_json(values.get(column), column) or []
-    if not isinstance(history, list):
-        raise Unusable(f"wrong type: the history is {kind_of(history)}, not a list of pairs", column)
-    past: list[dict[str, Any]] = []
-    for pair in history:
-        if not isinstance(pair, list) or len(pair) != 2 or not all(isinstance(text, str) and text.strip() for text in pair):
-            raise Unusable("wrong type: the history is not made of pairs of two texts", column)
-        past += [
-            {"role": role, "content": sound(text, column, notes)}
-            for role, text in zip(("user", "assistant"), pair, strict=True)
-        ]
-    return past
+    )
+    return Conversation(messages, (), "", row.file, row.line)
 
 
 FORMAT = Format("alpaca", "Alpaca", EXAMPLE, ROLES, ("instruction", "output"), propose, convert)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from studio.data.columns import Format, Proposal, Table, lists_of_objects, matches, unused, worth
-from studio.data.notes import Notes
+from studio.data.columns import SHARED, Format, Proposal, Table, lists_of_objects, shared_columns, unused, worth
+from studio.data.context import Context
+from studio.data.notes import Unusable
 from studio.data.rows import Conversation, Row
-from studio.data.turns import checked, checked_tools, note_unknown_tools
+from studio.data.texts import is_absent, kind_of
+from studio.data.turns import CONTENT_KEYS, ROLE_KEYS, checked, from_json
 
 EXAMPLE: dict[str, Any] = {
     "messages": [
@@ -37,32 +39,69 @@ EXAMPLE: dict[str, Any] = {
 }
 ROLES = {
     "messages": ("messages", "conversation", "conversations", "chat", "dialog", "dialogue", "turns"),
-    "tools": ("tools", "functions"),
+    "role": (),
+    "content": (),
+    "answer": (),
+    **SHARED,
 }
 
 
 def propose(table: Table) -> Proposal | None:
-    """A column whose values are lists of objects with a `role`."""
-    found = lists_of_objects(table, ("role",), ROLES["messages"])
-    if not found:
+    """A column whose values are lists of objects that name a speaker and hold what is said."""
+    columns_found = lists_of_objects(table, _is_message, ROLES["messages"])
+    if not columns_found:
         return None
-    columns = {"messages": found[0]}
-    columns |= {role: name for role in ("tools",) for name in matches(table, ROLES[role])[:1]}
-    reasons = (f"`{found[0]}` holds lists of objects with `role` and `content`.", *unused(table, columns))
-    unclear = {"messages": tuple(found)} if len(found) > 1 else {}
-    strength = 0.99 if table.plain[found[0]] in ROLES["messages"] else 0.9
+    columns = {"messages": columns_found[0]}
+    columns |= shared_columns(table, columns.values(), ROLES)
+    reasons = (f"`{columns_found[0]}` holds lists of objects with `role` and `content`.", *unused(table, columns))
+    unclear = {"messages": tuple(columns_found)} if len(columns_found) > 1 else {}
+    strength = 0.99 if table.plain[columns_found[0]] in ROLES["messages"] else 0.9
     return Proposal("messages", columns, worth(table, convert, columns, strength), reasons, unclear)
 
 
-def convert(row: Row, columns: Mapping[str, str], notes: Notes) -> Conversation:
-    """The row's messages, checked."""
-    column = columns["messages"]
-    messages = checked(row.values.get(column), column, notes)
-    tools: tuple[dict[str, Any], ...] = ()
-    if "tools" in columns:
-        tools = checked_tools(row.values.get(columns["tools"]), columns["tools"], notes)
-        note_unknown_tools(messages, tools, notes)
-    return Conversation(messages, tools, "", row.file, row.line)
+def convert(row: Row, columns: Mapping[str, str], context: Context) -> Conversation:
+    """The row's messages, checked; `role` and `content` may also be lists side by side; `answer` comes after them."""
+    values = row.values
+    if "messages" in columns:
+        column = columns["messages"]
+        raw = from_json(values.get(column), column)
+    else:
+        column = columns["content"]
+        raw = _side_by_side(values, columns)
+    if "answer" in columns:
+        raw = with_answer(raw, values.get(columns["answer"]), columns["answer"])
+    return Conversation(checked(raw, column, context), (), "", row.file, row.line)
 
 
-FORMAT = Format("messages", "OpenAI messages", EXAMPLE, ROLES, ("messages",), propose, convert)
+def with_answer(raw: Any, answer: Any, column: str) -> Any:
+    """The turns with an answer that stands in a column of its own behind them."""
+    if not isinstance(raw, list):
+        return raw
+    if isinstance(answer, list):
+        return [*raw, *answer]
+    if is_absent(answer):
+        raise Unusable("missing answer", column)
+    return [*raw, answer if isinstance(answer, dict) else {"role": "assistant", "content": answer}]
+
+
+def _side_by_side(values: Mapping[str, Any], columns: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Messages from a list of texts, and a list of their speakers; without one, user and assistant take turns."""
+    texts = from_json(values.get(columns["content"]), columns["content"])
+    if not isinstance(texts, list):
+        raise Unusable(f"wrong type: the texts of the turns are {kind_of(texts)}, not a list", columns["content"])
+    if "role" not in columns:
+        return [{"role": ("user", "assistant")[index % 2], "content": text} for index, text in enumerate(texts)]
+    speakers = from_json(values.get(columns["role"]), columns["role"])
+    if not isinstance(speakers, list) or len(speakers) != len(texts):
+        raise Unusable("wrong type: there is not one speaker for each text", columns["role"])
+    return [{"role": speaker, "content": text} for speaker, text in zip(speakers, texts, strict=True)]
+
+
+def _is_message(item: Mapping[str, Any]) -> bool:
+    """Whether an object names a speaker and may hold what is said; ShareGPT's `from` and `value` are a format of their own."""
+    if "role" in item:
+        return True
+    return bool(item.keys() & set(ROLE_KEYS)) and bool(item.keys() & set(CONTENT_KEYS)) and not {"from", "value"} <= item.keys()
+
+
+FORMAT = Format("messages", "OpenAI messages", EXAMPLE, ROLES, ("messages",), propose, convert, alternatives=(("content",),))

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from studio.data.columns import Format, Proposal, Table, by_name
-from studio.data.notes import Notes
+from studio.data.columns import SHARED, Format, Proposal, Table, by_name
+from studio.data.context import Context
+from studio.data.notes import Unusable
 from studio.data.rows import Conversation, Row
-from studio.data.texts import optional_text, text_of
+from studio.data.texts import text_of
 from studio.data.turns import checked
+from studio.data.turntext import template_of, turns_of_template
 
 EXAMPLE: dict[str, Any] = {
     "prompt": "How long is the warranty of the Aria lamp?",
     "completion": "The Aria lamp has a warranty of 24 months.",
 }
-ROLES = {"prompt": ("prompt",), "completion": ("completion",), "system": ("system", "system prompt")}
+ROLES = {"prompt": ("prompt",), "completion": ("completion",), **SHARED}
 
 
 def propose(table: Table) -> Proposal | None:
@@ -23,21 +25,23 @@ def propose(table: Table) -> Proposal | None:
     return by_name(table, "prompt_completion", ROLES, ("prompt", "completion"), convert, 0.97)
 
 
-def convert(row: Row, columns: Mapping[str, str], notes: Notes) -> Conversation:
+def convert(row: Row, columns: Mapping[str, str], context: Context) -> Conversation:
     """The prompt as a user's turn and the completion as the answer; lists of messages are put one after the other."""
     values = row.values
     prompt, completion = values.get(columns["prompt"]), values.get(columns["completion"])
-    system = optional_text(values, columns.get("system"), "system prompt", notes)
-    first = [{"role": "system", "content": system}] if system else []
-    if isinstance(prompt, list) or isinstance(completion, list):
+    if isinstance(prompt, str) and isinstance(completion, str) and template_of(prompt):
+        turns = turns_of_template(prompt + completion)
+        if turns is None:
+            raise Unusable("template text that does not come apart: it is not wholly made of turns", columns["prompt"])
+        messages = checked(turns, columns["prompt"], context)
+    elif isinstance(prompt, list) or isinstance(completion, list):
         asked = prompt if isinstance(prompt, list) else [{"role": "user", "content": prompt}]
-        told = completion if isinstance(completion, list) else [{"role": "assistant", "content": completion}]
-        messages = checked([*first, *asked, *told], columns["prompt"], notes)
+        answered = completion if isinstance(completion, list) else [{"role": "assistant", "content": completion}]
+        messages = checked([*asked, *answered], columns["prompt"], context)
     else:
         messages = (
-            *first,
-            {"role": "user", "content": text_of(values, columns["prompt"], "question", notes)},
-            {"role": "assistant", "content": text_of(values, columns["completion"], "answer", notes)},
+            {"role": "user", "content": text_of(values, columns["prompt"], "question", context.notes)},
+            {"role": "assistant", "content": text_of(values, columns["completion"], "answer", context.notes)},
         )
     return Conversation(messages, (), "", row.file, row.line)
 

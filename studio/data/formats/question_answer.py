@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from studio.data.columns import Format, Proposal, Table, by_name
-from studio.data.notes import Notes
+from studio.data.columns import SHARED, Format, Proposal, Table, by_name
+from studio.data.context import Context
+from studio.data.notes import Unusable
 from studio.data.rows import Conversation, Row
-from studio.data.texts import optional_text, text_of
+from studio.data.texts import is_absent, optional_text, text_of
+from studio.data.turns import checked, from_json
 
 EXAMPLE: dict[str, Any] = {
     "question": "How long is the warranty of the Aria lamp?",
@@ -25,7 +27,8 @@ ROLES = {
         *("odpowiedź", "ответ", "答案", "回答"),
     ),
     "context": ("context", "passage", "background", "kontext", "contexte", "contexto", "contesto"),
-    "system": ("system", "system prompt", "system message"),
+    "choices": ("choices", "options", "candidates"),
+    **SHARED,
 }
 
 
@@ -34,18 +37,59 @@ def propose(table: Table) -> Proposal | None:
     return by_name(table, "question_answer", ROLES, ("question", "answer"), convert, 0.95, loose=0.75)
 
 
-def convert(row: Row, columns: Mapping[str, str], notes: Notes) -> Conversation:
-    """The question, with its context above it, and the answer."""
-    values = row.values
+def convert(row: Row, columns: Mapping[str, str], context: Context) -> Conversation:
+    """The question, with its context above it and its choices below it, and the answer. Lists of both are turns."""
+    values, notes = row.values, context.notes
+    asked, answered = values.get(columns["question"]), values.get(columns["answer"])
+    if isinstance(asked, list) and isinstance(answered, list):
+        return Conversation(_turns(asked, answered, columns, context), (), "", row.file, row.line)
     question = text_of(values, columns["question"], "question", notes)
-    answer = text_of(values, columns["answer"], "answer", notes)
+    if "choices" in columns and not is_absent(values.get(columns["choices"])):
+        question, answer = with_choices(question, values.get(columns["choices"]), answered, columns)
+    else:
+        answer = text_of(values, columns["answer"], "answer", notes)
     if "context" in columns:
-        context = optional_text(values, columns["context"], "context", notes)
-        question = f"{context}\n\n{question}" if context else question
+        extra = optional_text(values, columns["context"], "context", notes)
+        question = f"{extra}\n\n{question}" if extra else question
     turns = ({"role": "user", "content": question}, {"role": "assistant", "content": answer})
-    system = optional_text(values, columns.get("system"), "system prompt", notes)
-    messages = ({"role": "system", "content": system}, *turns) if system else turns
-    return Conversation(messages, (), "", row.file, row.line)
+    return Conversation(turns, (), "", row.file, row.line)
+
+
+def _turns(asked: list[Any], answered: list[Any], columns: Mapping[str, str], context: Context) -> tuple[dict[str, Any], ...]:
+    """Questions and answers side by side in two lists, as turns of one conversation."""
+    if len(asked) != len(answered):
+        raise Unusable(f"wrong type: {len(asked)} questions and {len(answered)} answers", columns["answer"])
+    turns = [
+        {"role": role, "content": text}
+        for pair in zip(asked, answered, strict=True)
+        for role, text in zip(("user", "assistant"), pair, strict=True)
+    ]
+    return checked(turns, columns["question"], context)
+
+
+def with_choices(question: str, choices: Any, answer: Any, columns: Mapping[str, str]) -> tuple[str, str]:
+    """A multiple-choice question with its choices by letter, and the right one as `B. text`.
+
+    choices: a list of texts, or `{"text": […], "label": […]}`; answer: a letter, a label, a number from 0, or the text.
+    """
+    column = columns["choices"]
+    choices = from_json(choices, column) if isinstance(choices, str) and choices.lstrip()[:1] in ("[", "{") else choices
+    texts = choices.get("text") if isinstance(choices, dict) else choices
+    if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
+        raise Unusable("wrong type: the choices are not a list of texts", column)
+    letters = [chr(ord("A") + index) for index in range(len(texts))]
+    labels = [str(label) for label in choices.get("label", letters)] if isinstance(choices, dict) else letters
+    written = str(answer).strip() if not isinstance(answer, bool) else ""
+    if written in labels:
+        index = labels.index(written)
+    elif written in texts:
+        index = texts.index(written)
+    elif written.isdigit() and int(written) < len(texts):
+        index = int(written)
+    else:
+        raise Unusable(f"the answer is none of the choices: {written[:40]}", columns["answer"])
+    listed = "\n".join(f"{letter}. {text}" for letter, text in zip(letters, texts, strict=True))
+    return f"{question}\n\n{listed}", f"{letters[index]}. {texts[index]}"
 
 
 FORMAT = Format("question_answer", "Question and answer", EXAMPLE, ROLES, ("question", "answer"), propose, convert)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from studio.data.columns import Format, Proposal, Table, matches, unused, worth
-from studio.data.notes import Notes
+from studio.data.columns import LABELS, Format, Proposal, Table, matches, unused, worth
+from studio.data.context import Context
 from studio.data.rows import Conversation, Row
 from studio.data.texts import text_of
 
@@ -21,18 +21,19 @@ def propose(table: Table) -> Proposal | None:
         return None
     columns = {"text": found[0]}
     others = [name for name in table.texts() if name != found[0]]
-    label = [name for name in table.names if table.plain[name] in ("label", "labels", "class", "target")]
-    strength = 0.45 if others or label else 0.97 if table.plain[found[0]] == "text" else 0.8
+    label = [name for name in table.names if name != found[0] and LABELS.intersection(table.plain[name].split())]
+    belongs = list(dict.fromkeys((*label, *others)))
+    strength = 0.45 if belongs else 0.97 if table.plain[found[0]] == "text" else 0.8
     reasons = [f"`{found[0]}` holds texts."]
-    if others or label:
-        reasons.append(f"It is not alone: {', '.join(f'`{name}`' for name in others or label)} may belong to it.")
+    if belongs:
+        reasons.append(f"It is not alone: {', '.join(f'`{name}`' for name in belongs)} may belong to it.")
     confidence = worth(table, convert, columns, strength)
     return Proposal("text", columns, confidence, (*reasons, *unused(table, columns)))
 
 
-def convert(row: Row, columns: Mapping[str, str], notes: Notes) -> Conversation:
+def convert(row: Row, columns: Mapping[str, str], context: Context) -> Conversation:
     """The text as it stands."""
-    return Conversation((), (), text_of(row.values, columns["text"], "text", notes), row.file, row.line)
+    return Conversation((), (), text_of(row.values, columns["text"], "text", context.notes), row.file, row.line)
 
 
 FORMAT = Format("text", "Plain text", EXAMPLE, ROLES, ("text",), propose, convert)

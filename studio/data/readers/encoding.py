@@ -69,7 +69,9 @@ def as_utf8(stream: BinaryIO, encoding: str) -> BinaryIO:
     if encoding in ("utf-8", "ascii"):
         return stream
     if encoding == "utf-8-sig":
-        stream.read(len(codecs.BOM_UTF8))
+        mark = stream.peek(len(codecs.BOM_UTF8))[: len(codecs.BOM_UTF8)]  # type: ignore[attr-defined] - a buffered reader
+        if mark == codecs.BOM_UTF8:
+            stream.read(len(mark))
         return stream
     return io.BufferedReader(_Recoded(stream, encoding), _BLOCK)
 

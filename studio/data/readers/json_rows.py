@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
@@ -75,7 +77,28 @@ def _lines(head: bytes, stream: BinaryIO, facts: Facts) -> Iterator[Row | Reject
                 continue
             yield _broken(line, name, number, problem)
             continue
-        yield Row(value, name, number) if type(value) is dict else row_of(value, name, number, line)
+        if type(value) is dict:
+            twice = line.count(b'":') != len(value) and twice_named(line)
+            yield Rejected(name, number, twice, "", _shown(line)) if twice else Row(value, name, number)
+        else:
+            yield row_of(value, name, number, line)
+
+
+def twice_named(text: bytes) -> str:
+    """Why an object cannot be used of which a key stands twice, so that one of its values would be lost; else nothing."""
+    twice: list[str] = []
+
+    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        values = dict(items)
+        if len(values) < len(items):
+            twice.extend(key for key, count in Counter(key for key, _ in items).items() if count > 1)
+        return values
+
+    try:
+        json.loads(text, object_pairs_hook=pairs)
+    except ValueError:
+        return ""
+    return f"a key stands twice: `{twice[0][:40]}`" if twice else ""
 
 
 def _parts(parts: list[bytes], number: int, name: str) -> Iterator[Row | Rejected]:
@@ -210,7 +233,10 @@ class _Scanner:
         line = self.line + self._buffer.count(b"\n", self._at, begin)
         text = self._buffer[begin:end]
         try:
-            return row_of(orjson.loads(text), self._facts.name, line, text)
+            value = orjson.loads(text)
+            if type(value) is dict and text.count(b'":') != len(value) and (twice := twice_named(text)):
+                return Rejected(self._facts.name, line, twice, "", _shown(text))
+            return row_of(value, self._facts.name, line, text)
         except orjson.JSONDecodeError as problem:
             self._broken = self._broken or line
             return _broken(text, self._facts.name, line, problem)

@@ -1,0 +1,278 @@
+"""Advice where the layout of a file must be asked for: readings a person can choose from, each with a row read that way.
+
+Columns with known names come first. A proposal never takes a rejected answer, an identifier, or a column of objects; where
+no name tells which column is which, none is proposed and the columns are listed with what is in them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from studio.core.errors import DataError
+from studio.core.text import nearest, shorten
+from studio.data.columns import IDENTIFIERS, LABELS, SHARED, Table, plain, shared_columns, words
+from studio.data.context import Context
+from studio.data.formats import FORMATS
+from studio.data.notes import Unusable
+from studio.data.paths import value_at
+from studio.data.rows import Conversation, Row
+
+ANSWERS = words(
+    """answer answers response output outputs completion reply chosen target label labels summary highlights
+    translation solution category class intent sentiment sql code rating stars score topic genre emotion antwort
+    respuesta réponse reponse risposta resposta lösung loesung solucion corrected correction rewrite paraphrase
+    abstract tldr text"""
+)
+"""Words of columns that may be an answer, the surest first."""
+QUESTIONS = words(
+    """question query prompt instruction input ask request problem message source frage anfrage pregunta text
+    sentence review document article dialogue dialog passage content body title subject hypothesis sentence1
+    premise utterance post comment tweet email"""
+)
+"""Words of columns that may be a question, the surest first."""
+CONTEXTS = words("""context passage background premise document article story paragraph""")
+_NEVER = frozenset(words("""rejected rejects reject wrong incorrect negative bad"""))
+_SHOWN = 60
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One way to read a file: what to write under `data:`, and how the first row then reads."""
+
+    columns: dict[str, str]
+    sample: str = ""
+    format: str = ""
+
+    @property
+    def line(self) -> str:
+        """What to write under `data:` in a spec."""
+        named = columns_line(self.columns) if self.columns else ""
+        return ", ".join(part for part in (f"format: {self.format}" if self.format else "", named) if part)
+
+    def as_dict(self) -> dict[str, Any]:
+        """As `--json` shows it."""
+        return {"columns": self.columns, "format": self.format or None, "line": self.line, "sample": self.sample}
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A column, or a value inside one, that could play a role."""
+
+    path: str
+    words: tuple[str, ...]
+    text: bool
+    """It mostly holds texts; else numbers or flags."""
+    sample: str = field(compare=False, default="")
+
+
+class NeedsChoice(DataError):
+    """A file can be read in several ways, or in none that is sure: which one must be said. choices: the surest first."""
+
+    def __init__(
+        self, message: str, *, hint: str, where: str = "", choices: tuple[Choice, ...] = (), reasons: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(message, hint=hint, where=where)
+        self.choices, self.reasons = choices, reasons
+
+    def __reduce__(self):  # type: ignore[override] - what it is made again from is its own
+        return _again, (self.message, self.hint, self.where, self.choices, self.reasons)
+
+    def as_dict(self) -> dict[str, Any]:  # type: ignore[override]
+        """With the choices and the reasons, for a program to choose from."""
+        return {
+            **super().as_dict(),
+            "choices": [choice.as_dict() for choice in self.choices],
+            "reasons": list(self.reasons),
+        }
+
+
+def _again(message: str, hint: str, where: str, choices: tuple[Choice, ...], reasons: tuple[str, ...]) -> NeedsChoice:
+    return NeedsChoice(message, hint=hint, where=where, choices=choices, reasons=reasons)
+
+
+def asking(message: str, table: Table, file: str, choices: Sequence[Choice], *, reasons: Sequence[str] = ()) -> NeedsChoice:
+    """The refusal that asks, with each choice as the line to write and the row it then gives."""
+    if not choices:
+        listed = "; ".join(f"`{leaf.path}` ({leaf.sample})" for leaf in leaves(table)[:8])
+        hint = (
+            f"Write under data: columns: {{question: COLUMN, answer: COLUMN}} with the right names. The columns hold: {listed}."
+        )
+        return NeedsChoice(message, hint=hint, where=file, reasons=tuple(reasons))
+    hint = "Write under data: " + "  or  ".join(choice.line for choice in choices)
+    samples = [choice.sample for choice in choices if choice.sample]
+    if samples:
+        hint += f"  (read {'that way' if len(choices) == 1 else 'the first way'}, a row is {samples[0]})"
+    return NeedsChoice(message, hint=hint, where=file, choices=tuple(choices), reasons=tuple(reasons))
+
+
+def choice(table: Table, columns: Mapping[str, str], format: str = "") -> Choice:
+    """A choice with the first row that can be read that way."""
+    return Choice(dict(columns), _sample(table, columns, format), format)
+
+
+def leaves(table: Table) -> list[Leaf]:
+    """What could play a role: columns of texts or numbers, and such values inside objects and lists."""
+    listed: list[Leaf] = []
+    for name in table.names:
+        named = tuple(plain(name).split())
+        if _NEVER.intersection(named):
+            continue
+        example = next((value for row in table.rows if (value := row.values.get(name)) not in (None, "", [], {})), None)
+        for path, value in _inside(name, example):
+            own = (*named, *plain(path[len(name) :]).split())
+            if isinstance(value, (str, int, float)):
+                texts = table.share(name, lambda item: isinstance(item, str)) > 0.5 if path == name else isinstance(value, str)
+                listed.append(Leaf(path, own, texts, shorten(str(value), 40)))
+    return listed
+
+
+def guesses(table: Table) -> list[Choice]:
+    """Readings that names, or there being only two texts, speak for; the surest first."""
+    fuzzy = _misspelt(table)
+    if fuzzy:
+        return [fuzzy]
+    candidates = [leaf for leaf in leaves(table) if not IDENTIFIERS.issuperset(leaf.words)]
+    texts = [leaf for leaf in candidates if leaf.text]
+    answer = _best(candidates, ANSWERS)
+    if answer and answer.words[-1] == "text" and len(answer.words) == 1:
+        answer = None  # `text` alone is rather what is asked
+    question = _best([leaf for leaf in texts if leaf != answer], QUESTIONS)
+    if question and not answer and len(texts) == 2 and "text" not in question.words:
+        answer = next(leaf for leaf in texts if leaf != question)
+    if answer and not question and len([leaf for leaf in texts if leaf != answer]) == 1:
+        question = next(leaf for leaf in texts if leaf != answer)
+    choices: list[Choice] = []
+    if question and answer:
+        context = _best([leaf for leaf in texts if leaf not in (question, answer)], CONTEXTS)
+        roles = {"question": question.path, **({"context": context.path} if context else {}), "answer": answer.path}
+        choices.append(choice(table, _with_shared(table, roles)))
+    elif not question and not answer and len(texts) == 2:
+        one, two = texts
+        asks = _questions(table, two) > _questions(table, one)
+        roles = {"question": (two if asks else one).path, "answer": (one if asks else two).path}
+        choices.append(choice(table, _with_shared(table, roles)))
+    only = [leaf for leaf in texts if not LABELS.intersection(leaf.words)]
+    if len(only) == 1:
+        choices.append(choice(table, {"text": only[0].path}))
+    return [item for item in choices if item.sample]
+
+
+def preferences(table: Table) -> list[Choice]:
+    """How pairs of a preferred and a rejected answer can be read for training on the preferred one alone."""
+    chosen = next(name for name in table.names if table.plain[name] == "chosen")
+    if table.share(chosen, lambda value: isinstance(value, list) and len(value) > 1) > 0.5:
+        return [choice(table, {"messages": chosen})]
+    for role, names in (("messages", ("messages",)), ("conversations", ("conversations", "conversation"))):
+        for name in table.names:
+            if table.plain[name] in names:
+                own = (
+                    "messages"
+                    if table.share(name, lambda value: isinstance(value, list) and "role" in value[0]) > 0.5
+                    else role
+                )
+                return [choice(table, _with_shared(table, {own: name, "answer": chosen}))]
+    others = [leaf for leaf in leaves(table) if leaf.text and leaf.path != chosen]
+    asked = _best(others, QUESTIONS)
+    if asked:
+        return [choice(table, _with_shared(table, {"question": asked.path, "answer": chosen}))]
+    if table.share(chosen, lambda value: isinstance(value, str)) > 0.5:
+        return [item for item in (choice(table, {"templated": chosen}),) if item.sample]
+    return []
+
+
+def columns_line(columns: Mapping[str, str]) -> str:
+    """The line that names columns in a spec, e.g. `columns: {question: Frage, answer: "Antwort, kurz"}`."""
+    return "columns: {" + ", ".join(f"{role}: {quoted(name)}" for role, name in columns.items()) + "}"
+
+
+def quoted(name: str) -> str:
+    """A name as YAML flow text: quoted only where it must be."""
+    safe = re.fullmatch(r"[^\W\d][\w \-./]*(?<! )", name) and name.lower() not in (
+        "yes",
+        "no",
+        "true",
+        "false",
+        "null",
+        "on",
+        "off",
+    )
+    return name if safe else json.dumps(name, ensure_ascii=False)
+
+
+def _with_shared(table: Table, roles: dict[str, str]) -> dict[str, str]:
+    """The roles with a system prompt, earlier turns and the like, where the file has them."""
+    return {**roles, **shared_columns(table, roles.values(), SHARED)}
+
+
+def _misspelt(table: Table) -> Choice | None:
+    """A known layout whose columns are all there, some of them misspelt."""
+    for name in ("alpaca", "question_answer", "prompt_completion"):
+        form = FORMATS[name]
+        roles: dict[str, str] = {}
+        for role, known in form.roles.items():
+            if name == "question_answer" and role not in form.required:
+                continue
+            usual = [word for word in known if len(word) > 4] if name == "question_answer" else known
+            for column in table.names:
+                if column not in roles.values() and (table.plain[column] in usual or nearest(table.plain[column], usual)):
+                    roles[role] = column
+                    break
+        if set(form.required) <= roles.keys() and any(
+            table.plain[column] not in form.roles[role] for role, column in roles.items()
+        ):
+            found = choice(table, roles)
+            return found if found.sample else None
+    return None
+
+
+def _best(candidates: Sequence[Leaf], known: Sequence[str]) -> Leaf | None:
+    """The candidate whose name holds the surest of the known words; the last word of a name weighs most."""
+    ranked = [
+        (known.index(word), position, leaf)
+        for leaf in candidates
+        for position, word in enumerate(reversed(leaf.words))
+        if word in known
+    ]
+    return min(ranked, key=lambda item: item[:2])[2] if ranked else None
+
+
+def _questions(table: Table, leaf: Leaf) -> float:
+    """The share of a column's values that end with a question mark."""
+    values = [str(value_at(row.values, leaf.path) or "") for row in table.rows]
+    return sum(value.rstrip().endswith(("?", "？")) for value in values) / max(len(values), 1)
+
+
+def _inside(path: str, value: Any, depth: int = 0) -> list[tuple[str, Any]]:
+    """A value's plain parts with their paths; of a list only the first element."""
+    if isinstance(value, Mapping) and depth < 3:
+        return [part for key, inner in value.items() for part in _inside(f"{path}.{key}", inner, depth + 1)]
+    if isinstance(value, list) and value and depth < 3:
+        return _inside(f"{path}.0", value[0], depth + 1)
+    return [] if isinstance(value, (Mapping, list, bool)) or value is None else [(path, value)]
+
+
+def _sample(table: Table, columns: Mapping[str, str], format: str = "") -> str:
+    form = next((form for form in FORMATS.values() if (not format or form.name == format) and form.is_made_of(columns)), None)
+    if form is None:
+        return ""
+    for row in table.rows:
+        try:
+            made = form.convert(_with_paths(row, columns), columns, Context(turns="keep"))
+        except Unusable:
+            continue
+        return _written(made)
+    return ""
+
+
+def _with_paths(row: Row, columns: Mapping[str, str]) -> Row:
+    return Row({**row.values, **{name: value_at(row.values, name) for name in columns.values()}}, row.file, row.line)
+
+
+def _written(conversation: Conversation) -> str:
+    if not conversation.messages:
+        return f"the text {shorten(conversation.text, _SHOWN)!r}"
+    return " → ".join(f"{turn['role']} {shorten(turn['content'], _SHOWN)!r}" for turn in conversation.messages[-2:])

@@ -1,0 +1,120 @@
+"""What every conversation format can have in columns beside it: a system prompt, earlier turns, tools, a mark of bad rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from studio.data.context import Context
+from studio.data.notes import Unusable
+from studio.data.rows import Conversation
+from studio.data.texts import is_absent, joined_parts, kind_of, sound
+from studio.data.turns import checked, checked_tools, from_json, note_unknown_tools
+from studio.data.turntext import turns_of_text
+
+BAD = "marked as bad"
+"""Why a row is left out whose `keep` column says false."""
+
+
+def is_marked_bad(values: Mapping[str, Any], column: str | None) -> bool:
+    """Whether the column that marks rows as good or bad says bad."""
+    if column is None:
+        return False
+    value = values.get(column)
+    return value is False or value == 0 or (isinstance(value, str) and value.strip().lower() in ("false", "0", "no"))
+
+
+def completed(
+    conversation: Conversation, values: Mapping[str, Any], columns: Mapping[str, str], context: Context
+) -> Conversation:
+    """The conversation with what the shared columns say: earlier turns first, the system prompt before them, the tools."""
+    messages = conversation.messages
+    if not messages:
+        return conversation
+    if column := columns.get("history"):
+        earlier = _history(values.get(column), column)
+        if earlier:
+            lead = 1 if messages[0]["role"] == "system" else 0
+            messages = checked([*messages[:lead], *earlier, *messages[lead:]], column, context)
+    if column := columns.get("system"):
+        messages = _with_system(messages, _system(values.get(column), column, context), column, context)
+    tools = conversation.tools
+    if column := columns.get("tools"):
+        tools = checked_tools(values.get(column), column, context.notes) or tools
+        note_unknown_tools(messages, tools, context.notes)
+    return replace(conversation, messages=messages, tools=tools)
+
+
+def _with_system(
+    messages: tuple[dict[str, Any], ...], system: str, column: str, context: Context
+) -> tuple[dict[str, Any], ...]:
+    if not system:
+        return messages
+    if messages[0]["role"] != "system":
+        return ({"role": "system", "content": system}, *messages)
+    own = messages[0]["content"]
+    if own.strip() == system.strip():
+        return messages
+    context.notes.add("a row has a system prompt of its own and one beside it: both are used, one below the other", column)
+    return ({**messages[0], "content": f"{system}\n\n{own}"}, *messages[1:])
+
+
+def _system(value: Any, column: str, context: Context) -> str:
+    if is_absent(value):
+        return ""
+    if isinstance(value, str):
+        if value.lstrip().startswith(("[{", '["', "{")):
+            value = _parts_or_text(value)
+        if isinstance(value, str):
+            return sound(value, column, context.notes)
+    if isinstance(value, dict) and "content" in value:
+        value = value["content"]
+        if isinstance(value, str):
+            return sound(value, column, context.notes)
+    if not isinstance(value, (list, dict)):
+        raise Unusable(f"wrong type: the system prompt is {kind_of(value)}, not a text", column)
+    return joined_parts(value, "the system prompt", column, context.notes)
+
+
+def _parts_or_text(text: str) -> Any:
+    """A cell that may be JSON parts of text; a system prompt may also simply begin with a brace."""
+    try:
+        value = from_json(text, "")
+    except Unusable:
+        return text
+    parts = value if isinstance(value, list) else [value]
+    return value if all(isinstance(part, dict) and part.keys() & {"text", "value"} for part in parts) else text
+
+
+def _history(value: Any, column: str) -> list[Any]:
+    """Earlier turns as messages: pairs of question and answer, messages, texts in turn, or a transcript."""
+    if is_absent(value):
+        return []
+    if isinstance(value, str):
+        turns = turns_of_text(value)
+        if turns is not None:
+            return list(turns)
+        if not value.lstrip().startswith("["):
+            raise Unusable("wrong type: the history is a text, not a list of turns", column)
+        value = from_json(value, column)
+    if not isinstance(value, list):
+        raise Unusable(f"wrong type: the history is {kind_of(value)}, not a list of pairs", column)
+    if all(isinstance(item, str) for item in value):
+        if len(value) % 2:
+            raise Unusable("wrong type: the history is an odd number of texts, so who speaks is not clear", column)
+        value = list(zip(value[::2], value[1::2], strict=True))
+    earlier: list[Any] = []
+    for item in value:
+        if isinstance(item, dict) and not item.keys() & {"question", "answer"}:
+            earlier.append(item)
+            continue
+        pair = [item.get("question"), item.get("answer")] if isinstance(item, dict) else item
+        if (
+            not isinstance(pair, (list, tuple))
+            or len(pair) != 2
+            or not all(isinstance(text, str) and text.strip() for text in pair)
+        ):
+            raise Unusable("wrong type: the history is not made of pairs of two texts", column)
+        earlier += [{"role": role, "content": text} for role, text in zip(("user", "assistant"), pair, strict=True)]
+    return earlier

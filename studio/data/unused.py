@@ -1,0 +1,68 @@
+"""Columns that play no role, watched while rows go by: what is left out there, and whether it carries meaning."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from studio.core.text import shorten
+from studio.data.columns import DESCRIPTIONS, IDENTIFIERS, LABELS, plain
+from studio.data.findings import Example, Finding
+from studio.data.paths import root
+from studio.data.rows import Row
+
+SHOWN = 80
+"""Characters of a sample."""
+
+
+class UnusedColumns:
+    """Counts, for the columns of one file that are not used, in how many rows they hold something."""
+
+    def __init__(self, used: Iterable[str]) -> None:
+        self._columns = tuple(used)
+        self._used: set[str] = set()
+        self._rows = 0
+        self._filled: Counter[str] = Counter()
+        self._texts: Counter[str] = Counter()
+        self._first: dict[str, Example] = {}
+
+    def add(self, row: Row) -> None:
+        """Look at a row that is used."""
+        if not self._rows:
+            self._used = {*self._columns, *(root(name, row.values) for name in self._columns)}
+        self._rows += 1
+        for name in row.values.keys() - self._used:
+            value = row.values[name]
+            if value is None or value == "" or value == [] or value == {}:
+                continue
+            self._filled[name] += 1
+            if isinstance(value, (str, list, dict)):
+                self._texts[name] += 1
+            if name not in self._first:
+                self._first[name] = Example(file=row.file, line=row.line, column=str(name), text=shorten(_shown(value), SHOWN))
+
+    def findings(self) -> list[Finding]:
+        """One finding a column: a warning where it holds text or a label in most rows, else a remark."""
+        return [self._finding(name, count) for name, count in self._filled.most_common()]
+
+    def _finding(self, name: str, count: int) -> Finding:
+        words = set(plain(name).split())
+        identifies = words <= IDENTIFIERS
+        means = (self._texts[name] > self._rows / 2 and not identifies) or (words & LABELS and count > self._rows / 2)
+        what = "holds text" if self._texts[name] > self._rows / 2 else "holds values"
+        if words & (DESCRIPTIONS | LABELS):
+            what = "describes the rows"
+        return Finding(
+            check="unused_columns",
+            severity="warning" if means else "info",
+            message=f"column `{name}` is not used and {what}",
+            count=count,
+            share=count / self._rows,
+            examples=(self._first[name],),
+            not_covered="columns whose values are all empty",
+        )
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else str(value)
