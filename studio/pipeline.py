@@ -45,12 +45,12 @@ class Prepared:
     machine: machines.Machine
 
 
-def run(folder: RunFolder, recorder: Recorder, root: Path) -> None:
+def run(folder: RunFolder, recorder: Recorder) -> None:
     """Everything from the asked spec to verified exports. Raises StudioError, or Stopped when asked to stop."""
     asked = with_full_paths(folder.asked_spec())
     with recorder.stage("preparing"):
         prepared = make_ready(folder, asked, recorder)
-    with _device(folder, recorder, prepared.machine, root), _tracked(folder, recorder, prepared) as sink:
+    with _device(folder, recorder, prepared.machine), _tracked(folder, recorder, prepared) as sink:
         with recorder.stage("training"):
             train(folder, prepared, recorder)
         with recorder.stage("evaluating"):
@@ -268,12 +268,12 @@ def free_memory() -> None:
         torch.cuda.empty_cache()
 
 
-def _device(folder: RunFolder, recorder: Recorder, machine: machines.Machine, root: Path) -> Any:
+def _device(folder: RunFolder, recorder: Recorder, machine: machines.Machine) -> Any:
     def waiting(holder: str) -> None:
         message = f"waiting for {machine.device}, which {holder or 'another run'} uses"
         recorder.event(events.Waiting(message=message))
 
-    return slot(root, machine.uuid, folder.id, recorder.should_stop, waiting)
+    return slot(machine.uuid, folder.id, recorder.should_stop, waiting)
 
 
 def _counted(report: dict[str, Any]) -> str:

@@ -35,7 +35,7 @@ def main(folder: RunFolder) -> int:
     try:
         from studio import pipeline
 
-        pipeline.run(folder, recorder, root=folder.path.parent.parent)
+        pipeline.run(folder, recorder)
     except Stopped:
         recorder.end("stopped")
         return 130

@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib
 import os
 import resource
+import tempfile
 from pathlib import Path
 
+os.environ.setdefault("STUDIO_LOCKS", tempfile.mkdtemp(prefix="studio-locks-"))  # the devices of this session alone
 os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false", WANDB_MODE="offline", CUDA_VISIBLE_DEVICES="")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 

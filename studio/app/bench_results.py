@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,10 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from studio.app import background
 from studio.core.errors import JobError
 from studio.core.files import read_json, write_json, write_text
-from studio.runs.status import Process
+from studio.processes import tasks, terminate
+from studio.processes.identity import ProcessId
+from studio.processes.tasks import Task
 from studio.serving.measure.result import Item, Result
 
 Tell = Callable[[dict[str, Any]], None]
@@ -41,23 +40,23 @@ def page_file(found: Result, home: Path) -> Path:
     return home / "bench" / f"{found.id}.html"
 
 
-def begin(words: list[str], home: Path) -> background.Work:
+def begin(words: list[str], home: Path) -> Task:
     """Begin `studio bench WORDS` in a process of its own. Raises JobError while another runs on this machine."""
     if any(one.state == "running" for one in results(home)):
         raise JobError("something is being measured already", hint="Wait for it, or stop it.", where="Bench")
-    return background.begin(home / "bench" / ".work", "bench", "page", ["bench", *words], home)
+    return tasks.begin(home / "bench" / ".work", "bench", "page", ["bench", *words], home)
 
 
-def begun(home: Path) -> background.Work | None:
+def begun(home: Path) -> Task | None:
     """What was last begun from a page."""
-    return next(iter(background.works(home / "bench" / ".work")), None)
+    return next(iter(tasks.tasks(home / "bench" / ".work")), None)
 
 
 def stop(home: Path) -> None:
     """Ask the running measurement to end; it keeps what is whole. Raises JobError if there is none."""
     for one in results(home):
         if one.state == "running":
-            os.kill(int(one.process["pid"]), signal.SIGTERM)
+            terminate.request(ProcessId.from_record(one.process))
             return
     raise JobError("nothing is being measured", hint="It may have ended meanwhile.", where="Bench")
 
@@ -68,7 +67,7 @@ def _read(file: Path) -> Result | None:
         found = Result.from_dict(read_json(file))
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    if found.state == "running" and not Process(int(found.process["pid"]), found.process["born"]).alive():
+    if found.state == "running" and not ProcessId.from_record(found.process).alive():
         return replace(found, state="interrupted")
     return found
 

@@ -16,7 +16,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from studio.app.bench_results import Keeper, Tell, keeping
 from studio.app.bench_things import Thing
 from studio.core.errors import StudioError
 from studio.core.text import shorten
-from studio.runs.status import Process
+from studio.processes.identity import ProcessId
 from studio.serving.measure import asking, load, price, prompts
 from studio.serving.measure.asking import Api, Client
 from studio.serving.measure.price import Hardware, Tariff
@@ -84,8 +84,7 @@ def measure(
     }
     for host in sorted({thing.api.host for thing in found if thing.api and not thing.api.local}):
         say(f"{len(chosen.rows)} questions ({chosen.source}) are sent to {host}")
-    me = Process.of(os.getpid())
-    now = {"pid": me.pid, "born": me.born}
+    now = asdict(ProcessId.current())
     result = Result(_id(), time.time(), "running", settings, _machine(), process=now)
     with keeping(result, home) as keeper, _sigterm_as_interrupt():
         for place, thing in enumerate(found):
@@ -114,7 +113,7 @@ def _one(thing: Thing, plan: load.Plan, wish: Wish, home: Path, keeper: Keeper, 
             room = _context(plan)
             extra = [*extra, "--max-context", str(room)]
             item = replace(item, notes=[f"llama.cpp keeps room for {most} answers of {room} tokens from the start"])
-        server = servers.start([thing.place], home, extra=extra, until=Process.of(os.getpid()))
+        server = servers.start([thing.place], home, extra=extra, until=ProcessId.current())
         try:
             with Watch(server.process.pid) as watch:
                 ready = servers.wait_until_ready(server, home)

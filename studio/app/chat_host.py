@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -16,9 +11,12 @@ from typing import Any
 
 from studio.app import runs
 from studio.core.errors import HardwareError, JobError, ModelError, StudioError, error_from
+from studio.core.text import shorten
+from studio.processes import command, spawn
+from studio.processes.channel import Channel
 
 IDLE = 300.0
-"""Seconds without a question after which the model is let go."""
+"""Seconds without a question after which the model is unloaded."""
 
 
 class ChatHost:
@@ -26,17 +24,17 @@ class ChatHost:
 
     def __init__(self, home: Path, idle: float = IDLE) -> None:
         self.home, self.idle = home, idle
-        self._child: subprocess.Popen[str] | None = None
-        self._held = ""
+        self._channel: Channel | None = None
+        self._loaded = ""
         self._used = 0.0
         self._lock = threading.Lock()
-        self._errors: Any = None
+        self._folder = tempfile.TemporaryDirectory(prefix="studio-chat-")
         threading.Thread(target=self._watch, daemon=True, name="chat-watch").start()
 
     @property
-    def held(self) -> str:
+    def loaded(self) -> str:
         """What is loaded: a run's id or a model's name; empty if nothing is."""
-        return self._held if self._child and self._child.poll() is None else ""
+        return self._loaded if self._channel and self._channel.alive else ""
 
     def ask(
         self, what: str, is_run: bool, messages: list[dict[str, Any]], tuned: bool, sampling: dict[str, Any]
@@ -47,82 +45,50 @@ class ChatHost:
         """
         self._refuse_while_busy()
         with self._lock:
-            child = self._ready(what, is_run)
-            assert child.stdin
+            channel = self._ready(what, is_run)
             self._used = time.monotonic()
             finished = False
             try:
-                child.stdin.write(json.dumps({"messages": messages, "tuned": tuned, "sampling": sampling}) + "\n")
-                child.stdin.flush()
-                for values in self._lines(child):
-                    if "piece" in values:
-                        self._used = time.monotonic()
-                        yield values["piece"]
-                    elif "error" in values:
-                        finished = True
-                        raise error_from(values["error"])
-                    else:
-                        finished = True
+                channel.send({"messages": messages, "tuned": tuned, "sampling": sampling})
+                while (answer := channel.receive()) is not None:
+                    finished = "piece" not in answer
+                    if "error" in answer:
+                        raise error_from(answer["error"])
+                    if finished:
                         return
-            except BrokenPipeError:
-                pass
+                    self._used = time.monotonic()
+                    yield answer["piece"]
+                raise HardwareError("the chat's process ended", hint=_last_words(channel) or "Ask again to load it once more.")
             finally:
                 if not finished:  # the page went away in mid-answer, or the process died: what is left in the pipe is nobody's
                     self._end()
-            raise HardwareError("the chat's process ended", hint=self._last_words() or "Ask again to load it once more.")
 
     def close(self) -> None:
-        """Let the model go."""
+        """Unload the model."""
         with self._lock:
             self._end()
 
-    def _ready(self, what: str, is_run: bool) -> subprocess.Popen[str]:
-        if self._child and self._child.poll() is None and self._held == what:
-            return self._child
+    def _ready(self, what: str, is_run: bool) -> Channel:
+        if self._channel and self._channel.alive and self._loaded == what:
+            return self._channel
         self._end()
-        self._errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 - lives with the child
         kind = "--run" if is_run else "--model"
-        self._child = subprocess.Popen(
-            [sys.executable, "-m", "studio.app.chat_process", kind, what, "--home", str(self.home)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True, encoding="utf-8",
-            env={**os.environ, "STUDIO_HOME": str(self.home)},
-        )  # fmt: skip
-        self._held = what
-        for values in self._lines(self._child):
-            if values.get("ready"):
-                return self._child
-            if "error" in values:
-                self._end()
-                raise error_from(values["error"])
-        words = self._last_words()
+        words = spawn.python("studio.app.chat_process", kind, what, "--home", str(self.home))
+        channel = self._channel = Channel(words, Path(self._folder.name) / "log.txt", command.environment(self.home))
+        self._loaded = what
+        answer = channel.receive()
+        if answer is not None and answer.get("ready"):
+            return channel
+        words = _last_words(channel)
         self._end()
+        if answer is not None:
+            raise error_from(answer["error"])
         raise ModelError("the model could not be loaded", hint=words or "See the terminal.", where=what)
 
-    def _lines(self, child: subprocess.Popen[str]) -> Iterator[dict[str, Any]]:
-        assert child.stdout
-        for line in child.stdout:
-            yield json.loads(line)
-
     def _end(self) -> None:
-        child, self._child, self._held = self._child, None, ""
-        if child is None:
-            return
-        child.kill()
-        child.wait()
-        for pipe in (child.stdin, child.stdout):
-            if pipe:
-                with contextlib.suppress(OSError):
-                    pipe.close()
-        if self._errors:
-            self._errors.close()
-
-    def _last_words(self) -> str:
-        try:
-            self._errors.seek(0)
-            lines = [line.strip() for line in self._errors.read()[-4000:].splitlines() if line.strip()]
-        except (OSError, ValueError, AttributeError):
-            return ""
-        return lines[-1][:300] if lines else ""
+        channel, self._channel, self._loaded = self._channel, None, ""
+        if channel is not None:
+            channel.close()
 
     def _refuse_while_busy(self) -> None:
         from studio.hardware import machine
@@ -130,17 +96,17 @@ class ChatHost:
         busy = self._busy()
         if busy and machine.probe().device == "cuda":
             raise JobError(
-                f"the graphics card is used by the run {busy}", hint="Chat opens again when it has ended.", where="Chat"
+                f"the GPU is used by the run {busy}", hint="Chat is available again when it has ended.", where="Chat"
             )
 
     def _busy(self) -> str:
         return next((run.id for run in runs.list_runs(self.home) if run.status.active), "")
 
     def _watch(self) -> None:
-        """Let the model go after a while without questions, and at once when a run wants the only GPU."""
+        """Unload the model after a while without questions, and at once when a run needs the only GPU."""
         while True:
             time.sleep(5)
-            if not self.held:
+            if not self.loaded:
                 continue
             try:
                 idle = time.monotonic() - self._used > self.idle
@@ -156,3 +122,8 @@ class ChatHost:
                         self._lock.release()
             except (StudioError, OSError):
                 continue
+
+
+def _last_words(channel: Channel) -> str:
+    lines = [line.strip() for line in channel.last_words()[-4000:].splitlines() if line.strip()]
+    return shorten(lines[-1], 300) if lines else ""

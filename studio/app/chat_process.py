@@ -8,12 +8,10 @@ input ends, and with it all the memory it had.
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import sys
-from typing import Any
 
 from studio.core.errors import StudioError
+from studio.processes.channel import Voice, messages
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -23,29 +21,23 @@ def main(arguments: list[str] | None = None) -> int:
     words.add_argument("--model")
     words.add_argument("--home", required=True)
     given = words.parse_args(arguments)
-    out = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
-    os.dup2(2, 1)  # whatever a library prints must not stand between our lines
-
-    def say(**values: Any) -> None:
-        out.write(json.dumps(values, ensure_ascii=False) + "\n")
-
+    voice, questions = Voice(), messages()
     try:
         from studio.app import runs
         from studio.app.chat import Talker
 
         talker = Talker(runs.find(given.run, given.home) if given.run else None, given.model)
     except StudioError as error:
-        say(error=error.as_dict())
+        voice.say(error=error.as_dict())
         return error.exit_code
-    say(ready=True, tuned=talker.tuned)
-    for line in sys.stdin:
-        asked = json.loads(line)
+    voice.say(ready=True, tuned=talker.tuned)
+    for question in questions:
         try:
-            for piece in talker.say(asked["messages"], asked["tuned"], **asked["sampling"]):
-                say(piece=piece)
-            say(end=True)
+            for piece in talker.say(question["messages"], question["tuned"], **question["sampling"]):
+                voice.say(piece=piece)
+            voice.say(end=True)
         except StudioError as error:
-            say(error=error.as_dict())
+            voice.say(error=error.as_dict())
     return 0
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from studio import spec as specs
-from studio.app import child, library, queue
+from studio.app import cli_subprocess, library, queue
 from studio.app.runs import Run
 from studio.core.errors import SpecError
 from studio.spec import RunSpec
@@ -74,7 +74,7 @@ def plan(spec: RunSpec, home: Path, gpu: str = "") -> dict[str, Any]:
         if key in _plans:
             _plans.move_to_end(key)
             return _plans[key]
-    made = child.plan(spec, home, gpu)
+    made = cli_subprocess.plan(spec, home, gpu)
     with _lock:
         _plans[key] = made
         while len(_plans) > KEEP:

@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from studio.app import background, exports, pushing
-from studio.app.background import Work
+from studio.app import exports, pushing
 from studio.app.runs import Run
 from studio.core.errors import JobError, StudioError
 from studio.core.text import slug
 from studio.export.artifacts import push as pushes
 from studio.export.artifacts.push import Upload
 from studio.models.settings import Model
+from studio.processes import tasks
+from studio.processes.tasks import Task
 
 _INSTALL = re.compile(r"studio exporters install ([a-z0-9_-]+)")
 
@@ -49,7 +50,7 @@ def outlook(run: Run, kind: str, settings: Mapping[str, Any]) -> Outlook:
     return Outlook(kind, target.size(every) if every else None, missing, found[1] if found else "")
 
 
-def begin(run: Run, kind: str, settings: Mapping[str, Any], home: Path, deploy: bool = False) -> Work:
+def begin(run: Run, kind: str, settings: Mapping[str, Any], home: Path, deploy: bool = False) -> Task:
     """Begin to make and verify an export.
 
     Raises SpecError for wrong settings, ExportError for what is not installed, JobError if the run is not ready for it.
@@ -61,7 +62,7 @@ def begin(run: Run, kind: str, settings: Mapping[str, Any], home: Path, deploy: 
         raise JobError("this run is still being worked on", hint="Wait until it has ended.", where=run.id)
     words = [word for name, value in settings.items() for word in ("--set", f"{name}={json.dumps(value)}")]
     arguments = ["export", str(run.folder.path), "--to", kind, *words, *(["--deploy"] if deploy else [])]
-    return background.begin(_folder(run), "export", label({"kind": kind, **settings}), arguments, home)
+    return tasks.begin(_folder(run), "export", label({"kind": kind, **settings}), arguments, home)
 
 
 def upload(run: Run, folder: str, repository: str, public: bool) -> Upload:
@@ -69,30 +70,30 @@ def upload(run: Run, folder: str, repository: str, public: bool) -> Upload:
     return pushing.look(str(_export(run, folder)), repository, public)
 
 
-def push(run: Run, folder: str, repository: str, public: bool, home: Path) -> Work:
+def push(run: Run, folder: str, repository: str, public: bool, home: Path) -> Task:
     """Begin to push an export of the run. Raises JobError for what cannot go up."""
     upload(run, folder, repository, public)
     seen = ["--public"] if public else []
     arguments = ["push", str(_export(run, folder)), "--to", repository, *seen, "--yes"]
-    return background.begin(_folder(run), "push", slug(f"{folder} {repository}"), arguments, home)
+    return tasks.begin(_folder(run), "push", slug(f"{folder} {repository}"), arguments, home)
 
 
-def install(name: str, home: Path) -> Work:
+def install(name: str, home: Path) -> Task:
     """Begin to install an exporter. Raises JobError if there is none of that name."""
     if name not in {item.exporter for item in map(_bare, exports.kinds()) if item.exporter}:
         raise JobError("there is no such exporter to install", hint="See `studio exporters`.", where=name)
-    return background.begin(home / "exporters" / ".work", "install", name, ["exporters", "install", name], home)
+    return tasks.begin(home / "exporters" / ".work", "install", name, ["exporters", "install", name], home)
 
 
-def works(run: Run, home: Path) -> list[Work]:
+def works(run: Run, home: Path) -> list[Task]:
     """The exports and pushes of the run and the installations that were begun from a page, newest first."""
-    found = [*background.works(_folder(run)), *installations(home)]
+    found = [*tasks.tasks(_folder(run)), *installations(home)]
     return sorted(found, key=lambda item: item.begun, reverse=True)
 
 
-def installations(home: Path) -> list[Work]:
+def installations(home: Path) -> list[Task]:
     """The installations of exporters that were begun from a page, newest first."""
-    return background.works(home / "exporters" / ".work")
+    return tasks.tasks(home / "exporters" / ".work")
 
 
 def made(run: Run) -> list[dict[str, Any]]:

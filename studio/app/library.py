@@ -254,13 +254,13 @@ def spec_of(item: Dataset) -> RunSpec:
 
 def report(home: Path, item: Dataset) -> dict[str, Any]:
     """What the check of a dataset found; made once for the same settings. Raises StudioError."""
-    from studio.app import child
+    from studio.app import cli_subprocess
 
     file = item.path / "inspected.json"
     if file.exists():
         kept = read_json(file)
         if kept["settings"] == item.settings:
             return kept["report"]
-    found = child.inspect(spec_of(item), home)
+    found = cli_subprocess.inspect(spec_of(item), home)
     write_json(file, {"settings": item.settings, "report": found})
     return found

@@ -14,7 +14,7 @@ from studio.core.errors import JobError, StudioError, error_from
 from studio.core.events import Event
 from studio.core.files import bytes_in, read_json, whole_lines
 from studio.runs import folder as folders
-from studio.runs import pace, process
+from studio.runs import lifecycle, pace
 from studio.runs import status as statuses
 from studio.runs.folder import RunFolder
 from studio.runs.status import Status
@@ -85,19 +85,19 @@ class Run:
         now = self.status
         if now.state != "training" or now.what != "step":
             return None
-        return pace.seconds_left(self.metrics, now.total, now.process.born if now.process else 0.0)
+        return pace.seconds_left(self.metrics, now.total, now.process_started or 0.0)
 
     def wait(self, seconds: float | None = None) -> Status:
         """Wait until it has ended, or so long."""
-        return process.wait_for_end(self.folder, seconds or float("inf"))
+        return lifecycle.wait_for_end(self.folder, seconds or float("inf"))
 
     def stop(self) -> Status:
         """Save a checkpoint and stop."""
-        return process.stop(self.folder)
+        return lifecycle.stop(self.folder)
 
     def resume(self) -> Run:
         """Go on from the last checkpoint."""
-        process.resume(self.folder)
+        lifecycle.resume(self.folder)
         return self
 
     def chat(self, message: str, **sampling: Any) -> Any:
@@ -169,7 +169,7 @@ def create(spec: RunSpec, home: str | Path | None = None) -> Run:
 def start(spec: RunSpec, home: str | Path | None = None) -> Run:
     """Start a run and return at once; it goes on whatever happens to the caller."""
     run = create(spec, home)
-    process.launch(run.folder)
+    lifecycle.launch(run.folder)
     return run
 
 
@@ -198,7 +198,7 @@ def list_runs(home: str | Path | None = None) -> list[Run]:
 def delete(run: Run) -> int:
     """Remove a run; the bytes that were freed."""
     freed = bytes_in(run.folder.path)
-    process.delete(run.folder)
+    lifecycle.delete(run.folder)
     return freed
 
 

@@ -7,21 +7,18 @@ ends. What was started from here is noted in `<home>/serving/started/`, beside i
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from studio.app import owner, serving
-from studio.app.child import error_of
+from studio.app import serving
 from studio.core.errors import HardwareError, JobError, StudioError
 from studio.core.files import read_json, write_json
-from studio.runs.status import Process
+from studio.processes import spawn, terminate
+from studio.processes.command import error_of
+from studio.processes.identity import ProcessId
 
 State = Literal["starting", "ready", "ending", "not answering", "failed"]
 KEPT = 20
@@ -32,7 +29,7 @@ KEPT = 20
 class Server:
     """A server of this home. url is empty until it listens; log is None where its terminal has it."""
 
-    process: Process
+    process: ProcessId
     state: State
     url: str = ""
     models: tuple[str, ...] = ()
@@ -44,7 +41,7 @@ class Server:
     @property
     def key(self) -> str:
         """What tells it from every other."""
-        return f"{self.process.pid}-{self.process.born:.0f}"
+        return f"{self.process.pid}-{self.process.start_ticks}"
 
 
 @dataclass(frozen=True)
@@ -66,7 +63,7 @@ class Doing:
     """It asks for an API key, also for its metrics."""
 
 
-def start(given: Sequence[str], home: Path, port: int = 0, extra: Sequence[str] = (), until: Process | None = None) -> Server:
+def start(given: Sequence[str], home: Path, port: int = 0, extra: Sequence[str] = (), until: ProcessId | None = None) -> Server:
     """Start `studio serve` and return at once. port 0 takes a free one; until: it ends when that process is gone.
 
     Raises StudioError for what cannot be served.
@@ -76,13 +73,11 @@ def start(given: Sequence[str], home: Path, port: int = 0, extra: Sequence[str] 
     folder.mkdir(parents=True, exist_ok=True)
     _tidy(folder)
     log = folder / f"{time.time_ns()}.log"
-    command = [sys.executable, "-m", "studio", "serve", *given, "--port", str(port), "--home", str(home), *extra]
+    command = spawn.python("studio", "serve", *given, "--port", str(port), "--home", str(home), *extra)
     if until is not None:
-        command += ["--until", owner.name(until)]
-    with open(log, "wb") as out:
-        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
-    process = Process.of(child.pid)
-    note = {"pid": process.pid, "born": process.born, "given": list(given), "since": time.time(), "port": port}
+        command += ["--until", str(until)]
+    process = spawn.detached(command, log)
+    note = {"process": asdict(process), "given": list(given), "since": time.time(), "port": port}
     write_json(log.with_suffix(".json"), note)
     return Server(process, "starting", since=note["since"], given=tuple(given), log=log)
 
@@ -90,23 +85,20 @@ def start(given: Sequence[str], home: Path, port: int = 0, extra: Sequence[str] 
 def servers(home: Path) -> list[Server]:
     """Every server of this home that lives, and those started here that failed; the newest first."""
     notes = _notes(home / "serving" / "started")
-    listening = {told["pid"]: told for told in serving.running(home)}
+    listening = {_process(told): told for told in serving.running(home)}
     found = []
     for file, note in notes.items():
-        process, told = Process(note["pid"], note["born"]), listening.get(note["pid"])
-        if told is not None and abs(told["born"] - process.born) < 1:
-            del listening[note["pid"]]
-        else:
-            told = None
+        process = _process(note)
+        told = listening.pop(process, None)
         base = Server(process, "starting", since=note["since"], given=tuple(note["given"]), log=file.with_suffix(".log"))
         if told is not None:
             found.append(_listening(base, told))
-        elif alive(process):
+        elif process.alive():
             found.append(base)
         elif not note.get("stopped"):
             found.append(replace(base, state="failed", error=_why(base)))
     for told in listening.values():
-        found.append(_listening(Server(Process(told["pid"], told["born"]), "starting", since=told["since"]), told))
+        found.append(_listening(Server(_process(told), "starting", since=told["since"]), told))
     return sorted(found, key=lambda item: item.since, reverse=True)
 
 
@@ -160,18 +152,10 @@ def stop(server: Server, patience: float = 0.0) -> None:
         file = server.log.with_suffix(".json")
         with contextlib.suppress(OSError, ValueError):
             write_json(file, {**read_json(file), "stopped": True})
-    if not alive(server.process):
-        return
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(server.process.pid, signal.SIGTERM)
-        until = time.monotonic() + patience
-        while time.monotonic() < until:
-            if not alive(server.process):
-                return
-            time.sleep(0.05)
-        if patience:
-            owner.end_now(server.process.pid)
-            alive(server.process)
+    if patience:
+        terminate.end(server.process, patience)
+    else:
+        terminate.request(server.process)
 
 
 def doing(server: Server) -> Doing:
@@ -251,13 +235,6 @@ def log_tail(server: Server, most: int = 8000) -> str:
         return redact(lines.read().decode("utf-8", "replace"))
 
 
-def alive(process: Process) -> bool:
-    """Whether it still runs; a child of this very process that has ended is let go."""
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(process.pid, os.WNOHANG)
-    return process.alive()
-
-
 def _listening(server: Server, told: dict[str, Any]) -> Server:
     server = replace(server, url=told["url"], models=tuple(told["models"]), since=told["since"])
     return replace(server, state=_state(told["url"]))
@@ -277,7 +254,7 @@ def _state(url: str) -> State:
 
 def _why(server: Server) -> StudioError:
     told = log_tail(server)
-    return error_of(told, 1, "serve")
+    return error_of("", told, 1, "serve")
 
 
 def _notes(folder: Path) -> dict[Path, dict[str, Any]]:
@@ -289,9 +266,13 @@ def _notes(folder: Path) -> dict[Path, dict[str, Any]]:
     return found
 
 
+def _process(note: dict[str, Any]) -> ProcessId:
+    return ProcessId.from_record(note.get("process", {}))
+
+
 def _tidy(folder: Path) -> None:
     """Let go of the oldest notes of servers that have ended."""
-    ended = [file for file, note in _notes(folder).items() if not alive(Process(note["pid"], note["born"]))]
+    ended = [file for file, note in _notes(folder).items() if not _process(note).alive()]
     for file in ended[: max(0, len(ended) - KEPT)]:
         file.unlink(missing_ok=True)
         file.with_suffix(".log").unlink(missing_ok=True)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,8 +13,9 @@ from studio.core.errors import JobError, ModelError, SpecError
 from studio.core.files import read_json, write_json
 from studio.core.text import nearest, plural
 from studio.models.settings import Model
+from studio.processes import watchdog
+from studio.processes.identity import ProcessId
 from studio.runs.folder import RunFolder
-from studio.runs.status import Process
 from studio.serving.assemble import Source
 from studio.serving.limits import Limits
 
@@ -86,7 +86,7 @@ def serve(
     server.refuse_open_door(host, known)
     listener = server.listen(host, port)
     device = machine.probe()
-    with _device(home, device.uuid if device.device == "cuda" and not share_gpu else ""):
+    with _device(device.uuid if device.device == "cuda" and not share_gpu else ""):
         from studio.serving import assemble
         from studio.serving.asgi import Post
 
@@ -104,13 +104,22 @@ def serve(
     return 0
 
 
+def end_with(owner: str) -> None:
+    """End this process when the one called `owner` is gone. Raises SpecError."""
+    try:
+        process = ProcessId.parse(owner)
+    except ValueError:
+        raise SpecError(f"`{owner}` does not name a process", hint="Leave --until out.", where="--until") from None
+    watchdog.end_with(process)
+
+
 def running(home: Path) -> list[dict[str, Any]]:
     """The servers of this home that live: url, models, pid, since."""
     found = []
     for file in sorted((home / "serving").glob("*.json")):
         with contextlib.suppress(OSError, ValueError, KeyError):
             told = read_json(file)
-            if Process(told["pid"], told["born"]).alive():
+            if ProcessId.from_record(told["process"]).alive():
                 found.append(told)
             else:
                 file.unlink(missing_ok=True)
@@ -208,7 +217,7 @@ def _vllm(wanted: list[Source], wish: Wish, host: str, port: int, keys: Path | N
 
 
 @contextlib.contextmanager
-def _device(home: Path, uuid: str) -> Iterator[None]:
+def _device(uuid: str) -> Iterator[None]:
     """The GPU held as a run holds it, so that no training starts beside; no wait if a run has it."""
     from studio.runs.slot import slot
 
@@ -223,16 +232,16 @@ def _device(home: Path, uuid: str) -> Iterator[None]:
             where=uuid,
         )
 
-    with slot(home, uuid, "studio serve", lambda: True, refuse):
+    with slot(uuid, "studio serve", lambda: True, refuse):
         yield
 
 
 @contextlib.contextmanager
 def _told(home: Path, url: str, models: list[str]) -> Iterator[None]:
     """A note in the home that this server runs, for the studio to show."""
-    me = Process.of(os.getpid())
+    me = ProcessId.current()
     file = home / "serving" / f"{me.pid}.json"
-    note = {"url": url, "models": models, "since": time.time(), "pid": me.pid, "born": me.born}
+    note = {"url": url, "models": models, "since": time.time(), "pid": me.pid, "process": asdict(me)}
     with contextlib.suppress(OSError):
         write_json(file, note)
     try:

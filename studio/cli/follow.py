@@ -28,7 +28,7 @@ def follow(run: Run, json: bool = False, extra: dict[str, Any] | None = None, si
 
     since leaves out what happened before, e.g. before a resume.
     """
-    from studio.runs import process
+    from studio.runs import lifecycle
 
     if not json:
         show.say(f"run {run.id}", "bold")
@@ -47,7 +47,7 @@ def follow(run: Run, json: bool = False, extra: dict[str, Any] | None = None, si
                     return 130
                 asked = True
                 print("stopping: saving a checkpoint (Ctrl-C again to leave it to itself)", file=sys.stderr)
-                process.ask_to_stop(run.folder)
+                lifecycle.request_stop(run.folder)
     return ended(run, json, extra or {})
 
 
@@ -161,7 +161,7 @@ class _Bar:
     def left(self, now: Any) -> str:
         """How long the stage will still take: for training a range by its recent steps."""
         if now.state == "training" and now.what == "step":
-            found = seconds_left(self.lines, now.total, now.process.born if now.process else 0.0)
+            found = seconds_left(self.lines, now.total, now.process_started or 0.0)
             if found:
                 low, high = (duration(seconds) for seconds in found)
                 return low if low == high else f"{low} to {high}"

@@ -42,7 +42,7 @@ def serve(
     temperature: Annotated[float, typer.Option(min=0, max=2, help="Where a request names none.")] = 0.0,
     drain: Annotated[float, typer.Option(min=0, help="Seconds that answers may take after SIGTERM.")] = 20.0,
     share_gpu: Annotated[bool, typer.Option("--share-gpu", help="Do not keep training off the GPU meanwhile.")] = False,
-    until: Annotated[str | None, typer.Option("--until", metavar="PID:BORN", hidden=True)] = None,
+    until: Annotated[str | None, typer.Option("--until", metavar="PROCESS", hidden=True)] = None,
     home: Annotated[
         Path | None,
         typer.Option("--home", help="Where runs are kept [default: $STUDIO_HOME or ~/.studio].", show_default=False),
@@ -57,11 +57,11 @@ def serve(
         return None
     if engine not in _ENGINES:
         raise SpecError(f"there is no engine `{engine}`", hint=f"Choose one of {', '.join(_ENGINES)}.", where="--engine")
-    from studio.app import owner, serving
+    from studio.app import serving
     from studio.serving.limits import Limits
 
     if until is not None:
-        owner.end_with(until)
+        serving.end_with(until)
     limits = Limits(
         context=max_context,
         tokens=max_tokens,

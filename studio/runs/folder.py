@@ -8,7 +8,7 @@ import os
 import secrets
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from studio.core.errors import JobError
 from studio.core.events import Event
 from studio.core.files import read_json, read_json_lines, whole_lines, write_json, write_text
 from studio.core.text import nearest, slug
+from studio.processes.identity import ProcessId
 from studio.spec import RunSpec
 
 
@@ -47,6 +48,7 @@ class RunFolder:
     events = property(lambda self: self.path / "events.jsonl", doc="What happened, in order.")
     log = property(lambda self: self.path / "log.txt", doc="Everything the process printed.")
     metrics = property(lambda self: self.path / "metrics.jsonl", doc="One JSON object per logged step.")
+    reserve = property(lambda self: self.path / ".reserve", doc="Disk space kept for the last word of the run's process.")
     stop = property(lambda self: self.path / "stop", doc="There while the run is asked to stop.")
     data = property(lambda self: self.path / "data", doc="Checked rows, their split, and the data report.")
     checkpoints = property(lambda self: self.path / "checkpoints", doc="What an interrupted run goes on from.")
@@ -109,18 +111,12 @@ def create(spec: RunSpec, root: Path) -> RunFolder:
             ) from None
         folder = RunFolder(path)
         write_text(folder.asked, specs.dump_asked(spec))
-        about = {"folder": str(Path.cwd()), "created": time.time(), "name": spec.name, "who": _user(), "maker": _maker()}
+        maker = asdict(ProcessId.current())
+        about = {"folder": str(Path.cwd()), "created": time.time(), "name": spec.name, "who": _user(), "maker": maker}
         write_json(folder.launch, about)
         folder.event(events.Created(name=spec.name))
         return folder
     raise JobError("no free name for a run folder was found", hint="Try another name.", where=str(root))
-
-
-def _maker() -> dict[str, Any]:
-    """This process, as `status.Process` names one."""
-    import psutil
-
-    return {"pid": os.getpid(), "born": psutil.Process().create_time()}
 
 
 def _user() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,8 +12,10 @@ from studio.core.errors import StudioError
 from studio.core.events import Event, State
 from studio.core.files import append_json, read_json, write_json
 from studio.core.records import ErrorRecord
+from studio.processes.identity import ProcessId
+from studio.runs import reserve
 from studio.runs.folder import RunFolder
-from studio.runs.status import Process, Status
+from studio.runs.status import Status
 
 
 class Recorder:
@@ -30,7 +31,8 @@ class Recorder:
         self._status = Status(
             state="queued",
             started=before.get("started") or time.time(),
-            process=Process.of(os.getpid()),
+            process=ProcessId.current(),
+            process_started=time.time(),
             stages=before.get("stages", {}),
         )
         self._write()
@@ -70,6 +72,7 @@ class Recorder:
 
     def end(self, state: State, error: StudioError | ErrorRecord | None = None) -> None:
         """Write how the run ended; the last thing a worker does."""
+        reserve.release(self.folder.reserve)
         record = ErrorRecord.of(error) if isinstance(error, StudioError) else error
         self._change(state=state, ended=time.time(), error=record.model_dump() if record else None)
         self._write()

@@ -5,49 +5,32 @@ States: queued -> preparing -> training -> evaluating -> exporting -> done | fai
 
 from __future__ import annotations
 
+import contextlib
+import os
+import shutil
 import signal
 import time
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any
 
 from studio.core.events import State
 from studio.core.files import read_json
+from studio.core.text import shorten
+from studio.processes import locks
+from studio.processes.identity import ProcessId
 from studio.runs import queue
 from studio.runs.folder import RunFolder
+from studio.tracking.secrets import redact
 
 ACTIVE: tuple[State, ...] = ("queued", "preparing", "training", "evaluating", "exporting")
 ENDED: tuple[State, ...] = ("done", "failed", "stopped", "interrupted")
 
 GRACE = 30
-"""Seconds between a run's folder, its place in the queue, its launch and its process' first word."""
+"""Seconds between the making of a run's folder and its position in the queue or its launch."""
 PATIENCE = 600
 """The same for a run whose maker lives: slow, or a web server that outlives what went wrong."""
-
-
-@dataclass(frozen=True)
-class Process:
-    """A process named beyond doubt: a pid alone may be somebody else's by now."""
-
-    pid: int
-    born: float
-    """Start time, seconds since the epoch, as the system reports it."""
-
-    def alive(self) -> bool:
-        """Whether this very process still runs."""
-        import psutil
-
-        try:
-            process = psutil.Process(self.pid)
-            return abs(process.create_time() - self.born) < 1 and process.status() != psutil.STATUS_ZOMBIE
-        except psutil.Error:
-            return False
-
-    @classmethod
-    def of(cls, pid: int) -> Process:
-        """The process that has this pid now."""
-        import psutil
-
-        return cls(pid, psutil.Process(pid).create_time())
 
 
 @dataclass(frozen=True)
@@ -61,7 +44,9 @@ class Status:
     """Progress of the present stage: `done` of `total`, in the unit `what`."""
     started: float | None = None
     ended: float | None = None
-    process: Process | None = None
+    process: ProcessId | None = None
+    process_started: float | None = None
+    """When the present process began, as a time of day; `started` is the run's first beginning."""
     error: dict[str, str] | None = None
     """For failed and interrupted: what happened (message), what to do (hint), where."""
     stages: dict[str, float] = field(default_factory=dict)
@@ -77,24 +62,59 @@ class Status:
         return asdict(self)
 
 
-def read(folder: RunFolder) -> Status:
-    """The state of a run. Changes nothing: a run whose process is gone without a word is `interrupted`."""
+def read(folder: RunFolder, is_held: Callable[[Path], bool] = locks.is_held) -> Status:
+    """The state of a run. Changes nothing, and never fails: a damaged status is a failed run that says which file it is.
+
+    A run lives while its worker does, or while somebody holds the run's lock (is_held). One that is gone without a word is
+    `interrupted`. No time of day is compared, so a clock that is set changes nothing.
+    """
     try:
-        values = read_json(folder.status)
+        status = _stored(folder)
     except FileNotFoundError:
         return _before_start(folder)
-    process = Process(**values["process"]) if values.get("process") else None
-    status = Status(**{**values, "process": process})
-    if not status.active:
+    except DAMAGED as problem:
+        return _damaged(folder, problem)
+    if not status.active or (status.process and status.process.alive()) or is_held(folder.launch):
         return status
-    if process is not None and process.alive():
-        return status
-    if process is None and time.time() - folder.status.stat().st_mtime < GRACE:
-        return status  # launched a moment ago; the process has not said its name yet
-    again = read_json(folder.status)  # it may have ended well between the two looks
-    if again["state"] in ENDED:
-        return read(folder)
-    return Status(**{**values, "process": process, "state": "interrupted", "error": _cause(folder, status)})
+    if status.process is None and queue.waits(folder.path.parent.parent, folder.id):
+        return status  # who was about to launch it was killed; it still waits its turn
+    with contextlib.suppress(FileNotFoundError, *DAMAGED):
+        now = _stored(folder)  # it may have ended well between the two looks
+        if now.state in ENDED or now.process != status.process:
+            return read(folder, is_held)
+    return replace(status, state="interrupted", error=_cause(folder, status))
+
+
+def at_work(folder: RunFolder) -> bool:
+    """Whether a process works on the run now; one that only waits in the queue has none."""
+    status = read(folder)
+    return status.active and (status.process is not None or locks.is_held(folder.launch))
+
+
+DAMAGED = (ValueError, TypeError, KeyError, AttributeError)
+"""What reading a damaged record raises."""
+
+
+def _stored(folder: RunFolder) -> Status:
+    values = read_json(folder.status)
+    process = ProcessId.from_record(values["process"]) if values.get("process") else None
+    known = {item.name for item in fields(Status)}
+    status = Status(**{**{name: value for name, value in values.items() if name in known}, "process": process})
+    if status.state not in (*ACTIVE, *ENDED):
+        raise ValueError(f"no state is called {status.state!r}")
+    return status
+
+
+def _damaged(folder: RunFolder, problem: Exception) -> Status:
+    return Status(
+        state="failed",
+        error={
+            "kind": "JobError",
+            "message": f"damaged: status.json cannot be read ({type(problem).__name__}: {shorten(str(problem), 100)})",
+            "hint": f"Start it again with: studio runs resume {folder.id}, or remove it: studio runs delete {folder.id}",
+            "where": str(folder.status),
+        },
+    )
 
 
 def _before_start(folder: RunFolder) -> Status:
@@ -112,7 +132,7 @@ def _before_start(folder: RunFolder) -> Status:
         state="interrupted",
         error={
             "kind": "JobError",
-            "message": "this run was made and never started: the command that made it was killed at that moment",
+            "message": "this run was created and never started: the command that created it was killed at that moment",
             "hint": f"Start it with: studio runs resume {folder.id}",
             "where": str(folder.path),
         },
@@ -121,24 +141,48 @@ def _before_start(folder: RunFolder) -> Status:
 
 def _maker_lives(folder: RunFolder) -> bool:
     try:
-        return Process(**read_json(folder.launch)["maker"]).alive()
-    except (OSError, ValueError, KeyError):
+        return ProcessId.from_record(read_json(folder.launch)["maker"]).alive()
+    except (OSError, *DAMAGED):
         return False
 
 
 def _cause(folder: RunFolder, status: Status) -> dict[str, str]:
-    message = f"the process of this run vanished while {status.state}"
+    """Why a run is gone: its exit code where its monitor could still write it, a full disk, the last line of its log."""
+    during = f"while {status.state}"
+    hint = f"Resume from the last checkpoint with: studio runs resume {folder.id}"
     try:
         code = int(read_json(folder.exit)["code"])
-    except (OSError, ValueError, KeyError):
+    except (OSError, *DAMAGED):
         code = None
-        message += " (the machine was restarted, or everything was killed at once)"
-    if code is not None and code < 0:
+    if code is None and disk_is_full(folder.path):
+        message = f"the process of this run disappeared {during}, and the disk is full"
+        hint = f"Free disk space, then resume from the last checkpoint with: studio runs resume {folder.id}"
+    elif code is None:
+        message = f"the process of this run disappeared {during} (the machine restarted or all processes were killed)"
+    elif code < 0:
         name = signal.Signals(-code).name
-        message = f"the process of this run was killed by {name} while {status.state}"
+        message = f"the process of this run was killed by {name} {during}"
         if name == "SIGKILL":
             message += " (by hand, or by the system because memory ran out)"
-    elif code is not None:
-        message = f"the process of this run ended with exit code {code} while {status.state}"
-    hint = f"Go on from the last checkpoint with: studio runs resume {folder.id}"
+    else:
+        message = f"the process of this run ended with exit code {code} {during}"
+        if last := last_log_line(folder):
+            message += f": {last}"
     return {"kind": "JobError", "message": message, "hint": hint, "where": str(folder.log)}
+
+
+def disk_is_full(folder: Path) -> bool:
+    """Whether the disk of a folder has no space for another small file."""
+    with contextlib.suppress(OSError):
+        return shutil.disk_usage(folder).free < 1 << 16
+    return False
+
+
+def last_log_line(folder: RunFolder) -> str:
+    """The last line the run's processes printed, without what looks like a secret; empty if there is none."""
+    with contextlib.suppress(OSError), open(folder.log, "rb") as log:
+        log.seek(0, os.SEEK_END)
+        log.seek(max(0, log.tell() - 4096))
+        lines = [line.strip() for line in log.read().decode("utf-8", "replace").splitlines() if line.strip()]
+        return shorten(redact(lines[-1]), 300) if lines else ""
+    return ""

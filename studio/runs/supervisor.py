@@ -1,105 +1,94 @@
 """The supervisor: starts waiting runs when the device is free. `python -m studio.runs.supervisor HOME`, or `studio worker`.
 
-It keeps nothing in memory. Runs live in processes of their own, so a killed supervisor harms none of them; the next one
-reads the same folders and the same queue. Two at a time are impossible: the lock file is the kernel's.
+It keeps nothing in memory. Runs are processes of their own, so a killed supervisor harms none of them; the next one
+reads the same folders and the same queue. Two at a time are impossible: the kernel keeps its lock.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
-import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from studio.core import events
 from studio.core.errors import StudioError
-from studio.runs import process, queue
+from studio.processes import locks, spawn
+from studio.runs import lifecycle, queue
 from studio.runs.folder import RunFolder
-from studio.runs.status import read
+from studio.runs.status import at_work
 
 PAUSE = 0.5
-"""Seconds between two looks at the queue."""
+"""Seconds between two reads of the queue."""
+TROUBLE = 5.0
+"""Seconds before another try where the queue or a run folder could not be written."""
 IDLE = 600.0
-"""Seconds after which a supervisor that nobody asked for by name ends, if nothing waits and nothing runs."""
+"""Seconds after which a supervisor that was started by `ensure` ends, if nothing waits and nothing runs."""
 
 
 def supervise(root: Path, idle: float | None = None) -> bool:
-    """Start waiting runs one after another; returns False at once if another supervisor lives.
+    """Start waiting runs one after another; returns False if another supervisor is running.
 
     idle: returns True after so many seconds in which nothing waits and nothing runs, or when the home is gone.
     """
-    with _alone(root) as alone:
-        if not alone:
-            return False
-        busy = time.monotonic()
-        while root.exists():
+    try:
+        with locks.hold(_lock(root), locks.within(lifecycle.PROBE)) as lock:
+            lock.sign(str(os.getpid()))
+            _run_queue(root, idle)
+    except locks.LockHeld:
+        return False
+    return True
+
+
+def _run_queue(root: Path, idle: float | None) -> None:
+    busy = time.monotonic()
+    while root.exists():
+        try:
             if any_active(root) or start_next(root) is not None or queue.waiting(root):
                 busy = time.monotonic()
             elif idle is not None and time.monotonic() - busy >= idle:
-                return True
-            time.sleep(PAUSE)
-        return True
+                return
+        except OSError as problem:  # a full disk, a home that cannot be written: the queue waits until it can
+            print(f"{time.strftime('%F %T')} the queue waits: {problem}", file=sys.stderr, flush=True)  # noqa: T201
+            time.sleep(TROUBLE)
+        time.sleep(PAUSE)
 
 
 def any_active(root: Path) -> bool:
     """Whether a launched run is alive. Runs that only wait in the queue do not count."""
-    return any(read(RunFolder(file.parent)).active for file in (root / "runs").glob("*/status.json"))
+    return any(at_work(RunFolder(file.parent)) for file in (root / "runs").glob("*/status.json"))
 
 
 def start_next(root: Path) -> str | None:
-    """Start the next waiting run; its id, or None if none waits. A run that cannot be started is told so in its folder."""
+    """Start the next waiting run; its id, or None if none waits. A run that cannot be started fails with the reason.
+
+    Raises OSError where not even that can be written; the run then waits on.
+    """
     with queue.next_leaving(root) as run:
         if run is None:
             return None
         folder = RunFolder(root / "runs" / run)
-        if folder.asked.exists() and not process.began(folder):  # else deleted, or started by one that was killed then
+        if folder.asked.exists() and not lifecycle.was_started(folder):  # else deleted, or started by one that was killed then
             try:
-                process.launch(folder)
-            except StudioError as error:
-                folder.event(events.Warning(message=str(error), hint=error.hint))
+                lifecycle.launch(folder)
+            except (StudioError, ValueError, KeyError, TypeError) as error:  # one damaged folder must not stop the others
+                lifecycle.fail(folder, error)
         return run
 
 
 def alive(root: Path) -> bool:
-    """Whether a supervisor lives for this home."""
-    with _alone(root) as alone:
-        return not alone
+    """Whether a supervisor is running for this home."""
+    return locks.is_held(_lock(root))
 
 
 def ensure(root: Path) -> None:
-    """Start a supervisor, detached, if none lives."""
-    if alive(root):
-        return
-    root.mkdir(parents=True, exist_ok=True)
-    with open(root / "supervisor.log", "ab") as log:
-        subprocess.Popen(
-            [sys.executable, "-m", "studio.runs.supervisor", str(root)],
-            cwd=root,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+    """Start a supervisor, detached, if none is running."""
+    if not alive(root):
+        root.mkdir(parents=True, exist_ok=True)
+        spawn.detached(spawn.python("studio.runs.supervisor", str(root)), root / "supervisor.log", append=True, folder=root)
 
 
-@contextmanager
-def _alone(root: Path) -> Iterator[bool]:
-    path = root / "locks" / "supervisor.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
-        yield True
+def _lock(root: Path) -> Path:
+    return root / "locks" / "supervisor.lock"
 
 
 if __name__ == "__main__":

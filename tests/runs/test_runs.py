@@ -15,7 +15,7 @@ import pytest
 
 from studio.core.errors import JobError, Stopped
 from studio.runs import folder as folders
-from studio.runs import process, queue, status, supervisor
+from studio.runs import lifecycle, queue, status, supervisor
 from studio.runs.folder import RunFolder
 from studio.runs.recorder import Recorder
 from studio.runs.slot import slot
@@ -88,7 +88,7 @@ def test_reading_a_status_changes_nothing(folder: RunFolder) -> None:
 def test_a_pid_that_is_somebody_elses_by_now_does_not_count_as_alive(folder: RunFolder) -> None:
     Recorder(folder)
     values = json.loads(folder.status.read_text())
-    values["process"]["born"] -= 100
+    values["process"]["start_ticks"] -= 100
     folder.status.write_text(json.dumps(values))
     now = status.read(folder)
     assert now.state == "interrupted"
@@ -99,12 +99,12 @@ def test_a_pid_that_is_somebody_elses_by_now_does_not_count_as_alive(folder: Run
 def test_a_killed_run_is_interrupted_and_its_cause_is_named(tmp_path: Path) -> None:
     folder = folders.create(parse({"data": {"train": str(tmp_path / "endless.csv")}}), tmp_path)
     os.mkfifo(tmp_path / "endless.csv")  # a file that never ends: the worker waits in `preparing`
-    process.launch(folder)
+    lifecycle.launch(folder)
     worker = _wait_for_process(folder)
     with pytest.raises(JobError, match="already"):
-        process.launch(folder)
+        lifecycle.launch(folder)
     os.kill(worker, signal.SIGKILL)
-    now = process.wait_for_end(folder, 20)
+    now = lifecycle.wait_for_end(folder, 20)
     assert now.state == "interrupted"
     _until(folder.exit.exists)
     assert "SIGKILL" in status.read(folder).error["message"]  # type: ignore[index]
@@ -147,26 +147,26 @@ def _made_by_another(root: Path) -> RunFolder:
 def test_a_run_outlives_the_process_that_started_it(tmp_path: Path) -> None:
     folder = folders.create(parse({"data": {"train": str(tmp_path / "endless.csv")}}), tmp_path)
     os.mkfifo(tmp_path / "endless.csv")
-    code = "import sys; from pathlib import Path; from studio.runs import process, folder; "
-    code += "process.launch(folder.RunFolder(Path(sys.argv[1])))"
+    code = "import sys; from pathlib import Path; from studio.runs import lifecycle, folder; "
+    code += "lifecycle.launch(folder.RunFolder(Path(sys.argv[1])))"
     subprocess.run([sys.executable, "-c", code, str(folder.path)], check=True)
     worker = _wait_for_process(folder)
     assert os.getpgid(worker) != os.getpgid(0)
     running = status.read(folder).process
-    assert process.stop(folder, patience=0.5).state in ("stopped", "interrupted", "failed")
+    assert lifecycle.stop(folder, patience=0.5).state in ("stopped", "interrupted", "failed")
     assert running is not None
     assert not running.alive()
-    assert process.memory_is_back(running, seconds=5)
+    assert lifecycle.memory_is_back(running, seconds=5)
     with pytest.raises(JobError, match="not running"):
-        process.stop(folder)
+        lifecycle.stop(folder)
 
 
 def test_delete_is_refused_while_a_run_is_alive_and_complete_afterwards(folder: RunFolder) -> None:
     recorder = Recorder(folder)
-    with pytest.raises(JobError, match="worked on"):
-        process.delete(folder)
+    with pytest.raises(JobError, match="is running"):
+        lifecycle.delete(folder)
     recorder.end("done")
-    process.delete(folder)
+    lifecycle.delete(folder)
     assert list(folder.path.parent.iterdir()) == []
 
 
@@ -175,17 +175,17 @@ def test_a_device_is_held_by_one_run_and_freed_when_its_holder_is_killed(tmp_pat
     holder.start()
     _until((tmp_path / "held").exists)
     told: list[str] = []
-    with pytest.raises(Stopped), slot(tmp_path, "cpu", "second", lambda: True, told.append):
+    with pytest.raises(Stopped), slot("cpu", "second", lambda: True, told.append):
         raise AssertionError("two runs had the device")
     assert told == ["first"]
     os.kill(holder.pid, signal.SIGKILL)  # type: ignore[arg-type]
     holder.join()
-    with slot(tmp_path, "cpu", "second", lambda: False, told.append):
+    with slot("cpu", "second", lambda: False, told.append):
         pass
 
 
 def _hold(root: Path) -> None:
-    with slot(root, "cpu", "first", lambda: False, print):
+    with slot("cpu", "first", lambda: False, print):
         (root / "held").touch()
         time.sleep(60)
 
@@ -251,14 +251,14 @@ def _die_at(root: Path, moment: str) -> None:
         die()
 
     if moment == "before the status":
-        process.write_json = die  # type: ignore[assignment]
+        lifecycle.write_json = die  # type: ignore[assignment]
     elif moment == "before the process":
         subprocess.Popen = die  # type: ignore[assignment,misc]
     elif moment == "after the process":
         subprocess.Popen = start_and_die  # type: ignore[assignment,misc]
     else:
-        launch = process.launch
-        process.launch = lambda folder: (launch(folder), die())  # type: ignore[assignment]
+        launch = lifecycle.launch
+        lifecycle.launch = lambda folder: (launch(folder), die())  # type: ignore[assignment]
     supervisor.start_next(root)
 
 
@@ -272,7 +272,7 @@ def test_of_two_launches_at_once_one_is_refused(tmp_path: Path) -> None:
 
 def _launched(path: Path) -> bool:
     try:
-        process.launch(RunFolder(path))
+        lifecycle.launch(RunFolder(path))
     except JobError:
         return False
     return True

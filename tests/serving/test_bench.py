@@ -11,16 +11,19 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from studio.app import background, bench_results, benching
+from studio.app import bench_results, benching
 from studio.app.benching import Wish
 from studio.cli.main import run
 from studio.core.errors import JobError, StudioError
 from studio.evaluation.interval import Estimate
+from studio.processes import tasks
+from studio.processes.identity import ProcessId
 from studio.serving.measure import asking, figures, load, page, plot, price, prompts
 from studio.serving.measure.asking import Api, Client, Refused
 from studio.serving.measure.price import Hardware, Tariff
@@ -263,7 +266,7 @@ def test_ctrl_c_keeps_every_whole_level(service: OtherApi, home: Path, questions
 
 
 def test_a_measurement_whose_process_was_killed_is_interrupted(home: Path):
-    found = Result("20260101-000000-aaaa", 0.0, "running", {}, {}, process={"pid": 2**22 + 1, "born": 1.0})
+    found = Result("20260101-000000-aaaa", 0.0, "running", {}, {}, process=asdict(ProcessId(2**22 + 1, 1, "an earlier boot")))
     (home / "bench").mkdir(parents=True)
     (home / "bench" / f"{found.id}.json").write_text(json.dumps(found.as_dict()))
     (home / "bench" / "broken.json").write_text("{")
@@ -273,7 +276,7 @@ def test_a_measurement_whose_process_was_killed_is_interrupted(home: Path):
 def test_two_clicks_at_once_begin_one_piece_of_work(tmp_path: Path):
     def click(_: int) -> bool:
         try:
-            background.begin(tmp_path, "bench", "page", ["bench"], tmp_path)
+            tasks.begin(tmp_path, "bench", "page", ["bench"], tmp_path)
         except JobError:
             return False
         return True
@@ -281,7 +284,7 @@ def test_two_clicks_at_once_begin_one_piece_of_work(tmp_path: Path):
     with ThreadPoolExecutor(4) as clicks:
         assert sorted(clicks.map(click, range(4))) == [False, False, False, True]
     until = time.monotonic() + 60
-    while (work := background.works(tmp_path)[0]).state == "running" and time.monotonic() < until:
+    while (work := tasks.tasks(tmp_path)[0]).state == "running" and time.monotonic() < until:
         time.sleep(0.1)
     assert work.state == "failed"  # there was nothing to measure
 

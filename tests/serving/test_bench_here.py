@@ -19,7 +19,7 @@ import pytest
 from studio.app import bench_results, benching, servers, serving
 from studio.app.benching import Wish
 from studio.core.errors import JobError, StudioError
-from studio.runs.status import Process
+from studio.processes.identity import ProcessId
 from studio.serving import server as listening
 from studio.serving.measure.price import Hardware
 
@@ -94,7 +94,7 @@ def test_a_server_that_does_not_end_when_asked_is_ended_with_all_it_started():
     stubborn = subprocess.Popen([sys.executable, "-c", STUBBORN], stdout=subprocess.PIPE, text=True, start_new_session=True)
     assert stubborn.stdout
     started = psutil.Process(int(stubborn.stdout.readline()))
-    servers.stop(servers.Server(Process.of(stubborn.pid), "ready"), patience=0.2)
+    servers.stop(servers.Server(ProcessId.of(stubborn.pid), "ready"), patience=0.2)
     assert stubborn.wait(10) == -signal.SIGKILL or stubborn.returncode == 0  # 0: it was reaped by the one who ended it
     assert within(10, lambda: ended(started))
 

@@ -78,11 +78,11 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
     yield running
     running.kill()
     from studio.app import runs
-    from studio.runs import process
+    from studio.runs import lifecycle
 
     for run in runs.list_runs(home):
         if run.status.active and run.status.process:
-            process.stop(run.folder, patience=1)
+            lifecycle.stop(run.folder, patience=1)
 
 
 @pytest.fixture(scope="session")

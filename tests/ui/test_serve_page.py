@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace as Some
 from typing import Any
@@ -15,7 +16,7 @@ from studio.app import bench_results, servers, serving
 from studio.core.errors import JobError, StudioError
 from studio.core.files import write_json
 from studio.evaluation.interval import Estimate
-from studio.runs.status import Process
+from studio.processes.identity import ProcessId
 from studio.serving.measure import page as pages
 from studio.serving.measure.result import Item, Level, Result, Spread
 from studio.ui.fragments import bench, serve
@@ -111,9 +112,9 @@ def test_a_page_of_no_measurement_is_not_found(studio: Any, screen: Any):
 def test_what_came_from_outside_stays_text(tmp_path: Path):
     found = kept(tmp_path)
     problem = StudioError(EVIL, hint=EVIL, where=EVIL)
-    server = servers.Server(Process(1, 1.0), "failed", EVIL, (EVIL,), 1.0, (EVIL,), error=problem)
+    server = servers.Server(ProcessId(1, 1, "boot"), "failed", EVIL, (EVIL,), 1.0, (EVIL,), error=problem)
     doing = servers.Doing(engines={EVIL: EVIL})
-    ready = servers.Server(Process(1, 1.0), "ready", "http://x/v1", (EVIL, EVIL), 1.0)
+    ready = servers.Server(ProcessId(1, 1, "boot"), "ready", "http://x/v1", (EVIL, EVIL), 1.0)
     running = Some(state="running", progress={"item": 0, "of": 1, "name": EVIL, "what": EVIL, "done": 0, "total": 0})
     for html in (
         bench.shown(found),
@@ -131,11 +132,8 @@ def test_what_came_from_outside_stays_text(tmp_path: Path):
 
 
 def test_one_measurement_runs_at_a_time(tmp_path: Path):
-    import os
-
-    me = Process.of(os.getpid())
     found = kept(tmp_path)
-    values = {**found.as_dict(), "state": "running", "process": {"pid": me.pid, "born": me.born}}
+    values = {**found.as_dict(), "state": "running", "process": asdict(ProcessId.current())}
     (tmp_path / "bench" / f"{found.id}.json").write_text(json.dumps(values))
     with pytest.raises(JobError, match="already"):
         bench_results.begin(["starter"], tmp_path)

@@ -88,7 +88,7 @@ def build(home: Path) -> None:
         first = [{"role": "system", "content": prompt.strip()}] if (prompt or "").strip() else []
         sampling = {"temperature": float(heat), "top_p": float(top), "max_new_tokens": int(most)}
         yield (
-            show.sides(talks["base"], talks["tuned"], is_run, waiting="" if host.held == name else "Loading the model …"),
+            show.sides(talks["base"], talks["tuned"], is_run, waiting="" if host.loaded == name else "Loading the model …"),
             "",
             before,
         )

@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from studio.app import child, library, peek
+from studio.app import cli_subprocess, file_preview, library
 from studio.app.library import Dataset
 from studio.core.errors import StudioError
 from studio.data.formats import FORMATS
@@ -132,7 +132,9 @@ def build(home: Path) -> None:
         if name != "starter" and name not in {str(path) for path in library.models(home)}:
             raise StudioError("this model is not here", hint="Choose one from the list.", where="Model")
         return show.tokens(
-            child.preview(type(spec).model_validate({**spec.model_dump(exclude_unset=True), "model": {"name": name}}), home)
+            cli_subprocess.preview(
+                type(spec).model_validate({**spec.model_dump(exclude_unset=True), "model": {"name": name}}), home
+            )
         )
 
     results = [head, onward, found, findings, samples, lengths, mapping]
@@ -160,4 +162,4 @@ def _first(item: Dataset) -> dict[str, Any]:
 
 @lru_cache(maxsize=64)
 def _peeked(file: str) -> dict[str, Any]:
-    return peek.peek(file)
+    return file_preview.first_rows(file)

@@ -11,7 +11,7 @@ from studio.app.runs import Run
 from studio.core import events
 from studio.core.errors import JobError
 from studio.core.text import duration
-from studio.runs import pace, process
+from studio.runs import lifecycle, pace
 from studio.runs.status import Status
 from studio.ui import frame
 from studio.ui.fragments import charts, parts
@@ -93,7 +93,7 @@ def build(home: Path) -> None:
         if any(item.run == run.id for item in queue.order(home)):
             queue.cancel(run.id, home)
         else:
-            process.ask_to_stop(run.folder)
+            lifecycle.request_stop(run.folder)
         gr.Info("It saves a checkpoint and stops.")
 
     def resuming(place: str) -> None:
@@ -156,9 +156,9 @@ def _curves(found: curves.Curves) -> str:
 
 def _left(status: Status, found: curves.Curves) -> str:
     """The time that training will still take, by the pace of this process: what came before a resume does not count."""
-    if status.state != "training" or not status.total or not status.process:
+    if status.state != "training" or not status.total or status.process_started is None:
         return ""
-    span = pace.seconds_left(list(found.recent), status.total, status.process.born)
+    span = pace.seconds_left(list(found.recent), status.total, status.process_started)
     if span is None:
         return ""
     low, high = (duration(seconds) for seconds in span)

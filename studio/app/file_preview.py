@@ -1,4 +1,4 @@
-"""The first rows of a file as they stand in it: `python -m studio.app.peek FILE` prints them as JSON.
+"""The first rows of a file as they stand in it: `python -m studio.app.file_preview FILE` prints them as JSON.
 
 A process of its own, because the file may be anything: whatever it does to its reader, the web server goes on.
 """
@@ -6,34 +6,21 @@ A process of its own, because the file may be anything: whatever it does to its 
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from studio.app.child import error_of
-from studio.core.errors import HardwareError, StudioError
+from studio.core.errors import StudioError
 from studio.core.text import shorten
+from studio.processes import command, spawn
 
 ROWS = 50
 
 
-def peek(file: str | Path, seconds: float = 60) -> dict[str, Any]:
+def first_rows(file: str | Path, seconds: float = 60) -> dict[str, Any]:
     """`columns` (names in the order they appear) and `rows` (the first five, values shortened). Raises StudioError."""
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", "studio.app.peek", str(file)],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=seconds,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise HardwareError("it takes too long to read", hint="Try a smaller file.", where=Path(file).name) from None
-    if done.returncode == 0:
-        return json.loads(done.stdout)
-    raise error_of(done.stderr.decode("utf-8", "replace"), done.returncode, "data")
+    return command.document(spawn.python("studio.app.file_preview", str(file)), "data", seconds)
 
 
 def main(file: str) -> int:

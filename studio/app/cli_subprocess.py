@@ -1,0 +1,39 @@
+"""Use cases that need torch or read unchecked files, done by the studio's own command in a process of its own."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from studio.processes.command import run_json
+from studio.spec import RunSpec, dump_asked
+
+
+@contextmanager
+def spec_file(spec: RunSpec) -> Iterator[str]:
+    """A spec as a file for the time of a command."""
+    with tempfile.TemporaryDirectory(prefix="studio-spec-") as folder:
+        file = Path(folder) / "spec.yaml"
+        file.write_text(dump_asked(spec), encoding="utf-8")
+        yield str(file)
+
+
+def plan(spec: RunSpec, home: Path, gpu: str = "") -> dict[str, Any]:
+    """The plan of a spec, as plain values; one that does not fit too. Raises StudioError."""
+    with spec_file(spec) as file:
+        return run_json(["plan", file, *(["--gpu", gpu] if gpu else [])], home, good=(0, 3))
+
+
+def inspect(spec: RunSpec, home: Path) -> dict[str, Any]:
+    """The report on a spec's data, as plain values; also when the data is not usable. Raises StudioError."""
+    with spec_file(spec) as file:
+        return run_json(["data", "inspect", "--spec", file], home, good=(0, 2))
+
+
+def preview(spec: RunSpec, home: Path, rows: int = 3) -> list[dict[str, Any]]:
+    """The token stream of the first rows of a spec's data. Raises StudioError."""
+    with spec_file(spec) as file:
+        return run_json(["data", "preview", spec.data.files[0], "--spec", file, "--rows", str(rows)], home)

@@ -1,0 +1,81 @@
+"""The studio's own command as a process that outlives the page, or the server, that began it.
+
+Beside its note `<kind>-<name>.json` lie its output and its error output. The note of a process that has ended says how.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from studio.core.errors import JobError, StudioError
+from studio.core.files import read_json, write_json
+from studio.core.text import shorten
+from studio.processes import command, locks, spawn
+from studio.processes.identity import ProcessId
+
+State = Literal["running", "done", "failed"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A command that was begun from a page. kind: its verb."""
+
+    kind: str
+    name: str
+    state: State
+    begun: float
+    progress: str = ""
+    """The last line it printed: how far it is."""
+    error: StudioError | None = None
+
+
+def begin(folder: Path, kind: str, name: str, arguments: list[str], home: Path) -> Task:
+    """Begin `studio ARGUMENTS --json`; returns at once. Raises JobError if it is already running."""
+    note = folder / f"{kind}-{name}.json"
+    folder.mkdir(parents=True, exist_ok=True)
+    with locks.hold(folder / ".lock", locks.within(30)):  # two clicks come from two threads
+        if note.exists() and _task(note).state == "running":
+            raise JobError(f"this {kind} is already running", hint="Wait for it to end.", where=name)
+        process = spawn.detached(
+            spawn.python("studio", *arguments, "--json"),
+            note.with_suffix(".out"),
+            errors=note.with_suffix(".err"),
+            environment={**command.environment(home), "PYTHONUNBUFFERED": "1"},
+        )
+        write_json(note, {"kind": kind, "name": name, "begun": time.time(), "process": asdict(process)})
+        return _task(note)
+
+
+def tasks(folder: Path) -> list[Task]:
+    """What was begun there, newest first."""
+    return sorted((_task(file) for file in folder.glob("*-*.json")), key=lambda item: item.begun, reverse=True)
+
+
+def _task(note: Path) -> Task:
+    values = read_json(note)
+    kind, name, begun = values["kind"], values["name"], values["begun"]
+    out, errors = _text(note.with_suffix(".out")), _text(note.with_suffix(".err"))
+    if ProcessId.from_record(values.get("process", {})).alive():
+        return Task(kind, name, "running", begun, last_line(errors))
+    try:
+        document = json.loads(out)
+    except ValueError:
+        document = None
+    if document is None or (isinstance(document, dict) and "error" in document and len(document) == 1):
+        return Task(kind, name, "failed", begun, error=command.error_of(out, errors, 1, kind))
+    return Task(kind, name, "done", begun)
+
+
+def _text(file: Path) -> str:
+    return file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
+
+
+def last_line(text: str) -> str:
+    """The last line printed; a progress bar prints the same line again and again after carriage returns."""
+    lines = [line.strip() for line in re.split(r"[\r\n]+", text) if line.strip()]
+    return shorten(lines[-1], 120) if lines else ""
