@@ -18,10 +18,15 @@ if TYPE_CHECKING:
     from studio.app.notebook import train
     from studio.app.plans import plan
     from studio.app.runs import Run, find, list_runs, start
+    from studio.core.errors import StudioError
+    from studio.core.resources import sample
     from studio.spec import RunSpec, edit, load
 
 __version__ = "0.1.0"
-__all__ = ["Run", "RunSpec", "edit", "find", "inspect", "list_runs", "load", "plan", "preview", "start", "train"]
+__all__ = [
+    "Run", "RunSpec", "StudioError", "edit", "find", "inspect", "list_runs", "load", "plan", "preview", "sample", "start",
+    "train",
+]  # fmt: skip
 
 _HOMES = {
     "studio.spec": ("RunSpec", "edit", "load"),
@@ -29,6 +34,8 @@ _HOMES = {
     "studio.app.datasets": ("inspect", "preview"),
     "studio.app.plans": ("plan",),
     "studio.app.notebook": ("train",),
+    "studio.core.errors": ("StudioError",),
+    "studio.core.resources": ("sample",),
 }
 
 

@@ -17,6 +17,15 @@ def folder(name: str) -> Path:
     return (Path(str(files("studio"))) / "resources" / name).resolve()
 
 
+def sample(name: str) -> str:
+    """The path of a shipped sample file, such as `support.jsonl`. Raises SpecError."""
+    file = folder("datasets") / name
+    if not file.is_file():
+        names = ", ".join(sorted(item.name for item in folder("datasets").iterdir() if item.name != "README.md"))
+        raise SpecError(f"there is no sample file `{name}`", hint=f"Choose one of: {names}", where="studio.sample")
+    return str(file)
+
+
 def copy_notebooks(target: Path, overwrite: bool = False) -> list[Path]:
     """Copy the shipped notebooks into the folder `target`; the files written.
 
