@@ -21,7 +21,7 @@ from studio.models import presets
 from studio.planner import Plan, Rows
 from studio.planner.rows import most_tokens, padding_share
 from studio.spec import RunSpec, nested, parse
-from studio.training import levers
+from studio.training import optimizations
 
 GIB = 1 << 30
 DETECTED = {"data.format", "data.system", "data.subset", "data.encoding", "data.limit", "model.revision", "model.chat_template"}
@@ -118,7 +118,7 @@ def test_a_field_that_was_given_is_never_changed() -> None:
             "save_every": 9,
             "keep": "last",
             "threads": 3,
-            **dict.fromkeys(levers.NAMES, False),
+            **dict.fromkeys(optimizations.NAMES, False),
         },
         "evaluation": {"max_new_tokens": 5},
         "export": [{"kind": "merged", "onto": "original", "dtype": "fp32"}],

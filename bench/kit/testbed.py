@@ -57,10 +57,10 @@ def rows(count: int, vocabulary: int) -> Any:
 
 def in_order(count: int, vocabulary: int) -> list[tuple[list[int], list[int]]]:
     """Ids and labels of the rows in the order in which the studio trains them, for the others to follow."""
-    from studio.training.batches import Order
+    from studio.training.batches import StepOrder
 
     found = rows(count, vocabulary)
-    order = [row for step in Order(count, BATCH, count // BATCH, SEED) for row in step]
+    order = [row for step in StepOrder(count, BATCH, count // BATCH, SEED) for row in step]
     return [(ids.tolist(), np.where(mask, ids, -100).tolist()) for ids, mask in (found[row] for row in order)]
 
 

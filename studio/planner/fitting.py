@@ -21,7 +21,7 @@ from studio.models.architectures.base import Architecture
 from studio.models.generation import BATCH
 from studio.planner.rows import Rows, most_tokens, padding_share
 from studio.spec import RunSpec
-from studio.training import levers
+from studio.training import optimizations
 
 STEPS_WANTED = 100
 """Optimizer steps a run should have, or few batches are seen and the learning rate hardly moves."""
@@ -259,7 +259,7 @@ def way(
 
 def fused(spec: RunSpec, quantization: str) -> bool:
     """Whether adapted layers are computed together."""
-    return spec.training.fused_adapters is not False and levers.fused(spec.adapter, quantization).on
+    return spec.training.fused_adapters is not False and optimizations.fused(spec.adapter, quantization).on
 
 
 def _typical(case: Case, peak: MemoryConfig, micro: int, batch: int, packing: bool) -> MemoryConfig:

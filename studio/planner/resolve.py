@@ -21,7 +21,7 @@ from studio.planner.host import ram_of
 from studio.planner.plan import Counts, Decision, Plan
 from studio.planner.rows import Rows, padding_share
 from studio.spec import RunSpec, nested, parse
-from studio.training import levers
+from studio.training import optimizations
 from studio.training.schedule import total_steps
 
 TIMES = 10
@@ -74,8 +74,8 @@ def resolve(spec: RunSpec, machine: Machine, found: Found, rows: Rows, past: Seq
     draft = Draft(spec)
     _numbers(draft, case)
     _room(draft, case, chosen)
-    for lever in levers.decide(spec.adapter, chosen.quantization, chosen.checkpointing, chosen.peak.unpack_once):
-        draft.settle(f"training.{lever.field}", lever.on, lever.reason, lever.otherwise)
+    for optimization in optimizations.decide(spec.adapter, chosen.quantization, chosen.checkpointing, chosen.peak.unpack_once):
+        draft.settle(f"training.{optimization.field}", optimization.on, optimization.reason, optimization.otherwise)
     _learning(draft, case)
     _rhythm(draft, case)
     _ending(draft, case, chosen)

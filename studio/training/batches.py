@@ -42,7 +42,7 @@ class Tokens(Protocol):
 
 
 @dataclass(frozen=True)
-class Micro:
+class MicroBatch:
     """Rows computed at once. input_ids is [rows, longest], or [1, tokens] with `lengths` when laid out flat.
 
     scored holds the flat positions whose next token is learned, and targets those next tokens.
@@ -61,13 +61,13 @@ class Micro:
 class Batch:
     """One optimizer step: its micro-batches, its trained tokens, and its tokens without padding."""
 
-    micros: tuple[Micro, ...]
+    micro_batches: tuple[MicroBatch, ...]
     trained: int
     tokens: int
     rows: int
 
 
-class Order:
+class StepOrder:
     """The rows of every step of a run, in the order decided by the seed: an iterable of lists of row numbers.
 
     Each epoch is a new shuffle; the last step of an epoch takes what is left. Any step can be reached without the ones
@@ -81,13 +81,17 @@ class Order:
         return self.steps
 
     def __iter__(self) -> Iterator[list[int]]:
+        return self.from_step(0)
+
+    def from_step(self, done: int) -> Iterator[list[int]]:
+        """The rows of every step after the first `done`."""
         per_epoch = steps_per_epoch(self.rows, self.batch_size)
         shuffled = np.empty(0, dtype=np.int64)
-        for step in range(self.steps):
-            epoch, place = divmod(step, per_epoch)
-            if place == 0:
+        for step in range(done, self.steps):
+            epoch, index = divmod(step, per_epoch)
+            if index == 0 or step == done:
                 shuffled = np.random.default_rng((self.seed, epoch)).permutation(self.rows)
-            yield shuffled[place * self.batch_size : (place + 1) * self.batch_size].tolist()
+            yield shuffled[index * self.batch_size : (index + 1) * self.batch_size].tolist()
 
 
 def best_fit(lengths: Sequence[int], room: int) -> list[list[int]]:
@@ -117,12 +121,15 @@ def batch(tokens: Tokens, rows: Sequence[int], micro_batch: int, max_length: int
     Shorter rows are as many more as make no more tokens, padding counted.
     """
     items = [tokens[row] for row in rows]
-    micros = tuple(
-        (flat if packed else padded)([items[place] for place in group], pad)
+    micro_batches = tuple(
+        (pack if packed else pad_rows)([items[place] for place in group], pad)
         for group in _groups([len(ids) for ids, _ in items], micro_batch, max_length, packed)
     )
     return Batch(
-        micros, sum(len(micro.targets) for micro in micros), sum(micro.tokens for micro in micros), sum(m.rows for m in micros)
+        micro_batches,
+        trained=sum(len(micro.targets) for micro in micro_batches),
+        tokens=sum(micro.tokens for micro in micro_batches),
+        rows=sum(micro.rows for micro in micro_batches),
     )
 
 
@@ -151,13 +158,13 @@ def side_by_side(lengths: Sequence[int], room: int) -> list[int]:
     return counts
 
 
-def in_order_of_length(tokens: Tokens, micro_batch: int, max_length: int, packed: bool, pad: int = 0) -> Iterator[Micro]:
+def in_order_of_length(tokens: Tokens, micro_batch: int, max_length: int, packed: bool, pad: int = 0) -> Iterator[MicroBatch]:
     """All rows once, longest first, so that little is padded: how the held-out loss is measured."""
     lengths = np.asarray(tokens.lengths)
     by_length = np.argsort(-lengths, kind="stable")
     for group in _in_turn(lengths[by_length], micro_batch * max_length, packed):
         rows = [tokens[int(row)] for row in by_length[group]]
-        yield flat(rows, pad) if packed else padded(rows, pad)
+        yield pack(rows, pad) if packed else pad_rows(rows, pad)
 
 
 def _in_turn(lengths: np.ndarray, room: int, packed: bool) -> Iterator[slice]:
@@ -171,7 +178,7 @@ def _in_turn(lengths: np.ndarray, room: int, packed: bool) -> Iterator[slice]:
         yield slice(start, start := start + count)
 
 
-def flat(items: Sequence[tuple[np.ndarray, np.ndarray]], pad: int = 0) -> Micro:
+def pack(items: Sequence[tuple[np.ndarray, np.ndarray]], pad: int = 0) -> MicroBatch:
     """Rows end to end, [1, tokens], with positions that begin anew in each row. No row predicts into the next."""
     del pad
     lengths = tuple(len(ids) for ids, _ in items)
@@ -181,12 +188,12 @@ def flat(items: Sequence[tuple[np.ndarray, np.ndarray]], pad: int = 0) -> Micro:
     ids = np.concatenate([ids for ids, _ in items]).astype(np.int64)
     places = np.flatnonzero(learned)
     positions = np.concatenate([np.arange(length, dtype=np.int64) for length in lengths])
-    return Micro(
+    return MicroBatch(
         ids[None], places - 1, ids[places], rows=len(items), tokens=len(ids), lengths=lengths, position_ids=positions[None]
     )
 
 
-def padded(items: Sequence[tuple[np.ndarray, np.ndarray]], pad: int = 0) -> Micro:
+def pad_rows(items: Sequence[tuple[np.ndarray, np.ndarray]], pad: int = 0) -> MicroBatch:
     """Rows under each other, [rows, longest], padded on the right: no real token can see what comes after it."""
     longest = max(len(ids) for ids, _ in items)
     grid = np.full((len(items), longest), pad, dtype=np.int64)
@@ -196,4 +203,4 @@ def padded(items: Sequence[tuple[np.ndarray, np.ndarray]], pad: int = 0) -> Micr
         learned[place, : len(ids)] = mask
     learned[:, 0] = False
     places = np.flatnonzero(learned)
-    return Micro(grid, places - 1, grid.reshape(-1)[places], rows=len(items), tokens=sum(len(ids) for ids, _ in items))
+    return MicroBatch(grid, places - 1, grid.reshape(-1)[places], rows=len(items), tokens=sum(len(ids) for ids, _ in items))

@@ -1,17 +1,16 @@
 """Checkpoints: what a run needs to go on as if it had never stopped.
 
 `checkpoints/step-000123/` holds the adapter (a PEFT folder), `optimizer.pt` (optimizer, scheduler, random generators;
-tensors and plain values only), `trainer_state.json` (transformers' own) and `progress.json`, written last. A folder is
-made aside and renamed when its files are on the disk, so a killed run leaves either a whole checkpoint or none.
+tensors and plain values only) and `progress.json`, written last, with a digest of each other file. A folder is made aside
+and renamed when its files are on the disk, so a killed run leaves either a whole checkpoint or none; a checkpoint that
+was damaged later does not match its digests, is set aside, and the one before it is used.
 
 What is to be written is copied to RAM at its step; a `Writer` then writes it while the next steps are computed.
 """
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import json
 import re
 import shutil
 import threading
@@ -21,12 +20,15 @@ from pathlib import Path
 from typing import Any
 
 from studio.core.errors import TrainingError
-from studio.core.files import folder_aside, need_room, read_json, write_json
+from studio.core.files import folder_aside, need_room, read_json, sha256, write_json
 from studio.training import adapters
 from studio.training.guards import disk_errors
 
 NAME = re.compile(r"step-(\d{6,})")
-KEPT = 2
+KEEP_NEWEST = 2
+FILES = ("adapter_model.safetensors", "adapter_config.json", "optimizer.pt")
+DAMAGED = "damaged-"
+"""How the name of a checkpoint begins that was set aside."""
 
 
 @dataclass(frozen=True)
@@ -62,15 +64,13 @@ def folder_of(checkpoints: Path, step: int) -> Path:
     return checkpoints / f"step-{step:06d}"
 
 
-def snapshot(
-    checkpoints: Path, progress: Progress, model: Any, state: dict[str, Any], trainer_state: Any
-) -> Callable[[], None]:
+def snapshot(checkpoints: Path, progress: Progress, model: Any, state: dict[str, Any]) -> Callable[[], None]:
     """A function that writes the checkpoint of this very moment, then removes all but the last two and the best.
 
     Everything it needs is copied now. It raises HardwareError if the disk is full, as this does if it is bound to be.
     """
     folder = folder_of(checkpoints, progress.step)
-    adapter, state, trainer_state = adapters.parts(model), _copied(state), copy.deepcopy(trainer_state)
+    adapter, state = adapters.parts(model), _copied(state)
     need_room(checkpoints, _bytes(state) + _bytes(adapter), "A checkpoint")
 
     def write() -> None:
@@ -80,9 +80,7 @@ def snapshot(
             adapters.write_parts(adapter, aside)
             torch.save(state, aside / "optimizer.pt")
             adapters.flush(aside / "optimizer.pt")
-            trainer_state.save_to_json(str(aside / "trainer_state.json"))
-            adapters.flush(aside / "trainer_state.json")
-            write_json(aside / "progress.json", asdict(progress))
+            write_json(aside / "progress.json", {**asdict(progress), "digests": _digests(aside)})
             adapters.flush(aside)
         adapters.flush(checkpoints)  # the new name is on the disk before any earlier checkpoint goes
         prune(checkpoints, progress)
@@ -141,7 +139,7 @@ class Writer:
 def prune(checkpoints: Path, progress: Progress) -> None:
     """Remove all checkpoints but the newest two and the best, and what killed runs left half-written."""
     steps = sorted(_steps(checkpoints))
-    keep = {*[step for step in steps if step <= progress.step][-KEPT:], progress.best_step}
+    keep = {*[step for step in steps if step <= progress.step][-KEEP_NEWEST:], progress.best_step}
     for step in steps:
         if step not in keep:
             shutil.rmtree(folder_of(checkpoints, step), ignore_errors=True)
@@ -149,15 +147,22 @@ def prune(checkpoints: Path, progress: Progress) -> None:
         shutil.rmtree(left, ignore_errors=True)
 
 
-def newest(checkpoints: Path, run: str) -> tuple[Path, Progress] | None:
-    """The newest complete checkpoint of this run, or None. Half-written ones are passed over.
+def newest(
+    checkpoints: Path, run: str, on_damaged: Callable[[str, Path], None] = lambda reason, folder: None
+) -> tuple[Path, Progress] | None:
+    """The newest sound checkpoint of this run, or None. Half-written ones are passed over.
 
-    Raises TrainingError if the checkpoints there belong to a run with other settings or other data.
+    A damaged one is set aside under another name, so that no later resume meets it again, and `on_damaged` is called with
+    what is wrong and where it is now. Raises TrainingError if the checkpoints belong to a run with other settings or data.
     """
     for step in sorted(_steps(checkpoints), reverse=True):
         folder = folder_of(checkpoints, step)
-        progress = _complete(folder)
-        if progress is None:
+        try:
+            progress = _read(folder)
+        except FileNotFoundError:
+            continue
+        except _Damaged as damage:
+            on_damaged(str(damage), _set_aside(folder))
             continue
         if run and progress.run and progress.run != run:
             raise TrainingError(
@@ -199,18 +204,48 @@ def _steps(checkpoints: Path) -> Iterator[int]:
             yield int(found[1])
 
 
-def _complete(folder: Path) -> Progress | None:
-    """The progress of a checkpoint whose files are all there and readable, else None."""
-    from safetensors import SafetensorError, safe_open
-
-    with contextlib.suppress(OSError, json.JSONDecodeError, SafetensorError, TypeError):
-        values = read_json(folder / "progress.json")
-        with safe_open(folder / "adapter_model.safetensors", "np") as weights:
-            whole = bool(weights.keys()) and all(
-                (folder / name).stat().st_size for name in ("optimizer.pt", "trainer_state.json")
-            )
-        return Progress(**{f.name: values[f.name] for f in fields(Progress) if f.name in values}) if whole else None
+def damage(folder: Path) -> str | None:
+    """What is wrong with a finished checkpoint, or None if it is as it was written."""
+    try:
+        _read(folder)
+    except (_Damaged, FileNotFoundError) as error:
+        return str(error)
     return None
+
+
+class _Damaged(Exception):
+    """A checkpoint that is not what was written; the message says which file."""
+
+
+def _read(folder: Path) -> Progress:
+    """The progress of a checkpoint. Raises FileNotFoundError if it was never finished, _Damaged if it changed since."""
+    try:
+        values = read_json(folder / "progress.json")
+        progress = Progress(**{f.name: values[f.name] for f in fields(Progress) if f.name in values})
+        digests = dict(values.get("digests", {}))  # checkpoints of older versions have none
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise _Damaged(f"progress.json cannot be read ({error})") from error
+    for name in digests or FILES:
+        try:
+            sound = sha256(folder / name) == digests[name] if digests else (folder / name).stat().st_size > 0
+        except OSError as error:
+            raise _Damaged(f"{name} cannot be read ({error.strerror})") from error
+        if not sound:
+            raise _Damaged(f"{name} is not what was written")
+    return progress
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    return {name: sha256(folder / name) for name in FILES}
+
+
+def _set_aside(folder: Path) -> Path:
+    """Rename a damaged checkpoint; what an earlier one of that name left is replaced."""
+    aside = folder.with_name(DAMAGED + folder.name)
+    shutil.rmtree(aside, ignore_errors=True)
+    return folder.rename(aside)
 
 
 def _copied(state: Any) -> Any:

@@ -14,7 +14,7 @@ from studio.core import events
 from studio.core.errors import HardwareError
 from studio.core.text import plural
 from studio.tracking.reporter import Reporter
-from studio.training import adapters, checkpoints, guards, levers
+from studio.training import adapters, checkpoints, guards, loop, optimizations
 from studio.training.checkpoints import Progress
 from studio.training.job import Fitted, Job
 from studio.training.schedule import steps_per_epoch, total_steps
@@ -22,9 +22,10 @@ from studio.training.schedule import steps_per_epoch, total_steps
 __all__ = ["Fitted", "Job", "fingerprint", "fit"]
 
 if TYPE_CHECKING:
-    from studio.training.watch import Watch
+    from studio.training.loss_model import LossModel
+    from studio.training.monitor import StepMonitor
 
-INDIFFERENT = {"micro_batch", "packing", "gradient_checkpointing", "save_every", "threads", *levers.NAMES}
+RESUME_SAFE_FIELDS = {"micro_batch", "packing", "gradient_checkpointing", "save_every", "threads", *optimizations.NAMES}
 """Training settings that change how a run is computed and not what comes out: a run may be resumed with others."""
 
 
@@ -40,82 +41,92 @@ def fit(base: Any, tokenizer: Any, job: Job, reporter: Reporter) -> Fitted:
         raise HardwareError("fp16 training needs a GPU", hint="Set model.dtype to fp32 or bf16.", where="model.dtype")
     steps = total_steps(len(job.train), job.training)
     run = fingerprint(base, job, steps)
-    found = checkpoints.newest(job.checkpoints, run)
-    from studio.training.model import Scorer, quiet
+    checkpoint = checkpoints.newest(
+        job.checkpoints, run, lambda reason, folder: reporter.event(events.Warning(message=_damaged(reason, folder)))
+    )
+    from studio.training.loss_model import LossModel, quiet
 
     with ExitStack() as stack:
         stack.enter_context(quiet())
         now = guards.Now()
         stack.enter_context(guards.memory_errors(job, now))
-        scorer = Scorer(base, job, _pad(tokenizer), now)
-        stack.callback(scorer.release)
+        loss_model = LossModel(base, job, _pad(tokenizer), now)
+        stack.callback(loss_model.release)
         if job.dtype != "fp32" and job.adapter.kind == "lora":
             from peft.helpers import disable_input_dtype_casting
 
-            stack.enter_context(disable_input_dtype_casting(scorer.model))  # autocast does it, once instead of twice
-        refused = scorer.choose()
-        if job.training.packing and not scorer.packed:
-            message = "packing is off: on this model, rows side by side change each other's losses"
-            reporter.event(events.Warning(message=message))
+            stack.enter_context(disable_input_dtype_casting(loss_model.model))  # autocast does it, once instead of twice
+        refused = loss_model.choose()
+        if job.training.packing and not loss_model.packed:
+            reporter.event(
+                events.Warning(message="packing is off: on this model, rows side by side change each other's losses")
+            )
         elif refused:
-            message = f"slower than usual: on this model only `{scorer.way}` gives its exact losses"
-            reporter.event(events.Note(message=message))
-        for reason, count in scorer.fusion.refused.items():
+            reporter.event(
+                events.Note(message=f"slower than usual: on this model only `{loss_model.path}` gives its exact losses")
+            )
+        for reason, count in loss_model.fusion.refused.items():
             reporter.event(events.Note(message=f"{plural(count, 'adapter')} computed alone: {reason}"))
-        watch = _train(scorer, tokenizer, job, steps, found, Progress(run=run), reporter)
-        return _finish(watch, job)
+        monitor = _train(loss_model, job, steps, checkpoint, Progress(run=run), reporter)
+        return _finish(monitor, job)
 
 
 def _train(
-    scorer: Any,
-    tokenizer: Any,
+    loss_model: LossModel,
     job: Job,
     steps: int,
-    found: tuple[Path, Progress] | None,
+    checkpoint: tuple[Path, Progress] | None,
     fresh: Progress,
     reporter: Reporter,
-) -> Watch:
-    """All steps that are left; returns the Watch, which knows how far the run came."""
-    from studio.training.methods.sft import StepTrainer
-    from studio.training.watch import Watch
+) -> StepMonitor:
+    """All steps that are left; returns the monitor, which knows how far the run came."""
+    import torch
 
-    folder, progress = found or (None, fresh)
-    trainer = StepTrainer(scorer, tokenizer, job, steps, _optimizer(job, reporter))
-    watch = Watch(trainer, reporter, progress)
-    trainer.add_callback(watch)
+    from studio.training.monitor import StepMonitor
+    from studio.training.optimizer import OptimizerStep
+
+    folder, progress = checkpoint or (None, fresh)
+    torch.manual_seed(job.training.seed)
+    optimizer = OptimizerStep(loss_model.model, job, steps, _optimizer_for(job, reporter))
+    monitor = StepMonitor(loss_model, optimizer, steps, reporter, progress)
     if job.device == "cuda":
-        import torch
-
         torch.cuda.reset_peak_memory_stats()
     if folder is not None:
         reporter.event(events.CheckpointLoaded(step=progress.step))
-        adapters.read(scorer.model, folder)
+        loop.resume(folder, loss_model, optimizer)
     try:
-        watch.begin()
-        if not watch.finished:
-            trainer.train(resume_from_checkpoint=str(folder) if folder else None)
-        watch.end()
+        monitor.begin()
+        if not monitor.finished:
+            loop.train(loss_model, optimizer, monitor, steps)
+        monitor.end()
     finally:
-        failed = watch.writer.settle()  # whatever happened: who goes on from here finds whole checkpoints
-        if failed is not None:
-            reporter.event(events.Note(message=f"the last checkpoint was not written: {failed}"))
-    return watch
+        failure = monitor.writer.settle()  # whatever happened: a resumed run finds whole checkpoints
+        if failure is not None:
+            reporter.event(events.Note(message=f"the last checkpoint was not written: {failure}"))
+    return monitor
 
 
-def _finish(watch: Watch, job: Job) -> Fitted:
+def _finish(monitor: StepMonitor, job: Job) -> Fitted:
     """Write the adapter that is kept, and say what came out."""
-    from studio.training.watch import peak_memory
+    from studio.training.monitor import peak_memory
 
-    progress, model = watch.progress, watch.trainer.scorer.model
-    kept = progress.best_step if job.training.keep == "best" and progress.best_step else progress.step
-    if kept != progress.step:
-        adapters.read(model, checkpoints.folder_of(job.checkpoints, kept))
+    progress, model = monitor.progress, monitor.loss_model.model
+    step = progress.best_step if job.training.keep == "best" and progress.best_step else progress.step
+    if step != progress.step:
+        best = checkpoints.folder_of(job.checkpoints, step)
+        if damage := checkpoints.damage(best):
+            monitor.reporter.event(
+                events.Warning(message=f"the last step is kept: {best.name}, the best, is damaged: {damage}")
+            )
+            step = progress.step
+        else:
+            adapters.read(model, best)
     adapters.save(model, job.adapter_out)
     return Fitted(
         steps=progress.step,
         epochs=progress.step / steps_per_epoch(len(job.train), job.training.batch_size or 1),
         best_step=progress.best_step or progress.step,
-        kept_step=kept,
+        kept_step=step,
         base_loss=progress.base_loss,
         best_loss=progress.best_loss,
         last_loss=progress.last_loss,
@@ -131,7 +142,7 @@ def fingerprint(base: Any, job: Job, steps: int) -> str:
     """Tells runs apart: two runs with the same one may share checkpoints."""
     values = {
         "adapter": job.adapter.model_dump(mode="json"),
-        "training": job.training.model_dump(mode="json", exclude=INDIFFERENT),
+        "training": job.training.model_dump(mode="json", exclude=RESUME_SAFE_FIELDS),
         "base": str(base.name_or_path),
         "dtype": job.dtype,
         "quantized": job.quantized,
@@ -147,10 +158,14 @@ def _pad(tokenizer: Any) -> int:
     return tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id or 0
 
 
-def _optimizer(job: Job, reporter: Reporter) -> str:
+def _optimizer_for(job: Job, reporter: Reporter) -> str:
     wanted = job.training.optimizer or "adamw"
     if wanted != "adamw" and job.device == "cpu":
         message = f"{wanted} is for GPUs; on this CPU AdamW with 32-bit states is used instead"
         reporter.event(events.Warning(message=message))
         return "adamw"
     return wanted
+
+
+def _damaged(reason: str, folder: Path) -> str:
+    return f"a checkpoint is damaged and was set aside as {folder.name}: {reason}; the one before it is used"

@@ -12,7 +12,7 @@ from studio.core.errors import HardwareError, OutOfMemory, TrainingError
 from studio.core.text import count, plural
 from studio.training.job import Job
 
-SKIPPED_IN_A_ROW = 50
+MAX_OVERFLOWS = 50
 """fp16 scales the loss down after each overflow; this many in a row is no longer that."""
 
 
@@ -79,9 +79,9 @@ def check_gradient(norm: float, step: int) -> None:
         )
 
 
-def check_skipped(in_a_row: int, step: int) -> None:
+def check_overflows(in_a_row: int, step: int) -> None:
     """Raise TrainingError if fp16 overflowed so often that its scale cannot be the cause."""
-    if in_a_row >= SKIPPED_IN_A_ROW:
+    if in_a_row >= MAX_OVERFLOWS:
         raise TrainingError(
             f"fp16 overflowed {in_a_row} times in a row before step {step}",
             hint="Set model.dtype to bf16 where the card has it, or to fp32.",

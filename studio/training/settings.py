@@ -43,7 +43,7 @@ class Training(Section):
     """Share of the steps over which the learning rate rises."""
     batch_size: int | None = Field(default=None, ge=1, le=4096, title="Effective batch (rows)")
     """Rows per optimizer step. Empty: the plan decides by the number of rows."""
-    micro_batch: Annotated[int | None, Ui(advanced=True)] = Field(default=None, ge=1, le=1024, title="Micro-batch (rows)")
+    micro_batch: Annotated[int | None, Ui(advanced=True)] = Field(default=None, ge=1, le=1024, title="MicroBatch-batch (rows)")
     """Rows of full length computed at once, or as many more shorter ones; memory grows with it, the result does not change.
     Empty: what fits."""
     packing: bool | None = Field(default=None, title="Packing")

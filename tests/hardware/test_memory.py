@@ -125,8 +125,8 @@ def saved_bytes(folder, config: dict, dtype: str, checkpointing: bool, adapter: 
     from peft.helpers import disable_input_dtype_casting
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    from studio.training.batches import flat
-    from studio.training.model import Scorer
+    from studio.training.batches import pack
+    from studio.training.loss_model import LossModel
     from tests.training.kit import items, make_job, make_rows
 
     values = {key: value for key, value in config.items() if key != "model_type"}
@@ -136,7 +136,7 @@ def saved_bytes(folder, config: dict, dtype: str, checkpointing: bool, adapter: 
     model = AutoModelForCausalLM.from_config(settings, dtype=torch.float32 if dtype == "fp32" else torch.bfloat16)
     rows = make_rows(lengths)
     job = make_job(folder, adapter=adapter, dtype=dtype, train=rows, gradient_checkpointing=checkpointing)
-    scorer = Scorer(model, job, 0)
+    scorer = LossModel(model, job, 0)
     sizes: dict[int, int] = {}
     with disable_input_dtype_casting(scorer.model) if dtype != "fp32" else contextlib.nullcontext():
         scorer.choose()
@@ -150,7 +150,7 @@ def saved_bytes(folder, config: dict, dtype: str, checkpointing: bool, adapter: 
             return tensor
 
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-            loss = scorer.loss(flat(items(rows)))
+            loss = scorer.loss(pack(items(rows)))
     assert loss.requires_grad
     return sum(sizes.values())
 

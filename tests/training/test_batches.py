@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from studio.training.batches import Order, batch, best_fit, flat, in_order_of_length, padded, side_by_side
+from studio.training.batches import StepOrder, batch, best_fit, in_order_of_length, pack, pad_rows, side_by_side
 from studio.training.schedule import rate_factor, steps_per_epoch, total_steps
 from studio.training.settings import Training
 from tests.training.kit import LENGTHS, items, make_rows
@@ -25,7 +25,7 @@ def test_a_row_longer_than_the_room_stands_alone_and_whole():
 
 def test_both_layouts_score_the_same_tokens_and_never_a_row_s_first():
     rows = [(ids, np.ones(len(ids), dtype=np.uint8)) for ids, _ in items(make_rows([5, 9, 3]))]
-    one, other = flat(rows), padded(rows)
+    one, other = pack(rows), pad_rows(rows)
     assert sorted(one.targets) == sorted(other.targets)
     assert len(one.targets) == 5 + 9 + 3 - 3
     assert one.tokens == other.tokens == 17
@@ -40,16 +40,16 @@ def test_a_batch_trains_exactly_the_tokens_its_masks_name(packed: bool):
     rows = make_rows(LENGTHS)
     made = batch(rows, range(len(rows)), micro_batch=3, max_length=64, packed=packed)
     wanted = np.concatenate([ids[mask] for ids, mask in items(rows)])
-    assert sorted(np.concatenate([micro.targets for micro in made.micros])) == sorted(wanted)
+    assert sorted(np.concatenate([micro.targets for micro in made.micro_batches])) == sorted(wanted)
     assert (made.trained, made.tokens, made.rows) == (len(wanted), sum(LENGTHS), len(LENGTHS))
-    assert all(micro.input_ids.size <= 3 * 64 for micro in made.micros)
+    assert all(micro.input_ids.size <= 3 * 64 for micro in made.micro_batches)
 
 
 def test_padded_micro_batches_are_cut_by_tokens_and_padding_is_dearer_than_one_more():
     rows = make_rows([1000, 500, 490, 300, 60, 50, 40, 20])
     made = batch(rows, range(8), micro_batch=1, max_length=1000, packed=False)
-    assert [micro.rows for micro in made.micros] == [1, 2, 1, 4]
-    assert [micro.input_ids.shape for micro in made.micros] == [(1, 1000), (2, 500), (1, 300), (4, 60)]
+    assert [micro.rows for micro in made.micro_batches] == [1, 2, 1, 4]
+    assert [micro.input_ids.shape for micro in made.micro_batches] == [(1, 1000), (2, 500), (1, 300), (4, 60)]
     assert [micro.rows for micro in in_order_of_length(rows, 1, 1000, packed=False)] == [1, 2, 1, 4]
     assert side_by_side([30, 20], 10) == [1, 1]
 
@@ -64,12 +64,12 @@ def test_the_held_out_loss_sees_every_row_once_with_little_padding(packed: bool)
 
 
 def test_every_row_is_seen_once_an_epoch_in_an_order_decided_by_the_seed():
-    steps = list(Order(10, 4, 6, seed=1))
+    steps = list(StepOrder(10, 4, 6, seed=1))
     assert [len(step) for step in steps] == [4, 4, 2, 4, 4, 2]
     assert sorted(np.concatenate(steps[:3])) == sorted(np.concatenate(steps[3:])) == list(range(10))
     assert steps[:3] != steps[3:]
-    assert steps == list(Order(10, 4, 6, seed=1))
-    assert steps != list(Order(10, 4, 6, seed=2))
+    assert steps == list(StepOrder(10, 4, 6, seed=1))
+    assert steps != list(StepOrder(10, 4, 6, seed=2))
 
 
 def test_steps_follow_from_rows_epochs_and_the_ceiling():

@@ -151,10 +151,10 @@ def test_a_loss_that_is_no_number_stops_the_run_and_says_at_which_step(run: Call
 def test_a_gradient_that_is_no_number_stops_the_run_before_the_weights_are_touched(
     run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, norm: float
 ):
-    from accelerate import Accelerator
+    import torch
 
     steps = iter([1.0, 1.0, norm])
-    monkeypatch.setattr(Accelerator, "clip_grad_norm_", lambda self, parameters, longest, norm_type=2: next(steps))
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda weights, max_norm: next(steps))
     reporter = Memory()
     with pytest.raises(TrainingError, match=r"The gradient became .* at step 3"):
         run(reporter=reporter)
@@ -168,16 +168,16 @@ def test_a_first_loss_of_exactly_zero_is_no_success():
 
 
 def test_running_out_of_memory_says_where_and_what_to_change(run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch):
-    from studio.training.model import Scorer
+    from studio.training.loss_model import LossModel
 
-    whole = Scorer.loss
+    whole = LossModel.loss
 
-    def full(self: Scorer, micro: Any) -> Any:
+    def full(self: LossModel, micro: Any) -> Any:
         if self.model.training:
             raise MemoryError
         return whole(self, micro)
 
-    monkeypatch.setattr(Scorer, "loss", full)
+    monkeypatch.setattr(LossModel, "loss", full)
     with pytest.raises(HardwareError, match=r"Ran out of memory at step 1: \d rows, \d+ tokens at once") as found:
         run()
     assert "training.micro_batch to 1" in found.value.hint

@@ -277,8 +277,8 @@ def test_a_4_bit_weight_is_unpacked_twice_a_step(
     checkpointing: bool, reuse: bool, wanted: int, load: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     from studio.training import fused
-    from studio.training.batches import flat
-    from studio.training.model import Scorer
+    from studio.training.batches import pack
+    from studio.training.loss_model import LossModel
     from tests.training.kit import items
 
     counted: dict[int, int] = {}
@@ -290,23 +290,23 @@ def test_a_4_bit_weight_is_unpacked_twice_a_step(
     rows = make_rows([20, 30])
     job = make_job(tmp_path, train=rows, quantized=True, gradient_checkpointing=checkpointing, unpack_once=reuse)
     base = load(quantization="nf4")
-    scorer = Scorer(base, job, pad=0)
-    scorer.choose()
-    randomised(scorer.model).train()
+    loss_model = LossModel(base, job, pad=0)
+    loss_model.choose()
+    randomised(loss_model.model).train()
     monkeypatch.setattr(fused, "unpack", unpack)
-    loss = scorer.loss(flat(items(rows)))
+    loss = loss_model.loss(pack(items(rows)))
     loss.backward()
     first = set(list(counted)[:3]) if not checkpointing else set()  # below the first adapters no gradient is wanted
     assert {count for weight, count in counted.items() if weight not in first} == {wanted}
     assert len(counted) == 14
-    assert all(member.kept is None for group in scorer.fusion.groups for member in group.members)
-    found = {name: p.grad.clone() for name, p in scorer.model.named_parameters() if p.grad is not None}
-    scorer.fusion.undo()
-    scorer.model.zero_grad()
-    plain = scorer.loss(flat(items(rows)))
+    assert all(member.kept is None for group in loss_model.fusion.groups for member in group.members)
+    found = {name: p.grad.clone() for name, p in loss_model.model.named_parameters() if p.grad is not None}
+    loss_model.fusion.undo()
+    loss_model.model.zero_grad()
+    plain = loss_model.loss(pack(items(rows)))
     plain.backward()
     assert loss.item() == pytest.approx(plain.item(), rel=1e-5)
-    assert_near(found, {name: p.grad for name, p in scorer.model.named_parameters() if p.grad is not None}, 1e-3)
+    assert_near(found, {name: p.grad for name, p in loss_model.model.named_parameters() if p.grad is not None}, 1e-3)
 
 
 @pytest.mark.parametrize("changes", [{}, {"gradient_checkpointing": True}, {"packing": False, "micro_batch": 4}])

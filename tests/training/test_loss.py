@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from studio.training.batches import flat
-from studio.training.model import Scorer, evaluating
+from studio.training.batches import pack
+from studio.training.loss_model import LossModel, evaluating
 from tests.tiny import make_model
 from tests.training.kit import items, make_job, make_rows, weights
 
@@ -41,22 +41,22 @@ def test_packed_rows_have_the_losses_and_gradients_they_have_alone(arch: str, tm
 
     base = load(make_model(tmp_path / arch, arch, **ARCHITECTURES[arch]))
     rows = make_rows([40, 7, 21, 12])
-    scorer = Scorer(base, make_job(tmp_path, train=rows), pad=0)
-    assert scorer.choose() == []
-    assert scorer.way.attention == "studio_rows"
-    assert scorer.way.trained_only
-    assert scorer.packed
-    for parameter in scorer.model.parameters():  # lora_B is zero at first, and lora_A would have no gradient
+    loss_model = LossModel(base, make_job(tmp_path, train=rows), pad=0)
+    assert loss_model.choose() == []
+    assert loss_model.path.attention == "studio_rows"
+    assert loss_model.path.trained_only
+    assert loss_model.packed
+    for parameter in loss_model.model.parameters():  # lora_B is zero at first, and lora_A would have no gradient
         if parameter.requires_grad:
             torch.nn.init.normal_(parameter, std=0.05)
-    together = scorer.loss(flat(items(rows)))
+    together = loss_model.loss(pack(items(rows)))
     together.backward()
-    found = [p.grad.clone() for p in scorer.model.parameters() if p.grad is not None]
-    scorer.model.zero_grad()
-    base.set_attn_implementation(scorer._attention)
+    found = [p.grad.clone() for p in loss_model.model.parameters() if p.grad is not None]
+    loss_model.model.zero_grad()
+    base.set_attn_implementation(loss_model._attention)
     alone = [plain_loss(base, ids, mask) for ids, mask in items(rows)]
     torch.stack(alone).sum().backward()
-    wanted = [p.grad for p in scorer.model.parameters() if p.grad is not None]
+    wanted = [p.grad for p in loss_model.model.parameters() if p.grad is not None]
     assert together.item() == pytest.approx(sum(loss.item() for loss in alone), rel=1e-5)
     assert len(found) == len(wanted) > 0
     for one, other in zip(found, wanted, strict=True):
@@ -65,9 +65,9 @@ def test_packed_rows_have_the_losses_and_gradients_they_have_alone(arch: str, tm
 
 def test_rows_that_would_see_each_other_are_not_packed(tmp_path: Path, load: Callable[..., Any]):
     base = load(make_model(tmp_path / "hybrid", "qwen3_next", num_experts=4, num_experts_per_tok=2, moe_intermediate_size=64))
-    scorer = Scorer(base, make_job(tmp_path), pad=0)
-    assert scorer.choose()
-    assert not scorer.packed
+    loss_model = LossModel(base, make_job(tmp_path), pad=0)
+    assert loss_model.choose()
+    assert not loss_model.packed
 
 
 def test_the_head_over_trained_positions_is_exact_with_scale_cap_and_bias(monkeypatch: pytest.MonkeyPatch):
@@ -90,12 +90,12 @@ def test_the_head_over_trained_positions_is_exact_with_scale_cap_and_bias(monkey
 
 def test_the_masks_are_honoured(tmp_path: Path, load: Callable[..., Any]):
     rows = make_rows([20, 30])
-    scorer = Scorer(load(), make_job(tmp_path, train=rows), pad=0)
-    scorer.choose()
-    with evaluating(scorer.model):
-        found = scorer.loss(flat(items(rows))).item()
-        answers = sum(plain_loss(scorer.base, ids, mask).item() for ids, mask in items(rows))
-        everything = sum(plain_loss(scorer.base, ids, np.ones(len(ids), dtype=bool)).item() for ids, _ in items(rows))
+    loss_model = LossModel(load(), make_job(tmp_path, train=rows), pad=0)
+    loss_model.choose()
+    with evaluating(loss_model.model):
+        found = loss_model.loss(pack(items(rows))).item()
+        answers = sum(plain_loss(loss_model.base, ids, mask).item() for ids, mask in items(rows))
+        everything = sum(plain_loss(loss_model.base, ids, np.ones(len(ids), dtype=bool)).item() for ids, _ in items(rows))
     assert found == pytest.approx(answers, rel=1e-5)
     assert found < 0.8 * everything
 

@@ -115,16 +115,21 @@ def test_the_loss_curve_in_16_bit_is_trls_to_two_hundredths(
 
 
 def test_each_path_is_the_one_asked_for(load: Callable[..., Any], tmp_path: Path):
-    from studio.training.model import Scorer
+    from studio.training.loss_model import LossModel
 
-    ways = {}
+    paths = {}
     for name, changes in PATHS.items():
-        scorer = Scorer(load(), make_job(tmp_path, **{**SETTINGS, **changes}), pad=0)
-        assert scorer.choose() == []
-        ways[name] = (scorer.way.attention, scorer.way.trained_only, scorer.way.packed, len(scorer.fusion.gated))
-        scorer.release()
-    assert ways["all on"] == ("studio_rows", True, True, 2)
-    assert ways["adapters one by one"] == ("studio_rows", True, True, 0)
-    assert ways["head over all tokens"] == ("studio_rows", False, True, 2)
-    assert ways["one mask for all rows"] == ("sdpa", True, True, 2)
-    assert ways["unpacked, all off"] == ("sdpa", False, False, 0)
+        loss_model = LossModel(load(), make_job(tmp_path, **{**SETTINGS, **changes}), pad=0)
+        assert loss_model.choose() == []
+        paths[name] = (
+            loss_model.path.attention,
+            loss_model.path.trained_only,
+            loss_model.path.packed,
+            len(loss_model.fusion.gated),
+        )
+        loss_model.release()
+    assert paths["all on"] == ("studio_rows", True, True, 2)
+    assert paths["adapters one by one"] == ("studio_rows", True, True, 0)
+    assert paths["head over all tokens"] == ("studio_rows", False, True, 2)
+    assert paths["one mask for all rows"] == ("sdpa", True, True, 2)
+    assert paths["unpacked, all off"] == ("sdpa", False, False, 0)

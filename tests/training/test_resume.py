@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import multiprocessing
 import os
 import shutil
@@ -93,6 +94,53 @@ def test_a_half_written_checkpoint_is_passed_over_and_cleared_away(run: Callable
     assert CheckpointLoaded(step=4) in told.events
     assert not aside.exists()
     assert same(whole[2].adapter_out, cut.adapter_out)
+
+
+@pytest.mark.parametrize("name", ["adapter_model.safetensors", "optimizer.pt", "adapter_config.json", "progress.json"])
+@pytest.mark.parametrize("damage", ["one bit", "zeros", "half", "empty"])
+def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_is_used(
+    run: Callable[..., Any], whole: Any, tmp_path: Path, name: str, damage: str
+):
+    shutil.copytree(whole[2].checkpoints, tmp_path / "cut" / "checkpoints")
+    newest = checkpoints.folder_of(tmp_path / "cut" / "checkpoints", 8)
+    content = bytearray((newest / name).read_bytes())
+    match damage:
+        case "one bit":
+            content[len(content) // 2] ^= 1 if name != "progress.json" else 0x80  # no longer text there
+        case "zeros":
+            content = bytearray(len(content))
+        case "half":
+            del content[len(content) // 2 :]
+        case _:
+            content.clear()
+    (newest / name).write_bytes(content)
+    _, told, cut = run("cut")
+    assert CheckpointLoaded(step=4) in told.events
+    assert [event for event in told.events if event.kind == "warning" and name in str(event)]
+    assert (newest.parent / "damaged-step-000008" / name).read_bytes() == bytes(content)
+    assert same(whole[2].adapter_out, cut.adapter_out)
+
+
+def test_a_checkpoint_of_an_older_version_without_digests_is_resumed(run: Callable[..., Any], whole: Any, tmp_path: Path):
+    shutil.copytree(whole[2].checkpoints, tmp_path / "cut" / "checkpoints")
+    for progress in (tmp_path / "cut" / "checkpoints").glob("*/progress.json"):
+        values = json.loads(progress.read_text())
+        del values["digests"]
+        progress.write_text(json.dumps(values))
+    _, told, cut = run("cut")
+    assert CheckpointLoaded(step=8) in told.events
+    assert same(whole[2].adapter_out, cut.adapter_out)
+
+
+def test_a_best_checkpoint_that_is_damaged_is_not_kept(run: Callable[..., Any], tmp_path: Path):
+    changes = {"keep": "best", "eval_every": 1, "learning_rate": 0.5, "schedule": "constant", "warmup": 0.0, "epochs": 3}
+    fitted, _, job = run("cut", **changes)
+    assert fitted.kept_step < fitted.steps
+    shutil.rmtree(job.adapter_out)
+    (checkpoints.folder_of(job.checkpoints, fitted.best_step) / "adapter_model.safetensors").write_bytes(b"")
+    again, told, _ = run("cut", **changes)
+    assert again.kept_step == fitted.steps
+    assert any(event.kind == "warning" and "the last step is kept" in str(event) for event in told.events)
 
 
 def test_killed_while_a_checkpoint_is_written_the_one_before_is_whole(
@@ -230,7 +278,7 @@ def test_a_checkpoint_is_on_the_disk_with_its_name_before_an_earlier_one_goes(
     _, _, job = run("run", save_every=1, keep="last")
     assert "removed step-000001" in done
     before = done[: done.index("removed step-000001")]
-    states = [place for place, what in enumerate(before) if what == "synced trainer_state.json"]
+    states = [place for place, what in enumerate(before) if what == "synced optimizer.pt"]
     assert len(states) == 3, "two are kept beside it"
     after = before[states[-1] + 1 :]
     assert after[-1] == f"synced {job.checkpoints.name}", "the name comes last"

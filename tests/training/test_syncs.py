@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from studio.core.errors import TrainingError
-from studio.training import checkpoints
+from studio.training import checkpoints, monitor
 from tests.training.kit import Memory, weights
 
 pytestmark = pytest.mark.numeric
@@ -21,9 +21,7 @@ READS = ("item", "tolist", "numpy", "cpu", "__bool__", "__float__", "__int__", "
 @pytest.fixture
 def seldom(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a card, with a step far shorter than the time between two looks."""
-    from studio.training import watch
-
-    monkeypatch.setitem(watch.READ_EVERY, "cpu", 1e9)
+    monkeypatch.setitem(monitor.READ_EVERY, "cpu", 1e9)
 
 
 @pytest.mark.parametrize("changes", [{"packing": True}, {"packing": False}, {"gradient_checkpointing": True}])
@@ -62,17 +60,17 @@ def test_steps_read_late_are_reported_as_if_read_at_once(run: Callable[..., Any]
 def test_a_loss_that_went_bad_between_two_looks_is_found_at_its_step_and_never_saved(
     run: Callable[..., Any], seldom: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
-    from studio.training.model import Scorer
+    from studio.training.loss_model import LossModel
 
     calls = []
 
-    def loss(self: Scorer, micro: Any, own: Callable[..., Any] = Scorer.loss) -> Any:
+    def loss(self: LossModel, micro: Any, own: Callable[..., Any] = LossModel.loss) -> Any:
         import torch
 
         calls.append(torch.is_grad_enabled())
         return own(self, micro) * (float("nan") if sum(calls) > 4 else 1)
 
-    monkeypatch.setattr(Scorer, "loss", loss)
+    monkeypatch.setattr(LossModel, "loss", loss)
     with pytest.raises(TrainingError, match=r"became not a number \(NaN\) at step 5"):
         run("run", held_out=None, save_every=6, batch_size=1)  # so that a step is one micro-batch
     assert checkpoints.newest(tmp_path / "run" / "checkpoints", "") is None

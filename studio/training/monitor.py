@@ -1,4 +1,4 @@
-"""What happens between two steps: tell, measure, keep, stop. This module subclasses transformers' callback: import it late."""
+"""What happens between two steps: report, evaluate, save, stop."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from transformers import TrainerCallback
-
 from studio.core import events
 from studio.core.errors import Stopped
 from studio.tracking.reporter import Reporter
 from studio.training import checkpoints, guards
+from studio.training.batches import Batch
 from studio.training.checkpoints import Progress, Writer
 from studio.training.schedule import steps_per_epoch
 
 if TYPE_CHECKING:
-    from studio.training.methods.sft import StepTrainer
+    from studio.training.loss_model import LossModel
+    from studio.training.optimizer import OptimizerStep
 
 REPORTS = 5_000
 """A run of more steps reports only every so many of them."""
 READ_EVERY = {"cpu": 0.0, "cuda": 0.5}
-"""Seconds between two looks at what the device computed. Each look waits for it, so that it then has nothing to do."""
+"""Seconds between two readings of what the device computed. Each reading waits for the device and leaves it idle."""
 
 
 class Step(NamedTuple):
@@ -38,42 +38,45 @@ class Step(NamedTuple):
     """Of the run so far."""
 
 
-class Watch(TrainerCallback):
-    """Follows a run: reports each step, measures the held-out loss when due, keeps checkpoints, stops when asked or done."""
+class StepMonitor:
+    """Follows a run: reports each step, measures the held-out loss when due, saves checkpoints, stops when asked or done."""
 
-    def __init__(self, trainer: StepTrainer, reporter: Reporter, progress: Progress) -> None:
-        self.trainer, self.reporter, self.progress = trainer, reporter, progress
-        self.job, self.training = trainer.job, trainer.job.training
-        self.steps = trainer.steps
+    def __init__(
+        self, loss_model: LossModel, optimizer: OptimizerStep, steps: int, reporter: Reporter, progress: Progress
+    ) -> None:
+        self.loss_model, self.optimizer, self.steps = loss_model, optimizer, steps
+        self.reporter, self.progress = reporter, progress
+        self.job, self.training = loss_model.job, loss_model.job.training
         self.held_out = self.job.held_out if self.job.held_out is not None and self.job.held_out.trained else None
         self.saved = progress.step
-        self.mark = self.begun = time.perf_counter()
+        self.clock = self.step_began = time.perf_counter()
         self.busy, self.tokens = 0.0, 0
+        """Seconds computed and tokens trained since the last reading."""
         self.unread: list[Step] = []
         self.read_at = 0.0
         self.writer = Writer(self.training.background_saving is not False)
 
     def begin(self) -> None:
         """Before the first step: measure the base model, or what a stopped run still owed."""
-        self.mark = time.perf_counter()
+        self.clock = time.perf_counter()
         if self.reporter.should_stop():
             raise Stopped
         self._measure_if_due()
 
-    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+    def step_begins(self) -> None:
         """Start the step's clock."""
-        self.begun = time.perf_counter()
+        self.step_began = time.perf_counter()
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Tell, measure, keep, stop."""
-        trainer, step, tokens = self.trainer, state.global_step, self.progress.tokens + self.trainer.batch.tokens
-        self.busy, self.tokens = self.busy + time.perf_counter() - self.begun, self.tokens + trainer.batch.tokens
+    def step_ends(self, step: int, batch: Batch, loss: Any, grad_norm: Any, rate: float) -> None:
+        """Report, evaluate, save, stop. loss and grad_norm are scalars still on the device."""
+        tokens = self.progress.tokens + batch.tokens
+        self.busy, self.tokens = self.busy + time.perf_counter() - self.step_began, self.tokens + batch.tokens
         self.progress = replace(self._timed(), step=step, tokens=tokens)
-        self.unread.append(Step(step, trainer.loss, trainer.grad_norm, trainer.rate, trainer.batch.trained, tokens))
+        self.unread.append(Step(step, loss, grad_norm, rate, batch.trained, tokens))
         self.reporter.progress(step, self.steps, "step")
         if step == 1 or time.perf_counter() - self.read_at >= READ_EVERY[self.job.device]:
             self.read()
-        self._tell_saved(self.writer.done())
+        self._report_saved(self.writer.done())
         best = self.progress.best_step
         self._measure_if_due()
         improved = self.progress.best_step != best and self.training.keep == "best"
@@ -81,13 +84,11 @@ class Watch(TrainerCallback):
             self.save()
         if self.finished:
             self.read()
-        if self.progress.stopped_early:
-            control.should_training_stop = True
-        if not self.finished and self.reporter.should_stop():
+        elif self.reporter.should_stop():
             self.stop()
 
     def read(self) -> None:
-        """Look at the steps computed since the last look: check that they are sound, and report them."""
+        """Read the steps computed since the last reading: check that they are sound, and report them."""
         if not self.unread:
             return
         import torch
@@ -103,10 +104,10 @@ class Watch(TrainerCallback):
                 guards.check_gradient(norm, step.number)
             self.progress = replace(self.progress, train_loss=loss)
             if step.number % max(1, self.steps // REPORTS) == 0 or step.number >= self.steps:
-                self._tell(step, loss, norm, rate)
+                self._report(step, loss, norm, rate)
         self.busy, self.tokens = 0.0, 0
 
-    def _tell(self, step: Step, loss: float, norm: float, rate: float) -> None:
+    def _report(self, step: Step, loss: float, norm: float, rate: float) -> None:
         self.reporter.metrics(
             step.number,
             loss=loss,
@@ -128,12 +129,9 @@ class Watch(TrainerCallback):
         if self.saved == self.progress.step:
             return
         self.read()
-        self._tell_saved(self.writer.wait())
+        self._report_saved(self.writer.wait())
         self.progress = self._timed()
-        trainer = self.trainer
-        write = checkpoints.snapshot(
-            self.job.checkpoints, self.progress, trainer.scorer.model, trainer.state_to_keep(), trainer.state
-        )
+        write = checkpoints.snapshot(self.job.checkpoints, self.progress, self.loss_model.model, self.optimizer.state_dict())
         self.writer.begin(self.progress.step, write)
         self.saved = self.progress.step
         if not self.writer.background:
@@ -141,9 +139,9 @@ class Watch(TrainerCallback):
 
     def end(self) -> None:
         """Wait for the last checkpoint. Raises HardwareError if it could not be written."""
-        self._tell_saved(self.writer.wait())
+        self._report_saved(self.writer.wait())
 
-    def _tell_saved(self, step: int | None) -> None:
+    def _report_saved(self, step: int | None) -> None:
         if step is not None:
             self.reporter.event(events.CheckpointSaved(step=step))
 
@@ -165,7 +163,7 @@ class Watch(TrainerCallback):
             return
         self.read()
         try:
-            loss = self.trainer.scorer.held_out_loss(self.held_out, self.reporter)
+            loss = self.loss_model.held_out_loss(self.held_out, self.reporter)
         except Stopped:
             self.stop()
             return
@@ -184,8 +182,8 @@ class Watch(TrainerCallback):
 
     def _timed(self) -> Progress:
         now = time.perf_counter()
-        passed, self.mark = now - self.mark, now
-        return replace(self.progress, seconds=self.progress.seconds + passed)
+        elapsed, self.clock = now - self.clock, now
+        return replace(self.progress, seconds=self.progress.seconds + elapsed)
 
 
 def memory(device: str) -> int:

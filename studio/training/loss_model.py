@@ -20,7 +20,7 @@ import numpy as np
 from studio.core.errors import Stopped
 from studio.tracking.reporter import Reporter
 from studio.training import adapters, attention, fusing
-from studio.training.batches import Micro, Tokens, flat, in_order_of_length, padded
+from studio.training.batches import MicroBatch, Tokens, in_order_of_length, pack, pad_rows
 from studio.training.guards import Now
 from studio.training.job import Job
 
@@ -28,7 +28,7 @@ PROBE_TOKENS = 32
 
 
 @dataclass(frozen=True)
-class Way:
+class LossPath:
     """One way of computing losses: an attention implementation, the head over trained positions or over all, packed or not."""
 
     attention: str
@@ -36,27 +36,27 @@ class Way:
     packed: bool
 
 
-class Scorer:
-    """A base with its adapter, and the loss of a micro-batch by the chosen `Way`."""
+class LossModel:
+    """A base with its adapter, and the loss of a micro-batch by the chosen `LossPath`."""
 
     def __init__(self, base: Any, job: Job, pad: int, now: Now | None = None) -> None:
         from studio.training import head
 
         self.base, self.job, self.pad, self.now = base, job, pad, now or Now()
-        self._attention, self._forward = str(base.config._attn_implementation), base.__dict__.get("forward")
+        self._attention = str(base.config._attn_implementation)
         self.model = adapters.attach(base, job.adapter, job.training.seed)
         if job.training.gradient_checkpointing:  # not re-entrant: gradients reach the adapter without any at the input
             base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         self.logit_transform = head.logit_transform(base.config.get_text_config())
-        self.way = Way(self._attention, False, False)
+        self.path = LossPath(self._attention, False, False)
         self.fusion = fusing.Fusion()
 
     @property
     def packed(self) -> bool:
         """Whether rows are laid out end to end."""
-        return self.way.packed
+        return self.path.packed
 
-    def loss(self, micro: Micro) -> Any:
+    def loss(self, micro: MicroBatch) -> Any:
         """Sum over the trained positions of -log p(next token): a scalar, fp32, on the model's device."""
         from studio.training import head
 
@@ -64,7 +64,7 @@ class Scorer:
         inputs = self._inputs(micro)
         scored, targets = self._there(micro.scored), self._there(micro.targets)
         with self._autocast():
-            if not self.way.trained_only:
+            if not self.path.trained_only:
                 return head.token_losses(self.base(**inputs).logits, scored, targets).sum()
             hidden = self.base.base_model(**inputs).last_hidden_state
             picked = hidden.reshape(-1, hidden.shape[-1]).index_select(0, scored)
@@ -77,7 +77,7 @@ class Scorer:
         here = torch.from_numpy(numbers)
         return here.pin_memory().to(self.job.device, non_blocking=True) if self.job.device == "cuda" else here
 
-    def _inputs(self, micro: Micro) -> dict[str, Any]:
+    def _inputs(self, micro: MicroBatch) -> dict[str, Any]:
         ids = self._there(micro.input_ids)
         if micro.lengths is None or micro.position_ids is None:
             return {"input_ids": ids, "use_cache": False}
@@ -90,7 +90,7 @@ class Scorer:
             "cu_seq_lens_k": ends,
             "max_length_q": max(micro.lengths),
             "max_length_k": max(micro.lengths),
-            **({"row_lengths": micro.lengths} if self.way.attention.startswith("studio_") else {}),
+            **({"row_lengths": micro.lengths} if self.path.attention.startswith("studio_") else {}),
         }
 
     def _autocast(self) -> Any:
@@ -100,22 +100,22 @@ class Scorer:
             return contextlib.nullcontext()
         return torch.autocast(self.job.device, torch.bfloat16 if self.job.dtype == "bf16" else torch.float16)
 
-    def choose(self) -> list[Way]:
+    def choose(self) -> list[LossPath]:
         """Use the first way that agrees with the model's own forward pass; return the ways that did not."""
         attention.register()
-        refused: list[Way] = []
+        refused: list[LossPath] = []
         with evaluating(self.model):
             rows = _probe_rows(self.job.train)
-            self._use(Way(self._attention, False, False))
+            self._use(LossPath(self._attention, False, False))
             with fusing.watching(self.model) as layers:
-                wanted = [self.loss(padded([row])).item() for row in rows]
+                wanted = [self.loss(pad_rows([row])).item() for row in rows]
             self._fuse(layers, rows, wanted)
-            for way in self._ways():
-                self._use(way)
+            for path in self._paths():
+                self._use(path)
                 if self._agrees(rows, wanted):
                     return refused
-                refused.append(way)
-        self._use(Way(self._attention, False, False))
+                refused.append(path)
+        self._use(LossPath(self._attention, False, False))
         return refused
 
     def _fuse(self, layers: list[list[Any]], rows: list[tuple[np.ndarray, np.ndarray]], wanted: list[float]) -> None:
@@ -128,7 +128,7 @@ class Scorer:
             self.fusion.undo()
             self.fusion = fusing.Fusion(refused={"its losses differ": sum(map(len, layers))})
 
-    def _ways(self) -> Iterator[Way]:
+    def _paths(self) -> Iterator[LossPath]:
         import torch
 
         training, head = self.job.training, self.base.get_output_embeddings()
@@ -136,21 +136,21 @@ class Scorer:
         names = attention.choices(self.base, self.job.device, self.job.dtype)
         for packed in [True, False] if training.packing else [False]:
             for name in names if training.row_attention is not False else names[-1:]:
-                yield Way(name, trained_only, packed)
+                yield LossPath(name, trained_only, packed)
             if trained_only:
-                yield Way(self._attention, False, packed)
+                yield LossPath(self._attention, False, packed)
 
-    def _use(self, way: Way) -> None:
-        self.way = way
-        if self.base.config._attn_implementation != way.attention:
-            self.base.set_attn_implementation(way.attention)
+    def _use(self, path: LossPath) -> None:
+        self.path = path
+        if self.base.config._attn_implementation != path.attention:
+            self.base.set_attn_implementation(path.attention)
 
     def _agrees(self, rows: list[tuple[np.ndarray, np.ndarray]], wanted: list[float]) -> bool:
         """Whether each row's loss is the same beside the others as it is alone."""
         for place, (loss, (ids, _)) in enumerate(zip(wanted, rows, strict=True)):
             beside = [(ids, mask & (place == other)) for other, (ids, mask) in enumerate(rows)]
             try:
-                found = self.loss((flat if self.packed else padded)(beside, self.pad)).item()
+                found = self.loss((pack if self.packed else pad_rows)(beside, self.pad)).item()
             except (RuntimeError, ValueError, TypeError, NotImplementedError, AttributeError):
                 return False
             tolerance = 1e-3 if self.job.dtype == "fp32" else 2e-2
@@ -177,9 +177,6 @@ class Scorer:
         """Give the base back as it came: no adapter, its own forward, attention and gradient settings."""
         self.fusion.undo()
         self.model.unload()
-        self.base.__dict__.pop("forward", None)  # TRL puts one there
-        if self._forward is not None:
-            self.base.forward = self._forward
         if self.base.config._attn_implementation != self._attention:
             self.base.set_attn_implementation(self._attention)
         if self.job.training.gradient_checkpointing:
@@ -211,17 +208,14 @@ def evaluating(model: Any) -> Iterator[None]:
 def quiet() -> Iterator[None]:
     """Third parties keep to errors: no progress bars, no line per layer, nothing on standard output."""
     with contextlib.redirect_stdout(sys.stderr):  # transformers prints a line about W&B when it is imported
-        import datasets
         import transformers
-        import trl.trainer.sft_trainer  # noqa: F401
 
-    names = ("bitsandbytes", "transformers", "accelerate", "peft", "trl", "datasets", "torch")
+    names = ("bitsandbytes", "transformers", "accelerate", "peft", "torch")
     before = {name: logging.getLogger(name).level for name in names}
     verbosity = transformers.logging.get_verbosity()
     for name in names:
         logging.getLogger(name).setLevel(logging.ERROR)
     transformers.logging.set_verbosity_error()
-    datasets.disable_progress_bars()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

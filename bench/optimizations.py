@@ -1,7 +1,7 @@
 """What each speed-up of the trainer is worth on a CPU: all of them on, against all but one.
 
-    nice -n 10 python bench/levers.py                 # three rounds, writes bench/results/levers-cpu.json
-    python bench/levers.py --parts nf4 --rounds 5     # only this part; the other figures in the file stay
+    nice -n 10 python bench/optimizations.py                 # three rounds, writes bench/results/levers-cpu.json
+    python bench/optimizations.py --parts nf4 --rounds 5     # only this part; the other figures in the file stay
 
 One process with one thread; the variants of a part run in turn (A B C, A B C), and ratios are made within a round, for they
 share its noise. The figure is CPU seconds a thousand real tokens (padding not counted), of all steps but the first. Each
@@ -75,12 +75,12 @@ def base(folder: Path, dtype: str, quantized: bool) -> tuple[Any, Any]:
 def one(model: Any, tokenizer: Any, **changes: Any) -> tuple[float, list[float], float]:
     """CPU seconds a thousand tokens, losses, and the seconds the loop stood still for checkpoints."""
     from studio.training.fit import fit
-    from studio.training.watch import Watch
+    from studio.training.monitor import StepMonitor
 
     fields = {name: changes.pop(name) for name in ("dtype", "quantized", "max_length") if name in changes}
-    clock, still, own = Clock(), [], Watch.save
+    clock, still, own = Clock(), [], StepMonitor.save
 
-    def save(watch: Watch) -> None:
+    def save(watch: StepMonitor) -> None:
         began = time.perf_counter()
         own(watch)
         still.append(time.perf_counter() - began)
@@ -88,11 +88,11 @@ def one(model: Any, tokenizer: Any, **changes: Any) -> tuple[float, list[float],
     with tempfile.TemporaryDirectory() as folder:
         made = job(Path(folder), COUNT, testbed.SMALL, fields.pop("dtype", "fp32"), 1, True)
         training = type(made.training)(**{**made.training.model_dump(), **changes})
-        Watch.save = save  # type: ignore[method-assign]
+        StepMonitor.save = save  # type: ignore[method-assign]
         try:
             fit(model, tokenizer, replace(made, training=training, **fields), clock)
         finally:
-            Watch.save = own  # type: ignore[method-assign]
+            StepMonitor.save = own  # type: ignore[method-assign]
     tokens, seconds = clock.tokens[-1] - clock.tokens[0], clock.seconds[-1] - clock.seconds[0]
     return 1000 * seconds / tokens, clock.losses, sum(still) / max(1, len(still))
 

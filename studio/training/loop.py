@@ -1,0 +1,62 @@
+"""The training loop: every optimizer step of a run, from the first or from the one after a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from studio.training import adapters, checkpoints
+from studio.training.batches import Batch, StepOrder, batch
+
+if TYPE_CHECKING:
+    from studio.training.job import Job
+    from studio.training.loss_model import LossModel
+    from studio.training.monitor import StepMonitor
+    from studio.training.optimizer import OptimizerStep
+
+
+def resume(folder: Path, loss_model: LossModel, optimizer: OptimizerStep) -> None:
+    """Put back the adapter, the optimizer and the random generators of a checkpoint, bit for bit."""
+    adapters.read(loss_model.model, folder)
+    optimizer.load_state_dict(checkpoints.load_state(folder))
+
+
+def train(loss_model: LossModel, optimizer: OptimizerStep, monitor: StepMonitor, steps: int) -> None:
+    """Compute the steps that are left; `monitor` reports, evaluates and saves between them, and ends the run early.
+
+    A batch is computed micro-batch by micro-batch, and every loss is divided by the trained tokens of the whole batch, so
+    that the size of a micro-batch changes memory and speed and never the result. Loss and gradient norm stay on the device:
+    the monitor reads those of many steps at once.
+    """
+    loss_model.model.train()
+    for step, rows in enumerate(_batches(loss_model.job, loss_model, monitor.progress.step, steps), monitor.progress.step + 1):
+        monitor.step_begins()
+        loss_model.now.step = step
+        rate = optimizer.rate
+        loss = _forward_and_backward(loss_model, optimizer, rows)
+        norm = optimizer.step(step)
+        monitor.step_ends(step, rows, loss, norm, rate)
+        if monitor.finished:
+            return
+
+
+def _batches(job: Job, loss_model: LossModel, done: int, steps: int) -> Iterator[Batch]:
+    """The batches after the first `done`, in the order that the seed decides."""
+    training = job.training
+    order = StepOrder(len(job.train), training.batch_size or 1, steps, training.seed)
+    for rows in order.from_step(done):
+        yield batch(job.train, rows, training.micro_batch or 1, job.max_length, loss_model.packed, loss_model.pad)
+
+
+def _forward_and_backward(loss_model: LossModel, optimizer: OptimizerStep, rows: Batch) -> Any:
+    """Add the batch's gradient to the adapter's; returns its mean loss over trained tokens, a scalar on the device."""
+    import torch
+
+    total = torch.zeros((), device=loss_model.job.device)
+    for micro in rows.micro_batches:
+        loss = loss_model.loss(micro) / max(1, rows.trained)
+        optimizer.backward(loss)
+        total += loss.detach()
+    loss_model.now.rows = 0
+    return total

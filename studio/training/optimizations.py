@@ -1,0 +1,55 @@
+"""The speed-ups of a run: which are on, and why. Each is exact, a field of `training` that can be switched off, and measured
+in bench/optimizations.py; what they gain is in docs/speed.md. Plain values, no torch.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from studio.training.settings import Adapter
+
+NAMES = ("fused_adapters", "trained_head", "row_attention", "unpack_once", "background_saving")
+"""Fields of `training` that change how fast a run is and never what comes out."""
+
+
+class Optimization(NamedTuple):
+    """A speed-up as decided: the field, whether it is on, why, and what the other choice would mean."""
+
+    field: str
+    on: bool
+    reason: str
+    otherwise: str = ""
+
+
+def decide(adapter: Adapter, quantization: str, checkpointing: bool, unpack_once: bool) -> list[Optimization]:
+    """All levers of a run, as they should be; what the spec gives stays as it is given. unpack_once: whether that fits."""
+    return [
+        fused(adapter, quantization),
+        Optimization("trained_head", True, "only trained tokens are scored", "a score for every token and word is kept"),
+        Optimization("row_attention", True, "each row attends to itself alone", "one mask of all tokens by all tokens"),
+        _unpacked(quantization, checkpointing, unpack_once),
+        Optimization("background_saving", True, "training goes on while a checkpoint is written", "each one is waited for"),
+    ]
+
+
+def fused(adapter: Adapter, quantization: str) -> Optimization:
+    """Whether adapters can be computed together, and why not."""
+    if adapter.kind == "dora":
+        return Optimization("fused_adapters", False, "DoRA rescales whole weights")
+    if adapter.dropout:
+        return Optimization("fused_adapters", False, "dropout gives each adapter an input of its own")
+    if quantization == "int8":
+        return Optimization("fused_adapters", False, "int8 layers have a product of their own")
+    return Optimization(
+        "fused_adapters", True, "adapters that share an input are computed together", "slower, and more is kept"
+    )
+
+
+def _unpacked(quantization: str, checkpointing: bool, fits: bool) -> Optimization:
+    if quantization != "nf4" or not checkpointing:
+        return Optimization("unpack_once", False, "no 4-bit weights that are unpacked to compute a layer again")
+    if not fits:
+        return Optimization("unpack_once", False, "a layer's weights in 16 bit do not fit besides, or layers are not fused")
+    return Optimization(
+        "unpack_once", True, "each weight is unpacked twice a step, not three times", "a layer's weights less memory"
+    )
