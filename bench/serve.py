@@ -83,7 +83,7 @@ def overhead(models: dict[str, Any], url: str) -> dict[str, Any]:
     import subprocess
 
     served, me = models["shop"], psutil.Process()
-    bias = dict.fromkeys(served.words.ends, -100.0)
+    bias = dict.fromkeys(served.tokenizer.ends, -100.0)
     words = [sys.executable, __file__, "--ask", url, "--bias", json.dumps(bias), "--rounds", str(ROUNDS + 1)]
     client = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert client.stdin
@@ -95,7 +95,7 @@ def overhead(models: dict[str, Any], url: str) -> dict[str, Any]:
         return token, first, 1000 * (sum(me.cpu_times()[:2]) - before) / TOKENS
 
     def alone() -> tuple[float, float]:
-        return in_thread(lambda: bare(served.scheduler.engine, served.words, served.variant, bias))
+        return in_thread(lambda: bare(served.scheduler.engine, served.tokenizer, served.variant, bias))
 
     def over_http() -> tuple[float, float]:
         assert client.stdin
@@ -271,9 +271,10 @@ def measure(asked: argparse.Namespace) -> None:
 @contextlib.contextmanager
 def serving(layers: int) -> Iterator[tuple[dict[str, Any], str, int]]:
     """A server on a random model of so many layers: what it serves, its address, and the model's size."""
+    from studio.http.server import listen
     from studio.models.settings import Model
     from studio.serving import server as servers
-    from studio.serving.asgi import Post
+    from studio.serving.application import Dispatcher
     from studio.serving.assemble import Source, assemble
     from studio.serving.limits import Limits
     from tests.export.conftest import make_adapter
@@ -287,12 +288,12 @@ def serving(layers: int) -> Iterator[tuple[dict[str, Any], str, int]]:
             name: make_adapter(held, Path(folder) / name, strength) for name, strength in (("shop", 0.02), ("desk", 0.03))
         }
         limits = Limits(concurrency=32, queue=1000, drain=1)
-        post, listener = Post(), servers.listen("127.0.0.1", 0)
+        dispatcher, listener = Dispatcher(), listen("127.0.0.1", 0)
         wanted = [Source(name, name, held, path, threads=1) for name, path in adapters.items()]
-        models = assemble(wanted, limits, "cpu", 1, post)
-        gate = servers.application(models, post, limits, None)
+        models = assemble(wanted, limits, "cpu", 1, dispatcher)
+        app = servers.application(models, dispatcher, limits, None)
         ready, ended = threading.Event(), threading.Event()
-        running = threading.Thread(target=servers.serve, args=(gate, listener, limits, ready.set, ended), daemon=True)
+        running = threading.Thread(target=servers.serve, args=(app, listener, limits, ready.set, ended), daemon=True)
         running.start()
         ready.wait(300)
         parameters = sum(weight.numel() for weight in models["shop"].scheduler.engine._inner.parameters())

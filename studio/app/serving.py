@@ -75,7 +75,9 @@ def serve(
     """Serve until ended by a signal. Returns the exit code. Raises StudioError for what cannot be served."""
     from studio import worker
     from studio.hardware import machine
-    from studio.serving import server
+    from studio.http.server import listen
+    from studio.http.server import url as address
+    from studio.serving import access, server
     from studio.serving.keys import Keys
 
     worker.set_environment()
@@ -83,22 +85,21 @@ def serve(
     if wish.engine == "vllm":
         return _vllm(wanted, wish, host, port, keys, tell)
     known = Keys(keys) if keys else None
-    server.refuse_open_door(host, known)
-    listener = server.listen(host, port)
+    access.require_keys(host, known)
+    listener = listen(host, port)
     device = machine.probe()
     with _device(device.uuid if device.device == "cuda" and not share_gpu else ""):
         from studio.serving import assemble
-        from studio.serving.asgi import Post
+        from studio.serving.application import Dispatcher
 
-        post = Post()
-        models = assemble.assemble(wanted, wish.limits, device.device, device.cores, post)
-        port = listener.getsockname()[1]
-        url = f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
-        gate = server.application(models, post, wish.limits, known, host)
+        dispatcher = Dispatcher()
+        models = assemble.assemble(wanted, wish.limits, device.device, device.cores, dispatcher)
+        url = f"{address(host, listener.getsockname()[1])}/v1"
+        app = server.application(models, dispatcher, wish.limits, known, host)
         with _told(home, url, list(models)):
             tell(f"loading {', '.join(models)}")
-            server.serve(gate, listener, wish.limits, lambda: tell(f"serving {plural(len(models), 'model')} at {url}"))
-        failed = [item.failed for item in gate.app.schedulers if item.failed is not None]
+            server.serve(app, listener, wish.limits, lambda: tell(f"serving {plural(len(models), 'model')} at {url}"))
+        failed = [item.failed for item in app.schedulers if item.failed is not None]
         if failed:
             raise failed[0]
     return 0

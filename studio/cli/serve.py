@@ -36,7 +36,15 @@ def serve(
     max_context: Annotated[
         int | None, typer.Option("--max-context", min=16, help="Tokens of prompt and answer.", show_default=False)
     ] = None,
-    max_tokens: Annotated[int, typer.Option("--max-tokens", min=1, help="Longest answer.")] = 2048,
+    max_tokens: Annotated[
+        int | None,
+        typer.Option(
+            "--max-tokens",
+            min=1,
+            help="Longest answer a request may ask for [default: what the context allows].",
+            show_default=False,
+        ),
+    ] = None,
     max_concurrent: Annotated[int, typer.Option("--max-concurrent", min=1, help="Answers written at once.")] = 16,
     max_queue: Annotated[int, typer.Option("--max-queue", min=0, help="Answers that may wait.")] = 256,
     temperature: Annotated[float, typer.Option(min=0, max=2, help="Where a request names none.")] = 0.0,

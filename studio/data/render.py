@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal
 
 from studio.core.errors import ModelError, StudioError
@@ -112,15 +113,22 @@ def attempt_many(
     return rows
 
 
-def encode_prompt(messages: Sequence[Mapping[str, Any]], tokenizer: Any, tools: Sequence[Mapping[str, Any]] = ()) -> list[int]:
+def encode_prompt(
+    messages: Sequence[Mapping[str, Any]],
+    tokenizer: Any,
+    tools: Sequence[Mapping[str, Any]] = (),
+    variables: Mapping[str, Any] = MappingProxyType({}),
+) -> list[int]:
     """The ids to generate an answer from: the messages by the template, with its request for an answer.
+
+    variables: what the template is given besides (`enable_thinking`).
 
     Exactly the beginning of what `encode` trains for the same conversation, wherever the template keeps earlier turns
     unchanged. Raises as `encode`.
     """
     report = check_template(tokenizer)
     need(report, messages, tools)
-    rendered = render(tokenizer, messages, tools, prompt=True, guard=report.guard)
+    rendered = render(tokenizer, messages, tools, prompt=True, guard=report.guard, variables=variables)
     cuts = openings(tokenizer, report, rendered, messages, tools, prompt=True)
     return tokenize(tokenizer, [rendered.text], [cuts], [rendered.quoted], report.control)[0].ids
 

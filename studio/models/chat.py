@@ -11,6 +11,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from studio.core.errors import DataError, ModelError, StudioError
@@ -53,10 +54,12 @@ def render(
     *,
     prompt: bool = False,
     guard: re.Pattern[str] | None = None,
+    variables: Mapping[str, Any] = MappingProxyType({}),
 ) -> Rendered:
     """The conversation as text, by the tokenizer's chat template; with `prompt`, ready for the next answer.
 
-    guard: what to keep apart when it occurs in people's text. Raises DataError with the template's own words when it
+    guard: what to keep apart when it occurs in people's text; variables: what else the template may ask for
+    (`enable_thinking`). Raises DataError with the template's own words when it
     refuses the conversation, and ModelError when there is no template.
     """
     from transformers.utils.chat_template_utils import render_jinja_template
@@ -74,7 +77,7 @@ def render(
             chat_template=template,
             add_generation_prompt=prompt,
             return_assistant_tokens_mask=has_marks(template),
-            **tokenizer.special_tokens_map,
+            **{**variables, **tokenizer.special_tokens_map},
         )
     except StudioError:
         raise

@@ -84,15 +84,21 @@ def openings(
 
 def need(report: TemplateReport, messages: Messages, tools: Messages) -> None:
     """Raise DataError for what the template would refuse, or leave out without a word: tools, a system message."""
-    if not report.supports_tools and (tools or any(m.get("tool_calls") or m["role"] == "tool" for m in messages)):
-        raise DataError(
-            "this conversation uses tools, and the chat template does not write tool calls that can be trained exactly",
-            hint="Remove tools, tool calls and tool results, or choose a model whose template has them.",
-        )
+    if not report.supports_tools:
+        refuse_tools(messages, tools)
     if not report.supports_system and any(message["role"] == "system" for message in messages):
         raise DataError(
             "this conversation has a system message, and the chat template has no place for one in a whole conversation",
             hint="Leave data.system empty and put such instructions into the first user message.",
+        )
+
+
+def refuse_tools(messages: Messages, tools: Messages) -> None:
+    """Raise DataError for a conversation with tools, under a template that does not write them."""
+    if tools or any(message.get("tool_calls") or message["role"] == "tool" for message in messages):
+        raise DataError(
+            "this conversation uses tools, and the chat template does not write tool calls that can be trained exactly",
+            hint="Remove tools, tool calls and tool results, or choose a model whose template has them.",
         )
 
 

@@ -69,7 +69,7 @@ def _on_transformers(
     group: tuple[Weights, list[Source]], limits: Limits, asked: frozenset[str], hand_out: HandOut
 ) -> dict[str, Served]:
     from studio.models import loading
-    from studio.serving.hf_words import TokenizerWords, named_ends
+    from studio.serving.hf_tokenizer import HfTokenizer, named_ends
 
     weights, members = group
     tuned = {f"a{place}": one for place, one in enumerate(members) if one.adapter is not None}
@@ -83,7 +83,7 @@ def _on_transformers(
 
     def spoken(template: str | None) -> Any:
         if template not in words:
-            words[template] = TokenizerWords(loading.tokenizer(weights.found, template), named_ends(weights.found))
+            words[template] = HfTokenizer(loading.tokenizer(weights.found, template), named_ends(weights.found))
         return words[template]
 
     for key, one in tuned.items():
@@ -94,20 +94,20 @@ def _on_transformers(
 
 
 def _on_llamacpp(one: Source, limits: Limits, cores: int, device: str, hand_out: HandOut) -> Served:
-    from studio.serving.llamacpp_engine import GgufWords, LlamaCppEngine
+    from studio.serving.llamacpp_engine import GgufTokenizer, LlamaCppEngine
 
     assert one.gguf is not None
     layers = 999 if device == "cuda" else 0
     threads = one.threads or cores
     engine = LlamaCppEngine(one.gguf, limits.context, limits.concurrency, threads, layers)
-    return Served(one.name, Scheduler(engine, limits, hand_out), GgufWords(engine), about={"engine": engine.name})
+    return Served(one.name, Scheduler(engine, limits, hand_out), GgufTokenizer(engine), about={"engine": engine.name})
 
 
 def vllm_plan(wanted: list[Source]) -> Any:
     """What vLLM is to load. Raises SpecError unless all is on one base model."""
     from studio.models import loading
     from studio.serving import toolcalls
-    from studio.serving.hf_words import TokenizerWords, named_ends
+    from studio.serving.hf_tokenizer import HfTokenizer, named_ends
     from studio.serving.vllm import Plan
 
     groups = _by_weights(wanted, "cuda")
@@ -119,7 +119,7 @@ def vllm_plan(wanted: list[Source]) -> Any:
         )
     weights, members = groups[0]
     templates = {one.model.chat_template for one in members if one.model} - {None}
-    spoken = TokenizerWords(loading.tokenizer(weights.found, next(iter(templates), None)), named_ends(weights.found))
+    spoken = HfTokenizer(loading.tokenizer(weights.found, next(iter(templates), None)), named_ends(weights.found))
     form = toolcalls.form_of(spoken.sample_call())
     adapters = {one.name: one.adapter for one in members if one.adapter is not None}
     return Plan(weights, _base_name(weights), adapters, next(iter(templates), None) or "", form.before if form else "")

@@ -6,6 +6,7 @@ A mask over the vocabulary is computed for each token while the answer is writte
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -40,14 +41,18 @@ class Constraint:
         return bool(self._matcher.is_stopped())
 
 
-def json_grammar(schema: Any) -> str:
-    """The grammar of JSON documents that a schema describes; any object for an empty schema. Raises ApiError."""
+def json_grammar(schema: Mapping[str, Any], strict: bool = True) -> str:
+    """The grammar of JSON documents that a schema describes; any object for an empty schema. Raises ApiError.
+
+    strict: refuse a schema with a keyword that no grammar can enforce (`uniqueItems`, `not`, `if`, `propertyNames`, an
+    unknown `format`); otherwise such keywords are left out and the rest is enforced.
+    """
     from llguidance import LLMatcher
 
     try:
         return LLMatcher.grammar_from_json_schema(
             json.dumps(schema),
-            overrides=SPACING,  # pyright: ignore[reportArgumentType]
+            overrides={**SPACING, "lenient": not strict},  # pyright: ignore[reportArgumentType]
         )
     except (ValueError, TypeError) as problem:
         raise bad(f"this JSON schema cannot be used: {problem}", "response_format") from None

@@ -1,51 +1,53 @@
-"""The two endpoints that write: chat and plain completions. What needs the tokenizer happens in the encoding thread."""
+"""The two endpoints that write: chat and plain completions. What needs the tokenizer happens in an encoding thread."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from studio.core.errors import StudioError
-from studio.serving import requests, shapes, toolcalls
-from studio.serving.answering import Inbox, Request
+from studio.serving import documents, requests, toolcalls
+from studio.serving.answering import Answer, Inbox
 from studio.serving.constraint import json_grammar
 from studio.serving.errors import bad, translated
-from studio.serving.job import Job, Piece, Told
+from studio.serving.job import Job, Piece, TokenLogprob
 from studio.serving.metrics import Metrics
 from studio.serving.requests import ChatRequest, TextRequest
 from studio.serving.served import Served
 
-Receiver = Callable[[int], Callable[[Piece], None]]
 
-
-def make_chat(served: Served, request: ChatRequest, inbox: Inbox, client: str, begun: float, metrics: Metrics) -> Request:
-    """A chat request with its jobs. Raises ApiError."""
+def make_chat(served: Served, request: ChatRequest, inbox: Inbox, client: str, begun: float, metrics: Metrics) -> Answer:
+    """The answer to a chat request, its jobs made but not yet queued. Raises ApiError."""
     limits = served.scheduler.limits
     count = request.n or 1
     if count > limits.choices:
         raise requests.too_many("n", count, limits.choices, "n")
-    messages = requests.conversation(request.messages)
+    if len(request.messages) > limits.messages:
+        raise requests.too_many("messages", len(request.messages), limits.messages, "messages")
+    messages = requests.as_conversation(request.messages)
     tools = _tools(request)
+    served.require_short(_read_texts(messages), "messages")
     try:
-        prompt = served.words.chat(messages, tools)
-    except StudioError as problem:
-        raise translated(problem) from None
+        prompt = served.tokenizer.chat(messages, tools, request.chat_template_kwargs or {})
+    except StudioError as error:
+        raise translated(error) from None
     grammar, param = _grammar(served, request, tools)
     form = served.form if tools else None
     jobs = [
         served.job(
-            request, prompt, request.most, _seed(request.seed, place), client, _receiver(inbox, place),
+            request, prompt, request.token_limit, _seed(request.seed, index), client, _receiver(inbox, index),
             grammar=grammar, param=param, special=form is not None, logprobs=_alternatives(request, limits.top_logprobs),
         )
-        for place in range(count)
+        for index in range(count)
     ]  # fmt: skip
-    shape = ChatShape(served, jobs, form, frozenset(tool["function"]["name"] for tool in tools))
-    return Request(served, jobs, shape, len(prompt), begun, metrics)
+    names = frozenset(tool["function"]["name"] for tool in tools)
+    format_ = ChatFormat(served, jobs, form, names, forced=param == "tool_choice")
+    return Answer(served, jobs, format_, len(prompt), inbox, begun, metrics, request.stream, request.with_usage)
 
 
-def make_text(served: Served, request: TextRequest, inbox: Inbox, client: str, begun: float, metrics: Metrics) -> Request:
-    """A plain completion's request with its jobs, one per prompt and choice. Raises ApiError."""
+def make_text(served: Served, request: TextRequest, inbox: Inbox, client: str, begun: float, metrics: Metrics) -> Answer:
+    """The answer to a plain completion's request, its jobs made, one per prompt and choice. Raises ApiError."""
     limits = served.scheduler.limits
     count = (request.n or 1) * len(request.prompts)
     if not request.prompts or count > limits.choices:
@@ -54,131 +56,154 @@ def make_text(served: Served, request: TextRequest, inbox: Inbox, client: str, b
         raise requests.too_many("logprobs", request.logprobs, limits.top_logprobs, "logprobs")
     if request.max_tokens == 0 and not request.echo:
         raise bad("max_tokens is 0 and echo is false: there is nothing to answer", "max_tokens")
-    format_ = requests.schema(request.response_format)
+    schema = requests.schema(request.response_format)
+    grammar = json_grammar(schema.content, schema.strict) if schema is not None else None
     prompts = [_ids(served, prompt) for prompt in request.prompts]
     jobs: list[Job] = []
     for prompt in prompts:
-        for again in range(request.n or 1):
+        for choice in range(request.n or 1):
             jobs.append(
                 served.job(
                     request, prompt, 16 if request.max_tokens is None else request.max_tokens,
-                    _seed(request.seed, again), client, _receiver(inbox, len(jobs)),
-                    grammar=json_grammar(format_) if format_ is not None else None,
+                    _seed(request.seed, choice), client, _receiver(inbox, len(jobs)), grammar=grammar,
                     logprobs=request.logprobs, prompt_logprobs=request.echo and request.logprobs is not None,
                 )
             )  # fmt: skip
-    shape = TextShape(served, jobs, request.echo, request.logprobs is not None)
-    return Request(served, jobs, shape, sum(map(len, prompts)), begun, metrics)
+    format_ = TextFormat(served, jobs, request.echo, request.logprobs is not None)
+    prompt_tokens = sum(map(len, prompts))
+    return Answer(served, jobs, format_, prompt_tokens, inbox, begun, metrics, request.stream, request.with_usage)
 
 
-class ChatShape:
-    """See `studio.serving.answering.Shape`."""
+class ChatFormat:
+    """See `studio.serving.answering.ResponseFormat`."""
 
     object, chunk_object, prefix = "chat.completion", "chat.completion.chunk", "chatcmpl"
 
-    def __init__(self, served: Served, jobs: Sequence[Job], form: toolcalls.Form | None, known: frozenset[str]) -> None:
-        self._served, self._jobs, self._form, self._known = served, jobs, form, known
+    def __init__(
+        self, served: Served, jobs: Sequence[Job], form: toolcalls.Form | None, names: frozenset[str], forced: bool = False
+    ) -> None:
+        """names: of the functions that may be called; forced: the answer is a call and nothing else."""
+        self._served, self._jobs, self._form, self._names, self._forced = served, jobs, form, names, forced
         self._begun: set[int] = set()
-        self._holds = [toolcalls.Hold(form) if form else None for _ in jobs]
-        self._told: dict[int, list[Told]] = {}
+        self._buffers = [toolcalls.ToolCallBuffer(form) if form else None for _ in jobs]
+        self._pending: dict[int, list[TokenLogprob]] = {}
 
-    def chunk(self, place: int, piece: Piece) -> list[dict[str, Any]]:
+    def chunk(self, index: int, piece: Piece) -> list[dict[str, Any]]:
         """A piece as deltas: the role first, then text, calls at the end."""
-        found: list[dict[str, Any]] = []
-        if place not in self._begun:
-            self._begun.add(place)
-            found.append(shapes.delta(place, {"role": "assistant", "content": ""}))
-        self._told.setdefault(place, []).extend(self._shown(piece))
-        hold = self._holds[place]
-        text = hold.add(piece.text) if hold else piece.text
+        deltas: list[dict[str, Any]] = []
+        if index not in self._begun:
+            self._begun.add(index)
+            deltas.append(documents.delta(index, {"role": "assistant", "content": ""}))
+        self._pending.setdefault(index, []).extend(self._shown(piece))
+        buffer = self._buffers[index]
+        text = buffer.add(piece.text) if buffer else piece.text
         calls: list[toolcalls.Call] = []
-        if hold and self._form and piece.last:
-            rest, calls = toolcalls.read(hold.rest(), self._form, self._known)
+        if buffer and piece.last:
+            rest, calls = self._calls(buffer.rest(), piece.finish)
             text += rest
         if text:
-            found.append(shapes.delta(place, {"content": text}, logprobs=self._logprobs(place)))
+            deltas.append(documents.delta(index, {"content": text}, logprobs=self._logprobs(index)))
         if calls:
-            found.append(shapes.delta(place, {"tool_calls": [call.as_dict(index) for index, call in enumerate(calls)]}))
+            written = [call.as_dict(number) for number, call in enumerate(calls)]
+            deltas.append(documents.delta(index, {"tool_calls": written}))
         if piece.last:
-            logprobs = self._logprobs(place) if self._told.get(place) else None
-            found.append(shapes.delta(place, {}, "tool_calls" if calls else piece.finish, logprobs))
-        return found
+            logprobs = self._logprobs(index) if self._pending.get(index) else None
+            deltas.append(documents.delta(index, {}, self._finish(piece, calls), logprobs))
+        return deltas
 
-    def choice(self, place: int, pieces: Sequence[Piece]) -> dict[str, Any]:
+    def choice(self, index: int, pieces: Sequence[Piece]) -> dict[str, Any]:
         """A whole answer."""
         text, calls = "".join(piece.text for piece in pieces), list[toolcalls.Call]()
         if self._form:
-            text, calls = toolcalls.read(text, self._form, self._known)
-        self._told[place] = [told for piece in pieces for told in self._shown(piece)]
-        finish = "tool_calls" if calls else pieces[-1].finish or "stop"
-        named = [call.as_dict() for call in calls]
-        return shapes.chat_choice(place, text if text or not calls else None, named, finish, self._logprobs(place))
+            text, calls = self._calls(text, pieces[-1].finish)
+        self._pending[index] = [entry for piece in pieces for entry in self._shown(piece)]
+        finish = self._finish(pieces[-1], calls) or "stop"
+        written = [call.as_dict() for call in calls]
+        return documents.chat_choice(index, text if text or not calls else None, written, finish, self._logprobs(index))
 
-    def _shown(self, piece: Piece) -> tuple[Told, ...]:
-        """What is told of a piece: the end-of-turn token is not part of an answer."""
-        ended = piece.finish == "stop" and piece.told and piece.told[-1].token in self._served.words.ends
-        return piece.told[:-1] if ended else piece.told
+    def _calls(self, text: str, finish: str | None) -> tuple[str, list[toolcalls.Call]]:
+        """The text around the calls, and the calls; one that was forced and cut at the limit is given as far as it goes."""
+        assert self._form is not None
+        rest, calls = toolcalls.read(text, self._form, self._names)
+        if not calls and self._forced and finish == "length":
+            partial = toolcalls.read_partial(text, self._form, self._names)
+            return ("", [partial]) if partial else (rest, [])
+        return rest, calls
 
-    def _logprobs(self, place: int) -> dict[str, Any] | None:
-        if self._jobs[place].logprobs is None:
+    def _finish(self, piece: Piece, calls: Sequence[toolcalls.Call]) -> str | None:
+        return "tool_calls" if calls and piece.finish == "stop" else piece.finish
+
+    def _shown(self, piece: Piece) -> tuple[TokenLogprob, ...]:
+        """The log-probabilities of a piece's tokens: the end-of-turn token is not part of an answer."""
+        ended = piece.finish == "stop" and piece.logprobs and piece.logprobs[-1].token in self._served.tokenizer.ends
+        return piece.logprobs[:-1] if ended else piece.logprobs
+
+    def _logprobs(self, index: int) -> dict[str, Any] | None:
+        if self._jobs[index].logprobs is None:
             return None
-        return shapes.chat_logprobs(self._told.pop(place, []), self._served.words)
+        return documents.chat_logprobs(self._pending.pop(index, []), self._served.tokenizer)
 
 
-class TextShape:
-    """See `studio.serving.answering.Shape`."""
+class TextFormat:
+    """See `studio.serving.answering.ResponseFormat`."""
 
     object, chunk_object, prefix = "text_completion", "text_completion", "cmpl"
 
     def __init__(self, served: Served, jobs: Sequence[Job], echo: bool, logprobs: bool) -> None:
-        self._served, self._jobs, self._echo, self._wanted = served, jobs, echo, logprobs
+        self._served, self._jobs, self._echo, self._with_logprobs = served, jobs, echo, logprobs
         self._offsets = [0] * len(jobs)
         self._echoed: set[int] = set()
 
-    def chunk(self, place: int, piece: Piece) -> list[dict[str, Any]]:
+    def chunk(self, index: int, piece: Piece) -> list[dict[str, Any]]:
         """A piece as a chunk; the prompt goes with the first one."""
-        text, told = piece.text, piece.told
-        if place not in self._echoed:
-            self._echoed.add(place)
+        text, logprobs = piece.text, piece.logprobs
+        if index not in self._echoed:
+            self._echoed.add(index)
             if self._echo:
-                text, told = self._prompt(place) + text, piece.prompt_told + told
-        if not text and not told and not piece.last:
+                text, logprobs = self._prompt(index) + text, piece.prompt_logprobs + logprobs
+        if not text and not logprobs and not piece.last:
             return []
-        return [shapes.text_choice(place, text, piece.finish, self._logprobs(place, told))]
+        return [documents.text_choice(index, text, piece.finish, self._logprobs(index, logprobs))]
 
-    def choice(self, place: int, pieces: Sequence[Piece]) -> dict[str, Any]:
+    def choice(self, index: int, pieces: Sequence[Piece]) -> dict[str, Any]:
         """A whole completion."""
-        text = (self._prompt(place) if self._echo else "") + "".join(piece.text for piece in pieces)
-        told = [told for piece in pieces for told in (*(piece.prompt_told if self._echo else ()), *piece.told)]
-        return shapes.text_choice(place, text, pieces[-1].finish, self._logprobs(place, told))
+        text = (self._prompt(index) if self._echo else "") + "".join(piece.text for piece in pieces)
+        logprobs = [entry for piece in pieces for entry in (*(piece.prompt_logprobs if self._echo else ()), *piece.logprobs)]
+        return documents.text_choice(index, text, pieces[-1].finish, self._logprobs(index, logprobs))
 
-    def _prompt(self, place: int) -> str:
-        return self._served.words.decode(self._jobs[place].prompt)
+    def _prompt(self, index: int) -> str:
+        return self._served.tokenizer.decode(self._jobs[index].prompt)
 
-    def _logprobs(self, place: int, told: Sequence[Told]) -> dict[str, Any] | None:
-        if not self._wanted:
+    def _logprobs(self, index: int, logprobs: Sequence[TokenLogprob]) -> dict[str, Any] | None:
+        if not self._with_logprobs:
             return None
-        found = shapes.text_logprobs(told, self._served.words, self._offsets[place])
-        self._offsets[place] += sum(map(len, found["tokens"]))
-        return found
+        written = documents.text_logprobs(logprobs, self._served.tokenizer, self._offsets[index])
+        self._offsets[index] += sum(map(len, written["tokens"]))
+        return written
 
 
-def _receiver(inbox: Inbox, place: int) -> Callable[[Piece], None]:
-    return lambda piece: inbox.put(place, piece)
+def _receiver(inbox: Inbox, index: int) -> Callable[[Piece], None]:
+    return lambda piece: inbox.put(index, piece)
 
 
-def _seed(given: int | None, place: int) -> int:
+def _seed(seed: int | None, index: int) -> int:
     """Each choice its own; without a seed, another one every time."""
-    return secrets.randbits(63) if given is None else (given + place) % (1 << 63)
+    return secrets.randbits(63) if seed is None else (seed + index) % (1 << 63)
 
 
-def _alternatives(request: ChatRequest, most: int) -> int | None:
+def _read_texts(messages: Sequence[Mapping[str, Any]]) -> Iterable[str]:
+    """The texts of which a template writes every character: of earlier answers, what stands behind their reasoning."""
+    for message in messages:
+        yield message["content"].rpartition("</think>")[2] if message["role"] == "assistant" else message["content"]
+
+
+def _alternatives(request: ChatRequest, limit: int) -> int | None:
     if not request.logprobs:
         if request.top_logprobs:
             raise bad("top_logprobs needs logprobs to be true", "top_logprobs")
         return None
-    if (request.top_logprobs or 0) > most:
-        raise requests.too_many("top_logprobs", request.top_logprobs or 0, most, "top_logprobs")
+    if (request.top_logprobs or 0) > limit:
+        raise requests.too_many("top_logprobs", request.top_logprobs or 0, limit, "top_logprobs")
     return request.top_logprobs or 0
 
 
@@ -195,24 +220,25 @@ def _grammar(served: Served, request: ChatRequest, tools: list[dict[str, Any]]) 
     """What the answer must follow: a call that tool_choice forces, or response_format; and which parameter says so."""
     choice = request.tool_choice
     if choice in (None, "auto", "none"):
-        format_ = requests.schema(request.response_format)
-        return (json_grammar(format_) if format_ is not None else None), "response_format"
+        schema = requests.schema(request.response_format)
+        return (json_grammar(schema.content, schema.strict) if schema is not None else None), "response_format"
     form = served.form
     if form is None:
         raise bad("this model's template writes no tool calls that could be asked for; leave tool_choice out", "tool_choice")
-    wanted = tools
+    allowed = tools
     if isinstance(choice, dict):
-        name = (choice.get("function") or {}).get("name")
-        wanted = [tool for tool in tools if tool["function"]["name"] == name]
-        if not wanted:
+        name = requests.chosen_function(choice)
+        allowed = [tool for tool in tools if tool["function"]["name"] == name]
+        if not allowed:
             raise bad(f"tool_choice names {name!r}, which is not among the tools", "tool_choice")
-    return toolcalls.grammar(form, wanted, served.words.spell), "tool_choice"
+    return toolcalls.grammar(form, allowed, served.tokenizer.spell), "tool_choice"
 
 
 def _ids(served: Served, prompt: str | list[int]) -> list[int]:
     if isinstance(prompt, str):
-        return served.words.plain(prompt)
-    size = served.words.size()
+        served.require_short([prompt], "prompt")
+        return served.tokenizer.plain(prompt)
+    size = served.tokenizer.size()
     wrong = next((token for token in prompt if not 0 <= token < size), None)
     if wrong is not None:
         raise bad(f"token {wrong} is not in the vocabulary of {size}", "prompt")

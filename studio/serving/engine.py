@@ -1,4 +1,4 @@
-"""What the scheduler asks of an engine, and what the server asks of the words of a model.
+"""What the scheduler asks of an engine, and what the server asks of the tokenizer of a model.
 
 An engine holds one set of weights in one thread. It turns prompts into logits; choosing tokens is `sampling.choose`.
 """
@@ -6,10 +6,11 @@ An engine holds one set of weights in one thread. It turns prompts into logits; 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from studio.serving.constraint import Constraint
-from studio.serving.job import Job, Told
+from studio.serving.job import Job, TokenLogprob
 
 
 class Engine(Protocol):
@@ -24,15 +25,15 @@ class Engine(Protocol):
         """Bring the weights into memory. Raises StudioError."""
         ...
 
-    def begin(self, job: Job) -> tuple[int, Told | None]:
+    def begin(self, job: Job) -> tuple[int, TokenLogprob | None]:
         """Read a job's prompt and choose its first token. With `prompt_logprobs`, the prompt's are put into `job.state`."""
         ...
 
-    def advance(self, jobs: Sequence[Job]) -> list[tuple[int, Told | None]]:
+    def advance(self, jobs: Sequence[Job]) -> list[tuple[int, TokenLogprob | None]]:
         """The next token of each of some jobs of one variant, each having written at least one."""
         ...
 
-    def prompt_told(self, job: Job) -> tuple[Told, ...]:
+    def prompt_logprobs_of(self, job: Job) -> tuple[TokenLogprob, ...]:
         """The prompt's tokens with their log-probabilities, where they were asked for."""
         ...
 
@@ -45,7 +46,7 @@ class Engine(Protocol):
         ...
 
 
-class Words(Protocol):
+class TokenizerAdapter(Protocol):
     """A model's tokenizer and chat template, as the server uses them; called from one thread (encoding) and from the
     scheduler's (decoding)."""
 
@@ -57,8 +58,18 @@ class Words(Protocol):
         """Whether the template writes tools and their calls."""
         ...
 
-    def chat(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]) -> list[int]:
-        """The prompt's ids by the chat template. Raises StudioError."""
+    @property
+    def longest_token(self) -> int:
+        """Most bytes of text that one token can stand for: no text has fewer tokens than its bytes divided by this."""
+        ...
+
+    def chat(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        tools: Sequence[Mapping[str, Any]],
+        variables: Mapping[str, Any] = MappingProxyType({}),
+    ) -> list[int]:
+        """The prompt's ids by the chat template; variables: what it is given besides. Raises StudioError."""
         ...
 
     def plain(self, text: str) -> list[int]:
@@ -92,7 +103,7 @@ class Words(Protocol):
 
 def groups(jobs: Iterable[Job]) -> list[list[Job]]:
     """Jobs by variant, in order of arrival."""
-    found: dict[str, list[Job]] = {}
+    grouped: dict[str, list[Job]] = {}
     for job in jobs:
-        found.setdefault(job.variant, []).append(job)
-    return list(found.values())
+        grouped.setdefault(job.variant, []).append(job)
+    return list(grouped.values())

@@ -22,6 +22,12 @@ class Sampling:
     temperature: float = 0.0
     top_p: float = 1.0
     seed: int = 0
+    top_k: int = 0
+    """Only the k likeliest tokens; 0 for all."""
+    min_p: float = 0.0
+    """Only tokens at least this share as likely as the likeliest (Nguyen et al. 2024)."""
+    repetition: float = 1.0
+    """Divides positive and multiplies negative logits of every token of prompt and answer (Keskar et al. 2019)."""
     presence: float = 0.0
     """Taken off the logits of every token written before (OpenAI's `presence_penalty`)."""
     frequency: float = 0.0
@@ -31,14 +37,14 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class TokenLogprob:
     """A token with its log-probability (natural, of the model itself: before temperature and constraints)."""
 
     token: int
     logprob: float | None
     """None for a prompt's first token, which nothing predicts."""
     top: tuple[tuple[int, float], ...] = ()
-    """The likeliest tokens at this place, best first."""
+    """The likeliest tokens at this position, best first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +52,8 @@ class Piece:
     """What was written since the last piece. The last one has `finish`, or `error`."""
 
     text: str = ""
-    told: tuple[Told, ...] = ()
-    prompt_told: tuple[Told, ...] = ()
+    logprobs: tuple[TokenLogprob, ...] = ()
+    prompt_logprobs: tuple[TokenLogprob, ...] = ()
     finish: Finish | None = None
     error: ApiError | None = None
     tokens: int = 0
@@ -66,7 +72,7 @@ class Job:
     variant: str
     """Which of the engine's models: an adapter's name, or nothing for the base."""
     prompt: list[int]
-    most: int
+    token_limit: int
     """Most tokens to write."""
     writer: Writer
     ends: frozenset[int]
@@ -92,6 +98,6 @@ class Job:
     def plain(self) -> bool:
         """True if the next token can be chosen from the logits as they are."""
         sampling = self.sampling
-        return (
-            self.constraint is None and self.logprobs is None and not (sampling.presence or sampling.frequency or sampling.bias)
-        )
+        adjusted = sampling.presence or sampling.frequency or sampling.bias or sampling.repetition != 1.0
+        cut = sampling.temperature > 0 and (sampling.top_k or sampling.min_p)
+        return self.constraint is None and self.logprobs is None and not adjusted and not cut

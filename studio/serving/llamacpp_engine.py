@@ -6,14 +6,17 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from studio.core.errors import ModelError, StudioError
+from studio.models import turns
+from studio.models.chat import Rendered
 from studio.serving import constraint, sampling, toolcalls
 from studio.serving.errors import ApiError
-from studio.serving.job import Job, Told
+from studio.serving.job import Job, TokenLogprob
 
 CHUNK = 512
 """Prompt tokens read in one pass."""
@@ -34,7 +37,7 @@ class LlamaCppEngine:
         self.template = str(self._model.get_default_chat_template() or "")
         self._context: Any = None
         self._free = list(range(slots))[::-1]
-        self._told: dict[Job, tuple[Told, ...]] = {}
+        self._told: dict[Job, tuple[TokenLogprob, ...]] = {}
 
     def load(self) -> None:
         """Make the cache for all answers."""
@@ -52,10 +55,10 @@ class LlamaCppEngine:
                 where=self.file.name,
             ) from None
 
-    def begin(self, job: Job) -> tuple[int, Told | None]:
+    def begin(self, job: Job) -> tuple[int, TokenLogprob | None]:
         """Read a prompt into a free sequence."""
         job.state = self._free.pop()
-        told = [Told(job.prompt[0], None)] if job.prompt_logprobs else []
+        told = [TokenLogprob(job.prompt[0], None)] if job.prompt_logprobs else []
         row = np.empty(0, np.float32)
         for start in range(0, len(job.prompt), CHUNK):
             part = job.prompt[start : start + CHUNK]
@@ -68,17 +71,19 @@ class LlamaCppEngine:
             )
             if every:
                 following = job.prompt[start + 1 : start + 1 + len(part)]
-                told += [sampling.tell(self._row(place), token, job.logprobs or 0) for place, token in enumerate(following)]
+                told += [
+                    sampling.token_logprob(self._row(place), token, job.logprobs or 0) for place, token in enumerate(following)
+                ]
             row = self._row(len(part) - 1)
         if job.prompt_logprobs:
             self._told[job] = tuple(told)
         return _chosen(row, job)
 
-    def prompt_told(self, job: Job) -> tuple[Told, ...]:
+    def prompt_logprobs_of(self, job: Job) -> tuple[TokenLogprob, ...]:
         """The prompt's log-probabilities."""
         return self._told.pop(job, ())
 
-    def advance(self, jobs: Sequence[Job]) -> list[tuple[int, Told | None]]:
+    def advance(self, jobs: Sequence[Job]) -> list[tuple[int, TokenLogprob | None]]:
         """One pass for all."""
         self._decode([(job.written[-1], len(job.prompt) + len(job.written) - 1, job.state, True) for job in jobs])
         return [_chosen(self._row(place), job) for place, job in enumerate(jobs)]
@@ -111,24 +116,39 @@ class LlamaCppEngine:
         return np.asarray(self._context.get_logits_ith(place), np.float32)
 
 
-class GgufWords:
-    """See `studio.serving.engine.Words`: the tokenizer and template in the file."""
+class GgufTokenizer:
+    """See `studio.serving.engine.TokenizerAdapter`: the tokenizer and template in the file."""
 
     def __init__(self, engine: LlamaCppEngine) -> None:
-        self._engine, self._words = engine, engine.vocabulary
-        self._size = int(self._words.n_vocab)
-        self.ends = frozenset(token for token in range(self._size) if self._words.is_eog(token))
-        self._control = frozenset(token for token in range(self._size) if self._words.is_control(token)) | self.ends
+        self._engine, self._vocabulary = engine, engine.vocabulary
+        self._size = int(self._vocabulary.n_vocab)
+        self.ends = frozenset(token for token in range(self._size) if self._vocabulary.is_eog(token))
+        self._control = frozenset(token for token in range(self._size) if self._vocabulary.is_control(token)) | self.ends
         self._texts = {self._piece(token, True): token for token in self._control}
 
     @property
     def supports_tools(self) -> bool:
         """Whether the template writes tool calls."""
-        return bool(self.sample_call())
+        return self._writes_tools
 
-    def chat(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]) -> list[int]:
-        """The prompt by the template in the file; people's text that looks like a control token stays text."""
-        rendered = self._render(messages, tools, prompt=True)
+    @property
+    def longest_token(self) -> int:
+        """Most bytes of one token."""
+        return self._longest
+
+    def chat(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        tools: Sequence[Mapping[str, Any]],
+        variables: Mapping[str, Any] = MappingProxyType({}),
+    ) -> list[int]:
+        """The prompt by the template in the file; people's text that looks like a control token stays text.
+
+        Raises DataError for tools that the template would leave out.
+        """
+        if not self.supports_tools:
+            turns.refuse_tools(messages, tools)
+        rendered = self._render(messages, tools, prompt=True, variables=variables)
         ids: list[int] = []
         at = 0
         for start, end in [*rendered.quoted, (len(rendered.text), len(rendered.text))]:
@@ -139,7 +159,7 @@ class GgufWords:
 
     def plain(self, text: str) -> list[int]:
         """The ids as llama.cpp makes them."""
-        return list(self._words.tokenize(text, True, True)) if text else []
+        return list(self._vocabulary.tokenize(text, True, True)) if text else []
 
     def decode(self, ids: Sequence[int], special: bool = False) -> str:
         """The text of ids."""
@@ -156,7 +176,7 @@ class GgufWords:
 
     def constraint(self, grammar: str, param: str) -> constraint.Constraint:
         """A grammar to be followed in this vocabulary."""
-        return constraint.follow(self._grammar_words, grammar, param)
+        return constraint.follow(self._grammar_tokenizer, grammar, param)
 
     def spell(self, mark: str) -> str:
         """A mark in a grammar."""
@@ -171,11 +191,17 @@ class GgufWords:
         after = text.rpartition(toolcalls.ASKED)[2]
         return after if "qzlookup" in after else ""
 
-    def _render(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]], prompt: bool = False) -> Any:
+    def _render(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        tools: Sequence[Mapping[str, Any]],
+        prompt: bool = False,
+        variables: Mapping[str, Any] = MappingProxyType({}),
+    ) -> Rendered:
         from studio.models.chat import render
         from studio.models.templates import any_of
 
-        return render(self, messages, tools, prompt=prompt, guard=any_of(set(self._texts) - {""}))
+        return render(self, messages, tools, prompt=prompt, guard=any_of(set(self._texts) - {""}), variables=variables)
 
     # What `studio.models.chat.render` reads of a tokenizer.
 
@@ -191,25 +217,33 @@ class GgufWords:
     @cached_property
     def special_tokens_map(self) -> dict[str, str]:
         """The begin and end tokens, as templates name them."""
-        named = {"bos_token": self._words.token_bos(), "eos_token": self._words.token_eos()}
+        named = {"bos_token": self._vocabulary.token_bos(), "eos_token": self._vocabulary.token_eos()}
         return {name: self._piece(token, True) for name, token in named.items() if token is not None and token >= 0}
 
     def _ids(self, text: str, special: bool, first: bool) -> list[int]:
         if not text:
             return []
-        ids = list(self._words.tokenize(text, first and special, special))
-        begin = self._words.token_bos()
+        ids = list(self._vocabulary.tokenize(text, first and special, special))
+        begin = self._vocabulary.token_bos()
         return ids[1:] if ids[:2] == [begin, begin] else ids  # the template wrote it and llama.cpp added it
 
     def _piece(self, token: int, special: bool) -> str:
-        return str(self._words.token_to_piece(token, 0, special))
+        return str(self._vocabulary.token_to_piece(token, 0, special))
+
+    @cached_property
+    def _writes_tools(self) -> bool:
+        return bool(self.sample_call())
+
+    @cached_property
+    def _longest(self) -> int:
+        return max(1, *map(len, self._bytes))
 
     @cached_property
     def _bytes(self) -> list[bytes]:
         """Every token's bytes, by way of the text the file holds for it."""
-        from studio.serving.hf_words import _BYTES
+        from studio.serving.hf_tokenizer import _BYTES
 
-        texts = [str(self._words.get_text(token)) for token in range(self._size)]
+        texts = [str(self._vocabulary.get_text(token)) for token in range(self._size)]
         byte_level = sum("\u0120" in text for text in texts) > 10
         return [self._as_bytes(token, text, byte_level, _BYTES) for token, text in enumerate(texts)]
 
@@ -223,26 +257,26 @@ class GgufWords:
         return text.replace("\u2581", " ").encode()
 
     @cached_property
-    def _grammar_words(self) -> Any:
+    def _grammar_tokenizer(self) -> Any:
         from llguidance import LLTokenizer, TokenizerWrapper
 
         outer = self
 
         class Wrapped:
-            eos_token_id = int(outer._words.token_eos())
+            eos_token_id = int(outer._vocabulary.token_eos())
             bos_token_id = None
             tokens = outer._bytes
             special_token_ids = sorted(outer._control)
 
             def __call__(self, text: bytes) -> list[int]:
-                return list(outer._words.tokenize(text.decode("utf-8", "replace"), False, False))
+                return list(outer._vocabulary.tokenize(text.decode("utf-8", "replace"), False, False))
 
         return LLTokenizer(TokenizerWrapper(Wrapped()), eos_token=sorted(self.ends))
 
 
-def _chosen(row: np.ndarray, job: Job) -> tuple[int, Told | None]:
+def _chosen(row: np.ndarray, job: Job) -> tuple[int, TokenLogprob | None]:
     token = sampling.choose(row, job)
-    return token, sampling.tell(row, token, job.logprobs) if job.logprobs is not None else None
+    return token, sampling.token_logprob(row, token, job.logprobs) if job.logprobs is not None else None
 
 
 def _native() -> Any:

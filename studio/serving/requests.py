@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
 import pydantic
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
 
 from studio.core.text import nearest
 from studio.serving.errors import ApiError, bad
@@ -41,26 +43,50 @@ NEUTRAL: dict[str, tuple[Any, ...]] = {
 R = TypeVar("R", bound="Common")
 
 
+@dataclass(frozen=True)
+class Schema:
+    """A JSON schema that an answer follows. strict: what cannot be enforced while it is written is refused, else ignored."""
+
+    content: dict[str, Any]
+    strict: bool = False
+
+
+STOPS = 16
+"""Most stop strings, and most stop tokens, of one request."""
+
+
 class StreamOptions(BaseModel):
-    """What a stream tells besides the text."""
+    """What a stream carries besides the text."""
 
     model_config = ConfigDict(extra="ignore")
-    include_usage: bool = False
+    include_usage: StrictBool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, values: Any) -> Any:
+        return {name: value for name, value in values.items() if value is not None} if isinstance(values, dict) else values
 
 
 class Common(BaseModel):
-    """What chat and plain completions share."""
+    """What chat and plain completions share. A parameter that is null counts as left out."""
 
     model_config = ConfigDict(extra="forbid", strict=False)
 
     model: str = Field(min_length=1)
-    stream: bool = False
+    stream: StrictBool = False
     stream_options: StreamOptions | None = None
     n: int | None = Field(default=None, ge=1)
     temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = Field(default=None, gt=0, le=1)
+    top_k: int | None = Field(default=None, ge=-1)
+    """0 and -1: all tokens, as other servers have it."""
+    min_p: float | None = Field(default=None, ge=0, le=1)
+    repetition_penalty: float | None = Field(default=None, gt=0, le=10)
     seed: int | None = None
-    stop: str | Annotated[list[str], Field(max_length=16)] | None = None
+    stop: str | Annotated[list[str], Field(max_length=STOPS)] | None = None
+    stop_token_ids: Annotated[list[int], Field(max_length=STOPS)] | None = None
+    ignore_eos: StrictBool = False
+    """Write on to the limit, past the tokens that end an answer: for measuring speed."""
     presence_penalty: float | None = Field(default=None, ge=-2, le=2)
     frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
     logit_bias: dict[int, float] | None = None
@@ -69,8 +95,13 @@ class Common(BaseModel):
     @property
     def stops(self) -> tuple[str, ...]:
         """The stop strings."""
-        given = [self.stop] if isinstance(self.stop, str) else self.stop or []
-        return tuple(text for text in given if text)
+        stops = [self.stop] if isinstance(self.stop, str) else self.stop or []
+        return tuple(text for text in stops if text)
+
+    @property
+    def with_usage(self) -> bool:
+        """Whether a stream ends with the numbers of tokens."""
+        return self.stream_options is not None and self.stream_options.include_usage
 
 
 class ChatRequest(Common):
@@ -79,13 +110,15 @@ class ChatRequest(Common):
     messages: list[dict[str, Any]] = Field(min_length=1)
     max_tokens: int | None = Field(default=None, ge=1)
     max_completion_tokens: int | None = Field(default=None, ge=1)
-    logprobs: bool | None = None
+    logprobs: StrictBool = False
     top_logprobs: int | None = Field(default=None, ge=0)
     tools: list[dict[str, Any]] | None = None
     tool_choice: Literal["none", "auto", "required"] | dict[str, Any] | None = None
+    chat_template_kwargs: dict[str, Any] | None = None
+    """Variables of the chat template, such as `enable_thinking`."""
 
     @property
-    def most(self) -> int | None:
+    def token_limit(self) -> int | None:
         """Most tokens to write."""
         return self.max_completion_tokens or self.max_tokens
 
@@ -96,7 +129,7 @@ class TextRequest(Common):
     prompt: str | list[int] | list[str] | list[list[int]] = ""
     max_tokens: int | None = Field(default=None, ge=0)
     logprobs: int | None = Field(default=None, ge=0)
-    echo: bool = False
+    echo: StrictBool = False
 
     @property
     def prompts(self) -> list[str | list[int]]:
@@ -112,7 +145,7 @@ def parse(kind: type[R], body: Any) -> R:
     """The request in a JSON body. Raises ApiError 400 that names the parameter."""
     if not isinstance(body, dict):
         raise bad("the body must be a JSON object")
-    values = {name: value for name, value in body.items() if name not in IGNORED}
+    values = {name: value for name, value in body.items() if name not in IGNORED and value is not None}
     for name in [name for name in values if name in NEUTRAL and name not in kind.model_fields]:
         if values.pop(name) not in NEUTRAL[name]:
             raise bad(f"`{name}` is not supported here", name, "unsupported_parameter")
@@ -132,22 +165,22 @@ def parse(kind: type[R], body: Any) -> R:
         raise bad(f"`{where}`: {first['msg']}", str(first["loc"][0]) if first["loc"] else "") from None
 
 
-def conversation(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def as_conversation(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Messages as chat templates take them: text only, `developer` as `system`. Raises ApiError naming the message."""
-    found = []
-    for place, message in enumerate(messages):
-        role, where = message.get("role"), f"messages[{place}]"
+    conversation: list[dict[str, Any]] = []
+    for index, message in enumerate(messages):
+        role, where = message.get("role"), f"messages[{index}]"
         if role not in ("system", "developer", "user", "assistant", "tool"):
             raise bad(f"{where} has the role {role!r}; known are system, developer, user, assistant, tool", f"{where}.role")
         content = _text(message.get("content"), where)
         calls = message.get("tool_calls")
         if content is None and not calls:
             raise bad(f"{where} has no content", f"{where}.content")
-        kept = {key: value for key, value in message.items() if key in ("name", "tool_call_id", "tool_calls") and value}
+        further = {key: value for key, value in message.items() if key in ("name", "tool_call_id", "tool_calls") and value}
         if calls and not (isinstance(calls, list) and all(_is_call(call) for call in calls)):
             raise bad(f"{where}.tool_calls is not a list of function calls", f"{where}.tool_calls")
-        found.append({"role": "system" if role == "developer" else role, "content": content or "", **kept})
-    return found
+        conversation.append({"role": "system" if role == "developer" else role, "content": content or "", **further})
+    return conversation
 
 
 def _is_call(call: Any) -> bool:
@@ -169,30 +202,47 @@ def _text(content: Any, where: str) -> str | None:
 
 
 def functions(tools: list[dict[str, Any]] | None) -> list[dict[str, Any]]:
-    """The tools of a request. Raises ApiError for what is no function with a name."""
-    for place, tool in enumerate(tools or []):
+    """The tools of a request. Raises ApiError for what is no function with a name, or has parameters that are no schema."""
+    for index, tool in enumerate(tools or []):
         function = tool.get("function")
         if tool.get("type") != "function" or not isinstance(function, dict) or not isinstance(function.get("name"), str):
-            raise bad(f"tools[{place}] is not a function with a name", f"tools[{place}]")
+            raise bad(f"tools[{index}] is not a function with a name", f"tools[{index}]")
+        parameters = function.get("parameters")
+        if not (parameters is None or isinstance(parameters, dict)):
+            raise bad(
+                f"tools[{index}].function.parameters is {type(parameters).__name__}, and must be a JSON schema (an object)",
+                f"tools[{index}].function.parameters",
+            )
     return list(tools or [])
 
 
-def schema(response_format: dict[str, Any] | None) -> dict[str, Any] | None:
+def chosen_function(choice: Mapping[str, Any]) -> str:
+    """The function that `tool_choice` names. Raises ApiError for another form than OpenAI's."""
+    function = choice.get("function")
+    name = function.get("name") if isinstance(function, dict) else None
+    if choice.get("type") != "function" or not isinstance(name, str):
+        raise bad(
+            'tool_choice must be "none", "auto", "required" or {"type": "function", "function": {"name": "..."}}', "tool_choice"
+        )
+    return name
+
+
+def schema(response_format: dict[str, Any] | None) -> Schema | None:
     """The JSON schema an answer must follow; None for free text. Raises ApiError."""
     kind = (response_format or {}).get("type", "text")
     if response_format is None or kind == "text":
         return None
     if kind == "json_object":
-        return {"type": "object"}
+        return Schema({"type": "object"})
     if kind == "json_schema":
         named = response_format.get("json_schema")
-        found = named.get("schema") if isinstance(named, dict) else None
-        if not isinstance(found, dict):
+        content = named.get("schema") if isinstance(named, dict) else None
+        if not isinstance(named, dict) or not isinstance(content, dict):
             raise bad("response_format.json_schema needs a `schema`, which is a JSON schema", "response_format")
-        return found
+        return Schema(content, named.get("strict") is True)
     raise bad(f"response_format.type is {kind!r}; known are text, json_object, json_schema", "response_format")
 
 
-def too_many(what: str, given: int, most: int, param: str) -> ApiError:
+def too_many(what: str, asked: int, limit: int, param: str) -> ApiError:
     """A request over a limit, with both numbers."""
-    return bad(f"{what}: {given} asked for, at most {most} here", param, "limit_exceeded")
+    return bad(f"{what}: {asked} asked for, at most {limit} here", param, "limit_exceeded")

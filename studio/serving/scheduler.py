@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from studio.core.errors import StudioError
 from studio.serving.engine import Engine, groups
 from studio.serving.errors import ApiError
-from studio.serving.job import Finish, Job, Piece, Told
+from studio.serving.job import Finish, Job, Piece, TokenLogprob
 from studio.serving.limits import Limits
 
 log = logging.getLogger(__name__)
@@ -167,49 +167,49 @@ class Scheduler:
         """Advance jobs; an error ends them and nothing else."""
         try:
             if jobs[0].written:
-                found = self.engine.advance(jobs)
+                tokens = self.engine.advance(jobs)
                 prompts = [()] * len(jobs)
             else:
-                found = [self.engine.begin(jobs[0])]
-                prompts = [self.engine.prompt_told(jobs[0])]
+                tokens = [self.engine.begin(jobs[0])]
+                prompts = [self.engine.prompt_logprobs_of(jobs[0])]
         except ApiError as problem:
             self._fail(jobs, problem)
             return
-        except Exception as problem:
+        except Exception as error:
             log.exception("an answer failed")
-            self._fail(jobs, _fault(problem))
+            self._fail(jobs, _failure(error))
             return
         written = []
-        for job, (token, told), prompt in zip(jobs, found, prompts, strict=True):
+        for job, (token, logprob), prompt in zip(jobs, tokens, prompts, strict=True):
             try:
-                piece = self._piece(job, token, told, prompt)
+                piece = self._piece(job, token, logprob, prompt)
             except Exception as problem:
-                self._fail([job], problem if isinstance(problem, ApiError) else _fault(problem))
+                self._fail([job], problem if isinstance(problem, ApiError) else _failure(problem))
                 continue
             if piece.last:
                 self._end(job)
             written.append((job, piece))
         self._hand_out(written)
 
-    def _piece(self, job: Job, token: int, told: Told | None, prompt: tuple[Told, ...]) -> Piece:
+    def _piece(self, job: Job, token: int, logprob: TokenLogprob | None, prompt: tuple[TokenLogprob, ...]) -> Piece:
         job.written.append(token)
         count = len(job.written)
-        tell = () if told is None else (told,)
-        if job.most == 0:  # only the prompt's log-probabilities were asked for
-            return Piece(prompt_told=prompt, finish="length")
+        chosen = () if logprob is None else (logprob,)
+        if job.token_limit == 0:  # only the prompt's log-probabilities were asked for
+            return Piece(prompt_logprobs=prompt, finish="length")
         if token in job.ends:
-            return Piece(job.writer.finish(), tell, prompt, "stop", tokens=count)
+            return Piece(job.writer.finish(), chosen, prompt, "stop", tokens=count)
         if job.constraint is not None:
             job.constraint.take(token)
         text = job.writer.add(token)
         finish: Finish | None = None
         if job.writer.stopped or (job.constraint is not None and job.constraint.done):
             finish = "stop"
-        elif count >= job.most:
+        elif count >= job.token_limit:
             finish = "length"
         if finish:
             text += job.writer.finish()
-        return Piece(text, tell, prompt, finish, tokens=count)
+        return Piece(text, chosen, prompt, finish, tokens=count)
 
     def _end(self, job: Job) -> None:
         self._active.remove(job)
@@ -230,9 +230,11 @@ class Scheduler:
         self._fail([*self._active, *waiting], problem)
 
 
-def _fault(problem: Exception) -> ApiError:
+def _failure(problem: Exception) -> ApiError:
     if type(problem).__name__ == "OutOfMemoryError":
         return ApiError(
             503, "the GPU's memory is full; ask again, or serve with a lower --max-concurrent", code="out_of_memory"
         )
-    return ApiError(500, f"this is a fault in the server ({type(problem).__name__})", code="fault")
+    return ApiError(
+        500, f"internal error in the server ({type(problem).__name__}); its log has the details", code="internal_error"
+    )

@@ -1,15 +1,15 @@
-"""What a server serves: names, each a variant on some weights with its own words; and jobs made for it."""
+"""What a server serves: names, each a variant on some weights with its own tokenizer; and jobs made for it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from studio.serving import toolcalls
-from studio.serving.engine import Words
-from studio.serving.errors import ApiError, bad
+from studio.serving.engine import TokenizerAdapter
+from studio.serving.errors import ApiError, bad, context_exceeded
 from studio.serving.job import Job, Piece, Sampling
 from studio.serving.limits import Limits
 from studio.serving.requests import Common
@@ -23,10 +23,10 @@ class Served:
 
     name: str
     scheduler: Scheduler
-    words: Words
+    tokenizer: TokenizerAdapter
     variant: str = ""
     about: dict[str, Any] = field(default_factory=dict)
-    """What `/v1/models` tells besides: base, engine, run."""
+    """What `/v1/models` says besides: base, engine, run."""
 
     @property
     def context(self) -> int:
@@ -37,13 +37,19 @@ class Served:
     @cached_property
     def form(self) -> toolcalls.Form | None:
         """How this model writes tool calls, as far as they can be read back."""
-        return toolcalls.form_of(self.words.sample_call())
+        return toolcalls.form_of(self.tokenizer.sample_call())
+
+    def require_short(self, texts: Iterable[str], param: str) -> None:
+        """Raise ApiError for texts that cannot fit the context whatever their tokens are: cheap, before any is encoded."""
+        least = sum(len(text.encode()) for text in texts) // self.tokenizer.longest_token
+        if least >= self.context:
+            raise context_exceeded(self.context, f"at least {least} tokens", param)
 
     def job(
         self,
         request: Common,
         prompt: list[int],
-        most: int | None,
+        token_limit: int | None,
         seed: int,
         client: str,
         receive: Callable[[Piece], None],
@@ -56,26 +62,27 @@ class Served:
     ) -> Job:
         """A job for one choice of a request. Raises ApiError for a prompt or a number over its limit."""
         limits = self.scheduler.limits
-        room = self.context - len(prompt)
+        left = self.context - len(prompt)
         if not prompt:
             raise bad("the prompt is empty", "prompt")
-        if room < 1:
-            raise bad(
-                f"the prompt is {len(prompt)} tokens long, and this model takes {self.context} for prompt and answer together",
-                "messages" if hasattr(request, "messages") else "prompt",
-                "context_length_exceeded",
+        if left < 1:
+            raise context_exceeded(
+                self.context, f"{len(prompt)} tokens", "messages" if hasattr(request, "messages") else "prompt"
             )
-        if most is not None and most > limits.tokens:
-            raise bad(f"max_tokens is {most}, and at most {limits.tokens} are written here", "max_tokens", "limit_exceeded")
+        if token_limit is not None and limits.tokens is not None and token_limit > limits.tokens:
+            raise bad(
+                f"max_tokens is {token_limit}, and at most {limits.tokens} are written here", "max_tokens", "limit_exceeded"
+            )
+        further_ends = frozenset(request.stop_token_ids or ())
         return Job(
             variant=self.variant,
             prompt=prompt,
-            most=min(limits.tokens if most is None else most, room),
-            writer=Writer(lambda ids: self.words.decode(ids, special), request.stops),
-            ends=self.words.ends,
+            token_limit=min(limits.default_tokens if token_limit is None else token_limit, left),
+            writer=Writer(lambda ids: self.tokenizer.decode(ids, special), request.stops),
+            ends=further_ends if request.ignore_eos else self.tokenizer.ends | further_ends,
             receive=receive,
             sampling=_sampling(request, limits, seed),
-            constraint=self.words.constraint(grammar, param) if grammar else None,
+            constraint=self.tokenizer.constraint(grammar, param) if grammar else None,
             logprobs=logprobs,
             prompt_logprobs=prompt_logprobs,
             client=client,
@@ -86,6 +93,9 @@ def _sampling(request: Common, limits: Limits, seed: int) -> Sampling:
     return Sampling(
         temperature=limits.temperature if request.temperature is None else request.temperature,
         top_p=1.0 if request.top_p is None else request.top_p,
+        top_k=max(0, request.top_k or 0),
+        min_p=request.min_p or 0.0,
+        repetition=request.repetition_penalty or 1.0,
         seed=seed,
         presence=request.presence_penalty or 0.0,
         frequency=request.frequency_penalty or 0.0,

@@ -2,63 +2,54 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
-import uvicorn
+from starlette.types import Receive, Scope, Send
 
-from studio.core.errors import HardwareError, SpecError
-from studio.serving.asgi import Application, Post
-from studio.serving.gate import LOOPBACK, Gate
+from studio.http.hosts import LOOPBACK
+from studio.http.server import Server
+from studio.http.shell import Shell
+from studio.serving import access
+from studio.serving.application import Api, Dispatcher
 from studio.serving.keys import Keys
 from studio.serving.limits import Limits
 from studio.serving.metrics import Metrics
+from studio.serving.scheduler import Scheduler
 from studio.serving.served import Served
 
 
-def refuse_open_door(host: str, keys: Keys | None) -> None:
-    """Raise SpecError if other machines could ask without a key."""
-    if host not in LOOPBACK and keys is None:
-        raise SpecError(
-            f"other machines can reach {host}, and there are no API keys",
-            hint="Make one with `studio serve --new-key NAME` and add --api-key-file FILE, or leave --host out.",
-            where="--host",
-        )
+class Application:
+    """The API in its shell, as an ASGI application."""
+
+    def __init__(self, api: Api, shell: Shell) -> None:
+        self.api, self._shell = api, shell
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request, or the server's beginning and end. A slash at a path's end changes nothing."""
+        if scope["type"] == "http" and scope["path"].endswith("/"):
+            scope = {**scope, "path": scope["path"].rstrip("/") or "/"}
+        await self._shell(scope, receive, send)
+
+    @property
+    def schedulers(self) -> list[Scheduler]:
+        """The schedulers of its models."""
+        return self.api.schedulers
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 takes a free one. Raises HardwareError if it cannot be had."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # named as TCP, or asyncio leaves Nagle's algorithm on and a kept-open connection's first token waits 40 ms for an ack
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as problem:
-        listener.close()
-        raise HardwareError(
-            f"port {port} cannot be served ({problem.strerror})",
-            hint="Something else may use it; choose another with --port.",
-            where=f"{host}:{port}",
-        ) from None
-    listener.listen(1024)
-    return listener
-
-
-def application(models: Mapping[str, Served], post: Post, limits: Limits, keys: Keys | None, host: str = "127.0.0.1") -> Gate:
-    """The whole application, gate and all."""
+def application(
+    models: Mapping[str, Served], dispatcher: Dispatcher, limits: Limits, keys: Keys | None, host: str = "127.0.0.1"
+) -> Application:
+    """The whole application, shell and all."""
     metrics = Metrics(dict.fromkeys(model.scheduler for model in models.values()))
-    hosts = LOOPBACK | {host.lower()}
-    return Gate(Application(models, metrics, post), keys, frozenset(hosts), limits.body, metrics)
+    api = Api(models, metrics, dispatcher)
+    return Application(api, Shell(api.application(), access.rules(keys, LOOPBACK | {host.lower()}, limits, metrics)))
 
 
 def serve(
-    gate: Gate,
+    app: Application,
     listener: socket.socket,
     limits: Limits,
     ready: Callable[[], None] = lambda: None,
@@ -69,64 +60,17 @@ def serve(
     ready is called once every model is loaded. A second signal ends at once. In another thread than the first, where
     signals do not come, `end` says when.
     """
-    config = uvicorn.Config(
-        gate,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        lifespan="on",
-        timeout_graceful_shutdown=max(1, round(limits.drain)),
-        timeout_keep_alive=30,
-        ws="none",
-        h11_max_incomplete_event_size=64 << 10,
-    )
-    server = _Server(config)
-    server.gate = gate
-    threading.Thread(target=_tell_when_ready, args=(server, ready), daemon=True).start()
-    asyncio.run(_run(server, listener, end))
+
+    def drain() -> None:
+        app.api.draining = True
+
+    server = Server(app, limits.drain, drain)
+    threading.Thread(target=_report_ready, args=(server, app.schedulers, ready), daemon=True).start()
+    server.run_on(listener, end)
 
 
-async def _run(server: _Server, listener: socket.socket, end: threading.Event | None) -> None:
-    async def until() -> None:
-        while end is not None and not end.is_set():
-            await asyncio.sleep(0.1)
-        server.handle_exit(signal.SIGTERM, None)
-
-    watch = asyncio.create_task(until()) if end is not None else None
-    await server.serve([listener])
-    if watch is not None:
-        watch.cancel()
-
-
-class _Server(uvicorn.Server):
-    """uvicorn, but ending by a signal is a good end: the exit code is 0, and /ready says so while answers end."""
-
-    gate: Gate
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Handle SIGTERM and SIGINT for the time of the block."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGTERM, signal.SIGINT)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def handle_exit(self, sig: int, frame: object) -> None:
-        """Begin to end; a second time, end at once."""
-        self.gate.app.draining = True
-        if self.should_exit:
-            self.force_exit = True
-        self.should_exit = True
-
-
-def _tell_when_ready(server: _Server, ready: Callable[[], None]) -> None:
+def _report_ready(server: Server, schedulers: list[Scheduler], ready: Callable[[], None]) -> None:
     """Call `ready` once everything is loaded; end the server if something cannot be."""
-    schedulers = server.gate.app.schedulers
     while not all(item.ready or item.failed for item in schedulers):
         time.sleep(0.05)
     if all(item.ready for item in schedulers):

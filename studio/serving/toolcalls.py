@@ -61,9 +61,9 @@ class Call:
 
     def as_dict(self, index: int | None = None) -> dict[str, Any]:
         """As an entry of `tool_calls`."""
-        place = {} if index is None else {"index": index}
+        position = {} if index is None else {"index": index}
         function = {"name": self.name, "arguments": self.arguments}
-        return {**place, "id": f"call_{secrets.token_hex(12)}", "type": "function", "function": function}
+        return {**position, "id": f"call_{secrets.token_hex(12)}", "type": "function", "function": function}
 
 
 def form_of(sample: str) -> Form | None:
@@ -71,7 +71,7 @@ def form_of(sample: str) -> Form | None:
     at = sample.find('"qzlookup"')
     if at < 0:
         return None
-    for start in (place for place in range(at, -1, -1) if sample[place] in "[{"):
+    for start in (index for index in range(at, -1, -1) if sample[index] in "[{"):
         try:
             value, length = json.JSONDecoder().raw_decode(sample[start:])
         except ValueError:
@@ -95,8 +95,8 @@ def form_of(sample: str) -> Form | None:
 
 def _mark(text: str) -> str:
     """The mark a text ends with: `<tool_call>`, `[TOOL_CALLS]`; empty for a header's end."""
-    found = re.search(r"(<[^<>\n]*tool[^<>\n]*>|\[TOOL[^\[\]\n]*\]|<\|python_tag\|>)\s*$", text, re.IGNORECASE)
-    return found.group(1) if found else ""
+    match = re.search(r"(<[^<>\n]*tool[^<>\n]*>|\[TOOL[^\[\]\n]*\]|<\|python_tag\|>)\s*$", text, re.IGNORECASE)
+    return match.group(1) if match else ""
 
 
 def _gap_behind(text: str) -> str:
@@ -104,8 +104,8 @@ def _gap_behind(text: str) -> str:
 
 
 def _mark_after(text: str) -> str:
-    found = re.match(r"\s*(<[^<>\n]*tool[^<>\n]*>|\[/TOOL[^\[\]\n]*\])", text, re.IGNORECASE)
-    return found.group(1) if found else ""
+    match = re.match(r"\s*(<[^<>\n]*tool[^<>\n]*>|\[/TOOL[^\[\]\n]*\])", text, re.IGNORECASE)
+    return match.group(1) if match else ""
 
 
 def read(text: str, form: Form, known: frozenset[str]) -> tuple[str, list[Call]]:
@@ -118,12 +118,23 @@ def read(text: str, form: Form, known: frozenset[str]) -> tuple[str, list[Call]]
         body = start + len(form.before)
         end = text.find(form.after, body) if form.after else -1
         stop = end if end >= 0 else len(text)
-        found = _calls(text[body:stop].strip(), form, known)
-        said.append(text[at:start] if found else text[at : stop + len(form.after)])
-        calls += found
+        read_calls = _calls(text[body:stop].strip(), form, known)
+        said.append(text[at:start] if read_calls else text[at : stop + len(form.after)])
+        calls += read_calls
         at = stop + len(form.after) if end >= 0 else stop
     said.append(text[at:])
     return "".join(said).strip() if calls else text, calls
+
+
+def read_partial(text: str, form: Form, known: frozenset[str]) -> Call | None:
+    """A call whose writing was cut: its function, and its arguments as far as they go; None before they begin.
+
+    Only for text that follows `grammar`, where the name stands first.
+    """
+    body = text.removeprefix(form.before).lstrip().removeprefix("[")
+    match = re.match(rf'\{{{json.dumps(form.name)}: ("(?:[^"\\]|\\.)*"), {json.dumps(form.arguments)}: (.*)', body, re.DOTALL)
+    name = json.loads(match.group(1)) if match else ""
+    return Call(name, match.group(2)) if match and name in known else None
 
 
 def _calls(text: str, form: Form, known: frozenset[str]) -> list[Call]:
@@ -131,18 +142,18 @@ def _calls(text: str, form: Form, known: frozenset[str]) -> list[Call]:
         value = json.loads(text)
     except ValueError:
         return []
-    found = []
+    calls = []
     for item in value if isinstance(value, list) else [value]:
         if not isinstance(item, dict) or item.get(form.name) not in known:
             return []
         arguments = item.get(form.arguments, {})
-        found.append(
+        calls.append(
             Call(item[form.name], arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False))
         )
-    return found
+    return calls
 
 
-class Hold:
+class ToolCallBuffer:
     """While an answer with tools streams: words are let through, what is or may become a call is kept for its end."""
 
     def __init__(self, form: Form) -> None:
@@ -173,13 +184,13 @@ def grammar(form: Form, tools: Sequence[Mapping[str, Any]], spell: Callable[[str
     """A Lark grammar (llguidance) of exactly one call of one of the functions; spell(mark) is a mark in the grammar."""
     calls = []
     for function in (tool["function"] for tool in tools):
-        given = function.get("parameters") or {"type": "object"}
-        if "properties" in given:  # what a function does not declare it cannot take, unless it says so
-            given = {"additionalProperties": False, **given}
+        parameters = function.get("parameters") or {"type": "object"}
+        if "properties" in parameters:  # what a function does not declare it cannot take, unless it says so
+            parameters = {"additionalProperties": False, **parameters}
         calls.append(
             {
                 "type": "object",
-                "properties": {form.name: {"const": function["name"]}, form.arguments: given},
+                "properties": {form.name: {"const": function["name"]}, form.arguments: parameters},
                 "required": [form.name, form.arguments],
                 "additionalProperties": False,
             }

@@ -17,7 +17,7 @@ import numpy as np
 from studio.models.finding import Found
 from studio.models.settings import Model
 from studio.serving import sampling
-from studio.serving.job import Job, Told
+from studio.serving.job import Job, TokenLogprob
 
 log = logging.getLogger(__name__)
 BASE = ""
@@ -50,7 +50,7 @@ class _State:
     cache: Any
     length: int
     """Tokens in the cache."""
-    prompt_told: tuple[Told, ...] = ()
+    prompt_logprobs_of: tuple[TokenLogprob, ...] = ()
 
 
 @dataclass(eq=False)
@@ -92,7 +92,7 @@ class TransformersEngine:
         self._now = next(iter(self.adapters), BASE)
         self._use(BASE)
 
-    def begin(self, job: Job) -> tuple[int, Told | None]:
+    def begin(self, job: Job) -> tuple[int, TokenLogprob | None]:
         """Read the prompt, all of it at once."""
         import torch
         from transformers import DynamicCache
@@ -109,14 +109,14 @@ class TransformersEngine:
             self._together = self._together and _plain(cache)
             job.state = _State(out.past_key_values, len(job.prompt))
             if job.prompt_logprobs:
-                job.state.prompt_told = _prompt_told(job, out.logits[0])
+                job.state.prompt_logprobs_of = _prompt_told(job, out.logits[0])
             return self._choose(out.logits[:, -1, :], [job])[0]
 
-    def prompt_told(self, job: Job) -> tuple[Told, ...]:
+    def prompt_logprobs_of(self, job: Job) -> tuple[TokenLogprob, ...]:
         """The prompt's log-probabilities."""
-        return job.state.prompt_told if job.state is not None else ()
+        return job.state.prompt_logprobs_of if job.state is not None else ()
 
-    def advance(self, jobs: Sequence[Job]) -> list[tuple[int, Told | None]]:
+    def advance(self, jobs: Sequence[Job]) -> list[tuple[int, TokenLogprob | None]]:
         """One forward pass for all, or one each where the model's cache cannot be batched."""
         self._use(jobs[0].variant)
         if not self._together:
@@ -156,7 +156,7 @@ class TransformersEngine:
             self._model.set_adapter(variant, inference_mode=True)
         self._now = variant
 
-    def _forward(self, batch: _Batch) -> dict[Job, tuple[int, Told | None]]:
+    def _forward(self, batch: _Batch) -> dict[Job, tuple[int, TokenLogprob | None]]:
         import torch
 
         with torch.inference_mode():
@@ -203,7 +203,7 @@ class TransformersEngine:
         self._batches[name] = _Batch([*old, *new], cache, width)
         return self._batches[name]
 
-    def _choose(self, logits: Any, jobs: Sequence[Job]) -> list[tuple[int, Told | None]]:
+    def _choose(self, logits: Any, jobs: Sequence[Job]) -> list[tuple[int, TokenLogprob | None]]:
         """The next tokens; greedy and plainly sampled ones on the device, all others row by row."""
         logits = logits.float()
         plain = [job.plain for job in jobs]
@@ -212,11 +212,11 @@ class TransformersEngine:
         if drawn:
             for place, token in zip(drawn, _draw(logits[drawn], [jobs[place] for place in drawn]), strict=True):
                 picks[place] = token
-        found: list[tuple[int, Told | None]] = [(token, None) for token in picks]
+        found: list[tuple[int, TokenLogprob | None]] = [(token, None) for token in picks]
         for place in (place for place in range(len(jobs)) if not plain[place]):
             row, job = logits[place].cpu().numpy(), jobs[place]
             token = sampling.choose(row, job)
-            found[place] = (token, sampling.tell(row, token, job.logprobs) if job.logprobs is not None else None)
+            found[place] = (token, sampling.token_logprob(row, token, job.logprobs) if job.logprobs is not None else None)
         return found
 
 
@@ -240,10 +240,10 @@ def _draw(logits: Any, jobs: Sequence[Job]) -> list[int]:
     return found[:, 0].tolist()
 
 
-def _prompt_told(job: Job, logits: Any) -> tuple[Told, ...]:
+def _prompt_told(job: Job, logits: Any) -> tuple[TokenLogprob, ...]:
     rows: np.ndarray = logits.float().cpu().numpy()
-    told = [Told(job.prompt[0], None)]
-    told += [sampling.tell(rows[place], token, job.logprobs or 0) for place, token in enumerate(job.prompt[1:])]
+    told = [TokenLogprob(job.prompt[0], None)]
+    told += [sampling.token_logprob(rows[place], token, job.logprobs or 0) for place, token in enumerate(job.prompt[1:])]
     return tuple(told)
 
 

@@ -21,7 +21,7 @@ from studio.core.errors import HardwareError, ModelError, SpecError
 from studio.core.files import read_json
 from studio.export import toolchains as environments
 from studio.export.artifacts.deploy.vllm import PARSERS, VLLM_RANKS
-from studio.serving.gate import LOOPBACK
+from studio.http.hosts import LOOPBACK
 from studio.serving.limits import Limits
 from studio.serving.transformers_engine import Weights
 

@@ -1,30 +1,39 @@
-"""The web server: our own FastAPI app with the gate before it and Gradio's pages inside it."""
+"""The web server: our own FastAPI app in the HTTP shell, with Gradio's pages inside it."""
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from studio.core.errors import HardwareError, SpecError
-from studio.ui import downloads, signin
-from studio.ui.guard import LARGEST_UPLOAD, Guard, cookie_of
+from starlette.requests import HTTPConnection
+
+from studio.http.hosts import LOOPBACK
+from studio.http.server import Server, listen
+from studio.http.server import url as address
+from studio.http.shell import Shell
+from studio.ui import access, downloads, signin
 from studio.ui.session import OneTimeLink, Password, Sessions
 
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
 STATIC = Path(__file__).parent / "static"
+DRAIN = 3.0
+"""Seconds that answers under way may take when the studio ends; its pages come back by themselves."""
 Tell = Callable[[str], None]
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 @dataclass(frozen=True)
 class Served:
     """A server ready to run: the application to serve and the link that opens it once."""
 
-    app: Any
+    app: Shell
+    inner: FastAPI
+    """What the shell is around."""
     link: OneTimeLink
     url: str
 
@@ -38,7 +47,7 @@ def build(
     tell: Tell = lambda line: None,
 ) -> Served:
     """Put the application together. Raises SpecError for a host that others reach without a password."""
-    _refuse_open_door(host, password)
+    access.require_password(host, password)
     _environment(home)
     from fastapi import FastAPI
     from gradio import mount_gradio_app
@@ -47,15 +56,15 @@ def build(
     from studio.ui import look, site
 
     sessions = Sessions(home / "ui" / "session.key")
-    url = f"http://{_shown(host)}:{port}"
+    url = address(host, port)
     link = OneTimeLink(lambda token: tell(f"For another browser: {url}/sign-in?token={token}"))
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.mount("/look", StaticFiles(directory=STATIC), name="look")
     signin.add_routes(app, sessions, link, Password(password) if password else None)
     downloads.add_routes(app, home)
 
-    def user(request: Any) -> str | None:
-        return "you" if sessions.valid(cookie_of(request.headers.get("cookie", ""))) else None
+    def user(request: HTTPConnection) -> str | None:
+        return "you" if sessions.valid(access.cookie_of(request.headers.get("cookie", ""))) else None
 
     mount_gradio_app(
         app,
@@ -70,7 +79,7 @@ def build(
         enable_monitoring=False,
         pwa=False,
         mcp_server=False,
-        max_file_size=LARGEST_UPLOAD,
+        max_file_size=access.LARGEST_UPLOAD,
         blocked_paths=[str(home / "ui"), str(home / "secrets")],
         favicon_path=str(STATIC / "favicon.svg"),
         theme=look.theme(),
@@ -78,52 +87,25 @@ def build(
         head=look.HEAD,
     )
     hosts = LOOPBACK | frozenset(names) | ({socket.gethostname(), host} if host not in LOOPBACK else set())
-    return Served(Guard(app, sessions, frozenset(hosts), host not in LOOPBACK, home), link, url)
+    shell = Shell(app, access.rules(sessions, frozenset(hosts), host not in LOOPBACK, home))
+    return Served(shell, app, link, url)
 
 
 def serve(home: Path, host: str, port: int, password: str | None, names: tuple[str, ...], tell: Tell) -> None:
-    """Serve until interrupted. `tell` is given the link that lets a browser in. Raises SpecError, HardwareError."""
-    _refuse_open_door(host, password)
-    listener = _listen(host, port)
+    """Serve until interrupted. `tell` takes lines for the terminal, among them the link that lets a browser in.
+
+    Raises SpecError, HardwareError.
+    """
+    access.require_password(host, password)
+    listener = listen(host, port, "The studio may be running already; else choose another with --port.")
     port = listener.getsockname()[1]
     _environment(home)
     os.chdir(home / "ui")  # a relative path from a page can name nothing of anyone's
     served = build(home, host, port, password, names, tell)
-    import uvicorn
-
     tell(f"Studio is at {served.url}")
     if host in LOOPBACK or password is None:
         tell(f"Open it with this link (it works once): {served.url}/sign-in?token={served.link.token}")
-    config = uvicorn.Config(served.app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=3)
-    uvicorn.Server(config).run(sockets=[listener])
-
-
-def _refuse_open_door(host: str, password: str | None) -> None:
-    if host not in LOOPBACK and not password:
-        raise SpecError(
-            f"other machines can reach {host}, and no password is set",
-            hint="Add --auth to set one, or leave --host out to serve this machine only.",
-            where="--host",
-        )
-    if password is not None and len(password) < 8:
-        raise SpecError("the password is shorter than 8 characters", hint="Choose a longer one.", where="--auth")
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # asyncio then turns Nagle's algorithm off
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as problem:
-        listener.close()
-        raise HardwareError(
-            f"port {port} cannot be served ({problem.strerror})",
-            hint="The studio may be running already; else choose another with --port.",
-            where=f"{host}:{port}",
-        ) from None
-    listener.listen(128)
-    return listener
+    Server(served.app, DRAIN).run_on(listener)
 
 
 def _environment(home: Path) -> None:
@@ -132,13 +114,3 @@ def _environment(home: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     os.chmod(home / "ui", 0o700)
     os.environ.update(GRADIO_TEMP_DIR=str(folder), GRADIO_ANALYTICS_ENABLED="False", HF_HUB_DISABLE_TELEMETRY="1")
-
-
-def _shown(host: str) -> str:
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host
-    if address.is_unspecified:
-        return socket.gethostname()
-    return f"[{host}]" if address.version == 6 else host

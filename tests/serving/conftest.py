@@ -63,8 +63,9 @@ def gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def server(adapters: dict[str, Path], gguf: Path) -> Iterator[Server]:
     """The server all protocol tests ask: limits small enough to reach."""
+    from studio.http.server import listen
     from studio.serving import server as servers
-    from studio.serving.asgi import Post
+    from studio.serving.application import Dispatcher
     from studio.serving.assemble import Source, assemble
     from studio.serving.limits import Limits
 
@@ -72,11 +73,11 @@ def server(adapters: dict[str, Path], gguf: Path) -> Iterator[Server]:
     wanted = [Source(name, name, held, folder, threads=THREADS) for name, folder in adapters.items()]
     wanted.append(Source(str(gguf), "gguf", gguf=gguf, threads=THREADS))
     limits = Limits(concurrency=4, queue=4, tokens=300, body=64 << 10, drain=1)
-    post, listener = Post(), servers.listen("127.0.0.1", 0)
-    models = assemble(wanted, limits, "cpu", 1, post)
-    gate = servers.application(models, post, limits, None)
+    dispatcher, listener = Dispatcher(), listen("127.0.0.1", 0)
+    models = assemble(wanted, limits, "cpu", 1, dispatcher)
+    app = servers.application(models, dispatcher, limits, None)
     ready, ended = threading.Event(), threading.Event()
-    running = threading.Thread(target=servers.serve, args=(gate, listener, limits, ready.set, ended), daemon=True)
+    running = threading.Thread(target=servers.serve, args=(app, listener, limits, ready.set, ended), daemon=True)
     running.start()
     assert ready.wait(120)
     yield Server(f"http://127.0.0.1:{listener.getsockname()[1]}/v1", models)

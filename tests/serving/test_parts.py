@@ -13,11 +13,11 @@ from studio.core.files import write_json
 from studio.models.finding import Found
 from studio.models.settings import Model
 from studio.serving import sampling, toolcalls, vllm
+from studio.serving.access import require_keys
 from studio.serving.job import Job, Sampling
 from studio.serving.keys import Keys, new_key
 from studio.serving.limits import Limits
 from studio.serving.scheduler import Queue
-from studio.serving.server import refuse_open_door
 from studio.serving.transformers_engine import Weights, _draw
 from studio.serving.writing import Writer
 
@@ -66,6 +66,27 @@ def test_sampling_draws_by_the_model_s_shares_and_top_p_cuts_the_tail() -> None:
     assert sampling.choose(row, job()) == 0
 
 
+def test_top_k_and_min_p_cut_the_unlikely_tokens() -> None:
+    row = np.log(np.array([0.5, 0.3, 0.15, 0.05], np.float32))
+
+    def drawn(**settings) -> set[int]:
+        one = job(temperature=1.0, seed=1, **settings)
+        return {sampling.choose(row, one) for _ in range(500)}
+
+    assert drawn() == {0, 1, 2, 3}
+    assert drawn(top_k=2) == {0, 1}
+    assert drawn(top_k=9) == {0, 1, 2, 3}
+    assert drawn(min_p=0.4) == {0, 1}  # 0.3 is 0.6 of the likeliest, 0.15 is 0.3 of it
+
+
+def test_a_repetition_penalty_lowers_what_prompt_and_answer_have_said() -> None:
+    row = np.array([0.0, 2.0, 1.5, -1.0], np.float32)
+    penalised = job(repetition=2.0)  # its prompt is token 1
+    penalised.written.append(3)
+    assert sampling.adjusted(row, penalised).tolist() == [0.0, 1.0, 1.5, -2.0]
+    assert sampling.choose(row, penalised) == 2
+
+
 @pytest.mark.torch
 def test_sampling_on_the_device_draws_the_same_tokens() -> None:
     import torch
@@ -108,10 +129,18 @@ def test_calls_are_read_in_the_form_the_template_writes_them(sample: str, answer
     said, calls = toolcalls.read(answer, form, frozenset({"find"}))
     assert (said, [(call.name, call.arguments) for call in calls]) == (content, [("find", '{"a": 1}')])
     assert toolcalls.read(answer, form, frozenset({"other"}))[1] == []
-    hold = toolcalls.Hold(form)
+    hold = toolcalls.ToolCallBuffer(form)
     shown = "".join(hold.add(letter) for letter in answer)
     assert shown.strip() == content
     assert shown + hold.rest() == answer
+
+
+def test_a_forced_call_that_was_cut_is_given_as_far_as_it_goes() -> None:
+    form = toolcalls.Form("<tool_call>", "</tool_call>", ("\n", "\n"))
+    call = toolcalls.read_partial('<tool_call>\n{"name": "find", "arguments": {"a": [1, 2', form, frozenset({"find"}))
+    assert call is not None
+    assert (call.name, call.arguments) == ("find", '{"a": [1, 2')
+    assert toolcalls.read_partial('<tool_call>\n{"name": "fi', form, frozenset({"find"})) is None
 
 
 def test_a_broken_call_stays_text() -> None:
@@ -138,6 +167,15 @@ def test_keys_are_kept_as_hashes_and_end_when_their_line_goes(tmp_path: Path) ->
         new_key(file, "bob")
 
 
+def test_no_key_is_good_once_the_key_file_is_taken_away(tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    key = new_key(file, "ada")
+    keys = Keys(file)
+    assert keys.name_of(f"Bearer {key}") == "ada"
+    file.unlink()
+    assert keys.name_of(f"Bearer {key}") is None
+
+
 def test_a_key_in_clear_is_refused_without_being_shown(tmp_path: Path) -> None:
     file = tmp_path / "keys"
     file.write_text("sk-studio-secret\n")
@@ -147,9 +185,9 @@ def test_a_key_in_clear_is_refused_without_being_shown(tmp_path: Path) -> None:
 
 
 def test_other_machines_are_let_in_with_keys_only() -> None:
-    refuse_open_door("127.0.0.1", None)
+    require_keys("127.0.0.1", None)
     with pytest.raises(SpecError, match="no API keys"):
-        refuse_open_door("0.0.0.0", None)
+        require_keys("0.0.0.0", None)
 
 
 def plan(tmp_path: Path, quantization: str = "none", **settings) -> vllm.Plan:

@@ -146,7 +146,7 @@ def test_a_prompt_can_be_echoed_with_its_logprobs(server: Server, model: str) ->
     assert told["token_logprobs"][0] is None
     assert "".join(told["tokens"][:-1]) == "Hello! How are you?"
     assert all(value <= 0 for value in told["token_logprobs"][1:])
-    ids = server.models[model].words.plain("Hello! How are you?")
+    ids = server.models[model].tokenizer.plain("Hello! How are you?")
     assert len(told["tokens"]) == len(ids) + 1
     again = server.post("/completions", **{**asked, "prompt": [ids, ids]}).json()["choices"]
     assert [item["logprobs"]["token_logprobs"] for item in again] == [told["token_logprobs"]] * 2
@@ -154,7 +154,7 @@ def test_a_prompt_can_be_echoed_with_its_logprobs(server: Server, model: str) ->
 
 def test_penalties_and_bias_change_what_is_chosen(server: Server) -> None:
     first = server.chat("Hello!", "shop", max_tokens=1, logprobs=True)["choices"][0]
-    token = server.models["shop"].words.plain(first["message"]["content"])[0]
+    token = server.models["shop"].tokenizer.plain(first["message"]["content"])[0]
     assert text(server.chat("Hello!", "shop", max_tokens=1, logit_bias={str(token): -100})) != first["message"]["content"]
     assert text(server.chat(LONG, "shop", max_tokens=40, frequency_penalty=2)) != text(server.chat(LONG, "shop", max_tokens=40))
 
@@ -163,12 +163,12 @@ def test_penalties_and_bias_change_what_is_chosen(server: Server) -> None:
     ("path", "body", "status", "says"),
     [
         ("/chat/completions", {"model": "shoop", "messages": talk("x")}, 404, "`shop`, `desk`, `starter`, `gguf`"),
-        ("/chat/completions", {"model": "shop", "messages": talk("word " * 700)}, 400, "and this model takes 512"),
+        ("/chat/completions", {"model": "shop", "messages": talk("word " * 700)}, 400, "maximum context length is 512 tokens"),
         ("/chat/completions", {"model": "shop", "messages": talk("x"), "max_tokens": 9999}, 400, "at most 300"),
         ("/chat/completions", {"model": "shop", "messages": talk("x"), "temprature": 1}, 400, "did you mean `temperature`"),
         ("/chat/completions", {"model": "shop", "messages": talk("x"), "temperature": 3}, 400, "temperature"),
         ("/chat/completions", {"model": "shop", "messages": []}, 400, "messages"),
-        ("/chat/completions", {"model": "shop", "messages": talk("x"), "n": 99}, 400, "at most 16"),
+        ("/chat/completions", {"model": "shop", "messages": talk("x"), "n": 999}, 400, "at most 128"),
         ("/chat/completions", {"model": "shop", "messages": talk("x"), "top_logprobs": 2}, 400, "logprobs"),
         ("/chat/completions", {"model": "shop", "messages": [{"role": "bot", "content": "x"}]}, 400, "'bot'"),
         (
@@ -207,6 +207,113 @@ def test_what_is_no_json_or_too_large_is_refused(server: Server) -> None:
     assert httpx.get(url).status_code == 405
 
 
+def test_a_body_that_never_says_its_length_is_bounded_too(server: Server) -> None:
+    chunks = (b" " * 1024 for _ in range(65))
+    answer = httpx.post(server.url + "/chat/completions", content=chunks, headers={"content-type": "application/json"})
+    assert answer.status_code == 413
+    assert answer.json()["error"]["code"] == "request_too_large"
+
+
+@pytest.mark.parametrize("host", ["[::1", "localhost:x"])
+def test_a_malformed_host_is_a_bad_request(server: Server, host: str) -> None:
+    answer = httpx.get(server.url + "/models", headers={"host": host})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "bad_header")
+
+
+@BOTH
+def test_what_cannot_fit_is_refused_before_it_is_encoded(server: Server, model: str) -> None:
+    begun = time.process_time()  # the server runs in this process
+    for content in ("word " * 12_000, "x" * 60_000):
+        answer = server.post(model=model, messages=talk(content))
+        error = answer.json()["error"]
+        assert (answer.status_code, error["code"], error["param"]) == (400, "context_length_exceeded", "messages")
+        assert error["message"].startswith("This model's maximum context length is 512 tokens. However, your messages")
+    many = server.post(model=model, messages=talk("hi")[:1] * 2049)
+    assert "at most 2048 here" in many.json()["error"]["message"]
+    assert time.process_time() - begun < 1
+
+
+@BOTH
+def test_parameters_of_other_servers_are_taken(server: Server, model: str) -> None:
+    asked = {"temperature": 1.0, "seed": 3, "max_tokens": 12}
+    free = [text(server.chat(LONG, model, **{**asked, "seed": seed})) for seed in range(4)]
+    greedy = text(server.chat(LONG, model, max_tokens=12))
+    assert len(set(free)) > 1
+    for settings in ({"top_k": 1}, {"min_p": 1.0}, {"top_k": 1, "top_p": 0.9}):
+        assert text(server.chat(LONG, model, **asked, **settings)) == greedy
+    assert text(server.chat(LONG, model, max_tokens=12, top_k=-1, min_p=0, repetition_penalty=1.0)) == greedy
+    nothing = dict.fromkeys(("stream", "n", "top_k", "logprobs", "tools", "stop_token_ids", "chat_template_kwargs"))
+    assert text(server.chat(LONG, model, max_tokens=12, **nothing)) == greedy
+    assert text(server.chat(LONG, model, max_tokens=12, chat_template_kwargs={"enable_thinking": False})) == greedy
+
+
+@BOTH
+def test_stop_tokens_end_an_answer_and_ignore_eos_writes_past_its_end(server: Server, model: str) -> None:
+    asked = {"max_tokens": 20, "logprobs": 1, "prompt": "The sky is"}
+    whole = server.post("/completions", model=model, **asked).json()["choices"][0]
+    ids = server.models[model].tokenizer.plain("The sky is" + whole["text"])[
+        len(server.models[model].tokenizer.plain("The sky is")) :
+    ]
+    stopped = server.post("/completions", model=model, **asked, stop_token_ids=[ids[2]]).json()["choices"][0]
+    assert (stopped["finish_reason"], len(stopped["logprobs"]["tokens"])) == ("stop", ids.index(ids[2]) + 1)
+    past = server.post(model=model, messages=talk("Hello!"), max_tokens=150, ignore_eos=True).json()
+    assert past["usage"]["completion_tokens"] == 150
+
+
+def test_an_answer_may_be_as_long_as_the_context_allows(server: Server) -> None:
+    assert server.post(model="shop", messages=talk("Hello!"), max_tokens=301).status_code == 400  # this server was given 300
+    from studio.serving.limits import Limits
+
+    assert Limits().tokens is None
+    assert Limits().default_tokens == 2048
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "choice", [{"type": "function", "function": "f"}, {"type": "function", "function": ["f"]}, {"function": {}}]
+)
+def test_a_tool_choice_of_another_form_is_a_bad_request(server: Server, model: str, choice: Any) -> None:
+    answer = server.post(model=model, messages=talk("x"), tools=[TOOL], tool_choice=choice)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "tool_choice")
+
+
+@pytest.mark.parametrize("parameters", [5, ["properties"], "properties"])
+def test_parameters_that_are_no_schema_are_a_bad_request(server: Server, parameters: Any) -> None:
+    tool = {"type": "function", "function": {"name": "f", "parameters": parameters}}
+    answer = server.post(model="shop", messages=talk("x"), tools=[tool], tool_choice="required")
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "tools[0].function.parameters")
+
+
+@BOTH
+def test_a_call_that_is_cut_at_the_limit_comes_as_a_call_as_far_as_it_goes(server: Server, model: str) -> None:
+    asked = {"tools": [TOOL], "tool_choice": "required"}
+    whole = server.chat("What is the price?", model, **asked, max_tokens=60)["choices"][0]["message"]["tool_calls"][0]
+    for limit in range(8, 40):
+        choice = server.chat("What is the price?", model, **asked, max_tokens=limit)["choices"][0]
+        if choice["finish_reason"] == "length" and choice["message"].get("tool_calls"):
+            call = choice["message"]["tool_calls"][0]["function"]
+            assert call["name"] == "get_price"
+            assert whole["function"]["arguments"].startswith(call["arguments"])
+            return
+    raise AssertionError("no limit cut the call")
+
+
+def test_an_everyday_schema_is_followed_as_far_as_it_can_be_and_refused_where_it_must_be_strict(server: Server) -> None:
+    schema = {
+        "type": "object", "required": ["kinds"], "additionalProperties": False,
+        "properties": {"kinds": {"type": "array", "items": {"enum": ["a", "b"]}, "uniqueItems": True, "maxItems": 2}},
+    }  # fmt: skip
+
+    def asked(strict: bool) -> dict[str, Any]:
+        return {"type": "json_schema", "json_schema": {"name": "x", "schema": schema, "strict": strict}}
+
+    answer = server.chat("Name some.", "shop", response_format=asked(False), max_tokens=40)
+    assert set(json.loads(text(answer))["kinds"]) <= {"a", "b"}
+    refused = server.post(model="shop", messages=talk("x"), response_format=asked(True))
+    assert refused.status_code == 400
+    assert "uniqueItems" in refused.json()["error"]["message"]
+
+
 def test_a_page_that_rebinds_its_name_to_this_machine_is_refused(server: Server) -> None:
     assert httpx.get(server.url + "/models", headers={"host": "evil.example"}).status_code == 421
 
@@ -222,6 +329,8 @@ def test_a_client_that_leaves_ends_its_answer(server: Server) -> None:
             break
         time.sleep(0.02)
     assert scheduler.active == 0
+    metrics = httpx.get(server.url.removesuffix("/v1") + "/metrics").text
+    assert 'model="shop",path="/v1/chat/completions",status="499"' in metrics
 
 
 def test_more_than_the_queue_holds_is_refused_with_429(server: Server) -> None:

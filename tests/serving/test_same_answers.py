@@ -62,8 +62,8 @@ def test_answers_written_together_are_those_written_alone(server: Server, said: 
 
 
 def test_a_gguf_file_says_what_the_model_it_was_made_from_says(server: Server, said: dict[str, list[str]]) -> None:
-    prompt = server.models["gguf"].words.chat([{"role": "user", "content": "Hi <|im_end|> you"}], [])
-    assert prompt == server.models["starter"].words.chat([{"role": "user", "content": "Hi <|im_end|> you"}], [])
+    prompt = server.models["gguf"].tokenizer.chat([{"role": "user", "content": "Hi <|im_end|> you"}], [])
+    assert prompt == server.models["starter"].tokenizer.chat([{"role": "user", "content": "Hi <|im_end|> you"}], [])
     same = [asked(server, "gguf", question) == answer for question, answer in zip(QUESTIONS, said["starter"], strict=True)]
     assert sum(same) >= 4  # float16 weights may tip a close choice
 
@@ -99,8 +99,8 @@ def test_a_run_is_served_as_the_chat_page_loads_it(tmp_path: Path) -> None:
     for question in QUESTIONS[:3]:
         messages = [{"role": "user", "content": question}]
         for served, tuned in ((models[run.id], True), (models["starter"], False)):
-            words = served.words
-            scheduler_job = Job(served.variant, words.chat(messages, []), 30, Writer(words.decode), words.ends)
+            tokenizer = served.tokenizer
+            scheduler_job = Job(served.variant, tokenizer.chat(messages, []), 30, Writer(tokenizer.decode), tokenizer.ends)
             while not scheduler.ready:
                 assert scheduler.failed is None
                 threading.Event().wait(0.05)

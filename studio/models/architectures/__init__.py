@@ -11,9 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from importlib import import_module
 
-from studio.models.architectures.base import Architecture, ConfigValues, head_size
-
-__all__ = ["ARCHITECTURES", "NAMES", "STARTER", "UNLISTED", "Architecture", "architecture", "architecture_of", "head_size"]
+from studio.models.architectures.base import Architecture, ConfigValues
 
 NAMES = (
     "gemma", "gemma2", "gemma3_text", "granite", "llama", "mistral", "mixtral", "olmoe", "phi3", "qwen2", "qwen3", "qwen3_moe",

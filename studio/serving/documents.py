@@ -1,12 +1,12 @@
-"""Answers in OpenAI's shapes: whole, and as the chunks of a stream."""
+"""Answers as OpenAI's API writes them: whole, and as the chunks of a stream."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from studio.serving.engine import Words
-from studio.serving.job import Told
+from studio.serving.engine import TokenizerAdapter
+from studio.serving.job import TokenLogprob
 
 
 def usage(prompt: int, written: int) -> dict[str, int]:
@@ -14,40 +14,43 @@ def usage(prompt: int, written: int) -> dict[str, int]:
     return {"prompt_tokens": prompt, "completion_tokens": written, "total_tokens": prompt + written}
 
 
-def chat_logprobs(told: Sequence[Told], words: Words) -> dict[str, Any]:
+def chat_logprobs(logprobs: Sequence[TokenLogprob], tokenizer: TokenizerAdapter) -> dict[str, Any]:
     """`logprobs` of a chat choice."""
     content = [
-        {**_entry(item.token, item.logprob, words), "top_logprobs": [_entry(token, value, words) for token, value in item.top]}
-        for item in told
+        {
+            **_entry(item.token, item.logprob, tokenizer),
+            "top_logprobs": [_entry(token, value, tokenizer) for token, value in item.top],
+        }
+        for item in logprobs
     ]
     return {"content": content, "refusal": None}
 
 
-def text_logprobs(told: Sequence[Told], words: Words, offset: int = 0) -> dict[str, Any]:
+def text_logprobs(logprobs: Sequence[TokenLogprob], tokenizer: TokenizerAdapter, offset: int = 0) -> dict[str, Any]:
     """`logprobs` of a plain completion; offset: where the first token begins in the text."""
-    texts = [words.decode([item.token], special=True) for item in told]
+    texts = [tokenizer.decode([item.token], special=True) for item in logprobs]
     offsets = []
     for text in texts:
         offsets.append(offset)
         offset += len(text)
     return {
         "tokens": texts,
-        "token_logprobs": [item.logprob for item in told],
-        "top_logprobs": [_top(item, text, words) for item, text in zip(told, texts, strict=True)],
+        "token_logprobs": [item.logprob for item in logprobs],
+        "top_logprobs": [_top(item, text, tokenizer) for item, text in zip(logprobs, texts, strict=True)],
         "text_offset": offsets,
     }
 
 
-def _top(item: Told, text: str, words: Words) -> dict[str, float] | None:
+def _top(item: TokenLogprob, text: str, tokenizer: TokenizerAdapter) -> dict[str, float] | None:
     if item.logprob is None:
         return None
-    found = {words.decode([token], special=True): value for token, value in reversed(item.top)}
-    return {**found, text: item.logprob} if text not in found else found
+    top = {tokenizer.decode([token], special=True): value for token, value in reversed(item.top)}
+    return top if text in top else {**top, text: item.logprob}
 
 
-def _entry(token: int, logprob: float | None, words: Words) -> dict[str, Any]:
-    data = words.token_bytes(token)
-    return {"token": words.decode([token], special=True), "logprob": logprob, "bytes": list(data)}
+def _entry(token: int, logprob: float | None, tokenizer: TokenizerAdapter) -> dict[str, Any]:
+    data = tokenizer.token_bytes(token)
+    return {"token": tokenizer.decode([token], special=True), "logprob": logprob, "bytes": list(data)}
 
 
 def chat_choice(index: int, content: str | None, calls: list[dict[str, Any]], finish: str, logprobs: Any) -> dict[str, Any]:

@@ -1,27 +1,47 @@
-"""The words of a transformers model: the tokenizer and template that were trained, through the studio's one encode."""
+"""The tokenizer of a transformers model, with the template that was trained, through the studio's one encode."""
 
 from __future__ import annotations
 
 import copy
 import json
+import threading
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 from studio.core.errors import StudioError
 from studio.models.finding import Found
 from studio.serving import constraint, toolcalls
 
+NORMALIZED = 4
+"""How many times shorter a text may become by its tokenizer's normalisation (accents put together, blanks dropped)."""
 
-class TokenizerWords:
-    """See `studio.serving.engine.Words`. Two copies of the tokenizer: one thread encodes while another decodes."""
+
+class HfTokenizer:
+    """See `studio.serving.engine.TokenizerAdapter`. Each thread that encodes has a copy, and so has the one that decodes:
+    a tokenizer is not safe in two threads at once."""
 
     def __init__(self, tokenizer: Any, model: Any = None) -> None:
         """model: where further end tokens are named, if it is known."""
         from studio.models.generation import stop_ids
 
-        self._encoder, self._decoder = tokenizer, copy.deepcopy(tokenizer)
+        self._original, self._decoder = tokenizer, copy.deepcopy(tokenizer)
+        self._copies, self._copying = threading.local(), threading.Lock()
         self.ends = frozenset(stop_ids(tokenizer, model))
+
+    @property
+    def _encoder(self) -> Any:
+        """This thread's copy."""
+        if not hasattr(self._copies, "tokenizer"):
+            with self._copying:
+                self._copies.tokenizer = copy.deepcopy(self._original)
+        return self._copies.tokenizer
+
+    @property
+    def longest_token(self) -> int:
+        """Most bytes of one token; more where the tokenizer shortens text before it looks at it."""
+        return self._longest
 
     @property
     def supports_tools(self) -> bool:
@@ -33,11 +53,16 @@ class TokenizerWords:
         except StudioError:
             return False
 
-    def chat(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]) -> list[int]:
+    def chat(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        tools: Sequence[Mapping[str, Any]],
+        variables: Mapping[str, Any] = MappingProxyType({}),
+    ) -> list[int]:
         """The prompt as `studio chat` makes it."""
         from studio.data.render import encode_prompt
 
-        return encode_prompt(messages, self._encoder, tools)
+        return encode_prompt(messages, self._encoder, tools, variables)
 
     def plain(self, text: str) -> list[int]:
         """The ids of a text as the tokenizer itself makes them."""
@@ -66,7 +91,7 @@ class TokenizerWords:
 
     def constraint(self, grammar: str, param: str) -> constraint.Constraint:
         """A grammar to be followed in this vocabulary."""
-        return constraint.follow(self._grammar_words, grammar, param)
+        return constraint.follow(self._grammar_tokenizer, grammar, param)
 
     def spell(self, mark: str) -> str:
         """A mark in a grammar."""
@@ -85,11 +110,17 @@ class TokenizerWords:
         return text.rpartition(toolcalls.ASKED)[2]
 
     @cached_property
+    def _longest(self) -> int:
+        longest = max((len(token.encode()) for token in self._decoder.get_vocab()), default=1)
+        normalizes = getattr(getattr(self._decoder, "backend_tokenizer", None), "normalizer", None) is not None
+        return max(1, longest) * (NORMALIZED if normalizes else 1)
+
+    @cached_property
     def _byte_level(self) -> bool:
         return any(word and word[0] == "\u0120" for word in self._decoder.get_vocab())
 
     @cached_property
-    def _grammar_words(self) -> Any:
+    def _grammar_tokenizer(self) -> Any:
         from llguidance.hf import from_tokenizer
 
         first = self._encoder.eos_token_id
@@ -98,8 +129,6 @@ class TokenizerWords:
 
 def named_ends(found: Found) -> Any:
     """What `generation_config.json` names as ends, in the place `stop_ids` looks for it."""
-    from types import SimpleNamespace
-
     from transformers import GenerationConfig
 
     try:
@@ -113,7 +142,7 @@ def _byte_letters() -> dict[str, int]:
     """GPT-2's printable letter for each byte, turned around (Radford et al. 2019)."""
     shown = [*range(33, 127), *range(161, 173), *range(174, 256)]
     hidden = [byte for byte in range(256) if byte not in shown]
-    return {chr(byte): byte for byte in shown} | {chr(256 + place): byte for place, byte in enumerate(hidden)}
+    return {chr(byte): byte for byte in shown} | {chr(256 + index): byte for index, byte in enumerate(hidden)}
 
 
 _BYTES = _byte_letters()

@@ -1,4 +1,4 @@
-"""The gate before every route, tried with plain requests and no application behind it."""
+"""What reaches the web studio's routes, tried with plain requests and no application behind the shell."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Any
 
 import pytest
 
-from studio.ui import guard
-from studio.ui.guard import Guard
+from studio.http.shell import Shell
+from studio.ui import access
 from studio.ui.session import COOKIE, Sessions
 
 
 class Gate:
-    """A guard with an application that says yes to everything that reaches it."""
+    """The shell with an application that says yes to everything that reaches it."""
 
     def __init__(
         self, home: Path, hosts: tuple[str, ...] = ("127.0.0.1", "localhost", "::1"), any_address: bool = False
     ) -> None:
         self.sessions = Sessions(home / "key")
         self.reached: list[str] = []
-        self.guard = Guard(self._app, self.sessions, frozenset(hosts), any_address, home)
+        self.shell = Shell(self._app, access.rules(self.sessions, frozenset(hosts), any_address, home))
 
     async def _app(self, scope: Any, receive: Any, send: Any) -> None:
         self.reached.append(scope["path"])
@@ -56,7 +56,7 @@ class Gate:
             sent.append(message)
 
         with ThreadPoolExecutor(1) as aside:  # a browser that is open has an event loop in this thread
-            aside.submit(asyncio.run, self.guard(scope, receive, send)).result()
+            aside.submit(asyncio.run, self.shell(scope, receive, send)).result()
         return sent[0].get("status", sent[0].get("code")), {k.decode(): v.decode() for k, v in sent[0].get("headers", [])}
 
 
@@ -142,20 +142,29 @@ def test_every_answer_carries_the_headers_that_keep_others_out(gate: Gate):
 
 
 def test_an_upload_says_its_length_and_stays_below_the_limits(gate: Gate, monkeypatch: pytest.MonkeyPatch):
-    post = {"path": guard.UPLOADS, "method": "POST"}
+    post = {"path": access.UPLOADS, "method": "POST"}
     assert gate.ask(**post)[0] == 411
     assert gate.ask(**post, content_length="-5")[0] == 411
-    assert gate.ask(**post, content_length=str(guard.LARGEST_UPLOAD + 1))[0] == 413
+    assert gate.ask(**post, content_length=str(access.LARGEST_UPLOAD + 1))[0] == 413
     assert gate.ask(**post, content_length="10")[0] == 200
-    monkeypatch.setattr(guard, "KEEP_FREE", 1 << 60)
+    monkeypatch.setattr(access, "KEEP_FREE", 1 << 60)
     assert gate.ask(**post, content_length="10")[0] == 413
-    assert gate.ask("/x", "POST", content_length=str(guard.LARGEST_REQUEST + 1))[0] == 413
+    assert gate.ask("/x", "POST", content_length=str(access.LARGEST_REQUEST + 1))[0] == 413
 
 
-def test_a_body_that_grows_past_its_limit_is_cut_off(gate: Gate, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(guard, "LARGEST_REQUEST", 10)
-    with pytest.raises(ConnectionError):
-        gate.ask("/x", "POST", body=b"x" * 11)
+def test_a_body_that_grows_past_its_limit_is_refused_though_it_never_said_its_length(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(access, "LARGEST_REQUEST", 10)
+    assert gate.ask("/x", "POST", body=b"x" * 10)[0] == 200
+    assert gate.ask("/x", "POST", body=b"x" * 11)[0] == 413
+
+
+@pytest.mark.parametrize("headers", [{"host": "[::1"}, {"host": "127.0.0.1:99999"}, {"origin": "http://["}])
+def test_a_malformed_host_or_origin_is_a_bad_request(gate: Gate, headers: dict[str, str]):
+    for cookie in (True, False):
+        assert gate.ask("/x", "POST", cookie=cookie, **headers)[0] == 400
+    assert not gate.reached
 
 
 def test_a_web_socket_needs_a_session_and_our_own_origin(gate: Gate):
