@@ -58,7 +58,7 @@ def measure(run: Path, work: Path) -> None:
     expected = answers.forced(answers.Transformers(model, None), cases, Silent())
 
     rows = encode.load(folder.data / "train.tokens")
-    arch = architectures.layout(source.base_config).arch
+    arch = architectures.layout(source.base_config).name
     matrices = {}
     for tokens in TOKENS:
         chosen = [rows[place][0].tolist() for place in importance.sample(rows.lengths, tokens)]

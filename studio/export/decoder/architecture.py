@@ -1,15 +1,17 @@
-"""What an architecture computes, as numbers: read from a transformers config, without its code and without torch.
+"""What a model computes, as numbers: read from its transformers config, without its code and without torch.
 
 Only architectures whose logits a test compares with transformers are listed; any other is refused by name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from studio.core.errors import ExportError
+from studio.models import architectures
+from studio.models.architectures.base import Scales, TextConfig
 
 HINT = "Export `merged` for a server (vLLM), or `gguf`, whose own list of architectures differs."
 FULL, SLIDING = "full_attention", "sliding_attention"
@@ -54,27 +56,32 @@ class Architecture:
 
 def known() -> list[str]:
     """The `model_type`s this decoder computes."""
-    return sorted(_ARCHITECTURES)
+    return sorted(item.name for item in architectures.ARCHITECTURES.values() if item.scales)
 
 
-def refuse_unless_known(config: Any) -> None:
+def refuse_unless_known(config: TextConfig) -> None:
     """Raise ExportError for a text config whose architecture this decoder does not compute."""
-    if config.model_type not in _ARCHITECTURES:
+    _scales(config)
+
+
+def _scales(config: TextConfig) -> Scales:
+    facts = architectures.architecture(config.model_type)
+    if facts.scales is None:
         raise ExportError(
             f"the architecture `{config.model_type}` is not among those this format is made for: {', '.join(known())}",
             hint=HINT,
         )
     if getattr(config, "use_bidirectional_attention", False):
         raise ExportError("its attention looks ahead, which a decoder with a cache cannot", hint=HINT)
+    return facts.scales(config)
 
 
-def architecture(config: Any) -> Architecture:
+def architecture(config: TextConfig) -> Architecture:
     """The numbers of a transformers text config. Raises ExportError for one that is not known."""
-    refuse_unless_known(config)
-    heads = config.num_attention_heads
-    head_size = getattr(config, "head_dim", None) or config.hidden_size // heads
+    scales = _scales(config)
+    heads, head_size = config.num_attention_heads, architectures.head_size(config)
     kinds, layers = _layers(config)
-    plain = Architecture(
+    return Architecture(
         name=config.model_type,
         vocabulary=config.vocab_size,
         hidden=config.hidden_size,
@@ -86,14 +93,19 @@ def architecture(config: Any) -> Architecture:
         kinds=kinds,
         layers=layers,
         reach=min(_reach(config, kind.rope) for kind in kinds.values()),
-        attention_scale=head_size**-0.5,
+        attention_scale=scales.attention or head_size**-0.5,
+        attention_cap=scales.attention_cap,
+        final_cap=scales.final_cap,
+        embedding_scale=scales.embedding,
+        residual_scale=scales.residual,
+        logit_scale=scales.logit,
+        norm_offset=scales.norm_offset,
         tied=bool(config.tie_word_embeddings),
         config=config,
     )
-    return replace(plain, **_ARCHITECTURES[config.model_type](config))
 
 
-def _layers(config: Any) -> tuple[dict[str, Kind], tuple[str, ...]]:
+def _layers(config: TextConfig) -> tuple[dict[str, Kind], tuple[str, ...]]:
     """The kinds of layers that occur, and each layer's. Without `layer_types`, all slide if there is a window."""
     window = getattr(config, "sliding_window", None)
     everywhere = SLIDING if window else FULL
@@ -109,43 +121,8 @@ def _layers(config: Any) -> tuple[dict[str, Kind], tuple[str, ...]]:
     return kinds, layers
 
 
-def _reach(config: Any, rope: Mapping[str, Any]) -> int:
+def _reach(config: TextConfig, rope: Mapping[str, Any]) -> int:
     """longrope and dynamic RoPE take other frequencies for longer texts: the decoder keeps to those of shorter ones."""
     longest = int(config.max_position_embeddings)
     trained = rope.get("original_max_position_embeddings") or getattr(config, "original_max_position_embeddings", None)
     return min(longest, int(trained)) if rope.get("rope_type") in ("longrope", "dynamic") and trained else longest
-
-
-def _gemma(config: Any) -> dict[str, Any]:
-    return {
-        "attention_scale": float(config.query_pre_attn_scalar) ** -0.5,
-        "attention_cap": config.attn_logit_softcapping if config.model_type == "gemma2" else None,
-        "final_cap": config.final_logit_softcapping,
-        "embedding_scale": float(config.hidden_size) ** 0.5,
-        "norm_offset": 1.0,
-    }
-
-
-def _granite(config: Any) -> dict[str, Any]:
-    return {
-        "attention_scale": float(config.attention_multiplier),
-        "embedding_scale": float(config.embedding_multiplier),
-        "residual_scale": float(config.residual_multiplier),
-        "logit_scale": 1 / float(config.logits_scaling),
-    }
-
-
-def _plain(config: Any) -> dict[str, Any]:
-    return {}
-
-
-_ARCHITECTURES: dict[str, Callable[[Any], dict[str, Any]]] = {
-    "llama": _plain,
-    "mistral": _plain,
-    "qwen2": _plain,
-    "qwen3": _plain,
-    "gemma2": _gemma,
-    "gemma3_text": _gemma,
-    "phi3": _plain,
-    "granite": _granite,
-}

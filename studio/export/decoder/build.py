@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from studio.core.errors import ExportError
 from studio.export.decoder.architecture import HINT, Architecture, architecture
@@ -32,7 +32,8 @@ def build(
 
     from studio.export.decoder import modules
 
-    shape = architecture(AutoConfig.from_pretrained(folder, trust_remote_code=False).get_text_config())
+    config: Any = AutoConfig.from_pretrained(folder, trust_remote_code=False).get_text_config()
+    shape = architecture(config)
     if context > shape.reach:
         raise ExportError(
             f"a context of {context} is beyond the {shape.reach} tokens the model can place here", hint="Ask for less."

@@ -1,50 +1,45 @@
-"""What llama.cpp needs to know of each architecture: metadata from the config, and how its weights are laid out.
+"""What llama.cpp needs to know of a model: metadata from its config, and how its weights are laid out.
 
-Only architectures whose answers a test compares with transformers are listed; any other is refused. Names of tensors
-come from the `gguf` package; here stands what differs from a plain copy.
+What differs between architectures stands in `studio.models.architectures`, names of tensors come from the `gguf` package.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from studio.core.errors import ExportError
+from studio.models.architectures import ARCHITECTURES, architecture
+from studio.models.architectures.base import Gguf, TextConfig, head_size
 
 CONVERTER_HINT = "llama.cpp's own converter may know it: convert_hf_to_gguf.py FOLDER, run on the `merged` export."
 
 
-@dataclass(frozen=True)
-class Layout:
-    """One architecture as a GGUF file holds it.
-
-    arch: llama.cpp's name. weight: (name, weight as float32, config) -> the weight as llama.cpp lays it out.
-    metadata: (config, rope settings) -> further keys, without the `arch.` prefix.
-    """
-
-    arch: str
-    weight: Callable[[str, np.ndarray, Any], np.ndarray]
-    metadata: Callable[[Any, Mapping[str, Any]], dict[str, Any]]
-
-
-def layout(config: Any) -> Layout:
-    """The layout of a text config's architecture. Raises ExportError for one that is not known."""
-    found = _LAYOUTS.get(config.model_type)
-    if found is None:
-        known = ", ".join(sorted(_LAYOUTS))
+def layout(config: TextConfig) -> Gguf:
+    """How a GGUF file holds a text config's architecture. Raises ExportError for one that is not known."""
+    facts = architecture(config.model_type).gguf
+    if facts is None:
+        known = ", ".join(sorted(item.name for item in ARCHITECTURES.values() if item.gguf))
         raise ExportError(
             f"the architecture `{config.model_type}` has no GGUF layout here; known are {known}", hint=CONVERTER_HINT
         )
-    return found
+    return facts
 
 
-def metadata(config: Any) -> dict[str, Any]:
+def laid_out(name: str, weight: np.ndarray, facts: Gguf, config: TextConfig) -> np.ndarray:
+    """A weight (float32) as llama.cpp holds it: rows of queries and keys as neighbouring pairs, norms with their offset."""
+    if facts.interleaved and name.endswith(("q_proj.weight", "k_proj.weight", "q_proj.bias", "k_proj.bias")):
+        heads = config.num_attention_heads if ".q_proj." in name else config.num_key_value_heads
+        return weight.reshape(heads, 2, len(weight) // heads // 2, -1).swapaxes(1, 2).reshape(weight.shape)
+    return weight + facts.norm_offset if facts.norm_offset and name.endswith("norm.weight") else weight
+
+
+def metadata(config: TextConfig) -> dict[str, Any]:
     """The `arch.*` keys of a text config (without that prefix). Raises ExportError for settings llama.cpp cannot follow."""
-    more = layout(config).metadata
+    facts = layout(config)
     rope = rope_settings(config)
     heads = config.num_attention_heads
     head = head_size(config)
@@ -63,10 +58,10 @@ def metadata(config: Any) -> dict[str, Any]:
         "vocab_size": config.vocab_size,
     }
     values |= _scaling(config, rope)
-    return values | more(config, rope)
+    return values | facts.metadata(config, rope)
 
 
-def extra_tensors(config: Any) -> dict[str, np.ndarray]:
+def extra_tensors(config: TextConfig) -> dict[str, np.ndarray]:
     """Tensors a GGUF file has and the checkpoint has not: RoPE frequency factors."""
     rope = rope_settings(config)
     size = int(head_size(config) * rope.get("partial_rotary_factor", 1.0))
@@ -78,24 +73,19 @@ def extra_tensors(config: Any) -> dict[str, np.ndarray]:
     return {}
 
 
-def rope_settings(config: Any) -> Mapping[str, Any]:
+def rope_settings(config: TextConfig) -> Mapping[str, Any]:
     """RoPE settings of the full-attention layers: rope_theta, rope_type, factor, ... (transformers 5's rope_parameters)."""
     rope = dict(config.rope_parameters or {})
     return dict(rope["full_attention"]) if "full_attention" in rope else rope
 
 
-def head_size(config: Any) -> int:
-    """Dimension of one attention head."""
-    return getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-
-
-def context_length(config: Any) -> int:
+def context_length(config: TextConfig) -> int:
     """Longest context; not more than the window where llama.cpp would not slide one but the model does."""
     longest = config.max_position_embeddings
     kinds = set(getattr(config, "layer_types", None) or ())
     window = getattr(config, "sliding_window", None)
     slides = "sliding_attention" in kinds or (not kinds and window)
-    if window and slides and config.model_type not in ("gemma2", "gemma3_text", "phi3"):
+    if window and slides and not layout(config).slides:
         return min(longest, window)
     return longest
 
@@ -112,7 +102,7 @@ def llama3_factors(rope: Mapping[str, Any], size: int) -> np.ndarray:
     return (1 / (kept + (1 - kept) / rope["factor"])).astype(np.float32)
 
 
-def _scaling(config: Any, rope: Mapping[str, Any]) -> dict[str, Any]:
+def _scaling(config: TextConfig, rope: Mapping[str, Any]) -> dict[str, Any]:
     match rope.get("rope_type", "default"):
         case "default" | "llama3":
             return {}
@@ -127,78 +117,3 @@ def _scaling(config: Any, rope: Mapping[str, Any]) -> dict[str, Any]:
             return {"rope.scaling.original_context_length": trained, "rope.scaling.attn_factor": float(factor)}
         case other:
             raise ExportError(f"RoPE scaling `{other}` is not written to GGUF here", hint=CONVERTER_HINT)
-
-
-def _plain(name: str, weight: np.ndarray, config: Any) -> np.ndarray:
-    return weight
-
-
-def _interleaved(name: str, weight: np.ndarray, config: Any) -> np.ndarray:
-    """Rows of Q and K from transformers' half-and-half rotation to llama.cpp's neighbouring pairs."""
-    if not name.endswith(("q_proj.weight", "k_proj.weight", "q_proj.bias", "k_proj.bias")):
-        return weight
-    heads = config.num_attention_heads if ".q_proj." in name else config.num_key_value_heads
-    return weight.reshape(heads, 2, len(weight) // heads // 2, -1).swapaxes(1, 2).reshape(weight.shape)
-
-
-def _one_added_to_norms(name: str, weight: np.ndarray, config: Any) -> np.ndarray:
-    """Gemma multiplies by 1 + weight, llama.cpp by the weight."""
-    return weight + 1 if name.endswith("norm.weight") else weight
-
-
-def _nothing(config: Any, rope: Mapping[str, Any]) -> dict[str, Any]:
-    return {}
-
-
-def _gemma2(config: Any, rope: Mapping[str, Any]) -> dict[str, Any]:
-    _check_attention_scale(config, large=46)
-    return {
-        "attention.sliding_window": config.sliding_window,
-        "attn_logit_softcapping": float(config.attn_logit_softcapping),
-        "final_logit_softcapping": float(config.final_logit_softcapping),
-    }
-
-
-def _gemma3(config: Any, rope: Mapping[str, Any]) -> dict[str, Any]:
-    _check_attention_scale(config, large=62)
-    expected = ["full_attention" if (place + 1) % 6 == 0 else "sliding_attention" for place in range(config.num_hidden_layers)]
-    if list(config.layer_types) != expected:
-        raise ExportError("llama.cpp slides five of six layers and this model another pattern", hint=CONVERTER_HINT)
-    local = config.rope_parameters["sliding_attention"]
-    if local.get("rope_type", "default") != "default":
-        raise ExportError("its sliding layers scale RoPE, which llama.cpp does not", hint=CONVERTER_HINT)
-    return {"attention.sliding_window": config.sliding_window, "rope.freq_base_swa": float(local["rope_theta"])}
-
-
-def _check_attention_scale(config: Any, large: int) -> None:
-    """llama.cpp derives Gemma's attention scale from the head size, or from the width in the model of `large` layers."""
-    scale = config.hidden_size // config.num_attention_heads if config.num_hidden_layers == large else head_size(config)
-    if config.query_pre_attn_scalar != scale:
-        raise ExportError(
-            f"query_pre_attn_scalar is {config.query_pre_attn_scalar}; llama.cpp computes with {scale}", hint=CONVERTER_HINT
-        )
-
-
-def _phi3(config: Any, rope: Mapping[str, Any]) -> dict[str, Any]:
-    return {"attention.sliding_window": config.sliding_window or 0}
-
-
-def _granite(config: Any, rope: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "attention.scale": float(config.attention_multiplier),
-        "embedding_scale": float(config.embedding_multiplier),
-        "residual_scale": float(config.residual_multiplier),
-        "logit_scale": float(config.logits_scaling),
-    }
-
-
-_LAYOUTS = {
-    "llama": Layout("llama", _interleaved, _nothing),
-    "mistral": Layout("llama", _interleaved, _nothing),
-    "qwen2": Layout("qwen2", _plain, _nothing),
-    "qwen3": Layout("qwen3", _plain, _nothing),
-    "gemma2": Layout("gemma2", _one_added_to_norms, _gemma2),
-    "gemma3_text": Layout("gemma3", _one_added_to_norms, _gemma3),
-    "phi3": Layout("phi3", _plain, _phi3),
-    "granite": Layout("granite", _interleaved, _granite),
-}

@@ -17,6 +17,7 @@ import numpy as np
 from studio.core.errors import ExportError
 from studio.core.text import slug
 from studio.export.llamacpp import architectures, vocabulary
+from studio.models.architectures.base import Gguf
 
 OTHER_PARTS = ("vision_tower.", "multi_modal_projector.", "vision_model.", "audio_tower.", "embed_vision.", "embed_audio.")
 """Parts of a model that reads more than text; a GGUF file of the language model leaves them out, and says so."""
@@ -68,16 +69,16 @@ def write(
     import gguf
     from transformers import AutoConfig
 
-    config = AutoConfig.from_pretrained(model).get_text_config()
+    config: Any = AutoConfig.from_pretrained(model).get_text_config()
     layout = architectures.layout(config)
     kind = {"f32": gguf.GGMLQuantizationType.F32, "f16": gguf.GGMLQuantizationType.F16, "q8_0": gguf.GGMLQuantizationType.Q8_0}
-    writer = gguf.GGUFWriter(out, layout.arch)
+    writer = gguf.GGUFWriter(out, layout.name)
     _describe(writer, name, license, quant)
     for key, value in architectures.metadata(config).items():
-        _add(writer, f"{layout.arch}.{key}", value)
+        _add(writer, f"{layout.name}.{key}", value)
     _add_vocabulary(writer, vocabulary.read(model, config.vocab_size), ending, template)
 
-    names, left_out = _names(model, layout.arch, config.num_hidden_layers, bool(config.tie_word_embeddings))
+    names, left_out = _names(model, layout.name, config.num_hidden_layers, bool(config.tie_word_embeddings))
     extra = architectures.extra_tensors(config)
     shapes = {target: shape for target, (_, _, shape) in names.items()} | {key: value.shape for key, value in extra.items()}
     formats = {target: _format(shape, kind[quant]) for target, shape in shapes.items()}
@@ -199,7 +200,7 @@ def _names(model: Path, arch: str, layers: int, tied: bool) -> tuple[dict[str, t
 
 
 def _weights(
-    names: dict[str, tuple[Path, str, tuple[int, ...]]], extra: dict[str, np.ndarray], layout: Any, config: Any
+    names: dict[str, tuple[Path, str, tuple[int, ...]]], extra: dict[str, np.ndarray], layout: Gguf, config: Any
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Every weight as float32 in llama.cpp's layout, in the order the file lists them."""
     from safetensors import safe_open
@@ -209,7 +210,7 @@ def _weights(
         if file not in opened:
             opened = {file: safe_open(file, framework="pt")}
         weight = opened[file].get_tensor(name).float().numpy()  # numpy has no bfloat16
-        yield target, layout.weight(name, weight, config)
+        yield target, architectures.laid_out(name, weight, layout, config)
     yield from extra.items()
 
 

@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from importlib import import_module
 
-from studio.models.architectures.base import Architecture, ConfigValues
+from studio.models.architectures.base import Architecture, ConfigValues, head_size
+
+__all__ = ["ARCHITECTURES", "NAMES", "STARTER", "UNLISTED", "Architecture", "architecture", "architecture_of", "head_size"]
 
 NAMES = (
     "gemma", "gemma2", "gemma3_text", "granite", "llama", "mistral", "mixtral", "olmoe", "phi3", "qwen2", "qwen3", "qwen3_moe",

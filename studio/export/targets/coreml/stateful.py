@@ -8,6 +8,7 @@ torch's.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -70,7 +71,8 @@ class Stateful(nn.Module):
 
         from studio.export.decoder.architecture import architecture
 
-        shape = architecture(AutoConfig.from_pretrained(folder, trust_remote_code=False).get_text_config())
+        config: Any = AutoConfig.from_pretrained(folder, trust_remote_code=False).get_text_config()
+        shape = architecture(config)
         size = (len(shape.layers), 1, shape.kv_heads, context, shape.head_size)
         states = torch.zeros(size), torch.zeros(size)
         self.span, self.made = Span(), 0

@@ -86,7 +86,7 @@ def _read(source: Source, merged: Path, rows: encode.Tokens, reporter: Reporter)
     others = others[np.linspace(0, len(others) - 1, wanted).round().astype(int)]
     cases = [case for case in (_case(*rows[place]) for place in others) if case.positions]
     model = verify.load_exact(source, merged)
-    arch = architectures.layout(source.base_config).arch
+    arch = architectures.layout(source.base_config).name
     matrix = importance(model, [rows[place][0].tolist() for place in chosen], arch, reporter)
     expected = answers.forced(answers.Transformers(model, None), cases, reporter)
     del model

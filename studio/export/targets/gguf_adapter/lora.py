@@ -16,6 +16,7 @@ import numpy as np
 from studio.core.errors import ExportError
 from studio.core.files import read_json
 from studio.export.llamacpp import architectures
+from studio.models.architectures.base import Gguf
 
 _HINT = "Export `gguf`, which is merged and can be anything."
 _REFUSED = {
@@ -50,7 +51,7 @@ def write(adapter: Path, config: Any, out: Path, name: str) -> int:
     settings = read_json(adapter / "adapter_config.json")
     refuse_unfit(settings)
     layout = architectures.layout(config)
-    writer = gguf.GGUFWriter(out, layout.arch)
+    writer = gguf.GGUFWriter(out, layout.name)
     writer.add_type(gguf.GGUFType.ADAPTER)
     writer.add_name(name)
     writer.add_string(gguf.Keys.Adapter.TYPE, "lora")
@@ -83,13 +84,13 @@ def add_to(base: Path, adapter: Path) -> None:
         weight.data[:] = (weight.data.astype(np.float32) + alpha / up.shape[1] * (up @ down)).astype(weight.data.dtype)
 
 
-def _pairs(adapter: Path, settings: dict[str, Any], layout: Any, config: Any) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+def _pairs(adapter: Path, settings: dict[str, Any], layout: Gguf, config: Any) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """The GGUF name, A [rank, inputs] and B [outputs, rank] of each adapted weight."""
     import gguf
     from safetensors import safe_open
 
     kinds = {name: kind for kind, name in gguf.MODEL_ARCH_NAMES.items()}
-    known = gguf.get_tensor_name_map(kinds[layout.arch], config.num_hidden_layers)
+    known = gguf.get_tensor_name_map(kinds[layout.name], config.num_hidden_layers)
     with safe_open(adapter / "adapter_model.safetensors", framework="np") as file:
         for key in sorted(file.keys()):
             if not key.endswith(".lora_A.weight"):
@@ -99,10 +100,12 @@ def _pairs(adapter: Path, settings: dict[str, Any], layout: Any, config: Any) ->
             plain = plain if plain == "lm_head" else f"model.{plain}"
             target = known.get_name(f"{plain}.weight", try_suffixes=(".weight",))
             if target is None or (plain == "lm_head" and config.tie_word_embeddings):
-                raise ExportError(f"llama.cpp has no place for an adapter on `{plain}` of a {layout.arch}", hint=_HINT)
+                raise ExportError(f"llama.cpp has no place for an adapter on `{plain}` of a {layout.name}", hint=_HINT)
             down = file.get_tensor(key).astype(np.float32)
             up = file.get_tensor(f"{path}.lora_B.weight").astype(np.float32)
-            up = layout.weight(f"{plain}.weight", up, config) * np.float32(_correction(path, settings, up.shape[1]))
+            up = architectures.laid_out(f"{plain}.weight", up, layout, config) * np.float32(
+                _correction(path, settings, up.shape[1])
+            )
             yield target, np.ascontiguousarray(down), np.ascontiguousarray(up)
 
 

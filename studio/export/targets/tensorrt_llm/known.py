@@ -10,20 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-ARCHITECTURES = frozenset(
-    {
-        "Gemma3ForCausalLM",
-        "Gemma3ForConditionalGeneration",
-        "GptOssForCausalLM",
-        "LlamaForCausalLM",
-        "MistralForCausalLM",
-        "MixtralForCausalLM",
-        "Phi3ForCausalLM",
-        "Qwen2ForCausalLM",
-        "Qwen3ForCausalLM",
-        "Qwen3MoeForCausalLM",
-    }
-)
+from studio.models import architectures as facts
+
+ARCHITECTURES = frozenset({"GptOssForCausalLM", *(name for item in facts.ARCHITECTURES.values() for name in item.tensorrt_llm)})
 """Language models of the PyTorch backend of a size the studio trains."""
 DTYPES = ("bfloat16", "float16")
 """Number formats its kernels compute unquantised weights in."""
