@@ -55,13 +55,11 @@ def _values(leaf: Leaf) -> str:
         plain = plain if typing.get_origin(leaf.type) is not typing.Literal else []
         return ", ".join([*(str(choice) for choice in leaf.choices), *plain])
     name = _name(leaf.type)
-    if leaf.low is not None and leaf.high is not None:
-        return f"{name}, {leaf.low} to {leaf.high}"
-    return f"{name}, from {leaf.low}" if leaf.low is not None else name
+    return f"{name}, {leaf.span}" if leaf.span else name
 
 
 def _name(kind: Any) -> str:
-    names = {int: "whole number", float: "number", str: "text", bool: "yes or no"}
+    names = {int: "integer", float: "number", str: "text", bool: "yes or no"}
     if kind in names:
         return names[kind]
     if typing.get_origin(kind) is list:

@@ -64,6 +64,8 @@ class Leaf:
     high: float | None = None
     above: bool = False
     """True if `low` itself is not allowed."""
+    below: bool = False
+    """True if `high` itself is not allowed."""
     choices: tuple[Any, ...] = ()
     optional: bool = False
     """True if None ("decide for me") is allowed."""
@@ -71,6 +73,19 @@ class Leaf:
     many: bool = False
     """True if the value is a list."""
     ui: Ui = field(default_factory=Ui)
+
+    @property
+    def span(self) -> str:
+        """The numbers allowed, in words: `0 to 1`, `more than 0 and at most 1`, `at least 1`; empty if all are."""
+        if self.low is not None and self.high is not None and not (self.above or self.below):
+            return f"{_number(self.low)} to {_number(self.high)}"
+        low = "" if self.low is None else f"{'more than' if self.above else 'at least'} {_number(self.low)}"
+        high = "" if self.high is None else f"{'less than' if self.below else 'at most'} {_number(self.high)}"
+        return " and ".join(part for part in (low, high) if part)
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if float(value).is_integer() else f"{value:g}"
 
 
 @dataclass(frozen=True)
@@ -105,7 +120,7 @@ def _leaf(path: str, name: str, info: FieldInfo) -> Leaf:
     plain = [kind for kind in kinds if kind is not types.NoneType]
     low: Any = None
     high: Any = None
-    above = False
+    above = below = False
     for rule in info.metadata:
         match rule:
             case annotated_types.Ge(ge=bound):
@@ -115,7 +130,7 @@ def _leaf(path: str, name: str, info: FieldInfo) -> Leaf:
             case annotated_types.Le(le=bound):
                 high = bound
             case annotated_types.Lt(lt=bound):
-                high = bound
+                high, below = bound, True
     ui = next((rule for rule in info.metadata if isinstance(rule, Ui)), Ui())
     required = info.is_required()
     default = None if required else info.get_default(call_default_factory=True)
@@ -128,6 +143,7 @@ def _leaf(path: str, name: str, info: FieldInfo) -> Leaf:
         low=low,
         high=high,
         above=above,
+        below=below,
         choices=choices,
         optional=types.NoneType in kinds,
         required=required,

@@ -100,14 +100,7 @@ def _allowed(leaf: Leaf | None) -> str:
         return "See `studio fields`."
     if leaf.choices:
         return f"Choose one of: {', '.join(str(choice) for choice in leaf.choices)}."
-    if leaf.low is None and leaf.high is None:
-        return leaf.help
-    if leaf.low is None:
-        return f"Give at most {leaf.high}. {leaf.help}"
-    if leaf.high is None:
-        return f"Give {'more than' if leaf.above else 'at least'} {leaf.low}. {leaf.help}"
-    between = f"above {leaf.low} and at most {leaf.high}" if leaf.above else f"from {leaf.low} to {leaf.high}"
-    return f"Give a value {between}. {leaf.help}"
+    return f"Allowed: {leaf.span}. {leaf.help}" if leaf.span else leaf.help
 
 
 def _unknown(path: str, loc: tuple[int | str, ...], items: Items) -> tuple[str, str]:

@@ -64,16 +64,7 @@ def choices(leaf: Leaf, decided: Any = UNSET) -> list[tuple[str, str]]:
 
 def help_of(leaf: Leaf) -> str:
     """What a field is and what may be written, in a line."""
-    span, low = "", "Above" if leaf.above else "From"
-    if leaf.low is not None and leaf.high is not None:
-        span = f" {low} {_bound(leaf.low)} to {_bound(leaf.high)}."
-    elif leaf.low is not None:
-        span = f" {low} {_bound(leaf.low)}."
-    return leaf.help.replace("`", "") + span
-
-
-def _bound(number: float) -> str:
-    return f"{number:,}" if float(number).is_integer() else f"{number:g}"
+    return leaf.help.replace("`", "") + (f" {leaf.span[0].upper()}{leaf.span[1:]}." if leaf.span else "")
 
 
 def placeholder(leaf: Leaf) -> str:

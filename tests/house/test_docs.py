@@ -61,3 +61,9 @@ def test_every_dependency_is_pinned() -> None:
     pinned = {line.split("==")[0].lower().replace("_", "-") for line in (ROOT / "constraints.txt").read_text().split()}
     wanted = {re.split(r"[<>=\[ ;]", item)[0].lower().replace("_", "-") for item in project["dependencies"]}
     assert wanted - pinned == set()
+
+
+def test_the_field_table_says_which_bounds_are_excluded() -> None:
+    table = (ROOT / "docs" / "fields.md").read_text()
+    assert "| `training.learning_rate` | number, more than 0 and at most 1 |" in table
+    assert "| `adapter.dropout` | number, at least 0 and less than 1 |" in table

@@ -68,7 +68,7 @@ def test_a_spec_made_in_python_is_refused_in_the_same_words() -> None:
     with pytest.raises(SpecError) as refused:
         RunSpec(data={"train": "a.csv"}, training={"epochs": 0})  # type: ignore[arg-type]
     assert refused.value.where == "RunSpec: training.epochs"
-    assert "above 0 and at most 1000" in str(refused.value.hint)
+    assert "more than 0 and at most 1,000" in str(refused.value.hint)
     with pytest.raises(SpecError, match="unknown key `rnk`") as refused:
         Adapter(rnk=8)  # type: ignore[call-arg]
     assert refused.value.hint == "Did you mean `rank`?"
