@@ -165,10 +165,12 @@ def test_one_that_is_ready_is_left_alone(parrot: Environment) -> None:
     assert (parrot.folder / known.STAMP).stat().st_mtime_ns == before
 
 
-def test_another_lock_file_makes_it_outdated(parrot: Environment) -> None:
+def test_another_pin_makes_it_outdated_and_a_comment_does_not(parrot: Environment) -> None:
     before = parrot.lock.read_text()
     try:
         parrot.lock.write_text(before + "# newer\n")
+        assert environments.status("parrot").state == "ready"
+        parrot.lock.write_text(before + "newer==1.0\n")
         assert environments.status("parrot").state == "outdated"
         with pytest.raises(ExportError, match="another version of the studio") as refused:
             environments.call("parrot", "chatter:look", {}, Silent())

@@ -97,7 +97,7 @@ def serve(folder: Path, provider: Provider) -> list[str]:
         f"import onnxruntime_genai as og; model = og.Model('{folder}'); words = og.Tokenizer(model); "
         "params = og.GeneratorParams(model); params.set_search_options(max_length=256); g = og.Generator(model, params); "
         'text = words.apply_chat_template(\'[{\\"role\\": \\"user\\", \\"content\\": \\"Hello!\\"}]\', '
-        "add_generation_prompt=True); g.appstop_token_ids(words.encode(text)); "
+        "add_generation_prompt=True); g.append_tokens(words.encode(text)); "
         "exec('while not g.is_done(): g.generate_next_token()'); print(words.decode(g.get_sequence(0)))"
     )
     return [f'pip install {RUNS_ON[provider]} && python -c "{lines}"']
