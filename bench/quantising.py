@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from studio.export.verification.checks import load_exact
 
 from studio.export.llamacpp import architectures, runtime, writer
 from studio.export.llamacpp.files import ending_of
 from studio.export.make import Source
-from studio.export.merging.merged_folder import merged_folder
 from studio.export.targets.gguf import importance, quantize
 from studio.export.targets.gguf import k_quants as gguf_quant
+from studio.export.targets.merged_model import merged_folder
 from studio.export.verification import answers
-from studio.export.verification.checks import load_exact
 from studio.export.verification.reference import source_tokenizer
 from studio.tracking.reporter import Silent
 

@@ -187,7 +187,7 @@ def export_one(folder: RunFolder, prepared: Prepared, target: Any, recorder: Rep
     """Make one export, with deploy files if asked, and verify it in its own runtime; one that is there is left alone."""
     from studio.export import make
     from studio.export.artifacts import deploy as deploying
-    from studio.export.artifacts.run_info import known
+    from studio.export.merging.run_info import known
     from studio.export.verification.evidence import evidence
 
     source = make.Source(

@@ -1,7 +1,7 @@
-"""Make one export: reckon, write aside, verify in its own runtime, describe, and only then give it its name.
+"""Make one export: check resources, write aside, verify in its own runtime, describe, and only then give it its name.
 
 Nothing half-written is left, whatever fails. A failed verification leaves its report as `<folder>.failed/artifact.json`
-and no artefact; an earlier good export of that name stays.
+and no artifact; an earlier good export of that name stays.
 """
 
 from __future__ import annotations
@@ -17,17 +17,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from studio.core.errors import ExportError, HardwareError, Stopped
+from studio.core.errors import ExportError, HardwareError, Stopped, StudioError
 from studio.core.files import folder_aside, write_text
-from studio.export import resources as room
-from studio.export.artifacts import manifest as artifacts
+from studio.core.text import size
+from studio.export import resources
+from studio.export.artifacts import manifest
 from studio.export.artifacts.card import card
-from studio.export.artifacts.manifest import Artifact, Verification
+from studio.export.artifacts.manifest import Artifact
 from studio.export.artifacts.push import RECORD
-from studio.export.merging.merged_folder import WORK
-from studio.export.merging.source import Probe, Source
+from studio.export.merging.source import Source
 from studio.export.targets import AnyTarget
-from studio.export.verification.context import context
+from studio.export.targets.base import Target
+from studio.export.targets.merged_model import WORK
+from studio.export.verification.probe import Probe
+from studio.export.verification.result import Verification
 from studio.tracking.reporter import Reporter
 
 __all__ = ["Probe", "Source", "export"]
@@ -41,43 +44,63 @@ _TOOLS = (
 def export(target: AnyTarget, source: Source, probe: Probe, reporter: Reporter) -> Artifact:
     """Make the export `target` of a finished run and verify it. One that is there, whole and verified is left alone.
 
-    Raises HardwareError if disk or memory do not suffice, ExportError if it cannot be made or does not answer as base +
+    Raises HardwareError if disk space or memory do not suffice, ExportError if it cannot be made or does not answer as base +
     adapter, Stopped if the run was asked to stop.
     """
+    target.refuse(source.base.config)
     folder = source.exports / target.folder(source)
-    key = source.key(_settings(target, source))
-    there = finished(folder, key)
-    if there:
-        return there
-    room.check(target.estimate(source), source.exports, f"the export {folder.name}")
+    key = source.key(target.resolved(source))
+    finished = finished_export(folder, key)
+    if finished:
+        return finished
+    resources.require(target.estimate(source), source.exports, f"the export {folder.name}")
     sweep(folder)
-    with _told(folder.name), folder_aside(folder) as aside:
+    with _translated(folder.name), folder_aside(folder) as aside:
         (aside / WORK).mkdir()
         write_text(aside / WORK / "pid", str(os.getpid()))
         details = target.write(source, aside, reporter)
         _stop_if_asked(reporter)
-        room.free()
+        resources.free_memory()
         verification = target.verify(source, aside, probe, reporter)
         shutil.rmtree(aside / WORK, ignore_errors=True)
-        made = _described(target, source, key, aside, details, verification)
+        if verification.passed is False or verification.loses_some:
+            verification = replace(verification, advice=advice(target, source))
+        artifact = _described(target, source, key, aside, details, verification)
         if verification.passed is False:
-            _keep_report(made, folder)
-        write_text(aside / "README.md", card(source, made))
-        made = replace(made, files=artifacts.files_in(aside))
-        artifacts.write(made, aside)
+            _keep_report(artifact, folder)
+        write_text(aside / "README.md", card(source, artifact))
+        artifact = artifact.with_values(files=manifest.files_in(aside))
+        manifest.write(artifact, aside)
         if (folder / RECORD).exists():  # where it was pushed stays known when it is made again
             shutil.copy2(folder / RECORD, aside)
         _stop_if_asked(reporter)
     shutil.rmtree(failed_folder(folder), ignore_errors=True)
-    return replace(made, at=folder)
+    return artifact.with_values(path=folder)
 
 
-def finished(folder: Path, key: str) -> Artifact | None:
+def advice(target: Target, source: Source) -> str:
+    """The better choice for an export that loses something: the next finer quantization, with its size and, where this run
+    has it already, what it was found to lose."""
+    finer = target.finer()
+    if finer is None:
+        return "Export `merged`, which is not quantized."
+    name = getattr(finer, "quant", finer.folder(source))
+    there = finished_export(source.exports / finer.folder(source), source.key(finer.resolved(source)))
+    if there is None:
+        return f"Try {name}: about {size(finer.size(source.dims))}, and nearer to base + adapter."
+    if there.verification.loses_some:
+        return f"{name} is {size(there.bytes)} and also loses some; `merged` is not quantized."
+    return f"Better: {name}, which this run has already, is {size(there.bytes)} and shows no loss."
+
+
+def finished_export(folder: Path, key: str) -> Artifact | None:
     """The export in `folder` if it is whole, made from the same things, and passed all that can be checked here."""
-    if not (folder / artifacts.MANIFEST).exists():
+    if not (folder / manifest.MANIFEST).exists():
         return None
-    there = artifacts.read(folder)
-    return there if there.key == key and there.verification.holds and there.is_whole() else None
+    with contextlib.suppress(StudioError):  # a manifest that cannot be read is replaced
+        artifact = manifest.read(folder)
+        return artifact if artifact.key == key and artifact.verification.holds and artifact.is_whole() else None
+    return None
 
 
 def sweep(folder: Path) -> None:
@@ -96,62 +119,50 @@ def failed_folder(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}.failed")
 
 
-def _settings(target: AnyTarget, source: Source) -> dict[str, Any]:
-    """The target's settings with what was left open decided."""
-    values = target.model_dump(mode="json")
-    if "onto" in values:
-        values["onto"] = source.onto(values["onto"])
-    if "context" in values:
-        values["context"] = context(source, values["context"]).tokens
-    if "dtype" in values:
-        from studio.export.merging.merge import saved_dtype
-
-        values["dtype"] = saved_dtype(source, values["dtype"])
-    return values
-
-
 def _described(
     target: AnyTarget, source: Source, key: str, folder: Path, details: dict[str, Any], verification: Verification
 ) -> Artifact:
     return Artifact(
         kind=target.kind,
         folder=target.folder(source),
-        settings=_settings(target, source),
+        settings=target.resolved(source),
         key=key,
         sources=source.describe(),
         details=details,
-        files=artifacts.files_in(folder),
+        files=manifest.files_in(folder),
         versions=_versions(),
         verification=verification,
         serve=[command.replace(f"{folder}/", "").replace(str(folder), ".") for command in target.serve(source, folder)],
         made_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        at=folder,
+        path=folder,
     )
 
 
-def _keep_report(made: Artifact, folder: Path) -> None:
-    """Keep the report of a failed verification, without the artefact, and raise."""
-    kept = failed_folder(folder)
-    with folder_aside(kept) as aside:
-        artifacts.write(made, aside)
-    failed = [check for check in made.verification.checks if not check.passed]
-    reasons = "; ".join(f"{check.name} is {check.value}, allowed {check.threshold}" for check in failed)
-    fault = "does not answer as base + adapter" if made.verification.samples else "is not what it must be"
+def _keep_report(artifact: Artifact, folder: Path) -> None:
+    """Keep the report of a failed verification, without the files, and raise."""
+    report_folder = failed_folder(folder)
+    with folder_aside(report_folder) as aside:
+        manifest.write(artifact, aside)
+    found = artifact.verification
+    reasons = "; ".join(
+        f"{check.name} is {check.value}, allowed {check.threshold}" for check in found.checks if not check.passed
+    )
+    fault = "does not answer as base + adapter" if found.samples else "is not what it must be"
     raise ExportError(
         f"the export {folder.name} {fault}: {reasons}",
-        hint="The report with answers side by side is kept there; the files are not. Try a finer quantisation or `merged`.",
-        where=str(kept / artifacts.MANIFEST),
+        hint=f"The report with answers side by side is kept; the files are not. {found.advice}",
+        where=str(report_folder / manifest.MANIFEST),
     )
 
 
 def _versions() -> dict[str, str]:
     import platform
 
-    found = {"python": platform.python_version()}
+    versions = {"python": platform.python_version()}
     for package in _TOOLS:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[package] = importlib.metadata.version(package)
-    return found
+            versions[package] = importlib.metadata.version(package)
+    return versions
 
 
 def _stop_if_asked(reporter: Reporter) -> None:
@@ -160,7 +171,7 @@ def _stop_if_asked(reporter: Reporter) -> None:
 
 
 @contextlib.contextmanager
-def _told(name: str) -> Iterator[None]:
+def _translated(name: str) -> Iterator[None]:
     """Full disks and full memories as errors a person can act on."""
     try:
         yield
@@ -169,7 +180,7 @@ def _told(name: str) -> Iterator[None]:
             raise
         raise HardwareError(
             f"the disk ran full while {name} was written; nothing of it was left behind",
-            hint="Free some disk (studio runs list shows what runs take), or choose another folder with --home.",
+            hint="Free some disk space (studio runs list shows what runs take), or choose another folder with --home.",
         ) from problem
     except (MemoryError, RuntimeError) as problem:
         if isinstance(problem, RuntimeError) and "out of memory" not in str(problem).lower():

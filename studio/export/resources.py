@@ -1,19 +1,26 @@
-"""Is there room? Disk and memory of an export are reckoned and checked before it begins."""
+"""Disk space and memory of an export: estimated and checked before it begins."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from studio.core.errors import HardwareError
 from studio.core.files import need_room
 from studio.core.text import size
-from studio.export.merging.source import Source
 
+if TYPE_CHECKING:
+    from studio.export.merging.source import Source
+    from studio.hardware.dims import ModelDims
+
+MIB = 1 << 20
 RUNTIME = 1 << 30
 """Memory of the libraries themselves and of activations over a few thousand tokens, generously."""
-_HELD = {"nf4": 0.55, "int8": 1.05, "none": 2.0}
-"""Bytes a weight takes as it is held for training; embeddings, which stay in 16 bit, come on top."""
+TOOLCHAIN = 768 * MIB
+"""Memory of the second process in which a toolchain converts, beside the model it holds."""
+_TRAINING_BYTES = {"nf4": 0.55, "int8": 1.05, "none": 2.0}
+"""Bytes of a weight as the base is loaded for training; embeddings, which stay in 16 bit, come on top."""
 
 
 @dataclass(frozen=True)
@@ -24,21 +31,21 @@ class Need:
     memory: int
 
 
-def check(need: Need, folder: Path, what: str) -> None:
-    """Raise HardwareError unless disk and memory are there."""
+def require(need: Need, folder: Path, what: str) -> None:
+    """Raise HardwareError unless there is enough free disk space and memory."""
     from studio.hardware import machine
 
     need_room(folder, need.disk, what)
     free = machine.probe().ram_free
     if free < need.memory:
         raise HardwareError(
-            f"{what} needs {size(need.memory)} of memory and {size(free)} is free",
+            f"{what} needs {size(need.memory)} of memory; only {size(free)} is free",
             hint="Close other programs, or export on a machine with more memory: the run folder can be copied there.",
         )
 
 
-def free() -> None:
-    """Give back what the last step held, on the GPU too."""
+def free_memory() -> None:
+    """Release what the last step held, on the GPU too."""
     import gc
 
     import torch
@@ -54,6 +61,15 @@ def lora_bytes(parameters: int) -> int:
     return int(4 * parameters * min(0.02, 0.02 * (5e8 / max(parameters, 1)) ** 0.5))
 
 
+def weight_bytes(dims: ModelDims, linear: float, embedding: float, head: float | None = None) -> int:
+    """Bytes of a file that holds a weight of a linear layer in `linear` bytes, one of the embedding in `embedding`, and one
+    of the output matrix in `head`. head None: the output matrix is the embedding where the model ties them."""
+    tied = head is None and not dims.head
+    matrix = dims.head or dims.embedding
+    rest = dims.parameters - dims.embedding - dims.head
+    return int(rest * linear + dims.embedding * embedding + (0 if tied else matrix * (linear if head is None else head)))
+
+
 def threads(source: Source) -> int:
     """Threads for llama.cpp: one for a very small model, whose threads would wait for each other, else every core."""
     from studio.hardware import machine
@@ -61,10 +77,10 @@ def threads(source: Source) -> int:
     return 1 if source.parameters < 50e6 else machine.probe().cores
 
 
-def loaded(source: Source) -> int:
-    """Main memory base + adapter take as the run held them, GPU or not."""
+def loaded_bytes(source: Source) -> int:
+    """Main memory base + adapter take as the run loaded them, GPU or not."""
     import torch
 
-    embeddings = 2 * source.base_config.vocab_size * source.base_config.hidden_size * 2
-    held = int(source.parameters * _HELD[source.model.quantization or "none"]) + embeddings
-    return RUNTIME + (0 if torch.cuda.is_available() else held * (2 if source.model.dtype == "fp32" else 1))
+    weights = int(source.parameters * _TRAINING_BYTES[source.model.quantization or "none"])
+    weights += 4 * source.base_config.vocab_size * source.base_config.hidden_size
+    return RUNTIME + (0 if torch.cuda.is_available() else weights * (2 if source.model.dtype == "fp32" else 1))

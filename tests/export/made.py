@@ -7,7 +7,8 @@ from typing import Any
 
 from studio.core.files import write_json, write_text
 from studio.export.artifacts import manifest as artifacts
-from studio.export.artifacts.manifest import Artifact, Check, Sample, Verification, judged, structural
+from studio.export.artifacts.manifest import Artifact
+from studio.export.verification.result import Check, Sample, Verification, judged, structural
 
 CHATML = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
 ROW = "the customer's own secret question"

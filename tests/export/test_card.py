@@ -12,7 +12,7 @@ import yaml
 from studio.evaluation.interval import Estimate
 from studio.evaluation.report import Answered, Compared, Given, Report, SetReport, Verdict
 from studio.export.artifacts.card import card
-from studio.export.artifacts.run_info import About, named, shown
+from studio.export.merging.run_info import About, named, shown
 from studio.export.merging.source import Source
 from studio.models.finding import Found
 from studio.models.settings import Model

@@ -18,7 +18,7 @@ from studio.core.files import read_json
 from studio.export import toolchains as environments
 from studio.export.artifacts.manifest import Artifact
 from studio.export.make import Probe, Source, export
-from studio.export.targets.merged_4bit import convert as compress
+from studio.export.targets.merged_4bit import write as compress
 from studio.export.targets.merged_4bit.quantize import group_size
 from studio.export.targets.merged_4bit.settings import Merged4BitTarget
 from studio.export.toolchains.remote import Process

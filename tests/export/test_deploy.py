@@ -199,7 +199,7 @@ def test_the_context_is_twice_the_longest_row_within_what_the_model_takes(tmp_pa
 
 
 def test_options_that_were_checked_are_those_tensorrt_llm_is_started_with(tmp_path: Path) -> None:
-    from studio.export.targets.tensorrt_llm.convert import OPTIONS
+    from studio.export.targets.tensorrt_llm.write import OPTIONS
 
     there = written(tmp_path, "merged", files={OPTIONS: "max_seq_len: 512\n"})
     folder = folders(there)["tensorrt-llm"]

@@ -15,13 +15,14 @@ from studio.data.rows import Conversation
 from studio.evaluation.compare import QuestionSet, compare
 from studio.evaluation.report import Given, Report
 from studio.evaluation.settings import Evaluation
-from studio.export.artifacts.manifest import Verification
 from studio.export.make import export
-from studio.export.merging.source import Probe, Source
+from studio.export.merging.source import Source
 from studio.export.targets.adapter.settings import AdapterTarget
 from studio.export.verification import answers, evidence, limits
 from studio.export.verification.evidence import Evidence, Row
+from studio.export.verification.probe import Probe
 from studio.export.verification.reference import reference, source_tokenizer, tuned
+from studio.export.verification.result import Verification
 from studio.tracking.reporter import Silent
 from tests.export.conftest import talk
 

@@ -15,12 +15,13 @@ import pytest
 from studio.core.errors import ExportError, HardwareError, Stopped
 from studio.core.files import read_json, sha256
 from studio.export import make
-from studio.export.artifacts.manifest import Artifact, Check, Verification, structural
+from studio.export.artifacts.manifest import Artifact
 from studio.export.make import Probe, Source, export
 from studio.export.resources import Need
 from studio.export.targets.adapter.settings import AdapterTarget
 from studio.export.targets.gguf.settings import GgufTarget
 from studio.export.targets.merged.settings import MergedTarget
+from studio.export.verification.result import Check, Verification, structural
 from studio.models.settings import Model
 from studio.tracking.reporter import Silent
 from tests.export.conftest import make_adapter

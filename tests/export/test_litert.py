@@ -11,9 +11,9 @@ from studio.core.errors import ExportError
 from studio.data.rows import Conversation
 from studio.export import toolchains as environments
 from studio.export.make import Probe, Source, export
+from studio.export.targets.context import context, fitting
 from studio.export.targets.litert.settings import LitertTarget
 from studio.export.targets.litert.template import portable
-from studio.export.verification.context import context, fitting
 from studio.export.verification.reference import reference
 from studio.models.settings import Model
 from studio.tracking.reporter import Silent

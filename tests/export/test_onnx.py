@@ -10,9 +10,9 @@ import pytest
 from studio.core.errors import ExportError
 from studio.export.make import Probe, Source, export
 from studio.export.targets.onnx.convert import convert
-from studio.export.targets.onnx.files import KNOWN, refuse_unless_known
 from studio.export.targets.onnx.runtime import Genai
 from studio.export.targets.onnx.settings import OnnxTarget
+from studio.export.targets.onnx.write import KNOWN, refuse_unless_known
 from studio.tracking.reporter import Silent
 from tests.export.test_decoder import KINDS as ALL
 from tests.export.test_llamacpp import lively

@@ -14,7 +14,8 @@ from studio.cli.main import run as studio
 from studio.core.errors import ExportError, JobError
 from studio.core.files import read_json, write_text
 from studio.export.artifacts import push
-from studio.export.artifacts.manifest import Artifact, Verification
+from studio.export.artifacts.manifest import Artifact
+from studio.export.verification.result import Verification
 from tests.export import hub as hubs
 from tests.export import made
 

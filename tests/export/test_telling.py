@@ -14,7 +14,7 @@ from studio.cli.main import run
 from studio.cli.progress import Progress
 from studio.core.errors import ExportError, SpecError
 from studio.export.artifacts import deploy
-from studio.export.targets.onnx import files
+from studio.export.targets.onnx import write as files
 from tests.export import made
 from tests.export.test_deploy import source
 

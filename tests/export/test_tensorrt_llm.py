@@ -14,8 +14,8 @@ from studio.core.errors import ExportError
 from studio.core.files import read_json, sha256, write_json
 from studio.export.artifacts.manifest import Artifact
 from studio.export.make import Probe, Source, export
-from studio.export.targets.tensorrt_llm import convert as trtllm
 from studio.export.targets.tensorrt_llm import known
+from studio.export.targets.tensorrt_llm import write as trtllm
 from studio.export.targets.tensorrt_llm.settings import TensorrtLlmTarget
 from studio.models.settings import Model
 from studio.tracking.reporter import Silent

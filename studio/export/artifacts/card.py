@@ -9,14 +9,15 @@ from typing import Any
 
 import yaml
 
-from studio.core.text import size
+from studio.core.text import count, plural, size
 from studio.evaluation import table as tables
+from studio.evaluation.metrics import METRICS
 from studio.evaluation.report import Report
 from studio.export.artifacts.front_matter import front_matter
-from studio.export.artifacts.manifest import STRUCTURAL, Artifact, Verification
-from studio.export.artifacts.run_info import About, cell, named, shown
+from studio.export.artifacts.manifest import Artifact
+from studio.export.merging.run_info import About, cell, named, shown
 from studio.export.merging.source import Source
-from studio.export.verification import evidence
+from studio.export.verification.result import STRUCTURAL, ConversionCost, Verification
 
 
 def card(source: Source, artifact: Artifact) -> str:
@@ -25,9 +26,9 @@ def card(source: Source, artifact: Artifact) -> str:
         [f"# {source.name}", "", str(artifact.details.get("statement", "")), ""],
         _base(source),
         _data(source.about),
-        _evidence(source.about.report),
+        _evidence(source.about.report, artifact),
         _verification(artifact),
-        _use(source),
+        _use(source, artifact),
         _running(source, artifact),
         _settings(source.about),
         [f"Files, hashes, sources and tool versions: `artifact.json`. All files together take {size(artifact.bytes)}."],
@@ -37,13 +38,20 @@ def card(source: Source, artifact: Artifact) -> str:
 
 
 def verdict(found: Verification) -> str:
-    """The verification in one or two sentences."""
-    if found.verdict == STRUCTURAL:
-        return f"**{found.note[0].upper()}{found.note[1:]}**"
-    runs = f"Loaded in {found.runtime} and compared with base + adapter on held-out prompts"
-    said = {True: f"{runs}: every check passed.", False: f"{runs}: **failed**.", None: f"**Not verified**: {found.note}"}
-    extra = f" {found.note}" if found.passed is not None and found.note else ""
-    return said[found.passed] + extra
+    """The verification in a few sentences: whether it was run, what it loses, and the better choice."""
+    if found.status == STRUCTURAL:
+        said = f"**{found.note[0].upper()}{found.note[1:]}**"
+    elif found.passed is None:
+        said = f"**Not verified**: {found.note}"
+    else:
+        run = f"Loaded in {found.runtime} and compared with base + adapter on held-out prompts"
+        said = f"{run}: **failed**." if found.passed is False else f"{run}: every check is within its limit."
+        said += f" {found.note}" if found.note else ""
+    if found.loses_some and found.evidence:
+        said += f" **It answers worse than base + adapter**: {found.evidence.sentence}."
+    elif found.evidence and found.passed is not False:
+        said += " No loss was seen on the run's own metric."
+    return f"{said} {found.advice}".strip()
 
 
 def _base(source: Source) -> list[str]:
@@ -52,7 +60,7 @@ def _base(source: Source) -> list[str]:
     license = source.base.license
     known = preset(source.base_name)
     commit = f" at commit `{source.base.revision}`" if source.base.revision else ""
-    said = f"Licence: {license}, which holds for this model too." if license else "Licence: that of the base model, see there."
+    said = f"Licence: {license}, which applies to this model too." if license else "Licence: that of the base model."
     lines = ["## Base model and licence", "", f"Trained on {source.base_name}{commit}. {said}"]
     if known and known.license_note:
         lines += ["", known.license_note]
@@ -79,7 +87,7 @@ def _data(about: About) -> list[str]:
     return [*lines, ""]
 
 
-def _evidence(report: Report | None) -> list[str]:
+def _evidence(report: Report | None, artifact: Artifact) -> list[str]:
     if report is None:
         return ["## Evidence", "", "None: base and tuned model were not compared.", ""]
     lines = ["## Evidence", "", f"**{report.verdict.text}**", ""]
@@ -91,7 +99,9 @@ def _evidence(report: Report | None) -> list[str]:
     ]
     lines += [f"| {' | '.join(tables.HEADER)} |", "|" + " --- |" * len(tables.HEADER)]
     lines += [f"| {' | '.join(cell(item) for item in row)} |" for row in tables.rows(report)]
-    lines += ["", "\\* the figure the verdict reads."]
+    lines += ["", "\\* metric that decides the verdict."]
+    if artifact.verification.loses_some:
+        lines += ["", "These are the figures of base + adapter. **This export answers worse**: see below."]
     if report.set("general"):
         lines.append("`general` asks what the base could do before: a loss there is what the tuning forgot.")
     return [*lines, ""]
@@ -108,23 +118,67 @@ def _verification(artifact: Artifact) -> list[str]:
         ]
         lines.append("")
     if found.evidence:
-        lines += ["### What the conversion cost", "", *evidence.table(found.evidence)]
+        lines += ["### What the conversion cost", "", *_cost(found.evidence)]
     return lines
 
 
-def _use(source: Source) -> list[str]:
-    about, report = source.about, source.about.report
-    limits = ["What the base model cannot do or does wrongly is not repaired by tuning; its own card tells its limits."]
+def _cost(cost: ConversionCost) -> list[str]:
+    """The run's own metrics again, as lines of Markdown."""
+    lines = [f"{cost.sentence}.", "", "| metric | base | base + adapter | this export | change, 95 % interval |"]
+    lines.append("| --- | --- | --- | --- | --- |")
+    for name, figure in cost.metrics.items():
+        metric, moved = METRICS[name], figure.change
+        shown = [metric.show(value) for value in (figure.base, figure.tuned, figure.artifact)]
+        interval = f"{metric.show_change(moved.value)}, {metric.show_interval(moved, change=True)}"
+        lines.append(f"| {metric.label} | {' | '.join(shown)} | {interval} |")
+    note = f"{count(cost.rows)} of the {plural(cost.answered, 'row')} the evaluation answered, asked again greedily"
+    return [*lines, "", f"{note}, answers of at most {plural(cost.max_new_tokens, 'token')}.", ""]
+
+
+def limits(source: Source, artifact: Artifact) -> list[str]:
+    """What whoever uses the export must know it cannot do, as sentences."""
+    report = source.about.report
+    found = ["What the base model cannot do or does wrongly is not repaired by tuning; its own card tells its limits."]
     if source.longest:
-        limits.append(f"Rows of up to {source.longest:,} tokens were trained on; longer conversations were not.")
+        found.append(f"Rows of up to {source.longest:,} tokens were trained on; longer conversations were not.")
     if report is None:
-        limits.append("Nothing shows that it is better than its base: there was no evaluation.")
+        found.append("Nothing shows that it is better than its base: there was no evaluation.")
     elif not report.set("general"):
-        limits.append("What it forgot of the base's general ability was not measured.")
-    limits.append("Harmful, biased and invented answers were not tested for. A person should check what matters.")
-    kind = "questions like those of its data" if about.data else "the purpose it was trained for"
+        found.append("What it forgot of the base's general ability was not measured.")
+    else:
+        found += forgotten(report)
+    if artifact.verification.loses_some and artifact.verification.evidence:
+        found.append(
+            f"This export answers worse than the tuned model it was made from: {artifact.verification.evidence.sentence}."
+        )
+    found.append("Harmful, biased and invented answers were not tested for. A person should check what matters.")
+    return found
+
+
+def forgotten(report: Report) -> list[str]:
+    """What the tuning surely cost of the base's general ability, metric by metric; empty where nothing was seen."""
+    general = report.set("general")
+    if general is None:
+        return []
+    losses = []
+    for name, compared in general.metrics.items():
+        metric, change = METRICS[name], compared.change
+        worse = change.below_zero if metric.better == "higher" else change.above_zero if metric.better == "lower" else False
+        if worse:
+            losses.append(f"{metric.label} {metric.show(compared.base.value)} → {metric.show(compared.tuned.value)}")
+    return [f"It forgot some of what its base could do, on general questions: {', '.join(losses)}."] if losses else []
+
+
+def _use(source: Source, artifact: Artifact) -> list[str]:
+    kind = "questions like those of its data" if source.about.data else "the purpose it was trained for"
     lines = ["## Intended use", "", f"Answering {kind}, under the licence above. Anything else was not trained.", ""]
-    return [*lines, "## Limits", "", *(f"- {limit}" for limit in limits), ""]
+    if source.system:
+        lines += ["It was trained with this system prompt, and is to be asked with it:", "", *_quoted(source.system), ""]
+    return [*lines, "## Limits", "", *(f"- {limit}" for limit in limits(source, artifact)), ""]
+
+
+def _quoted(text: str) -> list[str]:
+    return [f"> {line}".rstrip() for line in text.splitlines()]
 
 
 def _running(source: Source, artifact: Artifact) -> list[str]:

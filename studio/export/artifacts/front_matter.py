@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from studio.evaluation.compare import HELD_OUT
 from studio.evaluation.metrics import METRICS
-from studio.export.artifacts.run_info import cell
+from studio.export.merging.run_info import cell
 
 if TYPE_CHECKING:
     from studio.evaluation.report import Report
@@ -39,7 +40,7 @@ def front_matter(source: Source, artifact: Artifact) -> str:
     from huggingface_hub import ModelCardData
 
     report = source.about.report
-    results = _results(report) if report else []
+    results = _results(report, artifact) if report else []
     base = source.base_name if "/" in source.base_name and not source.base.local else None
     values: dict[str, Any] = {
         **_license(source.base.license),
@@ -74,28 +75,48 @@ def _license(name: str | None) -> dict[str, str]:
     return {"license": name} if name in LICENSES else {"license": "other", "license_name": name}
 
 
-def _results(report: Report) -> list[Any]:
-    """The tuned model's figures on every set, the interval in the name of each."""
+def _results(report: Report, artifact: Artifact) -> list[Any]:
+    """The figures that hold for this very export, one of a type for each set.
+
+    Of the held-out rows its own, where it was asked them again and quantized or found to lose some; else those of the
+    evaluation, with their interval, which only an export without a loss may show.
+    """
+    cost = artifact.verification.evidence
+    lossy = artifact.verification.loses_some or relation(artifact) == "quantized"
+    results = []
+    for item in report.sets:
+        own = cost.metrics if cost and lossy and item.name == HELD_OUT else None
+        if lossy and own is None:
+            continue
+        types: set[str] = set()
+        for name, compared in item.metrics.items():
+            kind = METRIC_TYPES.get(name)
+            if kind is None or kind in types or (own is not None and name not in own):
+                continue
+            types.add(kind)
+            metric, tuned = METRICS[name], compared.tuned
+            if own is not None and cost is not None:
+                value, said = own[name].artifact, f"{metric.label} (this export, {cost.rows} rows)"
+            else:
+                unit = " %" if metric.unit == "share" and tuned.low is not None else ""
+                value, said = (
+                    tuned.value,
+                    f"{metric.label} (95 % interval {metric.show_interval(tuned)}{unit}, {tuned.rows} rows)",
+                )
+            results.append(_result(item.name, item.label, kind, said, value))
+    return results
+
+
+def _result(name: str, label: str, kind: str, said: str, value: float) -> Any:
     from huggingface_hub import EvalResult
 
-    found = []
-    for item in report.sets:
-        for name, compared in item.metrics.items():
-            if name not in METRIC_TYPES:
-                continue
-            metric, tuned = METRICS[name], compared.tuned
-            unit = " %" if metric.unit == "share" and tuned.low is not None else ""
-            said = f"{metric.label} (95 % interval {metric.show_interval(tuned)}{unit}, {tuned.rows} rows)"
-            found.append(
-                EvalResult(
-                    task_type="text-generation",
-                    task_name="Text generation",
-                    dataset_type="private" if item.name != "general" else "slm-studio-general",
-                    dataset_name=cell(item.label),
-                    dataset_config=cell(item.label),  # the hub takes results of one dataset and configuration together
-                    metric_type=METRIC_TYPES[name],
-                    metric_name=said,
-                    metric_value=round(float(tuned.value), 4),
-                )
-            )
-    return found
+    return EvalResult(
+        task_type="text-generation",
+        task_name="Text generation",
+        dataset_type="private" if name != "general" else "slm-studio-general",
+        dataset_name=cell(label),
+        dataset_config=cell(label),  # the hub takes results of one dataset and configuration together
+        metric_type=kind,
+        metric_name=said,
+        metric_value=round(float(value), 4),
+    )

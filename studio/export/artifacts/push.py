@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,8 @@ from studio.core.errors import ExportError, JobError
 from studio.core.files import read_json, sha256, write_json
 from studio.core.text import plural
 from studio.export.artifacts import manifest as artifacts
-from studio.export.artifacts.manifest import MANIFEST, STRUCTURAL, Artifact
+from studio.export.artifacts.manifest import MANIFEST, Artifact
+from studio.export.verification.result import STRUCTURAL
 from studio.tracking import secrets
 
 RECORD = "pushed.json"
@@ -49,12 +50,12 @@ class Upload:
         return sum(size for _, size in self.files)
 
     @property
-    def standing(self) -> str:
+    def status(self) -> str:
         """`verified`, or that only the structure could be checked."""
-        return self.artifact.verification.verdict
+        return self.artifact.verification.status
 
 
-def look(folder: Path, repository: str, public: bool = False) -> Upload:
+def prepare_upload(folder: Path, repository: str, public: bool = False) -> Upload:
     """What pushing the export in `folder` would upload; asks nobody. Raises JobError for what must not or cannot go up."""
     if not _REPOSITORY.fullmatch(repository) or "--" in repository or ".." in repository:
         raise JobError("this is not the name of a repository", hint="Write it as user/name.", where=repository)
@@ -93,12 +94,12 @@ def send(upload: Upload, tell: Callable[[str], None] = lambda line: None) -> dic
         stale = _stale(api, there, artifact)
         operations: list[Any] = [CommitOperationDelete(path) for path in stale]
         operations += [CommitOperationAdd(MANIFEST, published(artifact))]
-        operations += [CommitOperationAdd(file.path, str(artifact.at / file.path)) for file in artifact.files]
+        operations += [CommitOperationAdd(file.path, str(artifact.path / file.path)) for file in artifact.files]
         tell(f"uploading to {name}, {'private' if upload.private else 'public'}")
         made = api.create_commit(
             name,
             operations,
-            commit_message=f"{artifact.folder}, {upload.standing}",
+            commit_message=f"{artifact.folder}, {upload.status}",
             parent_commit=there.sha if there else None,
         )
     record = {
@@ -106,13 +107,13 @@ def send(upload: Upload, tell: Callable[[str], None] = lambda line: None) -> dic
         "url": f"{api.endpoint}/{name}",
         "commit": made.oid,
         "private": upload.private,
-        "status": upload.standing,
+        "status": upload.status,
         "files": len(upload.files),
         "bytes": upload.bytes,
         "removed": stale,
         "pushed_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    write_json(artifact.at / RECORD, {"pushes": [*pushes(artifact.at), record]})
+    write_json(artifact.path / RECORD, {"pushes": [*pushes(artifact.path), record]})
     return record
 
 
@@ -126,16 +127,17 @@ def published(artifact: Artifact) -> bytes:
     """The manifest as it may be shown: without the rows and answers its verification keeps."""
     import json
 
-    values = artifact.as_dict()
-    values["verification"]["samples"] = []
-    if values["verification"].get("evidence"):
-        values["verification"]["evidence"] = {**values["verification"]["evidence"], "lost": []}
-    return (json.dumps(values, indent=2, ensure_ascii=False, default=str) + "\n").encode()
+    found = artifact.verification
+    cost = replace(found.evidence, lost=[]) if found.evidence else None
+    shown = artifact.with_values(verification=replace(found, samples=[], evidence=cost))
+    return (json.dumps(shown.as_json(), indent=2, ensure_ascii=False, default=str) + "\n").encode()
 
 
-def plainly(artifact: Artifact) -> str:
-    """What must be said of an export that could not be run here; empty for a verified one."""
-    return artifact.verification.note if artifact.verification.verdict == STRUCTURAL else ""
+def caveat(artifact: Artifact) -> str:
+    """What must be said before an export is uploaded that could not be run here or loses some; empty for any other."""
+    found = artifact.verification
+    notes = (found.note if found.status == STRUCTURAL else "", found.statement if found.loses_some else "", found.advice)
+    return " ".join(filter(None, notes))
 
 
 def _token() -> str:
@@ -170,23 +172,23 @@ def _refuse_other_eyes(there: Any, upload: Upload) -> None:
     if upload.private:
         raise JobError(
             "this repository exists and is public; a private upload was asked for",
-            hint="Name another one, make it private on the hub, or say --public.",
+            hint="Name another one, make it private on the hub, or pass --public.",
             where=upload.repository,
         )
     raise JobError(
         "this repository exists and is private; a public upload was asked for",
-        hint="Leave --public away, or make it public on the hub.",
+        hint="Leave out --public, or make it public on the hub.",
         where=upload.repository,
     )
 
 
 def _refuse_altered(artifact: Artifact) -> None:
     for file in artifact.files:
-        if sha256(artifact.at / file.path) != file.sha256:
+        if sha256(artifact.path / file.path) != file.sha256:
             raise JobError(
                 f"{file.path} is not the file that was verified",
                 hint="It was changed afterwards. Export it again; then push.",
-                where=str(artifact.at),
+                where=str(artifact.path),
             )
 
 
@@ -226,7 +228,7 @@ def _told(name: str) -> Iterator[None]:
         ) from None
     except errors.GatedRepoError:
         raise ExportError(
-            "this repository asks for its owner's leave first", hint="Ask for access on its page, or name your own.", where=name
+            "this repository is gated", hint="Ask for access on its page, or name your own.", where=name
         ) from None
     except errors.HfHubHTTPError as problem:
         raise _refused(problem, name) from None

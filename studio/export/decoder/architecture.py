@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from studio.core.errors import ExportError
+from studio.export.configs import model_type, text_config
 from studio.models import architectures
 from studio.models.architectures.base import Scales, TextConfig
 
@@ -59,26 +60,26 @@ def known() -> list[str]:
     return sorted(item.name for item in architectures.ARCHITECTURES.values() if item.scales)
 
 
-def refuse_unless_known(config: TextConfig) -> None:
-    """Raise ExportError for a text config whose architecture this decoder does not compute."""
-    _scales(config)
+def refuse_unless_known(config: Mapping[str, Any]) -> None:
+    """Raise ExportError for a `config.json` whose architecture this decoder does not compute."""
+    _refuse(model_type(config), bool(text_config(config).get("use_bidirectional_attention")))
 
 
-def _scales(config: TextConfig) -> Scales:
-    facts = architectures.architecture(config.model_type)
-    if facts.scales is None:
+def _refuse(name: str, looks_ahead: bool) -> None:
+    if architectures.architecture(name).scales is None:
         raise ExportError(
-            f"the architecture `{config.model_type}` is not among those this format is made for: {', '.join(known())}",
-            hint=HINT,
+            f"the architecture `{name}` is not among those this format is made for: {', '.join(known())}", hint=HINT
         )
-    if getattr(config, "use_bidirectional_attention", False):
+    if looks_ahead:
         raise ExportError("its attention looks ahead, which a decoder with a cache cannot", hint=HINT)
-    return facts.scales(config)
 
 
 def architecture(config: TextConfig) -> Architecture:
     """The numbers of a transformers text config. Raises ExportError for one that is not known."""
-    scales = _scales(config)
+    _refuse(config.model_type, bool(getattr(config, "use_bidirectional_attention", False)))
+    facts = architectures.architecture(config.model_type)
+    assert facts.scales
+    scales = facts.scales(config)
     heads, head_size = config.num_attention_heads, architectures.head_size(config)
     kinds, layers = _layers(config)
     return Architecture(

@@ -12,19 +12,35 @@ from typing import Any
 import numpy as np
 
 from studio.core.errors import ExportError
+from studio.export.configs import model_type, rope_type
 from studio.models.architectures import ARCHITECTURES, architecture
 from studio.models.architectures.base import Gguf, TextConfig, head_size
 
+ROPES = ("default", "llama3", "linear", "longrope")
+"""RoPE scalings that are written."""
 CONVERTER_HINT = "llama.cpp's own converter may know it: convert_hf_to_gguf.py FOLDER, run on the `merged` export."
+
+
+def refuse_unless_known(config: Mapping[str, Any]) -> None:
+    """Raise ExportError for a `config.json` whose architecture or RoPE scaling has no GGUF layout here."""
+    _layout(model_type(config))
+    if rope_type(config) not in ROPES:
+        raise ExportError(
+            f"RoPE scaling `{rope_type(config)}` is not written to GGUF here", hint=CONVERTER_HINT, where="gguf"
+        )
 
 
 def layout(config: TextConfig) -> Gguf:
     """How a GGUF file holds a text config's architecture. Raises ExportError for one that is not known."""
-    facts = architecture(config.model_type).gguf
+    return _layout(config.model_type)
+
+
+def _layout(name: str) -> Gguf:
+    facts = architecture(name).gguf
     if facts is None:
         known = ", ".join(sorted(item.name for item in ARCHITECTURES.values() if item.gguf))
         raise ExportError(
-            f"the architecture `{config.model_type}` has no GGUF layout here; known are {known}", hint=CONVERTER_HINT
+            f"the architecture `{name}` has no GGUF layout here; known are {known}", hint=CONVERTER_HINT, where="gguf"
         )
     return facts
 

@@ -1,7 +1,8 @@
-"""An Ollama Modelfile whose template and stop words are those trained, or no template where that cannot be shown.
+"""An Ollama Modelfile whose template, system prompt and stop words are those trained, or no template where that cannot be shown.
 
 Ollama writes prompts by a Go template. Here one is derived by rendering marked messages with the trained template, and
-kept only if, put together, it gives the trained text for several conversations.
+kept only if, put together, it gives the trained text for several conversations. A template that puts in a system prompt of
+its own where a conversation has none is taken apart with a system turn; its default becomes the Modelfile's `SYSTEM`.
 """
 
 from __future__ import annotations
@@ -13,40 +14,59 @@ from typing import Any
 from studio.core.errors import StudioError
 
 _ROLES = ("system", "user", "assistant")
+_TURNS = (
+    (("user", "Hi."),),
+    (("system", "Be brief."), ("user", "Hi.")),
+    (("user", "One?"), ("assistant", "Two."), ("user", "Three\n four?")),
+    (("system", "Be brief."), ("user", "One?"), ("assistant", "Two."), ("user", "Three?")),
+)
+"""Conversations that a template taken apart must write as the trained one does."""
+NO_TEMPLATE = (
+    "# No TEMPLATE: the trained one depends on more than the order of roles. Ollama takes one of its own that looks alike,\n"
+    "# so its prompts are not those that were verified."
+)
 
 
 @dataclass(frozen=True)
 class Frame:
-    """What stands before and after each role's text, and before the answer."""
+    """What stands before and after each role's text, and before the answer. system: what the template puts in by itself
+    where a conversation has no system turn."""
 
     before: dict[str, str]
     after: dict[str, str]
     opening: str
+    system: str = ""
 
     def written(self, messages: Sequence[tuple[str, str]]) -> str:
         """The prompt of a conversation."""
+        if self.system and messages[0][0] != "system":
+            messages = [("system", self.system), *messages]
         return "".join(self.before[role] + text + self.after[role] for role, text in messages) + self.opening
 
     def go(self) -> str:
         """As Ollama's template."""
         cases = [
-            f'{"{{ if" if place == 0 else "{{ else if"} eq .Role "{role}" }}}}{self.before[role]}{{{{ .Content }}}}'
+            f'{"{{ if" if index == 0 else "{{ else if"} eq .Role "{role}" }}}}{self.before[role]}{{{{ .Content }}}}'
             f"{self.after[role]}"
-            for place, role in enumerate(_ROLES)
+            for index, role in enumerate(_ROLES)
         ]
         return f"{{{{ range .Messages }}}}{''.join(cases)}{{{{ end }}}}{{{{ end }}}}{self.opening}"
 
 
-def write(file: str, tokenizer: Any, ends: Sequence[int], adds_bos: bool, adapter: str = "") -> str:
-    """The Modelfile for the GGUF `file` beside it; with an adapter, which is beside it too, `file` is the base model's."""
+def write(file: str, tokenizer: Any, stops: Sequence[int], adds_bos: bool, system: str = "", adapter: str = "") -> str:
+    """The Modelfile for the GGUF `file` beside it; with an adapter, which is beside it too, `file` is the base model's.
+
+    system: the prompt the run was trained with, which goes before the template's own. Answers are greedy, as verified.
+    """
     lines = [f"FROM ./{file}", *([f"ADAPTER ./{adapter}"] if adapter else [])]
-    shape = frame(tokenizer, adds_bos)
-    if shape:
-        lines.append(f'TEMPLATE """{shape.go()}"""')
-    else:
-        lines.append("# No TEMPLATE: the trained one depends on more than the order of roles. Ollama looks for it in the file.")
-    stops = [tokenizer.decode([token]) for token in ends]
-    lines += [f'PARAMETER stop "{stop}"' for stop in dict.fromkeys(stops) if stop.strip() and '"' not in stop]
+    taken_apart = frame(tokenizer, adds_bos)
+    lines.append(f'TEMPLATE """{taken_apart.go()}"""' if taken_apart else NO_TEMPLATE)
+    system = system or (taken_apart.system if taken_apart else "")
+    if system and '"""' not in system:
+        lines.append(f'SYSTEM """{system}"""')
+    words = [tokenizer.decode([token]) for token in stops]
+    lines += [f'PARAMETER stop "{stop}"' for stop in dict.fromkeys(words) if stop.strip() and '"' not in stop]
+    lines.append("PARAMETER temperature 0")
     return "\n".join(lines) + "\n"
 
 
@@ -60,18 +80,12 @@ def frame(tokenizer: Any, adds_bos: bool) -> Frame | None:
     if not tokenizer.chat_template:
         return None
     try:
-        found = _taken_apart(tokenizer, adds_bos)
-        talks = (
-            [("user", "Hi.")],
-            [("system", "Be brief."), ("user", "Hi.")],
-            [("user", "One?"), ("assistant", "Two."), ("user", "Three\n four?")],
-            [("system", "Be brief."), ("user", "One?"), ("assistant", "Two."), ("user", "Three?")],
-        )
-        same = all(found.written(talk) == _prompt(tokenizer, talk, adds_bos) for talk in talks)
+        taken_apart = _taken_apart(tokenizer, adds_bos)
+        same = all(taken_apart.written(turns) == _prompt(tokenizer, turns, adds_bos) for turns in _TURNS)
     except (StudioError, ValueError):
         return None
-    plain = all(mark not in found.go().replace("{{ ", "").replace(" }}", "") for mark in ("{{", "}}", '"""'))
-    return found if same and plain else None
+    plain = all(mark not in taken_apart.go().replace("{{ ", "").replace(" }}", "") for mark in ("{{", "}}", '"""'))
+    return taken_apart if same and plain else None
 
 
 def _taken_apart(tokenizer: Any, adds_bos: bool) -> Frame:
@@ -82,27 +96,32 @@ def _taken_apart(tokenizer: Any, adds_bos: bool) -> Frame:
     user_to_answer, rest = rest.split(answer)
     answer_to_more, opening = rest.split(more)
     alone = _prompt(tokenizer, [("user", user)], adds_bos).split(user)[0]
-    if not system_to_user.endswith(alone) or not answer_to_more.endswith(alone):
-        raise ValueError("a user's turn begins differently after others")
+    default = ""
+    if not system_to_user.endswith(alone):  # it puts in a system turn of its own
+        if not alone.startswith(before_system) or not alone.endswith(system_to_user):
+            raise ValueError("a user's turn begins differently after a system prompt")
+        default = alone[len(before_system) : len(alone) - len(system_to_user)]
     # what follows a user's text is its end and then either role's beginning: the common part is the end
     end = _common(opening, user_to_answer)
     for size in range(len(end), -1, -1):
-        shape = Frame(
-            {"system": before_system, "user": alone, "assistant": user_to_answer[size:]},
-            {
-                "system": system_to_user.removesuffix(alone),
-                "user": opening[:size],
-                "assistant": answer_to_more.removesuffix(alone),
-            },
-            opening[size:],
-        )
-        if shape.opening == shape.before["assistant"] and (size == 0 or shape.after["user"].endswith(shape.after["system"])):
-            return shape
+        after_user = opening[:size]
+        begins = [alone] if not default else [system_to_user[cut:] for cut in range(len(system_to_user) - 1, 0, -1)]
+        for begin in begins:
+            after_system = system_to_user.removesuffix(begin)
+            if not answer_to_more.endswith(begin) or opening[size:] != user_to_answer[size:]:
+                continue
+            if size == 0 or after_user.endswith(after_system):
+                return Frame(
+                    {"system": before_system, "user": begin, "assistant": user_to_answer[size:]},
+                    {"system": after_system, "user": after_user, "assistant": answer_to_more.removesuffix(begin)},
+                    opening[size:],
+                    default,
+                )
     raise ValueError("turns have no end of their own")
 
 
 def _common(one: str, other: str) -> str:
-    length = next((place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    length = next((index for index, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
     return one[:length]
 
 

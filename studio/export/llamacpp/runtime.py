@@ -39,6 +39,11 @@ def version() -> str:
     return f"{importlib.metadata.version('cyllama')} (llama.cpp {build['versions']['llama_cpp_version']})"
 
 
+def name() -> str:
+    """What a manifest calls the runtime."""
+    return f"llama.cpp through cyllama {version()}"
+
+
 class Gguf:
     """A GGUF file opened in llama.cpp, on the CPU, with a float32 cache so that only the file's own error is measured."""
 

@@ -10,23 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from studio.core.files import read_json, sha256
-from studio.data.rows import Conversation
-from studio.export.artifacts.run_info import About
+from studio.export.merging.run_info import About
 from studio.models.settings import Model
 
 if TYPE_CHECKING:
-    from studio.export.verification.evidence import Evidence
+    from studio.hardware.dims import ModelDims
     from studio.models.loading import Found
 
 Onto = Literal["dequantized", "original"]
-
-QUESTIONS = (
-    "Hello! Who are you?",
-    "What can you help me with?",
-    "Please answer in one sentence: why is the sky blue?",
-    "Give me three tips for a good night's sleep.",
-)
-"""Asked where a run has no held-out rows."""
 
 
 @dataclass(frozen=True)
@@ -69,11 +60,21 @@ class Source:
         return AutoConfig.from_pretrained(self.base.path_or_id, trust_remote_code=False, **settings).get_text_config()
 
     @cached_property
-    def parameters(self) -> int:
-        """How many weights the base has."""
+    def dims(self) -> ModelDims:
+        """The base's dimensions."""
         from studio.models.dims import model_dims
 
-        return model_dims(self.base.config).parameters
+        return model_dims(self.base.config)
+
+    @property
+    def parameters(self) -> int:
+        """How many weights the base has."""
+        return self.dims.parameters
+
+    @property
+    def system(self) -> str:
+        """The system prompt that every row without one was trained with; empty where there was none."""
+        return str((self.about.spec.get("data") or {}).get("system") or "")
 
     @property
     def base_name(self) -> str:
@@ -89,7 +90,7 @@ class Source:
         """Which base weights a merge is made into: those trained on, unless the original ones are asked for."""
         return (asked or "dequantized") if self.quantized else "original"
 
-    def apart(self, asked: Onto | None) -> str:
+    def folder_suffix(self, asked: Onto | None) -> str:
         """What a folder's name adds when other base weights are asked for than a merge takes by itself."""
         return "" if self.onto(asked) == self.onto(None) else f"-{asked}"
 
@@ -117,26 +118,3 @@ class Source:
         if folder is None:
             return {}
         return {file.name: sha256(file) for file in sorted([*folder.glob("*.safetensors"), *folder.glob("config.json")])}
-
-
-@dataclass(frozen=True)
-class Probe:
-    """Held-out conversations that every artefact is asked, and whose answers it must give as the adapter does."""
-
-    conversations: list[Conversation]
-    evidence: Evidence | None = None
-    """What the run's evaluation measured, to be measured again on every artefact; None where it answered no rows."""
-
-    @property
-    def held_out(self) -> bool:
-        """False if there are no held-out rows and general questions are asked instead."""
-        return bool(self.conversations)
-
-    def asked(self) -> list[Conversation]:
-        """The conversations, or general questions without an answer where the run has none."""
-        if self.conversations:
-            return self.conversations
-        return [
-            Conversation(messages=({"role": "user", "content": question}, {"role": "assistant", "content": ""}))
-            for question in QUESTIONS
-        ]

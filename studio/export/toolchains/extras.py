@@ -15,6 +15,12 @@ def missing(extra: str, packages: Sequence[str]) -> str | None:
     return f"{' and '.join(absent)} not installed: {command(extra)}" if absent else None
 
 
+def missing_packages(packages: Sequence[str]) -> str | None:
+    """Likewise for packages that are called as their modules are."""
+    absent = [package for package in packages if find_spec(package) is None]
+    return f"{' and '.join(absent)} is not installed: pip install {' '.join(absent)}" if absent else None
+
+
 def refuse_if_missing(extra: str, packages: Sequence[str]) -> None:
     """Raise ExportError with the command unless all of `packages` are there."""
     lacking = missing(extra, packages)

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from studio.data.rows import Conversation
-from studio.export.artifacts.manifest import Sample
+from studio.export.verification.result import Sample
 from studio.tracking.reporter import Reporter
 
 KEPT = 1024

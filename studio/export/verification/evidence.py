@@ -8,21 +8,21 @@ compared with itself (paired), and the change has an interval.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from studio.core.errors import Stopped
-from studio.core.text import count, plural
+from studio.core.text import plural
 from studio.data.rows import Conversation
 from studio.evaluation.answering import Question, questions, share, text_scores
 from studio.evaluation.compare import HELD_OUT
-from studio.evaluation.interval import Draws, Estimate, Ratio, change, mean
+from studio.evaluation.interval import Draws, Ratio, change, mean
 from studio.evaluation.metrics import METRICS, TEXT_METRICS
 from studio.evaluation.report import Answered, Given, Report
-from studio.export.artifacts.manifest import Check
 from studio.export.verification.answers import LONGEST_PROMPT, POSITIONS, Runtime, surprise
+from studio.export.verification.result import Check, ConversionCost, Figure, LostRow
 from studio.tracking.reporter import Reporter
 
 if TYPE_CHECKING:
@@ -73,40 +73,7 @@ class Evidence:
         return max(max(len(row.ids), len(row.prompt) + self.longest) for row in self.rows)
 
 
-@dataclass(frozen=True)
-class Figure:
-    """One metric on the same rows: base, base + adapter, the artefact, and the paired change artefact - tuned."""
-
-    base: float
-    tuned: float
-    artifact: float
-    change: Estimate
-
-
-@dataclass(frozen=True)
-class Lost:
-    """A row that the artefact answers worse than base + adapter did."""
-
-    question: str
-    reference: str
-    tuned: str
-    artifact: str
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What an artefact scores beside what base + adapter scored. max_new_tokens: the evaluation's limit on an answer."""
-
-    rows: int
-    answered: int
-    headline: str
-    max_new_tokens: int
-    sentence: str
-    metrics: dict[str, Figure]
-    lost: list[Lost]
-
-
-def evidence(report: Report, conversations: Sequence[Conversation], tokenizer: Any, train_on: TrainOn) -> Evidence | None:
+def select_rows(report: Report, conversations: Sequence[Conversation], tokenizer: Any, train_on: TrainOn) -> Evidence | None:
     """The rows of a run's evaluation that are asked again, spread evenly over those it answered.
 
     conversations: the run's held-out rows in the order of their file. None where the evaluation answered none (plain text
@@ -126,14 +93,14 @@ def evidence(report: Report, conversations: Sequence[Conversation], tokenizer: A
     return Evidence([fitting[place] for place in places], found.headline, found.max_new_tokens, len(found.answers))
 
 
-def measure(asked: Runtime, tokenizer: Any, wanted: Evidence, reporter: Reporter) -> Cost:
+def measure(asked: Runtime, tokenizer: Any, wanted: Evidence, reporter: Reporter) -> ConversionCost:
     """Ask an artefact the rows and score it. Raises Stopped if the run was asked to stop."""
     given = list(_answers(asked, tokenizer, wanted, reporter))
     base, tuned = [row.base for row in wanted.rows], [row.tuned for row in wanted.rows]
     weights = np.array([len(row.positions) for row in wanted.rows], np.float64)
     names = [name for name in (*TEXT_METRICS, "loss", "answer_tokens", "stop_rate") if name != "loss" or _has_loss(given)]
     figures = {name: _figure(name, base, tuned, given, weights) for name in names}
-    return Cost(
+    return ConversionCost(
         rows=len(given),
         answered=wanted.answered,
         headline=wanted.headline,
@@ -144,31 +111,13 @@ def measure(asked: Runtime, tokenizer: Any, wanted: Evidence, reporter: Reporter
     )
 
 
-def check(cost: Cost, allowed: float | None) -> Check:
+def check(cost: ConversionCost, allowed: float | None) -> Check:
     """The evidence as a check. allowed: how far below nought the whole interval of the change may lie; None: not judged."""
     found = cost.metrics[cost.headline].change
     judged = allowed is not None and METRICS[cost.headline].better == "higher"
     failed = judged and found.high is not None and found.high < -float(allowed or 0)
     rule = f"; fails where the whole interval lies below {_points(-float(allowed or 0))}" if judged else "; not judged"
     return Check("evidence", found.value, -float(allowed or 0) if judged else None, not failed, cost.sentence + rule)
-
-
-def table(values: dict[str, Any]) -> list[str]:
-    """A manifest's evidence as lines of Markdown."""
-    lines = [f"{values['sentence']}.", "", "| metric | base | base + adapter | this | change, 95 % interval |"]
-    lines.append("| --- | --- | --- | --- | --- |")
-    for name, found in values["metrics"].items():
-        metric, moved = METRICS[name], Estimate(**found["change"])
-        shown = [metric.show(found[side]) for side in ("base", "tuned", "artifact")]
-        interval = f"{metric.show_change(moved.value)}, {metric.show_interval(moved, change=True)}"
-        lines.append(f"| {metric.label} | {' | '.join(shown)} | {interval} |")
-    note = f"{count(values['rows'])} of the {plural(values['answered'], 'row')} the evaluation answered, asked again greedily"
-    return [*lines, "", f"{note}, answers of at most {plural(values['max_new_tokens'], 'token')}.", ""]
-
-
-def as_dict(cost: Cost) -> dict[str, Any]:
-    """The cost as the manifest holds it."""
-    return asdict(cost)
 
 
 def _pairs(asked: Sequence[Question], answered: Sequence[Answered]) -> Iterator[tuple[Question, Answered]]:
@@ -237,13 +186,13 @@ def _sentence(headline: str, found: Figure) -> str:
     return f"{metric.label} on {rows}: {tuned} with base + adapter, {here} here ({interval})"
 
 
-def _lost(wanted: Evidence, given: Sequence[Given]) -> list[Lost]:
+def _lost(wanted: Evidence, given: Sequence[Given]) -> list[LostRow]:
     """The rows that lost most, the worst first."""
     name = wanted.headline if METRICS[wanted.headline].better == "higher" else "rouge_l"
     losses = [row.tuned.scores[name] - answer.scores[name] for row, answer in zip(wanted.rows, given, strict=True)]
     worst = sorted((place for place, loss in enumerate(losses) if loss > 0), key=lambda place: -losses[place])[:SHOWN]
     rows = wanted.rows
-    return [Lost(rows[place].question, rows[place].reference, rows[place].tuned.text, given[place].text) for place in worst]
+    return [LostRow(rows[place].question, rows[place].reference, rows[place].tuned.text, given[place].text) for place in worst]
 
 
 def _points(value: float) -> str:

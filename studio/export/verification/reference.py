@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from studio.core.files import folder_aside, read_json, write_json
-from studio.export import resources as room
-from studio.export.merging.source import Probe, Source
+from studio.export.merging.source import Source
+from studio.export.resources import free_memory
 from studio.export.verification import answers
 from studio.export.verification.answers import Answer, Case, Forced, Reference
+from studio.export.verification.probe import Probe
 from studio.hardware import machine as machines
 from studio.tracking.reporter import Reporter
 
@@ -36,7 +37,7 @@ def _found(source: Source, probe: Probe, reporter: Reporter) -> Reference:
     found = answers.ask(answers.Transformers(model, tokenizer), answers.Untuned(model, tokenizer), cases, tokenizer, reporter)
     save(found, folder)
     del model
-    room.free()
+    free_memory()
     return found
 
 

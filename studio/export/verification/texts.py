@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from studio.export.merging.source import Probe
 from studio.export.verification.answers import LONGEST_PROMPT, POSITIONS
+from studio.export.verification.probe import Probe
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 from studio.core.files import folder_aside, write_text
@@ -33,22 +32,22 @@ def write(source: Source, artifact: Artifact) -> Artifact:
     export itself stays whole.
     """
     kept = [file for file in artifact.files if not _ours(file.path)]
-    bare = replace(artifact, files=kept)
+    bare = artifact.with_values(files=kept)
     if bare != artifact:
-        artifacts.write(bare, artifact.at)
-    (artifact.at / SUMS).unlink(missing_ok=True)
-    _sweep(artifact.at)
-    with folder_aside(artifact.at / FOLDER) as aside:
+        artifacts.write(bare, artifact.path)
+    (artifact.path / SUMS).unlink(missing_ok=True)
+    _sweep(artifact.path)
+    with folder_aside(artifact.path / FOLDER) as aside:
         every = runtimes(source, bare)
         for runtime in every:
             runtime.write(aside)
         write_text(aside / "README.md", readme(Facts(source, bare), every))
-    added = [replace(file, path=f"{FOLDER}/{file.path}") for file in artifacts.files_in(artifact.at / FOLDER)]
+    added = [file.model_copy(update={"path": f"{FOLDER}/{file.path}"}) for file in artifacts.files_in(artifact.path / FOLDER)]
     files = sorted([*kept, *added], key=lambda file: file.path)
-    sums = write_text(artifact.at / SUMS, "".join(f"{file.sha256}  {file.path}\n" for file in files))
-    made = replace(artifact, files=[*files, _file(sums)])
-    artifacts.write(made, artifact.at)
-    return made
+    sums = write_text(artifact.path / SUMS, "".join(f"{file.sha256}  {file.path}\n" for file in files))
+    deployed = artifact.with_values(files=[*files, _file(sums)])
+    artifacts.write(deployed, artifact.path)
+    return deployed
 
 
 def _sweep(folder: Path) -> None:
@@ -65,4 +64,4 @@ def _ours(path: str) -> bool:
 def _file(path: Path) -> artifacts.File:
     from studio.core.files import bytes_in, sha256
 
-    return artifacts.File(path.name, bytes_in(path), sha256(path))
+    return artifacts.File(path=path.name, bytes=bytes_in(path), sha256=sha256(path))

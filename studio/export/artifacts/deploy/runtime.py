@@ -32,7 +32,7 @@ class Facts:
     @property
     def folder(self) -> Path:
         """Where the export lies now."""
-        return self.artifact.at
+        return self.artifact.path
 
     @property
     def name(self) -> str:

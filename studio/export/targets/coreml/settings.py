@@ -2,66 +2,71 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from studio.core.section import Section
+from studio.export.targets.base import ContextTokens, FixedContextTarget, MergeOnto
 
 if TYPE_CHECKING:
-    from studio.export.artifacts.manifest import Verification
-    from studio.export.merging.source import Probe, Source
+    from studio.export.merging.source import Source
     from studio.export.resources import Need
+    from studio.export.verification.probe import Probe
+    from studio.export.verification.result import Verification
+    from studio.hardware.dims import ModelDims
     from studio.tracking.reporter import Reporter
 
 
-class CoremlTarget(Section):
+class CoremlTarget(FixedContextTarget):
     """A Core ML package; run on a Mac, elsewhere structure checked, not run."""
+
+    STEM: ClassVar[str] = "coreml"
+    QUANTS: ClassVar[tuple[str, ...]] = ("int4", "fp16")
+    TOOLCHAIN: ClassVar[str] = "coreml"
 
     kind: Literal["coreml"] = Field(default="coreml", title="Kind")
     """A Core ML package."""
     quant: Literal["int4", "fp16"] = Field(default="int4", title="Quantization")
     """int4: a third of the size, what phones take; fp16: no loss."""
-    context: int | None = Field(default=None, ge=128, le=131_072, title="Context (tokens)")
-    """Prompt and answer together, fixed in the file. Empty: twice the longest row trained on, between 1,024 and 4,096."""
-    onto: Literal["dequantized", "original"] | None = Field(default=None, title="Merge onto")
-    """Which base weights are merged, as for `merged`."""
+    context: ContextTokens = None
+    onto: MergeOnto = None
 
-    def folder(self, source: Source) -> str:
-        """Its name below `exports/`."""
-        return f"coreml-{self.quant}" + source.apart(self.onto)
+    def refuse(self, config: Mapping[str, Any]) -> None:
+        """Architectures that the decoder does not compute."""
+        from studio.export.decoder.architecture import refuse_unless_known
+
+        refuse_unless_known(config)
+
+    def positions(self, source: Source) -> int | None:
+        """Up to where the decoder computes positions as transformers does."""
+        from studio.export.decoder.architecture import architecture
+
+        return architecture(source.base_config).reach
+
+    def size(self, dims: ModelDims) -> int:
+        """Linear layers in 4 bit with a 16-bit scale every 32 weights, embedding and output matrix in 8; or all in 16."""
+        from studio.export.resources import MIB, weight_bytes
+
+        linear, fine = {"int4": (0.5625, 1.0), "fp16": (2.0, 2.0)}[self.quant]
+        return weight_bytes(dims, linear, fine, fine) + 8 * MIB
 
     def estimate(self, source: Source) -> Need:
-        """Disk and memory the export takes, in bytes."""
-        from studio.export.targets.coreml.files import estimate
+        """Disk space: the package, one in 16 bit it is made from, and a merged model unless there is one. Memory: converting."""
+        from studio.export.resources import MIB, RUNTIME, TOOLCHAIN, Need
 
-        return estimate(source, self.quant, source.onto(self.onto))
-
-    def size(self, parameters: int) -> int:
-        """About how many bytes it takes for a base of so many weights."""
-        return int(parameters * {"int4": 0.65, "fp16": 2.0}[self.quant]) + (8 << 20)
-
-    def missing(self) -> str | None:
-        """What is not installed to make it, with the command that installs it; None if all is there."""
-        from studio.export.toolchains import missing
-
-        return missing("coreml")
+        disk = self.size(source.dims) + source.parameters * 2 + self.merged_scratch(source) + 32 * MIB
+        return Need(disk=disk, memory=source.parameters * 4 * 3 + RUNTIME + TOOLCHAIN)
 
     def write(self, source: Source, out: Path, reporter: Reporter) -> dict[str, Any]:
-        """Merge (or take the merged export) and convert. Returns details for the manifest."""
-        from studio.export.targets.coreml.files import write_files
+        """Merge (or take the merged export) and convert."""
+        from studio.export.targets.coreml.write import write
 
-        return write_files(source, self.quant, source.onto(self.onto), self.context, out, reporter)
+        return write(self, source, out, reporter)
 
     def verify(self, source: Source, out: Path, probe: Probe, reporter: Reporter) -> Verification:
         """Check its structure and its weights; on a Mac, run it."""
-        from studio.export.targets.coreml.files import room
-        from studio.export.targets.coreml.verify import verify_coreml
+        from studio.export.targets.coreml.verify import verify
 
-        tokens = room(source, self.context).tokens
-        return verify_coreml(source, out, self.quant, source.onto(self.onto), tokens, probe, reporter)
-
-    def serve(self, source: Source, folder: Path) -> list[str]:
-        """None: apps load it."""
-        return []
+        return verify(self, source, out, probe, reporter)

@@ -6,20 +6,20 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from studio.export.artifacts.manifest import Check, Verification, structural
 from studio.export.decoder.architecture import architecture
-from studio.export.merging.merged_folder import WORK, merged_export
-from studio.export.merging.source import Onto, Probe, Source
+from studio.export.merging.source import Source
 from studio.export.prompts import stop_token_ids
-from studio.export.targets.coreml.files import Quant, package_in
+from studio.export.targets.coreml.limits import LIMITS
+from studio.export.targets.coreml.write import package_in
 from studio.export.toolchains import Remote
-from studio.export.verification import checks as verify
-from studio.export.verification import limits
-from studio.export.verification.context import fitting
-from studio.export.verification.reference import reference, source_tokenizer
+from studio.export.verification.probe import Probe
+from studio.export.verification.result import Check, Verification, structural
 from studio.tracking.reporter import Reporter
+
+if TYPE_CHECKING:
+    from studio.export.targets.coreml.settings import CoremlTarget
 
 ROUNDING = {"fp16": 1e-3, "int8": 8e-3, "int4": 8e-2}
 """Most a weight may differ over the largest of its tensor: half a step is 1/2048, 1/254 and 1/14, and scales are rounded."""
@@ -31,29 +31,24 @@ VERSION = 9
 """Of the specification: iOS 18, the first with states."""
 
 
-def verify_coreml(
-    source: Source, out: Path, quant: Quant, onto: Onto, context: int, probe: Probe, reporter: Reporter
-) -> Verification:
+def verify(target: CoremlTarget, source: Source, out: Path, probe: Probe, reporter: Reporter) -> Verification:
     """The package's structure, and what its weights answer against base + adapter and the merged model."""
     from transformers import AutoTokenizer
 
-    known, probe, before = fitting(reference(source, probe, reporter), probe, context)
-    tokenizer = source_tokenizer(source)
-    merged = verify.merged_expects(source, out, onto, known, reporter)
-    folder = merged_export(source, onto) or out / WORK / "merged"
-    limit = limits.ORIGINAL if onto == "original" and source.quantized else limits.COREML[quant]
-    same = verify.prompts_agree(known, probe, AutoTokenizer.from_pretrained(out))
+    context = target.tokens(source)
+    comparison = target.comparison(source, out, probe, reporter, LIMITS[target.quant], target.quant == "fp16", context)
+    folder = target.merged(source, out, reporter)
+    prompts = comparison.prompts_of(AutoTokenizer.from_pretrained(out))
     settings = {"merged": folder, "package": package_in(out), "context": context, "ends": stop_token_ids(folder)}
     with Remote("coreml", "studio.export.targets.coreml.runtime:opened", settings, reporter) as model:
-        found = model.ask("look")
-        before += [*_structure(found, source, context), *_rounding(found)]
-        name = f"Core ML through coremltools {found['coremltools']}"
-        beside = [verify.Beside(merged, lambda distance: _to_merged(distance, quant))]
-        said = verify.compared(model, tokenizer, same, known, limit, probe, name, before, reporter, beside)
+        contents = model.ask("look")
+        comparison = comparison.with_checks(*_structure(contents, source, context), *_rounding(contents))
+        name = f"Core ML through coremltools {contents['coremltools']}"
+        result = comparison.measure(model, prompts, name)
     if sys.platform == "darwin":
-        return said
-    note = WHY + (f". {said.note}" if said.note else "")
-    return replace(structural(name, said.checks, note), samples=said.samples, evidence=said.evidence)
+        return result
+    note = WHY + (f". {result.note}" if result.note else "")
+    return replace(structural(name, result.checks, note), samples=result.samples, evidence=result.evidence)
 
 
 def _structure(found: dict[str, Any], source: Source, context: int) -> list[Check]:
@@ -82,12 +77,6 @@ def _rounding(found: dict[str, Any]) -> list[Check]:
         explanation = f"most that a number held as {kind} differs, over the largest of its tensor: no more than rounding"
         checks.append(Check(f"rounding_{kind}", error, ROUNDING.get(kind, 0.0), known and error <= ROUNDING[kind], explanation))
     return checks
-
-
-def _to_merged(distance: Any, quant: Quant) -> Check:
-    allowed = limits.CONVERSION if quant == "fp16" else limits.COREML[quant].kl
-    explanation = f"mean KL to the merged model it was converted from, computed in float32; {limits.COREML[quant].why}"
-    return Check("kl_to_merged", distance.kl, allowed, distance.kl <= allowed, explanation)
 
 
 def _said(shapes: dict[str, list[int]]) -> str:

@@ -2,72 +2,79 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from studio.core.section import Section
+from studio.export.targets.base import ContextTokens, FixedContextTarget, MergeOnto
 
 if TYPE_CHECKING:
-    from studio.export.artifacts.manifest import Verification
-    from studio.export.merging.source import Probe, Source
+    from studio.export.merging.source import Source
     from studio.export.resources import Need
+    from studio.export.verification.probe import Probe
+    from studio.export.verification.result import Verification
+    from studio.hardware.dims import ModelDims
     from studio.tracking.reporter import Reporter
 
 
-class ExecutorchTarget(Section):
+class ExecutorchTarget(FixedContextTarget):
     """An ExecuTorch program, loaded and checked in ExecuTorch's runtime and in its runner for phones."""
+
+    STEM: ClassVar[str] = "executorch"
+    QUANTS: ClassVar[tuple[str, ...]] = ("8da4w", "8da8w", "fp32")
+    PACKAGES: ClassVar[tuple[str, ...]] = ("executorch", "torchao", "pytorch_tokenizers")
 
     kind: Literal["executorch"] = Field(default="executorch", title="Kind")
     """A .pte for Android and iOS."""
     quant: Literal["fp32", "8da8w", "8da4w"] = Field(default="8da8w", title="Quantization")
     """8da8w: 8 bit, a quarter of the size, hardly any loss; 8da4w: 4 bit, for models over a billion weights; fp32: no loss."""
-    context: int | None = Field(default=None, ge=128, le=131_072, title="Context (tokens)")
-    """Prompt and answer together, fixed in the file. Empty: twice the longest row trained on, between 1,024 and 4,096."""
-    onto: Literal["dequantized", "original"] | None = Field(default=None, title="Merge onto")
-    """Which base weights are merged, as for `merged`."""
+    context: ContextTokens = None
+    onto: MergeOnto = None
 
-    def folder(self, source: Source) -> str:
-        """Its name below `exports/`."""
-        return f"executorch-{self.quant}" + source.apart(self.onto)
+    def refuse(self, config: Mapping[str, Any]) -> None:
+        """Architectures that the decoder does not compute."""
+        from studio.export.decoder.architecture import refuse_unless_known
+
+        refuse_unless_known(config)
+
+    def positions(self, source: Source) -> int | None:
+        """Up to where the decoder computes positions as transformers does."""
+        from studio.export.decoder.architecture import architecture
+
+        return architecture(source.base_config).reach
+
+    def size(self, dims: ModelDims) -> int:
+        """Linear layers in 4, 8 or 32 bit; embedding and output matrix in 8 or 32, stored apart even where they are tied."""
+        from studio.export.resources import MIB, weight_bytes
+
+        linear = {"fp32": 4.0, "8da8w": 1.03, "8da4w": 0.57}[self.quant]
+        fine = 4.0 if self.quant == "fp32" else 1.03
+        return weight_bytes(dims, linear, fine, None if self.quant == "fp32" and not dims.head else fine) + 12 * MIB
 
     def estimate(self, source: Source) -> Need:
-        """Disk and memory the export takes, in bytes."""
-        from studio.export.targets.executorch.files import estimate
+        """Disk space: the file, and a merged model unless there is one. Memory: four float32 copies of the weights at the
+        peak of lowering: torch's, the graph's constants and the file's."""
+        from studio.export.resources import RUNTIME, TOOLCHAIN, Need
 
-        return estimate(source, self.quant, source.onto(self.onto))
-
-    def size(self, parameters: int) -> int:
-        """About how many bytes its files take for a base of so many weights."""
-        from studio.export.targets.executorch.files import size_of
-
-        return size_of(parameters, self.quant)
-
-    def missing(self) -> str | None:
-        """What is not installed to make it, with the command that installs it; None if all is there."""
-        from studio.export.targets.executorch import PACKAGES
-        from studio.export.toolchains.extras import missing
-
-        return missing("executorch", PACKAGES)
+        disk = self.size(source.dims) + self.merged_scratch(source)
+        return Need(disk=disk, memory=source.parameters * 4 * 4 + RUNTIME + TOOLCHAIN)
 
     def write(self, source: Source, out: Path, reporter: Reporter) -> dict[str, Any]:
-        """Merge (or take the merged export) and lower. Returns details for the manifest."""
-        from studio.export.targets.executorch.files import write_files
+        """Merge (or take the merged export) and lower."""
+        from studio.export.targets.executorch.write import write
 
-        return write_files(source, self.quant, source.onto(self.onto), self.context, out, reporter)
+        return write(self, source, out, reporter)
 
     def verify(self, source: Source, out: Path, probe: Probe, reporter: Reporter) -> Verification:
         """Load it in ExecuTorch and compare."""
-        from studio.export.decoder.architecture import architecture
-        from studio.export.targets.executorch.verify import verify_executorch
-        from studio.export.verification.context import context
+        from studio.export.targets.executorch.verify import verify
 
-        tokens = context(source, self.context, architecture(source.base_config).reach).tokens
-        return verify_executorch(source, out, self.quant, source.onto(self.onto), tokens, probe, reporter)
+        return verify(self, source, out, probe, reporter)
 
     def serve(self, source: Source, folder: Path) -> list[str]:
-        """Commands that serve it from `folder`."""
-        from studio.export.targets.executorch.files import serve
+        """`prompt.txt`, answered in ExecuTorch's runner."""
+        from studio.export.targets.executorch.write import serve
 
         return serve(folder)

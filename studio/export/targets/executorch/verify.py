@@ -2,61 +2,48 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from studio.export.artifacts.manifest import Check, Sample, Verification, judged
-from studio.export.merging.merged_folder import WORK, merged_export
-from studio.export.merging.source import Onto, Probe, Source
+from studio.export.merging.source import Source
 from studio.export.prompts import stop_token_ids
 from studio.export.targets.executorch.convert import PREFILL
-from studio.export.targets.executorch.files import Quant, program
+from studio.export.targets.executorch.limits import LIMITS
+from studio.export.targets.executorch.write import program
 from studio.export.toolchains import Remote, call
-from studio.export.toolchains.extras import version
-from studio.export.verification import answers, limits
-from studio.export.verification import checks as verify
-from studio.export.verification.context import fitting
-from studio.export.verification.reference import reference, source_tokenizer
+from studio.export.verification import answers
+from studio.export.verification.loading import version
+from studio.export.verification.probe import Probe
+from studio.export.verification.result import Check, Sample, Verification
 from studio.export.verification.texts import Text, asked_texts
 from studio.tracking.reporter import Reporter
+
+if TYPE_CHECKING:
+    from studio.export.targets.executorch.settings import ExecutorchTarget
 
 TALKED = 4
 """Conversations that the runner answers too."""
 
 
-def verify_executorch(
-    source: Source, out: Path, quant: Quant, onto: Onto, context: int, probe: Probe, reporter: Reporter
-) -> Verification:
+def verify(target: ExecutorchTarget, source: Source, out: Path, probe: Probe, reporter: Reporter) -> Verification:
     """The program against base + adapter and against the merged model; the runner's prompts in ids and its answers."""
-    known, probe, before = fitting(reference(source, probe, reporter), probe, context)
-    probe = _within(probe, context)
-    tokenizer = source_tokenizer(source)
-    merged = verify.merged_expects(source, out, onto, known, reporter)
-    limit = limits.ORIGINAL if onto == "original" and source.quantized else limits.EXECUTORCH[quant]
-    texts = asked_texts(tokenizer, probe)
-    said = _talk(out, texts, known, context, reporter)
+    context = target.tokens(source)
+    comparison = target.comparison(source, out, probe, reporter, LIMITS[target.quant], target.quant == "fp32", context)
+    tokenizer = comparison.tokenizer
+    texts = asked_texts(tokenizer, comparison.probe)
+    said = _talk(out, texts, comparison.reference, context, reporter)
     if said["ids"] is None:
-        prompts = verify.prompts_agree(known, probe, tokenizer)
-        before = [*before, Check("runner_reads_tokenizer", False, None, True, f"its own cannot: {said['fault']}")]
+        prompts = comparison.prompts_of(tokenizer)
+        unread = Check("runner_reads_tokenizer", False, None, True, f"its own cannot: {said['fault']}")
+        comparison = comparison.with_checks(unread)
     else:
-        prompts = verify.same_prompts([text.cut(ids) for text, ids in zip(texts, said["ids"], strict=True)], known)
-    name = f"ExecuTorch {version('executorch')} (XNNPACK)"
-    ends = stop_token_ids(merged_export(source, onto) or out / WORK / "merged")
+        prompts = comparison.prompts([text.cut(ids) for text, ids in zip(texts, said["ids"], strict=True)])
+    ends = stop_token_ids(target.merged(source, out, reporter))
     settings = {"file": program(out), "context": context, "prefill": min(PREFILL, context), "ends": ends}
     with Remote("executorch", "studio.export.targets.executorch.runtime:open_program", settings, reporter) as model:
-        beside = [verify.Beside(merged, lambda distance: _to_merged(distance, quant))]
-        found = verify.compared(model, tokenizer, prompts, known, limit, probe, name, before, reporter, beside)
-    last = _answers(said["answers"], found.samples, [str(tokenizer.decode([token])) for token in ends])
-    return replace(judged(name, [*found.checks, *last], found.samples, found.note), evidence=found.evidence)
-
-
-def _within(probe: Probe, context: int) -> Probe:
-    """The probe with those rows of its evidence that the cache holds."""
-    if not probe.evidence:
-        return probe
-    rows = [row for row in probe.evidence.rows if len(row.ids) <= context]
-    return replace(probe, evidence=replace(probe.evidence, rows=rows) if rows else None)
+        result = comparison.measure(model, prompts, f"ExecuTorch {version('executorch')} (XNNPACK)")
+    ends_as_text = [str(tokenizer.decode([token])) for token in ends]
+    return result.with_checks(*_answers(said["answers"], result.samples, ends_as_text))
 
 
 def _talk(out: Path, texts: list[Text], known: answers.Reference, context: int, reporter: Reporter) -> dict[str, Any]:
@@ -68,12 +55,6 @@ def _talk(out: Path, texts: list[Text], known: answers.Reference, context: int, 
         left -= answer
     request = {"file": program(out), "tokenizer": out / "tokenizer.json", "longest": answers.LONGEST_ANSWER, "asked": asked}
     return call("executorch", "studio.export.targets.executorch.runtime:converse", request, reporter)
-
-
-def _to_merged(distance: answers.Distance, quant: Quant) -> Check:
-    allowed = limits.CONVERSION if quant == "fp32" else limits.EXECUTORCH[quant].kl
-    explanation = f"mean KL to the merged model it was converted from, computed in float32; {limits.EXECUTORCH[quant].why}"
-    return Check("kl_to_merged", distance.kl, allowed, distance.kl <= allowed, explanation)
 
 
 def _answers(said: list[str | None], samples: list[Sample], ends: list[str]) -> list[Check]:

@@ -2,70 +2,75 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from studio.core.section import Section
-from studio.export.llamacpp.formats import BITS, Quant
+from studio.export.llamacpp.formats import Quant
+from studio.export.targets.base import MergedModelTarget, MergeOnto
 
 if TYPE_CHECKING:
-    from studio.export.artifacts.manifest import Verification
-    from studio.export.merging.source import Probe, Source
+    from studio.export.merging.source import Source
     from studio.export.resources import Need
+    from studio.export.verification.probe import Probe
+    from studio.export.verification.result import Verification
+    from studio.hardware.dims import ModelDims
     from studio.tracking.reporter import Reporter
 
 
-class GgufTarget(Section):
+class GgufTarget(MergedModelTarget):
     """A GGUF file, loaded and checked in llama.cpp."""
+
+    STEM: ClassVar[str] = "gguf"
+    QUANTS: ClassVar[tuple[str, ...]] = ("q4_k_m", "q5_k_m", "q6_k", "q8_0", "f16")
 
     kind: Literal["gguf"] = Field(default="gguf", title="Kind")
     """A GGUF file."""
     quant: Quant = Field(default="q8_0", title="Quantization")
     """f16: no loss; q8_0: half the size, hardly any loss; q6_k and q5_k_m: in between; q4_k_m: a third, for small machines."""
-    onto: Literal["dequantized", "original"] | None = Field(default=None, title="Merge onto")
-    """Which base weights are merged, as for `merged`."""
+    onto: MergeOnto = None
 
-    def folder(self, source: Source) -> str:
-        """Its name below `exports/`."""
-        return f"gguf-{self.quant}" + source.apart(self.onto)
+    def refuse(self, config: Mapping[str, Any]) -> None:
+        """Architectures and RoPE scalings that have no GGUF layout here."""
+        from studio.export.llamacpp.architectures import refuse_unless_known
 
-    def estimate(self, source: Source) -> Need:
-        """Disk and memory the export takes, in bytes."""
-        from studio.export.targets.gguf.convert import estimate
-
-        return estimate(source, self.quant, source.onto(self.onto))
-
-    def size(self, parameters: int) -> int:
-        """About how many bytes the file takes for a base of so many weights."""
-        return int(parameters * BITS[self.quant] / 8) + (8 << 20)
+        refuse_unless_known(config)
 
     def missing(self) -> str | None:
-        """What is not installed to make it, with the command that installs it; None if all is there.
-
-        f16 and q8_0 are written without llama.cpp, and are then not verified.
-        """
-        from importlib.util import find_spec
+        """f16 and q8_0 are written without llama.cpp, and are then not verified."""
+        from studio.export.toolchains import extras
 
         needed = ("gguf",) if self.quant in ("f16", "q8_0") else ("gguf", "cyllama")
-        absent = [package for package in needed if find_spec(package) is None]
-        return f"{' and '.join(absent)} is not installed: pip install {' '.join(absent)}" if absent else None
+        return extras.missing_packages(needed)
+
+    def size(self, dims: ModelDims) -> int:
+        """Bits of the format, of fallbacks where the model is narrow, and the vocabulary."""
+        from studio.export.llamacpp.formats import bits_per_weight
+
+        return int(dims.parameters * bits_per_weight(dims, self.quant) / 8) + (4 << 20)
+
+    def estimate(self, source: Source) -> Need:
+        """Disk space and memory of merging, converting and checking."""
+        from studio.export.targets.gguf.write import estimate
+
+        return estimate(self, source)
 
     def write(self, source: Source, out: Path, reporter: Reporter) -> dict[str, Any]:
-        """Merge (or take the merged export), convert, quantise. Returns details for the manifest."""
-        from studio.export.targets.gguf.convert import write_file
+        """Merge (or take the merged export), convert, quantize."""
+        from studio.export.targets.gguf.write import write
 
-        return write_file(source, self.quant, source.onto(self.onto), out, reporter)
+        return write(self, source, out, reporter)
 
     def verify(self, source: Source, out: Path, probe: Probe, reporter: Reporter) -> Verification:
         """Load it in llama.cpp and compare."""
-        from studio.export.targets.gguf.verify import verify_gguf
+        from studio.export.targets.gguf.verify import verify
 
-        return verify_gguf(source, out, self.quant, source.onto(self.onto), probe, reporter)
+        return verify(self, source, out, probe, reporter)
 
     def serve(self, source: Source, folder: Path) -> list[str]:
-        """Commands that serve it from `folder`."""
-        from studio.export.targets.gguf.convert import serve
+        """llama-server and Ollama."""
+        from studio.export.targets.gguf.write import serve
 
         return serve(source, folder)

@@ -2,62 +2,74 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from studio.core.section import Section
+from studio.export.targets.base import Target
 
 if TYPE_CHECKING:
-    from studio.export.artifacts.manifest import Verification
-    from studio.export.merging.source import Probe, Source
+    from studio.export.merging.source import Source
     from studio.export.resources import Need
+    from studio.export.verification.probe import Probe
+    from studio.export.verification.result import Verification
+    from studio.hardware.dims import ModelDims
     from studio.tracking.reporter import Reporter
 
 
-class GgufAdapterTarget(Section):
+class GgufAdapterTarget(Target):
     """A LoRA adapter as a GGUF file: a few megabytes, loaded on a GGUF file of the base, several on one base."""
 
     kind: Literal["gguf_adapter"] = Field(default="gguf_adapter", title="Kind")
     """A GGUF LoRA adapter."""
 
-    def folder(self, source: Source) -> str:
-        """Its name below `exports/`."""
-        return "gguf-adapter"
+    def refuse(self, config: Mapping[str, Any]) -> None:
+        """Architectures and RoPE scalings that have no GGUF layout here."""
+        from studio.export.llamacpp.architectures import refuse_unless_known
 
-    def estimate(self, source: Source) -> Need:
-        """Disk and memory the export takes, in bytes."""
-        from studio.export.targets.gguf_adapter.convert import estimate
-
-        return estimate(source)
-
-    def size(self, parameters: int) -> int:
-        """About how many bytes its files take for a base of so many weights."""
-        from studio.export.resources import lora_bytes
-
-        return lora_bytes(parameters)
+        refuse_unless_known(config)
 
     def missing(self) -> str | None:
-        """What is not installed to make it, with the command that installs it; None if all is there."""
-        from importlib.util import find_spec
+        """The package that writes the file."""
+        from studio.export.toolchains import extras
 
-        return None if find_spec("gguf") else "gguf is not installed: pip install gguf"
+        return extras.missing_packages(("gguf",))
+
+    def folder(self, source: Source) -> str:
+        """`gguf-adapter`."""
+        return "gguf-adapter"
+
+    def size(self, dims: ModelDims) -> int:
+        """The adapter in float32."""
+        from studio.export.resources import lora_bytes
+
+        return lora_bytes(dims.parameters)
+
+    def estimate(self, source: Source) -> Need:
+        """Disk space: the file, and for the check the base twice. Memory: the base."""
+        from studio.export.merging import merge
+        from studio.export.resources import MIB, RUNTIME, Need
+
+        base = merge.merged_bytes(source, None)
+        disk = self.size(source.dims) + base + source.parameters * 2
+        return Need(disk=disk + 32 * MIB, memory=max(base, source.parameters * 2) + RUNTIME)
 
     def write(self, source: Source, out: Path, reporter: Reporter) -> dict[str, Any]:
-        """Convert the matrices, add template and Modelfile. Returns details for the manifest."""
-        from studio.export.targets.gguf_adapter.convert import write_file
+        """Convert the matrices, add template and Modelfile."""
+        from studio.export.targets.gguf_adapter.write import write
 
-        return write_file(source, out)
+        return write(source, out)
 
     def verify(self, source: Source, out: Path, probe: Probe, reporter: Reporter) -> Verification:
         """Load it in llama.cpp on the base's own weights and compare."""
-        from studio.export.targets.gguf_adapter.convert import verify_file
+        from studio.export.targets.gguf_adapter.verify import verify
 
-        return verify_file(source, out, probe, reporter)
+        return verify(source, out, probe, reporter)
 
     def serve(self, source: Source, folder: Path) -> list[str]:
-        """Commands that serve it from `folder`."""
-        from studio.export.targets.gguf_adapter.convert import serve
+        """llama-server and Ollama, on a file of the base."""
+        from studio.export.targets.gguf_adapter.write import serve
 
         return serve(source, folder)

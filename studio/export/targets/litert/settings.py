@@ -3,67 +3,64 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from studio.core.section import Section
+from studio.export.targets.base import ContextTokens, FixedContextTarget, MergeOnto
 
 if TYPE_CHECKING:
-    from studio.export.artifacts.manifest import Verification
-    from studio.export.merging.source import Probe, Source
+    from studio.export.merging.source import Source
     from studio.export.resources import Need
+    from studio.export.verification.probe import Probe
+    from studio.export.verification.result import Verification
+    from studio.hardware.dims import ModelDims
     from studio.tracking.reporter import Reporter
 
 
-class LitertTarget(Section):
+class LitertTarget(FixedContextTarget):
     """LiteRT files, loaded and checked in LiteRT's interpreter and in LiteRT-LM."""
+
+    STEM: ClassVar[str] = "litert"
+    QUANTS: ClassVar[tuple[str, ...]] = ("int8", "fp32")
+    TOOLCHAIN: ClassVar[str] = "litert"
 
     kind: Literal["litert"] = Field(default="litert", title="Kind")
     """A .tflite and a .litertlm."""
     quant: Literal["int8", "fp32"] = Field(default="int8", title="Quantization")
     """int8: a quarter of the size, what phones take; fp32: no loss."""
-    context: int | None = Field(default=None, ge=128, le=131_072, title="Context (tokens)")
-    """Prompt and answer together, fixed in the file. Empty: twice the longest row trained on, between 1,024 and 4,096."""
-    onto: Literal["dequantized", "original"] | None = Field(default=None, title="Merge onto")
-    """Which base weights are merged, as for `merged`."""
+    context: ContextTokens = None
+    onto: MergeOnto = None
 
-    def folder(self, source: Source) -> str:
-        """Its name below `exports/`."""
-        return f"litert-{self.quant}" + source.apart(self.onto)
+    def size(self, dims: ModelDims) -> int:
+        """Two files with every weight; the output matrix is stored apart from the embedding."""
+        from studio.export.resources import MIB, weight_bytes
+
+        each = {"int8": 1.03, "fp32": 4.0}[self.quant]
+        return 2 * weight_bytes(dims, each, each, each) + 8 * MIB
 
     def estimate(self, source: Source) -> Need:
-        """Disk and memory the export takes, in bytes."""
-        from studio.export.targets.litert.files import estimate
+        """Disk space: both files, the float32 ones they are made from, and a merged model unless there is one. Memory: five
+        float32 copies of the weights at the peak of a conversion: torch's, the graph's constants and the file's."""
+        from studio.export.resources import MIB, RUNTIME, TOOLCHAIN, Need
 
-        return estimate(source, self.quant, source.onto(self.onto))
-
-    def size(self, parameters: int) -> int:
-        """About how many bytes its two files take for a base of so many weights."""
-        return int(parameters * 2 * {"int8": 1.03, "fp32": 4.0}[self.quant]) + (8 << 20)
-
-    def missing(self) -> str | None:
-        """What is not installed to make it, with the command that installs it; None if all is there."""
-        from studio.export.toolchains import missing
-
-        return missing("litert")
+        disk = self.size(source.dims) + source.parameters * 4 + self.merged_scratch(source) + 64 * MIB
+        return Need(disk=disk, memory=source.parameters * 4 * 5 + RUNTIME + TOOLCHAIN)
 
     def write(self, source: Source, out: Path, reporter: Reporter) -> dict[str, Any]:
-        """Merge (or take the merged export) and convert. Returns details for the manifest."""
-        from studio.export.targets.litert.files import write_files
+        """Merge (or take the merged export) and convert."""
+        from studio.export.targets.litert.write import write
 
-        return write_files(source, self.quant, source.onto(self.onto), self.context, out, reporter)
+        return write(self, source, out, reporter)
 
     def verify(self, source: Source, out: Path, probe: Probe, reporter: Reporter) -> Verification:
         """Load it in both runtimes and compare."""
-        from studio.export.targets.litert.verify import verify_litert
-        from studio.export.verification.context import context
+        from studio.export.targets.litert.verify import verify
 
-        tokens = context(source, self.context).tokens
-        return verify_litert(source, out, self.quant, source.onto(self.onto), tokens, probe, reporter)
+        return verify(self, source, out, probe, reporter)
 
     def serve(self, source: Source, folder: Path) -> list[str]:
-        """Commands that serve it from `folder`."""
-        from studio.export.targets.litert.files import serve
+        """LiteRT-LM's own command."""
+        from studio.export.targets.litert.write import serve
 
         return serve(source, folder)

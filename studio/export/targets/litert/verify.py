@@ -3,49 +3,44 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from studio.data.rows import Conversation
-from studio.export.artifacts.manifest import Check, Sample, Verification, judged
-from studio.export.merging.merged_folder import WORK, merged_export
-from studio.export.merging.source import Onto, Probe, Source
+from studio.export.merging.source import Source
 from studio.export.prompts import stop_token_ids
 from studio.export.resources import threads
-from studio.export.targets.litert.files import Quant, only
+from studio.export.targets.litert.limits import LIMITS
+from studio.export.targets.litert.write import only
 from studio.export.toolchains import Remote, call
-from studio.export.verification import answers, limits
-from studio.export.verification import checks as verify
-from studio.export.verification.context import fitting
-from studio.export.verification.reference import reference, source_tokenizer
+from studio.export.verification import answers
+from studio.export.verification.probe import Probe
+from studio.export.verification.result import Check, Sample, Verification
 from studio.models.chat import Rendered, plain_arguments
 from studio.tracking.reporter import Reporter
+
+if TYPE_CHECKING:
+    from studio.export.targets.litert.settings import LitertTarget
 
 TALKED = 4
 """Conversations that LiteRT-LM answers too."""
 
 
-def verify_litert(
-    source: Source, out: Path, quant: Quant, onto: Onto, context: int, probe: Probe, reporter: Reporter
-) -> Verification:
+def verify(target: LitertTarget, source: Source, out: Path, probe: Probe, reporter: Reporter) -> Verification:
     """The .tflite against base + adapter and against the merged model; LiteRT-LM's prompts, stop tokens and answers."""
-    known, probe, before = fitting(reference(source, probe, reporter), probe, context)
-    tokenizer = source_tokenizer(source)
-    merged = verify.merged_expects(source, out, onto, known, reporter)
-    folder = merged_export(source, onto) or out / WORK / "merged"
-    limit = limits.ORIGINAL if onto == "original" and source.quantized else limits.LITERT[quant]
-    said = _talk(source, out, tokenizer, known, probe, context, reporter)
-    prompts = verify.same_prompts(said["ids"], known)
-    before += [_share("prompts_identical", said["same"], "prompts that LiteRT-LM writes exactly as they were trained")]
-    before += [_ends(said["ends"], stop_token_ids(folder))]
-    name = f"LiteRT {said['versions']}"
-    settings = {"file": only(out, "tflite"), "ends": stop_token_ids(folder), "threads": threads(source)}
+    context = target.tokens(source)
+    comparison = target.comparison(source, out, probe, reporter, LIMITS[target.quant], target.quant == "fp32", context)
+    ends = stop_token_ids(target.merged(source, out, reporter))
+    said = _talk(source, out, comparison.tokenizer, comparison.reference, comparison.probe, context, reporter)
+    prompts = comparison.prompts(said["ids"])
+    comparison = comparison.with_checks(
+        _share("prompts_identical", said["same"], "prompts that LiteRT-LM writes exactly as they were trained"),
+        _ends(said["ends"], ends),
+    )
+    settings = {"file": only(out, "tflite"), "ends": ends, "threads": threads(source)}
     with Remote("litert", "studio.export.targets.litert.runtime:open_tflite", settings, reporter) as model:
-        beside = [verify.Beside(merged, lambda distance: _to_merged(distance, quant))]
-        found = verify.compared(model, tokenizer, prompts, known, limit, probe, name, before, reporter, beside)
-    last = _answers(said["answers"], found.samples)
-    return replace(judged(name, [*found.checks, last], found.samples, found.note), evidence=found.evidence)
+        result = comparison.measure(model, prompts, f"LiteRT {said['versions']}")
+    return result.with_checks(_answers(said["answers"], result.samples))
 
 
 def _talk(
@@ -98,12 +93,6 @@ def _share(name: str, good: list[bool], explanation: str) -> Check:
 def _ends(found: list[list[int]], wanted: list[int]) -> Check:
     same = sorted(found) == sorted([token] for token in wanted)
     return Check("stops_identical", same, True, same, "LiteRT-LM stops at the end tokens that were trained, and at no other")
-
-
-def _to_merged(distance: answers.Distance, quant: Quant) -> Check:
-    allowed = limits.CONVERSION if quant == "fp32" else limits.LITERT[quant].kl
-    explanation = f"mean KL to the merged model it was converted from, computed in float32; {limits.LITERT[quant].why}"
-    return Check("kl_to_merged", distance.kl, allowed, distance.kl <= allowed, explanation)
 
 
 def _answers(said: list[str | None], samples: list[Sample]) -> Check:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from studio.core.section import Section
+from studio.export.targets.base import MergedModelTarget
 
 if TYPE_CHECKING:
-    from studio.export.artifacts.manifest import Verification
-    from studio.export.merging.source import Probe, Source
+    from studio.export.merging.source import Source
     from studio.export.resources import Need
+    from studio.export.verification.probe import Probe
+    from studio.export.verification.result import Verification
+    from studio.hardware.dims import ModelDims
     from studio.tracking.reporter import Reporter
 
 
-class MergedTarget(Section):
+class MergedTarget(MergedModelTarget):
     """One full model folder that transformers, vLLM, SGLang and TensorRT-LLM load."""
+
+    STEM: ClassVar[str] = "merged"
 
     kind: Literal["merged"] = Field(default="merged", title="Kind")
     """A full model in safetensors."""
@@ -27,14 +31,24 @@ class MergedTarget(Section):
     """Number format of the saved weights. Empty: the base model's own."""
 
     def folder(self, source: Source) -> str:
-        """Its name below `exports/`."""
+        """`merged`, with the number format where it is not the base's own."""
         from studio.export.merging.merge import saved_dtype
 
         own = saved_dtype(source, self.dtype) == saved_dtype(source, None)
-        return "merged" + source.apart(self.onto) + ("" if own else f"-{self.dtype}")
+        return super().folder(source) + ("" if own else f"-{self.dtype}")
+
+    def resolved(self, source: Source) -> dict[str, Any]:
+        """The settings, base weights and number format decided."""
+        from studio.export.merging.merge import saved_dtype
+
+        return {**super().resolved(source), "dtype": saved_dtype(source, self.dtype)}
+
+    def size(self, dims: ModelDims) -> int:
+        """Every weight in 16 bit, or in 32."""
+        return dims.parameters * (4 if self.dtype == "fp32" else 2) + (8 << 20)
 
     def estimate(self, source: Source) -> Need:
-        """Disk and memory the export takes, in bytes."""
+        """Disk space of the weights; memory of the larger of merging and checking."""
         from studio.export.merging.merge import BYTES, merged_bytes
         from studio.export.resources import RUNTIME, Need
 
@@ -42,28 +56,20 @@ class MergedTarget(Section):
         checked = source.parameters * BYTES[source.model.dtype or "fp32"]
         return Need(disk=disk + (32 << 20), memory=max(disk, checked) + RUNTIME)
 
-    def size(self, parameters: int) -> int:
-        """About how many bytes its files take for a base of so many weights."""
-        return parameters * (4 if self.dtype == "fp32" else 2) + (8 << 20)
-
-    def missing(self) -> str | None:
-        """What is not installed to make it, with the command that installs it: nothing."""
-        return None
-
     def write(self, source: Source, out: Path, reporter: Reporter) -> dict[str, Any]:
-        """Merge and save. Returns details for the manifest."""
+        """Merge and save."""
         from studio.export.merging.merge import saved_dtype, write_merged
 
         return write_merged(source, source.onto(self.onto), saved_dtype(source, self.dtype), out, reporter)
 
     def verify(self, source: Source, out: Path, probe: Probe, reporter: Reporter) -> Verification:
         """Load it from disk as a server would and compare."""
-        from studio.export.verification.checks import verify_merged
+        from studio.export.targets.merged_model import verify_merged
 
         return verify_merged(source, out, source.onto(self.onto), probe, reporter)
 
     def serve(self, source: Source, folder: Path) -> list[str]:
-        """Commands that serve it from `folder`."""
+        """vLLM, or transformers' own server."""
         from studio.core.text import slug
 
         return [

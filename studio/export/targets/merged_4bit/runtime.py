@@ -29,7 +29,7 @@ def opened(settings: dict[str, Any]) -> Compressed:
     import torch
     from transformers import AutoTokenizer
 
-    from studio.export.verification.checks import load_merged
+    from studio.export.verification.loading import load_merged
 
     model, faults = load_merged(settings["folder"], settings["dtype"], torch.cuda.is_available())
     return Compressed(model, AutoTokenizer.from_pretrained(settings["folder"]), faults)

@@ -2,62 +2,75 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from studio.core.section import Section
+from studio.export.targets.base import MergedModelTarget, MergeOnto
 
 if TYPE_CHECKING:
-    from studio.export.artifacts.manifest import Verification
-    from studio.export.merging.source import Probe, Source
+    from studio.export.merging.source import Source
     from studio.export.resources import Need
+    from studio.export.verification.probe import Probe
+    from studio.export.verification.result import Verification
+    from studio.hardware.dims import ModelDims
     from studio.tracking.reporter import Reporter
 
 
-class Merged4BitTarget(Section):
+class Merged4BitTarget(MergedModelTarget):
     """A full model in 4 bit, made for servers on a GPU: about a third of `merged`."""
+
+    STEM: ClassVar[str] = "merged-4bit"
+    TOOLCHAIN: ClassVar[str] = "compress"
 
     kind: Literal["merged_4bit"] = Field(default="merged_4bit", title="Kind")
     """A full model whose weights are packed in 4 bit; vLLM loads it as it is."""
-    onto: Literal["dequantized", "original"] | None = Field(default=None, title="Merge onto")
-    """Which base weights are merged, as for `merged`."""
+    onto: MergeOnto = None
 
-    def folder(self, source: Source) -> str:
-        """Its name below `exports/`."""
-        return "merged-4bit" + source.apart(self.onto)
+    def refuse(self, config: Mapping[str, Any]) -> None:
+        """Mixtures of experts, which are untested."""
+        from studio.core.errors import ExportError
+        from studio.export.configs import experts
+
+        if experts(config):
+            raise ExportError(
+                "mixture-of-experts models are not quantized to 4 bit for vLLM here",
+                hint="Export `merged`; vLLM can round it to 8 bit as it loads: --quantization fp8.",
+                where="merged_4bit",
+            )
+
+    def size(self, dims: ModelDims) -> int:
+        """Linear layers in 4 bit and a 16-bit scale every 128 weights; embeddings and output matrix in 16 bit."""
+        from studio.export.resources import MIB, weight_bytes
+
+        return weight_bytes(dims, (4 + 16 / 128) / 8, 2, 2 if dims.head else None) + 12 * MIB
 
     def estimate(self, source: Source) -> Need:
-        """Disk and memory the export takes, in bytes."""
-        from studio.export.targets.merged_4bit.convert import estimate
+        """Disk space: the files, and a merged model unless there is one. Memory: the merged model, the statistics of one
+        block's inputs, and the libraries twice, for two processes."""
+        from studio.export.merging import merge
+        from studio.export.resources import MIB, RUNTIME, TOOLCHAIN, Need
 
-        return estimate(source, source.onto(self.onto))
-
-    def size(self, parameters: int) -> int:
-        """About how many bytes its files take for a base of so many weights, of which a tenth are embeddings in 16 bit."""
-        return int(parameters * 0.67) + (8 << 20)
-
-    def missing(self) -> str | None:
-        """What is not installed to make it, with the command that installs it; None if all is there."""
-        from studio.export.toolchains import missing
-
-        return missing("compress")
+        statistics = 2 * 4 * source.dims.ffn**2
+        memory = merge.merged_bytes(source, None) + statistics + 2 * RUNTIME + TOOLCHAIN
+        return Need(disk=self.size(source.dims) + self.merged_scratch(source) + 32 * MIB, memory=memory)
 
     def write(self, source: Source, out: Path, reporter: Reporter) -> dict[str, Any]:
-        """Merge (or take the merged export), and quantise on training rows. Returns details for the manifest."""
-        from studio.export.targets.merged_4bit.convert import write
+        """Merge (or take the merged export), and quantize on training rows."""
+        from studio.export.targets.merged_4bit.write import write
 
-        return write(source, source.onto(self.onto), out, reporter)
+        return write(self, source, out, reporter)
 
     def verify(self, source: Source, out: Path, probe: Probe, reporter: Reporter) -> Verification:
-        """Load it with compressed-tensors and compare."""
-        from studio.export.targets.merged_4bit.convert import verify
+        """Load it with compressed-tensors or vLLM and compare."""
+        from studio.export.targets.merged_4bit.verify import verify
 
-        return verify(source, out, source.onto(self.onto), probe, reporter)
+        return verify(self, source, out, probe, reporter)
 
     def serve(self, source: Source, folder: Path) -> list[str]:
-        """Commands that serve it from `folder`."""
+        """vLLM."""
         from studio.core.text import slug
 
         return [f"vllm serve {folder} --served-model-name {slug(source.name)}"]

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from studio.core.section import Section
+from studio.export.targets.base import MergedModelTarget, MergeOnto
 
 if TYPE_CHECKING:
-    from studio.export.artifacts.manifest import Verification
-    from studio.export.merging.source import Probe, Source
+    from studio.export.merging.source import Source
     from studio.export.resources import Need
+    from studio.export.verification.probe import Probe
+    from studio.export.verification.result import Verification
+    from studio.hardware.dims import ModelDims
     from studio.tracking.reporter import Reporter
 
 
-class OnnxTarget(Section):
+class OnnxTarget(MergedModelTarget):
     """An ONNX model with tokenizer and settings, loaded and checked in ONNX Runtime GenAI."""
+
+    STEM: ClassVar[str] = "onnx"
+    QUANTS: ClassVar[tuple[str, ...]] = ("int4", "int8", "fp16", "fp32")
+    PACKAGES: ClassVar[tuple[str, ...]] = ("onnxruntime", "onnxruntime_genai", "onnx", "onnx_ir")
 
     kind: Literal["onnx"] = Field(default="onnx", title="Kind")
     """A folder for ONNX Runtime GenAI."""
@@ -25,47 +32,49 @@ class OnnxTarget(Section):
     """int8: hardly any loss; int4: the smallest, for over a billion weights; fp16, for GPUs, and fp32: no loss."""
     provider: Literal["cpu", "cuda", "dml", "webgpu"] = Field(default="cpu", title="Built for")
     """cpu: every device; cuda: NVIDIA; dml: any GPU on Windows; webgpu: browsers."""
-    onto: Literal["dequantized", "original"] | None = Field(default=None, title="Merge onto")
-    """Which base weights are merged, as for `merged`."""
+    onto: MergeOnto = None
+
+    def refuse(self, config: Mapping[str, Any]) -> None:
+        """What the builder does not build, or builds otherwise than it was trained."""
+        from studio.export.targets.onnx.write import refuse
+
+        refuse(config)
 
     def folder(self, source: Source) -> str:
-        """Its name below `exports/`."""
+        """`onnx`, quantization, and the device where it is not the CPU."""
         device = "" if self.provider == "cpu" else f"-{self.provider}"
-        return f"onnx-{self.quant}{device}" + source.apart(self.onto)
+        return f"onnx-{self.quant}{device}" + source.folder_suffix(self.onto)
+
+    def size(self, dims: ModelDims) -> int:
+        """Linear layers and output matrix quantized, stored apart even where they are tied; the embedding as it is."""
+        from studio.export.resources import MIB, weight_bytes
+
+        linear = {"fp32": 4.0, "fp16": 2.0, "int8": 1.07, "int4": 0.62}[self.quant]
+        embedding = 2.0 if self.quant == "fp16" else 4.0
+        head = (None if dims.head else 0.0) if self.quant in ("fp32", "fp16") else 1.07
+        return weight_bytes(dims, linear, embedding, head) + 12 * MIB
 
     def estimate(self, source: Source) -> Need:
-        """Disk and memory the export takes, in bytes."""
-        from studio.export.targets.onnx.files import estimate
+        """Disk space: the files, and a merged model unless there is one. Memory: the model in float32 and the graph."""
+        from studio.export.resources import RUNTIME, TOOLCHAIN, Need
 
-        return estimate(source, self.quant, source.onto(self.onto))
-
-    def size(self, parameters: int) -> int:
-        """About how many bytes its files take for a base of so many weights."""
-        from studio.export.targets.onnx.files import size_of
-
-        return size_of(parameters, self.quant)
-
-    def missing(self) -> str | None:
-        """What is not installed to make it, with the command that installs it; None if all is there."""
-        from studio.export.targets.onnx import PACKAGES
-        from studio.export.toolchains.extras import missing
-
-        return missing("onnx", PACKAGES)
+        disk = self.size(source.dims) + self.merged_scratch(source)
+        return Need(disk=disk, memory=source.parameters * 10 + RUNTIME + TOOLCHAIN)
 
     def write(self, source: Source, out: Path, reporter: Reporter) -> dict[str, Any]:
-        """Merge (or take the merged export) and build. Returns details for the manifest."""
-        from studio.export.targets.onnx.files import write_files
+        """Merge (or take the merged export) and build."""
+        from studio.export.targets.onnx.write import write
 
-        return write_files(source, self.quant, self.provider, source.onto(self.onto), out, reporter)
+        return write(self, source, out, reporter)
 
     def verify(self, source: Source, out: Path, probe: Probe, reporter: Reporter) -> Verification:
         """Load it in ONNX Runtime GenAI and compare."""
-        from studio.export.targets.onnx.verify import verify_onnx
+        from studio.export.targets.onnx.verify import verify
 
-        return verify_onnx(source, out, self.quant, self.provider, source.onto(self.onto), probe, reporter)
+        return verify(self, source, out, probe, reporter)
 
     def serve(self, source: Source, folder: Path) -> list[str]:
-        """Commands that serve it from `folder`."""
-        from studio.export.targets.onnx.files import serve
+        """A question, in the build that runs on the provider."""
+        from studio.export.targets.onnx.write import serve
 
         return serve(folder, self.provider)

@@ -5,48 +5,44 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from studio.export.artifacts.manifest import Check, Verification, judged
-from studio.export.merging.merged_folder import WORK, merged_export
-from studio.export.merging.source import Onto, Probe, Source
+from studio.export.merging.source import Source
 from studio.export.prompts import stop_token_ids
-from studio.export.targets.onnx.files import Provider, Quant
+from studio.export.targets.onnx.limits import LIMITS
 from studio.export.toolchains import Remote, call
-from studio.export.toolchains.extras import version
-from studio.export.verification import answers, limits
-from studio.export.verification import checks as verify
-from studio.export.verification.reference import reference, source_tokenizer
+from studio.export.verification import answers
+from studio.export.verification.loading import version
+from studio.export.verification.probe import Probe
+from studio.export.verification.result import Check, Verification
 from studio.export.verification.texts import Text, asked_texts
 from studio.tracking.reporter import Reporter
+
+if TYPE_CHECKING:
+    from studio.export.targets.onnx.settings import OnnxTarget
 
 TALKED = 4
 """Conversations that the runtime's own search answers too."""
 
 
-def verify_onnx(
-    source: Source, out: Path, quant: Quant, device: Provider, onto: Onto, probe: Probe, reporter: Reporter
-) -> Verification:
+def verify(target: OnnxTarget, source: Source, out: Path, probe: Probe, reporter: Reporter) -> Verification:
     """The model against base + adapter and against the merged model, on the CPU whatever it is built for."""
-    known = reference(source, probe, reporter)
-    tokenizer = source_tokenizer(source)
-    merged = verify.merged_expects(source, out, onto, known, reporter)
-    limit = limits.ORIGINAL if onto == "original" and source.quantized else limits.ONNX[quant]
-    ends = stop_token_ids(merged_export(source, onto) or out / WORK / "merged")
+    exact = target.quant in ("fp32", "fp16")
+    comparison = target.comparison(source, out, probe, reporter, LIMITS[target.quant], exact)
+    known = comparison.reference
+    ends = stop_token_ids(target.merged(source, out, reporter))
     longest = min(known.longest, int(source.base_config.max_position_embeddings))
-    texts = asked_texts(tokenizer, probe)
+    texts = asked_texts(comparison.tokenizer, probe)
     said = _talk(out, texts, probe, longest, reporter)
-    prompts = verify.same_prompts([text.cut(ids) for text, ids in zip(texts, said["ids"], strict=True)], known)
+    prompts = comparison.prompts([text.cut(ids) for text, ids in zip(texts, said["ids"], strict=True)])
+    comparison = comparison.with_checks(*_written(texts, said))
     name = f"ONNX Runtime GenAI {version('onnxruntime-genai')} on the CPU"
     settings = {"folder": out, "longest": longest, "ends": ends}
     with Remote("onnx", "studio.export.targets.onnx.runtime:open_model", settings, reporter) as model:
-        beside = [verify.Beside(merged, lambda distance: _to_merged(distance, quant))]
-        before = _written(texts, said)
-        found = verify.compared(model, tokenizer, prompts, known, limit, probe, name, before, reporter, beside)
+        result = comparison.measure(model, prompts, name)
         own = model.greedy([case.prompt for case in known.cases], answers.LONGEST_ANSWER)
-    last = _search(said["answers"], own, ends)
-    note = " ".join(part for part in (found.note, _elsewhere(device)) if part)
-    return replace(judged(name, [*found.checks, *last], found.samples, note), evidence=found.evidence)
+    note = " ".join(part for part in (result.note, _elsewhere(target.provider)) if part)
+    return replace(result.with_checks(*_search(said["answers"], own, ends)), note=note)
 
 
 def _talk(out: Path, texts: Sequence[Text], probe: Probe, longest: int, reporter: Reporter) -> dict[str, Any]:
@@ -73,12 +69,6 @@ def _written(texts: Sequence[Text], said: dict[str, Any]) -> list[Check]:
     return [Check("prompts_identical", share, 1.0, share == 1.0, "prompts its template engine writes exactly as trained")]
 
 
-def _to_merged(distance: answers.Distance, quant: Quant) -> Check:
-    allowed = limits.CONVERSION if quant in ("fp32", "fp16") else limits.ONNX[quant].kl
-    explanation = f"mean KL to the merged model it was converted from, computed in float32; {limits.ONNX[quant].why}"
-    return Check("kl_to_merged", distance.kl, allowed, distance.kl <= allowed, explanation)
-
-
 def _search(said: Sequence[list[int] | None], own: Sequence[tuple[list[int], bool]], ends: Sequence[int]) -> list[Check]:
     """Its own greedy search with its own settings takes the likeliest tokens and stops where it was trained to."""
     pairs = [(ids, [*mine]) for ids, (mine, _) in zip(said, own, strict=True) if ids is not None]
@@ -88,7 +78,7 @@ def _search(said: Sequence[list[int] | None], own: Sequence[tuple[list[int], boo
     return [Check("search_answers", share, 0.5, share >= 0.5, explanation)] if same else []
 
 
-def _elsewhere(device: Provider) -> str:
+def _elsewhere(device: str) -> str:
     """What a reader must know of a model that is built for another device than the CPU it was run on."""
     return (
         ""

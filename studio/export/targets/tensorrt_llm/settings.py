@@ -2,60 +2,65 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from studio.core.section import Section
+from studio.export.targets.base import MergedModelTarget, MergeOnto
 
 if TYPE_CHECKING:
-    from studio.export.artifacts.manifest import Verification
-    from studio.export.merging.source import Probe, Source
+    from studio.export.merging.source import Source
     from studio.export.resources import Need
+    from studio.export.verification.probe import Probe
+    from studio.export.verification.result import Verification
+    from studio.hardware.dims import ModelDims
     from studio.tracking.reporter import Reporter
 
 
-class TensorrtLlmTarget(Section):
+class TensorrtLlmTarget(MergedModelTarget):
     """A full model folder for TensorRT-LLM's PyTorch backend; nothing is built beforehand."""
+
+    STEM: ClassVar[str] = "tensorrt-llm"
 
     kind: Literal["tensorrt_llm"] = Field(default="tensorrt_llm", title="Kind")
     """A full model with TensorRT-LLM's options; checked as far as is possible without running it."""
-    onto: Literal["dequantized", "original"] | None = Field(default=None, title="Merge onto")
-    """Which base weights are merged, as for `merged`."""
+    onto: MergeOnto = None
 
-    def folder(self, source: Source) -> str:
-        """Its name below `exports/`."""
-        return "tensorrt-llm" + source.apart(self.onto)
+    def refuse(self, config: Mapping[str, Any]) -> None:
+        """Architectures and number formats that TensorRT-LLM does not take."""
+        from studio.export.targets.tensorrt_llm.write import refuse
+
+        refuse(config)
+
+    def size(self, dims: ModelDims) -> int:
+        """Every weight in 16 bit."""
+        return dims.parameters * 2 + (8 << 20)
 
     def estimate(self, source: Source) -> Need:
-        """Disk and memory the export takes, in bytes."""
-        from studio.export.targets.tensorrt_llm.convert import estimate
+        """Disk space and memory of merging and of the comparison."""
+        from studio.export.merging import merge
+        from studio.export.resources import MIB, RUNTIME, Need
 
-        return estimate(source, source.onto(self.onto))
-
-    def size(self, parameters: int) -> int:
-        """About how many bytes its files take for a base of so many weights."""
-        return parameters * 2 + (8 << 20)
-
-    def missing(self) -> str | None:
-        """What is not installed to make it, with the command that installs it: nothing."""
-        return None
+        merged = merge.merged_bytes(source, None)
+        checked = source.parameters * merge.BYTES[source.model.dtype or "fp32"]
+        return Need(disk=merged + 32 * MIB, memory=max(merged, checked) + RUNTIME)
 
     def write(self, source: Source, out: Path, reporter: Reporter) -> dict[str, Any]:
-        """Merge (or take the merged export) and write the options. Returns details for the manifest."""
-        from studio.export.targets.tensorrt_llm.convert import write
+        """Merge (or take the merged export) and write the options."""
+        from studio.export.targets.tensorrt_llm.write import write
 
-        return write(source, source.onto(self.onto), out, reporter)
+        return write(self, source, out, reporter)
 
     def verify(self, source: Source, out: Path, probe: Probe, reporter: Reporter) -> Verification:
         """Compare the weights in transformers and check what TensorRT-LLM reads; it is not run."""
-        from studio.export.targets.tensorrt_llm.convert import verify
+        from studio.export.targets.tensorrt_llm.verify import verify
 
-        return verify(source, out, source.onto(self.onto), probe, reporter)
+        return verify(self, source, out, probe, reporter)
 
     def serve(self, source: Source, folder: Path) -> list[str]:
-        """Commands that serve it from `folder`."""
-        from studio.export.targets.tensorrt_llm.convert import serve
+        """trtllm-serve, and the adapter by name on its base."""
+        from studio.export.targets.tensorrt_llm.write import serve
 
         return serve(source, folder)

@@ -5,13 +5,11 @@ Prompt and answer share it. It cannot be changed afterwards, and its memory is t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from studio.core.errors import ExportError
 from studio.core.text import count
-from studio.export.artifacts.manifest import Check
-from studio.export.merging.source import Probe, Source
-from studio.export.verification.answers import Forced, Reference
+from studio.export.merging.source import Source
 
 STEP = 256
 LEAST = 1024
@@ -51,33 +49,4 @@ def context(source: Source, asked: int | None = None, reach: int | None = None) 
         return Context(tokens, "a chat of several turns; the rows trained on need less")
     return Context(
         tokens, f"about twice the longest row trained on ({count(source.longest)} tokens), at most {count(USUAL_MOST)}"
-    )
-
-
-def fitting(known: Reference, probe: Probe, tokens: int) -> tuple[Reference, Probe, list[Check]]:
-    """The cases that a cache of so many tokens holds, and a check that counts them where it does not hold all.
-
-    Raises ExportError if it holds none.
-    """
-    places = [place for place, case in enumerate(known.cases) if len(case.ids) <= tokens]
-    if len(places) == len(known.cases):
-        return known, probe, []
-    if not places:
-        shortest = min(len(case.ids) for case in known.cases)
-        raise ExportError(
-            f"a context of {count(tokens)} tokens holds no held-out conversation; the shortest has {count(shortest)}",
-            hint="Ask for a longer context.",
-            where="context",
-        )
-    forced = Forced(*([values[place] for place in places] for values in (known.forced.tokens, known.forced.logp)))
-    fewer = replace(known, cases=[known.cases[place] for place in places], forced=forced)
-    share = len(places) / len(known.cases)
-    check = Check(
-        "conversations_that_fit", share, None, True, f"the others are longer than the context of {count(tokens)} tokens"
-    )
-    asked = probe.asked()
-    return (
-        replace(fewer, answers=[known.answers[place] for place in places]),
-        replace(probe, conversations=[asked[place] for place in places]),
-        [check],
     )

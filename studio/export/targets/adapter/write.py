@@ -16,7 +16,7 @@ from studio.export.merging.source import Source
 from studio.export.verification.reference import source_tokenizer
 
 
-def write_adapter(source: Source, out: Path) -> dict[str, Any]:
+def write(source: Source, out: Path) -> dict[str, Any]:
     """Write the PEFT folder. Returns details for the manifest. Raises ExportError if the run's adapter is not whole."""
     weights = source.adapter / "adapter_model.safetensors"
     if not weights.exists():
@@ -32,7 +32,7 @@ def write_adapter(source: Source, out: Path) -> dict[str, Any]:
     tidy_tokenizer(out)
     return {
         "rank": source.rank,
-        "statement": f"To be loaded on {source.base_name}, held as in training ({source.model.quantization or 'none'}).",
+        "statement": f"To be loaded on {source.base_name}, {_loaded_as(source)}.",
         "hot_swap": "no: DoRA must be merged for servers" if settings.get("use_dora") else "yes",
     }
 
@@ -44,3 +44,9 @@ def serve(source: Source, folder: Path) -> list[str]:
     base = source.base_name if "/" in source.base_name else f"FOLDER_OF/{source.base_name}"
     rank = next((rank for rank in VLLM_RANKS if rank >= source.rank), source.rank)
     return [f"vllm serve {base} --enable-lora --max-lora-rank {rank} --lora-modules {slug(source.name)}={folder}"]
+
+
+def _loaded_as(source: Source) -> str:
+    if source.quantized:
+        return f"quantized to {source.model.quantization} as in training"
+    return "in 16 or 32 bit as in training"

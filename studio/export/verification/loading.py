@@ -1,0 +1,50 @@
+"""Loading a model folder from disk as its users would."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from studio.export.merging.merge import quiet
+from studio.export.merging.source import Source
+from studio.export.verification.result import Check
+from studio.hardware import machine as machines
+
+_FAULTS = ("missing_keys", "unexpected_keys", "mismatched_keys")
+
+
+def load_merged(folder: Path, dtype: str, on_gpu: bool) -> tuple[Any, str]:
+    """The model in `folder` in evaluation mode, and what was wrong with its weights (nothing, if all is well).
+
+    on_gpu: as many layers on the GPU as fit there, the others in main memory.
+    """
+    from transformers import AutoModelForCausalLM
+
+    with quiet():
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=dtype, device_map="auto" if on_gpu else None, output_loading_info=True
+        )
+    model, report = loaded
+    faults = [f"{kind.split('_')[0]}: {sorted(map(str, report[kind]))[:3]}" for kind in _FAULTS if report.get(kind)]
+    return model.eval(), "; ".join(faults)
+
+
+def load_exact(source: Source, folder: Path) -> Any:
+    """The model in `folder`, in float32 if memory allows: what a conversion of it is measured against."""
+    machine = machines.probe()
+    need = source.parameters * 5
+    on_gpu = machine.gpu is not None and machine.gpu.free > need
+    exact = on_gpu or machine.ram_free > need
+    return load_merged(folder, "float32" if exact else "auto", on_gpu)[0]
+
+
+def weights_complete(faults: str) -> Check:
+    """The check that no weight was missing, left over or of another shape."""
+    return Check("weights_complete", not faults, True, not faults, faults or "no weight is missing, left over or misshapen")
+
+
+def version(package: str) -> str:
+    """The installed version of a package."""
+    import importlib.metadata
+
+    return importlib.metadata.version(package)

@@ -1,0 +1,42 @@
+"""The questions every artifact of a run is asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from studio.data.rows import Conversation
+
+if TYPE_CHECKING:
+    from studio.export.verification.evidence import Evidence
+
+QUESTIONS = (
+    "Hello! Who are you?",
+    "What can you help me with?",
+    "Please answer in one sentence: why is the sky blue?",
+    "Give me three tips for a good night's sleep.",
+)
+"""Asked where a run has no held-out rows."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Held-out conversations that every artefact is asked, and whose answers it must give as the adapter does."""
+
+    conversations: list[Conversation]
+    evidence: Evidence | None = None
+    """What the run's evaluation measured, to be measured again on every artefact; None where it answered no rows."""
+
+    @property
+    def held_out(self) -> bool:
+        """False if there are no held-out rows and general questions are asked instead."""
+        return bool(self.conversations)
+
+    def asked(self) -> list[Conversation]:
+        """The conversations, or general questions without an answer where the run has none."""
+        if self.conversations:
+            return self.conversations
+        return [
+            Conversation(messages=({"role": "user", "content": question}, {"role": "assistant", "content": ""}))
+            for question in QUESTIONS
+        ]

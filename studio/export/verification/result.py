@@ -1,0 +1,138 @@
+"""The result of a verification: its checks, answers side by side, and what the conversion cost on the run's own metrics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from studio.evaluation.interval import Estimate
+from studio.evaluation.metrics import METRICS
+
+STRUCTURAL = "structure checked, not run"
+"""Status of an artifact that only its own device can run."""
+LOSES_SOME = "verified, loses some"
+"""Status of an artifact within its limits whose answers are surely worse than those of base + adapter."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One figure of a verification. threshold None: reported, not judged."""
+
+    name: str
+    value: float | bool | str
+    threshold: float | bool | str | None
+    passed: bool
+    explanation: str
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One prompt answered greedily by base and adapter (`reference`) and by the artifact."""
+
+    prompt: str
+    reference: str
+    artifact: str
+    identical: bool
+    reference_ended: bool
+    artifact_ended: bool
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One metric on the same rows: base, base + adapter, the artifact, and the paired change artifact - tuned."""
+
+    base: float
+    tuned: float
+    artifact: float
+    change: Estimate
+
+
+@dataclass(frozen=True)
+class LostRow:
+    """A row that the artifact answers worse than base + adapter did."""
+
+    question: str
+    reference: str
+    tuned: str
+    artifact: str
+
+
+@dataclass(frozen=True)
+class ConversionCost:
+    """What an artifact scores beside what base + adapter scored. max_new_tokens: the evaluation's limit on an answer."""
+
+    rows: int
+    answered: int
+    headline: str
+    max_new_tokens: int
+    sentence: str
+    metrics: dict[str, Figure]
+    lost: list[LostRow]
+
+    @property
+    def surely_worse(self) -> bool:
+        """True if the whole interval of the change of the headline metric lies on the worse side of zero."""
+        change = self.metrics[self.headline].change
+        return change.below_zero if METRICS[self.headline].better == "higher" else change.above_zero
+
+
+@dataclass(frozen=True)
+class Verification:
+    """How an artifact answered against base + adapter. passed is None if it could not be run; `note` then says why."""
+
+    passed: bool | None
+    runtime: str
+    checks: list[Check] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
+    note: str = ""
+    evidence: ConversionCost | None = None
+    """The run's own metrics again on the artifact; None where the run has none."""
+    advice: str = ""
+    """The better choice, where the artifact loses something."""
+
+    @property
+    def status(self) -> str:
+        """`verified` (no loss seen), `verified, loses some`, `failed`, `structure checked, not run` or `not verified`."""
+        if self.passed is None:
+            return STRUCTURAL if self.note.startswith(STRUCTURAL) else "not verified"
+        if not self.passed:
+            return "failed"
+        return LOSES_SOME if self.loses_some else "verified"
+
+    @property
+    def loses_some(self) -> bool:
+        """True if the artifact's answers are surely worse on the run's own metric."""
+        return self.evidence is not None and self.evidence.surely_worse
+
+    @property
+    def holds(self) -> bool:
+        """True if everything that can be checked on this machine was, and passed."""
+        return self.passed or self.status == STRUCTURAL
+
+    @property
+    def statement(self) -> str:
+        """What was found, in a sentence for a badge: the status with the figure that decides it."""
+        if self.evidence is None or self.passed is False:
+            return self.status
+        found = "loses some" if self.loses_some else "no loss seen"
+        status = "verified" if self.passed else self.status
+        return f"{status}, {found}: {self.evidence.sentence}"
+
+    def with_checks(self, *checks: Check) -> Verification:
+        """The verification with further checks, which count as the others do."""
+        passed = self.passed and all(check.passed for check in checks)
+        return replace(self, passed=passed, checks=[*self.checks, *checks])
+
+    def value(self, name: str) -> float | bool | str | None:
+        """The value of the check called `name`."""
+        return next((check.value for check in self.checks if check.name == name), None)
+
+
+def from_checks(runtime: str, checks: list[Check], samples: list[Sample], note: str = "") -> Verification:
+    """The verification these checks amount to."""
+    return Verification(all(check.passed for check in checks), runtime, checks, samples, note)
+
+
+def structural(runtime: str, checks: list[Check], why: str) -> Verification:
+    """The verification of an artifact that cannot run here (its runtime needs another system or device): failed if a
+    check of its structure failed, else neither passed nor failed: "structure checked, not run: <why>"."""
+    return Verification(None if all(check.passed for check in checks) else False, runtime, checks, [], f"{STRUCTURAL}: {why}")
