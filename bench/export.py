@@ -160,7 +160,7 @@ def export_here(work: Path, target: str) -> dict[str, Any]:
     )
     begun, spent = time.perf_counter(), cpu()
     made = export(wanted, source, probe, Silent())
-    seconds, status = round(time.perf_counter() - begun, 1), made.verification.verdict
+    seconds, status = round(time.perf_counter() - begun, 1), made.verification.status
     return {"seconds": seconds, "cpu_seconds": round(cpu() - spent, 1), "bytes": made.bytes, "status": status}
 
 

@@ -187,8 +187,9 @@ def export_one(folder: RunFolder, prepared: Prepared, target: Any, recorder: Rep
     """Make one export, with deploy files if asked, and verify it in its own runtime; one that is there is left alone."""
     from studio.export import make
     from studio.export.artifacts import deploy as deploying
-    from studio.export.merging.run_info import known
-    from studio.export.verification.evidence import evidence
+    from studio.export.merging.run_info import collect_run_info
+    from studio.export.verification import evidence
+    from studio.export.verification.probe import spread
 
     source = make.Source(
         base=prepared.found,
@@ -196,17 +197,18 @@ def export_one(folder: RunFolder, prepared: Prepared, target: Any, recorder: Rep
         adapter=folder.adapter,
         name=prepared.spec.name,
         exports=folder.exports,
-        about=known(prepared.spec.model_dump(mode="json"), folder.data / "report.json", folder.report),
+        about=collect_run_info(prepared.spec.model_dump(mode="json"), folder.data / "report.json", folder.report),
         train=folder.data / "train.tokens",
         longest=prepared.spec.data.max_length or 0,
     )
     held_out = held_out_rows(folder)
     report, train_on = source.about.report, prepared.spec.data.train_on
-    probe = make.Probe(held_out[:12], evidence(report, held_out, prepared.tokenizer, train_on) if report else None)
+    rows = evidence.select_rows(report, held_out, prepared.tokenizer, train_on) if report else None
+    probe = make.Probe(spread(held_out), rows)
     artifact = make.export(target, source, probe, recorder)
     if deploy:
         artifact = deploying.write(source, artifact)
-    recorder.event(events.Exported(**artifact.summary()))
+    recorder.event(artifact.event())
     free_memory()
     return artifact
 

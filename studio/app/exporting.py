@@ -16,6 +16,7 @@ from studio.core.errors import JobError, StudioError
 from studio.core.text import slug
 from studio.export.artifacts import push as pushes
 from studio.export.artifacts.push import Upload
+from studio.hardware.dims import ModelDims
 from studio.models.settings import Model
 from studio.processes import tasks
 from studio.processes.tasks import Task
@@ -44,10 +45,10 @@ def label(target: Mapping[str, Any]) -> str:
 def outlook(run: Run, kind: str, settings: Mapping[str, Any]) -> Outlook:
     """What making this export would take. Raises SpecError for wrong settings."""
     target = exports.target(kind, settings)
-    every = _parameters(run.spec.model.model_dump_json())
+    dims = _dims(run.spec.model.model_dump_json())
     missing = target.missing() or ""
     found = _INSTALL.search(missing)
-    return Outlook(kind, target.size(every) if every else None, missing, found[1] if found else "")
+    return Outlook(kind, target.size(dims) if dims else None, missing, found[1] if found else "")
 
 
 def begin(run: Run, kind: str, settings: Mapping[str, Any], home: Path, deploy: bool = False) -> Task:
@@ -67,7 +68,7 @@ def begin(run: Run, kind: str, settings: Mapping[str, Any], home: Path, deploy: 
 
 def upload(run: Run, folder: str, repository: str, public: bool) -> Upload:
     """What pushing an export of the run would upload. Raises JobError for what cannot go up."""
-    return pushing.look(str(_export(run, folder)), repository, public)
+    return pushing.prepare_upload(str(_export(run, folder)), repository, public)
 
 
 def push(run: Run, folder: str, repository: str, public: bool, home: Path) -> Task:
@@ -118,12 +119,12 @@ def _folder(run: Run) -> Path:
 
 
 @functools.lru_cache(maxsize=64)
-def _parameters(model: str) -> int | None:
-    """How many weights the base has; None where that is not known without downloading it."""
+def _dims(model: str) -> ModelDims | None:
+    """The base's dimensions; None where they are not known without downloading it."""
     from studio.models import loading
     from studio.models.dims import model_dims
 
     try:
-        return model_dims(loading.find(Model.model_validate_json(model), planning=True).config).parameters
+        return model_dims(loading.find(Model.model_validate_json(model), planning=True).config)
     except StudioError:
         return None

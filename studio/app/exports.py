@@ -77,7 +77,7 @@ def export(
     worker.set_environment()
     watcher = Watcher(run.folder, on_progress)
     artifact = pipeline.export_one(run.folder, pipeline.reopen(run.folder), wanted, watcher, deploy)
-    manifest = artifact.as_dict()
+    manifest = artifact.as_json()
     if destination:
         copy(run.folder.exports / manifest["folder"], destination)
     return manifest

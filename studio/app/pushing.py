@@ -15,9 +15,11 @@ from studio.export.artifacts.manifest import MANIFEST
 from studio.export.artifacts.push import Upload
 
 
-def look(what: str, repository: str, public: bool = False, target: str | None = None, home: str | Path | None = None) -> Upload:
+def prepare_upload(
+    what: str, repository: str, public: bool = False, target: str | None = None, home: str | Path | None = None
+) -> Upload:
     """What pushing a run's export, or an export's folder, would upload. Raises JobError for what cannot go up."""
-    return push.look(export_folder(what, target, home), repository, public)
+    return push.prepare_upload(export_folder(what, target, home), repository, public)
 
 
 def send(upload: Upload, tell: Callable[[str], None] = lambda line: None) -> dict[str, Any]:

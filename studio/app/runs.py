@@ -118,7 +118,7 @@ class Run:
         record."""
         from studio.app import pushing
 
-        return pushing.send(pushing.look(str(self.folder.path), repository, public, target))
+        return pushing.send(pushing.prepare_upload(str(self.folder.path), repository, public, target))
 
     def evaluate(self, also: list[str] | None = None) -> Any:
         """Evaluate again, with further question files; the new report replaces the old."""

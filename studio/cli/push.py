@@ -17,7 +17,7 @@ def push(
     target: Annotated[
         str | None, typer.Option("--target", help="Which export of the run: its kind or folder, e.g. merged, gguf-q8_0.")
     ] = None,
-    public: Annotated[bool, typer.Option("--public", help="For all to see. Without it the repository is private.")] = False,
+    public: Annotated[bool, typer.Option("--public", help="Make the repository public; without it, it is private.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     home: Annotated[
         Path | None,
@@ -25,32 +25,33 @@ def push(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout; needs --yes.")] = False,
 ) -> None:
-    """Upload a verified export to the Hugging Face hub, private unless you say --public.
+    """Upload a verified export to the Hugging Face hub, private unless --public is passed.
 
-    The token comes from HF_TOKEN, the system keyring or `hf auth login`. Push again to go on after an interruption.
+    The token comes from HF_TOKEN, the system keyring or `hf auth login`. After an interruption push again: what has arrived
+    is not sent twice.
     """
     import os
 
     from studio.app import pushing
     from studio.core.errors import SpecError
     from studio.core.text import plural, size
-    from studio.export.artifacts.push import plainly
+    from studio.export.artifacts.push import caveat
 
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    upload = pushing.look(what, to, public, target, home)
+    upload = pushing.prepare_upload(what, to, public, target, home)
     if not json:
         show.table(("file", "size"), [(path, size(count)) for path, count in upload.files], right=(1,))
-        seen = "private" if upload.private else "PUBLIC, for all to see"
-        show.say(f"{plural(len(upload.files), 'file')}, {size(upload.bytes)}, {upload.standing} → {to} ({seen})", "bold")
-    if plainly(upload.artifact):
-        print(f"! {plainly(upload.artifact)}", file=sys.stderr)
+        seen = "private" if upload.private else "PUBLIC"
+        show.say(f"{plural(len(upload.files), 'file')}, {size(upload.bytes)}, {upload.status} → {to} ({seen})", "bold")
+    if caveat(upload.artifact):
+        print(f"! {caveat(upload.artifact)}", file=sys.stderr)
     if not yes:
         if json or not sys.stdin.isatty():
-            raise SpecError("nobody can be asked here", hint="Say --yes to upload.", where="studio push")
+            raise SpecError("cannot ask for confirmation: not a terminal", hint="Pass --yes.", where="studio push")
         typer.confirm("Upload?", abort=True)
     record = pushing.send(upload, lambda line: print(line, file=sys.stderr, flush=True))
     if json:
         show.as_json(record)
         return
     show.say(f"pushed: {record['url']}", "green")
-    show.say(f"commit {record['commit']}, kept in {upload.artifact.at / 'pushed.json'}")
+    show.say(f"commit {record['commit']}, kept in {upload.artifact.path / 'pushed.json'}")

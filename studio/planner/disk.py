@@ -47,7 +47,7 @@ def disk_of(spec: RunSpec, case: Case, trained: int) -> Disk:
         ("adapter", 4 * trained),
     ]
     for target in spec.export:
-        items.append((f"export {label(target)}", 4 * trained if target.kind == "adapter" else target.size(every)))
+        items.append((f"export {label(target)}", 4 * trained if target.kind == "adapter" else target.size(case.dims)))
     kinds = {target.kind for target in spec.export}
     if any(map(merges, spec.export)) and "merged" not in kinds:
         items.append(("while exporting (merged copy)", own_width(case) * every))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from studio.core.errors import ExportError, SpecError
 from studio.core.text import count, parameters, plural, size
 from studio.hardware import history, memory, speed
 from studio.hardware.history import Past
@@ -70,6 +71,7 @@ def resolve(spec: RunSpec, machine: Machine, found: Found, rows: Rows, past: Seq
     case = Case(
         machine, model_dims(found.config), found.config, rows, spec.model.name, getattr(found, "license", None), tuple(past)
     )
+    _refuse_exports(spec, case)
     chosen = fitting.fit(spec, case)
     draft = Draft(spec)
     _numbers(draft, case)
@@ -80,6 +82,16 @@ def resolve(spec: RunSpec, machine: Machine, found: Found, rows: Rows, past: Seq
     _rhythm(draft, case)
     _ending(draft, case, chosen)
     return _plan(draft, case, chosen)
+
+
+def _refuse_exports(spec: RunSpec, case: Case) -> None:
+    """Raise SpecError for an export that the base's config alone rules out: before the training and not after it."""
+    for index, target in enumerate(spec.export):
+        try:
+            target.refuse(case.config)
+        except ExportError as error:
+            message = f"the export {target.kind} is not possible: {error.message}"
+            raise SpecError(message, hint=error.hint, where=f"export.{index}") from None
 
 
 def _numbers(draft: Draft, case: Case) -> None:

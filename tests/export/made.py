@@ -8,7 +8,8 @@ from typing import Any
 from studio.core.files import write_json, write_text
 from studio.export.artifacts import manifest as artifacts
 from studio.export.artifacts.manifest import Artifact
-from studio.export.verification.result import Check, Sample, Verification, judged, structural
+from studio.export.verification.result import Check, Sample, Verification, from_checks, structural
+from studio.models.dims import model_dims
 
 CHATML = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
 ROW = "the customer's own secret question"
@@ -26,7 +27,7 @@ SETTINGS: dict[str, dict[str, Any]] = {"gguf": {"quant": "q8_0"}}
 
 def verified() -> Verification:
     """A verification that passed, with a row of the data beside its answers."""
-    return judged("peft", [Check("kl_mean", 1e-5, 1e-3, True, "near")], [Sample(ROW, "yes", "yes", True, True, True)])
+    return from_checks("peft", [Check("kl_mean", 1e-5, 1e-3, True, "near")], [Sample(ROW, "yes", "yes", True, True, True)])
 
 
 def unrun() -> Verification:
@@ -43,8 +44,25 @@ def make(
         write_json(folder / name, content) if isinstance(content, dict) else write_text(folder / name, content)
     write_text(folder / "README.md", "---\nlicense: mit\n---\n# Bot\n")
     made = Artifact(
-        kind, folder.name, {"kind": kind, **SETTINGS.get(kind, {})}, "key", {}, {}, artifacts.files_in(folder), {},
-        found or verified(), ["run it"], "2026-01-01T00:00:00+00:00", folder,
-    )  # fmt: skip
+        kind=kind,
+        folder=folder.name,
+        settings={"kind": kind, **SETTINGS.get(kind, {})},
+        key="key",
+        sources={},
+        details={},
+        files=artifacts.files_in(folder),
+        versions={},
+        verification=found or verified(),
+        serve=["run it"],
+        made_at="2026-01-01T00:00:00+00:00",
+        path=folder,
+    )
     artifacts.write(made, folder)
     return made
+
+
+LARGE = model_dims(
+    {"model_type": "llama", "hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 16, "vocab_size": 128_256,
+     "num_attention_heads": 32, "num_key_value_heads": 8, "tie_word_embeddings": True}
+)  # fmt: skip
+"""The dimensions of a model of 1.2 billion weights, a fifth of them its tied embedding."""

@@ -5,6 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from studio.export.targets.adapter.limits import LIMITS as ADAPTER
+from studio.export.targets.gguf.limits import LIMITS as GGUF
+from studio.export.targets.litert.limits import LIMITS as LITERT
+from studio.export.targets.merged_model import LIMITS as MERGED
+from studio.export.targets.onnx.limits import LIMITS as ONNX
 from studio.export.verification import answers, limits
 from studio.export.verification.answers import agrees, divergence
 
@@ -53,17 +58,17 @@ def test_a_tie_counts_as_agreement_and_a_clear_difference_does_not() -> None:
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_broken_model_never_passes(bad: float) -> None:
-    checks = limits.checks(limits.GGUF["q4_k_m"], kl=bad, p99=bad, top1=0.0, ends=1.0, effect=1.0)
+    checks = limits.checks(GGUF["q4_k_m"], kl=bad, p99=bad, top1=0.0, ends=1.0, effect=1.0)
     assert not all(check.passed for check in checks)
 
 
 def test_a_loss_as_large_as_the_tuning_fails_whatever_the_format() -> None:
-    checks = limits.checks(limits.GGUF["q4_k_m"], kl=0.3, p99=1.0, top1=1.0, ends=1.0, effect=0.3)
+    checks = limits.checks(GGUF["q4_k_m"], kl=0.3, p99=1.0, top1=1.0, ends=1.0, effect=0.3)
     assert [check.name for check in checks if not check.passed] == ["kl_over_tuning"]
 
 
 def test_every_format_has_thresholds_with_a_reason() -> None:
-    for limit in (limits.ADAPTER, limits.MERGED, limits.ORIGINAL, *limits.GGUF.values()):
+    for limit in (ADAPTER, MERGED, limits.ORIGINAL, *GGUF.values(), *ONNX.values(), *LITERT.values()):
         assert len(limit.why) > 20
 
 

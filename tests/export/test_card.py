@@ -12,7 +12,7 @@ import yaml
 from studio.evaluation.interval import Estimate
 from studio.evaluation.report import Answered, Compared, Given, Report, SetReport, Verdict
 from studio.export.artifacts.card import card
-from studio.export.merging.run_info import About, named, shown
+from studio.export.merging.run_info import RunInfo, named, shown
 from studio.export.merging.source import Source
 from studio.models.finding import Found
 from studio.models.settings import Model
@@ -40,7 +40,7 @@ def report() -> Report:
     )
 
 
-def about() -> About:
+def about() -> RunInfo:
     spec = {
         "name": "bot",
         "model": {"name": "Qwen/Qwen3-8B", "revision": "a" * 40},
@@ -56,7 +56,7 @@ def about() -> About:
         "samples": [{"messages": [{"role": "user", "content": made.ROW}]}],
         "lengths": {"p50": 81, "max": 111},
     }
-    return About(spec, data, report())
+    return RunInfo(spec, data, report())
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ def test_no_row_no_place_and_no_secret_is_told(source: Source, tmp_path: Path) -
 
 def test_a_run_of_which_little_is_known_has_a_card_that_says_so(source: Source, tmp_path: Path) -> None:
     base = dataclasses.replace(source.base, name="starter", path_or_id="/opt/starter", local=True, license="qwen-research")
-    plain = dataclasses.replace(source, base=base, about=About())
+    plain = dataclasses.replace(source, base=base, about=RunInfo())
     text = card(plain, made.make(tmp_path / "exports", "gguf", made.unrun()))
     data = read(text, tmp_path).data.to_dict()
     assert data["license"] == "other"
@@ -161,7 +161,7 @@ def test_a_run_of_which_little_is_known_has_a_card_that_says_so(source: Source, 
 
 
 def test_a_dataset_of_the_hub_is_named(source: Source, tmp_path: Path) -> None:
-    there = About({"data": {"train": ["hub:me/faq", "hub:me/more:config"]}})
+    there = RunInfo({"data": {"train": ["hub:me/faq", "hub:me/more:config"]}})
     text = card(dataclasses.replace(source, about=there), made.make(tmp_path / "exports"))
     assert read(text, tmp_path).data.to_dict()["datasets"] == ["me/faq", "me/more"]
 

@@ -26,7 +26,7 @@ needs_coreml = pytest.mark.skipif(not environments.ready("coreml"), reason=str(e
 def test_a_package_says_what_was_checked_and_that_it_was_not_run(source: Source, probe: Probe) -> None:
     made = export(CoremlTarget(), source, probe, Silent())
     found = made.verification
-    assert read_json(made.at / "artifact.json")["status"] == "structure checked, not run"
+    assert read_json(made.path / "artifact.json")["status"] == "structure checked, not run"
     assert "Apple devices only" in found.note
     assert found.value("inputs") is found.value("outputs") is found.value("states") is found.value("weights_complete") is True
     assert found.value("prompt_ids_identical") == 1

@@ -43,7 +43,7 @@ SERVED = ["merged", "adapter", "gguf", "gguf_adapter"]
 def source(tmp_path: Path, **changes: Any) -> Source:
     base = Found("Qwen/Qwen3-8B", "Qwen/Qwen3-8B", "a" * 40, False, "apache-2.0", True, {"max_position_embeddings": 40960})
     given = {"base": base, "model": Model(name="Qwen/Qwen3-8B", quantization="nf4", dtype="bf16"), "longest": 3000}
-    given |= {"adapter": made.make(tmp_path / "run", "adapter").at, "name": "Support Bot", "exports": tmp_path / "exports"}
+    given |= {"adapter": made.make(tmp_path / "run", "adapter").path, "name": "Support Bot", "exports": tmp_path / "exports"}
     return Source(**{**given, **changes})
 
 
@@ -57,7 +57,7 @@ def written(tmp_path: Path, kind: str, given: Source | None = None, **changes: A
 
 
 def folders(made_there: Artifact) -> dict[str, Path]:
-    return {file.parent.name: file.parent for file in sorted(made_there.at.glob("deploy/*/docker-compose.yml"))}
+    return {file.parent.name: file.parent for file in sorted(made_there.path.glob("deploy/*/docker-compose.yml"))}
 
 
 def composed(folder: Path, name: str = "docker-compose.yml") -> dict[str, Any]:
@@ -89,7 +89,7 @@ def schema() -> Any:
 def test_each_kind_gets_the_servers_that_load_it(tmp_path: Path, kind: str, servers: list[str]) -> None:
     there = written(tmp_path, kind)
     assert list(folders(there)) == servers
-    text = (there.at / "deploy" / "README.md").read_text("utf-8")
+    text = (there.path / "deploy" / "README.md").read_text("utf-8")
     assert "sha256sum -c SHA256SUMS" in text
     assert "every check passed" in text
     if not servers:
@@ -162,17 +162,17 @@ def test_the_plain_command_runs_with_the_settings_it_is_given(tmp_path: Path, ki
 
 def test_sums_are_what_sha256sum_checks_and_the_manifest_names_every_file(tmp_path: Path) -> None:
     there = written(tmp_path, "merged")
-    done = subprocess.run(["sha256sum", "--strict", "-c", "SHA256SUMS"], cwd=there.at, capture_output=True, text=True)
+    done = subprocess.run(["sha256sum", "--strict", "-c", "SHA256SUMS"], cwd=there.path, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    files = {file.relative_to(there.at).as_posix() for file in there.at.rglob("*") if file.is_file()} - {"artifact.json"}
-    assert {line.split("  ")[1] for line in (there.at / "SHA256SUMS").read_text().splitlines()} == files - {"SHA256SUMS"}
-    manifest = read_json(there.at / "artifact.json")
-    assert {file["path"]: file["sha256"] for file in manifest["files"]} == {name: sha256(there.at / name) for name in files}
-    assert artifacts.read(there.at).is_whole()
-    again = deploy.write(source(tmp_path), artifacts.read(there.at))
+    files = {file.relative_to(there.path).as_posix() for file in there.path.rglob("*") if file.is_file()} - {"artifact.json"}
+    assert {line.split("  ")[1] for line in (there.path / "SHA256SUMS").read_text().splitlines()} == files - {"SHA256SUMS"}
+    manifest = read_json(there.path / "artifact.json")
+    assert {file["path"]: file["sha256"] for file in manifest["files"]} == {name: sha256(there.path / name) for name in files}
+    assert artifacts.read(there.path).is_whole()
+    again = deploy.write(source(tmp_path), artifacts.read(there.path))
     assert again.files == there.files, "writing twice gives the same"
-    (there.at / "model-00001-of-00002.safetensors").write_text("cut")
-    assert subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=there.at, capture_output=True).returncode == 1
+    (there.path / "model-00001-of-00002.safetensors").write_text("cut")
+    assert subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=there.path, capture_output=True).returncode == 1
 
 
 def test_an_adapter_is_served_by_name_on_its_base_with_the_trained_template(tmp_path: Path) -> None:
@@ -258,7 +258,7 @@ def template(folder: Path) -> Path:
 @pytest.mark.parametrize("kind", SERVED)
 def test_the_readme_s_question_is_json_with_the_served_name(tmp_path: Path, kind: str) -> None:
     there = written(tmp_path, kind)
-    text = (there.at / "deploy" / "README.md").read_text("utf-8")
+    text = (there.path / "deploy" / "README.md").read_text("utf-8")
     asked = [json.loads(found) for found in re.findall(r"-d '(\{.*\})'", text)]
     assert len(asked) == len(folders(there))
     assert all(item["model"] == "support-bot" for item in asked)
@@ -268,11 +268,11 @@ def test_the_readme_s_question_is_json_with_the_served_name(tmp_path: Path, kind
 
 def test_what_is_there_of_an_earlier_time_is_replaced_whole(tmp_path: Path) -> None:
     there = written(tmp_path, "merged")
-    (there.at / "deploy" / "vllm" / "left.txt").write_text("old")
+    (there.path / "deploy" / "vllm" / "left.txt").write_text("old")
     again = deploy.write(dataclasses.replace(source(tmp_path), name="Other Bot"), there)
-    assert not (again.at / "deploy" / "vllm" / "left.txt").exists()
-    assert "other-bot" in (again.at / "deploy" / "vllm" / "docker-compose.yml").read_text("utf-8")
-    assert not [item for item in again.at.iterdir() if item.name.startswith(".")]
+    assert not (again.path / "deploy" / "vllm" / "left.txt").exists()
+    assert "other-bot" in (again.path / "deploy" / "vllm" / "docker-compose.yml").read_text("utf-8")
+    assert not [item for item in again.path.iterdir() if item.name.startswith(".")]
 
 
 def test_words_of_the_plain_command_and_settings_with_spaces_arrive_as_they_are(tmp_path: Path) -> None:
@@ -306,8 +306,8 @@ def test_killed_at_any_moment_the_export_stays_whole_and_the_next_time_clears_up
         patch.setattr(shutil, "rmtree", lambda path, *rest, **more: None)
         with pytest.raises(SystemExit):
             deploy.write(source(tmp_path, name="Another"), there)
-    assert any(file.name.startswith(f".{name}.") for file in there.at.iterdir())
-    assert artifacts.read(there.at).is_whole()
-    again = deploy.write(source(tmp_path), artifacts.read(there.at))
+    assert any(file.name.startswith(f".{name}.") for file in there.path.iterdir())
+    assert artifacts.read(there.path).is_whole()
+    again = deploy.write(source(tmp_path), artifacts.read(there.path))
     assert again.files == there.files
-    assert not [file.name for file in there.at.iterdir() if file.name.startswith(".")]
+    assert not [file.name for file in there.path.iterdir() if file.name.startswith(".")]

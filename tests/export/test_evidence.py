@@ -15,6 +15,8 @@ from studio.data.rows import Conversation
 from studio.evaluation.compare import QuestionSet, compare
 from studio.evaluation.report import Given, Report
 from studio.evaluation.settings import Evaluation
+from studio.export.artifacts import manifest
+from studio.export.artifacts.card import card
 from studio.export.make import export
 from studio.export.merging.source import Source
 from studio.export.targets.adapter.settings import AdapterTarget
@@ -24,6 +26,7 @@ from studio.export.verification.probe import Probe
 from studio.export.verification.reference import reference, source_tokenizer, tuned
 from studio.export.verification.result import Verification
 from studio.tracking.reporter import Silent
+from tests.export import made
 from tests.export.conftest import talk
 
 pytestmark = pytest.mark.torch
@@ -47,7 +50,7 @@ def report(source: Source, tokenizer: Any) -> Report:
 
 @pytest.fixture(scope="module")
 def wanted(report: Report, tokenizer: Any) -> Evidence:
-    found = evidence.evidence(report, ROWS, tokenizer, "assistant")
+    found = evidence.select_rows(report, ROWS, tokenizer, "assistant")
     assert found is not None
     return found
 
@@ -112,12 +115,14 @@ def test_a_clear_loss_fails_and_bad_luck_on_few_rows_does_not(tokenizer: Any, ro
     assert f"on {rows} held-out rows: 100 % with base + adapter" in judged.explanation
 
 
-def test_the_cost_survives_its_manifest_and_is_told_in_the_readme(tokenizer: Any) -> None:
+def test_the_cost_survives_its_manifest_and_is_told_in_the_readme(tokenizer: Any, source: Source, tmp_path: Path) -> None:
     wanted = good(64)
-    values = evidence.as_dict(evidence.measure(Says(wanted, tokenizer, 4), tokenizer, wanted, Silent()))
-    kept = Verification.from_dict({"passed": True, "runtime": "x", "checks": [], "samples": [], "note": "", "evidence": values})
-    assert kept.evidence == values
-    text = "\n".join(evidence.table(values))
+    cost = evidence.measure(Says(wanted, tokenizer, 4), tokenizer, wanted, Silent())
+    artifact = made.make(tmp_path, found=Verification(True, "x", evidence=cost))
+    read = manifest.read(artifact.path)
+    assert read.verification.evidence == cost
+    assert read == artifact
+    text = card(source, read)
     assert "| Exact match | 0 % | 100 % | 94 % | -6 points" in text
     assert "64 of the 64 rows" in text
 
@@ -125,9 +130,9 @@ def test_the_cost_survives_its_manifest_and_is_told_in_the_readme(tokenizer: Any
 def test_an_export_tells_what_it_cost(source: Source, probe: Probe, wanted: Evidence, tmp_path: Path) -> None:
     artifact = export(AdapterTarget(), replace(source, exports=tmp_path), replace(probe, evidence=wanted), Silent())
     assert artifact.verification.value("evidence") == 0
-    kept = read_json(artifact.at / "artifact.json")["verification"]["evidence"]
+    kept = read_json(artifact.path / "artifact.json")["verification"]["evidence"]
     assert kept["metrics"]["exact_match"]["tuned"] == kept["metrics"]["exact_match"]["artifact"]
-    assert kept["sentence"] in (artifact.at / "README.md").read_text()
+    assert kept["sentence"] in (artifact.path / "README.md").read_text()
 
 
 def test_long_answers_are_asked_of_fewer_rows_spread_over_all(report: Report, tokenizer: Any) -> None:
@@ -136,7 +141,7 @@ def test_long_answers_are_asked_of_fewer_rows_spread_over_all(report: Report, to
     kept = [replace(long, line=line) for line in range(1, 101)]
     rows = [replace(ROWS[one.line - 1], line=line) for line in range(1, 101)]
     many = replace(report, sets=[replace(report.sets[0], answers=kept)])
-    found = evidence.evidence(many, rows, tokenizer, "assistant")
+    found = evidence.select_rows(many, rows, tokenizer, "assistant")
     assert found is not None
     assert len(found.rows) == 20
     assert found.answered == 100
@@ -144,4 +149,4 @@ def test_long_answers_are_asked_of_fewer_rows_spread_over_all(report: Report, to
 
 def test_plain_text_has_no_answers_to_ask_again(report: Report, tokenizer: Any) -> None:
     none = replace(report, sets=[replace(report.sets[0], answers=[], headline="loss")])
-    assert evidence.evidence(none, [Conversation(text="Once upon a time.")], tokenizer, "all") is None
+    assert evidence.select_rows(none, [Conversation(text="Once upon a time.")], tokenizer, "all") is None

@@ -16,6 +16,7 @@ from studio.export.toolchains import Remote, call, extras
 from studio.models.settings import Model
 from studio.tracking.reporter import Silent
 from tests.export.conftest import make_source
+from tests.export.made import LARGE
 from tests.export.test_llamacpp import lively
 from tests.tiny import make_model
 
@@ -74,10 +75,10 @@ def test_an_architecture_that_is_not_computed_is_refused_before_work_begins(tmp_
 
 @pytest.mark.torch
 def test_the_size_is_known_before_and_the_file_is_of_it(source: Source) -> None:
-    sizes = [ExecutorchTarget(quant=quant).size(10**9) for quant in ("fp32", "8da8w", "8da4w")]
+    sizes = [ExecutorchTarget(quant=quant).size(LARGE) for quant in ("fp32", "8da8w", "8da4w")]
     assert sizes == sorted(sizes, reverse=True)
     need = ExecutorchTarget().estimate(replace(source, exports=source.exports / "none"))
-    assert need.disk > ExecutorchTarget().size(source.parameters)
+    assert need.disk > ExecutorchTarget().size(source.dims)
 
 
 def test_what_is_missing_is_named_with_the_command_that_installs_it() -> None:

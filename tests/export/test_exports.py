@@ -50,27 +50,27 @@ def test_merged_onto_the_original_weights_is_further_away_and_says_so(source: So
     other = export(MergedTarget(onto="original"), source, probe, Silent())
     assert other.folder == "merged-original"
     assert kl(other) > 20 * kl(merged)
-    assert "original weights" in read_json(other.at / "artifact.json")["details"]["statement"]
-    assert "original weights" in (other.at / "README.md").read_text()
-    assert f"| kl_mean | {kl(other):.3g} |" in (other.at / "README.md").read_text()
+    assert "original weights" in read_json(other.path / "artifact.json")["details"]["statement"]
+    assert "original weights" in (other.path / "README.md").read_text()
+    assert f"| kl_mean | {kl(other):.3g} |" in (other.path / "README.md").read_text()
 
 
 def test_merged_opens_in_older_runtimes_and_under_another_user(source: Source, merged: Artifact) -> None:
-    config = read_json(merged.at / "config.json")
+    config = read_json(merged.path / "config.json")
     assert config["rope_theta"] == config["rope_parameters"]["rope_theta"]
     assert config["torch_dtype"] == config["dtype"] == "bfloat16"
     assert "rope_scaling" in config
     assert "quantization_config" not in config
-    assert read_json(merged.at / "tokenizer_config.json")["tokenizer_class"] == "PreTrainedTokenizerFast"
-    assert (merged.at / "chat_template.jinja").read_text() == source_tokenizer(source).chat_template
+    assert read_json(merged.path / "tokenizer_config.json")["tokenizer_class"] == "PreTrainedTokenizerFast"
+    assert (merged.path / "chat_template.jinja").read_text() == source_tokenizer(source).chat_template
     end = source_tokenizer(source).convert_tokens_to_ids("<|im_end|>")
-    assert read_json(merged.at / "generation_config.json")["eos_token_id"] == end
-    assert all(stat.S_IMODE(file.stat().st_mode) == 0o644 for file in merged.at.iterdir())
+    assert read_json(merged.path / "generation_config.json")["eos_token_id"] == end
+    assert all(stat.S_IMODE(file.stat().st_mode) == 0o644 for file in merged.path.iterdir())
 
 
 def test_no_export_names_a_place_on_this_machine(source: Source, probe: Probe, merged: Artifact) -> None:
     for artifact in (merged, export(AdapterTarget(), source, probe, Silent())):
-        for name, text in texts(artifact.at).items():
+        for name, text in texts(artifact.path).items():
             assert str(source.exports.parent) not in text, name
             assert source.base.path_or_id not in text, name
 
@@ -82,19 +82,19 @@ def test_plain_peft_loads_the_adapter_and_answers_the_same(source: Source, probe
     from studio.models import loading
 
     artifact = export(AdapterTarget(), source, probe, Silent())
-    model = PeftModel.from_pretrained(loading.load_base(source.model, "cpu", source.base), artifact.at)
+    model = PeftModel.from_pretrained(loading.load_base(source.model, "cpu", source.base), artifact.path)
     known = reference(source, probe, Silent())
-    asked = answers.Transformers(model, AutoTokenizer.from_pretrained(artifact.at))
+    asked = answers.Transformers(model, AutoTokenizer.from_pretrained(artifact.path))
     assert answers.distances([known.forced], asked, known.cases, Silent())[0].kl < 1e-9
-    assert read_json(artifact.at / "adapter_config.json")["base_model_name_or_path"] == "starter"
+    assert read_json(artifact.path / "adapter_config.json")["base_model_name_or_path"] == "starter"
     assert "--max-lora-rank 8" in artifact.serve[0]
 
 
 def test_the_manifest_tells_all_and_every_hash_is_true(source: Source, merged: Artifact) -> None:
-    manifest = read_json(merged.at / "artifact.json")
-    assert {file["path"] for file in manifest["files"]} == {file.name for file in merged.at.iterdir()} - {"artifact.json"}
-    assert all(sha256(merged.at / file["path"]) == file["sha256"] for file in manifest["files"])
-    assert manifest["bytes"] == sum((merged.at / file["path"]).stat().st_size for file in manifest["files"])
+    manifest = read_json(merged.path / "artifact.json")
+    assert {file["path"] for file in manifest["files"]} == {file.name for file in merged.path.iterdir()} - {"artifact.json"}
+    assert all(sha256(merged.path / file["path"]) == file["sha256"] for file in manifest["files"])
+    assert manifest["bytes"] == sum((merged.path / file["path"]).stat().st_size for file in manifest["files"])
     assert manifest["sources"]["base"]["license"] == "apache-2.0"
     assert manifest["sources"]["base"]["weights"]["model.safetensors"] == sha256(
         Path(source.base.path_or_id) / "model.safetensors"
@@ -112,7 +112,7 @@ def test_the_manifest_tells_all_and_every_hash_is_true(source: Source, merged: A
 def test_a_verified_export_is_left_alone_and_the_reference_is_computed_once(
     source: Source, probe: Probe, merged: Artifact
 ) -> None:
-    before = {file: file.stat().st_mtime_ns for file in [*merged.at.iterdir(), *(source.exports / FOLDER).rglob("*")]}
+    before = {file: file.stat().st_mtime_ns for file in [*merged.path.iterdir(), *(source.exports / FOLDER).rglob("*")]}
     assert export(MergedTarget(), source, probe, Silent()) == merged
     export(AdapterTarget(), source, probe, Silent())
     assert {file: file.stat().st_mtime_ns for file in before} == before
@@ -120,11 +120,11 @@ def test_a_verified_export_is_left_alone_and_the_reference_is_computed_once(
 
 def test_an_export_whose_file_is_gone_is_made_again_and_still_tells_where_it_was_pushed(source: Source, probe: Probe) -> None:
     first = export(AdapterTarget(), source, probe, Silent())
-    record = write_json(first.at / RECORD, {"pushes": [{"repository": "me/bot"}]})
-    (first.at / "adapter_model.safetensors").unlink()
+    record = write_json(first.path / RECORD, {"pushes": [{"repository": "me/bot"}]})
+    (first.path / "adapter_model.safetensors").unlink()
     again = export(AdapterTarget(), source, probe, Silent())
     assert again.is_whole()
-    assert pushes(again.at) == [{"repository": "me/bot"}]
+    assert pushes(again.path) == [{"repository": "me/bot"}]
     assert RECORD not in {file.path for file in again.files}, "it is no part of the export"
     record.unlink()
 
@@ -151,13 +151,13 @@ def test_a_gguf_export_serves_with_the_template_and_stop_word_that_were_trained(
     source: Source, probe: Probe, merged: Artifact
 ) -> None:
     artifact = export(GgufTarget(), source, probe, Silent())
-    text = (artifact.at / "Modelfile").read_text()
+    text = (artifact.path / "Modelfile").read_text()
     assert text.startswith("FROM ./support-bot-q8_0.gguf\n")
     assert 'PARAMETER stop "<|im_end|>"' in text
     assert '{{ if eq .Role "system" }}<|im_start|>system\n{{ .Content }}<|im_end|>\n' in text
-    assert artifact.serve[0] == "llama-server -m support-bot-q8_0.gguf --jinja"
-    assert not list(artifact.at.glob(".*"))
-    with runtime.opened(gguf_in(artifact.at), 64) as model:
+    assert artifact.serve[0] == "llama-server -m support-bot-q8_0.gguf --jinja --temp 0"
+    assert not list(artifact.path.glob(".*"))
+    with runtime.opened(gguf_in(artifact.path), 64) as model:
         assert "endgeneration" not in model.template
         assert model.ends(source_tokenizer(source).convert_tokens_to_ids("<|im_end|>"))
 
@@ -171,7 +171,7 @@ def test_gguf_without_a_merged_export_merges_aside(tmp_path: Path, probe: Probe)
     assert sorted(item.name for item in source.exports.iterdir()) == [FOLDER, "gguf-f16"]
     adapter = export(AdapterTarget(), source, probe, Silent())
     assert adapter.serve == []
-    assert "merged" in (adapter.at / "README.md").read_text()
+    assert "merged" in (adapter.path / "README.md").read_text()
 
 
 def test_int8_is_merged_into_what_it_was_trained_on(tmp_path: Path, probe: Probe) -> None:
@@ -186,7 +186,7 @@ def test_without_llama_cpp_a_file_is_not_called_verified(
     monkeypatch.setitem(__import__("sys").modules, "cyllama.llama.llama_cpp", None)
     artifact = export(GgufTarget(quant="q8_0"), other, probe, Silent())
     assert artifact.verification.passed is None
-    assert read_json(artifact.at / "artifact.json")["status"] == "not verified"
+    assert read_json(artifact.path / "artifact.json")["status"] == "not verified"
     assert "pip install cyllama" in artifact.verification.note
 
 
@@ -209,7 +209,7 @@ def probe_without_marks(probe: Probe) -> Probe:
 def test_prompts_of_a_gguf_file_are_made_as_its_server_makes_them(source: Source, probe: Probe, merged: Artifact) -> None:
     artifact = export(GgufTarget(quant="f16"), source, probe, Silent())
     tokenizer = source_tokenizer(source)
-    with runtime.opened(gguf_in(artifact.at), 256) as model:
+    with runtime.opened(gguf_in(artifact.path), 256) as model:
         for row in probe_without_marks(probe).conversations:
             assert verify_gguf.prompt(model, tokenizer, row) == answers.case(row, tokenizer).prompt
         assert verify_gguf.prompt(model, tokenizer, probe.conversations[-1]) is None

@@ -120,22 +120,22 @@ def test_a_run_s_adapter_answers_in_llama_cpp_as_on_the_base_s_own_weights(sourc
     assert float(found.value("kl_to_adapter") or 0) < 1e-5
     assert float(found.value("kl_mean") or 0) > limits.CONVERSION, "it was trained on the base in 4 bit, and that is told"
     assert "the sum that llama.cpp computes" in found.note
-    assert "trained on quantised to nf4" in artifact.details["statement"]
+    assert "trained on quantized to nf4" in artifact.details["statement"]
     assert artifact.bytes < 4 << 20
-    assert not list(artifact.at.glob("*BASE*")), "the base of the check is not shipped"
+    assert not list(artifact.path.glob("*BASE*")), "the base of the check is not shipped"
 
 
 def test_it_serves_with_the_template_and_stop_word_that_were_trained(source: Source, probe: Probe) -> None:
     artifact = export(GgufAdapterTarget(), source, probe, Silent())
-    text = (artifact.at / "Modelfile").read_text()
+    text = (artifact.path / "Modelfile").read_text()
     assert text.startswith("FROM ./BASE.gguf\nADAPTER ./support-bot-adapter.gguf\n")
     assert '{{ if eq .Role "system" }}<|im_start|>system\n{{ .Content }}<|im_end|>\n' in text
     assert 'PARAMETER stop "<|im_end|>"' in text
-    assert "endgeneration" not in (artifact.at / "chat_template.jinja").read_text()
+    assert "endgeneration" not in (artifact.path / "chat_template.jinja").read_text()
     assert artifact.serve[0] == (
-        "llama-server -m BASE.gguf --lora support-bot-adapter.gguf --jinja --chat-template-file chat_template.jinja"
+        "llama-server -m BASE.gguf --lora support-bot-adapter.gguf --jinja --chat-template-file chat_template.jinja --temp 0"
     )
-    assert {file["path"] for file in read_json(artifact.at / "artifact.json")["files"]} == {
+    assert {file["path"] for file in read_json(artifact.path / "artifact.json")["files"]} == {
         "Modelfile",
         "README.md",
         "chat_template.jinja",

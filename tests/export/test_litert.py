@@ -11,10 +11,11 @@ from studio.core.errors import ExportError
 from studio.data.rows import Conversation
 from studio.export import toolchains as environments
 from studio.export.make import Probe, Source, export
-from studio.export.targets.context import context, fitting
+from studio.export.targets.context import context
 from studio.export.targets.litert.settings import LitertTarget
 from studio.export.targets.litert.template import portable
-from studio.export.verification.reference import reference
+from studio.export.verification.comparison import Comparison
+from studio.export.verification.limits import EXACT
 from studio.models.settings import Model
 from studio.tracking.reporter import Silent
 from tests.export.conftest import make_source, talk
@@ -56,15 +57,18 @@ def test_the_context_is_decided_from_the_rows_and_bounded_by_the_model(source: S
         context(source, 1024)
 
 
-def test_conversations_beyond_the_context_are_left_out_and_counted(source: Source, probe: Probe) -> None:
-    known = reference(source, probe, Silent())
-    longest = max(len(case.ids) for case in known.cases)
-    fewer, asked, checks = fitting(known, probe, longest - 1)
-    assert len(fewer.cases) == len(asked.conversations) == len(fewer.forced.tokens) == len(probe.conversations) - 1
-    assert checks[0].value == 0.75
-    assert fitting(known, probe, longest) == (known, probe, [])
+def test_conversations_beyond_the_context_are_left_out_and_counted(source: Source, probe: Probe, tmp_path: Path) -> None:
+    def prepare(tokens: int) -> Comparison:
+        return Comparison.prepare(source, tmp_path, probe, EXACT, Silent(), tokens)
+
+    longest = max(len(case.ids) for case in prepare(10_000).reference.cases)
+    fewer = prepare(longest - 1)
+    assert len(fewer.reference.cases) == len(fewer.probe.conversations) == len(probe.conversations) - 1
+    assert len(fewer.reference.forced.tokens) == len(fewer.reference.answers) == len(fewer.reference.cases)
+    assert fewer.checks[0].value == 0.75
+    assert prepare(longest).checks == ()
     with pytest.raises(ExportError, match="holds no held-out conversation"):
-        fitting(known, probe, 3)
+        prepare(3)
 
 
 needs_litert = pytest.mark.skipif(not environments.ready("litert"), reason=str(environments.missing("litert")))

@@ -56,7 +56,7 @@ def export(tmp_path: Path) -> Artifact:
 
 
 def sent(export: Artifact, name: str = "me/bot", public: bool = False) -> dict[str, Any]:
-    return push.send(push.look(export.at, name, public))
+    return push.send(push.prepare_upload(export.path, name, public))
 
 
 def test_an_export_goes_up_in_one_commit_to_a_private_repository_and_is_recorded(hub: hubs.Hub, export: Artifact) -> None:
@@ -66,19 +66,19 @@ def test_an_export_goes_up_in_one_commit_to_a_private_repository_and_is_recorded
     assert len(there["commits"]) == 1
     assert set(there["files"]) == {"artifact.json", *(file.path for file in export.files)}
     for file in export.files:
-        assert there["files"][file.path] == (export.at / file.path).read_bytes()
-    assert read_json(export.at / "pushed.json")["pushes"] == [record]
+        assert there["files"][file.path] == (export.path / file.path).read_bytes()
+    assert read_json(export.path / "pushed.json")["pushes"] == [record]
     assert record["commit"] == there["commits"][0]
     assert record["url"] == f"{hub.url}/me/bot"
 
 
 def test_no_row_of_the_data_and_no_token_leaves_or_is_kept(hub: hubs.Hub, export: Artifact) -> None:
-    assert made.ROW in (export.at / "artifact.json").read_text("utf-8")
+    assert made.ROW in (export.path / "artifact.json").read_text("utf-8")
     sent(export)
     assert all(made.ROW.encode() not in content for content in hub.repositories["me/bot"]["files"].values())
     assert json.loads(hub.repositories["me/bot"]["files"]["artifact.json"])["verification"]["checks"]
     assert f"Bearer {hubs.TOKEN}" in hub.headers
-    assert all(hubs.TOKEN.encode() not in file.read_bytes() for file in export.at.rglob("*") if file.is_file())
+    assert all(hubs.TOKEN.encode() not in file.read_bytes() for file in export.path.rglob("*") if file.is_file())
 
 
 def test_public_only_when_asked(hub: hubs.Hub, export: Artifact) -> None:
@@ -91,7 +91,7 @@ def test_what_was_uploaded_before_an_interruption_is_not_sent_again(hub: hubs.Hu
     with pytest.raises(ExportError, match="400") as told:
         sent(export)
     assert "not sent twice" in told.value.hint
-    assert not (export.at / "pushed.json").exists()
+    assert not (export.path / "pushed.json").exists()
     assert hub.repositories["me/bot"]["commits"] == [], "half an upload is no commit"
     hub.break_upload = 0
     sent(export)
@@ -105,8 +105,8 @@ def test_files_of_an_earlier_push_that_are_gone_are_removed_and_others_are_left(
     hub.repositories["me/bot"]["files"]["NOTES.md"] = b"mine"
     single = made.make(tmp_path / "other")
     for part in (1, 2):
-        (single.at / f"model-0000{part}-of-00002.safetensors").unlink()
-    (single.at / "model.safetensors").write_text("one file")
+        (single.path / f"model-0000{part}-of-00002.safetensors").unlink()
+    (single.path / "model.safetensors").write_text("one file")
     record = sent(_described(single))
     files = hub.repositories["me/bot"]["files"]
     assert record["removed"] == ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
@@ -124,12 +124,11 @@ def test_another_export_pushed_to_the_same_repository_leaves_the_first_there(
 
 
 def _described(changed: Artifact) -> Artifact:
-    from dataclasses import replace
 
     from studio.export.artifacts import manifest as artifacts
 
-    again = replace(changed, files=artifacts.files_in(changed.at))
-    artifacts.write(again, changed.at)
+    again = changed.with_values(files=artifacts.files_in(changed.path))
+    artifacts.write(again, changed.path)
     return again
 
 
@@ -144,7 +143,7 @@ def test_an_export_that_only_its_device_can_run_goes_up_and_that_is_said(
     hub: hubs.Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     there = made.make(tmp_path / "exports", found=made.unrun())
-    assert studio(["push", str(there.at), "--to", "me/bot", "--yes", "--json"]) == 0
+    assert studio(["push", str(there.path), "--to", "me/bot", "--yes", "--json"]) == 0
     out, err = capsys.readouterr()
     assert json.loads(out)["status"] == "structure checked, not run"
     assert "structure checked, not run: it needs a phone" in err
@@ -152,8 +151,8 @@ def test_an_export_that_only_its_device_can_run_goes_up_and_that_is_said(
 
 def test_a_file_changed_after_its_verification_is_refused(hub: hubs.Hub, export: Artifact) -> None:
     name = export.files[-1].path
-    text = (export.at / name).read_text("utf-8")
-    write_text(export.at / name, "x" + text[1:])
+    text = (export.path / name).read_text("utf-8")
+    write_text(export.path / name, "x" + text[1:])
     with pytest.raises(JobError, match="is not the file that was verified"):
         sent(export)
     assert hub.repositories == {}
@@ -210,11 +209,11 @@ def test_a_hub_that_is_not_there_is_told(hub: hubs.Hub, export: Artifact, monkey
 @pytest.mark.parametrize("name", ["bot", "a/b/c", "../x/y", "me/bot bot", "me/--x", "hf_secret"])
 def test_what_is_no_repository_name_is_refused(export: Artifact, name: str) -> None:
     with pytest.raises(JobError, match="not the name of a repository"):
-        push.look(export.at, name)
+        push.prepare_upload(export.path, name)
 
 
 def test_without_yes_nobody_is_surprised(hub: hubs.Hub, export: Artifact, capsys: pytest.CaptureFixture[str]) -> None:
-    assert studio(["push", str(export.at), "--to", "me/bot"]) == 2
+    assert studio(["push", str(export.path), "--to", "me/bot"]) == 2
     out, err = capsys.readouterr()
     assert "model-00001-of-00002.safetensors" in out
     assert "private" in out

@@ -78,12 +78,12 @@ def test_an_onnx_export_names_the_package_of_its_provider(tmp_path: Path) -> Non
 
 def test_the_pasted_question_sends_the_key_that_was_written(tmp_path: Path) -> None:
     there = deploy.write(source(tmp_path), made.make(tmp_path / "exports", "merged"))
-    text = (there.at / "deploy" / "README.md").read_text("utf-8")
+    text = (there.path / "deploy" / "README.md").read_text("utf-8")
     pasted = text.split("Ask it, in `deploy/vllm`:\n\n```sh\n")[1].split("```")[0]
-    (there.at / "deploy" / "vllm" / ".env").write_text("API_KEY=abc\n")
+    (there.path / "deploy" / "vllm" / ".env").write_text("API_KEY=abc\n")
     script = f'curl() {{ echo "$@"; }}\n{pasted}'
     said = subprocess.run(
-        ["sh", "-c", script], cwd=there.at / "deploy" / "vllm", capture_output=True, text=True, env={"PATH": "/usr/bin:/bin"}
+        ["sh", "-c", script], cwd=there.path / "deploy" / "vllm", capture_output=True, text=True, env={"PATH": "/usr/bin:/bin"}
     )
     assert "Authorization: Bearer abc" in said.stdout
 

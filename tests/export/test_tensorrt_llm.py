@@ -14,9 +14,10 @@ from studio.core.errors import ExportError
 from studio.core.files import read_json, sha256, write_json
 from studio.export.artifacts.manifest import Artifact
 from studio.export.make import Probe, Source, export
-from studio.export.targets.tensorrt_llm import known
+from studio.export.targets.tensorrt_llm import documented
 from studio.export.targets.tensorrt_llm import write as trtllm
 from studio.export.targets.tensorrt_llm.settings import TensorrtLlmTarget
+from studio.export.targets.tensorrt_llm.verify import structure
 from studio.models.settings import Model
 from studio.tracking.reporter import Silent
 from tests.export.conftest import make_source
@@ -31,31 +32,31 @@ def made(source: Source, probe: Probe, merged: Artifact) -> Artifact:
 
 def test_its_structure_is_checked_and_it_says_that_it_was_not_run(made: Artifact) -> None:
     assert made.verification.passed is None
-    assert made.verification.verdict == "structure checked, not run"
+    assert made.verification.status == "structure checked, not run"
     assert made.verification.note.startswith("structure checked, not run: TensorRT-LLM needs an NVIDIA GPU")
     assert all(check.passed for check in made.verification.checks)
     assert made.verification.value("architecture") == "LlamaForCausalLM"
     assert float(made.verification.value("kl_mean") or 0) < 5e-3, "the weights were compared all the same"
-    assert read_json(made.at / "artifact.json")["status"] == "structure checked, not run"
-    assert "Structure checked, not run" in (made.at / "README.md").read_text()
+    assert read_json(made.path / "artifact.json")["status"] == "structure checked, not run"
+    assert "Structure checked, not run" in (made.path / "README.md").read_text()
 
 
 def test_it_is_kept_and_not_made_again(made: Artifact, source: Source, probe: Probe) -> None:
-    before = (made.at / "artifact.json").stat().st_mtime_ns
+    before = (made.path / "artifact.json").stat().st_mtime_ns
     again = export(TensorrtLlmTarget(), replace(source, longest=300), probe, Silent())
-    assert (again.at / "artifact.json").stat().st_mtime_ns == before
+    assert (again.path / "artifact.json").stat().st_mtime_ns == before
 
 
 def test_its_weights_are_those_of_the_merged_export(made: Artifact, merged: Artifact) -> None:
     for name in ("model.safetensors", "config.json", "tokenizer.json", "chat_template.jinja", "generation_config.json"):
-        assert sha256(made.at / name) == sha256(merged.at / name)
+        assert sha256(made.path / name) == sha256(merged.path / name)
 
 
 def test_its_options_are_the_runs_own_and_all_known(made: Artifact) -> None:
-    options = yaml.safe_load((made.at / "trtllm.yaml").read_text())
+    options = yaml.safe_load((made.path / "trtllm.yaml").read_text())
     assert options["max_seq_len"] == 512, "as far as the starter goes"
-    assert not list(known.faults(options))
-    adapter = yaml.safe_load((made.at / "trtllm-lora.yaml").read_text())["lora_config"]
+    assert not list(documented.faults(options))
+    adapter = yaml.safe_load((made.path / "trtllm-lora.yaml").read_text())["lora_config"]
     assert adapter["max_lora_rank"] == 8
     assert set(adapter["lora_target_modules"]) == {
         "attn_q", "attn_k", "attn_v", "attn_dense", "mlp_h_to_4h", "mlp_gate", "mlp_4h_to_h",
@@ -68,7 +69,7 @@ def test_its_options_are_the_runs_own_and_all_known(made: Artifact) -> None:
 
 def test_what_its_reference_does_not_know_is_a_fault() -> None:
     wrong = {"max_seq_length": 4, "kv_cache_config": {"fraction": 0.5}, "guided_decoding_backend": "outlines", "dtype": 16}
-    assert list(known.faults(wrong)) == [
+    assert list(documented.faults(wrong)) == [
         "max_seq_length is not an option",
         "kv_cache_config.fraction is not an option",
         "guided_decoding_backend is 'outlines', not one of xgrammar, llguidance",
@@ -89,11 +90,11 @@ def test_a_folder_it_would_misread_fails(
     made: Artifact, tmp_path: Path, file: str, change: dict[str, Any], failed: str
 ) -> None:
     for name in ("config.json", "tokenizer_config.json", "trtllm.yaml"):
-        values = (made.at / name).read_text()
+        values = (made.path / name).read_text()
         (tmp_path / name).write_text(values)
     settled = {**read_json(tmp_path / file), **change}
     write_json(tmp_path / file, {key: value for key, value in settled.items() if value is not None or key not in change})
-    assert [check.name for check in trtllm.structure(tmp_path) if not check.passed] == [failed]
+    assert [check.name for check in structure(tmp_path) if not check.passed] == [failed]
 
 
 def test_an_adapter_that_is_more_than_lora_is_not_served_by_name(tmp_path: Path) -> None:
@@ -114,4 +115,4 @@ def test_an_architecture_it_does_not_have_is_refused_before_merging(tmp_path: Pa
     folder = make_model(tmp_path / "gemma", "gemma2", query_pre_attn_scalar=16)
     other = make_source(Model(name=str(folder), quantization="none", dtype="fp32"), tmp_path)
     with pytest.raises(ExportError, match="has no Gemma2ForCausalLM"):
-        TensorrtLlmTarget().write(other, tmp_path, Silent())
+        export(TensorrtLlmTarget(), other, Probe([]), Silent())

@@ -62,7 +62,7 @@ def near(runtime: Any, known: answers.Reference) -> None:
 def test_the_merged_export_answers_in_vllm(plain: Source, probe: Probe) -> None:
     made = export(MergedTarget(), plain, probe, Silent())
     known = reference(plain, probe, Silent())
-    with opened(plain, made.at, known) as runtime:
+    with opened(plain, made.path, known) as runtime:
         near(runtime, known)
 
 
@@ -70,7 +70,7 @@ def test_the_adapter_answers_in_vllm_by_name_on_its_base(plain: Source, probe: P
     made = export(AdapterTarget(), plain, probe, Silent())
     known = reference(plain, probe, Silent())
     assert plain.base.folder
-    with opened(plain, plain.base.folder, known, lora=str(made.at), rank=8) as runtime:
+    with opened(plain, plain.base.folder, known, lora=str(made.path), rank=8) as runtime:
         near(runtime, known)
 
 
@@ -91,7 +91,7 @@ def test_a_server_from_the_environment_gives_the_reference_answer(
     monkeypatch.setenv("VLLM_CPU_OMP_THREADS_BIND", "nobind")
     monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "1")
     port = free_port()
-    words = [*start, "--model", str(made.at), "--served-model-name", "tuned", "--port", str(port), "--enforce-eager"]
+    words = [*start, "--model", str(made.path), "--served-model-name", "tuned", "--port", str(port), "--enforce-eager"]
     server = subprocess.Popen([*words, "--dtype", "float32", "--max-model-len", "256"], start_new_session=True)
     try:
         said = asked(server, port, {"messages": [{"role": "user", "content": known.cases[0].shown}], "max_tokens": 64})

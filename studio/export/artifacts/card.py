@@ -15,7 +15,7 @@ from studio.evaluation.metrics import METRICS
 from studio.evaluation.report import Report
 from studio.export.artifacts.front_matter import front_matter
 from studio.export.artifacts.manifest import Artifact
-from studio.export.merging.run_info import About, cell, named, shown
+from studio.export.merging.run_info import RunInfo, cell, named, shown
 from studio.export.merging.source import Source
 from studio.export.verification.result import STRUCTURAL, ConversionCost, Verification
 
@@ -45,7 +45,7 @@ def verdict(found: Verification) -> str:
         said = f"**Not verified**: {found.note}"
     else:
         run = f"Loaded in {found.runtime} and compared with base + adapter on held-out prompts"
-        said = f"{run}: **failed**." if found.passed is False else f"{run}: every check is within its limit."
+        said = f"{run}: **failed**." if found.passed is False else f"{run}: every check passed."
         said += f" {found.note}" if found.note else ""
     if found.loses_some and found.evidence:
         said += f" **It answers worse than base + adapter**: {found.evidence.sentence}."
@@ -67,7 +67,7 @@ def _base(source: Source) -> list[str]:
     return [*lines, ""]
 
 
-def _data(about: About) -> list[str]:
+def _data(about: RunInfo) -> list[str]:
     if not about.data:
         return []
     totals, split = about.data.get("totals", {}), about.data.get("split") or {}
@@ -173,7 +173,12 @@ def _use(source: Source, artifact: Artifact) -> list[str]:
     kind = "questions like those of its data" if source.about.data else "the purpose it was trained for"
     lines = ["## Intended use", "", f"Answering {kind}, under the licence above. Anything else was not trained.", ""]
     if source.system:
-        lines += ["It was trained with this system prompt, and is to be asked with it:", "", *_quoted(source.system), ""]
+        lines += [
+            "It was trained with this system prompt, and is to be asked with it:",
+            "",
+            *_quoted(str(shown(source.system))),
+            "",
+        ]
     return [*lines, "## Limits", "", *(f"- {limit}" for limit in limits(source, artifact)), ""]
 
 
@@ -202,7 +207,7 @@ def _running(source: Source, artifact: Artifact) -> list[str]:
     return lines
 
 
-def _settings(about: About) -> list[str]:
+def _settings(about: RunInfo) -> list[str]:
     if not about.spec:
         return []
     values: dict[str, Any] = {name: shown(value) for name, value in about.spec.items() if name not in ("tracking", "export")}

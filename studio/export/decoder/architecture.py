@@ -12,7 +12,7 @@ from typing import Any
 from studio.core.errors import ExportError
 from studio.export.configs import model_type, text_config
 from studio.models import architectures
-from studio.models.architectures.base import Scales, TextConfig
+from studio.models.architectures.base import TextConfig
 
 HINT = "Export `merged` for a server (vLLM), or `gguf`, whose own list of architectures differs."
 FULL, SLIDING = "full_attention", "sliding_attention"

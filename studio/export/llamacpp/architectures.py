@@ -25,9 +25,7 @@ def refuse_unless_known(config: Mapping[str, Any]) -> None:
     """Raise ExportError for a `config.json` whose architecture or RoPE scaling has no GGUF layout here."""
     _layout(model_type(config))
     if rope_type(config) not in ROPES:
-        raise ExportError(
-            f"RoPE scaling `{rope_type(config)}` is not written to GGUF here", hint=CONVERTER_HINT, where="gguf"
-        )
+        raise ExportError(f"RoPE scaling `{rope_type(config)}` is not written to GGUF here", hint=CONVERTER_HINT, where="gguf")
 
 
 def layout(config: TextConfig) -> Gguf:

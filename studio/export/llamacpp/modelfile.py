@@ -1,4 +1,4 @@
-"""An Ollama Modelfile whose template, system prompt and stop words are those trained, or no template where that cannot be shown.
+"""An Ollama Modelfile with the template, system prompt and stop words that were trained, as far as that can be shown.
 
 Ollama writes prompts by a Go template. Here one is derived by rendering marked messages with the trained template, and
 kept only if, put together, it gives the trained text for several conversations. A template that puts in a system prompt of
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from studio.core.errors import StudioError
+from studio.tracking.secrets import redact
 
 _ROLES = ("system", "user", "assistant")
 _TURNS = (
@@ -62,7 +63,9 @@ def write(file: str, tokenizer: Any, stops: Sequence[int], adds_bos: bool, syste
     taken_apart = frame(tokenizer, adds_bos)
     lines.append(f'TEMPLATE """{taken_apart.go()}"""' if taken_apart else NO_TEMPLATE)
     system = system or (taken_apart.system if taken_apart else "")
-    if system and '"""' not in system:
+    if system and ('"""' in system or redact(system) != system):
+        lines.append("# No SYSTEM: the trained system prompt holds a secret or three quotes. Send it with each request.")
+    elif system:
         lines.append(f'SYSTEM """{system}"""')
     words = [tokenizer.decode([token]) for token in stops]
     lines += [f'PARAMETER stop "{stop}"' for stop in dict.fromkeys(words) if stop.strip() and '"' not in stop]

@@ -1,4 +1,4 @@
-"""What is known of a run besides its weights, for the model card and the deploy files; never a row, a place or a secret."""
+"""What the model card and the deploy files say of a run besides its weights; never a row, a path or a secret."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PLACE = re.compile(r"^(?:~|/|[A-Za-z]:[\\/]|\.\.?[\\/])")
 
 
 @dataclass(frozen=True)
-class About:
+class RunInfo:
     """A run's resolved spec, its data report and its evidence; whatever there is of them."""
 
     spec: dict[str, Any] = field(default_factory=dict)
@@ -35,11 +35,11 @@ class About:
         return [name.removeprefix("hub:").split(":")[0] for name in names] if _all_on_hub(names) else []
 
 
-def known(spec: dict[str, Any], data: Path, evidence: Path) -> About:
+def collect_run_info(spec: dict[str, Any], data: Path, evidence: Path) -> RunInfo:
     """What is known of a run with the resolved `spec`, from its data report and its evaluation's where they are there."""
     from studio.evaluation.report import Report
 
-    return About(
+    return RunInfo(
         spec=spec,
         data=read_json(data) if data.exists() else {},
         report=Report.from_dict(read_json(evidence)) if evidence.exists() else None,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from studio.core.files import read_json, sha256
-from studio.export.merging.run_info import About
+from studio.export.merging.run_info import RunInfo
 from studio.models.settings import Model
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Source:
     """Where `<kind>/` folders go."""
     longest: int = 0
     """Tokens of the longest row it was trained on; 0: not known."""
-    about: About = field(default_factory=About)
+    about: RunInfo = field(default_factory=RunInfo)
     """What else is known of the run."""
     train: Path | None = None
     """The encoded training rows, `data/train.tokens`, where the run still has them."""

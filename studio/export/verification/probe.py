@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,17 @@ QUESTIONS = (
     "Give me three tips for a good night's sleep.",
 )
 """Asked where a run has no held-out rows."""
+
+
+CONVERSATIONS = 12
+"""Held-out conversations that are compared token by token."""
+
+
+def spread(rows: Sequence[Conversation], count: int = CONVERSATIONS) -> list[Conversation]:
+    """`count` of the rows, spread evenly over all of them: neighbours in a file are often about one thing."""
+    if len(rows) <= count:
+        return list(rows)
+    return [rows[round(index * (len(rows) - 1) / (count - 1))] for index in range(count)]
 
 
 @dataclass(frozen=True)

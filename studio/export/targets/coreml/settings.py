@@ -53,7 +53,7 @@ class CoremlTarget(FixedContextTarget):
         return weight_bytes(dims, linear, fine, fine) + 8 * MIB
 
     def estimate(self, source: Source) -> Need:
-        """Disk space: the package, one in 16 bit it is made from, and a merged model unless there is one. Memory: converting."""
+        """Disk space: the package, the 16-bit one before it, and a merged model unless there is one. Memory: converting."""
         from studio.export.resources import MIB, RUNTIME, TOOLCHAIN, Need
 
         disk = self.size(source.dims) + source.parameters * 2 + self.merged_scratch(source) + 32 * MIB
