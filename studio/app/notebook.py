@@ -10,6 +10,7 @@ from typing import Any
 from studio.app import runs
 from studio.app.runs import Run, Update
 from studio.core import events
+from studio.core.charts import Series, line_chart
 from studio.core.text import duration
 from studio.spec import RunSpec
 
@@ -53,22 +54,11 @@ def _table_row(tag: str, cells: Any) -> str:
     return "<tr>" + "".join(f"<{tag} style='text-align:left'>{escape(str(cell))}</{tag}>" for cell in cells) + "</tr>"
 
 
-def curve(points: list[tuple[float, float]], width: int = 480, height: int = 120) -> str:
+def curve(points: list[tuple[float, float]]) -> str:
     """A loss curve as inline SVG; empty for fewer than two points."""
     if len(points) < 2:
         return ""
-    steps, losses = [step for step, _ in points], [loss for _, loss in points]
-    low, high = min(losses), max(losses)
-    across, up = (width - 60) / ((steps[-1] - steps[0]) or 1), (height - 24) / ((high - low) or 1)
-    path = " ".join(f"{50 + (step - steps[0]) * across:.1f},{height - 14 - (loss - low) * up:.1f}" for step, loss in points)
-    text = (
-        f"<text x='0' y='16'>{high:.3g}</text><text x='0' y='{height - 12}'>{low:.3g}</text>"
-        f"<text x='50' y='{height}'>step {steps[-1]:.0f}</text>"
-    )
-    return (
-        f"<svg width='{width}' height='{height}' role='img' aria-label='training loss' font-size='11' fill='currentColor'>"
-        f"{text}<polyline points='{path}' fill='none' stroke='#4f46e5' stroke-width='1.5'/></svg>"
-    )
+    return f'<div style="max-width:560px">{line_chart("Training loss", [Series("training loss", points, smooth=True)])}</div>'
 
 
 def _in_notebook() -> bool:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Iterable, Sequence
 from html import escape
 from importlib.resources import files
 from typing import Any
 
+from studio.core.charts import Series, line_chart
 from studio.core.text import count, duration, plural, shorten, size
-from studio.evaluation.curves import Line, chart, series
 from studio.evaluation.general import NAME as GENERAL
 from studio.evaluation.interval import Estimate
 from studio.evaluation.metrics import METRICS, Metric
@@ -147,9 +148,26 @@ def _track(change: Estimate, scale: float) -> str:
 
 def _curves(metrics: Sequence[dict[str, Any]]) -> str:
     loss, held_out, rate = (series(metrics, key) for key in ("loss", "eval_loss", "lr"))
-    drawn = chart("Loss", [Line("training", loss), Line("held-out", held_out, "held")], _facts(metrics))
-    drawn += chart("Learning rate", [Line("learning rate", rate, "exact")])
-    return f'<h2 id="training">Training</h2><div class="charts">{drawn}</div>' if drawn else ""
+    drawn = [
+        line_chart(
+            "Loss", [Series("training", loss, smooth=True), Series("held-out", held_out, dots=True)], from_zero=True,
+            note=_facts(metrics),
+        ),
+        line_chart("Learning rate", [Series("learning rate", rate)], from_zero=True),
+    ]  # fmt: skip
+    if not any(drawn):
+        return ""
+    return f'<h2 id="training">Training</h2><div class="charts">{"".join(drawn)}</div>'
+
+
+def series(metrics: Sequence[dict[str, Any]], key: str) -> list[tuple[float, float]]:
+    """(step, value) of one logged key, without what is missing or not a number."""
+    points = []
+    for row in metrics:
+        step, value = row.get("step"), row.get(key)
+        if isinstance(step, int | float) and isinstance(value, int | float) and math.isfinite(value):
+            points.append((float(step), float(value)))
+    return points
 
 
 def _facts(metrics: Sequence[dict[str, Any]]) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import sys
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from studio.core.errors import StudioError
@@ -40,80 +41,66 @@ def top(current: str, title: str, lead: str = "") -> None:
 
 
 def act(work: Callable[..., Any]) -> Callable[..., Any]:
-    """An event's function, run only for someone who is signed in, with errors told in words.
+    """An event's function, run only for someone who is signed in, with errors in words.
 
-    A wrong input shows what and what to do; a fault of ours says so, and its details go to the server's log only.
+    A wrong input shows what and what to do; an internal error says so, and its details go to the server's log only.
     """
-    import gradio as gr
 
     @functools.wraps(work)
     def run(request: Any, *values: Any) -> Any:
-        if request is None or not request.username:
-            raise gr.Error("Your session has ended. Sign in again.", print_exception=False)
-        try:
+        with _checked(request):
             return work(*values)
-        except StudioError as error:
-            raise gr.Error(parts.told(error), print_exception=False, duration=12) from None
-        except gr.Error:
-            raise
-        except Exception as error:
-            raise _fault(error) from None
 
-    return _typed(run, gr.Request)
+    return _typed(run)
 
 
 def stream(work: Callable[..., Any]) -> Callable[..., Any]:
     """As `act`, for a generator whose values are shown as they come."""
-    import gradio as gr
 
     @functools.wraps(work)
     def run(request: Any, *values: Any) -> Any:
-        if request is None or not request.username:
-            raise gr.Error("Your session has ended. Sign in again.", print_exception=False)
-        try:
+        with _checked(request):
             yield from work(*values)
-        except StudioError as error:
-            raise gr.Error(parts.told(error), print_exception=False, duration=12) from None
-        except gr.Error:
-            raise
-        except Exception as error:
-            raise _fault(error) from None
 
-    return _typed(run, gr.Request)
+    return _typed(run)
 
 
 def opened(work: Callable[..., Any]) -> Callable[..., Any]:
     """As `act`, for a page's load event: `work` is given the page's query parameters first."""
-    import gradio as gr
 
     @functools.wraps(work)
     def run(request: Any, *values: Any) -> Any:
-        if request is None or not request.username:
-            raise gr.Error("Your session has ended. Sign in again.", print_exception=False)
-        try:
+        with _checked(request):
             return work(dict(request.query_params), *values)
-        except StudioError as error:
-            raise gr.Error(parts.told(error), print_exception=False, duration=12) from None
-        except gr.Error:
-            raise
-        except Exception as error:
-            raise _fault(error) from None
 
-    return _typed(run, gr.Request)
+    return _typed(run)
 
 
-def _typed(run: Any, request: Any) -> Any:
-    run.__annotations__ = {"request": request}
-    del run.__wrapped__  # Gradio must see this signature, not that of the function within
-    return run
-
-
-def _fault(error: Exception) -> Exception:
+@contextlib.contextmanager
+def _checked(request: Any) -> Iterator[None]:
+    """A session is there, and errors become toasts."""
     import gradio as gr
 
-    traceback.print_exc(file=sys.stderr)
-    text = f"This is a fault in the studio ({type(error).__name__}). The terminal that runs it has the details."
-    return gr.Error(text, print_exception=False)
+    if request is None or not request.username:
+        raise gr.Error("Your session has ended. Sign in again.", print_exception=False)
+    try:
+        yield
+    except StudioError as error:
+        raise gr.Error(str(parts.toast(error)), print_exception=False, duration=12) from None
+    except gr.Error:
+        raise
+    except Exception as error:
+        traceback.print_exc(file=sys.stderr)
+        text = f"Internal error in Studio ({type(error).__name__}): a bug, not your input. The terminal has the details."
+        raise gr.Error(text, print_exception=False) from None
+
+
+def _typed(run: Any) -> Any:
+    import gradio as gr
+
+    run.__annotations__ = {"request": gr.Request}
+    del run.__wrapped__  # Gradio must see this signature, not that of the function within
+    return run
 
 
 def box(leaf: Leaf, elem_id: str) -> Any:
@@ -140,7 +127,7 @@ def box(leaf: Leaf, elem_id: str) -> Any:
 
 
 def changed(controls: Iterable[Any]) -> list[Any]:
-    """The events that tell that a person changed one of these controls."""
+    """The events by which a person changes one of these controls."""
     import gradio as gr
 
     events: list[Any] = []
@@ -156,8 +143,15 @@ def confirmed(ask: str, do: str, name: str) -> Any:
     first = gr.Button(ask, variant="stop", elem_id=f"{name}-ask")
     with gr.Row(visible=False) as question:
         go = gr.Button(do, variant="stop", elem_id=name)
-        back = gr.Button("Keep it", elem_id=f"{name}-back")
+        back = gr.Button("Cancel", elem_id=f"{name}-back")
     first.click(lambda: (gr.update(visible=False), gr.update(visible=True)), None, [first, question], **QUIET)
     for button in (back, go):
         button.click(lambda: (gr.update(visible=True), gr.update(visible=False)), None, [first, question], **QUIET)
     return go
+
+
+def missing(title: str, what_to_do: str, link: str, label: str) -> Any:
+    """A page's card for what an address names and is not there."""
+    import gradio as gr
+
+    return gr.update(value=parts.empty(title, what_to_do, link, label), visible=True)

@@ -7,10 +7,13 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from starlette.requests import HTTPConnection
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.routing import Mount
 
+from studio.core.html import render
 from studio.http.hosts import LOOPBACK
 from studio.http.server import Server, listen
 from studio.http.server import url as address
@@ -86,6 +89,8 @@ def build(
         css_paths=[STATIC / "studio.css"],
         head=look.HEAD,
     )
+    pages = next(route.app for route in reversed(app.routes) if isinstance(route, Mount) and route.path == "")
+    cast("FastAPI", pages).add_exception_handler(404, _not_found)
     hosts = LOOPBACK | frozenset(names) | ({socket.gethostname(), host} if host not in LOOPBACK else set())
     shell = Shell(app, access.rules(sessions, frozenset(hosts), host not in LOOPBACK, home))
     return Served(shell, app, link, url)
@@ -106,6 +111,13 @@ def serve(home: Path, host: str, port: int, password: str | None, names: tuple[s
     if host in LOOPBACK or password is None:
         tell(f"Open it with this link (it works once): {served.url}/sign-in?token={served.link.token}")
     Server(served.app, DRAIN).run_on(listener)
+
+
+async def _not_found(request: Request, error: Exception) -> Response:
+    """A page for people, a line for programs."""
+    if "text/html" in request.headers.get("accept", ""):
+        return HTMLResponse(render("studio.ui", "not_found.html"), 404)
+    return PlainTextResponse("not found\n", 404)
 
 
 def _environment(home: Path) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from html import escape
 from typing import Any
 
+from studio.core.html import render
 from studio.core.text import duration
 from studio.ui.session import COOKIE, LASTS, OneTimeLink, Password, Sessions, Throttle
 
@@ -33,7 +33,7 @@ def add_routes(app: Any, sessions: Sessions, link: OneTimeLink, password: Passwo
             return let_in()
         if sessions.valid(request.cookies.get(COOKIE)):
             return RedirectResponse("/", 303)
-        return HTMLResponse(page("This link was used already. The terminal shows a new one.", password is not None), 403)
+        return HTMLResponse(page("This link has already been used. The terminal shows a new one.", password is not None), 403)
 
     async def check(request: Request) -> Response:
         address = request.client.host if request.client else ""
@@ -44,7 +44,7 @@ def add_routes(app: Any, sessions: Sessions, link: OneTimeLink, password: Passwo
         given = str(form.get("password", ""))
         throttle.failed(address)  # counted before it is checked: parallel tries cannot slip through
         if password is None or not await asyncio.to_thread(password.matches, given):
-            return HTMLResponse(page("That is not the password.", password is not None), 403)
+            return HTMLResponse(page("Wrong password.", password is not None), 403)
         throttle.succeeded(address)
         return let_in()
 
@@ -65,24 +65,4 @@ def add_routes(app: Any, sessions: Sessions, link: OneTimeLink, password: Passwo
 
 def page(message: str, with_password: bool, done: bool = False) -> str:
     """The page as HTML. done leads on to the studio."""
-    note = f'<p class="note" role="status">{escape(message)}</p>' if message else ""
-    if done:
-        body = f'{note}<p><a class="button" href="/">Open the studio</a></p>'
-    elif with_password:
-        body = (
-            f'{note}<form method="post" action="/sign-in"><label for="password">Password</label>'
-            '<input id="password" name="password" type="password" autocomplete="current-password" required autofocus>'
-            '<button class="button" type="submit">Sign in</button></form>'
-        )
-    else:
-        body = (
-            f"{note}<p>Open the link that <code>studio ui</code> printed in the terminal. "
-            "It works once; the terminal then shows the next one.</p>"
-        )
-    onward = '<meta http-equiv="refresh" content="0;url=/">' if done else ""
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        f'<meta name="viewport" content="width=device-width,initial-scale=1">{onward}<title>Sign in · Studio</title>'
-        '<link rel="icon" href="/look/favicon.svg"><link rel="stylesheet" href="/look/sign-in.css"></head><body><main>'
-        f'<h1><img src="/look/favicon.svg" alt="" width="28" height="28"> Studio</h1>{body}</main></body></html>'
-    )
+    return render("studio.ui", "sign_in.html", message=message, with_password=with_password, done=done)

@@ -8,8 +8,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from studio.evaluation.curves import Line, chart, nice_ticks, series, thinned
-from studio.evaluation.page import marked, render_html
+from studio.core.charts import Series, line_chart
+from studio.evaluation.page import marked, render_html, series
 from studio.evaluation.report import Report, Verdict
 
 METRICS = [
@@ -107,23 +107,8 @@ def test_a_very_long_answer_is_shown_unmarked():
     assert "".join(marked("other " * 3000, text)) == text
 
 
-@pytest.mark.parametrize(("low", "high"), [(0, 3.2), (0, 2e-4), (0, 0), (-3, 5), (0, 123456), (2.5, 2.5)])
-def test_axis_ticks_are_round_and_hold_the_data(low: float, high: float):
-    ticks = nice_ticks(low, high)
-    assert 2 <= len(ticks) <= 8
-    assert ticks[0] <= low + 1e-12
-    assert ticks[-1] >= high - 1e-12
-
-
-def test_thinning_a_long_line_keeps_its_spikes():
-    points = [(float(step), 100.0 if step == 7777 else 1.0) for step in range(20_000)]
-    kept = thinned(points)
-    assert len(kept) <= 400
-    assert (7777.0, 100.0) in kept
-
-
 def test_values_that_are_not_numbers_are_not_drawn():
     points = series([{"step": 1, "loss": float("nan")}, {"step": 2, "loss": 1.0}, {"step": 3}, {"loss": 2.0}], "loss")
     assert points == [(2.0, 1.0)]
-    assert "loss 1 at step 2" in chart("Loss", [Line("loss", points)])
-    assert chart("Loss", [Line("loss", [])]) == ""
+    assert "loss 1 at step 2" in line_chart("Loss", [Series("loss", points)])
+    assert line_chart("Loss", [Series("loss", [])]) == ""

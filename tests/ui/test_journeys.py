@@ -54,6 +54,37 @@ def load_yaml(page: Any, text: str) -> None:
     )
 
 
+def test_a_messy_file_is_shown_with_what_was_found_in_it(studio: Any, screen: Any):
+    rows = ["Frage;Antwort", *(f"Was kostet Größe {size}?;Sie kostet {size} Euro." for size in range(30))]
+    rows += ["Was kostet Größe 3?;Sie kostet nun 99 Euro.", "Was kostet Größe 4?;Sie kostet 4 Euro.", ";ohne Frage"]
+    upload(screen, "hilfe.csv", "\n".join(rows).encode("cp1252"), "Hilfe")
+    screen.wait_for_url("**/dataset?key=hilfe**")
+    expect(screen.locator("#report-head")).to_contain_text("Training can start")
+    expect(screen.locator("#found")).to_contain_text("cp1252")
+    expect(screen.locator("#findings .notice").first).to_be_visible()
+    expect(screen.locator("#findings")).to_contain_text("Another answer is in hilfe.csv")
+    expect(screen.get_by_role("link", name="Train on this dataset")).to_be_visible()
+
+
+def test_a_late_plan_never_replaces_the_error_of_a_newer_form(studio: Any, screen: Any):
+    data = library.versions(studio.home)[0].key
+    screen.goto(f"/train?data={data}")
+    expect(screen.locator("#plan")).to_contain_text("fits", timeout=RUN)
+    screen.get_by_role("button", name="More").first.click()
+    for leaf in ("data-max_length", "adapter-rank"):
+        if not box(screen, leaf).is_visible():
+            for more in screen.locator("button", has_text="More").all():
+                more.click()
+    box(screen, "data-max_length").fill("300")
+    box(screen, "data-max_length").blur()
+    expect(screen.locator("#plan")).to_contain_text("Planning")
+    box(screen, "adapter-rank").fill("abc")
+    box(screen, "adapter-rank").blur()
+    expect(screen.locator("#plan")).to_contain_text("abc")
+    screen.wait_for_timeout(15_000)
+    expect(screen.locator("#plan")).to_contain_text("abc")
+
+
 def test_from_a_spreadsheet_to_a_downloaded_model(studio: Any, screen: Any):
     upload(screen, "preise.csv", table(("Spalte A", "Spalte B"), bad=1), "Prices")
     screen.wait_for_url("**/dataset?key=prices**")
@@ -73,7 +104,7 @@ def test_from_a_spreadsheet_to_a_downloaded_model(studio: Any, screen: Any):
     expect(screen.locator("#tokens .learned").first).to_be_visible()
 
     # The plan comes by itself, and follows the fields.
-    screen.get_by_role("link", name="Train on this").click()
+    screen.get_by_role("link", name="Train on this dataset").click()
     expect(screen.locator("#plan")).to_contain_text("fits", timeout=RUN)
     pick(screen, "training-packing", "No")
     item = next(item for item in library.versions(studio.home) if item.title == "Prices")
@@ -137,7 +168,7 @@ def test_a_run_goes_on_while_the_server_is_killed_and_is_stopped_resumed_and_see
     assert runs.find("long", studio.home).status.active
 
     second.goto(place)
-    expect(second.locator("#stages")).to_contain_text("under way")
+    expect(second.locator("#stages")).to_contain_text("in progress")
     first.goto(place)
     first.locator("#stop").click()
     expect(first.locator("#head")).to_contain_text("stopped", timeout=RUN)
@@ -149,7 +180,7 @@ def test_a_run_goes_on_while_the_server_is_killed_and_is_stopped_resumed_and_see
     expect(first.locator("#resume")).to_be_visible()
     first.reload()
     expect(first.locator("#stop")).to_be_visible()
-    expect(first.locator("#stages")).to_contain_text("under way")
+    expect(first.locator("#stages")).to_contain_text("in progress")
     first.locator("#stop").click()
     expect(first.locator("#head")).to_contain_text("stopped", timeout=RUN)
     first.locator("#delete-ask").click()
@@ -226,7 +257,7 @@ def test_runs_are_filtered_and_compared(studio: Any, screen: Any):
     screen.goto("/runs")
     expect(screen.locator("#runs tbody tr").first).to_be_visible()
     box(screen, "filter").fill("no such thing")
-    expect(screen.locator("#runs")).to_contain_text("No run fits")
+    expect(screen.locator("#runs")).to_contain_text("No run matches")
     box(screen, "filter").fill("")
     screen.locator("#compare").click()
     expect(screen.get_by_test_id("toast-body")).to_contain_text("choose two")

@@ -94,14 +94,14 @@ def test_a_key_is_kept_and_never_shown_again(studio: Any, screen: Any):
     secret = "hf_browserBROWSERbrowser123456"
     opened(screen, "/settings", studio)
     screen.locator("#HF_TOKEN-field input").fill(secret)
-    screen.locator("#HF_TOKEN-keep").click()
-    expect(screen.locator("#HF_TOKEN-state")).to_contain_text("kept in")
+    screen.locator("#HF_TOKEN-save").click()
+    expect(screen.locator("#HF_TOKEN-state")).to_contain_text("stored in")
     expect(screen.locator("#HF_TOKEN-field input")).to_have_value("")
     screen.reload()
-    expect(screen.locator("#HF_TOKEN-state")).to_contain_text("kept in")
+    expect(screen.locator("#HF_TOKEN-state")).to_contain_text("stored in")
     assert secret not in screen.content()
     assert secret not in screen.evaluate("JSON.stringify(localStorage)")
-    screen.locator("#HF_TOKEN-forget").click()
+    screen.locator("#HF_TOKEN-remove").click()
     expect(screen.locator("#HF_TOKEN-state")).to_contain_text("not set")
     for file in studio.home.rglob("*"):
         assert not file.is_file() or secret.encode() not in file.read_bytes(), file
@@ -139,6 +139,24 @@ def test_an_address_that_names_nothing_is_answered_in_words(studio: Any, screen:
     screen.wait_for_timeout(500)
     assert screen.evaluate("window.hacked === undefined")
     assert "root:" not in screen.content()
+
+
+def test_a_run_that_is_not_there_has_nothing_to_press(studio: Any, screen: Any):
+    screen.goto("/run?id=nothing")
+    expect(screen.locator("#missing")).to_contain_text("No such run")
+    expect(screen.locator("#run-body")).to_be_hidden()
+    screen.goto("/dataset?key=nothing")
+    expect(screen.locator("#missing")).to_contain_text("No such dataset")
+    expect(screen.locator("#dataset-body")).to_be_hidden()
+    screen.goto("/chat?id=nothing")
+    expect(screen.get_by_text("No run of this id has a trained adapter")).to_be_visible()
+
+
+def test_a_page_that_does_not_exist_says_so_and_leads_back(studio: Any, screen: Any):
+    answer = screen.goto("/nosuchpage")
+    assert answer.status == 404
+    screen.get_by_role("link", name="Home").click()
+    expect(screen.locator("#steps li").first).to_be_visible()
 
 
 def test_a_page_left_open_goes_on_after_the_server_is_killed(studio: Any, screen: Any):

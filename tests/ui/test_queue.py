@@ -12,6 +12,7 @@ from typing import Any
 from playwright.sync_api import expect
 
 from studio.app import board, library, queue
+from studio.processes import locks
 from studio.runs import supervisor
 from studio.spec import parse
 from studio.ui.fragments import runs as show
@@ -30,8 +31,7 @@ def end_supervisor(home: Path) -> None:
 
 def test_waiting_runs_are_moved_and_cancelled_on_the_runs_page(studio: Any, screen: Any):
     end_supervisor(studio.home)
-    with supervisor._alone(studio.home) as alone:  # so that none of them starts
-        assert alone
+    with locks.hold(supervisor._lock(studio.home)):  # so that none of them starts
         names = ("first", "second", EVIL[:60])
         file = library.versions(studio.home)[0].files[0]
         ids = [queue.submit(parse({"name": name, "data": {"train": file}}), studio.home).id for name in names]
@@ -61,7 +61,7 @@ def test_waiting_runs_are_moved_and_cancelled_on_the_runs_page(studio: Any, scre
 
 def test_the_waiting_runs_stand_in_the_order_of_the_queue(tmp_path: Path):
     (tmp_path / "a.jsonl").write_text('{"question": "a", "answer": "b"}\n')
-    with supervisor._alone(tmp_path):
+    with locks.hold(supervisor._lock(tmp_path)):
         spec = parse({"name": "a", "data": {"train": str(tmp_path / "a.jsonl")}})
         ids = [queue.submit(spec, tmp_path).id for _ in range(3)]
     queue.move(ids[2], 1, tmp_path)

@@ -2,171 +2,172 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from markupsafe import Markup
+
+from studio.core.html import Fragments
 from studio.core.text import plural, size
-from studio.ui.fragments.parts import badge, empty, figures, notice, section, sentence, table, text, when
+from studio.ui.fragments.parts import badge, empty, figures, joined, note, notice, section, sentence, table, text, when
 
-KINDS = {
-    "messages": "OpenAI messages",
-    "sharegpt": "ShareGPT",
-    "alpaca": "Alpaca",
-    "prompt_completion": "prompt and completion",
-    "question_answer": "question and answer",
-    "text": "plain text",
-}
-ROLES = {"user": "Person", "assistant": "Answer, learned", "system": "System prompt", "tool": "Tool"}
+_html = Fragments("studio.ui", "data.html")
+ROLES = {"user": "Person", "assistant": "Answer (trained)", "system": "System prompt", "tool": "Tool"}
+MAX_TOKENS = 2000
+"""Tokens of a row that are shown."""
+TONES = {"error": "bad", "warning": "warn", "info": "calm"}
+"""How a finding of that severity looks."""
 
 
-def library(items: Sequence[Any]) -> str:
+def library(items: Sequence[Any]) -> Markup:
     """The datasets with their versions."""
     if not items:
         return empty("No datasets yet", "Upload a spreadsheet, a chat log or a text, or try one of the samples.")
     rows = [
         (
-            f'<a href="/dataset?key={text(item.key)}">{text(item.title)}</a>',
-            f'<span class="mono">{text(item.version)}</span>',
-            text(", ".join(name.rsplit("/", 1)[-1] for name in item.files)),
-            text(size(item.bytes)),
-            text(when(item.created)),
+            _html("dataset_link", item),
+            _html("mono", item.version),
+            ", ".join(name.rsplit("/", 1)[-1] for name in item.files),
+            size(item.bytes),
+            when(item.created),
         )
         for item in items
     ]
-    html = table(("Dataset", "Version", "Files", "Size", "Added"), rows, plural(len(items), "dataset"), figures=(3,))
-    return html.replace('class="table-holder"', 'class="table-holder narrow"', 1)
+    datasets = len({item.key.partition("/")[0] for item in items})
+    caption = f"{plural(datasets, 'dataset')}, {plural(len(items), 'version')}"
+    return table(("Dataset", "Version", "Files", "Size", "Added"), rows, caption, figures=(3,), narrow=True)
 
 
-def head(report: dict[str, Any]) -> str:
+def head(report: dict[str, Any]) -> Markup:
     """Whether the data can be used, and the counts."""
     totals = report["totals"]
     usable = badge("usable", "good") if report["usable"] else badge("not usable yet", "bad")
-    says = "Training can start on this data." if report["usable"] else "Look at the findings below first."
-    problems = "".join(notice(sentence(problem), tone="bad") for problem in report["problems"])
+    words = "Training can start on this data." if report["usable"] else "Resolve the findings below first."
+    problems = [notice(sentence(problem), tone="bad") for problem in report["problems"]]
     counts = figures(
         [
-            ("Rows that can be used", f"{totals['usable']:,}", f"of {totals['rows']:,}"),
+            ("Usable rows", f"{totals['usable']:,}", f"of {totals['rows']:,} read"),
             ("Rejected", f"{totals['rejected']:,}", "listed below" if totals["rejected"] else "none"),
             ("Repeated", f"{totals['duplicates']:,}", "left out" if totals["duplicates"] else "none"),
-            ("Same question, other answer", f"{totals['conflicts']:,}", "worth a look" if totals["conflicts"] else "none"),
+            ("Same question, other answer", f"{totals['conflicts']:,}", "listed below" if totals["conflicts"] else "none"),
         ]
     )
-    return f'<div class="verdict">{usable}<span>{says}</span></div><div style="margin:14px 0">{counts}</div>{problems}'
+    return _html("head", usable, words, counts, problems)
 
 
-def detected(report: dict[str, Any]) -> str:
-    """What each file was found to be, and why."""
+def detected(report: dict[str, Any], titles: dict[str, str]) -> Markup:
+    """How each file was read, and why. titles: what a layout is called, by its name."""
     rows = []
     for file in report["files"]:
         roles = ", ".join(f"{role}: {column}" for role, column in file["columns"].items())
-        facts = ", ".join(part for part in (file["encoding"], file["container"], *file["details"].values()) if part)
-        why = " ".join([*file["reasons"], *file["remarks"]])
+        facts = [size(file["bytes"]), file["encoding"], file["container"], *file["details"].values()]
         rows.append(
             (
-                f"{text(file['name'])}<br><small>{text(size(file['bytes']))}{text(f', {facts}') if facts else ''}</small>",
-                f"{text(KINDS.get(file['format'], file['format']))}<br><small>{file['confidence']:.0%} sure</small>",
-                text(roles or "–"),
-                text(why),
+                _html("with_small", file["name"], ", ".join(str(fact) for fact in facts if fact)),
+                _html("with_small", titles.get(file["format"], file["format"]), f"{file['confidence']:.0%} certain"),
+                roles or "–",
+                " ".join([*file["reasons"], *file["remarks"]]),
                 f"{file['usable']:,} of {file['rows']:,}",
             )
         )
-    return section("What was found") + table(("File", "Layout", "Columns", "Why", "Usable rows"), rows, "What was found", (4,))
+    columns = ("File", "Layout", "Columns", "Why", "Usable rows")
+    return joined(section("How it was read"), table(columns, rows, "How it was read", (4,)))
 
 
-def findings(report: dict[str, Any], most: int = 100) -> str:
-    """Every row that is left out or worth a look, with its file and line."""
-    rows = [
-        (text(item["file"]), f"{item['line']:,}", text(item["reason"]), text(item["text"]))
-        for item in report["rejected"]["first"]
-    ]
-    rows += [(text(item["file"]), f"{item['line']:,}", text(item["reason"]), "") for item in report["removed"]]
+def findings(report: dict[str, Any], most: int = 100) -> Markup:
+    """What the checks found, and every row that is left out or worth a look, with its file and line."""
+    rows = [(item["file"], f"{item['line']:,}", item["reason"], item["text"]) for item in report["rejected"]["first"]]
+    rows += [(item["file"], f"{item['line']:,}", item["reason"], "") for item in report["removed"]]
     for item in report["conflicts"]:
-        (file, line), (other, place) = item["places"]
-        rows.append((text(file), f"{line:,}", f"Another answer stands in {text(other)}, line {place:,}.", ""))
-    warnings = "".join(
-        notice(sentence(f"{item['what']}: {plural(item['count'], 'row')}"), _places(item["first"]))
-        for item in report["warnings"]
-    )
-    if not rows and not warnings:
-        return section("Findings") + '<p class="note">Nothing to report: every row can be used.</p>'
+        (file, line), (other, other_line) = item["places"]
+        rows.append((file, f"{line:,}", f"Another answer is in {other}, line {other_line:,}.", ""))
+    found = report.get("findings") or []
+    checked = [_finding(item) for item in found]
+    said = [item["message"] for item in found]
+    checked += [notice(sentence(words)) for words in report["warnings"] if not any(part in words for part in said)]
+    if not rows and not checked:
+        return joined(section("Findings"), note("Nothing to report: every row can be used."))
     listed = table(("File", "Line", "What", "Row"), rows[:most], "Findings by row", (1,)) if rows else ""
-    more = f'<p class="note">{len(rows) - most:,} more are in the report of a run.</p>' if len(rows) > most else ""
-    return section("Findings") + warnings + listed + more
+    more = note(f"{len(rows) - most:,} more are in the report of a run.") if len(rows) > most else ""
+    return joined(section("Findings"), *checked, listed, more)
 
 
-def _places(first: list[dict[str, Any]]) -> str:
-    shown = ", ".join(f"{item.get('file', '')} line {item.get('line', '')}" for item in first[:5])
-    return f"First: {shown}" if shown else ""
+def _finding(item: dict[str, Any]) -> Markup:
+    """What one check found, with its first examples."""
+    examples = item.get("examples") or ()
+    where = ", ".join(f"{example['file']} line {example['line']:,}" for example in examples[:3] if example.get("line"))
+    message = f"{item['message']}: {plural(item['count'], item.get('unit') or 'row')}"
+    limits = f"Not checked: {item['not_covered']}." if item.get("not_covered") else ""
+    return notice(sentence(message), limits, TONES.get(item["severity"], "warn"), f"First: {where}" if where else "")
 
 
-def lengths(report: dict[str, Any]) -> str:
+def lengths(report: dict[str, Any]) -> Markup:
     """The lengths of rows as bars; each bar holds the rows up to twice the length of the one before."""
-    found = report["lengths"]
-    bars = found.get("histogram") or []
-    if not bars:
-        return ""
-    most, wide = max(count for _, count in bars), 100 / len(bars)
-    shapes = "".join(
-        f"<g><title>{plural(count, 'row')} up to {bound:,} characters</title>"
-        f'<rect x="{place * wide + wide * 0.08:.2f}" y="{40 - 36 * count / most:.2f}" '
-        f'width="{wide * 0.84:.2f}" height="{36 * count / most:.2f}"/></g>'
-        for place, (bound, count) in enumerate(bars)
+    counts = report["lengths"]
+    histogram = counts.get("histogram") or []
+    if not histogram:
+        return Markup("")
+    most, wide = max(count for _, count in histogram), 100 / len(histogram)
+    bars = [
+        {
+            "title": f"{plural(count, 'row')} up to {bound:,} characters",
+            "x": index * wide + wide * 0.08,
+            "y": 40 - 36 * count / most,
+            "width": wide * 0.84,
+            "height": 36 * count / most,
+        }
+        for index, (bound, count) in enumerate(histogram)
+    ]
+    words = (
+        f"Half of the rows have up to {counts['p50']:,} characters, nine in ten up to {counts['p90']:,}, "
+        f"the longest {counts['max']:,}."
     )
-    says = f"Half of the rows have up to {found['p50']:,} characters, nine in ten up to {found['p90']:,}, the longest {found['max']:,}."
-    ends = f'<div class="facts"><div><dt>up to {bars[0][0]:,}</dt><dd>up to {bars[-1][0]:,} characters</dd></div></div>'
-    return (
-        section("Lengths", says) + f'<svg class="bars" viewBox="0 0 100 40" preserveAspectRatio="none" role="img" '
-        f'aria-label="{text(says)}">{shapes}</svg>{ends if len(bars) > 1 else ""}'
-    )
+    ends = (f"{histogram[0][0]:,}", f"{histogram[-1][0]:,}") if len(histogram) > 1 else ()
+    return joined(section("Lengths", words), _html("lengths", bars, words, ends))
 
 
-def samples(report: dict[str, Any], most: int = 4) -> str:
+def samples(report: dict[str, Any], most: int = 4) -> Markup:
     """A few rows as the conversations they become."""
-    shown = "".join(f'<div class="sample">{conversation(item)}</div>' for item in report["samples"][:most])
-    return section("Samples", "Rows as the model will see them.") + (shown or '<p class="note">No row can be shown.</p>')
+    shown = [conversation(item) for item in report["samples"][:most]]
+    title = section("Samples", "Rows as the model will see them.")
+    return joined(title, _html("samples", shown) if shown else note("No row can be shown."))
 
 
-def conversation(item: dict[str, Any]) -> str:
+def conversation(item: dict[str, Any]) -> Markup:
     """One row as chat bubbles, with its file and line."""
-    place = f'<p class="note">{text(item.get("file", ""))}, line {item.get("line", 0):,}</p>' if item.get("file") else ""
+    where = f"{item['file']}, line {item.get('line', 0):,}" if item.get("file") else ""
     if item.get("text"):
-        return f'<div class="talk"><div class="turn system"><b>Text, learned</b>{text(item["text"][:4000])}</div></div>{place}'
-    turns = "".join(
-        f'<div class="turn {text(turn.get("role", ""))}"><b>{text(ROLES.get(turn.get("role", ""), turn.get("role", "")))}</b>'
-        f"{text(_content(turn))}</div>"
+        return _html("conversation", [("system", "Text (trained)", item["text"][:4000])], where)
+    turns = [
+        (turn.get("role", ""), ROLES.get(turn.get("role", ""), turn.get("role", "")), _content(turn))
         for turn in item.get("messages", [])
-    )
-    return f'<div class="talk">{turns}</div>{place}'
+    ]
+    return _html("conversation", turns, where)
 
 
 def _content(turn: dict[str, Any]) -> str:
     content = turn.get("content")
     if content is None and turn.get("tool_calls"):
-        import json
-
         return json.dumps(turn["tool_calls"], ensure_ascii=False)
     return content if isinstance(content, str) else str(content or "")
 
 
-def tokens(previews: list[dict[str, Any]]) -> str:
-    """Rows token by token; what is learned is marked by colour and underline."""
-    shown = ""
+def tokens(previews: Iterable[dict[str, Any]]) -> Markup:
+    """Rows token by token; what is trained is marked by colour and underline."""
+    shown = []
     for item in previews:
-        spans = "".join(
-            f'<span{" class=learned" if token["trained"] else ""} title="token {token["id"]}">{text(token["text"]).replace(chr(10), "⏎<br>")}</span>'
-            for token in item["tokens"][:2000]
-        )
-        cut = f" The first 2,000 of {len(item['tokens']):,} are shown." if len(item["tokens"]) > 2000 else ""
-        shown += (
-            f'<div class="sample"><p class="note">{text(item["file"].rsplit("/", 1)[-1])}, line {item["line"]:,}: '
-            f"{plural(len(item['tokens']), 'token')}, {item['trained']:,} learned (green, underlined).{cut}</p>"
-            f'<div class="tokens" tabindex="0" aria-label="Tokens">{spans}</div></div>'
-        )
-    return shown or '<p class="note">No row can be shown.</p>'
+        every = item["tokens"]
+        cut = f" The first {MAX_TOKENS:,} of {len(every):,} are shown." if len(every) > MAX_TOKENS else ""
+        name = item["file"].rsplit("/", 1)[-1]
+        words = f"{name}, line {item['line']:,}: {plural(len(every), 'token')}, {item['trained']:,} trained (green, underlined).{cut}"
+        listed = [{**token, "lines": token["text"].split("\n")} for token in every[:MAX_TOKENS]]
+        shown.append(_html("tokens", {"tokens": listed}, words))
+    return joined(*shown) if shown else note("No row can be shown.")
 
 
-def rows_as_they_stand(found: dict[str, Any]) -> str:
+def raw_rows(preview: dict[str, Any]) -> Markup:
     """The first rows of a file before anything is made of them."""
-    columns = found["columns"][:12]
-    cells = [[text(row.get(name, "")) for name in columns] for row in found["rows"]]
-    return table(columns, cells, "The first rows as they stand in the file") if columns else ""
+    columns = preview["columns"][:12]
+    cells = [[text(row.get(name, "")) for name in columns] for row in preview["rows"]]
+    return table(columns, cells, "The first rows as they are in the file") if columns else Markup("")

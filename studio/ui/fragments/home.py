@@ -4,47 +4,43 @@ from __future__ import annotations
 
 from typing import Any
 
+from markupsafe import Markup
+
+from studio.core.html import Fragments
 from studio.core.text import size
-from studio.ui.fragments.parts import badge, facts, section, text
+from studio.ui.fragments.parts import badge, facts, joined, note, notice, section
+
+_html = Fragments("studio.ui", "home.html")
 
 
-def steps(path: list[Any]) -> str:
+def steps(path: list[Any]) -> Markup:
     """The four steps; the first one not done is the next."""
-    ahead = next((place for place, step in enumerate(path) if not step.done), -1)
-    items = ""
-    for place, step in enumerate(path):
-        kind = "done" if step.done else "next" if place == ahead else ""
-        mark = "✓" if step.done else str(place + 1)
-        button = "link-button" if kind == "next" else "link-button plain"
-        unseen = '<span class="unseen">Done: </span>' if step.done else ""
-        items += (
-            f'<li class="{kind}"><span class="mark" aria-hidden="true">{mark}</span><h3>{unseen}{text(step.title)}</h3>'
-            f'<p>{text(step.text)}</p><div><a class="{button}" href="{text(step.link)}">{text(step.label)}</a></div></li>'
-        )
-    return f'<ol class="steps">{items}</ol>'
+    ahead = next((index for index, step in enumerate(path) if not step.done), -1)
+    items = []
+    for index, step in enumerate(path):
+        kind = "done" if step.done else "next" if index == ahead else ""
+        mark = "✓" if step.done else str(index + 1)
+        items.append((step, kind, mark, "link-button" if kind == "next" else "link-button plain"))
+    return _html("steps", items)
 
 
-def machine(found: Any, findings: list[Any]) -> str:
+def machine(report: Any, findings: list[Any]) -> Markup:
     """What this machine is, and what is wrong with it with the fix."""
-    gpu = found.gpu
-    rows = [("Trains on", f"{gpu.name}, {size(gpu.total)}" if gpu else "the CPU: no usable graphics card")]
+    gpu = report.gpu
+    rows = [("Trains on", f"{gpu.name}, {size(gpu.total)}" if gpu else "the CPU: no usable GPU")]
     if gpu:
-        rows.append(("Card memory free", size(gpu.free)))
+        rows.append(("GPU memory free", size(gpu.free)))
     rows += [
-        ("Processor", f"{found.cpu}, {found.cores} cores"),
-        ("Memory", f"{size(found.ram_free)} free of {size(found.ram)}"),
-        ("Disk free", size(found.disk_free)),
+        ("Processor", f"{report.cpu}, {report.cores} cores"),
+        ("Memory", f"{size(report.ram_free)} free of {size(report.ram)}"),
     ]
     wrong = [item for item in findings if item.ok is False]
-    problems = "".join(
-        f'<div class="notice warn"><p>{text(item.name)}: {text(item.found)}</p><p class="hint">{text(item.fix)}</p></div>'
-        for item in wrong
-    )
+    problems = [notice(f"{item.name}: {item.found}", item.fix) for item in wrong]
     state = badge("ready", "good") if not wrong else badge(f"{len(wrong)} to look at", "warn")
-    return f'{section("This machine")}<p class="note">{state}</p>{facts(rows)}{problems}'
+    return joined(section("This machine"), note(state), facts(rows), *problems)
 
 
-def disk(used: dict[str, int]) -> str:
-    """What takes how much disk."""
+def disk(used: dict[str, int]) -> Markup:
+    """How much disk space what takes."""
     labels = {"datasets": "Datasets", "runs": "Runs", "models": "Local models", "free": "Free"}
-    return section("Disk") + facts([(label, size(used[name])) for name, label in labels.items()])
+    return joined(section("Disk space"), facts([(label, size(used[name])) for name, label in labels.items()]))

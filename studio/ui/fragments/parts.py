@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable, Sequence
-from html import escape
 from typing import Any
 
+from markupsafe import Markup, escape
+
 from studio.core.errors import StudioError
+from studio.core.html import Fragments
+from studio.core.html import sentence as sentence
+
+_html = Fragments("studio.ui", "parts.html")
 
 TONES = {
     "done": "good",
@@ -22,130 +27,111 @@ TONES = {
 }
 
 
-def text(value: Any) -> str:
-    """Any value as escaped text."""
-    return escape(str(value), quote=True)
+def text(value: object) -> Markup:
+    """Any value as escaped text; what is markup already stays as it is."""
+    return escape(value)
 
 
-def bar(pages: Iterable[tuple[str, str]], current: str) -> str:
+def bar(pages: Iterable[tuple[str, str]], current: str) -> Markup:
     """Brand, navigation and the switch between light and dark."""
-    links = "".join(
-        f'<a href="{path}"{" aria-current=page" if name == current else ""}>{text(name)}</a>' for name, path in pages
-    )
-    return (
-        '<a class="skip" href="#page-title">Skip to the page</a><header class="bar"><a class="brand" href="/">'
-        f'<img src="/look/favicon.svg" alt="" width="26" height="26"><span>Studio</span></a><nav aria-label="Pages">{links}</nav>'
-        '<button class="theme" type="button" data-theme-switch aria-label="Switch between light and dark" title="Light or dark">'
-        '<svg viewBox="0 0 20 20" width="18" height="18" aria-hidden="true"><path fill="currentColor" '
-        'd="M10 2a8 8 0 1 0 0 16A8 8 0 0 0 10 2m0 1.6v12.8a6.4 6.4 0 0 1 0-12.8"/></svg></button></header>'
-    )
+    return _html("bar", pages, current)
 
 
-def heading(title: str, lead: str = "") -> str:
+def heading(title: str, lead: str = "") -> Markup:
     """A page's title and one line on what it is for."""
-    return f'<div class="heading"><h1 id="page-title" tabindex="-1">{text(title)}</h1>{f"<p>{text(lead)}</p>" if lead else ""}</div>'
+    return _html("heading", title, lead)
 
 
-def section(title: str, note: str = "") -> str:
+def section(title: str, note: str = "") -> Markup:
     """The title of a card."""
-    return f'<h2 class="section">{text(title)}</h2>{f"<p class=note>{text(note)}</p>" if note else ""}'
+    return _html("section", title, note)
 
 
-def badge(label: str, tone: str = "calm") -> str:
+def badge(label: str, tone: str = "calm") -> Markup:
     """A word with a colour; the word says it all by itself."""
-    return f'<span class="badge {text(tone)}">{text(label)}</span>'
+    return _html("badge", label, tone)
 
 
-def state(name: str) -> str:
+def state(name: str) -> Markup:
     """A run's state as a badge."""
     return badge(name, TONES.get(name, "calm"))
 
 
-def empty(title: str, what_to_do: str, link: str = "", label: str = "") -> str:
+def note(words: str) -> Markup:
+    """A line in a softer tone."""
+    return _html("note", words)
+
+
+def empty(title: str, what_to_do: str, link: str = "", label: str = "") -> Markup:
     """What a page shows while it has nothing to show, and what to do about it."""
-    button = f'<a class="link-button" href="{text(link)}">{text(label)}</a>' if link else ""
-    return f'<div class="empty"><h2>{text(title)}</h2><p>{text(what_to_do)}</p>{button}</div>'
+    return _html("empty", title, what_to_do, link, label)
 
 
-def notice(message: str, hint: str = "", tone: str = "warn", where: str = "") -> str:
+def notice(message: str, hint: str = "", tone: str = "warn", where: str = "") -> Markup:
     """A warning, an error or a note, with what to do about it."""
-    place = f'<span class="where">{text(where)}</span>' if where else ""
-    advice = f'<p class="hint">{text(hint)}</p>' if hint else ""
-    return f'<div class="notice {text(tone)}" role="{"alert" if tone == "bad" else "note"}"><p>{text(message)}</p>{advice}{place}</div>'
+    return _html("notice", message, hint, tone, where)
 
 
-def error(problem: StudioError) -> str:
+def error(problem: StudioError) -> Markup:
     """An error of the studio's tree as a notice."""
     return notice(sentence(problem.message), problem.hint, "bad", problem.where)
 
 
-def at_field(name: str, html: str, says: str) -> str:
+def at_field(name: str, html: Markup, says: str) -> Markup:
     """A fragment that studio.js repeats, as the plain text `says`, below the form's field of that element id."""
-    return f'<div data-field="{text(name)}" data-says="{text(sentence(says))}">{html}</div>' if name else html
+    return _html("at_field", name, html, sentence(says)) if name else html
 
 
-def told(problem: StudioError) -> str:
-    """An error as the escaped text of a toast."""
-    where = f"{text(problem.where)}: " if problem.where else ""
-    return f"{where}{text(problem.message)}<br>{text(problem.hint)}"
+def toast(problem: StudioError) -> Markup:
+    """An error as the content of a toast."""
+    return _html("toast", problem.message, problem.hint, problem.where)
 
 
-def sentence(words: str) -> str:
-    """With a capital letter and a full stop."""
-    words = words.strip()
-    return f"{words[:1].upper()}{words[1:]}{'' if words[-1:] in '.!?…' else '.'}" if words else ""
+def table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    caption: str,
+    figures: Sequence[int] = (),
+    narrow: bool = False,
+) -> Markup:
+    """A table. figures: the columns set to the right; narrow: it may be read on a phone, a row a card; caption names it for
+    screen readers. Cells that are not `Markup` are escaped."""
+    return _html("table", columns, [list(row) for row in rows], caption, figures, narrow)
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]], caption: str, figures: Sequence[int] = ()) -> str:
-    """A table whose cells are HTML already. figures are the columns set to the right. caption names it for screen readers."""
-    head = "".join(f'<th scope="col"{_right(place, figures)}>{text(name)}</th>' for place, name in enumerate(columns))
-    body = "".join(
-        "<tr>"
-        + "".join(
-            f"<td{_right(place, figures)} data-label='{text(columns[place])}'><div>{cell}</div></td>"
-            for place, cell in enumerate(row)
-        )
-        + "</tr>"
-        for row in rows
-    )
-    return (
-        f'<div class="table-holder" tabindex="0" role="region" aria-label="{text(caption)}"><table><caption class="unseen">{text(caption)}</caption>'
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
-    )
-
-
-def _right(place: int, figures: Sequence[int]) -> str:
-    return ' class="figure"' if place in figures else ""
-
-
-def facts(pairs: Iterable[tuple[str, str]]) -> str:
+def facts(pairs: Iterable[tuple[str, str]]) -> Markup:
     """Names and values in two columns."""
-    return (
-        '<dl class="facts">'
-        + "".join(f"<div><dt>{text(name)}</dt><dd>{text(value)}</dd></div>" for name, value in pairs)
-        + "</dl>"
-    )
+    return _html("facts", pairs)
 
 
-def figures(items: Iterable[tuple[str, str, str]]) -> str:
+def figures(items: Iterable[tuple[str, str, str]]) -> Markup:
     """Large figures in a row: (label, value, note)."""
-    cells = "".join(
-        f'<div class="kpi"><span class="label">{text(label)}</span><span class="value">{text(value)}</span>'
-        f'<span class="sub">{text(note) or "&nbsp;"}</span></div>'
-        for label, value, note in items
-    )
-    return f'<div class="kpis">{cells}</div>'
+    return _html("figures", items)
 
 
-def progress(done: float, total: float, label: str) -> str:
+def progress(done: float, total: float, label: str) -> Markup:
     """How far something is; without a total it only says that it goes on."""
-    share = min(1.0, max(0.0, done / total)) if total else None
-    value = f' value="{share:.4f}"' if share is not None else ""
-    shown = f"{share:.0%}" if share is not None else ""
-    return (
-        f'<div class="progress"><progress max="1"{value} aria-label="{text(label)}"></progress>'
-        f"<span>{text(label)}</span><span>{shown}</span></div>"
-    )
+    return _html("progress", min(1.0, max(0.0, done / total)) if total else None, label)
+
+
+def command(line: str) -> Markup:
+    """A command with a button that copies it."""
+    return _html("command", line)
+
+
+def details(summary: str, content: Markup) -> Markup:
+    """Something to be opened; nothing where there is no content."""
+    return _html("details", summary, content) if content else Markup("")
+
+
+def links(items: Iterable[tuple[str, str, bool]]) -> Markup:
+    """Links as buttons: (label, where, whether it is the main one)."""
+    return _html("links", items)
+
+
+def joined(*fragments: object) -> Markup:
+    """Fragments one after another; text among them is escaped."""
+    return Markup("").join(fragments)  # type: ignore[arg-type]  # Markup escapes whatever has no markup
 
 
 def when(seconds: float | None) -> str:
@@ -170,6 +156,6 @@ def number(value: Any) -> str:
     return str(value)
 
 
-def waiting(what: str) -> str:
+def waiting(what: str) -> Markup:
     """Something that takes a moment."""
-    return f'<p class="note" role="status">{text(what)}</p>'
+    return _html("waiting", what)

@@ -2,101 +2,90 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
-from studio.core.text import duration, size
-from studio.ui.fragments.parts import badge, figures, notice, number, sentence, table, text
+from markupsafe import Markup
 
+from studio.core.html import Fragments
+from studio.core.text import duration, size
+from studio.ui.fragments.parts import badge, details, empty, figures, joined, notice, number, sentence, table
+
+_html = Fragments("studio.ui", "plan.html")
 COLOURS = (
     *("var(--line-1)", "var(--line-2)", "var(--line-3)", "var(--line-4)", "var(--line-5)", "var(--line-6)"),
     *("#8a8f9c", "#b08968", "#6b7fd7", "#9aa5b1", "#c08497", "#5e7161"),
 )
 
 
-def card(plan: dict[str, Any]) -> str:
+def card(plan: dict[str, Any]) -> Markup:
     """The plan as a card."""
     fits = badge("fits", "good") if plan["fits"] else badge("does not fit", "bad")
-    on = f"on {plan['machine']}"
     counts, time = plan["counts"], plan.get("time") or {}
     span = f"{duration(time['low'])} to {duration(time['high'])}" if time.get("high") else "–"
     tokens = f"{'about ' if counts.get('estimated') else ''}{counts['tokens']:,} tokens"
     kpis = figures(
         [
             ("Memory", size(plan["memory"]["total"]), ""),
-            ("Training time", span, ""),
+            ("Training time", span, "evaluation and exports come on top"),
             ("Steps", f"{counts['steps']:,}", f"{counts['rows']:,} rows"),
             ("Held out", f"{counts['held_out']:,}", tokens),
         ]
     )
-    warnings = "".join(notice(sentence(warning)) for warning in plan["warnings"])
-    return (
-        f'<div class="verdict">{fits}<span>{text(on)}</span></div><div style="margin:14px 0">{kpis}</div>{warnings}'
-        f"{memory(plan['memory'])}{alternatives(plan)}{decided(plan)}{small_print(plan)}"
-    )
+    warnings = [notice(sentence(warning)) for warning in plan["warnings"]]
+    rest = joined(memory(plan["memory"]), alternatives(plan), decided(plan), small_print(plan))
+    return _html("card", fits, plan["machine"], kpis, warnings, rest)
 
 
-def memory(found: dict[str, Any]) -> str:
+def memory(estimate: dict[str, Any]) -> Markup:
     """The predicted memory as one bar of its parts."""
-    parts = [item for item in found["items"] if item["bytes"]]
-    total = sum(item["bytes"] for item in parts) or 1
-    bar = "".join(
-        f'<span style="width:{100 * item["bytes"] / total:.3f}%;background:{COLOURS[place % len(COLOURS)]}" '
-        f'title="{text(item["name"])}: {size(item["bytes"])}"></span>'
-        for place, item in enumerate(parts)
-    )
-    rows = [
-        (
-            f'<i style="display:inline-block;width:10px;height:10px;border-radius:3px;background:{COLOURS[place % len(COLOURS)]}"></i> '
-            + text(item["name"]),
-            text(size(item["bytes"])),
-            text(item.get("why", "")),
-        )
-        for place, item in enumerate(parts)
+    items = [item for item in estimate["items"] if item["bytes"]]
+    total = sum(item["bytes"] for item in items) or 1
+    parts = [
+        {
+            "name": item["name"],
+            "size": size(item["bytes"]),
+            "share": 100 * item["bytes"] / total,
+            "colour": COLOURS[index % len(COLOURS)],
+            "why": item.get("why", ""),
+        }
+        for index, item in enumerate(items)
     ]
-    return (
-        f'<div class="stack" role="img" aria-label="Memory by part">{bar}</div>'
-        f"<details><summary>Memory by part</summary>{table(('Part', 'Size', 'What it is'), rows, 'Memory by part', (1,))}</details>"
-    )
+    rows = [(_html("memory_part", part["name"], part["colour"]), part["size"], part["why"]) for part in parts]
+    listed = table(("Part", "Size", "What it is"), rows, "Memory by part", (1,))
+    return joined(_html("memory_bar", parts), details("Memory by part", listed))
 
 
-def decided(plan: dict[str, Any]) -> str:
+def decided(plan: dict[str, Any]) -> Markup:
     """Every decision with its reason and what otherwise."""
     rows = [
-        (
-            f'<span class="mono">{text(item["field"])}</span>',
-            text(number(item["value"])),
-            text(item["reason"]) + (f"<br><small>{text(item['otherwise'])}</small>" if item.get("otherwise") else ""),
-        )
+        (_html("mono", item["field"]), number(item["value"]), _html("decision", item["reason"], item.get("otherwise")))
         for item in plan["decisions"]
     ]
     if not rows:
-        return ""
-    return f"<details><summary>What was decided for you ({len(rows)})</summary>{table(('Field', 'Value', 'Because'), rows, 'Decisions')}</details>"
+        return Markup("")
+    return details(f"What was decided for you ({len(rows)})", table(("Field", "Value", "Because"), rows, "Decisions"))
 
 
-def alternatives(plan: dict[str, Any]) -> str:
+def alternatives(plan: dict[str, Any]) -> Markup:
     """What would fit instead."""
-    found = plan.get("alternatives") or []
-    if not found:
-        return ""
-    rows = [(text(item["change"]), text(size(item["bytes"]))) for item in found]
-    return "<h3 class='section'>What would fit</h3>" + table(("Change", "Memory"), rows, "What would fit", (1,))
+    rows = [(item["change"], size(item["bytes"])) for item in plan.get("alternatives") or []]
+    if not rows:
+        return Markup("")
+    return joined(_html("memory_title"), table(("Change", "Memory"), rows, "What would fit", (1,)))
 
 
-def small_print(plan: dict[str, Any]) -> str:
+def small_print(plan: dict[str, Any]) -> Markup:
     """The plan's own summary, line by line."""
-    lines = "".join(f"<li>{text(line)}</li>" for line in plan.get("summary") or [])
-    return f"<details><summary>In words</summary><ul>{lines}</ul></details>" if lines else ""
+    lines = plan.get("summary") or []
+    return details("In words", _html("lines", lines)) if lines else Markup("")
 
 
-def waiting(missing: str, hint: str) -> str:
+def waiting(missing: str, hint: str) -> Markup:
     """What is missing before a plan can be made."""
-    return f'<div class="empty"><h2>{text(missing)}</h2><p>{text(hint)}</p></div>'
+    return empty(missing, hint)
 
 
-def yaml_link(yaml_text: str, name: str) -> str:
+def yaml_link(yaml_text: str, name: str) -> Markup:
     """A link that saves the YAML as a file."""
-    import base64
-
-    data = base64.b64encode(yaml_text.encode()).decode()
-    return f'<a class="link-button plain" download="{text(name)}.yaml" href="data:application/yaml;base64,{data}">Save as a file</a>'
+    return _html("yaml_link", name, base64.b64encode(yaml_text.encode()).decode())

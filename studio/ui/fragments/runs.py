@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
+
+from markupsafe import Markup
 
 from studio.core import events
 from studio.core.events import Event
+from studio.core.html import Fragments
 from studio.core.text import duration, plural, size
+from studio.ui.fragments import parts
 from studio.ui.fragments.parts import (
-    badge,
+    details,
     empty,
     figures,
+    joined,
     notice,
     number,
     progress,
@@ -21,6 +27,10 @@ from studio.ui.fragments.parts import (
     text,
     when,
 )
+
+BYTES_READ = "Reading rows"
+"""What a run says while it reads its data; it counts bytes then."""
+_html = Fragments("studio.ui", "runs.html")
 
 STAGES = (
     ("preparing", "Prepare"),
@@ -34,46 +44,64 @@ EMPTY = empty(
     "/train",
     "Plan the first run",
 )
+PER_PAGE = 50
+"""Runs on one page of the table."""
 
 
-def newest(rows: list[dict[str, Any]]) -> str:
+def newest(rows: list[dict[str, Any]]) -> Markup:
     """The newest runs in short."""
     if not rows:
-        return section("Runs") + EMPTY
-    cells = [(_link(row), state(row["state"]), _verdict(row), text(when(row["created"]))) for row in rows]
-    return section("Newest runs") + _narrow(table(("Run", "State", "Verdict", "Started"), cells, "Newest runs"))
+        return joined(section("Runs"), EMPTY)
+    cells = [(_link(row), state(row["state"]), _verdict(row), when(row["created"])) for row in rows]
+    return joined(section("Newest runs"), table(("Run", "State", "Verdict", "Started"), cells, "Newest runs", narrow=True))
 
 
-def overview(rows: list[dict[str, Any]], wanted: str = "") -> str:
-    """The table of runs, those that contain every word of `wanted` in any of their texts."""
+def matching(rows: list[dict[str, Any]], words: str) -> list[dict[str, Any]]:
+    """The runs that contain every one of some words in any of their texts."""
+    wanted = words.lower().split()
+    return [row for row in rows if all(word in _haystack(row) for word in wanted)]
+
+
+def pages(count: int) -> int:
+    """Pages that so many runs take."""
+    return max(1, -(-count // PER_PAGE))
+
+
+def overview(rows: list[dict[str, Any]], words: str = "", page: int = 1) -> Markup:
+    """One page of the table of runs, of those that contain every one of `words`."""
     if not rows:
         return EMPTY
-    words = wanted.lower().split()
-    kept = [row for row in rows if all(word in _haystack(row) for word in words)]
-    if not kept:
-        return empty("No run fits this filter", "Try fewer words, or a state such as done or failed.")
+    found = matching(rows, words)
+    if not found:
+        return empty("No run matches this filter", "Try fewer words, or a state such as done or failed.")
+    page = min(max(1, page), pages(len(found)))
+    first = (page - 1) * PER_PAGE
+    shown = found[first : first + PER_PAGE]
     columns = ("Run", "State", "Model", "Data", "Loss", "Held-out", "Verdict", "Took", "Started")
     cells = [
         (
-            _link(row) + _tags(row),
-            state(row["state"]) + _place(row),
-            text(short_model(row["model"])),
-            text(row["data"]),
+            joined(_link(row), _html("tags", row.get("tags") or [])),
+            _html("state_with_progress", state(row["state"]), row.get("position"), _share(row)),
+            short_model(row["model"]),
+            row["data"],
             number(row["loss"]),
             number(row["held_out_loss"]),
             _verdict(row),
-            text(duration(row["seconds"]) if row["seconds"] else "–"),
-            text(when(row["created"])) + (f"<br><small>by {text(row['who'])}</small>" if row.get("who") else ""),
+            duration(row["seconds"]) if row["seconds"] else "–",
+            joined(when(row["created"]), _html("small", f"by {row['who']}" if row.get("who") else "", True)),
         )
-        for row in kept
+        for row in shown
     ]
-    return _narrow(table(columns, cells, plural(len(kept), "run"), figures=(4, 5, 7)))
+    listed = table(columns, cells, plural(len(found), "run"), figures=(4, 5, 7), narrow=True)
+    if len(found) <= PER_PAGE:
+        return listed
+    return joined(listed, _html("pager", first + 1, first + len(shown), len(found), page, pages(len(found))))
 
 
 def waiting(rows: list[dict[str, Any]]) -> list[tuple[str, str]]:
     """The runs that wait, in order, as choices: what is shown, which is plain text, and the run's id."""
-    found = sorted((row for row in rows if row.get("position")), key=lambda row: row["position"])
-    return [(f"{row['position']}. {row['name']} · {row['id']}", row["id"]) for row in found]
+    queued = sorted((row for row in rows if row.get("position")), key=lambda row: row["position"])
+    return [(f"{row['position']}. {row['name']} · {row['id']}", row["id"]) for row in queued]
 
 
 def short_model(name: str) -> str:
@@ -81,41 +109,45 @@ def short_model(name: str) -> str:
     return name.rstrip("/").rsplit("/", 1)[-1]
 
 
-def head(row: dict[str, Any], wandb: str = "") -> str:
+def head(row: dict[str, Any], wandb: str = "") -> Markup:
     """State, verdict, note and tags of one run."""
-    link = (
-        f'<a class="link-button plain" href="{text(wandb)}" rel="noopener">Open in Weights &amp; Biases</a>'
-        if wandb.startswith("https://")
-        else ""
-    )
-    verdict = f"<span>{text(row['verdict'])}</span>" if row["verdict"] else ""
-    note = f'<p class="note">{text(row["note"])}</p>' if row.get("note") else ""
-    return f'<div class="verdict">{state(row["state"])}{_place(row)}{verdict}</div>{note}{_tags(row)}{link}'
+    link = wandb if wandb.startswith("https://") else ""
+    note, tags = row.get("note") or "", row.get("tags") or []
+    return _html("head", state(row["state"]), row.get("position"), row["verdict"] or "", note, tags, link)
 
 
-def stages(status: Any) -> str:
-    """The four stages of a run: done, under way, to come."""
-    items = ""
+def stages(status: Any) -> Markup:
+    """The four stages of a run: done, in progress, to come."""
+    items = []
     for name, label in STAGES:
         seconds = status.stages.get(name)
         now = status.state == name
         kind = "next" if now else "done" if seconds is not None else ""
-        told = (
-            "under way" if now else duration(seconds) if seconds is not None else "to come" if status.active else "not reached"
+        words = (
+            "in progress"
+            if now
+            else duration(seconds)
+            if seconds is not None
+            else "to come"
+            if status.active
+            else "not reached"
         )
-        items += f'<li class="{kind}"><h3>{label}</h3><p>{text(told)}</p></li>'
-    bar = ""
-    if status.active:
-        what = (
-            f"{status.what} {number(round(status.done, 2))} of {number(round(status.total, 2))}"
-            if status.total and status.what
-            else status.what or status.state
-        )
-        bar = progress(status.done, status.total, what)
-    return f'<ol class="steps stages">{items}</ol>{bar}'
+        items.append((kind, label, words))
+    return joined(_html("stages", items), _progress(status) if status.active else "")
 
 
-def kpis(row: dict[str, Any], last: dict[str, Any], left: str, plan: dict[str, Any]) -> str:
+def _progress(status: Any) -> Markup:
+    """How far the present stage is. What is counted in bytes is shown in bytes: a file's rows are not known before its end."""
+    if not (status.total and status.what):
+        return progress(status.done, status.total, status.what or status.state)
+    if status.what.startswith(BYTES_READ):
+        return progress(status.done, status.total, f"Reading the data: {size(status.done)} of {size(status.total)}")
+    return progress(
+        status.done, status.total, f"{status.what} {number(round(status.done, 2))} of {number(round(status.total, 2))}"
+    )
+
+
+def kpis(row: dict[str, Any], last: dict[str, Any], left: str, plan: dict[str, Any]) -> Markup:
     """The large figures of a run: loss, held-out loss, speed, memory against plan, time left."""
     measured = plan.get("measured") or {}
     predicted = measured.get("predicted") or (plan.get("memory") or {}).get("total")
@@ -125,7 +157,7 @@ def kpis(row: dict[str, Any], last: dict[str, Any], left: str, plan: dict[str, A
         [
             ("Loss", number(row["loss"]), f"step {row['step']:,}" if row["step"] else ""),
             ("Held-out loss", number(row["held_out_loss"]), "lowest so far" if row["active"] else "lowest"),
-            ("Speed", f"{last['tokens_per_second']:,.0f}" if last.get("tokens_per_second") else "–", "tokens a second"),
+            ("Speed", f"{last['tokens_per_second']:,.0f}" if last.get("tokens_per_second") else "–", "tokens per second"),
             ("Memory", size(used) if used else "–", against),
             (
                 "Time left" if row["active"] else "Took",
@@ -136,56 +168,55 @@ def kpis(row: dict[str, Any], last: dict[str, Any], left: str, plan: dict[str, A
     )
 
 
-def problem(found: dict[str, Any] | None) -> str:
+def problem(error: dict[str, Any] | None) -> Markup:
     """Why a run ended early, with its fix."""
-    return notice(sentence(found["message"]), found.get("hint", ""), "bad", found.get("where", "")) if found else ""
+    if not error:
+        return Markup("")
+    return notice(sentence(error["message"]), error.get("hint", ""), "bad", error.get("where", ""))
 
 
-def decisions(plan: dict[str, Any]) -> str:
+def decisions(plan: dict[str, Any]) -> Markup:
     """What the plan decided and why, to be opened."""
-    found = plan.get("decisions") or []
-    if not found:
-        return ""
-    rows = [
-        (f'<span class="mono">{text(item["field"])}</span>', text(number(item["value"])), text(item["reason"]))
-        for item in found
-    ]
-    return f"<details><summary>{plural(len(found), 'decision')} of the plan</summary>{table(('Field', 'Value', 'Because'), rows, 'Decisions of the plan')}</details>"
+    decided = plan.get("decisions") or []
+    rows = [(_html("mono", item["field"]), number(item["value"]), item["reason"]) for item in decided]
+    if not rows:
+        return Markup("")
+    listed = table(("Field", "Value", "Because"), rows, "Decisions of the plan")
+    return details(f"{plural(len(rows), 'decision')} of the plan", listed)
 
 
-def story(happened: list[Event], most: int = 60) -> str:
+def story(happened: list[Event], most: int = 60) -> Markup:
     """What happened, newest first, in words; decisions have a list of their own, of the checkpoints only the last counts."""
     saved = [event for event in happened if isinstance(event, events.CheckpointSaved)]
     older = (events.Decision, events.CheckpointSaved)
     shown = [event for event in happened if not isinstance(event, older) or event in saved[-1:]]
-    rows = [(text(when(event.time)), text(event)) for event in reversed(shown[-most:])]
-    return table(("When", "What"), rows, "What happened") if rows else '<p class="note">Nothing happened yet.</p>'
+    rows = [(when(event.time), str(event)) for event in reversed(shown[-most:])]
+    return table(("When", "What"), rows, "What happened") if rows else parts.note("Nothing has happened yet.")
 
 
-def log(lines: str) -> str:
+def log(lines: str) -> Markup:
     """The end of the log."""
-    return f'<pre class="log" tabindex="0" aria-label="Log">{text(lines) or "The log is empty."}</pre>'
+    return _html("log", lines or "The log is empty.")
 
 
-def _narrow(html: str) -> str:
-    return html.replace('class="table-holder"', 'class="table-holder narrow"', 1)
+def curves(items: Iterable[Markup], nothing: str) -> Markup:
+    """Charts side by side; in words, if there is none."""
+    drawn = [item for item in items if item]
+    return joined(section("Curves"), _html("charts", drawn) if drawn else parts.note(nothing))
 
 
-def _link(row: dict[str, Any]) -> str:
-    return f'<a href="/run?id={text(row["id"])}">{text(row["name"])}</a><br><small class="mono">{text(row["id"])}</small>'
+def _link(row: dict[str, Any]) -> Markup:
+    return _html("run_link", row["id"], row["name"])
 
 
-def _tags(row: dict[str, Any]) -> str:
-    return "".join(f" {badge(tag)}" for tag in row.get("tags") or [])
+def _share(row: dict[str, Any]) -> str:
+    """How far the run is in its present stage; nothing for one that is not under way."""
+    return f"{min(1.0, row['done'] / row['total']):.0%}" if row.get("active") and row.get("total") else ""
 
 
-def _place(row: dict[str, Any]) -> str:
-    return f" <small>place {row['position']}</small>" if row.get("position") else ""
-
-
-def _verdict(row: dict[str, Any]) -> str:
+def _verdict(row: dict[str, Any]) -> Markup:
     if row["error"] and row["state"] in ("failed", "interrupted"):
-        return f"<small>{text(sentence(row['error']['message']))}</small>"
+        return _html("small", sentence(row["error"]["message"]))
     return text((row["verdict"] or "–").partition(":")[0])
 
 

@@ -1,16 +1,19 @@
-"""Fragments of running servers: how one does, how to ask it, what it said."""
+"""Fragments of running servers: how one does, how to use it, its log."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-from studio.core.text import count
-from studio.ui.fragments.exports import command
-from studio.ui.fragments.parts import badge, empty, error, facts, figures, notice, section, text, when
+from markupsafe import Markup
 
+from studio.core.html import Fragments
+from studio.core.text import count
+from studio.ui.fragments.parts import badge, command, empty, error, facts, figures, joined, note, notice, section, when
+
+_html = Fragments("studio.ui", "serve.html")
 TONES = {"ready": "good", "starting": "busy", "ending": "warn", "not answering": "bad", "failed": "bad"}
-NONE = empty("Nothing is being served", "Choose a run or an export above and start it; it goes on without this page.")
+NONE = empty("No server is running", "Choose a run or an export above and start one; it keeps running without this page.")
 QUESTION = "Is it in stock?"
 
 
@@ -22,40 +25,40 @@ def choices(servers: list[Any]) -> list[tuple[str, str]]:
     ]
 
 
-def state(server: Any, doing: Any) -> str:
+def state(server: Any, stats: Any) -> Markup:
     """What it is and how it does."""
-    names = ", ".join(server.models or server.given)
-    head = f'<div class="verdict">{badge(server.state, TONES.get(server.state, "calm"))}<span>{text(names)}</span></div>'
+    names, mark = ", ".join(server.models or server.given), badge(server.state, TONES.get(server.state, "calm"))
     if server.error is not None:
-        return head + f'<div style="margin-top:12px">{error(server.error)}</div>'
-    engines = ", ".join(dict.fromkeys(engine for engine in doing.engines.values() if engine))
-    told = facts([("Address", server.url or "not yet"), ("Engine", engines or "–"), ("Since", when(server.since))])
-    if doing.locked:
-        return head + told + notice("It wants an API key, also for its figures.", "Ask /metrics with the key.", "calm")
-    return f'{head}<div style="margin-top:12px">{_figures(doing)}</div><div style="margin-top:8px">{told}</div>'
+        return _html("state", mark, names, [error(server.error)])
+    engines = ", ".join(dict.fromkeys(engine for engine in stats.engines.values() if engine))
+    about = facts([("Address", server.url or "not yet"), ("Engine", engines or "–"), ("Since", when(server.since))])
+    if stats.locked:
+        locked = notice("This server requires an API key, also for its metrics.", "Read /metrics with the key.", "calm")
+        return _html("state", mark, names, [about, locked])
+    return _html("state", mark, names, [_figures(stats), about])
 
 
-def _figures(doing: Any) -> str:
+def _figures(stats: Any) -> Markup:
     return figures(
         [
-            ("Requests", count(doing.requests), f"{count(doing.failed)} refused or failed" if doing.failed else ""),
-            ("Being written", count(doing.active), f"{count(doing.waiting)} waiting"),
-            ("First token", _seconds(doing.first_p50), f"95 %: {_seconds(doing.first_p95)}" if doing.first_p95 else ""),
-            ("Tokens/s, one answer", f"{doing.speed:.3g}" if doing.speed else "–", f"{count(doing.written)} written"),
+            ("Requests", count(stats.requests), f"{count(stats.failed)} refused or failed" if stats.failed else ""),
+            ("Answers in progress", count(stats.active), f"{count(stats.waiting)} queued"),
+            ("First token", _seconds(stats.first_p50), f"95 %: {_seconds(stats.first_p95)}" if stats.first_p95 else ""),
+            ("Tokens/s, one answer", f"{stats.speed:.3g}" if stats.speed else "–", f"{count(stats.written)} written"),
         ]
     )
 
 
 def _seconds(value: float | None) -> str:
-    from studio.serving.measure.figures import seconds
+    if value is None:
+        return "–"
+    return f"about {value * 1000:.0f} ms" if value < 1 else f"about {value:.3g} s"
 
-    return "–" if value is None else f"about {seconds(value)}"
 
-
-def asking(server: Any) -> str:
-    """How to ask it, from a terminal and from Python, for each model."""
+def asking(server: Any) -> Markup:
+    """How to use it, from a terminal and from Python, for each model."""
     if not server.url or not server.models:
-        return ""
+        return Markup("")
     name = server.models[0]
     body = json.dumps({"model": name, "messages": [{"role": "user", "content": QUESTION}]})
     quoted = body.replace("'", "'\\''")
@@ -67,12 +70,12 @@ def asking(server: Any) -> str:
         f'messages=[{{"role": "user", "content": "{QUESTION}"}}])\n'
         "print(answer.choices[0].message.content)"
     )
-    others = f"<p class='note'>Models by name: {text(', '.join(server.models))}</p>" if len(server.models) > 1 else ""
-    return section("Ask it") + others + command(curl) + command(python)
+    others = note(f"Models by name: {', '.join(server.models)}") if len(server.models) > 1 else ""
+    return joined(section("Use it"), others, command(curl), command(python))
 
 
-def log(words: str) -> str:
+def log(words: str) -> Markup:
     """The end of its log."""
     if not words.strip():
-        return section("Log") + '<p class="note">It was started in a terminal, which has its log.</p>'
-    return section("Log") + f'<pre class="log" tabindex="0" aria-label="Log" style="margin-top:8px">{text(words)}</pre>'
+        return joined(section("Log"), note("It was started in a terminal, which shows its log."))
+    return joined(section("Log"), _html("log", words))

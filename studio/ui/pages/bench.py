@@ -16,20 +16,28 @@ def build(home: Path) -> None:
     """Lay the page out."""
     import gradio as gr
 
-    frame.top("Bench", "Bench", "Speed, memory, cost and quality, measured as a user sees them. It goes on without this page.")
+    frame.top(
+        "Bench",
+        "Bench",
+        "Speed, memory, cost and quality, measured from a client's side. A benchmark keeps running without this page.",
+    )
     with gr.Column(elem_classes="card"):
         what = gr.Dropdown(
             [], multiselect=True, max_choices=6, label="Runs, exports, models", elem_id="what", interactive=True,
-            info="Each is served by itself, one after another.",
+            info="Each is served on its own, one after another.",
         )  # fmt: skip
-        with gr.Accordion("Beside an API", open=False):
+        with gr.Accordion("Compare with an API", open=False):
             with gr.Row():
                 url = gr.Textbox(
                     label="Base URL", placeholder="https://openrouter.ai/api/v1", max_lines=1, elem_id="url", interactive=True,
-                    info="Any OpenAI-compatible API. Its key is taken from the environment or the keyring, by its host.",
+                    info="Any OpenAI-compatible API. Its key is read from the environment or the keyring, by host name.",
                 )  # fmt: skip
                 model = gr.Textbox(
-                    label="Model there", max_lines=1, elem_id="model", interactive=True, info="By the name the API has for it."
+                    label="Model at the API",
+                    max_lines=1,
+                    elem_id="model",
+                    interactive=True,
+                    info="The model's name at the API.",
                 )
             leaving = gr.HTML(elem_id="leaving", padding=False)
         with gr.Row(elem_classes="fields"):
@@ -47,7 +55,7 @@ def build(home: Path) -> None:
         working = gr.HTML(elem_id="working", padding=False)
     with gr.Column(elem_classes="card"):
         none = gr.HTML(show.NONE, elem_id="none", padding=False)
-        earlier = gr.Dropdown([], label="Measurement", elem_id="earlier", interactive=True, visible=False)
+        earlier = gr.Dropdown([], label="Benchmark", elem_id="earlier", interactive=True, visible=False)
         result = gr.HTML(elem_id="result", padding=False)
     seen = gr.State(None)
 
@@ -97,7 +105,7 @@ def build(home: Path) -> None:
 
     def stopping() -> None:
         bench_results.stop(home)
-        gr.Info("Stopping; what is measured is kept.")
+        gr.Info("Stopping; what has been measured is saved.")
 
     def told(address: str, count: float | None) -> str:
         host = asking.Api((address or "").strip(), "").host

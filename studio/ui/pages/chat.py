@@ -21,7 +21,7 @@ def build(home: Path) -> None:
     import gradio as gr
 
     host = ChatHost(home)
-    frame.top("Chat", "Chat", "Ask base and tuned the same thing. The model is let go after five minutes without a question.")
+    frame.top("Chat", "Chat", "Ask base and tuned the same question. The model is unloaded after five idle minutes.")
     with gr.Row(equal_height=False):
         with gr.Column(scale=3, elem_classes="card"):
             sides = gr.HTML(show.sides([], [], True), elem_id="talk", padding=False)
@@ -30,7 +30,7 @@ def build(home: Path) -> None:
                     label="Message", lines=1, max_lines=6, elem_id="message", scale=5, max_length=LONGEST, interactive=True
                 )
                 send = gr.Button("Send", variant="primary", elem_id="send", scale=1)
-            clear = gr.Button("Begin anew", elem_id="clear")
+            clear = gr.Button("New conversation", elem_id="clear")
         with gr.Column(scale=1, min_width=260, elem_classes="card"):
             run = gr.Dropdown([("starter", "model:starter")], label="Run or model", elem_id="run", interactive=True)
             system = gr.Textbox(label="System prompt", lines=3, max_lines=8, elem_id="system", interactive=True)
@@ -50,12 +50,12 @@ def build(home: Path) -> None:
                 value=1,
                 step=0.05,
                 label="Top p",
-                info="Only the likeliest words up to this share.",
+                info="Samples among the likeliest tokens that together reach this share.",
                 elem_id="top-p",
                 interactive=True,
             )
             longest = gr.Slider(
-                16, 1024, value=256, step=16, label="Longest answer (tokens)", elem_id="longest", interactive=True
+                16, 1024, value=256, step=16, label="Maximum answer length (tokens)", elem_id="longest", interactive=True
             )
     talk = gr.State({"base": [], "tuned": []})
 
@@ -63,11 +63,13 @@ def build(home: Path) -> None:
         done = [item for item in runs.list_runs(home) if (item.folder.adapter / "adapter_config.json").exists()]
         listed = [(f"{item.spec.name} · {item.id}", f"run:{item.id}") for item in done]
         listed += [
-            ("starter, as it is shipped", "model:starter"),
+            ("starter, as shipped", "model:starter"),
             *((path.name, f"model:{path}") for path in library.models(home)),
         ]
-        wanted = f"run:{query.get('id', '')}"
-        return gr.update(choices=listed, value=wanted if wanted in {value for _, value in listed} else listed[0][1])
+        wanted, values = f"run:{query.get('id', '')}", {value for _, value in listed}
+        if query.get("id") and wanted not in values:
+            gr.Warning("No run of this id has a trained adapter. Choose another.")
+        return gr.update(choices=listed, value=wanted if wanted in values else listed[0][1])
 
     def known(value: str) -> tuple[str, bool]:
         kind, _, name = (value or "").partition(":")

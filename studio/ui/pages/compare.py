@@ -5,11 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
+
 from studio.app import board, curves, runs
-from studio.core.errors import JobError
+from studio.app.runs import Run
+from studio.core.charts import Series, line_chart
+from studio.core.text import plural
 from studio.ui import frame
-from studio.ui.fragments import charts, parts
 from studio.ui.fragments import compare as show
+from studio.ui.fragments import parts
+from studio.ui.fragments import runs as show_runs
 
 
 def build(home: Path) -> None:
@@ -27,40 +32,47 @@ def build(home: Path) -> None:
     def opened(query: dict[str, str]) -> tuple[Any, ...]:
         wanted = [name for name in query.get("runs", "").split(",") if name]
         known = {run.id: run for run in runs.list_runs(home)}
-        found = [known[name] for name in dict.fromkeys(wanted) if name in known]
-        if not 2 <= len(found) <= 6:
-            raise JobError("two to six runs can be compared", hint="Choose them on the Runs page.", where="Compare")
+        compared = [known[name] for name in dict.fromkeys(wanted) if name in known]
+        if not 2 <= len(compared) <= 6:
+            nothing = parts.empty(
+                "Two to six runs can be compared",
+                f"{plural(len(compared), 'run')} of this address could be compared.",
+                "/runs",
+                "Choose runs",
+            )
+            return nothing, "", ""
         rows = {row["id"]: row for row in board.rows(home)}
-        names = [f"{run.spec.name} ({run.id[-6:]})" for run in found]
+        names = [f"{run.spec.name} ({run.id[-6:]})" for run in compared]
         return (
-            _curves(found, names),
-            show.results([rows[run.id] for run in found], [_table(run) for run in found], names),
-            show.settings(runs.differences(found), names),
+            _curves(compared, names),
+            show.results([rows[run.id] for run in compared], [_table(run) for run in compared], names),
+            show.settings(runs.differences(compared), names),
         )
 
     gr.on(None, frame.opened(opened), None, [plots, results, settings], **frame.QUIET)
 
 
-def _curves(found: list[Any], names: list[str]) -> str:
-    series = [curves.read(run.folder.metrics).series for run in found]
-    drawn = "".join(
-        charts.chart(
+def _curves(compared: list[Run], names: list[str]) -> Markup:
+    series = [curves.read(run.folder.metrics).series for run in compared]
+    drawn = [
+        line_chart(
             title,
-            [(name, item[key].points(500)) for name, item in zip(names, series, strict=True) if key in item],
-            smooth=smooth,
+            [
+                Series(name, item[key].points(500), smooth, colour=index)
+                for index, (name, item) in enumerate(zip(names, series, strict=True))
+                if key in item
+            ],
         )
         for title, key, smooth in (
             ("Training loss", "loss", True),
             ("Held-out loss", "eval_loss", False),
             ("Gradient norm", "grad_norm", True),
         )
-    )
-    return parts.section("Curves") + (
-        f'<div class="charts">{drawn}</div>' if drawn else '<p class="note">No steps were logged yet.</p>'
-    )
+    ]
+    return show_runs.curves(drawn, "No steps were logged yet.")
 
 
-def _table(run: Any) -> list[tuple[str, ...]]:
+def _table(run: Run) -> list[tuple[str, ...]]:
     if not run.folder.report.exists():
         return []
     from studio.evaluation import table

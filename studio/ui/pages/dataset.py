@@ -8,14 +8,15 @@ from typing import Any
 
 from studio.app import cli_subprocess, file_preview, library
 from studio.app.library import Dataset
-from studio.core.errors import StudioError
+from studio.core.errors import DataError, StudioError
 from studio.data.formats import FORMATS
 from studio.ui import frame
 from studio.ui.fragments import data as show
 from studio.ui.fragments import parts
 
 MOST_ROLES = max(len(form.roles) for form in FORMATS.values())
-DETECT = "Detect it"
+TITLES = {form.name: form.title for form in FORMATS.values()}
+DETECT = "Detect automatically"
 NONE = "(none)"
 
 
@@ -25,93 +26,106 @@ def build(home: Path) -> None:
 
     frame.top("Data", "Dataset")
     key = gr.Textbox(visible=False)
-    with gr.Column(elem_classes="card"):
-        name = gr.HTML(elem_id="name", padding=False)
-        head = gr.HTML(parts.waiting("Checking every row …"), elem_id="report-head", padding=False)
-        onward = gr.HTML(padding=False, elem_id="onward")
-    with gr.Column(elem_classes="card"):
-        found = gr.HTML(elem_id="found", padding=False)
-        with gr.Accordion("Which column is what", open=False, elem_id="mapping") as mapping:
+    missing = gr.HTML(elem_id="missing", padding=False, visible=False)
+    with gr.Column(elem_id="dataset-body", elem_classes="page-body") as content:
+        with gr.Column(elem_classes="card"):
+            name = gr.HTML(elem_id="name", padding=False)
+            head = gr.HTML(parts.waiting("Checking every row …"), elem_id="report-head", padding=False)
+            onward = gr.HTML(padding=False, elem_id="onward")
+        with gr.Column(elem_classes="card"):
+            found = gr.HTML(elem_id="found", padding=False)
+            with gr.Accordion("Column mapping", open=False, elem_id="mapping") as mapping:
+                gr.HTML(parts.note("Change this only if the file was not read the way you mean it."), padding=False)
+                layout = gr.Dropdown(
+                    [(DETECT, ""), *((form.title, form.name) for form in FORMATS.values())],
+                    value="",
+                    label="Layout",
+                    elem_id="layout",
+                    interactive=True,
+                )
+                with gr.Row():
+                    roles = [
+                        gr.Dropdown(
+                            [NONE],
+                            value=NONE,
+                            label=f"Role {place + 1}",
+                            visible=False,
+                            interactive=True,
+                            elem_id=f"role-{place}",
+                            min_width=200,
+                        )
+                        for place in range(MOST_ROLES)
+                    ]
+                raw = gr.HTML(elem_id="raw", padding=False)
+                confirm = gr.Button("Apply mapping", variant="primary", elem_id="confirm")
+        with gr.Column(elem_classes="card"):
+            findings = gr.HTML(elem_id="findings", padding=False)
+        with gr.Row(equal_height=False):
+            with gr.Column(elem_classes="card"):
+                samples = gr.HTML(elem_id="samples", padding=False)
+            with gr.Column(elem_classes="card"):
+                lengths = gr.HTML(elem_id="lengths", padding=False)
+                gr.HTML(
+                    parts.section("Tokens", "What the model reads, token by token, and which tokens are trained."),
+                    padding=False,
+                )
+                model = gr.Dropdown(["starter"], value="starter", label="Model", elem_id="token-model", interactive=True)
+                look = gr.Button("Show tokens", elem_id="show-tokens")
+                tokens = gr.HTML(elem_id="tokens", padding=False)
+        with gr.Column(elem_classes="card"):
             gr.HTML(
-                '<p class="note">Change this only if the studio read the file in another way than you mean it.</p>',
+                parts.section(
+                    "Manage", "A version is never changed; uploading other content under the same name makes a new one."
+                ),
                 padding=False,
             )
-            layout = gr.Dropdown(
-                [(DETECT, ""), *((form.title, form.name) for form in FORMATS.values())],
-                value="",
-                label="Layout",
-                elem_id="layout",
-                interactive=True,
-            )
-            with gr.Row():
-                roles = [
-                    gr.Dropdown(
-                        [NONE],
-                        value=NONE,
-                        label=f"Role {place + 1}",
-                        visible=False,
-                        interactive=True,
-                        elem_id=f"role-{place}",
-                        min_width=200,
-                    )
-                    for place in range(MOST_ROLES)
-                ]
-            raw = gr.HTML(elem_id="raw", padding=False)
-            confirm = gr.Button("Read it this way", variant="primary", elem_id="confirm")
-    with gr.Column(elem_classes="card"):
-        findings = gr.HTML(elem_id="findings", padding=False)
-    with gr.Row(equal_height=False):
-        with gr.Column(elem_classes="card"):
-            samples = gr.HTML(elem_id="samples", padding=False)
-        with gr.Column(elem_classes="card"):
-            lengths = gr.HTML(elem_id="lengths", padding=False)
-            gr.HTML(parts.section("Tokens", "What the model reads, piece by piece, and what of it is learned."), padding=False)
-            model = gr.Dropdown(["starter"], value="starter", label="Model", elem_id="token-model", interactive=True)
-            look = gr.Button("Show the tokens", elem_id="show-tokens")
-            tokens = gr.HTML(elem_id="tokens", padding=False)
-    with gr.Column(elem_classes="card"):
-        gr.HTML(
-            parts.section("Manage", "A version is never changed; uploading other content under the same name makes a new one."),
-            padding=False,
-        )
-        with gr.Row(elem_classes="end"):
-            title = gr.Textbox(label="Name", elem_id="new-title", max_lines=1, max_length=80, scale=3, interactive=True)
-            rename = gr.Button("Rename", elem_id="rename", scale=1, min_width=110)
-        delete = frame.confirmed("Delete this version", "Delete it for good", "delete")
+            with gr.Row(elem_classes="end"):
+                title = gr.Textbox(label="Name", elem_id="new-title", max_lines=1, max_length=80, scale=3, interactive=True)
+                rename = gr.Button("Rename", elem_id="rename", scale=1, min_width=110)
+            delete = frame.confirmed("Delete this version", "Delete permanently", "delete")
 
     def report(item: Dataset) -> tuple[str, str, str, str, str, str, Any]:
         try:
             made = library.report(home, item)
         except StudioError as problem:
             return parts.error(problem), "", "", "", "", "", gr.update(open=True)
-        go = f'<a class="link-button" href="/train?data={parts.text(item.key)}">Train on this</a>' if made["usable"] else ""
+        onward = parts.links([("Train on this dataset", f"/train?data={item.key}", True)] if made["usable"] else [])
         return (
-            show.head(made), go, show.detected(made), show.findings(made), show.samples(made), show.lengths(made),
+            show.head(made), onward, show.detected(made, TITLES), show.findings(made), show.samples(made), show.lengths(made),
             gr.update(open=not made["usable"]),
         )  # fmt: skip
 
     def opened(query: dict[str, str]) -> tuple[Any, ...]:
-        item = library.find(home, query.get("key", ""))
+        try:
+            item = library.find(home, query.get("key", ""))
+        except DataError:
+            lost = frame.missing("No such dataset", "This version may have been deleted.", "/data", "See all datasets")
+            return "", "", "", gr.skip(), lost, gr.update(visible=False)
         local = [(path.name, str(path)) for path in library.models(home)]
         heading = parts.section(item.title, f"Version {item.version}, added {parts.when(item.created)}")
-        return item.key, heading, item.title, gr.update(choices=[("starter", "starter"), *local])
+        return item.key, heading, item.title, gr.update(choices=[("starter", "starter"), *local]), gr.skip(), gr.skip()
 
-    def raw_rows(place: str) -> str:
-        """The first rows as they stand in the file."""
+    def checked(key: str) -> tuple[Any, ...]:
+        return report(library.find(home, key)) if key else (gr.skip(),) * len(results)
+
+    def raw_rows(key: str) -> str:
+        """The first rows as they are in the file."""
+        if not key:
+            return ""
         try:
-            return show.rows_as_they_stand(_first(library.find(home, place)))
+            return show.raw_rows(_first(library.find(home, key)))
         except StudioError as problem:
             return parts.error(problem)
 
-    def columns(place: str, form: str) -> list[Any]:
+    def columns(key: str, form: str) -> list[Any]:
         """A field for every role of the layout."""
-        item = library.find(home, place)
+        item = library.find(home, key)
         first, wanted = _first(item), FORMATS[form].roles if form else {}
         chosen = item.settings.get("columns", {})
         updates = [
             gr.update(
                 visible=True,
-                label=role.capitalize() + (" (needed)" if role in FORMATS[form].required else ""),
+                label=role.capitalize() + (" (required)" if role in FORMATS[form].required else ""),
                 choices=[NONE, *first["columns"]],
                 value=chosen.get(role) if chosen.get(role) in first["columns"] else NONE,
             )
@@ -119,15 +133,15 @@ def build(home: Path) -> None:
         ]
         return [*updates, *[gr.update(visible=False, value=NONE)] * (MOST_ROLES - len(updates))]
 
-    def confirming(place: str, form: str, *values: str) -> Any:
-        item = library.find(home, place)
+    def confirming(key: str, form: str, *values: str) -> Any:
+        item = library.find(home, key)
         names = list(FORMATS[form].roles) if form else []
-        taken = {role: value for role, value in zip(names, values, strict=False) if value and value != NONE}
-        settings: dict[str, Any] = {"format": form, "columns": taken} if taken else {"format": form} if form else {}
+        mapped = {role: value for role, value in zip(names, values, strict=False) if value and value != NONE}
+        settings: dict[str, Any] = {"format": form, "columns": mapped} if mapped else {"format": form} if form else {}
         return report(library.keep_settings(home, item.key, settings))
 
-    def tokens_of(place: str, name: str) -> str:
-        item = library.find(home, place)
+    def tokens_of(key: str, name: str) -> str:
+        item = library.find(home, key)
         spec = library.spec_of(item)
         if name != "starter" and name not in {str(path) for path in library.models(home)}:
             raise StudioError("this model is not here", hint="Choose one from the list.", where="Model")
@@ -138,19 +152,19 @@ def build(home: Path) -> None:
         )
 
     results = [head, onward, found, findings, samples, lengths, mapping]
-    loaded = gr.on(None, frame.opened(opened), None, [key, name, title, model], **frame.QUIET)
-    loaded.success(frame.act(lambda place: report(library.find(home, place))), [key], results, **frame.QUIET)
-    loaded.success(frame.act(raw_rows), [key], [raw], **frame.QUIET)
+    gr.on(None, frame.opened(opened), None, [key, name, title, model, missing, content], **frame.QUIET)
+    key.change(frame.act(checked), [key], results, **frame.QUIET)
+    key.change(frame.act(raw_rows), [key], [raw], **frame.QUIET)
     layout.input(frame.act(columns), [key, layout], roles, **frame.QUIET)
     confirm.click(frame.act(confirming), [key, layout, *roles], results, **frame.ACTION)
     look.click(frame.act(tokens_of), [key, model], [tokens], **frame.ACTION)
 
-    def renaming(place: str, wanted: str) -> str:
-        item = library.rename(home, place, wanted)
+    def renaming(key: str, title: str) -> str:
+        item = library.rename(home, key, title)
         return parts.section(item.title, f"Version {item.version}, added {parts.when(item.created)}")
 
     rename.click(frame.act(renaming), [key, title], [name], **frame.ACTION)
-    delete.click(frame.act(lambda place: library.delete(home, place) and None), [key], None, **frame.ACTION).success(
+    delete.click(frame.act(lambda key: library.delete(home, key) and None), [key], None, **frame.ACTION).success(
         None, None, None, js="() => { location.href = '/data'; }"
     )
 

@@ -21,7 +21,9 @@ def build(home: Path) -> None:
     """Lay the page out."""
     import gradio as gr
 
-    frame.top("Evidence", "Evidence", "Is it better, and should it be used? Base against tuned, with 95 % intervals.")
+    frame.top(
+        "Evidence", "Evidence", "Is the tuned model better, and should it be used? Base against tuned, with 95 % intervals."
+    )
     with gr.Column(elem_classes="card"):
         run = gr.Dropdown([], label="Run", elem_id="run", interactive=True)
         verdict = gr.HTML(elem_id="verdict", padding=False)
@@ -29,7 +31,7 @@ def build(home: Path) -> None:
     with gr.Column(elem_classes="card", visible=False) as figures_card:
         figures = gr.HTML(elem_id="figures", padding=False)
     with gr.Column(elem_classes="card", visible=False) as answers_card:
-        gr.HTML(parts.section("Answers", "Words that differ from the wanted answer are marked."), padding=False)
+        gr.HTML(parts.section("Answers", "Words that differ from the reference are marked."), padding=False)
         with gr.Row():
             part = gr.Dropdown(["held-out"], label="Questions", elem_id="set", interactive=True)
             view = gr.Radio(
@@ -54,14 +56,15 @@ def build(home: Path) -> None:
         report = run.report
         names = [item.name for item in report.sets if item.answers]
         first = next((item for item in report.sets if item.answers), None)
-        identity = parts.text(run.id)
-        there = (
-            f'<div class="links"><a class="link-button plain" href="/run?id={identity}">The run</a>'
-            f'<a class="link-button plain" href="/chat?id={identity}">Try it in Chat</a>'
-            f'<a class="link-button plain" href="/download/{identity}/evidence">Save as a page</a></div>'
+        links = parts.links(
+            [
+                ("Run", f"/run?id={run.id}", False),
+                ("Try it in Chat", f"/chat?id={run.id}", False),
+                ("Save as a page", f"/download/{run.id}/evidence", False),
+            ]
         )
         return (
-            show.verdict(report), there, show.before_and_after(report, METRICS),
+            show.verdict(report), links, show.before_and_after(report, METRICS),
             gr.update(choices=names, value=names[0] if names else None), show.answers(first, "changed") if first else "",
             gr.update(visible=True), gr.update(visible=bool(names)),
         )  # fmt: skip

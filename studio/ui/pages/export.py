@@ -39,7 +39,7 @@ class Row:
         with gr.Column(elem_classes="target", elem_id=f"to-{self.kind}"):
             with gr.Row(equal_height=False, elem_classes="head"):
                 self.about = gr.HTML(show.target(self.kind, self.summary), elem_id=f"about-{self.kind}", padding=False)
-                self.make = gr.Button("Make", elem_id=f"make-{self.kind}", visible=False, scale=0, min_width=104)
+                self.make = gr.Button("Export", elem_id=f"make-{self.kind}", visible=False, scale=0, min_width=104)
                 self.install = gr.Button("Install", elem_id=f"install-{self.kind}", visible=False, scale=0, min_width=104)
             if self.settings:
                 with (
@@ -72,7 +72,7 @@ def build(home: Path) -> None:
 
     rows = [Row(kind, exports.summary(section), exports.settings(section)) for kind, section in exports.kinds().items()]
     frame.top(
-        "Export", "Export", "Every export is loaded in the program that will serve it, and must answer as the tuned model did."
+        "Export", "Export", "Every export is loaded in the program that will run it, and must answer as the tuned model did."
     )
     with gr.Row(equal_height=False):
         with gr.Column(scale=6, min_width=320):
@@ -81,11 +81,11 @@ def build(home: Path) -> None:
                 none = gr.HTML(padding=False, visible=False)
                 working = gr.HTML(elem_id="working", padding=False, visible=False)
             with gr.Column(elem_classes="card targets"):
-                gr.HTML(parts.section("Make", "Choose what will run it. Sizes are for this run's model."), padding=False)
+                gr.HTML(parts.section("New export", "Choose what will run it. Sizes are for this run's model."), padding=False)
                 deploy = gr.Checkbox(
                     False,
                     label="With deploy files",
-                    info="What another machine needs to serve it: compose files, commands, checksums, the steps.",
+                    info="What another machine needs to serve it: compose files, commands, checksums, instructions.",
                     elem_id="deploy",
                     interactive=True,
                 )
@@ -124,7 +124,7 @@ def build(home: Path) -> None:
         run = _one(place, home)
         artifacts = exporting.made(run)
         done = tuple(item.name for item in exporting.installations(home) if item.state == "done")
-        fresh = (show.working(exporting.works(run, home)), show.made(run.id, artifacts), done)
+        fresh = (show.working(exporting.works(run, home)), show.artifacts(run.id, artifacts), done)
         if fresh == before:
             return (gr.skip(),) * 5
         ready = [item["folder"] for item in artifacts if item["verification"].get("passed") is not False]
@@ -168,19 +168,21 @@ def _push(home: Path, run: Any) -> Any:
 
     with gr.Column(elem_classes="card"):
         gr.HTML(
-            parts.section("Push to the hub", "One commit, from this machine. The token is the one kept in Settings."),
+            parts.section(
+                "Upload to the Hugging Face Hub", "One commit, from this machine, with the token stored in Settings."
+            ),
             padding=False,
         )
         export = gr.Dropdown([], label="Export", elem_id="push-export", interactive=True)
         name = gr.Textbox(
-            label="Repository", placeholder="user/name", max_lines=1, elem_id="push-name", info="Made if it is not there.",
+            label="Repository", placeholder="user/name", max_lines=1, elem_id="push-name", info="Created if it does not exist.",
             interactive=True,
         )  # fmt: skip
         public = gr.Checkbox(
-            False, label="Public", info="For all to see. Without it the repository is private.", elem_id="push-public",
+            False, label="Public", info="Anyone can see it. Otherwise the repository is private.", elem_id="push-public",
             interactive=True,
         )  # fmt: skip
-        look = gr.Button("Show what goes up", elem_id="push-look")
+        look = gr.Button("Preview upload", elem_id="push-look")
         told = gr.HTML(elem_id="push-told", padding=False, visible=False)
         go = gr.Button("Upload", variant="primary", elem_id="push", visible=False)
 
@@ -190,9 +192,7 @@ def _push(home: Path, run: Any) -> Any:
 
     def pushing(place: str, folder: str, repository: str, seen: bool) -> tuple[Any, Any]:
         exporting.push(_one(place, home), folder or "", (repository or "").strip(), bool(seen), home)
-        return _or_nothing(parts.waiting("It is being uploaded. Beside the run it says how far it is.")), gr.update(
-            visible=False
-        )
+        return _or_nothing(parts.waiting("Uploading. Its progress is shown below the run.")), gr.update(visible=False)
 
     given = [run, export, name, public]
     look.click(frame.act(looking), given, [told, go], **frame.ACTION)
@@ -203,7 +203,7 @@ def _push(home: Path, run: Any) -> Any:
 
 
 def _or_nothing(html: str) -> Any:
-    """A part of the page that takes no room while it says nothing."""
+    """A part of the page that takes no space while it is empty."""
     import gradio as gr
 
     return gr.update(value=html, visible=bool(html))

@@ -6,15 +6,18 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
+
 from studio.app import board, curves, queue, runs
 from studio.app.runs import Run
 from studio.core import events
+from studio.core.charts import Series, line_chart
 from studio.core.errors import JobError
 from studio.core.text import duration
 from studio.runs import lifecycle, pace
 from studio.runs.status import Status
 from studio.ui import frame
-from studio.ui.fragments import charts, parts
+from studio.ui.fragments import parts
 from studio.ui.fragments import runs as show
 
 LOG_BYTES = 16_000
@@ -27,42 +30,44 @@ def build(home: Path) -> None:
 
     frame.top("Runs", "Run")
     key = gr.Textbox(visible=False)
-    with gr.Column(elem_classes="card"):
-        title = gr.HTML(elem_id="title", padding=False)
-        head = gr.HTML(elem_id="head", padding=False)
-        error = gr.HTML(elem_id="error", padding=False)
-        stages = gr.HTML(elem_id="stages", padding=False)
-        kpis = gr.HTML(elem_id="kpis", padding=False)
-        links = gr.HTML(elem_id="links", padding=False)
-        with gr.Row(elem_classes="actions"):
-            stop = gr.Button("Stop", variant="stop", elem_id="stop", visible=False)
-            resume = gr.Button("Resume", variant="primary", elem_id="resume", visible=False)
-            sooner = gr.Button("Run next", elem_id="sooner", visible=False)
-            delete = frame.confirmed("Delete", "Delete it with its adapter and exports", "delete")
-    with gr.Column(elem_classes="card"):
-        plots = gr.HTML(elem_id="curves", padding=False)
-    with gr.Row(equal_height=False):
-        with gr.Column(scale=3, elem_classes="card"):
-            gr.HTML(parts.section("What happened"), padding=False)
-            story = gr.HTML(elem_id="story", padding=False)
-            decisions = gr.HTML(elem_id="decisions", padding=False)
-        with gr.Column(scale=2, elem_classes="card"):
-            gr.HTML(parts.section("Your notes"), padding=False)
-            note = gr.Textbox(label="Note", lines=3, max_lines=8, elem_id="note", interactive=True)
-            tags = gr.Textbox(label="Tags", info="Separated by commas.", elem_id="tags", max_lines=1, interactive=True)
-            keep = gr.Button("Keep", elem_id="keep-notes")
-    with gr.Column(elem_classes="card"):
-        gr.HTML(parts.section("Log"), padding=False)
-        log = gr.HTML(elem_id="log", padding=False)
+    missing = gr.HTML(elem_id="missing", padding=False, visible=False)
+    with gr.Column(elem_id="run-body", elem_classes="page-body") as content:
+        with gr.Column(elem_classes="card"):
+            title = gr.HTML(elem_id="title", padding=False)
+            head = gr.HTML(elem_id="head", padding=False)
+            error = gr.HTML(elem_id="error", padding=False)
+            stages = gr.HTML(elem_id="stages", padding=False)
+            kpis = gr.HTML(elem_id="kpis", padding=False)
+            links = gr.HTML(elem_id="links", padding=False)
+            with gr.Row(elem_classes="actions"):
+                stop = gr.Button("Stop", variant="stop", elem_id="stop", visible=False)
+                resume = gr.Button("Resume", variant="primary", elem_id="resume", visible=False)
+                sooner = gr.Button("Run next", elem_id="sooner", visible=False)
+                delete = frame.confirmed("Delete", "Delete the run, its adapter and its exports", "delete")
+        with gr.Column(elem_classes="card"):
+            plots = gr.HTML(elem_id="curves", padding=False)
+        with gr.Row(equal_height=False):
+            with gr.Column(scale=3, elem_classes="card"):
+                gr.HTML(parts.section("What happened"), padding=False)
+                story = gr.HTML(elem_id="story", padding=False)
+                decisions = gr.HTML(elem_id="decisions", padding=False)
+            with gr.Column(scale=2, elem_classes="card"):
+                gr.HTML(parts.section("Your notes"), padding=False)
+                note = gr.Textbox(label="Note", lines=3, max_lines=8, elem_id="note", interactive=True)
+                tags = gr.Textbox(label="Tags", info="Separated by commas.", elem_id="tags", max_lines=1, interactive=True)
+                save = gr.Button("Save", elem_id="save-notes")
+        with gr.Column(elem_classes="card"):
+            gr.HTML(parts.section("Log"), padding=False)
+            log = gr.HTML(elem_id="log", padding=False)
     timer, seen = gr.Timer(2), gr.State({})
     live = [head, error, stages, kpis, links, plots, story, log]
     buttons = [stop, resume, sooner]
 
-    def now(place: str, before: dict[str, Any]) -> list[Any]:
+    def now(run_id: str, before: dict[str, Any]) -> list[Any]:
         """What changed since the last look; what did not is left alone, so that nothing flickers."""
-        if not place:
+        if not run_id:
             return [gr.skip()] * (len(live) + len(buttons) + 2)
-        run = runs.find(place, home)
+        run = runs.find(run_id, home)
         status = run.status
         fresh = _fragments(run, home)
         can = (
@@ -76,38 +81,46 @@ def build(home: Path) -> None:
         return [*shown, *updates, after, gr.update(active=status.active)]
 
     def opened(query: dict[str, str]) -> tuple[Any, ...]:
-        run = _exactly(query.get("id", ""), home)
+        try:
+            run = _exactly(query.get("id", ""), home)
+        except JobError:
+            return (gr.skip(),) * 5 + (
+                frame.missing("No such run", "It may have been deleted.", "/runs", "See all runs"),
+                gr.update(visible=False),
+            )
         spec, written = run.spec, board.notes(run)
         model = show.short_model(spec.model.name)
         data = ", ".join(Path(name).name for name in spec.data.files)
         heading = parts.section(spec.name, f"{model} on {data} · {run.id}")
-        return run.id, heading, show.decisions(run.plan), written["note"], ", ".join(written["tags"])
+        return run.id, heading, show.decisions(run.plan), written["note"], ", ".join(written["tags"]), gr.skip(), gr.skip()
 
     results = [*live, *buttons, seen, timer]
     look = {"fn": frame.act(now), "inputs": [key, seen], "outputs": results, **frame.QUIET}
-    gr.on(None, frame.opened(opened), None, [key, title, decisions, note, tags], **frame.QUIET).success(**look)
+    gr.on(None, frame.opened(opened), None, [key, title, decisions, note, tags, missing, content], **frame.QUIET).success(
+        **look
+    )
     timer.tick(**look, trigger_mode="once")
 
-    def stopping(place: str) -> None:
-        run = _exactly(place, home)
+    def stopping(run_id: str) -> None:
+        run = _exactly(run_id, home)
         if any(item.run == run.id for item in queue.order(home)):
             queue.cancel(run.id, home)
         else:
             lifecycle.request_stop(run.folder)
         gr.Info("It saves a checkpoint and stops.")
 
-    def resuming(place: str) -> None:
-        _exactly(place, home).resume()
+    def resuming(run_id: str) -> None:
+        _exactly(run_id, home).resume()
 
-    def keeping(place: str, words: str, labels: str) -> None:
-        board.write_notes(_exactly(place, home), words or "", (labels or "").split(","))
-        gr.Info("Kept.")
+    def saving(run_id: str, words: str, labels: str) -> None:
+        board.write_notes(_exactly(run_id, home), words or "", (labels or "").split(","))
+        gr.Info("Saved.")
 
     stop.click(frame.act(stopping), [key], None, **frame.ACTION).success(**look)
     resume.click(frame.act(resuming), [key], None, **frame.ACTION).success(**look)
-    sooner.click(frame.act(lambda place: queue.move(place, 1, home)), [key], None, **frame.ACTION).success(**look)
-    keep.click(frame.act(keeping), [key, note, tags], None, **frame.ACTION).success(**look)
-    delete.click(frame.act(lambda place: runs.delete(_exactly(place, home)) and None), [key], None, **frame.ACTION).success(
+    sooner.click(frame.act(lambda run_id: queue.move(run_id, 1, home)), [key], None, **frame.ACTION).success(**look)
+    save.click(frame.act(saving), [key, note, tags], None, **frame.ACTION).success(**look)
+    delete.click(frame.act(lambda run_id: runs.delete(_exactly(run_id, home)) and None), [key], None, **frame.ACTION).success(
         None, None, None, js="() => { location.href = '/runs'; }"
     )
 
@@ -115,12 +128,12 @@ def build(home: Path) -> None:
 NAMES = ("head", "error", "stages", "kpis", "links", "curves", "story", "log")
 
 
-def _exactly(place: str, home: Path) -> Run:
+def _exactly(run_id: str, home: Path) -> Run:
     """The run of exactly this id: a page never takes a path or the beginning of a name."""
     for run in runs.list_runs(home):
-        if run.id == place:
+        if run.id == run_id:
             return run
-    raise JobError("there is no such run", hint="See the list of runs.", where=place[:80])
+    raise JobError("there is no such run", hint="See the list of runs.", where=run_id[:80])
 
 
 def _fragments(run: Run, home: Path) -> dict[str, Any]:
@@ -140,18 +153,19 @@ def _fragments(run: Run, home: Path) -> dict[str, Any]:
     }
 
 
-def _curves(found: curves.Curves) -> str:
-    series = {name: item.points() for name, item in found.series.items()}
+def _curves(read: curves.Curves) -> Markup:
+    series = {name: item.points() for name, item in read.series.items()}
+
+    def line(label: str, name: str) -> Series:
+        return Series(label, series.get(name, []), smooth=name in ("loss", "grad_norm", "tokens_per_second"))
+
     drawn = [
-        charts.chart("Loss", [("training", series.get("loss", [])), ("held-out", series.get("eval_loss", []))], smooth=False),
-        charts.chart("Learning rate", [("learning rate", series.get("lr", []))]),
-        charts.chart("Gradient norm", [("gradient norm", series.get("grad_norm", []))]),
-        charts.chart("Speed, tokens a second", [("tokens a second", series.get("tokens_per_second", []))]),
+        line_chart("Loss", [line("training", "loss"), line("held-out", "eval_loss")]),
+        line_chart("Learning rate", [line("learning rate", "lr")]),
+        line_chart("Gradient norm", [line("gradient norm", "grad_norm")]),
+        line_chart("Speed, tokens per second", [line("tokens per second", "tokens_per_second")]),
     ]
-    html = "".join(drawn)
-    return parts.section("Curves") + (
-        f'<div class="charts">{html}</div>' if html else '<p class="note">They appear with the first logged step.</p>'
-    )
+    return show.curves(drawn, "They appear with the first logged step.")
 
 
 def _left(status: Status, found: curves.Curves) -> str:
@@ -165,14 +179,13 @@ def _left(status: Status, found: curves.Curves) -> str:
     return f"about {low}" if low == high else f"{low} to {high}"
 
 
-def _links(run: Run, state: str) -> str:
-    items = [f'<a class="link-button plain" href="/train?again={parts.text(run.id)}">Run again</a>']
-    if run.folder.report.exists():
-        items.insert(0, f'<a class="link-button" href="/evidence?id={parts.text(run.id)}">Evidence</a>')
+def _links(run: Run, state: str) -> Markup:
+    items = [("Run again", f"/train?again={run.id}", False)]
     if state == "done":
-        items.insert(1, f'<a class="link-button plain" href="/chat?id={parts.text(run.id)}">Chat</a>')
-        items.insert(2, f'<a class="link-button plain" href="/export?id={parts.text(run.id)}">Export</a>')
-    return f'<div class="links">{"".join(items)}</div>'
+        items = [("Chat", f"/chat?id={run.id}", False), ("Export", f"/export?id={run.id}", False), *items]
+    if run.folder.report.exists():
+        items.insert(0, ("Evidence", f"/evidence?id={run.id}", True))
+    return parts.links(items)
 
 
 def _wandb(run: Run) -> str:

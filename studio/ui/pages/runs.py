@@ -1,7 +1,8 @@
-"""Runs: all of them, what is going on, and the way to compare some."""
+"""Runs: all of them by pages, the queue, and the way to compare some."""
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +20,25 @@ def build(home: Path) -> None:
     """Lay the page out."""
     import gradio as gr
 
-    frame.top("Runs", "Runs", "They go on whatever happens to this page. One at a time has the device; others wait their turn.")
+    frame.top("Runs", "Runs", "They keep running without this page. One run uses the device at a time; the rest are queued.")
     with gr.Column(elem_classes="card"):
         wanted = gr.Textbox(
             label="Filter", placeholder="name, model, data, state, tag …", elem_id="filter", max_lines=1, interactive=True
         )
         table = gr.HTML(elem_id="runs", padding=False)
+        with gr.Row(elem_classes="actions", visible=False, elem_id="pager") as pager:
+            previous = gr.Button("Newer runs", elem_id="newer")
+            following = gr.Button("Older runs", elem_id="older")
     with gr.Column(elem_classes="card", visible=False, elem_id="queue") as card:
         gr.HTML(parts.section("Queue", "The first is started as soon as the device is free."), padding=False)
         waiting = gr.Radio([], label="Waiting, in order", elem_id="waiting", interactive=True)
         with gr.Row(elem_classes="actions"):
-            up = gr.Button("Up", elem_id="up")
-            down = gr.Button("Down", elem_id="down")
+            up = gr.Button("Move up", elem_id="up")
+            down = gr.Button("Move down", elem_id="down")
             cancel = gr.Button("Cancel", variant="stop", elem_id="cancel")
     with gr.Column(elem_classes="card"):
         gr.HTML(
-            parts.section("Compare", "Curves over each other, the settings that differ, the evidence side by side."),
+            parts.section("Compare", "Curves in one chart, the settings that differ, the evidence side by side."),
             padding=False,
         )
         with gr.Row(elem_classes="end"):
@@ -42,17 +46,24 @@ def build(home: Path) -> None:
                 [], multiselect=True, max_choices=6, label="Two to six runs", elem_id="chosen", interactive=True, scale=4
             )
             compare = gr.Button("Compare", elem_id="compare", scale=1)
-    where, seen, order = gr.Textbox(visible=False), gr.State(""), gr.State([])
+    where, seen, order, page = gr.Textbox(visible=False), gr.State(""), gr.State([]), gr.State(1)
 
     def shown(query: dict[str, str]) -> tuple[Any, ...]:
         rows = board.rows(home)
         html = show.overview(rows)
-        return html, gr.update(choices=[(f"{row['name']} · {row['id']}", row["id"]) for row in rows]), html
+        choices = [(f"{row['name']} · {row['id']}", row["id"]) for row in rows]
+        return html, gr.update(choices=choices), _digest(html), gr.update(visible=len(rows) > show.PER_PAGE)
 
-    def filtered(words: str, chosen: str | None, before: str, lines: list[Any]) -> tuple[Any, ...]:
+    def turned(words: str, number: int, by: int) -> int:
+        """The page of the table to show next."""
+        return min(max(1, number + by), show.pages(len(show.matching(board.rows(home), words or ""))))
+
+    def filtered(words: str, chosen: str | None, before: str, lines: list[Any], number: int) -> tuple[Any, ...]:
+        """What changed since the last time, and nothing else: the table, the queue."""
         rows = board.rows(home)
-        html, now = show.overview(rows, words or ""), show.waiting(rows)
-        table = (gr.skip(), gr.skip()) if html == before else (html, html)
+        html, now = show.overview(rows, words or "", number), show.waiting(rows)
+        pager = gr.update(visible=len(show.matching(rows, words or "")) > show.PER_PAGE)
+        table = (gr.skip(),) * 3 if _digest(html) == before else (html, _digest(html), pager)
         if now == lines:
             return *table, gr.skip(), gr.skip(), gr.skip()
         still = chosen if any(chosen == run for _, run in now) else None
@@ -63,16 +74,23 @@ def build(home: Path) -> None:
 
     def cancelling(run: str | None) -> None:
         queue.cancel(_moved(queue.order(home), run, 0)[0], home)
-        gr.Info("Cancelled. Its folder stays; start it from its page.")
+        gr.Info("Cancelled. The run keeps its folder; resume it from its page.")
 
     def comparing(ids: list[str]) -> str:
         if not 2 <= len(ids or []) <= 6:
             raise JobError("choose two to six runs", hint="Add them in the field beside the button.", where="Compare")
         return f"/compare?runs={','.join(ids)}"
 
-    look = {"fn": frame.act(filtered), "inputs": [wanted, waiting, seen, order], "outputs": [table, seen, card, waiting, order]}
-    gr.on(None, frame.opened(shown), None, [table, chosen, seen], **frame.QUIET).success(**look, **frame.QUIET)
-    wanted.input(**look, trigger_mode="always_last", **frame.QUIET)
+    look = {
+        "fn": frame.act(filtered),
+        "inputs": [wanted, waiting, seen, order, page],
+        "outputs": [table, seen, pager, card, waiting, order],
+    }
+    gr.on(None, frame.opened(shown), None, [table, chosen, seen, pager], **frame.QUIET).success(**look, **frame.QUIET)
+    wanted.input(lambda: 1, None, [page], **frame.QUIET).success(**look, **frame.QUIET)
+    for button, by in ((previous, -1), (following, 1)):
+        turning = frame.act(lambda words, number, by=by: turned(words, number, by))
+        button.click(turning, [wanted, page], [page], **frame.QUIET).success(**look, **frame.QUIET)
     gr.Timer(3).tick(**look, **frame.QUIET)
     up.click(frame.act(lambda run: moving(run, -1)), [waiting], None, **frame.ACTION).success(**look, **frame.QUIET)
     down.click(frame.act(lambda run: moving(run, 1)), [waiting], None, **frame.ACTION).success(**look, **frame.QUIET)
@@ -87,4 +105,9 @@ def _moved(order: list[Waiting], run: str | None, by: int) -> tuple[str, int]:
     for item in order:
         if item.run == run:
             return run, item.position + by
-    raise JobError("this run waits no longer", hint="See its page.", where="Queue")
+    raise JobError("this run is no longer queued", hint="See its page.", where="Queue")
+
+
+def _digest(html: str) -> str:
+    """What a session remembers of what its page shows."""
+    return hashlib.sha256(html.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Serve: start a server of runs and exports, see how each one does, how to ask it, and end it."""
+"""Serve: start a server of runs and exports, see how each one does, how to use it, and stop it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,14 @@ def build(home: Path) -> None:
     """Lay the page out."""
     import gradio as gr
 
-    frame.top("Serve", "Serve", "One address that speaks OpenAI's protocol. A server goes on without this page.")
+    frame.top("Serve", "Serve", "An OpenAI-compatible API for your runs and exports. A server keeps running without this page.")
     with gr.Column(elem_classes="card"):
-        gr.HTML(parts.section("Start one", "The engine follows from what is served; runs on one base share it."), padding=False)
+        gr.HTML(
+            parts.section(
+                "Start a server", "The engine follows from what is served; runs on one base model share its weights."
+            ),
+            padding=False,
+        )
         with gr.Row(elem_classes="end"):
             what = gr.Dropdown(
                 [], multiselect=True, max_choices=8, label="Runs, exports, models", elem_id="what", interactive=True, scale=4
@@ -79,7 +84,7 @@ def build(home: Path) -> None:
     def stopping(key: str | None) -> None:
         server = servers.find(key or "", home)
         servers.stop(server)
-        gr.Info("Asked to end; answers under way may take 20 seconds." if server.url else "Ended.")
+        gr.Info("Stopping; answers in progress may take up to 20 seconds." if server.url else "Stopped.")
 
     fresh = [none, chosen, end, more, state, asking, log, seen]
     look = {"fn": frame.act(now), "inputs": [chosen, seen], "outputs": fresh}

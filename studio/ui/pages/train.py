@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from studio import spec as specs
 from studio.app import choices, drafts, library, runs
-from studio.core.errors import SpecError, StudioError
+from studio.core.errors import JobError, SpecError, StudioError
 from studio.core.text import slug
 from studio.hardware import cards
 from studio.spec import RunSpec
@@ -20,8 +21,17 @@ from studio.ui.fragments import plan as show
 
 HERE = "This machine"
 GO = "(id) => { if (id) location.href = '/run?id=' + encodeURIComponent(id); }"
+PLANS_AT_ONCE = 4
+"""Plans of all pages at once; one that a newer form has overtaken ends without planning."""
 SETTLE = 0.5
 """Seconds a change is waited out before a plan is made: more changes may follow."""
+
+
+@dataclass
+class Newest:
+    """The number of the newest form of a page that a plan was asked for."""
+
+    number: int = 0
 
 
 def build(home: Path) -> None:
@@ -46,8 +56,8 @@ def build(home: Path) -> None:
             boxes = _form(fields)
             with gr.Column(elem_classes="card"):
                 exports = gr.CheckboxGroup(
-                    form.exports(), label="Make afterwards", elem_id="exports", interactive=True,
-                    info="Each export is checked in the program that will run it. You can also make them later.",
+                    form.exports(), label="Exports", elem_id="exports", interactive=True,
+                    info="Each is verified in the program that will run it. You can also export later, on the Export page.",
                 )  # fmt: skip
         with gr.Column(scale=4, min_width=340, elem_classes="side"):
             with gr.Column(elem_classes="card"):
@@ -59,7 +69,7 @@ def build(home: Path) -> None:
                 )
                 gpu = gr.Dropdown(
                     [HERE, *(item.name for item in cards.CARDS)], value=HERE, label="Plan for", elem_id="gpu", interactive=True,
-                    info="See what it would need on another card. It trains on this machine.",
+                    info="What it would need on another GPU. It trains on this machine.",
                 )  # fmt: skip
                 start = gr.Button("Start", variant="primary", elem_id="start")
             with gr.Column(elem_classes="card"), gr.Accordion("As YAML", open=False, elem_id="yaml-part"):
@@ -70,7 +80,7 @@ def build(home: Path) -> None:
                     use = gr.Button("Use this text", elem_id="use-yaml", min_width=120)
                     load = gr.UploadButton("Load a file", file_types=[".yaml", ".yml"], elem_id="load-yaml", min_width=120)
                 save = gr.HTML(elem_id="save-yaml", padding=False)
-    started, plan = gr.Textbox(visible=False), gr.State({})
+    started, plan, newest = gr.Textbox(visible=False), gr.State({}), gr.State(Newest())
     everything = [name, model, data, exports, *boxes]
 
     def draft(title: str, base: str, rows: list[str], targets: list[str], *values: str) -> RunSpec:
@@ -84,11 +94,16 @@ def build(home: Path) -> None:
             spec = draft(*values)
         except StudioError:
             return gr.skip(), gr.skip()
-        told = specs.dump_asked(spec)
-        return told, show.yaml_link(told, slug(spec.name))
+        text = specs.dump_asked(spec)
+        return text, show.yaml_link(text, slug(spec.name))
 
-    def planned(card_name: str, *values: Any) -> Iterator[list[Any]]:
-        """The plan card, and the plan for the fields to show. A wrong field keeps its own message: no field is touched then."""
+    def planned(newest: Newest, card_name: str, *values: Any) -> Iterator[list[Any]]:
+        """The plan card, and the plan for the fields to show. A wrong field keeps its own message: no field is touched then.
+
+        A plan that comes late, when a newer form was asked about already, shows nothing.
+        """
+        newest.number += 1
+        number = newest.number
         try:
             spec = draft(*values)
         except SpecError as problem:
@@ -99,19 +114,23 @@ def build(home: Path) -> None:
             return
         yield [parts.waiting("Planning …"), gr.skip()]
         time.sleep(SETTLE)
+        if number != newest.number:
+            return
         try:
             made = drafts.plan(spec, home, "" if card_name == HERE else card_name)
         except StudioError as problem:
-            yield [_wrong(problem), gr.skip()]
+            if number == newest.number:
+                yield [_wrong(problem), gr.skip()]
             return
-        yield [show.card(made), made]
+        if number == newest.number:
+            yield [show.card(made), made]
 
     def starting(*values: Any) -> tuple[Any, Any]:
         """Start it; or say on the plan card, with the field's name, what is missing or wrong."""
         try:
             return drafts.start(draft(*values), home).id, gr.skip()
         except StudioError as problem:
-            gr.Warning(parts.told(_named(problem)), title="Not started")
+            gr.Warning(str(parts.toast(_named(problem))), title="Not started")
             return "", _wrong(problem)
 
     def shown(spec: RunSpec) -> list[Any]:
@@ -127,13 +146,18 @@ def build(home: Path) -> None:
         models = gr.update(choices=[(item.label, item.name) for item in choices.models(home)])
         datasets = gr.update(choices=_datasets(home), value=[query["data"]] if query.get("data") else [])
         if query.get("again"):
-            filled = shown(runs.find(query["again"], home).folder.asked_spec())
+            try:
+                again = runs.find(query["again"], home)
+            except JobError as problem:
+                gr.Warning(str(parts.toast(problem)), title="Not filled in")
+                return ["run", models, datasets, gr.skip(), *[gr.skip()] * len(boxes)]
+            filled = shown(again.folder.asked_spec())
             return [filled[0], gr.update(value=filled[1], choices=models["choices"]), *filled[2:]]
         title = library.find(home, query["data"]).title if query.get("data") else "run"
         return [title, models, datasets, gr.skip(), *[gr.skip()] * len(boxes)]
 
     loaded = gr.on(None, frame.opened(opened), None, everything, **frame.QUIET)
-    plan_now = {"fn": frame.stream(planned), "inputs": [gpu, *everything], "outputs": [card, plan], **frame.QUIET}
+    plan_now = {"fn": frame.stream(planned), "inputs": [newest, gpu, *everything], "outputs": [card, plan], **frame.QUIET}
     write_now = {"fn": frame.act(written), "inputs": everything, "outputs": [text, save], **frame.QUIET}
     filled = [loaded.success]
     for event in (
@@ -143,7 +167,7 @@ def build(home: Path) -> None:
         filled.append(event.success)
     changes = frame.changed([gpu, model, data, exports, name, *boxes])
     gr.on([*changes], **write_now, trigger_mode="always_last")
-    gr.on([*changes], **plan_now, trigger_mode="always_last")
+    gr.on([*changes], **plan_now, trigger_mode="multiple", concurrency_limit=PLANS_AT_ONCE)
     for success in filled:
         success(**write_now)
         success(**plan_now)

@@ -27,10 +27,10 @@
 
   // What is wrong with a field stands on the plan card; it is repeated below the field itself.
   const point = () => {
-    const told = document.querySelector("#plan [data-field]");
-    const field = told && document.getElementById(told.dataset.field);
+    const error = document.querySelector("#plan [data-field]");
+    const field = error && document.getElementById(error.dataset.field);
     const shown = document.querySelector(".field-wrong");
-    if (shown && shown.parentElement === field && shown.textContent === told.dataset.says) return;
+    if (shown && shown.parentElement === field && shown.textContent === error.dataset.says) return;
     if (shown) {
       shown.parentElement.querySelector("input, textarea")?.removeAttribute("aria-invalid");
       shown.remove();
@@ -38,14 +38,14 @@
     if (!field) return;
     const words = document.createElement("p");
     words.className = "field-wrong";
-    words.textContent = told.dataset.says;
+    words.textContent = error.dataset.says;
     field.append(words);
     field.querySelector("input, textarea")?.setAttribute("aria-invalid", "true");
   };
   const follow = () => new MutationObserver(point).observe(document.body, { childList: true, subtree: true });
   document.readyState === "loading" ? addEventListener("DOMContentLoaded", follow) : follow();
 
-  // A chart is an SVG with data-points: one [label, xs, ys] a line, already drawn by the server.
+  // A chart is an SVG drawn by the server, with its lines' values in data-chart; here they are shown at the pointer.
   const nearest = (xs, x) => {
     let low = 0, high = xs.length - 1;
     while (high - low > 1) { const mid = (low + high) >> 1; xs[mid] < x ? (low = mid) : (high = mid); }
@@ -57,20 +57,22 @@
     if (!svg) return;
     const chart = JSON.parse(svg.dataset.chart), box = svg.getBoundingClientRect(), hover = svg.querySelector(".hover");
     const across = ((event.clientX - box.left) / box.width) * chart.width;
-    const x = chart.x0 + ((across - chart.left) / (chart.width - chart.left - chart.right)) * (chart.x1 - chart.x0);
+    const inner = chart.width - chart.left - chart.right, share = (across - chart.left) / inner;
+    const x = chart.log ? chart.x0 * (chart.x1 / chart.x0) ** share : chart.x0 + share * (chart.x1 - chart.x0);
     const make = (name, attributes, text) => {
       const node = document.createElementNS("http://www.w3.org/2000/svg", name);
       for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
       if (text !== undefined) node.textContent = text;
       return node;
     };
-    const rows = chart.lines.filter((line) => line.x.length).map((line) => { const at = nearest(line.x, x); return [line, line.x[at], line.y[at]]; });
+    const rows = chart.lines.filter((line) => line.x.length).map((line) => { const index = nearest(line.x, x); return [line, line.x[index], line.y[index]]; });
     if (!rows.length) return;
     const right = across > chart.width / 2, step = rows[0][1];
-    const place = chart.left + ((step - chart.x0) / (chart.x1 - chart.x0 || 1)) * (chart.width - chart.left - chart.right);
+    const part = chart.log ? Math.log(step / chart.x0) / (Math.log(chart.x1 / chart.x0) || 1) : (step - chart.x0) / (chart.x1 - chart.x0 || 1);
+    const at = chart.left + part * inner;
     hover.replaceChildren(
-      make("line", { x1: place, x2: place, y1: chart.top, y2: chart.height - chart.bottom, class: "cross" }),
-      ...[`step ${step.toLocaleString("en")}`, ...rows.map(([line, , y]) => `${line.label}: ${Number(y.toPrecision(4))}`)].map((label, row) =>
-        make("text", { x: place + (right ? -8 : 8), y: chart.top + 12 + row * 15, "text-anchor": right ? "end" : "start", class: "tip" }, label)));
+      make("line", { x1: at, x2: at, y1: chart.top, y2: chart.height - chart.bottom, class: "cross" }),
+      ...[`${chart.unit} ${step.toLocaleString("en")}`, ...rows.map(([line, , y]) => `${line.label}: ${Number(y.toPrecision(4))}`)].map((label, row) =>
+        make("text", { x: at + (right ? -8 : 8), y: chart.top + 12 + row * 15, "text-anchor": right ? "end" : "start", class: "tip" }, label)));
   });
 })();
