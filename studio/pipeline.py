@@ -131,7 +131,7 @@ def fit_job(folder: RunFolder, prepared: Prepared) -> Any:
     from studio.training import fit
 
     spec = prepared.spec
-    return fit.Job(
+    return fit.TrainingJob(
         adapter=spec.adapter,
         training=spec.training,
         device=prepared.machine.device,

@@ -47,7 +47,7 @@ class Clock:
 
 def job(folder: Path, count: int, vocabulary: int, dtype: str, micro: int | None, packing: bool | None) -> Any:
     """The run as the studio is given it; what is None, its planner decides."""
-    from studio.training.fit import Job
+    from studio.training.fit import TrainingJob
     from studio.training.settings import Adapter, Training
 
     adapter, rows = Adapter(rank=16, alpha=32), testbed.rows(count, vocabulary)
@@ -69,7 +69,7 @@ def job(folder: Path, count: int, vocabulary: int, dtype: str, micro: int | None
     length = testbed.MAX_LENGTH
     if packing is None:
         training, dtype, length = _planned(folder, training, adapter, rows)
-    return Job(
+    return TrainingJob(
         adapter=adapter,
         training=training,
         device="cpu",

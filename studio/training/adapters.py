@@ -33,14 +33,14 @@ def target_modules(model: Any, targets: str | list[str]) -> str | list[str]:
         return "all-linear"
     layers = linear_layers(model)
     if targets == "attention":
-        found = {name.rpartition(".")[2] for name in layers if re.search(r"(^|[._])(self_)?att(n|ention)", name)}
-        if not found:
+        names = {name.rpartition(".")[2] for name in layers if re.search(r"(^|[._])(self_)?att(n|ention)", name)}
+        if not names:
             raise TrainingError(
                 f"No attention layers are recognised in {type(model).__name__}",
                 hint="Set adapter.targets to all-linear, or list module names.",
                 where="adapter.targets",
             )
-        return sorted(found)
+        return sorted(names)
     known = sorted({name.rpartition(".")[2] for name in layers})
     for name in targets:
         if not any(full == name or full.endswith(f".{name}") for full in layers):
@@ -119,11 +119,11 @@ def parts(model: Any) -> tuple[dict[str, Any], Any]:
     return {name: values.detach().to("cpu", copy=True).contiguous() for name, values in state.items()}, config
 
 
-def write_parts(made: tuple[dict[str, Any], Any], folder: Path) -> None:
+def write_parts(parts: tuple[dict[str, Any], Any], folder: Path) -> None:
     """Write what `parts` gave into `folder`, which exists, and wait for the disk."""
     from safetensors.torch import save_file
 
-    state, config = made
+    state, config = parts
     weights = folder / "adapter_model.safetensors"
     save_file(state, weights, {"format": "pt"})
     config.save_pretrained(str(folder))
@@ -137,17 +137,17 @@ def read(model: Any, folder: Path) -> None:
     from peft import set_peft_model_state_dict
     from safetensors.torch import load_file
 
-    found = set_peft_model_state_dict(model, load_file(folder / "adapter_model.safetensors"))
-    if found.unexpected_keys:
+    loaded = set_peft_model_state_dict(model, load_file(folder / "adapter_model.safetensors"))
+    if loaded.unexpected_keys:
         raise TrainingError(
-            f"The checkpoint holds weights this model has no place for, e.g. {found.unexpected_keys[0]}",
+            f"The checkpoint holds weights that this model does not have, e.g. {loaded.unexpected_keys[0]}",
             hint="Resume with the model and adapter settings the run was started with.",
             where=str(folder),
         )
 
 
 def flush(file: Path) -> None:
-    """Ask the disk to keep a file, or the names in a folder, before anything is told that it is there."""
+    """Ask the disk to keep a file, or the names in a folder, before anyone is told that it is there."""
     handle = os.open(file, os.O_RDONLY)
     try:
         os.fsync(handle)

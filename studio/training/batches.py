@@ -16,9 +16,9 @@ import numpy as np
 
 from studio.training.schedule import steps_per_epoch
 
-START = 64
+PADDING_LIMIT = 64
 """What a micro-batch costs however small it is, in tokens: so much padding is better than one more. Measured on a CPU; the
-launches of a card's kernels cost more."""
+launches of a GPU's kernels cost more."""
 
 
 class Tokens(Protocol):
@@ -94,22 +94,22 @@ class StepOrder:
             yield shuffled[index * self.batch_size : (index + 1) * self.batch_size].tolist()
 
 
-def best_fit(lengths: Sequence[int], room: int) -> list[list[int]]:
-    """Places of `lengths` in as few groups of at most `room` as best-fit decreasing finds; a longer one stands alone.
+def best_fit(lengths: Sequence[int], budget: int) -> list[list[int]]:
+    """Indices of `lengths` in as few groups of at most `budget` as best-fit decreasing finds; a longer one stands alone.
 
     Nothing is cut. Best-fit decreasing needs at most 11/9 of the fewest groups plus one (Johnson et al. 1974).
     """
     groups: list[list[int]] = []
     space: list[tuple[int, int]] = []
-    for place in sorted(range(len(lengths)), key=lambda place: (-lengths[place], place)):
-        found = bisect_left(space, (lengths[place], -1))
-        if found == len(space):
-            groups.append([place])
-            left, group = room - lengths[place], len(groups) - 1
+    for index in sorted(range(len(lengths)), key=lambda index: (-lengths[index], index)):
+        fitting = bisect_left(space, (lengths[index], -1))
+        if fitting == len(space):
+            groups.append([index])
+            left, group = budget - lengths[index], len(groups) - 1
         else:
-            left, group = space.pop(found)
-            groups[group].append(place)
-            left -= lengths[place]
+            left, group = space.pop(fitting)
+            groups[group].append(index)
+            left -= lengths[index]
         if left > 0:
             insort(space, (left, group))
     return groups
@@ -122,7 +122,7 @@ def batch(tokens: Tokens, rows: Sequence[int], micro_batch: int, max_length: int
     """
     items = [tokens[row] for row in rows]
     micro_batches = tuple(
-        (pack if packed else pad_rows)([items[place] for place in group], pad)
+        (pack if packed else pad_rows)([items[index] for index in group], pad)
         for group in _groups([len(ids) for ids, _ in items], micro_batch, max_length, packed)
     )
     return Batch(
@@ -136,21 +136,21 @@ def batch(tokens: Tokens, rows: Sequence[int], micro_batch: int, max_length: int
 def _groups(lengths: Sequence[int], micro_batch: int, max_length: int, packed: bool) -> list[list[int]]:
     if packed:
         return best_fit(lengths, micro_batch * max_length)
-    by_length = sorted(range(len(lengths)), key=lambda place: (-lengths[place], place))
-    counts = side_by_side([lengths[place] for place in by_length], micro_batch * max_length)
+    by_length = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
+    counts = side_by_side([lengths[index] for index in by_length], micro_batch * max_length)
     ends = np.cumsum(counts).tolist()
     return [by_length[end - count : end] for count, end in zip(counts, ends, strict=True)]
 
 
-def side_by_side(lengths: Sequence[int], room: int) -> list[int]:
-    """How many rows, sorted from the longest, go into each padded grid of at most `room` tokens; a longer one stands alone.
+def side_by_side(lengths: Sequence[int], budget: int) -> list[int]:
+    """How many rows, sorted from the longest, go into each padded grid of at most `budget` tokens; a longer one stands alone.
 
-    A row joins a grid if that brings less padding than `START`, else it begins one.
+    A row joins a grid if that brings less padding than `PADDING_LIMIT`, else it begins one.
     """
     counts: list[int] = []
     longest = 0
     for length in lengths:
-        if counts and (counts[-1] + 1) * longest <= room and longest - length <= START:
+        if counts and (counts[-1] + 1) * longest <= budget and longest - length <= PADDING_LIMIT:
             counts[-1] += 1
         else:
             counts.append(1)
@@ -167,14 +167,14 @@ def in_order_of_length(tokens: Tokens, micro_batch: int, max_length: int, packed
         yield pack(rows, pad) if packed else pad_rows(rows, pad)
 
 
-def _in_turn(lengths: np.ndarray, room: int, packed: bool) -> Iterator[slice]:
+def _in_turn(lengths: np.ndarray, budget: int, packed: bool) -> Iterator[slice]:
     """Sorted rows cut into micro-batches, one after the other."""
     start = 0
-    for count in [] if packed else side_by_side(lengths.tolist(), room):
+    for count in [] if packed else side_by_side(lengths.tolist(), budget):
         yield slice(start, start := start + count)
     while packed and start < len(lengths):
-        sizes = np.cumsum(lengths[start : start + room])
-        count = max(1, int(np.searchsorted(sizes, room, side="right")))
+        sizes = np.cumsum(lengths[start : start + budget])
+        count = max(1, int(np.searchsorted(sizes, budget, side="right")))
         yield slice(start, start := start + count)
 
 
@@ -186,10 +186,16 @@ def pack(items: Sequence[tuple[np.ndarray, np.ndarray]], pad: int = 0) -> MicroB
     learned = np.concatenate([mask for _, mask in items]).astype(bool)
     learned[starts] = False
     ids = np.concatenate([ids for ids, _ in items]).astype(np.int64)
-    places = np.flatnonzero(learned)
+    targets = np.flatnonzero(learned)
     positions = np.concatenate([np.arange(length, dtype=np.int64) for length in lengths])
     return MicroBatch(
-        ids[None], places - 1, ids[places], rows=len(items), tokens=len(ids), lengths=lengths, position_ids=positions[None]
+        ids[None],
+        targets - 1,
+        ids[targets],
+        rows=len(items),
+        tokens=len(ids),
+        lengths=lengths,
+        position_ids=positions[None],
     )
 
 
@@ -198,9 +204,9 @@ def pad_rows(items: Sequence[tuple[np.ndarray, np.ndarray]], pad: int = 0) -> Mi
     longest = max(len(ids) for ids, _ in items)
     grid = np.full((len(items), longest), pad, dtype=np.int64)
     learned = np.zeros((len(items), longest), dtype=bool)
-    for place, (ids, mask) in enumerate(items):
-        grid[place, : len(ids)] = ids
-        learned[place, : len(ids)] = mask
+    for index, (ids, mask) in enumerate(items):
+        grid[index, : len(ids)] = ids
+        learned[index, : len(ids)] = mask
     learned[:, 0] = False
-    places = np.flatnonzero(learned)
-    return MicroBatch(grid, places - 1, grid.reshape(-1)[places], rows=len(items), tokens=sum(len(ids) for ids, _ in items))
+    targets = np.flatnonzero(learned)
+    return MicroBatch(grid, targets - 1, grid.reshape(-1)[targets], rows=len(items), tokens=sum(len(ids) for ids, _ in items))

@@ -33,7 +33,7 @@ DAMAGED = "damaged-"
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is. Losses are held-out losses; step 0 is the base model. run tells two runs' checkpoints apart."""
+    """How far a run is. Losses are held-out losses; step 0 is the base model. run is the run's fingerprint."""
 
     step: int = 0
     tokens: int = 0
@@ -200,8 +200,8 @@ def restore_generators(state: dict[str, Any]) -> None:
 
 def _steps(checkpoints: Path) -> Iterator[int]:
     for folder in checkpoints.glob("step-*"):
-        if found := NAME.fullmatch(folder.name):
-            yield int(found[1])
+        if match := NAME.fullmatch(folder.name):
+            yield int(match[1])
 
 
 def damage(folder: Path) -> str | None:

@@ -16,10 +16,10 @@ from studio.core.text import plural
 from studio.tracking.reporter import Reporter
 from studio.training import adapters, checkpoints, guards, loop, optimizations
 from studio.training.checkpoints import Progress
-from studio.training.job import Fitted, Job
+from studio.training.job import TrainingJob, TrainingResult
 from studio.training.schedule import steps_per_epoch, total_steps
 
-__all__ = ["Fitted", "Job", "fingerprint", "fit"]
+__all__ = ["TrainingJob", "TrainingResult", "fingerprint", "fit"]
 
 if TYPE_CHECKING:
     from studio.training.loss_model import LossModel
@@ -29,7 +29,7 @@ RESUME_SAFE_FIELDS = {"micro_batch", "packing", "gradient_checkpointing", "save_
 """Training settings that change how a run is computed and not what comes out: a run may be resumed with others."""
 
 
-def fit(base: Any, tokenizer: Any, job: Job, reporter: Reporter) -> Fitted:
+def fit(base: Any, tokenizer: Any, job: TrainingJob, reporter: Reporter) -> TrainingResult:
     """Train an adapter on `base` (a PreTrainedModel from `load_base`) and write it to `job.adapter_out`.
 
     Goes on from the newest complete checkpoint in `job.checkpoints`, and then ends with the same weights as a run that
@@ -48,9 +48,9 @@ def fit(base: Any, tokenizer: Any, job: Job, reporter: Reporter) -> Fitted:
 
     with ExitStack() as stack:
         stack.enter_context(quiet())
-        now = guards.Now()
-        stack.enter_context(guards.memory_errors(job, now))
-        loss_model = LossModel(base, job, _pad(tokenizer), now)
+        in_progress = guards.StepInProgress()
+        stack.enter_context(guards.memory_errors(job, in_progress))
+        loss_model = LossModel(base, job, _pad(tokenizer), in_progress)
         stack.callback(loss_model.release)
         if job.dtype != "fp32" and job.adapter.kind == "lora":
             from peft.helpers import disable_input_dtype_casting
@@ -73,7 +73,7 @@ def fit(base: Any, tokenizer: Any, job: Job, reporter: Reporter) -> Fitted:
 
 def _train(
     loss_model: LossModel,
-    job: Job,
+    job: TrainingJob,
     steps: int,
     checkpoint: tuple[Path, Progress] | None,
     fresh: Progress,
@@ -106,7 +106,7 @@ def _train(
     return monitor
 
 
-def _finish(monitor: StepMonitor, job: Job) -> Fitted:
+def _finish(monitor: StepMonitor, job: TrainingJob) -> TrainingResult:
     """Write the adapter that is kept, and say what came out."""
     from studio.training.monitor import peak_memory
 
@@ -122,7 +122,7 @@ def _finish(monitor: StepMonitor, job: Job) -> Fitted:
         else:
             adapters.read(model, best)
     adapters.save(model, job.adapter_out)
-    return Fitted(
+    return TrainingResult(
         steps=progress.step,
         epochs=progress.step / steps_per_epoch(len(job.train), job.training.batch_size or 1),
         best_step=progress.best_step or progress.step,
@@ -138,7 +138,7 @@ def _finish(monitor: StepMonitor, job: Job) -> Fitted:
     )
 
 
-def fingerprint(base: Any, job: Job, steps: int) -> str:
+def fingerprint(base: Any, job: TrainingJob, steps: int) -> str:
     """Tells runs apart: two runs with the same one may share checkpoints."""
     values = {
         "adapter": job.adapter.model_dump(mode="json"),
@@ -158,7 +158,7 @@ def _pad(tokenizer: Any) -> int:
     return tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id or 0
 
 
-def _optimizer_for(job: Job, reporter: Reporter) -> str:
+def _optimizer_for(job: TrainingJob, reporter: Reporter) -> str:
     wanted = job.training.optimizer or "adamw"
     if wanted != "adamw" and job.device == "cpu":
         message = f"{wanted} is for GPUs; on this CPU AdamW with 32-bit states is used instead"

@@ -33,7 +33,7 @@ ACTIVATIONS: dict[str, tuple[Callable[[Any], Any], Callable[[Any, Any], Any]]] =
         lambda d, x: torch.ops.aten.gelu_backward.grad_input(d, x, approximate="none", grad_input=d),
     ),
 }
-"""Gates by name: the function, and its gradient written over the gradient it is given."""
+"""Gates by name: the function, and its gradient written over the incoming gradient."""
 
 
 @dataclass(eq=False)
@@ -45,7 +45,7 @@ class Member:
     own: Callable[..., Any]
     reuse: bool = True
     """Whether a 4-bit weight unpacked for a checkpoint's second forward is kept for the backward that follows."""
-    kept: Any = None
+    unpacked: Any = None
 
     def __post_init__(self) -> None:
         self.base = self.layer.get_base_layer()
@@ -68,7 +68,7 @@ class Member:
 
 
 def unpack(weight: Any) -> Any:
-    """A bitsandbytes 4-bit weight as [outputs, inputs] in the type it was quantised from. The one place that does it."""
+    """A bitsandbytes 4-bit weight as [outputs, inputs] in the type it was quantised from. Only this function does it."""
     from bitsandbytes.functional import dequantize_4bit
 
     return dequantize_4bit(weight.data.reshape(-1, 1), weight.quant_state)
@@ -103,7 +103,7 @@ def _project(
         plane.addmm_(part, up.t(), alpha=member.scaling)
         outputs.append(output)
         if keep and member.quantized and member.reuse and _computing_again():
-            member.kept = weight
+            member.unpacked = weight
     return outputs, inner
 
 
@@ -114,19 +114,19 @@ def _project_back(
     downs, ups = adapters[: len(members)], adapters[len(members) :]
     ranks = [member.rank for member in members]
     inner_slope, up_slopes, slope = torch.empty_like(inner), [], None
-    for member, up, part, part_slope, given in zip(
+    for member, up, part, part_slope, output_slope in zip(
         members, ups, inner.split(ranks, 1), inner_slope.split(ranks, 1), slopes, strict=True
     ):
-        weight, member.kept = member.kept, None
-        if given is None:
+        weight, member.unpacked = member.unpacked, None
+        if output_slope is None:
             part_slope.zero_()
             up_slopes.append(torch.zeros_like(up))
             continue
-        part_slope.copy_(given @ up.to(flat.dtype)).mul_(member.scaling)
-        up_slopes.append((part.t() @ given).mul_(member.scaling).t().to(up.dtype))  # this way round it is twice as fast
+        part_slope.copy_(output_slope @ up.to(flat.dtype)).mul_(member.scaling)
+        up_slopes.append((part.t() @ output_slope).mul_(member.scaling).t().to(up.dtype))  # this way round it is twice as fast
         if wanted:
             weight = member.weight(flat.dtype) if weight is None else weight
-            slope = given @ weight if slope is None else slope.addmm_(given, weight)
+            slope = output_slope @ weight if slope is None else slope.addmm_(output_slope, weight)
     down_slopes = [part.to(down.dtype) for part, down in zip((inner_slope.t() @ flat).split(ranks), downs, strict=True)]
     if wanted:
         down = torch.cat([part.to(flat.dtype) for part in downs]) if len(downs) > 1 else downs[0].to(flat.dtype)
@@ -162,8 +162,8 @@ class _Layers(torch.autograd.Function):
     def backward(ctx: Any, *slopes: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         flat, inner, *adapters = ctx.saved_tensors
         with _plain(flat):
-            given = [None if slope is None else slope.reshape(-1, slope.shape[-1]).to(flat.dtype) for slope in slopes]
-            slope, trained = _project_back(ctx.members, flat, inner, adapters, given, ctx.needs_input_grad[0])
+            output_slopes = [None if slope is None else slope.reshape(-1, slope.shape[-1]).to(flat.dtype) for slope in slopes]
+            slope, trained = _project_back(ctx.members, flat, inner, adapters, output_slopes, ctx.needs_input_grad[0])
         return None if slope is None else slope.view(ctx.shape).to(ctx.dtype), None, None, *trained
 
 
@@ -189,14 +189,14 @@ class _Gated(torch.autograd.Function):
         first, last, count = ctx.first, ctx.last, 2 * len(ctx.first)
         flat, inner, last_inner, *rest = ctx.saved_tensors
         adapters, outputs = rest[: count + 2], rest[count + 2 :]
-        (given,) = slopes
+        (output_slope,) = slopes
         with _plain(flat):
             gate, up = _halves(outputs)
             act, act_back = ACTIVATIONS[ctx.act]
             acted = act(gate)
             middle = acted * up
-            given = given.reshape(-1, given.shape[-1]).to(flat.dtype)
-            slope, last_trained = _project_back([last], middle, last_inner, adapters[count:], [given], True)
+            output_slope = output_slope.reshape(-1, output_slope.shape[-1]).to(flat.dtype)
+            slope, last_trained = _project_back([last], middle, last_inner, adapters[count:], [output_slope], True)
             if len(outputs) == 2:
                 torch.mul(slope, up, out=middle)
                 parts = [act_back(middle, gate), acted.mul_(slope)]
@@ -217,7 +217,7 @@ def _halves(outputs: Sequence[Any]) -> Sequence[Any]:
 
 
 class Layers:
-    """Adapted layers that are given the same tensor, as their modules' forward: the first call computes all of them.
+    """Adapted layers with the same input tensor, as their modules' forward: the first call computes all of them.
 
     A call with another tensor computes anew. If outputs were left over then, the layers do not share their input after
     all, and each is computed alone from there on.
@@ -230,14 +230,14 @@ class Layers:
         self.learning = False
         self.together = True
 
-    def call(self, place: int, x: Any, *more: Any, **named: Any) -> Any:
-        """What layer `place` gives for x."""
-        member = self.members[place]
+    def call(self, index: int, x: Any, *more: Any, **named: Any) -> Any:
+        """The output of layer `index` for x."""
+        member = self.members[index]
         dtype = compute_dtype(x)
         if more or named or not all(each.usable(dtype) for each in self.members):
             return member.own(x, *more, **named)
-        if self.x is x and place in self.waiting and self.learning == torch.is_grad_enabled():
-            output = self.waiting.pop(place)
+        if self.x is x and index in self.waiting and self.learning == torch.is_grad_enabled():
+            output = self.waiting.pop(index)
             if not self.waiting:
                 self.x = None
             return output
@@ -248,14 +248,14 @@ class Layers:
             return _Layers.apply(x, [member], dtype, *weights_of([member]))[0]
         outputs = _Layers.apply(x, self.members, dtype, *weights_of(self.members))
         self.x, self.learning = x, torch.is_grad_enabled()
-        self.waiting = {other: output for other, output in enumerate(outputs) if other != place}
-        return outputs[place]
+        self.waiting = {other: output for other, output in enumerate(outputs) if other != index}
+        return outputs[index]
 
     def forget(self) -> None:
         """Let go of tensors."""
         self.x, self.waiting = None, {}
         for member in self.members:
-            member.kept = None
+            member.unpacked = None
 
 
 class Gated:
@@ -274,4 +274,4 @@ class Gated:
     def forget(self) -> None:
         """Let go of tensors."""
         for member in (*self.first, self.last):
-            member.kept = None
+            member.unpacked = None

@@ -1,6 +1,6 @@
 """Which layers are computed together, and the seam by which they are: `watch` a forward pass, `fuse`, later `Fusion.undo`.
 
-Nothing is told from names: layers belong together if they have the same parent and are given the very same tensor, and a
+Names decide nothing: layers belong together if they have the same parent and are given the very same tensor, and a
 feed-forward is a gated one if it gives what a gated one gives. Model files, PEFT's layers and their weights stay as they
 are; only the `forward` of single modules is replaced, and put back after training.
 """
@@ -45,22 +45,22 @@ class Fusion:
 @contextlib.contextmanager
 def watching(model: Any) -> Iterator[list[list[Any]]]:
     """Inside, run one forward pass; afterwards the list holds the adapted layers, those given one tensor side by side."""
-    found: list[list[Any]] = []
+    groups: list[list[Any]] = []
     calls: list[tuple[str, Any, Any]] = []
     handles = [module.register_forward_pre_hook(_noting(calls, name.rpartition(".")[0])) for name, module in adapted(model)]
     try:
-        yield found
+        yield groups
     finally:
         for handle in handles:
             handle.remove()
-    places: dict[tuple[str, int], list[Any]] = {}
+    inputs: dict[tuple[str, int], list[Any]] = {}
     for parent, given, module in calls:  # the calls hold the tensors, so that none takes another's place in memory
-        group = places.setdefault((parent, id(given)), [])
+        group = inputs.setdefault((parent, id(given)), [])
         if not any(module is other for other in group):
             group.append(module)
     seen: set[int] = set()
-    for group in places.values():
-        found.append([module for module in group if id(module) not in seen])
+    for group in inputs.values():
+        groups.append([module for module in group if id(module) not in seen])
         seen.update(map(id, group))
 
 
@@ -122,8 +122,8 @@ def fuse(model: Any, watched: list[list[Any]], feed_forward: bool = True, reuse:
             if fit:
                 layers = Layers(fit)
                 fusion.groups.append(layers)
-                for place, member in enumerate(fit):
-                    fusion.put(member.layer, _at(layers, place))
+                for index, member in enumerate(fit):
+                    fusion.put(member.layer, _at(layers, index))
         if feed_forward:
             for module in model.modules():
                 _fuse_gated(fusion, module, members)
@@ -131,8 +131,8 @@ def fuse(model: Any, watched: list[list[Any]], feed_forward: bool = True, reuse:
     return fusion
 
 
-def _at(layers: Any, place: int) -> Any:
-    return lambda x, *more, **named: layers.call(place, x, *more, **named)
+def _at(layers: Any, index: int) -> Any:
+    return lambda x, *more, **named: layers.call(index, x, *more, **named)
 
 
 def _fuse_gated(fusion: Fusion, module: Any, members: dict[int, Any]) -> None:
@@ -154,7 +154,7 @@ def _fuse_gated(fusion: Fusion, module: Any, members: dict[int, Any]) -> None:
 
 
 def _kind(act: Any) -> str:
-    """Which of the known gates a module computes, told by what it gives; empty if none."""
+    """Which of the known gates a module computes, decided by its output; empty if none."""
     import torch
 
     from studio.training.fused import ACTIVATIONS as known
@@ -190,8 +190,8 @@ def _same(gated: Any, module: Any) -> bool:
     return False
 
 
-def _near(wanted: Any, found: Any) -> bool:
-    wanted, found = wanted.float(), found.float()
-    held = wanted.isfinite()  # far out, 16 bit may not hold it
-    wanted, found = wanted[held], found[held]
-    return not len(wanted) or bool((wanted - found).abs().max() <= 0.02 * wanted.abs().max())
+def _near(expected: Any, actual: Any) -> bool:
+    expected, actual = expected.float(), actual.float()
+    finite = expected.isfinite()  # far out, 16 bit may not hold it
+    expected, actual = expected[finite], actual[finite]
+    return not len(expected) or bool((expected - actual).abs().max() <= 0.02 * expected.abs().max())

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from studio.core.errors import HardwareError, OutOfMemory, TrainingError
 from studio.core.text import count, plural
-from studio.training.job import Job
+from studio.training.job import TrainingJob
 
 MAX_OVERFLOWS = 50
 """fp16 scales the loss down after each overflow; this many in a row is no longer that."""
 
 
-def check_data(job: Job) -> None:
+def check_data(job: TrainingJob) -> None:
     """Raise TrainingError if there is nothing to train on, or a row is longer than the run was planned for."""
     if len(job.train) == 0:
         raise TrainingError(
@@ -84,7 +84,7 @@ def check_overflows(in_a_row: int, step: int) -> None:
     if in_a_row >= MAX_OVERFLOWS:
         raise TrainingError(
             f"fp16 overflowed {in_a_row} times in a row before step {step}",
-            hint="Set model.dtype to bf16 where the card has it, or to fp32.",
+            hint="Set model.dtype to bf16 where the GPU has it, or to fp32.",
             where="model.dtype",
         )
 
@@ -94,7 +94,7 @@ def _name(value: float) -> str:
 
 
 @dataclass
-class Now:
+class StepInProgress:
     """What is being computed: the step, from 1 (0 before the first), and the rows and tokens of a micro-batch, with padding."""
 
     step: int = 0
@@ -103,26 +103,27 @@ class Now:
 
 
 @contextlib.contextmanager
-def memory_errors(job: Job, now: Now) -> Iterator[None]:
+def memory_errors(job: TrainingJob, in_progress: StepInProgress) -> Iterator[None]:
     """Turn running out of memory, on the device or the machine, into OutOfMemory, which says what to change."""
     import torch
 
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError) as problem:
-        found = problem
+        error = problem
     except RuntimeError as problem:
         if "can't allocate memory" not in str(problem) and "out of memory" not in str(problem).lower():
             raise
-        found = problem
+        error = problem
     else:
         return
-    what = f"{plural(now.rows, 'row')}, {count(now.tokens)} tokens at once" if now.rows else "between two batches"
-    del found  # its traceback holds the tensors that filled the memory
+    rows, tokens = in_progress.rows, in_progress.tokens
+    what = f"{plural(rows, 'row')}, {count(tokens)} tokens at once" if rows else "between two batches"
+    del error  # its traceback holds the tensors that filled the memory
     if job.device == "cuda":
         torch.cuda.empty_cache()
     raise OutOfMemory(
-        f"Ran out of {'GPU' if job.device == 'cuda' else ''} memory at step {now.step}: {what}".replace("  ", " "),
+        f"Ran out of {'GPU' if job.device == 'cuda' else ''} memory at step {in_progress.step}: {what}".replace("  ", " "),
         hint=what_to_change(job),
         where="training.micro_batch",
     ) from None
@@ -145,19 +146,19 @@ def disk_errors(what: str, where: Path) -> Iterator[None]:
         return
     raise HardwareError(
         f"{what} could not be written: {reason}",
-        hint="Free some disk and resume the run; it goes on from its last checkpoint.",
+        hint="Free some disk space and resume the run; it goes on from its last checkpoint.",
         where=str(where),
     )
 
 
-def what_to_change(job: Job) -> str:
+def what_to_change(job: TrainingJob) -> str:
     """The settings that save memory and are not yet used, the cheapest first."""
-    ways = []
+    changes = []
     if (micro := job.training.micro_batch or 1) > 1:
-        ways.append(f"training.micro_batch to {micro // 2} (the result stays the same)")
+        changes.append(f"training.micro_batch to {micro // 2} (the result stays the same)")
     if not job.training.gradient_checkpointing:
-        ways.append("training.gradient_checkpointing to true (slower)")
+        changes.append("training.gradient_checkpointing to true (slower)")
     if not job.quantized:
-        ways.append("model.quantization to nf4")
-    ways.append(f"data.max_length to {max(16, job.max_length // 2)} (longer rows are then left out or shortened)")
-    return f"Set {', or '.join(ways)}."
+        changes.append("model.quantization to nf4")
+    changes.append(f"data.max_length to {max(16, job.max_length // 2)} (longer rows are then left out or shortened)")
+    return f"Set {', or '.join(changes)}."

@@ -88,6 +88,6 @@ def summed_loss(hidden: Any, head: Any, targets: Any, transform: LogitTransform)
 
 
 def token_losses(logits: Any, scored: Any, targets: Any) -> Any:
-    """-log p(target) at each scored position from full logits [rows, tokens, vocabulary]: the plain way, for checking."""
+    """-log p(target) at each scored position from full logits [rows, tokens, vocabulary], for checks."""
     picked = logits.reshape(-1, logits.shape[-1])[scored].float()
     return torch.nn.functional.cross_entropy(picked, targets, reduction="none")

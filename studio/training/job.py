@@ -1,4 +1,4 @@
-"""What a training run is given, and what comes out of it."""
+"""The input and the result of a training run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from studio.training.settings import Adapter, Training
 
 
 @dataclass(frozen=True)
-class Job:
+class TrainingJob:
     """All that `fit` needs, all decided: no None left in adapter and training but `max_steps`.
 
     checkpoints is the folder that a resumed run goes on from; adapter_out is the PEFT folder that `fit` makes.
@@ -30,8 +30,8 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """What came out. base_loss, best_loss and last_loss are held-out losses, None without held-out rows.
+class TrainingResult:
+    """The result of a training run. base_loss, best_loss and last_loss are held-out losses, None without held-out rows.
 
     best_step is the step whose adapter has the lowest held-out loss; kept_step the one that was kept. seconds and tokens
     count the whole run, also what was trained before a resume; tokens are without padding.

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from studio.training import adapters, checkpoints
 from studio.training.batches import Batch, StepOrder, batch
+from studio.training.methods import METHODS
 
 if TYPE_CHECKING:
-    from studio.training.job import Job
+    from studio.training.job import TrainingJob
     from studio.training.loss_model import LossModel
     from studio.training.monitor import StepMonitor
     from studio.training.optimizer import OptimizerStep
@@ -25,14 +26,14 @@ def resume(folder: Path, loss_model: LossModel, optimizer: OptimizerStep) -> Non
 def train(loss_model: LossModel, optimizer: OptimizerStep, monitor: StepMonitor, steps: int) -> None:
     """Compute the steps that are left; `monitor` reports, evaluates and saves between them, and ends the run early.
 
-    A batch is computed micro-batch by micro-batch, and every loss is divided by the trained tokens of the whole batch, so
+    A batch is computed micro-batch by micro-batch, and every loss is divided for the whole batch, so
     that the size of a micro-batch changes memory and speed and never the result. Loss and gradient norm stay on the device:
     the monitor reads those of many steps at once.
     """
     loss_model.model.train()
     for step, rows in enumerate(_batches(loss_model.job, loss_model, monitor.progress.step, steps), monitor.progress.step + 1):
         monitor.step_begins()
-        loss_model.now.step = step
+        loss_model.in_progress.step = step
         rate = optimizer.rate
         loss = _forward_and_backward(loss_model, optimizer, rows)
         norm = optimizer.step(step)
@@ -41,7 +42,7 @@ def train(loss_model: LossModel, optimizer: OptimizerStep, monitor: StepMonitor,
             return
 
 
-def _batches(job: Job, loss_model: LossModel, done: int, steps: int) -> Iterator[Batch]:
+def _batches(job: TrainingJob, loss_model: LossModel, done: int, steps: int) -> Iterator[Batch]:
     """The batches after the first `done`, in the order that the seed decides."""
     training = job.training
     order = StepOrder(len(job.train), training.batch_size or 1, steps, training.seed)
@@ -50,13 +51,14 @@ def _batches(job: Job, loss_model: LossModel, done: int, steps: int) -> Iterator
 
 
 def _forward_and_backward(loss_model: LossModel, optimizer: OptimizerStep, rows: Batch) -> Any:
-    """Add the batch's gradient to the adapter's; returns its mean loss over trained tokens, a scalar on the device."""
+    """Add the batch's gradient to the adapter's; returns its loss by the method of the run, a scalar on the device."""
     import torch
 
+    method = METHODS[loss_model.job.training.method]
     total = torch.zeros((), device=loss_model.job.device)
     for micro in rows.micro_batches:
-        loss = loss_model.loss(micro) / max(1, rows.trained)
+        loss = method.loss(loss_model, micro) / method.divisor(rows)
         optimizer.backward(loss)
         total += loss.detach()
-    loss_model.now.rows = 0
+    loss_model.in_progress.rows = 0
     return total

@@ -1,7 +1,7 @@
 """A model made ready to train: adapter on, the fastest exact way of computing its loss chosen and checked, and undone after.
 
 Which attention and which head a model needs is its own business: sliding windows, soft caps, scaled logits, recurrent
-layers. So the fast ways are not trusted but tried, on two short rows of the data, against the model's own forward pass
+layers. So fast paths are not trusted but tried, on two short rows of the data, against the model's own forward pass
 on each row alone. The first that gives the same losses is used.
 """
 
@@ -21,15 +21,15 @@ from studio.core.errors import Stopped
 from studio.tracking.reporter import Reporter
 from studio.training import adapters, attention, fusing
 from studio.training.batches import MicroBatch, Tokens, in_order_of_length, pack, pad_rows
-from studio.training.guards import Now
-from studio.training.job import Job
+from studio.training.guards import StepInProgress
+from studio.training.job import TrainingJob
 
 PROBE_TOKENS = 32
 
 
 @dataclass(frozen=True)
 class LossPath:
-    """One way of computing losses: an attention implementation, the head over trained positions or over all, packed or not."""
+    """How losses are computed: an attention implementation, the head over trained positions or over all, packed or not."""
 
     attention: str
     trained_only: bool
@@ -39,10 +39,10 @@ class LossPath:
 class LossModel:
     """A base with its adapter, and the loss of a micro-batch by the chosen `LossPath`."""
 
-    def __init__(self, base: Any, job: Job, pad: int, now: Now | None = None) -> None:
+    def __init__(self, base: Any, job: TrainingJob, pad: int, in_progress: StepInProgress | None = None) -> None:
         from studio.training import head
 
-        self.base, self.job, self.pad, self.now = base, job, pad, now or Now()
+        self.base, self.job, self.pad, self.in_progress = base, job, pad, in_progress or StepInProgress()
         self._attention = str(base.config._attn_implementation)
         self.model = adapters.attach(base, job.adapter, job.training.seed)
         if job.training.gradient_checkpointing:  # not re-entrant: gradients reach the adapter without any at the input
@@ -60,7 +60,7 @@ class LossModel:
         """Sum over the trained positions of -log p(next token): a scalar, fp32, on the model's device."""
         from studio.training import head
 
-        self.now.rows, self.now.tokens = micro.rows, micro.input_ids.size
+        self.in_progress.rows, self.in_progress.tokens = micro.rows, micro.input_ids.size
         inputs = self._inputs(micro)
         scored, targets = self._there(micro.scored), self._there(micro.targets)
         with self._autocast():
@@ -101,7 +101,7 @@ class LossModel:
         return torch.autocast(self.job.device, torch.bfloat16 if self.job.dtype == "bf16" else torch.float16)
 
     def choose(self) -> list[LossPath]:
-        """Use the first way that agrees with the model's own forward pass; return the ways that did not."""
+        """Use the first path that agrees with the model's own forward pass; return those that did not."""
         attention.register()
         refused: list[LossPath] = []
         with evaluating(self.model):
@@ -147,14 +147,14 @@ class LossModel:
 
     def _agrees(self, rows: list[tuple[np.ndarray, np.ndarray]], wanted: list[float]) -> bool:
         """Whether each row's loss is the same beside the others as it is alone."""
-        for place, (loss, (ids, _)) in enumerate(zip(wanted, rows, strict=True)):
-            beside = [(ids, mask & (place == other)) for other, (ids, mask) in enumerate(rows)]
+        for index, (loss, (ids, _)) in enumerate(zip(wanted, rows, strict=True)):
+            beside = [(ids, mask & (index == other)) for other, (ids, mask) in enumerate(rows)]
             try:
-                found = self.loss((pack if self.packed else pad_rows)(beside, self.pad)).item()
+                actual = self.loss((pack if self.packed else pad_rows)(beside, self.pad)).item()
             except (RuntimeError, ValueError, TypeError, NotImplementedError, AttributeError):
                 return False
             tolerance = 1e-3 if self.job.dtype == "fp32" else 2e-2
-            if not abs(found - loss) <= tolerance * max(len(ids) - 1.0, abs(loss)):
+            if not abs(actual - loss) <= tolerance * max(len(ids) - 1.0, abs(loss)):
                 return False
         return True
 

@@ -1,4 +1,4 @@
-"""The speed-ups of a run: which are on, and why. Each is exact, a field of `training` that can be switched off, and measured
+"""The optimizations of a run: which are on, and why. Each is exact, can be switched off by its field of `training`, is measured
 in bench/optimizations.py; what they gain is in docs/speed.md. Plain values, no torch.
 """
 
@@ -22,7 +22,7 @@ class Optimization(NamedTuple):
 
 
 def decide(adapter: Adapter, quantization: str, checkpointing: bool, unpack_once: bool) -> list[Optimization]:
-    """All levers of a run, as they should be; what the spec gives stays as it is given. unpack_once: whether that fits."""
+    """All optimizations of a run; what the spec says is left as it is. unpack_once: whether that fits."""
     return [
         fused(adapter, quantization),
         Optimization("trained_head", True, "only trained tokens are scored", "a score for every token and word is kept"),

@@ -9,7 +9,7 @@ from studio.training import checkpoints, guards
 from studio.training.schedule import rate_factor
 
 if TYPE_CHECKING:
-    from studio.training.job import Job
+    from studio.training.job import TrainingJob
     from studio.training.settings import Training
 
 
@@ -19,7 +19,7 @@ class OptimizerStep:
     AdamW: Loshchilov & Hutter 2019; its states in 8 bit: Dettmers et al. 2022; loss scaling: Micikevicius et al. 2018.
     """
 
-    def __init__(self, model: Any, job: Job, steps: int, name: str) -> None:
+    def __init__(self, model: Any, job: TrainingJob, steps: int, name: str) -> None:
         import torch
 
         self.weights = [weights for weights in model.parameters() if weights.requires_grad]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
 from studio.core.section import Section, Ui
+from studio.training.methods import METHODS
+
+MethodName = str if TYPE_CHECKING else Literal[tuple(METHODS)]
+METHOD_HELP = "; ".join(f"{method.name}: {method.summary}" for method in METHODS.values()) + "."
 
 
 class Adapter(Section):
@@ -29,8 +33,7 @@ class Adapter(Section):
 class Training(Section):
     """How the adapter is trained."""
 
-    method: Literal["sft"] = Field(default="sft", title="Method")
-    """sft: supervised fine-tuning on the answers."""
+    method: MethodName = Field(default="sft", title="Method", description=METHOD_HELP)
     epochs: Annotated[float, Ui(step=1)] = Field(default=3, gt=0, le=1000, title="Epochs")
     """How often each row is seen."""
     max_steps: Annotated[int | None, Ui(advanced=True)] = Field(default=None, ge=1, title="Steps at most")
@@ -55,9 +58,9 @@ class Training(Section):
     )
     """Empty: 8-bit AdamW on a GPU, AdamW on a CPU."""
     weight_decay: Annotated[float, Ui(advanced=True, step=0.01)] = Field(default=0.0, ge=0, le=1, title="Weight decay")
-    """Pull of the adapter weights towards zero."""
+    """Weight decay, applied to the adapter's matrices only."""
     max_grad_norm: Annotated[float, Ui(advanced=True)] = Field(default=1.0, gt=0, title="Gradient clipping")
-    """Longest gradient allowed; longer ones are scaled down."""
+    """Maximum gradient norm; a longer gradient is scaled down to it."""
     eval_every: Annotated[int | None, Ui(advanced=True)] = Field(default=None, ge=1, title="Evaluate every (steps)")
     """How often the held-out loss is measured. Empty: about ten times a run."""
     save_every: Annotated[int | None, Ui(advanced=True)] = Field(default=None, ge=1, title="Checkpoint every (steps)")

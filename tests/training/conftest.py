@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from studio.training.job import Fitted, Job
+from studio.training.job import TrainingJob, TrainingResult
 from tests.training.kit import Memory, make_job
 
 
@@ -33,11 +33,13 @@ def load(tiny_model: Path) -> Callable[..., Any]:
 
 
 @pytest.fixture(scope="session")
-def fit_in(load: Callable[..., Any], tokenizer: Any) -> Callable[..., tuple[Fitted, Memory, Job]]:
+def fit_in(load: Callable[..., Any], tokenizer: Any) -> Callable[..., tuple[TrainingResult, Memory, TrainingJob]]:
     """Fit the tiny model in a folder: `fit_in(folder, epochs=1)` gives what came out, what was told, the job."""
     from studio.training.fit import fit
 
-    def fit_in(folder: Path, reporter: Memory | None = None, base: Any = None, **changes: Any) -> tuple[Fitted, Memory, Job]:
+    def fit_in(
+        folder: Path, reporter: Memory | None = None, base: Any = None, **changes: Any
+    ) -> tuple[TrainingResult, Memory, TrainingJob]:
         listener = reporter or Memory()
         job = make_job(folder, **changes)
         return fit(base if base is not None else load(), tokenizer, job, listener), listener, job
@@ -46,12 +48,12 @@ def fit_in(load: Callable[..., Any], tokenizer: Any) -> Callable[..., tuple[Fitt
 
 
 @pytest.fixture
-def run(fit_in: Callable[..., Any], tmp_path: Path) -> Callable[..., tuple[Fitted, Memory, Job]]:
+def run(fit_in: Callable[..., Any], tmp_path: Path) -> Callable[..., tuple[TrainingResult, Memory, TrainingJob]]:
     """The same in a folder of the test's own: `run("name", epochs=1)`."""
     return lambda name="run", *more, **changes: fit_in(tmp_path / name, *more, **changes)
 
 
 @pytest.fixture(scope="session")
-def whole(fit_in: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> tuple[Fitted, Memory, Job]:
+def whole(fit_in: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainingResult, Memory, TrainingJob]:
     """A run with the usual settings that nothing interrupted; not to be changed."""
     return fit_in(tmp_path_factory.mktemp("fits") / "whole")

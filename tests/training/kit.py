@@ -10,7 +10,7 @@ import numpy as np
 
 from studio.core.events import Event
 from studio.data.encode import EMPTY, Tokens
-from studio.training.fit import Job
+from studio.training.fit import TrainingJob
 from studio.training.settings import Adapter, Training
 from tests.tiny import THREADS
 
@@ -61,9 +61,9 @@ class Memory:
         return {step: values[name] for step, values in self.lines if name in values}
 
 
-def make_job(folder: Path, adapter: dict[str, Any] | None = None, **changes: Any) -> Job:
-    """A decided job over sixteen short rows; fields of Job by name, all others are training settings."""
-    fields = {name: changes.pop(name) for name in list(changes) if name in Job.__dataclass_fields__}
+def make_job(folder: Path, adapter: dict[str, Any] | None = None, **changes: Any) -> TrainingJob:
+    """A decided job over sixteen short rows; fields of TrainingJob by name, all others are training settings."""
+    fields = {name: changes.pop(name) for name in list(changes) if name in TrainingJob.__dataclass_fields__}
     training = {
         "epochs": 2,
         "learning_rate": 5e-3,
@@ -91,7 +91,7 @@ def make_job(folder: Path, adapter: dict[str, Any] | None = None, **changes: Any
         "adapter_out": folder / "adapter",
         **fields,
     }
-    return Job(**values)
+    return TrainingJob(**values)
 
 
 def weights(folder: Path) -> dict[str, Any]:

@@ -299,7 +299,7 @@ def test_a_4_bit_weight_is_unpacked_twice_a_step(
     first = set(list(counted)[:3]) if not checkpointing else set()  # below the first adapters no gradient is wanted
     assert {count for weight, count in counted.items() if weight not in first} == {wanted}
     assert len(counted) == 14
-    assert all(member.kept is None for group in loss_model.fusion.groups for member in group.members)
+    assert all(member.unpacked is None for group in loss_model.fusion.groups for member in group.members)
     found = {name: p.grad.clone() for name, p in loss_model.model.named_parameters() if p.grad is not None}
     loss_model.fusion.undo()
     loss_model.model.zero_grad()

@@ -197,7 +197,7 @@ def test_a_checkpoint_that_could_not_be_written_ends_the_run_with_what_to_do(
         patch.setattr(adapters, "flush", full)
         with pytest.raises(HardwareError, match="checkpoint of step 4 could not be written: No space left") as found:
             run("cut")
-    assert "Free some disk" in (found.value.hint or "")
+    assert "Free some disk space" in (found.value.hint or "")
     _, told, _ = run("cut")
     assert not [event for event in told.events if isinstance(event, CheckpointLoaded)]
 
