@@ -9,7 +9,10 @@ from pydantic import Field
 from studio.core.section import Section, Ui
 from studio.training.methods import METHODS
 
-MethodName = str if TYPE_CHECKING else Literal[tuple(METHODS)]
+if TYPE_CHECKING:
+    MethodName = str
+else:
+    MethodName = Literal[tuple(METHODS)]
 METHOD_HELP = "; ".join(f"{method.name}: {method.summary}" for method in METHODS.values()) + "."
 
 
