@@ -11,6 +11,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,18 @@ from studio.training import adapters, checkpoints
 from tests.training.kit import Memory, make_job, weights
 
 pytestmark = pytest.mark.numeric
+
+
+@pytest.fixture(scope="session")
+def fit_in(fit_in: Callable[..., Any]) -> Callable[..., Any]:
+    """One thread: that is where resuming is promised bit for bit."""
+    return partial(fit_in, threads=1)
+
+
+@pytest.fixture(scope="session")
+def whole(fit_in: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A run that nothing interrupted, on one thread; not to be changed."""
+    return fit_in(tmp_path_factory.mktemp("fits") / "whole")
 
 
 class Killed(Memory):
@@ -42,7 +55,14 @@ class Killed(Memory):
 
 def killed(run: Callable[..., Any], after: int, name: str, there: Path | None = None, **changes: Any) -> None:
     """Run in a child process that is killed after a step."""
-    child = multiprocessing.get_context("fork").Process(target=run, args=(name, Killed(after, there)), kwargs=changes)
+
+    def alone() -> None:
+        import torch
+
+        torch.set_num_threads(1)  # a forked child has none of OpenMP's other threads, and would wait for them for ever
+        run(name, Killed(after, there), **changes)
+
+    child = multiprocessing.get_context("fork").Process(target=alone)
     child.start()
     child.join(120)
     assert child.exitcode == -signal.SIGKILL
