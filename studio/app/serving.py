@@ -31,6 +31,8 @@ class Wish:
     """Alias to one of `given`."""
     engine: EngineName = "auto"
     limits: Limits = field(default_factory=Limits)
+    base: str = ""
+    """The base model of the adapter folders among them, where it is not what they name: a folder or a hub id."""
 
 
 def sources(wish: Wish, home: Path) -> list[Source]:
@@ -45,7 +47,9 @@ def sources(wish: Wish, home: Path) -> list[Source]:
                 hint=f"Did you mean {near}?" if near else "Name it as an argument too.",
                 where="--name",
             )
-    found = [_source(given, home) for given in dict.fromkeys(wish.given)]
+    found = [locate(given, home, wish.base) for given in dict.fromkeys(wish.given)]
+    if wish.base and not any(one.adapter is not None and not one.run for one in found):
+        raise SpecError("no adapter folder is served that needs a base", hint="Leave --base out.", where="--base")
     named = [replace(one, name=alias) for one in found for alias, target in wish.names.items() if target == one.given]
     every = [one for one in found if one.given not in wish.names.values()] + named
     twice = next((one for place, one in enumerate(every) if one.name in [other.name for other in every[:place]]), None)
@@ -127,12 +131,16 @@ def running(home: Path) -> list[dict[str, Any]]:
     return found
 
 
-def _source(given: str, home: Path) -> Source:
+def locate(given: str, home: Path, base: str = "") -> Source:
+    """What one name stands for: a run, an export, an adapter folder, a GGUF file, or a model.
+
+    base: the base model of an adapter folder, where it is not the one the folder names. Raises JobError, ModelError.
+    """
     path = Path(given).expanduser()
     if path.suffix == ".gguf":
         if not path.is_file():
             raise ModelError("there is no such file", hint="Check the path.", where=given)
-        return Source(given, path.stem, gguf=path)
+        return Source(given, path.stem, gguf=path, system=_trained_system(path.parent))
     if (path / "artifact.json").exists():
         return _export(given, path)
     from studio.app.runs import find, find_export
@@ -142,8 +150,10 @@ def _source(given: str, home: Path) -> Source:
         return _export(given, export)
     if (path / "adapter_config.json").exists():
         settings = read_json(path / "adapter_config.json")
-        base = _plain(_base(settings["base_model_name_or_path"]), settings.get("revision"), path)
-        return Source(given, path.name, base, path)
+        named = _base(str(settings.get("base_model_name_or_path") or ""))
+        model = _plain(base or named, None if base else settings.get("revision"), path)
+        _require_base(model, given)
+        return Source(given, path.name, model, path)
     try:
         run = find(given, home)
     except JobError:
@@ -151,9 +161,14 @@ def _source(given: str, home: Path) -> Source:
             raise
         return Source(given, path.name if path.is_dir() else given, _plain(str(path) if path.is_dir() else given))
     if not (run.folder.adapter / "adapter_config.json").exists():
-        raise JobError(f"this run has no adapter; it is {run.status.state}", hint="Serve a run that is done.", where=run.id)
+        raise JobError(
+            f"this run has no trained adapter (state: {run.status.state})", hint="Choose a run that is done.", where=run.id
+        )
     spec = run.spec
-    return Source(given, run.id, spec.model, run.folder.adapter, threads=spec.training.threads, run=run.id)
+    return Source(
+        given, run.id, spec.model, run.folder.adapter,
+        threads=spec.training.threads, run=run.id, system=spec.data.system or "",
+    )  # fmt: skip
 
 
 def _export(given: str, folder: Path) -> Source:
@@ -161,13 +176,13 @@ def _export(given: str, folder: Path) -> Source:
     kind = manifest["kind"]
     files = sorted(folder.glob("*.gguf"))
     if kind == "gguf" and files:
-        return Source(given, files[0].stem, gguf=files[0])
+        return Source(given, files[0].stem, gguf=files[0], system=_trained_system(folder))
     if kind == "merged_4bit":
-        return Source(given, folder.name, _plain(str(folder.absolute())), quantized=True)
+        return Source(given, folder.name, _plain(str(folder.absolute())), system=_trained_system(folder), quantized=True)
     if kind in ("merged", "tensorrt_llm"):
-        return Source(given, folder.name, _plain(str(folder.absolute())))
+        return Source(given, folder.name, _plain(str(folder.absolute())), system=_trained_system(folder))
     if kind == "adapter":
-        return Source(given, folder.name, _exported_base(manifest["sources"], folder), folder)
+        return Source(given, folder.name, _exported_base(manifest["sources"], folder), folder, system=_trained_system(folder))
     raise ModelError(
         f"an export of kind `{kind}` is served by its own runtime",
         hint=(manifest.get("serve") or ["See its artifact.json."])[0],
@@ -189,6 +204,26 @@ def _exported_base(made_from: dict[str, Any], folder: Path) -> Model:
     base, held = made_from["base"], made_from["held_as"]
     values = {"quantization": held["quantization"] or "none", "dtype": held["dtype"]}
     return Model(name=base["name"], revision=base["revision"], chat_template=_template(folder), **values)
+
+
+def _trained_system(folder: Path) -> str:
+    """The system prompt of the run whose export a folder is; empty for one that lies in no run."""
+    run = folder.absolute().parent.parent
+    return (RunFolder(run).spec().data.system or "") if (run / "asked.yaml").exists() else ""
+
+
+def _require_base(model: Model, given: str) -> None:
+    """Raise ModelError, saying how to name another, where an adapter's base model cannot be had."""
+    from studio.models import finding
+
+    try:
+        finding.find(model)
+    except ModelError as problem:
+        raise ModelError(
+            f"the base model of this adapter, {model.name or 'which it does not name'}, cannot be loaded: {problem.message}",
+            hint="Name the base model: --base FOLDER_OR_HUB_ID.",
+            where=given,
+        ) from None
 
 
 def _template(folder: Path) -> str | None:

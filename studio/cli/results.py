@@ -42,29 +42,33 @@ def evaluate(
 
 def chat(
     run_or_model: Annotated[
-        str, typer.Argument(metavar="RUN_OR_MODEL", help="A run, or a model: `starter`, a folder, a hub id.")
+        str,
+        typer.Argument(
+            metavar="RUN_OR_MODEL", help="A run, an export, an adapter folder, or a model: `starter`, a folder, a hub id."
+        ),
     ],
-    message: Annotated[str | None, typer.Option("--message", "-m", help="Ask this one question and leave.")] = None,
-    system: Annotated[str, typer.Option(help="System prompt.")] = "",
+    message: Annotated[str | None, typer.Option("--message", "-m", help="Ask one question and exit.")] = None,
+    system: Annotated[
+        str | None, typer.Option(help="System prompt [default: the one the run was trained with].", show_default=False)
+    ] = None,
+    base: Annotated[
+        str,
+        typer.Option(
+            metavar="FOLDER_OR_HUB_ID", help="Base model of an adapter folder, if not the one it names.", show_default=False
+        ),
+    ] = "",
     temperature: Annotated[float, typer.Option(min=0, max=5, help="0 gives the most likely answer.")] = 0.0,
     max_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 256,
     home: Home = None,
     json: Json = False,
 ) -> None:
     """Talk to base and tuned side by side."""
-    from studio.app.chat import Talker
-    from studio.app.runs import find
-    from studio.core.errors import JobError
+    from studio.app.chat import open_talker
 
-    try:
-        run, model = find(run_or_model, home), None
-    except JobError:
-        if not (run_or_model == "starter" or "/" in run_or_model or Path(run_or_model).is_dir()):
-            raise
-        run, model = None, run_or_model
-    talker = Talker(run, model)
+    talker = open_talker(run_or_model, home, base)
+    prompt = talker.system if system is None else system
     sides = [False, True] if talker.tuned else [False]
-    histories: list[list[dict[str, Any]]] = [[{"role": "system", "content": system}] if system else [] for _ in sides]
+    histories: list[list[dict[str, Any]]] = [[{"role": "system", "content": prompt}] if prompt else [] for _ in sides]
     while True:
         asked = message or _ask()
         if not asked:

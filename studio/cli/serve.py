@@ -33,6 +33,15 @@ def serve(
     new_key: Annotated[
         str | None, typer.Option("--new-key", metavar="NAME", help="Make an API key, show it once, and leave.")
     ] = None,
+    base: Annotated[
+        str,
+        typer.Option(
+            "--base",
+            metavar="FOLDER_OR_HUB_ID",
+            help="Base model of the adapter folders, if not the one they name.",
+            show_default=False,
+        ),
+    ] = "",
     max_context: Annotated[
         int | None, typer.Option("--max-context", min=16, help="Tokens of prompt and answer.", show_default=False)
     ] = None,
@@ -79,7 +88,7 @@ def serve(
         drain=drain,
     )
     chosen: Any = engine
-    wish = serving.Wish(tuple(what or ()), _aliases(name or []), chosen, limits)
+    wish = serving.Wish(tuple(what or ()), _aliases(name or []), chosen, limits, base)
     logging.getLogger("studio.serve").setLevel(logging.INFO)
     return serving.serve(wish, root, host, port, api_key_file, lambda line: print(line, file=sys.stderr, flush=True), share_gpu)
 

@@ -28,6 +28,8 @@ class Source:
     gguf: Path | None = None
     threads: int | None = None
     run: str = ""
+    system: str = ""
+    """The system prompt it was trained with, put before conversations that have none."""
     quantized: bool = False
 
 
@@ -89,7 +91,7 @@ def _on_transformers(
     for key, one in tuned.items():
         template = one.model.chat_template if one.model else None
         about = {"engine": engine.name, "parent": bare[0], **({"run": one.run} if one.run else {})}
-        found[one.name] = Served(one.name, scheduler, spoken(template), key, about)
+        found[one.name] = Served(one.name, scheduler, spoken(template), key, about, one.system)
     return found | {name: Served(name, scheduler, spoken(None), BASE, {"engine": engine.name}) for name in bare}
 
 
@@ -100,7 +102,9 @@ def _on_llamacpp(one: Source, limits: Limits, cores: int, device: str, hand_out:
     layers = 999 if device == "cuda" else 0
     threads = one.threads or cores
     engine = LlamaCppEngine(one.gguf, limits.context, limits.concurrency, threads, layers)
-    return Served(one.name, Scheduler(engine, limits, hand_out), GgufTokenizer(engine), about={"engine": engine.name})
+    return Served(
+        one.name, Scheduler(engine, limits, hand_out), GgufTokenizer(engine), about={"engine": engine.name}, system=one.system
+    )
 
 
 def vllm_plan(wanted: list[Source]) -> Any:

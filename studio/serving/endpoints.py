@@ -25,7 +25,7 @@ def make_chat(served: Served, request: ChatRequest, inbox: Inbox, client: str, b
         raise requests.too_many("n", count, limits.choices, "n")
     if len(request.messages) > limits.messages:
         raise requests.too_many("messages", len(request.messages), limits.messages, "messages")
-    messages = requests.as_conversation(request.messages)
+    messages = served.with_system(requests.as_conversation(request.messages))
     tools = _tools(request)
     served.require_short(_read_texts(messages), "messages")
     try:

@@ -27,6 +27,8 @@ class Served:
     variant: str = ""
     about: dict[str, Any] = field(default_factory=dict)
     """What `/v1/models` says besides: base, engine, run."""
+    system: str = ""
+    """The system prompt it was trained with."""
 
     @property
     def context(self) -> int:
@@ -38,6 +40,12 @@ class Served:
     def form(self) -> toolcalls.Form | None:
         """How this model writes tool calls, as far as they can be read back."""
         return toolcalls.form_of(self.tokenizer.sample_call())
+
+    def with_system(self, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The conversation under the trained system prompt, unless it has one of its own."""
+        if not self.system or any(message["role"] == "system" for message in messages):
+            return messages
+        return [{"role": "system", "content": self.system}, *messages]
 
     def require_short(self, texts: Iterable[str], param: str) -> None:
         """Raise ApiError for texts that cannot fit the context whatever their tokens are: cheap, before any is encoded."""

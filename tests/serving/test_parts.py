@@ -260,6 +260,64 @@ def test_an_export_is_named_by_its_run(tmp_path: Path, gguf: Path) -> None:
 
 
 @pytest.mark.torch
+def test_an_adapter_whose_base_is_named_otherwise_is_served_and_asked_on_the_base_that_is_given(
+    tmp_path: Path, adapters: dict[str, Path]
+) -> None:
+    import shutil
+
+    from studio.app.serving import Wish, sources
+    from studio.core.files import read_json
+
+    foreign = tmp_path / "foreign"
+    shutil.copytree(adapters["shop"], foreign)
+    named = {**read_json(foreign / "adapter_config.json"), "base_model_name_or_path": "/home/someone/starter-bnb-4bit"}
+    write_json(foreign / "adapter_config.json", named)
+    with pytest.raises(ModelError, match="base model of this adapter") as refused:
+        sources(Wish((str(foreign),)), tmp_path)
+    assert "--base" in refused.value.hint
+    [source] = sources(Wish((str(foreign),), base="starter"), tmp_path)
+    assert source.model is not None
+    assert (source.model.name, source.adapter) == ("starter", foreign)
+    with pytest.raises(SpecError, match="no adapter folder"):
+        sources(Wish(("starter",), base="starter"), tmp_path)
+
+
+@pytest.mark.torch
+def test_chat_takes_an_adapter_folder_and_names_the_program_for_a_file(
+    tmp_path: Path, adapters: dict[str, Path], gguf: Path
+) -> None:
+    from studio.app.chat import open_talker
+
+    talker = open_talker(str(adapters["shop"]), tmp_path)
+    questions = ("What colour is the sky?", "Where is the key?", "Tell me a story.")
+    answers = [talker.ask(question, max_new_tokens=40) for question in questions]
+    assert any(answer.base != answer.tuned for answer in answers)
+    with pytest.raises(ModelError, match="another engine") as refused:
+        open_talker(str(gguf), tmp_path)
+    assert "studio serve" in refused.value.hint
+
+
+def test_the_system_prompt_of_the_training_is_served_unless_a_conversation_has_its_own(tmp_path: Path) -> None:
+    from studio.app.serving import Wish, sources
+    from studio.runs.folder import create
+    from studio.serving.scheduler import Scheduler
+    from studio.serving.served import Served
+    from studio.spec import parse
+
+    spec = parse({"name": "shop", "data": {"train": "a.csv", "system": "Answer in verse."}})
+    run = create(spec, tmp_path)
+    run.write_spec(spec)
+    write_json(run.adapter / "adapter_config.json", {"r": 2})
+    [source] = sources(Wish((run.id,)), tmp_path)
+    assert source.system == "Answer in verse."
+    scheduler: Scheduler = object.__new__(Scheduler)
+    served = Served("shop", scheduler, None, system=source.system)  # type: ignore[arg-type]
+    question = [{"role": "user", "content": "Hi"}]
+    assert served.with_system(question) == [{"role": "system", "content": "Answer in verse."}, *question]
+    own = [{"role": "system", "content": ""}, *question]
+    assert served.with_system(own) == own
+
+
 def test_what_is_served_is_found_by_what_it_is(tmp_path: Path, adapters: dict[str, Path], gguf: Path) -> None:
     from studio.app.serving import Wish, sources
 

@@ -33,7 +33,10 @@ def build(home: Path) -> None:
             clear = gr.Button("New conversation", elem_id="clear")
         with gr.Column(scale=1, min_width=260, elem_classes="card"):
             run = gr.Dropdown([("starter", "model:starter")], label="Run or model", elem_id="run", interactive=True)
-            system = gr.Textbox(label="System prompt", lines=3, max_lines=8, elem_id="system", interactive=True)
+            system = gr.Textbox(
+                label="System prompt", info="Initially the one used in training.", lines=3, max_lines=8, elem_id="system",
+                interactive=True,
+            )  # fmt: skip
             temperature = gr.Slider(
                 0,
                 2,
@@ -69,7 +72,14 @@ def build(home: Path) -> None:
         wanted, values = f"run:{query.get('id', '')}", {value for _, value in listed}
         if query.get("id") and wanted not in values:
             gr.Warning("No run of this id has a trained adapter. Choose another.")
-        return gr.update(choices=listed, value=wanted if wanted in values else listed[0][1])
+        chosen = wanted if wanted in values else listed[0][1]
+        return gr.update(choices=listed, value=chosen), trained_system(chosen)
+
+    def trained_system(value: str) -> str:
+        """The system prompt a run was trained with; the person may change or empty it."""
+        kind, _, name = (value or "").partition(":")
+        run = next((item for item in runs.list_runs(home) if kind == "run" and item.id == name), None)
+        return (run.spec.data.system or "") if run else ""
 
     def known(value: str) -> tuple[str, bool]:
         kind, _, name = (value or "").partition(":")
@@ -107,7 +117,8 @@ def build(home: Path) -> None:
         return show.sides([], [], True), {"base": [], "tuned": []}
 
     inputs = [run, message, system, temperature, top_p, longest, talk]
-    gr.on(None, frame.opened(opened), None, [run], **frame.QUIET)
+    gr.on(None, frame.opened(opened), None, [run, system], **frame.QUIET)
+    run.input(frame.act(trained_system), [run], [system], **frame.QUIET)
     gr.on(
         [send.click, message.submit],
         frame.stream(asking),
