@@ -6,7 +6,7 @@ export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test test-fast test-isa check format bench app clean
+.PHONY: help install dev demo test test-fast test-isa check docs format bench app clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -53,6 +53,10 @@ check: dev ## format, lint, types, import contracts
 	@$(BIN)/ruff check studio tests bench
 	@$(BIN)/pyright
 	@$(BIN)/lint-imports
+	@$(MAKE) --no-print-directory docs
+
+docs: dev ## the documentation site, into build/docs; a broken link or reference is an error
+	@$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -b html docs build/docs
 
 format: dev ## put the code in form
 	@$(BIN)/ruff format studio tests bench

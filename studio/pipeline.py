@@ -1,4 +1,4 @@
-"""The story of a run, top to bottom, one verb per step.
+"""The stages of a run, from top to bottom: prepare, train, evaluate, export.
 
 Every step keeps its product in the run folder and skips itself when the product is there: to resume a run is to run it
 again. Heavy libraries are imported inside the steps, so that a spec or a data error is told before they load.

@@ -1,4 +1,4 @@
-"""RunSpec: a run, complete and checkable before anything is downloaded; and the one door through which specs come.
+"""RunSpec: the description of a run, read from YAML, flags, forms or Python.
 
 YAML, the form, `--set` and notebooks all build a spec through `parse`. `None` means "decide for me": the plan decides,
 with a reason, and a resolved spec has no undecided value left. *Off* is always a named choice.

@@ -1,4 +1,4 @@
-"""The process that works on a run: `python -m studio.worker RUN_FOLDER`, started by the keeper.
+"""The process that runs one run.
 
 It tells the run folder how things go and ends with the exit code of the command: 0 done, 1 failed, 2 the input is
 wrong, 130 stopped.

@@ -8,10 +8,12 @@ from pathlib import Path
 from studio import spec
 from studio.app import reference
 from studio.core.files import write_text
+from tests import site
 
 ROOT = Path(__file__).parents[1]
 FIELDS = ROOT / "docs" / "fields.md"
 SCHEMA = ROOT / "configs" / "schema.json"
+DIAGRAM = ROOT / "docs" / "images" / "architecture.svg"
 
 HEAD = """# Every field of a spec
 
@@ -34,3 +36,4 @@ def schema_file() -> str:
 if __name__ == "__main__":
     write_text(FIELDS, fields_page())
     write_text(SCHEMA, schema_file())
+    write_text(DIAGRAM, site.diagram())

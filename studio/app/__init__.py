@@ -1,0 +1,1 @@
+"""Use cases, one module a noun: what the command, the web studio and notebooks call."""

@@ -1,4 +1,4 @@
-"""The `studio` command: parses and shows; all work is done by `studio.app`."""
+"""The `studio` command: parses arguments and shows results."""
 
 import sys
 

@@ -1,0 +1,1 @@
+"""What every package uses: sections of settings, records, errors, files, text."""

@@ -1,0 +1,1 @@
+"""Reading, format detection, checks, split, rendering, encoding."""

@@ -1,0 +1,1 @@
+"""Base model against tuned model: metrics, intervals, verdict, evidence report."""

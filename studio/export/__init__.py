@@ -1,0 +1,1 @@
+"""Artifacts for other runtimes: merging, export targets, verification, deployment, upload."""

@@ -1,0 +1,1 @@
+"""Base models: finding, loading, tokenizers, chat templates, architectures, the starter model."""

@@ -1,4 +1,4 @@
-"""Planning: every open field decided with a reason, what the run needs, whether it fits, and what makes it repeatable."""
+"""From a spec to a resolved spec: every open field decided, with its reason; memory, time, fit."""
 
 from studio.planner.lock import changes_since, differences, lock
 from studio.planner.overcommit import spare, sparing

@@ -1,4 +1,4 @@
-"""Everything that starts, names, watches, stops or talks to processes, and the locks they hold.
+"""Starting, identifying, watching and stopping processes; locks.
 
 It stands on the standard library and `core` alone: the toolchains' own environments import it too.
 """

@@ -1,1 +1,1 @@
-"""Run folders, their status, and the processes that work on them."""
+"""Run folders, status, events and the queue."""

@@ -1,0 +1,1 @@
+"""Metrics and events of a run, Weights & Biases, secrets."""

@@ -1,0 +1,1 @@
+"""The training loop, adapters, loss, optimizers, checkpoints."""

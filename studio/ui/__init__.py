@@ -1,0 +1,1 @@
+"""The web studio: Gradio pages over the use cases of `app`."""

@@ -10,7 +10,7 @@ import pytest
 from tests import docs
 
 ROOT = docs.ROOT
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "studio" / "README.md"])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 
 
 def test_the_field_table_and_the_schema_are_current() -> None:
