@@ -95,13 +95,15 @@ def child(name: str, count: int) -> None:
 def prepare_peer(folder: Path, count: int) -> None:
     """Model, first LoRA weights and rows in order, for a peer that reads them from files."""
     from studio.training import adapters
-    from studio.training.settings import Adapter
+    from studio.training.settings import ResolvedAdapter
 
     model, tokenizer = testbed.base(SMALL)
     model.save_pretrained(folder / "model")
     tokenizer.save_pretrained(folder / "model")
     (folder / "rows.json").write_text(json.dumps(testbed.in_order(count, SMALL)))
-    adapters.save(adapters.attach(model, Adapter(rank=16, alpha=32), testbed.SEED, str(folder / "model")), folder / "adapter")
+    adapters.save(
+        adapters.attach(model, ResolvedAdapter(rank=16, alpha=32), testbed.SEED, str(folder / "model")), folder / "adapter"
+    )
 
 
 def command(name: str, count: int, folder: Path) -> list[str]:

@@ -26,7 +26,7 @@ from studio.runs.folder import RunFolder
 from studio.runs.past import past
 from studio.runs.recorder import Recorder
 from studio.runs.slot import slot
-from studio.spec import RunSpec, with_full_paths
+from studio.spec import ResolvedSpec, RunSpec, with_full_paths
 from studio.tracking.reporter import Reporter
 
 SHORT_QUESTIONS = 512
@@ -37,7 +37,7 @@ SHORT_QUESTIONS = 512
 class Prepared:
     """What the first stage found and decided."""
 
-    spec: RunSpec
+    spec: ResolvedSpec
     found: loading.Found
     tokenizer: Any
     train: encode.Tokens
@@ -80,7 +80,7 @@ def make_ready(folder: RunFolder, asked: RunSpec, recorder: Recorder) -> Prepare
         plan.refuse_if_it_does_not_fit()
         write_json(folder.lock, planner.lock(plan.spec, found, machine))
         folder.write_spec(plan.spec)
-    spec = folder.spec()
+    spec = folder.resolved_spec()
     train = encode.limit(train, spec.data.max_length, spec.data.overlong)
     held_out = encode.limit(held_out, spec.data.max_length, spec.data.overlong) if held_out else None
     for part, tokens in (("training", train), ("held-out", held_out)):
@@ -135,11 +135,11 @@ def fit_job(folder: RunFolder, prepared: Prepared) -> Any:
         adapter=spec.adapter,
         training=spec.training,
         device=prepared.machine.device,
-        dtype=spec.model.dtype or "fp32",
+        dtype=spec.model.dtype,
         quantized=spec.model.quantization in ("nf4", "int8"),
         train=prepared.train,
         held_out=prepared.held_out,
-        max_length=spec.data.max_length or 0,
+        max_length=spec.data.max_length,
         checkpoints=folder.checkpoints,
         adapter_out=folder.adapter,
     )
@@ -165,7 +165,7 @@ def judge(folder: RunFolder, prepared: Prepared, recorder: Reporter, sink: Any =
         seed=spec.training.seed,
         reporter=recorder,
         train_on=spec.data.train_on,
-        max_length=max(spec.data.max_length or 0, SHORT_QUESTIONS),
+        max_length=max(spec.data.max_length, SHORT_QUESTIONS),
     )
     html = page.render_html(report, list(folder.read_metrics()), folder.spec_file.read_text("utf-8"), prepared.spec.name)
     write_text(folder.report_page, html)
@@ -199,7 +199,7 @@ def export_one(folder: RunFolder, prepared: Prepared, target: Any, recorder: Rep
         exports=folder.exports,
         about=collect_run_info(prepared.spec.model_dump(mode="json"), folder.data / "report.json", folder.report),
         train=folder.data / "train.tokens",
-        longest=prepared.spec.data.max_length or 0,
+        longest=prepared.spec.data.max_length,
     )
     held_out = held_out_rows(folder)
     report, train_on = source.about.report, prepared.spec.data.train_on
@@ -246,7 +246,7 @@ def held_out_rows(folder: RunFolder, most: int | None = None) -> list[Conversati
 
 def reopen(folder: RunFolder) -> Prepared:
     """A run whose adapter is trained, ready to be evaluated again, exported or talked to."""
-    spec = folder.spec()
+    spec = folder.resolved_spec()
     found = loading.find(spec.model)
     tokenizer = loading.tokenizer(found, spec.model.chat_template)
     return Prepared(spec, found, tokenizer, encode.EMPTY, None, machines.probe())
@@ -256,7 +256,7 @@ def load(prepared: Prepared) -> Any:
     """The base model as the plan decided to hold it."""
     import torch
 
-    if prepared.machine.device == "cpu" and prepared.spec.training.threads:
+    if prepared.machine.device == "cpu":
         torch.set_num_threads(prepared.spec.training.threads)
     return loading.load_base(prepared.spec.model, prepared.machine.device, prepared.found)
 

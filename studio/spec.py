@@ -10,24 +10,24 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from studio.core.errors import SpecError
 from studio.core.files import nearest_file
-from studio.core.section import Alternatives, Leaf, Section, Ui, leaves
+from studio.core.section import DECIDED, Alternatives, Leaf, Section, Ui, leaves
 from studio.core.wrong import Conflict, explain
-from studio.data.settings import Data
-from studio.evaluation.settings import Evaluation
+from studio.data.settings import Data, ResolvedData
+from studio.evaluation.settings import Evaluation, ResolvedEvaluation
 from studio.export.targets import AnyTarget
-from studio.models.settings import Model
+from studio.models.settings import Model, ResolvedModel
 from studio.tracking.settings import Tracking
-from studio.training.settings import Adapter, Training
+from studio.training.settings import Adapter, ResolvedAdapter, ResolvedTraining, Training
 
 
-class RunSpec(Section):
+class RunSpec(Section, frozen=True):
     """One fine-tuning run from data to exports."""
 
     version: Annotated[int, Ui(advanced=True)] = Field(default=1, ge=1, le=1, title="Spec version")
@@ -78,6 +78,17 @@ class RunSpec(Section):
         return self
 
 
+class ResolvedSpec(RunSpec, frozen=True):
+    """A spec as a plan returns it: every value that was left open is decided. What trains, evaluates and exports takes this."""
+
+    model: ResolvedModel = DECIDED
+    data: ResolvedData = DECIDED
+    adapter: ResolvedAdapter = DECIDED
+    training: ResolvedTraining = DECIDED
+    evaluation: ResolvedEvaluation = DECIDED
+
+
+_Spec = TypeVar("_Spec", bound=RunSpec)
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is eight times as fast, where there is one
 
 
@@ -96,8 +107,17 @@ def parse(values: Mapping[str, Any], source: str = "", lines: Mapping[str, int] 
     source names where the values come from and lines maps dotted paths to line numbers; both go into the error.
     Raises SpecError for the first thing that is wrong: unknown key (with the nearest right one), type, range, conflict.
     """
+    return _checked(RunSpec, values, source, lines)
+
+
+def parse_resolved(values: Mapping[str, Any], source: str = "", lines: Mapping[str, int] | None = None) -> ResolvedSpec:
+    """The same for a spec with every value decided. Raises SpecError for one that is left open."""
+    return _checked(ResolvedSpec, values, source, lines)
+
+
+def _checked(kind: type[_Spec], values: Mapping[str, Any], source: str, lines: Mapping[str, int] | None = None) -> _Spec:
     try:
-        return RunSpec.model_validate(dict(values))
+        return kind.model_validate(dict(values))
     except ValidationError as found:
         raise explain(found, fields(), source, lines or {}) from None
 
@@ -106,6 +126,13 @@ def load(path: str | Path) -> RunSpec:
     """Read a spec from a YAML file. Raises SpecError naming file, line and field."""
     path = Path(path)
     return parse_text(_read(path), source=str(path))
+
+
+def load_resolved(path: str | Path) -> ResolvedSpec:
+    """Read the spec of a planned run. Raises SpecError naming file, line and field."""
+    path = Path(path)
+    values, lines = _yaml(_read(path), str(path))
+    return parse_resolved(values, str(path), lines)
 
 
 def parse_text(text: str, source: str = "spec") -> RunSpec:
@@ -125,12 +152,12 @@ def dump_asked(spec: RunSpec) -> str:
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=100)
 
 
-def edit(spec: RunSpec, changes: Mapping[str, Any], source: str = "edit") -> RunSpec:
+def edit(spec: _Spec, changes: Mapping[str, Any], source: str = "edit") -> _Spec:
     """The spec with dotted fields changed, checked again: `edit(spec, {"training.epochs": 2})`. Raises SpecError."""
-    return parse(nested(changes, spec.model_dump(mode="json", exclude_unset=True)), source)
+    return _checked(type(spec), nested(changes, spec.model_dump(mode="json", exclude_unset=True)), source)
 
 
-def with_full_paths(spec: RunSpec) -> RunSpec:
+def with_full_paths(spec: _Spec) -> _Spec:
     """The spec with local files named in full, so that it can be repeated from anywhere."""
 
     def full(name: str) -> str:

@@ -283,7 +283,7 @@ def test_steps_are_those_the_trainer_will_take() -> None:
     from studio.training.schedule import total_steps
 
     made = plan(rows=some_rows(777), training={"epochs": 1.5})
-    assert made.counts.steps == total_steps(777, made.spec.training)
+    assert made.counts.steps == total_steps(777, made.spec.training.batch_size, made.spec.training.epochs)
     assert plan(training={"max_steps": 3}).counts.steps == 3
 
 

@@ -47,10 +47,11 @@ class Clock:
 
 def job(folder: Path, count: int, vocabulary: int, dtype: str, micro: int | None, packing: bool | None) -> Any:
     """The run as the studio is given it; what is None, its planner decides."""
+    from studio.training import optimizations
     from studio.training.fit import TrainingJob
-    from studio.training.settings import Adapter, Training
+    from studio.training.settings import ResolvedAdapter, ResolvedTraining, Training
 
-    adapter, rows = Adapter(rank=16, alpha=32), testbed.rows(count, vocabulary)
+    adapter, rows = ResolvedAdapter(rank=16, alpha=32), testbed.rows(count, vocabulary)
     training = Training(
         epochs=1,
         learning_rate=testbed.RATE,
@@ -69,6 +70,9 @@ def job(folder: Path, count: int, vocabulary: int, dtype: str, micro: int | None
     length = testbed.MAX_LENGTH
     if packing is None:
         training, dtype, length = _planned(folder, training, adapter, rows)
+    else:
+        decided = {"threads": training.threads or 1, **dict.fromkeys(optimizations.NAMES, True)}
+        training = ResolvedTraining(**{**training.model_dump(), **decided})
     return TrainingJob(
         adapter=adapter,
         training=training,
@@ -93,7 +97,7 @@ def _planned(folder: Path, training: Any, adapter: Any, rows: Any) -> tuple[Any,
     model = testbed.write_model(folder / "model")
     spec = RunSpec(name="bench", model={"name": str(model)}, data={"train": "x.jsonl"}, adapter=adapter, training=training)  # type: ignore[arg-type]
     plan = planner.resolve(spec, machine.probe(), finding.find(spec.model), planner.rows(rows, None), past(folder))
-    return plan.spec.training, plan.spec.model.dtype or "fp32", plan.spec.data.max_length or testbed.MAX_LENGTH
+    return plan.spec.training, plan.spec.model.dtype, plan.spec.data.max_length
 
 
 def studio_run(
@@ -129,7 +133,7 @@ def trl_run(
     from trl import SFTConfig, SFTTrainer
 
     from studio.training import adapters
-    from studio.training.settings import Adapter
+    from studio.training.settings import ResolvedAdapter
 
     model, tokenizer = testbed.base(vocabulary, dtype)
     clock, counted = Clock(), []
@@ -153,7 +157,7 @@ def trl_run(
     }
     data = [{"input_ids": ids, "labels": labels} for ids, labels in testbed.in_order(count, vocabulary)]
     trainer = Counting(
-        model=adapters.attach(model, Adapter(rank=16, alpha=32), testbed.SEED),
+        model=adapters.attach(model, ResolvedAdapter(rank=16, alpha=32), testbed.SEED),
         args=SFTConfig(
             output_dir=str(folder),
             use_cpu=True,

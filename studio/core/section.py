@@ -12,16 +12,14 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Union, get_args, get_origin
 
 import annotated_types
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
 
-class Section(BaseModel):
+class Section(BaseModel, frozen=True):
     """A group of settings: frozen, strict about unknown keys, documented at its fields."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True, protected_namespaces=()
-    )
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, validate_default=True, protected_namespaces=())
 
     def __init__(self, **values: Any) -> None:
         """Made in Python it is checked like anywhere else: raises SpecError in the studio's words."""
@@ -40,6 +38,10 @@ class Section(BaseModel):
         if update:
             raise TypeError("model_copy(update=...) skips the checks; use studio.edit(spec, {'section.field': value})")
         return super().model_copy(deep=deep)
+
+
+DECIDED: Any = Field()
+"""A field that a section leaves open and its resolved form needs: `alpha: int = DECIDED`."""
 
 
 @dataclass(frozen=True)

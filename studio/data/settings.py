@@ -6,13 +6,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from studio.core.section import Section, Ui
+from studio.core.section import DECIDED, Section, Ui
 from studio.data.context import Role, Turns
 
 FormatName = Literal["messages", "sharegpt", "templated", "alpaca", "prompt_completion", "question_answer", "text"]
 
 
-class Data(Section):
+class Data(Section, frozen=True):
     """The training data."""
 
     train: str | list[str] = Field(title="Training files")
@@ -54,3 +54,9 @@ class Data(Section):
     def files(self) -> tuple[str, ...]:
         """The training files as a tuple, also when one was given."""
         return (self.train,) if isinstance(self.train, str) else tuple(self.train)
+
+
+class ResolvedData(Data, frozen=True):
+    """The data with nothing left to the plan."""
+
+    max_length: int = DECIDED

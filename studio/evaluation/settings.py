@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from studio.core.section import Section, Ui
+from studio.core.section import DECIDED, Section, Ui
 
 
-class Evaluation(Section):
+class Evaluation(Section, frozen=True):
     """Base against tuned, after every run."""
 
     max_rows: int = Field(default=200, ge=1, le=100_000, title="Rows answered")
@@ -26,3 +26,9 @@ class Evaluation(Section):
     """How many best, worst and most changed answers the report shows."""
     resamples: Annotated[int, Ui(advanced=True)] = Field(default=1000, ge=100, le=100_000, title="Bootstrap resamples")
     """Resamples behind each 95 % interval (percentile bootstrap, Efron 1979)."""
+
+
+class ResolvedEvaluation(Evaluation, frozen=True):
+    """The evaluation with nothing left to the plan."""
+
+    max_new_tokens: int = DECIDED

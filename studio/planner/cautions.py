@@ -8,7 +8,7 @@ from studio.core.text import count, parameters, plural, size
 from studio.models import presets
 from studio.planner.fitting import Case
 from studio.planner.plan import Counts, Disk, Ram
-from studio.spec import RunSpec
+from studio.spec import ResolvedSpec
 
 FEW_HELD_OUT = 30
 """Held-out rows below which the evidence's intervals are too wide to tell much."""
@@ -16,7 +16,7 @@ FEW_STEPS = 20
 """Optimizer steps below which hardly anything is learned."""
 
 
-def about(spec: RunSpec, case: Case, counts: Counts, disk: Disk, ram: Ram) -> Iterator[str]:
+def about(spec: ResolvedSpec, case: Case, counts: Counts, disk: Disk, ram: Ram) -> Iterator[str]:
     """Warnings on data, model, numbers and machine, most important first."""
     yield from _data(spec, case, counts)
     yield from _model(spec, case)
@@ -24,8 +24,8 @@ def about(spec: RunSpec, case: Case, counts: Counts, disk: Disk, ram: Ram) -> It
     yield from _machine(case, disk, ram)
 
 
-def _data(spec: RunSpec, case: Case, counts: Counts) -> Iterator[str]:
-    over, length = case.rows.over(spec.data.max_length or case.rows.longest), spec.data.max_length
+def _data(spec: ResolvedSpec, case: Case, counts: Counts) -> Iterator[str]:
+    over, length = case.rows.over(spec.data.max_length), spec.data.max_length
     if over:
         what = {"drop": "are left out", "truncate": "lose their beginning", "error": "stop the run"}[spec.data.overlong]
         yield f"{plural(over, 'row')} of {count(len(case.rows))} are longer than {length:,} tokens and {what} (data.overlong)"
@@ -35,13 +35,13 @@ def _data(spec: RunSpec, case: Case, counts: Counts) -> Iterator[str]:
         yield f"only {plural(counts.held_out, 'row')} held out: the evidence will have wide intervals (data.holdout)"
     if counts.steps < FEW_STEPS:
         yield f"only {plural(counts.steps, 'step')}: more epochs, or a smaller training.batch_size, would learn more"
-    if spec.training.batch_size and spec.training.batch_size > counts.rows > 0:
+    if spec.training.batch_size > counts.rows > 0:
         yield f"the effective batch of {spec.training.batch_size} is more than the {plural(counts.rows, 'row')} there are"
     if counts.estimated:
         yield "tokens are estimated from characters: the tokenizer is not on this machine"
 
 
-def _model(spec: RunSpec, case: Case) -> Iterator[str]:
+def _model(spec: ResolvedSpec, case: Case) -> Iterator[str]:
     known = presets.preset(case.name)
     if known and known.license_note:
         yield f"licence of {known.name}: {known.license_note}"
@@ -51,13 +51,13 @@ def _model(spec: RunSpec, case: Case) -> Iterator[str]:
         if spec.model.quantization == "int8":
             yield "this model's experts are not quantised by int8: they stay in 16 bit (nf4 quantises them)"
         yield "adapters on experts were not measured: leave some memory, or set adapter.targets to attention"
-    if case.positions and spec.data.max_length and spec.data.max_length > case.positions:
+    if case.positions and spec.data.max_length > case.positions:
         yield f"data.max_length {spec.data.max_length:,} is beyond the {case.positions:,} tokens the model can place"
     if spec.adapter.rank > case.dims.hidden:
         yield f"rank {spec.adapter.rank} is more than the model's hidden size of {case.dims.hidden}"
 
 
-def _numbers(spec: RunSpec, case: Case) -> Iterator[str]:
+def _numbers(spec: ResolvedSpec, case: Case) -> Iterator[str]:
     gpu, dtype = case.machine.gpu, spec.model.dtype
     if dtype == "fp16" and case.architecture.overflows_fp16:
         family = case.architecture.family
@@ -70,7 +70,7 @@ def _numbers(spec: RunSpec, case: Case) -> Iterator[str]:
         yield "int8 is slower than both nf4 and 16 bit on a card (model.quantization)"
     if spec.model.attention == "flash_attention_2" and (gpu is None or gpu.capability < (8, 0)):
         yield "flash_attention_2 needs a card of compute capability 8.0 (model.attention)"
-    rate, usual = spec.training.learning_rate or 0, 5e-3 if case.dims.is_small else 2e-4
+    rate, usual = spec.training.learning_rate, 5e-3 if case.dims.is_small else 2e-4
     if rate > 10 * usual:
         yield f"a learning rate of {rate:g} is far above the usual {usual:g} for {parameters(case.dims.parameters)} parameters"
     elif 0 < rate < usual / 20:

@@ -6,10 +6,9 @@ from pathlib import Path
 
 from studio.export.targets import AnyTarget
 from studio.hardware.memory import optimizer_bytes
-from studio.planner import fitting
 from studio.planner.fitting import Case
 from studio.planner.plan import Disk
-from studio.spec import RunSpec
+from studio.spec import ResolvedSpec
 
 CHECKPOINTS = 3
 """Checkpoints there may be at once: the best, the last, and the one being written."""
@@ -35,7 +34,7 @@ def merges(target: AnyTarget) -> bool:
     return target.kind not in ("adapter", "gguf_adapter")
 
 
-def disk_of(spec: RunSpec, case: Case, trained: int) -> Disk:
+def disk_of(spec: ResolvedSpec, case: Case, trained: int) -> Disk:
     """Bytes of the download, the encoded data, the checkpoints, the adapter and each export, and what is free."""
     every = case.dims.parameters
     local = spec.model.name == "starter" or Path(spec.model.name).expanduser().exists()
@@ -43,7 +42,7 @@ def disk_of(spec: RunSpec, case: Case, trained: int) -> Disk:
     items = [
         ("base model (download)", 0 if local else own_width(case) * every),
         ("encoded data", TOKEN * tokens),
-        ("checkpoints", CHECKPOINTS * (4 * trained + optimizer_bytes(trained, fitting.optimizer(spec, case)))),
+        ("checkpoints", CHECKPOINTS * (4 * trained + optimizer_bytes(trained, spec.training.optimizer))),
         ("adapter", 4 * trained),
     ]
     for target in spec.export:

@@ -9,13 +9,13 @@ from studio.hardware.memory import GIB, Memory, width
 from studio.planner.disk import label, merges, own_width
 from studio.planner.fitting import Case
 from studio.planner.plan import Ram
-from studio.spec import RunSpec
+from studio.spec import ResolvedSpec
 
 CUDA_PROCESS = 3 * GIB
 """RAM of a process with torch's CUDA libraries loaded; an estimate, generous."""
 
 
-def ram_of(spec: RunSpec, case: Case, memory: Memory) -> Ram:
+def ram_of(spec: ResolvedSpec, case: Case, memory: Memory) -> Ram:
     """Bytes of RAM at the peak of each stage, and what is free.
 
     Encoded rows and weight files are mapped, not read: of a base that goes to a card only a tensor at a time is in RAM. A
@@ -24,13 +24,13 @@ def ram_of(spec: RunSpec, case: Case, memory: Memory) -> Ram:
     return Ram(tuple(_stages(spec, case, memory)), case.machine.ram_free)
 
 
-def _stages(spec: RunSpec, case: Case, memory: Memory) -> Iterator[tuple[str, int]]:
+def _stages(spec: ResolvedSpec, case: Case, memory: Memory) -> Iterator[tuple[str, int]]:
     largest = max(case.dims.embedding, max(inputs * outputs for inputs, outputs in case.dims.linears.values()))
     yield "training", CUDA_PROCESS + 2 * 2 * largest if case.cuda else memory.total
     every, own = case.dims.parameters, own_width(case)
-    checked = every * width(spec.model.dtype or "bf16")
+    checked = every * width(spec.model.dtype)
     for target in spec.export:
         if target.kind == "merged":
-            yield "export merged", max(every * width(target.dtype or "bf16"), checked) + RUNTIME
+            yield "export merged", max(every * width(target.dtype or spec.model.dtype), checked) + RUNTIME
         elif merges(target):
             yield f"export {label(target)}", every * own + RUNTIME

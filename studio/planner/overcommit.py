@@ -8,11 +8,11 @@ from studio.core import events
 from studio.core.errors import OutOfMemory
 from studio.core.files import read_json, write_json
 from studio.runs.folder import RunFolder
-from studio.spec import RunSpec, edit, fingerprint
+from studio.spec import ResolvedSpec, edit, fingerprint
 from studio.tracking.reporter import Reporter
 
 
-def spare(folder: RunFolder, spec: RunSpec, problem: OutOfMemory, reporter: Reporter) -> RunSpec:
+def spare(folder: RunFolder, spec: ResolvedSpec, problem: OutOfMemory, reporter: Reporter) -> ResolvedSpec:
     """The spec with the next setting that takes less memory: told, and kept in the run's spec, plan and lock.
 
     Raises `problem` if there is none left.
@@ -31,11 +31,11 @@ def spare(folder: RunFolder, spec: RunSpec, problem: OutOfMemory, reporter: Repo
     return changed
 
 
-def sparing(spec: RunSpec) -> tuple[str, Any] | None:
+def sparing(spec: ResolvedSpec) -> tuple[str, Any] | None:
     """The field to change and its new value: the micro-batch halved, or less where half of it does not divide the batch; then
     gradient checkpointing; None if both are used up."""
     training = spec.training
-    rows, batch = training.micro_batch or 1, training.batch_size or 1
+    rows, batch = training.micro_batch, training.batch_size
     if rows > 1:
         return "training.micro_batch", max(part for part in range(1, rows // 2 + 1) if batch % part == 0)
     if not training.gradient_checkpointing:
@@ -43,7 +43,7 @@ def sparing(spec: RunSpec) -> tuple[str, Any] | None:
     return None
 
 
-def told(spec: RunSpec, field: str, value: Any) -> str:
+def told(spec: ResolvedSpec, field: str, value: Any) -> str:
     """What the change means, in a sentence without its end."""
     if field == "training.micro_batch":
         rows = f"{value} instead of {spec.training.micro_batch} rows at once"

@@ -10,7 +10,7 @@ from studio.core.text import count, duration, parameters, plural, size
 from studio.hardware.history import OVERHEADS, UNCORRECTED, Correction
 from studio.hardware.memory import Memory
 from studio.hardware.speed import Rate
-from studio.spec import RunSpec
+from studio.spec import ResolvedSpec
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Ram:
 class Plan:
     """A run as it would be done on a machine. `spec` is resolved: nothing that a plan decides is left undecided."""
 
-    spec: RunSpec
+    spec: ResolvedSpec
     machine: str
     device: str
     decisions: tuple[Decision, ...]

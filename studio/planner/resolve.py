@@ -21,7 +21,7 @@ from studio.planner.fitting import UNKNOWN_CARD, Case, Fit
 from studio.planner.host import ram_of
 from studio.planner.plan import Counts, Decision, Plan
 from studio.planner.rows import Rows, padding_share
-from studio.spec import RunSpec, nested, parse
+from studio.spec import ResolvedSpec, RunSpec, nested, parse_resolved
 from studio.training import optimizations
 from studio.training.schedule import total_steps
 
@@ -56,9 +56,9 @@ class Draft:
             self.changes[field] = value
             self.decisions.append(Decision(field, value, reason, otherwise))
 
-    def resolved(self) -> RunSpec:
+    def resolved(self) -> ResolvedSpec:
         """The spec with all that was settled, checked again."""
-        return parse(nested(self.changes, self.given), "plan")
+        return parse_resolved(nested(self.changes, self.given), "plan")
 
 
 def resolve(spec: RunSpec, machine: Machine, found: Found, rows: Rows, past: Sequence[Past] = ()) -> Plan:
@@ -207,9 +207,7 @@ def _rhythm(draft: Draft, case: Case) -> None:
     """How often the run is evaluated and kept."""
     batch = fitting.batch_size(draft.spec, case)
     training = draft.spec.training
-    steps = total_steps(
-        max(1, len(case.rows)), training.model_copy() if training.batch_size else _with_batch(draft, batch).training
-    )
+    steps = total_steps(max(1, len(case.rows)), batch, training.epochs, training.max_steps)
     every = training.eval_every or max(1, round(steps / TIMES))
     draft.settle(
         "training.eval_every",
@@ -224,10 +222,6 @@ def _rhythm(draft: Draft, case: Case) -> None:
         draft.settle("training.keep", "best", "there are held-out rows to tell by", "last may be overtrained")
     else:
         draft.settle("training.keep", "last", "there are no held-out rows to tell by")
-
-
-def _with_batch(draft: Draft, batch: int) -> RunSpec:
-    return parse(nested({"training.batch_size": batch}, draft.given), "plan")
 
 
 def _ending(draft: Draft, case: Case, chosen: Fit) -> None:
@@ -262,12 +256,12 @@ def _ending(draft: Draft, case: Case, chosen: Fit) -> None:
 
 def _plan(draft: Draft, case: Case, chosen: Fit) -> Plan:
     spec, rows = draft.resolved(), case.rows
-    batch = spec.training.batch_size or 1
+    batch = spec.training.batch_size
     over = rows.over(chosen.max_length)
     dropped = over if spec.data.overlong == "drop" else 0
     left = max(1, len(rows) - dropped)
     kept = rows.lengths[rows.lengths <= chosen.max_length] if dropped else rows.lengths.clip(max=chosen.max_length)
-    steps = total_steps(left, spec.training)
+    steps = total_steps(left, batch, spec.training.epochs, spec.training.max_steps)
     padding = 0.0 if chosen.packing else padding_share(kept, batch, chosen.micro_batch, chosen.micro_batch * chosen.max_length)
     per_step = float(kept.mean() * min(batch, left)) if len(kept) else 0.0
     trained = case.dims.adapter_parameters(chosen.peak.rank, chosen.peak.targets, chosen.peak.dora)
@@ -309,7 +303,7 @@ def _plan(draft: Draft, case: Case, chosen: Fit) -> Plan:
     return Plan(**{**plan.__dict__, "alternatives": tuple(alternatives.near(draft.spec, case))})
 
 
-def _expected(spec: RunSpec, case: Case, chosen: Fit) -> speed.Rate:
+def _expected(spec: ResolvedSpec, case: Case, chosen: Fit) -> speed.Rate:
     """The range from figures alone; on a card whose rates are not known that of a usual one, for only ratios to it count."""
     scored, gpu = case.rows.scored, case.machine.gpu
     if case.cuda and gpu:
@@ -317,7 +311,7 @@ def _expected(spec: RunSpec, case: Case, chosen: Fit) -> speed.Rate:
         rate = speed.gpu_rate(case.dims, chosen.typical, *known, scored)
         if rate:
             return rate
-    return speed.cpu_rate(case.dims, chosen.typical, spec.training.threads or 1, case.machine.cpu_bf16, scored)
+    return speed.cpu_rate(case.dims, chosen.typical, spec.training.threads, case.machine.cpu_bf16, scored)
 
 
 def _rate(case: Case, chosen: Fit, expected: speed.Rate) -> speed.Rate | None:

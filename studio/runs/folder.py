@@ -19,7 +19,7 @@ from studio.core.events import Event
 from studio.core.files import read_json, read_json_lines, whole_lines, write_json, write_text
 from studio.core.text import nearest, slug
 from studio.processes.identity import ProcessId
-from studio.spec import RunSpec
+from studio.spec import ResolvedSpec, RunSpec
 
 
 def home(given: str | Path | None = None) -> Path:
@@ -68,7 +68,13 @@ class RunFolder:
         mark = file.stat()
         return _spec(file, (mark.st_ino, mark.st_mtime_ns, mark.st_size))
 
-    def write_spec(self, spec: RunSpec) -> None:
+    def resolved_spec(self) -> ResolvedSpec:
+        """The spec with every value decided. Raises JobError for a run that was not planned yet."""
+        if not self.spec_file.exists():
+            raise JobError("this run was not planned yet", hint="Start it, or look at its log.", where=self.id)
+        return specs.load_resolved(self.spec_file)
+
+    def write_spec(self, spec: ResolvedSpec) -> None:
         """Keep the resolved spec."""
         write_text(self.spec_file, specs.dump(spec))
 

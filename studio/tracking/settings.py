@@ -9,7 +9,7 @@ from pydantic import Field
 from studio.core.section import Section, Ui
 
 
-class Tracking(Section):
+class Tracking(Section, frozen=True):
     """Weights & Biases."""
 
     wandb: Literal["auto", "online", "offline", "off"] = Field(default="auto", title="Weights & Biases")

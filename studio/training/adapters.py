@@ -12,7 +12,7 @@ from studio.core.errors import TrainingError
 from studio.core.files import folder_aside
 from studio.core.text import nearest
 from studio.training.guards import disk_errors
-from studio.training.settings import Adapter
+from studio.training.settings import ResolvedAdapter
 
 
 def linear_layers(model: Any) -> dict[str, tuple[int, int]]:
@@ -59,7 +59,7 @@ def _nearest_layers(name: str, known: list[str]) -> str:
     return f"{f'Did you mean `{near}`? ' if near else ''}Layers here: {', '.join(known)}."
 
 
-def attach(base: Any, adapter: Adapter, seed: int, name: str = "") -> Any:
+def attach(base: Any, adapter: ResolvedAdapter, seed: int, name: str = "") -> Any:
     """The base with a fresh adapter on it, as a PeftModel; only the adapter can be trained.
 
     The adapter is kept in fp32 whatever the base is: its updates are far smaller than its weights and bf16 would round
@@ -72,7 +72,7 @@ def attach(base: Any, adapter: Adapter, seed: int, name: str = "") -> Any:
     torch.manual_seed(seed)
     config = LoraConfig(
         r=adapter.rank,
-        lora_alpha=adapter.alpha or 2 * adapter.rank,
+        lora_alpha=adapter.alpha,
         lora_dropout=adapter.dropout,
         use_dora=adapter.kind == "dora",
         target_modules=target_modules(base, adapter.targets),

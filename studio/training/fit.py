@@ -39,7 +39,7 @@ def fit(base: Any, tokenizer: Any, job: TrainingJob, reporter: Reporter) -> Trai
     guards.check_data(job)
     if job.device == "cpu" and job.dtype == "fp16":
         raise HardwareError("fp16 training needs a GPU", hint="Set model.dtype to fp32 or bf16.", where="model.dtype")
-    steps = total_steps(len(job.train), job.training)
+    steps = total_steps(len(job.train), job.training.batch_size, job.training.epochs, job.training.max_steps)
     run = fingerprint(base, job, steps)
     checkpoint = checkpoints.newest(
         job.checkpoints, run, lambda reason, folder: reporter.event(events.Warning(message=_damaged(reason, folder)))
@@ -124,7 +124,7 @@ def _finish(monitor: StepMonitor, job: TrainingJob) -> TrainingResult:
     adapters.save(model, job.adapter_out)
     return TrainingResult(
         steps=progress.step,
-        epochs=progress.step / steps_per_epoch(len(job.train), job.training.batch_size or 1),
+        epochs=progress.step / steps_per_epoch(len(job.train), job.training.batch_size),
         best_step=progress.best_step or progress.step,
         kept_step=step,
         base_loss=progress.base_loss,
@@ -159,7 +159,7 @@ def _pad(tokenizer: Any) -> int:
 
 
 def _optimizer_for(job: TrainingJob, reporter: Reporter) -> str:
-    wanted = job.training.optimizer or "adamw"
+    wanted = job.training.optimizer
     if wanted != "adamw" and job.device == "cpu":
         message = f"{wanted} is for GPUs; on this CPU AdamW with 32-bit states is used instead"
         reporter.event(events.Warning(message=message))

@@ -154,7 +154,7 @@ def disk_errors(what: str, where: Path) -> Iterator[None]:
 def what_to_change(job: TrainingJob) -> str:
     """The settings that save memory and are not yet used, the cheapest first."""
     changes = []
-    if (micro := job.training.micro_batch or 1) > 1:
+    if (micro := job.training.micro_batch) > 1:
         changes.append(f"training.micro_batch to {micro // 2} (the result stays the same)")
     if not job.training.gradient_checkpointing:
         changes.append("training.gradient_checkpointing to true (slower)")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from studio.training.batches import Tokens
-from studio.training.settings import Adapter, Training
+from studio.training.settings import ResolvedAdapter, ResolvedTraining
 
 
 @dataclass(frozen=True)
@@ -17,8 +17,8 @@ class TrainingJob:
     checkpoints is the folder that a resumed run goes on from; adapter_out is the PEFT folder that `fit` makes.
     """
 
-    adapter: Adapter
-    training: Training
+    adapter: ResolvedAdapter
+    training: ResolvedTraining
     device: Literal["cpu", "cuda"]
     dtype: Literal["bf16", "fp16", "fp32"]
     quantized: bool

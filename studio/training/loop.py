@@ -45,9 +45,9 @@ def train(loss_model: LossModel, optimizer: OptimizerStep, monitor: StepMonitor,
 def _batches(job: TrainingJob, loss_model: LossModel, done: int, steps: int) -> Iterator[Batch]:
     """The batches after the first `done`, in the order that the seed decides."""
     training = job.training
-    order = StepOrder(len(job.train), training.batch_size or 1, steps, training.seed)
+    order = StepOrder(len(job.train), training.batch_size, steps, training.seed)
     for rows in order.from_step(done):
-        yield batch(job.train, rows, training.micro_batch or 1, job.max_length, loss_model.packed, loss_model.pad)
+        yield batch(job.train, rows, training.micro_batch, job.max_length, loss_model.packed, loss_model.pad)
 
 
 def _forward_and_backward(loss_model: LossModel, optimizer: OptimizerStep, rows: Batch) -> Any:

@@ -121,9 +121,9 @@ class LossModel:
     def _fuse(self, layers: list[list[Any]], rows: list[tuple[np.ndarray, np.ndarray]], wanted: list[float]) -> None:
         """Compute adapted layers together, unless that is off or changes a loss."""
         training = self.job.training
-        if training.fused_adapters is False:
+        if not training.fused_adapters:
             return
-        self.fusion = fusing.fuse(self.model, layers, reuse=training.unpack_once is not False)
+        self.fusion = fusing.fuse(self.model, layers, reuse=training.unpack_once)
         if not self._agrees(rows, wanted):
             self.fusion.undo()
             self.fusion = fusing.Fusion(refused={"its losses differ": sum(map(len, layers))})
@@ -132,10 +132,10 @@ class LossModel:
         import torch
 
         training, head = self.job.training, self.base.get_output_embeddings()
-        trained_only = training.trained_head is not False and type(head) is torch.nn.Linear and not head.weight.requires_grad
+        trained_only = training.trained_head and type(head) is torch.nn.Linear and not head.weight.requires_grad
         names = attention.choices(self.base, self.job.device, self.job.dtype)
         for packed in [True, False] if training.packing else [False]:
-            for name in names if training.row_attention is not False else names[-1:]:
+            for name in names if training.row_attention else names[-1:]:
                 yield LossPath(name, trained_only, packed)
             if trained_only:
                 yield LossPath(self._attention, False, packed)
@@ -165,7 +165,7 @@ class LossModel:
         total, count, done = torch.zeros((), dtype=torch.float64, device=self.job.device), 0, 0
         training = self.job.training
         with evaluating(self.model):
-            for micro in in_order_of_length(tokens, training.micro_batch or 1, self.job.max_length, self.packed, self.pad):
+            for micro in in_order_of_length(tokens, training.micro_batch, self.job.max_length, self.packed, self.pad):
                 total += self.loss(micro)
                 count, done = count + len(micro.targets), done + micro.rows
                 reporter.progress(done, len(tokens), "held-out row")

@@ -54,7 +54,7 @@ class StepMonitor:
         """Seconds computed and tokens trained since the last reading."""
         self.unread: list[Step] = []
         self.read_at = 0.0
-        self.writer = Writer(self.training.background_saving is not False)
+        self.writer = Writer(self.training.background_saving)
 
     def begin(self) -> None:
         """Before the first step: measure the base model, or what a stopped run still owed."""
@@ -152,8 +152,8 @@ class StepMonitor:
         self.end()
         raise Stopped
 
-    def _due(self, every: int | None) -> bool:
-        return bool(every) and self.progress.step % (every or 1) == 0
+    def _due(self, every: int) -> bool:
+        return self.progress.step % every == 0
 
     def _measure_if_due(self) -> None:
         """The held-out loss at step 0, every `eval_every` steps and at the end, unless it is known already."""
@@ -178,7 +178,7 @@ class StepMonitor:
             self.reporter.event(events.EarlyStop(step=step, best_step=self.progress.best_step))
 
     def _epoch(self, step: int) -> float:
-        return step / steps_per_epoch(len(self.job.train), self.training.batch_size or 1)
+        return step / steps_per_epoch(len(self.job.train), self.training.batch_size)
 
     def _timed(self) -> Progress:
         now = time.perf_counter()

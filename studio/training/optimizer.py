@@ -10,7 +10,7 @@ from studio.training.schedule import rate_factor
 
 if TYPE_CHECKING:
     from studio.training.job import TrainingJob
-    from studio.training.settings import Training
+    from studio.training.settings import ResolvedTraining
 
 
 class OptimizerStep:
@@ -82,7 +82,7 @@ class OptimizerStep:
         checkpoints.restore_generators(state["generators"])
 
 
-def _groups(weights: list[Any], training: Training) -> list[dict[str, Any]]:
+def _groups(weights: list[Any], training: ResolvedTraining) -> list[dict[str, Any]]:
     """Matrices, which decay, and vectors (DoRA's magnitudes), which do not."""
     groups = [
         {"params": [each for each in weights if each.ndim > 1], "weight_decay": training.weight_decay},
@@ -91,10 +91,10 @@ def _groups(weights: list[Any], training: Training) -> list[dict[str, Any]]:
     return [group for group in groups if group["params"]]
 
 
-def _adamw(name: str, groups: list[dict[str, Any]], training: Training) -> Any:
+def _adamw(name: str, groups: list[dict[str, Any]], training: ResolvedTraining) -> Any:
     import torch
 
-    rate = training.learning_rate or 1e-4
+    rate = training.learning_rate
     if name == "adamw":
         return torch.optim.AdamW(groups, lr=rate, fused=True)
     from bitsandbytes.optim.adamw import AdamW8bit, PagedAdamW8bit

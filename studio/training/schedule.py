@@ -12,12 +12,10 @@ def steps_per_epoch(rows: int, batch_size: int) -> int:
     return math.ceil(rows / batch_size)
 
 
-def total_steps(rows: int, training: Training) -> int:
-    """Optimizer steps of the whole run over `rows` rows; needs `training.batch_size` decided."""
-    if training.batch_size is None:
-        raise ValueError("training.batch_size is not decided")
-    steps = max(1, math.ceil(training.epochs * steps_per_epoch(rows, training.batch_size) - 1e-9))
-    return min(steps, training.max_steps) if training.max_steps else steps
+def total_steps(rows: int, batch_size: int, epochs: float, max_steps: int | None = None) -> int:
+    """Optimizer steps of a whole run over `rows` rows, at most `max_steps`."""
+    steps = max(1, math.ceil(epochs * steps_per_epoch(rows, batch_size) - 1e-9))
+    return min(steps, max_steps) if max_steps else steps
 
 
 def rate_factor(step: int, total: int, training: Training) -> float:

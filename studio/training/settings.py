@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from studio.core.section import Section, Ui
+from studio.core.section import DECIDED, Section, Ui
 from studio.training.methods import METHODS
 
 if TYPE_CHECKING:
@@ -16,7 +16,10 @@ else:
 METHOD_HELP = "; ".join(f"{method.name}: {method.summary}" for method in METHODS.values()) + "."
 
 
-class Adapter(Section):
+Optimizer = Literal["adamw", "adamw_8bit", "paged_adamw_8bit"]
+
+
+class Adapter(Section, frozen=True):
     """The adapter that is trained while the base stays frozen."""
 
     kind: Literal["lora", "dora"] = Field(default="lora", title="Kind")
@@ -33,7 +36,7 @@ class Adapter(Section):
     """Which layers get an adapter: all linear ones, attention only, or a list of module names."""
 
 
-class Training(Section):
+class Training(Section, frozen=True):
     """How the adapter is trained."""
 
     method: MethodName = Field(default="sft", title="Method", description=METHOD_HELP)
@@ -49,16 +52,14 @@ class Training(Section):
     """Share of the steps over which the learning rate rises."""
     batch_size: int | None = Field(default=None, ge=1, le=4096, title="Effective batch (rows)")
     """Rows per optimizer step. Empty: the plan decides by the number of rows."""
-    micro_batch: Annotated[int | None, Ui(advanced=True)] = Field(default=None, ge=1, le=1024, title="MicroBatch-batch (rows)")
+    micro_batch: Annotated[int | None, Ui(advanced=True)] = Field(default=None, ge=1, le=1024, title="Micro-batch (rows)")
     """Rows of full length computed at once, or as many more shorter ones; memory grows with it, the result does not change.
     Empty: what fits."""
     packing: bool | None = Field(default=None, title="Packing")
     """Put several rows into one sequence, without letting them see each other. Empty: the plan decides by row lengths."""
     gradient_checkpointing: Annotated[bool | None, Ui(advanced=True)] = Field(default=None, title="Gradient checkpointing")
     """Recompute activations instead of keeping them: less memory, about a third slower. Empty: only if needed."""
-    optimizer: Annotated[Literal["adamw", "adamw_8bit", "paged_adamw_8bit"] | None, Ui(advanced=True)] = Field(
-        default=None, title="Optimizer"
-    )
+    optimizer: Annotated[Optimizer | None, Ui(advanced=True)] = Field(default=None, title="Optimizer")
     """Empty: 8-bit AdamW on a GPU, AdamW on a CPU."""
     weight_decay: Annotated[float, Ui(advanced=True, step=0.01)] = Field(default=0.0, ge=0, le=1, title="Weight decay")
     """Weight decay, applied to the adapter's matrices only."""
@@ -87,3 +88,29 @@ class Training(Section):
     """Write checkpoints while training goes on. Empty: yes."""
     seed: Annotated[int, Ui(advanced=True)] = Field(default=42, ge=0, le=2**31 - 1, title="Seed")
     """The same seed, data and machine give the same run."""
+
+
+class ResolvedAdapter(Adapter, frozen=True):
+    """The adapter with nothing left to the plan."""
+
+    alpha: int = DECIDED
+
+
+class ResolvedTraining(Training, frozen=True):
+    """Training with nothing left to the plan; only `max_steps` may be absent, which means no limit."""
+
+    learning_rate: float = DECIDED
+    batch_size: int = DECIDED
+    micro_batch: int = DECIDED
+    packing: bool = DECIDED
+    gradient_checkpointing: bool = DECIDED
+    optimizer: Optimizer = DECIDED
+    eval_every: int = DECIDED
+    save_every: int = DECIDED
+    keep: Literal["best", "last"] = DECIDED
+    threads: int = DECIDED
+    fused_adapters: bool = DECIDED
+    trained_head: bool = DECIDED
+    row_attention: bool = DECIDED
+    unpack_once: bool = DECIDED
+    background_saving: bool = DECIDED

@@ -7,7 +7,7 @@ import pytest
 from studio import spec as specs
 from studio.core.errors import SpecError
 from studio.core.section import Alternatives, Leaf
-from studio.spec import RunSpec
+from studio.spec import RunSpec, parse_resolved
 from studio.training.settings import Adapter
 
 SMALL = "name: bot\ndata: {train: faq.csv}\n"
@@ -139,3 +139,8 @@ def test_off_in_yaml_is_the_word_off() -> None:
     assert (spec.tracking.wandb, spec.evaluation.general, spec.training.packing) == ("off", "off", True)
     assert specs.edit(spec, specs.parse_settings(["training.early_stopping=off"])).training.early_stopping == "off"
     assert specs.parse_text(specs.dump(spec)) == spec
+
+
+def test_a_spec_with_something_left_open_is_not_a_resolved_one():
+    with pytest.raises(SpecError, match="model"):
+        parse_resolved({"data": {"train": "rows.jsonl", "max_length": 64}})

@@ -10,8 +10,9 @@ import numpy as np
 
 from studio.core.events import Event
 from studio.data.encode import EMPTY, Tokens
+from studio.training import optimizations
 from studio.training.fit import TrainingJob
-from studio.training.settings import Adapter, Training
+from studio.training.settings import ResolvedAdapter, ResolvedTraining
 from tests.tiny import THREADS
 
 
@@ -76,11 +77,12 @@ def make_job(folder: Path, adapter: dict[str, Any] | None = None, **changes: Any
         "save_every": 4,
         "keep": "last",
         "threads": THREADS,
+        **dict.fromkeys(optimizations.NAMES, True),
         **changes,
     }
     values: dict[str, Any] = {
-        "adapter": Adapter(**{"rank": 4, "alpha": 8, **(adapter or {})}),
-        "training": Training(**training),
+        "adapter": ResolvedAdapter(**{"rank": 4, "alpha": 8, **(adapter or {})}),
+        "training": ResolvedTraining(**training),
         "device": "cpu",
         "dtype": "fp32",
         "quantized": False,

@@ -74,10 +74,10 @@ def test_every_row_is_seen_once_an_epoch_in_an_order_decided_by_the_seed():
 
 def test_steps_follow_from_rows_epochs_and_the_ceiling():
     assert steps_per_epoch(10, 4) == 3
-    assert total_steps(10, Training(batch_size=4, epochs=2)) == 6
-    assert total_steps(10, Training(batch_size=4, epochs=0.5)) == 2
-    assert total_steps(10, Training(batch_size=4, epochs=0.01)) == 1
-    assert total_steps(10, Training(batch_size=4, epochs=9, max_steps=5)) == 5
+    assert total_steps(10, batch_size=4, epochs=2) == 6
+    assert total_steps(10, batch_size=4, epochs=0.5) == 2
+    assert total_steps(10, batch_size=4, epochs=0.01) == 1
+    assert total_steps(10, batch_size=4, epochs=9, max_steps=5) == 5
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "linear", "constant"])

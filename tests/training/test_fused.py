@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from studio.training import adapters, fusing
-from studio.training.settings import Adapter
+from studio.training.settings import ResolvedAdapter
 from tests.training.kit import make_job, make_rows, weights
 
 pytestmark = pytest.mark.numeric
@@ -37,14 +37,14 @@ SIZES = {
 }
 
 
-def build(arch: str, adapter: Adapter | None = None, **changes: Any) -> tuple[Any, Any]:
+def build(arch: str, adapter: ResolvedAdapter | None = None, **changes: Any) -> tuple[Any, Any]:
     """A random model with an adapter whose weights are all away from zero."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
     torch.manual_seed(0)
     base = AutoModelForCausalLM.from_config(AutoConfig.for_model(arch, **{**SIZES, **changes}), dtype=torch.float32)
-    model = adapters.attach(base.requires_grad_(False), adapter or Adapter(rank=4, alpha=6), 0)
+    model = adapters.attach(base.requires_grad_(False), adapter or ResolvedAdapter(rank=4, alpha=6), 0)
     return base, randomised(model)
 
 
@@ -167,9 +167,9 @@ def test_in_16_bit_fused_layers_are_as_near_to_32_bit_as_pefts():
 
 @pytest.mark.parametrize(
     ("adapter", "why"),
-    [(Adapter(rank=4, dropout=0.1), "dropout"), (Adapter(rank=4, kind="dora"), "DoRA")],
+    [(ResolvedAdapter(rank=4, alpha=8, dropout=0.1), "dropout"), (ResolvedAdapter(rank=4, alpha=8, kind="dora"), "DoRA")],
 )
-def test_what_cannot_be_fused_stays_with_peft_and_says_why(adapter: Adapter, why: str):
+def test_what_cannot_be_fused_stays_with_peft_and_says_why(adapter: ResolvedAdapter, why: str):
     base, model = build("llama", adapter)
     with fused(base, model) as fusion:
         assert not fusion.groups
@@ -211,7 +211,7 @@ def test_layers_that_turn_out_to_have_inputs_of_their_own_are_computed_alone():
 
 
 def test_a_feed_forward_that_does_more_than_gate_is_left_alone():
-    adapter = Adapter(rank=4, targets=["gate_proj", "up_proj", "down_proj"])
+    adapter = ResolvedAdapter(rank=4, alpha=8, targets=["gate_proj", "up_proj", "down_proj"])
     mamba = {"mamba_d_ssm": 32, "mamba_n_heads": 4, "mamba_d_head": 8, "mamba_d_state": 8}
     base, model = build("falcon_h1", adapter, mlp_multipliers=[3.0, 1.0], **mamba)
     with fused(base, model) as fusion:

@@ -41,7 +41,7 @@ ContextTokens = Annotated[
 ]
 
 
-class Target(Section, ABC):
+class Target(Section, ABC, frozen=True):
     """The settings of one export, and what it does with them."""
 
     def refuse(self, config: Mapping[str, Any]) -> None:
@@ -85,7 +85,7 @@ class Target(Section, ABC):
         return None
 
 
-class MergedModelTarget(Target):
+class MergedModelTarget(Target, frozen=True):
     """A target that is made from the merged model, in one of its `QUANTS` where it quantizes. Subclasses declare `onto`."""
 
     STEM: ClassVar[str]
@@ -173,7 +173,7 @@ class MergedModelTarget(Target):
         return comparison.with_merged(self.merged(source, out, reporter), limits, exact)
 
 
-class FixedContextTarget(MergedModelTarget):
+class FixedContextTarget(MergedModelTarget, frozen=True):
     """A target whose cache has its size from the start. Subclasses declare `context`."""
 
     if TYPE_CHECKING:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from studio.tracking.reporter import Reporter
 
 
-class AdapterTarget(Target):
+class AdapterTarget(Target, frozen=True):
     """The adapter alone: a few megabytes, loaded on the base model."""
 
     kind: Literal["adapter"] = Field(default="adapter", title="Kind")

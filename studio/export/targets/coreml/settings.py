@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from studio.tracking.reporter import Reporter
 
 
-class CoremlTarget(FixedContextTarget):
+class CoremlTarget(FixedContextTarget, frozen=True):
     """A Core ML package; run on a Mac, elsewhere structure checked, not run."""
 
     STEM: ClassVar[str] = "coreml"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from studio.tracking.reporter import Reporter
 
 
-class ExecutorchTarget(FixedContextTarget):
+class ExecutorchTarget(FixedContextTarget, frozen=True):
     """An ExecuTorch program, loaded and checked in ExecuTorch's runtime and in its runner for phones."""
 
     STEM: ClassVar[str] = "executorch"

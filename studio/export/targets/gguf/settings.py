@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from studio.tracking.reporter import Reporter
 
 
-class GgufTarget(MergedModelTarget):
+class GgufTarget(MergedModelTarget, frozen=True):
     """A GGUF file, loaded and checked in llama.cpp."""
 
     STEM: ClassVar[str] = "gguf"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from studio.tracking.reporter import Reporter
 
 
-class GgufAdapterTarget(Target):
+class GgufAdapterTarget(Target, frozen=True):
     """A LoRA adapter as a GGUF file: a few megabytes, loaded on a GGUF file of the base, several on one base."""
 
     kind: Literal["gguf_adapter"] = Field(default="gguf_adapter", title="Kind")

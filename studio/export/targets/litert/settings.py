@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from studio.tracking.reporter import Reporter
 
 
-class LitertTarget(FixedContextTarget):
+class LitertTarget(FixedContextTarget, frozen=True):
     """LiteRT files, loaded and checked in LiteRT's interpreter and in LiteRT-LM."""
 
     STEM: ClassVar[str] = "litert"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from studio.tracking.reporter import Reporter
 
 
-class MergedTarget(MergedModelTarget):
+class MergedTarget(MergedModelTarget, frozen=True):
     """One full model folder that transformers, vLLM, SGLang and TensorRT-LLM load."""
 
     STEM: ClassVar[str] = "merged"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from studio.tracking.reporter import Reporter
 
 
-class Merged4BitTarget(MergedModelTarget):
+class Merged4BitTarget(MergedModelTarget, frozen=True):
     """A full model in 4 bit, made for servers on a GPU: about a third of `merged`."""
 
     STEM: ClassVar[str] = "merged-4bit"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from studio.tracking.reporter import Reporter
 
 
-class OnnxTarget(MergedModelTarget):
+class OnnxTarget(MergedModelTarget, frozen=True):
     """An ONNX model with tokenizer and settings, loaded and checked in ONNX Runtime GenAI."""
 
     STEM: ClassVar[str] = "onnx"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from studio.tracking.reporter import Reporter
 
 
-class TensorrtLlmTarget(MergedModelTarget):
+class TensorrtLlmTarget(MergedModelTarget, frozen=True):
     """A full model folder for TensorRT-LLM's PyTorch backend; nothing is built beforehand."""
 
     STEM: ClassVar[str] = "tensorrt-llm"
