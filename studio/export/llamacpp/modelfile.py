@@ -106,14 +106,16 @@ def _taken_apart(tokenizer: Any, adds_bos: bool) -> Frame:
         default = alone[len(before_system) : len(alone) - len(system_to_user)]
     # what follows a user's text is its end and then either role's beginning: the common part is the end
     end = _common(opening, user_to_answer)
-    for size in range(len(end), -1, -1):
-        after_user = opening[:size]
-        begins = [alone] if not default else [system_to_user[cut:] for cut in range(len(system_to_user) - 1, 0, -1)]
-        for begin in begins:
-            after_system = system_to_user.removesuffix(begin)
-            if not answer_to_more.endswith(begin) or opening[size:] != user_to_answer[size:]:
-                continue
-            if size == 0 or after_user.endswith(after_system):
+    begins = [alone]
+    if default:  # roles begin alike: of the ways to cut, the one whose user turn begins most as the system turn does
+        cuts = [system_to_user[cut:] for cut in range(1, len(system_to_user))]
+        begins = sorted(cuts, key=lambda begin: -len(_common(begin, before_system)))
+    for begin in begins:
+        after_system = system_to_user.removesuffix(begin)
+        for size in range(len(end), -1, -1):
+            after_user = opening[:size]
+            alike = answer_to_more.endswith(begin) and opening[size:] == user_to_answer[size:]
+            if alike and (size == 0 or after_user.endswith(after_system)):
                 return Frame(
                     {"system": before_system, "user": begin, "assistant": user_to_answer[size:]},
                     {"system": after_system, "user": after_user, "assistant": answer_to_more.removesuffix(begin)},
