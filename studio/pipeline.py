@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from studio import planner
 from studio.core import events
@@ -28,6 +28,11 @@ from studio.runs.recorder import Recorder
 from studio.runs.slot import slot
 from studio.spec import ResolvedSpec, RunSpec, with_full_paths
 from studio.tracking.reporter import Reporter
+
+if TYPE_CHECKING:
+    from studio.export.artifacts.manifest import Artifact
+    from studio.export.merging.source import Source
+    from studio.export.targets import AnyTarget
 
 SHORT_QUESTIONS = 512
 """Tokens: the evaluation leaves no row out that is shorter, however short the training rows are."""
@@ -183,15 +188,12 @@ def export_all(folder: RunFolder, prepared: Prepared, recorder: Recorder) -> Non
         export_one(folder, prepared, target, recorder)
 
 
-def export_one(folder: RunFolder, prepared: Prepared, target: Any, recorder: Reporter, deploy: bool = False) -> Any:
-    """Make one export, with deploy files if asked, and verify it in its own runtime; one that is there is left alone."""
-    from studio.export import make
-    from studio.export.artifacts import deploy as deploying
+def export_source(folder: RunFolder, prepared: Prepared) -> Source:
+    """The finished run as its exports see it."""
     from studio.export.merging.run_info import collect_run_info
-    from studio.export.verification import evidence
-    from studio.export.verification.probe import spread
+    from studio.export.merging.source import Source
 
-    source = make.Source(
+    return Source(
         base=prepared.found,
         model=prepared.spec.model,
         adapter=folder.adapter,
@@ -201,6 +203,16 @@ def export_one(folder: RunFolder, prepared: Prepared, target: Any, recorder: Rep
         train=folder.data / "train.tokens",
         longest=prepared.spec.data.max_length,
     )
+
+
+def export_one(folder: RunFolder, prepared: Prepared, target: AnyTarget, recorder: Reporter, deploy: bool = False) -> Artifact:
+    """Make one export, with deploy files if asked, and verify it in its own runtime; one that is there is left alone."""
+    from studio.export import make
+    from studio.export.artifacts import deploy as deploying
+    from studio.export.verification import evidence
+    from studio.export.verification.probe import spread
+
+    source = export_source(folder, prepared)
     held_out = held_out_rows(folder)
     report, train_on = source.about.report, prepared.spec.data.train_on
     rows = evidence.select_rows(report, held_out, prepared.tokenizer, train_on) if report else None

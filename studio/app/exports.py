@@ -1,22 +1,69 @@
-"""Use case of exporting: merge, convert, verify; and which kinds of export there are."""
+"""Use cases of exports: which kinds there are, what one would take, making, listing and uploading them."""
 
 from __future__ import annotations
 
+import functools
+import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from studio import spec as specs
-from studio.core.errors import ExportError, JobError, SpecError
+from studio.app import runs
+from studio.app.runs import Run
+from studio.core.errors import ExportError, JobError, SpecError, StudioError
+from studio.core.files import read_json
 from studio.core.section import Alternatives, Leaf, Section, leaves
-from studio.export.artifacts.manifest import MANIFEST
-from studio.export.artifacts.push import RECORD
+from studio.core.text import nearest, slug
+from studio.export.artifacts import manifest, push
+from studio.export.artifacts.manifest import MANIFEST, Artifact
+from studio.export.artifacts.push import RECORD, PushRecord, Upload
+from studio.export.artifacts.push import caveat as caveat
+from studio.models.settings import Model
+from studio.processes import tasks
+from studio.processes.tasks import Task
+
+if TYPE_CHECKING:
+    from studio.export.targets import AnyTarget
+    from studio.hardware.dims import ModelDims
 
 COPYING = ".copying"
-"""Where the files of a copy lie until all are there."""
+"""Where the files of a copy are until all are there."""
+_INSTALL = re.compile(r"studio exporters install ([a-z0-9_-]+)")
+
+
+@dataclass(frozen=True)
+class ExportEstimate:
+    """What an export would take. Values are None where the model is not known, or was not looked into that far."""
+
+    kind: str
+    bytes: int | None
+    """About the size of its files."""
+    missing: str
+    """What is not installed, with the command that installs it; empty if everything is there."""
+    toolchain: str
+    """The name `studio exporters install` takes, if that is what is missing."""
+    note: str = ""
+    """What to know beforehand, such as a format that takes more bits in this model."""
+    refused: str = ""
+    """Why it cannot be made of this model; empty if it can."""
+    disk: int | None = None
+    memory: int | None = None
+    seconds: float | None = None
+    folder: Path | None = None
+
+
+@dataclass(frozen=True)
+class ListedExport:
+    """An export of a run, and where it was uploaded to, oldest first."""
+
+    artifact: Artifact
+    pushes: list[PushRecord]
 
 
 def kinds() -> dict[str, type[Section]]:
@@ -34,7 +81,7 @@ def settings(section: type[Section]) -> list[Leaf]:
     return [leaf for leaf in leaves(section) if isinstance(leaf, Leaf) and leaf.path != "kind"]
 
 
-def target(kind: str, settings: Mapping[str, Any]) -> Any:
+def target(kind: str, settings: Mapping[str, Any]) -> AnyTarget:
     """The target of a kind with these settings. Raises SpecError at `--to` or at the setting that is wrong."""
     try:
         return specs.parse({"data": {"train": "-"}, "export": [{"kind": kind, **settings}]}).export[0]
@@ -43,7 +90,58 @@ def target(kind: str, settings: Mapping[str, Any]) -> Any:
         raise SpecError(problem.message, hint=problem.hint, where=where or "--to") from None
 
 
-def refuse_if_missing(target: Any) -> None:
+def label(target: Mapping[str, Any]) -> str:
+    """A target in a word: its kind and every setting that was given, e.g. `gguf-q8_0`."""
+    words = [str(value) for value in target.values() if value is not None]
+    return "-".join(re.sub(r"[^a-zA-Z0-9_]+", "-", word).strip("-") for word in words)
+
+
+def estimate(run: Run, kind: str, settings: Mapping[str, Any]) -> ExportEstimate:
+    """What making this export would take, from the base's config alone. Raises SpecError for wrong settings."""
+    wanted = target(kind, settings)
+    base = _base(run.spec.model.model_dump_json())
+    refused = ""
+    if base:
+        try:
+            wanted.refuse(base.config)
+        except ExportError as error:
+            refused = error.message
+    missing = wanted.missing() or ""
+    install = _INSTALL.search(missing)
+    return ExportEstimate(
+        kind=kind,
+        bytes=wanted.size(base.dims) if base else None,
+        missing=missing,
+        toolchain=install[1] if install else "",
+        note=wanted.note(base.dims) if base else "",
+        refused=refused,
+    )
+
+
+def dry_run(run: Run, kind: str, settings: Mapping[str, Any]) -> ExportEstimate:
+    """What making this export would take on this machine: size, disk space, memory and time. Nothing is written.
+
+    Raises SpecError for wrong settings, JobError for a run without an adapter, ExportError for an export that is not possible.
+    """
+    from dataclasses import replace
+
+    from studio import pipeline
+
+    wanted = target(kind, settings)
+    require_adapter(run)
+    source = pipeline.export_source(run.folder, pipeline.reopen(run.folder))
+    wanted.refuse(source.base.config)
+    need = wanted.estimate(source)
+    return replace(
+        estimate(run, kind, settings),
+        disk=need.disk,
+        memory=need.memory,
+        seconds=wanted.seconds(source.dims),
+        folder=source.exports / wanted.folder(source),
+    )
+
+
+def refuse_if_missing(target: AnyTarget) -> None:
     """Raise ExportError with the command that helps if what the target needs is not installed: before an hour of merging."""
     missing = target.missing()
     if missing:
@@ -51,25 +149,31 @@ def refuse_if_missing(target: Any) -> None:
         raise ExportError(said or missing, hint=f"Run {how}", where=target.kind)
 
 
+def require_adapter(run: Run) -> None:
+    """Raise JobError unless the run has a trained adapter."""
+    if not (run.folder.adapter / "adapter_config.json").exists():
+        state = run.status.state
+        raise JobError(f"this run has no trained adapter (state: {state})", hint="Choose a run that is done.", where=run.id)
+
+
 def export(
-    run: Any,
-    asked: Mapping[str, Any],
+    run: Run,
+    kind: str,
+    settings: Mapping[str, Any],
     out: str | Path | None = None,
     deploy: bool = False,
     on_progress: Callable[[float, float, str], None] | None = None,
-) -> dict[str, Any]:
-    """Make one export of a finished run, verify it in its own runtime, and return its manifest.
+) -> Artifact:
+    """Make one export of a finished run and verify it in its own runtime.
 
-    asked: kind and settings, e.g. {"kind": "gguf", "quant": "q8_0"}. deploy also writes what serves it on another machine.
-    out copies the verified export there as well. on_progress: done, total, what.
-    Raises SpecError for a wrong target, JobError for a run without an adapter, ExportError if it cannot be made.
+    deploy also writes what serves it on another machine. out copies the verified export there as well. on_progress: done,
+    total, what. Raises SpecError for a wrong target, JobError for a run without an adapter, ExportError if it cannot be made.
     """
     destination = Path(out).expanduser() if out else None
     if destination:
         refuse_unless_free(destination)
-    wanted = target(str(asked.get("kind", "")), {name: value for name, value in asked.items() if name != "kind"})
-    if not (run.folder.adapter / "adapter_config.json").exists():
-        raise JobError(f"this run has no adapter; it is {run.status.state}", hint="Export a run that is done.", where=run.id)
+    wanted = target(kind, settings)
+    require_adapter(run)
     refuse_if_missing(wanted)
     from studio import pipeline, worker
     from studio.runs.watcher import Watcher
@@ -77,35 +181,112 @@ def export(
     worker.set_environment()
     watcher = Watcher(run.folder, on_progress)
     artifact = pipeline.export_one(run.folder, pipeline.reopen(run.folder), wanted, watcher, deploy)
-    manifest = artifact.as_json()
     if destination:
-        copy(run.folder.exports / manifest["folder"], destination)
-    return manifest
+        copy(run.folder.exports / artifact.folder, destination)
+    return artifact
+
+
+def begin(run: Run, kind: str, settings: Mapping[str, Any], home: Path, deploy: bool = False) -> Task:
+    """Begin to make and verify an export in a process of its own; returns at once.
+
+    Raises SpecError for wrong settings, ExportError for what is not installed, JobError if the run is not ready for it.
+    """
+    refuse_if_missing(target(kind, settings))
+    require_adapter(run)
+    if run.status.active:
+        raise JobError("this run is still running", hint="Wait until it has ended.", where=run.id)
+    words = [word for name, value in settings.items() for word in ("--set", f"{name}={json.dumps(value)}")]
+    arguments = ["export", str(run.folder.path), "--to", kind, *words, *(["--deploy"] if deploy else [])]
+    return tasks.begin(_tasks_of(run), "export", label({"kind": kind, **settings}), arguments, home)
+
+
+def list_exports(run: Run) -> list[ListedExport]:
+    """The run's exports, by folder name; one whose manifest cannot be read is left out."""
+    listed = []
+    for file in sorted(run.folder.exports.glob(f"*/{MANIFEST}")):
+        try:
+            artifact = manifest.read(file.parent)
+        except (StudioError, FileNotFoundError):
+            continue
+        listed.append(ListedExport(artifact, push.pushes(file.parent)))
+    return listed
+
+
+def running_tasks(run: Run, home: Path) -> list[Task]:
+    """The exports and pushes of the run and the installations that were begun from a page, newest first."""
+    found = [*tasks.tasks(_tasks_of(run)), *tasks.tasks(home / "exporters" / ".work")]
+    return sorted(found, key=lambda item: item.begun, reverse=True)
+
+
+def prepare_upload(
+    what: str, repository: str, public: bool = False, target: str | None = None, home: str | Path | None = None
+) -> Upload:
+    """What pushing a run's export, or an export's folder, would upload. Raises JobError for what cannot go up."""
+    return push.prepare_upload(export_folder(what, target, home), repository, public)
+
+
+def upload(upload: Upload, on_step: Callable[[str], None] = lambda line: None) -> PushRecord:
+    """Upload it. Raises JobError, ExportError."""
+    return push.send(upload, on_step)
+
+
+def begin_push(run: Run, folder: str, repository: str, public: bool, home: Path) -> Task:
+    """Begin to push an export of the run in a process of its own. Raises JobError for what cannot go up."""
+    prepare_push(run, folder, repository, public)
+    arguments = ["push", str(_export(run, folder)), "--to", repository, *(["--public"] if public else []), "--yes"]
+    return tasks.begin(_tasks_of(run), "push", slug(f"{folder} {repository}"), arguments, home)
+
+
+def prepare_push(run: Run, folder: str, repository: str, public: bool) -> Upload:
+    """What pushing an export of the run would upload. Raises JobError for what cannot go up."""
+    return push.prepare_upload(_export(run, folder), repository, public)
+
+
+def export_folder(what: str, target: str | None = None, home: str | Path | None = None) -> Path:
+    """The folder of an export: of that path, or of the run, its only one or the one of that kind or folder name."""
+    path = Path(what).expanduser()
+    if (path / MANIFEST).exists():
+        return path.absolute()
+    run = runs.find(what, home)
+    kinds_of = {file.parent.name: str(read_json(file)["kind"]) for file in sorted(run.folder.exports.glob(f"*/{MANIFEST}"))}
+    names = [name for name in kinds_of if not name.endswith(".failed")]
+    if not names:
+        raise JobError("this run has no export", hint=f"Make one: studio export {run.id} --to merged", where=run.id)
+    matches = [name for name in names if target in (None, name)] or [name for name in names if kinds_of[name] == target]
+    if not matches:
+        near = nearest(target or "", [*names, *kinds_of.values()])
+        hint = f"Did you mean `{near}`? " if near else ""
+        raise JobError(
+            f"this run has no export `{target}`", hint=f"{hint}It has {', '.join(names)}.", where=f"{run.id}: --target"
+        )
+    if len(matches) > 1:
+        raise JobError("this run has several exports", hint=f"Say which: --target {' | '.join(matches)}", where=run.id)
+    return run.folder.exports / matches[0]
 
 
 def refuse_unless_free(destination: Path) -> None:
-    """Raise ExportError where no copy can be written: the place is a file or holds files, or no folder can be made there."""
+    """Raise ExportError where no copy can be written: there is a file, or files are in it, or no folder can be made."""
     hint = "Choose a new folder with --out."
     if destination.is_file():
         raise ExportError("this is a file, not a folder", hint=hint, where=str(destination))
     try:
         if destination.exists() and {*os.listdir(destination)} - {COPYING}:
             raise ExportError("the folder is not empty", hint=hint, where=str(destination))
-        nearest = next(place for place in (destination, *destination.absolute().parents) if os.path.lexists(place))
-        with tempfile.TemporaryDirectory(dir=nearest):
+        existing = next(path for path in (destination, *destination.absolute().parents) if os.path.lexists(path))
+        with tempfile.TemporaryDirectory(dir=existing):
             pass
     except OSError as problem:
         reason = problem.strerror or "it cannot be written"
         raise ExportError(f"no folder can be made there ({reason})", hint=hint, where=str(destination)) from None
 
 
-def copy(made: Path, destination: Path) -> None:
+def copy(folder: Path, destination: Path) -> None:
     """Copy an export into a new or empty folder, whole or not at all, whatever interrupts it: the files lie in a hidden folder
     of it until all are there. Raises ExportError where nothing can be written; the export itself stays."""
     aside = destination / COPYING
     try:
         shutil.rmtree(aside, ignore_errors=True)
-        shutil.copytree(made, aside, ignore=shutil.ignore_patterns(RECORD, ".*"))
+        shutil.copytree(folder, aside, ignore=shutil.ignore_patterns(RECORD, ".*"))
         for item in sorted(aside.iterdir(), key=lambda item: item.name == MANIFEST):
             os.replace(item, destination / item.name)
         aside.rmdir()
@@ -113,7 +294,36 @@ def copy(made: Path, destination: Path) -> None:
         shutil.rmtree(aside, ignore_errors=True)
         reason = problem.strerror or "not every file could be written"
         raise ExportError(
-            f"the export cannot be copied there ({reason}); it lies in {made}",
+            f"the export cannot be copied there ({reason}); it is in {folder}",
             hint="Choose another folder with --out, or copy it yourself.",
             where=str(destination),
         ) from None
+
+
+@dataclass(frozen=True)
+class _Base:
+    config: dict[str, Any]
+    dims: ModelDims
+
+
+def _export(run: Run, folder: str) -> Path:
+    if folder not in {item.artifact.folder for item in list_exports(run)}:
+        raise JobError("this run has no such export", hint="Choose one of the list.", where=folder[:80])
+    return run.folder.exports / folder
+
+
+def _tasks_of(run: Run) -> Path:
+    return run.folder.exports / ".work"
+
+
+@functools.lru_cache(maxsize=64)
+def _base(model: str) -> _Base | None:
+    """The base's config and dimensions; None where they are not known without downloading it."""
+    from studio.models import loading
+    from studio.models.dims import model_dims
+
+    try:
+        config = loading.find(Model.model_validate_json(model), planning=True).config
+        return _Base(config, model_dims(config))
+    except StudioError:
+        return None

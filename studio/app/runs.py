@@ -111,14 +111,14 @@ class Run:
         that serve it on another machine."""
         from studio.app import exports
 
-        return exports.export(self, {"kind": kind, **settings}, deploy=deploy)
+        return exports.export(self, kind, settings, deploy=deploy).as_json()
 
     def push(self, repository: str, target: str | None = None, public: bool = False) -> dict[str, Any]:
         """Upload a verified export to a hub repository, private by default: `run.push("me/bot", "merged")`. Returns the
         record."""
-        from studio.app import pushing
+        from studio.app import exports
 
-        return pushing.send(pushing.prepare_upload(str(self.folder.path), repository, public, target))
+        return exports.upload(exports.prepare_upload(str(self.folder.path), repository, public, target)).as_json()
 
     def evaluate(self, also: list[str] | None = None) -> Any:
         """Evaluate again, with further question files; the new report replaces the old."""

@@ -73,14 +73,17 @@ def ended(run: Run, json: bool, extra: dict[str, Any]) -> int:
 
 def summary(run: Run) -> None:
     """The before/after table, the exports, and where everything lies."""
+    from studio.app import exports
+
     folder = run.folder
     if folder.report.exists():
         show.heading("Before and after")
         show.evidence(run.report)
-    if run.artifacts:
+    artifacts = [item.artifact for item in exports.list_exports(run)]
+    if artifacts:
         show.heading("Exports")
-        for manifest in run.artifacts:
-            show.artifact(manifest, every=False)
+        for artifact in artifacts:
+            show.artifact(artifact, every=False)
     show.heading("Where everything lies")
     show.say(f"  {folder.path}")
     lines = [

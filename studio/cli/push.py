@@ -32,26 +32,25 @@ def push(
     """
     import os
 
-    from studio.app import pushing
+    from studio.app import exports
     from studio.core.errors import SpecError
     from studio.core.text import plural, size
-    from studio.export.artifacts.push import caveat
 
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    upload = pushing.prepare_upload(what, to, public, target, home)
+    upload = exports.prepare_upload(what, to, public, target, home)
     if not json:
         show.table(("file", "size"), [(path, size(count)) for path, count in upload.files], right=(1,))
         seen = "private" if upload.private else "PUBLIC"
         show.say(f"{plural(len(upload.files), 'file')}, {size(upload.bytes)}, {upload.status} → {to} ({seen})", "bold")
-    if caveat(upload.artifact):
-        print(f"! {caveat(upload.artifact)}", file=sys.stderr)
+    if exports.caveat(upload.artifact):
+        print(f"! {exports.caveat(upload.artifact)}", file=sys.stderr)
     if not yes:
         if json or not sys.stdin.isatty():
             raise SpecError("cannot ask for confirmation: not a terminal", hint="Pass --yes.", where="studio push")
         typer.confirm("Upload?", abort=True)
-    record = pushing.send(upload, lambda line: print(line, file=sys.stderr, flush=True))
+    record = exports.upload(upload, lambda line: print(line, file=sys.stderr, flush=True))
     if json:
-        show.as_json(record)
+        show.as_json(record.as_json())
         return
-    show.say(f"pushed: {record['url']}", "green")
-    show.say(f"commit {record['commit']}, kept in {upload.artifact.path / 'pushed.json'}")
+    show.say(f"pushed: {record.url}", "green")
+    show.say(f"commit {record.commit}, kept in {upload.artifact.path / 'pushed.json'}")

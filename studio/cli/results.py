@@ -132,10 +132,13 @@ def export(
         bool, typer.Option("--deploy", help="Also write what serves it elsewhere: compose files, commands, checksums, steps.")
     ] = False,
     out: Annotated[Path | None, typer.Option("--out", help="Copy the verified export into this new folder too.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show size, disk space, memory and time; make nothing.")] = False,
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """Merge, convert and verify: the artefact is loaded in its own runtime and compared with the adapter."""
+    """Merge, convert and verify: the artifact is loaded in its own runtime and compared with the adapter."""
+    from dataclasses import asdict
+
     from studio import spec
     from studio.app import exports, runs
 
@@ -143,29 +146,35 @@ def export(
     for name, option, value in (("kind", "--to", to), ("quant", "--quant", quant)):
         if name in given and value is not None:
             raise SpecError(f"this and --set {name} are one setting, given twice", hint="Give one of them.", where=option)
-    target = {"kind": to, **({} if quant is None else {"quant": quant}), **given}
+    values = {**({} if quant is None else {"quant": quant}), **{name: value for name, value in given.items() if name != "kind"}}
+    found = runs.find(run, home)
+    if dry_run:
+        estimate = exports.dry_run(found, to, values)
+        show.as_json(asdict(estimate)) if json else show.export_estimate(estimate)
+        return
+    if not json:
+        show.export_estimate(exports.estimate(found, to, values))
     with Progress() as bar:
-        found = runs.find(run, home)
-        manifest = exports.export(found, target, out, deploy, bar.show)
-    folder = out or found.folder.exports / manifest["folder"]
+        artifact = exports.export(found, to, values, out, deploy, bar.show)
+    folder = out or found.folder.exports / artifact.folder
     if json:
-        show.as_json(manifest)
+        show.as_json(artifact.as_json())
     else:
-        show.artifact(manifest)
+        show.artifact(artifact)
         show.say(f"  {folder}")
         if deploy:
             show.say(f"  how to serve it: {folder / 'deploy' / 'README.md'}")
-    raise typer.Exit(0 if manifest["verification"]["passed"] is not False else 1)
+    raise typer.Exit(0 if artifact.verification.passed is not False else 1)
 
 
 def doctor(json: Json = False) -> None:
     """What this machine can do; each problem with its fix."""
     from dataclasses import asdict
 
-    from studio.app import exporters
+    from studio.app import toolchains
     from studio.hardware import doctor as hardware
 
-    findings = [*hardware.check(), *exporters.findings()]
+    findings = [*hardware.check(), *toolchains.findings()]
     if json:
         show.as_json([asdict(item) for item in findings])
         return

@@ -6,9 +6,13 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from studio.core.text import duration, size
+
+if TYPE_CHECKING:
+    from studio.app.exports import ExportEstimate
+    from studio.export.artifacts.manifest import Artifact
 
 
 @cache
@@ -98,24 +102,37 @@ def evidence(report: Any) -> None:
 
 
 TOLD = ("prompt_ids_identical", "kl_mean", "evidence", "greedy_identical")
-"""The checks a summary tells; a failed one is always told."""
+"""The checks a summary shows; a failed one is always shown."""
 
 
-def artifact(manifest: dict[str, Any], every: bool = True) -> None:
+def artifact(found: Artifact, every: bool = True) -> None:
     """One export: what it is, how it was verified (every check, or those of a summary), how to serve it."""
-    verification = manifest["verification"]
-    checks = verification.get("checks", [])
-    say(
-        f"{manifest['folder']}: {size(manifest['bytes'])}, {manifest['status']}",
-        "green" if verification["passed"] else "yellow",
-    )
-    for check in checks:
-        if every or check["passed"] is False or check["name"] in TOLD:
-            judged = check["passed"] is False or check["threshold"] is not None
-            mark = ("✓" if check["passed"] else "✗") if judged else "·"
-            say(f"  {mark} {check['name']} {cell(check['value'])}: {check['explanation']}")
-    for command in manifest.get("serve", [])[:1]:
+    verification = found.verification
+    good = verification.passed and not verification.loses_some
+    say(f"{found.folder}: {size(found.bytes)}, {verification.status}", "green" if good else "yellow")
+    for check in verification.checks:
+        if every or check.passed is False or check.name in TOLD:
+            judged = check.passed is False or check.threshold is not None
+            mark = ("✓" if check.passed else "✗") if judged else "·"
+            say(f"  {mark} {check.name} {cell(check.value)}: {check.explanation}")
+    if verification.advice:
+        say(f"  → {verification.advice}", "yellow")
+    for command in found.serve[:1]:
         say(f"  serve: {command}")
+
+
+def export_estimate(found: ExportEstimate) -> None:
+    """What an export would take, in a line or two."""
+    sizes = (
+        (found.bytes, f"about {size(found.bytes or 0)}"),
+        (found.disk, f"needs {size(found.disk or 0)} of disk space"),
+        (found.memory, f"{size(found.memory or 0)} of memory"),
+        (found.seconds, f"about {duration(found.seconds or 0)} of CPU time"),
+    )
+    said = ", ".join(text for value, text in sizes if value)
+    say(f"{found.kind}: {said or 'its size is not known before the base model is on this machine'}")
+    for note in filter(None, (found.note, found.missing)):
+        say(f"! {note}", "yellow")
 
 
 def time_left(done: float, total: float, seconds: float) -> str:

@@ -53,6 +53,6 @@ def test_ctrl_c_is_told_and_ends_with_130(capsys: pytest.CaptureFixture[str], mo
     def interrupt() -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("studio.app.exporters.statuses", interrupt)
+    monkeypatch.setattr("studio.app.toolchains.statuses", interrupt)
     assert run(["exporters"]) == 130
     assert capsys.readouterr().err.strip() == "interrupted"

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from studio.app import pushing
+from studio.app import exports
 from studio.cli.main import run as studio
 from studio.core.errors import ExportError, JobError
 from studio.core.files import read_json, write_text
@@ -55,7 +54,7 @@ def export(tmp_path: Path) -> Artifact:
     return made.make(tmp_path / "exports")
 
 
-def sent(export: Artifact, name: str = "me/bot", public: bool = False) -> dict[str, Any]:
+def sent(export: Artifact, name: str = "me/bot", public: bool = False) -> push.PushRecord:
     return push.send(push.prepare_upload(export.path, name, public))
 
 
@@ -67,9 +66,9 @@ def test_an_export_goes_up_in_one_commit_to_a_private_repository_and_is_recorded
     assert set(there["files"]) == {"artifact.json", *(file.path for file in export.files)}
     for file in export.files:
         assert there["files"][file.path] == (export.path / file.path).read_bytes()
-    assert read_json(export.path / "pushed.json")["pushes"] == [record]
-    assert record["commit"] == there["commits"][0]
-    assert record["url"] == f"{hub.url}/me/bot"
+    assert read_json(export.path / "pushed.json")["pushes"] == [record.model_dump()]
+    assert record.commit == there["commits"][0]
+    assert record.url == f"{hub.url}/me/bot"
 
 
 def test_no_row_of_the_data_and_no_token_leaves_or_is_kept(hub: hubs.Hub, export: Artifact) -> None:
@@ -109,9 +108,9 @@ def test_files_of_an_earlier_push_that_are_gone_are_removed_and_others_are_left(
     (single.path / "model.safetensors").write_text("one file")
     record = sent(_described(single))
     files = hub.repositories["me/bot"]["files"]
-    assert record["removed"] == ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
+    assert record.removed == ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
     assert {"NOTES.md", "model.safetensors"} <= set(files)
-    assert not set(record["removed"]) & set(files)
+    assert not set(record.removed) & set(files)
 
 
 def test_another_export_pushed_to_the_same_repository_leaves_the_first_there(
@@ -119,7 +118,7 @@ def test_another_export_pushed_to_the_same_repository_leaves_the_first_there(
 ) -> None:
     sent(export)
     record = sent(made.make(tmp_path / "exports", "gguf"))
-    assert record["removed"] == []
+    assert record.removed == []
     assert {"bot-q8_0.gguf", "config.json"} <= set(hub.repositories["me/bot"]["files"])
 
 
@@ -225,13 +224,13 @@ def test_a_run_with_several_exports_asks_which(tmp_path: Path) -> None:
     run = tmp_path / "runs" / "bot-1"
     write_text(run / "asked.yaml", "data: {train: a.csv}\n")
     with pytest.raises(JobError, match="has no export"):
-        pushing.export_folder("bot-1", None, tmp_path)
+        exports.export_folder("bot-1", None, tmp_path)
     for kind in ("merged", "gguf"):
         made.make(run / "exports", kind)
     with pytest.raises(JobError, match="several exports") as told:
-        pushing.export_folder("bot", None, tmp_path)
+        exports.export_folder("bot", None, tmp_path)
     assert "gguf-q8_0 | merged" in told.value.hint
-    assert pushing.export_folder("bot", "gguf", tmp_path).name == "gguf-q8_0"
+    assert exports.export_folder("bot", "gguf", tmp_path).name == "gguf-q8_0"
     with pytest.raises(JobError, match="no export `mergd`") as told:
-        pushing.export_folder("bot", "mergd", tmp_path)
+        exports.export_folder("bot", "mergd", tmp_path)
     assert "Did you mean `merged`" in told.value.hint

@@ -64,7 +64,7 @@ def test_a_place_that_takes_no_copy_is_refused_before_anything_is_made(tmp_path:
         (tmp_path, "the folder is not empty"),
     ):
         with pytest.raises(ExportError, match=says):
-            exports.export(finished, {"kind": "adapter"}, out)
+            exports.export(finished, "adapter", {}, out)
     exports.refuse_unless_free(tmp_path / "new" / "bot")
     assert not (tmp_path / "new").exists()
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from studio.app import exporting, exports, runs
+from studio.app import exports, runs, toolchains
 from studio.core.errors import ExportError, JobError, SpecError
 from studio.core.section import Leaf
 from tests.export import hub as hubs
@@ -54,7 +54,7 @@ def test_the_size_follows_the_settings(run: Any, screen: Any) -> None:
 
 def test_what_would_go_up_is_shown_before_and_a_wrong_name_is_told(run: Any, screen: Any) -> None:
     screen.goto(f"/export?id={run.id}")
-    expect(screen.locator("#made")).to_contain_text("deploy/README.md tells the steps")
+    expect(screen.locator("#made")).to_contain_text("deploy/README.md has the steps")
     choose(screen, "push-export", "gguf-q8_0")
     name = screen.locator("#push-name input, #push-name textarea").first
     name.fill("nonsense")
@@ -78,23 +78,23 @@ def test_a_push_from_the_page_is_a_process_of_its_own_and_is_seen_afterwards(
     for name, value in (("HF_ENDPOINT", hub.url), ("HF_TOKEN", hubs.TOKEN), ("HF_HUB_DISABLE_XET", "1")):
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
-    exporting.push(run, "gguf-q8_0", "me/bot", False, studio.home)
-    with pytest.raises(JobError, match="being done already"):
-        exporting.push(run, "gguf-q8_0", "me/bot", False, studio.home)
+    exports.begin_push(run, "gguf-q8_0", "me/bot", False, studio.home)
+    with pytest.raises(JobError, match="is already running"):
+        exports.begin_push(run, "gguf-q8_0", "me/bot", False, studio.home)
     ended(run, studio.home)
     server.shutdown()
     assert hub.repositories["me/bot"]["private"]
-    assert exporting.made(run)[0]["pushes"][0]["repository"] == "me/bot"
+    assert exports.list_exports(run)[0].pushes[0].repository == "me/bot"
     screen.goto(f"/export?id={run.id}")
-    expect(screen.locator("#made")).to_contain_text("Pushed to me/bot (private)")
+    expect(screen.locator("#made")).to_contain_text("Uploaded to me/bot (private)")
     folder = run.folder.exports / ".work"
     assert all(hubs.TOKEN not in file.read_text("utf-8", "replace") for file in folder.iterdir())
 
 
-def ended(run: Any, home: Path) -> exporting.Work:
+def ended(run: Any, home: Path) -> exports.Task:
     until = time.monotonic() + 90
     while time.monotonic() < until:
-        work = exporting.works(run, home)[0]
+        work = exports.running_tasks(run, home)[0]
         if work.state != "running":
             assert work.state == "done", work.error
             return work
@@ -104,13 +104,13 @@ def ended(run: Any, home: Path) -> exporting.Work:
 
 def test_what_a_page_may_ask_for_is_checked_before_anything_is_begun(run: Any, studio: Any) -> None:
     with pytest.raises(SpecError, match="unknown kind"):
-        exporting.begin(run, "ggu", {}, studio.home)
+        exports.begin(run, "ggu", {}, studio.home)
     with pytest.raises(SpecError, match="one of f16"):
-        exporting.begin(run, "gguf", {"quant": "../x"}, studio.home)
+        exports.begin(run, "gguf", {"quant": "../x"}, studio.home)
     with pytest.raises(JobError, match="no such export"):
-        exporting.upload(run, "../../etc", "me/bot", False)
-    with pytest.raises(JobError, match="no such exporter"):
-        exporting.install("; rm -rf /", studio.home)
+        exports.prepare_push(run, "../../etc", "me/bot", False)
+    with pytest.raises(JobError, match="no such toolchain"):
+        toolchains.begin_install("; rm -rf /", studio.home)
     assert runs.find(run.id, studio.home).artifacts
 
 
@@ -123,19 +123,19 @@ def test_what_is_not_installed_is_told_with_what_installs_it_and_nothing_is_begu
     monkeypatch.setattr(
         Merged4BitTarget, "missing", lambda self: "compress is not installed: studio exporters install compress"
     )
-    found = exporting.outlook(run, "merged_4bit", {})
-    assert found.exporter == "compress"
+    found = exports.estimate(run, "merged_4bit", {})
+    assert found.toolchain == "compress"
     assert "<code>studio exporters install compress</code>" in show.target("merged_4bit", "A model.", found)
     with pytest.raises(ExportError, match="compress is not installed") as told:
-        exporting.begin(run, "merged_4bit", {}, studio.home)
+        exports.begin(run, "merged_4bit", {}, studio.home)
     assert told.value.hint == "Run studio exporters install compress"
     with pytest.raises(ExportError, match="compress is not installed"):
         run.export("merged_4bit")
 
 
 def test_a_target_is_called_by_its_kind_and_what_was_chosen() -> None:
-    assert exporting.label({"kind": "gguf", "quant": "q8_0", "onto": None}) == "gguf-q8_0"
-    assert exporting.label({"kind": "x", "a": "../../b"}) == "x-b"
+    assert exports.label({"kind": "gguf", "quant": "q8_0", "onto": None}) == "gguf-q8_0"
+    assert exports.label({"kind": "x", "a": "../../b"}) == "x-b"
 
 
 def test_every_kind_says_what_it_is_and_every_setting_has_help() -> None:
@@ -145,6 +145,6 @@ def test_every_kind_says_what_it_is_and_every_setting_has_help() -> None:
             assert isinstance(leaf, Leaf)
             assert leaf.help, f"{kind}.{leaf.path}"
         target: Any = exports.target(kind, {})
-        assert target.size(500_000_000) > 1 << 20, kind
+        assert target.size(made.LARGE) > 1 << 20, kind
         missing = target.missing()
         assert missing is None or ": " in missing, f"{kind} does not end with the command that helps: {missing}"

@@ -10,9 +10,14 @@ from typing import Any
 import pytest
 
 from studio.app import curves
+from studio.app.exports import ExportEstimate, ListedExport
 from studio.core import events
 from studio.core.charts import Series, line_chart
 from studio.core.errors import DataError
+from studio.export.artifacts.manifest import Artifact, File
+from studio.export.artifacts.push import PushRecord, Upload
+from studio.export.verification.result import STRUCTURAL, Check, Verification
+from studio.processes.tasks import Task
 from studio.ui import signin
 from studio.ui.fragments import chat, compare, data, evidence, exports, parts, plan, runs
 from studio.ui.fragments import home as home_fragments
@@ -56,11 +61,24 @@ def given() -> Any:
 
 
 ITEM = {"file": EVIL, "line": 1, "trained": 1, "tokens": [{"id": 1, "text": EVIL, "trained": True}]}
-ARTIFACT = {
-    "folder": EVIL, "bytes": 3, "serve": [EVIL], "status": EVIL, "files": [{"path": f"deploy/{EVIL}"}],
-    "pushes": [{"repository": EVIL, "url": f"https://x/{EVIL}", "commit": EVIL, "private": True}],
-    "verification": {"passed": False, "note": EVIL, "evidence": {"sentence": EVIL}, "checks": [{"name": EVIL, "passed": None, "value": EVIL, "explanation": EVIL}]},
-}  # fmt: skip
+CHECKS = [Check(EVIL, EVIL, EVIL, False, EVIL)]
+ARTIFACT = Artifact(
+    kind=EVIL, folder=EVIL, settings={}, key=EVIL, sources={}, details={}, versions={}, serve=[EVIL], made_at=EVIL,
+    files=[File(path=f"deploy/{EVIL}", bytes=3, sha256=EVIL)],
+    verification=Verification(False, EVIL, CHECKS, note=f"{STRUCTURAL}: {EVIL}", advice=EVIL),
+)  # fmt: skip
+PUSHED = PushRecord(
+    repository=EVIL,
+    url=f"https://x/{EVIL}",
+    commit=EVIL,
+    private=True,
+    status=EVIL,
+    files=1,
+    bytes=3,
+    removed=[],
+    pushed_at=EVIL,
+)
+UNRUN = ARTIFACT.with_values(verification=Verification(None, EVIL, CHECKS, note=f"{STRUCTURAL}: {EVIL}"))
 STATUS = Some(state="training", active=True, done=1, total=2, what=EVIL, stages={})
 PROBLEM = DataError(EVIL, hint=EVIL, where=EVIL)
 ALL = {
@@ -99,24 +117,15 @@ ALL = {
     ),
     "marked": lambda: evidence.marked(EVIL, "other words"),
     "chat": lambda: chat.sides([{"role": "user", "content": EVIL}], [{"role": EVIL, "content": EVIL}], True, EVIL),
-    "exports": lambda: exports.artifacts(EVIL, [ARTIFACT]),
+    "exports": lambda: exports.artifacts(EVIL, [ListedExport(ARTIFACT, [PUSHED])]),
     "working": lambda: exports.working(
         [
-            Some(kind="export", name=EVIL, state="failed", begun=1.0, error=PROBLEM),
-            Some(kind="push", name=EVIL, state="running", begun=1.0, said=EVIL),
+            Task("export", EVIL, "failed", 1.0, error=PROBLEM),
+            Task("push", EVIL, "running", 1.0, EVIL),
         ]
     ),
-    "target": lambda: exports.target(EVIL, EVIL, Some(bytes=3, missing=f"{EVIL}: {EVIL}", exporter=EVIL)),
-    "upload": lambda: exports.upload(
-        Some(
-            files=[(EVIL, 3)] * 20,
-            bytes=60,
-            repository=EVIL,
-            private=False,
-            standing=EVIL,
-            artifact=Some(verification=Some(note=EVIL)),
-        )
-    ),
+    "target": lambda: exports.target(EVIL, EVIL, ExportEstimate(EVIL, 3, f"{EVIL}: {EVIL}", EVIL, EVIL, EVIL)),
+    "upload": lambda: exports.upload(Upload(UNRUN, EVIL, False)),
     "chart": lambda: line_chart(EVIL, [Series(EVIL, [(0, 1.0), (1, 2.0)])], x_label=EVIL, note=EVIL),
     "sign-in": lambda: signin.page(EVIL, True),
 }

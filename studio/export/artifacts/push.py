@@ -15,10 +15,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from studio.core.errors import ExportError, JobError
-from studio.core.files import read_json, sha256, write_json
+from studio.core.files import sha256
+from studio.core.records import Record
 from studio.core.text import plural
 from studio.export.artifacts import manifest as artifacts
 from studio.export.artifacts.manifest import MANIFEST, Artifact
@@ -29,6 +30,32 @@ RECORD = "pushed.json"
 """Beside the manifest: where the export was pushed to, when, as which commit."""
 TOKEN = "HF_TOKEN"
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,94}/[A-Za-z0-9][\w.-]{0,94}")
+
+
+class PushRecord(Record):
+    """One upload of an export: where to, as which commit, when."""
+
+    label: ClassVar[str] = "upload"
+
+    repository: str
+    url: str
+    commit: str
+    private: bool
+    status: str
+    """The status of the export then."""
+    files: int
+    bytes: int
+    removed: list[str]
+    """Files of an earlier push that were removed from the repository."""
+    pushed_at: str
+
+
+class PushHistory(Record):
+    """Where an export was pushed to, oldest first: `pushed.json`."""
+
+    label: ClassVar[str] = "record of uploads"
+
+    pushes: list[PushRecord]
 
 
 @dataclass(frozen=True)
@@ -72,7 +99,7 @@ def prepare_upload(folder: Path, repository: str, public: bool = False) -> Uploa
     return Upload(artifact, repository, not public)
 
 
-def send(upload: Upload, tell: Callable[[str], None] = lambda line: None) -> dict[str, Any]:
+def send(upload: Upload, on_step: Callable[[str], None] = lambda line: None) -> PushRecord:
     """Upload in one commit and keep the record beside the manifest. Returns the record.
 
     Raises JobError for a missing token, an altered file or a repository that is seen by others than asked; ExportError
@@ -85,7 +112,7 @@ def send(upload: Upload, tell: Callable[[str], None] = lambda line: None) -> dic
     with _told(name):
         there = _there(api, name)
         _refuse_other_eyes(there, upload)
-        tell(f"checking {plural(len(artifact.files), 'file')} against their hashes")
+        on_step(f"checking {plural(len(artifact.files), 'file')} against their hashes")
         _refuse_altered(artifact)
         if there is None:
             api.create_repo(name, private=upload.private, exist_ok=True)
@@ -95,32 +122,32 @@ def send(upload: Upload, tell: Callable[[str], None] = lambda line: None) -> dic
         operations: list[Any] = [CommitOperationDelete(path) for path in stale]
         operations += [CommitOperationAdd(MANIFEST, published(artifact))]
         operations += [CommitOperationAdd(file.path, str(artifact.path / file.path)) for file in artifact.files]
-        tell(f"uploading to {name}, {'private' if upload.private else 'public'}")
-        made = api.create_commit(
+        on_step(f"uploading to {name}, {'private' if upload.private else 'public'}")
+        commit = api.create_commit(
             name,
             operations,
             commit_message=f"{artifact.folder}, {upload.status}",
             parent_commit=there.sha if there else None,
         )
-    record = {
-        "repository": name,
-        "url": f"{api.endpoint}/{name}",
-        "commit": made.oid,
-        "private": upload.private,
-        "status": upload.status,
-        "files": len(upload.files),
-        "bytes": upload.bytes,
-        "removed": stale,
-        "pushed_at": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-    write_json(artifact.path / RECORD, {"pushes": [*pushes(artifact.path), record]})
+    record = PushRecord(
+        repository=name,
+        url=f"{api.endpoint}/{name}",
+        commit=commit.oid,
+        private=upload.private,
+        status=upload.status,
+        files=len(upload.files),
+        bytes=upload.bytes,
+        removed=stale,
+        pushed_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    PushHistory(pushes=[*pushes(artifact.path), record]).write(artifact.path / RECORD)
     return record
 
 
-def pushes(folder: Path) -> list[dict[str, Any]]:
+def pushes(folder: Path) -> list[PushRecord]:
     """Where an export was pushed to, oldest first."""
     file = folder / RECORD
-    return read_json(file)["pushes"] if file.exists() else []
+    return PushHistory.read(file).pushes if file.exists() else []
 
 
 def published(artifact: Artifact) -> bytes:

@@ -44,6 +44,9 @@ ContextTokens = Annotated[
 class Target(Section, ABC, frozen=True):
     """The settings of one export, and what it does with them."""
 
+    SECONDS: ClassVar[float] = 500.0
+    """CPU seconds a billion weights take to be made and verified; measured on SmolLM2-135M."""
+
     def refuse(self, config: Mapping[str, Any]) -> None:
         """Raise ExportError if the base's `config.json` alone rules this export out. The plan asks before training, the
         export before merging."""
@@ -63,6 +66,15 @@ class Target(Section, ABC, frozen=True):
     @abstractmethod
     def size(self, dims: ModelDims) -> int:
         """About how many bytes its files take for a base of these dimensions."""
+
+    def note(self, dims: ModelDims) -> str:
+        """What to know before it is made of a base of these dimensions; empty where there is nothing."""
+        return ""
+
+    def seconds(self, dims: ModelDims) -> float:
+        """About how long making and verifying it takes on one CPU core, from `SECONDS` a billion weights; small models take a
+        fixed part besides."""
+        return 15 + self.SECONDS * dims.parameters / 1e9
 
     @abstractmethod
     def estimate(self, source: Source) -> Need:

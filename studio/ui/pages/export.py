@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from studio.app import exporting, exports, runs
+from studio.app import exports, runs, toolchains
 from studio.app.runs import Run
 from studio.core.errors import JobError
 from studio.core.section import Leaf
@@ -52,17 +52,17 @@ class Row:
         """What its boxes ask for."""
         return form.given(self.settings, texts)
 
-    def outlook(self, run: Run, texts: tuple[Any, ...]) -> list[Any]:
+    def estimate(self, run: Run, texts: tuple[Any, ...]) -> list[Any]:
         """What it takes with these settings, and which of its buttons helps."""
         import gradio as gr
 
-        found = exporting.outlook(run, self.kind, self.given(texts))
+        found = exports.estimate(run, self.kind, self.given(texts))
         told = show.target(self.kind, self.summary, found)
-        return [told, gr.update(visible=not found.missing), gr.update(visible=bool(found.exporter))]
+        return [told, gr.update(visible=not found.missing and not found.refused), gr.update(visible=bool(found.toolchain))]
 
     @property
     def shown(self) -> list[Any]:
-        """The components `outlook` fills."""
+        """The components `estimate` fills."""
         return [self.about, self.make, self.install]
 
 
@@ -109,25 +109,25 @@ def build(home: Path) -> None:
     def chosen(place: str, *texts: Any) -> tuple[Any, ...]:
         if not place:
             return (gr.skip(),) * (3 * len(rows) + 5)
-        return *now(place, None), *outlooks(place, *texts)
+        return *now(place, None), *estimates(place, *texts)
 
-    def outlooks(place: str, *texts: Any) -> tuple[Any, ...]:
+    def estimates(place: str, *texts: Any) -> tuple[Any, ...]:
         rest, filled = list(texts), []
         for row in rows:
             own, rest = tuple(rest[: len(row.boxes)]), rest[len(row.boxes) :]
-            filled += row.outlook(_one(place, home), own)
+            filled += row.estimate(_one(place, home), own)
         return tuple(filled)
 
     def now(place: str, before: Any) -> tuple[Any, ...]:
         if not place:
             return (gr.skip(),) * 5
         run = _one(place, home)
-        artifacts = exporting.made(run)
-        done = tuple(item.name for item in exporting.installations(home) if item.state == "done")
-        fresh = (show.working(exporting.works(run, home)), show.artifacts(run.id, artifacts), done)
+        artifacts = exports.list_exports(run)
+        done = tuple(item.name for item in toolchains.installations(home) if item.state == "done")
+        fresh = (show.working(exports.running_tasks(run, home)), show.artifacts(run.id, artifacts), done)
         if fresh == before:
             return (gr.skip(),) * 5
-        ready = [item["folder"] for item in artifacts if item["verification"].get("passed") is not False]
+        ready = [item.artifact.folder for item in artifacts if item.artifact.verification.passed is not False]
         listed = gr.update(choices=ready) if before and before[1] == fresh[1] else gr.update(choices=ready, value=_first(ready))
         return _or_nothing(fresh[0]), fresh[1], fresh, done, listed
 
@@ -136,7 +136,7 @@ def build(home: Path) -> None:
     gr.on(None, frame.opened(opened), every, [run, none, *changing, *shown], **frame.QUIET)
     run.input(frame.act(chosen), [run, *every], [*changing, *shown], **frame.QUIET)
     timer.tick(frame.act(now), [run, seen], changing, trigger_mode="once", **frame.QUIET)
-    installed.change(frame.act(outlooks), [run, *every], shown, **frame.QUIET)
+    installed.change(frame.act(estimates), [run, *every], shown, **frame.QUIET)
     again = {"fn": frame.act(now), "inputs": [run, seen], "outputs": changing, **frame.QUIET}
     for row in rows:
         sized, making, installing = _handlers(row, home)
@@ -151,13 +151,13 @@ def _handlers(row: Row, home: Path) -> tuple[Any, Any, Any]:
     """What happens when a row's fields change, when it is to be made, and when what it needs is to be installed."""
 
     def sized(place: str, *texts: Any) -> list[Any]:
-        return row.outlook(_one(place, home), texts)
+        return row.estimate(_one(place, home), texts)
 
     def making(place: str, deploy: bool, *texts: Any) -> None:
-        exporting.begin(_one(place, home), row.kind, row.given(texts), home, bool(deploy))
+        exports.begin(_one(place, home), row.kind, row.given(texts), home, bool(deploy))
 
     def installing(place: str, *texts: Any) -> None:
-        exporting.install(exporting.outlook(_one(place, home), row.kind, row.given(texts)).exporter, home)
+        toolchains.begin_install(exports.estimate(_one(place, home), row.kind, row.given(texts)).toolchain, home)
 
     return sized, making, installing
 
@@ -187,11 +187,11 @@ def _push(home: Path, run: Any) -> Any:
         go = gr.Button("Upload", variant="primary", elem_id="push", visible=False)
 
     def looking(place: str, folder: str, repository: str, seen: bool) -> tuple[Any, Any]:
-        found = exporting.upload(_one(place, home), folder or "", (repository or "").strip(), bool(seen))
+        found = exports.prepare_push(_one(place, home), folder or "", (repository or "").strip(), bool(seen))
         return _or_nothing(show.upload(found)), gr.update(visible=True)
 
     def pushing(place: str, folder: str, repository: str, seen: bool) -> tuple[Any, Any]:
-        exporting.push(_one(place, home), folder or "", (repository or "").strip(), bool(seen), home)
+        exports.begin_push(_one(place, home), folder or "", (repository or "").strip(), bool(seen), home)
         return _or_nothing(parts.waiting("Uploading. Its progress is shown below the run.")), gr.update(visible=False)
 
     given = [run, export, name, public]

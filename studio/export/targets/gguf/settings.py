@@ -51,6 +51,12 @@ class GgufTarget(MergedModelTarget, frozen=True):
 
         return int(dims.parameters * bits_per_weight(dims, self.quant) / 8) + (4 << 20)
 
+    def note(self, dims: ModelDims) -> str:
+        """What a K-quant of a narrow model falls back to."""
+        from studio.export.llamacpp.formats import fallback_note
+
+        return fallback_note(dims, self.quant)
+
     def estimate(self, source: Source) -> Need:
         """Disk space and memory of merging, converting and checking."""
         from studio.export.targets.gguf.write import estimate
