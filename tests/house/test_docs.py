@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests import docs
 
 ROOT = docs.ROOT
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+LONGEST = 130
+"""Characters of a line of prose."""
+REJECTED = (
+    r"\b(told|heeded|anew|let go|peek|levers?|the house|one door|made ready|the card|(?<!model )cards|somebody|wished?"
+    r"|spares?|sparing|much room|takes room|no room|keeps room)\b"
+)
+"""Private metaphors and words that docs/glossary.md replaces."""
+PAGES = sorted({*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")} - {ROOT / "docs" / "commands.md", ROOT / "CHANGELOG.md"})
 
 
 def test_the_field_table_and_the_schema_are_current() -> None:
@@ -25,22 +36,81 @@ def test_every_link_of_a_page_leads_somewhere(document: Path) -> None:
     assert missing == []
 
 
-def test_every_command_in_the_readme_exists() -> None:
+def blocks(document: Path, *languages: str) -> list[str]:
+    """The fenced code blocks of a page in these languages."""
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", document.read_text(), re.MULTILINE | re.DOTALL)
+    return [text for language, text in found if language in languages]
+
+
+def commands(document: Path) -> list[list[str]]:
+    """The `studio` commands a page shows, in words: from code blocks, without prompts, comments and continuation marks."""
+    lines = "\n".join(blocks(document, "", "console", "text", "bash")).replace("\\\n", " ").splitlines()
+    shown = [
+        re.match(r"^(?:\$ )?(?:[A-Z_]+=\S+ )*(?:docker compose run --rm )?(studio .+?)(?:\s+#.*)?$", line) for line in lines
+    ]
+    return [shlex.split(found.group(1))[1:] for found in shown if found and "COMMAND" not in found.group(1)]
+
+
+@pytest.mark.parametrize("document", [page for page in PAGES if commands(page)], ids=lambda file: file.name)
+def test_every_command_a_page_shows_exists_with_its_options(document: Path) -> None:
     from typer.main import get_command
 
     from studio.cli.main import app
 
-    root = get_command(app)
-    for line in re.findall(r"^\$ studio (.+?)(?:#.*)?$", (ROOT / "README.md").read_text(), re.MULTILINE):
-        command = root
-        for word in line.split():
-            inner = getattr(command, "commands", {}).get(word)
-            if inner is None:
-                break
-            command = inner
-        assert command is not root, line
-        known = {option for parameter in command.params for option in parameter.opts}
-        assert {word for word in line.split() if word.startswith("--")} <= known, line
+    for words in commands(document):
+        command: Any = get_command(app)
+        rest = list(words)
+        while rest and rest[0] in getattr(command, "commands", {}):
+            command = command.commands[rest.pop(0)]
+        assert command.name != "studio", words
+        if getattr(command, "commands", None):
+            assert command.invoke_without_command, words
+            assert rest == [], words
+        known = {option for parameter in command.params for option in parameter.opts + parameter.secondary_opts}
+        assert {word.split("=")[0] for word in rest if word.startswith("--")} - {"--help"} <= known, words
+
+
+@pytest.mark.parametrize("document", [page for page in PAGES if blocks(page, "yaml")], ids=lambda file: file.name)
+def test_every_spec_a_page_shows_is_one_that_can_be_read(document: Path) -> None:
+    from studio import spec
+
+    for text in blocks(document, "yaml"):
+        spec.parse_text(text if "train:" in text else text + "\ndata: {train: a.csv}\n", document.name)
+
+
+@pytest.mark.parametrize("document", [page for page in PAGES if blocks(page, "python")], ids=lambda file: file.name)
+def test_every_python_sample_a_page_shows_compiles(document: Path) -> None:
+    for text in blocks(document, "python"):
+        compile(text, document.name, "exec")
+
+
+@pytest.mark.slow
+def test_the_python_samples_pass_the_type_checker(tmp_path: Path) -> None:
+    for page in (ROOT / "README.md", ROOT / "docs" / "python.md"):
+        (tmp_path / f"{page.stem}.py").write_text("\n".join(blocks(page, "python")))
+    ended = subprocess.run(
+        [sys.executable, "-m", "pyright", "--pythonpath", sys.executable, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert ended.returncode == 0, ended.stdout
+
+
+@pytest.mark.parametrize("document", PAGES, ids=lambda file: file.name)
+def test_no_line_of_prose_is_too_long_to_read_in_a_terminal(document: Path) -> None:
+    prose = re.sub(r"^```.*?^```$", "", document.read_text(), flags=re.MULTILINE | re.DOTALL).splitlines()
+    long = [line for line in prose if len(line) > LONGEST and not line.startswith(("|", "<"))]
+    assert long == []
+
+
+@pytest.mark.parametrize("document", PAGES, ids=lambda file: file.name)
+def test_no_page_uses_a_word_the_glossary_rejects(document: Path) -> None:
+    if document.name in ("glossary.md", "CHANGELOG.md"):
+        return
+    prose = re.sub(r"^```.*?^```$|`[^`]+`|\]\([^)]*\)", " ", document.read_text(), flags=re.MULTILINE | re.DOTALL)
+    used = [found.group() for found in re.finditer(REJECTED, prose, re.IGNORECASE)]
+    assert used == []
 
 
 def test_every_config_the_readme_names_is_there() -> None:
