@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from studio.cli import show
+from studio.core.errors import StudioError
 from studio.core.text import plural, size
 
 app = typer.Typer(help="Look at data before training on it.", no_args_is_help=True)
@@ -15,6 +18,18 @@ app = typer.Typer(help="Look at data before training on it.", no_args_is_help=Tr
 
 def _columns(items: list[str] | None) -> dict[str, str]:
     return {role.strip(): name.strip() for role, _, name in (item.partition("=") for item in items or [])}
+
+
+@contextlib.contextmanager
+def _refusals(json: bool) -> Iterator[None]:
+    """With --json a refusal is a document on stdout, too: message, hint, and the choices there are."""
+    try:
+        yield
+    except StudioError as error:
+        if not json:
+            raise
+        show.as_json({"usable": False, "error": error.as_dict()})
+        raise typer.Exit(error.exit_code) from None
 
 
 @app.command()
@@ -25,6 +40,8 @@ def inspect(
         list[str] | None, typer.Option("--column", metavar="ROLE=COLUMN", help="Which column plays which role.")
     ] = None,
     format: Annotated[str | None, typer.Option(help="The layout of a row, where detection asks.")] = None,
+    roles: Annotated[list[str] | None, typer.Option("--role", metavar="NAME=ROLE", help="Which speaker is who.")] = None,
+    turns: Annotated[str | None, typer.Option(help="Order of turns: strict, join or keep.")] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
     """Detect, check and count. Exit 0: usable; 2: not usable."""
@@ -39,7 +56,12 @@ def inspect(
         changes["columns"] = _columns(columns)
     if format:
         changes["format"] = format
-    report = datasets.inspect(*(files or []), spec=specs.load(spec) if spec else None, **changes).as_dict()
+    if roles:
+        changes["roles"] = _columns(roles)
+    if turns:
+        changes["turns"] = turns
+    with _refusals(json):
+        report = datasets.inspect(*(files or []), spec=specs.load(spec) if spec else None, **changes).as_dict()
     if json:
         show.as_json(report)
     else:
@@ -59,12 +81,17 @@ def _show(report: dict[str, Any]) -> None:
     if lengths:
         rows.append(("characters: median, 90 %, longest", f"{lengths['p50']:,}, {lengths['p90']:,}, {lengths['max']:,}"))
     show.table(("", ""), rows, right=(1,))
+    if len(report["rejected"]["by_reason"]) > 1:
+        kinds = report["rejected"]["by_reason"].items()
+        show.say("  rejected by kind: " + "; ".join(f"{count:,} × {kind}" for kind, count in kinds), "yellow")
     _listed("rejected", report["rejected"]["first"], totals["rejected"])
     _listed("left out", report["removed"], totals["duplicates"], shown=3)
     for remark in report["warnings"]:
         show.say(f"! {remark}", "yellow")
     for problem in report["problems"]:
-        show.say(f"✗ {problem if isinstance(problem, str) else problem['message']}", "red")
+        show.say(f"✗ {problem}", "red")
+    for hint in report["hints"]:
+        show.say(f"→ {hint}")
     show.say("Usable." if report["usable"] else "Not usable as it is.", "bold green" if report["usable"] else "bold red")
 
 
@@ -87,7 +114,8 @@ def preview(
     from studio import spec as specs
     from studio.app import datasets
 
-    previews = list(datasets.preview(file, model, rows, specs.load(spec) if spec else None))
+    with _refusals(json):
+        previews = list(datasets.preview(file, model, rows, specs.load(spec) if spec else None))
     if json:
         show.as_json(
             [

@@ -146,6 +146,10 @@ def guesses(table: Table) -> list[Choice]:
     if answer and not question and len([leaf for leaf in texts if leaf != answer]) == 1:
         question = next(leaf for leaf in texts if leaf != answer)
     choices: list[Choice] = []
+    by_last = {leaf.words[-1]: leaf.path for leaf in reversed(candidates) if leaf.words and not leaf.words[-1].isdigit()}
+    if {"instruction", "output"} <= by_last.keys() and any("." in path for path in by_last.values()):
+        roles = {role: by_last[role] for role in ("instruction", "input", "output") if role in by_last}
+        return [item for item in (choice(table, _with_shared(table, roles)),) if item.sample]
     if question and answer:
         context = _best([leaf for leaf in texts if leaf not in (question, answer)], CONTEXTS)
         roles = {"question": question.path, **({"context": context.path} if context else {}), "answer": answer.path}
@@ -235,9 +239,18 @@ def _best(candidates: Sequence[Leaf], known: Sequence[str]) -> Leaf | None:
         (known.index(word), position, leaf)
         for leaf in candidates
         for position, word in enumerate(reversed(leaf.words))
-        if word in known
+        if word in known and (leaf.text or "." not in leaf.path or not _has_text(candidates, leaf))
     ]
-    return min(ranked, key=lambda item: item[:2])[2] if ranked else None
+    ranked.sort(key=lambda item: item[:2])
+    if len(ranked) > 1 and ranked[0][:2] == ranked[1][:2] and "." in ranked[0][2].path:
+        return None  # parts of one object: the name they share tells nothing
+    return ranked[0][2] if ranked else None
+
+
+def _has_text(candidates: Sequence[Leaf], leaf: Leaf) -> bool:
+    """Whether another part of the same column holds text: then a number in it is only about that text."""
+    column = leaf.path.partition(".")[0]
+    return any(other.text and other.path.startswith(f"{column}.") for other in candidates)
 
 
 def _questions(table: Table, leaf: Leaf) -> float:

@@ -10,7 +10,7 @@ from typing import Any
 
 from studio.core.errors import DataError
 from studio.core.text import nearest, plural
-from studio.data.advice import asking, choice, columns_line, guesses, preferences
+from studio.data.advice import Choice, asking, choice, columns_line, guesses, preferences
 from studio.data.columns import SHARED, Proposal, Table, worth
 from studio.data.context import Context
 from studio.data.formats import FORMATS
@@ -24,6 +24,8 @@ SAMPLE = 256
 """Rows at a file's beginning that detection looks at."""
 SURE = 0.47
 """Confidence from which a format is taken without asking: a well-named format fits even if most rows are faulty."""
+TABLES = ("alpaca", "prompt_completion", "question_answer")
+"""Formats whose columns hold a text each."""
 MARGIN = 0.2
 """A runner-up this near that would read the rows differently makes the answer unclear."""
 
@@ -71,7 +73,7 @@ def detect(sample: Sequence[Row], settings: Data, strict: bool = True) -> Detect
     if any(proposal.format == "templated" and proposal.confidence > 0.7 for proposal in proposals):
         proposals = [proposal for proposal in proposals if proposal.format != "text"]  # the same text, taken apart
     best, *others = proposals
-    rival = next((other for other in others if _differ(table, best, other)), None)
+    rival = next((other for other in others if not _same_role(best, other) and _differ(table, best, other)), None)
     if best.unclear:
         raise _which_column(table, best, file)
     if rival and best.confidence - rival.confidence < MARGIN and best.format != "templated":
@@ -79,6 +81,8 @@ def detect(sample: Sequence[Row], settings: Data, strict: bool = True) -> Detect
     more = next((other for other in others if other.unclear and not _columns_of(other) <= _columns_of(best)), None)
     if more:
         raise _which_column(table, more, file)
+    if best.confidence <= 0.5 and not best.unclear and best.format in TABLES and (nested := _nested(table, best)):
+        raise asking(f"the columns {_columns(best)} do not hold texts", table, file, nested, reasons=best.reasons)
     if best.confidence < SURE:
         raise _unsure(table, best, file)
     _refuse_choices(table, best, file)
@@ -143,6 +147,11 @@ def _as_named(table: Table, name: str, proposals: list[Proposal], file: str) -> 
     if proposal.unclear:
         raise _which_column(table, proposal, file)
     return Detection(name, proposal.columns, 1.0, (f"The settings say {name}.", *proposal.reasons))
+
+
+def _same_role(best: Proposal, other: Proposal) -> bool:
+    """Whether `prompt` and `completion` are taken as the same roles; only that format takes a written template apart."""
+    return best.format == "prompt_completion" and set(best.columns.values()) == set(other.columns.values())
 
 
 def _differ(table: Table, one: Proposal, other: Proposal) -> bool:
@@ -279,6 +288,13 @@ def _needed(proposal: Proposal) -> str:
     """The format's name where the columns alone would be taken for another's."""
     first = next(form.name for form in FORMATS.values() if form.is_made_of(proposal.columns))
     return "" if first == proposal.format else proposal.format
+
+
+def _nested(table: Table, best: Proposal) -> list[Choice]:
+    """Readings that reach into objects or lists, where no row of the sample can be read by the columns alone."""
+    if any(not isinstance(_read(row, best), str) for row in table.rows[:20]):
+        return []
+    return [item for item in guesses(table) if any(is_path(name) for name in item.columns.values())]
 
 
 def _unsure(table: Table, best: Proposal, file: str) -> DataError:

@@ -15,6 +15,7 @@ from studio.core.text import plural, shorten
 from studio.data.check import beginning, check
 from studio.data.detect import SAMPLE, Detection, detect
 from studio.data.gathered import Gathered
+from studio.data.paths import value_at
 from studio.data.read import Opened, Source, opened
 from studio.data.report import FileReport
 from studio.data.rows import Conversation, Rejected, Row
@@ -46,7 +47,11 @@ def gather(
         with opened(source, settings) as stream:
             left = settings.limit - gathered.rows if settings.limit else None
             rows = itertools.islice(stream.rows, left)
-            detection, rows = detected(rows, stream, settings, strict=strict and len(sources) == 1)
+            sample, rows = beginning_of(rows, stream)
+            if strict and source.in_collection and len(sources) > 1 and lacks_columns(sample, settings):
+                gathered.skipped.append(source.name)
+                continue
+            detection = detect(sample, settings, strict=strict and len(sources) == 1)
 
             def tell(position: Callable[[], int] = stream.position, before: int = done) -> None:
                 if reporter.should_stop():
@@ -105,10 +110,14 @@ def rejected_line(row: Rejected) -> bytes:
         return orjson.dumps(values, option=orjson.OPT_APPEND_NEWLINE)
 
 
-def detected(
-    rows: Iterator[Row | Rejected], stream: Opened, settings: Data, strict: bool
-) -> tuple[Detection, Iterator[Row | Rejected]]:
-    """What the first rows show, and all rows again from the first. Raises DataError if there are none, or it is unclear."""
+def lacks_columns(sample: list[Row], settings: Data) -> bool:
+    """Whether none of the columns that the settings name is in the sample."""
+    names = settings.columns.values()
+    return bool(names) and not any(value_at(row.values, name) is not None for row in sample for name in names)
+
+
+def beginning_of(rows: Iterator[Row | Rejected], stream: Opened) -> tuple[list[Row], Iterator[Row | Rejected]]:
+    """A sample of the first rows, and all rows again from the first. Raises DataError if no row can be read."""
     head: list[Row | Rejected] = []
     sample: list[Row] = []
     for row in rows:
@@ -127,7 +136,7 @@ def detected(
             hint="Does its content match its ending? Open it in an editor and look at that line.",
             where=f"{name}, line {first.line}",
         )
-    return detect(sample, settings, strict), itertools.chain(head, rows)
+    return sample, itertools.chain(head, rows)
 
 
 def _file_report(

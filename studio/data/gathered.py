@@ -36,6 +36,8 @@ class Gathered:
     rejected: int = 0
     excluded: int = 0
     """Of the rejected rows those that are sound and left out on purpose."""
+    skipped: list[str] = field(default_factory=list)
+    """Files of a folder or archive that have none of the columns the settings name."""
     unused: list[Finding] = field(default_factory=list)
     """What stands in columns that play no role."""
     reasons: Counter[str] = field(default_factory=Counter)
@@ -124,7 +126,7 @@ class Gathered:
             removed_rows=tuple(self.same_as(row, int(first[row])) for row in repeated[:LISTED]),
             conflicts=len(pairs),
             conflict_rows=tuple(Conflict((self.place(one), self.place(two))) for one, two in pairs[:LISTED]),
-            findings=(*self._left_out(), *self.unused, *self.notes.findings(len(table))),
+            findings=(*self._not_read(), *self._left_out(), *self.unused, *self.notes.findings(len(table))),
             turns=self.turns,
             characters=sum(self.lengths),
             lengths=lengths,
@@ -132,6 +134,15 @@ class Gathered:
             samples=tuple(self.samples[key] for key in sorted(self.samples)),
             remarks=(f"Only the first {plural(self.rows, 'row')} were read (data.limit).",) if settings.limit else (),
         )
+
+    def _not_read(self) -> tuple[Finding, ...]:
+        """Files that were passed over because they lack the columns that the settings name."""
+        if not self.skipped:
+            return ()
+        message = "files without the columns that data.columns names are not read"
+        examples = tuple(Example(file=name, line=0) for name in self.skipped[:LISTED])
+        count = len(self.skipped)
+        return (Finding(check="files", severity="warning", message=message, count=count, unit="file", examples=examples),)
 
     def _left_out(self) -> tuple[Finding, ...]:
         """Sound rows that are left out because a column marks them as bad."""

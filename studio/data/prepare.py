@@ -19,7 +19,8 @@ from studio.core.files import need_room, write_json
 from studio.core.text import plural
 from studio.data import split
 from studio.data.check import check
-from studio.data.gather import detected, gather
+from studio.data.detect import detect
+from studio.data.gather import beginning_of, gather, lacks_columns
 from studio.data.gathered import Gathered
 from studio.data.read import Source, find, opened
 from studio.data.report import LISTED, Removed, Report, Split
@@ -35,7 +36,7 @@ def inspect(settings: Data) -> Report:
 
     Raises DataError where no report can be made: a file is missing or damaged, or its columns must be asked for.
     """
-    gathered = gather(_sources(settings.files), settings, Silent())
+    gathered = gather(_sources(settings.files, settings), settings, Silent())
     problem = gathered.problem(settings)
     cautions: tuple[str, ...] = ()
     if not problem and settings.holdout == 0 and len(np.unique(gathered.table[:, 1])) < 2:
@@ -48,7 +49,12 @@ def inspect(settings: Data) -> Report:
             split.hold_out(gathered.table[_unique(gathered), 1], settings.holdout, seed=0)
         except DataError as found:
             problem = found
-    return replace(gathered.report(settings), problems=(str(problem),) if problem else (), cautions=cautions)
+    return replace(
+        gathered.report(settings),
+        problems=(str(problem),) if problem else (),
+        hints=(problem.hint,) if problem else (),
+        cautions=cautions,
+    )
 
 
 def prepare(settings: Data, seed: int, out: Path, reporter: Reporter | None = None) -> Report:
@@ -58,7 +64,7 @@ def prepare(settings: Data, seed: int, out: Path, reporter: Reporter | None = No
     Raises DataError if the data cannot be used (rejected.jsonl is then left for the person), Stopped when asked to.
     """
     reporter = reporter or Silent()
-    sources = _sources(settings.files)
+    sources = _sources(settings.files, settings)
     need_room(out, 3 * sum({source.path: source.bytes for source in sources}.values()), "Preparing the data")
     with _aside(out) as aside:
         with (aside / "usable.jsonl").open("wb") as usable, (aside / "rejected.jsonl").open("wb") as refused:
@@ -106,9 +112,13 @@ def conversations(path: Path) -> Iterator[Conversation]:
 
 def usable(settings: Data) -> Iterator[Conversation]:
     """The usable rows of the training files one by one, before duplicates are removed and rows held out; for previews."""
-    for source in _sources(settings.files):
+    sources = _sources(settings.files, settings)
+    for source in sources:
         with opened(source, settings) as stream:
-            detection, rows = detected(stream.rows, stream, settings, strict=len(settings.files) == 1)
+            sample, rows = beginning_of(stream.rows, stream)
+            if source.in_collection and len(sources) > 1 and lacks_columns(sample, settings):
+                continue
+            detection = detect(sample, settings, strict=len(sources) == 1)
             yield from (row for row in check(rows, detection, settings) if isinstance(row, Conversation))
 
 
@@ -199,7 +209,7 @@ def _unique(gathered: Gathered) -> np.ndarray:
     return np.flatnonzero(first == np.arange(len(first)))
 
 
-def _sources(files: tuple[str, ...]) -> list[Source]:
+def _sources(files: tuple[str, ...], settings: Data | None = None) -> list[Source]:
     """All sources of some files. Files of the same name go by their whole path, so that places are never ambiguous."""
     if not files:
         raise DataError("no file is given", hint="Give at least one file.", where="data.train")
@@ -208,7 +218,9 @@ def _sources(files: tuple[str, ...]) -> list[Source]:
         raise DataError("the same file is given twice", hint="Remove one of them.", where=twice)
     names = [Path(file).name for file in files]
     return [
-        source for file, name in zip(files, names, strict=True) for source in find(file, file if names.count(name) > 1 else "")
+        source
+        for file, name in zip(files, names, strict=True)
+        for source in find(file, file if names.count(name) > 1 else "", settings)
     ]
 
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Protocol
 
 from studio.core.errors import DataError
 from studio.core.files import nearest_file
-from studio.data.readers import READERS, containers, encoding, hub
+from studio.data.readers import READERS, Reader, containers, document, encoding, hub, transcript
 from studio.data.readers.facts import Facts
-from studio.data.readers.sniff import LOOKED_AT, kind_by_content
+from studio.data.readers.sniff import LOOKED_AT, kind_by_content, pair_mark
+from studio.data.readers.unfold import unfolded
 from studio.data.rows import Rejected, Row
 from studio.data.settings import Data
 
@@ -22,16 +24,10 @@ _ELSEWHERE = {
     ".xls": "Save it as .xlsx in your spreadsheet program.",
     ".ods": "Save it as .xlsx in your spreadsheet program.",
     ".pdf": "Save its text as .txt or .md.",
-    ".docx": "Save its text as .txt or .md.",
     ".doc": "Save its text as .txt or .md.",
-    ".html": "Save its text as .txt or .md.",
     ".yaml": "Write the rows as .jsonl.",
     ".py": "Run it and give the file it writes: code is never run here.",
-    ".arrow": "Save it as .parquet.",
     ".pkl": "Save it as .parquet or .jsonl: pickles can run code and are never opened.",
-    ".zst": "Unpack it, or pack it as .gz.",
-    ".bz2": "Unpack it, or pack it as .gz.",
-    ".xz": "Unpack it, or pack it as .gz.",
     ".7z": "Unpack it, or pack it as .zip.",
     ".tar": "Unpack it, or pack it as .zip.",
     ".tgz": "Unpack it, or pack it as .zip.",
@@ -56,9 +52,16 @@ class Source:
     kind: str
     """Its suffix, e.g. `.csv`; `hub` for a dataset or a folder."""
     container: str = ""
-    """`gzip` or `zip`, or nothing."""
+    """What it is packed with, e.g. `gzip` or `zip`, or nothing."""
     member: str = ""
+    folder: bool = False
+    """True for one of the files of a folder: like those of an archive nobody named it."""
     remarks: tuple[str, ...] = ()
+
+    @property
+    def in_collection(self) -> bool:
+        """Whether it came with a folder or an archive."""
+        return self.folder or bool(self.member)
 
     @property
     def bytes(self) -> int:
@@ -80,7 +83,7 @@ def read(source: str, settings: Data) -> Iterator[Row | Rejected]:
 
     Rows that cannot be read come as `Rejected` in their place. Raises DataError for a file as a whole.
     """
-    for item in find(source):
+    for item in find(source, settings=settings):
         with opened(item, settings) as stream:
             yield from stream.rows
 
@@ -105,11 +108,16 @@ def need_files(data: Data, evaluation: QuestionFiles | None = None) -> None:
     if evaluation is not None:
         files += [*evaluation.also, *([evaluation.general] if evaluation.general not in ("builtin", "off") else [])]
     for file in files:
-        find(file)
+        find(file, settings=data)
 
 
-def find(source: str, name: str = "") -> list[Source]:
-    """The sources that a path or hub name stands for: one, or one for each data file in a zip archive. Raises DataError."""
+def find(source: str, name: str = "", settings: Data | None = None) -> list[Source]:
+    """The sources that a path, a pattern or a hub name stands for: one for each data file. Raises DataError.
+
+    A folder and an archive stand for all data files in them but those that by their names are for evaluation;
+    `archive.zip:file.csv` is one file of an archive. A folder with subsets, or with loading settings in its README, and a
+    hub name are read by the `datasets` library.
+    """
     if source.startswith("hub:"):
         dataset = source.removeprefix("hub:")
         if not (_HUB_NAME.fullmatch(dataset) or Path(dataset).is_dir()):
@@ -118,23 +126,95 @@ def find(source: str, name: str = "") -> list[Source]:
     path = Path(source).expanduser()
     name = name or path.name
     if path.is_dir():
+        return _in_folder(path, name, settings)
+    if path.exists():
+        return _in_zip(path, name) if path.suffix.lower() == ".zip" else [_file(path, name)]
+    archive, colon, member = source.rpartition(":")
+    if colon and archive.lower().endswith(".zip") and Path(archive).expanduser().is_file():
+        return _in_zip(Path(archive).expanduser(), Path(archive).name, member)
+    if any(mark in source for mark in "*?["):
+        return _matching(path, source)
+    raise _not_found(path)
+
+
+def _file(path: Path, name: str) -> Source:
+    """A file that is there, by its ending."""
+    container = containers.COMPRESSED.get(path.suffix.lower(), "")
+    inner = Path(path.stem).suffix.lower() if container else path.suffix.lower()
+    return Source(name, str(path), _known(inner, path, name), container)
+
+
+def _is_read(path: Path) -> bool:
+    suffix = path.suffix.lower()
+    return (Path(path.stem).suffix.lower() if suffix in containers.COMPRESSED else suffix) in READERS
+
+
+def _matching(pattern: Path, source: str) -> list[Source]:
+    """The files that a pattern such as `chats/*.jsonl` matches, by name; all must be of a kind that is read."""
+    root = Path(pattern.anchor) if pattern.is_absolute() else Path()
+    paths = sorted(path for path in root.glob(str(pattern.relative_to(root))) if path.is_file())
+    if not paths:
+        raise DataError("no file matches this pattern", hint=f"Patterns are relative to {Path.cwd()}.", where=source)
+    names = [path.name for path in paths]
+    return [_file(path, path.name if names.count(path.name) == 1 else str(path)) for path in paths]
+
+
+def _in_folder(path: Path, name: str, settings: Data | None) -> list[Source]:
+    """The data files of a folder and those below it; of a saved `Dataset` its Arrow files."""
+    split = settings.split if settings else "train"
+    if (path / "dataset_dict.json").is_file():
+        if not (path / split / "state.json").is_file():
+            splits = ", ".join(sorted(file.parent.name for file in path.glob("*/state.json")))
+            raise DataError(f"there is no split `{split}`", hint=f"Set data.split to one of: {splits}.", where=str(path))
+        path, name = path / split, f"{name}/{split}"
+    if (path / "state.json").is_file() and (path / "dataset_info.json").is_file():
+        return [Source(f"{name}:{file.name}", str(file), ".arrow", folder=True) for file in sorted(path.glob("*.arrow"))]
+    if (settings is not None and (settings.subset or settings.split != "train")) or _has_hub_settings(path):
         return [Source(name, str(path), "hub")]
-    if not path.exists():
-        raise _not_found(path)
-    suffix, inner = path.suffix.lower(), Path(path.stem).suffix.lower()
-    if suffix == ".zip":
-        return _in_zip(path, name)
-    if suffix in (".gz", ".gzip"):
-        return [Source(name, str(path), _known(inner, path, name), "gzip")]
-    return [Source(name, str(path), _known(suffix, path, name))]
+    files = sorted(
+        file
+        for file in path.rglob("*")
+        if file.is_file() and not any(p.startswith((".", "_")) for p in file.relative_to(path).parts)
+    )
+    data = [str(file.relative_to(path)) for file in files if _is_read(file)]
+    if any(not item.lower().endswith((".md", ".txt", ".html", ".htm")) for item in data):
+        data = [item for item in data if not containers.is_about(item)]
+    chosen, held_out = containers.without_held_out(data)
+    if not chosen:
+        raise DataError(
+            "the folder holds no data files that are found by their names", hint=f"It may hold {_kinds()}.", where=str(path)
+        )
+    rest = [str(file.relative_to(path)) for file in files if str(file.relative_to(path)) not in chosen]
+    remarks = [
+        f"Not read: `{item}`"
+        + (f": by its name it is for evaluation; for that, set data.holdout: {path / item}." if item in held_out else ".")
+        for item in rest[:10]
+    ] + ([f"Not read: {len(rest) - 10} more."] if rest[10:] else [])
+    sources = [replace(_file(path / item, f"{name}/{item}"), folder=True) for item in chosen]
+    return [replace(sources[0], remarks=tuple(remarks)), *sources[1:]]
+
+
+def _has_hub_settings(path: Path) -> bool:
+    """Whether a folder's README says how the hub's library loads it (subsets, splits, patterns)."""
+    readme = path / "README.md"
+    head = readme.read_text("utf-8", "replace")[:20_000] if readme.is_file() else ""
+    return head.startswith("---") and "\nconfigs:" in head.split("\n---", 1)[0]
 
 
 @contextlib.contextmanager
 def opened(source: Source, settings: Data) -> Iterator[Opened]:
     """The source's rows and what is found out about it, closed afterwards. Raises DataError if it cannot be opened."""
-    facts = Facts(source.name, source.kind, remarks=list(source.remarks))
+    facts = Facts(
+        source.name,
+        source.kind,
+        remarks=list(source.remarks),
+        format=settings.format or ("text" if set(settings.columns) == {"text"} else ""),
+        sheet=settings.sheet or "",
+        header_row=settings.header_row,
+        roles={speaker.strip().lower(): role for speaker, role in settings.roles.items()},
+    )
     if source.kind == "hub":
-        yield Opened(hub.rows(source.path, settings.subset, settings.split, facts), facts, lambda: 0)
+        yield Opened(unfolded(hub.rows(source.path, settings.subset, settings.split, facts), facts), facts, lambda: 0)
         return
     reader = READERS[source.kind]
     with contextlib.ExitStack() as closing:
@@ -144,18 +224,36 @@ def opened(source: Source, settings: Data) -> Iterator[Opened]:
         stream = closing.enter_context(_unpacked(source, raw))
         if reader.text:
             stream = closing.enter_context(_as_text(source, stream, settings, facts))
-            kind = kind_by_content(stream.peek(LOOKED_AT)[:LOOKED_AT], source.kind)  # type: ignore[attr-defined]
-            if kind != source.kind:
-                facts.kind, reader = kind, READERS[kind]
-                facts.remarks.append(
-                    f"Its name ends in {source.kind}, but it holds what belongs in a {kind} file: read as such."
-                )
+            reader = _by_content(reader, stream, source, facts)
         else:
             facts.encoding = ""
             if source.container:
                 room = int(source.bytes) * (1 if source.kind == ".parquet" else 2)
                 stream = closing.enter_context(containers.seekable(stream, source.name, room))
-        yield Opened(reader.rows(stream, facts), facts, lambda: source.bytes if raw.closed else raw.tell())
+        rows = unfolded(reader.rows(stream, facts), facts)
+        yield Opened(rows, facts, lambda: source.bytes if raw.closed else raw.tell())
+
+
+def _by_content(reader: Reader, stream: BinaryIO, source: Source, facts: Facts) -> Reader:
+    """The reader for what the text holds, with a remark where its name says something else."""
+    head = stream.peek(LOOKED_AT)[:LOOKED_AT]  # type: ignore[attr-defined] - a buffered reader
+    kind = kind_by_content(head, source.kind)
+    if kind != source.kind:
+        facts.kind = kind
+        facts.remarks.append(f"Its name ends in {source.kind}, but it holds what belongs in a {kind} file: read as such.")
+        return READERS[kind]
+    if source.kind not in (".txt", ".md") or facts.format == "text":
+        return reader
+    names = transcript.speakers(head, facts.roles)
+    if names:
+        facts.speakers = tuple(names)
+        facts.remarks.append(f"It is a transcript of {', '.join(f'`{name}`' for name in names)}; read as conversations.")
+        return Reader(transcript.rows, text=True)
+    mark = pair_mark(head) if source.kind == ".txt" else ""
+    if mark:
+        facts.remarks.append(f"Each of its lines holds two texts parted by `{mark.strip()}`; read as a table of two columns.")
+        return Reader(functools.partial(document.pairs, mark=mark), text=True)
+    return reader
 
 
 def _as_text(source: Source, stream: BinaryIO, settings: Data, facts: Facts) -> BinaryIO:
@@ -168,7 +266,12 @@ def _as_text(source: Source, stream: BinaryIO, settings: Data, facts: Facts) -> 
             raise DataError(
                 f"it is named {source.kind} and is {what}", hint=f"Its name should end in {ending}.", where=source.name
             )
-    if head.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html")) and source.kind not in (".txt", ".md"):
+    if head.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html")) and source.kind not in (
+        ".txt",
+        ".md",
+        ".html",
+        ".htm",
+    ):
         raise DataError(
             "it is a web page, not data", hint="Download the file itself, not the page that shows it.", where=source.name
         )
@@ -192,17 +295,17 @@ def _open(source: Source) -> BinaryIO:
 
 
 def _unpacked(source: Source, raw: BinaryIO) -> BinaryIO:
-    if source.container == "gzip":
-        return containers.open_gzip(raw, source.bytes, source.name)
     if source.container == "zip":
         return containers.open_member(raw, source.member, source.name)
+    if source.container:
+        return containers.open_compressed(source.container, raw, source.bytes, source.name)
     assert isinstance(raw, io.BufferedReader)
     return raw
 
 
-def _in_zip(path: Path, name: str) -> list[Source]:
-    found, remarks = containers.members(path, lambda item: PurePosixPath(item).suffix.lower() in READERS, name)
-    if not found:
+def _in_zip(path: Path, name: str, member: str = "") -> list[Source]:
+    chosen, remarks = containers.members(path, lambda item: PurePosixPath(item).suffix.lower() in READERS, name, member)
+    if not chosen:
         listed = " ".join(remarks[:3]) or "It is empty."
         raise DataError(f"the archive holds no data file. {listed}", hint=f"It may hold {_kinds()}.", where=name)
     return [
@@ -212,27 +315,27 @@ def _in_zip(path: Path, name: str) -> list[Source]:
             PurePosixPath(item).suffix.lower(),
             "zip",
             item,
-            tuple(remarks if item == found[0] else ()),
+            remarks=tuple(remarks if item == chosen[0] else ()),
         )
-        for item in found
+        for item in chosen
     ]
 
 
 def _known(suffix: str, path: Path, name: str) -> str:
     if suffix in READERS:
         return suffix
-    if path.suffix.lower() in (".gz", ".gzip"):
+    if path.suffix.lower() in containers.COMPRESSED:
         raise DataError(
             f"`{path.name}` does not say what is packed in it",
             hint="Name it by its content, e.g. .jsonl.gz or .csv.gz.",
             where=name,
         )
-    hint = _ELSEWHERE.get(path.suffix.lower(), f"Files that are read: {_kinds()}, also as .gz or .zip.")
+    hint = _ELSEWHERE.get(path.suffix.lower(), f"Files that are read: {_kinds()}, also as .gz, .bz2, .xz, .zst or .zip.")
     raise DataError(f"files ending in `{path.suffix or path.name}` are not read", hint=hint, where=name)
 
 
 def _kinds() -> str:
-    return " ".join(kind for kind in READERS if kind != ".ndjson")
+    return " ".join(kind for kind in READERS if kind not in (".ndjson", ".htm"))
 
 
 def _not_found(path: Path) -> DataError:

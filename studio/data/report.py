@@ -95,6 +95,8 @@ class Report:
     """(upper bound in characters, rows up to it and above the bound before)."""
     samples: tuple[Conversation, ...]
     problems: tuple[str, ...] = ()
+    hints: tuple[str, ...] = ()
+    """What to do about the problems."""
     split: Split | None = None
     remarks: tuple[str, ...] = field(default=())
     cautions: tuple[str, ...] = ()
@@ -122,6 +124,7 @@ class Report:
         return {
             "usable": self.usable,
             "problems": list(self.problems),
+            "hints": list(self.hints),
             "files": [asdict(file) for file in self.files],
             "totals": {
                 "rows": self.rows,

@@ -16,7 +16,8 @@ class Data(Section, frozen=True):
     """The training data."""
 
     train: str | list[str] = Field(title="Training files")
-    """One file or several (.json .jsonl .csv .tsv .parquet .xlsx .txt .md, also gzipped or zipped), or `hub:owner/name`."""
+    """One file or several (.json .jsonl .csv .tsv .parquet .arrow .xlsx .txt .md .docx .html, also compressed or zipped), a
+    folder, a pattern such as `chats/*.jsonl`, or `hub:owner/name`."""
     holdout: float | str = Field(default=0.1, title="Held-out rows")
     """Rows never trained on, for the evidence: a share such as 0.1, or a file of its own."""
     format: FormatName | None = Field(default=None, title="Format")
@@ -35,6 +36,10 @@ class Data(Section, frozen=True):
     """Configuration name of a hub dataset. Empty: its default."""
     split: Annotated[str, Ui(advanced=True)] = Field(default="train", title="Hub split")
     """Which split of a hub dataset to read."""
+    sheet: Annotated[str | None, Ui(advanced=True)] = Field(default=None, title="Sheet")
+    """Which sheet of a workbook to read. Empty: the first with a table in it."""
+    header_row: Annotated[int | None, Ui(advanced=True)] = Field(default=None, ge=1, title="Row of column names")
+    """The line of a table, or row of a sheet, that names the columns. Empty: the first with content."""
     encoding: Annotated[str | None, Ui(advanced=True)] = Field(default=None, title="Text encoding")
     """E.g. `utf-8` or `cp1252`. Empty: detected."""
     train_on: Literal["assistant", "last_assistant", "all"] = Field(default="assistant", title="Train on")

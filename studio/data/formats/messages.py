@@ -46,17 +46,39 @@ ROLES = {
 }
 
 
+_SPOKEN = (*ROLES["messages"], "utterances", "texts", "data")
+_SPEAKERS = ("speakers", "roles", "speaker", "role", "from", "authors")
+
+
 def propose(table: Table) -> Proposal | None:
     """A column whose values are lists of objects that name a speaker and hold what is said."""
     columns_found = lists_of_objects(table, _is_message, ROLES["messages"])
     if not columns_found:
-        return None
+        return _texts_in_turn(table)
     columns = {"messages": columns_found[0]}
     columns |= shared_columns(table, columns.values(), ROLES)
     reasons = (f"`{columns_found[0]}` holds lists of objects with `role` and `content`.", *unused(table, columns))
     unclear = {"messages": tuple(columns_found)} if len(columns_found) > 1 else {}
     strength = 0.99 if table.plain[columns_found[0]] in ROLES["messages"] else 0.9
     return Proposal("messages", columns, worth(table, convert, columns, strength), reasons, unclear)
+
+
+def _texts_in_turn(table: Table) -> Proposal | None:
+    """A column of a dialogue's name whose values are lists of texts, with or without a list of their speakers beside it."""
+    names = [name for name in table.names if table.share(name, _is_texts) > 0.5]
+    content = next((name for name in names if table.plain[name] in _SPOKEN), None)
+    if content is None:
+        return None
+    role = next((name for name in names if name != content and table.plain[name] in _SPEAKERS), None)
+    columns = {"content": content, **({"role": role} if role else {})}
+    columns |= shared_columns(table, columns.values(), ROLES)
+    who = f"`{role}` says who speaks" if role else "user and assistant are taken to speak in turn, the user first"
+    reasons = (f"`{content}` holds lists of texts; {who}.", *unused(table, columns))
+    return Proposal("messages", columns, worth(table, convert, columns, 0.9), reasons)
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and len(value) > 1 and all(isinstance(item, str) for item in value)
 
 
 def convert(row: Row, columns: Mapping[str, str], context: Context) -> Conversation:

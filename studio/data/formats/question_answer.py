@@ -18,11 +18,24 @@ EXAMPLE: dict[str, Any] = {
 }
 ROLES = {
     "question": (
-        *("question", "query", "instruction", "input", "prompt", "user", "human", "request", "ask", "q", "user message"),
+        *(
+            "question",
+            "questions",
+            "query",
+            "instruction",
+            "input",
+            "prompt",
+            "user",
+            "human",
+            "request",
+            "ask",
+            "q",
+            "user message",
+        ),
         *("frage", "anfrage", "pregunta", "domanda", "pergunta", "vraag", "pytanie", "вопрос", "问题", "質問"),
     ),
     "answer": (
-        *("answer", "response", "reply", "output", "completion", "assistant", "target", "solution", "bot", "a"),
+        *("answer", "answers", "response", "reply", "output", "completion", "assistant", "target", "solution", "bot", "a"),
         *("assistant message", "antwort", "respuesta", "réponse", "reponse", "risposta", "resposta", "antwoord"),
         *("odpowiedź", "ответ", "答案", "回答"),
     ),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, TypeAlias
 
-from studio.data.readers import document, json_rows, parquet, sheet, table
+from studio.data.readers import columnar, document, faq, json_rows, sheet, table
 from studio.data.readers.facts import Facts
 from studio.data.rows import Rejected, Row
 
@@ -28,7 +28,13 @@ READERS: dict[str, Reader] = {
     ".csv": Reader(table.rows, text=True),
     ".tsv": Reader(table.rows, text=True),
     ".txt": Reader(document.plain, text=True),
-    ".md": Reader(document.markdown, text=True),
-    ".parquet": Reader(parquet.rows, text=False),
+    ".md": Reader(faq.markdown, text=True),
+    ".html": Reader(faq.web_page, text=True),
+    ".htm": Reader(faq.web_page, text=True),
+    ".docx": Reader(faq.word, text=False),
+    ".parquet": Reader(columnar.parquet, text=False),
+    ".arrow": Reader(columnar.arrow, text=False),
+    ".feather": Reader(columnar.arrow, text=False),
+    ".orc": Reader(columnar.orc, text=False),
     ".xlsx": Reader(sheet.rows, text=False),
 }

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import gzip
 import io
+import lzma
+import re
 import stat
 import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from studio.core.errors import DataError
 from studio.core.files import need_room
@@ -24,8 +26,13 @@ RATIO = 200
 """How many times its size an archive may unpack to, once that is over `HARMLESS` bytes. Text packs 3 to 20 times."""
 HARMLESS = 64 << 20
 
+_HELD_OUT = re.compile(
+    r"(?:.*[-_. ])?(?:valid|validation|val|dev|test|testing|eval|held-?out)(?:[-_. ]\w+)*\.\w+", re.IGNORECASE
+)
 _ABOUT = frozenset(("readme", "license", "licence", "changelog", "notice", "copying", "contributing", "citation"))
-_FAULTS = (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError)
+COMPRESSED = {".gz": "gzip", ".gzip": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstd"}
+"""Endings of compressed files, and what they are packed with."""
+_FAULTS = (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError, RuntimeError)
 
 
 class _Guarded(io.RawIOBase):
@@ -62,6 +69,23 @@ def open_gzip(raw: BinaryIO, packed: int, name: str) -> BinaryIO:
     return io.BufferedReader(_Guarded(gzip.GzipFile(fileobj=raw), packed, name), 1 << 20)  # type: ignore[arg-type]
 
 
+def open_compressed(kind: str, raw: BinaryIO, packed: int, name: str) -> BinaryIO:
+    """The unpacked bytes of a file of one of `COMPRESSED`."""
+    if kind == "gzip":
+        return open_gzip(raw, packed, name)
+    if kind == "bzip2":
+        import bz2
+
+        inner: Any = bz2.BZ2File(raw)
+    elif kind == "xz":
+        inner = lzma.LZMAFile(raw)  # noqa: SIM115 - the caller closes it
+    else:
+        import pyarrow
+
+        inner = pyarrow.CompressedInputStream(pyarrow.PythonFile(raw, "r"), "zstd")
+    return io.BufferedReader(_Guarded(inner, packed, name), 1 << 20)  # type: ignore[arg-type]
+
+
 def open_member(raw: BinaryIO, member: str, name: str) -> BinaryIO:
     """The unpacked bytes of a file in a zip archive."""
     archive = zipfile.ZipFile(raw)
@@ -72,7 +96,7 @@ def open_member(raw: BinaryIO, member: str, name: str) -> BinaryIO:
     return io.BufferedReader(_Guarded(inner, archive.getinfo(member).compress_size, name), 1 << 20)  # type: ignore[arg-type]
 
 
-def members(path: Path, known: Callable[[str], bool], name: str) -> tuple[list[str], list[str]]:
+def members(path: Path, known: Callable[[str], bool], name: str, only: str = "") -> tuple[list[str], list[str]]:
     """Data files in a zip archive, in order of name, and remarks on what was passed over. Raises DataError if unsafe."""
     try:
         with zipfile.ZipFile(path) as archive:
@@ -86,10 +110,26 @@ def members(path: Path, known: Callable[[str], bool], name: str) -> tuple[list[s
         _refuse_unsafe(entry, name)
     entries = [entry for entry in entries if not _is_litter(PurePosixPath(entry.filename))]
     found = sorted(entry.filename for entry in entries if known(entry.filename))
+    if only:
+        if only not in found:
+            raise DataError(f"the archive holds no data file `{only}`", hint=f"It holds: {', '.join(found[:8])}.", where=name)
+        return [only], []
     if any(not item.lower().endswith((".md", ".txt")) for item in found):
-        found = [item for item in found if PurePosixPath(item).name.split(".")[0].lower() not in _ABOUT]
+        found = [item for item in found if not is_about(item)]
+    found, held_out = without_held_out(found)
     rest = [entry.filename for entry in entries if entry.filename not in found]
-    return found, [f"Not read: `{item}`." for item in rest[:10]] + ([f"Not read: {len(rest) - 10} more."] if rest[10:] else [])
+    remarks = [
+        f"Not read: `{item}`"
+        + (f": by its name it is for evaluation; for that, set data.holdout: {name}:{item}." if item in held_out else ".")
+        for item in rest[:10]
+    ]
+    return found, remarks + ([f"Not read: {len(rest) - 10} more."] if rest[10:] else [])
+
+
+def without_held_out(names: list[str]) -> tuple[list[str], list[str]]:
+    """Files to train on, and those that by their names are for evaluation; where all are, all are to train on."""
+    held_out = [item for item in names if _HELD_OUT.match(PurePosixPath(item).name)]
+    return ([item for item in names if item not in held_out], held_out) if len(held_out) < len(names) else (names, [])
 
 
 def refuse_bomb(archive: zipfile.ZipFile, name: str) -> None:
@@ -112,6 +152,11 @@ def seekable(stream: BinaryIO, name: str, room: int) -> BinaryIO:
         aside.write(block)
     aside.seek(0)
     return aside  # type: ignore[return-value]
+
+
+def is_about(name: str) -> bool:
+    """Whether a file by its name is about the data rather than data: a readme, a licence."""
+    return PurePosixPath(name).name.split(".")[0].lower() in _ABOUT
 
 
 def _is_litter(path: PurePosixPath) -> bool:

@@ -36,6 +36,16 @@ def markdown(stream: BinaryIO, facts: Facts) -> Iterator[Row | Rejected]:
     return _passages(stream, facts, headings=True)
 
 
+def pairs(stream: BinaryIO, facts: Facts, mark: str) -> Iterator[Row | Rejected]:
+    """Two texts a line, parted by a mark: columns `left` and `right`."""
+    for number, raw in enumerate(io.TextIOWrapper(stream, "utf-8", errors="surrogateescape"), 1):
+        left, parted, right = raw.strip().partition(mark)
+        if parted:
+            yield Row({"left": left.strip(), "right": right.strip()}, facts.name, number)
+        elif raw.strip():
+            yield Rejected(facts.name, number, f"no `{mark.strip()}` in the line", "", raw[:200])
+
+
 def _passages(stream: BinaryIO, facts: Facts, headings: bool) -> Iterator[Row]:
     passage, began = "", 0
     for line, paragraph, opens in _paragraphs(stream, headings):

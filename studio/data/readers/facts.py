@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 ROW_BYTES = 64 << 20
@@ -10,10 +11,23 @@ ROW_BYTES = 64 << 20
 
 @dataclass
 class Facts:
-    """Filled in by readers, shown in the report. remarks: what of the file was not read, and other surprises."""
+    """Filled in by readers, shown in the report; and the settings that readers mind.
+
+    remarks: what of the file was not read, and other surprises.
+    """
 
     name: str
     kind: str = ""
     encoding: str = "utf-8"
     details: dict[str, str] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
+    format: str = ""
+    """The format the settings name, or nothing."""
+    sheet: str = ""
+    """The sheet of a workbook to read. Empty: the first with a table in it."""
+    header_row: int | None = None
+    """The line or row (from 1) that names the columns. Empty: the first with content."""
+    roles: Mapping[str, str] = field(default_factory=dict)
+    """Speakers' names in lower case, and their roles."""
+    speakers: tuple[str, ...] = ()
+    """The speakers of a transcript, as they are written in it."""

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from studio.core.errors import DataError
 from studio.core.text import shorten
+from studio.data.readers.columnar import compact
 from studio.data.readers.facts import Facts
-from studio.data.readers.parquet import compact
 from studio.data.rows import Rejected, Row
 
 

@@ -9,9 +9,13 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from studio.core.errors import DataError
+from studio.core.text import nearest, shorten
 from studio.data.readers.containers import refuse_bomb
 from studio.data.readers.facts import Facts
 from studio.data.rows import Rejected, Row
+
+_LOOKED_AT = 50
+"""Rows of a sheet that are looked at to see what it is."""
 
 
 def rows(stream: BinaryIO, facts: Facts) -> Iterator[Row | Rejected]:
@@ -35,16 +39,10 @@ def _rows(stream: BinaryIO, facts: Facts) -> Iterator[Row | Rejected]:
         warnings.simplefilter("ignore")  # openpyxl's remarks on styles it does not know
         book = openpyxl.load_workbook(stream, read_only=True, data_only=True)
     try:
-        sheets = [sheet for sheet in book.worksheets if _has_rows(sheet)]
-        if not sheets:
-            raise DataError("no sheet has any rows", hint="Put the rows on the first sheet.", where=facts.name)
-        facts.details["sheet"] = sheets[0].title
-        if len(sheets) > 1:
-            rest = ", ".join(f"`{sheet.title}`" for sheet in sheets[1:])
-            facts.remarks.append(f"Only the sheet `{sheets[0].title}` was read, not {rest}. Save those as files of their own.")
+        sheet = _chosen(book, facts)
         names: list[str] = []
-        for number, cells in enumerate(sheets[0].iter_rows(values_only=True), 1):
-            if not any(cell is not None for cell in cells):
+        for number, cells in enumerate(sheet.iter_rows(values_only=True), 1):
+            if not any(cell is not None for cell in cells) or number < (facts.header_row or 1):
                 continue
             if not names:
                 names = _names(cells, facts.name, number)
@@ -54,9 +52,54 @@ def _rows(stream: BinaryIO, facts: Facts) -> Iterator[Row | Rejected]:
         book.close()
 
 
+def _chosen(book: Any, facts: Facts) -> Any:
+    """The sheet that is read: the one the settings name, else the first that is a table. Raises DataError."""
+    titles = [sheet.title for sheet in book.worksheets]
+    if facts.sheet and facts.sheet not in titles:
+        near = nearest(facts.sheet, titles)
+        hint = f"Did you mean data.sheet: {near}?" if near else f"The sheets are: {', '.join(titles)}."
+        raise DataError(f"there is no sheet `{facts.sheet}`", hint=hint, where=facts.name)
+    sheets = [sheet for sheet in book.worksheets if _has_rows(sheet)]
+    if not sheets:
+        raise DataError("no sheet has any rows", hint="Put the rows on the first sheet.", where=facts.name)
+    tables = [sheet for sheet in sheets if _width(sheet) > 1] or sheets
+    chosen = next((sheet for sheet in sheets if sheet.title == facts.sheet), tables[0])
+    facts.details["sheet"] = chosen.title
+    rest = ", ".join(f"`{sheet.title}`" for sheet in sheets if sheet is not chosen)
+    if rest and not facts.sheet:
+        facts.remarks.append(f"Only the sheet `{chosen.title}` was read, not {rest}. Set data.sheet to read another.")
+    if facts.header_row is None:
+        _refuse_title(chosen, facts)
+    return chosen
+
+
+def _refuse_title(sheet: Any, facts: Facts) -> None:
+    """Raise DataError if the first row is a title above the names: one cell, where a later row and those below have more."""
+    rows = list(sheet.iter_rows(values_only=True, max_row=_LOOKED_AT))
+    filled = [(number, sum(cell not in (None, "") for cell in cells)) for number, cells in enumerate(rows, 1)]
+    filled = [(number, count) for number, count in filled if count]
+    if len(filled) < 3 or filled[0][1] > 1:
+        return
+    widths = [count for _, count in filled]
+    usual = max(set(widths), key=widths.count)
+    header = next((number for number, count in filled if count >= max(usual, 2)), None)
+    if header is not None and max(widths) > 1:
+        raise DataError(
+            f"its first row holds one cell ({shorten(str(next(cell for cell in rows[filled[0][0] - 1] if cell)), 40)!r}), "
+            "so it does not name the columns",
+            hint=f"Write under data: header_row: {header}  (the row that names the columns).",
+            where=facts.name,
+        )
+
+
+def _width(sheet: Any) -> int:
+    rows = sheet.iter_rows(values_only=True, max_row=_LOOKED_AT)
+    return max((sum(cell is not None for cell in cells) for cells in rows), default=0)
+
+
 def _has_rows(sheet: Any) -> bool:
     sheet.reset_dimensions()  # some writers state a wrong size, and rows beyond it would be lost
-    return any(any(cell is not None for cell in cells) for cells in sheet.iter_rows(values_only=True, max_row=50))
+    return any(any(cell is not None for cell in cells) for cells in sheet.iter_rows(values_only=True, max_row=_LOOKED_AT))
 
 
 def _names(cells: tuple[Any, ...], file: str, number: int) -> list[str]:

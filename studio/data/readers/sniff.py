@@ -29,7 +29,7 @@ def kind_by_content(head: bytes, kind: str) -> str:
             return ".json" if kind != ".md" and head.lstrip().split(b"\n", 1)[0].strip() == b"{" else kind
     if kind == ".txt" and _columns(head, "\t") > 1:
         return ".tsv"
-    if kind in (".json", ".jsonl", ".ndjson") and head.lstrip()[:1] not in (b"{", b"[", b'"', b""):
+    if kind in (".json", ".jsonl", ".ndjson") and head.lstrip()[:1] not in (b"{", b"[", b"") and not _parses(head):
         for delimiter, suffix in ((",", ".csv"), (";", ".csv"), ("\t", ".tsv")):
             if _columns(head, delimiter) > 1:
                 return suffix
@@ -45,6 +45,15 @@ def pair_mark(head: bytes) -> str:
         ):
             return mark
     return ""
+
+
+def _parses(head: bytes) -> bool:
+    """Whether the first line is JSON of its own."""
+    try:
+        orjson.loads(head.lstrip().split(b"\n", 1)[0])
+    except orjson.JSONDecodeError:
+        return False
+    return True
 
 
 def _is_object(line: bytes) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from studio.core.errors import DataError
-from studio.core.text import plural
+from studio.core.text import plural, shorten
 from studio.data.readers.facts import ROW_BYTES, Facts
 from studio.data.rows import Rejected, Row
 
@@ -30,6 +30,11 @@ def rows(stream: BinaryIO, facts: Facts) -> Iterator[Row | Rejected]:
         source.settle()
     else:
         delimiter = _delimiter(head, "\t" if facts.kind == ".tsv" else ",")
+    for _ in range((facts.header_row or 1) - 1):
+        next(source, None)
+        source.settle()
+    if facts.header_row is None:
+        _refuse_preamble(head, delimiter, facts)
     facts.details["delimiter"] = _DELIMITERS.get(delimiter, delimiter)
     reader = csv.reader(source, delimiter=delimiter, strict=True)
     names = _names(reader, source, facts)
@@ -52,6 +57,23 @@ def rows(stream: BinaryIO, facts: Facts) -> Iterator[Row | Rejected]:
         else:
             reason = f"too many cells: {len(cells)} where the first line names {width}; a text with the delimiter needs quotes"
             yield Rejected(facts.name, line, reason, "", delimiter.join(cells)[:200])
+
+
+def _refuse_preamble(head: list[str], delimiter: str, facts: Facts) -> None:
+    """Raise DataError if lines without a delimiter stand above the one that names the columns."""
+    lines = [(number, line) for number, line in enumerate(head, 1) if line.strip().strip(delimiter)]
+    if len(lines) < 4 or '"' in "".join(line for _, line in lines[:3]):
+        return
+    counts = [len([cell for cell in line.rstrip("\r\n").split(delimiter) if cell.strip()]) for _, line in lines]
+    usual = Counter(counts[3:]).most_common(1)[0][0]
+    if counts[0] == 1 and usual > 1:
+        header = next((number for (number, _), count in zip(lines, counts, strict=True) if count >= usual), None)
+        if header is not None:
+            raise DataError(
+                f"its first line holds one cell ({shorten(lines[0][1].strip(), 40)!r}), so it does not name the columns",
+                hint=f"Write under data: header_row: {header}  (the line that names the columns).",
+                where=facts.name,
+            )
 
 
 class _Lines:
@@ -135,6 +157,12 @@ def _names(reader: Iterator[list[str]], source: _Lines, facts: Facts) -> list[st
         names.pop()
     names = [name.strip() or f"column {place}" for place, name in enumerate(names, 1)]
     names = [name.encode("utf-8", "replace").decode() for name in names]  # a stray byte must not break the report
+    if any(name.lstrip().startswith(("{", "[{")) for name in names):
+        raise DataError(
+            f"its first line names no columns: it begins with {shorten(names[0], 40)!r}",
+            hint="Put a line with the names of the columns above it, or name the file by what it holds, such as .jsonl.",
+            where=f"{facts.name}, line {line}",
+        )
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise DataError(

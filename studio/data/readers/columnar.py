@@ -1,0 +1,77 @@
+"""Columnar files: Parquet, Arrow, Feather and ORC, in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO
+
+from studio.core.errors import DataError
+from studio.data.readers.facts import Facts
+from studio.data.rows import Rejected, Row
+
+_BATCH = 512
+
+
+def parquet(stream: BinaryIO, facts: Facts) -> Iterator[Row | Rejected]:
+    """Rows of a parquet file; a row's line is its number, from 1."""
+
+    def batches() -> Iterator[Any]:
+        import pyarrow.parquet
+
+        yield from pyarrow.parquet.ParquetFile(stream, pre_buffer=False).iter_batches(batch_size=_BATCH)
+
+    return _rows(batches, "parquet", facts)
+
+
+def arrow(stream: BinaryIO, facts: Facts) -> Iterator[Row | Rejected]:
+    """Rows of an Arrow file or stream, such as `datasets` saves, and of a Feather file."""
+
+    def batches() -> Iterator[Any]:
+        import pyarrow.ipc
+
+        is_file = stream.read(6) == b"ARROW1"
+        stream.seek(0)
+        if not is_file:
+            yield from pyarrow.ipc.open_stream(stream)
+            return
+        file = pyarrow.ipc.open_file(stream)
+        yield from (file.get_batch(index) for index in range(file.num_record_batches))
+
+    return _rows(batches, "Arrow", facts)
+
+
+def orc(stream: BinaryIO, facts: Facts) -> Iterator[Row | Rejected]:
+    """Rows of an ORC file, a stripe at a time."""
+
+    def batches() -> Iterator[Any]:
+        import pyarrow.orc
+
+        file = pyarrow.orc.ORCFile(stream)
+        yield from (file.read_stripe(index) for index in range(file.nstripes))
+
+    return _rows(batches, "ORC", facts)
+
+
+def _rows(batches: Callable[[], Iterator[Any]], kind: str, facts: Facts) -> Iterator[Row | Rejected]:
+    import pyarrow
+
+    number = 0
+    try:
+        for batch in batches():
+            for start in range(0, batch.num_rows, _BATCH):
+                for values in batch.slice(start, _BATCH).to_pylist():
+                    number += 1
+                    yield Row({name: compact(value) for name, value in values.items()}, facts.name, number)
+    except (pyarrow.ArrowInvalid, pyarrow.ArrowNotImplementedError, OSError) as problem:
+        raise DataError(
+            f"it cannot be read as {kind} after row {number}: {problem}",
+            hint="The file is damaged or cut off. Get it again whole.",
+            where=facts.name,
+        ) from None
+
+
+def compact(value: Any) -> Any:
+    """Nested objects without the null entries that columnar files add for names only other rows have."""
+    if isinstance(value, dict):
+        return {name: compact(inner) for name, inner in value.items() if inner is not None}
+    return [compact(inner) for inner in value] if isinstance(value, list) else value

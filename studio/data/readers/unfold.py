@@ -1,0 +1,219 @@
+"""Rows that are packed into one another: columns in one object, rows by id, questions below passages, trees of messages.
+
+A reader gives what stands in the file; this opens such shapes into the rows a person means, and says so in a remark.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from studio.core.errors import DataError
+from studio.core.text import plural
+from studio.data.readers.facts import Facts
+from studio.data.rows import Rejected, Row
+
+MESSAGES = 2_000_000
+"""Messages of a file that are held at once, where trees must be put together from single ones."""
+
+
+def unfolded(rows: Iterable[Row | Rejected], facts: Facts) -> Iterator[Row | Rejected]:
+    """The rows, opened where the first ones show a packed shape."""
+    stream = iter(rows)
+    head = list(itertools.islice(stream, 2))
+    first = next((row for row in head if isinstance(row, Row)), None)
+    every = itertools.chain(head, stream)
+    if first is None:
+        yield from every
+    elif len(head) == 1 and (opened := _document(first, facts)):
+        yield from opened
+    elif _is_passage_tree(first.values):
+        facts.remarks.append("Its rows hold passages with questions below them; each question became a row.")
+        yield from _each(every, _questions_below)
+    elif _is_reply_tree(first.values) or _is_mapping_tree(first.values):
+        facts.remarks.append(
+            "Its rows are trees of messages; each way to a last answer became a row, no answer is learned twice."
+        )
+        yield from _each(every, _conversations_in)
+    elif {"message_id", "parent_id", "text", "role"} <= first.values.keys():
+        yield from _from_messages(every, facts)
+    else:
+        yield from every
+
+
+def _each(rows: Iterable[Row | Rejected], opened: Any) -> Iterator[Row | Rejected]:
+    for row in rows:
+        if isinstance(row, Rejected):
+            yield row
+            continue
+        values = list(opened(row.values))
+        if not values:
+            yield Rejected(row.file, row.line, "a tree without an answer", "", str(row.values)[:200])
+        for item in values:
+            yield Row(item, row.file, row.line)
+
+
+def _document(row: Row, facts: Facts) -> list[Row]:
+    """The rows in a document that is a single object; none if it is simply one row."""
+    values = row.values
+    listed = [value for value in values.values() if isinstance(value, list)]
+    sizes = {len(value) for value in listed}
+    plain = all(not isinstance(item, (list, dict)) for value in listed for item in value)
+    if len(listed) == len(values) >= 2 and len(sizes) == 1 and sizes.pop() >= 2 and plain:
+        facts.remarks.append("It is one object with a list for each column; read as a table.")
+        return [Row(dict(zip(values, cells, strict=True)), row.file, row.line) for cells in zip(*values.values(), strict=True)]
+    objects = [value for value in values.values() if isinstance(value, dict)]
+    if (
+        len(objects) == len(values) >= 2
+        and all(set(item) == set(objects[0]) for item in objects)
+        and all(key.isdigit() for key in objects[0])
+        and objects[0]
+    ):
+        facts.remarks.append("It is one object with numbered cells for each column; read as a table.")
+        return [Row({name: values[name][key] for name in values}, row.file, row.line) for key in objects[0]]
+    if len(objects) == len(values) >= 2 and "role" not in values and len({frozenset(item) for item in objects}) <= 3:
+        facts.remarks.append("It is one object with a row under each name; the names are kept as `id`.")
+        return [Row({"id": key, **value}, row.file, row.line) for key, value in values.items()]
+    turns = [isinstance(item, dict) and bool({"role", "from"} & item.keys()) for value in listed for item in value]
+    if len(listed) == len(values) >= 2 and turns and all(turns):
+        facts.remarks.append("It is one object with a conversation under each name; the names are kept as `id`.")
+        return [Row({"id": key, "messages": value}, row.file, row.line) for key, value in values.items()]
+    if len(values) >= 2 and all(isinstance(value, str) for value in values.values()) and _asks(values):
+        facts.remarks.append("It is one object with an answer under each question.")
+        return [Row({"question": key, "answer": value}, row.file, row.line) for key, value in values.items()]
+    tables = [key for key, value in values.items() if isinstance(value, list) and len(value) > 1 and isinstance(value[0], dict)]
+    if len(tables) == 1 and not any(
+        {"role", "from", "speaker"} & item.keys() for item in values[tables[0]] if isinstance(item, dict)
+    ):
+        facts.details["list"] = tables[0]
+        if len(values) > 1:
+            facts.remarks.append(f"Only the list under `{tables[0]}` was read; the file holds more.")
+        return list(_rows_of(values[tables[0]], row))
+    return []
+
+
+def _rows_of(items: list[Any], row: Row) -> Iterator[Row]:
+    for item in items:
+        if isinstance(item, dict):
+            yield from (
+                Row(values, row.file, row.line) for values in (_questions_below(item) if _is_passage_tree(item) else [item])
+            )
+
+
+def _asks(values: Mapping[str, Any]) -> bool:
+    """Whether the names of an object are things that are asked rather than names of columns."""
+    said = [name for name in values if name.rstrip().endswith(("?", "？", "!", ".")) or len(name.split()) >= 4]
+    return len(said) > 0.5 * len(values)
+
+
+def _is_passage_tree(values: Mapping[str, Any]) -> bool:
+    """SQuAD's shape: `paragraphs` with a `context` and `qas`."""
+    parts = values.get("paragraphs")
+    return isinstance(parts, list) and bool(parts) and isinstance(parts[0], dict) and "qas" in parts[0]
+
+
+def _questions_below(values: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    title = {"title": values["title"]} if values.get("title") else {}
+    for part in values.get("paragraphs", ()):
+        for item in part.get("qas", ()):
+            answers = item.get("answers") or item.get("answer")
+            first = answers[0] if isinstance(answers, list) and answers else answers
+            answer = first.get("text") if isinstance(first, dict) else first
+            yield {**title, "context": part.get("context"), "question": item.get("question"), "answer": answer or None}
+
+
+def _is_reply_tree(values: Mapping[str, Any]) -> bool:
+    top = values.get("prompt", values)
+    return isinstance(top, dict) and "replies" in top and "text" in top
+
+
+def _is_mapping_tree(values: Mapping[str, Any]) -> bool:
+    nodes = values.get("mapping")
+    return (
+        isinstance(nodes, dict)
+        and bool(nodes)
+        and all(isinstance(node, dict) and "children" in node for node in nodes.values())
+    )
+
+
+def _conversations_in(values: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    if _is_mapping_tree(values):
+        nodes = values["mapping"]
+        roots = [key for key, node in nodes.items() if node.get("parent") not in nodes]
+        yield from _paths([_mapped(nodes, key, set()) for key in roots])
+    else:
+        yield from _paths([values.get("prompt", values)])
+
+
+def _mapped(nodes: Mapping[str, Any], key: str, above: set[str]) -> dict[str, Any]:
+    """A node of an export by `mapping` in the shape of a reply tree."""
+    node = nodes[key]
+    message = node.get("message") or {}
+    content = message.get("content") or {}
+    parts = content.get("parts") if isinstance(content, dict) else [content]
+    children = [child for child in node.get("children", ()) if child in nodes and child not in above]
+    return {
+        "role": (message.get("author") or {}).get("role"),
+        "text": "\n".join(part for part in parts or () if isinstance(part, str)),
+        "replies": [_mapped(nodes, child, above | {key}) for child in children],
+    }
+
+
+def _paths(roots: list[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Each way from a root to its last answer as messages; an answer on an earlier way is read, and not learned again."""
+    learned: set[int] = set()
+    stack: list[tuple[Mapping[str, Any], tuple[Mapping[str, Any], ...]]] = [(root, ()) for root in reversed(roots)]
+    while stack:
+        node, before = stack.pop()
+        path = (*before, node)
+        replies = [reply for reply in node.get("replies") or () if isinstance(reply, Mapping)]
+        stack += [(reply, path) for reply in reversed(replies)]
+        if replies:
+            continue
+        spoken = [item for item in path if str(item.get("text") or "").strip()]
+        while spoken and _speaker(spoken[-1]) != "assistant":
+            spoken.pop()
+        fresh = [item for item in spoken if _speaker(item) == "assistant" and id(item) not in learned]
+        if not fresh:
+            continue
+        messages = []
+        for item in spoken:
+            message = {"role": _speaker(item), "content": item["text"]}
+            messages.append({**message, "train": False} if id(item) in learned else message)
+        learned.update(id(item) for item in fresh)
+        yield {"messages": messages}
+
+
+def _speaker(item: Mapping[str, Any]) -> str:
+    role = str(item.get("role") or "user").lower()
+    return {"prompter": "user", "human": "user", "gpt": "assistant", "model": "assistant"}.get(role, role)
+
+
+def _from_messages(rows: Iterable[Row | Rejected], facts: Facts) -> Iterator[Row | Rejected]:
+    """Conversations put together from rows that are single messages with `message_id` and `parent_id`."""
+    nodes: dict[Any, dict[str, Any]] = {}
+    lines: dict[int, tuple[str, int]] = {}
+    for row in rows:
+        if isinstance(row, Rejected):
+            yield row
+            continue
+        if len(nodes) >= MESSAGES:
+            raise DataError(
+                f"it holds more than {plural(MESSAGES, 'message')}, too many to put together",
+                hint="Split it so that each conversation is whole in one file.",
+                where=facts.name,
+            )
+        node = {**row.values, "replies": []}
+        nodes[row.values.get("message_id")] = node
+        lines[id(node)] = (row.file, row.line)
+    roots = []
+    for node in nodes.values():
+        parent = nodes.get(node.get("parent_id"))
+        (parent["replies"] if parent is not None else roots).append(node)
+    facts.remarks.append(
+        f"Its rows are single messages; {plural(len(roots), 'conversation')} were put together by `parent_id`."
+    )
+    for root in roots:
+        for values in _paths([root]):
+            yield Row(values, *lines[id(root)])
