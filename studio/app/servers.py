@@ -122,7 +122,7 @@ def choices(home: Path) -> list[tuple[str, str]]:
             if kind in ("merged", "gguf"):
                 found.append((f"{run.spec.name} · {run.id} · {folder.name}", str(folder)))
     found += [(path.name, str(path)) for path in library.models(home)]
-    return [*found, ("starter, as it is shipped", "starter")]
+    return [*found, ("starter, as shipped", "starter")]
 
 
 def _exports(folder: Path) -> list[tuple[str, Path]]:

@@ -59,9 +59,9 @@ def test_both_pages_fit_are_reachable_and_run_nothing_hostile(studio: Any, new_p
 
 def test_a_server_is_started_seen_from_another_page_after_the_studio_was_killed_and_stopped(studio: Any, screen: Any):
     screen.goto("/serve")
-    expect(screen.locator("#none")).to_contain_text("Nothing is being served")
+    expect(screen.locator("#none")).to_contain_text("No server is running")
     screen.locator("#what input").click()
-    screen.get_by_role("option", name="starter, as it is shipped").click()
+    screen.get_by_role("option", name="starter, as shipped").click()
     screen.keyboard.press("Escape")
     screen.locator("#start").click()
     expect(screen.locator("#state")).to_contain_text("ready")
@@ -75,7 +75,7 @@ def test_a_server_is_started_seen_from_another_page_after_the_studio_was_killed_
     [server] = servers.servers(studio.home)
     screen.locator("#stop-ask").click()
     screen.locator("#stop").click()
-    expect(screen.locator("#none")).to_contain_text("Nothing is being served")
+    expect(screen.locator("#none")).to_contain_text("No server is running")
     assert not server.process.alive()
     assert serving.running(studio.home) == []
 
@@ -85,7 +85,7 @@ def test_things_are_measured_from_the_page_stopped_and_seen_again(studio: Any, s
     screen.locator("#measure").click()
     expect(screen.get_by_text("choose what to measure")).to_be_visible()
     screen.locator("#what input").click()
-    screen.get_by_role("option", name="starter, as it is shipped").click()
+    screen.get_by_role("option", name="starter, as shipped").click()
     screen.keyboard.press("Escape")
     screen.locator("#rows input").fill("3")
     screen.locator("#measure").click()
