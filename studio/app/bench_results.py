@@ -14,6 +14,8 @@ from studio.core.files import read_json, write_json, write_text
 from studio.processes import tasks, terminate
 from studio.processes.identity import ProcessId
 from studio.processes.tasks import Task
+from studio.serving.measure import figures as figures
+from studio.serving.measure import page as page
 from studio.serving.measure.result import Item, Result
 
 Tell = Callable[[dict[str, Any]], None]
@@ -129,3 +131,19 @@ def keeping(result: Result, home: Path) -> Iterator[Keeper]:
         pass
     finally:
         keeper.end(state)
+
+
+def other_host(url: str) -> str:
+    """The host of an API that is not on this machine; empty for one that is, and for what is no address."""
+    from studio.http.hosts import LOOPBACK
+    from studio.serving.measure import asking
+
+    host = asking.Api(url.strip(), "").host
+    return host if "://" in url and host not in LOOPBACK else ""
+
+
+def require_api(url: str, model: str) -> None:
+    """Raise SpecError for an address or a model that no API can have."""
+    from studio.serving.measure import asking
+
+    asking.api(url, model)

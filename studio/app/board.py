@@ -7,12 +7,16 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from studio.app import library, queue, runs
 from studio.app.runs import Run
 from studio.core.errors import StudioError
 from studio.core.files import bytes_in, read_json
+
+if TYPE_CHECKING:
+    from studio.hardware.doctor import Finding
+    from studio.hardware.machine import Machine
 
 _kept: dict[Path, tuple[Any, dict[str, Any]]] = {}
 _lock = threading.Lock()
@@ -139,3 +143,11 @@ def disk(home: Path) -> dict[str, int]:
     there = next(item for item in (home, *home.parents) if item.exists())
     sizes = {name: bytes_in(home / name) if (home / name).exists() else 0 for name in ("datasets", "runs", "models")}
     return {**sizes, "free": shutil.disk_usage(there).free}
+
+
+def machine(home: Path) -> tuple[Machine, list[Finding]]:
+    """What this machine is, and what was found wrong with it."""
+    from studio.hardware import doctor
+    from studio.hardware import machine as machines
+
+    return machines.probe(folder=home), doctor.check()

@@ -67,3 +67,10 @@ def _need(name: str) -> tuple[int, bool]:
     except StudioError:
         return 0, False
     return plan.memory.total, plan.fits
+
+
+def gpus() -> list[str]:
+    """The GPUs a plan can be made for, by name."""
+    from studio.hardware import cards
+
+    return [item.name for item in cards.CARDS]

@@ -12,7 +12,9 @@ from typing import Any
 
 import orjson
 
+from studio.runs import pace
 from studio.runs.pace import RECENT
+from studio.runs.status import Status
 
 POINTS = 1000
 """Points of a curve at most."""
@@ -107,3 +109,11 @@ def _take(found: Curves, lines: Iterable[bytes]) -> None:
             found.recent.append({"step": step, "loss": values["loss"], "time": values.get("time", 0.0)})
             if len(found.recent) > 4 * RECENT:
                 del found.recent[: -2 * RECENT]
+
+
+def seconds_left(status: Status, read: Curves) -> tuple[float, float] | None:
+    """How long training will still take at least and at most, by the pace of this process: what came before a resume does
+    not count. None for a run that is not training, or whose pace is not known yet."""
+    if status.state != "training" or not status.total or status.process_started is None:
+        return None
+    return pace.seconds_left(list(read.recent), status.total, status.process_started)

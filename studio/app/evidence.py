@@ -26,3 +26,10 @@ def evaluate(run: Any, also: list[str] | None = None) -> Any:
         prepared = replace(prepared, spec=edit(prepared.spec, {"evaluation.also": [*kept, *files]}))
     pipeline.judge(run.folder, prepared, Watcher(run.folder), again=True)
     return run.report
+
+
+def metrics() -> dict[str, Any]:
+    """Every metric by name: its label, which way is better, how its values are shown."""
+    from studio.evaluation.metrics import METRICS
+
+    return METRICS

@@ -13,6 +13,7 @@ from typing import Any
 
 from studio.core.errors import StudioError
 from studio.core.text import shorten
+from studio.data.formats import FORMATS as FORMATS
 from studio.processes import command, spawn
 
 ROWS = 50

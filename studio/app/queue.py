@@ -8,7 +8,7 @@ from studio.app.runs import Run, create
 from studio.core import events
 from studio.core.files import write_json
 from studio.runs import folder as folders
-from studio.runs import queue, supervisor
+from studio.runs import lifecycle, queue, supervisor
 from studio.runs.folder import RunFolder
 from studio.runs.queue import Waiting
 from studio.runs.status import Status
@@ -43,6 +43,14 @@ def cancel(run: str, home: str | Path | None = None) -> None:
         if found.asked.exists():
             write_json(found.status, Status(state="stopped").as_dict())
             found.event(events.Ended(state="stopped"))
+
+
+def stop(run: Run, home: str | Path | None = None) -> None:
+    """Take a waiting run out of the queue; ask a running one to save a checkpoint and stop. Returns at once."""
+    if any(item.run == run.id for item in order(home)):
+        cancel(run.id, home)
+    else:
+        lifecycle.request_stop(run.folder)
 
 
 def work(home: str | Path | None = None, until_idle: bool = False) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Iterator
@@ -261,3 +262,29 @@ def changes_since(spec_file: Path) -> list[str]:
     from studio import planner
 
     return planner.changes_since(read_json(lock))
+
+
+LOG_BYTES, LOG_LINES = 16_000, 200
+"""How much of a log's end is shown."""
+
+
+def log_tail(run: Run) -> str:
+    """The end of a run's log as a terminal would show it, with everything hidden that looks like a key."""
+    from studio.app import keys
+
+    with contextlib.suppress(OSError), open(run.folder.log, "rb") as log:
+        length = log.seek(0, 2)
+        log.seek(max(0, length - LOG_BYTES))
+        lines = log.read().decode("utf-8", "replace").replace("\r\n", "\n").split("\n")
+        lines = [line.rsplit("\r", 1)[-1] for line in (lines[1:] if length > LOG_BYTES else lines)]
+        return keys.redacted("\n".join(lines[-LOG_LINES:]).strip())
+    return ""
+
+
+def evidence_rows(run: Run) -> list[tuple[str, ...]]:
+    """The evidence of a run as the rows of a table; none before there is any."""
+    if not run.folder.report.exists():
+        return []
+    from studio.evaluation import table
+
+    return [tuple(row) for row in table.rows(run.report)]

@@ -174,12 +174,12 @@ def test_curves_are_read_on_and_a_resumed_run_replaces_its_steps(tmp_path):
 def test_the_time_left_after_a_resume_is_told_from_the_resume_on(tmp_path):
     from studio.app.curves import read
     from studio.runs.status import Status
-    from studio.ui.pages.run import _left
+    from studio.ui.pages.run import _time_left
 
     file = tmp_path / "metrics.jsonl"
     before = [{"step": step, "loss": 1.0, "time": 1000.0 + 50 * step} for step in range(1, 101)]
     since = [{"step": step, "loss": 1.0, "time": 100_000.0 + 2 * step} for step in range(91, 111)]
     file.write_text("".join(f"{json.dumps(line)}\n" for line in before + since))
     status = Status(state="training", done=110, total=140, process_started=100_000.0)
-    assert _left(status, read(file)) == "about 1 min 0 s"
-    assert _left(Status(state="training", done=110, total=140, process_started=200_000.0), read(file)) == ""
+    assert _time_left(status, read(file)) == "about 1 min 0 s"
+    assert _time_left(Status(state="training", done=110, total=140, process_started=200_000.0), read(file)) == ""

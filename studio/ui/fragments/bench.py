@@ -6,7 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from studio.serving.measure import figures, page
+from studio.app.bench_results import figures, page
 from studio.ui.fragments.parts import (
     details,
     empty,

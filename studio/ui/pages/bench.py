@@ -7,7 +7,6 @@ from typing import Any
 
 from studio.app import bench_results, servers
 from studio.core.errors import JobError, SpecError
-from studio.serving.measure import asking
 from studio.ui import frame
 from studio.ui.fragments import bench as show
 
@@ -108,8 +107,8 @@ def build(home: Path) -> None:
         gr.Info("Stopping; what has been measured is saved.")
 
     def told(address: str, count: float | None) -> str:
-        host = asking.Api((address or "").strip(), "").host
-        return show.sent(host, int(count or 30)) if "://" in (address or "") and host not in asking.LOOPBACK else ""
+        host = bench_results.other_host(address or "")
+        return show.sent(host, int(count or 30)) if host else ""
 
     fresh = [none, earlier, result, working, stop, seen]
     look = {"fn": frame.act(now), "inputs": [earlier, seen], "outputs": fresh}
@@ -128,5 +127,5 @@ def _api(url: str, model: str) -> list[str]:
         return []
     if not url or not model or url.startswith("-"):
         raise SpecError("an API needs both its base URL and a model", hint="Fill both in, or neither.", where="API")
-    asking.api(url, model)
+    bench_results.require_api(url, model)
     return [f"{url}#{model}"]

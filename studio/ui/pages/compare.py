@@ -45,7 +45,7 @@ def build(home: Path) -> None:
         names = [f"{run.spec.name} ({run.id[-6:]})" for run in compared]
         return (
             _curves(compared, names),
-            show.results([rows[run.id] for run in compared], [_table(run) for run in compared], names),
+            show.results([rows[run.id] for run in compared], [runs.evidence_rows(run) for run in compared], names),
             show.settings(runs.differences(compared), names),
         )
 
@@ -70,11 +70,3 @@ def _curves(compared: list[Run], names: list[str]) -> Markup:
         )
     ]
     return show_runs.curves(drawn, "No steps were logged yet.")
-
-
-def _table(run: Run) -> list[tuple[str, ...]]:
-    if not run.folder.report.exists():
-        return []
-    from studio.evaluation import table
-
-    return [tuple(row) for row in table.rows(run.report)]

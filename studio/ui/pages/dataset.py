@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from studio.app import cli_subprocess, file_preview, library
+from studio.app.file_preview import FORMATS
 from studio.app.library import Dataset
 from studio.core.errors import DataError, StudioError
-from studio.data.formats import FORMATS
 from studio.ui import frame
 from studio.ui.fragments import data as show
 from studio.ui.fragments import parts

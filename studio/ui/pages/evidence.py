@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from studio.app import runs
+from studio.app.evidence import metrics
 from studio.app.runs import Run
 from studio.core.errors import JobError
 from studio.ui import frame
@@ -50,8 +51,6 @@ def build(home: Path) -> None:
     def shown(place: str) -> tuple[Any, ...]:
         if not place:
             return NONE, "", "", gr.skip(), gr.skip(), gr.update(visible=False), gr.update(visible=False)
-        from studio.evaluation.metrics import METRICS
-
         run = _one(place, home)
         report = run.report
         names = [item.name for item in report.sets if item.answers]
@@ -64,7 +63,7 @@ def build(home: Path) -> None:
             ]
         )
         return (
-            show.verdict(report), links, show.before_and_after(report, METRICS),
+            show.verdict(report), links, show.before_and_after(report, metrics()),
             gr.update(choices=names, value=names[0] if names else None), show.answers(first, "changed") if first else "",
             gr.update(visible=True), gr.update(visible=bool(names)),
         )  # fmt: skip

@@ -29,9 +29,7 @@ def build(home: Path) -> None:
         return show.steps(board.path(home)), run_table.newest(rows[:6]), show.disk(board.disk(home))
 
     def look(query: dict[str, str]) -> str:
-        from studio.hardware import doctor, machine
-
-        return show.machine(machine.probe(folder=home), doctor.check())
+        return show.machine(*board.machine(home))
 
     gr.on(None, frame.opened(opened), None, [steps, newest, disk], **frame.QUIET)
     gr.on(None, frame.opened(look), None, [machine], **frame.QUIET)

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
 from studio.app import board, curves, queue, runs
-from studio.app.runs import Run
+from studio.app.runs import Run, Status
 from studio.core import events
 from studio.core.charts import Series, line_chart
 from studio.core.errors import JobError
 from studio.core.text import duration
-from studio.runs import lifecycle, pace
-from studio.runs.status import Status
 from studio.ui import frame
 from studio.ui.fragments import parts
 from studio.ui.fragments import runs as show
-
-LOG_BYTES = 16_000
-"""Bytes of the log's end that are shown."""
 
 
 def build(home: Path) -> None:
@@ -102,11 +96,7 @@ def build(home: Path) -> None:
     timer.tick(**look, trigger_mode="once")
 
     def stopping(run_id: str) -> None:
-        run = _exactly(run_id, home)
-        if any(item.run == run.id for item in queue.order(home)):
-            queue.cancel(run.id, home)
-        else:
-            lifecycle.request_stop(run.folder)
+        queue.stop(_exactly(run_id, home), home)
         gr.Info("It saves a checkpoint and stops.")
 
     def resuming(run_id: str) -> None:
@@ -144,11 +134,11 @@ def _fragments(run: Run, home: Path) -> dict[str, Any]:
         "head": show.head(row, _wandb(run)),
         "error": show.problem(status.error),
         "stages": show.stages(status),
-        "kpis": show.kpis(row, found.last, _left(status, found), plan),
+        "kpis": show.kpis(row, found.last, _time_left(status, found), plan),
         "links": _links(run, status.state),
         "curves": _curves(found),
         "story": show.story(run.events),
-        "log": show.log(_tail(run.folder.log)),
+        "log": show.log(runs.log_tail(run)),
         "position": row["position"],
     }
 
@@ -168,11 +158,9 @@ def _curves(read: curves.Curves) -> Markup:
     return show.curves(drawn, "They appear with the first logged step.")
 
 
-def _left(status: Status, found: curves.Curves) -> str:
-    """The time that training will still take, by the pace of this process: what came before a resume does not count."""
-    if status.state != "training" or not status.total or status.process_started is None:
-        return ""
-    span = pace.seconds_left(list(found.recent), status.total, status.process_started)
+def _time_left(status: Status, read: curves.Curves) -> str:
+    """The time that training will still take, in words."""
+    span = curves.seconds_left(status, read)
     if span is None:
         return ""
     low, high = (duration(seconds) for seconds in span)
@@ -192,17 +180,4 @@ def _wandb(run: Run) -> str:
     for event in reversed(run.events):
         if isinstance(event, events.Tracking) and event.url.startswith("https://"):
             return event.url
-    return ""
-
-
-def _tail(file: Path) -> str:
-    from studio.tracking.secrets import redact
-
-    with contextlib.suppress(OSError), open(file, "rb") as log:
-        length = log.seek(0, 2)
-        log.seek(max(0, length - LOG_BYTES))
-        text = log.read().decode("utf-8", "replace")
-        lines = text.replace("\r\n", "\n").split("\n")
-        lines = [line.rsplit("\r", 1)[-1] for line in (lines[1:] if length > LOG_BYTES else lines)]
-        return redact("\n".join(lines[-200:]).strip())
     return ""

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from studio.app import board, queue
+from studio.app.queue import Waiting
 from studio.core.errors import JobError
-from studio.runs.queue import Waiting
 from studio.ui import frame
 from studio.ui.fragments import parts
 from studio.ui.fragments import runs as show

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from studio.app import keys
 from studio.core.html import Fragments
-from studio.tracking import secrets
 from studio.ui import frame
 from studio.ui.fragments import parts
 
@@ -48,18 +48,18 @@ def _key(name: str, label: str, why: str, shortest: int) -> None:
             remove = gr.Button("Remove", elem_id=f"{name}-remove", scale=1, min_width=110)
 
     def stored(query: dict[str, str] | None = None) -> str:
-        source = secrets.source(name)
+        source = keys.source(name)
         return parts.note(parts.badge(SOURCES[source], "good") if source else parts.badge("not set"))
 
     def saving(value: str) -> tuple[str, str]:
         value = (value or "").strip()
         if len(value) < shortest or not value.isprintable() or " " in value:
             raise gr.Error("This does not look like a complete key. Copy it again.", print_exception=False)
-        secrets.keep(name, value)
+        keys.save(name, value)
         return "", stored()
 
     def removing() -> str:
-        secrets.forget(name)
+        keys.remove(name)
         return stored()
 
     save.click(frame.act(saving), [field], [field, state], **frame.ACTION)

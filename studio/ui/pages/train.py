@@ -13,7 +13,6 @@ from studio import spec as specs
 from studio.app import choices, drafts, library, runs
 from studio.core.errors import JobError, SpecError, StudioError
 from studio.core.text import slug
-from studio.hardware import cards
 from studio.spec import RunSpec
 from studio.ui import form, frame
 from studio.ui.fragments import parts
@@ -68,7 +67,7 @@ def build(home: Path) -> None:
                     padding=False,
                 )
                 gpu = gr.Dropdown(
-                    [HERE, *(item.name for item in cards.CARDS)], value=HERE, label="Plan for", elem_id="gpu", interactive=True,
+                    [HERE, *choices.gpus()], value=HERE, label="Plan for", elem_id="gpu", interactive=True,
                     info="What it would need on another GPU. It trains on this machine.",
                 )  # fmt: skip
                 start = gr.Button("Start", variant="primary", elem_id="start")
