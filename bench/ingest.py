@@ -50,7 +50,8 @@ idle = resource.getrusage(resource.RUSAGE_SELF)
 report = prepare(Data(train=sys.argv[1]), 0, Path(sys.argv[2]))
 used = resource.getrusage(resource.RUSAGE_SELF)
 print(json.dumps({
-    "rows": report.rows, "rejected": report.rejected, "train": report.split.train, "held_out": report.split.held_out,
+    "rows": report.totals.rows, "rejected": report.totals.rejected,
+    "train": report.split.train, "held_out": report.split.held_out,
     "cpu_seconds": used.ru_utime + used.ru_stime - idle.ru_utime - idle.ru_stime,
     "peak_mib": used.ru_maxrss / 1024, "before_mib": idle.ru_maxrss / 1024,
 }))

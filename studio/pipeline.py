@@ -68,7 +68,7 @@ def make_ready(folder: RunFolder, asked: RunSpec, recorder: Recorder) -> Prepare
     """Read, check, split, encode, plan; write the resolved spec, the plan and the lock."""
     if not (folder.data / "report.json").exists():
         report = prepare.prepare(asked.data, asked.training.seed, folder.data, recorder)
-        recorder.event(events.DataReady(message=_counted(report.as_dict())))
+        recorder.event(events.DataReady(message=report.counts))
         for warning in report.warnings:
             recorder.event(events.Warning(message=warning))
     found = loading.find(asked.model)
@@ -288,18 +288,6 @@ def _device(folder: RunFolder, recorder: Recorder, machine: machines.Machine) ->
         recorder.event(events.Waiting(message=message))
 
     return slot(machine.uuid, folder.id, recorder.should_stop, waiting)
-
-
-def _counted(report: dict[str, Any]) -> str:
-    totals, split = report["totals"], report["split"] or {}
-    parts = [f"{totals['usable']:,} of {totals['rows']:,} rows usable"]
-    parts += [f"{totals[name]:,} {name}" for name in ("rejected", "duplicates", "conflicts") if totals[name]]
-    parts += [
-        f"{name.replace('_', ' ')} {value:,}"
-        for name, value in split.items()
-        if isinstance(value, int) and value and name != "seed"
-    ]
-    return ", ".join(parts)
 
 
 @contextmanager

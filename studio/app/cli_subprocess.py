@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from studio.data.report import DataReport
 from studio.processes.command import run_json
 from studio.spec import RunSpec, dump_asked
 
@@ -27,10 +28,11 @@ def plan(spec: RunSpec, home: Path, gpu: str = "") -> dict[str, Any]:
         return run_json(["plan", file, *(["--gpu", gpu] if gpu else [])], home, good=(0, 3))
 
 
-def inspect(spec: RunSpec, home: Path) -> dict[str, Any]:
-    """The report on a spec's data, as plain values; also when the data is not usable. Raises StudioError."""
+def inspect(spec: RunSpec, home: Path) -> DataReport:
+    """The report on a spec's data; also when the data is not usable. Raises StudioError."""
     with spec_file(spec) as file:
-        return run_json(["data", "inspect", "--spec", file], home, good=(0, 2))
+        answer = run_json(["data", "inspect", "--spec", file], home, good=(0, 2))
+    return DataReport.from_json(answer, where="studio data inspect")
 
 
 def preview(spec: RunSpec, home: Path, rows: int = 3) -> list[dict[str, Any]]:

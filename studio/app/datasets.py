@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from studio.data.report import DataReport
 from studio.data.settings import Data
 from studio.spec import RunSpec
 
 
-def inspect(*files: str, spec: RunSpec | None = None, **settings: Any) -> Any:
+def inspect(*files: str, spec: RunSpec | None = None, **settings: Any) -> DataReport:
     """Detect, check and count; writes nothing. Takes files, or the `data` section of a spec. Raises DataError."""
     from studio.data import prepare
 

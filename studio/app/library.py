@@ -6,6 +6,7 @@ no run loses its data by it.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -14,13 +15,15 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from studio.app import runs
 from studio.core import resources
 from studio.core.errors import DataError, JobError, SpecError
 from studio.core.files import bytes_in, folder_aside, need_room, read_json, sha256, write_json
+from studio.core.records import Record, RecordError
 from studio.core.text import size, slug
+from studio.data.report import DataReport
 from studio.spec import RunSpec
 
 SUFFIXES = (".json", ".jsonl", ".csv", ".tsv", ".parquet", ".xlsx", ".txt", ".md", ".gz", ".zip")
@@ -252,15 +255,26 @@ def spec_of(item: Dataset) -> RunSpec:
     return RunSpec.model_validate({"name": item.title, "data": {"train": list(item.files), "holdout": 0.0, **item.settings}})
 
 
-def report(home: Path, item: Dataset) -> dict[str, Any]:
+class Inspection(Record):
+    """What the check of a dataset found, and the settings it was read with; a cache beside the dataset's files."""
+
+    label: ClassVar[str] = "data report"
+    schema_version: ClassVar[int] = 2
+    remedy: ClassVar[str] = "Delete the file; the dataset is then checked again."
+
+    settings: dict[str, Any]
+    report: DataReport
+
+
+def report(home: Path, item: Dataset) -> DataReport:
     """What the check of a dataset found; made once for the same settings. Raises StudioError."""
     from studio.app import cli_subprocess
 
     file = item.path / "inspected.json"
-    if file.exists():
-        kept = read_json(file)
-        if kept["settings"] == item.settings:
-            return kept["report"]
+    with contextlib.suppress(FileNotFoundError, RecordError):  # made by another release, or damaged: made again
+        cached = Inspection.read(file)
+        if cached.settings == item.settings:
+            return cached.report
     found = cli_subprocess.inspect(spec_of(item), home)
-    write_json(file, {"settings": item.settings, "report": found})
+    Inspection(settings=item.settings, report=found).write(file)
     return found

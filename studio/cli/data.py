@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +12,8 @@ import typer
 from studio.cli import show
 from studio.core.errors import StudioError
 from studio.core.text import plural, size
+from studio.data.report import DataReport, Removed
+from studio.data.rows import Rejected
 
 app = typer.Typer(help="Look at data before training on it.", no_args_is_help=True)
 
@@ -61,43 +63,43 @@ def inspect(
     if turns:
         changes["turns"] = turns
     with _refusals(json):
-        report = datasets.inspect(*(files or []), spec=specs.load(spec) if spec else None, **changes).as_dict()
+        report = datasets.inspect(*(files or []), spec=specs.load(spec) if spec else None, **changes)
     if json:
-        show.as_json(report)
+        show.as_json(report.as_json())
     else:
         _show(report)
-    raise typer.Exit(0 if report["usable"] else 2)
+    raise typer.Exit(0 if report.usable else 2)
 
 
-def _show(report: dict[str, Any]) -> None:
-    for file in report["files"]:
-        show.heading(file["name"])
-        details = "".join(f", {name} {value}" for name, value in file["details"].items())
-        show.say(f"  {size(file['bytes'])}, {file['encoding'] or 'binary'}{details}, {plural(file['rows'], 'row')}")
-        show.say(f"  {file['format']} ({file['confidence']:.0%} sure): {' '.join(file['reasons'])}")
-    totals, lengths = report["totals"], report["lengths"]
+def _show(report: DataReport) -> None:
+    for file in report.files:
+        show.heading(file.name)
+        details = "".join(f", {name} {value}" for name, value in file.details.items())
+        show.say(f"  {size(file.bytes)}, {file.encoding or 'binary'}{details}, {plural(file.rows, 'row')}")
+        show.say(f"  {file.format} ({file.confidence:.0%} sure): {' '.join(file.reasons)}")
+    totals, lengths = report.totals, report.lengths
     show.heading("Rows")
-    rows = [(name, f"{totals[name]:,}") for name in ("rows", "usable", "rejected", "duplicates", "conflicts", "turns")]
-    if lengths:
-        rows.append(("characters: median, 90 %, longest", f"{lengths['p50']:,}, {lengths['p90']:,}, {lengths['max']:,}"))
+    rows = [(name, f"{number:,}") for name, number in totals.model_dump(exclude={"characters"}).items()]
+    if lengths.max:
+        rows.append(("characters: median, 90 %, longest", f"{lengths.p50:,}, {lengths.p90:,}, {lengths.max:,}"))
     show.table(("", ""), rows, right=(1,))
-    if len(report["rejected"]["by_reason"]) > 1:
-        kinds = report["rejected"]["by_reason"].items()
+    if len(report.rejected.by_reason) > 1:
+        kinds = report.rejected.by_reason.items()
         show.say("  rejected by kind: " + "; ".join(f"{count:,} × {kind}" for kind, count in kinds), "yellow")
-    _listed("rejected", report["rejected"]["first"], totals["rejected"])
-    _listed("left out", report["removed"], totals["duplicates"], shown=3)
-    for remark in report["warnings"]:
+    _listed("rejected", report.rejected.first, totals.rejected)
+    _listed("left out", report.removed, totals.duplicates, shown=3)
+    for remark in report.warnings:
         show.say(f"! {remark}", "yellow")
-    for problem in report["problems"]:
+    for problem in report.problems:
         show.say(f"✗ {problem}", "red")
-    for hint in report["hints"]:
+    for hint in report.hints:
         show.say(f"→ {hint}")
-    show.say("Usable." if report["usable"] else "Not usable as it is.", "bold green" if report["usable"] else "bold red")
+    show.say("Usable." if report.usable else "Not usable as it is.", "bold green" if report.usable else "bold red")
 
 
-def _listed(what: str, items: list[dict[str, Any]], count: int, shown: int = 10) -> None:
+def _listed(what: str, items: Sequence[Rejected | Removed], count: int, shown: int = 10) -> None:
     for item in items[:shown]:
-        show.say(f"  {what}: {item['file']}, line {item['line']}: {item['reason']}", "yellow")
+        show.say(f"  {what}: {item.file}, line {item.line}: {item.reason}", "yellow")
     if count > shown:
         show.say(f"  … and {count - shown:,} more; --json lists the first {len(items):,}", "yellow")
 

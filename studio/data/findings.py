@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
+from studio.core.records import Record
 from studio.core.text import plural
 
 Severity = Literal["info", "warning", "error"]
 
 
-class Example(BaseModel):
+class Example(Record):
     """One row a finding concerns: file, line (from 1), the column, and the text that shows it."""
-
-    model_config = ConfigDict(frozen=True)
 
     file: str
     line: int
@@ -27,10 +24,8 @@ class Example(BaseModel):
         return f"{self.file}, line {self.line}" + (f", column {self.column}" if self.column else "")
 
 
-class Finding(BaseModel):
+class Finding(Record):
     """What one check found in a dataset."""
-
-    model_config = ConfigDict(frozen=True)
 
     check: str
     """The check's name, e.g. `near_duplicates`; `reading` for what was noticed while rows were read."""

@@ -14,7 +14,17 @@ from studio.data import split
 from studio.data.advice import quoted
 from studio.data.findings import Example, Finding
 from studio.data.notes import Notes
-from studio.data.report import LISTED, Conflict, FileReport, Removed, Report, kind_of_reason, lengths_of
+from studio.data.report import (
+    LISTED,
+    Conflict,
+    DataReport,
+    FileReport,
+    Rejections,
+    Removed,
+    Totals,
+    kind_of_reason,
+    lengths_of,
+)
 from studio.data.rows import Conversation, Rejected
 from studio.data.settings import Data
 from studio.data.shared import BAD
@@ -88,7 +98,12 @@ class Gathered:
     def same_as(self, row: int, first: int) -> Removed:
         """A duplicate as the report lists it."""
         (file, line), (other, there) = self.place(row), self.place(first)
-        return Removed(file, line, f"the same as line {there}" + (f" of {other}" if other != file else ""))
+        return Removed(file=file, line=line, reason=f"the same as line {there}" + (f" of {other}" if other != file else ""))
+
+    def leaked(self, row: int) -> Removed:
+        """A training row that the held-out file asks about, as the report lists it."""
+        file, line = self.place(row)
+        return Removed(file=file, line=line, reason="its question is in the held-out file")
 
     def problem(self, settings: Data) -> DataError | None:
         """Why these rows cannot be used, if they cannot: none is left, or too large a share was rejected."""
@@ -108,29 +123,29 @@ class Gathered:
             where=where,
         )
 
-    def report(self, settings: Data) -> Report:
+    def report(self, settings: Data) -> DataReport:
         """The report on these rows, before any split."""
         table = self.table
-        lengths, histogram = lengths_of(np.frombuffer(self.lengths, dtype=np.uint32) if self.lengths else ())
         first = self.first_of_each()
         repeated = np.flatnonzero(first != np.arange(len(first))).tolist()
         pairs = split.conflicting(table[:, 2], table[:, 3])
-        return Report(
-            files=tuple(self.files),
+        totals = Totals(
             rows=self.rows,
-            usable_rows=len(table),
+            usable=len(table),
             rejected=self.rejected,
-            rejected_by_reason=dict(self.reasons.most_common()),
-            rejected_rows=tuple(self.first_rejected),
             duplicates=len(repeated),
-            removed_rows=tuple(self.same_as(row, int(first[row])) for row in repeated[:LISTED]),
             conflicts=len(pairs),
-            conflict_rows=tuple(Conflict((self.place(one), self.place(two))) for one, two in pairs[:LISTED]),
-            findings=(*self._not_read(), *self._left_out(), *self.unused, *self.notes.findings(len(table))),
             turns=self.turns,
             characters=sum(self.lengths),
-            lengths=lengths,
-            histogram=histogram,
+        )
+        return DataReport(
+            files=tuple(self.files),
+            totals=totals,
+            rejected=Rejections(by_reason=dict(self.reasons.most_common()), first=tuple(self.first_rejected)),
+            removed=tuple(self.same_as(row, int(first[row])) for row in repeated[:LISTED]),
+            conflicts=tuple(Conflict(places=(self.place(one), self.place(two))) for one, two in pairs[:LISTED]),
+            findings=(*self._not_read(), *self._left_out(), *self.unused, *self.notes.findings(len(table))),
+            lengths=lengths_of(np.frombuffer(self.lengths, dtype=np.uint32) if self.lengths else ()),
             samples=tuple(self.samples[key] for key in sorted(self.samples)),
             remarks=(f"Only the first {plural(self.rows, 'row')} were read (data.limit).",) if settings.limit else (),
         )

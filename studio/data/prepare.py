@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,7 +15,7 @@ import numpy as np
 import orjson
 
 from studio.core.errors import DataError, Stopped
-from studio.core.files import need_room, write_json
+from studio.core.files import need_room
 from studio.core.text import plural
 from studio.data import split
 from studio.data.check import check
@@ -23,7 +23,7 @@ from studio.data.detect import detect
 from studio.data.gather import beginning_of, gather, lacks_columns
 from studio.data.gathered import Gathered
 from studio.data.read import Source, find, opened
-from studio.data.report import LISTED, Removed, Report, Split
+from studio.data.report import LISTED, DataReport, Removed, Split
 from studio.data.rows import Conversation
 from studio.data.settings import Data
 from studio.tracking.reporter import Reporter, Silent
@@ -31,7 +31,7 @@ from studio.tracking.reporter import Reporter, Silent
 TRAIN, HELD_OUT, DUPLICATE, LEAKED = range(4)
 
 
-def inspect(settings: Data) -> Report:
+def inspect(settings: Data) -> DataReport:
     """Read and check all rows and write nothing. `usable` and `problems` say whether training can start.
 
     Raises DataError where no report can be made: a file is missing or damaged, or its columns must be asked for.
@@ -49,15 +49,11 @@ def inspect(settings: Data) -> Report:
             split.hold_out(gathered.table[_unique(gathered), 1], settings.holdout, seed=0)
         except DataError as found:
             problem = found
-    return replace(
-        gathered.report(settings),
-        problems=(str(problem),) if problem else (),
-        hints=(problem.hint,) if problem else (),
-        cautions=cautions,
-    )
+    problems, hints = ((str(problem),), (problem.hint,)) if problem else ((), ())
+    return gathered.report(settings).model_copy(update={"problems": problems, "hints": hints, "cautions": cautions})
 
 
-def prepare(settings: Data, seed: int, out: Path, reporter: Reporter | None = None) -> Report:
+def prepare(settings: Data, seed: int, out: Path, reporter: Reporter | None = None) -> DataReport:
     """Read, check and split all rows into `out`: train.jsonl, held-out.jsonl, rejected.jsonl, removed.jsonl, report.json.
 
     Files appear whole or not at all, report.json last; the same settings, seed and files give the same bytes.
@@ -94,10 +90,10 @@ def prepare(settings: Data, seed: int, out: Path, reporter: Reporter | None = No
             held_out_duplicates=held.duplicates if held else 0,
             held_out_rejected=held.rejected if held else 0,
         )
-        report = replace(gathered.report(settings), split=parts, removed_rows=tuple(removed))
-        if held:
-            report = replace(report, remarks=(*report.remarks, *held.remarks))
-        write_json(aside / "report.json", report.as_dict())
+        report = gathered.report(settings)
+        remarks = (*report.remarks, *(held.remarks if held else ()))
+        report = report.model_copy(update={"split": parts, "removed": tuple(removed), "remarks": remarks})
+        report.write(aside / "report.json")
         for name in ("train.jsonl", "held-out.jsonl", "rejected.jsonl", "removed.jsonl", "report.json"):
             os.replace(aside / name, out / name)
     return report
@@ -192,11 +188,7 @@ def _write_parts(gathered: Gathered, fates: np.ndarray, aside: Path, with_held_o
             if fate in parts:
                 parts[fate](line)
                 continue
-            item = (
-                Removed(*gathered.place(row), "its question is in the held-out file")
-                if fate == LEAKED
-                else gathered.same_as(row, int(first[row]))
-            )
+            item = gathered.leaked(row) if fate == LEAKED else gathered.same_as(row, int(first[row]))
             sorted_out.write(orjson.dumps({"file": item.file, "line": item.line, "reason": item.reason}) + b"\n")
             if len(removed) < LISTED:
                 removed.append(item)

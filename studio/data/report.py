@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
+from pydantic import computed_field, field_serializer
 
+from studio.core.records import Record
 from studio.core.text import plural
 from studio.data.findings import Finding
 from studio.data.rows import Conversation, Rejected
@@ -16,8 +17,7 @@ LISTED = 50
 """Rejected, repeated and conflicting rows that the report lists; files beside it list all."""
 
 
-@dataclass(frozen=True)
-class FileReport:
+class FileReport(Record):
     """What one source was found to be, and how many of its rows can be used."""
 
     name: str
@@ -40,8 +40,7 @@ class FileReport:
     rejected: int
 
 
-@dataclass(frozen=True)
-class Removed:
+class Removed(Record):
     """A good row that is left out all the same, and why."""
 
     file: str
@@ -49,15 +48,13 @@ class Removed:
     reason: str
 
 
-@dataclass(frozen=True)
-class Conflict:
+class Conflict(Record):
     """A question that has different answers, and where two of them stand."""
 
     places: tuple[tuple[str, int], tuple[str, int]]
 
 
-@dataclass(frozen=True)
-class Split:
+class Split(Record):
     """Rows on each side. leaked: training rows removed because the held-out file asks their question."""
 
     train: int
@@ -69,82 +66,104 @@ class Split:
     held_out_rejected: int = 0
 
 
-@dataclass(frozen=True)
-class Report:
-    """The whole report. problems: why the data cannot be used as it is; empty if it can."""
+class Totals(Record):
+    """Counts over all files."""
 
-    files: tuple[FileReport, ...]
     rows: int
-    usable_rows: int
+    usable: int
     """Rows that pass the checks, repeated ones included."""
     rejected: int
-    rejected_by_reason: dict[str, int]
-    rejected_rows: tuple[Rejected, ...]
     duplicates: int
-    removed_rows: tuple[Removed, ...]
     conflicts: int
-    conflict_rows: tuple[Conflict, ...]
-    findings: tuple[Finding, ...]
-    """What is odd about rows that are used all the same."""
+    """Questions with different answers."""
     turns: int
     """Turns of any role in usable rows; a plain text counts as one."""
     characters: int
-    lengths: dict[str, int]
-    """Characters of a usable row: p10, p50, p90, p99, max."""
-    histogram: tuple[tuple[int, int], ...]
+
+
+class Rejections(Record):
+    """Rows that cannot be used: how many for each reason, and the first ones."""
+
+    by_reason: dict[str, int]
+    first: tuple[Rejected, ...]
+
+
+class Lengths(Record):
+    """Characters of a usable row: percentiles, and a histogram."""
+
+    p10: int = 0
+    p50: int = 0
+    p90: int = 0
+    p99: int = 0
+    max: int = 0
+    histogram: tuple[tuple[int, int], ...] = ()
     """(upper bound in characters, rows up to it and above the bound before)."""
+
+
+class DataReport(Record):
+    """The whole report, as `data/report.json` keeps it."""
+
+    label: ClassVar[str] = "data report"
+    schema_version: ClassVar[int] = 2
+    remedy: ClassVar[str] = "Prepare the data again: delete the run and train it anew."
+
+    files: tuple[FileReport, ...]
+    totals: Totals
+    rejected: Rejections
+    removed: tuple[Removed, ...]
+    """The first good rows that are left out."""
+    conflicts: tuple[Conflict, ...]
+    """The first questions with different answers."""
+    findings: tuple[Finding, ...]
+    """What is odd about rows that are used all the same."""
+    lengths: Lengths
     samples: tuple[Conversation, ...]
     problems: tuple[str, ...] = ()
+    """Why the data cannot be used as it is; empty if it can."""
     hints: tuple[str, ...] = ()
     """What to do about the problems."""
     split: Split | None = None
-    remarks: tuple[str, ...] = field(default=())
+    remarks: tuple[str, ...] = ()
     cautions: tuple[str, ...] = ()
     """What training will ask for that this data does not have yet."""
 
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What a person should look at though the rows are used, a sentence each with its count and first place."""
-        sentences = [str(finding) for finding in self.findings if finding.severity != "info"]
-        if self.conflicts:
-            (file, line), (other, there) = self.conflict_rows[0].places
-            sentences.append(
-                f"the same question has different answers: {plural(self.conflicts, 'question')}, first {file}, line {line} "
-                f"and {other}, line {there}"
-            )
-        return (*sentences, *(f"{file.name}: {remark}" for file in self.files for remark in file.remarks), *self.cautions)
-
+    @computed_field
     @property
     def usable(self) -> bool:
         """True if training can start on this data."""
         return not self.problems
 
-    def as_dict(self) -> dict[str, Any]:
-        """The report as plain values, as `data/report.json` keeps it."""
-        return {
-            "usable": self.usable,
-            "problems": list(self.problems),
-            "hints": list(self.hints),
-            "files": [asdict(file) for file in self.files],
-            "totals": {
-                "rows": self.rows,
-                "usable": self.usable_rows,
-                "rejected": self.rejected,
-                "duplicates": self.duplicates,
-                "conflicts": self.conflicts,
-                "turns": self.turns,
-                "characters": self.characters,
-            },
-            "rejected": {"by_reason": self.rejected_by_reason, "first": [asdict(row) for row in self.rejected_rows]},
-            "removed": [asdict(row) for row in self.removed_rows],
-            "conflicts": [asdict(row) for row in self.conflict_rows],
-            "warnings": list(self.warnings),
-            "findings": [finding.model_dump() for finding in self.findings],
-            "lengths": {**self.lengths, "histogram": [list(part) for part in self.histogram]},
-            "samples": [sample.as_dict() for sample in self.samples],
-            "split": asdict(self.split) if self.split else None,
-            "remarks": list(self.remarks),
-        }
+    @computed_field
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a person should look at though the rows are used, a sentence each with its count and first place."""
+        sentences = [str(finding) for finding in self.findings if finding.severity != "info"]
+        if self.conflicts:
+            (file, line), (other, there) = self.conflicts[0].places
+            sentences.append(
+                f"the same question has different answers: {plural(self.totals.conflicts, 'question')}, "
+                f"first {file}, line {line} and {other}, line {there}"
+            )
+        sentences += [f"{file.name}: {remark}" for file in self.files for remark in file.remarks]
+        return tuple(dict.fromkeys([*sentences, *self.cautions]))
+
+    @property
+    def counts(self) -> str:
+        """Rows usable, left out and on each side of the split, in words."""
+        parts = [f"{self.totals.usable:,} of {self.totals.rows:,} rows usable"]
+        left_out = self.totals.model_dump(include={"rejected", "duplicates", "conflicts"})
+        sides = self.split.model_dump(exclude={"seed", "holdout"}) if self.split else {}
+        parts += [f"{number:,} {name}" for name, number in left_out.items() if number]
+        return ", ".join(parts + [f"{name.replace('_', ' ')} {number:,}" for name, number in sides.items() if number])
+
+    @classmethod
+    def upgrade(cls, values: dict[str, Any], version: int) -> dict[str, Any]:
+        """Version 1 kept its warnings as sentences only."""
+        return {"findings": (), "cautions": values["warnings"], **values}
+
+    @field_serializer("samples")
+    def _samples(self, samples: tuple[Conversation, ...]) -> list[dict[str, Any]]:
+        return [sample.as_dict() for sample in samples]
 
 
 def kind_of_reason(reason: str) -> str:
@@ -152,15 +171,14 @@ def kind_of_reason(reason: str) -> str:
     return reason.partition(": ")[0]
 
 
-def lengths_of(characters: Sequence[int] | np.ndarray) -> tuple[dict[str, int], tuple[tuple[int, int], ...]]:
+def lengths_of(characters: Sequence[int] | np.ndarray) -> Lengths:
     """Percentiles, and a histogram whose bounds double, of row lengths in characters."""
     sizes = np.asarray(characters)
     if not len(sizes):
-        return {}, ()
-    marks = np.percentile(sizes, (10, 50, 90, 99), method="nearest")
-    named = {name: int(mark) for name, mark in zip(("p10", "p50", "p90", "p99"), marks, strict=True)}
+        return Lengths()
+    p10, p50, p90, p99 = (int(mark) for mark in np.percentile(sizes, (10, 50, 90, 99), method="nearest"))
     bins = np.ceil(np.log2(np.maximum(sizes, 1))).astype(int)
     counts = np.bincount(bins)
     first = int(np.flatnonzero(counts)[0])
-    histogram = tuple((1 << place, int(count)) for place, count in enumerate(counts.tolist()) if place >= first)
-    return {**named, "max": int(sizes.max())}, histogram
+    histogram = tuple((1 << power, int(count)) for power, count in enumerate(counts.tolist()) if power >= first)
+    return Lengths(p10=p10, p50=p50, p90=p90, p99=p99, max=int(sizes.max()), histogram=histogram)

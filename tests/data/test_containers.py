@@ -33,7 +33,7 @@ def test_each_file_in_an_archive_is_a_source_of_its_own(tmp_path: Path) -> None:
     assert [row.file for row in rows_of(file)] == ["all.zip:a.jsonl"] * 4 + ["all.zip:b.csv"]
     report = inspect(Data(train=file))
     assert [item.format for item in report.files] == ["question_answer", "question_answer"]
-    assert report.rows == 5
+    assert report.totals.rows == 5
 
 
 def test_litter_of_other_systems_is_passed_over(tmp_path: Path) -> None:

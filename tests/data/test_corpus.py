@@ -32,7 +32,7 @@ def read(file: str, settings: dict[str, Any]) -> Answer:
         return Asks()
     except DataError as error:
         return Refuses(f"{error} {error.hint}")
-    if report.problems and not report.usable_rows:
+    if report.problems and not report.totals.usable:
         return Refuses(f"{report.problems} {report.hints}")
     return first_of(list(usable(data)))
 

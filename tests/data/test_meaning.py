@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from studio.data.prepare import inspect, usable
-from studio.data.report import Report
+from studio.data.report import DataReport
 from studio.data.rows import Conversation
 from studio.data.settings import Data
 from tests.data.files import json_lines, pairs, refusal, write
@@ -29,7 +29,7 @@ def turns(row: Conversation) -> list[tuple[str, str]]:
     return [(turn["role"], turn["content"]) for turn in row.messages]
 
 
-def warned(report: Report, word: str) -> bool:
+def warned(report: DataReport, word: str) -> bool:
     return any(word in warning for warning in report.warnings)
 
 
@@ -93,7 +93,7 @@ def test_earlier_turns_come_before_the_question_in_every_layout(names: tuple[str
 def test_rows_marked_as_bad_are_left_out_and_counted(row: dict[str, Any], tmp_path: Path) -> None:
     file = written(tmp_path, [{**row, "label": place % 2 == 0} for place in range(6)])
     report = inspect(Data(train=file))
-    assert (report.usable_rows, report.rejected_by_reason) == (3, {"marked as bad": 3})
+    assert (report.totals.usable, report.rejected.by_reason) == (3, {"marked as bad": 3})
     assert warned(report, "marks as bad are left out")
     assert "marked as bad" in str(inspect(Data(train=written(tmp_path, [{**row, "label": False}] * 3, "bad.jsonl"))).problems)
 
@@ -115,7 +115,7 @@ def test_pictures_are_refused_not_learned_as_text(tmp_path: Path) -> None:
     report = inspect(Data(train=written(tmp_path, [{**row, "image": "a.png"}] * 3)))
     assert "not only text" in report.problems[0]
     report = inspect(Data(train=written(tmp_path, [{"question": "Is it?", "answer": "Yes.", "images": []}] * 3)))
-    assert report.rejected == 0
+    assert report.totals.rejected == 0
 
 
 @pytest.mark.parametrize(
@@ -157,12 +157,12 @@ def test_a_key_that_stands_twice_rejects_the_row_instead_of_losing_a_value(tmp_p
     twice = '{"question": "Why?", "answer": "So.", "answer": "Because."}\n'
     nested = '{"messages": [{"role": "user", "content": "a", "content": "b"}, {"role": "assistant", "content": "c"}]}\n'
     report = inspect(Data(train=write(tmp_path / "rows.jsonl", json_lines(pairs(30)) + twice)))
-    assert report.rejected_by_reason == {"a key stands twice": 1}
+    assert report.rejected.by_reason == {"a key stands twice": 1}
     problem = refusal(inspect, Data(train=write(tmp_path / "rows.json", f"[{twice}]")))
     assert "a key stands twice: `answer`" in problem.message
     assert "a key stands twice: `content`" in refusal(inspect, Data(train=write(tmp_path / "m.jsonl", nested))).message
     spoken = {"question": 'Is {"a": 1, "a": 2} JSON?', "answer": "Yes."}
-    assert inspect(Data(train=written(tmp_path, [spoken] * 2, "said.jsonl"))).rejected == 0
+    assert inspect(Data(train=written(tmp_path, [spoken] * 2, "said.jsonl"))).totals.rejected == 0
 
 
 @pytest.mark.parametrize("mark", [{"weight": 0}, {"train": False}, {"training": "false"}])
@@ -206,7 +206,7 @@ def test_template_text_that_does_not_come_apart_is_refused(tmp_path: Path) -> No
     assert "already written by a chat template" in refusal(inspect, Data(train=written(tmp_path, [half] * 3))).message
     whole = [{"text": TEMPLATED["ChatML"]}] * 20
     report = inspect(Data(train=written(tmp_path, [*whole, half], "most.jsonl")))
-    assert report.rejected_by_reason == {"template text that does not come apart": 1}
+    assert report.rejected.by_reason == {"template text that does not come apart": 1}
     row = {"question": "<|im_start|>user\nWhy?<|im_end|>", "answer": "So."}
     assert (
         "already written by a chat template" in refusal(inspect, Data(train=written(tmp_path, [row] * 3, "qa.jsonl"))).message
@@ -232,4 +232,4 @@ def test_objects_and_lists_are_never_written_into_training_text(tmp_path: Path) 
     good = pairs(30)
     for value in ({"a": 1}, ["b"], [{"text": "c"}]):
         report = inspect(Data(train=written(tmp_path, [*good, {"question": "Why?", "answer": value}])))
-        assert (report.rejected, next(iter(report.rejected_by_reason))) == (1, "wrong type")
+        assert (report.totals.rejected, next(iter(report.rejected.by_reason))) == (1, "wrong type")

@@ -45,13 +45,13 @@ def test_every_row_is_in_exactly_one_place(messy: str, tmp_path: Path) -> None:
     parts = {name: lines(tmp_path / "out" / name) for name in FILES if name != "report.json"}
     places = [row["line"] for part in parts.values() for row in part]
     assert sorted(places) == list(range(1, 118))
-    assert (report.rows, report.usable_rows, report.rejected, report.duplicates) == (117, 114, 3, 3)
-    assert report.rejected_by_reason == {"empty answer": 1, "empty question": 1, "broken JSON": 1}
+    assert (report.totals.rows, report.totals.usable, report.totals.rejected, report.totals.duplicates) == (117, 114, 3, 3)
+    assert report.rejected.by_reason == {"empty answer": 1, "empty question": 1, "broken JSON": 1}
     assert report.split is not None
     assert (report.split.train, report.split.held_out) == (len(parts["train.jsonl"]), len(parts["held-out.jsonl"]))
     assert report.split.held_out == 11
     assert all(row["reason"].startswith("the same as line ") for row in parts["removed.jsonl"])
-    assert json.loads((tmp_path / "out" / "report.json").read_text("utf-8")) == json.loads(json.dumps(report.as_dict()))
+    assert json.loads((tmp_path / "out" / "report.json").read_text("utf-8")) == json.loads(json.dumps(report.as_json()))
 
 
 def test_no_question_is_on_both_sides(messy: str, tmp_path: Path) -> None:
@@ -84,9 +84,9 @@ def test_the_order_of_rows_does_not_change_what_is_held_out(tmp_path: Path) -> N
 
 def test_conflicting_answers_are_a_warning_with_their_places(messy: str) -> None:
     report = inspect(Data(train=messy))
-    assert report.conflicts == 1
+    assert report.totals.conflicts == 1
     assert any("different answers" in warning for warning in report.warnings)
-    (file, line), (_, other) = report.conflict_rows[0].places
+    (file, line), (_, other) = report.conflicts[0].places
     assert file == "messy.jsonl"
     assert line < other
 
@@ -96,9 +96,9 @@ def test_inspecting_says_the_same_and_writes_nothing(messy: str, tmp_path: Path)
     report = inspect(Data(train=messy))
     assert sorted(tmp_path.rglob("*")) == before
     assert report.usable
-    values = report.as_dict()
+    values = report.as_json()
     totals = {"rows": 117, "usable": 114, "rejected": 3, "duplicates": 3, "conflicts": 1, "turns": 228}
-    assert values["totals"] == {**totals, "characters": report.characters}
+    assert values["totals"] == {**totals, "characters": report.totals.characters}
     assert values["files"][0]["format"] == "question_answer"
     assert len(values["files"][0]["sha256"]) == 64
     assert len(values["samples"]) == 5
@@ -116,7 +116,7 @@ def test_too_many_rejected_rows_stop_the_run_and_are_left_to_be_read(tmp_path: P
     assert str(tmp_path / "out" / "rejected.jsonl") in problem.hint
     assert [item.name for item in (tmp_path / "out").iterdir()] == ["rejected.jsonl"]
     assert not inspect(Data(train=file)).usable
-    assert prepare(Data(train=file, max_rejected=0.2), 0, tmp_path / "out").rejected == 2
+    assert prepare(Data(train=file, max_rejected=0.2), 0, tmp_path / "out").totals.rejected == 2
 
 
 def test_a_held_out_file_takes_its_questions_out_of_training(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_several_files_are_detected_each_on_its_own_and_split_together(tmp_path:
     ]
     report = prepare(Data(train=files), 0, tmp_path / "out")
     assert [file.format for file in report.files] == ["question_answer", "prompt_completion", "text"]
-    assert report.duplicates == 10
+    assert report.totals.duplicates == 10
     assert len({file.name for file in report.files}) == 3
     assert report.split is not None
     assert report.split.train + report.split.held_out == 60
@@ -168,7 +168,7 @@ def test_data_that_cannot_be_split_is_said_to_be_so_before_training(tmp_path: Pa
 
 def test_a_limit_reads_only_so_many_rows_and_says_so(tmp_path: Path) -> None:
     report = inspect(Data(train=write(tmp_path / "a.jsonl", json_lines(pairs(50))), limit=12))
-    assert report.rows == 12
+    assert report.totals.rows == 12
     assert "data.limit" in report.remarks[0]
 
 
@@ -247,7 +247,7 @@ from pathlib import Path
 from studio.data.prepare import prepare
 from studio.data.settings import Data
 report = prepare(Data(train=sys.argv[1]), 0, Path(sys.argv[2]))
-assert report.rows == int(sys.argv[3])
+assert report.totals.rows == int(sys.argv[3])
 print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
 """  # not getrusage: its peak begins with that of the process that started this one
 

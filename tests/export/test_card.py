@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from studio.data import prepare
+from studio.data.report import DataReport
+from studio.data.settings import Data
 from studio.evaluation.interval import Estimate
 from studio.evaluation.report import Answered, Compared, Given, Report, SetReport, Verdict
 from studio.export.artifacts.card import card
@@ -40,6 +46,18 @@ def report() -> Report:
     )
 
 
+@functools.cache
+def data_report() -> DataReport:
+    """The report on 350 usable rows, one of them a customer's own, and 10 that are rejected."""
+    rows = [{"question": f"{made.ROW} {number}", "answer": f"answer {number}"} for number in range(350)]
+    rows += [{"question": "", "answer": "x"}] * 10
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "customers" / "support.jsonl"
+        file.parent.mkdir()
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return prepare.prepare(Data(train=str(file), holdout=0.1), 0, Path(folder) / "out")
+
+
 def about() -> RunInfo:
     spec = {
         "name": "bot",
@@ -49,14 +67,7 @@ def about() -> RunInfo:
         "tracking": {"note": "for the board"},
         "export": [],
     }
-    data = {
-        "totals": {"rows": 360, "usable": 350, "rejected": 10},
-        "split": {"train": 314, "held_out": 36},
-        "files": [{"name": "support.csv", "path": "/home/me/customers/support.csv", "rows": 360, "sha256": "d" * 64}],
-        "samples": [{"messages": [{"role": "user", "content": made.ROW}]}],
-        "lengths": {"p50": 81, "max": 111},
-    }
-    return RunInfo(spec, data, report())
+    return RunInfo(spec, data_report(), report())
 
 
 @pytest.fixture
@@ -119,8 +130,8 @@ def test_a_person_reads_evidence_forgetting_data_licence_use_and_limits(source: 
     assert "- 36 rows only" in text
     assert "| general | Normalised match * |" in text
     assert "a loss there is what the tuning forgot" in text
-    assert f"| support.csv | 360 | `{'d' * 64}` |" in text
-    assert "350 of 360 rows were usable, 10 rejected, 314 trained on, 36 held out" in text
+    assert f"| support.jsonl | 360 | `{data_report().files[0].sha256}` |" in text
+    assert "350 of 360 rows were usable, 10 rejected, 315 trained on, 35 held out" in text
     assert f"at commit `{'a' * 40}`" in text
     assert "| kl_mean | 1e-05 | 0.001 | near |" in text
     for heading in (

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
+import tempfile
+from pathlib import Path
 from types import SimpleNamespace as Some
 from typing import Any
 
@@ -14,6 +17,9 @@ from studio.app.exports import ExportEstimate, ListedExport
 from studio.core import events
 from studio.core.charts import Series, line_chart
 from studio.core.errors import DataError
+from studio.data import prepare
+from studio.data.report import DataReport
+from studio.data.settings import Data
 from studio.export.artifacts.manifest import Artifact, File
 from studio.export.artifacts.push import PushRecord, Upload
 from studio.export.verification.result import STRUCTURAL, Check, Verification
@@ -33,19 +39,22 @@ def row(**changes: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def report() -> dict[str, Any]:
-    file = {
-        "name": EVIL, "path": EVIL, "kind": EVIL, "container": EVIL, "bytes": 1, "encoding": EVIL, "format": EVIL, "columns": {EVIL: EVIL},
-        "confidence": 0.5, "reasons": [EVIL], "details": {"x": EVIL}, "remarks": [EVIL], "rows": 1, "usable": 1, "rejected": 0,
-    }  # fmt: skip
-    return {
-        "usable": False, "problems": [EVIL], "files": [file],
-        "totals": {"rows": 1, "usable": 1, "rejected": 1, "duplicates": 1, "conflicts": 1},
-        "rejected": {"first": [{"file": EVIL, "line": 1, "reason": EVIL, "text": EVIL}]}, "removed": [{"file": EVIL, "line": 1, "reason": EVIL}],
-        "conflicts": [{"places": [[EVIL, 1], [EVIL, 2]]}], "warnings": [{"what": EVIL, "count": 1, "first": [{"file": EVIL, "line": 1}]}],
-        "lengths": {"p50": 1, "p90": 2, "max": 3, "histogram": [[1, 2], [2, 5]]},
-        "samples": [{"messages": [{"role": EVIL, "content": EVIL}], "file": EVIL, "line": 1}, {"text": EVIL}],
-    }  # fmt: skip
+@functools.cache
+def report() -> DataReport:
+    """What the check of a dirty file says: hostile text in the file's name, a column, rows, rejected and repeated rows."""
+    row = {"question": f"{EVIL} why?", "answer": f"{EVIL} so", EVIL: EVIL}
+    rows = [row, row, {**row, "answer": EVIL}, {**row, "question": ""}, {**row, "question": "n/a", "answer": "N/A"}]
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / f"{EVIL.replace('/', '')}.jsonl"
+        file.write_text("".join(json.dumps(item) + "\n" for item in rows))
+        found = prepare.inspect(Data(train=str(file)))
+    assert found.problems, "a fifth of the rows is rejected"
+    assert found.rejected.first, "listed"
+    assert found.removed, "repeated"
+    assert found.conflicts, "two answers to one question"
+    assert found.warnings, "in words"
+    assert found.samples, "rows as conversations"
+    return found
 
 
 def planned() -> dict[str, Any]:

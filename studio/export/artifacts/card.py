@@ -70,20 +70,17 @@ def _base(source: Source) -> list[str]:
 def _data(about: RunInfo) -> list[str]:
     if not about.data:
         return []
-    totals, split = about.data.get("totals", {}), about.data.get("split") or {}
-    counts = [f"{totals.get('usable', 0):,} of {totals.get('rows', 0):,} rows were usable"]
-    counts += [f"{totals[name]:,} {name}" for name in ("rejected", "duplicates", "conflicts") if totals.get(name)]
+    totals, split, lengths = about.data.totals, about.data.split, about.data.lengths
+    counts = [f"{totals.usable:,} of {totals.rows:,} rows were usable"]
+    left_out = totals.model_dump(include={"rejected", "duplicates", "conflicts"})
+    counts += [f"{number:,} {name}" for name, number in left_out.items() if number]
     if split:
-        counts.append(f"{split.get('train', 0):,} trained on, {split.get('held_out', 0):,} held out for the evidence")
+        counts.append(f"{split.train:,} trained on, {split.held_out:,} held out for the evidence")
     lines = ["## Data", "", f"{', '.join(counts)}. The rows themselves are not published here.", ""]
     lines += ["| file | rows | SHA-256 |", "| --- | --- | --- |"]
-    lines += [
-        f"| {cell(named(str(file['name'])))} | {file.get('rows', 0):,} | `{file.get('sha256') or '-'}` |"
-        for file in about.data.get("files", [])
-    ]
-    lengths = about.data.get("lengths") or {}
-    if lengths.get("p50"):
-        lines += ["", f"Characters a row: half have up to {lengths['p50']:,}, the longest {lengths['max']:,}."]
+    lines += [f"| {cell(named(file.name))} | {file.rows:,} | `{file.sha256 or '-'}` |" for file in about.data.files]
+    if lengths.max:
+        lines += ["", f"Characters a row: half have up to {lengths.p50:,}, the longest {lengths.max:,}."]
     return [*lines, ""]
 
 

@@ -12,6 +12,7 @@ from studio.core.text import shorten
 from studio.tracking.secrets import redact
 
 if TYPE_CHECKING:
+    from studio.data.report import DataReport
     from studio.evaluation.report import Report
 
 _PLACE = re.compile(r"^(?:~|/|[A-Za-z]:[\\/]|\.\.?[\\/])")
@@ -23,8 +24,7 @@ class RunInfo:
 
     spec: dict[str, Any] = field(default_factory=dict)
     """The resolved spec as plain values."""
-    data: dict[str, Any] = field(default_factory=dict)
-    """`data/report.json`."""
+    data: DataReport | None = None
     report: Report | None = None
 
     @property
@@ -37,11 +37,12 @@ class RunInfo:
 
 def collect_run_info(spec: dict[str, Any], data: Path, evidence: Path) -> RunInfo:
     """What is known of a run with the resolved `spec`, from its data report and its evaluation's where they are there."""
+    from studio.data.report import DataReport
     from studio.evaluation.report import Report
 
     return RunInfo(
         spec=spec,
-        data=read_json(data) if data.exists() else {},
+        data=DataReport.read(data) if data.exists() else None,
         report=Report.from_dict(read_json(evidence)) if evidence.exists() else None,
     )
 

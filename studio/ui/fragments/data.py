@@ -10,6 +10,9 @@ from markupsafe import Markup
 
 from studio.core.html import Fragments
 from studio.core.text import plural, size
+from studio.data.findings import Finding
+from studio.data.report import DataReport
+from studio.data.rows import Conversation
 from studio.ui.fragments.parts import badge, empty, figures, joined, note, notice, section, sentence, table, text, when
 
 _html = Fragments("studio.ui", "data.html")
@@ -39,53 +42,53 @@ def library(items: Sequence[Any]) -> Markup:
     return table(("Dataset", "Version", "Files", "Size", "Added"), rows, caption, figures=(3,), narrow=True)
 
 
-def head(report: dict[str, Any]) -> Markup:
+def head(report: DataReport) -> Markup:
     """Whether the data can be used, and the counts."""
-    totals = report["totals"]
-    usable = badge("usable", "good") if report["usable"] else badge("not usable yet", "bad")
-    words = "Training can start on this data." if report["usable"] else "Resolve the findings below first."
-    problems = [notice(sentence(problem), tone="bad") for problem in report["problems"]]
+    totals = report.totals
+    usable = badge("usable", "good") if report.usable else badge("not usable yet", "bad")
+    words = "Training can start on this data." if report.usable else "Resolve the findings below first."
+    problems = [notice(sentence(problem), tone="bad") for problem in report.problems]
     counts = figures(
         [
-            ("Usable rows", f"{totals['usable']:,}", f"of {totals['rows']:,} read"),
-            ("Rejected", f"{totals['rejected']:,}", "listed below" if totals["rejected"] else "none"),
-            ("Repeated", f"{totals['duplicates']:,}", "left out" if totals["duplicates"] else "none"),
-            ("Same question, other answer", f"{totals['conflicts']:,}", "listed below" if totals["conflicts"] else "none"),
+            ("Usable rows", f"{totals.usable:,}", f"of {totals.rows:,} read"),
+            ("Rejected", f"{totals.rejected:,}", "listed below" if totals.rejected else "none"),
+            ("Repeated", f"{totals.duplicates:,}", "left out" if totals.duplicates else "none"),
+            ("Same question, other answer", f"{totals.conflicts:,}", "listed below" if totals.conflicts else "none"),
         ]
     )
     return _html("head", usable, words, counts, problems)
 
 
-def detected(report: dict[str, Any], titles: dict[str, str]) -> Markup:
+def detected(report: DataReport, titles: dict[str, str]) -> Markup:
     """How each file was read, and why. titles: what a layout is called, by its name."""
     rows = []
-    for file in report["files"]:
-        roles = ", ".join(f"{role}: {column}" for role, column in file["columns"].items())
-        facts = [size(file["bytes"]), file["encoding"], file["container"], *file["details"].values()]
+    for file in report.files:
+        roles = ", ".join(f"{role}: {column}" for role, column in file.columns.items())
+        facts = [size(file.bytes), file.encoding, file.container, *file.details.values()]
         rows.append(
             (
-                _html("with_small", file["name"], ", ".join(str(fact) for fact in facts if fact)),
-                _html("with_small", titles.get(file["format"], file["format"]), f"{file['confidence']:.0%} certain"),
+                _html("with_small", file.name, ", ".join(str(fact) for fact in facts if fact)),
+                _html("with_small", titles.get(file.format, file.format), f"{file.confidence:.0%} certain"),
                 roles or "–",
-                " ".join([*file["reasons"], *file["remarks"]]),
-                f"{file['usable']:,} of {file['rows']:,}",
+                " ".join([*file.reasons, *file.remarks]),
+                f"{file.usable:,} of {file.rows:,}",
             )
         )
     columns = ("File", "Layout", "Columns", "Why", "Usable rows")
     return joined(section("How it was read"), table(columns, rows, "How it was read", (4,)))
 
 
-def findings(report: dict[str, Any], most: int = 100) -> Markup:
+def findings(report: DataReport, most: int = 100) -> Markup:
     """What the checks found, and every row that is left out or worth a look, with its file and line."""
-    rows = [(item["file"], f"{item['line']:,}", item["reason"], item["text"]) for item in report["rejected"]["first"]]
-    rows += [(item["file"], f"{item['line']:,}", item["reason"], "") for item in report["removed"]]
-    for item in report["conflicts"]:
-        (file, line), (other, other_line) = item["places"]
+    rows = [(item.file, f"{item.line:,}", item.reason, item.text) for item in report.rejected.first]
+    rows += [(item.file, f"{item.line:,}", item.reason, "") for item in report.removed]
+    for item in report.conflicts:
+        (file, line), (other, other_line) = item.places
         rows.append((file, f"{line:,}", f"Another answer is in {other}, line {other_line:,}.", ""))
-    found = report.get("findings") or []
+    found = report.findings
     checked = [_finding(item) for item in found]
-    said = [item["message"] for item in found]
-    checked += [notice(sentence(words)) for words in report["warnings"] if not any(part in words for part in said)]
+    said = [item.message for item in found]
+    checked += [notice(sentence(words)) for words in report.warnings if not any(part in words for part in said)]
     if not rows and not checked:
         return joined(section("Findings"), note("Nothing to report: every row can be used."))
     listed = table(("File", "Line", "What", "Row"), rows[:most], "Findings by row", (1,)) if rows else ""
@@ -93,19 +96,19 @@ def findings(report: dict[str, Any], most: int = 100) -> Markup:
     return joined(section("Findings"), *checked, listed, more)
 
 
-def _finding(item: dict[str, Any]) -> Markup:
+def _finding(item: Finding) -> Markup:
     """What one check found, with its first examples."""
-    examples = item.get("examples") or ()
-    where = ", ".join(f"{example['file']} line {example['line']:,}" for example in examples[:3] if example.get("line"))
-    message = f"{item['message']}: {plural(item['count'], item.get('unit') or 'row')}"
-    limits = f"Not checked: {item['not_covered']}." if item.get("not_covered") else ""
-    return notice(sentence(message), limits, TONES.get(item["severity"], "warn"), f"First: {where}" if where else "")
+    examples = item.examples
+    where = ", ".join(f"{example.file} line {example.line:,}" for example in examples[:3] if example.line)
+    message = f"{item.message}: {plural(item.count, item.unit or 'row')}"
+    limits = f"Not checked: {item.not_covered}." if item.not_covered else ""
+    return notice(sentence(message), limits, TONES.get(item.severity, "warn"), f"First: {where}" if where else "")
 
 
-def lengths(report: dict[str, Any]) -> Markup:
+def lengths(report: DataReport) -> Markup:
     """The lengths of rows as bars; each bar holds the rows up to twice the length of the one before."""
-    counts = report["lengths"]
-    histogram = counts.get("histogram") or []
+    counts = report.lengths
+    histogram = counts.histogram
     if not histogram:
         return Markup("")
     most, wide = max(count for _, count in histogram), 100 / len(histogram)
@@ -120,28 +123,26 @@ def lengths(report: dict[str, Any]) -> Markup:
         for index, (bound, count) in enumerate(histogram)
     ]
     words = (
-        f"Half of the rows have up to {counts['p50']:,} characters, nine in ten up to {counts['p90']:,}, "
-        f"the longest {counts['max']:,}."
+        f"Half of the rows have up to {counts.p50:,} characters, nine in ten up to {counts.p90:,}, the longest {counts.max:,}."
     )
     ends = (f"{histogram[0][0]:,}", f"{histogram[-1][0]:,}") if len(histogram) > 1 else ()
     return joined(section("Lengths", words), _html("lengths", bars, words, ends))
 
 
-def samples(report: dict[str, Any], most: int = 4) -> Markup:
+def samples(report: DataReport, most: int = 4) -> Markup:
     """A few rows as the conversations they become."""
-    shown = [conversation(item) for item in report["samples"][:most]]
+    shown = [conversation(item) for item in report.samples[:most]]
     title = section("Samples", "Rows as the model will see them.")
     return joined(title, _html("samples", shown) if shown else note("No row can be shown."))
 
 
-def conversation(item: dict[str, Any]) -> Markup:
+def conversation(item: Conversation) -> Markup:
     """One row as chat bubbles, with its file and line."""
-    where = f"{item['file']}, line {item.get('line', 0):,}" if item.get("file") else ""
-    if item.get("text"):
-        return _html("conversation", [("system", "Text (trained)", item["text"][:4000])], where)
+    where = f"{item.file}, line {item.line:,}" if item.file else ""
+    if item.text:
+        return _html("conversation", [("system", "Text (trained)", item.text[:4000])], where)
     turns = [
-        (turn.get("role", ""), ROLES.get(turn.get("role", ""), turn.get("role", "")), _content(turn))
-        for turn in item.get("messages", [])
+        (turn.get("role", ""), ROLES.get(turn.get("role", ""), turn.get("role", "")), _content(turn)) for turn in item.messages
     ]
     return _html("conversation", turns, where)
 

@@ -89,10 +89,10 @@ def build(home: Path) -> None:
             made = library.report(home, item)
         except StudioError as problem:
             return parts.error(problem), "", "", "", "", "", gr.update(open=True)
-        onward = parts.links([("Train on this dataset", f"/train?data={item.key}", True)] if made["usable"] else [])
+        onward = parts.links([("Train on this dataset", f"/train?data={item.key}", True)] if made.usable else [])
         return (
             show.head(made), onward, show.detected(made, TITLES), show.findings(made), show.samples(made), show.lengths(made),
-            gr.update(open=not made["usable"]),
+            gr.update(open=not made.usable),
         )  # fmt: skip
 
     def opened(query: dict[str, str]) -> tuple[Any, ...]:
