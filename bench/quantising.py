@@ -16,11 +16,11 @@ import numpy as np
 from studio.export.llamacpp import runtime, writer
 from studio.export.llamacpp.files import ending_of
 from studio.export.make import Source
+from studio.export.merging.source import source_tokenizer
 from studio.export.targets.gguf import quantize
 from studio.export.targets.merged_model import merged_folder
 from studio.export.verification import answers
 from studio.export.verification.loading import load_exact
-from studio.export.verification.reference import source_tokenizer
 from studio.tracking.reporter import Silent
 
 

@@ -83,7 +83,7 @@ def merged(source: Source, probe: Probe) -> Any:
 def trained(source: Source, tmp_path_factory: pytest.TempPathFactory) -> Source:
     """The run with its training rows."""
     from studio.data.encode import encode_file
-    from studio.export.verification.reference import source_tokenizer
+    from studio.export.merging.source import source_tokenizer
 
     folder = tmp_path_factory.mktemp("data")
     things = ("lamp", "kettle", "clock", "chair", "desk", "radio")

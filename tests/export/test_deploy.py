@@ -28,11 +28,12 @@ from tests.export import made
 FLAGS = {
     # vllm/engine/arg_utils.py and vllm/entrypoints/launchers/cli_args.py of release 0.32.0
     "vllm": "--served-model-name --max-model-len --gpu-memory-utilization --host --port --revision --enable-lora "
-    "--max-lora-rank --max-loras --lora-modules --chat-template --enable-auto-tool-choice --tool-call-parser",
+    "--max-lora-rank --max-loras --lora-modules --chat-template --enable-auto-tool-choice --tool-call-parser "
+    "--override-generation-config",
     # tensorrt_llm/commands/serve.py of release 1.2
     "tensorrt-llm": "--max_seq_len --kv_cache_free_gpu_memory_fraction --max_batch_size --host --port --extra_llm_api_options",
     # tools/server/README.md of llama.cpp
-    "llama.cpp": "--model --alias --ctx-size --jinja --host --port --lora --chat-template-file",
+    "llama.cpp": "--model --alias --ctx-size --jinja --host --port --lora --chat-template-file --temp",
     "ollama": "",
 }
 

@@ -18,12 +18,12 @@ from studio.evaluation.settings import Evaluation
 from studio.export.artifacts import manifest
 from studio.export.artifacts.card import card
 from studio.export.make import export
-from studio.export.merging.source import Source
+from studio.export.merging.source import Source, source_tokenizer
 from studio.export.targets.adapter.settings import AdapterTarget
 from studio.export.verification import answers, evidence, limits
 from studio.export.verification.evidence import Evidence, Row
 from studio.export.verification.probe import Probe
-from studio.export.verification.reference import reference, source_tokenizer, tuned
+from studio.export.verification.reference import reference, tuned
 from studio.export.verification.result import Verification
 from studio.tracking.reporter import Silent
 from tests.export import made

@@ -9,19 +9,20 @@ from typing import Any
 
 import pytest
 
-from studio.core.files import read_json, sha256, write_json
+from studio.core.files import read_json, sha256
 from studio.data.rows import Conversation
 from studio.export.artifacts.manifest import Artifact
-from studio.export.artifacts.push import RECORD, pushes
+from studio.export.artifacts.push import RECORD, PushHistory, PushRecord, pushes
 from studio.export.llamacpp import runtime
 from studio.export.llamacpp.files import gguf_in
 from studio.export.make import Probe, Source, export
+from studio.export.merging.source import source_tokenizer
 from studio.export.targets.adapter.settings import AdapterTarget
 from studio.export.targets.gguf import verify as verify_gguf
 from studio.export.targets.gguf.settings import GgufTarget
 from studio.export.targets.merged.settings import MergedTarget
 from studio.export.verification import answers
-from studio.export.verification.reference import FOLDER, reference, source_tokenizer
+from studio.export.verification.reference import FOLDER, reference
 from studio.models.settings import Model
 from studio.tracking.reporter import Silent
 from tests.export.conftest import make_source, talk
@@ -120,11 +121,15 @@ def test_a_verified_export_is_left_alone_and_the_reference_is_computed_once(
 
 def test_an_export_whose_file_is_gone_is_made_again_and_still_tells_where_it_was_pushed(source: Source, probe: Probe) -> None:
     first = export(AdapterTarget(), source, probe, Silent())
-    record = write_json(first.path / RECORD, {"pushes": [{"repository": "me/bot"}]})
+    pushed = PushRecord(
+        repository="me/bot", url="https://hub/me/bot", commit="c" * 40, private=True, status="verified", files=1, bytes=1,
+        removed=[], pushed_at="2026-01-01T00:00:00+00:00",
+    )  # fmt: skip
+    record = PushHistory(pushes=[pushed]).write(first.path / RECORD)
     (first.path / "adapter_model.safetensors").unlink()
     again = export(AdapterTarget(), source, probe, Silent())
     assert again.is_whole()
-    assert pushes(again.path) == [{"repository": "me/bot"}]
+    assert pushes(again.path) == [pushed]
     assert RECORD not in {file.path for file in again.files}, "it is no part of the export"
     record.unlink()
 

@@ -43,7 +43,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Source:
 
 
 def opened(source: Source, folder: Path, known: answers.Reference, **more: Any) -> environments.Remote:
-    from studio.export.verification.reference import source_tokenizer
+    from studio.export.merging.source import source_tokenizer
 
     ends = [source_tokenizer(source).convert_tokens_to_ids("<|im_end|>")]
     settings = {"folder": str(folder), "dtype": "float32", "context": known.longest + 1, "ends": ends, **more}

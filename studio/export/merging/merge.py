@@ -17,8 +17,7 @@ from typing import Any
 
 from studio.core.errors import ExportError
 from studio.core.files import read_json, write_json
-from studio.export.merging.source import Onto, Source
-from studio.export.verification.reference import source_tokenizer
+from studio.export.merging.source import Onto, Source, source_tokenizer
 from studio.hardware import machine as machines
 from studio.models.settings import Model
 from studio.tracking.reporter import Reporter
@@ -170,7 +169,8 @@ def _merge(model: Any, adapter: Path) -> Any:
 
 
 def _set_endings(model: Any, tokenizer: Any) -> None:
-    """Generation settings that stop where training said stop, without the base's sampling taste contradicting itself."""
+    """Generation settings that stop where training said stop, and greedy: what is verified is what is served. Whoever wants
+    sampling asks for it with the request."""
     from studio.models.generation import stop_ids
 
     settings = model.generation_config
@@ -178,8 +178,9 @@ def _set_endings(model: Any, tokenizer: Any) -> None:
     settings.eos_token_id = ends[0] if len(ends) == 1 else list(ends)
     if settings.pad_token_id is None:
         settings.pad_token_id = tokenizer.pad_token_id
-    if not settings.do_sample and any(getattr(settings, name, None) is not None for name in ("temperature", "top_p", "top_k")):
-        settings.do_sample = True  # saving refuses sampling values without sampling
+    settings.do_sample = False
+    for name in ("temperature", "top_p", "top_k", "min_p", "typical_p"):
+        setattr(settings, name, None)
 
 
 def _for_older_runtimes(folder: Path) -> None:

@@ -118,3 +118,10 @@ class Source:
         if folder is None:
             return {}
         return {file.name: sha256(file) for file in sorted([*folder.glob("*.safetensors"), *folder.glob("config.json")])}
+
+
+def source_tokenizer(source: Source) -> Any:
+    """The tokenizer with the template that was trained."""
+    from studio.models import loading
+
+    return loading.tokenizer(source.base, source.model.chat_template)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from studio.core.files import folder_aside, read_json, write_json
-from studio.export.merging.source import Source
+from studio.export.merging.source import Source, source_tokenizer
 from studio.export.resources import free_memory
 from studio.export.verification import answers
 from studio.export.verification.answers import Answer, Case, Forced, Reference
@@ -52,13 +52,6 @@ def tuned(source: Source) -> Any:
     from studio.models import loading
 
     return loading.attach_adapter(loading.load_base(source.model, machines.probe().device, source.base), source.adapter)
-
-
-def source_tokenizer(source: Source) -> Any:
-    """The tokenizer with the template that was trained."""
-    from studio.models import loading
-
-    return loading.tokenizer(source.base, source.model.chat_template)
 
 
 def save(found: Reference, folder: Path) -> None:

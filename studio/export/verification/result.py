@@ -18,8 +18,8 @@ class Check:
     """One figure of a verification. threshold None: reported, not judged."""
 
     name: str
-    value: float | bool | str
-    threshold: float | bool | str | None
+    value: bool | int | float | str
+    threshold: bool | int | float | str | None
     passed: bool
     explanation: str
 
@@ -122,7 +122,7 @@ class Verification:
         passed = self.passed and all(check.passed for check in checks)
         return replace(self, passed=passed, checks=[*self.checks, *checks])
 
-    def value(self, name: str) -> float | bool | str | None:
+    def value(self, name: str) -> bool | int | float | str | None:
         """The value of the check called `name`."""
         return next((check.value for check in self.checks if check.name == name), None)
 

@@ -14,7 +14,7 @@ def plan(facts: Facts) -> Runtime | None:
     if not facts.gguf:
         return None
     context = Setting("CONTEXT", str(facts.context), "tokens of prompt and answer, shared by requests at the same time")
-    flags = ["--alias", facts.name, "--ctx-size", context.reference, "--jinja"]
+    flags = ["--alias", facts.name, "--ctx-size", context.reference, "--jinja", "--temp", "0"]
     settings, volumes = [KEY, context], ["../..:/model:ro"]
     inside, outside = ["--model", f"/model/{facts.gguf}"], ["--model", f"../../{facts.gguf}"]
     notes: tuple[str, ...] = ()

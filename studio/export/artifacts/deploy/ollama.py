@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from studio.export.artifacts.deploy.runtime import GPU, Facts, Runtime, Setting, healthcheck
+from studio.export.llamacpp.modelfile import has_template
 
+OWN_TEMPLATE = (
+    "The trained template depends on more than the order of roles, so Ollama writes prompts by one of its own that looks "
+    "alike: they are not those that were verified. llama.cpp takes the trained template from the file."
+)
 VERSION = "0.20.6"
 IMAGE = f"ollama/ollama:{VERSION}"
 
@@ -32,16 +37,24 @@ def plan(facts: Facts) -> Runtime | None:
             "healthcheck": healthcheck(["ollama", "list"], "1m"),
         },
         settings=(context,),
-        command=["ollama", "run", facts.name],
+        command=["ollama", "serve"],
         program="Ollama from ollama.com/download",
         port=11434,
         health="/",
         protected=False,
-        before=(f"ollama create {facts.name} -f ../../Modelfile",),
+        before=(
+            "# the model is registered once the server answers",
+            f"(until ollama list >/dev/null 2>&1; do sleep 1; done; ollama create {facts.name} -f ../../Modelfile) &",
+        ),
+        environment={
+            "OLLAMA_HOST": "${BIND:-127.0.0.1}:${PORT:-11434}",
+            "OLLAMA_CONTEXT_LENGTH": context.reference,
+        },
         gpu={"deploy": GPU},
         extra={"services": {"create": maker}, "volumes": {"models": {}}},
         notes=(
             "The service `create` registers the model once and ends.",
             "Ollama knows no API keys: leave it on 127.0.0.1, or behind a proxy that asks for one.",
+            *(() if has_template(there.read_text("utf-8")) else (OWN_TEMPLATE,)),
         ),
     )

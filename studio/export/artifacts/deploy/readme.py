@@ -6,8 +6,9 @@ import json
 from collections.abc import Sequence
 
 from studio.core.text import size
-from studio.export.artifacts.card import verdict
+from studio.export.artifacts.card import limits, verdict
 from studio.export.artifacts.deploy.runtime import Facts, Runtime
+from studio.export.merging.run_info import shown
 
 
 def readme(facts: Facts, runtimes: Sequence[Runtime]) -> str:
@@ -17,6 +18,10 @@ def readme(facts: Facts, runtimes: Sequence[Runtime]) -> str:
         f"# Serving {facts.name}",
         "",
         f"The export `{artifact.folder}` of {facts.source.name}. {verdict(artifact.verification)}",
+        "",
+        "Answers were verified greedily (temperature 0), and are served so unless a request asks otherwise. Limits:",
+        "",
+        *(f"- {limit}" for limit in limits(facts.source, artifact)),
         "",
     ]
     lines += [
@@ -52,9 +57,12 @@ def _runtime(facts: Facts, runtime: Runtime) -> list[str]:
 
 
 def _curl(facts: Facts, runtime: Runtime) -> list[str]:
-    asked = {"model": facts.name, "messages": [{"role": "user", "content": "Hello!"}], "max_tokens": 64, "temperature": 0}
+    system = str(shown(facts.source.system))
+    messages = [{"role": "system", "content": system}] if system else []
+    messages.append({"role": "user", "content": "Hello!"})
+    asked = {"model": facts.name, "messages": messages, "max_tokens": 64, "temperature": 0}
     key = ['  -H "Authorization: Bearer $API_KEY" \\'] if runtime.protected else []
-    said = json.dumps(asked)
+    said = json.dumps(asked, ensure_ascii=False).replace("'", "'\\''")
     return [
         *([". ./.env"] if key else []),
         f"curl http://127.0.0.1:{runtime.port}/v1/chat/completions -H 'Content-Type: application/json' \\",

@@ -59,7 +59,8 @@ def _server(
     memory = Setting(
         "GPU_MEMORY", "0.85", "share of the GPU's memory vLLM takes; less where a screen or another program uses it"
     )
-    every = [*flags, "--max-model-len", context.reference, "--gpu-memory-utilization", memory.reference]
+    greedy = ["--override-generation-config", '{"temperature": 0}']  # as it was verified; requests may still ask otherwise
+    every = [*flags, *greedy, "--max-model-len", context.reference, "--gpu-memory-utilization", memory.reference]
     mark = next((mark for mark in PARSERS if mark in facts.template), "")
     if mark:
         every += ["--enable-auto-tool-choice", "--tool-call-parser", PARSERS[mark]]

@@ -12,8 +12,7 @@ from studio.core.files import read_json, write_json
 from studio.core.text import slug
 from studio.export.artifacts.deploy.vllm import VLLM_RANKS
 from studio.export.merging.merge import tidy_tokenizer
-from studio.export.merging.source import Source
-from studio.export.verification.reference import source_tokenizer
+from studio.export.merging.source import Source, source_tokenizer
 
 
 def write(source: Source, out: Path) -> dict[str, Any]:

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 from studio.core.files import write_text
 from studio.core.text import slug
 from studio.export import toolchains
-from studio.export.merging.source import Source
+from studio.export.merging.source import Source, source_tokenizer
 from studio.export.prompts import portable_template, stop_token_ids
 from studio.export.toolchains.extras import refuse_if_missing
-from studio.export.verification.reference import source_tokenizer
 from studio.tracking.reporter import Reporter
 
 if TYPE_CHECKING:

@@ -11,12 +11,11 @@ from studio.export.llamacpp import modelfile, writer
 from studio.export.llamacpp.files import ending_of, gguf_in
 from studio.export.llamacpp.formats import fallback_note
 from studio.export.merging import merge
-from studio.export.merging.source import Source
+from studio.export.merging.source import Source, source_tokenizer
 from studio.export.prompts import portable_template
 from studio.export.resources import RUNTIME, Need, threads
 from studio.export.targets.gguf import quantize
 from studio.export.targets.merged_model import WORK
-from studio.export.verification.reference import source_tokenizer
 from studio.tracking.reporter import Reporter
 
 if TYPE_CHECKING:

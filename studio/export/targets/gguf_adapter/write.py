@@ -9,10 +9,9 @@ from studio.core.files import write_text
 from studio.core.text import slug
 from studio.export.llamacpp import modelfile
 from studio.export.llamacpp.files import gguf_in
-from studio.export.merging.source import Source
+from studio.export.merging.source import Source, source_tokenizer
 from studio.export.prompts import adds_bos, portable_template
 from studio.export.targets.gguf_adapter import lora
-from studio.export.verification.reference import source_tokenizer
 
 BASE = "BASE.gguf"
 """How commands and Modelfile call the base model's GGUF file, which whoever serves it has."""

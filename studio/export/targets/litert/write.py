@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from studio.core.text import slug
 from studio.export import toolchains
-from studio.export.merging.source import Source
+from studio.export.merging.source import Source, source_tokenizer
 from studio.export.prompts import stop_token_ids
 from studio.export.targets.litert.template import portable
 from studio.export.targets.merged_model import WORK
-from studio.export.verification.reference import source_tokenizer
 from studio.models import chat
 from studio.tracking.reporter import Reporter
 

@@ -11,11 +11,10 @@ from studio.core.errors import ExportError
 from studio.core.files import write_text
 from studio.export import toolchains
 from studio.export.configs import model_type, rope_type, text_config
-from studio.export.merging.source import Source
+from studio.export.merging.source import Source, source_tokenizer
 from studio.export.prompts import portable_template, stop_token_ids
 from studio.export.targets.merged_model import WORK
 from studio.export.toolchains.extras import refuse_if_missing
-from studio.export.verification.reference import source_tokenizer
 from studio.tracking.reporter import Reporter
 
 if TYPE_CHECKING:
