@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,26 +70,29 @@ def build(
     def user(request: HTTPConnection) -> str | None:
         return "you" if sessions.valid(access.cookie_of(request.headers.get("cookie", ""))) else None
 
-    mount_gradio_app(
-        app,
-        site.build(home),
-        path="/",
-        auth_dependency=user,
-        app_kwargs={"docs_url": None, "redoc_url": None, "openapi_url": None},
-        footer_links=[],
-        run_history=False,
-        show_error=False,
-        ssr_mode=False,
-        enable_monitoring=False,
-        pwa=False,
-        mcp_server=False,
-        max_file_size=access.LARGEST_UPLOAD,
-        blocked_paths=[str(home / "ui"), str(home / "secrets")],
-        favicon_path=str(STATIC / "favicon.svg"),
-        theme=look.theme(),
-        css_paths=[STATIC / "studio.css"],
-        head=look.HEAD,
-    )
+    with warnings.catch_warnings():
+        # Gradio warns of server-side rendering with several pages even where it is off
+        warnings.filterwarnings("ignore", message="SSR mode")
+        mount_gradio_app(
+            app,
+            site.build(home),
+            path="/",
+            auth_dependency=user,
+            app_kwargs={"docs_url": None, "redoc_url": None, "openapi_url": None},
+            footer_links=[],
+            run_history=False,
+            show_error=False,
+            ssr_mode=False,
+            enable_monitoring=False,
+            pwa=False,
+            mcp_server=False,
+            max_file_size=access.LARGEST_UPLOAD,
+            blocked_paths=[str(home / "ui"), str(home / "secrets")],
+            favicon_path=str(STATIC / "favicon.svg"),
+            theme=look.theme(),
+            css_paths=[STATIC / "studio.css"],
+            head=look.HEAD,
+        )
     pages = next(route.app for route in reversed(app.routes) if isinstance(route, Mount) and route.path == "")
     cast("FastAPI", pages).add_exception_handler(404, _not_found)
     hosts = LOOPBACK | frozenset(names) | ({socket.gethostname(), host} if host not in LOOPBACK else set())
