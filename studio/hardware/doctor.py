@@ -24,8 +24,6 @@ RAM = 4 * GIB
 """RAM below which loading and merging even a small model is at risk."""
 CARD = 5 * GIB
 """Free card memory below which no preset of 1.5 B and more can be trained."""
-OLDEST_DRIVER = 580
-"""The oldest driver branch that runs CUDA 13, which the pinned torch brings."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +64,16 @@ def _cards(machine: Machine) -> Iterator[Finding]:
         there = driver is not None and driver.nvmlDeviceGetCount() > 0
     if not machine.gpus:
         allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
-        if there:
+        if there and allowed is not None:
             yield Finding(
-                "GPU", None, f"hidden by CUDA_VISIBLE_DEVICES={allowed!r}", "Unset CUDA_VISIBLE_DEVICES to use the card."
+                "GPU", None, f"hidden by CUDA_VISIBLE_DEVICES={allowed!r}", "Unset CUDA_VISIBLE_DEVICES to use the GPU."
+            )
+        elif there:
+            yield Finding(
+                "GPU",
+                False,
+                f"the driver lists {plural(machines.unreadable(), 'GPU')} that could not be read",
+                "Run nvidia-smi: it names the fault. Restarting the machine, or updating the driver, often helps.",
             )
         else:
             yield Finding(
@@ -91,11 +96,14 @@ def _card(gpu: machines.Gpu) -> Iterator[Finding]:
         f"{gpu.name}, {size(gpu.total)}, compute capability {number}",
         "" if new else "Too old for this torch (7.5, RTX 20, is the oldest): runs use the CPU.",
     )
-    branch = int(gpu.driver.split(".")[0]) if gpu.driver.split(".")[0].isdigit() else 0
-    current = branch >= OLDEST_DRIVER
     yield Finding(
-        "GPU driver", current, gpu.driver or "unknown", "" if current else f"Update the driver to {OLDEST_DRIVER} or later."
+        "GPU driver",
+        gpu.driver_is_current,
+        gpu.driver or "version not known",
+        "" if gpu.driver_is_current else driver_advice(),
     )
+    if gpu.mig:
+        yield Finding("MIG", None, "on: a run sees one instance", "Set CUDA_VISIBLE_DEVICES to the uuid of an instance.")
     yield Finding(
         "bfloat16",
         True if gpu.bf16 else None,
@@ -109,6 +117,11 @@ def _card(gpu: machines.Gpu) -> Iterator[Finding]:
         f"{size(gpu.free)} of {size(gpu.total)} free" + (f", {size(gpu.held)} held by other processes" if gpu.held else ""),
         "" if free else "Close what uses the card (nvidia-smi lists it).",
     )
+
+
+def driver_advice() -> str:
+    """What to do about a driver that is too old for the installed torch."""
+    return f"Update the driver to {machines.OLDEST_DRIVER} or later, or install a torch built for cu126 or cu128."
 
 
 def _torch(machine: Machine) -> Finding:

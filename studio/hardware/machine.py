@@ -9,6 +9,7 @@ import contextlib
 import importlib.metadata
 import os
 import platform
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -19,6 +20,8 @@ from studio.hardware import cards
 
 OLDEST = (7, 5)
 """The oldest compute capability that the pinned torch's CUDA build runs on (Turing, 2018)."""
+OLDEST_DRIVER = 580
+"""The oldest driver branch that runs CUDA 13, which the pinned torch brings."""
 DESKTOP = 0.04
 """Share of a card's memory taken by driver and desktop, assumed for a card that is not in this machine."""
 
@@ -38,6 +41,16 @@ class Gpu:
     flops: float = 0.0
     held: int = 0
     """Bytes that other compute processes hold: another run's, for which a run waits its turn."""
+    unified: bool = False
+    """It has no memory of its own: `total` and `free` are the machine's RAM, which is counted once."""
+    mig: bool = False
+    """It is partitioned (MIG): CUDA sees only one instance, whose memory is not `total`."""
+
+    @property
+    def driver_is_current(self) -> bool:
+        """True if the driver's branch runs the CUDA of the pinned torch; also if the driver does not say its number."""
+        branch = self.driver.split(".")[0]
+        return not branch.isdigit() or int(branch) >= OLDEST_DRIVER
 
     @property
     def bf16(self) -> bool:
@@ -80,6 +93,8 @@ class Machine:
         """Bytes a run may plan with: 95 % of what the card has free of the desktop, or 90 % of the free RAM."""
         if self.gpu is None:
             return round(0.9 * self.ram_free)
+        if self.gpu.unified:
+            return round(0.9 * self.gpu.free)
         return round(0.95 * min(self.gpu.free + self.gpu.held, (1 - DESKTOP) * self.gpu.total))
 
     @property
@@ -127,11 +142,13 @@ def home() -> Path:
 
 
 def torch_has_cuda() -> bool:
-    """True if the installed torch is a CUDA build, told by its version (`2.13.0+cpu` is not), without importing it."""
+    """True if the installed torch is a CUDA build: its `version.py` names a CUDA version. It is read, not imported."""
     try:
-        return not importlib.metadata.version("torch").endswith("+cpu") and platform.system() != "Darwin"
-    except importlib.metadata.PackageNotFoundError:
+        file = importlib.metadata.distribution("torch").locate_file("torch/version.py")
+        text = Path(str(file)).read_text(encoding="utf-8")
+    except (importlib.metadata.PackageNotFoundError, OSError):
         return False
+    return bool(re.search(r"^cuda\b[^=\n]*=\s*['\"]\d", text, re.MULTILINE))
 
 
 def _named(name: str) -> Gpu:
@@ -177,39 +194,75 @@ def _visible() -> list[Gpu]:
 
 
 def visible(gpus: list[Gpu], allowed: str | None) -> list[Gpu]:
-    """The cards that CUDA_VISIBLE_DEVICES leaves, in its order; as CUDA does, it stops at the first it does not know."""
-    if allowed is None:
+    """The GPUs that CUDA_VISIBLE_DEVICES leaves, in its order; as CUDA does, it stops at the first it does not know.
+
+    `all` is what container runtimes write for no mask; the uuid of a MIG instance stands for the first partitioned GPU.
+    """
+    if allowed is None or allowed.strip().lower() == "all":
         return gpus
-    kept: list[Gpu] = []
-    for word in (part.strip() for part in allowed.split(",")):
-        chosen = [item for item in gpus if str(item.index) == word or (word[:4] == "GPU-" and item.uuid.startswith(word))]
-        if len(chosen) != 1 or chosen[0] in kept:
+    chosen: list[Gpu] = []
+    for word in (part.strip().lower() for part in allowed.split(",")):
+        if word.startswith("mig-"):
+            matches = [item for item in gpus if item.mig and item not in chosen][:1]
+        else:
+            uuid = word.startswith("gpu-")
+            matches = [item for item in gpus if str(item.index) == word or (uuid and item.uuid.lower().startswith(word))]
+        if len(matches) != 1 or matches[0] in chosen:
             break
-        kept.append(chosen[0])
-    return kept
+        chosen.append(matches[0])
+    return chosen
+
+
+def unreadable() -> int:
+    """How many GPUs the driver lists that could not be read."""
+    with nvml() as driver:
+        if driver is None:
+            return 0
+        with contextlib.suppress(driver.NVMLError):
+            return sum(_gpu(driver, index) is None for index in range(driver.nvmlDeviceGetCount()))
+    return 0
 
 
 def _gpu(driver: Any, index: int) -> Gpu | None:
+    """One GPU as the driver describes it. What it refuses to say (WSL2, unified memory, vGPU) is left open, not the GPU out."""
+    refused = driver.NVMLError
     try:
         handle = driver.nvmlDeviceGetHandleByIndex(index)
-        room = driver.nvmlDeviceGetMemoryInfo(handle)
-        name, total = _text(driver.nvmlDeviceGetName(handle)), int(room.total)
-        card = cards.match(name, total)
         major, minor = driver.nvmlDeviceGetCudaComputeCapability(handle)
-        return Gpu(
-            name=name,
-            total=total,
-            free=int(room.free),
-            capability=(int(major), int(minor)),
-            driver=_text(driver.nvmlSystemGetDriverVersion()),
-            uuid=_text(driver.nvmlDeviceGetUUID(handle)),
-            index=index,
-            bandwidth=card.bandwidth * 1e9 if card else 0.0,
-            flops=card.tflops * 1e12 if card else 0.0,
-            held=sum(int(item.usedGpuMemory or 0) for item in driver.nvmlDeviceGetComputeRunningProcesses(handle)),
-        )
-    except driver.NVMLError:
-        return None  # a card that has fallen off the bus must not hide the others
+    except refused:
+        return None  # a GPU that has fallen off the bus must not hide the others
+    name, number, uuid, others, unified, mig = "NVIDIA GPU", "", "", 0, False, False
+    with contextlib.suppress(refused):
+        name = _text(driver.nvmlDeviceGetName(handle))
+    with contextlib.suppress(refused):
+        number = _text(driver.nvmlSystemGetDriverVersion())
+    with contextlib.suppress(refused):
+        uuid = _text(driver.nvmlDeviceGetUUID(handle))
+    with contextlib.suppress(refused):
+        running = driver.nvmlDeviceGetComputeRunningProcesses(handle)
+        others = sum(int(item.usedGpuMemory or 0) for item in running)
+    with contextlib.suppress(refused, AttributeError):
+        mig = driver.nvmlDeviceGetMigMode(handle)[0] == 1
+    try:
+        own = driver.nvmlDeviceGetMemoryInfo(handle)
+        total, free = int(own.total), int(own.free)
+    except refused:  # it shares the machine's RAM (GB10, Jetson)
+        (total, free), others, unified = memory(), 0, True
+    card = cards.match(name, None if unified else total)
+    return Gpu(
+        name=name,
+        total=total,
+        free=free,
+        capability=(int(major), int(minor)),
+        driver=number,
+        uuid=uuid,
+        index=index,
+        bandwidth=card.bandwidth * 1e9 if card else 0.0,
+        flops=card.tflops * 1e12 if card else 0.0,
+        held=others,
+        unified=unified,
+        mig=mig,
+    )
 
 
 def _text(value: str | bytes) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -88,3 +90,96 @@ def test_neither_probe_nor_doctor_nor_plan_loads_torch() -> None:
     )
     made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert made.stdout.strip() == "[]"
+
+
+class FakeNvml(ModuleType):
+    """NVIDIA's management library with one RTX 4090, and the queries it refuses."""
+
+    class NVMLError(Exception):
+        pass
+
+    def __init__(self, refuses: tuple[str, ...] = (), driver: str = "580.95.05", mig: int = 0) -> None:
+        super().__init__("pynvml")
+        answers: dict[str, object] = {
+            "nvmlInit": None,
+            "nvmlShutdown": None,
+            "nvmlDeviceGetCount": 1,
+            "nvmlDeviceGetHandleByIndex": 0,
+            "nvmlDeviceGetMemoryInfo": SimpleNamespace(total=24 * GIB, free=23 * GIB),
+            "nvmlDeviceGetName": "NVIDIA GeForce RTX 4090",
+            "nvmlDeviceGetCudaComputeCapability": (8, 9),
+            "nvmlSystemGetDriverVersion": driver,
+            "nvmlDeviceGetUUID": "GPU-0a0b",
+            "nvmlDeviceGetComputeRunningProcesses": [SimpleNamespace(pid=1, usedGpuMemory=GIB)],
+            "nvmlDeviceGetMigMode": (mig, mig),
+        }
+        for name, answer in answers.items():
+            setattr(self, name, self._query(name, answer, name in refuses))
+
+    def _query(self, name: str, answer: object, refused: bool) -> Callable[..., object]:
+        def query(*_: object) -> object:
+            if refused:
+                raise self.NVMLError("Not Supported")
+            return answer
+
+        return query
+
+
+def with_driver(monkeypatch: pytest.MonkeyPatch, driver: FakeNvml) -> machine.Machine:
+    monkeypatch.setitem(sys.modules, "pynvml", driver)
+    monkeypatch.setattr(machine, "torch_has_cuda", lambda: True)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    return probe()
+
+
+@pytest.mark.parametrize(
+    "refused",
+    ["nvmlDeviceGetComputeRunningProcesses", "nvmlDeviceGetUUID", "nvmlSystemGetDriverVersion", "nvmlDeviceGetMigMode"],
+)
+def test_a_query_that_the_driver_refuses_does_not_hide_the_gpu(monkeypatch: pytest.MonkeyPatch, refused: str) -> None:
+    found = with_driver(monkeypatch, FakeNvml((refused,)))
+    assert (found.device, found.name) == ("cuda", "NVIDIA GeForce RTX 4090")
+    assert found.gpu is not None
+    assert found.gpu.total == 24 * GIB
+
+
+def test_a_gpu_without_memory_of_its_own_uses_the_machines_ram_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = with_driver(monkeypatch, FakeNvml(("nvmlDeviceGetMemoryInfo",)))
+    assert found.gpu is not None
+    assert found.gpu.unified
+    assert found.gpu.held == 0
+    assert found.room <= found.ram
+
+
+def test_a_gpu_that_cannot_be_read_is_not_called_hidden(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    found = with_driver(monkeypatch, FakeNvml(("nvmlDeviceGetCudaComputeCapability",)))
+    assert found.device == "cpu"
+    finding = next(item for item in doctor.check(tmp_path) if item.name == "GPU")
+    assert "could not be read" in finding.found
+    assert "CUDA_VISIBLE_DEVICES" not in finding.found + finding.fix
+
+
+def test_an_old_driver_is_named_by_probe_and_doctor(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    found = with_driver(monkeypatch, FakeNvml(driver="550.54"))
+    assert found.gpu is not None
+    assert not found.gpu.driver_is_current
+    finding = next(item for item in doctor.check(tmp_path) if item.name == "GPU driver")
+    assert (finding.ok, finding.found) == (False, "550.54")
+    assert "580" in finding.fix
+
+
+@pytest.mark.parametrize(("allowed", "count"), [("all", 1), ("gpu-0A0b", 1), ("MIG-1234", 1), ("GPU-ffff", 0)])
+def test_masks_as_containers_and_mig_write_them(monkeypatch: pytest.MonkeyPatch, allowed: str, count: int) -> None:
+    found = with_driver(monkeypatch, FakeNvml(mig=1))
+    assert len(visible(list(found.gpus), allowed)) == count
+
+
+@pytest.mark.parametrize(("line", "cuda"), [("cuda: Optional[str] = '13.0'", True), ("cuda = None", False)])
+def test_a_cuda_build_of_torch_is_told_by_what_it_says_itself(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, line: str, cuda: bool
+) -> None:
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch" / "version.py").write_text(f"__version__ = '2.13.0'\n{line}\n")
+    torch = SimpleNamespace(locate_file=lambda name: tmp_path / name)
+    monkeypatch.setattr(machine.importlib.metadata, "distribution", lambda name: torch)
+    assert machine.torch_has_cuda() is cuda
