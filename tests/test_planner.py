@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from studio import planner
-from studio.core.errors import HardwareError
+from studio.core.errors import DoesNotFit, HardwareError, SpecError
 from studio.core.section import leaves
 from studio.hardware.history import Past, seen
 from studio.hardware.machine import Machine, probe
@@ -541,3 +541,43 @@ def test_ram_is_reckoned_by_stage_and_what_exceeds_it_is_warned_about(cpu: Machi
     assert "while exporting (merged copy)" not in disk
     assert disk["while exporting (f16 GGUF)"] == pytest.approx(16.38e9, rel=0.01)
     assert dict(plan("tiny", machine=cpu).ram.stages)["training"] == plan("tiny", machine=cpu).memory.total
+
+
+def test_fp16_on_a_cpu_is_refused_in_the_plan(cpu: Machine) -> None:
+    with pytest.raises(SpecError) as caught:
+        plan("starter", machine=cpu, model={"dtype": "fp16"})
+    assert caught.value.where == "model.dtype"
+
+
+def test_a_target_that_no_layer_is_called_is_refused_with_the_nearest_name() -> None:
+    with pytest.raises(SpecError) as caught:
+        plan(adapter={"targets": ["q_prj"]})
+    assert caught.value.where == "adapter.targets"
+    assert "`q_proj`" in caught.value.hint
+    assert plan(adapter={"targets": ["q_proj", "lm_head"]}).fits
+
+
+def test_a_length_that_leaves_no_row_is_refused() -> None:
+    with pytest.raises(SpecError, match="all 2,000 rows are longer than 16 tokens"):
+        plan(data={"train": "rows.jsonl", "max_length": 16})
+
+
+def test_fp32_on_a_turing_card_is_planned_as_slow_as_it_is() -> None:
+    gemma = "google/gemma-3-4b-it"
+    rates = [plan(gemma, gpu="T4", model={"dtype": dtype}).rate for dtype in ("fp16", "fp32")]
+    assert rates[0] is not None
+    assert rates[1] is not None
+    assert 4 < rates[0].high / rates[1].high < 9
+    assert "eight times as slow" in decided(plan(gemma, gpu="T4"), "model.dtype").reason
+
+
+def test_a_driver_that_is_too_old_is_said_before_the_run_starts() -> None:
+    machine = probe("RTX 4090")
+    old = replace(machine, assumed=False, gpus=(replace(machine.gpus[0], driver="550.54"),))
+    assert any("driver 550.54 is too old" in warning for warning in plan(machine=old).warnings)
+
+
+def test_a_plan_that_does_not_fit_has_an_exit_status_of_its_own() -> None:
+    with pytest.raises(DoesNotFit) as caught:
+        plan(QWEN8B, gpu="RTX 2060", rows=some_rows(longest=4000)).refuse_if_it_does_not_fit()
+    assert caught.value.exit_code == 3

@@ -38,6 +38,10 @@ def demo(home: Home = None, json: Json = False) -> None:
     train(file, None, home, json)
 
 
+DOES_NOT_FIT = 3
+"""Exit status of a plan that says so."""
+
+
 def plan(
     spec: SpecFile,
     settings: Settings = None,
@@ -50,7 +54,7 @@ def plan(
     made = plans.plan(read_spec(spec, settings), gpu).as_dict()
     if json:
         show.as_json(made)
-        return
+        raise typer.Exit(0 if made["fits"] else DOES_NOT_FIT)
     show.heading(f"{made['spec']['name']} on {made['machine']}")
     show.decisions(made)
     show.memory(made)
@@ -62,6 +66,8 @@ def plan(
     show.say("It fits." if made["fits"] else "It does not fit.", "bold green" if made["fits"] else "bold red")
     if made.get("alternatives"):
         show.table(("what would fit", "memory"), [(item["change"], show.size(item["bytes"])) for item in made["alternatives"]])
+    if not made["fits"]:
+        raise typer.Exit(DOES_NOT_FIT)
 
 
 def train(

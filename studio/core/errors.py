@@ -14,7 +14,7 @@ class StudioError(Exception):
     """
 
     exit_code = 1
-    """The command's exit status: 1 the work failed, 2 the input is wrong and nothing was started."""
+    """The command's exit status: 1 the work failed, 2 the input is wrong and nothing was started; 3 it does not fit."""
 
     def __init__(self, message: str, *, hint: str, where: str = "") -> None:
         super().__init__(message, hint, where)
@@ -59,6 +59,12 @@ class HardwareError(StudioError):
 
 class OutOfMemory(HardwareError):
     """Memory ran out while training: on the device, or the machine's own."""
+
+
+class DoesNotFit(HardwareError):
+    """A run needs more memory or disk space than the machine has; found by the plan, nothing was started."""
+
+    exit_code = 3
 
 
 class TrainingError(StudioError):

@@ -14,6 +14,9 @@ from studio.hardware.memory_config import MemoryConfig
 
 GEMM = 0.85
 """Share of peak that large matrix products reach (788 of 989 TFLOP/s measured on an H200; 0.8 to 0.9 on GeForce)."""
+FP32_SHARE = 1 / 8
+"""Share of the 16-bit tensor rate that 32-bit products reach: torch computes them without tensor cores unless told otherwise
+(T4: 8 of 65 TFLOP/s, RTX 2080: 10 of 40; Ampere and later are between a half and an eighth)."""
 TILE = 128
 """Tokens a large matrix product works on at a time; fewer cost as much."""
 LAUNCH = 0.25e-3
@@ -58,7 +61,8 @@ def seconds_per_token(dims: ModelDims, config: MemoryConfig, flops: float, bandw
     """
     passes = 3 if config.checkpointing else 2
     computed = -(-config.tokens // TILE) * TILE
-    products = flops_per_token(dims, config, scored) * computed / (flops * GEMM)
+    reached = flops * GEMM * (FP32_SHARE if config.dtype == "fp32" else 1)
+    products = flops_per_token(dims, config, scored) * computed / reached
     weights = dims.quantizable * passes / (bandwidth * GEMM) if bandwidth else 0.0
     unpacked = {"none": 0.0, "nf4": 2.52, "int8": 3.0}[config.quantization] * weights * (2 + config.unpacked_again) / passes
     return max(max(products, 2 * weights) + unpacked, STEP + LAUNCH * passes * dims.layers) / config.tokens

@@ -12,6 +12,7 @@ from studio.core.errors import ModelError
 from studio.core.text import nearest
 from studio.models import libraries, presets
 from studio.models.settings import Model
+from studio.models.weights import check_weights
 
 STARTER = "starter"
 TIMEOUT = 15
@@ -56,6 +57,12 @@ def find(model: Model, planning: bool = False) -> Found:
     path = Path(model.name).expanduser()
     if path.is_dir():
         return _in_folder(model.name, path.resolve())
+    if path.is_file():
+        raise ModelError(
+            "a GGUF file is for running a model, it cannot be trained" if path.suffix.lower() == ".gguf" else "this is a file",
+            hint="Name the folder or hub id of the model it was made from, with safetensors weights.",
+            where=model.name,
+        )
     if path.is_absolute() or model.name.startswith((".", "~")) or model.name.count("/") != 1:
         raise _no_such_model(model.name)
     try:
@@ -90,6 +97,7 @@ def _in_folder(name: str, folder: Path, license: str | None = None) -> Found:
         )
     values = _read_config(folder / "config.json", str(folder))
     _check(files, values, str(folder))
+    check_weights(folder, values)
     return Found(name, str(folder), None, True, license, True, values)
 
 
@@ -139,14 +147,22 @@ def _in_cache(model: Model, why: str) -> Found:
     if not isinstance(file, str):
         raise ModelError(
             f"{why} and the model is not on this machine",
-            hint="Go online once, name a local folder, or use `starter`, which ships with the studio.",
+            hint=_go_online("name a local folder, or use `starter`, which ships with the studio."),
             where=model.name,
         )
     folder = Path(file).parent
     values = _read_config(Path(file), model.name)
-    _check([item.name for item in folder.iterdir()], values, model.name, "Go online once to download the rest.")
+    _check([item.name for item in folder.iterdir()], values, model.name, _go_online("download the rest."))
     known = presets.preset(model.name)
     return Found(model.name, model.name, folder.name, False, known.license if known else None, True, values)
+
+
+def _go_online(otherwise: str) -> str:
+    """What to do without the hub: unset the variable if that is what keeps it away."""
+    from huggingface_hub import constants
+
+    way = "Unset HF_HUB_OFFLINE" if constants.is_offline_mode() else "Go online once"
+    return f"{way} to {otherwise}" if otherwise.startswith("download") else f"{way}, {otherwise}"
 
 
 def _read_config(file: Path, where: str) -> dict[str, Any]:

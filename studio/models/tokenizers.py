@@ -15,7 +15,17 @@ from studio.models.finding import Found
 
 log = logging.getLogger(__name__)
 
-PADS = ("<|pad|>", "<pad>", "[PAD]", "<|finetune_right_pad_id|>", "<|fim_pad|>", "<|vision_pad|>", "<|dummy_0|>", "<unk>")
+PADS = (
+    "<|pad|>",
+    "<pad>",
+    "<|padding|>",
+    "[PAD]",
+    "<|finetune_right_pad_id|>",
+    "<|fim_pad|>",
+    "<|vision_pad|>",
+    "<|dummy_0|>",
+    "<unk>",
+)
 """Tokens of known vocabularies that can stand for padding, best first."""
 RESERVED = ("reserved", "unused", "<extra_id_", "<|placeholder", "[control_", "<SPECIAL_")
 
@@ -23,14 +33,22 @@ RESERVED = ("reserved", "unused", "<extra_id_", "<|placeholder", "[control_", "<
 def tokenizer(found: Found, template: str | None = None) -> Any:
     """The tokenizer, padding right, with the chat template in the Jinja file `template` if given.
 
-    The padding token is always another than the end token, so that the end is learned, and always one the vocabulary
-    already has, so that no embedding is added. Raises ModelError with what to do.
+    The padding token is one the vocabulary already has, so that no embedding is added. Raises ModelError with what to do,
+    also for a vocabulary of more ids than the model has embeddings.
     """
     made = _load(found)
     if not made.is_fast:
         raise ModelError(
             "it has no fast tokenizer, without which an exact loss mask is impossible",
             hint="Convert it with transformers' `convert_slow_tokenizer` and save tokenizer.json beside the weights.",
+            where=found.name,
+        )
+    embeddings = (found.config.get("text_config") or found.config).get("vocab_size")
+    highest = max(made.get_vocab().values(), default=0)
+    if isinstance(embeddings, int) and highest >= embeddings:
+        raise ModelError(
+            f"its tokenizer has ids up to {highest:,} and the model only {embeddings:,} embeddings",
+            hint="Use the tokenizer the model was trained with, or remove the tokens that were added to it.",
             where=found.name,
         )
     if template is not None:
@@ -45,7 +63,10 @@ def tokenizer(found: Found, template: str | None = None) -> Any:
 
 
 def padding_token(made: Any) -> str:
-    """A token of the vocabulary to pad with, other than the end token. Raises ModelError if there is none."""
+    """A token of the vocabulary to pad with: one that is not used otherwise if there is one.
+
+    Padding is masked in loss and attention, so any token will do. Raises ModelError for a tokenizer without special tokens.
+    """
     ends = {made.eos_token}
     if made.pad_token is not None and made.pad_token not in ends and made.pad_token in made.get_vocab():
         return made.pad_token
@@ -58,11 +79,14 @@ def padding_token(made: Any) -> str:
     for token in candidates:
         if token not in used:
             return token
-    raise ModelError(
-        "its vocabulary has no token left for padding: only the end token could stand in, and would then not be learned",
-        hint="Name an unused token as `pad_token` in its tokenizer_config.json.",
-        where=str(made.name_or_path),
-    )
+    stand_in = next((token for token in (made.bos_token, made.eos_token, *special) if token), None)
+    if stand_in is None:
+        raise ModelError(
+            "its tokenizer has no special token at all",
+            hint="Name its end token as `eos_token` in tokenizer_config.json.",
+            where=str(made.name_or_path),
+        )
+    return stand_in
 
 
 def _load(found: Found) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from studio.core.text import count, parameters, plural, size
+from studio.hardware.doctor import driver_advice
 from studio.models import presets
 from studio.planner.fitting import Case
 from studio.planner.plan import Counts, Disk, Ram
@@ -47,6 +48,8 @@ def _model(spec: ResolvedSpec, case: Case) -> Iterator[str]:
         yield f"licence of {known.name}: {known.license_note}"
     elif known is None and case.name != "starter" and not case.license:
         yield f"the licence of {case.name} is not known here: read it before you hand on what you make of it"
+    if case.dims.counted == "like llama":
+        yield f"the architecture `{case.dims.architecture}` could not be built: memory is counted as for a Llama of its sizes"
     if case.dims.experts:
         if spec.model.quantization == "int8":
             yield "this model's experts are not quantised by int8: they stay in 16 bit (nf4 quantises them)"
@@ -64,8 +67,6 @@ def _numbers(spec: ResolvedSpec, case: Case) -> Iterator[str]:
         yield f"{family} models overflow fp16: expect NaN; use bf16, or fp32 where there is none (model.dtype)"
     if dtype == "bf16" and gpu and not gpu.bf16:
         yield f"{gpu.name} has no bfloat16: it will be emulated, slowly (model.dtype)"
-    if dtype == "fp16" and not case.cuda:
-        yield "fp16 on a CPU is slow and overflows: use fp32 or bf16 (model.dtype)"
     if spec.model.quantization == "int8" and case.cuda:
         yield "int8 is slower than both nf4 and 16 bit on a card (model.quantization)"
     if spec.model.attention == "flash_attention_2" and (gpu is None or gpu.capability < (8, 0)):
@@ -88,6 +89,10 @@ def _machine(case: Case, disk: Disk, ram: Ram) -> Iterator[str]:
         if case.dims.parameters > 1_000_000_000:
             yield f"{parameters(case.dims.parameters)} parameters on a CPU: expect days, not hours"
         return
+    if not gpu.driver_is_current:
+        yield f"driver {gpu.driver} is too old for this torch, and the run will not start. {driver_advice()}"
+    if gpu.mig:
+        yield f"{gpu.name} is partitioned (MIG): a run gets one instance, which has less memory than is planned with here"
     if gpu.held:
         yield f"{size(gpu.held)} of {gpu.name} is held by other processes now: the run waits, or they must end"
     elif not case.machine.assumed and gpu.free < 0.85 * gpu.total:

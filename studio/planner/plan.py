@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from studio.core.errors import HardwareError
+from studio.core.errors import DoesNotFit
 from studio.core.text import count, duration, parameters, plural, size
 from studio.hardware.history import OVERHEADS, UNCORRECTED, Correction
 from studio.hardware.memory import Memory
@@ -138,7 +138,7 @@ class Plan:
         return f" ({told})" if told else ""
 
     def refuse_if_it_does_not_fit(self) -> None:
-        """Raise HardwareError with the nearest settings that fit, if memory or disk do not suffice."""
+        """Raise DoesNotFit with the nearest settings that fit, if memory or disk do not suffice."""
         if self.memory.total > self.room:
             largest = max(self.memory.items, key=lambda item: item.bytes)
             hint = (
@@ -146,14 +146,14 @@ class Plan:
                 if self.alternatives
                 else "Choose a smaller model (studio plan shows what each needs)."
             )
-            raise HardwareError(
+            raise DoesNotFit(
                 f"this run needs {size(self.memory.total)} of memory and {size(self.room)} may be used on {self.machine}; "
                 f"the largest part is {largest.name} with {size(largest.bytes)}",
                 hint=hint,
                 where=self.machine,
             )
         if self.disk.total > self.disk.free:
-            raise HardwareError(
+            raise DoesNotFit(
                 f"this run needs {size(self.disk.total)} of disk and {size(self.disk.free)} is free",
                 hint="Free some disk, ask for fewer exports, or choose another folder with --home.",
                 where=self.machine,

@@ -15,7 +15,7 @@ from studio.hardware.history import Past
 from studio.hardware.machine import Machine
 from studio.models.architectures import STARTER
 from studio.models.dims import model_dims
-from studio.planner import alternatives, cautions, fitting
+from studio.planner import alternatives, cautions, fitting, refusals
 from studio.planner.disk import disk_of
 from studio.planner.fitting import UNKNOWN_CARD, Case, Fit
 from studio.planner.host import ram_of
@@ -73,6 +73,7 @@ def resolve(spec: RunSpec, machine: Machine, found: Found, rows: Rows, past: Seq
     )
     _refuse_exports(spec, case)
     chosen = fitting.fit(spec, case)
+    refusals.refuse(spec, case, chosen)
     draft = Draft(spec)
     _numbers(draft, case)
     _room(draft, case, chosen)
@@ -104,7 +105,7 @@ def _numbers(draft: Draft, case: Case) -> None:
         "fp32": "exact, and this model is small" if case.dims.is_small else f"{machine.name} is not faster in 16 bit",
     }[dtype]
     if dtype == "fp32" and case.cuda:
-        why = "no bfloat16 on this card, and Gemma's activations overflow fp16"
+        why = f"no bfloat16 on {machine.name}, and this model's activations overflow fp16: about eight times as slow as 16 bit"
     other = "16 bit is faster and less exact" if dtype == "fp32" else "fp32 takes twice the memory and is several times slower"
     draft.settle("model.dtype", dtype, why, other)
     draft.settle(

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -145,14 +146,22 @@ def test_padding_never_is_the_end_token_and_adds_nothing_to_the_vocabulary(tmp_p
     assert padding_token(made) == "<|pad|>"
 
 
-def test_a_vocabulary_without_a_spare_token_is_refused(tmp_path: Path):
+def test_a_vocabulary_without_a_spare_token_pads_with_its_end_token(tmp_path: Path):
+    """GPT-2 has no other special token; padding is masked in loss and attention, so any token will do."""
     from tokenizers import Tokenizer, models
     from transformers import PreTrainedTokenizerFast
 
     core = Tokenizer(models.BPE(vocab={"a": 0, "</s>": 1}, merges=[]))
-    made = PreTrainedTokenizerFast(tokenizer_object=core, eos_token="</s>", pad_token="</s>")
-    with pytest.raises(ModelError, match="no token left for padding"):
-        padding_token(made)
+    made = PreTrainedTokenizerFast(tokenizer_object=core, eos_token="</s>")
+    assert padding_token(made) == "</s>"
+
+
+def test_more_token_ids_than_embeddings_are_refused_by_the_tokenizer_step(tiny_model: Path, tmp_path: Path):
+    folder = Path(shutil.copytree(tiny_model, tmp_path / "model"))
+    base_model = loading.find(Model(name=str(folder)))
+    short = replace(base_model, config={**base_model.config, "vocab_size": 100})
+    with pytest.raises(ModelError, match="and the model only 100 embeddings"):
+        loading.tokenizer(short)
 
 
 def test_a_chat_template_file_replaces_the_tokenizers_own(folder: Path, tmp_path: Path):
