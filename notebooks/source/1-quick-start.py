@@ -22,7 +22,7 @@ import studio
 # %%
 support = studio.sample("support.jsonl")
 report = studio.inspect(support)
-print(f"{report.rows} rows, {report.usable_rows} usable, {report.duplicates} duplicates; format: {report.files[0].format}")
+print(f"{report.totals.rows} rows, {report.totals.usable} usable, {report.totals.duplicates} duplicates; format: {report.files[0].format}")
 
 # %% [markdown]
 # ## The plan

@@ -44,8 +44,8 @@ except StudioError as error:
 columns = {"question": "Kundenfrage", "answer": "Antwort"}
 report = studio.inspect("faq.csv", columns=columns)
 print("encoding: ", report.files[0].encoding)
-print("rows:     ", report.rows, "of which usable:", report.usable_rows)
-for rejected in report.rejected_rows:
+print("rows:     ", report.totals.rows, "of which usable:", report.totals.usable)
+for rejected in report.rejected.first:
     print("rejected: ", f"line {rejected.line}:", rejected.reason)
 for warning in report.warnings:
     print("warning:  ", warning)
