@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import itertools
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from studio.core.errors import DataError
-from studio.core.text import nearest, plural
+from studio.core.text import nearest
 from studio.data.advice import Choice, asking, choice, columns_line, guesses, preferences
 from studio.data.columns import SHARED, Proposal, Table, worth
 from studio.data.context import Context
 from studio.data.formats import FORMATS
+from studio.data.losses import either, refuse_choices, refuse_mixed, refuse_template_text
 from studio.data.notes import Unusable
 from studio.data.paths import is_path, value_at
 from studio.data.rows import Row
 from studio.data.settings import Data
-from studio.data.turntext import template_of
 
 SAMPLE = 256
 """Rows at a file's beginning that detection looks at."""
@@ -67,7 +66,7 @@ def detect(sample: Sequence[Row], settings: Data, strict: bool = True) -> Detect
     if settings.format:
         return _as_named(table, settings.format, proposals, file)
     proposals.sort(key=lambda proposal: -proposal.confidence)
-    _refuse_mixed(table, file)
+    refuse_mixed(table, file)
     if not proposals:
         raise _unknown(table, file)
     if any(proposal.format == "templated" and proposal.confidence > 0.7 for proposal in proposals):
@@ -85,8 +84,8 @@ def detect(sample: Sequence[Row], settings: Data, strict: bool = True) -> Detect
         raise asking(f"the columns {_columns(best)} do not hold texts", table, file, nested, reasons=best.reasons)
     if best.confidence < SURE:
         raise _unsure(table, best, file)
-    _refuse_choices(table, best, file)
-    _refuse_template_text(table, best, file)
+    refuse_choices(table, best, file)
+    refuse_template_text(table, best, file)
     second = others[0] if others else None
     return Detection(
         best.format,
@@ -191,76 +190,10 @@ def _preferences(table: Table, file: str) -> DataError:
     )
 
 
-def _refuse_mixed(table: Table, file: str) -> None:
-    """Raise DataError if the sample holds rows of several layouts, each sure on its own: one reading would lose the rest."""
-    layouts: dict[frozenset[str], list[Row]] = {}
-    for row in table.rows:
-        layouts.setdefault(frozenset(name for name, value in row.values.items() if value not in (None, "", [])), []).append(row)
-    if len(layouts) < 2:
-        return
-    formats: Counter[str] = Counter()
-    first: dict[str, int] = {}
-    for rows in layouts.values():
-        part = Table.of(rows)
-        proposals = [proposal for form in FORMATS.values() if (proposal := form.propose(part)) is not None]
-        best = max(proposals, key=lambda proposal: proposal.confidence, default=None)
-        if best is not None and best.confidence >= 0.75:
-            columns = [best.columns[role] for role in FORMATS[best.format].required if role in best.columns]
-            kind = f"{best.format} ({', '.join(columns)})"
-            formats[kind] += len(rows)
-            first[kind] = min(first.get(kind, rows[0].line), rows[0].line)
-    needed = {kind.partition(" (")[2] for kind in formats}
-    if len(formats) > 1 and len(needed) > 1:
-        listed = ", ".join(
-            f"{plural(count, 'row')} of {kind}, first in line {first[kind]}" for kind, count in formats.most_common()
-        )
-        raise DataError(
-            f"the file holds rows of several layouts: {listed}",
-            hint="Write each layout into a file of its own and give all of them: train: [one.jsonl, two.jsonl].",
-            where=file,
-        )
-
-
-def _refuse_choices(table: Table, best: Proposal, file: str) -> None:
-    """Raise DataError for multiple-choice questions whose choices stand in columns that would not be used."""
-    used = set(best.columns.values())
-    letters = [
-        name
-        for name in table.names
-        if table.plain[name] in ("a", "b", "c", "d", "option a", "option b", "choice a") and name not in used
-    ]
-    answers = best.columns.get("answer") or best.columns.get("completion")
-    short = answers is not None and table.share(answers, lambda value: len(str(value).strip()) <= 2) > 0.5
-    if len(letters) >= 2 and short:
-        raise asking(
-            f"the answers in `{answers}` are letters, and the choices they stand for ({_either(letters, ', ')}) are not used",
-            table,
-            file,
-            [choice(table, best.columns)],
-        )
-
-
-def _refuse_template_text(table: Table, best: Proposal, file: str) -> None:
-    """Raise DataError if the texts of a layout of several columns are themselves written by a chat template."""
-    if best.format in ("templated", "prompt_completion", "messages", "sharegpt"):
-        return
-    for name in best.columns.values():
-        markup = next(
-            (kind for row in table.rows if isinstance(text := row.values.get(name), str) and (kind := template_of(text))), ""
-        )
-        if markup and table.share(name, lambda value: isinstance(value, str) and bool(template_of(value))) > 0.5:
-            raise DataError(
-                f"the texts in `{name}` are already written by a chat template ({markup}), so its control tokens would be "
-                "learned as characters",
-                hint="Take the template's tokens out of that column, or name the columns in data.columns to learn them so.",
-                where=file,
-            )
-
-
 def _which_column(table: Table, best: Proposal, file: str) -> DataError:
     role, names = next(iter(best.unclear.items()))
     others = {key: candidates for key, candidates in best.unclear.items() if key != role}
-    also = "".join(f", nor which is the {key}: {_either(candidates)}" for key, candidates in others.items())
+    also = "".join(f", nor which is the {key}: {either(candidates)}" for key, candidates in others.items())
     required = FORMATS[best.format].required
     certain = {key: name for key, name in best.columns.items() if key in required or key in best.unclear or key in SHARED}
     choices = []
@@ -269,7 +202,7 @@ def _which_column(table: Table, best: Proposal, file: str) -> DataError:
             key: next((other for other in candidates if other != name), candidates[0]) for key, candidates in others.items()
         }
         choices.append(choice(table, {**certain, **rest, role: name}))
-    message = f"it is not clear which column is the {role}: {_either(names)}{also}"
+    message = f"it is not clear which column is the {role}: {either(names)}{also}"
     return asking(message, table, file, choices, reasons=best.reasons)
 
 
@@ -326,10 +259,6 @@ def _is_said(name: str) -> bool:
 
 def _columns(proposal: Proposal) -> str:
     return " and ".join(f"`{name}`" for name in proposal.columns.values())
-
-
-def _either(names: Sequence[str], word: str = " or ") -> str:
-    return word.join(f"`{name}`" for name in names)
 
 
 def _listed(table: Table) -> str:

@@ -16,10 +16,11 @@ from studio.data.check import beginning, check
 from studio.data.detect import SAMPLE, Detection, detect
 from studio.data.gathered import Gathered
 from studio.data.paths import value_at
-from studio.data.read import Opened, Source, opened
+from studio.data.read import Opened, opened
 from studio.data.report import FileReport
 from studio.data.rows import Conversation, Rejected, Row
 from studio.data.settings import Data
+from studio.data.sources import Source
 from studio.data.unused import UnusedColumns
 from studio.tracking.reporter import Reporter
 

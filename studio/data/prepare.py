@@ -22,10 +22,11 @@ from studio.data.check import check
 from studio.data.detect import detect
 from studio.data.gather import beginning_of, gather, lacks_columns
 from studio.data.gathered import Gathered
-from studio.data.read import Source, find, opened
+from studio.data.read import opened
 from studio.data.report import LISTED, DataReport, Removed, Split
 from studio.data.rows import Conversation
 from studio.data.settings import Data
+from studio.data.sources import Source, find
 from studio.tracking.reporter import Reporter, Silent
 
 TRAIN, HELD_OUT, DUPLICATE, LEAKED = range(4)

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from studio.data.prepare import inspect
-from studio.data.read import find, read
+from studio.data.read import read
 from studio.data.readers import containers
 from studio.data.settings import Data
+from studio.data.sources import find
 from tests.data.files import json_lines, pairs, refusal, rows_of, write, zipped
 
 LINES = json_lines(pairs(4))

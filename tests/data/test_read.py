@@ -107,7 +107,8 @@ def test_encodings_are_detected(encoding: str, suffix: str, tmp_path: Path) -> N
     ],
 )
 def test_other_alphabets_are_detected_and_the_guess_is_told(encoding: str, text: str, tmp_path: Path) -> None:
-    from studio.data.read import find, opened
+    from studio.data.read import opened
+    from studio.data.sources import find
 
     file = write(tmp_path / "rows.csv", "question,answer\n" + "".join(f"{text} {n},{text}\n" for n in range(20)), encoding)
     with opened(find(file)[0], Data(train=file)) as stream:
@@ -241,7 +242,8 @@ def test_a_table_whose_columns_share_a_name_or_that_has_none_is_refused(tmp_path
 
 
 def test_only_the_first_sheet_is_read_and_the_others_are_named(tmp_path: Path) -> None:
-    from studio.data.read import find, opened
+    from studio.data.read import opened
+    from studio.data.sources import find
 
     file = write(tmp_path / "rows.xlsx", workbook(["question", "answer"], ["a?", 24.0], [None, None], ["c?", "d"], more=True))
     assert [row.line for row in rows_of(file)] == [2, 4]
