@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from studio.data.findings import Finding
 from studio.data.report import DataReport
 from studio.data.settings import Data
 from studio.spec import RunSpec
@@ -20,6 +21,18 @@ def inspect(*files: str, spec: RunSpec | None = None, **settings: Any) -> DataRe
     if files:
         values["train"] = list(files)
     return prepare.inspect(Data.model_validate({**values, **settings}))
+
+
+def desk(*files: str, spec: RunSpec | None = None, **settings: Any) -> list[Finding]:
+    """What all checks of the content find in the usable rows, the most frequent first. Raises DataError."""
+    from studio.data import prepare
+    from studio.data.checks import CHECKS
+    from studio.data.checks.base import findings
+
+    values: dict[str, Any] = spec.data.model_dump() if spec else {"holdout": 0.0}
+    if files:
+        values["train"] = list(files)
+    return findings(prepare.usable(Data.model_validate({**values, **settings})), CHECKS.values())
 
 
 @dataclass(frozen=True)

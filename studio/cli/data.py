@@ -105,6 +105,34 @@ def _listed(what: str, items: Sequence[Rejected | Removed], count: int, shown: i
 
 
 @app.command()
+def desk(
+    files: Annotated[list[str] | None, typer.Argument(metavar="FILE…", help="Files, or hub:owner/name.")] = None,
+    spec: Annotated[Path | None, typer.Option(help="Use the data section of this spec.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """Check what the rows say: repeats, phrases of other assistants, personal data, keys, markup and more."""
+    from studio import spec as specs
+    from studio.app import datasets
+    from studio.core.errors import DataError
+
+    if not files and not spec:
+        raise DataError("no file was given", hint="studio data desk FILE…, or --spec S", where="studio data desk")
+    with _refusals(json):
+        findings = datasets.desk(*(files or []), spec=specs.load(spec) if spec else None)
+    if json:
+        show.as_json([finding.model_dump() for finding in findings])
+        return
+    for finding in findings:
+        colour = {"error": "red", "warning": "yellow"}.get(finding.severity, "")
+        show.say(f"{finding.check}: {finding.message}: {plural(finding.count, finding.unit)} ({finding.share:.1%})", colour)
+        for example in finding.examples:
+            show.say(f"    {example.where}: {example.text}")
+        show.say(f"    Not looked for: {finding.not_covered}.", "dim")
+    if not findings:
+        show.say("No check found anything.", "bold green")
+
+
+@app.command()
 def preview(
     file: Annotated[str, typer.Argument(metavar="FILE", help="The data file.")],
     model: Annotated[str, typer.Option(help="Whose tokenizer and chat template to use.")] = "starter",
