@@ -6,7 +6,7 @@ export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test test-fast test-isa check docs format bench app clean
+.PHONY: help install dev demo test test-fast test-isa mutants check docs format bench app clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -47,6 +47,9 @@ test-fast: dev ## the tests that load no torch and open no browser: about a minu
 
 test-isa: dev ## the numeric tests with every instruction set the processor has, and with one and two threads
 	@$(BIN)/python -m tests.isa
+
+mutants: dev ## put one-line faults into a copy of the code; a test has to notice each
+	@$(BIN)/python -m tests.mutants
 
 check: dev ## format, lint, types, import contracts
 	@$(BIN)/ruff format --check studio tests bench

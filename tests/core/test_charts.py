@@ -31,7 +31,7 @@ def test_a_chart_of_nothing_is_nothing_and_odd_values_do_not_break_it():
     assert line_chart("x", [Series("a", [(1, float("nan"))])]) == ""
     for points in ([(0, 0.0)], [(0, 5.0), (1, 5.0)], [(0, -1.0), (10, 3.0)], [(3, 1e-9), (4, 1e9)]):
         for options in ({}, {"from_zero": True}, {"log_y": True}, {"log_x": True}):
-            assert "nan" not in line_chart("x", [Series("a", points)], **options).lower()
+            assert "nan" not in line_chart("x", [Series("a", points)], **options).lower()  # pyright: ignore[reportArgumentType]
 
 
 def test_a_chart_carries_its_values_for_the_pointer_and_its_words_for_who_cannot_see_it():

@@ -210,7 +210,7 @@ def spaced(template: str, strip: bool) -> Any:
     made = PreTrainedTokenizerFast(tokenizer_object=core, unk_token="<unk>", chat_template=template)
     names = ("<|endoftext|>", "<|user|>", "<|assistant|>", "<|system|>", "<|end|>")
     made.add_special_tokens(
-        {"eos_token": "<|endoftext|>", "extra_special_tokens": [AddedToken(name, rstrip=strip, special=True) for name in names]}
+        {"eos_token": "<|endoftext|>", "extra_special_tokens": [AddedToken(name, rstrip=strip, special=True) for name in names]}  # pyright: ignore[reportArgumentType]
     )
     return made
 

@@ -70,7 +70,7 @@ def tuned(base_folder: Path, tokenizer: Any) -> Any:
         optimizer.zero_grad()
         if loss < 0.02:
             return model
-    raise AssertionError(f"the adapter did not learn the six answers: its loss is still {loss:.3f}")
+    raise AssertionError(f"the adapter did not learn the six answers: its loss is still {loss:.3f}")  # pyright: ignore[reportPossiblyUnboundVariable]
 
 
 @pytest.fixture(scope="session")

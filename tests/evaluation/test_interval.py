@@ -35,7 +35,7 @@ def test_intervals_hold_the_truth_about_95_times_in_100():
     held = 0
     for trial in range(200):
         found = estimate(shares(dice.random(60) < 0.3), Draws(60, 400, trial))
-        held += found.low <= 0.3 <= found.high
+        held += found.low <= 0.3 <= found.high  # pyright: ignore[reportOperatorIssue, reportOptionalOperand]
     assert 0.88 <= held / 200 <= 1.0
 
 
@@ -46,7 +46,7 @@ def test_the_change_is_paired_and_so_narrower_than_the_two_apart():
     draws = Draws(200, 1000, 0)
     paired = change(base, tuned, draws)
     assert paired.above_zero
-    assert paired.high - paired.low < 0.01 < estimate(base, draws).high - estimate(base, draws).low
+    assert paired.high - paired.low < 0.01 < estimate(base, draws).high - estimate(base, draws).low  # pyright: ignore[reportOperatorIssue]
 
 
 def test_a_ratio_weighs_rows_by_their_tokens():
@@ -65,7 +65,7 @@ def test_all_right_is_not_certainty():
 
 def test_identical_answers_leave_room_for_an_unseen_difference():
     same = change(shares(np.ones(30)), shares(np.ones(30)), Draws(30, 1000, 0))
-    assert same.low < 0 < same.high
+    assert same.low < 0 < same.high  # pyright: ignore[reportOperatorIssue, reportOptionalOperand]
 
 
 def test_one_row_has_no_interval():

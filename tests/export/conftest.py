@@ -38,7 +38,7 @@ def make_adapter(model: Model, out: Path, strength: float = 0.05, **settings: An
         for name, weight in tuned.named_parameters():
             if "lora_B" in name:
                 weight.normal_(0, strength)
-    tuned.save_pretrained(out)
+    tuned.save_pretrained(out)  # pyright: ignore[reportArgumentType]
     return out
 
 
@@ -90,5 +90,5 @@ def trained(source: Source, tmp_path_factory: pytest.TempPathFactory) -> Source:
     rows = [talk(f"What is the price of the {thing}?", f"The {thing} costs {n} euro.") for n in range(20) for thing in things]
     file = folder / "train.jsonl"
     file.write_text("".join(json.dumps(row.as_dict()) + "\n" for row in rows))
-    encode_file(file, source_tokenizer(source), "all_assistant", folder / "train.tokens")
+    encode_file(file, source_tokenizer(source), "assistant", folder / "train.tokens")
     return replace(source, train=folder / "train.tokens")

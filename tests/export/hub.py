@@ -49,7 +49,7 @@ class _Handler(BaseHTTPRequestHandler):
     hub: Hub
     protocol_version = "HTTP/1.1"
 
-    def log_message(self, *values: Any) -> None:
+    def log_message(self, *values: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         pass
 
     def do_GET(self) -> None:

@@ -74,7 +74,7 @@ def schema() -> Any:
 
     found = importlib.resources.files("check_jsonschema") / "builtin_schemas" / "vendor" / "compose-spec.json"
     values = json.loads(found.read_text("utf-8"))
-    return jsonschema.validators.validator_for(values)(values)
+    return jsonschema.validators.validator_for(values)(values)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 @pytest.mark.parametrize(

@@ -235,7 +235,7 @@ def test_logs_of_failures_hide_keys_and_do_not_pile_up(parrot: Environment, scra
         assert "a" * 16 not in f"{failed.value} {failed.value.hint}"
     kept = [file.read_text() for file in scratch.iterdir()]
     assert len(kept) == remote.KEPT
-    assert any(f"attempt {place}" in text for text in kept)
+    assert any(f"attempt {place}" in text for text in kept)  # pyright: ignore[reportPossiblyUnboundVariable]
     assert not any("a" * 30 in text for text in kept)
 
 

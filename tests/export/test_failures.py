@@ -29,7 +29,7 @@ from tests.export.conftest import make_adapter
 pytestmark = pytest.mark.torch
 
 
-class Untuned(MergedTarget):
+class Untuned(MergedTarget):  # pyright: ignore[reportGeneralTypeIssues]
     """Writes the base without what was trained: the mistake a verification is for."""
 
     def write(self, source: Source, out: Path, reporter: Any) -> dict[str, Any]:
@@ -38,7 +38,7 @@ class Untuned(MergedTarget):
         return super().write(idle, out, reporter)
 
 
-class Breaking(AdapterTarget):
+class Breaking(AdapterTarget):  # pyright: ignore[reportGeneralTypeIssues]
     """Fails in the middle of writing."""
 
     def write(self, source: Source, out: Path, reporter: Any) -> dict[str, Any]:
@@ -56,7 +56,7 @@ class Full(Breaking):
         return OSError(errno.ENOSPC, "No space left on device")
 
 
-class Huge(AdapterTarget):
+class Huge(AdapterTarget):  # pyright: ignore[reportGeneralTypeIssues]
     """Needs more memory than any machine has."""
 
     def estimate(self, source: Source) -> Need:
@@ -99,7 +99,7 @@ def test_a_failed_verification_leaves_the_good_export_of_that_name(
     assert sha256(good.path) == before
 
 
-class ElsewhereOnly(AdapterTarget):
+class ElsewhereOnly(AdapterTarget):  # pyright: ignore[reportGeneralTypeIssues]
     """Can only run on a device this machine has not."""
 
     whole: ClassVar[bool] = True

@@ -46,7 +46,7 @@ def adapted(model: Any, out: Path, **settings: Any) -> Any:
         for name, weight in tuned.named_parameters():
             if "lora_B" in name:
                 weight.normal_(0, 0.1)
-    tuned.save_pretrained(out)
+    tuned.save_pretrained(out)  # pyright: ignore[reportArgumentType]
     return tuned.eval()
 
 

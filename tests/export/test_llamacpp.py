@@ -138,7 +138,7 @@ def test_what_llama_cpp_would_compute_otherwise_is_refused(tiny_model: Path, cha
     for key, value in changes.items():
         setattr(config, key, value)
     with pytest.raises(ExportError, match=says) as refused:
-        architectures.metadata(config)
+        architectures.metadata(config)  # pyright: ignore[reportArgumentType]
     assert "convert_hf_to_gguf.py" in refused.value.hint
 
 
@@ -147,7 +147,7 @@ def test_gemma_with_another_attention_scale_is_refused() -> None:
 
     config = AutoConfig.for_model("gemma3_text", query_pre_attn_scalar=7)
     with pytest.raises(ExportError, match="query_pre_attn_scalar is 7"):
-        architectures.metadata(config)
+        architectures.metadata(config)  # pyright: ignore[reportArgumentType]
 
 
 def sentencepiece_like(folder: Path, prefix: bool) -> Any:

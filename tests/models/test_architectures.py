@@ -49,14 +49,14 @@ def test_an_architecture_loads_in_4_bit_trains_reloads_and_merges(arch: str, tmp
         loss.backward()
         optimizer.step()
     grads = {name: weight.grad for name, weight in model.named_parameters() if weight.requires_grad}
-    assert torch.isfinite(loss)
+    assert torch.isfinite(loss)  # pyright: ignore[reportPossiblyUnboundVariable]
     assert all(grad is not None and grad.abs().sum() > 0 for grad in grads.values()), "an adapter weight has no gradient"
 
     with torch.inference_mode():
         trained = model.eval()(ids).logits
         with model.disable_adapter():
             assert not torch.equal(trained, model(ids).logits), "the adapter has no effect"
-    model.save_pretrained(tmp_path / "adapter")
+    model.save_pretrained(tmp_path / "adapter")  # pyright: ignore[reportArgumentType]
     again = loading.attach_adapter(loading.load_base(settings, "cpu"), tmp_path / "adapter")
     with torch.inference_mode():
         assert torch.equal(again(ids).logits, trained), "a reloaded adapter answers differently"

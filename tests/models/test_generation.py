@@ -75,7 +75,7 @@ def test_a_stream_is_the_answer_piece_by_piece(starter: tuple[Any, Any]):
     assert "".join(pieces).strip() == generate(model, [prompt], tokenizer, 40)[0].text
     some = stream(model, prompt, tokenizer, 400)
     next(some)
-    some.close()  # ends the generation too: the next one is not disturbed
+    some.close()  # ends the generation too: the next one is not disturbed  # pyright: ignore[reportAttributeAccessIssue]
     assert "".join(stream(model, prompt, tokenizer, 40)) == "".join(pieces)
 
 

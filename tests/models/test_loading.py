@@ -30,7 +30,7 @@ def adapted(base: Any, folder: Path | None = None) -> Any:
     config = LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM", init_lora_weights=False)
     model = get_peft_model(base, config)
     if folder is not None:
-        model.save_pretrained(folder)
+        model.save_pretrained(folder)  # pyright: ignore[reportArgumentType]
     return model
 
 

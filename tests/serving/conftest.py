@@ -56,7 +56,7 @@ def gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ends = stop_ids(tokenizer)
     out = tmp_path_factory.mktemp("gguf") / "starter-f16.gguf"
     ending = writer.Ending(eos=ends[0], all=ends, pad=tokenizer.pad_token_id, bos=None, add_bos=False)
-    writer.write(found.folder, out, "f16", name="starter", ending=ending, template=portable_template(tokenizer))
+    writer.write(found.folder, out, "f16", name="starter", ending=ending, template=portable_template(tokenizer))  # pyright: ignore[reportArgumentType]
     return out
 
 

@@ -19,8 +19,8 @@ import pytest
 from studio.app import bench_results, benching, servers, serving
 from studio.app.benching import Wish
 from studio.core.errors import JobError, StudioError
+from studio.http import server as listening
 from studio.processes.identity import ProcessId
-from studio.serving import server as listening
 from studio.serving.measure.price import Hardware
 
 
@@ -141,7 +141,7 @@ def test_a_server_goes_on_without_who_started_it_tells_how_it_does_and_ends_when
     assert "serving 1 model" in servers.log_tail(ready)
     servers.stop(ready)
     until = time.monotonic() + 60
-    while servers.alive(ready.process) and time.monotonic() < until:
+    while ready.process.alive() and time.monotonic() < until:
         time.sleep(0.1)
     assert servers.servers(home) == []
     with pytest.raises(JobError, match="no such server"):

@@ -211,7 +211,7 @@ def test_vllm_gets_the_base_as_it_was_held_and_its_adapters(tmp_path: Path) -> N
 def test_vllm_is_not_given_what_it_cannot_load(tmp_path: Path) -> None:
     for settings in ({"use_dora": True}, {"modules_to_save": ["lm_head"]}, {"trainable_token_indices": [1]}):
         with pytest.raises(ModelError, match="cannot load by name"):
-            vllm.command(["vllm"], plan(tmp_path, **settings), Limits(), "127.0.0.1", 9000)
+            vllm.command(["vllm"], plan(tmp_path, **settings), Limits(), "127.0.0.1", 9000)  # pyright: ignore[reportArgumentType]
     for quantization in ("nf4", "int8"):
         with pytest.raises(ModelError, match="no bitsandbytes") as refused:
             vllm.command(["vllm"], plan(tmp_path, quantization), Limits(), "127.0.0.1", 9000)
@@ -306,7 +306,7 @@ def test_the_system_prompt_of_the_training_is_served_unless_a_conversation_has_i
 
     spec = parse({"name": "shop", "data": {"train": "a.csv", "system": "Answer in verse."}})
     run = create(spec, tmp_path)
-    run.write_spec(spec)
+    run.write_spec(spec)  # pyright: ignore[reportArgumentType]
     write_json(run.adapter / "adapter_config.json", {"r": 2})
     [source] = sources(Wish((run.id,)), tmp_path)
     assert source.system == "Answer in verse."

@@ -86,12 +86,12 @@ def test_a_run_is_served_as_the_chat_page_loads_it(tmp_path: Path) -> None:
     held = {"name": "starter", "quantization": "nf4", "dtype": "fp32", "attention": "sdpa"}
     spec = parse({"name": "shop", "model": held, "data": {"train": "x.csv"}, "training": {"threads": THREADS}}, "test")
     run = create(spec, tmp_path)
-    run.write_spec(spec)
+    run.write_spec(spec)  # pyright: ignore[reportArgumentType]
     make_adapter(spec.model, run.adapter, 0.08)
     [source] = sources(Wish((run.id[:8],)), tmp_path)
     assert (source.name, source.run) == (run.id, run.id)
     pieces: queue.Queue[Piece] = queue.Queue()
-    models = assemble([source], Limits(), "cpu", 1, lambda written: [pieces.put(piece) for _, piece in written])
+    models = assemble([source], Limits(), "cpu", 1, lambda written: [pieces.put(piece) for _, piece in written])  # pyright: ignore[reportArgumentType]
     assert list(models) == [run.id, "starter"]
     scheduler = models[run.id].scheduler
     scheduler.start()

@@ -42,7 +42,7 @@ def plain_trl(
 ) -> Callable[..., tuple[list[float], dict[str, Any]]]:
     """Losses and adapter weights of TRL's own trainer on a base held in some way; each way once."""
     from datasets import Dataset
-    from trl import SFTConfig, SFTTrainer
+    from trl import SFTConfig, SFTTrainer  # pyright: ignore[reportPrivateImportUsage]
 
     from studio.training import adapters
 
@@ -50,7 +50,7 @@ def plain_trl(
     def train(quantization: str = "none", dtype: str = "fp32") -> tuple[list[float], dict[str, Any]]:
         folder = tmp_path_factory.mktemp("trl")
         job = make_job(folder, **SETTINGS)
-        rows = [{"input_ids": ids.tolist(), "labels": np.where(mask, ids, -100).tolist()} for ids, mask in items(job.train)]
+        rows = [{"input_ids": ids.tolist(), "labels": np.where(mask, ids, -100).tolist()} for ids, mask in items(job.train)]  # pyright: ignore[reportArgumentType]
         model = adapters.attach(load(quantization=quantization, dtype=dtype), job.adapter, job.training.seed)
         fresh = {name: p.detach().clone() for name, p in model.named_parameters() if p.requires_grad}
         trainer = SFTTrainer(

@@ -38,7 +38,7 @@ def done(home: Path, file: str, name: str = f"done {EVIL}"[:80], steps: int = 60
     spec = RunSpec.model_validate({"name": name, "data": {"train": file}, "tracking": {"note": EVIL, "tags": [EVIL[:40]]}})
     run = runs.create(spec, home)
     folder, recorder = run.folder, Recorder(run.folder)
-    folder.write_spec(spec)
+    folder.write_spec(spec)  # pyright: ignore[reportArgumentType]
     decision = {"field": "training.learning_rate", "value": 2e-4, "reason": EVIL, "otherwise": EVIL}
     write_json(folder.plan, {"decisions": [decision], "memory": {"total": 10**9, "items": []}, "warnings": [EVIL]})
     for state in ("preparing", "training", "evaluating", "exporting"):

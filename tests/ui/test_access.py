@@ -56,7 +56,7 @@ class Gate:
             sent.append(message)
 
         with ThreadPoolExecutor(1) as aside:  # a browser that is open has an event loop in this thread
-            aside.submit(asyncio.run, self.shell(scope, receive, send)).result()
+            aside.submit(asyncio.run, self.shell(scope, receive, send)).result()  # pyright: ignore[reportArgumentType]
         return sent[0].get("status", sent[0].get("code")), {k.decode(): v.decode() for k, v in sent[0].get("headers", [])}
 
 
@@ -126,8 +126,8 @@ def test_the_sign_in_page_and_its_styles_are_open(gate: Gate):
     ],
 )
 def test_a_request_from_another_site_is_refused(gate: Gate, headers: dict[str, str]):
-    assert gate.ask("/gradio_api/upload", "POST", content_length="0", **headers)[0] == 403
-    assert gate.ask("/sign-in", "POST", cookie=False, **headers)[0] == 403
+    assert gate.ask("/gradio_api/upload", "POST", content_length="0", **headers)[0] == 403  # pyright: ignore[reportArgumentType]
+    assert gate.ask("/sign-in", "POST", cookie=False, **headers)[0] == 403  # pyright: ignore[reportArgumentType]
 
 
 def test_a_request_from_our_own_page_passes(gate: Gate):
@@ -143,12 +143,12 @@ def test_every_answer_carries_the_headers_that_keep_others_out(gate: Gate):
 
 def test_an_upload_says_its_length_and_stays_below_the_limits(gate: Gate, monkeypatch: pytest.MonkeyPatch):
     post = {"path": access.UPLOADS, "method": "POST"}
-    assert gate.ask(**post)[0] == 411
-    assert gate.ask(**post, content_length="-5")[0] == 411
-    assert gate.ask(**post, content_length=str(access.LARGEST_UPLOAD + 1))[0] == 413
-    assert gate.ask(**post, content_length="10")[0] == 200
+    assert gate.ask(**post)[0] == 411  # pyright: ignore[reportArgumentType]
+    assert gate.ask(**post, content_length="-5")[0] == 411  # pyright: ignore[reportArgumentType]
+    assert gate.ask(**post, content_length=str(access.LARGEST_UPLOAD + 1))[0] == 413  # pyright: ignore[reportArgumentType]
+    assert gate.ask(**post, content_length="10")[0] == 200  # pyright: ignore[reportArgumentType]
     monkeypatch.setattr(access, "KEEP_FREE", 1 << 60)
-    assert gate.ask(**post, content_length="10")[0] == 413
+    assert gate.ask(**post, content_length="10")[0] == 413  # pyright: ignore[reportArgumentType]
     assert gate.ask("/x", "POST", content_length=str(access.LARGEST_REQUEST + 1))[0] == 413
 
 
@@ -163,7 +163,7 @@ def test_a_body_that_grows_past_its_limit_is_refused_though_it_never_said_its_le
 @pytest.mark.parametrize("headers", [{"host": "[::1"}, {"host": "127.0.0.1:99999"}, {"origin": "http://["}])
 def test_a_malformed_host_or_origin_is_a_bad_request(gate: Gate, headers: dict[str, str]):
     for cookie in (True, False):
-        assert gate.ask("/x", "POST", cookie=cookie, **headers)[0] == 400
+        assert gate.ask("/x", "POST", cookie=cookie, **headers)[0] == 400  # pyright: ignore[reportArgumentType]
     assert not gate.reached
 
 

@@ -1,4 +1,4 @@
-"""The house keeps its own rules."""
+"""Imports stay light, files short, packages in their layers."""
 
 from __future__ import annotations
 
