@@ -22,7 +22,8 @@ import studio
 # %%
 support = studio.sample("support.jsonl")
 report = studio.inspect(support)
-print(f"{report.totals.rows} rows, {report.totals.usable} usable, {report.totals.duplicates} duplicates; format: {report.files[0].format}")
+totals = report.totals
+print(f"{totals.rows} rows, {totals.usable} usable, {totals.duplicates} duplicates; format: {report.files[0].format}")
 
 # %% [markdown]
 # ## The plan
