@@ -27,7 +27,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from studio.app import board, queue, runs
+from studio.app import overview, queue, runs
 from studio.core import events
 from studio.runs import supervisor
 from studio.spec import parse
@@ -69,10 +69,10 @@ def by_hand(home: Path, jobs: int) -> dict[str, Any]:
         for place in range(jobs):
             spec = parse({"name": f"job {place}", "data": {"train": data}})
             clock("queue", lambda spec=spec: queue.submit(spec, home))
-        clock("runs page, first", lambda: board.rows(home))
+        clock("runs page, first", lambda: overview.rows(home))
         for _ in range(10):
             clock("list", lambda: queue.order(home))
-            clock("runs page, again", lambda: board.rows(home))
+            clock("runs page, again", lambda: overview.rows(home))
             clock("supervisor's look", lambda: supervisor.any_active(home))
         names = [item.run for item in queue.order(home)]
         for _ in range(jobs):

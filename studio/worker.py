@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import faulthandler
 import os
+import shutil
 import signal
 import sys
 import traceback
@@ -15,16 +16,17 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from studio.core.errors import HardwareError, Stopped, StudioError
+from studio.core.errors import Stopped, StudioError, translate
 from studio.core.records import ErrorRecord
 from studio.runs.folder import RunFolder
-from studio.runs.recorder import Recorder
+from studio.runs.recorder import FolderRemoved, Recorder
 
 
 def main(folder: RunFolder) -> int:
     """Work on the run in `folder` from where it stands. Returns the exit code."""
     set_environment()
     faulthandler.enable()
+    sweep(folder)
     recorder = Recorder(folder)
 
     def ask(signum: int, frame: Any) -> None:
@@ -32,6 +34,7 @@ def main(folder: RunFolder) -> int:
 
     signal.signal(signal.SIGTERM, ask)
     signal.signal(signal.SIGINT, ask)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the terminal it was started from may close
     try:
         from studio import pipeline
 
@@ -39,15 +42,26 @@ def main(folder: RunFolder) -> int:
     except Stopped:
         recorder.end("stopped")
         return 130
+    except FolderRemoved as error:
+        print(error, file=sys.stderr)  # noqa: T201 - the log may be gone too
+        return error.exit_code
     except StudioError as error:
         recorder.end("failed", error)
         return error.exit_code
     except Exception as error:
         traceback.print_exc()
-        recorder.end("failed", translated(error) or _bug(error, folder.log))
+        recorder.end("failed", translate(error) or _bug(error, folder.log))
         return 1
     recorder.end("done")
     return 0
+
+
+def sweep(folder: RunFolder) -> None:
+    """Remove the half-written files that a killed process of this run left."""
+    for part in (folder.path, folder.data, folder.checkpoints):
+        for file in part.glob(".*"):
+            if file != folder.reserve:
+                shutil.rmtree(file) if file.is_dir() else file.unlink(missing_ok=True)
 
 
 def _bug(error: Exception, log: Path) -> ErrorRecord:
@@ -63,16 +77,6 @@ def set_environment() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
-
-
-def translated(error: Exception) -> StudioError | None:
-    """Causes outside the studio, in a user's words."""
-    match error:
-        case OSError(errno=28):
-            return HardwareError("the disk is full", hint="Free some disk and resume the run.", where=str(error.filename or ""))
-        case MemoryError():
-            return HardwareError("the machine's memory is used up", hint="Close other programs, or lower data.max_length.")
-    return None
 
 
 if __name__ == "__main__":

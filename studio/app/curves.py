@@ -97,7 +97,7 @@ def _take(found: Curves, lines: Iterable[bytes]) -> None:
             values = orjson.loads(line)
         except orjson.JSONDecodeError:
             continue
-        step = values.get("step")
+        step = values.get("step") if isinstance(values, dict) else None
         if not isinstance(step, (int, float)):
             continue
         for key in KEYS:

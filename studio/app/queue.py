@@ -7,8 +7,8 @@ from pathlib import Path
 from studio.app.runs import Run, create
 from studio.core import events
 from studio.core.files import write_json
+from studio.runs import environment, lifecycle, queue, supervisor
 from studio.runs import folder as folders
-from studio.runs import lifecycle, queue, supervisor
 from studio.runs.folder import RunFolder
 from studio.runs.queue import Waiting
 from studio.runs.status import Status
@@ -23,6 +23,11 @@ def submit(spec: RunSpec, home: str | Path | None = None, who: str = "") -> Run:
     run.folder.event(events.Queued(position=position, who=who))
     supervisor.ensure(root)
     return run
+
+
+def secrets_left_behind() -> list[str]:
+    """The secrets of this environment that a queued run will not have."""
+    return environment.left_behind()
 
 
 def order(home: str | Path | None = None) -> list[Waiting]:

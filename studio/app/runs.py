@@ -14,12 +14,16 @@ from studio.core import events
 from studio.core.errors import JobError, StudioError, error_from
 from studio.core.events import Event
 from studio.core.files import bytes_in, read_json, whole_lines
+from studio.core.records import ErrorRecord
 from studio.runs import folder as folders
 from studio.runs import lifecycle, pace
 from studio.runs import status as statuses
 from studio.runs.folder import RunFolder
 from studio.runs.status import Status
 from studio.spec import RunSpec
+
+DAMAGED = (StudioError, OSError, ValueError, KeyError, TypeError, AttributeError, IndexError)
+"""What reading the files of a damaged run folder raises."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +132,27 @@ class Run:
         return evidence.evaluate(self, also or [])
 
     def summary(self) -> dict[str, Any]:
-        """One line of the list of runs, as plain values."""
+        """One line of the list of runs, as plain values. Never fails: a run with a damaged file says which one it is."""
+        try:
+            return self._summary()
+        except DAMAGED as problem:
+            return self._damaged(problem)
+
+    def _damaged(self, problem: Exception) -> dict[str, Any]:
+        found = self.folder.damage() or f"{type(problem).__name__}: {problem}"
+        error = ErrorRecord(
+            kind="RecordError",
+            message=f"damaged: {found}",
+            hint=f"Restore that file, or remove the run: studio runs delete {self.id}",
+            where=str(self.folder.path),
+        )
+        return {
+            "id": self.id, "state": self.status.state, "name": self.id, "model": "", "data": "", "step": 0, "loss": None,
+            "held_out_loss": None, "verdict": None, "created": None, "who": "", "seconds": None, "exports": [],
+            "error": error.model_dump(), "folder": str(self.folder.path),
+        }  # fmt: skip
+
+    def _summary(self) -> dict[str, Any]:
         now = self.status
         from studio.app import curves
 

@@ -11,7 +11,7 @@ import typer
 
 from studio.cli import show
 from studio.core.errors import StudioError
-from studio.core.text import plural, size
+from studio.core.text import plural, printable, size
 from studio.data.report import DataReport, Removed
 from studio.data.rows import Rejected
 
@@ -173,7 +173,7 @@ def preview(
             shade = (
                 ("black on green" if place % 2 else "black on bright_green") if piece.trained else ("dim" if place % 2 else "")
             )
-            text.append(piece.text.replace("\n", "⏎\n"), style=f"bold underline {shade}" if piece.control else shade)
+            text.append(printable(piece.text).replace("\n", "⏎\n"), style=f"bold underline {shade}" if piece.control else shade)
         show.console().print(text)
         if not show.console().is_terminal:
             show.say("trained: " + "".join(piece.text for piece in item.pieces if piece.trained))

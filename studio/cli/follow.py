@@ -24,7 +24,7 @@ STAGES = {
 
 
 def follow(run: Run, json: bool = False, extra: dict[str, Any] | None = None, since: Place | None = None) -> int:
-    """Show a run until it has ended; the exit code. The first Ctrl-C asks it to stop and waits, a second one leaves it.
+    """Show a run until it has ended; the exit code. The first Ctrl-C asks it to stop and waits, a second one detaches.
 
     since leaves out what happened before, e.g. before a resume.
     """
@@ -32,6 +32,7 @@ def follow(run: Run, json: bool = False, extra: dict[str, Any] | None = None, si
 
     if not json:
         show.say(f"run {run.id}", "bold")
+        show.say(f"base model: {run.spec.model.name}")
     progress = _Quiet() if json else _Bar()
     asked = False
     with progress:
@@ -43,10 +44,10 @@ def follow(run: Run, json: bool = False, extra: dict[str, Any] | None = None, si
                 break
             except KeyboardInterrupt:
                 if asked:
-                    print(f"the run goes on stopping by itself: studio runs watch {run.id}", file=sys.stderr)
+                    print(f"the run is still stopping in the background: studio runs watch {run.id}", file=sys.stderr)
                     return 130
                 asked = True
-                print("stopping: saving a checkpoint (Ctrl-C again to leave it to itself)", file=sys.stderr)
+                print("stopping: saving a checkpoint (press Ctrl-C again to detach)", file=sys.stderr)
                 lifecycle.request_stop(run.folder)
     return ended(run, json, extra or {})
 
@@ -65,14 +66,14 @@ def ended(run: Run, json: bool, extra: dict[str, Any]) -> int:
         print(f"{where}{now.error['message']}", file=sys.stderr)
         print(f"→ {now.error['hint']}", file=sys.stderr)
     if now.state == "stopped":
-        show.say(f"Stopped, with a checkpoint. Go on: studio runs resume {run.id}")
+        show.say(f"Stopped, with a checkpoint. Resume: studio runs resume {run.id}")
     if now.state == "done":
         summary(run)
     return code
 
 
 def summary(run: Run) -> None:
-    """The before/after table, the exports, and where everything lies."""
+    """The before/after table, the exports, and the output files."""
     from studio.app import exports
 
     folder = run.folder
@@ -84,7 +85,7 @@ def summary(run: Run) -> None:
         show.heading("Exports")
         for artifact in artifacts:
             show.artifact(artifact, every=False)
-    show.heading("Where everything lies")
+    show.heading("Output files")
     show.say(f"  {folder.path}")
     lines = [
         (folder.adapter, "the adapter; plain peft loads it"),

@@ -1,21 +1,21 @@
 """The `studio` command. Errors are two lines: what and where, then what to do.
 
-Exit codes: 0 done, 1 the work failed, 2 the input is wrong and nothing was started, 130 interrupted.
+Exit codes: 0 done, 1 the work failed, 2 the input is wrong and nothing was started, 3 it does not fit, 130 interrupted.
 """
 
 from __future__ import annotations
 
 import logging
 import sys
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 import typer.core
 
-from studio.cli import bench, data, exporters, notebooks, push, results, runs, serve, train, ui
+from studio.cli import bench, data, exporters, notebooks, push, results, runs, serve, show, train, ui
 from studio.core import noise
-from studio.core.errors import Stopped, StudioError
+from studio.core.errors import SpecError, Stopped, StudioError, translate
+from studio.core.text import printable
 
 
 class _Commands(typer.core.TyperGroup):
@@ -89,41 +89,44 @@ def run(arguments: list[str] | None = None) -> int:
         code: Any = app(arguments, standalone_mode=False)
         return code if isinstance(code, int) else 0
     except StudioError as error:
-        print(error, file=sys.stderr)
-        if error.hint:
-            print(f"→ {error.hint}", file=sys.stderr)
-        return error.exit_code
+        return _refuse(error, error.exit_code, arguments)
     except (KeyboardInterrupt, typer.Abort, Stopped):
-        print("interrupted", file=sys.stderr)
-        return 130
+        return _refuse(StudioError("interrupted", hint=""), 130, arguments)
     except BrokenPipeError:
         return 1
     except Exception as error:
-        usage = _usage(error)
-        if usage is not None:
-            return usage
-        return _fault(error)
+        exit_code = getattr(error, "exit_code", None)
+        if exit_code is not None:
+            return _usage(error, int(exit_code), arguments)
+        known = translate(error)
+        return _refuse(known, known.exit_code, arguments) if known else _bug(error, arguments)
 
 
-def _usage(error: Exception) -> int | None:
-    """The exit code of a mistake in the command line itself, told; None for anything else."""
-    exit_code = getattr(error, "exit_code", None)
-    if exit_code is None:
-        return None
+def _refuse(error: StudioError, exit_code: int, arguments: list[str] | None) -> int:
+    """Say what is wrong in two lines on stderr, and with --json in one document on stdout too. Returns the exit code."""
+    print(printable(str(error)), file=sys.stderr)
+    if error.hint:
+        print(f"→ {printable(error.hint)}", file=sys.stderr)
+    if "--json" in (sys.argv[1:] if arguments is None else arguments):
+        show.as_json({"error": error.as_dict(), "exit_code": exit_code})
+    return exit_code
+
+
+def _usage(error: Exception, exit_code: int, arguments: list[str] | None) -> int:
+    """A mistake in the command line itself, as typer found it."""
     message = getattr(error, "format_message", lambda: str(error))()
     if message and message != "0":
         context = getattr(error, "ctx", None)
-        print(message.rstrip("."), file=sys.stderr)
-        print(f"→ See {context.command_path if context else 'studio'} --help", file=sys.stderr)
-    return int(exit_code)
+        command = context.command_path if context else "studio"
+        return _refuse(SpecError(message.rstrip("."), hint=f"See {command} --help"), exit_code, arguments)
+    return exit_code
 
 
-def _fault(error: Exception) -> int:
+def _bug(error: Exception, arguments: list[str] | None) -> int:
     import tempfile
     import traceback
 
     with tempfile.NamedTemporaryFile("w", prefix="studio-fault-", suffix=".txt", delete=False) as log:
         traceback.print_exc(file=log)
-    print(f"this is a fault in the studio ({type(error).__name__}: {error})", file=sys.stderr)
-    print(f"→ Please report it with this log: {Path(log.name)}", file=sys.stderr)
-    return 1
+    what = f"internal error in Studio (a bug, not your input): {type(error).__name__}: {error}"
+    return _refuse(StudioError(what, hint=f"Please report it with this log: {log.name}"), 1, arguments)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from studio.core.text import duration, size
+from studio.core.text import duration, printable, size
 
 if TYPE_CHECKING:
     from studio.app.exports import ExportEstimate
@@ -32,7 +32,7 @@ def say(text: str = "", style: str = "") -> None:
     """A line of plain text, never read as markup."""
     from rich.text import Text
 
-    console().print(Text(text, style=style))
+    console().print(Text(printable(text), style=style))
 
 
 def heading(text: str) -> None:
@@ -51,7 +51,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], right: Sequence
     for place, name in enumerate(columns):
         grid.add_column(name, justify="right" if place in right else "left", overflow="fold")
     for row in rows:
-        grid.add_row(*(Text(cell(value)) for value in row))
+        grid.add_row(*(Text(printable(cell(value))) for value in row))
     console().print(grid)
 
 

@@ -11,8 +11,10 @@ import typer
 from studio import spec as specs
 from studio.cli import follow, show
 from studio.core import resources
+from studio.core.errors import DoesNotFit, SpecError
 
 SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="A spec: a YAML file, see configs/.", show_default=False)]
+SpecFiles = Annotated[list[Path], typer.Argument(metavar="SPEC…", help="Specs: YAML files, see configs/.", show_default=False)]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="A.B=C", help="Change a field of the spec; may be given several times.")
 ]
@@ -35,27 +37,25 @@ def demo(home: Home = None, json: Json = False) -> None:
     os.chdir(file.parent.parent)  # the demo's spec names the sample data relative to this folder
     if not json:
         show.say(f"The demo is an ordinary run: studio train {_short(file)}")
-    train(file, None, home, json)
-
-
-DOES_NOT_FIT = 3
-"""Exit status of a plan that says so."""
+    train([file], None, home, json)
 
 
 def plan(
     spec: SpecFile,
     settings: Settings = None,
-    gpu: Annotated[str | None, typer.Option("--gpu", help='Plan for a card you do not have, e.g. "RTX 4090".')] = None,
+    gpu: Annotated[str | None, typer.Option("--gpu", help='Plan for a GPU you do not have, e.g. "RTX 4090".')] = None,
     json: Json = False,
 ) -> None:
     """Decisions with reasons, memory by part, time and cost of a run; trains nothing."""
     from studio.app import plans
 
     made = plans.plan(read_spec(spec, settings), gpu).as_dict()
+    exit_code = 0 if made["fits"] else DoesNotFit.exit_code
     if json:
         show.as_json(made)
-        raise typer.Exit(0 if made["fits"] else DOES_NOT_FIT)
+        raise typer.Exit(exit_code)
     show.heading(f"{made['spec']['name']} on {made['machine']}")
+    show.say(model_line(made["spec"]["model"]["name"]))
     show.decisions(made)
     show.memory(made)
     show.places(made)
@@ -66,21 +66,36 @@ def plan(
     show.say("It fits." if made["fits"] else "It does not fit.", "bold green" if made["fits"] else "bold red")
     if made.get("alternatives"):
         show.table(("what would fit", "memory"), [(item["change"], show.size(item["bytes"])) for item in made["alternatives"]])
-    if not made["fits"]:
-        raise typer.Exit(DOES_NOT_FIT)
+    raise typer.Exit(exit_code)
+
+
+def model_line(name: str) -> str:
+    """Which base model is trained, before anything else is said: three lines of YAML name none."""
+    chosen = f"base model: {name}"
+    return chosen + (" (shipped, 3.7 M parameters, for a first try; choose yours with model.name)" if name == "starter" else "")
 
 
 def train(
-    spec: SpecFile,
+    files: SpecFiles,
     settings: Settings = None,
     home: Home = None,
     json: Json = False,
     queued: Annotated[bool, typer.Option("--queue", help="Put it in the queue and return.")] = False,
 ) -> None:
-    """Run a spec now: data, training, evidence, exports. Ctrl-C saves a checkpoint; the run outlives the terminal."""
+    """Run specs now, one after another: data, training, evidence, exports. Ctrl-C saves a checkpoint; a run outlives the
+    terminal."""
+    if json and len(files) > 1:
+        raise SpecError(
+            "--json prints one document, for one spec", hint="Train them one by one, or leave --json out.", where="--json"
+        )
+    asked = [(file, read_spec(file, settings)) for file in files]  # what is wrong with the last is said before the first
+    codes = [_train(file, spec, home, json, queued) for file, spec in asked]
+    raise typer.Exit(next((code for code in codes if code), 0))
+
+
+def _train(spec: Path, asked: specs.RunSpec, home: Path | None, json: bool, queued: bool) -> int:
     from studio.app import runs
 
-    asked = read_spec(spec, settings)
     changes = runs.changes_since(spec.absolute())
     if not json:
         for change in changes:
@@ -90,9 +105,11 @@ def train(
 
         run = queue.submit(asked, home)
         show.as_json(run.summary()) if json else show.say(f"queued: {run.id}")
-        return
+        for name in queue.secrets_left_behind() if not json else []:
+            show.say(f"! {name} of this shell does not go with a queued run; store it: keyring set studio {name}", "yellow")
+        return 0
     run = runs.start(asked, home)
-    raise typer.Exit(follow.follow(run, json, {"changes": changes} if changes else {}))
+    return follow.follow(run, json, {"changes": changes} if changes else {})
 
 
 def _short(file: Path) -> Any:

@@ -1,10 +1,12 @@
 """The one tree of errors a user may see: what, where, and what to do.
 
 Raised where the value is used; shown in four places only (cli, ui, worker, data report). Anything that is not a
-`StudioError` is a fault of ours and is shown as one.
+`StudioError` is a bug of ours and is shown as one.
 """
 
 from __future__ import annotations
+
+import errno
 
 
 class StudioError(Exception):
@@ -14,7 +16,7 @@ class StudioError(Exception):
     """
 
     exit_code = 1
-    """The command's exit status: 1 the work failed, 2 the input is wrong and nothing was started; 3 it does not fit."""
+    """The command's exit status: 1 the work failed, 2 the input is wrong and nothing was started, 3 it does not fit."""
 
     def __init__(self, message: str, *, hint: str, where: str = "") -> None:
         super().__init__(message, hint, where)
@@ -57,6 +59,12 @@ class HardwareError(StudioError):
     """The machine cannot do this: memory, disk, a missing device or part."""
 
 
+class DoesNotFit(HardwareError):
+    """A run needs more memory than this machine has, as planned before anything was started."""
+
+    exit_code = 3
+
+
 class OutOfMemory(HardwareError):
     """Memory ran out while training: on the device, or the machine's own."""
 
@@ -94,3 +102,20 @@ def error_from(values: dict[str, str]) -> StudioError:
     kinds = {kind.__name__: kind for base in [StudioError, *StudioError.__subclasses__()] for kind in base.__subclasses__()}
     kind = kinds.get(values.get("kind", ""), StudioError)
     return kind(values["message"], hint=values.get("hint", ""), where=values.get("where", ""))
+
+
+def translate(error: Exception) -> StudioError | None:
+    """A cause that is the machine's, as an error with what to do about it; None for anything else."""
+    match error:
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT):
+            return HardwareError("the disk is full", hint="Free disk space and try again.", where=str(error.filename or ""))
+        case OSError(errno=errno.EACCES | errno.EPERM | errno.EROFS):
+            reason = (error.strerror or "no permission").lower()
+            return HardwareError(
+                f"cannot be written or read ({reason})",
+                hint="Check its owner and permissions.",
+                where=str(error.filename or ""),
+            )
+        case MemoryError():
+            return HardwareError("the machine's memory is used up", hint="Close other programs, or lower data.max_length.")
+    return None

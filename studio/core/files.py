@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -22,14 +23,13 @@ def write_text(path: Path, text: str, durable: bool = True) -> Path:
     durable waits for the disk; leave it out only for what is written many times a second and may be a moment old.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")  # made with the modes the user's umask gives
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as out:
+        with open(aside, "x", encoding="utf-8") as out:
             out.write(text)
             if durable:
                 out.flush()
                 os.fsync(out.fileno())
-        os.chmod(aside, 0o644)  # mkstemp makes 0600; another user's server must be able to read what we export
         os.replace(aside, path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
@@ -77,8 +77,8 @@ def read_json_lines(path: Path, start: int = 0) -> Iterator[Any]:
 def folder_aside(target: Path) -> Iterator[Path]:
     """A new folder beside `target` that becomes `target` when the block ends well, and vanishes when it does not."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
-    os.chmod(aside, 0o755)
+    aside = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    aside.mkdir()  # with the mode the user's umask gives
     try:
         yield aside
         if target.exists():

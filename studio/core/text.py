@@ -65,3 +65,11 @@ def shorten(text: str, length: int = 80) -> str:
     """One line of at most `length` characters."""
     flat = " ".join(text.split())
     return flat if len(flat) <= length else flat[: length - 1] + "…"
+
+
+def printable(text: str) -> str:
+    """Text of others as a terminal may show it: control characters (C0 but tab and newline, DEL, C1) become `�`."""
+    return _CONTROL.sub("\ufffd", text)
+
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import getpass
 import os
@@ -14,17 +15,26 @@ from typing import Any
 
 from studio import spec as specs
 from studio.core import events
-from studio.core.errors import JobError
+from studio.core.errors import JobError, StudioError
 from studio.core.events import Event
 from studio.core.files import read_json, read_json_lines, whole_lines, write_json, write_text
 from studio.core.text import nearest, slug
 from studio.processes.identity import ProcessId
+from studio.runs import environment
 from studio.spec import ResolvedSpec, RunSpec
 
 
 def home(given: str | Path | None = None) -> Path:
     """Where everything is kept: `given`, else $STUDIO_HOME, else ~/.studio."""
     return Path(given or os.environ.get("STUDIO_HOME") or Path.home() / ".studio").expanduser().absolute()
+
+
+def make_home(root: Path) -> Path:
+    """The home, made where it is missing: for its owner alone, since training data and evidence lie in it."""
+    if not root.exists():
+        with contextlib.suppress(OSError):  # whoever writes into it says what is wrong
+            root.mkdir(parents=True, mode=0o700)
+    return root
 
 
 @dataclass(frozen=True)
@@ -48,6 +58,7 @@ class RunFolder:
     events = property(lambda self: self.path / "events.jsonl", doc="What happened, in order.")
     log = property(lambda self: self.path / "log.txt", doc="Everything the process printed.")
     metrics = property(lambda self: self.path / "metrics.jsonl", doc="One JSON object per logged step.")
+    notes = property(lambda self: self.path / "notes.json", doc="What a person wrote about the run afterwards.")
     reserve = property(lambda self: self.path / ".reserve", doc="Disk space kept for the last word of the run's process.")
     stop = property(lambda self: self.path / "stop", doc="There while the run is asked to stop.")
     data = property(lambda self: self.path / "data", doc="Checked rows, their split, and the data report.")
@@ -75,7 +86,7 @@ class RunFolder:
         return specs.load_resolved(self.spec_file)
 
     def write_spec(self, spec: ResolvedSpec) -> None:
-        """Keep the resolved spec."""
+        """Write the resolved spec."""
         write_text(self.spec_file, specs.dump(spec))
 
     def event(self, event: Event) -> None:
@@ -89,13 +100,33 @@ class RunFolder:
     def read_metrics(self) -> Iterator[dict[str, Any]]:
         """The logged steps so far. After a resume a step may stand twice: the later one counts."""
         latest: dict[tuple[Any, bool], dict[str, Any]] = {}
-        for line in read_json_lines(self.metrics):
+        for line in filter(_is_step, read_json_lines(self.metrics)):
             latest[line.get("step"), "eval_loss" in line] = line
-        return iter(sorted(latest.values(), key=lambda line: line.get("step", 0)))
+        return iter(sorted(latest.values(), key=lambda line: line["step"]))
 
     def artifacts(self) -> list[dict[str, Any]]:
         """The manifests of what was exported."""
         return [read_json(file) for file in sorted(self.exports.glob("*/artifact.json"))]
+
+    def damage(self) -> str:
+        """The first of its files that is there and cannot be read, with the reason; empty where all are as they should be."""
+        files = (self.launch, self.status, self.plan, self.report, self.notes, *sorted(self.exports.glob("*/artifact.json")))
+        for file in files:
+            try:
+                if file.exists() and not isinstance(read_json(file), dict):
+                    return f"{file.relative_to(self.path)}: expected a JSON object"
+            except (OSError, ValueError) as problem:
+                return f"{file.relative_to(self.path)}: {problem}"
+        try:
+            self.asked_spec()
+            self.spec()
+        except (OSError, ValueError, StudioError) as problem:
+            return f"{problem}"
+        return ""
+
+
+def _is_step(line: Any) -> bool:
+    return isinstance(line, dict) and isinstance(line.get("step"), int | float)
 
 
 @functools.lru_cache(maxsize=2048)
@@ -105,6 +136,7 @@ def _spec(file: Path, mark: tuple[int, int, int]) -> RunSpec:
 
 def create(spec: RunSpec, root: Path) -> RunFolder:
     """A new folder for a run, never an old one: `<root>/runs/<name>-<id>` with `asked.yaml` and `launch.json`."""
+    make_home(root)
     for _ in range(100):
         path = root / "runs" / f"{slug(spec.name)}-{secrets.token_hex(3)}"
         try:
@@ -117,8 +149,14 @@ def create(spec: RunSpec, root: Path) -> RunFolder:
             ) from None
         folder = RunFolder(path)
         write_text(folder.asked, specs.dump_asked(spec))
-        maker = asdict(ProcessId.current())
-        about = {"folder": str(Path.cwd()), "created": time.time(), "name": spec.name, "who": _user(), "maker": maker}
+        about = {
+            "folder": str(Path.cwd()),
+            "created": time.time(),
+            "name": spec.name,
+            "who": _user(),
+            "maker": asdict(ProcessId.current()),
+            "environment": environment.of_asker(),
+        }
         write_json(folder.launch, about)
         folder.event(events.Created(name=spec.name))
         return folder
@@ -161,5 +199,5 @@ def all_runs(root: Path) -> list[RunFolder]:
 def _created(path: Path) -> float:
     try:
         return float(read_json(path / "launch.json")["created"])
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return path.stat().st_mtime

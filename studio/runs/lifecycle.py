@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from studio.core import events
@@ -31,10 +31,11 @@ PROBE = 1.0
 """Seconds within which those who only look whether a lock is held have let go of it."""
 
 
-def launch(folder: RunFolder) -> None:
+def launch(folder: RunFolder, environment: Mapping[str, str] | None = None) -> None:
     """Start the run's processes and return at once. Raises JobError if one is alive already.
 
-    They inherit the lock and hold it for life: killed at any moment, there is one pair of them or none.
+    environment is that of the processes; by default this one's. They inherit the lock and hold it for life: killed at any
+    moment, there is one pair of them or none.
     """
     try:
         with locks.hold(folder.launch, _busy_or_late(folder)) as lock:
@@ -45,16 +46,24 @@ def launch(folder: RunFolder) -> None:
             folder.exit.unlink(missing_ok=True)
             reserve.make(folder.reserve)
             write_json(folder.status, Status(state="queued", started=time.time(), stages=status.stages).as_dict())
-            started_in = Path(read_json(folder.launch)["folder"])
+            started_in = _started_in(folder)
             spawn.detached(
                 spawn.python("studio.runs.monitor", str(folder.path), str(lock.handle)),
                 folder.log,
                 append=True,
                 folder=started_in if started_in.is_dir() else folder.path,
+                environment=environment,
                 inherit=[lock.handle],
             )
     except locks.LockHeld:
         raise _busy(folder) from None
+
+
+def _started_in(folder: RunFolder) -> Path:
+    try:
+        return Path(read_json(folder.launch)["folder"])
+    except (OSError, ValueError, KeyError, TypeError):  # damaged: every file of the run is known by its full path anyway
+        return folder.path
 
 
 def fail(folder: RunFolder, error: Exception) -> None:

@@ -5,14 +5,21 @@ It holds only what the run folders do not: the order, and who asked. A run's sta
 
 from __future__ import annotations
 
+import os
+import secrets
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from studio.core import events
 from studio.core.errors import JobError
+from studio.core.files import read_json
+from studio.processes import locks
+from studio.runs import folder as folders
+from studio.runs.folder import RunFolder
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS waiting (
@@ -61,7 +68,7 @@ def waits(root: Path, run: str) -> bool:
     db = sqlite3.connect(f"{file.as_uri()}?mode=ro", timeout=30, uri=True)
     try:
         return db.execute("SELECT 1 FROM waiting WHERE run = ?", (run,)).fetchone() is not None
-    except sqlite3.OperationalError:  # made a moment ago, its table not yet
+    except sqlite3.DatabaseError:  # made a moment ago, its table not yet; or damaged: whoever opens it next rebuilds it
         return True
     finally:
         db.close()
@@ -112,11 +119,14 @@ def _position(db: sqlite3.Connection, run: str) -> int:
 
 @contextmanager
 def _open(root: Path) -> Iterator[sqlite3.Connection]:
-    root.mkdir(parents=True, exist_ok=True)
-    db = sqlite3.connect(root / "queue.db", timeout=30, isolation_level=None)
+    folders.make_home(root)
     try:
-        db.execute("PRAGMA journal_mode=WAL")
-        db.execute(SCHEMA)
+        db = _connect(root)
+    except sqlite3.OperationalError:  # locked, full, not writable: the file itself is sound
+        raise
+    except sqlite3.DatabaseError:
+        db = _rebuild(root)
+    try:
         db.execute("BEGIN IMMEDIATE")
         try:
             yield db
@@ -126,3 +136,53 @@ def _open(root: Path) -> Iterator[sqlite3.Connection]:
         db.execute("COMMIT")
     finally:
         db.close()
+
+
+def _connect(root: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(root / "queue.db", timeout=30, isolation_level=None)
+    try:
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute(SCHEMA)
+        db.execute(
+            "SELECT run, place, added, who FROM waiting ORDER BY place"
+        ).fetchall()  # every page that is used is read once
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _rebuild(root: Path) -> sqlite3.Connection:
+    """Set a damaged queue aside and make it again from the run folders: those that were queued and never started, in order."""
+    with locks.hold(root / "locks" / "queue.lock", locks.within(30)):
+        try:
+            return _connect(root)  # another process was quicker
+        except sqlite3.DatabaseError:
+            aside = f"queue.damaged-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+        for ending in ("", "-wal", "-shm"):
+            with suppress(FileNotFoundError):
+                os.replace(root / f"queue.db{ending}", root / f"{aside}{ending}")
+        db = _connect(root)
+        rows = [(folder.id, place, added, who) for place, (added, folder, who) in enumerate(_queued(root), 1)]
+        db.executemany("INSERT OR IGNORE INTO waiting VALUES (?, ?, ?, ?)", rows)
+        return db
+
+
+def _queued(root: Path) -> list[tuple[float, RunFolder, str]]:
+    found = []
+    for folder in folders.all_runs(root):
+        if folder.status.exists() and not _only_queued(folder):
+            continue
+        with suppress(OSError):
+            said = [event for event in folder.read_events() if isinstance(event, events.Queued)]
+            if said:
+                found.append((said[-1].time, folder, said[-1].who))
+    return sorted(found, key=lambda item: item[0])
+
+
+def _only_queued(folder: RunFolder) -> bool:
+    """Whether a launch of the run was cut off before there was a process."""
+    with suppress(OSError, ValueError, AttributeError):
+        values = read_json(folder.status)
+        return values.get("state") == "queued" and not values.get("process") and not locks.is_held(folder.launch)
+    return False

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from studio.core import events
-from studio.core.errors import StudioError
+from studio.core.errors import JobError, StudioError
 from studio.core.events import Event, State
 from studio.core.files import append_json, read_json, write_json
 from studio.core.records import ErrorRecord
@@ -16,6 +16,10 @@ from studio.processes.identity import ProcessId
 from studio.runs import reserve
 from studio.runs.folder import RunFolder
 from studio.runs.status import Status
+
+
+class FolderRemoved(JobError):
+    """The run's folder is gone: there is nothing left to work on, and nowhere to say so."""
 
 
 class Recorder:
@@ -37,12 +41,23 @@ class Recorder:
         )
         self._write()
 
+    def _require_folder(self) -> None:
+        """Raise JobError if the run was removed: it must not come back as a folder that no list shows."""
+        if not self.folder.asked.exists():
+            raise FolderRemoved(
+                "the run folder was removed while the run was running",
+                hint="Stop a run before it is removed: studio runs stop RUN.",
+                where=str(self.folder.path),
+            )
+
     def event(self, event: Event) -> None:
         """Append to events.jsonl."""
+        self._require_folder()
         self.folder.event(event)
 
     def metrics(self, step: int, **values: float) -> None:
         """Append to metrics.jsonl, with the time."""
+        self._require_folder()
         append_json(self.folder.metrics, {"step": step, **values, "time": round(time.time(), 3)})
         if self.on_metrics:
             self.on_metrics(step, values)
@@ -55,6 +70,7 @@ class Recorder:
 
     def should_stop(self) -> bool:
         """Whether a signal or the `stop` file asks the run to stop."""
+        self._require_folder()
         return self.stop_asked or self.folder.stop.exists()
 
     @contextmanager
@@ -82,5 +98,6 @@ class Recorder:
         self._status = Status(**{**self._status.__dict__, **values})
 
     def _write(self, durable: bool = True) -> None:
+        self._require_folder()
         write_json(self.folder.status, self._status.as_dict(), durable)
         self._written = time.monotonic()

@@ -12,8 +12,10 @@ import time
 from pathlib import Path
 
 from studio.core.errors import StudioError
+from studio.core.files import read_json
 from studio.processes import locks, spawn
-from studio.runs import lifecycle, queue
+from studio.runs import environment, lifecycle, queue
+from studio.runs import folder as folders
 from studio.runs.folder import RunFolder
 from studio.runs.status import at_work
 
@@ -69,8 +71,14 @@ def start_next(root: Path) -> str | None:
         folder = RunFolder(root / "runs" / run)
         if folder.asked.exists() and not lifecycle.was_started(folder):  # else deleted, or started by one that was killed then
             try:
-                lifecycle.launch(folder)
-            except (StudioError, ValueError, KeyError, TypeError) as error:  # one damaged folder must not stop the others
+                lifecycle.launch(folder, environment.for_run(read_json(folder.launch).get("environment")))
+            except (
+                StudioError,
+                ValueError,
+                KeyError,
+                TypeError,
+                AttributeError,
+            ) as error:  # one damaged folder must not stop the others
                 lifecycle.fail(folder, error)
         return run
 
@@ -83,7 +91,7 @@ def alive(root: Path) -> bool:
 def ensure(root: Path) -> None:
     """Start a supervisor, detached, if none is running."""
     if not alive(root):
-        root.mkdir(parents=True, exist_ok=True)
+        folders.make_home(root)
         spawn.detached(spawn.python("studio.runs.supervisor", str(root)), root / "supervisor.log", append=True, folder=root)
 
 

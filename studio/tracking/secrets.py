@@ -95,6 +95,11 @@ def source(name: str) -> str:
     return "keyring" if _from_keyring(name) else "file" if _from_file(name) else ""
 
 
+def stored(name: str) -> bool:
+    """Whether a secret is kept in the keyring or a file, for processes without this one's environment."""
+    return bool(_from_keyring(name) or _from_file(name))
+
+
 def _from_file(name: str) -> str | None:
     try:
         return _file(name).read_text(encoding="utf-8").strip() or None

@@ -258,7 +258,7 @@ def _die_at(root: Path, moment: str) -> None:
         subprocess.Popen = start_and_die  # type: ignore[assignment,misc]
     else:
         launch = lifecycle.launch
-        lifecycle.launch = lambda folder: (launch(folder), die())  # type: ignore[assignment]
+        lifecycle.launch = lambda folder, variables=None: (launch(folder, variables), die())  # type: ignore[assignment]
     supervisor.start_next(root)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from playwright.sync_api import expect
 
-from studio.app import board, library, queue
+from studio.app import library, overview, queue
 from studio.processes import locks
 from studio.runs import supervisor
 from studio.spec import parse
@@ -65,5 +65,5 @@ def test_the_waiting_runs_stand_in_the_order_of_the_queue(tmp_path: Path):
         spec = parse({"name": "a", "data": {"train": str(tmp_path / "a.jsonl")}})
         ids = [queue.submit(spec, tmp_path).id for _ in range(3)]
     queue.move(ids[2], 1, tmp_path)
-    assert [run for _, run in show.waiting(board.rows(tmp_path))] == [ids[2], ids[0], ids[1]]
-    assert show.waiting(board.rows(tmp_path))[0][0] == f"1. a · {ids[2]}"
+    assert [run for _, run in show.waiting(overview.rows(tmp_path))] == [ids[2], ids[0], ids[1]]
+    assert show.waiting(overview.rows(tmp_path))[0][0] == f"1. a · {ids[2]}"

@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from studio.app import board, curves, runs
+from studio.app import curves, overview, runs
 from studio.app.runs import Run
 from studio.core.charts import Series, line_chart
 from studio.core.text import plural
@@ -41,7 +41,7 @@ def build(home: Path) -> None:
                 "Choose runs",
             )
             return nothing, "", ""
-        rows = {row["id"]: row for row in board.rows(home)}
+        rows = {row["id"]: row for row in overview.rows(home)}
         names = [f"{run.spec.name} ({run.id[-6:]})" for run in compared]
         return (
             _curves(compared, names),

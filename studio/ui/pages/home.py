@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from studio.app import board
+from studio.app import overview
 from studio.ui import frame
 from studio.ui.fragments import home as show
 from studio.ui.fragments import runs as run_table
@@ -25,11 +25,11 @@ def build(home: Path) -> None:
             disk = gr.HTML(elem_id="disk", padding=False)
 
     def opened(query: dict[str, str]) -> Any:
-        rows = board.rows(home)
-        return show.steps(board.path(home)), run_table.newest(rows[:6]), show.disk(board.disk(home))
+        rows = overview.rows(home)
+        return show.steps(overview.path(home)), run_table.newest(rows[:6]), show.disk(overview.disk(home))
 
     def look(query: dict[str, str]) -> str:
-        return show.machine(*board.machine(home))
+        return show.machine(*overview.machine(home))
 
     gr.on(None, frame.opened(opened), None, [steps, newest, disk], **frame.QUIET)
     gr.on(None, frame.opened(look), None, [machine], **frame.QUIET)

@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from studio.app import board, curves, queue, runs
+from studio.app import curves, overview, queue, runs
 from studio.app.runs import Run, Status
 from studio.core import events
 from studio.core.charts import Series, line_chart
@@ -82,7 +82,7 @@ def build(home: Path) -> None:
                 frame.missing("No such run", "It may have been deleted.", "/runs", "See all runs"),
                 gr.update(visible=False),
             )
-        spec, written = run.spec, board.notes(run)
+        spec, written = run.spec, overview.notes(run)
         model = show.short_model(spec.model.name)
         data = ", ".join(Path(name).name for name in spec.data.files)
         heading = parts.section(spec.name, f"{model} on {data} · {run.id}")
@@ -103,7 +103,7 @@ def build(home: Path) -> None:
         _exactly(run_id, home).resume()
 
     def saving(run_id: str, words: str, labels: str) -> None:
-        board.write_notes(_exactly(run_id, home), words or "", (labels or "").split(","))
+        overview.write_notes(_exactly(run_id, home), words or "", (labels or "").split(","))
         gr.Info("Saved.")
 
     stop.click(frame.act(stopping), [key], None, **frame.ACTION).success(**look)
@@ -128,7 +128,7 @@ def _exactly(run_id: str, home: Path) -> Run:
 
 def _fragments(run: Run, home: Path) -> dict[str, Any]:
     """Every part of the page that changes while a run goes on."""
-    row = next(row for row in board.rows(home) if row["id"] == run.id)
+    row = next(row for row in overview.rows(home) if row["id"] == run.id)
     status, plan, found = run.status, run.plan, curves.read(run.folder.metrics)
     return {
         "head": show.head(row, _wandb(run)),

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from studio.app import board, queue
+from studio.app import overview, queue
 from studio.app.queue import Waiting
 from studio.core.errors import JobError
 from studio.ui import frame
@@ -49,18 +49,18 @@ def build(home: Path) -> None:
     where, seen, order, page = gr.Textbox(visible=False), gr.State(""), gr.State([]), gr.State(1)
 
     def shown(query: dict[str, str]) -> tuple[Any, ...]:
-        rows = board.rows(home)
+        rows = overview.rows(home)
         html = show.overview(rows)
         choices = [(f"{row['name']} · {row['id']}", row["id"]) for row in rows]
         return html, gr.update(choices=choices), _digest(html), gr.update(visible=len(rows) > show.PER_PAGE)
 
     def turned(words: str, number: int, by: int) -> int:
         """The page of the table to show next."""
-        return min(max(1, number + by), show.pages(len(show.matching(board.rows(home), words or ""))))
+        return min(max(1, number + by), show.pages(len(show.matching(overview.rows(home), words or ""))))
 
     def filtered(words: str, chosen: str | None, before: str, lines: list[Any], number: int) -> tuple[Any, ...]:
         """What changed since the last time, and nothing else: the table, the queue."""
-        rows = board.rows(home)
+        rows = overview.rows(home)
         html, now = show.overview(rows, words or "", number), show.waiting(rows)
         pager = gr.update(visible=len(show.matching(rows, words or "")) > show.PER_PAGE)
         table = (gr.skip(),) * 3 if _digest(html) == before else (html, _digest(html), pager)

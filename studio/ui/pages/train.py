@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from studio import spec as specs
-from studio.app import choices, drafts, library, runs
+from studio.app import library, model_catalog, run_form, runs
 from studio.core.errors import JobError, SpecError, StudioError
 from studio.core.text import slug
 from studio.spec import RunSpec
@@ -67,7 +67,7 @@ def build(home: Path) -> None:
                     padding=False,
                 )
                 gpu = gr.Dropdown(
-                    [HERE, *choices.gpus()], value=HERE, label="Plan for", elem_id="gpu", interactive=True,
+                    [HERE, *model_catalog.gpus()], value=HERE, label="Plan for", elem_id="gpu", interactive=True,
                     info="What it would need on another GPU. It trains on this machine.",
                 )  # fmt: skip
                 start = gr.Button("Start", variant="primary", elem_id="start")
@@ -83,7 +83,7 @@ def build(home: Path) -> None:
     everything = [name, model, data, exports, *boxes]
 
     def draft(title: str, base: str, rows: list[str], targets: list[str], *values: str) -> RunSpec:
-        return drafts.build(
+        return run_form.build(
             title or "", base or "", rows or [], form.asked(values), [json.loads(item) for item in targets or []], home
         )
 
@@ -116,7 +116,7 @@ def build(home: Path) -> None:
         if number != newest.number:
             return
         try:
-            made = drafts.plan(spec, home, "" if card_name == HERE else card_name)
+            made = run_form.plan(spec, home, "" if card_name == HERE else card_name)
         except StudioError as problem:
             if number == newest.number:
                 yield [_wrong(problem), gr.skip()]
@@ -127,7 +127,7 @@ def build(home: Path) -> None:
     def starting(*values: Any) -> tuple[Any, Any]:
         """Start it; or say on the plan card, with the field's name, what is missing or wrong."""
         try:
-            return drafts.start(draft(*values), home).id, gr.skip()
+            return run_form.start(draft(*values), home).id, gr.skip()
         except StudioError as problem:
             gr.Warning(str(parts.toast(_named(problem))), title="Not started")
             return "", _wrong(problem)
@@ -137,12 +137,12 @@ def build(home: Path) -> None:
         targets = [form.export_choice(target.model_dump()) for target in spec.export]
         extra = [item for item in targets if item not in form.exports()]
         return [
-            spec.name, spec.model.name, gr.update(value=drafts.data_keys(spec, home), choices=_datasets(home)),
+            spec.name, spec.model.name, gr.update(value=run_form.data_keys(spec, home), choices=_datasets(home)),
             gr.update(value=[value for _, value in targets], choices=[*form.exports(), *extra]), *form.values_of(spec),
         ]  # fmt: skip
 
     def opened(query: dict[str, str]) -> list[Any]:
-        models = gr.update(choices=[(item.label, item.name) for item in choices.models(home)])
+        models = gr.update(choices=[(item.label, item.name) for item in model_catalog.models(home)])
         datasets = gr.update(choices=_datasets(home), value=[query["data"]] if query.get("data") else [])
         if query.get("again"):
             try:
@@ -160,8 +160,10 @@ def build(home: Path) -> None:
     write_now = {"fn": frame.act(written), "inputs": everything, "outputs": [text, save], **frame.QUIET}
     filled = [loaded.success]
     for event in (
-        use.click(frame.act(lambda told: shown(drafts.read_yaml(told or "", home))), [text], everything, **frame.ACTION),
-        load.upload(frame.act(lambda path: shown(drafts.read_yaml(_text_of(path), home))), [load], everything, **frame.ACTION),
+        use.click(frame.act(lambda told: shown(run_form.read_yaml(told or "", home))), [text], everything, **frame.ACTION),
+        load.upload(
+            frame.act(lambda path: shown(run_form.read_yaml(_text_of(path), home))), [load], everything, **frame.ACTION
+        ),
     ):
         filled.append(event.success)
     changes = frame.changed([gpu, model, data, exports, name, *boxes])

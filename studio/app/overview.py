@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from studio.app import library, queue, runs
 from studio.app.runs import Run
-from studio.core.errors import StudioError
 from studio.core.files import bytes_in, read_json
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ _lock = threading.Lock()
 def rows(home: Path) -> list[dict[str, Any]]:
     """One row a run, newest first, as `Run.summary` gives it, with `active`, `position`, `who`, `note` and `tags`.
 
-    A run whose files have not changed is not read again. A folder that cannot be read has its error as its row.
+    A run whose files have not changed is not read again. A damaged run has its error in its row.
     """
     waiting = {item.run: item for item in queue.order(home)}
     found = []
@@ -40,7 +39,8 @@ def rows(home: Path) -> list[dict[str, Any]]:
 def _row(run: Run) -> dict[str, Any]:
     folder = run.folder
     marks = tuple(
-        _mark(file) for file in (folder.status, folder.spec_file, folder.metrics, folder.report, folder.exports, _notes(run))
+        _mark(file)
+        for file in (folder.status, folder.spec_file, folder.metrics, folder.report, folder.exports, run.folder.notes)
     )
     state = run.status.state
     with _lock:
@@ -50,30 +50,24 @@ def _row(run: Run) -> dict[str, Any]:
         if run.status.active and row["started"]:
             row = {**row, "seconds": time.time() - row["started"]}
         return row
-    try:
-        status = run.status
-        row = {**run.summary(), "active": status.active, "started": status.started, "done": status.done, "total": status.total}
-        row.update(notes(run))
-    except (StudioError, OSError, ValueError, KeyError) as problem:
-        row = {
-            "id": run.id, "state": "failed", "name": run.id, "model": "", "data": "", "step": 0, "loss": None,
-            "held_out_loss": None,
-            "verdict": None, "created": None, "seconds": None, "exports": [], "folder": str(folder.path), "active": False,
-            "started": None, "done": 0, "total": 0, "note": "", "tags": [],
-            "error": {"message": f"its folder cannot be read ({problem})", "hint": "Delete it, or look into it.", "where": ""},
-        }  # fmt: skip
+    status = run.status
+    row = {**run.summary(), "active": status.active, "started": status.started, "done": status.done, "total": status.total}
+    row.update(notes(run))
     with _lock:
         _kept[folder.path] = ((marks, state), row)
     return row
 
 
 def notes(run: Run) -> dict[str, Any]:
-    """What a person wrote about a run after it was started: note and tags; at first those of its spec."""
-    file = _notes(run)
-    if file.exists():
-        return read_json(file)
-    tracking = run.spec.tracking
-    return {"note": tracking.note, "tags": list(tracking.tags)}
+    """What a person wrote about a run after it was started: note and tags; at first those of its spec. Empty if damaged."""
+    try:
+        if run.folder.notes.exists():
+            written = read_json(run.folder.notes)
+            return {"note": str(written["note"]), "tags": [str(tag) for tag in written["tags"]]}
+        tracking = run.spec.tracking
+        return {"note": tracking.note, "tags": list(tracking.tags)}
+    except runs.DAMAGED:
+        return {"note": "", "tags": []}
 
 
 def write_notes(run: Run, note: str, tags: list[str]) -> None:
@@ -81,11 +75,7 @@ def write_notes(run: Run, note: str, tags: list[str]) -> None:
     from studio.core.files import write_json
 
     kept = sorted({" ".join(tag.split())[:40] for tag in tags if tag.strip()})
-    write_json(_notes(run), {"note": note.strip()[:2000], "tags": kept[:20]})
-
-
-def _notes(run: Run) -> Path:
-    return run.folder.path / "notes.json"
+    write_json(run.folder.notes, {"note": note.strip()[:2000], "tags": kept[:20]})
 
 
 def _mark(file: Path) -> tuple[int, int]:

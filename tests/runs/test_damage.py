@@ -1,0 +1,272 @@
+"""What a damaged, full or vanished disk does to runs: one row says what is wrong, and everything else goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from studio.app import overview, queue, runs
+from studio.core.errors import HardwareError
+from studio.processes import terminate
+from studio.runs import environment, lifecycle, reserve, slot, status, supervisor
+from studio.runs import folder as folders
+from studio.runs.folder import RunFolder
+from studio.runs.recorder import FolderRemoved, Recorder
+from studio.spec import parse
+
+SPEC = parse({"name": "bot", "data": {"train": "/missing.csv"}})
+FILES = [
+    "status.json", "launch.json", "spec.yaml", "asked.yaml", "evaluation/report.json", "exports/merged/artifact.json",
+    "metrics.jsonl", "notes.json",
+]  # fmt: skip
+DAMAGES = {"empty": b"", "zeros": b"\0" * 200, "half": b'{"state": "do', "garbage": b"\xff\xfe{]", "another type": b"[1, 2]\n"}
+
+
+def rows_file(folder: Path) -> str:
+    """A data file that can be queued."""
+    file = folder / "rows.jsonl"
+    file.write_text('{"question": "a?", "answer": "b"}\n')
+    return str(file)
+
+
+def ended(root: Path) -> RunFolder:
+    """A run that ended, as its recorder writes it."""
+    folder = folders.create(SPEC, root)
+    recorder = Recorder(folder)
+    with recorder.stage("training"):
+        recorder.metrics(1, loss=2.5)
+    recorder.end("done")
+    return folder
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("name", FILES)
+def test_one_damaged_file_costs_its_run_alone_and_the_run_can_be_deleted(tmp_path: Path, name: str, damage: str) -> None:
+    healthy, damaged = ended(tmp_path), ended(tmp_path)
+    file = damaged.path / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(DAMAGES[damage])
+    rows = {row["id"]: row for row in overview.rows(tmp_path)}
+    assert rows[healthy.id]["error"] is None
+    assert rows[healthy.id]["loss"] == 2.5
+    assert damaged.id in rows
+    error = rows[damaged.id]["error"]
+    if name not in ("metrics.jsonl", "notes.json"):
+        assert error is None or "damaged" in error["message"]
+    if error is not None:
+        assert name in error["message"]
+    assert [run.summary()["state"] for run in runs.list_runs(tmp_path)]
+    assert supervisor.any_active(tmp_path) is False
+    assert supervisor.start_next(tmp_path) is None
+    assert runs.delete(runs.find(damaged.id, tmp_path)) > 0
+    assert [run.id for run in runs.list_runs(tmp_path)] == [healthy.id]
+
+
+def test_a_damaged_run_does_not_keep_the_queue_from_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "ensure", lambda root: None)
+    spec = parse({"data": {"train": rows_file(tmp_path)}})
+    first, second = queue.submit(spec, tmp_path), queue.submit(spec, tmp_path)
+    first.folder.launch.write_text("[1]")
+    started: list[str] = []
+    monkeypatch.setattr(lifecycle, "launch", lambda folder, environment=None: started.append(folder.id))
+    assert [supervisor.start_next(tmp_path), supervisor.start_next(tmp_path)] == [first.id, second.id]
+    assert started == [second.id]
+    assert status.read(first.folder).state == "failed"
+    assert "damaged" in status.read(first.folder).error["message"]  # type: ignore[index]
+
+
+@pytest.mark.parametrize("damage", ["garbage", "zeros", "page"])
+def test_a_damaged_queue_is_set_aside_and_made_again_from_the_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
+) -> None:
+    monkeypatch.setattr(supervisor, "ensure", lambda root: None)
+    spec = parse({"data": {"train": rows_file(tmp_path)}})
+    ids = [queue.submit(spec, tmp_path, f"person {number}").id for number in range(3)]
+    queue.cancel(ids[1], tmp_path)
+    ended(tmp_path)
+    file = tmp_path / "queue.db"
+    content = file.read_bytes()
+    broken = {
+        "garbage": b"x" * len(content),
+        "zeros": bytes(len(content)),
+        "page": content[:4096] + b"y" * (len(content) - 4096),
+    }
+    for left in tmp_path.glob("queue.db-*"):
+        left.unlink()
+    file.write_bytes(broken[damage] or b"x")
+    assert [item.run for item in queue.order(tmp_path)] == [ids[0], ids[2]]
+    assert queue.order(tmp_path)[0].who == "person 0"
+    assert list(tmp_path.glob("queue.damaged-*"))
+    assert status.read(RunFolder(tmp_path / "runs" / ids[0])).state == "queued"
+
+
+def test_a_run_whose_folder_was_removed_ends_and_does_not_come_back(tmp_path: Path) -> None:
+    folder = folders.create(SPEC, tmp_path)
+    recorder = Recorder(folder)
+    shutil.rmtree(folder.path)
+    for work in (lambda: recorder.metrics(1, loss=1.0), lambda: recorder.progress(1, 1), recorder.should_stop):
+        with pytest.raises(FolderRemoved):
+            work()
+    assert not folder.path.exists()
+
+
+def test_a_full_disk_is_named_as_the_cause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = folders.create(SPEC, tmp_path)
+    Recorder(folder)
+    record = json.loads(folder.status.read_text())
+    record["process"]["start_ticks"] += 1
+    folder.status.write_text(json.dumps(record))
+    assert "machine restarted" in status.read(folder).error["message"]  # type: ignore[index]
+    monkeypatch.setattr(status, "disk_is_full", lambda path: True)
+    assert "disk is full" in status.read(folder).error["message"]  # type: ignore[index]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path):
+    """A real file system of one MiB."""
+    place = tmp_path / "small"
+    place.mkdir()
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)], capture_output=True, text=True)
+    if made.returncode:
+        pytest.skip(f"no small file system can be mounted here: {made.stderr.strip()}")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def fill(folder: Path) -> None:
+    """Take every byte that is left."""
+    with open(folder / "ballast", "wb", buffering=0) as out:
+        for size in (1 << 16, 1 << 12, 1):
+            try:
+                while True:
+                    out.write(b"x" * size)
+            except OSError:
+                continue
+
+
+def report_steps(recorder: Recorder) -> None:
+    for step in range(10_000):
+        recorder.metrics(step, loss=1.0)
+
+
+def test_on_a_disk_that_is_really_full_a_run_still_says_that_it_is(small_disk: Path) -> None:
+    folder = folders.create(SPEC, small_disk)
+    reserve.make(folder.reserve)
+    recorder = Recorder(folder)
+    fill(small_disk)
+    with pytest.raises(OSError, match="No space left"):
+        report_steps(recorder)
+    recorder.end("failed", HardwareError("the disk is full", hint="Free disk space and try again."))
+    now = status.read(folder)
+    assert now.state == "failed"
+    assert now.error is not None
+    assert now.error["message"] == "the disk is full"
+    assert not folder.reserve.exists()
+
+
+def test_on_a_full_disk_a_run_is_refused_in_two_lines_before_it_starts(small_disk: Path) -> None:
+    home = small_disk / "home"
+    home.mkdir()
+    (small_disk / "x.jsonl").write_text('{"question": "a?", "answer": "b"}\n')
+    (small_disk / "x.yaml").write_text("data: {train: x.jsonl}\n")
+    fill(small_disk)
+    command = [sys.executable, "-m", "studio", "train", "x.yaml", "--home", str(home)]
+    done = subprocess.run(command, cwd=small_disk, capture_output=True, text=True)
+    lines = done.stderr.strip().splitlines()
+    assert done.returncode == 1, done.stderr
+    assert len(lines) == 2
+    assert "full" in lines[0] or "No space left" in lines[0]
+    assert lines[1].startswith("→ ")
+
+
+def test_a_home_is_its_owners_and_files_follow_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        folder = folders.create(SPEC, tmp_path / "home")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "home").stat().st_mode) == 0o700
+    assert stat.S_IMODE(folder.asked.stat().st_mode) == 0o640
+
+
+def test_a_queued_run_has_the_environment_of_who_asked_and_no_secret_on_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "ensure", lambda root: None)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    monkeypatch.setenv("WANDB_PROJECT", "mine")
+    monkeypatch.setenv("WANDB_API_KEY", "a-secret-of-forty-characters-aaaaaaaaaaaa")
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:password@proxy:1")
+    run = queue.submit(parse({"data": {"train": rows_file(tmp_path)}}), tmp_path)
+    for file in run.folder.path.rglob("*"):
+        assert b"a-secret" not in file.read_bytes()
+        assert b"password" not in file.read_bytes()
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    monkeypatch.delenv("WANDB_PROJECT")
+    monkeypatch.setenv("WANDB_ENTITY", "the supervisor's")
+    passed: list[dict[str, str]] = []
+    monkeypatch.setattr(lifecycle, "launch", lambda folder, environment: passed.append(environment))
+    assert supervisor.start_next(tmp_path) == run.id
+    assert passed[0]["CUDA_VISIBLE_DEVICES"] == "1"
+    assert passed[0]["WANDB_PROJECT"] == "mine"
+    assert "WANDB_ENTITY" not in passed[0]
+    assert passed[0]["PATH"] == os.environ["PATH"]
+
+
+def test_a_secret_that_a_queued_run_would_not_have_is_named(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+    monkeypatch.setenv("WANDB_API_KEY", "k" * 40)
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    assert environment.left_behind() == ["WANDB_API_KEY"]
+
+
+def test_one_device_is_one_for_all_homes_and_users_of_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(slot.VARIABLE, str(tmp_path / "locks"))
+    order: list[str] = []
+    with slot.slot("GPU-1", "run of home one", lambda: False, order.append):
+        assert stat.S_IMODE((tmp_path / "locks").stat().st_mode) == 0o1777
+        (tmp_path / "locks" / "GPU-1.lock").chmod(0o444)  # another user's
+        waits = threading.Thread(target=_wait_for_slot, args=(order,))
+        waits.start()
+        assert terminate.wait(lambda: bool(order), 10)
+        order.append("first ends")
+    waits.join(10)
+    assert order == ["run of home one", "first ends", "second runs"]
+
+
+def _wait_for_slot(order: list[str]) -> None:
+    with slot.slot("GPU-1", "run of home two", lambda: False, order.append):
+        order.append("second runs")
+
+
+def test_what_a_killed_preparation_left_is_removed_when_the_run_goes_on(tmp_path: Path) -> None:
+    from studio import worker
+
+    folder = folders.create(SPEC, tmp_path)
+    (folder.data / ".held-out.tokens.1a2b").mkdir(parents=True)
+    (folder.data / "train.jsonl").write_text("{}\n")
+    reserve.make(folder.reserve)
+    worker.sweep(folder)
+    assert sorted(file.name for file in folder.data.iterdir()) == ["train.jsonl"]
+    assert folder.reserve.exists()
+
+
+def test_a_run_that_dies_at_its_start_quotes_the_last_line_of_its_log(tmp_path: Path) -> None:
+    folder = folders.create(SPEC, tmp_path)
+    Recorder(folder)
+    record = json.loads(folder.status.read_text())
+    record["process"]["start_ticks"] += 1
+    folder.status.write_text(json.dumps(record))
+    folder.log.write_text("Traceback\nImportError: libcudart.so.12 cannot be opened, token hf_abcdefghijklmnopqrst\n")
+    folder.exit.write_text(json.dumps({"code": 1, "time": time.time(), "pid": 1}))
+    message = status.read(folder).error["message"]  # type: ignore[index]
+    assert "libcudart.so.12" in message
+    assert "hf_abc" not in message
