@@ -59,12 +59,6 @@ class HardwareError(StudioError):
     """The machine cannot do this: memory, disk, a missing device or part."""
 
 
-class DoesNotFit(HardwareError):
-    """A run needs more memory than this machine has, as planned before anything was started."""
-
-    exit_code = 3
-
-
 class OutOfMemory(HardwareError):
     """Memory ran out while training: on the device, or the machine's own."""
 
