@@ -256,6 +256,7 @@ def _read(path: Path) -> str:
 def _yaml(text: str, source: str) -> tuple[dict[str, Any], dict[str, int]]:
     """The values of a YAML mapping and the line of each dotted path."""
     try:
+        _bounded(text, source)
         loader = _Yaml(text)
         node = loader.get_single_node()
         values = loader.construct_document(node) if node else None
@@ -271,6 +272,28 @@ def _yaml(text: str, source: str) -> tuple[dict[str, Any], dict[str, int]]:
     lines: dict[str, int] = {}
     _lines(node, "", lines, source)
     return values, lines
+
+
+MOST_NODES, MOST_DEPTH, MOST_DIGITS = 20_000, 50, 100
+"""Values, levels and digits of a number that a spec may have; no real one comes near."""
+
+
+def _bounded(text: str, source: str) -> None:
+    """Refuse what a few hundred bytes of YAML can blow up: aliases, deep nesting, endless lists, numbers without end."""
+    depth = 0
+    for number, event in enumerate(yaml.parse(text, Loader=_Yaml)):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        long = isinstance(event, yaml.ScalarEvent) and len(event.value) > MOST_DIGITS and event.value.isdigit()
+        reason = (
+            "aliases (`*name`) are not read in a spec" if isinstance(event, yaml.AliasEvent)
+            else f"it is nested more than {MOST_DEPTH} levels deep" if depth > MOST_DEPTH
+            else f"it has more than {MOST_NODES:,} values" if number > MOST_NODES
+            else f"a number has more than {MOST_DIGITS} digits" if long
+            else ""
+        )  # fmt: skip
+        if reason:
+            line = f"{source}, line {event.start_mark.line + 1}" if event.start_mark else source
+            raise SpecError(reason, hint="Write the values out plainly.", where=line)
 
 
 def _lines(node: yaml.Node | None, prefix: str, lines: dict[str, int], source: str) -> None:

@@ -7,7 +7,7 @@ import pytest
 from studio import spec as specs
 from studio.core.errors import SpecError
 from studio.core.section import Alternatives, Leaf
-from studio.spec import RunSpec, parse_resolved
+from studio.spec import RunSpec, parse_resolved, parse_text
 from studio.training.settings import Adapter
 
 SMALL = "name: bot\ndata: {train: faq.csv}\n"
@@ -144,3 +144,18 @@ def test_off_in_yaml_is_the_word_off() -> None:
 def test_a_spec_with_something_left_open_is_not_a_resolved_one():
     with pytest.raises(SpecError, match="model"):
         parse_resolved({"data": {"train": "rows.jsonl", "max_length": 64}})
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("a: &a [x, x]\nb: [*a, *a]\n", "aliases"),
+        ("data: &d {train: *d}\n", "aliases"),
+        ("data: " + "[" * 20_000, "levels deep"),
+        ("training: {seed: " + "9" * 10_000 + "}\n", "digits"),
+        ("name: [" + "x, " * 30_000 + "x]\n", "values"),
+    ],
+)
+def test_yaml_that_would_blow_up_is_refused_at_once(text: str, says: str):
+    with pytest.raises(SpecError, match=says):
+        parse_text(text)
