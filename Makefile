@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-export HF_HUB_OFFLINE ?= 1
+# The demo, the tests and the benchmarks need no model hub; the web studio may download models.
+demo test test-fast test-isa mutants bench: export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
 .DEFAULT_GOAL := help

@@ -55,7 +55,7 @@ def likelihood(
             batch = _Batch([rows[place] for place in places], causal.device)
             try:
                 hidden = causal.get_decoder()(input_ids=batch.ids, attention_mask=batch.seen, use_cache=False).last_hidden_state
-                head = head or _head(causal, batch, hidden)
+                head = head or _head(causal, batch)
                 found[:, places] = _scored(hidden, batch, head, vocabulary)
             except torch.cuda.OutOfMemoryError:
                 if len(places) == 1:
@@ -112,7 +112,7 @@ def _scored(hidden: Tensor, batch: _Batch, head: Callable[[Tensor], Tensor], voc
     return tuple(np.asarray(item, dtype=np.float64) for item in sums)
 
 
-def _head(causal: Any, batch: _Batch, hidden: Tensor) -> Callable[[Tensor], Tensor]:
+def _head(causal: Any, batch: _Batch) -> Callable[[Tensor], Tensor]:
     """What turns hidden states into logits, proven against the model's own forward on one position.
 
     Most families only apply their output matrix; some scale the logits or cap them softly, as their settings declare. If
@@ -128,8 +128,10 @@ def _head(causal: Any, batch: _Batch, hidden: Tensor) -> Callable[[Tensor], Tens
         logits = embeddings(states.to(embeddings.weight.dtype)).float() * transform.scale
         return torch.tanh(logits / transform.cap) * transform.cap if transform.cap else logits
 
-    whole = type(causal).forward  # the class's: a trainer may have replaced the instance's
-    own = whole(causal, input_ids=batch.ids[:1], attention_mask=batch.seen[:1], use_cache=False, logits_to_keep=1).logits
+    first = {"input_ids": batch.ids[:1], "attention_mask": batch.seen[:1], "use_cache": False}
+    own = causal(**first, logits_to_keep=1).logits
+    # the same row alone again: beside other rows 16 bit rounds otherwise, and deep models carry that far
+    hidden = causal.get_decoder()(**first).last_hidden_state
     apart = (head(hidden[0, -1]) - own[0, -1].float()).abs().max()
     if apart > 0.02 * own.float().abs().max() + 1e-3:  # not a number passes here and is reported with its rows
         raise EvaluationError(

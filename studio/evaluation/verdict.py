@@ -18,9 +18,12 @@ SELDOM = 0.9
 LITTLE = 0.1
 """Score of base on the general set below which a loss could hardly be seen."""
 
+SOFT = ("loss", "token_f1", "rouge_l")
+"""Metrics of the general set that show forgetting where exact words cannot."""
+
 _ADVICE: dict[VerdictKind, str] = {
     "better": "Read the worst answers first: the figures hold for questions like the held-out ones, and no others were asked.",
-    "better but forgets": "Where general skills matter, train again with general rows mixed in, fewer epochs or a lower rate.",
+    "better but forgets": "Where general skills matter, mix in general rows, or take fewer epochs or a lower learning rate.",
     "no clear difference": "No reason to ship it. More held-out rows narrow the interval; more or other training rows move it.",
     "worse": "Do not ship it. Look at the worst answers, then at the learning rate, the epochs and the training rows.",
     "not measured": "Set data.holdout to 0.1, or to a file of questions, and evaluate again.",
@@ -31,7 +34,7 @@ def decide(sets: Sequence[SetReport]) -> Verdict:
     """The verdict on the first set that is not the general one, with the forgetting check beside it."""
     main = next((item for item in sets if item.name != GENERAL), None)
     general = next((item for item in sets if item.name == GENERAL), None)
-    forgets = general is not None and METRICS[general.headline].lost(general.metrics[general.headline].change)
+    forgets = general is not None and bool(_losses(general))
     if main is None:
         kind: VerdictKind = "not measured"
         sentences = ["Not measured: there were no held-out rows to compare on"]
@@ -77,13 +80,30 @@ def _beside(found: SetReport) -> str:
 def _on_general(found: SetReport) -> str:
     metric, figure = METRICS[found.headline], found.metrics[found.headline]
     moved = f"general skills {metric.show(figure.base.value)} -> {metric.show(figure.tuned.value)}"
-    if metric.lost(figure.change):
+    losses = _losses(found)
+    if found.headline in losses:
         judged = "a clear loss"
+    elif losses:
+        judged = f"but a clear loss in {' and in '.join(_moved(found, name) for name in losses)}"
     elif metric.gained(figure.change):
         judged = "a clear gain"
     else:
         judged = "no clear loss"
     return f"{moved} ({_change(found)}, {plural(_rows(found), 'row')}: {judged})"
+
+
+def _losses(general: SetReport) -> list[str]:
+    """The metrics that clearly fell on the general set. Exact words can stay at their floor while the model is ruined: what
+    it gives to the right answer, and how near its answers come, count as well."""
+    names = dict.fromkeys((general.headline, *SOFT))
+    return [name for name in names if name in general.metrics and METRICS[name].lost(general.metrics[name].change)]
+
+
+def _moved(found: SetReport, name: str) -> str:
+    shown = "perplexity" if name == "loss" and "perplexity" in found.metrics else name
+    metric, figure = METRICS[shown], found.metrics[shown]
+    label = metric.label if metric.label in ("ROUGE-L", "Token F1") else metric.label.lower()
+    return f"{label} ({metric.show(figure.base.value)} -> {metric.show(figure.tuned.value)})"
 
 
 def _change(found: SetReport) -> str:

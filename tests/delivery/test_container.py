@@ -97,3 +97,14 @@ def test_the_security_policy_names_tests_that_exist() -> None:
     named = re.findall(r"`(tests/[\w/]+\.py)`", (ROOT / "SECURITY.md").read_text())
     assert named
     assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_only_what_needs_no_model_hub_is_told_to_stay_offline():
+    """`make app` may download models: were it offline, every run it starts would be, too."""
+    lines = (ROOT / "Makefile").read_text().splitlines()
+    offline = [line for line in lines if "HF_HUB_OFFLINE" in line]
+    assert len(offline) == 1
+    targets = offline[0].partition(":")[0].split()
+    assert "demo" in targets
+    assert "test" in targets
+    assert "app" not in targets

@@ -64,6 +64,35 @@ def test_the_kind_follows_from_the_intervals(sets: list[SetReport], kind: str):
     assert verdict.advice
 
 
+FLOOR = {"token_f1": compared(0.20, 0.06, -0.18, -0.10, 40), "perplexity": compared(34.0, 1.6e7, 1e6, 3e7, 40)}
+RUINED = made(
+    "general",
+    "exact_match",
+    compared(0.0, 0.0, 0.0, 0.0, 40),
+    rows=40,
+    loss=compared(3.5, 16.6, 12.0, 14.0, 40),
+    **FLOOR,
+)
+
+
+def test_a_model_that_was_ruined_is_said_to_forget_though_exact_words_were_at_their_floor():
+    verdict = decide([BETTER, RUINED])
+    assert verdict.kind == "better but forgets"
+    assert verdict.text.startswith("Better but forgets: ")
+    assert "a clear loss in perplexity (34.0 -> 1.6e+07) and in Token F1 (20 % -> 6 %)" in verdict.text
+    assert "no clear loss" not in verdict.text
+    assert "fewer epochs or a lower learning rate" in verdict.advice
+
+
+@pytest.mark.parametrize("name", ["loss", "token_f1", "rouge_l"])
+def test_each_soft_measure_alone_is_enough_and_an_interval_that_holds_zero_is_not(name: str):
+    floor = compared(0.0, 0.0, 0.0, 0.0, 40)
+    up = 1 if name == "loss" else -1
+    lost, unsure = compared(2.0, 2.0 + up, up - 0.1, up + 0.1, 40), compared(2.0, 2.0 + up * 0.1, -0.2, 0.2, 40)
+    assert decide([BETTER, made("general", "exact_match", floor, rows=40, **{name: lost})]).kind == "better but forgets"
+    assert decide([BETTER, made("general", "exact_match", floor, rows=40, **{name: unsure})]).kind == "better"
+
+
 def test_a_lower_loss_is_better_and_a_higher_one_worse():
     assert decide([made("held-out", "loss", compared(2.0, 1.0, -1.2, -0.8))]).kind == "better"
     assert decide([made("held-out", "loss", compared(1.0, 2.0, 0.8, 1.2))]).kind == "worse"
