@@ -6,7 +6,6 @@ again. Heavy libraries are imported inside the steps, so that a spec or a data e
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -19,6 +18,7 @@ from studio.core.errors import OutOfMemory
 from studio.core.files import read_json, write_json, write_text
 from studio.data import encode, prepare
 from studio.data.rows import Conversation
+from studio.export.resources import free_memory
 from studio.hardware import history
 from studio.hardware import machine as machines
 from studio.models import libraries, loading
@@ -271,15 +271,6 @@ def load(prepared: Prepared) -> Any:
     if prepared.machine.device == "cpu":
         torch.set_num_threads(prepared.spec.training.threads)
     return loading.load_base(prepared.spec.model, prepared.machine.device, prepared.found)
-
-
-def free_memory() -> None:
-    """Give back what the last stage held, on the GPU too."""
-    import torch
-
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
 
 
 def _device(folder: RunFolder, recorder: Recorder, machine: machines.Machine) -> Any:

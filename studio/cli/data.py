@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from studio.cli import show
-from studio.core.errors import StudioError
 from studio.core.text import plural, printable, size
 from studio.data.report import DataReport, Removed
 from studio.data.rows import Rejected
@@ -20,18 +18,6 @@ app = typer.Typer(help="Look at data before training on it.", no_args_is_help=Tr
 
 def _columns(items: list[str] | None) -> dict[str, str]:
     return {role.strip(): name.strip() for role, _, name in (item.partition("=") for item in items or [])}
-
-
-@contextlib.contextmanager
-def _refusals(json: bool) -> Iterator[None]:
-    """With --json a refusal is a document on stdout, too: message, hint, and the choices there are."""
-    try:
-        yield
-    except StudioError as error:
-        if not json:
-            raise
-        show.as_json({"usable": False, "error": error.as_dict()})
-        raise typer.Exit(error.exit_code) from None
 
 
 @app.command()
@@ -62,8 +48,7 @@ def inspect(
         changes["roles"] = _columns(roles)
     if turns:
         changes["turns"] = turns
-    with _refusals(json):
-        report = datasets.inspect(*(files or []), spec=specs.load(spec) if spec else None, **changes)
+    report = datasets.inspect(*(files or []), spec=specs.load(spec) if spec else None, **changes)
     if json:
         show.as_json(report.as_json())
     else:
@@ -117,8 +102,7 @@ def desk(
 
     if not files and not spec:
         raise DataError("no file was given", hint="studio data desk FILE…, or --spec S", where="studio data desk")
-    with _refusals(json):
-        findings = datasets.desk(*(files or []), spec=specs.load(spec) if spec else None)
+    findings = datasets.desk(*(files or []), spec=specs.load(spec) if spec else None)
     if json:
         show.as_json([finding.model_dump() for finding in findings])
         return
@@ -144,8 +128,7 @@ def preview(
     from studio import spec as specs
     from studio.app import datasets
 
-    with _refusals(json):
-        previews = list(datasets.preview(file, model, rows, specs.load(spec) if spec else None))
+    previews = list(datasets.preview(file, model, rows, specs.load(spec) if spec else None))
     if json:
         show.as_json(
             [

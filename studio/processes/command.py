@@ -39,7 +39,9 @@ def document(
             f"it took longer than {seconds:.0f} seconds", hint="Try a smaller file, or use the command.", where=name
         ) from None
     if done.returncode in good and done.stdout.strip():
-        return json.loads(done.stdout)
+        answer = json.loads(done.stdout)
+        if not isinstance(answer, dict) or "exit_code" not in answer:  # else a refusal, whose code may be one of the good ones
+            return answer
     raise error_of(done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"), done.returncode, name)
 
 

@@ -197,7 +197,7 @@ def test_an_export_that_cannot_be_copied_out_stays_and_says_where_it_lies(tmp_pa
     (tmp_path / "made").mkdir()
     (tmp_path / "made" / "artifact.json").write_text("{}")
     (tmp_path / "file").write_text("")
-    with pytest.raises(ExportError, match=f"it lies in {tmp_path / 'made'}"):
+    with pytest.raises(ExportError, match=f"it is in {tmp_path / 'made'}"):
         copy(tmp_path / "made", tmp_path / "file" / "bot")
     assert (tmp_path / "made" / "artifact.json").exists()
 
@@ -215,7 +215,7 @@ def test_a_copy_that_is_interrupted_is_not_taken_for_an_export_and_the_next_one_
         raise SystemExit
 
     (good.path / "unreadable").symlink_to(tmp_path / "nowhere")
-    with pytest.raises(ExportError, match="it lies in"):
+    with pytest.raises(ExportError, match="it is in"):
         copy(good.path, out)
     assert listing(out) == set()
     (good.path / "unreadable").unlink()

@@ -14,6 +14,9 @@ from studio.core.errors import TrainingError
 from studio.core.files import write_json, write_text
 from studio.evaluation.interval import Estimate
 from studio.evaluation.report import Answered, Compared, Given, Report, SetReport, Speed, Verdict
+from studio.export.artifacts import manifest
+from studio.export.artifacts.manifest import Artifact, File
+from studio.export.verification.result import Check, Verification
 from studio.runs.recorder import Recorder
 from studio.spec import RunSpec, dump
 
@@ -52,13 +55,14 @@ def done(home: Path, file: str, name: str = f"done {EVIL}"[:80], steps: int = 60
     write_json(folder.adapter / "adapter_config.json", {})
     write_json(folder.report, report().as_dict())
     write_text(folder.report_page, "<p>the report as a page</p>")
-    write_json(
-        folder.exports / "merged" / "artifact.json",
-        {
-            "folder": "merged", "kind": "merged", "bytes": 3, "serve": [f"vllm serve {EVIL}"],
-            "verification": {"passed": True, "checks": [{"name": EVIL, "passed": True, "value": 1.0, "explanation": EVIL}]},
-        },
+    checks = [Check(EVIL, 1.0, EVIL, True, EVIL)]
+    artifact = Artifact(
+        kind="merged", folder="merged", settings={}, key="k", sources={}, details={}, versions={}, serve=[f"vllm serve {EVIL}"],
+        made_at="2026-01-01T00:00:00+00:00", files=[File(path="model.safetensors", bytes=3, sha256="0" * 64)],
+        verification=Verification(True, EVIL, checks),
     )  # fmt: skip
+    (folder.exports / "merged").mkdir(parents=True)
+    manifest.write(artifact, folder.exports / "merged")
     recorder.end("done")
     return run
 
