@@ -80,13 +80,22 @@ def test_a_run_is_served_as_the_chat_page_loads_it(tmp_path: Path) -> None:
     from studio.serving.job import Job, Piece
     from studio.serving.limits import Limits
     from studio.serving.writing import Writer
-    from studio.spec import parse
+    from studio.spec import parse, parse_resolved
     from tests.export.conftest import make_adapter
 
     held = {"name": "starter", "quantization": "nf4", "dtype": "fp32", "attention": "sdpa"}
-    spec = parse({"name": "shop", "model": held, "data": {"train": "x.csv"}, "training": {"threads": THREADS}}, "test")
-    run = create(spec, tmp_path)
-    run.write_spec(spec)  # pyright: ignore[reportArgumentType]
+    training = {
+        "threads": THREADS, "learning_rate": 1e-3, "batch_size": 1, "micro_batch": 1, "packing": True, "keep": "last",
+        "gradient_checkpointing": False, "optimizer": "adamw", "eval_every": 1, "save_every": 1, "fused_adapters": True,
+        "trained_head": True, "row_attention": True, "unpack_once": False, "background_saving": True,
+    }  # fmt: skip
+    decided = {
+        "name": "shop", "model": held, "data": {"train": "x.csv", "max_length": 256}, "adapter": {"alpha": 32},
+        "training": training, "evaluation": {"max_new_tokens": 32},
+    }  # fmt: skip
+    spec = parse_resolved(decided, "test")
+    run = create(parse(decided, "test"), tmp_path)
+    run.write_spec(spec)
     make_adapter(spec.model, run.adapter, 0.08)
     [source] = sources(Wish((run.id[:8],)), tmp_path)
     assert (source.name, source.run) == (run.id, run.id)
