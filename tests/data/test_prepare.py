@@ -13,6 +13,7 @@ import pytest
 
 from studio.core.errors import Stopped
 from studio.data.prepare import conversations, inspect, load_questions, prepare, usable
+from studio.data.report import DataReport
 from studio.data.settings import Data
 from studio.data.split import question
 from studio.tracking.reporter import Silent
@@ -263,3 +264,18 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
 
     small, large = peak(3_000), peak(20_000)  # KiB; files of 6 MB and 40 MB
     assert large - small < 10 << 10
+
+
+def test_the_report_is_read_by_the_class_that_wrote_it(tmp_path: Path) -> None:
+    file = write(tmp_path / "rows.jsonl", json_lines([*pairs(20), *pairs(1), {"question": "", "answer": "x"}]))
+    report = prepare(Data(train=file), 0, tmp_path / "out")
+    assert DataReport.read(tmp_path / "out" / "report.json") == report
+
+
+def test_a_report_of_version_1_keeps_its_warnings(tmp_path: Path) -> None:
+    file = write(tmp_path / "rows.jsonl", json_lines(pairs(20)))
+    values = prepare(Data(train=file), 0, tmp_path / "out").as_json()
+    for name in ("version", "findings", "cautions"):
+        del values[name]
+    old = DataReport.from_json({**values, "warnings": ["`n/a` stands for nothing: 2 rows"]})
+    assert old.warnings == ("`n/a` stands for nothing: 2 rows",)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -177,3 +178,20 @@ def test_a_folder_is_downloaded_as_a_whole_zip_without_links(tmp_path: Path):
     assert archive.testzip() is None
     assert sorted(archive.namelist()) == ["run-merged/a.txt", "run-merged/sub/b.txt"]
     assert archive.read("run-merged/a.txt") == b"a" * 3_000_000
+
+
+def test_a_report_kept_by_another_release_or_damaged_is_made_again(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from studio.app import cli_subprocess
+    from studio.data import prepare
+
+    item = library.add(home, "FAQ", [("faq.csv", csv(tmp_path))])
+    made = prepare.inspect(library.spec_of(item).data)
+    asked: list[str] = []
+    monkeypatch.setattr(cli_subprocess, "inspect", lambda spec, home: asked.append(spec.name) or made)
+    assert library.report(home, item) == library.report(home, item) == made
+    assert len(asked) == 1, "the second time it was read"
+    old = {"settings": {}, "report": {"usable": True, "warnings": ["a sentence"], "totals": {"rows": 3}}}
+    for content in ("", json.dumps(old), "[1, 2]"):
+        (item.path / "inspected.json").write_text(content)
+        assert library.report(home, item) == made
+    assert len(asked) == 4
