@@ -1,12 +1,12 @@
 """What each speed-up of the trainer is worth on a CPU: all of them on, against all but one.
 
-    nice -n 10 python bench/optimizations.py                 # three rounds, writes bench/results/levers-cpu.json
+    nice -n 10 python bench/optimizations.py                 # three rounds, writes bench/results/optimizations-cpu.json
     python bench/optimizations.py --parts nf4 --rounds 5     # only this part; the other figures in the file stay
 
 One process with one thread; the variants of a part run in turn (A B C, A B C), and ratios are made within a round, for they
 share its noise. The figure is CPU seconds a thousand real tokens (padding not counted), of all steps but the first. Each
 variant trains the same rows in the same order from the same weights; the farthest its losses are from those of the first
-is in the file. `times` is how many times longer a variant takes than the part's first: what the lever is worth.
+is in the file. `times` is how many times longer a variant takes than the part's first: what the optimization is worth.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Any
 from kit import machine, testbed
 from kit.training import Clock, job
 
-OUT = "levers-cpu"
+OUT = "optimizations-cpu"
 LEVERS = {"fused_adapters": False, "trained_head": False, "row_attention": False}
 PARTS: dict[str, tuple[dict[str, Any], dict[str, dict[str, Any]]]] = {
     "fp32": (

@@ -318,6 +318,7 @@ def test_the_system_prompt_of_the_training_is_served_unless_a_conversation_has_i
     assert served.with_system(own) == own
 
 
+@pytest.mark.torch
 def test_what_is_served_is_found_by_what_it_is(tmp_path: Path, adapters: dict[str, Path], gguf: Path) -> None:
     from studio.app.serving import Wish, sources
 
