@@ -17,6 +17,7 @@ from studio.core.files import read_json
 from studio.export import toolchains as environments
 from studio.export.artifacts.manifest import Artifact
 from studio.export.make import Probe, Source, export
+from studio.export.targets.merged_4bit import verify
 from studio.export.targets.merged_4bit import write as compress
 from studio.export.targets.merged_4bit.quantize import group_size
 from studio.export.targets.merged_4bit.settings import Merged4BitTarget
@@ -34,7 +35,7 @@ installed = pytest.mark.skipif(not environments.ready("compress"), reason=str(en
 def made(trained: Source, probe: Probe, merged: Artifact) -> Iterator[Artifact]:
     """The run's 4-bit export, verified in transformers."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compress, "VLLM", "compress-not-vllm")
+        patch.setattr(verify, "VLLM", "compress-not-vllm")
         patch.setattr(environments, "ready", lambda name: False)
         yield export(Merged4BitTarget(), trained, probe, Silent())
 
@@ -53,7 +54,7 @@ def test_four_bits_answer_as_base_and_adapter_did(made: Artifact, merged: Artifa
 def test_it_is_calibrated_on_the_rows_trained_on_and_says_so(made: Artifact) -> None:
     assert made.details["calibration"].startswith("120 training rows, ")
     assert (made.details["method"], made.details["group"], made.details["layers"]) == ("gptq", 128, 28)
-    assert "quantised to 4 bit by GPTQ, a scale every 128 weights" in made.details["statement"]
+    assert "quantized to 4 bit by GPTQ, a scale every 128 weights" in made.details["statement"]
     assert made.details["statement"] in (made.path / "README.md").read_text()
 
 
