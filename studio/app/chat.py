@@ -81,9 +81,9 @@ def open_talker(given: str, home: Path | str | None, base: str = "") -> Talker:
     base: the base model of an adapter folder, where it is not the one the folder names. Raises StudioError.
     """
     from studio.app import runs, serving
-    from studio.runs import folder
+    from studio.core.files import studio_home
 
-    source = serving.locate(given, folder.home(home), base)
+    source = serving.locate(given, studio_home(home), base)
     if source.gguf is not None or source.quantized:
         raise ModelError(
             "chat loads models with transformers, and this is for another engine",

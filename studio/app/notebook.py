@@ -67,7 +67,7 @@ def _in_notebook() -> bool:
 
 
 def _inline() -> Any:
-    from IPython.display import HTML, display  # type: ignore[import-not-found]
+    from IPython.display import HTML, display
 
     handle: Any = display(HTML(""), display_id=True)
 

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from studio.core.files import studio_home
 from studio.spec import RunSpec
 
 
@@ -18,7 +19,6 @@ def plan(spec: RunSpec, gpu: str | None = None, home: str | Path | None = None) 
     from studio.data import encode, prepare
     from studio.hardware import machine
     from studio.models import loading
-    from studio.runs import folder as folders
     from studio.runs.past import past
 
     found = loading.find(spec.model, planning=True)
@@ -37,4 +37,4 @@ def plan(spec: RunSpec, gpu: str | None = None, home: str | Path | None = None) 
                     encode.encode_file(file, tokenizer, spec.data.train_on, data / f"{name}.tokens") if there else None
                 )
             rows = planner.rows(parts[0], parts[1])
-        return planner.resolve(spec, machine.probe(gpu, folders.home(home)), found, rows, past(folders.home(home)))
+        return planner.resolve(spec, machine.probe(gpu, studio_home(home)), found, rows, past(studio_home(home)))

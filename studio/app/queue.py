@@ -6,9 +6,8 @@ from pathlib import Path
 
 from studio.app.runs import Run, create
 from studio.core import events
-from studio.core.files import write_json
+from studio.core.files import studio_home, write_json
 from studio.runs import environment, lifecycle, queue, supervisor
-from studio.runs import folder as folders
 from studio.runs.folder import RunFolder
 from studio.runs.queue import Waiting
 from studio.runs.status import Status
@@ -17,7 +16,7 @@ from studio.spec import RunSpec
 
 def submit(spec: RunSpec, home: str | Path | None = None, who: str = "") -> Run:
     """Put a new run into the queue and make sure that a supervisor lives. Returns at once."""
-    root = folders.home(home)
+    root = studio_home(home)
     run = create(spec, home)
     position = queue.add(root, run.id, who)
     run.folder.event(events.Queued(position=position, who=who))
@@ -32,17 +31,17 @@ def secrets_left_behind() -> list[str]:
 
 def order(home: str | Path | None = None) -> list[Waiting]:
     """The runs that wait, in order."""
-    return queue.waiting(folders.home(home))
+    return queue.waiting(studio_home(home))
 
 
 def move(run: str, position: int, home: str | Path | None = None) -> None:
     """Move a waiting run; 1 is next. Raises JobError if it does not wait."""
-    queue.move(folders.home(home), run, position)
+    queue.move(studio_home(home), run, position)
 
 
 def cancel(run: str, home: str | Path | None = None) -> None:
     """Take a run out of the queue and mark it stopped. Raises JobError if it does not wait."""
-    root = folders.home(home)
+    root = studio_home(home)
     with queue.leaving(root, run):
         found = RunFolder(root / "runs" / run)
         if found.asked.exists():
@@ -60,4 +59,4 @@ def stop(run: Run, home: str | Path | None = None) -> None:
 
 def work(home: str | Path | None = None, until_idle: bool = False) -> bool:
     """Be the supervisor of this home; False if one lives already."""
-    return supervisor.supervise(folders.home(home), 0 if until_idle else None)
+    return supervisor.supervise(studio_home(home), 0 if until_idle else None)

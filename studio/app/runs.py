@@ -13,7 +13,7 @@ from typing import Any
 from studio.core import events
 from studio.core.errors import JobError, StudioError, error_from
 from studio.core.events import Event
-from studio.core.files import bytes_in, read_json, whole_lines
+from studio.core.files import bytes_in, read_json, studio_home, whole_lines
 from studio.core.records import ErrorRecord
 from studio.runs import folder as folders
 from studio.runs import lifecycle, pace
@@ -188,7 +188,7 @@ def create(spec: RunSpec, home: str | Path | None = None) -> Run:
     from studio.data.read import need_files
 
     need_files(spec.data, spec.evaluation)
-    return Run(folders.create(spec, folders.home(home)))
+    return Run(folders.create(spec, studio_home(home)))
 
 
 def start(spec: RunSpec, home: str | Path | None = None) -> Run:
@@ -200,7 +200,7 @@ def start(spec: RunSpec, home: str | Path | None = None) -> Run:
 
 def find(name: str | Path, home: str | Path | None = None) -> Run:
     """The run of that id, the newest whose id begins so, or `last`. Raises JobError."""
-    return Run(folders.find(name, folders.home(home)))
+    return Run(folders.find(name, studio_home(home)))
 
 
 def find_export(given: str, home: str | Path | None = None) -> Path | None:
@@ -217,7 +217,7 @@ def find_export(given: str, home: str | Path | None = None) -> Path | None:
 
 def list_runs(home: str | Path | None = None) -> list[Run]:
     """All runs, newest first."""
-    return [Run(folder) for folder in folders.all_runs(folders.home(home))]
+    return [Run(folder) for folder in folders.all_runs(studio_home(home))]
 
 
 def delete(run: Run) -> int:

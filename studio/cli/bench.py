@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from studio.cli import show
+from studio.cli.options import Home, Json
 from studio.core.errors import SpecError
 
 
@@ -65,15 +66,12 @@ def bench(
     price_out: Annotated[
         float | None, typer.Option("--price-out", min=0, help="Per million tokens written.", show_default=False)
     ] = None,
-    home: Annotated[
-        Path | None,
-        typer.Option("--home", help="Where runs are kept [default: $STUDIO_HOME or ~/.studio].", show_default=False),
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    home: Home = None,
+    json: Json = False,
 ) -> int:
     """Measure runs, exports and APIs under the same questions: speed, memory, cost, and quality beside them."""
     from studio.app import bench_results, benching
-    from studio.runs import folder
+    from studio.core.files import studio_home
     from studio.serving.measure import asking
     from studio.serving.measure.price import Hardware, Tariff
 
@@ -81,7 +79,7 @@ def bench(
         raise SpecError("--url and --model belong together", hint="For example --url https://… --model NAME.", where="--url")
     if (price_in is None) != (price_out is None):
         raise SpecError("--price-in and --price-out belong together", hint="Give both, per million tokens.", where="--price-in")
-    root = folder.home(home)
+    root = studio_home(home)
     wish = benching.Wish(
         given=tuple(what or ()),
         apis=tuple(asking.api(url, name, key_env) for name in model or ()),

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from studio.cli import show
+from studio.cli.options import Json
 from studio.core.text import plural, printable, size
 from studio.data.report import DataReport, Removed
 from studio.data.rows import Rejected
@@ -30,7 +31,7 @@ def inspect(
     format: Annotated[str | None, typer.Option(help="The layout of a row, where detection asks.")] = None,
     roles: Annotated[list[str] | None, typer.Option("--role", metavar="NAME=ROLE", help="Which speaker is who.")] = None,
     turns: Annotated[str | None, typer.Option(help="Order of turns: strict, join or keep.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    json: Json = False,
 ) -> None:
     """Detect, check and count. Exit 0: usable; 2: not usable."""
     from studio import spec as specs
@@ -93,7 +94,7 @@ def _listed(what: str, items: Sequence[Rejected | Removed], count: int, shown: i
 def desk(
     files: Annotated[list[str] | None, typer.Argument(metavar="FILE…", help="Files, or hub:owner/name.")] = None,
     spec: Annotated[Path | None, typer.Option(help="Use the data section of this spec.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    json: Json = False,
 ) -> None:
     """Check what the rows say: repeats, phrases of other assistants, personal data, keys, markup and more."""
     from studio import spec as specs
@@ -122,7 +123,7 @@ def preview(
     model: Annotated[str, typer.Option(help="Whose tokenizer and chat template to use.")] = "starter",
     rows: Annotated[int, typer.Option(min=1, help="How many rows.")] = 3,
     spec: Annotated[Path | None, typer.Option(help="Use the data and model sections of this spec.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    json: Json = False,
 ) -> None:
     """The token stream of the first rows, through the code that trains, with the trained tokens marked."""
     from studio import spec as specs

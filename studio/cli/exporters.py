@@ -7,13 +7,13 @@ from typing import Annotated
 import typer
 
 from studio.cli import show
+from studio.cli.options import Json
 from studio.cli.progress import Progress
 
 app = typer.Typer(
     help="Toolchains, the separate environments some exports need: list, install, remove.", invoke_without_command=True
 )
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A toolchain, as `studio exporters list` names it.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 
 
 @app.callback()

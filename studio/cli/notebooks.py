@@ -8,13 +8,14 @@ from typing import Annotated
 import typer
 
 from studio.cli import show
+from studio.cli.options import Json
 from studio.core import resources
 
 
 def notebooks(
     copy_to: Annotated[Path, typer.Argument(metavar="COPY_TO", help="Folder to copy the notebooks to.", show_default=False)],
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are already there.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    json: Json = False,
 ) -> None:
     """Copy the shipped notebooks to a folder: quick start, own data, evidence, export and serving."""
     written = resources.copy_notebooks(copy_to, overwrite)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from studio.cli import show
+from studio.cli.options import Home
 
 
 def push(
@@ -19,10 +19,7 @@ def push(
     ] = None,
     public: Annotated[bool, typer.Option("--public", help="Make the repository public; without it, it is private.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    home: Annotated[
-        Path | None,
-        typer.Option("--home", help="Where runs are kept [default: $STUDIO_HOME or ~/.studio].", show_default=False),
-    ] = None,
+    home: Home = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout; needs --yes.")] = False,
 ) -> None:
     """Upload a verified export to the Hugging Face hub, private unless --public is passed.

@@ -10,14 +10,9 @@ import typer
 from typer.core import TyperCommand
 
 from studio.cli import show
+from studio.cli.options import Home, Json, RunName
 from studio.cli.progress import Progress
 from studio.core.errors import SpecError
-
-Home = Annotated[
-    Path | None, typer.Option("--home", help="Where runs are kept [default: $STUDIO_HOME or ~/.studio].", show_default=False)
-]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
-RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, how it begins, or `last`.")]
 
 
 def evaluate(

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import datetime
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from studio.cli import follow, show
+from studio.cli.options import Home, Json, RunName
 from studio.core.text import duration, size
 
 app = typer.Typer(help="The history of runs.", no_args_is_help=True)
-Name = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, how it begins, or `last`.")]
-Home = Annotated[
-    Path | None, typer.Option("--home", help="Where runs are kept [default: $STUDIO_HOME or ~/.studio].", show_default=False)
-]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 
 
 @app.command("list")
@@ -52,7 +47,7 @@ def list_(home: Home = None, json: Json = False) -> None:
 
 
 @app.command("show")
-def show_(run: Name, home: Home = None, json: Json = False) -> None:
+def show_(run: RunName, home: Home = None, json: Json = False) -> None:
     """One run: state, decisions, evidence, exports."""
     from studio.app import runs
 
@@ -78,7 +73,7 @@ def show_(run: Name, home: Home = None, json: Json = False) -> None:
 
 
 @app.command()
-def watch(run: Name, home: Home = None) -> None:
+def watch(run: RunName, home: Home = None) -> None:
     """Follow a run until it ends. Ctrl-C leaves it alone."""
     from studio.app import runs
 
@@ -90,7 +85,7 @@ def watch(run: Name, home: Home = None) -> None:
 
 
 @app.command()
-def stop(run: Name, home: Home = None) -> None:
+def stop(run: RunName, home: Home = None) -> None:
     """Save a checkpoint and stop."""
     from studio.app import runs
 
@@ -100,7 +95,7 @@ def stop(run: Name, home: Home = None) -> None:
 
 
 @app.command()
-def resume(run: Name, home: Home = None, json: Json = False) -> None:
+def resume(run: RunName, home: Home = None, json: Json = False) -> None:
     """Go on with a stopped, interrupted or failed run from its last checkpoint."""
     from studio.app import runs
 
@@ -142,7 +137,9 @@ def _results(run: Any) -> dict[str, Any]:
 
 
 @app.command()
-def delete(run: Name, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False, home: Home = None) -> None:
+def delete(
+    run: RunName, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False, home: Home = None
+) -> None:
     """Remove a run and everything in it."""
     from studio.app import runs
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from studio.cli.options import Home
 from studio.core.errors import SpecError
 
 _ENGINES = ("auto", "transformers", "llama.cpp", "vllm")
@@ -60,15 +61,12 @@ def serve(
     drain: Annotated[float, typer.Option(min=0, help="Seconds that answers may take after SIGTERM.")] = 20.0,
     share_gpu: Annotated[bool, typer.Option("--share-gpu", help="Do not keep training off the GPU meanwhile.")] = False,
     until: Annotated[str | None, typer.Option("--until", metavar="PROCESS", hidden=True)] = None,
-    home: Annotated[
-        Path | None,
-        typer.Option("--home", help="Where runs are kept [default: $STUDIO_HOME or ~/.studio].", show_default=False),
-    ] = None,
+    home: Home = None,
 ) -> int | None:
     """Serve runs, models and exports behind one OpenAI-compatible API."""
-    from studio.runs import folder
+    from studio.core.files import studio_home
 
-    root = folder.home(home)
+    root = studio_home(home)
     if new_key is not None:
         _new_key(api_key_file or root / "api-keys", new_key)
         return None

@@ -10,6 +10,7 @@ import typer
 
 from studio import spec as specs
 from studio.cli import follow, show
+from studio.cli.options import Home, Json
 from studio.core import resources
 from studio.core.errors import DoesNotFit, SpecError
 
@@ -18,10 +19,6 @@ SpecFiles = Annotated[list[Path], typer.Argument(metavar="SPEC…", help="Specs:
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="A.B=C", help="Change a field of the spec; may be given several times.")
 ]
-Home = Annotated[
-    Path | None, typer.Option("--home", help="Where runs are kept [default: $STUDIO_HOME or ~/.studio].", show_default=False)
-]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 
 
 def read_spec(file: Path, settings: list[str] | None) -> specs.RunSpec:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from studio.cli.options import Home
 from studio.core.errors import SpecError
 
 PASSWORD = "STUDIO_PASSWORD"
@@ -24,16 +24,13 @@ def ui(
     name: Annotated[
         list[str] | None, typer.Option("--name", help="A further host name this server is reached by, e.g. behind a proxy.")
     ] = None,
-    home: Annotated[
-        Path | None,
-        typer.Option("--home", help="Where runs are kept [default: $STUDIO_HOME or ~/.studio].", show_default=False),
-    ] = None,
+    home: Home = None,
 ) -> None:
     """The web studio. Prints a link that lets one browser in, once."""
-    from studio.runs import folder
+    from studio.core.files import studio_home
     from studio.ui import server
 
-    server.serve(folder.home(home), host, port, _password() if auth else None, tuple(name or ()), typer.echo)
+    server.serve(studio_home(home), host, port, _password() if auth else None, tuple(name or ()), typer.echo)
 
 
 def _password() -> str:

@@ -17,6 +17,11 @@ from studio.core.errors import HardwareError
 from studio.core.text import nearest, size
 
 
+def studio_home(given: str | Path | None = None) -> Path:
+    """The folder that holds runs, datasets, models and settings: `given`, else $STUDIO_HOME, else ~/.studio."""
+    return Path(given or os.environ.get("STUDIO_HOME") or Path.home() / ".studio").expanduser().absolute()
+
+
 def write_text(path: Path, text: str, durable: bool = True) -> Path:
     """Write text so that a reader sees the old file or the new one, never half of it (write aside, then rename).
 

@@ -33,7 +33,7 @@ class Section(BaseModel, frozen=True):
     # pydantic else takes it for a constructor of another kind and calls it for every nested section too
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
 
-    def model_copy(self, *, update: Any = None, deep: bool = False):  # type: ignore[override]
+    def model_copy(self, *, update: Any = None, deep: bool = False):
         """Refused with `update`: it would skip every check. Use `studio.edit(spec, {"a.b": value})`."""
         if update:
             raise TypeError("model_copy(update=...) skips the checks; use studio.edit(spec, {'section.field': value})")

@@ -81,7 +81,7 @@ class NeedsChoice(DataError):
     def __reduce__(self):  # type: ignore[override] - what it is made again from is its own
         return _again, (self.message, self.hint, self.where, self.choices, self.reasons)
 
-    def as_dict(self) -> dict[str, Any]:  # type: ignore[override]
+    def as_dict(self) -> dict[str, Any]:
         """With the choices and the reasons, for a program to choose from."""
         return {
             **super().as_dict(),

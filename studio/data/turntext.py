@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 Turn = dict[str, str]
@@ -61,11 +61,6 @@ def turns_of_text(text: str) -> list[Turn] | None:
     return (
         turns if {"user", "assistant"} <= {turn["role"] for turn in turns} and all(turn["content"] for turn in turns) else None
     )
-
-
-def is_transcript(texts: Sequence[str]) -> bool:
-    """Whether most of some texts are transcripts."""
-    return bool(texts) and sum(turns_of_text(text) is not None for text in texts) > 0.5 * len(texts)
 
 
 def _by_headers(opening: str, closing: str, skip: str = "") -> Callable[[str], list[Turn] | None]:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from studio.core.files import studio_home
 from studio.core.text import plural, size
 from studio.hardware import machine as machines
 from studio.hardware.machine import Machine
@@ -38,7 +39,7 @@ class Finding:
 
 def check(folder: str | Path | None = None) -> list[Finding]:
     """Look at everything a run depends on. folder is where runs are kept; empty: `$STUDIO_HOME` or `~/.studio`."""
-    root = Path(folder) if folder else machines.home()
+    root = studio_home(folder)
     machine = machines.probe(folder=root)
     return [
         _python(),

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from studio.core.files import studio_home
 from studio.hardware import cards
 
 OLDEST = (7, 5)
@@ -130,15 +131,10 @@ def probe(gpu: str | None = None, folder: str | Path | None = None) -> Machine:
         cores=cores(),
         ram=total,
         ram_free=free,
-        disk_free=disk(Path(folder) if folder else home()),
+        disk_free=disk(studio_home(folder)),
         cpu_flags=flags,
         assumed=gpu is not None,
     )
-
-
-def home() -> Path:
-    """Where runs are kept: `$STUDIO_HOME`, else `~/.studio`."""
-    return Path(os.environ.get("STUDIO_HOME") or Path.home() / ".studio")
 
 
 def torch_has_cuda() -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Collection
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from studio.http.refusal import Refused
 
@@ -43,7 +43,7 @@ def _location(origin: str, header: str) -> str:
     return _split(origin, header).netloc
 
 
-def _split(url: str, header: str):  # type: ignore[no-untyped-def]  # urllib's result type is private
+def _split(url: str, header: str) -> SplitResult:
     try:
         parts = urlsplit(url)
         _ = parts.hostname, parts.port

@@ -33,7 +33,7 @@ def list_models() -> None:
     from transformers.utils import import_utils
 
     read = import_utils.create_import_structure_from_path
-    import_utils.create_import_structure_from_path = lambda path: read(Path(path).parent)  # pyright: ignore
+    import_utils.create_import_structure_from_path = lambda path: read(Path(path).parent)
     try:
         importlib.import_module("transformers.models")
     finally:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import getpass
-import os
 import secrets
 import time
 from collections.abc import Iterator
@@ -22,11 +21,6 @@ from studio.core.text import nearest, slug
 from studio.processes.identity import ProcessId
 from studio.runs import environment
 from studio.spec import ResolvedSpec, RunSpec
-
-
-def home(given: str | Path | None = None) -> Path:
-    """Where everything is kept: `given`, else $STUDIO_HOME, else ~/.studio."""
-    return Path(given or os.environ.get("STUDIO_HOME") or Path.home() / ".studio").expanduser().absolute()
 
 
 def make_home(root: Path) -> Path:

@@ -6,6 +6,8 @@ import os
 import re
 from pathlib import Path
 
+from studio.core.files import studio_home
+
 SERVICE = "studio"
 """The keyring service secrets are stored under: `keyring set studio WANDB_API_KEY`."""
 
@@ -108,4 +110,4 @@ def _from_file(name: str) -> str | None:
 
 
 def _file(name: str) -> Path:
-    return Path(os.environ.get("STUDIO_HOME") or Path.home() / ".studio").expanduser() / "secrets" / name
+    return studio_home() / "secrets" / name

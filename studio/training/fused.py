@@ -148,7 +148,7 @@ class _Layers(torch.autograd.Function):
     """Adapted linear layers that share an input: x, the members, all A, all B -> an output for each member."""
 
     @staticmethod
-    def forward(ctx: Any, x: Any, members: Sequence[Member], dtype: Any, *adapters: Any) -> Any:  # type: ignore[override]
+    def forward(ctx: Any, x: Any, members: Sequence[Member], dtype: Any, *adapters: Any) -> Any:
         with _plain(x):
             flat = x.reshape(-1, x.shape[-1]).to(dtype)
             outputs, inner = _project(members, flat, adapters, ctx.needs_input_grad[0], x.shape[:-1])
@@ -171,7 +171,7 @@ class _Gated(torch.autograd.Function):
     """A gated feed-forward of adapted layers: down(act(gate(x)) * up(x)), gate and up one layer or two."""
 
     @staticmethod
-    def forward(ctx: Any, x: Any, first: Sequence[Member], last: Member, act: str, dtype: Any, *adapters: Any) -> Any:  # type: ignore[override]
+    def forward(ctx: Any, x: Any, first: Sequence[Member], last: Member, act: str, dtype: Any, *adapters: Any) -> Any:
         needed, count = ctx.needs_input_grad[0], 2 * len(first)
         with _plain(x):
             flat = x.reshape(-1, x.shape[-1]).to(dtype)

@@ -43,7 +43,7 @@ class _SummedLoss(torch.autograd.Function):
     """Sum of -log p(target) over rows of hidden states, with the hidden gradient made in the forward pass."""
 
     @staticmethod
-    def forward(ctx: Any, hidden: Any, weight: Any, bias: Any, targets: Any, transform: LogitTransform, wanted: bool) -> Any:  # type: ignore[override]
+    def forward(ctx: Any, hidden: Any, weight: Any, bias: Any, targets: Any, transform: LogitTransform, wanted: bool) -> Any:
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
         gradient = torch.empty_like(hidden) if wanted else None
         step = max(16, LOGITS_PER_CHUNK.get(hidden.device.type, 1 << 24) // weight.shape[0])

@@ -11,7 +11,6 @@ from studio.training.batches import Batch, StepOrder, batch
 from studio.training.methods import METHODS
 
 if TYPE_CHECKING:
-    from studio.training.job import TrainingJob
     from studio.training.loss_model import LossModel
     from studio.training.monitor import StepMonitor
     from studio.training.optimizer import OptimizerStep
@@ -26,12 +25,13 @@ def resume(folder: Path, loss_model: LossModel, optimizer: OptimizerStep) -> Non
 def train(loss_model: LossModel, optimizer: OptimizerStep, monitor: StepMonitor, steps: int) -> None:
     """Compute the steps that are left; `monitor` reports, evaluates and saves between them, and ends the run early.
 
-    A batch is computed micro-batch by micro-batch, and every loss is divided for the whole batch, so
-    that the size of a micro-batch changes memory and speed and never the result. Loss and gradient norm stay on the device:
-    the monitor reads those of many steps at once.
+    A batch is computed micro-batch by micro-batch, and every loss is divided for the whole batch, so that the size of a
+    micro-batch changes memory and speed and never the result. Loss and gradient norm stay on the device: the monitor reads
+    those of many steps at once.
     """
     loss_model.model.train()
-    for step, rows in enumerate(_batches(loss_model.job, loss_model, monitor.progress.step, steps), monitor.progress.step + 1):
+    done = monitor.progress.step
+    for step, rows in enumerate(_batches(loss_model, done, steps), done + 1):
         monitor.step_begins()
         loss_model.in_progress.step = step
         rate = optimizer.rate
@@ -42,9 +42,9 @@ def train(loss_model: LossModel, optimizer: OptimizerStep, monitor: StepMonitor,
             return
 
 
-def _batches(job: TrainingJob, loss_model: LossModel, done: int, steps: int) -> Iterator[Batch]:
+def _batches(loss_model: LossModel, done: int, steps: int) -> Iterator[Batch]:
     """The batches after the first `done`, in the order that the seed decides."""
-    training = job.training
+    job, training = loss_model.job, loss_model.job.training
     order = StepOrder(len(job.train), training.batch_size, steps, training.seed)
     for rows in order.from_step(done):
         yield batch(job.train, rows, training.micro_batch, job.max_length, loss_model.packed, loss_model.pad)

@@ -201,6 +201,15 @@ def test_rows_already_in_a_template_are_taken_apart_into_messages(text: str, tmp
     assert turns(first) == [("system", "Be kind."), ("user", "Why?"), ("assistant", "So.")]
 
 
+def test_control_tokens_that_were_taken_away_are_not_warned_of_and_one_left_inside_a_turn_is(tmp_path: Path) -> None:
+    whole = [{"text": TEMPLATED["ChatML"]}] * 20
+    assert not warned(inspect(Data(train=written(tmp_path, whole))), "learned as characters")
+    inside = TEMPLATED["ChatML"].replace("So.", "So.</s>")
+    report = inspect(Data(train=written(tmp_path, [*whole, {"text": inside}], "inside.jsonl")))
+    [finding] = [item for item in report.findings if "learned as characters" in item.message]
+    assert finding.count == 1
+
+
 def test_template_text_that_does_not_come_apart_is_refused(tmp_path: Path) -> None:
     half = {"text": "Some words <|im_start|>user\nWhy?<|im_end|> and more"}
     assert "already written by a chat template" in refusal(inspect, Data(train=written(tmp_path, [half] * 3))).message

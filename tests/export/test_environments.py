@@ -109,7 +109,7 @@ def declared(folder: Path, patch: pytest.MonkeyPatch) -> Declare:
     def declare(name: str, *lines: str, imports: tuple[str, ...] = (), **changes: Any) -> Environment:
         (folder / "locks" / f"{name}.txt").write_text("# a test's\n" + "\n".join(lines) + "\n")
         item = replace(Environment(name, "tests", imports, 1 << 20), **changes)
-        patch.setitem(known.ENVIRONMENTS, name, item)  # type: ignore[arg-type] - a dict
+        patch.setitem(known.ENVIRONMENTS, name, item)  # a dict
         return item
 
     return declare

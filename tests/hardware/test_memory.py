@@ -165,7 +165,7 @@ def test_more_rows_need_more_and_checkpointing_and_nf4_need_less() -> None:
     model = dims_of("Qwen/Qwen2.5-3B-Instruct")
 
     def total(**changes: object) -> int:
-        return memory.estimate(model, MemoryConfig(**{"quantization": "none", "checkpointing": False, **changes})).total  # type: ignore[arg-type]
+        return memory.estimate(model, MemoryConfig(**{"quantization": "none", "checkpointing": False, **changes})).total
 
     assert total(rows=4) > total(rows=2) > total()
     assert total() > total(checkpointing=True) > total(checkpointing=True, quantization="int8")

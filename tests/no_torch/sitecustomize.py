@@ -26,4 +26,4 @@ class NoTorch:
         """Never reached."""
 
 
-sys.meta_path.insert(0, NoTorch)  # pyright: ignore[reportArgumentType]
+sys.meta_path.insert(0, NoTorch)

@@ -251,14 +251,14 @@ def _die_at(root: Path, moment: str) -> None:
         die()
 
     if moment == "before the status":
-        lifecycle.write_json = die  # type: ignore[assignment]
+        lifecycle.write_json = die
     elif moment == "before the process":
-        subprocess.Popen = die  # type: ignore[assignment,misc]
+        subprocess.Popen = die
     elif moment == "after the process":
-        subprocess.Popen = start_and_die  # type: ignore[assignment,misc]
+        subprocess.Popen = start_and_die
     else:
         launch = lifecycle.launch
-        lifecycle.launch = lambda folder, variables=None: (launch(folder, variables), die())  # type: ignore[assignment]
+        lifecycle.launch = lambda folder, variables=None: (launch(folder, variables), die())
     supervisor.start_next(root)
 
 
@@ -298,7 +298,7 @@ def test_waiting_runs_are_started_one_after_another_and_a_refused_one_does_not_s
     assert all("missing-" in now.error["message"] + now.error["where"] for now in states if now.error)
 
 
-def _until(condition, seconds: float = 120) -> None:  # type: ignore[no-untyped-def]
+def _until(condition, seconds: float = 120) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not happen in time"

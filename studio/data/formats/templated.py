@@ -7,7 +7,7 @@ from typing import Any
 
 from studio.data.columns import SHARED, Format, Proposal, Table, shared_columns, unused, worth
 from studio.data.context import Context
-from studio.data.notes import Unusable
+from studio.data.notes import Notes, Unusable
 from studio.data.rows import Conversation, Row
 from studio.data.texts import text_of
 from studio.data.turns import checked
@@ -41,7 +41,7 @@ def propose(table: Table) -> Proposal | None:
 def convert(row: Row, columns: Mapping[str, str], context: Context) -> Conversation:
     """The turns that the text holds, without the template's tokens."""
     column = columns["templated"]
-    text = text_of(row.values, column, "text", context.notes)
+    text = text_of(row.values, column, "text", Notes())  # what is odd is noted of the turns, whose tokens are gone
     turns = turns_of_template(text) or turns_of_text(text)
     if turns is None:
         raise Unusable("template text that does not come apart: it is not wholly made of turns", column)

@@ -83,7 +83,7 @@ def open_compressed(kind: str, raw: BinaryIO, packed: int, name: str) -> BinaryI
         import pyarrow
 
         inner = pyarrow.CompressedInputStream(pyarrow.PythonFile(raw, "r"), "zstd")
-    return io.BufferedReader(_Guarded(inner, packed, name), 1 << 20)  # type: ignore[arg-type]
+    return io.BufferedReader(_Guarded(inner, packed, name), 1 << 20)
 
 
 def open_member(raw: BinaryIO, member: str, name: str) -> BinaryIO:
@@ -151,7 +151,7 @@ def seekable(stream: BinaryIO, name: str, room: int) -> BinaryIO:
     for block in iter(lambda: stream.read(1 << 20), b""):
         aside.write(block)
     aside.seek(0)
-    return aside  # type: ignore[return-value]
+    return aside
 
 
 def is_about(name: str) -> bool:

@@ -60,7 +60,7 @@ def save(found: Reference, folder: Path) -> None:
         arrays = {
             f"{name}{place}": array for name in ("tokens", "logp") for place, array in enumerate(getattr(found.forced, name))
         }
-        np.savez(aside / "reference.npz", **arrays)  # type: ignore[arg-type] - names never clash with `file`
+        np.savez(aside / "reference.npz", **arrays)  # names never clash with `file`
         values = {
             "cases": [asdict(case) for case in found.cases],
             "answers": [asdict(answer) for answer in found.answers],
