@@ -40,9 +40,14 @@ def document(
         ) from None
     if done.returncode in good and done.stdout.strip():
         answer = json.loads(done.stdout)
-        if not isinstance(answer, dict) or "exit_code" not in answer:  # else a refusal, whose code may be one of the good ones
+        if not is_refusal(answer):  # its exit code may be one of the good ones
             return answer
     raise error_of(done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"), done.returncode, name)
+
+
+def is_refusal(document: object) -> bool:
+    """Whether a JSON document is what a command prints that refused, and not its answer."""
+    return isinstance(document, dict) and set(document) == {"error", "exit_code"}
 
 
 def error_of(out: str, errors: str, code: int, name: str) -> StudioError:

@@ -66,7 +66,7 @@ def _task(note: Path) -> Task:
         document = json.loads(out)
     except ValueError:
         document = None
-    if document is None or (isinstance(document, dict) and set(document) == {"error", "exit_code"}):
+    if document is None or command.is_refusal(document):
         return Task(kind, name, "failed", begun, error=command.error_of(out, errors, 1, kind))
     return Task(kind, name, "done", begun)
 

@@ -1,4 +1,4 @@
-"""Ending a process: asked first, then by force. The one ladder."""
+"""Ending a process: asked first, then by force."""
 
 from __future__ import annotations
 
