@@ -111,7 +111,7 @@ def train(folder: RunFolder, prepared: Prepared, recorder: Recorder) -> None:
     """Fit the adapter, from the last checkpoint if there is one; where memory runs out, again with settings that take less."""
     if folder.training.exists() and (folder.adapter / "adapter_config.json").exists():
         return
-    libraries.bring()  # before any tensor is made
+    libraries.import_heavy()  # before any tensor is made
     from studio.training import fit
 
     base = load(prepared)

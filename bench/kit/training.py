@@ -107,7 +107,7 @@ def studio_run(
     from studio.models import libraries
     from studio.training.fit import fit
 
-    libraries.bring()
+    libraries.import_heavy()
     asked = job(folder, count, vocabulary, dtype, micro, packing)
     clock = Clock()
     fit(*testbed.base(vocabulary, asked.dtype), asked, clock)

@@ -79,7 +79,7 @@ app.command("fields")(results.fields)
 def main(arguments: list[str] | None = None) -> None:
     """Run the command and exit."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
-    noise.hush()
+    noise.quiet_loggers()
     sys.exit(run(arguments))
 
 

@@ -8,7 +8,7 @@ NOISY = ("bitsandbytes", "accelerate", "torchao", "torch.utils._pytree")
 """Loggers that write a line per layer or per import, or advice that is not for the person who reads ours."""
 
 
-def hush() -> None:
+def quiet_loggers() -> None:
     """Errors alone from the loggers in `NOISY` and those below them, whether they exist yet or not."""
     for name in list(logging.root.manager.loggerDict):
         if name.startswith(NOISY):

@@ -1,4 +1,4 @@
-"""Bring in the heavy libraries, once a process and as cheaply as they let themselves be imported.
+"""Import the heavy libraries, once a process and as cheaply as they let themselves be imported.
 
 Most of the time to a first step is their import: a million objects are made, and Python's garbage collector goes through
 all of them again and again, there and ever after; bitsandbytes brings in a compiler for functions nobody calls. Without
@@ -40,23 +40,22 @@ def list_models() -> None:
         import_utils.create_import_structure_from_path = read
 
 
-def bring(*names: str) -> None:
-    """Import what loading a model takes, and the modules `names`; what they print goes to standard error.
+def import_heavy() -> None:
+    """Import what loading a model takes; what the libraries print goes to standard error.
 
     The first time, all that exists by then is put where the garbage collector does not look: no tensor is among it.
     """
-    if all(name in sys.modules for name in (*MODELS, *names)):
+    if all(name in sys.modules for name in MODELS):
         return
     first = "torch" not in sys.modules
-    noise.hush()
+    noise.quiet_loggers()
     with contextlib.redirect_stdout(sys.stderr), _not_collecting():
         with _compiling_when_called():
             if importlib.util.find_spec("bitsandbytes"):
                 importlib.import_module("bitsandbytes")
         list_models()
-        with _unseen("wandb"):
-            for name in (*MODELS, *names):
-                importlib.import_module(name)
+        for name in MODELS:
+            importlib.import_module(name)
         if first:
             gc.freeze()
 
@@ -70,22 +69,6 @@ def _not_collecting() -> Iterator[None]:
     finally:
         if was:
             gc.enable()
-
-
-@contextlib.contextmanager
-def _unseen(name: str) -> Iterator[None]:
-    """Inside, a package that is not imported yet counts as not installed (None in sys.modules is Python's way to say so).
-
-    trl would import wandb for the link in a model card that the studio writes itself.
-    """
-    if name in sys.modules:
-        yield
-        return
-    sys.modules[name] = None  # pyright: ignore[reportArgumentType]
-    try:
-        yield
-    finally:
-        del sys.modules[name]
 
 
 @contextlib.contextmanager

@@ -52,7 +52,7 @@ def load_base(model: Model, device: str, found: Found | None = None) -> Any:
     after they were in memory unquantised. Raises ModelError for weights that do not belong to the architecture,
     HardwareError if memory runs out.
     """
-    libraries.bring()
+    libraries.import_heavy()
     import torch
     import transformers
 
@@ -89,7 +89,7 @@ def attach_adapter(base: Any, folder: str | Path, name: str = "default") -> Any:
 
     base may have adapters on it already; each has a `name` of its own.
     """
-    libraries.bring()
+    libraries.import_heavy()
     from peft import PeftModel
 
     if not (Path(folder) / "adapter_model.safetensors").exists():
@@ -232,7 +232,7 @@ def _quiet() -> Iterator[None]:
     from transformers.utils import logging as told
 
     with _loading:
-        noise.hush()
+        noise.quiet_loggers()
         bars, level = told.is_progress_bar_enabled(), told.get_verbosity()
         told.disable_progress_bar()
         told.set_verbosity_error()

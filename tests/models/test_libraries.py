@@ -10,12 +10,12 @@ pytestmark = pytest.mark.torch
 BROUGHT = """
 import gc, sys
 from studio.models import libraries
-libraries.bring()
+libraries.import_heavy()
 import bitsandbytes, peft, torch
 print(gc.isenabled(), gc.get_freeze_count() > 100_000, "torch._inductor.compile_fx" in sys.modules, "wandb" in sys.modules)
 print(torch.compile.__module__, torch.compile(lambda x: x + 1, backend="eager")(torch.ones(1)).item())
 frozen = gc.get_freeze_count()
-libraries.bring("torch.fx")
+libraries.import_heavy()
 print(gc.get_freeze_count() == frozen)
 import contextlib, wandb
 with contextlib.redirect_stdout(sys.stderr):  # transformers says so if wandb is offline
@@ -40,6 +40,19 @@ def test_libraries_come_without_a_compiler_and_out_of_the_garbage_collectors_way
     assert again == "True"  # later imports freeze nothing: there may be tensors by then
     assert wandb == "True"  # not imported is not gone
     assert eight_bit == "True"  # what bitsandbytes would have compiled at its import still works
+
+
+LATER = """
+import gc, torch
+from studio.models import libraries
+libraries.import_heavy()
+import peft
+print(gc.get_freeze_count())
+"""
+
+
+def test_where_there_may_be_tensors_already_nothing_is_put_out_of_the_garbage_collectors_way():
+    assert run(LATER) == ["0"]
 
 
 LISTED = """
