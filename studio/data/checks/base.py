@@ -42,6 +42,11 @@ class _Hits:
 
 def findings(rows: Iterable[Conversation], checks: Iterable[Check]) -> list[Finding]:
     """What the checks find in some rows, the most frequent first. Keeps the rows' texts only if a check compares them."""
+    return [finding for finding, _ in findings_with_rows(rows, checks)]
+
+
+def findings_with_rows(rows: Iterable[Conversation], checks: Iterable[Check]) -> list[tuple[Finding, Sequence[int]]]:
+    """The same, each with the indices of all rows it concerns (from 0, in order)."""
     checks = list(checks)
     single = [(check, check.look, _Hits()) for check in checks if check.look is not None]
     comparing = [check for check in checks if check.compare is not None]
@@ -59,7 +64,9 @@ def findings(rows: Iterable[Conversation], checks: Iterable[Check]) -> list[Find
         if comparing:
             texts.append(whole_text(row))
             origins.append((row.file, row.line))
-    results = [_finding(check, len(hits.rows), count, hits.examples) for check, _, hits in single]
+    results: list[tuple[Finding, Sequence[int]]] = [
+        (_finding(check, len(hits.rows), count, hits.examples), hits.rows) for check, _, hits in single
+    ]
     for check in comparing:
         assert check.compare is not None
         found = check.compare(texts)
@@ -67,8 +74,8 @@ def findings(rows: Iterable[Conversation], checks: Iterable[Check]) -> list[Find
             Example(file=origins[index][0], line=origins[index][1], text=shorten(texts[index], SHOWN))
             for index in found[:LISTED]
         ]
-        results.append(_finding(check, len(found), count, examples))
-    return sorted((item for item in results if item.count), key=lambda item: -item.count)
+        results.append((_finding(check, len(found), count, examples), found))
+    return sorted((item for item in results if item[0].count), key=lambda item: -item[0].count)
 
 
 def answer_of(row: Conversation) -> str:
