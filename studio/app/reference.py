@@ -25,7 +25,9 @@ def rows() -> list[Row]:
         if isinstance(item, Leaf):
             found.append(_row(item))
             continue
-        found.append(Row(item.path, "list of " + ", ".join(item.sections), "none", item.help))
+        kinds = ", ".join(item.sections)
+        values, default = (f"list of {kinds}", "none") if item.many else (kinds, next(iter(item.sections)))
+        found.append(Row(item.path, values, default, item.help))
         for kind, section in item.sections.items():
             found += [_row(leaf) for leaf in leaves(section, f"{item.path}.{kind}.") if _own(leaf)]
     return found

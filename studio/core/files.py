@@ -23,15 +23,20 @@ def studio_home(given: str | Path | None = None) -> Path:
 
 
 def write_text(path: Path, text: str, durable: bool = True) -> Path:
-    """Write text so that a reader sees the old file or the new one, never half of it (write aside, then rename).
+    """Write text as UTF-8, as `write_bytes` does."""
+    return write_bytes(path, text.encode("utf-8"), durable)
+
+
+def write_bytes(path: Path, content: bytes, durable: bool = True) -> Path:
+    """Write a file so that a reader sees the old one or the new one, never half of it (write aside, then rename).
 
     durable waits for the disk; leave it out only for what is written many times a second and may be a moment old.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")  # made with the modes the user's umask gives
     try:
-        with open(aside, "x", encoding="utf-8") as out:
-            out.write(text)
+        with open(aside, "xb") as out:
+            out.write(content)
             if durable:
                 out.flush()
                 os.fsync(out.fileno())

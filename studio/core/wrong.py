@@ -116,7 +116,7 @@ def _unknown(path: str, loc: tuple[int | str, ...], items: Items) -> tuple[str, 
 
 def _known(parent: str, loc: tuple[int | str, ...], items: Items) -> list[str]:
     for item in items:
-        if isinstance(item, Alternatives) and parent.split(".")[0] == item.path:
+        if isinstance(item, Alternatives) and f"{parent}.".startswith(f"{item.path}."):
             section = next((kind for name, kind in item.sections.items() if name in loc), None)
             return list(section.model_fields) if section else list(item.sections)
     prefix = f"{parent}." if parent else ""
@@ -135,7 +135,8 @@ def _written(path: str, items: Items) -> str:
     """How a section, or a list of alternatives, is written."""
     for item in items:
         if isinstance(item, Alternatives) and item.path == path:
-            return f"Write `{path}: [{{kind: {next(iter(item.sections))}}}]`; there are {', '.join(item.sections)}."
+            example = f"{{kind: {next(iter(item.sections))}}}"
+            return f"Write `{path}: {f'[{example}]' if item.many else example}`; there are {', '.join(item.sections)}."
     first = next((item.path.removeprefix(f"{path}.") for item in items if item.path.startswith(f"{path}.")), "name")
     return f"Write `{path}: {{{first}: ...}}`."
 

@@ -51,12 +51,19 @@ class Tokens:
     """int64, one more than there are rows."""
     places: np.ndarray
     """int64 (rows, 3): index into `meta["files"]` and line of the row as the user gave it, and line in the encoded file."""
-    meta: dict[str, Any]
+    wanted: np.ndarray | None = None
+    """bool, whether each row's answer is a preferred one; None where answers are not labelled."""
+    meta: dict[str, Any] = field(default_factory=dict)
     """key, rows, tokens, trained, lengths (percentiles), dropped, truncated, ...: see `meta.json`."""
     tokenizer: Any = field(default=None, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
+
+    @property
+    def per_row(self) -> int:
+        """Sequences that make one row: 2 for preference pairs, the preferred answer first; else 1."""
+        return int(self.meta.get("per_row", 1))
 
     @property
     def lengths(self) -> np.ndarray:

@@ -195,12 +195,15 @@ def _another(spec: RunSpec, case: Case, chosen: Fit, part: str, value: Any) -> s
 
 
 def _learning(draft: Draft, case: Case) -> None:
-    """The learning rate, by size."""
+    """The learning rate, by the model's size and the method."""
     if case.dims.is_small:
         rate, why = STARTER.learning_rate, "a very small model learns next to nothing at the 2e-4 usual for large ones"
     else:
         rate = case.architecture.rate(case.dims.parameters)
         why = f"usual for LoRA on {parameters(case.dims.parameters)} parameters"
+    method = draft.spec.training.method
+    if method.rate != 1:
+        rate, why = rate * method.rate, f"{method.rate:.0%} of the rate for learning answers ({rate:g}): {method.rate_reason}"
     draft.settle("training.learning_rate", rate, why, "higher may forget or diverge, lower may learn too little")
 
 

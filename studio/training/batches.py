@@ -1,16 +1,17 @@
 """From tokens to batches: which rows make a step, how they are laid out for the model, and which positions are scored.
 
-A batch is the rows of one optimizer step. It is cut into micro-batches only for memory: laid out flat (packed, no
-padding) or padded on the right. Every loss is divided by the trained tokens of the whole batch, so the layout and the
-size of a micro-batch change the speed and never the result.
+A row is one token sequence, or two where it is a preference pair: its preferred answer, then the rejected one. A batch is
+the rows of one optimizer step. It is cut into micro-batches only for memory, never within a row: laid out flat (packed, no
+padding) or padded on the right. Every loss is divided by the totals of the whole batch, so the layout and the size of a
+micro-batch change the speed and never the result.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -22,30 +23,43 @@ launches of a GPU's kernels cost more."""
 
 
 class Tokens(Protocol):
-    """Encoded rows, as `studio.data.encode` keeps them."""
+    """Encoded sequences, as `studio.data.encode` keeps them."""
 
     @property
     def lengths(self) -> np.ndarray:
-        """Tokens in each row."""
+        """Tokens in each sequence."""
         ...
 
     @property
     def trained(self) -> int:
-        """Trained tokens in all rows."""
+        """Trained tokens in all sequences."""
         ...
 
-    def __len__(self) -> int: ...
+    @property
+    def per_row(self) -> int:
+        """Sequences that make one row: 2 for preference pairs, else 1."""
+        ...
 
-    def __getitem__(self, row: int, /) -> tuple[np.ndarray, np.ndarray]:
-        """The token ids of a row, and for each whether it is learned (bool, or 0 and 1)."""
+    @property
+    def wanted(self) -> np.ndarray | None:
+        """Whether each sequence's answer is a preferred one, bool [sequences]; None where answers are not labelled."""
+        ...
+
+    def __len__(self) -> int:
+        """The number of sequences."""
+        ...
+
+    def __getitem__(self, sequence: int, /) -> tuple[np.ndarray, np.ndarray]:
+        """The token ids of a sequence, and for each whether it is learned (bool, or 0 and 1)."""
         ...
 
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """Rows computed at once. input_ids is [rows, longest], or [1, tokens] with `lengths` when laid out flat.
+    """Sequences computed at once. input_ids is [rows, longest], or [1, tokens] with `lengths` when laid out flat.
 
-    scored holds the flat positions whose next token is learned, and targets those next tokens.
+    scored holds the flat positions whose next token is learned, targets those next tokens, and scored_in_rows how many of
+    them each sequence has, in order. numbers are the sequences' numbers in the data.
     """
 
     input_ids: np.ndarray
@@ -53,18 +67,47 @@ class MicroBatch:
     targets: np.ndarray
     rows: int
     tokens: int
+    scored_in_rows: np.ndarray
+    numbers: np.ndarray
     lengths: tuple[int, ...] | None = None
     position_ids: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
+class Totals:
+    """What losses over several rows are divided by."""
+
+    rows: int
+    trained: int
+    """Trained tokens."""
+    trained_wanted: int
+    """Those of preferred answers; all where answers are not labelled."""
+    wanted: int
+    """Sequences whose answer is preferred; all where answers are not labelled."""
+
+
+@dataclass(frozen=True)
 class Batch:
-    """One optimizer step: its micro-batches, its trained tokens, and its tokens without padding."""
+    """One optimizer step: its micro-batches, their totals, and its tokens without padding."""
 
     micro_batches: tuple[MicroBatch, ...]
-    trained: int
+    totals: Totals
     tokens: int
-    rows: int
+
+    @property
+    def numbers(self) -> list[int]:
+        """The numbers of all its sequences."""
+        return [number for micro in self.micro_batches for number in micro.numbers.tolist()]
+
+    @property
+    def trained(self) -> int:
+        """Trained tokens."""
+        return self.totals.trained
+
+    @property
+    def rows(self) -> int:
+        """Rows: preference pairs count once."""
+        return self.totals.rows
 
 
 class StepOrder:
@@ -116,28 +159,47 @@ def best_fit(lengths: Sequence[int], budget: int) -> list[list[int]]:
 
 
 def batch(tokens: Tokens, rows: Sequence[int], micro_batch: int, max_length: int, packed: bool, pad: int = 0) -> Batch:
-    """The rows `rows` as one batch whose micro-batches hold at most `micro_batch` rows of `max_length` tokens each.
+    """The rows `rows` as one batch whose micro-batches hold at most `micro_batch` rows of `max_length` tokens a sequence.
 
     Shorter rows are as many more as make no more tokens, padding counted.
     """
-    items = [tokens[row] for row in rows]
+    numbers = sequences(tokens, rows)
+    items = [[tokens[number] for number in row] for row in numbers]
+    lengths = [[len(ids) for ids, _ in row] for row in items]
     micro_batches = tuple(
-        (pack if packed else pad_rows)([items[index] for index in group], pad)
-        for group in _groups([len(ids) for ids, _ in items], micro_batch, max_length, packed)
+        (pack if packed else pad_rows)(
+            [item for row in group for item in items[row]], pad, [number for row in group for number in numbers[row]]
+        )
+        for group in _groups(lengths, micro_batch, max_length, packed)
     )
-    return Batch(
-        micro_batches,
-        trained=sum(len(micro.targets) for micro in micro_batches),
-        tokens=sum(micro.tokens for micro in micro_batches),
-        rows=sum(micro.rows for micro in micro_batches),
-    )
+    return Batch(micro_batches, totals(tokens, micro_batches), tokens=sum(micro.tokens for micro in micro_batches))
 
 
-def _groups(lengths: Sequence[int], micro_batch: int, max_length: int, packed: bool) -> list[list[int]]:
+def sequences(tokens: Tokens, rows: Iterable[int]) -> list[list[int]]:
+    """The numbers of each row's sequences."""
+    return [[row * tokens.per_row + answer for answer in range(tokens.per_row)] for row in rows]
+
+
+def totals(tokens: Tokens, micro_batches: Iterable[MicroBatch]) -> Totals:
+    """The totals of some micro-batches of `tokens` together."""
+    rows = trained = trained_wanted = wanted = 0
+    for micro in micro_batches:
+        good = (
+            np.ones(micro.rows, dtype=bool) if tokens.wanted is None else np.asarray(tokens.wanted[micro.numbers], dtype=bool)
+        )
+        rows, trained = rows + micro.rows, trained + len(micro.targets)
+        trained_wanted += int(micro.scored_in_rows[good].sum())
+        wanted += int(good.sum())
+    return Totals(rows // tokens.per_row, trained, trained_wanted, wanted)
+
+
+def _groups(lengths: Sequence[Sequence[int]], micro_batch: int, max_length: int, packed: bool) -> list[list[int]]:
+    """Rows that are computed at once, by the lengths of each row's sequences."""
     if packed:
-        return best_fit(lengths, micro_batch * max_length)
-    by_length = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
-    counts = side_by_side([lengths[index] for index in by_length], micro_batch * max_length)
+        return best_fit([sum(row) for row in lengths], micro_batch * max_length * max(len(row) for row in lengths))
+    longest = [max(row) for row in lengths]
+    by_length = sorted(range(len(longest)), key=lambda index: (-longest[index], index))
+    counts = side_by_side([longest[index] for index in by_length], micro_batch * max_length)
     ends = np.cumsum(counts).tolist()
     return [by_length[end - count : end] for count, end in zip(counts, ends, strict=True)]
 
@@ -160,11 +222,13 @@ def side_by_side(lengths: Sequence[int], budget: int) -> list[int]:
 
 def in_order_of_length(tokens: Tokens, micro_batch: int, max_length: int, packed: bool, pad: int = 0) -> Iterator[MicroBatch]:
     """All rows once, longest first, so that little is padded: how the held-out loss is measured."""
-    lengths = np.asarray(tokens.lengths)
-    by_length = np.argsort(-lengths, kind="stable")
-    for group in _in_turn(lengths[by_length], micro_batch * max_length, packed):
-        rows = [tokens[int(row)] for row in by_length[group]]
-        yield pack(rows, pad) if packed else pad_rows(rows, pad)
+    by_row = np.asarray(tokens.lengths).reshape(-1, tokens.per_row)
+    sizes = by_row.sum(axis=1) if packed else by_row.max(axis=1)
+    by_length = np.argsort(-sizes, kind="stable")
+    budget = micro_batch * max_length * (tokens.per_row if packed else 1)
+    for group in _in_turn(sizes[by_length], budget, packed):
+        numbers = [number for row in sequences(tokens, by_length[group].tolist()) for number in row]
+        yield (pack if packed else pad_rows)([tokens[number] for number in numbers], pad, numbers)
 
 
 def _in_turn(lengths: np.ndarray, budget: int, packed: bool) -> Iterator[slice]:
@@ -178,8 +242,8 @@ def _in_turn(lengths: np.ndarray, budget: int, packed: bool) -> Iterator[slice]:
         yield slice(start, start := start + count)
 
 
-def pack(items: Sequence[tuple[np.ndarray, np.ndarray]], pad: int = 0) -> MicroBatch:
-    """Rows end to end, [1, tokens], with positions that begin anew in each row. No row predicts into the next."""
+def pack(items: Sequence[tuple[np.ndarray, np.ndarray]], pad: int = 0, numbers: Sequence[int] = ()) -> MicroBatch:
+    """Sequences end to end, [1, tokens], with positions that begin anew in each. None predicts into the next."""
     del pad
     lengths = tuple(len(ids) for ids, _ in items)
     starts = np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64)
@@ -194,13 +258,15 @@ def pack(items: Sequence[tuple[np.ndarray, np.ndarray]], pad: int = 0) -> MicroB
         ids[targets],
         rows=len(items),
         tokens=len(ids),
+        scored_in_rows=np.add.reduceat(learned, starts, dtype=np.int64),
+        numbers=_numbers(items, numbers),
         lengths=lengths,
         position_ids=positions[None],
     )
 
 
-def pad_rows(items: Sequence[tuple[np.ndarray, np.ndarray]], pad: int = 0) -> MicroBatch:
-    """Rows under each other, [rows, longest], padded on the right: no real token can see what comes after it."""
+def pad_rows(items: Sequence[tuple[np.ndarray, np.ndarray]], pad: int = 0, numbers: Sequence[int] = ()) -> MicroBatch:
+    """Sequences under each other, [rows, longest], padded on the right: no real token can see what comes after it."""
     longest = max(len(ids) for ids, _ in items)
     grid = np.full((len(items), longest), pad, dtype=np.int64)
     learned = np.zeros((len(items), longest), dtype=bool)
@@ -209,4 +275,16 @@ def pad_rows(items: Sequence[tuple[np.ndarray, np.ndarray]], pad: int = 0) -> Mi
         learned[index, : len(ids)] = mask
     learned[:, 0] = False
     targets = np.flatnonzero(learned)
-    return MicroBatch(grid, targets - 1, grid.reshape(-1)[targets], rows=len(items), tokens=sum(len(ids) for ids, _ in items))
+    return MicroBatch(
+        grid,
+        targets - 1,
+        grid.reshape(-1)[targets],
+        rows=len(items),
+        tokens=sum(len(ids) for ids, _ in items),
+        scored_in_rows=learned.sum(axis=1),
+        numbers=_numbers(items, numbers),
+    )
+
+
+def _numbers(items: Sequence[Any], numbers: Sequence[int]) -> np.ndarray:
+    return np.asarray(numbers if len(numbers) else range(len(items)), dtype=np.int64)

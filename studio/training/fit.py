@@ -14,7 +14,7 @@ from studio.core import events
 from studio.core.errors import HardwareError
 from studio.core.text import plural
 from studio.tracking.reporter import Reporter
-from studio.training import adapters, checkpoints, guards, loop, optimizations
+from studio.training import adapters, checkpoints, guards, loop, optimizations, reference
 from studio.training.checkpoints import Progress
 from studio.training.job import TrainingJob, TrainingResult
 from studio.training.schedule import steps_per_epoch, total_steps
@@ -39,7 +39,7 @@ def fit(base: Any, tokenizer: Any, job: TrainingJob, reporter: Reporter) -> Trai
     guards.check_data(job)
     if job.device == "cpu" and job.dtype == "fp16":
         raise HardwareError("fp16 training needs a GPU", hint="Set model.dtype to fp32 or bf16.", where="model.dtype")
-    steps = total_steps(len(job.train), job.training.batch_size, job.training.epochs, job.training.max_steps)
+    steps = total_steps(job.rows, job.training.batch_size, job.training.epochs, job.training.max_steps)
     run = fingerprint(base, job, steps)
     checkpoint = checkpoints.newest(
         job.checkpoints, run, lambda reason, folder: reporter.event(events.Warning(message=_damaged(reason, folder)))
@@ -67,6 +67,7 @@ def fit(base: Any, tokenizer: Any, job: TrainingJob, reporter: Reporter) -> Trai
             )
         for reason, count in loss_model.fusion.refused.items():
             reporter.event(events.Note(message=f"{plural(count, 'adapter')} computed alone: {reason}"))
+        loss_model.references = reference.references(loss_model, run, reporter)
         monitor = _train(loss_model, job, steps, checkpoint, Progress(run=run), reporter)
         return _finish(monitor, job)
 
@@ -124,7 +125,7 @@ def _finish(monitor: StepMonitor, job: TrainingJob) -> TrainingResult:
     adapters.save(model, job.adapter_out)
     return TrainingResult(
         steps=progress.step,
-        epochs=progress.step / steps_per_epoch(len(job.train), job.training.batch_size),
+        epochs=progress.step / steps_per_epoch(job.rows, job.training.batch_size),
         best_step=progress.best_step or progress.step,
         kept_step=step,
         base_loss=progress.base_loss,

@@ -12,6 +12,8 @@ from studio.core.errors import HardwareError, OutOfMemory, TrainingError
 from studio.core.text import count, plural
 from studio.training.job import TrainingJob
 
+NEEDS = {"pairs": "preference pairs", "labels": "answers labelled good or bad", "conversations": "conversations"}
+"""What a training method may need, in words."""
 MAX_OVERFLOWS = 50
 """fp16 scales the loss down after each overflow; this many in a row is no longer that."""
 
@@ -23,6 +25,13 @@ def check_data(job: TrainingJob) -> None:
             "There are no rows to train on",
             hint="See which rows were rejected, dropped as over-long or held out: `studio data inspect`.",
             where="data.train",
+        )
+    needs = job.training.method.needs
+    if (needs == "pairs" and job.train.per_row != 2) or (needs == "labels" and job.train.wanted is None):
+        raise TrainingError(
+            f"{job.training.method.kind} learns from {NEEDS[needs]}, and these rows are none",
+            hint="Give such rows in data.train, or set training.method to sft.",
+            where="training.method",
         )
     if job.train.trained == 0:
         raise TrainingError(

@@ -39,12 +39,15 @@ def logit_transform(config: Any) -> LogitTransform:
     return LogitTransform(float(scale or 1.0), getattr(config, "final_logit_softcapping", None))
 
 
-class _SummedLoss(torch.autograd.Function):
-    """Sum of -log p(target) over rows of hidden states, with the hidden gradient made in the forward pass."""
+class _TokenLosses(torch.autograd.Function):
+    """-log p(target) of each of several hidden states, with the hidden gradients made in the forward pass.
+
+    A token's loss depends on its own hidden state only, so the backward pass is one multiplication by its own weight.
+    """
 
     @staticmethod
     def forward(ctx: Any, hidden: Any, weight: Any, bias: Any, targets: Any, transform: LogitTransform, wanted: bool) -> Any:
-        total = torch.zeros((), dtype=torch.float32, device=hidden.device)
+        losses = torch.empty(len(hidden), dtype=torch.float32, device=hidden.device)
         gradient = torch.empty_like(hidden) if wanted else None
         step = max(16, LOGITS_PER_CHUNK.get(hidden.device.type, 1 << 24) // weight.shape[0])
         for start in range(0, len(hidden), step):
@@ -52,7 +55,7 @@ class _SummedLoss(torch.autograd.Function):
             logits, slope = _logits(hidden[part], weight, bias, transform)
             wanted_tokens = targets[part].unsqueeze(1)
             log_all = torch.logsumexp(logits, dim=-1, keepdim=True)
-            total += (log_all - logits.gather(1, wanted_tokens)).sum()
+            losses[part] = (log_all - logits.gather(1, wanted_tokens)).squeeze(1)
             if gradient is not None:
                 excess = logits.sub_(log_all).exp_()
                 excess.scatter_add_(1, wanted_tokens, excess.new_full((), -1.0).expand(wanted_tokens.shape))
@@ -60,12 +63,12 @@ class _SummedLoss(torch.autograd.Function):
                     excess.mul_(slope)
                 gradient[part] = (excess.to(weight.dtype) @ weight).mul_(transform.scale)
         ctx.save_for_backward(*([gradient] if gradient is not None else []))
-        return total
+        return losses
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
         (gradient,) = ctx.saved_tensors
-        return (gradient.float() * grads[0]).to(gradient.dtype), None, None, None, None, None
+        return (gradient.float() * grads[0][:, None]).to(gradient.dtype), None, None, None, None, None
 
 
 def _logits(hidden: Any, weight: Any, bias: Any, transform: LogitTransform) -> tuple[Any, Any]:
@@ -79,15 +82,15 @@ def _logits(hidden: Any, weight: Any, bias: Any, transform: LogitTransform) -> t
     return capped * transform.cap, 1 - capped.square()
 
 
-def summed_loss(hidden: Any, head: Any, targets: Any, transform: LogitTransform) -> Any:
-    """Sum over positions of -log p(target). hidden [positions, size]; head the frozen output layer; scalar fp32."""
+def token_losses(hidden: Any, head: Any, targets: Any, transform: LogitTransform) -> Any:
+    """-log p(target) at each position, fp32 [positions]. hidden [positions, size]; head: the frozen output layer."""
     with torch.autocast(hidden.device.type, enabled=False):
-        return _SummedLoss.apply(
+        return _TokenLosses.apply(
             hidden, head.weight, head.bias, targets, transform, torch.is_grad_enabled() and hidden.requires_grad
         )
 
 
-def token_losses(logits: Any, scored: Any, targets: Any) -> Any:
-    """-log p(target) at each scored position from full logits [rows, tokens, vocabulary], for checks."""
+def losses_of_logits(logits: Any, scored: Any, targets: Any) -> Any:
+    """The same from full logits [rows, tokens, vocabulary], at the flat positions `scored`: for checks."""
     picked = logits.reshape(-1, logits.shape[-1])[scored].float()
     return torch.nn.functional.cross_entropy(picked, targets, reduction="none")

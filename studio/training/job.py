@@ -28,6 +28,11 @@ class TrainingJob:
     checkpoints: Path
     adapter_out: Path
 
+    @property
+    def rows(self) -> int:
+        """Rows to train on: preference pairs count once."""
+        return len(self.train) // self.train.per_row
+
 
 @dataclass(frozen=True)
 class TrainingResult:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from studio.training import adapters, checkpoints
 from studio.training.batches import Batch, StepOrder, batch
-from studio.training.methods import METHODS
 
 if TYPE_CHECKING:
     from studio.training.loss_model import LossModel
@@ -35,9 +34,9 @@ def train(loss_model: LossModel, optimizer: OptimizerStep, monitor: StepMonitor,
         monitor.step_begins()
         loss_model.in_progress.step = step
         rate = optimizer.rate
-        loss = _forward_and_backward(loss_model, optimizer, rows)
+        loss, figures = _forward_and_backward(loss_model, optimizer, rows)
         norm = optimizer.step(step)
-        monitor.step_ends(step, rows, loss, norm, rate)
+        monitor.step_ends(step, rows, {"loss": loss, "grad_norm": norm, **figures}, rate)
         if monitor.finished:
             return
 
@@ -45,20 +44,27 @@ def train(loss_model: LossModel, optimizer: OptimizerStep, monitor: StepMonitor,
 def _batches(loss_model: LossModel, done: int, steps: int) -> Iterator[Batch]:
     """The batches after the first `done`, in the order that the seed decides."""
     job, training = loss_model.job, loss_model.job.training
-    order = StepOrder(len(job.train), training.batch_size, steps, training.seed)
+    order = StepOrder(job.rows, training.batch_size, steps, training.seed)
     for rows in order.from_step(done):
         yield batch(job.train, rows, training.micro_batch, job.max_length, loss_model.packed, loss_model.pad)
 
 
-def _forward_and_backward(loss_model: LossModel, optimizer: OptimizerStep, rows: Batch) -> Any:
-    """Add the batch's gradient to the adapter's; returns its loss by the method of the run, a scalar on the device."""
+def _forward_and_backward(loss_model: LossModel, optimizer: OptimizerStep, rows: Batch) -> tuple[Any, dict[str, Any]]:
+    """Add the batch's gradient to the adapter's; returns its loss by the method of the run and the method's figures.
+
+    All are scalars on the device.
+    """
     import torch
 
-    method = METHODS[loss_model.job.training.method]
-    total = torch.zeros((), device=loss_model.job.device)
+    job, reference = loss_model.job, loss_model.references[0]
+    total = torch.zeros((), device=job.device)
+    figures: dict[str, Any] = {}
+    drift = loss_model.drift(job.train, rows.numbers, reference)
     for micro in rows.micro_batches:
-        loss = method.loss(loss_model, micro) / method.divisor(rows)
+        loss, shares = job.training.method.loss(loss_model.score(job.train, micro, reference, drift), rows.totals)
         optimizer.backward(loss)
         total += loss.detach()
+        for name, share in shares.items():
+            figures[name] = figures.get(name, 0.0) + share
     loss_model.in_progress.rows = 0
-    return total
+    return total, figures

@@ -11,7 +11,7 @@ import contextlib
 import logging
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,9 +20,11 @@ import numpy as np
 from studio.core.errors import Stopped
 from studio.tracking.reporter import Reporter
 from studio.training import adapters, attention, fusing
-from studio.training.batches import MicroBatch, Tokens, in_order_of_length, pack, pad_rows
+from studio.training.batches import MicroBatch, Tokens, Totals, batch, in_order_of_length, pack, pad_rows
 from studio.training.guards import StepInProgress
 from studio.training.job import TrainingJob
+from studio.training.methods.method import Scored
+from studio.training.reference import Mismatched, Reference
 
 PROBE_TOKENS = 32
 
@@ -50,14 +52,16 @@ class LossModel:
         self.logit_transform = head.logit_transform(base.config.get_text_config())
         self.path = LossPath(self._attention, False, False)
         self.fusion = fusing.Fusion()
+        self.references: tuple[Reference | None, Reference | None] = (None, None)
+        """What the method compares the training and the held-out rows with."""
 
     @property
     def packed(self) -> bool:
         """Whether rows are laid out end to end."""
         return self.path.packed
 
-    def loss(self, micro: MicroBatch) -> Any:
-        """Sum over the trained positions of -log p(next token): a scalar, fp32, on the model's device."""
+    def token_losses(self, micro: MicroBatch) -> Any:
+        """-log p(next token) at every trained position: fp32 [positions], on the model's device."""
         from studio.training import head
 
         self.in_progress.rows, self.in_progress.tokens = micro.rows, micro.input_ids.size
@@ -65,10 +69,56 @@ class LossModel:
         scored, targets = self._there(micro.scored), self._there(micro.targets)
         with self._autocast():
             if not self.path.trained_only:
-                return head.token_losses(self.base(**inputs).logits, scored, targets).sum()
+                return head.losses_of_logits(self.base(**inputs).logits, scored, targets)
             hidden = self.base.base_model(**inputs).last_hidden_state
             picked = hidden.reshape(-1, hidden.shape[-1]).index_select(0, scored)
-            return head.summed_loss(picked, self.base.get_output_embeddings(), targets, self.logit_transform)
+            return head.token_losses(picked, self.base.get_output_embeddings(), targets, self.logit_transform)
+
+    def loss(self, micro: MicroBatch) -> Any:
+        """Sum of -log p over the trained positions: a scalar, fp32, on the model's device."""
+        return self.token_losses(micro).sum()
+
+    def score(self, tokens: Tokens, micro: MicroBatch, reference: Reference | None = None, drift: Any = None) -> Scored:
+        """The sequences of a micro-batch of `tokens` as a training method takes them; reference are scores of `tokens`."""
+        return Scored(
+            losses=self.token_losses(micro),
+            counts=self._there(micro.scored_in_rows),
+            wanted=None if tokens.wanted is None else self._there(np.asarray(tokens.wanted[micro.numbers], dtype=bool)),
+            reference=None if reference is None else self._there(reference.logps[micro.numbers]),
+            drift=drift,
+        )
+
+    def logps(self, tokens: Tokens, reporter: Reporter, what: str) -> np.ndarray:
+        """log p of the trained tokens of each sequence, fp32 [sequences]. Raises Stopped if asked to stop on the way."""
+        found = np.zeros(len(tokens), dtype=np.float32)
+        done, training = 0, self.job.training
+        with evaluating(self.model):
+            for micro in in_order_of_length(tokens, training.micro_batch, self.job.max_length, self.packed, self.pad):
+                found[micro.numbers] = self.score(tokens, micro).logps.cpu().numpy()
+                done += micro.rows
+                reporter.progress(done, len(tokens), what)
+                if reporter.should_stop():
+                    raise Stopped
+        return found
+
+    def drift(self, tokens: Tokens, rows: Sequence[int], reference: Reference | None) -> Any:
+        """How much likelier than before the answers to other prompts have become on average, at least 0; a device scalar.
+
+        None where the method does not ask.
+        """
+        if reference is None or reference.mismatched is None:
+            return None
+        import torch
+
+        training, before = self.job.training, reference.mismatched
+        micro_batches = batch(
+            Mismatched(tokens), rows, training.micro_batch, self.job.max_length, self.packed, self.pad
+        ).micro_batches
+        total = torch.zeros((), device=self.job.device)
+        with torch.no_grad():
+            for micro in micro_batches:
+                total += (self.score(tokens, micro).logps - self._there(before[micro.numbers])).sum()
+        return (total / len(rows)).clamp(min=0)
 
     def _there(self, numbers: np.ndarray) -> Any:
         """Numbers on the device, by way of pinned memory, so that the host waits for no kernel to end."""
@@ -158,20 +208,26 @@ class LossModel:
                 return False
         return True
 
-    def held_out_loss(self, tokens: Tokens, reporter: Reporter) -> float:
-        """Mean of -log p over all trained tokens of `tokens`. Raises Stopped if asked to stop on the way."""
+    def held_out_loss(self, tokens: Tokens, reporter: Reporter) -> tuple[float, dict[str, float]]:
+        """The method's loss over all rows of `tokens`, and its figures. Raises Stopped if asked to stop on the way."""
         import torch
 
-        total, count, done = torch.zeros((), dtype=torch.float64, device=self.job.device), 0, 0
-        training = self.job.training
+        training, reference = self.job.training, self.references[1]
+        total, done = torch.zeros((), dtype=torch.float64, device=self.job.device), 0
+        figures: dict[str, Any] = {}
         with evaluating(self.model):
+            everything = _totals(tokens)
+            drift = self.drift(tokens, range(everything.rows), reference)
             for micro in in_order_of_length(tokens, training.micro_batch, self.job.max_length, self.packed, self.pad):
-                total += self.loss(micro)
-                count, done = count + len(micro.targets), done + micro.rows
+                loss, shares = training.method.loss(self.score(tokens, micro, reference, drift), everything)
+                total += loss
+                for name, share in shares.items():
+                    figures[name] = figures.get(name, 0.0) + share
+                done += micro.rows
                 reporter.progress(done, len(tokens), "held-out row")
                 if reporter.should_stop():
                     raise Stopped
-        return total.item() / max(1, count)
+        return total.item(), {name: float(value) for name, value in figures.items()}
 
     def release(self) -> None:
         """Give the base back as it came: no adapter, its own forward, attention and gradient settings."""
@@ -182,6 +238,13 @@ class LossModel:
         if self.job.training.gradient_checkpointing:
             self.base.gradient_checkpointing_disable()
         self.base.eval()
+
+
+def _totals(tokens: Tokens) -> Totals:
+    """The totals of all rows. A sequence's first token is never scored: nothing is before it."""
+    trained = np.array([int(np.count_nonzero(tokens[number][1][1:])) for number in range(len(tokens))], dtype=np.int64)
+    wanted = np.ones(len(tokens), dtype=bool) if tokens.wanted is None else np.asarray(tokens.wanted, dtype=bool)
+    return Totals(len(tokens) // tokens.per_row, int(trained.sum()), int(trained[wanted].sum()), int(wanted.sum()))
 
 
 def _probe_rows(tokens: Tokens) -> list[tuple[np.ndarray, np.ndarray]]:

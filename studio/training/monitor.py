@@ -27,11 +27,10 @@ READ_EVERY = {"cpu": 0.0, "cuda": 0.5}
 
 
 class Step(NamedTuple):
-    """A step that was computed, its loss and the norm of its gradient still on the device."""
+    """A step that was computed. figures: its loss, the norm of its gradient, the method's own, all still on the device."""
 
     number: int
-    loss: Any
-    grad_norm: Any
+    figures: dict[str, Any]
     rate: float
     trained: int
     tokens: int
@@ -67,12 +66,12 @@ class StepMonitor:
         """Start the step's clock."""
         self.step_began = time.perf_counter()
 
-    def step_ends(self, step: int, batch: Batch, loss: Any, grad_norm: Any, rate: float) -> None:
-        """Report, evaluate, save, stop. loss and grad_norm are scalars still on the device."""
+    def step_ends(self, step: int, batch: Batch, figures: dict[str, Any], rate: float) -> None:
+        """Report, evaluate, save, stop. figures: `loss`, `grad_norm` and the method's, scalars still on the device."""
         tokens = self.progress.tokens + batch.tokens
         self.busy, self.tokens = self.busy + time.perf_counter() - self.step_began, self.tokens + batch.tokens
         self.progress = replace(self._timed(), step=step, tokens=tokens)
-        self.unread.append(Step(step, loss, grad_norm, rate, batch.trained, tokens))
+        self.unread.append(Step(step, figures, rate, batch.trained, tokens))
         self.reporter.progress(step, self.steps, "step")
         if step == 1 or time.perf_counter() - self.read_at >= READ_EVERY[self.job.device]:
             self.read()
@@ -94,25 +93,27 @@ class StepMonitor:
         import torch
 
         began, steps, self.unread = time.perf_counter(), self.unread, []
-        numbers = torch.stack([torch.as_tensor(value) for step in steps for value in (step.loss, step.grad_norm)]).tolist()
+        numbers = torch.stack([torch.as_tensor(value) for step in steps for value in step.figures.values()]).tolist()
         self.read_at = time.perf_counter()
         self.busy += self.read_at - began
         rate = self.tokens / max(self.busy, 1e-9)
-        for step, loss, norm in zip(steps, numbers[::2], numbers[1::2], strict=True):
+        values = iter(numbers)
+        for step in steps:
+            figures = dict(zip(step.figures, values, strict=False))
+            loss, norm = figures["loss"], figures["grad_norm"]
             guards.check_loss(loss, step.number, step.trained)
             if self.job.dtype != "fp16":
                 guards.check_gradient(norm, step.number)
             self.progress = replace(self.progress, train_loss=loss)
             if step.number % max(1, self.steps // REPORTS) == 0 or step.number >= self.steps:
-                self._report(step, loss, norm, rate)
+                self._report(step, figures, rate)
         self.busy, self.tokens = 0.0, 0
 
-    def _report(self, step: Step, loss: float, norm: float, rate: float) -> None:
+    def _report(self, step: Step, figures: dict[str, float], rate: float) -> None:
         self.reporter.metrics(
             step.number,
-            loss=loss,
+            **figures,
             lr=step.rate,
-            grad_norm=norm,
             tokens=step.tokens,
             tokens_per_second=rate,
             memory=memory(self.job.device),
@@ -163,13 +164,14 @@ class StepMonitor:
             return
         self.read()
         try:
-            loss = self.loss_model.held_out_loss(self.held_out, self.reporter)
+            loss, figures = self.loss_model.held_out_loss(self.held_out, self.reporter)
         except Stopped:
             self.stop()
             return
         guards.check_held_out_loss(loss, step)
         self.progress = self._timed().after_evaluation(loss)
-        self.reporter.metrics(step, eval_loss=loss, epoch=self._epoch(step), tokens=self.progress.tokens)
+        held_out = {f"eval_{name}": value for name, value in figures.items()}
+        self.reporter.metrics(step, eval_loss=loss, **held_out, epoch=self._epoch(step), tokens=self.progress.tokens)
         if step and self.progress.best_step == step:
             self.reporter.event(events.BestLoss(step=step, eval_loss=loss))
         patience = self.training.early_stopping
@@ -178,7 +180,7 @@ class StepMonitor:
             self.reporter.event(events.EarlyStop(step=step, best_step=self.progress.best_step))
 
     def _epoch(self, step: int) -> float:
-        return step / steps_per_epoch(len(self.job.train), self.training.batch_size)
+        return step / steps_per_epoch(self.job.rows, self.training.batch_size)
 
     def _timed(self) -> Progress:
         now = time.perf_counter()

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from studio.core.section import DECIDED, Section, Ui
-from studio.training.methods import METHODS
+from studio.training.methods import METHODS, AnyMethod, Sft
 
-if TYPE_CHECKING:
-    MethodName = str
-else:
-    MethodName = Literal[tuple(METHODS)]
-METHOD_HELP = "; ".join(f"{method.name}: {method.summary}" for method in METHODS.values()) + "."
-
-
+METHOD_HELP = (
+    "; ".join(f"{name}: {method.summary}" for name, method in METHODS.items())
+    + ". A word, or a section with the method's settings, such as `{kind: dpo, beta: 0.2}`."
+)
 Optimizer = Literal["adamw", "adamw_8bit", "paged_adamw_8bit"]
 
 
@@ -39,7 +36,7 @@ class Adapter(Section, frozen=True):
 class Training(Section, frozen=True):
     """How the adapter is trained."""
 
-    method: MethodName = Field(default="sft", title="Method", description=METHOD_HELP)
+    method: AnyMethod = Field(default_factory=Sft, title="Method", description=METHOD_HELP)
     epochs: Annotated[float, Ui(step=1)] = Field(default=3, gt=0, le=1000, title="Epochs")
     """How often each row is seen."""
     max_steps: Annotated[int | None, Ui(advanced=True)] = Field(default=None, ge=1, title="Steps at most")

@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import typing
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
 from studio import spec as specs
-from studio.core.section import Alternatives, Leaf, leaves
+from studio.core.section import Alternatives, Leaf, Section, leaves
 from studio.spec import RunSpec
 
 BY_HAND = ("version", "name", "model.name", "data.train")
@@ -34,8 +34,37 @@ UNSET = Unset()
 
 
 def fields() -> list[Leaf]:
-    """The fields of the generated form, in the order of the spec."""
-    return [item for item in specs.fields() if isinstance(item, Leaf) and item.path not in BY_HAND]
+    """The fields of the generated form, in the order of the spec.
+
+    A choice among sections is a list of their kinds, then the fields of each as `training.method.dpo.beta`.
+    """
+    found: list[Leaf] = []
+    for item in specs.fields():
+        if isinstance(item, Leaf):
+            found += [item] if item.path not in BY_HAND else []
+        elif not item.many:
+            kinds = tuple(item.sections)
+            found.append(Leaf(item.path, Literal[kinds], kinds[0], item.label, item.help, choices=kinds))
+            for kind, section in item.sections.items():
+                own = leaves(section, f"{item.path}.{kind}.")
+                found += [leaf for leaf in own if isinstance(leaf, Leaf) and not leaf.path.endswith(".kind")]
+    return found
+
+
+def chooser(leaf: Leaf) -> tuple[str, str] | None:
+    """The field whose choice brings this one up, and that choice; None for a field that is always there."""
+    item = next((item for item in _choices() if leaf.path.startswith(f"{item.path}.")), None)
+    return (item.path, leaf.path.removeprefix(f"{item.path}.").partition(".")[0]) if item else None
+
+
+def spec_path(leaf: Leaf) -> str:
+    """The field's path in a spec, where a section's kind is no part of it."""
+    brings = chooser(leaf)
+    return leaf.path.replace(f"{brings[0]}.{brings[1]}.", f"{brings[0]}.") if brings else leaf.path
+
+
+def _choices() -> list[Alternatives]:
+    return [item for item in specs.fields() if isinstance(item, Alternatives) and not item.many]
 
 
 def section_of(leaf: Leaf) -> str:
@@ -126,12 +155,27 @@ def given(leaves: Sequence[Leaf], values: Sequence[Any]) -> dict[str, Any]:
         value = from_text(leaf, text)
         if value is not UNSET and value != leaf.default:
             found[leaf.path] = value
+    for item in _choices():
+        default = next(iter(item.sections))
+        kind = found.pop(item.path, default)
+        own = {path.rpartition(".")[2]: found[path] for path in found if path.startswith(f"{item.path}.{kind}.")}
+        found = {path: value for path, value in found.items() if not path.startswith(f"{item.path}.")}
+        if own or kind != default:
+            found[item.path] = {"kind": kind, **own} if own else kind
     return found
 
 
 def values_of(spec: RunSpec) -> list[str]:
     """What each box shows for a spec, in the order of `fields`."""
-    return [to_text(leaf, _at(spec, leaf.path)) for leaf in fields()]
+    shown = []
+    for leaf in fields():
+        brings = chooser(leaf)
+        if brings and _at(spec, brings[0]).kind != brings[1]:
+            shown.append(default_text(leaf))
+            continue
+        value = _at(spec, spec_path(leaf))
+        shown.append(to_text(leaf, value.model_fields["kind"].default if isinstance(value, Section) else value))
+    return shown
 
 
 def exports() -> list[tuple[str, str]]:

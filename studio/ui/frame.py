@@ -103,7 +103,7 @@ def _typed(run: Any) -> Any:
     return run
 
 
-def box(leaf: Leaf, elem_id: str) -> Any:
+def box(leaf: Leaf, elem_id: str, visible: bool = True) -> Any:
     """A field of the spec as the control its type asks for; its text is what `ui.form` reads."""
     import gradio as gr
 
@@ -113,6 +113,7 @@ def box(leaf: Leaf, elem_id: str) -> Any:
         "elem_id": elem_id,
         "interactive": True,
         "min_width": 220,
+        "visible": visible,
     }
     if form.is_choice(leaf):
         return gr.Dropdown(form.choices(leaf), value=form.default_text(leaf), **common)

@@ -101,3 +101,28 @@ def weights(folder: Path) -> dict[str, Any]:
     from safetensors.torch import load_file
 
     return load_file(folder / "adapter_model.safetensors")
+
+
+def make_pairs(lengths: list[tuple[int, int, int]], vocab: int = 500, seed: int = 0) -> Tokens:
+    """Preference pairs of a prompt, a preferred and a rejected answer of these lengths; the answers are trained."""
+    random = np.random.default_rng(seed)
+    ids, masks, sizes = [], [], []
+    for prompt, chosen, rejected in lengths:
+        start = random.integers(4, vocab, prompt)
+        for answer in (chosen, rejected):
+            ids.append(np.concatenate([start, random.integers(4, vocab, answer)]).astype(np.int32))
+            masks.append((np.arange(prompt + answer) >= prompt).astype(np.uint8))
+            sizes.append(prompt + answer)
+    wanted = np.arange(len(ids)) % 2 == 0
+    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    mask = np.concatenate(masks)
+    meta = {**EMPTY.meta, "trained": int(mask.sum()), "per_row": 2}
+    return replace(EMPTY, ids=np.concatenate(ids), mask=mask, offsets=offsets, wanted=wanted, meta=meta)
+
+
+PAIR_LENGTHS = [(5, 9, 4), (12, 3, 8), (7, 20, 11), (3, 6, 6), (9, 14, 2), (20, 5, 17), (6, 8, 8), (11, 2, 13)]
+
+
+def labelled(pairs: Tokens) -> Tokens:
+    """The answers of preference pairs as rows of their own, good and bad."""
+    return replace(pairs, meta={**pairs.meta, "per_row": 1})

@@ -170,14 +170,14 @@ def test_a_first_loss_of_exactly_zero_is_no_success():
 def test_running_out_of_memory_says_where_and_what_to_change(run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch):
     from studio.training.loss_model import LossModel
 
-    whole = LossModel.loss
+    whole = LossModel.token_losses
 
     def full(self: LossModel, micro: Any) -> Any:
         if self.model.training:
             raise MemoryError
         return whole(self, micro)
 
-    monkeypatch.setattr(LossModel, "loss", full)
+    monkeypatch.setattr(LossModel, "token_losses", full)
     with pytest.raises(HardwareError, match=r"Ran out of memory at step 1: \d rows, \d+ tokens at once") as found:
         run()
     assert "training.micro_batch to 1" in found.value.hint

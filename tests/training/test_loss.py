@@ -79,11 +79,12 @@ def test_the_head_over_trained_positions_is_exact_with_scale_cap_and_bias(monkey
     torch.manual_seed(0)
     layer = torch.nn.Linear(8, 50).requires_grad_(False)
     targets = torch.randint(0, 50, (40,))
+    weight = torch.rand(40)
     one = torch.randn(40, 8, requires_grad=True)
     other = one.detach().clone().requires_grad_()
-    (head.summed_loss(one, layer, targets, head.LogitTransform(scale=0.5, cap=3.0)) * 0.25).backward()
+    (head.token_losses(one, layer, targets, head.LogitTransform(scale=0.5, cap=3.0)) * weight).sum().backward()
     logits = torch.tanh(layer(other) * 0.5 / 3.0) * 3.0
-    wanted = torch.nn.functional.cross_entropy(logits, targets, reduction="sum") * 0.25
+    wanted = (torch.nn.functional.cross_entropy(logits, targets, reduction="none") * weight).sum()
     wanted.backward()
     assert torch.allclose(one.grad, other.grad, atol=1e-6)  # pyright: ignore[reportArgumentType]
 

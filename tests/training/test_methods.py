@@ -14,10 +14,18 @@ import studio
 pytestmark = pytest.mark.torch
 
 HALF = """
-from studio.training.methods.method import Method
-from studio.training.methods.sft import trained_tokens
+from typing import ClassVar, Literal
 
-METHOD = Method("half", "half of the loss of supervised fine-tuning", lambda model, rows: model.loss(rows) / 2, trained_tokens)
+from studio.training.methods.method import Method
+
+
+class Half(Method, frozen=True):
+    summary: ClassVar[str] = "half of the loss of supervised fine-tuning"
+    kind: Literal["half"] = "half"
+    share: float = 0.5
+
+    def loss(self, scored, totals):
+        return self.share * scored.losses.sum() / totals.trained, {}
 """
 
 TRY = """
@@ -39,12 +47,13 @@ from studio.training.fit import fit
 folder = Path(tempfile.mkdtemp())
 model = make_model(folder / "model")
 first = {}
-for method in ("sft", "half"):
+for method in ("sft", "half", {"kind": "half", "share": 0.25}):
     reporter = Memory()
     base = load_base(Model.model_validate({"name": str(model), "quantization": "none", "dtype": "fp32"}), "cpu")
-    fit(base, AutoTokenizer.from_pretrained(model), make_job(folder / method, method=method, max_steps=1), reporter)
-    first[method] = reporter.series("loss")[1]
-print(first["half"] / first["sft"])
+    job = make_job(folder / str(len(first)), method=method, max_steps=1)
+    fit(base, AutoTokenizer.from_pretrained(model), job, reporter)
+    first[str(method)] = reporter.series("loss")[1]
+print(*(loss / first["sft"] for loss in first.values()))
 """
 
 
@@ -56,7 +65,8 @@ def test_a_method_is_added_by_one_file_and_its_name_in_the_list(tmp_path: Path):
     (folder / "half.py").write_text(HALF)
     listed = folder / "__init__.py"
     text = listed.read_text()
-    added = text.replace("methods import sft", "methods import half, sft").replace("(sft.METHOD,)", "(sft.METHOD, half.METHOD)")
+    kto = "from studio.training.methods.kto"
+    added = text.replace(kto, f"from studio.training.methods.half import Half\n{kto}").replace("= Sft |", "= Sft | Half |")
     assert added != text
     listed.write_text(added)
     (tmp_path / "try.py").write_text(TRY)
@@ -64,4 +74,4 @@ def test_a_method_is_added_by_one_file_and_its_name_in_the_list(tmp_path: Path):
         [sys.executable, "try.py", str(tmp_path)], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert float(done.stdout.splitlines()[-1]) == pytest.approx(0.5, rel=1e-5)
+    assert [float(share) for share in done.stdout.split()[-3:]] == pytest.approx([1, 0.5, 0.25], rel=1e-5)

@@ -64,13 +64,13 @@ def test_a_loss_that_went_bad_between_two_looks_is_found_at_its_step_and_never_s
 
     calls = []
 
-    def loss(self: LossModel, micro: Any, own: Callable[..., Any] = LossModel.loss) -> Any:
+    def loss(self: LossModel, micro: Any, own: Callable[..., Any] = LossModel.token_losses) -> Any:
         import torch
 
         calls.append(torch.is_grad_enabled())
         return own(self, micro) * (float("nan") if sum(calls) > 4 else 1)
 
-    monkeypatch.setattr(LossModel, "loss", loss)
+    monkeypatch.setattr(LossModel, "token_losses", loss)
     with pytest.raises(TrainingError, match=r"became not a number \(NaN\) at step 5"):
         run("run", held_out=None, save_every=6, batch_size=1)  # so that a step is one micro-batch
     assert checkpoints.newest(tmp_path / "run" / "checkpoints", "") is None

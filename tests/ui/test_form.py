@@ -55,6 +55,15 @@ def test_unusual_values_come_back_as_they_were(values: dict[str, Any]):
     assert through_the_form(spec) == spec
 
 
+def test_a_methods_settings_go_through_the_form_and_those_of_other_methods_do_not():
+    spec = specs.parse({"data": {"train": "a"}, "training": {"method": {"kind": "dpo", "beta": 0.3}}})
+    assert through_the_form(spec) == spec
+    texts = dict(zip([leaf.path for leaf in form.fields()], form.values_of(spec), strict=True))
+    assert (texts["training.method"], texts["training.method.dpo.beta"]) == ("dpo", "0.3")
+    texts["training.method"] = "orpo"
+    assert form.asked(list(texts.values()))["training.method"] == "orpo"
+
+
 def test_exports_keep_every_setting():
     targets = [{"kind": "gguf", "quant": "f16", "onto": "original"}, {"kind": "merged", "dtype": "fp16"}, {"kind": "adapter"}]
     spec = specs.parse({"data": {"train": "a"}, "export": targets})
@@ -63,7 +72,8 @@ def test_exports_keep_every_setting():
 
 def test_no_field_of_the_spec_is_missing_from_the_form():
     there = {leaf.path for leaf in form.fields()} | set(form.BY_HAND)
-    assert {item.path for item in specs.fields() if isinstance(item, Leaf)} == there
+    assert {item.path for item in specs.fields() if isinstance(item, Leaf) or not item.many} <= there
+    assert {"training.method", "training.method.dpo.beta", "training.method.kto.beta"} <= there
     assert {form.section_of(leaf) for leaf in form.fields()} <= set(form.TITLES)
 
 
@@ -77,10 +87,12 @@ def takes_any_text(leaf: Leaf) -> bool:
 
 @pytest.mark.parametrize("leaf", [leaf for leaf in form.fields() if not takes_any_text(leaf)], ids=lambda leaf: leaf.path)
 def test_a_wrong_value_is_told_at_its_own_field(leaf: Leaf):
-    value = form.from_text(leaf, "=<script>=")
+    texts = {item.path: form.default_text(item) for item in form.fields()} | {leaf.path: "=<script>="}
+    if brings := form.chooser(leaf):
+        texts[brings[0]] = brings[1]
     with pytest.raises(SpecError) as found:
-        specs.parse(specs.nested({"data.train": "a", leaf.path: value}))
-    assert leaf.path in found.value.where
+        specs.parse(specs.nested({"data.train": "a", **form.asked(list(texts.values()))}))
+    assert form.spec_path(leaf) in found.value.where
     assert found.value.hint
 
 

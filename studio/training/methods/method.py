@@ -1,26 +1,85 @@
-"""What a training method is: its name, and how the loss of a batch is made of the losses of its tokens."""
+"""What a training method is: its settings, the rows it learns from, and how the losses of tokens make the loss of a batch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from studio.core.section import Section
 
 if TYPE_CHECKING:
-    from studio.training.batches import Batch, MicroBatch
-    from studio.training.loss_model import LossModel
+    from studio.training.batches import Totals
+
+Needs = Literal["conversations", "pairs", "labels"]
+"""The rows a method learns from: conversations with right answers, preference pairs, or answers labelled good or bad."""
+Figures = Mapping[str, Any]
+"""Figures of a micro-batch, each its share of the batch's: a scalar on the device, without gradient."""
 
 
 @dataclass(frozen=True)
-class Method:
-    """A training method. The loss of a batch is the sum of its micro-batches' losses, divided once for the whole batch, so
-    that the size of a micro-batch never changes the result."""
+class Scored:
+    """The sequences of a micro-batch as the model scores them, on its device and in order."""
 
-    name: str
-    """Its word in `training.method`."""
-    summary: str
-    """What it does, in one line, for the help of the field."""
-    loss: Callable[[LossModel, MicroBatch], Any]
-    """The loss of a micro-batch before division: a scalar in fp32 on the model's device, with its gradient."""
-    divisor: Callable[[Batch], int]
-    """What the losses of a batch are divided by, at least 1."""
+    losses: Any
+    """-log p of every trained token, fp32 [tokens], with its gradient; sequence after sequence."""
+    counts: Any
+    """Trained tokens of each sequence, int64 [sequences]."""
+    wanted: Any = None
+    """Whether a sequence's answer is a preferred one, bool [sequences]; None where answers are not labelled."""
+    reference: Any = None
+    """log p of each sequence's trained tokens before the first step, fp32 [sequences]; for methods that compare with it."""
+    drift: Any = None
+    """How much likelier than before mismatched answers have become on average, at least 0: an estimate of the divergence."""
+
+    @property
+    def logps(self) -> Any:
+        """log p of each sequence's trained tokens together, fp32 [sequences]."""
+        import torch
+
+        return -torch.segment_reduce(self.losses, "sum", lengths=self.counts, unsafe=True)
+
+
+class Method(Section, frozen=True):
+    """A training method. A micro-batch gives its share of the batch's loss, so that its size never changes the result."""
+
+    kind: str
+    summary: ClassVar[str]
+    """What it does, in one line."""
+    needs: ClassVar[Needs] = "conversations"
+    compares: ClassVar[bool] = False
+    """Whether its loss looks at log p before the first step."""
+    mismatches: ClassVar[bool] = False
+    """Whether it looks at answers to other prompts, to see how far the model has moved altogether."""
+    rate: ClassVar[float] = 1.0
+    """The learning rate it takes, as a share of supervised fine-tuning's."""
+    rate_reason: ClassVar[str] = ""
+    """Why."""
+
+    def loss(self, scored: Scored, totals: Totals) -> tuple[Any, Figures]:
+        """The micro-batch's share of the batch's loss, a scalar in fp32 with its gradient, and its figures."""
+        raise NotImplementedError
+
+
+def pairs(values: Any) -> tuple[Any, Any]:
+    """Values of a micro-batch of preference pairs, apart: those of the preferred answers, those of the rejected ones."""
+    return values[0::2], values[1::2]
+
+
+def pair_figures(rewards: Any, logps: Any, totals: Totals) -> Figures:
+    """What is reported of preference pairs: how often, and by how much, the preferred answer is rewarded more.
+
+    rewards and logps: [sequences], preferred and rejected in turn. logp_chosen that falls means that the preferred answers
+    become less likely, too.
+    """
+    chosen, rejected = pairs(rewards.detach())
+    logp_chosen, logp_rejected = pairs(logps.detach())
+    figures = {
+        "accuracy": (chosen > rejected).float(),
+        "margin": chosen - rejected,
+        "reward_chosen": chosen,
+        "reward_rejected": rejected,
+        "logp_chosen": logp_chosen,
+        "logp_rejected": logp_rejected,
+    }
+    return {name: values.sum() / totals.rows for name, values in figures.items()}

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from studio.training.methods.method import Method
+from pydantic import model_serializer
+
+from studio.training.methods.method import Figures, Method, Scored
 
 if TYPE_CHECKING:
-    from studio.training.batches import Batch, MicroBatch
-    from studio.training.loss_model import LossModel
+    from studio.training.batches import Totals
 
 
-def loss(model: LossModel, rows: MicroBatch) -> Any:
-    """Sum of -log p over the trained tokens of the micro-batch."""
-    return model.loss(rows)
+class Sft(Method, frozen=True):
+    """Supervised fine-tuning. Every token counts alike, in a short answer and in a long one."""
 
+    summary: ClassVar[str] = "supervised fine-tuning on the answers"
+    kind: Literal["sft"] = "sft"
 
-def trained_tokens(batch: Batch) -> int:
-    """The trained tokens of the batch: every token counts alike, in a short answer and in a long one."""
-    return max(1, batch.trained)
+    def loss(self, scored: Scored, totals: Totals) -> tuple[Any, Figures]:
+        """Mean of -log p over the trained tokens."""
+        return scored.losses.sum() / max(1, totals.trained), {}
 
-
-METHOD = Method("sft", "supervised fine-tuning on the answers", loss, trained_tokens)
+    @model_serializer
+    def _as_word(self) -> str:
+        """It has no settings: written as one word, as it may be read."""
+        return self.kind

@@ -12,6 +12,7 @@ from typing import Any
 from studio import spec as specs
 from studio.app import library, model_catalog, run_form, runs
 from studio.core.errors import JobError, SpecError, StudioError
+from studio.core.section import Leaf
 from studio.core.text import slug
 from studio.spec import RunSpec
 from studio.ui import form, frame
@@ -176,7 +177,7 @@ def build(home: Path) -> None:
     start.click(frame.act(starting), everything, [started, card], **frame.ACTION).success(None, [started], None, js=GO)
 
 
-def _form(fields: list[Any]) -> list[Any]:
+def _form(fields: list[Leaf]) -> list[Any]:
     """The generated fields by section, those for experts folded away; in the order of `fields`."""
     import gradio as gr
 
@@ -189,11 +190,33 @@ def _form(fields: list[Any]) -> list[Any]:
         with gr.Column(elem_classes="card"):
             gr.HTML(parts.section(title), padding=False)
             with gr.Row(elem_classes="fields"):
-                made.update({leaf.path: frame.box(leaf, leaf.path.replace(".", "-")) for leaf in simple})
+                made.update({leaf.path: _box(leaf) for leaf in simple})
             if advanced:
                 with gr.Accordion("More", open=False, elem_id=f"more-{section}"), gr.Row(elem_classes="fields"):
-                    made.update({leaf.path: frame.box(leaf, leaf.path.replace(".", "-")) for leaf in advanced})
+                    made.update({leaf.path: _box(leaf) for leaf in advanced})
+    _choices_bring_fields(fields, made)
     return [made[leaf.path] for leaf in fields]
+
+
+def _box(leaf: Leaf) -> Any:
+    """A field's control; one that belongs to a choice is seen only where it is the default."""
+    brings = form.chooser(leaf)
+    first = brings is None or next(item.default for item in form.fields() if item.path == brings[0]) == brings[1]
+    return frame.box(leaf, leaf.path.replace(".", "-"), visible=first)
+
+
+def _choices_bring_fields(fields: list[Leaf], boxes: dict[str, Any]) -> None:
+    """A method that is chosen shows its own fields, and hides the others'."""
+    import gradio as gr
+
+    for chosen in {brings[0] for leaf in fields if (brings := form.chooser(leaf))}:
+        own = [leaf for leaf in fields if (form.chooser(leaf) or ("",))[0] == chosen]
+        kinds = [(form.chooser(leaf) or ("", ""))[1] for leaf in own]
+
+        def shown(kind: str, kinds: list[str] = kinds) -> list[Any]:
+            return [gr.update(visible=kind == of) for of in kinds]
+
+        boxes[chosen].change(shown, [boxes[chosen]], [boxes[leaf.path] for leaf in own], **frame.QUIET)
 
 
 def _decided(fields: list[Any], plan: dict[str, Any]) -> list[Any]:
@@ -203,7 +226,7 @@ def _decided(fields: list[Any], plan: dict[str, Any]) -> list[Any]:
     found = {item["field"]: item for item in plan["decisions"]}
     updates = []
     for leaf in fields:
-        item = found.get(leaf.path)
+        item = found.get(form.spec_path(leaf))
         if not leaf.optional:
             updates.append(gr.skip())
         elif item is None:
@@ -224,7 +247,7 @@ def _decided(fields: list[Any], plan: dict[str, Any]) -> list[Any]:
 
 def _wrong(problem: StudioError) -> str:
     """An error for the plan card, and for the field it is at: studio.js puts it there too."""
-    places = {leaf.path: leaf.path.replace(".", "-") for leaf in form.fields()} | {
+    places = {form.spec_path(leaf): leaf.path.replace(".", "-") for leaf in form.fields()} | {
         "data.train": "data",
         "model.name": "model",
         "name": "name",
@@ -234,7 +257,7 @@ def _wrong(problem: StudioError) -> str:
 
 def _named(problem: StudioError) -> StudioError:
     """An error at a field's dotted path, with the field's label instead."""
-    labels = {leaf.path: leaf.label for leaf in form.fields()} | {
+    labels = {form.spec_path(leaf): leaf.label for leaf in form.fields()} | {
         "data.train": "Dataset",
         "model.name": "Base model",
         "name": "Name",
