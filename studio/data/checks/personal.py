@@ -3,31 +3,66 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from studio.data.checks.base import Check, whole_text
 from studio.data.rows import Conversation
 
-_MAIL = re.compile(r"\b[\w.+-]{1,64}@(?:[\w-]+\.)+[A-Za-z]{2,}\b")
-_CARD = re.compile(r"(?<![\d-])\d(?:[ -]?\d){11,18}(?![\d-])")
-_IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b", re.IGNORECASE)
-_IP = re.compile(r"(?<![\d.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![\d.])")
-_SSN = re.compile(r"(?<!\d)(?!000|666|9)\d{3}-(?!00)\d{2}-(?!0000)\d{4}(?!\d)")
+_PATTERNS = {
+    "EMAIL": re.compile(r"\b[\w.+-]{1,64}@(?:[\w-]+\.)+[A-Za-z]{2,}\b"),
+    "CARD": re.compile(r"(?<![\d-])\d(?:[ -]?\d){11,18}(?![\d-])"),
+    "IBAN": re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b", re.IGNORECASE),
+    "IP": re.compile(r"(?<![\d.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![\d.])"),
+    "SSN": re.compile(r"(?<!\d)(?!000|666|9)\d{3}-(?!00)\d{2}-(?!0000)\d{4}(?!\d)"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A place of a text that holds personal data. kind: what it is, as masks call it."""
+
+    start: int
+    end: int
+    kind: str
+
+
+NAMES = {
+    "EMAIL": "e-mail address",
+    "SSN": "social security number",
+    "CARD": "card number",
+    "IBAN": "IBAN",
+    "IP": "IP address",
+}
+"""What each kind is called in words, in the order in which they are looked for: of two that overlap the first counts."""
+
+
+def spans(text: str) -> list[Span]:
+    """Where a text holds personal data, in order and without overlaps."""
+    found: list[Span] = []
+    for kind in _kinds_in(text):
+        for match in _PATTERNS[kind].finditer(text):
+            if _valid(kind, match[0]) and not any(match.start() < span.end and span.start < match.end() for span in found):
+                found.append(Span(match.start(), match.end(), kind))
+    return sorted(found, key=lambda span: span.start)
 
 
 def look(row: Conversation) -> str:
     """The kind of what is found; never the value itself, which would travel with the report."""
     text = whole_text(row)
-    if "@" in text and _MAIL.search(text):
-        return "e-mail address"
-    if sum(map(str.isdigit, text)) < 7:
-        return ""
-    if _SSN.search(text):
-        return "social security number"
-    if any(is_card(match[0]) for match in _CARD.finditer(text)):
-        return "card number"
-    if any(is_iban(match[0]) for match in _IBAN.finditer(text)):
-        return "IBAN"
-    return "IP address" if _IP.search(text) else ""
+    for kind in _kinds_in(text):
+        if any(_valid(kind, match[0]) for match in _PATTERNS[kind].finditer(text)):
+            return NAMES[kind]
+    return ""
+
+
+def _kinds_in(text: str) -> list[str]:
+    """The kinds that a text may hold at all, told by what costs little."""
+    kinds = ["EMAIL"] if "@" in text else []
+    return kinds + [kind for kind in NAMES if kind != "EMAIL"] if sum(map(str.isdigit, text)) >= 7 else kinds
+
+
+def _valid(kind: str, value: str) -> bool:
+    return is_card(value) if kind == "CARD" else is_iban(value) if kind == "IBAN" else True
 
 
 def is_card(number: str) -> bool:
