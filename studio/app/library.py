@@ -1,17 +1,14 @@
-"""Use cases of the dataset library: what was uploaded, in versions by content, below `<home>/datasets/<name>/<version>/`.
+"""Use cases of the dataset library: what was uploaded, in versions that are never changed.
 
-A version is never changed: other content is another version. A dataset's title may change; its folder does not, so that
-no run loses its data by it.
+A dataset's title may change; its folder does not, so that no run loses its data by it.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import shutil
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +17,11 @@ from typing import Any, ClassVar
 from studio.app import runs
 from studio.core import resources
 from studio.core.errors import DataError, JobError, SpecError
-from studio.core.files import bytes_in, folder_aside, need_room, read_json, sha256, write_json
+from studio.core.files import need_room
 from studio.core.records import Record, RecordError
 from studio.core.text import size, slug
+from studio.data.curation import store
+from studio.data.curation.store import DatasetVersion, VersionRecord
 from studio.data.report import DataReport
 from studio.spec import RunSpec
 
@@ -33,39 +32,7 @@ MOST_FILES = 50
 """Files of one dataset."""
 
 
-@dataclass(frozen=True)
-class Dataset:
-    """One version of a dataset in the library."""
-
-    path: Path
-    title: str
-    created: float
-    settings: dict[str, Any]
-    """What was confirmed of how it is read: `format`, `columns`, `system`, `train_on` as in a spec's data section."""
-    bytes: int
-
-    @property
-    def name(self) -> str:
-        """Its folder's name, which stays when the title changes."""
-        return self.path.parent.name
-
-    @property
-    def version(self) -> str:
-        """The beginning of its content's hash."""
-        return self.path.name
-
-    @property
-    def key(self) -> str:
-        """`name/version`, which names it in forms and links."""
-        return f"{self.name}/{self.version}"
-
-    @property
-    def files(self) -> tuple[str, ...]:
-        """Its files, in full."""
-        return tuple(str(file) for file in sorted((self.path / "files").iterdir()))
-
-
-def add(home: Path, title: str, files: Iterable[tuple[str, Path]], settings: dict[str, Any] | None = None) -> Dataset:
+def add(home: Path, title: str, files: Iterable[tuple[str, Path]], settings: dict[str, Any] | None = None) -> DatasetVersion:
     """Take files into the library as a version of the dataset called `title`: (name, where it lies now) each.
 
     The same content again gives the version that is there. Raises DataError for names, kinds and sizes that are refused,
@@ -76,80 +43,70 @@ def add(home: Path, title: str, files: Iterable[tuple[str, Path]], settings: dic
     _check(given)
     folder = home / "datasets" / slug(title)
     need_room(folder, sum(path.stat().st_size for _, path in given), "the dataset")
-    version = _version(given)
-    target = folder / version
-    if not (target / "dataset.json").exists():
-        with folder_aside(target) as aside:
-            (aside / "files").mkdir()
-            for name, path in given:
-                shutil.copyfile(path, aside / "files" / name)
-            write_json(aside / "dataset.json", {"created": time.time(), "settings": settings or {}})
-    if not (folder / "title.json").exists():
-        write_json(folder / "title.json", {"title": title})
-    return _read(target)
+
+    def fill(aside: Path, number: int) -> None:
+        (aside / "files").mkdir()
+        for name, path in given:
+            shutil.copyfile(path, aside / "files" / name)
+
+    record = VersionRecord(created=0.0, settings=settings or {})
+    return store.add_version(folder, title, store.content_hash(given), record, fill)
 
 
-def versions(home: Path) -> list[Dataset]:
+def versions(home: Path) -> list[DatasetVersion]:
     """Every version of every dataset, newest first."""
-    found = [
-        _read(file.parent) for file in (home / "datasets").glob("*/*/dataset.json") if not file.parent.name.startswith(".")
-    ]
-    return sorted(found, key=lambda item: item.created, reverse=True)
+    return store.versions(home)
 
 
-def find(home: Path, key: str) -> Dataset:
-    """The version `name/version`. Raises DataError."""
-    for item in versions(home):
-        if item.key == key:
-            return item
-    raise DataError("this dataset is not in the library", hint="Choose one from the list, or upload it.", where=key)
+def find(home: Path, key: str) -> DatasetVersion:
+    """The version `name/id`, or `dataset:NAME@3`. Raises DataError."""
+    return store.named(home, key) if store.is_reference(key) else store.find(home, key)
 
 
-def keep_settings(home: Path, key: str, settings: dict[str, Any]) -> Dataset:
+def keep_settings(home: Path, key: str, settings: dict[str, Any]) -> DatasetVersion:
     """Remember how a version is to be read."""
-    item = find(home, key)
-    write_json(item.path / "dataset.json", {"created": item.created, "settings": settings})
-    return _read(item.path)
+    return store.keep_settings(find(home, key), settings)
 
 
-def rename(home: Path, key: str, title: str) -> Dataset:
+def rename(home: Path, key: str, title: str) -> DatasetVersion:
     """Give a dataset another title. Raises DataError."""
-    item = find(home, key)
-    write_json(item.path.parent / "title.json", {"title": clean_title(title)})
-    return _read(item.path)
+    return store.rename(find(home, key), clean_title(title))
 
 
-def users(home: Path, item: Dataset) -> list[str]:
-    """The runs that still need a version: those that wait, work, or may be resumed."""
+@dataclass(frozen=True)
+class Users:
+    """The runs that use a dataset version, by id."""
+
+    unfinished: tuple[str, ...]
+    """Those that wait, work, or may be resumed: they still read its rows."""
+    finished: tuple[str, ...]
+    """Those that have ended: their results stay, and they could not be run again."""
+
+
+def users(home: Path, item: DatasetVersion) -> Users:
+    """The runs that use a version."""
     inside = f"{item.path}{os.sep}"
-    needing = []
+    unfinished, finished = [], []
     for run in runs.list_runs(home):
-        if run.status.state in ("done", "failed"):
-            continue
-        spec = run.folder.asked_spec()
-        names = [*spec.data.files, *spec.evaluation.also, str(spec.data.holdout)]
-        if any(name.startswith(inside) for name in names):
-            needing.append(run.id)
-    return needing
+        with contextlib.suppress(*runs.DAMAGED):  # a damaged run cannot be run again anyway
+            spec = run.folder.asked_spec()
+            names = [*spec.data.files, *spec.evaluation.also, str(spec.data.holdout)]
+            if item.reference in names or any(name.startswith(inside) for name in names):
+                (finished if run.status.state in ("done", "failed") else unfinished).append(run.id)
+    return Users(tuple(unfinished), tuple(finished))
 
 
 def delete(home: Path, key: str) -> int:
-    """Remove a version; the bytes that were freed. Raises JobError while a run needs it."""
+    """Remove a version; the bytes that were freed. Raises JobError while a run still needs it."""
     item = find(home, key)
-    needing = users(home, item)
+    needing = users(home, item).unfinished
     if needing:
         raise JobError(
             f"{', '.join(needing[:3])} still {'needs' if len(needing) == 1 else 'need'} this dataset",
             hint="Let the run end, or delete it, and try again.",
             where=item.title,
         )
-    freed = bytes_in(item.path)
-    gone = item.path.with_name(f".deleted-{item.version}")
-    os.replace(item.path, gone)
-    shutil.rmtree(gone, ignore_errors=True)
-    if not any(item.path.parent.glob("*/dataset.json")):
-        shutil.rmtree(item.path.parent, ignore_errors=True)
-    return freed
+    return store.delete(item)
 
 
 def samples() -> list[Path]:
@@ -178,7 +135,7 @@ def refuse_outside(spec: RunSpec, home: Path) -> None:
     roots = (home.resolve(), resources.folder("datasets"))
     private = [home.resolve() / name for name in ("ui", "secrets")]
     for field, name in named:
-        if name.startswith("hub:"):
+        if name.startswith("hub:") or store.is_reference(name):
             continue
         path = Path(os.path.normpath(Path(name).expanduser().absolute()))
         real = path.resolve()
@@ -236,21 +193,7 @@ def _check(files: list[tuple[str, Path]]) -> None:
             raise DataError("two files have this name", hint="Rename one of them.", where=name)
 
 
-def _version(files: list[tuple[str, Path]]) -> str:
-    import hashlib
-
-    content = json.dumps(sorted((name, sha256(path)) for name, path in files))
-    return hashlib.sha256(content.encode()).hexdigest()[:12]
-
-
-def _read(path: Path) -> Dataset:
-    kept = read_json(path / "dataset.json")
-    title_file = path.parent / "title.json"
-    title = read_json(title_file)["title"] if title_file.exists() else path.parent.name
-    return Dataset(path, title, kept["created"], kept["settings"], bytes_in(path / "files"))
-
-
-def spec_of(item: Dataset) -> RunSpec:
+def spec_of(item: DatasetVersion) -> RunSpec:
     """A spec that reads this dataset, for a look at it."""
     return RunSpec.model_validate({"name": item.title, "data": {"train": list(item.files), "holdout": 0.0, **item.settings}})
 
@@ -266,7 +209,7 @@ class Inspection(Record):
     report: DataReport
 
 
-def report(home: Path, item: Dataset) -> DataReport:
+def report(home: Path, item: DatasetVersion) -> DataReport:
     """What the check of a dataset found; made once for the same settings. Raises StudioError."""
     from studio.app import cli_subprocess
 

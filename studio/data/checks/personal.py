@@ -29,8 +29,8 @@ class Span:
 NAMES = {
     "EMAIL": "e-mail address",
     "SSN": "social security number",
-    "CARD": "card number",
     "IBAN": "IBAN",
+    "CARD": "card number",
     "IP": "IP address",
 }
 """What each kind is called in words, in the order in which they are looked for: of two that overlap the first counts."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from studio.app import cli_subprocess, file_preview, library
 from studio.app.file_preview import FORMATS
-from studio.app.library import Dataset
+from studio.app.library import DatasetVersion
 from studio.core.errors import DataError, StudioError
 from studio.ui import frame
 from studio.ui.fragments import data as show
@@ -84,7 +84,7 @@ def build(home: Path) -> None:
                 rename = gr.Button("Rename", elem_id="rename", scale=1, min_width=110)
             delete = frame.confirmed("Delete this version", "Delete permanently", "delete")
 
-    def report(item: Dataset) -> tuple[str, str, str, str, str, str, Any]:
+    def report(item: DatasetVersion) -> tuple[str, str, str, str, str, str, Any]:
         try:
             made = library.report(home, item)
         except StudioError as problem:
@@ -169,7 +169,7 @@ def build(home: Path) -> None:
     )
 
 
-def _first(item: Dataset) -> dict[str, Any]:
+def _first(item: DatasetVersion) -> dict[str, Any]:
     """The first rows of a version; a version never changes, so they are read once."""
     return _peeked(item.files[0])
 

@@ -1,0 +1,227 @@
+"""Edits: what a person decided about the rows of a dataset version. Rows are never changed; edits are laid over them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+
+import orjson
+from pydantic import Field, TypeAdapter, ValidationError
+
+from studio.core.errors import DataError
+from studio.core.records import Record
+from studio.data import split
+from studio.data.context import Context, Turns
+from studio.data.notes import Notes, Unusable
+from studio.data.rows import Conversation
+from studio.data.turns import checked, checked_tools
+
+Status: TypeAlias = Literal["open", "approved", "excluded"]
+"""Where a row stands: still to see, seen and good, or left out of the next version."""
+
+
+class Content(Record):
+    """What a row says: messages with their tools, or plain text."""
+
+    messages: tuple[dict[str, Any], ...] = ()
+    tools: tuple[dict[str, Any], ...] = ()
+    text: str = ""
+
+    @classmethod
+    def of(cls, row: Conversation) -> Content:
+        """The content of a row."""
+        return cls(messages=row.messages, tools=row.tools, text=row.text)
+
+    @classmethod
+    def from_line(cls, line: bytes | str) -> Content:
+        """The content that `as_bytes` gave."""
+        return cls.model_construct(**{"messages": (), "tools": (), "text": "", **orjson.loads(line)})
+
+    def as_bytes(self) -> bytes:
+        """As a JSON object in the product's own chat format, the same bytes for the same content."""
+        values: dict[str, Any] = {"text": self.text} if self.text else {"messages": list(self.messages)}
+        return orjson.dumps({**values, **({"tools": list(self.tools)} if self.tools else {})})
+
+    @property
+    def digest(self) -> str:
+        """Sixteen hexadecimal digits that name this content."""
+        return f"{split.digest(self.as_bytes()):016x}"
+
+    @property
+    def said(self) -> str:
+        """All its words, a turn a line."""
+        return "\n".join(str(turn.get("content") or "") for turn in self.messages) if self.messages else self.text
+
+    @property
+    def answer(self) -> str:
+        """The last answer, or the text."""
+        return str(self.messages[-1].get("content") or "") if self.messages else self.text
+
+    def conversation(self, file: str = "", line: int = 0) -> Conversation:
+        """As a row again."""
+        return Conversation(tuple(self.messages), tuple(self.tools), self.text, file, line)
+
+    def with_answer(self, answer: str) -> Content:
+        """The same with another last answer; a plain text is replaced as a whole."""
+        if not self.messages:
+            return self.model_copy(update={"text": answer})
+        return self.model_copy(update={"messages": (*self.messages[:-1], {**self.messages[-1], "content": answer})})
+
+
+class EditBase(Record):
+    """One decision about a row: who took it, when (seconds since the epoch), and why."""
+
+    label: ClassVar[str] = "edit"
+
+    row: str
+    """The row's id."""
+    who: str = ""
+    when: float = 0.0
+    why: str = ""
+
+
+class Approve(EditBase):
+    """The row is good as it stands."""
+
+    action: Literal["approve"] = "approve"
+
+
+class Exclude(EditBase):
+    """The row is left out of the next version."""
+
+    action: Literal["exclude"] = "exclude"
+
+
+class Rewrite(EditBase):
+    """The row says something else. before: the digest of what was rewritten."""
+
+    action: Literal["edit"] = "edit"
+    after: Content
+    before: str = ""
+
+
+class Mask(EditBase):
+    """Personal data in the row is replaced by tokens such as `<EMAIL_1>`. kinds: what was masked."""
+
+    action: Literal["mask"] = "mask"
+    after: Content
+    kinds: tuple[str, ...] = ()
+    before: str = ""
+
+
+class Relabel(EditBase):
+    """The row's answer is another label."""
+
+    action: Literal["relabel"] = "relabel"
+    answer: str
+
+
+class KeepAnswer(EditBase):
+    """Of rows that ask the same and answer differently this one is right; the others are left out."""
+
+    action: Literal["keep_answer"] = "keep_answer"
+    others: tuple[str, ...]
+    """The ids of the rows with the other answers."""
+
+
+class Join(EditBase):
+    """The row goes on in others: they become one conversation in the place of this row."""
+
+    action: Literal["join"] = "join"
+    others: tuple[str, ...]
+    """The ids of the rows that are joined to it, in order."""
+    after: Content
+
+
+Edit: TypeAlias = Approve | Exclude | Rewrite | Mask | Relabel | KeepAnswer | Join
+_EDITS: TypeAdapter[Edit] = TypeAdapter(Annotated[Edit, Field(discriminator="action")])
+ACTIONS = ("approve", "exclude", "edit", "mask", "relabel", "keep_answer", "join")
+
+
+def parse(values: Any, where: str = "") -> Edit:
+    """The edit that `as_line` gave, or that a person wrote. Raises DataError."""
+    try:
+        return _EDITS.validate_python(values, extra="ignore")
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        field = ".".join(str(part) for part in problem["loc"] if part not in ACTIONS)
+        message = f"required field `{field}` is missing" if problem["type"] == "missing" else str(problem["msg"])
+        raise DataError(
+            f"this is not an edit: {message[:1].lower()}{message[1:]}",
+            hint=f'Write {{"action": "exclude", "row": "…"}}; actions are {", ".join(ACTIONS)}.',
+            where=where,
+        ) from None
+
+
+def as_line(edit: Edit) -> dict[str, Any]:
+    """An edit as the values of a JSON line, its action and row first."""
+    values = edit.model_dump(mode="json", exclude_defaults=True)
+    return {"action": edit.action, "row": edit.row, **values}
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What an edit does to one row; None leaves it as it is."""
+
+    row: str
+    status: Status | None = None
+    content: Content | None = None
+
+
+def effects(edit: Edit, content: Callable[[str], Content]) -> Iterator[Effect]:
+    """What an edit does, row by row. content: what a row says at present."""
+    match edit:
+        case Approve():
+            yield Effect(edit.row, "approved")
+        case Exclude():
+            yield Effect(edit.row, "excluded")
+        case Rewrite():
+            yield Effect(edit.row, "approved", edit.after)
+        case Mask():
+            yield Effect(edit.row, None, edit.after)
+        case Relabel():
+            yield Effect(edit.row, "approved", content(edit.row).with_answer(edit.answer))
+        case KeepAnswer():
+            yield Effect(edit.row, "approved")
+            yield from (Effect(other, "excluded") for other in edit.others)
+        case Join():
+            yield Effect(edit.row, "approved", edit.after)
+            yield from (Effect(other, "excluded") for other in edit.others)
+
+
+def rows_of(edit: Edit) -> tuple[str, ...]:
+    """The ids of all rows an edit touches."""
+    return (edit.row, *(edit.others if isinstance(edit, (KeepAnswer, Join)) else ()))
+
+
+def checked_content(content: Content, turns: Turns, where: str) -> Content:
+    """The content as a row that is read from a file has to be. Raises DataError for what could not be trained on."""
+    notes = Notes()
+    if not content.messages:
+        if not content.text.strip():
+            raise DataError("the row is empty", hint="Exclude it instead.", where=where)
+        return content
+    try:
+        empty = next((turn for turn in content.messages if not turn.get("content") and not turn.get("tool_calls")), None)
+        if empty is not None:
+            raise Unusable(f"the {empty.get('role', '')} turn is empty")
+        messages = checked(list(content.messages), "messages", Context(notes, {}, turns))
+        tools = checked_tools(list(content.tools), "tools", notes)
+    except Unusable as problem:
+        raise DataError(
+            f"this row could not be trained on: {problem.reason}",
+            hint="User and assistant take turns, and the last turn is an answer that is trained.",
+            where=where,
+        ) from None
+    return Content(messages=messages, tools=tools)
+
+
+def joined(parts: list[Content]) -> Content:
+    """Conversations one after another as one; a system prompt that stands again is left out."""
+    if not parts[0].messages:
+        return Content(text="\n\n".join(part.text for part in parts))
+    messages = list(parts[0].messages)
+    for part in parts[1:]:
+        messages += [turn for turn in part.messages if turn["role"] != "system"]
+    return Content(messages=tuple(messages), tools=next((part.tools for part in parts if part.tools), ()))

@@ -1,0 +1,63 @@
+"""Masking: personal data in a row replaced by tokens such as `<EMAIL_1>`, the same value by the same token all over the row.
+
+Questions and answers are masked alike, or a model would learn to invent what it was not asked about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any
+
+from studio.data.checks.personal import Span, spans
+from studio.data.curation.edits import Content
+
+
+@dataclass(frozen=True)
+class Masked:
+    """A row with its personal data masked. kinds: what was, each kind once; count: how many places."""
+
+    content: Content
+    kinds: tuple[str, ...]
+    count: int
+
+
+def masked(content: Content, kinds: Collection[str] = ()) -> Masked | None:
+    """The row with personal data masked, of these kinds or of all; None where there is none."""
+    tokens: dict[tuple[str, str], str] = {}
+    seen: list[str] = []
+
+    def replace(text: str) -> str:
+        return _replaced(text, [span for span in spans(text) if not kinds or span.kind in kinds], tokens, seen)
+
+    if content.messages:
+        new = content.model_copy(update={"messages": tuple(_turn(turn, replace) for turn in content.messages)})
+    else:
+        new = content.model_copy(update={"text": replace(content.text)})
+    return Masked(new, tuple(dict.fromkeys(seen)), len(seen)) if seen else None
+
+
+def _turn(turn: dict[str, Any], replace: Callable[[str], str]) -> dict[str, Any]:
+    """A turn with its texts masked, those inside tool calls too."""
+    return {key: value if key in ("role", "train") else _value(value, replace) for key, value in turn.items()}
+
+
+def _value(value: Any, replace: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return replace(value)
+    if isinstance(value, dict):
+        return {key: _value(item, replace) for key, item in value.items()}
+    return [_value(item, replace) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def _replaced(text: str, found: list[Span], tokens: dict[tuple[str, str], str], seen: list[str]) -> str:
+    for span in found:  # numbers go by the order in the row
+        value = "".join(text[span.start : span.end].casefold().split())
+        if (span.kind, value) not in tokens:
+            number = sum(kind == span.kind for kind, _ in tokens) + 1
+            tokens[span.kind, value] = f"<{span.kind}_{number}>"
+    for span in reversed(found):
+        value = "".join(text[span.start : span.end].casefold().split())
+        text = text[: span.start] + tokens[span.kind, value] + text[span.end :]
+    seen += [span.kind for span in found]
+    return text

@@ -1,0 +1,127 @@
+"""From a desk to a new version: its rows with the edits laid over them, in the product's own chat format."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import orjson
+
+from studio.core.errors import DataError
+from studio.core.files import need_room, write_text
+from studio.data.curation import edits as edit_records
+from studio.data.curation import store
+from studio.data.curation.desk import ORIGINS, Desk, DeskRow
+from studio.data.curation.differences import VersionRow
+from studio.data.curation.store import DatasetVersion, VersionRecord
+
+EDITS = "edits.jsonl"
+
+
+def write_version(desk: Desk, only_approved: bool = False, who: str = "", why: str = "") -> DatasetVersion:
+    """A new version of the dataset: the rows that are not excluded, or only the approved ones, as they are after the edits.
+
+    Raises DataError if nothing would differ from the version that is curated, or no row would be left.
+    """
+    item = desk.item
+    digest = hashlib.sha256()
+    count = left_out = changed = 0
+    plain = set()
+    for row in desk.rows():
+        if not _is_in(row, only_approved):
+            left_out += 1
+            continue
+        digest.update(row.content.as_bytes() + b"\n")
+        count += 1
+        changed += row.edited is not None
+        plain.add(not row.content.messages)
+    if not count:
+        raise DataError("no row would be left in the new version", hint="Approve rows, or exclude fewer.", where=item.title)
+    if not left_out and not changed:
+        raise DataError(f"nothing would differ from {item.reference}", hint="Edit or exclude rows first.", where=item.title)
+    if len(plain) > 1:
+        raise DataError(
+            "the rows are conversations and plain texts, which no one version holds", hint="Exclude one kind.", where=item.title
+        )
+    need_room(item.path, 2 * item.bytes, "The new version")
+    edits = list(desk.edits())
+
+    def fill(folder: Path, number: int) -> None:
+        (folder / "files").mkdir()
+        with (
+            (folder / "files" / f"{item.name}-v{number}.jsonl").open("wb") as rows,
+            (folder / ORIGINS).open("wb") as origins,
+        ):
+            for row in desk.rows():
+                if _is_in(row, only_approved):
+                    rows.write(row.content.as_bytes() + b"\n")
+                    status = {"status": row.status} if row.status != "open" else {}
+                    origins.write(orjson.dumps({"file": row.file, "line": row.line, **status}) + b"\n")
+        lines = [json.dumps(edit_records.as_line(edit), ensure_ascii=False) + "\n" for edit in edits]
+        write_text(folder / EDITS, "".join(lines))
+
+    settings = {
+        **{name: item.settings[name] for name in ("turns", "train_on") if name in item.settings},
+        "format": "text" if plain == {True} else "messages",
+    }
+    record = VersionRecord(created=0.0, settings=settings, parent=item.version, edits=len(edits), rows=count, who=who, why=why)
+    return store.add_version(item.path.parent, item.title, digest.hexdigest(), record, fill)
+
+
+def _is_in(row: DeskRow, only_approved: bool) -> bool:
+    return row.status == "approved" if only_approved else row.status != "excluded"
+
+
+def version_rows(desk: Desk) -> Iterator[VersionRow]:
+    """The rows of a version as they were written, with where they came from; edits that are in no version are not in them."""
+    for row in desk.rows():
+        yield VersionRow(row.original, row.file, row.line)
+
+
+def export(desk: Desk, file: Path, kind: Literal["jsonl", "csv"], present: bool = False) -> int:
+    """Write a version's rows to a file; how many. present: with the edits that are in no version yet.
+
+    JSONL has messages (or text), file and line; CSV has question, answer, system, file and line, so it takes rows of one
+    question and one answer only: for others it raises DataError.
+    """
+    count = 0
+    aside = file.with_name(f".{file.name}.part")
+    try:
+        with aside.open("w", encoding="utf-8", newline="") as out:
+            table = csv.writer(out) if kind == "csv" else None
+            for row in desk.rows():
+                if present and row.status == "excluded":
+                    continue
+                content = row.content if present else row.original
+                if table is None:
+                    values = {**orjson.loads(content.as_bytes()), "file": row.file, "line": row.line}
+                    out.write(json.dumps(values, ensure_ascii=False) + "\n")
+                else:
+                    cells = _cells(row, content.messages, content.text)
+                    if not count:
+                        table.writerow((*cells, "file", "line"))
+                    table.writerow((*cells.values(), row.file, row.line))
+                count += 1
+        aside.replace(file)
+    finally:
+        aside.unlink(missing_ok=True)
+    return count
+
+
+def _cells(row: DeskRow, messages: tuple[dict[str, object], ...], text: str) -> dict[str, str]:
+    """A row as the cells of a table."""
+    if not messages:
+        return {"text": text}
+    roles = [str(turn["role"]) for turn in messages]
+    if roles not in (["user", "assistant"], ["system", "user", "assistant"]) or messages[-1].get("tool_calls"):
+        raise DataError(
+            f"row {row.number} is a conversation of {len(roles)} turns, which a table does not hold",
+            hint="Export as .jsonl.",
+            where=f"{row.file}, line {row.line}",
+        )
+    said = [str(turn.get("content") or "") for turn in messages]
+    return {"question": said[-2], "answer": said[-1], "system": said[0] if len(said) == 3 else ""}
