@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
@@ -19,7 +19,7 @@ from studio.core.errors import SpecError
 from studio.core.files import nearest_file
 from studio.core.section import DECIDED, Alternatives, Leaf, Section, Ui, leaves
 from studio.core.wrong import Conflict, explain
-from studio.data.settings import Data, ResolvedData
+from studio.data.settings import PLAIN, Data, ResolvedData
 from studio.evaluation.settings import Evaluation, ResolvedEvaluation
 from studio.export.targets import AnyTarget
 from studio.models.settings import Model, ResolvedModel
@@ -42,6 +42,22 @@ class RunSpec(Section, frozen=True):
     tracking: Tracking = Field(default_factory=Tracking)
     export: list[AnyTarget] = Field(default_factory=list, title="Exports")
     """What is made of the finished run: `adapter`, `merged`, `gguf`."""
+
+    if TYPE_CHECKING:  # a mapping makes a section too, which a type checker cannot read from the fields
+
+        def __init__(
+            self,
+            *,
+            data: Data | Mapping[str, Any],
+            name: str = "run",
+            model: Model | Mapping[str, Any] = ...,
+            adapter: Adapter | Mapping[str, Any] = ...,
+            training: Training | Mapping[str, Any] = ...,
+            evaluation: Evaluation | Mapping[str, Any] = ...,
+            tracking: Tracking | Mapping[str, Any] = ...,
+            export: Sequence[AnyTarget | Mapping[str, Any]] = ...,
+            version: int = 1,
+        ) -> None: ...
 
     @model_validator(mode="after")
     def _sections_agree(self) -> RunSpec:
@@ -102,22 +118,28 @@ class _Yaml(_Loader):
 
 
 def parse(values: Mapping[str, Any], source: str = "", lines: Mapping[str, int] | None = None) -> RunSpec:
-    """Build a spec from nested plain values. The one door for YAML, forms, `--set` and notebooks.
+    """Build a spec from nested plain values, as YAML, forms and `--set` give them; in Python, `RunSpec(...)` does.
 
     source names where the values come from and lines maps dotted paths to line numbers; both go into the error.
     Raises SpecError for the first thing that is wrong: unknown key (with the nearest right one), type, range, conflict.
     """
-    return _checked(RunSpec, values, source, lines)
+    return _checked(RunSpec, values, source, lines, PLAIN)
 
 
 def parse_resolved(values: Mapping[str, Any], source: str = "", lines: Mapping[str, int] | None = None) -> ResolvedSpec:
     """The same for a spec with every value decided. Raises SpecError for one that is left open."""
-    return _checked(ResolvedSpec, values, source, lines)
+    return _checked(ResolvedSpec, values, source, lines, PLAIN)
 
 
-def _checked(kind: type[_Spec], values: Mapping[str, Any], source: str, lines: Mapping[str, int] | None = None) -> _Spec:
+def _checked(
+    kind: type[_Spec],
+    values: Mapping[str, Any],
+    source: str,
+    lines: Mapping[str, int] | None = None,
+    context: Mapping[str, Any] | None = None,
+) -> _Spec:
     try:
-        return kind.model_validate(dict(values))
+        return kind.model_validate(dict(values), context=context)
     except ValidationError as found:
         raise explain(found, fields(), source, lines or {}) from None
 

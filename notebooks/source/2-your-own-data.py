@@ -62,7 +62,7 @@ spec = studio.RunSpec(
     evaluation={"max_rows": 8, "general": "off"},
     tracking={"wandb": "off"},
 )
-row = next(studio.preview("faq.csv", spec=spec))
+row = studio.preview("faq.csv", spec=spec)[0]
 print("".join(f"[{piece.text}]" if piece.trained else piece.text for piece in row.pieces))
 
 # %% [markdown]

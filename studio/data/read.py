@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from studio.core.errors import DataError
+from studio.data import in_memory
 from studio.data.readers import READERS, Reader, containers, document, encoding, hub, transcript
 from studio.data.readers.facts import Facts
 from studio.data.readers.sniff import LOOKED_AT, kind_by_content, pair_mark
@@ -86,6 +87,8 @@ def opened(source: Source, settings: Data) -> Iterator[Opened]:
     if source.kind == "hub":
         yield Opened(unfolded(hub.rows(source.path, settings.subset, settings.split, facts), facts), facts, lambda: 0)
         return
+    if made := in_memory.provenance(Path(source.path)):
+        facts.details["made from"] = str(made)
     reader = READERS[source.kind]
     with contextlib.ExitStack() as closing:
         raw = closing.enter_context(_open(source))

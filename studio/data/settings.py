@@ -2,23 +2,41 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, ValidationInfo
 
 from studio.core.section import DECIDED, Section, Ui
+from studio.data import in_memory
 from studio.data.context import Role, Turns
 
 FormatName = Literal["messages", "sharegpt", "templated", "alpaca", "prompt_completion", "question_answer", "text"]
+
+PLAIN = {"plain": True}
+"""The validation context of a spec that was written down: rows are then named by a file, never part of the spec."""
+
+
+def rows_from_python(section: str) -> BeforeValidator:
+    """Marks a setting that names files: in Python it also takes rows in memory, which become a file once.
+
+    In a spec that was written down, rows are a mistake that pydantic names. section: of the setting, for errors.
+    """
+
+    def check(value: Any, info: ValidationInfo) -> Any:
+        if info.context == PLAIN or isinstance(value, int | float):
+            return value
+        return in_memory.as_sources(value, f"{section}.{info.field_name}")
+
+    return BeforeValidator(check)
 
 
 class Data(Section, frozen=True):
     """The training data."""
 
-    train: str | list[str] = Field(title="Training files")
+    train: Annotated[str | list[str], rows_from_python("data")] = Field(title="Training files")
     """One file or several (.json .jsonl .csv .tsv .parquet .arrow .xlsx .txt .md .docx .html, also compressed or zipped), a
     folder, a pattern such as `chats/*.jsonl`, or `hub:owner/name`."""
-    holdout: float | str = Field(default=0.1, title="Held-out rows")
+    holdout: Annotated[float | str, rows_from_python("data")] = Field(default=0.1, title="Held-out rows")
     """Rows never trained on, for the evidence: a share such as 0.1, or a file of its own."""
     format: FormatName | None = Field(default=None, title="Format")
     """The layout of a row. Empty: detected, and the run stops to ask when the answer is not clear."""

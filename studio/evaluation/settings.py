@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from studio.core.section import DECIDED, Section, Ui
+from studio.data.settings import rows_from_python
 
 
 class Evaluation(Section, frozen=True):
@@ -18,9 +19,13 @@ class Evaluation(Section, frozen=True):
         default=None, ge=1, le=32_768, title="Longest answer (tokens)"
     )
     """Empty: half as long again as the longest reference answer, at most 1,024."""
-    also: Annotated[list[str], Ui(advanced=True)] = Field(default_factory=list, title="Further question files")
+    also: Annotated[list[str], rows_from_python("evaluation"), Ui(advanced=True)] = Field(
+        default_factory=list, title="Further question files"
+    )
     """Scored and shown beside the held-out rows, never trained on."""
-    general: Annotated[Literal["builtin", "off"] | str, Ui(advanced=True)] = Field(default="builtin", title="Forgetting check")
+    general: Annotated[Literal["builtin", "off"] | str, rows_from_python("evaluation"), Ui(advanced=True)] = Field(
+        default="builtin", title="Forgetting check"
+    )
     """A small general question file, `builtin`, or `off`: does the tuned model still know what the base knew?"""
     samples: Annotated[int, Ui(advanced=True)] = Field(default=10, ge=0, le=100, title="Samples shown")
     """How many best, worst and most changed answers the report shows."""

@@ -59,14 +59,14 @@ def test_a_spec_written_as_yaml_reads_back_equal() -> None:
 
 def test_yaml_python_and_set_build_the_same_spec() -> None:
     by_yaml = specs.parse_text(SMALL + "training: {epochs: 2}\n")
-    by_python = RunSpec(name="bot", data={"train": "faq.csv"}, training={"epochs": 2})  # type: ignore[arg-type]
+    by_python = RunSpec(name="bot", data={"train": "faq.csv"}, training={"epochs": 2})
     by_set = specs.edit(specs.parse_text(SMALL), specs.parse_settings(["training.epochs=2"]))
     assert by_yaml == by_python == by_set
 
 
 def test_a_spec_made_in_python_is_refused_in_the_same_words() -> None:
     with pytest.raises(SpecError) as refused:
-        RunSpec(data={"train": "a.csv"}, training={"epochs": 0})  # type: ignore[arg-type]
+        RunSpec(data={"train": "a.csv"}, training={"epochs": 0})
     assert refused.value.where == "RunSpec: training.epochs"
     assert "more than 0 and at most 1,000" in str(refused.value.hint)
     with pytest.raises(SpecError, match="unknown key `rnk`") as refused:
@@ -159,3 +159,12 @@ def test_a_spec_with_something_left_open_is_not_a_resolved_one():
 def test_yaml_that_would_blow_up_is_refused_at_once(text: str, says: str):
     with pytest.raises(SpecError, match=says):
         parse_text(text)
+
+
+def test_the_keywords_a_type_checker_sees_are_the_fields_of_a_spec() -> None:
+    import ast
+    import inspect
+
+    classes = {node.name: node for node in ast.parse(inspect.getsource(specs)).body if isinstance(node, ast.ClassDef)}
+    made = next(node for node in ast.walk(classes["RunSpec"]) if isinstance(node, ast.FunctionDef) and node.name == "__init__")
+    assert {argument.arg for argument in made.args.kwonlyargs} == set(RunSpec.model_fields)
