@@ -67,7 +67,7 @@ def run(folder: RunFolder, recorder: Recorder) -> None:
 def make_ready(folder: RunFolder, asked: RunSpec, recorder: Recorder) -> Prepared:
     """Read, check, split, encode, plan; write the resolved spec, the plan and the lock."""
     if not (folder.data / "report.json").exists():
-        report = prepare.prepare(asked.data, asked.training.seed, folder.data, recorder)
+        report = prepare.prepare(asked.data, asked.training.seed, folder.data, recorder, asked.training.method.needs)
         recorder.event(events.DataReady(message=report.counts))
         for warning in report.warnings:
             recorder.event(events.Warning(message=warning))
@@ -101,7 +101,8 @@ def encode_parts(data: Path, tokenizer: Any, spec: RunSpec, recorder: Recorder) 
     for name in ("train", "held-out"):
         file = data / f"{name}.jsonl"
         if file.exists() and file.stat().st_size:
-            parts.append(encode.encode_file(file, tokenizer, spec.data.train_on, data / f"{name}.tokens", reporter=recorder))
+            tokens, needs = data / f"{name}.tokens", spec.training.method.needs
+            parts.append(encode.encode_file(file, tokenizer, spec.data.train_on, tokens, reporter=recorder, needs=needs))
         else:
             parts.append(None)
     return parts[0], parts[1]
@@ -231,7 +232,7 @@ def question_sets(folder: RunFolder, spec: RunSpec) -> list[Any]:
     from studio.evaluation.general import NAME, builtin
 
     sets = []
-    held_out = list(held_out_rows(folder))
+    held_out = [row for row in held_out_rows(folder) if row.good is not False]
     if held_out:
         sets.append(QuestionSet("held-out", held_out))
     for file in spec.evaluation.also:

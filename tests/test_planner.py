@@ -416,6 +416,8 @@ class Encoded:
 
     lengths = np.array([5, 9])
     trained_in_rows = np.array([3, 6])
+    per_row = 1
+    wanted = None
 
     def __len__(self) -> int:
         return 2

@@ -24,17 +24,16 @@ def plan(spec: RunSpec, gpu: str | None = None, home: str | Path | None = None) 
     found = loading.find(spec.model, planning=True)
     with tempfile.TemporaryDirectory(prefix="studio-plan-") as folder:
         data = Path(folder)
-        prepare.prepare(spec.data, spec.training.seed, data)
+        prepare.prepare(spec.data, spec.training.seed, data, needs=spec.training.method.needs)
         tokenizer = loading.tokenizer(found, spec.model.chat_template) if found.has_tokenizer else None
         if tokenizer is None:
-            rows = planner.rows_by_characters(data / "train.jsonl", data / "held-out.jsonl")
+            rows = planner.rows_by_characters(data / "train.jsonl", data / "held-out.jsonl", spec.training.method.needs)
         else:
             parts = []
             for name in ("train", "held-out"):
                 file = data / f"{name}.jsonl"
                 there = file.exists() and file.stat().st_size
-                parts.append(
-                    encode.encode_file(file, tokenizer, spec.data.train_on, data / f"{name}.tokens") if there else None
-                )
+                tokens, needs = data / f"{name}.tokens", spec.training.method.needs
+                parts.append(encode.encode_file(file, tokenizer, spec.data.train_on, tokens, needs=needs) if there else None)
             rows = planner.rows(parts[0], parts[1])
         return planner.resolve(spec, machine.probe(gpu, studio_home(home)), found, rows, past(studio_home(home)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,10 @@ def mapped(path: Path) -> np.ndarray:
 class Writer:
     """Rows appended to .npy files whose length is known only at the end; counts what was left out."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, per_row: int = 1, labelled: bool = False) -> None:
+        """per_row: sequences that make one row; labelled: whether each is good or bad."""
+        self.per_row = per_row
+        self.wanted = Growing(folder / "wanted.npy", np.bool_) if labelled else None
         self.ids, self.mask = Growing(folder / "ids.npy", np.int32), Growing(folder / "mask.npy", np.uint8)
         self.offsets, self.places = Growing(folder / "offsets.npy", np.int64), Growing(folder / "places.npy", np.int64, 3)
         self.rows = self.tokens = self.trained = self.dropped = self.truncated = 0
@@ -67,22 +71,30 @@ class Writer:
         return self
 
     def __exit__(self, *problem: object) -> None:
-        for growing in (self.ids, self.mask, self.offsets, self.places):
-            growing.close()
+        for growing in (self.ids, self.mask, self.offsets, self.places, self.wanted):
+            if growing is not None:
+                growing.close()
 
-    def put(self, row: Conversation, place: int, made: Encoded | StudioError) -> None:
-        """One row as it was encoded, or why it was not."""
-        if isinstance(made, StudioError):
-            self.drop(row.file, row.line, made.message)
-        elif not made.trained:
+    def put(
+        self, row: Conversation, place: int, made: Sequence[Encoded | StudioError], wanted: Sequence[bool] = (True,)
+    ) -> None:
+        """One row with its sequences as they were encoded, or why one was not."""
+        error = next((side for side in made if isinstance(side, StudioError)), None)
+        sides = [side for side in made if isinstance(side, Encoded)]
+        if error is not None:
+            self.drop(row.file, row.line, error.message)
+        elif not all(side.trained for side in sides):
             self.drop(row.file, row.line, "it has no token to train")
         else:
             if row.file not in self.files:
                 self.files.append(row.file)
-            self.add(made.ids, made.mask, self.files.index(row.file), row.line, place)
+            for side, good in zip(sides, wanted, strict=True):
+                self.add(side.ids, side.mask, self.files.index(row.file), row.line, place, good)
 
-    def add(self, ids: Any, mask: Any, file: int, line: int, place: int) -> None:
-        """One row, with where it came from."""
+    def add(self, ids: Any, mask: Any, file: int, line: int, place: int, wanted: bool = True) -> None:
+        """One sequence, with where it came from, and whether its answer is a preferred one."""
+        if self.wanted is not None:
+            self.wanted.add([wanted])
         mask = np.asarray(mask, dtype=np.uint8)
         self.ids.add(ids)
         self.mask.add(mask)
@@ -112,6 +124,7 @@ class Writer:
         return {
             "key": key,
             "rows": self.rows,
+            "per_row": self.per_row,
             "tokens": self.tokens,
             "trained": self.trained,
             "lengths": {"shortest": int(lengths.min()), **shares, "longest": int(lengths.max())},

@@ -14,7 +14,7 @@ from studio.data.detect import Detection
 from studio.data.formats import FORMATS
 from studio.data.notes import Notes, Unusable
 from studio.data.paths import is_path, value_at
-from studio.data.rows import Conversation, Rejected, Row
+from studio.data.rows import Conversation, Needs, Rejected, Row
 from studio.data.settings import Data
 from studio.data.shared import BAD, completed, is_marked_bad
 from studio.data.unused import UnusedColumns
@@ -32,11 +32,13 @@ def check(
     settings: Data,
     notes: Notes | None = None,
     unused: UnusedColumns | None = None,
+    needs: Needs = "conversations",
 ) -> Iterator[Conversation | Rejected]:
     """Rows as conversations, or rejected with file, line, column and reason; rows rejected before pass through.
 
     A conversation without a system prompt gets `settings.system`. notes: collects what is odd but usable; unused: what
-    stands in columns that play no role.
+    stands in columns that play no role. needs: what the training method learns from; a row that is marked as bad is left out,
+    unless it learns from such, too.
     """
     notes = Notes() if notes is None else notes
     context = Context(notes, {name.strip().lower(): role for name, role in settings.roles.items()}, settings.turns)
@@ -55,7 +57,8 @@ def check(
             paths = [name for name in columns.values() if is_path(name)]
         if paths:
             row = replace(row, values={**row.values, **{path: value_at(row.values, path) for path in paths}})
-        if keep is not None and is_marked_bad(row.values, keep):
+        bad = keep is not None and is_marked_bad(row.values, keep)
+        if keep is not None and bad and needs != "labels":
             yield Rejected(row.file, row.line, f"{BAD}: `{keep}` says so", keep, beginning(row.values), excluded=True)
             continue
         try:
@@ -66,6 +69,8 @@ def check(
         except Unusable as problem:
             yield Rejected(row.file, row.line, problem.reason, problem.column, beginning(row.values))
             continue
+        if keep is not None and needs == "labels":
+            conversation = replace(conversation, good=not bad)
         if unused is not None:
             unused.add(row)
         if system and conversation.messages and conversation.messages[0]["role"] != "system":

@@ -194,7 +194,7 @@ SHARED: Mapping[str, tuple[str, ...]] = {
     "system": ("system", "system prompt", "system message", "system instruction", "sys prompt"),
     "history": ("history", "chat history", "conversation history", "previous turns"),
     "tools": ("tools", "functions"),
-    "keep": ("label", "keep", "accepted", "approved", "is good", "desirable"),
+    "keep": ("label", "keep", "accepted", "approved", "is good", "desirable", "thumbs", "thumb", "feedback", "liked"),
 }
 """Roles that columns beside a conversation can play in every format but plain text, and the names they are known by."""
 
@@ -212,9 +212,13 @@ def shared_columns(table: Table, taken: Iterable[str], roles: Iterable[str]) -> 
     return columns
 
 
+FLAGS = frozenset(("true", "false", "👍", "👎", "thumbs_up", "thumbs_down", "thumbs up", "thumbs down", "good", "bad"))
+"""Words that say whether a row is good, in lower case."""
+
+
 def is_flag(value: Any) -> bool:
     """Whether a value is true or false, also as a table writes it."""
-    return isinstance(value, bool) or (isinstance(value, str) and value.strip().lower() in ("true", "false"))
+    return isinstance(value, bool) or (isinstance(value, str) and value.strip().lower() in FLAGS)
 
 
 def lists_of_objects(table: Table, fits: Callable[[Mapping[str, Any]], bool], names: tuple[str, ...]) -> list[str]:

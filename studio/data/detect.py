@@ -25,6 +25,8 @@ SURE = 0.47
 """Confidence from which a format is taken without asking: a well-named format fits even if most rows are faulty."""
 TABLES = ("alpaca", "prompt_completion", "question_answer")
 """Formats whose columns hold a text each."""
+PAIRED = 0.6
+"""Confidence below which the answers of preference pairs cannot be read with their prompts."""
 MARGIN = 0.2
 """A runner-up this near that would read the rows differently makes the answer unclear."""
 
@@ -61,12 +63,14 @@ def detect(sample: Sequence[Row], settings: Data, strict: bool = True) -> Detect
     if named or (settings.columns and strict):
         return _as_set(table, settings, file)
     proposals = [proposal for form in FORMATS.values() if (proposal := form.propose(table)) is not None]
-    if {"chosen", "rejected"} <= set(table.plain.values()):
+    pairs = next((proposal for proposal in proposals if proposal.format == "preference"), None)
+    if pairs and pairs.confidence < PAIRED and settings.format in (None, "preference"):
         raise _preferences(table, file)
     if settings.format:
         return _as_named(table, settings.format, proposals, file)
     proposals.sort(key=lambda proposal: -proposal.confidence)
     refuse_mixed(table, file)
+    proposals = [pairs] if pairs else proposals
     if not proposals:
         raise _unknown(table, file)
     if any(proposal.format == "templated" and proposal.confidence > 0.7 for proposal in proposals):
@@ -182,8 +186,8 @@ def _missing_column(table: Table, settings: Data, file: str) -> None:
 
 def _preferences(table: Table, file: str) -> DataError:
     return asking(
-        f"these are pairs of preferred and rejected answers; training on both is not done here; columns: {_listed(table)}. "
-        "The preferred answers alone can be learned",
+        f"these are pairs of preferred and rejected answers, and it is not clear which column holds their prompts; columns: "
+        f"{_listed(table)}. The preferred answers alone can be read",
         table,
         file,
         preferences(table),

@@ -25,7 +25,7 @@ from studio.core.files import folder_aside, read_json, sha256, write_json
 from studio.core.text import count, plural
 from studio.data.arrays import Writer, mapped
 from studio.data.render import TrainOn, attempt_many, preview
-from studio.data.rows import Conversation
+from studio.data.rows import Conversation, Needs, answers
 from studio.data.shorten import shortened
 from studio.tracking.reporter import Reporter, Silent
 
@@ -123,14 +123,18 @@ def encode_file(
     cache: Path | None = None,
     max_length: int | None = None,
     overlong: Overlong = "drop",
+    needs: Needs = "conversations",
 ) -> Tokens:
     """Encode a JSON-lines file of conversations (`Conversation.as_dict`) into the folder `out`, or find it done.
 
     The same file, tokenizer, template and settings are encoded once: `out`, or `cache` if given, is used again. With
     max_length, `limit` follows. Rows that the template refuses or that have nothing to train are left out and listed
-    in `meta["dropped"]`. Raises DataError if no row is left, ModelError for a template that cannot be used, Stopped.
+    in `meta["dropped"]`. needs: what the training method learns from. Of pairs the preferred answer is encoded, and where
+    both are needed the rejected one after it; of pairs and of labelled answers, only the last turn is then trained. Raises
+    DataError if no row is left, ModelError for a template that cannot be used, Stopped.
     """
-    key = _key(file, tokenizer, train_on)
+    train_on = train_on if needs == "conversations" else "last_assistant"
+    key = _key(file, tokenizer, train_on, needs)
     kept = cache / key if cache is not None else None
     if _is_done(out, key):
         tokens = load(out, tokenizer)
@@ -138,7 +142,7 @@ def encode_file(
         if kept is not None and _is_done(kept, key):
             _copy(kept, out)
         else:
-            _encode_into(out, file, tokenizer, train_on, key, reporter or Silent())
+            _encode_into(out, file, tokenizer, train_on, needs, key, reporter or Silent())
             if kept is not None:
                 _copy(out, kept)
         tokens = load(out, tokenizer)
@@ -148,7 +152,8 @@ def encode_file(
 def load(folder: Path, tokenizer: Any = None) -> Tokens:
     """The tokens `encode_file` or `limit` left in a folder, memory-mapped. tokenizer is needed only to truncate."""
     arrays = {name: mapped(folder / f"{name}.npy") for name in ("ids", "mask", "offsets", "places")}
-    return Tokens(folder=folder, meta=read_json(folder / "meta.json"), tokenizer=tokenizer, **arrays)
+    wanted = mapped(folder / "wanted.npy") if (folder / "wanted.npy").exists() else None
+    return Tokens(folder=folder, meta=read_json(folder / "meta.json"), tokenizer=tokenizer, wanted=wanted, **arrays)
 
 
 def limit(tokens: Tokens, max_length: int | None, overlong: Overlong = "drop", out: Path | None = None) -> Tokens:
@@ -158,15 +163,16 @@ def limit(tokens: Tokens, max_length: int | None, overlong: Overlong = "drop", o
     question; an answer keeps its end and its end-of-turn token, and a row whose last answer alone is too long is
     dropped. error: DataError naming file and line. Writes a folder of its own beside the tokens (or `out`).
     """
-    long = np.flatnonzero(tokens.lengths > max_length) if max_length is not None else np.empty(0, dtype=np.int64)
+    longest = tokens.lengths.reshape(-1, tokens.per_row).max(axis=1)
+    long = np.flatnonzero(longest > max_length) if max_length is not None else np.empty(0, dtype=np.int64)
     if max_length is None or not len(long):
         return tokens
     if overlong == "error":
         raise DataError(
             f"{plural(len(long), 'row')} are longer than {count(max_length)} tokens; this one has "
-            f"{count(int(tokens.lengths[long[0]]))}",
+            f"{count(int(longest[long[0]]))}",
             hint="Shorten it, raise data.max_length, or set data.overlong to drop or truncate.",
-            where=tokens.where(int(long[0])),
+            where=tokens.where(int(long[0]) * tokens.per_row),
         )
     out = out or tokens.folder.with_name(f"{tokens.folder.name}-{overlong}-{max_length}")
     key = hashlib.sha256(f"{tokens.meta['key']} {max_length} {overlong}".encode()).hexdigest()[:32]
@@ -175,16 +181,19 @@ def limit(tokens: Tokens, max_length: int | None, overlong: Overlong = "drop", o
     return load(out, tokens.tokenizer)
 
 
-def _encode_into(out: Path, file: Path, tokenizer: Any, train_on: TrainOn, key: str, reporter: Reporter) -> None:
+def _encode_into(out: Path, file: Path, tokenizer: Any, train_on: TrainOn, needs: Needs, key: str, reporter: Reporter) -> None:
     size, done = max(file.stat().st_size, 1), 0
     with folder_aside(out) as aside:
-        with Writer(aside) as writer:
+        with Writer(aside, per_row=2 if needs == "pairs" else 1, labelled=needs != "conversations") as writer:
             every = _lines(file)
             while lines := list(islice(every, BATCH)):
                 rows = [Conversation.from_dict(orjson.loads(line)) for _, line in lines]
-                for (place, line), row, made in zip(lines, rows, attempt_many(rows, tokenizer, train_on), strict=True):
+                sides = [answers(row, needs) for row in rows]
+                made = iter(attempt_many([side for row in sides for side in row], tokenizer, train_on))
+                for (place, line), row in zip(lines, sides, strict=True):
                     done += len(line)
-                    writer.put(row, place, made)
+                    for group in [row] if needs == "pairs" else [[side] for side in row]:
+                        writer.put(group[0], place, [next(made) for _ in group], [side.good is not False for side in group])
                 reporter.progress(done, size, "encode")
                 if reporter.should_stop():
                     raise Stopped
@@ -212,16 +221,24 @@ def _nothing_left(writer: Writer, file: Path) -> DataError:
 def _limit_into(out: Path, tokens: Tokens, max_length: int, overlong: Overlong, long: set[int], key: str) -> None:
     source = _Source(Path(tokens.meta["source"])) if overlong == "truncate" else None
     with folder_aside(out) as aside:
-        with Writer(aside) as writer:
+        with Writer(aside, per_row=tokens.per_row, labelled=tokens.wanted is not None) as writer:
             writer.files = list(tokens.meta["files"])
             writer.list, writer.dropped = list(tokens.meta["dropped"]["rows"]), tokens.meta["dropped"]["count"]
-            for index in range(len(tokens)):
-                ids, mask = tokens[index]
-                file, line, place = (int(value) for value in tokens.places[index])
+            for index in range(len(tokens) // tokens.per_row):
+                numbers = range(index * tokens.per_row, (index + 1) * tokens.per_row)
+                wanted = [tokens.wanted is None or bool(tokens.wanted[number]) for number in numbers]
+                file, line, place = (int(value) for value in tokens.places[numbers[0]])
                 if index not in long:
-                    writer.add(ids, mask, file, line, place)
+                    for number, good in zip(numbers, wanted, strict=True):
+                        writer.add(*tokens[number], file, line, place, good)
                     continue
+                ids = max((tokens[number][0] for number in numbers), key=len)
                 cut = None
+                if tokens.wanted is not None:
+                    writer.drop(
+                        tokens.meta["files"][file], line, f"it is longer than {count(max_length)} tokens ({count(len(ids))})"
+                    )
+                    continue
                 if source is not None:
                     cut = shortened(source.line(place), tokens.tokenizer, tokens.meta["train_on"], max_length)
                 if cut is None:
@@ -259,7 +276,7 @@ def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
                 yield number, line
 
 
-def _key(file: Path, tokenizer: Any, train_on: str) -> str:
+def _key(file: Path, tokenizer: Any, train_on: str, needs: Needs = "conversations") -> str:
     """What the result depends on: the file, the tokenizer with its template, the settings, this code's layout."""
     parts = [
         LAYOUT,
@@ -268,6 +285,7 @@ def _key(file: Path, tokenizer: Any, train_on: str) -> str:
         tokenizer.chat_template,
         {name: str(token) for name, token in tokenizer.special_tokens_map.items()},
         train_on,
+        *([needs] if needs != "conversations" else []),
     ]
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:32]
 

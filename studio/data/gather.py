@@ -18,7 +18,7 @@ from studio.data.gathered import Gathered
 from studio.data.paths import value_at
 from studio.data.read import Opened, opened
 from studio.data.report import FileReport
-from studio.data.rows import Conversation, Rejected, Row
+from studio.data.rows import Conversation, Needs, Rejected, Row
 from studio.data.settings import Data
 from studio.data.sources import Source
 from studio.data.unused import UnusedColumns
@@ -34,10 +34,12 @@ def gather(
     keep: Callable[[bytes], object] | None = None,
     refused: Callable[[bytes], object] | None = None,
     strict: bool = True,
+    needs: Needs = "conversations",
 ) -> Gathered:
     """Read, detect and check all sources. keep and refused take the JSON line of each usable and each rejected row.
 
-    strict: columns that the settings name must be there, in at least one of the sources.
+    strict: columns that the settings name must be there, in at least one of the sources. needs: what the training method
+    learns from; a file that has no such rows is refused.
 
     Raises DataError for a source as a whole, and Stopped when asked to.
     """
@@ -53,6 +55,7 @@ def gather(
                 gathered.skipped.append(source.name)
                 continue
             detection = detect(sample, settings, strict=strict and len(sources) == 1)
+            refuse_unfit(detection, needs, source.name)
 
             def tell(position: Callable[[], int] = stream.position, before: int = done) -> None:
                 if reporter.should_stop():
@@ -61,7 +64,7 @@ def gather(
 
             before = (gathered.rows, gathered.rejected)
             unused = UnusedColumns(detection.columns.values())
-            _take(check(rows, detection, settings, gathered.notes, unused), gathered, keep, refused, tell)
+            _take(check(rows, detection, settings, gathered.notes, unused, needs), gathered, keep, refused, tell)
             rows_here, rejected_here = gathered.rows - before[0], gathered.rejected - before[1]
             gathered.unused += unused.findings()
             gathered.files.append(_file_report(source, stream, detection, gathered, rows_here, rejected_here))
@@ -72,6 +75,22 @@ def gather(
     if strict:
         _columns_were_found(sources, settings, gathered)
     return gathered
+
+
+def refuse_unfit(detection: Detection, needs: Needs, file: str) -> None:
+    """Raise DataError if rows read so have not what the training method learns from."""
+    if needs == "pairs" and detection.format != "preference":
+        raise DataError(
+            f"these rows ({detection.format}) are no preference pairs, which the training method learns from",
+            hint="Give rows with a prompt, a `chosen` and a `rejected` answer, or set training.method to sft.",
+            where=file,
+        )
+    if needs == "labels" and detection.format != "preference" and "keep" not in detection.columns:
+        raise DataError(
+            f"these answers ({detection.format}) are not labelled good or bad, which the training method learns from",
+            hint="Name the column that says so under data.columns, e.g. {keep: label}, or set training.method to sft.",
+            where=file,
+        )
 
 
 def _take(

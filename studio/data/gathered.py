@@ -12,6 +12,7 @@ from studio.core.errors import DataError
 from studio.core.text import plural
 from studio.data import split
 from studio.data.advice import quoted
+from studio.data.answers import AnswerCounts
 from studio.data.findings import Example, Finding
 from studio.data.notes import Notes
 from studio.data.report import (
@@ -55,6 +56,7 @@ class Gathered:
     first_rejected: list[Rejected] = field(default_factory=list)
     turns: int = 0
     samples: dict[int, Conversation] = field(default_factory=dict)
+    answers: AnswerCounts = field(default_factory=AnswerCounts)
 
     @property
     def table(self) -> np.ndarray:
@@ -75,6 +77,7 @@ class Gathered:
         size = sum([len(turn["content"]) for turn in messages]) if messages else len(conversation.text)
         self.lengths.append(min(size, 0xFFFFFFFF))
         self.turns += len(messages) or 1
+        self.answers.add(conversation)
         if len(self.samples) < SAMPLES:
             self.samples[hashes[0]] = conversation
         elif hashes[0] < (worst := max(self.samples)):  # the smallest hashes: a choice that no order of rows changes
@@ -144,7 +147,13 @@ class Gathered:
             rejected=Rejections(by_reason=dict(self.reasons.most_common()), first=tuple(self.first_rejected)),
             removed=tuple(self.same_as(row, int(first[row])) for row in repeated[:LISTED]),
             conflicts=tuple(Conflict(places=(self.place(one), self.place(two))) for one, two in pairs[:LISTED]),
-            findings=(*self._not_read(), *self._left_out(), *self.unused, *self.notes.findings(len(table))),
+            findings=(
+                *self._not_read(),
+                *self._left_out(),
+                *self.answers.findings(),
+                *self.unused,
+                *self.notes.findings(len(table)),
+            ),
             lengths=lengths_of(np.frombuffer(self.lengths, dtype=np.uint32) if self.lengths else ()),
             samples=tuple(self.samples[key] for key in sorted(self.samples)),
             remarks=(f"Only the first {plural(self.rows, 'row')} were read (data.limit).",) if settings.limit else (),

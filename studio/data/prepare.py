@@ -24,7 +24,7 @@ from studio.data.gather import beginning_of, gather, lacks_columns
 from studio.data.gathered import Gathered
 from studio.data.read import opened
 from studio.data.report import LISTED, DataReport, Removed, Split
-from studio.data.rows import Conversation
+from studio.data.rows import Conversation, Needs
 from studio.data.settings import Data
 from studio.data.sources import Source, find
 from studio.tracking.reporter import Reporter, Silent
@@ -54,10 +54,13 @@ def inspect(settings: Data) -> DataReport:
     return gathered.report(settings).model_copy(update={"problems": problems, "hints": hints, "cautions": cautions})
 
 
-def prepare(settings: Data, seed: int, out: Path, reporter: Reporter | None = None) -> DataReport:
+def prepare(
+    settings: Data, seed: int, out: Path, reporter: Reporter | None = None, needs: Needs = "conversations"
+) -> DataReport:
     """Read, check and split all rows into `out`: train.jsonl, held-out.jsonl, rejected.jsonl, removed.jsonl, report.json.
 
     Files appear whole or not at all, report.json last; the same settings, seed and files give the same bytes.
+    needs: what the training method learns from.
     Raises DataError if the data cannot be used (rejected.jsonl is then left for the person), Stopped when asked to.
     """
     reporter = reporter or Silent()
@@ -65,7 +68,7 @@ def prepare(settings: Data, seed: int, out: Path, reporter: Reporter | None = No
     need_room(out, 3 * sum({source.path: source.bytes for source in sources}.values()), "Preparing the data")
     with _aside(out) as aside:
         with (aside / "usable.jsonl").open("wb") as usable, (aside / "rejected.jsonl").open("wb") as refused:
-            gathered = gather(sources, settings, reporter, usable.write, refused.write)
+            gathered = gather(sources, settings, reporter, usable.write, refused.write, needs=needs)
         if problem := gathered.problem(settings):
             os.replace(aside / "rejected.jsonl", out / "rejected.jsonl")
             raise DataError(
@@ -73,7 +76,7 @@ def prepare(settings: Data, seed: int, out: Path, reporter: Reporter | None = No
             )
         fates = np.full(len(gathered.lines), DUPLICATE, dtype=np.uint8)
         fates[_unique(gathered)] = TRAIN
-        held = _hold_out(gathered, fates, settings, seed, aside, reporter)
+        held = _hold_out(gathered, fates, settings, seed, aside, reporter, needs)
         removed = _write_parts(gathered, fates, aside, held is None, reporter)
         counts = np.bincount(fates, minlength=4).tolist()
         if not counts[TRAIN]:
@@ -149,7 +152,7 @@ class _HeldOutFile:
 
 
 def _hold_out(
-    gathered: Gathered, fates: np.ndarray, settings: Data, seed: int, aside: Path, reporter: Reporter
+    gathered: Gathered, fates: np.ndarray, settings: Data, seed: int, aside: Path, reporter: Reporter, needs: Needs
 ) -> _HeldOutFile | None:
     """Decide which rows are held out, in `fates`; or read the held-out file and mark training rows it asks about."""
     groups = gathered.table[:, 1]
@@ -159,7 +162,7 @@ def _hold_out(
         return None
     own = _settings_for(settings.holdout, settings)
     with (aside / "held.jsonl").open("wb") as usable, (aside / "rejected.jsonl").open("ab") as refused:
-        held = gather(_sources((settings.holdout,)), own, reporter, usable.write, refused.write, strict=False)
+        held = gather(_sources((settings.holdout,)), own, reporter, usable.write, refused.write, strict=False, needs=needs)
     if problem := held.problem(own):
         raise problem
     theirs = set(_unique(held).tolist())

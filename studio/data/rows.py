@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+Needs = Literal["conversations", "pairs", "labels"]
+"""The rows a training method learns from: conversations with right answers, preference pairs, answers labelled good or bad."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,7 @@ class Conversation:
     """A checked row: OpenAI-style messages (role, content, tool_calls, ...), or plain text when messages is empty.
 
     The last message of a conversation is always an assistant's. An earlier answer with `"train": False` is read and not
-    learned.
+    learned. In a preference pair it is the preferred answer, and `rejected` the other one to the same prompt.
     """
 
     messages: tuple[dict[str, Any], ...] = ()
@@ -41,6 +44,9 @@ class Conversation:
     text: str = ""
     file: str = field(default="", compare=False)
     line: int = field(default=0, compare=False)
+    rejected: dict[str, Any] | None = None
+    good: bool | None = None
+    """Whether the last answer is labelled good or bad; None if it is not labelled."""
 
     @property
     def prompt(self) -> tuple[dict[str, Any], ...]:
@@ -58,11 +64,22 @@ class Conversation:
         answers = [turn for turn in self.messages if turn["role"] == "assistant"]
         return tuple(index for index, turn in enumerate(answers) if turn.get("train") is False)
 
+    @property
+    def not_preferred(self) -> Conversation | None:
+        """The conversation with the rejected answer in place of the preferred one, if it is a pair."""
+        if self.rejected is None:
+            return None
+        return replace(self, messages=(*self.messages[:-1], self.rejected), rejected=None)
+
     def as_dict(self) -> dict[str, Any]:
         """As one JSON line of `data/train.jsonl`."""
         values: dict[str, Any] = {"text": self.text} if self.text else {"messages": list(self.messages)}
         if self.tools:
             values["tools"] = list(self.tools)
+        if self.rejected is not None:
+            values["rejected"] = self.rejected
+        if self.good is not None:
+            values["good"] = self.good
         return {**values, "file": self.file, "line": self.line}
 
     @classmethod
@@ -74,7 +91,17 @@ class Conversation:
             text=values.get("text", ""),
             file=values.get("file", ""),
             line=values.get("line", 0),
+            rejected=values.get("rejected"),
+            good=values.get("good"),
         )
+
+
+def answers(row: Conversation, needs: Needs) -> list[Conversation]:
+    """The conversations that are learned from of a row: both answers of a pair where both are needed, each with its label."""
+    other = row.not_preferred if needs != "conversations" else None
+    if other is None:
+        return [row]
+    return [replace(row, rejected=None, good=True), replace(other, good=False)]
 
 
 def without_marks(message: dict[str, Any]) -> dict[str, Any]:

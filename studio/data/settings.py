@@ -10,7 +10,9 @@ from studio.core.section import DECIDED, Section, Ui
 from studio.data import in_memory
 from studio.data.context import Role, Turns
 
-FormatName = Literal["messages", "sharegpt", "templated", "alpaca", "prompt_completion", "question_answer", "text"]
+FormatName = Literal[
+    "preference", "messages", "sharegpt", "templated", "alpaca", "prompt_completion", "question_answer", "text"
+]
 
 PLAIN = {"plain": True}
 """The validation context of a spec that was written down: rows are then named by a file, never part of the spec."""

@@ -16,13 +16,16 @@ from studio.data.turntext import turns_of_text
 BAD = "marked as bad"
 """Why a row is left out whose `keep` column says false."""
 
+BAD_WORDS = frozenset(("false", "0", "no", "bad", "undesirable", "👎", "thumbs_down", "thumbs down", "down", "-1"))
+"""How a column says that a row is bad, in lower case."""
+
 
 def is_marked_bad(values: Mapping[str, Any], column: str | None) -> bool:
     """Whether the column that marks rows as good or bad says bad."""
     if column is None:
         return False
     value = values.get(column)
-    return value is False or value == 0 or (isinstance(value, str) and value.strip().lower() in ("false", "0", "no"))
+    return value is False or value in (0, -1) or (isinstance(value, str) and value.strip().lower() in BAD_WORDS)
 
 
 def completed(

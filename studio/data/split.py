@@ -42,6 +42,12 @@ def fingerprint(conversation: Conversation) -> tuple[int, int, int, int]:
         whole = digest(conversation.text)
         return whole, digest(normal(conversation.text)), whole, whole
     *prompt, answer = conversation.messages
+    if (
+        conversation.rejected is not None or conversation.good is not None
+    ):  # several answers to one question are as it should be
+        before = orjson.dumps([prompt, conversation.tools])
+        whole = digest(before + orjson.dumps([answer, conversation.rejected, conversation.good]))
+        return whole, digest(question(conversation)), digest(before.lower()), 0
     told = orjson.dumps(answer)
     if len(prompt) == 1 and not conversation.tools:  # the usual row: one question, one answer
         asked = prompt[0]["content"]

@@ -167,7 +167,7 @@ def _lengths(spec: RunSpec, case: Case, wanted: int) -> Iterator[int]:
     if spec.data.max_length or not len(case.rows) or wasteful or spec.model.quantization in ("none", "int8"):
         return
     for share in (0.999, 0.995, 0.99, 0.98, 0.97, 1 - DROPPED):
-        length = int(np.quantile(case.rows.lengths, share, method="higher"))
+        length = int(np.quantile(case.rows.longest_in_rows, share, method="higher"))
         if 16 <= length < wanted:
             yield length
 
@@ -219,9 +219,10 @@ def way(
     """One way to do the run, with its memory and speed."""
     unpack = _unpacking(spec, quantization, checkpointing)[0] if unpack is None else unpack
     batch = batch_size(spec, case)
-    tokens = micro * length
+    per_row = case.rows.per_row
+    tokens = micro * length * per_row
     if packing and len(case.rows):
-        tokens = min(tokens, max(length, most_tokens(np.minimum(case.rows.lengths, length), batch)))
+        tokens = min(tokens, max(length * per_row, most_tokens(np.minimum(case.rows.lengths, length), batch * per_row)))
     targets = spec.adapter.targets
     peak = MemoryConfig(
         quantization=quantization,
@@ -233,7 +234,7 @@ def way(
         dora=spec.adapter.kind == "dora",
         dropout=spec.adapter.dropout,
         optimizer=optimizer(spec, case),
-        rows=1 if packing else micro,
+        rows=1 if packing else micro * per_row,
         length=tokens if packing else length,
         row=length,
         checkpointing=checkpointing,
@@ -264,9 +265,10 @@ def fused(spec: RunSpec, quantization: str) -> bool:
 
 def _typical(case: Case, peak: MemoryConfig, micro: int, batch: int, packing: bool) -> MemoryConfig:
     """An ordinary micro-batch: as many rows of mean length as it takes, and no more than a batch has."""
-    mean = max(1, case.rows.tokens // max(1, len(case.rows)))
-    tokens = min(peak.tokens, micro * peak.row) if packing else micro * mean
-    return replace(peak, rows=1, length=max(1, min(tokens, mean * batch)), row=min(mean, peak.row))
+    per_row = case.rows.per_row
+    mean = max(1, case.rows.tokens // max(1, len(case.rows.lengths)))
+    tokens = min(peak.tokens, micro * per_row * peak.row) if packing else micro * per_row * mean
+    return replace(peak, rows=1, length=max(1, min(tokens, mean * batch * per_row)), row=min(mean, peak.row))
 
 
 def _answer_rows(case: Case, peak: MemoryConfig) -> int:
@@ -283,15 +285,21 @@ def _answer_rows(case: Case, peak: MemoryConfig) -> int:
 
 def _seconds(case: Case, typical: MemoryConfig, micro: int, length: int, batch: int, packing: bool) -> float:
     """Seconds a real token takes, for ranking: padding counts against a layout."""
-    padding = 0.0 if packing else padding_share(case.rows.lengths, batch, micro, micro * length, batches=40)
+    wasted = 0.0 if packing else padding(case.rows, case.rows.lengths, batch, micro, length, batches=40)
     scored = case.rows.scored
     if case.cuda and case.machine.gpu:
         gpu = case.machine.gpu
         known = (gpu.flops, gpu.bandwidth) if gpu.flops else UNKNOWN_CARD
-        return speed.seconds_per_token(case.dims, typical, *known, scored) / (1 - padding)
+        return speed.seconds_per_token(case.dims, typical, *known, scored) / (1 - wasted)
     again = speed.flops_per_token(case.dims, typical, scored) * (1.1 if typical.quantization != "none" else 1.0)
     overhead = 1 + 64 / min(typical.tokens, CPU_TOKENS)
-    return again * overhead / speed.CPU_FLOPS[0] / (1 - padding)
+    return again * overhead / speed.CPU_FLOPS[0] / (1 - wasted)
+
+
+def padding(rows: Rows, lengths: np.ndarray, batch: int, micro: int, length: int, batches: int = 200) -> float:
+    """The share of computed tokens that would be padding without packing, in micro-batches of `micro` rows of `length`."""
+    per_row = rows.per_row
+    return padding_share(lengths, batch * per_row, micro * per_row, micro * length * per_row, batches=batches)
 
 
 def divisors(number: int) -> tuple[int, ...]:

@@ -116,20 +116,37 @@ class Plan:
         counts = self.counts
         about = "about " if counts.estimated else ""
         lines = [
-            f"{plural(counts.rows, 'row')} ({about}{count(counts.tokens)} tokens, {count(counts.trained_tokens)} trained), "
-            f"{plural(counts.held_out, 'row')} held out",
+            f"{plural(counts.rows, self._row)} ({about}{count(counts.tokens)} tokens, {count(counts.trained_tokens)} trained), "
+            f"{plural(counts.held_out, self._row)} held out",
             f"{plural(counts.steps, 'step')} of {about}{count(counts.tokens_per_step)} tokens; "
             f"{parameters(counts.trained_parameters)} trained parameters; {counts.padding:.0%} padding",
             f"memory: {size(self.memory.total)} of {size(self.room)} that may be used on {self.machine}" + self._corrected,
             f"RAM: {size(self.ram.peak[1])} of {size(self.ram.free)} free, at most ({self.ram.peak[0]})",
             f"disk: {size(self.disk.total)} of {size(self.disk.free)} free",
         ]
+        if method := self._method:
+            lines.insert(0, method)
         if self.seconds and self.rate:
             low, high = self.seconds
             lines.append(f"training: {duration(low)} to {duration(high)} ({self.rate.basis})")
         else:
             lines.append("training time: not known until the first steps")
         return tuple(lines)
+
+    @property
+    def _row(self) -> str:
+        """What one row is called, in the singular."""
+        return {"pairs": "preference pair", "labels": "labelled answer"}.get(self.spec.training.method.needs, "row")
+
+    @property
+    def _method(self) -> str:
+        """The method and its settings in words, empty for supervised fine-tuning."""
+        method = self.spec.training.method
+        if method.kind == "sft":
+            return ""
+        settings = ", ".join(f"{name} {value}" for name, value in method if name != "kind")
+        once = "; every answer is scored once before the first step, no second model is loaded" if method.compares else ""
+        return f"method: {method.kind} ({settings}){once}"
 
     @property
     def _corrected(self) -> str:

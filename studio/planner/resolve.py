@@ -20,11 +20,13 @@ from studio.planner.disk import disk_of
 from studio.planner.fitting import UNKNOWN_CARD, Case, Fit
 from studio.planner.host import ram_of
 from studio.planner.plan import Counts, Decision, Plan
-from studio.planner.rows import Rows, padding_share
+from studio.planner.rows import Rows
 from studio.spec import ResolvedSpec, RunSpec, nested, parse_resolved
 from studio.training import optimizations
 from studio.training.schedule import total_steps
 
+FORWARD = 0.4
+"""What scoring a token costs of what training on it does: the forward pass alone."""
 TIMES = 10
 """How often a run is evaluated and kept, unless the spec says."""
 
@@ -80,6 +82,7 @@ def resolve(spec: RunSpec, machine: Machine, found: Found, rows: Rows, past: Seq
     for optimization in optimizations.decide(spec.adapter, chosen.quantization, chosen.checkpointing, chosen.peak.unpack_once):
         draft.settle(f"training.{optimization.field}", optimization.on, optimization.reason, optimization.otherwise)
     _learning(draft, case)
+    _labels(draft, case)
     _rhythm(draft, case)
     _ending(draft, case, chosen)
     return _plan(draft, case, chosen)
@@ -207,6 +210,17 @@ def _learning(draft: Draft, case: Case) -> None:
     draft.settle("training.learning_rate", rate, why, "higher may forget or diverge, lower may learn too little")
 
 
+def _labels(draft: Draft, case: Case) -> None:
+    """How much good and bad answers count, where they are labelled one by one: as much as one another."""
+    if draft.spec.training.method.kind != "kto":
+        return
+    good, bad = max(1, case.rows.good), max(1, case.rows.bad)
+    why = f"{count(case.rows.good)} good answers and {count(case.rows.bad)} bad ones"
+    other = "what counts more is learned first"
+    draft.settle("training.method.good_weight", round(max(1.0, bad / good), 2), why, other)
+    draft.settle("training.method.bad_weight", round(max(1.0, good / bad), 2), why, other)
+
+
 def _rhythm(draft: Draft, case: Case) -> None:
     """How often the run is evaluated and kept."""
     batch = fitting.batch_size(draft.spec, case)
@@ -264,14 +278,14 @@ def _plan(draft: Draft, case: Case, chosen: Fit) -> Plan:
     over = rows.over(chosen.max_length)
     dropped = over if spec.data.overlong == "drop" else 0
     left = max(1, len(rows) - dropped)
-    kept = rows.lengths[rows.lengths <= chosen.max_length] if dropped else rows.lengths.clip(max=chosen.max_length)
+    kept = rows.within(chosen.max_length, bool(dropped))
     steps = total_steps(left, batch, spec.training.epochs, spec.training.max_steps)
-    padding = 0.0 if chosen.packing else padding_share(kept, batch, chosen.micro_batch, chosen.micro_batch * chosen.max_length)
-    per_step = float(kept.mean() * min(batch, left)) if len(kept) else 0.0
+    padding = 0.0 if chosen.packing else fitting.padding(rows, kept, batch, chosen.micro_batch, chosen.max_length)
+    per_step = float(kept.mean() * rows.per_row * min(batch, left)) if len(kept) else 0.0
     trained = case.dims.adapter_parameters(chosen.peak.rank, chosen.peak.targets, chosen.peak.dora)
     counts = Counts(
         rows=left if len(rows) else 0,
-        held_out=len(rows.held_out),
+        held_out=len(rows.held_out) // rows.per_row,
         dropped=dropped,
         tokens=int(kept.sum()),
         trained_tokens=rows.trained_within(chosen.max_length, bool(dropped)),
@@ -283,7 +297,9 @@ def _plan(draft: Draft, case: Case, chosen: Fit) -> Plan:
     )
     expected = _expected(spec, case, chosen)
     rate = _rate(case, chosen, expected)
-    total = steps * per_step / (1 - padding)
+    method = spec.training.method
+    scored = FORWARD * (method.compares + method.mismatches) * float(kept.sum())  # once, before the first step
+    total = (steps * per_step * (1 + FORWARD * method.mismatches) + scored) / (1 - padding)
     disk, ram = disk_of(spec, case, trained), ram_of(spec, case, chosen.memory)
     plan = Plan(
         spec=spec,

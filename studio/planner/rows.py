@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from studio.core.files import read_json_lines
-from studio.data.rows import Conversation
+from studio.data.rows import Conversation, Needs, answers
 from studio.training.batches import side_by_side
 
 CHARACTERS = 3.5
@@ -34,6 +34,16 @@ class Encoded(Protocol):
         """Trained tokens in each row."""
         ...
 
+    @property
+    def per_row(self) -> int:
+        """Sequences that make one row."""
+        ...
+
+    @property
+    def wanted(self) -> np.ndarray | None:
+        """Whether each sequence's answer is a preferred one; None where answers are not labelled."""
+        ...
+
     def __len__(self) -> int: ...
 
     def __getitem__(self, row: int, /) -> tuple[np.ndarray, np.ndarray]:
@@ -43,7 +53,10 @@ class Encoded(Protocol):
 
 @dataclass(frozen=True)
 class Rows:
-    """What was found in the encoded rows. lengths are tokens in each training row, `held_out` those of held-out rows."""
+    """What was found in the encoded rows. lengths are tokens in each training sequence, `held_out` those of held-out ones.
+
+    A row is one sequence, or two where it is a preference pair.
+    """
 
     lengths: np.ndarray = field(repr=False)
     trained: int
@@ -54,10 +67,25 @@ class Rows:
     estimated: bool = False
     """True if tokens were estimated from characters."""
     trained_in_rows: np.ndarray | None = field(default=None, repr=False)
-    """Trained tokens of each training row, where rows were counted one by one."""
+    """Trained tokens of each training sequence, where rows were counted one by one."""
+    per_row: int = 1
+    """Sequences that make one row."""
+    good: int = 0
+    """Training answers that are labelled good; of labelled ones."""
+    bad: int = 0
 
     def __len__(self) -> int:
-        return len(self.lengths)
+        return len(self.lengths) // self.per_row
+
+    @property
+    def longest_in_rows(self) -> np.ndarray:
+        """Tokens of the longest sequence of each training row."""
+        return self.lengths.reshape(-1, self.per_row).max(axis=1) if len(self.lengths) else self.lengths
+
+    def within(self, length: int, dropping: bool) -> np.ndarray:
+        """Tokens of each sequence when rows over `length` are dropped, or else shortened to it."""
+        fits = np.repeat(self.longest_in_rows <= length, self.per_row)
+        return self.lengths[fits] if dropping else self.lengths.clip(max=length)
 
     @property
     def tokens(self) -> int:
@@ -76,14 +104,14 @@ class Rows:
 
     def trained_within(self, length: int, dropping: bool) -> int:
         """Trained tokens left when rows over `length` are dropped, or else shortened to it."""
-        fits = self.lengths <= length
+        fits = np.repeat(self.longest_in_rows <= length, self.per_row)
         if dropping and self.trained_in_rows is not None:
             return int(self.trained_in_rows[fits].sum())
         return round(int(self.lengths[fits].sum() if dropping else self.lengths.clip(max=length).sum()) * self.scored)
 
     def over(self, length: int) -> int:
         """Training rows longer than `length`."""
-        return int((self.lengths > length).sum())
+        return int((self.longest_in_rows > length).sum())
 
 
 def rows(train: Encoded | None, held_out: Encoded | None = None) -> Rows:
@@ -95,30 +123,34 @@ def rows(train: Encoded | None, held_out: Encoded | None = None) -> Rows:
         trained_in_rows=trained,
         held_out=np.asarray(held_out.lengths, dtype=np.int64) if held_out is not None else np.zeros(0, dtype=np.int64),
         answer=_longest_answer(held_out) if held_out is not None else 0,
+        per_row=train.per_row if train is not None else 1,
+        good=int(np.count_nonzero(train.wanted)) if train is not None and train.wanted is not None else 0,
+        bad=int(np.count_nonzero(~np.asarray(train.wanted))) if train is not None and train.wanted is not None else 0,
     )
 
 
-def rows_by_characters(train: Path, held_out: Path) -> Rows:
+def rows_by_characters(train: Path, held_out: Path, needs: Needs = "conversations") -> Rows:
     """The same from the conversations alone, where the tokenizer is not on this machine: about 3.5 characters a token."""
-    lengths, trained, _ = _count(train)
-    others, _, answer = _count(held_out)
-    return Rows(np.asarray(lengths, np.int64), trained, np.asarray(others, np.int64), answer, estimated=True)
+    lengths, trained, _ = _count(train, needs)
+    others, _, answer = _count(held_out, needs)
+    per_row = 2 if needs == "pairs" else 1
+    return Rows(np.asarray(lengths, np.int64), trained, np.asarray(others, np.int64), answer, estimated=True, per_row=per_row)
 
 
-def _count(file: Path) -> tuple[list[int], int, int]:
-    """Tokens of each row, trained tokens together, and the longest answer."""
+def _count(file: Path, needs: Needs) -> tuple[list[int], int, int]:
+    """Tokens of each sequence, trained tokens together, and the longest answer."""
     lengths: list[int] = []
     trained = longest = 0
-    for values in read_json_lines(file):
-        row = Conversation.from_dict(values)
+    conversations = map(Conversation.from_dict, read_json_lines(file))
+    for row in (side for whole in conversations for side in answers(whole, needs)):
         if not row.messages:
             lengths.append(_tokens(row.text) + 1)
             trained += lengths[-1]
             continue
-        answers = [_tokens(str(m.get("content") or "") + str(m.get("tool_calls") or "")) + 1 for m in row.messages]
-        lengths.append(sum(answers) + MARKS * len(row.messages) + _tokens(str(row.tools) if row.tools else ""))
-        trained += sum(size for size, m in zip(answers, row.messages, strict=True) if m.get("role") == "assistant")
-        longest = max(longest, answers[-1])
+        sizes = [_tokens(str(m.get("content") or "") + str(m.get("tool_calls") or "")) + 1 for m in row.messages]
+        lengths.append(sum(sizes) + MARKS * len(row.messages) + _tokens(str(row.tools) if row.tools else ""))
+        trained += sum(size for size, m in zip(sizes, row.messages, strict=True) if m.get("role") == "assistant")
+        longest = max(longest, sizes[-1])
     return lengths, trained, longest
 
 

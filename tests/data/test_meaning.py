@@ -140,14 +140,11 @@ def test_pictures_are_refused_not_learned_as_text(tmp_path: Path) -> None:
         {"chosen": "\n\nHuman: Why?\n\nAssistant: Because.", "rejected": "\n\nHuman: Why?\n\nAssistant: No."},
     ],
 )
-def test_preference_pairs_are_asked_about_and_the_advice_trains_the_preferred_answer(
-    row: dict[str, Any], tmp_path: Path
-) -> None:
-    file = written(tmp_path, [row] * 3)
-    problem: Any = refusal(inspect, Data(train=file))
-    assert "preferred and rejected" in problem.message
-    first, *_ = read(file, columns=problem.choices[0].columns)
+def test_preference_pairs_are_read_in_every_layout_and_keep_both_answers(row: dict[str, Any], tmp_path: Path) -> None:
+    first, *_ = read(written(tmp_path, [row] * 3))
     assert turns(first)[-2:] == [("user", "Why?"), ("assistant", "Because.")]
+    assert first.rejected == {"role": "assistant", "content": "No."}
+    assert Conversation.from_dict(first.as_dict()) == first
     assert all(turn["content"] != "No." for turn in first.messages)
     if "system" in row:
         assert turns(first)[0] == ("system", "Be kind.")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from studio.data.columns import Format
-from studio.data.formats import alpaca, messages, prompt_completion, question_answer, sharegpt, templated, text
+from studio.data.formats import alpaca, messages, preference, prompt_completion, question_answer, sharegpt, templated, text
 
 FORMATS: dict[str, Format] = {
     form.name: form
     for form in (
+        preference.FORMAT,
         messages.FORMAT,
         sharegpt.FORMAT,
         templated.FORMAT,

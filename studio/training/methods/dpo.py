@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from studio.core.section import Ui
-from studio.training.methods.method import Figures, Method, Needs, Scored, pair_figures, pairs
+from studio.data.rows import Needs
+from studio.training.methods.method import Figures, Method, Scored, pair_figures, pairs
 
 if TYPE_CHECKING:
     from studio.training.batches import Totals

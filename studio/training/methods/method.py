@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from studio.core.section import Section
+from studio.data.rows import Needs
 
 if TYPE_CHECKING:
     from studio.training.batches import Totals
 
-Needs = Literal["conversations", "pairs", "labels"]
-"""The rows a method learns from: conversations with right answers, preference pairs, or answers labelled good or bad."""
 Figures = Mapping[str, Any]
 """Figures of a micro-batch, each its share of the batch's: a scalar on the device, without gradient."""
 

@@ -1,0 +1,96 @@
+"""Format `preference`: a prompt with a preferred answer and a rejected one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from studio.data.columns import SHARED, Format, Proposal, Table, matches, shared_columns, unused, worth
+from studio.data.context import Context
+from studio.data.notes import Unusable
+from studio.data.rows import Conversation, Row
+from studio.data.texts import is_absent, kind_of
+from studio.data.turns import SPEAKERS, checked, from_json, key_of
+from studio.data.turntext import template_of, turns_of_template, turns_of_text
+
+EXAMPLE: dict[str, Any] = {
+    "prompt": "How long is the warranty of the Aria lamp?",
+    "chosen": "The Aria lamp has a warranty of 24 months.",
+    "rejected": "I think it is about two years, but please look it up.",
+}
+ROLES = {
+    "prompt": (
+        *("prompt", "question", "instruction", "input", "query"),
+        *("messages", "conversations", "conversation", "context messages"),
+    ),
+    "chosen": ("chosen", "preferred", "chosen response", "response chosen"),
+    "rejected": ("rejected", "dispreferred", "rejected response", "response rejected"),
+    **{role: names for role, names in SHARED.items() if role != "keep"},
+}
+
+
+def propose(table: Table) -> Proposal | None:
+    """A column of preferred and one of rejected answers; and one of prompts, unless the answers are whole conversations."""
+    columns = {role: found[0] for role in ("chosen", "rejected") if (found := matches(table, ROLES[role]))}
+    if len(columns) < 2:
+        return None
+    prompts = [name for name in matches(table, ROLES["prompt"]) if name not in columns.values()]
+    if prompts and not table.share(columns["chosen"], _is_whole) > 0.5:
+        columns = {"prompt": prompts[0], **columns}
+    columns |= shared_columns(table, columns.values(), ROLES)
+    reasons = tuple(f"`{name}` holds the {role} answers." for role, name in columns.items() if role in ("chosen", "rejected"))
+    return Proposal("preference", columns, worth(table, convert, columns, 0.99), (*reasons, *unused(table, columns)))
+
+
+def convert(row: Row, columns: Mapping[str, str], context: Context) -> Conversation:
+    """Both conversations, which must be the same up to their last answer; the rejected one stands beside the preferred."""
+    prompt = row.values.get(columns["prompt"]) if "prompt" in columns else None
+    sides = []
+    for role in ("chosen", "rejected"):
+        column = columns[role]
+        sides.append(checked(_turns(prompt, row.values.get(column), columns.get("prompt", column), column), column, context))
+    chosen, rejected = sides
+    if chosen[:-1] != rejected[:-1]:
+        raise Unusable("prompts that differ: the answers are to different conversations", columns["rejected"])
+    if chosen[-1] == rejected[-1]:
+        raise Unusable("equal answers: the preferred and the rejected answer are the same", columns["rejected"])
+    return Conversation(chosen, (), "", row.file, row.line, rejected=rejected[-1])
+
+
+def _turns(prompt: Any, answer: Any, prompt_column: str, column: str) -> list[Any]:
+    """The whole conversation with one of the answers."""
+    if isinstance(answer, str) and answer.lstrip().startswith("[{"):
+        answer = from_json(answer, column)
+    if _is_whole(answer):
+        return answer if isinstance(answer, list) else list(turns_of_text(answer) or ())
+    if is_absent(answer) and not isinstance(answer, str):
+        raise Unusable("missing answer", column)
+    if is_absent(prompt):
+        raise Unusable("missing question: there is no prompt, and the answer is no whole conversation", prompt_column)
+    if isinstance(prompt, str) and isinstance(answer, str) and template_of(prompt):
+        turns = turns_of_template(prompt + answer)
+        if turns is None:
+            raise Unusable("template text that does not come apart: it is not wholly made of turns", prompt_column)
+        return list(turns)
+    if isinstance(prompt, str) and prompt.lstrip().startswith("[{"):
+        prompt = from_json(prompt, prompt_column)
+    asked = prompt if isinstance(prompt, list) else [{"role": "user", "content": prompt}]
+    if isinstance(answer, list):
+        return [*asked, *answer]
+    if not isinstance(answer, (str, dict)):
+        raise Unusable(f"wrong type: the answer is {kind_of(answer)}, not a text", column)
+    return [*asked, answer if isinstance(answer, dict) else {"role": "assistant", "content": answer}]
+
+
+def _is_whole(value: Any) -> bool:
+    """Whether an answer comes with the conversation before it: messages of which the first is not the assistant's, or a
+    transcript."""
+    if isinstance(value, str):
+        return len(turns_of_text(value) or ()) > 1
+    if not isinstance(value, list) or not value or not isinstance(value[0], dict):
+        return False
+    key = key_of(value[0], ("role", "from"))
+    return key is not None and SPEAKERS.get(str(value[0][key]).lower(), "user") != "assistant"
+
+
+FORMAT = Format("preference", "Preference pairs", EXAMPLE, ROLES, ("chosen", "rejected"), propose, convert)
