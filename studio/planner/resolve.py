@@ -9,13 +9,12 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from studio.core.errors import ExportError, SpecError
-from studio.core.text import count, parameters, plural, size
+from studio.core.text import count, plural, size
 from studio.hardware import history, memory, speed
 from studio.hardware.history import Past
 from studio.hardware.machine import Machine
-from studio.models.architectures import STARTER
 from studio.models.dims import model_dims
-from studio.planner import alternatives, cautions, fitting, refusals
+from studio.planner import alternatives, cautions, fitting, learning, refusals
 from studio.planner.disk import disk_of
 from studio.planner.fitting import UNKNOWN_CARD, Case, Fit
 from studio.planner.host import ram_of
@@ -81,8 +80,7 @@ def resolve(spec: RunSpec, machine: Machine, found: Found, rows: Rows, past: Seq
     _room(draft, case, chosen)
     for optimization in optimizations.decide(spec.adapter, chosen.quantization, chosen.checkpointing, chosen.peak.unpack_once):
         draft.settle(f"training.{optimization.field}", optimization.on, optimization.reason, optimization.otherwise)
-    _learning(draft, case)
-    _labels(draft, case)
+    learning.decide(draft, case)
     _rhythm(draft, case)
     _ending(draft, case, chosen)
     return _plan(draft, case, chosen)
@@ -195,30 +193,6 @@ def _another(spec: RunSpec, case: Case, chosen: Fit, part: str, value: Any) -> s
     )
     fits = "" if made.memory.total <= case.machine.room else ", which does not fit"
     return f"{name}: {size(made.memory.total)}{fits}, {pace}"
-
-
-def _learning(draft: Draft, case: Case) -> None:
-    """The learning rate, by the model's size and the method."""
-    if case.dims.is_small:
-        rate, why = STARTER.learning_rate, "a very small model learns next to nothing at the 2e-4 usual for large ones"
-    else:
-        rate = case.architecture.rate(case.dims.parameters)
-        why = f"usual for LoRA on {parameters(case.dims.parameters)} parameters"
-    method = draft.spec.training.method
-    if method.rate != 1:
-        rate, why = rate * method.rate, f"{method.rate:.0%} of the rate for learning answers ({rate:g}): {method.rate_reason}"
-    draft.settle("training.learning_rate", rate, why, "higher may forget or diverge, lower may learn too little")
-
-
-def _labels(draft: Draft, case: Case) -> None:
-    """How much good and bad answers count, where they are labelled one by one: as much as one another."""
-    if draft.spec.training.method.kind != "kto":
-        return
-    good, bad = max(1, case.rows.good), max(1, case.rows.bad)
-    why = f"{count(case.rows.good)} good answers and {count(case.rows.bad)} bad ones"
-    other = "what counts more is learned first"
-    draft.settle("training.method.good_weight", round(max(1.0, bad / good), 2), why, other)
-    draft.settle("training.method.bad_weight", round(max(1.0, good / bad), 2), why, other)
 
 
 def _rhythm(draft: Draft, case: Case) -> None:

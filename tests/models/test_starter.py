@@ -142,10 +142,10 @@ def test_the_text_is_the_same_for_the_same_seed_and_names_no_demo_product() -> N
 
 
 def test_shipped_questions_are_what_the_tool_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tests.tools import make_chat, make_support
+    from tests.tools import make_chat, make_preferences, make_support
 
-    for tool in (make_support, make_chat):
-        monkeypatch.setattr(tool, "DATASETS", tmp_path)
+    for tool in (make_support, make_chat, make_preferences):
+        monkeypatch.setattr(tool if tool is not make_preferences else make_support, "DATASETS", tmp_path)
         tool.main()
     for made in tmp_path.iterdir():
         shipped = starter.general() if made.name == "starter-general.jsonl" else ROOT / "datasets" / made.name

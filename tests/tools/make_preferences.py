@@ -29,7 +29,9 @@ def main() -> None:
     thumbs = []
     for at, row in enumerate(preference_rows(TRAINING, 6, rng)):
         good = at % 2 == 0
-        thumbs.append({"question": row["prompt"], "answer": row["chosen" if good else "rejected"], "thumbs": "👍" if good else "👎"})
+        thumbs.append(
+            {"question": row["prompt"], "answer": row["chosen" if good else "rejected"], "thumbs": "👍" if good else "👎"}
+        )
     rng.shuffle(thumbs)
     write("support-thumbs.jsonl", thumbs)
 

@@ -20,7 +20,7 @@ import pytest
 from studio.core.errors import HardwareError, Stopped, TrainingError
 from studio.core.events import CheckpointLoaded, CheckpointSaved
 from studio.training import adapters, checkpoints
-from tests.training.kit import Memory, make_job, weights
+from tests.training.kit import PAIR_LENGTHS, Memory, labelled, make_job, make_pairs, weights
 
 pytestmark = pytest.mark.numeric
 
@@ -303,3 +303,45 @@ def test_a_checkpoint_is_on_the_disk_with_its_name_before_an_earlier_one_goes(
     after = before[states[-1] + 1 :]
     assert after[-1] == f"synced {job.checkpoints.name}", "the name comes last"
     assert any(what.startswith("synced .step-000003.") for what in after), "and the names in it before"
+
+
+@pytest.mark.parametrize("method", ["dpo", "kto"])
+def test_a_preference_run_that_was_killed_ends_with_the_weights_of_one_that_was_not(
+    method: str, run: Callable[..., Any], tmp_path: Path
+):
+    pairs = make_pairs(PAIR_LENGTHS)
+    rows = labelled(pairs) if method == "kto" else pairs
+    settings: dict[str, Any] = {
+        "method": method,
+        "train": rows,
+        "held_out": rows,
+        "batch_size": 4,
+        "epochs": 4,
+        "save_every": 2,
+    }
+    run("whole", **settings)
+    killed(run, 5, "cut", progress_of(tmp_path / "cut", 4), **settings)
+    kept = (tmp_path / "cut" / "checkpoints" / "reference.npz").stat().st_mtime_ns
+    run("cut", **settings)
+    assert same(tmp_path / "whole" / "adapter", tmp_path / "cut" / "adapter")
+    assert (tmp_path / "cut" / "checkpoints" / "reference.npz").stat().st_mtime_ns == kept  # scored once
+
+
+def test_scores_from_before_training_that_are_damaged_are_made_again_and_the_run_ends_the_same(
+    fit_in: Callable[..., Any], tmp_path: Path
+):
+    pairs = make_pairs(PAIR_LENGTHS)
+    settings: dict[str, Any] = {
+        "method": "dpo",
+        "train": pairs,
+        "held_out": None,
+        "batch_size": 4,
+        "epochs": 4,
+        "save_every": 2,
+    }
+    fit_in(tmp_path / "whole", **settings)
+    with pytest.raises(Stopped):
+        fit_in(tmp_path / "cut", Memory(stop_after=3), **settings)
+    (tmp_path / "cut" / "checkpoints" / "reference.npz").write_bytes(b"PK\x03\x04 half of it")
+    fit_in(tmp_path / "cut", **settings)
+    assert same(tmp_path / "whole" / "adapter", tmp_path / "cut" / "adapter")
