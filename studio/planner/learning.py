@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from studio.core.text import count, parameters
 from studio.models.architectures import STARTER
+from studio.planner.draft import Draft
 from studio.planner.fitting import Case
-
-if TYPE_CHECKING:
-    from studio.planner.resolve import Draft
 
 
 def decide(draft: Draft, case: Case) -> None:

@@ -16,11 +16,12 @@ from studio.hardware.machine import Machine
 from studio.models.dims import model_dims
 from studio.planner import alternatives, cautions, fitting, learning, refusals
 from studio.planner.disk import disk_of
+from studio.planner.draft import Draft
 from studio.planner.fitting import UNKNOWN_CARD, Case, Fit
 from studio.planner.host import ram_of
-from studio.planner.plan import Counts, Decision, Plan
+from studio.planner.plan import Counts, Plan
 from studio.planner.rows import Rows
-from studio.spec import ResolvedSpec, RunSpec, nested, parse_resolved
+from studio.spec import ResolvedSpec, RunSpec
 from studio.training import optimizations
 from studio.training.schedule import total_steps
 
@@ -37,29 +38,6 @@ class Found(Protocol):
     def config(self) -> dict[str, Any]:
         """Its `config.json`."""
         ...
-
-
-class Draft:
-    """The spec while it is being decided: what was settled, and why."""
-
-    def __init__(self, spec: RunSpec) -> None:
-        self.spec = spec
-        self.given = spec.model_dump(mode="json")
-        self.changes: dict[str, Any] = {}
-        self.decisions: list[Decision] = []
-
-    def settle(self, field: str, value: Any, reason: str, otherwise: str = "") -> None:
-        """Give `field` its value, unless it was given."""
-        here: Any = self.given
-        for key in field.split("."):
-            here = here[int(key)] if isinstance(here, list) else here[key]
-        if here is None:
-            self.changes[field] = value
-            self.decisions.append(Decision(field, value, reason, otherwise))
-
-    def resolved(self) -> ResolvedSpec:
-        """The spec with all that was settled, checked again."""
-        return parse_resolved(nested(self.changes, self.given), "plan")
 
 
 def resolve(spec: RunSpec, machine: Machine, found: Found, rows: Rows, past: Sequence[Past] = ()) -> Plan:
