@@ -74,7 +74,7 @@ MUTANTS = [
     Mutant("studio/training/batches.py", "longest - length <= PADDING_LIMIT", "longest - length <= 8 * PADDING_LIMIT", BATCHES),
     Mutant("studio/training/schedule.py", "(step + 1) / (warm + 1)", "step / (warm + 1)", BATCHES),
     Mutant("studio/training/schedule.py", "math.ceil(rows / batch_size)", "rows // batch_size", BATCHES),
-    Mutant("studio/training/schedule.py", "return min(steps, training.max_steps) if", "return steps if", BATCHES),
+    Mutant("studio/training/schedule.py", "return min(steps, max_steps) if", "return steps if", BATCHES),
     Mutant("studio/training/schedule.py", "(step - warm) / max(1, total - warm)", "step / max(1, total)", BATCHES),
     # training: guards and resuming
     Mutant("studio/training/guards.py", "    if job.train.trained == 0:", "    if False:", f"{FIT} -k refused"),

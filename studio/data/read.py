@@ -153,7 +153,7 @@ def _as_text(source: Source, stream: BinaryIO, settings: Data, facts: Facts) -> 
         if head.startswith(b"\xef\xbb\xbf") and facts.encoding == "utf-8":
             facts.encoding = "utf-8-sig"
     else:
-        facts.encoding, remark = encoding.detect(lambda: _unpacked(source, _open(source)), source.name)
+        facts.encoding, remark = encoding.detect(lambda: _again(source), source.name)
         facts.remarks += [remark] if remark else []
     return encoding.as_utf8(stream, facts.encoding)
 
@@ -165,6 +165,13 @@ def _open(source: Source) -> BinaryIO:
         raise not_found(Path(source.path)) from None
     except OSError as problem:
         raise DataError(f"it cannot be opened: {problem.strerror}", hint="Check who may read it.", where=source.path) from None
+
+
+@contextlib.contextmanager
+def _again(source: Source) -> Iterator[BinaryIO]:
+    """The source's unpacked bytes from the start, a second time."""
+    with _open(source) as raw, _unpacked(source, raw) as stream:
+        yield stream
 
 
 def _unpacked(source: Source, raw: BinaryIO) -> BinaryIO:

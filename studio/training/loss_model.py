@@ -48,7 +48,7 @@ class LossModel:
         self._attention = str(base.config._attn_implementation)
         self.model = adapters.attach(base, job.adapter, job.training.seed)
         if job.training.gradient_checkpointing:  # not re-entrant: gradients reach the adapter without any at the input
-            base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+            base.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
         self.logit_transform = head.logit_transform(base.config.get_text_config())
         self.path = LossPath(self._attention, False, False)
         self.fusion = fusing.Fusion()
@@ -236,7 +236,7 @@ class LossModel:
         if self.base.config._attn_implementation != self._attention:
             self.base.set_attn_implementation(self._attention)
         if self.job.training.gradient_checkpointing:
-            self.base.gradient_checkpointing_disable()
+            self.base.activation_checkpointing_disable()
         self.base.eval()
 
 

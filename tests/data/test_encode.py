@@ -76,6 +76,9 @@ def test_the_same_content_is_encoded_once_and_any_change_again(rows: list[Conver
     assert encode_file(file, retold, "assistant", out).meta["key"] != first.meta["key"]
     write(file, rows[:21])
     assert len(encode_file(file, made, "assistant", out)) == 21
+    write(file, rows[1:22])
+    again = encode_file(file, made, "assistant", out)
+    assert again[0][0].tolist() == encode(rows[1], made).ids, "as many rows, but others"
 
 
 def test_rows_that_cannot_be_trained_are_counted_and_listed_with_their_line(tmp_path: Path):
@@ -103,6 +106,8 @@ def test_over_long_rows_are_dropped_by_name(rows: list[Conversation], made: Any,
     assert short.where(10) == "faq.csv, line 13"
     assert limit(tokens, 4000, "drop") is tokens
     assert limit(tokens, None) is tokens
+    assert limit(tokens, int(tokens.lengths.max())) is tokens, "a row of just that length is not too long"
+    assert len(limit(tokens, int(np.sort(tokens.lengths)[-2]))) == 599, "and so it is where others are cut"
     assert limit(tokens, 64, "drop").meta == short.meta, "a second time it is found done"
     with pytest.raises(DataError, match=r"longer than 64 tokens") as refused:
         limit(tokens, 64, "error")

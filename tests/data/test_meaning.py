@@ -116,6 +116,11 @@ def test_pictures_are_refused_not_learned_as_text(tmp_path: Path) -> None:
     assert "not only text" in report.problems[0]
     report = inspect(Data(train=written(tmp_path, [{"question": "Is it?", "answer": "Yes.", "images": []}] * 3)))
     assert report.totals.rejected == 0
+    asked = {"question": "Is it?", "answer": "Yes."}
+    report = inspect(Data(train=written(tmp_path, [{**asked, "images": [{"path": "a.png"}]}] * 3)))
+    assert report.totals.rejected == 3, "no mark in the text, but a picture beside it"
+    report = inspect(Data(train=written(tmp_path, [{**asked, "image": "a blue logo"}] * 3)))
+    assert report.totals.rejected == 0, "a text under that name is no picture"
 
 
 @pytest.mark.parametrize(

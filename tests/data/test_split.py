@@ -75,6 +75,17 @@ def test_duplicates_point_to_the_first_and_conflicts_to_both_answers() -> None:
     assert conflicting(prompts[:0], answers[:0]) == []
 
 
+def test_a_question_with_many_answers_is_one_conflict() -> None:
+    prompts = np.array([7, 7, 4, 7, 4], dtype=np.uint64)
+    assert conflicting(prompts, np.array([1, 2, 5, 3, 6], dtype=np.uint64)) == [(0, 1), (2, 4)]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_single_rows_fill_what_a_large_group_leaves_open(seed: int) -> None:
+    groups = np.array([9] * 5 + [1, 2, 3, 4, 5], dtype=np.uint64)
+    assert hold_out(groups, 0.3, seed).sum() == 3
+
+
 @pytest.mark.parametrize("share", [0.001, 0.1, 0.25, 0.5, 0.89])
 @pytest.mark.parametrize("rows", [2, 10, 997])
 def test_the_share_is_met_to_the_row_when_all_questions_differ(share: float, rows: int) -> None:

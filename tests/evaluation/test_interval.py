@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from studio.evaluation.answering import score_answers
-from studio.evaluation.interval import Draws, Ratio, change, estimate, mean
+from studio.evaluation.interval import Draws, Estimate, Ratio, change, estimate, mean
 
 
 def shares(values: object) -> Ratio:
@@ -72,6 +72,14 @@ def test_one_row_has_no_interval():
     found = estimate(Ratio(np.array([2.0]), np.array([1.0])), Draws(1, 100, 0))
     assert (found.value, found.low, found.high) == (2.0, None, None)
     assert not found.above_zero
+    assert not found.below_zero
+
+
+def test_an_interval_that_touches_zero_is_on_neither_side():
+    assert not Estimate(0.5, 0.0, 1.0, 9).above_zero
+    assert not Estimate(-0.5, -1.0, 0.0, 9).below_zero
+    assert Estimate(0.5, 0.1, 1.0, 9).above_zero
+    assert Estimate(-0.5, -1.0, -0.1, 9).below_zero
 
 
 def test_answers_from_elsewhere_are_scored_as_text():

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-from studio.tracking.secrets import get, redact
+from studio.tracking.secrets import get, keep, redact
 
 
 def test_the_environment_comes_before_the_keyring(monkeypatch: pytest.MonkeyPatch):
@@ -62,3 +65,16 @@ def test_a_secret_of_this_process_is_masked_in_any_shape(name: str, monkeypatch:
 def test_ordinary_text_stays_as_it_is():
     text = "sha256 " + "ab" * 32 + " loss 0.123 tokens: 4096 at step 40, task-force skirt hf_hub"
     assert redact(text) == text
+
+
+def test_without_a_keyring_a_secret_goes_to_a_file_only_its_owner_can_read(home: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "keyring", None)
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    before = os.umask(0)
+    try:
+        assert keep("HF_TOKEN", "a secret") == "a file that only you can read"
+    finally:
+        os.umask(before)
+    assert get("HF_TOKEN") == "a secret"
+    files = [file for file in home.rglob("*") if file.is_file()]
+    assert [stat.S_IMODE(file.stat().st_mode) for file in files] == [0o600]

@@ -70,6 +70,8 @@ def test_every_row_is_seen_once_an_epoch_in_an_order_decided_by_the_seed():
     assert steps[:3] != steps[3:]
     assert steps == list(StepOrder(10, 4, 6, seed=1))
     assert steps != list(StepOrder(10, 4, 6, seed=2))
+    order = StepOrder(10, 4, 6, seed=1)
+    assert [list(order.from_step(done)) for done in range(7)] == [steps[done:] for done in range(7)]
 
 
 def test_steps_follow_from_rows_epochs_and_the_ceiling():

@@ -95,7 +95,7 @@ def test_fused_layers_give_pefts_logits_and_gradients(arch: str, checkpointing: 
     base, model = build(arch, **ARCHITECTURES[arch])
     model.train()
     if checkpointing:
-        base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        base.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
     logits, wanted = result(base, model)
     with fused(base, model) as fusion:
         found_logits, found = result(base, model)

@@ -7,11 +7,11 @@ words, in this order. Nothing is left out.
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
+from studio.data.readers.encoding import text_lines
 from studio.data.readers.facts import Facts
 from studio.data.rows import Rejected, Row
 
@@ -38,7 +38,7 @@ def markdown(stream: BinaryIO, facts: Facts) -> Iterator[Row | Rejected]:
 
 def pairs(stream: BinaryIO, facts: Facts, mark: str) -> Iterator[Row | Rejected]:
     """Two texts a line, parted by a mark: columns `left` and `right`."""
-    for number, raw in enumerate(io.TextIOWrapper(stream, "utf-8", errors="surrogateescape"), 1):
+    for number, raw in enumerate(text_lines(stream), 1):
         left, parted, right = raw.strip().partition(mark)
         if parted:
             yield Row({"left": left.strip(), "right": right.strip()}, facts.name, number)
@@ -69,7 +69,7 @@ def _paragraphs(stream: BinaryIO, headings: bool) -> Iterator[tuple[int, str, bo
     """Line, text and whether it must begin a passage, of each run of lines between blank ones."""
     lines: list[str] = []
     began, opens, fence, length = 0, False, "", 0
-    for number, raw in enumerate(io.TextIOWrapper(stream, "utf-8", errors="surrogateescape"), 1):
+    for number, raw in enumerate(text_lines(stream), 1):
         line, breaks = raw.rstrip("\n"), "\f" in raw
         if headings and (mark := _FENCE.match(line)):
             fence = "" if fence == mark[1] else fence or mark[1]

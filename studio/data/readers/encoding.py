@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
+import functools
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import BinaryIO
 
 from studio.core.errors import DataError
@@ -36,7 +39,7 @@ def known(encoding: str, where: str) -> str:
         raise DataError(f"there is no text encoding `{encoding}`", hint=hint, where=where) from None
 
 
-def detect(open_again: Callable[[], BinaryIO], where: str) -> tuple[str, str]:
+def detect(open_again: Callable[[], AbstractContextManager[BinaryIO]], where: str) -> tuple[str, str]:
     """The encoding of a file, and a remark if it is a guess. open_again gives the file's bytes from the start.
 
     Raises DataError, naming `where`, for bytes that are no text.
@@ -74,6 +77,20 @@ def as_utf8(stream: BinaryIO, encoding: str) -> BinaryIO:
             stream.read(len(mark))
         return stream
     return io.BufferedReader(_Recoded(stream, encoding), _BLOCK)
+
+
+def text_lines(stream: BinaryIO, newline: str | None = None, limit: int = -1) -> Iterator[str]:
+    """Lines of a UTF-8 stream, which stays open and its owner's to close; bytes that are not UTF-8 become surrogates.
+
+    newline: as of `open`; "" leaves the ends of lines as they are. limit: a longer line comes in pieces of so many
+    characters; -1 means no limit.
+    """
+    text = io.TextIOWrapper(stream, "utf-8", errors="surrogateescape", newline=newline)
+    try:
+        yield from iter(functools.partial(text.readline, limit), "")
+    finally:
+        with contextlib.suppress(ValueError):  # the owner has closed it
+            text.detach()
 
 
 class _Recoded(io.RawIOBase):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections import Counter, deque
 from collections.abc import Iterator
 from typing import BinaryIO
 
 from studio.core.errors import DataError
 from studio.core.text import plural, shorten
+from studio.data.readers.encoding import text_lines
 from studio.data.readers.facts import ROW_BYTES, Facts
 from studio.data.rows import Rejected, Row
 
@@ -80,7 +80,7 @@ class _Lines:
     """Lines of text that remember what the present row has taken, so that a row with a missing quote can be taken back."""
 
     def __init__(self, stream: BinaryIO, facts: Facts) -> None:
-        self._text = io.TextIOWrapper(stream, "utf-8", errors="surrogateescape", newline="")
+        self._lines = text_lines(stream, newline="", limit=ROW_BYTES)
         self._facts = facts
         self._waiting: deque[str] = deque()
         self._taken: list[str] = []
@@ -128,9 +128,7 @@ class _Lines:
         return list(self._waiting)[:count]
 
     def _read(self) -> str:
-        line = self._text.readline(ROW_BYTES)
-        if not line:
-            raise StopIteration
+        line = next(self._lines)
         if len(line) >= ROW_BYTES:
             raise DataError(
                 f"a single line has over {plural(ROW_BYTES, 'character')}",

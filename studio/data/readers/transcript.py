@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import BinaryIO
 
 from studio.core.errors import DataError
+from studio.data.readers.encoding import text_lines
 from studio.data.readers.facts import Facts
 from studio.data.rows import Rejected, Row
 from studio.data.turns import SPEAKERS
@@ -47,7 +47,7 @@ def rows(stream: BinaryIO, facts: Facts) -> Iterator[Row | Rejected]:
     turns: list[dict[str, str]] = []
     began, blank, count = 1, False, 0
     unknown: dict[str, None] = {}
-    for number, raw in enumerate(io.TextIOWrapper(stream, "utf-8", errors="surrogateescape"), 1):
+    for number, raw in enumerate(text_lines(stream), 1):
         line = raw.rstrip("\r\n")
         match = _LINE.match(line)
         role = _known(match[2].strip(), facts.roles) if match else ""
