@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import random
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -66,17 +68,32 @@ CONTENTS: dict[str, bytes] = {
 }
 
 
+def packed_file(name: str, packed: str, folder: Path) -> str:
+    path = folder / f"{name}{packed}"
+    if packed == ".gz":
+        return gzipped(path, CONTENTS[name])
+    if packed == ".zip":
+        return zipped(path, {f"folder/{name}": CONTENTS[name]})
+    return write(path, CONTENTS[name])
+
+
 @pytest.mark.parametrize("name", CONTENTS)
 @pytest.mark.parametrize("packed", ["", ".gz", ".zip"])
 def test_every_kind_of_file_gives_the_same_rows_plain_gzipped_and_zipped(name: str, packed: str, tmp_path: Path) -> None:
-    path = tmp_path / f"{name}{packed}"
-    if packed == ".gz":
-        file = gzipped(path, CONTENTS[name])
-    elif packed == ".zip":
-        file = zipped(path, {f"folder/{name}": CONTENTS[name]})
-    else:
-        file = write(path, CONTENTS[name])
-    assert [row.values for row in rows_of(file)] == ROWS
+    assert [row.values for row in rows_of(packed_file(name, packed, tmp_path))] == ROWS
+
+
+@pytest.mark.parametrize("name", CONTENTS)
+@pytest.mark.parametrize("packed", ["", ".gz", ".zip"])
+def test_a_file_is_closed_even_if_only_its_first_row_is_read(name: str, packed: str, tmp_path: Path) -> None:
+    file = packed_file(name, packed, tmp_path)
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always", ResourceWarning)
+        rows = iter(read(file, Data(train=file)))
+        next(rows)
+        del rows
+        gc.collect()
+    assert [str(item.message) for item in seen if str(tmp_path) in str(item.message)] == []
 
 
 @pytest.mark.parametrize(
