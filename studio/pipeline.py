@@ -17,6 +17,7 @@ from studio.core import events
 from studio.core.errors import OutOfMemory
 from studio.core.files import read_json, write_json, write_text
 from studio.data import encode, prepare
+from studio.data.curation import store
 from studio.data.rows import Conversation
 from studio.export.resources import free_memory
 from studio.hardware import history
@@ -67,7 +68,8 @@ def run(folder: RunFolder, recorder: Recorder) -> None:
 def make_ready(folder: RunFolder, asked: RunSpec, recorder: Recorder) -> Prepared:
     """Read, check, split, encode, plan; write the resolved spec, the plan and the lock."""
     if not (folder.data / "report.json").exists():
-        report = prepare.prepare(asked.data, asked.training.seed, folder.data, recorder, asked.training.method.needs)
+        located = store.located(asked.data, _home(folder))
+        report = prepare.prepare(located, asked.training.seed, folder.data, recorder, asked.training.method.needs)
         recorder.event(events.DataReady(message=report.counts))
         for warning in report.warnings:
             recorder.event(events.Warning(message=warning))
@@ -76,14 +78,14 @@ def make_ready(folder: RunFolder, asked: RunSpec, recorder: Recorder) -> Prepare
     train, held_out = encode_parts(folder.data, tokenizer, asked, recorder)
     machine = machines.probe()
     if not folder.spec_file.exists():
-        plan = planner.resolve(asked, machine, found, planner.rows(train, held_out), past(folder.path.parent.parent))
+        plan = planner.resolve(asked, machine, found, planner.rows(train, held_out), past(_home(folder)))
         write_json(folder.plan, plan.as_dict())
         for decision in plan.decisions:
             recorder.event(events.Decision(field=decision.field, value=decision.value, reason=decision.reason))
         for warning in plan.warnings:
             recorder.event(events.Warning(message=warning))
         plan.refuse_if_it_does_not_fit()
-        write_json(folder.lock, planner.lock(plan.spec, found, machine))
+        write_json(folder.lock, planner.lock(plan.spec, found, machine, _home(folder)))
         folder.write_spec(plan.spec)
     spec = folder.resolved_spec()
     train = encode.limit(train, spec.data.max_length, spec.data.overlong)
@@ -235,13 +237,20 @@ def question_sets(folder: RunFolder, spec: RunSpec) -> list[Any]:
     held_out = [row for row in held_out_rows(folder) if row.good is not False]
     if held_out:
         sets.append(QuestionSet("held-out", held_out))
-    for file in spec.evaluation.also:
-        sets.append(QuestionSet(f"also:{Path(file).stem}", prepare.load_questions(file, spec.data)))
+    for name in spec.evaluation.also:
+        for file in store.files_of(name, _home(folder), "evaluation.also"):
+            sets.append(QuestionSet(f"also:{Path(file).stem}", prepare.load_questions(file, spec.data)))
     if sets and spec.evaluation.general == "builtin":
         sets.append(QuestionSet(NAME, builtin(spec.model.name)))
     elif sets and spec.evaluation.general != "off":
-        sets.append(QuestionSet(NAME, prepare.load_questions(spec.evaluation.general, spec.data)))
+        for file in store.files_of(spec.evaluation.general, _home(folder), "evaluation.general"):
+            sets.append(QuestionSet(NAME, prepare.load_questions(file, spec.data)))
     return sets
+
+
+def _home(folder: RunFolder) -> Path:
+    """The studio home that a run is in, where the datasets are that it names."""
+    return folder.path.parent.parent
 
 
 def held_out_rows(folder: RunFolder, most: int | None = None) -> list[Conversation]:

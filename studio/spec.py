@@ -183,7 +183,7 @@ def with_full_paths(spec: _Spec) -> _Spec:
     """The spec with local files named in full, so that it can be repeated from anywhere."""
 
     def full(name: str) -> str:
-        return name if name.startswith("hub:") else str(Path(name).expanduser().absolute())
+        return name if name.startswith(("hub:", "dataset:")) else str(Path(name).expanduser().absolute())
 
     changes: dict[str, Any] = {"data.train": [full(name) for name in spec.data.files]}
     if isinstance(spec.data.holdout, str):

@@ -5,41 +5,85 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
+from studio.core.files import studio_home
 from studio.data import in_memory
+from studio.data.curation import store
 from studio.data.findings import Finding
 from studio.data.report import DataReport
 from studio.data.settings import Data
-from studio.spec import RunSpec
+from studio.spec import RunSpec, edit
+from studio.tracking.reporter import Reporter, Silent
 
 
-def inspect(*data: Any, spec: RunSpec | None = None, **settings: Any) -> DataReport:
+def inspect(*data: Any, spec: RunSpec | None = None, home: str | Path | None = None, **settings: Any) -> DataReport:
     """Detect, check and count; trains nothing. Raises DataError.
 
-    data: paths, DataFrames (pandas, polars), lists of mappings, `datasets.Dataset`s; none takes the data section of `spec`.
-    settings are those of that section, such as `format="alpaca"`.
+    data: paths, datasets of the library (`dataset:NAME`), DataFrames (pandas, polars), lists of mappings,
+    `datasets.Dataset`s; none takes the data section of `spec`. settings are those of that section, such as
+    `format="alpaca"`.
     """
+    return inspect_with(Silent(), *data, spec=spec, home=home, **settings)
+
+
+def inspect_with(
+    reporter: Reporter, *data: Any, spec: RunSpec | None = None, home: str | Path | None = None, **settings: Any
+) -> DataReport:
+    """The same, telling how far it is; raises Stopped when the reporter asks to stop."""
     from studio.data import prepare
 
-    return prepare.inspect(_settings(data, spec, settings))
+    return prepare.inspect(_settings(data, spec, home, settings), reporter)
 
 
-def desk(*data: Any, spec: RunSpec | None = None, **settings: Any) -> list[Finding]:
+def findings(*data: Any, spec: RunSpec | None = None, home: str | Path | None = None, **settings: Any) -> list[Finding]:
     """What all checks of the content find in the usable rows, the most frequent first. Takes what `inspect` takes."""
     from studio.data import prepare
-    from studio.data.checks import CHECKS
-    from studio.data.checks.base import findings
+    from studio.data.checks import CHECKS, base
 
-    return findings(prepare.usable(_settings(data, spec, settings)), CHECKS.values())
+    return base.findings(prepare.usable(_settings(data, spec, home, settings)), CHECKS.values())
 
 
-def _settings(data: Sequence[Any], spec: RunSpec | None, settings: Mapping[str, Any]) -> Data:
+def _settings(data: Sequence[Any], spec: RunSpec | None, home: str | Path | None, settings: Mapping[str, Any]) -> Data:
+    """The data section that data and settings make, with the files of named datasets."""
     values: dict[str, Any] = spec.data.model_dump(exclude_unset=True) if spec else {"holdout": 0.0}
     if data:
         sources = [in_memory.as_sources(item, "data.train") for item in data]
         values["train"] = [source for item in sources for source in ([item] if isinstance(item, str) else item)]
-    return Data(**{**values, **settings})
+    return store.located(Data(**{**values, **settings}), studio_home(home))
+
+
+def pinned(spec: RunSpec, home: str | Path | None = None) -> RunSpec:
+    """The spec with every `dataset:NAME` naming the newest version, and read as that version was confirmed. Raises DataError
+    for a dataset or version that is not there."""
+    data = store.pinned(spec.data, studio_home(home))
+    if data == spec.data:
+        return spec
+    return edit(spec, {f"data.{name}": value for name, value in data.model_dump(exclude_unset=True).items()})
+
+
+def located(spec: RunSpec, home: str | Path | None = None) -> Data:
+    """A spec's data with files in the place of dataset names. Raises DataError."""
+    return store.located(spec.data, studio_home(home))
+
+
+def need_files(spec: RunSpec, home: str | Path | None = None) -> None:
+    """Raise DataError at once if a file or dataset version that a run will read is not there, or is of no kind that is read."""
+    from studio.data import read, sources
+
+    read.need_files(located(spec, home))
+    general = [spec.evaluation.general] if spec.evaluation.general not in ("builtin", "off") else []
+    for name in (*spec.evaluation.also, *general):
+        for file in store.files_of(name, studio_home(home), "evaluation"):
+            sources.find(file, settings=spec.data)
+
+
+def names(spec: RunSpec) -> str:
+    """What a spec trains on, in a few words: file names, and datasets as `NAME@3`."""
+    return ", ".join(
+        name.removeprefix(store.PREFIX) if store.is_reference(name) else Path(name).name for name in spec.data.files
+    )
 
 
 @dataclass(frozen=True)
@@ -56,7 +100,9 @@ class Preview:
         return sum(piece.trained for piece in self.pieces)
 
 
-def preview(data: Any = None, model: str = "starter", rows: int = 3, spec: RunSpec | None = None) -> list[Preview]:
+def preview(
+    data: Any = None, model: str = "starter", rows: int = 3, spec: RunSpec | None = None, home: str | Path | None = None
+) -> list[Preview]:
     """The first rows as token pieces, through the very code that trains. Raises DataError, ModelError.
 
     data: what `inspect` takes; nothing takes the data of `spec`, whose settings and model count too.
@@ -65,7 +111,7 @@ def preview(data: Any = None, model: str = "starter", rows: int = 3, spec: RunSp
     from studio.models import loading
     from studio.models.settings import Model
 
-    settings = _settings([] if data is None else [data], spec, {})
+    settings = _settings([] if data is None else [data], spec, home, {})
     wanted = spec.model if spec else Model(name=model)
     tokenizer = loading.tokenizer(loading.find(wanted), wanted.chat_template)
     found = islice(prepare.usable(settings), rows)

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from studio.app import datasets
 from studio.core.files import studio_home
 from studio.spec import RunSpec
 
@@ -21,10 +22,12 @@ def plan(spec: RunSpec, gpu: str | None = None, home: str | Path | None = None) 
     from studio.models import loading
     from studio.runs.past import past
 
+    spec = datasets.pinned(spec, home)
+    located = datasets.located(spec, home)
     found = loading.find(spec.model, planning=True)
     with tempfile.TemporaryDirectory(prefix="studio-plan-") as folder:
         data = Path(folder)
-        prepare.prepare(spec.data, spec.training.seed, data, needs=spec.training.method.needs)
+        prepare.prepare(located, spec.training.seed, data, needs=spec.training.method.needs)
         tokenizer = loading.tokenizer(found, spec.model.chat_template) if found.has_tokenizer else None
         if tokenizer is None:
             rows = planner.rows_by_characters(data / "train.jsonl", data / "held-out.jsonl", spec.training.method.needs)

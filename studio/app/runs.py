@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from studio.app import datasets
 from studio.core import events
 from studio.core.errors import JobError, StudioError, error_from
 from studio.core.events import Event
@@ -164,7 +165,7 @@ class Run:
             "state": now.state,
             "name": spec.name,
             "model": spec.model.name,
-            "data": ", ".join(Path(name).name for name in spec.data.files),
+            "data": datasets.names(spec),
             "step": int(losses.steps[-1]) if losses else 0,
             "loss": losses.values[-1] if losses else None,
             "held_out_loss": min(evaluated.values) if evaluated else None,
@@ -184,10 +185,10 @@ class Run:
 
 
 def create(spec: RunSpec, home: str | Path | None = None) -> Run:
-    """A new run, not started yet. Raises DataError at once for files that are not there."""
-    from studio.data.read import need_files
-
-    need_files(spec.data, spec.evaluation)
+    """A new run, not started yet, of the dataset versions that its names stand for now. Raises DataError at once for files
+    and versions that are not there."""
+    spec = datasets.pinned(spec, home)
+    datasets.need_files(spec, home)
     return Run(folders.create(spec, studio_home(home)))
 
 
@@ -285,7 +286,7 @@ def changes_since(spec_file: Path) -> list[str]:
         return []
     from studio import planner
 
-    return planner.changes_since(read_json(lock))
+    return planner.changes_since(read_json(lock), spec_file.parent.parent.parent)
 
 
 LOG_BYTES, LOG_LINES = 16_000, 200

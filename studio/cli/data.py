@@ -1,4 +1,4 @@
-"""`studio data inspect` and `studio data preview`."""
+"""`studio data`: look at files before training on them, and keep and mend datasets in the library."""
 
 from __future__ import annotations
 
@@ -8,13 +8,20 @@ from typing import Annotated, Any
 
 import typer
 
-from studio.cli import show
-from studio.cli.options import Json
+from studio.cli import curation, show
+from studio.cli.options import Home, Json
+from studio.cli.progress import reporting
 from studio.core.text import plural, printable, size
 from studio.data.report import DataReport, Removed
 from studio.data.rows import Rejected
 
-app = typer.Typer(help="Look at data before training on it.", no_args_is_help=True)
+app = typer.Typer(help="Look at data before training on it, and mend it in versions.", no_args_is_help=True)
+app.command("add")(curation.add)
+app.command("list")(curation.list_)
+app.command("curate")(curation.curate)
+app.command("diff")(curation.diff)
+app.command("export")(curation.export)
+app.command("delete")(curation.delete)
 
 
 def _columns(items: list[str] | None) -> dict[str, str]:
@@ -23,7 +30,7 @@ def _columns(items: list[str] | None) -> dict[str, str]:
 
 @app.command()
 def inspect(
-    files: Annotated[list[str] | None, typer.Argument(metavar="FILE…", help="Files, or hub:owner/name.")] = None,
+    files: Annotated[list[str] | None, typer.Argument(metavar="FILE…", help="Files, hub:owner/name, or dataset:NAME.")] = None,
     spec: Annotated[Path | None, typer.Option(help="Use the data section of this spec.")] = None,
     columns: Annotated[
         list[str] | None, typer.Option("--column", metavar="ROLE=COLUMN", help="Which column plays which role.")
@@ -31,6 +38,7 @@ def inspect(
     format: Annotated[str | None, typer.Option(help="The layout of a row, where detection asks.")] = None,
     roles: Annotated[list[str] | None, typer.Option("--role", metavar="NAME=ROLE", help="Which speaker is who.")] = None,
     turns: Annotated[str | None, typer.Option(help="Order of turns: strict, join or keep.")] = None,
+    home: Home = None,
     json: Json = False,
 ) -> None:
     """Detect, check and count. Exit 0: usable; 2: not usable."""
@@ -49,7 +57,8 @@ def inspect(
         changes["roles"] = _columns(roles)
     if turns:
         changes["turns"] = turns
-    report = datasets.inspect(*(files or []), spec=specs.load(spec) if spec else None, **changes)
+    with reporting(json) as reporter:
+        report = datasets.inspect_with(reporter, *(files or []), spec=specs.load(spec) if spec else None, home=home, **changes)
     if json:
         show.as_json(report.as_json())
     else:
@@ -92,29 +101,28 @@ def _listed(what: str, items: Sequence[Rejected | Removed], count: int, shown: i
 
 @app.command()
 def desk(
-    files: Annotated[list[str] | None, typer.Argument(metavar="FILE…", help="Files, or hub:owner/name.")] = None,
+    files: Annotated[list[str] | None, typer.Argument(metavar="FILE…", help="Files, hub:owner/name, or dataset:NAME.")] = None,
     spec: Annotated[Path | None, typer.Option(help="Use the data section of this spec.")] = None,
+    home: Home = None,
     json: Json = False,
 ) -> None:
     """Check what the rows say: repeats, phrases of other assistants, personal data, keys, markup and more."""
     from studio import spec as specs
+    from studio.app import curation as library_curation
     from studio.app import datasets
     from studio.core.errors import DataError
 
     if not files and not spec:
         raise DataError("no file was given", hint="studio data desk FILE…, or --spec S", where="studio data desk")
-    findings = datasets.desk(*(files or []), spec=specs.load(spec) if spec else None)
+    if files and len(files) == 1 and files[0].startswith("dataset:"):
+        with reporting(json) as reporter, library_curation.desk(files[0], home, reporter) as opened:
+            curation.show_desk(opened, json)
+        return
+    findings = datasets.findings(*(files or []), spec=specs.load(spec) if spec else None, home=home)
     if json:
         show.as_json([finding.model_dump() for finding in findings])
         return
-    for finding in findings:
-        colour = {"error": "red", "warning": "yellow"}.get(finding.severity, "")
-        show.say(f"{finding.check}: {finding.message}: {plural(finding.count, finding.unit)} ({finding.share:.1%})", colour)
-        for example in finding.examples:
-            show.say(f"    {example.where}: {example.text}")
-        show.say(f"    Not looked for: {finding.not_covered}.", "dim")
-    if not findings:
-        show.say("No check found anything.", "bold green")
+    show.findings(findings)
 
 
 @app.command()
@@ -123,13 +131,14 @@ def preview(
     model: Annotated[str, typer.Option(help="Whose tokenizer and chat template to use.")] = "starter",
     rows: Annotated[int, typer.Option(min=1, help="How many rows.")] = 3,
     spec: Annotated[Path | None, typer.Option(help="Use the data and model sections of this spec.")] = None,
+    home: Home = None,
     json: Json = False,
 ) -> None:
     """The token stream of the first rows, through the code that trains, with the trained tokens marked."""
     from studio import spec as specs
     from studio.app import datasets
 
-    previews = list(datasets.preview(file, model, rows, specs.load(spec) if spec else None))
+    previews = list(datasets.preview(file, model, rows, specs.load(spec) if spec else None, home))
     if json:
         show.as_json(
             [

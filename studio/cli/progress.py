@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any
+
+from studio.tracking.reporter import Reporter, Silent
 
 
 class Progress:
@@ -33,6 +37,23 @@ class Progress:
         if what != said or (share >= 1 > shown) or (share - shown >= 0.05 and now - when >= 1):
             self._said = (what, share, now)
             print(f"{what}: {share:.0%}" if share else what, file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def reporting(quiet: bool = False) -> Iterator[Reporter]:
+    """A reporter that shows progress on stderr; quiet: only where a log or a page reads it."""
+    with Progress() as bar:
+        yield _Shown(bar if not (quiet and sys.stderr.isatty()) else None)
+
+
+class _Shown(Silent):
+    def __init__(self, bar: Progress | None) -> None:
+        self._bar = bar
+
+    def progress(self, done: float, total: float, what: str = "") -> None:
+        """Shown."""
+        if self._bar:
+            self._bar.show(done, total, what)
 
 
 def _begun() -> Any:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from studio.core.text import duration, printable, size
+from studio.core.text import duration, plural, printable, size
 
 if TYPE_CHECKING:
     from studio.app.exports import ExportEstimate
+    from studio.data.findings import Finding
     from studio.export.artifacts.manifest import Artifact
 
 
@@ -66,6 +67,19 @@ def cell(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(cell(item) for item in value)
     return str(value)
+
+
+def findings(items: Sequence[Finding], left: Mapping[str, int] | None = None) -> None:
+    """What checks of the data found. left: the rows of each finding that nobody has decided about yet."""
+    for item in items:
+        colour = {"error": "red", "warning": "yellow"}.get(item.severity, "")
+        still = f", {left.get(item.check, 0):,} to see" if left is not None else ""
+        say(f"{item.check}: {item.message}: {plural(item.count, item.unit)} ({item.share:.1%}){still}", colour)
+        for example in item.examples:
+            say(f"    {example.where}: {example.text}")
+        say(f"    Not looked for: {item.not_covered}.", "dim")
+    if not items:
+        say("No check found anything.", "bold green")
 
 
 def decisions(plan: dict[str, Any]) -> None:

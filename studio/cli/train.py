@@ -41,12 +41,13 @@ def plan(
     spec: SpecFile,
     settings: Settings = None,
     gpu: Annotated[str | None, typer.Option("--gpu", help='Plan for a GPU you do not have, e.g. "RTX 4090".')] = None,
+    home: Home = None,
     json: Json = False,
 ) -> None:
     """Decisions with reasons, memory by part, time and cost of a run; trains nothing."""
     from studio.app import plans
 
-    made = plans.plan(read_spec(spec, settings), gpu).as_dict()
+    made = plans.plan(read_spec(spec, settings), gpu, home).as_dict()
     exit_code = 0 if made["fits"] else DoesNotFit.exit_code
     if json:
         show.as_json(made)

@@ -32,12 +32,13 @@ from studio.tracking.reporter import Reporter, Silent
 TRAIN, HELD_OUT, DUPLICATE, LEAKED = range(4)
 
 
-def inspect(settings: Data) -> DataReport:
+def inspect(settings: Data, reporter: Reporter | None = None) -> DataReport:
     """Read and check all rows and write nothing. `usable` and `problems` say whether training can start.
 
-    Raises DataError where no report can be made: a file is missing or damaged, or its columns must be asked for.
+    Raises DataError where no report can be made: a file is missing or damaged, or its columns must be asked for; and
+    Stopped when the reporter asks to stop.
     """
-    gathered = gather(_sources(settings.files, settings), settings, Silent())
+    gathered = gather(_sources(settings.files, settings), settings, reporter or Silent())
     problem = gathered.problem(settings)
     cautions: tuple[str, ...] = ()
     if not problem and settings.holdout == 0 and len(np.unique(gathered.table[:, 1])) < 2:

@@ -8,7 +8,7 @@ import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
 from studio.core.errors import DataError
 from studio.data import in_memory
@@ -49,26 +49,9 @@ def read(source: str, settings: Data) -> Iterator[Row | Rejected]:
             yield from stream.rows
 
 
-class QuestionFiles(Protocol):
-    """The evaluation settings that name files."""
-
-    @property
-    def also(self) -> list[str]:
-        """Further question files."""
-        ...
-
-    @property
-    def general(self) -> str:
-        """A question file, or one of the words `builtin` and `off`."""
-        ...
-
-
-def need_files(data: Data, evaluation: QuestionFiles | None = None) -> None:
-    """Raise DataError at once if a file that a run will read is not there or is of no kind that is read."""
-    files = [*data.files, *([data.holdout] if isinstance(data.holdout, str) else [])]
-    if evaluation is not None:
-        files += [*evaluation.also, *([evaluation.general] if evaluation.general not in ("builtin", "off") else [])]
-    for file in files:
+def need_files(data: Data) -> None:
+    """Raise DataError at once if a file of the data is not there or is of no kind that is read."""
+    for file in [*data.files, *([data.holdout] if isinstance(data.holdout, str) else [])]:
         find(file, settings=data)
 
 

@@ -8,7 +8,9 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from studio.core.files import sha256
+from studio.core.errors import DataError
+from studio.core.files import sha256, studio_home
+from studio.data.curation import store
 from studio.hardware import machine as machines
 from studio.hardware.machine import Machine
 from studio.spec import RunSpec, fingerprint
@@ -22,16 +24,18 @@ SMALL_FILES = ("config.json", "model.safetensors.index.json", "tokenizer.json", 
 """Files of a local model that are hashed; weights are told apart by size and by their index."""
 
 
-def lock(spec: RunSpec, found: Any, machine: Machine) -> dict[str, Any]:
+def lock(spec: RunSpec, found: Any, machine: Machine, home: Path | None = None) -> dict[str, Any]:
     """What makes the run repeatable: its fingerprint, data hashes, model, versions, device and seed.
 
-    Data on the hub is named, not hashed. found is the base model as `studio.models.loading.find` gives it; its `folder` and
+    Data on the hub is named, not hashed; a dataset version of the library in `home` has its content's hash.
+
+    found is the base model as `studio.models.loading.find` gives it; its `folder` and
     `revision` are used where it has them.
     """
     return {
         "fingerprint": fingerprint(spec),
         "seed": spec.training.seed,
-        "data": {name: sha256(Path(name).expanduser()) for name in _files(spec)},
+        "data": {name: data_hash(name, home) for name in _files(spec)},
         "model": _model(spec, found),
         "packages": versions(),
         "python": platform.python_version(),
@@ -73,7 +77,18 @@ def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     return told
 
 
-def changes_since(before: dict[str, Any]) -> list[str]:
+def data_hash(name: str, home: Path | None = None) -> str:
+    """The hash of a file, a folder or a dataset version; empty if it is not there."""
+    if store.is_reference(name):
+        try:
+            return store.named(studio_home(home), name).sha256
+        except DataError:
+            return ""
+    path = Path(name).expanduser()
+    return sha256(path) if path.exists() else ""
+
+
+def changes_since(before: dict[str, Any], home: Path | None = None) -> list[str]:
     """What differs on this machine now from when `before` was locked: data, model files, versions, device.
 
     Settings and seed are not compared: they are in the spec that is repeated.
@@ -81,7 +96,7 @@ def changes_since(before: dict[str, Any]) -> list[str]:
     machine = machines.probe()
     now = {
         **before,
-        "data": {name: sha256(Path(name)) if Path(name).exists() else "" for name in before.get("data", {})},
+        "data": {name: data_hash(name, home) for name in before.get("data", {})},
         "packages": {name: version for name, version in versions().items() if name in before.get("packages", {})},
         "python": platform.python_version(),
         "device": {
@@ -99,13 +114,15 @@ def changes_since(before: dict[str, Any]) -> list[str]:
 
 
 def _files(spec: RunSpec) -> list[str]:
-    """The local files a run reads."""
+    """The local files and dataset versions a run reads."""
     names = [*spec.data.files, *([spec.data.holdout] if isinstance(spec.data.holdout, str) else []), *spec.evaluation.also]
     if spec.evaluation.general not in ("builtin", "off"):
         names.append(spec.evaluation.general)
     if spec.model.chat_template:
         names.append(spec.model.chat_template)
-    return [name for name in names if not name.startswith("hub:") and Path(name).expanduser().exists()]
+    return [
+        name for name in names if store.is_reference(name) or (not name.startswith("hub:") and Path(name).expanduser().exists())
+    ]
 
 
 def _model(spec: RunSpec, found: Any) -> dict[str, Any]:

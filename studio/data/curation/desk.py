@@ -123,9 +123,11 @@ class Query:
     text: str = ""
     rows: tuple[str, ...] = ()
     """Ids, or numbers from 1, of single rows."""
+    every: bool = False
+    """True to say that all rows are meant; nothing else has to be given then."""
 
     def __bool__(self) -> bool:
-        return bool(self.check or self.status or self.text or self.rows)
+        return bool(self.check or self.status or self.text or self.rows or self.every)
 
 
 @dataclass(frozen=True)

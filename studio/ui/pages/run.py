@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from studio.app import curves, overview, queue, runs
+from studio.app import curves, datasets, overview, queue, runs
 from studio.app.runs import Run, Status
 from studio.core import events
 from studio.core.charts import Series, line_chart
@@ -84,7 +84,7 @@ def build(home: Path) -> None:
             )
         spec, written = run.spec, overview.notes(run)
         model = show.short_model(spec.model.name)
-        data = ", ".join(Path(name).name for name in spec.data.files)
+        data = datasets.names(spec)
         heading = parts.section(spec.name, f"{model} on {data} · {run.id}")
         return run.id, heading, show.decisions(run.plan), written["note"], ", ".join(written["tags"]), gr.skip(), gr.skip()
 

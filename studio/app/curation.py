@@ -1,0 +1,105 @@
+"""Use cases of curation: open the desk of a dataset version, compare versions, write and export them, delete them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from studio.app import library
+from studio.core.errors import DataError, JobError
+from studio.core.files import studio_home
+from studio.data.curation import edits, store, write
+from studio.data.curation.desk import Batch, Desk, DeskRow, Query, Which, open_desk
+from studio.data.curation.differences import Difference, differences
+from studio.data.curation.edits import Content, Edit
+from studio.data.curation.store import DatasetVersion
+from studio.tracking.reporter import Reporter
+
+__all__ = ["Batch", "Content", "Desk", "DeskRow", "Query", "Which"]
+
+
+def find(reference: str, home: str | Path | None = None) -> DatasetVersion:
+    """The dataset version that is named `NAME`, `NAME@3` or with `dataset:` before it. Raises DataError."""
+    name = reference if store.is_reference(reference) else store.PREFIX + reference
+    return store.named(studio_home(home), name)
+
+
+def desk(reference: str, home: str | Path | None = None, reporter: Reporter | None = None) -> Desk:
+    """The desk of a version, open; the first time its rows are read and checked. Raises DataError."""
+    return open_desk(find(reference, home), reporter)
+
+
+def read_edits(file: Path) -> list[Edit]:
+    """The edits in a JSONL file. Raises DataError with the line that is none."""
+    try:
+        lines = file.read_text("utf-8").splitlines()
+    except FileNotFoundError:
+        raise DataError("there is no such file", hint="Give a file with one edit a line.", where=str(file)) from None
+    except (OSError, UnicodeDecodeError) as problem:
+        raise DataError(f"it cannot be read: {problem}", hint="Give a file of UTF-8 text.", where=str(file)) from None
+    found = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        where = f"{file}, line {number}"
+        try:
+            values = json.loads(line)
+        except ValueError as problem:
+            raise DataError(f"not valid JSON ({problem})", hint="Write one edit a line.", where=where) from None
+        found.append(edits.parse(values, where))
+    return found
+
+
+def write_version(desk: Desk, only_approved: bool = False, why: str = "") -> DatasetVersion:
+    """A new version of the dataset with the desk's edits. Raises DataError if nothing would differ."""
+    return write.write_version(desk, only_approved, why=why)
+
+
+def parent_of(item: DatasetVersion) -> DatasetVersion:
+    """The version whose edits made this one, or the one with the number before. Raises DataError if there is none."""
+    others = store.versions_of(item.path.parent)
+    parent = next((other for other in others if other.version == item.record.parent), None)
+    parent = parent or next((other for other in reversed(others) if other.number < item.number), None)
+    if parent is None:
+        raise DataError(f"{item.reference} is the first version", hint="Name two versions to compare.", where=item.title)
+    return parent
+
+
+def compare(before: DatasetVersion, after: DatasetVersion, reporter: Reporter | None = None) -> Difference:
+    """What differs between two versions, of one dataset or of two. Raises DataError."""
+    with open_desk(before, reporter) as old, open_desk(after, reporter) as new:
+        return differences(write.version_rows(old), write.version_rows(new))
+
+
+def export(desk: Desk, file: Path, present: bool = False) -> int:
+    """Write a version's rows to a .jsonl or .csv file; how many. present: with edits that are in no version yet."""
+    kinds: dict[str, Literal["jsonl", "csv"]] = {".jsonl": "jsonl", ".csv": "csv"}
+    kind = kinds.get(file.suffix.lower())
+    if kind is None:
+        raise DataError(f"rows are not written as `{file.suffix}`", hint="Name a .jsonl or .csv file.", where=str(file))
+    return write.export(desk, file, kind, present)
+
+
+@dataclass(frozen=True)
+class Deleted:
+    """A version that was deleted: the bytes that were freed, and the ended runs that can no longer be run again."""
+
+    freed: int
+    runs: tuple[str, ...]
+
+
+def delete(reference: str, home: str | Path | None = None, confirmed: bool = False) -> Deleted:
+    """Delete a version. Raises JobError that names the runs which use it: those that still need it, and without
+    `confirmed` those that have ended and could then not be run again."""
+    item = find(reference, home)
+    users = library.users(studio_home(home), item)
+    if users.finished and not users.unfinished and not confirmed:
+        raise JobError(
+            f"{item.reference} was used by {', '.join(users.finished[:5])}"
+            + (f" and {len(users.finished) - 5} more" if users.finished[5:] else ""),
+            hint="Their results stay, but they could not be run again. Say --yes to delete it all the same.",
+            where=item.title,
+        )
+    return Deleted(library.delete(studio_home(home), item.key), users.finished)
