@@ -2,16 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from studio.core.errors import ModelError
+from studio.core.errors import JobError, ModelError, SpecError
 from studio.models.settings import Model
 
 if TYPE_CHECKING:
     from studio.app.runs import Run
+
+
+Messages = str | Sequence[Mapping[str, Any]]
+"""One question, or a conversation as the chat template takes it: mappings with `role` and `content`."""
+ROLES = ("system", "user", "assistant", "tool")
+
+
+def as_messages(given: Messages, system: str = "") -> list[dict[str, Any]]:
+    """A question or a conversation as messages that end with what is to be answered; `system` first, if they have no own.
+
+    Raises SpecError naming the message.
+    """
+    if isinstance(given, str):
+        given = [{"role": "user", "content": given}]
+    if not isinstance(given, Sequence) or not given:
+        raise SpecError(f"expected a text or a list of messages, got {_shown(given)}", hint=MESSAGE_HINT, where="messages")
+    for index, message in enumerate(given):
+        where = f"messages[{index}]"
+        if not isinstance(message, Mapping):
+            raise SpecError(f"expected a message, got {_shown(message)}", hint=MESSAGE_HINT, where=where)
+        if message.get("role") not in ROLES:
+            found = _shown(message.get("role")) if "role" in message else "none"
+            raise SpecError(f"expected a role, got {found}", hint=f"One of {', '.join(ROLES)}.", where=where)
+        if not isinstance(message.get("content"), str) and not message.get("tool_calls"):
+            raise SpecError(f"expected content, got {_shown(message.get('content'))}", hint="It is a text.", where=where)
+    if given[-1]["role"] not in ("user", "tool"):
+        raise SpecError(
+            f"the last message is from {given[-1]['role']}: there is nothing to answer",
+            hint="End with a message from user.",
+            where=f"messages[{len(given) - 1}]",
+        )
+    messages = [dict(message) for message in given]
+    return [{"role": "system", "content": system}, *messages] if system and messages[0]["role"] != "system" else messages
+
+
+MESSAGE_HINT = "Write [{'role': 'user', 'content': '...'}], or just the question as a text."
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 @dataclass(frozen=True)
@@ -27,7 +68,7 @@ class Sides:
     def _repr_html_(self) -> str:
         from studio.core.html import render
 
-        return render("studio.core", "sides.html", base=self.base, tuned=self.tuned)
+        return render("studio.core", "sides.html", question="", base=self.base, tuned=self.tuned)
 
 
 class Talker:
@@ -54,25 +95,77 @@ class Talker:
         if adapter is not None:
             self.model = loading.attach_adapter(self.model, adapter)
 
-    def say(self, messages: list[dict[str, Any]], tuned: bool, **sampling: Any) -> Iterator[str]:
-        """Stream the answer of one side to a conversation."""
+    def say(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        tuned: bool,
+        *,
+        max_tokens: int = 512,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        seed: int = 0,
+    ) -> Iterator[str]:
+        """Stream the answer of one side to a conversation. temperature 0 gives the most likely answer."""
         from contextlib import nullcontext
 
         from studio.data.render import encode_prompt
         from studio.models.generation import stream
 
-        prompt = encode_prompt(messages, self.tokenizer)
+        prompt = encode_prompt([dict(message) for message in messages], self.tokenizer)
         off = nullcontext() if tuned or not self.tuned else self.model.disable_adapter()
         with off:
-            yield from stream(self.model, prompt, self.tokenizer, **sampling)
+            yield from stream(self.model, prompt, self.tokenizer, max_tokens, temperature, top_p, seed)
 
-    def ask(self, message: str, system: str | None = None, **sampling: Any) -> Sides:
-        """Both answers to one message. system: None takes the system prompt it was trained with, an empty one takes none."""
-        system = self.system if system is None else system
-        messages = [*([{"role": "system", "content": system}] if system else []), {"role": "user", "content": message}]
-        base = "".join(self.say(messages, tuned=False, **sampling))
-        tuned = "".join(self.say(messages, tuned=True, **sampling)) if self.tuned else ""
+    def ask(self, messages: Messages, system: str | None = None, **sampling: Any) -> Sides:
+        """Both answers to one question or conversation. system: None takes the system prompt it was trained with, an empty
+        one takes none. sampling: as `say` takes it. Raises SpecError for what are no messages."""
+        asked = as_messages(messages, self.system if system is None else system)
+        base = "".join(self.say(asked, tuned=False, **sampling))
+        tuned = "".join(self.say(asked, tuned=True, **sampling)) if self.tuned else ""
         return Sides(base, tuned)
+
+
+class Conversation:
+    """A conversation with a run over several turns: base and tuned each go on from their own answers.
+
+    messages: the tuned model's side so far.
+    """
+
+    def __init__(self, talker: Talker, system: str | None = None, **sampling: Any) -> None:
+        """system: None takes the system prompt it was trained with. sampling: as `Talker.say` takes it."""
+        self._talker, self._sampling = talker, sampling
+        prompt = talker.system if system is None else system
+        start = [{"role": "system", "content": prompt}] if prompt else []
+        self._sides: list[list[dict[str, Any]]] = [list(start) for _ in ([False, True] if talker.tuned else [False])]
+        self._turns: list[tuple[str, Sides]] = []
+
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        """What was said so far, on the tuned side."""
+        return [dict(message) for message in self._sides[-1]]
+
+    def say(self, message: str) -> Sides:
+        """Say something and get both answers."""
+        question = as_messages(message)[-1]
+        answers = [
+            "".join(self._talker.say([*side, question], tuned=bool(index), **self._sampling))
+            for index, side in enumerate(self._sides)
+        ]
+        for side, answer in zip(self._sides, answers, strict=True):
+            side += [question, {"role": "assistant", "content": answer}]
+        self._turns.append((message, Sides(answers[0], answers[1] if len(answers) > 1 else "")))
+        return self._turns[-1][1]
+
+    def _repr_html_(self) -> str:
+        from studio.core.html import render
+
+        return "".join(
+            render("studio.core", "sides.html", question=message, base=sides.base, tuned=sides.tuned)
+            for message, sides in self._turns
+        )
+
+    def __str__(self) -> str:
+        return "\n\n".join(f"you:   {message}\n{sides}" for message, sides in self._turns)
 
 
 def open_talker(given: str, home: Path | str | None, base: str = "") -> Talker:
@@ -116,9 +209,15 @@ def _as_loaded(model: Model | str) -> Model:
 _talkers: dict[Path, Talker] = {}
 
 
-def ask(run: Any, message: str, **sampling: Any) -> Sides:
-    """Ask a run; the model stays loaded for the next question, one model at a time."""
+def talker(run: Run) -> Talker:
+    """The run, loaded; it stays so for the next question, one run at a time. Raises JobError if it has no adapter."""
+    if not (run.folder.adapter / "adapter_config.json").exists():
+        raise JobError(
+            f"this run has no trained adapter (state: {run.status.state})",
+            hint="Wait for the end of its training, or see its error.",
+            where=run.id,
+        )
     if run.folder.path not in _talkers:
         _talkers.clear()
         _talkers[run.folder.path] = Talker(run)
-    return _talkers[run.folder.path].ask(message, **sampling)
+    return _talkers[run.folder.path]

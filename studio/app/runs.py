@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from studio.app import datasets
 from studio.core import events
@@ -22,6 +22,12 @@ from studio.runs import status as statuses
 from studio.runs.folder import RunFolder
 from studio.runs.status import Status
 from studio.spec import RunSpec
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from transformers import PreTrainedTokenizerBase
+
+    from studio.app.chat import Conversation, Messages, Sides
 
 DAMAGED = (StudioError, OSError, ValueError, KeyError, TypeError, AttributeError, IndexError)
 """What reading the files of a damaged run folder raises."""
@@ -106,11 +112,42 @@ class Run:
         lifecycle.resume(self.folder)
         return self
 
-    def chat(self, message: str, **sampling: Any) -> Any:
-        """Ask base and tuned the same thing; the answers side by side."""
+    def chat(
+        self,
+        messages: Messages,
+        *,
+        system: str | None = None,
+        max_tokens: int = 512,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        seed: int = 0,
+    ) -> Sides:
+        """Ask base and tuned the same question, or the same conversation; the answers side by side.
+
+        messages: a text, or messages with `role` and `content` that end with the user's. system: None takes the system
+        prompt it was trained with. Raises SpecError for what are no messages, JobError without a trained adapter.
+        """
         from studio.app import chat
 
-        return chat.ask(self, message, **sampling)
+        asked = chat.as_messages(messages)
+        return chat.talker(self).ask(asked, system, max_tokens=max_tokens, temperature=temperature, top_p=top_p, seed=seed)
+
+    def conversation(
+        self, *, system: str | None = None, max_tokens: int = 512, temperature: float = 0.0, top_p: float = 1.0, seed: int = 0
+    ) -> Conversation:
+        """A conversation over several turns: `talk = run.conversation(); talk.say("hello"); talk.say("and then?")`."""
+        from studio.app import chat
+
+        return chat.Conversation(
+            chat.talker(self), system, max_tokens=max_tokens, temperature=temperature, top_p=top_p, seed=seed
+        )
+
+    def model(self) -> tuple[PeftModel, PreTrainedTokenizerBase]:
+        """The base with the trained adapter as a PEFT model, and its tokenizer, loaded as this run trained them."""
+        from studio.app import chat
+
+        talker = chat.talker(self)
+        return talker.model, talker.tokenizer
 
     def export(self, kind: str, deploy: bool = False, **settings: Any) -> dict[str, Any]:
         """Make and verify an export: `run.export("gguf", quant="q4_k_m")`. Returns its manifest. deploy also writes the files

@@ -75,7 +75,7 @@ def chat(
             if not json:
                 print(f"{name}: ", end="", flush=True)
             pieces = []
-            for piece in talker.say(history, tuned, temperature=temperature, max_new_tokens=max_tokens):
+            for piece in talker.say(history, tuned, temperature=temperature, max_tokens=max_tokens):
                 pieces.append(piece)
                 if not json:
                     print(piece, end="", flush=True)

@@ -290,7 +290,7 @@ def test_chat_takes_an_adapter_folder_and_names_the_program_for_a_file(
 
     talker = open_talker(str(adapters["shop"]), tmp_path)
     questions = ("What colour is the sky?", "Where is the key?", "Tell me a story.")
-    answers = [talker.ask(question, max_new_tokens=40) for question in questions]
+    answers = [talker.ask(question, max_tokens=40) for question in questions]
     assert any(answer.base != answer.tuned for answer in answers)
     with pytest.raises(ModelError, match="another engine") as refused:
         open_talker(str(gguf), tmp_path)

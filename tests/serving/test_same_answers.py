@@ -120,5 +120,5 @@ def test_a_run_is_served_as_the_chat_page_loads_it(tmp_path: Path) -> None:
                 text += piece.text
                 if piece.last:
                     break
-            assert text == "".join(talker.say(messages, tuned=tuned, max_new_tokens=30))
+            assert text == "".join(talker.say(messages, tuned=tuned, max_tokens=30))
     scheduler.close(0)

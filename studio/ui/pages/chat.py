@@ -98,7 +98,7 @@ def build(home: Path) -> None:
         question = {"role": "user", "content": words[:LONGEST]}
         talks = {side: [*turns, question] for side, turns in before.items()}
         first = [{"role": "system", "content": prompt.strip()}] if (prompt or "").strip() else []
-        sampling = {"temperature": float(heat), "top_p": float(top), "max_new_tokens": int(most)}
+        sampling = {"temperature": float(heat), "top_p": float(top), "max_tokens": int(most)}
         yield (
             show.sides(talks["base"], talks["tuned"], is_run, waiting="" if host.loaded == name else "Loading the model …"),
             "",
