@@ -24,10 +24,8 @@ from studio.runs.status import Status
 from studio.spec import RunSpec
 
 if TYPE_CHECKING:
-    from peft import PeftModel
-    from transformers import PreTrainedTokenizerBase
-
     from studio.app.chat import Conversation, Messages, Sides
+    from studio.models.loading import Loaded
 
 DAMAGED = (StudioError, OSError, ValueError, KeyError, TypeError, AttributeError, IndexError)
 """What reading the files of a damaged run folder raises."""
@@ -142,12 +140,14 @@ class Run:
             chat.talker(self), system, max_tokens=max_tokens, temperature=temperature, top_p=top_p, seed=seed
         )
 
-    def model(self) -> tuple[PeftModel, PreTrainedTokenizerBase]:
-        """The base with the trained adapter as a PEFT model, and its tokenizer, loaded as this run trained them."""
+    def model(self) -> Loaded:
+        """The base with the trained adapter as a PEFT model, and its tokenizer, held as this run trained them:
+        `model, tokenizer = run.model()`. Raises JobError without a trained adapter."""
         from studio.app import chat
+        from studio.models.loading import Loaded
 
         talker = chat.talker(self)
-        return talker.model, talker.tokenizer
+        return Loaded(talker.model, talker.tokenizer)
 
     def export(self, kind: str, deploy: bool = False, **settings: Any) -> dict[str, Any]:
         """Make and verify an export: `run.export("gguf", quant="q4_k_m")`. Returns its manifest. deploy also writes the files

@@ -12,7 +12,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from studio.core import noise
 from studio.core.errors import HardwareError, ModelError
@@ -23,8 +23,13 @@ from studio.models.finding import Found, config, find
 from studio.models.settings import Model
 from studio.models.tokenizers import tokenizer
 
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from transformers import PreTrainedTokenizerBase
+
 __all__ = [
     "Found",
+    "Loaded",
     "attach_adapter",
     "config",
     "dequantize",
@@ -43,6 +48,13 @@ TEXT_PART = {r"^language_model\.": "", r"^model\.language_model\.": "model."}
 _loading = threading.RLock()
 """Held while a model is loaded. transformers patches its own classes meanwhile (no initialisation, no tied weights) and puts
 back what it found: two threads loading at once leave the patch in force, and every tied head after that is random numbers."""
+
+
+class Loaded(NamedTuple):
+    """A base model with an adapter on it, and the tokenizer of both."""
+
+    model: PeftModel
+    tokenizer: PreTrainedTokenizerBase
 
 
 def load_base(model: Model, device: str, found: Found | None = None) -> Any:

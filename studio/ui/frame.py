@@ -9,10 +9,10 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from studio.app.fragments import parts
 from studio.core.errors import StudioError
 from studio.core.section import Leaf
 from studio.ui import form
-from studio.ui.fragments import parts
 
 NAVIGATION = (
     ("Home", "/"),

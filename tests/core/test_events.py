@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 import pytest
 
+from studio.app.fragments.runs import story
 from studio.app.runs import Run
 from studio.cli import follow
 from studio.core import events
@@ -18,7 +19,6 @@ from studio.runs import folder as folders
 from studio.runs.folder import RunFolder
 from studio.runs.recorder import Recorder
 from studio.spec import parse
-from studio.ui.fragments.runs import story
 from tests.data.templates import tokenizer
 
 ONE_OF_EACH: list[Any] = [

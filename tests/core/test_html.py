@@ -36,7 +36,7 @@ def test_no_template_turns_escaping_off(package: str, name: str):
 
 
 def test_a_value_is_escaped_and_markup_is_not():
-    parts = Fragments("studio.ui", "parts.html")
+    parts = Fragments("studio.app", "parts.html")
     once = parts("badge", EVIL, EVIL)
     assert "<script" not in once
     assert "&lt;script&gt;" in once
@@ -52,7 +52,7 @@ def test_python_makes_markup_of_foreign_text_nowhere():
     """`Markup(x)` in the code takes texts of ours alone, or what another template wrote."""
     allowed = {
         "core/html.py": 1,  # a macro's own output
-        "ui/fragments/bench.py": 3,  # the page of a benchmark, which escapes by itself
+        "app/fragments/bench.py": 3,  # the page of a benchmark, which escapes by itself
     }
     for file in ROOT.rglob("*.py"):
         source = file.read_text(encoding="utf-8")

@@ -117,8 +117,8 @@ def test_what_a_page_may_ask_for_is_checked_before_anything_is_begun(run: Any, s
 def test_what_is_not_installed_is_told_with_what_installs_it_and_nothing_is_begun(
     run: Any, studio: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from studio.app.fragments import exports as show
     from studio.export.targets.merged_4bit.settings import Merged4BitTarget
-    from studio.ui.fragments import exports as show
 
     monkeypatch.setattr(
         Merged4BitTarget, "missing", lambda self: "compress is not installed: studio exporters install compress"

@@ -14,6 +14,8 @@ import pytest
 
 from studio.app import curves
 from studio.app.exports import ExportEstimate, ListedExport
+from studio.app.fragments import chat, compare, data, evidence, exports, parts, plan, runs
+from studio.app.fragments import home as home_fragments
 from studio.core import events
 from studio.core.charts import Series, line_chart
 from studio.core.errors import DataError
@@ -25,8 +27,6 @@ from studio.export.artifacts.push import PushRecord, Upload
 from studio.export.verification.result import STRUCTURAL, Check, Verification
 from studio.processes.tasks import Task
 from studio.ui import signin
-from studio.ui.fragments import chat, compare, data, evidence, exports, parts, plan, runs
-from studio.ui.fragments import home as home_fragments
 
 EVIL = "\"><script>hack()</script><img src=x onerror='hack()'> javascript:hack()"
 

@@ -12,10 +12,10 @@ from typing import Any
 from playwright.sync_api import expect
 
 from studio.app import library, overview, queue
+from studio.app.fragments import runs as show
 from studio.processes import locks
 from studio.runs import supervisor
 from studio.spec import parse
-from studio.ui.fragments import runs as show
 from tests.ui.hostile import EVIL
 
 

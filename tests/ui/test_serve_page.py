@@ -13,13 +13,13 @@ import pytest
 from playwright.sync_api import expect
 
 from studio.app import bench_results, servers, serving
+from studio.app.fragments import bench, serve
 from studio.core.errors import JobError, StudioError
 from studio.core.files import write_json
 from studio.evaluation.interval import Estimate
 from studio.processes.identity import ProcessId
 from studio.serving.measure import page as pages
 from studio.serving.measure.result import Item, Level, Result, Spread
-from studio.ui.fragments import bench, serve
 from tests.ui.hostile import EVIL
 
 RATE = Spread(50.0, 40.0, 60.0)

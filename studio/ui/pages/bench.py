@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from studio.app import bench_results, servers
+from studio.app.fragments import bench as show
 from studio.core.errors import JobError, SpecError
 from studio.ui import frame
-from studio.ui.fragments import bench as show
 
 
 def build(home: Path) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 
 from studio.app import library, runs
 from studio.app.chat_host import ChatHost
+from studio.app.fragments import chat as show
 from studio.core.errors import JobError
 from studio.ui import frame
-from studio.ui.fragments import chat as show
 
 LONGEST = 8000
 """Characters of a message."""

@@ -8,13 +8,13 @@ from typing import Any
 from markupsafe import Markup
 
 from studio.app import curves, overview, runs
+from studio.app.fragments import compare as show
+from studio.app.fragments import parts
+from studio.app.fragments import runs as show_runs
 from studio.app.runs import Run
 from studio.core.charts import Series, line_chart
 from studio.core.text import plural
 from studio.ui import frame
-from studio.ui.fragments import compare as show
-from studio.ui.fragments import parts
-from studio.ui.fragments import runs as show_runs
 
 
 def build(home: Path) -> None:

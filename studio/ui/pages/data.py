@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from studio.app import library
+from studio.app.fragments import data as show
+from studio.app.fragments import parts
 from studio.core.errors import DataError
 from studio.ui import frame
-from studio.ui.fragments import data as show
-from studio.ui.fragments import parts
 
 GO = "(key) => { if (key) location.href = '/dataset?key=' + encodeURIComponent(key); }"
 

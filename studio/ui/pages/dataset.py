@@ -8,11 +8,11 @@ from typing import Any
 
 from studio.app import cli_subprocess, file_preview, library
 from studio.app.file_preview import FORMATS
+from studio.app.fragments import data as show
+from studio.app.fragments import parts
 from studio.app.library import DatasetVersion
 from studio.core.errors import DataError, StudioError
 from studio.ui import frame
-from studio.ui.fragments import data as show
-from studio.ui.fragments import parts
 
 MOST_ROLES = max(len(form.roles) for form in FORMATS.values())
 TITLES = {form.name: form.title for form in FORMATS.values()}

@@ -7,11 +7,11 @@ from typing import Any
 
 from studio.app import runs
 from studio.app.evidence import metrics
+from studio.app.fragments import evidence as show
+from studio.app.fragments import parts
 from studio.app.runs import Run
 from studio.core.errors import JobError
 from studio.ui import frame
-from studio.ui.fragments import evidence as show
-from studio.ui.fragments import parts
 
 NONE = parts.empty(
     "No evidence yet", "Every run ends with base against tuned on rows that were never trained on.", "/train", "Plan a run"

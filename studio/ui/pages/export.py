@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from studio.app import exports, runs, toolchains
+from studio.app.fragments import exports as show
+from studio.app.fragments import parts
 from studio.app.runs import Run
 from studio.core.errors import JobError
 from studio.core.section import Leaf
 from studio.ui import form, frame
-from studio.ui.fragments import exports as show
-from studio.ui.fragments import parts
 
 NONE = parts.empty("Nothing to export yet", "A run that has trained an adapter can be exported.", "/train", "Plan a run")
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from studio.app import overview
+from studio.app.fragments import home as show
+from studio.app.fragments import runs as run_table
 from studio.ui import frame
-from studio.ui.fragments import home as show
-from studio.ui.fragments import runs as run_table
 
 
 def build(home: Path) -> None:

@@ -8,14 +8,14 @@ from typing import Any
 from markupsafe import Markup
 
 from studio.app import curves, datasets, overview, queue, runs
+from studio.app.fragments import parts
+from studio.app.fragments import runs as show
 from studio.app.runs import Run, Status
 from studio.core import events
 from studio.core.charts import Series, line_chart
 from studio.core.errors import JobError
 from studio.core.text import duration
 from studio.ui import frame
-from studio.ui.fragments import parts
-from studio.ui.fragments import runs as show
 
 
 def build(home: Path) -> None:

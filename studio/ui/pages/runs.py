@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from studio.app import overview, queue
+from studio.app.fragments import parts
+from studio.app.fragments import runs as show
 from studio.app.queue import Waiting
 from studio.core.errors import JobError
 from studio.ui import frame
-from studio.ui.fragments import parts
-from studio.ui.fragments import runs as show
 
 GO = "(where) => { if (where) location.href = where; }"
 

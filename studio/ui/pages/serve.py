@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from studio.app import servers
+from studio.app.fragments import parts
+from studio.app.fragments import serve as show
 from studio.core.errors import JobError
 from studio.ui import frame
-from studio.ui.fragments import parts
-from studio.ui.fragments import serve as show
 
 
 def build(home: Path) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from studio.app import keys
+from studio.app.fragments import parts
 from studio.core.html import Fragments
 from studio.ui import frame
-from studio.ui.fragments import parts
 
 _html = Fragments("studio.ui", "settings.html")
 

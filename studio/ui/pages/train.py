@@ -11,13 +11,13 @@ from typing import Any
 
 from studio import spec as specs
 from studio.app import library, model_catalog, run_form, runs
+from studio.app.fragments import parts
+from studio.app.fragments import plan as show
 from studio.core.errors import JobError, SpecError, StudioError
 from studio.core.section import Leaf
 from studio.core.text import slug
 from studio.spec import RunSpec
 from studio.ui import form, frame
-from studio.ui.fragments import parts
-from studio.ui.fragments import plan as show
 
 HERE = "This machine"
 GO = "(id) => { if (id) location.href = '/run?id=' + encodeURIComponent(id); }"

@@ -7,11 +7,11 @@ from typing import Any
 
 from markupsafe import Markup
 
+from studio.app.fragments.parts import badge, details, empty, figures, joined, notice, number, sentence, table
 from studio.core.html import Fragments
 from studio.core.text import duration, size
-from studio.ui.fragments.parts import badge, details, empty, figures, joined, notice, number, sentence, table
 
-_html = Fragments("studio.ui", "plan.html")
+_html = Fragments("studio.app", "plan.html")
 COLOURS = (
     *("var(--line-1)", "var(--line-2)", "var(--line-3)", "var(--line-4)", "var(--line-5)", "var(--line-6)"),
     *("#8a8f9c", "#b08968", "#6b7fd7", "#9aa5b1", "#c08497", "#5e7161"),

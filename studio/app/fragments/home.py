@@ -6,11 +6,11 @@ from typing import Any
 
 from markupsafe import Markup
 
+from studio.app.fragments.parts import badge, facts, joined, note, notice, section
 from studio.core.html import Fragments
 from studio.core.text import size
-from studio.ui.fragments.parts import badge, facts, joined, note, notice, section
 
-_html = Fragments("studio.ui", "home.html")
+_html = Fragments("studio.app", "home.html")
 
 
 def steps(path: list[Any]) -> Markup:

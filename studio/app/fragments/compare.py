@@ -7,10 +7,10 @@ from typing import Any
 
 from markupsafe import Markup
 
+from studio.app.fragments.parts import joined, note, number, section, state, table
 from studio.core.html import Fragments
-from studio.ui.fragments.parts import joined, note, number, section, state, table
 
-_html = Fragments("studio.ui", "compare.html")
+_html = Fragments("studio.app", "compare.html")
 
 
 def settings(rows: Sequence[tuple[str, list[Any]]], names: Sequence[str]) -> Markup:

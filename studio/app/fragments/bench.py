@@ -7,7 +7,7 @@ from typing import Any
 from markupsafe import Markup
 
 from studio.app.bench_results import figures, page
-from studio.ui.fragments.parts import (
+from studio.app.fragments.parts import (
     details,
     empty,
     error,

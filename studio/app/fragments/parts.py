@@ -12,7 +12,7 @@ from studio.core.errors import StudioError
 from studio.core.html import Fragments
 from studio.core.html import sentence as sentence
 
-_html = Fragments("studio.ui", "parts.html")
+_html = Fragments("studio.app", "parts.html")
 
 TONES = {
     "done": "good",

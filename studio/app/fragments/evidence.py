@@ -9,11 +9,11 @@ from typing import Any
 
 from markupsafe import Markup
 
+from studio.app.fragments.parts import badge, figures, joined, note, section, sentence, table
 from studio.core.html import Fragments
 from studio.core.text import duration, plural
-from studio.ui.fragments.parts import badge, figures, joined, note, section, sentence, table
 
-_html = Fragments("studio.ui", "evidence.html")
+_html = Fragments("studio.app", "evidence.html")
 TONES = {"better": "good", "better but forgets": "warn", "no clear difference": "calm", "worse": "bad", "not measured": "warn"}
 TITLES = {"held-out": "Held-out rows: never trained on", "general": "Forgetting check: what the base knew"}
 VIEWS = (("changed", "Most changed"), ("best", "Best"), ("worst", "Worst"))

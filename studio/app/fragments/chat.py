@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from studio.app.fragments.parts import empty
 from studio.core.html import Fragments
-from studio.ui.fragments.parts import empty
 
-_html = Fragments("studio.ui", "chat.html")
+_html = Fragments("studio.app", "chat.html")
 EMPTY = empty("Ask a question", "Base and tuned get the same message, through the chat template used in training.")
 
 

@@ -7,12 +7,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from studio.core import events
-from studio.core.events import Event
-from studio.core.html import Fragments
-from studio.core.text import duration, plural, size
-from studio.ui.fragments import parts
-from studio.ui.fragments.parts import (
+from studio.app.fragments import parts
+from studio.app.fragments.parts import (
     details,
     empty,
     figures,
@@ -27,10 +23,14 @@ from studio.ui.fragments.parts import (
     text,
     when,
 )
+from studio.core import events
+from studio.core.events import Event
+from studio.core.html import Fragments
+from studio.core.text import duration, plural, size
 
 BYTES_READ = "Reading rows"
 """What a run says while it reads its data; it counts bytes then."""
-_html = Fragments("studio.ui", "runs.html")
+_html = Fragments("studio.app", "runs.html")
 
 STAGES = (
     ("preparing", "Prepare"),

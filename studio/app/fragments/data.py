@@ -8,14 +8,14 @@ from typing import Any
 
 from markupsafe import Markup
 
+from studio.app.fragments.parts import badge, empty, figures, joined, note, notice, section, sentence, table, text, when
 from studio.core.html import Fragments
 from studio.core.text import plural, size
 from studio.data.findings import Finding
 from studio.data.report import DataReport
 from studio.data.rows import Conversation
-from studio.ui.fragments.parts import badge, empty, figures, joined, note, notice, section, sentence, table, text, when
 
-_html = Fragments("studio.ui", "data.html")
+_html = Fragments("studio.app", "data.html")
 ROLES = {"user": "Person", "assistant": "Answer (trained)", "system": "System prompt", "tool": "Tool"}
 MAX_TOKENS = 2000
 """Tokens of a row that are shown."""

@@ -7,11 +7,11 @@ from typing import Any
 
 from markupsafe import Markup
 
+from studio.app.fragments.parts import badge, command, empty, error, facts, figures, joined, note, notice, section, when
 from studio.core.html import Fragments
 from studio.core.text import count
-from studio.ui.fragments.parts import badge, command, empty, error, facts, figures, joined, note, notice, section, when
 
-_html = Fragments("studio.ui", "serve.html")
+_html = Fragments("studio.app", "serve.html")
 TONES = {"ready": "good", "starting": "busy", "ending": "warn", "not answering": "bad", "failed": "bad"}
 NONE = empty("No server is running", "Choose a run or an export above and start one; it keeps running without this page.")
 QUESTION = "Is it in stock?"

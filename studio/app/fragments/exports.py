@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from studio.app.exports import caveat
+from studio.app.fragments.parts import badge, error, joined, note, notice, number, progress, section, sentence, table, when
 from studio.core.html import Fragments
 from studio.core.text import count, plural, size
-from studio.ui.fragments.parts import badge, error, joined, note, notice, number, progress, section, sentence, table, when
 
 if TYPE_CHECKING:
     from studio.app.exports import ExportEstimate, ListedExport
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from studio.export.verification.result import Verification
     from studio.processes.tasks import Task
 
-_html = Fragments("studio.ui", "exports.html")
+_html = Fragments("studio.app", "exports.html")
 IN_PROGRESS = {"export": "Exporting and verifying", "push": "Uploading", "install": "Installing"}
 FAILED = {"export": "could not be exported", "push": "could not be uploaded", "install": "could not be installed"}
 MOST = 8
