@@ -78,6 +78,7 @@ def make_ready(folder: RunFolder, asked: RunSpec, recorder: Recorder) -> Prepare
     train, held_out = encode_parts(folder.data, tokenizer, asked, recorder)
     machine = machines.probe()
     if not folder.spec_file.exists():
+        asked = planner.take_start(asked, folder)
         plan = planner.resolve(asked, machine, found, planner.rows(train, held_out), past(_home(folder)))
         write_json(folder.plan, plan.as_dict())
         for decision in plan.decisions:
@@ -85,7 +86,8 @@ def make_ready(folder: RunFolder, asked: RunSpec, recorder: Recorder) -> Prepare
         for warning in plan.warnings:
             recorder.event(events.Warning(message=warning))
         plan.refuse_if_it_does_not_fit()
-        write_json(folder.lock, planner.lock(plan.spec, found, machine, _home(folder)))
+        start = folder.start if folder.start.exists() else None
+        write_json(folder.lock, planner.lock(plan.spec, found, machine, _home(folder), start))
         folder.write_spec(plan.spec)
     spec = folder.resolved_spec()
     train = encode.limit(train, spec.data.max_length, spec.data.overlong)
@@ -150,6 +152,7 @@ def fit_job(folder: RunFolder, prepared: Prepared) -> Any:
         max_length=spec.data.max_length,
         checkpoints=folder.checkpoints,
         adapter_out=folder.adapter,
+        start=folder.start if folder.start.exists() else None,
     )
 
 

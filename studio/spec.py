@@ -192,8 +192,9 @@ def with_full_paths(spec: _Spec) -> _Spec:
         changes["evaluation.also"] = [full(name) for name in spec.evaluation.also]
     if spec.evaluation.general not in ("builtin", "off"):
         changes["evaluation.general"] = full(spec.evaluation.general)
-    if Path(spec.model.name).expanduser().is_dir():
-        changes["model.name"] = full(spec.model.name)
+    for field, name in (("model.name", spec.model.name), ("adapter.start_from", spec.adapter.start_from)):
+        if name and Path(name).expanduser().is_dir():
+            changes[field] = full(name)
     if spec.model.chat_template:
         changes["model.chat_template"] = full(spec.model.chat_template)
     return edit(spec, changes)

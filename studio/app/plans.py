@@ -39,4 +39,5 @@ def plan(spec: RunSpec, gpu: str | None = None, home: str | Path | None = None) 
                 tokens, needs = data / f"{name}.tokens", spec.training.method.needs
                 parts.append(encode.encode_file(file, tokenizer, spec.data.train_on, tokens, needs=needs) if there else None)
             rows = planner.rows(parts[0], parts[1])
+        spec = planner.settled(spec, planner.start_folder(spec, studio_home(home)))
         return planner.resolve(spec, machine.probe(gpu, studio_home(home)), found, rows, past(studio_home(home)))

@@ -5,8 +5,9 @@ from studio.planner.overcommit import spare, sparing
 from studio.planner.plan import Alternative, Counts, Decision, Disk, Plan
 from studio.planner.resolve import resolve
 from studio.planner.rows import Rows, rows, rows_by_characters
+from studio.planner.starting import settled, start_folder, take_start
 
 __all__ = [
     "Alternative", "Counts", "Decision", "Disk", "Plan", "Rows", "changes_since", "differences", "lock", "resolve", "rows",
-    "rows_by_characters", "spare", "sparing",
+    "rows_by_characters", "settled", "spare", "sparing", "start_folder", "take_start",
 ]  # fmt: skip

@@ -24,19 +24,20 @@ SMALL_FILES = ("config.json", "model.safetensors.index.json", "tokenizer.json", 
 """Files of a local model that are hashed; weights are told apart by size and by their index."""
 
 
-def lock(spec: RunSpec, found: Any, machine: Machine, home: Path | None = None) -> dict[str, Any]:
+def lock(spec: RunSpec, found: Any, machine: Machine, home: Path | None = None, start: Path | None = None) -> dict[str, Any]:
     """What makes the run repeatable: its fingerprint, data hashes, model, versions, device and seed.
 
     Data on the hub is named, not hashed; a dataset version of the library in `home` has its content's hash.
 
     found is the base model as `studio.models.loading.find` gives it; its `folder` and
-    `revision` are used where it has them.
+    `revision` are used where it has them. start: the folder of the adapter that is trained further.
     """
     return {
         "fingerprint": fingerprint(spec),
         "seed": spec.training.seed,
         "data": {name: data_hash(name, home) for name in _files(spec)},
         "model": _model(spec, found),
+        **({"start": sha256(start / "adapter_model.safetensors")} if start else {}),
         "packages": versions(),
         "python": platform.python_version(),
         "device": {

@@ -57,6 +57,7 @@ class RunFolder:
     stop = property(lambda self: self.path / "stop", doc="There while the run is asked to stop.")
     data = property(lambda self: self.path / "data", doc="Checked rows, their split, and the data report.")
     checkpoints = property(lambda self: self.path / "checkpoints", doc="What an interrupted run goes on from.")
+    start = property(lambda self: self.path / "start", doc="The adapter the run began with, where it was not a fresh one.")
     adapter = property(lambda self: self.path / "adapter", doc="The trained adapter.")
     training = property(lambda self: self.path / "training.json", doc="How training ended.")
     report = property(lambda self: self.path / "evaluation" / "report.json", doc="The evidence.")

@@ -59,8 +59,8 @@ def _nearest_layers(name: str, known: list[str]) -> str:
     return f"{f'Did you mean `{near}`? ' if near else ''}Layers here: {', '.join(known)}."
 
 
-def attach(base: Any, adapter: ResolvedAdapter, seed: int, name: str = "") -> Any:
-    """The base with a fresh adapter on it, as a PeftModel; only the adapter can be trained.
+def attach(base: Any, adapter: ResolvedAdapter, seed: int, name: str = "", start: Path | None = None) -> Any:
+    """The base with a fresh adapter on it, or with the one in the folder `start`, as a PeftModel; only it can be trained.
 
     The adapter is kept in fp32 whatever the base is: its updates are far smaller than its weights and bf16 would round
     them away, and it costs little (16 bytes a weight with AdamW, on under 2 % of the model). The base, its embeddings
@@ -70,7 +70,7 @@ def attach(base: Any, adapter: ResolvedAdapter, seed: int, name: str = "") -> An
     from peft import LoraConfig, get_peft_model
 
     torch.manual_seed(seed)
-    config = LoraConfig(
+    config: Any = LoraConfig(
         r=adapter.rank,
         lora_alpha=adapter.alpha,
         lora_dropout=adapter.dropout,
@@ -78,6 +78,9 @@ def attach(base: Any, adapter: ResolvedAdapter, seed: int, name: str = "") -> An
         target_modules=target_modules(base, adapter.targets),
         task_type="CAUSAL_LM",
     )
+    if start is not None:
+        config = LoraConfig.from_pretrained(str(start))
+        config.inference_mode, config.lora_dropout = False, adapter.dropout
     base.requires_grad_(False)
     try:
         model = get_peft_model(base, config)
@@ -91,7 +94,29 @@ def attach(base: Any, adapter: ResolvedAdapter, seed: int, name: str = "") -> An
     for weights in model.parameters():
         if weights.requires_grad:
             weights.data = weights.data.float()
+    if start is not None:
+        _read_whole(model, start)
     return model
+
+
+def _read_whole(model: Any, start: Path) -> None:
+    """Put the adapter in `start` on the model. Raises TrainingError unless each weight of one is one of the other."""
+    from peft import get_peft_model_state_dict, set_peft_model_state_dict
+    from safetensors.torch import load_file
+
+    found, wanted = (
+        load_file(start / "adapter_model.safetensors"),
+        get_peft_model_state_dict(model, save_embedding_layers=False),
+    )
+    odd = sorted(wanted.keys() ^ found.keys()) or [name for name in wanted if wanted[name].shape != found[name].shape]
+    if odd:
+        raise TrainingError(
+            f"the adapter to start from does not fit {type(model.get_base_model()).__name__}: {len(odd)} of its weights "
+            f"have no counterpart, e.g. {odd[0]}",
+            hint="Name the base it was trained on in model.name; adapter_config.json names it.",
+            where=str(start),
+        )
+    set_peft_model_state_dict(model, {name: weights.float() for name, weights in found.items()})
 
 
 def save(model: Any, folder: Path) -> Path:

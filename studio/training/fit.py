@@ -12,6 +12,7 @@ import numpy as np
 
 from studio.core import events
 from studio.core.errors import HardwareError
+from studio.core.files import sha256
 from studio.core.text import plural
 from studio.tracking.reporter import Reporter
 from studio.training import adapters, checkpoints, guards, loop, optimizations, reference
@@ -142,13 +143,14 @@ def _finish(monitor: StepMonitor, job: TrainingJob) -> TrainingResult:
 def fingerprint(base: Any, job: TrainingJob, steps: int) -> str:
     """Tells runs apart: two runs with the same one may share checkpoints."""
     values = {
-        "adapter": job.adapter.model_dump(mode="json"),
+        "adapter": job.adapter.model_dump(mode="json", exclude={"start_from"}),
         "training": job.training.model_dump(mode="json", exclude=RESUME_SAFE_FIELDS),
         "base": str(base.name_or_path),
         "dtype": job.dtype,
         "quantized": job.quantized,
         "steps": steps,
         "trained": int(job.train.trained),
+        **({"start": sha256(job.start / "adapter_model.safetensors")} if job.start else {}),
     }
     lengths = np.ascontiguousarray(job.train.lengths, dtype=np.int64).tobytes()
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode() + lengths).hexdigest()[:16]

@@ -27,6 +27,8 @@ class TrainingJob:
     max_length: int
     checkpoints: Path
     adapter_out: Path
+    start: Path | None = None
+    """The folder of the adapter that is trained further; None for a fresh one."""
 
     @property
     def rows(self) -> int:

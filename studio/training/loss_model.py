@@ -46,7 +46,7 @@ class LossModel:
 
         self.base, self.job, self.pad, self.in_progress = base, job, pad, in_progress or StepInProgress()
         self._attention = str(base.config._attn_implementation)
-        self.model = adapters.attach(base, job.adapter, job.training.seed)
+        self.model = adapters.attach(base, job.adapter, job.training.seed, start=job.start)
         if job.training.gradient_checkpointing:  # not re-entrant: gradients reach the adapter without any at the input
             base.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
         self.logit_transform = head.logit_transform(base.config.get_text_config())

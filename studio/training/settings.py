@@ -31,6 +31,9 @@ class Adapter(Section, frozen=True):
         default="all-linear", title="Target modules"
     )
     """Which layers get an adapter: all linear ones, attention only, or a list of module names."""
+    start_from: Annotated[str | None, Ui(placeholder="a fresh adapter")] = Field(default=None, title="Start from")
+    """A run, or the folder of an adapter, that is trained further; rank, strength and layers are then its own. Empty: a fresh
+    adapter. What comes out holds both: it alone is merged or served."""
 
 
 class Training(Section, frozen=True):

@@ -1,0 +1,136 @@
+"""A run that trains an adapter further: which one, whether it may be, and what of its settings the run takes over."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from studio.core.errors import JobError, SpecError
+from studio.core.files import folder_aside, read_json
+from studio.core.text import plural
+from studio.runs import folder as folders
+from studio.runs.folder import RunFolder
+from studio.spec import RunSpec, edit
+
+FIELD = "adapter.start_from"
+REFUSED = {
+    "modules_to_save": "whole layers beside its matrices",
+    "use_rslora": "a rank-stabilised scale",
+    "rank_pattern": "ranks that differ by layer",
+    "alpha_pattern": "scales that differ by layer",
+    "target_parameters": "parameters that are no layers",
+    "layers_to_transform": "some of the layers only",
+    "trainable_token_indices": "tokens of its own",
+    "alora_invocation_tokens": "tokens that switch it on",
+}
+"""Settings of an adapter that a run here would not carry into its exports, and what they mean."""
+
+
+def start_folder(spec: RunSpec, home: Path) -> Path | None:
+    """The folder of the adapter a run begins with, None for a fresh one. Raises SpecError if it is not there."""
+    given = spec.adapter.start_from
+    if given is None:
+        return None
+    path = Path(given).expanduser()
+    if (path / "adapter_config.json").exists():
+        return path.absolute()
+    if path.is_dir() and not (path / "asked.yaml").exists():
+        raise SpecError(
+            "there is no adapter in this folder", hint="It should hold adapter_config.json.", where=f"{FIELD}: {given}"
+        )
+    try:
+        run = folders.find(given, home)
+    except JobError as problem:
+        hint = f"{problem.hint} Or give the folder of an adapter."
+        raise SpecError(f"{problem.message}, nor such a folder", hint=hint, where=FIELD) from None
+    if not (run.adapter / "adapter_config.json").exists():
+        raise SpecError(f"run {run.id} has no trained adapter", hint="Wait until it is trained, or resume it.", where=FIELD)
+    _same_base(spec, run.spec(), run.id)
+    return run.adapter
+
+
+def take_start(spec: RunSpec, run: RunFolder) -> RunSpec:
+    """The spec as `settled`, for a run that begins: the adapter it starts from is copied into the run's folder."""
+    start = start_folder(spec, run.path.parent.parent)
+    spec = settled(spec, start)
+    if start is not None:
+        with folder_aside(run.start) as aside:
+            for name in ("adapter_config.json", "adapter_model.safetensors"):
+                shutil.copyfile(start / name, aside / name)
+    return spec
+
+
+def settled(spec: RunSpec, start: Path | None) -> RunSpec:
+    """The spec with the adapter's kind, rank, strength and layers as in `start`. Raises SpecError where a field says otherwise.
+
+    Raises SpecError, too, for an adapter of a kind that is not trained here.
+    """
+    if start is None:
+        return spec
+    config = _config(start)
+    kind = str(config.get("peft_type"))
+    if kind != "LORA":
+        raise SpecError(f"this adapter is of the kind {kind}, and only LoRA is trained further", hint=_LORA, where=str(start))
+    unusual = [what for name, what in REFUSED.items() if config.get(name)]
+    unusual += ["biases"] if config.get("bias", "none") != "none" else []
+    targets = config.get("target_modules")
+    unusual += ["layers chosen by a pattern"] if not isinstance(targets, list) else []
+    if unusual or not isinstance(targets, list):
+        raise SpecError(
+            f"this adapter has {' and '.join(unusual)}, which is not trained further here", hint=_LORA, where=str(start)
+        )
+    found = {
+        "kind": "dora" if config.get("use_dora") else "lora",
+        "rank": int(config["r"]),
+        "alpha": int(config["lora_alpha"]),
+        "targets": sorted({name.rpartition(".")[2] for name in targets}),
+    }
+    given = {name for name in found if name in spec.adapter.model_fields_set and getattr(spec.adapter, name) is not None}
+    for name in sorted(given):
+        value = getattr(spec.adapter, name)
+        value = sorted(value) if isinstance(value, list) else value
+        if value != found[name]:
+            raise SpecError(
+                f"it is {value}, and the adapter the run starts from has {_words(found[name])}",
+                hint="Leave the field out: it is taken over from that adapter.",
+                where=f"adapter.{name}",
+            )
+    return edit(spec, {f"adapter.{name}": value for name, value in found.items()}, FIELD)
+
+
+def origin(start: Path) -> str:
+    """The base model that an adapter says it belongs to."""
+    return str(_config(start).get("base_model_name_or_path") or "")
+
+
+_LORA = "Give a plain LoRA or DoRA adapter, or merge this one into its base and set model.name to the result."
+
+
+def _words(value: Any) -> str:
+    return f"{plural(len(value), 'layer')}: {', '.join(value)}" if isinstance(value, list) else str(value)
+
+
+def _config(start: Path) -> dict[str, Any]:
+    try:
+        values = read_json(start / "adapter_config.json")
+    except (OSError, ValueError) as problem:
+        raise SpecError(
+            f"adapter_config.json cannot be read ({problem})", hint="Copy the adapter again.", where=str(start)
+        ) from None
+    if not isinstance(values, dict) or not (start / "adapter_model.safetensors").exists():
+        raise SpecError(
+            "it is no whole adapter: adapter_model.safetensors is missing",
+            hint="Only safetensors are read; convert it with the program that wrote it.",
+            where=str(start),
+        )
+    return values
+
+
+def _same_base(spec: RunSpec, before: RunSpec, run: str) -> None:
+    if spec.model.name != before.model.name:
+        raise SpecError(
+            f"run {run} was trained on {before.model.name}, and this one names {spec.model.name}",
+            hint=f"Set model.name to {before.model.name}: an adapter fits the base it was trained on.",
+            where="model.name",
+        )

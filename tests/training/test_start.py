@@ -1,0 +1,112 @@
+"""A run may train an adapter further: it begins exactly where that one ended."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from studio import planner, spec
+from studio.core.errors import SpecError, TrainingError
+from tests.training.kit import PAIR_LENGTHS, make_pairs, weights
+
+pytestmark = pytest.mark.numeric
+
+
+def test_it_begins_with_the_very_weights_and_the_held_out_loss_that_the_other_run_ended_with(
+    run: Callable[..., Any], whole: Any
+):
+    result, _, job = whole
+    _, told, again = run(start=job.adapter_out, max_steps=1, learning_rate=1e-30)
+    assert told.series("eval_loss")[0] == result.last_loss
+    before, after = weights(job.adapter_out), weights(again.adapter_out)
+    assert before.keys() == after.keys()
+    assert all(abs(before[name] - after[name]).max() < 1e-12 for name in before)
+
+
+def test_preferences_are_compared_with_the_adapter_as_it_starts_not_with_the_base(run: Callable[..., Any], whole: Any):
+    pairs = make_pairs(PAIR_LENGTHS)
+    settings: dict[str, Any] = {"method": {"kind": "dpo", "sft": 0}, "train": pairs, "held_out": pairs, "max_steps": 2}
+    _, told, _ = run(start=whole[2].adapter_out, **settings)
+    assert told.series("loss")[1] == pytest.approx(math.log(2), rel=1e-5)
+    assert told.series("eval_loss")[0] == pytest.approx(math.log(2), rel=1e-5)
+    assert told.series("logp_chosen")[1] != pytest.approx(run("fresh", **settings)[1].series("logp_chosen")[1], rel=1e-6)
+
+
+def test_a_4_bit_base_takes_it_too(run: Callable[..., Any], load: Callable[..., Any], whole: Any):
+    base = load(quantization="nf4")
+    _, told, job = run(start=whole[2].adapter_out, base=base, quantized=True, max_steps=1)
+    _, other, _ = run("again", start=job.adapter_out, base=load(quantization="nf4"), quantized=True, max_steps=1)
+    assert other.series("eval_loss")[0] == told.series("eval_loss")[1]
+
+
+def test_an_adapter_of_another_model_is_refused(run: Callable[..., Any], whole: Any, tmp_path: Path):
+    import torch
+    from safetensors.torch import save_file
+
+    start = shutil.copytree(whole[2].adapter_out, tmp_path / "other")
+    changed = weights(start)
+    name = next(iter(changed))
+    changed[name] = torch.zeros(1, 1)
+    save_file(changed, start / "adapter_model.safetensors")
+    with pytest.raises(TrainingError, match="does not fit"):
+        run(start=start)
+
+
+@pytest.fixture
+def start(whole: Any, tmp_path: Path) -> Callable[..., Path]:
+    def start(**changes: Any) -> Path:
+        folder = shutil.copytree(whole[2].adapter_out, tmp_path / "start")
+        file = folder / "adapter_config.json"
+        file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
+        return folder
+
+    return start
+
+
+def asked(folder: Path, **adapter: Any) -> spec.RunSpec:
+    return spec.parse({"data": {"train": "a.csv"}, "adapter": {"start_from": str(folder), **adapter}})
+
+
+def test_rank_strength_and_layers_are_taken_over(start: Callable[..., Path], tmp_path: Path):
+    folder = start()
+    found = planner.settled(asked(folder), planner.start_folder(asked(folder), tmp_path))
+    assert (found.adapter.rank, found.adapter.alpha, found.adapter.kind) == (4, 8, "lora")
+    assert "q_proj" in found.adapter.targets
+
+
+def test_a_field_that_says_otherwise_is_refused_at_its_own_place(start: Callable[..., Path]):
+    folder = start()
+    assert planner.settled(asked(folder, rank=4), folder).adapter.rank == 4
+    with pytest.raises(SpecError, match=r"it is 32, and the adapter the run starts from has 4") as found:
+        planner.settled(asked(folder, rank=32), folder)
+    assert found.value.where == "adapter.rank"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"peft_type": "IA3"}, "kind IA3"),
+        ({"modules_to_save": ["lm_head"]}, "whole layers"),
+        ({"use_rslora": True}, "rank-stabilised"),
+        ({"target_modules": ".*proj"}, "by a pattern"),
+        ({"bias": "all"}, "biases"),
+    ],
+)
+def test_adapters_that_an_export_could_not_carry_are_refused(changes: dict[str, Any], words: str, start: Callable[..., Path]):
+    folder = start(**changes)
+    with pytest.raises(SpecError, match=words):
+        planner.settled(asked(folder), folder)
+
+
+def test_what_is_not_there_is_refused_before_anything_starts(tmp_path: Path):
+    with pytest.raises(SpecError, match="there is no run `nothing`, nor such a folder"):
+        planner.start_folder(asked(Path("nothing")), tmp_path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(SpecError, match="no adapter in this folder"):
+        planner.start_folder(asked(tmp_path / "empty"), tmp_path)
