@@ -11,29 +11,32 @@ Importing it is quick: what is heavy loads when it is first used.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from studio.app.datasets import inspect, preview
-    from studio.app.notebook import train
+    from studio.app.comparison import compare
+    from studio.app.datasets import findings, inspect, preview
+    from studio.app.notebook import start, train, watch
     from studio.app.plans import plan
-    from studio.app.runs import Run, find, list_runs, start
+    from studio.app.runs import Run, find, list_runs
     from studio.core.errors import StudioError
     from studio.core.resources import sample
     from studio.spec import RunSpec, edit, load
 
 __version__ = "0.1.0"
 __all__ = [
-    "Run", "RunSpec", "StudioError", "edit", "find", "inspect", "list_runs", "load", "plan", "preview", "sample", "start",
-    "train",
+    "Run", "RunSpec", "StudioError", "compare", "edit", "find", "findings", "inspect", "list_runs", "load", "plan", "preview",
+    "sample", "start", "train", "watch",
 ]  # fmt: skip
 
 _HOMES = {
     "studio.spec": ("RunSpec", "edit", "load"),
-    "studio.app.runs": ("Run", "find", "list_runs", "start"),
-    "studio.app.datasets": ("inspect", "preview"),
+    "studio.app.runs": ("Run", "find", "list_runs"),
+    "studio.app.comparison": ("compare",),
+    "studio.app.datasets": ("findings", "inspect", "preview"),
     "studio.app.plans": ("plan",),
-    "studio.app.notebook": ("train",),
+    "studio.app.notebook": ("start", "train", "watch"),
     "studio.core.errors": ("StudioError",),
     "studio.core.resources": ("sample",),
 }
@@ -53,3 +56,15 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted([*globals(), *__all__])
+
+
+def _show_in_notebook() -> None:
+    """Have results shown as HTML where an IPython shell imports this package."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    if shell is not None:
+        from studio.app import display
+
+        display.install(shell)
+
+
+_show_in_notebook()

@@ -65,4 +65,4 @@ run.chat("How much is the Juniper mirror?")
 
 # %%
 artifact = run.export("gguf", quant="q8_0")
-print(artifact["folder"], "verified" if artifact["verification"]["passed"] else "NOT verified")
+print(artifact.folder, "verified" if artifact.verification.passed else "NOT verified")

@@ -36,9 +36,9 @@ run = studio.train(
 # %%
 for kind, settings in {"merged": {}, "gguf": {"quant": "q4_k_m"}}.items():
     artifact = run.export(kind, deploy=True, **settings)
-    print(artifact["folder"], "verified" if artifact["verification"]["passed"] else "NOT verified")
-    for check in artifact["verification"]["checks"][:4]:
-        print("   ", check["name"], check["value"], "limit:", check["threshold"])
+    print(artifact.folder, "verified" if artifact.verification.passed else "NOT verified")
+    for check in artifact.verification.checks[:4]:
+        print("   ", check.name, check.value, "limit:", check.threshold)
 
 # %% [markdown]
 # Everything an artifact needs lies in its folder: a model card, the manifest with hashes, and the files to deploy it.

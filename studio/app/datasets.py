@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from studio.core.files import studio_home
+from studio.core.text import shorten
 from studio.data import in_memory
 from studio.data.curation import store
 from studio.data.findings import Finding
+from studio.data.render import Piece
 from studio.data.report import DataReport
 from studio.data.settings import Data
 from studio.spec import RunSpec, edit
@@ -37,12 +39,12 @@ def inspect_with(
     return prepare.inspect(_settings(data, spec, home, settings), reporter)
 
 
-def findings(*data: Any, spec: RunSpec | None = None, home: str | Path | None = None, **settings: Any) -> list[Finding]:
+def findings(*data: Any, spec: RunSpec | None = None, home: str | Path | None = None, **settings: Any) -> Findings:
     """What all checks of the content find in the usable rows, the most frequent first. Takes what `inspect` takes."""
     from studio.data import prepare
     from studio.data.checks import CHECKS, base
 
-    return base.findings(prepare.usable(_settings(data, spec, home, settings)), CHECKS.values())
+    return Findings(base.findings(prepare.usable(_settings(data, spec, home, settings)), CHECKS.values()))
 
 
 def _settings(data: Sequence[Any], spec: RunSpec | None, home: str | Path | None, settings: Mapping[str, Any]) -> Data:
@@ -92,17 +94,46 @@ class Preview:
 
     file: str
     line: int
-    pieces: list[Any]
+    pieces: list[Piece]
 
     @property
     def trained(self) -> int:
         """Tokens that are learned."""
         return sum(piece.trained for piece in self.pieces)
 
+    def as_dict(self) -> dict[str, Any]:
+        """As plain values, for `--json` and pages."""
+        tokens = [
+            {"id": piece.id, "text": piece.text, "trained": piece.trained, "control": piece.control} for piece in self.pieces
+        ]
+        return {"file": self.file, "line": self.line, "trained": self.trained, "tokens": tokens}
+
+    def __repr__(self) -> str:
+        learned = "".join(piece.text for piece in self.pieces if piece.trained)
+        return f"<{self.file}, line {self.line}: {len(self.pieces)} tokens, {self.trained} trained: {shorten(learned)!r}>"
+
+
+class Previews(list[Preview]):
+    """Rows as the model sees them; a notebook shows them token by token."""
+
+    def _repr_html_(self) -> str:
+        from studio.app import display
+
+        return display.previews(self)
+
+
+class Findings(list[Finding]):
+    """What the checks of the content found, the most frequent first."""
+
+    def _repr_html_(self) -> str:
+        from studio.app import display
+
+        return display.findings(self)
+
 
 def preview(
     data: Any = None, model: str = "starter", rows: int = 3, spec: RunSpec | None = None, home: str | Path | None = None
-) -> list[Preview]:
+) -> Previews:
     """The first rows as token pieces, through the very code that trains. Raises DataError, ModelError.
 
     data: what `inspect` takes; nothing takes the data of `spec`, whose settings and model count too.
@@ -115,4 +146,4 @@ def preview(
     wanted = spec.model if spec else Model(name=model)
     tokenizer = loading.tokenizer(loading.find(wanted), wanted.chat_template)
     found = islice(prepare.usable(settings), rows)
-    return [Preview(row.file, row.line, encode.preview(row, tokenizer, settings.train_on)) for row in found]
+    return Previews(Preview(row.file, row.line, encode.preview(row, tokenizer, settings.train_on)) for row in found)

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from studio.core.errors import JobError
 from studio.spec import edit
 
+if TYPE_CHECKING:
+    from studio.app.runs import Run
+    from studio.evaluation.report import Report
 
-def evaluate(run: Any, also: list[str] | None = None) -> Any:
+
+def evaluate(run: Run, also: list[str] | None = None) -> Report:
     """Base against tuned once more; the new report replaces the old one when it is whole. Raises JobError."""
     if not (run.folder.adapter / "adapter_config.json").exists():
-        raise JobError(f"this run has no adapter; it is {run.status.state}", hint="Evaluate a run that is done.", where=run.id)
+        raise JobError(
+            f"this run has no trained adapter (state: {run.status.state})", hint="Evaluate a run that is done.", where=run.id
+        )
     from dataclasses import replace
 
     from studio import pipeline, worker

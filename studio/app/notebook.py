@@ -1,64 +1,78 @@
-"""Runs in a notebook: live progress and curve inline, without widgets. A restarted kernel loses nothing: `studio.find`."""
+"""Runs in a notebook or a script: live progress inline, without widgets. A restarted kernel loses nothing: `studio.find`."""
 
 from __future__ import annotations
 
 import sys
-from html import escape
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from studio.app import runs
+from studio.app import display, runs
 from studio.app.runs import Run, Update
 from studio.core import events
-from studio.core.charts import Series, line_chart
 from studio.core.text import duration
-from studio.spec import RunSpec
+from studio.spec import RunSpec, as_spec
+
+OnUpdate = Callable[[Run, Update], object]
+"""Called with what is new of a run, twice a second at most: status, events, metrics."""
+EVERY = 0.5
+"""Seconds between two looks at a run."""
 
 
-def train(spec: RunSpec, home: str | Path | None = None) -> Run:
+def start(spec: RunSpec | str | Path | Mapping[str, Any], home: str | Path | None = None) -> Run:
+    """Start a run and return at once; it goes on whatever happens to the caller. Raises StudioError before it starts.
+
+    spec: a `RunSpec`, the path of a YAML file, or a mapping. `studio.watch(run)` shows its progress.
+    """
+    return runs.start(as_spec(spec), home)
+
+
+def train(
+    spec: RunSpec | str | Path | Mapping[str, Any], home: str | Path | None = None, *, on_update: OnUpdate | None = None
+) -> Run:
     """Run a spec and wait, with live progress; returns the run. Raises the run's error if it fails.
 
-    Interrupting the cell asks the run to save a checkpoint and stop; `run.resume()` goes on.
+    spec: a `RunSpec`, the path of a YAML file, or a mapping. on_update: a function called with the run and what is new of it
+    (`update.status`, `update.events`, `update.metrics`); it runs here, not in the run's process, and may call `run.stop()`.
+    Interrupting the cell asks the run to save a checkpoint and stop; `run.resume()` goes on from it.
     """
-    run = runs.start(spec, home)
+    return follow(start(spec, home), on_update=on_update)
+
+
+def watch(run: Run | str | Path, home: str | Path | None = None, *, on_update: OnUpdate | None = None) -> Run:
+    """Show a run live until it has ended, also one that was found again after a restart; returns the run.
+
+    run: a `Run`, an id, an id prefix, or `last`. Interrupting the cell leaves the run alone. Raises the run's error.
+    """
+    found = run if isinstance(run, Run) else runs.find(run, home)
+    return follow(found, on_update=on_update, stop_on_interrupt=False)
+
+
+def follow(run: Run, since: runs.Place | None = None, on_update: OnUpdate | None = None, stop_on_interrupt: bool = True) -> Run:
+    """Show a run until it has ended. since leaves out earlier events, not earlier metrics. Raises the run's error."""
     show = _inline() if _in_notebook() else _lines
-    losses: list[tuple[float, float]] = []
+    losses = [(line["step"], line["loss"]) for line in run.metrics if "loss" in line] if since else []
     try:
-        for update in runs.watch(run, every=0.5):
+        for update in runs.watch(run, every=EVERY, since=since):
             losses += [(line["step"], line["loss"]) for line in update.metrics if "loss" in line]
             show(run, update, losses)
+            if on_update is not None:
+                _call(on_update, run, update)
     except KeyboardInterrupt:
+        if not stop_on_interrupt:
+            return run
         run.stop()
-    error = run.error
-    if error is not None:
-        raise error
+    if run.error is not None:
+        raise run.error
     return run
 
 
-def run_html(run: Run) -> str:
-    """A run as a notebook shows it: state, verdict, before/after, folder."""
-    summary = run.summary()
-    before_after = ""
-    if run.folder.report.exists():
-        from studio.evaluation import table
-
-        lines = [_table_row("th", table.HEADER), *(_table_row("td", row) for row in table.rows(run.report))]
-        before_after = f"<table>{''.join(lines)}</table>"
-    losses = [(line["step"], line["loss"]) for line in run.metrics if "loss" in line]
-    verdict = f"<p><b>{escape(summary['verdict'])}</b></p>" if summary["verdict"] else ""
-    where = f"<p><code>{escape(summary['folder'])}</code></p>"
-    return f"<p><b>{escape(run.id)}</b>: {summary['state']}</p>{verdict}{curve(losses)}{before_after}{where}"
-
-
-def _table_row(tag: str, cells: Any) -> str:
-    return "<tr>" + "".join(f"<{tag} style='text-align:left'>{escape(str(cell))}</{tag}>" for cell in cells) + "</tr>"
-
-
-def curve(points: list[tuple[float, float]]) -> str:
-    """A loss curve as inline SVG; empty for fewer than two points."""
-    if len(points) < 2:
-        return ""
-    return f'<div style="max-width:560px">{line_chart("Training loss", [Series("training loss", points, smooth=True)])}</div>'
+def _call(on_update: OnUpdate, run: Run, update: Update) -> None:
+    try:
+        on_update(run, update)
+    except Exception as error:
+        error.add_note(f"Raised by on_update; the run goes on by itself: studio.watch({run.id!r})")
+        raise
 
 
 def _in_notebook() -> bool:
@@ -66,22 +80,28 @@ def _in_notebook() -> bool:
     return bool(shell and getattr(shell.get_ipython(), "kernel", None))
 
 
-def _inline() -> Any:
-    from IPython.display import HTML, display
+def _inline() -> Callable[[Run, Update, list[tuple[float, float]]], None]:
+    from IPython.display import HTML
+    from IPython.display import display as show
 
-    handle: Any = display(HTML(""), display_id=True)
+    handle: Any = show(HTML(""), display_id=True)
 
-    def show(run: Run, update: Update, losses: list[tuple[float, float]]) -> None:
-        now = update.status
-        share = now.done / now.total if now.total else 0
-        bar = f"<progress value='{share:.3f}' max='1' style='width:480px'></progress>" if now.active else ""
-        took = "" if now.active or not now.started or not now.ended else f" in {duration(now.ended - now.started)}"
-        handle.update(HTML(f"<p><b>{escape(run.id)}</b>: {now.state}{took} {escape(now.what)}</p>{bar}{curve(losses)}"))
+    def update(run: Run, update: Update, losses: list[tuple[float, float]]) -> None:
+        handle.update(HTML(display.progress(run, losses)))
 
-    return show
+    return update
 
 
 def _lines(run: Run, update: Update, losses: list[tuple[float, float]]) -> None:
+    """Progress of a script: one line on stderr for each stage, and where the run ended."""
     for event in update.events:
+        if isinstance(event, events.Created):
+            sys.stderr.write(f"{run.id}: base model {run.spec.model.name}\n")
         if isinstance(event, events.Stage):
             sys.stderr.write(f"{run.id}: {event.stage}\n")
+        if isinstance(event, events.Warning | events.Verdict):
+            sys.stderr.write(f"{run.id}: {event}\n")
+    status = update.status
+    if not status.active:
+        took = f" after {duration(status.ended - status.started)}" if status.started and status.ended else ""
+        sys.stderr.write(f"{run.id}: {status.state}{took}\n")

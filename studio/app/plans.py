@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from studio.app import datasets
 from studio.core.files import studio_home
-from studio.spec import RunSpec
+from studio.spec import RunSpec, as_spec
+
+if TYPE_CHECKING:
+    from studio.planner.plan import Plan
 
 
-def plan(spec: RunSpec, gpu: str | None = None, home: str | Path | None = None) -> Any:
+def plan(spec: RunSpec | str | Path | Mapping[str, Any], gpu: str | None = None, home: str | Path | None = None) -> Plan:
     """The plan of a spec: decisions with reasons, memory by part, counts, time. Raises StudioError.
 
-    gpu plans for a card you do not have, e.g. "RTX 3060". home is where runs are kept: earlier ones correct the estimates.
+    spec: a `RunSpec`, the path of a YAML file, or a mapping.
+    gpu plans for a GPU you do not have, e.g. "RTX 3060". home is where runs are kept: earlier ones correct the estimates.
     """
     from studio import planner
     from studio.data import encode, prepare
@@ -22,7 +27,7 @@ def plan(spec: RunSpec, gpu: str | None = None, home: str | Path | None = None) 
     from studio.models import loading
     from studio.runs.past import past
 
-    spec = datasets.pinned(spec, home)
+    spec = datasets.pinned(as_spec(spec), home)
     located = datasets.located(spec, home)
     found = loading.find(spec.model, planning=True)
     with tempfile.TemporaryDirectory(prefix="studio-plan-") as folder:

@@ -24,14 +24,19 @@ from studio.runs.status import Status
 from studio.spec import RunSpec
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
     from studio.app.chat import Conversation, Messages, Sides
+    from studio.app.notebook import OnUpdate
+    from studio.evaluation.report import Report
+    from studio.export.artifacts.manifest import Artifact
     from studio.models.loading import Loaded
 
 DAMAGED = (StudioError, OSError, ValueError, KeyError, TypeError, AttributeError, IndexError)
 """What reading the files of a damaged run folder raises."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
     """A run: its folder on disk, read anew at every question. Two of them for one folder always agree."""
 
@@ -68,7 +73,7 @@ class Run:
         return list(self.folder.read_events())
 
     @property
-    def report(self) -> Any:
+    def report(self) -> Report:
         """The evidence. Raises JobError while there is none."""
         from studio.evaluation.report import Report
 
@@ -79,9 +84,21 @@ class Run:
         return Report.from_dict(read_json(self.folder.report))
 
     @property
-    def artifacts(self) -> list[dict[str, Any]]:
-        """The manifests of its exports."""
-        return self.folder.artifacts()
+    def artifacts(self) -> list[Artifact]:
+        """Its exports with their verification; one whose manifest is damaged is left out."""
+        from studio.app import exports
+
+        return [item.artifact for item in exports.list_exports(self)]
+
+    def metrics_frame(self) -> DataFrame:
+        """The logged figures as a pandas DataFrame, one row a step: loss, lr, eval_loss, tokens_per_second and more."""
+        import pandas
+
+        steps: dict[int, dict[str, Any]] = {}
+        for line in self.metrics:
+            steps.setdefault(line["step"], {}).update(line)
+        frame = pandas.DataFrame(list(steps.values()), columns=None if steps else ["step"])
+        return frame.set_index("step").sort_index()
 
     @property
     def error(self) -> StudioError | None:
@@ -105,10 +122,24 @@ class Run:
         """Save a checkpoint and stop."""
         return lifecycle.stop(self.folder)
 
-    def resume(self) -> Run:
-        """Go on from the last checkpoint."""
+    def resume(self, wait: bool = True, on_update: OnUpdate | None = None) -> Run:
+        """Go on from the last checkpoint, with live progress as in `studio.train`; wait=False returns at once.
+
+        Raises JobError for a run that is done or running, and the run's error if it fails.
+        """
+        since = now(self)
         lifecycle.resume(self.folder)
-        return self
+        if not wait:
+            return self
+        from studio.app import notebook
+
+        return notebook.follow(self, since, on_update)
+
+    def watch(self, on_update: OnUpdate | None = None) -> Run:
+        """Show the run live until it has ended. Interrupting leaves it alone. Raises the run's error."""
+        from studio.app import notebook
+
+        return notebook.watch(self, on_update=on_update)
 
     def chat(
         self,
@@ -149,12 +180,12 @@ class Run:
         talker = chat.talker(self)
         return Loaded(talker.model, talker.tokenizer)
 
-    def export(self, kind: str, deploy: bool = False, **settings: Any) -> dict[str, Any]:
-        """Make and verify an export: `run.export("gguf", quant="q4_k_m")`. Returns its manifest. deploy also writes the files
-        that serve it on another machine."""
+    def export(self, kind: str, deploy: bool = False, **settings: Any) -> Artifact:
+        """Make and verify an export: `run.export("gguf", quant="q4_k_m")`. deploy also writes the files that serve it on
+        another machine. Raises SpecError for a wrong kind or setting, ExportError if it cannot be made."""
         from studio.app import exports
 
-        return exports.export(self, kind, settings, deploy=deploy).as_json()
+        return exports.export(self, kind, settings, deploy=deploy)
 
     def push(self, repository: str, target: str | None = None, public: bool = False) -> dict[str, Any]:
         """Upload a verified export to a hub repository, private by default: `run.push("me/bot", "merged")`. Returns the
@@ -163,11 +194,14 @@ class Run:
 
         return exports.upload(exports.prepare_upload(str(self.folder.path), repository, public, target)).as_json()
 
-    def evaluate(self, also: list[str] | None = None) -> Any:
-        """Evaluate again, with further question files; the new report replaces the old."""
+    def evaluate(self, also: Any = None) -> Report:
+        """Evaluate again; the new report replaces the old. also: further questions, as paths, DataFrames or lists of mappings.
+        Raises JobError without a trained adapter."""
         from studio.app import evidence
+        from studio.data.in_memory import as_sources
 
-        return evidence.evaluate(self, also or [])
+        sources = [] if also is None else as_sources(also, "also")
+        return evidence.evaluate(self, [sources] if isinstance(sources, str) else sources)
 
     def summary(self) -> dict[str, Any]:
         """One line of the list of runs, as plain values. Never fails: a run with a damaged file says which one it is."""
@@ -210,15 +244,19 @@ class Run:
             "created": launched.get("created"),
             "who": launched.get("who", ""),
             "seconds": round((now.ended or time.time()) - now.started, 1) if now.started else None,
-            "exports": [artifact.get("folder", artifact.get("kind")) for artifact in self.artifacts],
+            "exports": [artifact.get("folder", artifact.get("kind")) for artifact in self.folder.artifacts()],
             "error": now.error,
             "folder": str(self.folder.path),
         }
 
     def _repr_html_(self) -> str:
-        from studio.app import notebook
+        from studio.app import display
 
-        return notebook.run_html(self)
+        return display.run(self)
+
+    def __repr__(self) -> str:
+        row = self.summary()
+        return f"<Run {self.id}: {row['state']}, {row['model'] or 'model not known'}>"
 
 
 def create(spec: RunSpec, home: str | Path | None = None) -> Run:
@@ -253,9 +291,24 @@ def find_export(given: str, home: str | Path | None = None) -> Path | None:
     return folder.exports / export
 
 
-def list_runs(home: str | Path | None = None) -> list[Run]:
+class RunList(list[Run]):
+    """Runs, newest first; a notebook shows them as a table."""
+
+    def to_pandas(self) -> DataFrame:
+        """One row a run: id, state, name, model, data, step, losses, verdict and more."""
+        import pandas
+
+        return pandas.DataFrame([run.summary() for run in self])
+
+    def _repr_html_(self) -> str:
+        from studio.app import display
+
+        return display.run_list(self)
+
+
+def list_runs(home: str | Path | None = None) -> RunList:
     """All runs, newest first."""
-    return [Run(folder) for folder in folders.all_runs(studio_home(home))]
+    return RunList(Run(folder) for folder in folders.all_runs(studio_home(home)))
 
 
 def delete(run: Run) -> int:

@@ -140,20 +140,7 @@ def preview(
 
     previews = list(datasets.preview(file, model, rows, specs.load(spec) if spec else None, home))
     if json:
-        show.as_json(
-            [
-                {
-                    "file": item.file,
-                    "line": item.line,
-                    "trained": item.trained,
-                    "tokens": [
-                        {"id": piece.id, "text": piece.text, "trained": piece.trained, "control": piece.control}
-                        for piece in item.pieces
-                    ],
-                }
-                for item in previews
-            ]
-        )
+        show.as_json([item.as_dict() for item in previews])
         return
     from rich.text import Text
 

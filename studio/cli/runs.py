@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -55,7 +55,9 @@ def show_(run: RunName, home: Home = None, json: Json = False) -> None:
     if json:
         now = found.status.as_dict()
         report = found.report.as_dict() if found.folder.report.exists() else None
-        show.as_json({**found.summary(), "status": now, "plan": found.plan, "report": report, "artifacts": found.artifacts})
+        show.as_json(
+            {**found.summary(), "status": now, "plan": found.plan, "report": report, "artifacts": found.folder.artifacts()}
+        )
         return
     row = found.summary()
     show.heading(found.id)
@@ -101,7 +103,7 @@ def resume(run: RunName, home: Home = None, json: Json = False) -> None:
 
     found = runs.find(run, home)
     since = runs.now(found)
-    raise typer.Exit(follow.follow(found.resume(), json, since=since))
+    raise typer.Exit(follow.follow(found.resume(wait=False), json, since=since))
 
 
 @app.command()
@@ -111,29 +113,20 @@ def compare(
     json: Json = False,
 ) -> None:
     """What differs between runs: their settings, and what came of it."""
-    from studio.app import runs
+    from studio.app import comparison
 
-    found = [runs.find(name, home) for name in names]
-    fields = runs.differences(found)
-    results = [_results(run) for run in found]
-    labels = sorted({label for result in results for label in result})
+    found = comparison.compare(*names, home=home)
+    ids = [run.id for run in found.runs]
     if json:
-        values = {name: dict(zip([run.id for run in found], row, strict=True)) for name, row in fields}
-        show.as_json({"settings": values, "results": {run.id: result for run, result in zip(found, results, strict=True)}})
+        settings = {name: dict(zip(ids, values, strict=True)) for name, values in found.settings}
+        results = {
+            run: {name: values[index] for name, values in found.results.items() if values[index] is not None}
+            for index, run in enumerate(ids)
+        }
+        show.as_json({"settings": settings, "results": results})
         return
-    ids = [run.id for run in found]
-    show.table(("setting", *ids), [(name, *row) for name, row in fields], title="Settings that differ")
-    show.table(("result", *ids), [(label, *(result.get(label) for result in results)) for label in labels], title="Results")
-
-
-def _results(run: Any) -> dict[str, Any]:
-    values: dict[str, Any] = {"state": run.status.state, "held-out loss": run.summary()["held_out_loss"]}
-    if run.folder.report.exists():
-        from studio.evaluation import table
-
-        for name, figure, base, tuned, *_ in table.rows(run.report):
-            values[f"{name}: {figure}"] = f"{base} → {tuned}"
-    return values
+    show.table(("setting", *ids), [(name, *values) for name, values in found.settings], title="Settings that differ")
+    show.table(("result", *ids), [(name, *values) for name, values in found.results.items()], title="Results")
 
 
 @app.command()

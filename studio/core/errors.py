@@ -21,12 +21,18 @@ class StudioError(Exception):
     def __init__(self, message: str, *, hint: str, where: str = "") -> None:
         super().__init__(message, hint, where)
         self.message, self.hint, self.where = message, hint, where
+        if hint:
+            self.add_note(f"→ {hint}")  # a traceback shows notes below the message
 
     def __reduce__(self):
         return _rebuild, (type(self), self.message, self.hint, self.where)
 
     def __str__(self) -> str:
         return f"{self.where}: {self.message}" if self.where else self.message
+
+    def _render_traceback_(self) -> list[str]:
+        """How IPython shows it: what, where and what to do, without the frames in between, which are not the user's."""
+        return [f"{type(self).__name__}: {self}", *([f"→ {self.hint}"] if self.hint else [])]
 
     def as_dict(self) -> dict[str, str]:
         """The error as plain values, for events, status files and `--json`."""

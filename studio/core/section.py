@@ -33,6 +33,17 @@ class Section(BaseModel, frozen=True):
     # pydantic else takes it for a constructor of another kind and calls it for every nested section too
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        from studio.core.errors import SpecError
+
+        section = type(self).__name__.removeprefix("Resolved").lower()
+        path = name if section == "runspec" else f"{section}.{name}"
+        raise SpecError(
+            f"a spec is not changed in place: `{path}`",
+            hint=f"Make a new one: spec = studio.edit(spec, {{{path!r}: {value!r}}}).",
+            where=path,
+        )
+
     def model_copy(self, *, update: Any = None, deep: bool = False):
         """Refused with `update`: it would skip every check. Use `studio.edit(spec, {"a.b": value})`."""
         if update:

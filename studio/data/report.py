@@ -147,6 +147,14 @@ class DataReport(Record):
         sentences += [f"{file.name}: {remark}" for file in self.files for remark in file.remarks]
         return tuple(dict.fromkeys([*sentences, *self.cautions]))
 
+    def __str__(self) -> str:
+        state = "usable" if self.usable else "not usable as it is"
+        return "\n".join([f"{state}: {self.counts}", *self.warnings, *self.problems, *(f"→ {hint}" for hint in self.hints)])
+
+    def __repr__(self) -> str:
+        state = "usable" if self.usable else "not usable as it is"
+        return f"<DataReport of {', '.join(file.name for file in self.files)}: {state}, {self.counts}>"
+
     @property
     def counts(self) -> str:
         """Rows usable, left out and on each side of the split, in words."""

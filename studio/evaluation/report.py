@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from studio.evaluation.interval import Estimate
+import numpy as np
+
+from studio.core.errors import EvaluationError
+from studio.core.text import plural
+from studio.evaluation.interval import Draws, Estimate, change, estimate, mean
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+Score = Callable[[str, str], float | bool] | Callable[[str, str, str], float | bool]
+"""A metric of one's own: `score(answer, reference)` or `score(answer, reference, question)`, larger is better."""
 
 VerdictKind = Literal["better", "better but forgets", "no clear difference", "worse", "not measured"]
 
@@ -18,6 +30,10 @@ class Compared:
     base: Estimate
     tuned: Estimate
     change: Estimate
+
+    def __str__(self) -> str:
+        interval = "" if self.change.low is None else f", 95 % interval {self.change.low:+.3g} to {self.change.high:+.3g}"
+        return f"base {self.base.value:.3g}, tuned {self.tuned.value:.3g}, change {self.change.value:+.3g}{interval}"
 
 
 @dataclass(frozen=True)
@@ -44,7 +60,7 @@ class Answered:
     earlier: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SetReport:
     """What was found on one set of rows."""
 
@@ -73,6 +89,10 @@ class SetReport:
         """The name as people read it: a further question file by its file name."""
         return self.name.removeprefix("also:")
 
+    def __repr__(self) -> str:
+        found = self.metrics.get(self.headline)
+        return f"<{self.label}: {plural(self.rows, 'row')}, {self.headline} {found or 'not measured'}>"
+
 
 @dataclass(frozen=True)
 class Speed:
@@ -96,7 +116,7 @@ class Verdict:
     cautions: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report:
     """Base against tuned: the first set decides, the others are shown beside it."""
 
@@ -112,6 +132,71 @@ class Report:
     def set(self, name: str) -> SetReport | None:
         """The set of that name."""
         return next((item for item in self.sets if item.name == name), None)
+
+    def __str__(self) -> str:
+        return self.verdict.text
+
+    def __repr__(self) -> str:
+        return f"<Report: {self.verdict.text}>"
+
+    def to_pandas(self) -> DataFrame:
+        """Every figure as a row: set, metric, base, tuned and change, each with the ends of its 95 % interval."""
+        import pandas
+
+        rows = [
+            {
+                "set": part.label, "metric": name, "headline": name == part.headline, "rows": found.change.rows,
+                "base": found.base.value, "base_low": found.base.low, "base_high": found.base.high,
+                "tuned": found.tuned.value, "tuned_low": found.tuned.low, "tuned_high": found.tuned.high,
+                "change": found.change.value, "change_low": found.change.low, "change_high": found.change.high,
+            }
+            for part in self.sets
+            for name, found in part.metrics.items()
+        ]  # fmt: skip
+        return pandas.DataFrame(rows)
+
+    def answers_frame(self) -> DataFrame:
+        """Every answered row: set, question, reference, both answers, and the scores of each side."""
+        import pandas
+
+        rows = [
+            {
+                "set": part.label, "file": row.file, "line": row.line, "question": row.question, "reference": row.reference,
+                "base": row.base.text, "tuned": row.tuned.text,
+                **{f"base_{name}": value for name, value in row.base.scores.items()},
+                **{f"tuned_{name}": value for name, value in row.tuned.scores.items()},
+            }
+            for part in self.sets
+            for row in part.answers
+        ]  # fmt: skip
+        return pandas.DataFrame(rows)
+
+    def score(self, function: Score, name: str = "held-out") -> Compared:
+        """A metric of your own over the answers of a set: base, tuned, and the paired change with its 95 % interval.
+
+        function takes answer and reference, and the question if it has a third parameter; its mean is the figure. name: the
+        set. Raises EvaluationError for a set that was not answered, and what the function raises.
+        """
+        part = next((item for item in self.sets if name in (item.name, item.label)), None)
+        if part is None or not part.answers:
+            known = ", ".join(item.label for item in self.sets if item.answers)
+            raise EvaluationError(f"the set `{name}` has no answers", hint=f"Answered: {known or 'none'}.", where="score")
+        with_question = len(inspect.signature(function).parameters) > 2
+        sides: list[np.ndarray] = []
+        for side in ("base", "tuned"):
+            values = []
+            for row in part.answers:
+                given = (getattr(row, side).text, row.reference, *([row.question] if with_question else []))
+                try:
+                    values.append(float(function(*given)))
+                except Exception as error:
+                    error.add_note(f"raised for the {side} model's answer to {row.question!r} ({row.file}, line {row.line})")
+                    raise
+            sides.append(np.array(values, dtype=np.float64))
+        bounds = (0.0, 1.0) if all(((side >= 0) & (side <= 1)).all() for side in sides) else None
+        base, tuned = (mean(side, bounds) for side in sides)
+        draws = Draws(len(part.answers), self.resamples, self.seed)
+        return Compared(estimate(base, draws), estimate(tuned, draws), change(base, tuned, draws))
 
     def as_dict(self) -> dict[str, Any]:
         """As plain values, for JSON."""

@@ -79,7 +79,7 @@ class Ram:
         return max(self.stages, key=lambda stage: stage[1])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Plan:
     """A run as it would be done on a machine. `spec` is resolved: nothing that a plan decides is left undecided."""
 
@@ -109,6 +109,16 @@ class Plan:
     def fits(self) -> bool:
         """True if memory and disk suffice."""
         return self.memory.total <= self.room and self.disk.total <= self.disk.free
+
+    def __str__(self) -> str:
+        verdict = "it fits" if self.fits else "it does not fit"
+        lines = [f"{self.spec.name}: {self.spec.model.name} on {self.machine}", *self.summary, *self.warnings, verdict]
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        fits = "fits" if self.fits else "does not fit"
+        memory = f"{size(self.memory.total)} of {size(self.room)}"
+        return f"<Plan of {self.spec.name}: {self.spec.model.name} on {self.machine}, {fits}, {memory} of memory>"
 
     @property
     def summary(self) -> tuple[str, ...]:

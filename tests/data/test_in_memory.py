@@ -33,6 +33,7 @@ def source(rows: Any) -> str:
     return found
 
 
+@pytest.mark.torch
 def test_a_frame_a_list_and_a_dataset_of_the_same_rows_hold_the_same() -> None:
     datasets = pytest.importorskip("datasets")
     polars = pytest.importorskip("polars")
@@ -72,6 +73,7 @@ def test_a_folder_named_like_a_column_is_not_read(tmp_path: Path, monkeypatch: p
     assert "pandas.DataFrame, 12 rows, columns question, answer" in report.files[0].details["made from"]
 
 
+@pytest.mark.torch
 def test_a_saved_dataset_is_read_as_its_rows(tmp_path: Path) -> None:
     datasets = pytest.importorskip("datasets")
     datasets.Dataset.from_list(ROWS).filter(lambda row: "1" in row["answer"]).save_to_disk(str(tmp_path / "saved"))
@@ -130,6 +132,7 @@ def test_what_are_no_rows_is_refused_in_words(rows: Any, message: str, hint: str
     assert not (home / "in-memory").exists() or list((home / "in-memory").iterdir()) == []
 
 
+@pytest.mark.torch
 def test_libraries_that_split_or_stream_are_told_how_to_give_rows() -> None:
     datasets = pytest.importorskip("datasets")
     polars = pytest.importorskip("polars")

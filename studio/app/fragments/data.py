@@ -86,7 +86,7 @@ def findings(report: DataReport, most: int = 100) -> Markup:
         (file, line), (other, other_line) = item.places
         rows.append((file, f"{line:,}", f"Another answer is in {other}, line {other_line:,}.", ""))
     found = report.findings
-    checked = [_finding(item) for item in found]
+    checked = [finding(item) for item in found]
     said = [item.message for item in found]
     checked += [notice(sentence(words)) for words in report.warnings if not any(part in words for part in said)]
     if not rows and not checked:
@@ -96,7 +96,7 @@ def findings(report: DataReport, most: int = 100) -> Markup:
     return joined(section("Findings"), *checked, listed, more)
 
 
-def _finding(item: Finding) -> Markup:
+def finding(item: Finding) -> Markup:
     """What one check found, with its first examples."""
     examples = item.examples
     where = ", ".join(f"{example.file} line {example.line:,}" for example in examples[:3] if example.line)

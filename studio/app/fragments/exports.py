@@ -42,10 +42,11 @@ def artifacts(run: str, listed: Sequence[ListedExport]) -> Markup:
     """The exports of a run, each with its verification, a download and the command that serves it."""
     if not listed:
         return joined(section("Exports"), note("None yet."))
-    return joined(section("Exports"), *(_artifact(run, item) for item in listed))
+    return joined(section("Exports"), *(artifact(run, item) for item in listed))
 
 
-def _artifact(run: str, item: ListedExport) -> Markup:
+def artifact(run: str, item: ListedExport) -> Markup:
+    """One export with its verification and the command that serves it; with a download where `run` names its run."""
     artifact = item.artifact
     verification, cost = artifact.verification, artifact.verification.evidence
     marks = {True: "✓", False: "✗"}

@@ -10,6 +10,7 @@ from pydantic import Field
 from studio.core.events import Exported
 from studio.core.files import bytes_in, sha256
 from studio.core.records import Record
+from studio.core.text import size
 from studio.export.verification.result import Verification
 
 MANIFEST = "artifact.json"
@@ -46,6 +47,12 @@ class Artifact(Record):
     path: Path = Field(default=Path("."), exclude=True)
     """The folder on this machine, which the manifest does not hold."""
 
+    def __str__(self) -> str:
+        return f"{self.folder}: {size(self.bytes)}, {self.verification.status}"
+
+    def __repr__(self) -> str:
+        return f"<Artifact {self}>"
+
     @property
     def bytes(self) -> int:
         """Bytes of all its files."""
@@ -72,7 +79,7 @@ class Artifact(Record):
     def is_whole(self) -> bool:
         """True if all its files are there with their sizes."""
         paths = [(self.path / file.path, file.bytes) for file in self.files]
-        return all(path.is_file() and bytes_in(path) == size for path, size in paths)
+        return all(path.is_file() and bytes_in(path) == expected for path, expected in paths)
 
     def with_values(self, **values: Any) -> Artifact:
         """The same export with some values replaced."""

@@ -100,7 +100,7 @@ def build(home: Path) -> None:
         gr.Info("It saves a checkpoint and stops.")
 
     def resuming(run_id: str) -> None:
-        _exactly(run_id, home).resume()
+        _exactly(run_id, home).resume(wait=False)
 
     def saving(run_id: str, words: str, labels: str) -> None:
         overview.write_notes(_exactly(run_id, home), words or "", (labels or "").split(","))

@@ -1,0 +1,74 @@
+"""Use case of comparing runs: the settings in which they differ, and their results side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from studio.app import runs
+from studio.app.runs import Run
+from studio.core.errors import JobError
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+
+@dataclass(frozen=True, repr=False)
+class Comparison:
+    """Runs side by side."""
+
+    runs: tuple[Run, ...]
+    settings: tuple[tuple[str, list[Any]], ...]
+    """Spec fields in which they differ, each with its value in every run."""
+    summaries: tuple[dict[str, Any], ...]
+    evidence: tuple[list[tuple[str, ...]], ...]
+    """The rows of each run's evidence as a table; none for a run without."""
+
+    @property
+    def results(self) -> dict[str, list[Any]]:
+        """State, held-out loss and every figure (base → tuned), by name, one value a run."""
+        columns = [
+            {
+                "state": summary["state"],
+                "held-out loss": summary["held_out_loss"],
+                **{f"{part}: {figure}": f"{base} → {tuned}" for part, figure, base, tuned, *_ in rows},
+            }
+            for summary, rows in zip(self.summaries, self.evidence, strict=True)
+        ]
+        names = dict.fromkeys(name for column in columns for name in column)
+        return {name: [column.get(name) for column in columns] for name in names}
+
+    def to_pandas(self) -> DataFrame:
+        """One column a run; rows are settings that differ and results, told apart by the index (`part`, `name`)."""
+        import pandas
+
+        rows = [("setting", name, values) for name, values in self.settings]
+        rows += [("result", name, values) for name, values in self.results.items()]
+        index = pandas.MultiIndex.from_tuples([(part, name) for part, name, _ in rows], names=["part", "name"])
+        return pandas.DataFrame([values for *_, values in rows], index=index, columns=[run.id for run in self.runs])
+
+    def __repr__(self) -> str:
+        lines = (
+            ["", *(run.id for run in self.runs)],
+            *([name, *values] for name, values in (*self.settings, *self.results.items())),
+        )
+        return "\n".join("  ".join(f"{'–' if cell is None else cell!s:<24}" for cell in line).rstrip() for line in lines)
+
+    def _repr_html_(self) -> str:
+        from studio.app import display
+
+        return display.comparison(self)
+
+
+def compare(*which: Run | str | Path, home: str | Path | None = None) -> Comparison:
+    """Runs side by side: `studio.compare(run, "last")`. Takes runs, ids and id prefixes. Raises JobError for fewer than two."""
+    if len(which) < 2:
+        raise JobError("a comparison takes two runs or more", hint="studio.compare(run, other)", where="compare")
+    found = tuple(item if isinstance(item, Run) else runs.find(item, home) for item in which)
+    return Comparison(
+        found,
+        tuple(runs.differences(list(found))),
+        tuple(run.summary() for run in found),
+        tuple(runs.evidence_rows(run) for run in found),
+    )

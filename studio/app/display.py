@@ -1,0 +1,177 @@
+"""How results look in a notebook: the fragments the web studio shows, in the notebook's own colours.
+
+`install` tells IPython which type is shown by which function; the types themselves know nothing of HTML.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+
+from studio.core.html import Fragments
+from studio.core.text import duration, plural
+
+if TYPE_CHECKING:
+    from studio.app.comparison import Comparison
+    from studio.app.datasets import Preview
+    from studio.app.runs import Run
+    from studio.data.findings import Finding
+    from studio.data.report import DataReport
+    from studio.evaluation.report import Report
+    from studio.export.artifacts.manifest import Artifact
+    from studio.planner.plan import Plan
+
+_html = Fragments("studio.app", "notebook.html")
+
+
+def output(*fragments: object) -> str:
+    """Fragments as one output of a notebook cell."""
+    from studio.app.fragments.parts import joined
+
+    return str(_html("output", joined(*fragments)))
+
+
+def plan(made: Plan) -> str:
+    """A plan: the model, whether it fits, memory, time, decisions with reasons."""
+    from studio.app.fragments import parts
+    from studio.app.fragments import plan as show
+
+    return output(parts.section(f"{made.spec.name}: {made.spec.model.name}"), show.card(made.as_dict()))
+
+
+def data_report(report: DataReport) -> str:
+    """What was found in data: whether it can be used, how it was read, what is wrong with it, a few rows."""
+    from studio.app.fragments import data as show
+
+    read = show.detected(report, {})
+    return output(show.head(report), read, show.findings(report), show.lengths(report), show.samples(report, most=2))
+
+
+def findings(found: Sequence[Finding]) -> str:
+    """What the checks of the content found."""
+    from studio.app.fragments import data as show
+    from studio.app.fragments import parts
+
+    return output(*(map(show.finding, found) if found else [parts.note("No check found anything.")]))
+
+
+def previews(items: Sequence[Preview]) -> str:
+    """Rows token by token, the trained ones marked."""
+    from studio.app.fragments import data as show
+
+    return output(show.tokens([item.as_dict() for item in items]))
+
+
+def report(evidence: Report) -> str:
+    """The evidence: the verdict, every figure with its interval, the answers that changed most."""
+    from studio.app.fragments import evidence as show
+    from studio.app.fragments import parts
+    from studio.evaluation.metrics import METRICS
+
+    answers = show.answers(evidence.sets[0], "changed", most=3) if evidence.sets and evidence.sets[0].answers else ""
+    title = parts.section("Answers that changed most") if answers else ""
+    return output(show.verdict(evidence), show.before_and_after(evidence, METRICS), title, answers)
+
+
+def artifact(made: Artifact) -> str:
+    """One export: size, verification, how to serve it."""
+    from studio.app.exports import ListedExport
+    from studio.app.fragments import exports as show
+
+    return output(show.artifact("", ListedExport(made, [])))
+
+
+def comparison(made: Comparison) -> str:
+    """Runs side by side: settings that differ, results."""
+    from studio.app.fragments import compare as show
+
+    names = [run.id for run in made.runs]
+    return output(show.settings(made.settings, names), show.results(made.summaries, made.evidence, names))
+
+
+def run(shown: Run) -> str:
+    """A run: state, progress or verdict, the loss, figures, exports, where it lies."""
+    from studio.app import runs
+    from studio.app.fragments import evidence as show
+    from studio.app.fragments import parts
+
+    summary = shown.summary()
+    body: list[object] = [head(shown, summary)]
+    if summary["error"]:
+        body.append(parts.notice(summary["error"]["message"], summary["error"]["hint"], "bad", summary["error"]["where"]))
+    try:
+        body.append(loss_chart([(line["step"], line["loss"]) for line in shown.metrics if "loss" in line]))
+        if shown.folder.report.exists():
+            from studio.evaluation.metrics import METRICS
+
+            body += [show.verdict(shown.report), show.before_and_after(shown.report, METRICS)]
+        if shown.artifacts:
+            body += [parts.section("Exports"), *(parts.note(str(made)) for made in shown.artifacts)]
+    except runs.DAMAGED:
+        pass  # the summary says which file is damaged
+    return output(*body, parts.note(summary["folder"]))
+
+
+def head(shown: Run, summary: dict[str, Any]) -> Markup:
+    """Id and state of a run, its model first."""
+    from studio.app.fragments import parts
+
+    took = duration(summary["seconds"]) if summary["seconds"] else ""
+    words = " · ".join(filter(None, (summary["model"] and f"base model {summary['model']}", summary["data"], took)))
+    return _html("run_head", shown.id, parts.state(summary["state"]), words)
+
+
+def progress(shown: Run, losses: Sequence[tuple[float, float]]) -> str:
+    """A run under way: stage, how far, how long still, the loss so far."""
+    status, summary = shown.status, shown.summary()
+    left = shown.seconds_left
+    words = [status.what if not status.total else f"{status.what} {status.done:,.0f} of {status.total:,.0f}"]
+    words += [f"loss {losses[-1][1]:.3f}"] if losses and status.state == "training" else []
+    words += [f"{duration(left[0])} to {duration(left[1])} left"] if left else []
+    share = min(1.0, status.done / status.total) if status.total else None
+    bar = _html("progress", share, " · ".join(filter(None, words))) if status.active else ""
+    return output(head(shown, summary), bar, loss_chart(losses))
+
+
+def run_list(shown: Sequence[Run]) -> str:
+    """Runs as a table, newest first."""
+    from studio.app.fragments import parts
+
+    if not shown:
+        return output(parts.note("No runs yet: studio.train(spec) makes one."))
+    rows = [item.summary() for item in shown[:50]]
+    cells = [
+        (
+            row["id"], parts.state(row["state"]), row["model"], row["data"], parts.number(row["held_out_loss"]),
+            (row["verdict"] or "–").partition(":")[0], parts.when(row["created"]),
+        )
+        for row in rows
+    ]  # fmt: skip
+    columns = ("Run", "State", "Model", "Data", "Held-out loss", "Verdict", "Started")
+    more = parts.note(f"and {plural(len(shown) - 50, 'older run')}") if len(shown) > 50 else ""
+    return output(parts.table(columns, cells, "Runs", (4,)), more)
+
+
+def loss_chart(points: Sequence[tuple[float, float]]) -> Markup:
+    """The training loss by step; nothing for fewer than two points."""
+    from studio.core.charts import Series, line_chart
+
+    return line_chart("Training loss", [Series("training loss", list(points), smooth=True)]) if len(points) > 1 else Markup("")
+
+
+SHOWN: dict[tuple[str, str], Callable[[Any], str]] = {
+    ("studio.planner.plan", "Plan"): plan,
+    ("studio.data.report", "DataReport"): data_report,
+    ("studio.evaluation.report", "Report"): report,
+    ("studio.export.artifacts.manifest", "Artifact"): artifact,
+}
+"""The types that are shown as HTML, by module and name: none is imported before one is shown."""
+
+
+def install(shell: Any) -> None:
+    """Tell an IPython shell how results are shown."""
+    formatter = shell.display_formatter.formatters["text/html"]
+    for (module, name), show in SHOWN.items():
+        formatter.for_type_by_name(module, name, show)
