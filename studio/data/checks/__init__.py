@@ -4,29 +4,49 @@ from __future__ import annotations
 
 from studio.data.checks import (
     boilerplate,
+    contradictions,
     control_text,
+    cut,
     duplicates,
     echo,
     html,
     invisible,
+    labels,
+    language,
+    lengths,
+    links,
     loops,
+    mojibake,
+    one_answer,
     personal,
     placeholders,
+    repeats,
     secrets,
+    swapped,
 )
 from studio.data.checks.base import Check
 
 CHECKS: dict[str, Check] = {
     check.name: check
     for check in (
+        repeats.CHECK,
         duplicates.CHECK,
-        boilerplate.CHECK,
+        contradictions.CHECK,
+        labels.CHECK,
+        one_answer.CHECK,
+        lengths.CHECK,
+        cut.CHECK,
+        swapped.CHECK,
         echo.CHECK,
+        boilerplate.CHECK,
         loops.CHECK,
+        links.CHECK,
+        language.CHECK,
         placeholders.CHECK,
         control_text.CHECK,
         html.CHECK,
         invisible.CHECK,
+        mojibake.CHECK,
         personal.CHECK,
         secrets.CHECK,
     )

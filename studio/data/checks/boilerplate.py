@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 
-from studio.data.checks.base import Check, answer_of
-from studio.data.rows import Conversation
+from studio.data.checks.base import Check, Said
 
 _PHRASES = re.compile(
     r"\bas an? (?:ai|artificial intelligence|large)\b[^.]{0,20}\b(?:model|assistant|language)|\bi(?:'m| am) (?:just )?an ai\b"
@@ -15,9 +14,9 @@ _PHRASES = re.compile(
 )
 
 
-def look(row: Conversation) -> str:
+def look(said: Said) -> str:
     """The phrase in the answer."""
-    match = _PHRASES.search(answer_of(row))
+    match = _PHRASES.search(said.answer)
     return match[0] if match else ""
 
 

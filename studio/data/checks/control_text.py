@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 
-from studio.data.checks.base import Check, whole_text
-from studio.data.rows import Conversation
+from studio.data.checks.base import Check, Said
 
 _CONTROL = re.compile(
     r"<\|[\w ]{2,24}\|>|</s>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>|^###\s*(?:Instruction|Response|Human|Assistant)\b"
@@ -14,9 +13,9 @@ _CONTROL = re.compile(
 )
 
 
-def look(row: Conversation) -> str:
+def look(said: Said) -> str:
     """The text of the token."""
-    match = _CONTROL.search(whole_text(row))
+    match = _CONTROL.search(said.whole)
     return match[0] if match else ""
 
 

@@ -1,85 +1,52 @@
-"""Near-duplicates: rows that say nearly the same, by MinHash over five-character shingles, verified by true overlap."""
+"""Near-duplicates: rows that say nearly what an earlier row says."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from array import array
 
 import numpy as np
 
-from studio.data.checks.base import Check
-
-SIMILAR = 0.7
-"""Jaccard similarity of the shingles from which two rows are near-duplicates."""
-HASHES, BANDS, SHINGLE = 64, 16, 5
-_BLOCK = 2_000
+from studio.data.checks.base import Check, Found, Said, Texts
+from studio.data.near import SIMILAR, Signatures, clusters, near_pairs, plain
+from studio.data.split import digest
+from studio.tracking.reporter import Reporter
 
 
-def near_duplicates(texts: Sequence[str]) -> list[int]:
-    """Rows that nearly repeat an earlier one, in order. Memory: 256 bytes a row beside the texts."""
-    if len(texts) < 2:
-        return []
-    plain = [" ".join(text.casefold().split()) for text in texts]
-    signatures = np.concatenate([_signatures(plain[start : start + _BLOCK]) for start in range(0, len(plain), _BLOCK)])
-    repeats: set[int] = set()
-    for one, two in _candidates(signatures):
-        if two not in repeats and _overlap(plain[one], plain[two]) >= SIMILAR:
-            repeats.add(two)
-    return sorted(repeats)
+class NearDuplicates:
+    """Signs each text that is new, and joins those that are much alike; exact repeats are another check's."""
 
+    def __init__(self) -> None:
+        self._signatures = Signatures()
+        self._seen: set[int] = set()
+        self._rows = array("I")
+        self._count = 0
 
-def _signatures(texts: Sequence[str]) -> np.ndarray:
-    """MinHash signatures, uint32 [rows, HASHES]."""
-    padded = [text.ljust(SHINGLE) for text in texts]
-    codes = np.frombuffer("".join(padded).encode("utf-32-le", "replace"), dtype=np.uint32).astype(np.uint64)
-    sizes = np.array([len(text) for text in padded])
-    starts = np.concatenate(([0], np.cumsum(sizes)[:-1]))
-    rolled = np.zeros(len(codes) - SHINGLE + 1, dtype=np.uint64)
-    with np.errstate(over="ignore"):
-        for offset in range(SHINGLE):
-            rolled = rolled * np.uint64(0x100000001B3) + codes[offset : len(codes) - SHINGLE + 1 + offset]
-        rolled ^= rolled >> np.uint64(29)
-        inside = np.ones(len(rolled), dtype=bool)
-        for back in range(1, SHINGLE):
-            ends = (starts + sizes - back)[:-1]
-            inside[ends] = False  # a shingle may not go over into the next text
-        rolled = np.where(inside, rolled, rolled[np.repeat(starts, sizes)[: len(rolled)]])
-        factors = np.random.default_rng(7).integers(1, 1 << 63, HASHES, dtype=np.uint64) | np.uint64(1)
-        columns = [np.minimum.reduceat((rolled * factor) >> np.uint64(32), starts) for factor in factors]
-    return np.stack(columns, axis=1).astype(np.uint32)
+    def add(self, said: Said) -> None:
+        """Sign the row's text, if it is new."""
+        text = plain(said.spoken)
+        if (mark := digest(text)) not in self._seen:
+            self._seen.add(mark)
+            self._rows.append(self._count)
+            self._signatures.add(text)
+        self._count += 1
 
-
-def _candidates(signatures: np.ndarray) -> list[tuple[int, int]]:
-    """Pairs (earlier, later) that share a band and whose signatures agree well enough to be worth comparing."""
-    width = HASHES // BANDS
-    pairs: list[np.ndarray] = []
-    for band in range(BANDS):
-        part = np.ascontiguousarray(signatures[:, band * width : (band + 1) * width]).view(f"V{4 * width}").ravel()
-        _, inverse = np.unique(part, return_inverse=True)
-        order = np.argsort(inverse, kind="stable")
-        same = inverse[order][1:] == inverse[order][:-1]
-        begins = np.maximum.accumulate(np.where(np.concatenate(([True], ~same)), np.arange(len(order)), 0))
-        firsts, neighbours = order[begins][1:][same], order[:-1][same]
-        later = order[1:][same]
-        pairs += [np.stack([firsts, later], axis=1), np.stack([neighbours, later], axis=1)]
-    unique = np.unique(np.concatenate(pairs), axis=0)
-    if not len(unique):
-        return []
-    agree = (signatures[unique[:, 0]] == signatures[unique[:, 1]]).mean(axis=1)
-    return [(int(one), int(two)) for one, two in unique[agree >= SIMILAR - 0.15]]
-
-
-def _overlap(one: str, two: str) -> float:
-    """The true Jaccard similarity of two texts' shingles."""
-    if one == two:
-        return 1.0
-    left, right = ({text[at : at + SHINGLE] for at in range(max(len(text) - SHINGLE + 1, 1))} for text in (one, two))
-    return len(left & right) / len(left | right)
+    def found(self, texts: Texts, reporter: Reporter) -> Found:
+        """Every row of a cluster but its first."""
+        self._seen.clear()
+        rows = self._rows
+        pairs = near_pairs(self._signatures.table(), lambda index: plain(texts.spoken(rows[index])), reporter)
+        first = clusters(len(rows), pairs)
+        later = np.flatnonzero(first != np.arange(len(rows)))
+        sizes = np.bincount(first[later]) if len(later) else np.zeros(1, int)
+        message = f"rows nearly repeat an earlier row; the largest group of such rows has {int(sizes.max()) + 1}"
+        return Found([rows[index] for index in later.tolist()], message=message if len(later) else "")
 
 
 CHECK = Check(
     "near_duplicates",
     "info",
     "rows nearly repeat an earlier row",
-    "the same said in other words; a near-duplicate with another answer may be a fine distinction, so nothing is removed",
-    compare=near_duplicates,
+    f"the same said in other words (under {SIMILAR:.0%} of five-letter pieces shared), so two changed words of a short row "
+    "are missed; a near-duplicate with another answer may be a fine distinction, so nothing is removed",
+    scan=NearDuplicates,
 )

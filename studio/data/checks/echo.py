@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from studio.data.checks.base import Check
-from studio.data.rows import Conversation
+from studio.data.checks.base import Check, Said
 from studio.data.split import normal
 
 
-def look(row: Conversation) -> str:
+def look(said: Said) -> str:
     """The answer, if it says what was asked and nothing else."""
-    asked = next((turn["content"] for turn in reversed(row.prompt) if turn["role"] == "user"), "")
-    return row.answer if asked and row.answer and normal(asked) == normal(row.answer) else ""
+    asked, answer = said.question, said.answer
+    if not asked or not -4 <= len(asked) - len(answer) <= 4:
+        return ""
+    return answer if normal(asked) == normal(answer) else ""
 
 
 CHECK = Check("echo", "warning", "answers repeat their question", "answers that repeat a part of it", look=look)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 
-from studio.data.checks.base import Check, whole_text
-from studio.data.rows import Conversation
+from studio.data.checks.base import Check, Said
 
 _HTML = re.compile(
-    r"</?(?:p|div|span|br|script|table|td|tr|li|ul|ol|h[1-6]|strong|font|style)\b[^>]{0,200}/?>|&(?:nbsp|amp|lt|gt|quot);", re.I
+    r"</?(?:p|div|span|br|hr|script|table|t[dhr]|li|[uo]l|h[1-6]|strong|em|b|i|u|font|style|img|iframe|form|input|button|meta)"
+    r"(?:\s[^<>]{0,200})?/?>|<a\s[^<>]{0,200}>|</a>|&(?:nbsp|amp|lt|gt|quot|apos|#x?[0-9a-f]{2,6});",
+    re.IGNORECASE,
 )
 
 
-def look(row: Conversation) -> str:
+def look(said: Said) -> str:
     """The first piece of markup."""
-    match = _HTML.search(whole_text(row))
+    text = said.whole
+    match = _HTML.search(text) if "<" in text or "&" in text else None
     return match[0] if match else ""
 
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from studio.data.checks.base import Check, whole_text
-from studio.data.rows import Conversation
+from studio.data.checks.base import Check, Said
 
 _INVISIBLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x9f\u200b\u2060\u202a-\u202e\u2066-\u2069\ufeff]")
 
 
-def look(row: Conversation) -> str:
+def look(said: Said) -> str:
     """The character's number and name. Joiners between letters are part of some scripts, and no finding."""
-    text = whole_text(row)
+    text = said.whole
     match = None if text.isascii() and text.isprintable() else _INVISIBLE.search(text)
     return f"U+{ord(match[0]):04X} {unicodedata.name(match[0], 'control character')}" if match else ""
 

@@ -1,12 +1,17 @@
-"""Personal data that a pattern and a checksum can tell: e-mail, card, IBAN, IP address, US social security number."""
+"""Personal data that a pattern and a checksum can tell: e-mail, card, IBAN, phone, IP address, national identity numbers."""
 
 from __future__ import annotations
 
+import functools
+import importlib
+import importlib.util
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from studio.data.checks.base import Check, whole_text
-from studio.data.rows import Conversation
+from studio.data.checks.base import Check, Said
+from studio.data.checks.national import NATIONAL
 
 _PATTERNS = {
     "EMAIL": re.compile(r"\b[\w.+-]{1,64}@(?:[\w-]+\.)+[A-Za-z]{2,}\b"),
@@ -30,35 +35,76 @@ NAMES = {
     "EMAIL": "e-mail address",
     "SSN": "social security number",
     "IBAN": "IBAN",
+    "NATIONAL_ID": "national identity number",
     "CARD": "card number",
     "IP": "IP address",
+    "PHONE": "phone number",
 }
 """What each kind is called in words, in the order in which they are looked for: of two that overlap the first counts."""
 
+_LABELLED_PHONE = re.compile(
+    r"\b(?:tel(?:efon|ephone|\.)?|phone|call|mobile?|handy|cell|fax|whatsapp|sms)\b[^\d\n+(]{0,16}(\+?\(?\d[\d ()/.-]{5,17}\d)",
+    re.IGNORECASE,
+)
+"""A number behind a word for a phone, valid or not: made-up and local ones are not valid by the numbering plan."""
+_FOUR_DIGITS = re.compile(r"\d(?:\D{0,3}\d){3}")
+_SEVEN_DIGITS = re.compile(r"\d(?:\D{0,3}\d){6}")
 
-def spans(text: str) -> list[Span]:
-    """Where a text holds personal data, in order and without overlaps."""
+
+def spans(text: str, regions: Sequence[str] = ()) -> list[Span]:
+    """Where a text holds personal data, in order and without overlaps.
+
+    regions: countries (ISO 3166) whose national numbers and phone numbers without a country code are looked for, too.
+    """
     found: list[Span] = []
-    for kind in _kinds_in(text):
-        for match in _PATTERNS[kind].finditer(text):
-            if _valid(kind, match[0]) and not any(match.start() < span.end and span.start < match.end() for span in found):
-                found.append(Span(match.start(), match.end(), kind))
+    for span in _all(text, regions):
+        if not any(span.start < other.end and other.start < span.end for other in found):
+            found.append(span)
     return sorted(found, key=lambda span: span.start)
 
 
-def look(row: Conversation) -> str:
+def look(said: Said) -> str:
     """The kind of what is found; never the value itself, which would travel with the report."""
-    text = whole_text(row)
-    for kind in _kinds_in(text):
-        if any(_valid(kind, match[0]) for match in _PATTERNS[kind].finditer(text)):
-            return NAMES[kind]
-    return ""
+    return next((NAMES[span.kind] for span in _all(said.whole, said.options.regions)), "")
 
 
-def _kinds_in(text: str) -> list[str]:
-    """The kinds that a text may hold at all, told by what costs little."""
-    kinds = ["EMAIL"] if "@" in text else []
-    return kinds + [kind for kind in NAMES if kind != "EMAIL"] if sum(map(str.isdigit, text)) >= 7 else kinds
+def _all(text: str, regions: Sequence[str]) -> Iterator[Span]:
+    """All that is found, kind by kind, overlaps included."""
+    if "@" in text:
+        yield from (Span(*match.span(), "EMAIL") for match in _PATTERNS["EMAIL"].finditer(text))
+    if not _FOUR_DIGITS.search(text):
+        return
+    many = _SEVEN_DIGITS.search(text) is not None
+    for kind in NAMES:
+        if kind == "NATIONAL_ID":
+            yield from _national(text, regions)
+        elif kind == "PHONE" and many:
+            yield from _phones(text, regions)
+        elif kind in _PATTERNS and kind != "EMAIL" and many:
+            for match in _PATTERNS[kind].finditer(text):
+                if _valid(kind, match[0]):
+                    yield Span(*match.span(), kind)
+
+
+def _national(text: str, regions: Sequence[str]) -> Iterator[Span]:
+    for region in regions:
+        if region in NATIONAL:
+            pattern, valid = NATIONAL[region]
+            yield from (Span(*match.span(), "NATIONAL_ID") for match in pattern.finditer(text) if valid(match[0]))
+
+
+def _phones(text: str, regions: Sequence[str]) -> Iterator[Span]:
+    yield from (Span(*match.span(1), "PHONE") for match in _LABELLED_PHONE.finditer(text))
+    numbers = _phonenumbers()
+    for region in regions or (None,):
+        if region is None and "+" not in text:
+            continue  # without a country only numbers with their country code can be told
+        yield from (Span(match.start, match.end, "PHONE") for match in numbers.PhoneNumberMatcher(text, region))
+
+
+@functools.cache
+def _phonenumbers() -> Any:
+    return importlib.import_module("phonenumbers")
 
 
 def _valid(kind: str, value: str) -> bool:
@@ -82,6 +128,8 @@ CHECK = Check(
     "personal_data",
     "warning",
     "texts hold personal data",
-    "names, addresses, phone numbers and national numbers of other countries",
+    "names and addresses, which no pattern tells; phone numbers without a country code and national identity numbers of "
+    f"countries that data.regions does not name (known: {', '.join(sorted(NATIONAL))}, and US social security numbers)",
     look=look,
+    package="phonenumbers",
 )

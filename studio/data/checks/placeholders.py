@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 
-from studio.data.checks.base import Check, whole_text
-from studio.data.rows import Conversation
+from studio.data.checks.base import Check, Said
 
 _PLACEHOLDER = re.compile(
     r"\{\{ ?[\w.]+ ?\}\}|\$\{\w+\}|\[(?:[A-Z][A-Z_]{2,}|(?:your|insert|company|customer|product) [\w ]{2,20})\]"
@@ -13,9 +12,9 @@ _PLACEHOLDER = re.compile(
 )
 
 
-def look(row: Conversation) -> str:
+def look(said: Said) -> str:
     """The placeholder."""
-    match = _PLACEHOLDER.search(whole_text(row))
+    match = _PLACEHOLDER.search(said.whole)
     return match[0] if match else ""
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 
-from studio.data.checks.base import Check, whole_text
-from studio.data.rows import Conversation
+from studio.data.checks.base import Check, Said
 
 _SECRETS = {
     "AWS key": re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"),
@@ -18,9 +17,9 @@ _SECRETS = {
 }
 
 
-def look(row: Conversation) -> str:
+def look(said: Said) -> str:
     """The kind of what is found; never the value itself."""
-    text = whole_text(row)
+    text = said.whole
     return next((kind for kind, pattern in _SECRETS.items() if pattern.search(text)), "")
 
 

@@ -1,0 +1,72 @@
+"""Contradictions: rows that ask the same and whose answers have little in common."""
+
+from __future__ import annotations
+
+import re
+from array import array
+from collections import Counter
+
+import numpy as np
+
+from studio.data.checks.base import Check, Found, Said, Texts
+from studio.data.split import digest, normal
+from studio.tracking.reporter import Reporter
+
+AGREE = 0.5
+"""F1 of the words of two answers from which they are taken for the same said otherwise."""
+_COMPARED = 50
+"""Answers of one question that are compared with each other."""
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+
+
+class Contradictions:
+    """Keeps a hash of what each row asks and of what it answers; words are compared only where a question repeats."""
+
+    def __init__(self) -> None:
+        self._asked, self._answered = array("Q"), array("Q")
+
+    def add(self, said: Said) -> None:
+        """Note question and answer of a row. Labelled answers and pairs answer one question in several ways on purpose."""
+        row = said.row
+        if len(row.messages) < 2 or row.good is not None or row.rejected is not None:
+            self._asked.append(len(self._asked))  # like no other
+            self._answered.append(0)
+            return
+        asked = said.question if len(row.messages) == 2 else said.whole[: len(said.whole) - len(said.answer)]
+        self._asked.append(digest(normal(asked)))
+        self._answered.append(digest(normal(said.answer)))
+
+    def found(self, texts: Texts, reporter: Reporter) -> Found:
+        """All rows of every question with two answers that disagree."""
+        asked, answered = (np.frombuffer(hashes, dtype=np.uint64) for hashes in (self._asked, self._answered))
+        order = np.lexsort((answered, asked))
+        starts = np.flatnonzero(np.concatenate(([True], asked[order][1:] != asked[order][:-1]))) if len(order) else []
+        rows: list[int] = []
+        for start, stop in zip(starts, [*starts[1:], len(order)], strict=True):
+            if stop - start < 2 or answered[order[start]] == answered[order[stop - 1]]:
+                continue
+            group = order[start:stop]
+            _, first = np.unique(answered[group], return_index=True)
+            answers = [texts.answer(int(group[index])) for index in first[:_COMPARED]]
+            if any(not agree(one, two) for at, one in enumerate(answers) for two in answers[at + 1 :]):
+                rows += group.tolist()
+        return Found(sorted(rows))
+
+
+def agree(one: str, two: str) -> bool:
+    """Whether two answers say about the same: half of their words shared, and no other number in either."""
+    numbers = set(_NUMBER.findall(one)), set(_NUMBER.findall(two))
+    if numbers[0] and numbers[1] and numbers[0].isdisjoint(numbers[1]):
+        return False
+    left, right = Counter(normal(one).split()), Counter(normal(two).split())
+    shared = (left & right).total()
+    return 2 * shared >= AGREE * (left.total() + right.total())
+
+
+CHECK = Check(
+    "contradictions",
+    "warning",
+    "rows ask what another row asks and answer otherwise",
+    "questions that are the same in other words, and answers that differ in a name or in `not` alone",
+    scan=Contradictions,
+)

@@ -1,0 +1,164 @@
+"""Near-duplicates among many texts: MinHash over five-character shingles, verified by the true overlap.
+
+Signatures take 256 bytes a text; the texts themselves are asked for again only where two signatures agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from studio.core.errors import Stopped
+from studio.tracking.reporter import Reporter, Silent
+
+SIMILAR = 0.7
+"""Jaccard similarity of the shingles from which two texts are near-duplicates."""
+SHINGLE = 5
+_HASHES, _BANDS = 64, 16
+_BLOCK = 2_000
+_ESTIMATE = SIMILAR - 0.15
+"""Share of equal hashes from which the true overlap is computed."""
+_PAIRS_AT_ONCE = 200_000
+
+
+def plain(text: str) -> str:
+    """The text as it is compared: without case and with single spaces."""
+    return " ".join(text.casefold().split())
+
+
+class Signatures:
+    """Collects the MinHash signatures of texts one by one."""
+
+    def __init__(self) -> None:
+        self._blocks: list[np.ndarray] = []
+        self._waiting: list[str] = []
+
+    def add(self, text: str) -> None:
+        """Take one more text, made plain."""
+        self._waiting.append(text)
+        if len(self._waiting) >= _BLOCK:
+            self._hash()
+
+    def table(self) -> np.ndarray:
+        """All signatures, uint32 [texts, hashes]."""
+        self._hash()
+        if len(self._blocks) != 1:
+            self._blocks = [np.concatenate(self._blocks)] if self._blocks else [np.zeros((0, _HASHES), np.uint32)]
+        return self._blocks[0]
+
+    def _hash(self) -> None:
+        if self._waiting:
+            self._blocks.append(_signatures(self._waiting))
+            self._waiting = []
+
+
+def near_pairs(
+    signatures: np.ndarray,
+    text: Callable[[int], str],
+    reporter: Reporter | None = None,
+    similar: float = SIMILAR,
+    part: np.ndarray | None = None,
+) -> Iterator[tuple[int, int, float]]:
+    """Pairs (earlier, later) of near-duplicates with their similarity, by rising index of the earlier.
+
+    Not every pair of a cluster is given, only enough to join it. text: a text by its index, made plain; part: pairs
+    inside the same part (of two) are left out, bool [texts]. Raises Stopped when asked to stop.
+    """
+    reporter = reporter or Silent()
+    pairs = _candidates(signatures, part)
+    last, shingles = -1, frozenset[str]()
+    for done, pair in enumerate(pairs.tolist()):
+        one, two = pair >> 32, pair & 0xFFFFFFFF
+        if done % 5_000 == 0:
+            if reporter.should_stop():
+                raise Stopped
+            reporter.progress(done, len(pairs), "Comparing rows that are much alike")
+        if one != last:
+            last, shingles = one, _shingles(text(one))
+        other = _shingles(text(two))
+        shared = len(shingles & other)
+        overlap = shared / (len(shingles) + len(other) - shared)
+        if overlap >= similar:
+            yield one, two, overlap
+
+
+def clusters(count: int, pairs: Iterator[tuple[int, int, float]]) -> np.ndarray:
+    """For each of `count` texts the smallest index of its cluster; itself where nothing is like it. int64 [count]."""
+    parent = list(range(count))
+
+    def root(index: int) -> int:
+        while parent[index] != index:
+            parent[index] = parent[parent[index]]
+            index = parent[index]
+        return index
+
+    for one, two, _ in pairs:
+        left, right = root(one), root(two)
+        if left != right:
+            parent[max(left, right)] = min(left, right)
+    return np.fromiter((root(index) for index in range(count)), dtype=np.int64, count=count)
+
+
+def _shingles(text: str) -> frozenset[str]:
+    return frozenset([text[at : at + SHINGLE] for at in range(max(len(text) - SHINGLE + 1, 1))])
+
+
+def _signatures(texts: list[str]) -> np.ndarray:
+    padded = [text.ljust(SHINGLE) for text in texts]
+    codes = np.frombuffer("".join(padded).encode("utf-32-le", "replace"), dtype=np.uint32).astype(np.uint64)
+    sizes = np.array([len(text) for text in padded])
+    starts = np.concatenate(([0], np.cumsum(sizes)[:-1]))
+    rolled = np.zeros(len(codes) - SHINGLE + 1, dtype=np.uint64)
+    with np.errstate(over="ignore"):
+        for offset in range(SHINGLE):
+            rolled = rolled * np.uint64(0x100000001B3) + codes[offset : len(codes) - SHINGLE + 1 + offset]
+        rolled ^= rolled >> np.uint64(29)
+        inside = np.ones(len(rolled), dtype=bool)
+        for back in range(1, SHINGLE):
+            ends = (starts + sizes - back)[:-1]
+            inside[ends] = False  # a shingle may not go over into the next text
+        rolled = np.where(inside, rolled, rolled[np.repeat(starts, sizes)[: len(rolled)]])
+        factors = np.random.default_rng(7).integers(1, 1 << 63, _HASHES, dtype=np.uint64) | np.uint64(1)
+        columns = [np.minimum.reduceat((rolled * factor) >> np.uint64(32), starts) for factor in factors]
+    return np.stack(columns, axis=1).astype(np.uint32)
+
+
+def _candidates(signatures: np.ndarray, part: np.ndarray | None) -> np.ndarray:
+    """Pairs that share a band and whose signatures agree well enough, as earlier << 32 | later; uint64, sorted."""
+    width = _HASHES // _BANDS
+    found: list[np.ndarray] = []
+    for band in range(_BANDS):
+        keys = _mixed(signatures[:, band * width : (band + 1) * width])
+        order = np.argsort(keys, kind="stable")
+        if part is not None:
+            order = order[np.lexsort((part[order], keys[order]))]  # inside a bucket one part stands before the other
+        same = keys[order][1:] == keys[order][:-1]
+        begins = np.maximum.accumulate(np.where(np.concatenate(([True], ~same)), np.arange(len(order)), 0))
+        firsts, neighbours, later = order[begins][1:][same], order[:-1][same], order[1:][same]
+        if part is not None:
+            crossing = part[firsts] != part[later]
+            firsts, neighbours, later = firsts[crossing], firsts[crossing], later[crossing]
+        one, two = np.concatenate([firsts, neighbours]), np.concatenate([later, later])
+        packed = np.unique((np.minimum(one, two).astype(np.uint64) << np.uint64(32)) | np.maximum(one, two).astype(np.uint64))
+        found.append(packed[_agree(signatures, packed)])
+    return np.unique(np.concatenate(found)) if found else np.zeros(0, np.uint64)
+
+
+def _agree(signatures: np.ndarray, packed: np.ndarray) -> np.ndarray:
+    agree = np.empty(len(packed), dtype=bool)
+    for start in range(0, len(packed), _PAIRS_AT_ONCE):
+        some = packed[start : start + _PAIRS_AT_ONCE]
+        one, two = (some >> np.uint64(32)).astype(np.int64), (some & np.uint64(0xFFFFFFFF)).astype(np.int64)
+        agree[start : start + len(some)] = (signatures[one] == signatures[two]).mean(axis=1) >= _ESTIMATE
+    return agree
+
+
+def _mixed(columns: np.ndarray) -> np.ndarray:
+    """One number for each row of a few 32-bit numbers."""
+    mixed = np.zeros(len(columns), dtype=np.uint64)
+    with np.errstate(over="ignore"):
+        for column in columns.T:
+            mixed = (mixed ^ column.astype(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
+            mixed ^= mixed >> np.uint64(31)
+    return mixed
