@@ -41,10 +41,20 @@ def inspect_with(
 
 def findings(*data: Any, spec: RunSpec | None = None, home: str | Path | None = None, **settings: Any) -> Findings:
     """What all checks of the content find in the usable rows, the most frequent first. Takes what `inspect` takes."""
+    return findings_with(Silent(), *data, spec=spec, home=home, **settings)
+
+
+def findings_with(
+    reporter: Reporter, *data: Any, spec: RunSpec | None = None, home: str | Path | None = None, **settings: Any
+) -> Findings:
+    """The same, telling how far it is; raises Stopped when the reporter asks to stop."""
     from studio.data import prepare
     from studio.data.checks import CHECKS, base
 
-    return Findings(base.findings(prepare.usable(_settings(data, spec, home, settings)), CHECKS.values()))
+    wanted = _settings(data, spec, home, settings)
+    options = base.Options(regions=tuple(wanted.regions))
+    found = base.findings(prepare.usable(wanted, reporter), CHECKS.values(), options, prepare.held_out(wanted), reporter)
+    return Findings(found)
 
 
 def _settings(data: Sequence[Any], spec: RunSpec | None, home: str | Path | None, settings: Mapping[str, Any]) -> Data:

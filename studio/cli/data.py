@@ -103,6 +103,10 @@ def _listed(what: str, items: Sequence[Rejected | Removed], count: int, shown: i
 def desk(
     files: Annotated[list[str] | None, typer.Argument(metavar="FILE…", help="Files, hub:owner/name, or dataset:NAME.")] = None,
     spec: Annotated[Path | None, typer.Option(help="Use the data section of this spec.")] = None,
+    held_out: Annotated[Path | None, typer.Option(help="A held-out file: also look for training rows that are in it.")] = None,
+    regions: Annotated[
+        list[str] | None, typer.Option("--region", metavar="CODE", help="Country whose phone and identity numbers to look for.")
+    ] = None,
     home: Home = None,
     json: Json = False,
 ) -> None:
@@ -118,7 +122,15 @@ def desk(
         with reporting(json) as reporter, library_curation.desk(files[0], home, reporter) as opened:
             curation.show_desk(opened, json)
         return
-    findings = datasets.findings(*(files or []), spec=specs.load(spec) if spec else None, home=home)
+    changes: dict[str, Any] = {}
+    if held_out:
+        changes["holdout"] = str(held_out)
+    if regions:
+        changes["regions"] = regions
+    with reporting(json) as reporter:
+        findings = datasets.findings_with(
+            reporter, *(files or []), spec=specs.load(spec) if spec else None, home=home, **changes
+        )
     if json:
         show.as_json([finding.model_dump() for finding in findings])
         return

@@ -130,19 +130,30 @@ def _candidates(signatures: np.ndarray, part: np.ndarray | None) -> np.ndarray:
     found: list[np.ndarray] = []
     for band in range(_BANDS):
         keys = _mixed(signatures[:, band * width : (band + 1) * width])
-        order = np.argsort(keys, kind="stable")
-        if part is not None:
-            order = order[np.lexsort((part[order], keys[order]))]  # inside a bucket one part stands before the other
-        same = keys[order][1:] == keys[order][:-1]
-        begins = np.maximum.accumulate(np.where(np.concatenate(([True], ~same)), np.arange(len(order)), 0))
-        firsts, neighbours, later = order[begins][1:][same], order[:-1][same], order[1:][same]
-        if part is not None:
-            crossing = part[firsts] != part[later]
-            firsts, neighbours, later = firsts[crossing], firsts[crossing], later[crossing]
-        one, two = np.concatenate([firsts, neighbours]), np.concatenate([later, later])
+        one, two = _neighbours(keys) if part is None else _across(keys, part)
         packed = np.unique((np.minimum(one, two).astype(np.uint64) << np.uint64(32)) | np.maximum(one, two).astype(np.uint64))
         found.append(packed[_agree(signatures, packed)])
     return np.unique(np.concatenate(found)) if found else np.zeros(0, np.uint64)
+
+
+def _neighbours(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of rows with the same key, each with the first one and with the one before it."""
+    order = np.argsort(keys, kind="stable")
+    same = keys[order][1:] == keys[order][:-1]
+    begins = np.maximum.accumulate(np.where(np.concatenate(([True], ~same)), np.arange(len(order)), 0))
+    later = order[1:][same]
+    return np.concatenate([order[begins][1:][same], order[:-1][same]]), np.concatenate([later, later])
+
+
+def _across(keys: np.ndarray, part: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Each row of part 0 with the first and the last row of part 1 that have the same key."""
+    here, there = np.flatnonzero(part == 0), np.flatnonzero(part != 0)
+    there = there[np.argsort(keys[there], kind="stable")]
+    left = np.searchsorted(keys[there], keys[here], side="left")
+    right = np.searchsorted(keys[there], keys[here], side="right")
+    both = left < right
+    here = here[both]
+    return np.concatenate([here, here]), np.concatenate([there[left[both]], there[right[both] - 1]])
 
 
 def _agree(signatures: np.ndarray, packed: np.ndarray) -> np.ndarray:

@@ -111,16 +111,29 @@ def conversations(path: Path) -> Iterator[Conversation]:
             yield Conversation.from_dict(orjson.loads(line))
 
 
-def usable(settings: Data) -> Iterator[Conversation]:
+def usable(settings: Data, reporter: Reporter | None = None) -> Iterator[Conversation]:
     """The usable rows of the training files one by one, before duplicates are removed and rows held out; for previews."""
+    reporter = reporter or Silent()
     sources = _sources(settings.files, settings)
-    for source in sources:
+    total, done = sum({source.path: source.bytes for source in sources}.values()), 0
+    for place, source in enumerate(sources):
         with opened(source, settings) as stream:
             sample, rows = beginning_of(stream.rows, stream)
             if source.in_collection and len(sources) > 1 and lacks_columns(sample, settings):
                 continue
             detection = detect(sample, settings, strict=len(sources) == 1)
-            yield from (row for row in check(rows, detection, settings) if isinstance(row, Conversation))
+            for number, row in enumerate(check(rows, detection, settings)):
+                if number % 1_000 == 0:
+                    reporter.progress(done + stream.position(), total, "Reading rows")
+                if isinstance(row, Conversation):
+                    yield row
+        if place + 1 == len(sources) or sources[place + 1].path != source.path:
+            done += source.bytes
+
+
+def held_out(settings: Data) -> Iterator[Conversation]:
+    """The usable rows of the held-out file, if it is one of its own."""
+    return usable(_settings_for(settings.holdout, settings)) if isinstance(settings.holdout, str) else iter(())
 
 
 def load_questions(file: str, settings: Data) -> list[Conversation]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationInfo
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from studio.core.section import DECIDED, Section, Ui
 from studio.data import in_memory
@@ -72,8 +72,19 @@ class Data(Section, frozen=True):
         default=0.05, ge=0, le=1, title="Rejected share allowed"
     )
     """The run stops if a larger share of rows than this cannot be used."""
+    regions: Annotated[list[str], Ui(advanced=True)] = Field(default_factory=list, title="Countries of personal data")
+    """Two-letter codes such as `DE`: countries whose phone numbers and national identity numbers the checks look for."""
     limit: Annotated[int | None, Ui(advanced=True)] = Field(default=None, ge=1, title="Use at most")
     """Read only the first so many rows, for a quick try. Empty: all."""
+
+    @field_validator("regions")
+    @classmethod
+    def _are_codes(cls, regions: list[str]) -> list[str]:
+        codes = [region.strip().upper() for region in regions]
+        for code in codes:
+            if len(code) != 2 or not code.isascii() or not code.isalpha():
+                raise ValueError(f"expected a two-letter country code such as DE, got {code!r}")
+        return codes
 
     @property
     def files(self) -> tuple[str, ...]:

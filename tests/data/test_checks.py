@@ -202,6 +202,22 @@ def test_a_local_phone_number_is_found_where_its_country_is_named() -> None:
     assert rows_of(rows, "personal_data", regions=("DE",)) == [1]
 
 
+def test_training_rows_that_the_held_out_file_asks_about_are_found_exactly_nearly_and_by_their_answer() -> None:
+    answer = "It stands in the hall beside the door, under the clock."
+    held = [row("In hall 3.", 1, "Where does the oak table of the first floor stand?"), row(answer, 2, "And the lamp?")]
+    rows = [
+        *many(),
+        row("In hall 3.", 100, "where does the oak table of the first floor stand"),
+        row("In hall 3.", 101, "Where did the oak table of the first floor stand?"),
+        row(answer, 102, "Please tell me about the kettle."),
+    ]
+    ((finding, indices),) = findings_with_rows(rows, [CHECKS["leakage"]], held_out=held)
+    assert [rows[index].line for index in indices] == [100, 101, 102]
+    assert "1 with the same question, 1 with nearly the same question, 1 with the same answer" in finding.message
+    assert "(held out: Where does the oak" in finding.examples[1].text
+    assert findings(rows, [CHECKS["leakage"]]) == []
+
+
 def test_a_check_whose_package_is_missing_is_named_and_the_others_go_on() -> None:
     check = replace(CHECKS["echo"], name="absent", package="no_such_package")
     (echo, absent) = findings([row("A lamp", 1, "a lamp")], [check, CHECKS["echo"]])

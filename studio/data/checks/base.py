@@ -72,12 +72,19 @@ class Texts:
     def __init__(self) -> None:
         self._bytes = bytearray()
         self._ends = array("Q", [0])
+        self._asked = array("I")
 
     def add(self, said: Said) -> None:
         """Take the texts of one more row."""
         for text in (said.spoken[: len(said.spoken) - len(said.answer)], said.answer):
             self._bytes += text.encode("utf-8", "replace")
             self._ends.append(len(self._bytes))
+        self._asked.append(len(said.question))
+
+    def asked(self, index: int) -> str:
+        """The last question of a row, or its plain text."""
+        before = self._bytes[self._ends[2 * index] : self._ends[2 * index + 1]].decode().rstrip("\n")
+        return before[len(before) - self._asked[index] :] if self._asked[index] else self.answer(index)
 
     def answer(self, index: int) -> str:
         """The answer, or the plain text, of a row."""

@@ -24,7 +24,7 @@ from studio.core.files import read_json_lines
 from studio.core.text import plural
 from studio.data import prepare, split
 from studio.data.checks import CHECKS
-from studio.data.checks.base import findings_with_rows
+from studio.data.checks.base import Options, findings_with_rows
 from studio.data.context import Turns
 from studio.data.curation import edits as edit_records
 from studio.data.curation.edits import (
@@ -45,7 +45,7 @@ from studio.data.curation.edits import (
 )
 from studio.data.curation.masking import masked
 from studio.data.curation.store import DatasetVersion
-from studio.data.findings import Example, Finding
+from studio.data.findings import Finding
 from studio.data.rows import Conversation
 from studio.tracking.reporter import Reporter, Silent
 
@@ -171,7 +171,6 @@ class Desk:
         reporter = reporter or Silent()
         origins = _origins(self.item.path / ORIGINS)
         contents: list[tuple[str, str, int, int, bytes, str]] = []
-        fingerprints: list[tuple[int, int, int, int]] = []
         seen: Counter[str] = Counter()
 
         def rows() -> Iterator[Conversation]:
@@ -186,12 +185,11 @@ class Desk:
                 name = digest if seen[digest] == 1 else f"{digest}.{seen[digest]}"
                 file, line, status = origins[len(contents)] if len(contents) < len(origins) else (row.file, row.line, "open")
                 prints = split.fingerprint(row)
-                fingerprints.append(prints)
                 contents.append((name, file, line, _signed(prints[2]), content.as_bytes(), status))
                 yield row
 
-        results = findings_with_rows(rows(), CHECKS.values())
-        results += [item for item in _of_all_rows(fingerprints, contents) if item[0].check not in CHECKS and item[0].count]
+        options = Options(regions=tuple(self.item.data.regions))
+        results = findings_with_rows(rows(), CHECKS.values(), options, reporter=reporter)
         reporter.progress(len(contents), len(contents), "Writing the desk")
         with self._writing():
             for table in ("rows", "flags", "findings"):
@@ -275,7 +273,7 @@ class Desk:
         """Replace personal data, of these kinds or of all, by tokens in rows that are not excluded."""
 
         def edit(row: DeskRow) -> Edit | None:
-            found = masked(row.content, kinds) if row.status != "excluded" else None
+            found = masked(row.content, kinds, self.item.data.regions) if row.status != "excluded" else None
             return Mask(row=row.id, after=found.content, kinds=found.kinds, before=row.content.digest) if found else None
 
         return self._each(query, "mask", why, edit)
@@ -542,58 +540,6 @@ def _made_from(item: DatasetVersion) -> str:
 
 def _origins(file: Path) -> list[tuple[str, int, Status]]:
     return [(line["file"], line["line"], line.get("status", "open")) for line in read_json_lines(file)]
-
-
-def _of_all_rows(
-    fingerprints: list[tuple[int, int, int, int]], contents: list[tuple[str, str, int, int, bytes, str]]
-) -> list[tuple[Finding, Sequence[int]]]:
-    """What is seen only by looking at all rows: rows that repeat an earlier one, and rows that contradict another."""
-    import numpy as np
-
-    table = np.array(fingerprints, dtype=np.uint64).reshape(-1, 4)
-    first = split.first_of_each(table[:, 0])
-    repeats = np.flatnonzero(first != np.arange(len(first))).tolist()
-    order = np.lexsort((table[:, 3], table[:, 2]))
-    prompts, answers = table[order, 2], table[order, 3]
-    _, group, sizes = np.unique(prompts, return_inverse=True, return_counts=True)
-    changes = np.concatenate(([True], (prompts[1:] != prompts[:-1]) | (answers[1:] != answers[:-1]))) if len(order) else []
-    answers_of_group = np.bincount(group, weights=changes, minlength=len(sizes)) if len(order) else np.zeros(0)
-    contradicting = sorted(order[answers_of_group[group] > 1].tolist()) if len(order) else []
-
-    def finding(check: str, severity: Literal["info", "warning"], message: str, found: list[int], limits: str) -> Finding:
-        examples = tuple(
-            Example(file=contents[index][1], line=contents[index][2], text=Content.from_line(contents[index][4]).said[:80])
-            for index in found[:3]
-        )
-        share = len(found) / max(len(contents), 1)
-        return Finding(
-            check=check,
-            severity=severity,
-            message=message,
-            count=len(found),
-            share=share,
-            examples=examples,
-            not_covered=limits,
-        )
-
-    return [
-        (
-            finding(
-                REPEATS, "info", "rows say exactly what an earlier row says", repeats, "rows that say the same in other words"
-            ),
-            repeats,
-        ),
-        (
-            finding(
-                CONTRADICTIONS,
-                "warning",
-                "rows ask what another row asks and answer otherwise",
-                contradicting,
-                "questions that are the same in other words",
-            ),
-            contradicting,
-        ),
-    ]
 
 
 def _signed(number: int) -> int:

@@ -5,7 +5,7 @@ Questions and answers are masked alike, or a model would learn to invent what it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,13 +22,16 @@ class Masked:
     count: int
 
 
-def masked(content: Content, kinds: Collection[str] = ()) -> Masked | None:
-    """The row with personal data masked, of these kinds or of all; None where there is none."""
+def masked(content: Content, kinds: Collection[str] = (), regions: Sequence[str] = ()) -> Masked | None:
+    """The row with personal data masked, of these kinds or of all; None where there is none.
+
+    regions: countries whose numbers are known, as in `data.regions`.
+    """
     tokens: dict[tuple[str, str], str] = {}
     seen: list[str] = []
 
     def replace(text: str) -> str:
-        return _replaced(text, [span for span in spans(text) if not kinds or span.kind in kinds], tokens, seen)
+        return _replaced(text, [span for span in spans(text, regions) if not kinds or span.kind in kinds], tokens, seen)
 
     if content.messages:
         new = content.model_copy(update={"messages": tuple(_turn(turn, replace) for turn in content.messages)})
