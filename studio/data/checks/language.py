@@ -63,10 +63,10 @@ class Language:
             enough = text.count(" ") >= WORDS - 1 and sum(map(str.isalpha, text)) >= LETTERS
         if not enough:
             return _UNSURE
-        language, sure = self._model.classify(text)
+        told, sure = self._model.classify(text)
         if sure < SURE:
             return _UNSURE
-        language = _ALIKE.get(language, language)
+        language: str = _ALIKE.get(told, told)
         if language not in self._names:
             self._names.append(language)
         return self._names.index(language)

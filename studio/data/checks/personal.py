@@ -96,7 +96,7 @@ def _national(text: str, regions: Sequence[str]) -> Iterator[Span]:
 def _phones(text: str, regions: Sequence[str]) -> Iterator[Span]:
     yield from (Span(*match.span(1), "PHONE") for match in _LABELLED_PHONE.finditer(text))
     numbers = _phonenumbers()
-    for region in regions or (None,):
+    for region in (regions or (None,)) if numbers else ():
         if region is None and "+" not in text:
             continue  # without a country only numbers with their country code can be told
         yield from (Span(match.start, match.end, "PHONE") for match in numbers.PhoneNumberMatcher(text, region))
@@ -104,6 +104,9 @@ def _phones(text: str, regions: Sequence[str]) -> Iterator[Span]:
 
 @functools.cache
 def _phonenumbers() -> Any:
+    """The library of numbering plans; None in an installation older than the need for it."""
+    if importlib.util.find_spec("phonenumbers") is None:
+        return None
     return importlib.import_module("phonenumbers")
 
 
@@ -131,5 +134,4 @@ CHECK = Check(
     "names and addresses, which no pattern tells; phone numbers without a country code and national identity numbers of "
     f"countries that data.regions does not name (known: {', '.join(sorted(NATIONAL))}, and US social security numbers)",
     look=look,
-    package="phonenumbers",
 )
