@@ -66,7 +66,7 @@ class Language:
         told, sure = self._model.classify(text)
         if sure < SURE:
             return _UNSURE
-        language: str = _ALIKE.get(told, told)
+        language = _ALIKE.get(str(told), str(told))
         if language not in self._names:
             self._names.append(language)
         return self._names.index(language)
