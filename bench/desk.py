@@ -1,8 +1,8 @@
 """CPU seconds and peak memory of all checks of the data desk on a million short rows.
 
-`python -m bench.desk [--rows N]` makes the rows (seeded, about 110 characters, one in twenty a small change of another, one in a
-thousand with something to find), reads and checks them in a process of its own and writes `bench/results/desk.json`: the
-reading alone, all checks, and each check alone on a tenth of the rows.
+`python -m bench.desk [--rows N]` makes the rows (seeded, about 110 characters, one in twenty a small change of another, one
+in a thousand with something to find), reads and checks them in a process of its own and writes `bench/results/desk.json`:
+the reading alone, all checks, and each check alone on a tenth of the rows.
 """
 
 from __future__ import annotations

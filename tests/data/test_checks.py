@@ -225,6 +225,10 @@ def test_a_check_whose_package_is_missing_is_named_and_the_others_go_on() -> Non
     assert "not looked for" in absent.message
 
 
+def test_no_rows_are_no_finding() -> None:
+    assert findings([], CHECKS.values()) == []
+
+
 def test_checking_stops_when_asked_to() -> None:
     class Stop(Silent):
         def should_stop(self) -> bool:

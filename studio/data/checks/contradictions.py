@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from array import array
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 
@@ -40,9 +41,9 @@ class Contradictions:
         """All rows of every question with two answers that disagree."""
         asked, answered = (np.frombuffer(hashes, dtype=np.uint64) for hashes in (self._asked, self._answered))
         order = np.lexsort((answered, asked))
-        starts = np.flatnonzero(np.concatenate(([True], asked[order][1:] != asked[order][:-1]))) if len(order) else []
+        edges = [0, *(np.flatnonzero(asked[order][1:] != asked[order][:-1]) + 1).tolist(), len(order)]
         rows: list[int] = []
-        for start, stop in zip(starts, [*starts[1:], len(order)], strict=True):
+        for start, stop in pairwise(edges):
             if stop - start < 2 or answered[order[start]] == answered[order[stop - 1]]:
                 continue
             group = order[start:stop]
