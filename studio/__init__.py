@@ -19,20 +19,20 @@ if TYPE_CHECKING:
     from studio.app.datasets import findings, inspect, preview
     from studio.app.notebook import start, train, watch
     from studio.app.plans import plan
-    from studio.app.runs import Run, find, list_runs
+    from studio.app.runs import Run, Update, find, list_runs
     from studio.core.errors import StudioError
     from studio.core.resources import sample
     from studio.spec import RunSpec, edit, load
 
 __version__ = "0.1.0"
 __all__ = [
-    "Run", "RunSpec", "StudioError", "compare", "edit", "find", "findings", "inspect", "list_runs", "load", "plan", "preview",
+    "Run", "RunSpec", "StudioError", "Update", "compare", "edit", "find", "findings", "inspect", "list_runs", "load", "plan", "preview",
     "sample", "start", "train", "watch",
 ]  # fmt: skip
 
 _HOMES = {
     "studio.spec": ("RunSpec", "edit", "load"),
-    "studio.app.runs": ("Run", "find", "list_runs"),
+    "studio.app.runs": ("Run", "Update", "find", "list_runs"),
     "studio.app.comparison": ("compare",),
     "studio.app.datasets": ("findings", "inspect", "preview"),
     "studio.app.plans": ("plan",),

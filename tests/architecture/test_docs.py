@@ -86,8 +86,9 @@ def test_every_python_sample_a_page_shows_compiles(document: Path) -> None:
 
 @pytest.mark.slow
 def test_the_python_samples_pass_the_type_checker(tmp_path: Path) -> None:
-    for page in (ROOT / "README.md", ROOT / "docs" / "python.md"):
-        (tmp_path / f"{page.stem}.py").write_text("\n".join(blocks(page, "python")))
+    for page in PAGES:
+        if text := "\n".join(blocks(page, "python")):
+            (tmp_path / f"{page.stem}.py").write_text(text)
     ended = subprocess.run(
         [sys.executable, "-m", "pyright", "--pythonpath", sys.executable, str(tmp_path)],
         capture_output=True,

@@ -154,3 +154,11 @@ def test_a_frame_is_trained_on_seen_live_stopped_found_again_and_resumed(noteboo
     live = notebook.html("again.watch()")
     assert "Training loss" in live
     assert notebook.text("print(again.status.state)") == "done\n"
+
+
+def test_the_samples_of_the_python_page_run_from_top_to_bottom(notebook: Notebook) -> None:
+    from tests.architecture.test_docs import ROOT, blocks
+
+    for sample in blocks(ROOT / "docs" / "python.md", "python"):
+        ended = notebook.run(sample)["outputs"]
+        assert not [item for item in ended if item["output_type"] == "error"], sample
