@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
-    "Run", "RunSpec", "StudioError", "Update", "compare", "edit", "find", "findings", "inspect", "list_runs", "load", "plan", "preview",
-    "sample", "start", "train", "watch",
+    "Run", "RunSpec", "StudioError", "Update", "compare", "edit", "find", "findings", "inspect", "list_runs", "load", "plan",
+    "preview", "sample", "start", "train", "watch",
 ]  # fmt: skip
 
 _HOMES = {
