@@ -177,6 +177,7 @@ def judge(folder: RunFolder, prepared: Prepared, recorder: Reporter, sink: Any =
         reporter=recorder,
         train_on=spec.data.train_on,
         max_length=max(spec.data.max_length, SHORT_QUESTIONS),
+        start=folder.start if folder.start.exists() else None,
     )
     html = page.render_html(report, list(folder.read_metrics()), folder.spec_file.read_text("utf-8"), prepared.spec.name)
     write_text(folder.report_page, html)

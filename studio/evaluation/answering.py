@@ -20,7 +20,7 @@ from studio.evaluation.report import Speed
 from studio.evaluation.settings import Evaluation
 
 if TYPE_CHECKING:
-    from studio.data.render import TrainOn
+    from studio.data.render import Encoded, TrainOn
     from studio.models.generation import Answer
 
 ALONE = 5
@@ -44,6 +44,8 @@ class Question:
     mask: Sequence[bool]
     reference: str
     reference_tokens: int
+    rejected: Encoded | None = None
+    """The conversation with the rejected answer, of a preference pair; of it only that answer counts."""
 
 
 def questions(
@@ -57,6 +59,8 @@ def questions(
 
     ready, left_out = [], []
     wanted = "assistant" if train_on == "all" else train_on
+    if conversations and all(row.rejected is not None for row in conversations):
+        wanted = "last_assistant"  # what is preferred is the last answer
     for row, encoded in zip(conversations, attempt_many(conversations, tokenizer, wanted), strict=True):
         if isinstance(encoded, StudioError):
             left_out.append(f"{row.file}:{row.line}: {encoded.message}")
@@ -70,7 +74,9 @@ def questions(
         except StudioError as problem:
             left_out.append(f"{row.file}:{row.line}: {problem.message}")
             continue
-        ready.append(Question(row, prompt, encoded.ids, encoded.mask, reference, last.stop - last.start))
+        other = attempt_many([row.not_preferred], tokenizer, "last_assistant")[0] if row.not_preferred else None
+        other = None if isinstance(other, StudioError) else other
+        ready.append(Question(row, prompt, encoded.ids, encoded.mask, reference, last.stop - last.start, other))
     return ready, left_out
 
 

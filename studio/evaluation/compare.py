@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,9 +18,9 @@ from studio.evaluation.answering import Question, ask, longest_answer, questions
 from studio.evaluation.general import NAME as GENERAL
 from studio.evaluation.interval import Draws, Ratio, change, estimate, mean
 from studio.evaluation.likelihood import Likelihood, likelihood
-from studio.evaluation.metrics import TEXT_METRICS
+from studio.evaluation.metrics import PAIR_METRICS, TEXT_METRICS
 from studio.evaluation.overlap import rouge_l, spoken, words
-from studio.evaluation.report import Answered, Compared, Given, Report, SetReport, Speed
+from studio.evaluation.report import START, Answered, Compared, Given, Report, SetReport, Speed
 from studio.evaluation.settings import Evaluation
 from studio.evaluation.verdict import decide
 from studio.tracking.reporter import Reporter, Silent
@@ -49,6 +50,8 @@ class _Side:
     likelihood: Likelihood
     given: list[Any]
     speed: Speed | None
+    rejected: Likelihood | None = None
+    """Of the rejected answers, where the rows are preference pairs."""
 
 
 def compare(
@@ -61,29 +64,53 @@ def compare(
     reporter: Reporter | None = None,
     train_on: TrainOn = "assistant",
     max_length: int | None = None,
+    start: Path | None = None,
 ) -> Report:
     """Measure base and tuned on each set.
 
     model: a PeftModel; its base is the same weights with the adapter off. The loss is taken over all rows, answers over at
     most settings.max_rows of them (drawn by seed). Rows longer than max_length tokens (None: the model's own limit) are
-    left out and listed. Raises EvaluationError if nothing can be measured, Stopped if the reporter asks.
+    left out and listed. start: the adapter that the run trained further; the first and the general set are then measured
+    against it, too. Raises EvaluationError if nothing can be measured, Stopped if the reporter asks.
     """
     watch = _Watch(reporter or Silent(), sets, settings)
     training = model.training
     model.eval()
+    if start is not None:
+        from studio.models.loading import attach_adapter
+
+        attach_adapter(model, start, START)
+        model.set_adapter("default")
     try:
-        measured = [_measure(model, tokenizer, item, settings, seed, watch, train_on, max_length) for item in sets if item.rows]
+        measured = [
+            _measure(
+                model,
+                tokenizer,
+                item,
+                settings,
+                seed,
+                watch,
+                train_on,
+                max_length,
+                start is not None and item.name in (HELD_OUT, GENERAL),
+            )
+            for item in sets
+            if item.rows
+        ]
     finally:
+        if start is not None:
+            model.delete_adapter(START)
         model.train(training)
-    found = [pair for pair in measured if pair]
-    reports = [report for report, _ in found]
+    found = [part for part in measured if part]
+    reports = [report for report, *_ in found]
+    reports += [report for *_, report in found if report]
     return Report(
         sets=reports,
         verdict=decide(reports),
         device=_device(model),
         resamples=settings.resamples,
         seed=seed,
-        speed=next((rates for _, rates in found if rates), {}),
+        speed=next((rates for _, rates, _ in found if rates), {}),
     )
 
 
@@ -96,8 +123,9 @@ def _measure(
     watch: _Watch,
     train_on: TrainOn,
     max_length: int | None,
-) -> tuple[SetReport, dict[str, Speed]] | None:
-    """One set, base then tuned; None if no row of a set beside the first can be measured."""
+    with_start: bool,
+) -> tuple[SetReport, dict[str, Speed], SetReport | None] | None:
+    """One set, base then tuned, and the set against the start; None if no row of a set beside the first can be measured."""
     asked, refused = questions(wanted.rows, tokenizer, train_on)
     asked, too_long = _fitting(asked, max_length or _limit(model))
     left_out = refused + too_long
@@ -116,29 +144,40 @@ def _measure(
         base = _one_side(model, tokenizer, asked, answered, longest, watch, f"base on {wanted.name}")
     tuned = _one_side(model, tokenizer, asked, answered, longest, watch, f"tuned on {wanted.name}")
 
-    pairs = [_answered(asked[place], place, base, tuned, at) for at, place in enumerate(answered)]
-    headline, why = _headline([item.reference for item in pairs], wanted.name)
-    report = SetReport(
-        name=wanted.name,
-        rows=len(asked),
-        answers=pairs,
-        metrics=_metrics(base, tuned, pairs, settings.resamples, seed),
-        headline=headline,
-        why=why,
-        max_new_tokens=longest,
-        left_out=left_out,
-        **_samples(pairs, settings.samples),
-    )
+    def reported(before: _Side, name: str) -> SetReport:
+        pairs = [_answered(asked[place], place, before, tuned, at) for at, place in enumerate(answered)]
+        headline, why = _headline([item.reference for item in pairs], wanted.name)
+        return SetReport(
+            name=wanted.name if name == "base" else f"{name}:{wanted.name}",
+            rows=len(asked),
+            answers=pairs,
+            metrics=_metrics(before, tuned, pairs, settings.resamples, seed),
+            headline=headline,
+            why=why,
+            max_new_tokens=longest,
+            left_out=left_out,
+            before=name,
+            **_samples(pairs, settings.samples),
+        )
+
+    against = None
+    if with_start:
+        model.set_adapter(START)
+        side = _one_side(model, tokenizer, asked, answered, longest, watch, f"start on {wanted.name}")
+        model.set_adapter("default")
+        against = reported(side, START)
     speeds = {"base": base.speed, "tuned": tuned.speed}
-    return report, {name: value for name, value in speeds.items() if value}
+    return reported(base, "base"), {name: value for name, value in speeds.items() if value}, against
 
 
 def _one_side(
     model: Any, tokenizer: Any, asked: list[Question], answered: list[int], longest: int, watch: _Watch, what: str
 ) -> _Side:
     loss = likelihood(model, [(item.ids, item.mask) for item in asked], lambda rows: watch.done(rows, f"loss of {what}"))
+    others = [encoded for item in asked if (encoded := item.rejected) is not None]
+    rejected = likelihood(model, [(item.ids, item.mask) for item in others]) if len(others) == len(asked) else None
     if not answered:
-        return _Side(loss, [], None)
+        return _Side(loss, [], None, rejected)
     prompts = [asked[place].prompt for place in answered]
     before = watch.so_far
     given, seconds = ask(
@@ -150,9 +189,9 @@ def _one_side(
         should_stop=watch.reporter.should_stop,
     )
     if watch.timed(what):
-        return _Side(loss, given, None)
+        return _Side(loss, given, None, rejected)
     rate = sum(answer.tokens for answer in given) / max(seconds, 1e-9)
-    return _Side(loss, given, speed(model, tokenizer, prompts, longest, rate))
+    return _Side(loss, given, speed(model, tokenizer, prompts, longest, rate), rejected)
 
 
 def _metrics(base: _Side, tuned: _Side, pairs: list[Answered], resamples: int, seed: int) -> dict[str, Compared]:
@@ -162,14 +201,17 @@ def _metrics(base: _Side, tuned: _Side, pairs: list[Answered], resamples: int, s
         name: _compared(_of_loss(name, base.likelihood), _of_loss(name, tuned.likelihood), all_rows)
         for name in ("loss", "perplexity", "token_accuracy")
     }
+    if base.rejected is not None and tuned.rejected is not None:
+        before, after = (_of_pairs(side.likelihood, side.rejected) for side in (base, tuned) if side.rejected is not None)
+        found |= {name: _compared(before[name], after[name], all_rows) for name in PAIR_METRICS}
     if not pairs:
         return found
     some_rows = Draws(len(pairs), resamples, seed)
     for name in (*TEXT_METRICS, "answer_tokens", "stop_rate"):
         before, after = (_of_answers(name, [getattr(pair, side) for pair in pairs]) for side in ("base", "tuned"))
         found[name] = _compared(before, after, some_rows)
-    order = (*TEXT_METRICS, "loss", "perplexity", "token_accuracy", "answer_tokens", "stop_rate")
-    return {name: found[name] for name in order}
+    order = (*TEXT_METRICS, *PAIR_METRICS, "loss", "perplexity", "token_accuracy", "answer_tokens", "stop_rate")
+    return {name: found[name] for name in order if name in found}
 
 
 def _compared(base: Ratio, tuned: Ratio, draws: Draws) -> Compared:
@@ -181,6 +223,16 @@ def _of_loss(name: str, found: Likelihood) -> Ratio:
         return Ratio(found.right, found.tokens, bounds=(0.0, 1.0))
     finish = (lambda loss: np.exp(np.minimum(loss, 100.0))) if name == "perplexity" else None
     return Ratio(found.loss, found.tokens, finish=finish)
+
+
+def _of_pairs(chosen: Likelihood, rejected: Likelihood) -> dict[str, Ratio]:
+    """How often the preferred answer is the likelier one, and how likely each kind is."""
+    likelier = chosen.loss / np.maximum(chosen.tokens, 1) < rejected.loss / np.maximum(rejected.tokens, 1)
+    return {
+        "pair_accuracy": share(likelier.astype(np.float64).tolist()),
+        "logp_chosen": mean(-chosen.loss),
+        "logp_rejected": mean(-rejected.loss),
+    }
 
 
 def _of_answers(name: str, given: list[Given]) -> Ratio:

@@ -95,11 +95,28 @@ METRICS: dict[str, Metric] = {
             "share",
             "share of the reference's tokens that were the model's first choice",
         ),
+        Metric(
+            "pair_accuracy",
+            "Preferred answer likelier",
+            "higher",
+            "share",
+            "share of preference pairs whose preferred answer has the higher mean log p a token",
+        ),
+        Metric(
+            "logp_chosen",
+            "log p of preferred answers",
+            "higher",
+            "number",
+            "mean sum of log p over a preferred answer, in nats",
+        ),
+        Metric("logp_rejected", "log p of rejected answers", "neither", "number", "the same of the rejected answers"),
         Metric("answer_tokens", "Answer length (tokens)", "neither", "tokens", "mean number of tokens generated"),
         Metric("stop_rate", "Stopped by itself", "higher", "share", "share of answers that ended before the limit on tokens"),
     )
 }
 """Every figure, in the order of the report."""
 
+PAIR_METRICS = ("pair_accuracy", "logp_chosen", "logp_rejected")
+"""Those of preference pairs."""
 TEXT_METRICS = ("exact_match", "normalised_match", "token_f1", "rouge_l")
 """Those that need only the reference and the answer as text."""

@@ -68,7 +68,12 @@ def _tiles(report: Report) -> str:
     tiles = []
     for item in report.sets:
         tiles.append(
-            _tile(f"{METRICS[item.headline].label} · {item.label}", METRICS[item.headline], item.metrics[item.headline])
+            _tile(
+                f"{METRICS[item.headline].label} · {item.label}",
+                METRICS[item.headline],
+                item.metrics[item.headline],
+                item.before,
+            )
         )
     main = next((item for item in report.sets if item.name != GENERAL), None)
     if main:
@@ -80,11 +85,11 @@ def _tiles(report: Report) -> str:
     return f'<section class="tiles" aria-label="At a glance">{"".join(tiles)}</section>' if tiles else ""
 
 
-def _tile(label: str, metric: Metric, found: Compared) -> str:
+def _tile(label: str, metric: Metric, found: Compared, before: str = "base") -> str:
     top = 1.0 if metric.unit == "share" else max(found.base.high or 0, found.tuned.high or 0, found.base.value, 1e-9)
     rows = "".join(
-        _pair(side, _bar(side, value, top), metric.show(value.value))
-        for side, value in (("base", found.base), ("tuned", found.tuned))
+        _pair(name, _bar(side, value, top), metric.show(value.value))
+        for name, side, value in ((before, "base", found.base), ("tuned", "tuned", found.tuned))
     )
     return f'<div class="tile"><h3>{escape(label)}</h3><div class="pair">{rows}</div></div>'
 
@@ -112,7 +117,7 @@ def _figures(item: SetReport) -> str:
         f'<section class="card"><table><caption><h3>{escape(item.label)}</h3>'
         f'<span class="soft">{plural(item.rows, "row")}{asked}. Read first: {METRICS[item.headline].label}, because '
         f'{escape(item.why)}.</span></caption><thead><tr><th scope="col">Figure</th>'
-        '<th scope="col">Base</th><th scope="col">Tuned</th>'
+        f'<th scope="col">{item.before.capitalize()}</th><th scope="col">Tuned</th>'
         '<th scope="col">Change</th><th scope="colgroup" colspan="2">95 % interval of the change</th></tr></thead>'
         f"<tbody>{rows}</tbody></table>{out if item.left_out else ''}</section>"
     )

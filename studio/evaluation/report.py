@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 Score = Callable[[str, str], float | bool] | Callable[[str, str, str], float | bool]
 """A metric of one's own: `score(answer, reference)` or `score(answer, reference, question)`, larger is better."""
 
+START = "start"
+"""How the name of a set begins that is measured against the adapter the run trained further."""
 VerdictKind = Literal["better", "better but forgets", "no clear difference", "worse", "not measured"]
 
 
@@ -83,11 +85,13 @@ class SetReport:
     """The largest changes from base to tuned, either way."""
     left_out: list[str] = field(default_factory=list)
     """Rows that could not be measured, `file:line: reason` each."""
+    before: str = "base"
+    """What tuned is compared with: `base`, or `start`, the adapter that the run trained further."""
 
     @property
     def label(self) -> str:
         """The name as people read it: a further question file by its file name."""
-        return self.name.removeprefix("also:")
+        return self.name.removeprefix(f"{START}:").removeprefix("also:")
 
     def __repr__(self) -> str:
         found = self.metrics.get(self.headline)

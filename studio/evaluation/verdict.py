@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from studio.core.text import count, plural
 from studio.evaluation.general import NAME as GENERAL
 from studio.evaluation.metrics import METRICS
-from studio.evaluation.report import SetReport, Verdict, VerdictKind
+from studio.evaluation.report import START, SetReport, Verdict, VerdictKind
 
 FEW = 20
 """Rows below which a bootstrap interval is known to be too narrow."""
@@ -21,6 +21,8 @@ LITTLE = 0.1
 SOFT = ("loss", "token_f1", "rouge_l")
 """Metrics of the general set that show forgetting where exact words cannot."""
 
+PAIRED = "pair_accuracy"
+"""The goal of preference methods, measured where the rows are preference pairs."""
 _ADVICE: dict[VerdictKind, str] = {
     "better": "Read the worst answers first: the figures hold for questions like the held-out ones, and no others were asked.",
     "better but forgets": "Where general skills matter, mix in general rows, or take fewer epochs or a lower learning rate.",
@@ -32,8 +34,10 @@ _ADVICE: dict[VerdictKind, str] = {
 
 def decide(sets: Sequence[SetReport]) -> Verdict:
     """The verdict on the first set that is not the general one, with the forgetting check beside it."""
-    main = next((item for item in sets if item.name != GENERAL), None)
-    general = next((item for item in sets if item.name == GENERAL), None)
+    whole = next((item for item in sets if item.name != GENERAL), None)
+    continued = next((item for item in sets if item.before == START and item.name != f"{START}:{GENERAL}"), None)
+    main = continued or whole  # a run that trains an adapter further has to be better than that adapter
+    general = next((item for item in sets if item.name == (f"{START}:{GENERAL}" if continued else GENERAL)), None)
     forgets = general is not None and bool(_losses(general))
     if main is None:
         kind: VerdictKind = "not measured"
@@ -41,33 +45,52 @@ def decide(sets: Sequence[SetReport]) -> Verdict:
     else:
         kind = _kind(main, forgets)
         sentences = [_on_main(main, kind)]
-        sentences += [_beside(item) for item in sets if item not in (main, general)]
+        sentences += [_of_pairs(main)] if PAIRED in main.metrics else []
+        sentences += [_beside(item) for item in sets if item not in (main, general) and item.before != START]
     if general is not None:
         sentences.append(_on_general(general))
     return Verdict(kind, "; ".join(sentences) + ".", _ADVICE[kind], _cautions(sets, main))
 
 
 def _kind(main: SetReport, forgets: bool) -> VerdictKind:
-    metric, change = METRICS[main.headline], main.metrics[main.headline].change
-    if metric.gained(change):
+    """Better needs a gain in answers or in telling preferred ones apart, and a clear loss in neither."""
+    changes = {name: main.metrics[name].change for name in (main.headline, PAIRED) if name in main.metrics}
+    if any(METRICS[name].lost(change) for name, change in changes.items()):
+        return "worse"
+    if any(METRICS[name].gained(change) for name, change in changes.items()):
         return "better but forgets" if forgets else "better"
-    return "worse" if metric.lost(change) else "no clear difference"
+    return "no clear difference"
 
 
 def _on_main(found: SetReport, kind: VerdictKind) -> str:
     metric, figure = METRICS[found.headline], found.metrics[found.headline]
     label = metric.label.lower() if metric.label != "ROUGE-L" else metric.label
     base, tuned = metric.show(figure.base.value), metric.show(figure.tuned.value)
-    if kind == "no clear difference":
+    if not (metric.gained(figure.change) or metric.lost(figure.change)):
         moved = f"was {base} and is {tuned}"
     else:
         moved = f"{'rose' if figure.change.value > 0 else 'fell'} from {base} to {tuned}"
+    if found.before == START:
+        moved = moved.replace(base, f"{base} (the adapter it started from)", 1)
     sentence = f"{kind.capitalize()}: {label} on {found.label} rows {moved} ({_change(found)}, {plural(_rows(found), 'row')})"
     if kind == "no clear difference" and found.headline != "loss":
         loss = found.metrics["loss"]
         if METRICS["loss"].gained(loss.change) or METRICS["loss"].lost(loss.change):
             way = "fell" if loss.change.value < 0 else "rose"
             sentence += f", though the loss {way} clearly from {loss.base.value:.3f} to {loss.tuned.value:.3f}"
+    return sentence
+
+
+def _of_pairs(found: SetReport) -> str:
+    """What became of preference pairs: which answer is likelier, and whether preferred ones became less likely."""
+    metric, figure = METRICS[PAIRED], found.metrics[PAIRED]
+    change = f"{metric.show_change(figure.change.value)}, 95 % interval {metric.show_interval(figure.change, change=True)}"
+    shares = f"{metric.show(figure.base.value)} -> {metric.show(figure.tuned.value)} of the pairs"
+    sentence = f"the preferred answer is the likelier one in {shares} ({change})"
+    chosen, logp = found.metrics["logp_chosen"], METRICS["logp_chosen"]
+    if logp.lost(chosen.change):
+        fell = f"{logp.show(chosen.base.value)} -> {logp.show(chosen.tuned.value)}"
+        sentence += f", and preferred answers became less likely (log p {fell})"
     return sentence
 
 
@@ -134,6 +157,12 @@ def _cautions(sets: Sequence[SetReport], main: SetReport | None) -> list[str]:
             found.append(
                 f"{plural(len(item.left_out), 'row')} of {item.label} could not be measured (listed below the figures)"
             )
+    chosen = main.metrics.get("logp_chosen") if main is not None else None
+    if chosen is not None and METRICS["logp_chosen"].lost(chosen.change):
+        found.append(
+            "the answers you prefer became less likely: the rejected ones only fell faster. Take a lower learning rate, or a "
+            "larger weight of the SFT term in training.method"
+        )
     if main is not None and main.answers:
         stops = main.metrics["stop_rate"]
         if stops.tuned.value < SELDOM:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from studio.evaluation.settings import Evaluation
 from studio.evaluation.table import HEADER, rows
 from studio.models.settings import Model
 from studio.tracking.reporter import Silent
+from studio.training import adapters
 from tests.evaluation.conftest import FACTS, conversation
 from tests.tiny import make_tokenizer
 
@@ -256,3 +258,21 @@ def test_a_set_with_longer_answers_is_not_cut_at_the_length_of_the_held_out_ones
     assert longest_answer(asked, Evaluation(max_new_tokens=8)) == 8
     assert longest_answer(asked, Evaluation(max_new_tokens=8), at_least_its_own=True) == 31
     assert longest_answer(asked, Evaluation(max_new_tokens=50), at_least_its_own=True) == 50
+
+
+def test_preference_pairs_and_an_adapter_to_start_from_are_measured_on_the_same_rows(
+    tuned: Any, tokenizer: Any, tmp_path: Path
+):
+    rows = [
+        replace(conversation(*fact, line=line), rejected={"role": "assistant", "content": "blue blue blue"})
+        for line, fact in enumerate(FACTS, 1)
+    ]
+    start = adapters.save(tuned, tmp_path / "start")
+    found = compare(tuned, tokenizer, [QuestionSet("held-out", rows)], Evaluation(resamples=100), seed=0, start=start)
+    first, against = found.sets
+    assert (first.name, first.before, against.name, against.before) == ("held-out", "base", "start:held-out", "start")
+    assert first.metrics["pair_accuracy"].tuned.value == 1.0
+    assert first.metrics["logp_chosen"].change.value > 1
+    assert {name: item.change.value for name, item in against.metrics.items()} == dict.fromkeys(against.metrics, 0.0)
+    assert list(tuned.peft_config) == ["default"]  # nothing is left of it
+    assert Report.from_dict(found.as_dict()) == found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from studio.evaluation.interval import Estimate
@@ -144,3 +146,45 @@ def test_numbers_are_shown_with_as_many_digits_as_they_carry(value: float, shown
 )
 def test_shares_are_shown_in_whole_points_but_next_to_the_ends(value: float, shown: str):
     assert METRICS["exact_match"].show(value) == shown
+
+
+def pairs(main: SetReport, accuracy: Compared, chosen: Compared) -> SetReport:
+    figures = {"pair_accuracy": accuracy, "logp_chosen": chosen, "logp_rejected": chosen}
+    return replace(main, metrics={**main.metrics, **figures})
+
+
+STEADY, GAIN, LOSS = compared(0.9, 0.9, -0.03, 0.03), compared(0.6, 0.9, 0.2, 0.4), compared(0.9, 0.6, -0.4, -0.2)
+LIKELIER, LESS_LIKELY = compared(-12.0, -8.0, 3.0, 5.0), compared(-12.0, -20.0, -9.0, -7.0)
+
+
+@pytest.mark.parametrize(
+    ("sets", "kind"),
+    [
+        ([pairs(SAME, GAIN, LIKELIER), KEPT], "better"),
+        ([pairs(SAME, GAIN, LIKELIER), FORGOT], "better but forgets"),
+        ([pairs(BETTER, STEADY, LIKELIER), KEPT], "better"),
+        ([pairs(WORSE, GAIN, LIKELIER), KEPT], "worse"),
+        ([pairs(BETTER, LOSS, LIKELIER), KEPT], "worse"),
+        ([pairs(SAME, STEADY, LIKELIER), KEPT], "no clear difference"),
+    ],
+)
+def test_with_preference_pairs_better_needs_the_goal_and_no_loss_beside_it(sets: list[SetReport], kind: str):
+    assert decide(sets).kind == kind
+
+
+def test_preferred_answers_that_became_less_likely_are_said_in_the_verdict_and_warned_of():
+    verdict = decide([pairs(SAME, GAIN, LESS_LIKELY), KEPT])
+    assert "in 60 % -> 90 % of the pairs" in verdict.text
+    assert "preferred answers became less likely (log p -12.0 -> -20.0)" in verdict.text
+    assert any("larger weight of the SFT term" in caution for caution in verdict.cautions)
+    assert "less likely" not in decide([pairs(SAME, GAIN, LIKELIER), KEPT]).text
+
+
+def test_a_run_that_trains_an_adapter_further_has_to_be_better_than_that_adapter():
+    start = replace(WORSE, name="start:held-out", before="start")
+    verdict = decide([BETTER, KEPT, start, replace(KEPT, name="start:general", before="start")])
+    assert verdict.kind == "worse"
+    assert "fell from 50 % (the adapter it started from) to 30 %" in verdict.text
+    assert "on held-out 2 % -> 96 %" in verdict.text
+    assert decide([BETTER, FORGOT, replace(BETTER, name="start:held-out", before="start"),
+                   replace(KEPT, name="start:general", before="start")]).kind == "better"  # fmt: skip
