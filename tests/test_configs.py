@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from studio import planner, spec
 from studio.hardware.machine import Machine, probe
@@ -45,12 +47,44 @@ def test_there_are_configs() -> None:
 def test_a_config_parses_says_what_it_is_and_names_files_that_are_there(file: Path) -> None:
     made = spec.load(file)
     text = file.read_text()
-    assert text.startswith("# yaml-language-server: $schema=schema.json\n")
-    assert file.stem == "demo" or "Licence: " in text
+    schema = "../schema.json" if file.parent.name == "tasks" else "schema.json"
+    assert text.startswith(f"# yaml-language-server: $schema={schema}\n")
+    assert made.model.name == "starter" or "Licence: " in text
     assert made.name == file.stem
-    names = [*made.data.files, str(made.data.holdout)]
+    names = [*made.data.files, *([made.data.holdout] if isinstance(made.data.holdout, str) else []), *made.evaluation.also]
     names += [made.evaluation.general] if made.evaluation.general not in ("builtin", "off") else []
-    assert [name for name in names if not (CONFIGS.parent / name).exists()] == []
+    assert [name for name in names if not Path(name).exists()] == []
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_config_is_found_from_any_folder(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert [name for name in spec.load(file).data.files if not Path(name).exists()] == []
+
+
+def test_a_model_preset_says_only_what_differs() -> None:
+    for file in FILES:
+        if file.parent == CONFIGS and file.stem not in ("base", "demo"):
+            values = yaml.safe_load(file.read_text())
+            assert values["extends"] == "base.yaml", file.name
+            assert set(values) <= {"extends", "name", "model", "export"}, file.name
+
+
+def test_every_choice_of_a_task_preset_is_justified_beside_it() -> None:
+    for file in (CONFIGS / "tasks").glob("*.yaml"):
+        chosen = [line for line in file.read_text().splitlines() if line.startswith("  ") and "rank:" in line]
+        assert chosen
+        assert all("#" in line for line in chosen) or file.stem == "long-context", file.name
+
+
+def test_the_best_model_for_8_gb_is_the_largest_that_fits() -> None:
+    made = spec.load(CONFIGS / "tasks" / "best-8gb.yaml")
+    machine = replace(probe("RTX 4060"), disk_free=1 << 40)
+    lengths = np.full(500, 2048)
+    long = planner.Rows(lengths, int(lengths.sum() * 0.5), lengths[:50], answer=200)
+    assert planner.resolve(made, machine, found("Qwen/Qwen3-4B"), long).fits
+    larger = spec.edit(made, {"model.name": "Qwen/Qwen3-8B"})
+    assert not planner.resolve(larger, machine, found("Qwen/Qwen3-8B"), long).fits
 
 
 @pytest.mark.parametrize("gpu", ["RTX 3060", "RTX 4090"])
@@ -93,3 +127,19 @@ def test_presets_are_found_in_any_case_and_given_as_copies() -> None:
     first.clear()
     assert presets.config(name)
     assert presets.config("no/such-model") is None
+
+
+def test_the_table_of_models_names_the_smallest_gpu_that_the_plan_accepts() -> None:
+    table = (CONFIGS.parent / "docs" / "configs.md").read_text()
+    stated = dict(re.findall(r"^\| \[([\w.-]+)\]\(../configs/[\w.-]+\) \|.*\| (\d+) GB \|$", table, re.MULTILINE))
+    gpu, machine = probe("RTX 4060").gpus[0], replace(probe("RTX 4060"), disk_free=1 << 40)
+    assert set(stated) == {file.stem for file in CONFIGS.glob("*.yaml")} - {"base", "demo"}
+    for name, gigabytes in stated.items():
+        made = spec.edit(
+            spec.load(CONFIGS / f"{name}.yaml"), {"model.quantization": "nf4", "training.gradient_checkpointing": True}
+        )
+        for size in (4, 6, 8, 10, 12, 16, 24):
+            of_size = replace(machine, gpus=(replace(gpu, total=size << 30, free=size << 30),))
+            if planner.resolve(made, of_size, found(made.model.name), rows(512)).fits:
+                assert int(gigabytes) == size, name
+                break

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,9 +28,7 @@ def read_spec(file: Path, settings: list[str] | None) -> specs.RunSpec:
 
 def demo(home: Home = None, json: Json = False) -> None:
     """The main job on the starter model and a shipped dataset: data, training, evidence, merged model, verified GGUF."""
-    home = home.absolute() if home else None
     file = resources.folder("configs") / "demo.yaml"
-    os.chdir(file.parent.parent)  # the demo's spec names the sample data relative to this folder
     if not json:
         show.say(f"The demo is an ordinary run: studio train {_short(file)}")
     train([file], None, home, json)

@@ -24,7 +24,7 @@ class Conflict(ValueError):
         self.where, self.message, self.hint = where, message, hint
 
 
-def explain(found: ValidationError, items: Items, source: str, lines: Mapping[str, int]) -> SpecError:
+def explain(found: ValidationError, items: Items, source: str, lines: Mapping[str, str]) -> SpecError:
     """The first problem pydantic found as a SpecError; an unknown key goes before all else, as it explains the rest."""
     problems = found.errors(include_url=False)
     problem = next((item for item in problems if item["type"] == "extra_forbidden"), problems[0])
@@ -69,10 +69,10 @@ def _field(loc: tuple[int | str, ...], items: Items) -> tuple[str, Leaf | None]:
     return ".".join(kept), here if isinstance(here, Leaf) else None
 
 
-def _line(path: str, lines: Mapping[str, int]) -> str:
+def _line(path: str, lines: Mapping[str, str]) -> str:
     while path:
         if path in lines:
-            return f"line {lines[path]}"
+            return lines[path]
         path = path.rpartition(".")[0]
     return ""
 

@@ -66,7 +66,7 @@ class RunFolder:
 
     def asked_spec(self) -> RunSpec:
         """The spec as it was given."""
-        return specs.load(self.asked)
+        return specs.load_recorded(self.asked)
 
     def spec(self) -> RunSpec:
         """The resolved spec, or the asked one while nothing is decided yet."""
@@ -126,7 +126,7 @@ def _is_step(line: Any) -> bool:
 
 @functools.lru_cache(maxsize=2048)
 def _spec(file: Path, mark: tuple[int, int, int]) -> RunSpec:
-    return specs.load(file)
+    return specs.load_recorded(file)
 
 
 def create(spec: RunSpec, root: Path) -> RunFolder:

@@ -142,9 +142,9 @@ def test_the_text_is_the_same_for_the_same_seed_and_names_no_demo_product() -> N
 
 
 def test_shipped_questions_are_what_the_tool_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tests.tools import make_chat, make_preferences, make_support
+    from tests.tools import make_chat, make_preferences, make_support, make_tasks
 
-    for tool in (make_support, make_chat, make_preferences):
+    for tool in (make_support, make_chat, make_preferences, make_tasks):
         monkeypatch.setattr(tool if tool is not make_preferences else make_support, "DATASETS", tmp_path)
         tool.main()
     for made in tmp_path.iterdir():

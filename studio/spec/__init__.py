@@ -16,13 +16,13 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from studio.core.errors import SpecError
-from studio.core.files import nearest_file
 from studio.core.section import DECIDED, Alternatives, Leaf, Section, Ui, leaves
 from studio.core.wrong import Conflict, explain
 from studio.data.settings import PLAIN, Data, ResolvedData
 from studio.evaluation.settings import Evaluation, ResolvedEvaluation
 from studio.export.targets import AnyTarget
 from studio.models.settings import Model, ResolvedModel
+from studio.spec import documents
 from studio.tracking.settings import Tracking
 from studio.training.settings import Adapter, ResolvedAdapter, ResolvedTraining, Training
 
@@ -105,28 +105,18 @@ class ResolvedSpec(RunSpec, frozen=True):
 
 
 _Spec = TypeVar("_Spec", bound=RunSpec)
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is eight times as fast, where there is one
 
 
-class _Yaml(_Loader):
-    """YAML in which `off` is the word off: only true and false are yes and no (as in YAML 1.2)."""
-
-    yaml_implicit_resolvers = {  # noqa: RUF012 - the shape the base class has
-        first: [(tag, rule) for tag, rule in rules if tag != "tag:yaml.org,2002:bool" or first in "tTfF"]
-        for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
-
-def parse(values: Mapping[str, Any], source: str = "", lines: Mapping[str, int] | None = None) -> RunSpec:
+def parse(values: Mapping[str, Any], source: str = "", lines: Mapping[str, str] | None = None) -> RunSpec:
     """Build a spec from nested plain values, as YAML, forms and `--set` give them; in Python, `RunSpec(...)` does.
 
-    source names where the values come from and lines maps dotted paths to line numbers; both go into the error.
+    source names where the values come from and lines maps dotted paths to `line 3` and the like; both go into the error.
     Raises SpecError for the first thing that is wrong: unknown key (with the nearest right one), type, range, conflict.
     """
     return _checked(RunSpec, values, source, lines, PLAIN)
 
 
-def parse_resolved(values: Mapping[str, Any], source: str = "", lines: Mapping[str, int] | None = None) -> ResolvedSpec:
+def parse_resolved(values: Mapping[str, Any], source: str = "", lines: Mapping[str, str] | None = None) -> ResolvedSpec:
     """The same for a spec with every value decided. Raises SpecError for one that is left open."""
     return _checked(ResolvedSpec, values, source, lines, PLAIN)
 
@@ -135,7 +125,7 @@ def _checked(
     kind: type[_Spec],
     values: Mapping[str, Any],
     source: str,
-    lines: Mapping[str, int] | None = None,
+    lines: Mapping[str, str] | None = None,
     context: Mapping[str, Any] | None = None,
 ) -> _Spec:
     try:
@@ -166,21 +156,33 @@ def as_spec(given: RunSpec | str | Path | Mapping[str, Any]) -> RunSpec:
 
 
 def load(path: str | Path) -> RunSpec:
-    """Read a spec from a YAML file. Raises SpecError naming file, line and field."""
-    path = Path(path)
-    return parse_text(_read(path), source=str(path))
+    """Read a spec from a YAML file. Raises SpecError naming file, line and field.
+
+    The file may extend another (`extends: chat`, a shipped preset or a file beside it) and use variables (`${DATA}`); its
+    paths are relative to its folder, or to the working folder if only that has them.
+    """
+    path = Path(path).expanduser()
+    values, lines = documents.read_file(path)
+    return parse(values, str(path), lines)
+
+
+def load_recorded(path: Path) -> RunSpec:
+    """Read a spec that a run has recorded: everything in it is meant as it stands. Raises SpecError."""
+    values, lines = documents.parse(documents.read(path), str(path))
+    return parse(values, str(path), lines)
 
 
 def load_resolved(path: str | Path) -> ResolvedSpec:
     """Read the spec of a planned run. Raises SpecError naming file, line and field."""
     path = Path(path)
-    values, lines = _yaml(_read(path), str(path))
+    values, lines = documents.parse(documents.read(path), str(path))
     return parse_resolved(values, str(path), lines)
 
 
 def parse_text(text: str, source: str = "spec") -> RunSpec:
-    """Read a spec from YAML text. Raises SpecError naming source, line and field."""
-    values, lines = _yaml(text, source)
+    """Read a spec from YAML text that is no file: it may extend a shipped preset; variables and paths are left as they are.
+    Raises SpecError naming source, line and field."""
+    values, lines = documents.read_text(text, source)
     return parse(values, source, lines)
 
 
@@ -232,7 +234,7 @@ def parse_settings(items: Iterable[str], form: str = "--set section.field=value"
         if not equals or not path.strip():
             raise SpecError(f"`{item}` is not a setting", hint=f"Write {form}.", where="--set")
         try:
-            changes[path.strip()] = yaml.load(value, _Yaml)
+            changes[path.strip()] = yaml.load(value, documents.Yaml)
         except yaml.YAMLError:
             changes[path.strip()] = value
     return changes
@@ -267,8 +269,10 @@ def _place(items: list[Any], key: str, path: str) -> int:
 
 
 def schema() -> dict[str, Any]:
-    """The JSON schema of a spec, for editors."""
-    return RunSpec.model_json_schema()
+    """The JSON schema of a spec, for editors. A spec that extends another may leave out what that one has."""
+    found = RunSpec.model_json_schema()
+    extends = {"title": "Extends", "type": "string", "description": "A shipped preset, or a spec beside this one."}
+    return {**found, "properties": {documents.EXTENDS: extends, **found["properties"]}, "required": []}
 
 
 def fields() -> list[Leaf | Alternatives]:
@@ -280,79 +284,3 @@ def fingerprint(spec: RunSpec) -> str:
     """Eight hex digits of what makes the run what it is; the name, tags and note do not count."""
     values = spec.model_dump(mode="json", exclude={"name": True, "tracking": True})
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:8]
-
-
-def _read(path: Path) -> str:
-    if path.is_dir():
-        raise SpecError("this is a folder", hint="Name a YAML file in it.", where=str(path))
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        near = nearest_file(path, "*.y*ml")
-        hint = f"Did you mean {path.parent / near}?" if near else "Check the path; presets lie in configs/."
-        raise SpecError("there is no such file", hint=hint, where=str(path)) from None
-    except (UnicodeDecodeError, OSError) as problem:
-        raise SpecError(
-            f"it cannot be read as text ({problem})", hint="A spec is a UTF-8 YAML file.", where=str(path)
-        ) from None
-
-
-def _yaml(text: str, source: str) -> tuple[dict[str, Any], dict[str, int]]:
-    """The values of a YAML mapping and the line of each dotted path."""
-    try:
-        _bounded(text, source)
-        loader = _Yaml(text)
-        node = loader.get_single_node()
-        values = loader.construct_document(node) if node else None
-    except yaml.YAMLError as problem:
-        mark = getattr(problem, "problem_mark", None)
-        where = f"{source}, line {mark.line + 1}" if mark else source
-        reason = getattr(problem, "problem", None) or str(problem)
-        raise SpecError(
-            f"this is not valid YAML: {reason}", hint="Check indentation, colons and quotes there.", where=where
-        ) from None
-    if not isinstance(values, dict):
-        raise SpecError("a spec is a mapping of sections", hint="Begin with `data: {train: your-file.csv}`.", where=source)
-    lines: dict[str, int] = {}
-    _lines(node, "", lines, source)
-    return values, lines
-
-
-MOST_NODES, MOST_DEPTH, MOST_DIGITS = 20_000, 50, 100
-"""Values, levels and digits of a number that a spec may have; no real one comes near."""
-
-
-def _bounded(text: str, source: str) -> None:
-    """Refuse what a few hundred bytes of YAML can blow up: aliases, deep nesting, endless lists, numbers without end."""
-    depth = 0
-    for number, event in enumerate(yaml.parse(text, Loader=_Yaml)):
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        long = isinstance(event, yaml.ScalarEvent) and len(event.value) > MOST_DIGITS and event.value.isdigit()
-        reason = (
-            "aliases (`*name`) are not read in a spec" if isinstance(event, yaml.AliasEvent)
-            else f"it is nested more than {MOST_DEPTH} levels deep" if depth > MOST_DEPTH
-            else f"it has more than {MOST_NODES:,} values" if number > MOST_NODES
-            else f"a number has more than {MOST_DIGITS} digits" if long
-            else ""
-        )  # fmt: skip
-        if reason:
-            line = f"{source}, line {event.start_mark.line + 1}" if event.start_mark else source
-            raise SpecError(reason, hint="Write the values out plainly.", where=line)
-
-
-def _lines(node: yaml.Node | None, prefix: str, lines: dict[str, int], source: str) -> None:
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            path = f"{prefix}{key.value}"
-            if path in lines:
-                raise SpecError(
-                    f"`{path}` is written twice, first at line {lines[path]}",
-                    hint="Keep one of them.",
-                    where=f"{source}, line {key.start_mark.line + 1}",
-                )
-            lines[path] = key.start_mark.line + 1
-            _lines(value, f"{path}.", lines, source)
-    elif isinstance(node, yaml.SequenceNode):
-        for place, value in enumerate(node.value):
-            lines[f"{prefix}{place}"] = value.start_mark.line + 1
-            _lines(value, f"{prefix}{place}.", lines, source)
