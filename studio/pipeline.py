@@ -23,6 +23,7 @@ from studio.export.resources import free_memory
 from studio.hardware import history
 from studio.hardware import machine as machines
 from studio.models import libraries, loading
+from studio.models.chat import fix_date
 from studio.runs.folder import RunFolder
 from studio.runs.past import past
 from studio.runs.recorder import Recorder
@@ -75,6 +76,7 @@ def make_ready(folder: RunFolder, asked: RunSpec, recorder: Recorder) -> Prepare
             recorder.event(events.Warning(message=warning))
     found = loading.find(asked.model)
     tokenizer = loading.tokenizer(found, asked.model.chat_template)
+    fix_date(tokenizer, day := planner.day_of(folder.lock))
     train, held_out = encode_parts(folder.data, tokenizer, asked, recorder)
     machine = machines.probe()
     if not folder.spec_file.exists():
@@ -87,7 +89,7 @@ def make_ready(folder: RunFolder, asked: RunSpec, recorder: Recorder) -> Prepare
             recorder.event(events.Warning(message=warning))
         plan.refuse_if_it_does_not_fit()
         start = folder.start if folder.start.exists() else None
-        write_json(folder.lock, planner.lock(plan.spec, found, machine, _home(folder), start))
+        write_json(folder.lock, planner.lock(plan.spec, found, machine, _home(folder), start, day))
         folder.write_spec(plan.spec)
     spec = folder.resolved_spec()
     train = encode.limit(train, spec.data.max_length, spec.data.overlong)
@@ -275,6 +277,7 @@ def reopen(folder: RunFolder) -> Prepared:
     spec = folder.resolved_spec()
     found = loading.find(spec.model)
     tokenizer = loading.tokenizer(found, spec.model.chat_template)
+    fix_date(tokenizer, planner.day_of(folder.lock))
     return Prepared(spec, found, tokenizer, encode.EMPTY, None, machines.probe())
 
 

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -418,6 +419,7 @@ class Encoded:
     trained_in_rows = np.array([3, 6])
     per_row = 1
     wanted = None
+    notes = ("chat template: it writes a date",)
 
     def __len__(self) -> int:
         return 2
@@ -431,6 +433,7 @@ def test_rows_are_counted_from_what_was_encoded() -> None:
     found = planner.rows(Encoded(), Encoded())
     assert (found.tokens, found.trained, found.answer, found.longest, found.over(5)) == (14, 9, 4, 9, 1)
     assert (found.trained_within(5, dropping=True), found.trained_within(9, dropping=True)) == (3, 9)
+    assert "chat template: it writes a date" in plan(rows=found).warnings
 
 
 def test_rows_are_estimated_from_characters_where_there_is_no_tokenizer(tmp_path: Path) -> None:
@@ -457,6 +460,9 @@ def test_a_lock_says_what_makes_the_run_repeatable_and_what_differs(tmp_path: Pa
     assert before["model"]["files"]["config.json"]
     assert before["packages"]["torch"]
     assert planner.differences(before, planner.lock(spec, Local(tiny_model), probe())) == []
+    assert planner.day_of(tmp_path / "none.json") == date.today()
+    (tmp_path / "lock.json").write_text(json.dumps(planner.lock(spec, Local(tiny_model), probe(), day=date(2024, 3, 7))))
+    assert planner.day_of(tmp_path / "lock.json") == date(2024, 3, 7)
     assert planner.changes_since(json.loads(json.dumps(before))) == []
     file.write_text('{"question": "a", "answer": "c"}\n')
     told = planner.changes_since({**before, "python": "3.9.0", "packages": {**before["packages"], "peft": "0.1"}})

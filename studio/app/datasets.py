@@ -105,6 +105,8 @@ class Preview:
     file: str
     line: int
     pieces: list[Piece]
+    notes: tuple[str, ...] = ()
+    """What a person should know of the chat template that wrote it."""
 
     @property
     def trained(self) -> int:
@@ -116,7 +118,7 @@ class Preview:
         tokens = [
             {"id": piece.id, "text": piece.text, "trained": piece.trained, "control": piece.control} for piece in self.pieces
         ]
-        return {"file": self.file, "line": self.line, "trained": self.trained, "tokens": tokens}
+        return {"file": self.file, "line": self.line, "trained": self.trained, "tokens": tokens, "notes": list(self.notes)}
 
     def __repr__(self) -> str:
         learned = "".join(piece.text for piece in self.pieces if piece.trained)
@@ -155,5 +157,6 @@ def preview(
     settings = _settings([] if data is None else [data], spec, home, {})
     wanted = spec.model if spec else Model(name=model)
     tokenizer = loading.tokenizer(loading.find(wanted), wanted.chat_template)
-    found = islice(prepare.usable(settings), rows)
-    return Previews(Preview(row.file, row.line, encode.preview(row, tokenizer, settings.train_on)) for row in found)
+    found = list(islice(prepare.usable(settings), rows))
+    notes = encode.check_template(tokenizer).notes if any(row.messages for row in found) else ()
+    return Previews(Preview(row.file, row.line, encode.preview(row, tokenizer, settings.train_on), notes) for row in found)

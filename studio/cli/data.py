@@ -171,6 +171,8 @@ def preview(
             show.say("trained: " + "".join(piece.text for piece in item.pieces if piece.trained))
         if lookalikes := _control_text(item.pieces):
             show.say(f"! plain text that looks like a control token and is not one: {', '.join(lookalikes)}", "yellow")
+    for note in previews[0].notes if previews else ():
+        show.say(f"! chat template: {note}", "yellow")
 
 
 def _control_text(pieces: list[Any]) -> list[str]:

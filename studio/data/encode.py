@@ -24,16 +24,17 @@ from studio.core.errors import DataError, Stopped
 from studio.core.files import folder_aside, read_json, sha256, write_json
 from studio.core.text import count, plural
 from studio.data.arrays import Writer, mapped
-from studio.data.render import TrainOn, attempt_many, preview
+from studio.data.render import CLOSES, TrainOn, attempt_many, check_template, preview, reasoning_of
 from studio.data.rows import Conversation, Needs, answers
 from studio.data.shorten import shortened
+from studio.models.chat import date_of
 from studio.tracking.reporter import Reporter, Silent
 
 __all__ = ["EMPTY", "Overlong", "Tokens", "encode_file", "limit", "load", "preview"]
 
 Overlong = Literal["drop", "truncate", "error"]
 
-LAYOUT = 1
+LAYOUT = 2
 """Counted up when the same content would be encoded differently."""
 BATCH = 256
 
@@ -92,6 +93,11 @@ class Tokens:
         """Rows shortened: file, line, tokens before and after."""
         return self.meta["truncated"]["rows"]
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of how the chat template writes these rows."""
+        return tuple(self.meta["notes"])
+
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Ids (int32) and mask (uint8) of one row."""
         start, end = self.offsets[index], self.offsets[index + 1]
@@ -109,7 +115,7 @@ EMPTY = Tokens(
     mask=np.empty(0, np.uint8),
     offsets=np.zeros(1, np.int64),
     places=np.empty((0, 3), np.int64),
-    meta={"trained": 0, "dropped": {"count": 0, "rows": []}, "truncated": {"count": 0, "rows": []}, "files": []},
+    meta={"trained": 0, "dropped": {"count": 0, "rows": []}, "truncated": {"count": 0, "rows": []}, "files": [], "notes": []},
 )
 """No rows at all."""
 
@@ -183,11 +189,14 @@ def limit(tokens: Tokens, max_length: int | None, overlong: Overlong = "drop", o
 
 def _encode_into(out: Path, file: Path, tokenizer: Any, train_on: TrainOn, needs: Needs, key: str, reporter: Reporter) -> None:
     size, done = max(file.stat().st_size, 1), 0
+    forgotten, talks = 0, False
     with folder_aside(out) as aside:
         with Writer(aside, per_row=2 if needs == "pairs" else 1, labelled=needs != "conversations") as writer:
             every = _lines(file)
             while lines := list(islice(every, BATCH)):
                 rows = [Conversation.from_dict(orjson.loads(line)) for _, line in lines]
+                forgotten += sum(map(_thinks_before, rows)) if train_on != "last_assistant" else 0
+                talks = talks or any(row.messages for row in rows)
                 sides = [answers(row, needs) for row in rows]
                 made = iter(attempt_many([side for row in sides for side in row], tokenizer, train_on))
                 for (place, line), row in zip(lines, sides, strict=True):
@@ -199,12 +208,32 @@ def _encode_into(out: Path, file: Path, tokenizer: Any, train_on: TrainOn, needs
                     raise Stopped
         if not writer.rows:
             raise _nothing_left(writer, file)
-        write_json(aside / "meta.json", {"source": str(file), "train_on": train_on, **writer.meta(key)})
+        notes = _notes(tokenizer, forgotten) if talks else []
+        values = {"source": str(file), "train_on": train_on, "notes": notes, **writer.meta(key)}
+        write_json(aside / "meta.json", values)
     if writer.dropped:
         first = writer.list[0]
         reason = f"{Path(first['file']).name}, line {first['line']}: {first['reason']}"
         message = f"{plural(writer.dropped, 'row')} left out because encoding failed; the first: {reason}"
         reporter.event(events.Warning(message=message, rows=tuple(writer.list)))
+
+
+def _thinks_before(row: Conversation) -> bool:
+    """Whether an answer before the last one holds reasoning."""
+    earlier = (turn for turn in row.messages[:-1] if turn["role"] == "assistant")
+    return any(reasoning_of(turn) or CLOSES in str(turn.get("content") or "") for turn in earlier)
+
+
+def _notes(tokenizer: Any, forgotten: int) -> list[str]:
+    """What a person should know of how the template writes these rows."""
+    report = check_template(tokenizer)
+    notes = [f"chat template: {note}" for note in report.notes]
+    if forgotten and report.forgets and not report.apart:
+        notes.append(
+            f"{plural(forgotten, 'row')} lose the reasoning of earlier answers, which are learned without it; "
+            "data.train_on: last_assistant learns the last answer only"
+        )
+    return notes
 
 
 def _nothing_left(writer: Writer, file: Path) -> DataError:
@@ -254,7 +283,7 @@ def _limit_into(out: Path, tokens: Tokens, max_length: int, overlong: Overlong, 
                 hint="Raise data.max_length, or set data.overlong to truncate.",
                 where="data.max_length",
             )
-        kept = {name: tokens.meta[name] for name in ("source", "train_on")}
+        kept = {name: tokens.meta[name] for name in ("source", "train_on", "notes")}
         limits = {"max_length": max_length, "overlong": overlong}
         write_json(aside / "meta.json", {**kept, **limits, **writer.meta(key)})
 
@@ -286,6 +315,7 @@ def _key(file: Path, tokenizer: Any, train_on: str, needs: Needs = "conversation
         {name: str(token) for name, token in tokenizer.special_tokens_map.items()},
         train_on,
         *([needs] if needs != "conversations" else []),
+        *([str(date_of(tokenizer))] if "strftime_now" in str(tokenizer.chat_template) else []),
     ]
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:32]
 

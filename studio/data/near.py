@@ -31,7 +31,7 @@ class Signatures:
     """Collects the MinHash signatures of texts one by one."""
 
     def __init__(self) -> None:
-        self._blocks: list[np.ndarray] = []
+        self._bytes = bytearray()  # grows in place, where joining blocks of an array would take twice the memory
         self._waiting: list[str] = []
 
     def add(self, text: str) -> None:
@@ -43,13 +43,11 @@ class Signatures:
     def table(self) -> np.ndarray:
         """All signatures, uint32 [texts, hashes]."""
         self._hash()
-        if len(self._blocks) != 1:
-            self._blocks = [np.concatenate(self._blocks)] if self._blocks else [np.zeros((0, _HASHES), np.uint32)]
-        return self._blocks[0]
+        return np.frombuffer(self._bytes, dtype=np.uint32).reshape(-1, _HASHES)
 
     def _hash(self) -> None:
         if self._waiting:
-            self._blocks.append(_signatures(self._waiting))
+            self._bytes += _signatures(self._waiting).tobytes()
             self._waiting = []
 
 

@@ -15,9 +15,9 @@ from typing import Any, Literal
 from studio.core.errors import ModelError, StudioError
 from studio.data.rows import Conversation, without_marks
 from studio.models.chat import Rendered, Span, render
-from studio.models.templates import any_of, check_template
+from studio.models.templates import any_of, check_template, closed
 from studio.models.tokens import Tokenized, tokenize
-from studio.models.turns import TemplateReport, answers, need, openings
+from studio.models.turns import TemplateReport, answers, need, need_reasoning, openings, reasoning_of
 
 __all__ = [
     "Encoded",
@@ -32,6 +32,10 @@ __all__ = [
     "preview",
 ]
 
+OPENS, CLOSES = "<think>", "</think>"
+"""What begins and ends the reasoning of an answer."""
+OPENING = 16
+"""Characters at the end of a prompt in which it may open the reasoning."""
 TrainOn = Literal["assistant", "last_assistant", "all"]
 
 
@@ -166,7 +170,13 @@ def _draft(conversation: Conversation, tokenizer: Any, train_on: TrainOn) -> _Dr
         messages, tools = [without_marks(message) for message in conversation.messages], conversation.tools
         untrained = conversation.untrained
         need(report, messages, tools)
-        rendered = render(tokenizer, messages, tools, guard=report.guard)
+        need_reasoning(report, messages)
+        rendered = closed(report, render(tokenizer, messages, tools, guard=report.guard))
+        if report.apart:
+            prompt = render(tokenizer, messages[:-1], tools, prompt=True, guard=report.guard)
+            if not rendered.outline.startswith(prompt.outline):
+                return _behind(prompt, tokenizer, report, rendered, messages, tools, train_on)
+            train_on = "last_assistant" if train_on == "assistant" else train_on
         if train_on == "all":
             if untrained:
                 turns = answers(tokenizer, report, rendered, messages, tools)
@@ -184,6 +194,41 @@ def _draft(conversation: Conversation, tokenizer: Any, train_on: TrainOn) -> _Dr
         return _Draft(rendered, cuts, [span for turn in trained for span in turn], report.ends)
     except StudioError as problem:
         return _placed(problem, conversation)
+
+
+def _behind(
+    prompt: Rendered,
+    tokenizer: Any,
+    report: TemplateReport,
+    finished: Rendered,
+    messages: Sequence[Mapping[str, Any]],
+    tools: Sequence[Mapping[str, Any]],
+    train_on: TrainOn,
+) -> _Draft:
+    """The last answer behind the very prompt that asks for it, with its reasoning where the prompt opens one."""
+    (start, _), *_ = turn = answers(tokenizer, report, finished, messages, tools)[-1]
+    end = turn[-1][1]
+    if OPENS in prompt.outline[-OPENING:]:
+        thought = reasoning_of(messages[-1]) or _reasoning_in(str(messages[-1].get("content") or ""))
+        closing = finished.outline.rfind(CLOSES, start, end)
+        start = closing + len(CLOSES) if closing >= 0 else start
+        start += len(finished.text[start:end]) - len(finished.text[start:end].lstrip())
+        between = f"{thought.strip()}\n{CLOSES}\n\n"
+    else:
+        between = ""
+    at = len(prompt.text)
+    moved = at + len(between) - start
+    quoted = [(at + begin, at + stop) for begin, stop in (found.span() for found in report.guard.finditer(between))]
+    quoted += [(begin + moved, stop + moved) for begin, stop in finished.quoted if start <= begin and stop <= end]
+    text = prompt.text + between + finished.text[start:end]
+    whole = Rendered(text, (*prompt.quoted, *quoted))
+    return _Draft(whole, [at], [(0 if train_on == "all" else at, len(text))], report.ends)
+
+
+def _reasoning_in(content: str) -> str:
+    """The reasoning that a content begins with, without its tags."""
+    before, closes, _ = content.rpartition(CLOSES)
+    return before.strip().removeprefix(OPENS) if closes else ""
 
 
 def _without(masked: list[Span], length: int) -> list[Span]:

@@ -11,8 +11,10 @@ import re
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from types import MappingProxyType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from studio.core.errors import DataError, ModelError, StudioError
 from studio.core.text import shorten
@@ -20,6 +22,9 @@ from studio.core.text import shorten
 OPEN, CLOSE = "\ufdd0", "\ufdd1"
 """Noncharacters, reserved by Unicode for use inside a program; no text has them."""
 _WRAPPERS = re.compile(rf"[{OPEN}{CLOSE}]|\\ufdd0|\\ufdd1")  # a template that escapes non-ASCII text writes the latter
+
+_NOW = re.compile(r"strftime_now\(\s*(['\"])(.*?)\1\s*\)")
+_days: WeakKeyDictionary[Any, date] = WeakKeyDictionary()
 
 Span = tuple[int, int]
 """Begin and end (exclusive), in characters."""
@@ -64,7 +69,7 @@ def render(
     """
     from transformers.utils.chat_template_utils import render_jinja_template
 
-    template = chat_template(tokenizer, bool(tools))
+    template = _with_day(chat_template(tokenizer, bool(tools)), _days.get(tokenizer))
     given: Any = list(tools) or None
     chat: list[Any] = [plain_arguments(message) for message in messages]
     quotes = False
@@ -89,6 +94,26 @@ def render(
     marks: Any = blocks[0] if blocks else ()
     generated = tuple((int(start), int(end)) for start, end in marks)
     return _unwrap(texts[0], generated) if quotes else Rendered(texts[0], (), generated)
+
+
+def fix_date(tokenizer: Any, day: date | None) -> None:
+    """Let the tokenizer's template write this day wherever it writes the present one; None: the present one again."""
+    if day is None:
+        _days.pop(tokenizer, None)
+    else:
+        _days[tokenizer] = day
+
+
+def _with_day(template: str, day: date | None) -> str:
+    """The template with a day in place of its calls for the present one, which transformers alone could answer."""
+    if day is None or "strftime_now" not in template:
+        return template
+    return _NOW.sub(lambda call: repr(day.strftime(call[2])), template)
+
+
+def date_of(tokenizer: Any) -> date:
+    """The day that the tokenizer's template writes, if it writes one."""
+    return _days.get(tokenizer) or date.today()
 
 
 def chat_template(tokenizer: Any, tools: bool = False) -> str:

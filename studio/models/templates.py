@@ -11,8 +11,8 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from studio.core.errors import DataError, ModelError
-from studio.models.chat import chat_template, has_marks, render
-from studio.models.turns import Messages, TemplateReport, answers, inexact
+from studio.models.chat import Rendered, chat_template, has_marks, render
+from studio.models.turns import REASONING, Messages, TemplateReport, answers, inexact
 
 ASKED, ANSWERED = ("qzaskone", "qzasktwo"), ("qzreplyone", "qzreplytwo")
 PROBE: tuple[dict[str, Any], ...] = (
@@ -21,6 +21,7 @@ PROBE: tuple[dict[str, Any], ...] = (
     {"role": "user", "content": ASKED[1]},
     {"role": "assistant", "content": ANSWERED[1]},
 )
+THOUGHT = "qzthought"
 SYSTEM = {"role": "system", "content": "qzsystem"}
 TOOL = {
     "type": "function",
@@ -73,7 +74,9 @@ def _probe(tokenizer: Any) -> TemplateReport:
     added = sorted({token.content for token in tokenizer.added_tokens_decoder.values()}, key=len, reverse=True)
     special = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
     added += [token for token in (tokenizer.eos_token,) if token and token not in added]
-    ends = _turn_ends(text, added)
+    ends, closing = _turn_ends(text, added)
+    if closing:
+        text, full = text + closing, replace(full, text=text + closing)
     header, prompt = _header(text, before.text, asked, asking, added)
     user = text[: text.index(ASKED[0])]
     own = [token for token in added if token in user and tokenizer.convert_tokens_to_ids(token) is not None]
@@ -94,23 +97,49 @@ def _probe(tokenizer: Any) -> TemplateReport:
         control=control,
     )
     answers(tokenizer, draft, full, PROBE)
-    tools = _trains_tools(tokenizer, replace(draft, supports_tools=True))
-    notes = _notes(tokenizer, template, draft, text, before.text, bool(plain))
-    return replace(draft, supports_tools=tools, notes=notes)
+    draft = replace(
+        draft,
+        closing=closing,
+        apart=not text.startswith(before.text),
+        reasoning=_shows(tokenizer, _thought(1, REASONING[0]), (), THOUGHT),
+        forgets=not _shows(tokenizer, _thought(0, "content"), (), THOUGHT),
+        dated="strftime_now" in template,
+    )
+    if draft.apart:
+        draft = replace(draft, lead=tuple(dict.fromkeys((*draft.lead, "</think>"))))
+    draft = _with_tools(tokenizer, draft, added)
+    return replace(draft, notes=_notes(tokenizer, draft, bool(plain)))
 
 
-def _turn_ends(text: str, added: list[str]) -> tuple[str, ...]:
-    """The tokens directly behind the answers (white space allowed), the last answer's last."""
-    ends = []
-    for word in ANSWERED:
-        rest = text[text.index(word) + len(word) :].lstrip()
-        token = next((token for token in added if token and rest.startswith(token)), None)
-        if token is None:
+def _turn_ends(text: str, added: list[str]) -> tuple[tuple[str, ...], str]:
+    """The tokens that end the answers, the last answer's last; and the one to put behind the last answer, if it has none.
+
+    An answer ends with the token directly behind it (white space allowed), or with the last of several that stand behind
+    every answer. A template that closes no turn leaves that to the header of the user's next one (GLM).
+    """
+    behind = [_tokens_behind(text[text.index(word) + len(word) :], added) for word in ANSWERED]
+    opening = next((token for token in added if token and text[: text.index(ASKED[0])].rstrip().endswith(token)), "")
+    if opening and behind[0][:1] == [opening] and not text[text.index(ANSWERED[1]) + len(ANSWERED[1]) :].strip():
+        others = [token for token in ("<|observation|>",) if token in added]  # behind a call of a tool
+        return (*others, opening), opening
+    if all(found[: len(behind[1])] == behind[1] for found in behind) and behind[1]:
+        return (behind[1][-1],), ""
+    for found, word in zip(behind, ANSWERED, strict=True):
+        if not found:
             raise inexact(
                 "no end-of-turn token follows an answer, so the model would never learn to stop", text, text.index(word)
             )
-        ends.append(token)
-    return tuple(dict.fromkeys(ends))
+    return tuple(dict.fromkeys(found[0] for found in behind)), ""
+
+
+def _tokens_behind(rest: str, added: list[str]) -> list[str]:
+    """The tokens that stand at the beginning of a text, with nothing but white space before the first."""
+    found: list[str] = []
+    rest = rest.lstrip()
+    while token := next((token for token in added if token and rest.startswith(token)), None):
+        found.append(token)
+        rest = rest[len(token) :]
+    return found
 
 
 def _header(text: str, before: str, asked: str, asking: str, added: list[str]) -> tuple[str, str]:
@@ -168,9 +197,41 @@ def _shows(tokenizer: Any, messages: Messages, tools: Messages, word: str) -> bo
         return False
 
 
+def _thought(answer: int, key: str) -> list[dict[str, Any]]:
+    """The probe with a reasoning in one of its answers, under a key of the message or within its content."""
+    messages = [dict(message) for message in PROBE]
+    message = messages[2 * answer + 1]
+    if key == "content":
+        message["content"] = f"<think>\n{THOUGHT}\n</think>\n\n{message['content']}"
+    else:
+        message[key] = THOUGHT
+    return messages
+
+
+def _with_tools(tokenizer: Any, draft: TemplateReport, added: list[str]) -> TemplateReport:
+    """The report with tools, if calls can be trained exactly; a call may end with a token of its own."""
+    draft = replace(draft, supports_tools=True)
+    if _trains_tools(tokenizer, draft):
+        return draft
+    try:
+        shown = render(tokenizer, TOOL_PROBE, (TOOL,)).text
+    except DataError:
+        return replace(draft, supports_tools=False)
+    called = shown[shown.index("qzvalue") :] if "qzvalue" in shown else ""
+    found = re.search("|".join(re.escape(token) for token in added if token) or "(?!)", called)
+    if found and found[0] not in draft.ends:
+        ends = (found[0], *draft.ends)
+        control = any_of({*draft.ends, found[0]})
+        guard = re.compile(f"{draft.guard.pattern}|{control.pattern}")
+        longer = replace(draft, ends=ends, guard=guard, control=re.compile(f"{draft.control.pattern}|{control.pattern}"))
+        if _trains_tools(tokenizer, longer):
+            return longer
+    return replace(draft, supports_tools=False)
+
+
 def _trains_tools(tokenizer: Any, draft: TemplateReport) -> bool:
     try:
-        shown = render(tokenizer, TOOL_PROBE, (TOOL,))
+        shown = closed(draft, render(tokenizer, TOOL_PROBE, (TOOL,)))
         if not all(word in shown.text for word in ("Looks it up", "qzvalue", "qzresult")):
             return False
         spans = answers(tokenizer, draft, shown, TOOL_PROBE, (TOOL,))
@@ -180,22 +241,28 @@ def _trains_tools(tokenizer: Any, draft: TemplateReport) -> bool:
     return "qzvalue" in called and "qzresult" not in called
 
 
-def _notes(tokenizer: Any, template: str, draft: TemplateReport, text: str, before: str, plain: bool) -> tuple[str, ...]:
+def _notes(tokenizer: Any, report: TemplateReport, plain: bool) -> tuple[str, ...]:
     notes = []
-    if not draft.supports_system:
-        notes.append(
-            "It does not write a system message in a whole conversation: put such instructions into the first question."
-        )
+    if not report.supports_system:
+        notes.append("it writes no system message in a whole conversation: put such instructions into the first question")
     if plain:
-        notes.append(f"Its header {draft.header.strip()!r} is plain text, so a user can write it too.")
-    if not text.startswith(before):
-        notes.append("What it writes before an answer is not what it writes in a finished conversation.")
-    if draft.prompt != draft.header:
-        notes.append(f"It asks for an answer with {draft.prompt!r}, which earlier answers do not have.")
-    if "strftime_now" in template:
-        notes.append("It writes today's date into every conversation.")
-    if tokenizer.eos_token not in draft.ends:
+        notes.append(f"its header {report.header.strip()!r} is plain text, so a user can write it too")
+    if report.apart:
         notes.append(
-            f"Answers end with {draft.end_of_turn}, the tokenizer's end token is {tokenizer.eos_token}; both stop generation."
+            f"it asks for an answer with {report.prompt!r}, which a finished conversation does not have there: of each "
+            "conversation the last answer is learned, behind the prompt as it is asked, and earlier answers are not"
         )
+    elif report.prompt != report.header:
+        notes.append(f"it asks for an answer with {report.prompt!r}, which earlier answers do not have")
+    if report.forgets and not report.apart and report.reasoning:
+        notes.append("it leaves the reasoning of earlier answers out, so only a conversation's last answer keeps its reasoning")
+    if report.dated:
+        notes.append("it writes a date into every conversation: a run keeps the day on which it was planned")
+    if report.closing:
+        notes.append(f"it closes no answer: {report.closing} is learned as the end of the last one, as the model knows it")
     return tuple(notes)
+
+
+def closed(report: TemplateReport, rendered: Rendered) -> Rendered:
+    """A finished conversation with the token behind its last answer that the template leaves to what comes next."""
+    return replace(rendered, text=rendered.text + report.closing) if report.closing else rendered

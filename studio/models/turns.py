@@ -16,6 +16,8 @@ from studio.core.text import shorten
 from studio.models.chat import Rendered, Span, render
 
 Messages = Sequence[Mapping[str, Any]]
+REASONING = ("reasoning_content", "thinking", "reasoning")
+"""Message keys under which templates and data sets know the reasoning of an answer."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,19 @@ class TemplateReport:
     """What must be kept apart when people write it: control tokens, and headers that are plain text."""
     control: re.Pattern[str]
     """The control tokens alone."""
+    closing: str = ""
+    """The token that ends the last answer and that the template leaves to whatever comes next, e.g. `<|user|>`."""
+    apart: bool = False
+    """What it writes to ask for an answer is not what it writes before one in a finished conversation, e.g. because only
+    the former opens the reasoning. Then the last answer is trained behind the very prompt, and no other."""
+    reasoning: bool = False
+    """It writes the reasoning that stands beside an answer (`reasoning_content`)."""
+    forgets: bool = False
+    """It leaves the reasoning of earlier answers out."""
+    dated: bool = False
+    """It writes a date."""
     notes: tuple[str, ...] = ()
-    """What a person should know about it."""
+    """What a person should know before training with it."""
 
 
 def answers(
@@ -61,8 +74,9 @@ def answers(
         turns = _marked(report, rendered)
     else:
         starts = openings(tokenizer, report, rendered, messages, tools)
-        outline = rendered.outline
-        turns = [[(start, _end(report, outline, start, limit))] for start, limit in _with_next(starts, len(outline))]
+        outline, turns = rendered.outline, []
+        for (start, limit), message in zip(_with_next(starts, len(outline)), replies, strict=False):
+            turns.append([(start, _end(report, outline, _said_by(rendered.text, message, start, limit), limit))])
     if len(turns) != len(replies):
         raise inexact(f"it writes {len(turns)} answers for {len(replies)} assistant messages", rendered.text)
     for turn, message in zip(turns, replies, strict=True):
@@ -91,6 +105,21 @@ def need(report: TemplateReport, messages: Messages, tools: Messages) -> None:
             "this conversation has a system message, and the chat template has no place for one in a whole conversation",
             hint="Leave data.system empty and put such instructions into the first user message.",
         )
+
+
+def need_reasoning(report: TemplateReport, messages: Messages) -> None:
+    """Raise DataError where the template does not write the reasoning of an answer that is trained: it would vanish."""
+    place = next((place for place, message in enumerate(messages, 1) if reasoning_of(message)), 0)
+    if place and not report.reasoning and not report.apart:
+        raise DataError(
+            f"the chat template does not write the reasoning of message {place} (`reasoning_content`), so it is lost",
+            hint="Take it out, write it into the content between <think> and </think>, or use a model whose template has it.",
+        )
+
+
+def reasoning_of(message: Mapping[str, Any]) -> str:
+    """The reasoning that stands beside a message's content."""
+    return next((str(message[key]) for key in REASONING if message.get(key)), "")
 
 
 def refuse_tools(messages: Messages, tools: Messages) -> None:
@@ -167,6 +196,20 @@ def _ends(report: TemplateReport) -> re.Pattern[str]:
     return re.compile("|".join(re.escape(token) for token in report.ends))
 
 
+def _said_by(text: str, message: Mapping[str, Any], start: int, limit: int) -> int:
+    """Where the text of an answer is over: its reasoning may have an end token of its own in the midst (gpt-oss)."""
+    calls = message.get("tool_calls") or ()
+    names = [str((call.get("function") or {}).get("name") or "") for call in calls]
+    if not calls and not reasoning_of(message):
+        return start
+    content = message.get("content")
+    said = content.split("</think>")[-1].strip() if isinstance(content, str) else ""
+    for piece in (reasoning_of(message).strip(), said, *names):
+        found = text.find(piece, start, limit) if piece else -1
+        start = found + len(piece) if found >= 0 else start
+    return start
+
+
 def _end(report: TemplateReport, outline: str, start: int, limit: int) -> int:
     found = _ends(report).search(outline, start, limit)
     if found is None:
@@ -184,7 +227,7 @@ def _verify(report: TemplateReport, text: str, turn: list[Span], message: Mappin
         said = said.split("</think>")[-1].strip()  # templates move or drop the reasoning part
     if said not in inner:
         raise inexact(f"an answer is not written as given ({shorten(said, 60)!r})", text, turn[0][0])
-    more = any(message.get(key) for key in ("tool_calls", "reasoning_content", "reasoning", "thinking"))
+    more = any(message.get(key) for key in ("tool_calls", *REASONING))
     rest = inner.replace(said, "", 1)
     if not more and "</think>" not in (content or "") and _without_tokens(report, rest) and rest.strip() not in report.lead:
         raise inexact("it writes more than the answer between header and end-of-turn", text, turn[0][0])

@@ -1,6 +1,6 @@
 """From a spec to a resolved spec: every open field decided, with its reason; memory, time, fit."""
 
-from studio.planner.lock import changes_since, differences, lock
+from studio.planner.lock import changes_since, day_of, differences, lock
 from studio.planner.overcommit import spare, sparing
 from studio.planner.plan import Alternative, Counts, Decision, Disk, Plan
 from studio.planner.resolve import resolve
@@ -8,6 +8,6 @@ from studio.planner.rows import Rows, rows, rows_by_characters
 from studio.planner.starting import settled, start_folder, take_start
 
 __all__ = [
-    "Alternative", "Counts", "Decision", "Disk", "Plan", "Rows", "changes_since", "differences", "lock", "resolve", "rows",
-    "rows_by_characters", "settled", "spare", "sparing", "start_folder", "take_start",
+    "Alternative", "Counts", "Decision", "Disk", "Plan", "Rows", "changes_since", "day_of", "differences", "lock", "resolve",
+    "rows", "rows_by_characters", "settled", "spare", "sparing", "start_folder", "take_start",
 ]  # fmt: skip

@@ -38,6 +38,7 @@ def _data(spec: ResolvedSpec, case: Case, counts: Counts) -> Iterator[str]:
         yield f"only {plural(counts.steps, 'step')}: more epochs, or a smaller training.batch_size, would learn more"
     if spec.training.batch_size > counts.rows > 0:
         yield f"the effective batch of {spec.training.batch_size} is more than the {plural(counts.rows, 'row')} there are"
+    yield from case.rows.notes
     if counts.estimated:
         yield "tokens are estimated from characters: the tokenizer is not on this machine"
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import subprocess
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 from studio.core.errors import DataError
-from studio.core.files import sha256, studio_home
+from studio.core.files import read_json, sha256, studio_home
 from studio.data.curation import store
 from studio.hardware import machine as machines
 from studio.hardware.machine import Machine
@@ -24,17 +25,26 @@ SMALL_FILES = ("config.json", "model.safetensors.index.json", "tokenizer.json", 
 """Files of a local model that are hashed; weights are told apart by size and by their index."""
 
 
-def lock(spec: RunSpec, found: Any, machine: Machine, home: Path | None = None, start: Path | None = None) -> dict[str, Any]:
+def lock(
+    spec: RunSpec,
+    found: Any,
+    machine: Machine,
+    home: Path | None = None,
+    start: Path | None = None,
+    day: date | None = None,
+) -> dict[str, Any]:
     """What makes the run repeatable: its fingerprint, data hashes, model, versions, device and seed.
 
     Data on the hub is named, not hashed; a dataset version of the library in `home` has its content's hash.
 
     found is the base model as `studio.models.loading.find` gives it; its `folder` and
-    `revision` are used where it has them. start: the folder of the adapter that is trained further.
+    `revision` are used where it has them. start: the folder of the adapter that is trained further. day: what a chat
+    template writes that writes the date.
     """
     return {
         "fingerprint": fingerprint(spec),
         "seed": spec.training.seed,
+        "day": (day or date.today()).isoformat(),
         "data": {name: data_hash(name, home) for name in _files(spec)},
         "model": _model(spec, found),
         **({"start": sha256(start / "adapter_model.safetensors")} if start else {}),
@@ -49,6 +59,12 @@ def lock(spec: RunSpec, found: Any, machine: Machine, home: Path | None = None, 
         },
         "git": _git(),
     }
+
+
+def day_of(file: Path) -> date:
+    """The day that a run's chat template writes: the one on which it was planned, today before that. file: its lock."""
+    locked = read_json(file).get("day") if file.exists() else None
+    return date.fromisoformat(locked) if locked else date.today()
 
 
 def versions() -> dict[str, str]:

@@ -44,6 +44,11 @@ class Encoded(Protocol):
         """Whether each sequence's answer is a preferred one; None where answers are not labelled."""
         ...
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of how the chat template writes them."""
+        ...
+
     def __len__(self) -> int: ...
 
     def __getitem__(self, row: int, /) -> tuple[np.ndarray, np.ndarray]:
@@ -73,6 +78,8 @@ class Rows:
     good: int = 0
     """Training answers that are labelled good; of labelled ones."""
     bad: int = 0
+    notes: tuple[str, ...] = ()
+    """What a person should know of how the chat template writes them."""
 
     def __len__(self) -> int:
         return len(self.lengths) // self.per_row
@@ -126,6 +133,7 @@ def rows(train: Encoded | None, held_out: Encoded | None = None) -> Rows:
         per_row=train.per_row if train is not None else 1,
         good=int(np.count_nonzero(train.wanted)) if train is not None and train.wanted is not None else 0,
         bad=int(np.count_nonzero(~np.asarray(train.wanted))) if train is not None and train.wanted is not None else 0,
+        notes=train.notes if train is not None else (),
     )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import re
+from datetime import date, datetime
 from typing import Any
 
 import pytest
@@ -10,7 +12,10 @@ import pytest
 from studio.core.errors import DataError, ModelError
 from studio.data.render import check_template, encode, encode_many, encode_prompt, preview
 from studio.data.rows import Conversation
-from tests.data.templates import FOLDER, OWN, source, tokenizer
+from studio.models.chat import fix_date
+from studio.models.templates import TOOL as PROBED_TOOL
+from studio.models.templates import TOOL_PROBE
+from tests.data.templates import FOLDER, OWN, tokenizer
 from tests.tiny import make_tokenizer
 
 pytestmark = pytest.mark.torch
@@ -18,8 +23,17 @@ pytestmark = pytest.mark.torch
 WITHOUT_MARKS = (
     *OWN,
     *("qwen2_5", "qwen3", "qwen3_instruct_2507", "llama3", "llama3_1", "llama3_2", "gemma", "gemma3", "phi3", "phi3_5"),
-    *("cohere", "deepseekv3", "lfm2", "gptoss", "nemotron_3_nano", "gemma4"),
+    *("cohere", "cohere2", "deepseek_r1_distill", "deepseekv3", "glm4moe", "lfm2", "gptoss", "nemotron_3_nano", "gemma4"),
 )
+APART = (
+    "deepseek_r1_distill",
+    "deepseekv3",
+    "nemotron_3_nano",
+    "nemotron_3_5_lightning",
+    "nemotron_3_super",
+    "nemotron_3_ultra",
+)
+"""Templates whose request for an answer opens the reasoning and whose finished conversation does not hold that opening."""
 NO_SYSTEM = ("gemma", "mistral", "mistral-first", "llama2")
 SAME_TEXT = ("qwen2_5", "qwen3_instruct_2507", "llama3", "gemma", "gemma3", "phi3", "phi3_5", "cohere", "deepseekv3", "lfm2")
 """Templates whose marked variant writes the same text."""
@@ -45,11 +59,16 @@ def spans(row: Any, made: Any) -> list[str]:
     return [made.decode(ids) for ids in found]
 
 
+def learned(name: str, texts: list[str]) -> list[str]:
+    """Of the answers those that are learned: only the last one is asked for as it stands in the row."""
+    return texts[-1:] if name.removesuffix("_training") in APART else texts
+
+
 def said(text: str, made: Any) -> str:
     """A trained stretch without what the template writes around the answer."""
     report = check_template(made)
     end = next(end for end in report.ends if text.endswith(end))
-    text = text[: -len(end)]
+    text = text[: -len(end)].removesuffix("<|END_RESPONSE|>")
     for lead in sorted(report.lead, key=len, reverse=True):
         text = text.lstrip().removeprefix(lead) if lead else text
     return text.strip()
@@ -59,7 +78,7 @@ def said(text: str, made: Any) -> str:
 def test_all_answers_and_their_ends_are_trained_and_nothing_else(name: str):
     made = tokenizer(name)
     row = encode(talk("what price", "it costs 5 euro", "and the lamp?", "made of oak.\n\nIn steel."), made)
-    assert [said(span, made) for span in spans(row, made)] == ["it costs 5 euro", "made of oak.\n\nIn steel."]
+    assert [said(span, made) for span in spans(row, made)] == learned(name, ["it costs 5 euro", "made of oak.\n\nIn steel."])
     assert len(row.ids) == len(row.mask) == len(row.starts)
     assert made.decode(row.ids) == row.text
 
@@ -83,7 +102,7 @@ def test_the_mask_without_marks_is_the_mask_by_marks(name: str):
         assert (one.ids, one.mask) == (other.ids, other.mask)
 
 
-@pytest.mark.parametrize("name", [*SAME_TEXT, "qwen3"])
+@pytest.mark.parametrize("name", [name for name in (*SAME_TEXT, "qwen3") if name not in APART])
 def test_marks_are_used_as_transformers_reads_them_but_for_header_and_trailing_space(name: str):
     made = tokenizer(f"{name}_training")
     row = talk("what price", "it costs 5 euro", "the lamp", "of oak")
@@ -108,12 +127,11 @@ def test_a_thinking_block_the_template_writes_for_the_model_is_trained():
 @pytest.mark.parametrize("name", WITHOUT_MARKS)
 def test_the_prompt_is_the_beginning_of_what_is_trained(name: str):
     made = tokenizer(name)
-    changes = any("is not what it writes" in note for note in check_template(made).notes)
     for row in (talk("what price", "it costs"), talk("a", "b", "the lamp\n", "of oak"), talk("<|im_end|>[/INST]", "\n oak")):
         whole = encode(row, made, "last_assistant")
         prompt = encode_prompt(row.prompt, made)
-        assert changes or whole.ids[: len(prompt)] == prompt
-        assert changes or whole.mask.index(True) == len(prompt)
+        assert whole.ids[: len(prompt)] == prompt
+        assert whole.mask.index(True) == len(prompt)
 
 
 @pytest.mark.parametrize("name", [name for name in WITHOUT_MARKS if name not in NO_SYSTEM])
@@ -122,7 +140,7 @@ def test_a_system_message_is_shown_and_not_trained(name: str):
     row = encode(talk("what", "it costs", "which", "of oak", system="good morning"), made)
     assert "good morning" in row.text
     assert not any("good morning" in span for span in spans(row, made))
-    assert len(spans(row, made)) == 2
+    assert len(spans(row, made)) == len(learned(name, ["it costs", "of oak"]))
 
 
 @pytest.mark.parametrize("name", NO_SYSTEM)
@@ -154,18 +172,16 @@ def nasty(rng: random.Random) -> str:
 @pytest.mark.parametrize("name", [*WITHOUT_MARKS, *(f"{name}_training" for name in SAME_TEXT)])
 def test_whatever_people_write_stays_text_and_the_mask_stays_exact(name: str):
     made, rng = tokenizer(name), random.Random(name)
-    report = check_template(made)
     control = {token for token, added in made.added_tokens_decoder.items() if added.special}
-    changes = any("is not what it writes" in note for note in report.notes)
     for _ in range(60):
         texts = [nasty(rng) for _ in range(rng.choice((2, 4, 6)))]
         row, harmless = talk(*texts), talk(*("lamp" for _ in texts))
         found = encode(row, made)
-        assert [said(span, made) for span in spans(found, made)] == [text.strip() for text in texts[1::2]]
+        assert [said(span, made) for span in spans(found, made)] == learned(name, [text.strip() for text in texts[1::2]])
         tokens = [token for token in found.ids if token in control]
         assert tokens == [token for token in encode(harmless, made).ids if token in control], "text became a control token"
         prompt = encode_prompt(row.prompt, made)
-        assert changes or found.ids[: len(prompt)] == prompt
+        assert found.ids[: len(prompt)] == prompt
         assert "".join(piece.text for piece in preview(row, made)) == found.text
 
 
@@ -257,7 +273,6 @@ REFUSED = {
     "changed": "{% for m in messages %}{{ m.role + m.content | upper + '<|im_end|>' }}{% endfor %}",
     "text behind": "{% for m in messages %}{{ m.role + '\n' + m.content + ' (done)<|im_end|>' }}{% endfor %}",
     "broken": "{% for m in messages %}{{ m.nothing.at_all }}{% endfor %}",
-    "next header as end": source("glm4moe"),
 }
 
 
@@ -338,12 +353,94 @@ def test_the_bos_token_is_not_doubled():
     assert encode(talk("what", "it costs"), made).ids.count(made.bos_token_id) == 1
 
 
+def test_a_template_that_writes_the_date_writes_the_day_it_is_fixed_to():
+    made = tokenizer("llama3_2")
+    assert f"{datetime.now():%d %b %Y}" in encode(talk("what", "it costs"), made).text
+    try:
+        fix_date(made, date(2024, 3, 7))
+        assert "07 Mar 2024" in encode(talk("what", "it costs"), made).text
+        assert "07 Mar 2024" in made.decode(encode_prompt(talk("what", "it costs").prompt, made))
+    finally:
+        fix_date(made, None)
+
+
 def test_a_preview_shows_every_token_of_the_row():
     made = tokenizer("chatml")
     row = talk("what price 你好", "it costs 🙂 é")
     pieces, found = preview(row, made), encode(row, made)
     assert "".join(piece.text for piece in pieces) == found.text
     assert [(piece.id, piece.trained) for piece in pieces] == list(zip(found.ids, found.mask, strict=True))
+
+
+@pytest.mark.parametrize("name", APART)
+def test_a_reasoning_that_the_prompt_opens_is_learned_behind_that_prompt(name: str):
+    made = tokenizer(name)
+    for answer in ({"content": "<think>\nBox 0.\n</think>\n\nHall 0."}, {"content": "Hall 0.", "reasoning_content": "Box 0."}):
+        row = Conversation(({"role": "user", "content": "which hall"}, {"role": "assistant", **answer}))
+        whole, prompt = encode(row, made), encode_prompt(row.prompt, made)
+        assert made.decode(prompt).endswith("<think>\n")
+        assert (whole.ids[: len(prompt)], whole.mask.index(True)) == (prompt, len(prompt))
+        (span,) = spans(whole, made)
+        assert re.fullmatch(r"Box 0\.\n?</think>\n*Hall 0\.", said(span, made))
+    plain = encode(talk("which hall", "Hall 0."), made)
+    assert spans(plain, made)[0].startswith("\n</think>\n\nHall 0."), (
+        "an answer without reasoning closes what the prompt opened"
+    )
+    assert any("earlier answers are not" in note for note in check_template(made).notes)
+
+
+def test_text_that_looks_like_a_control_token_stays_text_in_a_reasoning_too():
+    made = tokenizer("deepseek_r1_distill")
+    row = talk("which hall", "<think>\nNo <｜User｜> here.\n</think>\n\nHall <｜User｜> 0.")
+    found = encode(row, made)
+    assert found.ids.count(made.convert_tokens_to_ids("<｜User｜>")) == 1
+    assert "No <｜User｜> here.\n</think>\n\nHall <｜User｜> 0." in spans(found, made)[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "written"), [("qwen3", True), ("gptoss", True), ("glm4moe", True), ("chatml", False), ("llama3", False)]
+)
+def test_a_reasoning_beside_the_content_is_trained_or_refused_and_never_lost(name: str, written: bool):
+    made = tokenizer(name)
+    answer = {"role": "assistant", "content": "Hall 0.", "reasoning_content": "Box 0 is full."}
+    row = Conversation(({"role": "user", "content": "which hall"}, answer), file="faq.jsonl", line=3)
+    if not written:
+        with pytest.raises(DataError, match="does not write the reasoning of message 2") as refused:
+            encode(row, made)
+        assert refused.value.where == "faq.jsonl, line 3"
+        return
+    (span,) = spans(encode(row, made), made)
+    assert span.index("Box 0 is full.") < span.index("Hall 0.")
+
+
+def test_a_template_that_forgets_earlier_reasoning_says_so():
+    assert any("leaves the reasoning of earlier answers out" in note for note in check_template(tokenizer("qwen3")).notes)
+    assert not any("leaves the reasoning" in note for note in check_template(tokenizer("chatml")).notes)
+
+
+def test_an_answer_ends_with_the_last_of_the_tokens_that_close_it():
+    (span,) = spans(encode(talk("what", "it costs"), tokenizer("cohere2")), tokenizer("cohere2"))
+    assert span == "it costs<|END_RESPONSE|><|END_OF_TURN_TOKEN|>"
+
+
+def test_a_template_that_closes_no_turn_ends_an_answer_with_the_next_role():
+    made = tokenizer("glm4moe")
+    report = check_template(made)
+    assert (report.closing, report.end_of_turn) == ("<|user|>", "<|user|>")
+    row = encode(talk("what", "it costs", "which", "of oak"), made)
+    assert [span.endswith("<|user|>") for span in spans(row, made)] == [True, True]
+    assert row.text.endswith("of oak<|user|>")
+
+
+@pytest.mark.parametrize("name", ["gptoss", "glm4moe"])
+def test_a_call_of_a_tool_ends_with_a_token_of_its_own(name: str):
+    made = tokenizer(name)
+    row = Conversation((*TOOL_PROBE[:-1], {"role": "assistant", "content": "Five euro."}), (PROBED_TOOL,))
+    call, answer = spans(encode(row, made), made)
+    assert "qzvalue" in call
+    assert call.endswith({"gptoss": "<|call|>", "glm4moe": "<|observation|>"}[name])
+    assert "qzresult" not in call + answer
+    assert "Five euro." in answer
 
 
 def test_every_template_trl_ships_is_exact_or_refused():
@@ -355,8 +452,8 @@ def test_every_template_trl_ships_is_exact_or_refused():
         except ModelError:
             refused.add(file.stem.removesuffix("_training"))
             continue
-        assert [said(span, made) for span in spans(row, made)] == ["it costs", "of oak"], file.stem
-    assert refused <= {"glm4moe", "idefics3", "llava_next", "smolvlm"}  # the last three take lists of images and texts only
+        assert [said(span, made) for span in spans(row, made)] == learned(file.stem, ["it costs", "of oak"]), file.stem
+    assert refused <= {"idefics3", "llava_next", "smolvlm"}  # they take lists of images and texts only
 
 
 @pytest.mark.parametrize("train_on", ["assistant", "all"])

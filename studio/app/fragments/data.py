@@ -156,15 +156,18 @@ def _content(turn: dict[str, Any]) -> str:
 
 def tokens(previews: Iterable[dict[str, Any]]) -> Markup:
     """Rows token by token; what is trained is marked by colour and underline."""
-    shown = []
+    shown: list[Markup] = []
+    notes: dict[str, None] = {}
     for item in previews:
+        notes.update(dict.fromkeys(item.get("notes", ())))
         every = item["tokens"]
         cut = f" The first {MAX_TOKENS:,} of {len(every):,} are shown." if len(every) > MAX_TOKENS else ""
         name = item["file"].rsplit("/", 1)[-1]
         words = f"{name}, line {item['line']:,}: {plural(len(every), 'token')}, {item['trained']:,} trained (green, underlined).{cut}"
         listed = [{**token, "lines": token["text"].split("\n")} for token in every[:MAX_TOKENS]]
         shown.append(_html("tokens", {"tokens": listed}, words))
-    return joined(*shown) if shown else note("No row can be shown.")
+    said = [note(f"Chat template: {words}.") for words in notes]
+    return joined(*said, *shown) if shown else note("No row can be shown.")
 
 
 def raw_rows(preview: dict[str, Any]) -> Markup:

@@ -16,17 +16,15 @@ WORDS = 8
 
 
 class Leakage:
-    """Signs the question (or plain text) of every row, and keeps a hash of long answers."""
+    """Keeps hashes of what each row asks and of long answers; questions are signed only if rows are held out."""
 
     def __init__(self) -> None:
-        self._signatures = Signatures()
         self._asked, self._answered, self._held = array("Q"), array("Q"), array("B")
 
     def add(self, said: Said) -> None:
         """Note what a row asks and answers."""
         asked = said.question or said.answer
         answer = normal(said.answer)
-        self._signatures.add(plain(asked))
         self._asked.append(digest(normal(asked)))
         self._answered.append(digest(answer) if said.question and answer.count(" ") >= WORDS - 1 else 0)
         self._held.append(said.held_out)
@@ -40,9 +38,12 @@ class Leakage:
         training = held == 0
         exact = training & np.isin(asked, asked[held == 1])
         same_answer = training & (answered != 0) & np.isin(answered, answered[held == 1]) & ~exact
+        signatures = Signatures()
+        for index in range(len(held)):
+            signatures.add(plain(texts.asked(index)))
         near = np.zeros(len(held), dtype=bool)
         other: dict[int, int] = {}
-        for one, two, _ in near_pairs(self._signatures.table(), lambda index: plain(texts.asked(index)), reporter, part=held):
+        for one, two, _ in near_pairs(signatures.table(), lambda index: plain(texts.asked(index)), reporter, part=held):
             row, across = (one, two) if training[one] else (two, one)
             near[row] = True
             other.setdefault(row, across)
