@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 import typer.core
 
-from studio.cli import bench, data, exporters, notebooks, push, results, runs, serve, show, train, ui
+from studio.cli import bench, data, exporters, init, notebooks, push, results, runs, serve, show, train, ui
 from studio.core import noise
 from studio.core.errors import SpecError, Stopped, StudioError, translate
 from studio.core.text import printable
@@ -61,6 +61,7 @@ app.command("ui")(ui.ui)
 app.command("doctor")(results.doctor)
 app.add_typer(data.app, name="data")
 app.command("notebooks")(notebooks.notebooks)
+app.command("init")(init.init)
 app.command("plan")(train.plan)
 app.command("train")(train.train)
 app.add_typer(runs.app, name="runs")

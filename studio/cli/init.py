@@ -1,0 +1,73 @@
+"""`studio init`: a commented spec for your own data, from questions or options."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from studio.cli import show
+from studio.cli.options import Json
+from studio.core.errors import SpecError
+
+
+def init(
+    file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="Where to write it [default: NAME.yaml].")] = None,
+    data: Annotated[str | None, typer.Option("--data", help="Your data: a file, a folder, or hub:owner/name.")] = None,
+    task: Annotated[
+        str | None,
+        typer.Option("--task", help="What is learned, e.g. chat or classification [default: by the rows]."),
+    ] = None,
+    model: Annotated[str | None, typer.Option("--model", help="The base model [default: what fits].")] = None,
+    gpu: Annotated[str | None, typer.Option("--gpu", help='GPU to plan for, e.g. "RTX 3060" [default: this machine].')] = None,
+    name: Annotated[str | None, typer.Option("--name", help="What you call the run [default: by the data].")] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing; choose what is not given.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is already there.")] = False,
+    json: Json = False,
+) -> None:
+    """Write a spec for your data: a task's settings, a model that fits, and the reason of every choice."""
+    from studio.app import starting
+    from studio.core.files import write_text
+
+    asking = sys.stdin.isatty() and not yes and not json
+    if data is None:
+        if not asking:
+            raise SpecError("no data were given", hint="studio init --data FILE", where="--data")
+        data = str(typer.prompt("Your data (a file, a folder, hub:owner/name)"))
+    if asking and task is None:
+        guess, why = starting.guess_task(data)
+        for known, about in starting.tasks().items():
+            show.say(f"  {known:<15} {about}", "bold" if known == guess else "")
+        task = str(typer.prompt(f"Task ({why})", default=guess))
+    if asking and gpu is None:
+        gpu = (
+            str(typer.prompt('GPU to plan for, e.g. "RTX 3060" (empty: this machine)', default="", show_default=False)) or None
+        )
+    if asking and model is None:
+        model = str(
+            typer.prompt("Base model (empty: the largest of the task's family that fits)", default="", show_default=False)
+        )
+        model = model or None
+    draft = starting.draft(data, task, model, gpu, name, file.absolute().parent if file else None)
+    file = file or Path(f"{draft.name}.yaml")
+    if file.exists() and not overwrite:
+        raise SpecError("the file is already there", hint="Name another one, or pass --overwrite.", where=str(file))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_text(file, draft.text)
+    if json:
+        fits = draft.plan.fits if draft.plan else None
+        show.as_json({"file": str(file), "name": draft.name, "task": draft.task, "model": draft.model, "fits": fits})
+        return
+    show.say(f"{file}: task {draft.task} ({draft.why}), base model {draft.model}", "bold")
+    for line in draft.plan.summary if draft.plan else ():
+        show.say(f"  {line}")
+    if draft.plan and not draft.plan.fits:
+        show.say("! It does not fit: see what would with studio plan.", "yellow")
+    show.say(f"Next: studio plan {file}, then studio train {file}")
+
+
+def _ask(question: str) -> str | None:
+    """What a person writes; None for nothing."""
+    return str(typer.prompt(question, default="", show_default=False)).strip() or None

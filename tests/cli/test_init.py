@@ -1,0 +1,103 @@
+"""`studio init`: from somebody's data to a spec that plans, with a reason beside each choice."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import studio
+from studio.cli.main import run
+from studio.core import resources
+
+GPU = ["--gpu", "RTX 3060"]
+
+
+@pytest.fixture(autouse=True)
+def work(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for file in resources.folder("datasets").glob("*.*"):
+        shutil.copy(file, tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("data", "task"),
+    [
+        ("support.jsonl", "chat"), ("tickets.jsonl", "classification"), ("orders.jsonl", "extraction"),
+        ("chat.jsonl", "tool-calls"), ("handbook.txt", "plain-text"), ("support-pairs.jsonl", "preference"),
+    ],
+)  # fmt: skip
+def test_the_task_is_read_from_the_rows_and_the_spec_plans(data: str, task: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["init", "--data", data, *GPU, "--json"]) == 0
+    made = json.loads(capsys.readouterr().out)
+    assert (made["task"], made["fits"]) == (task, True)
+    spec = studio.load(made["file"])
+    assert (spec.name, spec.data.train, spec.model.name) == (Path(data).stem, data, made["model"])
+    text = Path(made["file"]).read_text()
+    assert "# What the plan decides on RTX 3060" in text
+    assert "Licence" in text or "licence apache-2.0" in text
+    assert studio.plan(spec, gpu="RTX 3060").fits
+
+
+def test_a_messy_file_becomes_a_spec_beside_which_it_is_found(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    messy = "Frage;Antwort\r\nWie hoch ist die Lampe für draußen?;Neun Meter.\r\nWie breit?;Größe M.\r\n" * 1
+    (work / "Meine Fragen.csv").write_bytes(messy.encode("cp1252"))
+    assert run(["init", "specs/bot.yaml", "--data", "Meine Fragen.csv", "--task", "chat", *GPU]) == 0
+    assert "base model Qwen/Qwen3-4B" in capsys.readouterr().out
+    spec = studio.load("specs/bot.yaml")
+    assert spec.name == "meine-fragen"
+    assert studio.inspect(spec=spec).totals.usable == 2
+
+
+def test_a_smaller_gpu_gets_a_smaller_model_and_the_spec_says_why(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    long = [{"question": f"{n}: " + "why " * 5000, "answer": "because " * 2000} for n in range(40)]
+    (work / "long.jsonl").write_text("".join(json.dumps(row) + "\n" for row in long))
+    assert run(["init", "--data", "long.jsonl", "--task", "chat", "--gpu", "RTX 2060", "--json"]) == 0
+    made = json.loads(capsys.readouterr().out)
+    assert made["model"] != "Qwen/Qwen3-4B"
+    assert "does not fit" in Path(made["file"]).read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ([], ("--data: no data were given", "→ studio init --data FILE")),
+        (["--data", "gone.csv"], ("gone.csv: there is no such file", "→ ")),
+        (
+            ["--data", "support.jsonl", "--task", "clasification"],
+            ("--task: there is no task", "→ Did you mean `classification`?"),
+        ),
+        (["--data", "support.jsonl", "--gpu", "RTX 306"], ("--gpu: `RTX 306`", "→ ")),
+        (["there.yaml", "--data", "support.jsonl"], ("there.yaml: the file is already there", "→ Name another")),
+    ],
+)
+def test_what_cannot_be_is_refused_and_nothing_is_written(
+    words: list[str], says: tuple[str, str], work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (work / "there.yaml").write_text("mine")
+    before = {file: file.read_bytes() for file in work.iterdir() if file.is_file()}
+    assert run(["init", *words, "--yes"]) == 2 or words[-1] == "RTX 306"
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert all(line.startswith(said) for line, said in zip(lines, says, strict=True)), lines
+    assert {file: file.read_bytes() for file in work.iterdir() if file.is_file()} == before
+
+
+def test_questions_are_asked_in_a_terminal_and_enter_takes_the_proposal(monkeypatch: pytest.MonkeyPatch) -> None:
+    import typer
+
+    asked: list[str] = []
+
+    def answer(question: str, default: Any = None, **_: Any) -> Any:
+        asked.append(question)
+        return "tickets.jsonl" if default is None else default
+
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr(typer, "prompt", answer)
+    assert run(["init", *GPU]) == 0
+    assert [question.partition(" (")[0] for question in asked] == ["Your data", "Task", "Base model"]
+    assert studio.load("tickets.yaml").adapter.rank == 8
