@@ -6,7 +6,7 @@ from pathlib import Path
 
 from studio.app.runs import Run, create
 from studio.core import events
-from studio.core.files import studio_home, write_json
+from studio.core.files import studio_home
 from studio.runs import environment, lifecycle, queue, supervisor
 from studio.runs.folder import RunFolder
 from studio.runs.queue import Waiting
@@ -45,7 +45,7 @@ def cancel(run: str, home: str | Path | None = None) -> None:
     with queue.leaving(root, run):
         found = RunFolder(root / "runs" / run)
         if found.asked.exists():
-            write_json(found.status, Status(state="stopped").as_dict())
+            Status(state="stopped").write(found.status)
             found.event(events.Ended(state="stopped"))
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from studio.app import datasets
 from studio.core import events
-from studio.core.errors import JobError, StudioError, error_from
+from studio.core.errors import JobError, StudioError
 from studio.core.events import Event
 from studio.core.files import bytes_in, read_json, studio_home, whole_lines
 from studio.core.records import ErrorRecord
@@ -103,8 +103,8 @@ class Run:
     @property
     def error(self) -> StudioError | None:
         """Why it failed, or None."""
-        told = self.status.error
-        return error_from(told) if told else None
+        record = self.status.error
+        return record.error() if record else None
 
     @property
     def seconds_left(self) -> tuple[float, float] | None:
@@ -245,7 +245,7 @@ class Run:
             "who": launched.get("who", ""),
             "seconds": round((now.ended or time.time()) - now.started, 1) if now.started else None,
             "exports": [artifact.get("folder", artifact.get("kind")) for artifact in self.folder.artifacts()],
-            "error": now.error,
+            "error": now.error.model_dump() if now.error else None,
             "folder": str(self.folder.path),
         }
 

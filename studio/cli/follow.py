@@ -9,7 +9,6 @@ from typing import Any
 from studio.app.runs import Place, Run, Update, watch
 from studio.cli import show
 from studio.core import events
-from studio.core.errors import error_from
 from studio.core.events import Event
 from studio.core.text import duration
 from studio.runs.pace import seconds_left
@@ -57,14 +56,13 @@ def ended(run: Run, json: bool, extra: dict[str, Any]) -> int:
     now = run.status
     code = {"done": 0, "stopped": 130, "interrupted": 1}.get(now.state, 1)
     if now.error and now.state == "failed":
-        code = error_from(now.error).exit_code
+        code = now.error.error().exit_code
     if json:
         show.as_json({**run.summary(), **extra, "exit_code": code})
         return code
     if now.error:
-        where = f"{now.error['where']}: " if now.error.get("where") else ""
-        print(f"{where}{now.error['message']}", file=sys.stderr)
-        print(f"→ {now.error['hint']}", file=sys.stderr)
+        print(now.error, file=sys.stderr)
+        print(f"→ {now.error.hint}", file=sys.stderr)
     if now.state == "stopped":
         show.say(f"Stopped, with a checkpoint. Resume: studio runs resume {run.id}")
     if now.state == "done":

@@ -53,7 +53,7 @@ def show_(run: RunName, home: Home = None, json: Json = False) -> None:
 
     found = runs.find(run, home)
     if json:
-        now = found.status.as_dict()
+        now = found.status.as_json()
         report = found.report.as_dict() if found.folder.report.exists() else None
         show.as_json(
             {**found.summary(), "status": now, "plan": found.plan, "report": report, "artifacts": found.folder.artifacts()}

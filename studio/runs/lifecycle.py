@@ -14,7 +14,7 @@ from pathlib import Path
 
 from studio.core import events
 from studio.core.errors import JobError, StudioError
-from studio.core.files import read_json, write_json
+from studio.core.files import read_json
 from studio.core.records import ErrorRecord
 from studio.processes import locks, spawn, terminate
 from studio.processes.identity import ProcessId
@@ -45,7 +45,7 @@ def launch(folder: RunFolder, environment: Mapping[str, str] | None = None) -> N
             folder.stop.unlink(missing_ok=True)
             folder.exit.unlink(missing_ok=True)
             reserve.make(folder.reserve)
-            write_json(folder.status, Status(state="queued", started=time.time(), stages=status.stages).as_dict())
+            Status(state="queued", started=time.time(), stages=status.stages).write(folder.status)
             started_in = _started_in(folder)
             spawn.detached(
                 spawn.python("studio.runs.monitor", str(folder.path), str(lock.handle)),
@@ -75,7 +75,7 @@ def fail(folder: RunFolder, error: Exception) -> None:
         where=str(folder.path),
     )
     record = ErrorRecord.of(problem)
-    write_json(folder.status, Status(state="failed", ended=time.time(), error=record.model_dump()).as_dict())
+    Status(state="failed", ended=time.time(), error=record).write(folder.status)
     folder.event(events.Ended(state="failed", error=record))
 
 

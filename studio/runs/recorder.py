@@ -10,8 +10,8 @@ from typing import Any
 from studio.core import events
 from studio.core.errors import JobError, StudioError
 from studio.core.events import Event, State
-from studio.core.files import append_json, read_json, write_json
-from studio.core.records import ErrorRecord
+from studio.core.files import append_json
+from studio.core.records import ErrorRecord, RecordError
 from studio.processes.identity import ProcessId
 from studio.runs import reserve
 from studio.runs.folder import RunFolder
@@ -31,13 +31,13 @@ class Recorder:
         """Called with each logged step as well, e.g. by a mirror of the metrics."""
         self.stop_asked = False
         self._written = 0.0
-        before = read_json(folder.status) if folder.status.exists() else {}
+        before = _before(folder)
         self._status = Status(
             state="queued",
-            started=before.get("started") or time.time(),
+            started=(before and before.started) or time.time(),
             process=ProcessId.current(),
             process_started=time.time(),
-            stages=before.get("stages", {}),
+            stages=before.stages if before else {},
         )
         self._write()
 
@@ -90,14 +90,22 @@ class Recorder:
         """Write how the run ended; the last thing a worker does."""
         reserve.release(self.folder.reserve)
         record = ErrorRecord.of(error) if isinstance(error, StudioError) else error
-        self._change(state=state, ended=time.time(), error=record.model_dump() if record else None)
+        self._change(state=state, ended=time.time(), error=record)
         self._write()
         self.event(events.Ended(state=state, error=record))
 
     def _change(self, **values: Any) -> None:
-        self._status = Status(**{**self._status.__dict__, **values})
+        self._status = self._status.model_copy(update=values)
 
     def _write(self, durable: bool = True) -> None:
         self._require_folder()
-        write_json(self.folder.status, self._status.as_dict(), durable)
+        self._status.write(self.folder.status, durable)
         self._written = time.monotonic()
+
+
+def _before(folder: RunFolder) -> Status | None:
+    """What the run's last process wrote; None for a new run, and for a file that cannot be read: it is written anew."""
+    try:
+        return Status.read(folder.status)
+    except (FileNotFoundError, RecordError):
+        return None

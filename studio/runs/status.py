@@ -11,12 +11,14 @@ import shutil
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BeforeValidator, Field
 
 from studio.core.events import State
 from studio.core.files import read_json
+from studio.core.records import ErrorRecord, Record, RecordError
 from studio.core.text import shorten
 from studio.processes import locks
 from studio.processes.identity import ProcessId
@@ -33,9 +35,16 @@ PATIENCE = 600
 """The same for a run whose maker lives: slow, or a web server that outlives what went wrong."""
 
 
-@dataclass(frozen=True)
-class Status:
-    """What is known of a run now."""
+def _process(value: Any) -> Any:
+    """A process as the file has it; one of an older release (pid and a time of day) names nobody."""
+    return ProcessId.from_record(value) if isinstance(value, dict) else value
+
+
+class Status(Record):
+    """What is known of a run now; `status.json`."""
+
+    label: ClassVar[str] = "run status"
+    remedy: ClassVar[str] = "Resume the run with `studio runs resume`, or remove it with `studio runs delete`."
 
     state: State
     done: float = 0
@@ -44,22 +53,18 @@ class Status:
     """Progress of the present stage: `done` of `total`, in the unit `what`."""
     started: float | None = None
     ended: float | None = None
-    process: ProcessId | None = None
+    process: Annotated[ProcessId | None, BeforeValidator(_process)] = None
     process_started: float | None = None
     """When the present process began, as a time of day; `started` is the run's first beginning."""
-    error: dict[str, str] | None = None
-    """For failed and interrupted: what happened (message), what to do (hint), where."""
-    stages: dict[str, float] = field(default_factory=dict)
+    error: ErrorRecord | None = None
+    """For failed and interrupted: what happened, what to do, where."""
+    stages: dict[str, float] = Field(default_factory=dict)
     """Seconds each finished stage took."""
 
     @property
     def active(self) -> bool:
         """Whether the run is queued or being worked on."""
         return self.state in ACTIVE
-
-    def as_dict(self) -> dict[str, Any]:
-        """As plain values, for status.json and `--json`."""
-        return asdict(self)
 
 
 def read(folder: RunFolder, is_held: Callable[[Path], bool] = locks.is_held) -> Status:
@@ -69,20 +74,20 @@ def read(folder: RunFolder, is_held: Callable[[Path], bool] = locks.is_held) -> 
     `interrupted`. No time of day is compared, so a clock that is set changes nothing.
     """
     try:
-        status = _stored(folder)
+        status = Status.read(folder.status)
     except FileNotFoundError:
         return _before_start(folder)
-    except DAMAGED as problem:
+    except RecordError as problem:
         return _damaged(folder, problem)
     if not status.active or (status.process and status.process.alive()) or is_held(folder.launch):
         return status
     if status.process is None and queue.waits(folder.path.parent.parent, folder.id):
         return status  # who was about to launch it was killed; it still waits its turn
-    with contextlib.suppress(FileNotFoundError, *DAMAGED):
-        now = _stored(folder)  # it may have ended well between the two looks
+    with contextlib.suppress(FileNotFoundError, RecordError):
+        now = Status.read(folder.status)  # it may have ended well between the two looks
         if now.state in ENDED or now.process != status.process:
             return read(folder, is_held)
-    return replace(status, state="interrupted", error=_cause(folder, status))
+    return status.model_copy(update={"state": "interrupted", "error": _cause(folder, status)})
 
 
 def at_work(folder: RunFolder) -> bool:
@@ -92,29 +97,15 @@ def at_work(folder: RunFolder) -> bool:
 
 
 DAMAGED = (ValueError, TypeError, KeyError, AttributeError)
-"""What reading a damaged record raises."""
+"""What reading a damaged launch.json or exit.json raises."""
 
 
-def _stored(folder: RunFolder) -> Status:
-    values = read_json(folder.status)
-    process = ProcessId.from_record(values["process"]) if values.get("process") else None
-    known = {item.name for item in fields(Status)}
-    status = Status(**{**{name: value for name, value in values.items() if name in known}, "process": process})
-    if status.state not in (*ACTIVE, *ENDED):
-        raise ValueError(f"no state is called {status.state!r}")
-    return status
-
-
-def _damaged(folder: RunFolder, problem: Exception) -> Status:
-    return Status(
-        state="failed",
-        error={
-            "kind": "JobError",
-            "message": f"damaged: status.json cannot be read ({type(problem).__name__}: {shorten(str(problem), 100)})",
-            "hint": f"Start it again with: studio runs resume {folder.id}, or remove it: studio runs delete {folder.id}",
-            "where": str(folder.status),
-        },
-    )
+def _damaged(folder: RunFolder, problem: RecordError) -> Status:
+    hint = f"Start it again with: studio runs resume {folder.id}, or remove it: studio runs delete {folder.id}"
+    if "newer release" in problem.message:
+        hint = problem.hint
+    message = f"damaged: status.json cannot be read ({shorten(problem.message, 160)})"
+    return Status(state="failed", error=ErrorRecord(kind="JobError", message=message, hint=hint, where=str(folder.status)))
 
 
 def _before_start(folder: RunFolder) -> Status:
@@ -130,12 +121,12 @@ def _before_start(folder: RunFolder) -> Status:
         return read(folder)  # it was launched between the two looks
     return Status(
         state="interrupted",
-        error={
-            "kind": "JobError",
-            "message": "this run was created and never started: the command that created it was killed at that moment",
-            "hint": f"Start it with: studio runs resume {folder.id}",
-            "where": str(folder.path),
-        },
+        error=ErrorRecord(
+            kind="JobError",
+            message="this run was created and never started: the command that created it was killed at that moment",
+            hint=f"Start it with: studio runs resume {folder.id}",
+            where=str(folder.path),
+        ),
     )
 
 
@@ -146,7 +137,7 @@ def _maker_lives(folder: RunFolder) -> bool:
         return False
 
 
-def _cause(folder: RunFolder, status: Status) -> dict[str, str]:
+def _cause(folder: RunFolder, status: Status) -> ErrorRecord:
     """Why a run is gone: its exit code where its monitor could still write it, a full disk, the last line of its log."""
     during = f"while {status.state}"
     hint = f"Resume from the last checkpoint with: studio runs resume {folder.id}"
@@ -168,7 +159,7 @@ def _cause(folder: RunFolder, status: Status) -> dict[str, str]:
         message = f"the process of this run ended with exit code {code} {during}"
         if last := last_log_line(folder):
             message += f": {last}"
-    return {"kind": "JobError", "message": message, "hint": hint, "where": str(folder.log)}
+    return ErrorRecord(kind="JobError", message=message, hint=hint, where=str(folder.log))
 
 
 def disk_is_full(folder: Path) -> bool:

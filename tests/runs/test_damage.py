@@ -81,7 +81,7 @@ def test_a_damaged_run_does_not_keep_the_queue_from_the_next(tmp_path: Path, mon
     assert [supervisor.start_next(tmp_path), supervisor.start_next(tmp_path)] == [first.id, second.id]
     assert started == [second.id]
     assert status.read(first.folder).state == "failed"
-    assert "damaged" in status.read(first.folder).error["message"]  # type: ignore[index]
+    assert "damaged" in status.read(first.folder).error.message  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("damage", ["garbage", "zeros", "page"])
@@ -125,9 +125,9 @@ def test_a_full_disk_is_named_as_the_cause(tmp_path: Path, monkeypatch: pytest.M
     record = json.loads(folder.status.read_text())
     record["process"]["start_ticks"] += 1
     folder.status.write_text(json.dumps(record))
-    assert "machine restarted" in status.read(folder).error["message"]  # type: ignore[index]
+    assert "machine restarted" in status.read(folder).error.message  # type: ignore[union-attr]
     monkeypatch.setattr(status, "disk_is_full", lambda path: True)
-    assert "disk is full" in status.read(folder).error["message"]  # type: ignore[index]
+    assert "disk is full" in status.read(folder).error.message  # type: ignore[union-attr]
 
 
 @pytest.fixture
@@ -169,7 +169,7 @@ def test_on_a_disk_that_is_really_full_a_run_still_says_that_it_is(small_disk: P
     now = status.read(folder)
     assert now.state == "failed"
     assert now.error is not None
-    assert now.error["message"] == "the disk is full"
+    assert now.error.message == "the disk is full"
     assert not folder.reserve.exists()
 
 
@@ -267,6 +267,21 @@ def test_a_run_that_dies_at_its_start_quotes_the_last_line_of_its_log(tmp_path: 
     folder.status.write_text(json.dumps(record))
     folder.log.write_text("Traceback\nImportError: libcudart.so.12 cannot be opened, token hf_abcdefghijklmnopqrst\n")
     folder.exit.write_text(json.dumps({"code": 1, "time": time.time(), "pid": 1}))
-    message = status.read(folder).error["message"]  # type: ignore[index]
+    message = status.read(folder).error.message  # type: ignore[union-attr]
     assert "libcudart.so.12" in message
     assert "hf_abc" not in message
+
+
+def test_a_status_of_a_newer_release_is_refused_by_name_and_one_of_an_older_release_is_read(tmp_path: Path) -> None:
+    folder = folders.create(SPEC, tmp_path)
+    Recorder(folder).end("done")
+    record = json.loads(folder.status.read_text())
+    folder.status.write_text(json.dumps({**record, "version": 99}))
+    now = status.read(folder)
+    assert now.state == "failed"
+    assert now.error is not None
+    assert "newer release of Studio (version 99" in now.error.message
+    assert "Update Studio" in now.error.hint
+    older = {name: value for name, value in record.items() if name not in ("version", "process_started")}
+    folder.status.write_text(json.dumps({**older, "process": {"pid": 1, "born": 1.0}}))
+    assert status.read(folder).state == "done"

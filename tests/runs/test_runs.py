@@ -93,7 +93,7 @@ def test_a_pid_that_is_somebody_elses_by_now_does_not_count_as_alive(folder: Run
     now = status.read(folder)
     assert now.state == "interrupted"
     assert now.error is not None
-    assert "resume" in now.error["hint"]
+    assert "resume" in now.error.hint
 
 
 def test_a_killed_run_is_interrupted_and_its_cause_is_named(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_a_killed_run_is_interrupted_and_its_cause_is_named(tmp_path: Path) -> N
     now = lifecycle.wait_for_end(folder, 20)
     assert now.state == "interrupted"
     _until(folder.exit.exists)
-    assert "SIGKILL" in status.read(folder).error["message"]  # type: ignore[index]
+    assert "SIGKILL" in status.read(folder).error.message  # type: ignore[union-attr]
 
 
 def test_a_run_whose_maker_was_killed_before_it_was_queued_is_interrupted_not_queued_for_ever(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_a_run_whose_maker_was_killed_before_it_was_queued_is_interrupted_not_qu
     found = status.read(lost)
     assert found.state == "interrupted"
     assert found.error is not None
-    assert f"studio runs resume {lost.id}" in found.error["hint"]
+    assert f"studio runs resume {lost.id}" in found.error.hint
 
 
 def test_a_run_whose_maker_is_slow_waits_longer_but_not_for_ever(tmp_path: Path) -> None:
@@ -251,7 +251,7 @@ def _die_at(root: Path, moment: str) -> None:
         die()
 
     if moment == "before the status":
-        lifecycle.write_json = die
+        lifecycle.Status = die
     elif moment == "before the process":
         subprocess.Popen = die
     elif moment == "after the process":
@@ -295,7 +295,7 @@ def test_waiting_runs_are_started_one_after_another_and_a_refused_one_does_not_s
     assert supervisor.supervise(tmp_path, idle=0)
     states = [status.read(folder) for folder in folders.all_runs(tmp_path)]
     assert [now.state for now in states] == ["failed", "failed"]
-    assert all("missing-" in now.error["message"] + now.error["where"] for now in states if now.error)
+    assert all("missing-" in now.error.message + now.error.where for now in states if now.error)
 
 
 def _until(condition, seconds: float = 120) -> None:

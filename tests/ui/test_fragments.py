@@ -19,6 +19,7 @@ from studio.app.fragments import home as home_fragments
 from studio.core import events
 from studio.core.charts import Series, line_chart
 from studio.core.errors import DataError
+from studio.core.records import ErrorRecord
 from studio.data import prepare
 from studio.data.report import DataReport
 from studio.data.settings import Data
@@ -115,7 +116,7 @@ ALL = {
     "newest": lambda: runs.newest([row()]),
     "run head": lambda: runs.head(row(), f"https://x/{EVIL}"),
     "stages": lambda: runs.stages(STATUS),
-    "problem": lambda: runs.problem({"message": EVIL, "hint": EVIL, "where": EVIL}),
+    "problem": lambda: runs.problem(ErrorRecord(kind="JobError", message=EVIL, hint=EVIL, where=EVIL)),
     "decisions": lambda: runs.decisions(planned()),
     "story": lambda: runs.story([events.Warning(message=EVIL, time=1.0), events.Unreadable(line=EVIL)]),
     "log": lambda: runs.log(EVIL),

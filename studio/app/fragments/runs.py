@@ -26,6 +26,7 @@ from studio.app.fragments.parts import (
 from studio.core import events
 from studio.core.events import Event
 from studio.core.html import Fragments
+from studio.core.records import ErrorRecord
 from studio.core.text import duration, plural, size
 
 BYTES_READ = "Reading rows"
@@ -168,11 +169,11 @@ def kpis(row: dict[str, Any], last: dict[str, Any], left: str, plan: dict[str, A
     )
 
 
-def problem(error: dict[str, Any] | None) -> Markup:
+def problem(error: ErrorRecord | None) -> Markup:
     """Why a run ended early, with its fix."""
     if not error:
         return Markup("")
-    return notice(sentence(error["message"]), error.get("hint", ""), "bad", error.get("where", ""))
+    return notice(sentence(error.message), error.hint, "bad", error.where)
 
 
 def decisions(plan: dict[str, Any]) -> Markup:
