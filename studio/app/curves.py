@@ -20,7 +20,12 @@ POINTS = 1000
 """Points of a curve at most."""
 KEEP = 12
 """Runs whose curves stay in memory."""
-KEYS = ("loss", "eval_loss", "lr", "grad_norm", "tokens_per_second", "memory")
+PREFERENCES = ("accuracy", "margin", "reward_chosen", "reward_rejected", "logp_chosen", "logp_rejected", "drift")
+"""What preference methods report beside the loss; of held-out rows with `eval_` before it."""
+KEYS = (
+    *("loss", "eval_loss", "lr", "grad_norm", "tokens_per_second", "memory"),
+    *(f"{part}{name}" for part in ("", "eval_") for name in PREFERENCES),
+)
 
 
 @dataclass

@@ -158,6 +158,13 @@ def _curves(metrics: Sequence[dict[str, Any]]) -> str:
             "Loss", [Series("training", loss, smooth=True), Series("held-out", held_out, dots=True)], from_zero=True,
             note=_facts(metrics),
         ),
+        line_chart(
+            "log p of held-out answers",
+            [
+                Series("preferred", series(metrics, "eval_logp_chosen"), dots=True),
+                Series("rejected", series(metrics, "eval_logp_rejected"), dots=True),
+            ],
+        ),
         line_chart("Learning rate", [Series("learning rate", rate)], from_zero=True),
     ]  # fmt: skip
     if not any(drawn):

@@ -46,7 +46,9 @@ def decide(sets: Sequence[SetReport]) -> Verdict:
         kind = _kind(main, forgets)
         sentences = [_on_main(main, kind)]
         sentences += [_of_pairs(main)] if PAIRED in main.metrics else []
-        sentences += [_beside(item) for item in sets if item not in (main, general) and item.before != START]
+        sentences += [
+            _beside(item) for item in sets if item not in (main, general) and item.before != START and item.name != GENERAL
+        ]
     if general is not None:
         sentences.append(_on_general(general))
     return Verdict(kind, "; ".join(sentences) + ".", _ADVICE[kind], _cautions(sets, main))

@@ -147,10 +147,18 @@ def _curves(read: curves.Curves) -> Markup:
     series = {name: item.points() for name, item in read.series.items()}
 
     def line(label: str, name: str) -> Series:
-        return Series(label, series.get(name, []), smooth=name in ("loss", "grad_norm", "tokens_per_second"))
+        noisy = ("loss", "grad_norm", "tokens_per_second", "accuracy", "margin", "logp_chosen", "logp_rejected")
+        return Series(label, series.get(name, []), smooth=name in noisy)
 
     drawn = [
         line_chart("Loss", [line("training", "loss"), line("held-out", "eval_loss")]),
+        line_chart(
+            "Pairs whose preferred answer is rewarded more", [line("training", "accuracy"), line("held-out", "eval_accuracy")]
+        ),
+        line_chart("Reward margin", [line("training", "margin"), line("held-out", "eval_margin")]),
+        line_chart(
+            "log p of held-out answers", [line("preferred", "eval_logp_chosen"), line("rejected", "eval_logp_rejected")]
+        ),
         line_chart("Learning rate", [line("learning rate", "lr")]),
         line_chart("Gradient norm", [line("gradient norm", "grad_norm")]),
         line_chart("Speed, tokens per second", [line("tokens per second", "tokens_per_second")]),
