@@ -92,7 +92,8 @@ def users(home: Path, item: DatasetVersion) -> Users:
             spec = run.folder.asked_spec()
             names = [*spec.data.files, *spec.evaluation.also, str(spec.data.holdout)]
             if item.reference in names or any(name.startswith(inside) for name in names):
-                (finished if run.status.state in ("done", "failed") else unfinished).append(run.id)
+                resumable = run.status.state != "done"
+                (unfinished if resumable else finished).append(run.id)
     return Users(tuple(unfinished), tuple(finished))
 
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from studio.core.errors import JobError, ModelError, SpecError
 from studio.core.files import read_json, write_json
 from studio.core.text import nearest, plural
+from studio.models import adapter_files
 from studio.models.settings import Model
 from studio.processes import watchdog
 from studio.processes.identity import ProcessId
@@ -149,7 +150,8 @@ def locate(given: str, home: Path, base: str = "") -> Source:
     if export is not None:
         return _export(given, export)
     if (path / "adapter_config.json").exists():
-        settings = read_json(path / "adapter_config.json")
+        settings = adapter_files.read_config(path)
+        adapter_files.check(path)
         named = _base(str(settings.get("base_model_name_or_path") or ""))
         model = _plain(base or named, None if base else settings.get("revision"), path)
         _require_base(model, given)

@@ -192,17 +192,30 @@ def _disk(root: Path, machine: Machine) -> Finding:
     )
 
 
+def _keyring() -> Finding:
+    """Where tokens are kept: a keyring that is installed may have no backend, as on a server without a desktop."""
+    try:
+        import keyring
+
+        works = keyring.get_keyring().priority > 0  # the backend that only fails has none
+    except Exception:  # not installed, or its backend is broken
+        works = False
+    if works:
+        return Finding("keyring", True, "tokens are kept by the system keyring")
+    return Finding("keyring", None, "no system keyring: tokens are kept in a file that only you can read")
+
+
 def _parts() -> Iterator[Finding]:
     for name, module, gives in (
         ("bitsandbytes", "bitsandbytes", "4- and 8-bit bases"),
         ("llama.cpp", "cyllama", "GGUF files are loaded and checked"),
         ("gguf", "gguf", "GGUF export"),
         ("Weights & Biases", "wandb", "metrics online"),
-        ("keyring", "keyring", "tokens kept by the system"),
     ):
         there = importlib.util.find_spec(module) is not None
         missing = f"Run `pip install {module}` in the studio's environment."
         yield Finding(name, True if there else None, gives if there else f"not installed: no {gives}", "" if there else missing)
+    yield _keyring()
     browser = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
     yield Finding(
         "Chromium",

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from studio.core import noise
 from studio.core.errors import HardwareError, ModelError
 from studio.core.text import plural, shorten
-from studio.models import libraries
+from studio.models import adapter_files, libraries
 from studio.models.dims import model_dims
 from studio.models.finding import Found, config, find
 from studio.models.settings import Model
@@ -104,8 +104,10 @@ def attach_adapter(base: Any, folder: str | Path, name: str = "default") -> Any:
     libraries.import_heavy()
     from peft import PeftModel
 
-    if not (Path(folder) / "adapter_model.safetensors").exists():
-        raise ModelError("there is no adapter in this folder", hint="Train one first, or check the path.", where=str(folder))
+    tensors = adapter_files.check(Path(folder))
+    adapter_files.match(Path(folder), tensors, base.get_base_model() if isinstance(base, PeftModel) else base)
+    if not adapter_files.check_values(Path(folder)):
+        log.warning("all B matrices of the adapter in %s are zero: it changes nothing", folder)
     with _quiet():
         try:
             if isinstance(base, PeftModel):

@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 
 from studio.core.errors import DataError, ModelError
 from studio.models.chat import Rendered, chat_template, has_marks, render
+from studio.models.template_limit import require_bounded
 from studio.models.turns import REASONING, Messages, TemplateReport, answers, inexact
 
 ASKED, ANSWERED = ("qzaskone", "qzasktwo"), ("qzreplyone", "qzreplytwo")
@@ -58,6 +59,7 @@ def check_template(tokenizer: Any) -> TemplateReport:
 
 def _probe(tokenizer: Any) -> TemplateReport:
     template = chat_template(tokenizer)
+    require_bounded(template, tokenizer.special_tokens_map, PROBE)
     try:
         full, before = render(tokenizer, PROBE), render(tokenizer, PROBE[:3], prompt=True)
         asked = render(tokenizer, PROBE[:1]).text

@@ -23,10 +23,14 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is eig
 
 
 class Yaml(_Loader):
-    """YAML in which `off` is the word off: only true and false are yes and no (as in YAML 1.2)."""
+    """YAML in which `off` is the word off and a date is the text it is: only true and false are yes and no (as in YAML 1.2)."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - the shape the base class has
-        first: [(tag, rule) for tag, rule in rules if tag != "tag:yaml.org,2002:bool" or first in "tTfF"]
+        first: [
+            (tag, rule)
+            for tag, rule in rules
+            if tag != "tag:yaml.org,2002:timestamp" and (tag != "tag:yaml.org,2002:bool" or first in "tTfF")
+        ]
         for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
 

@@ -163,8 +163,9 @@ def disk_errors(what: str, where: Path) -> Iterator[None]:
 def what_to_change(job: TrainingJob) -> str:
     """The settings that save memory and are not yet used, the cheapest first."""
     changes = []
+    result = "the result stays the same, but for the pattern of dropout" if job.adapter.dropout else "the result stays the same"
     if (micro := job.training.micro_batch) > 1:
-        changes.append(f"training.micro_batch to {micro // 2} (the result stays the same)")
+        changes.append(f"training.micro_batch to {micro // 2} ({result})")
     if not job.training.gradient_checkpointing:
         changes.append("training.gradient_checkpointing to true (slower)")
     if not job.quantized:

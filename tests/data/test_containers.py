@@ -100,3 +100,20 @@ def test_closing_a_half_read_archive_leaves_nothing_open(tmp_path: Path) -> None
     next(rows)
     rows.close()  # type: ignore[attr-defined]
     (tmp_path / "a.zip").unlink()
+
+
+def test_a_workbook_with_an_entity_bomb_is_refused_in_words(tmp_path: Path) -> None:
+    import openpyxl
+
+    plain, bomb = tmp_path / "plain.xlsx", tmp_path / "bomb.xlsx"
+    book = openpyxl.Workbook()
+    assert book.active is not None
+    book.active.append(["question", "answer"])
+    book.save(plain)
+    with zipfile.ZipFile(plain) as old, zipfile.ZipFile(bomb, "w") as new:
+        for name in old.namelist():
+            content = old.read(name)
+            if name.endswith("sheet1.xml"):
+                content = b'<!DOCTYPE x [<!ENTITY a "b">]><worksheet>&a;'
+            new.writestr(name, content)
+    assert "cannot be read as an Excel workbook" in refused(str(bomb))

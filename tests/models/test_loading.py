@@ -124,10 +124,63 @@ def test_damaged_weights_are_refused(tiny_model: Path, tmp_path: Path):
 def test_an_adapter_of_another_model_is_refused(tiny_model: Path, tmp_path: Path):
     other = make_model(tmp_path / "other", "llama", hidden_size=128)
     adapted(load(other, "none"), tmp_path / "adapter")
-    with pytest.raises(ModelError, match="does not fit"):
+    with pytest.raises(ModelError, match="trained on another base"):
         loading.attach_adapter(load(tiny_model, "none"), tmp_path / "adapter")
     with pytest.raises(ModelError, match="no adapter"):
         loading.attach_adapter(load(tiny_model, "none"), tmp_path)
+
+
+def edit_adapter(folder: Path, change: Any) -> None:
+    """Change the tensors of an adapter on disk."""
+    from safetensors.torch import load_file, save_file
+
+    file = folder / "adapter_model.safetensors"
+    tensors = load_file(file)
+    change(tensors)
+    save_file(tensors, file)
+
+
+def test_each_fault_of_a_foreign_adapter_is_said_in_a_sentence_of_its_own(tiny_model: Path, tmp_path: Path) -> None:
+    import json
+    import shutil
+
+    good = tmp_path / "good"
+    adapted(load(tiny_model, "none"), good)
+    base = load(tiny_model, "none")
+
+    def fault(name: str) -> Path:
+        return shutil.copytree(good, tmp_path / name)
+
+    def configure(folder: Path, **values: Any) -> Path:
+        file = folder / "adapter_config.json"
+        file.write_text(json.dumps({**json.loads(file.read_text()), **values}))
+        return folder
+
+    pickled = fault("pickled")
+    (pickled / "adapter_model.safetensors").rename(pickled / "adapter_model.bin")
+    foreign, partial, nan = fault("foreign"), fault("partial"), fault("nan")
+    edit_adapter(foreign, lambda tensors: [tensors.update({f"x{name}": tensors.pop(name)}) for name in list(tensors)])
+    edit_adapter(
+        partial,
+        lambda tensors: tensors.update({"base_model.model.no.lora_A.weight": next(iter(tensors.values())).clone()}),
+    )
+    edit_adapter(nan, lambda tensors: next(iter(tensors.values())).fill_(float("nan")))
+    text = fault("text")
+    (text / "adapter_config.json").write_text("[1")
+    faults = {
+        configure(fault("rank"), r=1_000_000): "says rank 1000000",
+        configure(fault("kind"), peft_type="IA3"): "of the kind IA3",
+        pickled: "pickled Python objects",
+        foreign: "none of the",
+        partial: "only",
+        nan: "NaN or infinity",
+        text: "cannot be read",
+    }
+    for folder, sentence in faults.items():
+        with pytest.raises(ModelError, match=sentence) as refused:
+            loading.attach_adapter(base, folder)
+        assert refused.value.hint
+    loading.attach_adapter(base, good)
 
 
 def test_memory_running_out_is_told_with_what_to_change(tiny_model: Path, monkeypatch: pytest.MonkeyPatch):

@@ -134,6 +134,12 @@ def test_the_schema_describes_every_section() -> None:
     assert {"model", "data", "adapter", "training", "evaluation", "tracking", "export"} <= set(properties)
 
 
+def test_a_date_in_yaml_is_a_text(tmp_path: Path) -> None:
+    file = tmp_path / "dated.yaml"
+    file.write_text("name: 2020-01-01\ndata: {train: a.csv}\n")
+    assert specs.load(file).name == "2020-01-01"
+
+
 def test_off_in_yaml_is_the_word_off() -> None:
     spec = specs.parse_text(SMALL + "tracking: {wandb: off}\nevaluation: {general: off}\ntraining: {packing: true}\n")
     assert (spec.tracking.wandb, spec.evaluation.general, spec.training.packing) == ("off", "off", True)

@@ -7,6 +7,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any, BinaryIO
+from xml.etree import ElementTree
 
 from studio.core.errors import DataError
 from studio.core.text import nearest, shorten
@@ -24,7 +25,7 @@ def rows(stream: BinaryIO, facts: Facts) -> Iterator[Row | Rejected]:
         with zipfile.ZipFile(stream) as parts:
             refuse_bomb(parts, facts.name)
         yield from _rows(stream, facts)
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError, EOFError) as problem:
+    except (zipfile.BadZipFile, KeyError, ValueError, OSError, EOFError, ElementTree.ParseError) as problem:
         raise DataError(
             f"it cannot be read as an Excel workbook: {problem}",
             hint="Open it and save it as .xlsx again, or as .csv.",

@@ -1,0 +1,136 @@
+"""Adapter folders, of this studio and of others: what their files say, checked by headers before anything is allocated."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from studio.core.errors import ModelError
+from studio.models.weights import Tensor, header
+
+CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+PICKLED = "adapter_model.bin"
+KINDS = ("LORA",)
+"""Kinds of adapters that are loaded; DoRA is one of LoRA's."""
+_MATRIX = re.compile(r"^(?P<layer>.+)\.lora_(?P<side>A|B|embedding_A|embedding_B)(\.weight)?$")
+_DOWNLOAD = "Copy the adapter again from where it was trained."
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The adapter's config. Raises ModelError for a file that is damaged, and for a kind of adapter that is not loaded."""
+    file = folder / CONFIG
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as problem:
+        raise ModelError(f"{CONFIG} cannot be read: {problem}", hint=_DOWNLOAD, where=str(folder)) from None
+    if not isinstance(values, dict):
+        raise ModelError(f"{CONFIG} is not a JSON object", hint=_DOWNLOAD, where=str(folder))
+    kind = values.get("peft_type", "LORA")
+    if kind not in KINDS:
+        raise ModelError(
+            f"this is an adapter of the kind {str(kind)[:40]}, and only LoRA and DoRA are loaded",
+            hint="Merge it into its base with the program that trained it, and use the merged model.",
+            where=str(file),
+        )
+    return values
+
+
+def check(folder: Path) -> dict[str, Tensor]:
+    """The tensors of an adapter folder by name, from the header alone: nothing is allocated for what its config claims.
+
+    Raises ModelError for pickled weights, missing ones, a kind that is not loaded, none that belong to LoRA, and a rank other
+    than the config's.
+    """
+    file = folder / WEIGHTS
+    if not file.exists() and not (folder / PICKLED).exists():
+        raise ModelError("there is no adapter in this folder", hint="Train one first, or check the path.", where=str(folder))
+    config = read_config(folder)
+    if not file.exists():
+        raise ModelError(
+            "its weights are pickled Python objects, which can run any code when opened",
+            hint="Convert them to safetensors once, on a machine you trust: `save_pretrained` writes them so.",
+            where=str(folder / PICKLED),
+        )
+    tensors = header(file)
+    ranks = {name: rank for name, tensor in tensors.items() if (rank := _rank(name, tensor)) is not None}
+    if not ranks:
+        raise ModelError(f"none of its {len(tensors)} tensors belongs to a LoRA adapter", hint=_DOWNLOAD, where=str(file))
+    patterns = config.get("rank_pattern") or {}
+    allowed = {config.get("r"), *(patterns.values() if isinstance(patterns, dict) else ())}
+    for name, rank in ranks.items():
+        if rank not in allowed and not config.get("target_parameters"):  # one matrix there holds all experts' ranks
+            raise ModelError(
+                f"{CONFIG} says rank {config.get('r')!r}, and {name} has rank {rank}",
+                hint="The two files are of different adapters; copy both again.",
+                where=str(folder),
+            )
+    return tensors
+
+
+def _rank(name: str, tensor: Tensor) -> int | None:
+    matched = _MATRIX.match(name)
+    if matched is None or len(tensor["shape"]) != 2:
+        return None
+    return tensor["shape"][0 if matched["side"].endswith("A") else 1]
+
+
+def match(folder: Path, tensors: dict[str, Tensor], base: Any) -> None:
+    """Raise ModelError unless every matrix of the adapter has its layer, of its size, in the base model."""
+    modules = dict(base.named_modules())
+    layers = {found["layer"] for name in tensors if (found := _MATRIX.match(name))}
+    missing = sorted(layer for layer in layers if _module(layer, modules) is None)
+    if missing:
+        none = len(missing) == len(layers)
+        count = "none" if none else f"only {len(layers) - len(missing)}"
+        raise ModelError(
+            f"{count} of the {len(layers)} layers of this adapter {'is' if none else 'are'} in this base model; missing, "
+            f"for example, {_inside(missing[0])}",
+            hint=f"Name the base it was trained on ({_named(folder)}), for example with --base.",
+            where=str(folder),
+        )
+    for name, tensor in tensors.items():
+        matched = _MATRIX.match(name)
+        if matched is None or matched["side"] not in ("A", "B"):
+            continue
+        module = _module(matched["layer"], modules)
+        width = getattr(module, "in_features" if matched["side"] == "A" else "out_features", None)
+        found = tensor["shape"][1 if matched["side"] == "A" else 0]
+        if len(tensor["shape"]) == 2 and isinstance(width, int) and found != width:
+            raise ModelError(
+                f"{_inside(matched['layer'])} of this adapter is for {found} values, and the base model has {width}: it was "
+                "trained on another base",
+                hint=f"Name the base it was trained on ({_named(folder)}), for example with --base.",
+                where=str(folder),
+            )
+
+
+def check_values(folder: Path) -> bool:
+    """Whether the adapter changes anything: False if all its B matrices are zero. Raises ModelError for NaN or infinity."""
+    import torch
+    from safetensors import safe_open
+
+    changes = False
+    with safe_open(folder / WEIGHTS, framework="pt") as file:
+        for name in file.keys():  # noqa: SIM118 - no dictionary
+            values = file.get_tensor(name)
+            if values.is_floating_point() and not bool(torch.isfinite(values).all()):
+                raise ModelError(
+                    f"{name} of this adapter holds NaN or infinity", hint="Train it again, or copy it again.", where=str(folder)
+                )
+            changes = changes or ((".lora_B" in name or "embedding_B" in name) and bool(values.any()))
+    return changes
+
+
+def _module(layer: str, modules: dict[str, Any]) -> Any:
+    return modules.get(_inside(layer))
+
+
+def _inside(layer: str) -> str:
+    """The layer's name in its base."""
+    return layer.removeprefix("base_model.model.").replace(".base_layer", "")
+
+
+def _named(folder: Path) -> str:
+    return str(read_config(folder).get("base_model_name_or_path") or "which it does not name")
