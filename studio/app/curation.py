@@ -14,7 +14,10 @@ from studio.data.curation import edits, store, write
 from studio.data.curation.desk import Batch, Desk, DeskRow, Query, Which, open_desk
 from studio.data.curation.differences import Difference, differences
 from studio.data.curation.edits import Content, Edit
+from studio.data.curation.masking import Masked, masked
 from studio.data.curation.store import DatasetVersion
+from studio.processes import tasks
+from studio.processes.tasks import Task
 from studio.tracking.reporter import Reporter
 
 __all__ = ["Batch", "Content", "Desk", "DeskRow", "Query", "Which"]
@@ -29,6 +32,33 @@ def find(reference: str, home: str | Path | None = None) -> DatasetVersion:
 def desk(reference: str, home: str | Path | None = None, reporter: Reporter | None = None) -> Desk:
     """The desk of a version, open; the first time its rows are read and checked. Raises DataError."""
     return open_desk(find(reference, home), reporter)
+
+
+def ready_desk(item: DatasetVersion, home: Path) -> Desk | Task:
+    """The desk of a version, open; or, while its rows are still read and checked, the process that does it, which this
+    begins. Raises StudioError if that failed."""
+    desk = Desk(item)
+    if desk.ready:
+        stop_reading(item)
+        return desk
+    desk.close()
+    task = tasks.task(item.path / library.TASKS, "desk", item.version)
+    if task is None or task.state == "done":  # done, and its rows are read otherwise by now
+        task = tasks.begin(item.path / library.TASKS, "desk", item.version, ["data", "desk", item.reference], home)
+    if task.error is not None:
+        stop_reading(item)  # the next look tries again
+        raise task.error
+    return task
+
+
+def stop_reading(item: DatasetVersion) -> None:
+    """End the process that reads and checks the rows of a version."""
+    tasks.stop(item.path / library.TASKS, "desk", item.version)
+
+
+def mask_preview(row: DeskRow) -> Masked | None:
+    """A row with its personal data masked; None where it has none."""
+    return masked(row.content)
 
 
 def read_edits(file: Path) -> list[Edit]:

@@ -6,6 +6,8 @@ A dataset's title may change; its folder does not, so that no run loses its data
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import os
 import re
 import shutil
@@ -23,6 +25,8 @@ from studio.core.text import size, slug
 from studio.data.curation import store
 from studio.data.curation.store import DatasetVersion, VersionRecord
 from studio.data.report import DataReport
+from studio.processes import tasks
+from studio.processes.tasks import Task
 from studio.spec import RunSpec
 
 SUFFIXES = (".json", ".jsonl", ".csv", ".tsv", ".parquet", ".xlsx", ".txt", ".md", ".gz", ".zip")
@@ -56,6 +60,11 @@ def add(home: Path, title: str, files: Iterable[tuple[str, Path]], settings: dic
 def versions(home: Path) -> list[DatasetVersion]:
     """Every version of every dataset, newest first."""
     return store.versions(home)
+
+
+def versions_of(item: DatasetVersion) -> list[DatasetVersion]:
+    """All versions of the dataset that a version is of, oldest first."""
+    return store.versions_of(item.path.parent)
 
 
 def find(home: Path, key: str) -> DatasetVersion:
@@ -210,15 +219,44 @@ class Inspection(Record):
     report: DataReport
 
 
-def report(home: Path, item: DatasetVersion) -> DataReport:
-    """What the check of a dataset found; made once for the same settings. Raises StudioError."""
-    from studio.app import cli_subprocess
+TASKS = ".tasks"
+"""Below a version's folder: the processes that check it for a page."""
 
+
+def report(home: Path, item: DatasetVersion) -> DataReport | None:
+    """What the check of a dataset found; made once for the same settings, by a process that this begins: None while it is
+    at work (`checking` says how far it is). Raises StudioError if the check failed."""
     file = item.path / "inspected.json"
     with contextlib.suppress(FileNotFoundError, RecordError):  # made by another release, or damaged: made again
         cached = Inspection.read(file)
         if cached.settings == item.settings:
             return cached.report
-    found = cli_subprocess.inspect(spec_of(item), home)
-    Inspection(settings=item.settings, report=found).write(file)
-    return found
+    task = checking(item)
+    if task is None:
+        tasks.begin(item.path / TASKS, "inspect", _settings_name(item), ["data", "inspect", item.reference], home)
+        return None
+    if task.state == "running":
+        return None
+    if task.error is not None:
+        stop_checking(item)  # the next look tries again
+        raise task.error
+    document = tasks.document(item.path / TASKS, "inspect", _settings_name(item))
+    made = DataReport.from_json(document, where="studio data inspect")
+    Inspection(settings=item.settings, report=made).write(file)
+    stop_checking(item)
+    return made
+
+
+def checking(item: DatasetVersion) -> Task | None:
+    """The check of a version that was begun, with how far it is."""
+    return tasks.task(item.path / TASKS, "inspect", _settings_name(item))
+
+
+def stop_checking(item: DatasetVersion) -> None:
+    """End the check of a version."""
+    tasks.stop(item.path / TASKS, "inspect", _settings_name(item))
+
+
+def _settings_name(item: DatasetVersion) -> str:
+    """A name for how a version is read: a check of the same rows read otherwise is another check."""
+    return hashlib.sha256(json.dumps(item.settings, sort_keys=True).encode()).hexdigest()[:8]

@@ -32,7 +32,7 @@ def build(name: str, model: str, data: list[str], fields: dict[str, Any], export
     settings: dict[str, Any] = {}
     for item in data:
         found = known.get(item)
-        train += found.files if found else [item]
+        train.append(found.reference if found else item)
         settings.update({f"data.{field}": value for field, value in (found.settings if found else {}).items()})
     values: dict[str, Any] = {
         "name": name.strip() or "run",
@@ -60,7 +60,11 @@ def data_keys(spec: RunSpec, home: Path) -> list[str]:
     """A spec's training files as keys of the library where they are whole datasets, else as they are."""
     left, found = list(spec.data.files), []
     known = library.versions(home)
+    references = {item.reference: item.key for item in known}
     while left:
+        if left[0] in references:
+            found.append(references[left.pop(0)])
+            continue
         item = next((item for item in known if tuple(left[: len(item.files)]) == item.files), None)
         found.append(item.key if item else left[0])
         left = left[len(item.files) if item else 1 :]

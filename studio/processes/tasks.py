@@ -5,17 +5,18 @@ Beside its note `<kind>-<name>.json` lie its output and its error output. The no
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from studio.core.errors import JobError, StudioError
 from studio.core.files import read_json, write_json
 from studio.core.text import shorten
-from studio.processes import command, locks, spawn
+from studio.processes import command, locks, spawn, terminate
 from studio.processes.identity import ProcessId
 
 State = Literal["running", "done", "failed"]
@@ -49,6 +50,25 @@ def begin(folder: Path, kind: str, name: str, arguments: list[str], home: Path) 
         )
         write_json(note, {"kind": kind, "name": name, "begun": time.time(), "process": asdict(process)})
         return _task(note)
+
+
+def task(folder: Path, kind: str, name: str) -> Task | None:
+    """The task of that kind and name, if one was begun."""
+    note = folder / f"{kind}-{name}.json"
+    return _task(note) if note.exists() else None
+
+
+def document(folder: Path, kind: str, name: str) -> Any:
+    """What a task that is done has printed."""
+    return json.loads(_text(folder / f"{kind}-{name}.out"))
+
+
+def stop(folder: Path, kind: str, name: str, patience: float = 3.0) -> None:
+    """End a running task, and forget it: it may be begun again."""
+    note = folder / f"{kind}-{name}.json"
+    with contextlib.suppress(FileNotFoundError):
+        terminate.end(ProcessId.from_record(read_json(note).get("process", {})), patience)
+        note.unlink()
 
 
 def tasks(folder: Path) -> list[Task]:

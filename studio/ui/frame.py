@@ -151,6 +151,11 @@ def confirmed(ask: str, do: str, name: str) -> Any:
     return go
 
 
+def go_to(address: str) -> str:
+    """A script that leaves for `address` with the value of the event's component at its end, if it has one."""
+    return f"(value) => {{ if (value) location.href = '{address}' + encodeURIComponent(value); }}"
+
+
 def missing(title: str, what_to_do: str, link: str, label: str) -> Any:
     """A page's card for what an address names and is not there."""
     import gradio as gr

@@ -8,6 +8,7 @@ HEAD = (
     '<meta name="color-scheme" content="light dark">'
     '<link rel="preload" href="/look/fonts/inter.woff2" as="font" type="font/woff2" crossorigin>'
     '<script src="/look/studio.js"></script>'
+    '<script src="/look/desk.js"></script>'
 )
 
 

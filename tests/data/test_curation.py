@@ -166,6 +166,27 @@ def test_a_turn_can_be_marked_as_not_trained(item: DatasetVersion):
     assert first.untrained == (0,)
 
 
+def test_preference_pairs_keep_their_rejected_answers(tmp_path: Path):
+    file = tmp_path / "pairs.jsonl"
+    rows = [
+        {"prompt": f"What is {n}?", "chosen": f"It is {n}, says a@b.org.", "rejected": f"No idea of {n}."} for n in range(9)
+    ]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    pairs = library.add(tmp_path / "home", "Pairs", [("pairs.jsonl", file)])
+    with open_desk(pairs) as desk:
+        assert [row.number for row in desk.rows(Query(text="idea of 3"))] == [4]
+        desk.mask(Query(every=True))
+        desk.exclude(Query(rows=("1",)))
+        content = desk.row(2).content
+        with pytest.raises(DataError, match="the same as the preferred"):
+            desk.rewrite(2, content.model_copy(update={"rejected": content.messages[-1]}))
+        made = write_version(desk)
+    assert made.settings["format"] == "preference"
+    first = next(iter(prepare.usable(made.data)))
+    assert first.rejected == {"role": "assistant", "content": "No idea of 1."}
+    assert first.answer == "It is 1, says <EMAIL_1>."
+
+
 def test_a_version_is_its_parent_and_edits_with_a_number_and_a_hash(item: DatasetVersion):
     with open_desk(item) as desk:
         with pytest.raises(DataError, match="nothing would differ"):
@@ -300,7 +321,7 @@ def _approve_for_ever(item: DatasetVersion) -> None:
 
 
 def test_a_process_that_is_killed_while_it_edits_leaves_whole_batches(item: DatasetVersion):
-    open_desk(item).__exit__()
+    open_desk(item).close()
     child = multiprocessing.get_context("spawn").Process(target=_approve_for_ever, args=(item,))
     child.start()
     try:
@@ -373,7 +394,7 @@ def test_a_version_is_exported_as_lines_and_as_a_table(item: DatasetVersion, tmp
 
 
 def test_the_desk_waits_for_another_writer_and_says_so_when_it_takes_too_long(item: DatasetVersion):
-    open_desk(item).__exit__()
+    open_desk(item).close()
     desk = Desk(item)
     desk._db.execute("PRAGMA busy_timeout = 50")
     other = sqlite3.connect(item.path / "desk.db", isolation_level=None)

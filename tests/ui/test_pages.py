@@ -13,6 +13,7 @@ PAGES = {
     "/": "#steps li",
     "/data": "#library table",
     "/dataset": "#samples .turn",
+    "/desk": "#desk-table tr[data-row]",
     "/train": "#name",
     "/runs": "#runs table",
     "/run": "#stages li",
@@ -30,6 +31,7 @@ def address(page: str, studio: Any) -> str:
     ids = {run.spec.name.split()[0]: run.id for run in runs.list_runs(studio.home)}
     query = {
         "/dataset": f"?key={hostile.key}",
+        "/desk": f"?key={hostile.key}",
         "/train": f"?again={ids['done']}",
         "/run": f"?id={ids['done']}",
         "/compare": f"?runs={ids['done']},{ids['failed']}",

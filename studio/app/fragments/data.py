@@ -8,7 +8,21 @@ from typing import Any
 
 from markupsafe import Markup
 
-from studio.app.fragments.parts import badge, empty, figures, joined, note, notice, section, sentence, table, text, when
+from studio.app.fragments.parts import (
+    badge,
+    empty,
+    figures,
+    joined,
+    note,
+    notice,
+    progress,
+    section,
+    sentence,
+    table,
+    text,
+    when,
+)
+from studio.app.library import Users
 from studio.core.html import Fragments
 from studio.core.text import plural, size
 from studio.data.findings import Finding
@@ -30,7 +44,7 @@ def library(items: Sequence[Any]) -> Markup:
     rows = [
         (
             _html("dataset_link", item),
-            _html("mono", item.version),
+            f"v{item.number}",
             ", ".join(name.rsplit("/", 1)[-1] for name in item.files),
             size(item.bytes),
             when(item.created),
@@ -57,6 +71,34 @@ def head(report: DataReport) -> Markup:
         ]
     )
     return _html("head", usable, words, counts, problems)
+
+
+def checking(said: str, bytes: int) -> Markup:
+    """How far the check of all rows is. said: the last line that the check printed, with its share where it is known."""
+    share = said.rpartition(": ")[2]
+    done = float(share.removesuffix("%")) / 100 if share.endswith("%") else 0.0
+    if not done:
+        return progress(0.0, 0.0, "Checking every row …")
+    return progress(done, 1.0, f"Reading the files: {size(bytes * done)} of {size(bytes)}")
+
+
+def users(found: Users) -> Markup:
+    """The runs that use a version, before it is deleted."""
+    named = [*found.unfinished, *found.finished]
+    if not named:
+        return note("No run uses this version.")
+    words = f"{plural(len(named), 'run')} used this version: {', '.join(named[:5])}" + (" and others" if named[5:] else "")
+    what = (
+        "It cannot be deleted while a run still needs it."
+        if found.unfinished
+        else "Their results stay if it is deleted, but they could not be run again."
+    )
+    return notice(f"{words}.", what, "warn")
+
+
+def stopped() -> Markup:
+    """The check was stopped."""
+    return notice("The check was stopped.", "Load the page again to check the rows.")
 
 
 def detected(report: DataReport, titles: dict[str, str]) -> Markup:

@@ -17,8 +17,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-import orjson
-
 from studio.core.errors import DataError, HardwareError, Stopped
 from studio.core.files import read_json_lines
 from studio.core.text import plural
@@ -158,6 +156,10 @@ class Desk:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
         self._db.close()
 
     @property
@@ -330,8 +332,11 @@ class Desk:
         rows = [self.row(name) for name in names]
         if len({row.id for row in rows}) < 2:
             raise DataError("one row cannot be joined", hint="Name two rows or more.", where="join")
-        if len({bool(row.content.messages) for row in rows}) > 1:
-            raise DataError("a conversation and a plain text cannot be joined", hint="Join rows of one kind.", where="join")
+        kinds = {row.content.format for row in rows}
+        if len(kinds) > 1 or "preference" in kinds:
+            raise DataError(
+                "only conversations, or only plain texts, can be joined", hint="Join rows of one kind.", where="join"
+            )
         after = checked_content(joined([row.content for row in rows]), self.turns, f"row {rows[0].number}")
         return self._do("join", [Join(row=rows[0].id, others=tuple(row.id for row in rows[1:]), after=after)], why)
 
@@ -500,7 +505,7 @@ def open_desk(item: DatasetVersion, reporter: Reporter | None = None) -> Desk:
         if not desk.ready:
             desk.build(reporter)
     except BaseException:
-        desk.__exit__()
+        desk.close()
         raise
     return desk
 
@@ -529,9 +534,7 @@ def _connect(file: Path) -> sqlite3.Connection:
 
 def _says(content: bytes, text: str) -> bool:
     """Whether a row's words hold a text, in whatever case."""
-    values = orjson.loads(content)
-    said = [str(turn.get("content") or "") for turn in values.get("messages", ())] or [values.get("text", "")]
-    return any(text in words.casefold() for words in said)
+    return text in Content.from_line(content).said.casefold()
 
 
 def _made_from(item: DatasetVersion) -> str:

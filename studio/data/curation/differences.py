@@ -158,4 +158,5 @@ def _turns(row: VersionRow | None) -> list[tuple[str, str]]:
         return []
     if not row.content.messages:
         return [("text", row.content.text)]
-    return [(str(turn.get("role", "")), str(turn.get("content") or "")) for turn in row.content.messages]
+    turns = [(str(turn.get("role", "")), str(turn.get("content") or "")) for turn in row.content.messages]
+    return turns + ([("rejected", str(row.content.rejected.get("content") or ""))] if row.content.rejected else [])

@@ -22,25 +22,32 @@ Status: TypeAlias = Literal["open", "approved", "excluded"]
 
 
 class Content(Record):
-    """What a row says: messages with their tools, or plain text."""
+    """What a row says: messages with their tools, or plain text. In a preference pair the last message is the preferred
+    answer, and `rejected` the other one."""
 
     messages: tuple[dict[str, Any], ...] = ()
     tools: tuple[dict[str, Any], ...] = ()
     text: str = ""
+    rejected: dict[str, Any] | None = None
 
     @classmethod
     def of(cls, row: Conversation) -> Content:
         """The content of a row."""
-        return cls(messages=row.messages, tools=row.tools, text=row.text)
+        return cls(messages=row.messages, tools=row.tools, text=row.text, rejected=row.rejected)
 
     @classmethod
     def from_line(cls, line: bytes | str) -> Content:
         """The content that `as_bytes` gave."""
-        return cls.model_construct(**{"messages": (), "tools": (), "text": "", **orjson.loads(line)})
+        values = orjson.loads(line)
+        if "chosen" in values:
+            values = {**values, "messages": values.pop("chosen"), "rejected": values["rejected"][-1]}
+        return cls.model_construct(**{"messages": (), "tools": (), "text": "", "rejected": None, **values})
 
     def as_bytes(self) -> bytes:
         """As a JSON object in the product's own chat format, the same bytes for the same content."""
         values: dict[str, Any] = {"text": self.text} if self.text else {"messages": list(self.messages)}
+        if self.rejected is not None:
+            values = {"chosen": list(self.messages), "rejected": [*self.messages[:-1], self.rejected]}
         return orjson.dumps({**values, **({"tools": list(self.tools)} if self.tools else {})})
 
     @property
@@ -51,7 +58,13 @@ class Content(Record):
     @property
     def said(self) -> str:
         """All its words, a turn a line."""
-        return "\n".join(str(turn.get("content") or "") for turn in self.messages) if self.messages else self.text
+        turns = (*self.messages, self.rejected) if self.rejected else self.messages
+        return "\n".join(str(turn.get("content") or "") for turn in turns) if turns else self.text
+
+    @property
+    def format(self) -> str:
+        """The layout in which `as_bytes` writes it, as `data.format` calls it."""
+        return "preference" if self.rejected is not None else "messages" if self.messages else "text"
 
     @property
     def answer(self) -> str:
@@ -60,7 +73,7 @@ class Content(Record):
 
     def conversation(self, file: str = "", line: int = 0) -> Conversation:
         """As a row again."""
-        return Conversation(tuple(self.messages), tuple(self.tools), self.text, file, line)
+        return Conversation(tuple(self.messages), tuple(self.tools), self.text, file, line, self.rejected)
 
     def with_answer(self, answer: str) -> Content:
         """The same with another last answer; a plain text is replaced as a whole."""
@@ -214,7 +227,12 @@ def checked_content(content: Content, turns: Turns, where: str) -> Content:
             hint="User and assistant take turns, and the last turn is an answer that is trained.",
             where=where,
         ) from None
-    return Content(messages=messages, tools=tools)
+    other = content.rejected
+    if other is not None and (not str(other.get("content") or "").strip() or other.get("content") == messages[-1]["content"]):
+        raise DataError(
+            "the rejected answer is empty or the same as the preferred one", hint="Write another, or exclude it.", where=where
+        )
+    return Content(messages=messages, tools=tools, rejected=other)
 
 
 def joined(parts: list[Content]) -> Content:

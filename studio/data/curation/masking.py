@@ -34,7 +34,9 @@ def masked(content: Content, kinds: Collection[str] = (), regions: Sequence[str]
         return _replaced(text, [span for span in spans(text, regions) if not kinds or span.kind in kinds], tokens, seen)
 
     if content.messages:
-        new = content.model_copy(update={"messages": tuple(_turn(turn, replace) for turn in content.messages)})
+        turns = tuple(_turn(turn, replace) for turn in content.messages)
+        rejected = _turn(content.rejected, replace) if content.rejected else None
+        new = content.model_copy(update={"messages": turns, "rejected": rejected})
     else:
         new = content.model_copy(update={"text": replace(content.text)})
     return Masked(new, tuple(dict.fromkeys(seen)), len(seen)) if seen else None

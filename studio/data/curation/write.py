@@ -30,7 +30,7 @@ def write_version(desk: Desk, only_approved: bool = False, who: str = "", why: s
     item = desk.item
     digest = hashlib.sha256()
     count = left_out = changed = 0
-    plain = set()
+    formats: set[str] = set()
     for row in desk.rows():
         if not _is_in(row, only_approved):
             left_out += 1
@@ -38,14 +38,16 @@ def write_version(desk: Desk, only_approved: bool = False, who: str = "", why: s
         digest.update(row.content.as_bytes() + b"\n")
         count += 1
         changed += row.edited is not None
-        plain.add(not row.content.messages)
+        formats.add(row.content.format)
     if not count:
         raise DataError("no row would be left in the new version", hint="Approve rows, or exclude fewer.", where=item.title)
     if not left_out and not changed:
         raise DataError(f"nothing would differ from {item.reference}", hint="Edit or exclude rows first.", where=item.title)
-    if len(plain) > 1:
+    if len(formats) > 1:
         raise DataError(
-            "the rows are conversations and plain texts, which no one version holds", hint="Exclude one kind.", where=item.title
+            f"the rows are of several kinds ({', '.join(sorted(formats))}), which no one version holds",
+            hint="Exclude all but one kind.",
+            where=item.title,
         )
     need_room(item.path, 2 * item.bytes, "The new version")
     edits = list(desk.edits())
@@ -66,7 +68,7 @@ def write_version(desk: Desk, only_approved: bool = False, who: str = "", why: s
 
     settings = {
         **{name: item.settings[name] for name in ("turns", "train_on") if name in item.settings},
-        "format": "text" if plain == {True} else "messages",
+        "format": formats.pop(),
     }
     record = VersionRecord(created=0.0, settings=settings, parent=item.version, edits=len(edits), rows=count, who=who, why=why)
     return store.add_version(item.path.parent, item.title, digest.hexdigest(), record, fill)
@@ -116,6 +118,10 @@ def _cells(row: DeskRow, messages: tuple[dict[str, object], ...], text: str) -> 
     """A row as the cells of a table."""
     if not messages:
         return {"text": text}
+    if row.content.rejected is not None:
+        raise DataError(
+            f"row {row.number} is a preference pair", hint="Export as .jsonl.", where=f"{row.file}, line {row.line}"
+        )
     roles = [str(turn["role"]) for turn in messages]
     if roles not in (["user", "assistant"], ["system", "user", "assistant"]) or messages[-1].get("tool_calls"):
         raise DataError(

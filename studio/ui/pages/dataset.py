@@ -16,6 +16,8 @@ from studio.ui import frame
 
 MOST_ROLES = max(len(form.roles) for form in FORMATS.values())
 TITLES = {form.name: form.title for form in FORMATS.values()}
+EVERY = 1.0
+"""Seconds between two looks at a check that is at work."""
 DETECT = "Detect automatically"
 NONE = "(none)"
 
@@ -27,10 +29,12 @@ def build(home: Path) -> None:
     frame.top("Data", "Dataset")
     key = gr.Textbox(visible=False)
     missing = gr.HTML(elem_id="missing", padding=False, visible=False)
+    timer = gr.Timer(EVERY, active=False)
     with gr.Column(elem_id="dataset-body", elem_classes="page-body") as content:
         with gr.Column(elem_classes="card"):
             name = gr.HTML(elem_id="name", padding=False)
             head = gr.HTML(parts.waiting("Checking every row …"), elem_id="report-head", padding=False)
+            stop = gr.Button("Stop", elem_id="stop-check", visible=False)
             onward = gr.HTML(padding=False, elem_id="onward")
         with gr.Column(elem_classes="card"):
             found = gr.HTML(elem_id="found", padding=False)
@@ -82,28 +86,46 @@ def build(home: Path) -> None:
             with gr.Row(elem_classes="end"):
                 title = gr.Textbox(label="Name", elem_id="new-title", max_lines=1, max_length=80, scale=3, interactive=True)
                 rename = gr.Button("Rename", elem_id="rename", scale=1, min_width=110)
+            users = gr.HTML(elem_id="users", padding=False)
             delete = frame.confirmed("Delete this version", "Delete permanently", "delete")
 
-    def report(item: DatasetVersion) -> tuple[str, str, str, str, str, str, Any]:
+    def report(item: DatasetVersion) -> tuple[Any, ...]:
+        """All that depends on the check of the rows; while it is at work how far it is."""
+        ended = gr.update(active=False), gr.update(visible=False)
         try:
             made = library.report(home, item)
         except StudioError as problem:
-            return parts.error(problem), "", "", "", "", "", gr.update(open=True)
-        onward = parts.links([("Train on this dataset", f"/train?data={item.key}", True)] if made.usable else [])
+            return parts.error(problem), "", "", "", "", "", gr.update(open=True), *ended
+        if made is None:
+            task = library.checking(item)
+            return (
+                show.checking(task.progress if task else "", item.bytes), "", "", "", "", "", gr.skip(),
+                gr.update(active=True), gr.update(visible=True),
+            )  # fmt: skip
+        onward = [
+            ("Train on this dataset", f"/train?data={item.key}", True),
+            ("See and mend rows", f"/desk?key={item.key}", False),
+        ]
         return (
-            show.head(made), onward, show.detected(made, TITLES), show.findings(made), show.samples(made), show.lengths(made),
-            gr.update(open=not made.usable),
+            show.head(made), parts.links(onward if made.usable else onward[1:] if made.totals.usable else []),
+            show.detected(made, TITLES), show.findings(made), show.samples(made), show.lengths(made),
+            gr.update(open=not made.usable), *ended,
         )  # fmt: skip
+
+    def stopping(key: str) -> tuple[Any, ...]:
+        library.stop_checking(library.find(home, key))
+        return show.stopped(), gr.update(active=False), gr.update(visible=False)
 
     def opened(query: dict[str, str]) -> tuple[Any, ...]:
         try:
             item = library.find(home, query.get("key", ""))
         except DataError:
             lost = frame.missing("No such dataset", "This version may have been deleted.", "/data", "See all datasets")
-            return "", "", "", gr.skip(), lost, gr.update(visible=False)
+            return "", "", "", gr.skip(), lost, gr.update(visible=False), ""
         local = [(path.name, str(path)) for path in library.models(home)]
-        heading = parts.section(item.title, f"Version {item.version}, added {parts.when(item.created)}")
-        return item.key, heading, item.title, gr.update(choices=[("starter", "starter"), *local]), gr.skip(), gr.skip()
+        heading = parts.section(item.title, f"Version {item.number}, added {parts.when(item.created)}")
+        used = show.users(library.users(home, item))
+        return item.key, heading, item.title, gr.update(choices=[("starter", "starter"), *local]), gr.skip(), gr.skip(), used
 
     def checked(key: str) -> tuple[Any, ...]:
         return report(library.find(home, key)) if key else (gr.skip(),) * len(results)
@@ -151,9 +173,11 @@ def build(home: Path) -> None:
             )
         )
 
-    results = [head, onward, found, findings, samples, lengths, mapping]
-    gr.on(None, frame.opened(opened), None, [key, name, title, model, missing, content], **frame.QUIET)
+    results = [head, onward, found, findings, samples, lengths, mapping, timer, stop]
+    gr.on(None, frame.opened(opened), None, [key, name, title, model, missing, content, users], **frame.QUIET)
     key.change(frame.act(checked), [key], results, **frame.QUIET)
+    timer.tick(frame.act(checked), [key], results, **frame.QUIET, trigger_mode="once")
+    stop.click(frame.act(stopping), [key], [head, timer, stop], **frame.ACTION)
     key.change(frame.act(raw_rows), [key], [raw], **frame.QUIET)
     layout.input(frame.act(columns), [key, layout], roles, **frame.QUIET)
     confirm.click(frame.act(confirming), [key, layout, *roles], results, **frame.ACTION)
@@ -161,7 +185,7 @@ def build(home: Path) -> None:
 
     def renaming(key: str, title: str) -> str:
         item = library.rename(home, key, title)
-        return parts.section(item.title, f"Version {item.version}, added {parts.when(item.created)}")
+        return parts.section(item.title, f"Version {item.number}, added {parts.when(item.created)}")
 
     rename.click(frame.act(renaming), [key, title], [name], **frame.ACTION)
     delete.click(frame.act(lambda key: library.delete(home, key) and None), [key], None, **frame.ACTION).success(

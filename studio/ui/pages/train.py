@@ -266,7 +266,7 @@ def _named(problem: StudioError) -> StudioError:
 
 
 def _datasets(home: Path) -> list[tuple[str, str]]:
-    return [(f"{item.title} · {item.version[:6]}", item.key) for item in library.versions(home)]
+    return [(f"{item.title} v{item.number}", item.key) for item in library.versions(home)]
 
 
 def _text_of(path: Any) -> str:
