@@ -20,12 +20,12 @@ from studio.data import encode, prepare
 from studio.data.curation import store
 from studio.data.rows import Conversation
 from studio.export.resources import free_memory
-from studio.hardware import history
 from studio.hardware import machine as machines
 from studio.models import libraries, loading
 from studio.models.chat import fix_date
 from studio.runs.folder import RunFolder
 from studio.runs.past import past
+from studio.runs.plan import PlanRecord
 from studio.runs.recorder import Recorder
 from studio.runs.slot import slot
 from studio.spec import ResolvedSpec, RunSpec, with_full_paths
@@ -82,7 +82,7 @@ def make_ready(folder: RunFolder, asked: RunSpec, recorder: Recorder) -> Prepare
     if not folder.spec_file.exists():
         asked = planner.take_start(asked, folder)
         plan = planner.resolve(asked, machine, found, planner.rows(train, held_out), past(_home(folder)))
-        write_json(folder.plan, plan.as_dict())
+        plan.record().write(folder.plan)
         for decision in plan.decisions:
             recorder.event(events.Decision(field=decision.field, value=decision.value, reason=decision.reason))
         for warning in plan.warnings:
@@ -130,9 +130,7 @@ def train(folder: RunFolder, prepared: Prepared, recorder: Recorder) -> None:
             prepared = replace(prepared, spec=planner.spare(folder, prepared.spec, problem, recorder))
         free_memory()
     write_json(folder.training, asdict(fitted))
-    plan = read_json(folder.plan)
-    plan["measured"] = {"predicted": history.seen(plan["memory"]["items"]), "peak": fitted.peak_memory_bytes}
-    write_json(folder.plan, plan)
+    PlanRecord.read(folder.plan).with_measured(fitted.peak_memory_bytes).write(folder.plan)
     recorder.event(events.Trained(**asdict(fitted)))
     del base
     free_memory()

@@ -11,11 +11,11 @@ import pytest
 from studio import pipeline
 from studio.core.errors import HardwareError, OutOfMemory, error_from
 from studio.core.events import CheckpointLoaded, Warning
-from studio.core.files import read_json
 from studio.planner import sparing
 from studio.runs import folder as folders
 from studio.runs.folder import RunFolder
 from studio.runs.past import past
+from studio.runs.plan import PlanRecord
 from studio.runs.recorder import Recorder
 from studio.spec import RunSpec, edit, parse
 from tests.tiny import THREADS, make_model
@@ -96,7 +96,7 @@ def test_a_run_out_of_memory_goes_on_with_half_the_rows_at_once_and_the_same_res
         np.testing.assert_allclose(weights(folder)[name], values, atol=2e-5)
 
     (said,) = past(tmp_path / "wanted")
-    assert said.peak == read_json(wanted.plan)["measured"]["peak"] > 0
+    assert said.peak == PlanRecord.read(wanted.plan).measured.peak > 0  # type: ignore[union-attr]
     assert said.overhead > 0
     assert said.pace > 0
     assert said.expected > 0
@@ -104,9 +104,9 @@ def test_a_run_out_of_memory_goes_on_with_half_the_rows_at_once_and_the_same_res
 
     assert folder.spec().training.micro_batch == 1
     assert folder.spec().training.batch_size == 4
-    plan, events = read_json(folder.plan), list(folder.read_events())
-    assert [change["to"] for change in plan["changes"]] == [2, 1]
-    assert "Ran out of memory at step 4" in plan["changes"][0]["reason"]
+    plan, events = PlanRecord.read(folder.plan), list(folder.read_events())
+    assert [change.after for change in plan.changes] == [2, 1]
+    assert "Ran out of memory at step 4" in plan.changes[0].reason
     warned = [event.message for event in events if isinstance(event, Warning) and event.field]
     assert len(warned) == 2
     assert "2 instead of 4 rows at once; the effective batch stays 4" in warned[0]

@@ -391,7 +391,7 @@ def test_time_is_a_range_and_unknown_where_the_card_is_not_known() -> None:
 
 
 def test_a_plan_is_plain_values_for_json() -> None:
-    values = json.loads(json.dumps(plan(export=[{"kind": "gguf"}]).as_dict()))
+    values = json.loads(json.dumps(plan(export=[{"kind": "gguf"}]).record().as_json()))
     assert {
         "spec",
         "machine",
@@ -480,7 +480,7 @@ def test_a_lock_says_what_makes_the_run_repeatable_and_what_differs(tmp_path: Pa
 def earlier(made: Plan, peak: float, pace: float, count: int = 3) -> list[Past]:
     """Runs like `made` that took `peak` of the overheads predicted, and had `pace` of the tokens/s expected."""
     held = sum(made.memory.of(name) for name in ("fragmentation", "process"))
-    explained = seen(made.memory.as_dict()["items"]) - held
+    explained = seen(made.memory.items) - held
     run = Past(
         machine=made.machine,
         device=made.device,
@@ -514,7 +514,7 @@ def test_runs_on_this_machine_say_nothing_of_a_card_that_is_not_in_it() -> None:
     first = plan(gpu="RTX 4090")
     again = plan(gpu="RTX 4090", past=earlier(first, 2.0, 0.1))
     told = ("decisions", "memory", "counts", "time", "rate", "corrected", "fits")  # free RAM changes between two looks
-    assert [again.as_dict()[name] for name in told] == [first.as_dict()[name] for name in told]
+    assert [getattr(again.record(), name) for name in told] == [getattr(first.record(), name) for name in told]
 
 
 CARDS = ["RTX 4060", "RTX 3060", "RTX 4090", "A100", "H200"]
@@ -543,7 +543,7 @@ def test_ram_is_reckoned_by_stage_and_what_exceeds_it_is_warned_about(cpu: Machi
     assert stages["training"] < 6 * GIB
     assert stages["export merged"] == pytest.approx(16.38e9 + GIB, rel=0.01)
     assert made.ram.peak[0].startswith("export")
-    assert made.as_dict()["ram"]["peak"] == made.ram.peak[1]
+    assert made.record().as_json()["ram"]["peak"] == made.ram.peak[1]
     assert any("export merged needs" in said for said in made.warnings)
     disk = dict(made.disk.items)
     assert "while exporting (merged copy)" not in disk

@@ -10,6 +10,7 @@ from typing import Any
 
 from studio.data.report import DataReport
 from studio.processes.command import run_json
+from studio.runs.plan import PlanRecord
 from studio.spec import RunSpec, dump_asked
 
 
@@ -22,10 +23,11 @@ def spec_file(spec: RunSpec) -> Iterator[str]:
         yield str(file)
 
 
-def plan(spec: RunSpec, home: Path, gpu: str = "") -> dict[str, Any]:
-    """The plan of a spec, as plain values; one that does not fit too. Raises StudioError."""
+def plan(spec: RunSpec, home: Path, gpu: str = "") -> PlanRecord:
+    """The plan of a spec; one that does not fit too. Raises StudioError."""
     with spec_file(spec) as file:
-        return run_json(["plan", file, *(["--gpu", gpu] if gpu else [])], home, good=(0, 3))
+        answer = run_json(["plan", file, *(["--gpu", gpu] if gpu else [])], home, good=(0, 3))
+    return PlanRecord.from_json(answer, where="studio plan")
 
 
 def inspect(spec: RunSpec, home: Path) -> DataReport:

@@ -38,7 +38,7 @@ def plan(made: Plan) -> str:
     from studio.app.fragments import parts
     from studio.app.fragments import plan as show
 
-    return output(parts.section(f"{made.spec.name}: {made.spec.model.name}"), show.card(made.as_dict()))
+    return output(parts.section(f"{made.spec.name}: {made.spec.model.name}"), show.card(made.record()))
 
 
 def data_report(report: DataReport) -> str:

@@ -11,9 +11,10 @@ from studio import spec as specs
 from studio.app import cli_subprocess, library, queue
 from studio.app.runs import Run
 from studio.core.errors import SpecError
+from studio.runs.plan import PlanRecord
 from studio.spec import RunSpec
 
-_plans: OrderedDict[tuple[str, str], dict[str, Any]] = OrderedDict()
+_plans: OrderedDict[tuple[str, str], PlanRecord] = OrderedDict()
 _lock = threading.Lock()
 KEEP = 64
 
@@ -71,7 +72,7 @@ def data_keys(spec: RunSpec, home: Path) -> list[str]:
     return found
 
 
-def plan(spec: RunSpec, home: Path, gpu: str = "") -> dict[str, Any]:
+def plan(spec: RunSpec, home: Path, gpu: str = "") -> PlanRecord:
     """The plan of a spec; kept, because a form asks for the same one again and again. Raises StudioError."""
     key = (specs.fingerprint(spec), gpu)
     with _lock:

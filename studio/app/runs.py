@@ -20,6 +20,7 @@ from studio.runs import folder as folders
 from studio.runs import lifecycle, pace
 from studio.runs import status as statuses
 from studio.runs.folder import RunFolder
+from studio.runs.plan import PlanRecord
 from studio.runs.status import Status
 from studio.spec import RunSpec
 
@@ -58,9 +59,9 @@ class Run:
         return self.folder.spec()
 
     @property
-    def plan(self) -> dict[str, Any]:
-        """The decisions with their reasons, and the prediction; empty while there is none."""
-        return read_json(self.folder.plan) if self.folder.plan.exists() else {}
+    def plan(self) -> PlanRecord | None:
+        """The decisions with their reasons, and the prediction; None while there is none. Raises RecordError."""
+        return PlanRecord.read(self.folder.plan) if self.folder.plan.exists() else None
 
     @property
     def metrics(self) -> list[dict[str, Any]]:

@@ -53,10 +53,15 @@ def show_(run: RunName, home: Home = None, json: Json = False) -> None:
 
     found = runs.find(run, home)
     if json:
-        now = found.status.as_json()
-        report = found.report.as_dict() if found.folder.report.exists() else None
+        plan = found.plan
         show.as_json(
-            {**found.summary(), "status": now, "plan": found.plan, "report": report, "artifacts": found.folder.artifacts()}
+            {
+                **found.summary(),
+                "status": found.status.as_json(),
+                "plan": plan.as_json() if plan else {},
+                "report": found.report.as_dict() if found.folder.report.exists() else None,
+                "artifacts": found.folder.artifacts(),
+            }
         )
         return
     row = found.summary()
@@ -65,11 +70,10 @@ def show_(run: RunName, home: Home = None, json: Json = False) -> None:
     show.say(f"{row['state']}{took}; {row['model']} on {row['data']}")
     if row["error"]:
         show.say(f"{row['error']['message']}\n→ {row['error']['hint']}", "red")
-    if found.plan:
-        show.decisions(found.plan)
-        measured = found.plan.get("measured")
-        if measured:
-            show.say(f"memory: {size(measured['predicted'])} predicted, {size(measured['peak'])} measured")
+    if plan := found.plan:
+        show.decisions(plan)
+        if plan.measured:
+            show.say(f"memory: {size(plan.measured.predicted)} predicted, {size(plan.measured.peak)} measured")
     if row["state"] == "done":
         follow.summary(found)
 

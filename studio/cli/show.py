@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from studio.app.exports import ExportEstimate
     from studio.data.findings import Finding
     from studio.export.artifacts.manifest import Artifact
+    from studio.runs.plan import PlanRecord
 
 
 @cache
@@ -82,23 +83,22 @@ def findings(items: Sequence[Finding], left: Mapping[str, int] | None = None) ->
         say("No check found anything.", "bold green")
 
 
-def decisions(plan: dict[str, Any]) -> None:
+def decisions(plan: PlanRecord) -> None:
     """What the plan decided and why."""
-    rows = [(item["field"], cell(item["value"]), item["reason"], item.get("otherwise", "")) for item in plan["decisions"]]
+    rows = [(item.field, cell(item.value), item.reason, item.otherwise) for item in plan.decisions]
     table(("decided", "value", "because", "otherwise"), rows)
 
 
-def memory(plan: dict[str, Any]) -> None:
+def memory(plan: PlanRecord) -> None:
     """The predicted memory by part."""
-    items = plan["memory"]["items"]
-    rows = [(item["name"], size(item["bytes"]), item.get("why", "")) for item in items if item["bytes"]]
-    table(("memory", "", "what it is"), [*rows, ("total", size(plan["memory"]["total"]), "")], right=(1,))
+    rows = [(item.name, size(item.bytes), item.why) for item in plan.memory.items if item.bytes]
+    table(("memory", "", "what it is"), [*rows, ("total", size(plan.memory.total), "")], right=(1,))
 
 
-def places(plan: dict[str, Any]) -> None:
+def disk_and_ram(plan: PlanRecord) -> None:
     """The disk by part, and the RAM by stage."""
-    rows = [("disk", item["name"], size(item["bytes"])) for item in plan["disk"]["items"]]
-    rows += [("RAM", stage["name"], size(stage["bytes"])) for stage in plan["ram"]["stages"]]
+    rows = [("disk", item.name, size(item.bytes)) for item in (plan.disk.items if plan.disk else ())]
+    rows += [("RAM", stage.name, size(stage.bytes)) for stage in (plan.ram.stages if plan.ram else ())]
     table(("where", "for", ""), rows, right=(2,))
 
 

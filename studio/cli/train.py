@@ -44,23 +44,23 @@ def plan(
     """Decisions with reasons, memory by part, time and cost of a run; trains nothing."""
     from studio.app import plans
 
-    made = plans.plan(read_spec(spec, settings), gpu, home).as_dict()
-    exit_code = 0 if made["fits"] else DoesNotFit.exit_code
+    made = plans.plan(read_spec(spec, settings), gpu, home).record()
+    exit_code = 0 if made.fits else DoesNotFit.exit_code
     if json:
-        show.as_json(made)
+        show.as_json(made.as_json())
         raise typer.Exit(exit_code)
-    show.heading(f"{made['spec']['name']} on {made['machine']}")
-    show.say(model_line(made["spec"]["model"]["name"]))
+    show.heading(f"{made.spec['name']} on {made.machine}")
+    show.say(model_line(made.spec["model"]["name"]))
     show.decisions(made)
     show.memory(made)
-    show.places(made)
-    for line in made["summary"]:
+    show.disk_and_ram(made)
+    for line in made.summary:
         show.say(line)
-    for warning in made["warnings"]:
+    for warning in made.warnings:
         show.say(f"! {warning}", "yellow")
-    show.say("It fits." if made["fits"] else "It does not fit.", "bold green" if made["fits"] else "bold red")
-    if made.get("alternatives"):
-        show.table(("what would fit", "memory"), [(item["change"], show.size(item["bytes"])) for item in made["alternatives"]])
+    show.say("It fits." if made.fits else "It does not fit.", "bold green" if made.fits else "bold red")
+    if made.alternatives:
+        show.table(("what would fit", "memory"), [(item.change, show.size(item.bytes)) for item in made.alternatives])
     raise typer.Exit(exit_code)
 
 

@@ -6,10 +6,11 @@ and so does the share of its peak a card reaches. Both are learned from runs tha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
+
+from studio.hardware.memory import Item
 
 ENOUGH = 3
 """Runs from which anything is corrected: fewer may all be odd ones."""
@@ -77,9 +78,9 @@ class Pace:
     runs: int
 
 
-def seen(items: Iterable[Mapping[str, Any]]) -> int:
-    """Bytes of those items of an estimate (name and bytes) that the measured peak of a training shows."""
-    return sum(int(item["bytes"]) for item in items if item["name"] not in UNSEEN)
+def seen(items: Iterable[Item]) -> int:
+    """Bytes of those items of an estimate that the measured peak of a training shows."""
+    return sum(item.bytes for item in items if item.name not in UNSEEN)
 
 
 def overheads(past: Iterable[Past], machine: str, device: str) -> Correction:

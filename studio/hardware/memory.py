@@ -33,7 +33,7 @@ class Item:
 
     name: str
     bytes: int
-    why: str
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,6 @@ class Memory:
     def of(self, name: str) -> int:
         """Bytes of the part called `name`; 0 if there is none."""
         return sum(item.bytes for item in self.items if item.name == name)
-
-    def as_dict(self) -> dict:
-        """As plain values."""
-        return {"total": self.total, "items": [{"name": i.name, "bytes": i.bytes, "why": i.why} for i in self.items]}
 
 
 def width(dtype: str) -> int:

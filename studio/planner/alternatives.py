@@ -12,7 +12,7 @@ from studio.models import presets
 from studio.models.dims import model_dims
 from studio.planner import fitting
 from studio.planner.fitting import Case, Fit
-from studio.planner.plan import Alternative
+from studio.runs.plan import Alternative
 from studio.spec import RunSpec, nested, parse
 
 MOST = 6

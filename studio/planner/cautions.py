@@ -8,7 +8,8 @@ from studio.core.text import count, parameters, plural, size
 from studio.hardware.doctor import driver_advice
 from studio.models import presets
 from studio.planner.fitting import Case
-from studio.planner.plan import Counts, Disk, Ram
+from studio.planner.plan import Disk, Ram
+from studio.runs.plan import Counts
 from studio.spec import ResolvedSpec
 
 FEW_HELD_OUT = 30

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from studio.planner.plan import Decision
+from studio.runs.plan import Decision
 from studio.spec import ResolvedSpec, RunSpec, nested, parse_resolved
 
 

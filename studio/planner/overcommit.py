@@ -8,6 +8,7 @@ from studio.core import events
 from studio.core.errors import OutOfMemory
 from studio.core.files import read_json, write_json
 from studio.runs.folder import RunFolder
+from studio.runs.plan import PlanRecord
 from studio.spec import ResolvedSpec, edit, fingerprint
 from studio.tracking.reporter import Reporter
 
@@ -23,7 +24,7 @@ def spare(folder: RunFolder, spec: ResolvedSpec, problem: OutOfMemory, reporter:
         raise problem
     field, value = found
     changed = edit(spec, {field: value})
-    write_json(folder.plan, noted(read_json(folder.plan), field, value, problem.message))
+    PlanRecord.read(folder.plan).with_change(field, value, problem.message).write(folder.plan)
     write_json(folder.lock, {**read_json(folder.lock), "fingerprint": fingerprint(changed)})
     folder.write_spec(changed)
     message = f"{problem.message}. Going on from the last checkpoint {told(spec, field, value)}"
@@ -49,14 +50,3 @@ def told(spec: ResolvedSpec, field: str, value: Any) -> str:
         rows = f"{value} instead of {spec.training.micro_batch} rows at once"
         return f"with {rows}; the effective batch stays {spec.training.batch_size}, and so does the result"
     return "with gradient checkpointing: slower, the same result"
-
-
-def noted(plan: dict[str, Any], field: str, value: Any, reason: str) -> dict[str, Any]:
-    """The plan (as in plan.json) with the field's decision replaced, and both values kept under `changes`."""
-    old = next((item["value"] for item in plan["decisions"] if item["field"] == field), None)
-    decision = {"field": field, "value": value, "reason": reason, "otherwise": ""}
-    return {
-        **plan,
-        "decisions": [item for item in plan["decisions"] if item["field"] != field] + [decision],
-        "changes": [*plan.get("changes", []), {"field": field, "from": old, "to": value, "reason": reason}],
-    }

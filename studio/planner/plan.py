@@ -2,55 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
 
 from studio.core.errors import DoesNotFit
 from studio.core.text import count, duration, parameters, plural, size
 from studio.hardware.history import OVERHEADS, UNCORRECTED, Correction
 from studio.hardware.memory import Memory
 from studio.hardware.speed import Rate
+from studio.runs.plan import Alternative, Counts, Decision, DiskEstimate, MemoryEstimate, Part, PlanRecord, RamEstimate, Time
 from studio.spec import ResolvedSpec
-
-
-@dataclass(frozen=True)
-class Decision:
-    """A field that was left to the plan: what it became, why, and what deciding otherwise would cost."""
-
-    field: str
-    value: Any
-    reason: str
-    otherwise: str = ""
-
-
-@dataclass(frozen=True)
-class Alternative:
-    """Settings near those asked for that would fit. changes are dotted paths; bytes the memory then needed."""
-
-    change: str
-    changes: dict[str, Any]
-    bytes: int
-    cost: str = ""
-
-
-@dataclass(frozen=True)
-class Counts:
-    """What the run will work through."""
-
-    rows: int
-    held_out: int
-    dropped: int
-    """Training rows left out as over-long."""
-    tokens: int
-    """Tokens in one epoch, without padding."""
-    trained_tokens: int
-    steps: int
-    tokens_per_step: float
-    padding: float
-    """Share of the computed tokens that is padding."""
-    trained_parameters: int
-    estimated: bool
-    """True if tokens were estimated from characters, the tokenizer not being on this machine."""
 
 
 @dataclass(frozen=True)
@@ -186,34 +146,29 @@ class Plan:
                 where=self.machine,
             )
 
-    def as_dict(self) -> dict[str, Any]:
-        """As plain values, for plan.json and `--json`."""
-        return {
-            "spec": self.spec.model_dump(mode="json"),
-            "machine": self.machine,
-            "device": self.device,
-            "fits": self.fits,
-            "decisions": [asdict(item) for item in self.decisions],
-            "memory": {**self.memory.as_dict(), "room": self.room},
-            "counts": asdict(self.counts),
-            "disk": {
-                "total": self.disk.total,
-                "free": self.disk.free,
-                "items": [{"name": name, "bytes": size} for name, size in self.disk.items],
-            },
-            "ram": {
-                "peak": self.ram.peak[1],
-                "free": self.ram.free,
-                "stages": [{"name": name, "bytes": size} for name, size in self.ram.stages],
-            },
-            "time": {"low": self.seconds[0], "high": self.seconds[1], "basis": self.rate.basis}
-            if self.seconds and self.rate
-            else None,
-            "rate": asdict(self.rate) if self.rate else None,
-            "parameters": self.parameters,
-            "expected": self.expected,
-            "corrected": asdict(self.corrected),
-            "summary": list(self.summary),
-            "warnings": list(self.warnings),
-            "alternatives": [asdict(item) for item in self.alternatives],
-        }
+    def record(self) -> PlanRecord:
+        """As a run keeps it in plan.json."""
+        seconds, rate = self.seconds, self.rate
+        return PlanRecord(
+            spec=self.spec.model_dump(mode="json"),
+            machine=self.machine,
+            device=self.device,
+            fits=self.fits,
+            decisions=self.decisions,
+            memory=MemoryEstimate(total=self.memory.total, items=self.memory.items, room=self.room),
+            counts=self.counts,
+            disk=DiskEstimate(total=self.disk.total, free=self.disk.free, items=_parts(self.disk.items)),
+            ram=RamEstimate(peak=self.ram.peak[1], free=self.ram.free, stages=_parts(self.ram.stages)),
+            time=Time(low=seconds[0], high=seconds[1], basis=rate.basis) if seconds and rate else None,
+            rate=rate,
+            parameters=self.parameters,
+            expected=self.expected,
+            corrected=self.corrected,
+            summary=self.summary,
+            warnings=self.warnings,
+            alternatives=self.alternatives,
+        )
+
+
+def _parts(items: tuple[tuple[str, int], ...]) -> tuple[Part, ...]:
+    return tuple(Part(name=name, bytes=size) for name, size in items)

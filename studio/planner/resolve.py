@@ -19,8 +19,9 @@ from studio.planner.disk import disk_of
 from studio.planner.draft import Draft
 from studio.planner.fitting import UNKNOWN_CARD, Case, Fit
 from studio.planner.host import ram_of
-from studio.planner.plan import Counts, Plan
+from studio.planner.plan import Plan
 from studio.planner.rows import Rows
+from studio.runs.plan import Counts
 from studio.spec import ResolvedSpec, RunSpec
 from studio.training import optimizations
 from studio.training.schedule import total_steps

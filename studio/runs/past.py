@@ -6,10 +6,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from studio.core.files import read_json
+from studio.core.records import RecordError
 from studio.hardware.history import LAST, OVERHEADS, UNSEEN, Past, seen
 from studio.runs import folder as folders
 from studio.runs.folder import RunFolder
+from studio.runs.plan import PlanRecord
 
 LOOKED_AT = 5 * LAST
 """Run folders that are opened at most, newest first: a plan must not wait for a long history."""
@@ -26,25 +27,25 @@ def past(root: Path) -> list[Past]:
 def of(folder: RunFolder) -> Past | None:
     """What one run says; None if it was not measured."""
     try:
-        plan = read_json(folder.plan)
-        measured, spec = plan.get("measured"), plan["spec"]
-        if not measured or plan.get("changes"):
+        plan = PlanRecord.read(folder.plan)
+        measured, spec = plan.measured, plan.spec
+        if not measured or plan.changes:
             return None  # a run that ran out of memory was not done as predicted
-        items = {item["name"]: int(item["bytes"]) for item in plan["memory"]["items"]}
+        items = {item.name: item.bytes for item in plan.memory.items}
         held = sum(items.get(name, 0) for name in OVERHEADS if name not in UNSEEN)
         return Past(
-            machine=plan["machine"],
-            device=plan["device"],
-            explained=seen(plan["memory"]["items"]) - held,
-            overhead=round(held / plan.get("corrected", {}).get("factor", 1.0)),
-            peak=int(measured["peak"]),
-            expected=float(plan.get("expected") or 0.0),
-            pace=_pace(folder) / (1 - float(plan["counts"]["padding"])),
-            parameters=int(plan.get("parameters") or 0),
+            machine=plan.machine,
+            device=plan.device,
+            explained=seen(plan.memory.items) - held,
+            overhead=round(held / plan.corrected.factor),
+            peak=measured.peak,
+            expected=plan.expected,
+            pace=_pace(folder) / (1 - plan.counts.padding),
+            parameters=plan.parameters,
             dtype=spec["model"]["dtype"],
             packed=bool(spec["training"]["packing"]),
         )
-    except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError):
+    except (RecordError, OSError, ValueError, KeyError, TypeError, ZeroDivisionError):
         return None
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from studio.core.files import read_json, write_json
+from studio.hardware.history import Correction
+from studio.hardware.memory import Item
 from studio.runs import folder as folders
 from studio.runs.folder import RunFolder
 from studio.runs.past import past
+from studio.runs.plan import Counts, Measured, MemoryEstimate, PlanRecord
 from studio.runs.recorder import Recorder
 from studio.spec import parse
 
@@ -17,18 +19,19 @@ SPEC = parse({"name": "bot", "data": {"train": "x.csv"}})
 def measured(root: Path, peak: int = 900, factor: float = 2.0) -> RunFolder:
     folder = folders.create(SPEC, root)
     items = [("base weights", 500), ("evaluation", 70), ("fragmentation", 40), ("process", 160)]
-    plan = {
-        "machine": "a CPU",
-        "device": "cpu",
-        "memory": {"items": [{"name": name, "bytes": size} for name, size in items]},
-        "spec": {"model": {"dtype": "fp32"}, "training": {"packing": True}},
-        "counts": {"padding": 0.2},
-        "measured": {"peak": peak},
-        "corrected": {"factor": factor, "runs": 3},
-        "expected": 50.0,
-        "parameters": 1000,
-    }
-    write_json(folder.plan, plan)
+    PlanRecord(
+        spec={"model": {"dtype": "fp32"}, "training": {"packing": True}},
+        machine="a CPU",
+        device="cpu",
+        fits=True,
+        decisions=(),
+        memory=MemoryEstimate(total=770, items=tuple(Item(name, size) for name, size in items)),
+        counts=Counts(10, 0, 0, 1000, 500, 6, 200.0, 0.2, 100, False),
+        measured=Measured(predicted=500, peak=peak),
+        corrected=Correction(factor, 3),
+        expected=50.0,
+        parameters=1000,
+    ).write(folder.plan)
     recorder = Recorder(folder)
     for step, pace in enumerate((1.0, 2.0, 40.0, 40.0, 40.0, 41.0), 1):
         recorder.metrics(step, loss=1.0, tokens_per_second=pace)
@@ -47,5 +50,5 @@ def test_runs_that_were_not_measured_or_ran_out_of_memory_or_are_broken_say_noth
     folders.create(SPEC, tmp_path)
     broken, short = measured(tmp_path), measured(tmp_path)
     broken.plan.write_text("{")
-    write_json(short.plan, {**read_json(short.plan), "changes": [{"field": "training.micro_batch"}]})
+    PlanRecord.read(short.plan).with_change("training.micro_batch", 1, "out of memory").write(short.plan)
     assert past(tmp_path) == []

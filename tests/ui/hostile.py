@@ -17,6 +17,8 @@ from studio.evaluation.report import Answered, Compared, Given, Report, SetRepor
 from studio.export.artifacts import manifest
 from studio.export.artifacts.manifest import Artifact, File
 from studio.export.verification.result import Check, Verification
+from studio.hardware.memory import Item
+from studio.runs.plan import Alternative, Counts, Decision, MemoryEstimate, PlanRecord, Time
 from studio.runs.recorder import Recorder
 from studio.spec import RunSpec, dump
 
@@ -42,8 +44,7 @@ def done(home: Path, file: str, name: str = f"done {EVIL}"[:80], steps: int = 60
     run = runs.create(spec, home)
     folder, recorder = run.folder, Recorder(run.folder)
     folder.write_spec(spec)  # pyright: ignore[reportArgumentType]
-    decision = {"field": "training.learning_rate", "value": 2e-4, "reason": EVIL, "otherwise": EVIL}
-    write_json(folder.plan, {"decisions": [decision], "memory": {"total": 10**9, "items": []}, "warnings": [EVIL]})
+    plan(EVIL).write(folder.plan)
     for state in ("preparing", "training", "evaluating", "exporting"):
         with recorder.stage(state):
             recorder.event(events.Warning(message=EVIL))
@@ -65,6 +66,23 @@ def done(home: Path, file: str, name: str = f"done {EVIL}"[:80], steps: int = 60
     manifest.write(artifact, folder.exports / "merged")
     recorder.end("done")
     return run
+
+
+def plan(text: str) -> PlanRecord:
+    """A plan whose every text is `text`."""
+    return PlanRecord(
+        spec={},
+        machine=text,
+        device="cpu",
+        fits=False,
+        decisions=(Decision(text, text, text, text),),
+        memory=MemoryEstimate(total=5, items=(Item(text, 5, text),)),
+        counts=Counts(1, 1, 0, 1, 1, 1, 1.0, 0.0, 1, False),
+        time=Time(low=1, high=2, basis=text),
+        summary=(text,),
+        warnings=(text,),
+        alternatives=(Alternative(text, {}, 3, text),),
+    )
 
 
 def failed(home: Path, file: str) -> Run:

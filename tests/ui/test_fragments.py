@@ -27,7 +27,9 @@ from studio.export.artifacts.manifest import Artifact, File
 from studio.export.artifacts.push import PushRecord, Upload
 from studio.export.verification.result import STRUCTURAL, Check, Verification
 from studio.processes.tasks import Task
+from studio.runs.plan import PlanRecord
 from studio.ui import signin
+from tests.ui import hostile
 
 EVIL = "\"><script>hack()</script><img src=x onerror='hack()'> javascript:hack()"
 
@@ -58,12 +60,8 @@ def report() -> DataReport:
     return found
 
 
-def planned() -> dict[str, Any]:
-    return {
-        "fits": False, "machine": EVIL, "counts": {"tokens": 1, "steps": 1, "rows": 1, "held_out": 1}, "time": {"low": 1, "high": 2},
-        "memory": {"total": 5, "items": [{"name": EVIL, "bytes": 5, "why": EVIL}]}, "warnings": [EVIL], "summary": [EVIL],
-        "decisions": [{"field": EVIL, "value": EVIL, "reason": EVIL, "otherwise": EVIL}], "alternatives": [{"change": EVIL, "bytes": 3}],
-    }  # fmt: skip
+def planned() -> PlanRecord:
+    return hostile.plan(EVIL)
 
 
 def given() -> Any:

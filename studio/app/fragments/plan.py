@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import base64
-from typing import Any
 
 from markupsafe import Markup
 
 from studio.app.fragments.parts import badge, details, empty, figures, joined, notice, number, sentence, table
 from studio.core.html import Fragments
 from studio.core.text import duration, size
+from studio.runs.plan import MemoryEstimate, PlanRecord
 
 _html = Fragments("studio.app", "plan.html")
 COLOURS = (
@@ -18,36 +18,36 @@ COLOURS = (
 )
 
 
-def card(plan: dict[str, Any]) -> Markup:
+def card(plan: PlanRecord) -> Markup:
     """The plan as a card."""
-    fits = badge("fits", "good") if plan["fits"] else badge("does not fit", "bad")
-    counts, time = plan["counts"], plan.get("time") or {}
-    span = f"{duration(time['low'])} to {duration(time['high'])}" if time.get("high") else "–"
-    tokens = f"{'about ' if counts.get('estimated') else ''}{counts['tokens']:,} tokens"
+    fits = badge("fits", "good") if plan.fits else badge("does not fit", "bad")
+    counts, time = plan.counts, plan.time
+    span = f"{duration(time.low)} to {duration(time.high)}" if time and time.high else "–"
+    tokens = f"{'about ' if counts.estimated else ''}{counts.tokens:,} tokens"
     kpis = figures(
         [
-            ("Memory", size(plan["memory"]["total"]), ""),
+            ("Memory", size(plan.memory.total), ""),
             ("Training time", span, "evaluation and exports come on top"),
-            ("Steps", f"{counts['steps']:,}", f"{counts['rows']:,} rows"),
-            ("Held out", f"{counts['held_out']:,}", tokens),
+            ("Steps", f"{counts.steps:,}", f"{counts.rows:,} rows"),
+            ("Held out", f"{counts.held_out:,}", tokens),
         ]
     )
-    warnings = [notice(sentence(warning)) for warning in plan["warnings"]]
-    rest = joined(memory(plan["memory"]), alternatives(plan), decided(plan), small_print(plan))
-    return _html("card", fits, plan["machine"], kpis, warnings, rest)
+    warnings = [notice(sentence(warning)) for warning in plan.warnings]
+    rest = joined(memory(plan.memory), alternatives(plan), decided(plan), small_print(plan))
+    return _html("card", fits, plan.machine, kpis, warnings, rest)
 
 
-def memory(estimate: dict[str, Any]) -> Markup:
+def memory(estimate: MemoryEstimate) -> Markup:
     """The predicted memory as one bar of its parts."""
-    items = [item for item in estimate["items"] if item["bytes"]]
-    total = sum(item["bytes"] for item in items) or 1
+    items = [item for item in estimate.items if item.bytes]
+    total = sum(item.bytes for item in items) or 1
     parts = [
         {
-            "name": item["name"],
-            "size": size(item["bytes"]),
-            "share": 100 * item["bytes"] / total,
+            "name": item.name,
+            "size": size(item.bytes),
+            "share": 100 * item.bytes / total,
             "colour": COLOURS[index % len(COLOURS)],
-            "why": item.get("why", ""),
+            "why": item.why,
         }
         for index, item in enumerate(items)
     ]
@@ -56,29 +56,28 @@ def memory(estimate: dict[str, Any]) -> Markup:
     return joined(_html("memory_bar", parts), details("Memory by part", listed))
 
 
-def decided(plan: dict[str, Any]) -> Markup:
+def decided(plan: PlanRecord) -> Markup:
     """Every decision with its reason and what otherwise."""
     rows = [
-        (_html("mono", item["field"]), number(item["value"]), _html("decision", item["reason"], item.get("otherwise")))
-        for item in plan["decisions"]
+        (_html("mono", item.field), number(item.value), _html("decision", item.reason, item.otherwise))
+        for item in plan.decisions
     ]
     if not rows:
         return Markup("")
     return details(f"What was decided for you ({len(rows)})", table(("Field", "Value", "Because"), rows, "Decisions"))
 
 
-def alternatives(plan: dict[str, Any]) -> Markup:
+def alternatives(plan: PlanRecord) -> Markup:
     """What would fit instead."""
-    rows = [(item["change"], size(item["bytes"])) for item in plan.get("alternatives") or []]
+    rows = [(item.change, size(item.bytes)) for item in plan.alternatives]
     if not rows:
         return Markup("")
     return joined(_html("memory_title"), table(("Change", "Memory"), rows, "What would fit", (1,)))
 
 
-def small_print(plan: dict[str, Any]) -> Markup:
+def small_print(plan: PlanRecord) -> Markup:
     """The plan's own summary, line by line."""
-    lines = plan.get("summary") or []
-    return details("In words", _html("lines", lines)) if lines else Markup("")
+    return details("In words", _html("lines", plan.summary)) if plan.summary else Markup("")
 
 
 def waiting(missing: str, hint: str) -> Markup:

@@ -28,6 +28,7 @@ from studio.core.events import Event
 from studio.core.html import Fragments
 from studio.core.records import ErrorRecord
 from studio.core.text import duration, plural, size
+from studio.runs.plan import PlanRecord
 
 BYTES_READ = "Reading rows"
 """What a run says while it reads its data; it counts bytes then."""
@@ -148,11 +149,11 @@ def _progress(status: Any) -> Markup:
     )
 
 
-def kpis(row: dict[str, Any], last: dict[str, Any], left: str, plan: dict[str, Any]) -> Markup:
+def kpis(row: dict[str, Any], last: dict[str, Any], left: str, plan: PlanRecord | None) -> Markup:
     """The large figures of a run: loss, held-out loss, speed, memory against plan, time left."""
-    measured = plan.get("measured") or {}
-    predicted = measured.get("predicted") or (plan.get("memory") or {}).get("total")
-    used = measured.get("peak") or last.get("memory")
+    measured = plan and plan.measured
+    predicted = measured.predicted if measured else plan and plan.memory.total
+    used = measured.peak if measured else last.get("memory")
     against = f"{size(predicted)} planned" if predicted else ""
     return figures(
         [
@@ -176,10 +177,10 @@ def problem(error: ErrorRecord | None) -> Markup:
     return notice(sentence(error.message), error.hint, "bad", error.where)
 
 
-def decisions(plan: dict[str, Any]) -> Markup:
+def decisions(plan: PlanRecord | None) -> Markup:
     """What the plan decided and why, to be opened."""
-    decided = plan.get("decisions") or []
-    rows = [(_html("mono", item["field"]), number(item["value"]), item["reason"]) for item in decided]
+    decided = plan.decisions if plan else ()
+    rows = [(_html("mono", item.field), number(item.value), item.reason) for item in decided]
     if not rows:
         return Markup("")
     listed = table(("Field", "Value", "Because"), rows, "Decisions of the plan")

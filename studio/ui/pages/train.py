@@ -13,6 +13,7 @@ from studio import spec as specs
 from studio.app import library, model_catalog, run_form, runs
 from studio.app.fragments import parts
 from studio.app.fragments import plan as show
+from studio.app.run_form import PlanRecord
 from studio.core.errors import JobError, SpecError, StudioError
 from studio.core.section import Leaf
 from studio.core.text import slug
@@ -80,7 +81,7 @@ def build(home: Path) -> None:
                     use = gr.Button("Use this text", elem_id="use-yaml", min_width=120)
                     load = gr.UploadButton("Load a file", file_types=[".yaml", ".yml"], elem_id="load-yaml", min_width=120)
                 save = gr.HTML(elem_id="save-yaml", padding=False)
-    started, plan, newest = gr.Textbox(visible=False), gr.State({}), gr.State(Newest())
+    started, plan, newest = gr.Textbox(visible=False), gr.State(None), gr.State(Newest())
     everything = [name, model, data, exports, *boxes]
 
     def draft(title: str, base: str, rows: list[str], targets: list[str], *values: str) -> RunSpec:
@@ -219,11 +220,11 @@ def _choices_bring_fields(fields: list[Leaf], boxes: dict[str, Any]) -> None:
         boxes[chosen].change(shown, [boxes[chosen]], [boxes[leaf.path] for leaf in own], **frame.QUIET)
 
 
-def _decided(fields: list[Any], plan: dict[str, Any]) -> list[Any]:
+def _decided(fields: list[Any], plan: PlanRecord) -> list[Any]:
     """For each field what the plan decided, or its own words again."""
     import gradio as gr
 
-    found = {item["field"]: item for item in plan["decisions"]}
+    found = {item.field: item for item in plan.decisions}
     updates = []
     for leaf in fields:
         item = found.get(form.spec_path(leaf))
@@ -235,11 +236,11 @@ def _decided(fields: list[Any], plan: dict[str, Any]) -> list[Any]:
             )
             updates.append(gr.update(info=form.help_of(leaf), **plain))
         else:
-            told = f"{form.help_of(leaf)} Decided: {item['reason']}."
+            told = f"{form.help_of(leaf)} Decided: {item.reason}."
             new: dict[str, Any] = (
-                {"choices": form.choices(leaf, item["value"])}
+                {"choices": form.choices(leaf, item.value)}
                 if form.is_choice(leaf)
-                else {"placeholder": form.to_text(leaf, item["value"])}
+                else {"placeholder": form.to_text(leaf, item.value)}
             )
             updates.append(gr.update(info=told, **new))
     return updates
