@@ -181,7 +181,7 @@ def judge(folder: RunFolder, prepared: Prepared, recorder: Reporter, sink: Any =
     )
     html = page.render_html(report, list(folder.read_metrics()), folder.spec_file.read_text("utf-8"), prepared.spec.name)
     write_text(folder.report_page, html)
-    write_json(folder.report, report.as_dict())
+    report.write(folder.report)
     recorder.event(events.Verdict(text=report.verdict.text, verdict=report.verdict.kind))
     if sink:
         _mirror_evidence(sink, report)

@@ -82,7 +82,7 @@ class Run:
             raise JobError(
                 f"this run has no report yet; it is {self.status.state}", hint="Wait for it, or see its error.", where=self.id
             )
-        return Report.from_dict(read_json(self.folder.report))
+        return Report.read(self.folder.report)
 
     @property
     def artifacts(self) -> list[Artifact]:

@@ -29,7 +29,7 @@ def evaluate(
     found = runs.find(run, home)
     report = evidence.evaluate(found, against or [])
     if json:
-        show.as_json(report.as_dict())
+        show.as_json(report.as_json())
         return
     show.evidence(report)
     show.say(f"page: {found.folder.report_page}")

@@ -59,7 +59,7 @@ def show_(run: RunName, home: Home = None, json: Json = False) -> None:
                 **found.summary(),
                 "status": found.status.as_json(),
                 "plan": plan.as_json() if plan else {},
-                "report": found.report.as_dict() if found.folder.report.exists() else None,
+                "report": found.report.as_json() if found.folder.report.exists() else None,
                 "artifacts": found.folder.artifacts(),
             }
         )

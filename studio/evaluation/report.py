@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
+from pydantic import Field
 
 from studio.core.errors import EvaluationError
+from studio.core.records import Record
 from studio.core.text import plural
 from studio.evaluation.interval import Draws, Estimate, change, estimate, mean
 
@@ -120,18 +121,19 @@ class Verdict:
     cautions: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True, repr=False)
-class Report:
-    """Base against tuned: the first set decides, the others are shown beside it."""
+class Report(Record):
+    """Base against tuned: the first set decides, the others are shown beside it; `evaluation/report.json`."""
+
+    label: ClassVar[str] = "evidence report"
+    remedy: ClassVar[str] = "Make it again: studio eval RUN."
 
     sets: list[SetReport]
     verdict: Verdict
     device: str
     resamples: int
     seed: int
-    speed: dict[str, Speed] = field(default_factory=dict)
+    speed: dict[str, Speed] = Field(default_factory=dict)
     """`base` and `tuned` on the first set that was answered; tuned with its adapter beside the base, not merged."""
-    version: int = 1
 
     def set(self, name: str) -> SetReport | None:
         """The set of that name."""
@@ -201,29 +203,3 @@ class Report:
         base, tuned = (mean(side, bounds) for side in sides)
         draws = Draws(len(part.answers), self.resamples, self.seed)
         return Compared(estimate(base, draws), estimate(tuned, draws), change(base, tuned, draws))
-
-    def as_dict(self) -> dict[str, Any]:
-        """As plain values, for JSON."""
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Report:
-        """The report `as_dict` described, e.g. read back from `evaluation/report.json`."""
-        return cls(
-            **{
-                **values,
-                "sets": [_set(item) for item in values["sets"]],
-                "verdict": Verdict(**values["verdict"]),
-                "speed": {name: Speed(**item) for name, item in values.get("speed", {}).items()},
-            }
-        )
-
-
-def _set(values: dict[str, Any]) -> SetReport:
-    metrics = {
-        name: Compared(**{side: Estimate(**found) for side, found in item.items()}) for name, item in values["metrics"].items()
-    }
-    answers = [
-        Answered(**{**item, "base": Given(**item["base"]), "tuned": Given(**item["tuned"])}) for item in values["answers"]
-    ]
-    return SetReport(**{**values, "metrics": metrics, "answers": answers})

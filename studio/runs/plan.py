@@ -103,7 +103,7 @@ class Measured(Record):
 class Change(Record):
     """A setting that was changed while the run went on, because memory ran out."""
 
-    model_config = ConfigDict(serialize_by_alias=True, validate_by_name=True)
+    model_config = ConfigDict(serialize_by_alias=True)
 
     field: str
     before: Any = Field(None, alias="from")
@@ -145,7 +145,7 @@ class PlanRecord(Record):
         """The plan with the field's decision replaced, and both values kept under `changes`."""
         old = next((item.value for item in self.decisions if item.field == field), None)
         others = tuple(item for item in self.decisions if item.field != field)
-        change = Change(field=field, before=old, after=value, reason=reason)
+        change = Change.model_validate({"field": field, "from": old, "to": value, "reason": reason})
         return self.model_copy(
             update={"decisions": (*others, Decision(field, value, reason)), "changes": (*self.changes, change)}
         )

@@ -159,7 +159,7 @@ def test_speed_is_measured_for_both_and_says_on_how_many(report: Report):
 
 
 def test_a_report_survives_being_written_as_json(report: Report):
-    assert Report.from_dict(json.loads(json.dumps(report.as_dict(), allow_nan=False))) == report
+    assert Report.from_json(json.loads(json.dumps(report.as_json(), allow_nan=False))) == report
 
 
 def test_the_table_has_every_figure_of_every_set(report: Report):
@@ -275,4 +275,4 @@ def test_preference_pairs_and_an_adapter_to_start_from_are_measured_on_the_same_
     assert first.metrics["logp_chosen"].change.value > 1
     assert {name: item.change.value for name, item in against.metrics.items()} == dict.fromkeys(against.metrics, 0.0)
     assert list(tuned.peft_config) == ["default"]  # nothing is left of it
-    assert Report.from_dict(found.as_dict()) == found
+    assert Report.from_json(found.as_json()) == found

@@ -50,7 +50,7 @@ def evil(report: Report) -> Report:
     row = dataclasses.replace(held_out.answers[0], question=EVIL, reference=EVIL + " blue", base=given, tuned=given, file=EVIL)
     first = dataclasses.replace(held_out, name=EVIL, answers=[row] * len(held_out.answers), left_out=[EVIL])
     verdict = Verdict("better", EVIL, EVIL, [EVIL])
-    return dataclasses.replace(report, sets=[first, *report.sets[1:]], verdict=verdict, device=EVIL)
+    return report.model_copy(update={"sets": [first, *report.sets[1:]], "verdict": verdict, "device": EVIL})
 
 
 @pytest.mark.torch

@@ -42,7 +42,11 @@ def report() -> Report:
     )
     general = SetReport("general", 40, answers, {"normalised_match": figure(0.4, 0.5)}, "normalised_match", "short")
     return Report(
-        [held, general], Verdict("better", "Better: 85 % exact, base 10 %.", "Ship it.", ["36 rows only"]), "cpu", 1000, 42
+        sets=[held, general],
+        verdict=Verdict("better", "Better: 85 % exact, base 10 %.", "Ship it.", ["36 rows only"]),
+        device="cpu",
+        resamples=1000,
+        seed=42,
     )
 
 

@@ -140,7 +140,7 @@ def test_long_answers_are_asked_of_fewer_rows_spread_over_all(report: Report, to
     long = replace(one, tuned=replace(one.tuned, tokens=evidence.TOKENS // 20))
     kept = [replace(long, line=line) for line in range(1, 101)]
     rows = [replace(ROWS[one.line - 1], line=line) for line in range(1, 101)]
-    many = replace(report, sets=[replace(report.sets[0], answers=kept)])
+    many = report.model_copy(update={"sets": [replace(report.sets[0], answers=kept)]})
     found = evidence.select_rows(many, rows, tokenizer, "assistant")
     assert found is not None
     assert len(found.rows) == 20
@@ -148,5 +148,5 @@ def test_long_answers_are_asked_of_fewer_rows_spread_over_all(report: Report, to
 
 
 def test_plain_text_has_no_answers_to_ask_again(report: Report, tokenizer: Any) -> None:
-    none = replace(report, sets=[replace(report.sets[0], answers=[], headline="loss")])
+    none = report.model_copy(update={"sets": [replace(report.sets[0], answers=[], headline="loss")]})
     assert evidence.select_rows(none, [Conversation(text="Once upon a time.")], tokenizer, "all") is None

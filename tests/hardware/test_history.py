@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from studio.hardware import history
 from studio.hardware.history import Past
+from studio.hardware.memory import Item
 
 GIB = 1 << 30
 RUN = Past("RTX 4090", "cuda", 10 * GIB, GIB, 10 * GIB + GIB // 2, 1000.0, 600.0, 3_000_000_000, "bf16", True)
@@ -45,5 +46,5 @@ def test_the_pace_is_that_of_like_runs_as_a_range() -> None:
 
 
 def test_a_peak_is_compared_with_the_items_it_shows() -> None:
-    items = [{"name": name, "bytes": 1} for name in ("base weights", "CUDA context", "evaluation", "fragmentation", "loading")]
+    items = [Item(name, 1) for name in ("base weights", "CUDA context", "evaluation", "fragmentation", "loading")]
     assert history.seen(items) == 2

@@ -54,7 +54,7 @@ def done(home: Path, file: str, name: str = f"done {EVIL}"[:80], steps: int = 60
     write_text(folder.log, EVIL + "\nWANDB_API_KEY=0123456789abcdef0123456789abcdef01234567\n")
     (folder.adapter).mkdir()
     write_json(folder.adapter / "adapter_config.json", {})
-    write_json(folder.report, report().as_dict())
+    report().write(folder.report)
     write_text(folder.report_page, "<p>the report as a page</p>")
     checks = [Check(EVIL, 1.0, EVIL, True, EVIL)]
     artifact = Artifact(
@@ -101,7 +101,8 @@ def report() -> Report:
     figure = Compared(Estimate(0.1, 0.0, 0.2, 9), Estimate(0.9, 0.8, 1.0, 9), Estimate(0.8, 0.6, 1.0, 9))
     found = SetReport("held-out", 9, [answered] * 3, {"exact_match": figure}, "exact_match", EVIL, 32, [0], [1], [2], [EVIL])
     verdict = Verdict("better", f"Better: {EVIL}", EVIL, [EVIL])
-    return Report([found], verdict, "cpu", 1000, 42, {"base": Speed(0.1, 0.1, 0.2, 3, 100.0)})
+    speed = {"base": Speed(0.1, 0.1, 0.2, 3, 100.0)}
+    return Report(sets=[found], verdict=verdict, device="cpu", resamples=1000, seed=42, speed=speed)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from studio.core.files import read_json
 from studio.core.text import shorten
 from studio.tracking.secrets import redact
 
@@ -43,7 +42,7 @@ def collect_run_info(spec: dict[str, Any], data: Path, evidence: Path) -> RunInf
     return RunInfo(
         spec=spec,
         data=DataReport.read(data) if data.exists() else None,
-        report=Report.from_dict(read_json(evidence)) if evidence.exists() else None,
+        report=Report.read(evidence) if evidence.exists() else None,
     )
 
 
