@@ -70,19 +70,19 @@ def bench(
     json: Json = False,
 ) -> int:
     """Measure runs, exports and APIs under the same questions: speed, memory, cost, and quality beside them."""
-    from studio.app import bench_results, benching
+    from studio.app import benchmark_results, benchmarks
+    from studio.benchmark import client
+    from studio.benchmark.pricing import Hardware, Tariff
     from studio.core.files import studio_home
-    from studio.serving.measure import asking
-    from studio.serving.measure.price import Hardware, Tariff
 
     if bool(url) != bool(model):
         raise SpecError("--url and --model belong together", hint="For example --url https://… --model NAME.", where="--url")
     if (price_in is None) != (price_out is None):
         raise SpecError("--price-in and --price-out belong together", hint="Give both, per million tokens.", where="--price-in")
     root = studio_home(home)
-    wish = benching.Wish(
+    request = benchmarks.BenchmarkRequest(
         given=tuple(what or ()),
-        apis=tuple(asking.api(url, name, key_env) for name in model or ()),
+        apis=tuple(client.api(url, name, key_env) for name in model or ()),
         levels=_levels(concurrency),
         rows=rows,
         repeats=repeats,
@@ -92,14 +92,14 @@ def bench(
         tariff=Tariff(price_in, price_out, "as given") if price_in is not None and price_out is not None else None,
     )
     with _progress() as tell:
-        found = benching.measure(wish, root, tell, lambda line: print(line, file=sys.stderr))
+        found = benchmarks.measure(request, root, tell, lambda line: print(line, file=sys.stderr))
     if found.state == "done" and not any(item.levels for item in found.items):
         _told(found)
         return 1
     if json:
-        show.as_json(found.as_dict())
+        show.as_json(found.as_json())
     else:
-        _show(found, bench_results.page_file(found, root))
+        _show(found, benchmark_results.page_file(found, root))
     if found.state == "interrupted":
         return 130
     return 0 if all(item.error is None for item in found.items) else 1
@@ -111,12 +111,14 @@ def _levels(given: str) -> tuple[int, ...]:
     except ValueError:
         found = (0,)
     if any(not 1 <= level <= 1024 for level in found):
-        raise SpecError(f"`{given}` are no numbers of streams", hint="For example --concurrency 1,4,16.", where="--concurrency")
+        raise SpecError(
+            f"`{given}` is not a list of concurrency levels", hint="For example --concurrency 1,4,16.", where="--concurrency"
+        )
     return tuple(sorted(set(found)))
 
 
 def _show(found: Any, page: Path) -> None:
-    from studio.serving.measure import figures
+    from studio.benchmark import figures
 
     # a terminal is narrow: one column per item, one row per figure
     columns = list(zip(*figures.rows(found), strict=True))
@@ -135,11 +137,9 @@ def _show(found: Any, page: Path) -> None:
 
 def _told(found: Any) -> None:
     """What could not be measured, in two lines each, on stderr."""
-    from studio.core.errors import error_from
-
     for item in found.items:
         if item.error:
-            problem = error_from(item.error)
+            problem = item.error
             print(problem if problem.where == item.name else f"{item.name}: {problem}", file=sys.stderr)
             print(f"→ {problem.hint}", file=sys.stderr)
 

@@ -52,3 +52,10 @@ class ProcessId:
 
     def __str__(self) -> str:
         return f"{self.pid}:{self.start_ticks}:{self.boot_id}"
+
+
+def process_of(value: object) -> object:
+    """The process as a record's file has it, for a record's field; whatever is no mapping is left to the field's type."""
+    if not isinstance(value, dict):
+        return value
+    return ProcessId.from_record({str(name): item for name, item in value.items()}) if value else None

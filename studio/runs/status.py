@@ -12,7 +12,7 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import BeforeValidator, Field
 
@@ -21,7 +21,7 @@ from studio.core.files import read_json
 from studio.core.records import ErrorRecord, Record, RecordError
 from studio.core.text import shorten
 from studio.processes import locks
-from studio.processes.identity import ProcessId
+from studio.processes.identity import ProcessId, process_of
 from studio.runs import queue
 from studio.runs.folder import RunFolder
 from studio.tracking.secrets import redact
@@ -33,11 +33,6 @@ GRACE = 30
 """Seconds between the making of a run's folder and its position in the queue or its launch."""
 PATIENCE = 600
 """The same for a run whose maker lives: slow, or a web server that outlives what went wrong."""
-
-
-def _process(value: Any) -> Any:
-    """A process as the file has it; one of an older release (pid and a time of day) names nobody."""
-    return ProcessId.from_record(value) if isinstance(value, dict) else value
 
 
 class Status(Record):
@@ -53,7 +48,7 @@ class Status(Record):
     """Progress of the present stage: `done` of `total`, in the unit `what`."""
     started: float | None = None
     ended: float | None = None
-    process: Annotated[ProcessId | None, BeforeValidator(_process)] = None
+    process: Annotated[ProcessId | None, BeforeValidator(process_of)] = None
     process_started: float | None = None
     """When the present process began, as a time of day; `started` is the run's first beginning."""
     error: ErrorRecord | None = None

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import time
-from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace as Some
 from typing import Any
@@ -12,14 +10,14 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from studio.app import bench_results, servers, serving
+from studio.app import benchmark_results, servers, serving
 from studio.app.fragments import bench, serve
+from studio.benchmark import page as pages
+from studio.benchmark.result import Item, Level, Result, Spread
 from studio.core.errors import JobError, StudioError
-from studio.core.files import write_json
+from studio.core.records import ErrorRecord
 from studio.evaluation.interval import Estimate
 from studio.processes.identity import ProcessId
-from studio.serving.measure import page as pages
-from studio.serving.measure.result import Item, Level, Result, Spread
 from tests.ui.hostile import EVIL
 
 RATE = Spread(50.0, 40.0, 60.0)
@@ -29,14 +27,14 @@ def kept(home: Path, name: str = "20260101-120000-abcd", state: Any = "done") ->
     """A measurement as it lies on disk, every word of it hostile."""
     level = Level(1, 5, 1, 2.0, 50, 100, RATE, RATE, 40.0, 0.01, 0.02, 0.1, 0.2, cost=0.5, errors=[EVIL])
     quality = {"token_f1": Estimate(0.9, 0.8, 1.0, 20)}
-    error = StudioError(EVIL, hint=EVIL, where=EVIL).as_dict()
+    error = ErrorRecord(kind="StudioError", message=EVIL, hint=EVIL, where=EVIL)
     items = [
         Item(EVIL, "run", EVIL, EVIL, [level], quality, quality, notes=[EVIL], cost_how=EVIL, error=error),
         Item("second", "api", "h", "m", [level], quality),
     ]
     told = {"source": EVIL, "rows": 5, "repeats": 3, "max_tokens": 9, "levels": [], "warm_up": 2, "metric": "token_f1"}
-    found = Result(name, time.time(), state, told, {"name": EVIL, "cores": 2}, items)
-    write_json(home / "bench" / f"{name}.json", found.as_dict())
+    found = Result(id=name, begun=time.time(), state=state, settings=told, machine={"name": EVIL, "cores": 2}, items=items)
+    found.write(home / "bench" / f"{name}.json")
     (home / "bench" / f"{name}.html").write_text(pages.render(found), encoding="utf-8")
     return found
 
@@ -95,7 +93,7 @@ def test_things_are_measured_from_the_page_stopped_and_seen_again(studio: Any, s
     expect(screen.locator("#result table").first).to_contain_text("starter")
     screen.locator("#stop").click()
     expect(screen.locator("#stop")).to_be_hidden()
-    found = bench_results.results(studio.home)[0]
+    found = benchmark_results.results(studio.home)[0]
     assert found.state in ("interrupted", "done")
     assert found.items[0].levels
     with screen.expect_download() as got:
@@ -133,10 +131,10 @@ def test_what_came_from_outside_stays_text(tmp_path: Path):
 
 def test_one_measurement_runs_at_a_time(tmp_path: Path):
     found = kept(tmp_path)
-    values = {**found.as_dict(), "state": "running", "process": asdict(ProcessId.current())}
-    (tmp_path / "bench" / f"{found.id}.json").write_text(json.dumps(values))
+    file = tmp_path / "bench" / f"{found.id}.json"
+    found.model_copy(update={"state": "running", "process": ProcessId.current()}).write(file)
     with pytest.raises(JobError, match="already"):
-        bench_results.begin(["starter"], tmp_path)
-    (tmp_path / "bench" / f"{found.id}.json").write_text(json.dumps(found.as_dict()))
+        benchmark_results.begin(["starter"], tmp_path)
+    found.write(file)
     with pytest.raises(JobError, match="nothing is being measured"):
-        bench_results.stop(tmp_path)
+        benchmark_results.stop(tmp_path)

@@ -6,7 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from studio.app.bench_results import figures, page
+from studio.app.benchmark_results import figures, page
 from studio.app.fragments.parts import (
     details,
     empty,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from studio.app import bench_results, servers
+from studio.app import benchmark_results, servers
 from studio.app.fragments import bench as show
 from studio.core.errors import JobError, SpecError
 from studio.ui import frame
@@ -63,7 +63,7 @@ def build(home: Path) -> None:
 
     def now(chosen: str | None, before: dict[str, Any] | None) -> tuple[Any, ...]:
         """Each part, only where it is another than the page has."""
-        every, old = bench_results.results(home), before or {}
+        every, old = benchmark_results.results(home), before or {}
         newest = every[0] if every else None
         begun = newest is not None and newest.id != old.get("newest", newest.id)  # one has begun: show it
         one = next((item for item in every if item.id == chosen and not begun), newest)
@@ -73,7 +73,7 @@ def build(home: Path) -> None:
             "id": one.id if one else None,
             "list": [(show.label(item), item.id) for item in every],
             "result": show.shown(one) if one else "",
-            "working": show.working(newest, bench_results.begun(home)),
+            "working": show.working(newest, benchmark_results.begun(home)),
             "running": running,
         }
         same = {name: before is not None and fresh[name] == old.get(name) for name in fresh}
@@ -100,14 +100,14 @@ def build(home: Path) -> None:
             str(int(count or 30)),
             *(["--price-per-hour", str(float(price))] if price else []),
         ]
-        bench_results.begin(words, home)
+        benchmark_results.begin(words, home)
 
     def stopping() -> None:
-        bench_results.stop(home)
+        benchmark_results.stop(home)
         gr.Info("Stopping; what has been measured is saved.")
 
     def told(address: str, count: float | None) -> str:
-        host = bench_results.other_host(address or "")
+        host = benchmark_results.other_host(address or "")
         return show.sent(host, int(count or 30)) if host else ""
 
     fresh = [none, earlier, result, working, stop, seen]
@@ -127,5 +127,5 @@ def _api(url: str, model: str) -> list[str]:
         return []
     if not url or not model or url.startswith("-"):
         raise SpecError("an API needs both its base URL and a model", hint="Fill both in, or neither.", where="API")
-    bench_results.require_api(url, model)
+    benchmark_results.require_api(url, model)
     return [f"{url}#{model}"]

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from studio.benchmark.result import Level
 from studio.core.text import count
-from studio.serving.measure.result import Level
 
 HOURS = 3 * 365 * 8
 """Hours a bought machine works in its life: three years of eight hours a day."""

@@ -16,21 +16,22 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from studio.app import bench_things, servers
-from studio.app.bench_results import Keeper, Tell, keeping
-from studio.app.bench_things import Thing
+from studio.app import benchmark_targets, servers
+from studio.app.benchmark_results import ResultWriter, Tell, writing
+from studio.app.benchmark_targets import BenchTarget
+from studio.benchmark import client, loadgen, pricing, prompts
+from studio.benchmark.client import Api, Client
+from studio.benchmark.pricing import Hardware, Tariff
+from studio.benchmark.resource_monitor import ResourceMonitor
+from studio.benchmark.result import Item, Level, Result
 from studio.core.errors import StudioError
+from studio.core.records import ErrorRecord
 from studio.core.text import shorten
 from studio.processes.identity import ProcessId
-from studio.serving.measure import asking, load, price, prompts
-from studio.serving.measure.asking import Api, Client
-from studio.serving.measure.price import Hardware, Tariff
-from studio.serving.measure.result import Item, Level, Result
-from studio.serving.measure.watch import Watch
 from studio.tracking.secrets import redact
 
 log = logging.getLogger("studio.bench")
@@ -39,11 +40,11 @@ TOKENS = 64
 API_STREAMS = 16
 """Most streams at once that an API is asked with where nothing is given: each costs money."""
 GGUF_STREAMS = 16
-"""The same for llama.cpp, which keeps room for that many answers from the start."""
+"""The same for llama.cpp, which reserves memory for that many answers from the start."""
 
 
 @dataclass(frozen=True)
-class Wish:
+class BenchmarkRequest:
     """What to measure and how. given: runs, models, exports, `RUN:EXPORT`, or `URL#MODEL`; apis: those with their keys."""
 
     given: tuple[str, ...] = ()
@@ -60,108 +61,119 @@ class Wish:
 
 
 def measure(
-    wish: Wish, home: Path, tell: Tell = lambda progress: None, say: Callable[[str], None] = lambda line: None
+    request: BenchmarkRequest, home: Path, tell: Tell = lambda progress: None, say: Callable[[str], None] = lambda line: None
 ) -> Result:
     """Measure everything, one after another, and keep the result in `<home>/bench/<id>.json` and `.html`.
 
     Raises SpecError, JobError, Refused before anything is started for what cannot be measured at all. What fails later is
     told in its item. Ctrl-C and SIGTERM end it: what was measured until then comes back, its state `interrupted`.
     """
-    found = bench_things.things(wish.given, wish.apis, home)
-    chosen = bench_things.rows(found, wish.questions, wish.rows, home)
-    longest = wish.max_tokens or bench_things.longest(found) or TOKENS
-    plan = load.Plan(chosen.rows, longest, wish.repeats, wish.levels)
+    found = benchmark_targets.targets(request.given, request.apis, home)
+    chosen = benchmark_targets.rows(found, request.questions, request.rows, home)
+    longest = request.max_tokens or benchmark_targets.longest(found) or TOKENS
+    plan = loadgen.Plan(chosen.rows, longest, request.repeats, request.levels)
     settings = {
         "source": chosen.source,
         "rows": len(chosen.rows),
         "left_out": chosen.left_out,
-        "repeats": wish.repeats,
+        "repeats": request.repeats,
         "max_tokens": longest,
         "temperature": 0,
-        "levels": list(wish.levels),
-        "warm_up": load.WARM_UP,
-        "metric": bench_things.metric(found),
+        "levels": list(request.levels),
+        "warm_up": loadgen.WARM_UP,
+        "metric": benchmark_targets.metric(found),
     }
-    for host in sorted({thing.api.host for thing in found if thing.api and not thing.api.local}):
+    for host in sorted({target.api.host for target in found if target.api and not target.api.local}):
         say(f"{len(chosen.rows)} questions ({chosen.source}) are sent to {host}")
-    now = asdict(ProcessId.current())
-    result = Result(_id(), time.time(), "running", settings, _machine(), process=now)
-    with keeping(result, home) as keeper, _sigterm_as_interrupt():
-        for place, thing in enumerate(found):
-            said = {"item": place, "of": len(found), "name": thing.name, "what": "starting", "done": 0, "total": 0}
-            keeper.progress(said, tell)
-            _one(thing, plan, wish, home, keeper, lambda values, said=said: keeper.progress({**said, **values}, tell))
-    return keeper.result
+    result = Result(
+        id=_id(), begun=time.time(), state="running", settings=settings, machine=_machine(), process=ProcessId.current()
+    )
+    with writing(result, home) as writer, _sigterm_as_interrupt():
+        for index, target in enumerate(found):
+            said = {"item": index, "of": len(found), "name": target.name, "what": "starting", "done": 0, "total": 0}
+            writer.progress(said, tell)
+            _one(target, plan, request, home, writer, lambda values, said=said: writer.progress({**said, **values}, tell))
+    return writer.result
 
 
-def _one(thing: Thing, plan: load.Plan, wish: Wish, home: Path, keeper: Keeper, tell: Tell) -> None:
-    """Measure one thing; what goes wrong with it is told in its item, and the others go on."""
-    item = Item(thing.name, thing.kind, "", evidence=bench_things.evidence(thing))
+def _one(
+    target: BenchTarget, plan: loadgen.Plan, request: BenchmarkRequest, home: Path, writer: ResultWriter, tell: Tell
+) -> None:
+    """Measure one target; what goes wrong with it is kept in its item, and the others go on."""
+    item = Item(target.name, target.kind, "", evidence=benchmark_targets.evidence(target))
     try:
-        if thing.api is not None:
+        if target.api is not None:
             limited = replace(plan, most_streams=API_STREAMS)
             asyncio.run(
-                _asked(thing.api, replace(item, engine=thing.api.host, model=thing.api.model), limited, wish, keeper, tell)
+                _asked(
+                    target.api, replace(item, engine=target.api.host, model=target.api.model), limited, request, writer, tell
+                )
             )
             return
         begun = time.monotonic()
-        if thing.is_gguf:
+        if target.is_gguf:
             plan = replace(plan, most_streams=GGUF_STREAMS)
         most = max(plan.levels or (plan.most_streams,))
         extra = ["--max-concurrent", str(most), "--max-queue", "1024", "--max-tokens", str(max(2048, plan.max_tokens))]
-        if thing.is_gguf:
-            room = _context(plan)
-            extra = [*extra, "--max-context", str(room)]
-            item = replace(item, notes=[f"llama.cpp keeps room for {most} answers of {room} tokens from the start"])
-        server = servers.start([thing.place], home, extra=extra, until=ProcessId.current())
+        if target.is_gguf:
+            context = _context(plan)
+            extra = [*extra, "--max-context", str(context)]
+            item = replace(item, notes=[f"llama.cpp reserves memory for {most} answers of {context} tokens from the start"])
+        server = servers.start([target.source], home, extra=extra, until=ProcessId.current())
         try:
-            with Watch(server.process.pid) as watch:
+            with ResourceMonitor(server.process.pid) as watch:
                 ready = servers.wait_until_ready(server, home)
                 name = ready.models[0]
                 engine = servers.doing(ready).engines.get(name, "")
                 item = replace(item, engine=engine, model=name, start_seconds=time.monotonic() - begun)
-                asyncio.run(_asked(Api(ready.url, name), item, plan, wish, keeper, tell, watch))
+                asyncio.run(_asked(Api(ready.url, name), item, plan, request, writer, tell, watch))
         finally:
             servers.stop(server, patience=30)
     except StudioError as problem:
-        keeper.put(replace(keeper.named(item), error=problem.as_dict()))
+        writer.put(replace(writer.named(item), error=ErrorRecord.of(problem)))
     except Exception as fault:
-        log.exception("measuring %s failed", thing.name)
+        log.exception("measuring %s failed", target.name)
         problem = StudioError(
             f"the studio failed while measuring it: {shorten(redact(f'{type(fault).__name__}: {fault}'), 200)}",
             hint="This is a fault of the studio; please report it with the traceback in its output.",
-            where=thing.name,
+            where=target.name,
         )
-        keeper.put(replace(keeper.named(item), error=problem.as_dict()))
+        writer.put(replace(writer.named(item), error=ErrorRecord.of(problem)))
 
 
-def _context(plan: load.Plan) -> int:
-    """Room llama.cpp needs for one answer: a token takes at least a character; the template's own words come on top."""
+def _context(plan: loadgen.Plan) -> int:
+    """The context llama.cpp needs for one answer: a token takes at least a character; the template's own words come on top."""
     longest = max(sum(len(str(turn.get("content"))) for turn in row.messages) for row in plan.rows)
     return min(8192, longest + plan.max_tokens + 512)
 
 
 async def _asked(
-    api: Api, item: Item, plan: load.Plan, wish: Wish, keeper: Keeper, tell: Tell, watch: Watch | None = None
+    api: Api,
+    item: Item,
+    plan: loadgen.Plan,
+    request: BenchmarkRequest,
+    writer: ResultWriter,
+    tell: Tell,
+    watch: ResourceMonitor | None = None,
 ) -> None:
     """Ask one API at every level; each level is kept when it is done."""
-    async with Client(api) as client:
-        listed = await client.models()
-        if problem := asking.missing(api.model, listed, api.host):
+    async with Client(api) as connection:
+        listed = await connection.models()
+        if problem := client.missing(api.model, listed, api.host):
             raise problem
         own, first = watch is not None, item.notes
-        tariff = None if own else wish.tariff or price.told_by_api(api.model, listed, api.host)
+        tariff = None if own else request.tariff or pricing.told_by_api(api.model, listed, api.host)
         tell({"what": "warming up"})
-        await load.warm_up(client, plan)
+        await loadgen.warm_up(connection, plan)
         before = watch.joules() if watch else None
-        async for streams, rounds in load.levels(
-            client, plan, lambda *at: tell(dict(zip(("streams", "done", "total"), at, strict=True)))
+        async for streams, rounds in loadgen.levels(
+            connection, plan, lambda *at: tell(dict(zip(("streams", "done", "total"), at, strict=True)))
         ):
             now = watch.joules() if watch else None
             spent = now - before if now is not None and before is not None else None
             before = now
-            level = load.level(streams, rounds, spent)
-            level, how = _priced(level, wish.hardware if own else None, tariff)
+            level = loadgen.level(streams, rounds, spent)
+            level, how = _priced(level, request.hardware if own else None, tariff)
             if streams == min(plan.levels or (1,)):
                 item = _with_answers(item, rounds)
             item = replace(
@@ -170,23 +182,23 @@ async def _asked(
                 cost_how=how,
                 memory=watch.memory or None if watch else None,
                 gpu_memory=watch.gpu_memory or None if watch else None,
-                notes=[*first, *client.notes, *_limits(level)],
+                notes=[*first, *connection.notes, *_limits(level)],
             )
-            keeper.put(item)
+            writer.put(item)
 
 
 def _priced(level: Level, hardware: Hardware | None, tariff: Tariff | None) -> tuple[Level, str]:
     if hardware is not None:
-        found = price.of_hardware(hardware, level)
+        found = pricing.of_hardware(hardware, level)
         return (replace(level, cost=found[0]), found[1]) if found else (level, "")
     if tariff is None:
         return level, ""
     return replace(
-        level, cost=price.of_api(tariff, level)
+        level, cost=pricing.of_api(tariff, level)
     ), f"{tariff.read:g} read, {tariff.written:g} written; {tariff.source}"
 
 
-def _with_answers(item: Item, rounds: Sequence[load.Round]) -> Item:
+def _with_answers(item: Item, rounds: Sequence[loadgen.Round]) -> Item:
     """The item with what its answers are worth, how long they are, and how they were counted."""
     every = {id(row): (row, answer) for one in rounds for row, answer in one.answers}.values()
     answers = [answer for _, answer in every]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from studio.benchmark.result import Item, Level, Result, Spread
 from studio.core.text import count, plural, size
 from studio.evaluation.metrics import METRICS
-from studio.serving.measure.result import Item, Level, Result, Spread
 
 HEADER = (
     "What", "Engine", "Quality", "First token", "Answer", "Tokens/s, one stream", "Tokens/s, most", "Answers/s, most", "Memory",
@@ -86,7 +86,7 @@ def money(value: float | None) -> str:
 def _row(item: Item, metric: str) -> tuple[str, ...]:
     one, most = item.single, item.busiest
     if one is None or most is None:
-        why = item.error["message"] if item.error else "not measured"
+        why = item.error.message if item.error else "not measured"
         return (item.name, item.engine or "–", why, *["–"] * (len(HEADER) - 3))
     return (
         item.name,

@@ -16,12 +16,12 @@ import httpx
 import psutil
 import pytest
 
-from studio.app import bench_results, benching, servers, serving
-from studio.app.benching import Wish
+from studio.app import benchmark_results, benchmarks, servers, serving
+from studio.app.benchmarks import BenchmarkRequest
+from studio.benchmark.pricing import Hardware
 from studio.core.errors import JobError, StudioError
 from studio.http import server as listening
 from studio.processes.identity import ProcessId
-from studio.serving.measure.price import Hardware
 
 
 @pytest.fixture
@@ -37,9 +37,9 @@ def test_an_adapter_and_a_gguf_file_are_served_asked_and_ended(
 ):
     given = (str(adapters["shop"]), str(gguf))
     priced = Hardware(per_hour=1.0)
-    wish = Wish(given, levels=(1, 2), max_tokens=12, questions=str(questions), hardware=priced)
+    request = BenchmarkRequest(given, levels=(1, 2), max_tokens=12, questions=str(questions), hardware=priced)
     told: list[dict[str, Any]] = []
-    found = benching.measure(wish, home, told.append)
+    found = benchmarks.measure(request, home, told.append)
     assert [item.error for item in found.items] == [None, None]
     assert [item.engine for item in found.items] == ["transformers", "llama.cpp"]
     for item in found.items:
@@ -56,7 +56,7 @@ def test_an_adapter_and_a_gguf_file_are_served_asked_and_ended(
             assert level.cost == pytest.approx(1e6 / 3600 / level.tokens_per_second.median)
     assert serving.running(home) == []
     assert not [one for one in psutil.Process().children(recursive=True) if "serve" in " ".join(_words(one))]
-    assert bench_results.result("last", home) == found
+    assert benchmark_results.result("last", home) == found
     assert {one["name"] for one in told} == {"shop", gguf.stem}
 
 
@@ -191,7 +191,7 @@ def test_a_first_token_never_waits_for_an_acknowledgement():
 
 
 def test_held_out_rows_of_a_run_are_asked_with_its_evidences_limit_and_metric(home: Path, tmp_path: Path):
-    from studio.app import bench_things
+    from studio.app import benchmark_targets
     from tests.ui.hostile import done
 
     file = tmp_path / "rows.jsonl"
@@ -200,14 +200,14 @@ def test_held_out_rows_of_a_run_are_asked_with_its_evidences_limit_and_metric(ho
     (run.folder.data).mkdir(exist_ok=True)
     row = {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}
     (run.folder.data / "held-out.jsonl").write_text(json.dumps(row) + "\n")
-    found = bench_things.things(("last", "last:merged"), (), home)
+    found = benchmark_targets.targets(("last", "last:merged"), (), home)
     assert [(one.name, one.kind) for one in found] == [(run.id, "run"), (f"{run.id}:merged", "export")]
-    assert bench_things.rows(found, "", 10, home).source == f"held-out rows of {run.id}"
-    assert bench_things.longest(found) == 32
-    assert bench_things.metric(found) == "exact_match"
-    assert bench_things.evidence(found[0])["exact_match"].value == 0.9
+    assert benchmark_targets.rows(found, "", 10, home).source == f"held-out rows of {run.id}"
+    assert benchmark_targets.longest(found) == 32
+    assert benchmark_targets.metric(found) == "exact_match"
+    assert benchmark_targets.evidence(found[0])["exact_match"].value == 0.9
     with pytest.raises(JobError, match="no export"):
-        bench_things.things(("last:gguf-q8_0",), (), home)
+        benchmark_targets.targets(("last:gguf-q8_0",), (), home)
 
 
 def _words(process: psutil.Process) -> list[str]:

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from studio.serving.measure.asking import Client, Refused
-from studio.serving.measure.prompts import Row
-from studio.serving.measure.reading import Answer
-from studio.serving.measure.result import Level, Spread
+from studio.benchmark.answer_stream import Answer
+from studio.benchmark.client import Client, Refused
+from studio.benchmark.prompts import Row
+from studio.benchmark.result import Level, Spread
 
 GAIN = 1.1
 """Throughput must rise by a tenth for the next doubling to be tried."""

@@ -14,9 +14,9 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from studio.benchmark.answer_stream import Answer, Reading
 from studio.core.errors import SpecError, StudioError
 from studio.core.text import nearest, shorten
-from studio.serving.measure.reading import Answer, Reading
 from studio.tracking import secrets
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})

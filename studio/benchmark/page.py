@@ -7,9 +7,8 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from importlib.resources import files
 
-from studio.core.errors import error_from
-from studio.serving.measure import figures, plot
-from studio.serving.measure.result import Result
+from studio.benchmark import figures, plot
+from studio.benchmark.result import Result
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 
@@ -17,8 +16,7 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-ur
 def render(result: Result) -> str:
     """The page."""
     style = "".join(
-        files(package).joinpath("page.css").read_text(encoding="utf-8")
-        for package in ("studio.evaluation", "studio.serving.measure")
+        files(package).joinpath("page.css").read_text(encoding="utf-8") for package in ("studio.evaluation", "studio.benchmark")
     )
     when = datetime.datetime.fromtimestamp(result.begun).strftime("%d %b %Y %H:%M")
     return (
@@ -53,9 +51,7 @@ def told(result: Result) -> str:
         if item.counted == "chunks" and item.levels
     ]
     notes += [
-        f"{item.name}: stopped early: {problem.message}. {problem.hint}"
-        for item in result.items
-        if item.error and (problem := error_from(item.error))
+        f"{item.name}: stopped early: {problem.message}. {problem.hint}" for item in result.items if (problem := item.error)
     ]
     state = "<p><b>Interrupted: what was measured until then.</b></p>" if result.state == "interrupted" else ""
     listed = "".join(f"<li>{escape(note)}</li>" for note in notes)

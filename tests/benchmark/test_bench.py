@@ -11,25 +11,25 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from studio.app import bench_results, benching
-from studio.app.benching import Wish
+from studio.app import benchmark_results, benchmarks
+from studio.app.benchmarks import BenchmarkRequest
+from studio.benchmark import client, figures, loadgen, page, plot, pricing, prompts
+from studio.benchmark.answer_stream import Answer
+from studio.benchmark.client import Api, Client, Refused
+from studio.benchmark.pricing import Hardware, Tariff
+from studio.benchmark.prompts import Row
+from studio.benchmark.result import Item, Level, Result, Spread
 from studio.cli.main import run
 from studio.core.errors import JobError, StudioError
+from studio.core.records import ErrorRecord
 from studio.evaluation.interval import Estimate
 from studio.processes import tasks
 from studio.processes.identity import ProcessId
-from studio.serving.measure import asking, figures, load, page, plot, price, prompts
-from studio.serving.measure.asking import Api, Client, Refused
-from studio.serving.measure.price import Hardware, Tariff
-from studio.serving.measure.prompts import Row
-from studio.serving.measure.reading import Answer
-from studio.serving.measure.result import Item, Level, Result, Spread
 from tests.serving.other_api import KEY, WORDS, OtherApi, other_api
 
 TEXT = "".join(WORDS)
@@ -113,17 +113,17 @@ def test_a_wrong_key_an_unknown_model_and_a_dead_address_are_told_before_anythin
 ):
     monkeypatch.setenv("LOOPBACK_KEY", "wrong")
 
-    def error(url: str, model: str, key: str = "") -> dict[str, str]:
-        wish = Wish(apis=(asking.api(url, model, key),), questions=str(questions))
-        [item] = benching.measure(wish, home).items
+    def error(url: str, model: str, key: str = "") -> ErrorRecord:
+        request = BenchmarkRequest(apis=(client.api(url, model, key),), questions=str(questions))
+        [item] = benchmarks.measure(request, home).items
         assert item.error
         assert not item.levels
         return item.error
 
-    assert "401" in error(service.url, "good", "LOOPBACK_KEY")["message"]
-    assert "LOOPBACK_KEY" in error(service.url, "good", "LOOPBACK_KEY")["hint"]
-    assert error(service.url, "god")["hint"] == "Did you mean good?"
-    assert "does not answer" in error("http://127.0.0.1:9/v1", "good")["message"]
+    assert "401" in error(service.url, "good", "LOOPBACK_KEY").message
+    assert "LOOPBACK_KEY" in error(service.url, "good", "LOOPBACK_KEY").hint
+    assert error(service.url, "god").hint == "Did you mean good?"
+    assert "does not answer" in error("http://127.0.0.1:9/v1", "good").message
 
 
 def test_a_key_that_is_not_there_and_an_address_that_is_none_are_wrong_input(capsys: pytest.CaptureFixture[str], home: Path):
@@ -146,12 +146,14 @@ def test_a_key_goes_to_its_own_host_only_and_into_no_file(
     service: OtherApi, home: Path, questions: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("GROQ_API_KEY", KEY)
-    assert asking.api("https://api.groq.com/openai/v1", "x").key == KEY
-    assert asking.api(service.url, "x").key == ""
-    assert KEY not in repr(asking.api("https://api.groq.com/openai/v1", "x"))
+    assert client.api("https://api.groq.com/openai/v1", "x").key == KEY
+    assert client.api(service.url, "x").key == ""
+    assert KEY not in repr(client.api("https://api.groq.com/openai/v1", "x"))
     monkeypatch.setenv("LOOPBACK_KEY", KEY)
-    wish = Wish(apis=(asking.api(service.url, "crowded", "LOOPBACK_KEY"),), levels=(1, 8), questions=str(questions))
-    benching.measure(wish, home)
+    request = BenchmarkRequest(
+        apis=(client.api(service.url, "crowded", "LOOPBACK_KEY"),), levels=(1, 8), questions=str(questions)
+    )
+    benchmarks.measure(request, home)
     written = [file.read_text() for file in (home / "bench").iterdir()]
     assert len(written) == 2
     assert not any(KEY in text for text in written)
@@ -160,11 +162,11 @@ def test_a_key_goes_to_its_own_host_only_and_into_no_file(
 def test_a_key_is_not_sent_unencrypted_to_another_machine(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("FAR_KEY", KEY)
     with pytest.raises(StudioError, match="unencrypted") as refused:
-        asking.api("http://gpu-box.example:8000/v1", "x", "FAR_KEY")
+        client.api("http://gpu-box.example:8000/v1", "x", "FAR_KEY")
     assert "ssh -L 9000:localhost:8000 gpu-box.example" in refused.value.hint
-    assert asking.api("http://gpu-box.example:8000/v1", "x").key == ""
-    assert asking.api("https://gpu-box.example/v1", "x", "FAR_KEY").key == KEY
-    assert asking.api("http://[::1]:8000/v1", "x", "FAR_KEY").key == KEY
+    assert client.api("http://gpu-box.example:8000/v1", "x").key == ""
+    assert client.api("https://gpu-box.example/v1", "x", "FAR_KEY").key == KEY
+    assert client.api("http://[::1]:8000/v1", "x", "FAR_KEY").key == KEY
 
 
 def test_levels_keep_as_many_streams_busy_and_their_figures_agree(
@@ -184,8 +186,8 @@ def test_levels_keep_as_many_streams_busy_and_their_figures_agree(
     ]
     assert run(words) == 0
     told = json.loads(capsys.readouterr().out)
-    found = Result.from_dict(told)
-    assert bench_results.result("last", home) == found
+    found = Result.from_json(told)
+    assert benchmark_results.result("last", home) == found
     assert found.state == "done"
     assert service.most == 4
     [item] = found.items
@@ -208,7 +210,7 @@ def test_levels_keep_as_many_streams_busy_and_their_figures_agree(
 def test_a_rate_limit_at_a_higher_level_ends_the_rise_and_keeps_what_was_measured(
     service: OtherApi, home: Path, questions: Path
 ):
-    [item] = benching.measure(Wish((f"{service.url}#crowded",), questions=str(questions)), home).items
+    [item] = benchmarks.measure(BenchmarkRequest((f"{service.url}#crowded",), questions=str(questions)), home).items
     assert [level.concurrency for level in item.levels][:2] == [1, 2]
     assert item.levels[-1].concurrency <= 4
     assert item.error is None
@@ -217,9 +219,9 @@ def test_a_rate_limit_at_a_higher_level_ends_the_rise_and_keeps_what_was_measure
 
 def test_one_that_refuses_does_not_keep_the_others_from_being_measured(service: OtherApi, home: Path, questions: Path):
     given = (f"{service.url}#busy", f"{service.url}#good")
-    first, second = benching.measure(Wish(given, levels=(1,), questions=str(questions)), home).items
+    first, second = benchmarks.measure(BenchmarkRequest(given, levels=(1,), questions=str(questions)), home).items
     assert first.error
-    assert "--concurrency 1" in first.error["hint"]
+    assert "--concurrency 1" in first.error.hint
     assert second.levels
 
 
@@ -230,13 +232,13 @@ def test_a_fault_of_the_studio_in_one_is_told_and_the_others_go_on(
         if model == "strict":
             raise ZeroDivisionError("no tokens at all")
 
-    monkeypatch.setattr(price, "told_by_api", told_by_api)
+    monkeypatch.setattr(pricing, "told_by_api", told_by_api)
     given = (f"{service.url}#strict", f"{service.url}#good")
-    found = benching.measure(Wish(given, levels=(1,), questions=str(questions)), home)
+    found = benchmarks.measure(BenchmarkRequest(given, levels=(1,), questions=str(questions)), home)
     first, second = found.items
     assert first.error
-    assert "ZeroDivisionError: no tokens at all" in first.error["message"]
-    assert first.error["hint"]
+    assert "ZeroDivisionError: no tokens at all" in first.error.message
+    assert first.error.hint
     assert second.levels
     assert found.state == "done"
     assert "Traceback" in caplog.text
@@ -250,27 +252,30 @@ def test_ctrl_c_keeps_every_whole_level(service: OtherApi, home: Path, questions
     )
     until = time.monotonic() + 60
     while time.monotonic() < until:
-        kept = bench_results.results(home)
+        kept = benchmark_results.results(home)
         if kept and kept[0].items and kept[0].items[0].levels:
             break
         time.sleep(0.1)
-    assert bench_results.results(home)[0].state == "running"
+    assert benchmark_results.results(home)[0].state == "running"
     child.send_signal(signal.SIGINT)
     told, _ = child.communicate(timeout=60)
     assert child.returncode == 130
-    found = bench_results.result("last", home)
+    found = benchmark_results.result("last", home)
     assert found.state == "interrupted"
     assert [level.concurrency for level in found.items[0].levels] == [1]
     assert "good" in told
-    assert "Interrupted" in bench_results.page_file(found, home).read_text()
+    assert "Interrupted" in benchmark_results.page_file(found, home).read_text()
 
 
 def test_a_measurement_whose_process_was_killed_is_interrupted(home: Path):
-    found = Result("20260101-000000-aaaa", 0.0, "running", {}, {}, process=asdict(ProcessId(2**22 + 1, 1, "an earlier boot")))
+    found = Result(
+        id="20260101-000000-aaaa", begun=0.0, state="running", settings={}, machine={},
+        process=ProcessId(2**22 + 1, 1, "an earlier boot"),
+    )  # fmt: skip
     (home / "bench").mkdir(parents=True)
-    (home / "bench" / f"{found.id}.json").write_text(json.dumps(found.as_dict()))
+    found.write(home / "bench" / f"{found.id}.json")
     (home / "bench" / "broken.json").write_text("{")
-    assert [one.state for one in bench_results.results(home)] == ["interrupted"]
+    assert [one.state for one in benchmark_results.results(home)] == ["interrupted"]
 
 
 def test_two_clicks_at_once_begin_one_piece_of_work(tmp_path: Path):
@@ -298,38 +303,38 @@ def test_everything_is_asked_the_same_rows_evenly_spread_and_those_with_tools_ar
     found = prompts.chosen(rows, "here", 5)
     assert [row.messages[0]["content"] for row in found.rows] == ["0", "2", "4", "6", "8"]
     assert found.left_out.startswith("2 rows")
-    plan = load.Plan(found.rows, 8, repeats=2)
+    plan = loadgen.Plan(found.rows, 8, repeats=2)
     assert sorted(id(row) for again in range(2) for row in plan.asked(1, again)) == sorted(map(id, found.rows))
     assert len(plan.asked(4, 0)) == 12
 
 
 def test_a_million_tokens_cost_the_hours_they_take_or_what_the_api_asks():
     level = make_level(tokens=1000, prompts=500, speed=100.0)
-    assert price.of_hardware(Hardware(per_hour=0.36), level) == (pytest.approx(1.0), "0.36 an hour")
-    bought = price.of_hardware(Hardware(price=876.0, watts=500, electricity=0.4), level)
+    assert pricing.of_hardware(Hardware(per_hour=0.36), level) == (pytest.approx(1.0), "0.36 an hour")
+    bought = pricing.of_hardware(Hardware(price=876.0, watts=500, electricity=0.4), level)
     assert bought
     assert bought[0] == pytest.approx((876 / 8760 + 0.5 * 0.4) / 0.36)
-    assert price.of_hardware(Hardware(), level) is None
-    measured = price.of_hardware(Hardware(), make_level(watts=300.0, speed=100.0))
+    assert pricing.of_hardware(Hardware(), level) is None
+    measured = pricing.of_hardware(Hardware(), make_level(watts=300.0, speed=100.0))
     assert measured
     assert "measured" in measured[1]
-    assert price.of_api(Tariff(0.2, 0.6, ""), level) == pytest.approx(0.7)
+    assert pricing.of_api(Tariff(0.2, 0.6, ""), level) == pytest.approx(0.7)
     together = [{"id": "m", "pricing": {"input": 0.18, "output": 0.2}}]
-    assert price.told_by_api("m", together, "h") == Tariff(0.18, 0.2, "h's list of models, in US dollars")
-    assert price.told_by_api("m", [{"id": "m", "pricing": {"prompt": "?"}}, {"id": "x"}], "h") is None
+    assert pricing.told_by_api("m", together, "h") == Tariff(0.18, 0.2, "h's list of models, in US dollars")
+    assert pricing.told_by_api("m", [{"id": "m", "pricing": {"prompt": "?"}}, {"id": "x"}], "h") is None
 
 
 def test_the_page_draws_every_item_runs_nothing_and_says_what_is_not_measured():
     evil = "<script>alert(1)</script>"
     items = [make_item(evil, cost=0.5), make_item("no cost", cost=None), Item("refused", "api", "x", error=told_error())]
-    found = Result("x", 0.0, "done", settings(), {"name": evil, "cores": 2}, items)
+    found = Result(id="x", begun=0.0, state="done", settings=settings(), machine={"name": evil, "cores": 2}, items=items)
     html = page.render(found)
     assert "<script" not in html
     assert "not measured" in html
     assert "not known" in html
     assert "The API said no" in html
     assert html.count("<svg") == 3
-    assert plot.picture(Result("x", 0.0, "done", settings(), {}, [items[2]])) == ""
+    assert plot.picture(Result(id="x", begun=0.0, state="done", settings=settings(), machine={}, items=[items[2]])) == ""
     assert [row[0] for row in figures.rows(found)] == [evil, "no cost", "refused"]
 
 
@@ -349,5 +354,5 @@ def settings() -> dict[str, Any]:
     return {"source": "here", "rows": 5, "repeats": 3, "max_tokens": 9, "levels": [], "warm_up": 2, "metric": "exact_match"}
 
 
-def told_error() -> dict[str, str]:
-    return StudioError("The API said no", hint="Ask again.").as_dict()
+def told_error() -> ErrorRecord:
+    return ErrorRecord(kind="StudioError", message="The API said no", hint="Ask again.")

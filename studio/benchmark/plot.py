@@ -6,11 +6,11 @@ import math
 
 from markupsafe import Markup
 
+from studio.benchmark import figures
+from studio.benchmark.result import Item, Result
 from studio.core.charts import Frame, Series, Tick, colour, figure, inner_ticks, line_chart, scale
 from studio.core.html import Fragments
 from studio.evaluation.metrics import METRICS
-from studio.serving.measure import figures
-from studio.serving.measure.result import Item, Result
 
 FRAME = Frame(440, 300, 52, 20, 16, 48)
 DOT, LARGEST = 6.0, 20.0

@@ -9,22 +9,22 @@ from pathlib import Path
 from typing import Any
 
 from studio.app import runs, serving
+from studio.benchmark import client, prompts
+from studio.benchmark.client import Api
+from studio.benchmark.result import Kind
 from studio.core.errors import JobError, SpecError
 from studio.core.files import read_json
 from studio.evaluation.interval import Estimate
 from studio.evaluation.metrics import TEXT_METRICS
-from studio.serving.measure import asking, prompts
-from studio.serving.measure.asking import Api
-from studio.serving.measure.result import Kind
 
 
 @dataclass(frozen=True)
-class Thing:
-    """One thing to measure. place: what `studio serve` is given; run: the folder of the run it is of."""
+class BenchTarget:
+    """One target of a benchmark. source: what `studio serve` is given; run: the folder of the run it is of."""
 
     name: str
     kind: Kind
-    place: str = ""
+    source: str = ""
     api: Api | None = None
     run: Path | None = None
     model: str = ""
@@ -32,45 +32,51 @@ class Thing:
     @property
     def is_gguf(self) -> bool:
         """llama.cpp serves it."""
-        return self.place.endswith(".gguf") or (bool(self.place) and any(Path(self.place).glob("*.gguf")))
+        return self.source.endswith(".gguf") or (bool(self.source) and any(Path(self.source).glob("*.gguf")))
 
 
-def things(given: Sequence[str], apis: Sequence[Api], home: Path) -> list[Thing]:
+def targets(given: Sequence[str], apis: Sequence[Api], home: Path) -> list[BenchTarget]:
     """What each name stands for. Raises SpecError, JobError, ModelError, Refused."""
-    found = [_thing(name, home) for name in dict.fromkeys(given)]
-    found += [Thing(f"{api.model} · {api.host}", "api", api=api) for api in apis]
+    found = [_target(name, home) for name in dict.fromkeys(given)]
+    found += [BenchTarget(f"{api.model} · {api.host}", "api", api=api) for api in apis]
     if not found:
         raise SpecError("there is nothing to measure", hint="Name a run, an export or an API: studio bench last.")
     names = [one.name for one in found]
-    twice = next((one.name for place, one in enumerate(found) if one.name in names[:place]), None)
+    twice = next((one.name for index, one in enumerate(found) if one.name in names[:index]), None)
     if twice:
         raise SpecError("it is named twice", hint="Name each once.", where=twice)
     return found
 
 
-def _thing(given: str, home: Path) -> Thing:
+def _target(given: str, home: Path) -> BenchTarget:
     if "://" in given:
         url, sign, model = given.partition("#")
         if not sign or not model:
             raise SpecError("the address names no model", hint=f"Add it: {url}#MODEL.", where=given)
-        api = asking.api(url, model)
-        return Thing(f"{model} · {api.host}", "api", api=api)
+        api = client.api(url, model)
+        return BenchTarget(f"{model} · {api.host}", "api", api=api)
     there = runs.find_export(given, home)
     if there is not None:
         run = there.parent.parent
-        return Thing(f"{run.name}:{there.name}", "export", str(there), run=run)
+        return BenchTarget(f"{run.name}:{there.name}", "export", str(there), run=run)
     [source] = serving.sources(serving.Wish((given,)), home)
     if source.run:
-        return Thing(source.run, "run", given, run=home / "runs" / source.run, model=source.model.name if source.model else "")
+        return BenchTarget(
+            source.run, "run", given, run=home / "runs" / source.run, model=source.model.name if source.model else ""
+        )
     path = Path(given).expanduser()
     if (path / "artifact.json").exists():
         owner = path.absolute().parent.parent
         is_run = (owner / "asked.yaml").exists()
-        return Thing(f"{owner.name}:{path.name}" if is_run else path.name, "export", str(path), run=owner if is_run else None)
-    return Thing(source.name, "export" if source.gguf else "model", given, model=source.model.name if source.model else "")
+        return BenchTarget(
+            f"{owner.name}:{path.name}" if is_run else path.name, "export", str(path), run=owner if is_run else None
+        )
+    return BenchTarget(
+        source.name, "export" if source.gguf else "model", given, model=source.model.name if source.model else ""
+    )
 
 
-def rows(found: Sequence[Thing], questions: str, most: int, home: Path) -> prompts.Chosen:
+def rows(found: Sequence[BenchTarget], questions: str, most: int, home: Path) -> prompts.Chosen:
     """What everything is asked: a file, a run's held-out rows, those of the first run among `found`, or general questions."""
     if questions:
         file = Path(questions).expanduser()
@@ -83,11 +89,11 @@ def rows(found: Sequence[Thing], questions: str, most: int, home: Path) -> promp
         if chosen is None:
             raise JobError("this run has no held-out rows to ask", hint="Give a file: --prompts FILE.", where=run.id)
         return chosen
-    for folder in (thing.run for thing in found):
+    for folder in (target.run for target in found):
         chosen = prompts.held_out(folder / "data", folder.name, most) if folder else None
         if chosen:
             return chosen
-    return prompts.general(most, "starter" if any(thing.model == "starter" for thing in found) else "")
+    return prompts.general(most, "starter" if any(target.model == "starter" for target in found) else "")
 
 
 def _report(folder: Path | None) -> dict[str, Any] | None:
@@ -97,25 +103,25 @@ def _report(folder: Path | None) -> dict[str, Any] | None:
     return None
 
 
-def longest(found: Sequence[Thing]) -> int:
+def longest(found: Sequence[BenchTarget]) -> int:
     """The limit on answers that the first run's evidence was measured with."""
-    return max((int((_report(thing.run) or {}).get("max_new_tokens") or 0) for thing in found), default=0)
+    return max((int((_report(target.run) or {}).get("max_new_tokens") or 0) for target in found), default=0)
 
 
-def metric(found: Sequence[Thing]) -> str:
+def metric(found: Sequence[BenchTarget]) -> str:
     """The text metric that is read first: the one a run's verdict reads, if it is one."""
-    heads = [head for thing in found if (head := (_report(thing.run) or {}).get("headline")) in TEXT_METRICS]
+    heads = [head for target in found if (head := (_report(target.run) or {}).get("headline")) in TEXT_METRICS]
     return heads[0] if heads else "token_f1"
 
 
-def evidence(thing: Thing) -> dict[str, Estimate]:
+def evidence(target: BenchTarget) -> dict[str, Estimate]:
     """What was measured before: of a run by its evaluation, of an export by its verification."""
     with suppress(OSError, ValueError, KeyError, TypeError):
-        if thing.kind == "run":
-            metrics = (_report(thing.run) or {}).get("metrics", {})
+        if target.kind == "run":
+            metrics = (_report(target.run) or {}).get("metrics", {})
             return {name: Estimate(**pair["tuned"]) for name, pair in metrics.items() if name in TEXT_METRICS}
-        if thing.kind == "export":
-            told = read_json(Path(thing.place) / "artifact.json")["verification"].get("evidence") or {}
+        if target.kind == "export":
+            told = read_json(Path(target.source) / "artifact.json")["verification"].get("evidence") or {}
             figures = told.get("metrics", {}).items()
             return {name: Estimate(one["artifact"], None, None, told["rows"]) for name, one in figures if name in TEXT_METRICS}
     return {}

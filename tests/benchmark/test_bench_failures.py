@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from studio.benchmark import figures
+from studio.benchmark.pricing import Hardware
 from studio.cli.main import run
-from studio.serving.measure import figures
-from studio.serving.measure.price import Hardware
 
 
 def test_where_nothing_could_be_measured_only_the_error_is_told_and_nothing_kept(

@@ -5,18 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from studio.benchmark import figures as figures
+from studio.benchmark import page as page
+from studio.benchmark.result import Item, Result
 from studio.core.errors import JobError
-from studio.core.files import read_json, write_json, write_text
+from studio.core.files import write_text
+from studio.core.records import RecordError
 from studio.processes import tasks, terminate
-from studio.processes.identity import ProcessId
 from studio.processes.tasks import Task
-from studio.serving.measure import figures as figures
-from studio.serving.measure import page as page
-from studio.serving.measure.result import Item, Result
 
 Tell = Callable[[dict[str, Any]], None]
 """Is given the progress: item, of, name, what, done, total."""
@@ -57,8 +56,8 @@ def begun(home: Path) -> Task | None:
 def stop(home: Path) -> None:
     """Ask the running measurement to end; it keeps what is whole. Raises JobError if there is none."""
     for one in results(home):
-        if one.state == "running":
-            terminate.request(ProcessId.from_record(one.process))
+        if one.state == "running" and one.process:
+            terminate.request(one.process)
             return
     raise JobError("nothing is being measured", hint="It may have ended meanwhile.", where="Bench")
 
@@ -66,15 +65,15 @@ def stop(home: Path) -> None:
 def _read(file: Path) -> Result | None:
     """A kept result; one whose process is gone without a word was interrupted. None if the file is not one."""
     try:
-        found = Result.from_dict(read_json(file))
-    except (OSError, ValueError, KeyError, TypeError):
+        found = Result.read(file)
+    except (FileNotFoundError, RecordError):
         return None
-    if found.state == "running" and not ProcessId.from_record(found.process).alive():
-        return replace(found, state="interrupted")
+    if found.state == "running" and not (found.process and found.process.alive()):
+        return found.model_copy(update={"state": "interrupted"})
     return found
 
 
-class Keeper:
+class ResultWriter:
     """Writes the result as it grows."""
 
     def __init__(self, result: Result, home: Path) -> None:
@@ -87,7 +86,7 @@ class Keeper:
     def put(self, item: Item) -> None:
         """Keep an item, in place of what was kept of it before."""
         others = [one for one in self.result.items if one.name != item.name]
-        self.result = replace(self.result, items=[*others, item])
+        self.result = self.result.model_copy(update={"items": [*others, item]})
         self.write()
 
     def named(self, item: Item) -> Item:
@@ -96,7 +95,7 @@ class Keeper:
 
     def progress(self, values: dict[str, Any], tell: Tell) -> None:
         """Tell how far it is; keep it at most once a second."""
-        self.result = replace(self.result, progress=values)
+        self.result = self.result.model_copy(update={"progress": values})
         tell(values)
         if time.monotonic() - self._written > 1:
             self.write(durable=False)
@@ -104,46 +103,46 @@ class Keeper:
     def end(self, state: Any) -> None:
         """Keep the end, and the page; nothing of a measurement that ended without a figure."""
         if state == "done" and not any(item.levels for item in self.result.items):
-            self.result = replace(self.result, state=state, progress={})
+            self.result = self.result.model_copy(update={"state": state, "progress": {}})
             self._file.unlink(missing_ok=True)
             return
-        self.result = replace(self.result, state=state, progress={})
+        self.result = self.result.model_copy(update={"state": state, "progress": {}})
         self.write()
-        from studio.serving.measure import page
+        from studio.benchmark import page
 
         write_text(page_file(self.result, self._home), page.render(self.result))
 
     def write(self, durable: bool = True) -> None:
         """Write the file aside and give it its name."""
-        write_json(self._file, self.result.as_dict(), durable)
+        self.result.write(self._file, durable)
         self._written = time.monotonic()
 
 
 @contextmanager
-def keeping(result: Result, home: Path) -> Iterator[Keeper]:
-    """A keeper whose result is ended whatever happens."""
-    keeper, state = Keeper(result, home), "interrupted"
-    keeper.write()
+def writing(result: Result, home: Path) -> Iterator[ResultWriter]:
+    """A writer whose result is ended whatever happens."""
+    writer, state = ResultWriter(result, home), "interrupted"
+    writer.write()
     try:
-        yield keeper
+        yield writer
         state = "done"
     except KeyboardInterrupt:
         pass
     finally:
-        keeper.end(state)
+        writer.end(state)
 
 
 def other_host(url: str) -> str:
     """The host of an API that is not on this machine; empty for one that is, and for what is no address."""
+    from studio.benchmark import client
     from studio.http.hosts import LOOPBACK
-    from studio.serving.measure import asking
 
-    host = asking.Api(url.strip(), "").host
+    host = client.Api(url.strip(), "").host
     return host if "://" in url and host not in LOOPBACK else ""
 
 
 def require_api(url: str, model: str) -> None:
     """Raise SpecError for an address or a model that no API can have."""
-    from studio.serving.measure import asking
+    from studio.benchmark import client
 
-    asking.api(url, model)
+    client.api(url, model)

@@ -19,7 +19,7 @@ EVERY = 0.2
 """Seconds between two looks."""
 
 
-class Watch:
+class ResourceMonitor:
     """Looks at a process and its children until it is left. Peaks in bytes; 0 where nothing was seen."""
 
     def __init__(self, pid: int) -> None:

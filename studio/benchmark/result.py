@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar, Literal
 
+from pydantic import BeforeValidator, Field
+
+from studio.core.records import ErrorRecord, Record
 from studio.evaluation.interval import Estimate
+from studio.processes.identity import ProcessId, process_of
 
 Kind = Literal["run", "model", "export", "api"]
 State = Literal["running", "done", "interrupted"]
@@ -54,12 +58,6 @@ class Level:
     """Per million tokens written at this level, with the prompts they took."""
     errors: list[str] = field(default_factory=list)
 
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Level:
-        """The level `dataclasses.asdict` gave."""
-        spreads = {name: Spread(**values[name]) for name in ("tokens_per_second", "requests_per_second")}
-        return cls(**{**values, **spreads})
-
 
 @dataclass(frozen=True)
 class Item:
@@ -84,7 +82,7 @@ class Item:
     """How tokens were counted: as the server told them, or one for each piece of text."""
     cost_how: str = ""
     notes: list[str] = field(default_factory=list)
-    error: dict[str, str] | None = None
+    error: ErrorRecord | None = None
 
     @property
     def single(self) -> Level | None:
@@ -96,18 +94,12 @@ class Item:
         """The level with the highest throughput."""
         return max(self.levels, key=lambda level: level.tokens_per_second.median, default=None)
 
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Item:
-        """The item `dataclasses.asdict` gave."""
-        estimates = {
-            part: {name: Estimate(**found) for name, found in values[part].items()} for part in ("quality", "evidence")
-        }
-        return cls(**{**values, **estimates, "levels": [Level.from_dict(level) for level in values["levels"]]})
 
+class Result(Record):
+    """One benchmark of one or more items, under the same settings on the same machine; `<home>/bench/<id>.json`."""
 
-@dataclass(frozen=True)
-class Result:
-    """One measurement of one or more items, under the same settings on the same machine."""
+    label: ClassVar[str] = "benchmark result"
+    remedy: ClassVar[str] = "Delete the file and measure again: studio bench."
 
     id: str
     begun: float
@@ -115,17 +107,7 @@ class Result:
     settings: dict[str, Any]
     """rows, source, repeats, max_tokens, metric: the same for every item."""
     machine: dict[str, Any]
-    items: list[Item] = field(default_factory=list)
-    progress: dict[str, Any] = field(default_factory=dict)
-    process: dict[str, float] = field(default_factory=dict)
-    """pid and start time of what measures."""
-    version: int = 1
-
-    def as_dict(self) -> dict[str, Any]:
-        """As plain values, for JSON."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Result:
-        """The result `as_dict` described."""
-        return cls(**{**values, "items": [Item.from_dict(item) for item in values["items"]]})
+    items: list[Item] = Field(default_factory=list)
+    progress: dict[str, Any] = Field(default_factory=dict)
+    process: Annotated[ProcessId | None, BeforeValidator(process_of)] = None
+    """The process that measures."""
