@@ -59,6 +59,7 @@ def options(
 app.command("demo")(train.demo)
 app.command("ui")(ui.ui)
 app.command("doctor")(results.doctor)
+app.command("clean")(results.clean)
 app.add_typer(data.app, name="data")
 app.command("notebooks")(notebooks.notebooks)
 app.command("init")(init.init)

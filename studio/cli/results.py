@@ -162,19 +162,58 @@ def export(
     raise typer.Exit(0 if artifact.verification.passed is not False else 1)
 
 
-def doctor(json: Json = False) -> None:
-    """What this machine can do; each problem with its fix."""
+def doctor(
+    home: Home = None,
+    repair: Annotated[bool, typer.Option("--repair", help="Set aside what is damaged in the home, and list it.")] = False,
+    json: Json = False,
+) -> None:
+    """What this machine can do and how the home is; each problem with its fix."""
     from dataclasses import asdict
 
-    from studio.app import toolchains
+    from studio.app import toolchains, upkeep
+    from studio.core.files import studio_home
     from studio.hardware import doctor as hardware
 
-    findings = [*hardware.check(), *toolchains.findings()]
+    root = studio_home(home)
+    moved = upkeep.repair(root) if repair and root.is_dir() else []
+    findings = [*hardware.check(root), *toolchains.findings(), *upkeep.check(root)]
     if json:
         show.as_json([asdict(item) for item in findings])
         return
+    for damage, target in moved:
+        show.say(f"set aside: {damage.path.relative_to(root)} ({damage.what}) → {target}")
     marks = {True: "✓", False: "✗", None: "·"}
     show.table(("", "", "found", "fix"), [(marks[item.ok], item.name, item.found, item.fix) for item in findings])
+
+
+def clean(
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List; delete nothing.")] = False,
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """What takes disk space, by kind; deletes what nothing needs, after asking: checkpoints of runs that are done, failed
+    exports, caches, leftovers."""
+    from studio.app import upkeep
+    from studio.core.files import studio_home
+    from studio.core.text import size
+
+    root = studio_home(home)
+    items = upkeep.find_unneeded(root)
+    use = upkeep.disk_use(root)
+    if not json:
+        show.table(("what", "size"), [(kind, size(taken)) for kind, taken in use.items()], right=(1,))
+        rows = [(item.kind, str(item.path.relative_to(root)), size(item.bytes), item.why) for item in items]
+        show.table(("not needed", "path", "size", "why"), rows) if rows else show.say("Nothing can be deleted without a loss.")
+    wanted = bool(items) and not dry_run
+    if wanted and not yes and not json:
+        typer.confirm(f"Delete these {len(items)} for {size(sum(item.bytes for item in items))}?", abort=True)
+    freed = upkeep.clean(items) if wanted and (yes or not json) else 0
+    if json:
+        unneeded = [{"kind": i.kind, "path": str(i.path), "bytes": i.bytes, "why": i.why} for i in items]
+        show.as_json({"use": use, "unneeded": unneeded, "freed": freed})
+    elif freed:
+        show.say(f"{size(freed)} freed")
 
 
 def schema() -> None:

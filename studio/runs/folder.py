@@ -28,6 +28,9 @@ def make_home(root: Path) -> Path:
     if not root.exists():
         with contextlib.suppress(OSError):  # whoever writes into it says what is wrong
             root.mkdir(parents=True, mode=0o700)
+    elif (root / "runs").is_dir() and root.stat().st_mode & 0o077:
+        with contextlib.suppress(OSError):  # a home of an earlier release; another user's is left to its owner
+            root.chmod(0o700)
     return root
 
 

@@ -1,0 +1,236 @@
+"""Use cases of looking after a home: what is damaged in it, set that aside, and free disk space that nothing needs."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import stat
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from studio.app import runs
+from studio.core.errors import StudioError
+from studio.core.files import bytes_in, read_json
+from studio.core.text import plural, size
+from studio.hardware.doctor import Finding
+from studio.processes.identity import ProcessId
+from studio.runs.folder import RunFolder
+from studio.runs.status import at_work
+
+SET_ASIDE = "damaged"
+"""The folder of a home that holds what was set aside, below the names it had."""
+SILENT = 3600.0
+"""Seconds without a sign of life after which a run that works is called stuck."""
+LEFTOVER = 86400.0
+"""Seconds after which a hidden file of an interrupted write belongs to nobody any more."""
+LITTLE_DISK = 1 << 30
+
+
+@dataclass(frozen=True)
+class Damage:
+    """A file or folder of a home that cannot be used. path: what `repair` moves."""
+
+    path: Path
+    what: str
+
+
+@dataclass(frozen=True)
+class Unneeded:
+    """Disk space that nothing needs."""
+
+    kind: str
+    path: Path
+    bytes: int
+    why: str
+
+
+def damages(home: Path) -> list[Damage]:
+    """What is damaged in a home: files that Studio wrote and cannot read any more. A live run is left alone."""
+    found: list[Damage] = []
+    for folder in _folders(home / "runs"):
+        run = RunFolder(folder)
+        if not at_work(run):
+            found += _run_damages(run)
+    for file in sorted((home / "serving").glob("*.json")) + sorted((home / "serving" / "started").glob("*.json")):
+        if problem := _unreadable(file):
+            found.append(Damage(file, problem))
+    return found
+
+
+def _run_damages(run: RunFolder) -> Iterator[Damage]:
+    if not run.asked.exists():
+        settled = time.time() - run.path.stat().st_mtime > 60  # one that is being made has none for a moment
+        if settled and any(run.path.iterdir()) and not run.path.name.startswith("."):
+            yield Damage(run.path, "a run folder without asked.yaml, which says what the run is")
+        return
+    try:
+        run.asked_spec()
+    except (OSError, ValueError, StudioError) as problem:
+        yield Damage(run.path, f"asked.yaml: {_line(problem)}")
+        return
+    records = [run.launch, run.status, run.plan, run.report, run.notes, *sorted(run.exports.glob("*/artifact.json"))]
+    for file in records:
+        if problem := _unreadable(file):
+            yield Damage(file.parent if file.name == "artifact.json" else file, f"{file.name}: {problem}")
+    try:
+        run.spec()
+    except (OSError, ValueError, StudioError) as problem:
+        yield Damage(run.spec_file, f"spec.yaml: {_line(problem)}")
+
+
+def _unreadable(file: Path) -> str:
+    try:
+        return "" if not file.exists() or isinstance(read_json(file), dict) else "expected a JSON object"
+    except (OSError, ValueError) as problem:
+        return _line(problem)
+
+
+def _line(problem: Exception) -> str:
+    return str(problem).splitlines()[0][:200] if str(problem) else type(problem).__name__
+
+
+def repair(home: Path) -> list[tuple[Damage, Path]]:
+    """Move what is damaged into `<home>/damaged`, under the path it had; each with where it lies now. Nothing is deleted."""
+    moved = []
+    for damage in damages(home):
+        target = home / SET_ASIDE / damage.path.relative_to(home)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if os.path.lexists(target):
+            target = target.with_name(f"{target.name}.{time.time_ns()}")
+        os.replace(damage.path, target)
+        moved.append((damage, target))
+    with contextlib.suppress(OSError):
+        home.chmod(0o700)
+    return moved
+
+
+def check(home: Path) -> list[Finding]:
+    """A home as `studio doctor --home` lists it: damage, who may read it, stuck runs, stale servers, disk, old checkpoints."""
+    if not home.is_dir():
+        return [Finding("Home", None, f"{home} is not there yet: made when first needed")]
+    found = [
+        Finding("Damaged", False, f"{item.path.relative_to(home)}: {item.what}", "Set it aside: studio doctor --repair")
+        for item in damages(home)
+    ]
+    mode = stat.S_IMODE(home.stat().st_mode)
+    if mode & 0o077:
+        found.append(
+            Finding("Home", False, f"other users of this machine may look into it (mode {mode:04o})", f"chmod 700 {home}")
+        )
+    for run in runs.list_runs(home):
+        status = run.status
+        if status.active and status.process is not None and (silent := _silence(run.folder)) > SILENT:
+            found.append(
+                Finding(
+                    "Stuck run", None, f"{run.id} is {status.state} and wrote nothing for {silent / 3600:.1f} hours",
+                    f"See its log, or stop it: studio runs stop {run.id}",
+                )
+            )  # fmt: skip
+    stale = [file for file in sorted((home / "serving").glob("*.json")) if not _lives(file)]
+    if stale:
+        found.append(Finding("Servers", None, f"{plural(len(stale), 'note')} of servers that have ended", "studio clean"))
+    free = shutil.disk_usage(home).free
+    if free < LITTLE_DISK:
+        found.append(Finding("Disk", False, f"{size(free)} free", "Free disk space: studio clean"))
+    unneeded = sum(item.bytes for item in find_unneeded(home))
+    if unneeded > 1 << 20:
+        found.append(Finding("Unneeded", None, f"{size(unneeded)} that nothing needs", "studio clean"))
+    return found or [Finding("Home", True, f"{home}: nothing is damaged")]
+
+
+def _silence(folder: RunFolder) -> float:
+    """Seconds since the run's process last wrote a sign of life."""
+    times = [file.stat().st_mtime for file in (folder.status, folder.events, folder.metrics, folder.log) if file.exists()]
+    return time.time() - max(times, default=time.time())
+
+
+def _lives(note: Path) -> bool:
+    try:
+        return ProcessId.from_record(read_json(note)["process"]).alive()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def disk_use(home: Path) -> dict[str, int]:
+    """Bytes of a home by what they are for, the largest first."""
+    use: dict[str, int] = {}
+    for folder in _folders(home / "runs"):
+        for item in _inside(folder):
+            kind = {"checkpoints": "checkpoints", "exports": "exports", "adapter": "adapters"}.get(item.name, "runs, the rest")
+            use[kind] = use.get(kind, 0) + _bytes(item)
+    for item in _inside(home):
+        if item.name != "runs":
+            use[item.name] = _bytes(item)
+    return dict(sorted(use.items(), key=lambda item: item[1], reverse=True))
+
+
+def find_unneeded(home: Path) -> list[Unneeded]:
+    """What takes disk space and can be deleted without a loss: nothing that a run, an export or a person may still use."""
+    found: list[Unneeded] = []
+    for run in runs.list_runs(home):
+        if run.status.active:
+            continue
+        folder = run.folder
+        if run.status.state == "done" and (folder.adapter / "adapter_config.json").exists():
+            found.append(_unneeded("checkpoints", folder.checkpoints, "the run is done; its adapter is kept"))
+        found += [
+            _unneeded("failed exports", item, "it was not finished; export again to make it")
+            for item in folder.exports.glob("*.failed")
+        ]
+        found.append(_unneeded("W&B cache", folder.path / "wandb" / "cache", "W&B makes it again"))
+        found += [_unneeded("leftovers", item, "an interrupted write left it") for item in _leftovers(folder.path)]
+        found += [_unneeded("leftovers", item, "an interrupted write left it") for item in _leftovers(folder.data)]
+        found += [_unneeded("leftovers", item, "an interrupted write left it") for item in _leftovers(folder.exports)]
+    for note in sorted((home / "serving").glob("*.json")):
+        if not _lives(note):
+            found.append(_unneeded("notes of ended servers", note, "the server has ended"))
+    found += [_unneeded("leftovers", item, "an interrupted write left it") for item in _leftovers(home / "runs")]
+    return [item for item in found if item.bytes]
+
+
+def clean(items: list[Unneeded]) -> int:
+    """Delete what `find_unneeded` listed; the bytes that were freed. What vanished meanwhile is passed over."""
+    freed = 0
+    for item in items:
+        before = _bytes(item.path)
+        if item.path.is_dir() and not item.path.is_symlink():
+            shutil.rmtree(item.path, ignore_errors=True)
+        else:
+            with contextlib.suppress(OSError):
+                item.path.unlink(missing_ok=True)
+        freed += before - _bytes(item.path)
+    return freed
+
+
+def _unneeded(kind: str, path: Path, why: str) -> Unneeded:
+    return Unneeded(kind, path, _bytes(path), why)
+
+
+def _leftovers(folder: Path) -> Iterator[Path]:
+    """Hidden files that `core.files` writes aside (`.name.1f2e3d4c`), a day old."""
+    for item in _inside(folder):
+        ending = item.name.rpartition(".")[2]
+        hidden = item.name.startswith(".") and item.name.count(".") >= 2
+        is_aside = hidden and len(ending) == 8 and all(letter in "0123456789abcdef" for letter in ending)
+        with contextlib.suppress(OSError):
+            if is_aside and time.time() - item.stat().st_mtime > LEFTOVER:
+                yield item
+
+
+def _bytes(path: Path) -> int:
+    with contextlib.suppress(OSError):
+        return bytes_in(path) if path.exists() and not path.is_symlink() else 0
+    return 0
+
+
+def _inside(folder: Path) -> list[Path]:
+    with contextlib.suppress(OSError):
+        return sorted(folder.iterdir())
+    return []
+
+
+def _folders(folder: Path) -> list[Path]:
+    return [item for item in _inside(folder) if item.is_dir()]

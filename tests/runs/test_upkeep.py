@@ -1,0 +1,73 @@
+"""A home is checked, what is damaged in it set aside, and only what nothing needs is deleted."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from pathlib import Path
+
+import pytest
+
+from studio.app import runs, upkeep
+from studio.runs import folder as folders
+from tests.runs.test_damage import DAMAGES, ended
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize(
+    "name", ["status.json", "launch.json", "evaluation/report.json", "asked.yaml", "exports/merged/artifact.json"]
+)
+def test_what_is_damaged_is_set_aside_and_the_rest_stays(tmp_path: Path, name: str, damage: str) -> None:
+    healthy, damaged = ended(tmp_path), ended(tmp_path)
+    file = damaged.path / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(DAMAGES[damage])
+    before = {item.relative_to(tmp_path) for item in tmp_path.rglob("*") if item.is_file()}
+    assert [item.ok for item in upkeep.check(tmp_path) if item.name == "Damaged"] == [False]
+    moved = upkeep.repair(tmp_path)
+    assert len(moved) == 1
+    assert moved[0][1].is_relative_to(tmp_path / upkeep.SET_ASIDE)
+    assert upkeep.damages(tmp_path) == []
+    assert healthy.id in [run.id for run in runs.list_runs(tmp_path)]
+    assert all(
+        run.summary()["error"] is None or "damaged" not in run.summary()["error"]["message"] for run in runs.list_runs(tmp_path)
+    )
+    after = {item.relative_to(tmp_path) for item in tmp_path.rglob("*") if item.is_file()}
+    assert len(before) == len(after)
+
+
+def test_a_whole_home_has_nothing_to_repair(tmp_path: Path) -> None:
+    ended(tmp_path)
+    tmp_path.chmod(0o700)
+    assert upkeep.repair(tmp_path) == []
+    assert [item.ok for item in upkeep.check(tmp_path)] == [True]
+
+
+def test_only_what_nothing_needs_is_deleted(tmp_path: Path) -> None:
+    done, interrupted = ended(tmp_path), folders.create(ended(tmp_path).asked_spec(), tmp_path)
+    for folder in (done, interrupted):
+        folder.checkpoints.mkdir()
+        (folder.checkpoints / "optimizer.pt").write_bytes(b"x" * 1000)
+    assert upkeep.find_unneeded(tmp_path) == []
+    done.adapter.mkdir()
+    (done.adapter / "adapter_config.json").write_text("{}")
+    aside = tmp_path / "runs" / ".bot.0123abcd"
+    aside.write_bytes(b"y")
+    assert [item.kind for item in upkeep.find_unneeded(tmp_path)] == ["checkpoints"]
+    os.utime(aside, (time.time() - 2 * upkeep.LEFTOVER,) * 2)
+    items = upkeep.find_unneeded(tmp_path)
+    assert [item.kind for item in items] == ["checkpoints", "leftovers"]
+    assert upkeep.clean(items) == 1001
+    assert not done.checkpoints.exists()
+    assert (done.adapter / "adapter_config.json").exists()
+    assert (interrupted.checkpoints / "optimizer.pt").exists()
+
+
+def test_a_home_of_an_earlier_release_becomes_its_owners(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    spec = ended(home).asked_spec()
+    home.chmod(0o755)
+    assert any("other users" in item.found for item in upkeep.check(home))
+    folders.create(spec, home)
+    assert stat.S_IMODE(home.stat().st_mode) == 0o700
