@@ -3,11 +3,11 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 # The demo, the tests and the benchmarks need no model hub; the web studio may download models.
-demo test test-fast test-isa mutants bench: export HF_HUB_OFFLINE ?= 1
+demo test test-fast test-isa mutants bench campaign: export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test test-fast test-isa mutants check docs format bench app clean
+.PHONY: help install dev demo test test-fast test-isa mutants check docs format bench campaign app clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -69,6 +69,9 @@ format: dev ## put the code in form
 bench: dev ## measure speed and memory, as ratios against a peer in the same run
 	@missed=; for file in bench/*.py; do echo "== $$file"; $(BIN)/python $$file || missed="$$missed $$file"; done; \
 		test -z "$$missed" || { echo "missed a target:$$missed" >&2; exit 1; }
+
+campaign: $(VENV)/.dev ## faults on purpose for 30 minutes (SECONDS=..., SEED=...): damaged files and failing writes; writes bench/results/campaign.json
+	$(BIN)/python -m tests.campaign --seconds $(or $(SECONDS),1800) --seed $(or $(SEED),1)
 
 clean: ## remove the venv and caches
 	rm -rf $(VENV) .pytest_cache .ruff_cache .import_linter_cache build *.egg-info
