@@ -161,7 +161,7 @@ def trl_run(folder: Path, method: str, **options: Any) -> dict[str, Any]:
         args=config(
             output_dir=str(folder), use_cpu=True, bf16=False, per_device_train_batch_size=len(data), max_steps=STEPS,
             learning_rate=RATE, lr_scheduler_type="constant", logging_steps=1, save_strategy="no", disable_tqdm=True,
-            remove_unused_columns=False, report_to="none", gradient_checkpointing=False, **given, **options,
+            remove_unused_columns=False, report_to="none", activation_checkpointing=False, **given, **options,
         ),
         train_dataset=Dataset.from_list(data),
         processing_class=tokenizer,

@@ -157,7 +157,7 @@ def _odds_or_margin(
         patch.setattr(trainer_class, "tokenize_row", lambda self, feature, model=None: feature)
         trainer = trainer_class(
             model=model,
-            args=config(gradient_checkpointing=False, max_length=128, **_common(folder, len(pairs) // 2), **options),
+            args=config(activation_checkpointing=False, max_length=128, **_common(folder, len(pairs) // 2), **options),
             train_dataset=Dataset.from_list(rows),
             processing_class=tokenizer,
         )

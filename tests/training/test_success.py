@@ -1,0 +1,81 @@
+"""Each preference method does what it is for, on the starter and the shipped rows, and what it is for is not all it did."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from studio.data import encode
+from studio.data.prepare import usable
+from studio.data.rows import Needs
+from studio.data.settings import Data
+from studio.models import finding, loading
+from studio.models.settings import Model
+from studio.training.fit import fit
+from studio.training.job import TrainingJob
+from tests.training.kit import Memory, make_job
+
+pytestmark = pytest.mark.slow
+
+DATASETS = Path(__file__).resolve().parents[2] / "datasets"
+STARTER = Model(name="starter", quantization="nf4", dtype="fp32")
+ANSWERED = {"question": "question", "answer": "answer"}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[Memory, TrainingJob]]:
+    """Train the starter on shipped rows: `trained("support-pairs", "pairs", method="dpo")` gives what was reported, the job."""
+    found = finding.find(STARTER)
+    tokenizer = loading.tokenizer(found)
+    folder = tmp_path_factory.mktemp("success")
+
+    def tokens(name: str, needs: Needs, columns: dict[str, str]) -> encode.Tokens:
+        file = folder / f"{name}-{needs}.jsonl"
+        rows = usable(Data(train=str(DATASETS / f"{name}.jsonl"), columns=columns))
+        file.write_bytes(b"".join(orjson.dumps(row.as_dict()) + b"\n" for row in rows))
+        return encode.encode_file(file, tokenizer, "assistant", folder / f"{name}-{needs}.tokens", needs=needs)
+
+    def trained(rows: str, needs: Needs, columns: dict[str, str] | None = None, **settings: Any) -> tuple[Memory, TrainingJob]:
+        held_out = tokens("support-pairs-heldout", "pairs" if needs == "pairs" else needs, {})
+        adapter, changes = {"rank": 16, "alpha": 32}, {"batch_size": 16, "micro_batch": 8, "eval_every": 1000, **settings}
+        job = make_job(
+            folder / f"run-{len(list(folder.iterdir()))}", adapter=adapter, max_length=128, quantized=True, **changes
+        )
+        job = replace(job, train=tokens(rows, needs, columns or {}), held_out=held_out)
+        told = Memory()
+        fit(loading.load_base(STARTER, "cpu", found), tokenizer, job, told)
+        return told, job
+
+    return trained
+
+
+@pytest.fixture(scope="module")
+def start(trained: Callable[..., tuple[Memory, TrainingJob]]) -> Path:
+    """An adapter that learned good and bad answers alike."""
+    return trained("support-thumbs", "conversations", ANSWERED, epochs=4)[1].adapter_out
+
+
+@pytest.mark.parametrize(("method", "rate"), [("dpo", 5e-4), ("orpo", 2e-3)])
+def test_preferred_answers_are_told_apart_better_and_become_likelier(
+    method: str, rate: float, start: Path, trained: Callable[..., tuple[Memory, TrainingJob]]
+):
+    told, _ = trained("support-pairs", "pairs", method=method, start=start, epochs=2, learning_rate=rate)
+    margin, chosen, rejected = (
+        list(told.series(f"eval_{name}").values()) for name in ("margin", "logp_chosen", "logp_rejected")
+    )
+    assert margin[-1] > margin[0]
+    assert chosen[-1] > chosen[0] + 0.2
+    assert rejected[-1] < rejected[0] - 2
+
+
+def test_thumbs_part_good_answers_from_bad_ones(start: Path, trained: Callable[..., tuple[Memory, TrainingJob]]):
+    told, _ = trained("support-thumbs", "labels", method="kto", start=start, epochs=2, learning_rate=5e-4)
+    margin, chosen = (list(told.series(f"eval_{name}").values()) for name in ("margin", "logp_chosen"))
+    assert margin[0] == pytest.approx(0, abs=1e-3)
+    assert margin[-1] > 0.3
+    assert chosen[-1] > chosen[0] - 0.5
