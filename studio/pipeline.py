@@ -160,7 +160,7 @@ def judge(folder: RunFolder, prepared: Prepared, recorder: Reporter, sink: Any =
     """Base against tuned on the held-out rows and the other question sets; the report as JSON and as a page."""
     if folder.report.exists() and not again:
         return
-    from studio.evaluation import compare, page
+    from studio.evaluation import compare, curve, page
 
     sets = question_sets(folder, prepared.spec)
     if not sets:
@@ -179,7 +179,10 @@ def judge(folder: RunFolder, prepared: Prepared, recorder: Reporter, sink: Any =
         max_length=max(spec.data.max_length, SHORT_QUESTIONS),
         start=folder.start if folder.start.exists() else None,
     )
-    html = page.render_html(report, list(folder.read_metrics()), folder.spec_file.read_text("utf-8"), prepared.spec.name)
+    points = list(folder.read_metrics())
+    if said := curve.reading(points):
+        report.verdict.cautions.append(said)
+    html = page.render_html(report, points, folder.spec_file.read_text("utf-8"), prepared.spec.name)
     write_text(folder.report_page, html)
     report.write(folder.report)
     recorder.event(events.Verdict(text=report.verdict.text, verdict=report.verdict.kind))

