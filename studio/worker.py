@@ -18,6 +18,7 @@ from typing import Any
 
 from studio.core.errors import Stopped, StudioError, translate
 from studio.core.records import ErrorRecord
+from studio.hardware import machine
 from studio.runs.folder import RunFolder
 from studio.runs.recorder import FolderRemoved, Recorder
 
@@ -76,7 +77,11 @@ def set_environment() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
+    if "PYTORCH_ALLOC_CONF" not in os.environ and not machine.is_wsl():  # on WSL2 it can fail the first allocation
+        os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
+    gpu = machine.probe().gpu
+    if gpu and gpu.uuid and not gpu.mig:  # CUDA counts GPUs in another order than the driver: the planned one, by its name
+        os.environ.update(CUDA_DEVICE_ORDER="PCI_BUS_ID", CUDA_VISIBLE_DEVICES=gpu.uuid)
 
 
 if __name__ == "__main__":

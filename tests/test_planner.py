@@ -589,3 +589,13 @@ def test_a_plan_that_does_not_fit_has_an_exit_status_of_its_own() -> None:
     with pytest.raises(DoesNotFit) as caught:
         plan(QWEN8B, gpu="RTX 2060", rows=some_rows(longest=4000)).refuse_if_it_does_not_fit()
     assert caught.value.exit_code == 3
+
+
+def test_the_optimizer_saves_memory_only_where_the_gpu_is_short_of_it() -> None:
+    def chosen(gpu: str) -> tuple[str, str]:
+        made = plan(QWEN7B, gpu)
+        return made.spec.training.optimizer, next(d.reason for d in made.decisions if d.field == "training.optimizer")
+
+    assert chosen("RTX 4090") == ("adamw", "one fused kernel a step, which never makes the host wait")
+    assert chosen("RTX 3060 Ti")[0] == "adamw_8bit"
+    assert "less" in chosen("RTX 3060 Ti")[1]

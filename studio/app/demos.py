@@ -11,7 +11,7 @@ from studio.core import resources
 ON_SMOLLM2 = (
     "name=demo-smollm2",
     "model.name=smollm2",
-    "training.epochs=5",
+    "training.epochs=4",
     "training.learning_rate=5e-4",
     "evaluation.also=[]",
     "evaluation.max_rows=60",

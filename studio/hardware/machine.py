@@ -137,6 +137,11 @@ def probe(gpu: str | None = None, folder: str | Path | None = None) -> Machine:
     )
 
 
+def is_wsl() -> bool:
+    """True on the Linux that Windows runs (WSL2)."""
+    return "microsoft" in _read("/proc/sys/kernel/osrelease").lower()
+
+
 def torch_has_cuda() -> bool:
     """True if the installed torch is a CUDA build: its `version.py` names a CUDA version. It is read, not imported."""
     try:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import time
@@ -91,6 +92,9 @@ def at_work(folder: RunFolder) -> bool:
     return status.active and (status.process is not None or locks.is_held(folder.launch))
 
 
+OUT_OF_MEMORY = re.compile(r"Error out of memory at line \d+ in file ")
+"""What bitsandbytes' library prints before it ends the process."""
+
 DAMAGED = (ValueError, TypeError, KeyError, AttributeError)
 """What reading a damaged launch.json or exit.json raises."""
 
@@ -154,6 +158,12 @@ def _cause(folder: RunFolder, status: Status) -> ErrorRecord:
         message = f"the process of this run ended with exit code {code} {during}"
         if last := last_log_line(folder):
             message += f": {last}"
+        if OUT_OF_MEMORY.match(last):
+            message = f"the GPU ran out of memory {during} inside bitsandbytes, which ends the process: {last}"
+            hint = (
+                f"Close other programs on the GPU, or start it again with half the training.micro_batch or with "
+                f"training.optimizer=adamw; then: studio runs resume {folder.id}"
+            )
     return ErrorRecord(kind="JobError", message=message, hint=hint, where=str(folder.log))
 
 

@@ -60,7 +60,7 @@ class Training(Section, frozen=True):
     gradient_checkpointing: Annotated[bool | None, Ui(advanced=True)] = Field(default=None, title="Gradient checkpointing")
     """Recompute activations instead of keeping them: less memory, about a third slower. Empty: only if needed."""
     optimizer: Annotated[Optimizer | None, Ui(advanced=True)] = Field(default=None, title="Optimizer")
-    """Empty: 8-bit AdamW on a GPU, AdamW on a CPU."""
+    """Empty: AdamW; with its states in 8 bit on a GPU whose memory is short."""
     weight_decay: Annotated[float, Ui(advanced=True, step=0.01)] = Field(default=0.0, ge=0, le=1, title="Weight decay")
     """Weight decay, applied to the adapter's matrices only."""
     max_grad_norm: Annotated[float, Ui(advanced=True)] = Field(default=1.0, gt=0, title="Gradient clipping")

@@ -285,3 +285,12 @@ def test_a_status_of_a_newer_release_is_refused_by_name_and_one_of_an_older_rele
     older = {name: value for name, value in record.items() if name not in ("version", "process_started")}
     folder.status.write_text(json.dumps({**older, "process": {"pid": 1, "born": 1.0}}))
     assert status.read(folder).state == "done"
+
+
+def test_a_process_that_bitsandbytes_ended_for_want_of_gpu_memory_is_said_to_have_run_out_of_it(tmp_path: Path) -> None:
+    folder = folders.create(SPEC, tmp_path)
+    folder.exit.write_text(json.dumps({"code": 1}))
+    folder.log.write_text("loading\nError out of memory at line 380 in file /src/csrc/ops.cu\n")
+    cause = status._cause(folder, status.Status(state="training"))
+    assert "the GPU ran out of memory while training inside bitsandbytes" in cause.message
+    assert "training.micro_batch" in cause.hint
