@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 import typer.core
 
-from studio.cli import bench, data, exporters, init, notebooks, push, results, runs, serve, show, train, ui
+from studio.cli import bench, config, data, exporters, init, notebooks, push, results, runs, serve, show, train, ui
 from studio.core import noise
 from studio.core.errors import SpecError, Stopped, StudioError, translate
 from studio.core.text import printable
@@ -74,6 +74,7 @@ app.command("push")(push.push)
 app.add_typer(exporters.app, name="exporters")
 app.command("serve")(serve.serve)
 app.command("bench")(bench.bench)
+app.add_typer(config.app, name="config")
 app.command("schema")(results.schema)
 app.command("fields")(results.fields)
 
