@@ -16,7 +16,7 @@ from studio import planner
 from studio.core import events
 from studio.core.errors import OutOfMemory
 from studio.core.files import read_json, write_json, write_text
-from studio.data import encode, prepare
+from studio.data import desk_report, encode, prepare
 from studio.data.curation import store
 from studio.data.rows import Conversation
 from studio.export.resources import free_memory
@@ -74,6 +74,12 @@ def make_ready(folder: RunFolder, asked: RunSpec, recorder: Recorder) -> Prepare
         recorder.event(events.DataReady(message=report.counts))
         for warning in report.warnings:
             recorder.event(events.Warning(message=warning))
+    if not folder.findings.exists():
+        checked = desk_report.check_rows(folder.data / "train.jsonl", tuple(asked.data.regions), recorder)
+        checked.write(folder.findings)
+        for finding in checked.findings:
+            if finding.severity != "info":
+                recorder.event(events.Warning(message=str(finding)))
     found = loading.find(asked.model)
     tokenizer = loading.tokenizer(found, asked.model.chat_template)
     fix_date(tokenizer, day := planner.day_of(folder.lock))
@@ -182,7 +188,8 @@ def judge(folder: RunFolder, prepared: Prepared, recorder: Reporter, sink: Any =
     points = list(folder.read_metrics())
     if said := curve.reading(points):
         report.verdict.cautions.append(said)
-    html = page.render_html(report, points, folder.spec_file.read_text("utf-8"), prepared.spec.name)
+    checked = desk_report.DeskReport.read(folder.findings) if folder.findings.exists() else None
+    html = page.render_html(report, points, folder.spec_file.read_text("utf-8"), prepared.spec.name, checked)
     write_text(folder.report_page, html)
     report.write(folder.report)
     recorder.event(events.Verdict(text=report.verdict.text, verdict=report.verdict.kind))
@@ -311,6 +318,8 @@ def _tracked(folder: RunFolder, recorder: Recorder, prepared: Prepared) -> Itera
         yield None
         return
     recorder.on_metrics = sink.log
+    if folder.findings.exists():
+        sink.table("data findings", *desk_report.DeskReport.read(folder.findings).table)
     ended_well = False
     try:
         yield sink

@@ -54,6 +54,8 @@ class Gathered:
     reasons: Counter[str] = field(default_factory=Counter)
     first_of_reason: dict[str, Rejected] = field(default_factory=dict)
     first_rejected: list[Rejected] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    """What was done with the rows beside removing some."""
     turns: int = 0
     samples: dict[int, Conversation] = field(default_factory=dict)
     answers: AnswerCounts = field(default_factory=AnswerCounts)
@@ -156,8 +158,14 @@ class Gathered:
             ),
             lengths=lengths_of(np.frombuffer(self.lengths, dtype=np.uint32) if self.lengths else ()),
             samples=tuple(self.samples[key] for key in sorted(self.samples)),
-            remarks=(f"Only the first {plural(self.rows, 'row')} were read (data.limit).",) if settings.limit else (),
+            remarks=(
+                *self.remarks,
+                *((f"Only the first {plural(self.rows, 'row')} were read (data.limit).",) if settings.limit else ()),
+            ),
         )
+
+    def _limited(self, settings: Data) -> tuple[str, ...]:
+        return (f"Only the first {plural(self.rows, 'row')} were read (data.limit).",) if settings.limit else ()
 
     def _not_read(self) -> tuple[Finding, ...]:
         """Files that were passed over because they lack the columns that the settings name."""

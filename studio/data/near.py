@@ -5,11 +5,14 @@ Signatures take 256 bytes a text; the texts themselves are asked for again only 
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from studio.core.errors import Stopped
+from studio.data.split import normal
 from studio.tracking.reporter import Reporter, Silent
 
 SIMILAR = 0.7
@@ -19,7 +22,22 @@ _HASHES, _BANDS = 64, 16
 _BLOCK = 2_000
 _ESTIMATE = SIMILAR - 0.15
 """Share of equal hashes from which the true overlap is computed."""
-_PAIRS_AT_ONCE = 200_000
+_PAIRS_AT_ONCE = 10_000
+
+
+AGREE = 0.5
+"""F1 of the words of two answers from which they are taken for the same said otherwise."""
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+
+
+def agree(one: str, two: str) -> bool:
+    """Whether two answers say about the same: half of their words shared, and no other number in either."""
+    numbers = set(_NUMBER.findall(one)), set(_NUMBER.findall(two))
+    if numbers[0] and numbers[1] and numbers[0].isdisjoint(numbers[1]):
+        return False
+    left, right = Counter(normal(one).split()), Counter(normal(two).split())
+    shared = (left & right).total()
+    return 2 * shared >= AGREE * (left.total() + right.total())
 
 
 def plain(text: str) -> str:
@@ -57,14 +75,16 @@ def near_pairs(
     reporter: Reporter | None = None,
     similar: float = SIMILAR,
     part: np.ndarray | None = None,
+    rank: np.ndarray | None = None,
 ) -> Iterator[tuple[int, int, float]]:
     """Pairs (earlier, later) of near-duplicates with their similarity, by rising index of the earlier.
 
     Not every pair of a cluster is given, only enough to join it. text: a text by its index, made plain; part: pairs
-    inside the same part (of two) are left out, bool [texts]. Raises Stopped when asked to stop.
+    inside the same part (of two) are left out, bool [texts]; rank: a number of each text by which those with the same key are
+    put in order, so that the order of the texts does not matter. Raises Stopped when asked to stop.
     """
     reporter = reporter or Silent()
-    pairs = _candidates(signatures, part)
+    pairs = _candidates(signatures, part, rank)
     last, shingles = -1, frozenset[str]()
     for done, pair in enumerate(pairs.tolist()):
         one, two = pair >> 32, pair & 0xFFFFFFFF
@@ -122,21 +142,21 @@ def _signatures(texts: list[str]) -> np.ndarray:
     return np.stack(columns, axis=1).astype(np.uint32)
 
 
-def _candidates(signatures: np.ndarray, part: np.ndarray | None) -> np.ndarray:
+def _candidates(signatures: np.ndarray, part: np.ndarray | None, rank: np.ndarray | None) -> np.ndarray:
     """Pairs that share a band and whose signatures agree well enough, as earlier << 32 | later; uint64, sorted."""
     width = _HASHES // _BANDS
     found: list[np.ndarray] = []
     for band in range(_BANDS):
         keys = _mixed(signatures[:, band * width : (band + 1) * width])
-        one, two = _neighbours(keys) if part is None else _across(keys, part)
+        one, two = _neighbours(keys, rank) if part is None else _across(keys, part)
         packed = np.unique((np.minimum(one, two).astype(np.uint64) << np.uint64(32)) | np.maximum(one, two).astype(np.uint64))
         found.append(packed[_agree(signatures, packed)])
     return np.unique(np.concatenate(found)) if found else np.zeros(0, np.uint64)
 
 
-def _neighbours(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _neighbours(keys: np.ndarray, rank: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """Of rows with the same key, each with the first one and with the one before it."""
-    order = np.argsort(keys, kind="stable")
+    order = np.argsort(keys, kind="stable") if rank is None else np.lexsort((rank, keys))
     same = keys[order][1:] == keys[order][:-1]
     begins = np.maximum.accumulate(np.where(np.concatenate(([True], ~same)), np.arange(len(order)), 0))
     later = order[1:][same]

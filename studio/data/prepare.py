@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import tempfile
+from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +18,12 @@ import orjson
 from studio.core.errors import DataError, Stopped
 from studio.core.files import need_room
 from studio.core.text import plural
-from studio.data import split
+from studio.data import near_groups, split
 from studio.data.check import check
 from studio.data.detect import detect
 from studio.data.gather import beginning_of, gather, lacks_columns
 from studio.data.gathered import Gathered
+from studio.data.near import Signatures, plain
 from studio.data.read import opened
 from studio.data.report import LISTED, DataReport, Removed, Split
 from studio.data.rows import Conversation, Needs
@@ -172,7 +174,9 @@ def _hold_out(
     groups = gathered.table[:, 1]
     if not isinstance(settings.holdout, str):
         unique = np.flatnonzero(fates == TRAIN)
-        fates[unique[split.hold_out(groups[unique], settings.holdout, seed)]] = HELD_OUT
+        together, remark = _together(gathered, unique, aside, reporter) if settings.holdout else (groups[unique], "")
+        fates[unique[split.hold_out(together, settings.holdout, seed)]] = HELD_OUT
+        gathered.remarks += [remark] if remark else []
         return None
     own = _settings_for(settings.holdout, settings)
     with (aside / "held.jsonl").open("wb") as usable, (aside / "rejected.jsonl").open("ab") as refused:
@@ -186,6 +190,34 @@ def _hold_out(
     remarks = [f"Held-out file {file.name}: {plural(file.rows, 'row')}, {file.format}." for file in held.files]
     remarks += [f"Held-out file: {finding}." for finding in held.notes.findings(len(held.lines))]
     return _HeldOutFile(len(theirs), len(held.lines) - len(theirs), held.rejected, tuple(remarks))
+
+
+def _together(gathered: Gathered, unique: np.ndarray, aside: Path, reporter: Reporter) -> tuple[np.ndarray, str]:
+    """Groups of the unique rows that must be on one side: those that ask the same, and near-duplicates."""
+    groups = gathered.table[unique, 1]
+    if len(unique) > near_groups.ROWS:
+        return groups, f"Near-duplicates may be on both sides of the split: there are over {near_groups.ROWS:,} rows."
+    wanted, offsets, signatures = set(unique.tolist()), array("Q"), Signatures()
+    with (aside / "usable.jsonl").open("rb") as lines:
+
+        def said(row: int) -> tuple[str, str]:
+            lines.seek(offsets[row])
+            return _said(lines.readline())
+
+        at = 0
+        for index, line in enumerate(lines):
+            if index in wanted:
+                offsets.append(at)
+                signatures.add(_said(line)[0])
+            at += len(line)
+        return near_groups.joined(signatures, said, gathered.table[unique, 0], groups, reporter)
+
+
+def _said(line: bytes) -> tuple[str, str]:
+    """What a row of `usable.jsonl` says without its system prompt, as near-duplicates are told by, and its answer."""
+    row = Conversation.from_dict(orjson.loads(line))
+    texts = [turn["content"] for turn in row.messages if turn["role"] != "system"]
+    return plain("\n".join(texts) or row.text), row.answer or row.text
 
 
 def _write_parts(gathered: Gathered, fates: np.ndarray, aside: Path, with_held_out: bool, reporter: Reporter) -> list[Removed]:

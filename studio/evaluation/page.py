@@ -12,6 +12,7 @@ from typing import Any
 
 from studio.core.charts import Series, line_chart
 from studio.core.text import count, duration, plural, shorten, size
+from studio.data.desk_report import DeskReport
 from studio.evaluation.general import NAME as GENERAL
 from studio.evaluation.interval import Estimate
 from studio.evaluation.metrics import METRICS, Metric
@@ -29,8 +30,11 @@ _LISTS = (
 )
 
 
-def render_html(report: Report, metrics: list[dict[str, Any]], spec_yaml: str, title: str) -> str:
-    """The page. metrics: the lines of metrics.jsonl; spec_yaml: the resolved spec; title: the run's name."""
+def render_html(
+    report: Report, metrics: list[dict[str, Any]], spec_yaml: str, title: str, checked: DeskReport | None = None
+) -> str:
+    """The page. metrics: the lines of metrics.jsonl; spec_yaml: the resolved spec; title: the run's name; checked: what was
+    found in the rows it was trained on."""
     style = files("studio.evaluation").joinpath("page.css").read_text(encoding="utf-8")
     parts = [
         _verdict(report.verdict, title),
@@ -40,6 +44,7 @@ def render_html(report: Report, metrics: list[dict[str, Any]], spec_yaml: str, t
         _curves(metrics),
         '<h2 id="answers">Answers side by side</h2>' if any(item.answers for item in report.sets) else "",
         *(_samples(item, first=item is report.sets[0]) for item in report.sets if item.answers),
+        _data(checked) if checked else "",
         _spec(spec_yaml),
         _reading(report),
     ]
@@ -192,6 +197,19 @@ def _facts(metrics: Sequence[dict[str, Any]]) -> str:
     if memory:
         facts.append(f"{size(max(value for _, value in memory))} at the peak")
     return " · ".join(facts)
+
+
+def _data(checked: DeskReport) -> str:
+    """What the checks of the content found in the rows it was trained on."""
+    items = "".join(
+        f"<li><b>{escape(item.check)}</b> ({escape(item.severity)}): {escape(item.message)}: {plural(item.count, item.unit)}, "
+        f"{item.share:.1%}{f', first in {escape(item.examples[0].where)}' if item.examples else ''}. "
+        f'<span class="soft">Not looked for: {escape(item.not_covered)}.</span></li>'
+        for item in checked.findings
+    )
+    said = f"{plural(checked.rows, 'training row')} checked" + ("." if items else "; no check found anything.")
+    listed = f"<ul>{items}</ul>" if items else ""
+    return f'<h2 id="data">Data</h2><section class="card"><p class="soft">{said}</p>{listed}</section>'
 
 
 def _samples(item: SetReport, first: bool) -> str:

@@ -59,6 +59,7 @@ class RunFolder:
     reserve = property(lambda self: self.path / ".reserve", doc="Disk space kept for the last word of the run's process.")
     stop = property(lambda self: self.path / "stop", doc="There while the run is asked to stop.")
     data = property(lambda self: self.path / "data", doc="Checked rows, their split, and the data report.")
+    findings = property(lambda self: self.path / "data" / "findings.json", doc="What the checks found in the training rows.")
     checkpoints = property(lambda self: self.path / "checkpoints", doc="What an interrupted run goes on from.")
     start = property(lambda self: self.path / "start", doc="The adapter the run began with, where it was not a fresh one.")
     adapter = property(lambda self: self.path / "adapter", doc="The trained adapter.")

@@ -279,3 +279,39 @@ def test_a_report_of_version_1_keeps_its_warnings(tmp_path: Path) -> None:
         del values[name]
     old = DataReport.from_json({**values, "warnings": ["`n/a` stands for nothing: 2 rows"]})
     assert old.warnings == ("`n/a` stands for nothing: 2 rows",)
+
+
+def test_near_duplicates_whose_answers_agree_are_on_one_side_of_the_split(tmp_path: Path) -> None:
+    rows = [
+        {
+            "question": f"Please tell me {how} the item number {index * 7919} is kept in the evening",
+            "answer": f"Hall {index}, shelf two.",
+        }
+        for index in range(1, 80)
+        for how in ("where", "just where")
+    ]
+
+    def sides(order: list[dict[str, str]]) -> tuple[set[str], set[str]]:
+        file, out = tmp_path / "rows.jsonl", tmp_path / "out"
+        file.write_text("".join(json.dumps(row) + "\n" for row in order))
+        report = prepare(Data(train=str(file), holdout=0.2), 3, out)
+        assert report.split is not None
+        assert report.split.held_out in (31, 32)
+        assert any("near-duplicates of other rows" in remark for remark in report.remarks)
+        return tuple({row.answer for row in conversations(out / f"{name}.jsonl")} for name in ("train", "held-out"))  # type: ignore[return-value]
+
+    train, held_out = sides(rows)
+    assert train.isdisjoint(held_out)
+    assert sides(rows[::-1]) == (train, held_out)
+
+
+def test_rows_that_differ_in_a_word_and_answer_otherwise_stay_apart(tmp_path: Path) -> None:
+    rows = [
+        {"question": f"What does the item {name} cost in the shop?", "answer": f"{index} euro"}
+        for index, name in enumerate("abcdefghij")
+    ]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    report = prepare(Data(train=str(tmp_path / "rows.jsonl"), holdout=0.3), 0, tmp_path / "out")
+    assert report.split is not None
+    assert report.split.held_out == 3
+    assert report.remarks == ()

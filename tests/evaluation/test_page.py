@@ -9,6 +9,8 @@ from html.parser import HTMLParser
 import pytest
 
 from studio.core.charts import Series, line_chart
+from studio.data.desk_report import DeskReport
+from studio.data.findings import Example, Finding
 from studio.evaluation.page import marked, render_html, series
 from studio.evaluation.report import Report, Verdict
 
@@ -112,3 +114,15 @@ def test_values_that_are_not_numbers_are_not_drawn():
     assert points == [(2.0, 1.0)]
     assert "loss 1 at step 2" in line_chart("Loss", [Series("loss", points)])
     assert line_chart("Loss", [Series("loss", [])]) == ""
+
+
+def test_the_page_says_what_the_checks_found_in_the_training_rows(report: Report) -> None:
+    found = Finding(
+        check="html", severity="warning", message="texts hold <HTML>", count=3, share=0.25, not_covered="Markdown",
+        examples=(Example(file="faq.csv", line=7, text="<b>"),),
+    )  # fmt: skip
+    page = render_html(report, [], "", "bot", DeskReport(rows=12, findings=(found,)))
+    assert "12 training rows checked." in page
+    assert "<b>html</b> (warning): texts hold &lt;HTML&gt;: 3 rows, 25.0%, first in faq.csv, line 7." in page
+    assert "Not looked for: Markdown." in page
+    assert "no check found anything" in render_html(report, [], "", "bot", DeskReport(rows=12, findings=()))

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from array import array
-from collections import Counter
 from itertools import pairwise
 
 import numpy as np
 
 from studio.data.checks.base import Check, Found, Said, Texts
+from studio.data.near import agree
 from studio.data.split import digest, normal
 from studio.tracking.reporter import Reporter
 
-AGREE = 0.5
-"""F1 of the words of two answers from which they are taken for the same said otherwise."""
 _COMPARED = 50
 """Answers of one question that are compared with each other."""
-_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 
 class Contradictions:
@@ -52,16 +48,6 @@ class Contradictions:
             if any(not agree(one, two) for at, one in enumerate(answers) for two in answers[at + 1 :]):
                 rows += group.tolist()
         return Found(sorted(rows))
-
-
-def agree(one: str, two: str) -> bool:
-    """Whether two answers say about the same: half of their words shared, and no other number in either."""
-    numbers = set(_NUMBER.findall(one)), set(_NUMBER.findall(two))
-    if numbers[0] and numbers[1] and numbers[0].isdisjoint(numbers[1]):
-        return False
-    left, right = Counter(normal(one).split()), Counter(normal(two).split())
-    shared = (left & right).total()
-    return 2 * shared >= AGREE * (left.total() + right.total())
 
 
 CHECK = Check(

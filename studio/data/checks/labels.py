@@ -26,7 +26,6 @@ class Labels:
 
     def __init__(self) -> None:
         self._counts: Counter[int] = Counter()
-        self._names: dict[int, str] = {}
         self._rows = array("Q")
         self._are_labels = True
 
@@ -37,7 +36,6 @@ class Labels:
         answer = normal(said.answer)
         mark = digest(answer)
         self._counts[mark] += 1
-        self._names.setdefault(mark, said.answer.strip())
         self._rows.append(mark)
         if len(self._counts) > LABELS or len(answer) > 80 or len(answer.split()) > WORDS:
             self._are_labels = False
@@ -48,14 +46,14 @@ class Labels:
         counts = self._counts
         if not self._are_labels or len(counts) < 2 or counts.total() < ROWS * len(counts):
             return Found(())
-        (most, largest), smallest = counts.most_common(1)[0], min(counts.values())
+        largest, smallest = max(counts.values()), min(counts.values())
         rare = np.array([mark for mark, count in counts.items() if count * RARE <= largest], dtype=np.uint64)
         rows = np.flatnonzero(np.isin(np.frombuffer(self._rows, dtype=np.uint64), rare)).tolist()
         shares = np.array(list(counts.values())) / counts.total()
         effective = float(np.exp(-(shares * np.log(shares)).sum()))
         message = (
-            f"rows have a rare label: of {len(counts)} labels the most frequent ({self._names[most][:40]!r}) has "
-            f"{largest:,} rows and the rarest {smallest:,}; they count as {effective:.1f} evenly used ones"
+            f"rows have a rare label: of {len(counts)} labels the most frequent has {largest:,} "
+            f"rows and the rarest {smallest:,}; they count as {effective:.1f} evenly used ones"
         )
         return Found(rows, lambda index: f"label {texts.answer(index)!r}", message)
 

@@ -81,6 +81,13 @@ def _data(about: RunInfo) -> list[str]:
     lines += [f"| {cell(named(file.name))} | {file.rows:,} | `{file.sha256 or '-'}` |" for file in about.data.files]
     if lengths.max:
         lines += ["", f"Characters a row: half have up to {lengths.p50:,}, the longest {lengths.max:,}."]
+    if about.checked and about.checked.findings:
+        lines += ["", f"Checks of the content of {plural(about.checked.rows, 'training row')} found:", ""]
+        lines += ["| found | rows | share | not looked for |", "| --- | --- | --- | --- |"]
+        lines += [
+            f"| {cell(item.message)} | {item.count:,} | {item.share:.1%} | {cell(item.not_covered)} |"
+            for item in about.checked.findings
+        ]
     return [*lines, ""]
 
 

@@ -11,6 +11,7 @@ from studio.core.text import shorten
 from studio.tracking.secrets import redact
 
 if TYPE_CHECKING:
+    from studio.data.desk_report import DeskReport
     from studio.data.report import DataReport
     from studio.evaluation.report import Report
 
@@ -25,6 +26,8 @@ class RunInfo:
     """The resolved spec as plain values."""
     data: DataReport | None = None
     report: Report | None = None
+    checked: DeskReport | None = None
+    """What the checks found in the rows it was trained on."""
 
     @property
     def hub_data(self) -> list[str]:
@@ -36,13 +39,16 @@ class RunInfo:
 
 def collect_run_info(spec: dict[str, Any], data: Path, evidence: Path) -> RunInfo:
     """What is known of a run with the resolved `spec`, from its data report and its evaluation's where they are there."""
+    from studio.data.desk_report import DeskReport
     from studio.data.report import DataReport
     from studio.evaluation.report import Report
 
+    findings = data.with_name("findings.json")
     return RunInfo(
         spec=spec,
         data=DataReport.read(data) if data.exists() else None,
         report=Report.read(evidence) if evidence.exists() else None,
+        checked=DeskReport.read(findings) if findings.exists() else None,
     )
 
 
