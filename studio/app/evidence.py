@@ -39,3 +39,10 @@ def metrics() -> dict[str, Any]:
     from studio.evaluation.metrics import METRICS
 
     return METRICS
+
+
+def table(report: Report) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """A report as a table: the names of its columns, and a row for every figure."""
+    from studio.evaluation import table as tables
+
+    return tables.HEADER, [tuple(row) for row in tables.rows(report)]

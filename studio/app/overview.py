@@ -135,6 +135,13 @@ def disk(home: Path) -> dict[str, int]:
     return {**sizes, "free": shutil.disk_usage(there).free}
 
 
+def problems(home: Path) -> list[Finding]:
+    """What this machine can do with a home, each problem with its fix."""
+    from studio.hardware import doctor
+
+    return doctor.check(home)
+
+
 def machine(home: Path) -> tuple[Machine, list[Finding]]:
     """What this machine is, and what was found wrong with it."""
     from studio.hardware import doctor

@@ -7,7 +7,7 @@ from pathlib import Path
 from studio.app.runs import Run, create
 from studio.core import events
 from studio.core.files import studio_home
-from studio.runs import environment, lifecycle, queue, supervisor
+from studio.runs import environment, queue, supervisor
 from studio.runs.folder import RunFolder
 from studio.runs.queue import Waiting
 from studio.runs.status import Status
@@ -54,7 +54,7 @@ def stop(run: Run, home: str | Path | None = None) -> None:
     if any(item.run == run.id for item in order(home)):
         cancel(run.id, home)
     else:
-        lifecycle.request_stop(run.folder)
+        run.request_stop()
 
 
 def work(home: str | Path | None = None, until_idle: bool = False) -> bool:

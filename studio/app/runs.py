@@ -119,6 +119,10 @@ class Run:
         """Wait until it has ended, or so long."""
         return lifecycle.wait_for_end(self.folder, seconds or float("inf"))
 
+    def request_stop(self) -> None:
+        """Ask it to save a checkpoint and stop; returns at once. Raises JobError if it is not running."""
+        lifecycle.request_stop(self.folder)
+
     def stop(self) -> Status:
         """Save a checkpoint and stop."""
         return lifecycle.stop(self.folder)

@@ -110,6 +110,14 @@ def serve(
     return 0
 
 
+def new_key(file: Path, name: str) -> str:
+    """A new API key called `name`, added to the key file, which is made where it is missing. The key is shown only now."""
+    from studio.serving import keys
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return keys.new_key(file, name)
+
+
 def end_with(owner: str) -> None:
     """End this process when the one called `owner` is gone. Raises SpecError."""
     try:

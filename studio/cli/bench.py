@@ -71,8 +71,7 @@ def bench(
 ) -> int:
     """Measure runs, exports and APIs under the same questions: speed, memory, cost, and quality beside them."""
     from studio.app import benchmark_results, benchmarks
-    from studio.benchmark import client
-    from studio.benchmark.pricing import Hardware, Tariff
+    from studio.app.benchmarks import Hardware, Tariff
     from studio.core.files import studio_home
 
     if bool(url) != bool(model):
@@ -82,7 +81,7 @@ def bench(
     root = studio_home(home)
     request = benchmarks.BenchmarkRequest(
         given=tuple(what or ()),
-        apis=tuple(client.api(url, name, key_env) for name in model or ()),
+        apis=tuple(benchmarks.client.api(url, name, key_env) for name in model or ()),
         levels=_levels(concurrency),
         rows=rows,
         repeats=repeats,
@@ -118,7 +117,7 @@ def _levels(given: str) -> tuple[int, ...]:
 
 
 def _show(found: Any, page: Path) -> None:
-    from studio.benchmark import figures
+    from studio.app.benchmark_results import figures
 
     # a terminal is narrow: one column per item, one row per figure
     columns = list(zip(*figures.rows(found), strict=True))

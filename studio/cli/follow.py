@@ -6,12 +6,11 @@ import sys
 import time
 from typing import Any
 
-from studio.app.runs import Place, Run, Update, watch
+from studio.app.runs import Place, Run, Update, pace, watch
 from studio.cli import show
 from studio.core import events
 from studio.core.events import Event
 from studio.core.text import duration
-from studio.runs.pace import seconds_left
 
 STAGES = {
     "queued": "Waiting for the device",
@@ -27,8 +26,6 @@ def follow(run: Run, json: bool = False, extra: dict[str, Any] | None = None, si
 
     since leaves out what happened before, e.g. before a resume.
     """
-    from studio.runs import lifecycle
-
     if not json:
         show.say(f"run {run.id}", "bold")
         show.say(f"base model: {run.spec.model.name}")
@@ -47,7 +44,7 @@ def follow(run: Run, json: bool = False, extra: dict[str, Any] | None = None, si
                     return 130
                 asked = True
                 print("stopping: saving a checkpoint (press Ctrl-C again to detach)", file=sys.stderr)
-                lifecycle.request_stop(run.folder)
+                run.request_stop()
     return ended(run, json, extra or {})
 
 
@@ -163,7 +160,7 @@ class _Bar:
     def left(self, now: Any) -> str:
         """How long the stage will still take: for training a range by its recent steps."""
         if now.state == "training" and now.what == "step":
-            found = seconds_left(self.lines, now.total, now.process_started or 0.0)
+            found = pace.seconds_left(self.lines, now.total, now.process_started or 0.0)
             if found:
                 low, high = (duration(seconds) for seconds in found)
                 return low if low == high else f"{low} to {high}"

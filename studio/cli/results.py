@@ -170,13 +170,12 @@ def doctor(
     """What this machine can do and how the home is; each problem with its fix."""
     from dataclasses import asdict
 
-    from studio.app import toolchains, upkeep
+    from studio.app import overview, toolchains, upkeep
     from studio.core.files import studio_home
-    from studio.hardware import doctor as hardware
 
     root = studio_home(home)
     moved = upkeep.repair(root) if repair and root.is_dir() else []
-    findings = [*hardware.check(root), *toolchains.findings(), *upkeep.check(root)]
+    findings = [*overview.problems(root), *toolchains.findings(), *upkeep.check(root)]
     if json:
         show.as_json([asdict(item) for item in findings])
         return

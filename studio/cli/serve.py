@@ -73,11 +73,10 @@ def serve(
     if engine not in _ENGINES:
         raise SpecError(f"there is no engine `{engine}`", hint=f"Choose one of {', '.join(_ENGINES)}.", where="--engine")
     from studio.app import serving
-    from studio.serving.limits import Limits
 
     if until is not None:
         serving.end_with(until)
-    limits = Limits(
+    limits = serving.Limits(
         context=max_context,
         tokens=max_tokens,
         concurrency=max_concurrent,
@@ -92,10 +91,9 @@ def serve(
 
 
 def _new_key(file: Path, name: str) -> None:
-    from studio.serving.keys import new_key
+    from studio.app import serving
 
-    file.parent.mkdir(parents=True, exist_ok=True)
-    print(new_key(file, name))
+    print(serving.new_key(file, name))
     print(f"This key is not shown again. Serve with --api-key-file {file}", file=sys.stderr)
 
 

@@ -104,9 +104,9 @@ def disk_and_ram(plan: PlanRecord) -> None:
 
 def evidence(report: Any) -> None:
     """The before/after table and the verdict."""
-    from studio.evaluation import table as tables
+    from studio.app import evidence
 
-    table(tables.HEADER, tables.rows(report), right=(2, 3, 4))
+    table(*evidence.table(report), right=(2, 3, 4))
     say("* the figure the verdict reads", "dim")
     say(report.verdict.text, "bold green" if report.verdict.kind == "better" else "bold yellow")
     for caution in report.verdict.cautions:
