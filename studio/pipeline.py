@@ -133,7 +133,7 @@ def train(folder: RunFolder, prepared: Prepared, recorder: Recorder) -> None:
             fitted = fit.fit(base, prepared.tokenizer, fit_job(folder, prepared), recorder)
             break
         except OutOfMemory as problem:
-            prepared = replace(prepared, spec=planner.spare(folder, prepared.spec, problem, recorder))
+            prepared = replace(prepared, spec=planner.recover_from_oom(folder, prepared.spec, problem, recorder))
         free_memory()
     write_json(folder.training, asdict(fitted))
     PlanRecord.read(folder.plan).with_measured(fitted.peak_memory_bytes).write(folder.plan)

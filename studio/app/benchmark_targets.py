@@ -59,7 +59,7 @@ def _target(given: str, home: Path) -> BenchTarget:
     if there is not None:
         run = there.parent.parent
         return BenchTarget(f"{run.name}:{there.name}", "export", str(there), run=run)
-    [source] = serving.sources(serving.Wish((given,)), home)
+    [source] = serving.sources(serving.ServeRequest((given,)), home)
     if source.run:
         return BenchTarget(
             source.run, "run", given, run=home / "runs" / source.run, model=source.model.name if source.model else ""

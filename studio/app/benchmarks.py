@@ -124,7 +124,7 @@ def _one(
             with ResourceMonitor(server.process.pid) as watch:
                 ready = servers.wait_until_ready(server, home)
                 name = ready.models[0]
-                engine = servers.doing(ready).engines.get(name, "")
+                engine = servers.stats(ready).engines.get(name, "")
                 item = replace(item, engine=engine, model=name, start_seconds=time.monotonic() - begun)
                 asyncio.run(_asked(Api(ready.url, name), item, plan, request, writer, tell, watch))
         finally:

@@ -45,7 +45,7 @@ class Server:
 
 
 @dataclass(frozen=True)
-class Doing:
+class ServerStats:
     """How a server does, from its own metrics. Times in seconds; None where nothing was asked yet."""
 
     requests: int = 0
@@ -68,7 +68,7 @@ def start(given: Sequence[str], home: Path, port: int = 0, extra: Sequence[str] 
 
     Raises StudioError for what cannot be served.
     """
-    serving.sources(serving.Wish(tuple(given)), home)  # what is wrong with a name is said here, not in a log
+    serving.sources(serving.ServeRequest(tuple(given)), home)  # what is wrong with a name is said here, not in a log
     folder = home / "serving" / "started"
     folder.mkdir(parents=True, exist_ok=True)
     _tidy(folder)
@@ -158,25 +158,25 @@ def stop(server: Server, patience: float = 0.0) -> None:
         terminate.request(server.process)
 
 
-def doing(server: Server) -> Doing:
+def stats(server: Server) -> ServerStats:
     """How a server does, asked of itself; all zeros while it does not answer."""
     import httpx
 
     if not server.url:
-        return Doing()
+        return ServerStats()
     root = server.url.removesuffix("/v1")
     try:
         with httpx.Client(timeout=2, trust_env=False) as client:
             metrics, models = client.get(f"{root}/metrics"), client.get(f"{server.url}/models")
     except httpx.HTTPError:
-        return Doing()
+        return ServerStats()
     if 401 in (metrics.status_code, models.status_code):
-        return Doing(locked=True)
+        return ServerStats(locked=True)
     listed = models.json().get("data", []) if models.status_code == 200 else []
     return read_metrics(metrics.text, {item["id"]: item.get("engine", "") for item in listed})
 
 
-def read_metrics(text: str, engines: dict[str, str] | None = None) -> Doing:
+def read_metrics(text: str, engines: dict[str, str] | None = None) -> ServerStats:
     """What a server's `/metrics` says, over all its models."""
     from prometheus_client.parser import text_string_to_metric_families
 
@@ -194,7 +194,7 @@ def read_metrics(text: str, engines: dict[str, str] | None = None) -> Doing:
                 requests += value
                 failed += value * (not labels.get("status", "").startswith("2"))
     first, speed = buckets.get("studio_first_token_seconds", {}), buckets.get("studio_tokens_per_second", {})
-    return Doing(
+    return ServerStats(
         requests=int(requests),
         failed=int(failed),
         active=int(values.get("studio_active", 0)),

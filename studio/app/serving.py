@@ -24,7 +24,7 @@ EngineName = Literal["auto", "transformers", "llama.cpp", "vllm"]
 
 
 @dataclass(frozen=True)
-class Wish:
+class ServeRequest:
     """What was asked for: names as given, and what they are called."""
 
     given: tuple[str, ...]
@@ -36,29 +36,29 @@ class Wish:
     """The base model of the adapter folders among them, where it is not what they name: a folder or a hub id."""
 
 
-def sources(wish: Wish, home: Path) -> list[Source]:
+def sources(request: ServeRequest, home: Path) -> list[Source]:
     """What each name stands for: a run, an export, an adapter, a GGUF file, or a model. Raises SpecError, JobError."""
-    if not wish.given:
+    if not request.given:
         raise SpecError("there is nothing to serve", hint="Name a run, a model or an export: studio serve starter.")
-    for alias, target in wish.names.items():
-        if target not in wish.given:
-            near = nearest(target, wish.given)
+    for alias, target in request.names.items():
+        if target not in request.given:
+            near = nearest(target, request.given)
             raise SpecError(
                 f"--name {alias}={target}: {target} is not among what is served",
                 hint=f"Did you mean {near}?" if near else "Name it as an argument too.",
                 where="--name",
             )
-    found = [locate(given, home, wish.base) for given in dict.fromkeys(wish.given)]
-    if wish.base and not any(one.adapter is not None and not one.run for one in found):
+    found = [locate(given, home, request.base) for given in dict.fromkeys(request.given)]
+    if request.base and not any(one.adapter is not None and not one.run for one in found):
         raise SpecError("no adapter folder is served that needs a base", hint="Leave --base out.", where="--base")
-    named = [replace(one, name=alias) for one in found for alias, target in wish.names.items() if target == one.given]
-    every = [one for one in found if one.given not in wish.names.values()] + named
+    named = [replace(one, name=alias) for one in found for alias, target in request.names.items() if target == one.given]
+    every = [one for one in found if one.given not in request.names.values()] + named
     twice = next((one for place, one in enumerate(every) if one.name in [other.name for other in every[:place]]), None)
     if twice is not None:
         raise SpecError(
             f"two of them are called {twice.name}", hint=f"Name one apart: --name ALIAS={twice.given}.", where=twice.given
         )
-    only_vllm = next((one for one in every if one.quantized and wish.engine != "vllm"), None)
+    only_vllm = next((one for one in every if one.quantized and request.engine != "vllm"), None)
     if only_vllm is not None:
         raise ModelError(
             "its weights are quantised for vLLM, and the studio's own engines do not load them",
@@ -66,16 +66,22 @@ def sources(wish: Wish, home: Path) -> list[Source]:
             where=only_vllm.given,
         )
     not_a_file = next((one for one in every if one.gguf is None), None)
-    if wish.engine == "llama.cpp" and not_a_file is not None:
+    if request.engine == "llama.cpp" and not_a_file is not None:
         raise SpecError("llama.cpp serves GGUF files", hint="Name a `gguf` export of it.", where=not_a_file.given)
     a_file = next((one for one in every if one.gguf is not None), None)
-    if wish.engine == "transformers" and a_file is not None:
+    if request.engine == "transformers" and a_file is not None:
         raise SpecError("a GGUF file is served by llama.cpp", hint="Leave --engine transformers out.", where=a_file.given)
     return every
 
 
 def serve(
-    wish: Wish, home: Path, host: str, port: int, keys: Path | None, tell: Callable[[str], None], share_gpu: bool = False
+    request: ServeRequest,
+    home: Path,
+    host: str,
+    port: int,
+    keys: Path | None,
+    tell: Callable[[str], None],
+    share_gpu: bool = False,
 ) -> int:
     """Serve until ended by a signal. Returns the exit code. Raises StudioError for what cannot be served."""
     from studio import worker
@@ -86,9 +92,9 @@ def serve(
     from studio.serving.keys import Keys
 
     worker.set_environment()
-    wanted = sources(wish, home)
-    if wish.engine == "vllm":
-        return _vllm(wanted, wish, host, port, keys, tell)
+    wanted = sources(request, home)
+    if request.engine == "vllm":
+        return _vllm(wanted, request, host, port, keys, tell)
     known = Keys(keys) if keys else None
     access.require_keys(host, known)
     listener = listen(host, port)
@@ -98,12 +104,12 @@ def serve(
         from studio.serving.application import Dispatcher
 
         dispatcher = Dispatcher()
-        models = assemble.assemble(wanted, wish.limits, device.device, device.cores, dispatcher)
+        models = assemble.assemble(wanted, request.limits, device.device, device.cores, dispatcher)
         url = f"{address(host, listener.getsockname()[1])}/v1"
-        app = server.application(models, dispatcher, wish.limits, known, host)
+        app = server.application(models, dispatcher, request.limits, known, host)
         with _told(home, url, list(models)):
             tell(f"loading {', '.join(models)}")
-            server.serve(app, listener, wish.limits, lambda: tell(f"serving {plural(len(models), 'model')} at {url}"))
+            server.serve(app, listener, request.limits, lambda: tell(f"serving {plural(len(models), 'model')} at {url}"))
         failed = [item.failed for item in app.schedulers if item.failed is not None]
         if failed:
             raise failed[0]
@@ -248,7 +254,9 @@ def _plain(name: str, revision: str | None = None, adapter: Path | None = None) 
     return Model(name=name, revision=revision, quantization="none", chat_template=template)
 
 
-def _vllm(wanted: list[Source], wish: Wish, host: str, port: int, keys: Path | None, tell: Callable[[str], None]) -> int:
+def _vllm(
+    wanted: list[Source], request: ServeRequest, host: str, port: int, keys: Path | None, tell: Callable[[str], None]
+) -> int:
     from studio.serving import assemble, vllm
 
     if keys is not None:
@@ -257,7 +265,7 @@ def _vllm(wanted: list[Source], wish: Wish, host: str, port: int, keys: Path | N
             hint=f"Set {vllm.KEY} instead of --api-key-file.",
             where="--api-key-file",
         )
-    words = vllm.command(vllm.program(), assemble.vllm_plan(wanted), wish.limits, host, port)
+    words = vllm.command(vllm.program(), assemble.vllm_plan(wanted), request.limits, host, port)
     tell(" ".join(words))
     return vllm.run(words, host)
 

@@ -85,9 +85,11 @@ def serve(
         drain=drain,
     )
     chosen: Any = engine
-    wish = serving.Wish(tuple(what or ()), _aliases(name or []), chosen, limits, base)
+    request = serving.ServeRequest(tuple(what or ()), _aliases(name or []), chosen, limits, base)
     logging.getLogger("studio.serve").setLevel(logging.INFO)
-    return serving.serve(wish, root, host, port, api_key_file, lambda line: print(line, file=sys.stderr, flush=True), share_gpu)
+    return serving.serve(
+        request, root, host, port, api_key_file, lambda line: print(line, file=sys.stderr, flush=True), share_gpu
+    )
 
 
 def _new_key(file: Path, name: str) -> None:

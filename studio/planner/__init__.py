@@ -1,7 +1,7 @@
 """From a spec to a resolved spec: every open field decided, with its reason; memory, time, fit."""
 
 from studio.planner.lock import changes_since, day_of, differences, lock
-from studio.planner.overcommit import spare, sparing
+from studio.planner.oom_recovery import next_oom_fallback, recover_from_oom
 from studio.planner.plan import Disk, Plan
 from studio.planner.resolve import resolve
 from studio.planner.rows import Rows, rows, rows_by_characters
@@ -9,6 +9,22 @@ from studio.planner.starting import settled, start_folder, take_start
 from studio.runs.plan import Alternative, Counts, Decision
 
 __all__ = [
-    "Alternative", "Counts", "Decision", "Disk", "Plan", "Rows", "changes_since", "day_of", "differences", "lock", "resolve",
-    "rows", "rows_by_characters", "settled", "spare", "sparing", "start_folder", "take_start",
+    "Alternative",
+    "Counts",
+    "Decision",
+    "Disk",
+    "Plan",
+    "Rows",
+    "changes_since",
+    "day_of",
+    "differences",
+    "lock",
+    "next_oom_fallback",
+    "recover_from_oom",
+    "resolve",
+    "rows",
+    "rows_by_characters",
+    "settled",
+    "start_folder",
+    "take_start",
 ]  # fmt: skip

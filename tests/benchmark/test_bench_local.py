@@ -134,11 +134,11 @@ def test_a_server_goes_on_without_who_started_it_tells_how_it_does_and_ends_when
     assert httpx.post(f"{ready.url}/chat/completions", json=asked, timeout=60).status_code == 200
     too_long = [{"role": "user", "content": "Hello " * 2000}]
     assert httpx.post(f"{ready.url}/chat/completions", json={**asked, "messages": too_long}, timeout=60).status_code == 400
-    doing = servers.doing(ready)
-    assert (doing.requests, doing.failed, doing.active, doing.waiting) == (2, 1, 0, 0)
-    assert doing.written > 0
-    assert doing.engines == {gguf.stem: "llama.cpp"}
-    assert doing.first_p50
+    stats = servers.stats(ready)
+    assert (stats.requests, stats.failed, stats.active, stats.waiting) == (2, 1, 0, 0)
+    assert stats.written > 0
+    assert stats.engines == {gguf.stem: "llama.cpp"}
+    assert stats.first_p50
     assert "serving 1 model" in servers.log_tail(ready)
     servers.stop(ready)
     until = time.monotonic() + 60
@@ -177,9 +177,9 @@ def test_figures_are_read_from_a_histogram_as_prometheus_reads_them():
         f'studio_first_token_seconds_bucket{{le="{bound}",model="a"}} {count}\n'
         for bound, count in (("0.1", 0), ("0.2", 10), ("+Inf", 10))
     )
-    doing = servers.read_metrics(text)
-    assert doing.first_p50 == pytest.approx(0.15)
-    assert doing.speed is None
+    stats = servers.read_metrics(text)
+    assert stats.first_p50 == pytest.approx(0.15)
+    assert stats.speed is None
     assert servers.quantile({0.1: 0.0, float("inf"): 5.0}, 0.5) == 0.1
 
 

@@ -222,7 +222,7 @@ def test_vllm_is_not_given_what_it_cannot_load(tmp_path: Path) -> None:
 def test_a_4_bit_export_is_served_by_vllm_alone(tmp_path: Path) -> None:
     import shutil
 
-    from studio.app.serving import Wish, sources
+    from studio.app.serving import ServeRequest, sources
     from studio.core.files import read_json
     from studio.models.starter import folder as starter
     from studio.serving.assemble import vllm_plan
@@ -233,10 +233,12 @@ def test_a_4_bit_export_is_served_by_vllm_alone(tmp_path: Path) -> None:
     packed = {**settings, "quantization_config": {"quant_method": "compressed-tensors"}}
     write_json(tmp_path / "merged_4bit" / "config.json", packed)
     given = (str(tmp_path / "merged_4bit"),)
-    words = vllm.command(["vllm", "serve"], vllm_plan(sources(Wish(given, engine="vllm"), tmp_path)), Limits(), "127.0.0.1", 1)
+    words = vllm.command(
+        ["vllm", "serve"], vllm_plan(sources(ServeRequest(given, engine="vllm"), tmp_path)), Limits(), "127.0.0.1", 1
+    )
     assert words[2:5] == [given[0], "--served-model-name", "merged_4bit"]
     with pytest.raises(ModelError, match="quantised for vLLM") as refused:
-        sources(Wish(given), tmp_path)
+        sources(ServeRequest(given), tmp_path)
     assert "--engine vllm" in refused.value.hint
 
 
@@ -244,7 +246,7 @@ def test_a_4_bit_export_is_served_by_vllm_alone(tmp_path: Path) -> None:
 def test_an_export_is_named_by_its_run(tmp_path: Path, gguf: Path) -> None:
     import shutil
 
-    from studio.app.serving import Wish, sources
+    from studio.app.serving import ServeRequest, sources
     from studio.core.errors import JobError
     from studio.runs.folder import create
     from studio.spec import parse
@@ -253,9 +255,9 @@ def test_an_export_is_named_by_its_run(tmp_path: Path, gguf: Path) -> None:
     there = run.exports / "gguf-f16"
     write_json(there / "artifact.json", {"kind": "gguf"})
     shutil.copy(gguf, there / "shop-f16.gguf")
-    assert [one.gguf for one in sources(Wish(("last:gguf-f16",)), tmp_path)] == [there / "shop-f16.gguf"]
+    assert [one.gguf for one in sources(ServeRequest(("last:gguf-f16",)), tmp_path)] == [there / "shop-f16.gguf"]
     with pytest.raises(JobError, match="no export `merged`") as refused:
-        sources(Wish(("last:merged",)), tmp_path)
+        sources(ServeRequest(("last:merged",)), tmp_path)
     assert "gguf-f16" in refused.value.hint
 
 
@@ -265,7 +267,7 @@ def test_an_adapter_whose_base_is_named_otherwise_is_served_and_asked_on_the_bas
 ) -> None:
     import shutil
 
-    from studio.app.serving import Wish, sources
+    from studio.app.serving import ServeRequest, sources
     from studio.core.files import read_json
 
     foreign = tmp_path / "foreign"
@@ -273,13 +275,13 @@ def test_an_adapter_whose_base_is_named_otherwise_is_served_and_asked_on_the_bas
     named = {**read_json(foreign / "adapter_config.json"), "base_model_name_or_path": "/home/someone/starter-bnb-4bit"}
     write_json(foreign / "adapter_config.json", named)
     with pytest.raises(ModelError, match="base model of this adapter") as refused:
-        sources(Wish((str(foreign),)), tmp_path)
+        sources(ServeRequest((str(foreign),)), tmp_path)
     assert "--base" in refused.value.hint
-    [source] = sources(Wish((str(foreign),), base="starter"), tmp_path)
+    [source] = sources(ServeRequest((str(foreign),), base="starter"), tmp_path)
     assert source.model is not None
     assert (source.model.name, source.adapter) == ("starter", foreign)
     with pytest.raises(SpecError, match="no adapter folder"):
-        sources(Wish(("starter",), base="starter"), tmp_path)
+        sources(ServeRequest(("starter",), base="starter"), tmp_path)
 
 
 @pytest.mark.torch
@@ -298,7 +300,7 @@ def test_chat_takes_an_adapter_folder_and_names_the_program_for_a_file(
 
 
 def test_the_system_prompt_of_the_training_is_served_unless_a_conversation_has_its_own(tmp_path: Path) -> None:
-    from studio.app.serving import Wish, sources
+    from studio.app.serving import ServeRequest, sources
     from studio.runs.folder import create
     from studio.serving.scheduler import Scheduler
     from studio.serving.served import Served
@@ -308,7 +310,7 @@ def test_the_system_prompt_of_the_training_is_served_unless_a_conversation_has_i
     run = create(spec, tmp_path)
     run.write_spec(spec)  # pyright: ignore[reportArgumentType]
     write_json(run.adapter / "adapter_config.json", {"r": 2})
-    [source] = sources(Wish((run.id,)), tmp_path)
+    [source] = sources(ServeRequest((run.id,)), tmp_path)
     assert source.system == "Answer in verse."
     scheduler: Scheduler = object.__new__(Scheduler)
     served = Served("shop", scheduler, None, system=source.system)  # type: ignore[arg-type]
@@ -320,21 +322,21 @@ def test_the_system_prompt_of_the_training_is_served_unless_a_conversation_has_i
 
 @pytest.mark.torch
 def test_what_is_served_is_found_by_what_it_is(tmp_path: Path, adapters: dict[str, Path], gguf: Path) -> None:
-    from studio.app.serving import Wish, sources
+    from studio.app.serving import ServeRequest, sources
 
     shop, desk = str(adapters["shop"]), str(adapters["desk"])
-    found = sources(Wish((shop, desk, "starter", str(gguf)), {"support": desk}), tmp_path)
+    found = sources(ServeRequest((shop, desk, "starter", str(gguf)), {"support": desk}), tmp_path)
     assert {one.name for one in found} == {"shop", "support", "starter", "starter-f16"}
     assert {one.model.name for one in found if one.model} == {"starter"}
     with pytest.raises(SpecError, match="not among"):
-        sources(Wish((shop,), {"x": "y"}), tmp_path)
+        sources(ServeRequest((shop,), {"x": "y"}), tmp_path)
     with pytest.raises(SpecError, match="two of them are called shop"):
-        sources(Wish((shop, desk), {"shop": desk}), tmp_path)
+        sources(ServeRequest((shop, desk), {"shop": desk}), tmp_path)
     with pytest.raises(SpecError, match="nothing to serve"):
-        sources(Wish(()), tmp_path)
+        sources(ServeRequest(()), tmp_path)
     with pytest.raises(StudioError, match="no run `nobody`"):
-        sources(Wish(("nobody",)), tmp_path)
+        sources(ServeRequest(("nobody",)), tmp_path)
     with pytest.raises(SpecError, match="serves GGUF files"):
-        sources(Wish((str(gguf), shop), engine="llama.cpp"), tmp_path)
+        sources(ServeRequest((str(gguf), shop), engine="llama.cpp"), tmp_path)
     with pytest.raises(SpecError, match=r"served by llama\.cpp"):
-        sources(Wish((shop, str(gguf)), engine="transformers"), tmp_path)
+        sources(ServeRequest((shop, str(gguf)), engine="transformers"), tmp_path)

@@ -74,7 +74,7 @@ def test_a_run_is_served_as_the_chat_page_loads_it(tmp_path: Path) -> None:
 
     from studio.app.chat import Talker
     from studio.app.runs import Run
-    from studio.app.serving import Wish, sources
+    from studio.app.serving import ServeRequest, sources
     from studio.runs.folder import create
     from studio.serving.assemble import assemble
     from studio.serving.job import Job, Piece
@@ -97,7 +97,7 @@ def test_a_run_is_served_as_the_chat_page_loads_it(tmp_path: Path) -> None:
     run = create(parse(decided, "test"), tmp_path)
     run.write_spec(spec)
     make_adapter(spec.model, run.adapter, 0.08)
-    [source] = sources(Wish((run.id[:8],)), tmp_path)
+    [source] = sources(ServeRequest((run.id[:8],)), tmp_path)
     assert (source.name, source.run) == (run.id, run.id)
     pieces: queue.Queue[Piece] = queue.Queue()
     models = assemble([source], Limits(), "cpu", 1, lambda written: [pieces.put(piece) for _, piece in written])  # pyright: ignore[reportArgumentType]

@@ -111,7 +111,7 @@ def test_what_came_from_outside_stays_text(tmp_path: Path):
     found = kept(tmp_path)
     problem = StudioError(EVIL, hint=EVIL, where=EVIL)
     server = servers.Server(ProcessId(1, 1, "boot"), "failed", EVIL, (EVIL,), 1.0, (EVIL,), error=problem)
-    doing = servers.Doing(engines={EVIL: EVIL})
+    stats = servers.ServerStats(engines={EVIL: EVIL})
     ready = servers.Server(ProcessId(1, 1, "boot"), "ready", "http://x/v1", (EVIL, EVIL), 1.0)
     running = Some(state="running", progress={"item": 0, "of": 1, "name": EVIL, "what": EVIL, "done": 0, "total": 0})
     for html in (
@@ -119,8 +119,8 @@ def test_what_came_from_outside_stays_text(tmp_path: Path):
         bench.working(running, None),
         bench.working(None, Some(state="failed", error=problem)),
         bench.sent(EVIL, 3),
-        serve.state(server, doing),
-        serve.state(ready, doing),
+        serve.state(server, stats),
+        serve.state(ready, stats),
         serve.asking(ready),
         serve.log(EVIL),
         pages.render(found),

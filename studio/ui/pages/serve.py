@@ -54,7 +54,7 @@ def build(home: Path) -> None:
         fresh: dict[str, Any] = {"list": show.choices(every), "key": one.key if one else None}
         if one is not None:
             fresh |= {
-                "state": show.state(one, servers.doing(one)),
+                "state": show.state(one, servers.stats(one)),
                 "asking": show.asking(one),
                 "log": show.log(servers.log_tail(one)),
             }

@@ -13,13 +13,13 @@ from studio.spec import ResolvedSpec, edit, fingerprint
 from studio.tracking.reporter import Reporter
 
 
-def spare(folder: RunFolder, spec: ResolvedSpec, problem: OutOfMemory, reporter: Reporter) -> ResolvedSpec:
-    """The spec with the next setting that takes less memory: told, and kept in the run's spec, plan and lock.
+def recover_from_oom(folder: RunFolder, spec: ResolvedSpec, problem: OutOfMemory, reporter: Reporter) -> ResolvedSpec:
+    """The spec with the next setting that takes less memory, reported and written to the run's spec, plan and lock.
 
     Raises `problem` if there is none left.
     """
     problem.__context__ = None  # its traceback holds the tensors that filled the memory
-    found = sparing(spec)
+    found = next_oom_fallback(spec)
     if found is None:
         raise problem
     field, value = found
@@ -27,12 +27,12 @@ def spare(folder: RunFolder, spec: ResolvedSpec, problem: OutOfMemory, reporter:
     PlanRecord.read(folder.plan).with_change(field, value, problem.message).write(folder.plan)
     write_json(folder.lock, {**read_json(folder.lock), "fingerprint": fingerprint(changed)})
     folder.write_spec(changed)
-    message = f"{problem.message}. Going on from the last checkpoint {told(spec, field, value)}"
+    message = f"{problem.message}. Going on from the last checkpoint {describe(spec, field, value)}"
     reporter.event(events.Warning(message=message, field=field, value=value))
     return changed
 
 
-def sparing(spec: ResolvedSpec) -> tuple[str, Any] | None:
+def next_oom_fallback(spec: ResolvedSpec) -> tuple[str, Any] | None:
     """The field to change and its new value: the micro-batch halved, or less where half of it does not divide the batch; then
     gradient checkpointing; None if both are used up."""
     training = spec.training
@@ -44,7 +44,7 @@ def sparing(spec: ResolvedSpec) -> tuple[str, Any] | None:
     return None
 
 
-def told(spec: ResolvedSpec, field: str, value: Any) -> str:
+def describe(spec: ResolvedSpec, field: str, value: Any) -> str:
     """What the change means, in a sentence without its end."""
     if field == "training.micro_batch":
         rows = f"{value} instead of {spec.training.micro_batch} rows at once"

@@ -11,7 +11,7 @@ import pytest
 from studio import pipeline
 from studio.core.errors import HardwareError, OutOfMemory, error_from
 from studio.core.events import CheckpointLoaded, Warning
-from studio.planner import sparing
+from studio.planner import next_oom_fallback
 from studio.runs import folder as folders
 from studio.runs.folder import RunFolder
 from studio.runs.past import past
@@ -128,8 +128,8 @@ def test_after_the_last_row_checkpointing_is_tried_and_then_the_error_is_told(
 
 
 def test_the_micro_batch_is_halved_before_activations_are_computed_again(asked: RunSpec) -> None:
-    assert sparing(edit(asked, {"training.micro_batch": 4})) == ("training.micro_batch", 2)  # pyright: ignore[reportArgumentType]
+    assert next_oom_fallback(edit(asked, {"training.micro_batch": 4})) == ("training.micro_batch", 2)  # pyright: ignore[reportArgumentType]
     odd = edit(asked, {"training.batch_size": 18, "training.micro_batch": 9})
-    assert sparing(odd) == ("training.micro_batch", 3)  # pyright: ignore[reportArgumentType]
-    assert sparing(edit(asked, {"training.micro_batch": 1})) == ("training.gradient_checkpointing", True)  # pyright: ignore[reportArgumentType]
-    assert sparing(edit(asked, {"training.micro_batch": 1, "training.gradient_checkpointing": True})) is None  # pyright: ignore[reportArgumentType]
+    assert next_oom_fallback(odd) == ("training.micro_batch", 3)  # pyright: ignore[reportArgumentType]
+    assert next_oom_fallback(edit(asked, {"training.micro_batch": 1})) == ("training.gradient_checkpointing", True)  # pyright: ignore[reportArgumentType]
+    assert next_oom_fallback(edit(asked, {"training.micro_batch": 1, "training.gradient_checkpointing": True})) is None  # pyright: ignore[reportArgumentType]
