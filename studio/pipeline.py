@@ -244,8 +244,8 @@ def export_one(folder: RunFolder, prepared: Prepared, target: AnyTarget, recorde
 
 def question_sets(folder: RunFolder, spec: RunSpec) -> list[Any]:
     """The held-out rows, further question files and the general set, as the evaluation takes them."""
+    from studio.evaluation import general
     from studio.evaluation.compare import QuestionSet
-    from studio.evaluation.general import NAME, builtin
 
     sets = []
     held_out = [row for row in held_out_rows(folder) if row.good is not False]
@@ -255,10 +255,12 @@ def question_sets(folder: RunFolder, spec: RunSpec) -> list[Any]:
         for file in store.files_of(name, _home(folder), "evaluation.also"):
             sets.append(QuestionSet(f"also:{Path(file).stem}", prepare.load_questions(file, spec.data)))
     if sets and spec.evaluation.general == "builtin":
-        sets.append(QuestionSet(NAME, builtin(spec.model.name)))
+        sets.append(QuestionSet(general.NAME, general.builtin(spec.model.name)))
+        if spec.model.name != "starter":  # it was trained on nothing but its own small world
+            sets.append(QuestionSet(general.TEXT, general.text()))
     elif sets and spec.evaluation.general != "off":
         for file in store.files_of(spec.evaluation.general, _home(folder), "evaluation.general"):
-            sets.append(QuestionSet(NAME, prepare.load_questions(file, spec.data)))
+            sets.append(QuestionSet(general.NAME, prepare.load_questions(file, spec.data)))
     return sets
 
 

@@ -16,6 +16,7 @@ from studio.core.text import count
 from studio.data.rows import Conversation
 from studio.evaluation.answering import Question, ask, longest_answer, questions, share, speed, text_scores
 from studio.evaluation.general import NAME as GENERAL
+from studio.evaluation.general import TEXT
 from studio.evaluation.interval import Draws, Ratio, change, estimate, mean
 from studio.evaluation.likelihood import Likelihood, likelihood
 from studio.evaluation.metrics import PAIR_METRICS, TEXT_METRICS
@@ -37,7 +38,8 @@ SHORT = 12
 
 @dataclass(frozen=True)
 class QuestionSet:
-    """Rows to compare on. name: `held-out` (the first decides the verdict), `also:fresh.jsonl`, `general`."""
+    """Rows to compare on. name: `held-out` (the first decides the verdict), `also:fresh.jsonl`, `general`, or
+    `general-text`, whose rows are scored and not answered."""
 
     name: str
     rows: list[Conversation]
@@ -92,7 +94,7 @@ def compare(
                 watch,
                 train_on,
                 max_length,
-                start is not None and item.name in (HELD_OUT, GENERAL),
+                start is not None and item.name in (HELD_OUT, GENERAL, TEXT),
             )
             for item in sets
             if item.rows
@@ -138,7 +140,8 @@ def _measure(
         )
     if not asked:
         return None
-    answered = _drawn([place for place, item in enumerate(asked) if item.prompt], settings.max_rows, seed)
+    to_answer = [] if wanted.name == TEXT else [place for place, item in enumerate(asked) if item.prompt]
+    answered = _drawn(to_answer, settings.max_rows, seed)
     longest = longest_answer(asked, settings, wanted.name != HELD_OUT) if answered else 0
     with _adapter_off(model):
         base = _one_side(model, tokenizer, asked, answered, longest, watch, f"base on {wanted.name}")
@@ -260,6 +263,8 @@ def _answered(question: Question, place: int, base: _Side, tuned: _Side, at: int
 def _headline(references: list[str], name: str, metrics: Mapping[str, Compared]) -> tuple[str, str]:
     """The one metric to read first, and why: right or wrong where answers are short, likeness where they are long; on the
     general questions the likelihood where base has hardly any answer word for word, for then nothing could be lost."""
+    if name == TEXT:
+        return "perplexity", "the rows are only read: how likely the model finds them tells of forgetting at any level"
     if not references:
         return "loss", "plain text has no questions to answer, so only its likelihood is measured"
     long = float(np.quantile([len(words(spoken(reference))) for reference in references], 0.9))

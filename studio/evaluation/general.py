@@ -1,8 +1,13 @@
-"""The general question set shipped with the studio: does the tuned model still know what the base knew?"""
+"""The general sets shipped with the studio: does the tuned model still know what the base knew?
+
+One is answered: short questions with one short answer each. The other is only read: answers of whole sentences and plain
+text, whose likelihood tells of forgetting also where a small base answers none of the short questions word for word.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -10,7 +15,10 @@ from studio.data.rows import Conversation
 from studio.models import starter
 
 NAME = "general"
-"""The name of the set that the forgetting check reads."""
+"""The name of the answered set that the forgetting check reads."""
+
+TEXT = "general-text"
+"""The name of the set that is not answered: how likely the model finds general answers and text."""
 
 
 def builtin(model: str = "") -> list[Conversation]:
@@ -18,16 +26,21 @@ def builtin(model: str = "") -> list[Conversation]:
 
     The starter, which knows only its own small world, is asked about that.
     """
-    file = starter.general() if model == "starter" else Path(__file__).parent / "builtin.jsonl"
-    rows = [orjson.loads(line) for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
-    return [
-        Conversation(
-            messages=(
-                {"role": "user", "content": row["question"]},
-                {"role": "assistant", "content": row["answer"]},
-            ),
-            file=file.name,
-            line=line,
-        )
-        for line, row in enumerate(rows, 1)
-    ]
+    return _rows(starter.general() if model == "starter" else Path(__file__).parent / "builtin.jsonl")
+
+
+def text() -> list[Conversation]:
+    """Thirty-two answers of whole sentences (instructions, arithmetic, formats, refusals, four languages) and ten texts."""
+    return _rows(Path(__file__).parent / "general-text.jsonl")
+
+
+def _rows(file: Path) -> list[Conversation]:
+    lines = file.read_text(encoding="utf-8").splitlines()
+    return [_row(orjson.loads(line), file.name, number) for number, line in enumerate(lines, 1) if line.strip()]
+
+
+def _row(row: dict[str, Any], file: str, line: int) -> Conversation:
+    if "text" in row:
+        return Conversation(text=row["text"], file=file, line=line)
+    question, answer = ({"role": role, "content": row[name]} for role, name in (("user", "question"), ("assistant", "answer")))
+    return Conversation(messages=(question, answer), file=file, line=line)

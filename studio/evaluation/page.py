@@ -14,6 +14,7 @@ from studio.core.charts import Series, line_chart
 from studio.core.text import count, duration, plural, shorten, size
 from studio.data.desk_report import DeskReport
 from studio.evaluation.general import NAME as GENERAL
+from studio.evaluation.general import TEXT
 from studio.evaluation.interval import Estimate
 from studio.evaluation.metrics import METRICS, Metric
 from studio.evaluation.report import Answered, Compared, Given, Report, SetReport, Verdict
@@ -80,7 +81,7 @@ def _tiles(report: Report) -> str:
                 item.before,
             )
         )
-    main = next((item for item in report.sets if item.name != GENERAL), None)
+    main = next((item for item in report.sets if item.name not in (GENERAL, TEXT)), None)
     if main:
         names = [name for name in ("loss", "stop_rate") if name in main.metrics and name != main.headline]
         tiles += [_tile(f"{METRICS[name].label} · {main.label}", METRICS[name], main.metrics[name]) for name in names]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from studio.core.text import count, plural
 from studio.evaluation.general import NAME as GENERAL
+from studio.evaluation.general import TEXT
 from studio.evaluation.metrics import METRICS
 from studio.evaluation.report import START, SetReport, Verdict, VerdictKind
 
@@ -18,11 +19,17 @@ SELDOM = 0.9
 LITTLE = 0.1
 """Score of base on the general set below which a loss could hardly be seen."""
 
+DRIFT = 0.05
+"""Nats a token by which the loss on general text must surely have risen to count as forgetting: 5 % of its perplexity.
+Every tuning moves it a little, and over whole texts even a hundredth is beyond chance."""
+
 SOFT = ("loss", "token_f1", "rouge_l")
 """Metrics of the general set that show forgetting where exact words cannot."""
 
 PAIRED = "pair_accuracy"
 """The goal of preference methods, measured where the rows are preference pairs."""
+_AGAINST_START = (f"{START}:{GENERAL}", f"{START}:{TEXT}")
+
 _ADVICE: dict[VerdictKind, str] = {
     "better": "Read the worst answers first: the figures hold for questions like the held-out ones, and no others were asked.",
     "better but forgets": "Where general skills matter, mix in general rows, or take fewer epochs or a lower learning rate, "
@@ -35,11 +42,12 @@ _ADVICE: dict[VerdictKind, str] = {
 
 def decide(sets: Sequence[SetReport]) -> Verdict:
     """The verdict on the first set that is not the general one, with the forgetting check beside it."""
-    whole = next((item for item in sets if item.name != GENERAL), None)
-    continued = next((item for item in sets if item.before == START and item.name != f"{START}:{GENERAL}"), None)
+    whole = next((item for item in sets if item.name not in (GENERAL, TEXT)), None)
+    continued = next((item for item in sets if item.before == START and item.name not in _AGAINST_START), None)
     main = continued or whole  # a run that trains an adapter further has to be better than that adapter
     general = next((item for item in sets if item.name == (f"{START}:{GENERAL}" if continued else GENERAL)), None)
-    forgets = general is not None and bool(_losses(general))
+    text = next((item for item in sets if item.name == (f"{START}:{TEXT}" if continued else TEXT)), None)
+    forgets = (general is not None and bool(_losses(general))) or (text is not None and drifted(text))
     if main is None:
         kind: VerdictKind = "not measured"
         sentences = ["Not measured: there were no held-out rows to compare on"]
@@ -47,11 +55,12 @@ def decide(sets: Sequence[SetReport]) -> Verdict:
         kind = _kind(main, forgets)
         sentences = [_on_main(main, kind)]
         sentences += [_of_pairs(main)] if PAIRED in main.metrics else []
-        sentences += [
-            _beside(item) for item in sets if item not in (main, general) and item.before != START and item.name != GENERAL
-        ]
+        aside = [item for item in sets if item not in (main, general, text) and item.before != START]
+        sentences += [_beside(item) for item in aside if item.name not in (GENERAL, TEXT)]
     if general is not None:
         sentences.append(_on_general(general))
+    if text is not None:
+        sentences.append(_on_text(text))
     return Verdict(kind, "; ".join(sentences) + ".", _ADVICE[kind], _cautions(sets, main))
 
 
@@ -119,6 +128,18 @@ def _on_general(found: SetReport) -> str:
     return f"{moved} ({_change(found)}, {plural(_rows(found), 'row')}: {judged})"
 
 
+def _on_text(found: SetReport) -> str:
+    metric, figure = METRICS["perplexity"], found.metrics["perplexity"]
+    moved = f"perplexity of general text {metric.show(figure.base.value)} -> {metric.show(figure.tuned.value)}"
+    return f"{moved} ({'a clear loss' if drifted(found) else 'no clear loss'})"
+
+
+def drifted(text: SetReport) -> bool:
+    """Whether the loss on general text surely rose by more than any tuning moves it."""
+    low = text.metrics["loss"].change.low
+    return low is not None and low > DRIFT
+
+
 def _losses(general: SetReport) -> list[str]:
     """The metrics that clearly fell on the general set. Exact words can stay at their floor while the model is ruined: what
     it gives to the right answer, and how near its answers come, count as well."""
@@ -145,6 +166,7 @@ def _rows(found: SetReport) -> int:
 def _cautions(sets: Sequence[SetReport], main: SetReport | None) -> list[str]:
     """What a reader must know before believing the line above."""
     found = []
+    has_text = any(item.name == TEXT for item in sets)
     for item in sets:
         if _rows(item) < FEW:
             found.append(
@@ -152,7 +174,7 @@ def _cautions(sets: Sequence[SetReport], main: SetReport | None) -> list[str]:
                 f"more or less moves them"
             )
         knew = item.metrics[item.headline].base.value
-        if item.name == GENERAL and METRICS[item.headline].unit == "share" and knew < LITTLE:
+        if item.name == GENERAL and not has_text and METRICS[item.headline].unit == "share" and knew < LITTLE:
             found.append(
                 f"base itself reaches only {METRICS[item.headline].show(knew)} on the general questions: there is little it "
                 f"could forget, and the check says little"

@@ -99,6 +99,26 @@ def test_each_soft_measure_alone_is_enough_and_an_interval_that_holds_zero_is_no
     assert kinds == ["better but forgets", "better"]
 
 
+@pytest.mark.parametrize(
+    ("low", "kind", "said"),
+    [(0.2, "better but forgets", "12.0 -> 19.8 (a clear loss)"), (0.04, "better", "12.0 -> 19.8 (no clear loss)")],
+)
+def test_general_text_that_became_much_less_likely_is_forgetting_and_a_little_is_not(low: float, kind: str, said: str):
+    text = made(
+        "general-text", "perplexity", compared(12.0, 19.8, 5.0, 10.0, 42), rows=42, loss=compared(2.48, 2.98, low, 0.6, 42)
+    )
+    verdict = decide([BETTER, KEPT, text])
+    assert verdict.kind == kind
+    assert f"perplexity of general text {said}" in verdict.text
+
+
+def test_a_base_that_answers_no_general_question_is_not_said_to_have_nothing_to_forget_where_text_was_read():
+    weak = made("general", "normalised_match", compared(0.02, 0.02, -0.01, 0.01, 40), rows=40)
+    text = made("general-text", "perplexity", compared(12.0, 12.1, -0.1, 0.3, 42), rows=42)
+    assert any("little it could forget" in caution for caution in decide([BETTER, weak]).cautions)
+    assert decide([BETTER, weak, text]).cautions == []
+
+
 def test_a_lower_loss_is_better_and_a_higher_one_worse():
     assert decide([made("held-out", "loss", compared(2.0, 1.0, -1.2, -0.8))]).kind == "better"
     assert decide([made("held-out", "loss", compared(1.0, 2.0, 0.8, 1.2))]).kind == "worse"

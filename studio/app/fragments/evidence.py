@@ -15,7 +15,11 @@ from studio.core.text import duration, plural
 
 _html = Fragments("studio.app", "evidence.html")
 TONES = {"better": "good", "better but forgets": "warn", "no clear difference": "calm", "worse": "bad", "not measured": "warn"}
-TITLES = {"held-out": "Held-out rows: never trained on", "general": "Forgetting check: what the base knew"}
+TITLES = {
+    "held-out": "Held-out rows: never trained on",
+    "general": "Forgetting check: what the base knew",
+    "general-text": "Forgetting check: how likely general answers and text are",
+}
 VIEWS = (("changed", "Most changed"), ("best", "Best"), ("worst", "Worst"))
 
 

@@ -11,8 +11,10 @@ import yaml
 
 from studio.core.text import count, plural, size
 from studio.evaluation import table as tables
+from studio.evaluation.general import TEXT
 from studio.evaluation.metrics import METRICS
 from studio.evaluation.report import Report
+from studio.evaluation.verdict import drifted
 from studio.export.artifacts.front_matter import front_matter
 from studio.export.artifacts.manifest import Artifact
 from studio.export.merging.run_info import RunInfo, cell, named, shown
@@ -161,11 +163,13 @@ def limits(source: Source, artifact: Artifact) -> list[str]:
 
 def forgotten(report: Report) -> list[str]:
     """What the tuning surely cost of the base's general ability, metric by metric; empty where nothing was seen."""
-    general = report.set("general")
-    if general is None:
-        return []
     losses = []
-    for name, compared in general.metrics.items():
+    text = report.set(TEXT)
+    if text is not None and drifted(text):
+        shown, moved = METRICS["perplexity"], text.metrics["perplexity"]
+        losses.append(f"perplexity of general text {shown.show(moved.base.value)} → {shown.show(moved.tuned.value)}")
+    general = report.set("general")
+    for name, compared in general.metrics.items() if general else ():
         metric, change = METRICS[name], compared.change
         worse = change.below_zero if metric.better == "higher" else change.above_zero if metric.better == "lower" else False
         if worse:
