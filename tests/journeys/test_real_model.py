@@ -1,0 +1,74 @@
+"""A real chat model, SmolLM2-135M-Instruct, from rows to verified exports and answers, and what is said of one that is ruined."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from studio.core.errors import ModelError
+from studio.models import smollm2
+from tests.journeys.conftest import ROOT, studio
+
+pytestmark = [pytest.mark.slow, pytest.mark.torch]
+
+
+@pytest.fixture(scope="session")
+def real_model() -> Path:
+    """The model's folder, fetched once a user and kept; without it these tests are skipped."""
+    try:
+        return smollm2.fetch(Path.home() / ".cache" / "slm-studio" / "models")
+    except ModelError as error:
+        pytest.skip(f"SmolLM2 cannot be had: {error}")
+
+
+def spec(model: Path, folder: Path, rows: int, **sections: dict[str, Any]) -> Path:
+    for name, most in (("support.jsonl", rows), ("support-heldout.jsonl", 20)):
+        lines = (ROOT / "datasets" / name).read_text().splitlines()[:most]
+        (folder / name).write_text("\n".join(lines))
+    content: dict[str, Any] = {
+        "name": "real",
+        "model": {"name": str(model), "quantization": "nf4"},
+        "data": {"train": str(folder / "support.jsonl"), "holdout": str(folder / "support-heldout.jsonl")},
+        "evaluation": {"max_rows": 20},
+        "tracking": {"wandb": "off"},
+        **sections,
+    }
+    file = folder / "spec.yaml"
+    file.write_text(yaml.safe_dump(content))
+    return file
+
+
+def test_from_rows_through_4_bit_training_and_evidence_to_a_verified_gguf_that_answers(
+    real_model: Path, tmp_path: Path
+) -> None:
+    training = {"learning_rate": 1e-3, "max_steps": 12, "batch_size": 8}
+    exports = [{"kind": "merged"}, {"kind": "gguf", "quant": "q8_0"}]
+    file = spec(real_model, tmp_path, 48, training=training, export=exports)
+    ended = studio("train", file, "--json", home=tmp_path / "home")
+    assert ended.code == 0, ended.err + ended.out
+    run = Path(ended.json["folder"])
+    report = json.loads((run / "evaluation" / "report.json").read_text())
+    loss = {part["name"]: part["metrics"]["loss"] for part in report["sets"]}
+    assert list(loss) == ["held-out", "general", "general-text"]
+    assert loss["held-out"]["tuned"]["value"] < 0.6 * loss["held-out"]["base"]["value"]
+    assert 1.5 < loss["general-text"]["base"]["value"] < 3.5, "a real model finds ordinary text likely"
+    manifests = [json.loads(item.read_text()) for item in run.glob("exports/*/artifact.json")]
+    assert {item["folder"]: item["verification"]["passed"] for item in manifests} == {"merged": True, "gguf-q8_0": True}
+    for what in (run.name, run / "exports" / "gguf-q8_0"):
+        answer = studio("chat", what, home=tmp_path / "home", stdin="What is the capital of France?\n")
+        assert "Paris" in answer.out, answer.err + answer.out
+
+
+def test_a_run_that_ruins_a_real_model_is_said_to_forget_in_the_headline(real_model: Path, tmp_path: Path) -> None:
+    training = {"learning_rate": 1e-2, "max_steps": 16, "batch_size": 8, "keep": "last"}
+    file = spec(real_model, tmp_path, 48, training=training)
+    ended = studio("train", file, "--json", home=tmp_path / "home")
+    assert ended.code == 0, ended.err + ended.out
+    verdict = json.loads((Path(ended.json["folder"]) / "evaluation" / "report.json").read_text())["verdict"]
+    assert "perplexity of general text" in verdict["text"]
+    assert "(a clear loss)" in verdict["text"]
+    assert verdict["kind"] in ("better but forgets", "worse", "no clear difference")
