@@ -47,7 +47,7 @@ def test_there_are_configs() -> None:
 def test_a_config_parses_says_what_it_is_and_names_files_that_are_there(file: Path) -> None:
     made = spec.load(file)
     text = file.read_text()
-    schema = "../schema.json" if file.parent.name == "tasks" else "schema.json"
+    schema = "schema.json" if file.parent == CONFIGS else "../schema.json"
     assert text.startswith(f"# yaml-language-server: $schema={schema}\n")
     assert made.model.name == "starter" or "Licence: " in text
     assert made.name == file.stem

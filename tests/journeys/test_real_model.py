@@ -1,4 +1,4 @@
-"""A real chat model, SmolLM2-135M-Instruct, from rows to verified exports and answers, and what is said of one that is ruined."""
+"""A real chat model, SmolLM2-135M-Instruct: from rows to a verified GGUF that answers, and what is said of a ruined one."""
 
 from __future__ import annotations
 
