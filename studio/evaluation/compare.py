@@ -14,12 +14,11 @@ from studio.core import events
 from studio.core.errors import EvaluationError
 from studio.core.text import count
 from studio.data.rows import Conversation
-from studio.evaluation.answering import Question, ask, longest_answer, questions, share, speed, text_scores
+from studio.evaluation.answering import Question, ask, longest_answer, questions, speed, text_scores
+from studio.evaluation.figures import Side, figures
 from studio.evaluation.general import NAME as GENERAL
 from studio.evaluation.general import TEXT
-from studio.evaluation.interval import Draws, Ratio, change, estimate, mean
-from studio.evaluation.likelihood import Likelihood, likelihood
-from studio.evaluation.metrics import PAIR_METRICS, TEXT_METRICS
+from studio.evaluation.likelihood import likelihood
 from studio.evaluation.overlap import rouge_l, spoken, words
 from studio.evaluation.report import START, Answered, Compared, Given, Report, SetReport, Speed
 from studio.evaluation.settings import Evaluation
@@ -43,17 +42,6 @@ class QuestionSet:
 
     name: str
     rows: list[Conversation]
-
-
-@dataclass(frozen=True)
-class _Side:
-    """What one model did on one set."""
-
-    likelihood: Likelihood
-    given: list[Any]
-    speed: Speed | None
-    rejected: Likelihood | None = None
-    """Of the rejected answers, where the rows are preference pairs."""
 
 
 def compare(
@@ -147,9 +135,9 @@ def _measure(
         base = _one_side(model, tokenizer, asked, answered, longest, watch, f"base on {wanted.name}")
     tuned = _one_side(model, tokenizer, asked, answered, longest, watch, f"tuned on {wanted.name}")
 
-    def reported(before: _Side, name: str) -> SetReport:
+    def reported(before: Side, name: str) -> SetReport:
         pairs = [_answered(asked[place], place, before, tuned, at) for at, place in enumerate(answered)]
-        metrics = _metrics(before, tuned, pairs, settings.resamples, seed)
+        metrics = figures(before, tuned, pairs, settings.resamples, seed)
         headline, why = _headline([item.reference for item in pairs], wanted.name, metrics)
         return SetReport(
             name=wanted.name if name == "base" else f"{name}:{wanted.name}",
@@ -176,12 +164,12 @@ def _measure(
 
 def _one_side(
     model: Any, tokenizer: Any, asked: list[Question], answered: list[int], longest: int, watch: _Watch, what: str
-) -> _Side:
+) -> Side:
     loss = likelihood(model, [(item.ids, item.mask) for item in asked], lambda rows: watch.done(rows, f"loss of {what}"))
     others = [encoded for item in asked if (encoded := item.rejected) is not None]
     rejected = likelihood(model, [(item.ids, item.mask) for item in others]) if len(others) == len(asked) else None
     if not answered:
-        return _Side(loss, [], None, rejected)
+        return Side(loss, [], None, rejected)
     prompts = [asked[place].prompt for place in answered]
     before = watch.so_far
     given, seconds = ask(
@@ -193,61 +181,12 @@ def _one_side(
         should_stop=watch.reporter.should_stop,
     )
     if watch.timed(what):
-        return _Side(loss, given, None, rejected)
+        return Side(loss, given, None, rejected)
     rate = sum(answer.tokens for answer in given) / max(seconds, 1e-9)
-    return _Side(loss, given, speed(model, tokenizer, prompts, longest, rate), rejected)
+    return Side(loss, given, speed(model, tokenizer, prompts, longest, rate), rejected)
 
 
-def _metrics(base: _Side, tuned: _Side, pairs: list[Answered], resamples: int, seed: int) -> dict[str, Compared]:
-    """Every figure that fits the set: those of the loss over all rows, those of answers over the answered ones."""
-    all_rows = Draws(len(base.likelihood.loss), resamples, seed)
-    found = {
-        name: _compared(_of_loss(name, base.likelihood), _of_loss(name, tuned.likelihood), all_rows)
-        for name in ("loss", "perplexity", "token_accuracy")
-    }
-    if base.rejected is not None and tuned.rejected is not None:
-        before, after = (_of_pairs(side.likelihood, side.rejected) for side in (base, tuned) if side.rejected is not None)
-        found |= {name: _compared(before[name], after[name], all_rows) for name in PAIR_METRICS}
-    if not pairs:
-        return found
-    some_rows = Draws(len(pairs), resamples, seed)
-    for name in (*TEXT_METRICS, "answer_tokens", "stop_rate"):
-        before, after = (_of_answers(name, [getattr(pair, side) for pair in pairs]) for side in ("base", "tuned"))
-        found[name] = _compared(before, after, some_rows)
-    order = (*TEXT_METRICS, *PAIR_METRICS, "loss", "perplexity", "token_accuracy", "answer_tokens", "stop_rate")
-    return {name: found[name] for name in order if name in found}
-
-
-def _compared(base: Ratio, tuned: Ratio, draws: Draws) -> Compared:
-    return Compared(estimate(base, draws), estimate(tuned, draws), change(base, tuned, draws))
-
-
-def _of_loss(name: str, found: Likelihood) -> Ratio:
-    if name == "token_accuracy":
-        return Ratio(found.right, found.tokens, bounds=(0.0, 1.0))
-    finish = (lambda loss: np.exp(np.minimum(loss, 100.0))) if name == "perplexity" else None
-    return Ratio(found.loss, found.tokens, finish=finish)
-
-
-def _of_pairs(chosen: Likelihood, rejected: Likelihood) -> dict[str, Ratio]:
-    """How often the preferred answer is the likelier one, and how likely each kind is."""
-    likelier = chosen.loss / np.maximum(chosen.tokens, 1) < rejected.loss / np.maximum(rejected.tokens, 1)
-    return {
-        "pair_accuracy": share(likelier.astype(np.float64).tolist()),
-        "logp_chosen": mean(-chosen.loss),
-        "logp_rejected": mean(-rejected.loss),
-    }
-
-
-def _of_answers(name: str, given: list[Given]) -> Ratio:
-    if name == "answer_tokens":
-        return mean(np.array([answer.tokens for answer in given], dtype=np.float64))
-    if name == "stop_rate":
-        return share([answer.stopped for answer in given])
-    return share([answer.scores[name] for answer in given])
-
-
-def _answered(question: Question, place: int, base: _Side, tuned: _Side, at: int) -> Answered:
+def _answered(question: Question, place: int, base: Side, tuned: Side, at: int) -> Answered:
     sides = []
     for side in (base, tuned):
         answer, found = side.given[at], side.likelihood

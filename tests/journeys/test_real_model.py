@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.torch]
 def real_model() -> Path:
     """The model's folder, fetched once a user and kept; without it these tests are skipped."""
     try:
-        return smollm2.fetch(Path.home() / ".cache" / "slm-studio" / "models")
+        return smollm2.fetch()
     except ModelError as error:
         pytest.skip(f"SmolLM2 cannot be had: {error}")
 
@@ -45,7 +45,7 @@ def spec(model: Path, folder: Path, rows: int, **sections: dict[str, Any]) -> Pa
 def test_from_rows_through_4_bit_training_and_evidence_to_a_verified_gguf_that_answers(
     real_model: Path, tmp_path: Path
 ) -> None:
-    training = {"learning_rate": 1e-3, "max_steps": 12, "batch_size": 8}
+    training = {"learning_rate": 1e-3, "max_steps": 10, "batch_size": 8}
     exports = [{"kind": "merged"}, {"kind": "gguf", "quant": "q8_0"}]
     file = spec(real_model, tmp_path, 48, training=training, export=exports)
     ended = studio("train", file, "--json", home=tmp_path / "home")
@@ -58,9 +58,9 @@ def test_from_rows_through_4_bit_training_and_evidence_to_a_verified_gguf_that_a
     assert 1.5 < loss["general-text"]["base"]["value"] < 3.5, "a real model finds ordinary text likely"
     manifests = [json.loads(item.read_text()) for item in run.glob("exports/*/artifact.json")]
     assert {item["folder"]: item["verification"]["passed"] for item in manifests} == {"merged": True, "gguf-q8_0": True}
-    for what in (run.name, run / "exports" / "gguf-q8_0"):
-        answer = studio("chat", what, home=tmp_path / "home", stdin="What is the capital of France?\n")
-        assert "Paris" in answer.out, answer.err + answer.out
+    exported = run / "exports" / "gguf-q8_0"
+    answer = studio("chat", exported, "-m", "What is the capital of France?", home=tmp_path / "home")
+    assert "Paris" in answer.out, answer.err + answer.out
 
 
 def test_a_run_that_ruins_a_real_model_is_said_to_forget_in_the_headline(real_model: Path, tmp_path: Path) -> None:

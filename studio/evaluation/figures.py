@@ -1,0 +1,74 @@
+"""Figures of a set of rows, base against tuned, each with its paired interval."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from studio.evaluation.answering import share
+from studio.evaluation.interval import Draws, Ratio, change, estimate, mean
+from studio.evaluation.likelihood import Likelihood
+from studio.evaluation.metrics import PAIR_METRICS, TEXT_METRICS
+from studio.evaluation.report import Answered, Compared, Given, Speed
+
+
+@dataclass(frozen=True)
+class Side:
+    """What one model did on one set."""
+
+    likelihood: Likelihood
+    given: list[Any]
+    speed: Speed | None
+    rejected: Likelihood | None = None
+    """Of the rejected answers, where the rows are preference pairs."""
+
+
+def figures(base: Side, tuned: Side, pairs: list[Answered], resamples: int, seed: int) -> dict[str, Compared]:
+    """Every figure that fits the set: those of the loss over all rows, those of answers over the answered ones."""
+    all_rows = Draws(len(base.likelihood.loss), resamples, seed)
+    found = {
+        name: _compared(_of_loss(name, base.likelihood), _of_loss(name, tuned.likelihood), all_rows)
+        for name in ("loss", "perplexity", "token_accuracy")
+    }
+    if base.rejected is not None and tuned.rejected is not None:
+        before, after = (_of_pairs(side.likelihood, side.rejected) for side in (base, tuned) if side.rejected is not None)
+        found |= {name: _compared(before[name], after[name], all_rows) for name in PAIR_METRICS}
+    if not pairs:
+        return found
+    some_rows = Draws(len(pairs), resamples, seed)
+    for name in (*TEXT_METRICS, "answer_tokens", "stop_rate"):
+        before, after = (_of_answers(name, [getattr(pair, side) for pair in pairs]) for side in ("base", "tuned"))
+        found[name] = _compared(before, after, some_rows)
+    order = (*TEXT_METRICS, *PAIR_METRICS, "loss", "perplexity", "token_accuracy", "answer_tokens", "stop_rate")
+    return {name: found[name] for name in order if name in found}
+
+
+def _compared(base: Ratio, tuned: Ratio, draws: Draws) -> Compared:
+    return Compared(estimate(base, draws), estimate(tuned, draws), change(base, tuned, draws))
+
+
+def _of_loss(name: str, found: Likelihood) -> Ratio:
+    if name == "token_accuracy":
+        return Ratio(found.right, found.tokens, bounds=(0.0, 1.0))
+    finish = (lambda loss: np.exp(np.minimum(loss, 100.0))) if name == "perplexity" else None
+    return Ratio(found.loss, found.tokens, finish=finish)
+
+
+def _of_pairs(chosen: Likelihood, rejected: Likelihood) -> dict[str, Ratio]:
+    """How often the preferred answer is the likelier one, and how likely each kind is."""
+    likelier = chosen.loss / np.maximum(chosen.tokens, 1) < rejected.loss / np.maximum(rejected.tokens, 1)
+    return {
+        "pair_accuracy": share(likelier.astype(np.float64).tolist()),
+        "logp_chosen": mean(-chosen.loss),
+        "logp_rejected": mean(-rejected.loss),
+    }
+
+
+def _of_answers(name: str, given: list[Given]) -> Ratio:
+    if name == "answer_tokens":
+        return mean(np.array([answer.tokens for answer in given], dtype=np.float64))
+    if name == "stop_rate":
+        return share([answer.stopped for answer in given])
+    return share([answer.scores[name] for answer in given])
