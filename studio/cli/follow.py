@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
+from json import dumps
 from typing import Any
 
 from studio.app.runs import Place, Run, Update, pace, watch
 from studio.cli import show
+from studio.cli.options import Shown
 from studio.core import events
 from studio.core.events import Event
 from studio.core.text import duration
@@ -21,21 +23,28 @@ STAGES = {
 }
 
 
-def follow(run: Run, json: bool = False, extra: dict[str, Any] | None = None, since: Place | None = None) -> int:
+def follow(
+    run: Run,
+    json: bool = False,
+    extra: dict[str, Any] | None = None,
+    since: Place | None = None,
+    progress: Shown | None = None,
+) -> int:
     """Show a run until it has ended; the exit code. The first Ctrl-C asks it to stop and waits, a second one detaches.
 
-    since leaves out what happened before, e.g. before a resume.
+    since leaves out what happened before, e.g. before a resume. progress: by default a bar, or nothing with json.
     """
     if not json:
         show.say(f"run {run.id}", "bold")
         show.say(f"base model: {run.spec.model.name}")
-    progress = _Quiet() if json else _Bar()
+    shown = progress or (Shown.none if json else Shown.bar)
+    view = {Shown.none: _Quiet, Shown.json: _JsonLines, Shown.bar: _Bar}[shown]()
     asked = False
-    with progress:
+    with view:
         while True:
             try:
                 for update in watch(run, since=since):
-                    progress.show(update)
+                    view.show(update)
                     since = update.place
                 break
             except KeyboardInterrupt:
@@ -107,6 +116,23 @@ class _Quiet:
         for event in update.events:
             if isinstance(event, events.Warning | events.Waiting):
                 print(event, file=sys.stderr)
+
+
+class _JsonLines(_Quiet):
+    """For programs: what is new, one JSON object a line on stderr, with `event`, `metrics` or `status` as its only key."""
+
+    def __init__(self) -> None:
+        self.last: dict[str, Any] = {}
+
+    def show(self, update: Update) -> None:
+        lines: list[dict[str, Any]] = [{"event": event.as_line()} for event in update.events]
+        lines += [{"metrics": line} for line in update.metrics]
+        now = {name: getattr(update.status, name) for name in ("state", "what", "done", "total")}
+        if now != self.last:
+            lines.append({"status": now})
+            self.last = now
+        for line in lines:
+            print(dumps(line, ensure_ascii=False, default=str), file=sys.stderr, flush=True)
 
 
 class _Bar:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -12,3 +13,22 @@ Home = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="Run id, id prefix, or `last`.")]
+All = Annotated[bool, typer.Option("--all", help="Also what people seldom change, memory by part, disk space and RAM.")]
+
+
+class Shown(StrEnum):
+    """How progress is shown."""
+
+    bar = "bar"
+    json = "json"
+    none = "none"
+
+
+Progress = Annotated[
+    Shown | None,
+    typer.Option(
+        "--progress",
+        help="bar; json: one object a line on stderr, for CI; none [default: bar, none with --json].",
+        show_default=False,
+    ),
+]

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from studio.cli import follow, show
-from studio.cli.options import Home, Json, RunName
+from studio.cli.options import All, Home, Json, Progress, RunName
 from studio.core.text import duration, size
 
 app = typer.Typer(help="The history of runs.", no_args_is_help=True)
@@ -47,7 +47,7 @@ def list_(home: Home = None, json: Json = False) -> None:
 
 
 @app.command("show")
-def show_(run: RunName, home: Home = None, json: Json = False) -> None:
+def show_(run: RunName, every: All = False, home: Home = None, json: Json = False) -> None:
     """One run: state, decisions, evidence, exports."""
     from studio.app import runs
 
@@ -71,7 +71,9 @@ def show_(run: RunName, home: Home = None, json: Json = False) -> None:
     if row["error"]:
         show.say(f"{row['error']['message']}\n→ {row['error']['hint']}", "red")
     if plan := found.plan:
-        show.decisions(plan)
+        hidden = show.decisions(plan, every)
+        if hidden:
+            show.say(f"{hidden} more decisions: --all", "dim")
         if plan.measured:
             show.say(f"memory: {size(plan.measured.predicted)} predicted, {size(plan.measured.peak)} measured")
     if row["state"] == "done":
@@ -101,13 +103,13 @@ def stop(run: RunName, home: Home = None) -> None:
 
 
 @app.command()
-def resume(run: RunName, home: Home = None, json: Json = False) -> None:
+def resume(run: RunName, home: Home = None, json: Json = False, progress: Progress = None) -> None:
     """Go on with a stopped, interrupted or failed run from its last checkpoint."""
     from studio.app import runs
 
     found = runs.find(run, home)
     since = runs.now(found)
-    raise typer.Exit(follow.follow(found.resume(wait=False), json, since=since))
+    raise typer.Exit(follow.follow(found.resume(wait=False), json, since=since, progress=progress))
 
 
 @app.command()

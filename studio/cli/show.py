@@ -83,10 +83,16 @@ def findings(items: Sequence[Finding], left: Mapping[str, int] | None = None) ->
         say("No check found anything.", "bold green")
 
 
-def decisions(plan: PlanRecord) -> None:
-    """What the plan decided and why."""
-    rows = [(item.field, cell(item.value), item.reason, item.otherwise) for item in plan.decisions]
+def decisions(plan: PlanRecord, every: bool = True) -> int:
+    """What the plan decided and why: everything, or only the fields people usually change. Returns how many are left out."""
+    from studio import spec
+    from studio.core.section import Leaf
+
+    advanced = {field.path for field in spec.fields() if isinstance(field, Leaf) and field.ui.advanced}
+    shown = [item for item in plan.decisions if every or not (item.field in advanced or item.field.startswith("export."))]
+    rows = [(item.field, cell(item.value), item.reason, item.otherwise) for item in shown]
     table(("decided", "value", "because", "otherwise"), rows)
+    return len(plan.decisions) - len(shown)
 
 
 def memory(plan: PlanRecord) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from studio import spec as specs
 from studio.cli import follow, show
-from studio.cli.options import Home, Json
+from studio.cli.options import All, Home, Json, Progress, Shown
 from studio.core.errors import DoesNotFit, SpecError
 
 SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="A spec: a YAML file, see configs/.", show_default=False)]
@@ -48,10 +48,11 @@ def plan(
     spec: SpecFile,
     settings: Settings = None,
     gpu: Annotated[str | None, typer.Option("--gpu", help='Plan for a GPU you do not have, e.g. "RTX 4090".')] = None,
+    every: All = False,
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """Decisions with reasons, memory by part, time and cost of a run; trains nothing."""
+    """What a run needs, whether it fits, and what was decided for you, with reasons; trains nothing."""
     from studio.app import plans
 
     made = plans.plan(read_spec(spec, settings), gpu, home).record()
@@ -61,9 +62,6 @@ def plan(
         raise typer.Exit(exit_code)
     show.heading(f"{made.spec['name']} on {made.machine}")
     show.say(model_line(made.spec["model"]["name"]))
-    show.decisions(made)
-    show.memory(made)
-    show.disk_and_ram(made)
     for line in made.summary:
         show.say(line)
     for warning in made.warnings:
@@ -71,6 +69,12 @@ def plan(
     show.say("It fits." if made.fits else "It does not fit.", "bold green" if made.fits else "bold red")
     if made.alternatives:
         show.table(("what would fit", "memory"), [(item.change, show.size(item.bytes)) for item in made.alternatives])
+    hidden = show.decisions(made, every)
+    if every:
+        show.memory(made)
+        show.disk_and_ram(made)
+    else:
+        show.say(f"{hidden} more decisions, memory by part, disk space and RAM: --all", "dim")
     raise typer.Exit(exit_code)
 
 
@@ -85,6 +89,7 @@ def train(
     settings: Settings = None,
     home: Home = None,
     json: Json = False,
+    progress: Progress = None,
     queued: Annotated[bool, typer.Option("--queue", help="Put it in the queue and return.")] = False,
 ) -> None:
     """Run specs now, one after another: data, training, evidence, exports. Ctrl-C saves a checkpoint; a run outlives the
@@ -94,11 +99,11 @@ def train(
             "--json prints one document, for one spec", hint="Train them one by one, or leave --json out.", where="--json"
         )
     asked = [(file, read_spec(file, settings)) for file in files]  # what is wrong with the last is said before the first
-    codes = [_train(file, spec, home, json, queued) for file, spec in asked]
+    codes = [_train(file, spec, home, json, queued, progress) for file, spec in asked]
     raise typer.Exit(next((code for code in codes if code), 0))
 
 
-def _train(spec: Path, asked: specs.RunSpec, home: Path | None, json: bool, queued: bool) -> int:
+def _train(spec: Path, asked: specs.RunSpec, home: Path | None, json: bool, queued: bool, progress: Shown | None) -> int:
     from studio.app import runs
 
     changes = runs.changes_since(spec.absolute())
@@ -114,7 +119,7 @@ def _train(spec: Path, asked: specs.RunSpec, home: Path | None, json: bool, queu
             show.say(f"! {name} of this shell does not go with a queued run; store it: keyring set studio {name}", "yellow")
         return 0
     run = runs.start(asked, home)
-    return follow.follow(run, json, {"changes": changes} if changes else {})
+    return follow.follow(run, json, {"changes": changes} if changes else {}, progress=progress)
 
 
 def _short(file: Path) -> Any:

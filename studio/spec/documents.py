@@ -208,9 +208,10 @@ def parse(text: str, source: str) -> tuple[Values, Lines]:
         mark = getattr(problem, "problem_mark", None)
         where = f"{source}, line {mark.line + 1}" if mark else source
         reason = getattr(problem, "problem", None) or str(problem)
-        raise SpecError(
-            f"this is not valid YAML: {reason}", hint="Check indentation, colons and quotes there.", where=where
-        ) from None
+        line = text.splitlines()[mark.line] if mark and mark.line < len(text.splitlines()) else ""
+        quoted = ' Inside braces a variable is quoted: {train: "${DATA}/a.csv"}.' if "${" in line and "{" in line else ""
+        hint = f"Check indentation, colons and quotes there.{quoted}"
+        raise SpecError(f"this is not valid YAML: {reason}", hint=hint, where=where) from None
     if not isinstance(values, dict):
         raise SpecError("a spec is a mapping of sections", hint="Begin with `data: {train: your-file.csv}`.", where=source)
     lines: dict[str, int] = {}

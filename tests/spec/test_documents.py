@@ -90,6 +90,9 @@ def test_variables_are_put_in_and_a_missing_one_is_named(work: Path, monkeypatch
         studio.load(write(work / "b.yaml", "name: $${A}\ndata:\n  train: ${NOT_THERE}/a.csv\n"))
     assert found.value.where == f"{work / 'b.yaml'}, line 3: data.train"
     assert "`NOT_THERE`" in found.value.message
+    with pytest.raises(SpecError) as found:
+        studio.load(write(work / "d.yaml", "data: {train: ${DATA}/a.csv, holdout: 0.1}\n"))
+    assert "Inside braces a variable is quoted" in found.value.hint
     assert studio.load(write(work / "c.yaml", "name: $${A}\ndata: {train: a.csv}\n")).name == "${A}"
 
 

@@ -1,0 +1,36 @@
+"""`studio plan` says first what matters: the model, what it needs, whether it fits; `--all` shows the rest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from studio.cli.main import run
+from studio.core import resources
+
+PRESET = str(resources.folder("configs") / "qwen3-4b.yaml")
+
+
+@pytest.mark.usefixtures("home")
+def test_the_summary_comes_before_the_decisions_and_internals_only_if_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["plan", PRESET, "--gpu", "RTX 3060"]) == 0
+    short = capsys.readouterr().out
+    order = [short.index(words) for words in ("base model: Qwen/Qwen3-4B", "memory: ", "It fits.", "training.learning_rate")]
+    assert order == sorted(order)
+    assert "training.row_attention" not in short
+    assert "more decisions, memory by part, disk space and RAM: --all" in short
+    assert run(["plan", PRESET, "--gpu", "RTX 3060", "--all"]) == 0
+    every = capsys.readouterr().out
+    assert "training.row_attention" in every
+    assert "CUDA context" in every
+
+
+@pytest.mark.usefixtures("home")
+def test_a_spec_that_names_no_model_is_said_to_train_the_small_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "bot.yaml").write_text(f"data: {{train: {resources.sample('support.jsonl')}}}\n")
+    assert run(["plan", str(tmp_path / "bot.yaml")]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert "3.7 M parameters, for a first try; choose yours with model.name" in next(
+        line for line in said if "base model" in line
+    )

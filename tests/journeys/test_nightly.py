@@ -1,0 +1,51 @@
+"""The nightly retrains of the docs, run: the first model is promoted, one that is no better is not."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
+ROWS = Path(__file__).parents[2] / "datasets" / "support.jsonl"
+SPEC = """name: night
+data: {{train: "${{DATA}}/train.jsonl", holdout: held-out.jsonl}}
+training: {{epochs: 6, batch_size: 8, learning_rate: {rate}}}
+evaluation: {{max_rows: 8, general: 'off', resamples: 200}}
+tracking: {{wandb: 'off'}}
+"""
+
+pytestmark = [pytest.mark.slow, pytest.mark.torch]
+
+
+@pytest.mark.parametrize("script", ["nightly.py", "nightly.sh"])
+def test_a_better_model_is_promoted_and_one_that_is_not_is_not(script: str, tmp_path: Path) -> None:
+    rows = [json.loads(line) for line in ROWS.read_text().splitlines()[:60]]
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    asked = [{**row, "question": f"Please tell me: {row['question']}"} for row in rows[::6]]
+    (tmp_path / "held-out.jsonl").write_text("".join(json.dumps(row) + "\n" for row in asked))
+    environment = {
+        **os.environ, "DATA": str(tmp_path / "data"), "STUDIO_HOME": str(tmp_path / "home"),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    }  # fmt: skip
+    words = [sys.executable, str(EXAMPLES / script)] if script.endswith(".py") else ["bash", str(EXAMPLES / script)]
+
+    def night(rate: float) -> str:
+        (tmp_path / "bot.yaml").write_text(SPEC.format(rate=rate))
+        ended = subprocess.run(
+            [*words, "bot.yaml", "serving"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=500
+        )
+        assert ended.returncode == 0, ended.stderr + ended.stdout
+        return ended.stdout.splitlines()[-1]
+
+    assert night(5e-3).startswith("promoted night-")
+    first = (tmp_path / "serving" / "current").resolve()
+    assert (first / "model.safetensors").exists()
+    assert night(1e-6).startswith("not promoted")
+    assert (tmp_path / "serving" / "current").resolve() == first
+    assert sorted(file.name for file in (tmp_path / "serving").iterdir()) == ["current"]
