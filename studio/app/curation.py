@@ -56,9 +56,9 @@ def stop_reading(item: DatasetVersion) -> None:
     tasks.stop(item.path / library.TASKS, "desk", item.version)
 
 
-def mask_preview(row: DeskRow) -> Masked | None:
-    """A row with its personal data masked; None where it has none."""
-    return masked(row.content)
+def mask_preview(row: DeskRow, item: DatasetVersion) -> Masked | None:
+    """A row with its personal data masked, of the regions that its version names; None where it has none."""
+    return masked(row.content, (), item.data.regions)
 
 
 def read_edits(file: Path) -> list[Edit]:

@@ -29,7 +29,10 @@ from studio.processes import tasks
 from studio.processes.tasks import Task
 from studio.spec import RunSpec
 
-SUFFIXES = (".json", ".jsonl", ".csv", ".tsv", ".parquet", ".xlsx", ".txt", ".md", ".gz", ".zip")
+SUFFIXES = (
+    ".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".arrow", ".feather", ".orc", ".xlsx", ".txt", ".md", ".docx",
+    ".gz", ".bz2", ".xz", ".zst", ".zip",
+)  # fmt: skip
 LARGEST = 1 << 30
 """Bytes of one file that is taken into the library."""
 MOST_FILES = 50

@@ -61,7 +61,8 @@ def test_messy_export_findings_mend_version_two_diff_train(studio: Any, screen: 
     box(screen, "desk-text").press("Enter")
     expect(screen.locator("#desk-table tr[data-row]")).to_have_count(2)
     screen.locator("#desk-table tr[data-row='42']").click()
-    expect(screen.locator("#desk-editor")).to_contain_text("Um acht Uhr.")
+    expect(screen.locator("#desk-editor h2")).to_contain_text("Row 42")
+    expect(screen.locator("#desk-editor .others")).to_contain_text("Um acht Uhr.")
     screen.get_by_role("button", name="Keep this row's answer").click()
     expect(screen.locator("#desk-counts")).to_contain_text("2 approved, 1 excluded")
 

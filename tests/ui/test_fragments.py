@@ -14,7 +14,7 @@ import pytest
 
 from studio.app import curves
 from studio.app.exports import ExportEstimate, ListedExport
-from studio.app.fragments import chat, compare, data, evidence, exports, parts, plan, runs
+from studio.app.fragments import chat, compare, data, desk, evidence, exports, parts, plan, runs
 from studio.app.fragments import home as home_fragments
 from studio.core import events
 from studio.core.charts import Series, line_chart
@@ -60,6 +60,31 @@ def report() -> DataReport:
     return found
 
 
+def desk_parts() -> str:
+    """All parts of the desk, on rows, edits, a title and a reason that are hostile."""
+    from studio.app import curation, library
+    from studio.app.curation import Query
+
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "rows.jsonl"
+        rows = [{"question": f"{EVIL} a@b.org", "answer": f"{EVIL} {number}"} for number in range(3)]
+        file.write_text("".join(json.dumps(item) + "\n" for item in rows))
+        item = library.add(Path(folder) / "home", EVIL[:80], [(f"{EVIL.replace('/', '')}.jsonl"[-60:], file)])
+        with curation.desk(item.reference, Path(folder) / "home") as opened:
+            opened.mask(Query(every=True))
+            opened.exclude(Query(rows=("1",)))
+            made = curation.write_version(opened, why=EVIL)
+            row = opened.row(2)
+            found = {finding.check: finding for finding in opened.findings()}
+            others = opened.same_question(row)
+            parts = [
+                desk.rows(list(opened.rows()), 2, 3, 0),
+                desk.editor(row, others, curation.mask_preview(opened.row(1), item), found),
+            ]
+        difference = desk.difference(curation.compare(item, made), item, made)
+        return "".join([desk.heading(made), *parts, desk.versions(library.versions_of(made), made), difference])
+
+
 def planned() -> PlanRecord:
     return hostile.plan(EVIL)
 
@@ -68,7 +93,7 @@ def given() -> Any:
     return Some(text=EVIL, tokens=1, stopped=False, scores={})
 
 
-ITEM = {"file": EVIL, "line": 1, "trained": 1, "tokens": [{"id": 1, "text": EVIL, "trained": True}]}
+ITEM = {"file": EVIL, "line": 1, "trained": 1, "tokens": [{"id": 1, "text": EVIL, "trained": True, "control": True}]}
 CHECKS = [Check(EVIL, EVIL, EVIL, False, EVIL)]
 ARTIFACT = Artifact(
     kind=EVIL, folder=EVIL, settings={}, key=EVIL, sources={}, details={}, versions={}, serve=[EVIL], made_at=EVIL,
@@ -101,7 +126,8 @@ ALL = {
     "facts": lambda: parts.facts([(EVIL, EVIL)]),
     "figures": lambda: parts.figures([(EVIL, EVIL, EVIL)]),
     "steps": lambda: home_fragments.steps([Some(title=EVIL, text=EVIL, link=EVIL, label=EVIL, done=False)]),
-    "library": lambda: data.library([Some(key=EVIL, title=EVIL, version=EVIL, files=[EVIL], bytes=1, created=1.0)]),
+    "library": lambda: data.library([Some(key=EVIL, title=EVIL, number=1, files=[EVIL], bytes=1, created=1.0)]),
+    "desk": lambda: desk_parts(),
     "data head": lambda: data.head(report()),
     "detected": lambda: data.detected(report(), {}),
     "findings": lambda: data.findings(report()),

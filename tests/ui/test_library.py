@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -181,17 +182,38 @@ def test_a_folder_is_downloaded_as_a_whole_zip_without_links(tmp_path: Path):
 
 
 def test_a_report_kept_by_another_release_or_damaged_is_made_again(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    from studio.app import cli_subprocess
     from studio.data import prepare
+    from studio.processes import tasks
 
     item = library.add(home, "FAQ", [("faq.csv", csv(tmp_path))])
     made = prepare.inspect(library.spec_of(item).data)
-    asked: list[str] = []
-    monkeypatch.setattr(cli_subprocess, "inspect", lambda spec, home: asked.append(spec.name) or made)
-    assert library.report(home, item) == library.report(home, item) == made
-    assert len(asked) == 1, "the second time it was read"
+    begun: list[str] = []
+    begin = tasks.begin
+    monkeypatch.setattr(tasks, "begin", lambda *values: begun.append(values[1]) or begin(*values))
+
+    def report() -> object:
+        until = time.monotonic() + 120
+        while (found := library.report(home, item)) is None and time.monotonic() < until:
+            time.sleep(0.1)
+        return found
+
+    assert report() == made
+    assert library.report(home, item) == made
+    assert len(begun) == 1, "the second time it was read"
     old = {"settings": {}, "report": {"usable": True, "warnings": ["a sentence"], "totals": {"rows": 3}}}
-    for content in ("", json.dumps(old), "[1, 2]"):
+    for content in ("", json.dumps(old)):
         (item.path / "inspected.json").write_text(content)
-        assert library.report(home, item) == made
-    assert len(asked) == 4
+        assert report() == made
+    assert len(begun) == 3
+
+
+def test_a_check_that_is_stopped_can_be_begun_again(home: Path, tmp_path: Path):
+    item = library.add(home, "FAQ", [("faq.csv", csv(tmp_path))])
+    assert library.report(home, item) is None
+    running = library.checking(item)
+    assert running is not None
+    assert running.state == "running"
+    library.stop_checking(item)
+    assert library.checking(item) is None
+    assert library.report(home, item) is None
+    library.stop_checking(item)

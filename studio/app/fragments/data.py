@@ -205,7 +205,7 @@ def tokens(previews: Iterable[dict[str, Any]]) -> Markup:
         every = item["tokens"]
         cut = f" The first {MAX_TOKENS:,} of {len(every):,} are shown." if len(every) > MAX_TOKENS else ""
         name = item["file"].rsplit("/", 1)[-1]
-        words = f"{name}, line {item['line']:,}: {plural(len(every), 'token')}, {item['trained']:,} trained (green, underlined).{cut}"
+        words = f"{name}, line {item['line']:,}: {plural(len(every), 'token')}, {item['trained']:,} trained (green, underlined); control tokens have a frame.{cut}"
         listed = [{**token, "lines": token["text"].split("\n")} for token in every[:MAX_TOKENS]]
         shown.append(_html("tokens", {"tokens": listed}, words))
     said = [note(f"Chat template: {words}.") for words in notes]

@@ -264,7 +264,7 @@ def _query(check: str, status: str, text: str) -> Query:
 def _editor(desk: Desk, number: int) -> Any:
     row = desk.row(number)
     others = [item for item in desk.same_question(row) if item.id != row.id and item.content.answer != row.content.answer]
-    return show.editor(row, others[:5], curation.mask_preview(row), {item.check: item for item in desk.findings()})
+    return show.editor(row, others[:5], curation.mask_preview(row, desk.item), {item.check: item for item in desk.findings()})
 
 
 def _command(said: str) -> dict[str, Any]:
