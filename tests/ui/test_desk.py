@@ -95,6 +95,8 @@ def test_messy_export_findings_mend_version_two_diff_train(studio: Any, screen: 
     screen.get_by_role("link", name="Train on this version").click()
     expect(screen.locator("#data")).to_contain_text("Messy desk v2")
     expect(screen.locator("#plan")).to_contain_text("fits", timeout=RUN)
+    screen.get_by_role("button", name="As YAML").click()
+    expect(screen.locator("#yaml")).to_contain_text("dataset:messy-desk@2")
     load_yaml(
         screen,
         "name: mended\ndata: {train: 'dataset:messy-desk@2'}\ntraining: {max_steps: 4}\n"
