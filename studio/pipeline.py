@@ -6,8 +6,6 @@ again. Heavy libraries are imported inside the steps, so that a spec or a data e
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +22,7 @@ from studio.hardware import machine as machines
 from studio.models import libraries, loading
 from studio.models.chat import fix_date
 from studio.runs.folder import RunFolder
+from studio.runs.mirror import Mirror, tracked
 from studio.runs.past import past
 from studio.runs.plan import PlanRecord
 from studio.runs.recorder import Recorder
@@ -57,13 +56,18 @@ def run(folder: RunFolder, recorder: Recorder) -> None:
     asked = with_full_paths(folder.asked_spec())
     with recorder.stage("preparing"):
         prepared = make_ready(folder, asked, recorder)
-    with _device(folder, recorder, prepared.machine), _tracked(folder, recorder, prepared) as sink:
+    with _device(folder, recorder, prepared.machine), tracked(folder, recorder) as mirror:
+        recorder.on_metrics = mirror.step if mirror else None
+        if mirror and folder.findings.exists():
+            mirror.sink.table("data findings", *desk_report.DeskReport.read(folder.findings).table)
         with recorder.stage("training"):
             train(folder, prepared, recorder)
+            if mirror:
+                mirror.trained(prepared.tokenizer)
         with recorder.stage("evaluating"):
-            judge(folder, prepared, recorder, sink)
+            judge(folder, prepared, recorder, mirror)
         with recorder.stage("exporting"):
-            export_all(folder, prepared, recorder)
+            export_all(folder, prepared, recorder, mirror)
 
 
 def make_ready(folder: RunFolder, asked: RunSpec, recorder: Recorder) -> Prepared:
@@ -162,7 +166,7 @@ def fit_job(folder: RunFolder, prepared: Prepared) -> Any:
     )
 
 
-def judge(folder: RunFolder, prepared: Prepared, recorder: Reporter, sink: Any = None, again: bool = False) -> None:
+def judge(folder: RunFolder, prepared: Prepared, recorder: Reporter, mirror: Mirror | None = None, again: bool = False) -> None:
     """Base against tuned on the held-out rows and the other question sets; the report as JSON and as a page."""
     if folder.report.exists() and not again:
         return
@@ -193,16 +197,18 @@ def judge(folder: RunFolder, prepared: Prepared, recorder: Reporter, sink: Any =
     write_text(folder.report_page, html)
     report.write(folder.report)
     recorder.event(events.Verdict(text=report.verdict.text, verdict=report.verdict.kind))
-    if sink:
-        _mirror_evidence(sink, report)
+    if mirror:
+        mirror.evaluated(report)
     del model
     free_memory()
 
 
-def export_all(folder: RunFolder, prepared: Prepared, recorder: Recorder) -> None:
+def export_all(folder: RunFolder, prepared: Prepared, recorder: Recorder, mirror: Mirror | None) -> None:
     """Make and verify every export the spec asks for."""
     for target in prepared.spec.export:
-        export_one(folder, prepared, target, recorder)
+        artifact = export_one(folder, prepared, target, recorder)
+        if mirror:
+            mirror.exported(artifact)
 
 
 def export_source(folder: RunFolder, prepared: Prepared) -> Source:
@@ -306,48 +312,3 @@ def _device(folder: RunFolder, recorder: Recorder, machine: machines.Machine) ->
         recorder.event(events.Waiting(message=message))
 
     return slot(machine.uuid, folder.id, recorder.should_stop, waiting)
-
-
-@contextmanager
-def _tracked(folder: RunFolder, recorder: Recorder, prepared: Prepared) -> Iterator[Any]:
-    """A W&B mirror of the run while it lasts, or None. It never blocks or fails the run."""
-    from studio.tracking import wandb
-
-    lock = read_json(folder.lock)
-    config = {"spec": prepared.spec.model_dump(mode="json"), "lock": lock, "run": folder.id}
-    sink = wandb.open_sink(prepared.spec.tracking, folder.id, prepared.spec.name, folder.path, config, recorder)
-    if sink is None:
-        yield None
-        return
-    recorder.on_metrics = sink.log
-    if folder.findings.exists():
-        sink.table("data findings", *desk_report.DeskReport.read(folder.findings).table)
-    ended_well = False
-    try:
-        yield sink
-        lineage = {
-            "dataset": lock["data"],
-            "base": lock["model"]["name"],
-            "revision": lock["model"]["revision"],
-            "run": folder.id,
-        }
-        sink.artifact(f"{folder.id}-adapter", "model", folder.adapter, lineage)
-        ended_well = True
-    finally:
-        recorder.on_metrics = None
-        sink.finish(ended_well)
-
-
-def _mirror_evidence(sink: Any, report: Any) -> None:
-    """Verdict, figures and sample answers of the report, for W&B."""
-    figures = {
-        f"{item.name}/{name}/{side}": getattr(found, side).value
-        for item in report.sets
-        for name, found in item.metrics.items()
-        for side in ("base", "tuned")
-    }
-    sink.summary({"verdict": report.verdict.text, **figures})
-    first = report.sets[0]
-    shown = [first.answers[place] for place in dict.fromkeys([*first.changed, *first.best, *first.worst])]
-    rows = [[item.question, item.reference, item.base.text, item.tuned.text] for item in shown]
-    sink.table("samples", ["question", "reference", "base", "tuned"], rows)

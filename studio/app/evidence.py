@@ -22,6 +22,7 @@ def evaluate(run: Run, also: list[str] | None = None) -> Report:
     from dataclasses import replace
 
     from studio import pipeline, worker
+    from studio.runs import mirror
     from studio.runs.watcher import Watcher
 
     worker.set_environment()
@@ -30,7 +31,9 @@ def evaluate(run: Run, also: list[str] | None = None) -> Report:
         files = [str(Path(name).expanduser().absolute()) for name in also]
         kept = [name for name in prepared.spec.evaluation.also if name not in files]
         prepared = replace(prepared, spec=edit(prepared.spec, {"evaluation.also": [*kept, *files]}))
-    pipeline.judge(run.folder, prepared, Watcher(run.folder), again=True)
+    watcher = Watcher(run.folder)
+    with mirror.afterwards(run.folder, watcher) as mirrored:
+        pipeline.judge(run.folder, prepared, watcher, mirrored, again=True)
     return run.report
 
 

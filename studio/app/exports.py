@@ -27,6 +27,9 @@ from studio.export.artifacts.push import caveat as caveat
 from studio.models.settings import Model
 from studio.processes import tasks
 from studio.processes.tasks import Task
+from studio.runs import mirror
+from studio.runs.folder import RunFolder
+from studio.runs.watcher import Watcher
 
 if TYPE_CHECKING:
     from studio.export.targets import AnyTarget
@@ -176,11 +179,13 @@ def export(
     require_adapter(run)
     refuse_if_missing(wanted)
     from studio import pipeline, worker
-    from studio.runs.watcher import Watcher
 
     worker.set_environment()
     watcher = Watcher(run.folder, on_progress)
     artifact = pipeline.export_one(run.folder, pipeline.reopen(run.folder), wanted, watcher, deploy)
+    with mirror.afterwards(run.folder, watcher) as mirrored:
+        if mirrored:
+            mirrored.exported(artifact)
     if destination:
         copy(run.folder.exports / artifact.folder, destination)
     return artifact
@@ -227,7 +232,13 @@ def prepare_upload(
 
 def upload(upload: Upload, on_step: Callable[[str], None] = lambda line: None) -> PushRecord:
     """Upload it. Raises JobError, ExportError."""
-    return push.send(upload, on_step)
+    record = push.send(upload, on_step)
+    folder = RunFolder(upload.artifact.path.parent.parent)
+    if folder.spec_file.exists():  # an export that was copied elsewhere has no run
+        with mirror.afterwards(folder, Watcher(folder)) as mirrored:
+            if mirrored:
+                mirrored.pushed(upload.artifact.folder, record.repository, record.commit)
+    return record
 
 
 def begin_push(run: Run, folder: str, repository: str, public: bool, home: Path) -> Task:

@@ -22,3 +22,7 @@ class Tracking(Section, frozen=True):
     """Labels to find the run by."""
     note: Annotated[str, Ui(advanced=True)] = Field(default="", title="Note")
     """What this run is for, in your words."""
+    group: Annotated[str | None, Ui(advanced=True)] = Field(default=None, title="W&B group")
+    """Runs of one group are shown together. Empty: WANDB_RUN_GROUP, if it is set."""
+    include: Annotated[list[Literal["git", "paths"]], Ui(advanced=True)] = Field(default_factory=list, title="Send as well")
+    """git: the commit of the folder you started from. paths: full file names. Neither is sent unless named here."""

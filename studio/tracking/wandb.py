@@ -7,6 +7,7 @@ and what goes wrong is said once through the reporter. The key reaches the clien
 from __future__ import annotations
 
 import contextlib
+import json
 import math
 import os
 import re
@@ -47,11 +48,11 @@ class Sink:
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """One logged step: `loss` becomes `train/loss`, `eval_loss` becomes `eval/loss`, both over our own step."""
         named = {_metric_name(name): value for name, value in values.items() if math.isfinite(value)}
-        self._guard("log", lambda: self._run.log({STEP: step, **named}))
+        self.guard("log", lambda: self._run.log({STEP: step, **named}))
 
     def summary(self, values: Mapping[str, Any]) -> None:
         """Figures of the whole run, e.g. the verdict and the headline metric."""
-        self._guard("summary", lambda: self._run.summary.update(dict(values)))
+        self.guard("summary", lambda: self._run.summary.update(dict(values)))
 
     def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """A table, e.g. the sample answers."""
@@ -61,21 +62,60 @@ class Sink:
 
             self._run.log({name: wandb.Table(columns=list(columns), data=[list(row) for row in rows])})
 
-        self._guard(f"table {name}", send)
+        self.guard(f"table {name}", send)
 
-    def artifact(self, name: str, type: str, path: Path, metadata: Mapping[str, Any]) -> None:
-        """A file or folder with its lineage in `metadata`; the files are read where they lie, not copied."""
+    def page(self, name: str, html: str) -> None:
+        """An HTML page as a panel."""
 
         def send() -> None:
             import wandb
 
-            found = wandb.Artifact(re.sub(r"[^\w.-]+", "-", name)[:128], type=type, metadata=dict(metadata))
-            for file in [path] if path.is_file() else sorted(item for item in path.rglob("*") if item.is_file()):
-                inside = file.name if path.is_file() else file.relative_to(path).as_posix()
-                found.add_file(str(file), name=inside, policy="immutable", skip_cache=True)
+            self._run.log({name: wandb.Html(html, inject=False)})
+
+        self.guard(f"page {name}", send)
+
+    def artifact(self, name: str, type: str, paths: Sequence[Path], metadata: Mapping[str, Any]) -> None:
+        """Files and folders with their lineage in `metadata`; they are read where they lie, not copied. Of two files of one
+        name the first counts."""
+
+        def send() -> None:
+            found = _artifact(name, type, metadata)
+            files: dict[str, Path] = {}
+            for path in paths:
+                inside = [path] if path.is_file() else sorted(item for item in path.rglob("*") if item.is_file())
+                for file in inside:
+                    files.setdefault(file.name if path.is_file() else file.relative_to(path).as_posix(), file)
+            for name_inside, file in files.items():
+                found.add_file(str(file), name=name_inside, policy="immutable", skip_cache=True)
             self._run.log_artifact(found)
 
-        self._guard(f"artifact {name}", send)
+        self.guard(f"artifact {name}", send)
+
+    def used(self, name: str, type: str, about: Mapping[str, Any]) -> None:
+        """What the run read, e.g. its dataset: an artifact that describes it without its content. The client links inputs
+        only online; offline they are in the config alone."""
+
+        def send() -> None:
+            found = _artifact(name, type, shown := without_paths(dict(about)))
+            with found.new_file(f"{type}.json", encoding="utf-8") as out:
+                json.dump(shown, out, indent=2, sort_keys=True)
+            self._run.use_artifact(found)
+
+        if self.online:  # the client waits until the server has it
+            self.guard(f"input {name}", lambda: _within(self._finish_timeout / 2, send))
+
+    def alert(self, title: str, text: str, level: Literal["INFO", "WARN", "ERROR"] = "INFO") -> None:
+        """A message to whoever has W&B's alerts switched on."""
+        self.guard("alert", lambda: self._run.alert(title=title, text=secrets.redact(text), level=level))
+
+    def last_step(self) -> float:
+        """The last step that W&B has of this run; 0 for a new one, and -1 offline, where nobody can say."""
+        if not self.online:
+            return -1
+        try:
+            return float(self._run.summary.get(STEP) or 0)
+        except Exception:
+            return 0
 
     def finish(self, ok: bool = True) -> str | None:
         """Send what is left, for at most the finish timeout, and close. The run's address, or None offline."""
@@ -98,7 +138,8 @@ class Sink:
         """Where the client keeps this run on disk; `wandb sync` takes it."""
         return Path(getattr(self._run, "dir", self._folder / "wandb")).parent
 
-    def _guard(self, what: str, call: Callable[[], object]) -> None:
+    def guard(self, what: str, call: Callable[[], object]) -> None:
+        """Call it; an error is counted, and the first one said."""
         try:
             with _own_folders(self._folder):
                 call()
@@ -116,14 +157,16 @@ def open_sink(
     config: Mapping[str, Any],
     reporter: Reporter,
     *,
+    job_type: str | None = "train",
     connect_timeout: float = 5,
     init_timeout: float = 30,
     finish_timeout: float = 60,
 ) -> Sink | None:
     """Open the W&B run of a run folder, or None if it is off or the client cannot be started.
 
-    run_id is ours, so that a resumed run goes on in the same W&B run. config: the resolved spec, and what the run came
-    from (dataset hash, model revision, parent run), since lineage by artifacts needs the server. Timeouts in seconds.
+    run_id is ours, so that a resumed run goes on in the same W&B run; job_type None leaves the type it
+    has. config: the resolved spec, and what the run came from (dataset hash, model revision), since the client links inputs
+    only online. Timeouts in seconds.
     """
     key = secrets.get(KEY)
     mode = _mode(settings, key)
@@ -134,7 +177,7 @@ def open_sink(
             import wandb
 
             host = os.environ.get("WANDB_BASE_URL") or wandb.setup().settings.base_url
-            arguments = _arguments(settings, run_id, name, folder, {**config, "wandb_host": host})
+            arguments = _arguments(settings, run_id, name, folder, {**config, "wandb_host": host}, job_type)
             limits = {"init_timeout": init_timeout, "finish_timeout": finish_timeout}
             hard_limit = 2 * init_timeout + 10
             reason = _why_not_online(key, host, connect_timeout) if mode == "online" else None
@@ -146,6 +189,8 @@ def open_sink(
                     return Sink(run, folder, reporter, finish_timeout)
                 except RuntimeError as problem:  # a call that never came back still holds the client: no second one then
                     reason = _said(problem)
+                    if wandb.run is None:  # the failed start holds the run's id until the client's process ends
+                        wandb.teardown()
             if reason:
                 _warn(reporter, f"W&B is kept offline: {reason}", hint="The log can be uploaded later: see docs/tracking.md.")
             run = _within(hard_limit, lambda: _start(wandb, "offline", arguments, {"base_url": host, **limits}))
@@ -180,14 +225,20 @@ def _why_not_online(key: str | None, host: str, seconds: float) -> str | None:
 
 
 def _knock(host: str, seconds: float) -> None:
-    """Whether anything answers there; any HTTP answer will do. The client itself would try for over half a minute."""
+    """Whether the API answers there; any answer but a server error will do. The client itself would try for half a minute."""
+    body, headers = b'{"query": "query { __typename }"}', {"Content-Type": "application/json"}
+    request = urllib.request.Request(f"{host.rstrip('/')}/graphql", body, headers, method="POST")
     try:
-        urllib.request.urlopen(urllib.request.Request(host, method="HEAD"), timeout=seconds).close()
-    except urllib.error.HTTPError:
-        return
+        urllib.request.urlopen(request, timeout=seconds).close()
+    except urllib.error.HTTPError as refused:
+        refused.close()
+        if refused.code >= 500:
+            raise
 
 
-def _arguments(settings: Tracking, run_id: str, name: str, folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
+def _arguments(
+    settings: Tracking, run_id: str, name: str, folder: Path, config: Mapping[str, Any], job_type: str | None
+) -> dict[str, Any]:
     """What the client is told about the run."""
     return {
         "project": settings.project,
@@ -198,7 +249,9 @@ def _arguments(settings: Tracking, run_id: str, name: str, folder: Path, config:
         "reinit": "create_new",  # a notebook may have a W&B run of its own
         "tags": settings.tags or None,
         "notes": settings.note or None,
-        "config": _without_home(dict(config)),
+        "group": settings.group,
+        "job_type": job_type,
+        "config": config if "paths" in settings.include else without_paths(dict(config)),
         "dir": str(folder),
     }
 
@@ -225,20 +278,31 @@ def _start(wandb: Any, mode: str, arguments: dict[str, Any], limits: dict[str, A
     return run
 
 
+def _artifact(name: str, type: str, metadata: Mapping[str, Any]) -> Any:
+    import wandb
+
+    return wandb.Artifact(re.sub(r"[^\w.-]+", "-", name)[:128], type=type, metadata=without_paths(dict(metadata)))
+
+
 def _metric_name(name: str) -> str:
     return f"eval/{name.removeprefix('eval_')}" if name.startswith("eval_") else f"train/{name}"
 
 
-def _without_home(value: Any) -> Any:
-    """The value with the user's home folder written as ~ in every text: its name is nobody's business."""
+def without_paths(value: Any) -> Any:
+    """The value with folders left out of every path, keys included: in the home folder they are written from ~, elsewhere
+    only the last part stays, since how a machine is laid out is nobody's business."""
     if isinstance(value, dict):
-        return {key: _without_home(item) for key, item in value.items()}
+        return {without_paths(key): without_paths(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_home(item) for item in value]
+        return [without_paths(item) for item in value]
     if isinstance(value, Path):
         value = str(value)
-    home = str(Path.home())
-    return value.replace(home + os.sep, "~" + os.sep) if isinstance(value, str) and len(home) > 1 else value
+    if not isinstance(value, str):
+        return value
+    path, home = Path(value), Path.home()
+    if not path.is_absolute():
+        return value
+    return f"~/{path.relative_to(home).as_posix()}" if path.is_relative_to(home) and len(home.parts) > 1 else path.name
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -33,11 +34,18 @@ class Server(ThreadingHTTPServer):
 
     daemon_threads = True
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that hangs up, as W&B's does at the end, is no error."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.operations: list[tuple[str, dict[str, Any]]] = []
         self.streamed: list[dict[str, Any]] = []
         self.uploaded: dict[str, bytes] = {}
+        self.fails = ""
+        """The operation it answers with a server error."""
 
     @property
     def address(self) -> str:
@@ -50,6 +58,33 @@ class Server(ThreadingHTTPServer):
             if "wandb-history.jsonl" in (item.get("files") or {})
         ]
         return [json.loads(line) for part in lines for line in part]
+
+    def summary(self) -> dict[str, Any]:
+        """The last summary that was streamed."""
+        parts = [
+            item["files"]["wandb-summary.json"]["content"]
+            for item in self.streamed
+            if "wandb-summary.json" in (item.get("files") or {})
+        ]
+        return json.loads(parts[-1][-1])
+
+    def artifacts(self) -> dict[str, set[str]]:
+        """The files of every artifact, by its type."""
+        types = {f"artifact-{n}": v["input"]["artifactTypeName"] for n, v in enumerate(self._all("createArtifact("), 1)}
+        found: dict[str, set[str]] = {}
+        for variables in self._all("createArtifactFiles"):
+            for file in variables["input"]["artifactFiles"]:
+                found.setdefault(types[file["artifactID"]], set()).add(file["name"])
+        return found
+
+    def everything(self, but: str = "-") -> bytes:
+        """All it was sent, as bytes to look for something in; but: uploads that are left out, by how their path begins."""
+        return json.dumps([self.operations, self.streamed]).encode() + b"".join(
+            body for path, body in self.uploaded.items() if not path.startswith(but)
+        )
+
+    def _all(self, operation: str) -> list[dict[str, Any]]:
+        return [variables for name, variables in self.operations if operation in name]
 
     def variables(self, operation: str) -> dict[str, Any]:
         return next(variables for name, variables in self.operations if operation in name)
@@ -74,6 +109,9 @@ class Handler(BaseHTTPRequestHandler):
         if self.path.endswith("/graphql"):
             asked = json.loads(body)
             self.server.operations.append((asked["query"], asked.get("variables") or {}))
+            if self.server.fails and self.server.fails in asked["query"]:
+                self._answer({}, 500)
+                return
             self._answer({"data": self._data(asked["query"], asked.get("variables") or {})})
         elif self.path.endswith("/file_stream"):
             self.server.streamed.append(json.loads(body))
@@ -93,7 +131,68 @@ class Handler(BaseHTTPRequestHandler):
         if "CreateRunFiles" in query:
             files = [{"name": name, "uploadUrl": f"{self.server.address}/store/{name}"} for name in variables["files"]]
             return {"createRunFiles": {"runID": "b", "uploadHeaders": [], "files": files}}
+        if "query ArtifactType(" in query:  # of a project that has no artifacts of this type yet
+            return {"project": {"artifact": None}}
+        if "createArtifact(" in query:
+            number = len(self.server._all("createArtifact("))
+            made = {"id": f"artifact-{number}", "state": "PENDING", "artifactSequence": {"id": "s", "latestArtifact": None}}
+            return {"createArtifact": {"artifact": made}}
+        if "createArtifactManifest(" in query:
+            store = f"{self.server.address}/store/manifest-{len(self.server.operations)}"
+            file = {"id": "f", "name": "m", "displayName": "m", "uploadUrl": store, "uploadHeaders": []}
+            return {"createArtifactManifest": {"artifactManifest": {"id": f"m{len(self.server.operations)}", "file": file}}}
+        if "createArtifactFiles(" in query:
+            store = f"{self.server.address}/store"
+            edges = [
+                {
+                    "node": {
+                        "id": str(n),
+                        "name": file["name"],
+                        "displayName": file["name"],
+                        "uploadUrl": f"{store}/{file['artifactID']}/{n}",
+                        "uploadHeaders": [],
+                        "storagePath": None,
+                        "uploadMultipartUrls": None,
+                        "artifact": {"id": file["artifactID"]},
+                    }
+                }
+                for n, file in enumerate(variables["input"]["artifactFiles"])
+            ]
+            return {"createArtifactFiles": {"files": {"edges": edges}}}
+        if "query ArtifactByID" in query:
+            return {"artifact": self._artifact(variables["id"])}
+        if "commitArtifact(" in query:
+            return {"commitArtifact": {"artifact": {"id": variables["artifactID"], "digest": "d"}}}
+        if "useArtifact(" in query:
+            return {
+                "useArtifact": {
+                    "artifact": {
+                        "id": "u",
+                        "digest": "d",
+                        "description": "",
+                        "state": "COMMITTED",
+                        "createdAt": "2026-01-01T00:00:00Z",
+                        "artifactSequence": {"id": "s"},
+                    }
+                }
+            }
+        if "notifyScriptableRunAlert(" in query:
+            return {"notifyScriptableRunAlert": {"success": True}}
         return {}
+
+    def _artifact(self, id: str) -> dict[str, Any]:
+        """A committed artifact, as far as the client looks at it."""
+        asked = self.server._all("createArtifact(")[int(id.rpartition("-")[2]) - 1]["input"]
+        entity = {"name": "me"}
+        project = {"id": "p", "internalId": "1", "name": "studio", "entity": entity}
+        sequence = {"__typename": "ArtifactSequence", "name": asked["artifactCollectionName"], "project": project}
+        empty = ("description", "metadata", "historyStep", "commitHash", "updatedAt")
+        return {
+            **dict.fromkeys(empty), "__typename": "Artifact", "id": id, "artifactSequence": sequence, "versionIndex": 0,
+            "artifactType": {"name": asked["artifactTypeName"]}, "ttlDurationSeconds": -1, "ttlIsInherited": False,
+            "tags": [], "state": "COMMITTED", "size": 1, "digest": "d", "digestAlgorithm": "MANIFEST_MD5", "fileCount": 1,
+            "createdAt": "2026-01-01T00:00:00Z", "aliases": [],
+        }  # fmt: skip
 
     def _body(self) -> bytes:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))

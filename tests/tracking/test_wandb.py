@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
+from studio.runs.folder import RunFolder
+from studio.runs.mirror import Mirror
 from studio.tracking.settings import Tracking
-from studio.tracking.wandb import Sink, open_sink
+from studio.tracking.wandb import Sink, open_sink, without_paths
 from tests.tracking.conftest import Remembers, Server
 
 KEY = "c0ffee" * 6 + "abcd"
@@ -31,7 +33,7 @@ def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
 def opened(folder: Path, reporter: Remembers, wandb: str = "auto", **timeouts: float) -> Sink | None:
     config = {"spec": {"model": {"name": "starter"}, "data": {"train": str(Path.home() / "faq.csv")}}, **LINEAGE}
     settings = Tracking(wandb=wandb, project="studio-tests", tags=["a"], note="n")  # type: ignore[arg-type]
-    return open_sink(settings, "bot-1234", "bot", folder, config, reporter, **timeouts)
+    return open_sink(settings, "bot-1234", "bot", folder, config, reporter, job_type="train", **timeouts)
 
 
 def fill(sink: Sink, folder: Path) -> None:
@@ -43,7 +45,7 @@ def fill(sink: Sink, folder: Path) -> None:
     adapter = folder / "adapter"
     adapter.mkdir()
     (adapter / "adapter_model.safetensors").write_bytes(b"weights")
-    sink.artifact("adapter bot", "model", adapter, LINEAGE)
+    sink.artifact("adapter bot", "model", [adapter], LINEAGE)
 
 
 def everything_in(folder: Path) -> bytes:
@@ -199,7 +201,7 @@ def test_a_failing_client_is_told_of_once_and_never_raises(tmp_path: Path):
     for step in range(5):
         sink.log(step, {"loss": 1.0})
     sink.summary({"a": 1})
-    sink.artifact("x", "model", tmp_path, {})
+    sink.artifact("x", "model", [tmp_path], {})
     sink.finish()
     warnings = [str(event) for event in reporter.events if event.kind == "warning"]
     assert len(warnings) == 3  # the first failure, the end, the count
@@ -220,3 +222,54 @@ def test_an_artifact_the_server_refuses_costs_the_artifact_only(
     sink.finish()
     assert time.monotonic() - began < 20
     assert (30, 0.25) in [(row.get("train/step"), row.get("eval/loss")) for row in server.history()]
+
+
+def test_a_server_that_answers_with_errors_costs_no_offline_log(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+):
+    server.fails = "RunResumeStatus"  # it answers at first, and fails when the run is opened
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    monkeypatch.setenv("WANDB_BASE_URL", server.address)
+    reporter = Remembers()
+    sink = opened(tmp_path, reporter, init_timeout=3, finish_timeout=5)
+    assert sink is not None, reporter.events
+    assert not sink.online
+    sink.log(1, {"loss": 1.0})
+    sink.finish()
+    assert list(tmp_path.glob("wandb/offline-run-*/run-bot-1234.wandb"))
+    assert "kept offline" in reporter.told("warning")
+
+
+def test_folders_are_left_out_of_paths_and_other_texts_stay():
+    home = str(Path.home())
+    assert without_paths({"/srv/team/a.csv": [f"{home}/b.csv", "c.csv", "a / b", 3]}) == {
+        "a.csv": ["~/b.csv", "c.csv", "a / b", 3]
+    }
+
+
+def mirror_of(folder: Path, sink: Any) -> Mirror:
+    lines = [{"step": step, "loss": 1.0 / step, "time": 1.0} for step in (1, 2, 3)]
+    (folder / "metrics.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    return Mirror(RunFolder(folder), sink)
+
+
+def test_a_resumed_run_sends_the_steps_the_server_lacks(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    monkeypatch.setenv("WANDB_BASE_URL", server.address)
+    sink = opened(tmp_path, Remembers(), init_timeout=20, finish_timeout=20)
+    assert sink is not None
+    mirror_of(tmp_path, sink).catch_up()
+    sink.finish()
+    assert [row["train/step"] for row in server.history()] == [1, 2, 3]
+
+
+def test_offline_the_steps_of_an_earlier_process_are_not_sent_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    sink = opened(tmp_path, Remembers(), "offline")
+    assert sink is not None
+    mirror = mirror_of(tmp_path, sink)
+    mirror.step(1, {"loss": 1.0})
+    logged: list[float] = []
+    monkeypatch.setattr(mirror.sink, "log", lambda step, values: logged.append(step))
+    mirror.catch_up()
+    sink.finish()
+    assert logged == [2, 3]
