@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from studio import planner
 from studio.core import events
 from studio.core.errors import OutOfMemory
-from studio.core.files import read_json, write_json, write_text
+from studio.core.files import write_json, write_text
 from studio.data import desk_report, encode, prepare
 from studio.data.curation import store
 from studio.data.rows import Conversation
