@@ -19,6 +19,7 @@ from studio.core.files import read_json, write_json
 from studio.processes import spawn, terminate
 from studio.processes.command import error_of
 from studio.processes.identity import ProcessId
+from studio.runs.folder import read_object
 
 State = Literal["starting", "ready", "ending", "not answering", "failed"]
 KEPT = 20
@@ -126,7 +127,12 @@ def choices(home: Path) -> list[tuple[str, str]]:
 
 
 def _exports(folder: Path) -> list[tuple[str, Path]]:
-    return [(str(read_json(file).get("kind")), file.parent) for file in sorted(folder.glob("*/artifact.json"))]
+    """The exports whose manifest can be read."""
+    found = []
+    for file in sorted(folder.glob("*/artifact.json")):
+        with contextlib.suppress(StudioError, OSError):
+            found.append((str(read_object(file).get("kind")), file.parent))
+    return found
 
 
 def wait_until_ready(server: Server, home: Path, seconds: float = 900.0) -> Server:

@@ -17,6 +17,7 @@ from studio.core import events
 from studio.core.errors import JobError, StudioError
 from studio.core.events import Event
 from studio.core.files import read_json, read_json_lines, whole_lines, write_json, write_text
+from studio.core.records import RecordError
 from studio.core.text import nearest, slug
 from studio.processes.identity import ProcessId
 from studio.runs import environment
@@ -104,8 +105,8 @@ class RunFolder:
         return iter(sorted(latest.values(), key=lambda line: line["step"]))
 
     def artifacts(self) -> list[dict[str, Any]]:
-        """The manifests of what was exported."""
-        return [read_json(file) for file in sorted(self.exports.glob("*/artifact.json"))]
+        """The manifests of what was exported. Raises RecordError for a damaged one."""
+        return [read_object(file) for file in sorted(self.exports.glob("*/artifact.json"))]
 
     def damage(self) -> str:
         """The first of its files that is there and cannot be read, with the reason; empty where all are as they should be."""
@@ -122,6 +123,21 @@ class RunFolder:
         except (OSError, ValueError, StudioError) as problem:
             return f"{problem}"
         return ""
+
+
+def read_object(file: Path) -> dict[str, Any]:
+    """The JSON object in a file of a run. Raises RecordError, naming the file, for one that is damaged."""
+    try:
+        values = read_json(file)
+    except ValueError as problem:
+        raise _damaged(file, f"not valid JSON ({problem})") from None
+    if not isinstance(values, dict):
+        raise _damaged(file, f"expected a JSON object, got {type(values).__name__}")
+    return values
+
+
+def _damaged(file: Path, what: str) -> RecordError:
+    return RecordError(f"{file.name} is damaged: {what}", hint="Set it aside: studio doctor --repair", where=str(file))
 
 
 def _is_step(line: Any) -> bool:

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from studio.app import overview, queue, runs
+from studio.app import overview, queue, runs, servers
 from studio.core.errors import HardwareError
+from studio.core.records import RecordError
 from studio.processes import terminate
 from studio.runs import environment, lifecycle, reserve, slot, status, supervisor
 from studio.runs import folder as folders
@@ -294,3 +295,19 @@ def test_a_process_that_bitsandbytes_ended_for_want_of_gpu_memory_is_said_to_hav
     cause = status._cause(folder, status.Status(state="training"))
     assert "the GPU ran out of memory while training inside bitsandbytes" in cause.message
     assert "training.micro_batch" in cause.hint
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_plan_report_or_manifest_is_an_error_with_a_hint_and_hides_no_other_choice(
+    tmp_path: Path, damage: str
+) -> None:
+    run = runs.find(ended(tmp_path).id, tmp_path)
+    manifest = run.folder.exports / "merged" / "artifact.json"
+    for file in (run.folder.plan, run.folder.report, manifest):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(DAMAGES[damage])
+    for look in (lambda: run.plan, lambda: run.report, run.folder.artifacts):
+        with pytest.raises(RecordError, match="damaged") as refused:
+            look()
+        assert refused.value.hint
+    assert servers.choices(tmp_path) == [("starter, as shipped", "starter")]
