@@ -124,7 +124,7 @@ def build(home: Path) -> None:
                 yield [_wrong(problem), gr.skip()]
             return
         if number == newest.number:
-            yield [show.card(made), made]
+            yield [show.card(made), made.as_json()]  # Gradio hashes what a State holds, and a record cannot be hashed
 
     def starting(*values: Any) -> tuple[Any, Any]:
         """Start it; or say on the plan card, with the field's name, what is missing or wrong."""
@@ -174,7 +174,7 @@ def build(home: Path) -> None:
     for success in filled:
         success(**write_now)
         success(**plan_now)
-    plan.change(frame.act(lambda made: _decided(fields, made)), [plan], boxes, **frame.QUIET)
+    plan.change(frame.act(lambda made: _decided(fields, PlanRecord.from_json(made))), [plan], boxes, **frame.QUIET)
     start.click(frame.act(starting), everything, [started, card], **frame.ACTION).success(None, [started], None, js=GO)
 
 
