@@ -108,7 +108,7 @@ def test_messy_export_findings_mend_version_two_diff_train(studio: Any, screen: 
     screen.wait_for_url("**/run?id=mended-**")
     expect(screen.locator("#head")).to_contain_text("done", timeout=RUN)
     run = next(run for run in runs.list_runs(studio.home) if run.spec.name == "mended")
-    assert run.spec.data.train == "dataset:messy-desk@2"
+    assert run.spec.data.files == ("dataset:messy-desk@2",)
 
     # Deleting the version names that run.
     screen.goto(f"/dataset?key={item.key}")
