@@ -11,11 +11,12 @@ from studio.app import library
 from studio.core.errors import DataError, JobError
 from studio.core.files import studio_home
 from studio.data.curation import edits, store, write
-from studio.data.curation.desk import Batch, Desk, DeskRow, Query, Which, open_desk
+from studio.data.curation.desk import Desk, Which, open_desk
 from studio.data.curation.differences import Difference, differences
 from studio.data.curation.edits import Content, Edit
 from studio.data.curation.masking import Masked, masked
 from studio.data.curation.store import DatasetVersion
+from studio.data.curation.views import Batch, DeskRow, Query
 from studio.processes import tasks
 from studio.processes.tasks import Task
 from studio.tracking.reporter import Reporter

@@ -24,7 +24,7 @@ from studio.core.errors import DataError, Stopped
 from studio.core.files import folder_aside, read_json, sha256, write_json
 from studio.core.text import count, plural
 from studio.data.arrays import Writer, mapped
-from studio.data.render import CLOSES, TrainOn, attempt_many, check_template, preview, reasoning_of
+from studio.data.render import TrainOn, attempt_many, check_template, preview, reasons_before_its_last_answer
 from studio.data.rows import Conversation, Needs, answers
 from studio.data.shorten import shortened
 from studio.models.chat import date_of
@@ -195,7 +195,7 @@ def _encode_into(out: Path, file: Path, tokenizer: Any, train_on: TrainOn, needs
             every = _lines(file)
             while lines := list(islice(every, BATCH)):
                 rows = [Conversation.from_dict(orjson.loads(line)) for _, line in lines]
-                forgotten += sum(map(_thinks_before, rows)) if train_on != "last_assistant" else 0
+                forgotten += sum(map(reasons_before_its_last_answer, rows)) if train_on != "last_assistant" else 0
                 talks = talks or any(row.messages for row in rows)
                 sides = [answers(row, needs) for row in rows]
                 made = iter(attempt_many([side for row in sides for side in row], tokenizer, train_on))
@@ -216,12 +216,6 @@ def _encode_into(out: Path, file: Path, tokenizer: Any, train_on: TrainOn, needs
         reason = f"{Path(first['file']).name}, line {first['line']}: {first['reason']}"
         message = f"{plural(writer.dropped, 'row')} left out because encoding failed; the first: {reason}"
         reporter.event(events.Warning(message=message, rows=tuple(writer.list)))
-
-
-def _thinks_before(row: Conversation) -> bool:
-    """Whether an answer before the last one holds reasoning."""
-    earlier = (turn for turn in row.messages[:-1] if turn["role"] == "assistant")
-    return any(reasoning_of(turn) or CLOSES in str(turn.get("content") or "") for turn in earlier)
 
 
 def _notes(tokenizer: Any, forgotten: int) -> list[str]:

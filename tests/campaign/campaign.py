@@ -94,8 +94,8 @@ def fail_each_write(home: Path, fault: str, result: Result, most: int = 1000) ->
         for item in found:
             result.failed += [f"{where}: {problem}" for problem in views.failures(root, item.id)]
             said = status.read(item.folder).error
-            if said and not said["hint"]:
-                result.failed.append(f"{where}: an error without a hint: {said['message']}")
+            if said and not said.hint:
+                result.failed.append(f"{where}: an error without a hint: {said.message}")
         try:
             folder = found[0].folder if found else folders.create(SPEC, root)
             work(folder)

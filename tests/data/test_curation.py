@@ -16,11 +16,12 @@ from studio.app import library
 from studio.core.errors import DataError
 from studio.data import prepare
 from studio.data.curation import edits, store
-from studio.data.curation.desk import CONTRADICTIONS, Desk, Query, open_desk
+from studio.data.curation.desk import CONTRADICTIONS, Desk, open_desk
 from studio.data.curation.differences import VersionRow, differences, word_differences
 from studio.data.curation.edits import Content
 from studio.data.curation.masking import masked
 from studio.data.curation.store import DatasetVersion
+from studio.data.curation.views import Query
 from studio.data.curation.write import export, version_rows, write_version
 from studio.data.settings import Data
 from tests.data import messy

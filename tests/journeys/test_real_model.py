@@ -25,7 +25,7 @@ def real_model() -> Path:
         pytest.skip(f"SmolLM2 cannot be had: {error}")
 
 
-def spec(model: Path, folder: Path, rows: int, **sections: dict[str, Any]) -> Path:
+def spec(model: Path, folder: Path, rows: int, **sections: Any) -> Path:
     for name, most in (("support.jsonl", rows), ("support-heldout.jsonl", 20)):
         lines = (ROOT / "datasets" / name).read_text().splitlines()[:most]
         (folder / name).write_text("\n".join(lines))

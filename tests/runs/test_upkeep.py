@@ -55,7 +55,8 @@ def test_only_what_nothing_needs_is_deleted(tmp_path: Path) -> None:
     aside = tmp_path / "runs" / ".bot.0123abcd"
     aside.write_bytes(b"y")
     assert [item.kind for item in upkeep.find_unneeded(tmp_path)] == ["checkpoints"]
-    os.utime(aside, (time.time() - 2 * upkeep.LEFTOVER,) * 2)
+    old = time.time() - 2 * upkeep.LEFTOVER
+    os.utime(aside, (old, old))
     items = upkeep.find_unneeded(tmp_path)
     assert [item.kind for item in items] == ["checkpoints", "leftovers"]
     assert upkeep.clean(items) == 1001

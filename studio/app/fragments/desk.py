@@ -11,10 +11,10 @@ from markupsafe import Markup
 from studio.app.fragments.parts import badge, empty, joined, note, notice, section, when
 from studio.core.html import Fragments
 from studio.core.text import plural, shorten
-from studio.data.curation.desk import DeskRow, Progress
 from studio.data.curation.differences import Difference, RowDifference, TurnDifference
 from studio.data.curation.masking import Masked
 from studio.data.curation.store import DatasetVersion
+from studio.data.curation.views import DeskRow, Progress
 from studio.data.findings import Finding
 from studio.processes.tasks import Task
 

@@ -15,9 +15,11 @@ from studio.core.errors import DataError
 from studio.core.files import need_room, write_text
 from studio.data.curation import edits as edit_records
 from studio.data.curation import store
-from studio.data.curation.desk import ORIGINS, Desk, DeskRow
+from studio.data.curation.database import ORIGINS
+from studio.data.curation.desk import Desk
 from studio.data.curation.differences import VersionRow
 from studio.data.curation.store import DatasetVersion, VersionRecord
+from studio.data.curation.views import DeskRow
 
 EDITS = "edits.jsonl"
 
