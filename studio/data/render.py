@@ -307,3 +307,9 @@ def _placed(problem: StudioError, conversation: Conversation) -> StudioError:
         return problem
     where = f"{conversation.file}, line {conversation.line}"
     return type(problem)(problem.message, hint=problem.hint, where=where)
+
+
+def reasons_before_its_last_answer(row: Conversation) -> bool:
+    """Whether an answer before the last one holds reasoning."""
+    earlier = (turn for turn in row.messages[:-1] if turn["role"] == "assistant")
+    return any(reasoning_of(turn) or CLOSES in str(turn.get("content") or "") for turn in earlier)
