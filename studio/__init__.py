@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from studio.app.datasets import findings, inspect, preview
     from studio.app.notebook import start, train, watch
     from studio.app.plans import plan
-    from studio.app.runs import Run, Update, find, list_runs
+    from studio.app.run_updates import Update
+    from studio.app.runs import Run, find, list_runs
     from studio.core.errors import StudioError
     from studio.core.resources import sample
     from studio.spec import RunSpec, edit, load

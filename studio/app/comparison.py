@@ -68,7 +68,30 @@ def compare(*which: Run | str | Path, home: str | Path | None = None) -> Compari
     found = tuple(item if isinstance(item, Run) else runs.find(item, home) for item in which)
     return Comparison(
         found,
-        tuple(runs.differences(list(found))),
+        tuple(differences(list(found))),
         tuple(run.summary() for run in found),
-        tuple(runs.evidence_rows(run) for run in found),
+        tuple(evidence_rows(run) for run in found),
     )
+
+
+def differences(runs: list[Run]) -> list[tuple[str, list[Any]]]:
+    """The spec fields in which runs differ: (field, value in each run)."""
+    flat = [_flat(run.spec.model_dump(mode="json")) for run in runs]
+    names = sorted({name for values in flat for name in values})
+    rows = [(name, [values.get(name) for values in flat]) for name in names]
+    return [(name, values) for name, values in rows if any(value != values[0] for value in values[1:])]
+
+
+def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
+    if isinstance(values, dict) and values:
+        return {name: value for key, inner in values.items() for name, value in _flat(inner, f"{prefix}{key}.").items()}
+    return {prefix.rstrip("."): values}
+
+
+def evidence_rows(run: Run) -> list[tuple[str, ...]]:
+    """The evidence of a run as the rows of a table; none before there is any."""
+    if not run.folder.report.exists():
+        return []
+    from studio.evaluation import table
+
+    return [tuple(row) for row in table.rows(run.report)]

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 import re
-import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from studio import spec as specs
-from studio.app import runs
+from studio.app import export_copies, runs
 from studio.app.runs import Run
 from studio.core.errors import ExportError, JobError, SpecError, StudioError
 from studio.core.files import read_json
@@ -22,7 +19,7 @@ from studio.core.section import Alternatives, Leaf, Section, leaves
 from studio.core.text import nearest, slug
 from studio.export.artifacts import manifest, push
 from studio.export.artifacts.manifest import MANIFEST, Artifact
-from studio.export.artifacts.push import RECORD, PushRecord, Upload
+from studio.export.artifacts.push import PushRecord, Upload
 from studio.export.artifacts.push import caveat as caveat
 from studio.models.settings import Model
 from studio.processes import tasks
@@ -35,8 +32,6 @@ if TYPE_CHECKING:
     from studio.export.targets import AnyTarget
     from studio.hardware.dims import ModelDims
 
-COPYING = ".copying"
-"""Where the files of a copy are until all are there."""
 _INSTALL = re.compile(r"studio exporters install ([a-z0-9_-]+)")
 
 
@@ -174,7 +169,7 @@ def export(
     """
     destination = Path(out).expanduser() if out else None
     if destination:
-        refuse_unless_free(destination)
+        export_copies.refuse_unless_free(destination)
     wanted = target(kind, settings)
     require_adapter(run)
     refuse_if_missing(wanted)
@@ -187,7 +182,7 @@ def export(
         if mirrored:
             mirrored.exported(artifact)
     if destination:
-        copy(run.folder.exports / artifact.folder, destination)
+        export_copies.copy(run.folder.exports / artifact.folder, destination)
     return artifact
 
 
@@ -273,42 +268,6 @@ def export_folder(what: str, target: str | None = None, home: str | Path | None 
     if len(matches) > 1:
         raise JobError("this run has several exports", hint=f"Say which: --target {' | '.join(matches)}", where=run.id)
     return run.folder.exports / matches[0]
-
-
-def refuse_unless_free(destination: Path) -> None:
-    """Raise ExportError where no copy can be written: there is a file, or files are in it, or no folder can be made."""
-    hint = "Choose a new folder with --out."
-    if destination.is_file():
-        raise ExportError("this is a file, not a folder", hint=hint, where=str(destination))
-    try:
-        if destination.exists() and {*os.listdir(destination)} - {COPYING}:
-            raise ExportError("the folder is not empty", hint=hint, where=str(destination))
-        existing = next(path for path in (destination, *destination.absolute().parents) if os.path.lexists(path))
-        with tempfile.TemporaryDirectory(dir=existing):
-            pass
-    except OSError as problem:
-        reason = problem.strerror or "it cannot be written"
-        raise ExportError(f"no folder can be made there ({reason})", hint=hint, where=str(destination)) from None
-
-
-def copy(folder: Path, destination: Path) -> None:
-    """Copy an export into a new or empty folder, whole or not at all, whatever interrupts it: the files lie in a hidden folder
-    of it until all are there. Raises ExportError where nothing can be written; the export itself stays."""
-    aside = destination / COPYING
-    try:
-        shutil.rmtree(aside, ignore_errors=True)
-        shutil.copytree(folder, aside, ignore=shutil.ignore_patterns(RECORD, ".*"))
-        for item in sorted(aside.iterdir(), key=lambda item: item.name == MANIFEST):
-            os.replace(item, destination / item.name)
-        aside.rmdir()
-    except OSError as problem:
-        shutil.rmtree(aside, ignore_errors=True)
-        reason = problem.strerror or "not every file could be written"
-        raise ExportError(
-            f"the export cannot be copied there ({reason}); it is in {folder}",
-            hint="Choose another folder with --out, or copy it yourself.",
-            where=str(destination),
-        ) from None
 
 
 @dataclass(frozen=True)

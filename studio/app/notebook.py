@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from studio.app import display, runs
-from studio.app.runs import Run, Update
+from studio.app import display, run_updates, runs
+from studio.app.run_updates import Update
+from studio.app.runs import Run
 from studio.core import events
 from studio.core.text import duration
 from studio.spec import RunSpec, as_spec
@@ -48,12 +49,12 @@ def watch(run: Run | str | Path, home: str | Path | None = None, *, on_update: O
     return follow(found, on_update=on_update, stop_on_interrupt=False)
 
 
-def follow(run: Run, since: runs.Place | None = None, on_update: OnUpdate | None = None, stop_on_interrupt: bool = True) -> Run:
+def follow(run: Run, since: run_updates.Place | None = None, on_update: OnUpdate | None = None, stop_on_interrupt: bool = True) -> Run:
     """Show a run until it has ended. since leaves out earlier events, not earlier metrics. Raises the run's error."""
     show = _inline() if _in_notebook() else _lines
     losses = [(line["step"], line["loss"]) for line in run.metrics if "loss" in line] if since else []
     try:
-        for update in runs.watch(run, every=EVERY, since=since):
+        for update in run_updates.watch(run.folder, every=EVERY, since=since):
             losses += [(line["step"], line["loss"]) for line in update.metrics if "loss" in line]
             show(run, update, losses)
             if on_update is not None:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from studio.app import datasets
-from studio.core import events
+from studio.app import datasets, run_updates
 from studio.core.errors import JobError, StudioError
 from studio.core.events import Event
-from studio.core.files import bytes_in, read_json, studio_home, whole_lines
+from studio.core.files import bytes_in, read_json, studio_home
 from studio.core.records import ErrorRecord
 from studio.runs import folder as folders
 from studio.runs import lifecycle, pace
@@ -132,7 +128,7 @@ class Run:
 
         Raises JobError for a run that is done or running, and the run's error if it fails.
         """
-        since = now(self)
+        since = run_updates.now(self.folder)
         lifecycle.resume(self.folder)
         if not wait:
             return self
@@ -323,57 +319,6 @@ def delete(run: Run) -> int:
     return freed
 
 
-Place = dict[Path, int]
-"""How far the files of a run were read, in bytes."""
-
-
-@dataclass(frozen=True)
-class Update:
-    """What is new since the last look at a run."""
-
-    status: Status
-    events: list[Event]
-    metrics: list[dict[str, Any]]
-    place: Place
-    """Where the next look begins."""
-
-
-def now(run: Run) -> Place:
-    """The present end of a run's story, to watch from there."""
-    files = (run.folder.events, run.folder.metrics)
-    return {file: file.stat().st_size if file.exists() else 0 for file in files}
-
-
-def watch(run: Run, every: float = 0.25, since: Place | None = None) -> Iterator[Update]:
-    """Follow a run until it has ended: what is new, every so many seconds. since leaves out what came before."""
-    places = dict(since or {run.folder.events: 0, run.folder.metrics: 0})
-    while True:
-        status = run.status  # read before the files: what came before the end is then never missed
-        new: dict[Path, list[bytes]] = {}
-        for file, place in places.items():
-            new[file] = list(whole_lines(file, place))
-            places[file] = place + sum(len(line) for line in new[file])
-        happened = [events.parse_line(line) for line in new[run.folder.events]]
-        yield Update(status, happened, [json.loads(line) for line in new[run.folder.metrics]], dict(places))
-        if not status.active:
-            return
-        time.sleep(every)
-
-
-def differences(runs: list[Run]) -> list[tuple[str, list[Any]]]:
-    """The spec fields in which runs differ: (field, value in each run)."""
-    flat = [_flat(run.spec.model_dump(mode="json")) for run in runs]
-    names = sorted({name for values in flat for name in values})
-    rows = [(name, [values.get(name) for values in flat]) for name in names]
-    return [(name, values) for name, values in rows if any(value != values[0] for value in values[1:])]
-
-
-def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
-    if isinstance(values, dict) and values:
-        return {name: value for key, inner in values.items() for name, value in _flat(inner, f"{prefix}{key}.").items()}
-    return {prefix.rstrip("."): values}
-
-
 def changes_since(spec_file: Path) -> list[str]:
     """What differs now from when the run that `spec_file` belongs to was locked: data, versions, hardware."""
     lock = spec_file.parent / "lock.json"
@@ -382,29 +327,3 @@ def changes_since(spec_file: Path) -> list[str]:
     from studio import planner
 
     return planner.changes_since(read_json(lock), spec_file.parent.parent.parent)
-
-
-LOG_BYTES, LOG_LINES = 16_000, 200
-"""How much of a log's end is shown."""
-
-
-def log_tail(run: Run) -> str:
-    """The end of a run's log as a terminal would show it, with everything hidden that looks like a key."""
-    from studio.app import keys
-
-    with contextlib.suppress(OSError), open(run.folder.log, "rb") as log:
-        length = log.seek(0, 2)
-        log.seek(max(0, length - LOG_BYTES))
-        lines = log.read().decode("utf-8", "replace").replace("\r\n", "\n").split("\n")
-        lines = [line.rsplit("\r", 1)[-1] for line in (lines[1:] if length > LOG_BYTES else lines)]
-        return keys.redacted("\n".join(lines[-LOG_LINES:]).strip())
-    return ""
-
-
-def evidence_rows(run: Run) -> list[tuple[str, ...]]:
-    """The evidence of a run as the rows of a table; none before there is any."""
-    if not run.folder.report.exists():
-        return []
-    from studio.evaluation import table
-
-    return [tuple(row) for row in table.rows(run.report)]

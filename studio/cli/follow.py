@@ -7,7 +7,8 @@ import time
 from json import dumps
 from typing import Any
 
-from studio.app.runs import Place, Run, Update, pace, watch
+from studio.app.run_updates import Place, Update, watch
+from studio.app.runs import Run, pace
 from studio.cli import show
 from studio.cli.options import Shown
 from studio.core import events
@@ -43,7 +44,7 @@ def follow(
     with view:
         while True:
             try:
-                for update in watch(run, since=since):
+                for update in watch(run.folder, since=since):
                     view.show(update)
                     since = update.place
                 break

@@ -83,11 +83,11 @@ def show_(run: RunName, every: All = False, home: Home = None, json: Json = Fals
 @app.command()
 def watch(run: RunName, home: Home = None) -> None:
     """Follow a run until it ends. Ctrl-C leaves it alone."""
-    from studio.app import runs
+    from studio.app import run_updates, runs
 
     found = runs.find(run, home)
     with follow._Bar() as bar:
-        for update in runs.watch(found):
+        for update in run_updates.watch(found.folder):
             bar.show(update)
     raise typer.Exit(follow.ended(found, False, {}))
 
@@ -105,10 +105,10 @@ def stop(run: RunName, home: Home = None) -> None:
 @app.command()
 def resume(run: RunName, home: Home = None, json: Json = False, progress: Progress = None) -> None:
     """Go on with a stopped, interrupted or failed run from its last checkpoint."""
-    from studio.app import runs
+    from studio.app import run_updates, runs
 
     found = runs.find(run, home)
-    since = runs.now(found)
+    since = run_updates.now(found.folder)
     raise typer.Exit(follow.follow(found.resume(wait=False), json, since=since, progress=progress))
 
 

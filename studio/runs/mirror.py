@@ -13,6 +13,7 @@ from studio.core.errors import Stopped
 from studio.core.files import read_json, write_text
 from studio.runs.folder import RunFolder
 from studio.tracking import wandb
+from studio.tracking.limits import without_paths
 from studio.tracking.reporter import Reporter
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ class Mirror:
         named = [item for item in _texts(spec.model_dump(mode="json")) if Path(item).is_absolute()]
         base = read_json(self.folder.lock)["model"].get("folder") or ""
         for path in sorted(filter(None, (*named, base, str(self.folder.path))), key=len, reverse=True):
-            text = text.replace(path, wandb.without_paths(path))
+            text = text.replace(path, without_paths(path))
         return text.replace(f"{Path.home()}/", "~/")
 
     def ended(self, problem: BaseException | None) -> None:

@@ -11,7 +11,6 @@ import json
 import math
 import os
 import re
-import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,6 +19,7 @@ from typing import Any, Literal, TypeVar
 
 from studio.core import events
 from studio.tracking import secrets
+from studio.tracking.limits import redacted, within, without_paths
 from studio.tracking.reporter import Reporter
 from studio.tracking.settings import Tracking
 
@@ -102,7 +102,7 @@ class Sink:
             self._run.use_artifact(found)
 
         if self.online:  # the client waits until the server has it
-            self.guard(f"input {name}", lambda: _within(self._finish_timeout / 2, send))
+            self.guard(f"input {name}", lambda: within(self._finish_timeout / 2, send))
 
     def alert(self, title: str, text: str, level: Literal["INFO", "WARN", "ERROR"] = "INFO") -> None:
         """A message to whoever has W&B's alerts switched on."""
@@ -121,12 +121,12 @@ class Sink:
         """Send what is left, for at most the finish timeout, and close. The run's address, or None offline."""
         url = self.url
         try:
-            _within(self._finish_timeout + 10, lambda: self._run.finish(exit_code=0 if ok else 1))
+            within(self._finish_timeout + 10, lambda: self._run.finish(exit_code=0 if ok else 1))
         except Exception as problem:
             where = self.folder
             _warn(
                 self._reporter,
-                f"not everything reached W&B in time ({_said(problem)}); the rest is kept in {where}",
+                f"not everything reached W&B in time ({redacted(problem)}); the rest is kept in {where}",
                 hint=f"Upload it later with: wandb sync {where}",
             )
         if self._failed > 1:
@@ -146,7 +146,7 @@ class Sink:
         except Exception as problem:
             self._failed += 1
             if self._failed == 1:
-                _warn(self._reporter, f"W&B did not take the {what}: {_said(problem)}; the run goes on")
+                _warn(self._reporter, f"W&B did not take the {what}: {redacted(problem)}; the run goes on")
 
 
 def open_sink(
@@ -184,21 +184,21 @@ def open_sink(
             if mode == "online" and not reason:
                 try:
                     online = {"base_url": host, "api_key": key, **limits}
-                    run = _within(hard_limit, lambda: _start(wandb, "online", arguments, online))
+                    run = within(hard_limit, lambda: _start(wandb, "online", arguments, online))
                     reporter.event(events.Tracking(mode="online", url=run.url or ""))
                     return Sink(run, folder, reporter, finish_timeout)
                 except RuntimeError as problem:  # a call that never came back still holds the client: no second one then
-                    reason = _said(problem)
+                    reason = redacted(problem)
                     if wandb.run is None:  # the failed start holds the run's id until the client's process ends
                         wandb.teardown()
             if reason:
                 _warn(reporter, f"W&B is kept offline: {reason}", hint="The log can be uploaded later: see docs/tracking.md.")
-            run = _within(hard_limit, lambda: _start(wandb, "offline", arguments, {"base_url": host, **limits}))
+            run = within(hard_limit, lambda: _start(wandb, "offline", arguments, {"base_url": host, **limits}))
             sink = Sink(run, folder, reporter, finish_timeout)
             reporter.event(events.Tracking(mode="offline", upload=f"wandb sync {sink.folder}"))
             return sink
     except Exception as problem:
-        _warn(reporter, f"W&B could not be started ({_said(problem)}); the run goes on without it")
+        _warn(reporter, f"W&B could not be started ({redacted(problem)}); the run goes on without it")
         return None
 
 
@@ -218,9 +218,9 @@ def _why_not_online(key: str | None, host: str, seconds: float) -> str | None:
     if not key:
         return f"there is no key; set {KEY}, or store one with `keyring set {secrets.SERVICE} {KEY}`"
     try:
-        _within(seconds + 1, lambda: _knock(host, seconds))
+        within(seconds + 1, lambda: _knock(host, seconds))
     except Exception as problem:
-        return f"{host} does not answer ({_said(problem)})"
+        return f"{host} does not answer ({redacted(problem)})"
     return None
 
 
@@ -288,23 +288,6 @@ def _metric_name(name: str) -> str:
     return f"eval/{name.removeprefix('eval_')}" if name.startswith("eval_") else f"train/{name}"
 
 
-def without_paths(value: Any) -> Any:
-    """The value with folders left out of every path, keys included: in the home folder they are written from ~, elsewhere
-    only the last part stays, since how a machine is laid out is nobody's business."""
-    if isinstance(value, dict):
-        return {without_paths(key): without_paths(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [without_paths(item) for item in value]
-    if isinstance(value, Path):
-        value = str(value)
-    if not isinstance(value, str):
-        return value
-    path, home = Path(value), Path.home()
-    if not path.is_absolute():
-        return value
-    return f"~/{path.relative_to(home).as_posix()}" if path.is_relative_to(home) and len(home.parts) > 1 else path.name
-
-
 @contextlib.contextmanager
 def _own_folders(folder: Path) -> Iterator[None]:
     """W&B's staging and cache inside the run folder, so that the folder alone is enough to upload it later."""
@@ -319,32 +302,6 @@ def _own_folders(folder: Path) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-
-
-def _within(seconds: float, call: Callable[[], T]) -> T:
-    """The call's result or error, or TimeoutError after `seconds`; the call is then left behind in its thread."""
-    result: list[T] = []
-    error: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            result.append(call())
-        except BaseException as problem:
-            error.append(problem)
-
-    thread = threading.Thread(target=run, daemon=True, name="wandb-call")
-    thread.start()
-    thread.join(seconds)
-    if error:
-        raise RuntimeError(_said(error[0])) from error[0]
-    if not result:
-        raise TimeoutError(f"no answer within {seconds:.0f} seconds")
-    return result[0]
-
-
-def _said(problem: BaseException) -> str:
-    """An error in one line, without secrets."""
-    return secrets.redact(" ".join(str(problem).split())[:300]) or type(problem).__name__
 
 
 def _warn(reporter: Reporter, message: str, hint: str = "") -> None:

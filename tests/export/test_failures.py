@@ -192,7 +192,7 @@ def test_an_adapter_of_another_base_is_refused_with_its_place(source: Source, tm
 
 
 def test_an_export_that_cannot_be_copied_out_stays_and_says_where_it_lies(tmp_path: Path) -> None:
-    from studio.app.exports import copy
+    from studio.app.export_copies import copy
 
     (tmp_path / "made").mkdir()
     (tmp_path / "made" / "artifact.json").write_text("{}")
@@ -205,7 +205,7 @@ def test_an_export_that_cannot_be_copied_out_stays_and_says_where_it_lies(tmp_pa
 def test_a_copy_that_is_interrupted_is_not_taken_for_an_export_and_the_next_one_is_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from studio.app.exports import COPYING, copy
+    from studio.app.export_copies import COPYING, copy
     from tests.export import made
 
     good = made.make(tmp_path / "exports")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from studio.app import exports
+from studio.app import export_copies, exports
 from studio.cli.main import run
 from studio.cli.progress import Progress
 from studio.core.errors import ExportError, SpecError
@@ -65,7 +65,7 @@ def test_a_place_that_takes_no_copy_is_refused_before_anything_is_made(tmp_path:
     ):
         with pytest.raises(ExportError, match=says):
             exports.export(finished, "adapter", {}, out)
-    exports.refuse_unless_free(tmp_path / "new" / "bot")
+    export_copies.refuse_unless_free(tmp_path / "new" / "bot")
     assert not (tmp_path / "new").exists()
 
 

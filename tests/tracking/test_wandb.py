@@ -14,8 +14,9 @@ import pytest
 
 from studio.runs.folder import RunFolder
 from studio.runs.mirror import Mirror
+from studio.tracking.limits import without_paths
 from studio.tracking.settings import Tracking
-from studio.tracking.wandb import Sink, open_sink, without_paths
+from studio.tracking.wandb import Sink, open_sink
 from tests.tracking.conftest import Remembers, Server
 
 KEY = "c0ffee" * 6 + "abcd"

@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from studio.app import curves, overview, runs
+from studio.app import comparison, curves, overview, runs
 from studio.app.fragments import compare as show
 from studio.app.fragments import parts
 from studio.app.fragments import runs as show_runs
@@ -45,8 +45,8 @@ def build(home: Path) -> None:
         names = [f"{run.spec.name} ({run.id[-6:]})" for run in compared]
         return (
             _curves(compared, names),
-            show.results([rows[run.id] for run in compared], [runs.evidence_rows(run) for run in compared], names),
-            show.settings(runs.differences(compared), names),
+            show.results([rows[run.id] for run in compared], [comparison.evidence_rows(run) for run in compared], names),
+            show.settings(comparison.differences(compared), names),
         )
 
     gr.on(None, frame.opened(opened), None, [plots, results, settings], **frame.QUIET)

@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from studio.app import curves, datasets, overview, queue, runs
+from studio.app import curves, datasets, overview, queue, run_updates, runs
 from studio.app.fragments import parts
 from studio.app.fragments import runs as show
 from studio.app.runs import Run, Status
@@ -138,7 +138,7 @@ def _fragments(run: Run, home: Path) -> dict[str, Any]:
         "links": _links(run, status.state),
         "curves": _curves(found),
         "story": show.story(run.events),
-        "log": show.log(runs.log_tail(run)),
+        "log": show.log(run_updates.log_tail(run.folder)),
         "position": row["position"],
     }
 
