@@ -49,7 +49,9 @@ def watch(run: Run | str | Path, home: str | Path | None = None, *, on_update: O
     return follow(found, on_update=on_update, stop_on_interrupt=False)
 
 
-def follow(run: Run, since: run_updates.Place | None = None, on_update: OnUpdate | None = None, stop_on_interrupt: bool = True) -> Run:
+def follow(
+    run: Run, since: run_updates.Place | None = None, on_update: OnUpdate | None = None, stop_on_interrupt: bool = True
+) -> Run:
     """Show a run until it has ended. since leaves out earlier events, not earlier metrics. Raises the run's error."""
     show = _inline() if _in_notebook() else _lines
     losses = [(line["step"], line["loss"]) for line in run.metrics if "loss" in line] if since else []

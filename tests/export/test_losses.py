@@ -71,10 +71,11 @@ def test_the_card_of_a_lossy_export_shows_its_own_score_once(source: Any, tmp_pa
 def test_what_the_tuning_forgot_is_a_limit_on_the_card_and_beside_the_server(source: Any, tmp_path: Path) -> None:  # noqa: F811
     plain = report()
     worse = Compared(Estimate(0.2, 0.1, 0.3, 40), Estimate(0.06, 0.0, 0.1, 40), Estimate(-0.14, -0.2, -0.1, 40))
-    lost = replace(plain, sets=[plain.sets[0], replace(plain.sets[1], metrics={"token_f1": worse})])
+    lost = plain.model_copy(update={"sets": [plain.sets[0], replace(plain.sets[1], metrics={"token_f1": worse})]})
     assert forgotten(lost) == ["It forgot some of what its base could do, on general questions: Token F1 20 % → 6 %."]
     unsure = replace(worse, change=Estimate(-0.14, -0.3, 0.1, 40))
-    assert forgotten(replace(lost, sets=[lost.sets[0], replace(lost.sets[1], metrics={"token_f1": unsure})])) == []
+    still = lost.model_copy(update={"sets": [lost.sets[0], replace(lost.sets[1], metrics={"token_f1": unsure})]})
+    assert forgotten(still) == []
     run = replace(source, about=replace(source.about, report=lost))
     artifact = deploy.write(run, made.make(tmp_path / "exports"))
     for text in (card(run, artifact), (artifact.path / "deploy" / "README.md").read_text()):

@@ -41,7 +41,8 @@ class Content(Record):
         values = orjson.loads(line)
         if "chosen" in values:
             values = {**values, "messages": values.pop("chosen"), "rejected": values["rejected"][-1]}
-        return cls.model_construct(**{"messages": (), "tools": (), "text": "", "rejected": None, **values})
+        turns, tools = tuple(values.get("messages", ())), tuple(values.get("tools", ()))
+        return cls.model_construct(messages=turns, tools=tools, text=values.get("text", ""), rejected=values.get("rejected"))
 
     def as_bytes(self) -> bytes:
         """As a JSON object in the product's own chat format, the same bytes for the same content."""
