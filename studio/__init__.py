@@ -33,7 +33,8 @@ __all__ = [
 
 _HOMES = {
     "studio.spec": ("RunSpec", "edit", "load"),
-    "studio.app.runs": ("Run", "Update", "find", "list_runs"),
+    "studio.app.run_updates": ("Update",),
+    "studio.app.runs": ("Run", "find", "list_runs"),
     "studio.app.comparison": ("compare",),
     "studio.app.datasets": ("findings", "inspect", "preview"),
     "studio.app.plans": ("plan",),
