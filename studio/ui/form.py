@@ -174,7 +174,7 @@ def values_of(spec: RunSpec) -> list[str]:
             shown.append(default_text(leaf))
             continue
         value = _at(spec, spec_path(leaf))
-        shown.append(to_text(leaf, value.model_fields["kind"].default if isinstance(value, Section) else value))
+        shown.append(to_text(leaf, type(value).model_fields["kind"].default if isinstance(value, Section) else value))
     return shown
 
 
