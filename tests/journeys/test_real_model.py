@@ -1,4 +1,4 @@
-"""A real chat model, SmolLM2-135M-Instruct: from rows to a verified GGUF that answers, and what is said of a ruined one."""
+"""A real chat model, SmolLM2-135M-Instruct: from rows to verified exports that answer, and what is said of a ruined one."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def spec(model: Path, folder: Path, rows: int, **sections: Any) -> Path:
     return file
 
 
-def test_from_rows_through_4_bit_training_and_evidence_to_a_verified_gguf_that_answers(
+def test_from_rows_through_4_bit_training_and_evidence_to_verified_exports_that_answer(
     real_model: Path, tmp_path: Path
 ) -> None:
     training = {"learning_rate": 1e-3, "max_steps": 10, "batch_size": 8}
@@ -58,7 +58,7 @@ def test_from_rows_through_4_bit_training_and_evidence_to_a_verified_gguf_that_a
     assert 1.5 < loss["general-text"]["base"]["value"] < 3.5, "a real model finds ordinary text likely"
     manifests = [json.loads(item.read_text()) for item in run.glob("exports/*/artifact.json")]
     assert {item["folder"]: item["verification"]["passed"] for item in manifests} == {"merged": True, "gguf-q8_0": True}
-    exported = run / "exports" / "gguf-q8_0"
+    exported = run / "exports" / "merged"
     answer = studio("chat", exported, "-m", "What is the capital of France?", home=tmp_path / "home")
     assert "Paris" in answer.out, answer.err + answer.out
 
