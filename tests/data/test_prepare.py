@@ -254,7 +254,7 @@ print(next(line.split()[1] for line in open("/proc/self/status") if line.startsw
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads the peak from /proc")
-def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
+def test_memory_does_not_grow_with_the_file_but_by_what_near_duplicates_take(tmp_path: Path) -> None:
     def peak(rows: int) -> int:
         answer = "word " * 400
         with (tmp_path / "rows.jsonl").open("w") as out:
@@ -263,7 +263,8 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
         return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
     small, large = peak(3_000), peak(20_000)  # KiB; files of 6 MB and 40 MB
-    assert large - small < 10 << 10
+    signatures = 17_000 * 512 >> 10  # near-duplicates are looked for among up to 200,000 rows
+    assert large - small < (6 << 10) + signatures
 
 
 def test_the_report_is_read_by_the_class_that_wrote_it(tmp_path: Path) -> None:

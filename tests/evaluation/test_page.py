@@ -116,6 +116,7 @@ def test_values_that_are_not_numbers_are_not_drawn():
     assert line_chart("Loss", [Series("loss", [])]) == ""
 
 
+@pytest.mark.torch
 def test_the_page_says_what_the_checks_found_in_the_training_rows(report: Report) -> None:
     found = Finding(
         check="html", severity="warning", message="texts hold <HTML>", count=3, share=0.25, not_covered="Markdown",

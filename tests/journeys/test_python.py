@@ -121,7 +121,8 @@ def test_figures_come_as_frames_and_a_plain_function_is_a_metric(notebook: Noteb
         "True True\n"
     )
     assert "held-out" in notebook.text("print(run.report.to_pandas().groupby('set').size())")
-    assert notebook.text("print(len(run.report.answers_frame()))") == "6\n"
+    answered = "sum(len(part.answers) for part in run.report.sets)"
+    assert notebook.text(f"print(0 < len(run.report.answers_frame()) == {answered})") == "True\n"
     notebook.run("def short(answer, reference): return len(answer) <= len(reference)")
     assert notebook.text("print(run.report.score(short))").startswith("base ")
     assert "question" in notebook.text(

@@ -23,6 +23,9 @@ SPEC: dict[str, Any] = {
 }
 
 
+pytestmark = pytest.mark.torch
+
+
 @pytest.fixture
 def online(server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
     """A server that commands are pointed at by their environment."""
