@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import tempfile
 from dataclasses import replace
@@ -22,7 +20,8 @@ from typing import Any
 
 import numpy as np
 from kit import testbed, training
-from kit.machine import ONE_THREAD, facts, keep, ratio, spread
+from kit.machine import facts, keep, ratio, spread
+from kit.rounds import measured
 
 PAIRS, STEPS = 8, 4
 RATE = 2e-4
@@ -180,14 +179,7 @@ def measure(rounds: int, names: list[str]) -> dict[str, list[dict[str, Any]]]:
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
     for turn in range(rounds):
         for name in names:
-            command = [sys.executable, __file__, "--child", name]
-            done = subprocess.run(command, env={**os.environ, **ONE_THREAD}, capture_output=True, text=True, check=False)
-            if done.returncode:
-                sys.exit(f"{name} failed:\n{done.stderr[-3000:]}")
-            result = json.loads(done.stdout.strip().splitlines()[-1])
-            found[name].append(result)
-            rate, peak = result["tokens_per_cpu_second"], result["peak_mib"]
-            print(f"round {turn + 1}  {name:24} {rate:7.0f} tokens per CPU second  {peak:6.0f} MiB", flush=True)
+            found[name].append(measured(name, [sys.executable, __file__, "--child", name], turn))
     return found
 
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -22,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from kit import testbed
-from kit.machine import ONE_THREAD, RESULTS, facts, keep, ratio, spread
+from kit.machine import RESULTS, facts, keep, ratio, spread
+from kit.rounds import measured
 
 ROWS = 24
 PEER = Path(__file__).parent / ".peers" / "llamafactory" / "bin" / "python"
@@ -124,14 +124,7 @@ def measure(rounds: int, names: list[str], count: int) -> dict[str, list[dict[st
             subprocess.run([sys.executable, __file__, "--rows", str(count), "--peer", folder], check=True)
         for turn in range(rounds):
             for name in names:
-                ours = {**os.environ, **ONE_THREAD}
-                done = subprocess.run(command(name, count, Path(folder)), env=ours, capture_output=True, text=True, check=False)
-                if done.returncode:
-                    sys.exit(f"{name} failed:\n{done.stderr[-3000:]}")
-                result = json.loads(done.stdout.strip().splitlines()[-1])
-                found[name].append(result)
-                rate, peak = result["tokens_per_cpu_second"], result["peak_mib"]
-                print(f"round {turn + 1}  {name:28} {rate:7.0f} tokens per CPU second  {peak:6.0f} MiB", flush=True)
+                found[name].append(measured(name, command(name, count, Path(folder)), turn))
     return found
 
 

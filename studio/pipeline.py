@@ -58,8 +58,8 @@ def run(folder: RunFolder, recorder: Recorder) -> None:
         prepared = make_ready(folder, asked, recorder)
     with _device(folder, recorder, prepared.machine), tracked(folder, recorder) as mirror:
         recorder.on_metrics = mirror.step if mirror else None
-        if mirror and folder.findings.exists():
-            mirror.sink.table("data findings", *desk_report.DeskReport.read(folder.findings).table)
+        if mirror:
+            mirror.checked()
         with recorder.stage("training"):
             train(folder, prepared, recorder)
             if mirror:

@@ -158,10 +158,7 @@ class Gathered:
             ),
             lengths=lengths_of(np.frombuffer(self.lengths, dtype=np.uint32) if self.lengths else ()),
             samples=tuple(self.samples[key] for key in sorted(self.samples)),
-            remarks=(
-                *self.remarks,
-                *((f"Only the first {plural(self.rows, 'row')} were read (data.limit).",) if settings.limit else ()),
-            ),
+            remarks=(*self.remarks, *self._limited(settings)),
         )
 
     def _limited(self, settings: Data) -> tuple[str, ...]:

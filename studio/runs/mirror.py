@@ -48,6 +48,14 @@ class Mirror:
         self._mark = folder.path / "wandb" / "mirrored-step"
 
     @_never_raises
+    def checked(self) -> None:
+        """Send what the checks found in the training rows, as a table."""
+        from studio.data.desk_report import DeskReport
+
+        if self.folder.findings.exists():
+            self.sink.table("data findings", *DeskReport.read(self.folder.findings).table)
+
+    @_never_raises
     def catch_up(self) -> None:
         """Send the logged steps that W&B does not have, such as those of a process that was killed before it sent them."""
         known = self.sink.last_step()
