@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -22,6 +23,11 @@ from studio.processes.tasks import Task
 from studio.tracking.reporter import Reporter
 
 __all__ = ["Batch", "Content", "Desk", "DeskRow", "Query", "Which"]
+
+
+def meant(names: Sequence[str], home: str | Path | None = None) -> str | None:
+    """The dataset of the library that a command's files name, where they are just that; None for files."""
+    return store.reference_of(studio_home(home), names[0]) if len(names) == 1 else None
 
 
 def find(reference: str, home: str | Path | None = None) -> DatasetVersion:

@@ -61,8 +61,9 @@ def _settings(data: Sequence[Any], spec: RunSpec | None, home: str | Path | None
     """The data section that data and settings make, with the files of named datasets."""
     values: dict[str, Any] = spec.data.model_dump(exclude_unset=True) if spec else {"holdout": 0.0}
     if data:
-        sources = [in_memory.as_sources(item, "data.train") for item in data]
-        values["train"] = [source for item in sources for source in ([item] if isinstance(item, str) else item)]
+        made = [in_memory.as_sources(item, "data.train") for item in data]
+        sources = [source for item in made for source in ([item] if isinstance(item, str) else item)]
+        values["train"] = [store.reference_of(studio_home(home), source) or source for source in sources]
     return store.located(Data(**{**values, **settings}), studio_home(home))
 
 

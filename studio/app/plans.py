@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from studio.app import datasets
 from studio.core.files import studio_home
+from studio.core.text import plural
 from studio.spec import RunSpec, as_spec
+from studio.tracking.reporter import Silent
 
 if TYPE_CHECKING:
+    from studio.data.report import DataReport
     from studio.planner.plan import Plan
+
+CHECKED = 10_000
+"""Rows whose content a plan checks: as many take two CPU seconds. The run itself checks more of them."""
 
 
 def plan(spec: RunSpec | str | Path | Mapping[str, Any], gpu: str | None = None, home: str | Path | None = None) -> Plan:
@@ -22,7 +29,7 @@ def plan(spec: RunSpec | str | Path | Mapping[str, Any], gpu: str | None = None,
     gpu plans for a GPU you do not have, e.g. "RTX 3060". home is where runs are kept: earlier ones correct the estimates.
     """
     from studio import planner
-    from studio.data import encode, prepare
+    from studio.data import desk_report, encode, prepare
     from studio.hardware import machine
     from studio.models import loading
     from studio.runs.past import past
@@ -32,7 +39,8 @@ def plan(spec: RunSpec | str | Path | Mapping[str, Any], gpu: str | None = None,
     found = loading.find(spec.model, planning=True)
     with tempfile.TemporaryDirectory(prefix="studio-plan-") as folder:
         data = Path(folder)
-        prepare.prepare(located, spec.training.seed, data, needs=spec.training.method.needs)
+        report = prepare.prepare(located, spec.training.seed, data, needs=spec.training.method.needs)
+        checked = desk_report.check_rows(data / "train.jsonl", tuple(spec.data.regions), Silent(), CHECKED)
         tokenizer = loading.tokenizer(found, spec.model.chat_template) if found.has_tokenizer else None
         if tokenizer is None:
             rows = planner.rows_by_characters(data / "train.jsonl", data / "held-out.jsonl", spec.training.method.needs)
@@ -45,4 +53,18 @@ def plan(spec: RunSpec | str | Path | Mapping[str, Any], gpu: str | None = None,
                 parts.append(encode.encode_file(file, tokenizer, spec.data.train_on, tokens, needs=needs) if there else None)
             rows = planner.rows(parts[0], parts[1])
         spec = planner.settled(spec, planner.start_folder(spec, studio_home(home)))
-        return planner.resolve(spec, machine.probe(gpu, studio_home(home)), found, rows, past(studio_home(home)))
+        made = planner.resolve(spec, machine.probe(gpu, studio_home(home)), found, rows, past(studio_home(home)))
+        said = (*_left_out(report), *report.warnings, *checked.summary())
+        return replace(made, warnings=(*said, *made.warnings))
+
+
+def _left_out(report: DataReport) -> Iterator[str]:
+    """Rows that are not trained on, by kind."""
+    totals = report.totals
+    if totals.duplicates:
+        yield f"{totals.duplicates:,} of {plural(totals.rows, 'row')} repeat an earlier one and are left out"
+    if totals.rejected:
+        kinds = ", ".join(f"{count:,} × {kind}" for kind, count in report.rejected.by_reason.items())
+        yield f"{totals.rejected:,} of {plural(totals.rows, 'row')} cannot be used: {kinds}"
+    if report.split and report.split.leaked:
+        yield f"{plural(report.split.leaked, 'training row')} left out: the held-out file asks the same"

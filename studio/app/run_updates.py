@@ -13,6 +13,7 @@ from typing import Any
 from studio.core import events
 from studio.core.events import Event
 from studio.core.files import whole_lines
+from studio.core.text import size
 from studio.runs import status as statuses
 from studio.runs.folder import RunFolder
 from studio.runs.status import Status
@@ -52,6 +53,21 @@ def watch(folder: RunFolder, every: float = 0.25, since: Place | None = None) ->
         if not status.active:
             return
         time.sleep(every)
+
+
+BYTES = ("Reading rows", "Encoding rows")
+"""What counts bytes while it goes on: how many rows a file has is not known before its end."""
+
+
+def how_far(status: Status) -> str:
+    """What a run does now, and how much of it is done."""
+    done, total = status.done, status.total
+    if not (total and status.what):
+        return status.what or status.state
+    if status.what in BYTES:
+        return f"{status.what}: {size(done)} of {size(total)}"
+    whole = float(done).is_integer() and float(total).is_integer()
+    return f"{status.what} {done:,.0f} of {total:,.0f}" if whole else f"{status.what} {done:,.4g} of {total:,.4g}"
 
 
 LOG_BYTES, LOG_LINES = 16_000, 200

@@ -30,7 +30,7 @@ def _columns(items: list[str] | None) -> dict[str, str]:
 
 @app.command()
 def inspect(
-    files: Annotated[list[str] | None, typer.Argument(metavar="FILE…", help="Files, hub:owner/name, or dataset:NAME.")] = None,
+    files: Annotated[list[str] | None, typer.Argument(metavar="FILE…", help="Files, hub:owner/name, or a dataset's NAME[@N].")] = None,
     spec: Annotated[Path | None, typer.Option(help="Use the data section of this spec.")] = None,
     columns: Annotated[
         list[str] | None, typer.Option("--column", metavar="ROLE=COLUMN", help="Which column plays which role.")
@@ -101,7 +101,7 @@ def _listed(what: str, items: Sequence[Rejected | Removed], count: int, shown: i
 
 @app.command()
 def desk(
-    files: Annotated[list[str] | None, typer.Argument(metavar="FILE…", help="Files, hub:owner/name, or dataset:NAME.")] = None,
+    files: Annotated[list[str] | None, typer.Argument(metavar="FILE…", help="Files, hub:owner/name, or a dataset's NAME[@N].")] = None,
     spec: Annotated[Path | None, typer.Option(help="Use the data section of this spec.")] = None,
     held_out: Annotated[Path | None, typer.Option(help="A held-out file: also look for training rows that are in it.")] = None,
     regions: Annotated[
@@ -118,8 +118,8 @@ def desk(
 
     if not files and not spec:
         raise DataError("no file was given", hint="studio data desk FILE…, or --spec S", where="studio data desk")
-    if files and len(files) == 1 and files[0].startswith("dataset:"):
-        with reporting(json) as reporter, library_curation.desk(files[0], home, reporter) as opened:
+    if name := library_curation.meant(files or [], home):
+        with reporting(json) as reporter, library_curation.desk(name, home, reporter) as opened:
             curation.show_desk(opened, json)
         return
     changes: dict[str, Any] = {}

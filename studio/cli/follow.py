@@ -7,7 +7,7 @@ import time
 from json import dumps
 from typing import Any
 
-from studio.app.run_updates import Place, Update, watch
+from studio.app.run_updates import Place, Update, how_far, watch
 from studio.app.runs import Run, pace
 from studio.cli import show
 from studio.cli.options import Shown
@@ -168,7 +168,7 @@ class _Bar:
             if self.task is None:
                 self.task = self.bar.add_task("", total=1.0, detail="")
                 self.begun = time.monotonic()
-            self.bar.update(self.task, completed=now.done / now.total, description=_progress(now), detail=self.detail(now))
+            self.bar.update(self.task, completed=now.done / now.total, description=how_far(now), detail=self.detail(now))
         self.bar.refresh()
 
     def detail(self, now: Any) -> str:
@@ -214,8 +214,3 @@ class _Bar:
                 show.say(f"  {event}", "bold")
             case events.DataReady() | events.Trained() | events.Exported() | events.EarlyStop() | events.Unreadable():
                 show.say(f"  {event}")
-
-
-def _progress(now: Any) -> str:
-    whole = float(now.done).is_integer() and float(now.total).is_integer()
-    return f"{now.what} {now.done:,.0f} of {now.total:,.0f}" if whole and now.what else now.what

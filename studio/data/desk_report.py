@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from studio.core.records import Record
+from studio.core.text import plural
 from studio.data.checks import CHECKS
 from studio.data.checks.base import Options, findings
 from studio.data.findings import Finding
@@ -47,13 +48,24 @@ class DeskReport(Record):
         ]
 
 
-def check_rows(train: Path, regions: tuple[str, ...], reporter: Reporter) -> DeskReport:
-    """Check the first rows of a prepared `train.jsonl`. Raises Stopped when asked to stop."""
+    def summary(self) -> tuple[str, ...]:
+        """What to look at before training, in a sentence, with the first place of each kind; empty where nothing was found."""
+        found = [item for item in self.findings if item.severity != "info"]
+        if not found:
+            return ()
+        parts = [
+            f"{item.check.replace('_', ' ')} in {plural(item.count, 'row')} (first {item.examples[0].where})" for item in found
+        ]
+        return (f"the checks of {plural(self.rows, 'training row')} found {', '.join(parts)}: studio data desk shows them",)
+
+
+def check_rows(train: Path, regions: tuple[str, ...], reporter: Reporter, most: int = MOST) -> DeskReport:
+    """Check the first `most` rows of a prepared `train.jsonl`. Raises Stopped when asked to stop."""
     checked = 0
 
     def rows() -> Iterator[Conversation]:
         nonlocal checked
-        for row in islice(conversations(train), MOST):
+        for row in islice(conversations(train), most):
             checked += 1
             yield row
 

@@ -203,7 +203,7 @@ def _encode_into(out: Path, file: Path, tokenizer: Any, train_on: TrainOn, needs
                     done += len(line)
                     for group in [row] if needs == "pairs" else [[side] for side in row]:
                         writer.put(group[0], place, [next(made) for _ in group], [side.good is not False for side in group])
-                reporter.progress(done, size, "encode")
+                reporter.progress(done, size, "Encoding rows")
                 if reporter.should_stop():
                     raise Stopped
         if not writer.rows:

@@ -113,8 +113,11 @@ def conversations(path: Path) -> Iterator[Conversation]:
             yield Conversation.from_dict(orjson.loads(line))
 
 
-def usable(settings: Data, reporter: Reporter | None = None) -> Iterator[Conversation]:
-    """The usable rows of the training files one by one, before duplicates are removed and rows held out; for previews."""
+def usable(settings: Data, reporter: Reporter | None = None, needs: Needs = "conversations") -> Iterator[Conversation]:
+    """The usable rows of the training files one by one, before duplicates are removed and rows held out; for previews.
+
+    needs: as in `prepare`; with `labels` rows that are marked as bad are among them.
+    """
     reporter = reporter or Silent()
     sources = _sources(settings.files, settings)
     total, done = sum({source.path: source.bytes for source in sources}.values()), 0
@@ -124,7 +127,7 @@ def usable(settings: Data, reporter: Reporter | None = None) -> Iterator[Convers
             if source.in_collection and len(sources) > 1 and lacks_columns(sample, settings):
                 continue
             detection = detect(sample, settings, strict=len(sources) == 1)
-            for number, row in enumerate(check(rows, detection, settings)):
+            for number, row in enumerate(check(rows, detection, settings, needs=needs)):
                 if number % 1_000 == 0:
                     reporter.progress(done + stream.position(), total, "Reading rows")
                 if isinstance(row, Conversation):

@@ -18,6 +18,7 @@ from pydantic import Field, ValidationError, model_validator
 from studio.core.errors import SpecError
 from studio.core.section import DECIDED, Alternatives, Leaf, Section, Ui, leaves
 from studio.core.wrong import Conflict, explain
+from studio.data.curation.store import is_reference
 from studio.data.settings import PLAIN, Data, ResolvedData
 from studio.evaluation.settings import Evaluation, ResolvedEvaluation
 from studio.export.targets import AnyTarget
@@ -206,7 +207,8 @@ def with_full_paths(spec: _Spec) -> _Spec:
     """The spec with local files named in full, so that it can be repeated from anywhere."""
 
     def full(name: str) -> str:
-        return name if name.startswith(("hub:", "dataset:")) else str(Path(name).expanduser().absolute())
+        known = name.startswith("hub:") or is_reference(name)
+        return name if known else str(Path(name).expanduser().absolute())
 
     changes: dict[str, Any] = {"data.train": [full(name) for name in spec.data.files]}
     if isinstance(spec.data.holdout, str):

@@ -44,6 +44,7 @@ def test_from_a_messy_export_to_a_clean_version(command: Command, added: Path, t
     assert {item["check"]: item["open"] for item in desk["findings"]}["contradictions"] == 2
     assert desk["progress"] == {"total": 48, "approved": 0, "excluded": 0, "edited": 0, "open": 48}
     assert "contradictions" in command("desk", "dataset:hilfe@1")
+    assert command("desk", "hilfe", "--json") == desk == command("desk", "hilfe@1", "--json")
 
     listed = command("curate", "hilfe", "--finding", "personal_data", "--json")
     assert [row["number"] for row in listed["rows"]] == [43, 44]
@@ -69,6 +70,17 @@ def test_from_a_messy_export_to_a_clean_version(command: Command, added: Path, t
     assert command("export", "hilfe", "--to", str(tmp_path / "out.csv"), "--json")["rows"] == 47
     assert "Küchenstuhl" in (tmp_path / "out.csv").read_text("utf-8")
     assert command("inspect", "dataset:hilfe@2", "--json")["totals"]["usable"] == 47
+
+
+def test_a_file_goes_before_a_dataset_of_its_name(
+    command: Command, added: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "hilfe").mkdir()
+    (tmp_path / "hilfe" / "one.csv").write_text("question,answer\nWho are you?,A lamp.\n")
+    assert command("inspect", "hilfe", "--json")["totals"]["rows"] == 1
+    assert command("inspect", "dataset:hilfe", "--json")["totals"]["rows"] == 48
+    assert command("inspect", "hilfee", "--json", code=2)["error"]["message"] == "there is no such file"
 
 
 def test_edits_of_a_file_and_refusals_are_documents(command: Command, added: Path, tmp_path: Path):

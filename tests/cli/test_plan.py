@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from studio.cli.main import run
 from studio.core import resources
+from tests.data import messy
 
 PRESET = str(resources.folder("configs") / "qwen3-4b.yaml")
 
@@ -24,6 +26,19 @@ def test_the_summary_comes_before_the_decisions_and_internals_only_if_asked_for(
     every = capsys.readouterr().out
     assert "training.row_attention" in every
     assert "CUDA context" in every
+
+
+@pytest.mark.usefixtures("home")
+def test_what_the_rows_hold_is_said_before_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "hilfe.csv").write_bytes(messy.export())
+    (tmp_path / "bot.yaml").write_text(f"data: {{train: {tmp_path / 'hilfe.csv'}}}\n")
+    assert run(["plan", str(tmp_path / "bot.yaml"), "--json"]) == 0
+    warnings = json.loads(capsys.readouterr().out)["warnings"]
+    assert warnings[0] == "1 of 48 rows repeat an earlier one and are left out"
+    assert warnings[1].startswith("the same question has different answers: 1 question, first hilfe.csv, line 42")
+    assert "contradictions in 2 rows (first hilfe.csv, line 42)" in warnings[3]
+    assert "personal data in 2 rows" in warnings[3]
+    assert warnings[3].endswith("studio data desk shows them")
 
 
 @pytest.mark.usefixtures("home")

@@ -403,3 +403,31 @@ def test_the_desk_waits_for_another_writer_and_says_so_when_it_takes_too_long(it
     with desk, pytest.raises(Exception, match="cannot be written"):
         desk.exclude(Query(rows=("1",)))
     other.close()
+
+
+def test_labels_of_answers_reach_the_next_version(tmp_path: Path):
+    file = tmp_path / "thumbs.jsonl"
+    rows = [{"prompt": f"Is lamp {n} blue?", "completion": f"Lamp {n} is blue.", "label": n % 2 == 0} for n in range(8)]
+    file.write_text("\n".join(json.dumps(row) for row in rows), "utf-8")
+    item = library.add(tmp_path / "home", "Thumbs", [("thumbs.jsonl", file)])
+    with open_desk(item) as desk:
+        assert [row.content.good for row in desk.rows()] == [n % 2 == 0 for n in range(8)]
+        desk.exclude(Query(rows=("1",)))
+        desk.rewrite(2, next(desk.rows(Query(rows=("2",)))).content.with_answer("It is not blue."))
+        version = write_version(desk)
+    labelled = list(prepare.usable(version.data, needs="labels"))
+    assert [row.good for row in labelled] == [n % 2 == 0 for n in range(1, 8)]
+    assert labelled[0].answer == "It is not blue."
+    assert len(list(prepare.usable(version.data))) == 3  # who learns from good answers alone does not see the bad ones
+
+
+def test_all_answers_that_the_check_calls_contradictory_are_settled_together(item: DatasetVersion, tmp_path: Path):
+    file = tmp_path / "spelled.csv"
+    file.write_text("question,answer\nWhen is it open?,From nine to five.\nwhen is it open,Only on Mondays at noon.\n", "utf-8")
+    with open_desk(library.add(tmp_path / "home", "Spelled", [("spelled.csv", file)])) as desk:
+        assert desk.count(Query(check=CONTRADICTIONS)) == 2
+        assert desk.keep_answers("last").count == 1
+        assert [row.status for row in desk.rows()] == ["excluded", "approved"]
+        desk.undo()
+        desk.rewrite(1, Content(messages=({"role": "user", "content": "What is it?"}, {"role": "assistant", "content": "A."})))
+        assert [row.number for row in desk.same_question(desk.row(2))] == [2]  # the first asks something else by now

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from studio.app import curves
+from studio.app import curves, run_updates
 from studio.app.exports import ExportEstimate, ListedExport
 from studio.app.fragments import chat, compare, data, desk, evidence, exports, parts, plan, runs
 from studio.app.fragments import home as home_fragments
@@ -28,6 +28,7 @@ from studio.export.artifacts.push import PushRecord, Upload
 from studio.export.verification.result import STRUCTURAL, Check, Verification
 from studio.processes.tasks import Task
 from studio.runs.plan import PlanRecord
+from studio.runs.status import Status
 from studio.ui import signin
 from tests.ui import hostile
 
@@ -217,3 +218,10 @@ def test_the_time_left_after_a_resume_is_told_from_the_resume_on(tmp_path):
     status = Status(state="training", done=110, total=140, process_started=100_000.0)
     assert _time_left(status, read(file)) == "about 1 min 0 s"
     assert _time_left(Status(state="training", done=110, total=140, process_started=200_000.0), read(file)) == ""
+
+
+def test_bytes_that_are_read_are_not_called_rows() -> None:
+    status = Status(state="preparing", done=40_302, total=40_302, what="Reading rows")
+    assert run_updates.how_far(status) == "Reading rows: 39.4 KiB of 39.4 KiB"
+    assert run_updates.how_far(status.model_copy(update={"what": "Writing rows", "done": 10_000})) == "Writing rows 10,000 of 40,302"
+    assert run_updates.how_far(status.model_copy(update={"what": "", "total": 0})) == "preparing"

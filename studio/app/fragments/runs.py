@@ -23,6 +23,7 @@ from studio.app.fragments.parts import (
     text,
     when,
 )
+from studio.app.run_updates import how_far
 from studio.core import events
 from studio.core.events import Event
 from studio.core.html import Fragments
@@ -30,8 +31,6 @@ from studio.core.records import ErrorRecord
 from studio.core.text import duration, plural, size
 from studio.runs.plan import PlanRecord
 
-BYTES_READ = "Reading rows"
-"""What a run says while it reads its data; it counts bytes then."""
 _html = Fragments("studio.app", "runs.html")
 
 STAGES = (
@@ -139,14 +138,8 @@ def stages(status: Any) -> Markup:
 
 
 def _progress(status: Any) -> Markup:
-    """How far the present stage is. What is counted in bytes is shown in bytes: a file's rows are not known before its end."""
-    if not (status.total and status.what):
-        return progress(status.done, status.total, status.what or status.state)
-    if status.what.startswith(BYTES_READ):
-        return progress(status.done, status.total, f"Reading the data: {size(status.done)} of {size(status.total)}")
-    return progress(
-        status.done, status.total, f"{status.what} {number(round(status.done, 2))} of {number(round(status.total, 2))}"
-    )
+    """How far the present stage is."""
+    return progress(status.done, status.total, how_far(status))
 
 
 def kpis(row: dict[str, Any], last: dict[str, Any], left: str, plan: PlanRecord | None) -> Markup:

@@ -9,11 +9,22 @@ import numpy as np
 
 from studio.data.checks.base import Check, Found, Said, Texts
 from studio.data.near import agree
+from studio.data.rows import Conversation
 from studio.data.split import digest, normal
 from studio.tracking.reporter import Reporter
 
 _COMPARED = 50
 """Answers of one question that are compared with each other."""
+
+
+def question_key(row: Conversation) -> int | None:
+    """A hash of what a row asks, the same for rows whose answers can contradict each other; case, spacing and punctuation
+    do not count. None for plain text, and for pairs and answers labelled bad: they answer otherwise on purpose.
+    """
+    if len(row.messages) < 2 or row.good is False or row.rejected is not None:
+        return None
+    *before, _ = row.messages
+    return digest(normal("\n".join(str(turn.get("content") or "") for turn in before)))
 
 
 class Contradictions:
@@ -23,15 +34,10 @@ class Contradictions:
         self._asked, self._answered = array("Q"), array("Q")
 
     def add(self, said: Said) -> None:
-        """Note question and answer of a row. Labelled answers and pairs answer one question in several ways on purpose."""
-        row = said.row
-        if len(row.messages) < 2 or row.good is not None or row.rejected is not None:
-            self._asked.append(len(self._asked))  # like no other
-            self._answered.append(0)
-            return
-        asked = said.question if len(row.messages) == 2 else said.whole[: len(said.whole) - len(said.answer)]
-        self._asked.append(digest(normal(asked)))
-        self._answered.append(digest(normal(said.answer)))
+        """Note question and answer of a row."""
+        key = question_key(said.row)
+        self._asked.append(len(self._asked) if key is None else key)  # else like no other
+        self._answered.append(0 if key is None else digest(normal(said.answer)))
 
     def found(self, texts: Texts, reporter: Reporter) -> Found:
         """All rows of every question with two answers that disagree."""

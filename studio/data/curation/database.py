@@ -17,9 +17,10 @@ from typing import Self
 from studio.core.errors import DataError, HardwareError, Stopped
 from studio.core.files import read_json_lines
 from studio.core.text import plural
-from studio.data import prepare, split
+from studio.data import prepare
 from studio.data.checks import CHECKS
 from studio.data.checks.base import Options, findings_with_rows
+from studio.data.checks.contradictions import question_key
 from studio.data.context import Turns
 from studio.data.curation import edits as edit_records
 from studio.data.curation.edits import (
@@ -31,12 +32,13 @@ from studio.data.curation.store import DatasetVersion
 from studio.data.curation.views import DeskRow, Progress, Query
 from studio.data.findings import Finding
 from studio.data.rows import Conversation
+from studio.data.split import digest
 from studio.tracking.reporter import Reporter, Silent
 
 FILE = "desk.db"
 ORIGINS = "origins.jsonl"
 """Beside the files of a version that edits made: where each row came from, and whether it is approved."""
-LAYOUT = 1
+LAYOUT = 2
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS rows (
@@ -87,18 +89,17 @@ class DeskDatabase:
         seen: Counter[str] = Counter()
 
         def rows() -> Iterator[Conversation]:
-            for row in prepare.usable(self.item.data):
+            for row in prepare.usable(self.item.data, needs="labels"):
                 if len(contents) % 1000 == 0:
                     if reporter.should_stop():
                         raise Stopped
                     reporter.progress(len(contents), self.item.record.rows, "Checking rows")
                 content = Content.of(row)
-                digest = content.digest
-                seen[digest] += 1
-                name = digest if seen[digest] == 1 else f"{digest}.{seen[digest]}"
+                mark = content.digest
+                seen[mark] += 1
+                name = mark if seen[mark] == 1 else f"{mark}.{seen[mark]}"
                 file, line, status = origins[len(contents)] if len(contents) < len(origins) else (row.file, row.line, "open")
-                prints = split.fingerprint(row)
-                contents.append((name, file, line, _signed(prints[2]), content.as_bytes(), status))
+                contents.append((name, file, line, _asked(row, name), content.as_bytes(), status))
                 yield row
 
         options = Options(regions=tuple(self.item.data.regions))
@@ -188,7 +189,8 @@ class DeskDatabase:
                     if effect.row == name:
                         status, content = effect.status or status, effect.content or content
             changed = content.as_bytes() if content != original else None
-            self._db.execute("UPDATE rows SET status = ?, edited = ? WHERE id = ?", (status, changed, name))
+            asked = _asked(content.conversation(), name)
+            self._db.execute("UPDATE rows SET status = ?, edited = ?, prompt = ? WHERE id = ?", (status, changed, asked, name))
 
     def _where(self, query: Query) -> tuple[str, tuple[object, ...]]:
         conditions, values = [], []
@@ -280,6 +282,8 @@ def _origins(file: Path) -> list[tuple[str, int, Status]]:
     return [(line["file"], line["line"], line.get("status", "open")) for line in read_json_lines(file)]
 
 
-def _signed(number: int) -> int:
-    """A hash as SQLite's integers hold it."""
+def _asked(row: Conversation, name: str) -> int:
+    """What a row asks, as contradictions are told by, in an integer that SQLite holds; the row's own where none counts."""
+    key = question_key(row)
+    number = digest(name) if key is None else key
     return number - (1 << 64) if number >= 1 << 63 else number

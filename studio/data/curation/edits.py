@@ -17,23 +17,26 @@ from studio.data.notes import Notes, Unusable
 from studio.data.rows import Conversation
 from studio.data.turns import checked, checked_tools
 
+LABEL = "label"
+"""The column in which a version says whether a labelled answer is good, as every layout reads it."""
 Status: TypeAlias = Literal["open", "approved", "excluded"]
 """Where a row stands: still to see, seen and good, or left out of the next version."""
 
 
 class Content(Record):
     """What a row says: messages with their tools, or plain text. In a preference pair the last message is the preferred
-    answer, and `rejected` the other one."""
+    answer, and `rejected` the other one; of a labelled answer `good` says whether it is a good one."""
 
     messages: tuple[dict[str, Any], ...] = ()
     tools: tuple[dict[str, Any], ...] = ()
     text: str = ""
     rejected: dict[str, Any] | None = None
+    good: bool | None = None
 
     @classmethod
     def of(cls, row: Conversation) -> Content:
         """The content of a row."""
-        return cls(messages=row.messages, tools=row.tools, text=row.text, rejected=row.rejected)
+        return cls(messages=row.messages, tools=row.tools, text=row.text, rejected=row.rejected, good=row.good)
 
     @classmethod
     def from_line(cls, line: bytes | str) -> Content:
@@ -42,14 +45,24 @@ class Content(Record):
         if "chosen" in values:
             values = {**values, "messages": values.pop("chosen"), "rejected": values["rejected"][-1]}
         turns, tools = tuple(values.get("messages", ())), tuple(values.get("tools", ()))
-        return cls.model_construct(messages=turns, tools=tools, text=values.get("text", ""), rejected=values.get("rejected"))
+        return cls.model_construct(
+            messages=turns,
+            tools=tools,
+            text=values.get("text", ""),
+            rejected=values.get("rejected"),
+            good=values.get(LABEL),
+        )
 
     def as_bytes(self) -> bytes:
         """As a JSON object in the product's own chat format, the same bytes for the same content."""
         values: dict[str, Any] = {"text": self.text} if self.text else {"messages": list(self.messages)}
         if self.rejected is not None:
             values = {"chosen": list(self.messages), "rejected": [*self.messages[:-1], self.rejected]}
-        return orjson.dumps({**values, **({"tools": list(self.tools)} if self.tools else {})})
+        if self.tools:
+            values["tools"] = list(self.tools)
+        if self.good is not None:
+            values[LABEL] = self.good
+        return orjson.dumps(values)
 
     @property
     def digest(self) -> str:
@@ -74,7 +87,7 @@ class Content(Record):
 
     def conversation(self, file: str = "", line: int = 0) -> Conversation:
         """As a row again."""
-        return Conversation(tuple(self.messages), tuple(self.tools), self.text, file, line, self.rejected)
+        return Conversation(tuple(self.messages), tuple(self.tools), self.text, file, line, self.rejected, self.good)
 
     def with_answer(self, answer: str) -> Content:
         """The same with another last answer; a plain text is replaced as a whole."""
@@ -233,7 +246,7 @@ def checked_content(content: Content, turns: Turns, where: str) -> Content:
         raise DataError(
             "the rejected answer is empty or the same as the preferred one", hint="Write another, or exclude it.", where=where
         )
-    return Content(messages=messages, tools=tools, rejected=other)
+    return Content(messages=messages, tools=tools, rejected=other, good=content.good)
 
 
 def joined(parts: list[Content]) -> Content:

@@ -156,6 +156,14 @@ def is_reference(name: str) -> bool:
     return name.startswith(PREFIX)
 
 
+def reference_of(home: Path, name: str) -> str | None:
+    """The dataset that a command's FILE means, as `dataset:NAME`: it says so, or no file has this name and a dataset does."""
+    if is_reference(name):
+        return name
+    matched = _NAME.fullmatch(PREFIX + name)
+    return PREFIX + name if matched and not Path(name).exists() and (home / "datasets" / matched["name"]).is_dir() else None
+
+
 def named(home: Path, reference: str, where: str = "") -> DatasetVersion:
     """The version `dataset:NAME@3`, or the newest of `dataset:NAME`. Raises DataError that says which there are."""
     matched = _NAME.fullmatch(reference)
