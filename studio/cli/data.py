@@ -30,7 +30,9 @@ def _columns(items: list[str] | None) -> dict[str, str]:
 
 @app.command()
 def inspect(
-    files: Annotated[list[str] | None, typer.Argument(metavar="FILE…", help="Files, hub:owner/name, or a dataset's NAME[@N].")] = None,
+    files: Annotated[
+        list[str] | None, typer.Argument(metavar="FILE…", help="Files, hub:owner/name, or a dataset's NAME[@N].")
+    ] = None,
     spec: Annotated[Path | None, typer.Option(help="Use the data section of this spec.")] = None,
     columns: Annotated[
         list[str] | None, typer.Option("--column", metavar="ROLE=COLUMN", help="Which column plays which role.")
@@ -101,7 +103,9 @@ def _listed(what: str, items: Sequence[Rejected | Removed], count: int, shown: i
 
 @app.command()
 def desk(
-    files: Annotated[list[str] | None, typer.Argument(metavar="FILE…", help="Files, hub:owner/name, or a dataset's NAME[@N].")] = None,
+    files: Annotated[
+        list[str] | None, typer.Argument(metavar="FILE…", help="Files, hub:owner/name, or a dataset's NAME[@N].")
+    ] = None,
     spec: Annotated[Path | None, typer.Option(help="Use the data section of this spec.")] = None,
     held_out: Annotated[Path | None, typer.Option(help="A held-out file: also look for training rows that are in it.")] = None,
     regions: Annotated[

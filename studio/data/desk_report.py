@@ -47,7 +47,6 @@ class DeskReport(Record):
             for item in self.findings
         ]
 
-
     def summary(self) -> tuple[str, ...]:
         """What to look at before training, in a sentence, with the first place of each kind; empty where nothing was found."""
         found = [item for item in self.findings if item.severity != "info"]

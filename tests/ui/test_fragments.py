@@ -223,5 +223,8 @@ def test_the_time_left_after_a_resume_is_told_from_the_resume_on(tmp_path):
 def test_bytes_that_are_read_are_not_called_rows() -> None:
     status = Status(state="preparing", done=40_302, total=40_302, what="Reading rows")
     assert run_updates.how_far(status) == "Reading rows: 39.4 KiB of 39.4 KiB"
-    assert run_updates.how_far(status.model_copy(update={"what": "Writing rows", "done": 10_000})) == "Writing rows 10,000 of 40,302"
+    assert (
+        run_updates.how_far(status.model_copy(update={"what": "Writing rows", "done": 10_000}))
+        == "Writing rows 10,000 of 40,302"
+    )
     assert run_updates.how_far(status.model_copy(update={"what": "", "total": 0})) == "preparing"
