@@ -37,7 +37,7 @@ class Data(Section, frozen=True):
 
     train: Annotated[str | list[str], rows_from_python("data")] = Field(title="Training files")
     """One file or several (.json .jsonl .csv .tsv .parquet .arrow .xlsx .txt .md .docx .html, also compressed or zipped), a
-    folder, a pattern such as `chats/*.jsonl`, `hub:owner/name`, or a dataset of the library: `dataset:NAME` or `dataset:NAME@3`."""
+    folder, a pattern such as `chats/*.jsonl`, `hub:owner/name`, or a dataset of the library, `dataset:NAME@3`."""
     holdout: Annotated[float | str, rows_from_python("data")] = Field(default=0.1, title="Held-out rows")
     """Rows never trained on, for the evidence: a share such as 0.1, or a file of its own."""
     format: FormatName | None = Field(default=None, title="Format")
