@@ -26,7 +26,9 @@ def rows() -> list[Row]:
             found.append(_row(item))
             continue
         kinds = ", ".join(item.sections)
-        values, default = (f"list of {kinds}", "none") if item.many else (kinds, next(iter(item.sections)))
+        values, default = (
+            (f"list of {kinds}", "none") if item.many else (kinds, "empty" if item.optional else next(iter(item.sections)))
+        )
         found.append(Row(item.path, values, default, item.help))
         for kind, section in item.sections.items():
             found += [_row(leaf) for leaf in leaves(section, f"{item.path}.{kind}.") if _own(leaf)]

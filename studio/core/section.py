@@ -110,6 +110,8 @@ class Alternatives:
     label: str
     help: str
     many: bool
+    optional: bool = False
+    """True if None ("decide for me") is allowed."""
 
 
 def leaves(section: type[Section], prefix: str = "") -> Iterator[Leaf | Alternatives]:
@@ -122,7 +124,8 @@ def leaves(section: type[Section], prefix: str = "") -> Iterator[Leaf | Alternat
             continue
         sections = _alternatives(info)
         if sections:
-            yield Alternatives(path, sections, _label(name, info), _help(info), _is_list(inner))
+            optional = types.NoneType in _members(inner)
+            yield Alternatives(path, sections, _label(name, info), _help(info), _is_list(inner), optional)
         else:
             yield _leaf(path, name, info)
 

@@ -9,11 +9,17 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 from studio.core.section import DECIDED, Section, Ui
 from studio.data import in_memory
 from studio.data.context import Role, Turns
+from studio.data.verifiers import VERIFIERS, AnyVerifier
 
 FormatName = Literal[
     "preference", "messages", "sharegpt", "templated", "alpaca", "prompt_completion", "question_answer", "text"
 ]
 
+VERIFIER_HELP = (
+    "How an answer to these rows is scored from 0 to 1: the reward of `grpo`, and a figure of the evidence after any run. "
+    + "; ".join(f"{name}: {kind.summary}" for name, kind in VERIFIERS.items())
+    + ". Empty: none, but for `grpo`, where the plan decides by the rows' answers."
+)
 PLAIN = {"plain": True}
 """The validation context of a spec that was written down: rows are then named by a file, never part of the spec."""
 
@@ -72,6 +78,10 @@ class Data(Section, frozen=True):
         default=0.05, ge=0, le=1, title="Rejected share allowed"
     )
     """The run stops if a larger share of rows than this cannot be used."""
+    verifier: AnyVerifier | None = Field(default=None, title="Verifier", description=VERIFIER_HELP)
+    control: AnyVerifier | None = Field(default=None, title="Control score")
+    """A second verifier that is measured and never rewarded: where the reward rises and this falls, the model learned to
+    please the rule. Empty: likeness to the rows' answers, where there is a verifier."""
     regions: Annotated[list[str], Ui(advanced=True)] = Field(default_factory=list, title="Countries of personal data")
     """Two-letter codes such as `DE`: countries whose phone numbers and national identity numbers the checks look for."""
     limit: Annotated[int | None, Ui(advanced=True)] = Field(default=None, ge=1, title="Use at most")

@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import typing
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import yaml
 
 from studio import spec as specs
-from studio.core.section import Alternatives, Leaf, Section, leaves
+from studio.core.section import Alternatives, Leaf, Section, Ui, leaves
 from studio.spec import RunSpec
 
 BY_HAND = ("version", "name", "model.name", "data.train")
@@ -44,10 +45,15 @@ def fields() -> list[Leaf]:
             found += [item] if item.path not in BY_HAND else []
         elif not item.many:
             kinds = tuple(item.sections)
-            found.append(Leaf(item.path, Literal[kinds], kinds[0], item.label, item.help, choices=kinds))
+            default = None if item.optional else kinds[0]
+            ui = Ui(advanced=item.optional)
+            found.append(
+                Leaf(item.path, Literal[kinds], default, item.label, item.help, choices=kinds, optional=item.optional, ui=ui)
+            )
             for kind, section in item.sections.items():
                 own = leaves(section, f"{item.path}.{kind}.")
-                found += [leaf for leaf in own if isinstance(leaf, Leaf) and not leaf.path.endswith(".kind")]
+                own = (leaf for leaf in own if isinstance(leaf, Leaf) and not leaf.path.endswith(".kind"))
+                found += [replace(leaf, ui=replace(leaf.ui, advanced=True)) if item.optional else leaf for leaf in own]
     return found
 
 
@@ -112,6 +118,8 @@ def to_text(leaf: Leaf, value: Any) -> str:
     if isinstance(value, dict):
         return _flow(value)[1:-1] if value else ""
     if isinstance(value, (list, tuple)):
+        if any(isinstance(item, Section) for item in value):
+            return _flow([item.model_dump(mode="json") for item in value])
         items = [str(item) for item in value]
         simple = all(item and item == item.strip() and not any(mark in item for mark in ",[]'\"\n") for item in items)
         return ", ".join(items) if simple else _flow(items)
@@ -129,7 +137,7 @@ def from_text(leaf: Leaf, text: Any) -> Any:
         return next((value for value in leaf.choices if str(value) == text), text)
     kinds = _kinds(leaf.type)
     if dict in kinds:
-        return _mapping(text)
+        return _mapping(text, plain=dict[str, Any] not in _members(leaf.type))
     if leaf.many and (str not in kinds or "," in text or text.lstrip().startswith("[") or not _is_word(leaf, text)):
         return _items(text)
     if int in kinds or float in kinds:
@@ -156,11 +164,11 @@ def given(leaves: Sequence[Leaf], values: Sequence[Any]) -> dict[str, Any]:
         if value is not UNSET and value != leaf.default:
             found[leaf.path] = value
     for item in _choices():
-        default = next(iter(item.sections))
+        default = None if item.optional else next(iter(item.sections))
         kind = found.pop(item.path, default)
         own = {path.rpartition(".")[2]: found[path] for path in found if path.startswith(f"{item.path}.{kind}.")}
         found = {path: value for path, value in found.items() if not path.startswith(f"{item.path}.")}
-        if own or kind != default:
+        if kind is not None and (own or kind != default):
             found[item.path] = {"kind": kind, **own} if own else kind
     return found
 
@@ -170,7 +178,7 @@ def values_of(spec: RunSpec) -> list[str]:
     shown = []
     for leaf in fields():
         brings = chooser(leaf)
-        if brings and _at(spec, brings[0]).kind != brings[1]:
+        if brings and getattr(_at(spec, brings[0]), "kind", None) != brings[1]:
             shown.append(default_text(leaf))
             continue
         value = _at(spec, spec_path(leaf))
@@ -222,14 +230,15 @@ def _flow(value: Any) -> str:
     return yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10**9, sort_keys=False).strip()
 
 
-def _mapping(text: str) -> Any:
+def _mapping(text: str, plain: bool) -> Any:
+    """A box's text as a mapping; plain: of texts to texts."""
     try:
         found = yaml.safe_load(text if text.lstrip().startswith("{") else f"{{{text}}}")
     except yaml.YAMLError:
         return text
-    return (
-        {str(key): value if value is None else str(value) for key, value in found.items()} if isinstance(found, dict) else text
-    )
+    if not isinstance(found, dict) or (not plain and None in found.values()):
+        return text
+    return {str(key): value if value is None or not plain else str(value) for key, value in found.items()}
 
 
 def _items(text: str) -> Any:
@@ -238,7 +247,7 @@ def _items(text: str) -> Any:
             found = yaml.safe_load(text)
         except yaml.YAMLError:
             return text
-        return [str(item) for item in found] if isinstance(found, list) else text
+        return [item if isinstance(item, dict) else str(item) for item in found] if isinstance(found, list) else text
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
