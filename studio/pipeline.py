@@ -17,10 +17,10 @@ from studio.core.files import write_json, write_text
 from studio.data import desk_report, encode, prepare
 from studio.data.curation import store
 from studio.data.rows import Conversation
-from studio.export.resources import free_memory
 from studio.hardware import machine as machines
 from studio.models import libraries, loading
 from studio.models.chat import fix_date
+from studio.models.loading import free_memory
 from studio.runs.folder import RunFolder
 from studio.runs.mirror import Mirror, tracked
 from studio.runs.past import past

@@ -16,7 +16,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from studio.core.errors import Stopped, StudioError, translate
+from studio.core.errors import Stopped, StudioError
+from studio.core.machine_errors import translate
 from studio.core.records import ErrorRecord
 from studio.hardware import machine
 from studio.runs.folder import RunFolder

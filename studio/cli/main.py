@@ -14,7 +14,8 @@ import typer.core
 
 from studio.cli import bench, config, data, exporters, init, notebooks, push, results, runs, serve, show, train, ui
 from studio.core import noise
-from studio.core.errors import SpecError, Stopped, StudioError, translate
+from studio.core.errors import SpecError, Stopped, StudioError
+from studio.core.machine_errors import translate
 from studio.core.text import printable
 
 

@@ -6,8 +6,6 @@ Raised where the value is used; shown in four places only (cli, ui, worker, data
 
 from __future__ import annotations
 
-import errno
-
 
 class StudioError(Exception):
     """Something the user can act on.
@@ -102,20 +100,3 @@ def error_from(values: dict[str, str]) -> StudioError:
     kinds = {kind.__name__: kind for base in [StudioError, *StudioError.__subclasses__()] for kind in base.__subclasses__()}
     kind = kinds.get(values.get("kind", ""), StudioError)
     return kind(values["message"], hint=values.get("hint", ""), where=values.get("where", ""))
-
-
-def translate(error: Exception) -> StudioError | None:
-    """A cause that is the machine's, as an error with what to do about it; None for anything else."""
-    match error:
-        case OSError(errno=errno.ENOSPC | errno.EDQUOT):
-            return HardwareError("the disk is full", hint="Free disk space and try again.", where=str(error.filename or ""))
-        case OSError(errno=errno.EACCES | errno.EPERM | errno.EROFS):
-            reason = (error.strerror or "no permission").lower()
-            return HardwareError(
-                f"cannot be written or read ({reason})",
-                hint="Check its owner and permissions.",
-                where=str(error.filename or ""),
-            )
-        case MemoryError():
-            return HardwareError("the machine's memory is used up", hint="Close other programs, or lower data.max_length.")
-    return None

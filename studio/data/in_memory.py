@@ -21,8 +21,9 @@ from typing import Any, ClassVar
 import orjson
 from pydantic import Field
 
-from studio.core.errors import DataError, HardwareError, translate
+from studio.core.errors import DataError, HardwareError
 from studio.core.files import studio_home
+from studio.core.machine_errors import translate
 from studio.core.records import Record
 from studio.core.text import plural, slug
 from studio.data.readers.columnar import compact

@@ -7,7 +7,6 @@ and no artifact; an earlier good export of that name stays.
 from __future__ import annotations
 
 import contextlib
-import errno
 import importlib.metadata
 import os
 import shutil
@@ -19,6 +18,7 @@ from typing import Any
 
 from studio.core.errors import ExportError, HardwareError, Stopped, StudioError
 from studio.core.files import folder_aside, write_text
+from studio.core.machine_errors import Fault, machine_fault
 from studio.core.text import size
 from studio.export import resources
 from studio.export.artifacts import manifest
@@ -31,6 +31,7 @@ from studio.export.targets.base import Target
 from studio.export.targets.merged_model import WORK
 from studio.export.verification.probe import Probe
 from studio.export.verification.result import Verification
+from studio.models.loading import free_memory
 from studio.tracking.reporter import Reporter
 
 __all__ = ["Probe", "Source", "export"]
@@ -60,7 +61,7 @@ def export(target: AnyTarget, source: Source, probe: Probe, reporter: Reporter) 
         write_text(aside / WORK / "pid", str(os.getpid()))
         details = target.write(source, aside, reporter)
         _stop_if_asked(reporter)
-        resources.free_memory()
+        free_memory()
         verification = target.verify(source, aside, probe, reporter)
         shutil.rmtree(aside / WORK, ignore_errors=True)
         if verification.passed is False or verification.loses_some:
@@ -175,15 +176,14 @@ def _translated(name: str) -> Iterator[None]:
     """Full disks and full memories as errors a person can act on."""
     try:
         yield
-    except OSError as problem:
-        if problem.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise HardwareError(
-            f"the disk ran full while {name} was written; nothing of it was left behind",
-            hint="Free some disk space (studio runs list shows what runs take), or choose another folder with --home.",
-        ) from problem
-    except (MemoryError, RuntimeError) as problem:
-        if isinstance(problem, RuntimeError) and "out of memory" not in str(problem).lower():
+    except (OSError, MemoryError, RuntimeError) as problem:
+        fault = machine_fault(problem)
+        if fault is Fault.DISK_FULL:
+            raise HardwareError(
+                f"the disk ran full while {name} was written; nothing of it was left behind",
+                hint="Free some disk space (studio runs list shows what runs take), or choose another folder with --home.",
+            ) from problem
+        if fault is None or not fault.is_memory:
             raise
         raise HardwareError(
             f"memory ran out while {name} was made; nothing of it was left behind",

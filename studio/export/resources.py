@@ -44,17 +44,6 @@ def require(need: Need, folder: Path, what: str) -> None:
         )
 
 
-def free_memory() -> None:
-    """Release what the last step held, on the GPU too."""
-    import gc
-
-    import torch
-
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-
-
 def lora_bytes(parameters: int) -> int:
     """About how many bytes a float32 adapter of rank 16 on every layer takes: a fiftieth of the weights of a model of half a
     billion, a two-hundredth of one of eight."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from studio.core import noise
 from studio.core.errors import HardwareError, ModelError
+from studio.core.machine_errors import Fault, machine_fault
 from studio.core.text import plural, shorten
 from studio.models import adapter_files, libraries
 from studio.models.dims import model_dims
@@ -72,7 +73,7 @@ def load_base(model: Model, device: str, found: Found | None = None) -> Any:
     dtype = getattr(torch, DTYPES[model.dtype or "fp32"])
     settings: dict[str, Any] = {"revision": found.revision} if found.revision else {}
     place = "cuda:0" if device == "cuda" else device
-    with _quiet(), _in_our_words(found.name, device):
+    with _quiet(), _translated(found.name, device):
         wanted = transformers.AutoConfig.from_pretrained(found.path_or_id, trust_remote_code=False, **settings)
         text = wanted.get_text_config()  # of a model that also sees, the part that reads and writes
         loaded: Any = transformers.AutoModelForCausalLM.from_pretrained(
@@ -208,22 +209,30 @@ def _all_there(report: dict[str, Any], name: str) -> None:
         )
 
 
-@contextlib.contextmanager
-def _in_our_words(name: str, device: str) -> Iterator[None]:
-    """transformers', torch's and the disk's errors, translated."""
+def free_memory() -> None:
+    """Give back the memory of models that nothing refers to any more, on the GPU too."""
+    import gc
+
     import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+@contextlib.contextmanager
+def _translated(name: str, device: str) -> Iterator[None]:
+    """transformers', torch's and the disk's errors, translated."""
     from safetensors import SafetensorError
 
     try:
         yield
-    except torch.OutOfMemoryError:
-        raise _no_memory(name, "GPU") from None
-    except MemoryError:
-        raise _no_memory(name, "this machine's") from None
-    except RuntimeError as problem:
-        if "can't allocate memory" in str(problem) or "out of memory" in str(problem).lower():
-            raise _no_memory(name, "GPU" if device.startswith("cuda") else "this machine's") from None
-        raise
+    except (MemoryError, RuntimeError) as problem:
+        fault = machine_fault(problem)
+        if fault is None or not fault.is_memory:
+            raise
+        on_gpu = fault is Fault.GPU_MEMORY or device.startswith("cuda")
+        raise _no_memory(name, "GPU" if on_gpu else "this machine's") from None
     except (OSError, ValueError, SafetensorError) as problem:
         raise ModelError(
             f"it cannot be loaded: {shorten(str(problem), 300)}",

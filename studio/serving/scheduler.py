@@ -13,6 +13,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 
 from studio.core.errors import StudioError
+from studio.core.machine_errors import Fault, machine_fault
 from studio.serving.engine import Engine, groups
 from studio.serving.errors import ApiError
 from studio.serving.job import Finish, Job, Piece, TokenLogprob
@@ -231,7 +232,7 @@ class Scheduler:
 
 
 def _failure(problem: Exception) -> ApiError:
-    if type(problem).__name__ == "OutOfMemoryError":
+    if machine_fault(problem) is Fault.GPU_MEMORY:
         return ApiError(
             503, "the GPU's memory is full; ask again, or serve with a lower --max-concurrent", code="out_of_memory"
         )

@@ -10,8 +10,6 @@ import importlib.util
 import json
 import os
 import shutil
-import signal
-import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,21 +20,13 @@ from studio.core.files import read_json
 from studio.export import toolchains as environments
 from studio.export.artifacts.deploy.vllm import PARSERS, VLLM_RANKS
 from studio.http.hosts import LOOPBACK
+from studio.processes import foreground
 from studio.serving.limits import Limits
 from studio.serving.transformers_engine import Weights
 
 DTYPES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
 KEY = "VLLM_API_KEY"
 """The environment variable vLLM takes its key from."""
-_WITH_PARENT = """
-import ctypes, os, sys
-if sys.platform == "linux":
-    ctypes.CDLL(None).prctl(1, 15)  # PR_SET_PDEATHSIG, SIGTERM: it outlives the exec below
-    if os.getppid() != int(sys.argv[1]):
-        sys.exit(143)
-os.execvp(sys.argv[2], sys.argv[2:])
-"""
-"""Becomes the command it is given, which Linux ends when its parent is gone; elsewhere it is on its own."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +94,7 @@ def command(start: list[str], plan: Plan, limits: Limits, host: str, port: int) 
 def run(words: list[str], host: str) -> int:
     """Run vLLM until it ends, or this process does; signals are passed on.
 
-    To be called from the main thread. Raises SpecError for an open door without a key.
+    To be called from the main thread. Raises SpecError for a host that other machines can reach, without a key.
     """
     if host not in LOOPBACK and not os.environ.get(KEY):
         raise SpecError(
@@ -112,18 +102,7 @@ def run(words: list[str], host: str) -> int:
             hint=f"Set {KEY} (vLLM takes it in clear; hashed keys are for the other engines).",
             where="--host",
         )
-    bound = [sys.executable, "-I", "-S", "-c", _WITH_PARENT, str(os.getpid()), *words]
-    child = subprocess.Popen(bound, stdin=subprocess.DEVNULL, env={**os.environ, "VLLM_NO_USAGE_STATS": "1"})
-
-    def forward(number: int, frame: object) -> None:
-        child.send_signal(number)
-
-    before = {number: signal.signal(number, forward) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        return child.wait()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    return foreground.run(words, {**os.environ, "VLLM_NO_USAGE_STATS": "1"})
 
 
 def _rank(name: str, folder: Path) -> int:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from studio.core.errors import HardwareError, OutOfMemory, TrainingError
+from studio.core.machine_errors import machine_fault
 from studio.core.text import count, plural
 from studio.training.job import TrainingJob
 
@@ -114,22 +115,20 @@ class StepInProgress:
 @contextlib.contextmanager
 def memory_errors(job: TrainingJob, in_progress: StepInProgress) -> Iterator[None]:
     """Turn running out of memory, on the device or the machine, into OutOfMemory, which says what to change."""
-    import torch
-
     try:
         yield
-    except (torch.OutOfMemoryError, MemoryError) as problem:
-        error = problem
-    except RuntimeError as problem:
-        if "can't allocate memory" not in str(problem) and "out of memory" not in str(problem).lower():
+    except (MemoryError, RuntimeError) as problem:
+        fault = machine_fault(problem)
+        if fault is None or not fault.is_memory:
             raise
-        error = problem
     else:
         return
+    # out here the traceback is gone, which holds the tensors that filled the memory
     rows, tokens = in_progress.rows, in_progress.tokens
     what = f"{plural(rows, 'row')}, {count(tokens)} tokens at once" if rows else "between two batches"
-    del error  # its traceback holds the tensors that filled the memory
     if job.device == "cuda":
+        import torch
+
         torch.cuda.empty_cache()
     raise OutOfMemory(
         f"Ran out of {'GPU' if job.device == 'cuda' else ''} memory at step {in_progress.step}: {what}".replace("  ", " "),

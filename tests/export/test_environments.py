@@ -197,7 +197,7 @@ def test_a_model_opened_there_answers_as_a_runtime(parrot: Environment) -> None:
 
 def test_one_that_died_says_so_each_time_it_is_asked(parrot: Environment) -> None:
     with environments.Remote("parrot", "chatter:parrot", {"size": 9}) as remote:
-        remote._process.child.kill()
+        remote._process.channel.close()
         for _ in range(2):
             with pytest.raises(HardwareError, match="was killed"):
                 remote.logits([3], [0])
@@ -229,12 +229,12 @@ def test_keys_and_tokens_are_not_handed_to_exporters(parrot: Environment, monkey
 
 
 def test_logs_of_failures_hide_keys_and_do_not_pile_up(parrot: Environment, scratch: Path) -> None:
-    for place in range(remote.KEPT + 2):
+    for place in range(remote.FAILURE_LOGS + 2):
         with pytest.raises(ExportError, match="failed") as failed:
             environments.call("parrot", "chatter:leak", {"place": place}, Silent())
         assert "a" * 16 not in f"{failed.value} {failed.value.hint}"
     kept = [file.read_text() for file in scratch.iterdir()]
-    assert len(kept) == remote.KEPT
+    assert len(kept) == remote.FAILURE_LOGS
     assert any(f"attempt {place}" in text for text in kept)  # pyright: ignore[reportPossiblyUnboundVariable]
     assert not any("a" * 30 in text for text in kept)
 

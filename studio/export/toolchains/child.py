@@ -1,4 +1,4 @@
-"""Inside an environment: does what it is told line by line, until told to end or left alone.
+"""Inside an environment: answers requests line by line, until asked to end or its studio is gone.
 
 `python -m studio.export.toolchains.child FOLDER`. JSON lines in: {"function", "request"}, {"open", "settings"}, {"method",
 "arguments"}, {"end"}. JSON lines out: {"progress"}, {"event"}, and for each line in one {"result"}, {"array"} (a .npy file in
@@ -9,35 +9,24 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import json
-import os
-import queue
 import shutil
-import signal
 import sys
-import threading
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from studio.core.errors import StudioError
+from studio.processes.channel import Voice, messages
 
 if TYPE_CHECKING:  # an isolated environment has no pydantic
     from studio.core.events import Event
 
 
-class Teller:
-    """The reporter of work in here: passes everything on. It is never asked to stop, it is ended."""
+class Relay:
+    """The reporter of work in here: passes everything on to the studio. It is never asked to stop, it is ended."""
 
-    def __init__(self, out: TextIO) -> None:
-        self._out, self._turn = out, threading.Lock()
-
-    def say(self, **values: Any) -> None:
-        """One line to the studio."""
-        line = json.dumps(values, default=_plain)
-        with self._turn:
-            self._out.write(line + "\n")
-            self._out.flush()
+    def __init__(self, voice: Voice) -> None:
+        self.say = voice.say
 
     def event(self, event: Event) -> None:
         """Passed on."""
@@ -58,8 +47,8 @@ class Teller:
 class Worker:
     """What is open in here, and how a message is answered."""
 
-    def __init__(self, teller: Teller, folder: Path) -> None:
-        self.teller, self.folder, self.stack = teller, folder, contextlib.ExitStack()
+    def __init__(self, reporter: Relay, folder: Path) -> None:
+        self.reporter, self.folder, self.stack = reporter, folder, contextlib.ExitStack()
         self.opened: Any = None
         self.arrays = 0
 
@@ -68,22 +57,22 @@ class Worker:
         try:
             result = self._result(message)
             if type(result).__name__ == "ndarray":
-                self.teller.say(array=self._save(result))
+                self.reporter.say(array=self._save(result))
             else:
-                self.teller.say(result=result)
+                self.reporter.say(result=result)
         except StudioError as error:
-            self.teller.say(error=error.as_dict())
+            self.reporter.say(error=error.as_dict())
         except Exception as error:
             traceback.print_exc()
             number = error.errno if isinstance(error, OSError) else None
-            self.teller.say(fault=type(error).__name__, message=str(error), errno=number)
+            self.reporter.say(fault=type(error).__name__, message=str(error), errno=number)
 
     def _result(self, message: dict[str, Any]) -> Any:
         match message:
             case {"function": name, "request": request}:
-                return found(name)(request, self.teller)
+                return resolve(name)(request, self.reporter)
             case {"open": name, "settings": settings}:
-                self.opened = found(name)(settings)
+                self.opened = resolve(name)(settings)
                 if hasattr(self.opened, "__enter__"):
                     self.opened = self.stack.enter_context(self.opened)
                 return None
@@ -100,40 +89,23 @@ class Worker:
         return name
 
 
-def found(name: str) -> Any:
+def resolve(name: str) -> Any:
     """The function `module:function`."""
     module, _, function = name.partition(":")
     return getattr(importlib.import_module(module), function)
 
 
 def main(folder: Path) -> None:
-    """Work until told to end. If the studio goes without a word, this process and its children go too."""
-    teller = Teller(os.fdopen(os.dup(1), "w", encoding="utf-8"))
-    os.dup2(2, 1)
+    """Answer until asked to end. If the studio goes without a word, this process and its children go too."""
+    reporter = Relay(Voice())
     sys.stdout = sys.stderr
-    messages: queue.Queue[dict[str, Any]] = queue.Queue()
-    threading.Thread(target=_listen, args=(messages, folder), daemon=True).start()
-    worker = Worker(teller, folder)
+    worker = Worker(reporter, folder)
+    requests = messages(on_end=lambda: shutil.rmtree(folder, ignore_errors=True))
     with worker.stack:
-        while not (message := messages.get()).get("end"):
+        for message in requests:
+            if message.get("end"):
+                break
             worker.do(message)
-
-
-def _listen(messages: queue.Queue[dict[str, Any]], folder: Path) -> None:
-    left = b""
-    while data := os.read(0, 1 << 16):
-        *lines, left = (left + data).split(b"\n")
-        for line in lines:
-            messages.put(json.loads(line))
-    shutil.rmtree(folder, ignore_errors=True)
-    if os.getpgrp() == os.getpid():
-        os.killpg(0, signal.SIGKILL)
-    os._exit(1)
-
-
-def _plain(value: Any) -> Any:
-    """NumPy's figures and paths as JSON holds them."""
-    return value.item() if hasattr(value, "item") else str(value)
 
 
 if __name__ == "__main__":

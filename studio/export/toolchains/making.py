@@ -5,14 +5,10 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
-import queue
 import re
 import shutil
-import signal
 import site
-import subprocess
 import sys
-import threading
 import venv
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +17,7 @@ from studio.core.errors import ExportError, HardwareError, JobError, Stopped
 from studio.core.files import bytes_in, folder_aside, need_room, write_json
 from studio.export.toolchains import known
 from studio.export.toolchains.known import STAMP, Environment, Status, interpreter, root, status
+from studio.processes import lines, locks
 from studio.tracking.reporter import Reporter
 
 
@@ -34,13 +31,13 @@ def install(name: str, reporter: Reporter) -> Status:
     item = known.environment(name)
     if known.ready(name):
         return status(name)
-    with _alone(item) as held:
+    with _alone(item) as lock:
         if known.ready(name):
             return status(name)
         _sweep(item)
         need_room(root(), item.bytes * 2, f"the exporter {name}")
         with folder_aside(item.folder) as aside:
-            _make(item, aside, reporter, held)
+            _make(item, aside, reporter, lock)
     return status(name)
 
 
@@ -59,14 +56,14 @@ def remove(name: str) -> bool:
     return there
 
 
-def _make(item: Environment, aside: Path, reporter: Reporter, held: int) -> None:
+def _make(item: Environment, aside: Path, reporter: Reporter, lock: int) -> None:
     reporter.progress(0, len(item.pins) + 2, "making the environment")
     venv.EnvBuilder(symlinks=True).create(aside)
-    _pip(item, aside, len(item.pins), reporter, held)
+    _pip(item, aside, len(item.pins), reporter, lock)
     _connect(item, packages(aside))
     reporter.progress(len(item.pins) + 1, len(item.pins) + 2, "trying it out")
     for module in item.imports:
-        _run([str(interpreter(aside)), "-P", "-c", f"import {module}"], item, lambda line: None, reporter, held)
+        _run([str(interpreter(aside)), "-P", "-c", f"import {module}"], item, lambda line: None, reporter, lock)
     _rename_scripts(aside, item.folder)
     write_json(aside / STAMP, {**item.stamp, "bytes": bytes_in(aside)})
     reporter.progress(len(item.pins) + 2, len(item.pins) + 2, "done")
@@ -78,24 +75,24 @@ def packages(folder: Path) -> Path:
     return lib / "site-packages"
 
 
-def _pip(item: Environment, folder: Path, count: int, reporter: Reporter, held: int) -> None:
+def _pip(item: Environment, folder: Path, count: int, reporter: Reporter, lock: int) -> None:
     """Install exactly what the lock lists. The studio's packages are not in sight yet, so none of them is touched."""
     if importlib.util.find_spec("pip") is None:
         raise ExportError("there is no pip in the studio's environment", hint="Run `python -m ensurepip`.", where=item.name)
     begun = 0
 
-    def told(line: str) -> None:
+    def on_line(line: str) -> None:
         nonlocal begun
-        found = re.match(r"(?:Collecting|Processing|Requirement already satisfied:) (\S+)", line)
-        if found:
+        package = re.match(r"(?:Collecting|Processing|Requirement already satisfied:) (\S+)", line)
+        if package:
             begun += 1
-            reporter.progress(min(begun, count), count + 2, f"downloading {re.split('==|-[0-9]', Path(found[1]).name)[0]}")
+            reporter.progress(min(begun, count), count + 2, f"downloading {re.split('==|-[0-9]', Path(package[1]).name)[0]}")
         elif line.startswith("Installing collected packages"):
             reporter.progress(count, count + 2, "unpacking")
 
     command = [sys.executable, "-m", "pip", "--python", str(interpreter(folder)), "install", "--no-deps", "--no-compile"]
     options = ["--progress-bar", "off", "--disable-pip-version-check", "--no-input", "-r", str(item.lock)]
-    _run([*command, *options], item, told, reporter, held)
+    _run([*command, *options], item, on_line, reporter, lock)
 
 
 def _connect(item: Environment, where: Path) -> None:
@@ -116,51 +113,27 @@ def _rename_scripts(aside: Path, folder: Path) -> None:
                 file.write_text(file.read_text("utf-8").replace(str(aside), str(folder)), encoding="utf-8")
 
 
-def _run(command: list[str], item: Environment, told: Callable[[str], None], reporter: Reporter, held: int) -> None:
+def _run(command: list[str], item: Environment, on_line: Callable[[str], None], reporter: Reporter, lock: int) -> None:
     """Run a step to its end, passing on its lines. Raises ExportError with its last ones if it fails.
 
-    The step holds the lock `held` too: if the studio is killed, nobody sweeps a folder that is still written to.
+    The step holds the lock too: if the studio is killed, nobody sweeps a folder that is still written to.
     """
+
+    def check() -> None:
+        if reporter.should_stop():
+            raise Stopped
+
     environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")}
-    child = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
-        start_new_session=True, env=environment, pass_fds=(held,),
-    )  # fmt: skip
-    lines: queue.Queue[str | None] = queue.Queue()
-    threading.Thread(target=_read, args=(child, lines), daemon=True).start()
-    said: list[str] = []
-    try:
-        while True:
-            if reporter.should_stop():
-                raise Stopped
-            with contextlib.suppress(queue.Empty):
-                line = lines.get(timeout=0.2)
-                if line is None:
-                    break
-                said = [*said[-40:], line]
-                told(line)
-        code = child.wait()
-    except BaseException:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
-        raise
+    code, tail = lines.run(command, on_line, check=check, environment=environment, inherit=(lock,))
     if code:
-        raise _failed(item, said, code)
+        raise _failed(item, tail, code)
 
 
-def _read(child: subprocess.Popen[str], lines: queue.Queue[str | None]) -> None:
-    assert child.stdout
-    for line in child.stdout:
-        lines.put(line.rstrip())
-    lines.put(None)
-
-
-def _failed(item: Environment, said: list[str], code: int) -> ExportError | HardwareError:
-    text = "\n".join(said)
+def _failed(item: Environment, tail: list[str], code: int) -> ExportError | HardwareError:
+    text = "\n".join(tail)
     if "No space left" in text:
         return HardwareError(f"the disk ran full while {item.name} was installed", hint="Free some disk.", where=str(root()))
-    errors = [line for line in said if line.startswith("ERROR")] or [line for line in said if line.strip()][-1:]
+    errors = [line for line in tail if line.startswith("ERROR")] or [line for line in tail if line.strip()][-1:]
     offline = "Could not find a version" in text or "Connection" in text
     return ExportError(
         f"the exporter {item.name} could not be made: {errors[-1].removeprefix('ERROR: ') if errors else f'code {code}'}",
@@ -178,26 +151,20 @@ def _sweep(item: Environment) -> None:
 
 @contextlib.contextmanager
 def _alone(item: Environment) -> Iterator[int]:
-    """Hold the environment's name against other processes: the lock's descriptor. The system gives it back when everything
-    that holds it is gone, however it ended."""
-    import fcntl
-
-    try:
-        root().mkdir(parents=True, exist_ok=True)
-        held = open(root() / f".{item.name}.lock", "w")  # noqa: SIM115
-    except OSError as problem:
-        raise HardwareError(
-            f"exporters cannot be installed beside this interpreter ({problem.strerror})",
-            hint="Install the studio in a virtual environment of your own.",
-            where=str(root()),
-        ) from None
-    with held:
+    """Lock the environment's name against other processes: the lock's descriptor."""
+    with contextlib.ExitStack() as stack:
         try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            lock = stack.enter_context(locks.hold(root() / f".{item.name}.lock"))
+        except locks.LockHeld:
             raise JobError(
                 f"the exporter {item.name} is being installed or removed",
                 hint="Wait for that to end; after a killed install its last step may still run.",
                 where=item.name,
             ) from None
-        yield held.fileno()
+        except OSError as problem:
+            raise HardwareError(
+                f"exporters cannot be installed beside this interpreter ({problem.strerror})",
+                hint="Install the studio in a virtual environment of your own.",
+                where=str(root()),
+            ) from None
+        yield lock.handle

@@ -6,23 +6,19 @@ The other side is `child.py`. It dies with this process whatever happens: it end
 from __future__ import annotations
 
 import contextlib
-import errno
-import json
-import os
-import queue
 import shutil
 import signal
-import subprocess
 import tempfile
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from studio.core import events
 from studio.core.errors import ExportError, HardwareError, Stopped, StudioError, error_from
+from studio.core.machine_errors import Fault, machine_fault
 from studio.core.text import shorten
 from studio.export.toolchains.known import python, variables
+from studio.processes.channel import Channel
 from studio.tracking.reporter import Reporter, Silent
 from studio.tracking.secrets import redact
 
@@ -31,7 +27,7 @@ if TYPE_CHECKING:
 
 PATIENCE = 20
 """Seconds an environment may take to put its things away."""
-KEPT = 5
+FAILURE_LOGS = 5
 """Logs of failures that are kept of each exporter, in the temporary folder."""
 
 
@@ -79,24 +75,19 @@ class Remote:
 
 
 class Process:
-    """The process in an environment, and the talk with it."""
+    """The process in an environment, and the requests to it."""
 
     def __init__(self, name: str, reporter: Reporter) -> None:
         self.name, self.reporter = name, reporter
-        self.lines: queue.Queue[bytes | None] = queue.Queue()
 
     def __enter__(self) -> Process:
         program = python(self.name)
         self.folder = Path(tempfile.mkdtemp(prefix=f"studio-{self.name}-"))
-        self.log = open(self.folder / "log.txt", "w+b")
+        command = [str(program), "-P", "-m", "studio.export.toolchains.child", str(self.folder)]
         try:
-            self.child = subprocess.Popen(
-                [str(program), "-P", "-m", "studio.export.toolchains.child", str(self.folder)],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, start_new_session=True,
-                env={**variables(), "PYTHONNOUSERSITE": "1"},
-            )  # fmt: skip
+            self.channel = Channel(command, self.folder / "log.txt", {**variables(), "PYTHONNOUSERSITE": "1"})
         except OSError as problem:
-            self._put_away()
+            self._remove_folder()
             anew = f"Make it anew: `studio exporters remove {self.name}`, then `studio exporters install {self.name}`."
             damaged = isinstance(problem, FileNotFoundError | PermissionError)
             raise ExportError(
@@ -104,56 +95,38 @@ class Process:
                 hint=anew if damaged else "The machine may be out of memory or of processes.",
                 where=str(program),
             ) from None
-        threading.Thread(target=self._read, daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._tell({"end": True})
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.child.wait(PATIENCE)
-        self.kill()
-        self._put_away()
+        self.channel.close(PATIENCE, {"end": True})
+        self._remove_folder()
 
-    def _put_away(self) -> None:
-        self.log.close()
+    def _remove_folder(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def kill(self) -> None:
-        """End it and whatever it started."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.child.pid, signal.SIGKILL)
-        self.child.wait()
-        for pipe in (self.child.stdin, self.child.stdout):
-            with contextlib.suppress(OSError, ValueError):
-                assert pipe
-                pipe.close()
-
     def ask(self, message: dict[str, Any]) -> Any:
-        """Tell it something to do and wait for the answer."""
-        self._tell(message)
-        while True:
-            if self.reporter.should_stop():
-                self.kill()
-                raise Stopped
-            with contextlib.suppress(queue.Empty):
-                line = self.lines.get(timeout=0.2)
-                if line is None:
-                    self.lines.put(None)  # whoever asks again is told the same
-                    raise self._died()
-                said = json.loads(line)
-                match said:
-                    case {"progress": [done, total, what]}:
-                        self.reporter.progress(done, total, what)
-                    case {"event": event}:
-                        self.reporter.event(events.parse(event))
-                    case {"array": file}:
-                        return self._array(self.folder / file)
-                    case {"error": error}:
-                        raise error_from(error)
-                    case {"fault": _}:
-                        raise self._fault(**said)
-                    case _:
-                        return said["result"]
+        """Send a request and wait for the answer. Asked to stop meanwhile, it ends the process and raises Stopped."""
+        self.channel.send(message)
+        while (answer := self.channel.receive(self._check)) is not None:
+            match answer:
+                case {"progress": [done, total, what]}:
+                    self.reporter.progress(done, total, what)
+                case {"event": event}:
+                    self.reporter.event(events.parse(event))
+                case {"array": file}:
+                    return self._array(self.folder / file)
+                case {"error": error}:
+                    raise error_from(error)
+                case {"fault": _}:
+                    raise self._fault(**answer)
+                case _:
+                    return answer["result"]
+        raise self._died()
+
+    def _check(self) -> None:
+        if self.reporter.should_stop():
+            self.channel.close()
+            raise Stopped
 
     def _array(self, file: Path) -> np.ndarray:
         import numpy as np
@@ -162,22 +135,8 @@ class Process:
         file.unlink()
         return array
 
-    def _tell(self, message: dict[str, Any]) -> None:
-        pipe = self.child.stdin
-        assert pipe
-        with contextlib.suppress(OSError, ValueError):  # one that is gone is noticed when its answer is awaited
-            pipe.write(json.dumps(message, default=str).encode() + b"\n")
-            pipe.flush()
-
-    def _read(self) -> None:
-        assert self.child.stdout
-        with contextlib.suppress(ValueError, OSError):
-            for line in self.child.stdout:
-                self.lines.put(line)
-        self.lines.put(None)
-
     def _died(self) -> StudioError:
-        code = self.child.wait()
+        code = self.channel.exit_code()
         if code == -signal.SIGKILL:
             return HardwareError(
                 f"the exporter {self.name} was killed", hint="The machine may be out of memory.", where=self.name
@@ -185,34 +144,32 @@ class Process:
         return self._error(f"ended with code {code}")
 
     def _fault(self, fault: str, message: str, errno: int | None) -> Exception:
-        if errno in _DISK:
-            return OSError(errno, message)
-        if fault == "MemoryError" or "out of memory" in message.lower():
+        error = OSError(errno, message) if errno else MemoryError(message) if fault == "MemoryError" else RuntimeError(message)
+        cause = machine_fault(error)
+        if cause is Fault.DISK_FULL:
+            return error
+        if cause is not None and cause.is_memory:
             return MemoryError(message)
         return self._error(f"failed: {fault}: {shorten(redact(message), 300)}")
 
     def _error(self, what: str) -> ExportError:
         """An error with the last words of its log, the whole of which is kept, as are those of the last few failures."""
-        self.log.flush()
-        text = redact(Path(self.log.name).read_text("utf-8", errors="replace"))
-        _let_go(self.name)
+        text = redact(self.channel.last_words())
+        _remove_old_logs(self.name)
         with tempfile.NamedTemporaryFile("w", prefix=f"studio-{self.name}-", suffix=".txt", delete=False) as file:
             file.write(text)
-            kept = file.name
+            log = file.name
         last = [line.strip() for line in text.splitlines() if line.strip()][-3:]
         words = f" Its last words: {shorten(' / '.join(last), 400)}" if last else ""
-        return ExportError(f"the exporter {self.name} {what}", hint=f"Its log: {kept}.{words}", where=self.name)
+        return ExportError(f"the exporter {self.name} {what}", hint=f"Its log: {log}.{words}", where=self.name)
 
 
-def _let_go(name: str) -> None:
+def _remove_old_logs(name: str) -> None:
     """Remove all but the newest logs of earlier failures; another user's, and one that goes meanwhile, are left alone."""
     aged: list[tuple[float, Path]] = []
     for file in Path(tempfile.gettempdir()).glob(f"studio-{name}-*.txt"):
         with contextlib.suppress(OSError):
             aged.append((file.stat().st_mtime, file))
-    for _, file in sorted(aged)[: 1 - KEPT]:
+    for _, file in sorted(aged)[: 1 - FAILURE_LOGS]:
         with contextlib.suppress(OSError):
             file.unlink()
-
-
-_DISK = (errno.ENOSPC, errno.EDQUOT)

@@ -12,7 +12,6 @@ import numpy as np
 from studio.core.errors import ExportError
 from studio.core.text import count
 from studio.export.merging.source import Source, source_tokenizer
-from studio.export.resources import free_memory
 from studio.export.verification import answers, evidence, loading
 from studio.export.verification import limits as judging
 from studio.export.verification.answers import Distance, Forced, Reference, Runtime
@@ -20,6 +19,7 @@ from studio.export.verification.limits import CONVERSION, Limits
 from studio.export.verification.probe import Probe
 from studio.export.verification.reference import reference
 from studio.export.verification.result import Check, Sample, Verification, from_checks
+from studio.models.loading import free_memory
 from studio.tracking.reporter import Reporter
 
 

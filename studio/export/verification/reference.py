@@ -10,11 +10,11 @@ import numpy as np
 
 from studio.core.files import folder_aside, read_json, write_json
 from studio.export.merging.source import Source, source_tokenizer
-from studio.export.resources import free_memory
 from studio.export.verification import answers
 from studio.export.verification.answers import Answer, Case, Forced, Reference
 from studio.export.verification.probe import Probe
 from studio.hardware import machine as machines
+from studio.models.loading import free_memory
 from studio.tracking.reporter import Reporter
 
 FOLDER = ".reference"

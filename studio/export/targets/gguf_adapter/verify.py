@@ -15,7 +15,7 @@ from studio.export.llamacpp.files import ending_of, gguf_in, prompt
 from studio.export.merging import merge
 from studio.export.merging.source import Source
 from studio.export.prompts import portable_template
-from studio.export.resources import free_memory, threads
+from studio.export.resources import threads
 from studio.export.targets.gguf_adapter import lora
 from studio.export.targets.merged_model import WORK
 from studio.export.verification import loading
@@ -23,6 +23,7 @@ from studio.export.verification.comparison import Comparison
 from studio.export.verification.limits import CONVERSION, EXACT, ORIGINAL
 from studio.export.verification.probe import Probe
 from studio.export.verification.result import Check, Verification
+from studio.models.loading import free_memory
 from studio.tracking.reporter import Reporter
 
 _SUM = (

@@ -1,0 +1,67 @@
+"""Whatever library an error of the machine comes from, one table names its cause."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from studio.core.errors import HardwareError
+from studio.core.machine_errors import Fault, machine_fault, translate
+
+
+class OutOfMemoryError(RuntimeError):
+    """torch's error has this name; torch itself is not loaded here."""
+
+
+@pytest.mark.parametrize(
+    ("error", "fault"),
+    [
+        (OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"), Fault.GPU_MEMORY),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), Fault.GPU_MEMORY),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`"), Fault.GPU_MEMORY),
+        (RuntimeError("CUDA error: out of memory"), Fault.GPU_MEMORY),
+        (
+            RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory"),
+            Fault.MEMORY,
+        ),
+        (MemoryError(), Fault.MEMORY),
+        (RuntimeError("CUDA error: no kernel image is available for execution on the device"), Fault.GPU_NOT_SUPPORTED),
+        (AssertionError("Torch not compiled with CUDA enabled"), None),
+        (RuntimeError("CUDA error: unspecified launch failure"), Fault.GPU_LOST),
+        (RuntimeError("CUDA error: device not ready"), Fault.GPU_LOST),
+        (OSError(errno.ENOSPC, "No space left on device", "adapter.safetensors"), Fault.DISK_FULL),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), Fault.DISK_FULL),
+        (PermissionError(errno.EACCES, "Permission denied", "run"), Fault.NO_PERMISSION),
+        (OSError(errno.EROFS, "Read-only file system"), Fault.NO_PERMISSION),
+        (FileNotFoundError(errno.ENOENT, "No such file"), None),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), None),
+        (ValueError("out of memory"), None),
+    ],
+)
+def test_the_cause_is_read_from_the_error_and_a_fault_of_the_code_stays_one(error: Exception, fault: Fault | None):
+    assert machine_fault(error) is fault
+    assert (translate(error) is None) == (fault is None)
+
+
+def test_every_cause_has_a_sentence_and_what_to_do():
+    for fault in Fault:
+        example = {
+            Fault.GPU_MEMORY: RuntimeError("CUDA out of memory"),
+            Fault.MEMORY: MemoryError(),
+            Fault.DISK_FULL: OSError(errno.ENOSPC, "No space left on device", "file"),
+            Fault.NO_PERMISSION: PermissionError(errno.EACCES, "Permission denied", "file"),
+            Fault.GPU_LOST: RuntimeError("CUDA error: device not ready\nCompile with ..."),
+            Fault.GPU_NOT_SUPPORTED: RuntimeError("CUDA error: no kernel image is available"),
+        }[fault]
+        error = translate(example)
+        assert isinstance(error, HardwareError)
+        assert error.message
+        assert error.hint
+        assert "\n" not in error.message
+
+
+def test_a_full_disk_names_the_file():
+    error = translate(OSError(errno.ENOSPC, "No space left on device", "adapter.safetensors"))
+    assert error is not None
+    assert error.where == "adapter.safetensors"
