@@ -1,0 +1,119 @@
+"""Which model answers and where: the base URL of an OpenAI-compatible API, the model's name there, its key and its price."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import Field
+
+from studio.core.errors import SpecError
+from studio.core.section import Section, Ui
+from studio.tracking import secrets
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+KEYS = {
+    "openrouter.ai": "OPENROUTER_API_KEY",
+    "api.groq.com": "GROQ_API_KEY",
+    "api.together.xyz": "TOGETHER_API_KEY",
+    "api.together.ai": "TOGETHER_API_KEY",
+    "api.openai.com": "OPENAI_API_KEY",
+}
+"""The environment variable each host's key is looked for in, where none is named. A key goes to its own host only."""
+
+
+class Price(Section, frozen=True):
+    """What a model costs, in US dollars per million tokens."""
+
+    input: Annotated[float, Field(ge=0)]
+    """Per million tokens of the prompt."""
+    output: Annotated[float, Field(ge=0)]
+    """Per million tokens of the answer, reasoning included."""
+
+    @property
+    def free(self) -> bool:
+        """It costs nothing."""
+        return not self.input and not self.output
+
+    def cost(self, input_tokens: float, output_tokens: float) -> float:
+        """US dollars for so many tokens."""
+        return (input_tokens * self.input + output_tokens * self.output) / 1e6
+
+    def __str__(self) -> str:
+        return "free" if self.free else f"{self.input:g} USD in, {self.output:g} USD out per million tokens"
+
+
+class Endpoint(Section, frozen=True):
+    """A model behind an OpenAI-compatible API: OpenRouter, Groq, Together, vLLM, Ollama, this studio's own server."""
+
+    url: Annotated[str, Field(min_length=1, title="API address"), Ui(placeholder="https://openrouter.ai/api/v1")]
+    """Base URL of the API, up to `/v1`."""
+    model: Annotated[str, Field(min_length=1)]
+    """The model's name there."""
+    key: Annotated[str | None, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", title="Name of the key")] = None
+    """The name of the environment variable or keyring entry that holds the API key, never the key itself. Found by host if left
+    out: OPENROUTER_API_KEY, GROQ_API_KEY, TOGETHER_API_KEY, OPENAI_API_KEY."""
+    price: Price | None = None
+    """US dollars per million tokens, `{input: 0.15, output: 0.60}`. If left out: zero on this machine, else the published
+    price where one is known."""
+
+    @property
+    def host(self) -> str:
+        """The host name."""
+        return urlsplit(self.url).hostname or self.url
+
+    @property
+    def local(self) -> bool:
+        """It is on this machine."""
+        return self.host in LOOPBACK
+
+    @property
+    def base(self) -> str:
+        """The base URL that paths are appended to."""
+        return self.url.rstrip("/").removesuffix("/chat/completions")
+
+
+@dataclass(frozen=True)
+class Access:
+    """The key an endpoint is asked with, which is never shown, and the name it is kept under."""
+
+    key: str = field(default="", repr=False)
+    name: str = ""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The HTTP headers of a request."""
+        return {"authorization": f"Bearer {self.key}"} if self.key else {}
+
+
+def access(endpoint: Endpoint) -> Access:
+    """The key of an endpoint, from the environment or the keyring.
+
+    Raises SpecError for an address that is none, a key that is missing, or one that would be sent unencrypted.
+    """
+    parts = urlsplit(endpoint.url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise SpecError(
+            "this is not the address of an API",
+            hint="Give its base URL, for example https://openrouter.ai/api/v1.",
+            where=f"url: {endpoint.url}",
+        )
+    if parts.username or parts.password:
+        raise SpecError(
+            "the address contains a password",
+            hint="Store the key in an environment variable and give the name of that variable.",
+            where="url",
+        )
+    name = endpoint.key or KEYS.get(parts.hostname, "")
+    key = (secrets.get(name) if name else None) or ""
+    if endpoint.key and not key:
+        raise SpecError(f"there is no key in {name}", hint=f"Set {name}, or store it: keyring set studio {name}.", where="key")
+    if key and parts.scheme == "http" and not endpoint.local:
+        raise SpecError(
+            f"the key in {name} would go to {parts.hostname} unencrypted",
+            hint=f"Use https://, or a tunnel: ssh -L 9000:localhost:{parts.port or 80} {parts.hostname}, "
+            "and the address http://localhost:9000/v1.",
+            where="url",
+        )
+    return Access(key, name)

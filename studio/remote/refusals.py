@@ -1,0 +1,86 @@
+"""What an API's refusal means: an error with what to do, whether to ask again, and whether to go on at all."""
+
+from __future__ import annotations
+
+import email.utils
+import json
+import time
+from typing import Any
+
+from studio.core.errors import StudioError
+from studio.core.text import shorten
+from studio.remote.endpoint import Access, Endpoint
+from studio.tracking import secrets
+
+RETRIED = frozenset({0, 408, 409, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529})
+"""HTTP statuses that are asked again; 0 is no answer at all."""
+_FATAL = frozenset({0, 401, 402, 403, 404})
+"""HTTP statuses that every other request would meet as well."""
+
+
+class Refused(StudioError):
+    """An API did not answer. status: its HTTP status, 0 if there was none."""
+
+    def __init__(self, message: str, *, hint: str, where: str = "", status: int = 0, fatal: bool = False) -> None:
+        super().__init__(message, hint=hint, where=where)
+        self.status, self.fatal = status, fatal
+
+    def __reduce__(self) -> Any:
+        return StudioError, (self.message,), {"message": self.message, "hint": self.hint, "where": self.where}
+
+
+def refused(endpoint: Endpoint, access: Access, status: int, text: str) -> Refused:
+    """The error for a status and the text that came with it, without what looks like a secret."""
+    message, name = message_in(text), access.name or "its key"
+    spent = status == 429 and any(word in message for word in ("insufficient_quota", "billing", "credit"))
+    if access.key:
+        message = message.replace(access.key, "[hidden]")
+    message = shorten(secrets.redact(message), 200)  # cut last: half a key would not be known as one
+    hint = {
+        401: f"Set {name} to a valid key, or name the variable that holds it.",
+        402: "The account has no credit left: add some where the key is from.",
+        403: f"Set {name} to a key that may use this model.",
+        404: f"Check the model's name ({endpoint.model}) and that the address ends where /chat/completions begins.",
+        413: "Send shorter texts.",
+        429: "Wait and try again, or send fewer requests at once.",
+    }.get(402 if spent else status, "Try again later; the service has a fault." if status >= 500 else "Read what it says.")
+    return Refused(
+        f"the API refused with {status or 'an error'}: {message}",
+        hint=hint,
+        where=endpoint.host,
+        status=402 if spent else status,
+        fatal=spent or status in _FATAL or status in RETRIED,
+    )
+
+
+def unreachable(endpoint: Endpoint, error: Exception) -> Refused:
+    """The error for no answer at all."""
+    what = shorten(str(error) or type(error).__name__, 160)
+    return Refused(
+        f"the API does not answer: {what}", hint="Check the address and the network.", where=endpoint.host, fatal=True
+    )
+
+
+def message_in(text: str) -> str:
+    """What an error's body says."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text.strip()
+    found = value.get("error", value) if isinstance(value, dict) else value
+    if not isinstance(found, dict):
+        return str(found)
+    code = found.get("code")
+    return f"{found.get('message') or found}{f' ({code})' if isinstance(code, str) and code else ''}"
+
+
+def retry_after(header: str) -> float | None:
+    """The seconds that a Retry-After header asks to wait, given as seconds or as a date; None if it says nothing."""
+    try:
+        return max(0.0, float(header))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(header).timestamp() - time.time())
+    except (TypeError, ValueError):
+        return None
