@@ -6,6 +6,7 @@ again. Heavy libraries are imported inside the steps, so that a spec or a data e
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,7 @@ from studio.spec import ResolvedSpec, RunSpec, with_full_paths
 from studio.tracking.reporter import Reporter
 
 if TYPE_CHECKING:
+    from studio.evaluation.tasks.own import Own
     from studio.export.artifacts.manifest import Artifact
     from studio.export.merging.source import Source
     from studio.export.targets import AnyTarget
@@ -166,8 +168,16 @@ def fit_job(folder: RunFolder, prepared: Prepared) -> Any:
     )
 
 
-def judge(folder: RunFolder, prepared: Prepared, recorder: Reporter, mirror: Mirror | None = None, again: bool = False) -> None:
-    """Base against tuned on the held-out rows and the other question sets; the report as JSON and as a page."""
+def judge(
+    folder: RunFolder,
+    prepared: Prepared,
+    recorder: Reporter,
+    mirror: Mirror | None = None,
+    again: bool = False,
+    own: Sequence[Own] = (),
+) -> None:
+    """Base against tuned on the held-out rows and the other question sets; the report as JSON and as a page. own: metrics of
+    a person's own, to be shown beside the others."""
     if folder.report.exists() and not again:
         return
     from studio.evaluation import compare, curve, page
@@ -189,6 +199,8 @@ def judge(folder: RunFolder, prepared: Prepared, recorder: Reporter, mirror: Mir
         max_length=max(spec.data.max_length, SHORT_QUESTIONS),
         start=folder.start if folder.start.exists() else None,
     )
+    for metric in own:
+        report = report.with_own(metric)
     points = list(folder.read_metrics())
     if said := curve.reading(points):
         report.verdict.cautions.append(said)

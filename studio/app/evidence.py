@@ -13,8 +13,11 @@ if TYPE_CHECKING:
     from studio.evaluation.report import Report
 
 
-def evaluate(run: Run, also: list[str] | None = None) -> Report:
-    """Base against tuned once more; the new report replaces the old one when it is whole. Raises JobError."""
+def evaluate(run: Run, also: list[str] | None = None, metrics: list[str] | None = None) -> Report:
+    """Base against tuned once more; the new report replaces the old one when it is whole.
+
+    metrics: Python functions of your own, `FILE.py:FUNCTION` each. Their files are run. Raises JobError and SpecError.
+    """
     if not (run.folder.adapter / "adapter_config.json").exists():
         raise JobError(
             f"this run has no trained adapter (state: {run.status.state})", hint="Evaluate a run that is done.", where=run.id
@@ -22,9 +25,11 @@ def evaluate(run: Run, also: list[str] | None = None) -> Report:
     from dataclasses import replace
 
     from studio import pipeline, worker
+    from studio.evaluation.tasks import own
     from studio.runs import mirror
     from studio.runs.watcher import Watcher
 
+    functions = [own.load(name) for name in metrics or []]
     worker.set_environment()
     prepared = pipeline.reopen(run.folder)
     if also:
@@ -33,7 +38,7 @@ def evaluate(run: Run, also: list[str] | None = None) -> Report:
         prepared = replace(prepared, spec=edit(prepared.spec, {"evaluation.also": [*kept, *files]}))
     watcher = Watcher(run.folder)
     with mirror.afterwards(run.folder, watcher) as mirrored:
-        pipeline.judge(run.folder, prepared, watcher, mirrored, again=True)
+        pipeline.judge(run.folder, prepared, watcher, mirrored, again=True, own=functions)
     return run.report
 
 

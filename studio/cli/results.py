@@ -20,6 +20,12 @@ def evaluate(
     against: Annotated[
         list[str] | None, typer.Option("--against", help="A further question file; may be given several times.")
     ] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--metric", metavar="FILE.py:FUNCTION", help="A metric of your own; the file is run. May be given several times."
+        ),
+    ] = None,
     home: Home = None,
     json: Json = False,
 ) -> None:
@@ -27,7 +33,7 @@ def evaluate(
     from studio.app import evidence, runs
 
     found = runs.find(run, home)
-    report = evidence.evaluate(found, against or [])
+    report = evidence.evaluate(found, against or [], metric or [])
     if json:
         show.as_json(report.as_json())
         return

@@ -22,6 +22,9 @@ from studio.evaluation.likelihood import likelihood
 from studio.evaluation.overlap import rouge_l, spoken, words
 from studio.evaluation.report import START, Answered, Compared, Given, Report, SetReport, Speed
 from studio.evaluation.settings import Evaluation
+from studio.evaluation.tasks import labels, text
+from studio.evaluation.tasks.choose import choose
+from studio.evaluation.tasks.task import Scorer, Task
 from studio.evaluation.verdict import LITTLE, decide
 from studio.tracking.reporter import Reporter, Silent
 
@@ -131,14 +134,17 @@ def _measure(
     to_answer = [] if wanted.name == TEXT else [place for place, item in enumerate(asked) if item.prompt]
     answered = _drawn(to_answer, settings.max_rows, seed)
     longest = longest_answer(asked, settings, wanted.name != HELD_OUT) if answered else 0
+    task = _task([asked[place].reference for place in answered], wanted.name, settings)
+    scorer = task.scorer([asked[place].reference for place in answered])
     with _adapter_off(model):
         base = _one_side(model, tokenizer, asked, answered, longest, watch, f"base on {wanted.name}")
     tuned = _one_side(model, tokenizer, asked, answered, longest, watch, f"tuned on {wanted.name}")
 
     def reported(before: Side, name: str) -> SetReport:
-        pairs = [_answered(asked[place], place, before, tuned, at) for at, place in enumerate(answered)]
-        metrics = figures(before, tuned, pairs, settings.resamples, seed)
-        headline, why = _headline([item.reference for item in pairs], wanted.name, metrics)
+        pairs = [_answered(asked[place], place, before, tuned, at, scorer) for at, place in enumerate(answered)]
+        metrics = figures(before, tuned, pairs, task, settings.resamples, seed)
+        headline, why = _headline([item.reference for item in pairs], wanted.name, metrics, task)
+        shown = [[getattr(pair, side).text for pair in pairs] for side in ("base", "tuned")]
         return SetReport(
             name=wanted.name if name == "base" else f"{name}:{wanted.name}",
             rows=len(asked),
@@ -149,7 +155,9 @@ def _measure(
             max_new_tokens=longest,
             left_out=left_out,
             before=name,
-            **_samples(pairs, settings.samples),
+            task=task.kind,
+            confusion=labels.confusion([pair.reference for pair in pairs], *shown) if task.kind == "labels" else None,
+            **_samples(pairs, settings.samples, headline),
         )
 
     against = None
@@ -186,12 +194,12 @@ def _one_side(
     return Side(loss, given, speed(model, tokenizer, prompts, longest, rate), rejected)
 
 
-def _answered(question: Question, place: int, base: Side, tuned: Side, at: int) -> Answered:
+def _answered(question: Question, place: int, base: Side, tuned: Side, at: int, scorer: Scorer) -> Answered:
     sides = []
     for side in (base, tuned):
         answer, found = side.given[at], side.likelihood
         loss = float(found.loss[place] / max(1.0, found.tokens[place]))
-        scores = {**text_scores(question.reference, answer.text), "loss": loss}
+        scores = {**scorer(question.reference, answer.text), **text_scores(question.reference, answer.text), "loss": loss}
         sides.append(Given(answer.text, answer.tokens, bool(answer.stopped), scores))
     row = question.conversation
     before = [message for message in row.prompt if message.get("role") != "system"]
@@ -199,13 +207,20 @@ def _answered(question: Question, place: int, base: Side, tuned: Side, at: int) 
     return Answered(asked, question.reference, *sides, file=row.file, line=row.line, earlier=max(0, len(before) - 1))
 
 
-def _headline(references: list[str], name: str, metrics: Mapping[str, Compared]) -> tuple[str, str]:
+def _task(references: list[str], name: str, settings: Evaluation) -> Task:
+    """What the answers of a set are. The general questions are of every kind: they are read as text."""
+    return choose(references, settings.task) if references and name != GENERAL else text.TASK
+
+
+def _headline(references: list[str], name: str, metrics: Mapping[str, Compared], task: Task) -> tuple[str, str]:
     """The one metric to read first, and why: right or wrong where answers are short, likeness where they are long; on the
     general questions the likelihood where base has hardly any answer word for word, for then nothing could be lost."""
     if name == TEXT:
         return "perplexity", "the rows are only read: how likely the model finds them tells of forgetting at any level"
     if not references:
         return "loss", "plain text has no questions to answer, so only its likelihood is measured"
+    if task.metrics:
+        return task.names[0], task.why
     long = float(np.quantile([len(words(spoken(reference))) for reference in references], 0.9))
     if long > SHORT:
         return "rouge_l", f"one reference in ten is longer than {SHORT} words: an answer may be right in other words, in part"
@@ -216,11 +231,13 @@ def _headline(references: list[str], name: str, metrics: Mapping[str, Compared])
     return "exact_match", f"nine in ten references have at most {SHORT} words: an answer is right or wrong as a whole"
 
 
-def _samples(pairs: list[Answered], wanted: int) -> dict[str, list[int]]:
+def _samples(pairs: list[Answered], wanted: int, headline: str) -> dict[str, list[int]]:
     """Places of the best and worst answers of tuned and of the largest changes, most telling first."""
 
-    def score(given: Given) -> tuple[float, float, float]:
-        return given.scores["exact_match"], given.scores["rouge_l"], -given.scores["loss"]
+    first = headline if pairs and headline in pairs[0].tuned.scores and headline != "loss" else "exact_match"
+
+    def score(given: Given) -> tuple[float, ...]:
+        return given.scores[first], given.scores["exact_match"], given.scores["rouge_l"], -given.scores["loss"]
 
     def moved(pair: Answered) -> tuple[float, float]:
         return abs(pair.tuned.scores["rouge_l"] - pair.base.scores["rouge_l"]), -rouge_l(pair.base.text, pair.tuned.text)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from studio.evaluation.answering import share
-from studio.evaluation.interval import Draws, Ratio, change, estimate, mean
+from studio.evaluation.interval import Draws, Figure, Ratio, change, estimate, mean
 from studio.evaluation.likelihood import Likelihood
 from studio.evaluation.metrics import PAIR_METRICS, TEXT_METRICS
 from studio.evaluation.report import Answered, Compared, Given, Speed
+from studio.evaluation.tasks.labels import MACRO_F1, MacroF1
+from studio.evaluation.tasks.task import Task
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class Side:
     """Of the rejected answers, where the rows are preference pairs."""
 
 
-def figures(base: Side, tuned: Side, pairs: list[Answered], resamples: int, seed: int) -> dict[str, Compared]:
+def figures(base: Side, tuned: Side, pairs: list[Answered], task: Task, resamples: int, seed: int) -> dict[str, Compared]:
     """Every figure that fits the set: those of the loss over all rows, those of answers over the answered ones."""
     all_rows = Draws(len(base.likelihood.loss), resamples, seed)
     found = {
@@ -38,14 +41,15 @@ def figures(base: Side, tuned: Side, pairs: list[Answered], resamples: int, seed
     if not pairs:
         return found
     some_rows = Draws(len(pairs), resamples, seed)
-    for name in (*TEXT_METRICS, "answer_tokens", "stop_rate"):
-        before, after = (_of_answers(name, [getattr(pair, side) for pair in pairs]) for side in ("base", "tuned"))
+    references = [pair.reference for pair in pairs]
+    for name in (*task.names, *TEXT_METRICS, "answer_tokens", "stop_rate"):
+        before, after = (of_answers(name, [getattr(pair, side) for pair in pairs], references) for side in ("base", "tuned"))
         found[name] = _compared(before, after, some_rows)
-    order = (*TEXT_METRICS, *PAIR_METRICS, "loss", "perplexity", "token_accuracy", "answer_tokens", "stop_rate")
+    order = (*task.names, *TEXT_METRICS, *PAIR_METRICS, "loss", "perplexity", "token_accuracy", "answer_tokens", "stop_rate")
     return {name: found[name] for name in order if name in found}
 
 
-def _compared(base: Ratio, tuned: Ratio, draws: Draws) -> Compared:
+def _compared(base: Figure, tuned: Figure, draws: Draws) -> Compared:
     return Compared(estimate(base, draws), estimate(tuned, draws), change(base, tuned, draws))
 
 
@@ -66,7 +70,10 @@ def _of_pairs(chosen: Likelihood, rejected: Likelihood) -> dict[str, Ratio]:
     }
 
 
-def _of_answers(name: str, given: list[Given]) -> Ratio:
+def of_answers(name: str, given: Sequence[Given], references: Sequence[str]) -> Figure:
+    """One figure of answers; references: theirs, in the same order."""
+    if name == MACRO_F1.name:
+        return MacroF1(references, [answer.text for answer in given])
     if name == "answer_tokens":
         return mean(np.array([answer.tokens for answer in given], dtype=np.float64))
     if name == "stop_rate":

@@ -18,6 +18,7 @@ from studio.evaluation.general import TEXT
 from studio.evaluation.interval import Estimate
 from studio.evaluation.metrics import METRICS, Metric
 from studio.evaluation.report import Answered, Compared, Given, Report, SetReport, Verdict
+from studio.evaluation.tasks.labels import Confusion
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 """Even if a text were to slip through unescaped, a browser would run and fetch nothing."""
@@ -125,8 +126,28 @@ def _figures(item: SetReport) -> str:
         f'{escape(item.why)}.</span></caption><thead><tr><th scope="col">Figure</th>'
         f'<th scope="col">{item.before.capitalize()}</th><th scope="col">Tuned</th>'
         '<th scope="col">Change</th><th scope="colgroup" colspan="2">95 % interval of the change</th></tr></thead>'
-        f"<tbody>{rows}</tbody></table>{out if item.left_out else ''}</section>"
+        f"<tbody>{rows}</tbody></table>{_confusion(item.confusion, item.before) if item.confusion else ''}"
+        f"{out if item.left_out else ''}</section>"
     )
+
+
+def _confusion(found: Confusion, before: str) -> str:
+    """Both matrices: a row for each right label, a column for each label answered."""
+    tables = []
+    for side, counts in ((before, found.base), ("tuned", found.tuned)):
+        head = "".join(f'<th scope="col">{escape(shorten(label, 24))}</th>' for label in found.labels)
+        body = "".join(
+            f'<tr><th scope="row">{escape(shorten(label, 24))}</th>'
+            + "".join(f"<td{' class=right' if at == place else ''}>{number or '·'}</td>" for at, number in enumerate(line))
+            + "</tr>"
+            for place, (label, line) in enumerate(zip(found.labels, counts, strict=True))
+            if any(line)
+        )
+        tables.append(
+            f'<div class="scroll"><table class="confusion"><caption><h4>{escape(side.capitalize())}: right label down, '
+            f"answered label across</h4></caption><thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+        )
+    return f"<details open><summary>Confusion matrix</summary>{''.join(tables)}</details>"
 
 
 def _figure(metric: Metric, found: Compared, first: bool, widest: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
@@ -14,6 +14,8 @@ from studio.core.errors import EvaluationError
 from studio.core.records import Record
 from studio.core.text import plural
 from studio.evaluation.interval import Draws, Estimate, change, estimate, mean
+from studio.evaluation.tasks.labels import Confusion
+from studio.evaluation.tasks.own import NUMBER, SHARE, Own
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -47,7 +49,7 @@ class Given:
     tokens: int
     stopped: bool
     scores: dict[str, float]
-    """exact_match, normalised_match, token_f1, rouge_l (0 to 1), and loss: nats per reference token."""
+    """exact_match, normalised_match, token_f1, rouge_l and the figures of its task (0 to 1); loss: nats a reference token."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,10 @@ class SetReport:
     """Rows that could not be measured, `file:line: reason` each."""
     before: str = "base"
     """What tuned is compared with: `base`, or `start`, the adapter that the run trained further."""
+    task: str = "text"
+    """What the answers are: text, labels, json, tools, numbers, lists, code."""
+    confusion: Confusion | None = None
+    """Of labels: which one was answered where which was right."""
 
     @property
     def label(self) -> str:
@@ -144,6 +150,17 @@ class Report(Record):
 
     def __repr__(self) -> str:
         return f"<Report: {self.verdict.text}>"
+
+    def with_own(self, own: Own) -> Report:
+        """The report with a metric of one's own on every set that was answered. Raises what the function raises."""
+        sets = []
+        for part in self.sets:
+            if part.answers:
+                found = self.score(own.function, part.name)
+                is_share = all(0 <= side.value <= 1 for side in (found.base, found.tuned))
+                part = replace(part, metrics={**part.metrics, f"{SHARE if is_share else NUMBER}{own.name}": found})
+            sets.append(part)
+        return self.model_copy(update={"sets": sets})
 
     def to_pandas(self) -> DataFrame:
         """Every figure as a row: set, metric, base, tuned and change, each with the ends of its 95 % interval."""

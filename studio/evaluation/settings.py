@@ -19,6 +19,10 @@ class Evaluation(Section, frozen=True):
         default=None, ge=1, le=32_768, title="Longest answer (tokens)"
     )
     """Empty: half as long again as the longest reference answer, at most 1,024."""
+    task: Annotated[Literal["auto", "text", "labels", "json", "tools", "numbers", "lists", "code"], Ui(advanced=True)] = Field(
+        default="auto", title="Kind of answers"
+    )
+    """What the answers are, for figures that fit them. auto: as the held-out references show; the report says why."""
     also: Annotated[list[str], rows_from_python("evaluation"), Ui(advanced=True)] = Field(
         default_factory=list, title="Further question files"
     )

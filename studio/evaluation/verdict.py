@@ -7,11 +7,15 @@ from collections.abc import Sequence
 from studio.core.text import count, plural
 from studio.evaluation.general import NAME as GENERAL
 from studio.evaluation.general import TEXT
+from studio.evaluation.interval import rows_to_decide
 from studio.evaluation.metrics import METRICS
 from studio.evaluation.report import START, SetReport, Verdict, VerdictKind
 
 FEW = 20
 """Rows below which a bootstrap interval is known to be too narrow."""
+
+MANY = 100_000
+"""Rows that would decide beyond which the change is as good as none."""
 
 SELDOM = 0.9
 """Share of answers that should end by themselves."""
@@ -154,6 +158,27 @@ def _moved(found: SetReport, name: str) -> str:
     return f"{label} ({metric.show(figure.base.value)} -> {metric.show(figure.tuned.value)})"
 
 
+def _undecided(found: SetReport) -> str:
+    """Where the interval holds zero: how many rows would decide, or what change these rows could have shown."""
+    metric, change = METRICS[found.headline], found.metrics[found.headline].change
+    if metric.gained(change) or metric.lost(change) or change.low is None or change.high is None:
+        return ""
+    needed = rows_to_decide(change)
+    if needed is None or needed > MANY:
+        widest = metric.show_change((change.high - change.low) / 2).lstrip("+")
+        return f"these {plural(_rows(found), 'row')} can show a change of about {widest} and more, nothing smaller"
+    return (
+        f"if the change is as large as it looks, about {count(_round_up(needed))} rows like these would show it four times in "
+        f"five; there are {count(_rows(found))}"
+    )
+
+
+def _round_up(rows: int) -> int:
+    """To two digits: the estimate is no finer."""
+    unit = 10 ** max(0, len(str(rows)) - 2)
+    return -(-rows // unit) * unit
+
+
 def _change(found: SetReport) -> str:
     metric, change = METRICS[found.headline], found.metrics[found.headline].change
     return f"{metric.show_change(change.value)}, 95 % interval {metric.show_interval(change, change=True)}"
@@ -189,6 +214,8 @@ def _cautions(sets: Sequence[SetReport], main: SetReport | None) -> list[str]:
             "the answers you prefer became less likely: the rejected ones only fell faster. Take a lower learning rate, or a "
             "larger weight of the SFT term in training.method"
         )
+    if main is not None and (said := _undecided(main)):
+        found.append(said)
     if main is not None and main.answers:
         stops = main.metrics["stop_rate"]
         if stops.tuned.value < SELDOM:

@@ -64,8 +64,21 @@ def before_and_after(report: Any, metrics: Any) -> Markup:
         title = TITLES.get(part.name, str(part.name))
         words = f"{plural(part.rows, 'row')}, {plural(len(part.answers), 'row')} answered. {part.why}"
         columns = ("Metric", "Base", "Tuned", "Change", "95 % interval of the change", "Reading")
-        shown += [section(title, words), table(columns, rows, title, (1, 2, 3)), left_out(part)]
+        shown += [section(title, words), table(columns, rows, title, (1, 2, 3)), confusion(part), left_out(part)]
     return joined(*shown)
+
+
+def confusion(part: Any) -> Markup:
+    """Of labels: both models' confusion matrices, the right label down and the answered label across."""
+    found = part.confusion
+    if found is None:
+        return Markup("")
+    shown = []
+    for side, counts in ((part.before.capitalize(), found.base), ("Tuned", found.tuned)):
+        rows = [(label, *line) for label, line in zip(found.labels, counts, strict=True) if any(line)]
+        caption = f"{side}: right label down, answered label across"
+        shown.append(table((side, *found.labels), rows, caption, tuple(range(1, len(found.labels) + 1))))
+    return _html("confusion", joined(*shown))
 
 
 def _whisker(change: Any) -> dict[str, Any] | None:

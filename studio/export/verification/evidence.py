@@ -16,11 +16,16 @@ import numpy as np
 from studio.core.errors import Stopped
 from studio.core.text import plural
 from studio.data.rows import Conversation
-from studio.evaluation.answering import Question, questions, share, text_scores
+from studio.evaluation.answering import Question, questions, text_scores
 from studio.evaluation.compare import HELD_OUT
-from studio.evaluation.interval import Draws, Ratio, change, mean
+from studio.evaluation.figures import of_answers
+from studio.evaluation.interval import Draws, Ratio, change
+from studio.evaluation.interval import Figure as Resampled
 from studio.evaluation.metrics import METRICS, TEXT_METRICS
 from studio.evaluation.report import Answered, Given, Report
+from studio.evaluation.tasks import text
+from studio.evaluation.tasks.choose import TASKS
+from studio.evaluation.tasks.task import Scorer, Task
 from studio.export.verification.answers import LONGEST_PROMPT, POSITIONS, Runtime, surprise
 from studio.export.verification.result import Check, ConversionCost, Figure, LostRow
 from studio.tracking.reporter import Reporter
@@ -59,13 +64,21 @@ class Row:
 class Evidence:
     """What the evaluation measured, ready to be measured again.
 
-    headline: the metric its verdict reads. longest: tokens an answer may take. answered: rows the evaluation answered.
+    headline: the metric its verdict reads. longest: tokens an answer may take. answered: rows the evaluation answered. task
+    and references: what all its answers are, for the figures that fit them.
     """
 
     rows: list[Row]
     headline: str
     longest: int
     answered: int
+    task: Task = text.TASK
+    references: tuple[str, ...] = ()
+
+    @property
+    def scorer(self) -> Scorer:
+        """The figures of the task, as the evaluation took them."""
+        return self.task.scorer(self.references)
 
     @property
     def room(self) -> int:
@@ -90,7 +103,9 @@ def select_rows(report: Report, conversations: Sequence[Conversation], tokenizer
     usual = sum(row.tuned.tokens for row in fitting) / len(fitting)
     wanted = min(len(fitting), max(LEAST, min(ROWS, int(TOKENS / max(usual, 1)))))
     places = np.linspace(0, len(fitting) - 1, wanted).round().astype(int)
-    return Evidence([fitting[place] for place in places], found.headline, found.max_new_tokens, len(found.answers))
+    references = tuple(answer.reference for answer in found.answers)
+    chosen = [fitting[place] for place in places]
+    return Evidence(chosen, found.headline, found.max_new_tokens, len(found.answers), TASKS[found.task], references)
 
 
 def measure(asked: Runtime, tokenizer: Any, wanted: Evidence, reporter: Reporter) -> ConversionCost:
@@ -98,8 +113,13 @@ def measure(asked: Runtime, tokenizer: Any, wanted: Evidence, reporter: Reporter
     given = list(_answers(asked, tokenizer, wanted, reporter))
     base, tuned = [row.base for row in wanted.rows], [row.tuned for row in wanted.rows]
     weights = np.array([len(row.positions) for row in wanted.rows], np.float64)
-    names = [name for name in (*TEXT_METRICS, "loss", "answer_tokens", "stop_rate") if name != "loss" or _has_loss(given)]
-    figures = {name: _figure(name, base, tuned, given, weights) for name in names}
+    names = [
+        name
+        for name in (*wanted.task.names, *TEXT_METRICS, "loss", "answer_tokens", "stop_rate")
+        if name != "loss" or _has_loss(given)
+    ]
+    references = [row.reference for row in wanted.rows]
+    figures = {name: _figure(name, base, tuned, given, weights, references) for name in names}
     return ConversionCost(
         rows=len(given),
         answered=wanted.answered,
@@ -141,7 +161,7 @@ def _row(question: Question, answer: Answered) -> Row:
 def _answers(asked: Runtime, tokenizer: Any, wanted: Evidence, reporter: Reporter) -> Iterator[Given]:
     from studio.models.generation import read
 
-    rows = wanted.rows
+    rows, scorer = wanted.rows, wanted.scorer
     for start in range(0, len(rows), AT_ONCE):
         if reporter.should_stop():
             raise Stopped
@@ -149,7 +169,7 @@ def _answers(asked: Runtime, tokenizer: Any, wanted: Evidence, reporter: Reporte
         part = rows[start : start + AT_ONCE]
         for row, (ids, ended) in zip(part, asked.greedy([row.prompt for row in part], wanted.longest), strict=True):
             text, _ = read(ids, tokenizer)
-            scores = text_scores(row.reference, text)
+            scores = {**scorer(row.reference, text), **text_scores(row.reference, text)}
             if len(row.positions) <= POSITIONS:
                 logits = asked.logits(row.ids, row.positions)
                 scores["loss"] = surprise(logits, [row.ids[place + 1] for place in row.positions])
@@ -162,21 +182,21 @@ def _has_loss(given: Sequence[Given]) -> bool:
 
 
 def _figure(
-    name: str, base: Sequence[Given], tuned: Sequence[Given], given: Sequence[Given], weights: np.ndarray[Any, Any]
+    name: str,
+    base: Sequence[Given],
+    tuned: Sequence[Given],
+    given: Sequence[Given],
+    weights: np.ndarray[Any, Any],
+    references: Sequence[str],
 ) -> Figure:
-    before, kept, now = (_ratio(name, side, weights) for side in (base, tuned, given))
+    before, kept, now = (_resampled(name, side, weights, references) for side in (base, tuned, given))
     return Figure(before.value, kept.value, now.value, change(kept, now, Draws(len(given), _RESAMPLES, _SEED)))
 
 
-def _ratio(name: str, given: Sequence[Given], weights: np.ndarray[Any, Any]) -> Ratio:
-    match name:
-        case "answer_tokens":
-            return mean(np.array([answer.tokens for answer in given], np.float64))
-        case "stop_rate":
-            return share([answer.stopped for answer in given])
-        case "loss":
-            return Ratio(np.array([answer.scores["loss"] for answer in given], np.float64) * weights, weights)
-    return share([answer.scores[name] for answer in given])
+def _resampled(name: str, given: Sequence[Given], weights: np.ndarray[Any, Any], references: Sequence[str]) -> Resampled:
+    if name == "loss":
+        return Ratio(np.array([answer.scores["loss"] for answer in given], np.float64) * weights, weights)
+    return of_answers(name, given, references)
 
 
 def _sentence(headline: str, found: Figure) -> str:
@@ -188,7 +208,7 @@ def _sentence(headline: str, found: Figure) -> str:
 
 def _lost(wanted: Evidence, given: Sequence[Given]) -> list[LostRow]:
     """The rows that lost most, the worst first."""
-    name = wanted.headline if METRICS[wanted.headline].better == "higher" else "rouge_l"
+    name = wanted.headline if wanted.headline in wanted.rows[0].tuned.scores and wanted.headline != "loss" else "rouge_l"
     losses = [row.tuned.scores[name] - answer.scores[name] for row, answer in zip(wanted.rows, given, strict=True)]
     worst = sorted((place for place, loss in enumerate(losses) if loss > 0), key=lambda place: -losses[place])[:SHOWN]
     rows = wanted.rows
