@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from studio.app import runs
+from studio.app.run_summary import RunSummary
 from studio.app.runs import Run
 from studio.core.errors import JobError
 
@@ -21,7 +22,7 @@ class Comparison:
     runs: tuple[Run, ...]
     settings: tuple[tuple[str, list[Any]], ...]
     """Spec fields in which they differ, each with its value in every run."""
-    summaries: tuple[dict[str, Any], ...]
+    summaries: tuple[RunSummary, ...]
     evidence: tuple[list[tuple[str, ...]], ...]
     """The rows of each run's evidence as a table; none for a run without."""
 
@@ -30,8 +31,8 @@ class Comparison:
         """State, held-out loss and every figure (base → tuned), by name, one value a run."""
         columns = [
             {
-                "state": summary["state"],
-                "held-out loss": summary["held_out_loss"],
+                "state": summary.state,
+                "held-out loss": summary.held_out_loss,
                 **{f"{part}: {figure}": f"{base} → {tuned}" for part, figure, base, tuned, *_ in rows},
             }
             for summary, rows in zip(self.summaries, self.evidence, strict=True)

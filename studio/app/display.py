@@ -16,6 +16,7 @@ from studio.core.text import duration, plural
 if TYPE_CHECKING:
     from studio.app.comparison import Comparison
     from studio.app.datasets import Preview
+    from studio.app.run_summary import RunSummary
     from studio.app.runs import Run
     from studio.data.findings import Finding
     from studio.data.report import DataReport
@@ -99,8 +100,8 @@ def run(shown: Run) -> str:
 
     summary = shown.summary()
     body: list[object] = [head(shown, summary)]
-    if summary["error"]:
-        body.append(parts.notice(summary["error"]["message"], summary["error"]["hint"], "bad", summary["error"]["where"]))
+    if summary.error:
+        body.append(parts.notice(summary.error.message, summary.error.hint, "bad", summary.error.where))
     try:
         body.append(loss_chart([(line["step"], line["loss"]) for line in shown.metrics if "loss" in line]))
         if shown.folder.report.exists():
@@ -111,16 +112,16 @@ def run(shown: Run) -> str:
             body += [parts.section("Exports"), *(parts.note(str(made)) for made in shown.artifacts)]
     except runs.DAMAGED:
         pass  # the summary says which file is damaged
-    return output(*body, parts.note(summary["folder"]))
+    return output(*body, parts.note(summary.folder))
 
 
-def head(shown: Run, summary: dict[str, Any]) -> Markup:
+def head(shown: Run, summary: RunSummary) -> Markup:
     """Id and state of a run, its model first."""
     from studio.app.fragments import parts
 
-    took = duration(summary["seconds"]) if summary["seconds"] else ""
-    words = " · ".join(filter(None, (summary["model"] and f"base model {summary['model']}", summary["data"], took)))
-    return _html("run_head", shown.id, parts.state(summary["state"]), words)
+    took = duration(summary.seconds) if summary.seconds else ""
+    words = " · ".join(filter(None, (summary.model and f"base model {summary.model}", summary.data, took)))
+    return _html("run_head", shown.id, parts.state(summary.state), words)
 
 
 def progress(shown: Run, losses: Sequence[tuple[float, float]]) -> str:
@@ -144,8 +145,8 @@ def run_list(shown: Sequence[Run]) -> str:
     rows = [item.summary() for item in shown[:50]]
     cells = [
         (
-            row["id"], parts.state(row["state"]), row["model"], row["data"], parts.number(row["held_out_loss"]),
-            (row["verdict"] or "–").partition(":")[0], parts.when(row["created"]),
+            row.id, parts.state(row.state), row.model, row.data, parts.number(row.held_out_loss),
+            row.headline or "–", parts.when(row.created),
         )
         for row in rows
     ]  # fmt: skip

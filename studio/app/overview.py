@@ -5,77 +5,68 @@ from __future__ import annotations
 import shutil
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from studio.app import library, queue, runs
+from studio.app import library, queue, run_summary, runs
+from studio.app.run_summary import RunSummary
 from studio.app.runs import Run
-from studio.core.files import bytes_in, read_json
+from studio.core.files import bytes_in
+from studio.runs.records import Notes
 
 if TYPE_CHECKING:
     from studio.hardware.doctor import Finding
     from studio.hardware.machine import Machine
 
-_kept: dict[Path, tuple[Any, dict[str, Any]]] = {}
+_cache: dict[Path, tuple[object, RunSummary]] = {}
 _lock = threading.Lock()
 
 
-def rows(home: Path) -> list[dict[str, Any]]:
-    """One row a run, newest first, as `Run.summary` gives it, with `active`, `position`, `who`, `note` and `tags`.
+def rows(home: Path) -> list[RunSummary]:
+    """One summary a run, newest first, with its position in the queue.
 
-    A run whose files have not changed is not read again. A damaged run has its error in its row.
+    A run whose files have not changed is not read again. A damaged run has its error in its summary.
     """
     waiting = {item.run: item for item in queue.order(home)}
-    found = []
+    summaries = []
     for run in runs.list_runs(home):
-        row = dict(_row(run))
-        place = waiting.get(run.id)
-        row.update(position=place.position if place else None, who=(place.who if place else "") or row.get("who", ""))
-        found.append(row)
-    return found
+        summary = _summary(run)
+        if queued := waiting.get(run.id):
+            summary = replace(summary, position=queued.position, who=queued.who or summary.who)
+        summaries.append(summary)
+    return summaries
 
 
-def _row(run: Run) -> dict[str, Any]:
+def _summary(run: Run) -> RunSummary:
     folder = run.folder
-    marks = tuple(
-        _mark(file)
-        for file in (folder.status, folder.spec_file, folder.metrics, folder.report, folder.exports, run.folder.notes)
-    )
-    state = run.status.state
+    files = (folder.status, folder.spec_file, folder.metrics, folder.report, folder.exports, folder.notes)
+    marks = (*map(_mark, files), run.status.state)
     with _lock:
-        kept = _kept.get(folder.path)
-    if kept and kept[0] == (marks, state):
-        row = kept[1]
-        if run.status.active and row["started"]:
-            row = {**row, "seconds": time.time() - row["started"]}
-        return row
-    status = run.status
-    row = {**run.summary(), "active": status.active, "started": status.started, "done": status.done, "total": status.total}
-    row.update(notes(run))
+        known = _cache.get(folder.path)
+    if known and known[0] == marks:
+        summary = known[1]
+        if summary.active and summary.started:
+            return replace(summary, seconds=time.time() - summary.started)
+        return summary
+    summary = run.summary()
     with _lock:
-        _kept[folder.path] = ((marks, state), row)
-    return row
+        _cache[folder.path] = (marks, summary)
+    return summary
 
 
-def notes(run: Run) -> dict[str, Any]:
+def notes(run: Run) -> Notes:
     """What a person wrote about a run after it was started: note and tags; at first those of its spec. Empty if damaged."""
     try:
-        if run.folder.notes.exists():
-            written = read_json(run.folder.notes)
-            return {"note": str(written["note"]), "tags": [str(tag) for tag in written["tags"]]}
-        tracking = run.spec.tracking
-        return {"note": tracking.note, "tags": list(tracking.tags)}
+        return run_summary.read_notes(run.folder)
     except runs.DAMAGED:
-        return {"note": "", "tags": []}
+        return Notes()
 
 
 def write_notes(run: Run, note: str, tags: list[str]) -> None:
-    """Keep a person's note and tags beside the run; its spec stays as it is."""
-    from studio.core.files import write_json
-
-    kept = sorted({" ".join(tag.split())[:40] for tag in tags if tag.strip()})
-    write_json(run.folder.notes, {"note": note.strip()[:2000], "tags": kept[:20]})
+    """Write a person's note and tags beside the run; its spec stays as it is."""
+    unique = sorted({" ".join(tag.split())[:40] for tag in tags if tag.strip()})
+    Notes(note=note.strip()[:2000], tags=tuple(unique[:20])).write(run.folder.notes)
 
 
 def _mark(file: Path) -> tuple[int, int]:
@@ -100,8 +91,8 @@ class Step:
 def path(home: Path) -> list[Step]:
     """The four steps, with those that are done marked."""
     there = rows(home)
-    finished = [row for row in there if row["state"] == "done"]
-    newest = f"?id={finished[0]['id']}" if finished else ""
+    finished = [row for row in there if row.state == "done"]
+    newest = f"?id={finished[0].id}" if finished else ""
     return [
         Step(
             "Bring your data",
@@ -116,14 +107,14 @@ def path(home: Path) -> list[Step]:
             "Base against tuned on rows that were never trained on.",
             f"/evidence{newest}",
             "Open Evidence",
-            any(row["verdict"] for row in finished),
+            any(row.verdict for row in finished),
         ),
         Step(
             "Take it with you",
             "Export a verified model, and serve it.",
             f"/export{newest}",
             "Open Export",
-            any(row["exports"] for row in finished),
+            any(row.exports for row in finished),
         ),
     ]
 

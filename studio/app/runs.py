@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from studio.app import datasets, run_updates
+from studio.app import datasets, run_summary, run_updates
+from studio.app.run_summary import RunSummary
 from studio.core.errors import JobError, StudioError
 from studio.core.events import Event
 from studio.core.files import bytes_in, read_json, studio_home
-from studio.core.records import ErrorRecord
 from studio.runs import folder as folders
 from studio.runs import lifecycle, pace
 from studio.runs import status as statuses
@@ -204,51 +203,12 @@ class Run:
         sources = [] if also is None else as_sources(also, "also")
         return evidence.evaluate(self, [sources] if isinstance(sources, str) else sources)
 
-    def summary(self) -> dict[str, Any]:
-        """One line of the list of runs, as plain values. Never fails: a run with a damaged file says which one it is."""
+    def summary(self) -> RunSummary:
+        """The run in one line. Never fails: a run with a damaged file says which one it is."""
         try:
-            return self._summary()
+            return run_summary.of(self.folder)
         except DAMAGED as problem:
-            return self._damaged(problem)
-
-    def _damaged(self, problem: Exception) -> dict[str, Any]:
-        found = self.folder.damage() or f"{type(problem).__name__}: {problem}"
-        error = ErrorRecord(
-            kind="RecordError",
-            message=f"damaged: {found}",
-            hint=f"Restore that file, or remove the run: studio runs delete {self.id}",
-            where=str(self.folder.path),
-        )
-        return {
-            "id": self.id, "state": self.status.state, "name": self.id, "model": "", "data": "", "step": 0, "loss": None,
-            "held_out_loss": None, "verdict": None, "created": None, "who": "", "seconds": None, "exports": [],
-            "error": error.model_dump(), "folder": str(self.folder.path),
-        }  # fmt: skip
-
-    def _summary(self) -> dict[str, Any]:
-        now = self.status
-        from studio.app import curves
-
-        found, spec = curves.read(self.folder.metrics).series, self.spec
-        losses, evaluated = found.get("loss"), found.get("eval_loss")
-        launched = read_json(self.folder.launch) if self.folder.launch.exists() else {}
-        return {
-            "id": self.id,
-            "state": now.state,
-            "name": spec.name,
-            "model": spec.model.name,
-            "data": datasets.names(spec),
-            "step": int(losses.steps[-1]) if losses else 0,
-            "loss": losses.values[-1] if losses else None,
-            "held_out_loss": min(evaluated.values) if evaluated else None,
-            "verdict": read_json(self.folder.report)["verdict"]["text"] if self.folder.report.exists() else None,
-            "created": launched.get("created"),
-            "who": launched.get("who", ""),
-            "seconds": round((now.ended or time.time()) - now.started, 1) if now.started else None,
-            "exports": [artifact.get("folder", artifact.get("kind")) for artifact in self.folder.artifacts()],
-            "error": now.error.model_dump() if now.error else None,
-            "folder": str(self.folder.path),
-        }
+            return run_summary.damaged(self.folder, problem)
 
     def _repr_html_(self) -> str:
         from studio.app import display
@@ -257,7 +217,7 @@ class Run:
 
     def __repr__(self) -> str:
         row = self.summary()
-        return f"<Run {self.id}: {row['state']}, {row['model'] or 'model not known'}>"
+        return f"<Run {self.id}: {row.state}, {row.model or 'model not known'}>"
 
 
 def create(spec: RunSpec, home: str | Path | None = None) -> Run:
@@ -299,7 +259,7 @@ class RunList(list[Run]):
         """One row a run: id, state, name, model, data, step, losses, verdict and more."""
         import pandas
 
-        return pandas.DataFrame([run.summary() for run in self])
+        return pandas.DataFrame([run.summary().as_json() for run in self])
 
     def _repr_html_(self) -> str:
         from studio.app import display

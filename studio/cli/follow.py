@@ -65,7 +65,7 @@ def ended(run: Run, json: bool, extra: dict[str, Any]) -> int:
     if now.error and now.state == "failed":
         code = now.error.error().exit_code
     if json:
-        show.as_json({**run.summary(), **extra, "exit_code": code})
+        show.as_json({**run.summary().as_json(), **extra, "exit_code": code})
         return code
     if now.error:
         print(now.error, file=sys.stderr)

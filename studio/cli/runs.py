@@ -21,7 +21,7 @@ def list_(home: Home = None, json: Json = False) -> None:
 
     rows = [run.summary() for run in runs.list_runs(home)]
     if json:
-        show.as_json(rows)
+        show.as_json([row.as_json() for row in rows])
         return
     if not rows:
         show.say("No runs yet. Make one: studio demo, or studio train configs/demo.yaml")
@@ -30,15 +30,15 @@ def list_(home: Home = None, json: Json = False) -> None:
         ("run", "state", "model", "data", "step", "loss", "held-out", "verdict", "started"),
         [
             (
-                row["id"],
-                row["state"],
-                row["model"],
-                row["data"],
-                row["step"],
-                row["loss"],
-                row["held_out_loss"],
-                (row["verdict"] or "").partition(":")[0],
-                _when(row["created"]),
+                row.id,
+                row.state,
+                row.model,
+                row.data,
+                row.step,
+                row.loss,
+                row.held_out_loss,
+                row.headline,
+                _when(row.created),
             )
             for row in rows
         ],
@@ -56,7 +56,7 @@ def show_(run: RunName, every: All = False, home: Home = None, json: Json = Fals
         plan = found.plan
         show.as_json(
             {
-                **found.summary(),
+                **found.summary().as_json(),
                 "status": found.status.as_json(),
                 "plan": plan.as_json() if plan else {},
                 "report": found.report.as_json() if found.folder.report.exists() else None,
@@ -66,17 +66,17 @@ def show_(run: RunName, every: All = False, home: Home = None, json: Json = Fals
         return
     row = found.summary()
     show.heading(found.id)
-    took = f", {duration(row['seconds'])}" if row["seconds"] else ""
-    show.say(f"{row['state']}{took}; {row['model']} on {row['data']}")
-    if row["error"]:
-        show.say(f"{row['error']['message']}\n→ {row['error']['hint']}", "red")
+    took = f", {duration(row.seconds)}" if row.seconds else ""
+    show.say(f"{row.state}{took}; {row.model} on {row.data}")
+    if row.error:
+        show.say(f"{row.error.message}\n→ {row.error.hint}", "red")
     if plan := found.plan:
         hidden = show.decisions(plan, every)
         if hidden:
             show.say(f"{hidden} more decisions: --all", "dim")
         if plan.measured:
             show.say(f"memory: {size(plan.measured.predicted)} predicted, {size(plan.measured.peak)} measured")
-    if row["state"] == "done":
+    if row.state == "done":
         follow.summary(found)
 
 

@@ -8,7 +8,7 @@ import getpass
 import secrets
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,12 @@ from studio import spec as specs
 from studio.core import events
 from studio.core.errors import JobError, StudioError
 from studio.core.events import Event
-from studio.core.files import read_json, read_json_lines, whole_lines, write_json, write_text
+from studio.core.files import read_json, read_json_lines, whole_lines, write_text
 from studio.core.records import RecordError
 from studio.core.text import nearest, slug
 from studio.processes.identity import ProcessId
 from studio.runs import environment
+from studio.runs.records import Launch
 from studio.spec import ResolvedSpec, RunSpec
 
 
@@ -164,15 +165,14 @@ def create(spec: RunSpec, root: Path) -> RunFolder:
             ) from None
         folder = RunFolder(path)
         write_text(folder.asked, specs.dump_asked(spec))
-        about = {
-            "folder": str(Path.cwd()),
-            "created": time.time(),
-            "name": spec.name,
-            "who": _user(),
-            "maker": asdict(ProcessId.current()),
-            "environment": environment.of_asker(),
-        }
-        write_json(folder.launch, about)
+        Launch(
+            folder=Path.cwd(),
+            created=time.time(),
+            name=spec.name,
+            who=_user(),
+            maker=ProcessId.current(),
+            environment=environment.of_asker(),
+        ).write(folder.launch)
         folder.event(events.Created(name=spec.name))
         return folder
     raise JobError("no free name for a run folder was found", hint="Try another name.", where=str(root))

@@ -14,12 +14,12 @@ from pathlib import Path
 
 from studio.core import events
 from studio.core.errors import JobError, StudioError
-from studio.core.files import read_json
-from studio.core.records import ErrorRecord
+from studio.core.records import ErrorRecord, RecordError
 from studio.processes import locks, spawn, terminate
 from studio.processes.identity import ProcessId
 from studio.runs import reserve
 from studio.runs.folder import RunFolder
+from studio.runs.records import Launch
 from studio.runs.status import Status, read
 
 STOP_PATIENCE = 120.0
@@ -61,8 +61,8 @@ def launch(folder: RunFolder, environment: Mapping[str, str] | None = None) -> N
 
 def _started_in(folder: RunFolder) -> Path:
     try:
-        return Path(read_json(folder.launch)["folder"])
-    except (OSError, ValueError, KeyError, TypeError):  # damaged: every file of the run is known by its full path anyway
+        return Launch.read(folder.launch).folder or folder.path
+    except (OSError, RecordError):  # damaged: every file of the run is known by its full path anyway
         return folder.path
 
 

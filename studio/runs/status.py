@@ -25,6 +25,7 @@ from studio.processes import locks
 from studio.processes.identity import ProcessId, process_of
 from studio.runs import queue
 from studio.runs.folder import RunFolder
+from studio.runs.records import Launch
 from studio.tracking.secrets import redact
 
 ACTIVE: tuple[State, ...] = ("queued", "preparing", "training", "evaluating", "exporting")
@@ -131,8 +132,9 @@ def _before_start(folder: RunFolder) -> Status:
 
 def _maker_lives(folder: RunFolder) -> bool:
     try:
-        return ProcessId.from_record(read_json(folder.launch)["maker"]).alive()
-    except (OSError, *DAMAGED):
+        maker = Launch.read(folder.launch).maker
+        return maker is not None and maker.alive()
+    except (OSError, RecordError):
         return False
 
 

@@ -12,11 +12,11 @@ import time
 from pathlib import Path
 
 from studio.core.errors import StudioError
-from studio.core.files import read_json
 from studio.processes import locks, spawn
 from studio.runs import environment, lifecycle, queue
 from studio.runs import folder as folders
 from studio.runs.folder import RunFolder
+from studio.runs.records import Launch
 from studio.runs.status import at_work
 
 PAUSE = 0.5
@@ -71,7 +71,7 @@ def start_next(root: Path) -> str | None:
         folder = RunFolder(root / "runs" / run)
         if folder.asked.exists() and not lifecycle.was_started(folder):  # else deleted, or started by one that was killed then
             try:
-                lifecycle.launch(folder, environment.for_run(read_json(folder.launch).get("environment")))
+                lifecycle.launch(folder, environment.for_run(Launch.read(folder.launch).environment))
             except (
                 StudioError,
                 ValueError,

@@ -63,7 +63,7 @@ def damage_one(home: Path, run: RunFolder | None, chance: random.Random, result:
     result.tried[f"damaged file: {kind}"] += 1
     result.failed += [f"{where}: {problem}" for problem in views.failures(home, hurt.id)]
     listed = {row.id: row.summary() for row in runs.list_runs(home)}
-    if healthy.id not in listed or listed[healthy.id]["state"] != "done" or listed[healthy.id]["error"]:
+    if healthy.id not in listed or listed[healthy.id].state != "done" or listed[healthy.id].error:
         result.failed.append(f"{where}: the healthy run is not as it was")
     try:
         upkeep.repair(home)

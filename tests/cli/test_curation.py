@@ -102,7 +102,7 @@ def test_edits_of_a_file_and_refusals_are_documents(command: Command, added: Pat
 def test_a_run_keeps_the_version_it_was_asked_with_and_deleting_it_names_the_run(command: Command, added: Path, home: Path):
     run = runs.create(parse({"data": {"train": "dataset:hilfe"}}), home)
     assert run.folder.asked_spec().data.train == "dataset:hilfe@1"
-    assert run.summary()["data"] == "hilfe@1"
+    assert run.summary().data == "hilfe@1"
     refused = command("delete", "hilfe@1", "--json", code=2)
     assert run.id in refused["error"]["message"]
     Recorder(run.folder).end("done")

@@ -56,16 +56,16 @@ def test_one_damaged_file_costs_its_run_alone_and_the_run_can_be_deleted(tmp_pat
     file = damaged.path / name
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(DAMAGES[damage])
-    rows = {row["id"]: row for row in overview.rows(tmp_path)}
-    assert rows[healthy.id]["error"] is None
-    assert rows[healthy.id]["loss"] == 2.5
+    rows = {row.id: row for row in overview.rows(tmp_path)}
+    assert rows[healthy.id].error is None
+    assert rows[healthy.id].loss == 2.5
     assert damaged.id in rows
-    error = rows[damaged.id]["error"]
+    error = rows[damaged.id].error
     if name not in ("metrics.jsonl", "notes.json"):
-        assert error is None or "damaged" in error["message"]
+        assert error is None or "damaged" in error.message
     if error is not None:
-        assert name in error["message"]
-    assert [run.summary()["state"] for run in runs.list_runs(tmp_path)]
+        assert name in error.message
+    assert [run.summary().state for run in runs.list_runs(tmp_path)]
     assert supervisor.any_active(tmp_path) is False
     assert supervisor.start_next(tmp_path) is None
     assert runs.delete(runs.find(damaged.id, tmp_path)) > 0

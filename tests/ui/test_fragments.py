@@ -6,6 +6,7 @@ import functools
 import json
 import re
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace as Some
 from typing import Any
@@ -16,6 +17,7 @@ from studio.app import curves, run_updates
 from studio.app.exports import ExportEstimate, ListedExport
 from studio.app.fragments import chat, compare, data, desk, evidence, exports, parts, plan, runs
 from studio.app.fragments import home as home_fragments
+from studio.app.run_summary import RunSummary
 from studio.core import events
 from studio.core.charts import Series, line_chart
 from studio.core.errors import DataError
@@ -35,12 +37,14 @@ from tests.ui import hostile
 EVIL = "\"><script>hack()</script><img src=x onerror='hack()'> javascript:hack()"
 
 
-def row(**changes: Any) -> dict[str, Any]:
-    return {
-        "id": EVIL, "state": "failed", "name": EVIL, "model": EVIL, "data": EVIL, "step": 3, "loss": 1.0, "held_out_loss": None,
-        "verdict": EVIL, "created": 1.0, "seconds": 2.0, "exports": [EVIL], "active": False, "started": 1.0, "done": 0, "total": 0,
-        "who": EVIL, "note": EVIL, "tags": [EVIL], "position": 2, "error": {"message": EVIL, "hint": EVIL, "where": EVIL}, **changes,
-    }  # fmt: skip
+def row(**changes: Any) -> RunSummary:
+    failed = ErrorRecord(kind="JobError", message=EVIL, hint=EVIL, where=EVIL)
+    hostile = RunSummary(
+        id=EVIL, state="failed", name=EVIL, model=EVIL, data=EVIL, step=3, loss=1.0, held_out_loss=None, verdict=EVIL,
+        created=1.0, who=EVIL, seconds=2.0, exports=(EVIL,), error=failed, folder=EVIL, started=1.0, note=EVIL, tags=(EVIL,),
+        position=2,
+    )  # fmt: skip
+    return replace(hostile, **changes)
 
 
 @functools.cache
@@ -176,7 +180,7 @@ def test_what_came_from_outside_stays_text(name: str):
 
 
 def test_a_link_to_another_site_is_shown_only_if_it_is_https():
-    assert "javascript" not in runs.head(row(verdict="", note="", tags=[], error=None), "javascript:hack()")
+    assert "javascript" not in runs.head(row(verdict="", note="", tags=(), error=None), "javascript:hack()")
 
 
 def test_an_answer_that_agrees_is_not_marked():

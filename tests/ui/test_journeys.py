@@ -173,7 +173,7 @@ def test_a_run_goes_on_while_the_server_is_killed_and_is_stopped_resumed_and_see
     first.locator("#stop").click()
     expect(first.locator("#head")).to_contain_text("stopped", timeout=RUN)
     expect(second.locator("#head")).to_contain_text("stopped", timeout=RUN)
-    stopped_at = run.summary()["step"]
+    stopped_at = run.summary().step
     assert stopped_at > 0
 
     second.locator("#resume").click()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from markupsafe import Markup
@@ -23,6 +23,7 @@ from studio.app.fragments.parts import (
     text,
     when,
 )
+from studio.app.run_summary import RunSummary
 from studio.app.run_updates import how_far
 from studio.core import events
 from studio.core.events import Event
@@ -49,18 +50,18 @@ PER_PAGE = 50
 """Runs on one page of the table."""
 
 
-def newest(rows: list[dict[str, Any]]) -> Markup:
+def newest(rows: Sequence[RunSummary]) -> Markup:
     """The newest runs in short."""
     if not rows:
         return joined(section("Runs"), EMPTY)
-    cells = [(_link(row), state(row["state"]), _verdict(row), when(row["created"])) for row in rows]
+    cells = [(_link(row), state(row.state), _verdict(row), when(row.created)) for row in rows]
     return joined(section("Newest runs"), table(("Run", "State", "Verdict", "Started"), cells, "Newest runs", narrow=True))
 
 
-def matching(rows: list[dict[str, Any]], words: str) -> list[dict[str, Any]]:
+def matching(rows: Sequence[RunSummary], words: str) -> list[RunSummary]:
     """The runs that contain every one of some words in any of their texts."""
     wanted = words.lower().split()
-    return [row for row in rows if all(word in _haystack(row) for word in wanted)]
+    return [row for row in rows if all(word in row.text for word in wanted)]
 
 
 def pages(count: int) -> int:
@@ -68,7 +69,7 @@ def pages(count: int) -> int:
     return max(1, -(-count // PER_PAGE))
 
 
-def overview(rows: list[dict[str, Any]], words: str = "", page: int = 1) -> Markup:
+def overview(rows: Sequence[RunSummary], words: str = "", page: int = 1) -> Markup:
     """One page of the table of runs, of those that contain every one of `words`."""
     if not rows:
         return EMPTY
@@ -81,15 +82,15 @@ def overview(rows: list[dict[str, Any]], words: str = "", page: int = 1) -> Mark
     columns = ("Run", "State", "Model", "Data", "Loss", "Held-out", "Verdict", "Took", "Started")
     cells = [
         (
-            joined(_link(row), _html("tags", row.get("tags") or [])),
-            _html("state_with_progress", state(row["state"]), row.get("position"), _share(row)),
-            short_model(row["model"]),
-            row["data"],
-            number(row["loss"]),
-            number(row["held_out_loss"]),
+            joined(_link(row), _html("tags", row.tags)),
+            _html("state_with_progress", state(row.state), row.position, _share(row)),
+            short_model(row.model),
+            row.data,
+            number(row.loss),
+            number(row.held_out_loss),
             _verdict(row),
-            duration(row["seconds"]) if row["seconds"] else "–",
-            joined(when(row["created"]), _html("small", f"by {row['who']}" if row.get("who") else "", True)),
+            duration(row.seconds) if row.seconds else "–",
+            joined(when(row.created), _html("small", f"by {row.who}" if row.who else "", True)),
         )
         for row in shown
     ]
@@ -99,10 +100,10 @@ def overview(rows: list[dict[str, Any]], words: str = "", page: int = 1) -> Mark
     return joined(listed, _html("pager", first + 1, first + len(shown), len(found), page, pages(len(found))))
 
 
-def waiting(rows: list[dict[str, Any]]) -> list[tuple[str, str]]:
+def waiting(rows: Sequence[RunSummary]) -> list[tuple[str, str]]:
     """The runs that wait, in order, as choices: what is shown, which is plain text, and the run's id."""
-    queued = sorted((row for row in rows if row.get("position")), key=lambda row: row["position"])
-    return [(f"{row['position']}. {row['name']} · {row['id']}", row["id"]) for row in queued]
+    queued = sorted((row for row in rows if row.position), key=lambda row: row.position or 0)
+    return [(f"{row.position}. {row.name} · {row.id}", row.id) for row in queued]
 
 
 def short_model(name: str) -> str:
@@ -110,11 +111,11 @@ def short_model(name: str) -> str:
     return name.rstrip("/").rsplit("/", 1)[-1]
 
 
-def head(row: dict[str, Any], wandb: str = "") -> Markup:
+def head(row: RunSummary, wandb: str = "") -> Markup:
     """State, verdict, note and tags of one run."""
     link = wandb if wandb.startswith("https://") else ""
-    note, tags = row.get("note") or "", row.get("tags") or []
-    return _html("head", state(row["state"]), row.get("position"), row["verdict"] or "", note, tags, link)
+    note, tags = row.note, row.tags
+    return _html("head", state(row.state), row.position, row.verdict or "", note, tags, link)
 
 
 def stages(status: Any) -> Markup:
@@ -142,7 +143,7 @@ def _progress(status: Any) -> Markup:
     return progress(status.done, status.total, how_far(status))
 
 
-def kpis(row: dict[str, Any], last: dict[str, Any], left: str, plan: PlanRecord | None) -> Markup:
+def kpis(row: RunSummary, last: dict[str, Any], left: str, plan: PlanRecord | None) -> Markup:
     """The large figures of a run: loss, held-out loss, speed, memory against plan, time left."""
     measured = plan and plan.measured
     predicted = measured.predicted if measured else plan and plan.memory.total
@@ -150,13 +151,13 @@ def kpis(row: dict[str, Any], last: dict[str, Any], left: str, plan: PlanRecord 
     against = f"{size(predicted)} planned" if predicted else ""
     return figures(
         [
-            ("Loss", number(row["loss"]), f"step {row['step']:,}" if row["step"] else ""),
-            ("Held-out loss", number(row["held_out_loss"]), "lowest so far" if row["active"] else "lowest"),
+            ("Loss", number(row.loss), f"step {row.step:,}" if row.step else ""),
+            ("Held-out loss", number(row.held_out_loss), "lowest so far" if row.active else "lowest"),
             ("Speed", f"{last['tokens_per_second']:,.0f}" if last.get("tokens_per_second") else "–", "tokens per second"),
             ("Memory", size(used) if used else "–", against),
             (
-                "Time left" if row["active"] else "Took",
-                left or (duration(row["seconds"]) if row["seconds"] and not row["active"] else "–"),
+                "Time left" if row.active else "Took",
+                left or (duration(row.seconds) if row.seconds and not row.active else "–"),
                 "",
             ),
         ]
@@ -200,21 +201,16 @@ def curves(items: Iterable[Markup], nothing: str) -> Markup:
     return joined(section("Curves"), _html("charts", drawn) if drawn else parts.note(nothing))
 
 
-def _link(row: dict[str, Any]) -> Markup:
-    return _html("run_link", row["id"], row["name"])
+def _link(row: RunSummary) -> Markup:
+    return _html("run_link", row.id, row.name)
 
 
-def _share(row: dict[str, Any]) -> str:
+def _share(row: RunSummary) -> str:
     """How far the run is in its present stage; nothing for one that is not under way."""
-    return f"{min(1.0, row['done'] / row['total']):.0%}" if row.get("active") and row.get("total") else ""
+    return f"{min(1.0, row.done / row.total):.0%}" if row.active and row.total else ""
 
 
-def _verdict(row: dict[str, Any]) -> Markup:
-    if row["error"] and row["state"] in ("failed", "interrupted"):
-        return _html("small", sentence(row["error"]["message"]))
-    return text((row["verdict"] or "–").partition(":")[0])
-
-
-def _haystack(row: dict[str, Any]) -> str:
-    names = ("id", "name", "state", "model", "data", "verdict", "note", "who")
-    return " ".join([*(str(row.get(name) or "") for name in names), *(row.get("tags") or [])]).lower()
+def _verdict(row: RunSummary) -> Markup:
+    if row.error and row.state in ("failed", "interrupted"):
+        return _html("small", sentence(row.error.message))
+    return text(row.headline or "–")

@@ -41,7 +41,7 @@ def build(home: Path) -> None:
                 "Choose runs",
             )
             return nothing, "", ""
-        rows = {row["id"]: row for row in overview.rows(home)}
+        rows = {row.id: row for row in overview.rows(home)}
         names = [f"{run.spec.name} ({run.id[-6:]})" for run in compared]
         return (
             _curves(compared, names),

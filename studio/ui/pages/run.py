@@ -86,7 +86,7 @@ def build(home: Path) -> None:
         model = show.short_model(spec.model.name)
         data = datasets.names(spec)
         heading = parts.section(spec.name, f"{model} on {data} · {run.id}")
-        return run.id, heading, show.decisions(run.plan), written["note"], ", ".join(written["tags"]), gr.skip(), gr.skip()
+        return run.id, heading, show.decisions(run.plan), written.note, ", ".join(written.tags), gr.skip(), gr.skip()
 
     results = [*live, *buttons, seen, timer]
     look = {"fn": frame.act(now), "inputs": [key, seen], "outputs": results, **frame.QUIET}
@@ -128,7 +128,7 @@ def _exactly(run_id: str, home: Path) -> Run:
 
 def _fragments(run: Run, home: Path) -> dict[str, Any]:
     """Every part of the page that changes while a run goes on."""
-    row = next(row for row in overview.rows(home) if row["id"] == run.id)
+    row = next(row for row in overview.rows(home) if row.id == run.id)
     status, plan, found = run.status, run.plan, curves.read(run.folder.metrics)
     return {
         "head": show.head(row, _wandb(run)),
@@ -139,7 +139,7 @@ def _fragments(run: Run, home: Path) -> dict[str, Any]:
         "curves": _curves(found),
         "story": show.story(run.events),
         "log": show.log(run_updates.log_tail(run.folder)),
-        "position": row["position"],
+        "position": row.position,
     }
 
 

@@ -51,7 +51,7 @@ def build(home: Path) -> None:
     def shown(query: dict[str, str]) -> tuple[Any, ...]:
         rows = overview.rows(home)
         html = show.overview(rows)
-        choices = [(f"{row['name']} · {row['id']}", row["id"]) for row in rows]
+        choices = [(f"{row.name} · {row.id}", row.id) for row in rows]
         return html, gr.update(choices=choices), _digest(html), gr.update(visible=len(rows) > show.PER_PAGE)
 
     def turned(words: str, number: int, by: int) -> int:
