@@ -7,6 +7,8 @@ stands (one row, or rows padded on the right).
 
 from __future__ import annotations
 
+import functools
+import inspect
 from typing import Any
 
 LAYER_KINDS = {"full_attention", "sliding_attention"}
@@ -77,16 +79,19 @@ def attend_varlen(
     cu_seq_lens_q: Any = None,
     **more: Any,
 ) -> tuple[Any, None]:
-    """The same by torch's variable-length flash attention: one kernel for all rows (CUDA, 16 bit). Else by row."""
+    """The same by torch's variable-length flash attention: one kernel for all rows (CUDA, 16 bit), with a sliding window or
+    without. Else by row."""
     import torch
 
     window = more.get("sliding_window")
     longest = max(row_lengths or (0,))
     unusual = more.get("softcap") or more.get("s_aux") is not None or more.get("position_bias") is not None
     unusual = unusual or dropout or attention_mask is not None or query.dtype == torch.float32
-    if row_lengths is None or unusual or (window and longest > window):
+    if row_lengths is None or unusual:
         return attend_by_row(module, query, key, value, attention_mask, dropout, scaling, row_lengths=row_lengths, **more)
     from torch.nn.attention.varlen import varlen_attn
+
+    grouped = {"enable_gqa": True} if "enable_gqa" in _parameters(varlen_attn) else {}  # torch 2.11 groups heads unasked
 
     q, k, v = (part.squeeze(0).transpose(0, 1) for part in (query, key, value))
     out = varlen_attn(
@@ -98,8 +103,8 @@ def attend_varlen(
         longest,
         longest,
         scale=scaling,
-        window_size=(-1, 0),
-        enable_gqa=q.shape[1] != k.shape[1],
+        window_size=(window - 1 if window else -1, 0),
+        **(grouped if q.shape[1] != k.shape[1] else {}),
     )
     return out.unsqueeze(0), None  # pyright: ignore[reportAttributeAccessIssue] - a tuple only when asked for more
 
@@ -110,6 +115,9 @@ def _attend(q: Any, k: Any, v: Any, dropout: float, scaling: float | None, windo
     grouped = q.shape[1] != k.shape[1]
     banded = window is not None and q.shape[2] > window
     if not softcap and sinks is None:
+        if grouped and not _groups_heads(banded):
+            k, v = (part.repeat_interleave(q.shape[1] // part.shape[1], dim=1) for part in (k, v))
+            grouped = False
         return torch.nn.functional.scaled_dot_product_attention(
             q,
             k,
@@ -130,6 +138,21 @@ def _attend(q: Any, k: Any, v: Any, dropout: float, scaling: float | None, windo
         scores = torch.cat([scores, sinks.view(1, -1, 1, 1).expand(*scores.shape[:-1], 1).to(scores.dtype)], dim=-1)
     weights = torch.softmax(scores, dim=-1, dtype=torch.float32)[..., : k.shape[2]].to(q.dtype)
     return torch.nn.functional.dropout(weights, dropout) @ v
+
+
+@functools.cache
+def _parameters(function: Any) -> frozenset[str]:
+    return frozenset(inspect.signature(function).parameters)
+
+
+def _groups_heads(masked: bool) -> bool:
+    """Whether torch attends with fewer key heads than query heads without falling back to tokens x tokens for each head.
+
+    On a GPU only its flash kernel does, which takes no mask and needs compute capability 8.0.
+    """
+    import torch
+
+    return not torch.cuda.is_available() or (not masked and torch.cuda.get_device_capability() >= (8, 0))
 
 
 def _visible(tokens: int, window: int | None, device: Any) -> Any:

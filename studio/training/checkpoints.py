@@ -190,12 +190,13 @@ def generators() -> dict[str, Any]:
 
 
 def restore_generators(state: dict[str, Any]) -> None:
-    """Set torch's random generators to what `generators` gave."""
+    """Set torch's random generators to what `generators` gave, those of the GPUs as far as there are as many as then."""
     import torch
 
     torch.set_rng_state(state["cpu"])
     if state["cuda"] and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(state["cuda"])
+        for device, generator in enumerate(state["cuda"][: torch.cuda.device_count()]):
+            torch.cuda.set_rng_state(generator, device)
 
 
 def _steps(checkpoints: Path) -> Iterator[int]:

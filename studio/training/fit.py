@@ -64,7 +64,7 @@ def fit(base: Any, tokenizer: Any, job: TrainingJob, reporter: Reporter) -> Trai
             )
         elif refused:
             reporter.event(
-                events.Note(message=f"slower than usual: on this model only `{loss_model.path}` gives its exact losses")
+                events.Note(message=f"slower than usual: {loss_model.path}. A faster way was refused: {refused[0].reason}")
             )
         for reason, count in loss_model.fusion.refused.items():
             reporter.event(events.Note(message=f"{plural(count, 'adapter')} computed alone: {reason}"))

@@ -1,14 +1,15 @@
 """A model made ready to train: adapter on, the fastest exact way of computing its loss chosen and checked, and undone after.
 
 Which attention and which head a model needs is its own business: sliding windows, soft caps, scaled logits, recurrent
-layers. So fast paths are not trusted but tried, on two short rows of the data, against the model's own forward pass
-on each row alone. The first that gives the same losses is used.
+layers. So fast paths are not trusted but tried, on two short rows of the data, against the model's own forward and backward
+pass on each row alone. The first that gives the same losses and the same gradient is used.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from studio.core.errors import Stopped
+from studio.core.text import shorten
 from studio.tracking.reporter import Reporter
 from studio.training import adapters, attention, fusing
 from studio.training.batches import MicroBatch, Tokens, Totals, batch, in_order_of_length, pack, pad_rows
@@ -36,6 +38,29 @@ class LossPath:
     attention: str
     trained_only: bool
     packed: bool
+
+    def __str__(self) -> str:
+        names = {"studio_varlen": "attention in one kernel", "studio_rows": "attention row by row"}
+        head = "a score of trained tokens only" if self.trained_only else "a score of every token"
+        rows = "packed rows" if self.packed else "padded rows"
+        return f"{names.get(self.attention, f'{self.attention} attention')}, {head}, {rows}"
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A path that is not used, and why."""
+
+    path: LossPath
+    reason: str
+
+
+@dataclass(frozen=True)
+class _Expected:
+    """What the model's own forward and backward pass gives for the probe rows."""
+
+    losses: list[float]
+    gradient: float
+    """Norm of the adapter's gradient of the sum of the losses."""
 
 
 class LossModel:
@@ -150,33 +175,38 @@ class LossModel:
             return contextlib.nullcontext()
         return torch.autocast(self.job.device, torch.bfloat16 if self.job.dtype == "bf16" else torch.float16)
 
-    def choose(self) -> list[LossPath]:
-        """Use the first path that agrees with the model's own forward pass; return those that did not."""
+    def choose(self) -> list[Refusal]:
+        """Use the first path that agrees with the model's own forward and backward pass; return those that did not.
+
+        Running out of memory, and errors after which the device answers nothing more, are raised, not refused.
+        """
         attention.register()
-        refused: list[LossPath] = []
+        refused: list[Refusal] = []
         with evaluating(self.model):
             rows = _probe_rows(self.job.train)
             self._use(LossPath(self._attention, False, False))
             with fusing.watching(self.model) as layers:
-                wanted = [self.loss(pad_rows([row])).item() for row in rows]
-            self._fuse(layers, rows, wanted)
+                losses = [self.loss(pad_rows([row])).item() for row in rows]
+            expected = _Expected(losses, self._gradient([pad_rows([row]) for row in rows]))
+            self._fuse(layers, rows, expected)
             for path in self._paths():
                 self._use(path)
-                if self._agrees(rows, wanted):
+                reason = self._difference(rows, expected)
+                if not reason:
                     return refused
-                refused.append(path)
+                refused.append(Refusal(path, reason))
         self._use(LossPath(self._attention, False, False))
         return refused
 
-    def _fuse(self, layers: list[list[Any]], rows: list[tuple[np.ndarray, np.ndarray]], wanted: list[float]) -> None:
-        """Compute adapted layers together, unless that is off or changes a loss."""
+    def _fuse(self, layers: list[list[Any]], rows: list[tuple[np.ndarray, np.ndarray]], expected: _Expected) -> None:
+        """Compute adapted layers together, unless that is off or changes a loss or the gradient."""
         training = self.job.training
         if not training.fused_adapters:
             return
         self.fusion = fusing.fuse(self.model, layers, reuse=training.unpack_once)
-        if not self._agrees(rows, wanted):
+        if reason := self._difference(rows, expected):
             self.fusion.undo()
-            self.fusion = fusing.Fusion(refused={"its losses differ": sum(map(len, layers))})
+            self.fusion = fusing.Fusion(refused={reason: sum(map(len, layers))})
 
     def _paths(self) -> Iterator[LossPath]:
         import torch
@@ -195,18 +225,40 @@ class LossModel:
         if self.base.config._attn_implementation != path.attention:
             self.base.set_attn_implementation(path.attention)
 
-    def _agrees(self, rows: list[tuple[np.ndarray, np.ndarray]], wanted: list[float]) -> bool:
-        """Whether each row's loss is the same beside the others as it is alone."""
-        for index, (loss, (ids, _)) in enumerate(zip(wanted, rows, strict=True)):
-            beside = [(ids, mask & (index == other)) for other, (ids, mask) in enumerate(rows)]
-            try:
-                actual = self.loss((pack if self.packed else pad_rows)(beside, self.pad)).item()
-            except (RuntimeError, ValueError, TypeError, NotImplementedError, AttributeError):
-                return False
-            tolerance = 1e-3 if self.job.dtype == "fp32" else 2e-2
-            if not abs(actual - loss) <= tolerance * max(len(ids) - 1.0, abs(loss)):
-                return False
-        return True
+    def _difference(self, rows: list[tuple[np.ndarray, np.ndarray]], expected: _Expected) -> str:
+        """Why the path in use may not be trusted; empty if each row's loss is the same beside the others as it is alone, and
+        so is the adapter's gradient."""
+        import torch
+
+        arrange = pack if self.packed else pad_rows
+        exact = self.job.dtype == "fp32"
+        try:
+            for index, (loss, (ids, _)) in enumerate(zip(expected.losses, rows, strict=True)):
+                beside = [(ids, mask & (index == other)) for other, (ids, mask) in enumerate(rows)]
+                actual = self.loss(arrange(beside, self.pad)).item()
+                if not abs(actual - loss) <= (1e-3 if exact else 2e-2) * max(len(ids) - 1.0, abs(loss)):
+                    return f"its losses differ ({actual:.3g} instead of {loss:.3g})"
+            norm = self._gradient([arrange(rows, self.pad)])
+        except (torch.OutOfMemoryError, torch.AcceleratorError):
+            raise
+        except (RuntimeError, ValueError, TypeError, NotImplementedError, AttributeError) as error:
+            return shorten(f"{type(error).__name__}: {error}".partition("\n")[0], 200)
+        if not abs(norm - expected.gradient) <= (2e-3 if exact else 5e-2) * expected.gradient:
+            return f"its gradient differs (norm {norm:.3g} instead of {expected.gradient:.3g})"
+        return ""
+
+    def _gradient(self, micro_batches: list[MicroBatch]) -> float:
+        """Norm of the adapter's gradient of the summed loss of some micro-batches."""
+        import torch
+
+        trained = [weights for weights in self.model.parameters() if weights.requires_grad]
+        with torch.enable_grad():
+            for micro in micro_batches:
+                self.loss(micro).backward()
+        norms = [weights.grad.float().norm() for weights in trained if weights.grad is not None]
+        for weights in trained:
+            weights.grad = None
+        return torch.stack(norms).norm().item() if norms else math.nan
 
     def held_out_loss(self, tokens: Tokens, reporter: Reporter) -> tuple[float, dict[str, float]]:
         """The method's loss over all rows of `tokens`, and its figures. Raises Stopped if asked to stop on the way."""

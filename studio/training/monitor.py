@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import resource
 import sys
 import time
@@ -112,7 +113,7 @@ class StepMonitor:
     def _report(self, step: Step, figures: dict[str, float], rate: float) -> None:
         self.reporter.metrics(
             step.number,
-            **figures,
+            **{name: value for name, value in figures.items() if math.isfinite(value)},  # of a step that fp16 skipped, no norm
             lr=step.rate,
             tokens=step.tokens,
             tokens_per_second=rate,

@@ -76,6 +76,8 @@ class OptimizerStep:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on as the optimizer that gave `state` would."""
         self.optimizer.load_state_dict(state["optimizer"])
+        if getattr(self.optimizer, "is_paged", False):
+            _page_again(self.optimizer)
         self.scheduler.load_state_dict(state["scheduler"])
         if self.scaler is not None:
             self.scaler.load_state_dict(state["scaler"])
@@ -99,4 +101,34 @@ def _adamw(name: str, groups: list[dict[str, Any]], training: ResolvedTraining) 
         return torch.optim.AdamW(groups, lr=rate, fused=True)
     from bitsandbytes.optim.adamw import AdamW8bit, PagedAdamW8bit
 
-    return (PagedAdamW8bit if name == "paged_adamw_8bit" else AdamW8bit)(groups, lr=rate)
+    if name == "paged_adamw_8bit":
+        return PagedAdamW8bit(groups, lr=rate)
+
+    class WithoutWaiting(AdamW8bit):
+        """AdamW8bit whose step leaves its kernels to the device; bitsandbytes waits for each tensor, which only paged states
+        need."""
+
+        @torch.no_grad()
+        def step(self, closure: Any = None) -> None:
+            if not self.initialized:
+                self.check_overrides()
+                self.to_gpu()
+                self.initialized = True
+            for number, group in enumerate(self.param_groups):
+                for index, weights in enumerate(group["params"]):
+                    if weights.grad is not None:
+                        if not self.state[weights]:
+                            self.init_state(group, weights, number, index)
+                        self.update_step(group, weights, number, index)
+
+    return WithoutWaiting(groups, lr=rate)
+
+
+def _page_again(optimizer: Any) -> None:
+    """Put the states that were read from a checkpoint into paged memory, where bitsandbytes had them."""
+    for weights, state in optimizer.state.items():
+        for name in ("state1", "state2"):
+            if name in state and not getattr(state[name], "is_paged", False):
+                buffer = optimizer.get_state_buffer(weights, dtype=state[name].dtype)
+                buffer.copy_(state[name])
+                state[name] = buffer
