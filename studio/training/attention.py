@@ -91,7 +91,9 @@ def attend_varlen(
         return attend_by_row(module, query, key, value, attention_mask, dropout, scaling, row_lengths=row_lengths, **more)
     from torch.nn.attention.varlen import varlen_attn
 
-    grouped = {"enable_gqa": True} if "enable_gqa" in _parameters(varlen_attn) else {}  # torch 2.11 groups heads unasked
+    grouped: dict[str, Any] = (
+        {"enable_gqa": True} if "enable_gqa" in _parameters(varlen_attn) else {}
+    )  # torch 2.11 groups heads unasked
 
     q, k, v = (part.squeeze(0).transpose(0, 1) for part in (query, key, value))
     out = varlen_attn(
