@@ -6,8 +6,6 @@ import hashlib
 from collections.abc import Sequence
 from typing import ClassVar
 
-from pydantic import Field
-
 from studio.core.records import Record
 
 _REMEDY = "Remove the collection's folder, and add its documents again."
@@ -65,7 +63,7 @@ class Dropped(Record):
     """Text of a document that is in no passage, and why."""
 
     reason: str
-    """running head, running foot, page number, references, excluded, repeated."""
+    """running head, running foot, page number, date, table of contents, references, around the article, or excluded."""
     pages: tuple[int, ...] = ()
     """The pages it stood on."""
     text: str
@@ -105,6 +103,8 @@ class DocumentRecord(Record):
     sha256: str
     """Of the file."""
     bytes: int
+    reader: int = 0
+    """The version of the readers that read it."""
     title: str = ""
     pages: int = 1
     has_pages: bool = False
@@ -135,12 +135,12 @@ class Skipped(Record):
 
 
 class CollectionRecord(Record):
-    """`collection.json`: documents that belong together, e.g. a handbook."""
+    """`collection.json`: what documents that belong together are called, e.g. a handbook."""
 
     label: ClassVar[str] = "document collection"
     remedy: ClassVar[str] = _REMEDY
 
     title: str
     created: float
-    documents: tuple[DocumentRecord, ...] = ()
-    skipped: tuple[Skipped, ...] = Field(default=())
+    skipped: tuple[Skipped, ...] = ()
+    """Files that were given last and not taken."""

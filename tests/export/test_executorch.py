@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from studio.core import extras
 from studio.core.errors import ExportError
 from studio.export.make import Probe, Source, export
 from studio.export.targets.executorch.convert import PREFILL
 from studio.export.targets.executorch.settings import ExecutorchTarget
-from studio.export.toolchains import Remote, call, extras
+from studio.export.toolchains import Remote, call
 from studio.models.settings import Model
 from studio.tracking.reporter import Silent
 from tests.export.conftest import make_source
@@ -85,5 +86,5 @@ def test_what_is_missing_is_named_with_the_command_that_installs_it() -> None:
     assert ExecutorchTarget().missing() is None
     assert extras.missing("onnx", ["numpy", "no_such_module"]) == f"no_such_module not installed: {extras.command('onnx')}"
     with pytest.raises(ExportError, match="no_such_module not installed") as refused:
-        extras.refuse_if_missing("onnx", ["no_such_module"])
+        extras.refuse_if_missing("target onnx", "onnx", ["no_such_module"], ExportError)
     assert 'pip install "slm-studio[onnx]"' in refused.value.hint

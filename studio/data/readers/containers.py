@@ -98,17 +98,7 @@ def open_member(raw: BinaryIO, member: str, name: str) -> BinaryIO:
 
 def members(path: Path, known: Callable[[str], bool], name: str, only: str = "") -> tuple[list[str], list[str]]:
     """Data files in a zip archive, in order of name, and remarks on what was passed over. Raises DataError if unsafe."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            refuse_bomb(archive, name)
-            entries = [entry for entry in archive.infolist() if not entry.is_dir()]
-    except (zipfile.BadZipFile, OSError) as problem:
-        raise DataError(
-            f"it cannot be opened as a zip archive: {problem}", hint="Get it again whole, or unpack it.", where=name
-        ) from None
-    for entry in entries:
-        _refuse_unsafe(entry, name)
-    entries = [entry for entry in entries if not _is_litter(PurePosixPath(entry.filename))]
+    entries = safe_entries(path, name)
     found = sorted(entry.filename for entry in entries if known(entry.filename))
     if only:
         if only not in found:
@@ -124,6 +114,22 @@ def members(path: Path, known: Callable[[str], bool], name: str, only: str = "")
         for item in rest[:10]
     ]
     return found, remarks + ([f"Not read: {len(rest) - 10} more."] if rest[10:] else [])
+
+
+def safe_entries(path: Path, name: str) -> list[zipfile.ZipInfo]:
+    """The files in a zip archive, without folders and litter. Raises DataError if it is unsafe or no archive."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            refuse_bomb(archive, name)
+            entries = [entry for entry in archive.infolist() if not entry.is_dir()]
+    except (zipfile.BadZipFile, OSError) as problem:
+        raise DataError(
+            f"it cannot be opened as a zip archive: {problem}", hint="Get it again whole, or unpack it.", where=name
+        ) from None
+    for entry in entries:
+        refuse_unsafe(entry, name)
+        _refuse_archive(entry, name)
+    return [entry for entry in entries if not _is_litter(PurePosixPath(entry.filename))]
 
 
 def without_held_out(names: list[str]) -> tuple[list[str], list[str]]:
@@ -164,7 +170,8 @@ def _is_litter(path: PurePosixPath) -> bool:
     return any(part == "__MACOSX" or part.startswith(".") for part in path.parts)
 
 
-def _refuse_unsafe(entry: zipfile.ZipInfo, name: str) -> None:
+def refuse_unsafe(entry: zipfile.ZipInfo, name: str) -> None:
+    """Raise DataError for a member of an archive that leads out of it, is a link, or is locked."""
     path = PurePosixPath(entry.filename.replace("\\", "/"))
     where = f"{name}:{entry.filename}"
     if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
@@ -175,6 +182,10 @@ def _refuse_unsafe(entry: zipfile.ZipInfo, name: str) -> None:
         raise DataError("the archive holds a link", hint="Pack the file itself.", where=where)
     if entry.flag_bits & 1:
         raise DataError("the archive is locked with a password", hint="Unpack it first, or pack it without one.", where=where)
+
+
+def _refuse_archive(entry: zipfile.ZipInfo, name: str) -> None:
+    path, where = PurePosixPath(entry.filename), f"{name}:{entry.filename}"
     if path.suffix.lower() in (".zip", ".gz", ".7z", ".rar", ".tar", ".tgz", ".bz2", ".xz", ".zst"):
         raise DataError("the archive holds an archive", hint="Unpack the outer one first.", where=where)
 

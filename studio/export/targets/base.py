@@ -114,8 +114,8 @@ class MergedModelTarget(Target, frozen=True):
 
     def missing(self) -> str | None:
         """The extra's packages or the toolchain, with the command that installs it."""
+        from studio.core import extras
         from studio.export import toolchains
-        from studio.export.toolchains import extras
 
         if self.TOOLCHAIN:
             return toolchains.missing(self.TOOLCHAIN)

@@ -6,12 +6,13 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from studio.core.errors import ExportError
+from studio.core.extras import refuse_if_missing
 from studio.core.files import write_text
 from studio.core.text import slug
 from studio.export import toolchains
 from studio.export.merging.source import Source, source_tokenizer
 from studio.export.prompts import portable_template, stop_token_ids
-from studio.export.toolchains.extras import refuse_if_missing
 from studio.tracking.reporter import Reporter
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def write(target: ExecutorchTarget, source: Source, out: Path, reporter: Reporte
 
     Raises ExportError if the extra is not installed.
     """
-    refuse_if_missing("executorch", target.PACKAGES)
+    refuse_if_missing("target executorch", "executorch", target.PACKAGES, ExportError)
     context = target.tokens(source)
     folder = target.merged(source, out, reporter)
     tokenizer, ends = source_tokenizer(source), stop_token_ids(folder)

@@ -40,7 +40,7 @@ class GgufTarget(MergedModelTarget, frozen=True):
 
     def missing(self) -> str | None:
         """f16 and q8_0 are written without llama.cpp, and are then not verified."""
-        from studio.export.toolchains import extras
+        from studio.core import extras
 
         needed = ("gguf",) if self.quant in ("f16", "q8_0") else ("gguf", "cyllama")
         return extras.missing_packages(needed)

@@ -33,7 +33,7 @@ class GgufAdapterTarget(Target, frozen=True):
 
     def missing(self) -> str | None:
         """The package that writes the file."""
-        from studio.export.toolchains import extras
+        from studio.core import extras
 
         return extras.missing_packages(("gguf",))
 

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from studio.core.errors import ExportError
+from studio.core.extras import refuse_if_missing
 from studio.core.files import write_text
 from studio.export import toolchains
 from studio.export.configs import model_type, rope_type, text_config
 from studio.export.merging.source import Source, source_tokenizer
 from studio.export.prompts import portable_template, stop_token_ids
 from studio.export.targets.merged_model import WORK
-from studio.export.toolchains.extras import refuse_if_missing
 from studio.tracking.reporter import Reporter
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def write(target: OnnxTarget, source: Source, out: Path, reporter: Reporter) -> 
 
     Raises ExportError if the extra is not installed.
     """
-    refuse_if_missing("onnx", target.PACKAGES)
+    refuse_if_missing("target onnx", "onnx", target.PACKAGES, ExportError)
     folder = target.merged(source, out, reporter)
     tokenizer = source_tokenizer(source)
     request = {"merged": folder, "out": out, "cache": out / WORK / "onnx", "quant": target.quant, "provider": target.provider}

@@ -1,4 +1,4 @@
-"""Exporters that are extras of the studio's own environment: are their packages there?"""
+"""Abilities whose packages are extras of the studio's own environment: are they there?"""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 
-from studio.core.errors import ExportError
+from studio.core.errors import StudioError
 
 
 def missing(extra: str, packages: Sequence[str]) -> str | None:
@@ -21,11 +21,11 @@ def missing_packages(packages: Sequence[str]) -> str | None:
     return f"{' and '.join(absent)} is not installed: pip install {' '.join(absent)}" if absent else None
 
 
-def refuse_if_missing(extra: str, packages: Sequence[str]) -> None:
-    """Raise ExportError with the command unless all of `packages` are there."""
+def refuse_if_missing(what: str, extra: str, packages: Sequence[str], error: type[StudioError]) -> None:
+    """Raise `error` with the command unless all of `packages` are there. what: what needs them."""
     lacking = missing(extra, packages)
     if lacking:
-        raise ExportError(f"target {extra}: {lacking.rpartition(': ')[0]}", hint=f"Run {command(extra)}.", where=extra)
+        raise error(f"{what}: {lacking.rpartition(': ')[0]}", hint=f"Run {command(extra)}.", where=extra)
 
 
 def command(extra: str) -> str:

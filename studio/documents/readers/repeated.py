@@ -1,0 +1,64 @@
+"""What a document repeats on its pages: running heads, running feet, page numbers and contents are no part of its text."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+
+from studio.documents.readers.pdf_page import Line
+from studio.documents.records import Dropped
+
+_LEADERS = re.compile(r"(?:\.\s?){4,}\s*(?:\d{1,4}|[ivxlc]{1,6})\s*$")
+"""The dots from a title to its page."""
+SHARE = 0.6
+"""Share of the pages on which a line stands at the same end to be a running one."""
+_FEW = 3
+"""Pages below which nothing is called repeated."""
+_EDGE = 2
+"""Lines at either end of a page that may be running ones."""
+_NUMBER = re.compile(
+    r"(?:page|seite|página|pagina|стр\.?|p\.)?\s*[-–—]?\s*(?:\d{1,4}|[ivxlc]{1,6})(?:\s*(?:of|/|von|de|di)\s*\d{1,4})?\s*[-–—]?",
+    re.IGNORECASE,
+)
+
+
+def drop_repeated(pages: list[list[Line]], body: float) -> tuple[list[list[Line]], list[Dropped]]:
+    """The lines of pages without running heads and feet, page numbers and contents; and those, each once with its pages.
+
+    body: the font size of most of the text; in larger letters only a line that is the same to the letter is a running one.
+    """
+    seen: dict[tuple[bool, str], list[tuple[int, int]]] = defaultdict(list)
+    for page, lines in enumerate(pages):
+        order = sorted(range(len(lines)), key=lambda index: -lines[index].top)
+        for index in order[:_EDGE]:
+            seen[True, _key(lines[index], body)].append((page, index))
+        for index in order[max(len(order) - _EDGE, _EDGE) :]:
+            seen[False, _key(lines[index], body)].append((page, index))
+    written = sum(bool(lines) for lines in pages)
+    gone: set[tuple[int, int]] = set()
+    dropped: list[Dropped] = []
+    for (head, key), places in seen.items():
+        on = sorted({page for page, _ in places})
+        if written < _FEW or (len(on) < SHARE * written and not _alternates(on, written)):
+            continue
+        gone.update(places)
+        first = pages[places[0][0]][places[0][1]].text
+        reason = "page number" if _NUMBER.fullmatch(first) else ("running head" if head else "running foot")
+        dropped.append(Dropped(reason=reason, pages=tuple(page + 1 for page in on), text=first if key else ""))
+    kept = [[line for index, line in enumerate(lines) if (page, index) not in gone] for page, lines in enumerate(pages)]
+    contents = [(page, line.text) for page, lines in enumerate(kept, 1) for line in lines if _LEADERS.search(line.text)]
+    if contents:
+        on = tuple(sorted({page for page, _ in contents}))
+        dropped.append(Dropped(reason="table of contents", pages=on, text="\n".join(text for _, text in contents)[:2_000]))
+    return [[line for line in lines if not _LEADERS.search(line.text)] for lines in kept], dropped
+
+
+def _alternates(pages: list[int], written: int) -> bool:
+    """Whether a line stands on most left or on most right pages, as in books."""
+    return written >= 2 * _FEW and len({page % 2 for page in pages}) == 1 and len(pages) >= 2 * SHARE * (written // 2) / 1.2
+
+
+def _key(line: Line, body: float) -> str:
+    """A line with its numbers as one mark: `Page 3 of 12` is the same on every page."""
+    key = " ".join(line.text.lower().split())
+    return key if line.size >= 1.12 * body else re.sub(r"\d+", "#", key)

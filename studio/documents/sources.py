@@ -1,0 +1,119 @@
+"""The documents in files, folders and zip archives that a person gives; what is not one is listed with the reason."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from studio.core.errors import DataError, StudioError
+from studio.core.files import need_room
+from studio.core.text import size
+from studio.data.readers import containers
+from studio.documents.readers import ELSEWHERE, is_read
+from studio.documents.records import Skipped
+
+MOST = 5_000
+"""Documents of one collection."""
+UNPACKED = 4 << 30
+"""Bytes that the documents of an archive may unpack to."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A document: what it is called in its collection, and where its file lies now."""
+
+    name: str
+    path: Path
+
+
+@dataclass
+class Found:
+    """Documents, and what was passed over."""
+
+    documents: list[Source] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+
+    def add(self, name: str, path: Path, within: str) -> None:
+        """One more document, named apart from another of the same name."""
+        if name in {source.name for source in self.documents}:
+            name = f"{within}/{name}"
+        self.documents.append(Source(name, path))
+
+
+@contextlib.contextmanager
+def find(given: Iterable[tuple[str, Path]]) -> Iterator[Found]:
+    """The documents in what was given as (name, path); those of archives lie unpacked while the block runs.
+
+    Raises DataError for a path that is not there, a single file that is no document, and an archive that is unsafe.
+    """
+    found = Found()
+    with tempfile.TemporaryDirectory(prefix="studio-documents-") as folder:
+        for position, (name, path) in enumerate(given):
+            if path.is_dir():
+                _in_folder(path, found)
+            elif not path.is_file():
+                raise DataError("there is no such file", hint="Give documents, folders, or zip archives.", where=str(path))
+            elif path.suffix.lower() == ".zip":
+                _in_zip(path, name, Path(folder) / str(position), found)
+            elif is_read(name):
+                found.add(name, path, path.parent.name)
+            else:
+                raise _not_read(name)
+        if len(found.documents) > MOST:
+            raise DataError(
+                f"{len(found.documents):,} documents are more than {MOST:,}", hint="Make several collections of them."
+            )
+        yield found
+
+
+def _in_folder(folder: Path, found: Found) -> None:
+    root = folder.resolve()
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if any(part.startswith((".", "~$")) or part == "__MACOSX" for part in PurePosixPath(name).parts):
+            continue
+        if path.is_symlink() and not path.resolve().is_relative_to(root):
+            found.skipped.append(Skipped(name=name, reason="it is a link that leads out of the folder"))
+        elif path.is_file():
+            if path.suffix.lower() == ".zip":
+                found.skipped.append(Skipped(name=name, reason="an archive inside a folder is not opened: give it by itself"))
+            elif is_read(name):
+                found.add(name, path, folder.name)
+            else:
+                found.skipped.append(Skipped(name=name, reason=_why_not(name)))
+
+
+def _in_zip(path: Path, name: str, aside: Path, found: Found) -> None:
+    entries = containers.safe_entries(path, name)
+    room = sum(entry.file_size for entry in entries)
+    if room > UNPACKED:
+        raise DataError(f"it unpacks to {size(room)}, more than {size(UNPACKED)}", hint="Split it.", where=name)
+    need_room(Path(tempfile.gettempdir()), room, f"Unpacking {name}")
+    aside.mkdir()
+    for number, member in enumerate(sorted(entry.filename for entry in entries)):
+        if not is_read(member):
+            found.skipped.append(Skipped(name=member, reason=_why_not(member)))
+            continue
+        file = aside / f"{number}{PurePosixPath(member).suffix.lower()}"
+        with (
+            open(path, "rb") as raw,
+            containers.open_member(raw, member, f"{name}:{member}") as stream,
+            open(file, "xb") as out,
+        ):
+            shutil.copyfileobj(stream, out, 1 << 20)
+        found.add(member, file, Path(name).stem)
+
+
+def _why_not(name: str) -> str:
+    suffix = PurePosixPath(name).suffix.lower()
+    return f"files ending in `{suffix or name}` are not read. {ELSEWHERE.get(suffix, '')}".strip()
+
+
+def _not_read(name: str) -> StudioError:
+    suffix = PurePosixPath(name).suffix.lower()
+    hint = ELSEWHERE.get(suffix, "Documents are .pdf, .docx, .pptx, .html, .md, .epub and .txt; also folders and .zip of them.")
+    return DataError(f"files ending in `{suffix or name}` are not read as documents", hint=hint, where=name)

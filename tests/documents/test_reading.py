@@ -1,0 +1,210 @@
+"""Each kind of document becomes headings, paragraphs, lists and tables; what surrounds the text is left out and listed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from studio.core.errors import DataError
+from studio.documents.readers import READERS, ocr
+from studio.documents.reading import Reading
+from studio.tracking.reporter import Silent
+from tests.documents.files import PdfPage, docx, docx_part, epub, paragraph, pdf, pptx, zipped
+
+
+def read(path: Path) -> Reading:
+    return READERS[path.suffix].read(path, path.name, Silent())
+
+
+def shown(reading: Reading) -> list[tuple[str, str]]:
+    return [(block.kind, block.text) for page in reading.pages for block in page.blocks]
+
+
+def handbook(pages: int = 4) -> list[PdfPage]:
+    made = []
+    for number in range(1, pages + 1):
+        page = PdfPage().write(["Meridian Tools: Staff handbook"], top=800, size=8)
+        page.write([f"Page {number} of {pages}"], top=30, size=8)
+        page.write([f"{number} Chapter {number}"], top=760, size=16, bold=True)
+        page.write([f"Every employee has {20 + number} days of leave a year, and may carry unused", "days over into March."])
+        month = ["Janu-", "Febru-", "Octo-", "Decem-"][number - 1]
+        page.write(
+            [f"The office closes on the last Friday of {month}", f"{['ary', 'ary', 'ber', 'ber'][number - 1]} at noon."],
+            top=690,
+        )
+        page.write([f"Questions go to {('Ada', 'Bo', 'Cy', 'Di')[number - 1]}."], top=650)
+        made.append(page)
+    return made
+
+
+def test_a_pdf_has_headings_by_font_and_paragraphs_with_its_lines_joined(tmp_path: Path) -> None:
+    reading = read(pdf(tmp_path / "handbook.pdf", handbook()))
+    assert shown(reading)[:3] == [
+        ("heading", "1 Chapter 1"),
+        ("paragraph", "Every employee has 21 days of leave a year, and may carry unused days over into March."),
+        (
+            "paragraph",
+            "The office closes on the last Friday of January at noon.",
+        ),
+    ]
+    assert [page.number for page in reading.pages] == [1, 2, 3, 4]
+
+
+def test_running_heads_and_page_numbers_are_dropped_and_listed(tmp_path: Path) -> None:
+    dropped = {item.reason: item for item in read(pdf(tmp_path / "handbook.pdf", handbook())).dropped}
+    assert dropped["running head"].text == "Meridian Tools: Staff handbook"
+    assert dropped["running head"].pages == (1, 2, 3, 4)
+    assert dropped["page number"].text == "Page 1 of 4"
+    assert len(dropped) == 2
+
+
+def test_a_table_of_contents_is_dropped_and_listed(tmp_path: Path) -> None:
+    page = PdfPage().write(["1 Leave . . . . . . . . . . 2", "2 Pay ................. 14", "Read it all."])
+    reading = read(pdf(tmp_path / "a.pdf", [page]))
+    assert [text for _, text in shown(reading)] == ["Read it all."]
+    assert [(item.reason, item.pages) for item in reading.dropped] == [("table of contents", (1,))]
+
+
+def test_a_ruled_table_keeps_its_cells(tmp_path: Path) -> None:
+    page = PdfPage().write(["Allowances by country."], top=760)
+    for x in (60, 200, 340):
+        page.lines.append((x, 640, x, 700))
+    for y in (640, 660, 680, 700):
+        page.lines.append((60, y, 340, y))
+    for row, (country, days) in enumerate([("Country", "Days"), ("Austria", "25"), ("Spain", "22")]):
+        page.texts += [(70, 686 - 20 * row, 10, False, country), (210, 686 - 20 * row, 10, False, days)]
+    page.write(["They are paid monthly."], top=600)
+    assert shown(read(pdf(tmp_path / "a.pdf", [page]))) == [
+        ("paragraph", "Allowances by country."),
+        ("table", "| Country | Days |\n| --- | --- |\n| Austria | 25 |\n| Spain | 22 |"),
+        ("paragraph", "They are paid monthly."),
+    ]
+
+
+def test_two_columns_are_read_one_after_the_other(tmp_path: Path) -> None:
+    page = PdfPage().write([f"left line {number} goes" for number in range(5)], x=60)
+    page.write([f"right line {number} ends." for number in range(5)], x=320)
+    words = " ".join(text for _, text in shown(read(pdf(tmp_path / "a.pdf", [page]))))
+    assert words.index("left line 4") < words.index("right line 0")
+
+
+def test_a_scan_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ocr, "available", lambda: False)
+    scan = PdfPage(picture=(2, 2, bytes(12)))
+    reading = read(pdf(tmp_path / "a.pdf", [*handbook(2), scan]))
+    assert [page.scan for page in reading.pages] == [False, False, True]
+    assert reading.remarks[0].startswith("1 of 3 pages are scans (pictures without text), and are not read: install the extra")
+
+
+def test_a_locked_and_a_broken_pdf_are_refused_in_words(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.pdf"
+    broken.write_bytes(b"%PDF-1.7\nnothing")
+    with pytest.raises(DataError, match="cannot be read as a PDF"):
+        read(broken)
+
+
+def test_a_word_document_has_headings_by_style_and_pages_as_word_broke_them(tmp_path: Path) -> None:
+    body = (
+        paragraph("Leave", "Heading1")
+        + paragraph("Thirty days a year.")
+        + paragraph("Parental leave", "Mine", inside="<w:lastRenderedPageBreak/>")
+        + "<w:p><w:del><w:r><w:t>Twelve</w:t></w:r></w:del><w:ins><w:r><w:t>Sixteen weeks.</w:t></w:r></w:ins></w:p>"
+        + "<w:tbl><w:tr><w:tc>" + paragraph("Country") + "</w:tc><w:tc>" + paragraph("Days") + "</w:tc></w:tr>"
+        + "<w:tr><w:tc>" + paragraph("Spain") + "</w:tc><w:tc>" + paragraph("22") + "</w:tc></w:tr></w:tbl>"
+    )  # fmt: skip
+    reading = read(docx(tmp_path / "a.docx", body, word__header1_xml=docx_part("hdr", "Meridian Tools")))
+    assert [(page.number, [block.text for block in page.blocks]) for page in reading.pages] == [
+        (1, ["Leave", "Thirty days a year."]),
+        (2, ["Parental leave", "Sixteen weeks.", "| Country | Days |\n| --- | --- |\n| Spain | 22 |"]),
+    ]
+    assert reading.pages[1].blocks[0].level == 2
+    assert [(item.reason, item.text) for item in reading.dropped] == [("running head", "Meridian Tools")]
+
+
+def test_a_slide_is_a_page_with_its_title_first_and_its_notes(tmp_path: Path) -> None:
+    reading = read(pptx(tmp_path / "a.pptx", [("Returns", ["Thirty days", "With receipt"], "Say it slowly."), ("Bye", [], "")]))
+    assert shown(reading) == [
+        ("heading", "Returns"),
+        ("list", "- Thirty days\n- With receipt"),
+        ("paragraph", "Say it slowly."),
+        ("heading", "Bye"),
+    ]
+    assert {item.reason for item in reading.dropped} == {"running foot", "page number"}
+
+
+def test_a_web_page_is_read_without_its_menus(tmp_path: Path) -> None:
+    article = "".join(
+        f"<p>Drills may be returned within {days} days of delivery when they are unused and in their box.</p>"
+        for days in range(30, 36)
+    )
+    menu = "".join(f"<li><a href='/{word}'>{word}</a></li>" for word in ("Shop", "Basket", "Imprint", "Careers"))
+    page = tmp_path / "a.html"
+    page.write_text(
+        f"<html><head><title>Returns</title></head><body><nav><ul>{menu}</ul></nav><article><h1>Returns</h1>{article}"
+        "<table><tr><th>Tool</th><th>Days</th></tr><tr><td>Drill</td><td>30</td></tr></table></article>"
+        f"<footer><ul>{menu}</ul></footer></body></html>"
+    )
+    reading = read(page)
+    words = "\n".join(text for _, text in shown(reading))
+    assert "Drills may be returned within 30 days" in words
+    assert "| Drill | 30 |" in words
+    assert "Basket" not in words
+    assert reading.title == "Returns"
+    assert "left out" in reading.remarks[0]
+
+
+def test_a_book_is_read_in_its_order_a_chapter_a_page(tmp_path: Path) -> None:
+    chapters = ["<h1>One</h1><p>First.</p>", "<h1>Two</h1><ul><li>a</li><li>b</li></ul><script>alert(1)</script>"]
+    reading = read(epub(tmp_path / "a.epub", "Tools", chapters))
+    assert reading.title == "Tools"
+    assert [(page.number, [block.text for block in page.blocks]) for page in reading.pages] == [
+        (1, ["One", "First."]),
+        (2, ["Two", "- a\n- b"]),
+    ]
+
+
+def test_markdown_keeps_code_and_tables_whole(tmp_path: Path) -> None:
+    file = tmp_path / "a.md"
+    file.write_text(
+        "---\ntitle: x\n---\n# Set up\n\nRun:\n\n```sh\nmake\n\nmake test\n```\n\n| a | b |\n|---|---|\n| 1 | 2 |\n"
+    )
+    assert shown(read(file)) == [
+        ("heading", "Set up"),
+        ("paragraph", "Run:"),
+        ("code", "```sh\nmake\n\nmake test\n```"),
+        ("table", "| a | b |\n|---|---|\n| 1 | 2 |"),
+    ]
+
+
+def test_text_is_read_in_whatever_encoding_and_pages_by_form_feeds(tmp_path: Path) -> None:
+    file = tmp_path / "a.txt"
+    file.write_bytes("Größe der Bohrer\n\nIn Ägypten übliche Maße für große Bohrer.\fZweite Seite.".encode("cp1252"))
+    reading = read(file)
+    assert [block.text for block in reading.pages[0].blocks] == [
+        "Größe der Bohrer",
+        "In Ägypten übliche Maße für große Bohrer.",
+    ]
+    assert reading.pages[1].blocks[0].text == "Zweite Seite."
+
+
+@pytest.mark.parametrize(
+    ("suffix", "parts", "says"),
+    [
+        (".docx", {"word/document.xml": "<!DOCTYPE d [<!ENTITY a 'b'>]><d>&a;</d>"}, "document type"),
+        (".docx", {"word/document.xml": "<d/>", "word/vbaProject.bin": b"x"}, "macros"),
+        (".docx", {"word/document.xml": "<d/>", "../../evil.sh": "x"}, "leads out of it"),
+        (".pptx", {"ppt/other.xml": "<d/>"}, "cannot be read as a presentation"),
+        (".epub", {"META-INF/container.xml": "<!DOCTYPE d SYSTEM 'file:///etc/passwd'><d/>"}, "document type"),
+        (".docx", {"word/document.xml": "<d>", "word/styles.xml": "<d/>"}, "XML is damaged"),
+    ],
+)
+def test_a_hostile_or_damaged_document_is_refused(tmp_path: Path, suffix: str, parts: dict[str, str], says: str) -> None:
+    with pytest.raises(DataError, match=says):
+        read(zipped(tmp_path / f"a{suffix}", parts))
+
+
+def test_a_decompression_bomb_is_refused(tmp_path: Path) -> None:
+    bomb = zipped(tmp_path / "a.docx", {"word/document.xml": bytes(80 << 20)})
+    with pytest.raises(DataError, match="decompression bomb"):
+        read(bomb)
