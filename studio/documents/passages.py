@@ -1,7 +1,7 @@
 """Passages: a document's blocks cut at headings, then at blocks, sentences and words; nothing lost, nothing twice.
 
-A passage is as many neighbouring blocks under one heading as fit in `LARGEST` characters. One below `SMALLEST` joins the
-passage before it under the same heading; a heading with nothing below it joins the one after it.
+A passage is as many neighbouring blocks under one heading as fit in `LARGEST` characters. It goes on over the end of a page
+only inside a sentence, so that its page is right; a heading with nothing below it joins the one after it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from studio.documents.references import without_references
 LARGEST = 1_200
 """Characters a passage has at most: about 300 tokens of English, which any embedder and small model takes."""
 SMALLEST = 100
+"""Characters below which a last block joins the passage before it, which may then be so much longer."""
 _SENTENCE = re.compile(r"(?<=[.!?…。！？])[\"'”’)\]]*\s+|(?<=[。！？])")
 _ENDS = re.compile(r"[.!?:;…。！？][\"'”’)\]]*$")
 _CUTS = (re.compile(r"\n"), _SENTENCE, re.compile(r"\s+"))
@@ -116,9 +117,9 @@ def _runs(pieces: list[_Piece]) -> list[tuple[_Piece, _Piece]]:
     for piece in pieces:
         if runs:
             first, last = runs[-1]
-            whole = last.start + len(last.text) - first.start
-            fits = piece.start + len(piece.text) - first.start <= LARGEST
-            new_page = piece.page != last.page and whole >= SMALLEST and bool(_ENDS.search(last.text.rstrip()))
+            allowed = LARGEST + (SMALLEST if len(piece.text) < SMALLEST else 0)
+            fits = piece.start + len(piece.text) - first.start <= allowed
+            new_page = piece.page != last.page and bool(_ENDS.search(last.text.rstrip()))
             if fits and first.heading and last.heading:  # nothing but headings so far
                 runs[-1] = (replace(first, path=piece.path), piece)
                 continue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from studio.documents.passages import LARGEST, cut
+from studio.documents.passages import LARGEST, SMALLEST, cut
 from studio.documents.reading import Block, Reading, ReadPage
 
 
@@ -54,7 +54,7 @@ def test_whatever_is_cut_nothing_is_lost_and_offsets_are_exact() -> None:
         end = 0
         for passage in made.passages:
             assert made.text[passage.start : passage.end] == passage.text
-            assert len(passage.text) <= LARGEST
+            assert len(passage.text) <= LARGEST + SMALLEST
             assert not made.text[end : passage.start].strip()
             end = passage.end
         assert not made.text[end:].strip()

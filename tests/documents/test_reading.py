@@ -59,6 +59,21 @@ def test_running_heads_and_page_numbers_are_dropped_and_listed(tmp_path: Path) -
     assert len(dropped) == 2
 
 
+def test_a_running_head_that_changes_is_known_by_the_number_it_carries(tmp_path: Path) -> None:
+    topics = ("Drills", "Drills", "Saws", "Saws", "Planes")
+    pages = [
+        PdfPage().write([f"About {topic.lower()} {number}"], top=800).write([f"{topic} {word}.", f"More {word}."], top=700)
+        for number, (topic, word) in enumerate(zip(topics, ("turn", "bore", "cut", "rip", "smooth"), strict=True), 7)
+    ]
+    reading = read(pdf(tmp_path / "a.pdf", pages))
+    assert next(text for _, text in shown(reading)) == "Drills turn. More turn."
+    assert {(item.reason, item.text, item.pages) for item in reading.dropped} == {
+        ("running head", "About drills 7", (1, 2)),
+        ("running head", "About saws 9", (3, 4)),
+        ("running head", "About planes 11", (5,)),
+    }
+
+
 def test_a_table_of_contents_is_dropped_and_listed(tmp_path: Path) -> None:
     page = PdfPage().write(["1 Leave . . . . . . . . . . 2", "2 Pay ................. 14", "Read it all."])
     reading = read(pdf(tmp_path / "a.pdf", [page]))

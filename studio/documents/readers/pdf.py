@@ -102,7 +102,10 @@ def _recognized(page: Any, content: PageContent) -> tuple[PageContent, float]:
     """The text of a scanned page, or none where it is too unsure; and its score."""
     picture = page.render(scale=ocr.DPI / 72).to_numpy()[:, :, :3]
     found, score = ocr.recognize(picture)
-    lines = [Line(line, float(-index * 20), 0.0, 10.0, False) for index, line in enumerate(found if score >= ocr.SURE else [])]
+    lines = [
+        Line(line, -index * 20.0, 0.0, 10.0, False, -index * 20.0)
+        for index, line in enumerate(found if score >= ocr.SURE else [])
+    ]
     return PageContent(lines, [], True, content.height), round(score, 3)
 
 
@@ -223,11 +226,13 @@ def _begins(before: Line, line: Line, pitch: float) -> bool:
     gap = _gap(before, line)
     if gap < -2 * line.size:  # up: the next column, into which a sentence may go on
         return bool(_ENDS.search(before.text))
+    if line.left > before.left + 8 and _ENDS.search(before.text):  # indented
+        return True
     return gap > 1.35 * pitch or text.is_item(line.text) or abs(before.size - line.size) > 1
 
 
 def _gap(before: Line, line: Line) -> float:
-    return before.top - line.top
+    return before.bottom - line.top
 
 
 def _pitch(pages: list[list[Line]], body: float) -> float:
@@ -248,3 +253,16 @@ def _joined(lines: list[str]) -> str:
         parted = re.search(r"\w[-\u2010]$", joined) and line[:1].islower()
         joined = joined[:-1] + line if parted else f"{joined} {line}"
     return joined
+
+
+def draw(path: Path, number: int, out: Path, dots: int = 110) -> None:
+    """Draw a page, from 1, into a PNG of so many dots per inch. Raises DataError."""
+    import pypdfium2
+
+    try:
+        with pypdfium2.PdfDocument(path) as document:
+            page = document[number - 1]
+            scale = min(dots / 72, 1_600 / max(page.get_size()))
+            page.render(scale=scale).to_pil().save(out, "PNG")
+    except (pypdfium2.PdfiumError, IndexError) as problem:
+        raise _refusal(str(problem), path.name) from None

@@ -19,13 +19,15 @@ _MOST_PATHS = 4_000
 
 @dataclass(frozen=True)
 class Line:
-    """A line of text. top: points from the page's lower edge to its baseline; size: of its font, in half points."""
+    """A line of text. top and bottom: points from the page's lower edge to its first and last character's baseline, which
+    differ where a hyphenated word joins two lines; size: of its font, in half points."""
 
     text: str
     top: float
     left: float
     size: float
     bold: bool
+    bottom: float
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,9 @@ def _end_line(handle: Any, characters: list[_Character], lines: list[Line]) -> N
     size = _font_size(handle, middle.index)
     weights = [pdfium.FPDFText_GetFontWeight(handle, item.index) for item in (seen[0], middle, seen[-1])]
     bold = all(weight >= 600 for weight in weights) or all(_is_bold(handle, item.index) for item in (seen[0], seen[-1]))
-    lines.append(Line(content, _baseline(handle, seen[0]), seen[0].left, round(2 * size) / 2, bold))
+    lines.append(
+        Line(content, _baseline(handle, seen[0]), seen[0].left, round(2 * size) / 2, bold, _baseline(handle, seen[-1]))
+    )
 
 
 def _baseline(handle: Any, character: _Character) -> float:

@@ -10,6 +10,8 @@ from studio.documents.records import Dropped
 
 _LEADERS = re.compile(r"(?:\.\s?){4,}\s*(?:\d{1,4}|[ivxlc]{1,6})\s*$")
 """The dots from a title to its page."""
+_ENDS = re.compile(r"^\d{1,4}\b(?!\.\d)|(?<![\d.])\d{1,4}$")
+"""A number a line begins or ends with."""
 SHARE = 0.6
 """Share of the pages on which a line stands at the same end to be a running one."""
 _FEW = 3
@@ -43,14 +45,37 @@ def drop_repeated(pages: list[list[Line]], body: float) -> tuple[list[list[Line]
             continue
         gone.update(places)
         first = pages[places[0][0]][places[0][1]].text
-        reason = "page number" if _NUMBER.fullmatch(first) else ("running head" if head else "running foot")
+        reason = _reason(first, "running head" if head else "running foot")
         dropped.append(Dropped(reason=reason, pages=tuple(page + 1 for page in on), text=first if key else ""))
+    changing: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    for page, index in sorted(_numbered(pages, written) - gone):
+        changing[re.sub(r"\d+", "#", pages[page][index].text)].append((page, index))
+    for places in changing.values():
+        gone.update(places)
+        first = pages[places[0][0]][places[0][1]].text
+        on = tuple(page + 1 for page, _ in places)
+        dropped.append(Dropped(reason=_reason(first, "running head"), pages=on, text=first))
     kept = [[line for index, line in enumerate(lines) if (page, index) not in gone] for page, lines in enumerate(pages)]
     contents = [(page, line.text) for page, lines in enumerate(kept, 1) for line in lines if _LEADERS.search(line.text)]
     if contents:
         on = tuple(sorted({page for page, _ in contents}))
         dropped.append(Dropped(reason="table of contents", pages=on, text="\n".join(text for _, text in contents)[:2_000]))
     return [[line for line in lines if not _LEADERS.search(line.text)] for lines in kept], dropped
+
+
+def _numbered(pages: list[list[Line]], written: int) -> set[tuple[int, int]]:
+    """The lines at either end that carry the page's number, as running heads with a chapter's title do: (page, line)."""
+    found: dict[tuple[bool, int], set[tuple[int, int]]] = defaultdict(set)
+    for page, lines in enumerate(pages):
+        order = sorted(range(len(lines)), key=lambda index: -lines[index].top)
+        for head, index in ((True, order[0]), (False, order[-1])) if len(order) > 1 else ():
+            for number in _ENDS.findall(lines[index].text):
+                found[head, int(number) - page].add((page, index))
+    return {place for places in found.values() if len(places) >= max(_FEW, 0.4 * written) for place in places}
+
+
+def _reason(text: str, otherwise: str) -> str:
+    return "page number" if _NUMBER.fullmatch(text) else otherwise
 
 
 def _alternates(pages: list[int], written: int) -> bool:

@@ -1,0 +1,139 @@
+"""Collections: what is given is taken or listed with the reason, and only what changed is read and cut again."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from studio.app import documents
+from studio.core import extras
+from studio.core.errors import DataError
+from studio.documents import store
+from studio.documents.readers import READERS, Reader
+from tests.documents.files import PdfPage, pdf, zipped
+
+
+def handbook(folder: Path) -> Path:
+    folder.mkdir()
+    (folder / "leave.md").write_text("# Leave\n\nEvery employee has thirty days of paid leave a year, from the first day.\n")
+    (folder / "pay.md").write_text("# Pay\n\nSalaries are paid on the last working day of each month, by bank transfer.\n")
+    return folder
+
+
+def test_a_folder_is_taken_and_what_is_no_document_is_listed(home: Path, tmp_path: Path) -> None:
+    folder = handbook(tmp_path / "handbook")
+    (folder / "prices.xlsx").write_bytes(b"PK")
+    (folder / "elsewhere.md").symlink_to("/etc/hostname")
+    added = documents.add("Staff handbook", folder, home=home)
+    assert added.collection.name == "staff-handbook"
+    assert added.new == ["leave.md", "pay.md"]
+    assert {item.name: item.reason for item in added.skipped} == {
+        "elsewhere.md": "it is a link that leads out of the folder",
+        "prices.xlsx": "files ending in `.xlsx` are not read. A table is a dataset: studio data add.",
+    }
+    assert [item.language for item in added.collection.documents] == ["en", "en"]
+
+
+def test_a_changed_file_makes_only_its_changed_passages_anew(home: Path, tmp_path: Path) -> None:
+    folder = handbook(tmp_path / "handbook")
+    first = documents.add("handbook", folder, home=home)
+    before = {passage.id for passage in first.collection.passages()}
+    with open(folder / "leave.md", "a") as file:
+        file.write("\n# Parental leave\n\nSixteen weeks at full pay.\n")
+    second = documents.add("handbook", folder, home=home)
+    assert (second.new, second.changed, second.unchanged) == ([], ["leave.md"], ["pay.md"])
+    assert (second.passages_new, second.passages_same, second.passages_gone) == (1, 2, 0)
+    assert before < {passage.id for passage in second.collection.passages()}
+
+
+def test_a_file_that_did_not_change_is_not_read_again(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    documents.add("handbook", handbook(tmp_path / "handbook"), home=home)
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("read again")
+
+    monkeypatch.setitem(READERS, ".md", Reader(refuse))  # type: ignore[arg-type]
+    assert documents.add("handbook", tmp_path / "handbook", home=home).unchanged == ["leave.md", "pay.md"]
+
+
+def test_excluded_pages_stay_out_until_they_are_taken_in_again(home: Path, tmp_path: Path) -> None:
+    pages = [PdfPage().write([f"Page {word} holds words that are its own."]) for word in ("one", "two", "three")]
+    documents.add("papers", pdf(tmp_path / "a.pdf", pages), home=home)
+    collection = documents.find("papers", home)
+    whole = [passage.id for passage in collection.passages()]
+    record = documents.exclude("papers", "a", [2], home)
+    assert record.excluded == (2,)
+    assert "two" not in " ".join(passage.text for passage in collection.passages())
+    assert [page.excluded for page in collection.pages("a.pdf")] == [False, True, False]
+    documents.exclude("papers", "a.pdf", [], home)
+    assert [passage.id for passage in collection.passages()] == whole
+    with pytest.raises(DataError, match="no page 9"):
+        documents.exclude("papers", "a.pdf", [9], home)
+
+
+def test_an_archive_is_read_and_a_hostile_one_refused(home: Path, tmp_path: Path) -> None:
+    archive = zipped(
+        tmp_path / "all.zip", {"hr/leave.md": "# Leave\n\nThirty days.", "hr/tool.exe": b"MZ", "__MACOSX/x.md": "x"}
+    )
+    added = documents.add("hr", archive, home=home)
+    assert added.new == ["hr/leave.md"]
+    assert [item.name for item in added.skipped] == ["hr/tool.exe"]
+    outside = zipped(tmp_path / "out.zip", {"../leave.md": "x"})
+    with pytest.raises(DataError, match="leads out of it"):
+        documents.add("hr", outside, home=home)
+    link = tmp_path / "link.zip"
+    with zipfile.ZipFile(link, "w") as made:
+        entry = zipfile.ZipInfo("leave.md")
+        entry.external_attr = 0o120777 << 16
+        made.writestr(entry, "/etc/passwd")
+    with pytest.raises(DataError, match="holds a link"):
+        documents.add("hr", link, home=home)
+
+
+def test_one_bad_document_does_not_stop_the_others(home: Path, tmp_path: Path) -> None:
+    folder = handbook(tmp_path / "handbook")
+    (folder / "broken.pdf").write_bytes(b"%PDF-1.4 nothing")
+    (folder / "twin.md").write_bytes((folder / "pay.md").read_bytes())
+    added = documents.add("handbook", folder, home=home)
+    assert added.new == ["leave.md", "pay.md"]
+    assert [item.name for item in added.skipped] == ["broken.pdf", "twin.md"]
+    assert added.skipped[1].reason == "it is the same file as pay.md"
+    assert "cannot be read as a PDF" in added.skipped[0].reason
+    with pytest.raises(DataError, match="cannot be read as a PDF"):
+        documents.add("other", folder / "broken.pdf", home=home)
+    assert [item.name for item in documents.collections(home)] == ["handbook"]
+
+
+def test_without_the_extra_it_is_said_how_to_install_it(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extras, "find_spec", lambda name: None)
+    file = pdf(tmp_path / "a.pdf", [PdfPage().write(["Words."])])
+    with pytest.raises(DataError, match=r"reading \.pdf: pypdfium2 not installed") as refused:
+        documents.add("papers", file, home=home)
+    assert 'slm-studio[documents]"' in refused.value.hint
+
+
+def test_passages_are_exported_whole_or_as_rows_of_text(home: Path, tmp_path: Path) -> None:
+    documents.add("handbook", handbook(tmp_path / "handbook"), home=home)
+    out = tmp_path / "rows.jsonl"
+    assert documents.export("handbook", out, text_only=True, home=home) == 2
+    assert out.read_text().splitlines()[0].startswith('{"text": "Leave\\n\\nEvery employee')
+    documents.export("handbook", out, document="pay", home=home)
+    assert '"document": "pay.md"' in out.read_text()
+
+
+def test_a_collection_that_is_not_there_is_named_with_the_nearest(home: Path, tmp_path: Path) -> None:
+    documents.add("handbook", handbook(tmp_path / "handbook"), home=home)
+    with pytest.raises(DataError) as refused:
+        documents.find("handbok", home)
+    assert refused.value.hint == "Did you mean handbook?"
+    documents.remove("handbook", home=home)
+    assert store.collections(home) == []
+
+
+def test_pages_are_written_as_people_write_them() -> None:
+    assert documents.pages_of("3, 5-7;9") == [3, 5, 6, 7, 9]
+    assert documents.pages_of("") == []
+    with pytest.raises(DataError, match="`x` is not a page"):
+        documents.pages_of("x")
