@@ -261,7 +261,7 @@ def draw(path: Path, number: int, out: Path, dots: int = 110) -> None:
 
     try:
         with pypdfium2.PdfDocument(path) as document:
-            page = document[number - 1]
+            page: Any = document[number - 1]
             scale = min(dots / 72, 1_600 / max(page.get_size()))
             page.render(scale=scale).to_pil().save(out, "PNG")
     except (pypdfium2.PdfiumError, IndexError) as problem:
