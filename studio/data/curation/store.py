@@ -23,6 +23,7 @@ from studio.core.errors import DataError, JobError
 from studio.core.files import bytes_in, folder_aside, sha256
 from studio.core.records import Record, RecordError
 from studio.core.text import nearest, plural
+from studio.data.made import MadeRows
 from studio.data.settings import Data
 from studio.processes import locks
 
@@ -51,6 +52,8 @@ class VersionRecord(Record):
     """Rows it holds, where that was counted."""
     who: str = ""
     why: str = ""
+    made: MadeRows | None = None
+    """Where its rows come from, if a model wrote them."""
 
 
 class DatasetRecord(Record):

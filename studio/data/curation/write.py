@@ -72,7 +72,10 @@ def write_version(desk: Desk, only_approved: bool = False, who: str = "", why: s
         **{name: item.settings[name] for name in ("turns", "train_on") if name in item.settings},
         "format": formats.pop(),
     }
-    record = VersionRecord(created=0.0, settings=settings, parent=item.version, edits=len(edits), rows=count, who=who, why=why)
+    record = VersionRecord(
+        created=0.0, settings=settings, parent=item.version, edits=len(edits), rows=count, who=who, why=why,
+        made=item.record.made,
+    )  # fmt: skip
     return store.add_version(item.path.parent, item.title, digest.hexdigest(), record, fill)
 
 

@@ -1,0 +1,48 @@
+"""Where rows come from that a model wrote: kept with a dataset's versions, in a run's lock, in the model card."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from studio.core.records import Record
+
+
+class Teacher(Record):
+    """A model that wrote rows, and on what terms."""
+
+    host: str
+    model: str
+    served: tuple[str, ...] = ()
+    """The names in its answers."""
+    price: str = ""
+    terms: str = ""
+    """What its terms of use say about training on its answers, as the user noted it."""
+
+
+class MadeRows(Record):
+    """In short where the rows of a dataset come from."""
+
+    label: ClassVar[str] = "origin of made rows"
+
+    job: str
+    teacher: Teacher
+    recipes: dict[str, int] = Field(default_factory=dict)
+    """Rows kept by recipe."""
+    prompts: tuple[str, ...] = ()
+    """Names and versions of the prompts."""
+    documents: tuple[str, ...] = ()
+    held_out_documents: tuple[str, ...] = ()
+    """Documents that no training row was made from."""
+    cost: float = 0.0
+    """US dollars, the dropped rows included."""
+    at: float = 0.0
+
+    @property
+    def sentence(self) -> str:
+        """In a sentence, for reports and model cards."""
+        served = f" (served as {', '.join(self.teacher.served)})" if self.teacher.served else ""
+        sources = f" from {len(self.documents) - len(self.held_out_documents)} documents" if self.documents else ""
+        held_out = f"; {len(self.held_out_documents)} whole documents were held out" if self.held_out_documents else ""
+        return f"Rows were written by {self.teacher.model} at {self.teacher.host}{served}{sources}{held_out}."

@@ -1,0 +1,1 @@
+"""Making rows: documents, questions, tools and labels → training rows by a teacher model, filtered, with provenance."""

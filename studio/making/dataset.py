@@ -1,0 +1,77 @@
+"""From a job to datasets of the library: its rows, those of held-out documents, its preference pairs, with provenance."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import orjson
+
+from studio.core.errors import DataError
+from studio.core.files import read_json_lines, write_text
+from studio.core.text import slug
+from studio.data.curation import store
+from studio.data.curation.store import DatasetVersion, VersionRecord
+from studio.making.folder import JobFolder
+from studio.making.records import JobStatus, MadeRow, Provenance
+
+PROVENANCE = "provenance.jsonl"
+"""Beside the files of a version: where each row comes from, a line a row, in the rows' order."""
+
+
+def write(job: JobFolder, title: str = "") -> JobStatus:
+    """Put a job's rows into the library as versions of datasets, and note their names in its status.
+
+    Rows of held-out documents and preference pairs become datasets of their own. The same rows again are the same versions.
+    Raises DataError if there are no rows.
+    """
+    report = job.report
+    rows = list(job.rows())
+    if report is None or not rows:
+        raise DataError("this job has made no rows yet", hint=f"Run it: studio make resume {job.id}", where=job.id)
+    title = title or job.spec.name
+    training = [row for row in rows if row.kind == "rows" and not row.held_out]
+    held_out = [row for row in rows if row.kind == "rows" and row.held_out]
+    pairs = [row for row in rows if row.kind == "pairs"]
+    changes: dict[str, str] = {}
+    for field, name, some in (
+        ("dataset", title, training),
+        ("held_out_dataset", f"{title} held out", held_out),
+        ("pairs_dataset", f"{title} pairs", pairs),
+    ):  # fmt: skip
+        if some:
+            changes[field] = _version(job, name, some).reference
+    status = job.status.model_copy(update=changes)
+    job.set_status(status)
+    return status
+
+
+def _version(job: JobFolder, title: str, rows: Sequence[MadeRow]) -> DatasetVersion:
+    report = job.report
+    assert report is not None
+    lines = [orjson.dumps(row.values) for row in rows]
+    digest = hashlib.sha256(b"\n".join(lines)).hexdigest()
+    name = slug(title)
+
+    def fill(folder: Path, number: int) -> None:
+        (folder / "files").mkdir()
+        (folder / "files" / f"{name}-v{number}.jsonl").write_bytes(b"\n".join(lines) + b"\n")
+        provenance = [{"row": row.id, "quote": row.quote, **row.provenance.as_line()} for row in rows]
+        write_text(folder / PROVENANCE, "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in provenance))
+
+    settings = {"format": "preference" if rows[0].kind == "pairs" else "messages"}
+    record = VersionRecord(created=0.0, settings=settings, rows=len(rows), why=f"made by {job.id}", made=report.summary)
+    return store.add_version(job.home / "datasets" / name, title, digest, record, fill)
+
+
+def provenance(home: Path, item: DatasetVersion, file: str, line: int) -> Provenance | None:
+    """Where a row comes from, by the file and line that the desk shows, also in versions that edits made."""
+    for version in store.versions_of(item.path.parent):
+        if any(Path(name).name == file for name in version.files):
+            for number, values in enumerate(read_json_lines(version.path / PROVENANCE), 1):
+                if number == line:
+                    known = {name: value for name, value in values.items() if name not in ("row", "quote")}
+                    return Provenance.from_json(known, where=str(version.path / PROVENANCE))
+    return None

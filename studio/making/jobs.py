@@ -1,0 +1,205 @@
+"""Planning, running and resuming jobs: what is spent stays under the ceiling, what was answered is never paid again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from studio.core.errors import JobError, SpecError, StudioError
+from studio.core.records import ErrorRecord
+from studio.documents.records import Passage
+from studio.making import folder as folders
+from studio.making import planning
+from studio.making.folder import JobFolder
+from studio.making.records import JobStatus, MakingPlan
+from studio.making.sources import Sources, gather
+from studio.making.spec import MakingSpec
+from studio.making.work import Clients, Made, Work
+from studio.processes import locks
+from studio.processes.identity import ProcessId
+from studio.remote.answers import FILE, Answers
+from studio.remote.ceiling import Ceiling
+from studio.remote.client import Client
+from studio.remote.endpoint import Endpoint
+from studio.remote.prices import price_of
+
+SAMPLES_CEILING = 0.25
+"""US dollars that the samples of a plan may cost, where no ceiling is given."""
+_EVERY = 0.5
+"""Seconds between two writings of how far a job is."""
+
+PassagesOf = Callable[[Path, str], Sequence[Passage]]
+Told = Callable[[JobStatus], None]
+
+
+def plan(home: Path, spec: MakingSpec, passages_of: PassagesOf, ceiling: float | None = None, samples: int = 3) -> JobFolder:
+    """A planned job: a few real samples, which are paid and count as spent, and what the rest will take.
+
+    The newest job of the same spec that has not begun is planned again. Raises SpecError, DataError, Refused.
+    """
+    sources = gather(spec, home, passages_of)
+    price = price_of(spec.teacher)
+    job = folders.same(home, spec)
+    if job is None or job.status.state != "planned":
+        job = folders.create(home, spec)
+    with _opened(job, spec, ceiling or SAMPLES_CEILING, {"teacher"}) as (clients, _):
+        made = planning.plan(spec, sources, price, clients.teacher if samples else None, samples)
+    made.write(job.path / "plan.json")
+    return job
+
+
+def approve(job: JobFolder) -> MakingPlan:
+    """Note that somebody has looked at the samples and wants more of them. Raises JobError if nothing was planned."""
+    found = job.plan
+    if found is None:
+        raise JobError("this job has no plan", hint="Plan it: studio make plan", where=job.id)
+    found = found.model_copy(update={"approved": True})
+    found.write(job.path / "plan.json")
+    return found
+
+
+def check(spec: MakingSpec, ceiling: float | None) -> None:
+    """Raise SpecError before anything is started: a price that is not known, or no ceiling where something costs money."""
+    for name, endpoint in _endpoints(spec).items():
+        price = price_of(endpoint)
+        if ceiling is None and not price.free:
+            raise SpecError(
+                f"the {name} {endpoint.model} costs money ({price}), and there is no ceiling",
+                hint="Set what may be spent at most, in US dollars: --ceiling 5",
+                where="ceiling",
+            )
+
+
+def run(
+    job: JobFolder,
+    passages_of: PassagesOf,
+    ceiling: float | None = None,
+    told: Told = lambda status: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> JobStatus:
+    """Do a job's work, or go on with it; how it ended. Only one process works on a job: raises JobError for another.
+
+    ceiling: US dollars that the job may cost in all, with what it has cost before; None keeps the one it had. Raises
+    SpecError, DataError, Refused; the job is then `failed` and can be resumed.
+    """
+    spec, before = job.spec, job.status
+    ceiling = ceiling if ceiling is not None else before.ceiling
+    check(spec, ceiling)
+    try:
+        with locks.hold(job.lock):
+            return _run(job, spec, passages_of, ceiling, before, told, stop)
+    except locks.LockHeld:
+        raise JobError("this job is already running", hint="studio make report shows how far it is.", where=job.id) from None
+
+
+def _run(
+    job: JobFolder,
+    spec: MakingSpec,
+    passages_of: PassagesOf,
+    ceiling: float | None,
+    before: JobStatus,
+    told: Told,
+    stop: Callable[[], bool],
+) -> JobStatus:
+    begun = time.time()
+    total = (job.plan.calls if job.plan else 0) or before.total
+    status = before.model_copy(
+        update={
+            "state": "running", "what": "reading sources", "done": 0, "total": total, "ceiling": ceiling,
+            "started": before.started or begun, "ended": None, "process": ProcessId.current(), "error": None,
+        }
+    )  # fmt: skip
+    job.set_status(status)
+    told(status)
+    try:
+        made, status = _work(job, spec, gather(spec, job.home, passages_of), status, begun, told, stop)
+    except BaseException as error:
+        known = error if isinstance(error, StudioError) else JobError(
+            f"it ended with {type(error).__name__}", hint=f"Resume it: studio make resume {job.id}", where=job.id
+        )  # fmt: skip
+        ended = {"state": "failed", "error": ErrorRecord.of(known), "process": None, "ended": time.time()}
+        job.set_status(status.model_copy(update={**ended, "seconds": before.seconds + time.time() - begun}))
+        raise
+    state = "ceiling" if made.error else "paused" if made.stopped else "done"
+    ended = {"state": state, "error": ErrorRecord.of(made.error) if made.error else None, "process": None}
+    if state == "done":
+        ended |= {"done": status.done, "total": status.done}
+    status = status.model_copy(update={**ended, "ended": time.time(), "seconds": before.seconds + time.time() - begun})
+    job.set_status(status)
+    told(status)
+    return status
+
+
+def _work(
+    job: JobFolder,
+    spec: MakingSpec,
+    sources: Sources,
+    status: JobStatus,
+    begun: float,
+    told: Told,
+    stop: Callable[[], bool],
+) -> tuple[Made, JobStatus]:
+    written = 0.0
+    with _opened(job, spec, status.ceiling, set(_endpoints(spec))) as (clients, money):
+
+        def progress(done: int, what: str) -> None:
+            nonlocal status, written
+            now = time.monotonic()
+            if now - written < _EVERY:
+                return
+            written = now
+            spent = money.spending.spent if money else 0.0
+            status = status.model_copy(update={"done": done, "total": max(done, status.total), "what": what, "spent": spent})
+            job.set_status(status)
+            told(status)
+
+        calls = 0
+
+        def counted(done: int, what: str) -> None:
+            nonlocal calls
+            calls = done
+            progress(done, what)
+
+        made = Work(spec, sources, clients, job.id, counted, stop).run()
+        spending = money.spending if money else None
+    assert made.report is not None
+    update = {"spent": spending.spent, "lost": spending.lost} if spending else {}
+    job.write_result(made.rows, made.dropped, made.report.model_copy(update=update))
+    spent = spending.spent if spending else 0.0
+    return made, status.model_copy(update={"done": calls, "total": max(calls, status.total), "spent": spent})
+
+
+@contextmanager
+def _opened(
+    job: JobFolder, spec: MakingSpec, ceiling: float | None, wanted: set[str]
+) -> Iterator[tuple[Clients, Ceiling | None]]:
+    """The clients of a job, under one ceiling and with the home's cache."""
+    with ExitStack() as stack:
+        answers = Answers(job.home / FILE)
+        stack.callback(answers.close)
+        money = Ceiling(ceiling, job.ledger) if ceiling is not None else None
+        if money:
+            stack.callback(money.close)
+
+        def client(name: str) -> Client | None:
+            endpoint = _endpoints(spec).get(name)
+            if endpoint is None or name not in wanted:
+                return None
+            made = Client(endpoint, ceiling=money, answers=answers, concurrency=spec.concurrency)
+            return stack.enter_context(made)
+
+        teacher = client("teacher")
+        assert teacher is not None
+        yield Clients(teacher, client("student"), client("judge")), money
+
+
+def _endpoints(spec: MakingSpec) -> dict[str, Endpoint]:
+    """The models that a job asks, by what they are to it."""
+    found = {"teacher": spec.teacher}
+    if spec.student and any(recipe.name == "preferences" for recipe in spec.recipes):
+        found["student"] = spec.student
+    if spec.judge and spec.filters.judge is not None:
+        found["judge"] = spec.judge
+    return found

@@ -1,0 +1,347 @@
+"""A job's work, top to bottom: held-out rows first, then recipe by recipe: ask, read, filter, judge; then balance and report.
+
+It keeps no position. Every answer is in the cache, so a job that was paused or killed asks everything again and pays only for
+what was never answered.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from studio.core.errors import StudioError
+from studio.core.text import shorten
+from studio.data import language
+from studio.data.made import MadeRows, Teacher
+from studio.making import judging
+from studio.making.filters import EXAMPLES, ORDER, Chain, Drop, Kept
+from studio.making.recipes.base import Ask, Draft, Recipe, Unusable
+from studio.making.records import (
+    DroppedRow,
+    MadeRow,
+    MakingReport,
+    PassageUse,
+    Provenance,
+    RecipeFigures,
+)
+from studio.making.sources import Sources
+from studio.making.spec import MakingSpec
+from studio.remote.ceiling import CeilingReached
+from studio.remote.client import Client
+from studio.remote.completion import Completion
+
+_PARSED = ("answer", "parse")
+
+
+@dataclass(frozen=True)
+class Clients:
+    """The models that a job asks."""
+
+    teacher: Client
+    student: Client | None = None
+    judge: Client | None = None
+
+
+@dataclass
+class Made:
+    """What a job has made. error: why it is not complete, if the ceiling was reached."""
+
+    rows: list[MadeRow] = field(default_factory=list)
+    dropped: list[DroppedRow] = field(default_factory=list)
+    report: MakingReport | None = None
+    error: StudioError | None = None
+    stopped: bool = False
+
+
+Progress = Callable[[int, str], None]
+"""Told after each answer: how many there were, and what is being done."""
+
+
+class Work:
+    """One pass over a job."""
+
+    def __init__(
+        self, spec: MakingSpec, sources: Sources, clients: Clients, job: str, progress: Progress, stop: Callable[[], bool]
+    ) -> None:
+        self._spec, self._sources, self._clients, self._job = spec, sources, clients, job
+        self._progress, self._stop = progress, stop
+        texts = [passage.text for passage in (*sources.material.passages, *sources.material.held_out)]
+        self._chain = Chain(spec.filters, spec.language or language.of_most(texts[:200]), sources.against)
+        self._figures = {recipe.name: RecipeFigures(recipe=recipe.name) for recipe in spec.recipes}
+        self._made = Made()
+        self._asked = self._estimated = 0
+        self._served: Counter[str] = Counter()
+
+    def run(self) -> Made:
+        """Make the rows. When the ceiling is reached it ends with what is there; raises what else every request would meet."""
+        try:
+            for held_out in (True, False):
+                for recipe in self._spec.recipes:
+                    if self._stop():
+                        self._made.stopped = True
+                    elif recipe.takes == "passages" or not held_out:
+                        self._make(recipe, held_out)
+            self._made.stopped = self._made.stopped or self._stop()
+        except CeilingReached as error:
+            self._made.error = error
+        self._balance()
+        self._made.report = self._report()
+        return self._made
+
+    def _make(self, recipe: Recipe, held_out: bool) -> None:
+        rows = [row for row in self._made.rows if not row.held_out]
+        asks = [ask for ask in recipe.asks(self._sources.material, rows, self._spec.style) if ask.held_out == held_out]
+        answered, error = self._answers(recipe, asks)
+        drafts: list[Draft] = []
+        about: dict[int, tuple[Ask, Completion, int]] = {}
+        for index in sorted(answered):  # answers come in any order; rows have the order of what was asked
+            ask, completion = asks[index], answered[index]
+            found = self._read(recipe, ask, completion)
+            for draft in found:
+                about[id(draft)] = (ask, completion, len(found))
+            drafts += found
+        kept, dropped = self._chain.passed(drafts)
+        for draft, drop in dropped:
+            ask, completion, share = about[id(draft)]
+            self._drop(recipe, drop, ask, draft, completion.cost / share)
+        if kept and not held_out and self._spec.filters.judge is not None:
+            kept, error = self._judged(recipe, kept, about, error)
+        for item in kept:
+            ask, completion, share = about[id(item.draft)]
+            self._made.rows.append(self._row(recipe, item, ask, completion, share))
+        if error is not None:
+            raise error
+
+    def _answers(self, recipe: Recipe, asks: Sequence[Ask]) -> tuple[dict[int, Completion], CeilingReached | None]:
+        answered: dict[int, Completion] = {}
+        client = self._clients.student if asks and asks[0].of_student else self._clients.teacher
+        assert client is not None
+        figures = self._figures[recipe.name].model_dump()
+        try:
+            for item in client.complete_all((ask.request for ask in asks), self._stop):
+                self._asked += 1
+                figures["calls"] += 1
+                if item.completion is None:
+                    reason = item.error.message if item.error else "no answer"
+                    self._drop(recipe, Drop("answer", reason), asks[item.index])
+                else:
+                    self._note(figures, item.completion)
+                    answered[item.index] = item.completion
+                self._progress(self._asked, recipe.name)
+        except CeilingReached as error:
+            return answered, error
+        finally:
+            self._figures[recipe.name] = RecipeFigures.model_validate(figures)
+        return answered, None
+
+    def _note(self, figures: dict[str, float], completion: Completion) -> None:
+        figures["cached"] += completion.cached
+        figures["prompt_tokens"] += completion.usage.prompt_tokens
+        figures["completion_tokens"] += completion.usage.completion_tokens
+        figures["cost"] += completion.cost
+        self._estimated += completion.usage.estimated
+        self._served[completion.served_model] += 1
+
+    def _read(self, recipe: Recipe, ask: Ask, completion: Completion) -> list[Draft]:
+        for name in _PARSED:
+            self._chain.figures[name].entered += 1
+        if not completion.complete:
+            self._drop(recipe, Drop("answer", f"the answer ended with `{completion.finish_reason}`"), ask, cost=completion.cost)
+            return []
+        try:
+            found = recipe.read(ask, completion.value, completion.text, self._spec.style)
+        except Unusable as error:
+            self._drop(recipe, Drop("parse", str(error)), ask, cost=completion.cost)
+            return []
+        drafts = [draft.of(ask) for draft in found]
+        figures = self._figures[recipe.name]
+        self._figures[recipe.name] = figures.model_copy(update={"made": figures.made + len(drafts)})
+        return drafts
+
+    def _judged(
+        self,
+        recipe: Recipe,
+        kept: list[Kept],
+        about: dict[int, tuple[Ask, Completion, int]],
+        error: CeilingReached | None,
+    ) -> tuple[list[Kept], CeilingReached | None]:
+        least = self._spec.filters.judge or 1
+        figures = self._chain.figures["judge"]
+        client = self._clients.judge or self._clients.teacher
+        scores: dict[int, tuple[float, str]] = {}
+        costs: dict[int, float] = {}
+        try:
+            requests = (judging.request(item.draft, item.draft.passages) for item in kept)
+            for item in client.complete_all(requests, self._stop) if error is None else ():
+                self._asked += 1
+                self._progress(self._asked, f"judging {recipe.name}")
+                if item.completion is not None:
+                    costs[item.index] = item.completion.cost
+                    found = judging.score(item.completion.value)
+                    if found is not None:
+                        scores[item.index] = found
+        except CeilingReached as reached:
+            error = reached
+        passed = []
+        total = self._figures[recipe.name]
+        self._figures[recipe.name] = total.model_copy(update={"cost": total.cost + sum(costs.values())})
+        for index, item in enumerate(kept):
+            figures.entered += 1
+            mark, reason = scores.get(index, (0.0, "the judge gave no scores"))
+            if index in scores:
+                figures.scored.append((mark, mark < least, item.draft.question, item.draft.answer))
+            if mark >= least:
+                item.scores["judge"] = mark
+                passed.append(item)
+                continue
+            figures.dropped += 1
+            ask, completion, share = about[id(item.draft)]
+            drop = Drop("judge", shorten(reason, 200), mark or None)
+            self._drop(recipe, drop, ask, item.draft, completion.cost / share)
+        return passed, error
+
+    def _row(self, recipe: Recipe, item: Kept, ask: Ask, completion: Completion, share: int) -> MadeRow:
+        draft, client = item.draft, self._clients.student if ask.of_student else self._clients.teacher
+        assert client is not None
+        passages = []
+        for index, passage in enumerate(draft.passages):
+            use = PassageUse(id=passage.id, sha256=passage.sha256, document=passage.document, page=passage.page)
+            if item.quote and item.quote[0] == index:
+                use = use.model_copy(update={"quote_start": item.quote[1], "quote_end": item.quote[2]})
+            passages.append(use)
+        tests = [name for name in ORDER if name not in ("judge", "balance") or name in item.scores]
+        provenance = Provenance(
+            teacher=client.endpoint.model,
+            served=completion.served_model,
+            host=client.endpoint.host,
+            recipe=recipe.name,
+            prompt=recipe.prompt,
+            temperature=ask.request.temperature,
+            seed=ask.request.seed,
+            passages=tuple(passages),
+            parent=draft.parent,
+            cost=completion.cost / share,
+            answer=ask.request.key(client.endpoint.base, client.endpoint.model),
+            filters=tuple(tests),
+            scores=item.scores,
+            at=round(time.time(), 3),
+        )
+        return MadeRow(
+            messages=draft.messages, question=draft.question, answer=draft.answer, rejected=draft.rejected, tools=draft.tools,
+            target=draft.target, held_out=draft.held_out, refuses=draft.refuses, quote=draft.quote, provenance=provenance,
+        )  # fmt: skip
+
+    def _drop(self, recipe: Recipe, drop: Drop, ask: Ask, draft: Draft | None = None, cost: float = 0.0) -> None:
+        if drop.filter in _PARSED:
+            self._chain.figures[drop.filter].dropped += 1
+        source = ask.passages[0].source if ask.passages else str(getattr(ask.subject, "source", "") or "")
+        self._made.dropped.append(
+            DroppedRow(
+                recipe=recipe.name,
+                filter=drop.filter,
+                reason=drop.reason,
+                score=drop.score,
+                question=draft.question if draft else "",
+                answer=draft.answer if draft else "",
+                held_out=ask.held_out,
+                source=source,
+                cost=cost,
+            )
+        )
+
+    def _balance(self) -> None:
+        """Leave out what goes beyond the rarest label of a `labels` recipe."""
+        for recipe in self._spec.recipes:
+            if recipe.name != "labels":
+                continue
+            rows = [row for row in self._made.rows if row.provenance.recipe == "labels"]
+            counts = Counter(row.target for row in rows)
+            most = min([counts[label] for label in getattr(recipe, "labels", ())] + [getattr(recipe, "per_label", 0)])
+            self._chain.figures["balance"].entered += len(rows)
+            seen: Counter[str] = Counter()
+            for row in rows:
+                seen[row.target] += 1
+                if seen[row.target] > most:
+                    self._made.rows.remove(row)
+                    self._chain.figures["balance"].dropped += 1
+                    drop = DroppedRow(
+                        recipe="labels", filter="balance", reason=f"more than the {most} rows of the rarest label",
+                        question=row.question, answer=row.answer, cost=row.provenance.cost,
+                    )  # fmt: skip
+                    self._made.dropped.append(drop)
+
+    def _report(self) -> MakingReport:
+        rows, dropped, teacher = self._made.rows, self._made.dropped, self._clients.teacher
+        figures = []
+        for name, item in self._figures.items():
+            own = [row for row in rows if row.provenance.recipe == name]
+            held_out = sum(row.held_out for row in own)
+            figures.append(item.model_copy(update={"kept": len(own), "held_out": held_out}))
+        summary = MadeRows(
+            job=self._job,
+            teacher=Teacher(
+                host=teacher.endpoint.host, model=teacher.endpoint.model, served=tuple(sorted(filter(None, self._served))),
+                price=str(teacher.price), terms=self._spec.terms,
+            ),
+            recipes={item.recipe: item.kept for item in figures},
+            prompts=tuple(sorted({row.provenance.prompt for row in rows})),
+            documents=self._sources.documents,
+            held_out_documents=self._sources.held_out_documents,
+            cost=sum(item.cost for item in figures),
+            at=round(time.time(), 3),
+        )  # fmt: skip
+        filters = [
+            self._chain.figures[name].record(name, high_is_bad=name != "judge")
+            for name in ORDER
+            if self._chain.figures[name].entered
+        ]
+        return MakingReport(
+            complete=self._made.error is None and not self._made.stopped,
+            summary=summary,
+            recipes=tuple(figures),
+            filters=tuple(filters),
+            rows=sum(row.kind == "rows" and not row.held_out for row in rows),
+            pairs=sum(row.kind == "pairs" for row in rows),
+            held_out=sum(row.held_out for row in rows),
+            refusals=sum(row.refuses for row in rows),
+            dropped=len(dropped),
+            spent=0.0,
+            cost_per_row=summary.cost / len(rows) if rows and summary.cost else None,
+            targets=dict(Counter(row.target for row in rows if row.target)),
+            estimated_usage=self._estimated,
+            cautions=tuple(self._cautions(rows, dropped)),
+        )
+
+    def _cautions(self, rows: Sequence[MadeRow], dropped: Sequence[DroppedRow]) -> Iterable[str]:
+        yield from self._sources.cautions
+        if not self._spec.terms:
+            yield "Nobody has noted what the teacher's terms say about training on its answers (`terms`)."
+        served = {name for name in self._served if name and name != self._spec.teacher.model}
+        if served:
+            yield f"The API says that {', '.join(sorted(served))} answered, not {self._spec.teacher.model}."
+        if self._spec.documents and not any(row.refuses for row in rows):
+            yield "No row refuses: the model will invent answers to what the documents do not say. Add `unanswerable`."
+        bare = [row for row in rows if row.provenance.recipe == "questions" and not row.held_out]
+        if (
+            bare
+            and rows
+            and any(recipe.name == "questions" and getattr(recipe, "context", "") == "none" for recipe in self._spec.recipes)
+        ):
+            yield (
+                "Rows without their passage teach these documents by heart; facts of held-out documents cannot be known. Hold "
+                "out other wordings of the same facts as well, or use `context: passage`."
+            )
+        lost = sum(item.filter == "quote" for item in dropped)
+        if rows and lost > len(rows):
+            yield f"More rows were dropped for their quote ({lost}) than were kept: the teacher invents; try another one."
+
+
+def examples(dropped: Sequence[DroppedRow], each: int = EXAMPLES) -> dict[str, list[DroppedRow]]:
+    """A few dropped rows of each filter, in the filters' order."""
+    found: dict[str, list[DroppedRow]] = {name: [] for name in ORDER}
+    for row in dropped:
+        if len(found[row.filter]) < each:
+            found[row.filter].append(row)
+    return {name: rows for name, rows in found.items() if rows}
