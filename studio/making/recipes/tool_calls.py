@@ -43,7 +43,7 @@ class ToolCalls(Recipe, frozen=True):
                     instruction = (
                         f"Write {_BATCH} different things that {style.audience} might say and that this tool answers, each "
                         "with the arguments of the call. Every argument must follow from what is said; vary wording, "
-                        f"values and which optional arguments there are{f'; it must not suit the tools {others}' if others else ''}. "
+                        f"values and which optional arguments there are{_unlike(others)}. "
                         f"{_language(style)}This is request {batch + 1}: do not repeat obvious ones.\n\n"
                         f"Tool: {json.dumps(tool['function'], ensure_ascii=False)}"
                     )
@@ -77,6 +77,10 @@ class ToolCalls(Recipe, frozen=True):
             answer = f"{tool['name']}({json.dumps(arguments, ensure_ascii=False, sort_keys=True)})"
             drafts.append(Draft(row["request"], answer, messages, tools=tuple(self.functions), target=str(tool["name"])))
         return drafts
+
+
+def _unlike(others: list[Any]) -> str:
+    return f"; it must not suit the tools {', '.join(map(str, others))}" if others else ""
 
 
 def _language(style: Style) -> str:
