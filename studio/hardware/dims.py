@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 SMALL_MODEL = 50_000_000
@@ -87,19 +89,37 @@ class ModelDims:
         return self.parameters - self.embedding - self.head - idle
 
     def adapted(self, targets: str | Sequence[str]) -> dict[str, tuple[int, int]]:
-        """Those linear layers of a decoder layer that get an adapter: `all-linear`, `attention`, or names."""
+        """Those linear layers of a decoder layer that get an adapter, in one decoder layer or more: `all-linear`, `attention`,
+        or names and expressions as `matches` takes them."""
         if targets == "all-linear":
             return dict(self.linears)
-        wanted = ATTENTION if targets == "attention" else frozenset(targets)
-        return {name: size for name, size in self.linears.items() if name.rpartition(".")[2] in wanted}
+        wanted = ATTENTION if targets == "attention" else targets
+        if isinstance(wanted, frozenset) or _plain(wanted):
+            return {name: size for name, size in self.linears.items() if name.rpartition(".")[2] in wanted}
+        chosen = {name for name, _, rank in self._matrices(1, targets, ()) if rank}
+        return {name: size for name, size in self.linears.items() if name in chosen}
 
-    def lora_parameters(self, rank: int, targets: str | Sequence[str] = "all-linear") -> int:
+    def _matrices(
+        self, rank: int, targets: str | Sequence[str], ranks: Iterable[tuple[str, int]]
+    ) -> tuple[tuple[str, int, int], ...]:
+        """Each linear layer with its decoder layer, and the rank of its adapter; 0 for none."""
+        return _ranks(
+            tuple(self.linears), self.layers, rank, targets if isinstance(targets, str) else tuple(targets), tuple(ranks)
+        )
+
+    def lora_parameters(
+        self, rank: int, targets: str | Sequence[str] = "all-linear", ranks: Iterable[tuple[str, int]] = ()
+    ) -> int:
         """Weights of a LoRA adapter: rank x (in + out) for each adapted linear layer (Hu et al. 2021).
 
-        With `all-linear`, peft adapts router and experts too: each expert's down projection by the rank, and its gate and
-        up projection, which are one matrix, by twice the rank.
+        ranks are expressions and the ranks of the layers they match, the first that matches. With `all-linear`, peft adapts
+        router and experts too: each expert's down projection by the rank, and its gate and up projection, which are one
+        matrix, by twice the rank.
         """
-        dense = self.layers * rank * sum(inputs + outputs for inputs, outputs in self.adapted(targets).values())
+        if ranks or not (isinstance(targets, str) or _plain(targets)):
+            dense = sum(each * sum(self.linears[name]) for name, _, each in self._matrices(rank, targets, ranks))
+        else:
+            dense = self.layers * rank * sum(inputs + outputs for inputs, outputs in self.adapted(targets).values())
         if targets != "all-linear" or not self.experts:
             return dense
         expert = 2 * rank * (self.hidden + 2 * self.ffn) + rank * (self.ffn + self.hidden)
@@ -107,7 +127,54 @@ class ModelDims:
         plain = (self.layers - self.sparse_layers) * rank * 3 * (self.hidden + self.dense_ffn)
         return dense + self.sparse_layers * (router + self.experts * expert) + plain
 
-    def adapter_parameters(self, rank: int, targets: str | Sequence[str] = "all-linear", dora: bool = False) -> int:
+    def adapter_parameters(
+        self,
+        rank: int,
+        targets: str | Sequence[str] = "all-linear",
+        dora: bool = False,
+        ranks: Iterable[tuple[str, int]] = (),
+    ) -> int:
         """Trained parameters of an adapter: LoRA's, and for DoRA one magnitude an output (Liu et al. 2024)."""
         magnitudes = self.layers * sum(outputs for _, outputs in self.adapted(targets).values()) if dora else 0
-        return self.lora_parameters(rank, targets) + magnitudes
+        return self.lora_parameters(rank, targets, ranks) + magnitudes
+
+    def whole_parameters(self, modules: Iterable[str]) -> int:
+        """Weights of modules that are trained whole, by name: embeddings, head, and norms, which are counted as wide as the
+        model."""
+        sizes = {"embed_tokens": self.embedding, "lm_head": self.head or self.embedding, "norm": self.hidden}
+        return sum(sizes.get(name.rpartition(".")[2], self.layers * self.hidden) for name in modules)
+
+    def paths(self) -> list[str]:
+        """The linear layers by path, as most architectures name them: `model.layers.0.self_attn.q_proj`."""
+        return [_path(name, layer) for name in self.linears for layer in range(self.layers)]
+
+
+def matches(pattern: str, path: str) -> bool:
+    """Whether a name or regular expression means the module at `path`: it matches the path, or its end after a dot."""
+    return re.fullmatch(rf"(.*\.)?({pattern})", path) is not None
+
+
+def _plain(targets: Sequence[str]) -> bool:
+    return all(target.isidentifier() for target in targets)
+
+
+def _path(name: str, layer: int) -> str:
+    part = "" if "." in name else "self_attn." if name in ATTENTION else "mlp."
+    return f"model.layers.{layer}.{part}{name}"
+
+
+@lru_cache(maxsize=256)
+def _ranks(
+    names: tuple[str, ...], layers: int, rank: int, targets: str | tuple[str, ...], ranks: tuple[tuple[str, int], ...]
+) -> tuple[tuple[str, int, int], ...]:
+    found = []
+    for name in names:
+        for layer in range(layers):
+            path, last = _path(name, layer), name.rpartition(".")[2]
+            if isinstance(targets, str):
+                wanted = targets == "all-linear" or last in ATTENTION
+            else:
+                wanted = any(matches(target, path) for target in targets)
+            own = next((each for pattern, each in ranks if matches(pattern, path)), rank)
+            found.append((name, layer, own if wanted else 0))
+    return tuple(found)

@@ -23,6 +23,8 @@ FRAGMENTATION = 0.10
 """Share of the short-lived memory lost between the allocator's blocks."""
 SHARED = {"k_proj": "q_proj", "v_proj": "q_proj", "qkv_proj": "q_proj", "up_proj": "gate_proj", "gate_up_proj": "gate_proj"}
 """Linear layers that take the input of another."""
+TRAINED_HEAD_LOGIT = 14
+"""Bytes a logit takes where the head is trained: in 16 bit, then in 32 bit with its log-softmax and gradient."""
 LOGITS_PER_CHUNK = {"cpu": 1 << 24, "cuda": 1 << 26}
 """Logits made at once: the head and its loss work through the scored tokens in chunks (as `studio.training.head`)."""
 
@@ -137,8 +139,9 @@ def _gated(dims: ModelDims, config: MemoryConfig) -> bool:
 
 def _adapter_activations(dims: ModelDims, config: MemoryConfig) -> int:
     """Bytes a token leaves in the adapters of one layer."""
-    layers, bytes_each = dims.adapted(config.targets), width(config.dtype)
-    inner = config.rank * len(layers) * bytes_each
+    layers, bytes_each = dims.adapted("all-linear" if config.full else config.targets), width(config.dtype)
+    rank = max((config.rank, *(own for _, own in config.ranks)))
+    inner = 0 if config.full else rank * len(layers) * bytes_each
     if config.dora:
         inner += 2 * bytes_each * sum(outputs for _, outputs in layers.values())
     own = config.trainer.own or (2 * bytes_each if config.dropout else 0)
@@ -148,6 +151,14 @@ def _adapter_activations(dims: ModelDims, config: MemoryConfig) -> int:
     if dims.experts and config.targets == "all-linear":
         shared |= {"gate_proj": dims.hidden, "down_proj": dims.ffn * dims.experts_used}
     return inner + bytes_each * sum(shared.values())
+
+
+def trained_parameters(dims: ModelDims, config: MemoryConfig) -> int:
+    """Weights that are trained: the adapter's, or with full fine-tuning those of the linear layers, and whole modules'."""
+    if config.full:
+        return dims.quantizable + dims.whole_parameters(config.whole)
+    adapter = dims.adapter_parameters(config.rank, config.targets, config.dora, config.ranks)
+    return adapter + dims.whole_parameters(config.whole)
 
 
 def activation_bytes(dims: ModelDims, config: MemoryConfig) -> int:
@@ -165,6 +176,8 @@ def head_bytes(dims: ModelDims, config: MemoryConfig, device: str = "cuda") -> i
     A chunk of `LOGITS_PER_CHUNK` holds the logits in 32 bit, their exponentials and a 16-bit copy (10 bytes each); the hidden
     states and their gradient take 4 h bytes a token in 16 bit.
     """
+    if "lm_head" in config.whole and not config.trainer.logits:  # the tiled head needs a frozen one
+        return config.tokens * (dims.vocab * TRAINED_HEAD_LOGIT + dims.hidden * 2 * width(config.dtype))
     if config.trainer.logits:
         whole = dims.vocab * dims.hidden * width(config.dtype) if config.trainer.head and config.quantization != "none" else 0
         return whole + config.tokens * (dims.vocab * config.trainer.logits + dims.hidden * 2 * width(config.dtype))
@@ -208,13 +221,17 @@ def estimate(dims: ModelDims, config: MemoryConfig, device: str = "cuda", overhe
     never meets in time: a layer at work, the head with its loss. An evaluation counts by what it needs beyond a step.
     overheads is what earlier runs on the machine say that fragmentation, context and process are to be multiplied by.
     """
-    trained = dims.adapter_parameters(config.rank, config.targets, config.dora)
+    trained = trained_parameters(dims, config)
     kept, work, head = activation_bytes(dims, config), work_bytes(dims, config), head_bytes(dims, config, device)
     step, answers = step_bytes(dims, config, device), answer_bytes(dims, config)
     items = [
         Item("base weights", *_weights(dims, config)),
-        Item("adapter", *_adapter(trained, config)),
-        Item("gradients", config.trainer.adapter * trained, "of the adapter only, in 32 bit; the base is frozen"),
+        Item("trained weights" if config.full else "adapter", *_adapter(trained, config)),
+        Item(
+            "gradients",
+            config.trainer.adapter * trained,
+            "of the linear layers, in 32 bit" if config.full else "of the adapter only, in 32 bit; the base is frozen",
+        ),
         Item(
             "optimizer",
             optimizer_bytes(trained, config.optimizer, config.trainer.adapter),
@@ -253,6 +270,8 @@ def _loading(dims: ModelDims, config: MemoryConfig, run: int) -> tuple[Item, ...
 def _adapter(trained: int, config: MemoryConfig) -> tuple[int, str]:
     """The adapter in 32 bit, and the copy in 16 bit that autocast keeps for the length of a step, unless layers are fused."""
     held = f"{_count(trained)} parameters in {8 * config.trainer.adapter} bit"
+    if config.full:
+        held += ", beside the base as it was, with which the evidence compares"
     if config.dtype == "fp32" or config.fused or not config.trainer.copied:
         return config.trainer.adapter * trained, held
     return (config.trainer.adapter + 2) * trained, f"{held}, and a copy in 16 bit while they are used"

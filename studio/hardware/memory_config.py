@@ -40,7 +40,13 @@ class MemoryConfig:
     attention: str = "sdpa"
     rank: int = 16
     targets: str | tuple[str, ...] = "all-linear"
+    ranks: tuple[tuple[str, int], ...] = ()
+    """Ranks of their own, by expression: the first that matches a layer."""
     dora: bool = False
+    full: bool = False
+    """The linear layers themselves are trained, and no adapter."""
+    whole: tuple[str, ...] = ()
+    """Modules that are trained whole beside the adapter."""
     dropout: float = 0.0
     optimizer: str = "adamw_8bit"
     rows: int = 1

@@ -1,8 +1,8 @@
 """How fast a run can be: a roofline of the card, and what trainers reach of it. Estimates, and always given as a range.
 
 A frozen base needs no gradient of its weights: a token costs 2 FLOP a weight forward and 2 backward, and 2 more if
-checkpointing computes the layer again (full fine-tuning would cost 6). Weights kept in nf4 are unpacked to 16 bit on every
-pass of every micro-batch, which costs bandwidth, not FLOP, and is shared by all tokens of the micro-batch.
+checkpointing computes the layer again; full fine-tuning costs 2 more for the weights' own gradients. Weights kept in nf4 are
+unpacked to 16 bit on every pass of every micro-batch, which costs bandwidth, not FLOP, and is shared by all its tokens.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from studio.hardware.dims import ModelDims
+from studio.hardware.memory import trained_parameters
 from studio.hardware.memory_config import MemoryConfig
 
 GEMM = 0.85
@@ -46,7 +47,8 @@ def flops_per_token(dims: ModelDims, config: MemoryConfig, scored: float = 1.0) 
     """FLOP to train one token: layers, head on the scored share of tokens (two products), adapters, causal attention."""
     passes = 3 if config.checkpointing else 2
     head = 2 * 2 * dims.vocab * dims.hidden * scored
-    adapters = (2 * passes + 2) * dims.adapter_parameters(config.rank, config.targets, config.dora)
+    trained = trained_parameters(dims, config)
+    adapters = 2 * trained if config.full else (2 * passes + 2) * trained
     attention = dims.layers * dims.query_width * (config.row or config.length) * (4.5 if config.checkpointing else 3.5) * 2 / 2
     return 2 * passes * dims.active_parameters + head + adapters + attention
 

@@ -18,6 +18,11 @@ _MATRIX = re.compile(r"^(?P<layer>.+)\.lora_(?P<side>A|B|embedding_A|embedding_B
 _DOWNLOAD = "Copy the adapter again from where it was trained."
 
 
+def is_full(config: dict[str, Any]) -> bool:
+    """Whether a config is that of full fine-tuning: whole layers, and no matrices beside them."""
+    return config.get("target_modules") == "dummy-target-modules" and bool(config.get("modules_to_save"))
+
+
 def read_config(folder: Path) -> dict[str, Any]:
     """The adapter's config. Raises ModelError for a file that is damaged, and for a kind of adapter that is not loaded."""
     file = folder / CONFIG
@@ -55,7 +60,7 @@ def check(folder: Path) -> dict[str, Tensor]:
         )
     tensors = header(file)
     ranks = {name: rank for name, tensor in tensors.items() if (rank := _rank(name, tensor)) is not None}
-    if not ranks:
+    if not ranks and not config.get("modules_to_save"):
         raise ModelError(f"none of its {len(tensors)} tensors belongs to a LoRA adapter", hint=_DOWNLOAD, where=str(file))
     patterns = config.get("rank_pattern") or {}
     allowed = {config.get("r"), *(patterns.values() if isinstance(patterns, dict) else ())}
@@ -74,6 +79,15 @@ def _rank(name: str, tensor: Tensor) -> int | None:
     if matched is None or len(tensor["shape"]) != 2:
         return None
     return tensor["shape"][0 if matched["side"].endswith("A") else 1]
+
+
+def ranks(folder: Path) -> dict[str, int]:
+    """The adapted layers by path in the base, each with its rank. Raises ModelError as `check` does."""
+    return {
+        _inside(matched["layer"]): rank
+        for name, tensor in check(folder).items()
+        if (rank := _rank(name, tensor)) is not None and (matched := _MATRIX.match(name)) and matched["side"] == "A"
+    }
 
 
 def match(folder: Path, tensors: dict[str, Tensor], base: Any) -> None:
@@ -107,11 +121,12 @@ def match(folder: Path, tensors: dict[str, Tensor], base: Any) -> None:
 
 
 def check_values(folder: Path) -> bool:
-    """Whether the adapter changes anything: False if all its B matrices are zero. Raises ModelError for NaN or infinity."""
+    """Whether the adapter changes anything: False if all its B matrices are zero and it holds no whole modules. Raises
+    ModelError for NaN or infinity."""
     import torch
     from safetensors import safe_open
 
-    changes = False
+    changes, whole = False, bool(read_config(folder).get("modules_to_save"))
     with safe_open(folder / WEIGHTS, framework="pt") as file:
         for name in file.keys():  # noqa: SIM118 - no dictionary
             values = file.get_tensor(name)
@@ -119,7 +134,9 @@ def check_values(folder: Path) -> bool:
                 raise ModelError(
                     f"{name} of this adapter holds NaN or infinity", hint="Train it again, or copy it again.", where=str(folder)
                 )
-            changes = changes or ((".lora_B" in name or "embedding_B" in name) and bool(values.any()))
+            matched = _MATRIX.match(name)
+            counts = matched["side"].endswith("B") if matched else whole and ".lora_" not in name
+            changes = changes or (counts and bool(values.any()))
     return changes
 
 

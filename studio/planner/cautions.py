@@ -58,6 +58,11 @@ def _model(spec: ResolvedSpec, case: Case) -> Iterator[str]:
         yield "adapters on experts were not measured: leave some memory, or set adapter.targets to attention"
     if case.positions and spec.data.max_length > case.positions:
         yield f"data.max_length {spec.data.max_length:,} is beyond the {case.positions:,} tokens the model can place"
+    servers = [target.kind for target in spec.export if target.kind == "adapter"]
+    if servers and spec.adapter.kind == "full":
+        yield "the export adapter holds whole layers: plain peft loads it, servers that load adapters by name do not"
+    elif servers and spec.adapter.modules_to_save:
+        yield "adapter.modules_to_save: plain peft loads the export adapter, servers that load adapters by name do not"
     if spec.adapter.rank > case.dims.hidden:
         yield f"rank {spec.adapter.rank} is more than the model's hidden size of {case.dims.hidden}"
 

@@ -19,10 +19,13 @@ from studio.hardware.memory_config import MemoryConfig
 from studio.models.architectures import architecture_of
 from studio.models.architectures.base import Architecture
 from studio.models.generation import BATCH
+from studio.planner.adapted import adapted
 from studio.planner.rows import Rows, most_tokens, padding_share
 from studio.spec import RunSpec
 from studio.training import optimizations
 
+BASES = ("none", "nf4")
+"""How the base may be held where that is left open, the simpler first."""
 STEPS_WANTED = 100
 """Optimizer steps a run should have, or few batches are seen and the learning rate hardly moves."""
 DROPPED = 0.05
@@ -144,9 +147,8 @@ def optimizer(spec: RunSpec, case: Case) -> str:
 
 
 def saved_by_8bit(spec: RunSpec, case: Case) -> int:
-    """Bytes that the adapter's optimizer states take less in 8 bit."""
-    targets = spec.adapter.targets
-    trained = case.dims.adapter_parameters(spec.adapter.rank, targets if isinstance(targets, str) else tuple(targets))
+    """Bytes that the optimizer states take less in 8 bit."""
+    trained = memory.trained_parameters(case.dims, adapted(spec))
     return memory.optimizer_bytes(trained, "adamw") - memory.optimizer_bytes(trained, "adamw_8bit")
 
 
@@ -207,7 +209,7 @@ def _enough_at_once(chosen: Fit, fitting: list[Fit]) -> Fit:
 def _ways(spec: RunSpec, case: Case, length: int) -> Iterator[Fit]:
     """Every allowed way, the simpler before the more sparing: 16 bit before nf4, keeping before computing again."""
     training, size = spec.training, batch_size(spec, case)
-    held = (spec.model.quantization,) if spec.model.quantization else ("none", "nf4")
+    held = (spec.model.quantization,) if spec.model.quantization else ("none",) if spec.adapter.traits.exact_base else BASES
     again = (training.gradient_checkpointing,) if training.gradient_checkpointing is not None else (False, True)
     micros = (training.micro_batch,) if training.micro_batch else divisors(size)
     packing = training.packing if training.packing is not None else case.spread > WORTH_PACKING
@@ -237,16 +239,12 @@ def way(
     tokens = micro * length * per_row
     if packing and len(case.rows):
         tokens = min(tokens, max(length * per_row, most_tokens(np.minimum(case.rows.lengths, length), batch * per_row)))
-    targets = spec.adapter.targets
-    peak = MemoryConfig(
+    peak = replace(
+        adapted(spec),
         quantization=quantization,
         double_quantization=spec.model.double_quantization,
         dtype=dtype(spec, case),
         attention=attention(spec, case),
-        rank=spec.adapter.rank,
-        targets=targets if isinstance(targets, str) else tuple(targets),
-        dora=spec.adapter.kind == "dora",
-        dropout=spec.adapter.dropout,
         optimizer=optimizer(spec, case),
         rows=1 if packing else micro * per_row,
         length=tokens if packing else length,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from studio.core.errors import SpecError
 from studio.core.text import count, nearest, plural
+from studio.hardware.dims import matches
 from studio.planner.fitting import Case, Fit
 from studio.spec import RunSpec
 
@@ -19,7 +20,9 @@ def refuse(spec: RunSpec, case: Case, chosen: Fit) -> None:
             hint="Set model.dtype to fp32 or bf16, or leave it out.",
             where="model.dtype",
         )
+    _base(spec)
     _targets(spec, case)
+    _whole(spec, case)
     rows, length = case.rows, chosen.max_length
     if len(rows) and spec.data.overlong == "drop" and rows.over(length) == len(rows):
         raise SpecError(
@@ -30,20 +33,71 @@ def refuse(spec: RunSpec, case: Case, chosen: Fit) -> None:
         )
 
 
+def _base(spec: RunSpec) -> None:
+    """A quantized base under a kind of adapter that needs the exact one."""
+    reason, held = spec.adapter.traits.exact_base, spec.model.quantization
+    if reason and held in ("nf4", "int8"):
+        raise SpecError(
+            f"{spec.adapter.kind} needs an unquantized base, and model.quantization is {held}: {reason}",
+            hint="Set model.quantization to none, or adapter.kind to lora.",
+            where="adapter.kind",
+        )
+
+
 def _targets(spec: RunSpec, case: Case) -> None:
-    """Module names that no layer of the model has. Paths are left to peft, which knows every module."""
+    """Names and expressions that match no layer of the model."""
     targets, layers = spec.adapter.targets, case.dims.linears
-    if isinstance(targets, str) or case.dims.counted == "like llama":
+    if case.dims.counted == "like llama":
         return
+    if isinstance(targets, str):
+        _matched(spec, case, "adapter.ranks", list(spec.adapter.ranks))
+        return
+    if not targets:
+        raise SpecError(
+            "no layers are listed",
+            hint=f"Its linear layers are {', '.join(layers)}; or set all-linear.",
+            where="adapter.targets",
+        )
+    _matched(spec, case, "adapter.targets", targets)
+    _matched(spec, case, "adapter.ranks", list(spec.adapter.ranks))
+
+
+def _matched(spec: RunSpec, case: Case, field: str, patterns: list[str]) -> None:
+    layers = case.dims.linears
     known = {name.rpartition(".")[2] for name in layers} | BESIDE_LAYERS
-    unknown = [name for name in targets if "." not in name and name not in known]
-    if targets and len(unknown) < len(targets):
-        return
-    near = nearest(unknown[0], sorted(known)) if unknown else None
-    raise SpecError(
-        f"no layer of {case.name} is called {' or '.join(f'`{name}`' for name in unknown)}"
-        if unknown
-        else "no layers are listed",
-        hint=(f"Did you mean `{near}`? " if near else "") + f"Its linear layers are {', '.join(layers)}; or set all-linear.",
-        where="adapter.targets",
-    )
+    paths = case.dims.paths()
+    for pattern in patterns:
+        found = pattern in known or any(matches(pattern, path) for path in paths)
+        if found or ("." in pattern and case.dims.counted != "exact"):
+            continue  # a path of a model whose modules have other names is left to peft, which knows every module
+        near = nearest(pattern.rpartition(".")[2], sorted(known))
+        raise SpecError(
+            f"no layer of {case.name} is called `{pattern}`",
+            hint=(f"Did you mean `{near}`? " if near else "")
+            + f"Its linear layers are {', '.join(layers)}; or set all-linear.",
+            where=field,
+        )
+
+
+def _whole(spec: RunSpec, case: Case) -> None:
+    """Modules that cannot be trained whole, and full fine-tuning of a mixture of experts."""
+    linear = {name.rpartition(".")[2] for name in case.dims.linears}
+    for name in spec.adapter.modules_to_save:
+        last = name.rpartition(".")[2]
+        reason = ""
+        if last in linear:
+            reason = "a linear layer is trained by the adapter, or by adapter.kind: full"
+        elif case.dims.tied and last in ("embed_tokens", "lm_head"):
+            reason = f"embedding and head are one matrix in {case.name}, and a copy of one would come apart from the other"
+        if reason:
+            raise SpecError(
+                f"`{name}` cannot be trained whole: {reason}",
+                hint="Name norms, or untied embeddings or head.",
+                where="adapter.modules_to_save",
+            )
+    if spec.adapter.kind == "full" and case.dims.experts:
+        raise SpecError(
+            f"{case.name} is a mixture of experts, which is not fine-tuned in full here",
+            hint="Set adapter.kind to lora.",
+            where="adapter.kind",
+        )

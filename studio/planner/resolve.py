@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from studio.core.errors import ExportError, SpecError
 from studio.core.text import count, plural, size
-from studio.hardware import history, speed
+from studio.hardware import history, memory, speed
 from studio.hardware.history import Past
 from studio.hardware.machine import Machine
 from studio.models.dims import model_dims
@@ -70,6 +70,7 @@ def _refuse_exports(spec: RunSpec, case: Case) -> None:
     for index, target in enumerate(spec.export):
         try:
             target.refuse(case.config)
+            target.refuse_adapter(spec.adapter)
         except ExportError as error:
             message = f"the export {target.kind} is not possible: {error.message}"
             raise SpecError(message, hint=error.hint, where=f"export.{index}") from None
@@ -102,9 +103,18 @@ def _numbers(draft: Draft, case: Case) -> None:
         draft.settle("training.threads", 1, "a very small model", "more threads wait for each other: up to 6 times slower")
     else:
         draft.settle("training.threads", machine.cores, f"all {plural(machine.cores, 'core')} of this machine")
-    draft.settle(
-        "adapter.alpha", 2 * spec.adapter.rank, "twice the rank, as usual", "acts like another learning rate for the adapter"
-    )
+    _alpha(draft)
+
+
+def _alpha(draft: Draft) -> None:
+    """How strong the adapter is."""
+    adapter, other = draft.spec.adapter, "acts like another learning rate for the adapter"
+    if adapter.kind == "full":
+        draft.settle("adapter.alpha", 2 * adapter.rank, "not used: there is no adapter")
+    elif adapter.kind == "rslora":
+        draft.settle("adapter.alpha", 8, "as strong as LoRA at rank 16, and as stable at any other", other)
+    else:
+        draft.settle("adapter.alpha", 2 * adapter.rank, "twice the rank, as usual", other)
 
 
 def _optimizer(draft: Draft, case: Case) -> None:
@@ -134,9 +144,12 @@ def _room(draft: Draft, case: Case, chosen: Fit) -> None:
         "a larger one means fewer steps, a smaller one noisier ones",
     )
     needs = f"{size(chosen.memory.total)} of {room}"
-    other = _another(spec, case, chosen, "quantization", "nf4" if chosen.quantization == "none" else "none")
-    why = "16 bit fits and nothing sparing is as fast" if chosen.quantization == "none" else "the fastest that fits"
-    draft.settle("model.quantization", chosen.quantization, f"{why} ({needs})", other)
+    if exact := spec.adapter.traits.exact_base:
+        draft.settle("model.quantization", "none", f"{spec.adapter.kind}: {exact} ({needs})")
+    else:
+        other = _another(spec, case, chosen, "quantization", "nf4" if chosen.quantization == "none" else "none")
+        why = "16 bit fits and nothing sparing is as fast" if chosen.quantization == "none" else "the fastest that fits"
+        draft.settle("model.quantization", chosen.quantization, f"{why} ({needs})", other)
     other = _another(spec, case, chosen, "checkpointing", not chosen.checkpointing)
     why = "without it the run needs too much memory or computes too few rows at once" if chosen.checkpointing else "not needed"
     draft.settle("training.gradient_checkpointing", chosen.checkpointing, f"{why} ({needs})", other)
@@ -238,7 +251,7 @@ def _plan(draft: Draft, case: Case, chosen: Fit) -> Plan:
     steps = total_steps(left, batch, spec.training.epochs, spec.training.max_steps)
     padding = 0.0 if chosen.packing else fitting.padding(rows, kept, batch, chosen.micro_batch, chosen.max_length)
     per_step = float(kept.mean() * rows.per_row * min(batch, left)) if len(kept) else 0.0
-    trained = case.dims.adapter_parameters(chosen.peak.rank, chosen.peak.targets, chosen.peak.dora)
+    trained = memory.trained_parameters(case.dims, chosen.peak)
     counts = Counts(
         rows=left if len(rows) else 0,
         held_out=len(rows.held_out) // rows.per_row,

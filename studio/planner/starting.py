@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from studio.core.errors import JobError, SpecError
+from studio.core.errors import JobError, ModelError, SpecError
 from studio.core.files import folder_aside, read_json
 from studio.core.text import plural
+from studio.models import adapter_files
 from studio.runs import folder as folders
 from studio.runs.folder import RunFolder
 from studio.spec import RunSpec, edit
@@ -16,11 +18,7 @@ from studio.spec import RunSpec, edit
 FIELD = "adapter.start_from"
 REFUSED = {
     "modules_to_save": "whole layers beside its matrices",
-    "use_rslora": "a rank-stabilised scale",
-    "rank_pattern": "ranks that differ by layer",
-    "alpha_pattern": "scales that differ by layer",
     "target_parameters": "parameters that are no layers",
-    "layers_to_transform": "some of the layers only",
     "trainable_token_indices": "tokens of its own",
     "alora_invocation_tokens": "tokens that switch it on",
 }
@@ -74,17 +72,17 @@ def settled(spec: RunSpec, start: Path | None) -> RunSpec:
         raise SpecError(f"this adapter is of the kind {kind}, and only LoRA is trained further", hint=_LORA, where=str(start))
     unusual = [what for name, what in REFUSED.items() if config.get(name)]
     unusual += ["biases"] if config.get("bias", "none") != "none" else []
-    targets = config.get("target_modules")
-    unusual += ["layers chosen by a pattern"] if not isinstance(targets, list) else []
-    if unusual or not isinstance(targets, list):
+    if unusual:
         raise SpecError(
             f"this adapter has {' and '.join(unusual)}, which is not trained further here", hint=_LORA, where=str(start)
         )
+    targets, ranks = _layers(start, config)
     found = {
-        "kind": "dora" if config.get("use_dora") else "lora",
+        "kind": "dora" if config.get("use_dora") else "rslora" if config.get("use_rslora") else "lora",
         "rank": int(config["r"]),
         "alpha": int(config["lora_alpha"]),
-        "targets": sorted({name.rpartition(".")[2] for name in targets}),
+        "targets": targets,
+        "ranks": ranks,
     }
     given = {name for name in found if name in spec.adapter.model_fields_set and getattr(spec.adapter, name) is not None}
     for name in sorted(given):
@@ -99,12 +97,31 @@ def settled(spec: RunSpec, start: Path | None) -> RunSpec:
     return edit(spec, {f"adapter.{name}": value for name, value in found.items()}, FIELD)
 
 
+def _layers(start: Path, config: dict[str, Any]) -> tuple[list[str], dict[str, int]]:
+    """The layers of an adapter as `adapter.targets` takes them, and the ranks that differ from its own.
+
+    Names, where all layers of a name have an adapter of that rank; else each layer by path, as its file has them.
+    """
+    targets = config.get("target_modules")
+    uneven = any(config.get(name) for name in ("rank_pattern", "layers_to_transform"))
+    if isinstance(targets, list) and not uneven and all(name.isidentifier() for name in targets):
+        return sorted(targets), {}
+    try:
+        ranks = adapter_files.ranks(start)
+    except ModelError as problem:
+        raise SpecError(problem.message, hint=problem.hint, where=problem.where or FIELD) from None
+    layers = Counter(path.rpartition(".")[2] for path in ranks)
+    if not uneven and len(set(layers.values())) == 1:
+        return sorted(layers), {}
+    return sorted(ranks), {path: rank for path, rank in ranks.items() if rank != config["r"]}
+
+
 def origin(start: Path) -> str:
     """The base model that an adapter says it belongs to."""
     return str(_config(start).get("base_model_name_or_path") or "")
 
 
-_LORA = "Give a plain LoRA or DoRA adapter, or merge this one into its base and set model.name to the result."
+_LORA = "Give a LoRA, rsLoRA or DoRA adapter, or merge this one into its base and set model.name to the result."
 
 
 def _words(value: Any) -> str:

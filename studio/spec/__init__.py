@@ -82,6 +82,12 @@ class RunSpec(Section, frozen=True):
             )
         if isinstance(self.training.early_stopping, int) and self.training.early_stopping < 1:
             raise Conflict("training.early_stopping", "must be at least 1, or `off`", "Write off, or a number such as 3.")
+        if self.adapter.kind in ("pissa", "olora") and self.training.weight_decay:
+            raise Conflict(
+                "training.weight_decay",
+                f"{self.adapter.kind} is measured from where it began, which weight decay would shrink",
+                "Set training.weight_decay to 0, or choose another adapter.kind.",
+            )
         both = (self.training.batch_size, self.training.micro_batch)
         if both[0] and both[1] and both[0] % both[1]:
             raise Conflict(

@@ -5,12 +5,15 @@ from __future__ import annotations
 import copy
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from studio.core.errors import TrainingError
 from studio.core.files import folder_aside
 from studio.core.text import nearest
+from studio.hardware.dims import matches
+from studio.training import initial
 from studio.training.guards import disk_errors
 from studio.training.settings import ResolvedAdapter
 
@@ -42,10 +45,13 @@ def target_modules(model: Any, targets: str | list[str]) -> str | list[str]:
             )
         return sorted(names)
     known = sorted({name.rpartition(".")[2] for name in layers})
+    chosen: list[str] = []
     for name in targets:
-        if not any(full == name or full.endswith(f".{name}") for full in layers):
+        found = [full for full in layers if matches(name, full)]
+        if not found:
             raise TrainingError(_no_such_layer(name, known, model), hint=_nearest_layers(name, known), where="adapter.targets")
-    return list(targets)
+        chosen += [name] if name.isidentifier() else found  # peft takes names that end a path, and no expressions in a list
+    return list(dict.fromkeys(chosen))
 
 
 def _no_such_layer(name: str, known: list[str], model: Any) -> str:
@@ -62,6 +68,8 @@ def _nearest_layers(name: str, known: list[str]) -> str:
 def attach(base: Any, adapter: ResolvedAdapter, seed: int, name: str = "", start: Path | None = None) -> Any:
     """The base with a fresh adapter on it, or with the one in the folder `start`, as a PeftModel; only it can be trained.
 
+    With the kind `full`, what is trained is a copy of every linear layer, so that the base stays beside it.
+
     The adapter is kept in fp32 whatever the base is: its updates are far smaller than its weights and bf16 would round
     them away, and it costs little (16 bytes a weight with AdamW, on under 2 % of the model). The base, its embeddings
     and norms stay as they were loaded. name is written into the adapter as its base model.
@@ -70,14 +78,7 @@ def attach(base: Any, adapter: ResolvedAdapter, seed: int, name: str = "", start
     from peft import LoraConfig, get_peft_model
 
     torch.manual_seed(seed)
-    config: Any = LoraConfig(
-        r=adapter.rank,
-        lora_alpha=adapter.alpha,
-        lora_dropout=adapter.dropout,
-        use_dora=adapter.kind == "dora",
-        target_modules=target_modules(base, adapter.targets),
-        task_type="CAUSAL_LM",
-    )
+    config: Any = _config(base, adapter)
     if start is not None:
         config = LoraConfig.from_pretrained(str(start))
         config.inference_mode, config.lora_dropout = False, adapter.dropout
@@ -96,7 +97,63 @@ def attach(base: Any, adapter: ResolvedAdapter, seed: int, name: str = "", start
             weights.data = weights.data.float()
     if start is not None:
         _read_whole(model, start)
+    elif adapter.kind in ("pissa", "olora"):
+        initial.principal(model, adapter.kind)
     return model
+
+
+def _config(base: Any, adapter: ResolvedAdapter) -> Any:
+    """peft's settings of a fresh adapter. Full fine-tuning is one that keeps every linear layer whole, and no matrices."""
+    from peft import LoraConfig
+    from peft.utils.constants import DUMMY_TARGET_MODULES
+
+    whole = modules_to_save(base, adapter.modules_to_save)
+    if adapter.kind == "full":
+        return LoraConfig(
+            target_modules=DUMMY_TARGET_MODULES, modules_to_save=[*linear_layers(base), *whole], task_type="CAUSAL_LM"
+        )
+    factor, root = adapter.traits.factor, 0.5 if adapter.kind == "rslora" else 1.0
+    return LoraConfig(
+        r=factor * adapter.rank,
+        lora_alpha=factor * adapter.alpha,
+        lora_dropout=adapter.dropout,
+        use_dora=adapter.kind == "dora",
+        use_rslora=adapter.kind == "rslora",
+        target_modules=target_modules(base, adapter.targets),
+        rank_pattern={pattern: factor * rank for pattern, rank in adapter.ranks.items()},
+        alpha_pattern={
+            pattern: factor * adapter.alpha * (rank / adapter.rank) ** root for pattern, rank in adapter.ranks.items()
+        },
+        modules_to_save=whole or None,
+        task_type="CAUSAL_LM",
+    )
+
+
+def modules_to_save(model: Any, names: Sequence[str]) -> list[str]:
+    """The modules that `names` mean, by full path. Raises TrainingError for a name that means none, or that cannot be trained
+    whole here."""
+    found: list[str] = []
+    modules = {name: module for name, module in model.named_modules() if name}
+    linear = linear_layers(model)
+    ends = (model.get_input_embeddings(), model.get_output_embeddings())
+    tied = ends[1] is not None and ends[0].weight is ends[1].weight
+    for wanted in names:
+        these = [name for name in modules if name == wanted or name.endswith(f".{wanted}")]
+        reason = ""
+        if not these:
+            reason = f"matches no module of {type(model).__name__}"
+        elif any(name in linear for name in these):
+            reason = "is a linear layer, which an adapter trains"
+        elif not all(any(True for _ in modules[name].parameters(recurse=False)) for name in these):
+            reason = "has no weights of its own"
+        elif tied and any(modules[name] in ends for name in these):
+            reason = "is embedding and head at once in this model, and a copy of one would come apart from the other"
+        if reason:
+            raise TrainingError(
+                f"`{wanted}` {reason}", hint="Name norms, or untied embeddings or head.", where="adapter.modules_to_save"
+            )
+        found += these
+    return list(dict.fromkeys(found))
 
 
 def _read_whole(model: Any, start: Path) -> None:

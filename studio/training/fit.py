@@ -53,7 +53,7 @@ def fit(base: Any, tokenizer: Any, job: TrainingJob, reporter: Reporter) -> Trai
         stack.enter_context(guards.memory_errors(job, in_progress))
         loss_model = LossModel(base, job, _pad(tokenizer), in_progress)
         stack.callback(loss_model.release)
-        if job.dtype != "fp32" and job.adapter.kind == "lora":
+        if job.dtype != "fp32" and not job.adapter.traits.alone:
             from peft.helpers import disable_input_dtype_casting
 
             stack.enter_context(disable_input_dtype_casting(loss_model.model))  # autocast does it, once instead of twice

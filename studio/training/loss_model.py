@@ -21,8 +21,8 @@ import numpy as np
 from studio.core.errors import Stopped
 from studio.core.text import shorten
 from studio.tracking.reporter import Reporter
-from studio.training import adapters, attention, fusing
-from studio.training.batches import MicroBatch, Tokens, Totals, batch, in_order_of_length, pack, pad_rows
+from studio.training import adapters, attention, fusing, initial, noise
+from studio.training.batches import MicroBatch, StepOrder, Tokens, Totals, batch, in_order_of_length, pack, pad_rows
 from studio.training.guards import StepInProgress
 from studio.training.job import TrainingJob
 from studio.training.methods.method import Scored
@@ -77,6 +77,10 @@ class LossModel:
         self.logit_transform = head.logit_transform(base.config.get_text_config())
         self.path = LossPath(self._attention, False, False)
         self.fusion = fusing.Fusion()
+        self.noise = noise.Noise(base.get_input_embeddings(), job.training.neftune)
+        if job.adapter.kind == "eva" and job.start is None:
+            with evaluating(self.model):
+                initial.directions(self.model, self._first_rows())
         self.references: tuple[Reference | None, Reference | None] = (None, None)
         """What the method compares the training and the held-out rows with."""
 
@@ -91,6 +95,7 @@ class LossModel:
 
         self.in_progress.rows, self.in_progress.tokens = micro.rows, micro.input_ids.size
         inputs = self._inputs(micro)
+        self.noise.lengths = micro.lengths
         scored, targets = self._there(micro.scored), self._there(micro.targets)
         with self._autocast():
             if not self.path.trained_only:
@@ -102,6 +107,15 @@ class LossModel:
     def loss(self, micro: MicroBatch) -> Any:
         """Sum of -log p over the trained positions: a scalar, fp32, on the model's device."""
         return self.token_losses(micro).sum()
+
+    def _first_rows(self) -> Iterator[None]:
+        """A forward pass, without the head, over each of the first micro-batches of a shuffle of the rows."""
+        training, job = self.job.training, self.job
+        rows = next(iter(StepOrder(len(job.train), training.micro_batch * initial.EVA_BATCHES, 1, training.seed)))
+        with self._autocast():
+            for micro in batch(job.train, rows, training.micro_batch, job.max_length, False, self.pad).micro_batches:
+                self.base.base_model(**self._inputs(micro))
+                yield
 
     def score(self, tokens: Tokens, micro: MicroBatch, reference: Reference | None = None, drift: Any = None) -> Scored:
         """The sequences of a micro-batch of `tokens` as a training method takes them; reference are scores of `tokens`."""
@@ -284,6 +298,7 @@ class LossModel:
     def release(self) -> None:
         """Give the base back as it came: no adapter, its own forward, attention and gradient settings."""
         self.fusion.undo()
+        self.noise.remove()
         self.model.unload()
         if self.base.config._attn_implementation != self._attention:
             self.base.set_attn_implementation(self._attention)

@@ -34,8 +34,8 @@ def decide(adapter: Adapter, quantization: str, checkpointing: bool, unpack_once
 
 def fused(adapter: Adapter, quantization: str) -> Optimization:
     """Whether adapters can be computed together, and why not."""
-    if adapter.kind == "dora":
-        return Optimization("fused_adapters", False, "DoRA rescales whole weights")
+    if adapter.traits.alone:
+        return Optimization("fused_adapters", False, adapter.traits.alone)
     if adapter.dropout:
         return Optimization("fused_adapters", False, "dropout gives each adapter an input of its own")
     if quantization == "int8":

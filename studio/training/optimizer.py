@@ -22,9 +22,10 @@ class OptimizerStep:
     def __init__(self, model: Any, job: TrainingJob, steps: int, name: str) -> None:
         import torch
 
-        self.weights = [weights for weights in model.parameters() if weights.requires_grad]
+        trained = {name: weights for name, weights in model.named_parameters() if weights.requires_grad}
+        self.weights = list(trained.values())
         self.max_norm = job.training.max_grad_norm
-        self.optimizer = _adamw(name, _groups(self.weights, job.training), job.training)
+        self.optimizer = _adamw(name, _groups(trained, job), job.training)
         self.scheduler = torch.optim.lr_scheduler.LambdaLR(self.optimizer, lambda step: rate_factor(step, steps, job.training))
         self.scaler = torch.amp.GradScaler(job.device) if job.dtype == "fp16" else None
         self.overflows = 0
@@ -84,11 +85,15 @@ class OptimizerStep:
         checkpoints.restore_generators(state["generators"])
 
 
-def _groups(weights: list[Any], training: ResolvedTraining) -> list[dict[str, Any]]:
-    """Matrices, which decay, and vectors (DoRA's magnitudes), which do not."""
+def _groups(trained: dict[str, Any], job: TrainingJob) -> list[dict[str, Any]]:
+    """Matrices, which decay, and vectors (norms, DoRA's magnitudes), which do not. With LoRA+ the B matrices are a group of
+    their own, with a higher rate (Hayou et al. 2024)."""
+    decay, rate, ratio = job.training.weight_decay, job.training.learning_rate, job.adapter.lora_plus
+    faster = {name for name in trained if ratio != 1 and ".lora_B." in name}
     groups = [
-        {"params": [each for each in weights if each.ndim > 1], "weight_decay": training.weight_decay},
-        {"params": [each for each in weights if each.ndim == 1], "weight_decay": 0.0},
+        {"params": [each for name, each in trained.items() if each.ndim > 1 and name not in faster], "weight_decay": decay},
+        {"params": [each for name, each in trained.items() if name in faster], "weight_decay": decay, "lr": ratio * rate},
+        {"params": [each for each in trained.values() if each.ndim == 1], "weight_decay": 0.0},
     ]
     return [group for group in groups if group["params"]]
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from studio.core.section import DECIDED, Section, Ui
+from studio.core.wrong import Conflict
+from studio.training.kinds import KIND_HELP, KINDS, Kind, KindName
 from studio.training.methods import METHODS, AnyMethod, Sft
 
 METHOD_HELP = (
@@ -17,23 +20,71 @@ Optimizer = Literal["adamw", "adamw_8bit", "paged_adamw_8bit"]
 
 
 class Adapter(Section, frozen=True):
-    """The adapter that is trained while the base stays frozen."""
+    """The adapter that is trained while the base stays frozen; with the kind `full`, the layers themselves."""
 
-    kind: Literal["lora", "dora"] = Field(default="lora", title="Kind")
-    """lora: low-rank matrices (Hu et al. 2021); dora: with a learned magnitude (Liu et al. 2024), slower."""
+    kind: KindName = Field(default="lora", title="Kind", description=KIND_HELP)
     rank: Annotated[int, Ui(step=8)] = Field(default=16, ge=1, le=512, title="Rank")
     """Adapter capacity. Higher learns more and needs more memory."""
     alpha: Annotated[int | None, Ui(advanced=True)] = Field(default=None, ge=1, le=2048, title="Alpha")
-    """Adapter strength; the update is scaled by alpha / rank. Empty: twice the rank."""
+    """Adapter strength; the update is scaled by alpha / rank. Empty: twice the rank, or 8 with rslora."""
     dropout: Annotated[float, Ui(advanced=True, step=0.01)] = Field(default=0.0, ge=0, lt=1, title="Dropout")
     """Share of adapter inputs dropped while training. 0 is fastest, and usual for short runs."""
     targets: Annotated[Literal["all-linear", "attention"] | list[str], Ui(advanced=True)] = Field(
         default="all-linear", title="Target modules"
     )
-    """Which layers get an adapter: all linear ones, attention only, or a list of module names."""
+    """Which layers get an adapter: all linear ones, attention only, or a list of module names or regular expressions, which
+    match the end of a module's path, such as `layers.[0-7].mlp.down_proj`."""
+    ranks: Annotated[dict[str, Annotated[int, Field(ge=1, le=512)]], Ui(advanced=True, placeholder="down_proj: 32")] = Field(
+        default={}, title="Ranks by layer"
+    )
+    """Ranks of their own for some layers, by name or regular expression as in `targets`; the first that matches. Their updates
+    are scaled like the others'."""
+    modules_to_save: Annotated[list[str], Ui(advanced=True)] = Field(default=[], title="Modules trained whole")
+    """Modules trained whole beside the adapter, by name: `norm`, `embed_tokens`, `lm_head`. Merged exports carry them; servers
+    that load adapters by name do not."""
+    lora_plus: Annotated[float, Ui(advanced=True, step=1)] = Field(default=1.0, ge=1, le=64, title="LoRA+ ratio")
+    """How many times the learning rate of the A matrices the B matrices are trained with (Hayou et al. 2024). 1: alike; 16 is
+    usual for LoRA+."""
     start_from: Annotated[str | None, Ui(placeholder="a fresh adapter")] = Field(default=None, title="Start from")
     """A run, or the folder of an adapter, that is trained further; rank, strength and layers are then its own. Empty: a fresh
     adapter. What comes out holds both: it alone is merged or served."""
+
+    @property
+    def traits(self) -> Kind:
+        """What its kind is and needs."""
+        return KINDS[self.kind]
+
+    @model_validator(mode="after")
+    def _fields_fit_the_kind(self) -> Adapter:
+        patterns = [*(self.targets if isinstance(self.targets, list) else ()), *self.ranks]
+        for pattern in patterns:
+            _check_expression("adapter.ranks" if pattern in self.ranks else "adapter.targets", pattern)
+        if self.kind == "full":
+            _only_defaults(self, ("rank", "dropout", "targets", "ranks", "lora_plus", "start_from"))
+        return self
+
+
+def _check_expression(field: str, pattern: str) -> None:
+    """Raise Conflict for what is no regular expression."""
+    try:
+        re.compile(pattern)
+    except re.error as problem:
+        raise Conflict(
+            field,
+            f"`{pattern}` is no regular expression: {problem}",
+            "Write a name such as q_proj, or an expression such as layers.[0-7].mlp.*",
+        ) from None
+
+
+def _only_defaults(adapter: Adapter, names: tuple[str, ...]) -> None:
+    """Raise Conflict for a field that means nothing without an adapter."""
+    for name in names:
+        if getattr(adapter, name) != Adapter.model_fields[name].get_default(call_default_factory=True):
+            raise Conflict(
+                f"adapter.{name}",
+                "it belongs to an adapter, and `adapter.kind: full` trains the layers themselves",
+                "Leave the field out, or choose another adapter.kind.",
+            )
 
 
 class Training(Section, frozen=True):
@@ -86,6 +137,9 @@ class Training(Section, frozen=True):
     """With checkpointing, a weight unpacked to compute a layer again serves its backward pass too. Empty: if it fits."""
     background_saving: Annotated[bool | None, Ui(advanced=True)] = Field(default=None, title="Checkpoints in the background")
     """Write checkpoints while training goes on. Empty: yes."""
+    neftune: Annotated[float, Ui(advanced=True, step=1)] = Field(default=0.0, ge=0, le=100, title="NEFTune noise")
+    """Strength of the noise on the embeddings while training (Jain et al. 2023), against learning rows by heart. 0: none; 5 is
+    usual."""
     seed: Annotated[int, Ui(advanced=True)] = Field(default=42, ge=0, le=2**31 - 1, title="Seed")
     """The same seed, data and machine give the same run."""
 

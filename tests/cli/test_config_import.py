@@ -210,10 +210,11 @@ def test_a_trl_configuration_becomes_a_spec(tmp_path: Path) -> None:
     assert set(unmapped(found)) == {"push_to_hub", "beta"}
 
 
-def test_full_fine_tuning_and_secrets_are_named_and_not_taken(tmp_path: Path) -> None:
+def test_full_fine_tuning_is_a_kind_of_adapter_and_secrets_are_named_and_not_taken(tmp_path: Path) -> None:
     found = imported(tmp_path, "model_name_or_path: a/b\nfinetuning_type: full\nhub_token: hf_secret\nstage: grpo\n")
     left = unmapped(found)
-    assert "adapter is trained instead" in left["finetuning_type"]
+    assert "finetuning_type" not in left
+    assert asked(found)["adapter"]["kind"] == "full"
     assert "keyring" in left["hub_token"]
     assert "the methods here are" in left["stage"]
 

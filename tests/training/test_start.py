@@ -93,8 +93,7 @@ def test_a_field_that_says_otherwise_is_refused_at_its_own_place(start: Callable
     [
         ({"peft_type": "IA3"}, "kind IA3"),
         ({"modules_to_save": ["lm_head"]}, "whole layers"),
-        ({"use_rslora": True}, "rank-stabilised"),
-        ({"target_modules": ".*proj"}, "by a pattern"),
+        ({"trainable_token_indices": [1]}, "tokens of its own"),
         ({"bias": "all"}, "biases"),
     ],
 )
@@ -102,6 +101,21 @@ def test_adapters_that_an_export_could_not_carry_are_refused(changes: dict[str, 
     folder = start(**changes)
     with pytest.raises(SpecError, match=words):
         planner.settled(asked(folder), folder)
+
+
+def test_an_adapter_with_a_scale_and_ranks_of_its_own_is_taken_as_it_is(start: Callable[..., Path]):
+    from safetensors.torch import save_file
+
+    folder = start(use_rslora=True, target_modules=".*proj", rank_pattern={"layers.0.self_attn.q_proj": 4}, r=8)
+    changed = weights(folder)
+    for name in [name for name in changed if "layers.0.self_attn.q_proj" not in name]:
+        part = changed[name]
+        changed[name] = part.repeat(2, 1) if "lora_A" in name else part.repeat(1, 2)
+    save_file(changed, folder / "adapter_model.safetensors")
+    found = planner.settled(asked(folder), folder)
+    assert (found.adapter.kind, found.adapter.rank) == ("rslora", 8)
+    assert found.adapter.ranks == {"model.layers.0.self_attn.q_proj": 4}
+    assert "model.layers.1.mlp.down_proj" in found.adapter.targets
 
 
 def test_what_is_not_there_is_refused_before_anything_starts(tmp_path: Path):

@@ -100,8 +100,10 @@ def rate(reading: Reading, key: str, value: Any) -> None:
 
 def full(reading: Reading, key: str, value: Any) -> None:
     """Whether an adapter is trained, and on what base."""
-    if str(value).lower() in ("full", "freeze", "false"):
-        reading.refuse(key, "the base model stays frozen here: an adapter is trained instead")
+    if str(value).lower() == "freeze":
+        reading.refuse(key, "some layers alone are not trained in full: set adapter.targets to adapt them")
+    elif str(value).lower() in ("full", "false"):
+        reading.set("adapter.kind", "full")
     elif str(value).lower() == "qlora":
         reading.set("model.quantization", "nf4")
 
@@ -110,6 +112,25 @@ def warmup_steps(reading: Reading, key: str, value: Any) -> None:
     """A warm-up in steps."""
     if float(value):
         reading.refuse(key, "the warm-up is a share of the steps here: set training.warmup")
+
+
+def initial(reading: Reading, key: str, value: Any) -> None:
+    """How an adapter begins: one of the kinds, or as usual."""
+    kind = str(value).lower().partition("_")[0]
+    if kind in ("pissa", "olora", "eva"):
+        reading.set("adapter.kind", kind)
+    elif kind not in ("true", "gaussian"):
+        reading.refuse(key, "adapters begin as LoRA, PiSSA, OLoRA or EVA do")
+
+
+def names(path: str) -> Take:
+    """A list of names, or a text with commas."""
+
+    def take(reading: Reading, key: str, value: Any) -> None:
+        items = value.split(",") if isinstance(value, str) else value or []
+        reading.set(path, [name for item in items if (name := str(item).strip())])
+
+    return take
 
 
 def targets(reading: Reading, key: str, value: Any) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from studio.core.files import read_json, sha256
 from studio.export.merging.run_info import RunInfo
+from studio.models import adapter_files
 from studio.models.settings import Model
 
 if TYPE_CHECKING:
@@ -83,8 +84,17 @@ class Source:
 
     @property
     def rank(self) -> int:
-        """The adapter's rank."""
-        return int(read_json(self.adapter / "adapter_config.json").get("r", 0))
+        """The adapter's rank, the highest where layers differ; 0 after full fine-tuning."""
+        settings = read_json(self.adapter / "adapter_config.json")
+        if adapter_files.is_full(settings):
+            return 0
+        return max([int(settings.get("r", 0)), *map(int, (settings.get("rank_pattern") or {}).values())])
+
+    @property
+    def by_name(self) -> bool:
+        """Whether servers can load the adapter by name on its base: plain LoRA, no DoRA and no modules trained whole."""
+        settings = read_json(self.adapter / "adapter_config.json")
+        return not any(settings.get(name) for name in ("use_dora", "modules_to_save"))
 
     def onto(self, asked: Onto | None) -> Onto:
         """Which base weights a merge is made into: those trained on, unless the original ones are asked for."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from studio.export.verification.result import Verification
     from studio.hardware.dims import ModelDims
     from studio.tracking.reporter import Reporter
+    from studio.training.settings import Adapter
 
 MergeOnto = Annotated[
     Literal["dequantized", "original"] | None,
@@ -50,6 +51,10 @@ class Target(Section, ABC, frozen=True):
     def refuse(self, config: Mapping[str, Any]) -> None:
         """Raise ExportError if the base's `config.json` alone rules this export out. The plan asks before training, the
         export before merging."""
+
+    def refuse_adapter(self, adapter: Adapter) -> None:
+        """Raise ExportError for an adapter that this export cannot carry. The plan asks before training; what is merged carries
+        all kinds."""
 
     def missing(self) -> str | None:
         """What is not installed, with the command that installs it; None if everything is there."""

@@ -17,7 +17,7 @@ _ALIVE = "import urllib.request as r; r.urlopen('http://127.0.0.1:8000/health', 
 def plan(facts: Facts) -> Runtime | None:
     """vLLM for this export; None if it does not load it."""
     if facts.adapter:
-        return None if facts.adapter.get("use_dora") else _adapter(facts)
+        return _adapter(facts) if facts.source.by_name else None
     if facts.config and facts.artifact.kind != "tensorrt_llm":
         return _server(facts, ["/model"], ["../.."], ["../..:/model:ro"], ["--served-model-name", facts.name], [])
     return None

@@ -32,17 +32,21 @@ def write(source: Source, out: Path) -> dict[str, Any]:
     return {
         "rank": source.rank,
         "statement": f"To be loaded on {source.base_name}, {_loaded_as(source)}.",
-        "hot_swap": "no: DoRA must be merged for servers" if settings.get("use_dora") else "yes",
+        "hot_swap": "yes" if source.by_name else f"no: {_whole(settings)} must be merged for servers",
     }
 
 
 def serve(source: Source, folder: Path) -> list[str]:
     """Commands that serve the adapter in `folder` on its base."""
-    if read_json(folder / "adapter_config.json").get("use_dora"):
-        return []  # servers load no DoRA by name: the `merged` export serves it
+    if not source.by_name:
+        return []  # the `merged` export serves it
     base = source.base_name if "/" in source.base_name else f"FOLDER_OF/{source.base_name}"
     rank = next((rank for rank in VLLM_RANKS if rank >= source.rank), source.rank)
     return [f"vllm serve {base} --enable-lora --max-lora-rank {rank} --lora-modules {slug(source.name)}={folder}"]
+
+
+def _whole(settings: dict[str, Any]) -> str:
+    return "DoRA" if settings.get("use_dora") else "modules trained whole"
 
 
 def _loaded_as(source: Source) -> str:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from studio.export.verification.result import Verification
     from studio.hardware.dims import ModelDims
     from studio.tracking.reporter import Reporter
+    from studio.training.settings import Adapter
 
 
 class GgufAdapterTarget(Target, frozen=True):
@@ -30,6 +31,13 @@ class GgufAdapterTarget(Target, frozen=True):
         from studio.export.llamacpp.architectures import refuse_unless_known
 
         refuse_unless_known(config)
+
+    def refuse_adapter(self, adapter: Adapter) -> None:
+        """DoRA, whole modules and full fine-tuning."""
+        from studio.export.targets.gguf_adapter.lora import refuse_unfit
+
+        whole = adapter.modules_to_save or adapter.kind == "full"
+        refuse_unfit({"peft_type": "LORA", "use_dora": adapter.kind == "dora", "modules_to_save": whole})
 
     def missing(self) -> str | None:
         """The package that writes the file."""

@@ -1,0 +1,112 @@
+"""The plan of each kind of adapter: what it counts, what it decides, and what it refuses before anything is loaded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from studio.core.errors import SpecError
+from studio.hardware.dims import matches
+from studio.models import presets
+from studio.models.dims import model_dims
+from tests.test_planner import QWEN3B, plan
+
+QWEN05B = "Qwen/Qwen2.5-0.5B-Instruct"
+
+
+def counted(made: Any, part: str) -> int:
+    return made.memory.of(part)
+
+
+@pytest.mark.parametrize("kind", ["pissa", "olora"])
+def test_a_kind_that_carries_where_it_began_is_counted_at_twice_the_rank_on_an_exact_base(kind: str):
+    made, plain = plan(QWEN05B, adapter={"kind": kind}), plan(QWEN05B, adapter={"rank": 32}, model={"quantization": "none"})
+    assert made.spec.model.quantization == "none"
+    assert made.counts.trained_parameters == plain.counts.trained_parameters
+    assert counted(made, "gradients") == counted(plain, "gradients")
+    assert made.spec.training.fused_adapters
+
+
+def test_full_fine_tuning_counts_every_matrix_its_gradient_its_moments_and_the_base_beside_it():
+    made = plan(QWEN05B, "RTX 4090", adapter={"kind": "full"})
+    dims = model_dims(presets.config(QWEN05B) or {})
+    assert made.counts.trained_parameters == dims.quantizable
+    assert counted(made, "base weights") == 2 * dims.parameters
+    assert counted(made, "trained weights") == 6 * dims.quantizable  # in 32 bit, and the 16-bit copy of a step
+    assert counted(made, "gradients") == 4 * dims.quantizable
+    assert made.spec.training.optimizer == "adamw_8bit"
+    assert made.spec.training.learning_rate == pytest.approx(0.2 * plan(QWEN05B).spec.training.learning_rate)
+    assert not made.spec.training.fused_adapters
+    assert dict(made.disk.items)["adapter"] == 4 * dims.quantizable
+
+
+def test_full_fine_tuning_that_does_not_fit_says_so_and_lora_does():
+    made = plan(QWEN3B, "RTX 4090", adapter={"kind": "full"})
+    assert not made.fits
+    assert plan(QWEN3B, "RTX 4090").fits
+    assert plan(QWEN05B, "RTX 3060", adapter={"kind": "full"}).fits
+
+
+@pytest.mark.parametrize("kind", ["full", "pissa", "olora"])
+def test_a_quantized_base_is_refused_by_name(kind: str):
+    with pytest.raises(SpecError, match=r"unquantized base, and model\.quantization is nf4") as found:
+        plan(adapter={"kind": kind}, model={"quantization": "nf4"})
+    assert found.value.where == "adapter.kind"
+
+
+def test_ranks_by_layer_are_counted_layer_by_layer():
+    dims = model_dims(presets.config(QWEN3B) or {})
+    adapter = {"rank": 8, "targets": ["layers.[0-9].self_attn.q_proj", "down_proj"], "ranks": {"layers.35.*": 64}}
+    queries, down = (sum(dims.linears[name]) for name in ("q_proj", "down_proj"))
+    made = plan(QWEN3B, adapter=adapter)
+    assert made.counts.trained_parameters == 10 * 8 * queries + (35 * 8 + 64) * down
+
+
+@pytest.mark.parametrize(
+    ("adapter", "where", "words"),
+    [
+        ({"targets": ["layers.99.*"]}, "adapter.targets", "layers.99"),
+        ({"targets": ["(q_proj"]}, "adapter.targets", "no regular expression"),
+        ({"ranks": {"q_prj": 4}}, "adapter.ranks", "q_prj"),
+        ({"modules_to_save": ["embed_tokens"]}, "adapter.modules_to_save", "one matrix"),
+        ({"modules_to_save": ["q_proj"]}, "adapter.modules_to_save", "linear layer"),
+    ],
+)
+def test_what_means_no_layer_is_refused_before_the_model_is_loaded(adapter: dict[str, Any], where: str, words: str):
+    with pytest.raises(SpecError, match=words.replace("(", r"\(")) as found:
+        plan(QWEN3B, adapter=adapter)
+    assert str(found.value.where).endswith(where)
+
+
+@pytest.mark.parametrize("adapter", [{"kind": "dora"}, {"kind": "full"}, {"modules_to_save": ["norm"]}])
+def test_an_export_that_cannot_carry_the_adapter_is_refused_before_training(adapter: dict[str, Any]):
+    with pytest.raises(SpecError, match="gguf_adapter is not possible") as found:
+        plan(QWEN05B, adapter=adapter, export=[{"kind": "gguf_adapter"}])
+    assert found.value.where == "export.0"
+
+
+def test_what_does_not_go_together_is_a_conflict_of_fields():
+    with pytest.raises(SpecError, match="trains the layers themselves") as found:
+        plan(QWEN05B, adapter={"kind": "full", "lora_plus": 16})
+    assert "adapter.lora_plus" in str(found.value.where)
+    with pytest.raises(SpecError, match="weight decay would shrink"):
+        plan(QWEN05B, adapter={"kind": "pissa"}, training={"weight_decay": 0.01})
+
+
+def test_the_scale_of_rslora_is_lora_s_at_rank_16():
+    assert plan(adapter={"kind": "rslora"}).spec.adapter.alpha / 16**0.5 == plan().spec.adapter.alpha / 16
+
+
+def test_a_trained_head_costs_all_its_logits():
+    untied = "Qwen/Qwen2.5-7B-Instruct"
+    made = plan(untied, adapter={"modules_to_save": ["lm_head"]})
+    assert counted(made, "adapter") > 4 * model_dims(presets.config(untied) or {}).head
+    assert counted(made, "logits and loss") > 0
+
+
+def test_an_expression_means_the_path_or_its_end():
+    assert matches("q_proj", "model.layers.0.self_attn.q_proj")
+    assert matches(r"layers\.[0-3]\..*", "model.layers.3.mlp.up_proj")
+    assert not matches("proj", "model.layers.0.self_attn.q_proj")
+    assert not matches("layers.1.mlp.up_proj", "model.layers.11.mlp.up_proj")
