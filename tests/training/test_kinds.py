@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from studio.core.errors import TrainingError
-from studio.training.kinds import KINDS
+from studio.training.kinds import KINDS, KindName
 from tests.training.kit import Memory, weights
 
 pytestmark = pytest.mark.numeric
@@ -22,7 +22,7 @@ def settings(folder: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_begins_as_the_base_learns_and_loads_in_plain_peft(
-    run: Callable[..., Any], load: Callable[..., Any], whole: Any, kind: str
+    run: Callable[..., Any], load: Callable[..., Any], whole: Any, kind: KindName
 ):
     import torch
     from peft import PeftModel
@@ -122,7 +122,7 @@ def test_eva_begins_with_the_directions_in_which_its_inputs_vary_most(load: Call
 
     model = get_peft_model(load(), LoraConfig(r=4, target_modules=["q_proj", "v_proj"]))
     ids = [torch.randint(5, 200, (1, 40)) for _ in range(3)]
-    layer = model.get_submodule("base_model.model.model.layers.1.self_attn.q_proj")
+    layer: Any = model.get_submodule("base_model.model.model.layers.1.self_attn.q_proj")
     seen: list[Any] = []
     handle = layer.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0][0].detach()))
     directions(model, (model(part) for part in ids))
@@ -132,7 +132,7 @@ def test_eva_begins_with_the_directions_in_which_its_inputs_vary_most(load: Call
     inputs = torch.cat(seen)
     assert (inputs @ found.t()).norm() > 0.99 * (inputs @ best[:4].t()).norm()
     assert torch.allclose(found @ found.t(), torch.eye(4), atol=1e-4)
-    other = model.get_submodule("base_model.model.model.layers.1.self_attn.v_proj")
+    other: Any = model.get_submodule("base_model.model.model.layers.1.self_attn.v_proj")
     assert torch.equal(found, other.lora_A["default"].weight)  # the same input, the same directions
 
 
