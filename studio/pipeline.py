@@ -101,7 +101,7 @@ def make_ready(folder: RunFolder, asked: RunSpec, recorder: Recorder) -> Prepare
             recorder.event(events.Warning(message=warning))
         plan.refuse_if_it_does_not_fit()
         start = folder.start if folder.start.exists() else None
-        write_json(folder.lock, planner.lock(plan.spec, found, machine, _home(folder), start, day))
+        planner.lock(plan.spec, found, machine, _home(folder), start, day).write(folder.lock)
         folder.write_spec(plan.spec)
     spec = folder.resolved_spec()
     train = encode.limit(train, spec.data.max_length, spec.data.overlong)

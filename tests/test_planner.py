@@ -21,6 +21,7 @@ from studio.hardware.machine import Machine, probe
 from studio.models import presets
 from studio.planner import Plan, Rows
 from studio.planner.rows import most_tokens, padding_share
+from studio.runs.records import RunLock
 from studio.spec import RunSpec, nested, parse
 from studio.training import optimizations
 
@@ -457,18 +458,19 @@ def test_a_lock_says_what_makes_the_run_repeatable_and_what_differs(tmp_path: Pa
         folder: Path
 
     before = planner.lock(spec, Local(tiny_model), probe())
-    assert before["model"]["files"]["config.json"]
-    assert before["packages"]["torch"]
+    assert before.model.files["config.json"]
+    assert before.packages["torch"]
     assert planner.differences(before, planner.lock(spec, Local(tiny_model), probe())) == []
     assert planner.day_of(tmp_path / "none.json") == date.today()
-    (tmp_path / "lock.json").write_text(json.dumps(planner.lock(spec, Local(tiny_model), probe(), day=date(2024, 3, 7))))
+    planner.lock(spec, Local(tiny_model), probe(), day=date(2024, 3, 7)).write(tmp_path / "lock.json")
     assert planner.day_of(tmp_path / "lock.json") == date(2024, 3, 7)
-    assert planner.changes_since(json.loads(json.dumps(before))) == []
+    assert planner.changes_since(RunLock.read(before.write(tmp_path / "lock.json"))) == []
     file.write_text('{"question": "a", "answer": "c"}\n')
-    told = planner.changes_since({**before, "python": "3.9.0", "packages": {**before["packages"], "peft": "0.1"}})
-    assert any("other content" in line for line in told)
-    assert any("peft was 0.1" in line for line in told)
-    assert any("Python was 3.9.0" in line for line in told)
+    older = before.model_copy(update={"python": "3.9.0", "packages": {**before.packages, "peft": "0.1"}})
+    changes = planner.changes_since(older)
+    assert any("other content" in line for line in changes)
+    assert any("peft was 0.1" in line for line in changes)
+    assert any("Python was 3.9.0" in line for line in changes)
     file.unlink()
     assert any("not there any more" in line for line in planner.changes_since(before))
     other = planner.lock(

@@ -10,12 +10,13 @@ from studio.app import datasets, run_summary, run_updates
 from studio.app.run_summary import RunSummary
 from studio.core.errors import JobError, StudioError
 from studio.core.events import Event
-from studio.core.files import bytes_in, read_json, studio_home
+from studio.core.files import bytes_in, studio_home
 from studio.runs import folder as folders
 from studio.runs import lifecycle, pace
 from studio.runs import status as statuses
 from studio.runs.folder import RunFolder
 from studio.runs.plan import PlanRecord
+from studio.runs.records import RunLock
 from studio.runs.status import Status
 from studio.spec import RunSpec
 
@@ -286,4 +287,4 @@ def changes_since(spec_file: Path) -> list[str]:
         return []
     from studio import planner
 
-    return planner.changes_since(read_json(lock), spec_file.parent.parent.parent)
+    return planner.changes_since(RunLock.read(lock), spec_file.parent.parent.parent)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import subprocess
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 from studio.core.errors import DataError
-from studio.core.files import read_json, sha256, studio_home
+from studio.core.files import sha256, studio_home
 from studio.data.curation import store
 from studio.hardware import machine as machines
 from studio.hardware.machine import Machine
+from studio.runs.records import LockedDevice, LockedModel, RunLock
 from studio.spec import RunSpec, fingerprint
 
 PACKAGES = (
@@ -32,7 +34,7 @@ def lock(
     home: Path | None = None,
     start: Path | None = None,
     day: date | None = None,
-) -> dict[str, Any]:
+) -> RunLock:
     """What makes the run repeatable: its fingerprint, data hashes, model, versions, device and seed.
 
     Data on the hub is named, not hashed; a dataset version of the library in `home` has its content's hash.
@@ -41,30 +43,23 @@ def lock(
     `revision` are used where it has them. start: the folder of the adapter that is trained further. day: what a chat
     template writes that writes the date.
     """
-    return {
-        "fingerprint": fingerprint(spec),
-        "seed": spec.training.seed,
-        "day": (day or date.today()).isoformat(),
-        "data": {name: data_hash(name, home) for name in _files(spec)},
-        "model": _model(spec, found),
-        **({"start": sha256(start / "adapter_model.safetensors")} if start else {}),
-        "packages": versions(),
-        "python": platform.python_version(),
-        "device": {
-            "kind": machine.device,
-            "name": machine.name,
-            "driver": machine.gpu.driver if machine.gpu else "",
-            "capability": list(machine.gpu.capability) if machine.gpu else [],
-            "cores": machine.cores,
-        },
-        "git": _git(),
-    }
+    return RunLock(
+        fingerprint=fingerprint(spec),
+        seed=spec.training.seed,
+        day=day or date.today(),
+        data={name: data_hash(name, home) for name in _files(spec)},
+        model=_model(spec, found),
+        start=sha256(start / "adapter_model.safetensors") if start else None,
+        packages=versions(),
+        python=platform.python_version(),
+        device=_device(machine),
+        git=_git(),
+    )
 
 
 def day_of(file: Path) -> date:
     """The day that a run's chat template writes: the one on which it was planned, today before that. file: its lock."""
-    locked = read_json(file).get("day") if file.exists() else None
-    return date.fromisoformat(locked) if locked else date.today()
+    return (RunLock.read(file).day if file.exists() else None) or date.today()
 
 
 def versions() -> dict[str, str]:
@@ -78,20 +73,20 @@ def versions() -> dict[str, str]:
     return found
 
 
-def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+def differences(before: RunLock, now: RunLock) -> list[str]:
     """What differs between two locks, a sentence each; empty if a run under both would be the same."""
-    told = []
-    if before.get("fingerprint") != now.get("fingerprint"):
-        told.append("the settings are not the same")
-    if before.get("seed") != now.get("seed"):
-        told.append(f"the seed was {before.get('seed')} and is {now.get('seed')}")
-    told += _data_differences(before.get("data", {}), now.get("data", {}))
-    told += _changed("the model's", before.get("model", {}), now.get("model", {}))
-    told += _changed("", before.get("packages", {}), now.get("packages", {}))
-    if before.get("python") != now.get("python"):
-        told.append(f"Python was {before.get('python')} and is {now.get('python')}")
-    told += _changed("the device's", before.get("device", {}), now.get("device", {}))
-    return told
+    changes = []
+    if before.fingerprint != now.fingerprint:
+        changes.append("the settings are not the same")
+    if before.seed != now.seed:
+        changes.append(f"the seed was {before.seed} and is {now.seed}")
+    changes += _data_differences(before.data, now.data)
+    changes += _changed("the model's", before.model.model_dump(), now.model.model_dump())
+    changes += _changed("", before.packages, now.packages)
+    if before.python != now.python:
+        changes.append(f"Python was {before.python} and is {now.python}")
+    changes += _changed("the device's", before.device.model_dump(), now.device.model_dump())
+    return changes
 
 
 def data_hash(name: str, home: Path | None = None) -> str:
@@ -105,28 +100,24 @@ def data_hash(name: str, home: Path | None = None) -> str:
     return sha256(path) if path.exists() else ""
 
 
-def changes_since(before: dict[str, Any], home: Path | None = None) -> list[str]:
+def changes_since(before: RunLock, home: Path | None = None) -> list[str]:
     """What differs on this machine now from when `before` was locked: data, model files, versions, device.
 
     Settings and seed are not compared: they are in the spec that is repeated.
     """
-    machine = machines.probe()
-    now = {
-        **before,
-        "data": {name: data_hash(name, home) for name in before.get("data", {})},
-        "packages": {name: version for name, version in versions().items() if name in before.get("packages", {})},
-        "python": platform.python_version(),
-        "device": {
-            "kind": machine.device,
-            "name": machine.name,
-            "driver": machine.gpu.driver if machine.gpu else "",
-            "capability": list(machine.gpu.capability) if machine.gpu else [],
-            "cores": machine.cores,
-        },
-    }
-    folder = Path(before.get("model", {}).get("folder") or "")
-    if before.get("model", {}).get("files") and folder.is_dir():
-        now["model"] = {**before["model"], "files": _hashes(folder)}
+    folder = Path(before.model.folder or "")
+    model = before.model
+    if model.files and folder.is_dir():
+        model = model.model_copy(update={"files": _hashes(folder)})
+    now = before.model_copy(
+        update={
+            "data": {name: data_hash(name, home) for name in before.data},
+            "packages": {name: version for name, version in versions().items() if name in before.packages},
+            "python": platform.python_version(),
+            "device": _device(machines.probe()),
+            "model": model,
+        }
+    )
     return differences(before, now)
 
 
@@ -142,15 +133,26 @@ def _files(spec: RunSpec) -> list[str]:
     ]
 
 
-def _model(spec: RunSpec, found: Any) -> dict[str, Any]:
+def _device(machine: Machine) -> LockedDevice:
+    gpu = machine.gpu
+    return LockedDevice(
+        kind=machine.device,
+        name=machine.name,
+        driver=gpu.driver if gpu else "",
+        capability=gpu.capability if gpu else (),
+        cores=machine.cores,
+    )
+
+
+def _model(spec: RunSpec, found: Any) -> LockedModel:
     folder = getattr(found, "folder", None)
     there = Path(folder) if folder and Path(folder).is_dir() else None
-    return {
-        "name": spec.model.name,
-        "revision": getattr(found, "revision", None) or spec.model.revision,
-        "folder": str(there) if there else None,
-        "files": _hashes(there) if there else {},
-    }
+    return LockedModel(
+        name=spec.model.name,
+        revision=getattr(found, "revision", None) or spec.model.revision,
+        folder=str(there) if there else None,
+        files=_hashes(there) if there else {},
+    )
 
 
 def _hashes(folder: Path) -> dict[str, str]:
@@ -163,35 +165,35 @@ def _hashes(folder: Path) -> dict[str, str]:
 def _git() -> str | None:
     """The commit of the present folder, with a mark if it has changes; None outside a repository."""
     try:
-        made = subprocess.run(
+        described = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"], capture_output=True, text=True, timeout=5
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return made.stdout.strip() or None if made.returncode == 0 else None
+    return described.stdout.strip() or None if described.returncode == 0 else None
 
 
 def _data_differences(before: dict[str, str], now: dict[str, str]) -> list[str]:
-    told = []
+    changes = []
     for name, digest in before.items():
         if name not in now:
-            told.append(f"{name} is no longer read")
+            changes.append(f"{name} is no longer read")
         elif not now[name]:
-            told.append(f"{name} is not there any more")
+            changes.append(f"{name} is not there any more")
         elif now[name] != digest:
-            told.append(f"{name} has other content")
-    return told + [f"{name} is new" for name in now if name not in before]
+            changes.append(f"{name} has other content")
+    return changes + [f"{name} is new" for name in now if name not in before]
 
 
-def _changed(whose: str, before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    told = []
+def _changed(whose: str, before: Mapping[str, object], now: Mapping[str, object]) -> list[str]:
+    changes = []
     for key in dict.fromkeys([*before, *now]):
         was, today = before.get(key), now.get(key)
         if isinstance(was, dict) and isinstance(today, dict):
-            told += _changed(whose, was, today)
+            changes += _changed(whose, was, today)
         elif was != today:
-            told.append(" ".join(f"{whose} {key} was {_shown(was)} and is {_shown(today)}".split()))
-    return told
+            changes.append(" ".join(f"{whose} {key} was {_shown(was)} and is {_shown(today)}".split()))
+    return changes
 
 
 def _shown(value: Any) -> str:

@@ -6,9 +6,9 @@ from typing import Any
 
 from studio.core import events
 from studio.core.errors import OutOfMemory
-from studio.core.files import read_json, write_json
 from studio.runs.folder import RunFolder
 from studio.runs.plan import PlanRecord
+from studio.runs.records import RunLock
 from studio.spec import ResolvedSpec, edit, fingerprint
 from studio.tracking.reporter import Reporter
 
@@ -25,7 +25,7 @@ def recover_from_oom(folder: RunFolder, spec: ResolvedSpec, problem: OutOfMemory
     field, value = found
     changed = edit(spec, {field: value})
     PlanRecord.read(folder.plan).with_change(field, value, problem.message).write(folder.plan)
-    write_json(folder.lock, {**read_json(folder.lock), "fingerprint": fingerprint(changed)})
+    RunLock.read(folder.lock).model_copy(update={"fingerprint": fingerprint(changed)}).write(folder.lock)
     folder.write_spec(changed)
     message = f"{problem.message}. Going on from the last checkpoint {describe(spec, field, value)}"
     reporter.event(events.Warning(message=message, field=field, value=value))

@@ -12,6 +12,7 @@ from studio.core import events
 from studio.core.errors import Stopped
 from studio.core.files import read_json, write_text
 from studio.runs.folder import RunFolder
+from studio.runs.records import RunLock
 from studio.tracking import wandb
 from studio.tracking.limits import without_paths
 from studio.tracking.reporter import Reporter
@@ -74,24 +75,23 @@ class Mirror:
             write_text(self._mark, str(step), durable=False)
 
     @_never_raises
-    def inputs(self, lock: dict[str, Any]) -> None:
+    def inputs(self, lock: RunLock) -> None:
         """The dataset and the base model the run reads: names, hashes and revision, never their content."""
-        model = lock["model"]
-        self.sink.used(f"{self.folder.id}-dataset", "dataset", {"sha256": lock["data"], "split": _split(self.folder)})
-        about = {"name": model["name"], "revision": model["revision"], "files": model["files"]}
-        self.sink.used(f"base-{Path(model['name']).name}", "base-model", about)
+        model = lock.model
+        self.sink.used(f"{self.folder.id}-dataset", "dataset", {"sha256": lock.data, "split": _split(self.folder)})
+        about = {"name": model.name, "revision": model.revision, "files": model.files}
+        self.sink.used(f"base-{Path(model.name).name}", "base-model", about)
 
     @_never_raises
     def trained(self, tokenizer: Any) -> None:
         """The adapter with its tokenizer and chat template, how training ended, and predicted against measured memory."""
-        lock, plan = read_json(self.folder.lock), read_json(self.folder.plan)
+        lock, plan = RunLock.read(self.folder.lock), read_json(self.folder.plan)
         fitted = read_json(self.folder.training)
         figures = {f"training/{name}": value for name, value in fitted.items() if isinstance(value, int | float)}
         predicted = plan.get("measured", {}).get("predicted")
         if predicted:
             figures |= {"memory/predicted_bytes": predicted, "memory/peak_bytes": fitted["peak_memory_bytes"]}
         self.sink.summary(figures)
-        lineage = {"dataset": lock["data"], "base": lock["model"]["name"], "revision": lock["model"]["revision"]}
         beside = self.folder.path / "wandb" / "adapter"
         tokenizer.save_pretrained(beside)
         for file in (
@@ -101,7 +101,7 @@ class Mirror:
         ):
             if file.exists():  # they name the folder of the base model
                 write_text(beside / file.name, self._hide(file.read_text("utf-8")))
-        lineage = {"dataset": lock["data"], "base": lock["model"]["name"], "revision": lock["model"]["revision"]}
+        lineage = {"dataset": lock.data, "base": lock.model.name, "revision": lock.model.revision}
         self.sink.artifact(
             f"{self.folder.id}-adapter", "model", [beside, self.folder.adapter], {**lineage, "run": self.folder.id}
         )
@@ -155,7 +155,7 @@ class Mirror:
         if "paths" in spec.tracking.include:
             return text
         named = [item for item in _texts(spec.model_dump(mode="json")) if Path(item).is_absolute()]
-        base = read_json(self.folder.lock)["model"].get("folder") or ""
+        base = RunLock.read(self.folder.lock).model.folder or ""
         for path in sorted(filter(None, (*named, base, str(self.folder.path))), key=len, reverse=True):
             text = text.replace(path, without_paths(path))
         return text.replace(f"{Path.home()}/", "~/")
@@ -181,7 +181,7 @@ def tracked(folder: RunFolder, reporter: Reporter) -> Iterator[Mirror | None]:
     if mirror is None:
         yield None
         return
-    mirror.inputs(read_json(folder.lock))
+    mirror.inputs(RunLock.read(folder.lock))
     problem: BaseException | None = None
     try:
         yield mirror
@@ -206,11 +206,12 @@ def afterwards(folder: RunFolder, reporter: Reporter) -> Iterator[Mirror | None]
 
 def _open(folder: RunFolder, reporter: Reporter, job_type: str | None) -> Mirror | None:
     spec = folder.resolved_spec()
-    lock = read_json(folder.lock)
+    hidden: dict[str, Any] = {}
     if "git" not in spec.tracking.include:
-        lock.pop("git", None)
+        hidden["git"] = True
     if "paths" not in spec.tracking.include:
-        lock.get("model", {}).pop("folder", None)
+        hidden["model"] = {"folder"}
+    lock = RunLock.read(folder.lock).model_dump(mode="json", exclude=hidden)
     config = {"spec": spec.model_dump(mode="json"), "lock": lock, "run": folder.id}
     sink = wandb.open_sink(spec.tracking, folder.id, spec.name, folder.path, config, reporter, job_type=job_type)
     if sink is None:

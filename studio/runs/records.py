@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
 from studio.core.records import Record
 from studio.processes.identity import ProcessId, process_of
@@ -51,3 +52,47 @@ class EvidenceHeadline(Record):
     remedy: ClassVar[str] = "Make it again: studio eval RUN."
 
     verdict: _Verdict
+
+
+class LockedModel(Record):
+    """The base model of a run."""
+
+    name: str
+    revision: str | None = None
+    folder: str | None = None
+    """Where it lay."""
+    files: dict[str, str] = Field(default_factory=dict)
+    """Hashes of its small files; names and sizes of its weights."""
+
+
+class LockedDevice(Record):
+    """What a run was planned for."""
+
+    kind: str = ""
+    name: str = ""
+    driver: str = ""
+    capability: tuple[int, ...] = ()
+    cores: int = 0
+
+
+class RunLock(Record):
+    """lock.json: what makes a run repeatable."""
+
+    label: ClassVar[str] = "lock"
+    remedy: ClassVar[str] = "Set it aside: studio doctor --repair"
+
+    fingerprint: str
+    """Of the settings that change the result."""
+    seed: int
+    day: date | None = None
+    """What a chat template writes that writes the date; None before it was locked."""
+    data: dict[str, str] = Field(default_factory=dict)
+    """A hash of the content of each file and dataset version; empty for one that is not there."""
+    model: LockedModel
+    start: str | None = None
+    """A hash of the adapter that is trained further."""
+    packages: dict[str, str] = Field(default_factory=dict)
+    python: str = ""
+    device: LockedDevice = LockedDevice()
+    git: str | None = None
+    """The commit of the folder it was planned in."""
