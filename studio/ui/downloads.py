@@ -1,11 +1,17 @@
-"""Downloads: an export as one file, a run's evidence page. Names come from our own lists, never paths from a request."""
+"""Downloads: an export as one file, a run's evidence page, a document's page as a picture. Names come from our own lists,
+never paths from a request."""
 
 from __future__ import annotations
 
+import contextlib
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from studio.app import documents
+from studio.app.documents import Collection, DocumentRecord
+from studio.core.errors import StudioError
 
 
 def add_routes(app: Any, home: Path) -> None:
@@ -39,9 +45,31 @@ def add_routes(app: Any, home: Path) -> None:
             return PlainTextResponse("there is no such measurement\n", 404)
         return FileResponse(page, filename=f"bench-{name}.html", media_type="application/octet-stream")
 
+    def page(request: Request) -> Response:  # not async: it may draw the page first
+        found = _picture(home, request.path_params["name"], request.path_params["folder"], request.path_params["number"])
+        if found is None:
+            return PlainTextResponse("there is no such page\n", 404)
+        return FileResponse(found, media_type="image/png")
+
+    app.add_route("/documents/{name}/{folder}/{number:int}.png", page, methods=["GET"])
     app.add_route("/download/bench/{name}", measured, methods=["GET"])
     app.add_route("/download/{run}/evidence", evidence, methods=["GET"])
     app.add_route("/download/{run}/export/{folder}", export, methods=["GET"])
+
+
+def picture_address(collection: Collection, document: DocumentRecord, number: int) -> str:
+    """Where a page of a document is shown as a picture."""
+    return f"/documents/{collection.name}/{collection.folder(document.name).name}/{number}.png"
+
+
+def _picture(home: Path, name: str, folder: str, number: int) -> Path | None:
+    collection = next((item for item in documents.collections(home) if item.name == name), None)
+    if collection is None:
+        return None
+    record = next((item for item in collection.documents if collection.folder(item.name).name == folder), None)
+    with contextlib.suppress(StudioError):
+        return documents.picture(collection, record, number, home) if record else None
+    return None
 
 
 def export_folder(home: Path, run: str, folder: str) -> Path | None:

@@ -5,13 +5,29 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from studio.ui.pages import bench, chat, compare, data, dataset, desk, evidence, export, run, runs, serve, settings, train
+from studio.ui.pages import (
+    bench,
+    chat,
+    compare,
+    data,
+    dataset,
+    desk,
+    documents,
+    evidence,
+    export,
+    run,
+    runs,
+    serve,
+    settings,
+    train,
+)
 from studio.ui.pages import home as home_page
 
 PAGES = (
     ("Data", "/data", data.build),
     ("Dataset", "/dataset", dataset.build),
     ("Desk", "/desk", desk.build),
+    ("Documents", "/documents", documents.build),
     ("Train", "/train", train.build),
     ("Runs", "/runs", runs.build),
     ("Run", "/run", run.build),

@@ -7,7 +7,7 @@ import json
 import math
 from pathlib import Path
 
-from studio.app import library, runs
+from studio.app import documents, library, runs
 from studio.app.runs import Run
 from studio.core import events
 from studio.core.errors import TrainingError
@@ -21,6 +21,7 @@ from studio.hardware.memory import Item
 from studio.runs.plan import Alternative, Counts, Decision, MemoryEstimate, PlanRecord, Time
 from studio.runs.recorder import Recorder
 from studio.spec import RunSpec, dump
+from tests.documents.files import PdfPage, pdf
 
 EVIL = '<img src=x onerror="window.hacked=1;alert(1)"><script>window.hacked=1</script>\''
 
@@ -34,6 +35,10 @@ def fill(home: Path) -> None:
     for file in library.samples():
         if file.stem == "support":
             library.add(home, "Support", [(file.name, file)])
+    paper = pdf(home / "paper.pdf", [PdfPage().write([f"{EVIL} is on page {number}"], size=7) for number in (1, 2)])
+    page = home / "page.md"
+    page.write_text(f"# {EVIL}\n\n{EVIL}\n")
+    documents.add("Papers", paper, page, home=home)
     done(home, item.files[0])
     failed(home, item.files[0])
 

@@ -14,6 +14,7 @@ PAGES = {
     "/data": "#library table",
     "/dataset": "#samples .turn",
     "/desk": "#desk-table tr[data-row]",
+    "/documents": "#page-view .sample",
     "/train": "#name",
     "/runs": "#runs table",
     "/run": "#stages li",
@@ -32,6 +33,7 @@ def address(page: str, studio: Any) -> str:
     query = {
         "/dataset": f"?key={hostile.key}",
         "/desk": f"?key={hostile.key}",
+        "/documents": "?name=papers&document=paper.pdf",
         "/train": f"?again={ids['done']}",
         "/run": f"?id={ids['done']}",
         "/compare": f"?runs={ids['done']},{ids['failed']}",

@@ -177,3 +177,19 @@ def test_uploads_are_kept_where_only_the_owner_looks(served: Any):
     home = served[1]
     assert oct((home / "ui").stat().st_mode)[-3:] == "700"
     assert os.environ["GRADIO_TEMP_DIR"] == str(home / "ui" / "uploads")
+
+
+def test_a_page_of_a_document_is_shown_by_our_own_names_only(served: Any, tmp_path: Path):
+    from studio.app import documents
+    from tests.documents.files import PdfPage, pdf
+
+    _, home = served
+    collection = documents.add("Papers", pdf(tmp_path / "a.pdf", [PdfPage().write(["Words."])]), home=home).collection
+    folder = collection.folder("a.pdf").name
+    browser = client(served, signed_in=True)
+    answer = browser.get(f"/documents/papers/{folder}/1.png")
+    assert answer.status_code == 200
+    assert answer.content.startswith(b"\x89PNG")
+    for path in (f"/documents/papers/{folder}/2.png", "/documents/papers/x/1.png", f"/documents/x/{folder}/1.png"):
+        assert browser.get(path).status_code == 404
+    assert client(served).get(f"/documents/papers/{folder}/1.png").status_code in (302, 303, 307, 401, 403)
