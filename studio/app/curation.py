@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from studio.app import library
+from studio.app import library, scoring
 from studio.core.errors import DataError, JobError
 from studio.core.files import studio_home
+from studio.data import surprise
 from studio.data.curation import edits, store, write
 from studio.data.curation.desk import Desk, Which, open_desk
 from studio.data.curation.differences import Difference, differences
@@ -18,10 +19,13 @@ from studio.data.curation.edits import Content, Edit
 from studio.data.curation.masking import Masked, masked
 from studio.data.curation.store import DatasetVersion
 from studio.data.curation.views import Batch, DeskRow, Query
+from studio.models.settings import Model
 from studio.processes import tasks
 from studio.processes.tasks import Task
 from studio.tracking.reporter import Reporter
 
+SCORING = "losses"
+"""The kind of the tasks in which a model reads rows."""
 __all__ = ["Batch", "Content", "Desk", "DeskRow", "Query", "Which"]
 
 
@@ -36,9 +40,13 @@ def find(reference: str, home: str | Path | None = None) -> DatasetVersion:
     return store.named(studio_home(home), name)
 
 
-def desk(reference: str, home: str | Path | None = None, reporter: Reporter | None = None) -> Desk:
-    """The desk of a version, open; the first time its rows are read and checked. Raises DataError."""
-    return open_desk(find(reference, home), reporter)
+def desk(reference: str, home: str | Path | None = None, reporter: Reporter | None = None, model: Model | None = None) -> Desk:
+    """The desk of a version, open; the first time its rows are read and checked. Raises DataError.
+
+    model: its tokenizer counts the lengths of rows, which are then checked again if another one did.
+    """
+    count, name = (scoring.token_counter(model), model.name) if model else (None, "")
+    return open_desk(find(reference, home), reporter, count, name)
 
 
 def ready_desk(item: DatasetVersion, home: Path) -> Desk | Task:
@@ -61,6 +69,22 @@ def ready_desk(item: DatasetVersion, home: Path) -> Desk | Task:
 def stop_reading(item: DatasetVersion) -> None:
     """End the process that reads and checks the rows of a version."""
     tasks.stop(item.path / library.TASKS, "desk", item.version)
+
+
+def begin_scoring(item: DatasetVersion, model: str, home: Path) -> Task:
+    """Begin the process in which a base model reads the rows of a version. Raises JobError if one already does."""
+    arguments = ["data", "desk", item.reference, "--losses", "--model", model]
+    return tasks.begin(item.path / library.TASKS, SCORING, item.version, arguments, home)
+
+
+def scoring_of(item: DatasetVersion) -> Task | None:
+    """The process in which a base model reads the rows of a version, if one was begun and not yet seen to its end."""
+    return tasks.task(item.path / library.TASKS, SCORING, item.version)
+
+
+def end_scoring(item: DatasetVersion) -> None:
+    """End that process, or forget it where it has ended."""
+    tasks.stop(item.path / library.TASKS, SCORING, item.version)
 
 
 def mask_preview(row: DeskRow, item: DatasetVersion) -> Masked | None:
@@ -92,6 +116,17 @@ def read_edits(file: Path) -> list[Edit]:
 def write_version(desk: Desk, only_approved: bool = False, why: str = "") -> DatasetVersion:
     """A new version of the dataset with the desk's edits. Raises DataError if nothing would differ."""
     return write.write_version(desk, only_approved, why=why)
+
+
+def score(desk: Desk, model: Model, most: int | None, reporter: Reporter) -> None:
+    """Let a base model read rows (at most so many, spread evenly) and keep the hardest and most surprising ones as findings.
+
+    Loads the model: not for a web server's own process. Raises ModelError, HardwareError, Stopped.
+    """
+    total = desk.progress().total
+    chosen = set(surprise.spread(total, most).tolist())
+    rows = ((row.number - 1, row.original.conversation(row.file, row.line)) for row in desk.rows() if row.number - 1 in chosen)
+    desk.keep_scores(scoring.scores(rows, total, len(chosen), model, reporter))
 
 
 def parent_of(item: DatasetVersion) -> DatasetVersion:

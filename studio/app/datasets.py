@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from studio.app import scoring
 from studio.core.files import studio_home
 from studio.core.text import shorten
 from studio.data import in_memory
@@ -16,6 +17,7 @@ from studio.data.findings import Finding
 from studio.data.render import Piece
 from studio.data.report import DataReport
 from studio.data.settings import Data
+from studio.models.settings import Model
 from studio.spec import RunSpec, edit
 from studio.tracking.reporter import Reporter, Silent
 
@@ -45,16 +47,42 @@ def findings(*data: Any, spec: RunSpec | None = None, home: str | Path | None = 
 
 
 def findings_with(
-    reporter: Reporter, *data: Any, spec: RunSpec | None = None, home: str | Path | None = None, **settings: Any
+    reporter: Reporter,
+    *data: Any,
+    spec: RunSpec | None = None,
+    home: str | Path | None = None,
+    model: Model | None = None,
+    losses: int | None = None,
+    **settings: Any,
 ) -> Findings:
-    """The same, telling how far it is; raises Stopped when the reporter asks to stop."""
+    """The same, telling how far it is; raises Stopped when the reporter asks to stop.
+
+    model: its tokenizer counts the lengths. losses: the model also scores at most so many rows, which loads it here.
+    """
     from studio.data import prepare
     from studio.data.checks import CHECKS, base
 
     wanted = _settings(data, spec, home, settings)
-    options = base.Options(regions=tuple(wanted.regions))
+    options = base.Options(regions=tuple(wanted.regions), count_tokens=scoring.token_counter(model) if model else None)
     found = base.findings(prepare.usable(wanted, reporter), CHECKS.values(), options, prepare.held_out(wanted), reporter)
+    if model and losses:
+        found += _scored(wanted, model, losses, reporter)
     return Findings(found)
+
+
+def _scored(settings: Data, model: Model, most: int, reporter: Reporter) -> list[Finding]:
+    """The hardest and most surprising of the usable rows."""
+    from studio.data import prepare, surprise
+
+    total = sum(1 for _ in prepare.usable(settings))
+    chosen = set(surprise.spread(total, most).tolist())
+    rows = {index: row for index, row in enumerate(prepare.usable(settings)) if index in chosen}
+    scores = scoring.scores(rows.items(), total, len(rows), model, reporter)
+    losses = dict(zip(scores.rows.tolist(), zip(scores.asked, scores.bare, strict=True), strict=True))
+    return [
+        finding.model_copy(update={"examples": tuple(surprise.example(rows[index], *losses[index]) for index in indices[:3])})
+        for finding, indices in surprise.findings(scores)
+    ]
 
 
 def _settings(data: Sequence[Any], spec: RunSpec | None, home: str | Path | None, settings: Mapping[str, Any]) -> Data:
@@ -153,7 +181,6 @@ def preview(
     """
     from studio.data import encode, prepare
     from studio.models import loading
-    from studio.models.settings import Model
 
     settings = _settings([] if data is None else [data], spec, home, {})
     wanted = spec.model if spec else Model(name=model)

@@ -168,7 +168,8 @@ def _list(rows: list[DeskRow], count: int) -> None:
     for item in rows:
         marks = f"  [{', '.join(item.checks)}]" if item.checks else ""
         edited = ", edited" if item.edited else ""
-        show.say(f"#{item.number} {item.file}, line {item.line}: {item.status}{edited}{marks}", "bold")
+        scored = f"  {item.scored}" if item.scored else ""
+        show.say(f"#{item.number} {item.file}, line {item.line}: {item.status}{edited}{marks}{scored}", "bold")
         for turn in item.content.messages or ({"role": "text", "content": item.content.text},):
             show.say(f"    {turn['role']}: {shorten(str(turn.get('content') or ''), 160)}")
     if count > len(rows):
@@ -286,6 +287,7 @@ def _row(item: DeskRow) -> dict[str, Any]:
         "edited": item.edited is not None,
         "digest": item.content.digest,
         "checks": list(item.checks),
+        **({"loss": item.asked, "loss_without_question": item.bare} if item.asked is not None else {}),
         **item.content.model_dump(mode="json", exclude_defaults=True),
     }
 

@@ -111,6 +111,15 @@ def desk(
     regions: Annotated[
         list[str] | None, typer.Option("--region", metavar="CODE", help="Country whose phone and identity numbers to look for.")
     ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Count lengths by this model's tokenizer; without it they are estimated.")
+    ] = None,
+    losses: Annotated[
+        bool, typer.Option("--losses", help="Also let the model read the rows: the hardest and most surprising ones.")
+    ] = False,
+    most: Annotated[
+        int, typer.Option("--limit", min=1, help="With --losses: rows that the model reads, spread evenly.")
+    ] = 2000,
     home: Home = None,
     json: Json = False,
 ) -> None:
@@ -119,11 +128,16 @@ def desk(
     from studio.app import curation as library_curation
     from studio.app import datasets
     from studio.core.errors import DataError
+    from studio.models.settings import Model
 
     if not files and not spec:
         raise DataError("no file was given", hint="studio data desk FILE…, or --spec S", where="studio data desk")
+    asked = specs.load(spec) if spec else None
+    by = Model(name=model) if model else asked.model if asked and losses else Model() if losses else None
     if name := library_curation.meant(files or [], home):
-        with reporting(json) as reporter, library_curation.desk(name, home, reporter) as opened:
+        with reporting(json) as reporter, library_curation.desk(name, home, reporter, by) as opened:
+            if by and losses:
+                library_curation.score(opened, by, most, reporter)
             curation.show_desk(opened, json)
         return
     changes: dict[str, Any] = {}
@@ -133,7 +147,7 @@ def desk(
         changes["regions"] = regions
     with reporting(json) as reporter:
         findings = datasets.findings_with(
-            reporter, *(files or []), spec=specs.load(spec) if spec else None, home=home, **changes
+            reporter, *(files or []), spec=asked, home=home, model=by, losses=most if losses else None, **changes
         )
     if json:
         show.as_json([finding.model_dump() for finding in findings])

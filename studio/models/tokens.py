@@ -42,6 +42,11 @@ def tokenize(
     ]
 
 
+def count_tokens(tokenizer: Any, texts: Sequence[str]) -> list[int]:
+    """How many tokens each text has, without any that a template or the tokenizer puts around it."""
+    return [len(tokens.ids) for tokens, _ in _encode(tokenizer, texts)]
+
+
 def _encode(tokenizer: Any, texts: Sequence[str]) -> list[tuple[Tokenized, list[int]]]:
     """Ids, starts and ends by the tokenizer's whole pipeline except its post-processor, which would trim the offsets."""
     backend = tokenizer.backend_tokenizer

@@ -80,6 +80,15 @@ def test_messy_export_findings_mend_version_two_diff_train(studio: Any, screen: 
     expect(screen.locator("#desk-counts")).to_contain_text("3 edited")
     expect(screen.locator("#desk-editor details del").first).to_have_count(1)
 
+    # A base model reads the rows; those it finds hardest are a finding like the others.
+    box(screen, "desk-text").fill("")
+    box(screen, "desk-text").press("Enter")
+    screen.locator("#desk-score").click()
+    expect(screen.locator("#desk-scoring")).to_contain_text("Scored.", timeout=60_000)
+    pick(screen, "desk-check", "hardest (")
+    expect(screen.locator("#desk-table tr[data-row]")).to_have_count(5)
+    expect(screen.locator("#desk-editor")).to_contain_text("the base model's loss in the answer")
+
     # The version, and what differs from the first.
     box(screen, "desk-why").fill("masked, contradiction settled")
     screen.locator("#desk-write").click()

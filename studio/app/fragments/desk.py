@@ -52,6 +52,17 @@ def reading(task: Task) -> Markup:
     return notice("The rows are being read and checked.", task.progress or "This is done once for each version.", "calm")
 
 
+def scoring(task: Task | None) -> Markup:
+    """How far a base model is in reading the rows, or that it is done."""
+    if task is None:
+        return note("Stopped: no row was scored.")
+    if task.error is not None:
+        return notice(str(task.error), task.error.hint, "bad")
+    if task.state == "done":
+        return notice("Scored.", "Choose “hardest” or “surprising” under Finding: the worst rows come first.", "good")
+    return notice("The base model is reading the rows.", task.progress or "Loading the model …", "calm")
+
+
 def rows(items: Sequence[DeskRow], selected: int, found: int, start: int) -> Markup:
     """The table of rows; the selected one has the keyboard's commands."""
     if not items:
@@ -115,6 +126,8 @@ def editor(item: DeskRow, others: Sequence[DeskRow], mask: Masked | None, findin
         rejected = {"role": "rejected", "label": ROLES["rejected"], "content": item.content.rejected.get("content") or ""}
         turns.append({**rejected, "answers": False, "last": False, "trained": True, "calls": ""})
     marks = [(findings[check].message if check in findings else check) for check in item.checks]
+    if item.scored:
+        marks.append(f"the base model's loss in the answer: {item.scored}")
     preview = _mask_preview(item, mask) if mask else ""
     answers = [(other.number, f"{other.file}, line {other.line:,}", shorten(other.content.answer, 400)) for other in others]
     changed = _changed(item) if item.edited else ""

@@ -7,54 +7,43 @@ transaction that waits for the disk, and SQLite lets one writer in at a time.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
+import operator
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Self
+
+import orjson
 
 from studio.core.errors import DataError, HardwareError, Stopped
 from studio.core.files import read_json_lines
 from studio.core.text import plural
-from studio.data import prepare
+from studio.data import prepare, surprise
 from studio.data.checks import CHECKS
-from studio.data.checks.base import Options, findings_with_rows
+from studio.data.checks.base import LISTED, Options, findings_with_rows
 from studio.data.checks.contradictions import question_key
 from studio.data.context import Turns
 from studio.data.curation import edits as edit_records
 from studio.data.curation.edits import (
+    DECISIONS,
     Content,
     Status,
     effects,
 )
+from studio.data.curation.schema import FILE, LAYOUT, ROWS, connect
 from studio.data.curation.store import DatasetVersion
 from studio.data.curation.views import DeskRow, Progress, Query
 from studio.data.findings import Finding
 from studio.data.rows import Conversation
 from studio.data.split import digest
+from studio.data.surprise import HARDEST, SURPRISING, Scores
 from studio.tracking.reporter import Reporter, Silent
 
-FILE = "desk.db"
 ORIGINS = "origins.jsonl"
 """Beside the files of a version that edits made: where each row came from, and whether it is approved."""
-LAYOUT = 2
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS rows (
-    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, file TEXT NOT NULL, line INTEGER NOT NULL, prompt INTEGER NOT NULL,
-    content BLOB NOT NULL, status TEXT NOT NULL, base_status TEXT NOT NULL, edited BLOB
-);
-CREATE INDEX IF NOT EXISTS by_status ON rows (status);
-CREATE INDEX IF NOT EXISTS by_prompt ON rows (prompt);
-CREATE TABLE IF NOT EXISTS flags (check_name TEXT, number INTEGER, PRIMARY KEY (check_name, number)) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS by_number ON flags (number);
-CREATE TABLE IF NOT EXISTS findings (check_name TEXT PRIMARY KEY, finding TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS edits (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, batch INTEGER NOT NULL, edit TEXT NOT NULL, undone REAL
-);
-CREATE TABLE IF NOT EXISTS touched (row TEXT, seq INTEGER, PRIMARY KEY (row, seq)) WITHOUT ROWID;
-"""
 
 
 class DeskDatabase:
@@ -63,7 +52,7 @@ class DeskDatabase:
     def __init__(self, item: DatasetVersion) -> None:
         self.item = item
         self.turns: Turns = item.settings.get("turns", "strict")
-        self._db = _connect(item.path / FILE)
+        self._db = connect(item.path / FILE)
 
     def __enter__(self) -> Self:
         return self
@@ -81,8 +70,19 @@ class DeskDatabase:
         row = self._db.execute("SELECT value FROM meta WHERE key = 'made_from'").fetchone()
         return row is not None and row[0] == _made_from(self.item)
 
-    def build(self, reporter: Reporter | None = None) -> None:
-        """Read all rows and run every check; edits stay. Raises DataError, and Stopped when asked to stop."""
+    @property
+    def counted_by(self) -> str:
+        """The model whose tokenizer counted the lengths; empty where they were estimated."""
+        row = self._db.execute("SELECT value FROM meta WHERE key = 'counted_by'").fetchone()
+        return row[0] if row else ""
+
+    def build(
+        self, reporter: Reporter | None = None, count: Callable[[Sequence[str]], Sequence[int]] | None = None, model: str = ""
+    ) -> None:
+        """Read all rows and run every check; edits stay. Raises DataError, and Stopped when asked to stop.
+
+        count: counts the tokens of texts, by the tokenizer of `model`; else they are estimated.
+        """
         reporter = reporter or Silent()
         origins = _origins(self.item.path / ORIGINS)
         contents: list[tuple[str, str, int, int, bytes, str]] = []
@@ -102,24 +102,46 @@ class DeskDatabase:
                 contents.append((name, file, line, _asked(row, name), content.as_bytes(), status))
                 yield row
 
-        options = Options(regions=tuple(self.item.data.regions))
+        options = Options(regions=tuple(self.item.data.regions), count_tokens=count)
         results = findings_with_rows(rows(), CHECKS.values(), options, reporter=reporter)
         reporter.progress(len(contents), len(contents), "Writing the desk")
         with self._writing():
-            for table in ("rows", "flags", "findings"):
+            for table in ("flags", "findings", "scores"):
                 self._db.execute(f"DELETE FROM {table}")
+            for statement in ROWS:
+                self._db.execute(statement)
             self._db.executemany(
-                "INSERT INTO rows VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL)",
+                "INSERT INTO rows VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
                 (
-                    (number, name, file, line, prompt, content, status, status)
-                    for number, (name, file, line, prompt, content, status) in enumerate(contents, 1)
+                    (number, name, file, line, asked, content, status, status, Content.from_line(content).said.casefold())
+                    for number, (name, file, line, asked, content, status) in enumerate(contents, 1)
                 ),
             )
-            for finding, numbers in results:
-                self._db.execute("INSERT INTO findings VALUES (?, ?)", (finding.check, finding.model_dump_json()))
-                self._db.executemany("INSERT INTO flags VALUES (?, ?)", ((finding.check, number + 1) for number in numbers))
+            for finding, indices in results:
+                self._keep(finding, indices)
             self._set("made_from", _made_from(self.item))
+            self._set("counted_by", model)
             self._settle([row for (row,) in self._db.execute("SELECT DISTINCT row FROM touched")])
+
+    def keep_scores(self, scores: Scores) -> None:
+        """Remember what a base model makes of the rows, and the hardest and most surprising ones as findings."""
+        with self._writing():
+            self._db.execute("DELETE FROM scores")
+            for check in (HARDEST, SURPRISING):
+                self._db.execute("DELETE FROM findings WHERE check_name = ?", (check,))
+                self._db.execute("DELETE FROM flags WHERE check_name = ?", (check,))
+            values = zip(scores.rows.tolist(), scores.asked.tolist(), scores.bare.tolist(), strict=True)
+            self._db.executemany("INSERT INTO scores VALUES (?, ?, ?)", ((row + 1, asked, bare) for row, asked, bare in values))
+            for finding, indices in surprise.findings(scores):
+                shown = [self.row(index + 1) for index in indices[:LISTED]]
+                examples = tuple(
+                    surprise.example(row.original.conversation(row.file, row.line), row.asked or 0.0, row.bare) for row in shown
+                )
+                self._keep(finding.model_copy(update={"examples": examples}), indices)
+
+    def _keep(self, finding: Finding, indices: Sequence[int]) -> None:
+        self._db.execute("INSERT INTO findings VALUES (?, ?)", (finding.check, finding.model_dump_json()))
+        self._db.executemany("INSERT INTO flags VALUES (?, ?)", ((finding.check, index + 1) for index in indices))
 
     def findings(self) -> list[Finding]:
         """What the checks found, the most severe and most frequent first."""
@@ -147,17 +169,22 @@ class DeskDatabase:
         return int(self._db.execute(f"SELECT COUNT(*) FROM rows {where}", values).fetchone()[0])
 
     def rows(self, query: Query | None = None, start: int = 0, most: int | None = None) -> Iterator[DeskRow]:
-        """The rows a query finds, in order: `most` of them from the one at index `start`."""
-        where, values = self._where(query or Query())
+        """The rows a query finds: `most` of them from the one at index `start`. In their order, the hardest and most surprising
+        ones the worst first."""
+        query = query or Query()
+        where, values = self._where(query)
+        order = {HARDEST: "-asked, number", SURPRISING: "bare - asked, number"}.get(query.check, "number")
         found = self._db.execute(
-            f"SELECT number, id, file, line, status, content, edited FROM rows {where} ORDER BY number LIMIT ? OFFSET ?",
+            "SELECT number, id, file, line, status, content, edited, asked, bare, "
+            "(SELECT group_concat(check_name) FROM flags WHERE flags.number = rows.number) "
+            f"FROM rows LEFT JOIN scores USING (number) {where} ORDER BY {order} LIMIT ? OFFSET ?",
             (*values, -1 if most is None else most, start),
         )
-        for number, name, file, line, status, content, edited in found:
-            checks = self._db.execute("SELECT check_name FROM flags WHERE number = ? ORDER BY check_name", (number,))
+        for number, name, file, line, status, content, edited, asked, bare, checks in found:
             yield DeskRow(
                 number, name, file, line, status, Content.from_line(content),
-                Content.from_line(edited) if edited is not None else None, tuple(check for (check,) in checks),
+                Content.from_line(edited) if edited is not None else None,
+                tuple(sorted(checks.split(","))) if checks else (), asked, bare,
             )  # fmt: skip
 
     def row(self, name: str | int) -> DeskRow:
@@ -175,22 +202,28 @@ class DeskDatabase:
 
     def _settle(self, names: Iterable[str]) -> None:
         """Bring status and content of rows up to the edits that count."""
-        for name in names:
-            base = self._db.execute("SELECT base_status, content FROM rows WHERE id = ?", (name,)).fetchone()
-            if base is None:  # an edit of a row that the version, read otherwise, does not have
-                continue
-            status, original = base[0], Content.from_line(base[1])
-            content = original
-            texts = self._db.execute(
-                "SELECT edit FROM edits JOIN touched USING (seq) WHERE row = ? AND undone IS NULL ORDER BY seq", (name,)
-            ).fetchall()
-            for (text,) in texts:
-                for effect in effects(edit_records.parse(json.loads(text)), lambda _, now=content: now):
-                    if effect.row == name:
-                        status, content = effect.status or status, effect.content or content
-            changed = content.as_bytes() if content != original else None
-            asked = _asked(content.conversation(), name)
-            self._db.execute("UPDATE rows SET status = ?, edited = ?, prompt = ? WHERE id = ?", (status, changed, asked, name))
+        self._db.execute("CREATE TEMP TABLE IF NOT EXISTS settling (row TEXT PRIMARY KEY) WITHOUT ROWID")
+        self._db.execute("DELETE FROM settling")
+        self._db.executemany("INSERT OR IGNORE INTO settling VALUES (?)", ((name,) for name in names))
+        found = self._db.execute(
+            "SELECT rows.id, base_status, content, edited IS NOT NULL, edit FROM settling JOIN rows ON rows.id = settling.row "
+            "LEFT JOIN touched ON touched.row = rows.id LEFT JOIN edits ON edits.seq = touched.seq AND undone IS NULL "
+            "ORDER BY rows.id, touched.seq"
+        )  # an edit of a row that the version, read otherwise, does not have, is not among them
+        statuses: list[tuple[Status, str]] = []
+        contents: list[tuple[bytes | None, int, str, str]] = []
+        for (name, status, line, was_edited), group in itertools.groupby(found, key=operator.itemgetter(0, 1, 2, 3)):
+            content: Content | None = None
+            for *_, edit in group:
+                status, content = _after(edit, name, status, content, line)
+            statuses.append((status, name))
+            if content is not None or was_edited:
+                original = Content.from_line(line)
+                content = content or original
+                changed = content.as_bytes() if content != original else None
+                contents.append((changed, _asked(content.conversation(), name), content.said.casefold(), name))
+        self._db.executemany("UPDATE rows SET status = ? WHERE id = ?", statuses)
+        self._db.executemany("UPDATE rows SET edited = ?, prompt = ?, said = ? WHERE id = ?", contents)
 
     def _where(self, query: Query) -> tuple[str, tuple[object, ...]]:
         conditions, values = [], []
@@ -203,7 +236,7 @@ class DeskDatabase:
             conditions.append("status = ?")
             values.append(query.status)
         if query.text.strip():
-            conditions.append("says(COALESCE(edited, content), ?)")
+            conditions.append("instr(said, ?)")
             values.append(query.text.strip().casefold())
         if query.rows:
             numbers = [self._number(name) for name in query.rows]
@@ -247,31 +280,18 @@ class DeskDatabase:
         self._db.execute("COMMIT")
 
 
-def _connect(file: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(file, timeout=30, isolation_level=None)
-    try:
-        db.execute("PRAGMA journal_mode=WAL")
-        db.execute("PRAGMA synchronous=FULL")
-        db.executescript(_SCHEMA)
-    except sqlite3.OperationalError as problem:
-        db.close()
-        raise HardwareError(
-            f"the desk cannot be opened: {problem}", hint="Check disk space and permissions.", where=str(file)
-        ) from None
-    except sqlite3.DatabaseError as problem:
-        db.close()
-        raise DataError(
-            f"the desk's file is damaged: {problem}",
-            hint="Move it away and open the desk again: rows are read anew, edits that are in no version yet are lost.",
-            where=str(file),
-        ) from None
-    db.create_function("says", 2, _says, deterministic=True)
-    return db
-
-
-def _says(content: bytes, text: str) -> bool:
-    """Whether a row's words hold a text, in whatever case."""
-    return text in Content.from_line(content).said.casefold()
+def _after(edit: str | None, name: str, status: Status, content: Content | None, line: bytes) -> tuple[Status, Content | None]:
+    """Status and content of a row after an edit. content: None while it says what it said at first, which is in `line`."""
+    if edit is None:
+        return status, content
+    values = orjson.loads(edit)
+    if values["action"] in DECISIONS:
+        return DECISIONS[values["action"]], content
+    present = content or Content.from_line(line)
+    for effect in effects(edit_records.parse(values), lambda _: present):
+        if effect.row == name:
+            status, content = effect.status or status, effect.content or content
+    return status, content
 
 
 def _made_from(item: DatasetVersion) -> str:

@@ -8,10 +8,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal, TypeAlias
 
+import orjson
+
 from studio.core.errors import DataError
 from studio.data.curation import edits as edit_records
 from studio.data.curation.database import DeskDatabase
 from studio.data.curation.edits import (
+    DECISIONS,
     Approve,
     Content,
     Edit,
@@ -42,11 +45,11 @@ class Desk(DeskDatabase):
 
     def approve(self, query: Query, why: str = "") -> Batch:
         """Mark rows as good."""
-        return self._each(query, "approve", why, lambda row: Approve(row=row.id) if row.status != "approved" else None)
+        return self._decide(query, Approve, why)
 
     def exclude(self, query: Query, why: str = "") -> Batch:
         """Leave rows out of the next version."""
-        return self._each(query, "exclude", why, lambda row: Exclude(row=row.id) if row.status != "excluded" else None)
+        return self._decide(query, Exclude, why)
 
     def mask(self, query: Query, kinds: Sequence[str] = (), why: str = "") -> Batch:
         """Replace personal data, of these kinds or of all, by tokens in rows that are not excluded."""
@@ -152,7 +155,7 @@ class Desk(DeskDatabase):
             texts = [text for (text,) in self._db.execute("SELECT edit FROM edits WHERE batch = ?", (number,))]
             undone = [edit_records.parse(json.loads(text)) for text in texts]
             self._db.execute("UPDATE edits SET undone = ? WHERE batch = ?", (time.time(), number))
-            self._settle(sorted({name for edit in undone for name in rows_of(edit)}))
+            self._settle(name for edit in undone for name in rows_of(edit))
             return Batch(number, len(undone), undone[0].action)
 
     def edits(self) -> Iterator[Edit]:
@@ -160,12 +163,18 @@ class Desk(DeskDatabase):
         for (text,) in self._db.execute("SELECT edit FROM edits WHERE undone IS NULL ORDER BY seq"):
             yield edit_records.parse(json.loads(text))
 
+    def _decide(self, query: Query, kind: type[Approve] | type[Exclude], why: str) -> Batch:
+        """An approval or exclusion of each row of a query that does not stand there yet."""
+        action = kind.model_fields["action"].default
+        _need_rows(query, action)
+        where, values = self._where(query)
+        found = self._db.execute(f"SELECT id, status FROM rows {where} ORDER BY number", values).fetchall()
+        made: list[Edit] = [kind(row=name) for name, status in found if status != DECISIONS[action]]
+        return self._do(action, made, why, len(found) - len(made))
+
     def _each(self, query: Query, action: str, why: str, make: _Make) -> Batch:
         """One edit for each row of a query that has something to change."""
-        if not query:
-            raise DataError(
-                "no rows are chosen", hint="Choose a finding, a status, a text or rows; --all means all.", where=action
-            )
+        _need_rows(query, action)
         made: list[Edit] = []
         unchanged = 0
         for row in self.rows(query):
@@ -182,19 +191,20 @@ class Desk(DeskDatabase):
             return Batch(0, 0, action, unchanged)
         now, who = round(time.time(), 3), _user()
         with self._writing():
-            (last,) = self._db.execute("SELECT COALESCE(MAX(batch), 0) FROM edits").fetchone()
-            touched: set[str] = set()
-            for edit in made:
-                signed = edit.model_copy(update={"who": edit.who or who, "when": edit.when or now, "why": edit.why or why})
-                line = json.dumps(edit_records.as_line(signed), ensure_ascii=False)
-                cursor = self._db.execute("INSERT INTO edits (batch, edit) VALUES (?, ?)", (last + 1, line))
-                names = rows_of(signed)
-                self._db.executemany(
-                    "INSERT OR IGNORE INTO touched VALUES (?, ?)", ((name, cursor.lastrowid) for name in names)
-                )
-                touched.update(names)
-            self._settle(sorted(touched))
-        return Batch(last + 1, len(made), action, unchanged)
+            batch, first = self._db.execute(
+                "SELECT COALESCE(MAX(batch), 0) + 1, COALESCE(MAX(seq), 0) + 1 FROM edits"
+            ).fetchone()
+            sign = {"who": who, "when": now, "why": why}
+            lines = (edit_records.as_line(edit) for edit in made)
+            signed = ({**line, **{name: value for name, value in sign.items() if value}, **line} for line in lines)
+            self._db.executemany(
+                "INSERT INTO edits (seq, batch, edit) VALUES (?, ?, ?)",
+                ((seq, batch, orjson.dumps(line).decode()) for seq, line in enumerate(signed, first)),
+            )
+            touched = [(name, seq) for seq, edit in enumerate(made, first) for name in rows_of(edit)]
+            self._db.executemany("INSERT OR IGNORE INTO touched VALUES (?, ?)", touched)
+            self._settle(name for name, _ in touched)
+        return Batch(batch, len(made), action, unchanged)
 
     def _known(self, name: str, where: str) -> DeskRow:
         try:
@@ -203,16 +213,29 @@ class Desk(DeskDatabase):
             raise DataError(problem.message, hint=problem.hint, where=where) from None
 
 
-def open_desk(item: DatasetVersion, reporter: Reporter | None = None) -> Desk:
-    """The desk of a version; its rows are read and checked where that was not done yet. Raises DataError, Stopped."""
+def open_desk(
+    item: DatasetVersion,
+    reporter: Reporter | None = None,
+    count: Callable[[Sequence[str]], Sequence[int]] | None = None,
+    model: str = "",
+) -> Desk:
+    """The desk of a version; its rows are read and checked where that was not done yet. Raises DataError, Stopped.
+
+    count: counts the tokens of texts by the tokenizer of `model`; rows whose lengths another one counted are checked again.
+    """
     desk = Desk(item)
     try:
-        if not desk.ready:
-            desk.build(reporter)
+        if not desk.ready or (model and desk.counted_by != model):
+            desk.build(reporter, count, model)
     except BaseException:
         desk.close()
         raise
     return desk
+
+
+def _need_rows(query: Query, action: str) -> None:
+    if not query:
+        raise DataError("no rows are chosen", hint="Choose a finding, a status, a text or rows; --all means all.", where=action)
 
 
 def _user() -> str:

@@ -187,6 +187,10 @@ def as_line(edit: Edit) -> dict[str, Any]:
     return {"action": edit.action, "row": edit.row, **values}
 
 
+DECISIONS: dict[str, Status] = {"approve": "approved", "exclude": "excluded"}
+"""Actions that change nothing but where a row stands."""
+
+
 @dataclass(frozen=True)
 class Effect:
     """What an edit does to one row; None leaves it as it is."""

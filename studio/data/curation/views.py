@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from studio.data.curation.edits import (
-    Content,
-    Status,
-)
+from studio.data import surprise
+from studio.data.curation.edits import Content, Status
 
 
 @dataclass(frozen=True)
@@ -26,11 +24,20 @@ class DeskRow:
     """What it says after the edits; None while they change nothing."""
     checks: tuple[str, ...] = ()
     """The checks that found something in it."""
+    asked: float | None = None
+    """A base model's loss in its last answer behind the question, in nats a token; None where it was not scored."""
+    bare: float | None = None
+    """The same without the question; None for plain text as well."""
 
     @property
     def content(self) -> Content:
         """What it says now."""
         return self.edited or self.original
+
+    @property
+    def scored(self) -> str:
+        """The losses in words, empty where there are none."""
+        return "" if self.asked is None else surprise.in_words(self.asked, self.bare)
 
 
 @dataclass(frozen=True)

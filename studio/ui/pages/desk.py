@@ -5,18 +5,16 @@ studio.js puts what a person does in the table and the editor into one hidden fi
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from studio.app import curation, library
-from studio.app.curation import Batch, Content, Desk, Query
+from studio.app import curation, library, model_catalog
+from studio.app.curation import Desk, Query
 from studio.app.fragments import desk as show
 from studio.app.fragments import parts
 from studio.app.library import DatasetVersion
-from studio.core.errors import DataError, SpecError
-from studio.core.text import plural
-from studio.ui import frame
+from studio.core.errors import DataError
+from studio.ui import desk_actions, frame
 
 ROWS = 25
 """Rows on a page."""
@@ -24,10 +22,6 @@ EVERY = 1.0
 """Seconds between two looks at rows that are being read."""
 STATUSES = (("Any status", ""), ("To see", "open"), ("Approved", "approved"), ("Excluded", "excluded"), ("Edited", "edited"))
 ANY = "Any finding"
-NAMES = {
-    "approve": "approved", "exclude": "excluded", "mask": "masked", "edit": "edited", "relabel": "relabelled",
-    "apply": "edited",     "keep_answer": "kept one answer of", "join": "joined",
-}  # fmt: skip
 
 
 def build(home: Path) -> None:
@@ -37,7 +31,7 @@ def build(home: Path) -> None:
     frame.top("Data", "Desk", "See every row, mend what is wrong, and save the result as a version to train on.")
     key, place = gr.Textbox(visible=False), gr.State({"page": 0, "row": 0})
     missing = gr.HTML(elem_id="missing", padding=False, visible=False)
-    timer = gr.Timer(EVERY, active=False)
+    timer, clock = gr.Timer(EVERY, active=False), gr.Timer(EVERY, active=False)
     with gr.Column(elem_classes="page-body", elem_id="desk-body") as content:
         with gr.Column(elem_classes="card"):
             head = gr.HTML(parts.waiting("Opening the desk …"), elem_id="desk-head", padding=False)
@@ -82,6 +76,24 @@ def build(home: Path) -> None:
                         ]  # fmt: skip
             with gr.Column(scale=4, min_width=320, elem_classes="card desk-side"):
                 editor = gr.HTML(elem_id="desk-editor", padding=False)
+        with gr.Column(elem_classes="card"):
+            gr.HTML(
+                parts.section(
+                    "Hardest and most surprising rows",
+                    "A base model reads each answer, with its question and without. Wrong or misplaced answers are often "
+                    "among those that it finds least likely.",
+                ),
+                padding=False,
+            )
+            with gr.Row(elem_classes="end"):
+                model = gr.Dropdown(
+                    [(item.label, item.name) for item in model_catalog.models(home) if item.fits is not False],
+                    value="starter", label="Base model", elem_id="desk-model", scale=4, interactive=True,
+                    allow_custom_value=True,
+                )  # fmt: skip
+                score = gr.Button("Score rows", elem_id="desk-score", scale=1, min_width=140)
+                halt = gr.Button("Stop", elem_id="desk-halt", visible=False, scale=1, min_width=100)
+            scored = gr.HTML(elem_id="desk-scoring", padding=False)
         with gr.Column(elem_classes="card"):
             gr.HTML(
                 parts.section("Versions", "A version never changes. A run keeps the version it was started with."),
@@ -148,34 +160,27 @@ def build(home: Path) -> None:
         if not isinstance(desk, Desk):
             return [show.reading(desk), gr.skip(), gr.skip(), gr.skip(), gr.skip(), gr.update(), gr.update(visible=True)]
         with desk:
-            left = desk.left()
-            choices = [
-                (ANY, ""),
-                *(
-                    (f"{finding.check.replace('_', ' ')} ({left.get(finding.check, 0):,} to see)", finding.check)
-                    for finding in desk.findings()
-                ),
-            ]
+            choices = _findings(desk)
             known = {value for _, value in choices}
             asked = filter_values[0] if filter_values[0] in known else ""
-            shown = looked(desk, _query(asked, *filter_values[1:]), 0, 0)
+            shown = looked(desk, desk_actions.query(asked, *filter_values[1:]), 0, 0)
             return [*shown, gr.update(choices=choices, value=asked), gr.update(active=False), gr.update(visible=False)]
 
     def filtered(dataset_key: str, *filter_values: str) -> list[Any]:
         with _open(item_of(dataset_key), home) as desk:
-            return looked(desk, _query(*filter_values), 0, 0)
+            return looked(desk, desk_actions.query(*filter_values), 0, 0)
 
     def turned(step: int) -> Any:
         def turn(dataset_key: str, at: dict[str, int], *filter_values: str) -> list[Any]:
             with _open(item_of(dataset_key), home) as desk:
-                return looked(desk, _query(*filter_values), at["page"] + step, 0)
+                return looked(desk, desk_actions.query(*filter_values), at["page"] + step, 0)
 
         return turn
 
     def commanded(dataset_key: str, at: dict[str, int], said: str, *filter_values: str) -> list[Any]:
         """Do what was done in the table or the editor: `{"do": "approve", "row": 12}`."""
-        wish = _command(said)
-        query, row = _query(*filter_values), int(wish["row"])
+        wish = desk_actions.command(said)
+        query, row = desk_actions.query(*filter_values), int(wish["row"])
         with _open(item_of(dataset_key), home) as desk:
             numbers = [item.number for item in desk.rows(query, at["page"] * ROWS, ROWS)]
             index = numbers.index(row) if row in numbers else 0
@@ -185,33 +190,53 @@ def build(home: Path) -> None:
                 return looked(
                     desk, query, at["page"] + (1 if wish["do"] == "next" else -1), 0, 0 if wish["do"] == "next" else ROWS
                 )
-            batch = _done(desk, wish, row)
-            _say(batch, wish["do"] == "undo")
+            batch = desk_actions.done(desk, wish, row)
+            desk_actions.say(batch, wish["do"] == "undo")
             after = numbers[index + 1] if wish["do"] in ("approve", "exclude") and index + 1 < len(numbers) else row
             return looked(desk, query, at["page"], after, index)
 
     def for_all(name: str) -> Any:
         def do(dataset_key: str, at: dict[str, int], *filter_values: str) -> list[Any]:
-            query = _query(*filter_values)
+            query = desk_actions.query(*filter_values)
             with _open(item_of(dataset_key), home) as desk:
                 every = query if query else Query(every=True)
                 batch = (
                     desk.approve(every) if name == "approve" else desk.exclude(every) if name == "exclude"
                     else desk.mask(every) if name == "mask" else desk.keep_answers("last", query if query else None)
                 )  # fmt: skip
-                _say(batch, False)
+                desk_actions.say(batch, False)
                 return looked(desk, query, at["page"], at["row"])
 
         return do
 
     def undone(dataset_key: str, at: dict[str, int], *filter_values: str) -> list[Any]:
         with _open(item_of(dataset_key), home) as desk:
-            _say(desk.undo(), True)
-            return looked(desk, _query(*filter_values), at["page"], at["row"])
+            desk_actions.say(desk.undo(), True)
+            return looked(desk, desk_actions.query(*filter_values), at["page"], at["row"])
 
     def saved(dataset_key: str, words: str, only_approved: bool) -> str:
         with _open(item_of(dataset_key), home) as desk:
             return curation.write_version(desk, only_approved, (words or "").strip()).key
+
+    def begun(dataset_key: str, base: str) -> list[Any]:
+        curation.begin_scoring(item_of(dataset_key), base or "starter", home)
+        return [show.scoring(curation.scoring_of(item_of(dataset_key))), gr.update(active=True), gr.update(visible=True)]
+
+    def halted(dataset_key: str) -> list[Any]:
+        curation.end_scoring(item_of(dataset_key))
+        return [show.scoring(None), gr.update(active=False), gr.update(visible=False)]
+
+    def scoring(dataset_key: str, at: dict[str, int], *filter_values: str) -> list[Any]:
+        """How far the model is; once it is done, its findings among the others."""
+        item = item_of(dataset_key)
+        task = curation.scoring_of(item)
+        if task is not None and task.state == "running":
+            return [show.scoring(task), gr.skip(), gr.skip(), gr.skip()]
+        curation.end_scoring(item)
+        if task is None or task.error is not None:
+            return [show.scoring(task), gr.skip(), gr.update(active=False), gr.update(visible=False)]
+        with _open(item, home) as desk:
+            return [show.scoring(task), gr.update(choices=_findings(desk)), gr.update(active=False), gr.update(visible=False)]
 
     def compared(dataset_key: str, other_key: str | None) -> Any:
         if not other_key:
@@ -236,7 +261,17 @@ def build(home: Path) -> None:
     write.click(frame.act(saved), [key, why, only], [written], **frame.ACTION).success(
         None, [written], None, js=frame.go_to("/desk?key=")
     )
+    score.click(frame.act(begun), [key, model], [scored, clock, halt], **frame.ACTION)
+    clock.tick(frame.act(scoring), [key, place, *filters], [scored, check, clock, halt], **frame.QUIET, trigger_mode="once")
+    halt.click(frame.act(halted), [key], [scored, clock, halt], **frame.ACTION)
     compare.click(frame.act(compared), [key, other], [differs], **frame.ACTION)
+
+
+def _findings(desk: Desk) -> list[tuple[str, str]]:
+    """The findings to choose from, with the rows of each that nobody has decided about."""
+    left = desk.left()
+    named = [(finding.check, left.get(finding.check, 0)) for finding in desk.findings()]
+    return [(ANY, ""), *((f"{check.replace('_', ' ')} ({count:,} to see)", check) for check, count in named)]
 
 
 def _open(item: DatasetVersion, home: Path) -> Desk:
@@ -257,64 +292,7 @@ def _stop(item: DatasetVersion) -> tuple[Any, Any, Any]:
     )
 
 
-def _query(check: str, status: str, text: str) -> Query:
-    return Query(check=check or "", status=status or "", text=(text or "")[:200])  # type: ignore[arg-type]  # a choice of ours
-
-
 def _editor(desk: Desk, number: int) -> Any:
     row = desk.row(number)
     others = [item for item in desk.same_question(row) if item.id != row.id and item.content.answer != row.content.answer]
     return show.editor(row, others[:5], curation.mask_preview(row, desk.item), {item.check: item for item in desk.findings()})
-
-
-def _command(said: str) -> dict[str, Any]:
-    try:
-        values = json.loads(said)
-        return {**values, "do": str(values["do"]), "row": int(values["row"])}
-    except (ValueError, KeyError, TypeError):
-        raise SpecError("this command is not understood", hint="Load the page again.", where="Desk") from None
-
-
-def _done(desk: Desk, wish: dict[str, Any], row: int) -> Batch:
-    """Do one command of the table or the editor."""
-    one = Query(rows=(str(row),))
-    match wish["do"]:
-        case "approve":
-            return desk.approve(one)
-        case "exclude":
-            return desk.exclude(one)
-        case "mask":
-            return desk.mask(one)
-        case "keep":
-            return desk.keep_answer(int(wish.get("of") or row))
-        case "undo":
-            return desk.undo()
-        case "save":
-            return desk.rewrite(row, _edited(desk.row(row).content, wish.get("turns", [])))
-    raise SpecError("this command is not understood", hint="Load the page again.", where="Desk")
-
-
-def _edited(content: Content, turns: Any) -> Content:
-    """A row's content with the texts and marks of the editor, which shows its turns in order."""
-    texts = [str(turn["content"]) for turn in turns]
-    if not content.messages:
-        return content.model_copy(update={"text": texts[0] if texts else ""})
-    messages = []
-    for turn, edited in zip(content.messages, turns, strict=False):
-        values = {name: value for name, value in turn.items() if name != "train"} | {"content": str(edited["content"])}
-        messages.append({**values, "train": False} if edited.get("train") is False else values)
-    rejected = {**content.rejected, "content": texts[-1]} if content.rejected else None
-    return content.model_copy(update={"messages": tuple(messages), "rejected": rejected})
-
-
-def _say(batch: Batch, undone: bool) -> None:
-    import gradio as gr
-
-    what = NAMES.get(batch.action, batch.action)
-    if not batch.count:
-        gr.Info("Nothing to change in these rows.")
-    elif undone:
-        gr.Info(f"Taken back: {plural(batch.count, 'edit')} ({what}).")
-    elif batch.count > 1:
-        rows = plural(batch.count, "question" if batch.action == "keep_answer" else "row")
-        gr.Info(f"{what.capitalize()} {rows}. Undo takes all of it back.")

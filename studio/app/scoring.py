@@ -1,0 +1,48 @@
+"""Use cases of rows as a base model sees them: how many tokens they have, and how likely it finds their answers.
+
+Scoring loads the model: it is for a process of its own, never for a web server's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Sequence
+
+from studio.core import events
+from studio.data.rows import Conversation
+from studio.data.surprise import Scores
+from studio.models.settings import Model
+from studio.tracking.reporter import Reporter
+
+
+def scores(rows: Iterable[tuple[int, Conversation]], total: int, count: int, model: Model, reporter: Reporter) -> Scores:
+    """The losses of rows, each given with its index among `total` rows; `count` of them are given.
+
+    On a GPU it waits until no run uses it. Raises ModelError, HardwareError, EvaluationError, Stopped.
+    """
+    from studio.evaluation import surprise
+    from studio.hardware import machine as machines
+    from studio.models import loading
+    from studio.runs.slot import slot
+
+    found = loading.find(model)
+    tokenizer = loading.tokenizer(found, model.chat_template)
+    machine = machines.probe()
+    dtype = "fp32" if machine.gpu is None else "bf16" if machine.gpu.bf16 else "fp16"
+    chosen = Model(**{**model.model_dump(exclude_unset=True), "dtype": model.dtype or dtype})
+
+    def waiting(holder: str) -> None:
+        reporter.event(events.Waiting(message=f"waiting for {machine.device}, which {holder or 'a run'} uses"))
+
+    alone = machine.gpu is not None
+    with slot(machine.uuid, "data desk", reporter.should_stop, waiting) if alone else contextlib.nullcontext():
+        base = loading.load_base(chosen, machine.device, found)
+        return surprise.score(rows, total, count, base, tokenizer, model.name, reporter)
+
+
+def token_counter(model: Model) -> Callable[[Sequence[str]], Sequence[int]]:
+    """Counts the tokens of texts by a model's tokenizer, without loading its weights. Raises ModelError."""
+    from studio.models import loading, tokens
+
+    tokenizer = loading.tokenizer(loading.find(model), model.chat_template)
+    return lambda texts: tokens.count_tokens(tokenizer, texts)
