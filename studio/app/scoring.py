@@ -12,7 +12,15 @@ from studio.core import events
 from studio.data.rows import Conversation
 from studio.data.surprise import Scores
 from studio.models.settings import Model
+from studio.spec import RunSpec
 from studio.tracking.reporter import Reporter
+
+
+def reader(name: str | None, spec: RunSpec | None, needed: bool) -> Model | None:
+    """The model that a command names; else, if one is needed, that of its spec, or the shipped one."""
+    if name:
+        return Model(name=name)
+    return None if not needed else spec.model if spec else Model()
 
 
 def scores(rows: Iterable[tuple[int, Conversation]], total: int, count: int, model: Model, reporter: Reporter) -> Scores:

@@ -126,14 +126,13 @@ def desk(
     """Check what the rows say: repeats, phrases of other assistants, personal data, keys, markup and more."""
     from studio import spec as specs
     from studio.app import curation as library_curation
-    from studio.app import datasets
+    from studio.app import datasets, scoring
     from studio.core.errors import DataError
-    from studio.models.settings import Model
 
     if not files and not spec:
         raise DataError("no file was given", hint="studio data desk FILE…, or --spec S", where="studio data desk")
     asked = specs.load(spec) if spec else None
-    by = Model(name=model) if model else asked.model if asked and losses else Model() if losses else None
+    by = scoring.reader(model, asked, losses)
     if name := library_curation.meant(files or [], home):
         with reporting(json) as reporter, library_curation.desk(name, home, reporter, by) as opened:
             if by and losses:
