@@ -18,6 +18,7 @@ from studio.core.files import write_json, write_text
 from studio.data import desk_report, encode, prepare
 from studio.data.curation import store
 from studio.data.rows import Conversation
+from studio.export.artifacts import card as cards
 from studio.hardware import machine as machines
 from studio.models import libraries, loading
 from studio.models.chat import fix_date
@@ -59,13 +60,13 @@ def run(folder: RunFolder, recorder: Recorder) -> None:
     with recorder.stage("preparing"):
         prepared = make_ready(folder, asked, recorder)
     with _device(folder, recorder, prepared.machine), tracked(folder, recorder) as mirror:
-        recorder.on_metrics = mirror.step if mirror else None
         if mirror:
+            recorder.on_metrics, recorder.on_event = mirror.step, mirror.happened
             mirror.checked()
         with recorder.stage("training"):
-            train(folder, prepared, recorder)
+            train(folder, prepared, recorder, mirror)
             if mirror:
-                mirror.trained(prepared.tokenizer)
+                mirror.trained(prepared.tokenizer, cards.adapter_card(export_source(folder, prepared)))
         with recorder.stage("evaluating"):
             judge(folder, prepared, recorder, mirror)
         with recorder.stage("exporting"):
@@ -126,7 +127,7 @@ def encode_parts(data: Path, tokenizer: Any, spec: RunSpec, recorder: Recorder) 
     return parts[0], parts[1]
 
 
-def train(folder: RunFolder, prepared: Prepared, recorder: Recorder) -> None:
+def train(folder: RunFolder, prepared: Prepared, recorder: Recorder, mirror: Mirror | None = None) -> None:
     """Fit the adapter, from the last checkpoint if there is one; where memory runs out, again with settings that take less."""
     if folder.training.exists() and (folder.adapter / "adapter_config.json").exists():
         return
@@ -136,7 +137,8 @@ def train(folder: RunFolder, prepared: Prepared, recorder: Recorder) -> None:
     base = load(prepared)
     while True:
         try:
-            fitted = fit.fit(base, prepared.tokenizer, fit_job(folder, prepared), recorder)
+            job = replace(fit_job(folder, prepared), on_evaluation=sampler(folder, prepared, recorder, mirror))
+            fitted = fit.fit(base, prepared.tokenizer, job, recorder)
             break
         except OutOfMemory as problem:
             prepared = replace(prepared, spec=planner.recover_from_oom(folder, prepared.spec, problem, recorder))
@@ -166,6 +168,15 @@ def fit_job(folder: RunFolder, prepared: Prepared) -> Any:
         adapter_out=folder.adapter,
         start=folder.start if folder.start.exists() else None,
     )
+
+
+def sampler(folder: RunFolder, prepared: Prepared, recorder: Recorder, mirror: Mirror | None) -> Any:
+    """What asks held-out questions of the model while it is trained, if the spec wants that."""
+    from studio.evaluation import samples
+
+    spec, on_samples = prepared.spec, mirror.answered if mirror else None
+    rows = held_out_rows(folder, spec.evaluation.while_training) if spec.evaluation.while_training else []
+    return samples.sampler(rows, prepared.tokenizer, spec.evaluation, spec.data.train_on, folder.samples, recorder, on_samples)
 
 
 def judge(

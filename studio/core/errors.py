@@ -77,6 +77,10 @@ class TrainingError(StudioError):
     """Training stopped because its result would be worthless, or cannot go on."""
 
 
+class Diverged(TrainingError):
+    """Training went wrong on the way: a loss or a gradient became infinite or no number."""
+
+
 class EvaluationError(StudioError):
     """A run cannot be evaluated."""
 

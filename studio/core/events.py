@@ -211,17 +211,21 @@ class Trained(EventBase):
 
 
 class Tracking(EventBase):
-    """Metrics are mirrored to Weights & Biases."""
+    """Metrics are mirrored to a tracker."""
 
     kind: Literal["tracking"] = "tracking"
+    tracker: str = "W&B"
     mode: Literal["online", "offline"]
     url: str = ""
     """The page of the run, if online."""
     upload: str = ""
-    """The command that uploads the log later, if offline."""
+    """The command that uploads or shows later what is kept offline."""
 
     def __str__(self) -> str:
-        return f"tracked at {self.url}" if self.mode == "online" else f"tracked offline; upload it with: {self.upload}"
+        if self.mode == "online":
+            return f"tracked at {self.url}"
+        does = "upload it" if self.tracker == "W&B" else "look at it"
+        return f"tracked offline by {self.tracker}; {does} with: {self.upload}"
 
 
 class Verdict(EventBase):

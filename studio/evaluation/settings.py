@@ -31,6 +31,8 @@ class Evaluation(Section, frozen=True):
         default="builtin", title="Forgetting check"
     )
     """A small general question file, `builtin`, or `off`: does the tuned model still know what the base knew?"""
+    while_training: Annotated[int, Ui(advanced=True)] = Field(default=0, ge=0, le=20, title="Questions asked while training")
+    """So many held-out questions are answered at every evaluation during training, to see the answers change."""
     samples: Annotated[int, Ui(advanced=True)] = Field(default=10, ge=0, le=100, title="Samples shown")
     """How many best, worst and most changed answers the report shows."""
     resamples: Annotated[int, Ui(advanced=True)] = Field(default=1000, ge=100, le=100_000, title="Bootstrap resamples")

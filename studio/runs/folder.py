@@ -68,6 +68,7 @@ class RunFolder:
     training = property(lambda self: self.path / "training.json", doc="How training ended.")
     report = property(lambda self: self.path / "evaluation" / "report.json", doc="The evidence.")
     report_page = property(lambda self: self.path / "evaluation" / "report.html", doc="The evidence as a page.")
+    samples = property(lambda self: self.path / "evaluation" / "samples.jsonl", doc="Answers while it was trained.")
     exports = property(lambda self: self.path / "exports", doc="One folder per export.")
 
     def asked_spec(self) -> RunSpec:

@@ -1,24 +1,28 @@
-"""A run as Weights & Biases shows it: what is copied there from the run folder, and when. docs/tracking.md lists all of it."""
+"""A run as trackers show it: what is copied there from the run folder, and when. docs/tracking.md lists all of it."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
 from studio.core import events
-from studio.core.errors import Stopped
+from studio.core.errors import Diverged, Stopped
 from studio.core.files import read_json, write_text
 from studio.runs.folder import RunFolder
 from studio.runs.records import RunLock
-from studio.tracking import wandb
-from studio.tracking.limits import without_paths
+from studio.tracking import trackio, wandb
+from studio.tracking.limits import redacted, without_paths
 from studio.tracking.reporter import Reporter
+from studio.tracking.sink import Sink, warn
+from studio.training import checkpoints
 
 if TYPE_CHECKING:
+    from studio.core.events import Event
     from studio.evaluation.report import Report
+    from studio.evaluation.samples import Sample
     from studio.export.artifacts.manifest import Artifact
 
 EVIDENCE = (
@@ -36,17 +40,24 @@ def _never_raises(method: Callable[Concatenate[Mirror, P], None]) -> Callable[Co
 
     @functools.wraps(method)
     def guarded(self: Mirror, *args: P.args, **kwargs: P.kwargs) -> None:
-        self.sink.guard(method.__name__, lambda: method(self, *args, **kwargs))
+        try:
+            method(self, *args, **kwargs)
+        except Exception as problem:
+            warn(self.reporter, f"the trackers lack what was {method.__name__} ({redacted(problem)}); the run folder has it")
 
     return guarded
 
 
 class Mirror:
-    """An open W&B run, in the terms of a run of ours. Nothing here raises, and nothing blocks for long."""
+    """A run in its open trackers, in terms of our own. Nothing here raises, and nothing blocks for long."""
 
-    def __init__(self, folder: RunFolder, sink: wandb.Sink) -> None:
-        self.folder, self.sink = folder, sink
-        self._mark = folder.path / "wandb" / "mirrored-step"
+    def __init__(self, folder: RunFolder, sinks: Sequence[Sink], reporter: Reporter) -> None:
+        self.folder, self.sinks, self.reporter = folder, sinks, reporter
+
+    def send(self, call: Callable[[Sink], object]) -> None:
+        """Call it with every tracker."""
+        for sink in self.sinks:
+            call(sink)
 
     @_never_raises
     def checked(self) -> None:
@@ -54,57 +65,70 @@ class Mirror:
         from studio.data.desk_report import DeskReport
 
         if self.folder.findings.exists():
-            self.sink.table("data findings", *DeskReport.read(self.folder.findings).table)
+            found = DeskReport.read(self.folder.findings).table
+            self.send(lambda sink: sink.table("data findings", *found))
 
     @_never_raises
-    def catch_up(self) -> None:
-        """Send the logged steps that W&B does not have, such as those of a process that was killed before it sent them."""
-        known = self.sink.last_step()
-        if known < 0:
-            with contextlib.suppress(OSError, ValueError):
-                known = float(self._mark.read_text("utf-8"))
-        for line in list(self.folder.read_metrics()):
-            if line["step"] > known:
-                values = {name: value for name, value in line.items() if name not in ("step", "time", "version")}
-                self.step(line["step"], {name: value for name, value in values.items() if isinstance(value, int | float)})
+    def caught_up(self) -> None:
+        """Send the logged steps that a tracker lacks, such as those of a process that was killed before it sent them."""
+        for sink in self.sinks:
+            known = sink.last_step()
+            for line in list(self.folder.read_metrics()):
+                if line["step"] > known:
+                    sink.log(line["step"], _figures(line))
 
     def step(self, step: int, values: dict[str, float]) -> None:
         """One logged step."""
-        self.sink.log(step, values)
-        with contextlib.suppress(OSError):
-            write_text(self._mark, str(step), durable=False)
+        self.send(lambda sink: sink.log(step, values))
+
+    @_never_raises
+    def happened(self, event: Event) -> None:
+        """A checkpoint that was saved, if the spec asks for it: what a run is resumed from."""
+        if isinstance(event, events.CheckpointSaved) and "checkpoints" in self.folder.spec().tracking.include:
+            self._saved(event.step)
+
+    def _saved(self, step: int) -> None:
+        folder, about = checkpoints.folder_of(self.folder.checkpoints, step), {"run": self.folder.id, "step": step}
+        self.send(lambda sink: sink.artifact(f"{self.folder.id}-checkpoint", "checkpoint", [folder], about, fleeting=True))
+
+    @_never_raises
+    def answered(self, samples: Sequence[Sample]) -> None:
+        """The answers to a few held-out questions at every evaluation so far."""
+        rows = [[item.step, item.question, item.reference, item.answer] for item in samples]
+        self.send(lambda sink: sink.table("samples while training", ("step", "question", "reference", "answer"), rows))
 
     @_never_raises
     def inputs(self, lock: RunLock) -> None:
         """The dataset and the base model the run reads: names, hashes and revision, never their content."""
         model = lock.model
-        self.sink.used(f"{self.folder.id}-dataset", "dataset", {"sha256": lock.data, "split": _split(self.folder)})
+        dataset = {"sha256": lock.data, "split": _split(self.folder)}
         about = {"name": model.name, "revision": model.revision, "files": model.files}
-        self.sink.used(f"base-{Path(model.name).name}", "base-model", about)
+        self.send(lambda sink: sink.used(f"{self.folder.id}-dataset", "dataset", dataset))
+        self.send(lambda sink: sink.used(f"base-{Path(model.name).name}", "base-model", about))
 
     @_never_raises
-    def trained(self, tokenizer: Any) -> None:
-        """The adapter with its tokenizer and chat template, how training ended, and predicted against measured memory."""
+    def trained(self, tokenizer: Any, card: str) -> None:
+        """The adapter with its tokenizer, chat template and model card, how training ended, and predicted against measured
+        memory."""
         lock, plan = RunLock.read(self.folder.lock), read_json(self.folder.plan)
         fitted = read_json(self.folder.training)
         figures = {f"training/{name}": value for name, value in fitted.items() if isinstance(value, int | float)}
         predicted = plan.get("measured", {}).get("predicted")
         if predicted:
             figures |= {"memory/predicted_bytes": predicted, "memory/peak_bytes": fitted["peak_memory_bytes"]}
-        self.sink.summary(figures)
-        beside = self.folder.path / "wandb" / "adapter"
+        self.send(lambda sink: sink.summary(figures))
+        beside = self.folder.path / "tracking" / "adapter"
         tokenizer.save_pretrained(beside)
-        for file in (
-            *beside.glob("*config.json"),
-            self.folder.adapter / "adapter_config.json",
-            self.folder.adapter / "README.md",
-        ):
+        write_text(beside / "README.md", self._hide(card))
+        for file in (*beside.glob("*config.json"), self.folder.adapter / "adapter_config.json"):
             if file.exists():  # they name the folder of the base model
                 write_text(beside / file.name, self._hide(file.read_text("utf-8")))
-        lineage = {"dataset": lock.data, "base": lock.model.name, "revision": lock.model.revision}
-        self.sink.artifact(
-            f"{self.folder.id}-adapter", "model", [beside, self.folder.adapter], {**lineage, "run": self.folder.id}
-        )
+        lineage = {
+            "dataset": lock.data, "base": lock.model.name, "revision": lock.model.revision,
+            "run": self.folder.id,
+        }  # fmt: skip
+        paths = [beside, self.folder.adapter]
+        self.send(lambda sink: sink.artifact(f"{self.folder.id}-adapter", "model", paths, lineage))
 
     @_never_raises
     def evaluated(self, report: Report) -> None:
@@ -121,14 +145,14 @@ class Mirror:
                 }
                 bounds = [bound for value in sides.values() for bound in (value.value, value.low, value.high)]
                 rows.append([part.label, name, name == part.headline, found.change.rows, *bounds])
-        self.sink.summary(figures)
-        self.sink.table("evidence", EVIDENCE, rows)
+        self.send(lambda sink: sink.summary(figures))
+        self.send(lambda sink: sink.table("evidence", EVIDENCE, rows))
         first = report.sets[0]
         shown = [first.answers[index] for index in dict.fromkeys([*first.changed, *first.best, *first.worst])]
         answers = [[item.question, item.reference, item.base.text, item.tuned.text] for item in shown]
-        self.sink.table("samples", ["question", "reference", "base", "tuned"], answers)
+        self.send(lambda sink: sink.table("samples", ["question", "reference", "base", "tuned"], answers))
         if self.folder.report_page.exists():
-            self.sink.page("report", self._hide(self.folder.report_page.read_text("utf-8")))
+            self.send(lambda sink: sink.page("report", self._hide(self.folder.report_page.read_text("utf-8"))))
 
     @_never_raises
     def exported(self, artifact: Artifact) -> None:
@@ -139,15 +163,18 @@ class Mirror:
         found = artifact.verification
         about = {"kind": artifact.kind, "status": found.status, "bytes": artifact.bytes, "note": found.note}
         checks = {check.name: check.value for check in found.checks}
-        self.sink.summary({f"export/{artifact.folder}/{name}": value for name, value in about.items() if value})
-        manifest = self.folder.path / "wandb" / "exports" / artifact.folder / MANIFEST
+        figures = {f"export/{artifact.folder}/{name}": value for name, value in about.items() if value}
+        self.send(lambda sink: sink.summary(figures))
+        manifest = self.folder.path / "tracking" / "exports" / artifact.folder / MANIFEST
         write_text(manifest, self._hide(published(artifact).decode()))
-        self.sink.artifact(f"{self.folder.id}-{artifact.folder}", "export", [manifest], {**about, "checks": checks})
+        name, metadata = f"{self.folder.id}-export-{artifact.folder}", {**about, "checks": checks}
+        self.send(lambda sink: sink.artifact(name, "export", [manifest], metadata))
 
     @_never_raises
     def pushed(self, export: str, repository: str, commit: str) -> None:
         """Where an export was uploaded to."""
-        self.sink.summary({f"export/{export}/pushed": f"{repository}@{commit}" if commit else repository})
+        address = f"{repository}@{commit}" if commit else repository
+        self.send(lambda sink: sink.summary({f"export/{export}/pushed": address}))
 
     def _hide(self, text: str) -> str:
         """The text without the paths of this machine."""
@@ -161,17 +188,20 @@ class Mirror:
         return text.replace(f"{Path.home()}/", "~/")
 
     def ended(self, problem: BaseException | None) -> None:
-        """The state, an alert for done and failed, and the end of the W&B run. A run that was stopped has not failed."""
+        """The state, an alert for done, diverged and failed, and the end of the trackers' run. A run that was stopped has not
+        failed."""
         name, state = self.folder.spec().name, "failed"
         if problem is None:
-            state = "done"
-            self.sink.alert(f"{name} is done", _verdict(self.folder) or "The run is done.")
+            state, text = "done", _verdict(self.folder) or "The run is done."
+            self.send(lambda sink: sink.alert(f"{name} is done", text))
         elif isinstance(problem, Stopped | KeyboardInterrupt):
             state = "stopped"
         else:
-            self.sink.alert(f"{name} failed", self._hide(str(problem))[:500] or type(problem).__name__, "ERROR")
-        self.sink.summary({"state": state})
-        self.sink.finish(state != "failed")
+            how = "diverged" if isinstance(problem, Diverged) else "failed"
+            said = self._hide(str(problem))[:500] or type(problem).__name__
+            self.send(lambda sink: sink.alert(f"{name} {how}", said, "ERROR"))
+        self.send(lambda sink: sink.summary({"state": state}))
+        self.send(lambda sink: sink.finish(state != "failed"))
 
 
 @contextlib.contextmanager
@@ -201,7 +231,7 @@ def afterwards(folder: RunFolder, reporter: Reporter) -> Iterator[Mirror | None]
         yield mirror
     finally:
         if mirror:
-            mirror.sink.finish()
+            mirror.send(lambda sink: sink.finish())
 
 
 def _open(folder: RunFolder, reporter: Reporter, job_type: str | None) -> Mirror | None:
@@ -213,12 +243,22 @@ def _open(folder: RunFolder, reporter: Reporter, job_type: str | None) -> Mirror
         hidden["model"] = {"folder"}
     lock = RunLock.read(folder.lock).model_dump(mode="json", exclude=hidden)
     config = {"spec": spec.model_dump(mode="json"), "lock": lock, "run": folder.id}
-    sink = wandb.open_sink(spec.tracking, folder.id, spec.name, folder.path, config, reporter, job_type=job_type)
-    if sink is None:
-        return None
-    mirror = Mirror(folder, sink)
-    mirror.catch_up()
-    return mirror
+    sinks = [
+        wandb.open_sink(spec.tracking, folder.id, spec.name, folder.path, config, reporter, job_type=job_type),
+        trackio.open_sink(spec.tracking, folder.id, folder.path, config, reporter),
+    ]
+    mirror = Mirror(folder, [sink for sink in sinks if sink], reporter)
+    mirror.caught_up()
+    return mirror if mirror.sinks else None
+
+
+def _figures(line: dict[str, Any]) -> dict[str, float]:
+    """The figures in a line of metrics.jsonl."""
+    return {
+        name: value
+        for name, value in line.items()
+        if name not in ("step", "time", "version") and isinstance(value, int | float)
+    }
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -29,6 +29,8 @@ class Recorder:
         self.folder = folder
         self.on_metrics = on_metrics
         """Called with each logged step as well, e.g. by a mirror of the metrics."""
+        self.on_event: Callable[[Event], None] | None = None
+        """Called with each event as well."""
         self.stop_asked = False
         self._written = 0.0
         before = _before(folder)
@@ -54,6 +56,8 @@ class Recorder:
         """Append to events.jsonl."""
         self._require_folder()
         self.folder.event(event)
+        if self.on_event:
+            self.on_event(event)
 
     def metrics(self, step: int, **values: float) -> None:
         """Append to metrics.jsonl, with the time."""

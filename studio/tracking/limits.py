@@ -40,9 +40,12 @@ def redacted(problem: BaseException) -> str:
 
 def without_paths(value: Any) -> Any:
     """The value with folders left out of every path, keys included: in the home folder they are written from ~, elsewhere
-    only the last part stays, since how a machine is laid out is nobody's business."""
+    only the last part stays, since how a machine is laid out is nobody's business. Keys that become the same are numbered."""
     if isinstance(value, dict):
-        return {without_paths(key): without_paths(item) for key, item in value.items()}
+        shown: dict[Any, Any] = {}
+        for key, item in value.items():
+            shown[_another(without_paths(key), shown)] = without_paths(item)
+        return shown
     if isinstance(value, list | tuple):
         return [without_paths(item) for item in value]
     if isinstance(value, Path):
@@ -53,3 +56,11 @@ def without_paths(value: Any) -> Any:
     if not path.is_absolute():
         return value
     return f"~/{path.relative_to(home).as_posix()}" if path.is_relative_to(home) and len(home.parts) > 1 else path.name
+
+
+def _another(key: Any, taken: dict[Any, Any]) -> Any:
+    """The key, numbered if it is taken: `rows.csv`, `rows.csv (2)`."""
+    number, wanted = 2, key
+    while key in taken:
+        key, number = f"{wanted} ({number})", number + 1
+    return key

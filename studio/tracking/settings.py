@@ -10,11 +10,13 @@ from studio.core.section import Section, Ui
 
 
 class Tracking(Section, frozen=True):
-    """Weights & Biases."""
+    """Weights & Biases, Trackio."""
 
     wandb: Literal["auto", "online", "offline", "off"] = Field(default="auto", title="Weights & Biases")
     """auto: online if a key is found in the environment or keyring, else offline. It never blocks or fails a run."""
-    project: Annotated[str, Ui(advanced=True)] = Field(default="studio", min_length=1, title="W&B project")
+    trackio: Annotated[Literal["on", "off"], Ui(advanced=True)] = Field(default="off", title="Trackio")
+    """on: also kept by Trackio, on this disk or on the server that TRACKIO_SERVER_URL names. Needs the extra `trackio`."""
+    project: Annotated[str, Ui(advanced=True)] = Field(default="studio", min_length=1, title="Project")
     """The project runs are listed under."""
     entity: Annotated[str | None, Ui(advanced=True)] = Field(default=None, title="W&B entity")
     """User or team. Empty: your default."""
@@ -22,7 +24,10 @@ class Tracking(Section, frozen=True):
     """Labels to find the run by."""
     note: Annotated[str, Ui(advanced=True)] = Field(default="", title="Note")
     """What this run is for, in your words."""
-    group: Annotated[str | None, Ui(advanced=True)] = Field(default=None, title="W&B group")
+    group: Annotated[str | None, Ui(advanced=True)] = Field(default=None, title="Group")
     """Runs of one group are shown together. Empty: WANDB_RUN_GROUP, if it is set."""
-    include: Annotated[list[Literal["git", "paths"]], Ui(advanced=True)] = Field(default_factory=list, title="Send as well")
-    """git: the commit of the folder you started from. paths: full file names. Neither is sent unless named here."""
+    include: Annotated[list[Literal["git", "paths", "checkpoints"]], Ui(advanced=True)] = Field(
+        default_factory=list, title="Send as well"
+    )
+    """git: the commit of the folder you started from. paths: full file names. checkpoints: each checkpoint, as an artifact.
+    None of them is sent unless it is named here."""

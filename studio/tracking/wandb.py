@@ -8,32 +8,34 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import os
 import re
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from studio.core import events
+from studio.core.files import write_text
 from studio.tracking import secrets
 from studio.tracking.limits import redacted, within, without_paths
 from studio.tracking.reporter import Reporter
 from studio.tracking.settings import Tracking
+from studio.tracking.sink import STEP, Level, Sink, warn
 
-T = TypeVar("T")
 KEY = "WANDB_API_KEY"
-STEP = "train/step"
 
 
-class Sink:
-    """An open W&B run. No method raises, and none blocks for long."""
+class WandbSink(Sink):
+    """An open W&B run."""
+
+    label = "W&B"
 
     def __init__(self, run: Any, folder: Path, reporter: Reporter, finish_timeout: float) -> None:
-        self._run, self._folder, self._reporter, self._finish_timeout = run, folder, reporter, finish_timeout
-        self._failed = 0
+        super().__init__(folder, reporter, finish_timeout)
+        self._run = run
+        self._mark = folder / "wandb" / "mirrored-step"
 
     @property
     def url(self) -> str | None:
@@ -45,108 +47,67 @@ class Sink:
         """Whether it goes to the server now."""
         return not self._run.offline
 
-    def log(self, step: int, values: Mapping[str, float]) -> None:
-        """One logged step: `loss` becomes `train/loss`, `eval_loss` becomes `eval/loss`, both over our own step."""
-        named = {_metric_name(name): value for name, value in values.items() if math.isfinite(value)}
-        self.guard("log", lambda: self._run.log({STEP: step, **named}))
-
-    def summary(self, values: Mapping[str, Any]) -> None:
-        """Figures of the whole run, e.g. the verdict and the headline metric."""
-        self.guard("summary", lambda: self._run.summary.update(dict(values)))
-
-    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-        """A table, e.g. the sample answers."""
-
-        def send() -> None:
-            import wandb
-
-            self._run.log({name: wandb.Table(columns=list(columns), data=[list(row) for row in rows])})
-
-        self.guard(f"table {name}", send)
-
-    def page(self, name: str, html: str) -> None:
-        """An HTML page as a panel."""
-
-        def send() -> None:
-            import wandb
-
-            self._run.log({name: wandb.Html(html, inject=False)})
-
-        self.guard(f"page {name}", send)
-
-    def artifact(self, name: str, type: str, paths: Sequence[Path], metadata: Mapping[str, Any]) -> None:
-        """Files and folders with their lineage in `metadata`; they are read where they lie, not copied. Of two files of one
-        name the first counts."""
-
-        def send() -> None:
-            found = _artifact(name, type, metadata)
-            files: dict[str, Path] = {}
-            for path in paths:
-                inside = [path] if path.is_file() else sorted(item for item in path.rglob("*") if item.is_file())
-                for file in inside:
-                    files.setdefault(file.name if path.is_file() else file.relative_to(path).as_posix(), file)
-            for name_inside, file in files.items():
-                found.add_file(str(file), name=name_inside, policy="immutable", skip_cache=True)
-            self._run.log_artifact(found)
-
-        self.guard(f"artifact {name}", send)
-
-    def used(self, name: str, type: str, about: Mapping[str, Any]) -> None:
-        """What the run read, e.g. its dataset: an artifact that describes it without its content. The client links inputs
-        only online; offline they are in the config alone."""
-
-        def send() -> None:
-            found = _artifact(name, type, shown := without_paths(dict(about)))
-            with found.new_file(f"{type}.json", encoding="utf-8") as out:
-                json.dump(shown, out, indent=2, sort_keys=True)
-            self._run.use_artifact(found)
-
-        if self.online:  # the client waits until the server has it
-            self.guard(f"input {name}", lambda: within(self._finish_timeout / 2, send))
-
-    def alert(self, title: str, text: str, level: Literal["INFO", "WARN", "ERROR"] = "INFO") -> None:
-        """A message to whoever has W&B's alerts switched on."""
-        self.guard("alert", lambda: self._run.alert(title=title, text=secrets.redact(text), level=level))
-
-    def last_step(self) -> float:
-        """The last step that W&B has of this run; 0 for a new one, and -1 offline, where nobody can say."""
-        if not self.online:
-            return -1
-        try:
-            return float(self._run.summary.get(STEP) or 0)
-        except Exception:
-            return 0
-
-    def finish(self, ok: bool = True) -> str | None:
-        """Send what is left, for at most the finish timeout, and close. The run's address, or None offline."""
-        url = self.url
-        try:
-            within(self._finish_timeout + 10, lambda: self._run.finish(exit_code=0 if ok else 1))
-        except Exception as problem:
-            where = self.folder
-            _warn(
-                self._reporter,
-                f"not everything reached W&B in time ({redacted(problem)}); the rest is kept in {where}",
-                hint=f"Upload it later with: wandb sync {where}",
-            )
-        if self._failed > 1:
-            _warn(self._reporter, f"{self._failed} calls to W&B failed in this run; the run folder has everything")
-        return url
-
     @property
     def folder(self) -> Path:
         """Where the client keeps this run on disk; `wandb sync` takes it."""
-        return Path(getattr(self._run, "dir", self._folder / "wandb")).parent
+        return Path(getattr(self._run, "dir", self.run_folder / "wandb")).parent
 
-    def guard(self, what: str, call: Callable[[], object]) -> None:
-        """Call it; an error is counted, and the first one said."""
+    @property
+    def upload(self) -> str:
+        """The command that uploads what is kept on this disk."""
+        return f"wandb sync {self.folder}"
+
+    def last_step(self) -> float:
+        """The last step that W&B has of this run; offline, where nobody can say, the last one that was written to a log."""
+        if self.online:
+            try:
+                return float(self._run.summary.get(STEP) or 0)
+            except Exception:
+                return 0
         try:
-            with _own_folders(self._folder):
-                call()
-        except Exception as problem:
-            self._failed += 1
-            if self._failed == 1:
-                _warn(self._reporter, f"W&B did not take the {what}: {redacted(problem)}; the run goes on")
+            return float(self._mark.read_text("utf-8"))
+        except (OSError, ValueError):
+            return -1
+
+    def _surroundings(self) -> contextlib.AbstractContextManager[None]:
+        return _own_folders(self.run_folder)
+
+    def _log(self, step: int, values: dict[str, float]) -> None:
+        self._run.log({STEP: step, **values})
+        write_text(self._mark, str(step), durable=False)
+
+    def _summary(self, values: dict[str, Any]) -> None:
+        self._run.summary.update(values)
+
+    def _table(self, name: str, columns: list[str], rows: list[list[Any]]) -> None:
+        import wandb
+
+        self._run.log({name: wandb.Table(columns=columns, data=rows)})
+
+    def _page(self, name: str, html: str) -> None:
+        import wandb
+
+        self._run.log({name: wandb.Html(html, inject=False)})
+
+    def _artifact(self, name: str, type: str, files: dict[str, Path], metadata: dict[str, Any], fleeting: bool) -> None:
+        found = _artifact(name, type, metadata)
+        for inside, file in files.items():
+            found.add_file(str(file), name=inside, policy="mutable" if fleeting else "immutable", skip_cache=True)
+        self._run.log_artifact(found)
+
+    def _used(self, name: str, type: str, about: dict[str, Any]) -> None:
+        if not self.online:
+            return  # the client links inputs only online; offline they are in the config alone
+        found = _artifact(name, type, about)
+        with found.new_file(f"{type}.json", encoding="utf-8") as out:
+            json.dump(about, out, indent=2, sort_keys=True)
+        self._run.use_artifact(found)
+
+    def _alert(self, title: str, text: str, level: Level) -> None:
+        self._run.alert(title=title, text=text, level=level)
+
+    def _finish(self, ok: bool) -> None:
+        self._run.finish(exit_code=0 if ok else 1)
 
 
 def open_sink(
@@ -161,7 +122,7 @@ def open_sink(
     connect_timeout: float = 5,
     init_timeout: float = 30,
     finish_timeout: float = 60,
-) -> Sink | None:
+) -> WandbSink | None:
     """Open the W&B run of a run folder, or None if it is off or the client cannot be started.
 
     run_id is ours, so that a resumed run goes on in the same W&B run; job_type None leaves the type it
@@ -177,6 +138,7 @@ def open_sink(
             import wandb
 
             host = os.environ.get("WANDB_BASE_URL") or wandb.setup().settings.base_url
+            run_id = _id_of_sweep(folder) or run_id
             arguments = _arguments(settings, run_id, name, folder, {**config, "wandb_host": host}, job_type)
             limits = {"init_timeout": init_timeout, "finish_timeout": finish_timeout}
             hard_limit = 2 * init_timeout + 10
@@ -186,20 +148,28 @@ def open_sink(
                     online = {"base_url": host, "api_key": key, **limits}
                     run = within(hard_limit, lambda: _start(wandb, "online", arguments, online))
                     reporter.event(events.Tracking(mode="online", url=run.url or ""))
-                    return Sink(run, folder, reporter, finish_timeout)
+                    return WandbSink(run, folder, reporter, finish_timeout)
                 except RuntimeError as problem:  # a call that never came back still holds the client: no second one then
                     reason = redacted(problem)
                     if wandb.run is None:  # the failed start holds the run's id until the client's process ends
                         wandb.teardown()
             if reason:
-                _warn(reporter, f"W&B is kept offline: {reason}", hint="The log can be uploaded later: see docs/tracking.md.")
+                warn(reporter, f"W&B is kept offline: {reason}", hint="The log can be uploaded later: see docs/tracking.md.")
             run = within(hard_limit, lambda: _start(wandb, "offline", arguments, {"base_url": host, **limits}))
-            sink = Sink(run, folder, reporter, finish_timeout)
-            reporter.event(events.Tracking(mode="offline", upload=f"wandb sync {sink.folder}"))
+            sink = WandbSink(run, folder, reporter, finish_timeout)
+            reporter.event(events.Tracking(mode="offline", upload=sink.upload))
             return sink
     except Exception as problem:
-        _warn(reporter, f"W&B could not be started ({redacted(problem)}); the run goes on without it")
+        warn(reporter, f"W&B could not be started ({redacted(problem)}); the run goes on without it")
         return None
+
+
+def _id_of_sweep(folder: Path) -> str | None:
+    """The id that an agent of a W&B sweep chose for this run; it stays the run's, also when it is resumed without the agent."""
+    kept = folder / "wandb" / "run-id-of-sweep"
+    if os.environ.get("WANDB_SWEEP_ID") and os.environ.get("WANDB_RUN_ID") and not (folder / "wandb").exists():
+        write_text(kept, os.environ["WANDB_RUN_ID"])
+    return kept.read_text("utf-8").strip() if kept.exists() else None
 
 
 def _mode(settings: Tracking, key: str | None) -> Literal["online", "offline"] | None:
@@ -281,11 +251,7 @@ def _start(wandb: Any, mode: str, arguments: dict[str, Any], limits: dict[str, A
 def _artifact(name: str, type: str, metadata: Mapping[str, Any]) -> Any:
     import wandb
 
-    return wandb.Artifact(re.sub(r"[^\w.-]+", "-", name)[:128], type=type, metadata=without_paths(dict(metadata)))
-
-
-def _metric_name(name: str) -> str:
-    return f"eval/{name.removeprefix('eval_')}" if name.startswith("eval_") else f"train/{name}"
+    return wandb.Artifact(re.sub(r"[^\w.-]+", "-", name)[:128], type=type, metadata=dict(metadata))
 
 
 @contextlib.contextmanager
@@ -302,8 +268,3 @@ def _own_folders(folder: Path) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-
-
-def _warn(reporter: Reporter, message: str, hint: str = "") -> None:
-    with contextlib.suppress(Exception):
-        reporter.event(events.Warning(message=message, hint=hint))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from studio.core.errors import HardwareError, OutOfMemory, TrainingError
+from studio.core.errors import Diverged, HardwareError, OutOfMemory, TrainingError
 from studio.core.machine_errors import machine_fault
 from studio.core.text import count, plural
 from studio.training.job import TrainingJob
@@ -52,7 +52,7 @@ def check_data(job: TrainingJob) -> None:
 def check_loss(loss: float, step: int, trained: int) -> None:
     """Raise TrainingError if the loss of step `step` (from 1) is not finite, or the first one is exactly zero."""
     if not math.isfinite(loss):
-        raise TrainingError(
+        raise Diverged(
             f"The loss became {_name(loss)} at step {step}",
             hint="Lower training.learning_rate (try a third), and use model.dtype bf16 or fp32 if it is fp16. "
             "The checkpoints before this step are sound.",
@@ -69,7 +69,7 @@ def check_loss(loss: float, step: int, trained: int) -> None:
 def check_held_out_loss(loss: float, step: int) -> None:
     """Raise TrainingError if the held-out loss after `step` steps is not finite."""
     if not math.isfinite(loss):
-        raise TrainingError(
+        raise (Diverged if step else TrainingError)(
             f"The held-out loss is {_name(loss)} after step {step}",
             hint="Lower training.learning_rate (try a third)."
             if step
@@ -81,7 +81,7 @@ def check_held_out_loss(loss: float, step: int) -> None:
 def check_gradient(norm: float, step: int) -> None:
     """Raise TrainingError if the gradient of step `step` is not finite. Weights it spoiled meanwhile are not kept."""
     if not math.isfinite(norm):
-        raise TrainingError(
+        raise Diverged(
             f"The gradient became {_name(norm)} at step {step}",
             hint="Lower training.learning_rate (try a third) or training.max_grad_norm, and use model.dtype bf16 or fp32 if "
             "it is fp16. The checkpoints before this step are sound.",
@@ -92,7 +92,7 @@ def check_gradient(norm: float, step: int) -> None:
 def check_overflows(in_a_row: int, step: int) -> None:
     """Raise TrainingError if fp16 overflowed so often that its scale cannot be the cause."""
     if in_a_row >= MAX_OVERFLOWS:
-        raise TrainingError(
+        raise Diverged(
             f"fp16 overflowed {in_a_row} times in a row before step {step}",
             hint="Set model.dtype to bf16 where the GPU has it, or to fp32.",
             where="model.dtype",

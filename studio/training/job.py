@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -29,6 +30,8 @@ class TrainingJob:
     adapter_out: Path
     start: Path | None = None
     """The folder of the adapter that is trained further; None for a fresh one."""
+    on_evaluation: Callable[[int, Any], None] | None = None
+    """Called with the step and the model whenever the held-out loss was measured; leaves the model as it was."""
 
     @property
     def rows(self) -> int:

@@ -295,6 +295,17 @@ class LossModel:
                     raise Stopped
         return total.item(), {name: float(value) for name, value in figures.items()}
 
+    @contextlib.contextmanager
+    def answering(self) -> Iterator[Any]:
+        """The model as it generates: with its own attention, and afterwards again with the one that trains."""
+        trains = self.path
+        self._use(LossPath(self._attention, False, False))
+        try:
+            with evaluating(self.model), self._autocast():
+                yield self.model
+        finally:
+            self._use(trains)
+
     def release(self) -> None:
         """Give the base back as it came: no adapter, its own forward, attention and gradient settings."""
         self.fusion.undo()

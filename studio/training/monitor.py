@@ -173,6 +173,9 @@ class StepMonitor:
         self.progress = self._timed().after_evaluation(loss)
         held_out = {f"eval_{name}": value for name, value in figures.items()}
         self.reporter.metrics(step, eval_loss=loss, **held_out, epoch=self._epoch(step), tokens=self.progress.tokens)
+        if self.job.on_evaluation:
+            with self.loss_model.answering() as model:
+                self.job.on_evaluation(step, model)
         if step and self.progress.best_step == step:
             self.reporter.event(events.BestLoss(step=step, eval_loss=loss))
         patience = self.training.early_stopping

@@ -16,7 +16,7 @@ from studio.runs.folder import RunFolder
 from studio.runs.mirror import Mirror
 from studio.tracking.limits import without_paths
 from studio.tracking.settings import Tracking
-from studio.tracking.wandb import Sink, open_sink
+from studio.tracking.wandb import WandbSink, open_sink
 from tests.tracking.conftest import Remembers, Server
 
 KEY = "c0ffee" * 6 + "abcd"
@@ -31,13 +31,13 @@ def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
 
 
-def opened(folder: Path, reporter: Remembers, wandb: str = "auto", **timeouts: float) -> Sink | None:
+def opened(folder: Path, reporter: Remembers, wandb: str = "auto", **timeouts: float) -> WandbSink | None:
     config = {"spec": {"model": {"name": "starter"}, "data": {"train": str(Path.home() / "faq.csv")}}, **LINEAGE}
     settings = Tracking(wandb=wandb, project="studio-tests", tags=["a"], note="n")  # type: ignore[arg-type]
     return open_sink(settings, "bot-1234", "bot", folder, config, reporter, job_type="train", **timeouts)
 
 
-def fill(sink: Sink, folder: Path) -> None:
+def fill(sink: WandbSink, folder: Path) -> None:
     for step in (10, 20, 30):
         sink.log(step, {"loss": 3.0 / step, "lr": 1e-3, "tokens": 100.0 * step})
     sink.log(30, {"eval_loss": 0.25, "grad_norm": float("nan")})
@@ -198,7 +198,7 @@ class Broken:
 
 def test_a_failing_client_is_told_of_once_and_never_raises(tmp_path: Path):
     reporter = Remembers()
-    sink = Sink(Broken(), tmp_path, reporter, finish_timeout=1)
+    sink = WandbSink(Broken(), tmp_path, reporter, finish_timeout=1)
     for step in range(5):
         sink.log(step, {"loss": 1.0})
     sink.summary({"a": 1})
@@ -251,7 +251,7 @@ def test_folders_are_left_out_of_paths_and_other_texts_stay():
 def mirror_of(folder: Path, sink: Any) -> Mirror:
     lines = [{"step": step, "loss": 1.0 / step, "time": 1.0} for step in (1, 2, 3)]
     (folder / "metrics.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
-    return Mirror(RunFolder(folder), sink)
+    return Mirror(RunFolder(folder), [sink], Remembers())
 
 
 def test_a_resumed_run_sends_the_steps_the_server_lacks(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch):
@@ -259,7 +259,7 @@ def test_a_resumed_run_sends_the_steps_the_server_lacks(tmp_path: Path, server: 
     monkeypatch.setenv("WANDB_BASE_URL", server.address)
     sink = opened(tmp_path, Remembers(), init_timeout=20, finish_timeout=20)
     assert sink is not None
-    mirror_of(tmp_path, sink).catch_up()
+    mirror_of(tmp_path, sink).caught_up()
     sink.finish()
     assert [row["train/step"] for row in server.history()] == [1, 2, 3]
 
@@ -270,7 +270,7 @@ def test_offline_the_steps_of_an_earlier_process_are_not_sent_twice(tmp_path: Pa
     mirror = mirror_of(tmp_path, sink)
     mirror.step(1, {"loss": 1.0})
     logged: list[float] = []
-    monkeypatch.setattr(mirror.sink, "log", lambda step, values: logged.append(step))
-    mirror.catch_up()
+    monkeypatch.setattr(sink, "log", lambda step, values: logged.append(step))
+    mirror.caught_up()
     sink.finish()
     assert logged == [2, 3]

@@ -15,7 +15,7 @@ from studio.evaluation.general import TEXT
 from studio.evaluation.metrics import METRICS
 from studio.evaluation.report import Report
 from studio.evaluation.verdict import drifted
-from studio.export.artifacts.front_matter import front_matter
+from studio.export.artifacts.front_matter import front_matter, head
 from studio.export.artifacts.manifest import Artifact
 from studio.export.merging.run_info import RunInfo, cell, named, shown
 from studio.export.merging.source import Source
@@ -35,8 +35,19 @@ def card(source: Source, artifact: Artifact) -> str:
         _settings(source.about),
         [f"Files, hashes, sources and tool versions: `artifact.json`. All files together take {size(artifact.bytes)}."],
     ]
-    head = ["---", front_matter(source, artifact), "---"]
-    return "\n".join([*head, *(line for part in parts for line in part)]) + "\n"
+    return "\n".join(["---", front_matter(source, artifact), "---", *(line for part in parts for line in part)]) + "\n"
+
+
+def adapter_card(source: Source) -> str:
+    """The README of an adapter as training left it: without evidence, which comes later."""
+    parts = [
+        [f"# {source.name}", "", "A LoRA adapter as training left it; the evidence comes afterwards.", ""],
+        _base(source),
+        _data(source.about),
+        _use(source, None),
+        _settings(source.about),
+    ]
+    return "\n".join(["---", head(source, "adapter"), "---", *(line for part in parts for line in part)]) + "\n"
 
 
 def verdict(found: Verification) -> str:
@@ -141,7 +152,7 @@ def _cost(cost: ConversionCost) -> list[str]:
     return [*lines, "", f"{note}, answers of at most {plural(cost.max_new_tokens, 'token')}.", ""]
 
 
-def limits(source: Source, artifact: Artifact) -> list[str]:
+def limits(source: Source, artifact: Artifact | None) -> list[str]:
     """What whoever uses the export must know it cannot do, as sentences."""
     report = source.about.report
     found = ["What the base model cannot do or does wrongly is not repaired by tuning; its own card tells its limits."]
@@ -153,7 +164,7 @@ def limits(source: Source, artifact: Artifact) -> list[str]:
         found.append("What it forgot of the base's general ability was not measured.")
     else:
         found += forgotten(report)
-    if artifact.verification.loses_some and artifact.verification.evidence:
+    if artifact and artifact.verification.loses_some and artifact.verification.evidence:
         found.append(
             f"This export answers worse than the tuned model it was made from: {artifact.verification.evidence.sentence}."
         )
@@ -177,7 +188,7 @@ def forgotten(report: Report) -> list[str]:
     return [f"It forgot some of what its base could do, on general questions: {', '.join(losses)}."] if losses else []
 
 
-def _use(source: Source, artifact: Artifact) -> list[str]:
+def _use(source: Source, artifact: Artifact | None) -> list[str]:
     kind = "questions like those of its data" if source.about.data else "the purpose it was trained for"
     lines = ["## Intended use", "", f"Answering {kind}, under the licence above. Anything else was not trained.", ""]
     if source.system:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from studio.evaluation.compare import HELD_OUT
@@ -36,22 +37,30 @@ METRIC_TYPES = {"exact_match": "exact_match", "normalised_match": "exact_match",
 
 
 def front_matter(source: Source, artifact: Artifact) -> str:
-    """The head without its `---` lines."""
-    from huggingface_hub import ModelCardData
-
+    """The head of an export's card, without its `---` lines."""
     report = source.about.report
     results = _results(report, artifact) if report else []
+    tags = [artifact.kind.replace("_", "-"), *_quant(artifact.settings)]
+    return head(source, artifact.kind, relation(artifact), tags, results)
+
+
+def head(
+    source: Source, kind: str, relation: str = "adapter", tags: Sequence[str] = ("adapter",), results: Sequence[Any] = ()
+) -> str:
+    """The head of a card of a kind of export, without its `---` lines."""
+    from huggingface_hub import ModelCardData
+
     base = source.base_name if "/" in source.base_name and not source.base.local else None
     values: dict[str, Any] = {
         **_license(source.base.license),
-        "library_name": LIBRARIES.get(artifact.kind, artifact.kind),
+        "library_name": LIBRARIES.get(kind, kind),
         "pipeline_tag": "text-generation",
         "base_model": base,
-        "base_model_relation": relation(artifact) if base else None,
+        "base_model_relation": relation if base else None,
         "datasets": source.about.hub_data or None,
-        "tags": ["slm-studio", artifact.kind.replace("_", "-"), *_quant(artifact.settings), "lora", "conversational"],
+        "tags": ["slm-studio", *tags, "lora", "conversational"],
         "model_name": source.name if results else None,
-        "eval_results": results or None,
+        "eval_results": list(results) or None,
     }
     return ModelCardData(**{name: value for name, value in values.items() if value is not None}).to_yaml().strip()
 
