@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 import time
 from json import dumps
@@ -41,6 +43,8 @@ def follow(
     shown = progress or (Shown.none if json else Shown.bar)
     view = {Shown.none: _Quiet, Shown.json: _JsonLines, Shown.bar: _Bar}[shown]()
     asked = False
+    if os.environ.get("WANDB_SWEEP_ID"):  # the agent of a sweep ends a run so, and would leave this one running
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     with view:
         while True:
             try:

@@ -13,7 +13,10 @@ from studio.cli.options import All, Home, Json, Progress, Shown
 from studio.core.errors import DoesNotFit, SpecError
 
 SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="A spec: a YAML file, see configs/.", show_default=False)]
-SpecFiles = Annotated[list[Path], typer.Argument(metavar="SPEC…", help="Specs: YAML files, see configs/.", show_default=False)]
+SpecFiles = Annotated[
+    list[str],
+    typer.Argument(metavar="SPEC…", help="Specs: YAML files, see configs/. A word A.B=C is --set A.B=C.", show_default=False),
+]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="A.B=C", help="Change a field of the spec; may be given several times.")
 ]
@@ -41,7 +44,7 @@ def demo(
     if not json:
         changed = "".join(f" --set {setting}" for setting in settings)
         show.say(f"The demo is an ordinary run: studio train {_short(file)}{changed}")
-    train([file], settings, home, json)
+    train([str(file)], settings, home, json)
 
 
 def plan(
@@ -85,7 +88,7 @@ def model_line(name: str) -> str:
 
 
 def train(
-    files: SpecFiles,
+    words: SpecFiles,
     settings: Settings = None,
     home: Home = None,
     json: Json = False,
@@ -94,6 +97,8 @@ def train(
 ) -> None:
     """Run specs now, one after another: data, training, evidence, exports. Ctrl-C saves a checkpoint; a run outlives the
     terminal."""
+    files, more = _files_and_settings(words)
+    settings = [*(settings or []), *more]
     if json and len(files) > 1:
         raise SpecError(
             "--json prints one document, for one spec", hint="Train them one by one, or leave --json out.", where="--json"
@@ -101,6 +106,15 @@ def train(
     asked = [(file, read_spec(file, settings)) for file in files]  # what is wrong with the last is said before the first
     codes = [_train(file, spec, home, json, queued, progress) for file, spec in asked]
     raise typer.Exit(next((code for code in codes if code), 0))
+
+
+def _files_and_settings(words: list[str]) -> tuple[list[Path], list[str]]:
+    """Specs and settings apart. A program that starts runs, such as the agent of a W&B sweep, gives settings as bare words."""
+    settings = [word for word in words if "=" in word and not Path(word).exists()]
+    files = [Path(word) for word in words if word not in settings]
+    if not files:
+        raise SpecError("no spec was given", hint="Name a YAML file: studio train SPEC", where=" ".join(words))
+    return files, settings
 
 
 def _train(spec: Path, asked: specs.RunSpec, home: Path | None, json: bool, queued: bool, progress: Shown | None) -> int:

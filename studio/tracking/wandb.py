@@ -237,7 +237,6 @@ def _start(wandb: Any, mode: str, arguments: dict[str, Any], limits: dict[str, A
         host="",
         silent=True,
         x_disable_meta=True,
-        x_disable_machine_info=True,
         x_save_requirements=False,
         **limits,
     )

@@ -46,27 +46,46 @@ class Server(ThreadingHTTPServer):
         self.uploaded: dict[str, bytes] = {}
         self.fails = ""
         """The operation it answers with a server error."""
+        self.sweep: list[dict[str, Any]] = []
+        """Commands for the agent of the sweep `sweep`, one at a time."""
+        self.sweep_command: list[str] = []
 
     @property
     def address(self) -> str:
         return f"http://127.0.0.1:{self.server_port}"
 
-    def history(self) -> list[dict[str, Any]]:
-        lines = [
-            item["files"]["wandb-history.jsonl"]["content"]
-            for item in self.streamed
-            if "wandb-history.jsonl" in (item.get("files") or {})
-        ]
-        return [json.loads(line) for part in lines for line in part]
+    def history(self, run: str = "") -> list[dict[str, Any]]:
+        """The logged lines, of one run or of all."""
+        return self._lines("wandb-history.jsonl", run)
 
-    def summary(self) -> dict[str, Any]:
+    def system(self) -> list[dict[str, Any]]:
+        """The lines about the machine."""
+        return self._lines("wandb-events.jsonl")
+
+    def summary(self, run: str = "") -> dict[str, Any]:
         """The last summary that was streamed."""
+        return self._lines("wandb-summary.json", run)[-1]
+
+    def exit_codes(self) -> list[int]:
+        """How each run that has ended did."""
+        return [item["exitcode"] for item in self.streamed if item.get("complete")]
+
+    def config(self, run: str = "") -> dict[str, Any]:
+        """The last config that was sent."""
+        sent = [v for v in self._all("UpsertBucket") if v.get("config") and (not run or v["name"] == run)]
+        return {name: item["value"] for name, item in json.loads(sent[-1]["config"]).items()}
+
+    def alerts(self) -> list[tuple[str, str]]:
+        """Title and severity of every alert."""
+        return [(item["title"], item["severity"]) for item in self._all("NotifyScriptableRunAlert")]
+
+    def _lines(self, file: str, run: str = "") -> list[dict[str, Any]]:
         parts = [
-            item["files"]["wandb-summary.json"]["content"]
+            item["files"][file]["content"]
             for item in self.streamed
-            if "wandb-summary.json" in (item.get("files") or {})
+            if file in (item.get("files") or {}) and (not run or item["run"] == run)
         ]
-        return json.loads(parts[-1][-1])
+        return [json.loads(line) for part in parts for line in part]
 
     def artifacts(self) -> dict[str, set[str]]:
         """The files of every artifact, by its type."""
@@ -114,7 +133,7 @@ class Handler(BaseHTTPRequestHandler):
                 return
             self._answer({"data": self._data(asked["query"], asked.get("variables") or {})})
         elif self.path.endswith("/file_stream"):
-            self.server.streamed.append(json.loads(body))
+            self.server.streamed.append({**json.loads(body), "run": self.path.split("/")[-2]})
             self._answer({})
         else:
             self._answer({})
@@ -123,7 +142,17 @@ class Handler(BaseHTTPRequestHandler):
         if "query Viewer" in query:
             return {"viewer": {"id": "v", "entity": "me", "username": "me", "flags": "{}", "teams": {"edges": []}}}
         if "RunResumeStatus" in query:
-            return {"model": None}
+            return {"model": self._resumed(variables["name"])}
+        if "SweepWithRuns" in query:
+            command = json.dumps({"command": self.server.sweep_command})
+            names = ("name", "method", "state", "config", "bestLoss", "controller", "scheduler")
+            return {"project": {"sweep": {**dict.fromkeys(names), "id": "s", "config": command, "runs": {"edges": []}}}}
+        if "CreateAgent" in query:
+            return {"createAgent": {"agent": {"id": "a"}}}
+        if "Heartbeat" in query:
+            given = [self.server.sweep.pop(0)] if self.server.sweep and variables["runState"] == "{}" else []
+            commands = given or ([] if variables["runState"] != "{}" else [{"type": "exit"}])
+            return {"agentHeartbeat": {"agent": {"id": "a"}, "commands": json.dumps(commands)}}
         if "UpsertBucket" in query:
             project = {"id": "p", "name": variables["project"], "entity": {"id": "e", "name": "me"}}
             bucket = {"id": "b", "name": variables["name"], "displayName": variables["name"], "sweepName": None, "config": "{}"}
@@ -179,6 +208,21 @@ class Handler(BaseHTTPRequestHandler):
         if "notifyScriptableRunAlert(" in query:
             return {"notifyScriptableRunAlert": {"success": True}}
         return {}
+
+    def _resumed(self, run: str) -> dict[str, Any] | None:
+        """What the server has of a run already."""
+        before = [v for v in self.server._all("UpsertBucket") if v["name"] == run]
+        if not before:
+            return None
+        history = self.server.history(run)
+        summary = json.dumps(self.server.summary(run)) if history else "{}"
+        tail = json.dumps([json.dumps(line) for line in history[-1:]])
+        bucket = {
+            "id": "b", "name": run, "displayName": run, "summaryMetrics": summary, "historyLineCount": len(history),
+            "historyTail": tail, "eventsTail": "[]", "logLineCount": 0, "eventsLineCount": 0,
+            "config": before[0]["config"], "tags": None, "notes": None, "wandbConfig": "{}",
+        }  # fmt: skip
+        return {"id": "m", "name": "studio", "entity": {"id": "e", "name": "me"}, "bucket": bucket}
 
     def _artifact(self, id: str) -> dict[str, Any]:
         """A committed artifact, as far as the client looks at it."""
