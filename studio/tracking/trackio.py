@@ -131,7 +131,7 @@ def _start(settings: Tracking, run_id: str, config: dict[str, Any]) -> tuple[Any
     import trackio
 
     with _quiet():
-        run = trackio.init(
+        run: Any = trackio.init(
             project=settings.project,
             name=run_id,
             group=settings.group,

@@ -82,7 +82,9 @@ class WandbSink(Sink):
     def _table(self, name: str, columns: list[str], rows: list[list[Any]]) -> None:
         import wandb
 
-        self._run.log({name: wandb.Table(columns=columns, data=rows)})
+        named: list[Any] = list(columns)
+        values: list[Any] = list(rows)
+        self._run.log({name: wandb.Table(columns=named, data=values)})
 
     def _page(self, name: str, html: str) -> None:
         import wandb
