@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from studio.core.errors import Diverged, Stopped, TrainingError
-from studio.core.files import write_json, write_text
+from studio.core.files import write_text
 from studio.runs.folder import RunFolder
 from studio.runs.mirror import Mirror
+from studio.runs.records import LockedModel, RunLock
 from studio.tracking.settings import Tracking
 from studio.tracking.wandb import open_sink
 from tests.tracking.conftest import Remembers, Server
@@ -39,7 +40,7 @@ def test_how_a_run_ended_is_said_as_it_was(
     monkeypatch.setenv("WANDB_BASE_URL", server.address)
     folder = RunFolder(tmp_path)
     write_text(folder.asked, "name: bot\ndata: {train: /srv/secret/rows.csv}\n")
-    write_json(folder.lock, {"model": {"name": "starter"}})
+    RunLock(fingerprint="f", seed=1, model=LockedModel(name="starter")).write(folder.lock)
     sink = open_sink(Tracking(wandb="online"), "bot-1", "bot", tmp_path, {}, Remembers(), init_timeout=20, finish_timeout=20)
     assert sink is not None
     Mirror(folder, [sink], Remembers()).ended(problem)
