@@ -17,7 +17,7 @@ from studio.hardware.machine import Machine, probe
 from studio.models import presets
 
 CONFIGS = Path(__file__).parents[1] / "configs"
-FILES = sorted(CONFIGS.rglob("*.yaml"))
+FILES = sorted(file for file in CONFIGS.rglob("*.yaml") if file.parent.name != "recipes")
 STARTER = Path(__file__).parents[1] / "studio" / "models" / "starter"
 
 

@@ -12,7 +12,23 @@ from typing import Annotated, Any
 import typer
 import typer.core
 
-from studio.cli import bench, config, data, documents, exporters, init, notebooks, push, results, runs, serve, show, train, ui
+from studio.cli import (
+    bench,
+    config,
+    data,
+    documents,
+    exporters,
+    init,
+    making,
+    notebooks,
+    push,
+    results,
+    runs,
+    serve,
+    show,
+    train,
+    ui,
+)
 from studio.core import noise
 from studio.core.errors import SpecError, Stopped, StudioError
 from studio.core.machine_errors import translate
@@ -63,6 +79,7 @@ app.command("doctor")(results.doctor)
 app.command("clean")(results.clean)
 app.add_typer(data.app, name="data")
 app.add_typer(documents.app, name="documents")
+app.add_typer(making.app, name="make")
 app.command("notebooks")(notebooks.notebooks)
 app.command("init")(init.init)
 app.command("plan")(train.plan)

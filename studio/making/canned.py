@@ -1,7 +1,7 @@
 """A teacher for the shipped example: it answers the recipes' prompts about the handbook by patterns, always the same.
 
-It stands where a model behind an API would, so that the whole way from documents to evidence can be gone without a key, a network
-or a GPU. It is no model, and knows only how the handbook's product and store pages are worded.
+It stands where a model behind an API would, so that the whole way from documents to evidence can be gone without a key, a
+network or a GPU. It is no model, and knows only how the handbook's product and store pages are worded.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ REFUSAL = "The handbook does not say that."
 
 _PASSAGE = re.compile(r"<passage[^>]*>\n(.*?)\n</passage>", re.DOTALL)
 _NAME = r"(?P<e>[A-Z][a-z]+ [a-z]+)"
-_STORE = r"(?P<e>[A-Z][a-z]+ [A-Z][a-z]+)"
+_STORE = r"(?P<e>[A-Z][a-z]+(?: [A-Z][a-z]+)?)"
 _FACTS = (
     ("price", rf"[Tt]he {_NAME} costs (?P<v>\d+) dollars"),
     ("price", rf"[Tt]he {_NAME}: the price is (?P<v>\d+) dollars"),
@@ -38,7 +38,10 @@ _FACTS = (
     ("leader", rf"The store at {_STORE} is led by (?P<v>[A-Z]\w+ [A-Z]\w+)"),
     ("leader", rf"(?P<v>[A-Z]\w+ [A-Z]\w+) leads the store at {_STORE}"),
     ("opens", rf"store at {_STORE}(?: is led by [\w ]+\. It|, which) opens at (?P<v>\w+ in the \w+)"),
-    ("closes", rf"store at {_STORE}(?: is led by [\w ]+\. It|, which) opens at \w+ in the \w+ and closes at (?P<v>\w+ in the \w+)"),
+    (
+        "closes",
+        rf"store at {_STORE}(?: is led by [\w ]+\. It|, which) opens at \w+ in the \w+ and closes at (?P<v>\w+ in the \w+)",
+    ),
 )
 _WORDING = {
     "price": ("The {e} costs {v} dollars.", "What does the {e} cost?", "How much is the {e}?", "Price of the {e}?",
@@ -66,7 +69,16 @@ _MISSING_STORE = (
     ("phone", "What is the phone number of the store at {e}?"), ("parking", "Where can I park at the {e} store?"),
     ("staff", "How many people work in the store at {e}?"), ("age", "In which year was the store at {e} founded?"),
 )  # fmt: skip
-_OTHERS = ("Zorvan heater", "Calder lamp", "Mistral fan", "Tolland desk", "Brisk kettle", "Arbor chair", "Nimbus clock", "Pell radio")
+_OTHERS = (
+    "Zorvan heater",
+    "Calder lamp",
+    "Mistral fan",
+    "Tolland desk",
+    "Brisk kettle",
+    "Arbor chair",
+    "Nimbus clock",
+    "Pell radio",
+)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -20,6 +21,8 @@ ORDER = ("answer", "parse", "length", "language", "quote", "numbers", "repeat", 
 """All filters in their order; the first two and the last two are not here but where answers are read and rows are finished."""
 EXAMPLES = 3
 """Rows shown on each side of a threshold."""
+_SAME = 0.85
+"""F1 of the words of two answers from which they are the same."""
 _NEAR_MISS = 0.55
 """Likeness from which pairs are looked at, to show some just under the threshold."""
 
@@ -161,7 +164,7 @@ class Chain:
             if two < first or (one >= first and one - first in drops) or two - first in drops:
                 return
             left, right = every[one], every[two]
-            if left.held_out != right.held_out or _scope(left) != _scope(right) or not agree(left.answer, right.answer):
+            if left.held_out != right.held_out or _scope(left) != _scope(right) or not _same(left.answer, right.answer):
                 return
             bad = likeness >= self._filters.similar
             self.figures["near-duplicate"].scored.append((likeness, bad, right.question, f"like: {left.question}"))
@@ -200,6 +203,12 @@ class Chain:
 
         _pairs(questions, alike, part)
         return drops
+
+
+def _same(one: str, two: str) -> bool:
+    """Whether two answers say the same: `agree` alone would take "opens at nine" for "closes at six"."""
+    left, right = Counter(normal(one).split()), Counter(normal(two).split())
+    return agree(one, two) and 2 * (left & right).total() >= _SAME * (left.total() + right.total())
 
 
 def _scope(draft: Draft) -> tuple[str, ...]:

@@ -108,7 +108,8 @@ def _run(
     status = before.model_copy(
         update={
             "state": "running", "what": "reading sources", "done": 0, "total": total, "ceiling": ceiling,
-            "started": before.started or begun, "ended": None, "process": ProcessId.current(), "error": None,
+            "started": before.started or begun, "ended": None, "process": ProcessId.current(),
+            "process_started": begun, "error": None,
         }
     )  # fmt: skip
     job.set_status(status)

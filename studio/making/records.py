@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import orjson
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from studio.core.records import ErrorRecord, Record
 from studio.data.made import MadeRows
-from studio.processes.identity import ProcessId
+from studio.processes.identity import ProcessId, process_of
 
 _REMEDY = "Resume the job: answers that were paid for are in the cache, and the file is written again."
 
@@ -240,7 +240,9 @@ class JobStatus(Record):
     ended: float | None = None
     seconds: float = 0.0
     """Time at work before this start."""
-    process: ProcessId | None = None
+    process: Annotated[ProcessId | None, BeforeValidator(process_of)] = None
+    process_started: float | None = None
+    """When the present process began; `started` is the job's first beginning."""
     error: ErrorRecord | None = None
     dataset: str = ""
     """`dataset:NAME@1` once its rows are in the library."""

@@ -94,7 +94,8 @@ def overlaid(below: Values, above: Values) -> Values:
 
 def presets() -> dict[str, Path]:
     """The shipped specs by the name that `extends` takes."""
-    return {file.stem: file for file in sorted(resources.folder("configs").rglob("*.yaml"))}
+    files = sorted(resources.folder("configs").rglob("*.yaml"))
+    return {file.stem: file for file in files if file.parent.name != "recipes"}  # those make rows
 
 
 def _parent(name: Any, folder: Path | None, where: str) -> Path:

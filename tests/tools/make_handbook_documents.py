@@ -8,6 +8,7 @@
 from random import Random
 
 from studio.core.text import slug
+from studio.models.starter.words import listed
 from tests.tools.make_handbook import DETAILS, STORES
 from tests.tools.make_support import DATASETS, PRODUCTS
 
@@ -17,8 +18,10 @@ NEW = (
     "Larkspur sofa", "Quill printer", "Basil cooker", "Drift blanket", "Garnet watch", "Hazel stool", "Indigo tent", "Jasper drill",
     "Nettle mower", "Orchid camera", "Poppy pillow", "Rowan table", "Sable vacuum", "Teasel mixer", "Umber cabinet", "Vesper torch",
 )  # fmt: skip
-MATERIALS = "brass steel tin walnut iron oak bamboo glass maple birch copper cotton wool leather pine".split()
-COUNTRIES = "Denmark Portugal Germany Austria Poland Sweden Japan Ireland Canada Turkey Finland Mexico Norway Italy Spain".split()
+MATERIALS = listed("brass steel tin walnut iron oak bamboo glass maple birch copper cotton wool leather pine")
+COUNTRIES = listed(
+    "Denmark Portugal Germany Austria Poland Sweden Japan Ireland Canada Turkey Finland Mexico Norway Italy Spain"
+)
 MONTHS = (12, 18, 24, 30, 36, 42, 48, 60, 72, 84, 96, 120)
 NEW_STORES = {
     "Chapel Row": ("Ansel Brook", "nine in the morning", "six in the evening", "blankets and pillows", "Monday"),

@@ -1,0 +1,271 @@
+"""Use cases of making rows: plan a job with real samples, run and resume it under a ceiling, put its rows into the library."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from studio.core import resources
+from studio.core.errors import SpecError
+from studio.core.files import studio_home
+from studio.core.section import Alternatives, Leaf, leaves
+from studio.documents import store as documents
+from studio.documents.records import Passage
+from studio.making import canned, dataset, folder, jobs
+from studio.making.folder import JobFolder
+from studio.making.records import DroppedRow, JobStatus, MadeRow, MakingPlan, MakingReport
+from studio.making.spec import MakingSpec
+from studio.making.work import examples
+from studio.processes import tasks, terminate
+from studio.remote.endpoint import Endpoint, Price
+from studio.remote.prices import PriceUnknown, price_of
+from studio.spec import documents as yaml_documents
+from studio.tracking.reporter import Silent
+
+__all__ = ["JobFolder", "JobStatus", "MadeRow", "MakingJob", "MakingPlan", "MakingReport", "MakingSpec", "examples"]
+
+EXAMPLE = "handbook"
+"""The shipped recipe, collection and documents that `example` uses."""
+
+
+@dataclass(frozen=True)
+class MakingJob:
+    """A job, for Python: what it is to make, how far it is, what came of it."""
+
+    folder: JobFolder
+
+    @property
+    def id(self) -> str:
+        """Its name in the command and on pages."""
+        return self.folder.id
+
+    @property
+    def status(self) -> JobStatus:
+        """How far it is and what it has spent."""
+        return self.folder.status
+
+    @property
+    def plan(self) -> MakingPlan | None:
+        """Calls, tokens, cost, and real samples."""
+        return self.folder.plan
+
+    @property
+    def report(self) -> MakingReport | None:
+        """From calls to rows, what it cost, what was dropped."""
+        return self.folder.report
+
+    @property
+    def rows(self) -> list[MadeRow]:
+        """The rows it made."""
+        return list(self.folder.rows())
+
+    @property
+    def dropped(self) -> list[DroppedRow]:
+        """What it did not keep, with the reason."""
+        return list(self.folder.dropped())
+
+    @property
+    def dataset(self) -> str:
+        """`dataset:NAME@1`, which a spec trains on; empty while its rows are not in the library."""
+        return self.status.dataset
+
+    @property
+    def held_out(self) -> str:
+        """The dataset of the held-out documents' rows, for `data.holdout`; empty if there are none."""
+        return self.status.held_out_dataset
+
+    def __repr__(self) -> str:
+        status = self.status
+        rows = f", {self.report.rows + self.report.held_out + self.report.pairs:,} rows" if self.report else ""
+        return f"<MakingJob {self.id}: {status.state}, {status.done:,} requests{rows}, {status.spent:.2f} USD>"
+
+
+def load(source: str | Path | Mapping[str, Any] | MakingSpec) -> MakingSpec:
+    """A recipe from a YAML file, the name of a shipped one, or plain values. Raises SpecError with file, line and field."""
+    if isinstance(source, MakingSpec):
+        return source
+    if isinstance(source, Mapping):
+        return folder.parse(dict(source), "")
+    path = Path(source).expanduser()
+    shipped = recipes().get(str(source))
+    if not path.exists() and shipped:
+        path = shipped
+    values, lines = yaml_documents.parse(yaml_documents.read(path), str(path))
+    own = values.get("questions")
+    if isinstance(own, str) and own and not Path(own).expanduser().exists() and (path.parent / own).exists():
+        values["questions"] = str(path.parent / own)  # a file beside the recipe
+    return folder.parse(values, str(path), lines)
+
+
+def recipes() -> dict[str, Path]:
+    """The shipped recipes by name."""
+    return {file.stem: file for file in sorted((resources.folder("configs") / "recipes").glob("*.yaml"))}
+
+
+def fields() -> list[Leaf | Alternatives]:
+    """Every field of a recipe, for reference and forms."""
+    return list(leaves(MakingSpec))
+
+
+def as_yaml(spec: MakingSpec) -> str:
+    """A recipe as a file."""
+    return folder.as_yaml(spec)
+
+
+def edit(spec: MakingSpec, changes: Mapping[str, Any]) -> MakingSpec:
+    """A recipe with some fields changed. Raises SpecError."""
+    return folder.parse({**spec.model_dump(exclude_unset=True), **changes}, "")
+
+
+def passages_of(home: Path, name: str) -> Sequence[Passage]:
+    """The passages of a document collection. Raises DataError."""
+    return list(documents.find(home, name).passages())
+
+
+def price(endpoint: Endpoint) -> Price | None:
+    """What a model costs; None if that has to be asked."""
+    try:
+        return price_of(endpoint)
+    except PriceUnknown:
+        return None
+
+
+def plan(
+    recipe: str | Path | Mapping[str, Any] | MakingSpec,
+    *,
+    ceiling: float | None = None,
+    samples: int = jobs.planning.SAMPLES,
+    home: str | Path | None = None,
+) -> MakingJob:
+    """A planned job: a few real samples, the calls, the tokens, the range of the cost.
+
+    ceiling: US dollars that the samples may cost. samples: how many; 0 asks nobody. Raises SpecError, DataError, Refused.
+    """
+    return MakingJob(jobs.plan(studio_home(home), load(recipe), passages_of, ceiling, samples))
+
+
+def make_rows(
+    recipe: str | Path | Mapping[str, Any] | MakingSpec | MakingJob,
+    *,
+    ceiling: float | None = None,
+    home: str | Path | None = None,
+    told: Callable[[JobStatus], None] = lambda status: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> MakingJob:
+    """Make the rows of a recipe or of a planned job, and put them into the library; also goes on with a job that was stopped.
+
+    ceiling: US dollars that the job may cost in all; needed unless every model is on this machine. What was answered before
+    is not paid again. Raises SpecError, DataError, Refused.
+    """
+    if isinstance(recipe, MakingJob):
+        job = recipe.folder
+    else:
+        spec = load(recipe)
+        jobs.check(spec, ceiling)
+        job = folder.same(studio_home(home), spec) or folder.create(studio_home(home), spec)
+    status = jobs.run(job, passages_of, ceiling, told, stop)
+    if status.state == "done" and any(True for _ in job.rows()):
+        dataset.write(job)
+    return MakingJob(job)
+
+
+def find(name: str, home: str | Path | None = None) -> MakingJob:
+    """A job by its id, the beginning of it, or `last`. Raises JobError."""
+    return MakingJob(folder.find(studio_home(home), name))
+
+
+def list_jobs(home: str | Path | None = None) -> list[MakingJob]:
+    """All jobs, newest first."""
+    return [MakingJob(job) for job in folder.jobs(studio_home(home))]
+
+
+def to_dataset(job: MakingJob, title: str = "") -> JobStatus:
+    """Put the rows that a job has made so far into the library. Raises DataError."""
+    return dataset.write(job.folder, title)
+
+
+def approve(job: MakingJob) -> MakingPlan:
+    """Note that the samples are good. Raises JobError."""
+    return jobs.approve(job.folder)
+
+
+def example(home: str | Path | None = None, told: Callable[[JobStatus], None] = lambda status: None) -> MakingJob:
+    """The shipped example, with a teacher that answers by patterns: the handbook's documents become rows, without a key."""
+    root = studio_home(home)
+    pages = sorted((resources.folder("datasets") / "handbook").glob("*.md"))
+    documents.add(root, EXAMPLE, [(file.name, file) for file in pages], Silent())
+    spec = load(EXAMPLE)
+    with canned.serve() as url:
+        teacher = spec.teacher.model_dump(exclude_unset=True)
+        return make_rows(edit(spec, {"teacher": {**teacher, "url": url}}), home=root, told=told)
+
+
+def as_dict(job: MakingJob) -> dict[str, Any]:
+    """As plain values, for `--json`."""
+    found_plan, report = job.plan, job.report
+    return {
+        "id": job.id,
+        "status": job.status.as_json(),
+        "plan": found_plan.as_json() if found_plan else None,
+        "report": report.as_json() if report else None,
+    }
+
+
+def seconds_left(status: JobStatus, now: float) -> float | None:
+    """How long a running job will take yet, at its pace since it was started; None while nothing can be told."""
+    if status.state != "running" or not status.done or status.started is None or status.total <= status.done:
+        return None
+    began = status.process_started or status.started
+    return (now - began) / status.done * (status.total - status.done)
+
+
+# -- for the page, which makes no rows in its own process -----------------------------------------------------------------
+
+
+def begin(job: MakingJob, home: Path, ceiling: float | None) -> None:
+    """Begin, or go on with, a job in a process that outlives the page and its server. Raises SpecError, JobError."""
+    jobs.check(job.folder.spec, ceiling if ceiling is not None else job.status.ceiling)
+    limit = ["--ceiling", str(ceiling)] if ceiling is not None else []
+    tasks.begin(home / "making" / ".tasks", "make", job.id, ["make", "resume", job.id, *limit], home)
+
+
+def begin_plan(recipe: MakingSpec, home: Path) -> str:
+    """Begin to plan in a process of its own; the name `planning` takes. Raises SpecError for a price that is not known."""
+    try:
+        price_of(recipe.teacher)
+    except PriceUnknown as error:
+        raise SpecError(error.message, hint="Fill in both prices.", where="Price") from None
+    file = home / "making" / ".tasks" / "recipe.yaml"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(as_yaml(recipe), encoding="utf-8")
+    tasks.begin(file.parent, "plan", "new", ["make", "plan", str(file)], home)
+    return "new"
+
+
+def begin_example(home: Path) -> None:
+    """Begin the shipped example in a process of its own."""
+    tasks.begin(home / "making" / ".tasks", "example", "handbook", ["make", "example"], home)
+
+
+def task(home: Path, kind: str, name: str) -> tasks.Task | None:
+    """A process that the page began: `make`, `plan` or `example`."""
+    return tasks.task(home / "making" / ".tasks", kind, name)
+
+
+def document(home: Path, kind: str, name: str) -> Any:
+    """What such a process has printed."""
+    return tasks.document(home / "making" / ".tasks", kind, name)
+
+
+def forget(home: Path, kind: str, name: str) -> None:
+    """Forget such a process, and end it if it still works."""
+    tasks.stop(home / "making" / ".tasks", kind, name)
+
+
+def pause(job: MakingJob) -> None:
+    """Ask a running job to stop: what is under way is finished and kept."""
+    process = job.status.process
+    if process is not None:
+        terminate.request(process)

@@ -1,0 +1,111 @@
+"""`studio make` from the shipped example to a dataset, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from studio.app import documents, making
+from studio.cli import main
+from studio.data import prepare
+from studio.data.curation import store
+from tests.making import kit
+from tests.remote.loopback import loopback
+
+RECIPES = making.recipes()
+
+
+@pytest.fixture
+def command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
+    """Runs `studio make …` on a home of its own and gives what it printed, as JSON where that was asked."""
+
+    def run(*arguments: str, code: int = 0) -> Any:
+        assert main.run(["make", *arguments, "--home", str(tmp_path / "home")]) == code, capsys.readouterr()
+        out = capsys.readouterr()
+        return json.loads(out.out) if "--json" in arguments else out.out + out.err
+
+    return run
+
+
+@pytest.fixture
+def handbook(tmp_path: Path) -> None:
+    """The kit's documents as a collection of the home."""
+    folder = tmp_path / "pages"
+    folder.mkdir()
+    for passage in kit.passages_of(tmp_path, "handbook"):
+        (folder / passage.document).write_text(f"# {passage.heading_path[0]}\n\n{passage.text}\n")
+    documents.add("handbook", folder, home=tmp_path / "home")
+
+
+def test_the_example_makes_rows_and_held_out_rows_without_a_key(command: Any, tmp_path: Path) -> None:
+    made = command("example", "--json")
+    assert made["status"]["state"] == "done"
+    assert made["report"]["rows"] > 600
+    assert made["report"]["refusals"] > 150
+    assert len(made["report"]["summary"]["held_out_documents"]) == 10
+    home = tmp_path / "home"
+    rows, held_out = (
+        list(prepare.usable(store.named(home, made["status"][name]).data)) for name in ("dataset", "held_out_dataset")
+    )
+    assert len(held_out) > 50
+    assert not {row.messages[0]["content"] for row in rows} & {row.messages[0]["content"] for row in held_out}
+    said = command("report", "last")
+    assert "dataset:handbook@1" in said
+    assert "Dropped: leak" in said
+
+
+def test_plan_run_and_report_tell_one_story(command: Any, handbook: None, tmp_path: Path) -> None:
+    with loopback(kit.answer) as api:
+        recipe = tmp_path / "r.yaml"
+        recipe.write_text(
+            "name: Rows\ndocuments: [handbook]\n"
+            f"teacher: {{url: '{api.url}', model: canned, price: {{input: 10, output: 10}}}}\n"
+            "recipes:\n  - {kind: questions, per_passage: 2}\n  - {kind: unanswerable}\n"
+        )
+        planned = command("plan", str(recipe))
+        assert "Sample: questions of" in planned
+        assert "--ceiling" in planned
+        assert "terms" in planned
+        refused = command("run", str(recipe), code=2)
+        assert "there is no ceiling" in refused
+        assert command("run", str(recipe), "--ceiling", "0.02", "--json", code=1)["status"]["state"] == "ceiling"
+        job = making.find("last", tmp_path / "home")
+        done = command("resume", job.id, "--ceiling", "1", "--json")
+        assert done["status"]["state"] == "done"
+        assert len(api.bills) == 14
+        assert done["report"]["spent"] < 1
+        assert command("run", str(recipe), "--ceiling", "1", "--json")["id"] == job.id, "the same recipe is the same job"
+        assert len(api.bills) == 14
+    assert len(command("list", "--json")) == 1
+    assert command("dataset", job.id, "--name", "Other", "--json")["dataset"] == "dataset:other@1"
+
+
+def test_what_is_wrong_with_a_recipe_is_said_with_its_line(command: Any, tmp_path: Path) -> None:
+    recipe = tmp_path / "r.yaml"
+    teacher = "teacher: {url: 'http://localhost:1/v1', model: m}"
+    recipe.write_text(f"name: Rows\n{teacher}\nrecipes:\n  - {{kind: labels, label: {{}}}}\n")
+    said = command("plan", str(recipe), code=2)
+    assert "line 4" in said
+    assert "there is no job `x`" in command("report", "x", code=2)
+    assert "there is no such file" in command("run", "nothing.yaml", code=2)
+
+
+@pytest.mark.parametrize("name", list(RECIPES))
+def test_every_shipped_recipe_is_read_and_says_what_it_is(name: str) -> None:
+    assert making.load(name).recipes
+    assert RECIPES[name].read_text().startswith("# ")
+
+
+def test_python_makes_rows_as_the_command_does(handbook: None, tmp_path: Path) -> None:
+    with loopback(kit.answer) as api:
+        recipe = {"name": "Rows", "documents": ["handbook"], "teacher": {"url": api.url, "model": "canned"},
+                  "recipes": [{"kind": "questions"}]}  # fmt: skip
+        planned = making.plan(recipe, home=tmp_path / "home")
+        assert planned.plan
+        job = making.make_rows(planned, home=tmp_path / "home")
+    assert job.dataset == "dataset:rows@1"
+    assert len(job.rows) == 14
+    assert "done" in repr(job)
