@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests import docs
 
@@ -73,8 +74,12 @@ def test_every_command_a_page_shows_exists_with_its_options(document: Path) -> N
 @pytest.mark.parametrize("document", [page for page in PAGES if blocks(page, "yaml")], ids=lambda file: file.name)
 def test_every_spec_a_page_shows_is_one_that_can_be_read(document: Path) -> None:
     from studio import spec
+    from studio.making import folder
 
     for text in blocks(document, "yaml"):
+        if "\nrecipes:" in text:
+            folder.parse(yaml.safe_load(text), document.name)
+            continue
         spec.parse_text(text if "train:" in text else text + "\ndata: {train: a.csv}\n", document.name)
 
 
