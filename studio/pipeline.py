@@ -245,7 +245,9 @@ def export_source(folder: RunFolder, prepared: Prepared) -> Source:
         adapter=folder.adapter,
         name=prepared.spec.name,
         exports=folder.exports,
-        about=collect_run_info(prepared.spec.model_dump(mode="json"), folder.data / "report.json", folder.report),
+        about=collect_run_info(
+            prepared.spec.model_dump(mode="json"), folder.data / "report.json", folder.report, planner.made_in(folder.lock)
+        ),
         train=folder.data / "train.tokens",
         longest=prepared.spec.data.max_length,
     )

@@ -7,6 +7,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from studio.core.records import Record
+from studio.core.text import plural
 
 
 class Teacher(Record):
@@ -43,6 +44,7 @@ class MadeRows(Record):
     def sentence(self) -> str:
         """In a sentence, for reports and model cards."""
         served = f" (served as {', '.join(self.teacher.served)})" if self.teacher.served else ""
-        sources = f" from {len(self.documents) - len(self.held_out_documents)} documents" if self.documents else ""
-        held_out = f"; {len(self.held_out_documents)} whole documents were held out" if self.held_out_documents else ""
+        used, apart = len(self.documents) - len(self.held_out_documents), len(self.held_out_documents)
+        sources = f" from {plural(used, 'document')}" if self.documents else ""
+        held_out = f"; {plural(apart, 'whole document')} {'was' if apart == 1 else 'were'} held out" if apart else ""
         return f"Rows were written by {self.teacher.model} at {self.teacher.host}{served}{sources}{held_out}."

@@ -13,6 +13,7 @@ from typing import Any
 from studio.core.errors import DataError
 from studio.core.files import sha256, studio_home
 from studio.data.curation import store
+from studio.data.made import MadeRows
 from studio.hardware import machine as machines
 from studio.hardware.machine import Machine
 from studio.runs.records import LockedDevice, LockedModel, RunLock
@@ -48,6 +49,7 @@ def lock(
         seed=spec.training.seed,
         day=day or date.today(),
         data={name: data_hash(name, home) for name in _files(spec)},
+        made=made_rows(spec, home),
         model=_model(spec, found),
         start=sha256(start / "adapter_model.safetensors") if start else None,
         packages=versions(),
@@ -55,6 +57,22 @@ def lock(
         device=_device(machine),
         git=_git(),
     )
+
+
+def made_rows(spec: RunSpec, home: Path | None = None) -> dict[str, MadeRows]:
+    """Of the datasets that a spec names: where the rows come from that a model wrote."""
+    found: dict[str, MadeRows] = {}
+    for name in _files(spec):
+        if store.is_reference(name):
+            made = store.named(studio_home(home), name).record.made
+            if made:
+                found[name] = made
+    return found
+
+
+def made_in(file: Path) -> tuple[MadeRows, ...]:
+    """Where the rows of a run come from that a model wrote. file: its lock."""
+    return tuple(RunLock.read(file).made.values()) if file.exists() else ()
 
 
 def day_of(file: Path) -> date:

@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar
 from pydantic import BeforeValidator, Field
 
 from studio.core.records import Record
+from studio.data.made import MadeRows
 from studio.processes.identity import ProcessId, process_of
 
 
@@ -88,6 +89,8 @@ class RunLock(Record):
     """What a chat template writes that writes the date; None before it was locked."""
     data: dict[str, str] = Field(default_factory=dict)
     """A hash of the content of each file and dataset version; empty for one that is not there."""
+    made: dict[str, MadeRows] = Field(default_factory=dict)
+    """Of datasets whose rows a model wrote: which one, from what, on what terms."""
     model: LockedModel
     start: str | None = None
     """A hash of the adapter that is trained further."""

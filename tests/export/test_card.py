@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from studio.data import prepare
+from studio.data.made import MadeRows, Teacher
 from studio.data.report import DataReport
 from studio.data.settings import Data
 from studio.evaluation.interval import Estimate
@@ -149,6 +150,17 @@ def test_a_person_reads_evidence_forgetting_data_licence_use_and_limits(source: 
     ):
         assert f"\n## {heading}\n" in text
     assert "up to 512 tokens" in text
+
+
+def test_rows_that_a_model_wrote_are_named_with_its_terms(source: Source, tmp_path: Path) -> None:
+    teacher = Teacher(host="api.example.com", model="big-1", served=("big-1-2026",), terms=f"May be trained on. {SECRET}")
+    rows = MadeRows(job="j", teacher=teacher, prompts=("questions/1",), documents=("a", "b", "c"), held_out_documents=("c",))
+    source = dataclasses.replace(source, about=dataclasses.replace(source.about, made=(rows,)))
+    text = card(source, made.make(tmp_path / "exports", "merged"))
+    assert "Rows were written by big-1 at api.example.com (served as big-1-2026) from 2 documents" in text
+    assert "1 whole documents were held out" not in text
+    assert "May be trained on." in text
+    assert SECRET not in text
 
 
 def test_no_row_no_place_and_no_secret_is_told(source: Source, tmp_path: Path) -> None:

@@ -23,7 +23,9 @@ from studio.making import dataset, jobs
 from studio.making.folder import JobFolder, find, parse
 from studio.making.quotes import find_quote, unsupported_numbers
 from studio.making.sources import gather
+from studio.planner.lock import made_rows
 from studio.remote.ceiling import Ceiling
+from studio.spec import RunSpec
 from tests.making.kit import NAMES, REFUSAL, answer, passage, passages_of, ran, spec
 from tests.remote.loopback import Faults, loopback
 
@@ -350,6 +352,7 @@ def test_rows_become_datasets_whose_versions_keep_where_they_come_from(tmp_path:
     assert made
     assert made.teacher.terms == "May be trained on."
     assert made.recipes == {"questions": 14, "unanswerable": 7}
+    assert made_rows(RunSpec(data={"train": "dataset:handbook-rows"}), tmp_path) == {"dataset:handbook-rows": made}
     read = list(prepare.usable(item.data))
     assert len(read) == item.record.rows
     origin = dataset.provenance(tmp_path, item, Path(item.files[0]).name, read[0].line)

@@ -94,6 +94,9 @@ def _data(about: RunInfo) -> list[str]:
     lines += [f"| {cell(named(file.name))} | {file.rows:,} | `{file.sha256 or '-'}` |" for file in about.data.files]
     if lengths.max:
         lines += ["", f"Characters a row: half have up to {lengths.p50:,}, the longest {lengths.max:,}."]
+    for made in about.made:
+        terms = made.teacher.terms or "not noted"
+        lines += ["", f"{cell(made.sentence)} Prompts: {', '.join(made.prompts)}. The teacher's terms: {cell(shown(terms))}"]
     if about.checked and about.checked.findings:
         lines += ["", f"Checks of the content of {plural(about.checked.rows, 'training row')} found:", ""]
         lines += ["| found | rows | share | not looked for |", "| --- | --- | --- | --- |"]

@@ -12,6 +12,7 @@ from studio.tracking.secrets import redact
 
 if TYPE_CHECKING:
     from studio.data.desk_report import DeskReport
+    from studio.data.made import MadeRows
     from studio.data.report import DataReport
     from studio.evaluation.report import Report
 
@@ -28,6 +29,8 @@ class RunInfo:
     report: Report | None = None
     checked: DeskReport | None = None
     """What the checks found in the rows it was trained on."""
+    made: tuple[MadeRows, ...] = ()
+    """Of datasets whose rows a model wrote: which one, from what, on what terms."""
 
     @property
     def hub_data(self) -> list[str]:
@@ -37,7 +40,7 @@ class RunInfo:
         return [name.removeprefix("hub:").split(":")[0] for name in names] if _all_on_hub(names) else []
 
 
-def collect_run_info(spec: dict[str, Any], data: Path, evidence: Path) -> RunInfo:
+def collect_run_info(spec: dict[str, Any], data: Path, evidence: Path, made: tuple[MadeRows, ...] = ()) -> RunInfo:
     """What is known of a run with the resolved `spec`, from its data report and its evaluation's where they are there."""
     from studio.data.desk_report import DeskReport
     from studio.data.report import DataReport
@@ -49,6 +52,7 @@ def collect_run_info(spec: dict[str, Any], data: Path, evidence: Path) -> RunInf
         data=DataReport.read(data) if data.exists() else None,
         report=Report.read(evidence) if evidence.exists() else None,
         checked=DeskReport.read(findings) if findings.exists() else None,
+        made=made,
     )
 
 
