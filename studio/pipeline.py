@@ -94,7 +94,8 @@ def make_ready(folder: RunFolder, asked: RunSpec, recorder: Recorder) -> Prepare
     machine = machines.probe()
     if not folder.spec_file.exists():
         asked = planner.take_start(asked, folder)
-        plan = planner.resolve(asked, machine, found, planner.rows(train, held_out), past(_home(folder)))
+        rows = planner.rows_for(asked, train, held_out)
+        plan = planner.resolve(asked, machine, found, rows, past(_home(folder)))
         plan.record().write(folder.plan)
         for decision in plan.decisions:
             recorder.event(events.Decision(field=decision.field, value=decision.value, reason=decision.reason))
@@ -153,6 +154,7 @@ def train(folder: RunFolder, prepared: Prepared, recorder: Recorder, mirror: Mir
 def fit_job(folder: RunFolder, prepared: Prepared) -> Any:
     """What `fit` needs of a run."""
     from studio.training import fit
+    from studio.training.job import Verification
 
     spec = prepared.spec
     return fit.TrainingJob(
@@ -167,6 +169,7 @@ def fit_job(folder: RunFolder, prepared: Prepared) -> Any:
         checkpoints=folder.checkpoints,
         adapter_out=folder.adapter,
         start=folder.start if folder.start.exists() else None,
+        verification=Verification.of(spec.data, spec.training, prepared.train, prepared.held_out),
     )
 
 

@@ -136,7 +136,7 @@ def encode_file(
     The same file, tokenizer, template and settings are encoded once: `out`, or `cache` if given, is used again. With
     max_length, `limit` follows. Rows that the template refuses or that have nothing to train are left out and listed
     in `meta["dropped"]`. needs: what the training method learns from. Of pairs the preferred answer is encoded, and where
-    both are needed the rejected one after it; of pairs and of labelled answers, only the last turn is then trained. Raises
+    both are needed the rejected one after it; of all rows but conversations, only the last turn is then trained. Raises
     DataError if no row is left, ModelError for a template that cannot be used, Stopped.
     """
     train_on = train_on if needs == "conversations" else "last_assistant"
@@ -191,8 +191,8 @@ def _encode_into(out: Path, file: Path, tokenizer: Any, train_on: TrainOn, needs
     size, done = max(file.stat().st_size, 1), 0
     forgotten, talks = 0, False
     with folder_aside(out) as aside:
-        with Writer(aside, per_row=2 if needs == "pairs" else 1, labelled=needs != "conversations") as writer:
-            every = _lines(file)
+        with Writer(aside, per_row=2 if needs == "pairs" else 1, labelled=needs in ("pairs", "labels")) as writer:
+            every = numbered_lines(file)
             while lines := list(islice(every, BATCH)):
                 rows = [Conversation.from_dict(orjson.loads(line)) for _, line in lines]
                 forgotten += sum(map(reasons_before_its_last_answer, rows)) if train_on != "last_assistant" else 0
@@ -286,13 +286,14 @@ class _Source:
     """Lines of the encoded file by number, asked for in rising order."""
 
     def __init__(self, file: Path) -> None:
-        self.lines = _lines(file)
+        self.lines = numbered_lines(file)
 
     def line(self, number: int) -> Conversation:
         return next(Conversation.from_dict(orjson.loads(line)) for place, line in self.lines if place == number)
 
 
-def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
+def numbered_lines(file: Path) -> Iterator[tuple[int, bytes]]:
+    """The lines of a file that are not empty, with their numbers from 1."""
     with open(file, "rb") as lines:
         for number, line in enumerate(lines, 1):
             if line.strip():

@@ -85,6 +85,12 @@ def refuse_unfit(detection: Detection, needs: Needs, file: str) -> None:
             hint="Give rows with a prompt, a `chosen` and a `rejected` answer, or set training.method to sft.",
             where=file,
         )
+    if needs == "prompts" and detection.format == "text":
+        raise DataError(
+            "these rows are plain text, and the training method needs prompts that can be answered",
+            hint="Give rows with a question and an answer, or set training.method to text.",
+            where=file,
+        )
     if needs == "labels" and detection.format != "preference" and "keep" not in detection.columns:
         raise DataError(
             f"these answers ({detection.format}) are not labelled good or bad, which the training method learns from",

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-Needs = Literal["conversations", "pairs", "labels"]
-"""The rows a training method learns from: conversations with right answers, preference pairs, answers labelled good or bad."""
+Needs = Literal["conversations", "pairs", "labels", "prompts"]
+"""The rows a training method learns from: conversations with right answers, preference pairs, answers labelled good or bad,
+prompts that the model itself answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ class Conversation:
 
 def answers(row: Conversation, needs: Needs) -> list[Conversation]:
     """The conversations that are learned from of a row: both answers of a pair where both are needed, each with its label."""
-    other = row.not_preferred if needs != "conversations" else None
+    other = row.not_preferred if needs in ("pairs", "labels") else None
     if other is None:
         return [row]
     return [replace(row, rejected=None, good=True), replace(other, good=False)]

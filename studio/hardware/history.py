@@ -48,6 +48,8 @@ class Past:
     parameters: int
     dtype: str
     packed: bool
+    generated: float = 0.0
+    """Tokens/s of the answers it wrote itself in training; 0 where it wrote none."""
 
 
 @dataclass(frozen=True)

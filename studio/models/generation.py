@@ -13,6 +13,8 @@ from studio.models.templates import check_template
 
 BATCH = 16
 """Prompts answered at once unless said otherwise."""
+MANY = 64
+"""Prompts answered at once where training waits for the answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,8 @@ class Answer:
     """Tokens generated, the end-of-turn token included."""
     thought: str = ""
     """The text of a thinking block, if it began with one."""
+    end: int | None = None
+    """The id of the token it ended with; None if it was cut, or came from elsewhere."""
 
 
 def stop_ids(tokenizer: Any, model: Any = None) -> tuple[int, ...]:
@@ -198,7 +202,7 @@ def _answer(row: list[int], tokenizer: Any, ends: set[int]) -> Answer:
     last = next((index for index, token in enumerate(row) if token in ends), None)
     ids = row if last is None else row[:last]
     text, thought = read(ids, tokenizer)
-    return Answer(ids, text, last is not None, len(ids) + (last is not None), thought)
+    return Answer(ids, text, last is not None, len(ids) + (last is not None), thought, None if last is None else row[last])
 
 
 def _smaller(size: int, longest: int) -> int:

@@ -5,6 +5,7 @@ from studio.planner.oom_recovery import next_oom_fallback, recover_from_oom
 from studio.planner.plan import Disk, Plan
 from studio.planner.resolve import resolve
 from studio.planner.rows import Rows, rows, rows_by_characters
+from studio.planner.sampling import Expected, expected, rows_for
 from studio.planner.starting import settled, start_folder, take_start
 from studio.runs.plan import Alternative, Counts, Decision
 
@@ -13,11 +14,13 @@ __all__ = [
     "Counts",
     "Decision",
     "Disk",
+    "Expected",
     "Plan",
     "Rows",
     "changes_since",
     "day_of",
     "differences",
+    "expected",
     "lock",
     "made_in",
     "next_oom_fallback",
@@ -25,6 +28,7 @@ __all__ = [
     "resolve",
     "rows",
     "rows_by_characters",
+    "rows_for",
     "settled",
     "start_folder",
     "take_start",

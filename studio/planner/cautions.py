@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from studio.core.text import count, parameters, plural, size
 from studio.hardware.doctor import driver_advice
 from studio.models import presets
+from studio.planner import sampling
 from studio.planner.fitting import Case
 from studio.planner.plan import Disk, Ram
 from studio.runs.plan import Counts
@@ -40,6 +41,8 @@ def _data(spec: ResolvedSpec, case: Case, counts: Counts) -> Iterator[str]:
     if spec.training.batch_size > counts.rows > 0:
         yield f"the effective batch of {spec.training.batch_size} is more than the {plural(counts.rows, 'row')} there are"
     yield from case.rows.notes
+    if unscored := sampling.caution(case.rows, spec.data.verifier):
+        yield unscored
     if counts.estimated:
         yield "tokens are estimated from characters: the tokenizer is not on this machine"
 

@@ -18,7 +18,7 @@ from studio.hardware.memory import Memory
 from studio.hardware.memory_config import MemoryConfig
 from studio.models.architectures import architecture_of
 from studio.models.architectures.base import Architecture
-from studio.models.generation import BATCH
+from studio.models.generation import BATCH, MANY
 from studio.planner.adapted import adapted
 from studio.planner.rows import Rows, most_tokens, padding_share
 from studio.spec import RunSpec
@@ -212,7 +212,7 @@ def _ways(spec: RunSpec, case: Case, length: int) -> Iterator[Fit]:
     held = (spec.model.quantization,) if spec.model.quantization else ("none",) if spec.adapter.traits.exact_base else BASES
     again = (training.gradient_checkpointing,) if training.gradient_checkpointing is not None else (False, True)
     micros = (training.micro_batch,) if training.micro_batch else divisors(size)
-    packing = training.packing if training.packing is not None else case.spread > WORTH_PACKING
+    packing = training.packing if training.packing is not None else case.spread > WORTH_PACKING or case.rows.answers > 1
     for quantization in held:
         for checkpointing in again:
             for unpack in _unpacking(spec, quantization, checkpointing):
@@ -238,7 +238,8 @@ def way(
     per_row = case.rows.per_row
     tokens = micro * length * per_row
     if packing and len(case.rows):
-        tokens = min(tokens, max(length * per_row, most_tokens(np.minimum(case.rows.lengths, length), batch * per_row)))
+        most = most_tokens(np.minimum(case.rows.lengths, length), batch * per_row) * case.rows.answers
+        tokens = min(tokens, max(length * per_row, most))
     peak = replace(
         adapted(spec),
         quantization=quantization,
@@ -254,7 +255,7 @@ def way(
         fused=fused(spec, quantization),
         unpack_once=unpack,
     )
-    peak = replace(peak, answer_rows=_answer_rows(case, peak))
+    peak = replace(peak, answer_rows=_answer_rows(case, peak, MANY if case.rows.answers > 1 else BATCH))
     found = case.memory(peak)
     typical = _typical(case, peak, micro, batch, packing)
     return Fit(
@@ -280,16 +281,18 @@ def _typical(case: Case, peak: MemoryConfig, micro: int, batch: int, packing: bo
     per_row = case.rows.per_row
     mean = max(1, case.rows.tokens // max(1, len(case.rows.lengths)))
     tokens = min(peak.tokens, micro * per_row * peak.row) if packing else micro * per_row * mean
-    return replace(peak, rows=1, length=max(1, min(tokens, mean * batch * per_row)), row=min(mean, peak.row))
+    return replace(
+        peak, rows=1, length=max(1, min(tokens, mean * batch * per_row * case.rows.answers)), row=min(mean, peak.row)
+    )
 
 
-def _answer_rows(case: Case, peak: MemoryConfig) -> int:
+def _answer_rows(case: Case, peak: MemoryConfig, most: int) -> int:
     """How many answers are generated at once: as many as fit, for an evaluation must never decide how a run is trained."""
     one = replace(peak, answer_rows=1)
     spare = case.machine.room - case.memory(one).total
     each = max(1, memory.answer_bytes(case.dims, one))
     step = memory.step_bytes(case.dims, one, case.machine.device)
-    rows = BATCH
+    rows = most
     while rows > 1 and rows * each * (1 + memory.FRAGMENTATION) > max(spare, 0) + step:
         rows //= 2
     return rows

@@ -64,6 +64,8 @@ class Plan:
     """How earlier runs on this machine corrected the overheads in `memory`."""
     warnings: tuple[str, ...] = ()
     alternatives: tuple[Alternative, ...] = field(default=())
+    generated: int = 0
+    """Tokens that the model writes itself in training, at most."""
 
     @property
     def fits(self) -> bool:
@@ -96,6 +98,8 @@ class Plan:
         ]
         if method := self._method:
             lines.insert(0, method)
+        if self.generated:
+            lines.insert(2, f"up to {count(self.generated)} tokens are generated in training, which is most of its time")
         if self.seconds and self.rate:
             low, high = self.seconds
             lines.append(f"training: {duration(low)} to {duration(high)} ({self.rate.basis})")
@@ -106,7 +110,9 @@ class Plan:
     @property
     def _row(self) -> str:
         """What one row is called, in the singular."""
-        return {"pairs": "preference pair", "labels": "labelled answer"}.get(self.spec.training.method.needs, "row")
+        return {"pairs": "preference pair", "labels": "labelled answer", "prompts": "prompt"}.get(
+            self.spec.training.method.needs, "row"
+        )
 
     @property
     def _method(self) -> str:

@@ -14,7 +14,7 @@ from studio.hardware import history, memory, speed
 from studio.hardware.history import Past
 from studio.hardware.machine import Machine
 from studio.models.dims import model_dims
-from studio.planner import alternatives, cautions, fitting, learning, refusals
+from studio.planner import alternatives, cautions, fitting, learning, refusals, sampling
 from studio.planner.disk import disk_of
 from studio.planner.draft import Draft
 from studio.planner.fitting import UNKNOWN_CARD, Case, Fit
@@ -48,6 +48,7 @@ def resolve(spec: RunSpec, machine: Machine, found: Found, rows: Rows, past: Seq
     Nothing is loaded or downloaded. Raises SpecError if a decision contradicts a given field, ModelError if the config
     does not describe a model.
     """
+    rows = sampling.rows_of(spec, rows)
     case = Case(
         machine, model_dims(found.config), found.config, rows, spec.model.name, getattr(found, "license", None), tuple(past)
     )
@@ -60,6 +61,7 @@ def resolve(spec: RunSpec, machine: Machine, found: Found, rows: Rows, past: Seq
     for optimization in optimizations.decide(spec.adapter, chosen.quantization, chosen.checkpointing, chosen.peak.unpack_once):
         draft.settle(f"training.{optimization.field}", optimization.on, optimization.reason, optimization.otherwise)
     learning.decide(draft, case)
+    sampling.decide(draft, case)
     _rhythm(draft, case)
     _ending(draft, case, chosen)
     return _plan(draft, case, chosen)
@@ -157,6 +159,8 @@ def _room(draft: Draft, case: Case, chosen: Fit) -> None:
         "training.packing",
         chosen.packing,
         f"row lengths differ: without it {case.spread:.0%} of the work would be padding"
+        if chosen.packing and case.rows.answers == 1
+        else "sampled answers differ in length"
         if chosen.packing
         else f"row lengths hardly differ ({case.spread:.0%} padding)",
         "the result is the same, the speed is not",
@@ -250,7 +254,7 @@ def _plan(draft: Draft, case: Case, chosen: Fit) -> Plan:
     kept = rows.within(chosen.max_length, bool(dropped))
     steps = total_steps(left, batch, spec.training.epochs, spec.training.max_steps)
     padding = 0.0 if chosen.packing else fitting.padding(rows, kept, batch, chosen.micro_batch, chosen.max_length)
-    per_step = float(kept.mean() * rows.per_row * min(batch, left)) if len(kept) else 0.0
+    per_step = float(kept.mean() * rows.per_row * rows.answers * min(batch, left)) if len(kept) else 0.0
     trained = memory.trained_parameters(case.dims, chosen.peak)
     counts = Counts(
         rows=left if len(rows) else 0,
@@ -269,6 +273,8 @@ def _plan(draft: Draft, case: Case, chosen: Fit) -> Plan:
     method = spec.training.method
     scored = FORWARD * (method.compares + method.mismatches) * float(kept.sum())  # once, before the first step
     total = (steps * per_step * (1 + FORWARD * method.mismatches) + scored) / (1 - padding)
+    generated = sampling.generated(case, batch, steps) if method.generates else 0
+    writing = sampling.seconds(case, chosen, spec.training.threads, batch, steps) if generated else (0.0, 0.0)
     disk, ram = disk_of(spec, case, trained), ram_of(spec, case, chosen.memory)
     plan = Plan(
         spec=spec,
@@ -280,7 +286,8 @@ def _plan(draft: Draft, case: Case, chosen: Fit) -> Plan:
         counts=counts,
         disk=disk,
         ram=ram,
-        seconds=(total / rate.high, total / rate.low) if rate and total else None,
+        seconds=(rows.usual * total / rate.high + writing[0], total / rate.low + writing[1]) if rate and total else None,
+        generated=generated,
         rate=rate,
         parameters=case.dims.parameters,
         expected=expected.high,

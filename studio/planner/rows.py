@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -80,6 +80,17 @@ class Rows:
     bad: int = 0
     notes: tuple[str, ...] = ()
     """What a person should know of how the chat template writes them."""
+    answers: int = 1
+    """Sequences that are computed for each: the sampled answers to its prompt, else 1."""
+    usual: float = 1.0
+    """The share of `lengths` that is likely to be reached, where answers are sampled."""
+    expected: Any = field(default=None, repr=False)
+    """What the rows' own answers say about a verifier (`sampling.Expected`); None where none is needed."""
+
+    @property
+    def longest_answer(self) -> int:
+        """Tokens of a sampled answer at most; 0 where none are sampled."""
+        return int(self.trained_in_rows[0]) if self.answers > 1 and self.trained_in_rows is not None else 0
 
     def __len__(self) -> int:
         return len(self.lengths) // self.per_row

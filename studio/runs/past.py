@@ -40,7 +40,8 @@ def of(folder: RunFolder) -> Past | None:
             overhead=round(held / plan.corrected.factor),
             peak=measured.peak,
             expected=plan.expected,
-            pace=_pace(folder) / (1 - plan.counts.padding),
+            pace=0.0 if (rate := _middle(folder, "generated_per_second")) else _middle(folder) / (1 - plan.counts.padding),
+            generated=rate,
             parameters=plan.parameters,
             dtype=spec["model"]["dtype"],
             packed=bool(spec["training"]["packing"]),
@@ -49,8 +50,8 @@ def of(folder: RunFolder) -> Past | None:
         return None
 
 
-def _pace(folder: RunFolder) -> float:
-    """Tokens/s in the middle of a run, its beginning left out; 0 if too few steps were logged."""
-    lines: list[dict[str, Any]] = [line for line in folder.read_metrics() if line.get("tokens_per_second")]
+def _middle(folder: RunFolder, name: str = "tokens_per_second") -> float:
+    """A rate in the middle of a run, its beginning left out; 0 if too few steps were logged."""
+    lines: list[dict[str, Any]] = [line for line in folder.read_metrics() if line.get(name)]
     steady = lines[max(1, round(WARM_UP * len(lines))) :]
-    return float(median(line["tokens_per_second"] for line in steady)) if len(steady) >= 3 else 0.0
+    return float(median(line[name] for line in steady)) if len(steady) >= 3 else 0.0

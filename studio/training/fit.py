@@ -45,7 +45,8 @@ def fit(base: Any, tokenizer: Any, job: TrainingJob, reporter: Reporter) -> Trai
     checkpoint = checkpoints.newest(
         job.checkpoints, run, lambda reason, folder: reporter.event(events.Warning(message=_damaged(reason, folder)))
     )
-    from studio.training.loss_model import LossModel, quiet
+    from studio.training.loss_model import LossModel
+    from studio.training.modes import quiet
 
     with ExitStack() as stack:
         stack.enter_context(quiet())
@@ -69,13 +70,26 @@ def fit(base: Any, tokenizer: Any, job: TrainingJob, reporter: Reporter) -> Trai
         for reason, count in loss_model.fusion.refused.items():
             reporter.event(events.Note(message=f"{plural(count, 'adapter')} computed alone: {reason}"))
         loss_model.references = reference.references(loss_model, run, reporter)
-        monitor = _train(loss_model, job, steps, checkpoint, Progress(run=run), reporter)
+        source = _source(loss_model, tokenizer, reporter, fresh=checkpoint is None)
+        monitor = _train(loss_model, source, steps, checkpoint, Progress(run=run), reporter)
         return _finish(monitor, job)
+
+
+def _source(loss_model: LossModel, tokenizer: Any, reporter: Reporter, fresh: bool) -> loop.Source:
+    """Where the batches come from: the rows, or the model's own answers to them."""
+    if not loss_model.job.training.method.generates:
+        return loop.Rows(loss_model)
+    from studio.training.rollouts import Rollouts
+
+    rollouts = Rollouts(loss_model, tokenizer)
+    if fresh:
+        rollouts.check_base(reporter)
+    return rollouts
 
 
 def _train(
     loss_model: LossModel,
-    job: TrainingJob,
+    source: loop.Source,
     steps: int,
     checkpoint: tuple[Path, Progress] | None,
     fresh: Progress,
@@ -87,10 +101,11 @@ def _train(
     from studio.training.monitor import StepMonitor
     from studio.training.optimizer import OptimizerStep
 
+    job = loss_model.job
     folder, progress = checkpoint or (None, fresh)
     torch.manual_seed(job.training.seed)
     optimizer = OptimizerStep(loss_model.model, job, steps, _optimizer_for(job, reporter))
-    monitor = StepMonitor(loss_model, optimizer, steps, reporter, progress)
+    monitor = StepMonitor(loss_model, optimizer, steps, reporter, progress, source.held_out_loss)
     if job.device == "cuda":
         torch.cuda.reset_peak_memory_stats()
     if folder is not None:
@@ -99,7 +114,7 @@ def _train(
     try:
         monitor.begin()
         if not monitor.finished:
-            loop.train(loss_model, optimizer, monitor, steps)
+            loop.train(loss_model, optimizer, monitor, source, steps)
         monitor.end()
     finally:
         failure = monitor.writer.settle()  # whatever happened: a resumed run finds whole checkpoints
@@ -150,6 +165,7 @@ def fingerprint(base: Any, job: TrainingJob, steps: int) -> str:
         "quantized": job.quantized,
         "steps": steps,
         "trained": int(job.train.trained),
+        **({"verifier": job.verification.verifier.model_dump(mode="json")} if job.verification else {}),
         **({"start": sha256(job.start / "adapter_model.safetensors")} if job.start else {}),
     }
     lengths = np.ascontiguousarray(job.train.lengths, dtype=np.int64).tobytes()

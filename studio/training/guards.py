@@ -13,7 +13,12 @@ from studio.core.machine_errors import machine_fault
 from studio.core.text import count, plural
 from studio.training.job import TrainingJob
 
-NEEDS = {"pairs": "preference pairs", "labels": "answers labelled good or bad", "conversations": "conversations"}
+NEEDS = {
+    "pairs": "preference pairs",
+    "labels": "answers labelled good or bad",
+    "conversations": "conversations",
+    "prompts": "prompts and a verifier that scores answers to them",
+}
 """What a training method may need, in words."""
 MAX_OVERFLOWS = 50
 """fp16 scales the loss down after each overflow; this many in a row is no longer that."""
@@ -28,7 +33,11 @@ def check_data(job: TrainingJob) -> None:
             where="data.train",
         )
     needs = job.training.method.needs
-    if (needs == "pairs" and job.train.per_row != 2) or (needs == "labels" and job.train.wanted is None):
+    if (
+        (needs == "pairs" and job.train.per_row != 2)
+        or (needs == "labels" and job.train.wanted is None)
+        or (needs == "prompts" and job.verification is None)
+    ):
         raise TrainingError(
             f"{job.training.method.kind} learns from {NEEDS[needs]}, and these rows are none",
             hint="Give such rows in data.train, or set training.method to sft.",

@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from studio.data import encode
+from studio.data.expected import expected
+from studio.data.settings import Data
+from studio.data.verifiers import Message, Verifier
 from studio.training.batches import Tokens
-from studio.training.settings import ResolvedAdapter, ResolvedTraining
+from studio.training.settings import ResolvedAdapter, ResolvedTraining, Training
+
+
+@dataclass(frozen=True)
+class Verification:
+    """How answers are scored: by the verifier, and by a control that is never rewarded; and what the rows expect."""
+
+    verifier: Verifier
+    control: Verifier
+    train: Sequence[Message]
+    """The own answer of each training row."""
+    held_out: Sequence[Message] = ()
+
+    @classmethod
+    def of(cls, data: Data, training: Training, train: encode.Tokens, held_out: encode.Tokens | None) -> Verification | None:
+        """The rules of a planned run, for a method that samples; else None."""
+        if not training.method.generates or data.verifier is None or data.control is None:
+            return None
+        return cls(data.verifier, data.control, expected(train), expected(held_out) if held_out is not None else ())
 
 
 @dataclass(frozen=True)
@@ -32,6 +54,8 @@ class TrainingJob:
     """The folder of the adapter that is trained further; None for a fresh one."""
     on_evaluation: Callable[[int, Any], None] | None = None
     """Called with the step and the model whenever the held-out loss was measured; leaves the model as it was."""
+    verification: Verification | None = None
+    """For methods that generate."""
 
     @property
     def rows(self) -> int:

@@ -2,17 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from studio.training import adapters, checkpoints
-from studio.training.batches import Batch, StepOrder, batch
+from studio.training.batches import Batch, StepOrder, Tokens, batch
 
 if TYPE_CHECKING:
+    from studio.tracking.reporter import Reporter
     from studio.training.loss_model import LossModel
     from studio.training.monitor import StepMonitor
     from studio.training.optimizer import OptimizerStep
+
+
+@dataclass(frozen=True)
+class StepData:
+    """What one step learns from: a batch of `tokens`, and figures that were measured while it was made."""
+
+    tokens: Tokens
+    batch: Batch
+    figures: dict[str, Any] = field(default_factory=dict)
+
+
+class Source(Protocol):
+    """Where the batches of a run come from, and what is measured on held-out rows."""
+
+    def step(self, number: int, rows: Sequence[int]) -> StepData:
+        """What step `number` (from 1) learns from, given the rows that it is due to see."""
+        ...
+
+    def held_out_loss(self, reporter: Reporter) -> tuple[float, dict[str, float]]:
+        """The loss over the held-out rows, and figures. Raises Stopped if asked to stop on the way."""
+        ...
+
+
+class Rows:
+    """Batches of the rows as they are."""
+
+    def __init__(self, loss_model: LossModel) -> None:
+        self.loss_model = loss_model
+
+    def step(self, number: int, rows: Sequence[int]) -> StepData:
+        """The rows as one batch."""
+        job, model = self.loss_model.job, self.loss_model
+        return StepData(job.train, batch(job.train, rows, job.training.micro_batch, job.max_length, model.packed, model.pad))
+
+    def held_out_loss(self, reporter: Reporter) -> tuple[float, dict[str, float]]:
+        """The method's loss over all held-out rows."""
+        job = self.loss_model.job
+        assert job.held_out is not None  # or it is not asked for
+        return self.loss_model.held_out_loss(job.held_out, reporter)
 
 
 def resume(folder: Path, loss_model: LossModel, optimizer: OptimizerStep) -> None:
@@ -21,47 +62,46 @@ def resume(folder: Path, loss_model: LossModel, optimizer: OptimizerStep) -> Non
     optimizer.load_state_dict(checkpoints.load_state(folder))
 
 
-def train(loss_model: LossModel, optimizer: OptimizerStep, monitor: StepMonitor, steps: int) -> None:
+def train(loss_model: LossModel, optimizer: OptimizerStep, monitor: StepMonitor, source: Source, steps: int) -> None:
     """Compute the steps that are left; `monitor` reports, evaluates and saves between them, and ends the run early.
 
     A batch is computed micro-batch by micro-batch, and every loss is divided for the whole batch, so that the size of a
     micro-batch changes memory and speed and never the result. Loss and gradient norm stay on the device: the monitor reads
     those of many steps at once.
     """
+    job = loss_model.job
     loss_model.model.train()
     done = monitor.progress.step
-    for step, rows in enumerate(_batches(loss_model, done, steps), done + 1):
+    order = StepOrder(job.rows, job.training.batch_size, steps, job.training.seed)
+    for step, rows in enumerate(order.from_step(done), done + 1):
         monitor.step_begins()
         loss_model.in_progress.step = step
         rate = optimizer.rate
-        loss, figures = _forward_and_backward(loss_model, optimizer, rows)
-        norm = optimizer.step(step)
-        monitor.step_ends(step, rows, {"loss": loss, "grad_norm": norm, **figures}, rate)
+        data = source.step(step, rows)
+        loss, figures = _forward_and_backward(loss_model, optimizer, data)
+        if data.batch.micro_batches:
+            norm = optimizer.step(step)
+        else:
+            norm = loss
+            optimizer.skip()
+        monitor.step_ends(step, data.batch, {"loss": loss, "grad_norm": norm, **data.figures, **figures}, rate)
         if monitor.finished:
             return
 
 
-def _batches(loss_model: LossModel, done: int, steps: int) -> Iterator[Batch]:
-    """The batches after the first `done`, in the order that the seed decides."""
-    job, training = loss_model.job, loss_model.job.training
-    order = StepOrder(job.rows, training.batch_size, steps, training.seed)
-    for rows in order.from_step(done):
-        yield batch(job.train, rows, training.micro_batch, job.max_length, loss_model.packed, loss_model.pad)
-
-
-def _forward_and_backward(loss_model: LossModel, optimizer: OptimizerStep, rows: Batch) -> tuple[Any, dict[str, Any]]:
+def _forward_and_backward(loss_model: LossModel, optimizer: OptimizerStep, data: StepData) -> tuple[Any, dict[str, Any]]:
     """Add the batch's gradient to the adapter's; returns its loss by the method of the run and the method's figures.
 
     All are scalars on the device.
     """
     import torch
 
-    job, reference = loss_model.job, loss_model.references[0]
+    job, reference, rows = loss_model.job, loss_model.references[0], data.batch
     total = torch.zeros((), device=job.device)
     figures: dict[str, Any] = {}
-    drift = loss_model.drift(job.train, rows.numbers, reference)
+    drift = loss_model.drift(data.tokens, rows.numbers, reference)
     for micro in rows.micro_batches:
-        loss, shares = job.training.method.loss(loss_model.score(job.train, micro, reference, drift), rows.totals)
+        loss, shares = job.training.method.loss(loss_model.score(data.tokens, micro, reference, drift), rows.totals)
         optimizer.backward(loss)
         total += loss.detach()
         for name, share in shares.items():

@@ -8,10 +8,7 @@ pass on each row alone. The first that gives the same losses and the same gradie
 from __future__ import annotations
 
 import contextlib
-import logging
 import math
-import sys
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +23,9 @@ from studio.training.batches import MicroBatch, StepOrder, Tokens, Totals, batch
 from studio.training.guards import StepInProgress
 from studio.training.job import TrainingJob
 from studio.training.methods.method import Scored
+from studio.training.modes import evaluating
 from studio.training.reference import Mismatched, Reference
+from studio.training.sampled import Sampled
 
 PROBE_TOKENS = 32
 
@@ -70,12 +69,12 @@ class LossModel:
         from studio.training import head
 
         self.base, self.job, self.pad, self.in_progress = base, job, pad, in_progress or StepInProgress()
-        self._attention = str(base.config._attn_implementation)
+        self.own_attention = str(base.config._attn_implementation)
         self.model = adapters.attach(base, job.adapter, job.training.seed, start=job.start)
         if job.training.gradient_checkpointing:  # not re-entrant: gradients reach the adapter without any at the input
             base.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
         self.logit_transform = head.logit_transform(base.config.get_text_config())
-        self.path = LossPath(self._attention, False, False)
+        self.path = LossPath(self.own_attention, False, False)
         self.fusion = fusing.Fusion()
         self.noise = noise.Noise(base.get_input_embeddings(), job.training.neftune)
         if job.adapter.kind == "eva" and job.start is None:
@@ -125,7 +124,16 @@ class LossModel:
             wanted=None if tokens.wanted is None else self._there(np.asarray(tokens.wanted[micro.numbers], dtype=bool)),
             reference=None if reference is None else self._there(reference.logps[micro.numbers]),
             drift=drift,
+            **({} if not isinstance(tokens, Sampled) else self._of_sampled(tokens, micro)),
         )
+
+    def _of_sampled(self, tokens: Sampled, micro: MicroBatch) -> dict[str, Any]:
+        """What is known of a micro-batch of sampled answers beside their tokens."""
+        before = [tokens.reference_losses[number] for number in micro.numbers] if tokens.reference_losses else None
+        return {
+            "advantages": self._there(tokens.advantages[micro.numbers]),
+            "reference_losses": None if before is None else self._there(np.concatenate(before)),
+        }
 
     def logps(self, tokens: Tokens, reporter: Reporter, what: str) -> np.ndarray:
         """log p of the trained tokens of each sequence, fp32 [sequences]. Raises Stopped if asked to stop on the way."""
@@ -198,7 +206,7 @@ class LossModel:
         refused: list[Refusal] = []
         with evaluating(self.model):
             rows = _probe_rows(self.job.train)
-            self._use(LossPath(self._attention, False, False))
+            self._use(LossPath(self.own_attention, False, False))
             with fusing.watching(self.model) as layers:
                 losses = [self.loss(pad_rows([row])).item() for row in rows]
             expected = _Expected(losses, self._gradient([pad_rows([row]) for row in rows]))
@@ -209,7 +217,7 @@ class LossModel:
                 if not reason:
                     return refused
                 refused.append(Refusal(path, reason))
-        self._use(LossPath(self._attention, False, False))
+        self._use(LossPath(self.own_attention, False, False))
         return refused
 
     def _fuse(self, layers: list[list[Any]], rows: list[tuple[np.ndarray, np.ndarray]], expected: _Expected) -> None:
@@ -232,7 +240,7 @@ class LossModel:
             for name in names if training.row_attention else names[-1:]:
                 yield LossPath(name, trained_only, packed)
             if trained_only:
-                yield LossPath(self._attention, False, packed)
+                yield LossPath(self.own_attention, False, packed)
 
     def _use(self, path: LossPath) -> None:
         self.path = path
@@ -311,8 +319,8 @@ class LossModel:
         self.fusion.undo()
         self.noise.remove()
         self.model.unload()
-        if self.base.config._attn_implementation != self._attention:
-            self.base.set_attn_implementation(self._attention)
+        if self.base.config._attn_implementation != self.own_attention:
+            self.base.set_attn_implementation(self.own_attention)
         if self.job.training.gradient_checkpointing:
             self.base.activation_checkpointing_disable()
         self.base.eval()
@@ -329,39 +337,3 @@ def _probe_rows(tokens: Tokens) -> list[tuple[np.ndarray, np.ndarray]]:
     """Two short rows of different length with every token learned, from the ends of the data."""
     cut = [tokens[0][0][:PROBE_TOKENS], tokens[len(tokens) - 1][0][: PROBE_TOKENS * 3 // 4]]
     return [(ids, np.ones(len(ids), dtype=bool)) for ids in cut]
-
-
-@contextlib.contextmanager
-def evaluating(model: Any) -> Iterator[None]:
-    """No gradients and no dropout inside; the mode there was before after it."""
-    import torch
-
-    before = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        model.train(before)
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Third parties keep to errors: no progress bars, no line per layer, nothing on standard output."""
-    with contextlib.redirect_stdout(sys.stderr):  # transformers prints a line about W&B when it is imported
-        import transformers
-
-    names = ("bitsandbytes", "transformers", "accelerate", "peft", "torch")
-    before = {name: logging.getLogger(name).level for name in names}
-    verbosity = transformers.logging.get_verbosity()
-    for name in names:
-        logging.getLogger(name).setLevel(logging.ERROR)
-    transformers.logging.set_verbosity_error()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        transformers.logging.set_verbosity(verbosity)
-        for name, level in before.items():
-            logging.getLogger(name).setLevel(level)

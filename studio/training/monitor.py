@@ -6,6 +6,7 @@ import math
 import resource
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -42,8 +43,15 @@ class StepMonitor:
     """Follows a run: reports each step, measures the held-out loss when due, saves checkpoints, stops when asked or done."""
 
     def __init__(
-        self, loss_model: LossModel, optimizer: OptimizerStep, steps: int, reporter: Reporter, progress: Progress
+        self,
+        loss_model: LossModel,
+        optimizer: OptimizerStep,
+        steps: int,
+        reporter: Reporter,
+        progress: Progress,
+        held_out_loss: Callable[[Reporter], tuple[float, dict[str, float]]],
     ) -> None:
+        self.held_out_loss = held_out_loss
         self.loss_model, self.optimizer, self.steps = loss_model, optimizer, steps
         self.reporter, self.progress = reporter, progress
         self.job, self.training = loss_model.job, loss_model.job.training
@@ -102,7 +110,7 @@ class StepMonitor:
         for step in steps:
             figures = dict(zip(step.figures, values, strict=False))
             loss, norm = figures["loss"], figures["grad_norm"]
-            guards.check_loss(loss, step.number, step.trained)
+            guards.check_loss(loss, step.number, 0 if self.training.method.generates else step.trained)
             if self.job.dtype != "fp16":
                 guards.check_gradient(norm, step.number)
             self.progress = replace(self.progress, train_loss=loss)
@@ -165,7 +173,7 @@ class StepMonitor:
             return
         self.read()
         try:
-            loss, figures = self.loss_model.held_out_loss(self.held_out, self.reporter)
+            loss, figures = self.held_out_loss(self.reporter)
         except Stopped:
             self.stop()
             return

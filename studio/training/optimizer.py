@@ -65,6 +65,10 @@ class OptimizerStep:
         self.optimizer.zero_grad(set_to_none=True)
         return norm
 
+    def skip(self) -> None:
+        """A step that has nothing to learn from: the weights stay, the learning rate advances."""
+        self.scheduler.step()
+
     def state_dict(self) -> dict[str, Any]:
         """What `load_state_dict` puts back, the random generators included: tensors and plain values."""
         return {

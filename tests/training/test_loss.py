@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from studio.training.batches import pack
-from studio.training.loss_model import LossModel, evaluating
+from studio.training.loss_model import LossModel
+from studio.training.modes import evaluating
 from tests.tiny import make_model
 from tests.training.kit import items, make_job, make_rows, weights
 
@@ -53,7 +54,7 @@ def test_packed_rows_have_the_losses_and_gradients_they_have_alone(arch: str, tm
     together.backward()
     found = [p.grad.clone() for p in loss_model.model.parameters() if p.grad is not None]
     loss_model.model.zero_grad()
-    base.set_attn_implementation(loss_model._attention)
+    base.set_attn_implementation(loss_model.own_attention)
     alone = [plain_loss(base, ids, mask) for ids, mask in items(rows)]
     torch.stack(alone).sum().backward()
     wanted = [p.grad for p in loss_model.model.parameters() if p.grad is not None]

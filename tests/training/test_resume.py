@@ -20,7 +20,7 @@ import pytest
 from studio.core.errors import HardwareError, Stopped, TrainingError
 from studio.core.events import CheckpointLoaded, CheckpointSaved
 from studio.training import adapters, checkpoints
-from tests.training.kit import PAIR_LENGTHS, Memory, labelled, make_job, make_pairs, weights
+from tests.training.kit import PAIR_LENGTHS, Memory, labelled, make_job, make_pairs, make_rows, weights
 
 pytestmark = pytest.mark.numeric
 
@@ -344,4 +344,27 @@ def test_scores_from_before_training_that_are_damaged_are_made_again_and_the_run
         fit_in(tmp_path / "cut", Memory(stop_after=3), **settings)
     (tmp_path / "cut" / "checkpoints" / "reference.npz").write_bytes(b"PK\x03\x04 half of it")
     fit_in(tmp_path / "cut", **settings)
+    assert same(tmp_path / "whole" / "adapter", tmp_path / "cut" / "adapter")
+
+
+def test_a_run_on_its_own_answers_that_was_killed_ends_with_the_weights_of_one_that_was_not(
+    run: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    from tests.training.test_grpo import verification
+
+    monkeypatch.setattr("studio.models.generation.stop_ids", lambda *_: tuple(range(2, 500, 5)))
+
+    rows = make_rows([12, 30, 18, 24])
+    settings: dict[str, Any] = {
+        "method": {"kind": "grpo", "group": 4, "max_new_tokens": 8, "beta": 0.1},
+        "verification": verification(),
+        "train": rows,
+        "held_out": rows,
+        "batch_size": 2,
+        "epochs": 3,
+        "save_every": 2,
+    }
+    run("whole", **settings)
+    killed(run, 5, "cut", progress_of(tmp_path / "cut", 4), **settings)
+    run("cut", **settings)
     assert same(tmp_path / "whole" / "adapter", tmp_path / "cut" / "adapter")

@@ -7,13 +7,14 @@ from typing import Annotated, Any, Literal, TypeAlias, get_args
 from pydantic import BeforeValidator, Field
 
 from studio.training.methods.dpo import Dpo
+from studio.training.methods.grpo import Grpo
 from studio.training.methods.kto import Kto
 from studio.training.methods.method import Method
 from studio.training.methods.orpo import Orpo
 from studio.training.methods.sft import Sft
 from studio.training.methods.simpo import Simpo
 
-_Methods: TypeAlias = Sft | Dpo | Orpo | Simpo | Kto
+_Methods: TypeAlias = Sft | Dpo | Orpo | Simpo | Kto | Grpo
 METHODS: dict[str, type[Method]] = {method.model_fields["kind"].default: method for method in get_args(_Methods)}
 """Every method by its word in `training.method`."""
 

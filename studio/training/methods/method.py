@@ -28,6 +28,10 @@ class Scored:
     """Whether a sequence's answer is a preferred one, bool [sequences]; None where answers are not labelled."""
     reference: Any = None
     """log p of each sequence's trained tokens before the first step, fp32 [sequences]; for methods that compare with it."""
+    advantages: Any = None
+    """How much better than its group's mean each sampled answer was, fp32 [sequences]; for methods that generate."""
+    reference_losses: Any = None
+    """-log p of every trained token before the first step, fp32 [tokens]; for methods that compare token by token."""
     drift: Any = None
     """How much likelier than before mismatched answers have become on average, at least 0: an estimate of the divergence."""
 
@@ -50,6 +54,8 @@ class Method(Section, frozen=True):
     """Whether its loss looks at log p before the first step."""
     mismatches: ClassVar[bool] = False
     """Whether it looks at answers to other prompts, to see how far the model has moved altogether."""
+    generates: ClassVar[bool] = False
+    """Whether the model answers the rows' prompts itself in every step, and learns from those answers."""
     rate: ClassVar[float] = 1.0
     """The learning rate it takes, as a share of supervised fine-tuning's."""
     rate_reason: ClassVar[str] = ""

@@ -1,0 +1,19 @@
+"""The answers that rows bring with them, for what compares others with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from studio.data.encode import Tokens, numbered_lines
+
+
+def expected(tokens: Tokens) -> list[dict[str, Any]]:
+    """The last message of each row: the answer that a verifier compares with."""
+    if not len(tokens):
+        return []
+    rows = ((line, orjson.loads(text)) for line, text in numbered_lines(Path(tokens.meta["source"])))
+    messages = {line: row["messages"][-1] for line, row in rows if row.get("messages")}
+    return [messages.get(int(line), {"role": "assistant", "content": ""}) for line in tokens.places[:, 2]]
