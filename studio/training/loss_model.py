@@ -307,7 +307,7 @@ class LossModel:
     def answering(self) -> Iterator[Any]:
         """The model as it generates: with its own attention, and afterwards again with the one that trains."""
         trains = self.path
-        self._use(LossPath(self._attention, False, False))
+        self._use(LossPath(self.own_attention, False, False))
         try:
             with evaluating(self.model), self._autocast():
                 yield self.model
