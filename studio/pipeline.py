@@ -251,6 +251,7 @@ def export_source(folder: RunFolder, prepared: Prepared) -> Source:
         about=collect_run_info(
             prepared.spec.model_dump(mode="json"), folder.data / "report.json", folder.report, planner.made_in(folder.lock)
         ),
+        day=planner.day_of(folder.lock),
         train=folder.data / "train.tokens",
         longest=prepared.spec.data.max_length,
     )

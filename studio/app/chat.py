@@ -175,6 +175,7 @@ def open_talker(given: str, home: Path | str | None, base: str = "") -> Talker:
     """
     from studio.app import runs, serving
     from studio.core.files import studio_home
+    from studio.models.chat import write_day
 
     source = serving.locate(given, studio_home(home), base)
     if source.gguf is not None or source.quantized:
@@ -187,6 +188,7 @@ def open_talker(given: str, home: Path | str | None, base: str = "") -> Talker:
         return Talker(runs.find(source.run, home))
     talker = Talker(None, source.model, source.adapter)
     talker.system = source.system
+    write_day(talker.tokenizer, source.day)
     return talker
 
 

@@ -14,7 +14,7 @@ from studio.core.text import shorten
 from studio.data import in_memory
 from studio.data.curation import store
 from studio.data.findings import Finding
-from studio.data.render import Piece
+from studio.data.render import LOOKALIKE, Piece
 from studio.data.report import DataReport
 from studio.data.settings import Data
 from studio.models.settings import Model
@@ -142,12 +142,26 @@ class Preview:
         """Tokens that are learned."""
         return sum(piece.trained for piece in self.pieces)
 
+    @property
+    def lookalikes(self) -> list[str]:
+        """Texts such as `<|im_end|>` that people wrote and that were encoded as characters, not as the token."""
+        text = "".join(piece.text if piece.quoted else "\n" for piece in self.pieces)
+        return sorted(set(LOOKALIKE.findall(text)))
+
     def as_dict(self) -> dict[str, Any]:
         """As plain values, for `--json` and pages."""
         tokens = [
-            {"id": piece.id, "text": piece.text, "trained": piece.trained, "control": piece.control} for piece in self.pieces
+            {"id": piece.id, "text": piece.text, "trained": piece.trained, "control": piece.control, "quoted": piece.quoted}
+            for piece in self.pieces
         ]
-        return {"file": self.file, "line": self.line, "trained": self.trained, "tokens": tokens, "notes": list(self.notes)}
+        return {
+            "file": self.file,
+            "line": self.line,
+            "trained": self.trained,
+            "tokens": tokens,
+            "notes": list(self.notes),
+            "lookalikes": self.lookalikes,
+        }
 
     def __repr__(self) -> str:
         learned = "".join(piece.text for piece in self.pieces if piece.trained)

@@ -6,9 +6,11 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
+from studio import planner
 from studio.core.errors import JobError, ModelError, SpecError
 from studio.core.files import read_json, write_json
 from studio.core.text import nearest, plural
@@ -183,7 +185,7 @@ def locate(given: str, home: Path, base: str = "") -> Source:
     spec = run.spec
     return Source(
         given, run.id, spec.model, run.folder.adapter,
-        threads=spec.training.threads, run=run.id, system=spec.data.system or "",
+        threads=spec.training.threads, run=run.id, system=spec.data.system or "", day=planner.day_of(run.folder.lock),
     )  # fmt: skip
 
 
@@ -198,7 +200,14 @@ def _export(given: str, folder: Path) -> Source:
     if kind in ("merged", "tensorrt_llm"):
         return Source(given, folder.name, _plain(str(folder.absolute())), system=_trained_system(folder))
     if kind == "adapter":
-        return Source(given, folder.name, _exported_base(manifest["sources"], folder), folder, system=_trained_system(folder))
+        return Source(
+            given,
+            folder.name,
+            _exported_base(manifest["sources"], folder),
+            folder,
+            system=_trained_system(folder),
+            day=_day(folder),
+        )
     raise ModelError(
         f"an export of kind `{kind}` is served by its own runtime",
         hint=(manifest.get("serve") or ["See its artifact.json."])[0],
@@ -226,6 +235,12 @@ def _trained_system(folder: Path) -> str:
     """The system prompt of the run whose export a folder is; empty for one that lies in no run."""
     run = folder.absolute().parent.parent
     return (RunFolder(run).spec().data.system or "") if (run / "asked.yaml").exists() else ""
+
+
+def _day(folder: Path) -> date | None:
+    """The day of the run whose export a folder is; None for one that lies in no run."""
+    lock = folder.absolute().parent.parent / "lock.json"
+    return planner.day_of(lock) if lock.exists() else None
 
 
 def _require_base(model: Model, given: str) -> None:

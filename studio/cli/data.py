@@ -186,15 +186,7 @@ def preview(
         show.console().print(text)
         if not show.console().is_terminal:
             show.say("trained: " + "".join(piece.text for piece in item.pieces if piece.trained))
-        if lookalikes := _control_text(item.pieces):
-            show.say(f"! plain text that looks like a control token and is not one: {', '.join(lookalikes)}", "yellow")
+        if item.lookalikes:
+            show.say(f"! plain text that looks like a control token and is not one: {', '.join(item.lookalikes)}", "yellow")
     for note in previews[0].notes if previews else ():
         show.say(f"! chat template: {note}", "yellow")
-
-
-def _control_text(pieces: list[Any]) -> list[str]:
-    """Texts such as `<|im_end|>` in a row that were encoded as characters, not as the token."""
-    import re
-
-    text = "".join("\0" if piece.control else piece.text for piece in pieces)
-    return sorted(set(re.findall(r"<\|[\w ]{2,24}\|>|</?s>|\[/?INST\]|<(?:start|end)_of_turn>", text)))

@@ -6,6 +6,7 @@ people's text kept text, and such that the ids of a prompt are the beginning of 
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ OPENS, CLOSES = "<think>", "</think>"
 """What begins and ends the reasoning of an answer."""
 OPENING = 16
 """Characters at the end of a prompt in which it may open the reasoning."""
+LOOKALIKE = re.compile(r"<\|[\w ]{2,24}\|>|</?s>|\[/?INST\]|<(?:start|end)_of_turn>")
+"""Text that people write and that looks like a control token, of whichever model."""
 TrainOn = Literal["assistant", "last_assistant", "all"]
 
 
@@ -65,6 +68,8 @@ class Piece:
     id: int
     control: bool = False
     """True for a control token; text that only looks like one is False."""
+    quoted: bool = False
+    """True for text that looks like a control token and was encoded as characters."""
 
 
 def encode(conversation: Conversation, tokenizer: Any, train_on: TrainOn = "assistant") -> Encoded:
@@ -145,10 +150,26 @@ def preview(conversation: Conversation, tokenizer: Any, train_on: TrainOn = "ass
     row = encode(conversation, tokenizer, train_on)
     stops = [*row.starts[1:], len(row.text)]
     control = {token for token, added in tokenizer.added_tokens_decoder.items() if added.special}
+    places = list(zip(row.starts, stops, strict=True))
+    tokens = [span for span, token in zip(places, row.ids, strict=True) if token in control]
+    lookalikes = [found.span() for found in LOOKALIKE.finditer(_blanked(row.text, tokens))]
     return [
-        Piece(row.text[start:stop], trained, token, token in control)
-        for token, trained, start, stop in zip(row.ids, row.mask, row.starts, stops, strict=True)
+        Piece(
+            row.text[start:stop],
+            trained,
+            token,
+            token in control,
+            any(first < stop and start < last for first, last in lookalikes),
+        )
+        for token, trained, (start, stop) in zip(row.ids, row.mask, places, strict=True)
     ]
+
+
+def _blanked(text: str, spans: Sequence[Span]) -> str:
+    """The text with parts of it made unlike anything, its length kept."""
+    for start, stop in spans:
+        text = text[:start] + "\0" * (stop - start) + text[stop:]
+    return text
 
 
 @dataclass(frozen=True, slots=True)

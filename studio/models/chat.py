@@ -24,6 +24,7 @@ OPEN, CLOSE = "\ufdd0", "\ufdd1"
 _WRAPPERS = re.compile(rf"[{OPEN}{CLOSE}]|\\ufdd0|\\ufdd1")  # a template that escapes non-ASCII text writes the latter
 
 _NOW = re.compile(r"strftime_now\(\s*(['\"])(.*?)\1\s*\)")
+_ASKS = re.compile(r"\bstrftime_now\s+is\s+(not\s+)?defined\b")
 _days: WeakKeyDictionary[Any, date] = WeakKeyDictionary()
 
 Span = tuple[int, int]
@@ -104,11 +105,21 @@ def fix_date(tokenizer: Any, day: date | None) -> None:
         _days[tokenizer] = day
 
 
+def write_day(tokenizer: Any, day: date | None) -> None:
+    """Put the day into the tokenizer's own template, for one that is saved and rendered elsewhere."""
+    template = tokenizer.chat_template
+    if isinstance(template, dict):
+        tokenizer.chat_template = {name: _with_day(text, day) for name, text in template.items()}
+    elif template:
+        tokenizer.chat_template = _with_day(template, day)
+
+
 def _with_day(template: str, day: date | None) -> str:
     """The template with a day in place of its calls for the present one, which transformers alone could answer."""
     if day is None or "strftime_now" not in template:
         return template
-    return _NOW.sub(lambda call: repr(day.strftime(call[2])), template)
+    template = _NOW.sub(lambda call: repr(day.strftime(call[2])), template)
+    return _ASKS.sub(lambda asks: "false" if asks[1] else "true", template)
 
 
 def date_of(tokenizer: Any) -> date:

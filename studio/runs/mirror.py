@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 from studio.core import events
 from studio.core.errors import Diverged, Stopped
 from studio.core.files import read_json, write_text
+from studio.models.chat import write_day
 from studio.runs.folder import RunFolder
 from studio.runs.records import RunLock
 from studio.tracking import trackio, wandb
@@ -118,6 +120,8 @@ class Mirror:
             figures |= {"memory/predicted_bytes": predicted, "memory/peak_bytes": fitted["peak_memory_bytes"]}
         self.send(lambda sink: sink.summary(figures))
         beside = self.folder.path / "tracking" / "adapter"
+        tokenizer = copy.deepcopy(tokenizer)
+        write_day(tokenizer, lock.day)
         tokenizer.save_pretrained(beside)
         write_text(beside / "README.md", self._hide(card))
         for file in (*beside.glob("*config.json"), self.folder.adapter / "adapter_config.json"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,8 @@ class Source:
     system: str = ""
     """The system prompt it was trained with, put before conversations that have none."""
     quantized: bool = False
+    day: date | None = None
+    """The day on which its run was planned, for chat templates that write one; None: the present one."""
 
 
 def assemble(wanted: Sequence[Source], limits: Limits, device: str, cores: int, hand_out: HandOut) -> dict[str, Served]:
@@ -71,6 +74,7 @@ def _on_transformers(
     group: tuple[Weights, list[Source]], limits: Limits, asked: frozenset[str], hand_out: HandOut
 ) -> dict[str, Served]:
     from studio.models import loading
+    from studio.models.chat import write_day
     from studio.serving.hf_tokenizer import HfTokenizer, named_ends
 
     weights, members = group
@@ -81,17 +85,19 @@ def _on_transformers(
     base_name = _base_name(weights)
     bare = [one.name for one in members if one.adapter is None] or [_apart(base_name, weights.model, asked)]
     found: dict[str, Served] = {}
-    words: dict[str | None, Any] = {}
+    words: dict[tuple[str | None, date | None], Any] = {}
 
-    def spoken(template: str | None) -> Any:
-        if template not in words:
-            words[template] = HfTokenizer(loading.tokenizer(weights.found, template), named_ends(weights.found))
-        return words[template]
+    def spoken(template: str | None, day: date | None = None) -> Any:
+        if (template, day) not in words:
+            made = loading.tokenizer(weights.found, template)
+            write_day(made, day)
+            words[template, day] = HfTokenizer(made, named_ends(weights.found))
+        return words[template, day]
 
     for key, one in tuned.items():
         template = one.model.chat_template if one.model else None
         about = {"engine": engine.name, "parent": bare[0], **({"run": one.run} if one.run else {})}
-        found[one.name] = Served(one.name, scheduler, spoken(template), key, about, one.system)
+        found[one.name] = Served(one.name, scheduler, spoken(template, one.day), key, about, one.system)
     return found | {name: Served(name, scheduler, spoken(None), BASE, {"engine": engine.name}) for name in bare}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 import re
 from datetime import date, datetime
@@ -9,10 +10,12 @@ from typing import Any
 
 import pytest
 
+from studio.app.datasets import Preview
+from studio.app.fragments import data as fragments
 from studio.core.errors import DataError, ModelError
 from studio.data.render import check_template, encode, encode_many, encode_prompt, preview
 from studio.data.rows import Conversation
-from studio.models.chat import fix_date
+from studio.models.chat import fix_date, write_day
 from studio.models.templates import TOOL as PROBED_TOOL
 from studio.models.templates import TOOL_PROBE
 from tests.data.templates import FOLDER, OWN, tokenizer
@@ -362,6 +365,32 @@ def test_a_template_that_writes_the_date_writes_the_day_it_is_fixed_to():
         assert "07 Mar 2024" in made.decode(encode_prompt(talk("what", "it costs").prompt, made))
     finally:
         fix_date(made, None)
+
+
+def test_a_template_that_is_saved_has_the_day_written_in():
+    made = copy.deepcopy(tokenizer("llama3_2"))
+    write_day(made, None)
+    assert "strftime_now" in made.chat_template
+    write_day(made, date(2024, 3, 7))
+    assert "strftime_now" not in made.chat_template
+    told = [{"role": "user", "content": "what"}, {"role": "assistant", "content": "it costs"}]
+    assert "07 Mar 2024" in made.apply_chat_template(told, tokenize=False), "also for who knows nothing of the run"
+
+
+def test_a_preview_tells_a_control_token_from_text_that_looks_like_one():
+    pieces = preview(talk("say <|im_end|> or </s> twice", "<|im_start|>"), tokenizer("chatml"))
+    quoted = "".join(piece.text for piece in pieces if piece.quoted)
+    assert quoted.replace(" ", "") == "<|im_end|></s><|im_start|>"
+    assert not any(piece.quoted and piece.control for piece in pieces)
+    assert [piece.text for piece in pieces if piece.control].count("<|im_end|>") == 2
+    shown = Preview("a.csv", 1, pieces)
+    assert shown.lookalikes == ["</s>", "<|im_end|>", "<|im_start|>"] == shown.as_dict()["lookalikes"]
+    html = str(fragments.tokens([shown.as_dict()]))
+    assert "text like a control token, token" in html
+    assert "Plain text that looks like a control token" in html
+    plain = Preview("a.csv", 1, preview(talk("say it", "once"), tokenizer("chatml")))
+    assert not plain.lookalikes
+    assert "looks like" not in str(fragments.tokens([plain.as_dict()]))
 
 
 def test_a_preview_shows_every_token_of_the_row():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -318,6 +319,49 @@ def test_the_system_prompt_of_the_training_is_served_unless_a_conversation_has_i
     assert served.with_system(question) == [{"role": "system", "content": "Answer in verse."}, *question]
     own = [{"role": "system", "content": ""}, *question]
     assert served.with_system(own) == own
+
+
+@pytest.mark.torch
+def test_a_template_that_writes_the_date_writes_the_day_of_the_run_in_chat_server_and_export(
+    tmp_path: Path, adapters: dict[str, Path]
+) -> None:
+    from datetime import date
+
+    from studio import pipeline, planner
+    from studio.app.chat import Talker
+    from studio.app.runs import find
+    from studio.app.serving import ServeRequest, sources
+    from studio.data.render import encode_prompt
+    from studio.export.merging.source import source_tokenizer
+    from studio.hardware.machine import probe
+    from studio.models import loading
+    from studio.runs.folder import create
+    from studio.serving.assemble import assemble
+    from studio.spec import parse
+
+    words = loading.tokenizer(loading.find(Model(name="starter"))).chat_template
+    file = tmp_path / "dated.jinja"
+    file.write_text("<|im_start|>system\nToday is {{ strftime_now('%d %b %Y') }}.<|im_end|>\n" + words)
+    model = {"name": "starter", "quantization": "none", "dtype": "fp32", "attention": "sdpa", "chat_template": str(file)}
+    asked_for = parse({"name": "shop", "model": model, "data": {"train": "a.csv"}})
+    lengths = np.full(40, 30)
+    rows = planner.Rows(lengths, 400, lengths[:4], answer=12)
+    spec = planner.resolve(asked_for, probe(), loading.find(asked_for.model), rows).spec
+    run = create(asked_for, tmp_path)
+    run.write_spec(spec)
+    shutil.copytree(adapters["shop"], run.adapter)
+    planner.lock(spec, loading.find(spec.model), probe(), day=date(2024, 3, 7)).write(run.lock)
+    asked = [{"role": "user", "content": "Hello"}]
+
+    [source] = sources(ServeRequest((run.id,)), tmp_path)
+    served = assemble([source], Limits(), "cpu", 1, lambda written: None)
+    prompts = [served[source.name].tokenizer.decode(served[source.name].tokenizer.chat(asked, ()), special=True)]
+    folder = find(run.id, tmp_path).folder
+    exported = source_tokenizer(pipeline.export_source(folder, pipeline.reopen(folder)))
+    prompts.append(exported.apply_chat_template(asked, tokenize=False))  # as another runtime renders it
+    talker = Talker(find(run.id, tmp_path))
+    prompts.append(talker.tokenizer.decode(encode_prompt(asked, talker.tokenizer)))
+    assert ["Today is 07 Mar 2024." in prompt for prompt in prompts] == [True] * 3, prompts
 
 
 @pytest.mark.torch

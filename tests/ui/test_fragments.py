@@ -98,7 +98,8 @@ def given() -> Any:
     return Some(text=EVIL, tokens=1, stopped=False, scores={})
 
 
-ITEM = {"file": EVIL, "line": 1, "trained": 1, "tokens": [{"id": 1, "text": EVIL, "trained": True, "control": True}]}
+TOKEN = {"id": 1, "text": EVIL, "trained": True, "control": True, "quoted": True}
+ITEM = {"file": EVIL, "line": 1, "trained": 1, "tokens": [TOKEN], "notes": [EVIL], "lookalikes": [EVIL]}
 CHECKS = [Check(EVIL, EVIL, EVIL, False, EVIL)]
 ARTIFACT = Artifact(
     kind=EVIL, folder=EVIL, settings={}, key=EVIL, sources={}, details={}, versions={}, serve=[EVIL], made_at=EVIL,

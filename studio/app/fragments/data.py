@@ -208,6 +208,11 @@ def tokens(previews: Iterable[dict[str, Any]]) -> Markup:
         words = f"{name}, line {item['line']:,}: {plural(len(every), 'token')}, {item['trained']:,} trained (green, underlined); control tokens have a frame.{cut}"
         listed = [{**token, "lines": token["text"].split("\n")} for token in every[:MAX_TOKENS]]
         shown.append(_html("tokens", {"tokens": listed}, words))
+        if found := item.get("lookalikes"):
+            said = f"Plain text that looks like a control token and is not one (dotted): {', '.join(found)}"
+            shown.append(
+                notice(said, "It is learned as characters. Take it out of the rows if it is a leftover of a template.")
+            )
     said = [note(f"Chat template: {words}.") for words in notes]
     return joined(*said, *shown) if shown else note("No row can be shown.")
 

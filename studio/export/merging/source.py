@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -39,6 +40,8 @@ class Source:
     """Tokens of the longest row it was trained on; 0: not known."""
     about: RunInfo = field(default_factory=RunInfo)
     """What else is known of the run."""
+    day: date | None = None
+    """The day on which the run was planned, for chat templates that write one."""
     train: Path | None = None
     """The encoded training rows, `data/train.tokens`, where the run still has them."""
 
@@ -131,7 +134,10 @@ class Source:
 
 
 def source_tokenizer(source: Source) -> Any:
-    """The tokenizer with the template that was trained."""
+    """The tokenizer with the template that was trained, which writes the run's day where it writes one."""
     from studio.models import loading
+    from studio.models.chat import write_day
 
-    return loading.tokenizer(source.base, source.model.chat_template)
+    made = loading.tokenizer(source.base, source.model.chat_template)
+    write_day(made, source.day)
+    return made
