@@ -101,7 +101,7 @@ def serve(
     access.require_keys(host, known)
     listener = listen(host, port)
     device = machine.probe()
-    with _device(device.uuid if device.device == "cuda" and not share_gpu else ""):
+    with gpu(device.uuid if device.device == "cuda" and not share_gpu else ""):
         from studio.serving import assemble
         from studio.serving.application import Dispatcher
 
@@ -286,7 +286,7 @@ def _vllm(
 
 
 @contextlib.contextmanager
-def _device(uuid: str) -> Iterator[None]:
+def gpu(uuid: str) -> Iterator[None]:
     """The GPU held as a run holds it, so that no training starts beside; no wait if a run has it."""
     from studio.runs.slot import slot
 

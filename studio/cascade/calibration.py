@@ -81,7 +81,7 @@ class Calibration(Record):
         )
 
 
-def calibrate(rows: Sequence[Row], risk_target: float, level: float = 0.9) -> Calibration:
+def calibrate(rows: Sequence[Row], risk_target: float, level: float = risk.LEVEL) -> Calibration:
     """Choose the signal by AUROC, calibrate it and find its threshold."""
     right = np.array([row.right for row in rows], dtype=np.float64)
     columns = {name: np.array([row.signals[name] for row in rows]) for name in signals.SIGNALS}

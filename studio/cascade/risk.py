@@ -20,6 +20,10 @@ Column = NDArray[np.float64]
 GRID = tuple(float(1 - 10 ** (-4 + 4 * step / 80)) for step in range(81))
 """Thresholds on a signal, safest first: from 0.9999 down to 0, close together where signals are high."""
 
+LEVEL = 0.95
+"""How sure the promise is. At 0.9 it held on unseen rows, which are a sample as well, in 84 to 96 of 100 splits of 320 recorded
+questions; at 0.95 in 94 to 100."""
+
 NEVER = 2.0
 """A threshold no signal reaches: every question is escalated."""
 
@@ -49,7 +53,7 @@ def rows_needed(risk: float, level: float) -> int:
     return math.ceil(math.log(1 - level) / math.log(1 - risk))
 
 
-def find_threshold(values: Column, right: Column, risk: float, level: float = 0.9) -> Threshold:
+def find_threshold(values: Column, right: Column, risk: float, level: float = LEVEL) -> Threshold:
     """The lowest threshold proven to keep the risk; `NEVER` if not even the safest is.
 
     values: the signal; right: 1 for a right answer. risk: the share of all questions that may be local and wrong.

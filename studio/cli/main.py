@@ -14,6 +14,7 @@ import typer.core
 
 from studio.cli import (
     bench,
+    cascade,
     config,
     data,
     documents,
@@ -88,6 +89,7 @@ app.add_typer(runs.app, name="runs")
 app.command("worker")(runs.worker)
 app.command("eval")(results.evaluate)
 app.command("chat")(results.chat)
+app.add_typer(cascade.app, name="cascade")
 app.command("export", cls=results.ExportCommand)(results.export)
 app.command("push")(push.push)
 app.add_typer(exporters.app, name="exporters")

@@ -85,8 +85,8 @@ def test_binomial_figures_are_scipys():
 def test_too_few_rows_prove_nothing_and_keep_nothing_local():
     assert risk.rows_needed(0.02, 0.9) == 114
     sure = np.ones(113)
-    assert not risk.find_threshold(sure, sure, 0.02).useful
-    assert risk.find_threshold(np.ones(114), np.ones(114), 0.02).value == 0.0
+    assert not risk.find_threshold(sure, sure, 0.02, 0.9).useful
+    assert risk.find_threshold(np.ones(114), np.ones(114), 0.02, 0.9).value == 0.0
 
 
 def test_a_threshold_lets_no_more_wrong_answers_through_than_the_promise_bears():
@@ -107,7 +107,7 @@ def test_the_promise_is_broken_in_at_most_one_of_ten_draws_however_the_signal_li
     for _ in range(1000):
         values = random.random(150)
         right = (random.random(150) < 0.55 + 0.45 * values).astype(float)
-        found = risk.find_threshold(values, right, 0.05)
+        found = risk.find_threshold(values, right, 0.05, 0.9)
         cut = min(found.value, 1.0)
         true_risk = 0.45 * (1 - cut) ** 2 / 2  # integral of P(wrong | v) = 0.45 (1 - v) from the threshold to 1
         broken += true_risk > 0.05

@@ -1,0 +1,78 @@
+"""The report as one HTML file: no script, no request to anywhere, every text escaped. Its body is the browser page's, too."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+from markupsafe import Markup
+
+from studio.cascade.record import Cascade, CascadeReport
+from studio.cascade.report import shares
+from studio.core.charts import Series, line_chart
+from studio.core.html import Fragments
+
+_html = Fragments("studio.cascade", "report.html")
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+NAMES = {"cascade": "cascade", "ideal": "ideal router", "random": "random router", "question": "router on the question alone"}
+
+
+def render(cascade: Cascade, found: CascadeReport) -> str:
+    """The page of a report."""
+    style = files("studio.evaluation").joinpath("page.css").read_text(encoding="utf-8")
+    return str(_html("page", f"Cascade {cascade.id}", Markup(style), _POLICY, body(cascade, found)))
+
+
+def body(cascade: Cascade, found: CascadeReport) -> Markup:
+    """What the page says."""
+    badge = "Promise kept" if found.held else "Promise broken"
+    rows = [("cascade", found.at_target), (f"small alone ({cascade.small})", found.small)]
+    rows.append((f"large alone ({cascade.large.model})", found.large))
+    promise = f"Promise: {cascade.calibration.promise}. Right is {cascade.right}."
+    parts = [
+        _html("promise", found.held, badge, f"{found.sentence}.", promise, found.warnings),
+        _html("options", rows, shares(found)),
+        curves(found),
+        signals(cascade),
+        reliability(found),
+        _html("errors", found.errors),
+    ]
+    return Markup("").join(parts)
+
+
+def signals(cascade: Cascade) -> Markup:
+    """Which signal was chosen, and where its threshold lies."""
+    found = cascade.calibration
+    threshold = (
+        f"An answer stays local from a {found.signal} of {found.threshold.value:.4f} on."
+        if found.threshold.useful
+        else "Every question is escalated."
+    )
+    line = found.threshold
+    return _html("signals", found.auroc, found.signal, threshold, line.local, line.wrong, line.rows, found.error)
+
+
+def curves(found: CascadeReport) -> Markup:
+    """Quality and cost over the share escalated, of the cascade and what it has to beat."""
+    quality = [
+        Series(NAMES.get(item.router, item.router), [(100 * point.escalated, 100 * point.quality) for point in item.points])
+        for item in found.curves
+    ]
+    cost = [
+        Series(NAMES.get(item.router, item.router), [(point.cost, 100 * point.quality) for point in item.points])
+        for item in found.curves
+    ]
+    charts = [
+        line_chart("Right answers (%) over the share escalated", quality, x_label="% escalated"),
+        line_chart("Right answers (%) over US dollars per 1,000 questions", cost, x_label="USD per 1,000"),
+    ]
+    return Markup('<div class="charts">{}</div>').format(Markup("").join(charts))
+
+
+def reliability(found: CascadeReport) -> Markup:
+    """How far the confidence can be believed."""
+    points = [(100 * sure, 100 * share) for sure, share, _ in found.reliability]
+    lines = [Series("these questions", points, dots=True), Series("confidence kept exactly", [(0, 0), (100, 100)])]
+    chart = line_chart(
+        f"Share right (%) over confidence (%), calibration error {found.error:.3f}", lines, x_label="% confidence"
+    )
+    return Markup('<div class="charts">{}</div>').format(chart)

@@ -1,0 +1,202 @@
+"""`studio cascade`: a small model first, a large one where the small is unsure."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from studio.cli import show
+from studio.cli.options import Home, Json
+from studio.cli.progress import Progress
+from studio.core.errors import SpecError
+
+if TYPE_CHECKING:
+    from studio.app.cascade_questions import Files
+
+app = typer.Typer(no_args_is_help=True, help="A small model first, a large one where the small is unsure.")
+
+HeldOut = Annotated[
+    list[str] | None, typer.Option("--held-out", metavar="FILE", help="Questions and answers like the training rows.")
+]
+Fresh = Annotated[list[str] | None, typer.Option("--fresh", metavar="FILE", help="Questions and answers in new words.")]
+OutOfScope = Annotated[
+    list[str] | None,
+    typer.Option("--out-of-scope", metavar="FILE", help="Questions the small model cannot know, one a line; no answer needed."),
+]
+CascadeName = Annotated[str, typer.Argument(metavar="CASCADE", help="Its id, the beginning of one, or `last`.")]
+
+
+@app.command("calibrate")
+def calibrate(
+    small: Annotated[str, typer.Argument(metavar="RUN", help="A run, an export, a model, or an API: URL#MODEL.")],
+    large: Annotated[str, typer.Option("--large", metavar="URL#MODEL", help="The large model's API.")],
+    risk: Annotated[
+        float, typer.Option(min=0.0001, max=0.9999, help="Share of all questions that may be answered locally and wrong.")
+    ] = 0.02,
+    level: Annotated[float, typer.Option(min=0.5, max=0.999, help="How sure that is.")] = 0.95,
+    held_out: HeldOut = None,
+    fresh: Fresh = None,
+    out_of_scope: OutOfScope = None,
+    right: Annotated[
+        str, typer.Option(metavar="METRIC>=VALUE", help="What counts as right [default: by the answers].", show_default=False)
+    ] = "",
+    max_tokens: Annotated[
+        int | None, typer.Option("--max-tokens", min=1, help="Longest answer [default: the evidence's].", show_default=False)
+    ] = None,
+    key: Annotated[
+        str | None, typer.Option("--key-env", help="Variable, or keyring name, of the large model's key.", show_default=False)
+    ] = None,
+    price_in: Annotated[
+        float | None, typer.Option("--price-in", min=0, help="US dollars per million tokens it reads.", show_default=False)
+    ] = None,
+    price_out: Annotated[
+        float | None, typer.Option("--price-out", min=0, help="Per million tokens it writes.", show_default=False)
+    ] = None,
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """Find the line between the two models on questions with known answers. Asks the small model only."""
+    from studio.app import cascades, local_server
+    from studio.core.files import studio_home
+
+    if (price_in is None) != (price_out is None):
+        raise SpecError("--price-in and --price-out belong together", hint="Give both, per million tokens.", where="--price-in")
+    price = None if price_in is None or price_out is None else (price_in, price_out)
+    endpoint = local_server.endpoint(large, key, price)
+    with Progress() as bar:
+        folder, found = cascades.calibrate(
+            small, endpoint, _files(held_out, fresh, out_of_scope), studio_home(home), risk=risk, level=level, right=right,
+            max_tokens=max_tokens, tell=bar.show,
+        )  # fmt: skip
+    if json:
+        show.as_json(found.as_json())
+        return
+    calibration = found.calibration
+    share, low, high = calibration.share_local
+    show.say(f"{found.id}: {calibration.promise}")
+    show.say(f"answered locally: {share:.0%} of the calibration questions (95 % interval {low:.0%} to {high:.0%})")
+    show.say(f"right is {found.right}")
+    show.table(("signal", "AUROC"), [(name, f"{value:.3f}") for name, value in calibration.auroc.items()], right=(1,))
+    _warn(found.warnings)
+    show.say(f"{folder.path}")
+
+
+@app.command("report")
+def report(
+    cascade: CascadeName = "last",
+    held_out: HeldOut = None,
+    fresh: Fresh = None,
+    out_of_scope: OutOfScope = None,
+    ceiling: Annotated[
+        float | None, typer.Option(min=0, help="US dollars the large model may cost at most.", show_default=False)
+    ] = None,
+    small_cost: Annotated[
+        float, typer.Option("--small-cost", min=0, help="US dollars an hour of the small one's machine.")
+    ] = 0.0,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before paying.")] = False,
+    home: Home = None,
+    json: Json = False,
+) -> int:
+    """Quality, cost and latency on questions it never saw: against each model alone and other routers."""
+    from studio.app import cascades
+    from studio.core.files import studio_home
+
+    root = studio_home(home)
+    folder = cascades.find(cascade, root)
+
+    def confirm(worst: float) -> bool:
+        return yes or json or typer.confirm(f"The large model may cost up to {worst:.4f} USD. Ask it?", err=True)
+
+    with Progress() as bar:
+        found = cascades.report(
+            folder, _files(held_out, fresh, out_of_scope), root, ceiling=ceiling, small_cost_per_hour=small_cost,
+            confirm=confirm, tell=bar.show,
+        )  # fmt: skip
+    if json:
+        show.as_json(found.as_json())
+    else:
+        show.say(f"{found.sentence}.")
+        rows: list[tuple[Any, ...]] = [
+            (
+                name,
+                f"{point.escalated:.0%}",
+                f"{point.quality:.1%}",
+                f"{point.cost:.4f}",
+                f"{point.p50:.2f} s",
+                f"{point.p95:.2f} s",
+            )
+            for name, point in (("cascade", found.at_target), ("small alone", found.small), ("large alone", found.large))
+        ]
+        show.table(("answers by", "escalated", "right", "USD per 1,000", "p50", "p95"), rows, right=(1, 2, 3, 4, 5))
+        _warn(found.warnings)
+        show.say(f"page: {folder.page}")
+    return 0 if found.held else 1
+
+
+@app.command("serve")
+def serve(
+    cascade: CascadeName = "last",
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8000,
+    api_key_file: Annotated[
+        Path | None, typer.Option("--api-key-file", help="API keys, made with `studio serve --new-key`.", show_default=False)
+    ] = None,
+    budget: Annotated[
+        float | None,
+        typer.Option(min=0, help="US dollars for the large model in all; then everything stays local.", show_default=False),
+    ] = None,
+    never: Annotated[
+        list[str] | None, typer.Option("--never", metavar="KIND", help="Never sent to the large model: pii.")
+    ] = None,
+    shadow: Annotated[
+        bool, typer.Option("--shadow", help="The large model answers everything; what would have stayed local is counted.")
+    ] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep-escalated", help="Write escalated questions and answers down, as rows for the desk.")
+    ] = False,
+    home: Home = None,
+) -> int:
+    """Serve both models as one OpenAI-compatible API; route, confidence and cost stand in the headers."""
+    from studio.app import cascades
+    from studio.core.files import studio_home
+
+    root = studio_home(home)
+    how = cascades.Served(host, port, api_key_file, budget, tuple(never or ()), shadow, keep)
+    return cascades.serve(cascades.find(cascade, root), root, how, lambda line: print(line, file=sys.stderr, flush=True))
+
+
+@app.command("list")
+def list_(home: Home = None, json: Json = False) -> None:
+    """The cascades of this home, the newest first."""
+    from studio.app import cascades
+    from studio.core.files import studio_home
+
+    found = cascades.list_cascades(studio_home(home))
+    if json:
+        show.as_json([cascade.as_json() for cascade in found])
+        return
+    rows = [
+        (
+            cascade.id,
+            cascade.small,
+            cascade.large.model,
+            f"{cascade.calibration.share_local[0]:.0%}",
+            f"{cascade.calibration.risk:.1%}",
+        )
+        for cascade in found
+    ]
+    show.table(("cascade", "small", "large", "local", "risk"), rows) if rows else show.say("There is no cascade yet.")
+
+
+def _files(held_out: list[str] | None, fresh: list[str] | None, out_of_scope: list[str] | None) -> Files:
+    from studio.app.cascade_questions import Files
+
+    return Files(tuple(held_out or ()), tuple(fresh or ()), tuple(out_of_scope or ()))
+
+
+def _warn(warnings: tuple[str, ...]) -> None:
+    for warning in warnings:
+        show.say(f"warning: {warning}")
