@@ -47,6 +47,7 @@ def check(
     shared = any(role in SHARED for role in columns)
     keep = columns.get("keep")
     system = {"role": "system", "content": settings.system} if settings.system else None
+    apart = settings.rows_per == "answer" and detection.format != "preference"
     paths: list[str] | None = None
     for row in rows:
         if isinstance(row, Rejected):
@@ -75,7 +76,28 @@ def check(
             unused.add(row)
         if system and conversation.messages and conversation.messages[0]["role"] != "system":
             conversation = replace(conversation, messages=(system, *conversation.messages))
+        if apart:
+            yield from by_answer(conversation)
+        else:
+            yield conversation
+
+
+def by_answer(conversation: Conversation) -> Iterator[Conversation]:
+    """A row for each answer that is learned: what came before it, and that answer, which is then the only one learned.
+
+    A label belongs to the last answer, so a labelled conversation stays one row.
+    """
+    learned = [
+        index
+        for index, turn in enumerate(conversation.messages)
+        if turn["role"] == "assistant" and turn.get("train") is not False
+    ]
+    if len(learned) < 2 or conversation.good is not None:
         yield conversation
+        return
+    for last in learned:
+        earlier = [{**turn, "train": False} if turn["role"] == "assistant" else turn for turn in conversation.messages[:last]]
+        yield replace(conversation, messages=(*earlier, conversation.messages[last]))
 
 
 def _refuse_media(values: Mapping[str, Any], columns: Mapping[str, str], conversation: Conversation) -> None:

@@ -225,7 +225,7 @@ def _notes(tokenizer: Any, forgotten: int) -> list[str]:
     if forgotten and report.forgets and not report.apart:
         notes.append(
             f"{plural(forgotten, 'row')} lose the reasoning of earlier answers, which are learned without it; "
-            "data.train_on: last_assistant learns the last answer only"
+            "data.rows_per: answer learns each answer with its own, data.train_on: last_assistant the last one only"
         )
     return notes
 

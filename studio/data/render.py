@@ -331,6 +331,6 @@ def _placed(problem: StudioError, conversation: Conversation) -> StudioError:
 
 
 def reasons_before_its_last_answer(row: Conversation) -> bool:
-    """Whether an answer before the last one holds reasoning."""
-    earlier = (turn for turn in row.messages[:-1] if turn["role"] == "assistant")
+    """Whether an answer before the last one that is learned holds reasoning."""
+    earlier = (turn for turn in row.messages[:-1] if turn["role"] == "assistant" and turn.get("train") is not False)
     return any(reasoning_of(turn) or CLOSES in str(turn.get("content") or "") for turn in earlier)

@@ -58,6 +58,11 @@ class Data(Section, frozen=True):
     greeting may come first; keep: turns stay as they are, in any order that the model's template takes."""
     system: Annotated[str | None, Ui(advanced=True)] = Field(default=None, title="System prompt")
     """Put before every conversation that has none of its own."""
+    rows_per: Annotated[Literal["conversation", "answer"], Ui(advanced=True)] = Field(
+        default="conversation", title="A row for each"
+    )
+    """conversation: all its answers are learned from one row; answer: each becomes a row with what came before it, for models
+    whose template writes the reasoning of the last answer only (Qwen3, R1)."""
     subset: Annotated[str | None, Ui(advanced=True)] = Field(default=None, title="Hub subset")
     """Configuration name of a hub dataset. Empty: its default."""
     split: Annotated[str, Ui(advanced=True)] = Field(default="train", title="Hub split")

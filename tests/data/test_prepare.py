@@ -316,3 +316,22 @@ def test_rows_that_differ_in_a_word_and_answer_otherwise_stay_apart(tmp_path: Pa
     assert report.split is not None
     assert report.split.held_out == 3
     assert report.remarks == ()
+
+
+def test_each_answer_becomes_a_row_of_its_own_where_that_is_asked_for(tmp_path: Path) -> None:
+    talks = [
+        [("user", f"What is lamp {n}?"), ("assistant", f"Number {n}."), ("user", "And its price?"), ("assistant", f"{n} euros.")]
+        for n in range(10)
+    ]
+    lines = [{"messages": [{"role": role, "content": text} for role, text in turns]} for turns in talks]
+    lines[0]["messages"][1]["weight"] = 0  # read and not learned, so no row of its own
+    file = tmp_path / "talks.jsonl"
+    file.write_text("\n".join(json.dumps(line) for line in lines))
+    report = prepare(Data(train=str(file), rows_per="answer", holdout=0.3), 0, tmp_path / "out")
+    assert report.totals.usable == 19
+    train, held = (list(conversations(tmp_path / "out" / f"{name}.jsonl")) for name in ("train", "held-out"))
+    assert {len(row.messages) for row in train + held} == {2, 4}
+    assert all(len(row.untrained) == len(row.messages) // 2 - 1 for row in train + held)
+    assert not {row.line for row in train} & {row.line for row in held}, "a conversation is on one side"
+    whole = prepare(Data(train=str(file), holdout=0.3), 0, tmp_path / "whole")
+    assert whole.totals.usable == 10
