@@ -320,10 +320,17 @@ def test_rows_that_differ_in_a_word_and_answer_otherwise_stay_apart(tmp_path: Pa
 
 def test_each_answer_becomes_a_row_of_its_own_where_that_is_asked_for(tmp_path: Path) -> None:
     talks = [
-        [("user", f"What is lamp {n}?"), ("assistant", f"Number {n}."), ("user", "And its price?"), ("assistant", f"{n} euros.")]
+        [
+            ("user", f"What is lamp {n}?"),
+            ("assistant", f"Number {n}."),
+            ("user", "And its price?"),
+            ("assistant", f"{n} euros."),
+        ]
         for n in range(10)
     ]
-    lines = [{"messages": [{"role": role, "content": text} for role, text in turns]} for turns in talks]
+    lines: list[dict[str, list[dict[str, Any]]]] = [
+        {"messages": [{"role": role, "content": text} for role, text in turns]} for turns in talks
+    ]
     lines[0]["messages"][1]["weight"] = 0  # read and not learned, so no row of its own
     file = tmp_path / "talks.jsonl"
     file.write_text("\n".join(json.dumps(line) for line in lines))
