@@ -19,6 +19,7 @@ from studio.cli import (
     data,
     documents,
     exporters,
+    index,
     init,
     making,
     notebooks,
@@ -80,6 +81,7 @@ app.command("doctor")(results.doctor)
 app.command("clean")(results.clean)
 app.add_typer(data.app, name="data")
 app.add_typer(documents.app, name="documents")
+app.add_typer(index.app, name="index")
 app.add_typer(making.app, name="make")
 app.command("notebooks")(notebooks.notebooks)
 app.command("init")(init.init)

@@ -1,0 +1,100 @@
+"""Use cases of retrieval: build an index of document collections, search it, measure how well it finds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from studio.core.errors import SpecError
+from studio.core.files import studio_home
+from studio.processes import tasks
+from studio.processes.tasks import Task
+from studio.retrieval import index as retrieval
+from studio.retrieval import measure as measuring
+from studio.retrieval import stores
+from studio.retrieval.index import Index
+from studio.retrieval.measure import Measurement
+from studio.retrieval.records import Hit, Mode
+from studio.tracking.reporter import Reporter, Silent
+
+__all__ = ["Hit", "Index", "Measurement"]
+
+
+def build(
+    name: str,
+    *collections: str,
+    embedder: str = "",
+    store: str = "",
+    url: str = "",
+    home: str | Path | None = None,
+    reporter: Reporter | None = None,
+) -> Index:
+    """Build an index of collections, or bring it up to date. embedder: a folder or hub id; empty searches by words alone.
+
+    store: exact, lancedb, qdrant or pgvector; by `url` where that is given, else exact. Raises StudioError.
+    """
+    if url:
+        named = stores.kind_of_url(url)
+        if store and store != named:
+            raise SpecError(f"{url} is the address of a {named} server", hint="Leave --store out.", where=f"--store {store}")
+        store = named
+    elif store in ("qdrant", "pgvector"):
+        raise SpecError(f"the store {store} is a server", hint="Give its address: --url.", where=f"--store {store}")
+    if store not in ("", "exact", "lancedb", "qdrant", "pgvector"):
+        raise SpecError(f"there is no store `{store}`", hint="One of exact, lancedb, qdrant, pgvector.", where="--store")
+    kind: Any = store or "exact"
+    return retrieval.build(studio_home(home), name, collections, reporter or Silent(), embedder=embedder, store=kind, url=url)
+
+
+def find(name: str, home: str | Path | None = None) -> Index:
+    """The index of that name. Raises DataError."""
+    return retrieval.find(studio_home(home), name)
+
+
+def indexes(home: str | Path | None = None) -> list[Index]:
+    """All indexes, by name."""
+    return retrieval.indexes(studio_home(home))
+
+
+def search(name: str, question: str, most: int = 5, mode: Mode = "fused", home: str | Path | None = None) -> list[Hit]:
+    """The best passages for a question. Raises StudioError."""
+    return find(name, home).search(question, most, mode)
+
+
+def measure(name: str, questions: Path, home: str | Path | None = None, reporter: Reporter | None = None) -> Measurement:
+    """Recall at k, MRR and nDCG over questions whose passages are known. Raises StudioError."""
+    index = find(name, home)
+    rows, left_out = measuring.read_questions(questions, index)
+    return measuring.measure(index, rows, left_out, reporter or Silent())
+
+
+def remove(name: str, home: str | Path | None = None) -> int:
+    """Remove an index; the bytes that were freed. Raises StudioError."""
+    return retrieval.remove(studio_home(home), name)
+
+
+def table(measurement: Measurement) -> tuple[Sequence[str], list[tuple[str, ...]], str]:
+    """A measurement as columns, rows and a line on what it rests on."""
+    names = list(measurement.results[0].figures)
+    return ("search by", *names), list(measuring.table(measurement)), measuring.summary(measurement)
+
+
+def advice(index: Index) -> str:
+    """What a person should know of an index; empty if nothing."""
+    if index.record.embedder is None:
+        return "Searched by words alone: with --embedder FOLDER_OR_HUB_ID it is searched by meaning as well."
+    if index.record.store == "exact" and index.record.passages > retrieval.LARGE:
+        return f"More than {retrieval.LARGE:,} passages: --store lancedb answers faster."
+    return ""
+
+
+def begin_building(home: Path, name: str, collections: Sequence[str], embedder: str) -> Task:
+    """Begin to build an index in a process that outlives the page. Raises JobError if it is already running."""
+    arguments = ["index", "build", name, *collections, *(["--embedder", embedder] if embedder else [])]
+    return tasks.begin(home / "indexes" / ".tasks", "index", name, arguments, home)
+
+
+def building(home: Path, name: str) -> Task | None:
+    """The process that builds an index, if one was begun."""
+    return tasks.task(home / "indexes" / ".tasks", "index", name)

@@ -1,0 +1,137 @@
+"""`studio index`: search in documents' passages."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from studio.cli import show
+from studio.cli.options import Home, Json
+from studio.cli.progress import reporting
+from studio.core.text import plural, size
+
+app = typer.Typer(help="Search in the passages of documents, by words and by meaning.", no_args_is_help=True)
+Name = Annotated[str, typer.Argument(metavar="INDEX", help="The index.")]
+
+
+class Mode(StrEnum):
+    """How an index is searched."""
+
+    fused = "fused"
+    words = "words"
+    meaning = "meaning"
+
+
+@app.command()
+def build(
+    name: Name,
+    collections: Annotated[list[str], typer.Argument(metavar="COLLECTION…", help="Document collections.", show_default=False)],
+    embedder: Annotated[
+        str, typer.Option(metavar="FOLDER_OR_HUB_ID", help="Embedding model; without one it is searched by words alone.")
+    ] = "",
+    store: Annotated[str, typer.Option(help="exact, or lancedb beyond 200,000 passages [default: exact].")] = "",
+    url: Annotated[
+        str, typer.Option(help="A vector server: http://host:6333 (Qdrant) or postgresql://host/db (pgvector).")
+    ] = "",
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """Build an index, or bring it up to date: only new passages are embedded. After an interruption it goes on."""
+    from studio.app import indexes
+
+    with reporting(json) as reporter:
+        index = indexes.build(name, *collections, embedder=embedder, store=store, url=url, home=home, reporter=reporter)
+    if json:
+        show.as_json(index.record.as_json())
+        return
+    record = index.record
+    by = f"words and {record.embedder.name} ({record.embedder.dimensions} dimensions)" if record.embedder else "words"
+    show.say(f"{record.name}: {plural(record.passages, 'passage')} of {plural(record.documents, 'document')}, by {by}", "bold")
+    if advice := indexes.advice(index):
+        show.say(advice)
+
+
+@app.command("list")
+def list_(home: Home = None, json: Json = False) -> None:
+    """The indexes."""
+    from studio.app import indexes
+
+    found = indexes.indexes(home)
+    if json:
+        show.as_json([item.record.as_json() for item in found])
+        return
+    rows = [
+        (
+            item.record.name,
+            ", ".join(item.record.collections),
+            f"{item.record.passages:,}",
+            item.record.embedder.name if item.record.embedder else "words alone",
+            item.record.store,
+        )
+        for item in found
+    ]
+    show.table(("index", "collections", "passages", "embedder", "store"), rows, right=(2,))
+    if not found:
+        show.say("There are no indexes: studio index build NAME COLLECTION…")
+
+
+@app.command()
+def search(
+    name: Name,
+    question: Annotated[str, typer.Argument(metavar="QUESTION", help="What to look for.")],
+    most: Annotated[int, typer.Option("--limit", min=1, max=50, help="Passages that are shown.")] = 5,
+    by: Annotated[Mode, typer.Option("--by", help="words, meaning, or both fused.")] = Mode.fused,
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """The passages that answer a question best."""
+    from studio.app import indexes
+
+    hits = indexes.search(name, question, most, by.value, home)
+    if json:
+        show.as_json([hit.as_json() for hit in hits])
+        return
+    for rank, hit in enumerate(hits, 1):
+        ranks = [
+            f"words #{hit.rank_words}" if hit.rank_words else "",
+            f"meaning #{hit.rank_meaning}" if hit.rank_meaning else "",
+        ]
+        show.heading(f"{rank}. {hit.passage.source}  ({', '.join(filter(None, ranks))})")
+        show.say(hit.passage.text)
+    if not hits:
+        show.say("Nothing was found.")
+
+
+@app.command()
+def measure(
+    name: Name,
+    questions: Annotated[
+        Path,
+        typer.Argument(metavar="QUESTIONS", help="JSONL: `question` with `passages`, `quote`, or `document` and `answer`."),
+    ],
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """Recall at 1, 3, 5, 10, mean reciprocal rank and nDCG with 95 % intervals, for each way of searching."""
+    from studio.app import indexes
+
+    with reporting(json) as reporter:
+        measured = indexes.measure(name, questions, home, reporter)
+    if json:
+        show.as_json(measured.as_json())
+        return
+    columns, rows, words = indexes.table(measured)
+    show.table(columns, rows, right=tuple(range(1, len(columns))))
+    show.say(words)
+
+
+@app.command()
+def delete(name: Name, home: Home = None, json: Json = False) -> None:
+    """Remove an index. Its documents stay."""
+    from studio.app import indexes
+
+    freed = indexes.remove(name, home)
+    show.as_json({"deleted": name, "bytes": freed}) if json else show.say(f"{name} is removed, {size(freed)} freed.")

@@ -1,0 +1,1 @@
+"""Retrieval: passages embedded, indexed and searched, by words and by meaning."""

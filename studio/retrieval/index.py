@@ -1,0 +1,239 @@
+"""An index below `<home>/indexes/<name>/`: passages, their words and vectors; built so that it can go on after a crash.
+
+Searches by words (BM25) and by meaning are fused by reciprocal rank (Cormack et al. 2009): a passage gets 1 / (60 + rank)
+from each.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import time
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from studio.core.errors import DataError, JobError, SpecError, Stopped, StudioError
+from studio.core.files import bytes_in, need_room, read_json_lines, write_bytes
+from studio.core.text import duration, nearest, plural, slug
+from studio.documents import store as documents
+from studio.documents.records import Passage
+from studio.processes import locks
+from studio.retrieval import embedder as embedders
+from studio.retrieval.records import EmbedderRecord, Hit, IndexRecord, Mode, StoreKind
+from studio.retrieval.stores import Store, open_store
+from studio.retrieval.words import WordIndex
+from studio.tracking.reporter import Reporter
+
+if TYPE_CHECKING:
+    from studio.retrieval.embedding import Embedder
+
+RANK = 60
+"""The constant of reciprocal rank fusion, as in its paper."""
+DEPTH = 50
+"""Passages of each search that are fused."""
+LARGE = 200_000
+"""Passages above which exact search takes longer than 30 ms, and a store of its own is better."""
+_AT_ONCE = 128
+"""Passages that are embedded between two writes: at most these are lost by a crash."""
+
+
+class Index:
+    """An index that is there, ready to be searched."""
+
+    def __init__(self, path: Path, record: IndexRecord) -> None:
+        self.path, self.record = path, record
+        self._embedder: Embedder | None = None
+
+    @cached_property
+    def passages(self) -> dict[str, Passage]:
+        """Its passages by id."""
+        file = self.path / "passages.jsonl"
+        found = (Passage.from_json(values, where=str(file)) for values in read_json_lines(file))
+        return {passage.id: passage for passage in found}
+
+    @cached_property
+    def _order(self) -> list[str]:
+        return list(self.passages)
+
+    @cached_property
+    def _words(self) -> WordIndex:
+        return WordIndex.read(self.path / "terms.npz")
+
+    @cached_property
+    def _store(self) -> Store:
+        return open_store(self.record, self.path)
+
+    def use(self, embedder: Embedder) -> None:
+        """Embed questions with a model that is loaded already. Raises ModelError if it is not the one of the index."""
+        assert self.record.embedder is not None
+        embedders.require_same(self.record.embedder, embedder.record)
+        self._embedder = embedder
+
+    def search(self, question: str, most: int = 5, mode: Mode = "fused") -> list[Hit]:
+        """The best passages for a question, best first.
+
+        Loads the embedding model at the first question, unless mode is "words" or the index has none. Raises ModelError if
+        that model is not there, or of another revision than the index was built with.
+        """
+        if mode == "meaning" and self.record.embedder is None:
+            raise SpecError("this index has no embedder", hint="Build it again with --embedder.", where=self.record.name)
+        by_words = [] if mode == "meaning" else [self._order[row] for row, _ in self._words.search(question, max(DEPTH, most))]
+        by_meaning: list[str] = []
+        if mode != "words" and self.record.embedder is not None:
+            wanted = self.passages
+            found = self._store.search(self._embed(question), max(DEPTH, most))
+            by_meaning = [passage for passage, _ in found if passage in wanted]
+        return self._fused(by_words, by_meaning, most)
+
+    def _fused(self, by_words: list[str], by_meaning: list[str], most: int) -> list[Hit]:
+        words = {passage: rank for rank, passage in enumerate(by_words, 1)}
+        meaning = {passage: rank for rank, passage in enumerate(by_meaning, 1)}
+        scores: dict[str, float] = {}
+        for ranks in (words, meaning):
+            for passage, rank in ranks.items():
+                scores[passage] = scores.get(passage, 0.0) + 1 / (RANK + rank)
+        chosen = sorted(scores, key=lambda passage: (-scores[passage], meaning.get(passage, DEPTH), words.get(passage, DEPTH)))
+        return [
+            Hit(
+                passage=self.passages[passage],
+                score=round(scores[passage], 6),
+                rank_words=words.get(passage),
+                rank_meaning=meaning.get(passage),
+            )
+            for passage in chosen[:most]
+        ]
+
+    def _embed(self, question: str) -> Any:
+        if self._embedder is None:
+            from studio.retrieval.embedding import Embedder
+
+            assert self.record.embedder is not None
+            self._embedder = Embedder(self.record.embedder.name, self.record.embedder)
+        return self._embedder.questions([question])[0]
+
+
+def indexes(home: Path) -> list[Index]:
+    """All indexes, by name; one whose record cannot be read is not among them."""
+    found = []
+    for file in sorted((home / "indexes").glob("*/index.json")):
+        with contextlib.suppress(StudioError, FileNotFoundError):
+            found.append(Index(file.parent, IndexRecord.read(file)))
+    return found
+
+
+def find(home: Path, name: str) -> Index:
+    """The index of that name. Raises DataError that says which there are."""
+    file = home / "indexes" / slug(name) / "index.json"
+    if file.exists():
+        return Index(file.parent, IndexRecord.read(file))
+    known = [index.record.name for index in indexes(home)]
+    near = nearest(name, known)
+    there = f"There are {', '.join(known[:8])}." if known else "Build one: studio index build COLLECTION"
+    unfinished = "It was not built to its end: run studio index build again, it goes on. " if file.parent.is_dir() else ""
+    raise DataError(
+        f"there is no index `{name}`",
+        hint=unfinished or (f"Did you mean {near}?" if near else there),
+        where=str(home / "indexes"),
+    )
+
+
+def build(
+    home: Path,
+    name: str,
+    collections: Sequence[str],
+    reporter: Reporter,
+    *,
+    embedder: str = "",
+    store: StoreKind = "exact",
+    url: str = "",
+) -> Index:
+    """Build an index of document collections, or bring one up to date: only passages that are new are embedded.
+
+    embedder: a folder or hub id; empty searches by words alone. Built again after an interruption it goes on where it was.
+    Raises StudioError.
+    """
+    chosen = [documents.find(home, collection) for collection in collections]
+    passages = {passage.id: passage for collection in chosen for passage in collection.passages()}
+    if not passages:
+        raise DataError(
+            "there are no passages to index", hint="Add documents: studio documents add FILE… --name NAME", where=name
+        )
+    folder = home / "indexes" / slug(name)
+    with _writer(folder):
+        need_room(folder, 4 * sum(len(passage.text) for passage in passages.values()), "the index")
+        described = embedders.describe(embedder)[0] if embedder else None
+        record = IndexRecord(
+            name=slug(name),
+            created=time.time(),
+            collections=tuple(collection.name for collection in chosen),
+            passages=len(passages),
+            documents=len({passage.document for passage in passages.values()}),
+            content=hashlib.sha256("\n".join(sorted(passages)).encode()).hexdigest(),
+            embedder=described,
+            store=store,
+            url=url,
+        )
+        if described is not None:
+            need_room(folder, 4 * described.dimensions * len(passages), "the vectors")
+            _embed(folder, record, described, passages, reporter)
+        WordIndex.build(passage.text for passage in passages.values()).write(folder / "terms.npz")
+        lines = (orjson.dumps(passage.as_line(), option=orjson.OPT_APPEND_NEWLINE) for passage in passages.values())
+        write_bytes(folder / "passages.jsonl", b"".join(lines))
+        record.write(folder / "index.json")
+    return Index(folder, record)
+
+
+def remove(home: Path, name: str) -> int:
+    """Remove an index; the bytes that were freed. A vector server keeps what it has."""
+    import shutil
+
+    index = find(home, name)
+    freed = bytes_in(index.path)
+    with _writer(index.path):
+        aside = index.path.with_name(f".deleted-{index.path.name}")
+        index.path.rename(aside)
+    shutil.rmtree(aside, ignore_errors=True)
+    return freed
+
+
+def _embed(
+    folder: Path, record: IndexRecord, described: EmbedderRecord, passages: dict[str, Passage], reporter: Reporter
+) -> None:
+    """Embed what the store has not, and forget what is no longer there."""
+    vectors = open_store(record, folder)
+    there = vectors.ids()
+    missing = [passage for passage in passages.values() if passage.id not in there]
+    if missing:
+        from studio.retrieval.embedding import Embedder
+
+        reporter.progress(0, len(passages), f"Loading {described.name}")
+        model = Embedder(described.name, described)
+        begun, done = time.monotonic(), 0
+        for start in range(0, len(missing), _AT_ONCE):
+            if reporter.should_stop():
+                raise Stopped
+            block = missing[start : start + _AT_ONCE]
+            vectors.add([passage.id for passage in block], model.passages([passage.text for passage in block]))
+            done += len(block)
+            left = (time.monotonic() - begun) / done * (len(missing) - done)
+            ready = len(passages) - len(missing) + done
+            words = f"Embedding {plural(len(passages), 'passage')}, {duration(left)} left"
+            reporter.progress(ready, len(passages), words)
+    stale = sorted(there - set(passages))
+    if stale:
+        vectors.remove(stale)
+
+
+@contextlib.contextmanager
+def _writer(folder: Path) -> Iterator[None]:
+    """The right to write an index, for one process at a time. Raises JobError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with locks.hold(folder / ".lock", locks.within(5)):
+            yield
+    except locks.LockHeld:
+        raise JobError("this index is being built", hint="Wait for it to end.", where=folder.name) from None

@@ -1,0 +1,76 @@
+"""A Qdrant server. Its key comes from QDRANT_API_KEY (environment or keyring), never from the index."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from studio.core.errors import ModelError
+from studio.core.extras import refuse_if_missing
+from studio.tracking import secrets
+
+KEY = "QDRANT_API_KEY"
+
+
+class QdrantStore:
+    """A collection of points, each with its passage id."""
+
+    def __init__(self, url: str, name: str, dimensions: int, client: Any = None) -> None:
+        """client: one that is open already, as tests have it."""
+        refuse_if_missing("the store qdrant", "retrieval-server", ["qdrant_client"], ModelError)
+        from qdrant_client import QdrantClient, models
+
+        self._name = name
+        self._client: Any = client or QdrantClient(url=url, api_key=secrets.get(KEY) or None, timeout=60)
+        try:
+            if not self._client.collection_exists(name):
+                self._client.create_collection(
+                    name, vectors_config=models.VectorParams(size=dimensions, distance=models.Distance.DOT)
+                )
+        except Exception as problem:
+            raise ModelError(
+                f"the vector server does not answer: {type(problem).__name__}",
+                hint=f"Is it running? Set {KEY} if it needs a key.",
+                where=url,
+            ) from None
+
+    def ids(self) -> set[str]:
+        """The passages it holds."""
+        found: set[str] = set()
+        offset: Any = None
+        while True:
+            points, offset = self._client.scroll(self._name, limit=10_000, offset=offset, with_payload=True)
+            found |= {str(point.payload["passage"]) for point in points}
+            if offset is None:
+                return found
+
+    def add(self, ids: Sequence[str], vectors: NDArray[np.float32]) -> None:
+        """Take in vectors."""
+        from qdrant_client import models
+
+        points = [
+            models.PointStruct(id=_point(item), vector=vector.tolist(), payload={"passage": item})
+            for item, vector in zip(ids, vectors, strict=True)
+        ]
+        self._client.upsert(self._name, points=points, wait=True)
+
+    def search(self, vector: NDArray[np.float32], most: int) -> list[tuple[str, float]]:
+        """The nearest passages."""
+        found = self._client.query_points(self._name, query=vector.tolist(), limit=most, with_payload=True).points
+        return [(str(point.payload["passage"]), float(point.score)) for point in found]
+
+    def remove(self, ids: Sequence[str]) -> None:
+        """Forget passages."""
+        from qdrant_client import models
+
+        if ids:
+            self._client.delete(self._name, points_selector=models.PointIdsList(points=[_point(item) for item in ids]))
+
+
+def _point(passage: str) -> str:
+    """A passage id as Qdrant takes ids: a UUID."""
+    return str(uuid.UUID(passage.ljust(32, "0")[:32]))
