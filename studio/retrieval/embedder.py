@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from studio.core.errors import ModelError
 from studio.core.files import sha256
@@ -25,8 +25,9 @@ _MODULES = {
     "sentence_transformers.models.Normalize": "normalize",
     "sentence_transformers.models.Dense": "dense",
 }
+Pooling: TypeAlias = Literal["mean", "cls", "last", "max"]
 _QUERY, _PASSAGE = ("query", "question", "search_query"), ("passage", "document", "corpus", "search_document")
-_POOLING: dict[str, Literal["mean", "cls", "last", "max"]] = {
+_POOLING: dict[str, Pooling] = {
     "pooling_mode_mean_tokens": "mean",
     "pooling_mode_cls_token": "cls",
     "pooling_mode_lasttoken": "last",
@@ -122,7 +123,7 @@ def _steps(folder: Path, name: str) -> list[tuple[str, str]]:
     return steps
 
 
-def _pooling(file: Path | None, name: str) -> Literal["mean", "cls", "last", "max"]:
+def _pooling(file: Path | None, name: str) -> Pooling:
     if file is None or not file.exists():
         return "mean"
     values = _json(file)
@@ -130,7 +131,7 @@ def _pooling(file: Path | None, name: str) -> Literal["mean", "cls", "last", "ma
         values = {f"pooling_mode_{values['pooling_mode']}": True, f"pooling_mode_{values['pooling_mode']}_token": True} | {
             f"pooling_mode_{values['pooling_mode']}_tokens": True
         }
-    chosen = [kind for key, kind in _POOLING.items() if values.get(key)]
+    chosen: list[Pooling] = [kind for key, kind in _POOLING.items() if values.get(key)]
     if len(chosen) != 1:
         raise ModelError(
             "its pooling is not mean, first, last or maximum",

@@ -141,7 +141,8 @@ def gold_of(row: Mapping[str, Any], passages: Sequence[Passage], words: Sequence
 
     words: the words of each passage, parted by single spaces, with one at either end.
     """
-    provenance = row.get("provenance") if isinstance(row.get("provenance"), Mapping) else {}
+    made = row.get("provenance")
+    provenance: Mapping[str, Any] = made if isinstance(made, Mapping) else {}
     named = row.get("passages") or row.get("passage") or provenance.get("passages") or ()
     ids = (
         {named}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,11 @@ class LanceStore:
 
     def __init__(self, folder: Path, name: str, dimensions: int) -> None:
         refuse_if_missing("the store lancedb", "retrieval", ["lancedb"], ModelError)
-        import lancedb
         import pyarrow as pa
 
+        lancedb: Any = importlib.import_module("lancedb")
         folder.mkdir(parents=True, exist_ok=True)
-        database: Any = lancedb.connect(folder)
+        database = lancedb.connect(folder)
         schema = pa.schema([("id", pa.string()), ("vector", pa.list_(pa.float32(), dimensions))])
         self._table: Any = database.create_table(name, schema=schema, exist_ok=True)
 

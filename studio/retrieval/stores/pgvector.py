@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -18,8 +19,7 @@ class PgvectorStore:
 
     def __init__(self, url: str, name: str, dimensions: int) -> None:
         refuse_if_missing("the store pgvector", "retrieval-server", ["psycopg"], ModelError)
-        import psycopg
-
+        psycopg: Any = importlib.import_module("psycopg")
         self._table = "studio_" + re.sub(r"[^a-z0-9]", "_", name.lower())
         try:
             self._connection: Any = psycopg.connect(url, autocommit=True, connect_timeout=30)

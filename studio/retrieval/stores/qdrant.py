@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import uuid
 from collections.abc import Sequence
 from typing import Any
@@ -22,14 +23,14 @@ class QdrantStore:
     def __init__(self, url: str, name: str, dimensions: int, client: Any = None) -> None:
         """client: one that is open already, as tests have it."""
         refuse_if_missing("the store qdrant", "retrieval-server", ["qdrant_client"], ModelError)
-        from qdrant_client import QdrantClient, models
-
+        qdrant: Any = importlib.import_module("qdrant_client")
+        self._models: Any = qdrant.models
         self._name = name
-        self._client: Any = client or QdrantClient(url=url, api_key=secrets.get(KEY) or None, timeout=60)
+        self._client: Any = client or qdrant.QdrantClient(url=url, api_key=secrets.get(KEY) or None, timeout=60)
         try:
             if not self._client.collection_exists(name):
                 self._client.create_collection(
-                    name, vectors_config=models.VectorParams(size=dimensions, distance=models.Distance.DOT)
+                    name, vectors_config=self._models.VectorParams(size=dimensions, distance=self._models.Distance.DOT)
                 )
         except Exception as problem:
             raise ModelError(
@@ -50,10 +51,8 @@ class QdrantStore:
 
     def add(self, ids: Sequence[str], vectors: NDArray[np.float32]) -> None:
         """Take in vectors."""
-        from qdrant_client import models
-
         points = [
-            models.PointStruct(id=_point(item), vector=vector.tolist(), payload={"passage": item})
+            self._models.PointStruct(id=_point(item), vector=vector.tolist(), payload={"passage": item})
             for item, vector in zip(ids, vectors, strict=True)
         ]
         self._client.upsert(self._name, points=points, wait=True)
@@ -65,10 +64,8 @@ class QdrantStore:
 
     def remove(self, ids: Sequence[str]) -> None:
         """Forget passages."""
-        from qdrant_client import models
-
         if ids:
-            self._client.delete(self._name, points_selector=models.PointIdsList(points=[_point(item) for item in ids]))
+            self._client.delete(self._name, points_selector=self._models.PointIdsList(points=[_point(item) for item in ids]))
 
 
 def _point(passage: str) -> str:
