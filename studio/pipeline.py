@@ -106,7 +106,7 @@ def make_ready(folder: RunFolder, asked: RunSpec, recorder: Recorder) -> Prepare
         planner.lock(plan.spec, found, machine, _home(folder), start, day).write(folder.lock)
         folder.write_spec(plan.spec)
     spec = folder.resolved_spec()
-    train = encode.limit(train, spec.data.max_length, spec.data.overlong)
+    train = encode.limit(train, spec.data.max_length, spec.data.overlong) if train else encode.EMPTY
     held_out = encode.limit(held_out, spec.data.max_length, spec.data.overlong) if held_out else None
     for part, tokens in (("training", train), ("held-out", held_out)):
         if tokens is not None and tokens.dropped:

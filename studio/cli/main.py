@@ -13,6 +13,7 @@ import typer
 import typer.core
 
 from studio.cli import (
+    adapters,
     bench,
     cascade,
     config,
@@ -95,6 +96,7 @@ app.add_typer(cascade.app, name="cascade")
 app.command("export", cls=results.ExportCommand)(results.export)
 app.command("push")(push.push)
 app.add_typer(exporters.app, name="exporters")
+app.add_typer(adapters.app, name="adapters")
 app.command("serve")(serve.serve)
 app.command("bench")(bench.bench)
 app.add_typer(config.app, name="config")

@@ -10,7 +10,7 @@ from typing import Any
 from studio.core.errors import JobError, ModelError, SpecError
 from studio.core.files import folder_aside, read_json
 from studio.core.text import plural
-from studio.models import adapter_files
+from studio.models import adapter_files, hub_adapters
 from studio.runs import folder as folders
 from studio.runs.folder import RunFolder
 from studio.spec import RunSpec, edit
@@ -30,28 +30,44 @@ def start_folder(spec: RunSpec, home: Path) -> Path | None:
     given = spec.adapter.start_from
     if given is None:
         return None
+    folder, run = locate(given, home, FIELD)
+    if run is not None:
+        _same_base(spec, run.spec(), run.id)
+    return folder
+
+
+def locate(given: str, home: Path, field: str) -> tuple[Path, RunFolder | None]:
+    """The adapter folder that a name stands for, and its run if it is one's: a folder, a run of `home`, or `hub:OWNER/NAME`.
+
+    field: where it was named. Raises SpecError if it is not there, ModelError for what the hub does not have.
+    """
+    if given.startswith(hub_adapters.PREFIX):
+        return hub_adapters.download(given), None
     path = Path(given).expanduser()
     if (path / "adapter_config.json").exists():
-        return path.absolute()
+        return path.absolute(), None
     if path.is_dir() and not (path / "asked.yaml").exists():
         raise SpecError(
-            "there is no adapter in this folder", hint="It should hold adapter_config.json.", where=f"{FIELD}: {given}"
+            "there is no adapter in this folder", hint="It should hold adapter_config.json.", where=f"{field}: {given}"
         )
     try:
         run = folders.find(given, home)
     except JobError as problem:
-        hint = f"{problem.hint} Or give the folder of an adapter."
-        raise SpecError(f"{problem.message}, nor such a folder", hint=hint, where=FIELD) from None
+        hint = f"{problem.hint} Or give the folder of an adapter, or hub:OWNER/NAME."
+        raise SpecError(f"{problem.message}, nor such a folder", hint=hint, where=field) from None
     if not (run.adapter / "adapter_config.json").exists():
-        raise SpecError(f"run {run.id} has no trained adapter", hint="Wait until it is trained, or resume it.", where=FIELD)
-    _same_base(spec, run.spec(), run.id)
-    return run.adapter
+        raise SpecError(f"run {run.id} has no trained adapter", hint="Wait until it is trained, or resume it.", where=field)
+    return run.adapter, run
 
 
 def take_start(spec: RunSpec, run: RunFolder) -> RunSpec:
-    """The spec as `settled`, for a run that begins: the adapter it starts from is copied into the run's folder."""
+    """The spec as `settled`, for a run that begins: the adapter it starts from is copied into the run's folder, and one on the
+    hub is named with its commit."""
     start = start_folder(spec, run.path.parent.parent)
     spec = settled(spec, start)
+    given = spec.adapter.start_from or ""
+    if start is not None and given.startswith(hub_adapters.PREFIX):
+        spec = edit(spec, {FIELD: f"{given.partition('@')[0]}@{start.name}"}, FIELD)
     if start is not None:
         with folder_aside(run.start) as aside:
             for name in ("adapter_config.json", "adapter_model.safetensors"):
@@ -114,11 +130,6 @@ def _layers(start: Path, config: dict[str, Any]) -> tuple[list[str], dict[str, i
     if not uneven and len(set(layers.values())) == 1:
         return sorted(layers), {}
     return sorted(ranks), {path: rank for path, rank in ranks.items() if rank != config["r"]}
-
-
-def origin(start: Path) -> str:
-    """The base model that an adapter says it belongs to."""
-    return str(_config(start).get("base_model_name_or_path") or "")
 
 
 _LORA = "Give a LoRA, rsLoRA or DoRA adapter, or merge this one into its base and set model.name to the result."

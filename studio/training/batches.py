@@ -231,6 +231,12 @@ def in_order_of_length(tokens: Tokens, micro_batch: int, max_length: int, packed
         yield (pack if packed else pad_rows)([tokens[number] for number in numbers], pad, numbers)
 
 
+def first_rows(tokens: Tokens, micro_batch: int, count: int, max_length: int, pad: int, seed: int) -> Iterator[MicroBatch]:
+    """About so many padded micro-batches of rows drawn by the seed: a look at the data before the first step."""
+    rows = next(iter(StepOrder(len(tokens) // tokens.per_row, micro_batch * count, 1, seed)))
+    yield from batch(tokens, rows, micro_batch, max_length, False, pad).micro_batches
+
+
 def _in_turn(lengths: np.ndarray, budget: int, packed: bool) -> Iterator[slice]:
     """Sorted rows cut into micro-batches, one after the other."""
     start = 0

@@ -19,7 +19,7 @@ from studio.core.errors import Stopped
 from studio.core.text import shorten
 from studio.tracking.reporter import Reporter
 from studio.training import adapters, attention, fusing, initial, noise
-from studio.training.batches import MicroBatch, StepOrder, Tokens, Totals, batch, in_order_of_length, pack, pad_rows
+from studio.training.batches import MicroBatch, Tokens, Totals, batch, first_rows, in_order_of_length, pack, pad_rows
 from studio.training.guards import StepInProgress
 from studio.training.job import TrainingJob
 from studio.training.methods.method import Scored
@@ -78,8 +78,10 @@ class LossModel:
         self.fusion = fusing.Fusion()
         self.noise = noise.Noise(base.get_input_embeddings(), job.training.neftune)
         if job.adapter.kind == "eva" and job.start is None:
-            with evaluating(self.model):
-                initial.directions(self.model, self._first_rows())
+            training = job.training
+            first = first_rows(job.train, training.micro_batch, initial.EVA_BATCHES, job.max_length, pad, training.seed)
+            with evaluating(self.model), self._autocast():
+                initial.directions(self.model, (base.base_model(**self._inputs(micro)) for micro in first))
         self.references: tuple[Reference | None, Reference | None] = (None, None)
         """What the method compares the training and the held-out rows with."""
 
@@ -106,15 +108,6 @@ class LossModel:
     def loss(self, micro: MicroBatch) -> Any:
         """Sum of -log p over the trained positions: a scalar, fp32, on the model's device."""
         return self.token_losses(micro).sum()
-
-    def _first_rows(self) -> Iterator[None]:
-        """A forward pass, without the head, over each of the first micro-batches of a shuffle of the rows."""
-        training, job = self.job.training, self.job
-        rows = next(iter(StepOrder(len(job.train), training.micro_batch * initial.EVA_BATCHES, 1, training.seed)))
-        with self._autocast():
-            for micro in batch(job.train, rows, training.micro_batch, job.max_length, False, self.pad).micro_batches:
-                self.base.base_model(**self._inputs(micro))
-                yield
 
     def score(self, tokens: Tokens, micro: MicroBatch, reference: Reference | None = None, drift: Any = None) -> Scored:
         """The sequences of a micro-batch of `tokens` as a training method takes them; reference are scores of `tokens`."""

@@ -46,8 +46,8 @@ class Adapter(Section, frozen=True):
     """How many times the learning rate of the A matrices the B matrices are trained with (Hayou et al. 2024). 1: alike; 16 is
     usual for LoRA+."""
     start_from: Annotated[str | None, Ui(placeholder="a fresh adapter")] = Field(default=None, title="Start from")
-    """A run, or the folder of an adapter, that is trained further; rank, strength and layers are then its own. Empty: a fresh
-    adapter. What comes out holds both: it alone is merged or served."""
+    """A run, the folder of an adapter, or one on the hub (`hub:OWNER/NAME`), that is trained further; kind, rank, strength and
+    layers are then its own. Empty: a fresh adapter. What comes out holds both: it alone is merged or served."""
 
     @property
     def traits(self) -> Kind:

@@ -1,0 +1,78 @@
+"""`studio adapters …`: several adapters as one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from studio.cli import follow, show
+from studio.cli.options import Home, Json, Progress
+from studio.core.errors import SpecError
+
+app = typer.Typer(help="Adapters as such: several merged into one.", no_args_is_help=True)
+
+
+@app.callback()
+def adapters() -> None:
+    """Keeps `merge` a command of its own while it is the only one."""
+
+
+@app.command("merge")
+def merge(
+    given: Annotated[
+        list[str],
+        typer.Argument(metavar="ADAPTER…", help="Runs, adapter folders, or hub:OWNER/NAME; two or more.", show_default=False),
+    ],
+    method: Annotated[
+        Literal["cat", "svd", "ties", "dare"],
+        typer.Option(help="cat: exact, the ranks add up; svd: back to a rank; ties, dare: experiments."),
+    ] = "cat",
+    weights: Annotated[
+        str, typer.Option(metavar="W,W…", help="One for each [default: equal shares].", show_default=False)
+    ] = "",
+    rank: Annotated[
+        int | None, typer.Option(min=1, help="Of the result, but for cat [default: the largest of theirs].", show_default=False)
+    ] = None,
+    density: Annotated[
+        float | None, typer.Option(help="Share kept, for ties [default: 0.2] and dare [default: 0.5].", show_default=False)
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="What dare drops.")] = 0,
+    name: Annotated[str | None, typer.Option("--name", help="Name of the new run.", show_default=False)] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Write an adapter folder instead of a run.", show_default=False)
+    ] = None,
+    home: Home = None,
+    json: Json = False,
+    progress: Progress = None,
+) -> None:
+    """Merge adapters of one base into one. Of runs a new run is made, with evidence on the held-out rows of them all."""
+    from studio.app import adapters as use_case
+
+    request = use_case.MergeRequest(tuple(given), method, _numbers(weights), rank, density, seed)
+    merged = use_case.merge(request, home, out, name)
+    if not json:
+        record = merged.record
+        show.table(
+            ("adapter", "weight", "rank"), [(part.name, f"{part.weight:g}", part.rank) for part in record.parts], right=(1, 2)
+        )
+        show.say(use_case.summary(record))
+        if warning := use_case.quantizations(merged, home):
+            show.say(f"! {warning}", "yellow")
+    if merged.run is None:
+        show.as_json({"folder": str(merged.folder), **merged.record.as_json()}) if json else show.say(
+            f"folder: {merged.folder}"
+        )
+        return
+    use_case.start(merged)
+    raise typer.Exit(follow.follow(merged.run, json, {"merge": merged.record.as_json()}, progress=progress))
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise SpecError(
+            f"`{text}` are no weights", hint="Write numbers with commas, such as 0.7,0.3.", where="--weights"
+        ) from None
