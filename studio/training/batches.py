@@ -231,6 +231,13 @@ def in_order_of_length(tokens: Tokens, micro_batch: int, max_length: int, packed
         yield (pack if packed else pad_rows)([tokens[number] for number in numbers], pad, numbers)
 
 
+def totals_of(tokens: Tokens) -> Totals:
+    """The totals of all rows. A sequence's first token is never scored: nothing is before it."""
+    trained = np.array([int(np.count_nonzero(tokens[number][1][1:])) for number in range(len(tokens))], dtype=np.int64)
+    wanted = np.ones(len(tokens), dtype=bool) if tokens.wanted is None else np.asarray(tokens.wanted, dtype=bool)
+    return Totals(len(tokens) // tokens.per_row, int(trained.sum()), int(trained[wanted].sum()), int(wanted.sum()))
+
+
 def first_rows(tokens: Tokens, micro_batch: int, count: int, max_length: int, pad: int, seed: int) -> Iterator[MicroBatch]:
     """About so many padded micro-batches of rows drawn by the seed: a look at the data before the first step."""
     rows = next(iter(StepOrder(len(tokens) // tokens.per_row, micro_batch * count, 1, seed)))

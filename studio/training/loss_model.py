@@ -19,7 +19,7 @@ from studio.core.errors import Stopped
 from studio.core.text import shorten
 from studio.tracking.reporter import Reporter
 from studio.training import adapters, attention, fusing, initial, noise
-from studio.training.batches import MicroBatch, Tokens, Totals, batch, first_rows, in_order_of_length, pack, pad_rows
+from studio.training.batches import MicroBatch, Tokens, batch, first_rows, in_order_of_length, pack, pad_rows, totals_of
 from studio.training.guards import StepInProgress
 from studio.training.job import TrainingJob
 from studio.training.methods.method import Scored
@@ -283,7 +283,7 @@ class LossModel:
         total, done = torch.zeros((), dtype=torch.float64, device=self.job.device), 0
         figures: dict[str, Any] = {}
         with evaluating(self.model):
-            everything = _totals(tokens)
+            everything = totals_of(tokens)
             drift = self.drift(tokens, range(everything.rows), reference)
             for micro in in_order_of_length(tokens, training.micro_batch, self.job.max_length, self.packed, self.pad):
                 loss, shares = training.method.loss(self.score(tokens, micro, reference, drift), everything)
@@ -317,13 +317,6 @@ class LossModel:
         if self.job.training.gradient_checkpointing:
             self.base.activation_checkpointing_disable()
         self.base.eval()
-
-
-def _totals(tokens: Tokens) -> Totals:
-    """The totals of all rows. A sequence's first token is never scored: nothing is before it."""
-    trained = np.array([int(np.count_nonzero(tokens[number][1][1:])) for number in range(len(tokens))], dtype=np.int64)
-    wanted = np.ones(len(tokens), dtype=bool) if tokens.wanted is None else np.asarray(tokens.wanted, dtype=bool)
-    return Totals(len(tokens) // tokens.per_row, int(trained.sum()), int(trained[wanted].sum()), int(wanted.sum()))
 
 
 def _probe_rows(tokens: Tokens) -> list[tuple[np.ndarray, np.ndarray]]:
