@@ -25,15 +25,15 @@ from kit import machine, testbed
 from kit.training import Clock, job
 
 OUT = "optimizations-cpu"
-LEVERS = {"fused_adapters": False, "trained_head": False, "row_attention": False}
+LEVERS = {"fused_adapters": False, "loss_on_labels_only": False, "varlen_attention": False}
 PARTS: dict[str, tuple[dict[str, Any], dict[str, dict[str, Any]]]] = {
     "fp32": (
         {"micro_batch": 2},
         {
             "all on": {},
             "fused_adapters off": {"fused_adapters": False},
-            "trained_head off": {"trained_head": False},
-            "row_attention off": {"row_attention": False},
+            "loss_on_labels_only off": {"loss_on_labels_only": False},
+            "varlen_attention off": {"varlen_attention": False},
             "all three off": LEVERS,
             "packing off": {"packing": False, "micro_batch": 8},
             "gradient_checkpointing on": {"gradient_checkpointing": True},
@@ -45,7 +45,11 @@ PARTS: dict[str, tuple[dict[str, Any], dict[str, dict[str, Any]]]] = {
     ),
     "nf4 with checkpointing": (
         {"micro_batch": 1, "quantized": True, "gradient_checkpointing": True},
-        {"all on": {}, "unpack_once off": {"unpack_once": False}, "fused_adapters off": {"fused_adapters": False}},
+        {
+            "all on": {},
+            "reuse_dequantized off": {"reuse_dequantized": False},
+            "fused_adapters off": {"fused_adapters": False},
+        },
     ),
     "tokens at once": (
         {"batch_size": 24, "epochs": 2},
@@ -124,11 +128,11 @@ def measure(part: str, rounds: int) -> dict[str, Any]:
 
 def standing_still(rounds: int) -> dict[str, Any]:
     """Seconds by the clock that training stands still for one checkpoint, written in the background and not."""
-    found: dict[str, list[float]] = {"background_saving on": [], "background_saving off": []}
+    found: dict[str, list[float]] = {"async_checkpoints on": [], "async_checkpoints off": []}
     model, tokenizer = testbed.base(testbed.SMALL)
     for _ in range(rounds):
         for name, on in zip(found, (True, False), strict=True):
-            changes = {"micro_batch": 2, "save_every": 1, "background_saving": on}
+            changes = {"micro_batch": 2, "save_every": 1, "async_checkpoints": on}
             found[name].append(one(model, tokenizer, **changes)[2])
     return {name: {"wall_seconds_a_checkpoint": machine.spread(seconds, 4)} for name, seconds in found.items()}
 

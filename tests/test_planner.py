@@ -124,7 +124,7 @@ def test_a_field_that_was_given_is_never_changed() -> None:
             **dict.fromkeys(optimizations.NAMES, False),
         },
         "evaluation": {"max_new_tokens": 5},
-        "export": [{"kind": "merged", "onto": "original", "dtype": "fp32"}],
+        "export": [{"kind": "merged", "merge_into": "original", "dtype": "fp32"}],
     }
     made = plan(**given)
     assert made.decisions == ()
@@ -205,13 +205,13 @@ def test_a_card_computes_at_least_4000_tokens_at_once_where_they_fit(model: str)
 
 def test_weights_unpacked_for_the_recomputation_are_kept_where_they_fit() -> None:
     made = plan(QWEN8B, "RTX 3060")
-    without = plan(QWEN8B, "RTX 3060", training={"unpack_once": False, "micro_batch": made.spec.training.micro_batch})
-    assert decided(made, "training.unpack_once").value is True
+    without = plan(QWEN8B, "RTX 3060", training={"reuse_dequantized": False, "micro_batch": made.spec.training.micro_batch})
+    assert decided(made, "training.reuse_dequantized").value is True
     assert made.memory.of("layer at work") - without.memory.of("layer at work") > 200 << 20
     assert made.rate
     assert without.rate
     assert made.rate.high > without.rate.high
-    assert decided(plan(QWEN3B, "RTX 4090"), "training.unpack_once").value is False
+    assert decided(plan(QWEN3B, "RTX 4090"), "training.reuse_dequantized").value is False
 
 
 def test_the_learning_rate_follows_the_size(cpu: Machine) -> None:

@@ -58,5 +58,5 @@ def stop(run: Run, home: str | Path | None = None) -> None:
 
 
 def work(home: str | Path | None = None, until_idle: bool = False) -> bool:
-    """Be the supervisor of this home; False if one lives already."""
+    """Run the supervisor of this home; False if one is already running."""
     return supervisor.supervise(studio_home(home), 0 if until_idle else None)

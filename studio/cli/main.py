@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import warnings
 from typing import Annotated, Any
 
 import typer
@@ -35,6 +36,7 @@ from studio.cli import (
 from studio.core import noise
 from studio.core.errors import SpecError, Stopped, StudioError
 from studio.core.machine_errors import translate
+from studio.core.section import RenamedSetting
 from studio.core.text import printable
 
 
@@ -108,7 +110,16 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command and exit."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     noise.quiet_loggers()
+    warnings.showwarning = _show_warning
     sys.exit(run(arguments))
+
+
+def _show_warning(message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: object) -> None:
+    """A warning that is meant for the user in one line, others as Python writes them."""
+    text = (
+        f"warning: {message}\n" if category is RenamedSetting else warnings.formatwarning(message, category, filename, lineno)
+    )
+    sys.stderr.write(text)
 
 
 def run(arguments: list[str] | None = None) -> int:

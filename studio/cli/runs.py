@@ -156,8 +156,8 @@ def _when(seconds: float | None) -> str:
 def worker(
     home: Home = None, until_idle: Annotated[bool, typer.Option("--until-idle", help="End when nothing waits or runs.")] = False
 ) -> None:
-    """Be the supervisor of the queue: start waiting runs when the device is free. `train --queue` starts one by itself."""
+    """Run the queue supervisor: start waiting runs when the device is free. `train --queue` starts one by itself."""
     from studio.app import queue
 
     if not queue.work(home, until_idle):
-        show.say("A supervisor lives already for this home.")
+        show.say("A supervisor is already running for this home.")

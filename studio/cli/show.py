@@ -113,7 +113,7 @@ def evidence(report: Any) -> None:
     from studio.app import evidence
 
     table(*evidence.table(report), right=(2, 3, 4))
-    say("* the figure the verdict reads", "dim")
+    say("* metric that decides the verdict", "dim")
     say(report.verdict.text, "bold green" if report.verdict.kind == "better" else "bold yellow")
     for caution in report.verdict.cautions:
         say(f"! {caution}", "yellow")

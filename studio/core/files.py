@@ -140,7 +140,7 @@ def need_room(folder: Path, need: int, what: str) -> None:
     free = shutil.disk_usage(there).free
     if free < need * 1.05 + (64 << 20):
         raise HardwareError(
-            f"{what} needs {size(need)} of disk and {size(free)} is free",
+            f"{what} needs {size(need)} of disk space; only {size(free)} is free",
             hint="Free some disk (studio runs list shows what runs take), or choose another folder with --home.",
             where=str(folder),
         )

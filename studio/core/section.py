@@ -7,19 +7,45 @@ Type and range are the annotation, the label is `title`, help is the docstring b
 from __future__ import annotations
 
 import types
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, ClassVar, Literal, Union, get_args, get_origin
 
 import annotated_types
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 from pydantic.fields import FieldInfo
+
+
+class RenamedSetting(FutureWarning):
+    """A setting was given by a name it had in an earlier release."""
 
 
 class Section(BaseModel, frozen=True):
     """A group of settings: frozen, strict about unknown keys, documented at its fields."""
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, validate_default=True, protected_namespaces=())
+
+    renamed: ClassVar[Mapping[str, str]] = {}
+    """Names that fields had in the release before this one, each with the present name. They are still read, with a warning;
+    in what a run has recorded, without one."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_old_names(cls, values: Any, info: ValidationInfo) -> Any:
+        if not isinstance(values, dict) or not cls.renamed.keys() & values.keys():
+            return values
+        present = dict(values)
+        for old, new in cls.renamed.items():
+            if old in present and new not in present:  # given by both names, the old one is an unknown key
+                present[new] = present.pop(old)
+                if not (info.context or {}).get("recorded"):
+                    warnings.warn(
+                        f"`{old}` is now called `{new}`; the old name is read until the next release",
+                        RenamedSetting,
+                        stacklevel=2,
+                    )
+        return present
 
     def __init__(self, **values: Any) -> None:
         """Made in Python it is checked like anywhere else: raises SpecError in the studio's words."""

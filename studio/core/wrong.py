@@ -12,8 +12,8 @@ from studio.core.section import Alternatives, Leaf, leaves
 from studio.core.text import nearest
 
 Items = Sequence[Leaf | Alternatives]
-_KINDS = {"int_": "a whole number", "float_": "a number", "bool_": "true or false", "string_type": "a text"}
-"""What pydantic's types of problems say is wanted."""
+_KINDS = {"int_": "an integer", "float_": "a number", "bool_": "true or false", "string_type": "a string"}
+"""What was expected, by the beginning of the name of pydantic's type of problem."""
 
 
 class Conflict(ValueError):
@@ -35,16 +35,16 @@ def explain(found: ValidationError, items: Items, source: str, lines: Mapping[st
     elif problem["type"] == "extra_forbidden":
         message, hint = _unknown(path, problem["loc"], items)
     elif problem["type"] == "missing":
-        message, hint = "this is needed and missing", _example(path)
+        message, hint = "required field is missing", _example(path)
     elif problem["type"] in ("union_tag_invalid", "union_tag_not_found"):
         message, hint = _unknown_kind(path, problem["input"], items)
     elif problem["type"] in ("model_type", "model_attributes_type", "list_type") and leaf is None:
         message, hint = (
-            f"a {'list' if problem['type'] == 'list_type' else 'section'} is wanted, found {_shown(problem['input'])}",
+            f"expected a {'list' if problem['type'] == 'list_type' else 'mapping'}, got {_shown(problem['input'])}",
             _written(path, items),
         )
     else:
-        message, hint = f"{_wanted(problem, leaf)}, found {_shown(problem.get('input'))}", _allowed(leaf)
+        message, hint = f"{_expected(problem, leaf)}, got {_shown(problem.get('input'))}", _allowed(leaf)
     place = ", ".join(part for part in (source, _line(path, lines)) if part)
     return SpecError(message, hint=hint, where=f"{place}: {path}" if place else path)
 
@@ -77,15 +77,15 @@ def _line(path: str, lines: Mapping[str, str]) -> str:
     return ""
 
 
-def _wanted(problem: Any, leaf: Leaf | None) -> str:
+def _expected(problem: Any, leaf: Leaf | None) -> str:
     """What should stand there, from the field itself rather than from the member of a union that failed last."""
     if leaf and leaf.choices:
-        other = "" if get_origin(leaf.type) is Literal else "a whole number or " if int in get_args(leaf.type) else "a text or "
-        return f"{other}one of {', '.join(map(str, leaf.choices))} is wanted"
+        other = "" if get_origin(leaf.type) is Literal else "an integer or " if int in get_args(leaf.type) else "a string or "
+        return f"expected {other}one of {', '.join(map(str, leaf.choices))}"
     if leaf and leaf.many:
-        return "a name or a list of names is wanted"
+        return "expected a name or a list of names"
     if kind := next((words for begin, words in _KINDS.items() if problem["type"].startswith(begin)), ""):
-        return f"{kind} is wanted"
+        return f"expected {kind}"
     text = str(problem["msg"]).removeprefix("Input ").removeprefix("Value error, ")
     return text[:1].lower() + text[1:]
 
@@ -108,7 +108,7 @@ def _unknown(path: str, loc: tuple[int | str, ...], items: Items) -> tuple[str, 
     known = _known(parent, loc, items)
     elsewhere = [item.path for item in items if item.path.rpartition(".")[2] == name]
     near = nearest(name, known) or (elsewhere[0] if elsewhere else None)
-    hint = f"Did you mean `{near}`?" if near else f"Known here: {', '.join(known)}."
+    hint = f"Did you mean `{near}`?" if near else f"Valid keys: {', '.join(known)}."
     if known == ["kind"]:
         hint = f"Leave it out: `{next(part for part in reversed(loc[:-1]) if isinstance(part, str))}` has no settings."
     return f"unknown key `{name}`", hint
@@ -126,7 +126,10 @@ def _known(parent: str, loc: tuple[int | str, ...], items: Items) -> list[str]:
 def _unknown_kind(path: str, given: Any, items: Items) -> tuple[str, str]:
     kinds = next((list(item.sections) for item in items if isinstance(item, Alternatives) and path.startswith(item.path)), [])
     if not isinstance(given, dict) or "kind" not in given:
-        return f"it needs a `kind`, found {_shown(given)}", f"Write e.g. {{kind: {kinds[0]}}}; there are {', '.join(kinds)}."
+        return (
+            f"expected a mapping with a `kind`, got {_shown(given)}",
+            f"Write e.g. {{kind: {kinds[0]}}}; there are {', '.join(kinds)}.",
+        )
     near = nearest(str(given["kind"]), kinds)
     return f"unknown kind {given['kind']!r}", f"Did you mean `{near}`?" if near else f"Choose one of: {', '.join(kinds)}."
 

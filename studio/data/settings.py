@@ -31,7 +31,7 @@ def rows_from_python(section: str) -> BeforeValidator:
     """
 
     def check(value: Any, info: ValidationInfo) -> Any:
-        if info.context == PLAIN or isinstance(value, int | float):
+        if (info.context or {}).get("plain") or isinstance(value, int | float):
             return value
         return in_memory.as_sources(value, f"{section}.{info.field_name}")
 

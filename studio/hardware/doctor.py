@@ -115,7 +115,7 @@ def _card(gpu: machines.Gpu) -> Iterator[Finding]:
     yield Finding(
         "GPU memory",
         free,
-        f"{size(gpu.free)} of {size(gpu.total)} free" + (f", {size(gpu.held)} held by other processes" if gpu.held else ""),
+        f"{size(gpu.free)} of {size(gpu.total)} free" + (f", {size(gpu.held)} in use by other processes" if gpu.held else ""),
         "" if free else "Close what uses the card (nvidia-smi lists it).",
     )
 

@@ -54,7 +54,7 @@ class MemoryConfig:
     checkpointing: bool = True
     fused: bool = False
     """Adapters that share an input, and gated feed-forwards, are one function each (as `studio.training.fused`)."""
-    unpack_once: bool = False
+    reuse_dequantized: bool = False
     """A 4-bit weight unpacked to compute a layer again is kept for its backward pass; only where layers are fused."""
     row: int = 0
     """Tokens of the longest row, where `length` is many rows laid end to end; 0: `length`."""
@@ -67,7 +67,7 @@ class MemoryConfig:
     @property
     def unpacked_again(self) -> bool:
         """Whether checkpointing unpacks a 4-bit weight a third time, for the backward pass."""
-        once = self.unpack_once and self.fused and self.quantization == "nf4"
+        once = self.reuse_dequantized and self.fused and self.quantization == "nf4"
         return self.checkpointing and not once
 
     @property

@@ -60,7 +60,7 @@ def _model(spec: ResolvedSpec, case: Case) -> Iterator[str]:
             yield "this model's experts are not quantised by int8: they stay in 16 bit (nf4 quantises them)"
         yield "adapters on experts were not measured: leave some memory, or set adapter.targets to attention"
     if case.positions and spec.data.max_length > case.positions:
-        yield f"data.max_length {spec.data.max_length:,} is beyond the {case.positions:,} tokens the model can place"
+        yield f"data.max_length {spec.data.max_length:,} exceeds the model's context length of {case.positions:,}"
     servers = [target.kind for target in spec.export if target.kind == "adapter"]
     if servers and spec.adapter.kind == "full":
         yield "the export adapter holds whole layers: plain peft loads it, servers that load adapters by name do not"
@@ -91,9 +91,9 @@ def _numbers(spec: ResolvedSpec, case: Case) -> Iterator[str]:
 def _machine(case: Case, disk: Disk, ram: Ram) -> Iterator[str]:
     for stage, needed in ram.stages:
         if needed > ram.free and (case.cuda or stage != "training"):
-            yield f"{stage} needs {size(needed)} of RAM and {size(ram.free)} is free"
+            yield f"{stage} needs {size(needed)} of RAM; only {size(ram.free)} is free"
     if disk.total > disk.free:
-        yield f"the run needs {size(disk.total)} of disk and {size(disk.free)} is free"
+        yield f"the run needs {size(disk.total)} of disk space; only {size(disk.free)} is free"
     gpu = case.machine.gpu
     if gpu is None:
         if case.dims.parameters > 1_000_000_000:
@@ -104,6 +104,6 @@ def _machine(case: Case, disk: Disk, ram: Ram) -> Iterator[str]:
     if gpu.mig:
         yield f"{gpu.name} is partitioned (MIG): a run gets one instance, which has less memory than is planned with here"
     if gpu.held:
-        yield f"{size(gpu.held)} of {gpu.name} is held by other processes now: the run waits, or they must end"
+        yield f"{size(gpu.held)} of {gpu.name} is in use by other processes; the run will wait until it is free"
     elif not case.machine.assumed and gpu.free < 0.85 * gpu.total:
         yield f"only {size(gpu.free)} of {size(gpu.total)} is free on {gpu.name}: close what else uses the card"

@@ -76,7 +76,7 @@ class Case:
 
     @property
     def positions(self) -> int:
-        """The longest sequence the model can place."""
+        """The model's context length."""
         return self.dims.max_positions
 
     @property
@@ -222,7 +222,7 @@ def _ways(spec: RunSpec, case: Case, length: int) -> Iterator[Fit]:
 
 def _unpacking(spec: RunSpec, quantization: str, checkpointing: bool) -> tuple[bool, ...]:
     """Whether 4-bit weights may be kept unpacked from the recomputation of a layer to its backward pass."""
-    given = spec.training.unpack_once
+    given = spec.training.reuse_dequantized
     if quantization != "nf4" or not checkpointing or not fused(spec, quantization):
         return (False,)
     return (True, False) if given is None else (given,)
@@ -253,7 +253,7 @@ def way(
         checkpointing=checkpointing,
         answer_length=min(length + longest_answer(spec, case), max(length, case.positions)),
         fused=fused(spec, quantization),
-        unpack_once=unpack,
+        reuse_dequantized=unpack,
     )
     peak = replace(peak, answer_rows=_answer_rows(case, peak, MANY if case.rows.answers > 1 else BATCH))
     found = case.memory(peak)

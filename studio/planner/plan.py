@@ -147,7 +147,7 @@ class Plan:
             )
         if self.disk.total > self.disk.free:
             raise DoesNotFit(
-                f"this run needs {size(self.disk.total)} of disk and {size(self.disk.free)} is free",
+                f"this run needs {size(self.disk.total)} of disk space; only {size(self.disk.free)} is free",
                 hint="Free some disk, ask for fewer exports, or choose another folder with --home.",
                 where=self.machine,
             )

@@ -58,7 +58,9 @@ def resolve(spec: RunSpec, machine: Machine, found: Found, rows: Rows, past: Seq
     draft = Draft(spec)
     _numbers(draft, case)
     _room(draft, case, chosen)
-    for optimization in optimizations.decide(spec.adapter, chosen.quantization, chosen.checkpointing, chosen.peak.unpack_once):
+    for optimization in optimizations.decide(
+        spec.adapter, chosen.quantization, chosen.checkpointing, chosen.peak.reuse_dequantized
+    ):
         draft.settle(f"training.{optimization.field}", optimization.on, optimization.reason, optimization.otherwise)
     learning.decide(draft, case)
     sampling.decide(draft, case)
@@ -150,7 +152,11 @@ def _room(draft: Draft, case: Case, chosen: Fit) -> None:
         draft.settle("model.quantization", "none", f"{spec.adapter.kind}: {exact} ({needs})")
     else:
         other = _another(spec, case, chosen, "quantization", "nf4" if chosen.quantization == "none" else "none")
-        why = "16 bit fits and nothing sparing is as fast" if chosen.quantization == "none" else "the fastest that fits"
+        why = (
+            "16-bit weights fit, and no memory-saving option is as fast"
+            if chosen.quantization == "none"
+            else "the fastest that fits"
+        )
         draft.settle("model.quantization", chosen.quantization, f"{why} ({needs})", other)
     other = _another(spec, case, chosen, "checkpointing", not chosen.checkpointing)
     why = "without it the run needs too much memory or computes too few rows at once" if chosen.checkpointing else "not needed"
@@ -231,12 +237,14 @@ def _ending(draft: Draft, case: Case, chosen: Fit) -> None:
     own = {"bfloat16": "bf16", "float16": "fp16", "float32": "fp32"}.get(own, "bf16")
     held = draft.spec.model.quantization or chosen.quantization
     for place, target in enumerate(draft.spec.export):
-        if "onto" in type(target).model_fields:
+        if "merge_into" in type(target).model_fields:
             if held == "none":
-                draft.settle(f"export.{place}.onto", "original", "the base was not quantised: they are the weights trained on")
+                draft.settle(
+                    f"export.{place}.merge_into", "original", "the base was not quantised: they are the weights trained on"
+                )
             else:
                 draft.settle(
-                    f"export.{place}.onto",
+                    f"export.{place}.merge_into",
                     "dequantized",
                     "the very weights the adapter was trained on",
                     "merged into the original weights, answers differ about 12 times as much from those evaluated",

@@ -27,6 +27,9 @@ from studio.spec import documents
 from studio.tracking.settings import Tracking
 from studio.training.settings import Adapter, ResolvedAdapter, ResolvedTraining, Training
 
+RECORDED = {**PLAIN, "recorded": True}
+"""The validation context of a spec that a run has recorded: old names of fields are read without a word."""
+
 
 class RunSpec(Section, frozen=True):
     """One fine-tuning run from data to exports."""
@@ -42,7 +45,7 @@ class RunSpec(Section, frozen=True):
     evaluation: Evaluation = Field(default_factory=Evaluation)
     tracking: Tracking = Field(default_factory=Tracking)
     export: list[AnyTarget] = Field(default_factory=list, title="Exports")
-    """What is made of the finished run: `adapter`, `merged`, `gguf`."""
+    """Artifacts to export after training, each a mapping with its `kind` and settings."""
 
     if TYPE_CHECKING:  # a mapping makes a section too, which a type checker cannot read from the fields
 
@@ -176,14 +179,14 @@ def load(path: str | Path) -> RunSpec:
 def load_recorded(path: Path) -> RunSpec:
     """Read a spec that a run has recorded: everything in it is meant as it stands. Raises SpecError."""
     values, lines = documents.parse(documents.read(path), str(path))
-    return parse(values, str(path), lines)
+    return _checked(RunSpec, values, str(path), lines, RECORDED)
 
 
 def load_resolved(path: str | Path) -> ResolvedSpec:
     """Read the spec of a planned run. Raises SpecError naming file, line and field."""
     path = Path(path)
     values, lines = documents.parse(documents.read(path), str(path))
-    return parse_resolved(values, str(path), lines)
+    return _checked(ResolvedSpec, values, str(path), lines, RECORDED)
 
 
 def parse_text(text: str, source: str = "spec") -> RunSpec:

@@ -218,7 +218,7 @@ class LossModel:
         training = self.job.training
         if not training.fused_adapters:
             return
-        self.fusion = fusing.fuse(self.model, layers, reuse=training.unpack_once)
+        self.fusion = fusing.fuse(self.model, layers, reuse=training.reuse_dequantized)
         if reason := self._difference(rows, expected):
             self.fusion.undo()
             self.fusion = fusing.Fusion(refused={reason: sum(map(len, layers))})
@@ -227,10 +227,10 @@ class LossModel:
         import torch
 
         training, head = self.job.training, self.base.get_output_embeddings()
-        trained_only = training.trained_head and type(head) is torch.nn.Linear and not head.weight.requires_grad
+        trained_only = training.loss_on_labels_only and type(head) is torch.nn.Linear and not head.weight.requires_grad
         names = attention.choices(self.base, self.job.device, self.job.dtype)
         for packed in [True, False] if training.packing else [False]:
-            for name in names if training.row_attention else names[-1:]:
+            for name in names if training.varlen_attention else names[-1:]:
                 yield LossPath(name, trained_only, packed)
             if trained_only:
                 yield LossPath(self.own_attention, False, packed)

@@ -62,7 +62,7 @@ class StepMonitor:
         """Seconds computed and tokens trained since the last reading."""
         self.unread: list[Step] = []
         self.read_at = 0.0
-        self.writer = Writer(self.training.background_saving)
+        self.writer = Writer(self.training.async_checkpoints)
 
     def begin(self) -> None:
         """Before the first step: measure the base model, or what a stopped run still owed."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from studio.training.settings import Adapter
 
-NAMES = ("fused_adapters", "trained_head", "row_attention", "unpack_once", "background_saving")
+NAMES = ("fused_adapters", "loss_on_labels_only", "varlen_attention", "reuse_dequantized", "async_checkpoints")
 """Fields of `training` that change how fast a run is and never what comes out."""
 
 
@@ -21,14 +21,14 @@ class Optimization(NamedTuple):
     otherwise: str = ""
 
 
-def decide(adapter: Adapter, quantization: str, checkpointing: bool, unpack_once: bool) -> list[Optimization]:
-    """All optimizations of a run; what the spec says is left as it is. unpack_once: whether that fits."""
+def decide(adapter: Adapter, quantization: str, checkpointing: bool, reuse_dequantized: bool) -> list[Optimization]:
+    """All optimizations of a run; what the spec says is left as it is. reuse_dequantized: whether that fits."""
     return [
         fused(adapter, quantization),
-        Optimization("trained_head", True, "only trained tokens are scored", "a score for every token and word is kept"),
-        Optimization("row_attention", True, "each row attends to itself alone", "one mask of all tokens by all tokens"),
-        _unpacked(quantization, checkpointing, unpack_once),
-        Optimization("background_saving", True, "training goes on while a checkpoint is written", "each one is waited for"),
+        Optimization("loss_on_labels_only", True, "only trained tokens are scored", "a score for every token and word is kept"),
+        Optimization("varlen_attention", True, "each row attends to itself alone", "one mask of all tokens by all tokens"),
+        _unpacked(quantization, checkpointing, reuse_dequantized),
+        Optimization("async_checkpoints", True, "training goes on while a checkpoint is written", "each one is waited for"),
     ]
 
 
@@ -47,9 +47,14 @@ def fused(adapter: Adapter, quantization: str) -> Optimization:
 
 def _unpacked(quantization: str, checkpointing: bool, fits: bool) -> Optimization:
     if quantization != "nf4" or not checkpointing:
-        return Optimization("unpack_once", False, "no 4-bit weights that are unpacked to compute a layer again")
+        return Optimization("reuse_dequantized", False, "no 4-bit weights that are unpacked to compute a layer again")
     if not fits:
-        return Optimization("unpack_once", False, "a layer's weights in 16 bit do not fit besides, or layers are not fused")
+        return Optimization(
+            "reuse_dequantized", False, "a layer's weights in 16 bit do not fit besides, or layers are not fused"
+        )
     return Optimization(
-        "unpack_once", True, "each weight is unpacked twice a step, not three times", "a layer's weights less memory"
+        "reuse_dequantized",
+        True,
+        "each weight is unpacked twice a step, not three times",
+        "a layer's weights less memory",
     )

@@ -87,8 +87,18 @@ def _only_defaults(adapter: Adapter, names: tuple[str, ...]) -> None:
             )
 
 
+RENAMED = {
+    "trained_head": "loss_on_labels_only",
+    "row_attention": "varlen_attention",
+    "unpack_once": "reuse_dequantized",
+    "background_saving": "async_checkpoints",
+}
+
+
 class Training(Section, frozen=True):
     """How the adapter is trained."""
+
+    renamed = RENAMED
 
     method: AnyMethod = Field(default_factory=Sft, title="Method", description=METHOD_HELP)
     epochs: Annotated[float, Ui(step=1)] = Field(default=3, gt=0, le=1000, title="Epochs")
@@ -129,13 +139,13 @@ class Training(Section, frozen=True):
     fused_adapters: Annotated[bool | None, Ui(advanced=True)] = Field(default=None, title="Fused adapters")
     """Compute adapters that share an input, and each gated feed-forward, as one function: faster, less memory, the same
     result. Empty: wherever it can be done."""
-    trained_head: Annotated[bool | None, Ui(advanced=True)] = Field(default=None, title="Head over trained tokens")
+    loss_on_labels_only: Annotated[bool | None, Ui(advanced=True)] = Field(default=None, title="Loss on labels only")
     """Score only the tokens that are trained, a piece at a time. Empty: wherever it gives the model's exact losses."""
-    row_attention: Annotated[bool | None, Ui(advanced=True)] = Field(default=None, title="Attention by row")
+    varlen_attention: Annotated[bool | None, Ui(advanced=True)] = Field(default=None, title="Variable-length attention")
     """Compute packed rows' attention one by one, not under a mask over all. Empty: wherever it gives the exact losses."""
-    unpack_once: Annotated[bool | None, Ui(advanced=True)] = Field(default=None, title="Unpack 4-bit weights once")
+    reuse_dequantized: Annotated[bool | None, Ui(advanced=True)] = Field(default=None, title="Reuse dequantised weights")
     """With checkpointing, a weight unpacked to compute a layer again serves its backward pass too. Empty: if it fits."""
-    background_saving: Annotated[bool | None, Ui(advanced=True)] = Field(default=None, title="Checkpoints in the background")
+    async_checkpoints: Annotated[bool | None, Ui(advanced=True)] = Field(default=None, title="Asynchronous checkpoints")
     """Write checkpoints while training goes on. Empty: yes."""
     neftune: Annotated[float, Ui(advanced=True, step=1)] = Field(default=0.0, ge=0, le=100, title="NEFTune noise")
     """Strength of the noise on the embeddings while training (Jain et al. 2023), against learning rows by heart. 0: none; 5 is
@@ -164,7 +174,7 @@ class ResolvedTraining(Training, frozen=True):
     keep: Literal["best", "last"] = DECIDED
     threads: int = DECIDED
     fused_adapters: bool = DECIDED
-    trained_head: bool = DECIDED
-    row_attention: bool = DECIDED
-    unpack_once: bool = DECIDED
-    background_saving: bool = DECIDED
+    loss_on_labels_only: bool = DECIDED
+    varlen_attention: bool = DECIDED
+    reuse_dequantized: bool = DECIDED
+    async_checkpoints: bool = DECIDED

@@ -20,11 +20,11 @@ def test_the_summary_comes_before_the_decisions_and_internals_only_if_asked_for(
     short = capsys.readouterr().out
     order = [short.index(words) for words in ("base model: Qwen/Qwen3-4B", "memory: ", "It fits.", "training.learning_rate")]
     assert order == sorted(order)
-    assert "training.row_attention" not in short
+    assert "training.varlen_attention" not in short
     assert "more decisions, memory by part, disk space and RAM: --all" in short
     assert run(["plan", PRESET, "--gpu", "RTX 3060", "--all"]) == 0
     every = capsys.readouterr().out
-    assert "training.row_attention" in every
+    assert "training.varlen_attention" in every
     assert "CUDA context" in every
 
 

@@ -48,7 +48,7 @@ def test_merged_onto_the_dequantised_base_answers_as_base_and_adapter_did(merged
 
 
 def test_merged_onto_the_original_weights_is_further_away_and_says_so(source: Source, probe: Probe, merged: Artifact) -> None:
-    other = export(MergedTarget(onto="original"), source, probe, Silent())
+    other = export(MergedTarget(merge_into="original"), source, probe, Silent())
     assert other.folder == "merged-original"
     assert kl(other) > 20 * kl(merged)
     assert "original weights" in read_json(other.path / "artifact.json")["details"]["statement"]

@@ -76,7 +76,7 @@ def test_the_adapter_answers_in_vllm_by_name_on_its_base(plain: Source, probe: P
 
 @pytest.mark.skipif(not environments.ready("compress"), reason=str(environments.missing("compress")))
 def test_the_4_bit_export_is_verified_in_vllm(trained: Source, probe: Probe, merged: Artifact) -> None:
-    made = export(Merged4BitTarget(onto="dequantized"), trained, probe, Silent())
+    made = export(Merged4BitTarget(merge_into="dequantized"), trained, probe, Silent())
     assert made.verification.passed
     assert made.verification.runtime.startswith("vLLM 0.32")
 

@@ -87,7 +87,7 @@ def test_a_run_is_served_as_the_chat_page_loads_it(tmp_path: Path) -> None:
     training = {
         "threads": THREADS, "learning_rate": 1e-3, "batch_size": 1, "micro_batch": 1, "packing": True, "keep": "last",
         "gradient_checkpointing": False, "optimizer": "adamw", "eval_every": 1, "save_every": 1, "fused_adapters": True,
-        "trained_head": True, "row_attention": True, "unpack_once": False, "background_saving": True,
+        "loss_on_labels_only": True, "varlen_attention": True, "reuse_dequantized": False, "async_checkpoints": True,
     }  # fmt: skip
     decided = {
         "name": "shop", "model": held, "data": {"train": "x.csv", "max_length": 256}, "adapter": {"alpha": 32},

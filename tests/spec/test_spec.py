@@ -26,7 +26,7 @@ def refused(text: str) -> SpecError:
         ("data: {train: a}\nrank: 8\n", "x.yaml, line 2: rank", "unknown key", "`adapter.rank`"),
         ("data: {train: a}\ntraining: {epochs: -1}\n", "x.yaml, line 2: training.epochs", "-1", "0"),
         ("data: {train: a}\ntraining: {epochs: many}\n", "x.yaml, line 2: training.epochs", "'many'", ""),
-        ("data: {train: a}\nadapter: {rank: many}\n", "line 2: adapter.rank", "a whole number is wanted, found 'many'", "512"),
+        ("data: {train: a}\nadapter: {rank: many}\n", "line 2: adapter.rank", "expected an integer, got 'many'", "512"),
         ("data: {train: a}\nmodel: {quantization: 4bit}\n", "line 2: model.quantization", "'4bit'", "nf4, int8, none"),
         ("data: {train: a}\nexport: [{kind: ggu}]\n", "line 2: export.0", "'ggu'", "gguf"),
         ("data: {train: a}\nexport:\n  - {kind: gguf, quant: q3}\n", "line 3: export.0.quant", "'q3'", "q4_k_m"),

@@ -288,7 +288,7 @@ def test_a_4_bit_weight_is_unpacked_twice_a_step(
         return own(weight)
 
     rows = make_rows([20, 30])
-    job = make_job(tmp_path, train=rows, quantized=True, gradient_checkpointing=checkpointing, unpack_once=reuse)
+    job = make_job(tmp_path, train=rows, quantized=True, gradient_checkpointing=checkpointing, reuse_dequantized=reuse)
     base = load(quantization="nf4")
     loss_model = LossModel(base, job, pad=0)
     loss_model.choose()

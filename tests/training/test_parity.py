@@ -15,12 +15,12 @@ from tests.training.kit import items, make_job, weights
 pytestmark = pytest.mark.numeric
 
 SETTINGS = {"batch_size": 16, "micro_batch": 4, "epochs": 4, "schedule": "constant", "warmup": 0.0, "held_out": None}
-PLAIN = {"fused_adapters": False, "trained_head": False, "row_attention": False}
+PLAIN = {"fused_adapters": False, "loss_on_labels_only": False, "varlen_attention": False}
 PATHS: dict[str, dict[str, Any]] = {
     "all on": {},
     "adapters one by one": {"fused_adapters": False},
-    "head over all tokens": {"trained_head": False},
-    "one mask for all rows": {"row_attention": False},
+    "head over all tokens": {"loss_on_labels_only": False},
+    "one mask for all rows": {"varlen_attention": False},
     "packed, all off": PLAIN,
     "packed, one row at once": {"micro_batch": 1},
     "unpacked": {"packing": False},
@@ -31,7 +31,7 @@ PATHS: dict[str, dict[str, Any]] = {
 PATHS_NF4 = {
     "all on": {},
     "checkpointing": {"gradient_checkpointing": True},
-    "checkpointing, unpacked three times": {"gradient_checkpointing": True, "unpack_once": False},
+    "checkpointing, unpacked three times": {"gradient_checkpointing": True, "reuse_dequantized": False},
     "all off": PLAIN,
 }
 

@@ -198,7 +198,7 @@ def test_a_checkpoint_holds_its_step_and_not_what_was_trained_while_it_was_writt
                 gate.set()
 
     changes = {"save_every": 2, "held_out": None, "schedule": "constant", "warmup": 0.0, "max_steps": 3}
-    _, told, longer = run("three", Open(), background_saving=background, **changes)
+    _, told, longer = run("three", Open(), async_checkpoints=background, **changes)
     assert CheckpointSaved(step=2) in told.events
     folders = [checkpoints.folder_of(each.checkpoints, 2) for each in (job, longer)]
     assert same(*folders)

@@ -134,7 +134,7 @@ def test_what_is_not_installed_is_told_with_what_installs_it_and_nothing_is_begu
 
 
 def test_a_target_is_called_by_its_kind_and_what_was_chosen() -> None:
-    assert exports.label({"kind": "gguf", "quant": "q8_0", "onto": None}) == "gguf-q8_0"
+    assert exports.label({"kind": "gguf", "quant": "q8_0", "merge_into": None}) == "gguf-q8_0"
     assert exports.label({"kind": "x", "a": "../../b"}) == "x-b"
 
 

@@ -65,7 +65,11 @@ def test_a_methods_settings_go_through_the_form_and_those_of_other_methods_do_no
 
 
 def test_exports_keep_every_setting():
-    targets = [{"kind": "gguf", "quant": "f16", "onto": "original"}, {"kind": "merged", "dtype": "fp16"}, {"kind": "adapter"}]
+    targets = [
+        {"kind": "gguf", "quant": "f16", "merge_into": "original"},
+        {"kind": "merged", "dtype": "fp16"},
+        {"kind": "adapter"},
+    ]
     spec = specs.parse({"data": {"train": "a"}, "export": targets})
     assert through_the_form(spec) == spec
 

@@ -36,7 +36,7 @@ def build(
     shape = architecture(config)
     if context > shape.reach:
         raise ExportError(
-            f"a context of {context} is beyond the {shape.reach} tokens the model can place here", hint="Ask for less."
+            f"a context of {context} exceeds the {shape.reach} tokens the model takes here", hint="Choose a shorter context."
         )
     weights = _Weights(folder, shape)
     make_cache = cache or modules.Cache

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 MergeOnto = Annotated[
     Literal["dequantized", "original"] | None,
-    Field(title="Merge onto", description="Which base weights are merged, as for `merged`."),
+    Field(title="Merge into", description="Which base weights are merged, as for `merged`."),
 ]
 ContextTokens = Annotated[
     int | None,
@@ -103,7 +103,12 @@ class Target(Section, ABC, frozen=True):
 
 
 class MergedModelTarget(Target, frozen=True):
-    """A target that is made from the merged model, in one of its `QUANTS` where it quantizes. Subclasses declare `onto`."""
+    """A target that is made from the merged model, in one of its `QUANTS` where it quantizes.
+
+    Subclasses declare `merge_into`.
+    """
+
+    renamed: ClassVar[Mapping[str, str]] = {"onto": "merge_into"}
 
     STEM: ClassVar[str]
     """How its folder's name begins."""
@@ -115,7 +120,7 @@ class MergedModelTarget(Target, frozen=True):
     """The toolchain it needs."""
 
     if TYPE_CHECKING:
-        onto: Onto | None
+        merge_into: Onto | None
 
     def missing(self) -> str | None:
         """The extra's packages or the toolchain, with the command that installs it."""
@@ -129,11 +134,11 @@ class MergedModelTarget(Target, frozen=True):
     def folder(self, source: Source) -> str:
         """Stem, quantization, and the base weights where they are not those a merge takes by itself."""
         quant = getattr(self, "quant", "")
-        return self.STEM + (f"-{quant}" if quant else "") + source.folder_suffix(self.onto)
+        return self.STEM + (f"-{quant}" if quant else "") + source.folder_suffix(self.merge_into)
 
     def resolved(self, source: Source) -> dict[str, Any]:
         """The settings, the base weights decided."""
-        return {**super().resolved(source), "onto": source.onto(self.onto)}
+        return {**super().resolved(source), "merge_into": source.onto(self.merge_into)}
 
     def finer(self) -> Self | None:
         """The next finer quantization."""
@@ -148,19 +153,19 @@ class MergedModelTarget(Target, frozen=True):
         from studio.export.merging import merge
         from studio.export.targets.merged_model import merged_export
 
-        return 0 if merged_export(source, source.onto(self.onto)) else merge.merged_bytes(source, None)
+        return 0 if merged_export(source, source.onto(self.merge_into)) else merge.merged_bytes(source, None)
 
     def merged(self, source: Source, out: Path, reporter: Reporter) -> Path:
         """The folder of the merged model: an export that is there, else one in the scratch of `out`."""
         from studio.export.targets.merged_model import merged_folder
 
-        return merged_folder(source, source.onto(self.onto), out, reporter)
+        return merged_folder(source, source.onto(self.merge_into), out, reporter)
 
     def statement(self, source: Source) -> dict[str, Any]:
         """Which weights it was converted from, for the manifest."""
         from studio.export.merging import merge
 
-        onto = source.onto(self.onto)
+        onto = source.onto(self.merge_into)
         text = merge.statement(source, onto, merge.saved_dtype(source, None)).replace("saved as", "converted from")
         return {"onto": onto, "statement": text}
 
@@ -168,7 +173,7 @@ class MergedModelTarget(Target, frozen=True):
         """The limits it is judged by: none where it is merged into other weights than those trained on."""
         from studio.export.verification.limits import ORIGINAL
 
-        return ORIGINAL if self.onto == "original" and source.quantized else limits
+        return ORIGINAL if self.merge_into == "original" and source.quantized else limits
 
     def comparison(
         self,

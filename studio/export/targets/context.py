@@ -29,7 +29,7 @@ class Context:
 def context(source: Source, asked: int | None = None, reach: int | None = None) -> Context:
     """The tokens to make the cache for. reach: a bound of the format's own, besides that of the model.
 
-    Raises ExportError if more are asked for than the model can place.
+    Raises ExportError for more than the model's context length.
     """
     longest = int(getattr(source.base_config, "max_position_embeddings", 0)) or (1 << 20)
     bound = min(longest, reach or longest)

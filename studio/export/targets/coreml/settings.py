@@ -31,7 +31,7 @@ class CoremlTarget(FixedContextTarget, frozen=True):
     quant: Literal["int4", "fp16"] = Field(default="int4", title="Quantization")
     """int4: a third of the size, what phones take; fp16: no loss."""
     context: ContextTokens = None
-    onto: MergeOnto = None
+    merge_into: MergeOnto = None
 
     def refuse(self, config: Mapping[str, Any]) -> None:
         """Architectures that the decoder does not compute."""

@@ -31,7 +31,7 @@ class ExecutorchTarget(FixedContextTarget, frozen=True):
     quant: Literal["fp32", "8da8w", "8da4w"] = Field(default="8da8w", title="Quantization")
     """8da8w: 8 bit, a quarter of the size, hardly any loss; 8da4w: 4 bit, for models over a billion weights; fp32: no loss."""
     context: ContextTokens = None
-    onto: MergeOnto = None
+    merge_into: MergeOnto = None
 
     def refuse(self, config: Mapping[str, Any]) -> None:
         """Architectures that the decoder does not compute."""

@@ -30,7 +30,7 @@ class GgufTarget(MergedModelTarget, frozen=True):
     """A GGUF file."""
     quant: Quant = Field(default="q8_0", title="Quantization")
     """f16: no loss; q8_0: half the size, hardly any loss; q6_k and q5_k_m: in between; q4_k_m: a third, for small machines."""
-    onto: MergeOnto = None
+    merge_into: MergeOnto = None
 
     def refuse(self, config: Mapping[str, Any]) -> None:
         """Architectures and RoPE scalings that have no GGUF layout here."""

@@ -30,7 +30,7 @@ class LitertTarget(FixedContextTarget, frozen=True):
     quant: Literal["int8", "fp32"] = Field(default="int8", title="Quantization")
     """int8: a quarter of the size, what phones take; fp32: no loss."""
     context: ContextTokens = None
-    onto: MergeOnto = None
+    merge_into: MergeOnto = None
 
     def size(self, dims: ModelDims) -> int:
         """Two files with every weight; the output matrix is stored apart from the embedding."""

@@ -25,7 +25,7 @@ class MergedTarget(MergedModelTarget, frozen=True):
 
     kind: Literal["merged"] = Field(default="merged", title="Kind")
     """A full model in safetensors."""
-    onto: Literal["dequantized", "original"] | None = Field(default=None, title="Merge onto")
+    merge_into: Literal["dequantized", "original"] | None = Field(default=None, title="Merge into")
     """dequantized: the very weights the adapter was trained on; original: the base's own 16-bit weights. Empty: dequantized."""
     dtype: Literal["bf16", "fp16", "fp32"] | None = Field(default=None, title="Saved as")
     """Number format of the saved weights. Empty: the base model's own."""
@@ -60,13 +60,13 @@ class MergedTarget(MergedModelTarget, frozen=True):
         """Merge and save."""
         from studio.export.merging.merge import saved_dtype, write_merged
 
-        return write_merged(source, source.onto(self.onto), saved_dtype(source, self.dtype), out, reporter)
+        return write_merged(source, source.onto(self.merge_into), saved_dtype(source, self.dtype), out, reporter)
 
     def verify(self, source: Source, out: Path, probe: Probe, reporter: Reporter) -> Verification:
         """Load it from disk as a server would and compare."""
         from studio.export.targets.merged_model import verify_merged
 
-        return verify_merged(source, out, source.onto(self.onto), probe, reporter)
+        return verify_merged(source, out, source.onto(self.merge_into), probe, reporter)
 
     def serve(self, source: Source, folder: Path) -> list[str]:
         """vLLM, or transformers' own server."""

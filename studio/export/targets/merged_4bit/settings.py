@@ -27,7 +27,7 @@ class Merged4BitTarget(MergedModelTarget, frozen=True):
 
     kind: Literal["merged_4bit"] = Field(default="merged_4bit", title="Kind")
     """A full model whose weights are packed in 4 bit; vLLM loads it as it is."""
-    onto: MergeOnto = None
+    merge_into: MergeOnto = None
 
     def refuse(self, config: Mapping[str, Any]) -> None:
         """Mixtures of experts, which are untested."""

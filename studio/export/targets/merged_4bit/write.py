@@ -43,7 +43,7 @@ def write(target: Merged4BitTarget, source: Source, out: Path, reporter: Reporte
     merged = target.statement(source)["statement"].partition("converted from")[0].rstrip(" ,;.")
     bits = 8 * sum(bytes_in(file) for file in out.glob("*.safetensors")) / source.parameters
     return {
-        "onto": source.onto(target.onto),
+        "onto": source.onto(target.merge_into),
         "statement": f"{merged}; then quantized to 4 bit by {how}, a scale every {done['group']} weights.",
         "calibration": read,
         "bits_per_weight": round(bits, 2),

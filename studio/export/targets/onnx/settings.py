@@ -32,7 +32,7 @@ class OnnxTarget(MergedModelTarget, frozen=True):
     """int8: hardly any loss; int4: the smallest, for over a billion weights; fp16, for GPUs, and fp32: no loss."""
     provider: Literal["cpu", "cuda", "dml", "webgpu"] = Field(default="cpu", title="Built for")
     """cpu: every device; cuda: NVIDIA; dml: any GPU on Windows; webgpu: browsers."""
-    onto: MergeOnto = None
+    merge_into: MergeOnto = None
 
     def refuse(self, config: Mapping[str, Any]) -> None:
         """What the builder does not build, or builds otherwise than it was trained."""
@@ -43,7 +43,7 @@ class OnnxTarget(MergedModelTarget, frozen=True):
     def folder(self, source: Source) -> str:
         """`onnx`, quantization, and the device where it is not the CPU."""
         device = "" if self.provider == "cpu" else f"-{self.provider}"
-        return f"onnx-{self.quant}{device}" + source.folder_suffix(self.onto)
+        return f"onnx-{self.quant}{device}" + source.folder_suffix(self.merge_into)
 
     def size(self, dims: ModelDims) -> int:
         """Linear layers and output matrix quantized, stored apart even where they are tied; the embedding as it is."""

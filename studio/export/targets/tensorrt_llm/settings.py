@@ -26,7 +26,7 @@ class TensorrtLlmTarget(MergedModelTarget, frozen=True):
 
     kind: Literal["tensorrt_llm"] = Field(default="tensorrt_llm", title="Kind")
     """A full model with TensorRT-LLM's options; checked as far as is possible without running it."""
-    onto: MergeOnto = None
+    merge_into: MergeOnto = None
 
     def refuse(self, config: Mapping[str, Any]) -> None:
         """Architectures and number formats that TensorRT-LLM does not take."""

@@ -29,7 +29,7 @@ NEEDED = ("architectures", "hidden_size", "num_hidden_layers", "num_attention_he
 
 def verify(target: TensorrtLlmTarget, source: Source, out: Path, probe: Probe, reporter: Reporter) -> Verification:
     """The weights as transformers answers from them, and what TensorRT-LLM reads beside its documentation."""
-    weights = verify_merged(source, out, source.onto(target.onto), probe, reporter)
+    weights = verify_merged(source, out, source.onto(target.merge_into), probe, reporter)
     checks = [*structure(out), *weights.checks]
     why = f"TensorRT-LLM needs an NVIDIA GPU; its files hold what its documentation asks for, and answered in {weights.runtime}"
     return structural(f"TensorRT-LLM {VERSION}", checks, why)

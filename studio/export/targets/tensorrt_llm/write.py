@@ -52,8 +52,8 @@ def write(target: TensorrtLlmTarget, source: Source, out: Path, reporter: Report
         head = "trtllm-serve BASE --extra_llm_api_options trtllm-lora.yaml; the adapter is the export `adapter`"
         _write_options(out / LORA_OPTIONS, {**options(source), "lora_config": lora}, head)
     return {
-        "onto": source.onto(target.onto),
-        "statement": merge.statement(source, source.onto(target.onto), merge.saved_dtype(source, None)),
+        "onto": source.onto(target.merge_into),
+        "statement": merge.statement(source, source.onto(target.merge_into), merge.saved_dtype(source, None)),
         "made_for": f"TensorRT-LLM {VERSION}, PyTorch backend",
         "adapter_by_name": "yes"
         if lora
