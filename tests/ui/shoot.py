@@ -20,12 +20,13 @@ from tests.ui.hostile import fill
 
 OUT = Path(__file__).parents[2] / "docs" / "screenshots"
 SIZES = (("desk", 1440, "light"), ("phone", 390, "light"))
-PHONE = ("home", "data", "train", "run", "evidence")
+PHONE = ("home", "data", "desk", "train", "run", "evidence")
 """Pages that are kept at a phone's width."""
 READY = {
     "home": "#machine .facts",
     "data": "#library table",
     "dataset": "#samples .turn",
+    "desk": "#desk-table tr[data-row]",
     "train": "#plan .kpi",
     "runs": "#runs table",
     "run": "#curves svg",
@@ -69,6 +70,7 @@ def places(home: Path) -> dict[str, str]:
     data = next((item.key for item in library.versions(home) if item.title == "Support"), library.versions(home)[0].key)
     query = {
         "dataset": f"?key={data}",
+        "desk": f"?key={data}&check=personal_data",
         "train": f"?data={data}",
         "run": f"?id={run}",
         "evidence": f"?id={run}",
