@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from studio.core import resources
-from studio.core.errors import SpecError
 from studio.core.files import studio_home
 from studio.core.section import Alternatives, Leaf, leaves
 from studio.documents import store as documents
@@ -18,7 +17,6 @@ from studio.making.folder import JobFolder
 from studio.making.records import DroppedRow, JobStatus, MadeRow, MakingPlan, MakingReport
 from studio.making.spec import MakingSpec
 from studio.making.work import examples
-from studio.processes import tasks, terminate
 from studio.remote.endpoint import Endpoint, Price
 from studio.remote.prices import PriceUnknown, price_of
 from studio.spec import documents as yaml_documents
@@ -219,53 +217,3 @@ def seconds_left(status: JobStatus, now: float) -> float | None:
         return None
     began = status.process_started or status.started
     return (now - began) / status.done * (status.total - status.done)
-
-
-# -- for the page, which makes no rows in its own process -----------------------------------------------------------------
-
-
-def begin(job: MakingJob, home: Path, ceiling: float | None) -> None:
-    """Begin, or go on with, a job in a process that outlives the page and its server. Raises SpecError, JobError."""
-    jobs.check(job.folder.spec, ceiling if ceiling is not None else job.status.ceiling)
-    limit = ["--ceiling", str(ceiling)] if ceiling is not None else []
-    tasks.begin(home / "making" / ".tasks", "make", job.id, ["make", "resume", job.id, *limit], home)
-
-
-def begin_plan(recipe: MakingSpec, home: Path) -> str:
-    """Begin to plan in a process of its own; the name `planning` takes. Raises SpecError for a price that is not known."""
-    try:
-        price_of(recipe.teacher)
-    except PriceUnknown as error:
-        raise SpecError(error.message, hint="Fill in both prices.", where="Price") from None
-    file = home / "making" / ".tasks" / "recipe.yaml"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(as_yaml(recipe), encoding="utf-8")
-    tasks.begin(file.parent, "plan", "new", ["make", "plan", str(file)], home)
-    return "new"
-
-
-def begin_example(home: Path) -> None:
-    """Begin the shipped example in a process of its own."""
-    tasks.begin(home / "making" / ".tasks", "example", "handbook", ["make", "example"], home)
-
-
-def task(home: Path, kind: str, name: str) -> tasks.Task | None:
-    """A process that the page began: `make`, `plan` or `example`."""
-    return tasks.task(home / "making" / ".tasks", kind, name)
-
-
-def document(home: Path, kind: str, name: str) -> Any:
-    """What such a process has printed."""
-    return tasks.document(home / "making" / ".tasks", kind, name)
-
-
-def forget(home: Path, kind: str, name: str) -> None:
-    """Forget such a process, and end it if it still works."""
-    tasks.stop(home / "making" / ".tasks", kind, name)
-
-
-def pause(job: MakingJob) -> None:
-    """Ask a running job to stop: what is under way is finished and kept."""
-    process = job.status.process
-    if process is not None:
-        terminate.request(process)

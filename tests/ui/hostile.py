@@ -12,12 +12,19 @@ from studio.app.runs import Run
 from studio.core import events
 from studio.core.errors import TrainingError
 from studio.core.files import write_json, write_text
+from studio.core.records import ErrorRecord
+from studio.data.made import MadeRows, Teacher
 from studio.evaluation.interval import Estimate
 from studio.evaluation.report import Answered, Compared, Given, Report, SetReport, Speed, Verdict
 from studio.export.artifacts import manifest
 from studio.export.artifacts.manifest import Artifact, File
 from studio.export.verification.result import Check, Verification
 from studio.hardware.memory import Item
+from studio.making import folder
+from studio.making.recipes.questions import Questions
+from studio.making.records import DroppedRow, Example, FilterFigures, JobStatus, MakingReport, RecipeFigures
+from studio.making.spec import MakingSpec
+from studio.remote.endpoint import Endpoint, Price
 from studio.runs.plan import Alternative, Counts, Decision, MemoryEstimate, PlanRecord, Time
 from studio.runs.recorder import Recorder
 from studio.spec import RunSpec, dump
@@ -39,8 +46,27 @@ def fill(home: Path) -> None:
     page = home / "page.md"
     page.write_text(f"# {EVIL}\n\n{EVIL}\n")
     documents.add("Papers", paper, page, home=home)
+    made(home)
     done(home, item.files[0])
     failed(home, item.files[0])
+
+
+def made(home: Path) -> None:
+    """A job that has made rows, every word of it hostile."""
+    teacher = Endpoint(url="https://api.example.com/v1", model=EVIL, price=Price(input=1, output=1))
+    recipe = Questions(kind="questions")
+    job = folder.create(home, MakingSpec(name=EVIL[:80], teacher=teacher, documents=["papers"], terms=EVIL, recipes=[recipe]))
+    error = ErrorRecord(kind="StudioError", message=EVIL, hint=EVIL, where=EVIL)
+    job.set_status(JobStatus(state="ceiling", what=EVIL, done=3, total=9, spent=0.1, ceiling=0.1, error=error))
+    example = Example(score=0.7, question=EVIL, answer=EVIL)
+    figures = FilterFigures(name="leak", entered=3, dropped=1, threshold=0.7, below=(example,), above=(example,))
+    summary = MadeRows(job=job.id, teacher=Teacher(host=EVIL, model=EVIL, served=(EVIL,), terms=EVIL), documents=(EVIL,))
+    report = MakingReport(
+        complete=False, summary=summary, recipes=(RecipeFigures(recipe=EVIL, calls=3),), filters=(figures,), rows=1, pairs=0,
+        held_out=0, refusals=0, dropped=1, spent=0.1, cautions=(EVIL,),
+    )  # fmt: skip
+    dropped = DroppedRow(recipe=EVIL, filter="leak", reason=EVIL, question=EVIL, source=EVIL)
+    job.write_result([], [dropped], report)
 
 
 def done(home: Path, file: str, name: str = f"done {EVIL}"[:80], steps: int = 60) -> Run:

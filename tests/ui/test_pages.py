@@ -15,6 +15,7 @@ PAGES = {
     "/dataset": "#samples .turn",
     "/desk": "#desk-table tr[data-row]",
     "/documents": "#page-view .sample",
+    "/make": "#make-result table",
     "/train": "#name",
     "/runs": "#runs table",
     "/run": "#stages li",

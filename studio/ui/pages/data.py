@@ -52,7 +52,10 @@ def build(home: Path) -> None:
                 names, value=names[0] if names else None, label="Or try a sample", elem_id="sample", scale=4, interactive=True
             )
             take = gr.Button("Use the sample", elem_id="take", scale=1, min_width=120)
-        gr.HTML(parts.links([("Documents: PDF, Word, web pages …", "/documents", False)]), padding=False)
+        gr.HTML(
+            parts.links([("Documents: PDF, Word, web pages …", "/documents", False), ("Make data from them", "/make", False)]),
+            padding=False,
+        )
     with gr.Column(elem_classes="card"):
         gr.HTML(parts.section("Library"), padding=False)
         listed = gr.HTML(elem_id="library", padding=False)

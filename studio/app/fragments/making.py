@@ -1,0 +1,198 @@
+"""Fragments of making rows: what is sent where, a plan with its samples, how far a job is, its report, dropped rows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from urllib.parse import quote
+
+from markupsafe import Markup
+
+from studio.app import making
+from studio.app.fragments.parts import (
+    TONES,
+    badge,
+    command,
+    details,
+    empty,
+    error,
+    facts,
+    figures,
+    joined,
+    links,
+    note,
+    notice,
+    progress,
+    section,
+    table,
+    text,
+)
+from studio.app.making import JobStatus, MadeRow, MakingJob, MakingPlan, MakingReport, MakingSpec
+from studio.core.text import count, duration, plural, shorten
+from studio.making.records import DroppedRow, Example
+from studio.processes.tasks import Task
+
+_TONES = {**TONES, "running": "busy", "planned": "calm", "paused": "warn", "ceiling": "warn"}
+NONE = empty(
+    "No rows have been made yet",
+    "Choose documents and a teacher above and plan, or try the example, which needs no key.",
+)
+
+
+def label(job: MakingJob) -> str:
+    """A job in a list."""
+    return f"{job.id}: {job.status.state}"
+
+
+def sent(spec: MakingSpec | None) -> Markup:
+    """What leaves this machine, and what it costs."""
+    if spec is None:
+        return Markup("")
+    price = making.price(spec.teacher)
+    if spec.teacher.local:
+        return note("The teacher is on this machine: nothing leaves it, and it costs nothing.")
+    money = f"Price: {price}." if price else "Its price is not known: fill in both prices."
+    return notice(
+        f"Passages of {', '.join(spec.documents) or 'no documents'} are sent to {spec.teacher.host}.",
+        f"{money} Its key is read from the environment or the keyring, by host name.",
+        tone="warn",
+    )
+
+
+def working(task: Task | None) -> Markup:
+    """A plan that is being made."""
+    if task is None:
+        return Markup("")
+    if task.error is not None:
+        return error(task.error)
+    return progress(0, 0, task.progress or "Asking for three samples") if task.state == "running" else Markup("")
+
+
+def status(job: MakingJob) -> Markup:
+    """How far a job is: state, requests, time and money left, what went wrong, what came of it."""
+    now = job.status
+    left = making.seconds_left(now, time.time())
+    ceiling = f"of {now.ceiling:g} USD" if now.ceiling else "no ceiling"
+    rest = f"{duration(left)} left" if left else (f"took {duration(now.seconds)}" if now.seconds else "")
+    shown = [badge(now.state, _TONES.get(now.state, "calm"))]
+    if now.state == "running":
+        shown.append(progress(now.done, now.total, f"{now.what}: {count(now.done)} of {count(now.total)} requests"))
+    if now.done:
+        items = [("Requests", f"{count(now.done)} of {count(now.total)}", rest), ("Paid", f"{now.spent:.4f} USD", ceiling)]
+        shown.append(figures(items))
+    if now.error is not None and now.state != "done":
+        shown.append(error(now.error.error()))
+    return joined(*shown)
+
+
+def plan(found: MakingPlan) -> Markup:
+    """What a job will take, and the real samples."""
+    rows = [
+        (item.recipe, count(item.calls), count(item.prompt_tokens), f"{count(item.completion_low)} to {count(item.completion_high)}",
+         count(item.rows))
+        for item in found.recipes
+    ]  # fmt: skip
+    columns = ("Recipe", "Requests", "Tokens in", "Tokens out", "Rows, unfiltered")
+    pairs = [("Price", found.price), ("Cost of all", f"{found.cost_low:.2f} to {found.cost_high:.2f} USD")]
+    if found.documents:
+        pairs += [
+            ("Passages for training rows", count(found.passages)),
+            ("Held-out documents", ", ".join(found.held_out_documents) or "none"),
+        ]
+    samples = [
+        joined(
+            section(f"Sample: {sample.recipe}", sample.source),
+            *(_row(row) for row in sample.rows),
+            notice("Not kept", sample.problem) if sample.problem else "",
+            details("The prompt", Markup("<pre>") + text(sample.prompt) + Markup("</pre>")),
+        )
+        for sample in found.samples
+    ]
+    return joined(
+        facts(pairs), table(columns, rows, "What each recipe takes", figures=(1, 2, 3, 4), narrow=True), *samples,
+        *(notice(caution) for caution in found.cautions),
+    )  # fmt: skip
+
+
+def _row(row: MadeRow) -> Markup:
+    pairs = [("Question", row.question), ("Answer", row.answer)]
+    if row.quote:
+        pairs.append(("Quote", row.quote))
+    if row.rejected is not None:
+        pairs.append(("Rejected", row.rejected))
+    return facts(pairs)
+
+
+def report(found: MakingReport, now: JobStatus, keys: Mapping[str, str]) -> Markup:
+    """From requests to rows, what each filter dropped, and where the rows are. keys: of datasets, as their pages take them."""
+    per_row = f"{found.cost_per_row:.5f} USD a row" if found.cost_per_row else ""
+    items = [
+        ("Rows", count(found.rows), plural(found.refusals, "refusal")),
+        ("Held-out rows", count(found.held_out), plural(len(found.summary.held_out_documents), "document")),
+        ("Dropped", count(found.dropped), "listed below"),
+        ("Paid", f"{found.spent:.4f} USD", per_row),
+    ]
+    if found.pairs:
+        items.insert(2, ("Preference pairs", count(found.pairs), ""))
+    recipes = [
+        (item.recipe, count(item.calls), count(item.cached), count(item.made), count(item.kept - item.held_out),
+         count(item.held_out), f"{item.cost:.4f}")
+        for item in found.recipes
+    ]  # fmt: skip
+    columns = ("Recipe", "Requests", "Of them cached", "Rows", "Kept", "Held out", "USD")
+    filters = [
+        (item.name, count(item.entered), count(item.dropped), "–" if item.threshold is None else f"{item.threshold:g}")
+        for item in found.filters
+    ]
+    sides = [
+        details(
+            f"Around the threshold of {item.name}",
+            joined(
+                _side("Just dropped", item.below),
+                _side("Just kept", item.above),
+            ),
+        )
+        for item in found.filters
+        if item.below or item.above
+    ]
+    shown = [
+        ("Review the rows", f"/dataset?key={quote(keys.get(now.dataset, ''), safe='')}", True),
+        ("Held-out rows", f"/dataset?key={quote(keys.get(now.held_out_dataset, ''), safe='')}", False),
+        ("Preference pairs", f"/dataset?key={quote(keys.get(now.pairs_dataset, ''), safe='')}", False),
+    ]
+    there = [
+        item for item, name in zip(shown, (now.dataset, now.held_out_dataset, now.pairs_dataset), strict=True) if name in keys
+    ]
+    held_out = f" --set data.holdout={now.held_out_dataset}" if now.held_out_dataset else ""
+    train = command(f"studio train SPEC.yaml --set data.train={now.dataset}{held_out}") if now.dataset else ""
+    return joined(
+        figures(items), links(there) if there else "", note(found.summary.sentence),
+        note(f"The teacher's terms: {found.summary.teacher.terms or 'not noted'}"), train,
+        table(columns, recipes, "From requests to rows", figures=(1, 2, 3, 4, 5, 6), narrow=True),
+        table(("Filter", "Came in", "Dropped", "Threshold"), filters, "Filters", figures=(1, 2, 3), narrow=True),
+        *sides, *(notice(caution) for caution in found.cautions),
+    )  # fmt: skip
+
+
+def _side(title: str, rows: Sequence[Example]) -> Markup:
+    if not rows:
+        return Markup("")
+    return table(("Score", "Question", "Answer"), [(row.score, row.question, row.answer) for row in rows], title, narrow=True)
+
+
+def dropped(rows: Mapping[str, Sequence[DroppedRow]]) -> Markup:
+    """A few dropped rows of each filter, with the reason."""
+    return joined(
+        *(
+            details(
+                f"Dropped by {name}",
+                table(
+                    ("Reason", "Question", "Source"),
+                    [(row.reason, shorten(row.question, 200), row.source) for row in some],
+                    f"Dropped by {name}",
+                    narrow=True,
+                ),
+            )
+            for name, some in rows.items()
+        )
+    )

@@ -1,0 +1,198 @@
+"""Make data: sources → recipe → samples → run → review → dataset. A job works on, whatever becomes of the page."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from studio.app import documents, making, making_web
+from studio.app.fragments import making as show
+from studio.app.fragments import parts
+from studio.core.errors import SpecError, StudioError
+from studio.ui import frame
+
+KINDS = [
+    ("Questions with quoted answers", "questions"),
+    ("Questions without an answer, refused", "unanswerable"),
+    ("Paraphrases", "paraphrases"),
+    ("Harder variants", "harder"),
+    ("Conversations", "conversations"),
+]
+DROPPED = 5
+"""Dropped rows of each filter that are shown."""
+
+
+def build(home: Path) -> None:
+    """Lay the page out."""
+    import gradio as gr
+
+    frame.top(
+        "Data",
+        "Make data",
+        "A large model writes rows from your documents, under a ceiling on cost; a small one learns from them.",
+    )
+    with gr.Column(elem_classes="card"):
+        gr.HTML(parts.section("Sources and recipe", "Whole documents are held out before anything is asked."), padding=False)
+        with gr.Row(elem_classes="fields"):
+            sources = gr.Dropdown(
+                [], multiselect=True, label="Documents", elem_id="make-documents", interactive=True,
+                info="Collections of the page Documents.",
+            )  # fmt: skip
+            title = gr.Textbox("Made rows", label="Name", elem_id="make-name", max_lines=1, max_length=80, interactive=True)
+        with gr.Row(elem_classes="fields"):
+            url = gr.Textbox(
+                label="Teacher: API address", placeholder="https://openrouter.ai/api/v1", elem_id="make-url", max_lines=1,
+                interactive=True, info="Any OpenAI-compatible API. Its key is read from the environment or the keyring.",
+            )  # fmt: skip
+            model = gr.Textbox(
+                label="Teacher: model", elem_id="make-model", max_lines=1, interactive=True, info="The model's name there."
+            )
+        with gr.Row(elem_classes="fields"):
+            price_in = gr.Number(
+                None, label="Price in", minimum=0, elem_id="make-price-in", interactive=True,
+                info="US dollars per million tokens. 0 in both: the published price.",
+            )  # fmt: skip
+            price_out = gr.Number(
+                None, label="Price out", minimum=0, elem_id="make-price-out", interactive=True, info="The same for the answers."
+            )
+            share = gr.Slider(
+                0, 0.5, 0.2, step=0.05, label="Held-out documents", elem_id="make-holdout", interactive=True,
+                info="Share of the documents that no training row is made from.",
+            )  # fmt: skip
+        kinds = gr.CheckboxGroup(
+            KINDS, value=["questions", "unanswerable", "paraphrases"], label="What is made", elem_id="make-kinds",
+            interactive=True,
+        )  # fmt: skip
+        with gr.Row(elem_classes="fields"):
+            context = gr.Dropdown(
+                [("answer from a passage in the prompt", "passage"), ("know the documents by heart", "none")], value="passage",
+                label="The model learns to", elem_id="make-context", interactive=True,
+            )  # fmt: skip
+            judge = gr.Number(
+                None, label="Least score of the judge", minimum=0, maximum=5, elem_id="make-judge", interactive=True,
+                info="1 to 5: the teacher scores each row. 0: no judge.",
+            )  # fmt: skip
+        terms = gr.Textbox(
+            label="The teacher's terms", lines=2, max_lines=6, max_length=2000, elem_id="make-terms", interactive=True,
+            info="What its terms of use say about training on its answers. Kept with the dataset, the run and the model card.",
+        )  # fmt: skip
+        with gr.Accordion("The recipe as YAML", open=False):
+            yaml = gr.Textbox(
+                label="Recipe", lines=12, max_lines=40, elem_id="make-yaml", interactive=True,
+                info="Every field and recipe, also answers to own questions, tool calls, labels, preference pairs.",
+            )  # fmt: skip
+        leaving = gr.HTML(elem_id="make-leaving", padding=False)
+        with gr.Row(elem_classes="actions"):
+            plan = gr.Button("Plan with three samples", variant="primary", elem_id="make-plan")
+            example = gr.Button("Try the example", elem_id="make-example")
+        planning = gr.HTML(elem_id="make-planning", padding=False)
+    with gr.Column(elem_classes="card"):
+        chosen = gr.Dropdown([], label="Job", elem_id="make-job", interactive=True, visible=False)
+        state = gr.HTML(show.NONE, elem_id="make-state", padding=False)
+        with gr.Row(elem_classes="end", visible=False) as actions:
+            ceiling = gr.Number(
+                None, label="Ceiling (USD)", minimum=0, elem_id="make-ceiling", interactive=True, scale=2,
+                info="Never exceeded. 0: the one it had; a teacher on this machine needs none.",
+            )  # fmt: skip
+            go = gr.Button("Approve and run", variant="primary", elem_id="make-run", scale=1)
+            pause = gr.Button("Pause", elem_id="make-pause", scale=1, visible=False)
+        result = gr.HTML(elem_id="make-result", padding=False)
+    seen = gr.State(None)
+    fields = [sources, title, url, model, price_in, price_out, share, kinds, context, judge, terms]
+
+    def written(*values: Any) -> tuple[str, Any]:
+        """The form as a recipe; half-filled it is none yet."""
+        try:
+            spec = making_web.from_form(*values)
+        except StudioError:
+            return "", ""
+        return making.as_yaml(spec), show.sent(spec)
+
+    def planned(text: str, *values: Any) -> Any:
+        spec = making_web.from_web(text, home) if (text or "").strip() else making_web.from_form(*values)
+        making_web.begin_plan(spec, home)
+        return show.working(making_web.task(home, "plan", "new"))
+
+    def trying() -> Any:
+        making_web.begin_example(home)
+        return show.working(making_web.task(home, "example", "handbook"))
+
+    def now(wanted: str | None, before: dict[str, Any] | None) -> tuple[Any, ...]:
+        old = before or {}
+        jobs = making.list_jobs(home)
+        newest = jobs[0].id if jobs else ""
+        fresh = newest != old.get("newest", newest)  # one was planned: show it
+        job = next((item for item in jobs if item.id == wanted and not fresh), jobs[0] if jobs else None)
+        tasks = [making_web.task(home, "plan", "new"), making_web.task(home, "example", "handbook")]
+        for kind, name, task in zip(("plan", "example"), ("new", "handbook"), tasks, strict=True):
+            if task is not None and task.state == "done":
+                making_web.forget(home, kind, name)
+        running = job is not None and job.status.state == "running"
+        values = {
+            "newest": newest,
+            "id": job.id if job else None,
+            "list": [(show.label(item), item.id) for item in jobs],
+            "working": parts.joined(*(show.working(task) for task in tasks if task and task.state != "done")),
+            "state": show.status(job) if job else show.NONE,
+            "result": _result(job, home) if job else "",
+            "running": running,
+            "word": "Approve and run" if job and job.status.state == "planned" else "Resume",
+            "ended": job is not None and job.status.state == "done",
+        }
+        same = {name: before is not None and values[name] == old.get(name) for name in values}
+        listed = gr.update(choices=values["list"], value=values["id"], visible=job is not None)
+        return (
+            gr.skip() if same["working"] else values["working"],
+            gr.skip() if same["list"] and same["id"] else listed,
+            gr.skip() if same["state"] else values["state"],
+            gr.skip() if same["id"] else gr.update(visible=job is not None),
+            gr.skip() if same["word"] and same["running"] and same["ended"] else gr.update(
+                value=values["word"], visible=not running and not values["ended"]
+            ),
+            gr.skip() if same["running"] else gr.update(visible=running),
+            gr.skip() if same["result"] else values["result"],
+            values,
+        )  # fmt: skip
+
+    def opened(query: dict[str, str]) -> tuple[Any, ...]:
+        known = [(item.title, item.name) for item in documents.collections(home)]
+        return gr.update(choices=known), *now(query.get("job"), None)
+
+    def running(name: str | None, usd: float | None) -> None:
+        if not name:
+            raise SpecError("there is no job to run", hint="Plan one first.", where="Job")
+        making_web.begin(making.find(name, home), home, float(usd) if usd else None)
+
+    def pausing(name: str | None) -> None:
+        if name:
+            making_web.pause(making.find(name, home))
+            gr.Info("Pausing: answers that are under way are waited for and kept.")
+
+    shown = [planning, chosen, state, actions, go, pause, result, seen]
+    look = {"fn": frame.act(now), "inputs": [chosen, seen], "outputs": shown}
+    gr.on(None, frame.opened(opened), None, [sources, *shown], **frame.QUIET)
+    gr.on(frame.changed(fields), frame.act(written), fields, [yaml, leaving], **frame.QUIET)
+    plan.click(frame.act(planned), [yaml, *fields], [planning], **frame.ACTION).success(**look, **frame.QUIET)
+    example.click(frame.act(trying), None, [planning], **frame.ACTION).success(**look, **frame.QUIET)
+    go.click(frame.act(running), [chosen, ceiling], None, **frame.ACTION).success(**look, **frame.QUIET)
+    pause.click(frame.act(pausing), [chosen], None, **frame.ACTION)
+    chosen.input(**look, **frame.QUIET)
+    gr.Timer(2).tick(**look, trigger_mode="once", **frame.QUIET)
+
+
+def _result(job: making.MakingJob, home: Path) -> Any:
+    """The report of a job, or its plan while there is none. A page asks every two seconds: it is made when it changed."""
+    file = job.folder.path / "report.json"
+    if not file.exists():
+        plan = job.plan
+        return show.plan(plan) if plan else ""
+    return _report(job.id, home, file.stat().st_mtime_ns, tuple(sorted(making_web.keys_of(job.status, home).items())))
+
+
+@lru_cache(maxsize=8)
+def _report(name: str, home: Path, written: int, keys: tuple[tuple[str, str], ...]) -> Any:
+    job = making.find(name, home)
+    report = job.report
+    assert report is not None
+    return parts.joined(show.report(report, job.status, dict(keys)), show.dropped(making.examples(job.dropped, DROPPED)))
