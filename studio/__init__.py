@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from studio.app.comparison import compare
     from studio.app.datasets import findings, inspect, preview
+    from studio.app.making import MakingJob, MakingSpec, make_rows, plan_rows
     from studio.app.notebook import start, train, watch
     from studio.app.plans import plan
     from studio.app.run_updates import Update
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
-    "Run", "RunSpec", "StudioError", "Update", "compare", "edit", "find", "findings", "inspect", "list_runs", "load", "plan",
-    "preview", "sample", "start", "train", "watch",
+    "MakingJob", "MakingSpec", "Run", "RunSpec", "StudioError", "Update", "compare", "edit", "find", "findings", "inspect",
+    "list_runs", "load", "make_rows", "plan", "plan_rows", "preview", "sample", "start", "train", "watch",
 ]  # fmt: skip
 
 _HOMES = {
@@ -37,6 +38,7 @@ _HOMES = {
     "studio.app.runs": ("Run", "find", "list_runs"),
     "studio.app.comparison": ("compare",),
     "studio.app.datasets": ("findings", "inspect", "preview"),
+    "studio.app.making": ("MakingJob", "MakingSpec", "make_rows", "plan_rows"),
     "studio.app.plans": ("plan",),
     "studio.app.notebook": ("start", "train", "watch"),
     "studio.core.errors": ("StudioError",),

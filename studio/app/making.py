@@ -130,7 +130,7 @@ def price(endpoint: Endpoint) -> Price | None:
         return None
 
 
-def plan(
+def plan_rows(
     recipe: str | Path | Mapping[str, Any] | MakingSpec,
     *,
     ceiling: float | None = None,

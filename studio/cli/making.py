@@ -43,7 +43,7 @@ def plan(
     """A few real samples, and the calls, tokens and cost of all. The samples are paid once: `run` takes them over."""
     from studio.app import making
 
-    job = making.plan(recipe, ceiling=ceiling, samples=samples, home=home)
+    job = making.plan_rows(recipe, ceiling=ceiling, samples=samples, home=home)
     if json:
         show.as_json(making.as_dict(job))
         return

@@ -35,8 +35,10 @@ def plan(spec: MakingSpec, sources: Sources, price: Price, teacher: Client | Non
         taken.append(_sample(spec, recipe, ask, completion, style))
     planned, low, high, rows = [], 0.0, 0.0, 0
     for recipe in spec.recipes:
-        item = _planned(recipe, sources, rows, completions)
-        rows += item.rows if recipe.name != "preferences" else 0
+        item = _planned(recipe, sources, rows, completions, _yield(recipe, taken, asked))
+        share = len(sources.material.passages) / max(1, len(sources.material.passages) + len(sources.material.held_out))
+        if recipe.name != "preferences":  # variants are made of training rows only
+            rows += round(item.rows * (share if recipe.takes == "passages" else 1))
         planned.append(item)
         if recipe.name != "preferences":  # those are asked of the student
             low += price.cost(item.prompt_tokens, item.completion_low)
@@ -104,10 +106,21 @@ def _sample(spec: MakingSpec, recipe: Recipe, ask: Ask, completion: Completion, 
     return Sample(recipe=recipe.name, source=source, prompt=prompt, rows=rows, problem=problem)
 
 
+def _yield(recipe: Recipe, samples: Sequence[Sample], asked: Sequence[tuple[Recipe, Ask]]) -> float:
+    """Rows in the samples of a recipe, by those that were expected; 1 without samples."""
+    own = [(len(sample.rows), ask.expected) for sample, (one, ask) in zip(samples, asked, strict=True) if one is recipe]
+    return sum(rows for rows, _ in own) / sum(expected for _, expected in own) if own else 1.0
+
+
 def _planned(
-    recipe: Recipe, sources: Sources, before: int, completions: Sequence[tuple[Recipe, Ask, Completion]]
+    recipe: Recipe,
+    sources: Sources,
+    before: int,
+    completions: Sequence[tuple[Recipe, Ask, Completion]],
+    share: float,
 ) -> PlannedRecipe:
     calls, rows = recipe.estimate(sources.material, before)
+    rows = round(rows * share)
     own = [(ask, completion) for one, ask, completion in completions if one is recipe]
     every = list(recipe.asks(sources.material, (), Style())) if recipe.takes != "rows" else []
     sizes = [sum(len(str(message["content"]).encode()) for message in ask.request.messages) for ask in every]

@@ -103,7 +103,7 @@ def test_python_makes_rows_as_the_command_does(handbook: None, tmp_path: Path) -
     with loopback(kit.answer) as api:
         recipe = {"name": "Rows", "documents": ["handbook"], "teacher": {"url": api.url, "model": "canned"},
                   "recipes": [{"kind": "questions"}]}  # fmt: skip
-        planned = making.plan(recipe, home=tmp_path / "home")
+        planned = making.plan_rows(recipe, home=tmp_path / "home")
         assert planned.plan
         job = making.make_rows(planned, home=tmp_path / "home")
     assert job.dataset == "dataset:rows@1"
