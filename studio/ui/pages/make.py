@@ -172,7 +172,7 @@ def build(home: Path) -> None:
     shown = [planning, chosen, state, actions, go, pause, result, seen]
     look = {"fn": frame.act(now), "inputs": [chosen, seen], "outputs": shown}
     gr.on(None, frame.opened(opened), None, [sources, *shown], **frame.QUIET)
-    gr.on(frame.changed(fields), frame.act(written), fields, [yaml, leaving], **frame.QUIET)
+    gr.on(frame.changed(fields), frame.act(written), fields, [yaml, leaving], trigger_mode="always_last", **frame.QUIET)
     plan.click(frame.act(planned), [yaml, *fields], [planning], **frame.ACTION).success(**look, **frame.QUIET)
     example.click(frame.act(trying), None, [planning], **frame.ACTION).success(**look, **frame.QUIET)
     go.click(frame.act(running), [chosen, ceiling], None, **frame.ACTION).success(**look, **frame.QUIET)
