@@ -343,7 +343,7 @@ def test_an_evaluation_never_decides_how_a_run_is_trained() -> None:
 
 
 def test_too_little_disk_is_a_reason_not_to_fit() -> None:
-    machine = replace(probe("RTX 4090"), disk_free=GIB)
+    machine = replace(probe("RTX 4090"), assumed=False, disk_free=GIB)
     made = planner.resolve(
         parse({"model": {"name": QWEN3B}, "data": {"train": "x.jsonl"}}),
         machine,
@@ -541,7 +541,7 @@ def test_every_preset_fits_an_ordinary_card_or_is_answered_with_settings_that_do
 
 def test_ram_is_reckoned_by_stage_and_what_exceeds_it_is_warned_about(cpu: Machine) -> None:
     wanted = [{"kind": "merged"}, {"kind": "gguf", "quant": "q4_k_m"}]
-    made = plan(QWEN8B, machine=replace(probe("RTX 4090"), ram_free=12 * GIB), export=wanted)
+    made = plan(QWEN8B, machine=replace(probe("RTX 4090"), assumed=False, ram_free=12 * GIB), export=wanted)
     stages = dict(made.ram.stages)
     assert stages["training"] < 6 * GIB
     assert stages["export merged"] == pytest.approx(16.38e9 + GIB, rel=0.01)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from studio.app import library, queue, run_summary, runs
+from studio.app import keys, library, queue, run_summary, runs
 from studio.app.run_summary import RunSummary
 from studio.app.runs import Run
 from studio.core.files import bytes_in
@@ -130,7 +130,7 @@ def problems(home: Path) -> list[Finding]:
     """What this machine can do with a home, each problem with its fix."""
     from studio.hardware import doctor
 
-    return doctor.check(home)
+    return [*doctor.check(home), _wandb_key()]
 
 
 def machine(home: Path) -> tuple[Machine, list[Finding]]:
@@ -138,4 +138,14 @@ def machine(home: Path) -> tuple[Machine, list[Finding]]:
     from studio.hardware import doctor
     from studio.hardware import machine as machines
 
-    return machines.probe(folder=home), doctor.check()
+    return machines.probe(folder=home), [*doctor.check(), _wandb_key()]
+
+
+def _wandb_key() -> Finding:
+    """Whether runs go to W&B: that its client is installed says nothing of it."""
+    from studio.hardware.doctor import Finding
+
+    source = keys.source("WANDB_API_KEY")
+    if source:
+        return Finding("W&B key", True, f"from the {source}: runs are mirrored online")
+    return Finding("W&B key", None, "none: W&B's log of a run stays in its folder")

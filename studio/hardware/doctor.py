@@ -210,7 +210,7 @@ def _parts() -> Iterator[Finding]:
         ("bitsandbytes", "bitsandbytes", "4- and 8-bit bases"),
         ("llama.cpp", "cyllama", "GGUF files are loaded and checked"),
         ("gguf", "gguf", "GGUF export"),
-        ("Weights & Biases", "wandb", "metrics online"),
+        ("Weights & Biases", "wandb", "runs are mirrored, online with a key"),
     ):
         there = importlib.util.find_spec(module) is not None
         missing = f"Run `pip install {module}` in the studio's environment."

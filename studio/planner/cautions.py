@@ -89,10 +89,11 @@ def _numbers(spec: ResolvedSpec, case: Case) -> Iterator[str]:
 
 
 def _machine(case: Case, disk: Disk, ram: Ram) -> Iterator[str]:
+    here = not case.machine.assumed  # the RAM and disk beside a GPU elsewhere are not known
     for stage, needed in ram.stages:
-        if needed > ram.free and (case.cuda or stage != "training"):
+        if here and needed > ram.free and (case.cuda or stage != "training"):
             yield f"{stage} needs {size(needed)} of RAM; only {size(ram.free)} is free"
-    if disk.total > disk.free:
+    if here and disk.total > disk.free:
         yield f"the run needs {size(disk.total)} of disk space; only {size(disk.free)} is free"
     gpu = case.machine.gpu
     if gpu is None:

@@ -56,6 +56,8 @@ class Plan:
     seconds: tuple[float, float] | None
     """Training time from and to; None if nothing is known of the card."""
     rate: Rate | None
+    elsewhere: bool = False
+    """True for a GPU that was named and is not in this machine."""
     parameters: int = 0
     """Of the base model."""
     expected: float = 0.0
@@ -69,8 +71,8 @@ class Plan:
 
     @property
     def fits(self) -> bool:
-        """True if memory and disk suffice."""
-        return self.memory.total <= self.room and self.disk.total <= self.disk.free
+        """True if memory and disk suffice; of a GPU elsewhere, if its memory does: the disk there is not known."""
+        return self.memory.total <= self.room and (self.elsewhere or self.disk.total <= self.disk.free)
 
     def __str__(self) -> str:
         verdict = "it fits" if self.fits else "it does not fit"
@@ -93,8 +95,7 @@ class Plan:
             f"{plural(counts.steps, 'step')} of {about}{count(counts.tokens_per_step)} tokens; "
             f"{parameters(counts.trained_parameters)} trained parameters; {counts.padding:.0%} padding",
             f"memory: {size(self.memory.total)} of {size(self.room)} that may be used on {self.machine}" + self._corrected,
-            f"RAM: {size(self.ram.peak[1])} of {size(self.ram.free)} free, at most ({self.ram.peak[0]})",
-            f"disk: {size(self.disk.total)} of {size(self.disk.free)} free",
+            *self._host,
         ]
         if method := self._method:
             lines.insert(0, method)
@@ -106,6 +107,15 @@ class Plan:
         else:
             lines.append("training time: not known until the first steps")
         return tuple(lines)
+
+    @property
+    def _host(self) -> tuple[str, str]:
+        """RAM and disk: what is needed, and of this machine what is free."""
+        stage, ram = self.ram.peak
+        if self.elsewhere:
+            return f"RAM: {size(ram)} at most ({stage})", f"disk: {size(self.disk.total)}"
+        disk = f"disk: {size(self.disk.total)} of {size(self.disk.free)} free"
+        return f"RAM: {size(ram)} of {size(self.ram.free)} free, at most ({stage})", disk
 
     @property
     def _row(self) -> str:

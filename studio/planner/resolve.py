@@ -297,6 +297,7 @@ def _plan(draft: Draft, case: Case, chosen: Fit) -> Plan:
         seconds=(rows.usual * total / rate.high + writing[0], total / rate.low + writing[1]) if rate and total else None,
         generated=generated,
         rate=rate,
+        elsewhere=case.machine.assumed,
         parameters=case.dims.parameters,
         expected=expected.high,
         corrected=case.overheads,

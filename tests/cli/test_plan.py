@@ -49,3 +49,33 @@ def test_a_spec_that_names_no_model_is_said_to_train_the_small_one(tmp_path: Pat
     assert "3.7 M parameters, for a first try; choose yours with model.name" in next(
         line for line in said if "base model" in line
     )
+
+
+@pytest.mark.usefixtures("home")
+def test_the_disk_and_ram_of_this_machine_say_nothing_about_a_gpu_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from studio.hardware import machine
+
+    monkeypatch.setattr(machine, "disk", lambda folder: 1 << 20)
+    monkeypatch.setattr(machine, "memory", lambda: (1 << 30, 1 << 28))
+    assert run(["plan", PRESET, "--gpu", "RTX 3060"]) == 0
+    said = capsys.readouterr().out
+    assert "It fits." in said
+    assert " free" not in said
+    assert "of RAM" not in said
+    assert run(["plan", PRESET]) == 3, "of this machine both count"
+
+
+@pytest.mark.usefixtures("home")
+def test_doctor_says_whether_there_is_a_key_and_not_only_a_client(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("studio.tracking.secrets._from_keyring", lambda name: None)
+    for key, good, words in (("", None, "stays in its folder"), ("k" * 40, True, "from the environment")):
+        monkeypatch.setenv("WANDB_API_KEY", key)
+        run(["doctor", "--json"])
+        (found,) = [item for item in json.loads(capsys.readouterr().out) if item["name"] == "W&B key"]
+        assert found["ok"] is good
+        assert words in found["found"]
+        assert "k" * 40 not in found["found"]

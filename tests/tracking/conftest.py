@@ -220,7 +220,7 @@ class Handler(BaseHTTPRequestHandler):
         bucket = {
             "id": "b", "name": run, "displayName": run, "summaryMetrics": summary, "historyLineCount": len(history),
             "historyTail": tail, "eventsTail": "[]", "logLineCount": 0, "eventsLineCount": 0,
-            "config": before[0]["config"], "tags": None, "notes": None, "wandbConfig": "{}",
+            "config": before[0]["config"], "tags": None, "notes": None, "wandbConfig": '{"t": 1}',
         }  # fmt: skip
         return {"id": "m", "name": "studio", "entity": {"id": "e", "name": "me"}, "bucket": bucket}
 
