@@ -24,9 +24,9 @@ def submit(spec: RunSpec, home: str | Path | None = None, who: str = "") -> Run:
     return run
 
 
-def secrets_left_behind() -> list[str]:
+def secrets_left_behind(home: str | Path | None = None) -> list[str]:
     """The secrets of this environment that a queued run will not have."""
-    return environment.left_behind()
+    return environment.left_behind(supervisor.secrets_known(studio_home(home)))
 
 
 def order(home: str | Path | None = None) -> list[Waiting]:

@@ -129,7 +129,7 @@ def _train(spec: Path, asked: specs.RunSpec, home: Path | None, json: bool, queu
 
         run = queue.submit(asked, home)
         show.as_json(run.summary().as_json()) if json else show.say(f"queued: {run.id}")
-        for name in queue.secrets_left_behind() if not json else []:
+        for name in queue.secrets_left_behind(home) if not json else []:
             show.say(f"! {name} of this shell does not go with a queued run; store it: keyring set studio {name}", "yellow")
         return 0
     run = runs.start(asked, home)

@@ -173,6 +173,7 @@ def create(spec: RunSpec, root: Path) -> RunFolder:
             who=_user(),
             maker=ProcessId.current(),
             environment=environment.of_asker(),
+            secrets=environment.marks(),
         ).write(folder.launch)
         folder.event(events.Created(name=spec.name))
         return folder

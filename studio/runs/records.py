@@ -30,6 +30,8 @@ class Launch(Record):
     """The process that made the folder."""
     environment: dict[str, str] | None = None
     """What the run's processes take over from it: settings of libraries by name, never a secret."""
+    secrets: dict[str, str] | None = None
+    """Which secrets whoever asked for it had: names, each with a mark that tells it from another (`environment.marks`)."""
 
 
 class Notes(Record):

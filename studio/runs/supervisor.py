@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from studio.core.errors import StudioError
+from studio.core.files import read_json, write_json
 from studio.processes import locks, spawn
 from studio.runs import environment, lifecycle, queue
 from studio.runs import folder as folders
@@ -35,6 +36,7 @@ def supervise(root: Path, idle: float | None = None) -> bool:
     try:
         with locks.hold(_lock(root), locks.within(lifecycle.PROBE)) as lock:
             lock.sign(str(os.getpid()))
+            write_json(_marks(root), environment.marks())
             _run_queue(root, idle)
     except locks.LockHeld:
         return False
@@ -71,7 +73,8 @@ def start_next(root: Path) -> str | None:
         folder = RunFolder(root / "runs" / run)
         if folder.asked.exists() and not lifecycle.was_started(folder):  # else deleted, or started by one that was killed then
             try:
-                lifecycle.launch(folder, environment.for_run(Launch.read(folder.launch).environment))
+                asked = Launch.read(folder.launch)
+                lifecycle.launch(folder, environment.for_run(asked.environment, asked.secrets))
             except (
                 StudioError,
                 ValueError,
@@ -92,7 +95,20 @@ def ensure(root: Path) -> None:
     """Start a supervisor, detached, if none is running."""
     if not alive(root):
         folders.make_home(root)
+        write_json(_marks(root), environment.marks())
         spawn.detached(spawn.python("studio.runs.supervisor", str(root)), root / "supervisor.log", append=True, folder=root)
+
+
+def secrets_known(root: Path) -> dict[str, str]:
+    """The marks of the secrets that the supervisor was started with."""
+    try:
+        return dict(read_json(_marks(root)))
+    except (OSError, ValueError, TypeError):
+        return {}
+
+
+def _marks(root: Path) -> Path:
+    return root / "locks" / "supervisor-secrets.json"
 
 
 def _lock(root: Path) -> Path:

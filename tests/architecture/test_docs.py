@@ -52,13 +52,20 @@ def commands(document: Path) -> list[list[str]]:
     return [shlex.split(found.group(1))[1:] for found in shown if found and "COMMAND" not in found.group(1)]
 
 
-@pytest.mark.parametrize("document", [page for page in PAGES if commands(page)], ids=lambda file: file.name)
+def mentioned(document: Path) -> list[list[str]]:
+    """The `studio` commands in the prose of a page, in words; an ellipsis stands for more."""
+    prose = re.sub(r"^```.*?^```$", "", document.read_text(), flags=re.MULTILINE | re.DOTALL)
+    spans = [shlex.split(span.replace("\n", " "))[1:] for span in re.findall(r"`(studio [^`]+)`", prose)]
+    return [[word for word in span if word not in ("…", "...")] for span in spans if span[0] != "--help"]
+
+
+@pytest.mark.parametrize("document", [page for page in PAGES if commands(page) + mentioned(page)], ids=lambda file: file.name)
 def test_every_command_a_page_shows_exists_with_its_options(document: Path) -> None:
     from typer.main import get_command
 
     from studio.cli.main import app
 
-    for words in commands(document):
+    for words in commands(document) + mentioned(document):
         command: Any = get_command(app)
         rest = list(words)
         while rest and rest[0] in getattr(command, "commands", {}):

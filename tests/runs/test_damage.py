@@ -208,7 +208,9 @@ def test_a_queued_run_has_the_environment_of_who_asked_and_no_secret_on_disk(
     monkeypatch.setenv("WANDB_API_KEY", "a-secret-of-forty-characters-aaaaaaaaaaaa")
     monkeypatch.setenv("HTTPS_PROXY", "http://user:password@proxy:1")
     run = queue.submit(parse({"data": {"train": rows_file(tmp_path)}}), tmp_path)
-    for file in run.folder.path.rglob("*"):
+    for file in tmp_path.rglob("*"):
+        if not file.is_file():
+            continue
         assert b"a-secret" not in file.read_bytes()
         assert b"password" not in file.read_bytes()
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
@@ -221,12 +223,32 @@ def test_a_queued_run_has_the_environment_of_who_asked_and_no_secret_on_disk(
     assert passed[0]["WANDB_PROJECT"] == "mine"
     assert "WANDB_ENTITY" not in passed[0]
     assert passed[0]["PATH"] == os.environ["PATH"]
+    assert passed[0]["WANDB_API_KEY"] == os.environ["WANDB_API_KEY"], "the supervisor was started with the same"
+
+
+def test_a_queued_run_takes_no_secret_of_a_supervisor_that_another_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "ensure", lambda root: None)
+    monkeypatch.setenv("WANDB_API_KEY", "mine" * 10)
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    queue.submit(parse({"data": {"train": rows_file(tmp_path)}}), tmp_path)
+    passed: list[dict[str, str]] = []
+    monkeypatch.setattr(lifecycle, "launch", lambda folder, environment: passed.append(environment))
+    monkeypatch.setenv("WANDB_API_KEY", "another's" * 5)
+    monkeypatch.setenv("HF_TOKEN", "hf_" + "another" * 4)
+    supervisor.start_next(tmp_path)
+    assert {"WANDB_API_KEY", "HF_TOKEN"} & passed[0].keys() == set()
 
 
 def test_a_secret_that_a_queued_run_would_not_have_is_named(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
     monkeypatch.setenv("WANDB_API_KEY", "k" * 40)
     monkeypatch.delenv("HF_TOKEN", raising=False)
-    assert environment.left_behind() == ["WANDB_API_KEY"]
+    monkeypatch.setattr("studio.tracking.secrets._from_keyring", lambda name: None)
+    assert environment.left_behind({}) == ["WANDB_API_KEY"]
+    assert environment.left_behind(environment.marks()) == [], "the supervisor has the same"
+    monkeypatch.setattr("studio.tracking.secrets._from_keyring", lambda name: "k" * 40)
+    assert environment.left_behind({}) == [], "the keyring has it"
 
 
 def test_one_device_is_one_for_all_homes_and_users_of_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
