@@ -72,9 +72,17 @@ def test_a_model_preset_says_only_what_differs() -> None:
 
 def test_every_choice_of_a_task_preset_is_justified_beside_it() -> None:
     for file in (CONFIGS / "tasks").glob("*.yaml"):
-        chosen = [line for line in file.read_text().splitlines() if line.startswith("  ") and "rank:" in line]
-        assert chosen
-        assert all("#" in line for line in chosen) or file.stem == "long-context", file.name
+        chosen = [line for line in file.read_text().splitlines() if re.match(r"  (- )?\w+: ", line)]
+        bare = [line for line in chosen if "#" not in line and not re.match(r"  (name: |- kind: gguf)", line)]
+        assert bare == [], file.name
+
+
+def test_a_rank_and_a_number_of_epochs_come_with_their_source() -> None:
+    """A paper by its name and year, or what the run itself measures."""
+    for file in (CONFIGS / "tasks").glob("*.yaml"):
+        for line in file.read_text().splitlines():
+            if re.match(r"  (rank|epochs): ", line):
+                assert re.search(r"20\d\d|held-out", line), f"{file.name}: {line}"
 
 
 def test_the_best_model_for_8_gb_is_the_largest_that_fits() -> None:
