@@ -12,6 +12,7 @@ from studio.models.settings import Model
 
 if TYPE_CHECKING:
     from studio.app.runs import Run
+    from studio.retrieval.grounding import Grounding
 
 
 Messages = str | Sequence[Mapping[str, Any]]
@@ -190,6 +191,15 @@ def open_talker(given: str, home: Path | str | None, base: str = "") -> Talker:
     talker.system = source.system
     write_day(talker.tokenizer, source.day)
     return talker
+
+
+def open_grounding(index: str, home: Path | str | None) -> Grounding:
+    """The passages of an index, for answers with citations. Raises StudioError."""
+    from studio.core.files import studio_home
+    from studio.retrieval import index as retrieval
+    from studio.retrieval.grounding import Grounding
+
+    return Grounding(retrieval.find(studio_home(home), index))
 
 
 def _device() -> str:

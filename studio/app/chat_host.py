@@ -25,6 +25,7 @@ class ChatHost:
     def __init__(self, home: Path, idle: float = IDLE) -> None:
         self.home, self.idle = home, idle
         self._channel: Channel | None = None
+        self.citations: list[dict[str, Any]] = []
         self._loaded = ""
         self._used = 0.0
         self._lock = threading.Lock()
@@ -37,9 +38,16 @@ class ChatHost:
         return self._loaded if self._channel and self._channel.alive else ""
 
     def ask(
-        self, what: str, is_run: bool, messages: list[dict[str, Any]], tuned: bool, sampling: dict[str, Any]
+        self,
+        what: str,
+        is_run: bool,
+        messages: list[dict[str, Any]],
+        tuned: bool,
+        sampling: dict[str, Any],
+        index: str = "",
     ) -> Iterator[str]:
-        """Stream an answer; loads the model first if it is not there. One question at a time.
+        """Stream an answer; loads the model first if it is not there. One question at a time. index: answer from its passages;
+        `citations` are then those of this answer.
 
         Raises StudioError if the model cannot be loaded, or while a run has the only GPU.
         """
@@ -49,8 +57,12 @@ class ChatHost:
             self._used = time.monotonic()
             finished = False
             try:
-                channel.send({"messages": messages, "tuned": tuned, "sampling": sampling})
+                channel.send({"messages": messages, "tuned": tuned, "sampling": sampling, "index": index})
+                self.citations = []
                 while (answer := channel.receive()) is not None:
+                    if "citations" in answer:
+                        self.citations = answer["citations"]
+                        continue
                     finished = "piece" not in answer
                     if "error" in answer:
                         raise error_from(answer["error"])

@@ -1,8 +1,9 @@
 """The process that holds a model for a chat: `python -m studio.app.chat_process [--run ID | --model NAME] --home DIR`.
 
-One JSON object a line. In: `{"messages": [...], "tuned": bool, "sampling": {...}}`. Out: `{"ready": true, "tuned": bool}`
-once, then for each question any number of `{"piece": "..."}` and one `{"end": true}`, or `{"error": {...}}`. It ends when its
-input ends, and with it all the memory it had.
+One JSON object a line. In: `{"messages": [...], "tuned": bool, "sampling": {...}}`, with `"index": "..."` where it is to
+answer from passages. Out: `{"ready": true, "tuned": bool}` once, then for each question any number of `{"piece": "..."}`, with
+an index `{"citations": [...]}`, and one `{"end": true}`, or `{"error": {...}}`. It ends when its input ends, and with it all
+the memory it had.
 """
 
 from __future__ import annotations
@@ -24,17 +25,26 @@ def main(arguments: list[str] | None = None) -> int:
     voice, questions = Voice(), messages()
     try:
         from studio.app import runs
-        from studio.app.chat import Talker
+        from studio.app.chat import Talker, open_grounding
 
         talker = Talker(runs.find(given.run, given.home) if given.run else None, given.model)
     except StudioError as error:
         voice.say(error=error.as_dict())
         return error.exit_code
     voice.say(ready=True, tuned=talker.tuned)
+    groundings = {}
     for question in questions:
         try:
-            for piece in talker.say(question["messages"], question["tuned"], **question["sampling"]):
+            asked, passages, index = question["messages"], [], question.get("index")
+            if index:
+                groundings[index] = grounding = groundings.get(index) or open_grounding(index, given.home)
+                asked, passages = grounding.ground(asked)
+            answer = ""
+            for piece in talker.say(asked, question["tuned"], **question["sampling"]):
+                answer += piece
                 voice.say(piece=piece)
+            if index:
+                voice.say(citations=[item.model_dump() for item in groundings[index].cite(answer, passages)])
             voice.say(end=True)
         except StudioError as error:
             voice.say(error=error.as_dict())

@@ -84,8 +84,12 @@ def serve(
     keys: Path | None,
     tell: Callable[[str], None],
     share_gpu: bool = False,
+    index: str = "",
 ) -> int:
-    """Serve until ended by a signal. Returns the exit code. Raises StudioError for what cannot be served."""
+    """Serve until ended by a signal. index: answers are written from its passages, with citations.
+
+    Returns the exit code. Raises StudioError for what cannot be served.
+    """
     from studio import worker
     from studio.hardware import machine
     from studio.http.server import listen
@@ -95,6 +99,10 @@ def serve(
 
     worker.set_environment()
     wanted = sources(request, home)
+    if request.engine == "vllm" and index:
+        raise SpecError(
+            "vLLM answers by itself, without passages", hint="Leave --engine vllm out, or --index.", where="--index"
+        )
     if request.engine == "vllm":
         return _vllm(wanted, request, host, port, keys, tell)
     known = Keys(keys) if keys else None
@@ -106,7 +114,10 @@ def serve(
         from studio.serving.application import Dispatcher
 
         dispatcher = Dispatcher()
+        grounding = _grounding(index, home, tell) if index else None  # first: two models must not load at once
         models = assemble.assemble(wanted, request.limits, device.device, device.cores, dispatcher)
+        if grounding is not None:
+            models = {name: replace(model, grounding=grounding) for name, model in models.items()}
         url = f"{address(host, listener.getsockname()[1])}/v1"
         app = server.application(models, dispatcher, request.limits, known, host)
         with _told(home, url, list(models)):
@@ -116,6 +127,17 @@ def serve(
         if failed:
             raise failed[0]
     return 0
+
+
+def _grounding(name: str, home: Path, tell: Callable[[str], None]) -> Any:
+    """Passages of an index for answers, its embedding model loaded. Raises StudioError."""
+    from studio.retrieval import index as retrieval
+    from studio.retrieval.grounding import Grounding
+
+    found = retrieval.find(home, name)
+    tell(f"answers come from {plural(found.record.passages, 'passage')} of {name}")
+    found.search("ready", 1)
+    return Grounding(found)
 
 
 def new_key(file: Path, name: str) -> str:

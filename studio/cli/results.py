@@ -60,12 +60,16 @@ def chat(
     ] = "",
     temperature: Annotated[float, typer.Option(min=0, max=5, help="0 gives the most likely answer.")] = 0.0,
     max_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 256,
+    index: Annotated[
+        str, typer.Option("--index", metavar="INDEX", help="Answer from its passages, with citations.", show_default=False)
+    ] = "",
     home: Home = None,
     json: Json = False,
 ) -> None:
     """Talk to base and tuned side by side."""
-    from studio.app.chat import open_talker
+    from studio.app.chat import open_grounding, open_talker
 
+    grounding = open_grounding(index, home) if index else None
     talker = open_talker(run_or_model, home, base)
     prompt = talker.system if system is None else system
     sides = [False, True] if talker.tuned else [False]
@@ -75,13 +79,15 @@ def chat(
         if not asked:
             return
         answers = {}
+        cited: dict[str, Any] = {}
         for tuned, history in zip(sides, histories, strict=True):
             history.append({"role": "user", "content": asked})
             name = ("tuned" if tuned else "base ") if talker.tuned else run_or_model
             if not json:
                 print(f"{name}: ", end="", flush=True)
             pieces = []
-            for piece in talker.say(history, tuned, temperature=temperature, max_tokens=max_tokens):
+            question, passages = grounding.ground(history) if grounding else (history, [])
+            for piece in talker.say(question, tuned, temperature=temperature, max_tokens=max_tokens):
                 pieces.append(piece)
                 if not json:
                     print(piece, end="", flush=True)
@@ -89,8 +95,13 @@ def chat(
                 print()
             history.append({"role": "assistant", "content": "".join(pieces)})
             answers[name.strip()] = "".join(pieces)
+            if grounding:
+                sources = grounding.cite("".join(pieces), passages)
+                cited[name.strip()] = [item.model_dump() for item in sources]
+                for item in [] if json else sources:
+                    show.say(f"  [{item.number}] {item.source}: “{item.quote}”")
         if json:
-            show.as_json({"question": asked, **answers})
+            show.as_json({"question": asked, **answers, **({"citations": cited} if grounding else {})})
         if message:
             return
 

@@ -60,6 +60,9 @@ def serve(
     temperature: Annotated[float, typer.Option(min=0, max=2, help="Where a request names none.")] = 0.0,
     drain: Annotated[float, typer.Option(min=0, help="Seconds that answers may take after SIGTERM.")] = 20.0,
     share_gpu: Annotated[bool, typer.Option("--share-gpu", help="Do not keep training off the GPU meanwhile.")] = False,
+    index: Annotated[
+        str, typer.Option("--index", metavar="INDEX", help="Answer from its passages, with citations.", show_default=False)
+    ] = "",
     until: Annotated[str | None, typer.Option("--until", metavar="PROCESS", hidden=True)] = None,
     home: Home = None,
 ) -> int | None:
@@ -88,7 +91,7 @@ def serve(
     request = serving.ServeRequest(tuple(what or ()), _aliases(name or []), chosen, limits, base)
     logging.getLogger("studio.serve").setLevel(logging.INFO)
     return serving.serve(
-        request, root, host, port, api_key_file, lambda line: print(line, file=sys.stderr, flush=True), share_gpu
+        request, root, host, port, api_key_file, lambda line: print(line, file=sys.stderr, flush=True), share_gpu, index
     )
 
 

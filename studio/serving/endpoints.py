@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from studio.core.errors import StudioError
 from studio.serving import documents, requests, toolcalls
@@ -15,6 +15,9 @@ from studio.serving.job import Job, Piece, TokenLogprob
 from studio.serving.metrics import Metrics
 from studio.serving.requests import ChatRequest, TextRequest
 from studio.serving.served import Served
+
+if TYPE_CHECKING:
+    from studio.documents.records import Passage
 
 
 def make_chat(served: Served, request: ChatRequest, inbox: Inbox, client: str, begun: float, metrics: Metrics) -> Answer:
@@ -27,6 +30,10 @@ def make_chat(served: Served, request: ChatRequest, inbox: Inbox, client: str, b
         raise requests.too_many("messages", len(request.messages), limits.messages, "messages")
     messages = served.with_system(requests.as_conversation(request.messages))
     tools = _tools(request)
+    try:
+        messages, passages = served.grounded(messages)
+    except StudioError as error:
+        raise translated(error) from None
     served.require_short(_read_texts(messages), "messages")
     try:
         prompt = served.tokenizer.chat(messages, tools, request.chat_template_kwargs or {})
@@ -42,7 +49,7 @@ def make_chat(served: Served, request: ChatRequest, inbox: Inbox, client: str, b
         for index in range(count)
     ]  # fmt: skip
     names = frozenset(tool["function"]["name"] for tool in tools)
-    format_ = ChatFormat(served, jobs, form, names, forced=param == "tool_choice")
+    format_ = ChatFormat(served, jobs, form, names, forced=param == "tool_choice", passages=passages)
     return Answer(served, jobs, format_, len(prompt), inbox, begun, metrics, request.stream, request.with_usage)
 
 
@@ -80,10 +87,19 @@ class ChatFormat:
     object, chunk_object, prefix = "chat.completion", "chat.completion.chunk", "chatcmpl"
 
     def __init__(
-        self, served: Served, jobs: Sequence[Job], form: toolcalls.Form | None, names: frozenset[str], forced: bool = False
+        self,
+        served: Served,
+        jobs: Sequence[Job],
+        form: toolcalls.Form | None,
+        names: frozenset[str],
+        forced: bool = False,
+        passages: Sequence[Passage] = (),
     ) -> None:
-        """names: of the functions that may be called; forced: the answer is a call and nothing else."""
+        """names: of the functions that may be called; forced: the answer is a call and nothing else; passages: what the
+        answer is written from."""
         self._served, self._jobs, self._form, self._names, self._forced = served, jobs, form, names, forced
+        self._passages = passages
+        self._texts: dict[int, str] = {}
         self._begun: set[int] = set()
         self._buffers = [toolcalls.ToolCallBuffer(form) if form else None for _ in jobs]
         self._pending: dict[int, list[TokenLogprob]] = {}
@@ -101,6 +117,7 @@ class ChatFormat:
         if buffer and piece.last:
             rest, calls = self._calls(buffer.rest(), piece.finish)
             text += rest
+        self._texts[index] = self._texts.get(index, "") + text
         if text:
             deltas.append(documents.delta(index, {"content": text}, logprobs=self._logprobs(index)))
         if calls:
@@ -108,7 +125,8 @@ class ChatFormat:
             deltas.append(documents.delta(index, {"tool_calls": written}))
         if piece.last:
             logprobs = self._logprobs(index) if self._pending.get(index) else None
-            deltas.append(documents.delta(index, {}, self._finish(piece, calls), logprobs))
+            sources = self._citations(self._texts[index])
+            deltas.append(documents.delta(index, sources, self._finish(piece, calls), logprobs))
         return deltas
 
     def choice(self, index: int, pieces: Sequence[Piece]) -> dict[str, Any]:
@@ -119,7 +137,16 @@ class ChatFormat:
         self._pending[index] = [entry for piece in pieces for entry in self._shown(piece)]
         finish = self._finish(pieces[-1], calls) or "stop"
         written = [call.as_dict() for call in calls]
-        return documents.chat_choice(index, text if text or not calls else None, written, finish, self._logprobs(index))
+        choice = documents.chat_choice(index, text if text or not calls else None, written, finish, self._logprobs(index))
+        choice["message"].update(self._citations(text))
+        return choice
+
+    def _citations(self, text: str) -> dict[str, Any]:
+        """The sources of an answer as `citations`, where it was written from passages."""
+        grounding = self._served.grounding
+        if grounding is None:
+            return {}
+        return {"citations": [item.model_dump(mode="json") for item in grounding.cite(text, self._passages)]}
 
     def _calls(self, text: str, finish: str | None) -> tuple[str, list[toolcalls.Call]]:
         """The text around the calls, and the calls; one that was forced and cut at the limit is given as far as it goes."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from studio.serving import toolcalls
 from studio.serving.engine import TokenizerAdapter
@@ -15,6 +15,10 @@ from studio.serving.limits import Limits
 from studio.serving.requests import Common
 from studio.serving.scheduler import Scheduler
 from studio.serving.writing import Writer
+
+if TYPE_CHECKING:
+    from studio.documents.records import Passage
+    from studio.retrieval.grounding import Grounding
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,8 @@ class Served:
     """What `/v1/models` says besides: base, engine, run."""
     system: str = ""
     """The system prompt it was trained with."""
+    grounding: Grounding | None = None
+    """Where questions get passages from that they are answered from."""
 
     @property
     def context(self) -> int:
@@ -46,6 +52,12 @@ class Served:
         if not self.system or any(message["role"] == "system" for message in messages):
             return messages
         return [{"role": "system", "content": self.system}, *messages]
+
+    def grounded(self, messages: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[Passage]]:
+        """The conversation with passages before its question, half the context at most, and those passages."""
+        if self.grounding is None:
+            return messages, []
+        return self.grounding.ground(messages, min(self.grounding.characters, 3 * self.context // 2))
 
     def require_short(self, texts: Iterable[str], param: str) -> None:
         """Raise ApiError for texts that cannot fit the context whatever their tokens are: cheap, before any is encoded."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from markupsafe import Markup
 
@@ -19,3 +20,8 @@ def sides(base: Sequence[dict[str, str]], tuned: Sequence[dict[str, str]], two: 
         return EMPTY
     columns = [("Base", base), *([("Tuned", tuned)] if two else [])]
     return _html("sides", columns, waiting)
+
+
+def citations(side: str, items: Sequence[Mapping[str, Any]]) -> Markup:
+    """The sources of an answer: document, page and the sentence it rests on. side: base, tuned, or nothing."""
+    return _html("citations", side.capitalize(), items)

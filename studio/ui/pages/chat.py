@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from studio.app import library, runs
+from studio.app import indexes, library, runs
 from studio.app.chat_host import ChatHost
 from studio.app.fragments import chat as show
+from studio.app.fragments import parts
 from studio.core.errors import JobError
 from studio.ui import frame
 
@@ -33,6 +34,10 @@ def build(home: Path) -> None:
             clear = gr.Button("New conversation", elem_id="clear")
         with gr.Column(scale=1, min_width=260, elem_classes="card"):
             run = gr.Dropdown([("starter", "model:starter")], label="Run or model", elem_id="run", interactive=True)
+            index = gr.Dropdown(
+                [("none", "")], value="", label="Answer from", info="An index of documents; answers then cite their sources.",
+                elem_id="index", interactive=True,
+            )  # fmt: skip
             system = gr.Textbox(
                 label="System prompt", info="Initially the one used in training.", lines=3, max_lines=8, elem_id="system",
                 interactive=True,
@@ -73,7 +78,8 @@ def build(home: Path) -> None:
         if query.get("id") and wanted not in values:
             gr.Warning("No run of this id has a trained adapter. Choose another.")
         chosen = wanted if wanted in values else listed[0][1]
-        return gr.update(choices=listed, value=chosen), trained_system(chosen)
+        there = [("none", ""), *((item.record.name, item.record.name) for item in indexes.indexes(home))]
+        return gr.update(choices=listed, value=chosen), trained_system(chosen), gr.update(choices=there, value="")
 
     def trained_system(value: str) -> str:
         """The system prompt a run was trained with; the person may change or empty it."""
@@ -90,7 +96,14 @@ def build(home: Path) -> None:
         raise JobError("choose a run or a model", hint="One of the list.", where="Run or model")
 
     def asking(
-        value: str, words: str, prompt: str, heat: float, top: float, most: int, before: dict[str, list[dict[str, str]]]
+        value: str,
+        words: str,
+        prompt: str,
+        heat: float,
+        top: float,
+        most: int,
+        source: str,
+        before: dict[str, list[dict[str, str]]],
     ) -> Iterator[tuple[Any, ...]]:
         if not (words or "").strip():
             raise JobError("the message is empty", hint="Write something to ask.", where="Message")
@@ -98,6 +111,8 @@ def build(home: Path) -> None:
         question = {"role": "user", "content": words[:LONGEST]}
         talks = {side: [*turns, question] for side, turns in before.items()}
         first = [{"role": "system", "content": prompt.strip()}] if (prompt or "").strip() else []
+        source = indexes.find(source, home).record.name if source else ""
+        cited: list[Any] = []
         sampling = {"temperature": float(heat), "top_p": float(top), "max_tokens": int(most)}
         yield (
             show.sides(talks["base"], talks["tuned"], is_run, waiting="" if host.loaded == name else "Loading the model …"),
@@ -106,18 +121,19 @@ def build(home: Path) -> None:
         )
         for side, tuned in (("base", False), ("tuned", True)) if is_run else (("base", False),):
             said = ""
-            for piece in host.ask(name, is_run, [*first, *talks[side]], tuned, sampling):
+            for piece in host.ask(name, is_run, [*first, *talks[side]], tuned, sampling, source):
                 said += piece
                 shown = {**talks, side: [*talks[side], {"role": "assistant", "content": said}]}
                 yield show.sides(shown["base"], shown["tuned"], is_run), "", before
+            cited.append(show.citations(side if is_run else "", host.citations))
             talks[side] = [*talks[side], {"role": "assistant", "content": said}]
-        yield show.sides(talks["base"], talks["tuned"], is_run), "", talks
+        yield parts.joined(show.sides(talks["base"], talks["tuned"], is_run), *cited), "", talks
 
     def cleared() -> tuple[str, dict[str, list[Any]]]:
         return show.sides([], [], True), {"base": [], "tuned": []}
 
-    inputs = [run, message, system, temperature, top_p, longest, talk]
-    gr.on(None, frame.opened(opened), None, [run, system], **frame.QUIET)
+    inputs = [run, message, system, temperature, top_p, longest, index, talk]
+    gr.on(None, frame.opened(opened), None, [run, system, index], **frame.QUIET)
     run.input(frame.act(trained_system), [run], [system], **frame.QUIET)
     gr.on(
         [send.click, message.submit],
