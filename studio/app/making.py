@@ -16,7 +16,7 @@ from studio.making import canned, dataset, folder, jobs
 from studio.making.folder import JobFolder
 from studio.making.records import DroppedRow, JobStatus, MadeRow, MakingPlan, MakingReport
 from studio.making.spec import MakingSpec
-from studio.making.work import examples
+from studio.making.summary import examples
 from studio.remote.endpoint import Endpoint, Price
 from studio.remote.prices import PriceUnknown, price_of
 from studio.spec import documents as yaml_documents

@@ -16,7 +16,8 @@ from studio.making.folder import JobFolder
 from studio.making.records import JobStatus, MakingPlan
 from studio.making.sources import Sources, gather
 from studio.making.spec import MakingSpec
-from studio.making.work import Clients, Made, Work
+from studio.making.summary import Made
+from studio.making.work import Clients, Work
 from studio.processes import locks
 from studio.processes.identity import ProcessId
 from studio.remote.answers import FILE, Answers

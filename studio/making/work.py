@@ -8,26 +8,24 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from studio.core.errors import StudioError
 from studio.core.text import shorten
 from studio.data import language
-from studio.data.made import MadeRows, Teacher
 from studio.making import judging
-from studio.making.filters import EXAMPLES, ORDER, Chain, Drop, Kept
+from studio.making.filters import ORDER, Chain, Drop, Kept
 from studio.making.recipes.base import Ask, Draft, Recipe, Unusable
 from studio.making.records import (
     DroppedRow,
     MadeRow,
-    MakingReport,
     PassageUse,
     Provenance,
     RecipeFigures,
 )
 from studio.making.sources import Sources
 from studio.making.spec import MakingSpec
+from studio.making.summary import Made, report_of
 from studio.remote.ceiling import CeilingReached
 from studio.remote.client import Client
 from studio.remote.completion import Completion
@@ -42,17 +40,6 @@ class Clients:
     teacher: Client
     student: Client | None = None
     judge: Client | None = None
-
-
-@dataclass
-class Made:
-    """What a job has made. error: why it is not complete, if the ceiling was reached."""
-
-    rows: list[MadeRow] = field(default_factory=list)
-    dropped: list[DroppedRow] = field(default_factory=list)
-    report: MakingReport | None = None
-    error: StudioError | None = None
-    stopped: bool = False
 
 
 Progress = Callable[[int, str], None]
@@ -87,7 +74,10 @@ class Work:
         except CeilingReached as error:
             self._made.error = error
         self._balance()
-        self._made.report = self._report()
+        self._made.report = report_of(
+            self._made, self._spec, self._sources, self._clients.teacher, self._job, self._figures, self._chain.figures,
+            self._served, self._estimated,
+        )  # fmt: skip
         return self._made
 
     def _make(self, recipe: Recipe, held_out: bool) -> None:
@@ -127,7 +117,7 @@ class Work:
                     reason = item.error.message if item.error else "no answer"
                     self._drop(recipe, Drop("answer", reason), asks[item.index])
                 else:
-                    self._note(figures, item.completion)
+                    self._note(figures, item.completion, asks[item.index])
                     answered[item.index] = item.completion
                 self._progress(self._asked, recipe.name)
         except CeilingReached as error:
@@ -136,13 +126,14 @@ class Work:
             self._figures[recipe.name] = RecipeFigures.model_validate(figures)
         return answered, None
 
-    def _note(self, figures: dict[str, float], completion: Completion) -> None:
+    def _note(self, figures: dict[str, float], completion: Completion, ask: Ask) -> None:
         figures["cached"] += completion.cached
         figures["prompt_tokens"] += completion.usage.prompt_tokens
         figures["completion_tokens"] += completion.usage.completion_tokens
         figures["cost"] += completion.cost
         self._estimated += completion.usage.estimated
-        self._served[completion.served_model] += 1
+        if not ask.of_student:
+            self._served[completion.served_model] += 1
 
     def _read(self, recipe: Recipe, ask: Ask, completion: Completion) -> list[Draft]:
         for name in _PARSED:
@@ -271,77 +262,3 @@ class Work:
                         question=row.question, answer=row.answer, cost=row.provenance.cost,
                     )  # fmt: skip
                     self._made.dropped.append(drop)
-
-    def _report(self) -> MakingReport:
-        rows, dropped, teacher = self._made.rows, self._made.dropped, self._clients.teacher
-        figures = []
-        for name, item in self._figures.items():
-            own = [row for row in rows if row.provenance.recipe == name]
-            held_out = sum(row.held_out for row in own)
-            figures.append(item.model_copy(update={"kept": len(own), "held_out": held_out}))
-        summary = MadeRows(
-            job=self._job,
-            teacher=Teacher(
-                host=teacher.endpoint.host, model=teacher.endpoint.model, served=tuple(sorted(filter(None, self._served))),
-                price=str(teacher.price), terms=self._spec.terms,
-            ),
-            recipes={item.recipe: item.kept for item in figures},
-            prompts=tuple(sorted({row.provenance.prompt for row in rows})),
-            documents=self._sources.documents,
-            held_out_documents=self._sources.held_out_documents,
-            cost=sum(item.cost for item in figures),
-            at=round(time.time(), 3),
-        )  # fmt: skip
-        filters = [
-            self._chain.figures[name].record(name, high_is_bad=name != "judge")
-            for name in ORDER
-            if self._chain.figures[name].entered
-        ]
-        return MakingReport(
-            complete=self._made.error is None and not self._made.stopped,
-            summary=summary,
-            recipes=tuple(figures),
-            filters=tuple(filters),
-            rows=sum(row.kind == "rows" and not row.held_out for row in rows),
-            pairs=sum(row.kind == "pairs" for row in rows),
-            held_out=sum(row.held_out for row in rows),
-            refusals=sum(row.refuses for row in rows),
-            dropped=len(dropped),
-            spent=0.0,
-            cost_per_row=summary.cost / len(rows) if rows and summary.cost else None,
-            targets=dict(Counter(row.target for row in rows if row.target)),
-            estimated_usage=self._estimated,
-            cautions=tuple(self._cautions(rows, dropped)),
-        )
-
-    def _cautions(self, rows: Sequence[MadeRow], dropped: Sequence[DroppedRow]) -> Iterable[str]:
-        yield from self._sources.cautions
-        if not self._spec.terms:
-            yield "Nobody has noted what the teacher's terms say about training on its answers (`terms`)."
-        served = {name for name in self._served if name and name != self._spec.teacher.model}
-        if served:
-            yield f"The API says that {', '.join(sorted(served))} answered, not {self._spec.teacher.model}."
-        if self._spec.documents and not any(row.refuses for row in rows):
-            yield "No row refuses: the model will invent answers to what the documents do not say. Add `unanswerable`."
-        bare = [row for row in rows if row.provenance.recipe == "questions" and not row.held_out]
-        if (
-            bare
-            and rows
-            and any(recipe.name == "questions" and getattr(recipe, "context", "") == "none" for recipe in self._spec.recipes)
-        ):
-            yield (
-                "Rows without their passage teach these documents by heart; facts of held-out documents cannot be known. Hold "
-                "out other wordings of the same facts as well, or use `context: passage`."
-            )
-        lost = sum(item.filter == "quote" for item in dropped)
-        if rows and lost > len(rows):
-            yield f"More rows were dropped for their quote ({lost}) than were kept: the teacher invents; try another one."
-
-
-def examples(dropped: Sequence[DroppedRow], each: int = EXAMPLES) -> dict[str, list[DroppedRow]]:
-    """A few dropped rows of each filter, in the filters' order."""
-    found: dict[str, list[DroppedRow]] = {name: [] for name in ORDER}
-    for row in dropped:
-        if len(found[row.filter]) < each:
-            found[row.filter].append(row)
-    return {name: rows for name, rows in found.items() if rows}

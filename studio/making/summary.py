@@ -1,0 +1,108 @@
+"""What a job comes to: its report, with what a person should know of it."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from studio.core.errors import StudioError
+from studio.data.made import MadeRows, Teacher
+from studio.making.filters import EXAMPLES, ORDER, Figures
+from studio.making.records import DroppedRow, MadeRow, MakingReport, RecipeFigures
+from studio.making.sources import Sources
+from studio.making.spec import MakingSpec
+from studio.remote.client import Client
+
+
+@dataclass
+class Made:
+    """What a job has made. error: why it is not complete, if the ceiling was reached."""
+
+    rows: list[MadeRow] = field(default_factory=list)
+    dropped: list[DroppedRow] = field(default_factory=list)
+    report: MakingReport | None = None
+    error: StudioError | None = None
+    stopped: bool = False
+
+
+def report_of(
+    made: Made,
+    spec: MakingSpec,
+    sources: Sources,
+    teacher: Client,
+    job: str,
+    recipes: Mapping[str, RecipeFigures],
+    filters: Mapping[str, Figures],
+    served: Mapping[str, int],
+    estimated: int,
+) -> MakingReport:
+    """The report of what was made. served: how often each name answered; estimated: answers whose tokens were reckoned."""
+    rows, dropped = made.rows, made.dropped
+    figures = []
+    for name, item in recipes.items():
+        own = [row for row in rows if row.provenance.recipe == name]
+        held_out = sum(row.held_out for row in own)
+        figures.append(item.model_copy(update={"kept": len(own), "held_out": held_out}))
+    summary = MadeRows(
+        job=job,
+        teacher=Teacher(
+            host=teacher.endpoint.host, model=teacher.endpoint.model, served=tuple(sorted(filter(None, served))),
+            price=str(teacher.price), terms=spec.terms,
+        ),
+        recipes={item.recipe: item.kept for item in figures},
+        prompts=tuple(sorted({row.provenance.prompt for row in rows})),
+        documents=sources.documents,
+        held_out_documents=sources.held_out_documents,
+        cost=sum(item.cost for item in figures),
+        at=round(time.time(), 3),
+    )  # fmt: skip
+    used = [filters[name].record(name, high_is_bad=name != "judge") for name in ORDER if filters[name].entered]
+    return MakingReport(
+        complete=made.error is None and not made.stopped,
+        summary=summary,
+        recipes=tuple(figures),
+        filters=tuple(used),
+        rows=sum(row.kind == "rows" and not row.held_out for row in rows),
+        pairs=sum(row.kind == "pairs" for row in rows),
+        held_out=sum(row.held_out for row in rows),
+        refusals=sum(row.refuses for row in rows),
+        dropped=len(dropped),
+        spent=0.0,
+        cost_per_row=summary.cost / len(rows) if rows and summary.cost else None,
+        targets=dict(Counter(row.target for row in rows if row.target)),
+        estimated_usage=estimated,
+        cautions=tuple(_cautions(spec, sources, served, rows, dropped)),
+    )
+
+
+def _cautions(
+    spec: MakingSpec, sources: Sources, served: Mapping[str, int], rows: Sequence[MadeRow], dropped: Sequence[DroppedRow]
+) -> Iterable[str]:
+    yield from sources.cautions
+    if not spec.terms:
+        yield "Nobody has noted what the teacher's terms say about training on its answers (`terms`)."
+    others = {name for name in served if name and name != spec.teacher.model}
+    if others:
+        yield f"The API says that {', '.join(sorted(others))} answered, not {spec.teacher.model}."
+    if spec.documents and not any(row.refuses for row in rows):
+        yield "No row refuses: the model will invent answers to what the documents do not say. Add `unanswerable`."
+    bare = any(recipe.name == "questions" and getattr(recipe, "context", "") == "none" for recipe in spec.recipes)
+    if bare and rows:
+        yield (
+            "Rows without their passage teach these documents by heart; facts of held-out documents cannot be known. Hold "
+            "out other wordings of the same facts as well, or use `context: passage`."
+        )
+    lost = sum(item.filter == "quote" for item in dropped)
+    if rows and lost > len(rows):
+        yield f"More rows were dropped for their quote ({lost}) than were kept: the teacher invents; try another one."
+
+
+def examples(dropped: Sequence[DroppedRow], each: int = EXAMPLES) -> dict[str, list[DroppedRow]]:
+    """A few dropped rows of each filter, in the filters' order."""
+    found: dict[str, list[DroppedRow]] = {name: [] for name in ORDER}
+    for row in dropped:
+        if len(found[row.filter]) < each:
+            found[row.filter].append(row)
+    return {name: rows for name, rows in found.items() if rows}
