@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from studio.core.text import count, plural
 from studio.evaluation.general import NAME as GENERAL
-from studio.evaluation.general import TEXT
+from studio.evaluation.general import SKILLS, TEXT
 from studio.evaluation.interval import rows_to_decide
 from studio.evaluation.metrics import METRICS
 from studio.evaluation.report import START, SetReport, Verdict, VerdictKind
@@ -151,6 +151,19 @@ def _losses(general: SetReport) -> list[str]:
     return [name for name in names if name in general.metrics and METRICS[name].lost(general.metrics[name].change)]
 
 
+def _lost_skills(general: SetReport) -> list[str]:
+    """The skills with fewer right answers than base had, the largest loss first: `arithmetic 6 → 1 of 10`."""
+    lost = []
+    for file, skill in SKILLS.items():
+        rows = [row for row in general.answers if row.file == file]
+        base, tuned = (
+            sum(getattr(row, side).scores.get("normalised_match", 0.0) for row in rows) for side in ("base", "tuned")
+        )
+        if tuned < base:
+            lost.append((base - tuned, f"{skill} {base:.0f} → {tuned:.0f} of {len(rows)}"))
+    return [words for _, words in sorted(lost, key=lambda item: -item[0])]
+
+
 def _moved(found: SetReport, name: str) -> str:
     shown = "perplexity" if name == "loss" and "perplexity" in found.metrics else name
     metric, figure = METRICS[shown], found.metrics[shown]
@@ -214,6 +227,9 @@ def _cautions(sets: Sequence[SetReport], main: SetReport | None) -> list[str]:
             "the answers you prefer became less likely: the rejected ones only fell faster. Take a lower learning rate, or a "
             "larger weight of the SFT term in training.method"
         )
+    general = next((item for item in sets if item.name == GENERAL), None)
+    if general is not None and _losses(general) and (skills := _lost_skills(general)):
+        found.append(f"what was lost, in right answers to the general questions: {', '.join(skills)}")
     if main is not None and (said := _undecided(main)):
         found.append(said)
     if main is not None and main.answers:

@@ -16,7 +16,7 @@ from studio.data.rows import Conversation
 from studio.evaluation import likelihood as likelihoods
 from studio.evaluation.answering import answers, questions
 from studio.evaluation.compare import QuestionSet, compare
-from studio.evaluation.general import builtin
+from studio.evaluation.general import SKILLS, builtin
 from studio.evaluation.likelihood import likelihood
 from studio.evaluation.report import Report
 from studio.evaluation.settings import Evaluation
@@ -243,8 +243,8 @@ def test_the_loss_is_taken_over_answers_even_if_all_tokens_were_trained(tokenize
 
 def test_the_builtin_set_is_short_questions_with_short_answers():
     found = builtin()
-    assert len(found) == 40
-    assert len({row.prompt[0]["content"] for row in found}) == 40
+    assert len(found) == len({row.prompt[0]["content"] for row in found}) == 65
+    assert {row.file for row in found} == set(SKILLS)
     assert all(isinstance(row, Conversation) and 0 < len(row.answer.split()) <= 6 for row in found)
 
 

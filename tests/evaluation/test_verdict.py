@@ -208,3 +208,14 @@ def test_a_run_that_trains_an_adapter_further_has_to_be_better_than_that_adapter
     assert "on held-out 2 % -> 96 %" in verdict.text
     assert decide([BETTER, FORGOT, replace(BETTER, name="start:held-out", before="start"),
                    replace(KEPT, name="start:general", before="start")]).kind == "better"  # fmt: skip
+
+
+def test_a_loss_of_general_skills_says_which_ones():
+    def answered(file: str, base: float, tuned: float) -> Answered:
+        sides = [Given("a", 1, True, {"normalised_match": right}) for right in (base, tuned)]
+        return Answered("q", "r", *sides, file=file)
+
+    rows = [answered("arithmetic.jsonl", 1, 0)] * 6 + [answered("facts.jsonl", 1, 1)] * 5 + [answered("facts.jsonl", 1, 0)]
+    cautions = decide([BETTER, replace(FORGOT, answers=rows)]).cautions
+    assert any("arithmetic 6 → 0 of 6, facts 6 → 5 of 6" in caution for caution in cautions)
+    assert not any("what was lost" in caution for caution in decide([BETTER, replace(KEPT, answers=rows)]).cautions)

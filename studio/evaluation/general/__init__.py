@@ -21,17 +21,32 @@ TEXT = "general-text"
 """The name of the set that is not answered: how likely the model finds general answers and text."""
 
 
+SKILLS = {
+    "facts.jsonl": "facts",
+    "arithmetic.jsonl": "arithmetic",
+    "wording.jsonl": "wording",
+    "format.jsonl": "format",
+    "instructions.jsonl": "following instructions",
+    "refusal.jsonl": "not answering what it cannot know",
+    "languages.jsonl": "other languages",
+}
+"""What the files of short questions ask for."""
+
+
 def builtin(model: str = "") -> list[Conversation]:
-    """Forty short questions of general knowledge, arithmetic, spelling and rewriting, each with one short answer.
+    """Short questions with one short answer each: facts, arithmetic, wording, format, instructions, what nobody can know,
+    four more languages.
 
     The starter, which knows only its own small world, is asked about that.
     """
-    return _rows(starter.general() if model == "starter" else Path(__file__).parent / "builtin.jsonl")
+    folder = Path(__file__).parent
+    files = [starter.general()] if model == "starter" else [folder / name for name in SKILLS]
+    return [row for file in files for row in _rows(file)]
 
 
 def text() -> list[Conversation]:
     """Thirty-two answers of whole sentences (instructions, arithmetic, formats, refusals, four languages) and ten texts."""
-    return _rows(Path(__file__).parent / "general-text.jsonl")
+    return _rows(Path(__file__).parent / "text.jsonl")
 
 
 def _rows(file: Path) -> list[Conversation]:
