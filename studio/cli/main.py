@@ -23,6 +23,7 @@ from studio.cli import (
     exporters,
     index,
     init,
+    judge,
     making,
     notebooks,
     push,
@@ -93,6 +94,7 @@ app.command("train")(train.train)
 app.add_typer(runs.app, name="runs")
 app.command("worker")(runs.worker)
 app.command("eval")(results.evaluate)
+app.command("judge")(judge.judge)
 app.command("chat")(results.chat)
 app.add_typer(cascade.app, name="cascade")
 app.command("export", cls=results.ExportCommand)(results.export)

@@ -9,6 +9,7 @@ HEAD = (
     '<link rel="preload" href="/look/fonts/inter.woff2" as="font" type="font/woff2" crossorigin>'
     '<script src="/look/studio.js"></script>'
     '<script src="/look/desk.js"></script>'
+    '<script src="/look/rate.js"></script>'
 )
 
 

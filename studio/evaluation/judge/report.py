@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal
 
 import numpy as np
+from pydantic import Field
 
 from studio.core.records import Record
 from studio.core.text import count, plural
@@ -72,6 +73,8 @@ class JudgeReport(Record):
     grades: tuple[Grades, ...] = ()
     invalid: int = 0
     """Questions left out because a reply held no verdict."""
+    keys: dict[int, str] = Field(default_factory=dict)
+    """Of the answers that were judged, by their index: it says nothing of those of another evaluation."""
     cost: float = 0.0
     """US dollars paid for it."""
     created: float = 0.0

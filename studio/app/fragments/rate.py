@@ -1,0 +1,34 @@
+"""Fragments of blind ratings and of a judge's figures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from markupsafe import Markup
+
+from studio.app.fragments.parts import empty
+from studio.core.html import Fragments
+
+_html = Fragments("studio.app", "rate.html")
+
+
+def pair(item: Any, number: int, of: int) -> Markup:
+    """A question with two answers, without whose they are."""
+    return _html("pair", item, number, of)
+
+
+def finished(pairs: int) -> Markup:
+    """All pairs are rated."""
+    return empty(
+        "Every pair is rated", f"{pairs} pairs: your ratings are compared with a judge's below.", "/evidence", "Evidence"
+    )
+
+
+def opinion(found: Any, run: str) -> Markup:
+    """What a judge found; grey where it is not to be believed, with why. Nothing where neither judge nor person was asked."""
+    kappa = found.kappa
+    agreement = ""
+    if kappa is not None:
+        interval = "" if kappa.low is None else f" (95 % interval {kappa.low:.2f} to {kappa.high:.2f})"
+        agreement = f"Agreement with the person: Cohen's kappa {kappa.value:.2f}{interval}, {kappa.rows} pairs."
+    return _html("opinion", found, agreement, run)

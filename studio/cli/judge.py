@@ -1,0 +1,89 @@
+"""`studio judge`: a model's verdicts on a run's answers, and how far it agrees with people."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from studio.cli import show
+from studio.cli.options import Home, Json, RunName
+from studio.cli.progress import Progress
+from studio.core.errors import SpecError
+
+
+class Mode(StrEnum):
+    """How answers are judged."""
+
+    pairwise = "pairwise"
+    pointwise = "pointwise"
+
+
+def judge(
+    run: RunName,
+    by: Annotated[
+        str,
+        typer.Option(
+            metavar="RUN_OR_URL#MODEL",
+            help="The judge: a run, an export, a model, or an API [default: what it said last].",
+            show_default=False,
+        ),
+    ] = "",
+    rubric: Annotated[
+        str,
+        typer.Option(metavar="FILE", help="What makes an answer good [default: the shipped one].", show_default=False),
+    ] = "",
+    mode: Annotated[Mode, typer.Option(help="Which of two is better, in both orders; or a grade each.")] = Mode.pairwise,
+    most: Annotated[int, typer.Option(min=1, help="Questions judged at most.")] = 100,
+    ceiling: Annotated[float | None, typer.Option(min=0, help="US dollars it may cost at most.", show_default=False)] = None,
+    key: Annotated[
+        str | None, typer.Option("--key-env", help="Variable or keyring name of its key.", show_default=False)
+    ] = None,
+    price_in: Annotated[
+        float | None, typer.Option("--price-in", min=0, help="US dollars per million tokens it reads.", show_default=False)
+    ] = None,
+    price_out: Annotated[
+        float | None, typer.Option("--price-out", min=0, help="Per million tokens it writes.", show_default=False)
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before paying.")] = False,
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """Have a model judge base against tuned on the held-out answers, and see whether it can be believed."""
+    from dataclasses import asdict
+
+    from studio.app import judging, runs
+    from studio.core.files import studio_home
+
+    root = studio_home(home)
+    found = runs.find(run, root)
+    if (price_in is None) != (price_out is None):
+        raise SpecError("--price-in and --price-out belong together", hint="Give both, per million tokens.", where="--price-in")
+    price = None if price_in is None or price_out is None else (price_in, price_out)
+
+    def confirm(worst: float) -> bool:
+        return yes or json or typer.confirm(f"The judge may cost up to {worst:.4f} USD. Ask it?", err=True)
+
+    if by:
+        with Progress() as bar:
+            judging.judge(
+                found, by, root, rubric=rubric, mode=mode.value, most=most, key=key, price=price, ceiling=ceiling,
+                confirm=confirm, tell=bar.show,
+            )  # fmt: skip
+    opinion = judging.opinion(found)
+    if json:
+        report = opinion.report.as_json() if opinion.report else None
+        kappa = asdict(opinion.kappa) if opinion.kappa else None
+        show.as_json(
+            {"report": report, "kappa": kappa, "rated": opinion.rated, "doubts": opinion.doubts, "decides": opinion.decides}
+        )
+        return
+    if opinion.report is None:
+        show.say("No judge was asked yet: name one with --by.")
+    else:
+        show.say(f"{opinion.report.judge}: {opinion.report.sentence}")
+        show.say(f"paid: {opinion.report.cost:.4f} USD")
+    for doubt in opinion.doubts:
+        show.say(f"not to be relied on: {doubt}")
+    show.say(f"rated by a person: {opinion.rated} pairs. Rate them blind on the page Rate: studio ui, /rate?id={found.id}")
