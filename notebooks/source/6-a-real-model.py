@@ -27,8 +27,8 @@ print(folder.name)
 import json
 from pathlib import Path
 
-rows = [json.loads(line) for line in Path(studio.sample("support.jsonl")).read_text().splitlines()[:48]]
-held_out = [json.loads(line) for line in Path(studio.sample("support-heldout.jsonl")).read_text().splitlines()[:8]]
+rows = [json.loads(line) for line in Path(studio.sample("support.jsonl")).read_text().splitlines()[:32]]
+held_out = [json.loads(line) for line in Path(studio.sample("support-heldout.jsonl")).read_text().splitlines()[:4]]
 print(rows[0])
 
 # %% [markdown]
@@ -41,8 +41,8 @@ spec = studio.RunSpec(
     name="real-model",
     model={"name": "smollm2"},
     data={"train": rows, "holdout": held_out},
-    training={"max_steps": 12, "batch_size": 8, "learning_rate": 1e-3},
-    evaluation={"max_rows": 8, "general": "off", "max_new_tokens": 32},
+    training={"max_steps": 8, "batch_size": 8, "learning_rate": 1e-3},
+    evaluation={"max_rows": 4, "general": "off", "max_new_tokens": 24},
     tracking={"wandb": "off"},
 )
 studio.plan(spec)
@@ -59,14 +59,14 @@ print(run.status.state)
 
 # %% [markdown]
 # ## Base and tuned, side by side
-# Twelve steps are few: the loss shows what was learned, word-for-word matches hardly. The verdict says which of both is the case.
+# Eight steps are few: the loss shows what was learned, word-for-word matches hardly. The verdict says which of both is the case.
 
 # %%
 run.report
 
 # %%
 print(run.report.verdict.text)
-run.chat(rows[0]["question"], max_tokens=32)
+run.chat(rows[0]["question"], max_tokens=24)
 
 # %% [markdown]
 # ## The model in your hands
