@@ -20,7 +20,7 @@ from studio.data.curation import store
 from studio.data.rows import Conversation
 from studio.export.artifacts import card as cards
 from studio.hardware import machine as machines
-from studio.models import libraries, loading
+from studio.models import libraries, loading, pruning
 from studio.models.chat import fix_date
 from studio.models.loading import free_memory
 from studio.runs.folder import RunFolder
@@ -194,7 +194,7 @@ def judge(
     a person's own, to be shown beside the others."""
     if folder.report.exists() and not again:
         return
-    from studio.evaluation import compare, curve, page
+    from studio.evaluation import compare, curve, page, parent
 
     sets = question_sets(folder, prepared.spec)
     if not sets:
@@ -215,6 +215,7 @@ def judge(
     )
     for metric in own:
         report = report.with_own(metric)
+    report = parent.beside(report, pruning.record_of(prepared.found.folder), _home(folder) / "runs")
     points = list(folder.read_metrics())
     if said := curve.reading(points):
         report.verdict.cautions.append(said)
@@ -290,8 +291,9 @@ def question_sets(folder: RunFolder, spec: RunSpec) -> list[Any]:
         for file in store.files_of(name, _home(folder), "evaluation.also"):
             sets.append(QuestionSet(f"also:{Path(file).stem}", prepare.load_questions(file, spec.data)))
     if sets and spec.evaluation.general == "builtin":
-        sets.append(QuestionSet(general.NAME, general.builtin(spec.model.name)))
-        if spec.model.name != "starter":  # it was trained on nothing but its own small world
+        base = pruning.base_of(spec.model.name)
+        sets.append(QuestionSet(general.NAME, general.builtin(base)))
+        if base != "starter":  # it was trained on nothing but its own small world
             sets.append(QuestionSet(general.TEXT, general.text()))
     elif sets and spec.evaluation.general != "off":
         for file in store.files_of(spec.evaluation.general, _home(folder), "evaluation.general"):

@@ -26,6 +26,7 @@ from studio.cli import (
     judge,
     making,
     notebooks,
+    prune,
     push,
     results,
     runs,
@@ -101,6 +102,7 @@ app.command("export", cls=results.ExportCommand)(results.export)
 app.command("push")(push.push)
 app.add_typer(exporters.app, name="exporters")
 app.add_typer(adapters.app, name="adapters")
+app.command("prune")(prune.prune)
 app.command("serve")(serve.serve)
 app.command("bench")(bench.bench)
 app.add_typer(config.app, name="config")

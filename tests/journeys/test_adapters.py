@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.journeys.conftest import studio
+from tests.journeys.conftest import ROOT, studio
 
 pytestmark = pytest.mark.slow
 
@@ -54,3 +54,38 @@ def test_folders_alone_are_merged_into_a_folder_with_its_record(
     ):
         refused = studio("adapters", "merge", folder, folder, *words, "--out", tmp_path / "other", home=shared_home)
         assert (refused.code, told in refused.err) == (2, True), refused.err
+
+
+def test_healing_wins_back_most_of_what_a_dropped_layer_cost(tmp_path: Path) -> None:
+    rows = ROOT / "datasets"
+    spec = tmp_path / "spec.yaml"
+    data = {"train": str(rows / "support.jsonl"), "holdout": str(rows / "support-heldout.jsonl")}
+    spec.write_text(
+        json.dumps(
+            {
+                "name": "whole",
+                "data": data,
+                "training": {"epochs": 6},
+                "evaluation": {"general": "off", "max_rows": 60},
+                "tracking": {"wandb": "off"},
+            }
+        )
+    )
+    home = tmp_path / "home"
+    assert studio("train", spec, "--json", home=home).code == 0
+    ended = studio("prune", "whole", "--layers", "1", "--json", home=home)
+    assert ended.code == 0, ended.err
+    healed = ended.json
+    assert healed["pruned"]["dropped"] == [2]  # the starter has four layers, of which only the third may go
+    report = json.loads((Path(healed["folder"]) / "evaluation" / "report.json").read_text())
+    sets = {item["name"]: item for item in report["sets"]}
+    main, beside = sets["held-out"], sets["parent:held-out"]
+    headline = main["headline"]
+    parent, pruned, tuned = (
+        beside["metrics"][headline]["base"]["value"], main["metrics"][headline]["base"]["value"],
+        main["metrics"][headline]["tuned"]["value"],
+    )  # fmt: skip
+    assert pruned < parent - 0.1
+    assert (tuned - pruned) / (parent - pruned) > 0.7
+    assert "healing won back" in report["verdict"]["cautions"][0]
+    assert studio("prune", "whole", "--layers", "2", home=home).code != 0

@@ -1,0 +1,179 @@
+"""Use case of pruning: a run's model, or any model, without the layers it needs least; of a run, a run that heals it."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from studio.app.runs import Run
+from studio.core import events
+from studio.core.errors import JobError, SpecError
+from studio.core.files import studio_home
+from studio.core.text import parameters, plural, slug
+from studio.models.settings import Model
+from studio.runs import folder as folders
+from studio.runs import lifecycle
+from studio.runs.folder import RunFolder
+from studio.spec import edit, with_full_paths
+
+if TYPE_CHECKING:
+    from studio.data.rows import Conversation
+    from studio.models.pruning import PrunedModel
+
+TOKENS = 16_384
+"""Tokens of the rows that tell which layers matter: means over so many hardly move any more."""
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """A pruned model's folder, its record, and the run that heals it, if any."""
+
+    folder: Path
+    record: PrunedModel
+    run: Run | None = None
+
+    @property
+    def summary(self) -> str:
+        """What was left out, and how much smaller it is, in a sentence."""
+        record = self.record
+        left = ", ".join(f"{layer} (similarity {record.similarity[layer]:.3f})" for layer in record.dropped)
+        smaller = 1 - record.parameters / record.parent_parameters
+        return (
+            f"left out {plural(len(record.dropped), 'layer')} of {record.layers}: {left}; {parameters(record.parameters)} "
+            f"parameters instead of {parameters(record.parent_parameters)} ({smaller:.0%} fewer)"
+        )
+
+
+def prune(
+    given: str,
+    layers: int,
+    home: Path | None = None,
+    rows: str = "",
+    out: Path | None = None,
+    name: str | None = None,
+    heal: bool = True,
+) -> Pruned:
+    """Leave `layers` decoder layers out of a run's merged model, or of a model, and write the rest as a model folder.
+
+    Which, is decided on the run's training rows, or on those of the file `rows`. Of a run, a new run is made that heals the
+    smaller model on the same rows; it is not started yet. Raises SpecError, ModelError for what cannot be pruned.
+    """
+    from studio import worker
+
+    worker.set_environment()
+    root = studio_home(home)
+    parent = _run(given, root)
+    if parent is None and not rows:
+        raise SpecError(
+            "there is no run of this name, and no rows to tell by which layers of a model matter",
+            hint="Name a run, or for a model a file with rows like those it is for: --rows FILE.",
+            where=given,
+        )
+    if parent is not None and not rows and not (parent.data / "train.jsonl").exists():
+        raise SpecError("this run has no training rows", hint="Name a file with rows: --rows FILE.", where=parent.id)
+    heal = heal and parent is not None and (parent.data / "train.jsonl").exists()
+    label = parent.spec().name if parent else given
+    target = out or root / "models" / f"{slug(Path(label).name)}-minus-{layers}"
+    if target.exists():
+        raise SpecError("there is something of that name already", hint="Name another folder: --out FOLDER.", where=str(target))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".pruning-") as scratch:
+        record = _write(parent, given, layers, rows, target, Path(scratch))
+    run = _healing(parent, target, record, name, root) if parent is not None and heal else None
+    return Pruned(target, record, run)
+
+
+def start(pruned: Pruned) -> None:
+    """Start the run that heals a pruned model. Returns at once."""
+    if pruned.run is not None:
+        lifecycle.launch(pruned.run.folder)
+
+
+def _run(given: str, root: Path) -> RunFolder | None:
+    try:
+        run = folders.find(given, root)
+    except JobError:
+        return None
+    if not (run.adapter / "adapter_config.json").exists():
+        raise SpecError(f"run {run.id} has no trained adapter", hint="Wait until it is trained, or resume it.", where=given)
+    return run
+
+
+def _write(parent: RunFolder | None, given: str, layers: int, rows: str, out: Path, scratch: Path) -> PrunedModel:
+    """Merge, measure, leave out, write."""
+    from studio import pipeline
+    from studio.data import prepare, render
+    from studio.data.settings import Data
+    from studio.export.merging.merge import saved_dtype
+    from studio.export.targets.merged_model import merged_folder
+    from studio.models import loading, pruning
+    from studio.models.dims import model_dims
+    from studio.tracking.reporter import Silent
+
+    if parent is not None:
+        prepared = pipeline.reopen(parent)
+        source, tokenizer, spec = pipeline.export_source(parent, prepared), prepared.tokenizer, prepared.spec
+        where, dtype, train_on = str(merged_folder(source, source.onto(None), scratch, Silent())), saved_dtype(source, None), ""
+        train_on, base = spec.data.train_on, spec.model.name
+    else:
+        found = loading.find(Model(name=given))
+        where, dtype, train_on, base = given, _own_dtype(found.config), "assistant", given
+        tokenizer = loading.tokenizer(found, None)
+    found = loading.find(Model(name=where))
+    model = loading.load_base(Model(name=where, quantization="none", dtype=dtype, attention="sdpa"), "cpu", found)  # pyright: ignore[reportArgumentType]
+    asked = prepare.load_questions(rows, Data(train=rows)) if rows else prepare.conversations(_rows_of(parent))
+    similarity = pruning.similarity(model, _ids(asked, tokenizer, render, train_on))
+    dropped = similarity.least_needed(layers)
+    before = sum(weights.numel() for weights in model.parameters())
+    pruning.drop(model, dropped)
+    record = pruning.PrunedModel(
+        parent=parent.id if parent else given,
+        base=base,
+        layers=len(similarity.by_layer),
+        dropped=dropped,
+        similarity=similarity.by_layer,
+        tokens=similarity.tokens,
+        parameters=sum(weights.numel() for weights in model.parameters()),
+        parent_parameters=before,
+    )
+    pruning.write(model, tokenizer, record, out)
+    model_dims(loading.find(Model(name=str(out))).config)  # what is written can be planned and loaded
+    return record
+
+
+def _rows_of(parent: RunFolder | None) -> Path:
+    assert parent is not None
+    return parent.data / "train.jsonl"
+
+
+def _ids(rows: Iterator[Conversation] | list[Conversation], tokenizer: Any, render: Any, train_on: str) -> Iterator[list[int]]:
+    """The token ids of rows, until there are `TOKENS` of them."""
+    tokens = 0
+    for row in rows:
+        ids = [int(token) for token in render.encode(row, tokenizer, train_on).ids]
+        yield ids
+        tokens += len(ids)
+        if tokens >= TOKENS:
+            return
+
+
+def _own_dtype(config: dict[str, Any]) -> str:
+    own = str((config.get("text_config") or config).get("dtype") or config.get("torch_dtype") or "bfloat16")
+    return {"float32": "fp32", "float16": "fp16"}.get(own, "bf16")
+
+
+def _healing(parent: RunFolder, folder: Path, record: PrunedModel, name: str | None, root: Path) -> Run:
+    """A run with the parent's settings on the smaller model, and with its very rows."""
+    asked = with_full_paths(parent.asked_spec())
+    changes = {"name": name or folder.name[:80], "model.name": str(folder), "model.revision": None, "adapter.start_from": None}
+    run = folders.create(edit(asked, changes, "prune"), root)
+    run.data.mkdir()
+    for part in ("report.json", "findings.json", "train.jsonl", "held-out.jsonl"):
+        if (parent.data / part).exists():
+            shutil.copyfile(parent.data / part, run.data / part)
+    run.event(events.Note(message=f"heals {record.parent} without {plural(len(record.dropped), 'layer')}"))
+    return Run(run)

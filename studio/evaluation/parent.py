@@ -1,0 +1,104 @@
+"""A pruned and healed model against the one it was made from: the third side of its evidence, from both runs' records.
+
+Both runs held out the same rows and answered them greedily, so each row is compared with itself, and nothing is asked again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from studio.core.text import plural
+from studio.evaluation.compare import HELD_OUT
+from studio.evaluation.figures import of_answers
+from studio.evaluation.interval import Draws, Estimate, change, estimate
+from studio.evaluation.metrics import METRICS, TEXT_METRICS
+from studio.evaluation.report import Answered, Compared, Report, SetReport
+from studio.evaluation.tasks.choose import TASKS
+from studio.models.pruning import PrunedModel
+
+PARENT = "parent"
+
+
+def paired(before: Sequence[Answered], after: Sequence[Answered]) -> list[Answered]:
+    """Rows that both have, as one model's tuned answers (`base`) and the other's (`tuned`)."""
+    others: dict[tuple[str, str], list[Answered]] = {}
+    for row in reversed(before):
+        others.setdefault((row.question, row.reference), []).append(row)
+    found = []
+    for row in after:
+        same = others.get((row.question, row.reference))
+        if same:
+            found.append(replace(row, base=same.pop().tuned))
+    return found
+
+
+def compared(name: str, rows: Sequence[Answered], resamples: int, seed: int) -> Compared:
+    """One figure on paired rows, with intervals."""
+    references = [row.reference for row in rows]
+    before, after = (of_answers(name, [getattr(row, side) for row in rows], references) for side in ("base", "tuned"))
+    draws = Draws(len(rows), resamples, seed)
+    return Compared(estimate(before, draws), estimate(after, draws), change(before, after, draws))
+
+
+def against(parent: Report, report: Report) -> SetReport | None:
+    """The held-out rows, the parent's answers before and the healed model's after; None where they share no answered row."""
+    one, other = parent.set(HELD_OUT), report.set(HELD_OUT)
+    rows = paired(one.answers, other.answers) if one and other else []
+    if not rows or other is None:
+        return None
+    names = [*TASKS[other.task].names, *TEXT_METRICS, "answer_tokens", "stop_rate"]
+    metrics = {name: compared(name, rows, report.resamples, report.seed) for name in dict.fromkeys(names)}
+    if other.headline not in metrics:
+        return None
+    return replace(
+        other,
+        name=f"{PARENT}:{HELD_OUT}",
+        before=PARENT,
+        rows=len(rows),
+        answers=rows,
+        metrics=metrics,
+        best=[],
+        worst=[],
+        changed=[],
+        left_out=[],
+        confusion=None,
+    )
+
+
+def beside(report: Report, pruned: PrunedModel | None, runs: Path) -> Report:
+    """The report of a run that heals a pruned model with a third side: the run of `runs` that the model was made from."""
+    file = runs / pruned.parent / "evaluation" / "report.json" if pruned else None
+    if pruned is None or file is None or not file.exists():
+        return report
+    third = against(Report.read(file), report)
+    if third is None:
+        return report
+    report.verdict.cautions.insert(0, healed(report, third, len(pruned.dropped)))
+    return report.model_copy(update={"sets": [*report.sets, third]})
+
+
+def healed(report: Report, beside: SetReport, dropped: int) -> str:
+    """What leaving layers out cost, and how much of it healing won back, in a sentence without its full stop."""
+    main = report.set(HELD_OUT)
+    assert main is not None
+    metric = METRICS[main.headline]
+    found, whole = main.metrics[main.headline], beside.metrics[main.headline]
+    before, cut, now = whole.base.value, found.base.value, found.tuned.value
+    lost = abs(before - cut)
+    told = f"without {plural(dropped, 'layer')} {metric.label.lower()} fell from {_shown(before)} to {_shown(cut)}"
+    if metric.better == "lower" or lost < 1e-9:
+        return f"{metric.label.lower()}: parent {_shown(before)}, pruned {_shown(cut)}, healed {_shown(now)}"
+    share = (now - cut) / lost
+    interval = _interval(whole.change)
+    return f"{told}; healing won back {share:.0%} of that, to {_shown(now)} (against the parent {interval})"
+
+
+def _shown(value: float) -> str:
+    return f"{value:.0%}" if 0 <= value <= 1 else f"{value:.3g}"
+
+
+def _interval(found: Estimate) -> str:
+    told = f"{100 * found.value:+.0f} points"
+    return told if found.low is None or found.high is None else f"{told}, {100 * found.low:+.0f} to {100 * found.high:+.0f}"
