@@ -30,6 +30,7 @@ from studio.cli import (
     push,
     results,
     runs,
+    savings,
     serve,
     show,
     train,
@@ -103,6 +104,7 @@ app.command("push")(push.push)
 app.add_typer(exporters.app, name="exporters")
 app.add_typer(adapters.app, name="adapters")
 app.command("prune")(prune.prune)
+app.command("savings")(savings.savings)
 app.command("serve")(serve.serve)
 app.command("bench")(bench.bench)
 app.add_typer(config.app, name="config")

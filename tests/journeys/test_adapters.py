@@ -65,15 +65,16 @@ def test_healing_wins_back_most_of_what_a_dropped_layer_cost(tmp_path: Path) -> 
             {
                 "name": "whole",
                 "data": data,
-                "training": {"epochs": 6},
-                "evaluation": {"general": "off", "max_rows": 60},
+                "training": {"epochs": 4},
+                "evaluation": {"general": "off", "max_rows": 40, "samples": 2},
+                "export": [{"kind": "gguf", "quant": "q8_0"}],
                 "tracking": {"wandb": "off"},
             }
         )
     )
     home = tmp_path / "home"
     assert studio("train", spec, "--json", home=home).code == 0
-    ended = studio("prune", "whole", "--layers", "1", "--json", home=home)
+    ended = studio("prune", "whole", "--layers", "1", "--name", "small", "--json", home=home)
     assert ended.code == 0, ended.err
     healed = ended.json
     assert healed["pruned"]["dropped"] == [2]  # the starter has four layers, of which only the third may go
@@ -88,4 +89,9 @@ def test_healing_wins_back_most_of_what_a_dropped_layer_cost(tmp_path: Path) -> 
     assert pruned < parent - 0.1
     assert (tuned - pruned) / (parent - pruned) > 0.7
     assert "healing won back" in report["verdict"]["cautions"][0]
-    assert studio("prune", "whole", "--layers", "2", home=home).code != 0
+    assert studio("prune", "whole-", "--layers", "2", home=home).code != 0
+    listed = studio("savings", healed["pruned"]["parent"], "--json", home=home).json["rows"]
+    assert [row["what"] for row in listed] == ["the run: base + adapter", "gguf-q8_0", "−1 layer, healed"]
+    assert listed[2]["score"] == tuned
+    assert listed[2]["bytes"] < listed[0]["bytes"]
+    assert listed[2]["change"]["low"] <= tuned - parent <= listed[2]["change"]["high"]

@@ -42,6 +42,17 @@ def _speed(report: Any) -> Markup:
     )
 
 
+def savings(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Markup:
+    """What each smaller form of a run costs; nothing where there is only the run itself."""
+    if len(rows) < 2:
+        return Markup("")
+    title = "What does each saving cost?"
+    told = "Exports, pruned and smaller models on this run's own held-out rows, row by row against it. * in the evaluation."
+    return joined(
+        section(title, told), table(tuple(name.capitalize() for name in columns), [tuple(row) for row in rows], title)
+    )
+
+
 def before_and_after(report: Any, metrics: Any) -> Markup:
     """Every figure of every set: base, tuned, the change and its 95 % interval."""
     shown: list[Markup] = []

@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from studio.app import runs
+from markupsafe import Markup
+
+from studio.app import runs, savings
 from studio.app.evidence import metrics
 from studio.app.fragments import evidence as show
 from studio.app.fragments import parts
 from studio.app.runs import Run
-from studio.core.errors import JobError
+from studio.core.errors import JobError, StudioError
 from studio.ui import frame
 
 NONE = parts.empty(
@@ -64,7 +66,7 @@ def build(home: Path) -> None:
             ]
         )
         return (
-            show.verdict(report), links, show.before_and_after(report, metrics()),
+            show.verdict(report), links, parts.joined(show.before_and_after(report, metrics()), _savings(run, home)),
             gr.update(choices=names, value=names[0] if names else None), show.answers(first, "changed") if first else "",
             gr.update(visible=True), gr.update(visible=bool(names)),
         )  # fmt: skip
@@ -79,6 +81,13 @@ def build(home: Path) -> None:
     gr.on(None, frame.opened(opened), None, [run, *outputs], **frame.QUIET)
     run.input(frame.act(shown), [run], outputs, **frame.QUIET)
     gr.on([part.input, view.input], frame.act(viewed), [run, part, view], [answers], **frame.QUIET)
+
+
+def _savings(run: Run, home: Path) -> Markup:
+    try:
+        return show.savings(savings.COLUMNS, savings.table(savings.savings(run, home=home)))
+    except StudioError:  # damaged records of another run; the evidence above is shown all the same
+        return Markup("")
 
 
 def _one(place: str, home: Path) -> Run:
