@@ -81,7 +81,10 @@ def _numbers(spec: ResolvedSpec, case: Case) -> Iterator[str]:
         yield "int8 is slower than both nf4 and 16 bit on a card (model.quantization)"
     if spec.model.attention == "flash_attention_2" and (gpu is None or gpu.capability < (8, 0)):
         yield "flash_attention_2 needs a card of compute capability 8.0 (model.attention)"
-    rate, usual = spec.training.learning_rate, (5e-3 if case.dims.is_small else 2e-4) * spec.training.method.rate
+    rate, usual = (
+        spec.training.learning_rate,
+        (5e-3 if case.dims.is_small else 2e-4) * spec.training.method.rate * spec.adapter.traits.rate,
+    )
     if rate > 10 * usual:
         yield f"a learning rate of {rate:g} is far above the usual {usual:g} for {parameters(case.dims.parameters)} parameters"
     elif 0 < rate < usual / 20:

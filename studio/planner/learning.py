@@ -7,9 +7,6 @@ from studio.models.architectures import STARTER
 from studio.planner.draft import Draft
 from studio.planner.fitting import Case
 
-FULL_RATE = 0.2
-"""The learning rate of full fine-tuning, as a share of LoRA's."""
-
 
 def decide(draft: Draft, case: Case) -> None:
     """The learning rate and the method's own open settings."""
@@ -25,11 +22,9 @@ def _rate(draft: Draft, case: Case) -> None:
         rate = case.architecture.rate(case.dims.parameters)
         why = f"usual for LoRA on {parameters(case.dims.parameters)} parameters"
     method = draft.spec.training.method
-    if draft.spec.adapter.kind == "full":
-        rate, why = (
-            rate * FULL_RATE,
-            f"{FULL_RATE:.0%} of LoRA's rate ({rate:g}): every weight moves, and the update is not scaled",
-        )
+    kind = draft.spec.adapter.traits
+    if kind.rate != 1:
+        rate, why = rate * kind.rate, f"{kind.rate:.0%} of LoRA's rate ({rate:g}): {kind.rate_reason}"
     if method.rate != 1:
         rate, why = rate * method.rate, f"{method.rate:.0%} of the rate for learning answers ({rate:g}): {method.rate_reason}"
     draft.settle("training.learning_rate", rate, why, "higher may forget or diverge, lower may learn too little")
