@@ -39,13 +39,7 @@ KINDS: dict[KindName, Kind] = {
         rate=0.4,
         rate_reason=_AWAY,
     ),
-    "olora": Kind(
-        "LoRA that begins with each weight's QR factors (Büyükakyüz 2024)",
-        exact_base=_PRINCIPAL,
-        factor=2,
-        rate=0.4,
-        rate_reason=_AWAY,
-    ),
+    "olora": Kind("LoRA that begins with each weight's QR factors (Büyükakyüz 2024)", exact_base=_PRINCIPAL, factor=2),
     "eva": Kind("LoRA that begins with the main directions of the rows' activations (Paischer et al. 2024)"),
     "full": Kind(
         "no adapter: the linear layers themselves are trained",
