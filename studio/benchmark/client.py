@@ -15,34 +15,16 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from studio.benchmark.answer_stream import Answer, Reading
-from studio.core.errors import SpecError, StudioError
+from studio.core.errors import SpecError
 from studio.core.text import nearest, shorten
+from studio.remote.endpoint import KEYS, LOOPBACK
+from studio.remote.refusals import Refused, message_in
 from studio.tracking import secrets
 
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
-KEYS = {
-    "openrouter.ai": "OPENROUTER_API_KEY",
-    "api.groq.com": "GROQ_API_KEY",
-    "api.together.xyz": "TOGETHER_API_KEY",
-    "api.together.ai": "TOGETHER_API_KEY",
-    "api.openai.com": "OPENAI_API_KEY",
-}
-"""The environment variable each host's key is looked for in, where none is named. A key goes to its own host only."""
 PATIENCE = 30.0
 """Seconds waited for a rate limit that says so, at most, before an answer counts as refused."""
 _LEFT_OUT = ("stream_options", "temperature", "seed")
 """Parameters an API may do without."""
-
-
-class Refused(StudioError):
-    """An API did not answer. status: its HTTP status, 0 if there was none."""
-
-    def __init__(self, message: str, *, hint: str, where: str = "", status: int = 0) -> None:
-        super().__init__(message, hint=hint, where=where)
-        self.status = status
-
-    def __reduce__(self) -> Any:
-        return StudioError, (self.message,), {"message": self.message, "hint": self.hint, "where": self.where}
 
 
 @dataclass(frozen=True)
@@ -186,7 +168,7 @@ class Client:
 
     def _refuse(self, status: int, text: str, headers: Any) -> None:
         """Raise what a status means: try otherwise, later, or not at all."""
-        told = _message(text)
+        told = message_in(text)
         if status in (400, 422) and self._adapt(told):
             raise _Adapted
         problem = self._refused(status, text)
@@ -209,7 +191,7 @@ class Client:
         return False
 
     def _refused(self, status: int, text: str) -> Refused:
-        told, name = _message(text), self.api.key_name or "its key"
+        told, name = message_in(text), self.api.key_name or "its key"
         if self.api.key:
             told = told.replace(self.api.key, "[hidden]")
         told = shorten(secrets.redact(told), 200)  # cut last: half a key would not be known as one
@@ -248,15 +230,6 @@ def missing(wanted: str, listed: Sequence[dict[str, Any]], host: str) -> Refused
     near = nearest(wanted, names)
     hint = f"Did you mean {near}?" if near else f"It has {', '.join(names[:5])}{' …' if len(names) > 5 else ''}."
     return Refused(f"the API has no model {wanted!r}", hint=hint, where=host, status=404)
-
-
-def _message(text: str) -> str:
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return text.strip()
-    found = value.get("error", value) if isinstance(value, dict) else value
-    return str(found.get("message") or found) if isinstance(found, dict) else str(found)
 
 
 def _number(error: dict[str, Any]) -> bool:

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from studio.benchmark.answer_stream import Answer
-from studio.benchmark.client import Client, Refused
+from studio.benchmark.client import Client
 from studio.benchmark.prompts import Row
 from studio.benchmark.result import Level, Spread
+from studio.remote.refusals import Refused
 
 GAIN = 1.1
 """Throughput must rise by a tenth for the next doubling to be tried."""

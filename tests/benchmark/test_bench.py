@@ -20,7 +20,7 @@ from studio.app import benchmark_results, benchmarks
 from studio.app.benchmarks import BenchmarkRequest
 from studio.benchmark import client, figures, loadgen, page, plot, pricing, prompts
 from studio.benchmark.answer_stream import Answer
-from studio.benchmark.client import Api, Client, Refused
+from studio.benchmark.client import Api, Client
 from studio.benchmark.pricing import Hardware, Tariff
 from studio.benchmark.prompts import Row
 from studio.benchmark.result import Item, Level, Result, Spread
@@ -30,6 +30,7 @@ from studio.core.records import ErrorRecord
 from studio.evaluation.interval import Estimate
 from studio.processes import tasks
 from studio.processes.identity import ProcessId
+from studio.remote.refusals import Refused
 from tests.serving.other_api import KEY, WORDS, OtherApi, other_api
 
 TEXT = "".join(WORDS)

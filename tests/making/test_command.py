@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from studio.app import documents, making
+from studio.app import documents, making, making_web
 from studio.cli import main
 from studio.data import prepare
 from studio.data.curation import store
 from tests.making import kit
-from tests.remote.loopback import loopback
+from tests.remote.loopback import Faults, loopback
 
 RECIPES = making.recipes()
 
@@ -109,3 +110,24 @@ def test_python_makes_rows_as_the_command_does(handbook: None, tmp_path: Path) -
     assert job.dataset == "dataset:rows@1"
     assert len(job.rows) == 14
     assert "done" in repr(job)
+
+
+def test_a_signal_pauses_a_job_that_a_page_began_and_it_goes_on(handbook: None, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with loopback(kit.answer, Faults(seconds=0.2)) as api:
+        recipe = {"name": "Rows", "documents": ["handbook"], "teacher": {"url": api.url, "model": "canned"},
+                  "recipes": [{"kind": "questions"}], "concurrency": 1}  # fmt: skip
+        job = making.plan_rows(recipe, home=home, samples=0)
+        making_web.begin(job, home, None)
+        until = time.monotonic() + 60
+        while len(api.bills) < 2 and time.monotonic() < until:
+            time.sleep(0.02)
+        making_web.pause(job)
+        while job.status.state == "running" and time.monotonic() < until:
+            time.sleep(0.02)
+        assert job.status.state == "paused"
+        assert 2 <= len(api.bills) < 7
+        assert job.report
+        assert not job.report.complete
+        assert making.make_rows(job, home=home).status.state == "done"
+        assert len(api.bills) == 7
