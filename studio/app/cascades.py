@@ -18,6 +18,8 @@ from studio.core.files import append_json, write_text
 from studio.core.text import printable
 
 if TYPE_CHECKING:
+    from markupsafe import Markup
+
     from studio.cascade.questions import Question
     from studio.cascade.record import Cascade, CascadeFolder, CascadeReport
     from studio.remote.client import Client
@@ -159,6 +161,17 @@ def report(
     write_text(folder.page, render(cascade, found))
     found.write(folder.report)
     return found
+
+
+def page(folder: CascadeFolder) -> Markup:
+    """What a page shows of a cascade: its report, or how it was calibrated while there is none."""
+    from studio.cascade import page as pages
+    from studio.cascade.record import CascadeReport
+
+    cascade = folder.read()
+    if folder.report.exists():
+        return pages.body(cascade, CascadeReport.read(folder.report))
+    return pages.calibrated(cascade)
 
 
 def serve(folder: CascadeFolder, home: Path, how: Served, say: Callable[[str], None], end: Any = None) -> int:

@@ -42,6 +42,18 @@ def evaluate(run: Run, also: list[str] | None = None, metrics: list[str] | None 
     return run.report
 
 
+def write_task(run: Run, folder: Path) -> str:
+    """The run's held-out rows as a task of lm-evaluation-harness in `folder`; what was written, in words."""
+    from studio import pipeline
+    from studio.evaluation import lm_eval
+    from studio.evaluation.compare import HELD_OUT
+
+    rows = pipeline.held_out_rows(run.folder)
+    found = run.report.set(HELD_OUT) if run.folder.report.exists() else None
+    longest = (found.max_new_tokens if found else 0) or 256
+    return lm_eval.sentence(lm_eval.write(folder.expanduser().absolute(), run.spec.name, rows, longest))
+
+
 def metrics() -> dict[str, Any]:
     """Every metric by name: its label, which way is better, how its values are shown."""
     from studio.evaluation.metrics import METRICS

@@ -39,6 +39,15 @@ def body(cascade: Cascade, found: CascadeReport) -> Markup:
     return Markup("").join(parts)
 
 
+def calibrated(cascade: Cascade) -> Markup:
+    """What is known before a report: the promise on the calibration questions, and the signal."""
+    found = cascade.calibration
+    share, low, high = found.share_local
+    sentence = f"{share:.0%} of the calibration questions stay local (95 % interval {low:.0%} to {high:.0%})."
+    note = f"Promise: {found.promise}. Test it on questions it never saw: studio cascade report {cascade.id} --held-out FILE."
+    return _html("promise", found.threshold.useful, "Not tested yet", sentence, note, cascade.warnings) + signals(cascade)
+
+
 def signals(cascade: Cascade) -> Markup:
     """Which signal was chosen, and where its threshold lies."""
     found = cascade.calibration

@@ -26,6 +26,10 @@ def evaluate(
             "--metric", metavar="FILE.py:FUNCTION", help="A metric of your own; the file is run. May be given several times."
         ),
     ] = None,
+    as_task: Annotated[
+        Path | None,
+        typer.Option("--as-task", metavar="FOLDER", help="Only write the held-out rows as an lm-evaluation-harness task."),
+    ] = None,
     home: Home = None,
     json: Json = False,
 ) -> None:
@@ -33,6 +37,10 @@ def evaluate(
     from studio.app import evidence, runs
 
     found = runs.find(run, home)
+    if as_task is not None:
+        written = evidence.write_task(found, as_task)
+        show.as_json({"task": written}) if json else show.say(written)
+        return
     report = evidence.evaluate(found, against or [], metric or [])
     if json:
         show.as_json(report.as_json())

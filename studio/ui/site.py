@@ -7,6 +7,7 @@ from typing import Any
 
 from studio.ui.pages import (
     bench,
+    cascade,
     chat,
     compare,
     data,
@@ -40,6 +41,7 @@ PAGES = (
     ("Chat", "/chat", chat.build),
     ("Export", "/export", export.build),
     ("Serve", "/serve", serve.build),
+    ("Cascade", "/cascade", cascade.build),
     ("Bench", "/bench", bench.build),
     ("Settings", "/settings", settings.build),
 )

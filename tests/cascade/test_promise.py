@@ -125,6 +125,12 @@ def test_the_report_page_shows_every_text_as_text_and_loads_nothing(cascade: Cas
     assert "Promise broken" in html
 
 
+def test_before_a_report_the_page_shows_the_promise_as_not_tested(cascade: Cascade):
+    html = str(page.calibrated(cascade))
+    assert "Not tested yet" in html
+    assert "mean_margin (chosen)" in html
+
+
 def test_records_survive_being_written(cascade: Cascade, tmp_path: Path):
     _, unseen = split(1, 200)
     found = report.report(cascade, split(1, 200)[0], unseen, bought(unseen))

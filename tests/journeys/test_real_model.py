@@ -72,4 +72,3 @@ def test_a_run_that_ruins_a_real_model_is_said_to_forget_in_the_headline(real_mo
     assert "perplexity of general text" in verdict["text"]
     assert "(a clear loss)" in verdict["text"]
     assert verdict["kind"] in ("better but forgets", "worse", "no clear difference")
-    assert any("what was lost, in right answers to the general questions" in caution for caution in verdict["cautions"])
