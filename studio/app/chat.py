@@ -117,6 +117,12 @@ class Talker:
         with off:
             yield from stream(self.model, prompt, self.tokenizer, max_tokens, temperature, top_p, seed)
 
+    def prompt_tokens(self, messages: Sequence[Mapping[str, Any]]) -> int:
+        """The tokens of the prompt that a conversation is asked with."""
+        from studio.data.render import encode_prompt
+
+        return len(encode_prompt([dict(message) for message in messages], self.tokenizer))
+
     def ask(self, messages: Messages, system: str | None = None, **sampling: Any) -> Sides:
         """Both answers to one question or conversation. system: None takes the system prompt it was trained with, an empty
         one takes none. sampling: as `say` takes it. Raises SpecError for what are no messages."""

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from studio.core.errors import SpecError
-from studio.core.files import studio_home
+from studio.core.errors import DataError, SpecError
+from studio.core.files import read_json_lines, studio_home, write_text
 from studio.processes import tasks
 from studio.processes.tasks import Task
+from studio.retrieval import grounding, stores
 from studio.retrieval import index as retrieval
 from studio.retrieval import measure as measuring
-from studio.retrieval import stores
 from studio.retrieval.index import Index
 from studio.retrieval.measure import Measurement
 from studio.retrieval.records import Hit, Mode
@@ -67,6 +68,24 @@ def measure(name: str, questions: Path, home: str | Path | None = None, reporter
     index = find(name, home)
     rows, left_out = measuring.read_questions(questions, index)
     return measuring.measure(index, rows, left_out, reporter or Silent())
+
+
+def write_rows(
+    name: str, rows: Path, out: Path, without_gold: float = 0.2, seed: int = 0, home: str | Path | None = None
+) -> int:
+    """Write rows that train a model to read passages, from questions whose passages are known; how many. Raises StudioError."""
+    made = grounding.rows_with_passages(
+        grounding.Grounding(find(name, home)), read_json_lines(rows), without_gold=without_gold, seed=seed
+    )
+    lines = [json.dumps(row, ensure_ascii=False) for row in made]
+    if not lines:
+        raise DataError(
+            "none of the rows names a passage of this index",
+            hint="A row has `question`, `answer` and one of: `passages` (ids), `quote`, `document`; or `answerable: false`.",
+            where=str(rows),
+        )
+    write_text(out, "\n".join(lines) + "\n")
+    return len(lines)
 
 
 def remove(name: str, home: str | Path | None = None) -> int:

@@ -129,6 +129,29 @@ def measure(
 
 
 @app.command()
+def rows(
+    name: Name,
+    questions: Annotated[
+        Path, typer.Argument(metavar="ROWS", help="JSONL: `question`, `answer`, and `passages`, `quote` or `document`.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The rows to train on.")],
+    without_gold: Annotated[
+        float, typer.Option("--without-gold", min=0, max=1, help="Share whose right passage is taken out, to be refused.")
+    ] = 0.2,
+    seed: Annotated[int, typer.Option(help="Draws which, and in what order passages stand.")] = 0,
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """Write rows that train a model to read: each question with its passage among others, some without it and a refusal."""
+    from studio.app import indexes
+
+    count = indexes.write_rows(name, questions, out, without_gold, seed, home)
+    show.as_json({"file": str(out), "rows": count}) if json else show.say(
+        f"{plural(count, 'row')} in {out}: studio train on them"
+    )
+
+
+@app.command()
 def delete(name: Name, home: Home = None, json: Json = False) -> None:
     """Remove an index. Its documents stay."""
     from studio.app import indexes

@@ -17,6 +17,7 @@ from studio.cli import (
     adapters,
     bench,
     cascade,
+    compare,
     config,
     data,
     documents,
@@ -98,6 +99,7 @@ app.command("worker")(runs.worker)
 app.command("eval")(results.evaluate)
 app.command("judge")(judge.judge)
 app.command("chat")(results.chat)
+app.command("compare")(compare.compare)
 app.add_typer(cascade.app, name="cascade")
 app.command("export", cls=results.ExportCommand)(results.export)
 app.command("push")(push.push)

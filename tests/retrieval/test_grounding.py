@@ -62,3 +62,35 @@ def test_as_many_passages_are_given_as_fit(home: Path, tmp_path: Path) -> None:
     assert len(Grounding(index, characters=10).passages("leave rule")) == 1
     tool = [{"role": "tool", "content": "leave"}]
     assert Grounding(index).ground(tool) == (tool, [])
+
+
+def test_rows_to_train_reading_have_the_right_passage_among_others_or_a_refusal(home: Path, tmp_path: Path) -> None:
+    file = tmp_path / "prices.md"
+    tools = ["axe", "bolt", "clamp", "drill", "edger", "file", "gouge", "hammer"]
+    file.write_text(
+        "\n".join(f"# Tool {tool}\n\nThe tool {tool} costs {number} euros.\n" for number, tool in enumerate(tools, 11))
+    )
+    documents.add("prices", file, home=home)
+    given = Grounding(indexes.build("prices", "prices", home=home), most=3)
+    asked = [
+        {"question": f"What does the tool {tool} cost?", "answer": f"{number} euros", "quote": f"The tool {tool} costs"}
+        for number, tool in enumerate(tools, 11)
+    ]
+    asked += [
+        {"question": "What is the moon?", "answer": "cheese"},
+        {"question": "What does a tool weigh?", "answerable": False},
+    ]
+    rows = list(grounding.rows_with_passages(given, asked, without_gold=0.4, seed=1))
+    assert len(rows) == 9  # the moon is in no passage
+    refused = [row for row in rows if row["messages"][1]["content"] == grounding.REFUSAL]
+    assert 1 < len(refused) < 8
+    for row, question in zip(rows, asked, strict=False):
+        content, answer = (turn["content"] for turn in row["messages"])
+        assert content.startswith(grounding.INSTRUCTION)
+        if row not in refused:
+            number = int(answer.rpartition("[")[2].rstrip("]"))
+            assert f'<passage number="{number}" source="prices.md, {question["quote"][4:-6].capitalize()}">' in content
+            assert answer.startswith(str(question["answer"]))
+        elif question.get("quote"):
+            assert question["quote"] not in content
+    assert {row["messages"][1]["content"][-3:] for row in rows if row not in refused} > {"[1]"}  # not always first

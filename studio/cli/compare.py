@@ -1,0 +1,32 @@
+"""`studio compare`: base, tuned, retrieval, both, and a large model by API, on the same questions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from studio.cli import show
+from studio.cli.options import Home, Json
+from studio.cli.progress import reporting
+
+
+def compare(
+    spec: Annotated[Path, typer.Argument(metavar="SPEC.yaml", help="What is compared: run, index, questions, large, volume.")],
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """Quality, refusals, groundedness, latency and cost of each way of answering, with intervals; one page of it."""
+    from studio.app import answer_comparison
+
+    wanted = answer_comparison.load(spec)
+    with reporting(json) as reporter:
+        record, folder = answer_comparison.run(wanted, home, reporter)
+    if json:
+        show.as_json({**record.as_json(), "page": str(folder / "report.html")})
+        return
+    show.table(answer_comparison.columns(), answer_comparison.table(record), right=tuple(range(6, 11)))
+    for remark in record.remarks:
+        show.say(remark)
+    show.say(str(folder / "report.html"), "bold")

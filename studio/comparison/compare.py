@@ -1,0 +1,242 @@
+"""Ask every question in every way, and count. Who answers is given from outside: a loaded model, a server, an API."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from studio.comparison.questions import Question, refuses
+from studio.comparison.record import AnswerRow, ComparisonRecord, Figure, Way
+from studio.comparison.settings import Comparison
+from studio.core.errors import Stopped, StudioError
+from studio.documents.records import Passage
+from studio.evaluation import overlap
+from studio.evaluation.interval import Column, Draws, change, estimate, mean
+from studio.retrieval.grounding import Grounding, groundedness, with_passages
+from studio.tracking.reporter import Reporter
+
+Messages = Sequence[Mapping[str, Any]]
+_RESAMPLES, _SEED = 1_000, 23
+BASE, LARGE = "base", "large model"
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer and what it took. cost: US dollars."""
+
+    text: str
+    prompt_tokens: int
+    answer_tokens: int
+    seconds: float
+    cost: float = 0.0
+
+
+@dataclass(frozen=True)
+class Answerer:
+    """Someone who answers. system: what stands before the question; metered: each answer is billed."""
+
+    name: str
+    ask: Callable[[Messages], Reply]
+    system: str = ""
+    metered: bool = False
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A way of answering: who is asked, with which passages (None: without)."""
+
+    name: str
+    about: str
+    answerer: Answerer
+    passages: Sequence[Sequence[Passage]] | None
+
+
+def compare(
+    settings: Comparison,
+    questions: Sequence[Question],
+    local: Sequence[Answerer],
+    large: Answerer | None,
+    grounding: Grounding | None,
+    reporter: Reporter,
+    keep: Callable[[AnswerRow], object],
+    *,
+    id: str = "",
+) -> ComparisonRecord:
+    """All ways, all questions. local: base first, then tuned. keep takes each answer as it comes.
+
+    Raises CeilingReached where the large model would cost more than allowed, Stopped when asked to.
+    """
+    retrieved = [grounding.passages(question.text) for question in questions] if grounding else None
+    ways = list(_ways(settings, questions, local, large, grounding, retrieved))
+    rows: dict[str, list[AnswerRow]] = {}
+    for number, way in enumerate(ways):
+        for index, question in enumerate(questions):
+            if reporter.should_stop():
+                raise Stopped
+            reporter.progress(number * len(questions) + index, len(ways) * len(questions), f"Asking: {way.name}")
+            row = _row(way, index, question)
+            keep(row)
+            rows.setdefault(way.name, []).append(row)
+    draws = Draws(len(questions), _RESAMPLES, _SEED)
+    base = rows.get(BASE)
+    api = [row.cost for row in rows.get(LARGE, ())]
+    found = None
+    if retrieved is not None:
+        known = [(question, given) for question, given in zip(questions, retrieved, strict=True) if question.gold]
+        found = _share([any(passage.id in question.gold for passage in given) for question, given in known])
+    return ComparisonRecord(
+        id=id,
+        created=time.time(),
+        run=settings.run,
+        index=grounding.index.record.name if grounding else "",
+        index_content=grounding.index.record.content if grounding else "",
+        large=settings.large.model if settings.large else "",
+        questions=len(questions),
+        unanswerable=sum(not question.answerable for question in questions),
+        volume=settings.volume,
+        server=settings.server,
+        ways=tuple(_summary(way, rows[way.name], base, draws, settings) for way in ways),
+        found_by_retrieval=found,
+        remarks=tuple(_remarks(questions, grounding, api, settings)),
+    )
+
+
+def _ways(
+    settings: Comparison,
+    questions: Sequence[Question],
+    local: Sequence[Answerer],
+    large: Answerer | None,
+    grounding: Grounding | None,
+    retrieved: Sequence[Sequence[Passage]] | None,
+) -> list[_Asked]:
+    ways = [_Asked(one.name, f"The {one.name} model, from what it learned.", one, None) for one in local]
+    if grounding is not None and retrieved is not None:
+        names = {BASE: "retrieval"} if len(local) > 1 else {}
+        ways += [
+            _Asked(
+                names.get(one.name, f"{one.name} + retrieval"),
+                f"The {one.name} model with {settings.passages} passages.",
+                one,
+                retrieved,
+            )
+            for one in local
+        ]
+        reader = local[-1]
+        if any(question.gold for question in questions):
+            by_id = grounding.index.passages
+            oracle = [[by_id[item] for item in sorted(question.gold)][: settings.passages] for question in questions]
+            shifted = [*retrieved[len(retrieved) // 2 :], *retrieved[: len(retrieved) // 2]]
+            wrong = [
+                [passage for passage in given if passage.id not in question.gold]
+                for question, given in zip(questions, shifted, strict=True)
+            ]
+            ways.append(
+                _Asked(
+                    f"{reader.name} + right passage",
+                    "The passages that hold the answer: only reading can fail.",
+                    reader,
+                    oracle,
+                )
+            )
+            ways.append(_Asked(f"{reader.name} + wrong passages", "Another question's passages: is it misled?", reader, wrong))
+    if large is not None:
+        ways.append(_Asked(LARGE, "The large model by API, from what it learned.", large, None))
+        if retrieved is not None and settings.large_with_passages:
+            ways.append(_Asked(f"{LARGE} + retrieval", f"The large model with {settings.passages} passages.", large, retrieved))
+    return ways
+
+
+def _row(way: _Asked, index: int, question: Question) -> AnswerRow:
+    messages: list[dict[str, Any]] = [{"role": "user", "content": question.text}]
+    if way.answerer.system:
+        messages.insert(0, {"role": "system", "content": way.answerer.system})
+    passages = way.passages[index] if way.passages is not None else None
+    if passages is not None:
+        messages = with_passages(messages, passages)
+    error = ""
+    try:
+        reply = way.answerer.ask(messages)
+    except StudioError as problem:
+        if type(problem).__name__ == "CeilingReached":
+            raise
+        reply, error = Reply("", 0, 0, 0.0), str(problem)
+    refused = not error and refuses(reply.text)
+    quality = overlap.token_f1(question.reference, reply.text) if question.answerable and not refused else 0.0
+    return AnswerRow(
+        way=way.name,
+        question=index,
+        text=question.text,
+        answer=reply.text,
+        reference=question.reference,
+        answerable=question.answerable,
+        quality=quality if question.answerable else float(refused),
+        refused=refused,
+        grounded=groundedness(reply.text, passages) if passages is not None and not refused and not error else None,
+        passages=tuple(passage.id for passage in passages or ()),
+        prompt_tokens=reply.prompt_tokens,
+        answer_tokens=reply.answer_tokens,
+        seconds=reply.seconds,
+        cost=reply.cost,
+        error=error,
+    )
+
+
+def _summary(way: _Asked, rows: list[AnswerRow], base: list[AnswerRow] | None, draws: Draws, settings: Comparison) -> Way:
+    quality = mean(_column([row.quality for row in rows]), (0.0, 1.0))
+    compared = None
+    if base is not None and way.name != BASE:
+        compared = Figure.of(change(mean(_column([row.quality for row in base]), (0.0, 1.0)), quality, draws))
+    seconds = sorted(row.seconds for row in rows if not row.error) or [0.0]
+    cost = sum(row.cost for row in rows) / len(rows)
+    metered = way.answerer.metered
+    return Way(
+        name=way.name,
+        about=way.about,
+        quality=Figure.of(estimate(quality, draws)),
+        answered=_share([row.quality for row in rows if row.answerable]),
+        refused_rightly=_share([row.refused for row in rows if not row.answerable]),
+        refused_wrongly=_share([row.refused for row in rows if row.answerable]),
+        grounded=_share([row.grounded for row in rows if row.grounded is not None]),
+        change=compared,
+        prompt_tokens=statistics.fmean(row.prompt_tokens for row in rows),
+        answer_tokens=statistics.fmean(row.answer_tokens for row in rows),
+        p50=float(np.percentile(seconds, 50)),
+        p95=float(np.percentile(seconds, 95)),
+        per_thousand=1_000 * cost,
+        per_month=cost * settings.volume if metered else settings.server,
+        break_even=settings.server / cost if metered and cost > 0 and settings.server > 0 else None,
+        errors=sum(bool(row.error) for row in rows),
+    )
+
+
+def _share(values: Sequence[float]) -> Figure | None:
+    """The mean of values from 0 to 1 with its interval; None without any."""
+    if not values:
+        return None
+    return Figure.of(estimate(mean(_column(values), (0.0, 1.0)), Draws(len(values), _RESAMPLES, _SEED)))
+
+
+def _column(values: Sequence[float]) -> Column:
+    return np.array(values, dtype=np.float64)
+
+
+def _remarks(
+    questions: Sequence[Question], grounding: Grounding | None, api: Sequence[float], settings: Comparison
+) -> list[str]:
+    remarks = []
+    if len(questions) < 30:
+        remarks.append(f"{len(questions)} questions decide little: intervals are wide. A hundred or more are better.")
+    if not any(not question.answerable for question in questions):
+        remarks.append("No question is without an answer in the documents: whether it refuses rightly is not known.")
+    if grounding is not None and not any(question.gold for question in questions):
+        remarks.append("No question names its passage: whether retrieval or reading fails is not told apart.")
+    if settings.server == 0:
+        remarks.append("The monthly price of a machine of one's own is not given (server), so there is no break-even volume.")
+    if api and not sum(api):
+        remarks.append("The large model cost nothing: it is local or free.")
+    return remarks

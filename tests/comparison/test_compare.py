@@ -1,0 +1,200 @@
+"""The comparison counts what was answered: every figure from its rows, paired, with passages given and withheld."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from studio.app import answer_comparison, documents, indexes
+from studio.comparison import questions as asking
+from studio.comparison.compare import BASE, LARGE, Answerer, Messages, Reply, compare
+from studio.comparison.page import page, table
+from studio.comparison.record import AnswerRow, ComparisonRecord
+from studio.comparison.settings import Comparison
+from studio.core.errors import DataError, SpecError
+from studio.remote.ceiling import CeilingReached
+from studio.retrieval.grounding import Grounding
+from studio.tracking.reporter import Silent
+
+FACTS = {
+    f"tool {word}": f"{number} euros" for number, word in enumerate(("axe", "bolt", "clamp", "drill", "edger", "file"), 11)
+}
+
+
+@pytest.fixture
+def grounding(home: Path, tmp_path: Path) -> Grounding:
+    file = tmp_path / "prices.md"
+    file.write_text("\n".join(f"# {tool}\n\nThe {tool} costs {price}.\n" for tool, price in FACTS.items()))
+    documents.add("prices", file, home=home)
+    return Grounding(indexes.build("prices", "prices", home=home), most=2)
+
+
+@pytest.fixture
+def questions(tmp_path: Path, grounding: Grounding) -> list[asking.Question]:
+    rows: list[dict[str, Any]] = [
+        {"question": f"What does the {tool} cost?", "answer": price, "quote": f"The {tool} costs {price}."}
+        for tool, price in FACTS.items()
+    ]
+    rows.append({"question": "What does the tool xylophone cost?", "answer": "", "answerable": False})
+    file = tmp_path / "questions.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return asking.read(file, 100, grounding.index)
+
+
+def guesses(messages: Messages) -> Reply:
+    """Knows nothing and says something."""
+    return Reply("99 euros", 20, 2, 0.5)
+
+
+def reads(messages: Messages) -> Reply:
+    """Answers from the passages before it alone, as a good reader would."""
+    content = str(messages[-1]["content"])
+    tool = content.rpartition("What does the ")[2].partition(" cost?")[0]
+    price = FACTS[tool] if f"The {tool} costs" in content else ""
+    return Reply(price or "The documents do not say.", len(content), 4, 1.0)
+
+
+def paid(messages: Messages) -> Reply:
+    return Reply(reads(messages).text, 100, 10, 2.0, cost=0.002)
+
+
+def compared(questions: list[asking.Question], grounding: Grounding) -> tuple[ComparisonRecord, list[AnswerRow]]:
+    rows: list[AnswerRow] = []
+    spec = Comparison(questions="q.jsonl", volume=50_000, server=60)
+    local = [Answerer(BASE, guesses), Answerer("tuned", reads)]
+    large = Answerer(LARGE, paid, metered=True)
+    return compare(spec, questions, local, large, grounding, Silent(), rows.append), rows
+
+
+def test_each_way_is_asked_every_question_and_counted_from_its_rows(
+    questions: list[asking.Question], grounding: Grounding
+) -> None:
+    record, rows = compared(questions, grounding)
+    ways = {way.name: way for way in record.ways}
+    assert list(ways) == [
+        "base", "tuned", "retrieval", "tuned + retrieval", "tuned + right passage", "tuned + wrong passages", "large model",
+        "large model + retrieval",
+    ]  # fmt: skip
+    assert len(rows) == 8 * 7
+    for name, way in ways.items():
+        mine = [row.quality for row in rows if row.way == name]
+        assert way.quality.value == pytest.approx(sum(mine) / len(mine))
+    assert ways["tuned + retrieval"].quality.value == 1.0  # six prices and one refusal
+    assert ways["tuned"].quality.value == pytest.approx(1 / 7)  # the refusal alone is right
+    assert (record.questions, record.unanswerable) == (7, 1)
+    assert record.found_by_retrieval is not None
+    assert (record.found_by_retrieval.value, record.found_by_retrieval.rows) == (1.0, 6)
+
+
+def test_refusals_right_and_wrong_are_told_apart(questions: list[asking.Question], grounding: Grounding) -> None:
+    ways = {way.name: way for way in compared(questions, grounding)[0].ways}
+
+    def refusals(name: str) -> tuple[float, float]:
+        right, wrong = ways[name].refused_rightly, ways[name].refused_wrongly
+        assert right is not None and wrong is not None  # noqa: PT018
+        return right.value, wrong.value
+
+    assert refusals("base") == (0.0, 0.0)
+    assert refusals("tuned") == (1.0, 1.0)
+    assert refusals("tuned + retrieval") == (1.0, 0.0)
+
+
+def test_reading_and_retrieval_are_told_apart(questions: list[asking.Question], grounding: Grounding) -> None:
+    ways = {way.name: way for way in compared(questions, grounding)[0].ways}
+    right, wrong = ways["tuned + right passage"], ways["tuned + wrong passages"]
+    assert right.answered is not None
+    assert wrong.answered is not None
+    assert (right.answered.value, wrong.answered.value) == (1.0, 0.0)
+    assert ways["retrieval"].grounded is not None
+    assert ways["retrieval"].grounded.value == 0.0  # 99 euros stand nowhere
+    assert ways["base"].grounded is None
+
+
+def test_costs_are_those_of_the_volume_with_the_volume_where_a_machine_of_ones_own_is_cheaper(
+    questions: list[asking.Question], grounding: Grounding
+) -> None:
+    ways = {way.name: way for way in compared(questions, grounding)[0].ways}
+    assert ways[LARGE].per_thousand == pytest.approx(2.0)
+    assert ways[LARGE].per_month == pytest.approx(100.0)
+    assert ways[LARGE].break_even == pytest.approx(30_000)
+    assert (ways["tuned"].per_month, ways["tuned"].break_even) == (60, None)
+    assert (ways["tuned"].p50, ways[LARGE].p95) == (1.0, 2.0)
+
+
+def test_changes_are_paired_question_by_question(questions: list[asking.Question], grounding: Grounding) -> None:
+    ways = {way.name: way for way in compared(questions, grounding)[0].ways}
+    assert ways["base"].change is None
+    change = ways["tuned + retrieval"].change
+    assert change is not None
+    assert change.value == pytest.approx(ways["tuned + retrieval"].quality.value - ways["base"].quality.value)
+    assert change.low is not None
+    assert change.low > 0
+
+
+def test_an_answer_that_failed_counts_as_wrong_but_a_ceiling_ends_it(
+    questions: list[asking.Question], grounding: Grounding
+) -> None:
+    def fails(messages: Messages) -> Reply:
+        raise SpecError("no server", hint="")
+
+    def too_dear(messages: Messages) -> Reply:
+        raise CeilingReached("reached", hint="")
+
+    spec = Comparison(questions="q.jsonl")
+    record = compare(spec, questions, [Answerer(BASE, fails)], None, None, Silent(), lambda row: None)
+    assert (record.ways[0].errors, record.ways[0].quality.value) == (7, 0.0)
+    with pytest.raises(CeilingReached):
+        compare(spec, questions, [], Answerer(LARGE, too_dear, metered=True), None, Silent(), lambda row: None)
+
+
+def test_the_page_and_the_record_hold_the_figures(
+    questions: list[asking.Question], grounding: Grounding, tmp_path: Path
+) -> None:
+    record, rows = compared(questions, grounding)
+    assert ComparisonRecord.read(record.write(tmp_path / "report.json")) == record
+    html = page(record, [*rows, rows[0].model_copy(update={"answer": "<script>alert(1)</script>"})])
+    assert "<svg" in html
+    assert "break-even" in html
+    assert "<script>" not in html
+    assert len(table(record)) == 8
+
+
+@pytest.mark.parametrize(
+    ("answer", "refused"),
+    [
+        ("The documents do not say.", True), ("I don't know.", True), ("", True),
+        ("This is not mentioned in the handbook.", True),
+        ("Thirty days.", False), ("Do not use it wet.", False), ("You cannot return it after thirty days.", False),
+    ],
+)  # fmt: skip
+def test_a_refusal_is_known(answer: str, refused: bool) -> None:
+    assert asking.refuses(answer) is refused
+
+
+def test_a_file_without_questions_and_a_wrong_spec_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "q.jsonl"
+    file.write_text('{"question": "x", "answer": "y"}\n{"text": "z"}\n')
+    with pytest.raises(DataError, match="1 usable questions"):
+        asking.read(file, 10, None)
+    spec = tmp_path / "c.yaml"
+    spec.write_text("questions: q.jsonl\nvolum: 3\n")
+    with pytest.raises(SpecError, match="volum"):
+        answer_comparison.load(spec)
+
+
+@pytest.mark.torch
+@pytest.mark.slow
+def test_from_a_yaml_to_a_page_with_a_real_model(home: Path, grounding: Grounding, questions: Any, tmp_path: Path) -> None:
+    spec = tmp_path / "c.yaml"
+    spec.write_text(
+        f"run: starter\nindex: prices\nquestions: {tmp_path / 'questions.jsonl'}\nmax_tokens: 8\nmost_questions: 3\n"
+    )
+    record, folder = answer_comparison.run(answer_comparison.load(spec), home)
+    assert [way.name for way in record.ways] == ["base", "base + retrieval", "base + right passage", "base + wrong passages"]
+    assert all(way.prompt_tokens > 0 and way.p50 > 0 for way in record.ways)
+    assert len(answer_comparison.answers(folder)) == 12
+    assert (folder / "report.html").exists()
+    assert answer_comparison.comparisons(home) == [folder]
