@@ -66,7 +66,8 @@ def check(
             conversation = convert(row, columns, context)
             if shared:
                 conversation = completed(conversation, row.values, columns, context)
-            _refuse_media(row.values, columns, conversation)
+            if not MEDIA.isdisjoint(row.values):
+                _refuse_media(row.values, columns, conversation)
         except Unusable as problem:
             yield Rejected(row.file, row.line, problem.reason, problem.column, beginning(row.values))
             continue
@@ -103,8 +104,6 @@ def by_answer(conversation: Conversation) -> Iterator[Conversation]:
 def _refuse_media(values: Mapping[str, Any], columns: Mapping[str, str], conversation: Conversation) -> None:
     """Raise Unusable for a row with pictures or sounds: its text alone says something else."""
     media = MEDIA.intersection(values)
-    if not media:
-        return
     texts = [turn["content"] for turn in conversation.messages] or [conversation.text]
     marked = any(mark in text for text in texts for mark in _PLACEHOLDERS)
     for name in media.difference(columns.values()):

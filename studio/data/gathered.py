@@ -59,6 +59,8 @@ class Gathered:
     turns: int = 0
     samples: dict[int, Conversation] = field(default_factory=dict)
     answers: AnswerCounts = field(default_factory=AnswerCounts)
+    _largest: int = 1 << 64
+    """The hash of a row below which it becomes one of the samples."""
 
     @property
     def table(self) -> np.ndarray:
@@ -77,14 +79,19 @@ class Gathered:
         self.origins.append(len(self.files))
         messages = conversation.messages
         size = sum([len(turn["content"]) for turn in messages]) if messages else len(conversation.text)
-        self.lengths.append(min(size, 0xFFFFFFFF))
+        self.lengths.append(size if size < 0xFFFFFFFF else 0xFFFFFFFF)
         self.turns += len(messages) or 1
-        self.answers.add(conversation)
-        if len(self.samples) < SAMPLES:
-            self.samples[hashes[0]] = conversation
-        elif hashes[0] < (worst := max(self.samples)):  # the smallest hashes: a choice that no order of rows changes
-            self.samples.pop(worst)
-            self.samples[hashes[0]] = conversation
+        if conversation.rejected is not None or conversation.good is not None:
+            self.answers.add(conversation)
+        if hashes[0] < self._largest:  # the smallest hashes: a choice that no order of rows changes
+            self._sample(hashes[0], conversation)
+
+    def _sample(self, mark: int, conversation: Conversation) -> None:
+        self.samples[mark] = conversation
+        if len(self.samples) > SAMPLES:
+            self.samples.pop(max(self.samples))
+        if len(self.samples) == SAMPLES:
+            self._largest = max(self.samples)
 
     def refuse(self, row: Rejected) -> None:
         """Take a rejected row into the counts."""

@@ -29,7 +29,9 @@ def digest(data: bytes | str) -> int:
 
 def normal(text: str) -> str:
     """A text without what does not make it another question: case, punctuation, spacing, width of characters."""
-    plain = text.lower() if text.isascii() else unicodedata.normalize("NFKC", text).casefold()
+    if text.isascii():
+        return " ".join(text.lower().encode().translate(_SPACED).decode().split()) or text.strip()
+    plain = unicodedata.normalize("NFKC", text).casefold()
     words = plain.encode().translate(_SPACED).decode().split()  # thrice as fast as the pattern, which few texts need
     if not "".join(words).isalnum():
         words = _NOT_WORDS.sub(" ", plain).split()
@@ -51,8 +53,11 @@ def fingerprint(conversation: Conversation) -> tuple[int, int, int, int]:
     told = orjson.dumps(answer)
     if len(prompt) == 1 and not conversation.tools:  # the usual row: one question, one answer
         asked = prompt[0]["content"]
-        whole = digest(asked.encode() + b"\0" + told)
-        return whole, digest(normal(asked)), digest(" ".join(asked.casefold().split())), digest(told)
+        hashed = xxh3_64_intdigest  # as `digest` does, without three calls a row
+        whole = hashed(asked.encode() + b"\0" + told)
+        plain = normal(asked)
+        spaced = " ".join(asked.casefold().split())
+        return whole, hashed(plain.encode()), hashed(spaced.encode()), hashed(told)
     before = orjson.dumps([prompt, conversation.tools])
     return digest(before + told), digest(question(conversation)), digest(before.lower()), digest(told)
 

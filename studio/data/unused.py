@@ -32,8 +32,9 @@ class UnusedColumns:
         if not self._rows:
             self._used = {*self._columns, *(root(name, row.values) for name in self._columns)}
         self._rows += 1
-        for name in row.values.keys() - self._used:
-            value = row.values[name]
+        for name, value in row.values.items():
+            if name in self._used:
+                continue
             if value is None or value == "" or value == [] or value == {}:
                 continue
             self._filled[name] += 1
