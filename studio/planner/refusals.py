@@ -31,6 +31,13 @@ def refuse(spec: RunSpec, case: Case, chosen: Fit) -> None:
             hint="Raise data.max_length, or set data.overlong to truncate.",
             where="data.max_length",
         )
+    if spec.data.overlong == "error" and (over := rows.over(length)):
+        raise SpecError(
+            f"{plural(over, 'row')} of {count(len(rows))} are longer than {count(length)} tokens (the longest has "
+            f"{count(int(rows.lengths.max()))}), and data.overlong is error",
+            hint="Raise data.max_length, shorten those rows, or set data.overlong to drop or truncate.",
+            where="data.max_length",
+        )
 
 
 def _base(spec: RunSpec) -> None:
