@@ -606,8 +606,6 @@ def test_the_optimizer_saves_memory_only_where_the_gpu_is_short_of_it() -> None:
 
 def test_a_row_that_would_stop_the_run_is_refused_in_the_plan():
     data = {"train": "rows.jsonl", "max_length": 64, "overlong": "error"}
-    with pytest.raises(
-        SpecError, match="2 rows of 4 are longer than 64 tokens .the longest has 70., and data.overlong is error"
-    ):
+    with pytest.raises(SpecError, match="2 rows of 4 are longer than 64 tokens"):
         plan(rows=Rows(np.array([10, 65, 70, 64]), 100, np.array([10])), data=data)
     assert plan(rows=Rows(np.array([10, 64]), 60, np.array([10])), data=data).spec.data.overlong == "error"
