@@ -1,0 +1,64 @@
+"""`--json --progress json`: what a program that started a run reads while it goes on, and at its end."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from studio.app.runs import Run
+from studio.cli import follow
+from studio.cli.options import Shown
+from studio.core import events
+from studio.core.errors import TrainingError
+from studio.runs import folder as folders
+from studio.runs.recorder import Recorder
+from studio.spec import parse
+
+
+def made(tmp_path: Path, error: TrainingError | None = None) -> Run:
+    """A run that ended, as its recorder writes it."""
+    folder = folders.create(parse({"name": "bot", "data": {"train": str(tmp_path / "rows.jsonl")}}), tmp_path)
+    recorder = Recorder(folder)
+    with recorder.stage("training"):
+        recorder.metrics(1, loss=0.5, lr=1e-3)
+        recorder.event(events.Warning(message="only 5 steps: größer wäre besser"))
+    recorder.end("failed" if error else "done", error)
+    return Run(folder)
+
+
+def test_progress_is_one_json_object_a_line_on_stderr_and_one_document_on_stdout(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = made(tmp_path)
+    assert follow.follow(run, json=True, progress=Shown.json) == 0
+    said = capsys.readouterr()
+    lines = [json.loads(line) for line in said.err.splitlines()]
+    assert all(len(line) == 1 for line in lines)
+    assert {name for line in lines for name in line} == {"event", "metrics", "status"}
+    kinds = [line["event"]["kind"] for line in lines if "event" in line]
+    assert kinds == ["created", "stage", "warning", "stage-done", "ended"]
+    assert [(line["metrics"]["step"], line["metrics"]["loss"]) for line in lines if "metrics" in line] == [(1, 0.5)]
+    assert [line["status"]["state"] for line in lines if "status" in line][-1] == "done"
+    assert json.loads(said.out)["id"] == run.id
+
+
+def test_a_run_that_failed_says_why_in_the_document_and_by_the_exit_code(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = TrainingError("The loss became infinite at step 3", hint="Lower it.", where="training.learning_rate")
+    assert follow.follow(made(tmp_path, error), json=True, progress=Shown.json) == 1
+    said = capsys.readouterr()
+    assert json.loads(said.out)["exit_code"] == 1
+    assert json.loads(said.out)["error"]["hint"] == "Lower it."
+    assert "Traceback" not in said.err
+    (last,) = [json.loads(line)["event"] for line in said.err.splitlines() if '"ended"' in line]
+    assert last["error"]["message"] == "The loss became infinite at step 3"
+
+
+def test_without_it_a_program_reads_nothing_but_warnings_until_the_end(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert follow.follow(made(tmp_path), json=True) == 0
+    assert capsys.readouterr().err == "only 5 steps: größer wäre besser\n"
