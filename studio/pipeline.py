@@ -94,6 +94,7 @@ def make_ready(folder: RunFolder, asked: RunSpec, recorder: Recorder) -> Prepare
     machine = machines.probe()
     if not folder.spec_file.exists():
         asked = planner.take_start(asked, folder)
+        planner.teacher(asked, _home(folder), tokenizer, "fp32")  # refused now if it cannot be one
         rows = planner.rows_for(asked, train, held_out)
         plan = planner.resolve(asked, machine, found, rows, past(_home(folder)))
         plan.record().write(folder.plan)
@@ -135,10 +136,11 @@ def train(folder: RunFolder, prepared: Prepared, recorder: Recorder, mirror: Mir
     libraries.import_heavy()  # before any tensor is made
     from studio.training import fit
 
+    words = planner.taught(prepared, folder, recorder)
     base = load(prepared)
     while True:
         try:
-            job = replace(fit_job(folder, prepared), on_evaluation=sampler(folder, prepared, recorder, mirror))
+            job = replace(fit_job(folder, prepared), on_evaluation=sampler(folder, prepared, recorder, mirror), **words)
             fitted = fit.fit(base, prepared.tokenizer, job, recorder)
             break
         except OutOfMemory as problem:
@@ -195,13 +197,15 @@ def judge(
     if folder.report.exists() and not again:
         return
     from studio.evaluation import compare, curve, page, parent
+    from studio.evaluation.sets import question_sets
 
-    sets = question_sets(folder, prepared.spec)
+    spec = prepared.spec
+    base = pruning.base_of(spec.model.name)
+    sets = question_sets(held_out_rows(folder), spec.evaluation, spec.data, base, _home(folder))
     if not sets:
         recorder.event(events.Warning(message="no held-out rows: this run ends without evidence"))
         return
     model = loading.attach_adapter(load(prepared), folder.adapter)
-    spec = prepared.spec
     report = compare.compare(
         model,
         prepared.tokenizer,
@@ -276,29 +280,6 @@ def export_one(folder: RunFolder, prepared: Prepared, target: AnyTarget, recorde
     recorder.event(artifact.event())
     free_memory()
     return artifact
-
-
-def question_sets(folder: RunFolder, spec: RunSpec) -> list[Any]:
-    """The held-out rows, further question files and the general set, as the evaluation takes them."""
-    from studio.evaluation import general
-    from studio.evaluation.compare import QuestionSet
-
-    sets = []
-    held_out = [row for row in held_out_rows(folder) if row.good is not False]
-    if held_out:
-        sets.append(QuestionSet("held-out", held_out))
-    for name in spec.evaluation.also:
-        for file in store.files_of(name, _home(folder), "evaluation.also"):
-            sets.append(QuestionSet(f"also:{Path(file).stem}", prepare.load_questions(file, spec.data)))
-    if sets and spec.evaluation.general == "builtin":
-        base = pruning.base_of(spec.model.name)
-        sets.append(QuestionSet(general.NAME, general.builtin(base)))
-        if base != "starter":  # it was trained on nothing but its own small world
-            sets.append(QuestionSet(general.TEXT, general.text()))
-    elif sets and spec.evaluation.general != "off":
-        for file in store.files_of(spec.evaluation.general, _home(folder), "evaluation.general"):
-            sets.append(QuestionSet(general.NAME, prepare.load_questions(file, spec.data)))
-    return sets
 
 
 def _home(folder: RunFolder) -> Path:

@@ -99,12 +99,15 @@ def ask(
     max_new_tokens: int,
     on_progress: Callable[[int, int], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
+    temperature: float = 0.0,
 ) -> tuple[list[Answer], float]:
-    """The greedy answers to `prompts`, in their order, and the seconds they took. Raises as `generate`."""
+    """The answers to `prompts`, greedy at temperature 0, in their order, and the seconds they took. Raises as `generate`."""
     from studio.models.generation import generate
 
     began = time.perf_counter()
-    given = generate(model, prompts, tokenizer, max_new_tokens, on_progress=on_progress, should_stop=should_stop)
+    given = generate(
+        model, prompts, tokenizer, max_new_tokens, temperature=temperature, on_progress=on_progress, should_stop=should_stop
+    )
     return given, time.perf_counter() - began
 
 

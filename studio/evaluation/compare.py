@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ import numpy as np
 from studio.core import events
 from studio.core.errors import EvaluationError
 from studio.core.text import count
-from studio.data.rows import Conversation
+from studio.evaluation import reward
 from studio.evaluation.answering import Question, ask, longest_answer, questions, speed, text_scores
 from studio.evaluation.figures import Side, figures
 from studio.evaluation.general import NAME as GENERAL
@@ -21,6 +21,8 @@ from studio.evaluation.general import TEXT
 from studio.evaluation.likelihood import likelihood
 from studio.evaluation.overlap import rouge_l, spoken, words
 from studio.evaluation.report import START, Answered, Compared, Given, Report, SetReport, Speed
+from studio.evaluation.reward import Rules
+from studio.evaluation.sets import QuestionSet
 from studio.evaluation.settings import Evaluation
 from studio.evaluation.tasks import labels, text
 from studio.evaluation.tasks.choose import choose
@@ -36,15 +38,6 @@ HELD_OUT = "held-out"
 
 SHORT = 12
 """Words: where nine in ten references are no longer, an answer is right or wrong as a whole."""
-
-
-@dataclass(frozen=True)
-class QuestionSet:
-    """Rows to compare on. name: `held-out` (the first decides the verdict), `also:fresh.jsonl`, `general`, or
-    `general-text`, whose rows are scored and not answered."""
-
-    name: str
-    rows: list[Conversation]
 
 
 def compare(
@@ -137,12 +130,14 @@ def _measure(
     task = _task([asked[place].reference for place in answered], wanted.name, settings)
     scorer = task.scorer([asked[place].reference for place in answered])
     with _adapter_off(model):
-        base = _one_side(model, tokenizer, asked, answered, longest, watch, f"base on {wanted.name}")
-    tuned = _one_side(model, tokenizer, asked, answered, longest, watch, f"tuned on {wanted.name}")
+        base = _one_side(model, tokenizer, asked, answered, longest, watch, f"base on {wanted.name}", wanted.rules)
+    tuned = _one_side(model, tokenizer, asked, answered, longest, watch, f"tuned on {wanted.name}", wanted.rules)
 
     def reported(before: Side, name: str) -> SetReport:
-        pairs = [_answered(asked[place], place, before, tuned, at, scorer) for at, place in enumerate(answered)]
+        pairs = [_answered(asked[place], place, before, tuned, at, scorer, wanted.rules) for at, place in enumerate(answered)]
         metrics = figures(before, tuned, pairs, task, settings.resamples, seed)
+        if wanted.rules and pairs:
+            metrics = reward.figures(pairs, before.sampled, tuned.sampled, settings.resamples, seed) | metrics
         headline, why = _headline([item.reference for item in pairs], wanted.name, metrics, task)
         shown = [[getattr(pair, side).text for pair in pairs] for side in ("base", "tuned")]
         return SetReport(
@@ -163,7 +158,7 @@ def _measure(
     against = None
     if with_start:
         model.set_adapter(START)
-        side = _one_side(model, tokenizer, asked, answered, longest, watch, f"start on {wanted.name}")
+        side = _one_side(model, tokenizer, asked, answered, longest, watch, f"start on {wanted.name}", wanted.rules)
         model.set_adapter("default")
         against = reported(side, START)
     speeds = {"base": base.speed, "tuned": tuned.speed}
@@ -171,7 +166,14 @@ def _measure(
 
 
 def _one_side(
-    model: Any, tokenizer: Any, asked: list[Question], answered: list[int], longest: int, watch: _Watch, what: str
+    model: Any,
+    tokenizer: Any,
+    asked: list[Question],
+    answered: list[int],
+    longest: int,
+    watch: _Watch,
+    what: str,
+    rules: Rules | None = None,
 ) -> Side:
     loss = likelihood(model, [(item.ids, item.mask) for item in asked], lambda rows: watch.done(rows, f"loss of {what}"))
     others = [encoded for item in asked if (encoded := item.rejected) is not None]
@@ -188,18 +190,27 @@ def _one_side(
         on_progress=lambda done, _: watch.done(before + done - watch.so_far, f"answers of {what}"),
         should_stop=watch.reporter.should_stop,
     )
+    sampled: list[float] = []
+    if rules:
+        write = partial(ask, model, tokenizer, max_new_tokens=longest, should_stop=watch.reporter.should_stop, temperature=1.0)
+        messages = [asked[place].conversation.messages[-1] for place in answered]
+        sampled = reward.sampled(rules, lambda prompts: write(prompts)[0], prompts, messages)
     if watch.timed(what):
-        return Side(loss, given, None, rejected)
+        return Side(loss, given, None, rejected, sampled)
     rate = sum(answer.tokens for answer in given) / max(seconds, 1e-9)
-    return Side(loss, given, speed(model, tokenizer, prompts, longest, rate), rejected)
+    return Side(loss, given, speed(model, tokenizer, prompts, longest, rate), rejected, sampled)
 
 
-def _answered(question: Question, place: int, base: Side, tuned: Side, at: int, scorer: Scorer) -> Answered:
+def _answered(
+    question: Question, place: int, base: Side, tuned: Side, at: int, scorer: Scorer, rules: Rules | None
+) -> Answered:
     sides = []
     for side in (base, tuned):
         answer, found = side.given[at], side.likelihood
         loss = float(found.loss[place] / max(1.0, found.tokens[place]))
         scores = {**scorer(question.reference, answer.text), **text_scores(question.reference, answer.text), "loss": loss}
+        if rules:
+            scores |= rules.scores(answer, question.conversation.messages[-1])
         sides.append(Given(answer.text, answer.tokens, bool(answer.stopped), scores))
     row = question.conversation
     before = [message for message in row.prompt if message.get("role") != "system"]
@@ -217,6 +228,8 @@ def _headline(references: list[str], name: str, metrics: Mapping[str, Compared],
     general questions the likelihood where base has hardly any answer word for word, for then nothing could be lost."""
     if name == TEXT:
         return "perplexity", "the rows are only read: how likely the model finds them tells of forgetting at any level"
+    if reward.REWARD in metrics:
+        return reward.REWARD, "data.verifier says how an answer is scored"
     if not references:
         return "loss", "plain text has no questions to answer, so only its likelihood is measured"
     if task.metrics:

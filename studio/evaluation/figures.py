@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,8 @@ class Side:
     speed: Speed | None
     rejected: Likelihood | None = None
     """Of the rejected answers, where the rows are preference pairs."""
+    sampled: list[float] = field(default_factory=list)
+    """Mean reward of sampled answers to each question, where there is a verifier."""
 
 
 def figures(base: Side, tuned: Side, pairs: list[Answered], task: Task, resamples: int, seed: int) -> dict[str, Compared]:

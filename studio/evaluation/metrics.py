@@ -22,6 +22,11 @@ METRICS: dict[str, Metric] = _Metrics(
     for metric in (
         *(metric for task in TASKS.values() for metric in task.metrics),
         Metric(
+            "reward", "Reward (greedy)", "higher", "share", "mean score by data.verifier; an answer that does not end has 0"
+        ),
+        Metric("reward_sampled", "Reward (sampled)", "higher", "share", "the same of four answers at temperature 1 to each"),
+        Metric("control", "Control score", "higher", "share", "mean score by data.control, which no training rewards"),
+        Metric(
             "exact_match", "Exact match", "higher", "share", "share of answers equal to the reference, character by character"
         ),
         Metric(

@@ -10,6 +10,7 @@ from studio.evaluation.general import SKILLS, TEXT
 from studio.evaluation.interval import rows_to_decide
 from studio.evaluation.metrics import METRICS
 from studio.evaluation.report import START, SetReport, Verdict, VerdictKind
+from studio.evaluation.reward import CONTROL, REWARD, SAMPLED
 
 FEW = 20
 """Rows below which a bootstrap interval is known to be too narrow."""
@@ -58,7 +59,8 @@ def decide(sets: Sequence[SetReport]) -> Verdict:
     else:
         kind = _kind(main, forgets)
         sentences = [_on_main(main, kind)]
-        sentences += [_of_pairs(main)] if PAIRED in main.metrics else []
+        sentences += [_of_pairs(main)] if PAIRED in main.metrics and main.headline != REWARD else []
+        sentences += [_of_reward(main)] if main.headline == REWARD else []
         aside = [item for item in sets if item not in (main, general, text) and item.before != START]
         sentences += [_beside(item) for item in aside if item.name not in (GENERAL, TEXT)]
     if general is not None:
@@ -71,6 +73,8 @@ def decide(sets: Sequence[SetReport]) -> Verdict:
 def _kind(main: SetReport, forgets: bool) -> VerdictKind:
     """Better needs a gain in answers or in telling preferred ones apart, and a clear loss in neither."""
     changes = {name: main.metrics[name].change for name in (main.headline, PAIRED) if name in main.metrics}
+    if CONTROL in main.metrics and METRICS[CONTROL].lost(main.metrics[CONTROL].change):
+        return "worse"  # however well it pleases the verifier
     if any(METRICS[name].lost(change) for name, change in changes.items()):
         return "worse"
     if any(METRICS[name].gained(change) for name, change in changes.items()):
@@ -95,6 +99,15 @@ def _on_main(found: SetReport, kind: VerdictKind) -> str:
             way = "fell" if loss.change.value < 0 else "rose"
             sentence += f", though the loss {way} clearly from {loss.base.value:.3f} to {loss.tuned.value:.3f}"
     return sentence
+
+
+def _of_reward(found: SetReport) -> str:
+    """What became of sampled answers, and of the score that was never rewarded."""
+    parts = []
+    for name, words in ((SAMPLED, "sampled answers"), (CONTROL, "the control score")):
+        metric, figure = METRICS[name], found.metrics[name]
+        parts.append(f"{words} {metric.show(figure.base.value)} -> {metric.show(figure.tuned.value)}")
+    return ", ".join(parts)
 
 
 def _of_pairs(found: SetReport) -> str:
@@ -232,6 +245,13 @@ def _cautions(sets: Sequence[SetReport], main: SetReport | None) -> list[str]:
         found.append(f"what was lost, in right answers to the general questions: {', '.join(skills)}")
     if main is not None and (said := _undecided(main)):
         found.append(said)
+    if main is not None and CONTROL in main.metrics and METRICS[CONTROL].lost(main.metrics[CONTROL].change):
+        gained = METRICS[REWARD].gained(main.metrics[REWARD].change)
+        found.append(
+            "the control score fell"
+            + (" while the reward rose: the model learned to please the verifier" if gained else "")
+            + ". Read the answers, make data.verifier stricter (a weighted sum of form and content), or take fewer steps"
+        )
     if main is not None and main.answers:
         stops = main.metrics["stop_rate"]
         if stops.tuned.value < SELDOM:

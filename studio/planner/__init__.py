@@ -7,6 +7,7 @@ from studio.planner.resolve import resolve
 from studio.planner.rows import Rows, rows, rows_by_characters
 from studio.planner.sampling import Expected, expected, rows_for
 from studio.planner.starting import settled, start_folder, take_start
+from studio.planner.teaching import taught, teacher
 from studio.runs.plan import Alternative, Counts, Decision
 
 __all__ = [
@@ -32,4 +33,6 @@ __all__ = [
     "settled",
     "start_folder",
     "take_start",
+    "taught",
+    "teacher",
 ]  # fmt: skip

@@ -165,6 +165,7 @@ def fingerprint(base: Any, job: TrainingJob, steps: int) -> str:
         "quantized": job.quantized,
         "steps": steps,
         "trained": int(job.train.trained),
+        **({"teacher": hashlib.sha256(np.ascontiguousarray(job.teacher.logps).tobytes()).hexdigest()} if job.teacher else {}),
         **({"verifier": job.verification.verifier.model_dump(mode="json")} if job.verification else {}),
         **({"start": sha256(job.start / "adapter_model.safetensors")} if job.start else {}),
     }

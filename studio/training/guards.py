@@ -43,6 +43,12 @@ def check_data(job: TrainingJob) -> None:
             hint="Give such rows in data.train, or set training.method to sft.",
             where="training.method",
         )
+    if job.training.method.distils and job.teacher is None:
+        raise TrainingError(
+            "distillation needs a teacher that has read the rows",
+            hint="Name a run or a model in training.method.teacher.",
+            where="training.method.teacher",
+        )
     if job.train.trained == 0:
         raise TrainingError(
             f"None of the tokens in {plural(len(job.train), 'row')} would be trained: all are masked",

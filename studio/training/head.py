@@ -52,7 +52,7 @@ class _TokenLosses(torch.autograd.Function):
         step = max(16, LOGITS_PER_CHUNK.get(hidden.device.type, 1 << 24) // weight.shape[0])
         for start in range(0, len(hidden), step):
             part = slice(start, start + step)
-            logits, slope = _logits(hidden[part], weight, bias, transform)
+            logits, slope = logits_of(hidden[part], weight, bias, transform)
             wanted_tokens = targets[part].unsqueeze(1)
             log_all = torch.logsumexp(logits, dim=-1, keepdim=True)
             losses[part] = (log_all - logits.gather(1, wanted_tokens)).squeeze(1)
@@ -71,7 +71,7 @@ class _TokenLosses(torch.autograd.Function):
         return (gradient.float() * grads[0][:, None]).to(gradient.dtype), None, None, None, None, None
 
 
-def _logits(hidden: Any, weight: Any, bias: Any, transform: LogitTransform) -> tuple[Any, Any]:
+def logits_of(hidden: Any, weight: Any, bias: Any, transform: LogitTransform) -> tuple[Any, Any]:
     """Logits in fp32, and the slope of the soft cap there (None without one)."""
     logits = torch.nn.functional.linear(hidden.to(weight.dtype), weight, bias).float()
     if transform.scale != 1.0:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from studio.training import adapters, checkpoints
+from studio.training import adapters, checkpoints, measuring
 from studio.training.batches import Batch, StepOrder, Tokens, batch
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Rows:
         """The method's loss over all held-out rows."""
         job = self.loss_model.job
         assert job.held_out is not None  # or it is not asked for
-        return self.loss_model.held_out_loss(job.held_out, reporter)
+        return measuring.held_out_loss(self.loss_model, job.held_out, reporter)
 
 
 def resume(folder: Path, loss_model: LossModel, optimizer: OptimizerStep) -> None:
@@ -99,7 +99,7 @@ def _forward_and_backward(loss_model: LossModel, optimizer: OptimizerStep, data:
     job, reference, rows = loss_model.job, loss_model.references[0], data.batch
     total = torch.zeros((), device=job.device)
     figures: dict[str, Any] = {}
-    drift = loss_model.drift(data.tokens, rows.numbers, reference)
+    drift = measuring.drift(loss_model, data.tokens, rows.numbers, reference)
     for micro in rows.micro_batches:
         loss, shares = job.training.method.loss(loss_model.score(data.tokens, micro, reference, drift), rows.totals)
         optimizer.backward(loss)

@@ -9,23 +9,23 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from studio.core.errors import Stopped
 from studio.core.text import shorten
-from studio.tracking.reporter import Reporter
 from studio.training import adapters, attention, fusing, initial, noise
-from studio.training.batches import MicroBatch, Tokens, batch, first_rows, in_order_of_length, pack, pad_rows, totals_of
+from studio.training.batches import MicroBatch, Tokens, first_rows, pack, pad_rows
 from studio.training.guards import StepInProgress
 from studio.training.job import TrainingJob
+from studio.training.methods.distil import Distil
 from studio.training.methods.method import Scored
 from studio.training.modes import evaluating
-from studio.training.reference import Mismatched, Reference
+from studio.training.reference import Reference
 from studio.training.sampled import Sampled
+from studio.training.words import Words
 
 PROBE_TOKENS = 32
 
@@ -90,15 +90,29 @@ class LossModel:
         """Whether rows are laid out end to end."""
         return self.path.packed
 
-    def token_losses(self, micro: MicroBatch) -> Any:
-        """-log p(next token) at every trained position: fp32 [positions], on the model's device."""
-        from studio.training import head
+    def token_losses(self, micro: MicroBatch, words: Words | None = None) -> Any:
+        """-log p(next token) at every trained position: fp32 [positions], on the model's device.
+
+        words: a teacher's; then [4, positions], as `distilling.distilled` gives them.
+        """
+        from studio.training import distilling, head
 
         self.in_progress.rows, self.in_progress.tokens = micro.rows, micro.input_ids.size
         inputs = self._inputs(micro)
         self.noise.lengths = micro.lengths
-        scored, targets = self._there(micro.scored), self._there(micro.targets)
+        scored, targets = self.on_device(micro.scored), self.on_device(micro.targets)
+        method = self.job.training.method
         with self._autocast():
+            if words is not None and isinstance(method, Distil):
+                ids, logps = (self.on_device(values) for values in words.of(micro.numbers))
+                mix = distilling.Mix(method.beta, method.hard)
+                if not self.path.trained_only:
+                    logits = self.base(**inputs).logits
+                    return distilling.of_logits(logits, scored, targets, ids, logps, mix)
+                hidden = self.base.base_model(**inputs).last_hidden_state
+                picked = hidden.reshape(-1, hidden.shape[-1]).index_select(0, scored)
+                output = self.base.get_output_embeddings()
+                return distilling.distilled(picked, output, targets, ids, logps, self.logit_transform, mix)
             if not self.path.trained_only:
                 return head.losses_of_logits(self.base(**inputs).logits, scored, targets)
             hidden = self.base.base_model(**inputs).last_hidden_state
@@ -111,56 +125,32 @@ class LossModel:
 
     def score(self, tokens: Tokens, micro: MicroBatch, reference: Reference | None = None, drift: Any = None) -> Scored:
         """The sequences of a micro-batch of `tokens` as a training method takes them; reference are scores of `tokens`."""
+        words = self._words(tokens)
+        losses = self.token_losses(micro, words)
+        named = {} if words is None else dict(zip(("divergence", "hard", "same_choice"), losses[1:].detach(), strict=True))
         return Scored(
-            losses=self.token_losses(micro),
-            counts=self._there(micro.scored_in_rows),
-            wanted=None if tokens.wanted is None else self._there(np.asarray(tokens.wanted[micro.numbers], dtype=bool)),
-            reference=None if reference is None else self._there(reference.logps[micro.numbers]),
+            losses=losses if words is None else losses[0],
+            distilled=named or None,
+            counts=self.on_device(micro.scored_in_rows),
+            wanted=None if tokens.wanted is None else self.on_device(np.asarray(tokens.wanted[micro.numbers], dtype=bool)),
+            reference=None if reference is None else self.on_device(reference.logps[micro.numbers]),
             drift=drift,
             **({} if not isinstance(tokens, Sampled) else self._of_sampled(tokens, micro)),
         )
+
+    def _words(self, tokens: Tokens) -> Words | None:
+        """What the teacher says of these rows, if there is one."""
+        return self.job.teacher if tokens is self.job.train else self.job.teacher_held_out
 
     def _of_sampled(self, tokens: Sampled, micro: MicroBatch) -> dict[str, Any]:
         """What is known of a micro-batch of sampled answers beside their tokens."""
         before = [tokens.reference_losses[number] for number in micro.numbers] if tokens.reference_losses else None
         return {
-            "advantages": self._there(tokens.advantages[micro.numbers]),
-            "reference_losses": None if before is None else self._there(np.concatenate(before)),
+            "advantages": self.on_device(tokens.advantages[micro.numbers]),
+            "reference_losses": None if before is None else self.on_device(np.concatenate(before)),
         }
 
-    def logps(self, tokens: Tokens, reporter: Reporter, what: str) -> np.ndarray:
-        """log p of the trained tokens of each sequence, fp32 [sequences]. Raises Stopped if asked to stop on the way."""
-        found = np.zeros(len(tokens), dtype=np.float32)
-        done, training = 0, self.job.training
-        with evaluating(self.model):
-            for micro in in_order_of_length(tokens, training.micro_batch, self.job.max_length, self.packed, self.pad):
-                found[micro.numbers] = self.score(tokens, micro).logps.cpu().numpy()
-                done += micro.rows
-                reporter.progress(done, len(tokens), what)
-                if reporter.should_stop():
-                    raise Stopped
-        return found
-
-    def drift(self, tokens: Tokens, rows: Sequence[int], reference: Reference | None) -> Any:
-        """How much likelier than before the answers to other prompts have become on average, at least 0; a device scalar.
-
-        None where the method does not ask.
-        """
-        if reference is None or reference.mismatched is None:
-            return None
-        import torch
-
-        training, before = self.job.training, reference.mismatched
-        micro_batches = batch(
-            Mismatched(tokens), rows, training.micro_batch, self.job.max_length, self.packed, self.pad
-        ).micro_batches
-        total = torch.zeros((), device=self.job.device)
-        with torch.no_grad():
-            for micro in micro_batches:
-                total += (self.score(tokens, micro).logps - self._there(before[micro.numbers])).sum()
-        return (total / len(rows)).clamp(min=0)
-
-    def _there(self, numbers: np.ndarray) -> Any:
+    def on_device(self, numbers: np.ndarray) -> Any:
         """Numbers on the device, by way of pinned memory, so that the host waits for no kernel to end."""
         import torch
 
@@ -168,13 +158,13 @@ class LossModel:
         return here.pin_memory().to(self.job.device, non_blocking=True) if self.job.device == "cuda" else here
 
     def _inputs(self, micro: MicroBatch) -> dict[str, Any]:
-        ids = self._there(micro.input_ids)
+        ids = self.on_device(micro.input_ids)
         if micro.lengths is None or micro.position_ids is None:
             return {"input_ids": ids, "use_cache": False}
-        ends = self._there(np.cumsum([0, *micro.lengths], dtype=np.int32))
+        ends = self.on_device(np.cumsum([0, *micro.lengths], dtype=np.int32))
         return {
             "input_ids": ids,
-            "position_ids": self._there(micro.position_ids),
+            "position_ids": self.on_device(micro.position_ids),
             "use_cache": False,
             "cu_seq_lens_q": ends,
             "cu_seq_lens_k": ends,
@@ -274,27 +264,6 @@ class LossModel:
         for weights in trained:
             weights.grad = None
         return torch.stack(norms).norm().item() if norms else math.nan
-
-    def held_out_loss(self, tokens: Tokens, reporter: Reporter) -> tuple[float, dict[str, float]]:
-        """The method's loss over all rows of `tokens`, and its figures. Raises Stopped if asked to stop on the way."""
-        import torch
-
-        training, reference = self.job.training, self.references[1]
-        total, done = torch.zeros((), dtype=torch.float64, device=self.job.device), 0
-        figures: dict[str, Any] = {}
-        with evaluating(self.model):
-            everything = totals_of(tokens)
-            drift = self.drift(tokens, range(everything.rows), reference)
-            for micro in in_order_of_length(tokens, training.micro_batch, self.job.max_length, self.packed, self.pad):
-                loss, shares = training.method.loss(self.score(tokens, micro, reference, drift), everything)
-                total += loss
-                for name, share in shares.items():
-                    figures[name] = figures.get(name, 0.0) + share
-                done += micro.rows
-                reporter.progress(done, len(tokens), "held-out row")
-                if reporter.should_stop():
-                    raise Stopped
-        return total.item(), {name: float(value) for name, value in figures.items()}
 
     @contextlib.contextmanager
     def answering(self) -> Iterator[Any]:

@@ -79,6 +79,8 @@ def references(loss_model: LossModel, run: str, reporter: Reporter) -> tuple[Ref
     method = job.training.method
     if not method.compares:
         return None, None
+    from studio.training.measuring import logps
+
     file = job.checkpoints / "reference.npz"
     kept = _read(file, run)
     parts = {"train": job.train, **({"held_out": job.held_out} if job.held_out is not None else {})}
@@ -92,7 +94,7 @@ def references(loss_model: LossModel, run: str, reporter: Reporter) -> tuple[Ref
             before = kept.get(key)
             fits = before is not None and len(before) == len(rows)
             arrays[key] = (
-                before if fits and before is not None else loss_model.logps(rows, reporter, "row scored before training")
+                before if fits and before is not None else logps(loss_model, rows, reporter, "row scored before training")
             )
     if arrays.keys() != kept.keys() or any(arrays[key] is not kept[key] for key in arrays):
         _write(file, run, arrays)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -114,10 +113,8 @@ class Rollouts:
                 if reporter.should_stop():
                     raise Stopped
 
-        with self._ready():
-            return generate(
-                self.loss_model.base, prompts, self.tokenizer, self.longest, MANY, temperature, seed=seed, on_progress=follow
-            )
+        with self.loss_model.answering() as model:
+            return generate(model, prompts, self.tokenizer, self.longest, MANY, temperature, seed=seed, on_progress=follow)
 
     def scores(self, answers: Sequence[Answer], expected: Sequence[Message]) -> Scores:
         """The answers' scores. One that does not end by itself scores 0."""
@@ -160,19 +157,6 @@ class Rollouts:
         import torch
 
         return {name: torch.tensor(value, device=self.job.device) for name, value in figures.items()}
-
-    @contextlib.contextmanager
-    def _ready(self) -> Iterator[None]:
-        """The base with its own attention, which knows a cache of keys and values; rows laid end to end have none."""
-        base, path = self.loss_model.base, self.loss_model.path.attention
-        own = self.loss_model.own_attention
-        if own != path:
-            base.set_attn_implementation(own)
-        try:
-            yield
-        finally:
-            if own != path:
-                base.set_attn_implementation(path)
 
 
 def relative(rewards: np.ndarray, group: int, scale: str) -> tuple[np.ndarray, np.ndarray]:

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from studio.data.rows import Conversation
-from studio.evaluation.compare import QuestionSet, compare
+from studio.evaluation.compare import compare
 from studio.evaluation.report import Report
+from studio.evaluation.sets import QuestionSet
 from studio.evaluation.settings import Evaluation
 from tests.tiny import make_model
 

@@ -15,10 +15,11 @@ from studio.core.errors import EvaluationError, Stopped
 from studio.data.rows import Conversation
 from studio.evaluation import likelihood as likelihoods
 from studio.evaluation.answering import answers, questions
-from studio.evaluation.compare import QuestionSet, compare
+from studio.evaluation.compare import compare
 from studio.evaluation.general import SKILLS, builtin
 from studio.evaluation.likelihood import likelihood
 from studio.evaluation.report import Report
+from studio.evaluation.sets import QuestionSet
 from studio.evaluation.settings import Evaluation
 from studio.evaluation.table import HEADER, rows
 from studio.models.settings import Model

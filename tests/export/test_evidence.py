@@ -12,8 +12,9 @@ import pytest
 
 from studio.core.files import read_json
 from studio.data.rows import Conversation
-from studio.evaluation.compare import QuestionSet, compare
+from studio.evaluation.compare import compare
 from studio.evaluation.report import Given, Report
+from studio.evaluation.sets import QuestionSet
 from studio.evaluation.settings import Evaluation
 from studio.export.artifacts import manifest
 from studio.export.artifacts.card import card

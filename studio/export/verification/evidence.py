@@ -23,6 +23,7 @@ from studio.evaluation.interval import Draws, Ratio, change
 from studio.evaluation.interval import Figure as Resampled
 from studio.evaluation.metrics import METRICS, TEXT_METRICS
 from studio.evaluation.report import Answered, Given, Report
+from studio.evaluation.reward import REWARD
 from studio.evaluation.tasks import text
 from studio.evaluation.tasks.choose import TASKS
 from studio.evaluation.tasks.task import Scorer, Task
@@ -105,7 +106,8 @@ def select_rows(report: Report, conversations: Sequence[Conversation], tokenizer
     places = np.linspace(0, len(fitting) - 1, wanted).round().astype(int)
     references = tuple(answer.reference for answer in found.answers)
     chosen = [fitting[place] for place in places]
-    return Evidence(chosen, found.headline, found.max_new_tokens, len(found.answers), TASKS[found.task], references)
+    headline = "token_f1" if found.headline == REWARD else found.headline  # an artifact's answers have no rewards
+    return Evidence(chosen, headline, found.max_new_tokens, len(found.answers), TASKS[found.task], references)
 
 
 def measure(asked: Runtime, tokenizer: Any, wanted: Evidence, reporter: Reporter) -> ConversionCost:

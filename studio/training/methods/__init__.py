@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 from pydantic import BeforeValidator, Field
 
+from studio.training.methods.distil import Distil
 from studio.training.methods.dpo import Dpo
 from studio.training.methods.grpo import Grpo
 from studio.training.methods.kto import Kto
@@ -14,7 +15,7 @@ from studio.training.methods.orpo import Orpo
 from studio.training.methods.sft import Sft
 from studio.training.methods.simpo import Simpo
 
-_Methods: TypeAlias = Sft | Dpo | Orpo | Simpo | Kto | Grpo
+_Methods: TypeAlias = Sft | Dpo | Orpo | Simpo | Kto | Grpo | Distil
 METHODS: dict[str, type[Method]] = {method.model_fields["kind"].default: method for method in get_args(_Methods)}
 """Every method by its word in `training.method`."""
 

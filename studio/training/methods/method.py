@@ -32,6 +32,8 @@ class Scored:
     """How much better than its group's mean each sampled answer was, fp32 [sequences]; for methods that generate."""
     reference_losses: Any = None
     """-log p of every trained token before the first step, fp32 [tokens]; for methods that compare token by token."""
+    distilled: Any = None
+    """Figures of each trained token beside a teacher, by name, without gradient; for methods that distil."""
     drift: Any = None
     """How much likelier than before mismatched answers have become on average, at least 0: an estimate of the divergence."""
 
@@ -56,6 +58,8 @@ class Method(Section, frozen=True):
     """Whether it looks at answers to other prompts, to see how far the model has moved altogether."""
     generates: ClassVar[bool] = False
     """Whether the model answers the rows' prompts itself in every step, and learns from those answers."""
+    distils: ClassVar[bool] = False
+    """Whether a teacher's words at every token are learned."""
     rate: ClassVar[float] = 1.0
     """The learning rate it takes, as a share of supervised fine-tuning's."""
     rate_reason: ClassVar[str] = ""

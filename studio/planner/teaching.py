@@ -1,0 +1,103 @@
+"""The teacher of a distillation: which model it is, and whether its words can be the student's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from studio.core.errors import JobError, SpecError, StudioError
+from studio.core.files import sha256
+from studio.models import loading
+from studio.models.settings import Model
+from studio.runs import folder as folders
+from studio.runs.folder import RunFolder
+from studio.spec import RunSpec
+from studio.tracking.reporter import Reporter
+from studio.training.methods.distil import Distil
+from studio.training.teacher import same_tokens
+
+FIELD = "training.method.teacher"
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A model, and the adapter on it if the teacher is a run."""
+
+    model: Model
+    found: loading.Found
+    adapter: Path | None = None
+
+    @property
+    def key(self) -> str:
+        """What its words depend on."""
+        weights = sha256(self.adapter / "adapter_model.safetensors") if self.adapter else ""
+        return f"{self.model.model_dump_json()} {self.found.revision} {weights}"
+
+
+def teacher(spec: RunSpec, home: Path, student: Any, dtype: str) -> Teacher | None:
+    """The teacher that the spec names; None for a method without one. student: its tokenizer.
+
+    Raises SpecError if there is no such model, or its tokenizer writes other tokens than the student's.
+    """
+    method = spec.training.method
+    if not isinstance(method, Distil):
+        return None
+    if not method.teacher:
+        raise SpecError(
+            "distillation needs a teacher", hint="Name a run, the folder of a model, or a model of the hub.", where=FIELD
+        )
+    found = _run(method.teacher, home) or _model(method, dtype)
+    problem = same_tokens(student, loading.tokenizer(found.found))
+    if problem:
+        raise SpecError(
+            f"the words of {method.teacher} cannot be the student's: {problem}",
+            hint="Let the teacher answer the rows' prompts instead (`studio make`), and train on its answers by sft.",
+            where=FIELD,
+        )
+    return found
+
+
+def _run(name: str, home: Path) -> Teacher | None:
+    try:
+        run = folders.find(name, home)
+    except JobError:
+        return None
+    if not (run.adapter / "adapter_config.json").exists():
+        raise SpecError(f"run {run.id} has no trained adapter", hint="Wait until it is trained, or resume it.", where=FIELD)
+    model = run.resolved_spec().model
+    return Teacher(model, loading.find(model), run.adapter)
+
+
+def _model(method: Distil, dtype: str) -> Teacher:
+    model = Model.model_validate(
+        {"name": method.teacher, "quantization": method.teacher_quantization, "dtype": dtype, "attention": "sdpa"}
+    )
+    try:
+        return Teacher(model, loading.find(model))
+    except StudioError as problem:
+        raise SpecError(
+            f"`{method.teacher}` is neither a run nor a model: {problem.message}", hint=problem.hint, where=FIELD
+        ) from None
+
+
+def taught(prepared: Any, folder: RunFolder, reporter: Reporter) -> dict[str, Any]:
+    """What the teacher says of the rows, for a method that distils: scored once, before the student is loaded.
+
+    prepared: what the first stage of a run made (`pipeline.Prepared`).
+    """
+    from studio.training.teacher import taught
+
+    spec = prepared.spec
+    found = teacher(spec, folder.path.parent.parent, prepared.tokenizer, spec.model.dtype)
+    if found is None or not isinstance(method := spec.training.method, Distil):
+        return {}
+
+    def load() -> Any:
+        base = loading.load_base(found.model, prepared.machine.device, found.found)
+        return loading.attach_adapter(base, found.adapter) if found.adapter else base
+
+    parts = {"train": prepared.train, **({"held-out": prepared.held_out} if prepared.held_out is not None else {})}
+    vocabulary = loading.model_dims(prepared.found.config).vocab
+    words = taught(load, found.key, parts, method.top_k, vocabulary, folder.data, reporter)
+    return {"teacher": words["train"], "teacher_held_out": words.get("held-out")}

@@ -1,0 +1,45 @@
+"""distil: knowledge distillation (Hinton et al. 2015): the student learns what a teacher thinks of every token."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from studio.core.section import Ui
+from studio.training.methods.method import Figures, Method, Scored
+
+if TYPE_CHECKING:
+    from studio.training.batches import Totals
+
+
+class Distil(Method, frozen=True):
+    """Distillation of the teacher's probabilities at every trained token. The teacher is scored once, before the student is
+    loaded, so that both never share the memory."""
+
+    summary: ClassVar[str] = "the rows as a larger or better model, the teacher, would write them"
+    distils: ClassVar[bool] = True
+    kind: Literal["distil"] = "distil"
+    teacher: Annotated[str, Ui(placeholder="a run, or a model")] = Field(default="", max_length=500, title="Teacher")
+    """A run of this studio, the folder of a model, or its name on the hub. It must have the student's tokens."""
+    divergence: Literal["forward_kl", "reverse_kl", "jsd"] = Field(default="forward_kl", title="Divergence")
+    """forward_kl: all that the teacher finds likely; reverse_kl: what the teacher finds most likely; jsd: between both."""
+    jsd_beta: Annotated[float, Ui(advanced=True, step=0.1)] = Field(default=0.5, gt=0, lt=1, title="Weight within jsd")
+    """The teacher's share in the mixture that both are compared with."""
+    hard: Annotated[float, Ui(step=0.1)] = Field(default=0.0, ge=0, le=1, title="Share of the true labels")
+    """0: the teacher alone; 1: the rows alone, as `sft`."""
+    top_k: Annotated[int, Ui(advanced=True)] = Field(default=8, ge=1, le=1_000_000, title="Words kept of the teacher")
+    """The teacher's likeliest words at each token; all others count as one, so that nothing is renormalised away."""
+    teacher_quantization: Annotated[Literal["none", "nf4"], Ui(advanced=True)] = Field(default="none", title="Teacher in")
+    """nf4: the teacher in 4 bit while it is scored. A teacher that is a run is loaded as it was trained."""
+
+    @property
+    def beta(self) -> float:
+        """The divergence as a number: 0 forward, 1 reverse, else between."""
+        return {"forward_kl": 0.0, "reverse_kl": 1.0}.get(self.divergence, self.jsd_beta)
+
+    def loss(self, scored: Scored, totals: Totals) -> tuple[Any, Figures]:
+        """Mean over the trained tokens of the mixed loss, which the head has made."""
+        trained = max(1, totals.trained)
+        figures = {name: values.sum() / trained for name, values in (scored.distilled or {}).items()}
+        return scored.losses.sum() / trained, figures
