@@ -12,11 +12,15 @@ from typing import Any
 
 import pytest
 
+from studio.data import desk_report, prepare
+from studio.data.settings import Data
 from studio.runs.folder import RunFolder
 from studio.runs.mirror import Mirror
 from studio.tracking.limits import without_paths
+from studio.tracking.reporter import Silent
 from studio.tracking.settings import Tracking
 from studio.tracking.wandb import WandbSink, open_sink
+from tests.data import messy
 from tests.tracking.conftest import Remembers, Server
 
 KEY = "c0ffee" * 6 + "abcd"
@@ -262,6 +266,27 @@ def test_a_resumed_run_sends_the_steps_the_server_lacks(tmp_path: Path, server: 
     mirror_of(tmp_path, sink).caught_up()
     sink.finish()
     assert [row["train/step"] for row in server.history()] == [1, 2, 3]
+
+
+def test_what_the_data_checks_found_is_a_table_and_holds_no_text_of_a_row(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    monkeypatch.setenv("WANDB_BASE_URL", server.address)
+    file = tmp_path / "hilfe.csv"
+    file.write_bytes(messy.export())
+    folder = RunFolder(tmp_path)
+    prepare.prepare(Data(train=str(file)), 0, folder.data)
+    desk_report.check_rows(folder.data / "train.jsonl", (), Silent()).write(folder.findings)
+    sink = opened(tmp_path, Remembers(), init_timeout=20, finish_timeout=20)
+    assert sink is not None
+    mirror_of(tmp_path, sink).checked()
+    sink.finish()
+    sent = b"".join(content for name, content in server.uploaded.items() if "findings" in name)
+    table = json.loads(sent)
+    assert table["columns"][:3] == ["Check", "Severity", "What was found"]
+    assert {"contradictions", "personal_data"} <= {row[0] for row in table["data"]}
+    assert b"helga.muster" not in sent
 
 
 def test_offline_the_steps_of_an_earlier_process_are_not_sent_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
