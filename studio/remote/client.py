@@ -78,7 +78,7 @@ class Client:
         self._access = access(endpoint)
         self._ceiling, self._answers = ceiling, answers
         self._dialect = answers.dialect(endpoint.host, endpoint.model) if answers is not None else Dialect()
-        self._stopping = threading.Event()
+        self._stopping, self._closed = threading.Event(), False
         self._not_before = 0.0
         self._asked: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
         self._turn = threading.Lock()
@@ -97,6 +97,7 @@ class Client:
 
     def close(self) -> None:
         """Close the connections."""
+        self._closed = True
         self._stopping.set()
         self._http.close()
 
@@ -168,6 +169,8 @@ class Client:
                 if under_way:  # the caller went away: what is under way is paid, so it is still kept
                     self._stopping.set()
                     pool.shutdown(wait=True, cancel_futures=True)
+                if not self._closed:
+                    self._stopping.clear()  # what is asked next is a new beginning
         if fatal is not None:
             raise fatal
 

@@ -237,6 +237,14 @@ def test_stopping_sends_nothing_more_and_keeps_what_comes() -> None:
         assert len(api.bills) == len(seen)
 
 
+def test_a_client_whose_answers_were_not_all_read_goes_on() -> None:
+    with loopback("yes", Faults(seconds=0.01)) as api, Client(endpoint(api), concurrency=4) as client:
+        for _ in client.complete_all(asked(f"question {index}") for index in range(50)):
+            break
+        assert client.answer(asked("and now?")).text == "yes"
+        assert len(list(client.complete_all(asked(f"more {index}") for index in range(5)))) == 5
+
+
 def test_what_costs_money_needs_a_ceiling_and_a_known_price(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SpecError, match="no ceiling"):
         Client(Endpoint(url="https://api.groq.com/openai/v1", model="llama-3.3-70b-versatile"))
