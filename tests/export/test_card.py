@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from studio.data import prepare
+from studio.data import desk_report, prepare
 from studio.data.made import MadeRows, Teacher
 from studio.data.report import DataReport
 from studio.data.settings import Data
@@ -23,6 +23,8 @@ from studio.export.merging.run_info import RunInfo, named, shown
 from studio.export.merging.source import Source
 from studio.models.finding import Found
 from studio.models.settings import Model
+from studio.tracking.reporter import Silent
+from tests.data import messy
 from tests.export import made
 
 SECRET = "hf_" + "abcdefgh" * 3
@@ -150,6 +152,20 @@ def test_a_person_reads_evidence_forgetting_data_licence_use_and_limits(source: 
     ):
         assert f"\n## {heading}\n" in text
     assert "up to 512 tokens" in text
+
+
+def test_what_the_data_checks_found_is_named_without_a_text_of_a_row(source: Source, tmp_path: Path) -> None:
+    file = tmp_path / "hilfe.csv"
+    file.write_bytes(messy.export())
+    prepare.prepare(Data(train=str(file), holdout=0.1), 0, tmp_path / "out")
+    checked = desk_report.check_rows(tmp_path / "out" / "train.jsonl", (), Silent())
+    told = dataclasses.replace(about(), checked=checked)
+    text = card(dataclasses.replace(source, about=told), made.make(tmp_path / "exports"))
+    assert f"Checks of the content of {checked.rows} training rows found:" in text
+    assert "| rows ask what another row asks and answer otherwise | 2 |" in text
+    assert "| texts hold personal data |" in text
+    assert "helga.muster" not in text
+    assert "Werkstatt" not in text
 
 
 def test_rows_that_a_model_wrote_are_named_with_its_terms(source: Source, tmp_path: Path) -> None:
