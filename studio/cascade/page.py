@@ -29,7 +29,7 @@ def body(cascade: Cascade, found: CascadeReport) -> Markup:
     rows.append((f"large alone ({cascade.large.model})", found.large))
     promise = f"Promise: {cascade.calibration.promise}. Right is {cascade.right}."
     parts = [
-        _html("promise", found.held, badge, f"{found.sentence}.", promise, found.warnings),
+        _html("promise", "good" if found.held else "bad", badge, f"{found.sentence}.", promise, found.warnings),
         _html("options", rows, shares(found)),
         curves(found),
         signals(cascade),
@@ -45,7 +45,7 @@ def calibrated(cascade: Cascade) -> Markup:
     share, low, high = found.share_local
     sentence = f"{share:.0%} of the calibration questions stay local (95 % interval {low:.0%} to {high:.0%})."
     note = f"Promise: {found.promise}. Test it on questions it never saw: studio cascade report {cascade.id} --held-out FILE."
-    return _html("promise", found.threshold.useful, "Not tested yet", sentence, note, cascade.warnings) + signals(cascade)
+    return _html("promise", "calm", "Not tested yet", sentence, note, cascade.warnings) + signals(cascade)
 
 
 def signals(cascade: Cascade) -> Markup:

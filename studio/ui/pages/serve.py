@@ -17,6 +17,7 @@ def build(home: Path) -> None:
     import gradio as gr
 
     frame.top("Serve", "Serve", "An OpenAI-compatible API for your runs and exports. A server keeps running without this page.")
+    gr.HTML(parts.links([("Cascade: a small model first, a large one where it is unsure", "/cascade", False)]), padding=False)
     with gr.Column(elem_classes="card"):
         gr.HTML(
             parts.section(
