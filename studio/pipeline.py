@@ -15,7 +15,7 @@ from studio import planner
 from studio.core import events
 from studio.core.errors import OutOfMemory
 from studio.core.files import write_json, write_text
-from studio.data import desk_report, encode, prepare
+from studio.data import desk_report, encode, prepare, replay
 from studio.data.curation import store
 from studio.data.rows import Conversation
 from studio.export.artifacts import card as cards
@@ -90,12 +90,13 @@ def make_ready(folder: RunFolder, asked: RunSpec, recorder: Recorder) -> Prepare
     found = loading.find(asked.model)
     tokenizer = loading.tokenizer(found, asked.model.chat_template)
     fix_date(tokenizer, day := planner.day_of(folder.lock))
+    replayed = planner.mix_in(folder.data, asked, found, _home(folder))
     train, held_out = encode_parts(folder.data, tokenizer, asked, recorder)
     machine = machines.probe()
     if not folder.spec_file.exists():
         asked = planner.take_start(asked, folder)
         planner.teacher(asked, _home(folder), tokenizer, "fp32")  # refused now if it cannot be one
-        rows = planner.rows_for(asked, train, held_out)
+        rows = replace(planner.rows_for(asked, train, held_out), replayed=replayed)
         plan = planner.resolve(asked, machine, found, rows, past(_home(folder)))
         plan.record().write(folder.plan)
         for decision in plan.decisions:
@@ -123,7 +124,10 @@ def encode_parts(data: Path, tokenizer: Any, spec: RunSpec, recorder: Recorder) 
         file = data / f"{name}.jsonl"
         if file.exists() and file.stat().st_size:
             tokens, needs = data / f"{name}.tokens", spec.training.method.needs
-            parts.append(encode.encode_file(file, tokenizer, spec.data.train_on, tokens, reporter=recorder, needs=needs))
+            also = replay.found(data) if name == "train" else None
+            parts.append(
+                encode.encode_file(file, tokenizer, spec.data.train_on, tokens, reporter=recorder, needs=needs, replay=also)
+            )
         else:
             parts.append(None)
     return parts[0], parts[1]

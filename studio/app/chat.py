@@ -217,11 +217,9 @@ def _device() -> str:
 def _as_loaded(model: Model | str) -> Model:
     """A model with what it leaves open decided by the device."""
     given = Model(name=model) if isinstance(model, str) else model
-    values = given.model_dump()
-    values["quantization"] = given.quantization or "none"
-    values["dtype"] = given.dtype or ("fp32" if _device() == "cpu" else "bf16")
-    values["attention"] = given.attention or "sdpa"
-    return Model(**values)
+    from studio.models import loading
+
+    return loading.as_loaded(given, _device())
 
 
 _talkers: dict[Path, Talker] = {}

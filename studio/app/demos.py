@@ -11,12 +11,10 @@ from studio.core import resources
 ON_SMOLLM2 = (
     "name=demo-smollm2",
     "model.name=smollm2",
-    "training.epochs=4",
-    "training.learning_rate=5e-4",
     "evaluation.also=[]",
     "evaluation.max_rows=60",
 )
-"""What differs from the starter's demo: a real model needs smaller steps, and its own general questions."""
+"""What differs from the starter's demo: the plan decides learning rate and replay, and the general questions are its own."""
 
 
 def spec_file() -> Path:

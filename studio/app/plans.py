@@ -29,7 +29,7 @@ def plan(spec: RunSpec | str | Path | Mapping[str, Any], gpu: str | None = None,
     gpu plans for a GPU you do not have, e.g. "RTX 3060". home is where runs are kept: earlier ones correct the estimates.
     """
     from studio import planner
-    from studio.data import desk_report, encode, prepare
+    from studio.data import desk_report, encode, prepare, replay
     from studio.hardware import machine
     from studio.models import loading
     from studio.runs.past import past
@@ -42,16 +42,23 @@ def plan(spec: RunSpec | str | Path | Mapping[str, Any], gpu: str | None = None,
         report = prepare.prepare(located, spec.training.seed, data, needs=spec.training.method.needs)
         checked = desk_report.check_rows(data / "train.jsonl", tuple(spec.data.regions), Silent(), CHECKED)
         tokenizer = loading.tokenizer(found, spec.model.chat_template) if found.has_tokenizer else None
+        replayed = planner.mix_in(data, spec, found, studio_home(home))
+        general = data / replay.NAME
         if tokenizer is None:
-            rows = planner.rows_by_characters(data / "train.jsonl", data / "held-out.jsonl", spec.training.method.needs)
+            files = (data / "train.jsonl", data / "held-out.jsonl", spec.training.method.needs)
+            rows = planner.rows_by_characters(*files, general if replayed else None, replayed)
         else:
             parts = []
             for name in ("train", "held-out"):
                 file = data / f"{name}.jsonl"
                 there = file.exists() and file.stat().st_size
                 tokens, needs = data / f"{name}.tokens", spec.training.method.needs
-                parts.append(encode.encode_file(file, tokenizer, spec.data.train_on, tokens, needs=needs) if there else None)
-            rows = planner.rows_for(spec, parts[0], parts[1])
+                also = general if name == "train" and replayed else None
+                encoded = (
+                    encode.encode_file(file, tokenizer, spec.data.train_on, tokens, needs=needs, replay=also) if there else None
+                )
+                parts.append(encoded)
+            rows = replace(planner.rows_for(spec, parts[0], parts[1]), replayed=replayed)
         spec = planner.settled(spec, planner.start_folder(spec, studio_home(home)))
         made = planner.resolve(spec, machine.probe(gpu, studio_home(home)), found, rows, past(studio_home(home)))
         said = (*_left_out(report), *report.warnings, *checked.summary())

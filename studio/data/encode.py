@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -25,7 +24,7 @@ from studio.core.files import folder_aside, read_json, sha256, write_json
 from studio.core.text import count, plural
 from studio.data.arrays import Writer, mapped
 from studio.data.render import TrainOn, attempt_many, check_template, preview, reasons_before_its_last_answer
-from studio.data.rows import Conversation, Needs, answers
+from studio.data.rows import Conversation, Needs, answers, numbered_lines
 from studio.data.shorten import shortened
 from studio.models.chat import date_of
 from studio.tracking.reporter import Reporter, Silent
@@ -34,7 +33,7 @@ __all__ = ["EMPTY", "Overlong", "Tokens", "encode_file", "limit", "load", "previ
 
 Overlong = Literal["drop", "truncate", "error"]
 
-LAYOUT = 2
+LAYOUT = 3
 """Counted up when the same content would be encoded differently."""
 BATCH = 256
 
@@ -130,9 +129,11 @@ def encode_file(
     max_length: int | None = None,
     overlong: Overlong = "drop",
     needs: Needs = "conversations",
+    replay: Path | None = None,
 ) -> Tokens:
     """Encode a JSON-lines file of conversations (`Conversation.as_dict`) into the folder `out`, or find it done.
 
+    replay: a file of the same layout whose rows come after those of `file`.
     The same file, tokenizer, template and settings are encoded once: `out`, or `cache` if given, is used again. With
     max_length, `limit` follows. Rows that the template refuses or that have nothing to train are left out and listed
     in `meta["dropped"]`. needs: what the training method learns from. Of pairs the preferred answer is encoded, and where
@@ -140,7 +141,8 @@ def encode_file(
     DataError if no row is left, ModelError for a template that cannot be used, Stopped.
     """
     train_on = train_on if needs == "conversations" else "last_assistant"
-    key = _key(file, tokenizer, train_on, needs)
+    files = [file, *([replay] if replay else [])]
+    key = _key(files, tokenizer, train_on, needs)
     kept = cache / key if cache is not None else None
     if _is_done(out, key):
         tokens = load(out, tokenizer)
@@ -148,7 +150,7 @@ def encode_file(
         if kept is not None and _is_done(kept, key):
             _copy(kept, out)
         else:
-            _encode_into(out, file, tokenizer, train_on, needs, key, reporter or Silent())
+            _encode_into(out, files, tokenizer, train_on, needs, key, reporter or Silent())
             if kept is not None:
                 _copy(out, kept)
         tokens = load(out, tokenizer)
@@ -187,12 +189,14 @@ def limit(tokens: Tokens, max_length: int | None, overlong: Overlong = "drop", o
     return load(out, tokens.tokenizer)
 
 
-def _encode_into(out: Path, file: Path, tokenizer: Any, train_on: TrainOn, needs: Needs, key: str, reporter: Reporter) -> None:
-    size, done = max(file.stat().st_size, 1), 0
+def _encode_into(
+    out: Path, files: list[Path], tokenizer: Any, train_on: TrainOn, needs: Needs, key: str, reporter: Reporter
+) -> None:
+    size, done = max(sum(file.stat().st_size for file in files), 1), 0
     forgotten, talks = 0, False
     with folder_aside(out) as aside:
         with Writer(aside, per_row=2 if needs == "pairs" else 1, labelled=needs in ("pairs", "labels")) as writer:
-            every = numbered_lines(file)
+            every = numbered_lines(*files)
             while lines := list(islice(every, BATCH)):
                 rows = [Conversation.from_dict(orjson.loads(line)) for _, line in lines]
                 forgotten += sum(map(reasons_before_its_last_answer, rows)) if train_on != "last_assistant" else 0
@@ -207,9 +211,9 @@ def _encode_into(out: Path, file: Path, tokenizer: Any, train_on: TrainOn, needs
                 if reporter.should_stop():
                     raise Stopped
         if not writer.rows:
-            raise _nothing_left(writer, file)
+            raise _nothing_left(writer, files[0])
         notes = _notes(tokenizer, forgotten) if talks else []
-        values = {"source": str(file), "train_on": train_on, "notes": notes, **writer.meta(key)}
+        values = {"source": [str(file) for file in files], "train_on": train_on, "notes": notes, **writer.meta(key)}
         write_json(aside / "meta.json", values)
     if writer.dropped:
         first = writer.list[0]
@@ -242,7 +246,7 @@ def _nothing_left(writer: Writer, file: Path) -> DataError:
 
 
 def _limit_into(out: Path, tokens: Tokens, max_length: int, overlong: Overlong, long: set[int], key: str) -> None:
-    source = _Source(Path(tokens.meta["source"])) if overlong == "truncate" else None
+    source = _Source([Path(file) for file in tokens.meta["source"]]) if overlong == "truncate" else None
     with folder_aside(out) as aside:
         with Writer(aside, per_row=tokens.per_row, labelled=tokens.wanted is not None) as writer:
             writer.files = list(tokens.meta["files"])
@@ -283,28 +287,20 @@ def _limit_into(out: Path, tokens: Tokens, max_length: int, overlong: Overlong, 
 
 
 class _Source:
-    """Lines of the encoded file by number, asked for in rising order."""
+    """Lines of the encoded files by number, asked for in rising order."""
 
-    def __init__(self, file: Path) -> None:
-        self.lines = numbered_lines(file)
+    def __init__(self, files: list[Path]) -> None:
+        self.lines = numbered_lines(*files)
 
     def line(self, number: int) -> Conversation:
         return next(Conversation.from_dict(orjson.loads(line)) for place, line in self.lines if place == number)
 
 
-def numbered_lines(file: Path) -> Iterator[tuple[int, bytes]]:
-    """The lines of a file that are not empty, with their numbers from 1."""
-    with open(file, "rb") as lines:
-        for number, line in enumerate(lines, 1):
-            if line.strip():
-                yield number, line
-
-
-def _key(file: Path, tokenizer: Any, train_on: str, needs: Needs = "conversations") -> str:
-    """What the result depends on: the file, the tokenizer with its template, the settings, this code's layout."""
+def _key(files: list[Path], tokenizer: Any, train_on: str, needs: Needs = "conversations") -> str:
+    """What the result depends on: the files, the tokenizer with its template, the settings, this code's layout."""
     parts = [
         LAYOUT,
-        sha256(file),
+        *map(sha256, files),
         hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest(),
         tokenizer.chat_template,
         {name: str(token) for name, token in tokenizer.special_tokens_map.items()},

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal
+
+import orjson
 
 Needs = Literal["conversations", "pairs", "labels", "prompts"]
 """The rows a training method learns from: conversations with right answers, preference pairs, answers labelled good or bad,
@@ -108,3 +112,28 @@ def answers(row: Conversation, needs: Needs) -> list[Conversation]:
 def without_marks(message: dict[str, Any]) -> dict[str, Any]:
     """The message as a chat template takes it: without the mark that it is not learned."""
     return {key: value for key, value in message.items() if key != "train"} if "train" in message else message
+
+
+def shipped(file: Path) -> list[Conversation]:
+    """The rows of a file that comes with the studio: each has `question` and `answer`, or `text`."""
+    found = []
+    for line, content in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+        row = orjson.loads(content)
+        turns = [
+            {"role": role, "content": row[name]}
+            for role, name in (("user", "question"), ("assistant", "answer"))
+            if name in row
+        ]
+        found.append(Conversation(messages=tuple(turns), text=row.get("text", ""), file=file.name, line=line))
+    return found
+
+
+def numbered_lines(*files: Path) -> Iterator[tuple[int, bytes]]:
+    """The lines of some files that are not empty, with their numbers from 1, counted through all files."""
+    number = 0
+    for file in files:
+        with open(file, "rb") as lines:
+            for line in lines:
+                number += 1
+                if line.strip():
+                    yield number, line

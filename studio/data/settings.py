@@ -75,6 +75,11 @@ class Data(Section, frozen=True):
     """E.g. `utf-8` or `cp1252`. Empty: detected."""
     train_on: Literal["assistant", "last_assistant", "all"] = Field(default="assistant", title="Train on")
     """Which tokens are learned: every assistant turn, the last one only, or all tokens."""
+    replay: Annotated[float | None, Ui(step=0.05)] = Field(default=None, ge=0, le=1, title="Replay of general rows")
+    """General conversations that are mixed into training, so that the model keeps what it knew: how many, as a share of the
+    training rows; 0: none. Empty: the plan decides."""
+    replay_from: Annotated[str, Ui(advanced=True)] = Field(default="builtin", min_length=1, title="Replayed rows")
+    """Where they come from: `builtin`, which are shipped with the studio, or a file of your own."""
     max_length: int | None = Field(default=None, ge=16, le=1_048_576, title="Longest row (tokens)")
     """Rows longer than this are over-long. Empty: the longest row, as far as model and memory allow."""
     overlong: Literal["drop", "truncate", "error"] = Field(default="drop", title="Over-long rows")
@@ -110,4 +115,5 @@ class Data(Section, frozen=True):
 class ResolvedData(Data, frozen=True):
     """The data with nothing left to the plan."""
 
+    replay: float = DECIDED
     max_length: int = DECIDED

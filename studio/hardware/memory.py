@@ -104,11 +104,12 @@ def layer_bytes(dims: ModelDims, config: MemoryConfig) -> int:
 
     h is the hidden size, q and k the widths of all query and all key heads, f the feed-forward width, a the heads. In 16 bit
     n (4 h + 4) + 4 a + 2 (2 q + 2 k + 3 f) and what adapters keep. A norm keeps its input and a root in 32 bit; attention
-    queries, keys, values, its output and a logarithm a head; the gated feed-forward three tensors. A frozen layer keeps
-    nothing, an adapted one its input (which queries, keys and values share, and gate and up) and the rank's inner one; DoRA
-    its output twice. A feed-forward that is one function keeps gate and up only, 2 f for 4 f with the last layer's input.
-    Norms on queries and keys keep those in 32 bit; one layer for queries, keys and values keeps its output whole; with
-    dropout each adapted layer keeps a copy of its input and a mask; eager attention keeps 6 bytes x heads x length.
+    queries, keys, values, its output (once more where rows attend one by one, not in one kernel) and a logarithm a head; the
+    gated feed-forward three tensors. A frozen layer keeps nothing, an adapted one its input (which queries, keys and values
+    share, and gate and up) and the rank's inner one; DoRA its output twice. A feed-forward that is one function keeps gate and
+    up only, 2 f for 4 f with the last layer's input. Norms on queries and keys keep those in 32 bit; one layer for queries,
+    keys and values keeps its output whole; with dropout each adapted layer keeps a copy of its input and a mask; eager
+    attention keeps 6 bytes x heads x length.
 
     Counted by saved-tensor hooks in our own training step, for Llama, Qwen 2 and 3, Gemma 3, Phi 3 and Mistral, in 16 and
     32 bit, with and without nf4, checkpointing, dropout and some of the adapters: equal to 0.3 % (DoRA is derived only).
@@ -116,7 +117,9 @@ def layer_bytes(dims: ModelDims, config: MemoryConfig) -> int:
     q, k, ffn = dims.query_width, dims.key_width, dims.ffn * (dims.experts_used or 1)
     bytes_each = width(config.dtype)
     numbers = (
-        2 * q + (2 * q if config.trainer.repeated else 2 * k) + (1 if _gated(dims, config) else 3 if dims.gated else 2) * ffn
+        (1 if config.varlen else 2) * q
+        + (2 * q if config.trainer.repeated else 2 * k)
+        + (1 if _gated(dims, config) else 3 if dims.gated else 2) * ffn
     )
     if dims.fused:
         numbers += q + k

@@ -18,7 +18,9 @@ from studio.core import noise
 from studio.core.errors import HardwareError, ModelError
 from studio.core.machine_errors import Fault, machine_fault
 from studio.core.text import plural, shorten
+from studio.hardware import machine
 from studio.models import adapter_files, libraries
+from studio.models.architectures import architecture_of
 from studio.models.dims import model_dims
 from studio.models.finding import Found, config, find
 from studio.models.settings import Model
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Found",
     "Loaded",
+    "as_loaded",
     "attach_adapter",
     "config",
     "dequantize",
@@ -95,6 +98,23 @@ def load_base(model: Model, device: str, found: Found | None = None) -> Any:
             _quantize_experts(base, model.double_quantization)
     base.requires_grad_(False)
     return without_packing(base.eval())
+
+
+def as_loaded(model: Model, device: str) -> Model:
+    """A model section with what it leaves open decided for answering: 16 bit on a GPU, 32 bit on a CPU, not quantised.
+
+    A GPU without bfloat16 computes fp16, or fp32 for the families that overflow it.
+    """
+    dtype = "fp32" if device == "cpu" else "bf16"
+    gpu = machine.probe().gpu if device != "cpu" and model.dtype is None else None
+    if gpu and not gpu.bf16:
+        dtype = "fp32" if architecture_of(find(model).config, model.name).overflows_fp16 else "fp16"
+    changes = {
+        "quantization": model.quantization or "none",
+        "dtype": model.dtype or dtype,
+        "attention": model.attention or "sdpa",
+    }
+    return Model(**{**model.model_dump(), **changes})
 
 
 def attach_adapter(base: Any, folder: str | Path, name: str = "default") -> Any:

@@ -1,6 +1,7 @@
 """From a spec to a resolved spec: every open field decided, with its reason; memory, time, fit."""
 
 from studio.planner.lock import changes_since, day_of, differences, lock, made_in
+from studio.planner.mixing import mix_in
 from studio.planner.oom_recovery import next_oom_fallback, recover_from_oom
 from studio.planner.plan import Disk, Plan
 from studio.planner.resolve import resolve
@@ -24,6 +25,7 @@ __all__ = [
     "expected",
     "lock",
     "made_in",
+    "mix_in",
     "next_oom_fallback",
     "recover_from_oom",
     "resolve",

@@ -139,6 +139,13 @@ def attention(spec: RunSpec, case: Case) -> str:
     return spec.model.attention or ("eager" if case.text.get("attn_logit_softcapping") else "sdpa")
 
 
+def _attends_at_once(spec: RunSpec, case: Case) -> bool:
+    """Whether packed rows attend in one flash kernel: 16 bit on a GPU from compute capability 8.0, without soft caps."""
+    gpu = case.machine.gpu
+    usual = attention(spec, case) == "sdpa" and dtype(spec, case) != "fp32" and spec.training.varlen_attention is not False
+    return gpu is not None and gpu.capability >= (8, 0) and usual and not spec.adapter.dropout
+
+
 def optimizer(spec: RunSpec, case: Case) -> str:
     """AdamW, fused into one kernel; with its states in 8 bit where that saves memory worth a wait for each tensor."""
     if spec.training.optimizer:
@@ -250,6 +257,7 @@ def way(
         rows=1 if packing else micro * per_row,
         length=tokens if packing else length,
         row=length,
+        varlen=packing and _attends_at_once(spec, case),
         checkpointing=checkpointing,
         answer_length=min(length + longest_answer(spec, case), max(length, case.positions)),
         fused=fused(spec, quantization),

@@ -1,17 +1,41 @@
-"""What the training method leaves to the plan: its learning rate, and how much each kind of answer counts."""
+"""What the training method leaves to the plan: its learning rate, general rows, how much each kind of answer counts."""
 
 from __future__ import annotations
 
 from studio.core.text import count, parameters
+from studio.hardware.dims import ModelDims
 from studio.models.architectures import STARTER
+from studio.models.architectures.base import COMPACT_MODEL
 from studio.planner.draft import Draft
 from studio.planner.fitting import Case
+from studio.spec import RunSpec
+
+REPLAYED = 131
+"""General rows that are mixed in: all that are shipped."""
+MOST_REPLAY = 0.5
+"""The largest share of the training rows that the plan mixes in."""
 
 
 def decide(draft: Draft, case: Case) -> None:
-    """The learning rate and the method's own open settings."""
+    """The learning rate, the replay of general rows, and the method's own open settings."""
     _rate(draft, case)
+    share, why = replay(draft.spec, case.dims, len(case.rows) - case.rows.replayed)
+    draft.settle("data.replay", share, why, "more general rows keep more of what the model knew and take longer to train")
     _labels(draft, case)
+
+
+def replay(spec: RunSpec, dims: ModelDims, rows: int) -> tuple[float, str]:
+    """How many general rows are mixed in, as a share of the training rows, and why. It is needed before rows are encoded."""
+    if spec.data.replay is not None:
+        return spec.data.replay, "as set"
+    if spec.training.method.kind != "sft":
+        return 0.0, f"{spec.training.method.kind} compares with the base model or rewards it, and moves it less"
+    if dims.is_small:
+        return 0.0, "a model this small has hardly any general skills to lose"
+    if spec.data.train_on == "all":
+        return 0.0, "plain text is learned, not answers"
+    share = min(MOST_REPLAY, round(REPLAYED / max(1, rows), 3))
+    return share, f"with few general rows among {count(rows)}, a model keeps answering what the data do not ask (measured)"
 
 
 def _rate(draft: Draft, case: Case) -> None:
@@ -21,6 +45,8 @@ def _rate(draft: Draft, case: Case) -> None:
     else:
         rate = case.architecture.rate(case.dims.parameters)
         why = f"usual for LoRA on {parameters(case.dims.parameters)} parameters"
+        if case.dims.parameters < COMPACT_MODEL:
+            why = f"{parameters(case.dims.parameters)} parameters learn too little at the 2e-4 usual for large ones (measured)"
     method = draft.spec.training.method
     kind = draft.spec.adapter.traits
     if kind.rate != 1:

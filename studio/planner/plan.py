@@ -89,8 +89,10 @@ class Plan:
         """What the run works through, takes and needs, in a few lines."""
         counts = self.counts
         about = "about " if counts.estimated else ""
+        general = f", {count(counts.replayed)} of them general ones mixed in" if counts.replayed else ""
         lines = [
-            f"{plural(counts.rows, self._row)} ({about}{count(counts.tokens)} tokens, {count(counts.trained_tokens)} trained), "
+            f"{plural(counts.rows, self._row)}{general} ({about}{count(counts.tokens)} tokens, "
+            f"{count(counts.trained_tokens)} trained), "
             f"{plural(counts.held_out, self._row)} held out",
             f"{plural(counts.steps, 'step')} of {about}{count(counts.tokens_per_step)} tokens; "
             f"{parameters(counts.trained_parameters)} trained parameters; {counts.padding:.0%} padding",

@@ -275,6 +275,7 @@ def _plan(draft: Draft, case: Case, chosen: Fit) -> Plan:
         padding=padding,
         trained_parameters=trained,
         estimated=rows.estimated,
+        replayed=rows.replayed,
     )
     expected = _expected(spec, case, chosen)
     rate = _rate(case, chosen, expected)

@@ -80,6 +80,8 @@ class Rows:
     bad: int = 0
     notes: tuple[str, ...] = ()
     """What a person should know of how the chat template writes them."""
+    replayed: int = 0
+    """Rows among the training rows that are general ones, mixed in."""
     answers: int = 1
     """Sequences that are computed for each: the sampled answers to its prompt, else 1."""
     usual: float = 1.0
@@ -148,12 +150,22 @@ def rows(train: Encoded | None, held_out: Encoded | None = None) -> Rows:
     )
 
 
-def rows_by_characters(train: Path, held_out: Path, needs: Needs = "conversations") -> Rows:
+def rows_by_characters(
+    train: Path, held_out: Path, needs: Needs = "conversations", replay: Path | None = None, replayed: int = 0
+) -> Rows:
     """The same from the conversations alone, where the tokenizer is not on this machine: about 3.5 characters a token."""
     lengths, trained, _ = _count(train, needs)
+    general, general_trained, _ = _count(replay, needs) if replay else ([], 0, 0)
     others, _, answer = _count(held_out, needs)
-    per_row = 2 if needs == "pairs" else 1
-    return Rows(np.asarray(lengths, np.int64), trained, np.asarray(others, np.int64), answer, estimated=True, per_row=per_row)
+    return Rows(
+        lengths=np.asarray(lengths + general, np.int64),
+        trained=trained + general_trained,
+        held_out=np.asarray(others, np.int64),
+        answer=answer,
+        estimated=True,
+        per_row=2 if needs == "pairs" else 1,
+        replayed=replayed,
+    )
 
 
 def _count(file: Path, needs: Needs) -> tuple[list[int], int, int]:

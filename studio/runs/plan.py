@@ -51,6 +51,8 @@ class Counts:
     trained_parameters: int
     estimated: bool
     """True if tokens were estimated from characters, the tokenizer not being on this machine."""
+    replayed: int = 0
+    """Training rows that are general ones, mixed in."""
 
 
 class Part(Record):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from studio.core.errors import SpecError
-from studio.models import finding
+from studio.models import finding, loading
 from studio.models.settings import Model
 from studio.serving.limits import Limits
 from studio.serving.scheduler import HandOut, Scheduler
@@ -48,22 +48,13 @@ def assemble(wanted: Sequence[Source], limits: Limits, device: str, cores: int, 
     return models
 
 
-def _held(model: Model, device: str) -> Model:
-    """As `studio chat` holds a bare model where nothing is decided."""
-    values = model.model_dump()
-    values["quantization"] = model.quantization or "none"
-    values["dtype"] = model.dtype or ("fp32" if device == "cpu" else "bf16")
-    values["attention"] = model.attention or "sdpa"
-    return Model(**values)
-
-
 def _by_weights(wanted: list[Source], device: str) -> list[tuple[Any, list[Source]]]:
     """Sources that share weights, with these weights."""
     found: dict[Any, tuple[Any, list[Source]]] = {}
     for one in wanted:
         if one.model is None:
             continue
-        held = _held(one.model, device)
+        held = loading.as_loaded(one.model, device)  # as `studio chat` does
         there = finding.find_quantized(Path(held.name)) if one.quantized else finding.find(held)
         weights = Weights(there, held, device, one.threads)
         found.setdefault(weights.key, (weights, []))[1].append(one)

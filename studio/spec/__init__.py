@@ -222,6 +222,8 @@ def with_full_paths(spec: _Spec) -> _Spec:
     changes: dict[str, Any] = {"data.train": [full(name) for name in spec.data.files]}
     if isinstance(spec.data.holdout, str):
         changes["data.holdout"] = full(spec.data.holdout)
+    if spec.data.replay_from != "builtin":
+        changes["data.replay_from"] = full(spec.data.replay_from)
     if spec.evaluation.also:
         changes["evaluation.also"] = [full(name) for name in spec.evaluation.also]
     if spec.evaluation.general not in ("builtin", "off"):

@@ -25,14 +25,18 @@ def real_model() -> Path:
         pytest.skip(f"SmolLM2 cannot be had: {error}")
 
 
-def spec(model: Path, folder: Path, rows: int, **sections: Any) -> Path:
+def spec(model: Path, folder: Path, rows: int, replay: float | None = None, **sections: Any) -> Path:
     for name, most in (("support.jsonl", rows), ("support-heldout.jsonl", 20)):
         lines = (ROOT / "datasets" / name).read_text().splitlines()[:most]
         (folder / name).write_text("\n".join(lines))
     content: dict[str, Any] = {
         "name": "real",
         "model": {"name": str(model), "quantization": "nf4"},
-        "data": {"train": str(folder / "support.jsonl"), "holdout": str(folder / "support-heldout.jsonl")},
+        "data": {
+            "train": str(folder / "support.jsonl"),
+            "holdout": str(folder / "support-heldout.jsonl"),
+            "replay": replay,
+        },
         "evaluation": {"max_rows": 20},
         "tracking": {"wandb": "off"},
         **sections,
@@ -45,12 +49,14 @@ def spec(model: Path, folder: Path, rows: int, **sections: Any) -> Path:
 def test_from_rows_through_4_bit_training_and_evidence_to_verified_exports_that_answer(
     real_model: Path, tmp_path: Path
 ) -> None:
-    training = {"learning_rate": 1e-3, "max_steps": 10, "batch_size": 8}
+    training = {"learning_rate": 1e-3, "max_steps": 16, "batch_size": 8}
     exports = [{"kind": "merged"}, {"kind": "gguf", "quant": "q8_0"}]
     file = spec(real_model, tmp_path, 48, training=training, export=exports)
     ended = studio("train", file, "--json", home=tmp_path / "home")
     assert ended.code == 0, ended.err + ended.out
     run = Path(ended.json["folder"])
+    counts = json.loads((run / "plan.json").read_text())["counts"]
+    assert (counts["rows"], counts["replayed"]) == (72, 24), "the plan mixes in half as many general rows as there are rows"
     report = json.loads((run / "evaluation" / "report.json").read_text())
     loss = {part["name"]: part["metrics"]["loss"] for part in report["sets"]}
     assert list(loss) == ["held-out", "general", "general-text"]
@@ -65,7 +71,7 @@ def test_from_rows_through_4_bit_training_and_evidence_to_verified_exports_that_
 
 def test_a_run_that_ruins_a_real_model_is_said_to_forget_in_the_headline(real_model: Path, tmp_path: Path) -> None:
     training = {"learning_rate": 1e-2, "max_steps": 16, "batch_size": 8, "keep": "last"}
-    file = spec(real_model, tmp_path, 48, training=training)
+    file = spec(real_model, tmp_path, 48, replay=0, training=training)
     ended = studio("train", file, "--json", home=tmp_path / "home")
     assert ended.code == 0, ended.err + ended.out
     verdict = json.loads((Path(ended.json["folder"]) / "evaluation" / "report.json").read_text())["verdict"]

@@ -190,4 +190,5 @@ def test_finding_a_model_and_encoding_with_its_tokenizer_loads_no_torch(tiny_mod
 def test_every_known_family_is_found_by_its_model_type():
     assert architecture("gemma3").overflows_fp16
     assert architecture("qwen3").rate(8_000_000_000) < architecture("qwen3").rate(10**9)
+    assert architecture("llama").rate(135_000_000) == 6e-4, "what bench/results/calibration.json found"
     assert architecture("something") is UNLISTED

@@ -7,11 +7,8 @@ text, whose likelihood tells of forgetting also where a small base answers none 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import orjson
-
-from studio.data.rows import Conversation
+from studio.data.rows import Conversation, shipped
 from studio.models import starter
 
 NAME = "general"
@@ -41,21 +38,9 @@ def builtin(model: str = "") -> list[Conversation]:
     """
     folder = Path(__file__).parent
     files = [starter.general()] if model == "starter" else [folder / name for name in SKILLS]
-    return [row for file in files for row in _rows(file)]
+    return [row for file in files for row in shipped(file)]
 
 
 def text() -> list[Conversation]:
     """Thirty-two answers of whole sentences (instructions, arithmetic, formats, refusals, four languages) and ten texts."""
-    return _rows(Path(__file__).parent / "text.jsonl")
-
-
-def _rows(file: Path) -> list[Conversation]:
-    lines = file.read_text(encoding="utf-8").splitlines()
-    return [_row(orjson.loads(line), file.name, number) for number, line in enumerate(lines, 1) if line.strip()]
-
-
-def _row(row: dict[str, Any], file: str, line: int) -> Conversation:
-    if "text" in row:
-        return Conversation(text=row["text"], file=file, line=line)
-    question, answer = ({"role": role, "content": row[name]} for role, name in (("user", "question"), ("assistant", "answer")))
-    return Conversation(messages=(question, answer), file=file, line=line)
+    return shipped(Path(__file__).parent / "text.jsonl")

@@ -28,6 +28,7 @@ STARTER = replace(
     ARCHITECTURES["llama"],
     family="starter",
     learning_rate=5e-3,
+    learning_rate_compact=5e-3,
     learning_rate_large=5e-3,
     notes=("A few million parameters learn next to nothing at the 2e-4 usual for large models; 5e-3 was measured to work.",),
 )

@@ -8,6 +8,8 @@ from typing import Any, Literal, Protocol
 
 LARGE_MODEL = 6_500_000_000
 """Parameters from which the smaller learning rate is advised."""
+COMPACT_MODEL = 300_000_000
+"""Parameters below which a model needs, and bears, the larger learning rate."""
 ConfigValues = Mapping[str, Any]
 """A `config.json`, or a part of it: JSON of others."""
 GgufValue = int | float | str | bool
@@ -96,6 +98,8 @@ class Architecture:
     """Layers have experts."""
     learning_rate: float = 2e-4
     """LoRA's usual rate (QLoRA, Dettmers et al. 2023, table 9)."""
+    learning_rate_compact: float = 6e-4
+    """The same for models below `COMPACT_MODEL` parameters, found on SmolLM2-135M-Instruct (bench/results/calibration.json)."""
     learning_rate_large: float = 1e-4
     """The same for models of `LARGE_MODEL` parameters and more."""
     overflows_fp16: bool = False
@@ -111,4 +115,6 @@ class Architecture:
 
     def rate(self, parameters: int) -> float:
         """The learning rate to begin with, for a model of this many parameters."""
+        if parameters < COMPACT_MODEL:
+            return self.learning_rate_compact
         return self.learning_rate if parameters < LARGE_MODEL else self.learning_rate_large

@@ -1,0 +1,33 @@
+"""General rows for a run: how many is decided before its rows are encoded, for the plan counts them too."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol
+
+from studio.data import prepare, replay
+from studio.data.report import DataReport
+from studio.evaluation.sets import question_sets
+from studio.models.dims import model_dims
+from studio.planner import learning
+from studio.spec import RunSpec
+
+
+class _Found(Protocol):
+    @property
+    def config(self) -> dict[str, Any]: ...
+
+
+def mix_in(data: Path, asked: RunSpec, found: _Found, home: Path) -> int:
+    """Write the general rows of a run into its data folder, once; returns how many there are. None asks what is evaluated."""
+    file, held_out = data / replay.NAME, data / "held-out.jsonl"
+    if not file.exists():
+        split = DataReport.read(data / "report.json").split
+        rows = split.train if split else 0
+        share, _ = learning.replay(asked, model_dims(found.config), rows)
+        if share:
+            kept_apart = list(prepare.conversations(held_out)) if held_out.exists() else []
+            sets = question_sets(kept_apart, asked.evaluation, asked.data, asked.model.name, home)
+            avoid = [row for each in sets for row in each.rows]
+            replay.write(file, asked.data, share, rows, asked.training.seed, avoid)
+    return replay.count(file)
