@@ -219,3 +219,20 @@ def test_a_loss_of_general_skills_says_which_ones():
     cautions = decide([BETTER, replace(FORGOT, answers=rows)]).cautions
     assert any("arithmetic 6 → 0 of 6, facts 6 → 5 of 6" in caution for caution in cautions)
     assert not any("what was lost" in caution for caution in decide([BETTER, replace(KEPT, answers=rows)]).cautions)
+
+
+def rewarded(reward: Compared, control: Compared) -> SetReport:
+    return made("held-out", "reward", reward, reward_sampled=compared(0.4, 0.7, 0.2, 0.4), control=control)
+
+
+def test_a_reward_that_rose_is_better_and_says_what_sampled_answers_and_the_control_did():
+    verdict = decide([rewarded(compared(0.5, 0.8, 0.2, 0.4), compared(0.9, 0.92, -0.01, 0.05))])
+    assert verdict.kind == "better"
+    assert "reward (greedy) on held-out rows rose from 50 % to 80 %" in verdict.text
+    assert "sampled answers 40 % -> 70 %, the control score 90 % -> 92 %" in verdict.text
+
+
+def test_a_reward_that_rose_while_the_control_fell_is_worse_and_says_why():
+    verdict = decide([rewarded(compared(0.5, 1.0, 0.4, 0.6), compared(0.9, 0.3, -0.7, -0.5))])
+    assert verdict.kind == "worse"
+    assert any("learned to please the verifier" in caution for caution in verdict.cautions)
