@@ -21,10 +21,8 @@ class Kto(Method, frozen=True):
     needs: ClassVar[Needs] = "labels"
     compares: ClassVar[bool] = True
     mismatches: ClassVar[bool] = True
-    rate: ClassVar[float] = 0.1
-    rate_reason: ClassVar[str] = (
-        "a preference loss pushes on when nothing is left to learn, and at the usual rate ruins answers"
-    )
+    rate: ClassVar[float] = 0.02
+    rate_reason: ClassVar[str] = "bad answers are pushed away without end, and at a tenth of the rate general skills go, too"
     kind: Literal["kto"] = "kto"
     beta: Annotated[float, Ui(step=0.05)] = Field(default=0.1, gt=0, le=10, title="Beta")
     """How strongly the model is held to what it was: larger moves less."""
