@@ -98,6 +98,12 @@ def test_the_scale_of_rslora_is_lora_s_at_rank_16():
     assert plan(adapter={"kind": "rslora"}).spec.adapter.alpha / 16**0.5 == plan().spec.adapter.alpha / 16
 
 
+def test_with_lora_plus_both_rates_lie_around_the_usual_one():
+    usual, found = plan(QWEN05B).spec.training.learning_rate, plan(QWEN05B, adapter={"lora_plus": 16}).spec
+    assert found.training.learning_rate == pytest.approx(usual / 4)
+    assert found.training.learning_rate * found.adapter.lora_plus == pytest.approx(usual * 4)
+
+
 def test_a_trained_head_costs_all_its_logits():
     untied = "Qwen/Qwen2.5-7B-Instruct"
     made = plan(untied, adapter={"modules_to_save": ["lm_head"]})

@@ -51,6 +51,9 @@ def _rate(draft: Draft, case: Case) -> None:
     kind = draft.spec.adapter.traits
     if kind.rate != 1:
         rate, why = rate * kind.rate, f"{kind.rate:.0%} of LoRA's rate ({rate:g}): {kind.rate_reason}"
+    ratio = draft.spec.adapter.lora_plus
+    if ratio != 1:
+        rate, why = rate / ratio**0.5, f"LoRA+ trains B {ratio:g} times as fast as A: the two rates lie around {rate:g}"
     if method.rate != 1:
         rate, why = rate * method.rate, f"{method.rate:.0%} of the rate for learning answers ({rate:g}): {method.rate_reason}"
     draft.settle("training.learning_rate", rate, why, "higher may forget or diverge, lower may learn too little")
