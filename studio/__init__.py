@@ -15,8 +15,11 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from studio.app.answer_comparison import Comparison, compare_answers
     from studio.app.comparison import compare
     from studio.app.datasets import findings, inspect, preview
+    from studio.app.documents import add_documents
+    from studio.app.indexes import build_index, search_index
     from studio.app.making import MakingJob, MakingSpec, make_rows, plan_rows
     from studio.app.notebook import start, train, watch
     from studio.app.plans import plan
@@ -28,15 +31,19 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
-    "MakingJob", "MakingSpec", "Run", "RunSpec", "StudioError", "Update", "compare", "edit", "find", "findings", "inspect",
-    "list_runs", "load", "make_rows", "plan", "plan_rows", "preview", "sample", "start", "train", "watch",
+    "Comparison", "MakingJob", "MakingSpec", "Run", "RunSpec", "StudioError", "Update", "add_documents", "build_index",
+    "compare", "compare_answers", "edit", "find", "findings", "inspect", "list_runs", "load", "make_rows", "plan",
+    "plan_rows", "preview", "sample", "search_index", "start", "train", "watch",
 ]  # fmt: skip
 
 _HOMES = {
     "studio.spec": ("RunSpec", "edit", "load"),
     "studio.app.run_updates": ("Update",),
     "studio.app.runs": ("Run", "find", "list_runs"),
+    "studio.app.answer_comparison": ("Comparison", "compare_answers"),
     "studio.app.comparison": ("compare",),
+    "studio.app.documents": ("add_documents",),
+    "studio.app.indexes": ("build_index", "search_index"),
     "studio.app.datasets": ("findings", "inspect", "preview"),
     "studio.app.making": ("MakingJob", "MakingSpec", "make_rows", "plan_rows"),
     "studio.app.plans": ("plan",),

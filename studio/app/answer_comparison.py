@@ -27,7 +27,9 @@ def load(path: Path) -> Comparison:
     return settings.load(path)
 
 
-def run(spec: Comparison, home: str | Path | None = None, reporter: Reporter | None = None) -> tuple[ComparisonRecord, Path]:
+def compare_answers(
+    spec: Comparison, home: str | Path | None = None, reporter: Reporter | None = None
+) -> tuple[ComparisonRecord, Path]:
     """Compare, and keep the record, each answer and the page in a folder below `<home>/comparisons`. Raises StudioError."""
     root = studio_home(home)
     index = retrieval.find(root, spec.index) if spec.index else None

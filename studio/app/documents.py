@@ -23,7 +23,7 @@ SUFFIXES = (".pdf", ".docx", ".pptx", ".html", ".htm", ".md", ".epub", ".txt", "
 """Endings of what a person may give."""
 
 
-def add(name: str, *files: str | Path, home: str | Path | None = None, reporter: Reporter | None = None) -> Added:
+def add_documents(name: str, *files: str | Path, home: str | Path | None = None, reporter: Reporter | None = None) -> Added:
     """Take documents, folders and zip archives into the collection called `name`; what is unchanged is not read again.
 
     Raises DataError for what is refused, HardwareError if the disk has no space.

@@ -22,7 +22,7 @@ from studio.tracking.reporter import Reporter, Silent
 __all__ = ["Hit", "Index", "Measurement"]
 
 
-def build(
+def build_index(
     name: str,
     *collections: str,
     embedder: str = "",
@@ -58,7 +58,7 @@ def indexes(home: str | Path | None = None) -> list[Index]:
     return retrieval.indexes(studio_home(home))
 
 
-def search(name: str, question: str, most: int = 5, mode: Mode = "fused", home: str | Path | None = None) -> list[Hit]:
+def search_index(name: str, question: str, most: int = 5, mode: Mode = "fused", home: str | Path | None = None) -> list[Hit]:
     """The best passages for a question. Raises StudioError."""
     return find(name, home).search(question, most, mode)
 

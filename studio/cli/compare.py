@@ -22,7 +22,7 @@ def compare(
 
     wanted = answer_comparison.load(spec)
     with reporting(json) as reporter:
-        record, folder = answer_comparison.run(wanted, home, reporter)
+        record, folder = answer_comparison.compare_answers(wanted, home, reporter)
     if json:
         show.as_json({**record.as_json(), "page": str(folder / "report.html")})
         return

@@ -34,7 +34,7 @@ def add(
     from studio.app import documents
 
     with reporting(json) as reporter:
-        added = documents.add(name, *files, home=home, reporter=reporter)
+        added = documents.add_documents(name, *files, home=home, reporter=reporter)
     if json:
         show.as_json(documents.as_dict(added))
         return

@@ -43,7 +43,7 @@ def build(
     from studio.app import indexes
 
     with reporting(json) as reporter:
-        index = indexes.build(name, *collections, embedder=embedder, store=store, url=url, home=home, reporter=reporter)
+        index = indexes.build_index(name, *collections, embedder=embedder, store=store, url=url, home=home, reporter=reporter)
     if json:
         show.as_json(index.record.as_json())
         return
@@ -90,7 +90,7 @@ def search(
     """The passages that answer a question best."""
     from studio.app import indexes
 
-    hits = indexes.search(name, question, most, by.value, home)
+    hits = indexes.search_index(name, question, most, by.value, home)
     if json:
         show.as_json([hit.as_json() for hit in hits])
         return

@@ -28,8 +28,8 @@ FACTS = {
 def grounding(home: Path, tmp_path: Path) -> Grounding:
     file = tmp_path / "prices.md"
     file.write_text("\n".join(f"# {tool}\n\nThe {tool} costs {price}.\n" for tool, price in FACTS.items()))
-    documents.add("prices", file, home=home)
-    return Grounding(indexes.build("prices", "prices", home=home), most=2)
+    documents.add_documents("prices", file, home=home)
+    return Grounding(indexes.build_index("prices", "prices", home=home), most=2)
 
 
 @pytest.fixture
@@ -192,7 +192,7 @@ def test_from_a_yaml_to_a_page_with_a_real_model(home: Path, grounding: Groundin
     spec.write_text(
         f"run: starter\nindex: prices\nquestions: {tmp_path / 'questions.jsonl'}\nmax_tokens: 8\nmost_questions: 3\n"
     )
-    record, folder = answer_comparison.run(answer_comparison.load(spec), home)
+    record, folder = answer_comparison.compare_answers(answer_comparison.load(spec), home)
     assert [way.name for way in record.ways] == ["base", "base + retrieval", "base + right passage", "base + wrong passages"]
     assert all(way.prompt_tokens > 0 and way.p50 > 0 for way in record.ways)
     assert len(answer_comparison.answers(folder)) == 12

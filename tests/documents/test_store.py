@@ -26,7 +26,7 @@ def test_a_folder_is_taken_and_what_is_no_document_is_listed(home: Path, tmp_pat
     folder = handbook(tmp_path / "handbook")
     (folder / "prices.xlsx").write_bytes(b"PK")
     (folder / "elsewhere.md").symlink_to("/etc/hostname")
-    added = documents.add("Staff handbook", folder, home=home)
+    added = documents.add_documents("Staff handbook", folder, home=home)
     assert added.collection.name == "staff-handbook"
     assert added.new == ["leave.md", "pay.md"]
     assert {item.name: item.reason for item in added.skipped} == {
@@ -38,29 +38,29 @@ def test_a_folder_is_taken_and_what_is_no_document_is_listed(home: Path, tmp_pat
 
 def test_a_changed_file_makes_only_its_changed_passages_anew(home: Path, tmp_path: Path) -> None:
     folder = handbook(tmp_path / "handbook")
-    first = documents.add("handbook", folder, home=home)
+    first = documents.add_documents("handbook", folder, home=home)
     before = {passage.id for passage in first.collection.passages()}
     with open(folder / "leave.md", "a") as file:
         file.write("\n# Parental leave\n\nSixteen weeks at full pay.\n")
-    second = documents.add("handbook", folder, home=home)
+    second = documents.add_documents("handbook", folder, home=home)
     assert (second.new, second.changed, second.unchanged) == ([], ["leave.md"], ["pay.md"])
     assert (second.passages_new, second.passages_same, second.passages_gone) == (1, 2, 0)
     assert before < {passage.id for passage in second.collection.passages()}
 
 
 def test_a_file_that_did_not_change_is_not_read_again(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    documents.add("handbook", handbook(tmp_path / "handbook"), home=home)
+    documents.add_documents("handbook", handbook(tmp_path / "handbook"), home=home)
 
     def refuse(*_: object) -> None:
         raise AssertionError("read again")
 
     monkeypatch.setitem(READERS, ".md", Reader(refuse))  # type: ignore[arg-type]
-    assert documents.add("handbook", tmp_path / "handbook", home=home).unchanged == ["leave.md", "pay.md"]
+    assert documents.add_documents("handbook", tmp_path / "handbook", home=home).unchanged == ["leave.md", "pay.md"]
 
 
 def test_excluded_pages_stay_out_until_they_are_taken_in_again(home: Path, tmp_path: Path) -> None:
     pages = [PdfPage().write([f"Page {word} holds words that are its own."]) for word in ("one", "two", "three")]
-    documents.add("papers", pdf(tmp_path / "a.pdf", pages), home=home)
+    documents.add_documents("papers", pdf(tmp_path / "a.pdf", pages), home=home)
     collection = documents.find("papers", home)
     whole = [passage.id for passage in collection.passages()]
     record = documents.exclude("papers", "a", [2], home)
@@ -77,32 +77,32 @@ def test_an_archive_is_read_and_a_hostile_one_refused(home: Path, tmp_path: Path
     archive = zipped(
         tmp_path / "all.zip", {"hr/leave.md": "# Leave\n\nThirty days.", "hr/tool.exe": b"MZ", "__MACOSX/x.md": "x"}
     )
-    added = documents.add("hr", archive, home=home)
+    added = documents.add_documents("hr", archive, home=home)
     assert added.new == ["hr/leave.md"]
     assert [item.name for item in added.skipped] == ["hr/tool.exe"]
     outside = zipped(tmp_path / "out.zip", {"../leave.md": "x"})
     with pytest.raises(DataError, match="leads out of it"):
-        documents.add("hr", outside, home=home)
+        documents.add_documents("hr", outside, home=home)
     link = tmp_path / "link.zip"
     with zipfile.ZipFile(link, "w") as made:
         entry = zipfile.ZipInfo("leave.md")
         entry.external_attr = 0o120777 << 16
         made.writestr(entry, "/etc/passwd")
     with pytest.raises(DataError, match="holds a link"):
-        documents.add("hr", link, home=home)
+        documents.add_documents("hr", link, home=home)
 
 
 def test_one_bad_document_does_not_stop_the_others(home: Path, tmp_path: Path) -> None:
     folder = handbook(tmp_path / "handbook")
     (folder / "broken.pdf").write_bytes(b"%PDF-1.4 nothing")
     (folder / "twin.md").write_bytes((folder / "pay.md").read_bytes())
-    added = documents.add("handbook", folder, home=home)
+    added = documents.add_documents("handbook", folder, home=home)
     assert added.new == ["leave.md", "pay.md"]
     assert [item.name for item in added.skipped] == ["broken.pdf", "twin.md"]
     assert added.skipped[1].reason == "it is the same file as pay.md"
     assert "cannot be read as a PDF" in added.skipped[0].reason
     with pytest.raises(DataError, match="cannot be read as a PDF"):
-        documents.add("other", folder / "broken.pdf", home=home)
+        documents.add_documents("other", folder / "broken.pdf", home=home)
     assert [item.name for item in documents.collections(home)] == ["handbook"]
 
 
@@ -110,12 +110,12 @@ def test_without_the_extra_it_is_said_how_to_install_it(home: Path, tmp_path: Pa
     monkeypatch.setattr(extras, "find_spec", lambda name: None)
     file = pdf(tmp_path / "a.pdf", [PdfPage().write(["Words."])])
     with pytest.raises(DataError, match=r"reading \.pdf: pypdfium2 not installed") as refused:
-        documents.add("papers", file, home=home)
+        documents.add_documents("papers", file, home=home)
     assert 'slm-studio[documents]"' in refused.value.hint
 
 
 def test_passages_are_exported_whole_or_as_rows_of_text(home: Path, tmp_path: Path) -> None:
-    documents.add("handbook", handbook(tmp_path / "handbook"), home=home)
+    documents.add_documents("handbook", handbook(tmp_path / "handbook"), home=home)
     out = tmp_path / "rows.jsonl"
     assert documents.export("handbook", out, text_only=True, home=home) == 2
     assert out.read_text().splitlines()[0].startswith('{"text": "Leave\\n\\nEvery employee')
@@ -124,7 +124,7 @@ def test_passages_are_exported_whole_or_as_rows_of_text(home: Path, tmp_path: Pa
 
 
 def test_a_collection_that_is_not_there_is_named_with_the_nearest(home: Path, tmp_path: Path) -> None:
-    documents.add("handbook", handbook(tmp_path / "handbook"), home=home)
+    documents.add_documents("handbook", handbook(tmp_path / "handbook"), home=home)
     with pytest.raises(DataError) as refused:
         documents.find("handbok", home)
     assert refused.value.hint == "Did you mean handbook?"

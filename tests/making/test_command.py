@@ -38,7 +38,7 @@ def handbook(tmp_path: Path) -> None:
     folder.mkdir()
     for passage in kit.passages_of(tmp_path, "handbook"):
         (folder / passage.document).write_text(f"# {passage.heading_path[0]}\n\n{passage.text}\n")
-    documents.add("handbook", folder, home=tmp_path / "home")
+    documents.add_documents("handbook", folder, home=tmp_path / "home")
 
 
 def test_the_example_makes_rows_and_held_out_rows_without_a_key(command: Any, tmp_path: Path) -> None:

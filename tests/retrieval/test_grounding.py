@@ -55,8 +55,8 @@ def test_groundedness_is_the_share_of_sentences_that_the_passages_hold() -> None
 def test_as_many_passages_are_given_as_fit(home: Path, tmp_path: Path) -> None:
     file = tmp_path / "a.md"
     file.write_text("\n".join(f"# Part {number}\n\nLeave rule {number}. {'x' * 500}\n" for number in range(6)))
-    documents.add("a", file, home=home)
-    index = indexes.build("a", "a", home=home)
+    documents.add_documents("a", file, home=home)
+    index = indexes.build_index("a", "a", home=home)
     assert len(Grounding(index).passages("leave rule")) == 4
     assert len(Grounding(index, characters=1_200).passages("leave rule")) == 2
     assert len(Grounding(index, characters=10).passages("leave rule")) == 1
@@ -70,8 +70,8 @@ def test_rows_to_train_reading_have_the_right_passage_among_others_or_a_refusal(
     file.write_text(
         "\n".join(f"# Tool {tool}\n\nThe tool {tool} costs {number} euros.\n" for number, tool in enumerate(tools, 11))
     )
-    documents.add("prices", file, home=home)
-    given = Grounding(indexes.build("prices", "prices", home=home), most=3)
+    documents.add_documents("prices", file, home=home)
+    given = Grounding(indexes.build_index("prices", "prices", home=home), most=3)
     asked = [
         {"question": f"What does the tool {tool} cost?", "answer": f"{number} euros", "quote": f"The tool {tool} costs"}
         for number, tool in enumerate(tools, 11)

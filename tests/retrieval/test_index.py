@@ -30,29 +30,29 @@ SECTIONS = {
 def handbook(home: Path, tmp_path: Path) -> Path:
     file = tmp_path / "handbook.md"
     file.write_text("\n".join(f"# {title}\n\n{text}\n" for title, text in SECTIONS.items()))
-    documents.add("handbook", file, home=home)
+    documents.add_documents("handbook", file, home=home)
     return file
 
 
 def test_by_words_alone_it_finds_and_says_so(home: Path, handbook: Path) -> None:
-    index = indexes.build("hb", "handbook", home=home)
+    index = indexes.build_index("hb", "handbook", home=home)
     assert index.record.passages == 6
     assert "words alone" in indexes.advice(index)
-    hits = indexes.search("hb", "Which hotels are reimbursed?", home=home)
+    hits = indexes.search_index("hb", "Which hotels are reimbursed?", home=home)
     assert hits[0].passage.heading_path == ("Expenses",)
     assert (hits[0].rank_words, hits[0].rank_meaning) == (1, None)
     with pytest.raises(SpecError, match="no embedder"):
-        indexes.search("hb", "x", mode="meaning", home=home)
+        indexes.search_index("hb", "x", mode="meaning", home=home)
 
 
 def test_a_changed_document_changes_the_index_when_it_is_built_again(home: Path, handbook: Path) -> None:
-    before = indexes.build("hb", "handbook", home=home).record
+    before = indexes.build_index("hb", "handbook", home=home).record
     handbook.write_text(handbook.read_text() + "\n# Canteen\n\nLunch is from noon to two.\n")
-    documents.add("handbook", handbook, home=home)
-    after = indexes.build("hb", "handbook", home=home).record
+    documents.add_documents("handbook", handbook, home=home)
+    after = indexes.build_index("hb", "handbook", home=home).record
     assert (before.passages, after.passages) == (6, 7)
     assert before.content != after.content
-    assert indexes.search("hb", "lunch", home=home)[0].passage.heading_path == ("Canteen",)
+    assert indexes.search_index("hb", "lunch", home=home)[0].passage.heading_path == ("Canteen",)
 
 
 def test_figures_of_one_question_are_what_their_definitions_say() -> None:
@@ -68,7 +68,7 @@ def test_figures_of_one_question_are_what_their_definitions_say() -> None:
 def test_measuring_takes_gold_by_id_quote_or_answer_and_counts_what_names_none(
     home: Path, handbook: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    index = indexes.build("hb", "handbook", home=home)
+    index = indexes.build_index("hb", "handbook", home=home)
     leave = next(passage for passage in index.passages.values() if passage.heading_path == ("Leave",))
     rows = [
         {"question": "How many days of paid holiday?", "passages": [leave.id]},
@@ -89,14 +89,14 @@ def test_measuring_takes_gold_by_id_quote_or_answer_and_counts_what_names_none(
 
 
 def test_an_index_that_is_not_there_names_the_nearest(home: Path, handbook: Path) -> None:
-    indexes.build("handbook", "handbook", home=home)
+    indexes.build_index("handbook", "handbook", home=home)
     with pytest.raises(DataError) as refused:
         indexes.find("handbok", home)
     assert refused.value.hint == "Did you mean handbook?"
     with pytest.raises(SpecError, match="is a server"):
-        indexes.build("x", "handbook", store="qdrant", home=home)
+        indexes.build_index("x", "handbook", store="qdrant", home=home)
     with pytest.raises(SpecError, match="not the address"):
-        indexes.build("x", "handbook", url="mongodb://x", home=home)
+        indexes.build_index("x", "handbook", url="mongodb://x", home=home)
 
 
 class _StopsAfter(Silent):
@@ -121,7 +121,7 @@ def test_with_a_real_model_it_finds_by_meaning_goes_on_where_it_stopped_and_refu
     monkeypatch.setattr(retrieval, "_AT_ONCE", 4)
     stopping = _StopsAfter()
     with pytest.raises(Stopped):
-        indexes.build("hb", "handbook", embedder=model, home=home, reporter=stopping)
+        indexes.build_index("hb", "handbook", embedder=model, home=home, reporter=stopping)
     with pytest.raises(DataError, match="no index") as unfinished:
         indexes.find("hb", home)
     assert "it goes on" in unfinished.value.hint
@@ -133,7 +133,7 @@ def test_with_a_real_model_it_finds_by_meaning_goes_on_where_it_stopped_and_refu
                 assert "left" in what
                 embedded.append(int(done))
 
-    index = indexes.build("hb", "handbook", embedder=model, home=home, reporter=Counting())
+    index = indexes.build_index("hb", "handbook", embedder=model, home=home, reporter=Counting())
     assert embedded == [6]  # four were there
     assert index.record.embedder is not None
     assert (index.record.embedder.pooling, index.record.embedder.dimensions, index.record.embedder.most_tokens) == (

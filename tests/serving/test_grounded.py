@@ -31,8 +31,8 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     home = tmp_path_factory.mktemp("grounded")
     file = home / "tools.md"
     file.write_text("# Drill\n\nThe drill turns 900 times a minute.\n\n# Saw\n\nThe saw cuts oak and ash.\n")
-    documents.add("tools", file, home=home)
-    grounding = Grounding(indexes.build("tools", "tools", home=home))
+    documents.add_documents("tools", file, home=home)
+    grounding = Grounding(indexes.build_index("tools", "tools", home=home))
     limits, dispatcher, listener = Limits(drain=1), Dispatcher(), listen("127.0.0.1", 0)
     held = Model(name="starter", quantization="none", dtype="fp32")
     models = assemble([Source("starter", "starter", held, threads=THREADS)], limits, "cpu", 1, dispatcher)

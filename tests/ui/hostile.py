@@ -45,7 +45,7 @@ def fill(home: Path) -> None:
     paper = pdf(home / "paper.pdf", [PdfPage().write([f"{EVIL} is on page {number}"], size=7) for number in (1, 2)])
     page = home / "page.md"
     page.write_text(f"# {EVIL}\n\n{EVIL}\n")
-    documents.add("Papers", paper, page, home=home)
+    documents.add_documents("Papers", paper, page, home=home)
     made(home)
     done(home, item.files[0])
     failed(home, item.files[0])

@@ -21,7 +21,7 @@ def handbook(home: Path, folder: Path) -> None:
     folder.mkdir()
     for passage in kit.passages_of(folder, "handbook"):
         (folder / passage.document).write_text(f"# {passage.heading_path[0]}\n\n{passage.text}\n")
-    documents.add("Handbook", folder, home=home)
+    documents.add_documents("Handbook", folder, home=home)
 
 
 @pytest.mark.slow

@@ -184,7 +184,7 @@ def test_a_page_of_a_document_is_shown_by_our_own_names_only(served: Any, tmp_pa
     from tests.documents.files import PdfPage, pdf
 
     _, home = served
-    collection = documents.add("Papers", pdf(tmp_path / "a.pdf", [PdfPage().write(["Words."])]), home=home).collection
+    collection = documents.add_documents("Papers", pdf(tmp_path / "a.pdf", [PdfPage().write(["Words."])]), home=home).collection
     folder = collection.folder("a.pdf").name
     browser = client(served, signed_in=True)
     answer = browser.get(f"/documents/papers/{folder}/1.png")
