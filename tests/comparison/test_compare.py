@@ -16,8 +16,10 @@ from studio.comparison.record import AnswerRow, ComparisonRecord
 from studio.comparison.settings import Comparison
 from studio.core.errors import DataError, SpecError
 from studio.remote.ceiling import CeilingReached
+from studio.remote.endpoint import Endpoint, Price
 from studio.retrieval.grounding import Grounding
 from studio.tracking.reporter import Silent
+from tests.remote.loopback import loopback
 
 FACTS = {
     f"tool {word}": f"{number} euros" for number, word in enumerate(("axe", "bolt", "clamp", "drill", "edger", "file"), 11)
@@ -183,6 +185,32 @@ def test_a_file_without_questions_and_a_wrong_spec_are_refused(tmp_path: Path) -
     spec.write_text("questions: q.jsonl\nvolum: 3\n")
     with pytest.raises(SpecError, match="volum"):
         answer_comparison.load(spec)
+
+
+def test_a_large_model_is_asked_by_its_api_billed_once_and_kept_under_the_ceiling(
+    home: Path, grounding: Grounding, questions: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answer_comparison, "_local", lambda spec, home: [Answerer(BASE, guesses)])
+    with loopback(lambda body: reads(body["messages"]).text) as api:
+        endpoint = Endpoint(url=api.url, model="large", price=Price(input=1.0, output=4.0))
+        spec = Comparison(
+            index="prices", questions=str(tmp_path / "questions.jsonl"), large=endpoint, ceiling=1.0, server=50, passages=2
+        )
+        first, _ = answer_comparison.compare_answers(spec, home)
+        billed = len(api.bills)
+        again, _ = answer_comparison.compare_answers(spec, home)
+        assert len(api.bills) == billed == 14  # seven questions, with and without passages; the second time from the cache
+        bare, read = (way for way in first.ways if way.name.startswith(LARGE))
+        assert (bare.quality.value, read.quality.value) == (pytest.approx(1 / 7), 1.0)
+        assert 7 * (bare.per_thousand + read.per_thousand) / 1_000 == pytest.approx(
+            sum(prompt + 4 * answer for prompt, answer in api.bills) / 1e6
+        )
+        assert read.break_even == pytest.approx(50_000 / read.per_thousand)
+        assert [way.per_thousand for way in again.ways] == [way.per_thousand for way in first.ways]
+        with pytest.raises(CeilingReached):
+            answer_comparison.compare_answers(
+                Comparison(questions=spec.questions, large=endpoint, ceiling=1e-5, max_tokens=201), home
+            )
 
 
 @pytest.mark.torch
