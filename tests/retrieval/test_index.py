@@ -97,6 +97,9 @@ def test_an_index_that_is_not_there_names_the_nearest(home: Path, handbook: Path
         indexes.build_index("x", "handbook", store="qdrant", home=home)
     with pytest.raises(SpecError, match="not the address"):
         indexes.build_index("x", "handbook", url="mongodb://x", home=home)
+    with pytest.raises(SpecError, match="contains a password") as secret:
+        indexes.build_index("x", "handbook", url="postgresql://me:hunter2@db/docs", home=home)
+    assert "hunter2" not in str(secret.value)
 
 
 class _StopsAfter(Silent):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +59,12 @@ def open_store(record: IndexRecord, folder: Path) -> Store:
 
 def kind_of_url(url: str) -> str:
     """The store that a URL names. Raises SpecError."""
+    if urlsplit(url).password:
+        raise SpecError(
+            "the address contains a password, and the index would keep it",
+            hint="Leave it out, and set PGPASSWORD or QDRANT_API_KEY.",
+            where="--url",
+        )
     if url.startswith(("postgres://", "postgresql://")):
         return "pgvector"
     if url.startswith(("http://", "https://")):
