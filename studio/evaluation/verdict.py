@@ -72,7 +72,8 @@ def decide(sets: Sequence[SetReport]) -> Verdict:
 
 def _kind(main: SetReport, forgets: bool) -> VerdictKind:
     """Better needs a gain in answers or in telling preferred ones apart, and a clear loss in neither."""
-    changes = {name: main.metrics[name].change for name in (main.headline, PAIRED) if name in main.metrics}
+    goals = (main.headline,) if main.headline == REWARD else (main.headline, PAIRED)  # rewards are judged by rewards alone
+    changes = {name: main.metrics[name].change for name in goals if name in main.metrics}
     if CONTROL in main.metrics and METRICS[CONTROL].lost(main.metrics[CONTROL].change):
         return "worse"  # however well it pleases the verifier
     if any(METRICS[name].lost(change) for name, change in changes.items()):

@@ -236,3 +236,9 @@ def test_a_reward_that_rose_while_the_control_fell_is_worse_and_says_why():
     verdict = decide([rewarded(compared(0.5, 1.0, 0.4, 0.6), compared(0.9, 0.3, -0.7, -0.5))])
     assert verdict.kind == "worse"
     assert any("learned to please the verifier" in caution for caution in verdict.cautions)
+
+
+def test_a_reward_that_hardly_moved_is_no_gain_even_where_preferred_answers_became_likelier():
+    same = rewarded(compared(0.81, 0.84, -0.02, 0.09), compared(0.93, 0.97, 0.01, 0.07))
+    pairs = {"pair_accuracy": compared(0.8, 1.0, 0.1, 0.3), "logp_chosen": compared(-2, -1, 0.5, 1.5)}
+    assert decide([replace(same, metrics={**same.metrics, **pairs})]).kind == "no clear difference"
