@@ -15,7 +15,7 @@ import pytest
 
 from studio import planner
 from studio.core.errors import DoesNotFit, HardwareError, SpecError
-from studio.core.section import leaves
+from studio.core.fields import leaves
 from studio.hardware.history import Past, seen
 from studio.hardware.machine import Machine, probe
 from studio.models import presets

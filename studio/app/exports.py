@@ -14,8 +14,9 @@ from studio import spec as specs
 from studio.app import export_copies, runs
 from studio.app.runs import Run
 from studio.core.errors import ExportError, JobError, SpecError, StudioError
+from studio.core.fields import Alternatives, Leaf, leaves
 from studio.core.files import read_json
-from studio.core.section import Alternatives, Leaf, Section, leaves
+from studio.core.section import Section
 from studio.core.text import nearest, slug
 from studio.export.artifacts import manifest, push
 from studio.export.artifacts.manifest import MANIFEST, Artifact

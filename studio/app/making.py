@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from studio.core import resources
+from studio.core.fields import Alternatives, Leaf, leaves
 from studio.core.files import studio_home
-from studio.core.section import Alternatives, Leaf, leaves
 from studio.documents import store as documents
 from studio.documents.records import Passage
 from studio.making import canned, dataset, folder, jobs

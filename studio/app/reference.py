@@ -6,7 +6,7 @@ import typing
 from typing import Any, NamedTuple
 
 from studio import spec
-from studio.core.section import Alternatives, Leaf, leaves
+from studio.core.fields import Alternatives, Leaf, leaves
 
 
 class Row(NamedTuple):

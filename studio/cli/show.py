@@ -86,7 +86,7 @@ def findings(items: Sequence[Finding], left: Mapping[str, int] | None = None) ->
 def decisions(plan: PlanRecord, every: bool = True) -> int:
     """What the plan decided and why: everything, or only the fields people usually change. Returns how many are left out."""
     from studio import spec
-    from studio.core.section import Leaf
+    from studio.core.fields import Leaf
 
     advanced = {field.path for field in spec.fields() if isinstance(field, Leaf) and field.ui.advanced}
     shown = [item for item in plan.decisions if every or not (item.field in advanced or item.field.startswith("export."))]

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import ValidationError
 
 from studio.core.errors import SpecError
-from studio.core.section import Alternatives, Leaf, leaves
+from studio.core.fields import Alternatives, Leaf, leaves
 from studio.core.text import nearest
 
 Items = Sequence[Leaf | Alternatives]

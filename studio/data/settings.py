@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
-from studio.core.section import DECIDED, Section, Ui
+from studio.core.fields import Ui
+from studio.core.section import DECIDED, Section
 from studio.data import in_memory
 from studio.data.context import Role, Turns
 from studio.data.verifiers import VERIFIERS, AnyVerifier

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from studio.core.section import DECIDED, Section, Ui
+from studio.core.fields import Ui
+from studio.core.section import DECIDED, Section
 from studio.data.settings import rows_from_python
 
 

@@ -14,9 +14,9 @@ import yaml
 from pydantic import ValidationError
 
 from studio.core.errors import JobError, SpecError
+from studio.core.fields import leaves
 from studio.core.files import read_json_lines, write_text
 from studio.core.records import ErrorRecord, Record, RecordError
-from studio.core.section import leaves
 from studio.core.text import nearest, slug
 from studio.core.wrong import explain
 from studio.making.records import DroppedRow, JobStatus, MadeRow, MakingPlan, MakingReport

@@ -6,7 +6,8 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from studio.core.section import Section, Ui
+from studio.core.fields import Ui
+from studio.core.section import Section
 from studio.core.wrong import Conflict
 from studio.data.near import SIMILAR
 from studio.making.recipes import AnyRecipe

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from studio.core.section import DECIDED, Section, Ui
+from studio.core.fields import Ui
+from studio.core.section import DECIDED, Section
 
 Quantization = Literal["nf4", "int8", "none"]
 Dtype = Literal["bf16", "fp16", "fp32"]

@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from studio.core.errors import SpecError
-from studio.core.section import Section, Ui
+from studio.core.fields import Ui
+from studio.core.section import Section
 from studio.tracking import secrets
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})

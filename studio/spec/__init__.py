@@ -16,7 +16,8 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from studio.core.errors import SpecError
-from studio.core.section import DECIDED, Alternatives, Leaf, Section, Ui, leaves
+from studio.core.fields import Alternatives, Leaf, Ui, leaves
+from studio.core.section import DECIDED, Section
 from studio.core.wrong import Conflict, explain
 from studio.data.curation.store import is_reference
 from studio.data.settings import PLAIN, Data, ResolvedData

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from studio.core.section import Section, Ui
+from studio.core.fields import Ui
+from studio.core.section import Section
 
 
 class Tracking(Section, frozen=True):

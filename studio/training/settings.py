@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from studio.core.section import DECIDED, Section, Ui
+from studio.core.fields import Ui
+from studio.core.section import DECIDED, Section
 from studio.core.wrong import Conflict
 from studio.training.kinds import KIND_HELP, KINDS, Kind, KindName
 from studio.training.methods import METHODS, AnyMethod, Sft

@@ -15,7 +15,8 @@ from typing import Any, Literal
 import yaml
 
 from studio import spec as specs
-from studio.core.section import Alternatives, Leaf, Section, Ui, leaves
+from studio.core.fields import Alternatives, Leaf, Ui, leaves
+from studio.core.section import Section
 from studio.spec import RunSpec
 
 BY_HAND = ("version", "name", "model.name", "data.train")

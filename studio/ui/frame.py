@@ -11,7 +11,7 @@ from typing import Any
 
 from studio.app.fragments import parts
 from studio.core.errors import StudioError
-from studio.core.section import Leaf
+from studio.core.fields import Leaf
 from studio.ui import form
 
 NAVIGATION = (

@@ -6,7 +6,7 @@ import pytest
 
 from studio import spec as specs
 from studio.core.errors import SpecError
-from studio.core.section import Alternatives, Leaf
+from studio.core.fields import Alternatives, Leaf
 from studio.spec import RunSpec, parse_resolved, parse_text
 from studio.training.settings import Adapter
 

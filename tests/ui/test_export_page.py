@@ -12,7 +12,7 @@ from playwright.sync_api import expect
 
 from studio.app import exports, runs, toolchains
 from studio.core.errors import ExportError, JobError, SpecError
-from studio.core.section import Leaf
+from studio.core.fields import Leaf
 from tests.export import hub as hubs
 from tests.export import made
 from tests.ui.hostile import done

@@ -9,7 +9,7 @@ import pytest
 
 from studio import spec as specs
 from studio.core.errors import SpecError
-from studio.core.section import Leaf
+from studio.core.fields import Leaf
 from studio.spec import RunSpec
 from studio.ui import form
 

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from studio.core.section import Ui
+from studio.core.fields import Ui
 from studio.data.verifiers.verifier import Example, Message, Verifier, content
 
 _NUMBER = re.compile(

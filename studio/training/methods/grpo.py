@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from studio.core.section import Ui
+from studio.core.fields import Ui
 from studio.data.rows import Needs
 from studio.training.methods.method import Figures, Method, Scored
 

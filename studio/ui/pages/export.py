@@ -14,7 +14,7 @@ from studio.app.fragments import exports as show
 from studio.app.fragments import parts
 from studio.app.runs import Run
 from studio.core.errors import JobError
-from studio.core.section import Leaf
+from studio.core.fields import Leaf
 from studio.ui import form, frame
 
 NONE = parts.empty("Nothing to export yet", "A run that has trained an adapter can be exported.", "/train", "Plan a run")

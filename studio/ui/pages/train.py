@@ -15,7 +15,7 @@ from studio.app.fragments import parts
 from studio.app.fragments import plan as show
 from studio.app.run_form import PlanRecord
 from studio.core.errors import JobError, SpecError, StudioError
-from studio.core.section import Leaf
+from studio.core.fields import Leaf
 from studio.core.text import slug
 from studio.spec import RunSpec
 from studio.ui import form, frame
