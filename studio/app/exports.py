@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel
+
 from studio import spec as specs
 from studio.app import export_copies, runs
 from studio.app.runs import Run
 from studio.core.errors import ExportError, JobError, SpecError, StudioError
 from studio.core.fields import Alternatives, Leaf, leaves
 from studio.core.files import read_json
-from studio.core.section import Section
 from studio.core.text import nearest, slug
 from studio.export.artifacts import manifest, push
 from studio.export.artifacts.manifest import MANIFEST, Artifact
@@ -65,17 +66,17 @@ class ListedExport:
     pushes: list[PushRecord]
 
 
-def kinds() -> dict[str, type[Section]]:
+def kinds() -> dict[str, type[BaseModel]]:
     """Every kind of export with its settings, as the union of targets lists them."""
     return next(item for item in specs.fields() if isinstance(item, Alternatives) and item.path == "export").sections
 
 
-def summary(section: type[Section]) -> str:
+def summary(section: type[BaseModel]) -> str:
     """A kind of export in a sentence."""
     return " ".join((section.__doc__ or "").split("\n\n")[0].split())
 
 
-def settings(section: type[Section]) -> list[Leaf]:
+def settings(section: type[BaseModel]) -> list[Leaf]:
     """The settings of a kind of export."""
     return [leaf for leaf in leaves(section) if isinstance(leaf, Leaf) and leaf.path != "kind"]
 
