@@ -11,34 +11,35 @@ from studio.cli import follow, show
 from studio.cli.options import Home, Json, Progress
 from studio.core.errors import SpecError
 
-app = typer.Typer(help="Adapters as such: several merged into one.", no_args_is_help=True)
+app = typer.Typer(help="Merge adapters.", no_args_is_help=True)
 
 
 @app.callback()
 def adapters() -> None:
-    """Keeps `merge` a command of its own while it is the only one."""
+    """Makes `merge` a subcommand although it is the only one."""
 
 
 @app.command("merge")
 def merge(
     given: Annotated[
         list[str],
-        typer.Argument(metavar="ADAPTER…", help="Runs, adapter folders, or hub:OWNER/NAME; two or more.", show_default=False),
+        typer.Argument(metavar="ADAPTER…", help="Two or more runs, adapter folders, or hub:OWNER/NAME.", show_default=False),
     ],
     method: Annotated[
         Literal["cat", "svd", "ties", "dare"],
-        typer.Option(help="cat: exact, the ranks add up; svd: back to a rank; ties, dare: experiments."),
+        typer.Option(help="cat: exact, ranks add up; svd: reduced to a rank; ties, dare: experimental."),
     ] = "cat",
     weights: Annotated[
-        str, typer.Option(metavar="W,W…", help="One for each [default: equal shares].", show_default=False)
+        str, typer.Option(metavar="W,W…", help="One weight per adapter [default: equal].", show_default=False)
     ] = "",
     rank: Annotated[
-        int | None, typer.Option(min=1, help="Of the result, but for cat [default: the largest of theirs].", show_default=False)
+        int | None, typer.Option(min=1, help="Rank of the result; not for cat [default: the largest rank].", show_default=False)
     ] = None,
     density: Annotated[
-        float | None, typer.Option(help="Share kept, for ties [default: 0.2] and dare [default: 0.5].", show_default=False)
+        float | None,
+        typer.Option(help="Share of values kept by ties [default: 0.2] and dare [default: 0.5].", show_default=False),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="What dare drops.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed for dare.")] = 0,
     name: Annotated[str | None, typer.Option("--name", help="Name of the new run.", show_default=False)] = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Write an adapter folder instead of a run.", show_default=False)
@@ -47,7 +48,7 @@ def merge(
     json: Json = False,
     progress: Progress = None,
 ) -> None:
-    """Merge adapters of one base into one. Of runs a new run is made, with evidence on the held-out rows of them all."""
+    """Merge adapters of the same base model. Merging runs creates a new run, evaluated on the held-out rows of all."""
     from studio.app import adapters as use_case
 
     request = use_case.MergeRequest(tuple(given), method, _numbers(weights), rank, density, seed)
@@ -74,5 +75,5 @@ def _numbers(text: str) -> tuple[float, ...]:
         return tuple(float(part) for part in text.split(",") if part.strip())
     except ValueError:
         raise SpecError(
-            f"`{text}` are no weights", hint="Write numbers with commas, such as 0.7,0.3.", where="--weights"
+            f"`{text}` is not a list of weights", hint="Write numbers separated by commas, such as 0.7,0.3.", where="--weights"
         ) from None

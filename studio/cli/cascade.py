@@ -1,4 +1,4 @@
-"""`studio cascade`: a small model first, a large one where the small is unsure."""
+"""`studio cascade`: a small model answers first, a large one when the small is unsure."""
 
 from __future__ import annotations
 
@@ -16,17 +16,19 @@ from studio.core.errors import SpecError
 if TYPE_CHECKING:
     from studio.app.cascade_questions import Files
 
-app = typer.Typer(no_args_is_help=True, help="A small model first, a large one where the small is unsure.")
+app = typer.Typer(no_args_is_help=True, help="A small model answers first, a large one when the small is unsure.")
 
 HeldOut = Annotated[
     list[str] | None, typer.Option("--held-out", metavar="FILE", help="Questions and answers like the training rows.")
 ]
-Fresh = Annotated[list[str] | None, typer.Option("--fresh", metavar="FILE", help="Questions and answers in new words.")]
+Fresh = Annotated[list[str] | None, typer.Option("--fresh", metavar="FILE", help="Questions and answers in new wordings.")]
 OutOfScope = Annotated[
     list[str] | None,
-    typer.Option("--out-of-scope", metavar="FILE", help="Questions the small model cannot know, one a line; no answer needed."),
+    typer.Option(
+        "--out-of-scope", metavar="FILE", help="Questions that the small model cannot answer, one per line; no answers needed."
+    ),
 ]
-CascadeName = Annotated[str, typer.Argument(metavar="CASCADE", help="Its id, the beginning of one, or `last`.")]
+CascadeName = Annotated[str, typer.Argument(metavar="CASCADE", help="Cascade id, id prefix, or `last`.")]
 
 
 @app.command("calibrate")
@@ -34,36 +36,47 @@ def calibrate(
     small: Annotated[str, typer.Argument(metavar="RUN", help="A run, an export, a model, or an API: URL#MODEL.")],
     large: Annotated[str, typer.Option("--large", metavar="URL#MODEL", help="The large model's API.")],
     risk: Annotated[
-        float, typer.Option(min=0.0001, max=0.9999, help="Share of all questions that may be answered locally and wrong.")
+        float, typer.Option(min=0.0001, max=0.9999, help="Maximum share of all questions answered locally and wrong.")
     ] = 0.02,
-    level: Annotated[float, typer.Option(min=0.5, max=0.999, help="How sure that is.")] = 0.95,
+    level: Annotated[float, typer.Option(min=0.5, max=0.999, help="Confidence level of that bound.")] = 0.95,
     held_out: HeldOut = None,
     fresh: Fresh = None,
     out_of_scope: OutOfScope = None,
     right: Annotated[
-        str, typer.Option(metavar="METRIC>=VALUE", help="What counts as right [default: by the answers].", show_default=False)
+        str,
+        typer.Option(
+            metavar="METRIC>=VALUE", help="What counts as right [default: depends on the answers].", show_default=False
+        ),
     ] = "",
     max_tokens: Annotated[
-        int | None, typer.Option("--max-tokens", min=1, help="Longest answer [default: the evidence's].", show_default=False)
+        int | None,
+        typer.Option(
+            "--max-tokens", min=1, help="Maximum answer length in tokens [default: that of the evaluation].", show_default=False
+        ),
     ] = None,
     key: Annotated[
-        str | None, typer.Option("--key-env", help="Variable, or keyring name, of the large model's key.", show_default=False)
+        str | None,
+        typer.Option("--key-env", help="Environment variable or keyring entry with the large model's key.", show_default=False),
     ] = None,
     price_in: Annotated[
-        float | None, typer.Option("--price-in", min=0, help="US dollars per million tokens it reads.", show_default=False)
+        float | None, typer.Option("--price-in", min=0, help="US dollars per million input tokens.", show_default=False)
     ] = None,
     price_out: Annotated[
-        float | None, typer.Option("--price-out", min=0, help="Per million tokens it writes.", show_default=False)
+        float | None, typer.Option("--price-out", min=0, help="US dollars per million output tokens.", show_default=False)
     ] = None,
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """Find the line between the two models on questions with known answers. Asks the small model only."""
+    """Find the threshold between the two models on questions with known answers. Only the small model is asked."""
     from studio.app import cascades, local_server
     from studio.core.files import studio_home
 
     if (price_in is None) != (price_out is None):
-        raise SpecError("--price-in and --price-out belong together", hint="Give both, per million tokens.", where="--price-in")
+        raise SpecError(
+            "--price-in and --price-out must be used together",
+            hint="Set both, in US dollars per million tokens.",
+            where="--price-in",
+        )
     price = None if price_in is None or price_out is None else (price_in, price_out)
     endpoint = local_server.endpoint(large, key, price)
     with Progress() as bar:
@@ -78,7 +91,7 @@ def calibrate(
     share, low, high = calibration.share_local
     show.say(f"{found.id}: {calibration.promise}")
     show.say(f"answered locally: {share:.0%} of the calibration questions (95 % interval {low:.0%} to {high:.0%})")
-    show.say(f"right is {found.right}")
+    show.say(f"right means {found.right}")
     show.table(("signal", "AUROC"), [(name, f"{value:.3f}") for name, value in calibration.auroc.items()], right=(1,))
     _warn(found.warnings)
     show.say(f"{folder.path}")
@@ -91,16 +104,16 @@ def report(
     fresh: Fresh = None,
     out_of_scope: OutOfScope = None,
     ceiling: Annotated[
-        float | None, typer.Option(min=0, help="US dollars the large model may cost at most.", show_default=False)
+        float | None, typer.Option(min=0, help="Maximum cost of the large model in US dollars.", show_default=False)
     ] = None,
     small_cost: Annotated[
-        float, typer.Option("--small-cost", min=0, help="US dollars an hour of the small one's machine.")
+        float, typer.Option("--small-cost", min=0, help="US dollars per hour of the small model's machine.")
     ] = 0.0,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before paying.")] = False,
     home: Home = None,
     json: Json = False,
 ) -> int:
-    """Quality, cost and latency on questions it never saw: against each model alone and other routers."""
+    """Measure quality, cost and latency on new questions, compared with each model alone and other routers."""
     from studio.app import cascades
     from studio.core.files import studio_home
 
@@ -108,7 +121,7 @@ def report(
     folder = cascades.find(cascade, root)
 
     def confirm(worst: float) -> bool:
-        return yes or json or typer.confirm(f"The large model may cost up to {worst:.4f} USD. Ask it?", err=True)
+        return yes or json or typer.confirm(f"The large model may cost up to {worst:.4f} USD. Continue?", err=True)
 
     with Progress() as bar:
         found = cascades.report(
@@ -140,26 +153,30 @@ def report(
 def serve(
     cascade: CascadeName = "last",
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 selects a free one.")] = 8000,
     api_key_file: Annotated[
-        Path | None, typer.Option("--api-key-file", help="API keys, made with `studio serve --new-key`.", show_default=False)
+        Path | None,
+        typer.Option("--api-key-file", help="File of API keys, created with `studio serve --new-key`.", show_default=False),
     ] = None,
     budget: Annotated[
         float | None,
-        typer.Option(min=0, help="US dollars for the large model in all; then everything stays local.", show_default=False),
+        typer.Option(
+            min=0, help="Total budget for the large model in US dollars; then everything stays local.", show_default=False
+        ),
     ] = None,
     never: Annotated[
-        list[str] | None, typer.Option("--never", metavar="KIND", help="Never sent to the large model: pii.")
+        list[str] | None,
+        typer.Option("--never", metavar="KIND", help="Never send this to the large model: pii (personal data)."),
     ] = None,
     shadow: Annotated[
-        bool, typer.Option("--shadow", help="The large model answers everything; what would have stayed local is counted.")
+        bool, typer.Option("--shadow", help="Have the large model answer everything, and count what would have stayed local.")
     ] = False,
     keep: Annotated[
-        bool, typer.Option("--keep-escalated", help="Write escalated questions and answers down, as rows for the desk.")
+        bool, typer.Option("--keep-escalated", help="Save escalated questions and answers as rows for the desk.")
     ] = False,
     home: Home = None,
 ) -> int:
-    """Serve both models as one OpenAI-compatible API; route, confidence and cost stand in the headers."""
+    """Serve both models as one OpenAI-compatible API; response headers report route, confidence and cost."""
     from studio.app import cascades
     from studio.core.files import studio_home
 
@@ -170,7 +187,7 @@ def serve(
 
 @app.command("list")
 def list_(home: Home = None, json: Json = False) -> None:
-    """The cascades of this home, the newest first."""
+    """List the cascades, newest first."""
     from studio.app import cascades
     from studio.core.files import studio_home
 

@@ -1,4 +1,4 @@
-"""`studio compare`: base, tuned, retrieval, both, and a large model by API, on the same questions."""
+"""`studio compare`: base, tuned, retrieval, both, and a large model, on the same questions."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from studio.cli.progress import reporting
 
 
 def compare(
-    spec: Annotated[Path, typer.Argument(metavar="SPEC.yaml", help="What is compared: run, index, questions, large, volume.")],
+    spec: Annotated[Path, typer.Argument(metavar="SPEC.yaml", help="Comparison file: run, index, questions, large, volume.")],
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """Quality, refusals, groundedness, latency and cost of each way of answering, with intervals; one page of it."""
+    """Compare base, tuned, retrieval and a large model: quality with intervals, refusals, groundedness, latency, cost."""
     from studio.app import answer_comparison
 
     wanted = answer_comparison.load(spec)

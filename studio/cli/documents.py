@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Turn documents into passages.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A collection of documents.")]
-Document = Annotated[str, typer.Argument(metavar="DOCUMENT", help="A document's name, or a part of it that no other has.")]
+Document = Annotated[str, typer.Argument(metavar="DOCUMENT", help="A document's name, or a unique part of it.")]
 Which = Annotated[str, typer.Option("--document", metavar="DOCUMENT", help="Only this document.")]
 
 
@@ -26,11 +26,11 @@ def add(
     files: Annotated[
         list[Path], typer.Argument(metavar="FILE…", help="Documents, folders of them, or zip archives.", show_default=False)
     ],
-    name: Annotated[str, typer.Option("--name", help="What the collection is called.")],
+    name: Annotated[str, typer.Option("--name", help="Name of the collection.")],
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """Read documents into a collection. What is there already and has not changed is not read again."""
+    """Add documents to a collection. Unchanged documents are not read again."""
     from studio.app import documents
 
     with reporting(json) as reporter:
@@ -43,17 +43,17 @@ def add(
         if document.name in fresh:
             _document(document)
     for skipped in added.skipped:
-        show.say(f"not taken: {skipped.name}: {skipped.reason}", "yellow")
+        show.say(f"skipped: {skipped.name}: {skipped.reason}", "yellow")
     show.say(
         f"{added.collection.name}: {len(added.new)} new, {len(added.changed)} changed, {len(added.unchanged)} unchanged; "
-        f"{plural(added.passages_new, 'new passage')}, {added.passages_same:,} as before, {added.passages_gone:,} gone",
+        f"{plural(added.passages_new, 'new passage')}, {added.passages_same:,} unchanged, {added.passages_gone:,} removed",
         "bold",
     )
 
 
 @app.command("list")
 def list_(home: Home = None, json: Json = False) -> None:
-    """The collections."""
+    """List the collections."""
     from studio.app import documents
 
     found = documents.collections(home)
@@ -63,7 +63,7 @@ def list_(home: Home = None, json: Json = False) -> None:
     rows = [_row(item) for item in found]
     show.table(("collection", "title", "documents", "pages", "passages", "language"), rows, right=(2, 3, 4))
     if not found:
-        show.say("There are no documents: studio documents add FILE… --name NAME")
+        show.say("There are no documents yet. Add some: studio documents add FILE… --name NAME")
 
 
 @app.command("show")
@@ -71,11 +71,11 @@ def show_(
     name: Name,
     document: Which = "",
     page: Annotated[int | None, typer.Option("--page", min=1, help="Only passages that begin on this page.")] = None,
-    most: Annotated[int, typer.Option("--limit", min=1, help="Passages that are shown.")] = 5,
+    most: Annotated[int, typer.Option("--limit", min=1, help="Maximum number of passages shown.")] = 5,
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """The documents of a collection, or the passages of one of them and what was left out of it."""
+    """Show the documents of a collection, or the passages of one document and what was left out of it."""
     from studio.app import documents
 
     collection = documents.find(name, home)
@@ -86,7 +86,7 @@ def show_(
         for item in collection.documents:
             _document(item)
         for skipped in collection.record.skipped:
-            show.say(f"not taken: {skipped.name}: {skipped.reason}", "yellow")
+            show.say(f"skipped: {skipped.name}: {skipped.reason}", "yellow")
         return
     record = collection.document(document)
     passages = [item for item in collection.passages(record.name) if page is None or item.page == page]
@@ -108,11 +108,13 @@ def show_(
 def exclude(
     name: Name,
     document: Document,
-    pages: Annotated[str, typer.Option("--pages", metavar="PAGES", help="Such as 3, 5-7; empty takes all pages in again.")],
+    pages: Annotated[
+        str, typer.Option("--pages", metavar="PAGES", help="For example 3, 5-7; an empty value includes all pages again.")
+    ],
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """Leave out pages of a document: exactly these. Nothing is read again."""
+    """Set which pages of a document are left out. The document is not read again."""
     from studio.app import documents
 
     record = documents.exclude(name, document, documents.pages_of(pages), home)
@@ -122,9 +124,9 @@ def exclude(
 @app.command()
 def export(
     name: Name,
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Where to write, one JSON object a line.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Output file, one JSON object per line.")],
     document: Which = "",
-    text_only: Annotated[bool, typer.Option("--text-only", help="Only `text`: rows for training on plain text.")] = False,
+    text_only: Annotated[bool, typer.Option("--text-only", help="Write only `text`: rows for training on plain text.")] = False,
     home: Home = None,
     json: Json = False,
 ) -> None:
@@ -146,7 +148,7 @@ def delete(
     from studio.app import documents
 
     documents.remove(name, document, home)
-    show.as_json({"deleted": document or name}) if json else show.say(f"{document or name} is removed.")
+    show.as_json({"deleted": document or name}) if json else show.say(f"{document or name} was removed.")
 
 
 @app.command()
@@ -154,11 +156,11 @@ def picture(
     name: Name,
     document: Document,
     page: Annotated[int, typer.Option("--page", min=1, help="The page.")],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The PNG to write.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Output file (PNG).")],
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """Draw a page of a PDF into a PNG, to see it beside its text."""
+    """Render a page of a PDF as PNG, to compare it with its text."""
     from studio.app import documents
 
     documents.draw(name, document, page, out, home)

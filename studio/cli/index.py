@@ -1,4 +1,4 @@
-"""`studio index`: search in documents' passages."""
+"""`studio index`: search the passages of documents."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from studio.cli.options import Home, Json
 from studio.cli.progress import reporting
 from studio.core.text import plural, size
 
-app = typer.Typer(help="Search in the passages of documents, by words and by meaning.", no_args_is_help=True)
+app = typer.Typer(help="Search the passages of documents, by words and by meaning.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(metavar="INDEX", help="The index.")]
 
 
@@ -30,7 +30,8 @@ def build(
     name: Name,
     collections: Annotated[list[str], typer.Argument(metavar="COLLECTION…", help="Document collections.", show_default=False)],
     embedder: Annotated[
-        str, typer.Option(metavar="FOLDER_OR_HUB_ID", help="Embedding model; without one it is searched by words alone.")
+        str,
+        typer.Option(metavar="FOLDER_OR_HUB_ID", help="Embedding model; without one, the index is searched by words alone."),
     ] = "",
     store: Annotated[str, typer.Option(help="exact, or lancedb beyond 200,000 passages [default: exact].")] = "",
     url: Annotated[
@@ -39,7 +40,7 @@ def build(
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """Build an index, or bring it up to date: only new passages are embedded. After an interruption it goes on."""
+    """Build or update an index. Only new passages are embedded; an interrupted build resumes."""
     from studio.app import indexes
 
     with reporting(json) as reporter:
@@ -56,7 +57,7 @@ def build(
 
 @app.command("list")
 def list_(home: Home = None, json: Json = False) -> None:
-    """The indexes."""
+    """List the indexes."""
     from studio.app import indexes
 
     found = indexes.indexes(home)
@@ -75,19 +76,19 @@ def list_(home: Home = None, json: Json = False) -> None:
     ]
     show.table(("index", "collections", "passages", "embedder", "store"), rows, right=(2,))
     if not found:
-        show.say("There are no indexes: studio index build NAME COLLECTION…")
+        show.say("There are no indexes yet. Build one: studio index build NAME COLLECTION…")
 
 
 @app.command()
 def search(
     name: Name,
-    question: Annotated[str, typer.Argument(metavar="QUESTION", help="What to look for.")],
-    most: Annotated[int, typer.Option("--limit", min=1, max=50, help="Passages that are shown.")] = 5,
+    question: Annotated[str, typer.Argument(metavar="QUESTION", help="The question or search words.")],
+    most: Annotated[int, typer.Option("--limit", min=1, max=50, help="Maximum number of passages shown.")] = 5,
     by: Annotated[Mode, typer.Option("--by", help="words, meaning, or both fused.")] = Mode.fused,
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """The passages that answer a question best."""
+    """Find the passages that best answer a question."""
     from studio.app import indexes
 
     hits = indexes.search_index(name, question, most, by.value, home)
@@ -102,7 +103,7 @@ def search(
         show.heading(f"{rank}. {hit.passage.source}  ({', '.join(filter(None, ranks))})")
         show.say(hit.passage.text)
     if not hits:
-        show.say("Nothing was found.")
+        show.say("No passage matches.")
 
 
 @app.command()
@@ -115,7 +116,7 @@ def measure(
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """Recall at 1, 3, 5, 10, mean reciprocal rank and nDCG with 95 % intervals, for each way of searching."""
+    """Measure recall at 1, 3, 5, 10, mean reciprocal rank and nDCG with 95 % intervals, for each kind of search."""
     from studio.app import indexes
 
     with reporting(json) as reporter:
@@ -134,15 +135,18 @@ def rows(
     questions: Annotated[
         Path, typer.Argument(metavar="ROWS", help="JSONL: `question`, `answer`, and `passages`, `quote` or `document`.")
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The rows to train on.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Output file, rows to train on.")],
     without_gold: Annotated[
-        float, typer.Option("--without-gold", min=0, max=1, help="Share whose right passage is taken out, to be refused.")
+        float,
+        typer.Option(
+            "--without-gold", min=0, max=1, help="Share of rows without the right passage, whose answer is a refusal."
+        ),
     ] = 0.2,
-    seed: Annotated[int, typer.Option(help="Draws which, and in what order passages stand.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed for choosing these rows and ordering passages.")] = 0,
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """Write rows that train a model to read: each question with its passage among others, some without it and a refusal."""
+    """Write rows that train a model to answer from passages: the right one among others, or missing, with a refusal."""
     from studio.app import indexes
 
     count = indexes.write_rows(name, questions, out, without_gold, seed, home)
@@ -153,8 +157,8 @@ def rows(
 
 @app.command()
 def delete(name: Name, home: Home = None, json: Json = False) -> None:
-    """Remove an index. Its documents stay."""
+    """Remove an index. Its documents are not removed."""
     from studio.app import indexes
 
     freed = indexes.remove(name, home)
-    show.as_json({"deleted": name, "bytes": freed}) if json else show.say(f"{name} is removed, {size(freed)} freed.")
+    show.as_json({"deleted": name, "bytes": freed}) if json else show.say(f"{name} was removed, {size(freed)} freed.")

@@ -1,4 +1,4 @@
-"""`studio judge`: a model's verdicts on a run's answers, and how far it agrees with people."""
+"""`studio judge`: an LLM judge's verdicts on a run's answers, and its agreement with people."""
 
 from __future__ import annotations
 
@@ -26,31 +26,36 @@ def judge(
         str,
         typer.Option(
             metavar="RUN_OR_URL#MODEL",
-            help="The judge: a run, an export, a model, or an API [default: what it said last].",
+            help="The judge: a run, an export, a model, or an API [default: show the last result].",
             show_default=False,
         ),
     ] = "",
     rubric: Annotated[
         str,
-        typer.Option(metavar="FILE", help="What makes an answer good [default: the shipped one].", show_default=False),
+        typer.Option(
+            metavar="FILE", help="Text that says what makes an answer good [default: the shipped rubric].", show_default=False
+        ),
     ] = "",
-    mode: Annotated[Mode, typer.Option(help="Which of two is better, in both orders; or a grade each.")] = Mode.pairwise,
-    most: Annotated[int, typer.Option(min=1, help="Questions judged at most.")] = 100,
-    ceiling: Annotated[float | None, typer.Option(min=0, help="US dollars it may cost at most.", show_default=False)] = None,
+    mode: Annotated[
+        Mode, typer.Option(help="pairwise: which answer is better, in both orders; pointwise: a grade for each.")
+    ] = Mode.pairwise,
+    most: Annotated[int, typer.Option(min=1, help="Maximum number of questions.")] = 100,
+    ceiling: Annotated[float | None, typer.Option(min=0, help="Maximum cost in US dollars.", show_default=False)] = None,
     key: Annotated[
-        str | None, typer.Option("--key-env", help="Variable or keyring name of its key.", show_default=False)
+        str | None,
+        typer.Option("--key-env", help="Environment variable or keyring entry with the judge's key.", show_default=False),
     ] = None,
     price_in: Annotated[
-        float | None, typer.Option("--price-in", min=0, help="US dollars per million tokens it reads.", show_default=False)
+        float | None, typer.Option("--price-in", min=0, help="US dollars per million input tokens.", show_default=False)
     ] = None,
     price_out: Annotated[
-        float | None, typer.Option("--price-out", min=0, help="Per million tokens it writes.", show_default=False)
+        float | None, typer.Option("--price-out", min=0, help="US dollars per million output tokens.", show_default=False)
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before paying.")] = False,
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """Have a model judge base against tuned on the held-out answers, and see whether it can be believed."""
+    """Have a model judge base against tuned answers, and check whether the judge can be trusted."""
     from dataclasses import asdict
 
     from studio.app import judging, runs
@@ -59,11 +64,15 @@ def judge(
     root = studio_home(home)
     found = runs.find(run, root)
     if (price_in is None) != (price_out is None):
-        raise SpecError("--price-in and --price-out belong together", hint="Give both, per million tokens.", where="--price-in")
+        raise SpecError(
+            "--price-in and --price-out must be used together",
+            hint="Set both, in US dollars per million tokens.",
+            where="--price-in",
+        )
     price = None if price_in is None or price_out is None else (price_in, price_out)
 
     def confirm(worst: float) -> bool:
-        return yes or json or typer.confirm(f"The judge may cost up to {worst:.4f} USD. Ask it?", err=True)
+        return yes or json or typer.confirm(f"The judge may cost up to {worst:.4f} USD. Continue?", err=True)
 
     if by:
         with Progress() as bar:
@@ -80,10 +89,10 @@ def judge(
         )
         return
     if opinion.report is None:
-        show.say("No judge was asked yet: name one with --by.")
+        show.say("No judge has been used yet. Name one with --by.")
     else:
         show.say(f"{opinion.report.judge}: {opinion.report.sentence}")
-        show.say(f"paid: {opinion.report.cost:.4f} USD")
+        show.say(f"cost: {opinion.report.cost:.4f} USD")
     for doubt in opinion.doubts:
-        show.say(f"not to be relied on: {doubt}")
-    show.say(f"rated by a person: {opinion.rated} pairs. Rate them blind on the page Rate: studio ui, /rate?id={found.id}")
+        show.say(f"not reliable: {doubt}")
+    show.say(f"pairs rated by a person: {opinion.rated}. Rate blind on the page Rate: studio ui, /rate?id={found.id}")

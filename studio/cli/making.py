@@ -1,4 +1,4 @@
-"""`studio make`: rows made by a teacher model from documents, questions, tools and labels, under a ceiling on cost."""
+"""`studio make`: rows written by a teacher model from documents, questions, tools and labels, under a ceiling on cost."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from studio.core.text import count, duration, plural, shorten
 if TYPE_CHECKING:
     from studio.app.making import JobStatus, MakingJob, MakingPlan, MakingReport
 
-app = typer.Typer(help="Make rows by a teacher model, under a ceiling on cost.", no_args_is_help=True)
-Job = Annotated[str, typer.Argument(metavar="JOB", help="Job id, the beginning of one, or `last`.")]
+app = typer.Typer(help="Have a teacher model write rows, under a ceiling on cost.", no_args_is_help=True)
+Job = Annotated[str, typer.Argument(metavar="JOB", help="Job id, id prefix, or `last`.")]
 Ceiling = Annotated[
     float | None,
     typer.Option(
         "--ceiling",
-        help="US dollars that the job may cost at most, in all. Needed unless every model is on this machine.",
+        help="Maximum total cost of the job in US dollars. Required unless every model is on this machine.",
         show_default=False,
     ),
 ]
@@ -34,13 +34,13 @@ Ceiling = Annotated[
 
 @app.command()
 def plan(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe's YAML file, or the name of a shipped one.")],
-    samples: Annotated[int, typer.Option(min=0, max=20, help="Real answers to ask for; 0 asks nobody.")] = 3,
-    ceiling: Annotated[float, typer.Option("--ceiling", help="US dollars that the samples may cost at most.")] = 0.25,
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Recipe file (YAML), or the name of a shipped recipe.")],
+    samples: Annotated[int, typer.Option(min=0, max=20, help="Real answers to request; 0 requests none.")] = 3,
+    ceiling: Annotated[float, typer.Option("--ceiling", help="Maximum cost of the samples in US dollars.")] = 0.25,
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """A few real samples, and the calls, tokens and cost of all. The samples are paid once: `run` takes them over."""
+    """Show a few real samples and estimate requests, tokens and cost. `run` reuses the samples without paying again."""
     from studio.app import making
 
     job = making.plan_rows(recipe, ceiling=ceiling, samples=samples, home=home)
@@ -55,13 +55,13 @@ def plan(
 @app.command()
 def run(
     recipe: Annotated[
-        str, typer.Argument(metavar="RECIPE|JOB", help="A recipe's YAML file, the name of a shipped one, or a planned job.")
+        str, typer.Argument(metavar="RECIPE|JOB", help="Recipe file (YAML), name of a shipped recipe, or a planned job.")
     ],
     ceiling: Ceiling = None,
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """Make the rows and put them into the library. Ctrl-C pauses: what was answered is not paid again."""
+    """Make the rows and add them to the library. Ctrl-C pauses; answers already paid for are reused."""
     from studio.app import making
 
     is_job = recipe == "last" or any(job.id == recipe for job in making.list_jobs(home))
@@ -70,7 +70,7 @@ def run(
 
 @app.command()
 def resume(job: Job = "last", ceiling: Ceiling = None, home: Home = None, json: Json = False) -> None:
-    """Go on with a job that was paused or killed, or that reached its ceiling."""
+    """Resume a job that was paused or interrupted, or that reached its ceiling."""
     from studio.app import making
 
     _work(making.find(job, home), ceiling, home, json)
@@ -79,11 +79,11 @@ def resume(job: Job = "last", ceiling: Ceiling = None, home: Home = None, json: 
 @app.command()
 def report(
     job: Job = "last",
-    dropped: Annotated[int, typer.Option(min=0, help="Dropped rows to show of each filter.")] = 2,
+    dropped: Annotated[int, typer.Option(min=0, help="Dropped rows to show per filter.")] = 2,
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """How far a job is; from calls to rows; cost per row; dropped rows with their reasons."""
+    """Show a job's progress, its requests and rows, the cost per row, and dropped rows with their reasons."""
     from studio.app import making
 
     found = making.find(job, home)
@@ -104,7 +104,7 @@ def report(
 
 @app.command("list")
 def list_(home: Home = None, json: Json = False) -> None:
-    """The jobs, newest first."""
+    """List the jobs, newest first."""
     from studio.app import making
 
     found = making.list_jobs(home)
@@ -117,17 +117,17 @@ def list_(home: Home = None, json: Json = False) -> None:
         rows.append((job.id, status.state, done.rows if done else None, f"{status.spent:.2f}", status.dataset))
     show.table(("job", "state", "rows", "USD", "dataset"), rows, right=(2, 3))
     if not found:
-        show.say("There are no jobs: studio make plan RECIPE.yaml")
+        show.say("There are no jobs yet. Plan one: studio make plan RECIPE.yaml")
 
 
 @app.command()
 def dataset(
     job: Job = "last",
-    name: Annotated[str, typer.Option("--name", help="What the dataset is called [default: the recipe's name].")] = "",
+    name: Annotated[str, typer.Option("--name", help="Name of the dataset [default: the recipe's name].")] = "",
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """Put the rows that a job has made so far into the library."""
+    """Add the rows that a job has made so far to the library."""
     from studio.app import making
 
     found = making.find(job, home)
@@ -140,7 +140,7 @@ def dataset(
 
 @app.command()
 def example(home: Home = None, json: Json = False) -> None:
-    """The shipped example: an invented company's handbook becomes rows, by a teacher that needs no key and no network."""
+    """Run the shipped example: rows from a fictional company's handbook, by a local teacher without key or network."""
     from studio.app import making
 
     with _told(json) as told:
@@ -198,7 +198,7 @@ def _stopping() -> Iterator[list[int]]:
         if asked and number == signal.SIGINT:
             raise KeyboardInterrupt
         asked.append(number)
-        print("pausing: waiting for the answers that are under way", file=sys.stderr, flush=True)
+        print("pausing: waiting for the requests in flight", file=sys.stderr, flush=True)
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -233,7 +233,7 @@ def _show_plan(plan: MakingPlan) -> None:
             if row.quote:
                 show.say(f"    quote: {row.quote}", "dim")
         if sample.problem:
-            show.say(f"  not kept: {sample.problem}", "yellow")
+            show.say(f"  dropped: {sample.problem}", "yellow")
     for caution in plan.cautions:
         show.say(f"! {caution}", "yellow")
 
@@ -257,18 +257,18 @@ def _show_report(report: MakingReport) -> None:
         (item.recipe, item.calls, item.cached, item.made, item.kept - item.held_out, item.held_out, f"{item.cost:.4f}")
         for item in report.recipes
     ]
-    columns = ("recipe", "requests", "of them cached", "rows", "kept", "held out", "USD")
+    columns = ("recipe", "requests", "cached", "rows", "kept", "held out", "USD")
     show.table(columns, rows, right=(1, 2, 3, 4, 5, 6))
     show.table(
-        ("filter", "came in", "dropped", "threshold"),
+        ("filter", "rows in", "dropped", "threshold"),
         [(item.name, item.entered, item.dropped, item.threshold) for item in report.filters if item.dropped],
         right=(1, 2, 3),
     )
-    per_row = f", {report.cost_per_row:.5f} USD a row" if report.cost_per_row else ""
+    per_row = f", {report.cost_per_row:.5f} USD per row" if report.cost_per_row else ""
     pairs = f", {plural(report.pairs, 'preference pair')}" if report.pairs else ""
     show.say(
-        f"{plural(report.rows, 'row')}, {plural(report.held_out, 'held-out row')}{pairs}, {plural(report.refusals, 'refusal')} "
-        f"among them; {report.dropped:,} dropped; paid {report.spent:.4f} USD{per_row}",
+        f"{plural(report.rows, 'row')}, {plural(report.held_out, 'held-out row')}{pairs}, including "
+        f"{plural(report.refusals, 'refusal')}; {report.dropped:,} dropped; cost {report.spent:.4f} USD{per_row}",
         "bold",
     )
     show.say(report.summary.sentence)

@@ -1,4 +1,4 @@
-"""`studio prune`: a smaller model of a run or a model, healed on the run's own rows."""
+"""`studio prune`: a run's model or another model with fewer layers, healed by training on the run's rows."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ from studio.cli.options import Home, Json, Progress
 
 def prune(
     given: Annotated[
-        str, typer.Argument(metavar="RUN_OR_MODEL", help="A run, or a model: a folder, a hub id.", show_default=False)
+        str, typer.Argument(metavar="RUN_OR_MODEL", help="A run, or a model (folder or hub id).", show_default=False)
     ],
-    layers: Annotated[int, typer.Option("--layers", min=1, help="How many decoder layers are left out.", show_default=False)],
+    layers: Annotated[int, typer.Option("--layers", min=1, help="Number of decoder layers to remove.", show_default=False)],
     rows: Annotated[
-        str, typer.Option("--rows", metavar="FILE", help="Rows by which layers are chosen [default: the run's own].")
+        str, typer.Option("--rows", metavar="FILE", help="Rows used to choose the layers [default: those of the run].")
     ] = "",
     out: Annotated[
-        Path | None, typer.Option("--out", help="Folder of the smaller model [default: in the home].", show_default=False)
+        Path | None,
+        typer.Option("--out", help="Folder for the smaller model [default: in the Studio home].", show_default=False),
     ] = None,
-    name: Annotated[str | None, typer.Option("--name", help="Name of the run that heals it.", show_default=False)] = None,
+    name: Annotated[str | None, typer.Option("--name", help="Name of the healing run.", show_default=False)] = None,
     heal: Annotated[bool, typer.Option("--heal/--no-heal", help="Train the smaller model on the run's rows.")] = True,
     home: Home = None,
     json: Json = False,
     progress: Progress = None,
 ) -> None:
-    """Leave out the layers that change least on a run's own rows, and heal the smaller model by training it on them."""
+    """Remove the layers that matter least on a run's rows, and train the smaller model on these rows to heal it."""
     from studio.app import pruning
 
     pruned = pruning.prune(given, layers, home, rows, out, name, heal)

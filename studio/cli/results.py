@@ -17,18 +17,14 @@ from studio.core.errors import SpecError
 
 def evaluate(
     run: RunName,
-    against: Annotated[
-        list[str] | None, typer.Option("--against", help="A further question file; may be given several times.")
-    ] = None,
+    against: Annotated[list[str] | None, typer.Option("--against", help="Additional file of questions; repeatable.")] = None,
     metric: Annotated[
         list[str] | None,
-        typer.Option(
-            "--metric", metavar="FILE.py:FUNCTION", help="A metric of your own; the file is run. May be given several times."
-        ),
+        typer.Option("--metric", metavar="FILE.py:FUNCTION", help="Custom metric; the file is executed. Repeatable."),
     ] = None,
     as_task: Annotated[
         Path | None,
-        typer.Option("--as-task", metavar="FOLDER", help="Only write the held-out rows as an lm-evaluation-harness task."),
+        typer.Option("--as-task", metavar="FOLDER", help="Only export the held-out rows as an lm-evaluation-harness task."),
     ] = None,
     home: Home = None,
     json: Json = False,
@@ -63,18 +59,23 @@ def chat(
     base: Annotated[
         str,
         typer.Option(
-            metavar="FOLDER_OR_HUB_ID", help="Base model of an adapter folder, if not the one it names.", show_default=False
+            metavar="FOLDER_OR_HUB_ID",
+            help="Base model for an adapter folder, instead of the one it names.",
+            show_default=False,
         ),
     ] = "",
     temperature: Annotated[float, typer.Option(min=0, max=5, help="0 gives the most likely answer.")] = 0.0,
-    max_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 256,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Maximum answer length in tokens.")] = 256,
     index: Annotated[
-        str, typer.Option("--index", metavar="INDEX", help="Answer from its passages, with citations.", show_default=False)
+        str,
+        typer.Option(
+            "--index", metavar="INDEX", help="Answer from the passages of this index, with citations.", show_default=False
+        ),
     ] = "",
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """Talk to base and tuned side by side."""
+    """Chat with base and tuned model side by side."""
     from studio.app.chat import open_grounding, open_talker
 
     grounding = open_grounding(index, home) if index else None
@@ -122,7 +123,7 @@ def _ask() -> str:
 
 
 class ExportCommand(TyperCommand):
-    """`studio export`, whose help lists the kinds of export and their settings as the targets themselves tell them."""
+    """`studio export`, whose help lists the kinds of export and their settings as the targets define them."""
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         """The kinds, each with what `--set` takes."""
@@ -142,17 +143,17 @@ def _values(leaf: Any) -> str:
 
 def export(
     run: RunName,
-    to: Annotated[str, typer.Option("--to", metavar="KIND", help="What to make: one of the kinds below.")],
+    to: Annotated[str, typer.Option("--to", metavar="KIND", help="Kind of export, from the list below.")],
     quant: Annotated[str | None, typer.Option("--quant", help="The same as --set quant=...")] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="FIELD=VALUE", help="A setting of that kind; may be given several times."),
+        typer.Option("--set", metavar="FIELD=VALUE", help="A setting of that kind; repeatable."),
     ] = None,
     deploy: Annotated[
-        bool, typer.Option("--deploy", help="Also write what serves it elsewhere: compose files, commands, checksums, steps.")
+        bool, typer.Option("--deploy", help="Also write deployment files: compose files, commands, checksums, steps.")
     ] = False,
-    out: Annotated[Path | None, typer.Option("--out", help="Copy the verified export into this new folder too.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show size, disk space, memory and time; make nothing.")] = False,
+    out: Annotated[Path | None, typer.Option("--out", help="Also copy the verified export into this new folder.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show size, disk space, memory and time.")] = False,
     home: Home = None,
     json: Json = False,
 ) -> None:
@@ -165,7 +166,7 @@ def export(
     given = spec.parse_settings(settings or [], "--set field=value, for example --set quant=q8_0")
     for name, option, value in (("kind", "--to", to), ("quant", "--quant", quant)):
         if name in given and value is not None:
-            raise SpecError(f"this and --set {name} are one setting, given twice", hint="Give one of them.", where=option)
+            raise SpecError(f"this and --set {name} set the same field", hint="Use one of them.", where=option)
     values = {**({} if quant is None else {"quant": quant}), **{name: value for name, value in given.items() if name != "kind"}}
     found = runs.find(run, home)
     if dry_run:
@@ -189,10 +190,12 @@ def export(
 
 def doctor(
     home: Home = None,
-    repair: Annotated[bool, typer.Option("--repair", help="Set aside what is damaged in the home, and list it.")] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Move damaged files of the Studio home aside, and list them.")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """What this machine can do and how the home is; each problem with its fix."""
+    """Check this machine and the Studio home; show each problem with its fix."""
     from dataclasses import asdict
 
     from studio.app import overview, toolchains, upkeep
@@ -211,12 +214,12 @@ def doctor(
 
 
 def clean(
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List; delete nothing.")] = False,
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """What takes disk space, by kind; deletes what nothing needs, after asking: checkpoints of runs that are done, failed
+    """Show what uses disk space and, after confirmation, delete what is not needed: checkpoints of completed runs, failed
     exports, caches, leftovers."""
     from studio.app import upkeep
     from studio.core.files import studio_home
@@ -228,7 +231,7 @@ def clean(
     if not json:
         show.table(("what", "size"), [(kind, size(taken)) for kind, taken in use.items()], right=(1,))
         rows = [(item.kind, str(item.path.relative_to(root)), size(item.bytes), item.why) for item in items]
-        show.table(("not needed", "path", "size", "why"), rows) if rows else show.say("Nothing can be deleted without a loss.")
+        show.table(("not needed", "path", "size", "why"), rows) if rows else show.say("There is nothing to delete.")
     wanted = bool(items) and not dry_run
     if wanted and not yes and not json:
         typer.confirm(f"Delete these {len(items)} for {size(sum(item.bytes for item in items))}?", abort=True)
@@ -241,14 +244,14 @@ def clean(
 
 
 def schema() -> None:
-    """The JSON schema of a spec, for editors."""
+    """Print the JSON schema of a spec, for editors."""
     from studio import spec
 
     show.as_json(spec.schema())
 
 
 def fields(json: Json = False) -> None:
-    """Every field of a spec: type, default, help."""
+    """List every field of a spec: type, default, help."""
     from studio.app import reference
 
     rows = reference.rows()

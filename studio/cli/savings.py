@@ -1,4 +1,4 @@
-"""`studio savings`: what each smaller form of a run costs."""
+"""`studio savings`: what each smaller version of a run saves, and its effect on quality."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def savings(
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """What does each saving cost: a run, its exports, what was pruned from it, other runs; size, speed, score with interval.
+    """Compare a run with its exports, pruned models and other runs: size, speed, and quality with intervals.
 
-    Read from evidence and manifests that are there; nothing is measured again.
+    The figures are read from existing evidence and manifests; nothing is measured again.
     """
     from studio.app import runs
     from studio.app import savings as use_case
@@ -33,4 +33,4 @@ def savings(
     show.say(f"score: {found.label.lower()} on the run's held-out rows")
     show.table(use_case.COLUMNS, use_case.table(found), right=(1, 2, 3, 4, 5))
     if any(row.speed_from == "evaluation" for row in found.rows):
-        show.say("* in the evaluation, many answers at once; `studio bench` measures runs and exports alike", "dim")
+        show.say("* from the evaluation, many answers at once; `studio bench` measures runs and exports the same way", "dim")

@@ -22,46 +22,50 @@ def serve(
             metavar="RUN_OR_MODEL_OR_EXPORT...", help="Runs, models, adapters, exports, GGUF files.", show_default=False
         ),
     ] = None,
-    host: Annotated[str, typer.Option(help="Address; another one than this machine's own needs API keys.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8000,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; API keys are required unless it is this machine's loopback address.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 selects a free one.")] = 8000,
     engine: Annotated[str, typer.Option(help=f"One of {', '.join(_ENGINES)}.")] = "auto",
-    name: Annotated[
-        list[str] | None, typer.Option("--name", metavar="ALIAS=WHAT", help="The name requests use for one of them.")
-    ] = None,
+    name: Annotated[list[str] | None, typer.Option("--name", metavar="ALIAS=WHAT", help="Model name for requests.")] = None,
     api_key_file: Annotated[
-        Path | None, typer.Option("--api-key-file", help="Hashed API keys, as --new-key makes them.", show_default=False)
+        Path | None, typer.Option("--api-key-file", help="File of hashed API keys, created with --new-key.", show_default=False)
     ] = None,
     new_key: Annotated[
-        str | None, typer.Option("--new-key", metavar="NAME", help="Make an API key, show it once, and leave.")
+        str | None, typer.Option("--new-key", metavar="NAME", help="Create an API key, show it once, and exit.")
     ] = None,
     base: Annotated[
         str,
         typer.Option(
             "--base",
             metavar="FOLDER_OR_HUB_ID",
-            help="Base model of the adapter folders, if not the one they name.",
+            help="Base model for the adapter folders, instead of the one they name.",
             show_default=False,
         ),
     ] = "",
     max_context: Annotated[
-        int | None, typer.Option("--max-context", min=16, help="Tokens of prompt and answer.", show_default=False)
+        int | None,
+        typer.Option("--max-context", min=16, help="Context length: tokens of prompt and answer.", show_default=False),
     ] = None,
     max_tokens: Annotated[
         int | None,
         typer.Option(
             "--max-tokens",
             min=1,
-            help="Longest answer a request may ask for [default: what the context allows].",
+            help="Maximum answer length of a request in tokens [default: what the context allows].",
             show_default=False,
         ),
     ] = None,
-    max_concurrent: Annotated[int, typer.Option("--max-concurrent", min=1, help="Answers written at once.")] = 16,
-    max_queue: Annotated[int, typer.Option("--max-queue", min=0, help="Answers that may wait.")] = 256,
-    temperature: Annotated[float, typer.Option(min=0, max=2, help="Where a request names none.")] = 0.0,
-    drain: Annotated[float, typer.Option(min=0, help="Seconds that answers may take after SIGTERM.")] = 20.0,
-    share_gpu: Annotated[bool, typer.Option("--share-gpu", help="Do not keep training off the GPU meanwhile.")] = False,
+    max_concurrent: Annotated[int, typer.Option("--max-concurrent", min=1, help="Maximum number of concurrent answers.")] = 16,
+    max_queue: Annotated[int, typer.Option("--max-queue", min=0, help="Maximum number of waiting requests.")] = 256,
+    temperature: Annotated[float, typer.Option(min=0, max=2, help="Default temperature of requests.")] = 0.0,
+    drain: Annotated[float, typer.Option(min=0, help="Seconds to finish answers after SIGTERM.")] = 20.0,
+    share_gpu: Annotated[bool, typer.Option("--share-gpu", help="Let training use the GPU at the same time.")] = False,
     index: Annotated[
-        str, typer.Option("--index", metavar="INDEX", help="Answer from its passages, with citations.", show_default=False)
+        str,
+        typer.Option(
+            "--index", metavar="INDEX", help="Answer from the passages of this index, with citations.", show_default=False
+        ),
     ] = "",
     until: Annotated[str | None, typer.Option("--until", metavar="PROCESS", hidden=True)] = None,
     home: Home = None,
@@ -99,7 +103,7 @@ def _new_key(file: Path, name: str) -> None:
     from studio.app import serving
 
     print(serving.new_key(file, name))
-    print(f"This key is not shown again. Serve with --api-key-file {file}", file=sys.stderr)
+    print(f"This key will not be shown again. Serve with --api-key-file {file}", file=sys.stderr)
 
 
 def _aliases(given: list[str]) -> dict[str, str]:
