@@ -59,8 +59,8 @@ def pages_of(text: str) -> list[int]:
         first, _, last = part.strip().replace("–", "-").partition("-")
         if not first and not last:
             continue
-        if not first.strip().isdigit() or not (last or first).strip().isdigit():
-            raise DataError(f"`{part.strip()}` is not a page", hint="Write pages as 3, 5-7.", where="pages")
+        if not first.strip().isdigit() or not (last or first).strip().isdigit() or int(first) > int(last or first):
+            raise DataError(f"`{part.strip()}` is not a page or a range of pages", hint="Write pages as 3, 5-7.", where="pages")
         found.update(range(int(first), int(last or first) + 1))
     return sorted(found)
 

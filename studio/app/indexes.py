@@ -60,6 +60,8 @@ def indexes(home: str | Path | None = None) -> list[Index]:
 
 def search_index(name: str, question: str, most: int = 5, mode: Mode = "fused", home: str | Path | None = None) -> list[Hit]:
     """The best passages for a question. Raises StudioError."""
+    if not question.strip():
+        raise SpecError("the question is empty", hint="Write what you look for.", where=name)
     return find(name, home).search(question, most, mode)
 
 

@@ -10,6 +10,7 @@ import typer
 from studio.cli import show
 from studio.cli.options import Home, Json
 from studio.cli.progress import reporting
+from studio.core.errors import DataError
 from studio.core.text import plural, shorten, size
 
 if TYPE_CHECKING:
@@ -89,6 +90,10 @@ def show_(
             show.say(f"skipped: {skipped.name}: {skipped.reason}", "yellow")
         return
     record = collection.document(document)
+    if page is not None and page > record.pages:
+        raise DataError(
+            f"it has no page {page}", hint=f"It has {plural(record.pages, 'page')}.", where=f"{name}: {record.name}"
+        )
     passages = [item for item in collection.passages(record.name) if page is None or item.page == page]
     if json:
         show.as_json({**documents.as_dict(record), "passages": [item.as_line() for item in passages]})

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from studio.core.errors import HardwareError
+from studio.core.errors import HardwareError, SpecError
 from studio.core.text import nearest, size
 
 
@@ -30,8 +30,11 @@ def write_text(path: Path, text: str, durable: bool = True) -> Path:
 def write_bytes(path: Path, content: bytes, durable: bool = True) -> Path:
     """Write a file so that a reader sees the old one or the new one, never half of it (write aside, then rename).
 
-    durable waits for the disk; leave it out only for what is written many times a second and may be a moment old.
+    durable waits for the disk; leave it out only for what is written many times a second and may be a moment old. Raises
+    SpecError if the path is a folder.
     """
+    if path.is_dir():
+        raise SpecError("this is a folder", hint="Name a file.", where=str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")  # made with the modes the user's umask gives
     try:

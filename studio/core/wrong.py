@@ -17,7 +17,7 @@ _KINDS = {"int_": "an integer", "float_": "a number", "bool_": "true or false", 
 
 
 class Conflict(ValueError):
-    """Fields that contradict each other, on its way through pydantic."""
+    """Fields that contradict each other, on its way through pydantic. where: empty for the field that is validated."""
 
     def __init__(self, where: str, message: str, hint: str) -> None:
         super().__init__(message)
@@ -31,7 +31,7 @@ def explain(found: ValidationError, items: Items, source: str, lines: Mapping[st
     path, leaf = _field(problem["loc"], items)
     conflict = problem.get("ctx", {}).get("error")
     if isinstance(conflict, Conflict):
-        path, message, hint = conflict.where, conflict.message, conflict.hint
+        path, message, hint = conflict.where or path, conflict.message, conflict.hint
     elif problem["type"] == "extra_forbidden":
         message, hint = _unknown(path, problem["loc"], items)
     elif problem["type"] == "missing":

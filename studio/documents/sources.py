@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from studio.core.errors import DataError, StudioError
 from studio.core.files import need_room
-from studio.core.text import size
+from studio.core.text import printable, size
 from studio.data.readers import containers
 from studio.documents.readers import ELSEWHERE, is_read
 from studio.documents.records import Skipped
@@ -38,7 +38,8 @@ class Found:
     skipped: list[Skipped] = field(default_factory=list)
 
     def add(self, name: str, path: Path, within: str) -> None:
-        """One more document, named apart from another of the same name."""
+        """One more document, named apart from another of the same name, and so that its name is one line."""
+        name = " ".join(printable(name).split())
         if name in {source.name for source in self.documents}:
             name = f"{within}/{name}"
         self.documents.append(Source(name, path))

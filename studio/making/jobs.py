@@ -21,13 +21,15 @@ from studio.making.work import Clients, Work
 from studio.processes import locks
 from studio.processes.identity import ProcessId
 from studio.remote.answers import FILE, Answers
-from studio.remote.ceiling import Ceiling
-from studio.remote.client import Client
+from studio.remote.ceiling import Ceiling, positive
+from studio.remote.client import PATIENCE, Client
 from studio.remote.endpoint import Endpoint
 from studio.remote.prices import price_of
 
 SAMPLES_CEILING = 0.25
 """US dollars that the samples of a plan may cost, where no ceiling is given."""
+SAMPLES_PATIENCE = 20.0
+"""Seconds a sample is tried again for: somebody waits for it, and nothing is lost if it is asked for later."""
 _EVERY = 0.5
 """Seconds between two writings of how far a job is."""
 
@@ -42,10 +44,11 @@ def plan(home: Path, spec: MakingSpec, passages_of: PassagesOf, ceiling: float |
     """
     sources = gather(spec, home, passages_of)
     price = price_of(spec.teacher)
+    ceiling = SAMPLES_CEILING if ceiling is None else positive(ceiling)
     job = folders.same(home, spec)
     if job is None or job.status.state != "planned":
         job = folders.create(home, spec)
-    with _opened(job, spec, ceiling or SAMPLES_CEILING, {"teacher"}) as (clients, _):
+    with _opened(job, spec, ceiling, {"teacher"}, SAMPLES_PATIENCE) as (clients, _):
         made = planning.plan(spec, sources, price, clients.teacher if samples else None, samples)
     made.write(job.path / "plan.json")
     return job
@@ -62,7 +65,10 @@ def approve(job: JobFolder) -> MakingPlan:
 
 
 def check(spec: MakingSpec, ceiling: float | None) -> None:
-    """Raise SpecError before anything is started: a price that is not known, or no ceiling where something costs money."""
+    """Raise SpecError before anything is started: a price that is not known, a ceiling that is no amount, or no ceiling where
+    something costs money."""
+    if ceiling is not None:
+        positive(ceiling)
     for name, endpoint in _endpoints(spec).items():
         price = price_of(endpoint)
         if ceiling is None and not price.free:
@@ -175,7 +181,7 @@ def _work(
 
 @contextmanager
 def _opened(
-    job: JobFolder, spec: MakingSpec, ceiling: float | None, wanted: set[str]
+    job: JobFolder, spec: MakingSpec, ceiling: float | None, wanted: set[str], patience: float = PATIENCE
 ) -> Iterator[tuple[Clients, Ceiling | None]]:
     """The clients of a job, under one ceiling and with the home's cache."""
     with ExitStack() as stack:
@@ -189,7 +195,7 @@ def _opened(
             endpoint = _endpoints(spec).get(name)
             if endpoint is None or name not in wanted:
                 return None
-            made = Client(endpoint, ceiling=money, answers=answers, concurrency=spec.concurrency)
+            made = Client(endpoint, ceiling=money, answers=answers, concurrency=spec.concurrency, patience=patience)
             return stack.enter_context(made)
 
         teacher = client("teacher")

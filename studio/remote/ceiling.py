@@ -63,11 +63,7 @@ class Ceiling:
 
     def __init__(self, usd: float, ledger: Path | None = None) -> None:
         """Raises SpecError for a ceiling that is not a positive amount."""
-        if not (math.isfinite(usd) and usd > 0):
-            raise SpecError(
-                f"a ceiling is a positive amount in US dollars, not {usd:g}", hint="Write for example 5.", where="ceiling"
-            )
-        self.usd = usd
+        self.usd = positive(usd)
         self._most = math.floor(usd * _UNIT)
         self._me = str(ProcessId.current())
         self._changed = threading.Condition()
@@ -145,6 +141,15 @@ class Ceiling:
             self._db.execute("ROLLBACK")
             raise
         self._db.execute("COMMIT")
+
+
+def positive(usd: float) -> float:
+    """A ceiling as it is. Raises SpecError if it is not a positive amount."""
+    if not (math.isfinite(usd) and usd > 0):
+        raise SpecError(
+            f"a ceiling is a positive amount in US dollars, not {usd:g}", hint="Write for example 5.", where="ceiling"
+        )
+    return usd
 
 
 def _units(usd: float) -> int:

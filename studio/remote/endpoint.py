@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from studio.core.errors import SpecError
 from studio.core.fields import Ui
 from studio.core.section import Section
+from studio.core.wrong import Conflict
 from studio.tracking import secrets
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 KEYS = {
     "openrouter.ai": "OPENROUTER_API_KEY",
     "api.groq.com": "GROQ_API_KEY",
@@ -58,6 +61,16 @@ class Endpoint(Section, frozen=True):
     price: Price | None = None
     """US dollars per million tokens, `{input: 0.15, output: 0.60}`. If left out: zero on this machine, else the published
     price where one is known."""
+
+    @field_validator("key", mode="before")
+    @classmethod
+    def _key_is_a_name(cls, value: object) -> object:
+        """Refused without repeating it: what is no name of a variable is most likely the key."""
+        if isinstance(value, str) and (not _NAME.fullmatch(value) or secrets.redact(value) != value):
+            raise Conflict(
+                "", "this is not the name of an environment variable", "Put the key into a variable, and write its name here."
+            )
+        return value
 
     @property
     def host(self) -> str:
@@ -108,7 +121,7 @@ def access(endpoint: Endpoint) -> Access:
         )
     name = endpoint.key or KEYS.get(parts.hostname, "")
     key = (secrets.get(name) if name else None) or ""
-    if endpoint.key and not key:
+    if name and not key:
         raise SpecError(f"there is no key in {name}", hint=f"Set {name}, or store it: keyring set studio {name}.", where="key")
     if key and parts.scheme == "http" and not endpoint.local:
         raise SpecError(

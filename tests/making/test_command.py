@@ -131,3 +131,54 @@ def test_a_signal_pauses_a_job_that_a_page_began_and_it_goes_on(handbook: None, 
         assert not job.report.complete
         assert making.make_rows(job, home=home).status.state == "done"
         assert len(api.bills) == 7
+
+
+def _recipe(tmp_path: Path, **teacher: Any) -> str:
+    file = tmp_path / "recipe.yaml"
+    spec = {"documents": ["handbook"], "teacher": {"model": "canned", **teacher}, "recipes": [{"kind": "questions"}]}
+    file.write_text(json.dumps(spec))
+    return str(file)
+
+
+@pytest.mark.usefixtures("handbook")
+@pytest.mark.parametrize("verb", ["plan", "run"])
+@pytest.mark.parametrize("ceiling", ["0", "-1", "nan"])
+def test_a_ceiling_that_is_no_amount_buys_nothing_and_stays_with_no_job(
+    command: Any, tmp_path: Path, verb: str, ceiling: str
+) -> None:
+    with loopback(kit.answer) as api:
+        recipe = _recipe(tmp_path, url=api.url, price={"input": 1, "output": 1})
+        refused = command(verb, recipe, "--ceiling", ceiling, "--json", code=2)
+        assert refused["error"]["where"] == "ceiling"
+        assert not api.received
+    assert all(job["status"]["ceiling"] is None for job in command("list", "--json"))
+
+
+@pytest.mark.usefixtures("handbook")
+@pytest.mark.parametrize("key", ["gsk_0123456789abcdef0123", "sk-or-v1-0123456789abcdef"])
+def test_a_key_in_place_of_its_name_is_refused_and_neither_shown_nor_written(command: Any, tmp_path: Path, key: str) -> None:
+    recipe = _recipe(tmp_path, url="http://127.0.0.1:9/v1", key=key)
+    refused = command("plan", recipe, "--json", code=2)
+    assert refused["error"]["where"].endswith("teacher.key")
+    assert "name" in refused["error"]["hint"]
+    assert key not in json.dumps(refused)
+    assert not any(key in file.read_text() for file in (tmp_path / "home").rglob("*.yaml"))
+
+
+@pytest.mark.usefixtures("handbook")
+def test_the_key_of_a_known_host_is_missed_before_anything_is_sent(
+    command: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GROQ_API_KEY", raising=False)
+    recipe = _recipe(tmp_path, url="https://api.groq.com/openai/v1", price={"input": 1, "output": 1})
+    refused = command("plan", recipe, "--json", code=2)
+    assert "GROQ_API_KEY" in refused["error"]["message"]
+
+
+@pytest.mark.usefixtures("handbook")
+def test_a_plan_does_not_wait_minutes_for_a_teacher_that_is_down(
+    command: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("studio.making.jobs.SAMPLES_PATIENCE", 0.1)
+    refused = command("plan", _recipe(tmp_path, url="http://127.0.0.1:9/v1"), "--json", code=1)
+    assert "does not answer" in refused["error"]["message"]
