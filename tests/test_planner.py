@@ -365,7 +365,7 @@ def test_too_little_disk_is_a_reason_not_to_fit() -> None:
         ({"model": {"attention": "flash_attention_2"}}, "RTX 2080", "flash_attention_2"),
         ({"training": {"learning_rate": 0.1}}, "RTX 3060", "far above"),
         ({"training": {"learning_rate": 1e-7}}, "RTX 3060", "far below"),
-        ({"training": {"batch_size": 4096}}, "RTX 3060", "more than"),
+        ({"training": {"batch_size": 4096}}, "RTX 3060", "larger than the dataset"),
         ({"training": {"max_steps": 3}}, "RTX 3060", "only 3 steps"),
         ({"data": {"train": "x", "max_length": 100}}, "RTX 3060", "longer than 100"),
     ],

@@ -67,11 +67,11 @@ def merge(request: MergeRequest, home: Path | None = None, out: Path | None = No
     if out is None and not parents:
         raise SpecError(
             "none of these is a run, so there are no rows to evaluate the result on",
-            hint="Name the folder to write: --out FOLDER; `studio chat` and `studio serve` take it.",
+            hint="Name an output folder: --out FOLDER. `studio chat` and `studio serve` accept it.",
             where="--out",
         )
     if out is not None and out.exists():
-        raise SpecError("there is something of that name already", hint="Choose another folder.", where=str(out))
+        raise SpecError("the folder already exists", hint="Choose another folder.", where=str(out))
 
     def write(folder: Path) -> MergeRecord:
         return adapter_merge.merge(adapters, folder, request.method, request.rank, request.density, request.seed)
@@ -106,7 +106,7 @@ def summary(record: MergeRecord) -> str:
     told += f" of {record.exact_rank}, which leaves out {record.error:.1%} of the update"
     if record.density is None:
         return told
-    return f"{told}; {record.density:.0%} of each was kept, which moved the sum by {record.changed:.0%} of its size"
+    return f"{told}; {record.density:.0%} of each was kept, which changed the sum by {record.changed:.0%} of its norm"
 
 
 def _weights(request: MergeRequest) -> list[float]:
@@ -116,14 +116,14 @@ def _weights(request: MergeRequest) -> list[float]:
     if request.weights and len(request.weights) != count:
         raise SpecError(
             f"{plural(len(request.weights), 'weight')} for {plural(count, 'adapter')}",
-            hint="Give one for each.",
+            hint="Write one weight per adapter.",
             where="--weights",
         )
     if request.method in ("ties", "dare") and any(weight <= 0 for weight in request.weights):
-        raise SpecError(f"{request.method} takes weights above 0", hint="Use cat or svd to subtract.", where="--weights")
+        raise SpecError(f"{request.method} requires weights above 0", hint="Use cat or svd to subtract.", where="--weights")
     if request.density is not None and (request.method not in ("ties", "dare") or not 0 < request.density <= 1):
         raise SpecError(
-            "a density is a share from 0 to 1, for ties and dare",
+            "a density is a share from 0 to 1, and only for ties and dare",
             hint="Leave it out, or choose --method ties.",
             where="--density",
         )
@@ -162,7 +162,7 @@ def quantizations(merged: Merged, home: Path | None = None) -> str:
             continue
     if len(set(held.values())) < 2:
         return ""
-    return "trained on the base held differently: " + ", ".join(f"{name} {how}" for name, how in held.items())
+    return "trained on different quantizations of the base: " + ", ".join(f"{name} {how}" for name, how in held.items())
 
 
 def _name(adapters: Sequence[object]) -> str:

@@ -96,6 +96,6 @@ def chosen_on(files: Files, small: str, home: Path) -> list[str]:
     if files or not _rows(small, home, "held-out.jsonl"):
         return []
     return [
-        "the run's held-out rows also chose its checkpoint: the small model looks a little better on them than it is. "
-        "Calibrate on questions of their own with --held-out"
+        "the run's held-out rows also chose its checkpoint: the small model looks slightly better on them than it is. "
+        "Calibrate on separate questions with --held-out"
     ]

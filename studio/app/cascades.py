@@ -66,7 +66,7 @@ def find(name: str, home: Path) -> CascadeFolder:
         known[:1] if name == "last" else [one for one in known if one == name] or [one for one in known if one.startswith(name)]
     )
     if len(matches) != 1:
-        problem = "there is no such cascade" if not matches else f"several cascades begin so: {', '.join(matches)}"
+        problem = "there is no such cascade" if not matches else f"several cascades match: {', '.join(matches)}"
         raise JobError(problem, hint="List them: studio cascade list.", where=name)
     return CascadeFolder(home / "cascades" / matches[0])
 
@@ -96,7 +96,7 @@ def calibrate(
 
     if not (0 < risk < 1 and 0.5 <= level < 1):
         raise SpecError(
-            "the promise needs a risk above 0 and a level from 0.5 to below 1", hint="For example --risk 0.02.", where="--risk"
+            "expected a risk above 0 and a level from 0.5 to below 1", hint="For example --risk 0.02.", where="--risk"
         )
     with _small(small, home) as (local, client):
         questions = cascade_questions.read(files, small, home, local.system)
@@ -150,7 +150,9 @@ def report(
         cascade_questions.refuse_trained(questions, cascade.small, home)
         worst = worst_cost(large, questions, cascade.max_tokens)
         if worst and not confirm(worst):
-            raise JobError("nothing was asked", hint="Run it again to go on.", where=folder.path.name)
+            raise JobError(
+                "cancelled: the large model was not asked", hint="Run the command again to continue.", where=folder.path.name
+            )
         small = _ask_small(client, questions, cascade.max_tokens, cascade.right, tell, stop)
         right = Scorer(cascade.right, [item.reference for item in questions])
         bought = ask_large(large, questions, cascade.max_tokens, right, tell, stop)
@@ -189,7 +191,7 @@ def serve(folder: CascadeFolder, home: Path, how: Served, say: Callable[[str], N
     cascade = folder.read()
     unknown = [name for name in how.never if name != "pii"]
     if unknown:
-        raise SpecError(f"`{unknown[0]}` cannot be told apart", hint="What is never sent may be pii.", where="--never")
+        raise SpecError(f"`{unknown[0]}` is not a known kind", hint="Valid: pii.", where="--never")
     keys = Keys(how.keys) if how.keys else None
     access.require_keys(how.host, keys)
     listener, limits = listen(how.host, how.port), Limits()

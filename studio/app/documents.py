@@ -146,5 +146,5 @@ def draw(name: str, document: str, number: int, out: Path, home: str | Path | No
     collection = find(name, home)
     record = collection.document(document)
     if record.kind != ".pdf":
-        raise DataError("only pages of a PDF are drawn", hint="Read its text instead.", where=record.name)
+        raise DataError("only pages of a PDF can be rendered", hint="Read its text instead.", where=record.name)
     pdf.draw(collection.file(record), number, out)

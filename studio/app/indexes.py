@@ -38,10 +38,10 @@ def build_index(
     if url:
         named = stores.kind_of_url(url)
         if store and store != named:
-            raise SpecError(f"{url} is the address of a {named} server", hint="Leave --store out.", where=f"--store {store}")
+            raise SpecError(f"{url} is the address of a {named} server", hint="Omit --store.", where=f"--store {store}")
         store = named
     elif store in ("qdrant", "pgvector"):
-        raise SpecError(f"the store {store} is a server", hint="Give its address: --url.", where=f"--store {store}")
+        raise SpecError(f"the store {store} is a server", hint="Set its address: --url.", where=f"--store {store}")
     if store not in ("", "exact", "lancedb", "qdrant", "pgvector"):
         raise SpecError(f"there is no store `{store}`", hint="One of exact, lancedb, qdrant, pgvector.", where="--store")
     kind: Any = store or "exact"
@@ -104,9 +104,9 @@ def table(measurement: Measurement) -> tuple[Sequence[str], list[tuple[str, ...]
 def advice(index: Index) -> str:
     """What a person should know of an index; empty if nothing."""
     if index.record.embedder is None:
-        return "Searched by words alone: with --embedder FOLDER_OR_HUB_ID it is searched by meaning as well."
+        return "Searched by words alone. Add --embedder FOLDER_OR_HUB_ID to search by meaning as well."
     if index.record.store == "exact" and index.record.passages > retrieval.LARGE:
-        return f"More than {retrieval.LARGE:,} passages: --store lancedb answers faster."
+        return f"More than {retrieval.LARGE:,} passages: --store lancedb is faster."
     return ""
 
 

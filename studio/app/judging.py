@@ -60,7 +60,7 @@ def judge(
     _refuse_itself(run, by, home)
     indices = ratings.chosen(found, most, 0)
     if not indices:
-        raise JobError("base and tuned answered everything alike: there is nothing to judge", hint="", where=run.id)
+        raise JobError("base and tuned gave the same answers: there is nothing to judge", hint="", where=run.id)
     pairs = [ratings.pair(found.answers[index]) for index in indices]
     remote = local_server.endpoint(by, key, price) if by.startswith("http") else None
     cached, limit = Answers(home / FILE), Ceiling(ceiling) if ceiling is not None else None
@@ -68,7 +68,7 @@ def judge(
         with local_server.serve(by, home) as local, Client(remote or local.endpoint, ceiling=limit, answers=cached) as client:
             worst = asking.worst_cost(client, asking.requests(pairs, text, mode))
             if worst and not confirm(worst):
-                raise JobError("nothing was asked", hint="Run it again to go on.", where=run.id)
+                raise JobError("cancelled: the judge was not asked", hint="Run the command again to continue.", where=run.id)
             report = asking.judge(client, pairs, indices, text, mode, HELD_OUT, tell)
     finally:
         cached.close()
@@ -91,7 +91,7 @@ def opinion(run: Run) -> Opinion:
     report = JudgeReport.read(run.folder.judge)
     rows = found.answers
     if any(index >= len(rows) or ratings.key(rows[index]) != key for index, key in report.keys.items()):
-        return Opinion(None, None, len(people), ("the judge read the answers of an earlier evaluation: ask it again",), False)
+        return Opinion(None, None, len(people), ("the judge read the answers of an earlier evaluation: run it again",), False)
     return Opinion(report, report.kappa(people), len(people), tuple(report.doubts(people)), report.decides(people))
 
 
@@ -129,4 +129,4 @@ def _refuse_itself(run: Run, by: str, home: Path) -> None:
     except StudioError:
         same = by == run.spec.model.name
     if same:
-        raise SpecError("a model does not judge its own answers", hint="Name another with --by.", where=f"--by {by}")
+        raise SpecError("a model cannot judge its own answers", hint="Name another model with --by.", where=f"--by {by}")

@@ -30,7 +30,7 @@ def endpoint(given: str, key: str | None = None, price: tuple[float, float] | No
     url, mark, model = given.partition("#")
     if not (mark and model and url.startswith(("http://", "https://"))):
         raise SpecError(
-            "this is not a model behind an API", hint="Write URL#MODEL, for example http://127.0.0.1:8000/v1#bot.", where=given
+            "expected a model behind an API", hint="Write URL#MODEL, for example http://127.0.0.1:8000/v1#bot.", where=given
         )
     return Endpoint(url=url, model=model, key=key, price=Price(input=price[0], output=price[1]) if price else None)
 
@@ -80,4 +80,4 @@ def _wait(ready: threading.Event, running: threading.Thread, given: str) -> None
     while not ready.wait(0.2):
         waited += 0.2
         if not running.is_alive() or waited > LOADING:
-            raise JobError("the model could not be loaded", hint="Try it alone to see why: studio serve.", where=given)
+            raise JobError("the model could not be loaded", hint="Run it with studio serve to see why.", where=given)

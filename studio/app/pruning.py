@@ -69,8 +69,8 @@ def prune(
     parent = _run(given, root)
     if parent is None and not rows:
         raise SpecError(
-            "there is no run of this name, and no rows to tell by which layers of a model matter",
-            hint="Name a run, or for a model a file with rows like those it is for: --rows FILE.",
+            "there is no run of this name; for a model, rows are required to choose the layers",
+            hint="Name a run, or add a file of rows for the model's task: --rows FILE.",
             where=given,
         )
     if parent is not None and not rows and not (parent.data / "train.jsonl").exists():
@@ -79,7 +79,7 @@ def prune(
     label = parent.spec().name if parent else given
     target = out or root / "models" / f"{slug(Path(label).name)}-minus-{layers}"
     if target.exists():
-        raise SpecError("there is something of that name already", hint="Name another folder: --out FOLDER.", where=str(target))
+        raise SpecError("the folder already exists", hint="Name another folder: --out FOLDER.", where=str(target))
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".pruning-") as scratch:
         record = _write(parent, given, layers, rows, target, Path(scratch))

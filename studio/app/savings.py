@@ -78,7 +78,7 @@ def savings(run: Run, others: Sequence[Run] = (), home: Path | None = None) -> S
         row = _other(other, main, speeds)
         if row is None and other in others:
             raise JobError(
-                f"it answered none of the held-out questions of {run.id}",
+                f"this run has answers to none of the held-out questions of {run.id}",
                 hint="Train it on the same data with the same data.holdout and seed.",
                 where=other.id,
             )

@@ -65,7 +65,7 @@ def api(url: str, model: str, key_name: str = "") -> Api:
     key = secrets.get(name) if name else None
     if key_name and not key:
         raise SpecError(
-            f"there is no key in {key_name}",
+            f"no key is set in {key_name}",
             hint=f"Set {key_name}, or keep it: keyring set studio {key_name}.",
             where="--key-env",
         )
@@ -207,7 +207,7 @@ class Client:
 
     def _unreachable(self, problem: Exception) -> Refused:
         what = shorten(str(problem) or type(problem).__name__, 160)
-        return Refused(f"the API does not answer: {what}", hint="Check the address and the network.", where=self.api.host)
+        return Refused(f"the API does not respond: {what}", hint="Check the address and the network.", where=self.api.host)
 
 
 class _Adapted(Exception):

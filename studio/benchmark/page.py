@@ -27,8 +27,8 @@ def render(result: Result) -> str:
         f"<body><main><h1>Latency, throughput, cost and quality · {when}</h1>"
         f'<section class="card">{_table(*_turned(result), "Everything measured")}{told(result)}</section>'
         f'<div class="charts">{charts(result)}</div>'
-        f'<h2>By number of streams</h2><section class="card">'
-        f"{_table(figures.LEVELS, figures.level_rows(result), 'By number of streams')}</section></main></body></html>\n"
+        f'<h2>By concurrency level</h2><section class="card">'
+        f"{_table(figures.LEVELS, figures.level_rows(result), 'By concurrency level')}</section></main></body></html>\n"
     )
 
 

@@ -37,7 +37,7 @@ def ask_small(
     found = _ask(client, questions, max_tokens, True, "the small model", tell, stop)
     if all(item.top_logprobs is None for item in found):
         raise EvaluationError(
-            "the small model's server gives no log-probabilities, and without them nothing tells how sure it was",
+            "the small model's server returns no log-probabilities, which the confidence is computed from",
             hint="Serve the run with `studio serve`, llama-server or vLLM.",
             where=client.endpoint.url,
         )

@@ -118,16 +118,16 @@ def warnings(found: Calibration) -> list[str]:
         said.append(f"provisional: {plural(rows, 'question')}, below {FEW}")
     if found.kinds["fresh"] < RARE * rows:
         said.append(
-            f"{_few(found.kinds['fresh'], 'fresh wording')}: the promise holds for questions worded like the training rows; "
-            "in use others come, and more of them are answered wrong. Add a file of newly worded questions with --fresh"
+            f"{_few(found.kinds['fresh'], 'fresh wording')}: the promise holds only for questions worded like the training "
+            "rows; in use, expect more wrong answers. Add a file of newly worded questions with --fresh"
         )
     if found.kinds["out-of-scope"] < RARE * rows:
         said.append(
-            f"{_few(found.kinds['out-of-scope'], 'out-of-scope question')}: nothing shows whether the model is unsure where it "
+            f"{_few(found.kinds['out-of-scope'], 'out-of-scope question')}: nothing shows whether the model is unsure when it "
             "cannot know the answer. Add questions about other subjects and things that do not exist with --out-of-scope"
         )
     if found.auroc[found.signal] < 0.7:
-        said.append(f"the best signal hardly tells right answers from wrong ones (AUROC {found.auroc[found.signal]:.2f})")
+        said.append(f"the best signal hardly separates right answers from wrong ones (AUROC {found.auroc[found.signal]:.2f})")
     return said
 
 

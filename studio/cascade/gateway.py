@@ -118,7 +118,7 @@ class Gateway:
         except CeilingReached:
             return self._local(small, assessment, "budget spent")
         except StudioError as error:
-            log.warning("the large model did not answer: %s", error)
+            log.warning("the large model did not respond: %s", error)
             self.breaker.failed()
             return self._local(small, assessment, "large model down")
         reason = "unsure" if assessment.escalate else "shadow"
@@ -180,7 +180,9 @@ class Gateway:
         try:
             found = await asyncio.get_running_loop().run_in_executor(self._pool, self.answer, request)
         except StudioError as error:
-            raise ApiError(503, f"the small model did not answer: {error.message}", code="unavailable", retry_after=5) from None
+            raise ApiError(
+                503, f"the small model did not respond: {error.message}", code="unavailable", retry_after=5
+            ) from None
         return self._response(asked, found)
 
     def _request(self, asked: ChatRequest, body: Mapping[str, Any]) -> Request:

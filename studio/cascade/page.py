@@ -27,7 +27,7 @@ def body(cascade: Cascade, found: CascadeReport) -> Markup:
     badge = "Promise kept" if found.held else "Promise broken"
     rows = [("cascade", found.at_target), (f"small alone ({cascade.small})", found.small)]
     rows.append((f"large alone ({cascade.large.model})", found.large))
-    promise = f"Promise: {cascade.calibration.promise}. Right is {cascade.right}."
+    promise = f"Promise: {cascade.calibration.promise}. Right means {cascade.right}."
     parts = [
         _html("promise", "good" if found.held else "bad", badge, f"{found.sentence}.", promise, found.warnings),
         _html("options", rows, shares(found)),
@@ -44,7 +44,7 @@ def calibrated(cascade: Cascade) -> Markup:
     found = cascade.calibration
     share, low, high = found.share_local
     sentence = f"{share:.0%} of the calibration questions stay local (95 % interval {low:.0%} to {high:.0%})."
-    note = f"Promise: {found.promise}. Test it on questions it never saw: studio cascade report {cascade.id} --held-out FILE."
+    note = f"Promise: {found.promise}. Test it on new questions: studio cascade report {cascade.id} --held-out FILE."
     return _html("promise", "calm", "Not tested yet", sentence, note, cascade.warnings) + signals(cascade)
 
 
@@ -52,7 +52,7 @@ def signals(cascade: Cascade) -> Markup:
     """Which signal was chosen, and where its threshold lies."""
     found = cascade.calibration
     threshold = (
-        f"An answer stays local from a {found.signal} of {found.threshold.value:.4f} on."
+        f"An answer stays local if its {found.signal} is at least {found.threshold.value:.4f}."
         if found.threshold.useful
         else "Every question is escalated."
     )
@@ -80,7 +80,7 @@ def curves(found: CascadeReport) -> Markup:
 def reliability(found: CascadeReport) -> Markup:
     """How far the confidence can be believed."""
     points = [(100 * sure, 100 * share) for sure, share, _ in found.reliability]
-    lines = [Series("these questions", points, dots=True), Series("confidence kept exactly", [(0, 0), (100, 100)])]
+    lines = [Series("these questions", points, dots=True), Series("perfect calibration", [(0, 0), (100, 100)])]
     chart = line_chart(
         f"Share right (%) over confidence (%), calibration error {found.error:.3f}", lines, x_label="% confidence"
     )

@@ -74,7 +74,7 @@ def read_unanswerable(file: Path) -> list[Question]:
         ) from None
     found = [_unanswerable(line, file.name, number) for number, line in enumerate(lines, 1) if line.strip()]
     if not found:
-        raise DataError("the file holds no question", hint="Write one question a line.", where=str(file))
+        raise DataError("the file contains no questions", hint="Write one question per line.", where=str(file))
     return found
 
 
@@ -100,7 +100,7 @@ def right_rule(references: Sequence[str], wanted: str = "") -> Right:
         if not match or match[1] not in known or match[1] == "macro_f1" or not 0 < float(match[2]) <= 1:
             names = ", ".join(name for name in known if name != "macro_f1")
             raise SpecError(
-                "it does not say what counts as right",
+                "expected a metric and its minimum",
                 hint=f"Write METRIC>=VALUE with one of {names}.",
                 where=f"--right {wanted}",
             )

@@ -70,10 +70,10 @@ def _sentence(
     rows, target = len(both.small_right), cascade.calibration.risk
     kept = "keeps" if wrong[0] <= target else "breaks"
     return (
-        f"{local[0]:.0%} of {plural(rows, 'question')} it never saw were answered locally (95 % interval {local[1]:.0%} to "
+        f"{local[0]:.0%} of {plural(rows, 'new question')} were answered locally (95 % interval {local[1]:.0%} to "
         f"{local[2]:.0%}); {wrong[0]:.1%} of all were local and wrong ({wrong[1]:.1%} to {wrong[2]:.1%}), which {kept} the "
-        f"promise of {target:.1%}. {quality:.0%} are right by the cascade, {both.small_right.mean():.0%} by the small model "
-        f"alone, {both.large_right.mean():.0%} by the large one alone"
+        f"promise of {target:.1%}. Right answers: cascade {quality:.0%}, small model alone {both.small_right.mean():.0%}, "
+        f"large model alone {both.large_right.mean():.0%}"
     )
 
 

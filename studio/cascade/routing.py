@@ -109,12 +109,12 @@ class Drift:
         )
         share += "when calibrated"
         if binomial_cdf(escalated, len(seen), 1 - high) < RARE:
-            return f"{share}: questions are easier than they were, or the small model is too sure of itself."
+            return f"{share}: the questions have become easier, or the small model is overconfident."
         if 1 - binomial_cdf(escalated - 1, len(seen), 1 - low) < RARE:
             return f"{share}: the questions have changed. Calibrate again with new ones."
         middle, low, high = float(np.median([assessment.signal for assessment in seen])), *self._band(len(seen))
         if not low <= middle <= high:
-            return f"the middle of the signal is {middle:.3f}, {low:.3f} to {high:.3f} when calibrated. Calibrate again."
+            return f"the median of the signal is {middle:.3f}; at calibration it was {low:.3f} to {high:.3f}. Calibrate again."
         return ""
 
     def _band(self, rows: int) -> tuple[float, float]:

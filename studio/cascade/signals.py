@@ -22,13 +22,13 @@ def _margins(tokens: Sequence[TokenChoice]) -> list[float]:
 
 SIGNALS: dict[str, tuple[str, Callable[[Sequence[TokenChoice]], float]]] = {
     "mean_margin": ("mean over the tokens of p(first choice) - p(second)", lambda tokens: float(np.mean(_margins(tokens)))),
-    "least_margin": ("least of the tokens' p(first choice) - p(second)", lambda tokens: min(_margins(tokens))),
+    "least_margin": ("minimum over the tokens of p(first choice) - p(second)", lambda tokens: min(_margins(tokens))),
     "mean_logprob": (
         "geometric mean of the tokens' probabilities",
         lambda tokens: math.exp(float(np.mean([token.logprob for token in tokens]))),
     ),
     "sum_logprob": ("probability of the whole answer", lambda tokens: math.exp(sum(token.logprob for token in tokens))),
-    "least_logprob": ("least of the tokens' probabilities", lambda tokens: math.exp(min(token.logprob for token in tokens))),
+    "least_logprob": ("minimum of the tokens' probabilities", lambda tokens: math.exp(min(token.logprob for token in tokens))),
 }
 """By name: what it is, and its value for an answer of at least one token. All are free: the engine gives them anyway."""
 

@@ -65,7 +65,7 @@ def _version(wanted: bool) -> None:
 app = typer.Typer(
     cls=_Commands,
     name="studio",
-    help="Turn your own data into a small language model that is proven better, and serve it.",
+    help="Fine-tune small language models on your own data, measure whether they are better, and serve them.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -114,7 +114,7 @@ def _ways(
     grounding: Grounding | None,
     retrieved: Sequence[Sequence[Passage]] | None,
 ) -> list[_Asked]:
-    ways = [_Asked(one.name, f"The {one.name} model, from what it learned.", one, None) for one in local]
+    ways = [_Asked(one.name, f"The {one.name} model without passages.", one, None) for one in local]
     if grounding is not None and retrieved is not None:
         names = {BASE: "retrieval"} if len(local) > 1 else {}
         ways += [
@@ -138,14 +138,14 @@ def _ways(
             ways.append(
                 _Asked(
                     f"{reader.name} + right passage",
-                    "The passages that hold the answer: only reading can fail.",
+                    "The passages that contain the answer: only reading can fail.",
                     reader,
                     oracle,
                 )
             )
             ways.append(_Asked(f"{reader.name} + wrong passages", "Another question's passages: is it misled?", reader, wrong))
     if large is not None:
-        ways.append(_Asked(LARGE, "The large model by API, from what it learned.", large, None))
+        ways.append(_Asked(LARGE, "The large model by API, without passages.", large, None))
         if retrieved is not None and settings.large_with_passages:
             ways.append(_Asked(f"{LARGE} + retrieval", f"The large model with {settings.passages} passages.", large, retrieved))
     return ways
@@ -230,13 +230,13 @@ def _remarks(
 ) -> list[str]:
     remarks = []
     if len(questions) < 30:
-        remarks.append(f"{len(questions)} questions decide little: intervals are wide. A hundred or more are better.")
+        remarks.append(f"With {len(questions)} questions the intervals are wide. Use a hundred or more.")
     if not any(not question.answerable for question in questions):
-        remarks.append("No question is without an answer in the documents: whether it refuses rightly is not known.")
+        remarks.append("Every question has an answer in the documents: correct refusals cannot be measured.")
     if grounding is not None and not any(question.gold for question in questions):
-        remarks.append("No question names its passage: whether retrieval or reading fails is not told apart.")
+        remarks.append("No question names its passage: errors of retrieval and of reading cannot be separated.")
     if settings.server == 0:
-        remarks.append("The monthly price of a machine of one's own is not given (server), so there is no break-even volume.")
+        remarks.append("The monthly price of your own machine (server) is not set, so there is no break-even volume.")
     if api and not sum(api):
-        remarks.append("The large model cost nothing: it is local or free.")
+        remarks.append("The large model costs nothing: it is local or free.")
     return remarks

@@ -33,8 +33,8 @@ def page(record: ComparisonRecord, rows: Sequence[AnswerRow]) -> str:
 def columns() -> tuple[str, ...]:
     """The columns of the table."""
     return (
-        "way", "quality", "against base", "right refusals", "wrong refusals", "grounded", "tokens in + out", "p50 / p95 s",
-        "USD per 1,000", "USD a month", "break-even a month",
+        "configuration", "quality", "against base", "right refusals", "wrong refusals", "grounded", "tokens in + out",
+        "p50 / p95 s", "USD per 1,000", "USD per month", "break-even per month",
     )  # fmt: skip
 
 

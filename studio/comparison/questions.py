@@ -43,7 +43,7 @@ def refuses(answer: str) -> bool:
 def read(path: Path, most: int, index: Index | None) -> list[Question]:
     """The first questions of a JSONL file that have an answer or are to be refused. Raises DataError without any."""
     if not path.is_file():
-        raise DataError("there is no such file", hint="Give a JSONL file of held-out questions.", where=str(path))
+        raise DataError("there is no such file", hint="Name a JSONL file of held-out questions.", where=str(path))
     passages = list(index.passages.values()) if index else []
     words = [f" {' '.join(terms(passage.text))} " for passage in passages]
     found: list[Question] = []
@@ -56,7 +56,9 @@ def read(path: Path, most: int, index: Index | None) -> list[Question]:
         if len(found) == most:
             break
     if len(found) < 2:
-        raise DataError(f"it holds {len(found)} usable questions", hint="A row has `question` and `answer`.", where=str(path))
+        raise DataError(
+            f"it contains {len(found)} usable questions", hint="A row has `question` and `answer`.", where=str(path)
+        )
     return found
 
 

@@ -50,5 +50,5 @@ def load(path: Path) -> Comparison:
     except yaml.YAMLError as problem:
         raise SpecError(f"it is not YAML: {problem}", hint="Correct it in an editor.", where=str(path)) from None
     if not isinstance(values, dict):
-        raise SpecError("it holds no settings", hint="Write at least `questions: FILE`.", where=str(path))
+        raise SpecError("the file contains no settings", hint="Write at least `questions: FILE`.", where=str(path))
     return Comparison(**values)

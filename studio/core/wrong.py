@@ -110,7 +110,7 @@ def _unknown(path: str, loc: tuple[int | str, ...], items: Items) -> tuple[str, 
     near = nearest(name, known) or (elsewhere[0] if elsewhere else None)
     hint = f"Did you mean `{near}`?" if near else f"Valid keys: {', '.join(known)}."
     if known == ["kind"]:
-        hint = f"Leave it out: `{next(part for part in reversed(loc[:-1]) if isinstance(part, str))}` has no settings."
+        hint = f"Remove it: `{next(part for part in reversed(loc[:-1]) if isinstance(part, str))}` has no settings."
     return f"unknown key `{name}`", hint
 
 
@@ -128,7 +128,7 @@ def _unknown_kind(path: str, given: Any, items: Items) -> tuple[str, str]:
     if not isinstance(given, dict) or "kind" not in given:
         return (
             f"expected a mapping with a `kind`, got {_shown(given)}",
-            f"Write e.g. {{kind: {kinds[0]}}}; there are {', '.join(kinds)}.",
+            f"Write for example {{kind: {kinds[0]}}}; valid kinds: {', '.join(kinds)}.",
         )
     near = nearest(str(given["kind"]), kinds)
     return f"unknown kind {given['kind']!r}", f"Did you mean `{near}`?" if near else f"Choose one of: {', '.join(kinds)}."
@@ -139,10 +139,10 @@ def _written(path: str, items: Items) -> str:
     for item in items:
         if isinstance(item, Alternatives) and item.path == path:
             example = f"{{kind: {next(iter(item.sections))}}}"
-            return f"Write `{path}: {f'[{example}]' if item.many else example}`; there are {', '.join(item.sections)}."
+            return f"Write `{path}: {f'[{example}]' if item.many else example}`; valid: {', '.join(item.sections)}."
     first = next((item.path.removeprefix(f"{path}.") for item in items if item.path.startswith(f"{path}.")), "name")
     return f"Write `{path}: {{{first}: ...}}`."
 
 
 def _example(path: str) -> str:
-    return "Give it a file: `data: {train: your-file.csv}`." if path.startswith("data") else "Give it a value."
+    return "Name a file: `data: {train: your-file.csv}`." if path.startswith("data") else "Set a value."

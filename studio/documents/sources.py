@@ -57,7 +57,7 @@ def find(given: Iterable[tuple[str, Path]]) -> Iterator[Found]:
             if path.is_dir():
                 _in_folder(path, found)
             elif not path.is_file():
-                raise DataError("there is no such file", hint="Give documents, folders, or zip archives.", where=str(path))
+                raise DataError("there is no such file", hint="Name documents, folders, or zip archives.", where=str(path))
             elif path.suffix.lower() == ".zip":
                 _in_zip(path, name, Path(folder) / str(position), found)
             elif is_read(name):
@@ -66,7 +66,7 @@ def find(given: Iterable[tuple[str, Path]]) -> Iterator[Found]:
                 raise _not_read(name)
         if len(found.documents) > MOST:
             raise DataError(
-                f"{len(found.documents):,} documents are more than {MOST:,}", hint="Make several collections of them."
+                f"{len(found.documents):,} documents exceed the limit of {MOST:,}", hint="Split them into several collections."
             )
         yield found
 
@@ -78,10 +78,10 @@ def _in_folder(folder: Path, found: Found) -> None:
         if any(part.startswith((".", "~$")) or part == "__MACOSX" for part in PurePosixPath(name).parts):
             continue
         if path.is_symlink() and not path.resolve().is_relative_to(root):
-            found.skipped.append(Skipped(name=name, reason="it is a link that leads out of the folder"))
+            found.skipped.append(Skipped(name=name, reason="it is a link to a path outside the folder"))
         elif path.is_file():
             if path.suffix.lower() == ".zip":
-                found.skipped.append(Skipped(name=name, reason="an archive inside a folder is not opened: give it by itself"))
+                found.skipped.append(Skipped(name=name, reason="an archive inside a folder is not opened; add it separately"))
             elif is_read(name):
                 found.add(name, path, folder.name)
             else:
@@ -116,5 +116,7 @@ def _why_not(name: str) -> str:
 
 def _not_read(name: str) -> StudioError:
     suffix = PurePosixPath(name).suffix.lower()
-    hint = ELSEWHERE.get(suffix, "Documents are .pdf, .docx, .pptx, .html, .md, .epub and .txt; also folders and .zip of them.")
+    hint = ELSEWHERE.get(
+        suffix, "Supported: .pdf, .docx, .pptx, .html, .md, .epub, .txt, and folders or .zip archives of them."
+    )
     return DataError(f"files ending in `{suffix or name}` are not read as documents", hint=hint, where=name)

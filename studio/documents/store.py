@@ -69,7 +69,11 @@ class Collection:
         if len(alike) == 1:
             return everything[alike[0]]
         near = nearest(name, everything)
-        hint = f"It may be {', '.join(alike[:5])}." if alike else (f"Did you mean {near}?" if near else "studio documents show")
+        hint = (
+            f"Several match: {', '.join(alike[:5])}."
+            if alike
+            else (f"Did you mean {near}?" if near else "studio documents show")
+        )
         raise DataError(f"there is no document `{name}` in {self.name}", hint=hint, where=self.name)
 
     def folder(self, document: str) -> Path:
@@ -120,7 +124,7 @@ def find(home: Path, name: str) -> Collection:
     if wanted in known:
         return known[wanted]
     near = nearest(wanted, known)
-    there = f"There are {', '.join(list(known)[:8])}." if known else "Add one: studio documents add FILE… --name NAME"
+    there = f"Collections: {', '.join(list(known)[:8])}." if known else "Add one: studio documents add FILE… --name NAME"
     raise DataError(
         f"there is no document collection `{name}`",
         hint=f"Did you mean {near}?" if near else there,
@@ -136,14 +140,12 @@ def add(home: Path, title: str, given: Iterable[tuple[str, Path]], reporter: Rep
     """
     title = " ".join(title.split())
     if not title:
-        raise DataError("the collection has no name", hint="Give it one: --name handbook", where="--name")
+        raise DataError("the collection has no name", hint="Name it: --name handbook", where="--name")
     folder = home / "documents" / slug(title)
     with sources.find(given) as found, _writer(folder):
         if not found.documents:
             reason = f" {found.skipped[0].name}: {found.skipped[0].reason}" if found.skipped else ""
-            raise DataError(
-                f"no documents were given.{reason}", hint="Documents are .pdf, .docx, .pptx, .html, .md, .epub, .txt."
-            )
+            raise DataError(f"no documents to add.{reason}", hint="Supported: .pdf, .docx, .pptx, .html, .md, .epub, .txt.")
         need_room(folder, 2 * sum(source.path.stat().st_size for source in found.documents), "the documents")
         added = Added(_collection(folder, title), skipped=found.skipped)
         first: StudioError | None = None
@@ -172,7 +174,9 @@ def exclude(home: Path, name: str, document: str, pages: Sequence[int]) -> Docum
         wrong = sorted(set(pages) - set(range(1, record.pages + 1)))
         if wrong:
             raise DataError(
-                f"it has no page {wrong[0]}", hint=f"It has {plural(record.pages, 'page')}.", where=f"{name}: {record.name}"
+                f"there is no page {wrong[0]}",
+                hint=f"The document has {plural(record.pages, 'page')}.",
+                where=f"{name}: {record.name}",
             )
         folder = collection.folder(record.name)
         reading = Reading.read(folder / "reading.json")
@@ -234,7 +238,7 @@ def _write(folder: Path, record: DocumentRecord, reading: Reading) -> DocumentRe
     scores = [page.ocr_score for page in reading.pages if page.ocr_score is not None and page.blocks]
     remarks = reading.remarks
     if not made.passages:
-        remarks = (*remarks, "There is no text in it." if not record.excluded else "All of its text is left out.")
+        remarks = (*remarks, "The document contains no text." if not record.excluded else "All of its text is left out.")
     record = record.model_copy(
         update={
             "title": reading.title or Path(record.name).stem,
@@ -285,5 +289,5 @@ def _writer(folder: Path) -> Iterator[None]:
             yield
     except locks.LockHeld:
         raise JobError(
-            "another process is adding to this collection", hint="Wait for it to end, and try again.", where=folder.name
+            "another process is adding to this collection", hint="Wait until it has finished, and try again.", where=folder.name
         ) from None

@@ -43,7 +43,7 @@ def write(folder: Path, name: str, rows: Sequence[Conversation], longest: int) -
         docs.append({"question": str(turns[0].get("content") or ""), "answer": spoken(row.answer)})
     if not docs:
         raise EvaluationError(
-            "no held-out row is one question with one answer", hint="A task puts single questions.", where=name
+            "no held-out row is one question with one answer", hint="A task consists of single questions.", where=name
         )
     lines = "".join(json.dumps(doc, ensure_ascii=False) + "\n" for doc in docs)
     write_text(folder / ROWS, lines)

@@ -92,7 +92,7 @@ def healed(report: Report, beside: SetReport, dropped: int) -> str:
         return f"{metric.label.lower()}: parent {_shown(before)}, pruned {_shown(cut)}, healed {_shown(now)}"
     share = (now - cut) / lost
     interval = _interval(whole.change)
-    return f"{told}; healing won back {share:.0%} of that, to {_shown(now)} (against the parent {interval})"
+    return f"{told}; healing recovered {share:.0%} of that, to {_shown(now)} (against the parent {interval})"
 
 
 def _shown(value: float) -> str:

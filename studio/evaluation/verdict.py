@@ -228,8 +228,8 @@ def _cautions(sets: Sequence[SetReport], main: SetReport | None) -> list[str]:
         knew = item.metrics[item.headline].base.value
         if item.name == GENERAL and not has_text and METRICS[item.headline].unit == "share" and knew < LITTLE:
             found.append(
-                f"base itself reaches only {METRICS[item.headline].show(knew)} on the general questions: there is little it "
-                f"could forget, and the check says little"
+                f"base itself reaches only {METRICS[item.headline].show(knew)} on the general questions: there is little to "
+                f"forget, so the check says little"
             )
         if item.left_out:
             found.append(
@@ -250,14 +250,14 @@ def _cautions(sets: Sequence[SetReport], main: SetReport | None) -> list[str]:
         gained = METRICS[REWARD].gained(main.metrics[REWARD].change)
         found.append(
             "the control score fell"
-            + (" while the reward rose: the model learned to please the verifier" if gained else "")
+            + (" while the reward rose: the model learned to satisfy the verifier, not to answer better" if gained else "")
             + ". Read the answers, make data.verifier stricter (a weighted sum of form and content), or take fewer steps"
         )
     if main is not None and main.answers:
         stops = main.metrics["stop_rate"]
         if stops.tuned.value < SELDOM:
             found.append(
-                f"only {METRICS['stop_rate'].show(stops.tuned.value)} of the tuned answers ended by themselves within "
+                f"only {METRICS['stop_rate'].show(stops.tuned.value)} of the tuned answers stopped on their own (EOS) within "
                 f"{count(main.max_new_tokens)} tokens (base {METRICS['stop_rate'].show(stops.base.value)})"
             )
         if len(main.answers) < main.rows:

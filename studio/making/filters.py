@@ -144,7 +144,7 @@ class Chain:
             return ""
         texts = [" ".join((*passage.heading_path, passage.text)) for passage in draft.passages]
         wrong = unsupported_numbers(draft.answer, draft.question, *texts)
-        return f"the answer has a number that the passage has not: {wrong[0]}" if wrong else ""
+        return f"the answer has a number that is not in the passage: {wrong[0]}" if wrong else ""
 
     def _repeated(self, item: Kept) -> str:
         draft = item.draft

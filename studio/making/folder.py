@@ -86,8 +86,8 @@ class JobFolder:
         if not gone:
             return status
         error = JobError(
-            "the process of this job is gone (killed, or the machine restarted)",
-            hint=f"Resume it: studio make resume {self.id}. What was answered is not paid again.",
+            "the process of this job has disappeared (killed, or the machine restarted)",
+            hint=f"Resume it: studio make resume {self.id}. Answers already paid for are not paid again.",
             where=self.id,
         )
         return status.model_copy(update={"state": "interrupted", "process": None, "error": ErrorRecord.of(error)})
@@ -162,11 +162,11 @@ def find(home: Path, name: str) -> JobFolder:
     ids = [job.id for job in known]
     near = nearest(name, ids)
     if matches:
-        hint = f"It may be {', '.join(job.id for job in matches[:5])}."
+        hint = f"Several jobs match: {', '.join(job.id for job in matches[:5])}."
     elif near:
         hint = f"Did you mean {near}?"
     else:
-        hint = f"There are {', '.join(ids[:8])}." if ids else "Plan one: studio make plan RECIPE.yaml"
+        hint = f"Jobs: {', '.join(ids[:8])}." if ids else "Plan one: studio make plan RECIPE.yaml"
     raise JobError(f"there is no job `{name}`", hint=hint, where=str(home / "making"))
 
 

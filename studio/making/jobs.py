@@ -74,7 +74,7 @@ def check(spec: MakingSpec, ceiling: float | None) -> None:
         if ceiling is None and not price.free:
             raise SpecError(
                 f"the {name} {endpoint.model} costs money ({price}), and there is no ceiling",
-                hint="Set what may be spent at most, in US dollars: --ceiling 5",
+                hint="Set the maximum cost in US dollars: --ceiling 5",
                 where="ceiling",
             )
 
@@ -98,7 +98,7 @@ def run(
         with locks.hold(job.lock):
             return _run(job, spec, passages_of, ceiling, before, told, stop)
     except locks.LockHeld:
-        raise JobError("this job is already running", hint="studio make report shows how far it is.", where=job.id) from None
+        raise JobError("this job is already running", hint="studio make report shows its progress.", where=job.id) from None
 
 
 def _run(

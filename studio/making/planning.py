@@ -141,9 +141,9 @@ def _planned(
 def _cautions(spec: MakingSpec, sources: Sources) -> list[str]:
     found = list(sources.cautions)
     if not spec.terms:
-        found.append("Read what the teacher's terms say about training on its answers, and note it in `terms`.")
+        found.append("Read what the teacher's terms of use say about training on its answers, and record it in `terms`.")
     if spec.documents and not sources.held_out_documents:
-        found.append("No document is held out: nothing will show whether the tuned model answers beyond these rows.")
+        found.append("No document is held out: nothing will show whether the tuned model can answer beyond these rows.")
     if spec.documents and not any(recipe.name == "unanswerable" for recipe in spec.recipes):
-        found.append("No recipe makes refusals: the model will invent answers to what the documents do not say.")
+        found.append("No recipe makes refusals: the model will invent answers that are not in the documents.")
     return found

@@ -42,7 +42,7 @@ def gather(spec: MakingSpec, home: Path, passages_of: Callable[[Path, str], Sequ
     """
     passages = [passage for name in spec.documents for passage in passages_of(home, name)]
     if spec.documents and not passages:
-        raise DataError("there is no text in these documents", hint="studio documents show NAME says why.", where="documents")
+        raise DataError("these documents contain no text", hint="studio documents show NAME says why.", where="documents")
     units = _units(passages)
     held_out_names = _chosen(units, spec.holdout, spec.seed) if passages else ()
     held_out = [passage for name in held_out_names for passage in units[name]]
@@ -57,7 +57,7 @@ def gather(spec: MakingSpec, home: Path, passages_of: Callable[[Path, str], Sequ
     cautions = []
     repeated = len(passages) - len(training) - len(held_out)
     if repeated:
-        cautions.append(f"{repeated} passages also stand in held-out documents word for word; no training row is made of them.")
+        cautions.append(f"{repeated} passages also occur word for word in held-out documents; no training row is made of them.")
     material = Material(tuple(training), tuple(held_out), tuple(own_questions(spec.questions)) if spec.questions else ())
     against = tuple(pair for name in spec.against for pair in _questions_of(name, home))
     return Sources(material, tuple(units), tuple(held_out_names), against, tuple(cautions))
@@ -82,15 +82,15 @@ def _chosen(units: Units, holdout: float | list[str], seed: int) -> tuple[str, .
         for name in holdout:
             if name not in units:
                 near = nearest(name, units)
-                hint = f"Did you mean {near}?" if near else f"There are {', '.join(list(units)[:8])}."
+                hint = f"Did you mean {near}?" if near else f"Documents: {', '.join(list(units)[:8])}."
                 raise DataError(f"there is no document `{name}` to hold out", hint=hint, where="holdout")
         return tuple(holdout)
     if not holdout:
         return ()
     if len(units) < 2:
         raise DataError(
-            "nothing can be held out of one document without headings",
-            hint="Add documents, or set holdout to 0 and name a file of your own as the run's held-out rows.",
+            "a single document without headings cannot be split into training and held-out parts",
+            hint="Add documents, or set holdout to 0 and use your own file of held-out rows for the run.",
             where="holdout",
         )
 
@@ -111,7 +111,9 @@ def own_questions(file: str) -> Iterator[Question]:
         raise DataError(f"the questions cannot be read: {error}", hint="Give a UTF-8 file.", where=file) from None
     lines = list(_asked(path.suffix.lower(), text, file))
     if not lines:
-        raise DataError("there are no questions in it", hint="Write one a line, or a column `question`.", where=file)
+        raise DataError(
+            "the file contains no questions", hint="Write one question per line, or a column `question`.", where=file
+        )
     seen = set()
     for number, question in lines:
         if question.strip() and normal(question) not in seen:

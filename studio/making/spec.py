@@ -26,9 +26,9 @@ class Filters(Section, frozen=True):
     """Characters."""
     language: bool = True
     """Drop rows in another language than the documents."""
-    similar: Annotated[float, Field(ge=0.5, le=1, title="Near-duplicates from")] = SIMILAR
+    similar: Annotated[float, Field(ge=0.5, le=1, title="Near-duplicate threshold")] = SIMILAR
     """Likeness of two questions from which the later one is dropped, if the answers agree; 1: only exact repeats."""
-    judge: Annotated[float | None, Field(ge=1, le=5, title="Least score of the judge")] = None
+    judge: Annotated[float | None, Field(ge=1, le=5, title="Minimum judge score")] = None
     """1 to 5: the lowest of right, complete and grounded. Empty: no judge is asked, which costs a request a row."""
 
 
@@ -46,7 +46,7 @@ class MakingSpec(Section, frozen=True):
     be named: read them, and note it here. It goes into the dataset, the run and the model card."""
     documents: Annotated[list[str], Field(title="Documents")] = Field(default_factory=list)
     """Document collections: names of `studio documents list`."""
-    questions: Annotated[str, Field(title="Own questions")] = ""
+    questions: Annotated[str, Field(title="Your questions")] = ""
     """A file of your own questions: .txt with one a line, or .csv or .jsonl with a column `question`."""
     holdout: Annotated[float | list[str], Field(title="Held-out documents")] = 0.2
     """Whole documents that no training row is made from: a share, or their names. Rows from them become the held-out rows."""
@@ -77,21 +77,27 @@ class MakingSpec(Section, frozen=True):
         taken = {recipe.takes for recipe in self.recipes}
         if "passages" in taken and not self.documents:
             raise Conflict(
-                "documents", "a recipe makes rows from passages and there are no documents", "Name a document collection."
+                "documents", "a recipe makes rows from passages, but no documents are set", "Name a document collection."
             )
         if "questions" in taken and not self.questions:
-            raise Conflict("questions", "`answers` needs questions of your own", "Name a file with a question a line.")
+            raise Conflict("questions", "`answers` requires your own questions", "Name a file with one question per line.")
         if self.recipes[0].takes == "rows":
             raise Conflict(
-                "recipes", f"`{self.recipes[0].name}` makes variants of rows and stands first", "Put `questions` before it."
+                "recipes", f"`{self.recipes[0].name}` makes variants of rows and cannot be first", "Put `questions` before it."
             )
         if self.student is None and any(recipe.name == "preferences" for recipe in self.recipes):
-            raise Conflict("student", "`preferences` compares with your own model", "Name its server: {url: …, model: …}.")
+            raise Conflict(
+                "student", "`preferences` compares with your own model, but none is set", "Name its server: {url: …, model: …}."
+            )
         for mark in ("{passage}", "{question}"):
             if self.context.count(mark) != 1:
-                raise Conflict("context", f"it needs {mark} once", "Write e.g. {passage}\\n\\n{question}.")
+                raise Conflict("context", f"expected {mark} exactly once", "Write for example {passage}\\n\\n{question}.")
         if isinstance(self.holdout, float | int) and not 0 <= self.holdout < 0.9:
-            raise Conflict("holdout", f"{self.holdout} is not a share from 0 to below 0.9", "Write e.g. 0.2, or names.")
+            raise Conflict(
+                "holdout",
+                f"expected a share from 0 to below 0.9, got {self.holdout}",
+                "Write for example 0.2, or a list of names.",
+            )
         return self
 
     @property

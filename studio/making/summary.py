@@ -82,21 +82,21 @@ def _cautions(
 ) -> Iterable[str]:
     yield from sources.cautions
     if not spec.terms:
-        yield "Nobody has noted what the teacher's terms say about training on its answers (`terms`)."
+        yield "`terms` is empty: record what the teacher's terms of use say about training on its answers."
     others = {name for name in served if name and name != spec.teacher.model}
     if others:
-        yield f"The API says that {', '.join(sorted(others))} answered, not {spec.teacher.model}."
+        yield f"According to the API, {', '.join(sorted(others))} answered instead of {spec.teacher.model}."
     if spec.documents and not any(row.refuses for row in rows):
-        yield "No row refuses: the model will invent answers to what the documents do not say. Add `unanswerable`."
+        yield "No row is a refusal: the model will invent answers that are not in the documents. Add `unanswerable`."
     bare = any(recipe.name == "questions" and getattr(recipe, "context", "") == "none" for recipe in spec.recipes)
     if bare and rows:
         yield (
-            "Rows without their passage teach these documents by heart; facts of held-out documents cannot be known. Hold "
+            "Rows without their passage teach the model to memorize these documents; it cannot know the held-out ones. Hold "
             "out other wordings of the same facts as well, or use `context: passage`."
         )
     lost = sum(item.filter == "quote" for item in dropped)
     if rows and lost > len(rows):
-        yield f"More rows were dropped for their quote ({lost}) than were kept: the teacher invents; try another one."
+        yield f"More rows were dropped for a wrong quote ({lost}) than were kept: the teacher invents quotes; try another one."
 
 
 def examples(dropped: Sequence[DroppedRow], each: int = EXAMPLES) -> dict[str, list[DroppedRow]]:

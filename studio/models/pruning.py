@@ -57,7 +57,9 @@ class Similarity:
         if not 0 < count <= most:
             raise ModelError(
                 f"{plural(count, 'layer')} cannot be left out of {len(self.by_layer)}",
-                hint=f"At most {most}: the first {FIRST} and the last stay." if most else "This model is too small to prune.",
+                hint=f"At most {most}: the first {FIRST} and the last are always kept."
+                if most
+                else "This model is too small to prune.",
                 where="--layers",
             )
         candidates = range(FIRST, len(self.by_layer) - LAST)
@@ -109,7 +111,7 @@ def similarity(model: Any, rows: Iterable[Sequence[int]]) -> Similarity:
         for handle in handles:
             handle.remove()
     if not tokens:
-        raise ModelError("there are no rows to tell by which layers matter", hint="Name a file: --rows FILE.", where="--rows")
+        raise ModelError("there are no rows to choose the layers with", hint="Name a file: --rows FILE.", where="--rows")
     return Similarity(tuple(round(float(value) / tokens, 6) for value in sums), tokens)
 
 
@@ -125,7 +127,7 @@ def drop(model: Any, dropped: Sequence[int]) -> Any:
     for name in ("mlp_only_layers", "full_attn_idxs", "attn_layer_indices", "cross_attention_layers"):
         if getattr(config, name, None):
             raise ModelError(
-                f"the config of this model numbers its layers ({name}), which is not carried over",
+                f"the config of this model refers to layers by number ({name}), which pruning does not support",
                 hint="Choose another model to prune.",
                 where="model.name",
             )

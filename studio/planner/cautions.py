@@ -39,7 +39,7 @@ def _data(spec: ResolvedSpec, case: Case, counts: Counts) -> Iterator[str]:
     if counts.steps < FEW_STEPS:
         yield f"only {plural(counts.steps, 'step')}: more epochs, or a smaller training.batch_size, would learn more"
     if spec.training.batch_size > counts.rows > 0:
-        yield f"the effective batch of {spec.training.batch_size} is more than the {plural(counts.rows, 'row')} there are"
+        yield f"the effective batch of {spec.training.batch_size} is larger than the dataset of {plural(counts.rows, 'row')}"
     yield from case.rows.notes
     if unscored := sampling.caution(case.rows, spec.data.verifier):
         yield unscored
@@ -52,22 +52,22 @@ def _model(spec: ResolvedSpec, case: Case) -> Iterator[str]:
     if known and known.license_note:
         yield f"licence of {known.name}: {known.license_note}"
     elif known is None and case.name != "starter" and not case.license:
-        yield f"the licence of {case.name} is not known here: read it before you hand on what you make of it"
+        yield f"the licence of {case.name} is not known here: read it before you share anything made from the model"
     if case.dims.counted == "like llama":
         yield f"the architecture `{case.dims.architecture}` could not be built: memory is counted as for a Llama of its sizes"
     if case.dims.experts:
         if spec.model.quantization == "int8":
             yield "this model's experts are not quantised by int8: they stay in 16 bit (nf4 quantises them)"
-        yield "adapters on experts were not measured: leave some memory, or set adapter.targets to attention"
+        yield "memory for adapters on experts was not measured: leave headroom, or set adapter.targets to attention"
     if case.positions and spec.data.max_length > case.positions:
         yield f"data.max_length {spec.data.max_length:,} exceeds the model's context length of {case.positions:,}"
     servers = [target.kind for target in spec.export if target.kind == "adapter"]
     if servers and spec.adapter.kind == "full":
-        yield "the export adapter holds whole layers: plain peft loads it, servers that load adapters by name do not"
+        yield "the export adapter contains whole layers: peft loads it, servers that load adapters by name do not"
     elif servers and spec.adapter.modules_to_save:
-        yield "adapter.modules_to_save: plain peft loads the export adapter, servers that load adapters by name do not"
+        yield "adapter.modules_to_save: peft loads the export adapter, servers that load adapters by name do not"
     if spec.adapter.rank > case.dims.hidden:
-        yield f"rank {spec.adapter.rank} is more than the model's hidden size of {case.dims.hidden}"
+        yield f"rank {spec.adapter.rank} exceeds the model's hidden size of {case.dims.hidden}"
 
 
 def _numbers(spec: ResolvedSpec, case: Case) -> Iterator[str]:
@@ -78,9 +78,9 @@ def _numbers(spec: ResolvedSpec, case: Case) -> Iterator[str]:
     if dtype == "bf16" and gpu and not gpu.bf16:
         yield f"{gpu.name} has no bfloat16: it will be emulated, slowly (model.dtype)"
     if spec.model.quantization == "int8" and case.cuda:
-        yield "int8 is slower than both nf4 and 16 bit on a card (model.quantization)"
+        yield "int8 is slower than both nf4 and 16 bit on a GPU (model.quantization)"
     if spec.model.attention == "flash_attention_2" and (gpu is None or gpu.capability < (8, 0)):
-        yield "flash_attention_2 needs a card of compute capability 8.0 (model.attention)"
+        yield "flash_attention_2 requires a GPU of compute capability 8.0 (model.attention)"
     rate, usual = (
         spec.training.learning_rate,
         (5e-3 if case.dims.is_small else 2e-4) * spec.training.method.rate * spec.adapter.traits.rate,
@@ -97,7 +97,7 @@ def _machine(case: Case, disk: Disk, ram: Ram) -> Iterator[str]:
         if here and needed > ram.free and (case.cuda or stage != "training"):
             yield f"{stage} needs {size(needed)} of RAM; only {size(ram.free)} is free"
     if here and disk.total > disk.free:
-        yield f"the run needs {size(disk.total)} of disk space; only {size(disk.free)} is free"
+        yield f"the run requires {size(disk.total)} of disk space; only {size(disk.free)} is free"
     gpu = case.machine.gpu
     if gpu is None:
         if case.dims.parameters > 1_000_000_000:
@@ -106,8 +106,8 @@ def _machine(case: Case, disk: Disk, ram: Ram) -> Iterator[str]:
     if not gpu.driver_is_current:
         yield f"driver {gpu.driver} is too old for this torch, and the run will not start. {driver_advice()}"
     if gpu.mig:
-        yield f"{gpu.name} is partitioned (MIG): a run gets one instance, which has less memory than is planned with here"
+        yield f"{gpu.name} is partitioned (MIG): a run gets one instance, which has less memory than this plan assumes"
     if gpu.held:
         yield f"{size(gpu.held)} of {gpu.name} is in use by other processes; the run will wait until it is free"
     elif not case.machine.assumed and gpu.free < 0.85 * gpu.total:
-        yield f"only {size(gpu.free)} of {size(gpu.total)} is free on {gpu.name}: close what else uses the card"
+        yield f"only {size(gpu.free)} of {size(gpu.total)} is free on {gpu.name}: close other programs that use the GPU"

@@ -43,8 +43,8 @@ class Answers:
         except sqlite3.DatabaseError as error:
             self._db.close()
             raise RecordError(
-                f"the cache of answers is damaged: {error}",
-                hint="Move it away; answers that are needed again are paid again.",
+                f"the answers cache is damaged: {error}",
+                hint="Move the file away. Answers that are needed again will be paid again.",
                 where=str(file),
             ) from None
         with suppress(OSError):

@@ -104,7 +104,7 @@ class Ceiling:
                     raise CeilingReached(
                         f"the ceiling of {self.usd:.2f} USD is reached: {now.spent:.4f} USD spent, and the next request may "
                         f"cost up to {usd:.4f} USD",
-                        hint="Raise the ceiling and resume: what was answered is not paid again.",
+                        hint="Raise the ceiling and resume: answers already paid for are not paid again.",
                         where="ceiling",
                     )
                 if stopped():
@@ -147,7 +147,7 @@ def positive(usd: float) -> float:
     """A ceiling as it is. Raises SpecError if it is not a positive amount."""
     if not (math.isfinite(usd) and usd > 0):
         raise SpecError(
-            f"a ceiling is a positive amount in US dollars, not {usd:g}", hint="Write for example 5.", where="ceiling"
+            f"expected a positive amount in US dollars, got {usd:g}", hint="Write for example 5.", where="ceiling"
         )
     return usd
 

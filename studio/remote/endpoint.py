@@ -109,7 +109,7 @@ def access(endpoint: Endpoint) -> Access:
     parts = urlsplit(endpoint.url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise SpecError(
-            "this is not the address of an API",
+            "expected the address of an API",
             hint="Give its base URL, for example https://openrouter.ai/api/v1.",
             where=f"url: {endpoint.url}",
         )
@@ -122,7 +122,7 @@ def access(endpoint: Endpoint) -> Access:
     name = endpoint.key or KEYS.get(parts.hostname, "")
     key = (secrets.get(name) if name else None) or ""
     if name and not key:
-        raise SpecError(f"there is no key in {name}", hint=f"Set {name}, or store it: keyring set studio {name}.", where="key")
+        raise SpecError(f"no key is set in {name}", hint=f"Set {name}, or store it: keyring set studio {name}.", where="key")
     if key and parts.scheme == "http" and not endpoint.local:
         raise SpecError(
             f"the key in {name} would go to {parts.hostname} unencrypted",

@@ -23,7 +23,7 @@ def price_of(endpoint: Endpoint) -> Price:
     if published is None:
         raise PriceUnknown(
             f"the price of {endpoint.model} at {endpoint.host} is not known",
-            hint="Give it in US dollars per million tokens, for example `price: {input: 0.15, output: 0.60}` (0 and 0 if it is "
+            hint="Set it in US dollars per million tokens, for example `price: {input: 0.15, output: 0.60}` (0 and 0 if it is "
             "free).",
             where="price",
         )

@@ -38,12 +38,15 @@ def refused(endpoint: Endpoint, access: Access, status: int, text: str) -> Refus
     message = shorten(secrets.redact(message), 200)  # cut last: half a key would not be known as one
     hint = {
         401: f"Set {name} to a valid key, or name the variable that holds it.",
-        402: "The account has no credit left: add some where the key is from.",
+        402: "The account has no credit left: add credit at the provider of the key.",
         403: f"Set {name} to a key that may use this model.",
         404: f"Check the model's name ({endpoint.model}) and that the address ends where /chat/completions begins.",
         413: "Send shorter texts.",
         429: "Wait and try again, or send fewer requests at once.",
-    }.get(402 if spent else status, "Try again later; the service has a fault." if status >= 500 else "Read what it says.")
+    }.get(
+        402 if spent else status,
+        "Try again later; the service has an internal error." if status >= 500 else "See the message of the API.",
+    )
     return Refused(
         f"the API refused with {status or 'an error'}: {message}",
         hint=hint,
@@ -57,7 +60,7 @@ def unreachable(endpoint: Endpoint, error: Exception) -> Refused:
     """The error for no answer at all."""
     what = shorten(str(error) or type(error).__name__, 160)
     return Refused(
-        f"the API does not answer: {what}", hint="Check the address and the network.", where=endpoint.host, fatal=True
+        f"the API does not respond: {what}", hint="Check the address and the network.", where=endpoint.host, fatal=True
     )
 
 

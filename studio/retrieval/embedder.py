@@ -96,7 +96,7 @@ def require_same(built: EmbedderRecord, now: EmbedderRecord) -> None:
         raise ModelError(
             f"the index was built with revision {built.revision[:12]} of {built.name}, and this is revision "
             f"{now.revision[:12]} of {now.name}",
-            hint="Vectors of different models do not compare. Build the index again, or give the model it was built with.",
+            hint="Vectors of different models are not comparable. Build the index again, or use the model it was built with.",
             where="embedder",
         )
 
@@ -113,12 +113,12 @@ def _steps(folder: Path, name: str) -> list[tuple[str, str]]:
         path = str(step.get("path", ""))
         if kind is None:
             raise ModelError(
-                f"its step `{step.get('type')}` is not known",
-                hint="Models of a transformer, pooling, dense layers and normalization are used.",
+                f"its step `{step.get('type')}` is not supported",
+                hint="Use a model made of a transformer, pooling, dense layers and normalization.",
                 where=name,
             )
         if Path(path).is_absolute() or ".." in Path(path).parts:
-            raise ModelError("its modules.json leads out of its folder", hint="Download it again.", where=name)
+            raise ModelError("its modules.json refers to a path outside its folder", hint="Download it again.", where=name)
         steps.append((kind, path))
     return steps
 

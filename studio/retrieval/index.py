@@ -132,8 +132,8 @@ def find(home: Path, name: str) -> Index:
         return Index(file.parent, IndexRecord.read(file))
     known = [index.record.name for index in indexes(home)]
     near = nearest(name, known)
-    there = f"There are {', '.join(known[:8])}." if known else "Build one: studio index build COLLECTION"
-    unfinished = "It was not built to its end: run studio index build again, it goes on. " if file.parent.is_dir() else ""
+    there = f"Indexes: {', '.join(known[:8])}." if known else "Build one: studio index build NAME COLLECTION"
+    unfinished = "Its build was interrupted: run studio index build again to resume it. " if file.parent.is_dir() else ""
     raise DataError(
         f"there is no index `{name}`",
         hint=unfinished or (f"Did you mean {near}?" if near else there),
@@ -236,4 +236,4 @@ def _writer(folder: Path) -> Iterator[None]:
         with locks.hold(folder / ".lock", locks.within(5)):
             yield
     except locks.LockHeld:
-        raise JobError("this index is being built", hint="Wait for it to end.", where=folder.name) from None
+        raise JobError("this index is being built", hint="Wait until the build has finished.", where=folder.name) from None

@@ -76,7 +76,7 @@ def test_a_person_who_disagrees_makes_the_judge_grey(run: Any):
     assert any("kappa" in doubt for doubt in found.doubts)
     html = str(show.opinion(found, run.id))
     assert "judged soft" in html
-    assert "These figures decide nothing" in html
+    assert "These figures are not reliable" in html
 
 
 def test_the_last_rating_of_a_pair_counts_and_others_are_refused(run: Any):
@@ -102,7 +102,7 @@ def test_neither_survives_another_evaluation(run: Any):
 
 def test_the_cost_is_shown_before_anything_is_paid_and_is_kept_under_the_ceiling(run: Any):
     seen: list[float] = []
-    with loopback("{}") as api, pytest.raises(JobError, match="nothing was asked"):
+    with loopback("{}") as api, pytest.raises(JobError, match="the judge was not asked"):
         judging.judge(
             run, f"{api.url}#judge", run.folder.path.parents[1], price=(1.0, 1.0), ceiling=1.0,
             confirm=lambda worst: bool(seen.append(worst)),

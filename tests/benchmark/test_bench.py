@@ -124,7 +124,7 @@ def test_a_wrong_key_an_unknown_model_and_a_dead_address_are_told_before_anythin
     assert "401" in error(service.url, "good", "LOOPBACK_KEY").message
     assert "LOOPBACK_KEY" in error(service.url, "good", "LOOPBACK_KEY").hint
     assert error(service.url, "god").hint == "Did you mean good?"
-    assert "does not answer" in error("http://127.0.0.1:9/v1", "good").message
+    assert "does not respond" in error("http://127.0.0.1:9/v1", "good").message
 
 
 def test_a_key_that_is_not_there_and_an_address_that_is_none_are_wrong_input(capsys: pytest.CaptureFixture[str], home: Path):

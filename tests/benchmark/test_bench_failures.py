@@ -22,7 +22,7 @@ def test_where_nothing_could_be_measured_only_the_error_is_told_and_nothing_kept
     assert run(["bench", *words]) == 1
     said = capsys.readouterr()
     assert said.out == ""
-    assert "does not answer" in said.err
+    assert "does not respond" in said.err
     assert said.err.strip().splitlines()[-1].startswith("→ ")
     assert run(["bench", *words, "--json"]) == 1
     assert capsys.readouterr().out == ""

@@ -100,7 +100,7 @@ def test_the_report_compares_the_cascade_with_what_it_has_to_beat(cascade: Casca
     assert ideal <= cascaded < drawn
     assert (by_router["cascade"].recovered or 0) > (by_router["question"].recovered or 0), "seeing the answer helps"
     assert sum(found.kinds.values()) == found.rows == len(unseen)
-    assert f"{found.local[0]:.0%} of 120 questions it never saw were answered locally" in found.sentence
+    assert f"{found.local[0]:.0%} of 120 new questions were answered locally" in found.sentence
 
 
 def test_costly_errors_are_local_and_wrong_the_surest_first(cascade: Cascade):

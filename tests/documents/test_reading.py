@@ -109,7 +109,7 @@ def test_a_scan_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     scan = PdfPage(picture=(2, 2, bytes(12)))
     reading = read(pdf(tmp_path / "a.pdf", [*handbook(2), scan]))
     assert [page.scan for page in reading.pages] == [False, False, True]
-    assert reading.remarks[0].startswith("1 of 3 pages are scans (pictures without text), and are not read: install the extra")
+    assert reading.remarks[0].startswith("1 of 3 pages are scans (images without text) and are not read: install the extra")
 
 
 def test_a_locked_and_a_broken_pdf_are_refused_in_words(tmp_path: Path) -> None:

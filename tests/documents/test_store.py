@@ -30,7 +30,7 @@ def test_a_folder_is_taken_and_what_is_no_document_is_listed(home: Path, tmp_pat
     assert added.collection.name == "staff-handbook"
     assert added.new == ["leave.md", "pay.md"]
     assert {item.name: item.reason for item in added.skipped} == {
-        "elsewhere.md": "it is a link that leads out of the folder",
+        "elsewhere.md": "it is a link to a path outside the folder",
         "prices.xlsx": "files ending in `.xlsx` are not read. A table is a dataset: studio data add.",
     }
     assert [item.language for item in added.collection.documents] == ["en", "en"]

@@ -115,7 +115,7 @@ def test_general_text_that_became_much_less_likely_is_forgetting_and_a_little_is
 def test_a_base_that_answers_no_general_question_is_not_said_to_have_nothing_to_forget_where_text_was_read():
     weak = made("general", "normalised_match", compared(0.02, 0.02, -0.01, 0.01, 40), rows=40)
     text = made("general-text", "perplexity", compared(12.0, 12.1, -0.1, 0.3, 42), rows=42)
-    assert any("little it could forget" in caution for caution in decide([BETTER, weak]).cautions)
+    assert any("little to forget" in caution for caution in decide([BETTER, weak]).cautions)
     assert decide([BETTER, weak, text]).cautions == []
 
 
@@ -141,7 +141,7 @@ def test_few_rows_are_cautioned_about():
 
 def test_answers_that_do_not_stop_are_cautioned_about():
     found = made("held-out", "exact_match", compared(0, 1, 0.9, 1), stop_rate=compared(0.95, 0.62, -0.4, -0.2))
-    assert any("only 62 % of the tuned answers ended by themselves" in caution for caution in decide([found]).cautions)
+    assert any("only 62 % of the tuned answers stopped on their own" in caution for caution in decide([found]).cautions)
 
 
 def test_forgetting_without_gain_is_still_told():
@@ -150,7 +150,7 @@ def test_forgetting_without_gain_is_still_told():
 
 def test_a_base_that_knows_nothing_general_is_cautioned_about():
     empty = made("general", "normalised_match", compared(0.0, 0.0, -0.09, 0.09, 40), rows=40)
-    assert any("little it could forget" in caution for caution in decide([BETTER, empty]).cautions)
+    assert any("little to forget" in caution for caution in decide([BETTER, empty]).cautions)
     assert not any("forget" in caution for caution in decide([BETTER, KEPT]).cautions)
 
 
@@ -235,7 +235,7 @@ def test_a_reward_that_rose_is_better_and_says_what_sampled_answers_and_the_cont
 def test_a_reward_that_rose_while_the_control_fell_is_worse_and_says_why():
     verdict = decide([rewarded(compared(0.5, 1.0, 0.4, 0.6), compared(0.9, 0.3, -0.7, -0.5))])
     assert verdict.kind == "worse"
-    assert any("learned to please the verifier" in caution for caution in verdict.cautions)
+    assert any("learned to satisfy the verifier" in caution for caution in verdict.cautions)
 
 
 def test_a_reward_that_hardly_moved_is_no_gain_even_where_preferred_answers_became_likelier():

@@ -88,7 +88,7 @@ def test_healing_wins_back_most_of_what_a_dropped_layer_cost(tmp_path: Path) -> 
     )  # fmt: skip
     assert pruned < parent - 0.1
     assert (tuned - pruned) / (parent - pruned) > 0.7
-    assert "healing won back" in report["verdict"]["cautions"][0]
+    assert "healing recovered" in report["verdict"]["cautions"][0]
     assert studio("prune", "whole-", "--layers", "2", home=home).code != 0
     listed = studio("savings", healed["pruned"]["parent"], "--json", home=home).json["rows"]
     assert [row["what"] for row in listed] == ["the run: base + adapter", "gguf-q8_0", "−1 layer, healed"]

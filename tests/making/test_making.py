@@ -81,7 +81,7 @@ def test_held_out_documents_do_not_depend_on_order_and_can_be_named(tmp_path: Pa
         named = gather(spec(api, holdout=["tansy.md"]), tmp_path, passages_of)
         with pytest.raises(DataError, match="no document `tansi") as caught:
             gather(spec(api, holdout=["tansi.md"]), tmp_path, passages_of)
-        with pytest.raises(DataError, match="nothing can be held out"):
+        with pytest.raises(DataError, match="cannot be split into training and held-out"):
             gather(spec(api), tmp_path, lambda home, name: [passage(0)])
     assert one.held_out_documents == other.held_out_documents
     assert named.held_out_documents == ("tansy.md",)
@@ -363,9 +363,9 @@ def test_rows_become_datasets_whose_versions_keep_where_they_come_from(tmp_path:
 @pytest.mark.parametrize(
     ("values", "says"),
     [
-        ({"recipes": [{"kind": "paraphrases"}]}, "stands first"),
-        ({"documents": []}, "there are no documents"),
-        ({"recipes": [{"kind": "answers"}]}, "questions of your own"),
+        ({"recipes": [{"kind": "paraphrases"}]}, "cannot be first"),
+        ({"documents": []}, "no documents are set"),
+        ({"recipes": [{"kind": "answers"}]}, "requires your own questions"),
         ({"recipes": [{"kind": "questions"}, {"kind": "preferences"}]}, "your own model"),
         ({"context": "{question}"}, "{passage}"),
         ({"holdout": 1.5}, "1.5"),

@@ -95,7 +95,7 @@ def test_an_index_that_is_not_there_names_the_nearest(home: Path, handbook: Path
     assert refused.value.hint == "Did you mean handbook?"
     with pytest.raises(SpecError, match="is a server"):
         indexes.build_index("x", "handbook", store="qdrant", home=home)
-    with pytest.raises(SpecError, match="not the address"):
+    with pytest.raises(SpecError, match="expected the address"):
         indexes.build_index("x", "handbook", url="mongodb://x", home=home)
     with pytest.raises(SpecError, match="contains a password") as secret:
         indexes.build_index("x", "handbook", url="postgresql://me:hunter2@db/docs", home=home)
@@ -127,7 +127,7 @@ def test_with_a_real_model_it_finds_by_meaning_goes_on_where_it_stopped_and_refu
         indexes.build_index("hb", "handbook", embedder=model, home=home, reporter=stopping)
     with pytest.raises(DataError, match="no index") as unfinished:
         indexes.find("hb", home)
-    assert "it goes on" in unfinished.value.hint
+    assert "to resume it" in unfinished.value.hint
     embedded: list[int] = []
 
     class Counting(Silent):

@@ -25,12 +25,12 @@ def test_messy_export_findings_mend_version_two_diff_train(studio: Any, screen: 
     upload(screen, "hilfe.csv", messy.export(), "Messy desk")
     screen.wait_for_url("**/dataset?key=messy-desk**")
     expect(screen.locator("#report-head")).to_contain_text("Training can start")
-    screen.get_by_role("link", name="See and mend rows").click()
+    screen.get_by_role("link", name="Review and edit rows").click()
 
     # What was found is a filter; the rows come with their lines.
     expect(screen.locator("#desk-counts")).to_contain_text("48 rows: 0 approved, 0 excluded, 48 to see")
     expect(screen.locator("#desk-table tr[data-row]")).to_have_count(25)
-    pick(screen, "desk-check", "personal data (2 to see)")
+    pick(screen, "desk-check", "personal data (2 to review)")
     expect(screen.locator("#desk-table tr[data-row]")).to_have_count(2)
     expect(screen.locator("#desk-editor")).to_contain_text("hilfe.csv, line 44")
     expect(screen.locator("#desk-editor .mask-preview ins").first).to_have_text("<EMAIL_1>")

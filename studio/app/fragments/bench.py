@@ -24,7 +24,7 @@ from studio.app.fragments.parts import (
 
 NONE = empty(
     "No benchmark yet",
-    "Choose a run, its exports or an API above: all get the same questions, and share one table with their quality.",
+    "Choose a run, its exports or an API above. All answer the same questions, and one table compares speed and quality.",
 )
 
 
@@ -42,7 +42,7 @@ def working(result: Any | None, work: Any | None) -> Markup:
         if not now:
             return progress(0, 0, "Starting")
         streams = now.get("streams")
-        what = now["what"] if not streams else "1 stream" if streams == 1 else f"{streams} concurrent streams"
+        what = now["what"] if not streams else "1 request at a time" if streams == 1 else f"{streams} concurrent requests"
         at = f"{now['item'] + 1} of {now['of']}"
         return progress(now["done"], now["total"], f"{now['name']} ({at}), {what}")
     if work is not None and work.state == "running":
@@ -55,17 +55,17 @@ def working(result: Any | None, work: Any | None) -> Markup:
 def shown(result: Any) -> Markup:
     """The table and the charts of a benchmark."""
     if not result.items:
-        return note("Nothing is measured yet.")
-    interrupted = notice("Interrupted: what was measured until then.") if result.state == "interrupted" else ""
+        return note("Nothing has been measured yet.")
+    interrupted = notice("Interrupted. These are the measurements up to that point.") if result.state == "interrupted" else ""
     whole = table(figures.HEADER, figures.rows(result), "Everything measured", figures.RIGHT, narrow=True)
-    levels = table(figures.LEVELS, figures.level_rows(result), "By number of streams", figures.LEVELS_RIGHT, narrow=True)
+    levels = table(figures.LEVELS, figures.level_rows(result), "By concurrency level", figures.LEVELS_RIGHT, narrow=True)
     download = links([("Download as a page", f"/download/bench/{result.id}", False)]) if result.state != "running" else ""
     return joined(
         section("Side by side"),
         interrupted,
         whole,
         Markup('<div class="charts spaced-top">{}</div>').format(Markup(page.charts(result))),
-        details("By number of streams", levels),
+        details("By concurrency level", levels),
         details("How it was measured, and how to read it", Markup(page.told(result))),
         download,
     )
@@ -74,6 +74,6 @@ def shown(result: Any) -> Markup:
 def sent(host: str, rows: int) -> Markup:
     """What leaves this machine."""
     return notice(
-        sentence(f"the questions, {rows} at most, are sent to {host}"),
-        "To send other questions, use the command with a file of your own: --prompts FILE.",
+        sentence(f"up to {rows} questions are sent to {host}"),
+        "To send other questions, use the command with your own file: --prompts FILE.",
     )

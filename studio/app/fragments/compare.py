@@ -17,7 +17,7 @@ _html = Fragments("studio.app", "compare.html")
 def settings(rows: Sequence[tuple[str, list[Any]]], names: Sequence[str]) -> Markup:
     """The fields in which runs differ."""
     if not rows:
-        return joined(section("Settings that differ"), note("None: these runs were given the same settings."))
+        return joined(section("Settings that differ"), note("None: these runs have the same settings."))
     cells = [(_html("mono", name), *(number(_plain(value)) for value in values)) for name, values in rows]
     return joined(section("Settings that differ"), table(("Setting", *names), cells, "Settings that differ"))
 

@@ -89,9 +89,9 @@ def users(found: Users) -> Markup:
         return note("No run uses this version.")
     words = f"{plural(len(named), 'run')} used this version: {', '.join(named[:5])}" + (" and others" if named[5:] else "")
     what = (
-        "It cannot be deleted while a run still needs it."
+        "It cannot be deleted while a run still uses it."
         if found.unfinished
-        else "Their results stay if it is deleted, but they could not be run again."
+        else "If it is deleted, their results stay, but they cannot be run again."
     )
     return notice(f"{words}.", what, "warn")
 
@@ -175,7 +175,7 @@ def samples(report: DataReport, most: int = 4) -> Markup:
     """A few rows as the conversations they become."""
     shown = [conversation(item) for item in report.samples[:most]]
     title = section("Samples", "Rows as the model will see them.")
-    return joined(title, _html("samples", shown) if shown else note("No row can be shown."))
+    return joined(title, _html("samples", shown) if shown else note("No rows to show."))
 
 
 def conversation(item: Conversation) -> Markup:
@@ -211,10 +211,10 @@ def tokens(previews: Iterable[dict[str, Any]]) -> Markup:
         if found := item.get("lookalikes"):
             said = f"Plain text that looks like a control token and is not one (dotted): {', '.join(found)}"
             shown.append(
-                notice(said, "It is learned as characters. Take it out of the rows if it is a leftover of a template.")
+                notice(said, "It is learned as characters. Remove it from the rows if it is left over from a template.")
             )
     said = [note(f"Chat template: {words}.") for words in notes]
-    return joined(*said, *shown) if shown else note("No row can be shown.")
+    return joined(*said, *shown) if shown else note("No rows to show.")
 
 
 def raw_rows(preview: dict[str, Any]) -> Markup:

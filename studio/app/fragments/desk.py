@@ -36,7 +36,7 @@ def heading(item: DatasetVersion) -> Markup:
     why = f": {item.record.why}" if item.record.why else ""
     return section(
         f"{item.title} v{item.number}",
-        f"Added {when(item.created)}{made}{why}. Rows are never changed: edits are laid over them.",
+        f"Added {when(item.created)}{made}{why}. Rows are never changed; edits are stored separately.",
     )
 
 
@@ -49,7 +49,7 @@ def progress(done: Progress) -> Markup:
 
 def reading(task: Task) -> Markup:
     """How far the rows are read and checked."""
-    return notice("The rows are being read and checked.", task.progress or "This is done once for each version.", "calm")
+    return notice("The rows are being read and checked.", task.progress or "This happens once per version.", "calm")
 
 
 def scoring(task: Task | None) -> Markup:
@@ -66,7 +66,7 @@ def scoring(task: Task | None) -> Markup:
 def rows(items: Sequence[DeskRow], selected: int, found: int, start: int) -> Markup:
     """The table of rows; the selected one has the keyboard's commands."""
     if not items:
-        return empty("No row is found", "Choose another finding or status, or clear the search.")
+        return empty("No row matches", "Choose another finding or status, or clear the search.")
     shown = [
         {
             "number": item.number,

@@ -53,8 +53,8 @@ def documents(collection: Collection) -> Markup:
     caption = plural(len(rows), "document")
     shown = table(("Document", "Pages", "Passages", "Tables", "Language", ""), rows, caption, figures=(1, 2, 3), narrow=True)
     skipped = collection.record.skipped
-    listed = table(("File", "Why"), [(item.name, item.reason) for item in skipped], "Files that were not taken", narrow=True)
-    return joined(shown, details(f"{plural(len(skipped), 'file')} not taken", listed) if skipped else "")
+    listed = table(("File", "Why"), [(item.name, item.reason) for item in skipped], "Skipped files", narrow=True)
+    return joined(shown, details(f"{plural(len(skipped), 'file')} skipped", listed) if skipped else "")
 
 
 def _marks(item: DocumentRecord) -> list[Markup]:
@@ -77,7 +77,7 @@ def document(item: DocumentRecord) -> Markup:
         (one.reason, ", ".join(map(str, one.pages[:8])) + (" …" if len(one.pages) > 8 else "") or "–", shorten(one.text, 160))
         for one in item.dropped
     ]
-    left_out = table(("Why", "Pages", "Text"), rows, "What is in no passage", narrow=True) if rows else Markup("")
+    left_out = table(("Why", "Pages", "Text"), rows, "Text left out", narrow=True) if rows else Markup("")
     return joined(
         note(", ".join(word for word in words if word)),
         _html("remarks", item.remarks),

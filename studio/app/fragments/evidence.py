@@ -46,8 +46,8 @@ def savings(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Markup:
     """What each smaller form of a run costs; nothing where there is only the run itself."""
     if len(rows) < 2:
         return Markup("")
-    title = "What does each saving cost?"
-    told = "Exports, pruned and smaller models on this run's own held-out rows, row by row against it. * in the evaluation."
+    title = "Size, speed and quality"
+    told = "Exports, pruned and smaller models on this run's held-out rows, compared with it. * from the evaluation."
     return joined(
         section(title, told), table(tuple(name.capitalize() for name in columns), [tuple(row) for row in rows], title)
     )
@@ -113,7 +113,7 @@ def answers(part: Any, view: str, most: int = 10) -> Markup:
     """The answers of one view of a set, side by side."""
     indices = {"best": part.best, "worst": part.worst, "changed": part.changed}.get(view, part.changed)
     shown = [answer(part.answers[index]) for index in indices[:most] if index < len(part.answers)]
-    return joined(*shown) if shown else note("There is nothing to show here.")
+    return joined(*shown) if shown else note("No answers to show.")
 
 
 def answer(item: Any) -> Markup:

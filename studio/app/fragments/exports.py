@@ -54,7 +54,7 @@ def artifact(run: str, item: ListedExport) -> Markup:
     deployed = any(file.path.startswith("deploy/") for file in artifact.files)
     notes = [
         *(sentence(words) for words in (verification.note, cost.sentence if cost else "", verification.advice) if words),
-        *(["With deploy files: deploy/README.md has the steps."] if deployed else []),
+        *(["With deployment files: deploy/README.md has the steps."] if deployed else []),
     ]
     state, pushed = _state(verification), _push(item.pushes)
     return _html("artifact", run, artifact.folder, artifact.bytes, state, notes, checks, artifact.serve, pushed)

@@ -51,7 +51,7 @@ def sent(spec: MakingSpec | None) -> Markup:
     price = making.price(spec.teacher)
     if spec.teacher.local:
         return note("The teacher is on this machine: nothing leaves it, and it costs nothing.")
-    money = f"Price: {price}." if price else "Its price is not known: fill in both prices."
+    money = f"Price: {price}." if price else "Its price is unknown: fill in both prices."
     return notice(
         f"Passages of {', '.join(spec.documents) or 'no documents'} are sent to {spec.teacher.host}.",
         f"{money} Its key is read from the environment or the keyring, by host name.",
@@ -65,7 +65,7 @@ def working(task: Task | None) -> Markup:
         return Markup("")
     if task.error is not None:
         return error(task.error)
-    return progress(0, 0, task.progress or "Asking for three samples") if task.state == "running" else Markup("")
+    return progress(0, 0, task.progress or "Requesting three samples") if task.state == "running" else Markup("")
 
 
 def status(job: MakingJob) -> Markup:
@@ -93,7 +93,7 @@ def plan(found: MakingPlan) -> Markup:
         for item in found.recipes
     ]  # fmt: skip
     columns = ("Recipe", "Requests", "Tokens in", "Tokens out", "Rows, unfiltered")
-    pairs = [("Price", found.price), ("Cost of all", f"{found.cost_low:.2f} to {found.cost_high:.2f} USD")]
+    pairs = [("Price", found.price), ("Estimated cost", f"{found.cost_low:.2f} to {found.cost_high:.2f} USD")]
     if found.documents:
         pairs += [
             ("Passages for training rows", count(found.passages)),
@@ -103,13 +103,13 @@ def plan(found: MakingPlan) -> Markup:
         joined(
             section(f"Sample: {sample.recipe}", sample.source),
             *(_row(row) for row in sample.rows),
-            notice("Not kept", sample.problem) if sample.problem else "",
-            details("The prompt", Markup("<pre>") + text(sample.prompt) + Markup("</pre>")),
+            notice("Dropped", sample.problem) if sample.problem else "",
+            details("Prompt", Markup("<pre>") + text(sample.prompt) + Markup("</pre>")),
         )
         for sample in found.samples
     ]
     return joined(
-        facts(pairs), table(columns, rows, "What each recipe takes", figures=(1, 2, 3, 4), narrow=True), *samples,
+        facts(pairs), table(columns, rows, "Estimate by recipe", figures=(1, 2, 3, 4), narrow=True), *samples,
         *(notice(caution) for caution in found.cautions),
     )  # fmt: skip
 
@@ -125,7 +125,7 @@ def _row(row: MadeRow) -> Markup:
 
 def report(found: MakingReport, now: JobStatus, keys: Mapping[str, str]) -> Markup:
     """From requests to rows, what each filter dropped, and where the rows are. keys: of datasets, as their pages take them."""
-    per_row = f"{found.cost_per_row:.5f} USD a row" if found.cost_per_row else ""
+    per_row = f"{found.cost_per_row:.5f} USD per row" if found.cost_per_row else ""
     items = [
         ("Rows", count(found.rows), plural(found.refusals, "refusal")),
         ("Held-out rows", count(found.held_out), plural(len(found.summary.held_out_documents), "document")),
@@ -139,7 +139,7 @@ def report(found: MakingReport, now: JobStatus, keys: Mapping[str, str]) -> Mark
          count(item.held_out), f"{item.cost:.4f}")
         for item in found.recipes
     ]  # fmt: skip
-    columns = ("Recipe", "Requests", "Of them cached", "Rows", "Kept", "Held out", "USD")
+    columns = ("Recipe", "Requests", "Cached", "Rows", "Kept", "Held out", "USD")
     filters = [
         (item.name, count(item.entered), count(item.dropped), "–" if item.threshold is None else f"{item.threshold:g}")
         for item in found.filters
@@ -167,9 +167,9 @@ def report(found: MakingReport, now: JobStatus, keys: Mapping[str, str]) -> Mark
     train = command(f"studio train SPEC.yaml --set data.train={now.dataset}{held_out}") if now.dataset else ""
     return joined(
         figures(items), links(there) if there else "", note(found.summary.sentence),
-        note(f"The teacher's terms: {found.summary.teacher.terms or 'not noted'}"), train,
+        note(f"The teacher's terms: {found.summary.teacher.terms or 'not recorded'}"), train,
         table(columns, recipes, "From requests to rows", figures=(1, 2, 3, 4, 5, 6), narrow=True),
-        table(("Filter", "Came in", "Dropped", "Threshold"), filters, "Filters", figures=(1, 2, 3), narrow=True),
+        table(("Filter", "Rows in", "Dropped", "Threshold"), filters, "Filters", figures=(1, 2, 3), narrow=True),
         *sides, *(notice(caution) for caution in found.cautions),
     )  # fmt: skip
 

@@ -27,7 +27,7 @@ def card(plan: PlanRecord) -> Markup:
     kpis = figures(
         [
             ("Memory", size(plan.memory.total), ""),
-            ("Training time", span, "evaluation and exports come on top"),
+            ("Training time", span, "plus evaluation and exports"),
             ("Steps", f"{counts.steps:,}", f"{counts.rows:,} rows"),
             ("Held out", f"{counts.held_out:,}", tokens),
         ]
@@ -64,7 +64,7 @@ def decided(plan: PlanRecord) -> Markup:
     ]
     if not rows:
         return Markup("")
-    return details(f"What was decided for you ({len(rows)})", table(("Field", "Value", "Because"), rows, "Decisions"))
+    return details(f"Decisions of the plan ({len(rows)})", table(("Field", "Value", "Reason"), rows, "Decisions"))
 
 
 def alternatives(plan: PlanRecord) -> Markup:

@@ -20,7 +20,7 @@ def pair(item: Any, number: int, of: int) -> Markup:
 def finished(pairs: int) -> Markup:
     """All pairs are rated."""
     return empty(
-        "Every pair is rated", f"{pairs} pairs: your ratings are compared with a judge's below.", "/evidence", "Evidence"
+        "All pairs are rated", f"{pairs} pairs. Your ratings are compared with a judge's below.", "/evidence", "Evidence"
     )
 
 

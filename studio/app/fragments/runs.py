@@ -177,7 +177,7 @@ def decisions(plan: PlanRecord | None) -> Markup:
     rows = [(_html("mono", item.field), number(item.value), item.reason) for item in decided]
     if not rows:
         return Markup("")
-    listed = table(("Field", "Value", "Because"), rows, "Decisions of the plan")
+    listed = table(("Field", "Value", "Reason"), rows, "Decisions of the plan")
     return details(f"{plural(len(rows), 'decision')} of the plan", listed)
 
 

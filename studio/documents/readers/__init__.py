@@ -34,8 +34,8 @@ READERS: dict[str, Reader] = {
 }
 
 ELSEWHERE: dict[str, str] = {
-    ".docm": "It may hold macros. Save it as .docx.",
-    ".pptm": "It may hold macros. Save it as .pptx.",
+    ".docm": "It may contain macros. Save it as .docx.",
+    ".pptm": "It may contain macros. Save it as .pptx.",
     ".doc": "Save it as .docx.",
     ".ppt": "Save it as .pptx.",
     ".odt": "Save it as .docx.",

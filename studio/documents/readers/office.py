@@ -33,7 +33,9 @@ class Parts:
                 containers.refuse_unsafe(entry, name)
                 if PurePosixPath(entry.filename).name.lower() == "vbaproject.bin":
                     raise DataError(
-                        "it holds macros, which can run code", hint="Save it again without macros (.docx, .pptx).", where=name
+                        "it contains macros, which can run code",
+                        hint="Save it again without macros (.docx, .pptx).",
+                        where=name,
                     )
         except BaseException:
             self._archive.close()
@@ -52,7 +54,7 @@ class Parts:
             with self._archive.open(part) as stream:
                 content = stream.read(LARGEST_PART + 1)
         except KeyError:
-            raise self._unreadable(f"`{part}` is missing in it") from None
+            raise self._unreadable(f"its part `{part}` is missing") from None
         except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, NotImplementedError) as problem:
             raise self._unreadable(problem) from None
         if len(content) > LARGEST_PART:
@@ -91,8 +93,8 @@ def parse(content: bytes, where: str) -> Element:
 
     def refuse(*_: object) -> None:
         raise DataError(
-            "it declares an XML document type (DTD), which can hold decompression bombs",
-            hint="Open it in the program that made it and save it again.",
+            "it declares an XML document type (DTD), which can contain decompression bombs",
+            hint="Open it in the program that created it and save it again.",
             where=where,
         )
 

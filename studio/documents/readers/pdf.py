@@ -46,7 +46,7 @@ def read(path: Path, name: str, reporter: Reporter) -> Reading:
 
 def _refusal(problem: str, name: str) -> DataError:
     if "password" in problem.lower():
-        return DataError("it is locked with a password", hint="Save a copy without one.", where=name)
+        return DataError("it is protected by a password", hint="Save a copy without a password.", where=name)
     return DataError(f"it cannot be read as a PDF: {problem}", hint="Open it and print it to a PDF again.", where=name)
 
 
@@ -112,7 +112,7 @@ def _recognized(page: Any, content: PageContent) -> tuple[PageContent, float]:
 def _remarks(document: Any, pages: int, scans: list[int], scores: dict[int, float], damaged: list[int]) -> Iterator[str]:
     if scans and not scores:
         yield (
-            f"{len(scans)} of {plural(pages, 'page')} are scans (pictures without text), and are not read: install the "
+            f"{len(scans)} of {plural(pages, 'page')} are scans (images without text) and are not read: install the "
             "extra `ocr` and add the document again."
         )
     unsure = [number for number, score in scores.items() if score < ocr.SURE]
@@ -121,7 +121,7 @@ def _remarks(document: Any, pages: int, scans: list[int], scores: dict[int, floa
         yield f"{plural(len(sure), 'scanned page')} recognized, mean score {sum(sure) / len(sure):.2f}."
     if unsure:
         listed = ", ".join(f"{number} ({scores[number]:.2f})" for number in unsure[:8])
-        yield f"Scanned pages recognized too unsurely (score under {ocr.SURE}), left out: {listed}."
+        yield f"Scanned pages left out because their OCR score is below {ocr.SURE}: {listed}."
     if damaged:
         yield f"Damaged pages, not read: {', '.join(map(str, damaged[:20]))}."
     if attached := document.count_attachments():

@@ -46,7 +46,7 @@ def read(path: Path, name: str, reporter: Reporter) -> Reading:
         dropped=tuple(
             Dropped(reason=reason, text=content, pages=tuple(on)) for (reason, content), on in sorted(dropped.items())
         ),
-        remarks=(f"It names {plural(outside, 'file')} elsewhere; nothing was fetched.",) if outside else (),
+        remarks=(f"It refers to {plural(outside, 'external file')}; nothing was fetched.",) if outside else (),
     )
 
 

@@ -32,7 +32,7 @@ def read(path: Path, name: str, reporter: Reporter) -> Reading:
         dropped = (Dropped(reason="around the article", text="\n".join(left)[:2_000]),)
         remarks = (*remarks, f"{plural(len(left), 'block')} around the article (menus, links, comments) left out.")
     if not main:
-        remarks = (*remarks, "No article was found in the page: all of its text was taken.")
+        remarks = (*remarks, "No article was found in the page: all of its text was used.")
     return text.one_page(blocks, remarks, title).model_copy(update={"dropped": dropped})
 
 

@@ -40,7 +40,7 @@ def read(path: Path, name: str, reporter: Reporter) -> Reading:
         else:
             pages[-1].append(item)
     pages[-1] += [Block(kind="paragraph", text=note) for note in notes if note]
-    remarks = (f"It names {plural(outside, 'file')} elsewhere; nothing was fetched.",) if outside else ()
+    remarks = (f"It refers to {plural(outside, 'external file')}; nothing was fetched.",) if outside else ()
     return Reading(
         title=next((block.text for page in pages for block in page if block.kind == "heading"), ""),
         has_pages=len(pages) > 1,

@@ -64,7 +64,7 @@ class JudgeReport(Record):
     """A judge's figures on the held-out answers of a run; `evaluation/judge.json`."""
 
     label: ClassVar[str] = "judge's report"
-    remedy: ClassVar[str] = "Make it again: studio judge RUN."
+    remedy: ClassVar[str] = "Create it again: studio judge RUN --by JUDGE."
 
     judge: str
     rubric: str
@@ -113,17 +113,19 @@ class JudgeReport(Record):
         """Why the figures are not to be believed, as clauses; empty if they may be."""
         said = []
         if self.pairs and self.flips > FLIPS:
-            said.append(f"the judge changed its mind on {self.flips:.0%} of the pairs when the order changed: no verdict")
+            said.append(f"the judge changed its verdict on {self.flips:.0%} of the pairs when the order changed: no verdict")
         found = self.kappa(ratings)
         if found is None or found.rows < agreement.PAIRS:
             rated = found.rows if found else 0
-            said.append(f"{count(rated)} of at least {agreement.PAIRS} pairs were rated by a person, so its worth is unknown")
+            said.append(
+                f"{count(rated)} of at least {agreement.PAIRS} pairs were rated by a person, so its reliability is unknown"
+            )
         elif found.value < agreement.ENOUGH:
             said.append(
-                f"it agrees with the person little more than by chance (kappa {found.value:.2f}, below {agreement.ENOUGH})"
+                f"it agrees with the person hardly more than by chance (kappa {found.value:.2f}, below {agreement.ENOUGH})"
             )
         if self.invalid:
-            said.append(f"{plural(self.invalid, 'question')} left out: the reply held no verdict")
+            said.append(f"{plural(self.invalid, 'question')} left out: the reply contained no verdict")
         return said
 
     def decides(self, ratings: Mapping[int, Winner]) -> bool:
@@ -147,7 +149,7 @@ class JudgeReport(Record):
         tuned, base = (rate.low or 0) > 0.5, rate.high is not None and rate.high < 0.5
         clear = "Tuned is preferred" if tuned else "Base is preferred" if base else "No clear preference"
         controlled = self.controlled
-        alike = f"; among answers of like length {_share(controlled)}" if controlled else ""
+        alike = f"; among answers of similar length {_share(controlled)}" if controlled else ""
         return (
             f"{clear}: tuned wins {_share(rate)} of {plural(rate.rows, 'pair')}, ties half{alike}; "
             f"the order changed {self.flips:.0%} of the verdicts."

@@ -113,7 +113,7 @@ class Recipe(Section, frozen=True):
     """How varied the answers are."""
     max_tokens: Annotated[int, Field(ge=16, le=32_768, title="Longest answer (tokens)")] = 1024
     """Tokens of an answer at most, reasoning included."""
-    limit: Annotated[int | None, Field(ge=1, title="Requests at most")] = None
+    limit: Annotated[int | None, Field(ge=1, title="Maximum requests")] = None
     """Empty: as many as the material gives."""
 
     @property

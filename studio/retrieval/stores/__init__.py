@@ -61,8 +61,8 @@ def kind_of_url(url: str) -> str:
     """The store that a URL names. Raises SpecError."""
     if urlsplit(url).password:
         raise SpecError(
-            "the address contains a password, and the index would keep it",
-            hint="Leave it out, and set PGPASSWORD or QDRANT_API_KEY.",
+            "the address contains a password, which would be stored in the index",
+            hint="Remove it, and set PGPASSWORD or QDRANT_API_KEY.",
             where="--url",
         )
     if url.startswith(("postgres://", "postgresql://")):
@@ -70,7 +70,7 @@ def kind_of_url(url: str) -> str:
     if url.startswith(("http://", "https://")):
         return "qdrant"
     raise SpecError(
-        "this is not the address of a vector server",
+        "expected the address of a vector server",
         hint="Write http://host:6333 for Qdrant, or postgresql://host/database for pgvector.",
         where=f"--url {url}",
     )

@@ -44,7 +44,7 @@ class PgvectorStore:
                 )
         except postgres.Error as problem:
             raise ModelError(
-                f"the database does not take the index: {problem}",
+                f"the database rejected the index: {problem}",
                 hint=f"Is it running, with the extension pgvector, and {KEY} set?",
                 where=url,
             ) from None

@@ -34,8 +34,8 @@ class QdrantStore:
                 )
         except Exception as problem:
             raise ModelError(
-                f"the vector server does not answer: {type(problem).__name__}",
-                hint=f"Is it running? Set {KEY} if it needs a key.",
+                f"the vector server does not respond: {type(problem).__name__}",
+                hint=f"Is it running? Set {KEY} if it requires a key.",
                 where=url,
             ) from None
 

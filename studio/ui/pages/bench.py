@@ -18,12 +18,12 @@ def build(home: Path) -> None:
     frame.top(
         "Bench",
         "Bench",
-        "Speed, memory, cost and quality, measured from a client's side. A benchmark keeps running without this page.",
+        "Speed, memory, cost and quality, measured from a client. A benchmark keeps running without this page.",
     )
     with gr.Column(elem_classes="card"):
         what = gr.Dropdown(
             [], multiselect=True, max_choices=6, label="Runs, exports, models", elem_id="what", interactive=True,
-            info="Each is served on its own, one after another.",
+            info="They are served one after another.",
         )  # fmt: skip
         with gr.Accordion("Compare with an API", open=False):
             with gr.Row():
@@ -46,7 +46,7 @@ def build(home: Path) -> None:
             )  # fmt: skip
             hourly = gr.Number(
                 None, label="Your hardware, per hour", minimum=0, elem_id="hourly", interactive=True,
-                info="For the cost of a million tokens. 0: not known.",
+                info="Used for the cost of a million tokens. 0: unknown.",
             )  # fmt: skip
         with gr.Row(elem_classes="actions"):
             go = gr.Button("Measure", variant="primary", elem_id="measure")
@@ -90,10 +90,10 @@ def build(home: Path) -> None:
     def measuring(names: list[str] | None, address: str, there: str, count: float | None, price: float | None) -> None:
         known = {value for _, value in servers.choices(home)}
         if not set(names or ()) <= known:
-            raise JobError("choose what to measure", hint="One or more of the list.", where="Bench")
+            raise JobError("choose what to measure", hint="Choose one or more from the list.", where="Bench")
         given = [*(names or ()), *_api(address, there)]
         if not given:
-            raise JobError("choose what to measure", hint="One or more of the list, or an API.", where="Bench")
+            raise JobError("choose what to measure", hint="Choose one or more from the list, or an API.", where="Bench")
         words = [
             *given,
             "--rows",
@@ -126,6 +126,6 @@ def _api(url: str, model: str) -> list[str]:
     if not url and not model:
         return []
     if not url or not model or url.startswith("-"):
-        raise SpecError("an API needs both its base URL and a model", hint="Fill both in, or neither.", where="API")
+        raise SpecError("an API requires both its base URL and a model", hint="Fill in both, or neither.", where="API")
     benchmark_results.require_api(url, model)
     return [f"{url}#{model}"]

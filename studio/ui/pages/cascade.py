@@ -11,7 +11,7 @@ from studio.ui import frame
 
 NONE = parts.empty(
     "No cascade yet",
-    "studio cascade calibrate RUN --large URL#MODEL finds the line between a small and a large model.",
+    "studio cascade calibrate RUN --large URL#MODEL finds the threshold between a small and a large model.",
     "/runs",
     "Choose a run",
 )
@@ -21,7 +21,7 @@ def build(home: Path) -> None:
     """Lay the page out."""
     import gradio as gr
 
-    frame.top("Serve", "Cascade", "A small model first, a large one where it is unsure: what that holds, and what it costs.")
+    frame.top("Serve", "Cascade", "A small model answers first, a large one when it is unsure: risk, quality and cost.")
     with gr.Column(elem_classes="card"):
         chosen = gr.Dropdown([], label="Cascade", elem_id="cascade", interactive=True)
     shown = gr.HTML(parts.waiting("Reading …"), elem_id="cascade-report", padding=False)

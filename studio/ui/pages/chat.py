@@ -93,7 +93,7 @@ def build(home: Path) -> None:
             return name, True
         if kind == "model" and name in {"starter", *(str(path) for path in library.models(home))}:
             return name, False
-        raise JobError("choose a run or a model", hint="One of the list.", where="Run or model")
+        raise JobError("choose a run or a model", hint="Choose one from the list.", where="Run or model")
 
     def asking(
         value: str,

@@ -53,7 +53,9 @@ def build(home: Path) -> None:
             )
             take = gr.Button("Use the sample", elem_id="take", scale=1, min_width=120)
         gr.HTML(
-            parts.links([("Documents: PDF, Word, web pages …", "/documents", False), ("Make data from them", "/make", False)]),
+            parts.links(
+                [("Documents: PDF, Word, web pages …", "/documents", False), ("Make data from documents", "/make", False)]
+            ),
             padding=False,
         )
     with gr.Column(elem_classes="card"):
@@ -63,7 +65,7 @@ def build(home: Path) -> None:
 
     def adding(paths: list[str] | None, name: str) -> str:
         if not paths:
-            raise DataError("no file was given", hint="Drop one file or several into the field.", where="Files")
+            raise DataError("no file was selected", hint="Drop one or more files into the field.", where="Files")
         uploads = (home / "ui" / "uploads").resolve()
         given = [(Path(path).name, Path(path)) for path in paths if Path(path).resolve().is_relative_to(uploads)]
         return library.add(home, (name or "").strip() or _plain_name(paths[0]), given).key

@@ -39,7 +39,7 @@ def build(home: Path) -> None:
         with gr.Column(elem_classes="card"):
             found = gr.HTML(elem_id="found", padding=False)
             with gr.Accordion("Column mapping", open=False, elem_id="mapping") as mapping:
-                gr.HTML(parts.note("Change this only if the file was not read the way you mean it."), padding=False)
+                gr.HTML(parts.note("Change this only if the file was not read correctly."), padding=False)
                 layout = gr.Dropdown(
                     [(DETECT, ""), *((form.title, form.name) for form in FORMATS.values())],
                     value="",
@@ -79,7 +79,7 @@ def build(home: Path) -> None:
         with gr.Column(elem_classes="card"):
             gr.HTML(
                 parts.section(
-                    "Manage", "A version is never changed; uploading other content under the same name makes a new one."
+                    "Manage", "Versions never change; uploading different content under the same name creates a new one."
                 ),
                 padding=False,
             )
@@ -104,7 +104,7 @@ def build(home: Path) -> None:
             )  # fmt: skip
         onward = [
             ("Train on this dataset", f"/train?data={item.key}", True),
-            ("See and mend rows", f"/desk?key={item.key}", False),
+            ("Review and edit rows", f"/desk?key={item.key}", False),
         ]
         return (
             show.head(made), parts.links(onward if made.usable else onward[1:] if made.totals.usable else []),
@@ -166,7 +166,7 @@ def build(home: Path) -> None:
         item = library.find(home, key)
         spec = library.spec_of(item)
         if name != "starter" and name not in {str(path) for path in library.models(home)}:
-            raise StudioError("this model is not here", hint="Choose one from the list.", where="Model")
+            raise StudioError("this model is not available", hint="Choose one from the list.", where="Model")
         return show.tokens(
             cli_subprocess.preview(
                 type(spec).model_validate({**spec.model_dump(exclude_unset=True), "model": {"name": name}}), home

@@ -20,7 +20,7 @@ ROWS = 25
 """Rows on a page."""
 EVERY = 1.0
 """Seconds between two looks at rows that are being read."""
-STATUSES = (("Any status", ""), ("To see", "open"), ("Approved", "approved"), ("Excluded", "excluded"), ("Edited", "edited"))
+STATUSES = (("Any status", ""), ("To review", "open"), ("Approved", "approved"), ("Excluded", "excluded"), ("Edited", "edited"))
 ANY = "Any finding"
 
 
@@ -28,7 +28,7 @@ def build(home: Path) -> None:
     """Lay the page out."""
     import gradio as gr
 
-    frame.top("Data", "Desk", "See every row, mend what is wrong, and save the result as a version to train on.")
+    frame.top("Data", "Desk", "Review every row, correct what is wrong, and save the result as a version to train on.")
     key, place = gr.Textbox(visible=False), gr.State({"page": 0, "row": 0})
     missing = gr.HTML(elem_id="missing", padding=False, visible=False)
     timer, clock = gr.Timer(EVERY, active=False), gr.Timer(EVERY, active=False)
@@ -59,11 +59,9 @@ def build(home: Path) -> None:
                     back = gr.Button("Previous page", elem_id="desk-back")
                     onward = gr.Button("Next page", elem_id="desk-next")
                     undo = gr.Button("Undo", elem_id="desk-undo")
-                with gr.Accordion("For all rows found", open=False, elem_id="desk-bulk"):
+                with gr.Accordion("For all matching rows", open=False, elem_id="desk-bulk"):
                     gr.HTML(
-                        parts.note(
-                            "What you choose is done to every row that the filters find, on all pages; one Undo takes it back."
-                        ),
+                        parts.note("Applies to every row that matches the filters, on all pages. One Undo reverts it."),
                         padding=False,
                     )
                     with gr.Row(elem_classes="actions"):
@@ -102,7 +100,7 @@ def build(home: Path) -> None:
             listed = gr.HTML(elem_id="desk-versions", padding=False)
             with gr.Row(elem_classes="end"):
                 why = gr.Textbox(
-                    label="What was done", placeholder="e.g. contradictions settled, personal data masked", elem_id="desk-why",
+                    label="What changed", placeholder="e.g. contradictions settled, personal data masked", elem_id="desk-why",
                     max_lines=1, max_length=200, scale=4, interactive=True,
                 )  # fmt: skip
                 write = gr.Button("Save version", variant="primary", elem_id="desk-write", scale=1, min_width=140)
@@ -271,7 +269,7 @@ def _findings(desk: Desk) -> list[tuple[str, str]]:
     """The findings to choose from, with the rows of each that nobody has decided about."""
     left = desk.left()
     named = [(finding.check, left.get(finding.check, 0)) for finding in desk.findings()]
-    return [(ANY, ""), *((f"{check.replace('_', ' ')} ({count:,} to see)", check) for check, count in named)]
+    return [(ANY, ""), *((f"{check.replace('_', ' ')} ({count:,} to review)", check) for check, count in named)]
 
 
 def _open(item: DatasetVersion, home: Path) -> Desk:
@@ -286,7 +284,7 @@ def _stop(item: DatasetVersion) -> tuple[Any, Any, Any]:
 
     curation.stop_reading(item)
     return (
-        parts.notice("Stopped: the rows were not read.", "Load the page again to go on.", "warn"),
+        parts.notice("Stopped: the rows were not read.", "Reload the page to continue.", "warn"),
         gr.update(active=False),
         gr.update(visible=False),
     )

@@ -19,7 +19,7 @@ def build(home: Path) -> None:
     frame.top(
         "Data",
         "Documents",
-        "Handbooks, papers, slides and web pages as passages: to make rows from, and to answer from with sources.",
+        "Turn handbooks, papers, slides and web pages into passages, for training rows and for answers with citations.",
     )
     name, document = gr.Textbox(visible=False), gr.Textbox(visible=False)
     timer = gr.Timer(1.0, active=False)
@@ -27,7 +27,7 @@ def build(home: Path) -> None:
         gr.HTML(
             parts.section(
                 "Add documents",
-                "PDF, Word, PowerPoint, HTML, Markdown, EPUB, text; also zips. Unchanged ones are not read again.",
+                "PDF, Word, PowerPoint, HTML, Markdown, EPUB, text; also zipped. Unchanged documents are not read again.",
             ),
             padding=False,
         )
@@ -54,7 +54,7 @@ def build(home: Path) -> None:
         with gr.Row(elem_classes="end"):
             number = gr.Number(1, label="Page", minimum=1, precision=0, elem_id="page-number", interactive=True, min_width=100)
             left_out = gr.Textbox(
-                label="Pages left out", placeholder="none; such as 3, 5-7", elem_id="left-out", max_lines=1, interactive=True,
+                label="Pages left out", placeholder="none; e.g. 3, 5-7", elem_id="left-out", max_lines=1, interactive=True,
                 min_width=160,
             )  # fmt: skip
             save = gr.Button("Save", elem_id="save-left-out", min_width=100)
@@ -62,7 +62,7 @@ def build(home: Path) -> None:
 
     def adding(paths: list[str] | None, title: str) -> tuple[Any, Any]:
         if not paths:
-            raise DataError("no file was given", hint="Drop one file or several into the field.", where="Files")
+            raise DataError("no file was selected", hint="Drop one or more files into the field.", where="Files")
         uploads = (home / "ui" / "uploads").resolve()
         given = [Path(path) for path in paths if Path(path).resolve().is_relative_to(uploads)]
         title = (title or "").strip() or Path(paths[0]).stem.replace("_", " ")[:60]

@@ -16,7 +16,7 @@ from studio.core.errors import JobError, StudioError
 from studio.ui import frame
 
 NONE = parts.empty(
-    "No evidence yet", "Every run ends with base against tuned on rows that were never trained on.", "/train", "Plan a run"
+    "No evidence yet", "Every run ends with an evaluation of base and tuned model on held-out rows.", "/train", "Plan a run"
 )
 
 
@@ -25,7 +25,9 @@ def build(home: Path) -> None:
     import gradio as gr
 
     frame.top(
-        "Evidence", "Evidence", "Is the tuned model better, and should it be used? Base against tuned, with 95 % intervals."
+        "Evidence",
+        "Evidence",
+        "Is the tuned model better than the base? Metrics with 95 % intervals, answers side by side, forgetting check.",
     )
     with gr.Column(elem_classes="card"):
         run = gr.Dropdown([], label="Run", elem_id="run", interactive=True)

@@ -71,9 +71,7 @@ def build(home: Path) -> None:
     import gradio as gr
 
     rows = [Row(kind, exports.summary(section), exports.settings(section)) for kind, section in exports.kinds().items()]
-    frame.top(
-        "Export", "Export", "Every export is loaded in the program that will run it, and must answer as the tuned model did."
-    )
+    frame.top("Export", "Export", "Every export is loaded in the runtime that will serve it and compared with the tuned model.")
     with gr.Row(equal_height=False):
         with gr.Column(scale=6, min_width=320):
             with gr.Column(elem_classes="card"):
@@ -81,11 +79,11 @@ def build(home: Path) -> None:
                 none = gr.HTML(padding=False, visible=False)
                 working = gr.HTML(elem_id="working", padding=False, visible=False)
             with gr.Column(elem_classes="card targets"):
-                gr.HTML(parts.section("New export", "Choose what will run it. Sizes are for this run's model."), padding=False)
+                gr.HTML(parts.section("New export", "Choose an export target. Sizes are for this run's model."), padding=False)
                 deploy = gr.Checkbox(
                     False,
-                    label="With deploy files",
-                    info="What another machine needs to serve it: compose files, commands, checksums, instructions.",
+                    label="With deployment files",
+                    info="For serving on another machine: compose files, commands, checksums, instructions.",
                     elem_id="deploy",
                     interactive=True,
                 )

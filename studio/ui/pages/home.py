@@ -15,7 +15,7 @@ def build(home: Path) -> None:
     """Lay the page out."""
     import gradio as gr
 
-    frame.top("Home", "From your data to a model that is proven better", "Four steps. Everything stays on this machine.")
+    frame.top("Home", "From your data to a tuned model, with evidence", "Four steps. Everything stays on this machine.")
     steps = gr.HTML(elem_id="steps", padding=False)
     with gr.Row(equal_height=False):
         with gr.Column(scale=3, elem_classes="card"):

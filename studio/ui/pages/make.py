@@ -30,14 +30,14 @@ def build(home: Path) -> None:
     frame.top(
         "Data",
         "Make data",
-        "A large model writes rows from your documents, under a ceiling on cost; a small one learns from them.",
+        "Have a large model write training rows from your documents, under a ceiling on cost.",
     )
     with gr.Column(elem_classes="card"):
-        gr.HTML(parts.section("Sources and recipe", "Whole documents are held out before anything is asked."), padding=False)
+        gr.HTML(parts.section("Sources and recipe", "Whole documents are held out before any request is sent."), padding=False)
         with gr.Row(elem_classes="fields"):
             sources = gr.Dropdown(
                 [], multiselect=True, label="Documents", elem_id="make-documents", interactive=True,
-                info="Collections of the page Documents.",
+                info="Collections from the page Documents.",
             )  # fmt: skip
             title = gr.Textbox("Made rows", label="Name", elem_id="make-name", max_lines=1, max_length=80, interactive=True)
         with gr.Row(elem_classes="fields"):
@@ -46,41 +46,46 @@ def build(home: Path) -> None:
                 interactive=True, info="Any OpenAI-compatible API. Its key is read from the environment or the keyring.",
             )  # fmt: skip
             model = gr.Textbox(
-                label="Teacher: model", elem_id="make-model", max_lines=1, interactive=True, info="The model's name there."
+                label="Teacher: model", elem_id="make-model", max_lines=1, interactive=True, info="The model's name at the API."
             )
         with gr.Row(elem_classes="fields"):
             price_in = gr.Number(
                 None, label="Price in", minimum=0, elem_id="make-price-in", interactive=True,
-                info="US dollars per million tokens. 0 in both: the published price.",
+                info="US dollars per million input tokens. 0 for both prices uses the published price.",
             )  # fmt: skip
             price_out = gr.Number(
-                None, label="Price out", minimum=0, elem_id="make-price-out", interactive=True, info="The same for the answers."
+                None,
+                label="Price out",
+                minimum=0,
+                elem_id="make-price-out",
+                interactive=True,
+                info="US dollars per million output tokens.",
             )
             share = gr.Slider(
                 0, 0.5, 0.2, step=0.05, label="Held-out documents", elem_id="make-holdout", interactive=True,
-                info="Share of the documents that no training row is made from.",
+                info="Share of documents reserved for evaluation.",
             )  # fmt: skip
         kinds = gr.CheckboxGroup(
-            KINDS, value=["questions", "unanswerable", "paraphrases"], label="What is made", elem_id="make-kinds",
+            KINDS, value=["questions", "unanswerable", "paraphrases"], label="Kinds of rows", elem_id="make-kinds",
             interactive=True,
         )  # fmt: skip
         with gr.Row(elem_classes="fields"):
             context = gr.Dropdown(
-                [("answer from a passage in the prompt", "passage"), ("know the documents by heart", "none")], value="passage",
+                [("answer from a passage in the prompt", "passage"), ("memorize the documents", "none")], value="passage",
                 label="The model learns to", elem_id="make-context", interactive=True,
             )  # fmt: skip
             judge = gr.Number(
-                None, label="Least score of the judge", minimum=0, maximum=5, elem_id="make-judge", interactive=True,
-                info="1 to 5: the teacher scores each row. 0: no judge.",
+                None, label="Minimum judge score", minimum=0, maximum=5, elem_id="make-judge", interactive=True,
+                info="1 to 5: the teacher scores each row, and rows below are dropped. 0: no judge.",
             )  # fmt: skip
         terms = gr.Textbox(
             label="The teacher's terms", lines=2, max_lines=6, max_length=2000, elem_id="make-terms", interactive=True,
-            info="What its terms of use say about training on its answers. Kept with the dataset, the run and the model card.",
+            info="What its terms of use say about training on its answers. Recorded in dataset, run and model card.",
         )  # fmt: skip
         with gr.Accordion("The recipe as YAML", open=False):
             yaml = gr.Textbox(
                 label="Recipe", lines=12, max_lines=40, elem_id="make-yaml", interactive=True,
-                info="Every field and recipe, also answers to own questions, tool calls, labels, preference pairs.",
+                info="All fields and recipes, including answers to your questions, tool calls, labels and preference pairs.",
             )  # fmt: skip
         leaving = gr.HTML(elem_id="make-leaving", padding=False)
         with gr.Row(elem_classes="actions"):
@@ -93,7 +98,7 @@ def build(home: Path) -> None:
         with gr.Row(elem_classes="end", visible=False) as actions:
             ceiling = gr.Number(
                 None, label="Ceiling (USD)", minimum=0, elem_id="make-ceiling", interactive=True, scale=2,
-                info="Never exceeded. 0: the one it had; a teacher on this machine needs none.",
+                info="Never exceeded. 0 keeps the previous ceiling; not required for a teacher on this machine.",
             )  # fmt: skip
             go = gr.Button("Approve and run", variant="primary", elem_id="make-run", scale=1)
             pause = gr.Button("Pause", elem_id="make-pause", scale=1, visible=False)
@@ -167,7 +172,7 @@ def build(home: Path) -> None:
     def pausing(name: str | None) -> None:
         if name:
             making_web.pause(making.find(name, home))
-            gr.Info("Pausing: answers that are under way are waited for and kept.")
+            gr.Info("Pausing after the requests in flight; their answers are kept.")
 
     shown = [planning, chosen, state, actions, go, pause, result, seen]
     look = {"fn": frame.act(now), "inputs": [chosen, seen], "outputs": shown}

@@ -15,7 +15,7 @@ def build(home: Path) -> None:
     """Lay the page out."""
     import gradio as gr
 
-    frame.top("Evidence", "Rate answers", "Which answer is better? You are not told whose it is. Keys: A, B, T for a tie.")
+    frame.top("Evidence", "Rate answers", "Which answer is better? The models' names are hidden. Keys: A, B, T for a tie.")
     run, pair = gr.State(""), gr.State("")
     with gr.Column(elem_classes="card"):
         shown = gr.HTML(parts.waiting("Reading …"), elem_id="pair", padding=False)
@@ -35,7 +35,9 @@ def build(home: Path) -> None:
         known = runs.list_runs(home)
         wanted = next((item for item in known if name in (item.id, "last") and item.folder.report.exists()), None)
         if wanted is None:
-            nothing = parts.empty("No answers to rate", "Answers are there when a run was evaluated.", "/runs", "Choose a run")
+            nothing = parts.empty(
+                "No answers to rate", "Answers appear once a run has been evaluated.", "/runs", "Choose a run"
+            )
             return "", "", nothing, gr.update(visible=False), ""
         pairs, rated = judging.pairs_to_rate(wanted)
         left = [item for item in pairs if item.index not in rated]

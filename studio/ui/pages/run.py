@@ -97,7 +97,7 @@ def build(home: Path) -> None:
 
     def stopping(run_id: str) -> None:
         queue.stop(_exactly(run_id, home), home)
-        gr.Info("It saves a checkpoint and stops.")
+        gr.Info("The run saves a checkpoint and stops.")
 
     def resuming(run_id: str) -> None:
         _exactly(run_id, home).resume(wait=False)
@@ -163,7 +163,7 @@ def _curves(read: curves.Curves) -> Markup:
         line_chart("Gradient norm", [line("gradient norm", "grad_norm")]),
         line_chart("Speed, tokens per second", [line("tokens per second", "tokens_per_second")]),
     ]
-    return show.curves(drawn, "They appear with the first logged step.")
+    return show.curves(drawn, "Curves appear with the first logged step.")
 
 
 def _time_left(status: Status, read: curves.Curves) -> str:

@@ -20,7 +20,7 @@ def build(home: Path) -> None:
     """Lay the page out."""
     import gradio as gr
 
-    frame.top("Runs", "Runs", "They keep running without this page. One run uses the device at a time; the rest are queued.")
+    frame.top("Runs", "Runs", "Runs continue without this page. One run uses the device at a time; the rest are queued.")
     with gr.Column(elem_classes="card"):
         wanted = gr.Textbox(
             label="Filter", placeholder="name, model, data, state, tag …", elem_id="filter", max_lines=1, interactive=True
@@ -30,7 +30,7 @@ def build(home: Path) -> None:
             previous = gr.Button("Newer runs", elem_id="newer")
             following = gr.Button("Older runs", elem_id="older")
     with gr.Column(elem_classes="card", visible=False, elem_id="queue") as card:
-        gr.HTML(parts.section("Queue", "The first is started as soon as the device is free."), padding=False)
+        gr.HTML(parts.section("Queue", "The first run starts as soon as the device is free."), padding=False)
         waiting = gr.Radio([], label="Waiting, in order", elem_id="waiting", interactive=True)
         with gr.Row(elem_classes="actions"):
             up = gr.Button("Move up", elem_id="up")

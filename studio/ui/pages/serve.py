@@ -17,11 +17,13 @@ def build(home: Path) -> None:
     import gradio as gr
 
     frame.top("Serve", "Serve", "An OpenAI-compatible API for your runs and exports. A server keeps running without this page.")
-    gr.HTML(parts.links([("Cascade: a small model first, a large one where it is unsure", "/cascade", False)]), padding=False)
+    gr.HTML(
+        parts.links([("Cascade: a small model answers first, a large one when it is unsure", "/cascade", False)]), padding=False
+    )
     with gr.Column(elem_classes="card"):
         gr.HTML(
             parts.section(
-                "Start a server", "The engine follows from what is served; runs on one base model share its weights."
+                "Start a server", "The engine is chosen by what is served; runs of the same base model share its weights."
             ),
             padding=False,
         )
@@ -79,7 +81,7 @@ def build(home: Path) -> None:
     def starting(names: list[str], number: float | None) -> str:
         known = {value for _, value in servers.choices(home)}
         if not names or not set(names) <= known:
-            raise JobError("choose what to serve", hint="One or more of the list.", where="Start")
+            raise JobError("choose what to serve", hint="Choose one or more from the list.", where="Start")
         return servers.start(names, home, int(number or 0)).key
 
     def stopping(key: str | None) -> None:

@@ -12,12 +12,17 @@ from studio.ui import frame
 _html = Fragments("studio.ui", "settings.html")
 
 KEYS = (
-    ("WANDB_API_KEY", "Weights & Biases key", "Sends each run's curves to your account there. Without it they stay here.", 20),
-    ("HF_TOKEN", "Hugging Face token", "Downloads models that ask you to accept a licence first.", 8),
-    ("OPENROUTER_API_KEY", "OpenRouter key", "For teachers, judges and benchmarks at openrouter.ai; goes there only.", 20),
-    ("GROQ_API_KEY", "Groq key", "The same at api.groq.com.", 20),
-    ("TOGETHER_API_KEY", "Together key", "The same at api.together.ai.", 20),
-    ("OPENAI_API_KEY", "OpenAI key", "The same at api.openai.com.", 20),
+    (
+        "WANDB_API_KEY",
+        "Weights & Biases key",
+        "Sends each run's metrics to your account. Without a key they stay on this machine.",
+        20,
+    ),
+    ("HF_TOKEN", "Hugging Face token", "Downloads models whose licence must be accepted first.", 8),
+    ("OPENROUTER_API_KEY", "OpenRouter key", "For teachers, judges and benchmarks; sent to openrouter.ai only.", 20),
+    ("GROQ_API_KEY", "Groq key", "For teachers, judges and benchmarks; sent to api.groq.com only.", 20),
+    ("TOGETHER_API_KEY", "Together key", "For teachers, judges and benchmarks; sent to api.together.ai only.", 20),
+    ("OPENAI_API_KEY", "OpenAI key", "For teachers, judges and benchmarks; sent to api.openai.com only.", 20),
 )
 SOURCES = {
     "environment": "set in the environment",

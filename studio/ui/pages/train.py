@@ -39,7 +39,11 @@ def build(home: Path) -> None:
     """Lay the page out."""
     import gradio as gr
 
-    frame.top("Train", "Train", "Choose data and a model. The plan decides the rest, says why, and you may change any of it.")
+    frame.top(
+        "Train",
+        "Train",
+        "Choose data and a model. The plan chooses every other setting, with reasons, and you can change each one.",
+    )
     fields = form.fields()
     with gr.Row(equal_height=False, elem_classes="train"):
         with gr.Column(scale=5, min_width=340):
@@ -58,7 +62,7 @@ def build(home: Path) -> None:
             with gr.Column(elem_classes="card"):
                 exports = gr.CheckboxGroup(
                     form.exports(), label="Exports", elem_id="exports", interactive=True,
-                    info="Each is verified in the program that will run it. You can also export later, on the Export page.",
+                    info="Each is verified in the runtime that will serve it. You can also export later, on the page Export.",
                 )  # fmt: skip
         with gr.Column(scale=4, min_width=340, elem_classes="side"):
             with gr.Column(elem_classes="card"):
@@ -70,12 +74,12 @@ def build(home: Path) -> None:
                 )
                 gpu = gr.Dropdown(
                     [HERE, *model_catalog.gpus()], value=HERE, label="Plan for", elem_id="gpu", interactive=True,
-                    info="What it would need on another GPU. It trains on this machine.",
+                    info="Plan for another GPU. The run still trains on this machine.",
                 )  # fmt: skip
                 start = gr.Button("Start", variant="primary", elem_id="start")
             with gr.Column(elem_classes="card"), gr.Accordion("As YAML", open=False, elem_id="yaml-part"):
                 text = gr.Code(
-                    language="yaml", label="The same run as text", elem_id="yaml", interactive=True, lines=8, max_lines=24
+                    language="yaml", label="The spec as YAML", elem_id="yaml", interactive=True, lines=8, max_lines=24
                 )
                 with gr.Row(elem_classes="end"):
                     use = gr.Button("Use this text", elem_id="use-yaml", min_width=120)
