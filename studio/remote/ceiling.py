@@ -146,9 +146,7 @@ class Ceiling:
 def positive(usd: float) -> float:
     """A ceiling as it is. Raises SpecError if it is not a positive amount."""
     if not (math.isfinite(usd) and usd > 0):
-        raise SpecError(
-            f"expected a positive amount in US dollars, got {usd:g}", hint="Write for example 5.", where="ceiling"
-        )
+        raise SpecError(f"expected a positive amount in US dollars, got {usd:g}", hint="Write for example 5.", where="ceiling")
     return usd
 
 
