@@ -181,4 +181,4 @@ def test_a_plan_does_not_wait_minutes_for_a_teacher_that_is_down(
 ) -> None:
     monkeypatch.setattr("studio.making.jobs.SAMPLES_PATIENCE", 0.1)
     refused = command("plan", _recipe(tmp_path, url="http://127.0.0.1:9/v1"), "--json", code=1)
-    assert "does not answer" in refused["error"]["message"]
+    assert "does not respond" in refused["error"]["message"]
