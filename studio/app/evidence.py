@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from studio.core.errors import JobError
+from studio.core.errors import JobError, SpecError
 from studio.spec import edit
 
 if TYPE_CHECKING:
@@ -48,10 +48,13 @@ def write_task(run: Run, folder: Path) -> str:
     from studio.evaluation import lm_eval
     from studio.evaluation.compare import HELD_OUT
 
+    folder = folder.expanduser().absolute()
+    if folder.exists() and not folder.is_dir():
+        raise SpecError("this is a file", hint="Name a folder.", where=str(folder))
     rows = pipeline.held_out_rows(run.folder)
     found = run.report.set(HELD_OUT) if run.folder.report.exists() else None
     longest = (found.max_new_tokens if found else 0) or 256
-    return lm_eval.sentence(lm_eval.write(folder.expanduser().absolute(), run.spec.name, rows, longest))
+    return lm_eval.sentence(lm_eval.write(folder, run.spec.name, rows, longest))
 
 
 def metrics() -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -72,7 +73,10 @@ def merge(
 
 def _numbers(text: str) -> tuple[float, ...]:
     try:
-        return tuple(float(part) for part in text.split(",") if part.strip())
+        weights = tuple(float(part) for part in text.split(",") if part.strip())
+        if not all(map(math.isfinite, weights)):
+            raise ValueError
+        return weights
     except ValueError:
         raise SpecError(
             f"`{text}` is not a list of weights", hint="Write numbers separated by commas, such as 0.7,0.3.", where="--weights"

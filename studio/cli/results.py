@@ -32,6 +32,12 @@ def evaluate(
     """Evaluate a run again: base against tuned, with intervals."""
     from studio.app import evidence, runs
 
+    if as_task is not None and (against or metric):
+        raise SpecError(
+            "--as-task only writes a task; nothing is evaluated by it",
+            hint="Leave out --against and --metric, or evaluate in a second command.",
+            where="--as-task",
+        )
     found = runs.find(run, home)
     if as_task is not None:
         written = evidence.write_task(found, as_task)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from studio.core.fields import Ui
 from studio.core.section import DECIDED, Section
@@ -117,4 +117,13 @@ class ResolvedData(Data, frozen=True):
     """The data with nothing left to the plan."""
 
     replay: float = DECIDED
+
+    @model_validator(mode="before")
+    @classmethod
+    def _recorded_before_replay(cls, values: Any, info: ValidationInfo) -> Any:
+        """A run that was planned before there was replay had none."""
+        if isinstance(values, dict) and "replay" not in values and (info.context or {}).get("recorded"):
+            return {**values, "replay": 0.0}
+        return values
+
     max_length: int = DECIDED

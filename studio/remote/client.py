@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 PATIENCE = 300.0
 """Seconds a request is tried again for, at most."""
+_UNREACHED = 20.0
+"""The same for an API that has not answered anything yet: its address is wrong, or nothing runs there."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 """Seconds between tries where the API does not say."""
 
@@ -80,6 +82,7 @@ class Client:
         self._dialect = answers.dialect(endpoint.host, endpoint.model) if answers is not None else Dialect()
         self._stopping, self._closed = threading.Event(), False
         self._not_before = 0.0
+        self._reached = False
         self._asked: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
         self._turn = threading.Lock()
         self._http = httpx.Client(
@@ -182,7 +185,7 @@ class Client:
             yield
 
     def _bought(self, key: str, request: Request) -> Completion:
-        until = time.monotonic() + self._patience
+        begun = time.monotonic()
         dialect, tries = self._dialect, 0
         while True:
             self._wait(self._not_before - time.monotonic())
@@ -201,7 +204,8 @@ class Client:
                 raise found.error
             pause = found.after if found.after is not None else min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**tries)
             pause *= 1 if found.after is not None else random.uniform(0.5, 1.5)
-            if time.monotonic() + pause > until:
+            patience = self._patience if self._reached else min(self._patience, _UNREACHED)
+            if time.monotonic() + pause > begun + patience:
                 raise found.error
             if found.status == 429:
                 self._not_before = max(self._not_before, time.monotonic() + pause)
@@ -229,6 +233,7 @@ class Client:
             if reservation:
                 reservation.lose()
             raise
+        self._reached = True
         completion = completion_of(response, request, self.price, time.monotonic() - begun)
         if completion is not None:
             most = completion.cost

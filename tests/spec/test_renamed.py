@@ -6,11 +6,13 @@ import warnings
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from studio import spec as specs
 from studio.cli import main
 from studio.core.errors import SpecError
 from studio.core.section import RenamedSetting
+from studio.data.settings import ResolvedData
 from studio.spec import RunSpec
 
 OLD = "data: {train: a.csv}\ntraining: {row_attention: false}\nexport: [{kind: merged, onto: original}]\n"
@@ -52,3 +54,10 @@ def test_the_command_says_it_in_one_line(capsys: pytest.CaptureFixture[str], mon
         specs.parse_text(OLD)
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "warning: `row_attention` is now called `varlen_attention`; the old name is read until the next release"
+
+
+def test_a_run_that_was_planned_before_there_was_replay_had_none():
+    recorded = {"train": "a.csv", "max_length": 128}
+    assert ResolvedData.model_validate(recorded, context=specs.RECORDED).replay == 0
+    with pytest.raises(ValidationError):
+        ResolvedData.model_validate(recorded)
