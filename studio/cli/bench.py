@@ -25,59 +25,77 @@ def bench(
     ] = None,
     url: Annotated[str, typer.Option(help="Base URL of an OpenAI-compatible API, up to /v1.", show_default=False)] = "",
     model: Annotated[
-        list[str] | None, typer.Option("--model", help="A model of that API; may be given several times.", show_default=False)
+        list[str] | None, typer.Option("--model", help="A model of that API; repeatable.", show_default=False)
     ] = None,
     key_env: Annotated[
-        str, typer.Option("--key-env", help="Variable, or keyring name, of its key [default: by its host].", show_default=False)
+        str,
+        typer.Option(
+            "--key-env", help="Environment variable or keyring entry with its key [default: by host].", show_default=False
+        ),
     ] = "",
     concurrency: Annotated[
         str,
-        typer.Option(help="Streams at once, e.g. 1,4,16 [default: doubled until throughput stops rising].", show_default=False),
+        typer.Option(
+            help="Concurrency levels, e.g. 1,4,16 [default: doubled until throughput stops rising].", show_default=False
+        ),
     ] = "",
     prompts: Annotated[
         str,
         typer.Option(help="A file of questions, or a run: its held-out rows [default: the first run's].", show_default=False),
     ] = "",
     rows: Annotated[int, typer.Option(min=1, help="Questions asked.")] = 30,
-    repeats: Annotated[int, typer.Option(min=1, help="Rounds at each number of streams.")] = 3,
+    repeats: Annotated[int, typer.Option(min=1, help="Rounds at each concurrency level.")] = 3,
     max_tokens: Annotated[
         int | None,
-        typer.Option("--max-tokens", min=1, help="Longest answer [default: the evidence's, else 64].", show_default=False),
+        typer.Option(
+            "--max-tokens",
+            min=1,
+            help="Maximum answer length in tokens [default: the evaluation's, else 64].",
+            show_default=False,
+        ),
     ] = None,
     price_per_hour: Annotated[
-        float | None, typer.Option("--price-per-hour", min=0, help="Your hardware, rented.", show_default=False)
+        float | None,
+        typer.Option("--price-per-hour", min=0, help="Rental price of your hardware per hour.", show_default=False),
     ] = None,
     hardware_price: Annotated[
         float | None,
         typer.Option(
-            "--hardware-price", min=0, help="Your hardware, bought: over 3 years of 8 hours a day.", show_default=False
+            "--hardware-price",
+            min=0,
+            help="Purchase price of your hardware, spread over 3 years of 8 hours a day.",
+            show_default=False,
         ),
     ] = None,
     watts: Annotated[
         float | None,
         typer.Option(
-            min=0, help="Your hardware at work [default: the cards', measured, where NVML tells].", show_default=False
+            min=0, help="Power of your hardware under load [default: the GPUs', measured by NVML].", show_default=False
         ),
     ] = None,
     electricity: Annotated[float, typer.Option(min=0, help="Price of a kWh.")] = 0.30,
     price_in: Annotated[
-        float | None, typer.Option("--price-in", min=0, help="The API's price per million tokens read.", show_default=False)
+        float | None, typer.Option("--price-in", min=0, help="The API's price per million input tokens.", show_default=False)
     ] = None,
     price_out: Annotated[
-        float | None, typer.Option("--price-out", min=0, help="Per million tokens written.", show_default=False)
+        float | None, typer.Option("--price-out", min=0, help="The API's price per million output tokens.", show_default=False)
     ] = None,
     home: Home = None,
     json: Json = False,
 ) -> int:
-    """Measure runs, exports and APIs under the same questions: speed, memory, cost, and quality beside them."""
+    """Measure runs, exports and APIs on the same questions: speed, memory, cost and quality."""
     from studio.app import benchmark_results, benchmarks
     from studio.app.benchmarks import Hardware, Tariff
     from studio.core.files import studio_home
 
     if bool(url) != bool(model):
-        raise SpecError("--url and --model belong together", hint="For example --url https://… --model NAME.", where="--url")
+        raise SpecError(
+            "--url and --model must be used together", hint="For example --url https://… --model NAME.", where="--url"
+        )
     if (price_in is None) != (price_out is None):
-        raise SpecError("--price-in and --price-out belong together", hint="Give both, per million tokens.", where="--price-in")
+        raise SpecError(
+            "--price-in and --price-out must be used together", hint="Set both, per million tokens.", where="--price-in"
+        )
     root = studio_home(home)
     request = benchmarks.BenchmarkRequest(
         given=tuple(what or ()),

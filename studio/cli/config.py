@@ -24,7 +24,7 @@ def import_config(
     out: Annotated[Path | None, typer.Option(help="Write the spec here instead of showing it.")] = None,
     json: Json = False,
 ) -> None:
-    """Write a spec from another tool's YAML or JSON; every key that is not taken over is named with the reason."""
+    """Convert another tool's YAML or JSON to a spec; every key that cannot be converted is listed with the reason."""
     from studio import spec as specs
     from studio.app import foreign_config
     from studio.core.errors import SpecError
@@ -32,7 +32,7 @@ def import_config(
 
     found = foreign_config.read_config(file)
     if out is not None and out.exists():
-        raise SpecError("the file is there already", hint="Choose another name for --out.", where=str(out))
+        raise SpecError("the file already exists", hint="Choose another name for --out.", where=str(out))
     text = specs.dump_asked(found.spec)
     if out is not None:
         write_text(out, text)

@@ -44,11 +44,11 @@ class WhichAnswer(StrEnum):
 
 def add(
     files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="The files of the dataset.", show_default=False)],
-    name: Annotated[str, typer.Option("--name", help="What the dataset is called.")],
+    name: Annotated[str, typer.Option("--name", help="Name of the dataset.")],
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """Take files into the library, as a dataset or a new version of one."""
+    """Add files to the library, as a dataset or a new version of one."""
     from studio.app import library
 
     item = library.add(studio_home(home), name, [(file.name, file) for file in files])
@@ -56,7 +56,7 @@ def add(
 
 
 def list_(home: Home = None, json: Json = False) -> None:
-    """The datasets of the library with their versions."""
+    """List the datasets of the library with their versions."""
     from studio.app import library
 
     items = library.versions(studio_home(home))
@@ -75,13 +75,11 @@ def list_(home: Home = None, json: Json = False) -> None:
 def curate(
     name: Name,
     finding: Annotated[
-        str | None, typer.Option("--finding", metavar="CHECK", help="Rows in which this check found something.")
+        str | None, typer.Option("--finding", metavar="CHECK", help="Rows with a finding of this check.")
     ] = None,
-    status: Annotated[Status | None, typer.Option("--status", help="Rows by what was decided about them.")] = None,
-    text: Annotated[str, typer.Option("--text", help="Rows that hold this text, in whatever case.")] = "",
-    row: Annotated[
-        list[str] | None, typer.Option("--row", metavar="ROW", help="One row, by number or id; several times.")
-    ] = None,
+    status: Annotated[Status | None, typer.Option("--status", help="Rows with this status.")] = None,
+    text: Annotated[str, typer.Option("--text", help="Rows that contain this text, ignoring case.")] = "",
+    row: Annotated[list[str] | None, typer.Option("--row", metavar="ROW", help="One row, by number or id; repeatable.")] = None,
     every: Annotated[bool, typer.Option("--all", help="All rows.")] = False,
     approve: Annotated[bool, typer.Option("--approve", help="Mark the rows as good.")] = False,
     exclude: Annotated[bool, typer.Option("--exclude", help="Leave the rows out of the next version.")] = False,
@@ -98,15 +96,15 @@ def curate(
     ] = None,
     join: Annotated[bool, typer.Option("--join", help="Make one conversation of the rows of --row, in that order.")] = False,
     edits: Annotated[Path | None, typer.Option("--edits", metavar="FILE", help="Apply the edits of a JSONL file.")] = None,
-    undo: Annotated[bool, typer.Option("--undo", help="Take back the last edits that were made together.")] = False,
-    why: Annotated[str, typer.Option("--why", help="The reason, kept with the edits.")] = "",
+    undo: Annotated[bool, typer.Option("--undo", help="Undo the last batch of edits.")] = False,
+    why: Annotated[str, typer.Option("--why", help="The reason, stored with the edits.")] = "",
     write: Annotated[bool, typer.Option("--write", help="Write the edits as a new version.")] = False,
     only_approved: Annotated[bool, typer.Option("--only-approved", help="With --write: only rows that are approved.")] = False,
-    most: Annotated[int, typer.Option("--limit", min=1, help="Rows that are listed.")] = _SHOWN,
+    most: Annotated[int, typer.Option("--limit", min=1, help="Maximum number of rows listed.")] = _SHOWN,
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """List rows of a dataset and mend them by edits; rows themselves are never changed. --write makes a version of it."""
+    """List rows of a dataset and correct them by edits; the rows never change. --write creates a new version."""
     from studio.app import curation
 
     query = curation.Query(
@@ -177,13 +175,13 @@ def _list(rows: list[DeskRow], count: int) -> None:
 
 
 def diff(
-    first: Annotated[str, typer.Argument(metavar="NAME[@N]", help="The older version; or the only one, against its parent.")],
+    first: Annotated[str, typer.Argument(metavar="NAME[@N]", help="The older version; alone, it is compared with its parent.")],
     second: Annotated[str | None, typer.Argument(metavar="[NAME@M]", help="The newer version.")] = None,
-    most: Annotated[int, typer.Option("--limit", min=1, help="Rows that are shown.")] = _SHOWN,
+    most: Annotated[int, typer.Option("--limit", min=1, help="Maximum number of rows shown.")] = _SHOWN,
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """What differs between two versions: rows added, removed and changed, with the words that changed marked."""
+    """Compare two versions: rows added, removed and changed, with changed words marked."""
     from studio.app import curation
 
     after = curation.find(second or first, home)
@@ -224,7 +222,7 @@ def _show_difference(item: RowDifference) -> None:
 def export(
     name: Name,
     to: Annotated[Path, typer.Option("--to", metavar="FILE", help="A .jsonl or .csv file.")],
-    with_edits: Annotated[bool, typer.Option("--with-edits", help="With the edits that are in no version yet.")] = False,
+    with_edits: Annotated[bool, typer.Option("--with-edits", help="Include edits that are in no version yet.")] = False,
     home: Home = None,
     json: Json = False,
 ) -> None:
@@ -241,7 +239,7 @@ def export(
 
 def delete(
     name: Annotated[str, typer.Argument(metavar="NAME@N", help="A version of a dataset.")],
-    yes: Annotated[bool, typer.Option("--yes", help="Also if ended runs were trained on it.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Delete it even if completed runs were trained on it.")] = False,
     home: Home = None,
     json: Json = False,
 ) -> None:

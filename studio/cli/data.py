@@ -15,7 +15,7 @@ from studio.core.text import plural, printable, size
 from studio.data.report import DataReport, Removed
 from studio.data.rows import Rejected
 
-app = typer.Typer(help="Look at data before training on it, and mend it in versions.", no_args_is_help=True)
+app = typer.Typer(help="Inspect data before training on it, and correct it in versions.", no_args_is_help=True)
 app.command("add")(curation.add)
 app.command("list")(curation.list_)
 app.command("curate")(curation.curate)
@@ -35,15 +35,17 @@ def inspect(
     ] = None,
     spec: Annotated[Path | None, typer.Option(help="Use the data section of this spec.")] = None,
     columns: Annotated[
-        list[str] | None, typer.Option("--column", metavar="ROLE=COLUMN", help="Which column plays which role.")
+        list[str] | None, typer.Option("--column", metavar="ROLE=COLUMN", help="Which column has which role.")
     ] = None,
-    format: Annotated[str | None, typer.Option(help="The layout of a row, where detection asks.")] = None,
-    roles: Annotated[list[str] | None, typer.Option("--role", metavar="NAME=ROLE", help="Which speaker is who.")] = None,
+    format: Annotated[str | None, typer.Option(help="The format of the rows, if it cannot be detected.")] = None,
+    roles: Annotated[
+        list[str] | None, typer.Option("--role", metavar="NAME=ROLE", help="Which speaker has which role.")
+    ] = None,
     turns: Annotated[str | None, typer.Option(help="Order of turns: strict, join or keep.")] = None,
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """Detect, check and count. Exit 0: usable; 2: not usable."""
+    """Detect the format, check and count the rows. Exit code 0: usable; 2: not usable."""
     from studio import spec as specs
     from studio.app import datasets
     from studio.core.errors import DataError
@@ -107,7 +109,9 @@ def desk(
         list[str] | None, typer.Argument(metavar="FILE…", help="Files, hub:owner/name, or a dataset's NAME[@N].")
     ] = None,
     spec: Annotated[Path | None, typer.Option(help="Use the data section of this spec.")] = None,
-    held_out: Annotated[Path | None, typer.Option(help="A held-out file: also look for training rows that are in it.")] = None,
+    held_out: Annotated[
+        Path | None, typer.Option(help="A held-out file: also look for its rows among the training rows.")
+    ] = None,
     regions: Annotated[
         list[str] | None, typer.Option("--region", metavar="CODE", help="Country whose phone and identity numbers to look for.")
     ] = None,
@@ -115,15 +119,13 @@ def desk(
         str | None, typer.Option(help="Count lengths by this model's tokenizer; without it they are estimated.")
     ] = None,
     losses: Annotated[
-        bool, typer.Option("--losses", help="Also let the model read the rows: the hardest and most surprising ones.")
+        bool, typer.Option("--losses", help="Also score rows with a model: the hardest and most surprising ones.")
     ] = False,
-    most: Annotated[
-        int, typer.Option("--limit", min=1, help="With --losses: rows that the model reads, spread evenly.")
-    ] = 2000,
+    most: Annotated[int, typer.Option("--limit", min=1, help="With --losses: rows to score, spread evenly.")] = 2000,
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """Check what the rows say: repeats, phrases of other assistants, personal data, keys, markup and more."""
+    """Check the content of the rows: repeats, phrases of other assistants, personal data, keys, markup and more."""
     from studio import spec as specs
     from studio.app import curation as library_curation
     from studio.app import datasets, scoring
@@ -163,7 +165,7 @@ def preview(
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """The token stream of the first rows, through the code that trains, with the trained tokens marked."""
+    """Show the tokens of the first rows as the training code reads them, with the trained tokens marked."""
     from studio import spec as specs
     from studio.app import datasets
 

@@ -39,7 +39,7 @@ def list_(json: Json = False) -> None:
 
 @app.command()
 def install(name: Name, json: Json = False) -> None:
-    """Install a toolchain from its lock file. One that is ready is left alone."""
+    """Install a toolchain from its lock file, unless it is already installed."""
     from studio.app import toolchains
 
     with Progress() as bar:
@@ -56,7 +56,7 @@ def remove(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     json: Json = False,
 ) -> None:
-    """Remove a toolchain. It belongs to this Python environment: whoever uses the same one loses it too."""
+    """Remove a toolchain from this Python environment, for everyone who uses the environment."""
     from studio.app import toolchains
     from studio.core.text import size
 

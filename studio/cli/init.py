@@ -18,16 +18,16 @@ def init(
     data: Annotated[str | None, typer.Option("--data", help="Your data: a file, a folder, or hub:owner/name.")] = None,
     task: Annotated[
         str | None,
-        typer.Option("--task", help="What is learned, e.g. chat or classification [default: by the rows]."),
+        typer.Option("--task", help="The task, e.g. chat or classification [default: inferred from the rows]."),
     ] = None,
     model: Annotated[str | None, typer.Option("--model", help="The base model [default: what fits].")] = None,
     gpu: Annotated[str | None, typer.Option("--gpu", help='GPU to plan for, e.g. "RTX 3060" [default: this machine].')] = None,
-    name: Annotated[str | None, typer.Option("--name", help="What you call the run [default: by the data].")] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing; choose what is not given.")] = False,
+    name: Annotated[str | None, typer.Option("--name", help="Name of the run [default: from the data].")] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; choose everything that is not set.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is already there.")] = False,
     json: Json = False,
 ) -> None:
-    """Write a spec for your data: a task's settings, a model that fits, and the reason of every choice."""
+    """Write a spec for your data: settings for the task, a model that fits, and a reason for every choice."""
     from studio.app import starting
     from studio.core.files import write_text
 
@@ -53,7 +53,7 @@ def init(
     draft = starting.draft(data, task, model, gpu, name, file.absolute().parent if file else None)
     file = file or Path(f"{draft.name}.yaml")
     if file.exists() and not overwrite:
-        raise SpecError("the file is already there", hint="Name another one, or pass --overwrite.", where=str(file))
+        raise SpecError("the file already exists", hint="Name another one, or pass --overwrite.", where=str(file))
     file.parent.mkdir(parents=True, exist_ok=True)
     write_text(file, draft.text)
     if json:

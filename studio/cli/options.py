@@ -11,9 +11,9 @@ import typer
 Home = Annotated[
     Path | None, typer.Option("--home", help="Studio home [default: $STUDIO_HOME or ~/.studio].", show_default=False)
 ]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="Run id, id prefix, or `last`.")]
-All = Annotated[bool, typer.Option("--all", help="Also what people seldom change, memory by part, disk space and RAM.")]
+All = Annotated[bool, typer.Option("--all", help="Also show rarely changed fields, memory by part, disk space and RAM.")]
 
 
 class Shown(StrEnum):
@@ -28,7 +28,7 @@ Progress = Annotated[
     Shown | None,
     typer.Option(
         "--progress",
-        help="bar; json: one object a line on stderr, for CI; none [default: bar, none with --json].",
+        help="bar; json: one object per line on stderr, for CI; none [default: bar, none with --json].",
         show_default=False,
     ),
 ]

@@ -13,12 +13,12 @@ from studio.cli.options import Home
 
 def push(
     what: Annotated[str, typer.Argument(metavar="RUN_OR_EXPORT", help="A run, or the folder of an export.")],
-    to: Annotated[str, typer.Option("--to", metavar="USER/NAME", help="The repository; made if it is not there.")],
+    to: Annotated[str, typer.Option("--to", metavar="USER/NAME", help="The repository; created if it does not exist.")],
     target: Annotated[
         str | None, typer.Option("--target", help="Which export of the run: its kind or folder, e.g. merged, gguf-q8_0.")
     ] = None,
     public: Annotated[bool, typer.Option("--public", help="Make the repository public; without it, it is private.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     home: Home = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout; needs --yes.")] = False,
 ) -> None:

@@ -11,12 +11,12 @@ from studio.cli import follow, show
 from studio.cli.options import All, Home, Json, Progress, RunName
 from studio.core.text import duration, size
 
-app = typer.Typer(help="The history of runs.", no_args_is_help=True)
+app = typer.Typer(help="List, follow, stop, resume, compare and delete runs.", no_args_is_help=True)
 
 
 @app.command("list")
 def list_(home: Home = None, json: Json = False) -> None:
-    """All runs, newest first."""
+    """List all runs, newest first."""
     from studio.app import runs
 
     rows = [run.summary() for run in runs.list_runs(home)]
@@ -48,7 +48,7 @@ def list_(home: Home = None, json: Json = False) -> None:
 
 @app.command("show")
 def show_(run: RunName, every: All = False, home: Home = None, json: Json = False) -> None:
-    """One run: state, decisions, evidence, exports."""
+    """Show a run: state, decisions, evidence, exports."""
     from studio.app import runs
 
     found = runs.find(run, home)
@@ -82,7 +82,7 @@ def show_(run: RunName, every: All = False, home: Home = None, json: Json = Fals
 
 @app.command()
 def watch(run: RunName, home: Home = None) -> None:
-    """Follow a run until it ends. Ctrl-C leaves it alone."""
+    """Follow a run until it ends. Ctrl-C detaches; the run continues."""
     from studio.app import run_updates, runs
 
     found = runs.find(run, home)
@@ -99,12 +99,12 @@ def stop(run: RunName, home: Home = None) -> None:
 
     found = runs.find(run, home)
     now = found.stop()
-    show.say(f"{found.id} is {now.state}. Go on: studio runs resume {found.id}")
+    show.say(f"{found.id} is {now.state}. Resume: studio runs resume {found.id}")
 
 
 @app.command()
 def resume(run: RunName, home: Home = None, json: Json = False, progress: Progress = None) -> None:
-    """Go on with a stopped, interrupted or failed run from its last checkpoint."""
+    """Resume a stopped, interrupted or failed run from its last checkpoint."""
     from studio.app import run_updates, runs
 
     found = runs.find(run, home)
@@ -118,7 +118,7 @@ def compare(
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """What differs between runs: their settings, and what came of it."""
+    """Compare runs: settings that differ, and results."""
     from studio.app import comparison
 
     found = comparison.compare(*names, home=home)
@@ -137,16 +137,18 @@ def compare(
 
 @app.command()
 def delete(
-    run: RunName, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False, home: Home = None
+    run: RunName,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
+    home: Home = None,
 ) -> None:
-    """Remove a run and everything in it."""
+    """Delete a run and everything in its folder."""
     from studio.app import runs
 
     found = runs.find(run, home)
     if not yes:
         typer.confirm(f"Delete {found.id} with its adapter and exports?", abort=True)
     freed = runs.delete(found)
-    show.say(f"{found.id} is deleted, {size(freed)} freed")
+    show.say(f"{found.id} was deleted, {size(freed)} freed")
 
 
 def _when(seconds: float | None) -> str:
@@ -154,9 +156,10 @@ def _when(seconds: float | None) -> str:
 
 
 def worker(
-    home: Home = None, until_idle: Annotated[bool, typer.Option("--until-idle", help="End when nothing waits or runs.")] = False
+    home: Home = None,
+    until_idle: Annotated[bool, typer.Option("--until-idle", help="Exit when the queue is empty and nothing runs.")] = False,
 ) -> None:
-    """Run the queue supervisor: start waiting runs when the device is free. `train --queue` starts one by itself."""
+    """Run the queue supervisor: it starts waiting runs when the device is free. `train --queue` starts it automatically."""
     from studio.app import queue
 
     if not queue.work(home, until_idle):

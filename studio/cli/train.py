@@ -17,9 +17,7 @@ SpecFiles = Annotated[
     list[str],
     typer.Argument(metavar="SPEC…", help="Specs: YAML files, see configs/. A word A.B=C is --set A.B=C.", show_default=False),
 ]
-Settings = Annotated[
-    list[str] | None, typer.Option("--set", metavar="A.B=C", help="Change a field of the spec; may be given several times.")
-]
+Settings = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=C", help="Set a field of the spec; repeatable.")]
 
 
 def read_spec(file: Path, settings: list[str] | None) -> specs.RunSpec:
@@ -36,7 +34,7 @@ def demo(
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """The main job on the starter model and a shipped dataset: data, training, evidence, merged model, verified GGUF."""
+    """Run the demo with the starter model: data, training, evidence, merged model, verified GGUF."""
     from studio.app import demos
 
     file = demos.spec_file()
@@ -55,7 +53,7 @@ def plan(
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """What a run needs, whether it fits, and what was decided for you, with reasons; trains nothing."""
+    """Plan a run: memory, time, whether it fits, and every decision with its reason. Nothing is trained."""
     from studio.app import plans
 
     made = plans.plan(read_spec(spec, settings), gpu, home).record()
@@ -93,16 +91,14 @@ def train(
     home: Home = None,
     json: Json = False,
     progress: Progress = None,
-    queued: Annotated[bool, typer.Option("--queue", help="Put it in the queue and return.")] = False,
+    queued: Annotated[bool, typer.Option("--queue", help="Add the run to the queue and return.")] = False,
 ) -> None:
-    """Run specs now, one after another: data, training, evidence, exports. Ctrl-C saves a checkpoint; a run outlives the
-    terminal."""
+    """Run specs one after another: data, training, evidence, exports. Ctrl-C saves a checkpoint; closing the terminal does
+    not stop a run."""
     files, more = _files_and_settings(words)
     settings = [*(settings or []), *more]
     if json and len(files) > 1:
-        raise SpecError(
-            "--json prints one document, for one spec", hint="Train them one by one, or leave --json out.", where="--json"
-        )
+        raise SpecError("--json works with one spec only", hint="Train them one by one, or omit --json.", where="--json")
     asked = [(file, read_spec(file, settings)) for file in files]  # what is wrong with the last is said before the first
     codes = [_train(file, spec, home, json, queued, progress) for file, spec in asked]
     raise typer.Exit(next((code for code in codes if code), 0))
@@ -113,7 +109,7 @@ def _files_and_settings(words: list[str]) -> tuple[list[Path], list[str]]:
     settings = [word for word in words if "=" in word and not Path(word).exists()]
     files = [Path(word) for word in words if word not in settings]
     if not files:
-        raise SpecError("no spec was given", hint="Name a YAML file: studio train SPEC", where=" ".join(words))
+        raise SpecError("the spec is missing", hint="Name a YAML file: studio train SPEC", where=" ".join(words))
     return files, settings
 
 

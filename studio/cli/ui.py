@@ -17,16 +17,16 @@ PASSWORD = "STUDIO_PASSWORD"
 
 def ui(
     host: Annotated[
-        str, typer.Option(help="Address to serve; another one than this machine's own needs --auth.")
+        str, typer.Option(help="Address to listen on; --auth is required unless it is this machine's loopback address.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to serve; 0 takes a free one.")] = 7860,
-    auth: Annotated[bool, typer.Option("--auth", help=f"Sign in with a password: ${PASSWORD}, or asked for now.")] = False,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 selects a free one.")] = 7860,
+    auth: Annotated[bool, typer.Option("--auth", help=f"Require a password: ${PASSWORD}, or prompted for.")] = False,
     name: Annotated[
-        list[str] | None, typer.Option("--name", help="A further host name this server is reached by, e.g. behind a proxy.")
+        list[str] | None, typer.Option("--name", help="Additional host name of this server, e.g. behind a proxy.")
     ] = None,
     home: Home = None,
 ) -> None:
-    """The web studio. Prints a link that lets one browser in, once."""
+    """Start the web studio. Prints a link that signs in one browser, once."""
     from studio.core.files import studio_home
     from studio.ui import server
 
@@ -38,5 +38,5 @@ def _password() -> str:
     if given:
         return given
     if not sys.stdin.isatty():
-        raise SpecError("there is no password", hint=f"Set ${PASSWORD}, or start the studio in a terminal.", where="--auth")
+        raise SpecError("no password is set", hint=f"Set ${PASSWORD}, or start Studio in a terminal.", where="--auth")
     return typer.prompt("Password for the studio", hide_input=True, confirmation_prompt=True)
