@@ -41,7 +41,7 @@ def test_a_file_with_an_equals_sign_in_its_name_is_a_file(work: list[Any]) -> No
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["adapter.rank=8"], ("adapter.rank=8: no spec was given", "→ Name a YAML file: studio train SPEC")),
+        (["adapter.rank=8"], ("adapter.rank=8: the spec is missing", "→ Name a YAML file: studio train SPEC")),
         (["bot.yaml", "adapter.rnak=8"], ("--set: adapter.rnak", "→ Did you mean")),
     ],
 )
