@@ -171,6 +171,11 @@ def _ended(job: MakingJob, json: bool) -> None:
         elif status.error:
             print(status.error, file=sys.stderr)
             print(f"→ studio make resume {job.id} --ceiling {2 * (status.ceiling or 1):g}", file=sys.stderr)
+    made = job.report
+    if status.state == "done" and made and not made.rows + made.held_out + made.pairs:
+        print("no row was made: every answer was dropped", file=sys.stderr)
+        print(f"→ studio make report {job.id} lists each with its reason", file=sys.stderr)
+        raise typer.Exit(1)
     raise typer.Exit({"done": 0, "paused": 130}.get(status.state, 1))
 
 

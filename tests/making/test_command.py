@@ -182,3 +182,11 @@ def test_a_plan_does_not_wait_minutes_for_a_teacher_that_is_down(
     monkeypatch.setattr("studio.making.jobs.SAMPLES_PATIENCE", 0.1)
     refused = command("plan", _recipe(tmp_path, url="http://127.0.0.1:9/v1"), "--json", code=1)
     assert "does not respond" in refused["error"]["message"]
+
+
+@pytest.mark.usefixtures("handbook")
+def test_a_job_whose_answers_were_all_dropped_has_failed(command: Any, tmp_path: Path) -> None:
+    with loopback("Sure! I cannot help with that.") as api:
+        said = command("run", _recipe(tmp_path, url=api.url), code=1)
+    assert "no row was made" in said
+    assert "studio make report" in said
