@@ -180,11 +180,11 @@ def open_talker(given: str, home: Path | str | None, base: str = "") -> Talker:
 
     base: the base model of an adapter folder, where it is not the one the folder names. Raises StudioError.
     """
-    from studio.app import runs, serving
+    from studio.app import runs, served_models
     from studio.core.files import studio_home
     from studio.models.chat import write_day
 
-    source = serving.locate(given, studio_home(home), base)
+    source = served_models.locate(given, studio_home(home), base)
     if source.gguf is not None or source.quantized:
         raise ModelError(
             "chat loads models with transformers, and this is for another engine",

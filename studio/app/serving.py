@@ -6,19 +6,15 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
-from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
-from studio import planner
+from studio.app import served_models
 from studio.core.errors import JobError, ModelError, SpecError
 from studio.core.files import read_json, write_json
 from studio.core.text import nearest, plural
-from studio.models import adapter_files
-from studio.models.settings import Model
 from studio.processes import watchdog
 from studio.processes.identity import ProcessId
-from studio.runs.folder import RunFolder
 from studio.serving.assemble import Source
 from studio.serving.limits import Limits
 
@@ -50,7 +46,7 @@ def sources(request: ServeRequest, home: Path) -> list[Source]:
                 hint=f"Did you mean {near}?" if near else "Name it as an argument too.",
                 where="--name",
             )
-    found = [locate(given, home, request.base) for given in dict.fromkeys(request.given)]
+    found = [served_models.locate(given, home, request.base) for given in dict.fromkeys(request.given)]
     if request.base and not any(one.adapter is not None and not one.run for one in found):
         raise SpecError("no adapter folder is served that needs a base", hint="Leave --base out.", where="--base")
     named = [replace(one, name=alias) for one in found for alias, target in request.names.items() if target == one.given]
@@ -168,127 +164,6 @@ def running(home: Path) -> list[dict[str, Any]]:
             else:
                 file.unlink(missing_ok=True)
     return found
-
-
-def locate(given: str, home: Path, base: str = "") -> Source:
-    """What one name stands for: a run, an export, an adapter folder, a GGUF file, or a model.
-
-    base: the base model of an adapter folder, where it is not the one the folder names. Raises JobError, ModelError.
-    """
-    path = Path(given).expanduser()
-    if path.suffix == ".gguf":
-        if not path.is_file():
-            raise ModelError("there is no such file", hint="Check the path.", where=given)
-        return Source(given, path.stem, gguf=path, system=_trained_system(path.parent))
-    if (path / "artifact.json").exists():
-        return _export(given, path)
-    from studio.app.runs import find, find_export
-
-    export = find_export(given, home)
-    if export is not None:
-        return _export(given, export)
-    if (path / "adapter_config.json").exists():
-        settings = adapter_files.read_config(path)
-        adapter_files.check(path)
-        named = _base(str(settings.get("base_model_name_or_path") or ""))
-        model = _plain(base or named, None if base else settings.get("revision"), path)
-        _require_base(model, given)
-        return Source(given, path.name, model, path)
-    try:
-        run = find(given, home)
-    except JobError:
-        if not (given == "starter" or path.is_dir() or given.count("/") == 1):
-            raise
-        return Source(given, path.name if path.is_dir() else given, _plain(str(path) if path.is_dir() else given))
-    if not (run.folder.adapter / "adapter_config.json").exists():
-        raise JobError(
-            f"this run has no trained adapter (state: {run.status.state})", hint="Choose a run that is done.", where=run.id
-        )
-    spec = run.spec
-    return Source(
-        given, run.id, spec.model, run.folder.adapter,
-        threads=spec.training.threads, run=run.id, system=spec.data.system or "", day=planner.day_of(run.folder.lock),
-    )  # fmt: skip
-
-
-def _export(given: str, folder: Path) -> Source:
-    manifest = read_json(folder / "artifact.json")
-    kind = manifest["kind"]
-    files = sorted(folder.glob("*.gguf"))
-    if kind == "gguf" and files:
-        return Source(given, files[0].stem, gguf=files[0], system=_trained_system(folder))
-    if kind == "merged_4bit":
-        return Source(given, folder.name, _plain(str(folder.absolute())), system=_trained_system(folder), quantized=True)
-    if kind in ("merged", "tensorrt_llm"):
-        return Source(given, folder.name, _plain(str(folder.absolute())), system=_trained_system(folder))
-    if kind == "adapter":
-        return Source(
-            given,
-            folder.name,
-            _exported_base(manifest["sources"], folder),
-            folder,
-            system=_trained_system(folder),
-            day=_day(folder),
-        )
-    raise ModelError(
-        f"an export of kind `{kind}` is served by its own runtime",
-        hint=(manifest.get("serve") or ["See its artifact.json."])[0],
-        where=given,
-    )
-
-
-def _base(name: str) -> str:
-    from studio.models.starter import folder
-
-    return "starter" if Path(name) == folder() else name
-
-
-def _exported_base(made_from: dict[str, Any], folder: Path) -> Model:
-    """The base of an adapter export: its run's, where it lies in one (a manifest names no paths), else as it says."""
-    run = folder.absolute().parent.parent
-    if (run / "asked.yaml").exists():
-        return RunFolder(run).spec().model
-    base, held = made_from["base"], made_from["held_as"]
-    values = {"quantization": held["quantization"] or "none", "dtype": held["dtype"]}
-    return Model(name=base["name"], revision=base["revision"], chat_template=_template(folder), **values)
-
-
-def _trained_system(folder: Path) -> str:
-    """The system prompt of the run whose export a folder is; empty for one that lies in no run."""
-    run = folder.absolute().parent.parent
-    return (RunFolder(run).spec().data.system or "") if (run / "asked.yaml").exists() else ""
-
-
-def _day(folder: Path) -> date | None:
-    """The day of the run whose export a folder is; None for one that lies in no run."""
-    lock = folder.absolute().parent.parent / "lock.json"
-    return planner.day_of(lock) if lock.exists() else None
-
-
-def _require_base(model: Model, given: str) -> None:
-    """Raise ModelError, saying how to name another, where an adapter's base model cannot be had."""
-    from studio.models import finding
-
-    try:
-        finding.find(model)
-    except ModelError as problem:
-        raise ModelError(
-            f"the base model of this adapter, {model.name or 'which it does not name'}, cannot be loaded: {problem.message}",
-            hint="Name the base model: --base FOLDER_OR_HUB_ID.",
-            where=given,
-        ) from None
-
-
-def _template(folder: Path) -> str | None:
-    """The chat template beside an adapter: the one it was trained with."""
-    file = folder / "chat_template.jinja"
-    return str(file) if file.exists() else None
-
-
-def _plain(name: str, revision: str | None = None, adapter: Path | None = None) -> Model:
-    """A model as it is, unquantised; compute type and attention are decided by the device."""
-    template = _template(adapter) if adapter else None
-    return Model(name=name, revision=revision, quantization="none", chat_template=template)
 
 
 def _vllm(

@@ -23,7 +23,8 @@ from studio.core.errors import DataError, Stopped
 from studio.core.files import folder_aside, read_json, sha256, write_json
 from studio.core.text import count, plural
 from studio.data.arrays import Writer, mapped
-from studio.data.render import TrainOn, attempt_many, check_template, preview, reasons_before_its_last_answer
+from studio.data.reasoning import reasons_before_its_last_answer
+from studio.data.render import TrainOn, attempt_many, check_template, preview
 from studio.data.rows import Conversation, Needs, answers, numbered_lines
 from studio.data.shorten import shortened
 from studio.models.chat import date_of

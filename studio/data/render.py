@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from studio.core.errors import ModelError, StudioError
+from studio.data.reasoning import CLOSES, OPENS
 from studio.data.rows import Conversation, without_marks
 from studio.models.chat import Rendered, Span, render
 from studio.models.templates import any_of, check_template, closed
@@ -33,8 +34,6 @@ __all__ = [
     "preview",
 ]
 
-OPENS, CLOSES = "<think>", "</think>"
-"""What begins and ends the reasoning of an answer."""
 OPENING = 16
 """Characters at the end of a prompt in which it may open the reasoning."""
 LOOKALIKE = re.compile(r"<\|[\w ]{2,24}\|>|</?s>|\[/?INST\]|<(?:start|end)_of_turn>")
@@ -328,9 +327,3 @@ def _placed(problem: StudioError, conversation: Conversation) -> StudioError:
         return problem
     where = f"{conversation.file}, line {conversation.line}"
     return type(problem)(problem.message, hint=problem.hint, where=where)
-
-
-def reasons_before_its_last_answer(row: Conversation) -> bool:
-    """Whether an answer before the last one that is learned holds reasoning."""
-    earlier = (turn for turn in row.messages[:-1] if turn["role"] == "assistant" and turn.get("train") is not False)
-    return any(reasoning_of(turn) or CLOSES in str(turn.get("content") or "") for turn in earlier)

@@ -1,0 +1,136 @@
+"""What a name stands for when something is served or talked to: a run, an export, an adapter, a GGUF file, or a model."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from studio import planner
+from studio.core.errors import JobError, ModelError
+from studio.core.files import read_json
+from studio.models import adapter_files
+from studio.models.settings import Model
+from studio.runs.folder import RunFolder
+from studio.serving.assemble import Source
+
+
+def locate(given: str, home: Path, base: str = "") -> Source:
+    """What one name stands for: a run, an export, an adapter folder, a GGUF file, or a model.
+
+    base: the base model of an adapter folder, where it is not the one the folder names. Raises JobError, ModelError.
+    """
+    path = Path(given).expanduser()
+    if path.suffix == ".gguf":
+        if not path.is_file():
+            raise ModelError("there is no such file", hint="Check the path.", where=given)
+        return Source(given, path.stem, gguf=path, system=_trained_system(path.parent))
+    if (path / "artifact.json").exists():
+        return _export(given, path)
+    from studio.app.runs import find, find_export
+
+    export = find_export(given, home)
+    if export is not None:
+        return _export(given, export)
+    if (path / "adapter_config.json").exists():
+        settings = adapter_files.read_config(path)
+        adapter_files.check(path)
+        named = _base(str(settings.get("base_model_name_or_path") or ""))
+        model = _plain(base or named, None if base else settings.get("revision"), path)
+        _require_base(model, given)
+        return Source(given, path.name, model, path)
+    try:
+        run = find(given, home)
+    except JobError:
+        if not (given == "starter" or path.is_dir() or given.count("/") == 1):
+            raise
+        return Source(given, path.name if path.is_dir() else given, _plain(str(path) if path.is_dir() else given))
+    if not (run.folder.adapter / "adapter_config.json").exists():
+        raise JobError(
+            f"this run has no trained adapter (state: {run.status.state})", hint="Choose a run that is done.", where=run.id
+        )
+    spec = run.spec
+    return Source(
+        given, run.id, spec.model, run.folder.adapter,
+        threads=spec.training.threads, run=run.id, system=spec.data.system or "", day=planner.day_of(run.folder.lock),
+    )  # fmt: skip
+
+
+def _export(given: str, folder: Path) -> Source:
+    manifest = read_json(folder / "artifact.json")
+    kind = manifest["kind"]
+    files = sorted(folder.glob("*.gguf"))
+    if kind == "gguf" and files:
+        return Source(given, files[0].stem, gguf=files[0], system=_trained_system(folder))
+    if kind == "merged_4bit":
+        return Source(given, folder.name, _plain(str(folder.absolute())), system=_trained_system(folder), quantized=True)
+    if kind in ("merged", "tensorrt_llm"):
+        return Source(given, folder.name, _plain(str(folder.absolute())), system=_trained_system(folder))
+    if kind == "adapter":
+        return Source(
+            given,
+            folder.name,
+            _exported_base(manifest["sources"], folder),
+            folder,
+            system=_trained_system(folder),
+            day=_day(folder),
+        )
+    raise ModelError(
+        f"an export of kind `{kind}` is served by its own runtime",
+        hint=(manifest.get("serve") or ["See its artifact.json."])[0],
+        where=given,
+    )
+
+
+def _base(name: str) -> str:
+    from studio.models.starter import folder
+
+    return "starter" if Path(name) == folder() else name
+
+
+def _exported_base(made_from: dict[str, Any], folder: Path) -> Model:
+    """The base of an adapter export: its run's, where it lies in one (a manifest names no paths), else as it says."""
+    run = folder.absolute().parent.parent
+    if (run / "asked.yaml").exists():
+        return RunFolder(run).spec().model
+    base, held = made_from["base"], made_from["held_as"]
+    values = {"quantization": held["quantization"] or "none", "dtype": held["dtype"]}
+    return Model(name=base["name"], revision=base["revision"], chat_template=_template(folder), **values)
+
+
+def _trained_system(folder: Path) -> str:
+    """The system prompt of the run whose export a folder is; empty for one that lies in no run."""
+    run = folder.absolute().parent.parent
+    return (RunFolder(run).spec().data.system or "") if (run / "asked.yaml").exists() else ""
+
+
+def _day(folder: Path) -> date | None:
+    """The day of the run whose export a folder is; None for one that lies in no run."""
+    lock = folder.absolute().parent.parent / "lock.json"
+    return planner.day_of(lock) if lock.exists() else None
+
+
+def _require_base(model: Model, given: str) -> None:
+    """Raise ModelError, saying how to name another, where an adapter's base model cannot be had."""
+    from studio.models import finding
+
+    try:
+        finding.find(model)
+    except ModelError as problem:
+        raise ModelError(
+            f"the base model of this adapter, {model.name or 'which it does not name'}, cannot be loaded: {problem.message}",
+            hint="Name the base model: --base FOLDER_OR_HUB_ID.",
+            where=given,
+        ) from None
+
+
+def _template(folder: Path) -> str | None:
+    """The chat template beside an adapter: the one it was trained with."""
+    file = folder / "chat_template.jinja"
+    return str(file) if file.exists() else None
+
+
+def _plain(name: str, revision: str | None = None, adapter: Path | None = None) -> Model:
+    """A model as it is, unquantised; compute type and attention are decided by the device."""
+    template = _template(adapter) if adapter else None
+    return Model(name=name, revision=revision, quantization="none", chat_template=template)
