@@ -35,6 +35,7 @@ def plan(spec: RunSpec | str | Path | Mapping[str, Any], gpu: str | None = None,
     from studio.runs.past import past
 
     spec = datasets.pinned(as_spec(spec), home)
+    planner.refuse_without_teacher(spec)
     located = datasets.located(spec, home)
     found = loading.find(spec.model, planning=True)
     with tempfile.TemporaryDirectory(prefix="studio-plan-") as folder:

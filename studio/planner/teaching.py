@@ -35,6 +35,15 @@ class Teacher:
         return f"{self.model.model_dump_json()} {self.found.revision} {weights}"
 
 
+def refuse_without_teacher(spec: RunSpec) -> None:
+    """Raise SpecError if the method distils and no teacher is named."""
+    method = spec.training.method
+    if isinstance(method, Distil) and not method.teacher:
+        raise SpecError(
+            "distillation needs a teacher", hint="Name a run, the folder of a model, or a model of the hub.", where=FIELD
+        )
+
+
 def teacher(spec: RunSpec, home: Path, student: Any, dtype: str) -> Teacher | None:
     """The teacher that the spec names; None for a method without one. student: its tokenizer.
 
@@ -43,10 +52,7 @@ def teacher(spec: RunSpec, home: Path, student: Any, dtype: str) -> Teacher | No
     method = spec.training.method
     if not isinstance(method, Distil):
         return None
-    if not method.teacher:
-        raise SpecError(
-            "distillation needs a teacher", hint="Name a run, the folder of a model, or a model of the hub.", where=FIELD
-        )
+    refuse_without_teacher(spec)
     found = _run(method.teacher, home) or _model(method, dtype)
     problem = same_tokens(student, loading.tokenizer(found.found))
     if problem:

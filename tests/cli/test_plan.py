@@ -79,3 +79,11 @@ def test_doctor_says_whether_there_is_a_key_and_not_only_a_client(
         assert found["ok"] is good
         assert words in found["found"]
         assert "k" * 40 not in found["found"]
+
+
+@pytest.mark.usefixtures("home")
+def test_a_distillation_without_a_teacher_is_refused_by_the_plan(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "rows.csv").write_text("question,answer\nWhat is it?,A lamp\n")
+    (tmp_path / "bot.yaml").write_text(f"data: {{train: {tmp_path / 'rows.csv'}}}\ntraining: {{method: distil}}\n")
+    assert run(["plan", str(tmp_path / "bot.yaml"), "--json"]) == 2
+    assert json.loads(capsys.readouterr().out)["error"]["where"] == "training.method.teacher"
