@@ -25,7 +25,7 @@ from studio.app.fragments.parts import (
     progress,
     section,
     table,
-    text,
+    verbatim,
 )
 from studio.app.making import JobStatus, MadeRow, MakingJob, MakingPlan, MakingReport, MakingSpec
 from studio.core.text import count, duration, plural, shorten
@@ -104,7 +104,7 @@ def plan(found: MakingPlan) -> Markup:
             section(f"Sample: {sample.recipe}", sample.source),
             *(_row(row) for row in sample.rows),
             notice("Dropped", sample.problem) if sample.problem else "",
-            details("Prompt", Markup("<pre>") + text(sample.prompt) + Markup("</pre>")),
+            details("Prompt", verbatim(sample.prompt)),
         )
         for sample in found.samples
     ]

@@ -119,6 +119,11 @@ def command(line: str) -> Markup:
     return _html("command", line)
 
 
+def verbatim(value: str) -> Markup:
+    """A text as it is, its lines kept."""
+    return _html("verbatim", value)
+
+
 def details(summary: str, content: Markup) -> Markup:
     """Something to be opened; nothing where there is no content."""
     return _html("details", summary, content) if content else Markup("")
