@@ -15,9 +15,10 @@ import yaml
 from studio import planner, spec
 from studio.hardware.machine import Machine, probe
 from studio.models import presets
+from studio.spec import documents
 
 CONFIGS = Path(__file__).parents[1] / "configs"
-FILES = sorted(file for file in CONFIGS.rglob("*.yaml") if file.parent.name != "recipes")
+FILES = sorted(file for file in CONFIGS.rglob("*.yaml") if file.parent.name not in documents.OTHER)
 STARTER = Path(__file__).parents[1] / "studio" / "models" / "starter"
 
 

@@ -24,7 +24,7 @@ from studio.making import canned
 
 # %%
 pages = Path(studio.sample("support.jsonl")).parent / "handbook"
-handbook = documents.add("handbook", *sorted(pages.glob("*.md"))).collection
+handbook = documents.add_documents("handbook", *sorted(pages.glob("*.md"))).collection
 passage = next(handbook.passages())
 print(passage.source)
 print(passage.text)

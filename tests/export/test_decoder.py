@@ -64,7 +64,7 @@ def test_an_unknown_architecture_is_refused_by_name(tmp_path: Path) -> None:
 def test_a_longer_context_than_the_frequencies_are_for_is_refused(tmp_path: Path) -> None:
     rope = {**LONG, "original_max_position_embeddings": 32}
     make_model(tmp_path, "phi3", rope_parameters=rope, original_max_position_embeddings=32)
-    with pytest.raises(ExportError, match="beyond the 32 tokens"):
+    with pytest.raises(ExportError, match="exceeds the 32 tokens"):
         build(tmp_path, 64)
 
 

@@ -100,7 +100,8 @@ def test_each_kind_gets_the_servers_that_load_it(tmp_path: Path, kind: str, serv
 def test_a_quantised_folder_is_served_by_vllm_alone_and_dora_by_none(tmp_path: Path) -> None:
     config = {"config.json": {"quantization_config": {"quant_method": "compressed-tensors"}}}
     assert list(folders(written(tmp_path / "a", "merged", source(tmp_path), files=config))) == ["vllm"]
-    dora = written(tmp_path / "b", "adapter", source(tmp_path), files={"adapter_config.json": {"use_dora": True}})
+    dora = made.make(tmp_path / "dora", "adapter", files={"adapter_config.json": {"use_dora": True}}).path
+    dora = written(tmp_path / "b", "adapter", source(tmp_path, adapter=dora))
     assert folders(dora) == {}
 
 

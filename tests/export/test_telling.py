@@ -26,7 +26,7 @@ def told(capsys: pytest.CaptureFixture[str], *words: str) -> list[str]:
 
 def test_a_setting_that_is_given_twice_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     said = told(capsys, "--to", "gguf", "--quant", "q8_0", "--set", "quant=f16")
-    assert said == ["--quant: this and --set quant are one setting, given twice", "→ Give one of them."]
+    assert said == ["--quant: this and --set quant set the same field", "→ Use one of them."]
     assert told(capsys, "--to", "gguf", "--set", "kind=merged")[0].startswith("--to: ")
 
 
@@ -38,7 +38,7 @@ def test_a_set_without_a_value_is_shown_as_export_takes_it(capsys: pytest.Captur
 @pytest.mark.parametrize(
     ("kind", "settings", "where", "says", "hint"),
     [
-        ("gguf", {"quant": ""}, "quant", "found ''", "q8_0"),
+        ("gguf", {"quant": ""}, "quant", "got ''", "q8_0"),
         ("adapter", {"quant": "q8_0"}, "quant", "unknown key", "`adapter` has no settings"),
         ("nope", {}, "--to", "unknown kind 'nope'", "gguf"),
     ],

@@ -201,12 +201,12 @@ def test_out_of_memory_at_any_loss_can_be_gone_on_from_with_fewer_rows_at_once(
     _, _, whole = fit("whole", **exact)
     own, computed = LossModel.token_losses, [0]
 
-    def token_losses(self: LossModel, micro: Any) -> Any:
+    def token_losses(self: LossModel, micro: Any, words: Any = None) -> Any:
         computed[0] += self.in_progress.step > 0
         if computed[0] == losses:
             computed[0] += 1
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return own(self, micro)
+        return own(self, micro, words)
 
     monkeypatch.setattr(LossModel, "token_losses", token_losses)
     with pytest.raises(OutOfMemory, match="at step"):

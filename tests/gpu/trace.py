@@ -103,7 +103,7 @@ def trace(config: Any, tokens: int, rows: int, checkpointing: bool, quantized: b
             base.base_model(**inputs)
         fusing.fuse(model, layers)
         if checkpointing:
-            base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+            base.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
         model.train()
         transform = head.logit_transform(base.config)
         scored, targets = torch.zeros(tokens, dtype=torch.long), torch.zeros(tokens, dtype=torch.long)

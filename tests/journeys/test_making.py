@@ -21,7 +21,7 @@ def test_a_model_trained_on_made_rows_answers_from_documents_it_never_saw_and_re
     made = studio("make", "example", "--json", home=home)
     assert made.code == 0, made.err
     status = made.json["status"]
-    reviewed = studio("data", "curate", "handbook@1", "--text", "Brisk kettle", "--exclude", "--write", "--json", home=home)
+    reviewed = studio("data", "curate", "handbook@1", "--text", "Pippin kettle", "--exclude", "--write", "--json", home=home)
     assert reviewed.code == 0, reviewed.err
     spec = {
         "name": "handbook",

@@ -27,6 +27,7 @@ NOT_RUN = {
     "exporters remove *": "it would remove a toolchain that other tests use",
     "export last --to gguf *": "tests/journeys/test_command.py makes it",
     "make *": "it asks a teacher; tests/making runs it against one of its own",
+    "data desk handbook": "its dataset is of `make example`; tests/journeys/test_making.py reviews it",
     "index *": "tests/retrieval runs it",
     "documents *": "tests/documents runs it",
     "cascade *": "tests/cascade runs it",

@@ -172,10 +172,10 @@ def test_running_out_of_memory_says_where_and_what_to_change(run: Callable[..., 
 
     whole = LossModel.token_losses
 
-    def full(self: LossModel, micro: Any) -> Any:
+    def full(self: LossModel, micro: Any, words: Any = None) -> Any:
         if self.model.training:
             raise MemoryError
-        return whole(self, micro)
+        return whole(self, micro, words)
 
     monkeypatch.setattr(LossModel, "token_losses", full)
     with pytest.raises(HardwareError, match=r"Ran out of memory at step 1: \d rows, \d+ tokens at once") as found:

@@ -229,7 +229,7 @@ def test_start_says_what_is_missing_or_wrong_and_in_which_field(studio: Any, scr
         screen.locator("#start").click()
         expect(screen.locator("#plan .notice.bad")).to_contain_text(label)
         expect(screen.locator(f"#{field} .field-wrong")).to_contain_text(wrong)
-        expect(screen.get_by_test_id("toast-body").first).to_contain_text("found")
+        expect(screen.get_by_test_id("toast-body").first).to_contain_text("got")
         box(screen, field).fill(before)
         box(screen, field).blur()
         expect(screen.locator("#plan")).to_contain_text("fits", timeout=RUN)
