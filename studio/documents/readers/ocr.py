@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import logging
 from importlib.util import find_spec
 from typing import Any
@@ -30,7 +31,7 @@ def recognize(picture: Any) -> tuple[list[str], float]:
 
 @functools.cache
 def _engine() -> Any:
-    from rapidocr import RapidOCR
+    RapidOCR = importlib.import_module("rapidocr").RapidOCR
 
     logging.getLogger("RapidOCR").setLevel(logging.ERROR)
     return RapidOCR(params={"Global.log_level": "error"})
