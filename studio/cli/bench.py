@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from studio.cli import show
-from studio.cli.options import Home, Json
+from studio.cli.options import Home, Json, both_prices
 from studio.core.errors import SpecError
 
 
@@ -92,10 +92,7 @@ def bench(
         raise SpecError(
             "--url and --model must be used together", hint="For example --url https://… --model NAME.", where="--url"
         )
-    if (price_in is None) != (price_out is None):
-        raise SpecError(
-            "--price-in and --price-out must be used together", hint="Set both, per million tokens.", where="--price-in"
-        )
+    price = both_prices(price_in, price_out)
     root = studio_home(home)
     request = benchmarks.BenchmarkRequest(
         given=tuple(what or ()),
@@ -106,7 +103,7 @@ def bench(
         max_tokens=max_tokens,
         questions=prompts,
         hardware=Hardware(price_per_hour, hardware_price, watts, electricity),
-        tariff=Tariff(price_in, price_out, "as given") if price_in is not None and price_out is not None else None,
+        tariff=Tariff(*price, "as given") if price else None,
     )
     with _progress() as tell:
         found = benchmarks.measure(request, root, tell, lambda line: print(line, file=sys.stderr))

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from studio.cli import show
-from studio.cli.options import Home, Json
+from studio.cli.options import Home, Json, PriceIn, PriceOut, both_prices
 from studio.cli.progress import Progress
-from studio.core.errors import SpecError
 
 if TYPE_CHECKING:
     from studio.app.cascade_questions import Files
@@ -58,12 +57,8 @@ def calibrate(
         str | None,
         typer.Option("--key-env", help="Environment variable or keyring entry with the large model's key.", show_default=False),
     ] = None,
-    price_in: Annotated[
-        float | None, typer.Option("--price-in", min=0, help="US dollars per million input tokens.", show_default=False)
-    ] = None,
-    price_out: Annotated[
-        float | None, typer.Option("--price-out", min=0, help="US dollars per million output tokens.", show_default=False)
-    ] = None,
+    price_in: PriceIn = None,
+    price_out: PriceOut = None,
     home: Home = None,
     json: Json = False,
 ) -> None:
@@ -71,13 +66,7 @@ def calibrate(
     from studio.app import cascades, local_server
     from studio.core.files import studio_home
 
-    if (price_in is None) != (price_out is None):
-        raise SpecError(
-            "--price-in and --price-out must be used together",
-            hint="Set both, in US dollars per million tokens.",
-            where="--price-in",
-        )
-    price = None if price_in is None or price_out is None else (price_in, price_out)
+    price = both_prices(price_in, price_out)
     endpoint = local_server.endpoint(large, key, price)
     with Progress() as bar:
         folder, found = cascades.calibrate(

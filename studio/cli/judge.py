@@ -8,9 +8,8 @@ from typing import Annotated
 import typer
 
 from studio.cli import show
-from studio.cli.options import Home, Json, RunName
+from studio.cli.options import Home, Json, PriceIn, PriceOut, RunName, both_prices
 from studio.cli.progress import Progress
-from studio.core.errors import SpecError
 
 
 class Mode(StrEnum):
@@ -45,12 +44,8 @@ def judge(
         str | None,
         typer.Option("--key-env", help="Environment variable or keyring entry with the judge's key.", show_default=False),
     ] = None,
-    price_in: Annotated[
-        float | None, typer.Option("--price-in", min=0, help="US dollars per million input tokens.", show_default=False)
-    ] = None,
-    price_out: Annotated[
-        float | None, typer.Option("--price-out", min=0, help="US dollars per million output tokens.", show_default=False)
-    ] = None,
+    price_in: PriceIn = None,
+    price_out: PriceOut = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before paying.")] = False,
     home: Home = None,
     json: Json = False,
@@ -63,13 +58,7 @@ def judge(
 
     root = studio_home(home)
     found = runs.find(run, root)
-    if (price_in is None) != (price_out is None):
-        raise SpecError(
-            "--price-in and --price-out must be used together",
-            hint="Set both, in US dollars per million tokens.",
-            where="--price-in",
-        )
-    price = None if price_in is None or price_out is None else (price_in, price_out)
+    price = both_prices(price_in, price_out)
 
     def confirm(worst: float) -> bool:
         return yes or json or typer.confirm(f"The judge may cost up to {worst:.4f} USD. Continue?", err=True)

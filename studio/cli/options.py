@@ -8,12 +8,32 @@ from typing import Annotated
 
 import typer
 
+from studio.core.errors import SpecError
+
 Home = Annotated[
     Path | None, typer.Option("--home", help="Studio home [default: $STUDIO_HOME or ~/.studio].", show_default=False)
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="Run id, id prefix, or `last`.")]
 All = Annotated[bool, typer.Option("--all", help="Also show rarely changed fields, memory by part, disk space and RAM.")]
+
+PriceIn = Annotated[
+    float | None, typer.Option("--price-in", min=0, help="US dollars per million input tokens.", show_default=False)
+]
+PriceOut = Annotated[
+    float | None, typer.Option("--price-out", min=0, help="US dollars per million output tokens.", show_default=False)
+]
+
+
+def both_prices(price_in: float | None, price_out: float | None) -> tuple[float, float] | None:
+    """The price of --price-in and --price-out; None without either. Raises SpecError for one without the other."""
+    if price_in is None and price_out is None:
+        return None
+    if price_in is None or price_out is None:
+        raise SpecError(
+            "--price-in and --price-out must be used together", hint="Set both, per million tokens.", where="--price-in"
+        )
+    return price_in, price_out
 
 
 class Shown(StrEnum):
