@@ -18,7 +18,7 @@ from studio.models import presets
 from studio.spec import documents
 
 CONFIGS = Path(__file__).parents[1] / "configs"
-FILES = sorted(file for file in CONFIGS.rglob("*.yaml") if file.parent.name not in documents.OTHER)
+FILES = sorted(file for file in CONFIGS.rglob("*.yaml") if file.parent.name not in documents.NOT_SPECS)
 STARTER = Path(__file__).parents[1] / "studio" / "models" / "starter"
 
 

@@ -9,8 +9,6 @@ from typing import Any
 
 from studio.core.errors import DataError, SpecError
 from studio.core.files import read_json_lines, studio_home, write_text
-from studio.processes import tasks
-from studio.processes.tasks import Task
 from studio.retrieval import grounding, stores
 from studio.retrieval import index as retrieval
 from studio.retrieval import measure as measuring
@@ -108,14 +106,3 @@ def advice(index: Index) -> str:
     if index.record.store == "exact" and index.record.passages > retrieval.LARGE:
         return f"More than {retrieval.LARGE:,} passages: --store lancedb is faster."
     return ""
-
-
-def begin_building(home: Path, name: str, collections: Sequence[str], embedder: str) -> Task:
-    """Begin to build an index in a process that outlives the page. Raises JobError if it is already running."""
-    arguments = ["index", "build", name, *collections, *(["--embedder", embedder] if embedder else [])]
-    return tasks.begin(home / "indexes" / ".tasks", "index", name, arguments, home)
-
-
-def building(home: Path, name: str) -> Task | None:
-    """The process that builds an index, if one was begun."""
-    return tasks.task(home / "indexes" / ".tasks", "index", name)

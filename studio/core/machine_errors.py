@@ -44,7 +44,6 @@ _BY_TEXT = {
     "cuda error: out of memory": Fault.GPU_MEMORY,
     "out of memory": Fault.MEMORY,
     "no kernel image": Fault.GPU_NOT_SUPPORTED,
-    "not compiled with cuda": Fault.GPU_NOT_SUPPORTED,
     "driver version is insufficient": Fault.GPU_NOT_SUPPORTED,
     "device not ready": Fault.GPU_LOST,
     "unspecified launch failure": Fault.GPU_LOST,

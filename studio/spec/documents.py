@@ -92,14 +92,14 @@ def overlaid(below: Values, above: Values) -> Values:
     return merged
 
 
-OTHER = ("recipes", "comparisons")
+NOT_SPECS = ("recipes", "comparisons")
 """Folders of `configs/` whose files are no specs: they make rows, and compare ways of answering."""
 
 
 def presets() -> dict[str, Path]:
     """The shipped specs by the name that `extends` takes."""
     files = sorted(resources.folder("configs").rglob("*.yaml"))
-    return {file.stem: file for file in files if file.parent.name not in OTHER}
+    return {file.stem: file for file in files if file.parent.name not in NOT_SPECS}
 
 
 def _parent(name: Any, folder: Path | None, where: str) -> Path:

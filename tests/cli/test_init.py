@@ -72,7 +72,7 @@ def test_a_smaller_gpu_gets_a_smaller_model_and_the_spec_says_why(work: Path, ca
             ("--task: there is no task", "→ Did you mean `classification`?"),
         ),
         (["--data", "support.jsonl", "--gpu", "RTX 306"], ("--gpu: `RTX 306`", "→ ")),
-        (["there.yaml", "--data", "support.jsonl"], ("there.yaml: the file is already there", "→ Name another")),
+        (["there.yaml", "--data", "support.jsonl"], ("there.yaml: the file already exists", "→ Name another")),
     ],
 )
 def test_what_cannot_be_is_refused_and_nothing_is_written(
