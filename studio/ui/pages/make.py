@@ -104,18 +104,22 @@ def build(home: Path) -> None:
             pause = gr.Button("Pause", elem_id="make-pause", scale=1, visible=False)
         result = gr.HTML(elem_id="make-result", padding=False)
     seen = gr.State(None)
+    by_form = gr.State("")
     fields = [sources, title, url, model, price_in, price_out, share, kinds, context, judge, terms]
 
-    def written(*values: Any) -> tuple[str, Any]:
+    def written(*values: Any) -> tuple[str, str, Any]:
         """The form as a recipe; half-filled it is none yet."""
         try:
             spec = making_web.from_form(*values)
         except StudioError:
-            return "", ""
-        return making.as_yaml(spec), show.sent(spec)
+            return "", "", ""
+        text = making.as_yaml(spec)
+        return text, text, show.sent(spec)
 
-    def planned(text: str, *values: Any) -> Any:
-        spec = making_web.from_web(text, home) if (text or "").strip() else making_web.from_form(*values)
+    def planned(text: str | None, by_form: str, *values: Any) -> Any:
+        # A recipe that nobody edited may be older than the form: the click can overtake the form's last change.
+        edited = (text or "").strip() not in ("", by_form.strip())
+        spec = making_web.from_web(text or "", home) if edited else making_web.from_form(*values)
         making_web.begin_plan(spec, home)
         return show.working(making_web.task(home, "plan", "new"))
 
@@ -177,8 +181,10 @@ def build(home: Path) -> None:
     shown = [planning, chosen, state, actions, go, pause, result, seen]
     look = {"fn": frame.act(now), "inputs": [chosen, seen], "outputs": shown}
     gr.on(None, frame.opened(opened), None, [sources, *shown], **frame.QUIET)
-    gr.on(frame.changed(fields), frame.act(written), fields, [yaml, leaving], trigger_mode="always_last", **frame.QUIET)
-    plan.click(frame.act(planned), [yaml, *fields], [planning], **frame.ACTION).success(**look, **frame.QUIET)
+    gr.on(
+        frame.changed(fields), frame.act(written), fields, [yaml, by_form, leaving], trigger_mode="always_last", **frame.QUIET
+    )
+    plan.click(frame.act(planned), [yaml, by_form, *fields], [planning], **frame.ACTION).success(**look, **frame.QUIET)
     example.click(frame.act(trying), None, [planning], **frame.ACTION).success(**look, **frame.QUIET)
     go.click(frame.act(running), [chosen, ceiling], None, **frame.ACTION).success(**look, **frame.QUIET)
     pause.click(frame.act(pausing), [chosen], None, **frame.ACTION)
