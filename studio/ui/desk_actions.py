@@ -11,7 +11,7 @@ from studio.core.text import plural
 
 NAMES = {
     "approve": "approved", "exclude": "excluded", "mask": "masked", "edit": "edited", "relabel": "relabelled",
-    "apply": "edited", "keep_answer": "kept one answer of", "join": "joined",
+    "apply": "edited", "keep_answer": "kept one answer of", "join": "joined", "add": "added",
 }  # fmt: skip
 
 

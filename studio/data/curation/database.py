@@ -26,9 +26,11 @@ from studio.data.checks import CHECKS
 from studio.data.checks.base import LISTED, Options, findings_with_rows
 from studio.data.checks.contradictions import question_key
 from studio.data.context import Turns
+from studio.data.curation import added
 from studio.data.curation import edits as edit_records
 from studio.data.curation.edits import (
     DECISIONS,
+    Add,
     Content,
     Status,
     effects,
@@ -119,9 +121,13 @@ class DeskDatabase:
             )
             for finding, indices in results:
                 self._keep(finding, indices)
+            self._insert(added.counting(self._db))
             self._set("made_from", _made_from(self.item))
             self._set("counted_by", model)
             self._settle([row for (row,) in self._db.execute("SELECT DISTINCT row FROM touched")])
+
+    def _insert(self, additions: Sequence[Add]) -> None:
+        added.insert(self._db, additions, lambda edit: _asked(edit.after.conversation(), edit.row))
 
     def keep_scores(self, scores: Scores) -> None:
         """Remember what a base model makes of the rows, and the hardest and most surprising ones as findings."""

@@ -11,10 +11,13 @@ from typing import Literal, TypeAlias
 import orjson
 
 from studio.core.errors import DataError
+from studio.data.collected import CollectedRow
+from studio.data.curation import added
 from studio.data.curation import edits as edit_records
 from studio.data.curation.database import DeskDatabase
 from studio.data.curation.edits import (
     DECISIONS,
+    Add,
     Approve,
     Content,
     Edit,
@@ -120,12 +123,42 @@ class Desk(DeskDatabase):
         after = checked_content(joined([row.content for row in rows]), self.turns, f"row {rows[0].number}")
         return self._do("join", [Join(row=rows[0].id, others=tuple(row.id for row in rows[1:]), after=after)], why)
 
+    def add(self, rows: Iterable[tuple[Content, CollectedRow]], why: str = "") -> Batch:
+        """Add rows that people made of a model's answers. Rows that are there already are left out; raises DataError for one
+        that could not be trained on, or of another kind than the version's rows."""
+        first = next(self.rows(most=1), None)
+        made: dict[str, Edit] = {}
+        unchanged = 0
+        for content, source in rows:
+            where = f"feedback {source.number}"
+            content = checked_content(content, self.turns, where)
+            if first is not None and content.kind != first.content.kind:
+                raise DataError(
+                    f"{self.item.reference} holds {first.content.kind}, and this adds {content.kind}",
+                    hint="Add them to another dataset, or make a new one.",
+                    where=where,
+                )
+            known = self._db.execute("SELECT 1 FROM rows WHERE id = ?", (content.digest,)).fetchone()
+            if known or content.digest in made:
+                unchanged += 1
+            else:
+                made[content.digest] = Add(row=content.digest, after=content, source=source)
+        return self._do("add", list(made.values()), why, unchanged)
+
+    def source_of(self, row: DeskRow) -> CollectedRow | None:
+        """The rated answer that a row was added for by an edit of this desk."""
+        return next((edit.source for edit in added.counting(self._db) if edit.row == row.id), None)
+
     def apply(self, edits: Iterable[Edit], where: str = "") -> Batch:
         """Edits from elsewhere, e.g. a JSONL file, as one batch. Raises DataError for a row that is not there, or that says
         something else than the edit was made for; nothing is applied then."""
         made: list[Edit] = []
         for place, edit in enumerate(edits, 1):
             line = f"{where}, line {place}" if where else f"edit {place}"
+            if isinstance(edit, Add):
+                content = checked_content(edit.after, self.turns, line)
+                made.append(edit.model_copy(update={"after": content, "row": content.digest}))
+                continue
             known = {name: self._known(name, line) for name in rows_of(edit)}
             present = known[edit.row]
             if isinstance(edit, (Rewrite, Mask)):
@@ -155,6 +188,7 @@ class Desk(DeskDatabase):
             texts = [text for (text,) in self._db.execute("SELECT edit FROM edits WHERE batch = ?", (number,))]
             undone = [edit_records.parse(json.loads(text)) for text in texts]
             self._db.execute("UPDATE edits SET undone = ? WHERE batch = ?", (time.time(), number))
+            added.remove(self._db, added.of(undone))
             self._settle(name for edit in undone for name in rows_of(edit))
             return Batch(number, len(undone), undone[0].action)
 
@@ -203,6 +237,7 @@ class Desk(DeskDatabase):
             )
             touched = [(name, seq) for seq, edit in enumerate(made, first) for name in rows_of(edit)]
             self._db.executemany("INSERT OR IGNORE INTO touched VALUES (?, ?)", touched)
+            self._insert(added.of(made))
             self._settle(name for name, _ in touched)
         return Batch(batch, len(made), action, unchanged)
 

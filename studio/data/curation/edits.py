@@ -12,6 +12,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from studio.core.errors import DataError
 from studio.core.records import Record
 from studio.data import split
+from studio.data.collected import CollectedRow
 from studio.data.context import Context, Turns
 from studio.data.notes import Notes, Unusable
 from studio.data.rows import Conversation
@@ -79,6 +80,13 @@ class Content(Record):
     def format(self) -> str:
         """The layout in which `as_bytes` writes it, as `data.format` calls it."""
         return "preference" if self.rejected is not None else "messages" if self.messages else "text"
+
+    @property
+    def kind(self) -> str:
+        """What its rows are, in words: a version holds rows of one kind."""
+        if self.good is not None:
+            return "labelled answers"
+        return {"preference": "preference pairs", "messages": "conversations"}.get(self.format, "plain texts")
 
     @property
     def answer(self) -> str:
@@ -161,9 +169,17 @@ class Join(EditBase):
     after: Content
 
 
-Edit: TypeAlias = Approve | Exclude | Rewrite | Mask | Relabel | KeepAnswer | Join
+class Add(EditBase):
+    """A row that the version does not have: an answer that a person rated or corrected."""
+
+    action: Literal["add"] = "add"
+    after: Content
+    source: CollectedRow
+
+
+Edit: TypeAlias = Approve | Exclude | Rewrite | Mask | Relabel | KeepAnswer | Join | Add
 _EDITS: TypeAdapter[Edit] = TypeAdapter(Annotated[Edit, Field(discriminator="action")])
-ACTIONS = ("approve", "exclude", "edit", "mask", "relabel", "keep_answer", "join")
+ACTIONS = ("approve", "exclude", "edit", "mask", "relabel", "keep_answer", "join", "add")
 
 
 def parse(values: Any, where: str = "") -> Edit:
@@ -219,6 +235,8 @@ def effects(edit: Edit, content: Callable[[str], Content]) -> Iterator[Effect]:
         case Join():
             yield Effect(edit.row, "approved", edit.after)
             yield from (Effect(other, "excluded") for other in edit.others)
+        case Add():
+            yield Effect(edit.row)
 
 
 def rows_of(edit: Edit) -> tuple[str, ...]:

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from studio.data.checks.personal import Span, spans
 from studio.data.curation.edits import Content
+
+
+Tokens: TypeAlias = dict[tuple[str, str], str]
+"""Kind and value to the token that stands for it."""
 
 
 @dataclass(frozen=True)
@@ -22,12 +26,15 @@ class Masked:
     count: int
 
 
-def masked(content: Content, kinds: Collection[str] = (), regions: Sequence[str] = ()) -> Masked | None:
+def masked(
+    content: Content, kinds: Collection[str] = (), regions: Sequence[str] = (), tokens: Tokens | None = None
+) -> Masked | None:
     """The row with personal data masked, of these kinds or of all; None where there is none.
 
-    regions: countries whose numbers are known, as in `data.regions`.
+    regions: countries whose numbers are known, as in `data.regions`. tokens: those that stand for values already; new ones
+    are added to them.
     """
-    tokens: dict[tuple[str, str], str] = {}
+    tokens = {} if tokens is None else tokens
     seen: list[str] = []
 
     def replace(text: str) -> str:
@@ -55,12 +62,14 @@ def _value(value: Any, replace: Callable[[str], str]) -> Any:
     return [_value(item, replace) for item in value] if isinstance(value, (list, tuple)) else value
 
 
-def _replaced(text: str, found: list[Span], tokens: dict[tuple[str, str], str], seen: list[str]) -> str:
+def _replaced(text: str, found: list[Span], tokens: Tokens, seen: list[str]) -> str:
     for span in found:  # numbers go by the order in the row
         value = "".join(text[span.start : span.end].casefold().split())
         if (span.kind, value) not in tokens:
             number = sum(kind == span.kind for kind, _ in tokens) + 1
-            tokens[span.kind, value] = f"<{span.kind}_{number}>"
+            while (token := f"<{span.kind}_{number}>") in tokens.values():
+                number += 1
+            tokens[span.kind, value] = token
     for span in reversed(found):
         value = "".join(text[span.start : span.end].casefold().split())
         text = text[: span.start] + tokens[span.kind, value] + text[span.end :]

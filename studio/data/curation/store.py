@@ -23,6 +23,7 @@ from studio.core.errors import DataError, JobError
 from studio.core.files import bytes_in, folder_aside, sha256
 from studio.core.records import Record, RecordError
 from studio.core.text import nearest, plural
+from studio.data.collected import CollectedRows
 from studio.data.made import MadeRows
 from studio.data.settings import Data
 from studio.processes import locks
@@ -54,6 +55,8 @@ class VersionRecord(Record):
     why: str = ""
     made: MadeRows | None = None
     """Where its rows come from, if a model wrote them."""
+    collected: CollectedRows | None = None
+    """Where its rows come from, if people made them of a model's answers."""
 
 
 class DatasetRecord(Record):
@@ -133,8 +136,7 @@ def versions(home: Path) -> list[DatasetVersion]:
 
 def versions_of(folder: Path) -> list[DatasetVersion]:
     """The versions in a dataset's folder, oldest first. Those without a number count first, by their age."""
-    about = _about(folder)
-    records: list[tuple[Path, VersionRecord]] = []
+    about, records = _about(folder), list[tuple[Path, VersionRecord]]()
     for file in folder.glob("*/dataset.json"):
         with contextlib.suppress(RecordError, FileNotFoundError):
             if not file.parent.name.startswith(".") and (file.parent / "files").is_dir():
@@ -201,8 +203,7 @@ def pinned(data: AnyData, home: Path) -> AnyData:
     """The data with every `dataset:NAME` naming its version, read as that version was confirmed. Raises DataError."""
     if not any(is_reference(name) for name in (*data.files, str(data.holdout))):
         return data
-    values = data.model_dump(exclude_unset=True)
-    names: list[str] = []
+    values, names = data.model_dump(exclude_unset=True), list[str]()
     for name in data.files:
         item = named(home, name, "data.train") if is_reference(name) else None
         names.append(item.reference if item else name)
@@ -279,8 +280,7 @@ def rename(item: DatasetVersion, title: str) -> DatasetVersion:
 
 def delete(item: DatasetVersion) -> int:
     """Remove a version; the bytes that were freed. Its number is not given again, also when the dataset is gone."""
-    folder = item.path.parent
-    freed = bytes_in(item.path)
+    folder, freed = item.path.parent, bytes_in(item.path)
     with writer(folder):
         _number_old_ones(folder)
         gone = item.path.with_name(f".deleted-{item.version}")

@@ -5,19 +5,22 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
 import orjson
 
 from studio.core.errors import DataError
-from studio.core.files import need_room, write_text
+from studio.core.files import need_room, read_json_lines, write_text
+from studio.data.collected import FILE, CollectedRow, CollectedRows
+from studio.data.curation import added
 from studio.data.curation import edits as edit_records
 from studio.data.curation import store
 from studio.data.curation.database import ORIGINS
 from studio.data.curation.desk import Desk
 from studio.data.curation.differences import VersionRow
+from studio.data.curation.edits import Add, Content
 from studio.data.curation.store import DatasetVersion, VersionRecord
 from studio.data.curation.views import DeskRow
 
@@ -32,27 +35,30 @@ def write_version(desk: Desk, only_approved: bool = False, who: str = "", why: s
     item = desk.item
     digest = hashlib.sha256()
     count = left_out = changed = 0
-    formats: set[str] = set()
+    kinds: dict[str, str] = {}
+    edits = list(desk.edits())
+    additions = {edit.row: edit.source for edit in added.of(edits)}
+    sources: list[CollectedRow] = []
     for row in desk.rows():
         if not _is_in(row, only_approved):
             left_out += 1
             continue
         digest.update(row.content.as_bytes() + b"\n")
         count += 1
-        changed += row.edited is not None
-        formats.add(row.content.format)
+        changed += row.edited is not None or row.id in additions
+        sources += [additions[row.id]] if row.id in additions else []
+        kinds[row.content.kind] = row.content.format
     if not count:
         raise DataError("no row would be left in the new version", hint="Approve rows, or exclude fewer.", where=item.title)
     if not left_out and not changed:
         raise DataError(f"nothing would differ from {item.reference}", hint="Edit or exclude rows first.", where=item.title)
-    if len(formats) > 1:
+    if len(kinds) > 1:
         raise DataError(
-            f"the rows are of several kinds ({', '.join(sorted(formats))}), which no one version holds",
+            f"the rows are of several kinds ({', '.join(sorted(kinds))}), which no one version holds",
             hint="Exclude all but one kind.",
             where=item.title,
         )
     need_room(item.path, 2 * item.bytes, "The new version")
-    edits = list(desk.edits())
 
     def fill(folder: Path, number: int) -> None:
         (folder / "files").mkdir()
@@ -70,13 +76,54 @@ def write_version(desk: Desk, only_approved: bool = False, who: str = "", why: s
 
     settings = {
         **{name: item.settings[name] for name in ("turns", "train_on") if name in item.settings},
-        "format": formats.pop(),
+        "format": next(iter(kinds.values())),
     }
     record = VersionRecord(
         created=0.0, settings=settings, parent=item.version, edits=len(edits), rows=count, who=who, why=why,
-        made=item.record.made,
+        made=item.record.made, collected=CollectedRows.of(sources, item.record.collected),
     )  # fmt: skip
     return store.add_version(item.path.parent, item.title, digest.hexdigest(), record, fill)
+
+
+def first_version(folder: Path, title: str, rows: Sequence[tuple[Content, CollectedRow]], why: str = "") -> DatasetVersion:
+    """A dataset of rows that people made of a model's answers, each of its content once. Raises DataError for rows of
+    several kinds, or none."""
+    by_content = {content.digest: Add(row=content.digest, after=content, source=source) for content, source in rows}
+    edits = list(by_content.values())
+    kinds = {edit.after.kind: edit.after.format for edit in edits}
+    if len(kinds) != 1:
+        raise DataError(
+            "there are no rows" if not kinds else f"the rows are of several kinds ({', '.join(sorted(kinds))})",
+            hint="Choose answers that make rows of one kind.",
+            where=title,
+        )
+    lines = [edit.after.as_bytes() + b"\n" for edit in edits]
+
+    def fill(version: Path, number: int) -> None:
+        (version / "files").mkdir()
+        (version / "files" / f"{folder.name}-v{number}.jsonl").write_bytes(b"".join(lines))
+        origins = b"".join(orjson.dumps({"file": FILE, "line": edit.source.number}) + b"\n" for edit in edits)
+        (version / ORIGINS).write_bytes(origins)
+        write_text(
+            version / EDITS, "".join(json.dumps(edit_records.as_line(edit), ensure_ascii=False) + "\n" for edit in edits)
+        )
+
+    record = VersionRecord(
+        created=0.0, settings={"format": next(iter(kinds.values()))}, rows=len(edits), why=why,
+        collected=CollectedRows.of(edit.source for edit in edits),
+    )  # fmt: skip
+    return store.add_version(folder, title, hashlib.sha256(b"".join(lines)).hexdigest(), record, fill)
+
+
+def collected_from(item: DatasetVersion, file: str, line: int) -> CollectedRow | None:
+    """The rated answer that a row was made of, by the file and line that the desk shows, in this version or an earlier one."""
+    if file != FILE:
+        return None
+    for version in store.versions_of(item.path.parent):
+        for values in read_json_lines(version.path / EDITS):
+            if values.get("action") == "add" and values["source"]["number"] == line:
+                return CollectedRow.from_json(values["source"], where=str(version.path / EDITS))
+    return None
 
 
 def _is_in(row: DeskRow, only_approved: bool) -> bool:
