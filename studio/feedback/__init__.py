@@ -1,1 +1,1 @@
-"""Feedback: answers of models that people rate, correct and flag; collected only where it was turned on, personal data masked."""
+"""Feedback: answers that people rate, correct and flag. Collected only where it was turned on, with personal data masked."""

@@ -55,8 +55,7 @@ def test_answers_are_found_by_what_was_said_of_them(feedback: Feedback):
         if opinion:
             feedback.say(f"k{number}", opinion)
     counts = {
-        state: feedback.count(Query(state=state))  # type: ignore[arg-type]
-        for state in ("", "unrated", "rated", "good", "bad", "corrected", "flagged")
+        state: feedback.count(Query(state=state)) for state in ("", "unrated", "rated", "good", "bad", "corrected", "flagged")
     }
     assert counts == {"": 5, "unrated": 1, "rated": 4, "good": 1, "bad": 1, "corrected": 1, "flagged": 1}
     assert feedback.count(Query(origin="chat")) == 0

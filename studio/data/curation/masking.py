@@ -12,7 +12,6 @@ from typing import Any, TypeAlias
 from studio.data.checks.personal import Span, spans
 from studio.data.curation.edits import Content
 
-
 Tokens: TypeAlias = dict[tuple[str, str], str]
 """Kind and value to the token that stands for it."""
 

@@ -14,9 +14,8 @@ import orjson
 from studio.core.errors import DataError
 from studio.core.files import need_room, read_json_lines, write_text
 from studio.data.collected import FILE, CollectedRow, CollectedRows
-from studio.data.curation import added
+from studio.data.curation import added, store
 from studio.data.curation import edits as edit_records
-from studio.data.curation import store
 from studio.data.curation.database import ORIGINS
 from studio.data.curation.desk import Desk
 from studio.data.curation.differences import VersionRow
