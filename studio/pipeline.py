@@ -95,9 +95,9 @@ def make_ready(folder: RunFolder, asked: RunSpec, recorder: Recorder) -> Prepare
     machine = machines.probe()
     if not folder.spec_file.exists():
         asked = planner.take_start(asked, folder)
-        planner.teacher(asked, _home(folder), tokenizer, "fp32")  # refused now if it cannot be one
+        teacher = planner.teacher(asked, _home(folder), tokenizer, "fp32")  # refused now if it cannot be one
         rows = replace(planner.rows_for(asked, train, held_out), replayed=replayed)
-        plan = planner.resolve(asked, machine, found, rows, past(_home(folder)))
+        plan = planner.resolve(asked, machine, found, rows, past(_home(folder)), teacher)
         plan.record().write(folder.plan)
         for decision in plan.decisions:
             recorder.event(events.Decision(field=decision.field, value=decision.value, reason=decision.reason))

@@ -98,6 +98,18 @@ def test_the_scale_of_rslora_is_lora_s_at_rank_16():
     assert plan(adapter={"kind": "rslora"}).spec.adapter.alpha / 16**0.5 == plan().spec.adapter.alpha / 16
 
 
+@pytest.mark.parametrize("kind", ["lora", "dora", "eva"])
+def test_a_high_rank_takes_a_lower_rate_so_that_its_update_is_no_larger(kind: str):
+    usual = plan(QWEN05B, adapter={"kind": kind}).spec.training.learning_rate
+    made = plan(QWEN05B, adapter={"kind": kind, "rank": 64})
+    assert made.spec.training.learning_rate == pytest.approx(usual / 2)
+    assert "the update of rank 64" in next(each.reason for each in made.decisions if each.field == "training.learning_rate")
+    assert plan(QWEN05B, adapter={"kind": kind, "rank": 8}).spec.training.learning_rate == pytest.approx(usual)
+    weak = plan(QWEN05B, adapter={"kind": kind, "rank": 64, "alpha": 16})  # scaled down already
+    assert weak.spec.training.learning_rate == pytest.approx(usual)
+    assert plan(QWEN05B, adapter={"kind": "rslora", "rank": 64}).spec.training.learning_rate == pytest.approx(usual)
+
+
 def test_with_lora_plus_both_rates_lie_around_the_usual_one():
     usual, found = plan(QWEN05B).spec.training.learning_rate, plan(QWEN05B, adapter={"lora_plus": 16}).spec
     assert found.training.learning_rate == pytest.approx(usual / 4)

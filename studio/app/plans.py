@@ -61,7 +61,9 @@ def plan(spec: RunSpec | str | Path | Mapping[str, Any], gpu: str | None = None,
                 parts.append(encoded)
             rows = replace(planner.rows_for(spec, parts[0], parts[1]), replayed=replayed)
         spec = planner.settled(spec, planner.start_folder(spec, studio_home(home)))
-        made = planner.resolve(spec, machine.probe(gpu, studio_home(home)), found, rows, past(studio_home(home)))
+        teacher = planner.teacher(spec, studio_home(home), tokenizer, "fp32", planning=True)
+        device, earlier = machine.probe(gpu, studio_home(home)), past(studio_home(home))
+        made = planner.resolve(spec, device, found, rows, earlier, teacher)
         said = (*_left_out(report), *report.warnings, *checked.summary())
         return replace(made, warnings=(*said, *made.warnings))
 

@@ -8,6 +8,7 @@ from studio.export.targets import AnyTarget
 from studio.hardware.memory import optimizer_bytes
 from studio.planner.fitting import Case
 from studio.planner.plan import Disk
+from studio.runs.plan import TeacherEstimate
 from studio.spec import ResolvedSpec
 
 CHECKPOINTS = 3
@@ -34,7 +35,7 @@ def merges(target: AnyTarget) -> bool:
     return target.kind not in ("adapter", "gguf_adapter")
 
 
-def disk_of(spec: ResolvedSpec, case: Case, trained: int) -> Disk:
+def disk_of(spec: ResolvedSpec, case: Case, trained: int, teacher: TeacherEstimate | None = None) -> Disk:
     """Bytes of the download, the encoded data, the checkpoints, the adapter and each export, and what is free."""
     every = case.dims.parameters
     local = spec.model.name == "starter" or Path(spec.model.name).expanduser().exists()
@@ -44,6 +45,7 @@ def disk_of(spec: ResolvedSpec, case: Case, trained: int) -> Disk:
         ("encoded data", TOKEN * tokens),
         ("checkpoints", CHECKPOINTS * (4 * trained + optimizer_bytes(trained, spec.training.optimizer))),
         ("adapter", 4 * trained),
+        ("the teacher's probabilities", teacher.cache if teacher else 0),
     ]
     for target in spec.export:
         items.append((f"export {label(target)}", 4 * trained if target.kind == "adapter" else target.size(case.dims)))

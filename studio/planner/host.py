@@ -9,19 +9,21 @@ from studio.hardware.memory import GIB, Memory, width
 from studio.planner.disk import label, merges, own_width
 from studio.planner.fitting import Case
 from studio.planner.plan import Ram
+from studio.runs.plan import TeacherEstimate
 from studio.spec import ResolvedSpec
 
 CUDA_PROCESS = 3 * GIB
 """RAM of a process with torch's CUDA libraries loaded; an estimate, generous."""
 
 
-def ram_of(spec: ResolvedSpec, case: Case, memory: Memory) -> Ram:
+def ram_of(spec: ResolvedSpec, case: Case, memory: Memory, teacher: TeacherEstimate | None = None) -> Ram:
     """Bytes of RAM at the peak of each stage, and what is free.
 
     Encoded rows and weight files are mapped, not read: of a base that goes to a card only a tensor at a time is in RAM. A
     merged model is made there whole, and read back whole in the format the run used, on a card or not.
     """
-    return Ram(tuple(_stages(spec, case, memory)), case.machine.ram_free)
+    first = [("reading by the teacher", teacher.memory.total)] if teacher and not case.cuda else []
+    return Ram((*first, *_stages(spec, case, memory)), case.machine.ram_free)
 
 
 def _stages(spec: ResolvedSpec, case: Case, memory: Memory) -> Iterator[tuple[str, int]]:

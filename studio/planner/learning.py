@@ -12,6 +12,8 @@ from studio.spec import RunSpec
 
 REPLAYED = 131
 """General rows that are mixed in: all that are shipped."""
+USUAL_RANK = 16
+"""The rank that the usual learning rates are for."""
 MOST_REPLAY = 0.5
 """The largest share of the training rows that the plan mixes in."""
 
@@ -51,12 +53,30 @@ def _rate(draft: Draft, case: Case) -> None:
     kind = draft.spec.adapter.traits
     if kind.rate != 1:
         rate, why = rate * kind.rate, f"{kind.rate:.0%} of LoRA's rate ({rate:g}): {kind.rate_reason}"
+    share, because = _by_rank(draft.spec)
+    if share < 1:
+        rate, why = rate * share, f"{share:.0%} of the rate at rank {USUAL_RANK} ({rate:g}): {because}"
     ratio = draft.spec.adapter.lora_plus
     if ratio != 1:
         rate, why = rate / ratio**0.5, f"LoRA+ trains B {ratio:g} times as fast as A: the two rates lie around {rate:g}"
     if method.rate != 1:
         rate, why = rate * method.rate, f"{method.rate:.0%} of the rate for learning answers ({rate:g}): {method.rate_reason}"
     draft.settle("training.learning_rate", rate, why, "higher may forget or diverge, lower may learn too little")
+
+
+def _by_rank(spec: RunSpec) -> tuple[float, str]:
+    """The share of the usual rate that an adapter of a high rank bears, and why.
+
+    LoRA's update is scaled by alpha / rank, and alpha grows with the rank: so does the update, while rsLoRA's, scaled by
+    alpha / sqrt(rank), does not (Kalajdzievski 2023). The rate makes up for what the scale is larger than rsLoRA's would be.
+    """
+    adapter = spec.adapter
+    rank = max((adapter.rank, *adapter.ranks.values()))
+    if adapter.kind in ("rslora", "full") or rank <= USUAL_RANK:
+        return 1.0, ""
+    scale = adapter.alpha / adapter.rank if adapter.alpha else 2.0
+    share = min(1.0, 2.0 * (USUAL_RANK / rank) ** 0.5 / scale)
+    return share, f"the update of rank {rank} is larger at the same rate, and lost what the model knew (measured)"
 
 
 def _labels(draft: Draft, case: Case) -> None:

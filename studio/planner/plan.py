@@ -9,7 +9,18 @@ from studio.core.text import count, duration, parameters, plural, size
 from studio.hardware.history import OVERHEADS, UNCORRECTED, Correction
 from studio.hardware.memory import Memory
 from studio.hardware.speed import Rate
-from studio.runs.plan import Alternative, Counts, Decision, DiskEstimate, MemoryEstimate, Part, PlanRecord, RamEstimate, Time
+from studio.runs.plan import (
+    Alternative,
+    Counts,
+    Decision,
+    DiskEstimate,
+    MemoryEstimate,
+    Part,
+    PlanRecord,
+    RamEstimate,
+    TeacherEstimate,
+    Time,
+)
 from studio.spec import ResolvedSpec
 
 
@@ -68,10 +79,16 @@ class Plan:
     alternatives: tuple[Alternative, ...] = field(default=())
     generated: int = 0
     """Tokens that the model writes itself in training, at most."""
+    teacher: TeacherEstimate | None = None
+    """For a distillation: what the teacher takes, before the student."""
+    teacher_hint: str = ""
+    """What would fit, where the teacher does not."""
 
     @property
     def fits(self) -> bool:
         """True if memory and disk suffice; of a GPU elsewhere, if its memory does: the disk there is not known."""
+        if self.teacher is not None and self.teacher.memory.total > self.room:
+            return False
         return self.memory.total <= self.room and (self.elsewhere or self.disk.total <= self.disk.free)
 
     def __str__(self) -> str:
@@ -103,6 +120,8 @@ class Plan:
             lines.insert(0, method)
         if self.generated:
             lines.insert(2, f"up to {count(self.generated)} tokens are generated in training, which is most of its time")
+        if self.teacher:
+            lines.insert(2, self._teacher(self.teacher))
         if self.seconds and self.rate:
             low, high = self.seconds
             lines.append(f"training: {duration(low)} to {duration(high)} ({self.rate.basis})")
@@ -136,6 +155,14 @@ class Plan:
         once = "; every answer is scored once before the first step, no second model is loaded" if method.compares else ""
         return f"method: {method.kind} ({settings}){once}"
 
+    def _teacher(self, found: TeacherEstimate) -> str:
+        """What the teacher takes, before the student is loaded."""
+        took = f", {duration(found.time.low)} to {duration(found.time.high)}" if found.time else ""
+        return (
+            f"teacher: {found.model} reads the rows first, alone: {size(found.memory.total)} of memory{took}; "
+            f"{size(found.cache)} of its probabilities are kept on disk"
+        )
+
     @property
     def _corrected(self) -> str:
         overhead = sum(self.memory.of(name) for name in OVERHEADS if name != "CUDA context")
@@ -144,6 +171,13 @@ class Plan:
 
     def refuse_if_it_does_not_fit(self) -> None:
         """Raise DoesNotFit with the nearest settings that fit, if memory or disk do not suffice."""
+        if self.teacher is not None and self.teacher.memory.total > self.room:
+            raise DoesNotFit(
+                f"the teacher {self.teacher.model} needs {size(self.teacher.memory.total)} of memory while it reads the rows, "
+                f"and {size(self.room)} may be used on {self.machine}",
+                hint=self.teacher_hint,
+                where="training.method.teacher",
+            )
         if self.memory.total > self.room:
             largest = max(self.memory.items, key=lambda item: item.bytes)
             hint = (
@@ -182,6 +216,7 @@ class Plan:
             parameters=self.parameters,
             expected=self.expected,
             corrected=self.corrected,
+            teacher=self.teacher,
             summary=self.summary,
             warnings=self.warnings,
             alternatives=self.alternatives,

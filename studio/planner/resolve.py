@@ -10,24 +10,23 @@ from typing import Any, Protocol
 
 from studio.core.errors import ExportError, SpecError
 from studio.core.text import count, plural, size
-from studio.hardware import history, memory, speed
+from studio.hardware import memory
 from studio.hardware.history import Past
 from studio.hardware.machine import Machine
 from studio.models.dims import model_dims
-from studio.planner import alternatives, cautions, fitting, learning, refusals, sampling
+from studio.planner import alternatives, cautions, fitting, learning, pace, refusals, sampling, teacher_needs
 from studio.planner.disk import disk_of
 from studio.planner.draft import Draft
-from studio.planner.fitting import UNKNOWN_CARD, Case, Fit
+from studio.planner.fitting import Case, Fit
 from studio.planner.host import ram_of
 from studio.planner.plan import Plan
 from studio.planner.rows import Rows
+from studio.planner.teaching import Teacher
 from studio.runs.plan import Counts
-from studio.spec import ResolvedSpec, RunSpec
+from studio.spec import RunSpec
 from studio.training import optimizations
 from studio.training.schedule import total_steps
 
-FORWARD = 0.4
-"""What scoring a token costs of what training on it does: the forward pass alone."""
 TIMES = 10
 """How often a run is evaluated and kept, unless the spec says."""
 
@@ -41,10 +40,13 @@ class Found(Protocol):
         ...
 
 
-def resolve(spec: RunSpec, machine: Machine, found: Found, rows: Rows, past: Sequence[Past] = ()) -> Plan:
+def resolve(
+    spec: RunSpec, machine: Machine, found: Found, rows: Rows, past: Sequence[Past] = (), teacher: Teacher | None = None
+) -> Plan:
     """Decide every open field of `spec` for this machine, model and data; say what the run needs and whether it fits.
 
     past are earlier runs that were measured, newest first: those on this machine correct its overheads and its pace.
+    teacher: of a distillation, as `teaching.teacher` gives it.
     Nothing is loaded or downloaded. Raises SpecError if a decision contradicts a given field, ModelError if the config
     does not describe a model.
     """
@@ -66,7 +68,7 @@ def resolve(spec: RunSpec, machine: Machine, found: Found, rows: Rows, past: Seq
     sampling.decide(draft, case)
     _rhythm(draft, case)
     _ending(draft, case, chosen)
-    return _plan(draft, case, chosen)
+    return _plan(draft, case, chosen, teacher)
 
 
 def _refuse_exports(spec: RunSpec, case: Case) -> None:
@@ -253,7 +255,7 @@ def _ending(draft: Draft, case: Case, chosen: Fit) -> None:
             draft.settle(f"export.{place}.dtype", own, "the base model's own format", "fp32 takes twice the disk")
 
 
-def _plan(draft: Draft, case: Case, chosen: Fit) -> Plan:
+def _plan(draft: Draft, case: Case, chosen: Fit, teacher: Teacher | None) -> Plan:
     spec, rows = draft.resolved(), case.rows
     batch = spec.training.batch_size
     over = rows.over(chosen.max_length)
@@ -277,14 +279,15 @@ def _plan(draft: Draft, case: Case, chosen: Fit) -> Plan:
         estimated=rows.estimated,
         replayed=rows.replayed,
     )
-    expected = _expected(spec, case, chosen)
-    rate = _rate(case, chosen, expected)
+    expected = pace.expected(spec, case, chosen)
+    rate = pace.rate(case, chosen, expected)
     method = spec.training.method
-    scored = FORWARD * (method.compares + method.mismatches) * float(kept.sum())  # once, before the first step
-    total = (steps * per_step * (1 + FORWARD * method.mismatches) + scored) / (1 - padding)
+    scored = pace.FORWARD * (method.compares + method.mismatches) * float(kept.sum())  # once, before the first step
+    total = (steps * per_step * (1 + pace.FORWARD * method.mismatches) + scored) / (1 - padding)
     generated = sampling.generated(case, batch, steps) if method.generates else 0
     writing = sampling.seconds(case, chosen, spec.training.threads, batch, steps) if generated else (0.0, 0.0)
-    disk, ram = disk_of(spec, case, trained), ram_of(spec, case, chosen.memory)
+    stage = teacher_needs.estimate(spec, case, teacher) if teacher else None
+    disk, ram = disk_of(spec, case, trained, stage), ram_of(spec, case, chosen.memory, stage)
     plan = Plan(
         spec=spec,
         machine=case.machine.name,
@@ -302,29 +305,10 @@ def _plan(draft: Draft, case: Case, chosen: Fit) -> Plan:
         parameters=case.dims.parameters,
         expected=expected.high,
         corrected=case.overheads,
+        teacher=stage,
+        teacher_hint=teacher_needs.hint(stage, spec, case, teacher) if stage and teacher else "",
         warnings=tuple(cautions.about(spec, case, counts, disk, ram)),
     )
     if plan.memory.total <= plan.room:
         return plan
     return Plan(**{**plan.__dict__, "alternatives": tuple(alternatives.near(draft.spec, case))})
-
-
-def _expected(spec: ResolvedSpec, case: Case, chosen: Fit) -> speed.Rate:
-    """The range from figures alone; on a card whose rates are not known that of a usual one, for only ratios to it count."""
-    scored, gpu = case.rows.scored, case.machine.gpu
-    if case.cuda and gpu:
-        known = (gpu.flops, gpu.bandwidth) if gpu.flops else UNKNOWN_CARD
-        rate = speed.gpu_rate(case.dims, chosen.typical, *known, scored)
-        if rate:
-            return rate
-    return speed.cpu_rate(case.dims, chosen.typical, spec.training.threads, case.machine.cpu_bf16, scored)
-
-
-def _rate(case: Case, chosen: Fit, expected: speed.Rate) -> speed.Rate | None:
-    """As like runs on this machine went, else from figures; None on a card of which nothing is known."""
-    past = () if case.machine.assumed else case.past
-    found = history.pace(past, case.machine.name, case.dims.parameters, chosen.peak.dtype, chosen.packing)
-    if found:
-        return speed.Rate(found.low * expected.high, found.high * expected.high, f"as {found.runs} like runs on this machine")
-    gpu = case.machine.gpu
-    return None if case.cuda and gpu and not gpu.flops else expected

@@ -24,6 +24,8 @@ FIELD = "training.method.teacher"
 class Teacher:
     """A model, and the adapter on it if the teacher is a run."""
 
+    name: str
+    """As the spec has it."""
     model: Model
     found: loading.Found
     adapter: Path | None = None
@@ -44,8 +46,10 @@ def refuse_without_teacher(spec: RunSpec) -> None:
         )
 
 
-def teacher(spec: RunSpec, home: Path, student: Any, dtype: str) -> Teacher | None:
-    """The teacher that the spec names; None for a method without one. student: its tokenizer.
+def teacher(spec: RunSpec, home: Path, student: Any, dtype: str, planning: bool = False) -> Teacher | None:
+    """The teacher that the spec names; None for a method without one. student: its tokenizer, None if it is not here.
+
+    planning: a model of the hub that is not on this machine is taken from the facts that are shipped, as `loading.find` has it.
 
     Raises SpecError if there is no such model, or its tokenizer writes other tokens than the student's.
     """
@@ -53,8 +57,9 @@ def teacher(spec: RunSpec, home: Path, student: Any, dtype: str) -> Teacher | No
     if not isinstance(method, Distil):
         return None
     refuse_without_teacher(spec)
-    found = _run(method.teacher, home) or _model(method, dtype)
-    problem = same_tokens(student, loading.tokenizer(found.found))
+    found = _run(method.teacher, home) or _model(method, dtype, planning)
+    both = student is not None and found.found.has_tokenizer
+    problem = same_tokens(student, loading.tokenizer(found.found)) if both else None
     if problem:
         raise SpecError(
             f"the words of {method.teacher} cannot be the student's: {problem}",
@@ -72,15 +77,15 @@ def _run(name: str, home: Path) -> Teacher | None:
     if not (run.adapter / "adapter_config.json").exists():
         raise SpecError(f"run {run.id} has no trained adapter", hint="Wait until it is trained, or resume it.", where=FIELD)
     model = run.resolved_spec().model
-    return Teacher(model, loading.find(model), run.adapter)
+    return Teacher(name, model, loading.find(model), run.adapter)
 
 
-def _model(method: Distil, dtype: str) -> Teacher:
+def _model(method: Distil, dtype: str, planning: bool) -> Teacher:
     model = Model.model_validate(
         {"name": method.teacher, "quantization": method.teacher_quantization, "dtype": dtype, "attention": "sdpa"}
     )
     try:
-        return Teacher(model, loading.find(model))
+        return Teacher(method.teacher, model, loading.find(model, planning))
     except StudioError as problem:
         raise SpecError(
             f"`{method.teacher}` is neither a run nor a model: {problem.message}", hint=problem.hint, where=FIELD

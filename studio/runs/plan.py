@@ -95,6 +95,18 @@ class Time(Record):
     basis: str = ""
 
 
+class TeacherEstimate(Record):
+    """The stage of a distillation in which the teacher reads the rows, alone: memory and time, and what is kept on disk."""
+
+    model: str
+    quantization: str
+    memory: MemoryEstimate
+    time: Time | None = None
+    """None if nothing is known of the GPU."""
+    cache: int = 0
+    """Bytes of its probabilities."""
+
+
 class Measured(Record):
     """The memory that training was predicted to show and the peak it reached, in bytes."""
 
@@ -137,6 +149,8 @@ class PlanRecord(Record):
     expected: float = 0.0
     """Tokens/s that figures alone let expect at most."""
     corrected: Correction = UNCORRECTED
+    teacher: TeacherEstimate | None = None
+    """For a distillation: what the teacher takes, before the student."""
     summary: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     alternatives: tuple[Alternative, ...] = ()

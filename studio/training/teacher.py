@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from studio.tracking.reporter import Reporter
 
 TOKENS_AT_ONCE = 2048
+"""Padded tokens that the teacher reads at once."""
+LOGITS_AT_ONCE = 1 << 25
+"""Logits made at once: 128 MiB in 32 bit."""
 PROBES = ("The quick brown fox, 3 × 4 = 12.", "Grüße aus Köln: naïve café, 东京 🙂", "def f(x):\n\treturn x ** 2  # x²")
 """Texts that both tokenizers must encode alike."""
 
@@ -120,7 +123,7 @@ def _likeliest(model: Any, micro: Any, k: int, vocabulary: int) -> tuple[np.ndar
     with torch.no_grad():
         states = causal.get_decoder()(input_ids=torch.from_numpy(micro.input_ids).to(device), use_cache=False).last_hidden_state
         picked = states.reshape(-1, states.shape[-1]).index_select(0, torch.from_numpy(micro.scored).to(device))
-        for some in picked.split(max(16, (1 << 25) // head.weight.shape[0])):
+        for some in picked.split(max(16, LOGITS_AT_ONCE // head.weight.shape[0])):
             logits = logits_of(some, head.weight, head.bias, transform)[0][:, :vocabulary]
             logps = torch.log_softmax(logits, dim=-1)
             best = logps.topk(k, dim=-1)
