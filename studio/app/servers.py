@@ -38,6 +38,8 @@ class Server:
     given: tuple[str, ...] = ()
     log: Path | None = None
     error: StudioError | None = None
+    collecting: bool = False
+    """Its answers are kept in the home, to be rated."""
 
     @property
     def key(self) -> str:
@@ -242,7 +244,9 @@ def log_tail(server: Server, most: int = 8000) -> str:
 
 
 def _listening(server: Server, told: dict[str, Any]) -> Server:
-    server = replace(server, url=told["url"], models=tuple(told["models"]), since=told["since"])
+    server = replace(
+        server, url=told["url"], models=tuple(told["models"]), since=told["since"], collecting=bool(told.get("collecting"))
+    )
     return replace(server, state=_state(told["url"]))
 
 

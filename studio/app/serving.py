@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from studio.app import served_models
 from studio.core.errors import JobError, ModelError, SpecError
@@ -17,6 +17,9 @@ from studio.processes import watchdog
 from studio.processes.identity import ProcessId
 from studio.serving.assemble import Source
 from studio.serving.limits import Limits
+
+if TYPE_CHECKING:
+    from studio.serving.collecting import Collector
 
 EngineName = Literal["auto", "transformers", "llama.cpp", "vllm"]
 
@@ -81,8 +84,10 @@ def serve(
     tell: Callable[[str], None],
     share_gpu: bool = False,
     index: str = "",
+    collect: bool = False,
 ) -> int:
-    """Serve until ended by a signal. index: answers are written from its passages, with citations.
+    """Serve until ended by a signal. index: answers are written from its passages, with citations. collect: answers are kept
+    in the home, personal data masked, to be rated.
 
     Returns the exit code. Raises StudioError for what cannot be served.
     """
@@ -99,6 +104,11 @@ def serve(
         raise SpecError(
             "vLLM answers by itself, without passages", hint="Leave --engine vllm out, or --index.", where="--index"
         )
+    if request.engine == "vllm" and collect:
+        raise SpecError(
+            "vLLM answers by itself: its answers are not collected", hint="Leave --engine vllm out, or --collect.",
+            where="--collect",
+        )  # fmt: skip
     if request.engine == "vllm":
         return _vllm(wanted, request, host, port, keys, tell)
     known = Keys(keys) if keys else None
@@ -114,11 +124,18 @@ def serve(
         models = assemble.assemble(wanted, request.limits, device.device, device.cores, dispatcher)
         if grounding is not None:
             models = {name: replace(model, grounding=grounding) for name, model in models.items()}
+        collector = _collector(models, wanted, index, home, tell) if collect else None
+        if collector is not None:
+            models = {name: replace(model, collector=collector) for name, model in models.items()}
         url = f"{address(host, listener.getsockname()[1])}/v1"
         app = server.application(models, dispatcher, request.limits, known, host)
-        with _told(home, url, list(models)):
+        with _told(home, url, list(models), collect):
             tell(f"loading {', '.join(models)}")
-            server.serve(app, listener, request.limits, lambda: tell(f"serving {plural(len(models), 'model')} at {url}"))
+            try:
+                server.serve(app, listener, request.limits, lambda: tell(f"serving {plural(len(models), 'model')} at {url}"))
+            finally:
+                if collector is not None:
+                    collector.close()
         failed = [item.failed for item in app.schedulers if item.failed is not None]
         if failed:
             raise failed[0]
@@ -134,6 +151,25 @@ def _grounding(name: str, home: Path, tell: Callable[[str], None]) -> Any:
     tell(f"answers come from {plural(found.record.passages, 'passage')} of {name}")
     found.search("ready", 1)
     return Grounding(found)
+
+
+def _collector(models: Collection[str], wanted: list[Source], index: str, home: Path, tell: Callable[[str], None]) -> Collector:
+    """Where answers are kept, for each model with its run. Raises StudioError."""
+    from studio.app import runs
+    from studio.serving.collecting import Collector, Origin
+
+    run_of = {one.name: one.run for one in wanted if one.run}
+    origins = {
+        name: Origin(
+            run_of.get(name, ""), tuple(runs.find(run_of[name], home).spec.data.regions) if name in run_of else (), index
+        )
+        for name in models
+    }
+    tell(
+        f"collecting answers in {home / 'feedback.sqlite'}, personal data masked (names and addresses are not looked for); "
+        'a request with "store": false is left out'
+    )
+    return Collector(home, origins)
 
 
 def new_key(file: Path, name: str) -> str:
@@ -203,11 +239,11 @@ def gpu(uuid: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _told(home: Path, url: str, models: list[str]) -> Iterator[None]:
+def _told(home: Path, url: str, models: list[str], collecting: bool) -> Iterator[None]:
     """A note in the home that this server runs, for the studio to show."""
     me = ProcessId.current()
     file = home / "serving" / f"{me.pid}.json"
-    note = {"url": url, "models": models, "since": time.time(), "pid": me.pid, "process": asdict(me)}
+    note = {"url": url, "models": models, "since": time.time(), "pid": me.pid, "process": asdict(me), "collecting": collecting}
     with contextlib.suppress(OSError):
         write_json(file, note)
     try:

@@ -67,6 +67,10 @@ def serve(
             "--index", metavar="INDEX", help="Answer from the passages of this index, with citations.", show_default=False
         ),
     ] = "",
+    collect: Annotated[
+        bool,
+        typer.Option("--collect", help="Keep answers in this home to be rated and corrected, personal data masked."),
+    ] = False,
     until: Annotated[str | None, typer.Option("--until", metavar="PROCESS", hidden=True)] = None,
     home: Home = None,
 ) -> int | None:
@@ -95,7 +99,15 @@ def serve(
     request = serving.ServeRequest(tuple(what or ()), _aliases(name or []), chosen, limits, base)
     logging.getLogger("studio.serve").setLevel(logging.INFO)
     return serving.serve(
-        request, root, host, port, api_key_file, lambda line: print(line, file=sys.stderr, flush=True), share_gpu, index
+        request,
+        root,
+        host,
+        port,
+        api_key_file,
+        lambda line: print(line, file=sys.stderr, flush=True),
+        share_gpu,
+        index,
+        collect,
     )
 
 

@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import time
 from collections import deque
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol, TypeVar
 
 import orjson
@@ -106,11 +106,13 @@ class Answer(Response):
         metrics: Metrics,
         stream: bool,
         with_usage: bool,
+        completed: Callable[[str], None] = lambda key: None,
     ) -> None:
-        """prompt_tokens: of all its prompts together; begun: when it came, on `time.perf_counter`."""
+        """prompt_tokens: of all its prompts together; begun: when it came, on `time.perf_counter`; completed: called with the
+        answer's id once all of it was written."""
         super().__init__()
         self.served, self.jobs, self.format, self.metrics = served, jobs, format, metrics
-        self._inbox, self._stream, self._with_usage = inbox, stream, with_usage
+        self._inbox, self._stream, self._with_usage, self._completed = inbox, stream, with_usage, completed
         self._prompt_tokens, self._begun, self._first = prompt_tokens, begun, 0.0
         self._written = [0] * len(jobs)
         self._open = set(range(len(jobs)))
@@ -141,6 +143,7 @@ class Answer(Response):
                 self._note(index, piece)
                 pieces[index].append(piece)
         choices = [self.format.choice(index, written) for index, written in enumerate(pieces)]
+        self._completed(self._head["id"])
         return {**self._head, "object": self.format.object, "choices": choices, "usage": self._usage()}
 
     async def _send_stream(self, send: Send) -> None:
@@ -165,6 +168,7 @@ class Answer(Response):
                 await send({"type": "http.response.start", "status": 200, "headers": list(STREAM_HEADERS)})
             if events:
                 await send({"type": "http.response.body", "body": _events(events), "more_body": True})
+        self._completed(self._head["id"])
         last = [{**head, "choices": [], "usage": self._usage()}] if self._with_usage else []
         await send({"type": "http.response.body", "body": _events(last) + b"data: [DONE]\n\n"})
 

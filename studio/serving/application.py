@@ -28,7 +28,7 @@ from studio.serving.scheduler import Scheduler
 from studio.serving.served import Served, find
 
 R = TypeVar("R", bound=Common)
-KNOWN = ("/v1/chat/completions", "/v1/completions", "/v1/models", "/health", "/ready", "/metrics")
+KNOWN = ("/v1/chat/completions", "/v1/completions", "/v1/feedback", "/v1/models", "/health", "/ready", "/metrics")
 
 
 class Dispatcher:
@@ -72,6 +72,7 @@ class Api:
             routes=[
                 Route("/v1/chat/completions", self._writer(ChatRequest, endpoints.make_chat), methods=["POST"]),
                 Route("/v1/completions", self._writer(TextRequest, endpoints.make_text), methods=["POST"]),
+                Route("/v1/feedback", self._feedback, methods=["POST"]),
                 Route("/v1/embeddings", self._no_embeddings, methods=["POST"]),
                 Route("/v1/models", self._list),
                 Route("/v1/models/{name:path}", self._describe),
@@ -113,6 +114,13 @@ class Api:
 
         return write
 
+    async def _feedback(self, request: Request) -> Response:
+        """What a client says of an answer it got."""
+        collector = next((item.collector for item in self.models.values() if item.collector is not None), None)
+        if collector is None:
+            raise ApiError(404, "this server collects no answers: start it with --collect", code="not_collecting")
+        return JsonResponse(await collector.say(_json(await request.body())))
+
     async def _no_embeddings(self, request: Request) -> Response:
         raise bad(
             "these models write text and make no embeddings; use an embedding model's server", code="embeddings_not_supported"
@@ -138,7 +146,8 @@ class Api:
 
     def _model(self, served: Served) -> dict[str, Any]:
         head = {"id": served.name, "object": "model", "created": self._created, "owned_by": "studio"}
-        return {**head, "max_model_len": served.context, **served.about}
+        collecting = {"collecting": True} if served.collector is not None else {}
+        return {**head, "max_model_len": served.context, **served.about, **collecting}
 
 
 def _json(body: bytes) -> Any:

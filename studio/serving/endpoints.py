@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from studio.core.errors import StudioError
 from studio.serving import documents, requests, toolcalls
 from studio.serving.answering import Answer, Inbox
+from studio.serving.collecting import key_of
 from studio.serving.constraint import json_grammar
 from studio.serving.errors import bad, translated
 from studio.serving.job import Job, Piece, TokenLogprob
@@ -28,10 +29,10 @@ def make_chat(served: Served, request: ChatRequest, inbox: Inbox, client: str, b
         raise requests.too_many("n", count, limits.choices, "n")
     if len(request.messages) > limits.messages:
         raise requests.too_many("messages", len(request.messages), limits.messages, "messages")
-    messages = served.with_system(requests.as_conversation(request.messages))
+    asked = served.with_system(requests.as_conversation(request.messages))
     tools = _tools(request)
     try:
-        messages, passages = served.grounded(messages)
+        messages, passages = served.grounded(asked)
     except StudioError as error:
         raise translated(error) from None
     served.require_short(_read_texts(messages), "messages")
@@ -50,7 +51,13 @@ def make_chat(served: Served, request: ChatRequest, inbox: Inbox, client: str, b
     ]  # fmt: skip
     names = frozenset(tool["function"]["name"] for tool in tools)
     format_ = ChatFormat(served, jobs, form, names, forced=param == "tool_choice", passages=passages)
-    return Answer(served, jobs, format_, len(prompt), inbox, begun, metrics, request.stream, request.with_usage)
+
+    def completed(name: str) -> None:
+        if served.collector is not None and request.store is not False:
+            for index, message in format_.messages.items():
+                served.collector.collect(key_of(name, index), served.name, asked, tools, message)
+
+    return Answer(served, jobs, format_, len(prompt), inbox, begun, metrics, request.stream, request.with_usage, completed)
 
 
 def make_text(served: Served, request: TextRequest, inbox: Inbox, client: str, begun: float, metrics: Metrics) -> Answer:
@@ -100,6 +107,8 @@ class ChatFormat:
         self._served, self._jobs, self._form, self._names, self._forced = served, jobs, form, names, forced
         self._passages = passages
         self._texts: dict[int, str] = {}
+        self.messages: dict[int, dict[str, Any]] = {}
+        """Whole answers, once their last piece was written."""
         self._begun: set[int] = set()
         self._buffers = [toolcalls.ToolCallBuffer(form) if form else None for _ in jobs]
         self._pending: dict[int, list[TokenLogprob]] = {}
@@ -124,6 +133,7 @@ class ChatFormat:
             written = [call.as_dict(number) for number, call in enumerate(calls)]
             deltas.append(documents.delta(index, {"tool_calls": written}))
         if piece.last:
+            self._finished(index, self._texts[index], [call.as_dict() for call in calls])
             logprobs = self._logprobs(index) if self._pending.get(index) else None
             sources = self._citations(self._texts[index])
             deltas.append(documents.delta(index, sources, self._finish(piece, calls), logprobs))
@@ -139,7 +149,11 @@ class ChatFormat:
         written = [call.as_dict() for call in calls]
         choice = documents.chat_choice(index, text if text or not calls else None, written, finish, self._logprobs(index))
         choice["message"].update(self._citations(text))
+        self._finished(index, text, written)
         return choice
+
+    def _finished(self, index: int, text: str, calls: list[dict[str, Any]]) -> None:
+        self.messages[index] = {"content": text, **({"tool_calls": calls} if calls else {})}
 
     def _citations(self, text: str) -> dict[str, Any]:
         """The sources of an answer as `citations`, where it was written from passages."""

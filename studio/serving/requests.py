@@ -16,7 +16,6 @@ IGNORED = frozenset(
     {
         "user",
         "metadata",
-        "store",
         "service_tier",
         "parallel_tool_calls",
         "safety_identifier",
@@ -91,6 +90,8 @@ class Common(BaseModel):
     frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
     logit_bias: dict[int, float] | None = None
     response_format: dict[str, Any] | None = None
+    store: bool | None = None
+    """False leaves the answer out where a server collects answers."""
 
     @property
     def stops(self) -> tuple[str, ...]:

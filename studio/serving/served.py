@@ -19,6 +19,7 @@ from studio.serving.writing import Writer
 if TYPE_CHECKING:
     from studio.documents.records import Passage
     from studio.retrieval.grounding import Grounding
+    from studio.serving.collecting import Collector
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class Served:
     """The system prompt it was trained with."""
     grounding: Grounding | None = None
     """Where questions get passages from that they are answered from."""
+    collector: Collector | None = None
+    """Where answers are collected, if whoever serves turned it on."""
 
     @property
     def context(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,11 @@ from tests.tiny import THREADS
 
 @dataclass(frozen=True)
 class Server:
-    """A running server. models: what it serves, with its schedulers."""
+    """A running server. models: what it serves, with its schedulers; home: where the answers of `desk` are collected."""
 
     url: str
     models: dict[str, Any]
+    home: Path
 
     def post(self, path: str = "/chat/completions", **values: Any) -> httpx.Response:
         return httpx.post(self.url + path, json=values, timeout=120)
@@ -61,12 +62,13 @@ def gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def server(adapters: dict[str, Path], gguf: Path) -> Iterator[Server]:
+def server(adapters: dict[str, Path], gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The server all protocol tests ask: limits small enough to reach."""
     from studio.http.server import listen
     from studio.serving import server as servers
     from studio.serving.application import Dispatcher
     from studio.serving.assemble import Source, assemble
+    from studio.serving.collecting import Collector, Origin
     from studio.serving.limits import Limits
 
     held = Model(name="starter", quantization="none", dtype="fp32")
@@ -75,11 +77,15 @@ def server(adapters: dict[str, Path], gguf: Path) -> Iterator[Server]:
     limits = Limits(concurrency=4, queue=4, tokens=300, body=64 << 10, drain=1)
     dispatcher, listener = Dispatcher(), listen("127.0.0.1", 0)
     models = assemble(wanted, limits, "cpu", 1, dispatcher)
+    home = tmp_path_factory.mktemp("collecting")
+    collector = Collector(home, {"desk": Origin("desk-1", ("DE",), "manuals")})
+    models["desk"] = replace(models["desk"], collector=collector)
     app = servers.application(models, dispatcher, limits, None)
     ready, ended = threading.Event(), threading.Event()
     running = threading.Thread(target=servers.serve, args=(app, listener, limits, ready.set, ended), daemon=True)
     running.start()
     assert ready.wait(120)
-    yield Server(f"http://127.0.0.1:{listener.getsockname()[1]}/v1", models)
+    yield Server(f"http://127.0.0.1:{listener.getsockname()[1]}/v1", models, home)
     ended.set()
     running.join(20)
+    collector.close()
