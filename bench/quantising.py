@@ -42,6 +42,7 @@ def measure(run: Path, work: Path) -> None:
     """The table of one run."""
     from studio import pipeline
     from studio.runs.folder import RunFolder
+    from studio.runs.rows import held_out_rows
 
     folder = RunFolder(run)
     prepared = pipeline.reopen(folder)
@@ -49,7 +50,7 @@ def measure(run: Path, work: Path) -> None:
     tokenizer = source_tokenizer(source)
     merged = merged_folder(source, source.onto(None), work, Silent())
     model = load_exact(source, merged)
-    held_out = pipeline.held_out_rows(folder)
+    held_out = held_out_rows(folder)
     cases = [answers.case(row, tokenizer) for row in held_out]
     expected = answers.forced(answers.Transformers(model, None), cases, Silent())
 

@@ -15,9 +15,8 @@ from studio import planner
 from studio.core import events
 from studio.core.errors import OutOfMemory
 from studio.core.files import write_json, write_text
-from studio.data import desk_report, encode, prepare, replay
+from studio.data import desk_report, encode, prepare
 from studio.data.curation import store
-from studio.data.rows import Conversation
 from studio.export.artifacts import card as cards
 from studio.hardware import machine as machines
 from studio.models import libraries, loading, pruning
@@ -28,11 +27,13 @@ from studio.runs.mirror import Mirror, tracked
 from studio.runs.past import past
 from studio.runs.plan import PlanRecord
 from studio.runs.recorder import Recorder
+from studio.runs.rows import encode_parts, held_out_rows
 from studio.runs.slot import slot
 from studio.spec import ResolvedSpec, RunSpec, with_full_paths
 from studio.tracking.reporter import Reporter
 
 if TYPE_CHECKING:
+    from studio.evaluation.report import SetReport
     from studio.evaluation.tasks.own import Own
     from studio.export.artifacts.manifest import Artifact
     from studio.export.merging.source import Source
@@ -68,7 +69,7 @@ def run(folder: RunFolder, recorder: Recorder) -> None:
             if mirror:
                 mirror.trained(prepared.tokenizer, cards.adapter_card(export_source(folder, prepared)))
         with recorder.stage("evaluating"):
-            judge(folder, prepared, recorder, mirror)
+            evaluate(folder, prepared, recorder, mirror)
         with recorder.stage("exporting"):
             export_all(folder, prepared, recorder, mirror)
 
@@ -115,22 +116,6 @@ def make_ready(folder: RunFolder, asked: RunSpec, recorder: Recorder) -> Prepare
             message = f"{len(tokens.dropped)} {part} rows are over-long and left out"
             recorder.event(events.Warning(message=message, rows=tuple(tokens.dropped[:50])))
     return Prepared(spec, found, tokenizer, train, held_out, machine)
-
-
-def encode_parts(data: Path, tokenizer: Any, spec: RunSpec, recorder: Recorder) -> tuple[encode.Tokens, encode.Tokens | None]:
-    """The training and held-out rows as tokens, kept beside them."""
-    parts = []
-    for name in ("train", "held-out"):
-        file = data / f"{name}.jsonl"
-        if file.exists() and file.stat().st_size:
-            tokens, needs = data / f"{name}.tokens", spec.training.method.needs
-            also = replay.found(data) if name == "train" else None
-            parts.append(
-                encode.encode_file(file, tokenizer, spec.data.train_on, tokens, reporter=recorder, needs=needs, replay=also)
-            )
-        else:
-            parts.append(None)
-    return parts[0], parts[1]
 
 
 def train(folder: RunFolder, prepared: Prepared, recorder: Recorder, mirror: Mirror | None = None) -> None:
@@ -188,7 +173,7 @@ def sampler(folder: RunFolder, prepared: Prepared, recorder: Recorder, mirror: M
     return samples.sampler(rows, prepared.tokenizer, spec.evaluation, spec.data.train_on, folder.samples, recorder, on_samples)
 
 
-def judge(
+def evaluate(
     folder: RunFolder,
     prepared: Prepared,
     recorder: Reporter,
@@ -205,8 +190,10 @@ def judge(
 
     spec = prepared.spec
     base = pruning.base_of(spec.model.name)
-    sets = question_sets(held_out_rows(folder), spec.evaluation, spec.data, base, _home(folder))
-    if not sets:
+    crossed = cross_validated(folder, prepared, recorder) if spec.evaluation.folds else None
+    rows = held_out_rows(folder)
+    sets = question_sets(rows, spec.evaluation, spec.data, base, _home(folder), crossed is not None)
+    if not sets and crossed is None:
         recorder.event(events.Warning(message="no held-out rows: this run ends without evidence"))
         return
     model = loading.attach_adapter(load(prepared), folder.adapter)
@@ -220,6 +207,7 @@ def judge(
         train_on=spec.data.train_on,
         max_length=max(spec.data.max_length, SHORT_QUESTIONS),
         start=folder.start if folder.start.exists() else None,
+        cross_validated=crossed,
     )
     for metric in own:
         report = report.with_own(metric)
@@ -236,6 +224,24 @@ def judge(
         mirror.evaluated(report)
     del model
     free_memory()
+
+
+def cross_validated(folder: RunFolder, prepared: Prepared, recorder: Reporter) -> SetReport:
+    """Every row answered by a model that was trained as the run's own was, on the other folds."""
+    from studio.runs.cross_validation import cross_validate
+    from studio.training import fit
+
+    def fitted(tokens: encode.Tokens, into: Path, reporter: Reporter) -> Any:
+        out = into / "adapter"
+        if not (out / "adapter_config.json").exists():
+            job = fit_job(folder, replace(prepared, train=tokens, held_out=None))
+            job = replace(job, checkpoints=into / "checkpoints", adapter_out=out)
+            fit.fit(load(prepared), prepared.tokenizer, job, reporter)
+            free_memory()
+        return loading.attach_adapter(load(prepared), out)
+
+    longest = max(prepared.spec.data.max_length, SHORT_QUESTIONS)
+    return cross_validate(folder, prepared.spec, prepared.tokenizer, fitted, longest, recorder)
 
 
 def export_all(folder: RunFolder, prepared: Prepared, recorder: Recorder, mirror: Mirror | None) -> None:
@@ -289,19 +295,6 @@ def export_one(folder: RunFolder, prepared: Prepared, target: AnyTarget, recorde
 def _home(folder: RunFolder) -> Path:
     """The studio home that a run is in, where the datasets are that it names."""
     return folder.path.parent.parent
-
-
-def held_out_rows(folder: RunFolder, most: int | None = None) -> list[Conversation]:
-    """The run's held-out conversations, the first `most` of them."""
-    file = folder.data / "held-out.jsonl"
-    if not file.exists():
-        return []
-    rows = []
-    for row in prepare.conversations(file):
-        rows.append(row)
-        if len(rows) == most:
-            break
-    return rows
 
 
 def reopen(folder: RunFolder) -> Prepared:

@@ -275,6 +275,15 @@ def test_without_held_out_rows_the_last_adapter_is_kept_and_a_warning_says_so() 
     assert plan().spec.training.keep == "best"
 
 
+def test_a_cross_validation_is_counted_and_makes_every_row_evidence() -> None:
+    made = plan(rows=some_rows(held_out=0), data={"train": "rows.jsonl", "holdout": 0}, evaluation={"folds": 5})
+    assert not any("no rows are held out" in warning for warning in made.warnings)
+    line = next(line for line in made.summary if line.startswith("cross-validation"))
+    assert "5 more trainings" in line
+    assert " to " in line
+    assert any("cross-validating" in name for name, _ in made.disk.items)
+
+
 def test_checkpoints_come_with_evaluations() -> None:
     made = plan()
     assert made.spec.training.eval_every == made.spec.training.save_every

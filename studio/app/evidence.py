@@ -38,20 +38,20 @@ def evaluate(run: Run, also: list[str] | None = None, metrics: list[str] | None 
         prepared = replace(prepared, spec=edit(prepared.spec, {"evaluation.also": [*kept, *files]}))
     watcher = Watcher(run.folder)
     with mirror.afterwards(run.folder, watcher) as mirrored:
-        pipeline.judge(run.folder, prepared, watcher, mirrored, again=True, own=functions)
+        pipeline.evaluate(run.folder, prepared, watcher, mirrored, again=True, own=functions)
     return run.report
 
 
 def write_task(run: Run, folder: Path) -> str:
     """The run's held-out rows as a task of lm-evaluation-harness in `folder`; what was written, in words."""
-    from studio import pipeline
     from studio.evaluation import lm_eval
-    from studio.evaluation.compare import HELD_OUT
+    from studio.evaluation.report import HELD_OUT
+    from studio.runs.rows import held_out_rows
 
     folder = folder.expanduser().absolute()
     if folder.exists() and not folder.is_dir():
         raise SpecError("this is a file", hint="Name a folder.", where=str(folder))
-    rows = pipeline.held_out_rows(run.folder)
+    rows = held_out_rows(run.folder)
     found = run.report.set(HELD_OUT) if run.folder.report.exists() else None
     longest = (found.max_new_tokens if found else 0) or 256
     return lm_eval.sentence(lm_eval.write(folder, run.spec.name, rows, longest))

@@ -87,7 +87,7 @@ def savings(run: Run, others: Sequence[Run] = (), home: Path | None = None) -> S
 
 
 def _held_out(run: Run) -> SetReport | None:
-    from studio.evaluation.compare import HELD_OUT
+    from studio.evaluation.report import HELD_OUT
 
     found = run.report.set(HELD_OUT) if run.folder.report.exists() else None
     return found if found and found.answers else None

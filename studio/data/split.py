@@ -110,7 +110,7 @@ def hold_out(groups: np.ndarray, share: float, seed: int) -> np.ndarray:
             where="data.holdout",
         )
     target = min(max(round(share * len(groups)), 1), len(groups) - 1)
-    order = np.argsort(_mixed(keys, seed), kind="stable")
+    order = np.argsort(mixed(keys, seed), kind="stable")
     sizes = counts[order]
     taken = np.cumsum(sizes) <= target
     missing = target - int(sizes[taken].sum())
@@ -127,7 +127,7 @@ def hold_out(groups: np.ndarray, share: float, seed: int) -> np.ndarray:
     return held[inverse]
 
 
-def _mixed(keys: np.ndarray, seed: int) -> np.ndarray:
+def mixed(keys: np.ndarray, seed: int) -> np.ndarray:
     """Well-spread numbers from hashes and a seed (the finaliser of SplitMix64, Steele et al. 2014)."""
     with np.errstate(over="ignore"):
         mixed = keys ^ np.uint64(digest(str(seed)))

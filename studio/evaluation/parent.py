@@ -10,11 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from studio.core.text import plural
-from studio.evaluation.compare import HELD_OUT
 from studio.evaluation.figures import of_answers
 from studio.evaluation.interval import Draws, Estimate, change, estimate
 from studio.evaluation.metrics import METRICS, TEXT_METRICS
-from studio.evaluation.report import Answered, Compared, Report, SetReport
+from studio.evaluation.report import HELD_OUT, Answered, Compared, Report, SetReport
 from studio.evaluation.tasks.choose import TASKS
 from studio.models.pruning import PrunedModel
 

@@ -25,6 +25,10 @@ Score = Callable[[str, str], float | bool] | Callable[[str, str, str], float | b
 
 START = "start"
 """How the name of a set begins that is measured against the adapter the run trained further."""
+HELD_OUT = "held-out"
+"""The name of the set that decides the verdict."""
+CROSS_VALIDATED = "cross-validated"
+"""The same where no rows are held out: every row, answered by a model that was not trained on it."""
 VerdictKind = Literal["better", "better but forgets", "no clear difference", "worse", "not measured"]
 
 
@@ -94,6 +98,8 @@ class SetReport:
     """What the answers are: text, labels, json, tools, numbers, lists, code."""
     confusion: Confusion | None = None
     """Of labels: which one was answered where which was right."""
+    folds: int = 0
+    """Of a cross-validation: how many models answered, each the rows that it was not trained on."""
 
     @property
     def label(self) -> str:
@@ -145,6 +151,11 @@ class Report(Record):
         """The set of that name."""
         return next((item for item in self.sets if item.name == name), None)
 
+    @property
+    def unseen(self) -> SetReport | None:
+        """The rows that the model which answered was not trained on: those held out, or all in a cross-validation."""
+        return self.set(HELD_OUT) or self.set(CROSS_VALIDATED)
+
     def __str__(self) -> str:
         return self.verdict.text
 
@@ -194,13 +205,14 @@ class Report(Record):
         ]  # fmt: skip
         return pandas.DataFrame(rows)
 
-    def score(self, function: Score, name: str = "held-out") -> Compared:
+    def score(self, function: Score, name: str = HELD_OUT) -> Compared:
         """A metric of your own over the answers of a set: base, tuned, and the paired change with its 95 % interval.
 
         function takes answer and reference, and the question if it has a third parameter; its mean is the figure. name: the
         set. Raises EvaluationError for a set that was not answered, and what the function raises.
         """
         part = next((item for item in self.sets if name in (item.name, item.label)), None)
+        part = self.unseen if part is None and name == HELD_OUT else part
         if part is None or not part.answers:
             known = ", ".join(item.label for item in self.sets if item.answers)
             raise EvaluationError(f"the set `{name}` has no answers", hint=f"Answered: {known or 'none'}.", where="score")

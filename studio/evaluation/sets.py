@@ -10,6 +10,7 @@ from studio.data.curation import store
 from studio.data.rows import Conversation
 from studio.data.settings import Data
 from studio.evaluation import general
+from studio.evaluation.report import HELD_OUT
 from studio.evaluation.reward import Rules
 from studio.evaluation.settings import Evaluation
 
@@ -24,20 +25,26 @@ class QuestionSet:
     rules: Rules | None = None
 
 
-def question_sets(held_out: list[Conversation], evaluation: Evaluation, data: Data, base: str, home: Path) -> list[QuestionSet]:
-    """The held-out rows, further question files and the general set. home: where the datasets are that are named."""
+def question_sets(
+    held_out: list[Conversation], evaluation: Evaluation, data: Data, base: str, home: Path, cross_validated: bool = False
+) -> list[QuestionSet]:
+    """The held-out rows, further question files and the general set. home: where the datasets are that are named.
+
+    cross_validated: the run's rows are evidence without any of them being held out.
+    """
     sets, rules = [], Rules.of(data)
     held_out = [row for row in held_out if row.good is not False]
     if held_out:
-        sets.append(QuestionSet("held-out", held_out, rules))
+        sets.append(QuestionSet(HELD_OUT, held_out, rules))
     for name in evaluation.also:
         for file in store.files_of(name, home, "evaluation.also"):
             sets.append(QuestionSet(f"also:{Path(file).stem}", prepare.load_questions(file, data), rules))
-    if sets and evaluation.general == "builtin":
+    measured = bool(sets) or cross_validated
+    if measured and evaluation.general == "builtin":
         sets.append(QuestionSet(general.NAME, general.builtin(base)))
         if base != "starter":  # it was trained on nothing but its own small world
             sets.append(QuestionSet(general.TEXT, general.text()))
-    elif sets and evaluation.general != "off":
+    elif measured and evaluation.general != "off":
         for file in store.files_of(evaluation.general, home, "evaluation.general"):
             sets.append(QuestionSet(general.NAME, prepare.load_questions(file, data)))
     return sets

@@ -24,6 +24,9 @@ class Evaluation(Section, frozen=True):
         default="auto", title="Kind of answers"
     )
     """What the answers are, for figures that fit them. auto: as the held-out references show; the report says why."""
+    folds: int = Field(default=0, ge=0, le=20, title="Folds of a cross-validation")
+    """For small datasets, with data.holdout 0: so many further trainings, each on all rows but one part, which it then answers.
+    Every row is evidence, and the tuned model is trained on all. 0: none."""
     also: Annotated[list[str], rows_from_python("evaluation"), Ui(advanced=True)] = Field(
         default_factory=list, title="Further question files"
     )

@@ -9,7 +9,7 @@ from studio.evaluation.general import NAME as GENERAL
 from studio.evaluation.general import SKILLS, TEXT
 from studio.evaluation.interval import rows_to_decide
 from studio.evaluation.metrics import METRICS
-from studio.evaluation.report import START, SetReport, Verdict, VerdictKind
+from studio.evaluation.report import HELD_OUT, START, SetReport, Verdict, VerdictKind
 from studio.evaluation.reward import CONTROL, REWARD, SAMPLED
 
 FEW = 20
@@ -33,6 +33,7 @@ SOFT = ("loss", "token_f1", "rouge_l")
 
 PAIRED = "pair_accuracy"
 """The goal of preference methods, measured where the rows are preference pairs."""
+_ALL_ROWS = "; with data.holdout 0 and evaluation.folds 5, every row would be evidence"
 _AGAINST_START = (f"{START}:{GENERAL}", f"{START}:{TEXT}")
 
 _ADVICE: dict[VerdictKind, str] = {
@@ -223,7 +224,7 @@ def _cautions(sets: Sequence[SetReport], main: SetReport | None) -> list[str]:
         if _rows(item) < FEW:
             found.append(
                 f"{item.label} has only {plural(_rows(item), 'row')}: its intervals are narrower than the truth, and one row "
-                f"more or less moves them"
+                f"more or less moves them{_ALL_ROWS if item.name == HELD_OUT else ''}"
             )
         knew = item.metrics[item.headline].base.value
         if item.name == GENERAL and not has_text and METRICS[item.headline].unit == "share" and knew < LITTLE:
@@ -240,6 +241,11 @@ def _cautions(sets: Sequence[SetReport], main: SetReport | None) -> list[str]:
         found.append(
             "the answers you prefer became less likely: the rejected ones only fell faster. Take a lower learning rate, or a "
             "larger weight of the SFT term in training.method"
+        )
+    if main is not None and main.folds:
+        found.append(
+            f"each row was answered by one of {main.folds} models, trained on the rows of the other folds as this one was on "
+            "all rows: this one is likely no worse; those models share training rows, so the intervals are a little too narrow"
         )
     general = next((item for item in sets if item.name == GENERAL), None)
     if general is not None and _losses(general) and (skills := _lost_skills(general)):

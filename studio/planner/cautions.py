@@ -32,10 +32,13 @@ def _data(spec: ResolvedSpec, case: Case, counts: Counts) -> Iterator[str]:
     if over:
         what = {"drop": "are left out", "truncate": "lose their beginning"}[spec.data.overlong]
         yield f"{plural(over, 'row')} of {count(len(case.rows))} are longer than {length:,} tokens and {what} (data.overlong)"
-    if counts.held_out == 0:
+    if counts.held_out == 0 and not spec.evaluation.folds:
         yield "no rows are held out: the run ends without evidence that the tuned model is better (data.holdout)"
-    elif counts.held_out < FEW_HELD_OUT:
-        yield f"only {plural(counts.held_out, 'row')} held out: the evidence will have wide intervals (data.holdout)"
+    elif 0 < counts.held_out < FEW_HELD_OUT:
+        yield (
+            f"only {plural(counts.held_out, 'row')} held out: the evidence will have wide intervals (data.holdout); with "
+            "data.holdout 0 and evaluation.folds 5 every row is evidence"
+        )
     if counts.steps < FEW_STEPS:
         yield f"only {plural(counts.steps, 'step')}: more epochs, or a smaller training.batch_size, would learn more"
     if spec.training.batch_size > counts.rows > 0:

@@ -40,12 +40,14 @@ def disk_of(spec: ResolvedSpec, case: Case, trained: int, teacher: TeacherEstima
     every = case.dims.parameters
     local = spec.model.name == "starter" or Path(spec.model.name).expanduser().exists()
     tokens = case.rows.tokens + int(case.rows.held_out.sum())
+    checkpoints = CHECKPOINTS * (4 * trained + optimizer_bytes(trained, spec.training.optimizer))
     items = [
         ("base model (download)", 0 if local else own_width(case) * every),
         ("encoded data", TOKEN * tokens),
-        ("checkpoints", CHECKPOINTS * (4 * trained + optimizer_bytes(trained, spec.training.optimizer))),
+        ("checkpoints", checkpoints),
         ("adapter", 4 * trained),
         ("the teacher's probabilities", teacher.cache if teacher else 0),
+        ("while cross-validating (one fold)", checkpoints + 4 * trained if spec.evaluation.folds else 0),
     ]
     for target in spec.export:
         items.append((f"export {label(target)}", 4 * trained if target.kind == "adapter" else target.size(case.dims)))

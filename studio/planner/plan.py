@@ -122,11 +122,14 @@ class Plan:
             lines.insert(2, f"up to {count(self.generated)} tokens are generated in training, which is most of its time")
         if self.teacher:
             lines.insert(2, self._teacher(self.teacher))
+        low, high = self.seconds or (0.0, 0.0)
         if self.seconds and self.rate:
-            low, high = self.seconds
             lines.append(f"training: {duration(low)} to {duration(high)} ({self.rate.basis})")
         else:
             lines.append("training time: not known until the first steps")
+        if folds := self.spec.evaluation.folds:
+            took = f", together {duration(low * (folds - 1))} to {duration(high * (folds - 1))}" if self.seconds else ""
+            lines.append(f"cross-validation: {folds} more trainings, each on all rows but one part{took}")
         return tuple(lines)
 
     @property

@@ -68,7 +68,7 @@ class Rows:
     """Trained tokens in all training rows."""
     held_out: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64), repr=False)
     answer: int = 0
-    """Tokens of the longest reference answer among the held-out rows."""
+    """Tokens of the longest reference answer among the held-out rows; among all where none are held out."""
     estimated: bool = False
     """True if tokens were estimated from characters."""
     trained_in_rows: np.ndarray | None = field(default=None, repr=False)
@@ -142,7 +142,7 @@ def rows(train: Encoded | None, held_out: Encoded | None = None) -> Rows:
         trained=int(trained.sum()),
         trained_in_rows=trained,
         held_out=np.asarray(held_out.lengths, dtype=np.int64) if held_out is not None else np.zeros(0, dtype=np.int64),
-        answer=_longest_answer(held_out) if held_out is not None else 0,
+        answer=_longest_answer(asked) if (asked := held_out if held_out is not None else train) is not None else 0,
         per_row=train.per_row if train is not None else 1,
         good=int(np.count_nonzero(train.wanted)) if train is not None and train.wanted is not None else 0,
         bad=int(np.count_nonzero(~np.asarray(train.wanted))) if train is not None and train.wanted is not None else 0,

@@ -69,6 +69,7 @@ class RunFolder:
     report = property(lambda self: self.path / "evaluation" / "report.json", doc="The evidence.")
     report_page = property(lambda self: self.path / "evaluation" / "report.html", doc="The evidence as a page.")
     samples = property(lambda self: self.path / "evaluation" / "samples.jsonl", doc="Answers while it was trained.")
+    folds = property(lambda self: self.path / "evaluation" / "folds", doc="What a cross-validation measured, fold by fold.")
     judge = property(lambda self: self.path / "evaluation" / "judge.json", doc="What a model as judge found.")
     ratings = property(lambda self: self.path / "evaluation" / "ratings.jsonl", doc="What people found, pair by pair.")
     exports = property(lambda self: self.path / "exports", doc="One folder per export.")

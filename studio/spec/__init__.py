@@ -86,6 +86,8 @@ class RunSpec(Section, frozen=True):
             )
         if isinstance(self.training.early_stopping, int) and self.training.early_stopping < 1:
             raise Conflict("training.early_stopping", "must be at least 1, or `off`", "Write off, or a number such as 3.")
+        if folds := self.evaluation.folds:
+            _refuse_folds(self, folds)
         if self.adapter.kind in ("pissa", "olora") and self.training.weight_decay:
             raise Conflict(
                 "training.weight_decay",
@@ -103,6 +105,27 @@ class RunSpec(Section, frozen=True):
         if len(set(kinds)) != len(kinds):
             raise Conflict("export", "the same export is asked for twice", "Remove one of them.")
         return self
+
+
+def _refuse_folds(spec: RunSpec, folds: int) -> None:
+    """Raise Conflict where a cross-validation is not possible."""
+    field, kind = "evaluation.folds", spec.training.method.kind
+    if folds < 2:
+        raise Conflict(field, "a cross-validation needs at least 2 folds", "Write 5, say, or 0 for none.")
+    if spec.data.holdout != 0:
+        raise Conflict(
+            field,
+            "a cross-validation holds out every row in turn, and `data.holdout` keeps some apart",
+            "Set data.holdout to 0, or evaluation.folds to 0.",
+        )
+    if kind in ("grpo", "kto", "distil"):
+        raise Conflict(field, f"the method {kind} is not cross-validated", "Hold rows out: set data.holdout to 0.1.")
+    if spec.adapter.start_from:
+        raise Conflict(
+            field,
+            "the adapter to start from may have been trained on these rows, so that none of them is unseen",
+            "Hold rows out: set data.holdout to 0.1.",
+        )
 
 
 class ResolvedSpec(RunSpec, frozen=True):

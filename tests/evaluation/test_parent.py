@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from studio.evaluation import parent
-from studio.evaluation.compare import HELD_OUT
 from studio.evaluation.interval import Estimate
-from studio.evaluation.report import Answered, Compared, Given, Report, SetReport, Verdict
+from studio.evaluation.report import HELD_OUT, Answered, Compared, Given, Report, SetReport, Verdict
 from studio.models.pruning import PrunedModel
 
 RECORD = PrunedModel(

@@ -32,6 +32,8 @@ def refused(text: str) -> SpecError:
         ("data: {train: a}\nexport:\n  - {kind: gguf, quant: q3}\n", "line 3: export.0.quant", "'q3'", "q4_k_m"),
         ("name: x\n", "x.yaml: data", "missing", "data: {train:"),
         ("data: {train: a, holdout: 0}\ntraining: {keep: best}\n", "line 2: training.keep", "held-out", "0.1"),
+        ("data: {train: a}\nevaluation: {folds: 5}\n", "line 2: evaluation.folds", "keeps some apart", "holdout to 0"),
+        ("data: {train: a, holdout: 0}\nevaluation: {folds: 1}\n", "line 2: evaluation.folds", "at least 2", "Write 5"),
         ("data: {train: a}\ntraining: {batch_size: 8, micro_batch: 3}\n", "training.micro_batch", "does not divide", "divides"),
         ("data: {train: a}\ndata: {train: b}\n", "x.yaml, line 2", "written twice", "Keep one"),
         ("data: [a\n", "x.yaml, line", "not valid YAML", "indentation"),

@@ -17,6 +17,7 @@ _html = Fragments("studio.app", "evidence.html")
 TONES = {"better": "good", "better but forgets": "warn", "no clear difference": "calm", "worse": "bad", "not measured": "warn"}
 TITLES = {
     "held-out": "Held-out rows: never trained on",
+    "cross-validated": "Cross-validation: every row, answered by a model that was not trained on it",
     "general": "Forgetting check: what the base knew",
     "general-text": "Forgetting check: how likely general answers and text are",
 }

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from studio.evaluation.compare import HELD_OUT
 from studio.evaluation.metrics import METRICS
+from studio.evaluation.report import CROSS_VALIDATED, HELD_OUT
 from studio.export.merging.run_info import cell
 
 if TYPE_CHECKING:
@@ -94,6 +94,8 @@ def _results(report: Report, artifact: Artifact) -> list[Any]:
     lossy = artifact.verification.loses_some or relation(artifact) == "quantized"
     results = []
     for item in report.sets:
+        if item.name == CROSS_VALIDATED:  # other models answered
+            continue
         own = cost.metrics if cost and lossy and item.name == HELD_OUT else None
         if lossy and own is None:
             continue

@@ -77,6 +77,7 @@ ENVIRONMENTS: Mapping[str, Environment] = {
     for item in (
         Environment("compress", "4-bit checkpoints for vLLM (llm-compressor)", ("llmcompressor",), 90 * MIB),
         Environment("coreml", "Core ML packages (coremltools)", ("coremltools",), 90 * MIB),
+        Environment("lm-eval", "standard benchmarks (lm-evaluation-harness)", ("lm_eval",), 300 * MIB),
         Environment("litert", "LiteRT and LiteRT-LM files (litert-torch)", ("litert_torch",), 1200 * MIB),
         Environment("vllm", "serving with vLLM, and checking exports in it", ("vllm",), 1300 * MIB),
     )

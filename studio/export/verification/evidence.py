@@ -17,12 +17,11 @@ from studio.core.errors import Stopped
 from studio.core.text import plural
 from studio.data.rows import Conversation
 from studio.evaluation.answering import Question, questions, text_scores
-from studio.evaluation.compare import HELD_OUT
 from studio.evaluation.figures import of_answers
 from studio.evaluation.interval import Draws, Ratio, change
 from studio.evaluation.interval import Figure as Resampled
 from studio.evaluation.metrics import METRICS, TEXT_METRICS
-from studio.evaluation.report import Answered, Given, Report
+from studio.evaluation.report import HELD_OUT, Answered, Given, Report
 from studio.evaluation.reward import REWARD
 from studio.evaluation.tasks import text
 from studio.evaluation.tasks.choose import TASKS

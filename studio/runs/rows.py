@@ -1,0 +1,43 @@
+"""The rows of a run in its data folder: as conversations, and encoded."""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from studio.data import encode, prepare, replay
+from studio.data.rows import Conversation
+from studio.runs.folder import RunFolder
+from studio.spec import RunSpec
+from studio.tracking.reporter import Reporter
+
+
+def encode_parts(data: Path, tokenizer: Any, spec: RunSpec, reporter: Reporter) -> tuple[encode.Tokens, encode.Tokens | None]:
+    """The training and held-out rows as tokens, kept beside them."""
+    parts = []
+    for name in ("train", "held-out"):
+        file = data / f"{name}.jsonl"
+        if file.exists() and file.stat().st_size:
+            tokens, needs = data / f"{name}.tokens", spec.training.method.needs
+            also = replay.found(data) if name == "train" else None
+            parts.append(
+                encode.encode_file(file, tokenizer, spec.data.train_on, tokens, reporter=reporter, needs=needs, replay=also)
+            )
+        else:
+            parts.append(None)
+    return parts[0], parts[1]
+
+
+def held_out_rows(folder: RunFolder, most: int | None = None) -> list[Conversation]:
+    """The run's held-out conversations, the first `most` of them."""
+    return _rows(folder.data / "held-out.jsonl", most)
+
+
+def training_rows(folder: RunFolder) -> list[Conversation]:
+    """The run's training conversations, without the general ones that are mixed in."""
+    return _rows(folder.data / "train.jsonl")
+
+
+def _rows(file: Path, most: int | None = None) -> list[Conversation]:
+    return list(islice(prepare.conversations(file), most)) if file.exists() else []
