@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from studio.app.comparison import compare
     from studio.app.datasets import findings, inspect, preview
     from studio.app.documents import add_documents
+    from studio.app.feedback import feedback_dataset, list_feedback, rate_answer
     from studio.app.indexes import build_index, search_index
     from studio.app.making import MakingJob, MakingSpec, make_rows, plan_rows
     from studio.app.notebook import start, train, watch
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "Comparison", "MakingJob", "MakingSpec", "Run", "RunSpec", "StudioError", "Update", "add_documents", "build_index",
-    "compare", "compare_answers", "edit", "find", "findings", "inspect", "list_runs", "load", "make_rows", "plan",
-    "plan_rows", "preview", "sample", "search_index", "start", "train", "watch",
+    "compare", "compare_answers", "edit", "feedback_dataset", "find", "findings", "inspect", "list_feedback", "list_runs",
+    "load", "make_rows", "plan", "plan_rows", "preview", "rate_answer", "sample", "search_index", "start", "train", "watch",
 ]  # fmt: skip
 
 _HOMES = {
@@ -43,6 +44,7 @@ _HOMES = {
     "studio.app.answer_comparison": ("Comparison", "compare_answers"),
     "studio.app.comparison": ("compare",),
     "studio.app.documents": ("add_documents",),
+    "studio.app.feedback": ("feedback_dataset", "list_feedback", "rate_answer"),
     "studio.app.indexes": ("build_index", "search_index"),
     "studio.app.datasets": ("findings", "inspect", "preview"),
     "studio.app.making": ("MakingJob", "MakingSpec", "make_rows", "plan_rows"),

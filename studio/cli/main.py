@@ -22,6 +22,7 @@ from studio.cli import (
     data,
     documents,
     exporters,
+    feedback,
     index,
     init,
     judge,
@@ -100,6 +101,7 @@ app.command("eval")(results.evaluate)
 app.command("judge")(judge.judge)
 app.command("chat")(results.chat)
 app.command("compare")(compare.compare)
+app.add_typer(feedback.app, name="feedback")
 app.add_typer(cascade.app, name="cascade")
 app.command("export", cls=results.ExportCommand)(results.export)
 app.command("push")(push.push)

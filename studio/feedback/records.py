@@ -81,8 +81,8 @@ class CollectedAnswer(Record):
     by: str = ""
     """Who said so; empty for a client of the API."""
     rated_at: float = 0.0
-    dataset: str = Field(default="")
-    """The dataset that it was last put into."""
+    datasets: dict[str, str] = Field(default_factory=dict)
+    """The dataset that rows, labels or pairs of it were last put into, by which of them."""
     number: int = 0
     """Given by the store, never twice."""
 

@@ -32,10 +32,10 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS answers (
     number INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, at REAL NOT NULL, origin TEXT NOT NULL,
     model TEXT NOT NULL, run TEXT NOT NULL, rated INTEGER NOT NULL, rating TEXT NOT NULL, corrected INTEGER NOT NULL,
-    flagged INTEGER NOT NULL, dataset TEXT NOT NULL, record TEXT NOT NULL);
+    flagged INTEGER NOT NULL, used INTEGER NOT NULL, record TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS by_rated ON answers (rated, number);
 """
-_COLUMNS = ("key", "at", "origin", "model", "run", "rated", "rating", "corrected", "flagged", "dataset", "record")
+_COLUMNS = ("key", "at", "origin", "model", "run", "rated", "rating", "corrected", "flagged", "used", "record")
 
 
 @dataclass(frozen=True)
@@ -120,13 +120,13 @@ class Feedback:
             self._db.execute("COMMIT")
         return item
 
-    def used(self, numbers: Sequence[int], dataset: str) -> None:
-        """Note the dataset that answers were put into."""
+    def used(self, numbers: Sequence[int], into: str, dataset: str) -> None:
+        """Note the dataset that rows, labels or pairs of answers were put into."""
         for number in numbers:
             with self._lock:
-                item = self._find(number).model_copy(update={"dataset": dataset})
-                values = (dataset, _json(item), number)
-                self._db.execute("UPDATE answers SET dataset = ?, record = ? WHERE number = ?", values)
+                item = self._find(number)
+                item = item.model_copy(update={"datasets": {**item.datasets, into: dataset}})
+                self._db.execute("UPDATE answers SET used = 1, record = ? WHERE number = ?", (_json(item), number))
 
     def get(self, name: str | int) -> CollectedAnswer:
         """One answer, by its number or key. Raises DataError."""
@@ -191,14 +191,14 @@ def _where(query: Query) -> tuple[str, list[Any]]:
             conditions.append(f"{column} = ?")
             values.append(value)
     if query.unused:
-        conditions.append("dataset = ''")
+        conditions.append("NOT used")
     return (f"WHERE {' AND '.join(conditions)}" if conditions else ""), values
 
 
 def _values(item: CollectedAnswer) -> tuple[Any, ...]:
     return (
         item.key, item.at, item.origin, item.model, item.run, item.rated, item.rating, bool(item.correction), bool(item.flag),
-        item.dataset, _json(item),
+        bool(item.datasets), _json(item),
     )  # fmt: skip
 
 

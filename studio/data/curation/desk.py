@@ -223,7 +223,7 @@ class Desk(DeskDatabase):
         """Keep edits as one batch and settle the rows they touch."""
         if not made:
             return Batch(0, 0, action, unchanged)
-        now, who = round(time.time(), 3), _user()
+        now, who = round(time.time(), 3), user_name()
         with self._writing():
             batch, first = self._db.execute(
                 "SELECT COALESCE(MAX(batch), 0) + 1, COALESCE(MAX(seq), 0) + 1 FROM edits"
@@ -273,7 +273,8 @@ def _need_rows(query: Query, action: str) -> None:
         raise DataError("no rows are chosen", hint="Choose a finding, a status, a text or rows; --all means all.", where=action)
 
 
-def _user() -> str:
+def user_name() -> str:
+    """The user of this machine, as edits are signed; empty where there is no name."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container whose user has no name
