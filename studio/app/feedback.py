@@ -132,7 +132,8 @@ def said_of_evidence(home: Path, run: Run, part: str, indices: Sequence[int]) ->
         known = {item.key: item for item in feedback.find(Query(origin="evidence", run=run.id))}
     if not known:
         return {}
-    found = {(index, side): _named(_of_evidence(run, part, index, side), run, {}).key for index in indices for side in sides}
+    wanted: list[tuple[int, Side]] = [(index, side) for index in indices for side in sides]
+    found = {where: _named(_of_evidence(run, part, *where), run, {}).key for where in wanted}
     return {where: known[key] for where, key in found.items() if key in known}
 
 
