@@ -108,7 +108,7 @@ def test_nothing_a_plan_decides_is_left_open(model: str, cpu: Machine) -> None:
 def test_a_field_that_was_given_is_never_changed() -> None:
     given = {
         "model": {"quantization": "int8", "dtype": "fp16", "attention": "eager"},
-        "data": {"train": "rows.jsonl", "max_length": 64, "replay": 0.1},
+        "data": {"train": "rows.jsonl", "max_length": 64, "overlong": "truncate", "replay": 0.1},
         "adapter": {"rank": 4, "alpha": 3},
         "training": {
             "learning_rate": 0.5,

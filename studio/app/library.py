@@ -22,6 +22,7 @@ from studio.core.errors import DataError, JobError, SpecError
 from studio.core.files import need_room
 from studio.core.records import Record, RecordError
 from studio.core.text import size, slug
+from studio.data import replay
 from studio.data.curation import store
 from studio.data.curation.store import DatasetVersion, VersionRecord
 from studio.data.report import DataReport
@@ -139,10 +140,16 @@ def refuse_outside(spec: RunSpec, home: Path) -> None:
     named += [("evaluation.also", name) for name in spec.evaluation.also]
     if isinstance(spec.data.holdout, str):
         named.append(("data.holdout", spec.data.holdout))
+    if spec.data.replay_from != replay.BUILTIN:
+        named.append(("data.replay_from", spec.data.replay_from))
     if spec.evaluation.general not in ("builtin", "off"):
         named.append(("evaluation.general", spec.evaluation.general))
     if spec.model.chat_template:
         named.append(("model.chat_template", spec.model.chat_template))
+    teacher = getattr(spec.training.method, "teacher", "")
+    for field, name in (("adapter.start_from", spec.adapter.start_from or ""), ("training.method.teacher", teacher)):
+        if _looks_local(name):
+            named.append((field, name))
     if _looks_local(spec.model.name):
         named.append(("model.name", spec.model.name))
     roots = (home.resolve(), resources.folder("datasets"))

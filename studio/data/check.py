@@ -73,6 +73,8 @@ def check(
             continue
         if keep is not None and needs == "labels":
             conversation = replace(conversation, good=not bad)
+        if needs == "texts" and row.passage:
+            conversation = replace(conversation, passage=row.passage, glue=row.glue)
         if unused is not None:
             unused.add(row)
         if system and conversation.messages and conversation.messages[0]["role"] != "system":

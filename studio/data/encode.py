@@ -13,7 +13,7 @@ import shutil
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import orjson
@@ -23,16 +23,15 @@ from studio.core.errors import DataError, Stopped
 from studio.core.files import folder_aside, read_json, sha256, write_json
 from studio.core.text import count, plural
 from studio.data.arrays import Writer, mapped
+from studio.data.limits import Overlong, shorten_into
+from studio.data.pieces import Documents
 from studio.data.reasoning import reasons_before_its_last_answer
 from studio.data.render import TrainOn, attempt_many, check_template, preview
 from studio.data.rows import Conversation, Needs, answers, numbered_lines
-from studio.data.shorten import shortened
 from studio.models.chat import date_of
 from studio.tracking.reporter import Reporter, Silent
 
 __all__ = ["EMPTY", "Overlong", "Tokens", "encode_file", "limit", "load", "preview"]
-
-Overlong = Literal["drop", "truncate", "error"]
 
 LAYOUT = 3
 """Counted up when the same content would be encoded differently."""
@@ -141,7 +140,7 @@ def encode_file(
     both are needed the rejected one after it; of all rows but conversations, only the last turn is then trained. Raises
     DataError if no row is left, ModelError for a template that cannot be used, Stopped.
     """
-    train_on = train_on if needs == "conversations" else "last_assistant"
+    train_on = train_on if needs in ("conversations", "texts") else "last_assistant"
     files = [file, *([replay] if replay else [])]
     key = _key(files, tokenizer, train_on, needs)
     kept = cache / key if cache is not None else None
@@ -170,6 +169,7 @@ def limit(tokens: Tokens, max_length: int | None, overlong: Overlong = "drop", o
 
     drop: over-long rows are left out and listed. truncate: the oldest turns go first, then the beginning of the
     question; an answer keeps its end and its end-of-turn token, and a row whose last answer alone is too long is
+    dropped. split: a row of which every token is learned, such as a text, becomes several (`pieces.spans`), others are
     dropped. error: DataError naming file and line. Writes a folder of its own beside the tokens (or `out`).
     """
     longest = tokens.lengths.reshape(-1, tokens.per_row).max(axis=1)
@@ -180,13 +180,13 @@ def limit(tokens: Tokens, max_length: int | None, overlong: Overlong = "drop", o
         raise DataError(
             f"{plural(len(long), 'row')} are longer than {count(max_length)} tokens; this one has "
             f"{count(int(longest[long[0]]))}",
-            hint="Shorten it, raise data.max_length, or set data.overlong to drop or truncate.",
+            hint="Shorten it, raise data.max_length, or set data.overlong to drop, truncate or split.",
             where=tokens.where(int(long[0]) * tokens.per_row),
         )
     out = out or tokens.folder.with_name(f"{tokens.folder.name}-{overlong}-{max_length}")
     key = hashlib.sha256(f"{tokens.meta['key']} {max_length} {overlong}".encode()).hexdigest()[:32]
     if not _is_done(out, key):
-        _limit_into(out, tokens, max_length, overlong, set(long.tolist()), key)
+        shorten_into(out, tokens, max_length, overlong, set(long.tolist()), key)
     return load(out, tokens.tokenizer)
 
 
@@ -198,6 +198,7 @@ def _encode_into(
     with folder_aside(out) as aside:
         with Writer(aside, per_row=2 if needs == "pairs" else 1, labelled=needs in ("pairs", "labels")) as writer:
             every = numbered_lines(*files)
+            documents = Documents(writer) if needs == "texts" else None
             while lines := list(islice(every, BATCH)):
                 rows = [Conversation.from_dict(orjson.loads(line)) for _, line in lines]
                 forgotten += sum(map(reasons_before_its_last_answer, rows)) if train_on != "last_assistant" else 0
@@ -206,11 +207,16 @@ def _encode_into(
                 made = iter(attempt_many([side for row in sides for side in row], tokenizer, train_on))
                 for (place, line), row in zip(lines, sides, strict=True):
                     done += len(line)
+                    if documents is not None:
+                        documents.put(row[0], place, next(made))
+                        continue
                     for group in [row] if needs == "pairs" else [[side] for side in row]:
                         writer.put(group[0], place, [next(made) for _ in group], [side.good is not False for side in group])
                 reporter.progress(done, size, "Encoding rows")
                 if reporter.should_stop():
                     raise Stopped
+            if documents is not None:
+                documents.flush()
         if not writer.rows:
             raise _nothing_left(writer, files[0])
         notes = _notes(tokenizer, forgotten) if talks else []
@@ -244,57 +250,6 @@ def _nothing_left(writer: Writer, file: Path) -> DataError:
         hint="Check the data with `studio data inspect` and `studio data preview`.",
         where=f"{first['file']}, line {first['line']}",
     )
-
-
-def _limit_into(out: Path, tokens: Tokens, max_length: int, overlong: Overlong, long: set[int], key: str) -> None:
-    source = _Source([Path(file) for file in tokens.meta["source"]]) if overlong == "truncate" else None
-    with folder_aside(out) as aside:
-        with Writer(aside, per_row=tokens.per_row, labelled=tokens.wanted is not None) as writer:
-            writer.files = list(tokens.meta["files"])
-            writer.list, writer.dropped = list(tokens.meta["dropped"]["rows"]), tokens.meta["dropped"]["count"]
-            for index in range(len(tokens) // tokens.per_row):
-                numbers = range(index * tokens.per_row, (index + 1) * tokens.per_row)
-                wanted = [tokens.wanted is None or bool(tokens.wanted[number]) for number in numbers]
-                file, line, place = (int(value) for value in tokens.places[numbers[0]])
-                if index not in long:
-                    for number, good in zip(numbers, wanted, strict=True):
-                        writer.add(*tokens[number], file, line, place, good)
-                    continue
-                ids = max((tokens[number][0] for number in numbers), key=len)
-                cut = None
-                if tokens.wanted is not None:
-                    writer.drop(
-                        tokens.meta["files"][file], line, f"it is longer than {count(max_length)} tokens ({count(len(ids))})"
-                    )
-                    continue
-                if source is not None:
-                    cut = shortened(source.line(place), tokens.tokenizer, tokens.meta["train_on"], max_length)
-                if cut is None:
-                    what = "its last answer alone is longer" if source else "it is longer"
-                    reason = f"{what} than {count(max_length)} tokens ({count(len(ids))})"
-                    writer.drop(tokens.meta["files"][file], line, reason)
-                else:
-                    writer.add(np.array(cut.ids), np.array(cut.mask), file, line, place)
-                    writer.cut(tokens.meta["files"][file], line, len(ids), len(cut.ids))
-        if not writer.rows:
-            raise DataError(
-                f"no row is at most {count(max_length)} tokens long; the shortest has {count(int(tokens.lengths.min()))}",
-                hint="Raise data.max_length, or set data.overlong to truncate.",
-                where="data.max_length",
-            )
-        kept = {name: tokens.meta[name] for name in ("source", "train_on", "notes")}
-        limits = {"max_length": max_length, "overlong": overlong}
-        write_json(aside / "meta.json", {**kept, **limits, **writer.meta(key)})
-
-
-class _Source:
-    """Lines of the encoded files by number, asked for in rising order."""
-
-    def __init__(self, files: list[Path]) -> None:
-        self.lines = numbered_lines(*files)
-
-    def line(self, number: int) -> Conversation:
-        return next(Conversation.from_dict(orjson.loads(line)) for place, line in self.lines if place == number)
 
 
 def _key(files: list[Path], tokenizer: Any, train_on: str, needs: Needs = "conversations") -> str:

@@ -91,6 +91,13 @@ def refuse_unfit(detection: Detection, needs: Needs, file: str) -> None:
             hint="Give rows with a question and an answer, or set training.method to text.",
             where=file,
         )
+    if needs == "texts" and detection.format != "text":
+        raise DataError(
+            f"these rows ({detection.format}) are no plain text, which the training method learns from",
+            hint="Give documents (.txt, .md, ...) or a column of texts with data.format: text, or set training.method to sft. "
+            "Conversations are mixed in by data.replay and data.replay_from.",
+            where=file,
+        )
     if needs == "labels" and detection.format != "preference" and "keep" not in detection.columns:
         raise DataError(
             f"these answers ({detection.format}) are not labelled good or bad, which the training method learns from",

@@ -32,6 +32,8 @@ from studio.data.sources import Source, find
 from studio.tracking.reporter import Reporter, Silent
 
 TRAIN, HELD_OUT, DUPLICATE, LEAKED = range(4)
+DOCUMENTS = 10
+"""Files of text from which whole ones are held out, where documents are learned; with fewer, passages are."""
 
 
 def inspect(settings: Data, reporter: Reporter | None = None) -> DataReport:
@@ -177,7 +179,9 @@ def _hold_out(
     groups = gathered.table[:, 1]
     if not isinstance(settings.holdout, str):
         unique = np.flatnonzero(fates == TRAIN)
-        together, remark = _together(gathered, unique, aside, reporter) if settings.holdout else (groups[unique], "")
+        if needs == "texts" and len(gathered.files) >= DOCUMENTS:  # a passage tells of its neighbours: whole files
+            groups = np.asarray(gathered.origins, dtype=np.uint64)
+        together, remark = _together(gathered, unique, groups, aside, reporter) if settings.holdout else (groups[unique], "")
         fates[unique[split.hold_out(together, settings.holdout, seed)]] = HELD_OUT
         gathered.remarks += [remark] if remark else []
         return None
@@ -195,9 +199,11 @@ def _hold_out(
     return _HeldOutFile(len(theirs), len(held.lines) - len(theirs), held.rejected, tuple(remarks))
 
 
-def _together(gathered: Gathered, unique: np.ndarray, aside: Path, reporter: Reporter) -> tuple[np.ndarray, str]:
-    """Groups of the unique rows that must be on one side: those that ask the same, and near-duplicates."""
-    groups = gathered.table[unique, 1]
+def _together(
+    gathered: Gathered, unique: np.ndarray, groups: np.ndarray, aside: Path, reporter: Reporter
+) -> tuple[np.ndarray, str]:
+    """Groups of the unique rows that must be on one side: those of a group of `groups`, and near-duplicates."""
+    groups = groups[unique]
     if len(unique) > near_groups.ROWS:
         return groups, f"Near-duplicates may be on both sides of the split: there are over {near_groups.ROWS:,} rows."
     wanted, offsets, signatures = set(unique.tolist()), array("Q"), Signatures()

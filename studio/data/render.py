@@ -75,7 +75,8 @@ def encode(conversation: Conversation, tokenizer: Any, train_on: TrainOn = "assi
     """The ids and loss mask of one conversation or plain text.
 
     train_on: `assistant` trains every answer with its end-of-turn token and nothing else, `last_assistant` only the
-    last one, `all` every token. Plain text is trained whole, with the end token. Raises DataError where the template
+    last one, `all` every token. Plain text is trained whole, its
+    document ends with the end token. Raises DataError where the template
     refuses the conversation, ModelError where an exact mask is impossible.
     """
     return encode_many([conversation], tokenizer, train_on)[0]
@@ -185,7 +186,7 @@ class _Draft:
 def _draft(conversation: Conversation, tokenizer: Any, train_on: TrainOn) -> _Draft | StudioError:
     try:
         if not conversation.messages:
-            return _plain(conversation.text, tokenizer)
+            return _plain(conversation.text + (conversation.glue or ""), tokenizer)
         report = check_template(tokenizer)
         messages, tools = [without_marks(message) for message in conversation.messages], conversation.tools
         untrained = conversation.untrained
@@ -275,14 +276,18 @@ def _control(tokenizer: Any) -> Any:
 def _encoded(conversation: Conversation, draft: _Draft, tokens: Tokenized, tokenizer: Any) -> Encoded:
     ids, starts, text = tokens.ids, tokens.starts, draft.rendered.text
     if not conversation.messages:
-        return _closed(ids, starts, text, tokenizer)
+        return _closed(ids, starts, text, tokenizer, ends=conversation.glue is None)
     mask = [False] * len(ids)
     for start, end in draft.spans:
         first, last = bisect_left(starts, start), bisect_left(starts, end)
         mask[first:last] = [True] * (last - first)
         if draft.ends and draft.rendered.outline[start:end].endswith(draft.ends):
             token = next(token for token in draft.ends if text.endswith(token, start, end))
-            if last <= first or starts[last - 1] != end - len(token) or ids[last - 1] != _id(tokenizer, token):
+            if (
+                last <= first
+                or starts[last - 1] != end - len(token)
+                or ids[last - 1] != int(tokenizer.convert_tokens_to_ids(token))
+            ):
                 raise ModelError(
                     f"the end-of-turn {token!r} is not one token here: {text[max(start, end - 40) : end]!r}",
                     hint="Name another template in model.chat_template.",
@@ -291,8 +296,8 @@ def _encoded(conversation: Conversation, draft: _Draft, tokens: Tokenized, token
     return Encoded(ids, mask, text, starts)
 
 
-def _closed(ids: list[int], starts: list[int], text: str, tokenizer: Any) -> Encoded:
-    """A plain text between the tokens the tokenizer itself puts around a text, and the end token."""
+def _closed(ids: list[int], starts: list[int], text: str, tokenizer: Any, ends: bool) -> Encoded:
+    """A plain text behind the tokens the tokenizer itself begins one with, and the end token where its document ends."""
     before = _before(tokenizer)
     opening = "".join(tokenizer.convert_ids_to_tokens(before))
     eos = tokenizer.eos_token_id
@@ -303,22 +308,17 @@ def _closed(ids: list[int], starts: list[int], text: str, tokenizer: Any) -> Enc
             where="model.name",
         )
     shift = len(opening)
-    return Encoded(
-        ids=[*before, *ids, eos],
-        mask=[False] * len(before) + [True] * (len(ids) + 1),
-        text=f"{opening}{text}{tokenizer.eos_token}",
-        starts=[0] * len(before) + [start + shift for start in starts] + [shift + len(text)],
-    )
+    own = [*ids, eos] if ends else ids
+    places = [start + shift for start in starts] + ([shift + len(text)] if ends else [])
+    mask = [False] * len(before) + [True] * len(own)
+    whole = f"{opening}{text}{tokenizer.eos_token if ends else ''}"
+    return Encoded([*before, *own], mask, whole, [0] * len(before) + places)
 
 
 def _before(tokenizer: Any) -> list[int]:
     """The begin-of-text ids the tokenizer puts before a text, usually none or one."""
     bos = tokenizer.bos_token_id
     return [bos] if bos is not None and tokenizer("a", add_special_tokens=True).input_ids[:1] == [bos] else []
-
-
-def _id(tokenizer: Any, token: str) -> int:
-    return int(tokenizer.convert_tokens_to_ids(token))
 
 
 def _placed(problem: StudioError, conversation: Conversation) -> StudioError:

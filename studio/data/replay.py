@@ -28,8 +28,18 @@ def builtin() -> list[Conversation]:
     return shipped(FILE)
 
 
-def write(out: Path, settings: Data, share: float, rows: int, seed: int, avoid: Iterable[Conversation] = ()) -> int:
+def write(
+    out: Path,
+    settings: Data,
+    share: float,
+    rows: int,
+    seed: int,
+    avoid: Iterable[Conversation] = (),
+    characters: int | None = None,
+) -> int:
     """Write so many general rows that they are `share` of `rows`, or as many as there are, into the file `out`.
+
+    characters: of the training rows where they are documents of any length; the share is then one of characters.
 
     Each is taken at most once, drawn by the seed; none asks what a row of `avoid` asks. Returns how many were written. Raises
     DataError if the user's own file cannot be used.
@@ -37,7 +47,12 @@ def write(out: Path, settings: Data, share: float, rows: int, seed: int, avoid: 
     found = builtin() if settings.replay_from == BUILTIN else prepare.load_questions(settings.replay_from, settings)
     avoided = {_asked(row) for row in avoid}
     found = [row for row in found if _asked(row) not in avoided]
-    order = np.random.default_rng(seed).permutation(len(found))[: round(share * rows)]
+    order = np.random.default_rng(seed).permutation(len(found))
+    if characters is None:
+        order = order[: round(share * rows)]
+    else:
+        before = np.cumsum([0, *(_size(found[index]) for index in order)])[:-1]
+        order = order[before < share * characters]
     chosen = [found[index] for index in sorted(order.tolist())]
     write_text(out, "".join(orjson.dumps(row.as_dict()).decode() + "\n" for row in chosen))
     return len(chosen)
@@ -52,6 +67,10 @@ def found(data: Path) -> Path | None:
 def count(out: Path) -> int:
     """How many rows a file that `write` made has; 0 if there is none."""
     return out.read_bytes().count(b"\n") if out.exists() else 0
+
+
+def _size(row: Conversation) -> int:
+    return sum(len(str(turn.get("content") or "")) for turn in row.messages) or len(row.text)
 
 
 def _asked(row: Conversation) -> str:

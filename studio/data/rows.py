@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 import orjson
 
-Needs = Literal["conversations", "pairs", "labels", "prompts"]
+Needs = Literal["conversations", "pairs", "labels", "prompts", "texts"]
 """The rows a training method learns from: conversations with right answers, preference pairs, answers labelled good or bad,
-prompts that the model itself answers."""
+prompts that the model itself answers, documents of plain text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,10 @@ class Row:
     values: dict[str, Any]
     file: str
     line: int
+    passage: int = field(default=0, compare=False)
+    """Which passage of its document it is, from 1; 0: it is no passage."""
+    glue: str | None = field(default=None, compare=False)
+    """What stands between this passage and the next one of its document; None at the end of the document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,10 @@ class Conversation:
     rejected: dict[str, Any] | None = None
     good: bool | None = None
     """Whether the last answer is labelled good or bad; None if it is not labelled."""
+    passage: int = 0
+    """Which passage of its document a text is, from 1, where documents are learned; 0: it stands alone."""
+    glue: str | None = None
+    """What follows it within its document, before the next passage; None where the document ends."""
 
     @property
     def prompt(self) -> tuple[dict[str, Any], ...]:
@@ -85,6 +93,8 @@ class Conversation:
             values["rejected"] = self.rejected
         if self.good is not None:
             values["good"] = self.good
+        if self.passage:
+            values |= {"passage": self.passage, "glue": self.glue}
         return {**values, "file": self.file, "line": self.line}
 
     @classmethod
@@ -98,6 +108,8 @@ class Conversation:
             line=values.get("line", 0),
             rejected=values.get("rejected"),
             good=values.get("good"),
+            passage=values.get("passage", 0),
+            glue=values.get("glue"),
         )
 
 

@@ -83,8 +83,9 @@ class Data(Section, frozen=True):
     """Where they come from: `builtin`, which are shipped with the studio, or a file of your own."""
     max_length: int | None = Field(default=None, ge=16, le=1_048_576, title="Longest row (tokens)")
     """Rows longer than this are over-long. Empty: the longest row, as far as model and memory allow."""
-    overlong: Literal["drop", "truncate", "error"] = Field(default="drop", title="Over-long rows")
-    """drop: leave them out and count them; truncate: shorten the beginning, never an answer's end; error: stop."""
+    overlong: Literal["drop", "truncate", "split", "error"] | None = Field(default=None, title="Over-long rows")
+    """drop: leave them out and count them; truncate: shorten the beginning, never an answer's end; split: plain text becomes
+    several rows, and others are left out; error: stop. Empty: `split` for the method `text`, else `drop`."""
     max_rejected: Annotated[float, Ui(advanced=True, step=0.01)] = Field(
         default=0.05, ge=0, le=1, title="Rejected share allowed"
     )
@@ -117,13 +118,14 @@ class ResolvedData(Data, frozen=True):
     """The data with nothing left to the plan."""
 
     replay: float = DECIDED
+    overlong: Literal["drop", "truncate", "split", "error"] = DECIDED
 
     @model_validator(mode="before")
     @classmethod
     def _recorded_before_replay(cls, values: Any, info: ValidationInfo) -> Any:
-        """A run that was planned before there was replay had none."""
+        """A run that was planned before there was replay had none, and left over-long rows out unless it said otherwise."""
         if isinstance(values, dict) and "replay" not in values and (info.context or {}).get("recorded"):
-            return {**values, "replay": 0.0}
+            return {"overlong": "drop", **values, "replay": 0.0}
         return values
 
     max_length: int = DECIDED

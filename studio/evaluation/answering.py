@@ -46,6 +46,10 @@ class Question:
     reference_tokens: int
     rejected: Encoded | None = None
     """The conversation with the rejected answer, of a preference pair; of it only that answer counts."""
+    bytes: int = 0
+    """UTF-8 bytes of a plain text's scored tokens, without the token that ends it; 0 for a conversation."""
+    longest: int | None = None
+    """Tokens of a piece at most, of a text that may be read in pieces."""
 
 
 def questions(
@@ -76,7 +80,8 @@ def questions(
             continue
         other = attempt_many([row.not_preferred], tokenizer, "last_assistant")[0] if row.not_preferred else None
         other = None if isinstance(other, StudioError) else other
-        ready.append(Question(row, prompt, encoded.ids, encoded.mask, reference, last.stop - last.start, other))
+        size = 0 if row.messages else _bytes(encoded, tokenizer)
+        ready.append(Question(row, prompt, encoded.ids, encoded.mask, reference, last.stop - last.start, other, size))
     return ready, left_out
 
 
@@ -152,6 +157,15 @@ def score_answers(
 def share(values: Sequence[float]) -> Ratio:
     """The mean of values from 0 to 1."""
     return mean(np.asarray(values, dtype=np.float64), bounds=(0.0, 1.0))
+
+
+def _bytes(text: Encoded, tokenizer: Any) -> int:
+    """Bytes of the tokens of a text that have something before them; one that ends it has none."""
+    first = max(1, text.mask.index(True)) if any(text.mask[1:]) else len(text.mask)
+    if first >= len(text.ids):
+        return 0
+    end = text.starts[-1] if text.ids[-1] == tokenizer.eos_token_id else len(text.text)
+    return len(text.text[text.starts[first] : end].encode("utf-8", "replace"))
 
 
 def _last_run(mask: list[bool]) -> slice:

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from studio.evaluation.answering import share
-from studio.evaluation.interval import Draws, Figure, Ratio, change, estimate, mean
+from studio.evaluation.interval import Column, Draws, Figure, Ratio, change, estimate, mean
 from studio.evaluation.likelihood import Likelihood
-from studio.evaluation.metrics import PAIR_METRICS, TEXT_METRICS
+from studio.evaluation.metrics import BYTE_PERPLEXITY, PAIR_METRICS, TEXT_METRICS
 from studio.evaluation.report import Answered, Compared, Given, Speed
 from studio.evaluation.tasks.labels import MACRO_F1, MacroF1
 from studio.evaluation.tasks.task import Task
@@ -28,6 +28,8 @@ class Side:
     """Of the rejected answers, where the rows are preference pairs."""
     sampled: list[float] = field(default_factory=list)
     """Mean reward of sampled answers to each question, where there is a verifier."""
+    bytes: Column | None = None
+    """UTF-8 bytes of each row, where all are plain texts."""
 
 
 def figures(base: Side, tuned: Side, pairs: list[Answered], task: Task, resamples: int, seed: int) -> dict[str, Compared]:
@@ -37,6 +39,9 @@ def figures(base: Side, tuned: Side, pairs: list[Answered], task: Task, resample
         name: _compared(_of_loss(name, base.likelihood), _of_loss(name, tuned.likelihood), all_rows)
         for name in ("loss", "perplexity", "token_accuracy")
     }
+    if base.bytes is not None and tuned.bytes is not None:
+        before, after = (_of_bytes(side.likelihood, side.bytes) for side in (base, tuned) if side.bytes is not None)
+        found = {BYTE_PERPLEXITY: _compared(before, after, all_rows)} | found
     if base.rejected is not None and tuned.rejected is not None:
         before, after = (_of_pairs(side.likelihood, side.rejected) for side in (base, tuned) if side.rejected is not None)
         found |= {name: _compared(before[name], after[name], all_rows) for name in PAIR_METRICS}
@@ -60,6 +65,11 @@ def _of_loss(name: str, found: Likelihood) -> Ratio:
         return Ratio(found.right, found.tokens, bounds=(0.0, 1.0))
     finish = (lambda loss: np.exp(np.minimum(loss, 100.0))) if name == "perplexity" else None
     return Ratio(found.loss, found.tokens, finish=finish)
+
+
+def _of_bytes(found: Likelihood, sizes: Column) -> Ratio:
+    """Perplexity per byte: what a token is differs from model to model, a byte does not."""
+    return Ratio(found.loss, np.maximum(sizes, 1), finish=np.exp)
 
 
 def _of_pairs(chosen: Likelihood, rejected: Likelihood) -> dict[str, Ratio]:

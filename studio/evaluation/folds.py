@@ -19,6 +19,7 @@ from studio.data.rows import Conversation
 from studio.evaluation.answering import Question, longest_answer, questions
 from studio.evaluation.figures import Side
 from studio.evaluation.likelihood import Likelihood
+from studio.evaluation.reading import sizes
 from studio.evaluation.report import CROSS_VALIDATED, SetReport
 from studio.evaluation.set_report import set_report
 from studio.evaluation.sets import QuestionSet
@@ -120,7 +121,13 @@ class CrossValidation:
         }
         others = [side.rejected for side in sides if side.rejected is not None]
         rejected = _joined(others, asked) if len(others) == len(sides) else None
-        return Side(_joined([side.losses for side in sides], asked), [given[index] for index in self.answered], None, rejected)
+        return Side(
+            _joined([side.losses for side in sides], asked),
+            [given[index] for index in self.answered],
+            None,
+            rejected,
+            bytes=sizes(self.asked),
+        )
 
 
 def prepare(

@@ -41,6 +41,13 @@ METRICS: dict[str, Metric] = _Metrics(
         Metric("loss", "Loss", "lower", "number", "mean negative log-likelihood of the reference's tokens, in nats"),
         Metric("perplexity", "Perplexity", "lower", "number", "exp(loss)"),
         Metric(
+            "byte_perplexity",
+            "Perplexity per byte",
+            "lower",
+            "number",
+            "exp of the summed loss over the bytes of the texts: comparable between models with other tokens",
+        ),
+        Metric(
             "token_accuracy",
             "Token accuracy",
             "higher",
@@ -68,6 +75,8 @@ METRICS: dict[str, Metric] = _Metrics(
 )
 """Every figure, in the order of the report: those of one kind of answers, those of any text, those of the model."""
 
+BYTE_PERPLEXITY = "byte_perplexity"
+"""That of plain texts."""
 PAIR_METRICS = ("pair_accuracy", "logp_chosen", "logp_rejected")
 """Those of preference pairs."""
 TEXT_METRICS = ("exact_match", "normalised_match", "token_f1", "rouge_l")

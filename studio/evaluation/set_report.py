@@ -11,6 +11,7 @@ from studio.evaluation.answering import Question, text_scores
 from studio.evaluation.figures import Side, figures
 from studio.evaluation.general import NAME as GENERAL
 from studio.evaluation.general import TEXT
+from studio.evaluation.metrics import BYTE_PERPLEXITY
 from studio.evaluation.overlap import rouge_l, spoken, words
 from studio.evaluation.report import Answered, Compared, Given, SetReport
 from studio.evaluation.reward import Rules
@@ -97,7 +98,8 @@ def _headline(references: list[str], name: str, metrics: Mapping[str, Compared],
     if reward.REWARD in metrics:
         return reward.REWARD, "data.verifier says how an answer is scored"
     if not references:
-        return "loss", "plain text has no questions to answer, so only its likelihood is measured"
+        first = BYTE_PERPLEXITY if BYTE_PERPLEXITY in metrics else "loss"
+        return first, "plain text has no questions to answer, so only its likelihood is measured"
     if task.metrics:
         return task.names[0], task.why
     long = float(np.quantile([len(words(spoken(reference))) for reference in references], 0.9))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -15,6 +16,7 @@ from studio.evaluation import reward
 from studio.evaluation.answering import Question, ask, speed
 from studio.evaluation.figures import Side
 from studio.evaluation.likelihood import likelihood
+from studio.evaluation.reading import read, sizes
 from studio.evaluation.reward import Rules
 from studio.evaluation.sets import QuestionSet
 from studio.evaluation.settings import Evaluation
@@ -32,11 +34,11 @@ def one_side(
     rules: Rules | None = None,
 ) -> Side:
     """What a model makes of `asked`; answered: the indices of those it answers, with `longest` tokens at most."""
-    loss = likelihood(model, [(item.ids, item.mask) for item in asked], lambda rows: watch.done(rows, f"loss of {what}"))
+    loss = read(model, asked, lambda rows: watch.done(rows, f"loss of {what}"))
     others = [encoded for item in asked if (encoded := item.rejected) is not None]
     rejected = likelihood(model, [(item.ids, item.mask) for item in others]) if len(others) == len(asked) else None
     if not answered:
-        return Side(loss, [], None, rejected)
+        return Side(loss, [], None, rejected, bytes=sizes(asked))
     prompts = [asked[place].prompt for place in answered]
     before = watch.so_far
     given, seconds = ask(
@@ -59,16 +61,16 @@ def one_side(
 
 
 def fitting(asked: list[Question], limit: int | None) -> tuple[list[Question], list[str]]:
-    """The rows that can be measured, and the others with their reasons."""
+    """The rows that can be measured, and the others with their reasons. Texts of any length can, in pieces."""
     kept, left_out = [], []
     for item in asked:
         where = f"{item.conversation.file}:{item.conversation.line}"
-        if limit and len(item.ids) > limit:
+        if limit and len(item.ids) > limit and not item.bytes:
             left_out.append(f"{where}: {count(len(item.ids))} tokens, the limit is {count(limit)}")
         elif not any(item.mask[1:]):
             left_out.append(f"{where}: no token of it is an answer")
         else:
-            kept.append(item)
+            kept.append(replace(item, longest=limit) if item.bytes else item)
     return kept, left_out
 
 

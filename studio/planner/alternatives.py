@@ -11,6 +11,7 @@ from studio.core.text import parameters, plural
 from studio.models import presets
 from studio.models.dims import model_dims
 from studio.planner import fitting
+from studio.planner.cutting import overlong
 from studio.planner.fitting import Case, Fit
 from studio.runs.plan import Alternative
 from studio.spec import RunSpec, nested, parse
@@ -53,8 +54,9 @@ def _steps(spec: RunSpec, case: Case) -> Iterator[tuple[str, dict[str, Any], str
     for share in SHORTER:
         shorter = max(16, int(length * share) // 8 * 8)
         if shorter < length:
-            lost = case.rows.over(shorter)
-            yield f"max_length {shorter:,}", {"data.max_length": shorter}, f"{plural(lost, 'row')} over-long"
+            lost = plural(case.rows.over(shorter), "row")
+            price = f"{lost} in more pieces" if overlong(spec) == "split" else f"{lost} over-long"
+            yield f"max_length {shorter:,}", {"data.max_length": shorter}, price
     if spec.adapter.rank > 8:
         yield "rank 8", {"adapter.rank": 8, "adapter.alpha": None}, "the adapter can learn less"
 

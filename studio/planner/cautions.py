@@ -30,7 +30,7 @@ def about(spec: ResolvedSpec, case: Case, counts: Counts, disk: Disk, ram: Ram) 
 def _data(spec: ResolvedSpec, case: Case, counts: Counts) -> Iterator[str]:
     over, length = case.rows.over(spec.data.max_length), spec.data.max_length
     if over:
-        what = {"drop": "are left out", "truncate": "lose their beginning"}[spec.data.overlong]
+        what = {"truncate": "lose their beginning"}.get(spec.data.overlong, "are left out")
         yield f"{plural(over, 'row')} of {count(len(case.rows))} are longer than {length:,} tokens and {what} (data.overlong)"
     if counts.held_out == 0 and not spec.evaluation.folds:
         yield "no rows are held out: the run ends without evidence that the tuned model is better (data.holdout)"

@@ -16,6 +16,8 @@ USUAL_RANK = 16
 """The rank that the usual learning rates are for."""
 MOST_REPLAY = 0.5
 """The largest share of the training rows that the plan mixes in."""
+TEXT_REPLAY = 0.1
+"""The share of general conversations among documents, by characters."""
 
 
 def decide(draft: Draft, case: Case) -> None:
@@ -30,6 +32,10 @@ def replay(spec: RunSpec, dims: ModelDims, rows: int) -> tuple[float, str]:
     """How many general rows are mixed in, as a share of the training rows, and why. It is needed before rows are encoded."""
     if spec.data.replay is not None:
         return spec.data.replay, "as set"
+    if spec.training.method.needs == "texts":
+        if dims.is_small:
+            return 0.0, "the shipped conversations are beyond a model this small; name its own in data.replay_from"
+        return TEXT_REPLAY, "text alone makes a model forget how to answer"
     if spec.training.method.kind != "sft":
         return 0.0, f"{spec.training.method.kind} compares with the base model or rewards it, and moves it less"
     if dims.is_small:

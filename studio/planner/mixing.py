@@ -29,5 +29,7 @@ def mix_in(data: Path, asked: RunSpec, found: _Found, home: Path) -> int:
             kept_apart = list(prepare.conversations(held_out)) if held_out.exists() else []
             sets = question_sets(kept_apart, asked.evaluation, asked.data, asked.model.name, home)
             avoid = [row for each in sets for row in each.rows]
-            replay.write(file, asked.data, share, rows, asked.training.seed, avoid)
+            texts = asked.training.method.needs == "texts"
+            characters = sum(len(row.text) for row in prepare.conversations(data / "train.jsonl")) if texts else None
+            replay.write(file, asked.data, share, rows, asked.training.seed, avoid, characters)
     return replay.count(file)

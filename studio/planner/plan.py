@@ -144,7 +144,7 @@ class Plan:
     @property
     def _row(self) -> str:
         """What one row is called, in the singular."""
-        return {"pairs": "preference pair", "labels": "labelled answer", "prompts": "prompt"}.get(
+        return {"pairs": "preference pair", "labels": "labelled answer", "prompts": "prompt", "texts": "text"}.get(
             self.spec.training.method.needs, "row"
         )
 
@@ -156,7 +156,7 @@ class Plan:
             return ""
         settings = ", ".join(f"{name} {value}" for name, value in method if name != "kind")
         once = "; every answer is scored once before the first step, no second model is loaded" if method.compares else ""
-        return f"method: {method.kind} ({settings}){once}"
+        return f"method: {method.kind}{f' ({settings})' if settings else ''}{once}"
 
     def _teacher(self, found: TeacherEstimate) -> str:
         """What the teacher takes, before the student is loaded."""

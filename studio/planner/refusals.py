@@ -5,6 +5,7 @@ from __future__ import annotations
 from studio.core.errors import SpecError
 from studio.core.text import count, nearest, plural
 from studio.hardware.dims import matches
+from studio.planner.cutting import overlong
 from studio.planner.fitting import Case, Fit
 from studio.spec import RunSpec
 
@@ -24,11 +25,11 @@ def refuse(spec: RunSpec, case: Case, chosen: Fit) -> None:
     _targets(spec, case)
     _whole(spec, case)
     rows, length = case.rows, chosen.max_length
-    if len(rows) and spec.data.overlong == "drop" and rows.over(length) == len(rows):
+    if len(rows) and overlong(spec) in ("drop", "split") and rows.over(length) == len(rows):
         raise SpecError(
             f"all {plural(len(rows), 'row')} are longer than {count(length)} tokens (the shortest has "
             f"{count(int(rows.lengths.min()))}), so none is left to train on",
-            hint="Raise data.max_length, or set data.overlong to truncate.",
+            hint="Raise data.max_length, or set data.overlong to truncate, or to split for plain text.",
             where="data.max_length",
         )
     if spec.data.overlong == "error" and (over := rows.over(length)):

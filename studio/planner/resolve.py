@@ -14,7 +14,7 @@ from studio.hardware import memory
 from studio.hardware.history import Past
 from studio.hardware.machine import Machine
 from studio.models.dims import model_dims
-from studio.planner import alternatives, cautions, fitting, learning, pace, refusals, sampling, teacher_needs
+from studio.planner import alternatives, cautions, cutting, fitting, learning, pace, refusals, sampling, teacher_needs
 from studio.planner.disk import disk_of
 from studio.planner.draft import Draft
 from studio.planner.fitting import Case, Fit
@@ -55,10 +55,11 @@ def resolve(
         machine, model_dims(found.config), found.config, rows, spec.model.name, getattr(found, "license", None), tuple(past)
     )
     _refuse_exports(spec, case)
-    chosen = fitting.fit(spec, case)
+    case, chosen = cutting.fitted(spec, case)
     refusals.refuse(spec, case, chosen)
     draft = Draft(spec)
     _numbers(draft, case)
+    cutting.decide(draft, rows, case, chosen)
     _room(draft, case, chosen)
     for optimization in optimizations.decide(
         spec.adapter, chosen.quantization, chosen.checkpointing, chosen.peak.reuse_dequantized
@@ -259,7 +260,7 @@ def _plan(draft: Draft, case: Case, chosen: Fit, teacher: Teacher | None) -> Pla
     spec, rows = draft.resolved(), case.rows
     batch = spec.training.batch_size
     over = rows.over(chosen.max_length)
-    dropped = over if spec.data.overlong == "drop" else 0
+    dropped = over if spec.data.overlong in ("drop", "split") else 0
     left = max(1, len(rows) - dropped)
     kept = rows.within(chosen.max_length, bool(dropped))
     steps = total_steps(left, batch, spec.training.epochs, spec.training.max_steps)

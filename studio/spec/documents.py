@@ -163,7 +163,10 @@ def _texts(values: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
             yield from _texts(value, f"{path}.")
 
 
-PATHS = re.compile(r"data\.(train|holdout)(\.\d+)?|evaluation\.(also(\.\d+)?|general)|model\.(name|chat_template)")
+PATHS = re.compile(
+    r"data\.((train|holdout)(\.\d+)?|replay_from)|evaluation\.(also(\.\d+)?|general)|model\.(name|chat_template)"
+    r"|adapter\.start_from|training\.method\.teacher"
+)
 """The fields that may hold a path."""
 
 

@@ -17,6 +17,7 @@ NEEDS = {
     "pairs": "preference pairs",
     "labels": "answers labelled good or bad",
     "conversations": "conversations",
+    "texts": "documents of plain text",
     "prompts": "prompts and a verifier that scores answers to them",
 }
 """What a training method may need, in words."""

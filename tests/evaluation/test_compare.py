@@ -137,8 +137,8 @@ def test_the_last_answer_of_several_turns_is_asked(report: Report):
 
 def test_plain_text_is_measured_by_likelihood_only(report: Report):
     text = report.sets[2]
-    assert set(text.metrics) == {"loss", "perplexity", "token_accuracy"}
-    assert text.headline == "loss"
+    assert set(text.metrics) == {"byte_perplexity", "loss", "perplexity", "token_accuracy"}
+    assert text.headline == "byte_perplexity"
     assert text.answers == []
 
 

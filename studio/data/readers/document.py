@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import BinaryIO
 
 from studio.data.readers.encoding import text_lines
@@ -21,6 +22,8 @@ PASSAGE = 1_200
 SHORT = 300
 """Characters below which a passage takes in the next section too: a lone heading teaches nothing."""
 
+PARAGRAPH = "\n\n"
+"""What stands between two paragraphs."""
 _HEADING = re.compile(r"#{1,6}\s")
 _FENCE = re.compile(r"\s*(```|~~~)")
 _CUTS = (re.compile(r"\n"), re.compile(r"(?<=[.!?…。！？])\s+"), re.compile(r"\s+"))
@@ -47,22 +50,34 @@ def pairs(stream: BinaryIO, facts: Facts, mark: str) -> Iterator[Row | Rejected]
 
 
 def _passages(stream: BinaryIO, facts: Facts, headings: bool) -> Iterator[Row]:
-    passage, began = "", 0
+    """Every passage as a row that knows its number and what stands between it and the next one."""
+    waiting: Row | None = None
+    for number, (text, line, glue) in enumerate(_cut(stream, headings), 1):
+        if waiting is not None:
+            yield waiting
+        waiting = Row({"text": text}, facts.name, line, number, glue)
+    if waiting is not None:
+        yield replace(waiting, glue=None)
+
+
+def _cut(stream: BinaryIO, headings: bool) -> Iterator[tuple[str, int, str]]:
+    """Each passage, the line it begins at, and what stood between it and what follows."""
+    passage, began, glue = "", 0, PARAGRAPH
     for line, paragraph, opens in _paragraphs(stream, headings):
         if passage and ((opens and len(passage) >= SHORT) or len(passage) + 2 + len(paragraph) > PASSAGE):
-            yield Row({"text": passage}, facts.name, began)
+            yield passage, began, glue
             passage = ""
         if not passage:
             began = line
-        for piece, offset in _pieces(paragraph):
-            if passage and len(passage) + 2 + len(piece) > PASSAGE:
-                yield Row({"text": passage}, facts.name, began)
+        for piece, offset, after in _pieces(paragraph):
+            if passage and len(passage) + len(PARAGRAPH) + len(piece) > PASSAGE:
+                yield passage, began, glue
                 passage = ""
             if not passage:
                 began = line + offset
-            passage = f"{passage}\n\n{piece}" if passage else piece
+            passage, glue = f"{passage}{PARAGRAPH}{piece}" if passage else piece, after
     if passage:
-        yield Row({"text": passage}, facts.name, began)
+        yield passage, began, glue
 
 
 def _paragraphs(stream: BinaryIO, headings: bool) -> Iterator[tuple[int, str, bool]]:
@@ -87,15 +102,16 @@ def _paragraphs(stream: BinaryIO, headings: bool) -> Iterator[tuple[int, str, bo
         yield began, "\n".join(lines).rstrip(), opens
 
 
-def _pieces(paragraph: str) -> Iterator[tuple[str, int]]:
-    """A paragraph in pieces of at most PASSAGE characters, each with how many lines below its beginning it begins."""
+def _pieces(paragraph: str) -> Iterator[tuple[str, int, str]]:
+    """A paragraph in pieces of at most PASSAGE characters, each with how many lines below its beginning it begins, and what
+    followed it."""
     done = 0
     while len(paragraph) - done > PASSAGE:
         window = paragraph[done : done + PASSAGE + 1]
         cuts = ([match for match in pattern.finditer(window) if match.start() > PASSAGE // 4] for pattern in _CUTS)
         cut = next((found[-1] for found in cuts if found), None)
         end, following = (cut.start(), cut.end()) if cut else (PASSAGE, PASSAGE)
-        yield window[:end], paragraph.count("\n", 0, done)
+        yield window[:end], paragraph.count("\n", 0, done), window[end:following]
         done += following
     if paragraph[done:].strip():
-        yield paragraph[done:], paragraph.count("\n", 0, done)
+        yield paragraph[done:], paragraph.count("\n", 0, done), PARAGRAPH

@@ -14,8 +14,9 @@ from studio.training.methods.method import Method
 from studio.training.methods.orpo import Orpo
 from studio.training.methods.sft import Sft
 from studio.training.methods.simpo import Simpo
+from studio.training.methods.text import Text
 
-_Methods: TypeAlias = Sft | Dpo | Orpo | Simpo | Kto | Grpo | Distil
+_Methods: TypeAlias = Sft | Dpo | Orpo | Simpo | Kto | Grpo | Distil | Text
 METHODS: dict[str, type[Method]] = {method.model_fields["kind"].default: method for method in get_args(_Methods)}
 """Every method by its word in `training.method`."""
 
