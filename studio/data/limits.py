@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import orjson
@@ -16,9 +16,7 @@ from studio.data.arrays import Writer
 from studio.data.pieces import can_be_cut, spans
 from studio.data.rows import Conversation, numbered_lines
 from studio.data.shorten import shortened
-
-if TYPE_CHECKING:
-    from studio.data.encode import Tokens
+from studio.data.tokens import Tokens
 
 Overlong = Literal["drop", "truncate", "split", "error"]
 
