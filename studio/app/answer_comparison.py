@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
+
+from studio.comparison import page as pages
 from studio.comparison import questions as asking
 from studio.comparison import settings
 from studio.comparison.compare import BASE, LARGE, Answerer, Messages, Reply, compare
-from studio.comparison.page import columns, page, table
+from studio.comparison.page import columns, table
+from studio.comparison.questions import Question
 from studio.comparison.record import AnswerRow, ComparisonRecord
 from studio.comparison.settings import Comparison
+from studio.core.errors import DataError, JobError
 from studio.core.files import append_json, folder_aside, read_json_lines, studio_home, write_text
+from studio.core.records import RecordError
+from studio.core.text import plural
 from studio.retrieval import index as retrieval
 from studio.retrieval.grounding import Grounding
+from studio.retrieval.index import Index
 from studio.tracking.reporter import Reporter, Silent
 
 __all__ = ["Comparison", "ComparisonRecord", "columns", "table"]
@@ -30,16 +39,19 @@ def load(path: Path) -> Comparison:
 def compare_answers(
     spec: Comparison, home: str | Path | None = None, reporter: Reporter | None = None
 ) -> tuple[ComparisonRecord, Path]:
-    """Compare, and keep the record, each answer and the page in a folder below `<home>/comparisons`. Raises StudioError."""
+    """Compare, and keep record, spec, each answer, the passages and the page in a folder below `<home>/comparisons`.
+
+    Raises StudioError, also for questions that the run was trained on.
+    """
     root = studio_home(home)
     index = retrieval.find(root, spec.index) if spec.index else None
-    grounding = Grounding(index, spec.passages) if index else None
-    questions = asking.read(Path(spec.questions).expanduser(), spec.most_questions, index)
+    questions = questions_of(spec, root, index)
     large, close = _large(spec, root)
     try:
         if index is not None:
             index.search("ready", 1)  # the embedding model first: two must not load at once
-        local = _local(spec, root)
+        local, context = _local(spec, root)
+        grounding = Grounding(index, spec.passages).within(context) if index else None
         id = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
         target = root / "comparisons" / id
         with folder_aside(target) as aside:
@@ -51,7 +63,11 @@ def compare_answers(
 
             record = compare(spec, questions, local, large, grounding, reporter or Silent(), keep, id=id)
             record.write(aside / "report.json")
-            write_text(aside / "report.html", page(record, rows))
+            write_text(aside / "comparison.yaml", spec.as_yaml())
+            for passage in dict.fromkeys(item for row in rows for item in row.passages):
+                assert index is not None
+                append_json(aside / "passages.jsonl", index.passages[passage].as_line())
+            write_text(aside / "report.html", pages.render(record, rows, spec.as_yaml()))
     finally:
         close()
     return record, target
@@ -62,14 +78,85 @@ def comparisons(home: str | Path | None = None) -> list[Path]:
     return sorted((file.parent for file in (studio_home(home) / "comparisons").glob("*/report.json")), reverse=True)
 
 
+def find(id: str, home: str | Path | None = None) -> Path:
+    """The folder of the comparison of that id. Raises JobError."""
+    for folder in comparisons(home):
+        if folder.name == id:
+            return folder
+    raise JobError("there is no such comparison", hint="Choose one from the list.", where=id[:80])
+
+
+def listed(home: Path) -> list[tuple[str, str]]:
+    """Comparisons as (label, id), newest first; damaged ones are left out."""
+    found = []
+    for folder in comparisons(home):
+        with contextlib.suppress(RecordError):
+            record = ComparisonRecord.read(folder / "report.json")
+            found.append((f"{record.run} · {plural(record.questions, 'question')} · {folder.name}", folder.name))
+    return found
+
+
 def answers(folder: Path) -> list[AnswerRow]:
     """The answers that the figures of a comparison rest on."""
     file = folder / "answers.jsonl"
     return [AnswerRow.from_json(values, where=str(file)) for values in read_json_lines(file)]
 
 
-def _local(spec: Comparison, home: Path) -> Sequence[Answerer]:
-    """Base, and tuned where there is an adapter: one set of weights."""
+def body(folder: Path) -> Markup:
+    """What a page shows of a comparison: picture, table, and each figure's rows. Raises RecordError."""
+    spec = folder / "comparison.yaml"
+    record = ComparisonRecord.read(folder / "report.json")
+    return pages.body(record, answers(folder), spec.read_text("utf-8") if spec.exists() else "")
+
+
+def questions_of(spec: Comparison, home: Path, index: Index | None) -> list[Question]:
+    """The questions of a comparison, none of which its run was trained on. Raises StudioError."""
+    run = _run_folder(spec.run, home)
+    if spec.questions.startswith("dataset:"):
+        from studio.data.curation import store
+
+        rows, where = _rows([Path(file) for file in store.named(home, spec.questions, "questions").files]), spec.questions
+    elif spec.questions:
+        rows, where = _rows([Path(spec.questions).expanduser()]), spec.questions
+    elif run is not None:
+        rows, where = read_json_lines(run / "held-out.jsonl") if (run / "held-out.jsonl").exists() else [], spec.run
+    else:
+        raise DataError(
+            "there are no questions to compare on", hint="Name a JSONL file of held-out questions.", where="questions"
+        )
+    found = asking.read(rows, where, spec.most_questions, index)
+    if run is not None and (run / "train.jsonl").exists():
+        asking.refuse_trained(found, read_json_lines(run / "train.jsonl"), where)
+    return found
+
+
+def _rows(files: Sequence[Path]) -> Iterable[Any]:
+    """The rows of question files: JSON lines as they are, other formats as the studio reads data."""
+    from studio.data import prepare
+    from studio.data.settings import Data
+
+    for file in files:
+        if not file.is_file():
+            raise DataError("there is no such file", hint="Name a JSONL file of held-out questions.", where=str(file))
+        if file.suffix == ".jsonl":
+            yield from read_json_lines(file)
+        else:
+            for row in prepare.load_questions(str(file), Data(train=str(file))):
+                yield {"messages": [*row.prompt, {"role": "assistant", "content": row.answer}]}
+
+
+def _run_folder(name: str, home: Path) -> Path | None:
+    """The data of the run that a name stands for; None for a model."""
+    from studio.app import runs
+
+    try:
+        return runs.find(name, home).folder.data
+    except JobError:
+        return None
+
+
+def _local(spec: Comparison, home: Path) -> tuple[Sequence[Answerer], int]:
+    """Base, and tuned where there is an adapter: one set of weights; and the tokens it takes."""
     from studio.app.chat import open_talker
 
     talker: Any = open_talker(spec.run, home)
@@ -83,7 +170,7 @@ def _local(spec: Comparison, home: Path) -> Sequence[Answerer]:
 
         return Answerer(name, ask, talker.system)
 
-    return [answerer(BASE, False), *([answerer("tuned", True)] if talker.tuned else [])]
+    return [answerer(BASE, False), *([answerer("tuned", True)] if talker.tuned else [])], talker.context
 
 
 def _large(spec: Comparison, home: Path) -> tuple[Answerer | None, Any]:

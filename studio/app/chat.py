@@ -117,6 +117,11 @@ class Talker:
         with off:
             yield from stream(self.model, prompt, self.tokenizer, max_tokens, temperature, top_p, seed)
 
+    @property
+    def context(self) -> int:
+        """Tokens of prompt and answer that the model has positions for."""
+        return int(getattr(self.model.config, "max_position_embeddings", None) or 8_192)
+
     def prompt_tokens(self, messages: Sequence[Mapping[str, Any]]) -> int:
         """The tokens of the prompt that a conversation is asked with."""
         from studio.data.render import encode_prompt

@@ -37,7 +37,9 @@ def main(arguments: list[str] | None = None) -> int:
         try:
             asked, passages, index = question["messages"], [], question.get("index")
             if index:
-                groundings[index] = grounding = groundings.get(index) or open_grounding(index, given.home)
+                groundings[index] = grounding = groundings.get(index) or open_grounding(index, given.home).within(
+                    talker.context
+                )
                 asked, passages = grounding.ground(asked)
             answer = ""
             for piece in talker.say(asked, question["tuned"], **question["sampling"]):

@@ -71,11 +71,20 @@ def measure(name: str, questions: Path, home: str | Path | None = None, reporter
 
 
 def write_rows(
-    name: str, rows: Path, out: Path, without_gold: float = 0.2, seed: int = 0, home: str | Path | None = None
+    name: str,
+    rows: Path,
+    out: Path,
+    without_gold: float = 0.2,
+    seed: int = 0,
+    home: str | Path | None = None,
+    passages: int = grounding.PASSAGES,
 ) -> int:
-    """Write rows that train a model to read passages, from questions whose passages are known; how many. Raises StudioError."""
+    """Write rows that train a model to read passages, from questions whose passages are known; how many.
+
+    passages: in a prompt, as many as it will be asked with. Raises StudioError.
+    """
     made = grounding.rows_with_passages(
-        grounding.Grounding(find(name, home)), read_json_lines(rows), without_gold=without_gold, seed=seed
+        grounding.Grounding(find(name, home), passages), read_json_lines(rows), without_gold=without_gold, seed=seed
     )
     lines = [json.dumps(row, ensure_ascii=False) for row in made]
     if not lines:
@@ -102,7 +111,7 @@ def table(measurement: Measurement) -> tuple[Sequence[str], list[tuple[str, ...]
 def advice(index: Index) -> str:
     """What a person should know of an index; empty if nothing."""
     if index.record.embedder is None:
-        return "Searched by words alone. Add --embedder FOLDER_OR_HUB_ID to search by meaning as well."
+        return "Searched by words alone. Build it with an embedding model to search by meaning as well."
     if index.record.store == "exact" and index.record.passages > retrieval.LARGE:
-        return f"More than {retrieval.LARGE:,} passages: --store lancedb is faster."
+        return f"More than {retrieval.LARGE:,} passages: the store lancedb is faster."
     return ""

@@ -15,11 +15,9 @@ from studio.core.records import Record
 from studio.data.rows import Conversation
 from studio.evaluation.answering import text_scores
 from studio.evaluation.metrics import METRICS, TEXT_METRICS
-from studio.evaluation.overlap import normalise, spoken, words
+from studio.evaluation.overlap import are_short, normalise, spoken
 from studio.evaluation.tasks.choose import choose
 
-SHORT = 12
-"""Words: references that are no longer are right as a whole, in other case and punctuation."""
 LIKE = 0.8
 """Token F1 from which a longer answer counts as right."""
 _QUESTION = ("question", "prompt", "instruction", "input", "query")
@@ -108,8 +106,7 @@ def right_rule(references: Sequence[str], wanted: str = "") -> Right:
     task = choose(references)
     if task.metrics:
         return Right(metric=task.names[0], at_least=1.0)
-    lengths = sorted(len(words(reference)) for reference in references if reference)
-    if not lengths or lengths[int(0.9 * (len(lengths) - 1))] <= SHORT:
+    if are_short(references):
         return Right(metric="normalised_match", at_least=1.0)
     return Right(metric="token_f1", at_least=LIKE)
 

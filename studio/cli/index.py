@@ -31,7 +31,10 @@ def build(
     collections: Annotated[list[str], typer.Argument(metavar="COLLECTION…", help="Document collections.", show_default=False)],
     embedder: Annotated[
         str,
-        typer.Option(metavar="FOLDER_OR_HUB_ID", help="Embedding model; without one, the index is searched by words alone."),
+        typer.Option(
+            metavar="MODEL",
+            help="Embedding model: a folder, a hub id, or minilm (English, 91 MB from PyPI); without one, words alone.",
+        ),
     ] = "",
     store: Annotated[str, typer.Option(help="exact, or lancedb beyond 200,000 passages [default: exact].")] = "",
     url: Annotated[
@@ -142,6 +145,7 @@ def rows(
             "--without-gold", min=0, max=1, help="Share of rows without the right passage, whose answer is a refusal."
         ),
     ] = 0.2,
+    passages: Annotated[int, typer.Option(min=1, max=20, help="Passages in a prompt.")] = 4,
     seed: Annotated[int, typer.Option(help="Seed for choosing these rows and ordering passages.")] = 0,
     home: Home = None,
     json: Json = False,
@@ -149,7 +153,7 @@ def rows(
     """Write rows that train a model to answer from passages: the right one among others, or missing, with a refusal."""
     from studio.app import indexes
 
-    count = indexes.write_rows(name, questions, out, without_gold, seed, home)
+    count = indexes.write_rows(name, questions, out, without_gold, seed, home, passages)
     show.as_json({"file": str(out), "rows": count}) if json else show.say(
         f"{plural(count, 'row')} in {out}: studio train on them"
     )

@@ -86,6 +86,7 @@ def chat(
 
     grounding = open_grounding(index, home) if index else None
     talker = open_talker(run_or_model, home, base)
+    grounding = grounding.within(talker.context) if grounding else None
     prompt = talker.system if system is None else system
     sides = [False, True] if talker.tuned else [False]
     histories: list[list[dict[str, Any]]] = [[{"role": "system", "content": prompt}] if prompt else [] for _ in sides]

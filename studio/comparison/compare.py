@@ -17,11 +17,13 @@ from studio.core.errors import Stopped, StudioError
 from studio.documents.records import Passage
 from studio.evaluation import overlap
 from studio.evaluation.interval import Column, Draws, change, estimate, mean
-from studio.retrieval.grounding import Grounding, groundedness, with_passages
+from studio.retrieval.grounding import Grounding, groundedness, unmarked, with_passages
 from studio.tracking.reporter import Reporter
 
 Messages = Sequence[Mapping[str, Any]]
 _RESAMPLES, _SEED = 1_000, 23
+_MONTH = 30 * 24 * 3600
+"""Seconds."""
 BASE, LARGE = "base", "large model"
 
 
@@ -72,6 +74,7 @@ def compare(
     Raises CeilingReached where the large model would cost more than allowed, Stopped when asked to.
     """
     retrieved = [grounding.passages(question.text) for question in questions] if grounding else None
+    metric = settings.quality if settings.quality != "auto" else _metric([question.reference for question in questions])
     ways = list(_ways(settings, questions, local, large, grounding, retrieved))
     rows: dict[str, list[AnswerRow]] = {}
     for number, way in enumerate(ways):
@@ -79,7 +82,7 @@ def compare(
             if reporter.should_stop():
                 raise Stopped
             reporter.progress(number * len(questions) + index, len(ways) * len(questions), f"Asking: {way.name}")
-            row = _row(way, index, question)
+            row = _row(way, index, question, metric)
             keep(row)
             rows.setdefault(way.name, []).append(row)
     draws = Draws(len(questions), _RESAMPLES, _SEED)
@@ -100,9 +103,10 @@ def compare(
         unanswerable=sum(not question.answerable for question in questions),
         volume=settings.volume,
         server=settings.server,
+        metric=metric,
         ways=tuple(_summary(way, rows[way.name], base, draws, settings) for way in ways),
         found_by_retrieval=found,
-        remarks=tuple(_remarks(questions, grounding, api, settings)),
+        remarks=tuple(_remarks(questions, grounding, api, settings, [row.seconds for row in base or () if not row.error])),
     )
 
 
@@ -151,9 +155,14 @@ def _ways(
     return ways
 
 
-def _row(way: _Asked, index: int, question: Question) -> AnswerRow:
-    messages: list[dict[str, Any]] = [{"role": "user", "content": question.text}]
-    if way.answerer.system:
+def _metric(references: Sequence[str]) -> str:
+    """What tells a right answer here."""
+    return "normalised_match" if overlap.are_short(references) else "token_f1"
+
+
+def _row(way: _Asked, index: int, question: Question, metric: str) -> AnswerRow:
+    messages: list[dict[str, Any]] = [*map(dict, question.before), {"role": "user", "content": question.text}]
+    if way.answerer.system and messages[0]["role"] != "system":
         messages.insert(0, {"role": "system", "content": way.answerer.system})
     passages = way.passages[index] if way.passages is not None else None
     if passages is not None:
@@ -166,7 +175,9 @@ def _row(way: _Asked, index: int, question: Question) -> AnswerRow:
             raise
         reply, error = Reply("", 0, 0, 0.0), str(problem)
     refused = not error and refuses(reply.text)
-    quality = overlap.token_f1(question.reference, reply.text) if question.answerable and not refused else 0.0
+    quality = 0.0
+    if question.answerable and not refused:
+        quality = getattr(overlap, metric)(question.reference, unmarked(reply.text))
     return AnswerRow(
         way=way.name,
         question=index,
@@ -178,6 +189,7 @@ def _row(way: _Asked, index: int, question: Question) -> AnswerRow:
         refused=refused,
         grounded=groundedness(reply.text, passages) if passages is not None and not refused and not error else None,
         passages=tuple(passage.id for passage in passages or ()),
+        gold=tuple(sorted(question.gold)),
         prompt_tokens=reply.prompt_tokens,
         answer_tokens=reply.answer_tokens,
         seconds=reply.seconds,
@@ -207,7 +219,7 @@ def _summary(way: _Asked, rows: list[AnswerRow], base: list[AnswerRow] | None, d
         answer_tokens=statistics.fmean(row.answer_tokens for row in rows),
         p50=float(np.percentile(seconds, 50)),
         p95=float(np.percentile(seconds, 95)),
-        per_thousand=1_000 * cost,
+        per_thousand=1_000 * (cost if metered else settings.server / settings.volume),
         per_month=cost * settings.volume if metered else settings.server,
         break_even=settings.server / cost if metered and cost > 0 and settings.server > 0 else None,
         errors=sum(bool(row.error) for row in rows),
@@ -226,7 +238,11 @@ def _column(values: Sequence[float]) -> Column:
 
 
 def _remarks(
-    questions: Sequence[Question], grounding: Grounding | None, api: Sequence[float], settings: Comparison
+    questions: Sequence[Question],
+    grounding: Grounding | None,
+    api: Sequence[float],
+    settings: Comparison,
+    seconds: Sequence[float],
 ) -> list[str]:
     remarks = []
     if len(questions) < 30:
@@ -237,6 +253,11 @@ def _remarks(
         remarks.append("No question names its passage: errors of retrieval and of reading cannot be separated.")
     if settings.server == 0:
         remarks.append("The monthly price of your own machine (server) is not set, so there is no break-even volume.")
+    if seconds and (most := _MONTH / max(1e-9, statistics.fmean(seconds))) < settings.volume:
+        remarks.append(
+            f"One after another, the base model answers {most:,.0f} questions a month on this machine, and the volume is "
+            f"{settings.volume:,.0f}. Measure concurrent requests with studio bench before you count on one machine."
+        )
     if api and not sum(api):
         remarks.append("The large model costs nothing: it is local or free.")
     return remarks

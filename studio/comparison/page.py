@@ -1,33 +1,89 @@
-"""The comparison as one page: a picture, a table, and answers side by side."""
+"""The comparison as one page: a picture, a table, and the answers behind each figure. Its body is the browser page's."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from importlib.resources import files
+from statistics import fmean
+
+from markupsafe import Markup
 
 from studio.comparison.record import AnswerRow, ComparisonRecord, Figure, Way
-from studio.core.html import render
-from studio.core.text import count
+from studio.core.html import Fragments
+from studio.core.text import count, plural
+from studio.evaluation.metrics import METRICS
 
 SHOWN = 12
 """Questions whose answers are shown side by side."""
+_html = Fragments("studio.comparison", "comparison.html")
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 
 
-def page(record: ComparisonRecord, rows: Sequence[AnswerRow]) -> str:
-    """The page, which needs nothing from elsewhere."""
+def render(record: ComparisonRecord, rows: Sequence[AnswerRow], spec: str = "") -> str:
+    """The page as a file, which needs nothing from elsewhere."""
+    style = files("studio.evaluation").joinpath("page.css").read_text(encoding="utf-8")
+    return str(_html("page", f"Comparison of {record.run}", Markup(style), _POLICY, body(record, rows, spec)))
+
+
+def body(record: ComparisonRecord, rows: Sequence[AnswerRow], spec: str = "") -> Markup:
+    """What the page says. spec: the comparison as YAML."""
     by_question: dict[int, list[AnswerRow]] = {}
     for row in rows:
         by_question.setdefault(row.question, []).append(row)
-    shown = sorted(by_question.values(), key=lambda answers: -_spread(answers))[:SHOWN]
-    bars = [(way.name, way.quality, _percent(way.quality)) for way in record.ways]
-    return render(
-        "studio.comparison",
-        "comparison.html",
-        record=record,
-        bars=bars,
-        head=columns(),
-        rows=list(table(record)),
-        answers=shown,
-    )
+    differing = sorted(by_question.values(), key=lambda answers: -_spread(answers))[:SHOWN]
+    bars = [(way.name, way.quality, percent(way.quality)) for way in record.ways]
+    by_way = [(way, [row for row in rows if row.way == way.name]) for way in record.ways]
+    parts = [
+        _html("summary", record, sentences(record)),
+        _html("picture", bars, METRICS[record.metric].label),
+        _html("figures", record, columns(), list(table(record))),
+        _html("reading", reading) if (reading := failures(record)) else "",
+        _html("differing", differing),
+        _html("rows", [(way.name, way.about, [_row(row) for row in own], _all(own)) for way, own in by_way if own]),
+        _html("spec", spec) if spec else "",
+    ]
+    return Markup("").join(parts)
+
+
+def sentences(record: ComparisonRecord) -> list[str]:
+    """What to take home: the best configuration, and what the large model costs against one's own machine."""
+    # a way that was given the right passage, or wrong ones, says where answers fail; nobody can serve it
+    usable = [way for way in record.ways if not way.name.endswith((" passage", " passages"))]
+    best = max(usable, key=lambda way: way.quality.value)
+    against = f", {percent(best.change, sign=True)} against base" if best.change is not None else ""
+    found = [f"Best: {best.name}, quality {percent(best.quality)}{against}"]
+    for way in usable:
+        if way.break_even is not None:
+            found.append(
+                f"Your own machine is cheaper than {way.name} from {count(way.break_even)} questions a month on; at "
+                f"{count(record.volume)} the API costs {way.per_month:,.2f} USD a month and the machine {record.server:,.2f}"
+            )
+    return found
+
+
+def failures(record: ComparisonRecord) -> list[str]:
+    """Whether retrieval or reading fails, from what was found, and from the right and the wrong passages."""
+    ways = {way.name: way for way in record.ways}
+    found = []
+    if record.found_by_retrieval is not None:
+        known = record.found_by_retrieval
+        found.append(
+            f"Retrieval found the right passage for {percent(known)} of the {known.rows} questions whose passage is known"
+        )
+    for name, way in ways.items():
+        reader, _, what = name.rpartition(" + ")
+        usual = ways.get(f"{reader} + retrieval")
+        if way.answered is None or what not in ("right passage", "wrong passages"):
+            continue
+        if what == "right passage":
+            gap = f"; with what retrieval finds, {percent(usual.answered)}" if usual is not None else ""
+            found.append(f"With the right passage, {reader} answers {percent(way.answered)} of the answerable questions{gap}")
+        elif way.refused_wrongly is not None:
+            found.append(
+                f"With wrong passages it refuses {percent(way.refused_wrongly)} of these questions, as it should, and still "
+                f"scores {percent(way.answered)}"
+            )
+    return found
 
 
 def columns() -> tuple[str, ...]:
@@ -38,7 +94,7 @@ def columns() -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def table(record: ComparisonRecord) -> list[tuple[str, ...]]:
+def table(record: ComparisonRecord) -> Iterable[tuple[str, ...]]:
     """The table, a row a way."""
     return [_cells(way) for way in record.ways]
 
@@ -46,11 +102,11 @@ def table(record: ComparisonRecord) -> list[tuple[str, ...]]:
 def _cells(way: Way) -> tuple[str, ...]:
     return (
         way.name,
-        _percent(way.quality),
-        _percent(way.change, sign=True),
-        _percent(way.refused_rightly),
-        _percent(way.refused_wrongly),
-        _percent(way.grounded),
+        percent(way.quality),
+        percent(way.change, sign=True),
+        percent(way.refused_rightly),
+        percent(way.refused_wrongly),
+        percent(way.grounded),
         f"{way.prompt_tokens:.0f} + {way.answer_tokens:.0f}",
         f"{way.p50:.2f} / {way.p95:.2f}",
         f"{way.per_thousand:.2f}",
@@ -59,13 +115,51 @@ def _cells(way: Way) -> tuple[str, ...]:
     )
 
 
-def _percent(figure: Figure | None, sign: bool = False) -> str:
+def _row(row: AnswerRow) -> tuple[str, ...]:
+    rank = next((at for at, passage in enumerate(row.passages, 1) if passage in row.gold), None)
+    right = "–" if not row.passages or not row.gold else f"{rank} of {len(row.passages)}" if rank else "missing"
+    return (
+        row.text,
+        row.reference or "no answer in the documents",
+        row.error or row.answer,
+        f"{100 * row.quality:.0f} %",
+        ("rightly" if not row.answerable else "wrongly") if row.refused else "no",
+        "–" if row.grounded is None else f"{100 * row.grounded:.0f} %",
+        right,
+        f"{row.prompt_tokens} + {row.answer_tokens}",
+        f"{row.seconds:.2f}",
+        f"{row.cost:.6f}",
+    )
+
+
+def _all(rows: Sequence[AnswerRow]) -> tuple[str, ...]:
+    """The last line of a configuration's answers, which the figures of the table are."""
+    grounded = [row.grounded for row in rows if row.grounded is not None]
+    rightly = sum(row.refused for row in rows if not row.answerable)
+    wrongly = sum(row.refused for row in rows if row.answerable)
+    answerable = sum(row.answerable for row in rows)
+    known = [row for row in rows if row.passages and row.gold]
+    return (
+        "",
+        plural(sum(bool(row.error) for row in rows), "error"),
+        f"{100 * fmean(row.quality for row in rows):.0f} %",
+        f"{rightly} of {len(rows) - answerable} rightly, {wrongly} of {answerable} wrongly",
+        f"{100 * fmean(grounded):.0f} %" if grounded else "–",
+        f"{sum(bool(set(row.passages) & set(row.gold)) for row in known)} of {len(known)}" if known else "–",
+        f"{fmean(row.prompt_tokens for row in rows):.0f} + {fmean(row.answer_tokens for row in rows):.0f}",
+        f"{fmean(row.seconds for row in rows):.2f} on average",
+        f"{sum(row.cost for row in rows):.6f} in all",
+    )
+
+
+def percent(figure: Figure | None, sign: bool = False) -> str:
+    """A share and its interval in per cent, a difference of two in points; a dash for none."""
     if figure is None:
         return "–"
-    plus = "+" if sign and figure.value > 0 else ""
+    plus, unit = ("+" if sign and figure.value > 0 else ""), ("points" if sign else "%")
     if figure.low is None or figure.high is None:
-        return f"{plus}{100 * figure.value:.0f} %"
-    return f"{plus}{100 * figure.value:.0f} % [{100 * figure.low:.0f}, {100 * figure.high:.0f}]"
+        return f"{plus}{100 * figure.value:.0f} {unit}"
+    return f"{plus}{100 * figure.value:.0f} {unit} [{100 * figure.low:.0f}, {100 * figure.high:.0f}]"
 
 
 def _spread(answers: Sequence[AnswerRow]) -> float:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from studio.core.errors import DataError
-from studio.core.files import read_json_lines
+from studio.evaluation.overlap import normalise
+from studio.retrieval.grounding import question_in, unmarked
 from studio.retrieval.index import Index
 from studio.retrieval.measure import gold_of, question_of
 from studio.retrieval.words import terms
@@ -26,13 +26,13 @@ _REFUSAL = re.compile(
 
 @dataclass(frozen=True)
 class Question:
-    """A question with its reference answer. gold: passages that hold it, where that is known."""
+    """A question with its reference answer. gold: passages that hold it, where that is known; before: the turns before it."""
 
     text: str
     reference: str
     answerable: bool
     gold: frozenset[str] = frozenset()
-    system: str = ""
+    before: tuple[Mapping[str, Any], ...] = ()
 
 
 def refuses(answer: str) -> bool:
@@ -40,26 +40,44 @@ def refuses(answer: str) -> bool:
     return not answer.strip() or _REFUSAL.search(" ".join(re.split(r"(?<=[.!?])\s+", answer.strip())[:2])) is not None
 
 
-def read(path: Path, most: int, index: Index | None) -> list[Question]:
-    """The first questions of a JSONL file that have an answer or are to be refused. Raises DataError without any."""
-    if not path.is_file():
-        raise DataError("there is no such file", hint="Name a JSONL file of held-out questions.", where=str(path))
+def read(rows: Iterable[Any], where: str, most: int, index: Index | None) -> list[Question]:
+    """The first questions that have an answer or are to be refused, of rows of JSON. Raises DataError for fewer than two."""
     passages = list(index.passages.values()) if index else []
     words = [f" {' '.join(terms(passage.text))} " for passage in passages]
     found: list[Question] = []
-    for row in read_json_lines(path):
-        text, reference = question_of(row), _answer(row) if isinstance(row, Mapping) else ""
+    for row in rows:
+        if not isinstance(row, Mapping):
+            continue
+        text, reference = question_in(question_of(row)), unmarked(_answer(row))
         if not text or not (reference or row.get("answerable") is False):
             continue
         answerable = row.get("answerable") is not False and not refuses(reference)
-        found.append(Question(text, reference, answerable, gold_of(row, passages, words) if answerable else frozenset()))
+        gold = gold_of(row, passages, words) if answerable else frozenset[str]()
+        found.append(Question(text, reference, answerable, gold, _before(row)))
         if len(found) == most:
             break
     if len(found) < 2:
-        raise DataError(
-            f"it contains {len(found)} usable questions", hint="A row has `question` and `answer`.", where=str(path)
-        )
+        raise DataError(f"it contains {len(found)} usable questions", hint="A row has `question` and `answer`.", where=where)
     return found
+
+
+def refuse_trained(questions: Sequence[Question], trained: Iterable[Any], where: str) -> None:
+    """Raise DataError for questions that stand among the rows a run was trained on: they would measure its memory."""
+    known = {normalise(question_in(question_of(row))) for row in trained}
+    both = [question for question in questions if normalise(question.text) in known]
+    if both:
+        raise DataError(
+            f"{len(both)} of {len(questions)} questions are among the rows that the run was trained on, first: {both[0].text}",
+            hint="Compare on held-out questions; without `questions` they are the run's own.",
+            where=where,
+        )
+
+
+def _before(row: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    """The turns of a conversation before its last question."""
+    turns = [turn for turn in row.get("messages") or () if isinstance(turn, Mapping)]
+    last = max((at for at, turn in enumerate(turns) if turn.get("role") == "user"), default=0)
+    return tuple({"role": turn["role"], "content": turn["content"]} for turn in turns[:last] if "content" in turn)
 
 
 def _answer(row: Mapping[str, Any]) -> str:

@@ -38,11 +38,14 @@ class AnswerRow(Record):
     reference: str
     answerable: bool
     quality: float
-    """Token F1 with the reference (SQuAD); of a question without an answer, 1 for a refusal and 0 for anything else."""
+    """By the metric of the comparison, 0 to 1; of a question without an answer, 1 for a refusal and 0 for anything else."""
     refused: bool
     grounded: float | None
     """The share of its sentences that the passages bear out; None without passages, and for a refusal."""
     passages: tuple[str, ...] = ()
+    """Ids of the passages in its prompt; their texts are in `passages.jsonl`."""
+    gold: tuple[str, ...] = ()
+    """Ids of the passages that hold its answer, where they are known."""
     prompt_tokens: int
     answer_tokens: int
     seconds: float
@@ -72,7 +75,7 @@ class Way(Record):
     p50: float
     p95: float
     per_thousand: float
-    """US dollars for 1,000 answers, as an API bills them; 0 for one's own machine."""
+    """US dollars for 1,000 answers: as an API bills them, or the machine's price over the volume."""
     per_month: float
     """US dollars a month at the volume asked for: the API's bill, or what the machine costs."""
     break_even: float | None
@@ -96,6 +99,8 @@ class ComparisonRecord(Record):
     unanswerable: int
     volume: float
     server: float
+    metric: str = "token_f1"
+    """What quality is, for a question that has an answer."""
     ways: tuple[Way, ...]
     found_by_retrieval: Figure | None
     """Share of the questions whose passage is known and was among those in the prompt: more than this share retrieval cannot

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import yaml
 from pydantic import Field
@@ -20,15 +20,19 @@ class Comparison(Section, frozen=True):
     """The run whose base and tuned model are compared; or a model, which then stands alone."""
     index: str | None = None
     """The index that passages come from. Empty: nothing is answered from passages."""
-    questions: Annotated[str, Field(min_length=1)]
-    """JSONL of held-out questions: `question`, `answer`, and where known `passages`, `quote` or `document`. A row with
-    `answerable: false` has no answer in the documents, and is to be refused."""
+    questions: str = ""
+    """Held-out questions: JSONL, or `dataset:NAME` of the library. A row has `question`, `answer`, and where known
+    `passages`, `quote` or `document`; with `answerable: false` it has no answer in the documents, and is to be refused.
+    Empty: the run's own held-out rows."""
     large: Endpoint | None = None
     """A large model behind an API."""
     large_with_passages: bool = True
     """The large model is also asked with passages."""
     ceiling: Annotated[float | None, Field(gt=0)] = None
     """US dollars that the large model's answers may cost at most."""
+    quality: Literal["auto", "exact_match", "normalised_match", "token_f1", "rouge_l"] = "auto"
+    """The metric of an answer. auto: for references of up to 12 words normalised match (the same but for case, punctuation
+    and articles), else token F1."""
     most_questions: Annotated[int, Field(ge=2)] = 100
     """Questions that are asked; the first of the file."""
     passages: Annotated[int, Field(ge=1, le=20)] = 4
@@ -40,15 +44,25 @@ class Comparison(Section, frozen=True):
     server: Annotated[float, Field(ge=0)] = 0.0
     """US dollars a month that a machine of one's own costs, whatever it answers."""
 
+    def as_yaml(self) -> str:
+        """As YAML, without what nobody chose."""
+        return yaml.safe_dump(self.model_dump(mode="json", exclude_defaults=True), sort_keys=False, allow_unicode=True)
+
 
 def load(path: Path) -> Comparison:
     """The comparison in a YAML file. Raises SpecError."""
     try:
-        values = yaml.safe_load(path.read_text("utf-8"))
+        return parse(path.read_text("utf-8"), str(path))
     except OSError as problem:
         raise SpecError(f"it cannot be read: {problem.strerror}", hint="Name a YAML file.", where=str(path)) from None
+
+
+def parse(text: str, where: str) -> Comparison:
+    """The comparison that a YAML text describes. Raises SpecError."""
+    try:
+        values = yaml.safe_load(text)
     except yaml.YAMLError as problem:
-        raise SpecError(f"it is not YAML: {problem}", hint="Correct it in an editor.", where=str(path)) from None
+        raise SpecError(f"it is not YAML: {problem}", hint="Correct it in an editor.", where=where) from None
     if not isinstance(values, dict):
-        raise SpecError("the file contains no settings", hint="Write at least `questions: FILE`.", where=str(path))
+        raise SpecError("the file contains no settings", hint="Write at least `run: RUN`.", where=where)
     return Comparison(**values)

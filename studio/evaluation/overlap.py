@@ -10,6 +10,10 @@ import re
 import string
 import unicodedata
 from collections import Counter
+from collections.abc import Sequence
+
+SHORT = 12
+"""Words: references that are no longer are right as a whole, in other case and punctuation."""
 
 _UNSPACED = re.compile(r"([\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff])")
 """Kana and Han, written without spaces: each character counts as a word, as in MLQA (Lewis et al. 2020)."""
@@ -54,6 +58,12 @@ def rouge_l(reference: str, answer: str) -> float:
 def normalise(text: str) -> str:
     """Lower case, without punctuation and the articles a, an, the, with single spaces (SQuAD's; numbers stay whole)."""
     return " ".join(re.sub(r"\b(a|an|the)\b", " ", _unmarked(spoken(text).lower(), "")).split())
+
+
+def are_short(references: Sequence[str]) -> bool:
+    """Whether nine in ten references have at most `SHORT` words: such answers are right as a whole or wrong."""
+    lengths = sorted(len(words(reference)) for reference in references if reference)
+    return not lengths or lengths[int(0.9 * (len(lengths) - 1))] <= SHORT
 
 
 def words(text: str) -> list[str]:

@@ -16,6 +16,7 @@ from studio.core.errors import ModelError
 from studio.core.files import sha256
 from studio.models import finding
 from studio.models.settings import Model
+from studio.retrieval import minilm
 from studio.retrieval.records import EmbedderRecord
 
 _FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*/*.json", "*/*.safetensors")
@@ -38,7 +39,9 @@ _E5 = ("query: ", "passage: ")
 
 
 def locate(name: str) -> Path:
-    """The folder of an embedding model: a local one, or a hub id whose files are downloaded. Raises ModelError."""
+    """The folder of an embedding model: a local one, `minilm`, or a hub id whose files are downloaded. Raises ModelError."""
+    if name == minilm.NAME and not Path(name).is_dir():
+        return minilm.fetch()
     found = finding.find(Model(name=name))
     if found.folder is not None:
         return found.folder

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
@@ -64,19 +64,21 @@ class Grounding:
     characters: int = 6_000
     mode: Mode = "fused"
 
-    def passages(self, question: str, characters: int | None = None) -> list[Passage]:
+    def within(self, context: int) -> Grounding:
+        """The same for a model of so many tokens of prompt and answer: passages take at most about half of them."""
+        return replace(self, characters=min(self.characters, 3 * context // 2))
+
+    def passages(self, question: str) -> list[Passage]:
         """The passages for a question, best first, as many as fit."""
         found = [hit.passage for hit in self.index.search(question, self.most, self.mode)]
-        return fitting(found, characters or self.characters)
+        return fitting(found, self.characters)
 
-    def ground(
-        self, messages: Sequence[Mapping[str, Any]], characters: int | None = None
-    ) -> tuple[list[dict[str, Any]], list[Passage]]:
+    def ground(self, messages: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], list[Passage]]:
         """A conversation with passages before its last question, and those passages; as it is where that is no question."""
         question = last_question(messages)
         if not question:
             return [dict(message) for message in messages], []
-        passages = self.passages(question, characters)
+        passages = self.passages(question)
         return with_passages(messages, passages), passages
 
     def cite(self, answer: str, passages: Sequence[Passage]) -> list[Citation]:
@@ -114,6 +116,16 @@ def prompt(question: str, passages: Sequence[Passage]) -> str:
         for number, passage in enumerate(passages, 1)
     )
     return f"{INSTRUCTION}\n\n<passages>\n{quoted or 'none'}\n</passages>\n\nQuestion: {question}"
+
+
+def question_in(text: str) -> str:
+    """The question that `prompt` put behind passages; any other text as it is."""
+    return text.rpartition("\n\nQuestion: ")[2] if text.startswith(INSTRUCTION) else text
+
+
+def unmarked(answer: str) -> str:
+    """An answer without the numbers of its sources."""
+    return _CITED.sub("", answer).strip()
 
 
 def citations(answer: str, passages: Sequence[Passage]) -> list[Citation]:

@@ -60,7 +60,7 @@ class Served:
         """The conversation with passages before its question, half the context at most, and those passages."""
         if self.grounding is None:
             return messages, []
-        return self.grounding.ground(messages, min(self.grounding.characters, 3 * self.context // 2))
+        return self.grounding.within(self.context).ground(messages)
 
     def require_short(self, texts: Iterable[str], param: str) -> None:
         """Raise ApiError for texts that cannot fit the context whatever their tokens are: cheap, before any is encoded."""

@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from studio.app import documents
+from studio.app import answer_comparison, documents
 from studio.app.documents import Collection, DocumentRecord
 from studio.core.errors import StudioError
 
 
 def add_routes(app: Any, home: Path) -> None:
-    """`/download/bench/{name}`, `/download/{run}/evidence` and `/download/{run}/export/{folder}`."""
+    """`/download/bench/{name}`, `/download/comparison/{name}/{what}`,
+    `/download/{run}/evidence` and `/download/{run}/export/{folder}`."""
     from starlette.requests import Request
     from starlette.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
 
@@ -45,6 +46,14 @@ def add_routes(app: Any, home: Path) -> None:
             return PlainTextResponse("there is no such measurement\n", 404)
         return FileResponse(page, filename=f"bench-{name}.html", media_type="application/octet-stream")
 
+    async def compared(request: Request) -> Response:
+        found = comparison_file(home, request.path_params["name"], request.path_params["what"])
+        if found is None:
+            return PlainTextResponse("there is no such comparison\n", 404)
+        return FileResponse(
+            found, filename=f"comparison-{found.parent.name}{found.suffix}", media_type="application/octet-stream"
+        )
+
     def page(request: Request) -> Response:  # not async: it may draw the page first
         found = _picture(home, request.path_params["name"], request.path_params["folder"], request.path_params["number"])
         if found is None:
@@ -52,9 +61,17 @@ def add_routes(app: Any, home: Path) -> None:
         return FileResponse(found, media_type="image/png")
 
     app.add_route("/documents/{name}/{folder}/{number:int}.png", page, methods=["GET"])
+    app.add_route("/download/comparison/{name}/{what}", compared, methods=["GET"])
     app.add_route("/download/bench/{name}", measured, methods=["GET"])
     app.add_route("/download/{run}/evidence", evidence, methods=["GET"])
     app.add_route("/download/{run}/export/{folder}", export, methods=["GET"])
+
+
+def comparison_file(home: Path, name: str, what: str) -> Path | None:
+    """The page or the answers of a comparison of exactly that id."""
+    folder = {folder.name: folder for folder in answer_comparison.comparisons(home)}.get(name)
+    file = {"page": "report.html", "answers": "answers.jsonl"}.get(what)
+    return folder / file if folder is not None and file is not None else None
 
 
 def picture_address(collection: Collection, document: DocumentRecord, number: int) -> str:

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
+import numpy as np
 import pytest
 
-from studio.app import answer_comparison, documents, indexes
+from studio.app import answer_comparison, comparison_web, documents, indexes, library, runs
+from studio.app.library import samples
 from studio.comparison import questions as asking
 from studio.comparison.compare import BASE, LARGE, Answerer, Messages, Reply, compare
-from studio.comparison.page import page, table
+from studio.comparison.page import columns, render, table
 from studio.comparison.record import AnswerRow, ComparisonRecord
 from studio.comparison.settings import Comparison
 from studio.core.errors import DataError, SpecError
+from studio.core.files import read_json_lines
 from studio.remote.ceiling import CeilingReached
 from studio.remote.endpoint import Endpoint, Price
-from studio.retrieval.grounding import Grounding
+from studio.retrieval.grounding import Grounding, prompt
+from studio.spec import RunSpec
 from studio.tracking.reporter import Silent
 from tests.remote.loopback import loopback
 
@@ -43,7 +48,7 @@ def questions(tmp_path: Path, grounding: Grounding) -> list[asking.Question]:
     rows.append({"question": "What does the tool xylophone cost?", "answer": "", "answerable": False})
     file = tmp_path / "questions.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return asking.read(file, 100, grounding.index)
+    return asking.read(rows, str(file), 100, grounding.index)
 
 
 def guesses(messages: Messages) -> Reply:
@@ -157,11 +162,117 @@ def test_the_page_and_the_record_hold_the_figures(
 ) -> None:
     record, rows = compared(questions, grounding)
     assert ComparisonRecord.read(record.write(tmp_path / "report.json")) == record
-    html = page(record, [*rows, rows[0].model_copy(update={"answer": "<script>alert(1)</script>"})])
+    html = render(record, [*rows, rows[0].model_copy(update={"answer": "<script>alert(1)</script>"})])
     assert "<svg" in html
     assert "break-even" in html
     assert "<script>" not in html
     assert len(table(record)) == 8
+
+
+def test_every_figure_is_counted_from_the_rows_that_the_page_leads_to(
+    questions: list[asking.Question], grounding: Grounding, tmp_path: Path
+) -> None:
+    record, _ = compared(questions, grounding)
+    written = tmp_path / "answers.jsonl"
+    for row in compared(questions, grounding)[1]:
+        row.append(written)
+    rows = answer_comparison.answers(tmp_path)
+    html = render(record, rows)
+    for at, way in enumerate(record.ways):
+        own = [row for row in rows if row.way == way.name]
+        wrongly = [row.refused for row in own if row.answerable]
+        grounded = [row.grounded for row in own if row.grounded is not None]
+        billed = sum(row.cost for row in own) / len(own)
+        counted = {
+            "quality": fmean(row.quality for row in own),
+            "refused_rightly": fmean(row.refused for row in own if not row.answerable),
+            "refused_wrongly": fmean(wrongly),
+            "answered": fmean(row.quality for row in own if row.answerable),
+            "grounded": fmean(grounded) if grounded else None,
+        }
+        for name, value in counted.items():
+            figure = getattr(way, name)
+            assert (figure.value if figure else None) == (None if value is None else pytest.approx(value)), name
+        assert way.p95 == pytest.approx(float(np.percentile([row.seconds for row in own], 95)))
+        assert (way.prompt_tokens, way.answer_tokens) == (
+            pytest.approx(fmean(row.prompt_tokens for row in own)),
+            pytest.approx(fmean(row.answer_tokens for row in own)),
+        )
+        if way.name.startswith(LARGE):
+            assert way.per_thousand == pytest.approx(1_000 * billed)
+            assert way.break_even == pytest.approx(record.server / billed)
+        assert html.count(f'href="#rows-{at}"') == len(columns())
+        shown = html.partition(f'id="rows-{at}"')[2].partition("</table>")[0]
+        assert shown.count("<tr>") == len(own) + 1  # its head, and below it the line that adds them up
+        assert f"<td>{100 * way.quality.value:.0f} %</td>" in shown.partition('<tr class="first">')[2]
+    known = [row for row in rows if row.way == "tuned + retrieval" and row.gold]
+    assert record.found_by_retrieval is not None
+    assert record.found_by_retrieval.value == fmean(bool(set(row.gold) & set(row.passages)) for row in known)
+
+
+def test_the_page_says_what_to_take_home(questions: list[asking.Question], grounding: Grounding) -> None:
+    record, rows = compared(questions, grounding)
+    html = render(record, rows, "run: last")
+    assert "Best: tuned + retrieval, quality 100 %" in html
+    assert "cheaper than large model from 30,000 questions a month on" in html
+    assert "With the right passage, tuned answers 100 %" in html
+    assert "refuses 100 %" in html
+    assert "run: last" in html
+
+
+def run_with(home: Path, trained: str, held_out: str) -> str:
+    """A run whose data lies where training puts it; its id."""
+    run = runs.create(RunSpec.model_validate({"name": "r", "data": {"train": str(samples()[0])}}), home)
+    run.folder.data.mkdir()
+    for name, question in (("train", trained), ("held-out", held_out)):
+        turns = [{"role": "user", "content": question}, {"role": "assistant", "content": "It is 5."}]
+        line = json.dumps({"messages": [{"role": "system", "content": "Be brief."}, *turns]})
+        (run.folder.data / f"{name}.jsonl").write_text(f"{line}\n{line}\n")
+    return run.id
+
+
+def test_questions_are_the_runs_own_held_out_rows_unless_named_and_never_trained_on(home: Path, tmp_path: Path) -> None:
+    run = run_with(home, "How heavy is it?", "How high is it?")
+    own = answer_comparison.questions_of(Comparison(run=run), home, None)
+    assert [question.text for question in own] == ["How high is it?"] * 2
+    assert own[0].before == ({"role": "system", "content": "Be brief."},)
+    file = tmp_path / "q.jsonl"
+    file.write_text('{"question": "how heavy is it", "answer": "5"}\n{"question": "Else?", "answer": "6"}\n')
+    with pytest.raises(DataError, match="1 of 2 questions are among the rows that the run was trained on"):
+        answer_comparison.questions_of(Comparison(run=run, questions=str(file)), home, None)
+    library.add(home, "Mine", [("q.jsonl", file)])
+    named = answer_comparison.questions_of(Comparison(run="starter", questions="dataset:mine"), home, None)
+    assert [question.text for question in named] == ["how heavy is it", "Else?"]
+    with pytest.raises(DataError, match="no questions to compare on"):
+        answer_comparison.questions_of(Comparison(run="starter"), home, None)
+
+
+def test_a_question_with_passages_around_it_is_the_question_and_marks_of_sources_are_no_answer() -> None:
+    row = {"messages": [{"role": "user", "content": prompt("How high?", [])}, {"role": "assistant", "content": "Nine m. [1]"}]}
+    (question, _) = asking.read([row, row], "x", 2, None)
+    assert (question.text, question.reference) == ("How high?", "Nine m.")
+    ways = [Answerer(BASE, lambda messages: Reply("nine m. [2]", 1, 1, 0.1))]
+    record = compare(Comparison(), [question, question], ways, None, None, Silent(), lambda row: None)
+    assert (record.metric, record.ways[0].quality.value) == ("normalised_match", 1.0)
+
+
+def test_a_volume_beyond_one_machine_is_remarked(questions: list[asking.Question]) -> None:
+    spec = Comparison(volume=10_000_000)
+    record = compare(spec, questions, [Answerer(BASE, guesses)], None, None, Silent(), lambda row: None)
+    assert any("answers 5,184,000 questions a month" in remark for remark in record.remarks)
+
+
+def test_a_page_begins_no_comparison_with_a_file_or_a_key_of_somebodys(home: Path) -> None:
+    for text, message in (
+        ("run: starter\nquestions: /etc/passwd", "only files in its own library"),
+        ("run: starter\nlarge: {url: 'http://localhost:1/v1', model: m, key: HF_TOKEN}", "a key to its own host only"),
+        ("run: /etc", "choose a run or a model"),
+    ):
+        with pytest.raises(SpecError, match=message):
+            comparison_web.from_web(text, home)
+    spec = comparison_web.from_form("starter", "", "dataset:mine@1", 20, 2, "", "", None, None, None, 10_000, 60)
+    assert comparison_web.from_web(spec.as_yaml(), home) == spec
+    assert (spec.most_questions, spec.passages, spec.server) == (20, 2, 60)
 
 
 @pytest.mark.parametrize(
@@ -180,7 +291,7 @@ def test_a_file_without_questions_and_a_wrong_spec_are_refused(tmp_path: Path) -
     file = tmp_path / "q.jsonl"
     file.write_text('{"question": "x", "answer": "y"}\n{"text": "z"}\n')
     with pytest.raises(DataError, match="1 usable questions"):
-        asking.read(file, 10, None)
+        asking.read(read_json_lines(file), str(file), 10, None)
     spec = tmp_path / "c.yaml"
     spec.write_text("questions: q.jsonl\nvolum: 3\n")
     with pytest.raises(SpecError, match="volum"):
@@ -190,7 +301,7 @@ def test_a_file_without_questions_and_a_wrong_spec_are_refused(tmp_path: Path) -
 def test_a_large_model_is_asked_by_its_api_billed_once_and_kept_under_the_ceiling(
     home: Path, grounding: Grounding, questions: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(answer_comparison, "_local", lambda spec, home: [Answerer(BASE, guesses)])
+    monkeypatch.setattr(answer_comparison, "_local", lambda spec, home: ([Answerer(BASE, guesses)], 8_192))
     with loopback(lambda body: reads(body["messages"]).text) as api:
         endpoint = Endpoint(url=api.url, model="large", price=Price(input=1.0, output=4.0))
         spec = Comparison(

@@ -7,8 +7,18 @@ import json
 import math
 from pathlib import Path
 
-from studio.app import documents, library, runs
+from studio.app import documents, indexes, library, runs
 from studio.app.runs import Run
+from studio.cascade.asking import LargeRow
+from studio.cascade.calibration import Row, calibrate
+from studio.cascade.questions import Right
+from studio.cascade.record import Cascade, CascadeFolder
+from studio.cascade.report import report as cascade_report
+from studio.cascade.signals import SIGNALS
+from studio.comparison.compare import BASE, Answerer, Reply, compare
+from studio.comparison.questions import Question
+from studio.comparison.record import AnswerRow
+from studio.comparison.settings import Comparison
 from studio.core import events
 from studio.core.errors import TrainingError
 from studio.core.files import write_json, write_text
@@ -28,6 +38,7 @@ from studio.remote.endpoint import Endpoint, Price
 from studio.runs.plan import Alternative, Counts, Decision, MemoryEstimate, PlanRecord, Time
 from studio.runs.recorder import Recorder
 from studio.spec import RunSpec, dump
+from studio.tracking.reporter import Silent
 from tests.documents.files import PdfPage, pdf
 
 EVIL = '<img src=x onerror="window.hacked=1;alert(1)"><script>window.hacked=1</script>\''
@@ -46,7 +57,10 @@ def fill(home: Path) -> None:
     page = home / "page.md"
     page.write_text(f"# {EVIL}\n\n{EVIL}\n")
     documents.add_documents("Papers", paper, page, home=home)
+    indexes.build_index("papers", "papers", home=home)
     made(home)
+    compared(home)
+    cascaded(home)
     done(home, item.files[0])
     failed(home, item.files[0])
 
@@ -67,6 +81,37 @@ def made(home: Path) -> None:
     )  # fmt: skip
     dropped = DroppedRow(recipe=EVIL, filter="leak", reason=EVIL, question=EVIL, source=EVIL)
     job.write_result([], [dropped], report)
+
+
+def compared(home: Path) -> None:
+    """A comparison whose every word is hostile."""
+    folder, rows = home / "comparisons" / "20260101-000000-0000", list[AnswerRow]()
+    questions = [Question(f"{EVIL} {number}", EVIL, True) for number in range(2)]
+    local = [Answerer(BASE, lambda messages: Reply(EVIL, 3, 3, 0.1))]
+    record = compare(Comparison(run=EVIL), questions, local, None, None, Silent(), rows.append, id=folder.name)
+    record.write(folder / "report.json")
+    for row in rows:
+        row.append(folder / "answers.jsonl")
+    write_text(folder / "comparison.yaml", EVIL)
+
+
+def cascaded(home: Path) -> None:
+    """A cascade with its report, every word of it hostile."""
+    folder = CascadeFolder(home / "cascades" / "evil-0001")
+    rows = [
+        Row(
+            question=EVIL, reference=EVIL, answer=EVIL, right=number % 3 > 0, kind="fresh", tokens=3, seconds=0.1,
+            signals=dict.fromkeys(SIGNALS, number / 100),
+        )
+        for number in range(100)
+    ]  # fmt: skip
+    cascade = Cascade(
+        id="evil-0001", created=0, small=EVIL, large=Endpoint(url="http://localhost:1/v1", model=EVIL), max_tokens=9,
+        right=Right(metric="exact_match", at_least=1.0), calibration=calibrate(rows, 0.4), warnings=(EVIL,),
+    )  # fmt: skip
+    cascade.write(folder.record)
+    bought = [LargeRow(answer=EVIL, right=True, cost=0.1, seconds=1, tokens=3) for _ in rows]
+    cascade_report(cascade, rows, rows, bought).write(folder.report)
 
 
 def done(home: Path, file: str, name: str = f"done {EVIL}"[:80], steps: int = 60) -> Run:

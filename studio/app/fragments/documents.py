@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from studio.app.fragments.parts import badge, details, empty, joined, note, notice, progress, table
+from studio.app.fragments.parts import badge, details, empty, joined, note, table
+from studio.app.fragments.tasks import working
 from studio.core.html import Fragments
 from studio.core.text import plural, shorten, size
 from studio.documents.records import DocumentRecord, Page, Passage
@@ -92,12 +93,4 @@ def page(picture: str, item: Page, passages: Sequence[Passage]) -> Markup:
 
 def adding(task: Task | None) -> Markup:
     """How far the reading of documents is, or how it ended."""
-    if task is None:
-        return Markup("")
-    if task.error:
-        return notice(task.error.message, task.error.hint, "bad", task.error.where)
-    if task.state == "done":
-        return note("Done.")
-    words, _, share = task.progress.rpartition(": ")
-    done = share.rstrip("%")
-    return progress(float(done) if done.isdigit() else 0, 100 if done.isdigit() else 0, words or task.progress or "Reading")
+    return working(task, "Reading")

@@ -48,6 +48,7 @@ def build(home: Path) -> None:
     with gr.Column(elem_classes="card", visible=False) as one:
         heading = gr.HTML(padding=False)
         inside = gr.HTML(elem_id="documents", padding=False)
+        to_index = gr.HTML(padding=False)
         remove = frame.confirmed("Delete this collection", "Delete permanently", "delete-collection")
     with gr.Column(elem_classes="card", visible=False, elem_id="viewer") as viewer:
         about = gr.HTML(elem_id="document-about", padding=False)
@@ -80,9 +81,10 @@ def build(home: Path) -> None:
         start = show.adding(task), gr.update(active=task is not None), show.collections(documents.collections(home))
         wanted = query.get("name", "")
         if not wanted:
-            return (*start, "", "", gr.skip(), "", "", gr.skip(), "", "")
+            return (*start, "", "", gr.skip(), "", "", "", gr.skip(), "", "")
         collection = documents.find(wanted, home)
-        shown = (gr.update(visible=True), parts.section(collection.title), show.documents(collection))
+        ways = [("Build an index", f"/indexes?collection={collection.name}", True), ("Make rows", "/make", False)]
+        shown = (gr.update(visible=True), parts.section(collection.title), show.documents(collection), parts.links(ways))
         if not query.get("document"):
             return (*start, collection.name, "", *shown, gr.skip(), "", "")
         record = collection.document(query["document"])
@@ -109,7 +111,7 @@ def build(home: Path) -> None:
         head = parts.joined(parts.section(record.title, record.name), show.document(record))
         return head, show.documents(documents.find(name, home)), turned(name, document, number)
 
-    results = [state, timer, listed, name, document, one, heading, inside, viewer, about, left_out]
+    results = [state, timer, listed, name, document, one, heading, inside, to_index, viewer, about, left_out]
     gr.on(None, frame.opened(opened), None, results, **frame.QUIET)
     document.change(frame.act(turned), [name, document, number], [page], **frame.QUIET)
     number.change(frame.act(turned), [name, document, number], [page], **frame.QUIET)

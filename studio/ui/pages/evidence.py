@@ -63,6 +63,7 @@ def build(home: Path) -> None:
             [
                 ("Run", f"/run?id={run.id}", False),
                 ("Try it in Chat", f"/chat?id={run.id}", False),
+                ("Compare with retrieval and a large model", f"/comparison?run={run.id}", False),
                 ("Rate answers blind", f"/rate?id={run.id}", False),
                 ("Save as a page", f"/download/{run.id}/evidence", False),
             ]

@@ -23,6 +23,15 @@
         setTimeout(() => (button.textContent = before), 1500);
       });
     }
+    // A figure leads to its rows, which may be folded away.
+    const link = event.target.closest?.('a[href^="#"]');
+    const rows = link && document.getElementById(link.getAttribute("href").slice(1));
+    if (rows?.closest("details")) {
+      event.preventDefault();
+      rows.closest("details").open = true;
+      rows.scrollIntoView({ block: "start" });
+      rows.focus({ preventScroll: true });
+    }
   });
 
   // What is wrong with a field stands on the plan card; it is repeated below the field itself.
