@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from importlib.resources import files
 from statistics import fmean
 
@@ -36,7 +36,7 @@ def body(record: ComparisonRecord, rows: Sequence[AnswerRow], spec: str = "") ->
     parts = [
         _html("summary", record, sentences(record)),
         _html("picture", bars, METRICS[record.metric].label),
-        _html("figures", record, columns(), list(table(record))),
+        _html("figures", record, columns(), table(record)),
         _html("reading", reading) if (reading := failures(record)) else "",
         _html("differing", differing),
         _html("rows", [(way.name, way.about, [_row(row) for row in own], _all(own)) for way, own in by_way if own]),
@@ -94,7 +94,7 @@ def columns() -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def table(record: ComparisonRecord) -> Iterable[tuple[str, ...]]:
+def table(record: ComparisonRecord) -> list[tuple[str, ...]]:
     """The table, a row a way."""
     return [_cells(way) for way in record.ways]
 
