@@ -20,9 +20,12 @@ FAST = "not (torch or numeric or slow or browser or gpu)"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fast", action="store_true", help="run the fast lane: no torch, no browser, nothing slow")
+    parser.addoption("--not-fast", action="store_true", help="run what the fast lane leaves out")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("not_fast"):
+        config.option.markexpr = f"not ({FAST})"
     if config.getoption("fast"):
         config.option.markexpr = FAST
         folders = [str(Path(__file__).parent / "no_torch"), os.environ.get("PYTHONPATH", "")]

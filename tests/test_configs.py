@@ -138,6 +138,7 @@ def test_presets_are_found_in_any_case_and_given_as_copies() -> None:
     assert presets.config("no/such-model") is None
 
 
+@pytest.mark.slow
 def test_the_table_of_models_names_the_smallest_gpu_that_the_plan_accepts() -> None:
     table = (CONFIGS.parent / "docs" / "configs.md").read_text()
     stated = dict(re.findall(r"^\| \[([\w.-]+)\]\(../configs/[\w.-]+\) \|.*\| (\d+) GB \|$", table, re.MULTILINE))

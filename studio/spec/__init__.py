@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -312,9 +313,10 @@ def schema() -> dict[str, Any]:
     return {**found, "properties": {documents.EXTENDS: extends, **found["properties"]}, "required": []}
 
 
-def fields() -> list[Leaf | Alternatives]:
+@cache
+def fields() -> tuple[Leaf | Alternatives, ...]:
     """Every field of the spec, as the form, the docs table and `studio fields` show it."""
-    return list(leaves(RunSpec))
+    return tuple(leaves(RunSpec))
 
 
 def fingerprint(spec: RunSpec) -> str:

@@ -10,6 +10,7 @@ import json
 import typing
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any, Literal
 
 import yaml
@@ -35,7 +36,8 @@ Unset = type("Unset", (), {})
 UNSET = Unset()
 
 
-def fields() -> list[Leaf]:
+@cache
+def fields() -> tuple[Leaf, ...]:
     """The fields of the generated form, in the order of the spec.
 
     A choice among sections is a list of their kinds, then the fields of each as `training.method.dpo.beta`.
@@ -55,7 +57,7 @@ def fields() -> list[Leaf]:
                 own = leaves(section, f"{item.path}.{kind}.")
                 own = (leaf for leaf in own if isinstance(leaf, Leaf) and not leaf.path.endswith(".kind"))
                 found += [replace(leaf, ui=replace(leaf.ui, advanced=True)) if item.optional else leaf for leaf in own]
-    return found
+    return tuple(found)
 
 
 def chooser(leaf: Leaf) -> tuple[str, str] | None:
@@ -70,8 +72,9 @@ def spec_path(leaf: Leaf) -> str:
     return leaf.path.replace(f"{brings[0]}.{brings[1]}.", f"{brings[0]}.") if brings else leaf.path
 
 
-def _choices() -> list[Alternatives]:
-    return [item for item in specs.fields() if isinstance(item, Alternatives) and not item.many]
+@cache
+def _choices() -> tuple[Alternatives, ...]:
+    return tuple(item for item in specs.fields() if isinstance(item, Alternatives) and not item.many)
 
 
 def section_of(leaf: Leaf) -> str:

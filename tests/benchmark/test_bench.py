@@ -245,6 +245,7 @@ def test_a_fault_of_the_studio_in_one_is_told_and_the_others_go_on(
     assert "Traceback" in caplog.text
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_every_whole_level(service: OtherApi, home: Path, questions: Path):
     command = [sys.executable, "-m", "studio", "bench", f"{service.url}#good", "--prompts", str(questions)]
     levels = ["--concurrency", "1,2", "--repeats", "100"]
@@ -279,6 +280,7 @@ def test_a_measurement_whose_process_was_killed_is_interrupted(home: Path):
     assert [one.state for one in benchmark_results.results(home)] == ["interrupted"]
 
 
+@pytest.mark.slow
 def test_two_clicks_at_once_begin_one_piece_of_work(tmp_path: Path):
     def click(_: int) -> bool:
         try:

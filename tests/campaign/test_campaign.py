@@ -9,12 +9,14 @@ import pytest
 from tests.campaign import campaign, faults
 
 
+@pytest.mark.slow
 def test_no_damaged_file_takes_a_view_down() -> None:
     result = campaign.run(60, seed=7, most=12)
     assert sum(result.tried.values()) > 10
     assert result.failed == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", faults.WRITE_FAULTS)
 def test_whichever_write_fails_the_home_can_be_used_afterwards(tmp_path: Path, fault: str) -> None:
     result = campaign.Result()

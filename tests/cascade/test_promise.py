@@ -30,6 +30,7 @@ def split(seed: int, rows: int) -> tuple[list[Row], list[Row]]:
     return [ROWS[place] for place in order[:rows]], [ROWS[place] for place in order[rows:]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [160, 200])
 @pytest.mark.parametrize("target", [0.02, 0.05])
 def test_the_promise_holds_on_rows_it_never_saw_in_90_of_100_splits(rows: int, target: float):
@@ -149,6 +150,7 @@ def test_an_answer_without_log_probabilities_is_escalated(cascade: Cascade):
     assert not routing.assess(cascade.calibration, sure).escalate
 
 
+@pytest.mark.slow
 def test_requests_like_the_calibration_rows_raise_no_alarm_and_others_do(cascade: Cascade):
     alarms = []
     for seed in range(100):

@@ -37,6 +37,7 @@ def test_a_token_with_only_itself_among_its_alternatives_has_its_own_probability
     assert signals.read([token("a", 0.8)])["mean_margin"] == pytest.approx(0.8)
 
 
+@pytest.mark.slow
 def test_auroc_is_scikit_learns_with_ties():
     metrics = pytest.importorskip("sklearn.metrics")
     random = np.random.default_rng(0)
@@ -100,6 +101,7 @@ def test_a_threshold_lets_no_more_wrong_answers_through_than_the_promise_bears()
     assert found.wrong / 500 < 0.05
 
 
+@pytest.mark.slow
 def test_the_promise_is_broken_in_at_most_one_of_ten_draws_however_the_signal_lies():
     """1,000 calibrations on fresh draws from a world where the true risk of every threshold is known."""
     random = np.random.default_rng(4)

@@ -226,6 +226,7 @@ def test_what_is_no_configuration_is_refused(tmp_path: Path, name: str, text: st
         foreign_config.read_config(tmp_path / name)
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_spec_that_loads_and_names_the_rest_without_secrets(tmp_path: Path) -> None:
     file, out = tmp_path / "axolotl.yaml", tmp_path / "spec.yaml"
     file.write_text(AXOLOTL + "hf_token: hf_" + "a1" * 17 + "\n")

@@ -39,6 +39,7 @@ def added(command: Command, tmp_path: Path) -> Path:
     return file
 
 
+@pytest.mark.slow
 def test_from_a_messy_export_to_a_clean_version(command: Command, added: Path, tmp_path: Path):
     desk = command("desk", "dataset:hilfe", "--json")
     assert {item["check"]: item["open"] for item in desk["findings"]}["contradictions"] == 2

@@ -321,6 +321,7 @@ def _approve_for_ever(item: DatasetVersion) -> None:
             desk.undo()
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_while_it_edits_leaves_whole_batches(item: DatasetVersion):
     open_desk(item).close()
     child = multiprocessing.get_context("spawn").Process(target=_approve_for_ever, args=(item,))

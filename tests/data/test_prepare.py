@@ -201,6 +201,7 @@ class Listener(Silent):
         return self.left < 0
 
 
+@pytest.mark.slow
 def test_progress_is_told_in_bytes_and_stopping_leaves_nothing_half_written(tmp_path: Path) -> None:
     file = write(tmp_path / "a.jsonl", json_lines(pairs(6_000)))
     listener = Listener()
@@ -253,6 +254,7 @@ print(next(line.split()[1] for line in open("/proc/self/status") if line.startsw
 """  # not getrusage: its peak begins with that of the process that started this one
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads the peak from /proc")
 def test_memory_does_not_grow_with_the_file_but_by_what_near_duplicates_take(tmp_path: Path) -> None:
     def peak(rows: int) -> int:

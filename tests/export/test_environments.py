@@ -136,6 +136,7 @@ def listing(folder: Path) -> set[str]:
     return {item.name for item in folder.iterdir() if not item.name.endswith(".lock")} if folder.exists() else set()
 
 
+@pytest.mark.slow
 def test_its_packages_come_first_and_the_studios_lie_behind(parrot: Environment) -> None:
     heard = Heard()
     seen = environments.call("parrot", "chatter:look", {"a": 1.5}, heard)
@@ -203,6 +204,7 @@ def test_one_that_died_says_so_each_time_it_is_asked(parrot: Environment) -> Non
                 remote.logits([3], [0])
 
 
+@pytest.mark.slow
 def test_errors_of_the_studio_arrive_as_themselves_and_others_with_their_last_words(parrot: Environment) -> None:
     with pytest.raises(DataError, match="row 3 is empty") as told:
         environments.call("parrot", "chatter:refuse", {}, Silent())
@@ -228,6 +230,7 @@ def test_keys_and_tokens_are_not_handed_to_exporters(parrot: Environment, monkey
     assert {"STUDIO_TRIED", "PATH"} <= seen
 
 
+@pytest.mark.slow
 def test_logs_of_failures_hide_keys_and_do_not_pile_up(parrot: Environment, scratch: Path) -> None:
     for place in range(remote.FAILURE_LOGS + 2):
         with pytest.raises(ExportError, match="failed") as failed:
@@ -319,6 +322,7 @@ def test_an_isolated_one_sees_the_studio_and_nothing_behind_it(declare: Declare,
     assert environments.remove("own") is False
 
 
+@pytest.mark.slow
 def test_one_whose_module_does_not_import_is_not_made_and_the_one_before_stays(declare: Declare, tmp_path: Path) -> None:
     declare("fragile", wheel(tmp_path / "a", "fragile", "1.0", ""), imports=("fragile",))
     environments.install("fragile", Silent())
@@ -345,6 +349,7 @@ def test_without_disk_nothing_is_begun(declare: Declare, tmp_path: Path) -> None
     assert listing(tmp_path / "exporters") == set()
 
 
+@pytest.mark.slow
 def test_a_killed_install_leaves_nothing_that_looks_ready_and_the_next_one_clears_it(declare: Declare, tmp_path: Path) -> None:
     slow = "import os, time\nprint('trying', flush=True)\nif os.environ.get('SLOW'): time.sleep(60)"
     declare("slow", wheel(tmp_path / "w", "slow", "1.0", slow), imports=("slow",))

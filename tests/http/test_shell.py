@@ -94,6 +94,7 @@ def test_a_body_that_does_not_come_is_given_up(port: int) -> None:
     assert b" 408 " in raw(port, head).split(b"\r\n")[0]
 
 
+@pytest.mark.slow
 def test_headers_that_do_not_come_end_the_connection(port: int) -> None:
     begun = time.monotonic()
     assert raw(port, b"POST /echo HTTP/1.1\r\nHost: loc") == b""

@@ -41,6 +41,7 @@ def handbook(tmp_path: Path) -> None:
     documents.add_documents("handbook", folder, home=tmp_path / "home")
 
 
+@pytest.mark.slow
 def test_the_example_makes_rows_and_held_out_rows_without_a_key(command: Any, tmp_path: Path) -> None:
     made = command("example", "--json")
     assert made["status"]["state"] == "done"
@@ -58,6 +59,7 @@ def test_the_example_makes_rows_and_held_out_rows_without_a_key(command: Any, tm
     assert "Dropped: leak" in said
 
 
+@pytest.mark.slow
 def test_plan_run_and_report_tell_one_story(command: Any, handbook: None, tmp_path: Path) -> None:
     with loopback(kit.answer) as api:
         recipe = tmp_path / "r.yaml"
@@ -112,6 +114,7 @@ def test_python_makes_rows_as_the_command_does(handbook: None, tmp_path: Path) -
     assert "done" in repr(job)
 
 
+@pytest.mark.slow
 def test_a_signal_pauses_a_job_that_a_page_began_and_it_goes_on(handbook: None, tmp_path: Path) -> None:
     home = tmp_path / "home"
     with loopback(kit.answer, Faults(seconds=0.2)) as api:

@@ -268,6 +268,7 @@ def test_a_job_is_paid_once_stays_under_its_ceiling_and_goes_on_where_it_stopped
         assert again.spent == status.spent
 
 
+@pytest.mark.slow
 def test_a_killed_job_is_interrupted_and_resumed_without_paying_again(tmp_path: Path) -> None:
     script = """
         import sys; from pathlib import Path

@@ -14,6 +14,7 @@ from tests.data.templates import OWN
 CONVERSATION = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}] * 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("template", "what"),
     [

@@ -91,6 +91,7 @@ def test_a_run_whose_clock_was_set_is_alive_and_cannot_be_deleted(tmp_path: Path
     assert run.asked.exists()
 
 
+@pytest.mark.slow
 def test_a_run_that_holds_its_lock_is_neither_interrupted_nor_deleted_whatever_its_record_says(tmp_path: Path) -> None:
     run = folders.create(parse({"data": {"train": "x.csv"}}), tmp_path)
     Recorder(run)
@@ -167,6 +168,7 @@ def test_a_process_is_asked_to_end_and_killed_only_when_it_does_not(tmp_path: Pa
     assert not child.alive()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="mounting needs root and unshare")
 def test_a_live_run_survives_the_kernels_own_boot_time_moving(tmp_path: Path) -> None:
     """The whole command under a kernel table whose boot time moved by two seconds, as time sync moves it."""

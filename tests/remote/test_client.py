@@ -77,6 +77,7 @@ def test_what_was_answered_once_is_never_paid_again(answers: Answers) -> None:
         assert len(api.received) == 5, "another seed or temperature is another question"
 
 
+@pytest.mark.slow
 def test_nothing_answered_is_paid_again_after_a_kill(tmp_path: Path) -> None:
     script = """
         import sys

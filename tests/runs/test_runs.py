@@ -96,6 +96,7 @@ def test_a_pid_that_is_somebody_elses_by_now_does_not_count_as_alive(folder: Run
     assert "resume" in now.error.hint
 
 
+@pytest.mark.slow
 def test_a_killed_run_is_interrupted_and_its_cause_is_named(tmp_path: Path) -> None:
     folder = folders.create(parse({"data": {"train": str(tmp_path / "endless.csv")}}), tmp_path)
     os.mkfifo(tmp_path / "endless.csv")  # a file that never ends: the worker waits in `preparing`
@@ -144,6 +145,7 @@ def _made_by_another(root: Path) -> RunFolder:
     return RunFolder(Path(subprocess.check_output([sys.executable, "-c", code, str(root)], text=True).strip()))
 
 
+@pytest.mark.slow
 def test_a_run_outlives_the_process_that_started_it(tmp_path: Path) -> None:
     folder = folders.create(parse({"data": {"train": str(tmp_path / "endless.csv")}}), tmp_path)
     os.mkfifo(tmp_path / "endless.csv")
@@ -223,6 +225,7 @@ def _take(root: Path) -> str | None:
         return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["before the status", "before the process", "after the process", "before the queue"])
 def test_a_supervisor_killed_while_it_starts_a_run_neither_loses_nor_doubles_it(tmp_path: Path, moment: str) -> None:
     folder = folders.create(parse({"data": {"train": str(tmp_path / "missing.csv")}}), tmp_path)
@@ -262,6 +265,7 @@ def _die_at(root: Path, moment: str) -> None:
     supervisor.start_next(root)
 
 
+@pytest.mark.slow
 def test_of_two_launches_at_once_one_is_refused(tmp_path: Path) -> None:
     folder = folders.create(parse({"data": {"train": str(tmp_path / "missing.csv")}}), tmp_path)
     with multiprocessing.get_context("fork").Pool(4) as pool:
@@ -278,6 +282,7 @@ def _launched(path: Path) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_two_supervisors_are_impossible(tmp_path: Path) -> None:
     supervisor.ensure(tmp_path)
     _until(lambda: supervisor.alive(tmp_path))
@@ -288,6 +293,7 @@ def test_two_supervisors_are_impossible(tmp_path: Path) -> None:
     _until(lambda: not supervisor.alive(tmp_path))
 
 
+@pytest.mark.slow
 def test_waiting_runs_are_started_one_after_another_and_a_refused_one_does_not_stop_the_queue(tmp_path: Path) -> None:
     for name in ("missing-1.csv", "missing-2.csv"):
         folder = folders.create(parse({"data": {"train": str(tmp_path / name)}}), tmp_path)

@@ -16,6 +16,7 @@ from studio.tracking.wandb import open_sink
 from tests.tracking.conftest import Remembers, Server
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("problem", "state", "code", "alerts"),
     [

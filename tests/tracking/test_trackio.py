@@ -75,6 +75,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return {**json.loads(ended.stdout), "folder": folder}
 
 
+@pytest.mark.slow
 @installed
 def test_everything_a_run_sends_is_found_in_trackio_again(kept: dict[str, Any]) -> None:
     logged = {name: value for line in kept["logs"] for name, value in line.items()}

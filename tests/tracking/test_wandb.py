@@ -64,6 +64,7 @@ def inspected(log: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in out.splitlines() if line.startswith("{")]
 
 
+@pytest.mark.slow
 def test_without_a_key_everything_is_kept_offline_in_the_run_folder(tmp_path: Path):
     reporter = Remembers()
     sink = opened(tmp_path, reporter)
@@ -141,6 +142,7 @@ def test_a_server_that_accepts_and_never_answers_is_given_up_on(tmp_path: Path, 
     assert "does not answer" in reporter.told("warning")
 
 
+@pytest.mark.slow
 def test_a_server_that_dies_mid_run_costs_no_more_than_the_finish_timeout(
     tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ):
@@ -229,6 +231,7 @@ def test_an_artifact_the_server_refuses_costs_the_artifact_only(
     assert (30, 0.25) in [(row.get("train/step"), row.get("eval/loss")) for row in server.history()]
 
 
+@pytest.mark.slow
 def test_a_server_that_answers_with_errors_costs_no_offline_log(
     tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ):

@@ -181,6 +181,7 @@ def test_a_folder_is_downloaded_as_a_whole_zip_without_links(tmp_path: Path):
     assert archive.read("run-merged/a.txt") == b"a" * 3_000_000
 
 
+@pytest.mark.slow
 def test_a_report_kept_by_another_release_or_damaged_is_made_again(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     from studio.data import prepare
     from studio.processes import tasks

@@ -15,6 +15,8 @@ from studio.tracking import secrets
 from studio.ui import server
 from studio.ui.session import COOKIE, Sessions
 
+pytestmark = pytest.mark.slow  # the whole application is built
+
 HOST = {"host": "127.0.0.1"}
 CANARY = "hf_canaryCANARYcanary1234567890"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -182,7 +182,7 @@ def build(home: Path) -> None:
     start.click(frame.act(starting), everything, [started, card], **frame.ACTION).success(None, [started], None, js=GO)
 
 
-def _form(fields: list[Leaf]) -> list[Any]:
+def _form(fields: Sequence[Leaf]) -> list[Any]:
     """The generated fields by section, those for experts folded away; in the order of `fields`."""
     import gradio as gr
 
@@ -224,7 +224,7 @@ def _choices_bring_fields(fields: list[Leaf], boxes: dict[str, Any]) -> None:
         boxes[chosen].change(shown, [boxes[chosen]], [boxes[leaf.path] for leaf in own], **frame.QUIET)
 
 
-def _decided(fields: list[Any], plan: PlanRecord) -> list[Any]:
+def _decided(fields: Sequence[Any], plan: PlanRecord) -> list[Any]:
     """For each field what the plan decided, or its own words again."""
     import gradio as gr
 
