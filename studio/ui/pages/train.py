@@ -210,7 +210,7 @@ def _box(leaf: Leaf) -> Any:
     return frame.box(leaf, leaf.path.replace(".", "-"), visible=first)
 
 
-def _choices_bring_fields(fields: list[Leaf], boxes: dict[str, Any]) -> None:
+def _choices_bring_fields(fields: Sequence[Leaf], boxes: dict[str, Any]) -> None:
     """A method that is chosen shows its own fields, and hides the others'."""
     import gradio as gr
 
