@@ -19,7 +19,7 @@ from studio.data import desk_report, encode, prepare
 from studio.data.curation import store
 from studio.export.artifacts import card as cards
 from studio.hardware import machine as machines
-from studio.models import libraries, loading, pruning
+from studio.models import download, libraries, loading, pruning
 from studio.models.chat import fix_date
 from studio.models.loading import free_memory
 from studio.runs.folder import RunFolder
@@ -60,6 +60,7 @@ def run(folder: RunFolder, recorder: Recorder) -> None:
     asked = with_full_paths(folder.asked_spec())
     with recorder.stage("preparing"):
         prepared = make_ready(folder, asked, recorder)
+        download.fetch(prepared.found, recorder)  # before the device is held: it takes minutes, and nothing of the device
     with _device(folder, recorder, prepared.machine), tracked(folder, recorder) as mirror:
         if mirror:
             recorder.on_metrics, recorder.on_event = mirror.step, mirror.happened

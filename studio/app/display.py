@@ -126,9 +126,11 @@ def head(shown: Run, summary: RunSummary) -> Markup:
 
 def progress(shown: Run, losses: Sequence[tuple[float, float]]) -> str:
     """A run under way: stage, how far, how long still, the loss so far."""
+    from studio.app.run_updates import how_far
+
     status, summary = shown.status, shown.summary()
     left = shown.seconds_left
-    words = [status.what if not status.total else f"{status.what} {status.done:,.0f} of {status.total:,.0f}"]
+    words = [how_far(status)]
     words += [f"loss {losses[-1][1]:.3f}"] if losses and status.state == "training" else []
     words += [f"{duration(left[0])} to {duration(left[1])} left"] if left else []
     share = min(1.0, status.done / status.total) if status.total else None

@@ -55,7 +55,7 @@ def watch(folder: RunFolder, every: float = 0.25, since: Place | None = None) ->
         time.sleep(every)
 
 
-BYTES = ("Reading rows", "Encoding rows")
+BYTES = ("Reading rows", "Encoding rows", "Downloading")
 """What counts bytes while it goes on: how many rows a file has is not known before its end."""
 
 

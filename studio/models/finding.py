@@ -11,6 +11,7 @@ from typing import Any
 from studio.core.errors import ModelError
 from studio.core.text import nearest
 from studio.models import libraries, presets
+from studio.models.hub_errors import hub_error
 from studio.models.settings import Model
 from studio.models.weights import check_weights
 
@@ -136,18 +137,10 @@ def _hub_refused(model: Model, problem: Exception) -> Found:
     """The hub's errors in our words; a copy in the cache serves where it cannot be reached."""
     from huggingface_hub import errors
 
-    if isinstance(problem, errors.GatedRepoError):
-        raise ModelError(
-            "this model is gated: its owner wants its terms accepted first",
-            hint=f"Accept them on huggingface.co/{model.name}, then run `hf auth login` or set HF_TOKEN.",
-            where=model.name,
-        ) from None
-    if isinstance(problem, errors.RevisionNotFoundError):
-        raise ModelError(f"it has no revision `{model.revision}`", hint="Check model.revision.", where=model.name) from None
+    if answer := hub_error(problem, model.name, model.revision):
+        raise answer from None
     if isinstance(problem, (errors.RepositoryNotFoundError, errors.HFValidationError)):
         raise _no_such_model(model.name) from None
-    if isinstance(problem, errors.EntryNotFoundError) and not isinstance(problem, errors.LocalEntryNotFoundError):
-        raise ModelError("it has no config.json", hint="Name a transformers model.", where=model.name) from None
     return _in_cache(model, f"the hub cannot be reached ({type(problem).__name__})")
 
 
