@@ -318,7 +318,6 @@ def load(prepared: Prepared) -> Any:
 
 def _device(folder: RunFolder, recorder: Recorder, machine: machines.Machine) -> Any:
     def waiting(holder: str) -> None:
-        message = f"waiting for {machine.device}, which {holder or 'another run'} uses"
-        recorder.event(events.Waiting(message=message))
+        recorder.event(events.Waiting(message=f"waiting for {machine.device}, which {holder or 'another run'} uses"))
 
     return slot(machine.uuid, folder.id, recorder.should_stop, waiting)

@@ -182,7 +182,7 @@ def _bar(report: Callable[[int], None]) -> Any:
     """A progress bar of the hub's client that shows nothing and reports the bytes of its file so far."""
     from tqdm import tqdm
 
-    class Bar(tqdm):  # type: ignore[type-arg]
+    class Bar(tqdm):
         def __init__(self, *args: Any, initial: int = 0, **named: Any) -> None:
             known = {key: value for key, value in named.items() if key not in ("name", "disable", "file")}
             super().__init__(*args, initial=initial, **known, file=io.StringIO(), disable=True)

@@ -176,7 +176,7 @@ def test_a_disk_that_fills_up_on_the_way_is_said(hub: LoopbackHub, monkeypatch: 
 
     model = found()
     monkeypatch.setattr("huggingface_hub.hf_hub_download", full)
-    with pytest.raises(HardwareError, match="the disk is full at .*; what was downloaded is kept"):
+    with pytest.raises(HardwareError, match=r"the disk is full at .*; what was downloaded is kept"):
         download.fetch(model, Told())
 
 
