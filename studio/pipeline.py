@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from studio import planner
+from studio import distillation, planner
 from studio.core import events
 from studio.core.errors import OutOfMemory
 from studio.core.files import write_json, write_text
@@ -126,11 +126,12 @@ def train(folder: RunFolder, prepared: Prepared, recorder: Recorder, mirror: Mir
     libraries.import_heavy()  # before any tensor is made
     from studio.training import fit
 
-    words = planner.taught(prepared, folder, recorder)
+    words = distillation.taught(prepared, folder, recorder)
     base = load(prepared)
     while True:
         try:
             job = replace(fit_job(folder, prepared), on_evaluation=sampler(folder, prepared, recorder, mirror), **words)
+            distillation.train_baseline(base, prepared.tokenizer, job, folder, recorder)
             fitted = fit.fit(base, prepared.tokenizer, job, recorder)
             break
         except OutOfMemory as problem:
@@ -209,7 +210,9 @@ def evaluate(
         max_length=max(spec.data.max_length, SHORT_QUESTIONS),
         start=folder.start if folder.start.exists() else None,
         cross_validated=crossed,
+        baseline=distillation.baseline_of(folder),
     )
+    report = distillation.beside_teacher(report, model, folder, prepared)
     for metric in own:
         report = report.with_own(metric)
     report = parent.beside(report, pruning.record_of(prepared.found.folder), _home(folder) / "runs")

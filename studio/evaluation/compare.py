@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from studio.core.text import count
 from studio.evaluation.answering import longest_answer, questions
 from studio.evaluation.general import NAME as GENERAL
 from studio.evaluation.general import TEXT
-from studio.evaluation.report import HELD_OUT, START, Report, SetReport, Speed
+from studio.evaluation.report import HELD_OUT, SFT, START, Report, SetReport, Speed
 from studio.evaluation.set_report import set_report
 from studio.evaluation.sets import QuestionSet
 from studio.evaluation.settings import Evaluation
@@ -36,46 +37,40 @@ def compare(
     max_length: int | None = None,
     start: Path | None = None,
     cross_validated: SetReport | None = None,
+    baseline: Path | None = None,
 ) -> Report:
     """Measure base and tuned on each set.
 
     model: a PeftModel; its base is the same weights with the adapter off. The loss is taken over all rows, answers over at
     most settings.max_rows of them (drawn by seed). Rows longer than max_length tokens (None: the model's own limit) are
     left out and listed. start: the adapter that the run trained further; the first and the general set are then measured
-    against it, too. cross_validated: what was found where no rows are held out; it comes first. Raises EvaluationError if
-    nothing can be measured, Stopped if the reporter asks.
+    against it, too. baseline: the adapter of the same rows without a teacher; the first set is measured against it, too.
+    cross_validated: what was found where no rows are held out; it comes first. Raises EvaluationError if nothing can be
+    measured, Stopped if the reporter asks.
     """
     watch = Watch(reporter or Silent(), sets, settings)
     training = model.training
     model.eval()
-    if start is not None:
+    others = {name: folder for name, folder in ((START, start), (SFT, baseline)) if folder is not None}
+    if others:
         from studio.models.loading import attach_adapter
 
-        attach_adapter(model, start, START)
+        for name, folder in others.items():
+            attach_adapter(model, folder, name)
         model.set_adapter("default")
     try:
         measured = [
-            _measure(
-                model,
-                tokenizer,
-                item,
-                settings,
-                seed,
-                watch,
-                train_on,
-                max_length,
-                start is not None and item.name in (HELD_OUT, GENERAL, TEXT),
-            )
+            _measure(model, tokenizer, item, settings, seed, watch, train_on, max_length, _measured_on(item.name, others))
             for item in sets
             if item.rows
         ]
     finally:
-        if start is not None:
-            model.delete_adapter(START)
+        for name in others:
+            model.delete_adapter(name)
         model.train(training)
     found = [part for part in measured if part]
     reports = [*([cross_validated] if cross_validated else []), *(report for report, *_ in found)]
-    reports += [report for *_, report in found if report]
+    reports += [report for *_, beside in found for report in beside]
     return Report(
         sets=reports,
         verdict=decide(reports),
@@ -84,6 +79,11 @@ def compare(
         seed=seed,
         speed=next((rates for _, rates, _ in found if rates), {}),
     )
+
+
+def _measured_on(name: str, others: Iterable[str]) -> list[str]:
+    """The adapters that a set is measured with beside the run's own: the start where it could have been forgotten, too."""
+    return [other for other in others if name == HELD_OUT or (other == START and name in (GENERAL, TEXT))]
 
 
 def _measure(
@@ -95,9 +95,10 @@ def _measure(
     watch: Watch,
     train_on: TrainOn,
     max_length: int | None,
-    with_start: bool,
-) -> tuple[SetReport, dict[str, Speed], SetReport | None] | None:
-    """One set, base then tuned, and the set against the start; None if no row of a set beside the first can be measured."""
+    others: Sequence[str],
+) -> tuple[SetReport, dict[str, Speed], list[SetReport]] | None:
+    """One set, base then tuned, and the set against other adapters; None if no row of a set beside the first can be
+    measured."""
     asked, refused = questions(wanted.rows, tokenizer, train_on)
     asked, too_long = fitting(asked, max_length or limit(model))
     left_out = refused + too_long
@@ -120,12 +121,12 @@ def _measure(
         set_report, wanted.name, asked, answered,
         tuned=tuned, settings=settings, seed=seed, longest=longest, left_out=left_out, rules=wanted.rules,
     )  # fmt: skip
-    against = None
-    if with_start:
-        model.set_adapter(START)
-        side = one_side(model, tokenizer, asked, answered, longest, watch, f"start on {wanted.name}", wanted.rules)
+    against = []
+    for name in others:
+        model.set_adapter(name)
+        side = one_side(model, tokenizer, asked, answered, longest, watch, f"{name} on {wanted.name}", wanted.rules)
         model.set_adapter("default")
-        against = reported(side, against=START)
+        against.append(reported(side, against=name))
     speeds = {"base": base.speed, "tuned": tuned.speed}
     return reported(base), {name: value for name, value in speeds.items() if value}, against
 

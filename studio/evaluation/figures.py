@@ -36,27 +36,28 @@ def figures(base: Side, tuned: Side, pairs: list[Answered], task: Task, resample
     """Every figure that fits the set: those of the loss over all rows, those of answers over the answered ones."""
     all_rows = Draws(len(base.likelihood.loss), resamples, seed)
     found = {
-        name: _compared(_of_loss(name, base.likelihood), _of_loss(name, tuned.likelihood), all_rows)
+        name: compared(_of_loss(name, base.likelihood), _of_loss(name, tuned.likelihood), all_rows)
         for name in ("loss", "perplexity", "token_accuracy")
     }
     if base.bytes is not None and tuned.bytes is not None:
         before, after = (_of_bytes(side.likelihood, side.bytes) for side in (base, tuned) if side.bytes is not None)
-        found = {BYTE_PERPLEXITY: _compared(before, after, all_rows)} | found
+        found = {BYTE_PERPLEXITY: compared(before, after, all_rows)} | found
     if base.rejected is not None and tuned.rejected is not None:
         before, after = (_of_pairs(side.likelihood, side.rejected) for side in (base, tuned) if side.rejected is not None)
-        found |= {name: _compared(before[name], after[name], all_rows) for name in PAIR_METRICS}
+        found |= {name: compared(before[name], after[name], all_rows) for name in PAIR_METRICS}
     if not pairs:
         return found
     some_rows = Draws(len(pairs), resamples, seed)
     references = [pair.reference for pair in pairs]
     for name in (*task.names, *TEXT_METRICS, "answer_tokens", "stop_rate"):
         before, after = (of_answers(name, [getattr(pair, side) for pair in pairs], references) for side in ("base", "tuned"))
-        found[name] = _compared(before, after, some_rows)
+        found[name] = compared(before, after, some_rows)
     order = (*task.names, *TEXT_METRICS, *PAIR_METRICS, "loss", "perplexity", "token_accuracy", "answer_tokens", "stop_rate")
     return {name: found[name] for name in order if name in found}
 
 
-def _compared(base: Figure, tuned: Figure, draws: Draws) -> Compared:
+def compared(base: Figure, tuned: Figure, draws: Draws) -> Compared:
+    """Both figures and their paired change, with intervals."""
     return Compared(estimate(base, draws), estimate(tuned, draws), change(base, tuned, draws))
 
 

@@ -69,6 +69,20 @@ METRICS: dict[str, Metric] = _Metrics(
             "mean sum of log p over a preferred answer, in nats",
         ),
         Metric("logp_rejected", "log p of rejected answers", "neither", "number", "the same of the rejected answers"),
+        Metric(
+            "teacher_divergence",
+            "KL to the teacher",
+            "lower",
+            "number",
+            "mean KL(teacher | model) at the reference's tokens, in nats: the teacher's likeliest tokens, all others as one",
+        ),
+        Metric(
+            "same_choice",
+            "Teacher's first choice",
+            "higher",
+            "share",
+            "share of the reference's tokens at which the model's likeliest token is the teacher's",
+        ),
         Metric("answer_tokens", "Answer length (tokens)", "neither", "tokens", "mean number of tokens generated"),
         Metric("stop_rate", "Stopped by itself", "higher", "share", "share of answers that ended before the limit on tokens"),
     )

@@ -45,7 +45,13 @@ def against(parent: Report, report: Report) -> SetReport | None:
     """The held-out rows, the parent's answers before and the healed model's after; None where they share no answered row."""
     one, other = parent.set(HELD_OUT), report.set(HELD_OUT)
     rows = paired(one.answers, other.answers) if one and other else []
-    if not rows or other is None:
+    return beside_set(other, rows, PARENT, report) if other else None
+
+
+def beside_set(other: SetReport, rows: list[Answered], before: str, report: Report) -> SetReport | None:
+    """The set `other` on paired rows, another model's answers before; None without rows, or where the first figure needs more
+    than answers."""
+    if not rows:
         return None
     names = [*TASKS[other.task].names, *TEXT_METRICS, "answer_tokens", "stop_rate"]
     metrics = {name: compared(name, rows, report.resamples, report.seed) for name in dict.fromkeys(names)}
@@ -53,8 +59,8 @@ def against(parent: Report, report: Report) -> SetReport | None:
         return None
     return replace(
         other,
-        name=f"{PARENT}:{HELD_OUT}",
-        before=PARENT,
+        name=f"{before}:{HELD_OUT}",
+        before=before,
         rows=len(rows),
         answers=rows,
         metrics=metrics,

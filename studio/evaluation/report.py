@@ -29,6 +29,10 @@ HELD_OUT = "held-out"
 """The name of the set that decides the verdict."""
 CROSS_VALIDATED = "cross-validated"
 """The same where no rows are held out: every row, answered by a model that was not trained on it."""
+SFT = "sft"
+"""The same of a set that is measured against the student trained on the same rows without its teacher."""
+TEACHER = "teacher"
+"""The same of a set that is measured against the teacher's own answers."""
 VerdictKind = Literal["better", "better but forgets", "no clear difference", "worse", "not measured"]
 
 
@@ -93,7 +97,8 @@ class SetReport:
     left_out: list[str] = field(default_factory=list)
     """Rows that could not be measured, `file:line: reason` each."""
     before: str = "base"
-    """What tuned is compared with: `base`, or `start`, the adapter that the run trained further."""
+    """What tuned is compared with: `base`; `start`, the adapter that the run trained further; `sft`, the student trained
+    without its teacher; `teacher`; or `parent`, the model that a pruned one was made from."""
     task: str = "text"
     """What the answers are: text, labels, json, tools, numbers, lists, code."""
     confusion: Confusion | None = None

@@ -9,7 +9,7 @@ from studio.evaluation.general import NAME as GENERAL
 from studio.evaluation.general import SKILLS, TEXT
 from studio.evaluation.interval import rows_to_decide
 from studio.evaluation.metrics import METRICS
-from studio.evaluation.report import HELD_OUT, START, SetReport, Verdict, VerdictKind
+from studio.evaluation.report import HELD_OUT, SFT, START, SetReport, Verdict, VerdictKind
 from studio.evaluation.reward import CONTROL, REWARD, SAMPLED
 
 FEW = 20
@@ -31,6 +31,8 @@ Every tuning moves it a little, and over whole texts even a hundredth is beyond 
 SOFT = ("loss", "token_f1", "rouge_l")
 """Metrics of the general set that show forgetting where exact words cannot."""
 
+APART = "teacher_divergence"
+"""How far the model is from the teacher it was distilled from."""
 PAIRED = "pair_accuracy"
 """The goal of preference methods, measured where the rows are preference pairs."""
 _ALL_ROWS = "; with data.holdout 0 and evaluation.folds 5, every row would be evidence"
@@ -62,8 +64,10 @@ def decide(sets: Sequence[SetReport]) -> Verdict:
         sentences = [_on_main(main, kind)]
         sentences += [_of_pairs(main)] if PAIRED in main.metrics and main.headline != REWARD else []
         sentences += [_of_reward(main)] if main.headline == REWARD else []
-        aside = [item for item in sets if item not in (main, general, text) and item.before != START]
+        aside = [item for item in sets if item not in (main, general, text) and item.before == "base"]
         sentences += [_beside(item) for item in aside if item.name not in (GENERAL, TEXT)]
+        sentences += [_against_sft(item) for item in sets if item.before == SFT]
+        sentences += [_to_teacher(main)] if APART in main.metrics else []
     if general is not None:
         sentences.append(_on_general(general))
     if text is not None:
@@ -123,6 +127,21 @@ def _of_pairs(found: SetReport) -> str:
         fell = f"{logp.show(chosen.base.value)} -> {logp.show(chosen.tuned.value)}"
         sentence += f", and preferred answers became less likely (log p {fell})"
     return sentence
+
+
+def _against_sft(found: SetReport) -> str:
+    """Whether the teacher added anything to what the same rows teach alone."""
+    metric, figure = METRICS[found.headline], found.metrics[found.headline]
+    moved = f"{metric.show(figure.base.value)} -> {metric.show(figure.tuned.value)}"
+    gained, lost = metric.gained(figure.change), metric.lost(figure.change)
+    judged = "a clear gain by the teacher" if gained else "the teacher did harm" if lost else "no clear difference"
+    return f"against the same rows without the teacher {metric.label.lower()} {moved} ({_change(found)}: {judged})"
+
+
+def _to_teacher(found: SetReport) -> str:
+    """How near the model came to its teacher."""
+    metric, figure = METRICS[APART], found.metrics[APART]
+    return f"KL to the teacher {metric.show(figure.base.value)} -> {metric.show(figure.tuned.value)}"
 
 
 def _beside(found: SetReport) -> str:

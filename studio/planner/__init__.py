@@ -8,7 +8,7 @@ from studio.planner.resolve import resolve
 from studio.planner.rows import Rows, rows, rows_by_characters
 from studio.planner.sampling import Expected, expected, rows_for
 from studio.planner.starting import settled, start_folder, take_start
-from studio.planner.teaching import refuse_without_teacher, taught, teacher
+from studio.planner.teaching import refuse_without_teacher, teacher
 from studio.runs.plan import Alternative, Counts, Decision
 
 __all__ = [
@@ -36,6 +36,5 @@ __all__ = [
     "settled",
     "start_folder",
     "take_start",
-    "taught",
     "teacher",
 ]  # fmt: skip

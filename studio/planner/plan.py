@@ -164,7 +164,13 @@ class Plan:
         return (
             f"teacher: {found.model} reads the rows first, alone: {size(found.memory.total)} of memory{took}; "
             f"{size(found.cache)} of its probabilities are kept on disk"
+            + ("; the rows are then also learned without it, to compare with" if self._with_baseline else "")
         )
+
+    @property
+    def _with_baseline(self) -> bool:
+        """Whether the rows are learned a second time, without the teacher."""
+        return getattr(self.spec.training.method, "baseline", "off") != "off"
 
     @property
     def _corrected(self) -> str:

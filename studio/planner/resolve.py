@@ -25,6 +25,7 @@ from studio.planner.teaching import Teacher
 from studio.runs.plan import Counts
 from studio.spec import RunSpec
 from studio.training import optimizations
+from studio.training.methods.distil import Distil
 from studio.training.schedule import total_steps
 
 TIMES = 10
@@ -284,7 +285,8 @@ def _plan(draft: Draft, case: Case, chosen: Fit, teacher: Teacher | None) -> Pla
     rate = pace.rate(case, chosen, expected)
     method = spec.training.method
     scored = pace.FORWARD * (method.compares + method.mismatches) * float(kept.sum())  # once, before the first step
-    total = (steps * per_step * (1 + pace.FORWARD * method.mismatches) + scored) / (1 - padding)
+    again = 2 if isinstance(method, Distil) and method.baseline == "sft" else 1
+    total = again * (steps * per_step * (1 + pace.FORWARD * method.mismatches) + scored) / (1 - padding)
     generated = sampling.generated(case, batch, steps) if method.generates else 0
     writing = sampling.seconds(case, chosen, spec.training.threads, batch, steps) if generated else (0.0, 0.0)
     stage = teacher_needs.estimate(spec, case, teacher) if teacher else None

@@ -11,9 +11,7 @@ from studio.core.files import sha256
 from studio.models import loading
 from studio.models.settings import Model
 from studio.runs import folder as folders
-from studio.runs.folder import RunFolder
 from studio.spec import RunSpec
-from studio.tracking.reporter import Reporter
 from studio.training.methods.distil import Distil
 from studio.training.teacher import same_tokens
 
@@ -90,25 +88,3 @@ def _model(method: Distil, dtype: str, planning: bool) -> Teacher:
         raise SpecError(
             f"`{method.teacher}` is neither a run nor a model: {problem.message}", hint=problem.hint, where=FIELD
         ) from None
-
-
-def taught(prepared: Any, folder: RunFolder, reporter: Reporter) -> dict[str, Any]:
-    """What the teacher says of the rows, for a method that distils: scored once, before the student is loaded.
-
-    prepared: what the first stage of a run made (`pipeline.Prepared`).
-    """
-    from studio.training.teacher import taught
-
-    spec = prepared.spec
-    found = teacher(spec, folder.path.parent.parent, prepared.tokenizer, spec.model.dtype)
-    if found is None or not isinstance(method := spec.training.method, Distil):
-        return {}
-
-    def load() -> Any:
-        base = loading.load_base(found.model, prepared.machine.device, found.found)
-        return loading.attach_adapter(base, found.adapter) if found.adapter else base
-
-    parts = {"train": prepared.train, **({"held-out": prepared.held_out} if prepared.held_out is not None else {})}
-    vocabulary = loading.model_dims(prepared.found.config).vocab
-    words = taught(load, found.key, parts, method.top_k, vocabulary, folder.data, reporter)
-    return {"teacher": words["train"], "teacher_held_out": words.get("held-out")}

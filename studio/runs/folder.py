@@ -64,6 +64,7 @@ class RunFolder:
     findings = property(lambda self: self.path / "data" / "findings.json", doc="What the checks found in the training rows.")
     checkpoints = property(lambda self: self.path / "checkpoints", doc="What an interrupted run goes on from.")
     start = property(lambda self: self.path / "start", doc="The adapter the run began with, where it was not a fresh one.")
+    baseline = property(lambda self: self.path / "baseline", doc="The same rows learned without the teacher, to compare with.")
     adapter = property(lambda self: self.path / "adapter", doc="The trained adapter.")
     training = property(lambda self: self.path / "training.json", doc="How training ended.")
     report = property(lambda self: self.path / "evaluation" / "report.json", doc="The evidence.")

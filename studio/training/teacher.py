@@ -50,11 +50,19 @@ _NAMES = ("ids", "logps", "offsets")
 
 
 def taught(
-    load: Callable[[], Any], key: str, parts: Mapping[str, Tokens], top_k: int, vocabulary: int, data: Path, reporter: Reporter
+    load: Callable[[], Any],
+    key: str,
+    parts: Mapping[str, Tokens],
+    top_k: int,
+    vocabulary: int,
+    data: Path,
+    reporter: Reporter,
+    also: Callable[[Any], None] | None = None,
 ) -> dict[str, Words]:
     """The teacher's words for each part of the data, in `data/<part>.teacher`: found there, or scored now.
 
-    load gives the teacher; it is called only if something is missing, and the teacher is gone when this returns.
+    load gives the teacher; it is called only if something is missing, and the teacher is gone when this returns. also: what
+    else it is needed for, called with it; None if nothing.
     """
     from studio.models.loading import free_memory
 
@@ -63,13 +71,49 @@ def taught(
         for part, tokens in parts.items()
     }
     words = {part: found for part, own in wanted.items() if (found := kept(data / f"{part}.teacher", own)) is not None}
-    if len(words) < len(parts):
+    if len(words) < len(parts) or also is not None:
         model = load()
         for part in parts.keys() - words.keys():
             words[part] = score(model, parts[part], top_k, vocabulary, data / f"{part}.teacher", wanted[part], reporter)
+        if also is not None:
+            also(model)
         del model
         free_memory()
     return words
+
+
+def read(folder: Path) -> Words | None:
+    """What a teacher scored in `folder`, whichever it was and of whichever rows; None if there is nothing."""
+    with contextlib.suppress(OSError, ValueError):
+        return kept(folder, str(read_json(folder / "meta.json").get("key")))
+    return None
+
+
+def apart(model: Any, tokens: Tokens, words: Words) -> np.ndarray:
+    """How far a model is from its teacher on rows, [3, sequences]: the sum of KL(teacher | model) over the trained tokens, how
+    many have the teacher's first choice, and how many there are."""
+    import torch
+
+    from studio.training.distilling import Mix, distilled
+    from studio.training.head import logit_transform
+
+    causal = model.get_base_model() if hasattr(model, "get_base_model") else model
+    device, head = causal.device, causal.get_output_embeddings()
+    transform = logit_transform(causal.config.get_text_config())
+    found, longest = np.zeros((3, len(tokens))), max(1, int(np.max(tokens.lengths)))
+    with torch.no_grad():
+        for micro in in_order_of_length(tokens, max(1, TOKENS_AT_ONCE // longest), longest, packed=False):
+            ids, scored, targets = (
+                torch.from_numpy(part).to(device) for part in (micro.input_ids, micro.scored, micro.targets)
+            )
+            states = causal.get_decoder()(input_ids=ids, use_cache=False).last_hidden_state
+            picked = states.reshape(-1, states.shape[-1]).index_select(0, scored).to(head.weight.dtype)
+            chosen, logps = (torch.from_numpy(part).to(device) for part in words.of(micro.numbers))
+            values = distilled(picked, head, targets, chosen, logps, transform, Mix(0.0, 0.0))
+            row = np.repeat(np.array(micro.numbers), micro.scored_in_rows)
+            for place, of_tokens in enumerate((values[1], values[3], torch.ones(len(row)))):
+                found[place] += np.bincount(row, weights=of_tokens.double().cpu().numpy(), minlength=len(tokens))
+    return found
 
 
 def score(model: Any, tokens: Tokens, top_k: int, vocabulary: int, folder: Path, key: str, reporter: Reporter) -> Words:

@@ -29,7 +29,8 @@ def report(base: list[bool], tuned: list[bool], first: int = 0) -> Report:
     def share(side: list[bool]) -> Estimate:
         return Estimate(sum(side) / len(side), 0.0, 1.0, len(side))
 
-    metrics = {"exact_match": Compared(share(base), share(tuned), Estimate(0.0, None, None, len(rows)))}
+    same = Estimate(0.0, None, None, len(rows))
+    metrics = {name: Compared(share(base), share(tuned), same) for name in ("exact_match", "loss", "stop_rate")}
     held_out = SetReport(HELD_OUT, len(rows), rows, metrics, "exact_match", "short")
     return Report(sets=[held_out], verdict=Verdict("better", "", ""), device="CPU", resamples=100, seed=0)
 

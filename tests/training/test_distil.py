@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -114,13 +118,7 @@ def other_words(rows: Any, load: Callable[..., Any]) -> Any:
     """What a model of other weights says of the rows."""
     import tempfile
 
-    import torch
-
-    base = load()
-    with torch.no_grad():
-        for number, weights in enumerate(base.parameters()):
-            weights.add_(0.02 * torch.randn(weights.shape, generator=torch.Generator().manual_seed(number)))
-    return scored_by(base, rows, Path(tempfile.mkdtemp()) / "words", 8)
+    return scored_by(strange(load), rows, Path(tempfile.mkdtemp()) / "words", 8)
 
 
 def test_the_teachers_words_are_scored_once_and_found_again(load: Callable[..., Any], tmp_path: Path):
@@ -141,3 +139,107 @@ def test_without_a_teacher_there_is_nothing_to_distil(run: Callable[..., Any]):
 
 def test_tokenizers_that_differ_are_told_apart(tokenizer: Any, tmp_path: Path):
     assert teacher.same_tokens(tokenizer, tokenizer) is None
+
+
+def test_a_run_killed_while_the_teacher_reads_or_while_it_trains_ends_with_the_same_weights(
+    fit_in: Callable[..., Any], load: Callable[..., Any], tmp_path: Path
+):
+    """Bit for bit: what the teacher says is kept whole or not at all, and training goes on from its checkpoint."""
+    from functools import partial
+
+    from tests.training.test_resume import killed, progress_of, same
+
+    one_thread = partial(fit_in, threads=1)
+
+    def run(name: str, *more: Any, **changes: Any) -> Any:
+        return one_thread(tmp_path / name, *more, **changes)
+
+    class Reader(Memory):
+        def progress(self, done: float, total: float, what: str = "") -> None:
+            if done > 4:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    rows, data = make_rows(LENGTHS), tmp_path / "data"
+    rows = replace(rows, meta={**rows.meta, "key": "rows"})
+
+    def taught(reporter: Memory) -> Any:
+        return teacher.taught(partial(strange, load), "key", {"train": rows}, 8, 512, data, reporter)["train"]
+
+    at_once, teacher.TOKENS_AT_ONCE = teacher.TOKENS_AT_ONCE, 64
+    try:
+        child = multiprocessing.get_context("fork").Process(target=taught, args=(Reader(),))
+        child.start()
+        child.join(120)
+        assert child.exitcode == -signal.SIGKILL
+        assert not (data / "train.teacher").exists()
+        words = taught(Memory())
+        whole = teacher.score(strange(load), rows, 8, 512, tmp_path / "whole-words", "key", Memory())
+    finally:
+        teacher.TOKENS_AT_ONCE = at_once
+    assert all((np.asarray(getattr(words, name)) == getattr(whole, name)).all() for name in ("ids", "logps", "offsets"))
+    settings: dict[str, Any] = {"train": rows, "teacher": words, "method": {"kind": "distil", "teacher": "x", "hard": 0.3}}
+    _, _, straight = run("whole", **settings)
+    killed(run, 5, "cut", progress_of(tmp_path / "cut", 4), **settings)
+    _, _, cut = run("cut", **settings)
+    assert same(straight.adapter_out, cut.adapter_out)
+
+
+def strange(load: Callable[..., Any]) -> Any:
+    """The tiny model with other weights."""
+    import torch
+
+    base = load()
+    with torch.no_grad():
+        for number, weights in enumerate(base.parameters()):
+            weights.add_(0.02 * torch.randn(weights.shape, generator=torch.Generator().manual_seed(number)))
+    return base
+
+
+def test_the_baseline_is_the_same_rows_learned_without_the_teacher_and_goes_on_where_it_was_stopped(
+    run: Callable[..., Any], load: Callable[..., Any], tokenizer: Any, tmp_path: Path
+):
+    from studio.core.errors import Stopped
+    from studio.training import baseline
+    from tests.training.kit import make_job, weights
+
+    rows = make_rows(LENGTHS)
+    words = scored_by(strange(load), rows, tmp_path / "words", 8)
+    _, _, alone = run("alone", train=rows)
+    job = make_job(tmp_path / "taught", train=rows, teacher=words, method={"kind": "distil", "teacher": "x"})
+
+    class Stopping(Memory):
+        def progress(self, done: float, total: float, what: str = "") -> None:
+            self.told = what
+            self.stop_after = -1 if done >= 5 else None
+
+        def should_stop(self) -> bool:
+            return self.stop_after is not None
+
+    told = Stopping()
+    with pytest.raises(Stopped):
+        baseline.train(load(), tokenizer, job, tmp_path / "baseline", told)
+    quiet = Memory()
+    baseline.train(load(), tokenizer, job, tmp_path / "baseline", quiet)
+    one, other = weights(alone.adapter_out), weights(tmp_path / "baseline" / "adapter")
+    assert all((one[name] == other[name]).all() for name in one)
+    assert "without the teacher" in told.told
+    assert not quiet.lines  # its steps are not the run's
+
+
+def test_the_distance_from_the_teacher_is_that_of_full_distributions(load: Callable[..., Any], tmp_path: Path):
+    import torch
+
+    rows = make_rows(LENGTHS)
+    student, other = load(), strange(load)
+    words = scored_by(other, rows, tmp_path / "words", student.config.vocab_size - 1)
+    found = teacher.apart(student, rows, words)
+    for number in (0, 6):
+        ids, mask = rows[number]
+        each = torch.as_tensor(np.asarray(ids, dtype=np.int64))[None]
+        with torch.no_grad():
+            one, two = (torch.log_softmax(model(each).logits[0, :-1].float(), -1) for model in (other, student))
+        scored = torch.as_tensor(np.asarray(mask[1:], dtype=bool))
+        kl = (one.exp() * (one - two)).sum(-1)[scored].sum()
+        assert found[0][number] == pytest.approx(float(kl), rel=1e-3, abs=1e-4)
+        assert found[1][number] == int((one.argmax(-1) == two.argmax(-1))[scored].sum())
+        assert found[2][number] == int(scored.sum())

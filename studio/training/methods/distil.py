@@ -33,6 +33,9 @@ class Distil(Method, frozen=True):
     teacher_quantization: Annotated[Literal["none", "nf4"], Ui(advanced=True)] = Field(default="none", title="Teacher in")
     """nf4: the teacher in 4 bit while it is scored. A teacher that is a run is loaded as it was trained."""
 
+    baseline: Literal["sft", "off"] = Field(default="sft", title="Compared with")
+    """sft: the student is also trained on the same rows without the teacher, for the evidence, which takes as long again."""
+
     @property
     def beta(self) -> float:
         """The divergence as a number: 0 forward, 1 reverse, else between."""
