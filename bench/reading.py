@@ -17,6 +17,7 @@ from typing import Any
 
 from bench.kit.machine import facts, keep
 from studio.app import answer_comparison, documents, indexes, notebook, runs
+from studio.comparison.record import ComparisonRecord
 from studio.comparison.settings import Comparison
 from studio.making import canned
 from studio.retrieval.grounding import REFUSAL
@@ -76,10 +77,12 @@ def measure(home: Path, epochs: int) -> dict[str, Any]:
         known = [run for run in runs.list_runs(home) if run.spec.name == name]
         run = known[0] if known else notebook.start(spec, home)
         run = run if run.status.state == "done" else run.watch() if run.status.active else run.resume()
-        compared = Comparison(
+        wanted = Comparison(
             run=run.id, index="handbook", questions=str(files["test"]), passages=PASSAGES, most_questions=500, max_tokens=40
         )
-        record, _ = answer_comparison.compare_answers(compared, home)
+        done = [ComparisonRecord.read(folder / "report.json") for folder in answer_comparison.comparisons(home)]
+        record = next((one for one in done if one.run == run.id), None)
+        record = record or answer_comparison.compare_answers(wanted, home)[0]
         results[name] = {way.name: figures(way) for way in record.ways}
         found = record.found_by_retrieval
     return {

@@ -20,6 +20,7 @@ from studio.core.text import printable
 if TYPE_CHECKING:
     from markupsafe import Markup
 
+    from studio.cascade.escalated import Escalated
     from studio.cascade.questions import Question
     from studio.cascade.record import Cascade, CascadeFolder, CascadeReport
     from studio.remote.client import Client
@@ -202,11 +203,32 @@ def serve(folder: CascadeFolder, home: Path, how: Served, say: Callable[[str], N
         _large(cascade.large, home, how.budget, folder.ledger, patience=5.0) as large,
     ):
         rules = Rules(tuple(name for name in how.never if name == "pii"), how.shadow)
-        gateway = Gateway(cascade, small, large, rules, folder if how.keep else None, local.system)
+        kept = _escalated(cascade, home, say) if how.keep else None
+        gateway = Gateway(cascade, small, large, rules, kept, local.system)
         shell = Shell(gateway.application(), access.rules(keys, LOOPBACK | {how.host.lower()}, limits, gateway.metrics.http))
         say(f"serving `{NAME}` at {address(how.host, listener.getsockname()[1])}/v1: {cascade.calibration.promise}")
-        Server(shell, limits.drain).run_on(listener, end)
+        try:
+            Server(shell, limits.drain).run_on(listener, end)
+        finally:
+            if kept is not None:
+                kept.close()
     return 0
+
+
+def _escalated(cascade: Cascade, home: Path, say: Callable[[str], None]) -> Escalated:
+    """What keeps escalated questions, and says so."""
+    from studio.app import runs
+    from studio.cascade.escalated import Escalated
+
+    say(
+        f"keeping escalated questions in {home / 'feedback.sqlite'}, personal data masked (names and addresses are not looked "
+        'for); a request with "store": false is left out'
+    )
+    try:
+        run = runs.find(cascade.small, home)
+    except JobError:
+        return Escalated(home, cascade.id, cascade.small)
+    return Escalated(home, cascade.id, run.id, run.id, run.spec.data.regions)
 
 
 @contextmanager

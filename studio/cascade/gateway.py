@@ -24,10 +24,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from studio.cascade import routing
-from studio.cascade.record import Cascade, CascadeFolder
+from studio.cascade.escalated import Escalated
+from studio.cascade.record import Cascade
 from studio.cascade.routing import Assessment, Breaker, Drift, Rules
 from studio.core.errors import StudioError
-from studio.core.files import append_json
 from studio.http.refusal import Refused
 from studio.remote.ceiling import CeilingReached
 from studio.remote.client import Client
@@ -78,7 +78,7 @@ class Metrics:
 
 
 class Gateway:
-    """One cascade over two clients. keep: where escalated questions and their answers are written; None: nowhere."""
+    """One cascade over two clients. keep: what keeps escalated questions and their answers; None: they are not kept."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class Gateway:
         small: Client,
         large: Client,
         rules: Rules,
-        keep: CascadeFolder | None = None,
+        keep: Escalated | None = None,
         system: str = "",
     ) -> None:
         """system: the system prompt for conversations without one, as the small model was trained with."""
@@ -97,18 +97,21 @@ class Gateway:
         self._warned = ""
         self._created = int(time.time())
 
-    def answer(self, request: Request) -> Answered:
-        """The cascade's answer to one request. Raises StudioError where the small model does not answer."""
+    def answer(self, request: Request, store: bool = True) -> Answered:
+        """The cascade's answer to one request. store: it may be kept, where that was asked for.
+
+        Raises StudioError where the small model does not answer.
+        """
         begun = time.perf_counter()
         small = self.small.answer(request)
         assessment = routing.assess(self.cascade.calibration, small.top_logprobs)
         self.drift.add(assessment)
         wanted = assessment.escalate or self.rules.shadow
-        found = self._escalated(request, assessment, small) if wanted else self._local(small, assessment, "sure")
+        found = self._escalated(request, assessment, small, store) if wanted else self._local(small, assessment, "sure")
         self._count(found, time.perf_counter() - begun)
         return found
 
-    def _escalated(self, request: Request, assessment: Assessment, small: Completion) -> Answered:
+    def _escalated(self, request: Request, assessment: Assessment, small: Completion, store: bool) -> Answered:
         if routing.private(request.messages, self.rules):
             return self._local(small, assessment, "personal data")
         if self.breaker.open:
@@ -122,20 +125,12 @@ class Gateway:
             self.breaker.failed()
             return self._local(small, assessment, "large model down")
         reason = "unsure" if assessment.escalate else "shadow"
-        self._write(request, small, large, assessment)
+        if store and self._keep is not None and large.complete:
+            self._keep.keep(request.messages, small.text, large.text, assessment)
         return Answered(large, "large", reason, assessment, large.paid)
 
     def _local(self, small: Completion, assessment: Assessment, reason: str) -> Answered:
         return Answered(small, "local", reason, assessment, 0.0)
-
-    def _write(self, request: Request, small: Completion, large: Completion, assessment: Assessment) -> None:
-        """Keep an escalated question as a row to be checked and trained on; in shadow mode with what was answered."""
-        if self._keep is None or not large.complete:
-            return
-        answer = {"role": "assistant", "content": large.text}
-        messages = [*(dict(message) for message in request.messages), answer]
-        about = {"small": small.text, "confidence": round(assessment.confidence, 4), "would": _route(assessment)}
-        append_json(self._keep.escalated, {"messages": messages, **about})
 
     def _count(self, found: Answered, seconds: float) -> None:
         self.metrics.requests.labels(found.route, found.reason).inc()
@@ -178,7 +173,7 @@ class Gateway:
         http.state.model = NAME
         request = self._request(asked, body)
         try:
-            found = await asyncio.get_running_loop().run_in_executor(self._pool, self.answer, request)
+            found = await asyncio.get_running_loop().run_in_executor(self._pool, self.answer, request, asked.store is not False)
         except StudioError as error:
             raise ApiError(
                 503, f"the small model did not respond: {error.message}", code="unavailable", retry_after=5

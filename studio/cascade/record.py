@@ -86,7 +86,6 @@ class CascadeFolder:
     page = property(lambda self: self.path / "report.html", doc="The report as a page.")
     tested = property(lambda self: self.path / "test.jsonl", doc="The rows of the report, both models' answers.")
     ledger = property(lambda self: self.path / "ledger.sqlite", doc="What the large model cost since it is served.")
-    escalated = property(lambda self: self.path / "escalated.jsonl", doc="Escalated questions with the large model's answers.")
 
     def read(self) -> Cascade:
         """The cascade. Raises JobError where there is none, RecordError for a damaged file."""

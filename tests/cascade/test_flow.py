@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from studio.app import cascades
+from studio.app import cascades, feedback
 from studio.app.cascade_questions import Files
 from studio.app.local_server import endpoint
 from studio.core.errors import DataError, JobError, SpecError
@@ -73,7 +73,9 @@ def test_from_questions_with_answers_to_an_api_that_routes(tmp_path: Path) -> No
             running.join(30)
         assert {about["route"] for about in routes.values()} <= {"local", "large"}
         assert routes["What does the Zorvan gadget cost?"]["route"] == "large"
-        assert folder.escalated.exists()
+        kept = feedback.list_feedback(home=home)
+        assert "What does the Zorvan gadget cost?" in {item.question for item in kept}
+        assert {item.correction for item in kept if "Zorvan" in item.question} == {"I do not know that."}
         assert not running.is_alive()
 
 

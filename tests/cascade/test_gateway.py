@@ -12,11 +12,16 @@ import httpx
 import numpy as np
 import pytest
 
+from studio.app import feedback
 from studio.cascade.calibration import Row, calibrate
+from studio.cascade.escalated import Escalated
 from studio.cascade.gateway import Gateway
 from studio.cascade.questions import Right
-from studio.cascade.record import Cascade, CascadeFolder
-from studio.cascade.routing import Rules
+from studio.cascade.record import Cascade
+from studio.cascade.routing import PAUSE, Breaker, Rules
+from studio.data import prepare
+from studio.data.curation import store
+from studio.data.settings import Data
 from studio.http.shell import Shell
 from studio.remote.ceiling import Ceiling
 from studio.remote.client import Client
@@ -54,7 +59,7 @@ def gateway(
     faults: Faults | None = None,
     budget: float | None = None,
     price: float = 0.0,
-    keep: CascadeFolder | None = None,
+    keep: Escalated | None = None,
 ) -> Iterator[tuple[Gateway, Loopback, Loopback]]:
     with loopback(small_answer) as small, loopback("the large answer", faults) as large:
         endpoint = Endpoint(url=large.url, model="big", price=Price(input=price, output=price))
@@ -91,32 +96,44 @@ def test_personal_data_never_leaves():
     assert large.received == []
 
 
-def test_in_shadow_mode_the_large_model_answers_everything_and_what_would_stay_local_is_written_down(tmp_path: Path):
-    folder = CascadeFolder(tmp_path)
-    with gateway(Rules(shadow=True), keep=folder) as (found, *_):
-        assert (ask(found, "easy").route, ask(found, "hard").route) == ("large", "large")
-    kept = [json.loads(line) for line in folder.escalated.read_text().splitlines()]
-    assert [row["would"] for row in kept] == ["local", "large"]
-    assert kept[0]["messages"][-1] == {"role": "assistant", "content": "the large answer"}
-    assert kept[0]["small"] == SURE
+def test_in_shadow_mode_the_large_model_answers_everything_and_what_would_stay_local_is_kept(tmp_path: Path):
+    with keeping(tmp_path) as keep, gateway(Rules(shadow=True), keep=keep) as (found, *_):
+        answers = [ask(found, "easy"), ask(found, "hard")]
+    assert [(item.route, item.reason) for item in answers] == [("large", "shadow"), ("large", "unsure")]
+    kept = feedback.list_feedback(home=tmp_path)[::-1]
+    assert ["would have stayed local" in item.flag for item in kept] == [True, False]
+    assert (kept[0].text, kept[0].correction, kept[0].by) == (SURE, "the large answer", "cascade bot-0001")
 
 
-def test_without_being_asked_nothing_is_written_down(tmp_path: Path):
+def test_without_being_asked_nothing_is_kept(tmp_path: Path):
     with gateway() as (found, *_):
         ask(found, "hard")
-    assert list(tmp_path.iterdir()) == []
+    with keeping(tmp_path) as keep, gateway(keep=keep) as (found, *_):
+        found.answer(Request([{"role": "user", "content": "hard"}], 64, logprobs=True), store=False)
+        ask(found, "easy")
+    assert feedback.list_feedback(home=tmp_path) == []
 
 
-def test_escalated_answers_that_were_kept_are_read_as_training_rows(tmp_path: Path):
-    from studio.data import prepare
-    from studio.data.settings import Data
-
-    folder = CascadeFolder(tmp_path)
-    with gateway(keep=folder) as (found, *_):
+def test_escalated_answers_that_were_kept_are_rows_and_pairs_on_the_desk_masked(tmp_path: Path):
+    with keeping(tmp_path) as keep, gateway(keep=keep) as (found, *_):
         for place in range(3):
-            ask(found, f"hard question {place}")
-    rows = prepare.load_questions(str(folder.escalated), Data(train=str(folder.escalated)))
+            ask(found, f"hard question {place} of anna@example.com")
+    added = feedback.feedback_dataset("Escalated", home=tmp_path)
+    assert (added.added, added.left_out) == (3, ())
+    (file,) = store.named(tmp_path, added.reference).files
+    rows = prepare.load_questions(file, Data(train=file))
     assert [row.answer for row in rows] == ["the large answer"] * 3
+    assert "anna@example.com" not in Path(file).read_text()
+    pairs = feedback.feedback_dataset("Escalated pairs", "pairs", home=tmp_path)
+    (file,) = store.named(tmp_path, pairs.reference).files
+    assert json.loads(Path(file).read_text().splitlines()[0])["rejected"][-1]["content"] == UNSURE
+
+
+@contextmanager
+def keeping(home: Path) -> Iterator[Escalated]:
+    keep = Escalated(home, "bot-0001", "bot")
+    yield keep
+    keep.close()
 
 
 def test_when_the_large_model_is_down_the_small_one_answers_and_the_large_one_rests():
@@ -124,6 +141,22 @@ def test_when_the_large_model_is_down_the_small_one_answers_and_the_large_one_re
         answers = [ask(found, f"hard {place}") for place in range(3)]
     assert {(item.route, item.reason) for item in answers} == {("local", "large model down")}
     assert len(large.received) == 1, "it is not asked again at once"
+
+
+def test_when_the_large_models_server_stops_the_small_one_answers_until_it_is_back():
+    clock = [0.0]
+    with gateway() as (found, _, large):
+        found.breaker = Breaker(lambda: clock[0])
+        assert ask(found, "hard before").route == "large"
+        port = int(large.url.rpartition(":")[2].partition("/")[0])
+        large.stop()
+        down = ask(found, "hard while it is down")
+        assert (down.route, down.reason, down.completion.text) == ("local", "large model down", UNSURE)
+        with loopback("the large answer", port=port) as again:
+            assert ask(found, "hard at once").reason == "large model down", "it rests"
+            assert again.received == []
+            clock[0] += PAUSE
+            assert ask(found, "hard later").route == "large"
 
 
 def test_when_the_budget_is_spent_everything_stays_local():

@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import socket
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -59,6 +60,9 @@ class Loopback:
         self.lock = threading.Lock()
         self._tries: Counter[str] = Counter()
         self.url = ""
+        self.connections: list[socket.socket] = []
+        self.stop: Callable[[], object] = lambda: None
+        """Stops listening and cuts what is connected, in the middle of the block."""
 
     @property
     def prompts(self) -> list[str]:
@@ -79,14 +83,25 @@ class Loopback:
 
 
 @contextmanager
-def loopback(answer: Answer | str = "ok", faults: Faults | None = None, served_model: str = "") -> Iterator[Loopback]:
-    """The API, running for as long as the block; its base URL is `.url`."""
+def loopback(
+    answer: Answer | str = "ok", faults: Faults | None = None, served_model: str = "", port: int = 0
+) -> Iterator[Loopback]:
+    """The API, running for as long as the block; its base URL is `.url`. port: 0 takes a free one."""
     said = (lambda body: answer) if isinstance(answer, str) else answer
     api = Loopback(said, faults or Faults(), served_model)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"api": api}))
+    server = ThreadingHTTPServer(("127.0.0.1", port), type("Handler", (_Handler,), {"api": api}))
     server.daemon_threads = True
     thread = threading.Thread(target=lambda: server.serve_forever(0.02), daemon=True)
     thread.start()
+
+    def stop() -> None:
+        server.shutdown()
+        server.server_close()
+        for connection in api.connections:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    api.stop = stop
     api.url = f"http://127.0.0.1:{server.server_address[1]}/v1"
     try:
         yield api
@@ -104,6 +119,10 @@ def tokens_of(text: str) -> int:
 class _Handler(BaseHTTPRequestHandler):
     api: Loopback
     protocol_version = "HTTP/1.1"
+
+    def setup(self) -> None:
+        super().setup()
+        self.api.connections.append(self.connection)
 
     def log_message(self, format: str, *args: Any) -> None:
         pass
