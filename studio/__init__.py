@@ -11,6 +11,7 @@ Importing it is quick: what is heavy loads when it is first used.
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +72,14 @@ def __dir__() -> list[str]:
     return sorted([*globals(), *__all__])
 
 
+def _guard_connections() -> None:
+    """Watch where this process connects to, if a web studio that others reach has started it."""
+    if os.environ.get("STUDIO_OUTBOUND", "").startswith("shared:"):
+        from studio.core import outbound
+
+        outbound.guard()
+
+
 def _show_in_notebook() -> None:
     """Have results shown as HTML where an IPython shell imports this package."""
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
@@ -81,3 +90,4 @@ def _show_in_notebook() -> None:
 
 
 _show_in_notebook()
+_guard_connections()

@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from studio.app import runs
+from studio.core import people
 from studio.core.errors import DataError, JobError, SpecError, StudioError
 from studio.core.files import studio_home
 from studio.core.text import plural, slug
 from studio.data import prepare
 from studio.data.curation import store, write
-from studio.data.curation.desk import open_desk, user_name
+from studio.data.curation.desk import open_desk
 from studio.data.curation.edits import checked_content
 from studio.data.curation.masking import Tokens
 from studio.feedback import rows
@@ -38,7 +39,7 @@ NAMES_NOT_COVERED = "Names and addresses are not looked for."
 
 def turn(on: bool, home: str | Path | None = None) -> Collecting:
     """Turn rating on the pages Chat and Evidence on or off; what was collected stays."""
-    settings = Collecting(pages=on, since=round(time.time(), 3), by=user_name())
+    settings = Collecting(pages=on, since=round(time.time(), 3), by=people.who())
     root = studio_home(home)
     root.mkdir(parents=True, exist_ok=True)
     settings.write(root / SETTINGS)
@@ -83,7 +84,7 @@ def rate_answer(
     root = studio_home(home)
     with Feedback(root) as feedback:
         opinion = Opinion(rating=rating, correction=correction, flag=flag)
-        return feedback.say(name, opinion, user_name(), _regions(feedback.get(name).run, root))
+        return feedback.say(name, opinion, people.who(), _regions(feedback.get(name).run, root))
 
 
 def delete(names: Sequence[str | int], home: str | Path | None = None) -> int:
@@ -283,7 +284,7 @@ def _keep(home: Path, item: CollectedAnswer, opinion: Opinion, run: Run | None) 
     opinion, regions = opinion.checked(), _regions_of(run)
     with Feedback(home) as feedback:
         kept = feedback.add(named, regions)
-        return feedback.say(kept.number, opinion, user_name(), regions, tokens)
+        return feedback.say(kept.number, opinion, people.who(), regions, tokens)
 
 
 def _named(item: CollectedAnswer, run: Run | None, tokens: Tokens) -> CollectedAnswer:

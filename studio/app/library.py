@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from studio.app import runs
-from studio.core import resources
+from studio.core import people, resources
 from studio.core.errors import DataError, JobError, SpecError
 from studio.core.files import need_room
 from studio.core.records import Record, RecordError
@@ -57,7 +57,7 @@ def add(home: Path, title: str, files: Iterable[tuple[str, Path]], settings: dic
         for name, path in given:
             shutil.copyfile(path, aside / "files" / name)
 
-    record = VersionRecord(created=0.0, settings=settings or {})
+    record = VersionRecord(created=0.0, settings=settings or {}, who=people.who())
     return store.add_version(folder, title, store.content_hash(given), record, fill)
 
 
@@ -113,6 +113,7 @@ def users(home: Path, item: DatasetVersion) -> Users:
 def delete(home: Path, key: str) -> int:
     """Remove a version; the bytes that were freed. Raises JobError while a run still needs it."""
     item = find(home, key)
+    people.require_own(item.record.who, "delete this dataset")
     needing = users(home, item).unfinished
     if needing:
         raise JobError(

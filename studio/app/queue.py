@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from studio.app.runs import Run, create
-from studio.core import events
+from studio.app.runs import Run, create, made_by
+from studio.core import events, people
 from studio.core.files import studio_home
 from studio.runs import environment, queue, supervisor
 from studio.runs.folder import RunFolder
@@ -18,6 +18,7 @@ def submit(spec: RunSpec, home: str | Path | None = None, who: str = "") -> Run:
     """Put a new run into the queue and make sure that a supervisor lives. Returns at once."""
     root = studio_home(home)
     run = create(spec, home)
+    who = who or people.current().name
     position = queue.add(root, run.id, who)
     run.folder.event(events.Queued(position=position, who=who))
     supervisor.ensure(root)
@@ -42,8 +43,9 @@ def move(run: str, position: int, home: str | Path | None = None) -> None:
 def cancel(run: str, home: str | Path | None = None) -> None:
     """Take a run out of the queue and mark it stopped. Raises JobError if it does not wait."""
     root = studio_home(home)
+    found = RunFolder(root / "runs" / run)
+    people.require_own(made_by(found), "cancel this run")
     with queue.leaving(root, run):
-        found = RunFolder(root / "runs" / run)
         if found.asked.exists():
             Status(state="stopped").write(found.status)
             found.event(events.Ended(state="stopped"))
@@ -51,6 +53,7 @@ def cancel(run: str, home: str | Path | None = None) -> None:
 
 def stop(run: Run, home: str | Path | None = None) -> None:
     """Take a waiting run out of the queue; ask a running one to save a checkpoint and stop. Returns at once."""
+    people.require_own(made_by(run.folder), "stop this run")
     if any(item.run == run.id for item in order(home)):
         cancel(run.id, home)
     else:

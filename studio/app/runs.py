@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from studio.app import datasets, run_summary, run_updates
 from studio.app.run_summary import RunSummary
+from studio.core import people
 from studio.core.errors import JobError, StudioError
 from studio.core.events import Event
 from studio.core.files import bytes_in, studio_home
@@ -16,7 +17,7 @@ from studio.runs import lifecycle, pace
 from studio.runs import status as statuses
 from studio.runs.folder import RunFolder
 from studio.runs.plan import PlanRecord
-from studio.runs.records import RunLock
+from studio.runs.records import Launch, RunLock
 from studio.runs.status import Status
 from studio.spec import RunSpec
 
@@ -274,10 +275,19 @@ def list_runs(home: str | Path | None = None) -> RunList:
 
 
 def delete(run: Run) -> int:
-    """Remove a run; the bytes that were freed."""
+    """Remove a run; the bytes that were freed. Raises NotAllowed for somebody else's, who is no owner."""
+    people.require_own(made_by(run.folder), "delete this run")
     freed = bytes_in(run.folder.path)
     lifecycle.delete(run.folder)
     return freed
+
+
+def made_by(folder: RunFolder) -> str:
+    """The name of whoever made a run; empty if its record does not say, or cannot be read."""
+    try:
+        return Launch.read(folder.launch).who
+    except (OSError, StudioError):
+        return ""
 
 
 def changes_since(spec_file: Path) -> list[str]:

@@ -7,7 +7,7 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,10 @@ SILENT = 3600.0
 LEFTOVER = 86400.0
 """Seconds after which a hidden file of an interrupted write belongs to nobody any more."""
 LITTLE_DISK = 1 << 30
+OLD_CHECKPOINTS = 30 * 86400.0
+"""Seconds after which the checkpoints of a run that nobody resumes are mentioned."""
+OPTIONAL = ("exports", "models")
+"""Kinds that are deleted only if they are asked for by name: somebody may still want them."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class Damage:
 
 @dataclass(frozen=True)
 class Unneeded:
-    """Disk space that nothing needs."""
+    """Disk space that nothing needs; or, for the kinds in `OPTIONAL`, that can be had again by work or a download."""
 
     kind: str
     path: Path
@@ -132,6 +136,7 @@ def check(home: Path) -> list[Finding]:
     stale = [file for file in sorted((home / "serving").glob("*.json")) if not _lives(file)]
     if stale:
         found.append(Finding("Servers", None, f"{plural(len(stale), 'note')} of servers that have ended", "studio clean"))
+    found += _old_checkpoints(home)
     free = shutil.disk_usage(home).free
     if free < LITTLE_DISK:
         found.append(Finding("Disk", False, f"{size(free)} free", "Free disk space: studio clean"))
@@ -139,6 +144,19 @@ def check(home: Path) -> list[Finding]:
     if unneeded > 1 << 20:
         found.append(Finding("Unneeded", None, f"{size(unneeded)} that nothing needs", "studio clean"))
     return found or [Finding("Home", True, f"{home}: nothing is damaged")]
+
+
+def _old_checkpoints(home: Path) -> Iterator[Finding]:
+    """Runs that stopped long ago and still keep what they could go on from."""
+    for run in runs.list_runs(home):
+        folder, status = run.folder, run.status
+        if status.state in ("stopped", "failed", "interrupted") and (taken := _bytes(folder.checkpoints)):
+            age = time.time() - folder.checkpoints.stat().st_mtime
+            if age > OLD_CHECKPOINTS:
+                yield Finding(
+                    "Old checkpoints", None, f"{run.id} is {status.state} since {age / 86400:.0f} days and keeps {size(taken)}",
+                    f"Resume it, or delete it: studio runs delete {run.id}",
+                )  # fmt: skip
 
 
 def _silence(folder: RunFolder) -> float:
@@ -167,9 +185,16 @@ def disk_use(home: Path) -> dict[str, int]:
     return dict(sorted(use.items(), key=lambda item: item[1], reverse=True))
 
 
-def find_unneeded(home: Path) -> list[Unneeded]:
-    """What takes disk space and can be deleted without a loss: nothing that a run, an export or a person may still use."""
+def find_unneeded(home: Path, also: Collection[str] = ()) -> list[Unneeded]:
+    """What takes disk space and can be deleted without a loss: nothing that a run, an export or a person may still use.
+
+    also: kinds of `OPTIONAL` to list too: exports of runs that can export again, and models that no run names.
+    """
     found: list[Unneeded] = []
+    if "exports" in also:
+        found += _exports_made_again(home)
+    if "models" in also:
+        found += _models_without_run(home)
     for run in runs.list_runs(home):
         if run.status.active:
             continue
@@ -189,6 +214,45 @@ def find_unneeded(home: Path) -> list[Unneeded]:
             found.append(_unneeded("notes of ended servers", note, "the server has ended"))
     found += [_unneeded("leftovers", item, "an interrupted write left it") for item in _leftovers(home / "runs")]
     return [item for item in found if item.bytes]
+
+
+def _exports_made_again(home: Path) -> Iterator[Unneeded]:
+    served = _served(home)
+    for run in runs.list_runs(home):
+        if run.status.state == "done" and (run.folder.adapter / "adapter_config.json").exists():
+            for item in _folders(run.folder.exports):
+                if (item / "artifact.json").exists() and not _may_be_served(served, item, [run.id]):
+                    yield _unneeded("exports", item, "the run's adapter is kept: it can be exported again")
+
+
+def _models_without_run(home: Path) -> Iterator[Unneeded]:
+    named = set()
+    for run in runs.list_runs(home):
+        with contextlib.suppress(*runs.DAMAGED):
+            named.add(Path(run.spec.model.name).expanduser().absolute())
+    served = _served(home)
+    for item in _folders(home / "models"):
+        if item not in named and not _may_be_served(served, item, [item.name]):
+            yield _unneeded("models", item, "no run names this model")
+
+
+def _served(home: Path) -> set[str]:
+    """What the servers that live were asked to serve."""
+    names: set[str] = set()
+    for note in (*(home / "serving" / "started").glob("*.json"), *(home / "serving").glob("*.json")):
+        with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):
+            if _lives(note):
+                told = read_json(note)
+                names.update(map(str, [*(told.get("given") or ()), *(told.get("models") or ())]))
+    return names
+
+
+def _may_be_served(served: Collection[str], folder: Path, names: Collection[str]) -> bool:
+    """Whether a server that lives may read a folder: it was given a path in it, or a name it goes by."""
+    paths = [Path(name).expanduser().absolute() for name in served]
+    return any(path.is_relative_to(folder) for path in paths) or any(
+        name.startswith(item.split("/")[0]) for name in names for item in served
+    )
 
 
 def clean(items: list[Unneeded]) -> int:

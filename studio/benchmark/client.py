@@ -15,6 +15,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from studio.benchmark.answer_stream import Answer, Reading
+from studio.core import outbound
 from studio.core.errors import SpecError
 from studio.core.text import nearest, shorten
 from studio.remote.endpoint import KEYS, LOOPBACK
@@ -61,6 +62,7 @@ def api(url: str, model: str, key_name: str = "") -> Api:
         raise SpecError(
             "the address holds a password", hint="Put the key into a variable and name it: --key-env NAME.", where="--url"
         )
+    outbound.require(url, "--url")
     name = key_name or KEYS.get(parts.hostname, "")
     key = secrets.get(name) if name else None
     if key_name and not key:

@@ -37,6 +37,7 @@ from studio.cli import (
     show,
     train,
     ui,
+    users,
 )
 from studio.core import noise
 from studio.core.errors import SpecError, Stopped, StudioError
@@ -85,6 +86,8 @@ def options(
 
 app.command("demo")(train.demo)
 app.command("ui")(ui.ui)
+app.add_typer(users.app, name="users")
+app.command("audit")(users.audit)
 app.command("doctor")(results.doctor)
 app.command("clean")(results.clean)
 app.add_typer(data.app, name="data")

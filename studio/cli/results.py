@@ -223,6 +223,12 @@ def doctor(
 def clean(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List; delete nothing.")] = False,
+    also: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--also", metavar="KIND", help="exports: what can be exported again; models: what no run names. Repeatable."
+        ),
+    ] = None,
     home: Home = None,
     json: Json = False,
 ) -> None:
@@ -233,7 +239,9 @@ def clean(
     from studio.core.text import size
 
     root = studio_home(home)
-    items = upkeep.find_unneeded(root)
+    if unknown := sorted(set(also or ()) - set(upkeep.OPTIONAL)):
+        raise SpecError(f"there is no kind {unknown[0]!r}", hint=f"Use {' or '.join(upkeep.OPTIONAL)}.", where="--also")
+    items = upkeep.find_unneeded(root, also or ())
     use = upkeep.disk_use(root)
     if not json:
         show.table(("what", "size"), [(kind, size(taken)) for kind, taken in use.items()], right=(1,))

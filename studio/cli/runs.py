@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from typing import Annotated
 
 import typer
@@ -38,7 +37,7 @@ def list_(home: Home = None, json: Json = False) -> None:
                 row.loss,
                 row.held_out_loss,
                 row.headline,
-                _when(row.created),
+                show.when(row.created),
             )
             for row in rows
         ],
@@ -149,10 +148,6 @@ def delete(
         typer.confirm(f"Delete {found.id} with its adapter and exports?", abort=True)
     freed = runs.delete(found)
     show.say(f"{found.id} was deleted, {size(freed)} freed")
-
-
-def _when(seconds: float | None) -> str:
-    return datetime.datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M") if seconds else ""
 
 
 def worker(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -35,6 +36,11 @@ def say(text: str = "", style: str = "") -> None:
     from rich.text import Text
 
     console().print(Text(printable(text), style=style))
+
+
+def when(seconds: float | None) -> str:
+    """A moment in this machine's time."""
+    return datetime.datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M") if seconds else ""
 
 
 def heading(text: str) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from studio.core import outbound
 from studio.core.errors import ModelError
 from studio.core.text import nearest
 from studio.models import libraries, presets
@@ -117,6 +118,7 @@ def _in_folder(name: str, folder: Path, license: str | None = None) -> Found:
 def _on_hub(model: Model) -> Found:
     from huggingface_hub import HfApi, constants, hf_hub_download
 
+    outbound.require_hub()
     if constants.is_offline_mode():
         return _in_cache(model, "hub access is switched off (HF_HUB_OFFLINE)")
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from studio.core import outbound
 from studio.core.errors import ModelError
 from studio.models.adapter_files import CONFIG, PICKLED, WEIGHTS
 
@@ -17,6 +18,7 @@ def download(name: str) -> Path:
     """
     from huggingface_hub import errors, hf_hub_download
 
+    outbound.require_hub()
     repository, _, revision = name.removeprefix(PREFIX).partition("@")
     if repository.count("/") != 1 or not all(repository.split("/")):
         raise ModelError(f"`{name}` names no repository", hint="Write hub:OWNER/NAME, or hub:OWNER/NAME@REVISION.", where=name)

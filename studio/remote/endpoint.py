@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
+from studio.core import outbound
 from studio.core.errors import SpecError
 from studio.core.fields import Ui
 from studio.core.section import Section
@@ -119,6 +120,7 @@ def access(endpoint: Endpoint) -> Access:
             hint="Store the key in an environment variable and give the name of that variable.",
             where="url",
         )
+    outbound.require(endpoint.url)
     name = endpoint.key or KEYS.get(parts.hostname, "")
     key = (secrets.get(name) if name else None) or ""
     if name and not key:

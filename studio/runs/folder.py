@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import getpass
 import secrets
 import time
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from studio import spec as specs
-from studio.core import events
+from studio.core import events, people
 from studio.core.errors import JobError, StudioError
 from studio.core.events import Event
 from studio.core.files import read_json, read_json_lines, whole_lines, write_text
@@ -174,7 +173,7 @@ def create(spec: RunSpec, root: Path) -> RunFolder:
             folder=Path.cwd(),
             created=time.time(),
             name=spec.name,
-            who=_user(),
+            who=people.who(),
             maker=ProcessId.current(),
             environment=environment.of_asker(),
             secrets=environment.marks(),
@@ -182,13 +181,6 @@ def create(spec: RunSpec, root: Path) -> RunFolder:
         folder.event(events.Created(name=spec.name))
         return folder
     raise JobError("no free name for a run folder was found", hint="Try another name.", where=str(root))
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container whose user has no name
-        return ""
 
 
 def find(name: str | Path, root: Path) -> RunFolder:

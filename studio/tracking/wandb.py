@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from studio.core import events
+from studio.core import events, outbound
 from studio.core.files import write_text
 from studio.tracking import secrets
 from studio.tracking.limits import redacted, within, without_paths
@@ -190,6 +190,7 @@ def _why_not_online(key: str | None, host: str, seconds: float) -> str | None:
     if not key:
         return f"there is no key; set {KEY}, or store one with `keyring set {secrets.SERVICE} {KEY}`"
     try:
+        outbound.require(host, "WANDB_BASE_URL")
         within(seconds + 1, lambda: _knock(host, seconds))
     except Exception as problem:
         return f"{host} does not answer ({redacted(problem)})"
@@ -201,7 +202,7 @@ def _knock(host: str, seconds: float) -> None:
     body, headers = b'{"query": "query { __typename }"}', {"Content-Type": "application/json"}
     request = urllib.request.Request(f"{host.rstrip('/')}/graphql", body, headers, method="POST")
     try:
-        urllib.request.urlopen(request, timeout=seconds).close()
+        outbound.open_url(request, seconds).close()
     except urllib.error.HTTPError as refused:
         refused.close()
         if refused.code >= 500:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Collection
 from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
@@ -10,12 +9,16 @@ from pathlib import Path
 from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse, Response
 
-from studio.core.errors import SpecError
+from studio.app import audit, quota, roles, users
+from studio.app.quota import Uploads
+from studio.app.roles import Action
+from studio.core.errors import SpecError, StudioError
 from studio.core.text import size
 from studio.http.hosts import LOOPBACK, require_known_host, require_same_origin
 from studio.http.refusal import Refused
 from studio.http.shell import Rules
 from studio.ui.session import COOKIE, Sessions
+from studio.ui.visit import Visit, person_of
 
 PUBLIC = ("/sign-in", "/look/")
 """What is served without a session: the page to sign in on, and the fonts and styles it needs."""
@@ -24,8 +27,19 @@ LARGEST_UPLOAD = 2 << 30
 """Bytes of one upload, all its files together."""
 LARGEST_REQUEST = 8 << 20
 """Bytes of any other request."""
-KEEP_FREE = 1 << 30
-"""Bytes of disk an upload must leave free."""
+EVENTS = (
+    "/gradio_api/queue/",
+    "/gradio_api/run/",
+    "/gradio_api/api/",
+    "/gradio_api/call/",
+    "/run/",
+    "/api/",
+    "/call/",
+    "/queue/",
+)
+"""Where Gradio takes events. Each event asks `roles` itself (`frame.act`), since it alone knows what it does."""
+OF_EVERYONE = ("/sign-in", "/sign-out", "/gradio_api/cancel", "/gradio_api/reset", "/cancel", "/reset")
+"""What everybody may send who is signed in. Anything else that changes something needs a member."""
 HEADERS = {
     "content-security-policy": (
         "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
@@ -44,6 +58,8 @@ HEADERS = {
 def rules(sessions: Sessions, hosts: Collection[str], any_address: bool, home: Path) -> Rules:
     """The web studio's rules. hosts: the names it is reached by; any_address: bare IP addresses are let in too."""
 
+    uploads = Uploads()
+
     def admit(request: HTTPConnection) -> None:
         headers, path = request.headers, request.scope["path"]
         method = request.scope.get("method", "GET")
@@ -52,22 +68,41 @@ def rules(sessions: Sessions, hosts: Collection[str], any_address: bool, home: P
         changes = method not in ("GET", "HEAD") or request.scope["type"] == "websocket"
         if changes:
             require_same_origin(headers.get("origin"), headers.get("sec-fetch-site"), host)
-        if not _is_public(path) and not sessions.valid(cookie_of(headers.get("cookie", ""))):
+        visit = _visit(sessions, request, home)
+        if visit is None and not _is_public(path):
             if method == "GET" and "text/html" in headers.get("accept", ""):
                 raise Refused(303, "sign in first", headers={"location": "/sign-in"})
             raise Refused(401, "sign in first")
+        if visit is None:
+            return
+        request.state.visit = visit
         if changes and path.startswith(UPLOADS):
-            _require_disk_space(headers.get("content-length", ""), home)
+            require_role(visit, "data.upload")
+            _require_space(headers.get("content-length", ""), visit, uploads)
+        elif changes and path == "/sign-out-everywhere":
+            require_role(visit, "sessions.end")
+        elif changes and path not in OF_EVERYONE and not path.startswith(EVENTS):
+            require_role(visit, "data.add")
 
     return Rules(admit=admit, body_limit=_body_limit, refusal=_as_text, headers=HEADERS)
 
 
-def require_password(host: str, password: str | None) -> None:
-    """Raise SpecError if other machines could come in without a password, or the password is too short."""
-    if host not in LOOPBACK and not password:
+def require_password(host: str, password: str | None, home: Path) -> None:
+    """Raise SpecError if other machines could come in without a password, the password is too short, or there are two ways in.
+
+    Where there are accounts, they have passwords of their own, and no shared one is taken.
+    """
+    accounts = users.listing(home)
+    if accounts and password:
+        raise SpecError(
+            f"there are accounts ({', '.join(user.name for user in accounts[:5])}), who sign in with their own passwords",
+            hint="Leave --auth out; or remove the accounts: studio users remove NAME.",
+            where="--auth",
+        )
+    if host not in LOOPBACK and not password and not accounts:
         raise SpecError(
             f"other machines can reach {host}, and no password is set",
-            hint="Add --auth to set one, or leave --host out to serve this machine only.",
+            hint="Add --auth to set one, add accounts (studio users add NAME), or leave --host out to serve this machine only.",
             where="--host",
         )
     if password is not None and len(password) < 8:
@@ -83,6 +118,23 @@ def cookie_of(header: str) -> str | None:
     return cookie.value if cookie else None
 
 
+def require_role(visit: Visit, action: Action) -> None:
+    """Raise Refused (403) if the role of who asks does not allow an action; the refusal stands in the audit log."""
+    try:
+        roles.require(visit.person, action)
+    except StudioError as error:
+        audit.record(visit.home, visit.person, action, outcome="refused", address=visit.address)
+        raise Refused(403, f"{error.message}. {error.hint}", code="role") from None
+
+
+def _visit(sessions: Sessions, request: HTTPConnection, home: Path) -> Visit | None:
+    session = sessions.read(cookie_of(request.headers.get("cookie", "")))
+    person = person_of(session, home) if session is not None else None
+    if session is None or person is None:
+        return None
+    return Visit(person, session.id, home, request.client.host if request.client else "")
+
+
 def _is_public(path: str) -> bool:
     return any(path == name or (name.endswith("/") and path.startswith(name)) for name in PUBLIC)
 
@@ -91,15 +143,18 @@ def _body_limit(path: str) -> int:
     return LARGEST_UPLOAD if path.startswith(UPLOADS) else LARGEST_REQUEST
 
 
-def _require_disk_space(length: str, home: Path) -> None:
-    """Raise Refused for an upload of unknown length, or one that leaves too little disk space: it is stored twice."""
+def _require_space(length: str, visit: Visit, uploads: Uploads) -> None:
+    """Raise Refused for an upload of unknown length, or one too large for session, quota or disk, where it is stored twice."""
     if not length.isdigit():
         raise Refused(411, "an upload must state its length (Content-Length)")
     if int(length) > LARGEST_UPLOAD:
         raise Refused(413, f"one upload holds at most {size(LARGEST_UPLOAD)}")
-    folder = next(item for item in (home, *home.parents) if item.exists())
-    if shutil.disk_usage(folder).free - 2 * int(length) < KEEP_FREE:
-        raise Refused(413, "there is too little free disk space for this upload")
+    try:
+        quota.require_space(visit.home, 2 * int(length), "this upload")
+        uploads.take(visit.session, int(length), quota.bounds(visit.home).session_uploads)
+    except StudioError as error:
+        audit.record(visit.home, visit.person, "data.upload", outcome="refused", address=visit.address, why=error.where)
+        raise Refused(413, f"{error.message}. {error.hint}", code="quota") from None
 
 
 def _as_text(refusal: Refused) -> Response:

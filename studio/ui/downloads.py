@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from studio.app import answer_comparison, documents
+from studio.app import answer_comparison, audit, documents
 from studio.app.documents import Collection, DocumentRecord
 from studio.core.errors import StudioError
+from studio.ui import access, visit
 
 
 def add_routes(app: Any, home: Path) -> None:
@@ -32,6 +33,9 @@ def add_routes(app: Any, home: Path) -> None:
         found = export_folder(home, run, folder)
         if found is None:
             return PlainTextResponse("there is no such export\n", 404)
+        if here := visit.of(request):
+            access.require_role(here, "export.download")
+            audit.record(home, here.person, "export.download", f"{run}/{folder}", address=here.address)
         weights = sorted(found.glob("*.gguf"))
         if len(weights) == 1 and not (found / "deploy").is_dir():
             return FileResponse(weights[0], filename=f"{run}-{weights[0].name}", media_type="application/octet-stream")

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
+from studio.app import audit, quota, roles
 from studio.app.fragments import parts
+from studio.app.roles import Action
+from studio.core import people
 from studio.core.errors import StudioError
 from studio.core.fields import Leaf
-from studio.ui import form
+from studio.ui import form, visit
 
 NAVIGATION = (
     ("Home", "/"),
@@ -40,35 +43,30 @@ def top(current: str, title: str, lead: str = "") -> None:
     gr.HTML(parts.heading(title, lead), elem_classes="heading-holder", padding=False)
 
 
-def act(work: Callable[..., Any]) -> Callable[..., Any]:
-    """An event's function, run only for someone who is signed in, with errors in words.
+@dataclass(frozen=True)
+class NotDone:
+    """What an action returns that was not done after all; `shown` is what it gives to the page."""
 
-    A wrong input shows what and what to do; an internal error says so, and its details go to the server's log only.
+    shown: Any
+
+
+def act(work: Callable[..., Any], action: Action, about: int | None = None, name: str = "") -> Callable[..., Any]:
+    """An event's function that changes something: run only for a role that allows `action`, and noted in the audit log.
+
+    about: which of its values names what it is done to; name: what names it, where no value does. A wrong input shows what is
+    wrong and what to do; an internal error says so, and its details go to the server's log only.
     """
-
-    @functools.wraps(work)
-    def run(request: Any, *values: Any) -> Any:
-        with _checked(request):
-            return work(*values)
-
-    return _typed(run)
+    return _wrapped(work, action, about, name)
 
 
-def stream(work: Callable[..., Any]) -> Callable[..., Any]:
-    """As `act`, for a generator whose values are shown as they come."""
-
-    @functools.wraps(work)
-    def run(request: Any, *values: Any) -> Any:
-        with _checked(request):
-            yield from work(*values)
-
-    return _typed(run)
+def shows(work: Callable[..., Any]) -> Callable[..., Any]:
+    """An event's function that only shows something, for whoever is signed in; errors as in `act`."""
+    return _wrapped(work)
 
 
 def opened(work: Callable[..., Any]) -> Callable[..., Any]:
-    """As `act`, for a page's load event: `work` is given the page's query parameters first."""
+    """As `shows`, for a page's load event: `work` is given the page's query parameters first."""
 
-    @functools.wraps(work)
     def run(request: Any, *values: Any) -> Any:
         with _checked(request):
             return work(dict(request.query_params), *values)
@@ -76,30 +74,80 @@ def opened(work: Callable[..., Any]) -> Callable[..., Any]:
     return _typed(run)
 
 
+def stream(work: Callable[..., Any], action: Action | None = None) -> Callable[..., Any]:
+    """As `act`, or `shows` without an action, for a generator whose values are shown as they come."""
+
+    def run(request: Any, *values: Any) -> Any:
+        steps: Iterator[Any] | None = None
+        end, first = object(), action
+        while True:  # each step may run in another thread, so each is begun anew for the same person
+            with _checked(request, first):
+                steps = iter(work(*values)) if steps is None else steps
+                value = next(steps, end)
+            if value is end:
+                return
+            first = None
+            yield value
+
+    return _typed(run, action)
+
+
+def _wrapped(
+    work: Callable[..., Any], action: Action | None = None, about: int | None = None, name: str = ""
+) -> Callable[..., Any]:
+    def run(request: Any, *values: Any) -> Any:
+        with _checked(request, action, values[about] if about is not None and about < len(values) else name) as deed:
+            result = work(*values)
+            if isinstance(result, NotDone):
+                deed.outcome, result = "refused", result.shown
+        return result
+
+    return _typed(run, action)
+
+
+@dataclass
+class _Deed:
+    outcome: audit.Outcome = "done"
+    why: str = ""
+
+
 @contextlib.contextmanager
-def _checked(request: Any) -> Iterator[None]:
-    """A session is there, and errors become toasts."""
+def _checked(request: Any, action: Action | None = None, about: Any = "") -> Iterator[_Deed]:
+    """Somebody is signed in and may do it; the block acts for them, what they do is noted, and errors become toasts."""
     import gradio as gr
 
-    if request is None or not request.username:
+    seen, deed = visit.of(request), _Deed()
+    if seen is None:
         raise gr.Error("Your session has ended. Sign in again.", print_exception=False)
     try:
-        yield
+        if action is not None:
+            roles.require(seen.person, action)
+            if action in roles.WRITES:
+                quota.require_space(seen.home)
+        with people.acting(seen.person):
+            yield deed
     except StudioError as error:
+        deed.outcome, deed.why = "refused" if error.exit_code in (2, 3) else "failed", type(error).__name__
         raise gr.Error(str(parts.toast(error)), print_exception=False, duration=12) from None
     except gr.Error:
+        deed.outcome = "refused"
         raise
     except Exception as error:
+        deed.outcome, deed.why = "failed", type(error).__name__
         traceback.print_exc(file=sys.stderr)
         text = f"Internal error in Studio ({type(error).__name__}): a bug, not your input. The terminal has the details."
         raise gr.Error(text, print_exception=False) from None
+    finally:
+        if action is not None:
+            audit.record(seen.home, seen.person, action, about, deed.outcome, seen.address, deed.why)
 
 
-def _typed(run: Any) -> Any:
+def _typed(run: Any, action: Action | None = None) -> Any:
+    """The function as Gradio takes it, with a mark that it asks who runs it: a test looks for events without one."""
     import gradio as gr
 
     run.__annotations__ = {"request": gr.Request}
-    del run.__wrapped__  # Gradio must see this signature, not that of the function within
+    run.studio_action = action or "show"
     return run
 
 
@@ -145,9 +193,9 @@ def confirmed(ask: str, do: str, name: str) -> Any:
     with gr.Row(visible=False) as question:
         go = gr.Button(do, variant="stop", elem_id=name)
         back = gr.Button("Cancel", elem_id=f"{name}-back")
-    first.click(lambda: (gr.update(visible=False), gr.update(visible=True)), None, [first, question], **QUIET)
+    first.click(shows(lambda: (gr.update(visible=False), gr.update(visible=True))), None, [first, question], **QUIET)
     for button in (back, go):
-        button.click(lambda: (gr.update(visible=True), gr.update(visible=False)), None, [first, question], **QUIET)
+        button.click(shows(lambda: (gr.update(visible=True), gr.update(visible=False))), None, [first, question], **QUIET)
     return go
 
 

@@ -14,12 +14,13 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Mount
 
+from studio.core import outbound
 from studio.core.html import render
 from studio.http.hosts import LOOPBACK
 from studio.http.server import Server, listen
 from studio.http.server import url as address
 from studio.http.shell import Shell
-from studio.ui import access, downloads, signin
+from studio.ui import access, downloads, signin, visit
 from studio.ui.session import OneTimeLink, Password, Sessions
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def build(
     tell: Tell = lambda line: None,
 ) -> Served:
     """Put the application together. Raises SpecError for a host that others reach without a password."""
-    access.require_password(host, password)
+    access.require_password(host, password, home)
     _environment(home)
     from fastapi import FastAPI
     from gradio import mount_gradio_app
@@ -64,11 +65,12 @@ def build(
     link = OneTimeLink(lambda token: tell(f"For another browser: {url}/sign-in?token={token}"))
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.mount("/look", StaticFiles(directory=STATIC), name="look")
-    signin.add_routes(app, sessions, link, Password(password) if password else None)
+    signin.add_routes(app, sessions, link, Password(password) if password else None, home)
     downloads.add_routes(app, home)
 
     def user(request: HTTPConnection) -> str | None:
-        return "you" if sessions.valid(access.cookie_of(request.headers.get("cookie", ""))) else None
+        here = visit.of(request)
+        return (here.person.name or "owner") if here else None
 
     with warnings.catch_warnings():
         # Gradio warns of server-side rendering with several pages even where it is off
@@ -105,10 +107,11 @@ def serve(home: Path, host: str, port: int, password: str | None, names: tuple[s
 
     Raises SpecError, HardwareError.
     """
-    access.require_password(host, password)
+    access.require_password(host, password, home)
     listener = listen(host, port, "The studio may be running already; else choose another with --port.")
     port = listener.getsockname()[1]
     _environment(home)
+    outbound.apply(home, shared=host not in LOOPBACK)
     os.chdir(home / "ui")  # a relative path from a page can name nothing of anyone's
     served = build(home, host, port, password, names, tell)
     tell(f"Studio is at {served.url}")

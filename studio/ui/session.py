@@ -9,7 +9,10 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+
+from studio.app.users import scrypt
 
 COOKIE = "studio_session"
 LASTS = 7 * 24 * 3600
@@ -20,6 +23,19 @@ LONGEST_WAIT = 300.0
 """Seconds an address waits at most."""
 
 
+SHARED = "@"
+"""The account of a session that began with the password of `--auth`, which everyone shares."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """What a valid cookie says. account: a name, SHARED, or empty for the owner's link; stamp: of the account's password."""
+
+    id: str
+    account: str = ""
+    stamp: str = ""
+
+
 class Sessions:
     """Cookies signed with a key that is kept on disk (mode 0600), so that a restart of the server signs nobody out."""
 
@@ -27,18 +43,23 @@ class Sessions:
         self.key_file = key_file
         self.key = _key(key_file)
 
-    def new(self, now: float | None = None) -> str:
-        """The cookie of a new session: when it ends, a random name, and the signature of both."""
-        body = f"{int((now or time.time()) + LASTS)}.{secrets.token_urlsafe(16)}"
+    def new(self, account: str = "", stamp: str = "", now: float | None = None) -> str:
+        """The cookie of a new session: when it ends, a random name with its account, and the signature of both."""
+        whose = f"~{account}~{stamp}" if account else ""
+        body = f"{int((now or time.time()) + LASTS)}.{secrets.token_urlsafe(16)}{whose}"
         return f"{body}.{self._sign(body)}"
+
+    def read(self, cookie: str | None, now: float | None = None) -> Session | None:
+        """The session of a cookie; None if it is not one of ours, or over."""
+        body, _, signature = (cookie or "").rpartition(".")
+        if not body or not hmac.compare_digest(signature.encode(), self._sign(body).encode()):
+            return None
+        ends, _, whose = body.partition(".")
+        return Session(*whose.split("~")) if ends.isdigit() and int(ends) > (now or time.time()) else None
 
     def valid(self, cookie: str | None, now: float | None = None) -> bool:
         """Whether a cookie is one of ours and not yet over."""
-        body, _, signature = (cookie or "").rpartition(".")
-        if not body or not hmac.compare_digest(signature.encode(), self._sign(body).encode()):
-            return False
-        ends = body.partition(".")[0]
-        return ends.isdigit() and int(ends) > (now or time.time())
+        return self.read(cookie, now) is not None
 
     def end_all(self) -> None:
         """Sign everybody out: a new key, which no old cookie fits."""
@@ -90,31 +111,28 @@ class Password:
     def __init__(self, password: str) -> None:
         self.salt = secrets.token_bytes(16)
         self._lock = threading.Lock()
-        self.hash = self._scrypt(password)
+        self.hash = scrypt(password, self.salt)
 
     def matches(self, given: str) -> bool:
         """Whether it is the password. One check at a time, so that many tries cannot fill the memory."""
         with self._lock:
-            return hmac.compare_digest(self._scrypt(given[:1024]), self.hash)
-
-    def _scrypt(self, text: str) -> bytes:
-        return hashlib.scrypt(text.encode(), salt=self.salt, n=2**15, r=8, p=1, maxmem=64 << 20)
+            return hmac.compare_digest(scrypt(given, self.salt), self.hash)
 
 
 class Throttle:
-    """Waiting times after wrong passwords: five tries are free, then each wrong one doubles the wait of its address."""
+    """Waiting times after wrong passwords: some tries are free, then each wrong one doubles the wait of its address."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self.clock = clock
+    def __init__(self, clock: Callable[[], float] = time.monotonic, free: int = FREE_TRIES) -> None:
+        self.clock, self.free = clock, free
         self._tries: dict[str, tuple[int, float]] = {}
         self._lock = threading.Lock()
 
     def wait(self, address: str) -> float:
         """Seconds until this address may try again; 0 if it may now."""
         count, last = self._tries.get(address, (0, 0.0))
-        if count < FREE_TRIES:
+        if count < self.free:
             return 0.0
-        return max(0.0, last + min(LONGEST_WAIT, 2.0 ** (count - FREE_TRIES + 1)) - self.clock())
+        return max(0.0, last + min(LONGEST_WAIT, 2.0 ** min(10, count - self.free + 1)) - self.clock())
 
     def failed(self, address: str) -> None:
         """Count a wrong password."""

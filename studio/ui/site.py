@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from studio.ui.pages import (
+    admin,
     bench,
     cascade,
     chat,
@@ -14,6 +15,7 @@ from studio.ui.pages import (
     data,
     dataset,
     desk,
+    disk,
     documents,
     evidence,
     export,
@@ -48,6 +50,8 @@ PAGES = (
     ("Cascade", "/cascade", cascade.build),
     ("Bench", "/bench", bench.build),
     ("Settings", "/settings", settings.build),
+    ("Disk space", "/disk", disk.build),
+    ("Administration", "/admin", admin.build),
 )
 """Pages beside the first one: name, path, and what builds it."""
 

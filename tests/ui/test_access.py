@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from studio.app import quota
 from studio.http.shell import Shell
 from studio.ui import access
 from studio.ui.session import COOKIE, Sessions
@@ -147,7 +148,7 @@ def test_an_upload_says_its_length_and_stays_below_the_limits(gate: Gate, monkey
     assert gate.ask(**post, content_length="-5")[0] == 411  # pyright: ignore[reportArgumentType]
     assert gate.ask(**post, content_length=str(access.LARGEST_UPLOAD + 1))[0] == 413  # pyright: ignore[reportArgumentType]
     assert gate.ask(**post, content_length="10")[0] == 200  # pyright: ignore[reportArgumentType]
-    monkeypatch.setattr(access, "KEEP_FREE", 1 << 60)
+    monkeypatch.setattr(quota, "KEEP_FREE", 1 << 60)
     assert gate.ask(**post, content_length="10")[0] == 413  # pyright: ignore[reportArgumentType]
     assert gate.ask("/x", "POST", content_length=str(access.LARGEST_REQUEST + 1))[0] == 413
 

@@ -81,7 +81,7 @@ def test_even_behind_the_gate_an_event_asks_who_runs_it():
     class Nobody:
         username = None
 
-    for wrap in (frame.act, frame.opened):
+    for wrap in (frame.shows, frame.opened, lambda work: frame.act(work, "run.start")):
         with pytest.raises(Exception, match="Sign in"):
             wrap(lambda *values: pytest.fail("it ran"))(Nobody())
     with pytest.raises(Exception, match="Sign in"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -10,6 +9,7 @@ from typing import Literal, TypeAlias
 
 import orjson
 
+from studio.core import people
 from studio.core.errors import DataError
 from studio.data.collected import CollectedRow
 from studio.data.curation import added
@@ -223,7 +223,7 @@ class Desk(DeskDatabase):
         """Keep edits as one batch and settle the rows they touch."""
         if not made:
             return Batch(0, 0, action, unchanged)
-        now, who = round(time.time(), 3), user_name()
+        now, who = round(time.time(), 3), people.who()
         with self._writing():
             batch, first = self._db.execute(
                 "SELECT COALESCE(MAX(batch), 0) + 1, COALESCE(MAX(seq), 0) + 1 FROM edits"
@@ -271,11 +271,3 @@ def open_desk(
 def _need_rows(query: Query, action: str) -> None:
     if not query:
         raise DataError("no rows are chosen", hint="Choose a finding, a status, a text or rows; --all means all.", where=action)
-
-
-def user_name() -> str:
-    """The user of this machine, as edits are signed; empty where there is no name."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container whose user has no name
-        return ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from studio.core import outbound
 from studio.core.errors import DataError
 from studio.core.text import shorten
 from studio.data.readers.columnar import compact
@@ -18,6 +19,8 @@ def rows(name: str, subset: str | None, split: str, facts: Facts) -> Iterator[Ro
 
     path, _, revision = name.partition("@")
     number = 0
+    if not Path(path).is_dir():
+        outbound.require_hub()
     try:
         stream = datasets.load_dataset(path, name=subset, split=split, streaming=True, revision=revision or None)
         facts.details |= {"subset": subset or "default", "split": split} | ({"revision": revision} if revision else {})

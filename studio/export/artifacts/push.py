@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
+from studio.core import outbound
 from studio.core.errors import ExportError, JobError
 from studio.core.files import sha256
 from studio.core.records import Record
@@ -107,6 +108,7 @@ def send(upload: Upload, on_step: Callable[[str], None] = lambda line: None) -> 
     """
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
+    outbound.require_hub()
     api = HfApi(token=_token(), endpoint=os.environ.get("HF_ENDPOINT") or None, library_name="slm-studio")
     artifact, name = upload.artifact, upload.repository
     with _told(name):

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
+from studio.core import outbound
 from studio.core.errors import SpecError
 from studio.retrieval.records import IndexRecord
 
@@ -38,6 +39,8 @@ def open_store(record: IndexRecord, folder: Path) -> Store:
     """The store of an index, its files (if it has any) below `folder`. Raises SpecError, or StudioError for a missing extra."""
     assert record.embedder is not None, "an index without an embedder has no vectors"
     name, dimensions = f"{record.name}-{record.embedder.revision[:12]}", record.embedder.dimensions
+    if record.url:
+        outbound.require(record.url, "store")
     match record.store:
         case "exact":
             from studio.retrieval.stores.exact import ExactStore

@@ -111,13 +111,15 @@ def build(home: Path) -> None:
         return show.sent(host, int(count or 30)) if host else ""
 
     fresh = [none, earlier, result, working, stop, seen]
-    look = {"fn": frame.act(now), "inputs": [earlier, seen], "outputs": fresh}
+    look = {"fn": frame.shows(now), "inputs": [earlier, seen], "outputs": fresh}
     gr.on(None, frame.opened(opened), None, [what, *fresh], **frame.QUIET)
     earlier.input(**look, **frame.QUIET)
-    url.change(frame.act(told), [url, rows], [leaving], **frame.QUIET)
+    url.change(frame.shows(told), [url, rows], [leaving], **frame.QUIET)
     gr.Timer(2).tick(**look, trigger_mode="once", **frame.QUIET)
-    go.click(frame.act(measuring), [what, url, model, rows, hourly], None, **frame.ACTION).success(**look, **frame.QUIET)
-    stop.click(frame.act(stopping), None, None, **frame.ACTION).success(**look, **frame.QUIET)
+    go.click(frame.act(measuring, "bench.start", 0), [what, url, model, rows, hourly], None, **frame.ACTION).success(
+        **look, **frame.QUIET
+    )
+    stop.click(frame.act(stopping, "bench.stop"), None, None, **frame.ACTION).success(**look, **frame.QUIET)
 
 
 def _api(url: str, model: str) -> list[str]:

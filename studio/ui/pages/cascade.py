@@ -36,4 +36,4 @@ def build(home: Path) -> None:
         return cascades.page(cascades.find(name, home)) if name else NONE
 
     gr.on(None, frame.opened(opened), None, [chosen, shown], **frame.QUIET)
-    chosen.input(frame.act(page), [chosen], [shown], **frame.QUIET)
+    chosen.input(frame.shows(page), [chosen], [shown], **frame.QUIET)

@@ -134,14 +134,14 @@ def build(home: Path) -> None:
 
     inputs = [run, message, system, temperature, top_p, longest, index, talk]
     gr.on(None, frame.opened(opened), None, [run, system, index], **frame.QUIET)
-    run.input(frame.act(trained_system), [run], [system], **frame.QUIET)
+    run.input(frame.shows(trained_system), [run], [system], **frame.QUIET)
     gr.on(
         [send.click, message.submit],
-        frame.stream(asking),
+        frame.stream(asking, "chat.ask"),
         inputs,
         [sides, message, talk],
         trigger_mode="once",
         concurrency_limit=2,
         **frame.QUIET,
     )
-    gr.on([clear.click, run.input], frame.act(cleared), None, [sides, talk], **frame.QUIET)
+    gr.on([clear.click, run.input], frame.shows(cleared), None, [sides, talk], **frame.QUIET)

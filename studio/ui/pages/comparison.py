@@ -146,8 +146,8 @@ def build(home: Path) -> None:
 
     progress, result = [state, timer, stop], [chosen, links, page]
     gr.on(None, frame.opened(opened), None, [run, index, questions, *progress, *result], **frame.QUIET)
-    gr.on(frame.changed(fields), frame.act(written), fields, [yaml, by_form], trigger_mode="always_last", **frame.QUIET)
-    start.click(frame.act(starting), [yaml, by_form, *fields], progress, **frame.ACTION)
-    stop.click(frame.act(stopping), None, progress, **frame.ACTION)
-    timer.tick(frame.act(look), [chosen], [*progress, *result], **frame.QUIET, trigger_mode="once")
-    chosen.input(frame.act(shown), [chosen], [links, page], **frame.QUIET)
+    gr.on(frame.changed(fields), frame.shows(written), fields, [yaml, by_form], trigger_mode="always_last", **frame.QUIET)
+    start.click(frame.act(starting, "comparison.start"), [yaml, by_form, *fields], progress, **frame.ACTION)
+    stop.click(frame.act(stopping, "comparison.stop"), None, progress, **frame.ACTION)
+    timer.tick(frame.shows(look), [chosen], [*progress, *result], **frame.QUIET, trigger_mode="once")
+    chosen.input(frame.shows(shown), [chosen], [links, page], **frame.QUIET)

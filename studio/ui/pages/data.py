@@ -80,9 +80,9 @@ def build(home: Path) -> None:
         """The name it gets if none is written; a placeholder, so that it never overwrites what someone is writing."""
         return gr.update(placeholder=_plain_name(paths[0]) if paths else PLACEHOLDER)
 
-    files.change(frame.act(named), [files], [title], **frame.QUIET)
-    add.click(frame.act(adding), [files, title], [key], **frame.ACTION).success(None, [key], None, js=GO)
-    take.click(frame.act(taking), [sample], [key], **frame.ACTION).success(None, [key], None, js=GO)
+    files.change(frame.shows(named), [files], [title], **frame.QUIET)
+    add.click(frame.act(adding, "data.add", 1), [files, title], [key], **frame.ACTION).success(None, [key], None, js=GO)
+    take.click(frame.act(taking, "data.add", 0), [sample], [key], **frame.ACTION).success(None, [key], None, js=GO)
     gr.on(None, frame.opened(lambda query: show.library(library.versions(home))), None, [listed], **frame.QUIET)
 
 

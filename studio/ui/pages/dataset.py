@@ -175,22 +175,22 @@ def build(home: Path) -> None:
 
     results = [head, onward, found, findings, samples, lengths, mapping, timer, stop]
     gr.on(None, frame.opened(opened), None, [key, name, title, model, missing, content, users], **frame.QUIET)
-    key.change(frame.act(checked), [key], results, **frame.QUIET)
-    timer.tick(frame.act(checked), [key], results, **frame.QUIET, trigger_mode="once")
-    stop.click(frame.act(stopping), [key], [head, timer, stop], **frame.ACTION)
-    key.change(frame.act(raw_rows), [key], [raw], **frame.QUIET)
-    layout.input(frame.act(columns), [key, layout], roles, **frame.QUIET)
-    confirm.click(frame.act(confirming), [key, layout, *roles], results, **frame.ACTION)
-    look.click(frame.act(tokens_of), [key, model], [tokens], **frame.ACTION)
+    key.change(frame.shows(checked), [key], results, **frame.QUIET)
+    timer.tick(frame.shows(checked), [key], results, **frame.QUIET, trigger_mode="once")
+    stop.click(frame.act(stopping, "data.stop", 0), [key], [head, timer, stop], **frame.ACTION)
+    key.change(frame.shows(raw_rows), [key], [raw], **frame.QUIET)
+    layout.input(frame.shows(columns), [key, layout], roles, **frame.QUIET)
+    confirm.click(frame.act(confirming, "data.settings", 0), [key, layout, *roles], results, **frame.ACTION)
+    look.click(frame.shows(tokens_of), [key, model], [tokens], **frame.ACTION)
 
     def renaming(key: str, title: str) -> str:
         item = library.rename(home, key, title)
         return parts.section(item.title, f"Version {item.number}, added {parts.when(item.created)}")
 
-    rename.click(frame.act(renaming), [key, title], [name], **frame.ACTION)
-    delete.click(frame.act(lambda key: library.delete(home, key) and None), [key], None, **frame.ACTION).success(
-        None, None, None, js="() => { location.href = '/data'; }"
-    )
+    rename.click(frame.act(renaming, "data.rename", 0), [key, title], [name], **frame.ACTION)
+    delete.click(
+        frame.act(lambda key: library.delete(home, key) and None, "data.delete", 0), [key], None, **frame.ACTION
+    ).success(None, None, None, js="() => { location.href = '/data'; }")
 
 
 def _first(item: DatasetVersion) -> dict[str, Any]:

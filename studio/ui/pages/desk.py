@@ -243,26 +243,36 @@ def build(home: Path) -> None:
         return show.difference(curation.compare(before, after), before, after)
 
     gr.on(None, frame.opened(opened), None, [key, head, listed, missing, content, check, other, timer], **frame.QUIET)
-    timer.tick(frame.act(read), [key, *filters], [*view, check, timer, stop], **frame.QUIET, trigger_mode="once")
-    stop.click(frame.act(lambda dataset_key: _stop(item_of(dataset_key))), [key], [progress, timer, stop], **frame.ACTION)
+    timer.tick(frame.shows(read), [key, *filters], [*view, check, timer, stop], **frame.QUIET, trigger_mode="once")
+    stop.click(
+        frame.act(lambda dataset_key: _stop(item_of(dataset_key)), "desk.stop", 0),
+        [key],
+        [progress, timer, stop],
+        **frame.ACTION,
+    )
     for event in (check.input, status.input, text.submit, text.blur):
-        event(frame.act(filtered), [key, *filters], view, **frame.QUIET)
+        event(frame.shows(filtered), [key, *filters], view, **frame.QUIET)
     for button, step in ((back, -1), (onward, 1)):
-        button.click(frame.act(turned(step)), [key, place, *filters], view, **frame.QUIET)
+        button.click(frame.shows(turned(step)), [key, place, *filters], view, **frame.QUIET)
     command.change(
-        frame.act(commanded), [key, place, command, *filters], view, **frame.QUIET, trigger_mode="multiple", concurrency_limit=1
+        frame.act(commanded, "desk.edit", 0),
+        [key, place, command, *filters],
+        view,
+        **frame.QUIET,
+        trigger_mode="multiple",
+        concurrency_limit=1,
     )
     for button in bulk:
         name = str(button.elem_id).removeprefix("bulk-")
-        button.click(frame.act(for_all(name)), [key, place, *filters], view, **frame.ACTION)
-    undo.click(frame.act(undone), [key, place, *filters], view, **frame.ACTION)
-    write.click(frame.act(saved), [key, why, only], [written], **frame.ACTION).success(
+        button.click(frame.act(for_all(name), "desk.edit", 0), [key, place, *filters], view, **frame.ACTION)
+    undo.click(frame.act(undone, "desk.edit", 0), [key, place, *filters], view, **frame.ACTION)
+    write.click(frame.act(saved, "desk.save", 0), [key, why, only], [written], **frame.ACTION).success(
         None, [written], None, js=frame.go_to("/desk?key=")
     )
-    score.click(frame.act(begun), [key, model], [scored, clock, halt], **frame.ACTION)
-    clock.tick(frame.act(scoring), [key, place, *filters], [scored, check, clock, halt], **frame.QUIET, trigger_mode="once")
-    halt.click(frame.act(halted), [key], [scored, clock, halt], **frame.ACTION)
-    compare.click(frame.act(compared), [key, other], [differs], **frame.ACTION)
+    score.click(frame.act(begun, "desk.score", 0), [key, model], [scored, clock, halt], **frame.ACTION)
+    clock.tick(frame.shows(scoring), [key, place, *filters], [scored, check, clock, halt], **frame.QUIET, trigger_mode="once")
+    halt.click(frame.act(halted, "desk.stop", 0), [key], [scored, clock, halt], **frame.ACTION)
+    compare.click(frame.shows(compared), [key, other], [differs], **frame.ACTION)
 
 
 def _findings(desk: Desk) -> list[tuple[str, str]]:

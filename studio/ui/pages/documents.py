@@ -113,11 +113,13 @@ def build(home: Path) -> None:
 
     results = [state, timer, listed, name, document, one, heading, inside, to_index, viewer, about, left_out]
     gr.on(None, frame.opened(opened), None, results, **frame.QUIET)
-    document.change(frame.act(turned), [name, document, number], [page], **frame.QUIET)
-    number.change(frame.act(turned), [name, document, number], [page], **frame.QUIET)
-    add.click(frame.act(adding), [files, title], [state, timer], **frame.ACTION)
-    timer.tick(frame.act(look), None, [state, timer, listed], **frame.QUIET, trigger_mode="once")
-    save.click(frame.act(saving), [name, document, left_out, number], [about, inside, page], **frame.ACTION)
-    remove.click(frame.act(lambda name: documents.remove(name, home=home)), [name], None, **frame.ACTION).success(
-        None, None, None, js="() => { location.href = '/documents'; }"
+    document.change(frame.shows(turned), [name, document, number], [page], **frame.QUIET)
+    number.change(frame.shows(turned), [name, document, number], [page], **frame.QUIET)
+    add.click(frame.act(adding, "documents.add", 1), [files, title], [state, timer], **frame.ACTION)
+    timer.tick(frame.shows(look), None, [state, timer, listed], **frame.QUIET, trigger_mode="once")
+    save.click(
+        frame.act(saving, "documents.edit", 0), [name, document, left_out, number], [about, inside, page], **frame.ACTION
     )
+    remove.click(
+        frame.act(lambda name: documents.remove(name, home=home), "documents.delete", 0), [name], None, **frame.ACTION
+    ).success(None, None, None, js="() => { location.href = '/documents'; }")

@@ -82,8 +82,8 @@ def build(home: Path) -> None:
 
     outputs = [verdict, links, figures, part, answers, figures_card, answers_card]
     gr.on(None, frame.opened(opened), None, [run, *outputs], **frame.QUIET)
-    run.input(frame.act(shown), [run], outputs, **frame.QUIET)
-    gr.on([part.input, view.input], frame.act(viewed), [run, part, view], [answers], **frame.QUIET)
+    run.input(frame.shows(shown), [run], outputs, **frame.QUIET)
+    gr.on([part.input, view.input], frame.shows(viewed), [run, part, view], [answers], **frame.QUIET)
 
 
 def _savings(run: Run, home: Path) -> Markup:

@@ -132,17 +132,17 @@ def build(home: Path) -> None:
     changing = [working, made, seen, installed, push]
     shown = [part for row in rows for part in row.shown]
     gr.on(None, frame.opened(opened), every, [run, none, *changing, *shown], **frame.QUIET)
-    run.input(frame.act(chosen), [run, *every], [*changing, *shown], **frame.QUIET)
-    timer.tick(frame.act(now), [run, seen], changing, trigger_mode="once", **frame.QUIET)
-    installed.change(frame.act(estimates), [run, *every], shown, **frame.QUIET)
-    again = {"fn": frame.act(now), "inputs": [run, seen], "outputs": changing, **frame.QUIET}
+    run.input(frame.shows(chosen), [run, *every], [*changing, *shown], **frame.QUIET)
+    timer.tick(frame.shows(now), [run, seen], changing, trigger_mode="once", **frame.QUIET)
+    installed.change(frame.shows(estimates), [run, *every], shown, **frame.QUIET)
+    again = {"fn": frame.shows(now), "inputs": [run, seen], "outputs": changing, **frame.QUIET}
     for row in rows:
         sized, making, installing = _handlers(row, home)
         if row.boxes:
             events = frame.changed(row.boxes)
-            gr.on(events, frame.act(sized), [run, *row.boxes], row.shown, trigger_mode="always_last", **frame.QUIET)
-        row.make.click(frame.act(making), [run, deploy, *row.boxes], None, **frame.ACTION).success(**again)
-        row.install.click(frame.act(installing), [run, *row.boxes], None, **frame.ACTION).success(**again)
+            gr.on(events, frame.shows(sized), [run, *row.boxes], row.shown, trigger_mode="always_last", **frame.QUIET)
+        row.make.click(frame.act(making, "export.make", 0), [run, deploy, *row.boxes], None, **frame.ACTION).success(**again)
+        row.install.click(frame.act(installing, "export.install", 0), [run, *row.boxes], None, **frame.ACTION).success(**again)
 
 
 def _handlers(row: Row, home: Path) -> tuple[Any, Any, Any]:
@@ -193,10 +193,10 @@ def _push(home: Path, run: Any) -> Any:
         return _or_nothing(parts.waiting("Uploading. Its progress is shown below the run.")), gr.update(visible=False)
 
     given = [run, export, name, public]
-    look.click(frame.act(looking), given, [told, go], **frame.ACTION)
-    go.click(frame.act(pushing), given, [told, go], **frame.ACTION)
+    look.click(frame.act(looking, "export.push", 0), given, [told, go], **frame.ACTION)
+    go.click(frame.act(pushing, "export.push", 0), given, [told, go], **frame.ACTION)
     changes = [run.input, export.input, name.input, public.input]
-    gr.on(changes, lambda: (_or_nothing(""), gr.update(visible=False)), None, [told, go], **frame.QUIET)
+    gr.on(changes, frame.shows(lambda: (_or_nothing(""), gr.update(visible=False))), None, [told, go], **frame.QUIET)
     return export
 
 

@@ -108,8 +108,10 @@ def build(home: Path) -> None:
 
     refreshed = [listed, chosen, one]
     gr.on(None, frame.opened(opened), None, [collections, name, embedder, state, timer, stop, *refreshed], **frame.QUIET)
-    start.click(frame.act(starting), [collections, name, embedder, store], [state, timer, stop], **frame.ACTION)
-    stop.click(frame.act(stopping), None, [state, timer, stop], **frame.ACTION)
-    timer.tick(frame.act(look), [chosen], [state, timer, stop, *refreshed], **frame.QUIET, trigger_mode="once")
-    gr.on([search.click, question.submit], frame.act(searching), [chosen, question, mode], [found], **frame.ACTION)
-    remove.click(frame.act(removing), [chosen], [found, *refreshed], **frame.ACTION)
+    start.click(
+        frame.act(starting, "index.build", 1), [collections, name, embedder, store], [state, timer, stop], **frame.ACTION
+    )
+    stop.click(frame.act(stopping, "index.stop"), None, [state, timer, stop], **frame.ACTION)
+    timer.tick(frame.shows(look), [chosen], [state, timer, stop, *refreshed], **frame.QUIET, trigger_mode="once")
+    gr.on([search.click, question.submit], frame.shows(searching), [chosen, question, mode], [found], **frame.ACTION)
+    remove.click(frame.act(removing, "index.delete", 0), [chosen], [found, *refreshed], **frame.ACTION)

@@ -179,15 +179,17 @@ def build(home: Path) -> None:
             gr.Info("Pausing after the requests in flight; their answers are kept.")
 
     shown = [planning, chosen, state, actions, go, pause, result, seen]
-    look = {"fn": frame.act(now), "inputs": [chosen, seen], "outputs": shown}
+    look = {"fn": frame.shows(now), "inputs": [chosen, seen], "outputs": shown}
     gr.on(None, frame.opened(opened), None, [sources, *shown], **frame.QUIET)
     gr.on(
-        frame.changed(fields), frame.act(written), fields, [yaml, by_form, leaving], trigger_mode="always_last", **frame.QUIET
+        frame.changed(fields), frame.shows(written), fields, [yaml, by_form, leaving], trigger_mode="always_last", **frame.QUIET
     )
-    plan.click(frame.act(planned), [yaml, by_form, *fields], [planning], **frame.ACTION).success(**look, **frame.QUIET)
-    example.click(frame.act(trying), None, [planning], **frame.ACTION).success(**look, **frame.QUIET)
-    go.click(frame.act(running), [chosen, ceiling], None, **frame.ACTION).success(**look, **frame.QUIET)
-    pause.click(frame.act(pausing), [chosen], None, **frame.ACTION)
+    plan.click(frame.act(planned, "make.plan", 3), [yaml, by_form, *fields], [planning], **frame.ACTION).success(
+        **look, **frame.QUIET
+    )
+    example.click(frame.act(trying, "make.plan"), None, [planning], **frame.ACTION).success(**look, **frame.QUIET)
+    go.click(frame.act(running, "make.run", 0), [chosen, ceiling], None, **frame.ACTION).success(**look, **frame.QUIET)
+    pause.click(frame.act(pausing, "make.pause", 0), [chosen], None, **frame.ACTION)
     chosen.input(**look, **frame.QUIET)
     gr.Timer(2).tick(**look, trigger_mode="once", **frame.QUIET)
 

@@ -55,4 +55,4 @@ def build(home: Path) -> None:
             judging.rate(runs.find(name, home), key, choice)
             return page(name)
 
-        button.click(frame.act(rated), [run, pair], outputs, **frame.QUIET)
+        button.click(frame.act(rated, "answers.rate", 0), [run, pair], outputs, **frame.QUIET)

@@ -89,7 +89,7 @@ def build(home: Path) -> None:
         return run.id, heading, show.decisions(run.plan), written.note, ", ".join(written.tags), gr.skip(), gr.skip()
 
     results = [*live, *buttons, seen, timer]
-    look = {"fn": frame.act(now), "inputs": [key, seen], "outputs": results, **frame.QUIET}
+    look = {"fn": frame.shows(now), "inputs": [key, seen], "outputs": results, **frame.QUIET}
     gr.on(None, frame.opened(opened), None, [key, title, decisions, note, tags, missing, content], **frame.QUIET).success(
         **look
     )
@@ -106,13 +106,15 @@ def build(home: Path) -> None:
         overview.write_notes(_exactly(run_id, home), words or "", (labels or "").split(","))
         gr.Info("Saved.")
 
-    stop.click(frame.act(stopping), [key], None, **frame.ACTION).success(**look)
-    resume.click(frame.act(resuming), [key], None, **frame.ACTION).success(**look)
-    sooner.click(frame.act(lambda run_id: queue.move(run_id, 1, home)), [key], None, **frame.ACTION).success(**look)
-    save.click(frame.act(saving), [key, note, tags], None, **frame.ACTION).success(**look)
-    delete.click(frame.act(lambda run_id: runs.delete(_exactly(run_id, home)) and None), [key], None, **frame.ACTION).success(
-        None, None, None, js="() => { location.href = '/runs'; }"
+    stop.click(frame.act(stopping, "run.stop", 0), [key], None, **frame.ACTION).success(**look)
+    resume.click(frame.act(resuming, "run.resume", 0), [key], None, **frame.ACTION).success(**look)
+    sooner.click(frame.act(lambda run_id: queue.move(run_id, 1, home), "run.move", 0), [key], None, **frame.ACTION).success(
+        **look
     )
+    save.click(frame.act(saving, "run.notes", 0), [key, note, tags], None, **frame.ACTION).success(**look)
+    delete.click(
+        frame.act(lambda run_id: runs.delete(_exactly(run_id, home)) and None, "run.delete", 0), [key], None, **frame.ACTION
+    ).success(None, None, None, js="() => { location.href = '/runs'; }")
 
 
 NAMES = ("head", "error", "stages", "kpis", "links", "curves", "story", "log")

@@ -82,20 +82,24 @@ def build(home: Path) -> None:
         return f"/compare?runs={','.join(ids)}"
 
     look = {
-        "fn": frame.act(filtered),
+        "fn": frame.shows(filtered),
         "inputs": [wanted, waiting, seen, order, page],
         "outputs": [table, seen, pager, card, waiting, order],
     }
     gr.on(None, frame.opened(shown), None, [table, chosen, seen, pager], **frame.QUIET).success(**look, **frame.QUIET)
-    wanted.input(lambda: 1, None, [page], **frame.QUIET).success(**look, **frame.QUIET)
+    wanted.input(frame.shows(lambda: 1), None, [page], **frame.QUIET).success(**look, **frame.QUIET)
     for button, by in ((previous, -1), (following, 1)):
-        turning = frame.act(lambda words, number, by=by: turned(words, number, by))
+        turning = frame.shows(lambda words, number, by=by: turned(words, number, by))
         button.click(turning, [wanted, page], [page], **frame.QUIET).success(**look, **frame.QUIET)
     gr.Timer(3).tick(**look, **frame.QUIET)
-    up.click(frame.act(lambda run: moving(run, -1)), [waiting], None, **frame.ACTION).success(**look, **frame.QUIET)
-    down.click(frame.act(lambda run: moving(run, 1)), [waiting], None, **frame.ACTION).success(**look, **frame.QUIET)
-    cancel.click(frame.act(cancelling), [waiting], None, **frame.ACTION).success(**look, **frame.QUIET)
-    compare.click(frame.act(comparing), [chosen], [where], **frame.ACTION).success(None, [where], None, js=GO)
+    up.click(frame.act(lambda run: moving(run, -1), "run.move", 0), [waiting], None, **frame.ACTION).success(
+        **look, **frame.QUIET
+    )
+    down.click(frame.act(lambda run: moving(run, 1), "run.move", 0), [waiting], None, **frame.ACTION).success(
+        **look, **frame.QUIET
+    )
+    cancel.click(frame.act(cancelling, "run.cancel", 0), [waiting], None, **frame.ACTION).success(**look, **frame.QUIET)
+    compare.click(frame.shows(comparing), [chosen], [where], **frame.ACTION).success(None, [where], None, js=GO)
 
 
 def _moved(order: list[Waiting], run: str | None, by: int) -> tuple[str, int]:

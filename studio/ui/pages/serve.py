@@ -90,12 +90,12 @@ def build(home: Path) -> None:
         gr.Info("Stopping; answers in progress may take up to 20 seconds." if server.url else "Stopped.")
 
     fresh = [none, chosen, end, more, state, asking, log, seen]
-    look = {"fn": frame.act(now), "inputs": [chosen, seen], "outputs": fresh}
+    look = {"fn": frame.shows(now), "inputs": [chosen, seen], "outputs": fresh}
     anew = gr.State(None)
     gr.on(None, frame.opened(opened), None, [what, *fresh], **frame.QUIET)
     chosen.input(**look, **frame.QUIET)
     gr.Timer(2).tick(**look, trigger_mode="once", **frame.QUIET)
-    start.click(frame.act(starting), [what, port], [anew], **frame.ACTION).success(
-        frame.act(now), [anew, seen], fresh, **frame.QUIET
+    start.click(frame.act(starting, "serve.start", 0), [what, port], [anew], **frame.ACTION).success(
+        frame.shows(now), [anew, seen], fresh, **frame.QUIET
     )
-    stop.click(frame.act(stopping), [chosen], None, **frame.ACTION).success(**look, **frame.QUIET)
+    stop.click(frame.act(stopping, "serve.stop", 0), [chosen], None, **frame.ACTION).success(**look, **frame.QUIET)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from studio.app import keys
 from studio.app.fragments import parts
+from studio.core import people
 from studio.core.html import Fragments
 from studio.ui import frame
 
@@ -39,8 +41,22 @@ def build(home: Path) -> None:
     for name, label, why, shortest in KEYS:
         _key(name, label, why, shortest)
     with gr.Column(elem_classes="card"):
-        sessions = parts.section("Sessions", "A session lasts seven days in this browser.")
-        gr.HTML(parts.joined(sessions, _html("sessions")), padding=False)
+        gr.HTML(
+            parts.section("This studio", "Disk space by kind; accounts, limits, other servers and the audit log."),
+            padding=False,
+        )
+        links = [("Disk space", "/disk", False), ("Administration", "/admin", False)]
+        gr.HTML(parts.links(links), padding=False)
+    with gr.Column(elem_classes="card"):
+        gr.HTML(parts.section("Sessions", "A session lasts seven days in this browser."), padding=False)
+        you = gr.HTML(elem_id="you", padding=False)
+        gr.HTML(_html("sessions"), padding=False)
+
+    def signed_in(query: dict[str, str]) -> Any:
+        person = people.current()
+        return parts.note(f"Signed in as {person.name or 'the owner'}{f', {person.role}' if person.name else ''}.")
+
+    gr.on(None, frame.opened(signed_in), None, [you], **frame.QUIET)
 
 
 def _key(name: str, label: str, why: str, shortest: int) -> None:
@@ -71,6 +87,6 @@ def _key(name: str, label: str, why: str, shortest: int) -> None:
         keys.remove(name)
         return stored()
 
-    save.click(frame.act(saving), [field], [field, state], **frame.ACTION)
-    remove.click(frame.act(removing), None, [state], **frame.ACTION)
+    save.click(frame.act(saving, "keys.save", name=name), [field], [field, state], **frame.ACTION)
+    remove.click(frame.act(removing, "keys.remove", name=name), None, [state], **frame.ACTION)
     gr.on(None, frame.opened(stored), None, [state], **frame.QUIET)

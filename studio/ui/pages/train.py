@@ -130,13 +130,13 @@ def build(home: Path) -> None:
         if number == newest.number:
             yield [show.card(made), made.as_json()]  # Gradio hashes what a State holds, and a record cannot be hashed
 
-    def starting(*values: Any) -> tuple[Any, Any]:
+    def starting(*values: Any) -> Any:
         """Start it; or say on the plan card, with the field's name, what is missing or wrong."""
         try:
             return run_form.start(draft(*values), home).id, gr.skip()
         except StudioError as problem:
             gr.Warning(str(parts.toast(_named(problem))), title="Not started")
-            return "", _wrong(problem)
+            return frame.NotDone(("", _wrong(problem)))
 
     def shown(spec: RunSpec) -> list[Any]:
         """Every component as a spec has it."""
@@ -163,12 +163,12 @@ def build(home: Path) -> None:
 
     loaded = gr.on(None, frame.opened(opened), None, everything, **frame.QUIET)
     plan_now = {"fn": frame.stream(planned), "inputs": [newest, gpu, *everything], "outputs": [card, plan], **frame.QUIET}
-    write_now = {"fn": frame.act(written), "inputs": everything, "outputs": [text, save], **frame.QUIET}
+    write_now = {"fn": frame.shows(written), "inputs": everything, "outputs": [text, save], **frame.QUIET}
     filled = [loaded.success]
     for event in (
-        use.click(frame.act(lambda told: shown(run_form.read_yaml(told or "", home))), [text], everything, **frame.ACTION),
+        use.click(frame.shows(lambda told: shown(run_form.read_yaml(told or "", home))), [text], everything, **frame.ACTION),
         load.upload(
-            frame.act(lambda path: shown(run_form.read_yaml(_text_of(path), home))), [load], everything, **frame.ACTION
+            frame.shows(lambda path: shown(run_form.read_yaml(_text_of(path), home))), [load], everything, **frame.ACTION
         ),
     ):
         filled.append(event.success)
@@ -178,8 +178,10 @@ def build(home: Path) -> None:
     for success in filled:
         success(**write_now)
         success(**plan_now)
-    plan.change(frame.act(lambda made: _decided(fields, PlanRecord.from_json(made))), [plan], boxes, **frame.QUIET)
-    start.click(frame.act(starting), everything, [started, card], **frame.ACTION).success(None, [started], None, js=GO)
+    plan.change(frame.shows(lambda made: _decided(fields, PlanRecord.from_json(made))), [plan], boxes, **frame.QUIET)
+    start.click(frame.act(starting, "run.start", 0), everything, [started, card], **frame.ACTION).success(
+        None, [started], None, js=GO
+    )
 
 
 def _form(fields: Sequence[Leaf]) -> list[Any]:
@@ -221,7 +223,7 @@ def _choices_bring_fields(fields: Sequence[Leaf], boxes: dict[str, Any]) -> None
         def shown(kind: str, kinds: list[str] = kinds) -> list[Any]:
             return [gr.update(visible=kind == of) for of in kinds]
 
-        boxes[chosen].change(shown, [boxes[chosen]], [boxes[leaf.path] for leaf in own], **frame.QUIET)
+        boxes[chosen].change(frame.shows(shown), [boxes[chosen]], [boxes[leaf.path] for leaf in own], **frame.QUIET)
 
 
 def _decided(fields: Sequence[Any], plan: PlanRecord) -> list[Any]:

@@ -1,0 +1,46 @@
+"""The audit log: who did what, when, from where, and how it ended. No data, no texts, no secrets; lines are only ever added."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, Literal
+
+from studio.core.journal import Journal
+from studio.core.people import Person
+
+Outcome = Literal["done", "refused", "failed"]
+_NAME = re.compile(r"[\w./:@+ -]{1,120}")
+
+
+def log(home: Path) -> Journal:
+    """The audit log of a home: `<home>/logs/audit.jsonl`."""
+    return Journal(home / "logs" / "audit.jsonl", keep=20)
+
+
+def record(
+    home: Path, person: Person | str, action: str, about: Any = "", outcome: Outcome = "done", address: str = "", why: str = ""
+) -> None:
+    """Append what somebody did. about: the run, dataset or other thing by its name; what is no name is left out.
+
+    person: as a string, the name that somebody gave who is not signed in. why: the kind of error, never its text.
+    """
+    who = person.name or "owner" if isinstance(person, Person) else _named(person)
+    values: dict[str, Any] = {"who": who, "role": person.role if isinstance(person, Person) else "", "action": action}
+    values |= {"about": _named(about), "outcome": outcome, "address": address, "why": why}
+    log(home).write({name: value for name, value in values.items() if value})
+
+
+def read(home: Path, most: int = 200) -> list[dict[str, Any]]:
+    """The newest entries, the newest first."""
+    return log(home).read(most)[::-1]
+
+
+def _named(about: Any) -> str:
+    """What may stand in the log: a plain name. Anything else may be data."""
+    from studio.tracking import secrets
+
+    if isinstance(about, list | tuple):
+        return ", ".join(name for item in about[:8] if (name := _named(item)))
+    text = str(about or "").strip()
+    return text if _NAME.fullmatch(text) and secrets.redact(text) == text else ""

@@ -1,0 +1,46 @@
+"""Use cases of the other servers that this studio asks: which ones, what for, and which an owner allows."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from studio.app import indexes, making
+from studio.core import outbound
+from studio.core.errors import StudioError
+
+
+def in_use(home: Path) -> list[tuple[str, str, bool]]:
+    """Hosts this studio asks: (host, what for, whether it is allowed); those of the settings, then what people entered."""
+    found: dict[str, str] = {}
+
+    def add(url: str, purpose: str) -> None:
+        host = urlsplit(url).hostname or ""
+        if host and purpose not in found.get(host, ""):
+            found[host] = f"{found[host]}, {purpose}" if host in found else purpose
+
+    add(os.environ.get("HF_ENDPOINT") or "https://huggingface.co", "models and datasets of the hub")
+    add(os.environ.get("WANDB_BASE_URL") or "https://api.wandb.ai", "Weights & Biases")
+    for job in making.list_jobs(home):
+        with contextlib.suppress(StudioError, OSError, ValueError):
+            spec = job.folder.spec
+            for purpose, endpoint in (("teacher", spec.teacher), ("student", spec.student), ("judge", spec.judge)):
+                if endpoint is not None:
+                    add(endpoint.url, f"{purpose} of {job.id}")
+    for index in indexes.indexes(home):
+        if index.record.url:
+            add(index.record.url, f"index {index.record.name}")
+    allowed = outbound.read(home)
+    return [(host, purpose, outbound.is_allowed(host, allowed)) for host, purpose in found.items()]
+
+
+def allowed(home: Path) -> tuple[str, ...]:
+    """The hosts an owner allows; empty: all but link-local and metadata addresses."""
+    return outbound.read(home).allowed
+
+
+def allow(lines: str, home: Path) -> tuple[str, ...]:
+    """Allow the hosts of a text, one a line, and no others; an empty text allows all. Raises SpecError."""
+    return outbound.write(tuple(line for line in lines.split() if line), home).allowed
