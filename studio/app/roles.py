@@ -24,8 +24,8 @@ Action = Literal[
 ]  # fmt: skip
 OWNERS: frozenset[Action] = frozenset(
     {
-        "documents.delete", "index.delete", "export.install", "export.push", "keys.save", "keys.remove", "limits.set", "hosts.set",
-        "disk.clean", "users.change", "sessions.end",
+        "documents.delete", "index.delete", "export.install", "export.push", "keys.save", "keys.remove", "limits.set",
+        "hosts.set", "disk.clean", "users.change", "sessions.end",
     }
 )  # fmt: skip
 """What only owners may do. Deleting, stopping and cancelling runs and deleting data are a member's own affair besides: the use
