@@ -33,12 +33,14 @@ def pytest_configure(config: pytest.Config) -> None:
         importlib.import_module("tests.no_torch.sitecustomize")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give the marks that follow from a fixture."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Give the marks that follow from a fixture. A browser on a busy machine gets a second try, which the summary counts."""
     follows = {"tiny_model": "torch", "studio": "browser", "page": "browser"}
     for item in items:
         for name in follows.keys() & set(getattr(item, "fixturenames", ())):
             item.add_marker(follows[name])
+        if item.get_closest_marker("browser") and config.pluginmanager.hasplugin("rerunfailures"):
+            item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
