@@ -20,7 +20,7 @@ def count(config: ConfigValues) -> dict[str, Any]:
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    whole = AutoConfig.for_model(**{key: value for key, value in config.items() if key != "auto_map"})
+    whole = AutoConfig.for_model(**{key: _number(value) for key, value in config.items() if key != "auto_map"})
     text: Any = whole.get_text_config()
     if text.num_hidden_layers > MOST_LAYERS:
         raise ValueError(f"{text.num_hidden_layers} layers")
@@ -32,8 +32,8 @@ def count(config: ConfigValues) -> dict[str, Any]:
     tied = head is not None and head.weight is embeddings.weight
     quantizable = sum(size[0] * size[1] for module in model.modules() if module is not head and (size := _size(module)))
     parameters = sum(weight.numel() for weight in model.parameters())
-    experts = sum(weight.numel() for weight in model.parameters() if weight.dim() == 3)
-    sparse = sum(any(weight.dim() == 3 for weight in item.parameters()) for item in _layers(model))
+    experts = _expert_weights(model)
+    sparse = sum(bool(_expert_weights(item)) for item in _layers(model))
     matrix = 0 if tied or head is None else head.weight.numel()
     hidden, heads = text.hidden_size, text.num_attention_heads
     norms = [name for name, module in layer.named_modules() if "Norm" in type(module).__name__]
@@ -71,10 +71,25 @@ def count(config: ConfigValues) -> dict[str, Any]:
     }
 
 
+def _number(value: Any) -> Any:
+    """A value as transformers writes it: JSON has no infinity, so it stands as `{"__float__": "Infinity"}`."""
+    if isinstance(value, dict):
+        return (
+            float(value["__float__"]) if value.keys() == {"__float__"} else {key: _number(each) for key, each in value.items()}
+        )
+    return [_number(each) for each in value] if isinstance(value, list) else value
+
+
 def _layers(model: Any) -> Any:
     import torch
 
     return max((module for module in model.modules() if isinstance(module, torch.nn.ModuleList)), key=len)
+
+
+def _expert_weights(model: Any) -> int:
+    """Weights of fused experts; a convolution's are three-dimensional too."""
+    experts = (module for name, module in model.named_modules() if name.endswith("experts"))
+    return sum(weight.numel() for module in experts for weight in module.parameters(recurse=False) if weight.dim() == 3)
 
 
 def _linears(layer: Any) -> dict[str, tuple[int, int]]:
