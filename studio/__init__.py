@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from studio.app.documents import add_documents
     from studio.app.feedback import feedback_dataset, list_feedback, rate_answer
     from studio.app.indexes import build_index, search_index
+    from studio.app.judging import judge, opinion
     from studio.app.making import MakingJob, MakingSpec, make_rows, plan_rows
     from studio.app.notebook import start, train, watch
     from studio.app.plans import plan
@@ -34,8 +35,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "Comparison", "MakingJob", "MakingSpec", "Run", "RunSpec", "StudioError", "Update", "add_documents", "build_index",
-    "compare", "compare_answers", "edit", "feedback_dataset", "find", "findings", "inspect", "list_feedback", "list_runs",
-    "load", "make_rows", "plan", "plan_rows", "preview", "rate_answer", "sample", "search_index", "start", "train", "watch",
+    "compare", "compare_answers", "edit", "feedback_dataset", "find", "findings", "inspect", "judge", "list_feedback",
+    "list_runs", "load", "make_rows", "opinion", "plan", "plan_rows", "preview", "rate_answer", "sample",
+    "search_index", "start", "train", "watch",
 ]  # fmt: skip
 
 _HOMES = {
@@ -47,6 +49,7 @@ _HOMES = {
     "studio.app.documents": ("add_documents",),
     "studio.app.feedback": ("feedback_dataset", "list_feedback", "rate_answer"),
     "studio.app.indexes": ("build_index", "search_index"),
+    "studio.app.judging": ("judge", "opinion"),
     "studio.app.datasets": ("findings", "inspect", "preview"),
     "studio.app.making": ("MakingJob", "MakingSpec", "make_rows", "plan_rows"),
     "studio.app.plans": ("plan",),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from studio import distillation, planner
 from studio.core import events
 from studio.core.errors import OutOfMemory
-from studio.core.files import write_json, write_text
+from studio.core.files import write_json
 from studio.data import desk_report, encode, prepare
 from studio.data.curation import store
 from studio.export.artifacts import card as cards
@@ -22,6 +22,7 @@ from studio.hardware import machine as machines
 from studio.models import download, libraries, loading, pruning
 from studio.models.chat import fix_date
 from studio.models.loading import free_memory
+from studio.runs import judging
 from studio.runs.folder import RunFolder
 from studio.runs.mirror import Mirror, tracked
 from studio.runs.past import past
@@ -71,6 +72,8 @@ def run(folder: RunFolder, recorder: Recorder) -> None:
                 mirror.trained(prepared.tokenizer, cards.adapter_card(export_source(folder, prepared)))
         with recorder.stage("evaluating"):
             evaluate(folder, prepared, recorder, mirror)
+            if judging.ask(folder, prepared.spec, _home(folder), recorder) and mirror:
+                mirror.judged()
         with recorder.stage("exporting"):
             export_all(folder, prepared, recorder, mirror)
 
@@ -98,6 +101,7 @@ def make_ready(folder: RunFolder, asked: RunSpec, recorder: Recorder) -> Prepare
     if not folder.spec_file.exists():
         asked = planner.take_start(asked, folder)
         teacher = planner.teacher(asked, _home(folder), tokenizer, "fp32")  # refused now if it cannot be one
+        judging.refuse(asked, _home(folder))
         rows = replace(planner.rows_for(asked, train, held_out), replayed=replayed)
         plan = planner.resolve(asked, machine, found, rows, past(_home(folder)), teacher)
         plan.record().write(folder.plan)
@@ -187,8 +191,9 @@ def evaluate(
     a person's own, to be shown beside the others."""
     if folder.report.exists() and not again:
         return
-    from studio.evaluation import compare, curve, page, parent
+    from studio.evaluation import compare, curve, parent
     from studio.evaluation.sets import question_sets
+    from studio.runs import report_page
 
     spec = prepared.spec
     base = pruning.base_of(spec.model.name)
@@ -216,13 +221,10 @@ def evaluate(
     for metric in own:
         report = report.with_own(metric)
     report = parent.beside(report, pruning.record_of(prepared.found.folder), _home(folder) / "runs")
-    points = list(folder.read_metrics())
-    if said := curve.reading(points):
+    if said := curve.reading(list(folder.read_metrics())):
         report.verdict.cautions.append(said)
-    checked = desk_report.DeskReport.read(folder.findings) if folder.findings.exists() else None
-    html = page.render_html(report, points, folder.spec_file.read_text("utf-8"), prepared.spec.name, checked)
-    write_text(folder.report_page, html)
     report.write(folder.report)
+    report_page.write(folder, report)
     recorder.event(events.Verdict(text=report.verdict.text, verdict=report.verdict.kind))
     if mirror:
         mirror.evaluated(report)

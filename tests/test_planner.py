@@ -28,6 +28,7 @@ from studio.training import optimizations
 GIB = 1 << 30
 DETECTED = {"data.format", "data.system", "data.subset", "data.encoding", "data.limit", "model.revision", "model.chat_template"}
 DETECTED |= {"data.verifier", "data.control"}  # no verifier is none, but for methods that sample
+DETECTED |= {f"evaluation.judge.{name}" for name in ("ceiling", "key", "price_in", "price_out")}  # the terms of an API
 DETECTED |= {"data.sheet", "data.header_row", "tracking.entity", "tracking.group", "training.max_steps", "adapter.start_from"}
 """Optional fields that are not a plan's to decide: absent means none, or the data stage tells."""
 QWEN3B, QWEN7B, QWEN8B = "Qwen/Qwen2.5-3B-Instruct", "Qwen/Qwen2.5-7B-Instruct", "Qwen/Qwen3-8B"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from studio.app import runs, serving
+from studio.app import serving
 from studio.benchmark import client, prompts
 from studio.benchmark.client import Api
 from studio.benchmark.result import Kind
@@ -16,6 +16,7 @@ from studio.core.errors import JobError, SpecError
 from studio.core.files import read_json
 from studio.evaluation.interval import Estimate
 from studio.evaluation.metrics import TEXT_METRICS
+from studio.runs.folder import find_export
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def _target(given: str, home: Path) -> BenchTarget:
             raise SpecError("the address names no model", hint=f"Add it: {url}#MODEL.", where=given)
         api = client.api(url, model)
         return BenchTarget(f"{model} · {api.host}", "api", api=api)
-    there = runs.find_export(given, home)
+    there = find_export(given, home)
     if there is not None:
         run = there.parent.parent
         return BenchTarget(f"{run.name}:{there.name}", "export", str(there), run=run)

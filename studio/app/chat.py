@@ -185,9 +185,10 @@ def open_talker(given: str, home: Path | str | None, base: str = "") -> Talker:
 
     base: the base model of an adapter folder, where it is not the one the folder names. Raises StudioError.
     """
-    from studio.app import runs, served_models
+    from studio.app import runs
     from studio.core.files import studio_home
     from studio.models.chat import write_day
+    from studio.runs import served_models
 
     source = served_models.locate(given, studio_home(home), base)
     if source.gguf is not None or source.quantized:

@@ -4,38 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from studio.app import local_server
-from studio.core.errors import JobError, SpecError, StudioError
+from studio.app import local_server, runs
+from studio.core.errors import JobError
+from studio.core.files import studio_home
 
 if TYPE_CHECKING:
     from studio.app.runs import Run
-    from studio.evaluation.interval import Estimate
+    from studio.evaluation.judge.opinion import Opinion
     from studio.evaluation.judge.ratings import Blind
     from studio.evaluation.judge.report import JudgeReport, Winner
     from studio.evaluation.report import SetReport
 
-HELD_OUT = "held-out"
-
-
-@dataclass(frozen=True)
-class Opinion:
-    """What a judge and people found. report: None before a judge was asked. grey: its figures are not to be believed."""
-
-    report: JudgeReport | None
-    kappa: Estimate | None
-    rated: int
-    doubts: tuple[str, ...]
-    decides: bool
-
 
 def judge(
-    run: Run,
+    run: Run | str | Path,
     by: str,
-    home: Path,
+    home: str | Path | None = None,
     *,
     rubric: str = "",
     mode: Literal["pairwise", "pointwise"] = "pairwise",
@@ -48,51 +35,37 @@ def judge(
 ) -> JudgeReport:
     """A model's verdicts on the held-out answers of base and tuned that differ; at most `most` of them.
 
-    by: a run, an export or a model served here, or an API, `URL#MODEL`. confirm is asked with the worst case before anything is
-    paid. Raises SpecError for a run that would judge itself, JobError, CeilingReached.
+    run: a run, an id, an id prefix, or `last`. by: a run, an export or a model served here, or an API, `URL#MODEL`. rubric: a
+    text file; empty for the shipped one. price: US dollars per million input and output tokens. confirm is asked with the
+    worst case before anything is paid. Raises SpecError for a run that would judge itself, JobError, CeilingReached,
+    EvaluationError where no reply holds a verdict.
     """
-    from studio.evaluation.judge import asking, questions, ratings
-    from studio.remote.answers import FILE, Answers
-    from studio.remote.ceiling import Ceiling
-    from studio.remote.client import Client
+    from studio.evaluation.judge.settings import Judge
+    from studio.runs import judging, report_page
 
-    found, text = _answered(run), questions.read_rubric(rubric)
-    _refuse_itself(run, by, home)
-    indices = ratings.chosen(found, most, 0)
-    if not indices:
-        raise JobError("base and tuned gave the same answers: there is nothing to judge", hint="", where=run.id)
-    pairs = [ratings.pair(found.answers[index]) for index in indices]
-    remote = local_server.endpoint(by, key, price) if by.startswith("http") else None
-    cached, limit = Answers(home / FILE), Ceiling(ceiling) if ceiling is not None else None
-    try:
-        with local_server.serve(by, home) as local, Client(remote or local.endpoint, ceiling=limit, answers=cached) as client:
-            worst = asking.worst_cost(client, asking.requests(pairs, text, mode))
-            if worst and not confirm(worst):
-                raise JobError("cancelled: the judge was not asked", hint="Run the command again to continue.", where=run.id)
-            report = asking.judge(client, pairs, indices, text, mode, HELD_OUT, tell)
-    finally:
-        cached.close()
-        if limit is not None:
-            limit.close()
-    report = report.model_copy(update={"judge": by, "keys": {index: ratings.key(found.answers[index]) for index in indices}})
-    report.write(run.folder.judge)
+    root = studio_home(home)
+    found = runs.find(run, root) if not isinstance(run, runs.Run) else run
+    settings = Judge(
+        model=by, rubric=rubric or "builtin", mode=mode, most=most, ceiling=ceiling, key=key,
+        price_in=price[0] if price else None, price_out=price[1] if price else None,
+    )  # fmt: skip
+    answered = _answered(found)
+    if settings.endpoint is None:
+        judging.refuse_itself(by, found.spec.model.name, found.id, root, "--by")
+    report = judging.judge(
+        found.folder, answered, settings, root, lambda name: local_server.serve(name, root), confirm=confirm, tell=tell
+    )
+    report_page.write(found.folder, found.report)
     return report
 
 
-def opinion(run: Run) -> Opinion:
-    """What is known of the held-out answers beyond their scores."""
-    from studio.evaluation.judge import ratings
-    from studio.evaluation.judge.report import JudgeReport
+def opinion(run: Run | str | Path, home: str | Path | None = None) -> Opinion:
+    """What a judge and people found of the held-out answers, and whether the judge's figures may be believed. Raises JobError
+    for a run without answers."""
+    from studio.evaluation.judge.opinion import opinion
 
-    found = _answered(run)
-    people = ratings.read(run.folder.ratings, found.answers)
-    if not run.folder.judge.exists():
-        return Opinion(None, None, len(people), (), False)
-    report = JudgeReport.read(run.folder.judge)
-    rows = found.answers
-    if any(index >= len(rows) or ratings.key(rows[index]) != key for index, key in report.keys.items()):
-        return Opinion(None, None, len(people), ("the judge read the answers of an earlier evaluation: run it again",), False)
-    return Opinion(report, report.kappa(people), len(people), tuple(report.doubts(people)), report.decides(people))
+    found = run if isinstance(run, runs.Run) else runs.find(run, home)
+    return opinion(_answered(found).answers, found.folder.judge, found.folder.ratings)
 
 
 def pairs_to_rate(run: Run) -> tuple[list[Blind], dict[int, Winner]]:
@@ -106,27 +79,18 @@ def pairs_to_rate(run: Run) -> tuple[list[Blind], dict[int, Winner]]:
 def rate(run: Run, key: str, choice: Literal["A", "B", "tie"]) -> None:
     """Keep a person's rating of a pair. Raises JobError for a pair that is not shown."""
     from studio.evaluation.judge import ratings
+    from studio.runs import report_page
 
     shown = next((item for item in pairs_to_rate(run)[0] if item.key == key), None)
     if shown is None or choice not in ("A", "B", "tie"):
         raise JobError("there is no such pair", hint="Open the page again.", where=key[:40])
     ratings.Rating(key=key, winner=shown.winner(choice), at=time.time()).append(run.folder.ratings)
+    report_page.write(run.folder, run.report)
 
 
 def _answered(run: Run) -> SetReport:
     report = run.report if run.folder.report.exists() else None
-    found = report.set(HELD_OUT) if report is not None else None
+    found = report.unseen if report is not None else None
     if found is None or not found.answers:
         raise JobError("this run has no held-out answers", hint="Evaluate it with data.holdout set.", where=run.id)
     return found
-
-
-def _refuse_itself(run: Run, by: str, home: Path) -> None:
-    from studio.app import runs
-
-    try:
-        same = runs.find(by, home).id == run.id
-    except StudioError:
-        same = by == run.spec.model.name
-    if same:
-        raise SpecError("a model cannot judge its own answers", hint="Name another model with --by.", where=f"--by {by}")

@@ -32,10 +32,12 @@ def plan(spec: RunSpec | str | Path | Mapping[str, Any], gpu: str | None = None,
     from studio.data import desk_report, encode, prepare, replay
     from studio.hardware import machine
     from studio.models import loading
+    from studio.runs import judging
     from studio.runs.past import past
 
     spec = datasets.pinned(as_spec(spec), home)
     planner.refuse_without_teacher(spec)
+    judging.refuse(spec, studio_home(home))
     located = datasets.located(spec, home)
     found = loading.find(spec.model, planning=True)
     with tempfile.TemporaryDirectory(prefix="studio-plan-") as folder:

@@ -242,18 +242,6 @@ def find(name: str | Path, home: str | Path | None = None) -> Run:
     return Run(folders.find(name, studio_home(home)))
 
 
-def find_export(given: str, home: str | Path | None = None) -> Path | None:
-    """The folder of `RUN:EXPORT`, e.g. `last:gguf-q8_0`; None if `given` is not written so. Raises JobError."""
-    name, colon, export = given.partition(":")
-    if not colon or not name or "/" in export or Path(given).exists():
-        return None
-    folder = find(name, home).folder
-    if not (folder.exports / export / "artifact.json").exists():
-        there = ", ".join(sorted(file.parent.name for file in folder.exports.glob("*/artifact.json")))
-        raise JobError(f"this run has no export `{export}`", hint=f"It has {there or 'none'}.", where=folder.id)
-    return folder.exports / export
-
-
 class RunList(list[Run]):
     """Runs, newest first; a notebook shows them as a table."""
 

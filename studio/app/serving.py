@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from studio.app import served_models
 from studio.core.errors import JobError, ModelError, SpecError
 from studio.core.files import read_json, write_json
 from studio.core.text import nearest, plural
 from studio.processes import watchdog
 from studio.processes.identity import ProcessId
+from studio.runs import served_models
 from studio.serving.assemble import Source
 from studio.serving.limits import Limits
 

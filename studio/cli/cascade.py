@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from studio.cli import show
-from studio.cli.options import Home, Json, PriceIn, PriceOut, both_prices
+from studio.cli.options import Home, Json, PriceIn, PriceOut, both_prices, price_options
 from studio.cli.progress import Progress
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def calibrate(
 
     price = both_prices(price_in, price_out)
     endpoint = local_server.endpoint(large, key, price)
-    with Progress() as bar:
+    with price_options(), Progress() as bar:
         folder, found = cascades.calibrate(
             small, endpoint, _files(held_out, fresh, out_of_scope), studio_home(home), risk=risk, level=level, right=right,
             max_tokens=max_tokens, tell=bar.show,

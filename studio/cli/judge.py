@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from studio.cli import show
-from studio.cli.options import Home, Json, PriceIn, PriceOut, RunName, both_prices
+from studio.cli.options import Home, Json, PriceIn, PriceOut, RunName, both_prices, price_options
 from studio.cli.progress import Progress
 
 
@@ -64,7 +64,7 @@ def judge(
         return yes or json or typer.confirm(f"The judge may cost up to {worst:.4f} USD. Continue?", err=True)
 
     if by:
-        with Progress() as bar:
+        with price_options(), Progress() as bar:
             judging.judge(
                 found, by, root, rubric=rubric, mode=mode.value, most=most, key=key, price=price, ceiling=ceiling,
                 confirm=confirm, tell=bar.show,

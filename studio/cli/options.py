@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -34,6 +36,18 @@ def both_prices(price_in: float | None, price_out: float | None) -> tuple[float,
             "--price-in and --price-out must be used together", hint="Set both, per million tokens.", where="--price-in"
         )
     return price_in, price_out
+
+
+@contextlib.contextmanager
+def price_options() -> Iterator[None]:
+    """A price that is not known is asked for by the options of the command, not by the field of a file."""
+    try:
+        yield
+    except SpecError as error:
+        if error.where != "price":
+            raise
+        hint = "Set it in US dollars per million tokens: --price-in 0.15 --price-out 0.60 (0 and 0 if it is free)."
+        raise SpecError(error.message, hint=hint, where="--price-in, --price-out") from None
 
 
 class Shown(StrEnum):

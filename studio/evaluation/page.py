@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import difflib
-import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from html import escape
 from importlib.resources import files
 from typing import Any
 
-from studio.core.charts import Series, line_chart
-from studio.core.text import count, duration, plural, shorten, size
+from studio.core.text import count, duration, plural, shorten
 from studio.data.desk_report import DeskReport
 from studio.evaluation.general import NAME as GENERAL
 from studio.evaluation.general import TEXT
 from studio.evaluation.interval import Estimate
+from studio.evaluation.judge.opinion import Opinion
 from studio.evaluation.metrics import METRICS, Metric
+from studio.evaluation.page_curves import curves
 from studio.evaluation.report import Answered, Compared, Given, Report, SetReport, Verdict
 from studio.evaluation.tasks.labels import Confusion
 
@@ -33,17 +33,24 @@ _LISTS = (
 
 
 def render_html(
-    report: Report, metrics: list[dict[str, Any]], spec_yaml: str, title: str, checked: DeskReport | None = None
+    report: Report,
+    metrics: list[dict[str, Any]],
+    spec_yaml: str,
+    title: str,
+    checked: DeskReport | None = None,
+    *,
+    judged: Opinion | None = None,
 ) -> str:
     """The page. metrics: the lines of metrics.jsonl; spec_yaml: the resolved spec; title: the run's name; checked: what was
-    found in the rows it was trained on."""
+    found in the rows it was trained on; judged: what a judge and people found."""
     style = files("studio.evaluation").joinpath("page.css").read_text(encoding="utf-8")
     parts = [
         _verdict(report.verdict, title),
         _tiles(report),
         '<h2 id="figures">Figures</h2>',
         *(_figures(item) for item in report.sets),
-        _curves(metrics),
+        _judged(judged) if judged else "",
+        curves(metrics),
         '<h2 id="answers">Answers side by side</h2>' if any(item.answers for item in report.sets) else "",
         *(_samples(item, first=item is report.sets[0]) for item in report.sets if item.answers),
         _data(checked) if checked else "",
@@ -178,47 +185,15 @@ def _track(change: Estimate, scale: float) -> str:
     )
 
 
-def _curves(metrics: Sequence[dict[str, Any]]) -> str:
-    loss, held_out, rate = (series(metrics, key) for key in ("loss", "eval_loss", "lr"))
-    drawn = [
-        line_chart(
-            "Loss", [Series("training", loss, smooth=True), Series("held-out", held_out, dots=True)], from_zero=True,
-            note=_facts(metrics),
-        ),
-        line_chart(
-            "log p of held-out answers",
-            [
-                Series("preferred", series(metrics, "eval_logp_chosen"), dots=True),
-                Series("rejected", series(metrics, "eval_logp_rejected"), dots=True),
-            ],
-        ),
-        line_chart("Learning rate", [Series("learning rate", rate)], from_zero=True),
-    ]  # fmt: skip
-    if not any(drawn):
-        return ""
-    return f'<h2 id="training">Training</h2><div class="charts">{"".join(drawn)}</div>'
-
-
-def series(metrics: Sequence[dict[str, Any]], key: str) -> list[tuple[float, float]]:
-    """(step, value) of one logged key, without what is missing or not a number."""
-    points = []
-    for row in metrics:
-        step, value = row.get("step"), row.get(key)
-        if isinstance(step, int | float) and isinstance(value, int | float) and math.isfinite(value):
-            points.append((float(step), float(value)))
-    return points
-
-
-def _facts(metrics: Sequence[dict[str, Any]]) -> str:
-    facts = []
-    tokens, speed, memory = (series(metrics, key) for key in ("tokens", "tokens_per_second", "memory"))
-    if tokens:
-        facts.append(f"{count(tokens[-1][1])} tokens")
-    if speed:
-        facts.append(f"{count(sorted(value for _, value in speed)[len(speed) // 2])} tokens/s (median)")
-    if memory:
-        facts.append(f"{size(max(value for _, value in memory))} at the peak")
-    return " · ".join(facts)
+def _judged(found: Opinion) -> str:
+    """What a judge and people found; grey where it is not to be believed, with why."""
+    said = f"<p>{escape(found.report.judge)}: {escape(found.report.sentence)}</p>" if found.report else ""
+    agreed = f"<p>{escape(found.agreement)}</p>" if found.agreement else ""
+    doubts = "".join(f"<li>{escape(doubt[:1].upper() + doubt[1:])}.</li>" for doubt in found.doubts)
+    listed = f"<p>These figures are not reliable and decide nothing:</p><ul>{doubts}</ul>" if doubts else ""
+    rated = f"<p class='soft'>{plural(found.rated, 'pair')} rated by a person, blind.</p>"
+    grey = "" if found.decides else " soft"
+    return f'<section class="card{grey}" id="judge"><h3>Language model as judge</h3>{said}{agreed}{listed}{rated}</section>'
 
 
 def _data(checked: DeskReport) -> str:

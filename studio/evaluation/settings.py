@@ -9,6 +9,7 @@ from pydantic import Field
 from studio.core.fields import Ui
 from studio.core.section import DECIDED, Section
 from studio.data.settings import rows_from_python
+from studio.evaluation.judge.settings import Judge
 
 
 class Evaluation(Section, frozen=True):
@@ -27,6 +28,7 @@ class Evaluation(Section, frozen=True):
     folds: int = Field(default=0, ge=0, le=20, title="Folds of a cross-validation")
     """For small datasets, with data.holdout 0: so many further trainings, each on all rows but one part, which it then answers.
     Every row is evidence, and the tuned model is trained on all. 0: none."""
+    judge: Judge = Field(default_factory=Judge)
     also: Annotated[list[str], rows_from_python("evaluation"), Ui(advanced=True)] = Field(
         default_factory=list, title="Further question files"
     )

@@ -1,6 +1,6 @@
 """From a spec to a resolved spec: every open field decided, with its reason; memory, time, fit."""
 
-from studio.planner.lock import changes_since, day_of, differences, lock, made_in
+from studio.planner.lock import changes_since, differences, lock, made_in
 from studio.planner.mixing import mix_in
 from studio.planner.oom_recovery import next_oom_fallback, recover_from_oom
 from studio.planner.plan import Disk, Plan
@@ -10,6 +10,7 @@ from studio.planner.sampling import Expected, expected, rows_for
 from studio.planner.starting import settled, start_folder, take_start
 from studio.planner.teaching import refuse_without_teacher, teacher
 from studio.runs.plan import Alternative, Counts, Decision
+from studio.runs.records import day_of
 
 __all__ = [
     "Alternative",

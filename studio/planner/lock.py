@@ -75,11 +75,6 @@ def made_in(file: Path) -> tuple[MadeRows, ...]:
     return tuple(RunLock.read(file).made.values()) if file.exists() else ()
 
 
-def day_of(file: Path) -> date:
-    """The day that a run's chat template writes: the one on which it was planned, today before that. file: its lock."""
-    return (RunLock.read(file).day if file.exists() else None) or date.today()
-
-
 def versions() -> dict[str, str]:
     """Installed versions of the packages that can change a result."""
     found = {}

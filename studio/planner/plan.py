@@ -77,6 +77,8 @@ class Plan:
     """How earlier runs on this machine corrected the overheads in `memory`."""
     warnings: tuple[str, ...] = ()
     alternatives: tuple[Alternative, ...] = field(default=())
+    judging: str = ""
+    """What a judge will be asked, and its cost, in words."""
     generated: int = 0
     """Tokens that the model writes itself in training, at most."""
     teacher: TeacherEstimate | None = None
@@ -127,6 +129,8 @@ class Plan:
             lines.append(f"training: {duration(low)} to {duration(high)} ({self.rate.basis})")
         else:
             lines.append("training time: not known until the first steps")
+        if self.judging:
+            lines.append(self.judging)
         if folds := self.spec.evaluation.folds:
             took = f", together {duration(low * (folds - 1))} to {duration(high * (folds - 1))}" if self.seconds else ""
             lines.append(f"cross-validation: {folds} more trainings, each on all rows but one part{took}")

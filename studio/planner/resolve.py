@@ -14,7 +14,7 @@ from studio.hardware import memory
 from studio.hardware.history import Past
 from studio.hardware.machine import Machine
 from studio.models.dims import model_dims
-from studio.planner import alternatives, cautions, cutting, fitting, learning, pace, refusals, sampling, teacher_needs
+from studio.planner import alternatives, cautions, cutting, fitting, judging, learning, pace, refusals, sampling, teacher_needs
 from studio.planner.disk import disk_of
 from studio.planner.draft import Draft
 from studio.planner.fitting import Case, Fit
@@ -303,6 +303,7 @@ def _plan(draft: Draft, case: Case, chosen: Fit, teacher: Teacher | None) -> Pla
         ram=ram,
         seconds=(rows.usual * total / rate.high + writing[0], total / rate.low + writing[1]) if rate and total else None,
         generated=generated,
+        judging=judging.sentence(spec, rows),
         rate=rate,
         elsewhere=case.machine.assumed,
         parameters=case.dims.parameters,

@@ -28,6 +28,16 @@ KEYS = {
 """The environment variable each host's key is looked for in, where none is named. A key goes to its own host only."""
 
 
+def checked_key(value: object) -> object:
+    """The name of a key as it is; refused without repeating it otherwise: what is no name of a variable is most likely the
+    key. For validators."""
+    if isinstance(value, str) and (not _NAME.fullmatch(value) or secrets.redact(value) != value):
+        raise Conflict(
+            "", "this is not the name of an environment variable", "Put the key into a variable, and write its name here."
+        )
+    return value
+
+
 class Price(Section, frozen=True):
     """What a model costs, in US dollars per million tokens."""
 
@@ -66,12 +76,7 @@ class Endpoint(Section, frozen=True):
     @field_validator("key", mode="before")
     @classmethod
     def _key_is_a_name(cls, value: object) -> object:
-        """Refused without repeating it: what is no name of a variable is most likely the key."""
-        if isinstance(value, str) and (not _NAME.fullmatch(value) or secrets.redact(value) != value):
-            raise Conflict(
-                "", "this is not the name of an environment variable", "Put the key into a variable, and write its name here."
-            )
-        return value
+        return checked_key(value)
 
     @property
     def host(self) -> str:

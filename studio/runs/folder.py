@@ -71,6 +71,7 @@ class RunFolder:
     samples = property(lambda self: self.path / "evaluation" / "samples.jsonl", doc="Answers while it was trained.")
     folds = property(lambda self: self.path / "evaluation" / "folds", doc="What a cross-validation measured, fold by fold.")
     judge = property(lambda self: self.path / "evaluation" / "judge.json", doc="What a model as judge found.")
+    judge_ledger = property(lambda self: self.path / "evaluation" / "judge-costs.sqlite", doc="What the spec's judge has cost.")
     ratings = property(lambda self: self.path / "evaluation" / "ratings.jsonl", doc="What people found, pair by pair.")
     exports = property(lambda self: self.path / "exports", doc="One folder per export.")
 
@@ -199,6 +200,18 @@ def find(name: str | Path, root: Path) -> RunFolder:
     near = nearest(str(name), [folder.id for folder in folders])
     hint = f"Did you mean {near}?" if near else "studio runs list shows the runs there are."
     raise JobError(f"there is no run `{name}`", hint=hint, where=str(root / "runs"))
+
+
+def find_export(given: str, root: Path) -> Path | None:
+    """The folder of `RUN:EXPORT`, e.g. `last:gguf-q8_0`; None if `given` is not written so. Raises JobError."""
+    name, colon, export = given.partition(":")
+    if not colon or not name or "/" in export or Path(given).exists():
+        return None
+    folder = find(name, root)
+    if not (folder.exports / export / "artifact.json").exists():
+        there = ", ".join(sorted(file.parent.name for file in folder.exports.glob("*/artifact.json")))
+        raise JobError(f"this run has no export `{export}`", hint=f"It has {there or 'none'}.", where=folder.id)
+    return folder.exports / export
 
 
 def all_runs(root: Path) -> list[RunFolder]:

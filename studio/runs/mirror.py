@@ -159,6 +159,24 @@ class Mirror:
             self.send(lambda sink: sink.page("report", self._hide(self.folder.report_page.read_text("utf-8"))))
 
     @_never_raises
+    def judged(self) -> None:
+        """What a judge found, whether it may be believed, and the report with it."""
+        from studio.evaluation.report import Report
+        from studio.runs.report_page import opinion_on
+
+        found = opinion_on(self.folder, Report.read(self.folder.report))
+        if found is None or found.report is None:
+            return
+        figures: dict[str, Any] = {"judge/outcome": found.report.sentence, "judge/decides": found.decides}
+        figures |= {"judge/doubts": "; ".join(found.doubts), "judge/cost": found.report.cost, "judge/flips": found.report.flips}
+        shown = {"win_rate": found.report.win_rate, "grade_change": found.report.grade_change, "kappa": found.kappa}
+        for name, value in shown.items():
+            if value is not None:
+                figures |= {f"judge/{name}": value.value, f"judge/{name}_low": value.low, f"judge/{name}_high": value.high}
+        self.send(lambda sink: sink.summary(figures))
+        self.send(lambda sink: sink.page("report", self._hide(self.folder.report_page.read_text("utf-8"))))
+
+    @_never_raises
     def exported(self, artifact: Artifact) -> None:
         """What an export is and how its verification ended: the manifest without answers, not the weights."""
         from studio.export.artifacts.manifest import MANIFEST

@@ -101,3 +101,8 @@ class RunLock(Record):
     device: LockedDevice = LockedDevice()
     git: str | None = None
     """The commit of the folder it was planned in."""
+
+
+def day_of(file: Path) -> date:
+    """The day that a run's chat template writes: the one on which it was planned, today before that. file: its lock."""
+    return (RunLock.read(file).day if file.exists() else None) or date.today()

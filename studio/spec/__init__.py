@@ -111,7 +111,7 @@ class RunSpec(Section, frozen=True):
 def _refuse_folds(spec: RunSpec, folds: int) -> None:
     """Raise Conflict where a cross-validation is not possible."""
     field, kind = "evaluation.folds", spec.training.method.kind
-    if folds < 2:
+    if folds == 1:
         raise Conflict(field, "a cross-validation needs at least 2 folds", "Write 5, say, or 0 for none.")
     if spec.data.holdout != 0:
         raise Conflict(
@@ -122,11 +122,8 @@ def _refuse_folds(spec: RunSpec, folds: int) -> None:
     if kind in ("grpo", "kto", "distil"):
         raise Conflict(field, f"the method {kind} is not cross-validated", "Hold rows out: set data.holdout to 0.1.")
     if spec.adapter.start_from:
-        raise Conflict(
-            field,
-            "the adapter to start from may have been trained on these rows, so that none of them is unseen",
-            "Hold rows out: set data.holdout to 0.1.",
-        )
+        seen = "the adapter to start from may have been trained on these rows, so that none of them is unseen"
+        raise Conflict(field, seen, "Hold rows out: set data.holdout to 0.1.")
 
 
 class ResolvedSpec(RunSpec, frozen=True):
@@ -253,7 +250,15 @@ def with_full_paths(spec: _Spec) -> _Spec:
         changes["evaluation.also"] = [full(name) for name in spec.evaluation.also]
     if spec.evaluation.general not in ("builtin", "off"):
         changes["evaluation.general"] = full(spec.evaluation.general)
-    for field, name in (("model.name", spec.model.name), ("adapter.start_from", spec.adapter.start_from)):
+    judge = spec.evaluation.judge
+    if judge.rubric_file:
+        changes["evaluation.judge.rubric"] = full(judge.rubric_file)
+    folders = {
+        "model.name": spec.model.name,
+        "adapter.start_from": spec.adapter.start_from,
+        "evaluation.judge.model": judge.model,
+    }
+    for field, name in folders.items():
         if name and Path(name).expanduser().is_dir():
             changes[field] = full(name)
     if spec.model.chat_template:

@@ -11,7 +11,8 @@ import pytest
 from studio.core.charts import Series, line_chart
 from studio.data.desk_report import DeskReport
 from studio.data.findings import Example, Finding
-from studio.evaluation.page import marked, render_html, series
+from studio.evaluation.page import marked, render_html
+from studio.evaluation.page_curves import series
 from studio.evaluation.report import Report, Verdict
 
 METRICS = [

@@ -26,9 +26,4 @@ def finished(pairs: int) -> Markup:
 
 def opinion(found: Any, run: str) -> Markup:
     """What a judge found; grey where it is not to be believed, with why. Nothing where neither judge nor person was asked."""
-    kappa = found.kappa
-    agreement = ""
-    if kappa is not None:
-        interval = "" if kappa.low is None else f" (95 % interval {kappa.low:.2f} to {kappa.high:.2f})"
-        agreement = f"Agreement with the person: Cohen's kappa {kappa.value:.2f}{interval}, {kappa.rows} pairs."
-    return _html("opinion", found, agreement, run)
+    return _html("opinion", found, found.agreement, run)

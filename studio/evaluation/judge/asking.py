@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Literal
 
-from studio.core.errors import Stopped, StudioError
+from studio.core.errors import EvaluationError, Stopped, StudioError
+from studio.core.text import shorten
 from studio.evaluation.judge import questions
 from studio.evaluation.judge.questions import Pair
 from studio.evaluation.judge.report import Grades, JudgedPair, JudgeReport, Winner
+from studio.evaluation.judge.settings import Mode
 from studio.remote.client import Client
 from studio.remote.completion import Completion, Request
-
-Mode = Literal["pairwise", "pointwise"]
 
 
 def requests(pairs: Sequence[Pair], rubric: str, mode: Mode) -> list[Request]:
@@ -39,7 +38,8 @@ def judge(
     tell: Callable[[int, int, str], None] = lambda done, total, what: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> JudgeReport:
-    """A judge's verdicts on pairs; indices: of the answers they are. Raises StudioError if it cannot be asked."""
+    """A judge's verdicts on pairs; indices: of the answers they are. Raises StudioError if it cannot be asked,
+    EvaluationError if none of its replies holds a verdict, Stopped."""
     asked = requests(pairs, rubric, mode)
     replies: dict[int, Completion] = {}
     failed: StudioError | None = None
@@ -62,6 +62,13 @@ def judge(
             graded.append(found)
         else:
             invalid += 1
+    if invalid == len(pairs):
+        said = next((reply.text for reply in replies.values()), "")
+        raise EvaluationError(
+            f"no reply of {client.endpoint.model} contained a verdict; the first was {shorten(said, 80)!r}",
+            hint="Choose a model that follows instructions as the judge.",
+            where=set_name,
+        )
     return JudgeReport(
         judge=client.endpoint.model, rubric=rubric, set=set_name, pairs=tuple(judged), grades=tuple(graded), invalid=invalid,
         cost=sum(reply.paid for reply in replies.values()), created=time.time(),

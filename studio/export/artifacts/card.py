@@ -12,6 +12,7 @@ import yaml
 from studio.core.text import count, plural, size
 from studio.evaluation import table as tables
 from studio.evaluation.general import TEXT
+from studio.evaluation.judge.opinion import Opinion
 from studio.evaluation.metrics import METRICS
 from studio.evaluation.report import Report
 from studio.evaluation.verdict import drifted
@@ -29,6 +30,7 @@ def card(source: Source, artifact: Artifact) -> str:
         _base(source),
         _data(source.about),
         _evidence(source.about.report, artifact),
+        _judged(source.about.judged),
         _verification(artifact),
         _use(source, artifact),
         _running(source, artifact),
@@ -125,6 +127,17 @@ def _evidence(report: Report | None, artifact: Artifact) -> list[str]:
     if report.set("general"):
         lines.append("`general` asks what the base could do before: a loss there is what the tuning forgot.")
     return [*lines, ""]
+
+
+def _judged(found: Opinion | None) -> list[str]:
+    """What a language model as judge found, with every doubt."""
+    if found is None or found.report is None:
+        return []
+    lines = ["### Language model as judge", "", f"{cell(named(found.report.judge))}: {found.report.sentence}", ""]
+    lines += [found.agreement, ""] if found.agreement else []
+    if found.doubts:
+        lines += ["These figures are not reliable and decide nothing:", "", *(f"- {doubt}" for doubt in found.doubts), ""]
+    return lines
 
 
 def _verification(artifact: Artifact) -> list[str]:

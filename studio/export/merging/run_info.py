@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from studio.data.desk_report import DeskReport
     from studio.data.made import MadeRows
     from studio.data.report import DataReport
+    from studio.evaluation.judge.opinion import Opinion
     from studio.evaluation.report import Report
 
 _PLACE = re.compile(r"^(?:~|/|[A-Za-z]:[\\/]|\.\.?[\\/])")
@@ -27,6 +28,8 @@ class RunInfo:
     """The resolved spec as plain values."""
     data: DataReport | None = None
     report: Report | None = None
+    judged: Opinion | None = None
+    """What a judge and people found of its answers."""
     checked: DeskReport | None = None
     """What the checks found in the rows it was trained on."""
     made: tuple[MadeRows, ...] = ()
@@ -44,13 +47,20 @@ def collect_run_info(spec: dict[str, Any], data: Path, evidence: Path, made: tup
     """What is known of a run with the resolved `spec`, from its data report and its evaluation's where they are there."""
     from studio.data.desk_report import DeskReport
     from studio.data.report import DataReport
+    from studio.evaluation.judge.opinion import opinion
     from studio.evaluation.report import Report
 
+    report = Report.read(evidence) if evidence.exists() else None
+    unseen = report.unseen if report else None
+    judged = None
+    if unseen is not None and unseen.answers and evidence.with_name("judge.json").exists():
+        judged = opinion(unseen.answers, evidence.with_name("judge.json"), evidence.with_name("ratings.jsonl"))
     findings = data.with_name("findings.json")
     return RunInfo(
         spec=spec,
         data=DataReport.read(data) if data.exists() else None,
-        report=Report.read(evidence) if evidence.exists() else None,
+        report=report,
+        judged=judged,
         checked=DeskReport.read(findings) if findings.exists() else None,
         made=made,
     )

@@ -7,10 +7,10 @@ from typing import Any
 
 from markupsafe import Markup
 
-from studio.app import runs, savings
+from studio.app import judging, runs, savings
 from studio.app.evidence import metrics
 from studio.app.fragments import evidence as show
-from studio.app.fragments import parts
+from studio.app.fragments import parts, rate
 from studio.app.runs import Run
 from studio.core.errors import JobError, StudioError
 from studio.ui import frame
@@ -69,7 +69,8 @@ def build(home: Path) -> None:
             ]
         )
         return (
-            show.verdict(report), links, parts.joined(show.before_and_after(report, metrics()), _savings(run, home)),
+            show.verdict(report), links, 
+            parts.joined(show.before_and_after(report, metrics()), _judged(run), _savings(run, home)),
             gr.update(choices=names, value=names[0] if names else None), show.answers(first, "changed") if first else "",
             gr.update(visible=True), gr.update(visible=bool(names)),
         )  # fmt: skip
@@ -84,6 +85,14 @@ def build(home: Path) -> None:
     gr.on(None, frame.opened(opened), None, [run, *outputs], **frame.QUIET)
     run.input(frame.shows(shown), [run], outputs, **frame.QUIET)
     gr.on([part.input, view.input], frame.shows(viewed), [run, part, view], [answers], **frame.QUIET)
+
+
+def _judged(run: Run) -> Markup:
+    try:
+        found = judging.opinion(run)
+    except StudioError:  # no answers to judge, or a damaged file
+        return Markup("")
+    return rate.opinion(found, run.id) if found.report or found.rated else Markup("")
 
 
 def _savings(run: Run, home: Path) -> Markup:

@@ -6,12 +6,13 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from studio import planner
 from studio.core.errors import JobError, ModelError
 from studio.core.files import read_json
 from studio.models import adapter_files
 from studio.models.settings import Model
-from studio.runs.folder import RunFolder
+from studio.runs import status
+from studio.runs.folder import RunFolder, find, find_export
+from studio.runs.records import day_of
 from studio.serving.assemble import Source
 
 
@@ -27,8 +28,6 @@ def locate(given: str, home: Path, base: str = "") -> Source:
         return Source(given, path.stem, gguf=path, system=_trained_system(path.parent))
     if (path / "artifact.json").exists():
         return _export(given, path)
-    from studio.app.runs import find, find_export
-
     export = find_export(given, home)
     if export is not None:
         return _export(given, export)
@@ -45,14 +44,16 @@ def locate(given: str, home: Path, base: str = "") -> Source:
         if not (given == "starter" or path.is_dir() or given.count("/") == 1):
             raise
         return Source(given, path.name if path.is_dir() else given, _plain(str(path) if path.is_dir() else given))
-    if not (run.folder.adapter / "adapter_config.json").exists():
+    if not (run.adapter / "adapter_config.json").exists():
         raise JobError(
-            f"this run has no trained adapter (state: {run.status.state})", hint="Choose a run that is done.", where=run.id
+            f"this run has no trained adapter (state: {status.read(run).state})",
+            hint="Choose a run that is done.",
+            where=run.id,
         )
-    spec = run.spec
+    spec = run.spec()
     return Source(
-        given, run.id, spec.model, run.folder.adapter,
-        threads=spec.training.threads, run=run.id, system=spec.data.system or "", day=planner.day_of(run.folder.lock),
+        given, run.id, spec.model, run.adapter,
+        threads=spec.training.threads, run=run.id, system=spec.data.system or "", day=day_of(run.lock),
     )  # fmt: skip
 
 
@@ -107,7 +108,7 @@ def _trained_system(folder: Path) -> str:
 def _day(folder: Path) -> date | None:
     """The day of the run whose export a folder is; None for one that lies in no run."""
     lock = folder.absolute().parent.parent / "lock.json"
-    return planner.day_of(lock) if lock.exists() else None
+    return day_of(lock) if lock.exists() else None
 
 
 def _require_base(model: Model, given: str) -> None:

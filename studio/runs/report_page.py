@@ -1,0 +1,29 @@
+"""The evidence of a run as a page, with what a judge and people found."""
+
+from __future__ import annotations
+
+from studio.core.files import write_text
+from studio.data.desk_report import DeskReport
+from studio.evaluation import page
+from studio.evaluation.judge.opinion import Opinion, opinion
+from studio.evaluation.report import Report
+from studio.runs.folder import RunFolder
+
+
+def write(folder: RunFolder, report: Report) -> None:
+    """Write `evaluation/report.html`."""
+    checked = DeskReport.read(folder.findings) if folder.findings.exists() else None
+    spec = folder.spec_file if folder.spec_file.exists() else folder.asked
+    html = page.render_html(
+        report, list(folder.read_metrics()), spec.read_text("utf-8"), folder.spec().name, checked,
+        judged=opinion_on(folder, report),
+    )  # fmt: skip
+    write_text(folder.report_page, html)
+
+
+def opinion_on(folder: RunFolder, report: Report) -> Opinion | None:
+    """What a judge and people found; None before either was asked, and for a run without answers."""
+    found = report.unseen
+    if found is None or not found.answers or not (folder.judge.exists() or folder.ratings.exists()):
+        return None
+    return opinion(found.answers, folder.judge, folder.ratings)
