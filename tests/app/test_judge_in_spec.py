@@ -127,7 +127,7 @@ def test_a_named_judge_is_asked_once_and_is_on_report_card_and_trackers(run: Any
             sent[name] = html
 
     mirror = Mirror(run.folder, [Sink()], Silent())  # pyright: ignore[reportArgumentType]
-    mirror._hide = lambda text: text  # pyright: ignore[reportAttributeAccessIssue]
+    mirror._hide = lambda text: text
     mirror.judged()
     assert sent["judge/win_rate"] > 0.9
     assert sent["judge/decides"] is False
