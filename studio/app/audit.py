@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any, Literal
 
-from studio.core.journal import Journal
+from studio.core.journal import Journal, of_home
 from studio.core.people import Person
 
 Outcome = Literal["done", "refused", "failed"]
@@ -15,7 +15,7 @@ _NAME = re.compile(r"[\w./:@+ -]{1,120}")
 
 def log(home: Path) -> Journal:
     """The audit log of a home: `<home>/logs/audit.jsonl`."""
-    return Journal(home / "logs" / "audit.jsonl", keep=20)
+    return of_home(home, "audit", keep=20)
 
 
 def record(

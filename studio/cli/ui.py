@@ -24,13 +24,21 @@ def ui(
     name: Annotated[
         list[str] | None, typer.Option("--name", help="Additional host name of this server, e.g. behind a proxy.")
     ] = None,
+    proxy: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--proxy", metavar="ADDRESS", help="IP address of a reverse proxy whose X-Forwarded-* headers are believed."
+        ),
+    ] = None,
     home: Home = None,
 ) -> None:
     """Start the web studio. Prints a link that signs in one browser, once."""
     from studio.core.files import studio_home
     from studio.ui import server
 
-    server.serve(studio_home(home), host, port, _password() if auth else None, tuple(name or ()), typer.echo)
+    server.serve(
+        studio_home(home), host, port, _password() if auth else None, tuple(name or ()), typer.echo, tuple(proxy or ())
+    )
 
 
 def _password() -> str:

@@ -23,6 +23,11 @@ KEEP = 5
 """Older files that are kept beside it."""
 
 
+def of_home(home: Path, name: str, keep: int = 5) -> Journal:
+    """A log of a home, by what writes it: `<home>/logs/NAME.jsonl`."""
+    return Journal(home / "logs" / f"{name}.jsonl", keep=keep)
+
+
 class Journal:
     """One log. Its files are readable by their owner only."""
 

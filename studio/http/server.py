@@ -61,6 +61,7 @@ class Server(uvicorn.Server):
                 log_level="warning",
                 access_log=False,
                 server_header=False,
+                proxy_headers=False,  # `http.proxy` reads them, and only where a proxy was named
                 timeout_graceful_shutdown=max(1, round(drain)),
                 timeout_keep_alive=30,
                 h11_max_incomplete_event_size=64 << 10,

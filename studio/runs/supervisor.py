@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+from studio.core import journal
 from studio.core.errors import StudioError
 from studio.core.files import read_json, write_json
 from studio.processes import locks, spawn
@@ -36,8 +37,12 @@ def supervise(root: Path, idle: float | None = None) -> bool:
     try:
         with locks.hold(_lock(root), locks.within(lifecycle.PROBE)) as lock:
             lock.sign(str(os.getpid()))
+            _log(root, "started", pid=os.getpid())
             write_json(_marks(root), environment.marks())
-            _run_queue(root, idle)
+            try:
+                _run_queue(root, idle)
+            finally:
+                _log(root, "ended", pid=os.getpid())
     except locks.LockHeld:
         return False
     return True
@@ -53,6 +58,7 @@ def _run_queue(root: Path, idle: float | None) -> None:
                 return
         except OSError as problem:  # a full disk, a home that cannot be written: the queue waits until it can
             print(f"{time.strftime('%F %T')} the queue waits: {problem}", file=sys.stderr, flush=True)  # noqa: T201
+            _log(root, "waiting", why=problem.strerror or type(problem).__name__)
             time.sleep(TROUBLE)
         time.sleep(PAUSE)
 
@@ -75,6 +81,7 @@ def start_next(root: Path) -> str | None:
             try:
                 asked = Launch.read(folder.launch)
                 lifecycle.launch(folder, environment.for_run(asked.environment, asked.secrets))
+                _log(root, "run started", run=run)
             except (
                 StudioError,
                 ValueError,
@@ -83,6 +90,7 @@ def start_next(root: Path) -> str | None:
                 AttributeError,
             ) as error:  # one damaged folder must not stop the others
                 lifecycle.fail(folder, error)
+                _log(root, "run not started", run=run, why=type(error).__name__)
         return run
 
 
@@ -105,6 +113,12 @@ def secrets_known(root: Path) -> dict[str, str]:
         return dict(read_json(_marks(root)))
     except (OSError, ValueError, TypeError):
         return {}
+
+
+def _log(root: Path, event: str, **values: object) -> None:
+    """Note what the supervisor did in `<home>/logs/supervisor.jsonl`, unless the home is gone."""
+    if root.exists():
+        journal.of_home(root, "supervisor").write({"event": event, **values})
 
 
 def _marks(root: Path) -> Path:

@@ -12,6 +12,7 @@ from starlette.responses import PlainTextResponse, Response
 from studio.app import audit, quota, roles, users
 from studio.app.quota import Uploads
 from studio.app.roles import Action
+from studio.core import journal
 from studio.core.errors import SpecError, StudioError
 from studio.core.text import size
 from studio.http.hosts import LOOPBACK, require_known_host, require_same_origin
@@ -19,6 +20,7 @@ from studio.http.refusal import Refused
 from studio.http.shell import Rules
 from studio.ui.session import COOKIE, Sessions
 from studio.ui.visit import Visit, person_of
+from studio.ui.visit import of as visit_of
 
 PUBLIC = ("/sign-in", "/look/")
 """What is served without a session: the page to sign in on, and the fonts and styles it needs."""
@@ -38,6 +40,17 @@ EVENTS = (
     "/queue/",
 )
 """Where Gradio takes events. Each event asks `roles` itself (`frame.act`), since it alone knows what it does."""
+UNNOTED = (
+    "/look/",
+    "/assets/",
+    "/static/",
+    "/theme.css",
+    "/gradio_api/heartbeat",
+    "/gradio_api/queue/",
+    "/favicon",
+    "/svelte/",
+)
+"""What the log leaves out where it went well: what pages ask by themselves, every few seconds or many at once."""
 OF_EVERYONE = ("/sign-in", "/sign-out", "/gradio_api/cancel", "/gradio_api/reset", "/cancel", "/reset")
 """What everybody may send who is signed in. Anything else that changes something needs a member."""
 HEADERS = {
@@ -84,10 +97,25 @@ def rules(sessions: Sessions, hosts: Collection[str], any_address: bool, home: P
         elif changes and path not in OF_EVERYONE and not path.startswith(EVENTS):
             require_role(visit, "data.add")
 
-    return Rules(admit=admit, body_limit=_body_limit, refusal=_as_text, headers=HEADERS)
+    log = journal.of_home(home, "web")
+
+    def ended(request: HTTPConnection, status: int, seconds: float) -> None:
+        """Note a request: no query, no body, and of a path only its beginning, since file names may be data."""
+        path, here = request.scope["path"], visit_of(request)
+        if status >= 400 or not path.startswith(UNNOTED):
+            values = {"event": "request", "method": request.scope.get("method", ""), "path": _path(path), "status": status}
+            values |= {"ms": round(seconds * 1000), "who": here.person.name or "owner" if here else ""}
+            log.write(values | {"id": request.state.request_id})
+
+    return Rules(admit=admit, body_limit=_body_limit, refusal=_as_text, headers=HEADERS, ended=ended)
 
 
-def require_password(host: str, password: str | None, home: Path) -> None:
+def _path(path: str) -> str:
+    """A path as it may stand in a log: the route, without what names somebody's file."""
+    return "/".join(path.split("=")[0][:80].split("/")[:4])
+
+
+def require_password(host: str, password: str | None, home: Path, proxies: Collection[str] = ()) -> None:
     """Raise SpecError if other machines could come in without a password, the password is too short, or there are two ways in.
 
     Where there are accounts, they have passwords of their own, and no shared one is taken.
@@ -99,9 +127,9 @@ def require_password(host: str, password: str | None, home: Path) -> None:
             hint="Leave --auth out; or remove the accounts: studio users remove NAME.",
             where="--auth",
         )
-    if host not in LOOPBACK and not password and not accounts:
+    if (host not in LOOPBACK or proxies) and not password and not accounts:
         raise SpecError(
-            f"other machines can reach {host}, and no password is set",
+            f"other machines can reach {'it through the proxy' if proxies else host}, and no password is set",
             hint="Add --auth to set one, add accounts (studio users add NAME), or leave --host out to serve this machine only.",
             where="--host",
         )

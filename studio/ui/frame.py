@@ -7,12 +7,13 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from studio.app import audit, quota, roles
 from studio.app.fragments import parts
 from studio.app.roles import Action
-from studio.core import people
+from studio.core import journal, people
 from studio.core.errors import StudioError
 from studio.core.fields import Leaf
 from studio.ui import form, visit
@@ -105,6 +106,12 @@ def _wrapped(
     return _typed(run, action)
 
 
+def _location(error: Exception) -> str:
+    """Where in the program an error was raised; its text may hold data and stays in the terminal."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+
+
 @dataclass
 class _Deed:
     outcome: audit.Outcome = "done"
@@ -135,6 +142,7 @@ def _checked(request: Any, action: Action | None = None, about: Any = "") -> Ite
     except Exception as error:
         deed.outcome, deed.why = "failed", type(error).__name__
         traceback.print_exc(file=sys.stderr)
+        journal.of_home(seen.home, "web").write({"event": "fault", "kind": type(error).__name__, "at": _location(error)})
         text = f"Internal error in Studio ({type(error).__name__}): a bug, not your input. The terminal has the details."
         raise gr.Error(text, print_exception=False) from None
     finally:

@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, cast
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Mount
+from starlette.types import ASGIApp
 
-from studio.core import outbound
+from studio import __version__
+from studio.core import journal, outbound
 from studio.core.html import render
 from studio.http.hosts import LOOPBACK
+from studio.http.proxy import Proxied
 from studio.http.server import Server, listen
 from studio.http.server import url as address
 from studio.http.shell import Shell
@@ -36,7 +39,7 @@ Tell = Callable[[str], None]
 class Served:
     """A server ready to run: the application to serve and the link that opens it once."""
 
-    app: Shell
+    app: ASGIApp
     inner: FastAPI
     """What the shell is around."""
     link: OneTimeLink
@@ -50,9 +53,13 @@ def build(
     password: str | None = None,
     names: tuple[str, ...] = (),
     tell: Tell = lambda line: None,
+    proxies: tuple[str, ...] = (),
 ) -> Served:
-    """Put the application together. Raises SpecError for a host that others reach without a password."""
-    access.require_password(host, password, home)
+    """Put the application together. Raises SpecError for a host that others reach without a password.
+
+    proxies: addresses of reverse proxies whose headers are believed. Others reach the studio through them.
+    """
+    access.require_password(host, password, home, proxies)
     _environment(home)
     from fastapi import FastAPI
     from gradio import mount_gradio_app
@@ -99,25 +106,38 @@ def build(
     cast("FastAPI", pages).add_exception_handler(404, _not_found)
     hosts = LOOPBACK | frozenset(names) | ({socket.gethostname(), host} if host not in LOOPBACK else set())
     shell = Shell(app, access.rules(sessions, frozenset(hosts), host not in LOOPBACK, home))
-    return Served(shell, app, link, url)
+    return Served(Proxied(shell, proxies) if proxies else shell, app, link, url)
 
 
-def serve(home: Path, host: str, port: int, password: str | None, names: tuple[str, ...], tell: Tell) -> None:
+def serve(
+    home: Path,
+    host: str,
+    port: int,
+    password: str | None,
+    names: tuple[str, ...],
+    tell: Tell,
+    proxies: tuple[str, ...] = (),
+) -> None:
     """Serve until interrupted. `tell` takes lines for the terminal, among them the link that lets a browser in.
 
     Raises SpecError, HardwareError.
     """
-    access.require_password(host, password, home)
+    access.require_password(host, password, home, proxies)
     listener = listen(host, port, "The studio may be running already; else choose another with --port.")
     port = listener.getsockname()[1]
     _environment(home)
-    outbound.apply(home, shared=host not in LOOPBACK)
+    outbound.apply(home, shared=host not in LOOPBACK or bool(names or proxies))
     os.chdir(home / "ui")  # a relative path from a page can name nothing of anyone's
-    served = build(home, host, port, password, names, tell)
+    served = build(home, host, port, password, names, tell, proxies)
     tell(f"Studio is at {served.url}")
     if host in LOOPBACK or password is None:
         tell(f"Open it with this link (it works once): {served.url}/sign-in?token={served.link.token}")
-    Server(served.app, DRAIN).run_on(listener)
+    log = journal.of_home(home, "web")
+    log.write({"event": "started", "version": __version__, "pid": os.getpid(), "host": host, "port": port})
+    try:
+        Server(served.app, DRAIN).run_on(listener)
+    finally:
+        log.write({"event": "ended", "pid": os.getpid()})
 
 
 async def _not_found(request: Request, error: Exception) -> Response:

@@ -171,3 +171,18 @@ def test_a_malformed_host_or_origin_is_a_bad_request(gate: Gate, headers: dict[s
 def test_a_web_socket_needs_a_session_and_our_own_origin(gate: Gate):
     assert gate.ask("/ws", kind="websocket", cookie=False)[0] == 1008
     assert gate.ask("/ws", kind="websocket", origin="http://evil.com")[0] == 1008
+
+
+def test_the_log_notes_requests_without_queries_bodies_or_names_of_files(tmp_path: Path) -> None:
+    from studio.core import journal
+
+    gate = Gate(tmp_path)
+    gate.ask("/download/bot-1/export/merged/secret.txt", "GET")
+    gate.ask("/gradio_api/file=/home/ann/salaries.csv", "GET")
+    gate.ask("/runs", cookie=False)
+    gate.ask("/look/studio.css")
+    lines = journal.of_home(tmp_path, "web").read()
+    assert [(line["path"], line["status"], line["who"]) for line in lines] == [
+        ("/download/bot-1/export", 200, "owner"), ("/gradio_api/file", 200, "owner"), ("/runs", 401, ""),
+    ]  # fmt: skip
+    assert all(line["event"] == "request" and line["id"] for line in lines)
