@@ -32,6 +32,7 @@ class Studio:
     home: Path
     port: int
     child: Any = field(default=None, repr=False)
+    options: tuple[str, ...] = ()
 
     @property
     def url(self) -> str:
@@ -40,7 +41,7 @@ class Studio:
     def start(self) -> None:
         log = open(self.home / "server.log", "ab")  # noqa: SIM115 - the child's
         environment = {**os.environ, "STUDIO_HOME": str(self.home), "PYTHONUNBUFFERED": "1"}
-        command = [sys.executable, "-m", "studio", "ui", "--port", str(self.port)]
+        command = [sys.executable, "-m", "studio", "ui", "--port", str(self.port), *self.options]
         self.child = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         until = time.monotonic() + 120
         while time.monotonic() < until:

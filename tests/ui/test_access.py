@@ -139,7 +139,7 @@ def test_every_answer_carries_the_headers_that_keep_others_out(gate: Gate):
     for answer in (gate.ask()[1], gate.ask(cookie=False)[1], gate.ask(host="evil.com")[1]):
         assert "frame-ancestors 'none'" in answer["content-security-policy"]
         assert answer["x-content-type-options"] == "nosniff"
-        assert answer["referrer-policy"] == "no-referrer"
+        assert answer["referrer-policy"] == "same-origin"
 
 
 def test_an_upload_says_its_length_and_stays_below_the_limits(gate: Gate, monkeypatch: pytest.MonkeyPatch):
