@@ -191,7 +191,7 @@ def evaluate(
     a person's own, to be shown beside the others."""
     if folder.report.exists() and not again:
         return
-    from studio.evaluation import compare, curve, parent
+    from studio.evaluation import compare, curve, parent, scored
     from studio.evaluation.sets import question_sets
     from studio.runs import report_page
 
@@ -203,7 +203,8 @@ def evaluate(
     if not sets and crossed is None:
         recorder.event(events.Warning(message="no held-out rows: this run ends without evidence"))
         return
-    model = loading.attach_adapter(load(prepared), folder.adapter)
+    attach = scored.load if spec.training.method.scores else loading.attach_adapter
+    model = attach(load(prepared), folder.adapter)
     report = compare.compare(
         model,
         prepared.tokenizer,

@@ -33,6 +33,7 @@ from studio.cli import (
     results,
     runs,
     savings,
+    score,
     serve,
     show,
     train,
@@ -112,6 +113,7 @@ app.add_typer(exporters.app, name="exporters")
 app.add_typer(adapters.app, name="adapters")
 app.command("prune")(prune.prune)
 app.command("savings")(savings.savings)
+app.command("score")(score.score)
 app.command("serve")(serve.serve)
 app.command("bench")(bench.bench)
 app.add_typer(config.app, name="config")

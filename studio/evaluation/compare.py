@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from studio.core import events
 from studio.core.errors import EvaluationError
 from studio.core.text import count
+from studio.evaluation import scored
 from studio.evaluation.answering import longest_answer, questions
 from studio.evaluation.general import NAME as GENERAL
 from studio.evaluation.general import TEXT
@@ -17,9 +18,10 @@ from studio.evaluation.report import HELD_OUT, SFT, START, Report, SetReport, Sp
 from studio.evaluation.set_report import set_report
 from studio.evaluation.sets import QuestionSet
 from studio.evaluation.settings import Evaluation
-from studio.evaluation.sides import Watch, adapter_off, drawn, fitting, limit, one_side
+from studio.evaluation.sides import Watch, adapter_off, device, drawn, fitting, limit, one_side
 from studio.evaluation.verdict import decide
 from studio.tracking.reporter import Reporter, Silent
+from studio.training import score_head
 
 if TYPE_CHECKING:
     from studio.data.render import TrainOn
@@ -48,6 +50,9 @@ def compare(
     cross_validated: what was found where no rows are held out; it comes first. Raises EvaluationError if nothing can be
     measured, Stopped if the reporter asks.
     """
+    if score_head.of(model) is not None:
+        rows, longest = sets[0].rows if sets else [], max_length or limit(model) or 0
+        return scored.compare(model, tokenizer, rows, settings, seed=seed, reporter=reporter or Silent(), max_length=longest)
     watch = Watch(reporter or Silent(), sets, settings)
     training = model.training
     model.eval()
@@ -74,7 +79,7 @@ def compare(
     return Report(
         sets=reports,
         verdict=decide(reports),
-        device=_device(model),
+        device=device(model),
         resamples=settings.resamples,
         seed=seed,
         speed=next((rates for _, rates, _ in found if rates), {}),
@@ -129,13 +134,3 @@ def _measure(
         against.append(reported(side, against=name))
     speeds = {"base": base.speed, "tuned": tuned.speed}
     return reported(base), {name: value for name, value in speeds.items() if value}, against
-
-
-def _device(model: Any) -> str:
-    import platform
-
-    import torch
-
-    if model.device.type == "cuda":
-        return torch.cuda.get_device_name(model.device)
-    return f"CPU ({platform.machine()}, {torch.get_num_threads()} thread{'s' if torch.get_num_threads() > 1 else ''})"

@@ -62,6 +62,13 @@ METRICS: dict[str, Metric] = _Metrics(
             "share of preference pairs whose preferred answer has the higher mean log p a token",
         ),
         Metric(
+            "score_accuracy",
+            "Preferred answer scored higher",
+            "higher",
+            "share",
+            "share of preference pairs whose preferred answer has the higher score; of base: the higher mean log p a token",
+        ),
+        Metric(
             "logp_chosen",
             "log p of preferred answers",
             "higher",

@@ -91,6 +91,17 @@ def limit(model: Any) -> int | None:
     return getattr(model.config.get_text_config(), "max_position_embeddings", None)
 
 
+def device(model: Any) -> str:
+    """What the model runs on, in words."""
+    import platform
+
+    import torch
+
+    if model.device.type == "cuda":
+        return torch.cuda.get_device_name(model.device)
+    return f"CPU ({platform.machine()}, {torch.get_num_threads()} thread{'s' if torch.get_num_threads() > 1 else ''})"
+
+
 class Watch:
     """Progress over all sets, the wish to stop, and which passes were timed already."""
 

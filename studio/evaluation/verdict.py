@@ -99,7 +99,7 @@ def _on_main(found: SetReport, kind: VerdictKind) -> str:
     if found.before == START:
         moved = moved.replace(base, f"{base} (the adapter it started from)", 1)
     sentence = f"{kind.capitalize()}: {label} on {found.label} rows {moved} ({_change(found)}, {plural(_rows(found), 'row')})"
-    if kind == "no clear difference" and found.headline != "loss":
+    if kind == "no clear difference" and found.headline != "loss" and "loss" in found.metrics:
         loss = found.metrics["loss"]
         if METRICS["loss"].gained(loss.change) or METRICS["loss"].lost(loss.change):
             way = "fell" if loss.change.value < 0 else "rose"

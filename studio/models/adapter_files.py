@@ -94,6 +94,12 @@ def match(folder: Path, tensors: dict[str, Tensor], base: Any) -> None:
     """Raise ModelError unless every matrix of the adapter has its layer, of its size, in the base model."""
     modules = dict(base.named_modules())
     layers = {found["layer"] for name in tensors if (found := _MATRIX.match(name))}
+    if any(name.endswith(".score.weight") for name in tensors) and "score" not in modules:
+        raise ModelError(
+            "this adapter is a reward model: it scores answers and gives none",
+            hint="`studio score` scores answers with it.",
+            where=str(folder),
+        )
     missing = sorted(layer for layer in layers if _module(layer, modules) is None)
     if missing:
         none = len(missing) == len(layers)

@@ -21,6 +21,7 @@ def refuse(spec: RunSpec, case: Case, chosen: Fit) -> None:
             hint="Set model.dtype to fp32 or bf16, or leave it out.",
             where="model.dtype",
         )
+    _scores(spec)
     _base(spec)
     _targets(spec, case)
     _whole(spec, case)
@@ -38,6 +39,31 @@ def refuse(spec: RunSpec, case: Case, chosen: Fit) -> None:
             f"{count(int(rows.lengths.max()))}), and data.overlong is error",
             hint="Raise data.max_length, shorten those rows, or set data.overlong to drop or truncate.",
             where="data.max_length",
+        )
+
+
+def _scores(spec: RunSpec) -> None:
+    """What a reward model cannot have: exports that answer, and layers trained whole."""
+    if not spec.training.method.scores:
+        return
+    if spec.export:
+        raise SpecError(
+            f"a reward model gives scores and no answers, so there is nothing that an export {spec.export[0].kind} could serve",
+            hint="Leave export out. Its adapter folder is a sequence classification adapter: transformers with peft loads it, "
+            "and `studio score` scores answers with it.",
+            where="export.0",
+        )
+    if spec.adapter.kind == "full":
+        raise SpecError(
+            "a reward model is an adapter with a head, and is not trained in full",
+            hint="Set adapter.kind to lora.",
+            where="adapter.kind",
+        )
+    if spec.evaluation.while_training:
+        raise SpecError(
+            "a reward model answers nothing, so no questions are asked while it is trained",
+            hint="Set evaluation.while_training to 0.",
+            where="evaluation.while_training",
         )
 
 

@@ -13,7 +13,7 @@ from studio.core.errors import TrainingError
 from studio.core.files import folder_aside
 from studio.core.text import nearest
 from studio.hardware.dims import matches
-from studio.training import initial
+from studio.training import initial, score_head
 from studio.training.guards import disk_errors
 from studio.training.settings import ResolvedAdapter
 
@@ -198,6 +198,9 @@ def parts(model: Any) -> tuple[dict[str, Any], Any]:
     state = get_peft_model_state_dict(model, save_embedding_layers=False)  # "auto" would ask the hub about the base model
     config = copy.copy(model.peft_config["default"])
     config.inference_mode = True
+    if (head := score_head.of(model)) is not None:  # as a sequence classification model of transformers is written
+        config.task_type, config.modules_to_save = "SEQ_CLS", [score_head.NAME]
+        state = {**state, score_head.KEY: head.weight}
     return {name: values.detach().to("cpu", copy=True).contiguous() for name, values in state.items()}, config
 
 
@@ -219,7 +222,10 @@ def read(model: Any, folder: Path) -> None:
     from peft import set_peft_model_state_dict
     from safetensors.torch import load_file
 
-    loaded = set_peft_model_state_dict(model, load_file(folder / "adapter_model.safetensors"))
+    tensors = load_file(folder / "adapter_model.safetensors")
+    if (head := score_head.of(model)) is not None and score_head.KEY in tensors:
+        head.weight.data.copy_(tensors.pop(score_head.KEY))
+    loaded = set_peft_model_state_dict(model, tensors)
     if loaded.unexpected_keys:
         raise TrainingError(
             f"The checkpoint holds weights that this model does not have, e.g. {loaded.unexpected_keys[0]}",

@@ -69,6 +69,8 @@ class MicroBatch:
     tokens: int
     scored_in_rows: np.ndarray
     numbers: np.ndarray
+    ends: np.ndarray
+    """The flat position of each sequence's last token."""
     lengths: tuple[int, ...] | None = None
     position_ids: np.ndarray | None = None
 
@@ -273,6 +275,7 @@ def pack(items: Sequence[tuple[np.ndarray, np.ndarray]], pad: int = 0, numbers: 
         tokens=len(ids),
         scored_in_rows=np.add.reduceat(learned, starts, dtype=np.int64),
         numbers=_numbers(items, numbers),
+        ends=starts + np.array(lengths, dtype=np.int64) - 1,
         lengths=lengths,
         position_ids=positions[None],
     )
@@ -296,6 +299,7 @@ def pad_rows(items: Sequence[tuple[np.ndarray, np.ndarray]], pad: int = 0, numbe
         tokens=sum(len(ids) for ids, _ in items),
         scored_in_rows=learned.sum(axis=1),
         numbers=_numbers(items, numbers),
+        ends=np.array([index * longest + len(ids) - 1 for index, (ids, _) in enumerate(items)], dtype=np.int64),
     )
 
 

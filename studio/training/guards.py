@@ -44,6 +44,12 @@ def check_data(job: TrainingJob) -> None:
             hint="Give such rows in data.train, or set training.method to sft.",
             where="training.method",
         )
+    if job.training.method.scores and job.adapter.kind == "full":
+        raise TrainingError(
+            "a reward model is an adapter with a head, and is not trained in full",
+            hint="Set adapter.kind to lora.",
+            where="adapter.kind",
+        )
     if job.training.method.distils and job.teacher is None:
         raise TrainingError(
             "distillation needs a teacher that has read the rows",

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from studio.core.text import shorten
-from studio.training import adapters, attention, fusing, initial, noise
+from studio.training import adapters, attention, fusing, initial, noise, score_head
 from studio.training.batches import MicroBatch, Tokens, first_rows, pack, pad_rows
 from studio.training.guards import StepInProgress
 from studio.training.job import TrainingJob
@@ -71,6 +71,8 @@ class LossModel:
         self.base, self.job, self.pad, self.in_progress = base, job, pad, in_progress or StepInProgress()
         self.own_attention = str(base.config._attn_implementation)
         self.model = adapters.attach(base, job.adapter, job.training.seed, start=job.start)
+        if job.training.method.scores:
+            score_head.add(base, job.training.seed)
         if job.training.gradient_checkpointing:  # not re-entrant: gradients reach the adapter without any at the input
             base.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
         self.logit_transform = head.logit_transform(base.config.get_text_config())
@@ -125,6 +127,8 @@ class LossModel:
 
     def score(self, tokens: Tokens, micro: MicroBatch, reference: Reference | None = None, drift: Any = None) -> Scored:
         """The sequences of a micro-batch of `tokens` as a training method takes them; reference are scores of `tokens`."""
+        if self.job.training.method.scores:
+            return self._scores(micro)
         words = self._words(tokens)
         losses = self.token_losses(micro, words)
         named = {} if words is None else dict(zip(("divergence", "hard", "same_choice"), losses[1:].detach(), strict=True))
@@ -137,6 +141,15 @@ class LossModel:
             drift=drift,
             **({} if not isinstance(tokens, Sampled) else self._of_sampled(tokens, micro)),
         )
+
+    def _scores(self, micro: MicroBatch) -> Scored:
+        """The same where sequences are scored: by the head at their last token, and no word is predicted."""
+        self.in_progress.rows, self.in_progress.tokens = micro.rows, micro.input_ids.size
+        self.noise.lengths = micro.lengths
+        with self._autocast():
+            hidden = self.base.base_model(**self._inputs(micro)).last_hidden_state
+        values = score_head.values(self.base, hidden, self.on_device(micro.ends))
+        return Scored(losses=values, counts=self.on_device(micro.scored_in_rows), values=values)
 
     def _words(self, tokens: Tokens) -> Words | None:
         """What the teacher says of these rows, if there is one."""
@@ -281,6 +294,7 @@ class LossModel:
         self.fusion.undo()
         self.noise.remove()
         self.model.unload()
+        score_head.remove(self.base)
         if self.base.config._attn_implementation != self.own_attention:
             self.base.set_attn_implementation(self.own_attention)
         if self.job.training.gradient_checkpointing:

@@ -12,11 +12,12 @@ from studio.training.methods.grpo import Grpo
 from studio.training.methods.kto import Kto
 from studio.training.methods.method import Method
 from studio.training.methods.orpo import Orpo
+from studio.training.methods.reward import Reward
 from studio.training.methods.sft import Sft
 from studio.training.methods.simpo import Simpo
 from studio.training.methods.text import Text
 
-_Methods: TypeAlias = Sft | Dpo | Orpo | Simpo | Kto | Grpo | Distil | Text
+_Methods: TypeAlias = Sft | Dpo | Orpo | Simpo | Kto | Grpo | Distil | Text | Reward
 METHODS: dict[str, type[Method]] = {method.model_fields["kind"].default: method for method in get_args(_Methods)}
 """Every method by its word in `training.method`."""
 

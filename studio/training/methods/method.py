@@ -34,6 +34,8 @@ class Scored:
     """-log p of every trained token before the first step, fp32 [tokens]; for methods that compare token by token."""
     distilled: Any = None
     """Figures of each trained token beside a teacher, by name, without gradient; for methods that distil."""
+    values: Any = None
+    """The score of each sequence, fp32 [sequences] with its gradient; for reward models, which have no losses of tokens."""
     drift: Any = None
     """How much likelier than before mismatched answers have become on average, at least 0: an estimate of the divergence."""
 
@@ -60,6 +62,8 @@ class Method(Section, frozen=True):
     """Whether the model answers the rows' prompts itself in every step, and learns from those answers."""
     distils: ClassVar[bool] = False
     """Whether a teacher's words at every token are learned."""
+    scores: ClassVar[bool] = False
+    """Whether the model gives a sequence one number, by a head of its own, instead of words."""
     rate: ClassVar[float] = 1.0
     """The learning rate it takes, as a share of supervised fine-tuning's."""
     rate_reason: ClassVar[str] = ""
