@@ -172,7 +172,7 @@ def refuse_outside(spec: RunSpec, home: Path) -> None:
 
 
 def _looks_local(name: str) -> bool:
-    return name != "starter" and (name.startswith(("/", "~", ".", "\\")) or Path(name).expanduser().is_dir())
+    return name not in ("", "starter") and (name.startswith(("/", "~", ".", "\\")) or Path(name).expanduser().is_dir())
 
 
 def clean_title(title: str) -> str:
