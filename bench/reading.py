@@ -76,7 +76,8 @@ def measure(home: Path, epochs: int) -> dict[str, Any]:
         )  # fmt: skip
         known = [run for run in runs.list_runs(home) if run.spec.name == name]
         run = known[0] if known else notebook.start(spec, home)
-        run = run if run.status.state == "done" else run.watch() if run.status.active else run.resume()
+        if not (run.folder.adapter / "adapter_config.json").exists():  # its evidence is not needed here
+            run = run.watch() if run.status.active else run.resume()
         wanted = Comparison(
             run=run.id, index="handbook", questions=str(files["test"]), passages=PASSAGES, most_questions=500, max_tokens=40
         )

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from studio.app.answer_comparison import Comparison, compare_answers
+    from studio.app.cascade_python import CalibratedCascade, calibrate_cascade
     from studio.app.comparison import compare
     from studio.app.datasets import findings, inspect, preview
     from studio.app.documents import add_documents
@@ -34,10 +35,10 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
-    "Comparison", "MakingJob", "MakingSpec", "Run", "RunSpec", "StudioError", "Update", "add_documents", "build_index",
-    "compare", "compare_answers", "edit", "feedback_dataset", "find", "findings", "inspect", "judge", "list_feedback",
-    "list_runs", "load", "make_rows", "opinion", "plan", "plan_rows", "preview", "rate_answer", "sample",
-    "search_index", "start", "train", "watch",
+    "CalibratedCascade", "Comparison", "MakingJob", "MakingSpec", "Run", "RunSpec", "StudioError", "Update",
+    "add_documents", "build_index", "calibrate_cascade", "compare", "compare_answers", "edit", "feedback_dataset",
+    "find", "findings", "inspect", "judge", "list_feedback", "list_runs", "load", "make_rows", "opinion", "plan",
+    "plan_rows", "preview", "rate_answer", "sample", "search_index", "start", "train", "watch",
 ]  # fmt: skip
 
 _HOMES = {
@@ -45,6 +46,7 @@ _HOMES = {
     "studio.app.run_updates": ("Update",),
     "studio.app.runs": ("Run", "find", "list_runs"),
     "studio.app.answer_comparison": ("Comparison", "compare_answers"),
+    "studio.app.cascade_python": ("CalibratedCascade", "calibrate_cascade"),
     "studio.app.comparison": ("compare",),
     "studio.app.documents": ("add_documents",),
     "studio.app.feedback": ("feedback_dataset", "list_feedback", "rate_answer"),

@@ -19,7 +19,8 @@ Action = Literal[
     "answers.rate", "chat.ask",
     "export.make", "export.download", "export.install", "export.push",
     "serve.start", "serve.stop", "bench.start", "bench.stop",
-    "index.build", "index.stop", "index.delete", "comparison.start", "comparison.stop",
+    "index.build", "index.stop", "index.delete", "comparison.start", "comparison.stop", "cascade.calibrate",
+    "cascade.report", "cascade.stop",
     "keys.save", "keys.remove", "limits.set", "hosts.set", "disk.clean", "users.change", "sessions.end",
 ]  # fmt: skip
 OWNERS: frozenset[Action] = frozenset(

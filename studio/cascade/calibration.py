@@ -119,12 +119,13 @@ def warnings(found: Calibration) -> list[str]:
     if found.kinds["fresh"] < RARE * rows:
         said.append(
             f"{_few(found.kinds['fresh'], 'fresh wording')}: the promise holds only for questions worded like the training "
-            "rows; in use, expect more wrong answers. Add a file of newly worded questions with --fresh"
+            "rows; in use, expect more wrong answers. Add newly worded questions (fresh), e.g. by the recipe paraphrases"
         )
     if found.kinds["out-of-scope"] < RARE * rows:
         said.append(
             f"{_few(found.kinds['out-of-scope'], 'out-of-scope question')}: nothing shows whether the model is unsure when it "
-            "cannot know the answer. Add questions about other subjects and things that do not exist with --out-of-scope"
+            "cannot know the answer. Add questions about other subjects and things that do not exist (out of scope), e.g. by "
+            "the recipe unanswerable"
         )
     if found.auroc[found.signal] < 0.7:
         said.append(f"the best signal hardly separates right answers from wrong ones (AUROC {found.auroc[found.signal]:.2f})")

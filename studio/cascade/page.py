@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.resources import files
 
 from markupsafe import Markup
 
+from studio.cascade.curve import Point
 from studio.cascade.record import Cascade, CascadeReport
 from studio.cascade.report import shares
 from studio.core.charts import Series, line_chart
@@ -31,9 +33,8 @@ def body(cascade: Cascade, found: CascadeReport) -> Markup:
     parts = [
         _html("promise", "good" if found.held else "bad", badge, f"{found.sentence}.", promise, found.warnings),
         _html("options", rows, shares(found)),
-        curves(found),
+        pictures(found),
         signals(cascade),
-        reliability(found),
         _html("errors", found.errors),
     ]
     return Markup("").join(parts)
@@ -60,28 +61,42 @@ def signals(cascade: Cascade) -> Markup:
     return _html("signals", found.auroc, found.signal, threshold, line.local, line.wrong, line.rows, found.error)
 
 
-def curves(found: CascadeReport) -> Markup:
-    """Quality and cost over the share escalated, of the cascade and what it has to beat."""
-    quality = [
-        Series(NAMES.get(item.router, item.router), [(100 * point.escalated, 100 * point.quality) for point in item.points])
-        for item in found.curves
-    ]
-    cost = [
-        Series(NAMES.get(item.router, item.router), [(point.cost, 100 * point.quality) for point in item.points])
-        for item in found.curves
-    ]
+def pictures(found: CascadeReport) -> Markup:
+    """Quality, cost and latency over the share escalated, of the cascade and what it has to beat; and the confidence."""
+
+    def alone(across: Callable[[Point], float], up: Callable[[Point], float]) -> list[Series]:
+        models = (("small alone", found.small), ("large alone", found.large))
+        lines = [
+            Series(NAMES.get(item.router, item.router), [(across(point), up(point)) for point in item.points])
+            for item in found.curves
+        ]
+        return [*lines, *(Series(name, [(across(point), up(point))], dots=True) for name, point in models)]
+
+    sure = [(100 * confidence, 100 * share) for confidence, share, _ in found.reliability]
     charts = [
-        line_chart("Right answers (%) over the share escalated", quality, x_label="% escalated"),
-        line_chart("Right answers (%) over US dollars per 1,000 questions", cost, x_label="USD per 1,000"),
+        line_chart("Right answers (%) over the share escalated", alone(_escalated, _quality), x_label="% escalated"),
+        line_chart("Right answers (%) over US dollars per 1,000 questions", alone(_cost, _quality), x_label="USD per 1,000"),
+        line_chart("p95 latency (s) over the share escalated", alone(_escalated, _p95), x_label="% escalated"),
+        line_chart(
+            f"Share right (%) over confidence (%), calibration error {found.error:.3f}",
+            [Series("these questions", sure, dots=True), Series("perfect calibration", [(0, 0), (100, 100)])],
+            x_label="% confidence",
+        ),
     ]
-    return Markup('<div class="charts">{}</div>').format(Markup("").join(charts))
+    return _html("pictures", Markup("").join(charts))
 
 
-def reliability(found: CascadeReport) -> Markup:
-    """How far the confidence can be believed."""
-    points = [(100 * sure, 100 * share) for sure, share, _ in found.reliability]
-    lines = [Series("these questions", points, dots=True), Series("perfect calibration", [(0, 0), (100, 100)])]
-    chart = line_chart(
-        f"Share right (%) over confidence (%), calibration error {found.error:.3f}", lines, x_label="% confidence"
-    )
-    return Markup('<div class="charts">{}</div>').format(chart)
+def _escalated(point: Point) -> float:
+    return 100 * point.escalated
+
+
+def _quality(point: Point) -> float:
+    return 100 * point.quality
+
+
+def _cost(point: Point) -> float:
+    return point.cost
+
+
+def _p95(point: Point) -> float:
+    return point.p95

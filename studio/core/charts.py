@@ -85,7 +85,11 @@ def line_chart(
     x_values = sorted(set(xs)) if log_x else sorted({min(xs), max(xs)})
     anchors = ("start", "end") if len(x_values) > 1 and not log_x else ("middle", "middle")
     x_ticks = [
-        Tick(across(x), f"{x:,.0f}", anchors[0] if x == x_values[0] else anchors[1] if x == x_values[-1] else "middle")
+        Tick(
+            across(x),
+            number(x) if abs(x) < 10 else f"{x:,.0f}",
+            anchors[0] if x == x_values[0] else anchors[1] if x == x_values[-1] else "middle",
+        )
         for x in x_values
     ]
     data = {
