@@ -12,6 +12,7 @@ import argparse
 import sys
 
 from studio.core.errors import StudioError
+from studio.core.machine_errors import translate
 from studio.processes.channel import Voice, messages
 
 
@@ -50,6 +51,10 @@ def main(arguments: list[str] | None = None) -> int:
             voice.say(end=True)
         except StudioError as error:
             voice.say(error=error.as_dict())
+        except Exception as error:  # e.g. the GPU's memory: the next, shorter question may be answered
+            if (known := translate(error)) is None:
+                raise
+            voice.say(error=known.as_dict())
     return 0
 
 

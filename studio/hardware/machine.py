@@ -41,7 +41,9 @@ class Gpu:
     bandwidth: float = 0.0
     flops: float = 0.0
     held: int = 0
-    """Bytes that other compute processes hold: another run's, for which a run waits its turn."""
+    """Bytes that other compute processes hold."""
+    returned: int = 0
+    """Bytes of these that runs of the studio hold, which give them back when their turn is over."""
     unified: bool = False
     """It has no memory of its own: `total` and `free` are the machine's RAM, which is counted once."""
     mig: bool = False
@@ -96,7 +98,7 @@ class Machine:
             return round(0.9 * self.ram_free)
         if self.gpu.unified:
             return round(0.9 * self.gpu.free)
-        return round(0.95 * min(self.gpu.free + self.gpu.held, (1 - DESKTOP) * self.gpu.total))
+        return round(0.95 * min(self.gpu.free + self.gpu.returned, (1 - DESKTOP) * self.gpu.total))
 
     @property
     def cpu_bf16(self) -> bool:
@@ -232,7 +234,7 @@ def _gpu(driver: Any, index: int) -> Gpu | None:
         major, minor = driver.nvmlDeviceGetCudaComputeCapability(handle)
     except refused:
         return None  # a GPU that has fallen off the bus must not hide the others
-    name, number, uuid, others, unified, mig = "NVIDIA GPU", "", "", 0, False, False
+    name, number, uuid, others, returned, unified, mig = "NVIDIA GPU", "", "", 0, 0, False, False
     with contextlib.suppress(refused):
         name = _text(driver.nvmlDeviceGetName(handle))
     with contextlib.suppress(refused):
@@ -242,13 +244,14 @@ def _gpu(driver: Any, index: int) -> Gpu | None:
     with contextlib.suppress(refused):
         running = driver.nvmlDeviceGetComputeRunningProcesses(handle)
         others = sum(int(item.usedGpuMemory or 0) for item in running)
+        returned = sum(int(item.usedGpuMemory or 0) for item in running if is_run(item.pid))
     with contextlib.suppress(refused, AttributeError):
         mig = driver.nvmlDeviceGetMigMode(handle)[0] == 1
     try:
         own = driver.nvmlDeviceGetMemoryInfo(handle)
         total, free = int(own.total), int(own.free)
     except refused:  # it shares the machine's RAM (GB10, Jetson)
-        (total, free), others, unified = memory(), 0, True
+        (total, free), others, returned, unified = memory(), 0, 0, True
     card = cards.match(name, None if unified else total)
     return Gpu(
         name=name,
@@ -261,9 +264,19 @@ def _gpu(driver: Any, index: int) -> Gpu | None:
         bandwidth=card.bandwidth * 1e9 if card else 0.0,
         flops=card.tflops * 1e12 if card else 0.0,
         held=others,
+        returned=returned,
         unified=unified,
         mig=mig,
     )
+
+
+def is_run(pid: int) -> bool:
+    """Whether a process of this machine works on a run: only such a one waits its turn, and gives its memory back.
+
+    A server, a chat or another program keeps what it holds. In a container the driver's process ids are those of the host and
+    mean nothing here; what they hold is then not counted on.
+    """
+    return "studio.worker" in _read(f"/proc/{pid}/cmdline").split("\0")
 
 
 def _text(value: str | bytes) -> str:

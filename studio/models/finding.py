@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,8 @@ class Found:
     has_tokenizer: bool = True
     config: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
     """Its `config.json`."""
+    cached: bool = field(default=False, compare=False)
+    """Of a hub model: its weights are on this machine."""
 
     @property
     def folder(self) -> Path | None:
@@ -116,7 +119,7 @@ def _in_folder(name: str, folder: Path, license: str | None = None) -> Found:
 
 
 def _on_hub(model: Model) -> Found:
-    from huggingface_hub import HfApi, constants, hf_hub_download
+    from huggingface_hub import HfApi, constants, hf_hub_download, try_to_load_from_cache
 
     outbound.require_hub()
     if constants.is_offline_mode():
@@ -132,7 +135,9 @@ def _on_hub(model: Model) -> Found:
     values = _read_config(Path(file), model.name)
     _check(None, values, model.name)
     license = (about.card_data or {}).get("license") if about.card_data else None
-    return Found(model.name, model.name, about.sha, False, license, True, values)
+    weights = [item.rfilename for item in about.siblings or [] if fnmatch(item.rfilename, "model*.safetensors")]
+    here = all(isinstance(try_to_load_from_cache(model.name, name, revision=about.sha), str) for name in weights)
+    return Found(model.name, model.name, about.sha, False, license, True, values, bool(weights) and here)
 
 
 def _hub_refused(model: Model, problem: Exception) -> Found:
@@ -161,7 +166,7 @@ def _in_cache(model: Model, why: str) -> Found:
     values = _read_config(Path(file), model.name)
     _check([item.name for item in folder.iterdir()], values, model.name, _go_online("download the rest."))
     known = presets.preset(model.name)
-    return Found(model.name, model.name, folder.name, False, known.license if known else None, True, values)
+    return Found(model.name, model.name, folder.name, False, known.license if known else None, True, values, True)
 
 
 def _go_online(otherwise: str) -> str:

@@ -110,7 +110,10 @@ def _machine(case: Case, disk: Disk, ram: Ram) -> Iterator[str]:
         yield f"driver {gpu.driver} is too old for this torch, and the run will not start. {driver_advice()}"
     if gpu.mig:
         yield f"{gpu.name} is partitioned (MIG): a run gets one instance, which has less memory than this plan assumes"
-    if gpu.held:
-        yield f"{size(gpu.held)} of {gpu.name} is in use by other processes; the run will wait until it is free"
+    if gpu.returned:
+        yield f"{size(gpu.returned)} of {gpu.name} is in use by other runs; the run will wait until it is free"
+    if gpu.held > gpu.returned:
+        other = size(gpu.held - gpu.returned)
+        yield f"{other} of {gpu.name} is in use by other programs and is not planned with: close them for a faster run"
     elif not case.machine.assumed and gpu.free < 0.85 * gpu.total:
         yield f"only {size(gpu.free)} of {size(gpu.total)} is free on {gpu.name}: close other programs that use the GPU"

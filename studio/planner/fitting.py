@@ -34,8 +34,7 @@ WORTH_PACKING = 0.05
 """Padding share from which rows are packed."""
 NEAR = 1.03
 """Settings this near to the fastest count as equally fast; the simpler is taken."""
-UNKNOWN_CARD = (50e12, 400e9)
-"""FLOP/s and bytes/s by which settings are ranked on a card whose rates are not known."""
+UNKNOWN_CARD = (50e12, 400e9)  # FLOP/s and bytes/s by which settings are ranked on a card whose rates are not known
 CARD_TOKENS = 4000
 """Tokens computed at once on a card, where they fit: enough for its kernels' launches and its unpacking not to count."""
 CPU_TOKENS = 2048
@@ -52,6 +51,7 @@ class Case:
     rows: Rows
     name: str
     license: str | None = None
+    cached: bool = False  # the weights of a hub model are on this machine
     past: tuple[Past, ...] = ()
     """Earlier runs that were measured, newest first."""
 

@@ -9,6 +9,7 @@ from studio.core.text import count, duration, parameters, plural, size
 from studio.hardware.history import OVERHEADS, UNCORRECTED, Correction
 from studio.hardware.memory import Memory
 from studio.hardware.speed import Rate
+from studio.models.download import measured_rate
 from studio.runs.plan import (
     Alternative,
     Counts,
@@ -117,6 +118,7 @@ class Plan:
             f"{parameters(counts.trained_parameters)} trained parameters; {counts.padding:.0%} padding",
             f"memory: {size(self.memory.total)} of {size(self.room)} that may be used on {self.machine}" + self._corrected,
             *self._host,
+            *self._download,
         ]
         if method := self._method:
             lines.insert(0, method)
@@ -144,6 +146,16 @@ class Plan:
             return f"RAM: {size(ram)} at most ({stage})", f"disk: {size(self.disk.total)}"
         disk = f"disk: {size(self.disk.total)} of {size(self.disk.free)} free"
         return f"RAM: {size(ram)} of {size(self.ram.free)} free, at most ({stage})", disk
+
+    @property
+    def _download(self) -> tuple[str, ...]:
+        """What is downloaded before the run, and how long that takes as the last download went."""
+        wanted = dict(self.disk.items).get("base model (download)", 0)
+        if not wanted or self.elsewhere:
+            return ()
+        rate = measured_rate()
+        took = f"about {duration(wanted / rate)} at the rate of the last download" if rate else "its time is not known yet"
+        return (f"download: {size(wanted)} before the device is taken, {took}",)
 
     @property
     def _row(self) -> str:

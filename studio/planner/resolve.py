@@ -53,7 +53,14 @@ def resolve(
     """
     rows = sampling.rows_of(spec, rows)
     case = Case(
-        machine, model_dims(found.config), found.config, rows, spec.model.name, getattr(found, "license", None), tuple(past)
+        machine,
+        model_dims(found.config),
+        found.config,
+        rows,
+        spec.model.name,
+        getattr(found, "license", None),
+        getattr(found, "cached", False),
+        tuple(past),
     )
     _refuse_exports(spec, case)
     case, chosen = cutting.fitted(spec, case)

@@ -34,8 +34,9 @@ def fit(base: Any, tokenizer: Any, job: TrainingJob, reporter: Reporter) -> Trai
     """Train an adapter on `base` (a PreTrainedModel from `load_base`) and write it to `job.adapter_out`.
 
     Goes on from the newest complete checkpoint in `job.checkpoints`, and then ends with the same weights as a run that
-    was never cut. `base` is given back without the adapter. Raises Stopped (after saving a checkpoint) if the reporter is
-    asked to stop, TrainingError if training is worthless or cannot go on, HardwareError if memory or disk run out.
+    was never cut (on a GPU to rounding: its kernels add in any order). `base` is given back without the adapter. Raises
+    Stopped (after saving a checkpoint) if the reporter is asked to stop, TrainingError if training is worthless or cannot go
+    on, HardwareError if memory or disk run out.
     """
     guards.check_data(job)
     if job.device == "cpu" and job.dtype == "fp16":

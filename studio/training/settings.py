@@ -152,7 +152,8 @@ class Training(Section, frozen=True):
     """Strength of the noise on the embeddings while training (Jain et al. 2023), against learning rows by heart. 0: none; 5 is
     usual."""
     seed: Annotated[int, Ui(advanced=True)] = Field(default=42, ge=0, le=2**31 - 1, title="Seed")
-    """The same seed, data and machine give the same run."""
+    """The same seed, data and machine give the same run: bit for bit on a CPU, to rounding on a GPU, whose kernels add in any
+    order."""
 
 
 class ResolvedAdapter(Adapter, frozen=True):

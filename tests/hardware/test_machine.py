@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import pytest
 from studio.core.errors import HardwareError
 from studio.hardware import doctor, machine
 from studio.hardware.machine import Gpu, probe, visible
+from tests.gpu import nvml
 
 GIB = 1 << 30
 
@@ -64,9 +66,31 @@ def test_visible_devices_are_those_cuda_would_use(allowed: str | None, kept: lis
 
 def test_memory_another_run_holds_counts_as_room_because_a_run_waits_its_turn() -> None:
     free = Gpu("card", 24 * GIB, 23 * GIB, (8, 9))
-    busy = Gpu("card", 24 * GIB, 3 * GIB, (8, 9), held=20 * GIB)
+    busy = Gpu("card", 24 * GIB, 3 * GIB, (8, 9), held=20 * GIB, returned=20 * GIB)
     rooms = [machine.Machine("cuda", (item,), "", 1, 1, 1, 1).room for item in (free, busy)]
     assert rooms[0] == pytest.approx(rooms[1])
+
+
+def test_memory_that_another_program_holds_is_not_counted_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    busy = nvml.FakeGpu(total=24 * GIB, free=4 * GIB, processes={os.getpid(): 12 * GIB, 2**22 + 1: 8 * GIB})
+    nvml.install(monkeypatch, [busy])
+    found = machine.probe()
+    assert found.gpu is not None
+    assert (found.gpu.held, found.gpu.returned) == (20 * GIB, 0)
+    assert found.room == pytest.approx(0.95 * 4 * GIB)
+
+
+def test_a_worker_of_a_run_gives_its_memory_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    command = [sys.executable, "-c", "import sys; print(flush=True); sys.stdin.read()", "studio.worker"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as worker:
+        assert worker.stdout is not None
+        worker.stdout.readline()
+        nvml.install(monkeypatch, [nvml.FakeGpu(total=24 * GIB, free=4 * GIB, processes={worker.pid: 19 * GIB})])
+        found = machine.probe()
+        worker.communicate()
+    assert found.gpu is not None
+    assert found.gpu.returned == 19 * GIB
+    assert found.room == pytest.approx(0.95 * min(23 * GIB, 0.96 * 24 * GIB))
 
 
 def test_disk_is_measured_where_the_folder_will_be(tmp_path: Path) -> None:

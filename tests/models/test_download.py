@@ -197,3 +197,9 @@ def test_without_the_hub_nothing_is_asked(hub: LoopbackHub, monkeypatch: pytest.
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     download.fetch(model, Told())
     assert hub.fetched == []
+
+
+def test_a_plan_counts_what_is_not_here_yet(hub: LoopbackHub) -> None:
+    assert not found().cached
+    download.fetch(found(), Told())
+    assert found().cached
