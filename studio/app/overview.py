@@ -130,7 +130,7 @@ def problems(home: Path) -> list[Finding]:
     """What this machine can do with a home, each problem with its fix."""
     from studio.hardware import doctor
 
-    return [*doctor.check(home), _wandb_key()]
+    return [*doctor.check(home, ask_torch=True), _wandb_key()]
 
 
 def machine(home: Path) -> tuple[Machine, list[Finding]]:

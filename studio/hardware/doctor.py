@@ -15,6 +15,7 @@ from pathlib import Path
 
 from studio.core.files import studio_home
 from studio.core.text import plural, size
+from studio.hardware import gpu_check
 from studio.hardware import machine as machines
 from studio.hardware.machine import Machine
 
@@ -37,14 +38,18 @@ class Finding:
     fix: str = ""
 
 
-def check(folder: str | Path | None = None) -> list[Finding]:
-    """Look at everything a run depends on. folder is where runs are kept; empty: `$STUDIO_HOME` or `~/.studio`."""
+def check(folder: str | Path | None = None, ask_torch: bool = False) -> list[Finding]:
+    """Look at everything a run depends on. folder is where runs are kept; empty: `$STUDIO_HOME` or `~/.studio`.
+
+    ask_torch: let torch itself try the GPU, in a process of its own, which takes some ten seconds.
+    """
     root = studio_home(folder)
     machine = machines.probe(folder=root)
     return [
         _python(),
         *_cards(machine),
         _torch(machine),
+        *(_trials() if ask_torch and machine.device == "cuda" else ()),
         _memory(machine),
         _cpu(machine),
         _threads(machine),
@@ -140,6 +145,18 @@ def _torch(machine: Machine) -> Finding:
         )
     kind = f"{build} build" if build else "the ordinary build"
     return Finding("torch", True, f"{version.partition('+')[0]}, {kind}; training on {machine.device}")
+
+
+def _trials() -> Iterator[Finding]:
+    """What torch can really do on the GPU."""
+    for trial in gpu_check.check():
+        needed = None if trial.name == gpu_check.TRITON else False
+        yield Finding(
+            trial.name,
+            needed if trial.error else True,
+            trial.error or "works",
+            gpu_check.FIXES[trial.name] if trial.error else "",
+        )
 
 
 def _memory(machine: Machine) -> Finding:

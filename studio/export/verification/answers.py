@@ -137,11 +137,18 @@ def forced(runtime: Runtime, cases: Sequence[Case], reporter: Reporter) -> Force
     tokens, logp = [], []
     for done, item in enumerate(cases):
         likely = _log_softmax(runtime.logits(item.ids, item.positions))
-        order = np.argsort(-likely, axis=-1)[:, :KEPT].astype(np.int32)
+        order = _most_likely(likely)
         tokens.append(order)
         logp.append(np.take_along_axis(likely, order, -1).astype(np.float32))
         reporter.progress(done + 1, len(cases), "asking the reference")
     return Forced(tokens, logp)
+
+
+def _most_likely(likely: np.ndarray) -> np.ndarray:
+    """The `KEPT` most likely tokens at each position, most likely first: int32 [positions, KEPT]. Only they are sorted."""
+    most = np.argpartition(likely, -KEPT, axis=-1)[:, -KEPT:] if likely.shape[-1] > KEPT else np.argsort(likely, axis=-1)
+    order = np.argsort(-np.take_along_axis(likely, most, -1), axis=-1)
+    return np.take_along_axis(most, order, -1).astype(np.int32)
 
 
 def distances(known: Sequence[Forced], runtime: Runtime, cases: Sequence[Case], reporter: Reporter) -> list[Distance]:
