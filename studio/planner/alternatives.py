@@ -23,7 +23,8 @@ SHORTER = (0.75, 0.5, 0.25, 0.125)
 
 
 def near(spec: RunSpec, case: Case) -> list[Alternative]:
-    """Settings that fit, nearest first: one change alone, else several together, and smaller models last."""
+    """Settings that fit, nearest first: one change alone, else several together, then smaller models, and last what leaves out
+    many rows."""
     steps = list(_steps(spec, case))
     found = [made for change in steps if (made := _try(spec, case, [change]))]
     if not found:
@@ -33,7 +34,17 @@ def near(spec: RunSpec, case: Case) -> list[Alternative]:
             if len(together) > 1 and (made := _try(spec, case, together)):
                 found.append(made)
                 break
-    return [*found, *_smaller(spec, case)][:MOST]
+    mild = [item for item in found if not _costly(spec, case, item)]
+    costly = [item for item in found if item not in mild]
+    return [*mild, *_smaller(spec, case), *costly][:MOST]
+
+
+def _costly(spec: RunSpec, case: Case, alternative: Alternative) -> bool:
+    """Whether it leaves out so many rows that a smaller model is the nearer choice."""
+    length = alternative.changes.get("data.max_length")
+    if length is None or overlong(spec) == "split":
+        return False
+    return case.rows.over(length) > fitting.DROPPED * len(case.rows)
 
 
 def _steps(spec: RunSpec, case: Case) -> Iterator[tuple[str, dict[str, Any], str]]:

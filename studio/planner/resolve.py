@@ -318,7 +318,7 @@ def _plan(draft: Draft, case: Case, chosen: Fit, teacher: Teacher | None) -> Pla
         corrected=case.overheads,
         teacher=stage,
         teacher_hint=teacher_needs.hint(stage, spec, case, teacher) if stage and teacher else "",
-        warnings=tuple(cautions.about(spec, case, counts, disk, ram)),
+        warnings=(*cautions.about(spec, case, counts, disk, ram), *cautions.tight(spec, case, chosen.memory)),
     )
     if plan.memory.total <= plan.room:
         return plan
