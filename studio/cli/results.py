@@ -26,6 +26,18 @@ def evaluate(
         Path | None,
         typer.Option("--as-task", metavar="FOLDER", help="Only export the held-out rows as an lm-evaluation-harness task."),
     ] = None,
+    tasks: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--tasks",
+            metavar="TASK",
+            help="Run tasks of lm-evaluation-harness instead: `own` (the held-out rows), a task's YAML file, or a task's name. "
+            "Repeatable.",
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="With --tasks: documents of each task [default: all].", show_default=False)
+    ] = None,
     home: Home = None,
     json: Json = False,
 ) -> None:
@@ -38,7 +50,14 @@ def evaluate(
             hint="Leave out --against and --metric, or evaluate in a second command.",
             where="--as-task",
         )
+    if tasks and (against or metric or as_task is not None):
+        raise SpecError(
+            "--tasks runs tasks of lm-evaluation-harness alone", hint="Leave the other options out.", where="--tasks"
+        )
     found = runs.find(run, home)
+    if tasks:
+        _standard(found, [part.strip() for item in tasks for part in item.split(",") if part.strip()], limit, json)
+        return
     if as_task is not None:
         written = evidence.write_task(found, as_task)
         show.as_json({"task": written}) if json else show.say(written)
@@ -49,6 +68,22 @@ def evaluate(
         return
     show.evidence(report)
     show.say(f"page: {found.folder.report_page}")
+
+
+def _standard(run: Any, tasks: list[str], limit: int | None, json: bool) -> None:
+    """Standard benchmarks of a run as a table."""
+    from studio.app import standard_benchmarks
+
+    with Progress() as bar:
+        report = standard_benchmarks.measure(run, tasks, limit=limit, tell=bar.show)
+    if json:
+        show.as_json(report.as_json())
+        return
+    show.table(("task", "metric", "documents", "model", "score", "change against base"), report.rows, right=(2, 4))
+    for said in report.sentences:
+        show.say(said)
+    for reason in report.skipped:
+        show.say(f"not measured: {reason}")
 
 
 def chat(

@@ -71,6 +71,7 @@ class RunFolder:
     samples = property(lambda self: self.path / "evaluation" / "samples.jsonl", doc="Answers while it was trained.")
     folds = property(lambda self: self.path / "evaluation" / "folds", doc="What a cross-validation measured, fold by fold.")
     judge = property(lambda self: self.path / "evaluation" / "judge.json", doc="What a model as judge found.")
+    standard = property(lambda self: self.path / "evaluation" / "standard.json", doc="Its standard benchmarks.")
     judge_ledger = property(lambda self: self.path / "evaluation" / "judge-costs.sqlite", doc="What the spec's judge has cost.")
     ratings = property(lambda self: self.path / "evaluation" / "ratings.jsonl", doc="What people found, pair by pair.")
     exports = property(lambda self: self.path / "exports", doc="One folder per export.")

@@ -1,0 +1,98 @@
+"""Use case of standard benchmarks: tasks of lm-evaluation-harness on base, tuned model and exports of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from studio.core.errors import JobError, SpecError
+from studio.tracking.reporter import Silent
+
+if TYPE_CHECKING:
+    from studio.app.runs import Run
+    from studio.evaluation.standard import StandardReport
+
+OWN = "own"
+"""The task of the run's own held-out rows."""
+TOOLCHAIN = "lm-eval"
+
+
+def measure(
+    run: Run,
+    tasks: Sequence[str],
+    *,
+    limit: int | None = None,
+    tell: Callable[[float, float, str], None] = lambda done, total, what: None,
+) -> StandardReport:
+    """Tasks on base, tuned and every merged export, paired by document; kept in the run's folder.
+
+    tasks: `own` for the run's held-out rows, the YAML file of a task, or the name of one that comes with the harness, whose
+    data it fetches. limit: documents of each task. Raises ExportError if lm-eval is not installed, JobError, SpecError,
+    EvaluationError.
+    """
+    if not (run.folder.adapter / "adapter_config.json").exists():
+        raise JobError(
+            f"this run has no trained adapter (state: {run.status.state})", hint="Evaluate a run that is done.", where=run.id
+        )
+    from studio import worker
+    from studio.evaluation import standard
+    from studio.export import toolchains
+
+    toolchains.python(TOOLCHAIN)
+    worker.set_environment()
+    chosen = [_task(run, name) for name in dict.fromkeys(tasks)]
+    spec = run.folder.resolved_spec()
+    common = {"tasks": chosen, "system": spec.data.system or "", "limit": limit, "template": True}
+    reporter = _Listener(tell)
+
+    def call(**model: Any) -> dict[str, Any]:
+        return toolchains.call(TOOLCHAIN, "studio.evaluation.harness:run", {**common, **model}, reporter)
+
+    sides = call(model=spec.model.model_dump(mode="json"), adapter=str(run.folder.adapter.absolute()))
+    skipped = []
+    for folder in sorted(file.parent for file in run.folder.exports.glob("*/artifact.json")):
+        if not (folder / "config.json").exists() or not list(folder.glob("*.safetensors")):
+            skipped.append(f"{folder.name}: the harness loads merged models only")
+            continue
+        merged = {"name": str(folder.absolute()), "quantization": "none"}
+        sides |= call(model=merged, adapter="", side=folder.name)
+    version = next(pin.partition("==")[2] for pin in toolchains.ENVIRONMENTS[TOOLCHAIN].pins if pin.startswith("lm-eval=="))
+    found = standard.results(sides, [task["name"] for task in chosen])
+    report = standard.StandardReport(tasks=found, harness=version, template=True, limit=limit, skipped=tuple(skipped))
+    report.write(run.folder.standard)
+    return report
+
+
+def _task(run: Run, name: str) -> dict[str, str]:
+    """A task by the name and folder that the harness takes."""
+    import yaml
+
+    if name == OWN:
+        from studio.app import evidence
+
+        folder = run.folder.standard.with_name("lm-eval")
+        evidence.write_task(run, folder)
+        file = next(folder.glob("*.yaml"))
+    elif name.endswith((".yaml", ".yml")):
+        file = Path(name).expanduser().absolute()
+        if not file.is_file():
+            raise SpecError("there is no such task", hint="Name the YAML file of a task.", where=name)
+    else:
+        return {"name": name, "folder": ""}
+    try:
+        task = yaml.safe_load(file.read_text("utf-8"))["task"]
+    except (yaml.YAMLError, KeyError, TypeError, UnicodeDecodeError) as error:
+        raise SpecError(f"this is not a task: {error}", hint="Its YAML needs the key `task`.", where=name) from None
+    return {"name": str(task), "folder": str(file.parent)}
+
+
+class _Listener(Silent):
+    """Passes progress on."""
+
+    def __init__(self, tell: Callable[[float, float, str], None]) -> None:
+        self._tell = tell
+
+    def progress(self, done: float, total: float, what: str = "") -> None:
+        """Passed on."""
+        self._tell(done, total, what)

@@ -1,0 +1,86 @@
+"""Standard benchmarks by lm-evaluation-harness, inside its own environment: models in, the score of every document out."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from studio.core.errors import EvaluationError
+
+ROWS_AT_ONCE = 8
+
+
+def run(request: dict[str, Any], reporter: Any) -> dict[str, Any]:
+    """The scores of each side: {side: {task: {"metric": name, "scores": {document: score}}}}.
+
+    request: `tasks` (each a name and the folder of its YAML, empty for one that comes with the harness), `system`, `limit`
+    (documents of each task, None for all), `template`, and either `model` with `adapter`, the sides `base` and `tuned` of a
+    run, or `folder` with `side`, a merged model. Raises EvaluationError.
+    """
+    sides: dict[str, Any] = {}
+    total = len(request["tasks"]) * (2 if request.get("adapter") else 1)
+    for side, model, tokenizer in _models(request):
+        sides[side] = {}
+        for task in request["tasks"]:
+            reporter.progress(sum(map(len, sides.values())), total, f"{task['name']}, {side}")
+            sides[side][task["name"]] = _scores(model, tokenizer, task, request)
+    return sides
+
+
+def _models(request: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    from studio.hardware import machine
+    from studio.models import loading
+    from studio.models.settings import Model
+
+    device = machine.probe().device
+    model = Model.model_validate(request["model"])
+    found = loading.find(model)
+    tokenizer = loading.tokenizer(found, model.chat_template)
+    base = loading.load_base(loading.as_loaded(model, device), device, found)
+    if not request.get("adapter"):
+        yield request["side"], base, tokenizer
+        return
+    tuned = loading.attach_adapter(base, Path(request["adapter"]))
+    tuned.eval()
+    with tuned.disable_adapter():
+        yield "base", tuned.get_base_model(), tokenizer
+    yield "tuned", tuned.get_base_model(), tokenizer
+
+
+def _scores(model: Any, tokenizer: Any, task: dict[str, str], request: dict[str, Any]) -> dict[str, Any]:
+    # by name: the harness is in its own environment only
+    simple_evaluate = importlib.import_module("lm_eval").simple_evaluate
+    harness_model = importlib.import_module("lm_eval.models.huggingface").HFLM
+    task_manager = importlib.import_module("lm_eval.tasks").TaskManager
+
+    folder = task["folder"]
+    with contextlib.chdir(folder or os.getcwd()):  # the data of a task of one's own lie beside it
+        try:
+            found = simple_evaluate(
+                model=harness_model(pretrained=model, tokenizer=tokenizer, batch_size=ROWS_AT_ONCE),
+                tasks=[task["name"]],
+                task_manager=task_manager(include_path=folder or None, include_defaults=not folder),
+                apply_chat_template=request["template"],
+                system_instruction=request["system"] or None,
+                limit=request["limit"],
+                bootstrap_iters=0,
+                log_samples=True,
+            )
+        except (KeyError, ConnectionError, ValueError) as error:
+            raise EvaluationError(
+                f"the task {task['name']} cannot be run: {type(error).__name__}: {error}",
+                hint="A task that comes with the harness fetches its data from the hub once; one of your own is named by its "
+                "YAML file.",
+                where=task["name"],
+            ) from error
+    samples = found["samples"][task["name"]]
+    metric = next(name for name in (*PREFERRED, *samples[0]["metrics"]) if name in samples[0]["metrics"])
+    return {"metric": metric, "scores": {str(sample["doc_id"]): float(sample[metric]) for sample in samples}}
+
+
+PREFERRED = ("acc_norm", "acc", "exact_match", "f1")
+"""Metrics of a document that are taken first, where a task has several."""
