@@ -264,15 +264,15 @@ def export_source(folder: RunFolder, prepared: Prepared) -> Source:
     from studio.export.merging.run_info import collect_run_info
     from studio.export.merging.source import Source
 
+    values, made = prepared.spec.model_dump(mode="json"), planner.made_in(folder.lock)
+    collected = planner.collected_in(folder.lock)
     return Source(
         base=prepared.found,
         model=prepared.spec.model,
         adapter=folder.adapter,
         name=prepared.spec.name,
         exports=folder.exports,
-        about=collect_run_info(
-            prepared.spec.model_dump(mode="json"), folder.data / "report.json", folder.report, planner.made_in(folder.lock)
-        ),
+        about=collect_run_info(values, folder.data / "report.json", folder.report, made, collected),
         day=planner.day_of(folder.lock),
         train=folder.data / "train.tokens",
         longest=prepared.spec.data.max_length,

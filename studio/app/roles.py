@@ -16,7 +16,7 @@ Action = Literal[
     "desk.edit", "desk.save", "desk.score", "desk.stop",
     "make.plan", "make.run", "make.pause",
     "run.start", "run.stop", "run.resume", "run.move", "run.cancel", "run.notes", "run.delete",
-    "answers.rate", "chat.ask",
+    "answers.rate", "chat.ask", "feedback.collect", "feedback.delete", "feedback.use",
     "export.make", "export.download", "export.install", "export.push",
     "serve.start", "serve.stop", "bench.start", "bench.stop",
     "index.build", "index.stop", "index.delete", "comparison.start", "comparison.stop", "cascade.calibrate",
@@ -26,7 +26,7 @@ Action = Literal[
 OWNERS: frozenset[Action] = frozenset(
     {
         "documents.delete", "index.delete", "export.install", "export.push", "keys.save", "keys.remove", "limits.set",
-        "hosts.set", "disk.clean", "users.change", "sessions.end",
+        "hosts.set", "disk.clean", "users.change", "sessions.end", "feedback.collect", "feedback.delete",
     }
 )  # fmt: skip
 """What only owners may do. Deleting, stopping and cancelling runs and deleting data are a member's own affair besides: the use
@@ -35,7 +35,7 @@ VIEWERS: frozenset[Action] = frozenset({"export.download"})
 WRITES: frozenset[Action] = frozenset(
     {
         "data.add", "documents.add", "desk.save", "make.plan", "make.run", "run.start", "run.resume", "export.make",
-        "export.install", "index.build",
+        "export.install", "index.build", "feedback.use",
     }
 )  # fmt: skip
 """What stores something large, and is refused when the disk quota is used up."""

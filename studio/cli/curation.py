@@ -32,6 +32,7 @@ class Status(StrEnum):
     approved = "approved"
     excluded = "excluded"
     edited = "edited"
+    added = "added"
 
 
 class WhichAnswer(StrEnum):

@@ -38,11 +38,13 @@ def render_html(
     spec_yaml: str,
     title: str,
     checked: DeskReport | None = None,
+    origins: Sequence[str] = (),
     *,
     judged: Opinion | None = None,
 ) -> str:
     """The page. metrics: the lines of metrics.jsonl; spec_yaml: the resolved spec; title: the run's name; checked: what was
-    found in the rows it was trained on; judged: what a judge and people found."""
+    found in the rows it was trained on; origins: where rows come from that a model wrote or people corrected; judged: what a
+    judge and people found."""
     style = files("studio.evaluation").joinpath("page.css").read_text(encoding="utf-8")
     parts = [
         _verdict(report.verdict, title),
@@ -53,7 +55,7 @@ def render_html(
         curves(metrics),
         '<h2 id="answers">Answers side by side</h2>' if any(item.answers for item in report.sets) else "",
         *(_samples(item, first=item is report.sets[0]) for item in report.sets if item.answers),
-        _data(checked) if checked else "",
+        _data(checked, origins) if checked or origins else "",
         _spec(spec_yaml),
         _reading(report),
     ]
@@ -196,8 +198,13 @@ def _judged(found: Opinion) -> str:
     return f'<section class="card{grey}" id="judge"><h3>Language model as judge</h3>{said}{agreed}{listed}{rated}</section>'
 
 
-def _data(checked: DeskReport) -> str:
-    """What the checks of the content found in the rows it was trained on."""
+def _data(checked: DeskReport | None, origins: Sequence[str]) -> str:
+    """Where the rows it was trained on come from, and what the checks of their content found."""
+    origin = "".join(f"<p>{escape(words)}</p>" for words in origins)
+    return f'<h2 id="data">Data</h2><section class="card">{origin}{_checked(checked) if checked else ""}</section>'
+
+
+def _checked(checked: DeskReport) -> str:
     items = "".join(
         f"<li><b>{escape(item.check)}</b> ({escape(item.severity)}): {escape(item.message)}: {plural(item.count, item.unit)}, "
         f"{item.share:.1%}{f', first in {escape(item.examples[0].where)}' if item.examples else ''}. "
@@ -206,7 +213,7 @@ def _data(checked: DeskReport) -> str:
     )
     said = f"{plural(checked.rows, 'training row')} checked" + ("." if items else "; no check found anything.")
     listed = f"<ul>{items}</ul>" if items else ""
-    return f'<h2 id="data">Data</h2><section class="card"><p class="soft">{said}</p>{listed}</section>'
+    return f'<p class="soft">{said}</p>{listed}'
 
 
 def _samples(item: SetReport, first: bool) -> str:

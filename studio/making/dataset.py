@@ -66,12 +66,14 @@ def _version(job: JobFolder, title: str, rows: Sequence[MadeRow]) -> DatasetVers
     return store.add_version(job.home / "datasets" / name, title, digest, record, fill)
 
 
-def provenance(home: Path, item: DatasetVersion, file: str, line: int) -> Provenance | None:
-    """Where a row comes from, by the file and line that the desk shows, also in versions that edits made."""
+def provenance(item: DatasetVersion, file: str, line: int) -> tuple[Provenance, str] | None:
+    """Where a row comes from, with the quote that bears it out, by the file and line that the desk shows, also in versions
+    that edits made; None for rows that no job made."""
     for version in store.versions_of(item.path.parent):
         if any(Path(name).name == file for name in version.files):
             for number, values in enumerate(read_json_lines(version.path / PROVENANCE), 1):
                 if number == line:
                     known = {name: value for name, value in values.items() if name not in ("row", "quote")}
-                    return Provenance.from_json(known, where=str(version.path / PROVENANCE))
+                    where = str(version.path / PROVENANCE)
+                    return Provenance.from_json(known, where=where), str(values.get("quote") or "")
     return None

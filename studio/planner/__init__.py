@@ -1,6 +1,6 @@
 """From a spec to a resolved spec: every open field decided, with its reason; memory, time, fit."""
 
-from studio.planner.lock import changes_since, differences, lock, made_in
+from studio.planner.lock import changes_since, collected_in, differences, lock, made_in
 from studio.planner.mixing import mix_in
 from studio.planner.oom_recovery import next_oom_fallback, recover_from_oom
 from studio.planner.plan import Disk, Plan
@@ -21,6 +21,7 @@ __all__ = [
     "Plan",
     "Rows",
     "changes_since",
+    "collected_in",
     "day_of",
     "differences",
     "expected",

@@ -12,6 +12,7 @@ from typing import Any
 
 from studio.core.errors import DataError
 from studio.core.files import sha256, studio_home
+from studio.data.collected import CollectedRows
 from studio.data.curation import store
 from studio.data.made import MadeRows
 from studio.hardware import machine as machines
@@ -50,6 +51,7 @@ def lock(
         day=day or date.today(),
         data={name: data_hash(name, home) for name in _files(spec)},
         made=made_rows(spec, home),
+        collected=collected_rows(spec, home),
         model=_model(spec, found),
         start=sha256(start / "adapter_model.safetensors") if start else None,
         packages=versions(),
@@ -61,18 +63,27 @@ def lock(
 
 def made_rows(spec: RunSpec, home: Path | None = None) -> dict[str, MadeRows]:
     """Of the datasets that a spec names: where the rows come from that a model wrote."""
-    found: dict[str, MadeRows] = {}
-    for name in _files(spec):
-        if store.is_reference(name):
-            made = store.named(studio_home(home), name).record.made
-            if made:
-                found[name] = made
-    return found
+    return {name: record.made for name, record in _records(spec, home) if record.made}
+
+
+def collected_rows(spec: RunSpec, home: Path | None = None) -> dict[str, CollectedRows]:
+    """Of the datasets that a spec names: where the rows come from that people made of a model's answers."""
+    return {name: record.collected for name, record in _records(spec, home) if record.collected}
+
+
+def _records(spec: RunSpec, home: Path | None) -> list[tuple[str, store.VersionRecord]]:
+    names = [name for name in _files(spec) if store.is_reference(name)]
+    return [(name, store.named(studio_home(home), name).record) for name in names]
 
 
 def made_in(file: Path) -> tuple[MadeRows, ...]:
     """Where the rows of a run come from that a model wrote. file: its lock."""
     return tuple(RunLock.read(file).made.values()) if file.exists() else ()
+
+
+def collected_in(file: Path) -> tuple[CollectedRows, ...]:
+    """Where the rows of a run come from that people made of a model's answers. file: its lock."""
+    return tuple(RunLock.read(file).collected.values()) if file.exists() else ()
 
 
 def versions() -> dict[str, str]:

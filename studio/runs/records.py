@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar
 from pydantic import BeforeValidator, Field
 
 from studio.core.records import Record
+from studio.data.collected import CollectedRows
 from studio.data.made import MadeRows
 from studio.processes.identity import ProcessId, process_of
 
@@ -93,6 +94,8 @@ class RunLock(Record):
     """A hash of the content of each file and dataset version; empty for one that is not there."""
     made: dict[str, MadeRows] = Field(default_factory=dict)
     """Of datasets whose rows a model wrote: which one, from what, on what terms."""
+    collected: dict[str, CollectedRows] = Field(default_factory=dict)
+    """Of datasets with rows that people made by rating and correcting answers: which and of what models."""
     model: LockedModel
     start: str | None = None
     """A hash of the adapter that is trained further."""
@@ -106,3 +109,14 @@ class RunLock(Record):
 def day_of(file: Path) -> date:
     """The day that a run's chat template writes: the one on which it was planned, today before that. file: its lock."""
     return (RunLock.read(file).day if file.exists() else None) or date.today()
+
+
+def origins_in(file: Path) -> list[str]:
+    """Where the rows of a run come from that a model wrote, with the teachers' terms, or that people made of answers, in
+    sentences. file: its lock."""
+    if not file.exists():
+        return []
+    lock, found = RunLock.read(file), list[str]()
+    for made in lock.made.values():
+        found += [made.sentence, f"Cost: {made.cost:.4f} dollars. The teacher's terms: {made.teacher.terms or 'not noted'}"]
+    return [*found, *(rows.sentence for rows in lock.collected.values())]

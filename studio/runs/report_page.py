@@ -8,6 +8,7 @@ from studio.evaluation import page
 from studio.evaluation.judge.opinion import Opinion, opinion
 from studio.evaluation.report import Report
 from studio.runs.folder import RunFolder
+from studio.runs.records import origins_in
 
 
 def write(folder: RunFolder, report: Report) -> None:
@@ -16,7 +17,7 @@ def write(folder: RunFolder, report: Report) -> None:
     spec = folder.spec_file if folder.spec_file.exists() else folder.asked
     html = page.render_html(
         report, list(folder.read_metrics()), spec.read_text("utf-8"), folder.spec().name, checked,
-        judged=opinion_on(folder, report),
+        origins_in(folder.lock), judged=opinion_on(folder, report),
     )  # fmt: skip
     write_text(folder.report_page, html)
 

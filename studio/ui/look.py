@@ -10,6 +10,7 @@ HEAD = (
     '<script src="/look/studio.js"></script>'
     '<script src="/look/desk.js"></script>'
     '<script src="/look/rate.js"></script>'
+    '<script src="/look/feedback.js"></script>'
 )
 
 

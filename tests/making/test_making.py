@@ -356,8 +356,10 @@ def test_rows_become_datasets_whose_versions_keep_where_they_come_from(tmp_path:
     assert made_rows(RunSpec(data={"train": "dataset:handbook-rows"}), tmp_path) == {"dataset:handbook-rows": made}
     read = list(prepare.usable(item.data))
     assert len(read) == item.record.rows
-    origin = dataset.provenance(tmp_path, item, Path(item.files[0]).name, read[0].line)
-    assert origin
+    found = dataset.provenance(item, Path(item.files[0]).name, read[0].line)
+    assert found
+    origin, quote = found
+    assert quote
     assert origin.passages[0].document.removesuffix(".md").capitalize() in read[0].messages[0]["content"]
 
 

@@ -7,7 +7,8 @@ import json
 import math
 from pathlib import Path
 
-from studio.app import documents, indexes, library, runs
+from studio.app import documents, feedback, indexes, library, runs
+from studio.app.feedback import Opinion
 from studio.app.runs import Run
 from studio.cascade.asking import LargeRow
 from studio.cascade.calibration import Row, calibrate
@@ -61,8 +62,17 @@ def fill(home: Path) -> None:
     made(home)
     compared(home)
     cascaded(home)
-    done(home, item.files[0])
+    run = done(home, item.files[0])
+    rated(home, run)
     failed(home, item.files[0])
+
+
+def rated(home: Path, run: Run) -> None:
+    """Collected answers, every word of them hostile."""
+    feedback.turn(True, home)
+    opinion = Opinion(rating="bad", correction=EVIL, flag=EVIL)
+    feedback.say_of_evidence(home, run, "held-out", 0, "tuned", opinion)
+    feedback.say_in_chat(home, "starter", False, "base", [{"role": "user", "content": EVIL}], EVIL, opinion)
 
 
 def made(home: Path) -> None:

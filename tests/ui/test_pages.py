@@ -25,6 +25,7 @@ PAGES = {
     "/comparison": "#comparison-page svg.chart",
     "/cascade": "#cascade-report table",
     "/chat": "#message",
+    "/feedback": "#feedback-list .sample",
     "/export": "#made .sample",
     "/settings": "#HF_TOKEN-state .badge",
 }

@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from studio.app.fragments.parts import badge, empty, joined, note, notice, section, when
+from studio.app.fragments.parts import badge, came_from, empty, joined, note, notice, section, when
 from studio.core.html import Fragments
 from studio.core.text import plural, shorten
 from studio.data.curation.differences import Difference, RowDifference, TurnDifference
@@ -95,9 +95,15 @@ def _said(item: DeskRow) -> list[tuple[str, str]]:
     return [*said, ("Answer", shorten(content.answer or "tool call", SHOWN))]
 
 
-def editor(item: DeskRow, others: Sequence[DeskRow], mask: Masked | None, findings: dict[str, Finding]) -> Markup:
+def editor(
+    item: DeskRow,
+    others: Sequence[DeskRow],
+    mask: Masked | None,
+    findings: dict[str, Finding],
+    origin: Sequence[tuple[str, str]] = (),
+) -> Markup:
     """One row, turn by turn, to be read and changed. others: rows that answer the same question otherwise; mask: the row
-    with its personal data masked."""
+    with its personal data masked; origin: what is known of where it comes from."""
     turns = [
         {
             "role": turn["role"],
@@ -132,7 +138,7 @@ def editor(item: DeskRow, others: Sequence[DeskRow], mask: Masked | None, findin
     answers = [(other.number, f"{other.file}, line {other.line:,}", shorten(other.content.answer, 400)) for other in others]
     changed = _changed(item) if item.edited else ""
     status = badge(*STATUSES[item.status])
-    return _html("editor", item, status, marks, turns, answers, preview, changed, KEYS)
+    return _html("editor", item, status, marks, turns, answers, preview, changed, KEYS, came_from(origin))
 
 
 def _mask_preview(item: DeskRow, mask: Masked) -> Markup:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup
 
+from studio.app.fragments.feedback import controls
 from studio.app.fragments.parts import badge, figures, joined, note, section, sentence, table
 from studio.core.html import Fragments
 from studio.core.text import duration, plural
@@ -110,22 +111,41 @@ def left_out(part: Any) -> Markup:
     return _html("left_out", f"{plural(len(part.left_out), 'row')} could not be measured", part.left_out[:50])
 
 
-def answers(part: Any, view: str, most: int = 10) -> Markup:
-    """The answers of one view of a set, side by side."""
+def listed(part: Any, view: str, most: int = 10) -> list[int]:
+    """The indices of the answers that a view of a set shows."""
     indices = {"best": part.best, "worst": part.worst, "changed": part.changed}.get(view, part.changed)
-    shown = [answer(part.answers[index]) for index in indices[:most] if index < len(part.answers)]
+    return [index for index in indices[:most] if index < len(part.answers)]
+
+
+def answers(
+    part: Any,
+    view: str,
+    said: Mapping[tuple[int, Any], Any] | None = None,
+    origins: Mapping[int, Markup] | None = None,
+) -> Markup:
+    """The answers of one view of a set, side by side.
+
+    said: what people said of answers, by index and side; without it answers cannot be rated. origins: where rows come from.
+    """
+    shown = [answer(part.answers[index], index, said, (origins or {}).get(index)) for index in listed(part, view)]
     return joined(*shown) if shown else note("No answers to show.")
 
 
-def answer(item: Any) -> Markup:
+def answer(
+    item: Any, index: int = 0, said: Mapping[tuple[int, Any], Any] | None = None, origin: Markup | None = None
+) -> Markup:
     """One question with its reference and both answers; what differs from the reference is marked."""
     where = f"{item.file}, line {item.line:,}" if item.file else ""
     earlier = f" · after {plural(item.earlier, 'message')}" if item.earlier else ""
     sides = [
-        (f"{name}{'' if side.stopped else ' · did not stop on its own'}", marked(side.text, item.reference))
+        (
+            f"{name}{'' if side.stopped else ' · did not stop on its own'}",
+            marked(side.text, item.reference),
+            "" if said is None else controls(f"{name.lower()}:{index}", said.get((index, name.lower()))),
+        )
         for name, side in (("Base", item.base), ("Tuned", item.tuned))
     ]
-    return _html("answer", item, earlier, sides, where)
+    return _html("answer", item, earlier, sides, where, origin or "")
 
 
 def marked(words: str, reference: str, most: int = 4000) -> Markup:

@@ -129,6 +129,16 @@ def details(summary: str, content: Markup) -> Markup:
     return _html("details", summary, content) if content else Markup("")
 
 
+def came_from(origin: Iterable[tuple[str, str]], shown: bool = True) -> Markup:
+    """Where a row comes from, as a part that folds away; nothing where nothing is known. shown: it is open at first."""
+    known = list(origin)
+    if not known:
+        return Markup("")
+    return Markup('<details class="origin"{}><summary>Where this row comes from</summary>{}</details>').format(
+        Markup(" open") if shown else "", facts(known)
+    )
+
+
 def links(items: Iterable[tuple[str, str, bool]]) -> Markup:
     """Links as buttons: (label, where, whether it is the main one)."""
     return _html("links", items)

@@ -28,6 +28,7 @@ def choices(servers: list[Any]) -> list[tuple[str, str]]:
 def state(server: Any, stats: Any) -> Markup:
     """What it is and how it does."""
     names, mark = ", ".join(server.models or server.given), badge(server.state, TONES.get(server.state, "calm"))
+    mark = joined(mark, badge("collecting", "warn")) if server.collecting else mark
     if server.error is not None:
         return _html("state", mark, names, [error(server.error)])
     engines = ", ".join(dict.fromkeys(engine for engine in stats.engines.values() if engine))

@@ -25,6 +25,7 @@ from studio.data import prepare, surprise
 from studio.data.checks import CHECKS
 from studio.data.checks.base import LISTED, Options, findings_with_rows
 from studio.data.checks.contradictions import question_key
+from studio.data.collected import FILE as FEEDBACK
 from studio.data.context import Turns
 from studio.data.curation import added
 from studio.data.curation import edits as edit_records
@@ -232,12 +233,15 @@ class DeskDatabase:
         self._db.executemany("UPDATE rows SET edited = ?, prompt = ?, said = ? WHERE id = ?", contents)
 
     def _where(self, query: Query) -> tuple[str, tuple[object, ...]]:
-        conditions, values = [], []
+        conditions, values = list[str](), list[object]()
         if query.check:
             conditions.append("number IN (SELECT number FROM flags WHERE check_name = ?)")
             values.append(query.check)
         if query.status == "edited":
             conditions.append("edited IS NOT NULL")
+        elif query.status == "added":
+            conditions.append("file = ?")
+            values.append(FEEDBACK)
         elif query.status:
             conditions.append("status = ?")
             values.append(query.status)

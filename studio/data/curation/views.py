@@ -64,7 +64,8 @@ class Query:
     """Which rows of a desk: all conditions that are given hold."""
 
     check: str = ""
-    status: Status | Literal["", "edited"] = ""
+    status: Status | Literal["", "edited", "added"] = ""
+    """added: rows that people made of a model's answers."""
     text: str = ""
     rows: tuple[str, ...] = ()
     """Ids, or numbers from 1, of single rows."""

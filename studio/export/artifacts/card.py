@@ -99,6 +99,8 @@ def _data(about: RunInfo) -> list[str]:
     for made in about.made:
         terms = made.teacher.terms or "not noted"
         lines += ["", f"{cell(made.sentence)} Prompts: {', '.join(made.prompts)}. The teacher's terms: {cell(shown(terms))}"]
+    for rows in about.collected:
+        lines += ["", cell(rows.sentence)]
     if about.checked and about.checked.findings:
         lines += ["", f"Checks of the content of {plural(about.checked.rows, 'training row')} found:", ""]
         lines += ["| found | rows | share | not looked for |", "| --- | --- | --- | --- |"]

@@ -11,6 +11,7 @@ from studio.core.text import shorten
 from studio.tracking.secrets import redact
 
 if TYPE_CHECKING:
+    from studio.data.collected import CollectedRows
     from studio.data.desk_report import DeskReport
     from studio.data.made import MadeRows
     from studio.data.report import DataReport
@@ -34,6 +35,8 @@ class RunInfo:
     """What the checks found in the rows it was trained on."""
     made: tuple[MadeRows, ...] = ()
     """Of datasets whose rows a model wrote: which one, from what, on what terms."""
+    collected: tuple[CollectedRows, ...] = ()
+    """Of datasets with rows that people made by rating and correcting answers."""
 
     @property
     def hub_data(self) -> list[str]:
@@ -43,7 +46,13 @@ class RunInfo:
         return [name.removeprefix("hub:").split(":")[0] for name in names] if _all_on_hub(names) else []
 
 
-def collect_run_info(spec: dict[str, Any], data: Path, evidence: Path, made: tuple[MadeRows, ...] = ()) -> RunInfo:
+def collect_run_info(
+    spec: dict[str, Any],
+    data: Path,
+    evidence: Path,
+    made: tuple[MadeRows, ...] = (),
+    collected: tuple[CollectedRows, ...] = (),
+) -> RunInfo:
     """What is known of a run with the resolved `spec`, from its data report and its evaluation's where they are there."""
     from studio.data.desk_report import DeskReport
     from studio.data.report import DataReport
@@ -63,6 +72,7 @@ def collect_run_info(spec: dict[str, Any], data: Path, evidence: Path, made: tup
         judged=judged,
         checked=DeskReport.read(findings) if findings.exists() else None,
         made=made,
+        collected=collected,
     )
 
 

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from studio.app import indexes, library, runs
+from studio.app import feedback, indexes, library, runs
 from studio.app.chat_host import ChatHost
 from studio.app.fragments import chat as show
 from studio.app.fragments import parts
 from studio.core.errors import JobError
-from studio.ui import frame
+from studio.ui import feedback_controls, frame
 
 LONGEST = 8000
 """Characters of a message."""
@@ -32,6 +32,7 @@ def build(home: Path) -> None:
                 )
                 send = gr.Button("Send", variant="primary", elem_id="send", scale=1)
             clear = gr.Button("New conversation", elem_id="clear")
+            collects, turn = feedback_controls.switch(home)
         with gr.Column(scale=1, min_width=260, elem_classes="card"):
             run = gr.Dropdown([("starter", "model:starter")], label="Run or model", elem_id="run", interactive=True)
             index = gr.Dropdown(
@@ -66,6 +67,8 @@ def build(home: Path) -> None:
                 16, 1024, value=256, step=16, label="Maximum answer length (tokens)", elem_id="longest", interactive=True
             )
     talk = gr.State({"base": [], "tuned": []})
+    asked = gr.State(dict[str, Any]())
+    command = feedback_controls.channel()
 
     def opened(query: dict[str, str]) -> Any:
         done = [item for item in runs.list_runs(home) if (item.folder.adapter / "adapter_config.json").exists()]
@@ -79,7 +82,8 @@ def build(home: Path) -> None:
             gr.Warning("No run of this id has a trained adapter. Choose another.")
         chosen = wanted if wanted in values else listed[0][1]
         there = [("none", ""), *((item.record.name, item.record.name) for item in indexes.indexes(home))]
-        return gr.update(choices=listed, value=chosen), trained_system(chosen), gr.update(choices=there, value="")
+        switch = feedback_controls.state(home)
+        return gr.update(choices=listed, value=chosen), trained_system(chosen), gr.update(choices=there, value=""), *switch
 
     def trained_system(value: str) -> str:
         """The system prompt a run was trained with; the person may change or empty it."""
@@ -104,6 +108,7 @@ def build(home: Path) -> None:
         most: int,
         source: str,
         before: dict[str, list[dict[str, str]]],
+        was: dict[str, Any],
     ) -> Iterator[tuple[Any, ...]]:
         if not (words or "").strip():
             raise JobError("the message is empty", hint="Write something to ask.", where="Message")
@@ -118,30 +123,64 @@ def build(home: Path) -> None:
             show.sides(talks["base"], talks["tuned"], is_run, waiting="" if host.loaded == name else "Loading the model …"),
             "",
             before,
+            gr.skip(),
         )
         for side, tuned in (("base", False), ("tuned", True)) if is_run else (("base", False),):
             said = ""
             for piece in host.ask(name, is_run, [*first, *talks[side]], tuned, sampling, source):
                 said += piece
                 shown = {**talks, side: [*talks[side], {"role": "assistant", "content": said}]}
-                yield show.sides(shown["base"], shown["tuned"], is_run), "", before
+                yield show.sides(shown["base"], shown["tuned"], is_run), "", before, gr.skip()
             cited.append(show.citations(side if is_run else "", host.citations))
             talks[side] = [*talks[side], {"role": "assistant", "content": said}]
-        yield parts.joined(show.sides(talks["base"], talks["tuned"], is_run), *cited), "", talks
+        now = {
+            "model": name, "is_run": is_run, "first": first, "index": source, "cited": parts.joined(*cited),
+            "said": was["said"] if was and before["base"] else {},
+        }  # fmt: skip
+        yield rated(talks, now), "", talks, now
 
-    def cleared() -> tuple[str, dict[str, list[Any]]]:
-        return show.sides([], [], True), {"base": [], "tuned": []}
+    def rated(talks: dict[str, list[dict[str, str]]], was: dict[str, Any]) -> Any:
+        """The conversation, with buttons to rate its answers while collecting is on."""
+        said = was.get("said", {}) if feedback.collecting(home).pages else None
+        two = bool(was.get("is_run", True))
+        return parts.joined(show.sides(talks["base"], talks["tuned"], two, said=said), was.get("cited", ""))
 
-    inputs = [run, message, system, temperature, top_p, longest, index, talk]
-    gr.on(None, frame.opened(opened), None, [run, system, index], **frame.QUIET)
+    def say(said: str, talks: dict[str, list[dict[str, str]]], was: dict[str, Any]) -> tuple[Any, ...]:
+        of, opinion, words = feedback_controls.command(said)
+        side, _, index = of.partition(":")
+        turns, at = talks.get(side, []), int(index) if index.isdigit() else -1
+        if not was or not 0 < at < len(turns) or turns[at]["role"] != "assistant":
+            raise JobError("this answer is not in the conversation", hint="Load the page again.", where="Chat")
+        item = feedback.say_in_chat(
+            home, was["model"], was["is_run"], "tuned" if side == "tuned" else "base", [*was["first"], *turns[:at]],
+            turns[at]["content"], opinion, was["index"],
+        )  # fmt: skip
+        gr.Info(f"{words} Answer {item.number} of the feedback.")
+        was = {**was, "said": {**was["said"], of: item}}
+        return rated(talks, was), was
+
+    def cleared() -> tuple[Any, ...]:
+        return show.sides([], [], True), {"base": [], "tuned": []}, {}
+
+    inputs = [run, message, system, temperature, top_p, longest, index, talk, asked]
+    gr.on(None, frame.opened(opened), None, [run, system, index, collects, turn], **frame.QUIET)
     run.input(frame.shows(trained_system), [run], [system], **frame.QUIET)
     gr.on(
         [send.click, message.submit],
         frame.stream(asking, "chat.ask"),
         inputs,
-        [sides, message, talk],
+        [sides, message, talk, asked],
         trigger_mode="once",
         concurrency_limit=2,
         **frame.QUIET,
     )
-    gr.on([clear.click, run.input], frame.shows(cleared), None, [sides, talk], **frame.QUIET)
+    gr.on([clear.click, run.input], frame.shows(cleared), None, [sides, talk, asked], **frame.QUIET)
+    feedback_controls.bind(turn, collects, home, rated, [talk, asked], [sides])
+    command.change(
+        frame.act(say, "answers.rate", name="chat"),
+        [command, talk, asked],
+        [sides, asked],
+        trigger_mode="multiple",
+        concurrency_limit=1,
+        **frame.QUIET,
+    )

@@ -54,7 +54,11 @@ def build(home: Path) -> None:
             take = gr.Button("Use the sample", elem_id="take", scale=1, min_width=120)
         gr.HTML(
             parts.links(
-                [("Documents: PDF, Word, web pages …", "/documents", False), ("Make data from documents", "/make", False)]
+                [
+                    ("Documents: PDF, Word, web pages …", "/documents", False),
+                    ("Make data from documents", "/make", False),
+                    ("Feedback: corrected answers", "/feedback", False),
+                ]
             ),
             padding=False,
         )

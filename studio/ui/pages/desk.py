@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from studio.app import curation, library, model_catalog
+from studio.app import curation, library, model_catalog, origins
 from studio.app.curation import Desk, Query
 from studio.app.fragments import desk as show
 from studio.app.fragments import parts
@@ -20,7 +20,14 @@ ROWS = 25
 """Rows on a page."""
 EVERY = 1.0
 """Seconds between two looks at rows that are being read."""
-STATUSES = (("Any status", ""), ("To review", "open"), ("Approved", "approved"), ("Excluded", "excluded"), ("Edited", "edited"))
+STATUSES = (
+    ("Any status", ""),
+    ("To review", "open"),
+    ("Approved", "approved"),
+    ("Excluded", "excluded"),
+    ("Edited", "edited"),
+    ("From feedback", "added"),
+)
 ANY = "Any finding"
 
 
@@ -138,8 +145,9 @@ def build(home: Path) -> None:
             item = item_of(query.get("key", ""))
         except DataError:
             lost = frame.missing("No such dataset", "This version may have been deleted.", "/data", "See all datasets")
-            return ["", "", "", lost, gr.update(visible=False), gr.update(), gr.update(), gr.update()]
+            return ["", "", "", lost, gr.update(visible=False), *[gr.update()] * 4]
         versions, asked = library.versions_of(item), query.get("check", "")
+        wanted = query.get("status", "") if query.get("status") in dict(STATUSES).values() else ""
         others = [(f"v{other.number}", other.key) for other in reversed(versions) if other.key != item.key]
         first = next(
             (value for _, value in others if value.endswith(item.record.parent or "-")), others[0][1] if others else None
@@ -147,7 +155,7 @@ def build(home: Path) -> None:
         return [
             item.key, show.heading(item), show.versions(versions, item), gr.skip(), gr.skip(),
             gr.update(value=asked, choices=[(ANY, ""), *([(asked, asked)] if asked else [])]),
-            gr.update(choices=others, value=first), gr.update(active=True),
+            gr.update(value=wanted), gr.update(choices=others, value=first), gr.update(active=True),
         ]  # fmt: skip
 
     def read(dataset_key: str, *filter_values: str) -> list[Any]:
@@ -242,7 +250,7 @@ def build(home: Path) -> None:
         before, after = sorted((item_of(other_key), item_of(dataset_key)), key=lambda item: item.number)
         return show.difference(curation.compare(before, after), before, after)
 
-    gr.on(None, frame.opened(opened), None, [key, head, listed, missing, content, check, other, timer], **frame.QUIET)
+    gr.on(None, frame.opened(opened), None, [key, head, listed, missing, content, check, status, other, timer], **frame.QUIET)
     timer.tick(frame.shows(read), [key, *filters], [*view, check, timer, stop], **frame.QUIET, trigger_mode="once")
     stop.click(
         frame.act(lambda dataset_key: _stop(item_of(dataset_key)), "desk.stop", 0),
@@ -303,4 +311,5 @@ def _stop(item: DatasetVersion) -> tuple[Any, Any, Any]:
 def _editor(desk: Desk, number: int) -> Any:
     row = desk.row(number)
     others = [item for item in desk.same_question(row) if item.id != row.id and item.content.answer != row.content.answer]
-    return show.editor(row, others[:5], curation.mask_preview(row, desk.item), {item.check: item for item in desk.findings()})
+    findings = {item.check: item for item in desk.findings()}
+    return show.editor(row, others[:5], curation.mask_preview(row, desk.item), findings, origins.of_row(desk, row))

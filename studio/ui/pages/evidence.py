@@ -7,13 +7,13 @@ from typing import Any
 
 from markupsafe import Markup
 
-from studio.app import judging, runs, savings
+from studio.app import feedback, judging, origins, runs, savings
 from studio.app.evidence import metrics
 from studio.app.fragments import evidence as show
 from studio.app.fragments import parts, rate
 from studio.app.runs import Run
 from studio.core.errors import JobError, StudioError
-from studio.ui import frame
+from studio.ui import feedback_controls, frame
 
 NONE = parts.empty(
     "No evidence yet", "Every run ends with an evaluation of base and tuned model on held-out rows.", "/train", "Plan a run"
@@ -32,6 +32,7 @@ def build(home: Path) -> None:
     with gr.Column(elem_classes="card"):
         run = gr.Dropdown([], label="Run", elem_id="run", interactive=True)
         verdict = gr.HTML(elem_id="verdict", padding=False)
+        origin = gr.HTML(elem_id="origin", padding=False)
         links = gr.HTML(padding=False)
     with gr.Column(elem_classes="card", visible=False) as figures_card:
         figures = gr.HTML(elem_id="figures", padding=False)
@@ -42,7 +43,9 @@ def build(home: Path) -> None:
             view = gr.Radio(
                 [(label, name) for name, label in show.VIEWS], value="changed", label="Which", elem_id="view", interactive=True
             )
+        collects, turn = feedback_controls.switch(home)
         answers = gr.HTML(elem_id="answers", padding=False)
+    command = feedback_controls.channel()
 
     def opened(query: dict[str, str]) -> tuple[Any, ...]:
         found = [run for run in runs.list_runs(home) if run.folder.report.exists()]
@@ -50,11 +53,11 @@ def build(home: Path) -> None:
         listed = gr.update(
             choices=[(f"{run.spec.name} · {run.id}", run.id) for run in found], value=wanted.id if wanted else None
         )
-        return listed, *shown(wanted.id if wanted else "")
+        return listed, *feedback_controls.state(home), *shown(wanted.id if wanted else "")
 
     def shown(place: str) -> tuple[Any, ...]:
         if not place:
-            return NONE, "", "", gr.skip(), gr.skip(), gr.update(visible=False), gr.update(visible=False)
+            return NONE, "", "", "", gr.skip(), gr.skip(), gr.update(visible=False), gr.update(visible=False)
         run = _one(place, home)
         report = run.report
         names = [item.name for item in report.sets if item.answers]
@@ -68,23 +71,52 @@ def build(home: Path) -> None:
                 ("Save as a page", f"/download/{run.id}/evidence", False),
             ]
         )
+        came_from = parts.joined(*map(parts.note, origins.of_run(run)))
+        tables = parts.joined(show.before_and_after(report, metrics()), _judged(run), _savings(run, home))
         return (
-            show.verdict(report), links, 
-            parts.joined(show.before_and_after(report, metrics()), _judged(run), _savings(run, home)),
-            gr.update(choices=names, value=names[0] if names else None), show.answers(first, "changed") if first else "",
-            gr.update(visible=True), gr.update(visible=bool(names)),
+            show.verdict(report), came_from, links, tables, gr.update(choices=names, value=names[0] if names else None),
+            _answers(run, first, "changed", home) if first else "", gr.update(visible=True), gr.update(visible=bool(names)),
         )  # fmt: skip
 
     def viewed(place: str, name: str, which: str) -> str:
-        found = _one(place, home).report.set(name)
+        run = _one(place, home)
+        found = run.report.set(name)
         if found is None:
             raise JobError("there is no such question set", hint="Choose one from the list.", where=str(name)[:80])
-        return show.answers(found, which)
+        return _answers(run, found, which, home)
 
-    outputs = [verdict, links, figures, part, answers, figures_card, answers_card]
-    gr.on(None, frame.opened(opened), None, [run, *outputs], **frame.QUIET)
+    def say(said: str, place: str, name: str, which: str) -> str:
+        of, opinion, words = feedback_controls.command(said)
+        side, _, index = of.partition(":")
+        run = _one(place, home)
+        item = feedback.say_of_evidence(
+            home, run, name, int(index) if index.isdigit() else -1, "tuned" if side == "tuned" else "base", opinion
+        )
+        gr.Info(f"{words} Answer {item.number} of the feedback; its question is held out, so no training row is made of it.")
+        return viewed(place, name, which)
+
+    outputs = [verdict, origin, links, figures, part, answers, figures_card, answers_card]
+    gr.on(None, frame.opened(opened), None, [run, collects, turn, *outputs], **frame.QUIET)
     run.input(frame.shows(shown), [run], outputs, **frame.QUIET)
     gr.on([part.input, view.input], frame.shows(viewed), [run, part, view], [answers], **frame.QUIET)
+    feedback_controls.bind(turn, collects, home, viewed, [run, part, view], [answers])
+    command.change(
+        frame.act(say, "answers.rate", 1),
+        [command, run, part, view],
+        [answers],
+        trigger_mode="multiple",
+        concurrency_limit=1,
+        **frame.QUIET,
+    )
+
+
+def _answers(run: Run, part: Any, view: str, home: Path) -> Markup:
+    """The answers of a view, with buttons to rate them while collecting is on."""
+    on = feedback.collecting(home).pages
+    said = feedback.said_of_evidence(home, run, part.name, show.listed(part, view)) if on else None
+    lines = {index: (part.answers[index].file, part.answers[index].line) for index in show.listed(part, view)}
+    found = zip(lines, origins.of_answers(run, home, list(lines.values())), strict=True)
+    return show.answers(part, view, said, {index: parts.came_from(facts, shown=False) for index, facts in found})
 
 
 def _judged(run: Run) -> Markup:

@@ -18,7 +18,13 @@ def build(home: Path) -> None:
 
     frame.top("Serve", "Serve", "An OpenAI-compatible API for your runs and exports. A server keeps running without this page.")
     gr.HTML(
-        parts.links([("Cascade: a small model answers first, a large one when it is unsure", "/cascade", False)]), padding=False
+        parts.links(
+            [
+                ("Cascade: a small model answers first, a large one when it is unsure", "/cascade", False),
+                ("Feedback: rate and correct answers", "/feedback", False),
+            ]
+        ),
+        padding=False,
     )
     with gr.Column(elem_classes="card"):
         gr.HTML(
@@ -36,6 +42,10 @@ def build(home: Path) -> None:
                 interactive=True, min_width=120, scale=1,
             )  # fmt: skip
             start = gr.Button("Start", variant="primary", elem_id="start", scale=1)
+        collect = gr.Checkbox(
+            label="Collect answers", value=False, elem_id="serve-collect", interactive=True,
+            info="Store all questions and answers in this studio, personal data masked, to be rated and corrected.",
+        )  # fmt: skip
     with gr.Column(elem_classes="card"):
         none = gr.HTML(show.NONE, elem_id="none", padding=False)
         chosen = gr.Radio([], label="Servers", elem_id="servers", interactive=True, elem_classes="choices", visible=False)
@@ -78,11 +88,11 @@ def build(home: Path) -> None:
             fresh,
         )
 
-    def starting(names: list[str], number: float | None) -> str:
+    def starting(names: list[str], number: float | None, collecting: bool) -> str:
         known = {value for _, value in servers.choices(home)}
         if not names or not set(names) <= known:
             raise JobError("choose what to serve", hint="Choose one or more from the list.", where="Start")
-        return servers.start(names, home, int(number or 0)).key
+        return servers.start(names, home, int(number or 0), ["--collect"] if collecting else []).key
 
     def stopping(key: str | None) -> None:
         server = servers.find(key or "", home)
@@ -95,7 +105,7 @@ def build(home: Path) -> None:
     gr.on(None, frame.opened(opened), None, [what, *fresh], **frame.QUIET)
     chosen.input(**look, **frame.QUIET)
     gr.Timer(2).tick(**look, trigger_mode="once", **frame.QUIET)
-    start.click(frame.act(starting, "serve.start", 0), [what, port], [anew], **frame.ACTION).success(
+    start.click(frame.act(starting, "serve.start", 0), [what, port, collect], [anew], **frame.ACTION).success(
         frame.shows(now), [anew, seen], fresh, **frame.QUIET
     )
     stop.click(frame.act(stopping, "serve.stop", 0), [chosen], None, **frame.ACTION).success(**look, **frame.QUIET)
