@@ -7,7 +7,7 @@ demo test test-fast test-isa mutants bench campaign: export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test test-fast test-isa mutants check docs format bench card campaign app clean
+.PHONY: help install dev demo test test-fast test-isa mutants check docs format bench card audit campaign app clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -72,6 +72,9 @@ bench: dev ## measure speed and memory, as ratios against a peer in the same run
 
 card: install ## measure the studio on this machine's GPU, in ten minutes; writes bench/results/card-<name>.json
 	@PYTHON=$(BIN)/python bash bench/first_card.sh $(or $(OUT),build/card)
+
+audit: ## look up the pinned packages in the database of known vulnerabilities (needs a network)
+	@.ci/audit
 
 campaign: $(VENV)/.dev ## faults on purpose for 30 minutes (SECONDS=..., SEED=...): damaged files and failing writes; writes bench/results/campaign.json
 	$(BIN)/python -m tests.campaign --seconds $(or $(SECONDS),1800) --seed $(or $(SEED),1)

@@ -63,7 +63,15 @@ def litellm(url: str, key: str, model: str, tokenizer: str) -> dict[str, Any]:
     asked = {"model": f"openai/{model}", "api_base": url, "api_key": key, "messages": QUESTION, "max_tokens": 20}
     whole = litellm.completion(**asked)
     streamed = "".join(part.choices[0].delta.content or "" for part in litellm.completion(**asked, stream=True))
-    return {"version": version("litellm"), "answer": whole.choices[0].message.content, "streamed": streamed}
+    too_long = [{"role": "user", "content": "word " * 20_000}]
+    try:
+        litellm.completion(**{**asked, "messages": too_long})
+        refused = ""
+    except litellm.ContextWindowExceededError as problem:
+        refused = type(problem).__name__
+    return {
+        "version": version("litellm"), "answer": whole.choices[0].message.content, "streamed": streamed, "too_long": refused,
+    }  # fmt: skip
 
 
 def langchain(url: str, key: str, model: str, tokenizer: str) -> dict[str, Any]:

@@ -88,6 +88,8 @@ def test_a_real_client_gets_its_answers(client: str, running: Running) -> None:
             assert found["parsed"]
             assert found["refused"]
             assert found["models"] == ["shop", "starter"]
+        case "litellm":
+            assert found["too_long"] == "ContextWindowExceededError"
         case "langchain":
             assert found["calls"] == ["get_price"]
         case "lm-eval":

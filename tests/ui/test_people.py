@@ -135,7 +135,7 @@ def test_people_sign_in_by_name_through_a_proxy_and_do_what_their_role_allows(
     expect(owner.locator("#accounts table")).to_contain_text("bob")
     owner.locator("#hosts-allowed textarea").fill("api.openai.com\n*.example.org")
     owner.locator("#hosts-save").click()
-    expect(owner.locator("#hosts table")).to_contain_text("refused")
+    expect(owner.locator("#hosts table .badge.bad").first).to_be_visible()
     owner.locator("#limit-uploads input").fill("1 MiB")
     owner.locator("#limits-save").click()
     expect(owner.locator("#limits")).to_contain_text("1.0 MiB")
@@ -164,6 +164,11 @@ def test_people_sign_in_by_name_through_a_proxy_and_do_what_their_role_allows(
     expect(phone.locator("#disk-use")).to_contain_text("of the quota of")
     if shots:
         phone.screenshot(path=f"{shots}/disk-390-dark.png", full_page=True)
+    phone.goto("/settings")
+    phone.get_by_role("button", name="Sign out", exact=True).click()
+    expect(phone.get_by_text("You are signed out.")).to_be_visible()
+    phone.goto("/runs")
+    expect(phone.get_by_label("Password")).to_be_visible()
     browser.close()
     noted = [(entry["who"], entry["action"], entry["outcome"]) for entry in audit.read(home, 100)]
     assert ("ann-viewer", "keys.save", "refused") in noted

@@ -15,12 +15,19 @@ from studio.core.text import plural, size
 
 MOST = 200
 """Rows that a table of files shows."""
+NAMES = {
+    "ui": "Web studio: uploads and settings",
+    "hub": "Downloaded models and datasets",
+    "making": "Made rows",
+    "bench": "Benchmarks",
+}
+"""What folders of a home are called where their own names do not say it."""
 OUTCOMES = {"done": "good", "refused": "warn", "failed": "bad"}
 
 
 def use(taken: Mapping[str, int], bounds: Bounds) -> Markup:
     """What takes how much, and the quota."""
-    rows = [(kind[:1].upper() + kind[1:], size(count)) for kind, count in taken.items() if count]
+    rows = [(NAMES.get(kind, kind[:1].upper() + kind[1:]), size(count)) for kind, count in taken.items() if count]
     quota = f"{size(bounds.used)} of the quota of {size(bounds.disk)} are taken; {size(bounds.free)} of the disk are free."
     return joined(facts(rows), note(quota))
 
@@ -71,10 +78,8 @@ def limits(bounds: Bounds) -> Markup:
 
 def hosts(rows: Iterable[tuple[str, str, bool]]) -> Markup:
     """Which hosts are asked for what: (host, purpose, whether it is allowed)."""
-    cells = [
-        [host, purpose, badge("allowed", "good") if allowed else badge("refused", "bad")] for host, purpose, allowed in rows
-    ]
-    return table(["Host", "For", ""], cells, "Other servers", narrow=True)
+    cells = [[host, purpose, badge("yes", "good") if allowed else badge("no", "bad")] for host, purpose, allowed in rows]
+    return table(["Host", "For", "Allowed"], cells, "Other servers", narrow=True)
 
 
 def owners_only() -> Markup:
