@@ -619,3 +619,37 @@ def test_a_row_that_would_stop_the_run_is_refused_in_the_plan():
     with pytest.raises(SpecError, match="2 rows of 4 are longer than 64 tokens"):
         plan(rows=Rows(np.array([10, 65, 70, 64]), 100, np.array([10])), data=data)
     assert plan(rows=Rows(np.array([10, 64]), 60, np.array([10])), data=data).spec.data.overlong == "error"
+
+
+def test_a_verifier_that_is_code_is_refused_in_the_plan_unless_it_is_allowed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = {"train": "rows.jsonl", "verifier": {"kind": "python", "function": "no_such_module:score"}}
+    monkeypatch.delenv("STUDIO_OWN_CODE", raising=False)
+    with pytest.raises(SpecError, match="code of your own") as problem:
+        plan(data=data)
+    assert "STUDIO_OWN_CODE=1" in problem.value.hint
+    monkeypatch.setenv("STUDIO_OWN_CODE", "1")
+    assert plan(data=data).spec.data.verifier is not None  # nothing of it is loaded to plan
+
+
+def test_a_reward_model_has_no_exports_and_is_an_adapter() -> None:
+    cases: list[tuple[dict[str, Any], str]] = [
+        ({"export": [{"kind": "merged"}]}, "export.0"),
+        ({"adapter": {"kind": "full"}}, "adapter.kind"),
+        ({"evaluation": {"while_training": 3}}, "evaluation.while_training"),
+    ]
+    for given, where in cases:
+        with pytest.raises(SpecError) as problem:
+            plan(training={"method": "reward"}, **given)
+        assert problem.value.where == where
+
+
+def test_texts_are_split_into_pieces_that_fit_and_the_steps_count_the_pieces() -> None:
+    texts = Rows(np.array([5000, 100]), 5098, np.array([50]), trained_in_rows=np.array([4999, 99]))
+    made = plan(rows=texts, training={"method": "text", "epochs": 1, "batch_size": 1})
+    assert made.spec.data.overlong == "split"
+    assert made.spec.data.max_length <= 2048
+    assert made.counts.dropped == 0
+    assert made.counts.rows == made.counts.steps > 2
+    assert made.counts.tokens >= 5100

@@ -21,6 +21,9 @@ def refuse(spec: RunSpec, case: Case, chosen: Fit) -> None:
             hint="Set model.dtype to fp32 or bf16, or leave it out.",
             where="model.dtype",
         )
+    for rule in (spec.data.verifier, spec.data.control):
+        if rule is not None:
+            rule.refuse()
     _scores(spec)
     _base(spec)
     _targets(spec, case)

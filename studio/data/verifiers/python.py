@@ -17,6 +17,7 @@ from pydantic import Field
 from studio.core.errors import SpecError
 from studio.data.verifiers.verifier import Example, Message, Verifier, content
 
+WHERE = "data.verifier.function"
 FLAG = "STUDIO_OWN_CODE"
 """The environment variable that allows code of one's own to be run. A spec alone never can: it may come from anybody."""
 
@@ -29,6 +30,10 @@ class Python(Verifier, frozen=True):
     kind: Literal["python"] = "python"
     function: str = Field(default="operator:eq", pattern=r"^.+:[A-Za-z_]\w*$", title="Function")
     """`module:function`, or `path/to/file.py:function`. It is run in the training process, as trusted as the studio itself."""
+
+    def refuse(self) -> None:
+        """Raise SpecError unless the environment allows code of one's own. Nothing of it is loaded."""
+        _refuse_unless_allowed(self.function, os.environ.get(FLAG, ""))
 
     def score(self, answer: str, expected: Message) -> float:
         """What the function returns. Raises SpecError if it is not allowed, not there, or returns no number from 0 to 1."""
@@ -50,13 +55,7 @@ class Python(Verifier, frozen=True):
 
 @lru_cache(maxsize=8)
 def _function(name: str, flag: str) -> Callable[..., Any]:
-    where = "data.verifier.function"
-    if flag != "1":
-        raise SpecError(
-            f"the verifier {name} is code, and code of your own is not run unless you allow it",
-            hint=f"Read the code; then set {FLAG}=1 in the environment of the studio.",
-            where=where,
-        )
+    _refuse_unless_allowed(name, flag)
     module, _, attribute = name.rpartition(":")
     try:
         if module.endswith(".py"):
@@ -73,5 +72,14 @@ def _function(name: str, flag: str) -> Callable[..., Any]:
         raise SpecError(
             f"{name} cannot be loaded: {problem}",
             hint="Write module:function or path/to/file.py:function.",
-            where=where,
+            where=WHERE,
         ) from None
+
+
+def _refuse_unless_allowed(name: str, flag: str) -> None:
+    if flag != "1":
+        raise SpecError(
+            f"the verifier {name} is code, and code of your own is not run unless you allow it",
+            hint=f"Read the code; then set {FLAG}=1 in the environment of the studio.",
+            where=WHERE,
+        )

@@ -40,6 +40,9 @@ class Verifier(Section, frozen=True):
         """Why no answer to a row with this expected answer could be scored; None if answers can."""
         return None
 
+    def refuse(self) -> None:
+        """Raise SpecError if it may not run on this machine: before the run, not at its first answer."""
+
 
 def content(message: Message) -> str:
     """The text of a message."""

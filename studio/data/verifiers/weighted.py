@@ -55,6 +55,11 @@ class Weighted(Verifier, frozen=True):
         total = sum(part.weight for part in self.parts)
         return sum(part.weight * part.verifier.score(answer, expected) for part in self.parts) / total
 
+    def refuse(self) -> None:
+        """Raise SpecError if any of the parts may not run here."""
+        for part in self.parts:
+            part.verifier.refuse()
+
     def problem(self, expected: Message) -> str | None:
         """What any of the parts finds wrong."""
         return next((found for part in self.parts if (found := part.verifier.problem(expected))), None)
