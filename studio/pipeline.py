@@ -135,7 +135,7 @@ def train(folder: RunFolder, prepared: Prepared, recorder: Recorder, mirror: Mir
     while True:
         try:
             job = replace(fit_job(folder, prepared), on_evaluation=sampler(folder, prepared, recorder, mirror), **words)
-            distillation.train_baseline(base, prepared.tokenizer, job, folder, recorder)
+            distillation.train_baseline(base, prepared, job, folder, recorder)
             fitted = fit.fit(base, prepared.tokenizer, job, recorder)
             break
         except OutOfMemory as problem:

@@ -18,12 +18,14 @@ from studio.models.settings import Model
 from studio.runs import folder as folders
 from studio.runs import lifecycle
 from studio.runs.folder import RunFolder
-from studio.spec import edit, with_full_paths
+from studio.spec import edit, parse, with_full_paths
 
 if TYPE_CHECKING:
     from studio.data.rows import Conversation
     from studio.models.pruning import PrunedModel
 
+HARD = 0.5
+"""How much the rows' own answers count beside the unpruned model when a pruned one is healed."""
 TOKENS = 16_384
 """Tokens of the rows that tell which layers matter: means over so many hardly move any more."""
 
@@ -59,8 +61,9 @@ def prune(
 ) -> Pruned:
     """Leave `layers` decoder layers out of a run's merged model, or of a model, and write the rest as a model folder.
 
-    Which, is decided on the run's training rows, or on those of the file `rows`. Of a run, a new run is made that heals the
-    smaller model on the same rows; it is not started yet. Raises SpecError, ModelError for what cannot be pruned.
+    Which, is decided on the run's training rows, or on those of the file `rows`. A new run is made that heals the smaller model
+    on the same rows by distillation from the unpruned one; it is not started yet. Raises SpecError, ModelError for what cannot
+    be pruned.
     """
     from studio import worker
 
@@ -75,7 +78,6 @@ def prune(
         )
     if parent is not None and not rows and not (parent.data / "train.jsonl").exists():
         raise SpecError("this run has no training rows", hint="Name a file with rows: --rows FILE.", where=parent.id)
-    heal = heal and parent is not None and (parent.data / "train.jsonl").exists()
     label = parent.spec().name if parent else given
     target = out or root / "models" / f"{slug(Path(label).name)}-minus-{layers}"
     if target.exists():
@@ -83,7 +85,12 @@ def prune(
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".pruning-") as scratch:
         record = _write(parent, given, layers, rows, target, Path(scratch))
-    run = _healing(parent, target, record, name, root) if parent is not None and heal else None
+    if not heal:
+        run = None
+    elif parent is not None and (parent.data / "train.jsonl").exists():
+        run = _healing(parent, target, record, name, root)
+    else:
+        run = _healing_model(given, target, record, name, rows, root)
     return Pruned(target, record, run)
 
 
@@ -167,13 +174,25 @@ def _own_dtype(config: dict[str, Any]) -> str:
 
 
 def _healing(parent: RunFolder, folder: Path, record: PrunedModel, name: str | None, root: Path) -> Run:
-    """A run with the parent's settings on the smaller model, and with its very rows."""
+    """A run with the parent's settings on the smaller model, and with its very rows, taught by the parent."""
     asked = with_full_paths(parent.asked_spec())
     changes = {"name": name or folder.name[:80], "model.name": str(folder), "model.revision": None, "adapter.start_from": None}
+    if asked.training.method.needs != "labels" and not asked.evaluation.folds:  # bad answers are not to be learned
+        changes["training.method"] = {"kind": "distil", "teacher": parent.id, "hard": HARD, "baseline": "off"}
     run = folders.create(edit(asked, changes, "prune"), root)
     run.data.mkdir()
     for part in ("report.json", "findings.json", "train.jsonl", "held-out.jsonl"):
         if (parent.data / part).exists():
             shutil.copyfile(parent.data / part, run.data / part)
+    run.event(events.Note(message=f"heals {record.parent} without {plural(len(record.dropped), 'layer')}"))
+    return Run(run)
+
+
+def _healing_model(given: str, folder: Path, record: PrunedModel, name: str | None, rows: str, root: Path) -> Run:
+    """A run on the smaller model and the rows of a file, taught by the model it was made from."""
+    method = {"kind": "distil", "teacher": given, "hard": HARD, "baseline": "off"}
+    values = {"name": name or folder.name[:80], "model": {"name": str(folder)}, "data": {"train": rows}}
+    spec = with_full_paths(parse({**values, "training": {"method": method}}, "prune"))
+    run = folders.create(spec, root)
     run.event(events.Note(message=f"heals {record.parent} without {plural(len(record.dropped), 'layer')}"))
     return Run(run)

@@ -24,12 +24,12 @@ def prune(
         typer.Option("--out", help="Folder for the smaller model [default: in the Studio home].", show_default=False),
     ] = None,
     name: Annotated[str | None, typer.Option("--name", help="Name of the healing run.", show_default=False)] = None,
-    heal: Annotated[bool, typer.Option("--heal/--no-heal", help="Train the smaller model on the run's rows.")] = True,
+    heal: Annotated[bool, typer.Option("--heal/--no-heal", help="Train the smaller model, taught by the whole one.")] = True,
     home: Home = None,
     json: Json = False,
     progress: Progress = None,
 ) -> None:
-    """Remove the layers that matter least on a run's rows, and train the smaller model on these rows to heal it."""
+    """Remove the layers that matter least on a run's rows, and heal the smaller model by distillation from the whole one."""
     from studio.app import pruning
 
     pruned = pruning.prune(given, layers, home, rows, out, name, heal)

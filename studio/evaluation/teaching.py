@@ -88,6 +88,21 @@ def answered(
     )  # fmt: skip
 
 
+def asked_of(rows: Sequence[Conversation], settings: Evaluation, seed: int) -> list[int]:
+    """The held-out rows that the evaluation asks, by index."""
+    able = [index for index, row in enumerate(rows) if row.messages]
+    return drawn(able, settings.max_rows, seed)
+
+
+def of_texts(rows: Sequence[Conversation], given: Sequence[Any], key: str) -> TeacherAnswers:
+    """Answers of a teacher that were had as texts. given: each with `text`, `tokens`, `stopped`."""
+    answers = tuple(
+        TeacherAnswer(question=_question(row), reference=row.answer, text=one.text, tokens=one.tokens, stopped=one.stopped)
+        for row, one in zip(rows, given, strict=True)
+    )
+    return TeacherAnswers(key=key, answers=answers)
+
+
 def beside(report: Report, apart: Mapping[str, np.ndarray], teacher: TeacherAnswers | None) -> Report:
     """The report with its distances from the teacher, and with the teacher's own answers as a set of their own.
 

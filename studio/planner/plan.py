@@ -178,8 +178,9 @@ class Plan:
         """What the teacher takes, before the student is loaded."""
         took = f", {duration(found.time.low)} to {duration(found.time.high)}" if found.time else ""
         return (
-            f"teacher: {found.model} reads the rows first, alone: {size(found.memory.total)} of memory{took}; "
-            f"{size(found.cache)} of its probabilities are kept on disk"
+            f"teacher: {found.model} {'reads the rows' if found.cache else 'answers the prompts'} first, alone: "
+            f"{size(found.memory.total)} of memory{took}"
+            + (f"; {size(found.cache)} of its probabilities are kept on disk" if found.cache else "")
             + ("; the rows are then also learned without it, to compare with" if self._with_baseline else "")
         )
 

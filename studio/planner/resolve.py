@@ -21,7 +21,7 @@ from studio.planner.fitting import Case, Fit
 from studio.planner.host import ram_of
 from studio.planner.plan import Plan
 from studio.planner.rows import Rows
-from studio.planner.teaching import Teacher
+from studio.planner.teaching import RemoteTeacher, Teacher
 from studio.runs.plan import Counts
 from studio.spec import RunSpec
 from studio.training import optimizations
@@ -42,7 +42,12 @@ class Found(Protocol):
 
 
 def resolve(
-    spec: RunSpec, machine: Machine, found: Found, rows: Rows, past: Sequence[Past] = (), teacher: Teacher | None = None
+    spec: RunSpec,
+    machine: Machine,
+    found: Found,
+    rows: Rows,
+    past: Sequence[Past] = (),
+    teacher: Teacher | RemoteTeacher | None = None,
 ) -> Plan:
     """Decide every open field of `spec` for this machine, model and data; say what the run needs and whether it fits.
 
@@ -52,6 +57,8 @@ def resolve(
     does not describe a model.
     """
     rows = sampling.rows_of(spec, rows)
+    if teacher is not None and teacher.learn == "answers":
+        rows = sampling.with_answers(spec, rows)
     case = Case(
         machine,
         model_dims(found.config),
@@ -75,6 +82,9 @@ def resolve(
         draft.settle(f"training.{optimization.field}", optimization.on, optimization.reason, optimization.otherwise)
     learning.decide(draft, case)
     sampling.decide(draft, case)
+    if teacher is not None:
+        other = "probabilities say more of each token, answers need no tokens in common"
+        draft.settle("training.method.learn", teacher.learn, teacher.why, other)
     _rhythm(draft, case)
     _ending(draft, case, chosen)
     return _plan(draft, case, chosen, teacher)
@@ -264,7 +274,7 @@ def _ending(draft: Draft, case: Case, chosen: Fit) -> None:
             draft.settle(f"export.{place}.dtype", own, "the base model's own format", "fp32 takes twice the disk")
 
 
-def _plan(draft: Draft, case: Case, chosen: Fit, teacher: Teacher | None) -> Plan:
+def _plan(draft: Draft, case: Case, chosen: Fit, teacher: Teacher | RemoteTeacher | None) -> Plan:
     spec, rows = draft.resolved(), case.rows
     batch = spec.training.batch_size
     over = rows.over(chosen.max_length)
@@ -296,7 +306,8 @@ def _plan(draft: Draft, case: Case, chosen: Fit, teacher: Teacher | None) -> Pla
     total = again * (steps * per_step * (1 + pace.FORWARD * method.mismatches) + scored) / (1 - padding)
     generated = sampling.generated(case, batch, steps) if method.generates else 0
     writing = sampling.seconds(case, chosen, spec.training.threads, batch, steps) if generated else (0.0, 0.0)
-    stage = teacher_needs.estimate(spec, case, teacher) if teacher else None
+    local = teacher if isinstance(teacher, Teacher) else None
+    stage = teacher_needs.estimate(spec, case, local) if local else None
     disk, ram = disk_of(spec, case, trained, stage), ram_of(spec, case, chosen.memory, stage)
     plan = Plan(
         spec=spec,
@@ -317,7 +328,7 @@ def _plan(draft: Draft, case: Case, chosen: Fit, teacher: Teacher | None) -> Pla
         expected=expected.high,
         corrected=case.overheads,
         teacher=stage,
-        teacher_hint=teacher_needs.hint(stage, spec, case, teacher) if stage and teacher else "",
+        teacher_hint=teacher_needs.hint(stage, spec, case, local) if stage and local else "",
         warnings=(*cautions.about(spec, case, counts, disk, ram), *cautions.tight(spec, case, chosen.memory)),
     )
     if plan.memory.total <= plan.room:

@@ -90,6 +90,20 @@ def rows_of(spec: RunSpec, rows: Rows) -> Rows:
     )  # fmt: skip
 
 
+def with_answers(spec: RunSpec, rows: Rows) -> Rows:
+    """The rows with a teacher's answers in place of their own, which are not known yet: each of the greatest length."""
+    if not len(rows):
+        return rows
+    answers = rows.trained_in_rows if rows.trained_in_rows is not None else np.full(len(rows), rows.answer, dtype=np.int64)
+    own = max(rows.answer, int(answers.max()))
+    most = spec.evaluation.max_new_tokens or (min(LONGEST, max(8, own * 3 // 2 + 1)) if own else UNKNOWN)
+    lengths = np.maximum(1, rows.lengths - answers) + most
+    usual = float(rows.lengths.mean() / lengths.mean())
+    return replace(
+        rows, lengths=lengths, trained=most * len(rows), trained_in_rows=np.full(len(rows), most, dtype=np.int64), usual=usual
+    )
+
+
 def decide(draft: Draft, case: Case) -> None:
     """The verifier, the control, and how long a sampled answer may be."""
     method = draft.spec.training.method

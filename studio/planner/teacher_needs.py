@@ -40,6 +40,7 @@ def estimate(spec: ResolvedSpec, case: Case, teacher: Teacher) -> TeacherEstimat
         answer_rows=min(BATCH, max(1, len(case.rows.held_out))),
         answer_length=case.rows.longest + spec.evaluation.max_new_tokens,
     )
+    answers = teacher.learn == "answers"
     tokens = case.rows.tokens + int(case.rows.held_out.sum())
     scored = case.rows.trained + round(case.rows.scored * int(case.rows.held_out.sum()))
     k = min(method.top_k, case.dims.vocab - 1)
@@ -48,8 +49,8 @@ def estimate(spec: ResolvedSpec, case: Case, teacher: Teacher) -> TeacherEstimat
         model=teacher.name,
         quantization=config.quantization,
         memory=MemoryEstimate(total=sum(item.bytes for item in items), items=items, room=case.machine.room),
-        time=_time(spec, case, dims, config, tokens),
-        cache=scored * (4 * k + 4 * (k + 1)) + 8 * (len(case.rows.lengths) + len(case.rows.held_out) + 2),
+        time=_writing(spec, case, dims, config) if answers else _time(spec, case, dims, config, tokens),
+        cache=0 if answers else scored * (4 * k + 4 * (k + 1)) + 8 * (len(case.rows.lengths) + len(case.rows.held_out) + 2),
     )
 
 
@@ -97,3 +98,17 @@ def _time(spec: ResolvedSpec, case: Case, dims: ModelDims, config: MemoryConfig,
     if rate is None:
         return None
     return Time(low=FORWARD * tokens / rate.high, high=FORWARD * tokens / rate.low, basis="by the teacher's size")
+
+
+def _writing(spec: ResolvedSpec, case: Case, dims: ModelDims, config: MemoryConfig) -> Time | None:
+    """Seconds to answer all prompts: on a GPU by reading the weights once for each token of a batch, on a CPU by the FLOP."""
+    rounds = spec.evaluation.max_new_tokens * -(-(len(case.rows) + len(case.rows.held_out)) // BATCH)
+    gpu = case.machine.gpu
+    if case.cuda:
+        if gpu is None or not gpu.bandwidth:
+            return None
+        each = memory.weight_bytes(dims, config.quantization, config.double_quantization, config.dtype) / gpu.bandwidth
+        one = max(each, speed.STEP + 2 * speed.LAUNCH * dims.layers)
+    else:
+        one = speed.STEP + BATCH * 2 * dims.active_parameters / (speed.CPU_FLOPS[0] * spec.training.threads)
+    return Time(low=0.3 * rounds * one, high=1.5 * rounds * one, basis="by the teacher's size")
