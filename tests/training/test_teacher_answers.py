@@ -63,9 +63,10 @@ def test_a_stop_while_the_teacher_answers_is_a_stop(tmp_path: Path):
         def should_stop(self) -> bool:
             return True
 
-    with loopback(reply) as api, pytest.raises(Stopped):
+    with loopback(reply) as api:
         found = RemoteTeacher("x", Endpoint(url=api.url, model="big"))
-        answers.ask_all(found, Distil(teacher="x"), ROWS, 32, tmp_path / "data", tmp_path, Stopping())
+        with pytest.raises(Stopped):
+            answers.ask_all(found, Distil(teacher="x"), ROWS, 32, tmp_path / "data", tmp_path, Stopping())
 
 
 def test_answers_that_were_cut_are_left_out_and_a_teacher_that_never_ends_is_refused(tmp_path: Path):
