@@ -37,6 +37,16 @@ def inspect(spec: RunSpec, home: Path) -> DataReport:
     return DataReport.from_json(answer, where="studio data inspect")
 
 
+def prune(run: str, layers: int, home: Path) -> str:
+    """Leave layers out of a run's model, and start the run that heals it: its id. Raises StudioError."""
+    return str(run_json(["prune", run, "--layers", str(layers), "--no-wait"], home)["run"])
+
+
+def merge(names: list[str], method: str, home: Path) -> str:
+    """Merge the adapters of runs, and start the run of the result: its id. Raises StudioError."""
+    return str(run_json(["adapters", "merge", *names, "--method", method, "--no-wait"], home)["run"])
+
+
 def preview(spec: RunSpec, home: Path, rows: int = 3) -> list[dict[str, Any]]:
     """The token stream of the first rows of a spec's data. Raises StudioError."""
     with spec_file(spec) as file:

@@ -15,7 +15,7 @@ Action = Literal[
     "documents.add", "documents.edit", "documents.delete",
     "desk.edit", "desk.save", "desk.score", "desk.stop",
     "make.plan", "make.run", "make.pause",
-    "run.start", "run.stop", "run.resume", "run.move", "run.cancel", "run.notes", "run.delete",
+    "run.start", "run.stop", "run.resume", "run.move", "run.cancel", "run.notes", "run.delete", "run.prune", "run.merge",
     "answers.rate", "chat.ask", "feedback.collect", "feedback.delete", "feedback.use",
     "export.make", "export.download", "export.install", "export.push",
     "serve.start", "serve.stop", "bench.start", "bench.stop",
@@ -34,8 +34,8 @@ cases refuse what is another's (`people.require_own`)."""
 VIEWERS: frozenset[Action] = frozenset({"export.download"})
 WRITES: frozenset[Action] = frozenset(
     {
-        "data.add", "documents.add", "desk.save", "make.plan", "make.run", "run.start", "run.resume", "export.make",
-        "export.install", "index.build", "feedback.use",
+        "data.add", "documents.add", "desk.save", "make.plan", "make.run", "run.start", "run.resume", "run.prune", "run.merge",
+        "export.make", "export.install", "index.build", "feedback.use",
     }
 )  # fmt: skip
 """What stores something large, and is refused when the disk quota is used up."""

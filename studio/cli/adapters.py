@@ -45,6 +45,7 @@ def merge(
     out: Annotated[
         Path | None, typer.Option("--out", help="Write an adapter folder instead of a run.", show_default=False)
     ] = None,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Follow the new run until it ends.")] = True,
     home: Home = None,
     json: Json = False,
     progress: Progress = None,
@@ -68,6 +69,10 @@ def merge(
         )
         return
     use_case.start(merged)
+    if not wait:
+        shown = {"run": merged.run.id, "merge": merged.record.as_json()}
+        show.as_json(shown) if json else show.say(f"run {merged.run.id}: studio runs watch {merged.run.id}")
+        return
     raise typer.Exit(follow.follow(merged.run, json, {"merge": merged.record.as_json()}, progress=progress))
 
 

@@ -25,6 +25,7 @@ def prune(
     ] = None,
     name: Annotated[str | None, typer.Option("--name", help="Name of the healing run.", show_default=False)] = None,
     heal: Annotated[bool, typer.Option("--heal/--no-heal", help="Train the smaller model, taught by the whole one.")] = True,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Follow the healing run until it ends.")] = True,
     home: Home = None,
     json: Json = False,
     progress: Progress = None,
@@ -43,4 +44,8 @@ def prune(
             show.say(f"heal it: studio train SPEC --set model.name={pruned.folder}")
         return
     pruning.start(pruned)
+    if not wait:
+        shown = {"run": pruned.run.id, "pruned": pruned.record.as_json()}
+        show.as_json(shown) if json else show.say(f"run {pruned.run.id}: studio runs watch {pruned.run.id}")
+        return
     raise typer.Exit(follow.follow(pruned.run, json, {"pruned": pruned.record.as_json()}, progress=progress))

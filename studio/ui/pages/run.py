@@ -15,7 +15,7 @@ from studio.core import events
 from studio.core.charts import Series, line_chart
 from studio.core.errors import JobError
 from studio.core.text import duration
-from studio.ui import frame
+from studio.ui import frame, variants
 
 
 def build(home: Path) -> None:
@@ -90,9 +90,10 @@ def build(home: Path) -> None:
 
     results = [*live, *buttons, seen, timer]
     look = {"fn": frame.shows(now), "inputs": [key, seen], "outputs": results, **frame.QUIET}
-    gr.on(None, frame.opened(opened), None, [key, title, decisions, note, tags, missing, content], **frame.QUIET).success(
-        **look
-    )
+    opening = gr.on(None, frame.opened(opened), None, [key, title, decisions, note, tags, missing, content], **frame.QUIET)
+    opening.success(**look)
+    with content:
+        variants.build(home, key, opening)
     timer.tick(**look, trigger_mode="once")
 
     def stopping(run_id: str) -> None:
