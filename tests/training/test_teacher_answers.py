@@ -39,8 +39,8 @@ def test_a_remote_teacher_answers_each_prompt_once_whatever_happens(tmp_path: Pa
     with loopback(reply) as api:
         found = RemoteTeacher("x", Endpoint(url=api.url, model="big"))
         method = Distil(teacher="x")
-        for _ in range(2):
-            given = answers.ask_all(found, method, ROWS, 32, tmp_path / "data", tmp_path, Memory())
+        first, given = (answers.ask_all(found, method, ROWS, 32, tmp_path / "data", tmp_path, Memory()) for _ in range(2))
+        assert first == given
         assert [one.text for one in given] == [f"taught question {number}" for number in range(6)]
         assert len(api.received) == 6
 
