@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from studio.core.errors import SpecError
+from studio.core.errors import ExportError, SpecError
 from studio.core.text import count, nearest, plural
 from studio.hardware.dims import matches
 from studio.planner.cutting import overlong
@@ -68,6 +68,17 @@ def _scores(spec: RunSpec) -> None:
             hint="Set evaluation.while_training to 0.",
             where="evaluation.while_training",
         )
+
+
+def refuse_exports(spec: RunSpec, case: Case) -> None:
+    """Raise SpecError for an export that the base's config alone rules out: before the training and not after it."""
+    for index, target in enumerate(spec.export):
+        try:
+            target.refuse(case.config)
+            target.refuse_adapter(spec.adapter)
+        except ExportError as error:
+            message = f"the export {target.kind} is not possible: {error.message}"
+            raise SpecError(message, hint=error.hint, where=f"export.{index}") from None
 
 
 def _base(spec: RunSpec) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from studio.core.errors import ExportError, SpecError
 from studio.core.text import count, plural, size
 from studio.hardware import memory
 from studio.hardware.history import Past
@@ -69,7 +68,7 @@ def resolve(
         getattr(found, "cached", False),
         tuple(past),
     )
-    _refuse_exports(spec, case)
+    refusals.refuse_exports(spec, case)
     case, chosen = cutting.fitted(spec, case)
     refusals.refuse(spec, case, chosen)
     draft = Draft(spec)
@@ -88,17 +87,6 @@ def resolve(
     _rhythm(draft, case)
     _ending(draft, case, chosen)
     return _plan(draft, case, chosen, teacher)
-
-
-def _refuse_exports(spec: RunSpec, case: Case) -> None:
-    """Raise SpecError for an export that the base's config alone rules out: before the training and not after it."""
-    for index, target in enumerate(spec.export):
-        try:
-            target.refuse(case.config)
-            target.refuse_adapter(spec.adapter)
-        except ExportError as error:
-            message = f"the export {target.kind} is not possible: {error.message}"
-            raise SpecError(message, hint=error.hint, where=f"export.{index}") from None
 
 
 def _numbers(draft: Draft, case: Case) -> None:
