@@ -79,3 +79,40 @@ def test_thumbs_part_good_answers_from_bad_ones(start: Path, trained: Callable[.
     assert margin[0] == pytest.approx(0, abs=1e-3)
     assert margin[-1] > 0.3
     assert chosen[-1] > chosen[0] - 0.5
+
+
+def test_a_student_taught_by_a_better_model_beats_the_same_rows_alone(tmp_path: Path):
+    """On held-out wordings: nearer to the teacher, and likelier to give the right answer, at equal rows and steps."""
+    from studio.training import teacher
+
+    model = Model(name="starter", quantization="none", dtype="fp32")
+    found = finding.find(model)
+    tokenizer = loading.tokenizer(found)
+
+    def tokens(name: str, most: int | None = None) -> encode.Tokens:
+        file = tmp_path / f"{name}-{most}.jsonl"
+        rows = list(usable(Data(train=str(DATASETS / f"{name}.jsonl"))))[:most]
+        file.write_bytes(b"".join(orjson.dumps(row.as_dict()) + b"\n" for row in rows))
+        return encode.encode_file(file, tokenizer, "assistant", file.with_suffix(".tokens"))
+
+    held_out, few = tokens("support-heldout"), tokens("support", 120)
+
+    def trained(name: str, rows: encode.Tokens, **changes: Any) -> Any:
+        settings = {"batch_size": 16, "micro_batch": 8, "eval_every": 1000, "learning_rate": 5e-3, "epochs": 3, **changes}
+        job = make_job(tmp_path / name, adapter={"rank": 16, "alpha": 32}, max_length=128, **settings)
+        job, told = replace(job, train=rows, held_out=held_out), Memory()
+        fit(loading.load_base(model, "cpu", found), tokenizer, job, told)
+        return told, loading.attach_adapter(loading.load_base(model, "cpu", found), job.adapter_out)
+
+    _, better = trained("teacher", tokens("support"))
+    vocabulary = int(found.config["vocab_size"])
+    words = {
+        name: teacher.score(better, rows, 8, vocabulary, tmp_path / f"{name}.teacher", "better", Memory())
+        for name, rows in (("few", few), ("held-out", held_out))
+    }
+    method = {"kind": "distil", "teacher": "better", "hard": 0.5}
+    taught, student = trained("taught", few, method=method, teacher=words["few"], teacher_held_out=words["held-out"])
+    alone, other = trained("alone", few)
+    apart = [teacher.apart(each, held_out, words["held-out"]) for each in (student, other)]
+    assert apart[0][0].sum() < 0.97 * apart[1][0].sum()
+    assert list(taught.series("eval_hard").values())[-1] < list(alone.series("eval_loss").values())[-1]
