@@ -19,7 +19,7 @@ _KIND, _NAME = "compare", "answers"
 def choices(home: Path) -> tuple[list[tuple[str, str]], list[tuple[str, str]], list[tuple[str, str]]]:
     """Runs and models, indexes, and question sets that a page offers, as (label, value)."""
     tuned = [run for run in runs.list_runs(home) if (run.folder.adapter / "adapter_config.json").exists()]
-    models = [(f"{run.spec.name} · {run.id}", run.id) for run in tuned]
+    models = [(f"{run.title} · {run.id}", run.id) for run in tuned]
     models += [("starter, as shipped", "starter"), *((path.name, str(path)) for path in library.models(home))]
     sources = [("none: compare without passages", "")]
     sources += [(item.record.name, item.record.name) for item in indexes.indexes(home)]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from studio.core import resources
+from studio.core.errors import SpecError
 from studio.core.fields import Alternatives, Leaf, leaves
 from studio.core.files import studio_home
+from studio.core.records import RecordError
 from studio.documents import store as documents
 from studio.documents.records import Passage
 from studio.making import canned, dataset, folder, jobs
@@ -179,6 +182,16 @@ def list_jobs(home: str | Path | None = None) -> list[MakingJob]:
     return [MakingJob(job) for job in folder.jobs(studio_home(home))]
 
 
+def list_readable(home: str | Path | None = None) -> list[MakingJob]:
+    """The jobs whose records can all be read, newest first, for lists; `damage.damages` names the others."""
+    found = []
+    for job in list_jobs(home):
+        with contextlib.suppress(RecordError, SpecError):
+            _ = (job.folder.spec, job.plan, job.report)
+            found.append(job)
+    return found
+
+
 def to_dataset(job: MakingJob, title: str = "") -> JobStatus:
     """Put the rows that a job has made so far into the library. Raises DataError."""
     return dataset.write(job.folder, title)
@@ -201,7 +214,7 @@ def example(home: str | Path | None = None, told: Callable[[JobStatus], None] = 
 
 
 def as_dict(job: MakingJob) -> dict[str, Any]:
-    """As plain values, for `--json`."""
+    """As plain values, for `--json`. Raises RecordError for a damaged plan or report."""
     found_plan, report = job.plan, job.report
     return {
         "id": job.id,

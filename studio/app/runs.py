@@ -56,6 +56,14 @@ class Run:
         return self.folder.spec()
 
     @property
+    def title(self) -> str:
+        """The run's name, for lists; of a run whose spec is damaged, its id without the digits at its end."""
+        try:
+            return self.spec.name
+        except DAMAGED:
+            return self.id.rpartition("-")[0]
+
+    @property
     def plan(self) -> PlanRecord | None:
         """The decisions with their reasons, and the prediction; None while there is none. Raises RecordError."""
         return PlanRecord.read(self.folder.plan) if self.folder.plan.exists() else None

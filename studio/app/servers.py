@@ -9,21 +9,39 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BeforeValidator
 
 from studio.app import serving
+from studio.app.serving import ServerNote
 from studio.core.errors import HardwareError, JobError, StudioError
-from studio.core.files import read_json, write_json
+from studio.core.records import Record, RecordError
 from studio.processes import spawn, terminate
 from studio.processes.command import error_of
-from studio.processes.identity import ProcessId
+from studio.processes.identity import ProcessId, process_of
 from studio.runs.folder import read_object
 
 State = Literal["starting", "ready", "ending", "not answering", "failed"]
 KEPT = 20
 """Notes and logs of ended servers that are kept."""
+
+
+class StartedNote(Record):
+    """`serving/started/<time>.json`: a server that was started from a page or by Python, beside its log."""
+
+    label: ClassVar[str] = "note of a started server"
+    remedy: ClassVar[str] = "Set it aside: studio doctor --repair"
+
+    process: Annotated[ProcessId, BeforeValidator(process_of)]
+    given: tuple[str, ...]
+    since: float
+    """Seconds since 1970."""
+    port: int = 0
+    stopped: bool = False
+    """Somebody asked it to end."""
 
 
 @dataclass(frozen=True)
@@ -80,28 +98,27 @@ def start(given: Sequence[str], home: Path, port: int = 0, extra: Sequence[str] 
     if until is not None:
         command += ["--until", str(until)]
     process = spawn.detached(command, log)
-    note = {"process": asdict(process), "given": list(given), "since": time.time(), "port": port}
-    write_json(log.with_suffix(".json"), note)
-    return Server(process, "starting", since=note["since"], given=tuple(given), log=log)
+    note = StartedNote(process=process, given=tuple(given), since=time.time(), port=port)
+    note.write(log.with_suffix(".json"))
+    return Server(process, "starting", since=note.since, given=note.given, log=log)
 
 
 def servers(home: Path) -> list[Server]:
     """Every server of this home that lives, and those started here that failed; the newest first."""
     notes = _notes(home / "serving" / "started")
-    listening = {_process(told): told for told in serving.running(home)}
+    listening = {note.process: note for note in serving.running(home)}
     found = []
     for file, note in notes.items():
-        process = _process(note)
-        told = listening.pop(process, None)
-        base = Server(process, "starting", since=note["since"], given=tuple(note["given"]), log=file.with_suffix(".log"))
-        if told is not None:
-            found.append(_listening(base, told))
-        elif process.alive():
+        there = listening.pop(note.process, None)
+        base = Server(note.process, "starting", since=note.since, given=note.given, log=file.with_suffix(".log"))
+        if there is not None:
+            found.append(_listening(base, there))
+        elif note.process.alive():
             found.append(base)
-        elif not note.get("stopped"):
+        elif not note.stopped:
             found.append(replace(base, state="failed", error=_why(base)))
-    for told in listening.values():
-        found.append(_listening(Server(_process(told), "starting", since=told["since"]), told))
+    for there in listening.values():
+        found.append(_listening(Server(there.process, "starting", since=there.since), there))
     return sorted(found, key=lambda item: item.since, reverse=True)
 
 
@@ -120,10 +137,10 @@ def choices(home: Path) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     for run in runs.list_runs(home):
         if (run.folder.adapter / "adapter_config.json").exists():
-            found.append((f"{run.spec.name} · {run.id}", run.id))
+            found.append((f"{run.title} · {run.id}", run.id))
         for kind, folder in _exports(run.folder.exports):
             if kind in ("merged", "gguf"):
-                found.append((f"{run.spec.name} · {run.id} · {folder.name}", str(folder)))
+                found.append((f"{run.title} · {run.id} · {folder.name}", str(folder)))
     found += [(path.name, str(path)) for path in library.models(home)]
     return [*found, ("starter, as shipped", "starter")]
 
@@ -158,8 +175,8 @@ def stop(server: Server, patience: float = 0.0) -> None:
     """Ask a server to end after the answers under way; wait so long, then end it. Asked a second time, it ends at once."""
     if server.log is not None:
         file = server.log.with_suffix(".json")
-        with contextlib.suppress(OSError, ValueError):
-            write_json(file, {**read_json(file), "stopped": True})
+        with contextlib.suppress(OSError, RecordError):
+            StartedNote.read(file).model_copy(update={"stopped": True}).write(file)
     if patience:
         terminate.end(server.process, patience)
     else:
@@ -243,11 +260,9 @@ def log_tail(server: Server, most: int = 8000) -> str:
         return redact(lines.read().decode("utf-8", "replace"))
 
 
-def _listening(server: Server, told: dict[str, Any]) -> Server:
-    server = replace(
-        server, url=told["url"], models=tuple(told["models"]), since=told["since"], collecting=bool(told.get("collecting"))
-    )
-    return replace(server, state=_state(told["url"]))
+def _listening(server: Server, note: ServerNote) -> Server:
+    url, state = note.url, _state(note.url)
+    return replace(server, url=url, models=note.models, since=note.since, collecting=note.collecting, state=state)
 
 
 def _state(url: str) -> State:
@@ -267,22 +282,18 @@ def _why(server: Server) -> StudioError:
     return error_of("", told, 1, "serve")
 
 
-def _notes(folder: Path) -> dict[Path, dict[str, Any]]:
-    """The notes of servers started here, the oldest first; one that is let go meanwhile is left out."""
+def _notes(folder: Path) -> dict[Path, StartedNote]:
+    """The notes of servers started here, the oldest first; one that is damaged or deleted meanwhile is passed over."""
     found = {}
     for file in sorted(folder.glob("*.json")):
-        with contextlib.suppress(OSError, ValueError):
-            found[file] = read_json(file)
+        with contextlib.suppress(OSError, RecordError):
+            found[file] = StartedNote.read(file)
     return found
-
-
-def _process(note: dict[str, Any]) -> ProcessId:
-    return ProcessId.from_record(note.get("process", {}))
 
 
 def _tidy(folder: Path) -> None:
     """Let go of the oldest notes of servers that have ended."""
-    ended = [file for file, note in _notes(folder).items() if not _process(note).alive()]
+    ended = [file for file, note in _notes(folder).items() if not note.process.alive()]
     for file in ended[: max(0, len(ended) - KEPT)]:
         file.unlink(missing_ok=True)
         file.with_suffix(".log").unlink(missing_ok=True)

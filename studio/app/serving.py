@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator
 
 from studio.core.errors import JobError, ModelError, SpecError
-from studio.core.files import read_json, write_json
+from studio.core.records import Record, RecordError
 from studio.core.text import nearest, plural
 from studio.processes import watchdog
-from studio.processes.identity import ProcessId
+from studio.processes.identity import ProcessId, process_of
 from studio.runs import served_models
 from studio.serving.assemble import Source
 from studio.serving.limits import Limits
@@ -189,14 +191,30 @@ def end_with(owner: str) -> None:
     watchdog.end_with(process)
 
 
-def running(home: Path) -> list[dict[str, Any]]:
-    """The servers of this home that live: url, models, pid, since."""
+class ServerNote(Record):
+    """The note of a server in its home, `serving/<pid>.json`: there while it listens."""
+
+    label: ClassVar[str] = "note of a server"
+    remedy: ClassVar[str] = "Set it aside: studio doctor --repair"
+
+    url: str
+    models: tuple[str, ...]
+    since: float
+    """Seconds since 1970."""
+    pid: int
+    process: Annotated[ProcessId, BeforeValidator(process_of)]
+    collecting: bool = False
+    """It keeps answers to be rated."""
+
+
+def running(home: Path) -> list[ServerNote]:
+    """The servers of this home that live; a damaged note is passed over."""
     found = []
     for file in sorted((home / "serving").glob("*.json")):
-        with contextlib.suppress(OSError, ValueError, KeyError):
-            told = read_json(file)
-            if ProcessId.from_record(told["process"]).alive():
-                found.append(told)
+        with contextlib.suppress(OSError, RecordError):
+            note = ServerNote.read(file)
+            if note.process.alive():
+                found.append(note)
             else:
                 file.unlink(missing_ok=True)
     return found
@@ -243,9 +261,9 @@ def _told(home: Path, url: str, models: list[str], collecting: bool) -> Iterator
     """A note in the home that this server runs, for the studio to show."""
     me = ProcessId.current()
     file = home / "serving" / f"{me.pid}.json"
-    note = {"url": url, "models": models, "since": time.time(), "pid": me.pid, "process": asdict(me), "collecting": collecting}
     with contextlib.suppress(OSError):
-        write_json(file, note)
+        note = ServerNote(url=url, models=tuple(models), since=time.time(), pid=me.pid, process=me, collecting=collecting)
+        note.write(file)
     try:
         yield
     finally:

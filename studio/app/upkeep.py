@@ -1,9 +1,8 @@
-"""Use cases of looking after a home: what is damaged in it, set that aside, and free disk space that nothing needs."""
+"""Use cases of looking after a home: its state, as the doctor lists it, and disk space that nothing needs."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import stat
 import time
@@ -11,17 +10,13 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from studio.app import runs
-from studio.core.errors import StudioError
+from studio.app import damage, runs
 from studio.core.files import bytes_in, read_json
 from studio.core.text import plural, size
 from studio.hardware.doctor import Finding
 from studio.processes.identity import ProcessId
 from studio.runs.folder import RunFolder
-from studio.runs.status import at_work
 
-SET_ASIDE = "damaged"
-"""The folder of a home that holds what was set aside, below the names it had."""
 SILENT = 3600.0
 """Seconds without a sign of life after which a run that works is called stuck."""
 LEFTOVER = 86400.0
@@ -34,14 +29,6 @@ OPTIONAL = ("exports", "models")
 
 
 @dataclass(frozen=True)
-class Damage:
-    """A file or folder of a home that cannot be used. path: what `repair` moves."""
-
-    path: Path
-    what: str
-
-
-@dataclass(frozen=True)
 class Unneeded:
     """Disk space that nothing needs; or, for the kinds in `OPTIONAL`, that can be had again by work or a download."""
 
@@ -51,74 +38,11 @@ class Unneeded:
     why: str
 
 
-def damages(home: Path) -> list[Damage]:
-    """What is damaged in a home: files that Studio wrote and cannot read any more. A live run is left alone."""
-    found: list[Damage] = []
-    for folder in _folders(home / "runs"):
-        run = RunFolder(folder)
-        if not at_work(run):
-            found += _run_damages(run)
-    for file in sorted((home / "serving").glob("*.json")) + sorted((home / "serving" / "started").glob("*.json")):
-        if problem := _unreadable(file):
-            found.append(Damage(file, problem))
-    return found
-
-
-def _run_damages(run: RunFolder) -> Iterator[Damage]:
-    if not run.asked.exists():
-        settled = time.time() - run.path.stat().st_mtime > 60  # one that is being made has none for a moment
-        if settled and any(run.path.iterdir()) and not run.path.name.startswith("."):
-            yield Damage(run.path, "a run folder without asked.yaml, which says what the run is")
-        return
-    try:
-        run.asked_spec()
-    except (OSError, ValueError, StudioError) as problem:
-        yield Damage(run.path, f"asked.yaml: {_line(problem)}")
-        return
-    records = [run.launch, run.status, run.plan, run.report, run.notes, *sorted(run.exports.glob("*/artifact.json"))]
-    for file in records:
-        if problem := _unreadable(file):
-            yield Damage(file.parent if file.name == "artifact.json" else file, f"{file.name}: {problem}")
-    try:
-        run.spec()
-    except (OSError, ValueError, StudioError) as problem:
-        yield Damage(run.spec_file, f"spec.yaml: {_line(problem)}")
-
-
-def _unreadable(file: Path) -> str:
-    try:
-        return "" if not file.exists() or isinstance(read_json(file), dict) else "expected a JSON object"
-    except (OSError, ValueError) as problem:
-        return _line(problem)
-
-
-def _line(problem: Exception) -> str:
-    return str(problem).splitlines()[0][:200] if str(problem) else type(problem).__name__
-
-
-def repair(home: Path) -> list[tuple[Damage, Path]]:
-    """Move what is damaged into `<home>/damaged`, under the path it had; each with where it lies now. Nothing is deleted."""
-    moved = []
-    for damage in damages(home):
-        target = home / SET_ASIDE / damage.path.relative_to(home)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if os.path.lexists(target):
-            target = target.with_name(f"{target.name}.{time.time_ns()}")
-        os.replace(damage.path, target)
-        moved.append((damage, target))
-    with contextlib.suppress(OSError):
-        home.chmod(0o700)
-    return moved
-
-
 def check(home: Path) -> list[Finding]:
     """A home as `studio doctor --home` lists it: damage, who may read it, stuck runs, stale servers, disk, old checkpoints."""
     if not home.is_dir():
         return [Finding("Home", None, f"{home} is not there yet: made when first needed")]
-    found = [
-        Finding("Damaged", False, f"{item.path.relative_to(home)}: {item.what}", "Set it aside: studio doctor --repair")
-        for item in damages(home)
-    ]
+    found = [Finding("Damaged", False, item.sentence(home), item.hint) for item in damage.damages(home)]
     mode = stat.S_IMODE(home.stat().st_mode)
     if mode & 0o077:
         found.append(

@@ -181,6 +181,7 @@ def list_(home: Home = None, json: Json = False) -> None:
     from studio.core.files import studio_home
 
     found = cascades.list_cascades(studio_home(home))
+    show.damages(home, "cascades")
     if json:
         show.as_json([cascade.as_json() for cascade in found])
         return

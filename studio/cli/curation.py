@@ -61,6 +61,7 @@ def list_(home: Home = None, json: Json = False) -> None:
     from studio.app import library
 
     items = library.versions(studio_home(home))
+    show.damages(home, "datasets")
     if json:
         show.as_json([_version(item) for item in items])
         return

@@ -58,6 +58,7 @@ def list_(home: Home = None, json: Json = False) -> None:
     from studio.app import documents
 
     found = documents.collections(home)
+    show.damages(home, "documents")
     if json:
         show.as_json([documents.as_dict(item) for item in found])
         return

@@ -64,6 +64,7 @@ def list_(home: Home = None, json: Json = False) -> None:
     from studio.app import indexes
 
     found = indexes.indexes(home)
+    show.damages(home, "indexes")
     if json:
         show.as_json([item.record.as_json() for item in found])
         return

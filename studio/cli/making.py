@@ -107,7 +107,8 @@ def list_(home: Home = None, json: Json = False) -> None:
     """List the jobs, newest first."""
     from studio.app import making
 
-    found = making.list_jobs(home)
+    found = making.list_readable(home)
+    show.damages(home, "making")
     if json:
         show.as_json([making.as_dict(job) for job in found])
         return

@@ -240,17 +240,17 @@ def doctor(
     """Check this machine and the Studio home; show each problem with its fix."""
     from dataclasses import asdict
 
-    from studio.app import overview, toolchains, upkeep
+    from studio.app import damage, overview, toolchains, upkeep
     from studio.core.files import studio_home
 
     root = studio_home(home)
-    moved = upkeep.repair(root) if repair and root.is_dir() else []
+    moved = damage.repair(root) if repair and root.is_dir() else []
     findings = [*overview.problems(root), *toolchains.findings(), *upkeep.check(root)]
     if json:
         show.as_json([asdict(item) for item in findings])
         return
-    for damage, target in moved:
-        show.say(f"set aside: {damage.path.relative_to(root)} ({damage.what}) → {target}")
+    for item, target in moved:
+        show.say(f"set aside: {item.path.relative_to(root)} ({item.sentence(root)}) → {target}")
     marks = {True: "✓", False: "✗", None: "·"}
     show.table(("", "", "found", "fix"), [(marks[item.ok], item.name, item.found, item.fix) for item in findings])
 

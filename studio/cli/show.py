@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from studio.core.text import duration, plural, printable, size
@@ -61,6 +62,16 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], right: Sequence
     for row in rows:
         grid.add_row(*(Text(printable(cell(value))) for value in row))
     console().print(grid)
+
+
+def damages(home: str | Path | None, kind: str) -> None:
+    """What of a kind cannot be read and is missing from a list, on stderr, so that `--json` stays one document."""
+    from studio.app import damage
+    from studio.core.files import studio_home
+
+    root = studio_home(home)
+    for item in damage.damages(root, kind):
+        sys.stderr.write(f"damaged: {printable(item.sentence(root))}\n→ {printable(item.hint)}\n")
 
 
 def cell(value: Any) -> str:

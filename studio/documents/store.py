@@ -18,7 +18,7 @@ from typing import TypeVar
 from studio.core.errors import DataError, JobError, StudioError
 from studio.core.extras import refuse_if_missing
 from studio.core.files import folder_aside, need_room, read_json_lines, sha256, write_bytes
-from studio.core.records import Record
+from studio.core.records import Record, RecordError
 from studio.core.text import nearest, plural, slug
 from studio.data import language
 from studio.documents import sources
@@ -54,10 +54,12 @@ class Collection:
 
     @property
     def documents(self) -> list[DocumentRecord]:
-        """Its documents, by name."""
-        found = [
-            DocumentRecord.read(file) for file in self.path.glob("*/document.json") if not file.parent.name.startswith(".")
-        ]
+        """Its documents, by name; one whose record cannot be read is not among them."""
+        found = []
+        for file in self.path.glob("*/document.json"):
+            with contextlib.suppress(RecordError, FileNotFoundError):
+                if not file.parent.name.startswith("."):
+                    found.append(DocumentRecord.read(file))
         return sorted(found, key=lambda item: item.name)
 
     def document(self, name: str) -> DocumentRecord:

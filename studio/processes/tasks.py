@@ -9,15 +9,17 @@ import contextlib
 import json
 import re
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator
 
 from studio.core.errors import JobError, StudioError
-from studio.core.files import read_json, write_json
+from studio.core.records import Record, RecordError
 from studio.core.text import shorten
 from studio.processes import command, locks, spawn, terminate
-from studio.processes.identity import ProcessId
+from studio.processes.identity import ProcessId, process_of
 
 State = Literal["running", "done", "failed"]
 
@@ -35,12 +37,26 @@ class Task:
     error: StudioError | None = None
 
 
+class TaskNote(Record):
+    """The note of a task. One that is damaged is as if the task had never been begun."""
+
+    label: ClassVar[str] = "note of a task"
+    remedy: ClassVar[str] = "Delete it, and begin the task again."
+
+    kind: str
+    name: str
+    begun: float
+    """Seconds since 1970."""
+    process: Annotated[ProcessId | None, BeforeValidator(process_of)] = None
+
+
 def begin(folder: Path, kind: str, name: str, arguments: list[str], home: Path) -> Task:
     """Begin `studio ARGUMENTS --json`; returns at once. Raises JobError if it is already running."""
     note = folder / f"{kind}-{name}.json"
     folder.mkdir(parents=True, exist_ok=True)
     with locks.hold(folder / ".lock", locks.within(30)):  # two clicks come from two threads
-        if note.exists() and _task(note).state == "running":
+        before = _task(note)
+        if before is not None and before.state == "running":
             raise JobError(f"this {kind} is already running", hint="Wait for it to end.", where=name)
         process = spawn.detached(
             spawn.python("studio", *arguments, "--json"),
@@ -48,14 +64,14 @@ def begin(folder: Path, kind: str, name: str, arguments: list[str], home: Path) 
             errors=note.with_suffix(".err"),
             environment={**command.environment(home), "PYTHONUNBUFFERED": "1"},
         )
-        write_json(note, {"kind": kind, "name": name, "begun": time.time(), "process": asdict(process)})
-        return _task(note)
+        written = TaskNote(kind=kind, name=name, begun=time.time(), process=process)
+        written.write(note)
+        return _read(note, written)
 
 
 def task(folder: Path, kind: str, name: str) -> Task | None:
     """The task of that kind and name, if one was begun."""
-    note = folder / f"{kind}-{name}.json"
-    return _task(note) if note.exists() else None
+    return _task(folder / f"{kind}-{name}.json")
 
 
 def document(folder: Path, kind: str, name: str) -> Any:
@@ -67,20 +83,28 @@ def stop(folder: Path, kind: str, name: str, patience: float = 3.0) -> None:
     """End a running task, and forget it: it may be begun again."""
     note = folder / f"{kind}-{name}.json"
     with contextlib.suppress(FileNotFoundError):
-        terminate.end(ProcessId.from_record(read_json(note).get("process", {})), patience)
+        with contextlib.suppress(RecordError):
+            if process := TaskNote.read(note).process:
+                terminate.end(process, patience)
         note.unlink()
 
 
 def tasks(folder: Path) -> list[Task]:
     """What was begun there, newest first."""
-    return sorted((_task(file) for file in folder.glob("*-*.json")), key=lambda item: item.begun, reverse=True)
+    found = [task for file in folder.glob("*-*.json") if (task := _task(file)) is not None]
+    return sorted(found, key=lambda item: item.begun, reverse=True)
 
 
-def _task(note: Path) -> Task:
-    values = read_json(note)
-    kind, name, begun = values["kind"], values["name"], values["begun"]
+def _task(note: Path) -> Task | None:
+    with contextlib.suppress(FileNotFoundError, RecordError):
+        return _read(note, TaskNote.read(note))
+    return None
+
+
+def _read(note: Path, values: TaskNote) -> Task:
+    kind, name, begun = values.kind, values.name, values.begun
     out, errors = _text(note.with_suffix(".out")), _text(note.with_suffix(".err"))
-    if ProcessId.from_record(values.get("process", {})).alive():
+    if values.process is not None and values.process.alive():
         return Task(kind, name, "running", begun, last_line(errors))
     try:
         document = json.loads(out)

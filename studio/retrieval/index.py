@@ -9,15 +9,18 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import time
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 import orjson
 
 from studio.core.errors import DataError, JobError, SpecError, Stopped, StudioError
 from studio.core.files import bytes_in, need_room, read_json_lines, write_bytes
+from studio.core.records import RecordError
 from studio.core.text import duration, nearest, plural, slug
 from studio.documents import store as documents
 from studio.documents.records import Passage
@@ -50,10 +53,13 @@ class Index:
 
     @cached_property
     def passages(self) -> dict[str, Passage]:
-        """Its passages by id."""
+        """Its passages by id. Raises RecordError if they are not those it was built of."""
         file = self.path / "passages.jsonl"
         found = (Passage.from_json(values, where=str(file)) for values in read_json_lines(file))
-        return {passage.id: passage for passage in found}
+        passages = {passage.id: passage for passage in found}
+        if _digest(passages) != self.record.content:
+            raise _damaged("its passages are not those it was built of", file)
+        return passages
 
     @cached_property
     def _order(self) -> list[str]:
@@ -61,7 +67,14 @@ class Index:
 
     @cached_property
     def _words(self) -> WordIndex:
-        return WordIndex.read(self.path / "terms.npz")
+        file = self.path / "terms.npz"
+        try:
+            found = WordIndex.read(file)
+        except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile, zlib.error) as error:
+            raise _damaged(f"its words cannot be read ({error})", file) from None
+        if found.count != len(self._order):
+            raise _damaged("its words are not those of its passages", file)
+        return found
 
     @cached_property
     def _store(self) -> Store:
@@ -114,6 +127,15 @@ class Index:
             assert self.record.embedder is not None
             self._embedder = Embedder(self.record.embedder.name, self.record.embedder)
         return self._embedder.questions([question])[0]
+
+
+def _digest(passages: Iterable[str]) -> str:
+    """A hash of the passages' ids, which follow from their text and source."""
+    return hashlib.sha256("\n".join(sorted(passages)).encode()).hexdigest()
+
+
+def _damaged(what: str, file: Path) -> RecordError:
+    return RecordError(f"the index is damaged: {what}", hint="Build it again: studio index build.", where=str(file))
 
 
 def indexes(home: Path) -> list[Index]:
@@ -172,7 +194,7 @@ def build(
             collections=tuple(collection.name for collection in chosen),
             passages=len(passages),
             documents=len({passage.document for passage in passages.values()}),
-            content=hashlib.sha256("\n".join(sorted(passages)).encode()).hexdigest(),
+            content=_digest(passages),
             embedder=described,
             store=store,
             url=url,

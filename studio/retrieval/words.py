@@ -39,7 +39,9 @@ class WordIndex:
         count: int,
     ) -> None:
         self._terms = {term: index for index, term in enumerate(vocabulary)}
-        self._starts, self._rows, self._gains, self._count = starts, rows, gains, count
+        self._starts, self._rows, self._gains = starts, rows, gains
+        self.count = count
+        """How many passages it has."""
 
     @classmethod
     def build(cls, texts: Iterable[str]) -> WordIndex:
@@ -61,7 +63,7 @@ class WordIndex:
 
     def search(self, question: str, most: int) -> list[tuple[int, float]]:
         """The best passages as (row, score), best first; only those that share a word with the question."""
-        scores = np.zeros(self._count, dtype=np.float32)
+        scores = np.zeros(self.count, dtype=np.float32)
         for term in terms(question):
             number = self._terms.get(term)
             if number is not None:
@@ -73,7 +75,7 @@ class WordIndex:
         """Write it as one file of arrays without pickles."""
         text = np.frombuffer("\n".join(self._terms).encode(), dtype=np.uint8)
         with open(path, "wb") as out:
-            np.savez(out, terms=text, starts=self._starts, rows=self._rows, gains=self._gains, count=np.array(self._count))
+            np.savez(out, terms=text, starts=self._starts, rows=self._rows, gains=self._gains, count=np.array(self.count))
 
     @classmethod
     def read(cls, path: Path) -> WordIndex:

@@ -23,9 +23,15 @@ def main() -> int:
     begun = time.monotonic()
     result = campaign.run(given.seconds, given.seed, RunFolder(given.run.absolute()) if given.run else None)
     report = {
-        "version": 1, "seed": given.seed, "seconds": round(time.monotonic() - begun, 1), "faults": sum(result.tried.values()),
-        "by_fault": dict(sorted(result.tried.items())), "failures": len(result.failed), "first_failures": result.failed[:50],
-    }  # fmt: skip
+        "version": 2,
+        "seed": given.seed,
+        "seconds": round(time.monotonic() - begun, 1),
+        "faults": sum(result.tried.values()),
+        "by_fault": dict(sorted(result.tried.items())),
+        "by_moment": dict(sorted(result.moments.items())),
+        "failures": len(result.failed),
+        "first_failures": result.failed[:50],
+    }
     write_json(given.out, report)
     print(f"{report['faults']} faults, {report['failures']} failures, in {report['seconds']} s; {given.out}")
     for line in result.failed[:50]:

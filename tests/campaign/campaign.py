@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import random
-import shutil
 import tempfile
 import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from studio.app import runs, upkeep
+from studio.app import runs
 from studio.core.errors import StudioError
 from studio.runs import folder as folders
 from studio.runs import status
@@ -18,18 +17,24 @@ from studio.runs.folder import RunFolder
 from studio.runs.recorder import Recorder
 from studio.spec import parse
 from tests.campaign import faults, views
+from tests.campaign.matrix import Matrix, alone
 
 SPEC = parse({"name": "bot", "data": {"train": "/missing.csv"}})
-SKIPPED = (".safetensors", ".pt", ".npy", ".npz", ".bin")
-"""Endings of files that no view reads."""
 
 
 @dataclass
 class Result:
-    """What was tried, and what did not hold."""
+    """What was tried, by fault and by moment (what was damaged, written or under way), and what did not hold."""
 
     tried: Counter[str] = field(default_factory=Counter)
+    moments: Counter[str] = field(default_factory=Counter)
     failed: list[str] = field(default_factory=list)
+
+    def count(self, fault: str, moment: str, failed: list[str]) -> None:
+        """One more fault, and what did not hold of it."""
+        self.tried[fault] += 1
+        self.moments[moment] += 1
+        self.failed += failed
 
 
 def ended_run(home: Path) -> RunFolder:
@@ -48,31 +53,10 @@ def work(folder: RunFolder) -> None:
     recorder.end("done")
 
 
-def damage_one(home: Path, run: RunFolder | None, chance: random.Random, result: Result) -> None:
-    """Damage one file of one of two runs: every view goes on, the other run is untouched, repair and deletion work."""
-    healthy = ended_run(home)
-    if run is None:
-        hurt = ended_run(home)
-    else:
-        hurt = RunFolder(home / "runs" / run.id)
-        shutil.copytree(run.path, hurt.path, ignore=shutil.ignore_patterns("*.safetensors", "optimizer.pt"))
-    files = sorted(item for item in hurt.path.rglob("*") if item.is_file() and not item.name.endswith(SKIPPED))
-    file, kind = chance.choice(files), chance.choice(sorted(faults.DAMAGES))
-    file.write_bytes(faults.DAMAGES[kind](file.read_bytes(), chance))
-    where = f"{file.relative_to(hurt.path)}: {kind}"
-    result.tried[f"damaged file: {kind}"] += 1
-    result.failed += [f"{where}: {problem}" for problem in views.failures(home, hurt.id)]
-    listed = {row.id: row.summary() for row in runs.list_runs(home)}
-    if healthy.id not in listed or listed[healthy.id].state != "done" or listed[healthy.id].error:
-        result.failed.append(f"{where}: the healthy run is not as it was")
-    try:
-        upkeep.repair(home)
-        if left := upkeep.damages(home):
-            result.failed.append(f"{where}: damaged after the repair: {left[0].what}")
-        for item in runs.list_runs(home):
-            runs.delete(item)
-    except Exception as error:
-        result.failed.append(f"{where}: repair and delete: {type(error).__name__}: {error}")
+def damage_one(matrix: Matrix, chance: random.Random, result: Result) -> None:
+    """Damage one file of a home in one way."""
+    file, kind = chance.choice(matrix.files()), chance.choice(sorted(faults.DAMAGES))
+    result.count(f"damaged file: {kind}", f"{file.parts[0]}: {file.name}", matrix.damaged(file, kind, chance))
 
 
 def fail_each_write(home: Path, fault: str, result: Result, most: int = 1000) -> None:
@@ -89,32 +73,42 @@ def fail_each_write(home: Path, fault: str, result: Result, most: int = 1000) ->
         if len(names) < number:
             return
         where = f"write {number} ({names[number - 1]}), {fault}"
-        result.tried[f"failed write: {fault}"] += 1
-        found = runs.list_runs(root)
-        for item in found:
-            result.failed += [f"{where}: {problem}" for problem in views.failures(root, item.id)]
+        failed = [f"{where}: {problem}" for problem in _unusable(root)]
+        result.count(f"failed write: {fault}", f"record: {names[number - 1]}", failed)
+
+
+def _unusable(root: Path) -> list[str]:
+    """What cannot be used of a home in which a write failed."""
+    with alone(root):
+        listed = runs.list_runs(root)
+        failed = views.failures(root, "", views.of_runs(root))
+        for item in listed:
             said = status.read(item.folder).error
             if said and not said.hint:
-                result.failed.append(f"{where}: an error without a hint: {said.message}")
+                failed.append(f"an error without a hint: {said.message}")
         try:
-            folder = found[0].folder if found else folders.create(SPEC, root)
+            folder = listed[0].folder if listed else folders.create(SPEC, root)
             work(folder)
             if status.read(folder).state != "done":
-                result.failed.append(f"{where}: the run cannot be done afterwards")
+                failed.append("the run cannot be done afterwards")
         except Exception as error:
-            result.failed.append(f"{where}: cannot go on afterwards: {type(error).__name__}: {error}")
+            failed.append(f"cannot go on afterwards: {type(error).__name__}: {error}")
+    return failed
 
 
 def run(seconds: float, seed: int, reference: RunFolder | None = None, most: int = 1_000_000) -> Result:
     """Faults until the time is over, the same ones for the same seed."""
     result, until = Result(), time.monotonic() + seconds
-    for number in range(most):
-        if time.monotonic() > until:
-            break
-        chance = random.Random(f"{seed} {number}")
-        with tempfile.TemporaryDirectory(prefix="studio-campaign-") as folder:
-            if number % 40 == 0:
-                fail_each_write(Path(folder), sorted(faults.WRITE_FAULTS)[number // 40 % len(faults.WRITE_FAULTS)], result)
+    with tempfile.TemporaryDirectory(prefix="studio-campaign-") as folder:
+        matrix = Matrix(Path(folder) / "matrix", reference=reference)
+        result.failed += [f"before any fault: {problem}" for problem in matrix.whole()]
+        for number in range(most):
+            if time.monotonic() > until:
+                break
+            chance = random.Random(f"{seed} {number}")
+            if number % 40 == 39:
+                fault = sorted(faults.WRITE_FAULTS)[number // 40 % len(faults.WRITE_FAULTS)]
+                fail_each_write(Path(folder) / str(number), fault, result)
             else:
-                damage_one(Path(folder), reference if number % 2 else None, chance, result)
+                damage_one(matrix, chance, result)
     return result

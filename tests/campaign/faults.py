@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import random
 from collections.abc import Callable, Iterator
@@ -20,9 +21,24 @@ DAMAGES: dict[str, Callable[[bytes, random.Random], bytes]] = {
     "another type": lambda content, chance: b"[1, 2]\n",
     "null lines": lambda content, chance: content + b"null\n[]\n3\n",
     "newer version": lambda content, chance: b'{"version": 999}\n',
+    "another field": lambda content, chance: _changed(content, {"unknown": [1]}),
+    "null values": lambda content, chance: _changed(content, None),
     "one bit": lambda content, chance: _flip(content, chance),
 }
 """What a file holds afterwards."""
+
+
+def _changed(content: bytes, more: dict[str, Any] | None) -> bytes:
+    """A JSON document or lines of them with a field added, or with every value null; else another text of the same length."""
+    try:
+        documents = [json.loads(content)]
+    except ValueError:
+        try:
+            documents = [json.loads(line) for line in content.splitlines()]
+        except ValueError:
+            return content[::-1]
+    changed = [({**item, **more} if more else dict.fromkeys(item)) if isinstance(item, dict) else item for item in documents]
+    return b"".join(json.dumps(item).encode() + b"\n" for item in changed)
 
 
 def _flip(content: bytes, chance: random.Random) -> bytes:

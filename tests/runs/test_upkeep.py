@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from studio.app import damage as damages_of
 from studio.app import runs, upkeep
 from studio.runs import folder as folders
 from tests.runs.test_damage import DAMAGES, ended
@@ -25,10 +26,10 @@ def test_what_is_damaged_is_set_aside_and_the_rest_stays(tmp_path: Path, name: s
     file.write_bytes(DAMAGES[damage])
     before = {item.relative_to(tmp_path) for item in tmp_path.rglob("*") if item.is_file()}
     assert [item.ok for item in upkeep.check(tmp_path) if item.name == "Damaged"] == [False]
-    moved = upkeep.repair(tmp_path)
+    moved = damages_of.repair(tmp_path)
     assert len(moved) == 1
-    assert moved[0][1].is_relative_to(tmp_path / upkeep.SET_ASIDE)
-    assert upkeep.damages(tmp_path) == []
+    assert moved[0][1].is_relative_to(tmp_path / damages_of.SET_ASIDE)
+    assert damages_of.damages(tmp_path) == []
     assert healthy.id in [run.id for run in runs.list_runs(tmp_path)]
     errors = [error for run in runs.list_runs(tmp_path) if (error := run.summary().error)]
     assert not any("damaged" in error.message for error in errors)
@@ -39,7 +40,7 @@ def test_what_is_damaged_is_set_aside_and_the_rest_stays(tmp_path: Path, name: s
 def test_a_whole_home_has_nothing_to_repair(tmp_path: Path) -> None:
     ended(tmp_path)
     tmp_path.chmod(0o700)
-    assert upkeep.repair(tmp_path) == []
+    assert damages_of.repair(tmp_path) == []
     assert [item.ok for item in upkeep.check(tmp_path)] == [True]
 
 

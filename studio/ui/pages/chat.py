@@ -72,7 +72,7 @@ def build(home: Path) -> None:
 
     def opened(query: dict[str, str]) -> Any:
         done = [item for item in runs.list_runs(home) if (item.folder.adapter / "adapter_config.json").exists()]
-        listed = [(f"{item.spec.name} · {item.id}", f"run:{item.id}") for item in done]
+        listed = [(f"{item.title} · {item.id}", f"run:{item.id}") for item in done]
         listed += [
             ("starter, as shipped", "model:starter"),
             *((path.name, f"model:{path}") for path in library.models(home)),

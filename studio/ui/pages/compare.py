@@ -42,7 +42,7 @@ def build(home: Path) -> None:
             )
             return nothing, "", ""
         rows = {row.id: row for row in overview.rows(home)}
-        names = [f"{run.spec.name} ({run.id[-6:]})" for run in compared]
+        names = [f"{run.title} ({run.id[-6:]})" for run in compared]
         return (
             _curves(compared, names),
             show.results([rows[run.id] for run in compared], [comparison.evidence_rows(run) for run in compared], names),

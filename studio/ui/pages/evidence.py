@@ -51,7 +51,7 @@ def build(home: Path) -> None:
         found = [run for run in runs.list_runs(home) if run.folder.report.exists()]
         wanted = next((run for run in found if run.id == query.get("id")), found[0] if found else None)
         listed = gr.update(
-            choices=[(f"{run.spec.name} · {run.id}", run.id) for run in found], value=wanted.id if wanted else None
+            choices=[(f"{run.title} · {run.id}", run.id) for run in found], value=wanted.id if wanted else None
         )
         return listed, *feedback_controls.state(home), *shown(wanted.id if wanted else "")
 

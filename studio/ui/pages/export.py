@@ -100,7 +100,7 @@ def build(home: Path) -> None:
         found = [item for item in runs.list_runs(home) if (item.folder.adapter / "adapter_config.json").exists()]
         wanted = next((item for item in found if item.id == query.get("id")), found[0] if found else None)
         listed = gr.update(
-            choices=[(f"{item.spec.name} · {item.id}", item.id) for item in found], value=wanted.id if wanted else None
+            choices=[(f"{item.title} · {item.id}", item.id) for item in found], value=wanted.id if wanted else None
         )
         return listed, _or_nothing("" if found else NONE), *chosen(wanted.id if wanted else "", *texts)
 
