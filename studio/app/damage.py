@@ -189,9 +189,11 @@ def _unreadable(record: type[Record], file: Path, folder: Path | None = None) ->
 
 
 def _damage(file: Path, problem: Exception, folder: Path | None = None) -> Damage:
-    what = problem.message if isinstance(problem, StudioError) else str(problem) or type(problem).__name__
-    newer = isinstance(problem, StudioError) and "newer release" in what
-    return Damage(folder or file, file, what.splitlines()[0][:200], f"{problem.hint} Or set it aside." if newer else FIX)
+    if not isinstance(problem, StudioError):
+        return Damage(folder or file, file, (str(problem) or type(problem).__name__).splitlines()[0][:200])
+    newer = f"{problem.hint} Or set it aside: studio doctor --repair"
+    what = problem.message.splitlines()[0][:200]
+    return Damage(folder or file, file, what, newer if "newer release" in what else FIX)
 
 
 def _folders(folder: Path) -> list[Path]:

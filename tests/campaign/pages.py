@@ -86,10 +86,11 @@ def visits(home: Path) -> Iterator[tuple[str, dict[str, str], str]]:
             yield page, {"id": run}, f"runs/{run}"
         yield "train", {"again": run}, f"runs/{run}"
     for name in named["datasets"]:
-        for key in sorted(f"{name}/{folder.name}" for folder in (home / "datasets" / name).glob("[!.]*") if folder.is_dir()):
+        keys = sorted(f"{name}/{folder.name}" for folder in (home / "datasets" / name).glob("[!.]*") if folder.is_dir())
+        for key in keys:
             yield "dataset", {"key": key}, f"datasets/{name}"
             yield "desk", {"key": key}, f"datasets/{name}"
-        yield "train", {"data": key}, f"datasets/{name}"
+        yield "train", {"data": keys[0]}, f"datasets/{name}"
     for name in named["documents"]:
         yield "documents", {"name": name}, f"documents/{name}"
         yield "documents", {"name": name, "document": "aurel.md"}, f"documents/{name}"
