@@ -7,6 +7,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from studio.core.people import OWNER
+from studio.ui.visit import Visit
 from tests.campaign import whole_home
 
 
@@ -17,6 +19,7 @@ class Pages:
         from studio.ui import site
 
         (home / "ui").mkdir(parents=True, exist_ok=True)
+        self._home = home
         self._site = site.build(home)
         self._following: dict[Any, list[Any]] = {}
         self._changing: dict[int, list[Any]] = {}
@@ -43,7 +46,8 @@ class Pages:
 
     def _fire(self, event: Any, values: dict[int, Any], query: dict[str, str]) -> None:
         if event.fn is not None:
-            request = SimpleNamespace(username="owner", query_params=query)
+            visit = Visit(OWNER, "campaign", self._home, "127.0.0.1")
+            request = SimpleNamespace(query_params=query, state=SimpleNamespace(visit=visit))
             given = [values.get(item._id, getattr(item, "value", None)) for item in event.inputs]
             takes_request = "request" in getattr(event.fn, "__annotations__", {})
             said = event.fn(request, *given) if takes_request else event.fn(*given)
