@@ -44,6 +44,16 @@ def damages(home: Path, kind: str = "") -> list[Damage]:
     return found
 
 
+def of_run(run: RunFolder) -> list[Damage]:
+    """What cannot be read in a run's folder."""
+    return list(_run(run))
+
+
+def outside_runs(home: Path) -> list[Damage]:
+    """What cannot be read of everything but runs, which are listed with what is wrong with them."""
+    return [item for kind in _LOOKS if kind != "runs" for item in damages(home, kind)]
+
+
 def repair(home: Path) -> list[tuple[Damage, Path]]:
     """Move what is damaged into `<home>/damaged`, under the path it had; each with where it lies now. Nothing is deleted."""
     moved = []

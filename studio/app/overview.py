@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from studio.app import keys, library, queue, run_summary, runs
+from studio.app import damage, keys, library, queue, run_summary, runs
 from studio.app.run_summary import RunSummary
 from studio.app.runs import Run
 from studio.core.files import bytes_in
@@ -134,11 +134,13 @@ def problems(home: Path) -> list[Finding]:
 
 
 def machine(home: Path) -> tuple[Machine, list[Finding]]:
-    """What this machine is, and what was found wrong with it."""
+    """What this machine is, and what was found wrong with it and with the home."""
     from studio.hardware import doctor
     from studio.hardware import machine as machines
+    from studio.hardware.doctor import Finding
 
-    return machines.probe(folder=home), [*doctor.check(), _wandb_key()]
+    damaged = [Finding("Damaged", False, item.sentence(home), item.hint) for item in damage.outside_runs(home)[:5]]
+    return machines.probe(folder=home), [*damaged, *doctor.check(), _wandb_key()]
 
 
 def _wandb_key() -> Finding:

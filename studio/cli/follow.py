@@ -83,7 +83,7 @@ def ended(run: Run, json: bool, extra: dict[str, Any]) -> int:
 
 def summary(run: Run) -> None:
     """The before/after table, the exports, and the output files."""
-    from studio.app import exports
+    from studio.app import damage, exports
 
     folder = run.folder
     if folder.report.exists():
@@ -94,6 +94,8 @@ def summary(run: Run) -> None:
         show.heading("Exports")
         for artifact in artifacts:
             show.artifact(artifact, every=False)
+    for item in damage.of_run(folder):
+        show.say(f"damaged: {item.file.relative_to(folder.path)}: {item.what}\n→ {item.hint}", "red")
     show.heading("Output files")
     show.say(f"  {folder.path}")
     lines = [

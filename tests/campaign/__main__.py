@@ -21,7 +21,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("bench/results/campaign.json"))
     given = parser.parse_args()
     begun = time.monotonic()
-    result = campaign.run(given.seconds, given.seed, RunFolder(given.run.absolute()) if given.run else None)
+    result = campaign.run(given.seconds, given.seed, RunFolder(given.run.absolute()) if given.run else None, whole_runs=True)
     report = {
         "version": 2,
         "seed": given.seed,

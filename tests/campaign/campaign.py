@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import tempfile
 import time
 from collections import Counter
@@ -18,6 +19,7 @@ from studio.runs.recorder import Recorder
 from studio.spec import parse
 from tests.campaign import faults, views
 from tests.campaign.matrix import Matrix, alone
+from tests.campaign.whole_run import WholeRun
 
 SPEC = parse({"name": "bot", "data": {"train": "/missing.csv"}})
 
@@ -96,17 +98,25 @@ def _unusable(root: Path) -> list[str]:
     return failed
 
 
-def run(seconds: float, seed: int, reference: RunFolder | None = None, most: int = 1_000_000) -> Result:
-    """Faults until the time is over, the same ones for the same seed."""
+def run(
+    seconds: float, seed: int, reference: RunFolder | None = None, most: int = 1_000_000, whole_runs: bool = False
+) -> Result:
+    """Faults until the time is over, the same ones for the same seed. whole_runs: also train, kill and resume real runs."""
     result, until = Result(), time.monotonic() + seconds
     with tempfile.TemporaryDirectory(prefix="studio-campaign-") as folder:
+        whole = WholeRun(Path(folder) / "run") if whole_runs else None
         matrix = Matrix(Path(folder) / "matrix", reference=reference)
         result.failed += [f"before any fault: {problem}" for problem in matrix.whole()]
         for number in range(most):
             if time.monotonic() > until:
                 break
             chance = random.Random(f"{seed} {number}")
-            if number % 40 == 39:
+            if whole is not None and number % 20 == 10:
+                trial = whole.kill if number % 40 == 10 else whole.fail_write
+                fault, moment, failed = trial(str(number), chance)
+                result.count(fault, moment, [f"{fault}, {moment}: {problem}" for problem in failed])
+                shutil.rmtree(whole.root / str(number), ignore_errors=True)
+            elif number % 40 == 39:
                 fault = sorted(faults.WRITE_FAULTS)[number // 40 % len(faults.WRITE_FAULTS)]
                 fail_each_write(Path(folder) / str(number), fault, result)
             else:

@@ -11,6 +11,7 @@ import pytest
 
 from studio.app import damage as damages_of
 from studio.app import runs, upkeep
+from studio.cli import main
 from studio.runs import folder as folders
 from tests.runs.test_damage import DAMAGES, ended
 
@@ -72,3 +73,19 @@ def test_a_home_of_an_earlier_release_becomes_its_owners(tmp_path: Path) -> None
     assert any("other users" in item.found for item in upkeep.check(home))
     folders.create(spec, home)
     assert stat.S_IMODE(home.stat().st_mode) == 0o700
+
+
+def test_lists_and_the_run_itself_name_what_cannot_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What a list leaves out is said beside it: an index, and the manifest of an export."""
+    run = ended(tmp_path)
+    for name in (f"runs/{run.id}/exports/merged/artifact.json", "indexes/prices/index.json"):
+        file = tmp_path / name
+        file.parent.mkdir(parents=True)
+        file.write_bytes(b"{")
+    assert main.run(["index", "list", "--json", "--home", str(tmp_path)]) == 0
+    said = capsys.readouterr()
+    assert said.out.strip() == "[]"
+    assert "damaged: indexes/prices/index.json" in said.err
+    assert "→ Set it aside: studio doctor --repair" in said.err
+    assert main.run(["runs", "show", run.id, "--home", str(tmp_path)]) == 0
+    assert "exports/merged/artifact.json" in capsys.readouterr().out

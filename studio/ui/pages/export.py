@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from studio.app import exports, runs, toolchains
+from studio.app import damage, exports, runs, toolchains
 from studio.app.fragments import exports as show
 from studio.app.fragments import parts
 from studio.app.runs import Run
@@ -122,7 +122,9 @@ def build(home: Path) -> None:
         run = _one(place, home)
         artifacts = exports.list_exports(run)
         done = tuple(item.name for item in toolchains.installations(home) if item.state == "done")
-        fresh = (show.working(exports.running_tasks(run, home)), show.artifacts(run.id, artifacts), done)
+        damaged = [parts.notice(item.sentence(home), item.hint) for item in damage.of_run(run.folder)]
+        there = parts.joined(show.artifacts(run.id, artifacts), *damaged)
+        fresh = (show.working(exports.running_tasks(run, home)), there, done)
         if fresh == before:
             return (gr.skip(),) * 5
         ready = [item.artifact.folder for item in artifacts if item.artifact.verification.passed is not False]
