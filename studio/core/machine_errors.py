@@ -19,6 +19,7 @@ class Fault(Enum):
     MEMORY = "memory"
     DISK_FULL = "disk full"
     NO_PERMISSION = "no permission"
+    DISK_ERROR = "disk error"
     GPU_LOST = "GPU lost"
     GPU_NOT_SUPPORTED = "GPU not supported"
 
@@ -34,6 +35,7 @@ _BY_ERRNO = {
     errno.EACCES: Fault.NO_PERMISSION,
     errno.EPERM: Fault.NO_PERMISSION,
     errno.EROFS: Fault.NO_PERMISSION,
+    errno.EIO: Fault.DISK_ERROR,
 }
 _BY_TEXT = {
     "can't allocate memory": Fault.MEMORY,  # torch's allocator of the CPU
@@ -78,6 +80,12 @@ def translate(error: Exception) -> StudioError | None:
         case Fault.NO_PERMISSION:
             reason = (getattr(error, "strerror", None) or "no permission").lower()
             return HardwareError(f"cannot be written or read ({reason})", hint="Check its owner and permissions.", where=where)
+        case Fault.DISK_ERROR:
+            return HardwareError(
+                "the disk failed to read or write (input/output error)",
+                hint="Check the disk and its connection, then go on: a run resumes from its last checkpoint.",
+                where=where,
+            )
         case Fault.MEMORY:
             return HardwareError("the machine's memory is used up", hint="Close other programs, or lower data.max_length.")
         case Fault.GPU_MEMORY:
