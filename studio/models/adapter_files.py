@@ -61,7 +61,8 @@ def check(folder: Path) -> dict[str, Tensor]:
     tensors = header(file)
     ranks = {name: rank for name, tensor in tensors.items() if (rank := _rank(name, tensor)) is not None}
     if not ranks and not config.get("modules_to_save"):
-        raise ModelError(f"none of its {len(tensors)} tensors belongs to a LoRA adapter", hint=_DOWNLOAD, where=str(file))
+        what = f"none of its {len(tensors)} tensors belongs to a LoRA adapter" if tensors else "it holds no tensors"
+        raise ModelError(what, hint=_DOWNLOAD, where=str(file))
     patterns = config.get("rank_pattern") or {}
     allowed = {config.get("r"), *(patterns.values() if isinstance(patterns, dict) else ())}
     for name, rank in ranks.items():

@@ -163,7 +163,8 @@ def _command(home: Path, item: str, *words: str) -> View:
         if "internal error" in said or "internal error" in out.getvalue():
             return said or out.getvalue()
         document = json.loads(out.getvalue()) if "--json" in words else None
-        if code == 0 or (words[0] == "doctor" and code == 1):
+        reported = words[:2] == ("data", "inspect") and code == 2 and out.getvalue()  # the report says what is wrong
+        if code == 0 or reported or (words[0] == "doctor" and code == 1):
             return ""
         message, _, hint = said.partition("→")
         raise StudioError(message.strip() or f"ended with {code}: {document}"[:200], hint=hint.strip())

@@ -140,7 +140,9 @@ def edit_adapter(folder: Path, change: Any) -> None:
     save_file(tensors, file)
 
 
-def test_each_fault_of_a_foreign_adapter_is_said_in_a_sentence_of_its_own(tiny_model: Path, tmp_path: Path) -> None:
+def test_each_fault_of_a_foreign_adapter_is_said_in_a_sentence_of_its_own(
+    tiny_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     import json
     import shutil
 
@@ -158,7 +160,9 @@ def test_each_fault_of_a_foreign_adapter_is_said_in_a_sentence_of_its_own(tiny_m
 
     pickled = fault("pickled")
     (pickled / "adapter_model.safetensors").rename(pickled / "adapter_model.bin")
-    foreign, partial, nan = fault("foreign"), fault("partial"), fault("nan")
+    foreign, partial, nan, none, zeros = (fault(name) for name in ("foreign", "partial", "nan", "none", "zeros"))
+    edit_adapter(none, lambda tensors: tensors.clear())
+    edit_adapter(zeros, lambda tensors: [item.zero_() for name, item in tensors.items() if "lora_B" in name])
     edit_adapter(foreign, lambda tensors: [tensors.update({f"x{name}": tensors.pop(name)}) for name in list(tensors)])
     edit_adapter(
         partial,
@@ -172,6 +176,7 @@ def test_each_fault_of_a_foreign_adapter_is_said_in_a_sentence_of_its_own(tiny_m
         configure(fault("kind"), peft_type="IA3"): "of the kind IA3",
         pickled: "pickled Python objects",
         foreign: "none of the",
+        none: "it holds no tensors",
         partial: "only",
         nan: "NaN or infinity",
         text: "cannot be read",
@@ -180,6 +185,8 @@ def test_each_fault_of_a_foreign_adapter_is_said_in_a_sentence_of_its_own(tiny_m
         with pytest.raises(ModelError, match=sentence) as refused:
             loading.attach_adapter(base, folder)
         assert refused.value.hint
+    loading.attach_adapter(load(tiny_model, "none"), zeros)
+    assert "are zero: it changes nothing" in caplog.text
     loading.attach_adapter(base, good)
 
 

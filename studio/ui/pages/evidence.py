@@ -50,9 +50,7 @@ def build(home: Path) -> None:
     def opened(query: dict[str, str]) -> tuple[Any, ...]:
         found = [run for run in runs.list_runs(home) if run.folder.report.exists()]
         wanted = next((run for run in found if run.id == query.get("id")), found[0] if found else None)
-        listed = gr.update(
-            choices=[(f"{run.title} · {run.id}", run.id) for run in found], value=wanted.id if wanted else None
-        )
+        listed = gr.update(choices=[(f"{run.title} · {run.id}", run.id) for run in found], value=wanted.id if wanted else None)
         return listed, *feedback_controls.state(home), *shown(wanted.id if wanted else "")
 
     def shown(place: str) -> tuple[Any, ...]:
