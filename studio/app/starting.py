@@ -17,6 +17,7 @@ from studio import spec as specs
 from studio.app import datasets, plans
 from studio.core import resources
 from studio.core.errors import DataError, SpecError, StudioError
+from studio.core.files import studio_home
 from studio.core.text import nearest, plural, shorten, size, slug
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ LADDER = ("Qwen/Qwen3-8B", "Qwen/Qwen3-4B", "Qwen/Qwen3-1.7B", "Qwen/Qwen3-0.6B"
 """Models that are tried in turn, each smaller than the one before: one family, Apache-2.0."""
 ENOUGH = 30
 """Held-out rows below which an interval is too wide to say much."""
+_KIND = re.compile(r"^(hub|dataset):")
 SHOWN = ("training.learning_rate", "training.batch_size", "model.quantization", "training.packing", "data.max_length")
 """Decisions of the plan that a new spec shows."""
 
@@ -66,9 +68,18 @@ def guess_task(data: str) -> tuple[str, str]:
     """Which task the data look like, and why. Raises DataError for data that cannot be used."""
     report = inspected(data)
     from studio.data import prepare
+    from studio.data.curation import store
     from studio.data.settings import Data
 
-    return _task_of(report, list(islice(prepare.usable(Data(train=data, holdout=0.0)), LOOKED_AT)))
+    located = store.located(Data(train=_named(data), holdout=0.0), studio_home())
+    return _task_of(report, list(islice(prepare.usable(located), LOOKED_AT)))
+
+
+def _named(data: str) -> str:
+    """The data as a spec names them: a dataset of the library as `dataset:NAME`, also where only its name is given."""
+    from studio.data.curation import store
+
+    return store.reference_of(studio_home(), data) or data
 
 
 def inspected(data: str) -> DataReport:
@@ -126,10 +137,11 @@ def draft(
             hint=f"Did you mean `{near}`?" if near else f"Choose one of: {', '.join(known)}.",
             where="--task",
         )
+    data = _named(data)
     report = inspected(data)
     task, why = (task, "as asked") if task else guess_task(data)
     preset = resources.folder("configs") / "tasks" / f"{task}.yaml"
-    name = name or slug(Path(data.removeprefix("hub:").partition(":")[0]).name.partition(".")[0])
+    name = name or slug(Path(_KIND.sub("", data).partition(":")[0]).name.partition(".")[0].partition("@")[0])
     holdout = _holdout(report.totals.usable)
     wanted = specs.edit(specs.load(preset), {"name": name, "data.train": data, "data.holdout": holdout, "data.limit": PLANNED})
     chosen, plan, reason = _model(wanted, model, gpu)

@@ -15,7 +15,7 @@ from studio.core.errors import SpecError
 
 def init(
     file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="Where to write it [default: NAME.yaml].")] = None,
-    data: Annotated[str | None, typer.Option("--data", help="Your data: a file, a folder, or hub:owner/name.")] = None,
+    data: Annotated[str | None, typer.Option("--data", help="A file, a folder, hub:owner/name, or dataset:NAME[@N].")] = None,
     task: Annotated[
         str | None,
         typer.Option("--task", help="The task, e.g. chat or classification [default: inferred from the rows]."),

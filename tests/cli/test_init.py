@@ -101,3 +101,16 @@ def test_questions_are_asked_in_a_terminal_and_enter_takes_the_proposal(monkeypa
     assert run(["init", *GPU]) == 0
     assert [question.partition(" (")[0] for question in asked] == ["Your data", "Task", "Base model"]
     assert studio.load("tickets.yaml").adapter.rank == 8
+
+
+@pytest.mark.parametrize("data", ["dataset:our-help@1", "dataset:our-help", "our-help"])
+def test_a_dataset_of_the_library_is_named_with_or_without_its_version(
+    data: str, work: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["data", "add", "support.jsonl", "--name", "Our help", "--home", str(home)]) == 0
+    capsys.readouterr()
+    assert run(["init", "--data", data, *GPU, "--json"]) == 0
+    made = json.loads(capsys.readouterr().out)
+    spec = studio.load(made["file"])
+    assert (made["task"], made["fits"], spec.name) == ("chat", True, "our-help")
+    assert spec.data.train == (data if ":" in data else f"dataset:{data}")
