@@ -1,0 +1,35 @@
+"""Rating blind in a real browser: the keyboard alone, and nothing says whose answer is whose."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from playwright.sync_api import expect
+
+from studio.app import judging, runs
+
+
+def test_pairs_are_rated_with_the_keyboard_without_saying_whose_answer_is_whose(studio: Any, new_page: Any):
+    from axe_playwright_python.sync_playwright import Axe
+
+    run = next(run for run in runs.list_runs(studio.home) if run.spec.name.startswith("done"))
+    pairs, rated = judging.pairs_to_rate(run)
+    left = [item for item in pairs if item.index not in rated]
+    page = new_page(390, "dark")
+    page.goto(f"/rate?id={run.id}")
+    expect(page.locator("#pair .sample")).to_be_visible()
+    names = [text.lower() for text in page.locator("#pair h3").all_inner_texts()]
+    assert names[:2] == ["a", "b"]
+    assert not {"base", "tuned"} & set(names)
+    assert page.evaluate("window.hacked === undefined")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    answer = Axe().run(page, options={"resultTypes": ["violations"]}).response
+    assert [item["id"] for item in answer["violations"] if item["impact"] in ("serious", "critical")] == []
+    page.keyboard.press("b")
+    expect(page.locator("#opinion")).to_contain_text("No judge has been used yet")
+    expect(page.locator("#opinion")).not_to_contain_text("0 pairs rated by a person")
+    assert judging.pairs_to_rate(run)[1][left[0].index] == left[0].winner("B")
+    page.goto(f"/evidence?id={run.id}")
+    expect(page.locator("#figures .judged")).to_contain_text("rated by a person")
+    page.locator("#figures .judged").scroll_into_view_if_needed()
+    run.folder.ratings.unlink()
