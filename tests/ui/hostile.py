@@ -182,7 +182,7 @@ def failed(home: Path, file: str) -> Run:
 
 def report() -> Report:
     """A report whose texts are hostile."""
-    scores = dict.fromkeys(("exact_match", "normalised_match", "token_f1", "rouge_l", "loss"), 0.0)
+    scores: dict[str, float] = dict.fromkeys(("exact_match", "normalised_match", "token_f1", "rouge_l", "loss"), 0.0)
     given = Given(EVIL, 3, False, scores)
     answered = Answered(EVIL, f"wanted {EVIL}", given, dataclasses.replace(given, text="wanted"), EVIL, 3)
     figure = Compared(Estimate(0.1, 0.0, 0.2, 9), Estimate(0.9, 0.8, 1.0, 9), Estimate(0.8, 0.6, 1.0, 9))
