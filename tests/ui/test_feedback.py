@@ -26,7 +26,8 @@ def right(name: str) -> str:
 
 def dataset(home: Path, title: str, names: tuple[str, ...], wordings: tuple[str, ...]) -> str:
     file = home / "upload.jsonl"
-    rows = [{"question": words.format(name), "answer": right(name)} for name in names for words in wordings]
+    said = [(words.format(name), right(name)) for name in names for words in wordings]
+    rows = [{"messages": [{"role": "user", "content": q}, {"role": "assistant", "content": a}]} for q, a in said]
     file.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     return library.add(home, title, [("prices.jsonl", file)]).reference
 
