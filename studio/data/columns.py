@@ -185,9 +185,13 @@ def by_name(
             if len(candidates) > 1:
                 unclear[role] = tuple(candidates)
     columns |= shared_columns(table, columns.values(), roles)
-    reasons = tuple(f"`{name}` is the {role}." for role, name in columns.items() if role not in unclear)
+    reasons = tuple(_reason(name, role) for role, name in columns.items() if role not in unclear)
     confidence = worth(table, convert, columns, 0.4 if unclear else strength)
     return Proposal(format, columns, confidence, (*reasons, *unused(table, columns)), unclear)
+
+
+def _reason(name: str, role: str) -> str:
+    return f"`{name}` marks the rows to keep." if role == "keep" else f"`{name}` is the {role}."
 
 
 SHARED: Mapping[str, tuple[str, ...]] = {

@@ -48,7 +48,7 @@ def inspect(settings: Data, reporter: Reporter | None = None) -> DataReport:
     if not problem and settings.holdout == 0 and len(np.unique(gathered.table[:, 1])) < 2:
         cautions = ("all its usable rows ask one question, so none can be held out: training needs other questions, too",)
     if isinstance(settings.holdout, str):
-        own = _settings_for(settings.holdout, settings)
+        own = _settings_for(settings.holdout, settings.of_held_out)
         problem = problem or gather(_sources((settings.holdout,)), own, Silent(), strict=False).problem(own)
     elif not problem:
         try:
@@ -140,7 +140,7 @@ def usable(settings: Data, reporter: Reporter | None = None, needs: Needs = "con
 
 def held_out(settings: Data) -> Iterator[Conversation]:
     """The usable rows of the held-out file, if it is one of its own."""
-    return usable(_settings_for(settings.holdout, settings)) if isinstance(settings.holdout, str) else iter(())
+    return usable(_settings_for(settings.holdout, settings.of_held_out)) if isinstance(settings.holdout, str) else iter(())
 
 
 def load_questions(file: str, settings: Data) -> list[Conversation]:
@@ -185,7 +185,7 @@ def _hold_out(
         fates[unique[split.hold_out(together, settings.holdout, seed)]] = HELD_OUT
         gathered.remarks += [remark] if remark else []
         return None
-    own = _settings_for(settings.holdout, settings)
+    own = _settings_for(settings.holdout, settings.of_held_out)
     with (aside / "held.jsonl").open("wb") as usable, (aside / "rejected.jsonl").open("ab") as refused:
         held = gather(_sources((settings.holdout,)), own, reporter, usable.write, refused.write, strict=False, needs=needs)
     if problem := held.problem(own):

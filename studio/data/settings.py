@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 
 from studio.core.fields import Ui
 from studio.core.section import DECIDED, Section
@@ -98,6 +98,18 @@ class Data(Section, frozen=True):
     """Two-letter codes such as `DE`: countries whose phone numbers and national identity numbers the checks look for."""
     limit: Annotated[int | None, Ui(advanced=True)] = Field(default=None, ge=1, title="Use at most")
     """Read only the first so many rows, for a quick try. Empty: all."""
+    _of_held_out: Data | None = PrivateAttr(default=None)
+
+    @property
+    def of_held_out(self) -> Data:
+        """The settings that read the held-out file: these, unless it has settings of its own."""
+        return self._of_held_out or self
+
+    def with_held_out(self, settings: Data) -> Self:
+        """The same settings for the training files, and others for the held-out file."""
+        changed = self.model_copy()
+        BaseModel.__setattr__(changed, "_of_held_out", settings)  # a copy that nobody has seen yet
+        return changed
 
     @field_validator("regions")
     @classmethod

@@ -38,7 +38,8 @@ def question_sets(
         sets.append(QuestionSet(HELD_OUT, held_out, rules))
     for name in evaluation.also:
         for file in store.files_of(name, home, "evaluation.also"):
-            sets.append(QuestionSet(f"also:{Path(file).stem}", prepare.load_questions(file, data), rules))
+            rows = prepare.load_questions(file, store.settings_of(name, data, home))
+            sets.append(QuestionSet(f"also:{Path(file).stem}", rows, rules))
     measured = bool(sets) or cross_validated
     if measured and evaluation.general == "builtin":
         sets.append(QuestionSet(general.NAME, general.builtin(base)))
@@ -46,5 +47,6 @@ def question_sets(
             sets.append(QuestionSet(general.TEXT, general.text()))
     elif measured and evaluation.general != "off":
         for file in store.files_of(evaluation.general, home, "evaluation.general"):
-            sets.append(QuestionSet(general.NAME, prepare.load_questions(file, data)))
+            rows = prepare.load_questions(file, store.settings_of(evaluation.general, data, home))
+            sets.append(QuestionSet(general.NAME, rows))
     return sets

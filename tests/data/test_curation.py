@@ -274,6 +274,33 @@ def test_a_spec_names_a_version_and_is_pinned_to_the_newest(item: DatasetVersion
     assert store.pinned(Data(train="other.csv"), home).train == "other.csv"
 
 
+@pytest.mark.parametrize("held_out", ["file", "dataset"])
+def test_a_held_out_file_is_read_by_its_own_layout_beside_a_version_that_the_desk_wrote(
+    tmp_path: Path, item: DatasetVersion, held_out: str
+):
+    home, asked_apart = tmp_path / "home", "Which colours are there?"
+    apart = tmp_path / "apart.jsonl"
+    apart.write_text(json.dumps({"question": asked_apart, "answer": "Red and blue."}) + "\n")
+    with open_desk(item) as desk:
+        desk.exclude(Query(rows=("3",)))
+        trained = write_version(desk)
+    assert trained.settings["format"] == "messages"
+    if held_out == "dataset":
+        made = library.add(home, "Apart", [("apart.jsonl", apart)])
+        store.keep_settings(made, {"format": "question_answer", "columns": {"question": "question", "answer": "answer"}})
+    name = str(apart) if held_out == "file" else "dataset:apart"
+    pinned = store.pinned(Data(train=trained.reference, holdout=name), home)
+    again = store.pinned(pinned, home)
+    prepare.prepare(store.located(again, home), 0, tmp_path / "out")
+    (row,) = prepare.conversations(tmp_path / "out" / "held-out.jsonl")
+    assert row.messages[0]["content"] == asked_apart
+    assert not prepare.inspect(store.located(pinned, home)).problems
+    assert store.settings_of(str(apart), pinned, home).format is None, "further question files, too"
+
+    other_way = store.pinned(Data(train=str(apart), format="question_answer", holdout=trained.reference), home)
+    assert len(list(prepare.held_out(store.located(other_way, home)))) > 10
+
+
 def test_edits_from_a_file_are_all_applied_or_none(item: DatasetVersion):
     with open_desk(item) as desk:
         good = edits.parse({"action": "exclude", "row": desk.row(3).id})

@@ -84,6 +84,11 @@ def line_in(hint: str, place: int = 0) -> dict[str, str]:
     return yaml.safe_load("columns: " + parts[place][: parts[place].index("}") + 1])["columns"]
 
 
+def test_a_column_of_flags_is_said_to_mark_the_rows_to_keep() -> None:
+    found = detected(*({"question": A, "answer": B, "label": good} for good in (True, False)))
+    assert found.reasons == ("`question` is the question.", "`answer` is the answer.", "`label` marks the rows to keep.")
+
+
 @pytest.mark.parametrize(
     "columns",
     [

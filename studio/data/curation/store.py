@@ -226,7 +226,22 @@ def located(data: AnyData, home: Path) -> AnyData:
                 f"{data.holdout} has {plural(len(held_out), 'file')}", hint="Hold out one file.", where="data.holdout"
             )
         changes["holdout"] = held_out[0]
-    return type(data).model_validate({**data.model_dump(exclude_unset=True), **changes})
+    made = type(data).model_validate({**data.model_dump(exclude_unset=True), **changes})
+    return made.with_held_out(settings_of(data.holdout, data, home)) if isinstance(data.holdout, str) else made
+
+
+def settings_of(name: str, data: Data, home: Path) -> Data:
+    """The settings that read a file or dataset beside the training data of a pinned section: as its version was confirmed, or
+    as the section says, but not in a layout that the section only has from the training data's version."""
+    values = data.model_dump(exclude_unset=True)
+    own = named(home, name).settings if is_reference(name) else {}
+    if own:
+        values = {key: value for key, value in values.items() if key not in ("format", "columns")}
+    for trained in filter(is_reference, data.files):
+        with contextlib.suppress(DataError):  # deleted since: what it was read by is no longer known
+            if values.get("format") == named(home, trained).settings.get("format"):
+                values.pop("format", None)
+    return Data.model_validate({**values, **own})
 
 
 def files_of(name: str, home: Path, where: str = "") -> tuple[str, ...]:
