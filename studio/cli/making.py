@@ -189,7 +189,8 @@ def _told(json: bool) -> Iterator[Callable[[JobStatus], None]]:
 
             left = making.seconds_left(status, time.time())
             money = f", {status.spent:.4f} of {status.ceiling:g} USD" if status.ceiling else ""
-            what = f"{status.what}: {count(status.done)} of {count(status.total)} requests{money}"
+            of = f": {count(status.done)} of {count(status.total)} requests" if status.total else ""
+            what = f"{status.what}{of}{money}"
             bar.show(status.done, status.total or 1, what + (f", {duration(left)} left" if left else ""))
 
         yield told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -40,18 +41,38 @@ Told = Callable[[JobStatus], None]
 def plan(home: Path, spec: MakingSpec, passages_of: PassagesOf, ceiling: float | None = None, samples: int = 3) -> JobFolder:
     """A planned job: a few real samples, which are paid and count as spent, and what the rest will take.
 
-    The newest job of the same spec that has not begun is planned again. Raises SpecError, DataError, Refused.
+    The newest job of the same spec that has not begun is planned again. Raises SpecError, DataError, Refused: of a job that
+    has no plan then, nothing stays, unless something was paid, which its ceiling goes on counting; it is then `failed`.
     """
     sources = gather(spec, home, passages_of)
     price = price_of(spec.teacher)
     ceiling = SAMPLES_CEILING if ceiling is None else positive(ceiling)
     job = folders.same(home, spec)
-    if job is None or job.status.state != "planned":
+    if job is None or not _can_be_planned(job.status):
         job = folders.create(home, spec)
-    with _opened(job, spec, ceiling, {"teacher"}, SAMPLES_PATIENCE) as (clients, _):
-        made = planning.plan(spec, sources, price, clients.teacher if samples else None, samples)
+    spent = 0.0
+    try:
+        with _opened(job, spec, ceiling, {"teacher"}, SAMPLES_PATIENCE) as (clients, money):
+            try:
+                made = planning.plan(spec, sources, price, clients.teacher if samples else None, samples)
+            finally:
+                spent = money.spending.spent if money else 0.0
+    except BaseException as error:
+        if not (job.path / "plan.json").exists():
+            if spent:
+                job.set_status(JobStatus(state="failed", spent=spent, error=ErrorRecord.of(_as_known(error, job))))
+            else:
+                shutil.rmtree(job.path, ignore_errors=True)
+        raise
     made.write(job.path / "plan.json")
+    if job.status.state != "planned":
+        job.set_status(JobStatus(state="planned"))
     return job
+
+
+def _can_be_planned(status: JobStatus) -> bool:
+    """Whether nothing was made yet: it is planned, or its plan failed."""
+    return status.state == "planned" or (status.state == "failed" and status.started is None and status.error is not None)
 
 
 def approve(job: JobFolder) -> MakingPlan:
@@ -122,12 +143,14 @@ def _run(
     job.set_status(status)
     told(status)
     try:
-        made, status = _work(job, spec, gather(spec, job.home, passages_of), status, begun, told, stop)
+        sources = gather(spec, job.home, passages_of)
+        if not total:  # it was not planned
+            total = planning.plan(spec, sources, price_of(spec.teacher), None, 0).calls
+            status = status.model_copy(update={"total": total})
+        made, status = _work(job, spec, sources, status, begun, told, stop)
     except BaseException as error:
-        known = error if isinstance(error, StudioError) else JobError(
-            f"it ended with {type(error).__name__}", hint=f"Resume it: studio make resume {job.id}", where=job.id
-        )  # fmt: skip
-        ended = {"state": "failed", "error": ErrorRecord.of(known), "process": None, "ended": time.time()}
+        known = ErrorRecord.of(_as_known(error, job))
+        ended = {"state": "failed", "error": known, "process": None, "ended": time.time()}
         job.set_status(status.model_copy(update={**ended, "seconds": before.seconds + time.time() - begun}))
         raise
     state = "ceiling" if made.error else "paused" if made.stopped else "done"
@@ -138,6 +161,13 @@ def _run(
     job.set_status(status)
     told(status)
     return status
+
+
+def _as_known(error: BaseException, job: JobFolder) -> StudioError:
+    """The error as a job keeps it."""
+    if isinstance(error, StudioError):
+        return error
+    return JobError(f"it ended with {type(error).__name__}", hint=f"Resume it: studio make resume {job.id}", where=job.id)
 
 
 def _work(

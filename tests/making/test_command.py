@@ -11,6 +11,7 @@ import pytest
 
 from studio.app import documents, making, making_web
 from studio.cli import main
+from studio.core.errors import StudioError
 from studio.data import prepare
 from studio.data.curation import store
 from tests.making import kit
@@ -185,6 +186,50 @@ def test_a_plan_does_not_wait_minutes_for_a_teacher_that_is_down(
     monkeypatch.setattr("studio.making.jobs.SAMPLES_PATIENCE", 0.1)
     refused = command("plan", _recipe(tmp_path, url="http://127.0.0.1:9/v1"), "--json", code=1)
     assert "does not respond" in refused["error"]["message"]
+
+
+@pytest.mark.usefixtures("handbook")
+def test_a_plan_that_failed_leaves_no_planned_job(command: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("studio.making.jobs.SAMPLES_PATIENCE", 0.1)
+    recipe = _recipe(tmp_path, url="http://127.0.0.1:9/v1")
+    command("plan", recipe, "--json", code=1)
+    assert command("list", "--json") == [], "nothing was paid, so nothing stays"
+    command("plan", recipe, "--samples", "0", "--json")
+    command("plan", recipe, "--json", code=1)
+    (job,) = command("list", "--json")
+    assert job["status"]["state"] == "planned", "the plan it had is still good"
+    assert job["plan"]
+
+
+def test_a_plan_that_failed_after_it_paid_is_a_failed_job_that_can_be_planned_again(handbook: None, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+
+    def say(body: dict[str, Any]) -> str:
+        api.faults = Faults(status=401)  # from the second request on
+        return kit.answer(body)
+
+    with loopback(say) as api:
+        recipe = {"name": "Rows", "documents": ["handbook"], "recipes": [{"kind": "questions"}],
+                  "teacher": {"url": api.url, "model": "canned", "price": {"input": 10, "output": 10}}}  # fmt: skip
+        with pytest.raises(StudioError):
+            making.plan_rows(recipe, home=home)
+        (failed,) = making.list_jobs(home)
+        assert failed.status.state == "failed"
+        assert failed.status.spent > 0
+        assert failed.status.error
+        api.faults = Faults()
+        planned = making.plan_rows(recipe, samples=1, home=home)
+    assert (planned.id, planned.status.state) == (failed.id, "planned")
+
+
+def test_a_job_without_a_plan_shows_how_many_requests_there_will_be(handbook: None, tmp_path: Path) -> None:
+    said: list[making.JobStatus] = []
+    with loopback(kit.answer) as api:
+        recipe = {"name": "Rows", "documents": ["handbook"], "teacher": {"url": api.url, "model": "canned"},
+                  "recipes": [{"kind": "questions"}]}  # fmt: skip
+        making.make_rows(recipe, home=tmp_path / "home", told=said.append)
+    assert {status.total for status in said if status.done} == {7}
+    assert [status.total for status in said][:2] == [0, 7]
 
 
 @pytest.mark.usefixtures("handbook")
