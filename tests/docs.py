@@ -6,13 +6,14 @@ import json
 from pathlib import Path
 
 from studio import spec
-from studio.app import reference
+from studio.app import making, reference
 from studio.core.files import write_text
 from tests import site
 
 ROOT = Path(__file__).parents[1]
 FIELDS = ROOT / "docs" / "fields.md"
 SCHEMA = ROOT / "configs" / "schema.json"
+RECIPE_SCHEMA = ROOT / "configs" / "recipes" / "schema.json"
 DIAGRAM = ROOT / "docs" / "images" / "architecture.svg"
 
 HEAD = """# Every field of a spec
@@ -33,7 +34,13 @@ def schema_file() -> str:
     return json.dumps(spec.schema(), indent=2) + "\n"
 
 
+def recipe_schema_file() -> str:
+    """configs/recipes/schema.json."""
+    return json.dumps(making.schema(), indent=2) + "\n"
+
+
 if __name__ == "__main__":
     write_text(FIELDS, fields_page())
     write_text(SCHEMA, schema_file())
+    write_text(RECIPE_SCHEMA, recipe_schema_file())
     write_text(DIAGRAM, site.diagram())

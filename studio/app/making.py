@@ -110,6 +110,11 @@ def fields() -> list[Leaf | Alternatives]:
     return list(leaves(MakingSpec))
 
 
+def schema() -> dict[str, Any]:
+    """The JSON schema of a recipe, for editors."""
+    return MakingSpec.model_json_schema()
+
+
 def as_yaml(spec: MakingSpec) -> str:
     """A recipe as a file."""
     return folder.as_yaml(spec)

@@ -149,6 +149,14 @@ def example(home: Home = None, json: Json = False) -> None:
     _ended(job, json)
 
 
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of a recipe, for editors."""
+    from studio.app import making
+
+    show.as_json(making.schema())
+
+
 def _work(what: str | MakingJob, ceiling: float | None, home: Path | None, json: bool) -> None:
     from studio.app import making
 

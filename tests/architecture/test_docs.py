@@ -25,9 +25,10 @@ REJECTED = (
 PAGES = sorted({*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")} - {ROOT / "docs" / "commands.md", ROOT / "CHANGELOG.md"})
 
 
-def test_the_field_table_and_the_schema_are_current() -> None:
+def test_the_field_table_and_the_schemas_are_current() -> None:
     assert docs.FIELDS.read_text() == docs.fields_page(), "run: python -m tests.docs"
     assert docs.SCHEMA.read_text() == docs.schema_file(), "run: python -m tests.docs"
+    assert docs.RECIPE_SCHEMA.read_text() == docs.recipe_schema_file(), "run: python -m tests.docs"
 
 
 @pytest.mark.parametrize("document", PAGES, ids=lambda file: file.name)

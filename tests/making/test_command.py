@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from studio.app import documents, making, making_web
 from studio.cli import main
@@ -100,7 +101,22 @@ def test_what_is_wrong_with_a_recipe_is_said_with_its_line(command: Any, tmp_pat
 @pytest.mark.parametrize("name", list(RECIPES))
 def test_every_shipped_recipe_is_read_and_says_what_it_is(name: str) -> None:
     assert making.load(name).recipes
-    assert RECIPES[name].read_text().startswith("# ")
+    assert RECIPES[name].read_text().splitlines()[1].startswith("# ")
+
+
+@pytest.mark.parametrize("name", list(RECIPES))
+def test_editors_check_a_recipe_by_the_schema_that_it_names(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    from jsonschema import Draft202012Validator
+
+    assert main.run(["make", "schema"]) == 0
+    schema = json.loads(capsys.readouterr().out)
+    named = RECIPES[name].read_text().splitlines()[0].removeprefix("# yaml-language-server: $schema=")
+    assert json.loads((RECIPES[name].parent / named).read_text()) == schema
+    recipe = yaml.safe_load(RECIPES[name].read_text())
+    Draft202012Validator.check_schema(schema)
+    assert not list(Draft202012Validator(schema).iter_errors(recipe))
+    wrong = {**recipe, "recipes": [{**recipe["recipes"][0], "per_pasage": 2}]}
+    assert list(Draft202012Validator(schema).iter_errors(wrong)), "a misspelt field is marked"
 
 
 def test_python_makes_rows_as_the_command_does(handbook: None, tmp_path: Path) -> None:
