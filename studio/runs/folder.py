@@ -198,6 +198,12 @@ def find(name: str | Path, root: Path) -> RunFolder:
     ]
     if matches:
         return matches[0]
+    if (path / "adapter_config.json").exists():
+        raise JobError(
+            "this is an adapter folder, not a run: it has no settings and no held-out rows",
+            hint="studio chat and studio serve take it, and --base FOLDER_OR_HUB_ID where it names another base.",
+            where=str(name),
+        )
     near = nearest(str(name), [folder.id for folder in folders])
     hint = f"Did you mean {near}?" if near else "studio runs list shows the runs there are."
     raise JobError(f"there is no run `{name}`", hint=hint, where=str(root / "runs"))

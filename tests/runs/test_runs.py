@@ -49,6 +49,12 @@ def test_a_run_is_found_by_id_beginning_path_and_last(tmp_path: Path) -> None:
     assert "Did you mean" in found.value.hint
     with pytest.raises(JobError):
         folders.find("", tmp_path)
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    (adapter / "adapter_config.json").write_text("{}")
+    with pytest.raises(JobError, match="an adapter folder, not a run") as caught:
+        folders.find(adapter, tmp_path)
+    assert "--base" in caught.value.hint
 
 
 def test_what_a_recorder_writes_is_what_status_reads(folder: RunFolder) -> None:
