@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from studio.app import documents, making, making_web
+from studio.app.fragments import making as fragments
 from studio.cli import main
 from studio.core.errors import StudioError
 from studio.data import prepare
@@ -239,13 +240,21 @@ def test_a_plan_that_failed_after_it_paid_is_a_failed_job_that_can_be_planned_ag
 
 
 def test_a_job_without_a_plan_shows_how_many_requests_there_will_be(handbook: None, tmp_path: Path) -> None:
-    said: list[making.JobStatus] = []
+    home, said, pages = tmp_path / "home", list[making.JobStatus](), list[str]()
+
+    def told(status: making.JobStatus) -> None:
+        said.append(status)
+        pages.append(str(fragments.status(making.find("last", home))))
+
     with loopback(kit.answer) as api:
         recipe = {"name": "Rows", "documents": ["handbook"], "teacher": {"url": api.url, "model": "canned"},
                   "recipes": [{"kind": "questions"}]}  # fmt: skip
-        making.make_rows(recipe, home=tmp_path / "home", told=said.append)
+        making.make_rows(recipe, home=home, told=told)
     assert {status.total for status in said if status.done} == {7}
     assert [status.total for status in said][:2] == [0, 7]
+    assert "reading sources" in pages[0]
+    assert "requests" not in pages[0], "nobody knows yet how many"
+    assert "of 7 requests" in pages[1]
 
 
 @pytest.mark.usefixtures("handbook")

@@ -76,7 +76,8 @@ def status(job: MakingJob) -> Markup:
     rest = f"{duration(left)} left" if left else (f"took {duration(now.seconds)}" if now.seconds else "")
     shown = [badge(now.state, _TONES.get(now.state, "calm"))]
     if now.state == "running":
-        shown.append(progress(now.done, now.total, f"{now.what}: {count(now.done)} of {count(now.total)} requests"))
+        of = f": {count(now.done)} of {count(now.total)} requests" if now.total else ""
+        shown.append(progress(now.done, now.total, now.what + of))
     if now.done:
         items = [("Requests", f"{count(now.done)} of {count(now.total)}", rest), ("Paid", f"{now.spent:.4f} USD", ceiling)]
         shown.append(figures(items))
