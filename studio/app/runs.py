@@ -64,6 +64,14 @@ class Run:
             return self.id.rpartition("-")[0]
 
     @property
+    def is_reward_model(self) -> bool:
+        """Whether the run trains a reward model, which scores answers and gives none. A damaged spec does not say so."""
+        try:
+            return self.spec.training.method.scores
+        except DAMAGED:
+            return False
+
+    @property
     def plan(self) -> PlanRecord | None:
         """The decisions with their reasons, and the prediction; None while there is none. Raises RecordError."""
         return PlanRecord.read(self.folder.plan) if self.folder.plan.exists() else None

@@ -107,7 +107,10 @@ def summary(run: Run) -> None:
     for path, what in lines:
         if path.exists():
             show.say(f"  {path.relative_to(folder.path)!s:<28} {what}")
-    show.say(f"  studio chat {run.id:<17} talk to base and tuned side by side")
+    if run.is_reward_model:
+        show.say(f"  studio score {run.id} FILE      score the answers of a file")
+    else:
+        show.say(f"  studio chat {run.id:<17} talk to base and tuned side by side")
 
 
 class _Quiet:

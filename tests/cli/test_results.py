@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from studio.cli import main
+from studio.app import runs
+from studio.cli import follow, main
 from studio.runs import folder
 from studio.spec import RunSpec
 
@@ -40,3 +41,11 @@ def test_a_metric_is_not_dropped_in_silence_where_nothing_is_evaluated(refused: 
 @pytest.mark.parametrize("weights", ["nan,1", "1,inf", "a,b"])
 def test_adapters_are_not_merged_by_weights_that_are_no_numbers(refused: Any, weights: str) -> None:
     assert refused("adapters", "merge", "one", "two", "--weights", weights)["where"] == "--weights"
+
+
+@pytest.mark.parametrize(("method", "command"), [("reward", "studio score"), ("dpo", "studio chat")])
+def test_a_run_ends_with_the_command_that_uses_it(home: Path, capsys: pytest.CaptureFixture[str], method: str, command: str):
+    run = runs.Run(folder.create(RunSpec(name="bot", data={"train": "a.csv"}, training={"method": {"kind": method}}), home))
+    follow.summary(run)
+    last = capsys.readouterr().out.strip().splitlines()[-1]
+    assert last.strip().startswith(f"{command} {run.id}")

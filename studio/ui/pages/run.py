@@ -180,7 +180,7 @@ def _time_left(status: Status, read: curves.Curves) -> str:
 
 def _links(run: Run, state: str) -> Markup:
     items = [("Run again", f"/train?again={run.id}", False)]
-    if state == "done":
+    if state == "done" and not run.is_reward_model:
         items = [("Chat", f"/chat?id={run.id}", False), ("Export", f"/export?id={run.id}", False), *items]
     if run.folder.report.exists():
         items.insert(0, ("Evidence", f"/evidence?id={run.id}", True))
