@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 import stat
 import time
@@ -112,13 +113,13 @@ def disk_use(home: Path) -> dict[str, int]:
 def find_unneeded(home: Path, also: Collection[str] = ()) -> list[Unneeded]:
     """What takes disk space and can be deleted without a loss: nothing that a run, an export or a person may still use.
 
-    also: kinds of `OPTIONAL` to list too: exports of runs that can export again, and models that no run names.
+    also: kinds of `OPTIONAL` to list too: exports of runs that can export again, and models that nothing names.
     """
     found: list[Unneeded] = []
     if "exports" in also:
         found += _exports_made_again(home)
     if "models" in also:
-        found += _models_without_run(home)
+        found += _models_without_use(home)
     for run in runs.list_runs(home):
         if run.status.active:
             continue
@@ -149,15 +150,21 @@ def _exports_made_again(home: Path) -> Iterator[Unneeded]:
                     yield _unneeded("exports", item, "the run's adapter is kept: it can be exported again")
 
 
-def _models_without_run(home: Path) -> Iterator[Unneeded]:
-    named = set()
-    for run in runs.list_runs(home):
-        with contextlib.suppress(*runs.DAMAGED):
-            named.add(Path(run.spec.model.name).expanduser().absolute())
-    served = _served(home)
+def _models_without_use(home: Path) -> Iterator[Unneeded]:
+    served, texts = _served(home), [" ".join(file.read_text(errors="replace").split()) for file in _naming(home)]
     for item in _folders(home / "models"):
-        if item not in named and not _may_be_served(served, item, [item.name]):
-            yield _unneeded("models", item, "no run names this model")
+        # As a relative path it ends like this too. To keep one too many is no loss.
+        named = any(f"models/{name}" in text for text in texts for name in {item.name, json.dumps(item.name)[1:-1]})
+        if not named and not _may_be_served(served, item, [item.name]):
+            yield _unneeded("models", item, "no run, index, cascade or comparison names this model")
+
+
+def _naming(home: Path) -> Iterator[Path]:
+    """The files that may name a model: as base, teacher, judge, start, embedder or what answers."""
+    for folder in _folders(home / "runs"):
+        yield from (file for file in (RunFolder(folder).asked, RunFolder(folder).spec_file) if file.is_file())
+    for pattern in ("indexes/*/index.json", "cascades/*/cascade.json", "comparisons/*/report.json"):
+        yield from home.glob(pattern)
 
 
 def _served(home: Path) -> set[str]:

@@ -261,7 +261,7 @@ def clean(
     also: Annotated[
         list[str] | None,
         typer.Option(
-            "--also", metavar="KIND", help="exports: what can be exported again; models: what no run names. Repeatable."
+            "--also", metavar="KIND", help="exports: what can be exported again; models: what nothing names. Repeatable."
         ),
     ] = None,
     home: Home = None,

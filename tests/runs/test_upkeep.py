@@ -66,6 +66,32 @@ def test_only_what_nothing_needs_is_deleted(tmp_path: Path) -> None:
     assert (interrupted.checkpoints / "optimizer.pt").exists()
 
 
+def test_exports_and_models_are_deleted_only_if_they_are_asked_for_and_nothing_names_them(tmp_path: Path) -> None:
+    from studio.spec import RunSpec
+
+    done = ended(tmp_path)
+    done.adapter.mkdir()
+    (done.adapter / "adapter_config.json").write_text("{}")
+    for name in ("base", "teacher", "spare one", "unused"):
+        (tmp_path / "models" / name).mkdir(parents=True)
+        (tmp_path / "models" / name / "model.safetensors").write_bytes(b"x" * 100)
+    spec = {
+        "data": {"train": "a.csv"},
+        "model": {"name": str(tmp_path / "models" / "base")},
+        "training": {"method": {"kind": "distil", "teacher": str(tmp_path / "models" / "teacher")}},
+        "evaluation": {"judge": str(tmp_path / "models" / "spare one")},
+    }
+    folders.create(RunSpec.model_validate(spec), tmp_path)
+    (done.exports / "merged").mkdir(parents=True)
+    (done.exports / "merged" / "artifact.json").write_text("{}")
+    assert upkeep.find_unneeded(tmp_path) == []
+    items = upkeep.find_unneeded(tmp_path, upkeep.OPTIONAL)
+    assert [(item.kind, item.path.name) for item in items] == [("exports", "merged"), ("models", "unused")]
+    assert main.run(["clean", "--also", "models", "--yes", "--home", str(tmp_path)]) == 0
+    left = sorted(item.name for item in (tmp_path / "models").iterdir())
+    assert (left, (done.exports / "merged").exists()) == (["base", "spare one", "teacher"], True)
+
+
 def test_a_home_of_an_earlier_release_becomes_its_owners(tmp_path: Path) -> None:
     home = tmp_path / "home"
     spec = ended(home).asked_spec()

@@ -19,7 +19,7 @@ KINDS = {
     "leftovers": "Leftovers of interrupted writes",
     "notes of ended servers": "Notes of ended servers",
     "exports": "Exports that can be made again",
-    "models": "Models that no run names",
+    "models": "Models that nothing names",
 }
 """Kinds of what can be deleted, as the page calls them; the last two are not chosen from the start."""
 
