@@ -28,6 +28,8 @@ PAGES = {
     "/feedback": "#feedback-list .sample",
     "/export": "#made .sample",
     "/settings": "#HF_TOKEN-state .badge",
+    "/disk": "#disk-use .note",
+    "/admin": "#account-name",
 }
 """Each page with what is there once it has loaded."""
 
