@@ -29,6 +29,8 @@ from tests.test_planner import plan, some_rows
 
 MINI = "https://openrouter.ai/api/v1#openai/gpt-4o-mini"
 
+pytestmark = pytest.mark.torch
+
 
 class Heard(Silent):
     """Keeps the events."""

@@ -18,6 +18,7 @@ from tests.architecture.test_docs import PAGES, ROOT, blocks, commands
 pytestmark = [pytest.mark.slow, pytest.mark.torch]
 
 NOT_RUN = {
+    "feedback rate *": "it names an answer that somebody collected; tests/feedback rates one",
     "demo": "tests/journeys/test_demo.py runs it",
     "train *": "its model comes from the hub; tests/journeys/test_command.py trains such a spec",
     "ui*": "it does not end; tests/ui starts it",

@@ -214,7 +214,7 @@ def test_start_says_what_is_missing_or_wrong_and_in_which_field(studio: Any, scr
     screen.goto("/train")
     expect(box(screen, "training-epochs")).to_have_value("3")
     screen.locator("#start").click()
-    expect(screen.locator("#plan")).to_contain_text("No training data is chosen")
+    expect(screen.locator("#plan")).to_contain_text("Choose a dataset, or upload one")
     support = next(item for item in library.versions(studio.home) if item.title == "Support")
     screen.goto(f"/train?data={support.key}")
     expect(screen.locator("#data")).to_contain_text("Support")

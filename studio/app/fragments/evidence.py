@@ -122,12 +122,14 @@ def answers(
     view: str,
     said: Mapping[tuple[int, Any], Any] | None = None,
     origins: Mapping[int, Markup] | None = None,
+    most: int | None = None,
 ) -> Markup:
     """The answers of one view of a set, side by side.
 
     said: what people said of answers, by index and side; without it answers cannot be rated. origins: where rows come from.
+    most: how many answers at most.
     """
-    shown = [answer(part.answers[index], index, said, (origins or {}).get(index)) for index in listed(part, view)]
+    shown = [answer(part.answers[index], index, said, (origins or {}).get(index)) for index in listed(part, view)[:most]]
     return joined(*shown) if shown else note("No answers to show.")
 
 
