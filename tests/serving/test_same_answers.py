@@ -90,7 +90,8 @@ def test_a_run_is_served_as_the_chat_page_loads_it(tmp_path: Path) -> None:
         "loss_on_labels_only": True, "varlen_attention": True, "reuse_dequantized": False, "async_checkpoints": True,
     }  # fmt: skip
     decided = {
-        "name": "shop", "model": held, "data": {"train": "x.csv", "max_length": 256, "replay": 0, "overlong": "drop"}, "adapter": {"alpha": 32},
+        "name": "shop", "model": held, "adapter": {"alpha": 32},
+        "data": {"train": "x.csv", "max_length": 256, "replay": 0, "overlong": "drop"},
         "training": training, "evaluation": {"max_new_tokens": 32},
     }  # fmt: skip
     spec = parse_resolved(decided, "test")
