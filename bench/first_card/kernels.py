@@ -31,6 +31,7 @@ def measure(bench: Bench) -> None:
 
 
 def _relative(actual: Any, exact: Any) -> float:
+    actual, exact = actual.detach(), exact.detach()
     return float((actual.float() - exact.float()).abs().max() / exact.float().abs().max().clamp_min(1e-9))
 
 

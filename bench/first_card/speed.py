@@ -111,7 +111,7 @@ def _plain(bench: Bench, base: Any, data: Any) -> float:
 
     model: Any = get_peft_model(base, LoraConfig(r=16, lora_alpha=32, target_modules="all-linear"))
     model.enable_input_require_grads()
-    model.gradient_checkpointing_enable({"use_reentrant": False})
+    model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
     model.train()
     optimizer = torch.optim.AdamW([each for each in model.parameters() if each.requires_grad], lr=2e-4, fused=True)
     ids = torch.stack([torch.from_numpy(data[row][0]).long() for row in range(len(data))]).to("cuda")

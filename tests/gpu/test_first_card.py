@@ -13,8 +13,6 @@ import pytest
 
 from bench.first_card import __main__ as runner
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # as in the script, where a warning is no failure
-
 
 @pytest.fixture(scope="module")
 def gpu() -> Iterator[None]:

@@ -19,6 +19,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.torch]
 
 NOT_RUN = {
     "feedback rate *": "it names an answer that somebody collected; tests/feedback rates one",
+    "feedback to-dataset *": "it needs answers that somebody rated; tests/feedback makes rows of them",
     "demo": "tests/journeys/test_demo.py runs it",
     "train *": "its model comes from the hub; tests/journeys/test_command.py trains such a spec",
     "ui*": "it does not end; tests/ui starts it",

@@ -213,8 +213,9 @@ def test_a_file_that_cannot_be_used_is_refused_in_words(studio: Any, screen: Any
 def test_start_says_what_is_missing_or_wrong_and_in_which_field(studio: Any, screen: Any):
     screen.goto("/train")
     expect(box(screen, "training-epochs")).to_have_value("3")
+    expect(screen.locator("#plan")).to_contain_text("Choose a dataset, or upload one")  # what the page plans when it opens
     screen.locator("#start").click()
-    expect(screen.locator("#plan")).to_contain_text("Choose a dataset, or upload one")
+    expect(screen.locator("#plan")).to_contain_text("No training data is chosen")
     support = next(item for item in library.versions(studio.home) if item.title == "Support")
     screen.goto(f"/train?data={support.key}")
     expect(screen.locator("#data")).to_contain_text("Support")

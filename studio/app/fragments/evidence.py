@@ -111,7 +111,11 @@ def left_out(part: Any) -> Markup:
     return _html("left_out", f"{plural(len(part.left_out), 'row')} could not be measured", part.left_out[:50])
 
 
-def listed(part: Any, view: str, most: int = 10) -> list[int]:
+MOST = 10
+"""Answers of a view that are shown, unless told otherwise."""
+
+
+def listed(part: Any, view: str, most: int = MOST) -> list[int]:
     """The indices of the answers that a view of a set shows."""
     indices = {"best": part.best, "worst": part.worst, "changed": part.changed}.get(view, part.changed)
     return [index for index in indices[:most] if index < len(part.answers)]
@@ -122,14 +126,14 @@ def answers(
     view: str,
     said: Mapping[tuple[int, Any], Any] | None = None,
     origins: Mapping[int, Markup] | None = None,
-    most: int | None = None,
+    most: int = MOST,
 ) -> Markup:
     """The answers of one view of a set, side by side.
 
     said: what people said of answers, by index and side; without it answers cannot be rated. origins: where rows come from.
     most: how many answers at most.
     """
-    shown = [answer(part.answers[index], index, said, (origins or {}).get(index)) for index in listed(part, view)[:most]]
+    shown = [answer(part.answers[index], index, said, (origins or {}).get(index)) for index in listed(part, view, most)]
     return joined(*shown) if shown else note("No answers to show.")
 
 

@@ -124,19 +124,15 @@ def verbatim(value: str) -> Markup:
     return _html("verbatim", value)
 
 
-def details(summary: str, content: Markup) -> Markup:
-    """Something to be opened; nothing where there is no content."""
-    return _html("details", summary, content) if content else Markup("")
+def details(summary: str, content: Markup, shown: bool = False) -> Markup:
+    """Content that folds away behind its summary; nothing where there is none. shown: it is open at first."""
+    return _html("details", summary, content, shown) if content else Markup("")
 
 
 def came_from(origin: Iterable[tuple[str, str]], shown: bool = True) -> Markup:
-    """Where a row comes from, as a part that folds away; nothing where nothing is known. shown: it is open at first."""
+    """Where a row comes from; nothing where nothing is known."""
     known = list(origin)
-    if not known:
-        return Markup("")
-    return Markup('<details class="origin"{}><summary>Where this row comes from</summary>{}</details>').format(
-        Markup(" open") if shown else "", facts(known)
-    )
+    return details("Where this row comes from", facts(known), shown) if known else Markup("")
 
 
 def links(items: Iterable[tuple[str, str, bool]]) -> Markup:

@@ -55,14 +55,7 @@ def build(home: Path) -> None:
                     info="Its name at the API.",
                 )  # fmt: skip
             with gr.Row(elem_classes="fields"):
-                price_in = gr.Number(
-                    None, label="Price in", minimum=0, elem_id="cascade-price-in", interactive=True,
-                    info="US dollars per million input tokens. 0 for both prices uses the published price.",
-                )  # fmt: skip
-                price_out = gr.Number(
-                    None, label="Price out", minimum=0, elem_id="cascade-price-out", interactive=True,
-                    info="US dollars per million output tokens.",
-                )  # fmt: skip
+                price_in, price_out = frame.price_fields("cascade")
                 risk = gr.Number(
                     2, label="Risk (%)", minimum=0.1, maximum=50, elem_id="cascade-risk", interactive=True,
                     info="Maximum share of all questions answered locally and wrong.",

@@ -57,14 +57,7 @@ def build(home: Path) -> None:
                 None, label="Ceiling (USD)", minimum=0, elem_id="compare-ceiling", interactive=True,
                 info="The large model's answers never cost more.",
             )  # fmt: skip
-            price_in = gr.Number(
-                None, label="Price in", minimum=0, elem_id="compare-price-in", interactive=True,
-                info="US dollars per million input tokens. 0 for both prices uses the published price.",
-            )  # fmt: skip
-            price_out = gr.Number(
-                None, label="Price out", minimum=0, elem_id="compare-price-out", interactive=True,
-                info="US dollars per million output tokens.",
-            )  # fmt: skip
+            price_in, price_out = frame.price_fields("compare")
         with gr.Row(elem_classes="fields"):
             volume = gr.Number(
                 10_000, label="Questions per month", minimum=1, elem_id="compare-volume", interactive=True,

@@ -49,18 +49,7 @@ def build(home: Path) -> None:
                 label="Teacher: model", elem_id="make-model", max_lines=1, interactive=True, info="The model's name at the API."
             )
         with gr.Row(elem_classes="fields"):
-            price_in = gr.Number(
-                None, label="Price in", minimum=0, elem_id="make-price-in", interactive=True,
-                info="US dollars per million input tokens. 0 for both prices uses the published price.",
-            )  # fmt: skip
-            price_out = gr.Number(
-                None,
-                label="Price out",
-                minimum=0,
-                elem_id="make-price-out",
-                interactive=True,
-                info="US dollars per million output tokens.",
-            )
+            price_in, price_out = frame.price_fields("make")
             share = gr.Slider(
                 0, 0.5, 0.2, step=0.05, label="Held-out documents", elem_id="make-holdout", interactive=True,
                 info="Share of documents reserved for evaluation.",
