@@ -138,7 +138,7 @@ def _plain(bench: Bench, base: Any, data: Any) -> float:
         torch.cuda.synchronize()
         return round(ids.numel() * count / (time.perf_counter() - began), 1)
     finally:
-        model.gradient_checkpointing_disable()
+        model.activation_checkpointing_disable()
         model.disable_input_require_grads()
         model.unload()
         base.eval()

@@ -18,8 +18,6 @@ from tests.architecture.test_docs import PAGES, ROOT, blocks, commands
 pytestmark = [pytest.mark.slow, pytest.mark.torch]
 
 NOT_RUN = {
-    "feedback rate *": "it names an answer that somebody collected; tests/feedback rates one",
-    "feedback to-dataset *": "it needs answers that somebody rated; tests/feedback makes rows of them",
     "demo": "tests/journeys/test_demo.py runs it",
     "train *": "its model comes from the hub; tests/journeys/test_command.py trains such a spec",
     "ui*": "it does not end; tests/ui starts it",
@@ -35,6 +33,9 @@ NOT_RUN = {
     "cascade *": "tests/cascade runs it",
     "push *": "it uploads; tests/export/test_push.py does against a hub of its own",
     "judge *": "it asks a model; tests/evaluation runs it",
+    "feedback rate *": "it names an answer that somebody collected; tests/feedback rates one",
+    "feedback to-dataset *": "it needs answers that somebody rated; tests/feedback makes rows of them",
+    "data curate prices *": "its rows are of rated answers; tests/ui/test_feedback.py saves such a version",
 }
 """Commands that are not run here, and where they are instead."""
 EXIT_CODES = {"plan": {0, 3}}
