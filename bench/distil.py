@@ -11,10 +11,8 @@ eight likeliest, as by default, they are those of the same distributions with a 
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
-import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +20,7 @@ from typing import Any
 
 from kit import testbed, training
 from kit.machine import facts, keep, ratio, spread
-from kit.rounds import measured
+from kit.rounds import all_measured, losses_apart
 
 ROWS = 32
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -118,41 +116,27 @@ def trl_run(folder: Path) -> dict[str, Any]:
 
 def main() -> None:
     """Measure, print, write; exit 1 if losses differ."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--child", help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.child:
-        variant = dict(VARIANTS[asked.child])
-        run = {"studio": studio_run, "trl": trl_run}[variant.pop("side")]
-        with tempfile.TemporaryDirectory() as folder:
-            print(json.dumps(run(Path(folder), **variant)))
-        return
-    found: dict[str, list[dict[str, Any]]] = {name: [] for name in VARIANTS}
-    for turn in range(asked.rounds):
-        for name in VARIANTS:
-            found[name].append(measured(name, [sys.executable, __file__, "--child", name], turn))
+    rounds, found = all_measured(__file__, VARIANTS, {"studio": studio_run, "trl": trl_run})
     speeds = {name: [run["tokens_per_cpu_second"] for run in runs] for name, runs in found.items()}
     reading = {name: [run["with_reading"] for run in runs] for name, runs in found.items()}
     ratios = {
         "training": ratio(speeds["studio distil"], speeds["trl gkd"], TARGET),
         "the teacher's reading counted": ratio(reading["studio distil"], reading["trl gkd"], TARGET),
     }
-    both = list(zip(found["studio distil, every token"][0]["losses"], found["trl gkd"][0]["losses"], strict=True))
-    apart = max(abs(one - other) / max(abs(other), 1e-9) for one, other in both)
+    losses = losses_apart(found["studio distil, every token"], found["trl gkd"])
     result: dict[str, Any] = {
         "what": WHAT,
         **facts("torch", "transformers", "trl", "peft"),
-        "rounds": asked.rounds,
+        "rounds": rounds,
         "tokens_per_cpu_second": {name: spread(values) for name, values in speeds.items()},
         "with_the_teachers_reading": {name: spread(values) for name, values in reading.items()},
         "peak_mib": {name: spread([run["peak_mib"] for run in runs], 0) for name, runs in found.items()},
         "ratios": ratios,
-        "losses": {"steps": both, "relative": apart, "equal": apart < 1e-3},
+        "losses": losses,
     }
-    print(json.dumps({"ratios": ratios, "losses": result["losses"]}, indent=2))
+    print(json.dumps({"ratios": ratios, "losses": losses}, indent=2))
     keep("distil-cpu", result)
-    if apart >= 1e-3:
+    if not losses["equal"]:
         sys.exit("losses differ")
 
 

@@ -10,10 +10,8 @@ are those of an ordinary chat set, two answers to each prompt.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +19,7 @@ from typing import Any
 import numpy as np
 from kit import testbed, training
 from kit.machine import facts, keep, ratio, spread
-from kit.rounds import measured
+from kit.rounds import all_measured, losses_apart
 
 PAIRS, STEPS = 8, 4
 RATE = 2e-4
@@ -174,39 +172,16 @@ def trl_run(folder: Path, method: str, **options: Any) -> dict[str, Any]:
     return clock.result()
 
 
-def measure(rounds: int, names: list[str]) -> dict[str, list[dict[str, Any]]]:
-    """Every variant once a round, each in a new process."""
-    found: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
-    for turn in range(rounds):
-        for name in names:
-            found[name].append(measured(name, [sys.executable, __file__, "--child", name], turn))
-    return found
-
-
 def main() -> None:
-    """Measure, print, write; exit 1 if losses differ or a target is missed."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--child", help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.child:
-        variant = dict(VARIANTS[asked.child])
-        run = {"studio": studio_run, "trl": trl_run}[variant.pop("side")]
-        with tempfile.TemporaryDirectory() as folder:
-            print(json.dumps(run(Path(folder), **variant)))
-        return
-    found = measure(asked.rounds, list(VARIANTS))
+    """Measure, print, write; exit 1 if losses differ."""
+    rounds, found = all_measured(__file__, VARIANTS, {"studio": studio_run, "trl": trl_run})
     speeds = {name: [run["tokens_per_cpu_second"] for run in runs] for name, runs in found.items()}
     ratios = {name: ratio(speeds[one], speeds[two], target) for name, (one, two, target) in RATIOS.items()}
-    losses = {}
-    for name, (one, two, _) in RATIOS.items():
-        both = list(zip(found[one][0]["losses"], found[two][0]["losses"], strict=True))
-        apart = max(abs(a - b) / max(abs(b), 1e-9) for a, b in both)
-        losses[name] = {"steps": both, "relative": apart, "equal": apart < 1e-3}
+    losses = {name: losses_apart(found[one], found[two]) for name, (one, two, _) in RATIOS.items()}
     result: dict[str, Any] = {
         "what": WHAT,
         **facts("torch", "transformers", "trl", "peft"),
-        "rounds": asked.rounds,
+        "rounds": rounds,
         "pairs": {"count": PAIRS, "tokens": int(pairs().lengths.sum()), "steps": STEPS},
         "tokens_per_cpu_second": {name: spread(values) for name, values in speeds.items()},
         "peak_mib": {name: spread([run["peak_mib"] for run in runs], 0) for name, runs in found.items()},

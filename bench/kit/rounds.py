@@ -1,11 +1,15 @@
-"""One variant of a training benchmark, measured in a process of its own."""
+"""The variants of a training benchmark, each measured in a process of its own."""
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from kit.machine import ONE_THREAD
@@ -20,3 +24,35 @@ def measured(name: str, command: list[str], turn: int) -> dict[str, Any]:
     rate, peak = result["tokens_per_cpu_second"], result["peak_mib"]
     print(f"round {turn + 1}  {name:28} {rate:7.0f} tokens per CPU second  {peak:6.0f} MiB", flush=True)
     return result
+
+
+def all_measured(
+    file: str, variants: Mapping[str, Mapping[str, Any]], sides: Mapping[str, Callable[..., dict[str, Any]]]
+) -> tuple[int, dict[str, list[dict[str, Any]]]]:
+    """The rounds asked for by `--rounds`, and what each variant gave in each; they take turns. file: the benchmark's own.
+
+    variants: by name, its `side` and that side's settings; sides: what measures a variant in a folder. A process that is asked
+    for one variant (`--child`) prints its result and ends here.
+    """
+    parser = argparse.ArgumentParser(description=f"python bench/{Path(file).name}")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.child:
+        settings = dict(variants[asked.child])
+        run = sides[settings.pop("side")]
+        with tempfile.TemporaryDirectory() as folder:
+            print(json.dumps(run(Path(folder), **settings)))
+        sys.exit()
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in variants}
+    for turn in range(asked.rounds):
+        for name in variants:
+            found[name].append(measured(name, [sys.executable, file, "--child", name], turn))
+    return asked.rounds, found
+
+
+def losses_apart(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> dict[str, Any]:
+    """The losses of the first round side by side, their largest relative distance, and whether they are the same."""
+    both = list(zip(one[0]["losses"], other[0]["losses"], strict=True))
+    apart = max(abs(a - b) / max(abs(b), 1e-9) for a, b in both)
+    return {"steps": both, "relative": apart, "equal": apart < 1e-3}

@@ -10,6 +10,7 @@ from studio import planner
 from studio.core import events
 from studio.core.text import plural
 from studio.data import encode, prepare, replay
+from studio.evaluation.report import HELD_OUT
 from studio.models import loading, pruning
 from studio.planner.teaching import RemoteTeacher, Teacher
 from studio.runs.folder import RunFolder
@@ -19,8 +20,6 @@ from studio.training.methods.distil import Distil
 if TYPE_CHECKING:
     from studio.evaluation.report import Report
     from studio.training.job import TrainingJob
-
-HELD_OUT = "held-out"
 
 
 def taught(prepared: Any, folder: RunFolder, reporter: Reporter) -> dict[str, Any]:
