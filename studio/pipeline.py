@@ -16,7 +16,7 @@ from studio.core import events
 from studio.core.errors import OutOfMemory
 from studio.core.files import write_json
 from studio.data import desk_report, encode, prepare
-from studio.data.curation import store
+from studio.data.curation import references
 from studio.export.artifacts import card as cards
 from studio.hardware import machine as machines
 from studio.models import download, libraries, loading, pruning
@@ -81,7 +81,7 @@ def run(folder: RunFolder, recorder: Recorder) -> None:
 def make_ready(folder: RunFolder, asked: RunSpec, recorder: Recorder) -> Prepared:
     """Read, check, split, encode, plan; write the resolved spec, the plan and the lock."""
     if not (folder.data / "report.json").exists():
-        located = store.located(asked.data, _home(folder))
+        located = references.located(asked.data, _home(folder))
         report = prepare.prepare(located, asked.training.seed, folder.data, recorder, asked.training.method.needs)
         recorder.event(events.DataReady(message=report.counts))
         for warning in report.warnings:

@@ -12,7 +12,7 @@ from studio.app import scoring
 from studio.core.files import studio_home
 from studio.core.text import shorten
 from studio.data import in_memory
-from studio.data.curation import store
+from studio.data.curation import references, store
 from studio.data.findings import Finding
 from studio.data.render import LOOKALIKE, Piece
 from studio.data.report import DataReport
@@ -92,13 +92,13 @@ def _settings(data: Sequence[Any], spec: RunSpec | None, home: str | Path | None
         made = [in_memory.as_sources(item, "data.train") for item in data]
         sources = [source for item in made for source in ([item] if isinstance(item, str) else item)]
         values["train"] = [store.reference_of(studio_home(home), source) or source for source in sources]
-    return store.located(Data(**{**values, **settings}), studio_home(home))
+    return references.located(Data(**{**values, **settings}), studio_home(home))
 
 
 def pinned(spec: RunSpec, home: str | Path | None = None) -> RunSpec:
     """The spec with every `dataset:NAME` naming the newest version, and read as that version was confirmed. Raises DataError
     for a dataset or version that is not there."""
-    data = store.pinned(spec.data, studio_home(home))
+    data = references.pinned(spec.data, studio_home(home))
     if data == spec.data:
         return spec
     return edit(spec, {f"data.{name}": value for name, value in data.model_dump(exclude_unset=True).items()})
@@ -106,7 +106,7 @@ def pinned(spec: RunSpec, home: str | Path | None = None) -> RunSpec:
 
 def located(spec: RunSpec, home: str | Path | None = None) -> Data:
     """A spec's data with files in the place of dataset names. Raises DataError."""
-    return store.located(spec.data, studio_home(home))
+    return references.located(spec.data, studio_home(home))
 
 
 def need_files(spec: RunSpec, home: str | Path | None = None) -> None:
@@ -116,7 +116,7 @@ def need_files(spec: RunSpec, home: str | Path | None = None) -> None:
     read.need_files(located(spec, home))
     general = [spec.evaluation.general] if spec.evaluation.general not in ("builtin", "off") else []
     for name in (*spec.evaluation.also, *general):
-        for file in store.files_of(name, studio_home(home), "evaluation"):
+        for file in references.files_of(name, studio_home(home), "evaluation"):
             sources.find(file, settings=spec.data)
 
 

@@ -68,10 +68,10 @@ def guess_task(data: str) -> tuple[str, str]:
     """Which task the data look like, and why. Raises DataError for data that cannot be used."""
     report = inspected(data)
     from studio.data import prepare
-    from studio.data.curation import store
+    from studio.data.curation import references
     from studio.data.settings import Data
 
-    located = store.located(Data(train=_named(data), holdout=0.0), studio_home())
+    located = references.located(Data(train=_named(data), holdout=0.0), studio_home())
     return _task_of(report, list(islice(prepare.usable(located), LOOKED_AT)))
 
 

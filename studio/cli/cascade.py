@@ -161,7 +161,7 @@ def serve(
         bool, typer.Option("--shadow", help="Have the large model answer everything, and count what would have stayed local.")
     ] = False,
     keep: Annotated[
-        bool, typer.Option("--keep-escalated", help="Keep escalated questions, masked, for `studio feedback dataset`.")
+        bool, typer.Option("--keep-escalated", help="Keep escalated questions, masked, for `studio feedback to-dataset`.")
     ] = False,
     home: Home = None,
 ) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from studio.data import prepare
-from studio.data.curation import store
+from studio.data.curation import references
 from studio.data.rows import Conversation
 from studio.data.settings import Data
 from studio.evaluation import general
@@ -37,8 +37,8 @@ def question_sets(
     if held_out:
         sets.append(QuestionSet(HELD_OUT, held_out, rules))
     for name in evaluation.also:
-        for file in store.files_of(name, home, "evaluation.also"):
-            rows = prepare.load_questions(file, store.settings_of(name, data, home))
+        for file in references.files_of(name, home, "evaluation.also"):
+            rows = prepare.load_questions(file, references.settings_of(name, data, home))
             sets.append(QuestionSet(f"also:{Path(file).stem}", rows, rules))
     measured = bool(sets) or cross_validated
     if measured and evaluation.general == "builtin":
@@ -46,7 +46,7 @@ def question_sets(
         if base != "starter":  # it was trained on nothing but its own small world
             sets.append(QuestionSet(general.TEXT, general.text()))
     elif measured and evaluation.general != "off":
-        for file in store.files_of(evaluation.general, home, "evaluation.general"):
-            rows = prepare.load_questions(file, store.settings_of(evaluation.general, data, home))
+        for file in references.files_of(evaluation.general, home, "evaluation.general"):
+            rows = prepare.load_questions(file, references.settings_of(evaluation.general, data, home))
             sets.append(QuestionSet(general.NAME, rows))
     return sets

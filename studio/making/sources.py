@@ -12,7 +12,7 @@ from pathlib import Path
 from studio.core.errors import DataError
 from studio.core.text import nearest
 from studio.data import prepare
-from studio.data.curation import store
+from studio.data.curation import references
 from studio.data.settings import Data
 from studio.data.split import normal
 from studio.documents.records import Passage
@@ -144,7 +144,7 @@ def _asked(suffix: str, text: str, file: str) -> Iterator[tuple[int, str]]:
 
 def _questions_of(name: str, home: Path) -> Iterator[tuple[str, str]]:
     """Questions and answers of a data file or a dataset of the library."""
-    for file in store.files_of(name, home, "against"):
+    for file in references.files_of(name, home, "against"):
         for row in prepare.usable(Data(train=file, holdout=0.0)):
             asked = next((str(turn.get("content") or "") for turn in row.messages if turn["role"] == "user"), row.text)
             yield asked, row.answer

@@ -15,7 +15,7 @@ import pytest
 from studio.app import library
 from studio.core.errors import DataError
 from studio.data import prepare
-from studio.data.curation import edits, store
+from studio.data.curation import edits, references, store
 from studio.data.curation.desk import CONTRADICTIONS, Desk, open_desk
 from studio.data.curation.differences import VersionRow, differences, word_differences
 from studio.data.curation.edits import Content
@@ -266,12 +266,12 @@ def test_versions_from_before_there_were_numbers_are_numbered_by_age(item: Datas
 def test_a_spec_names_a_version_and_is_pinned_to_the_newest(item: DatasetVersion, tmp_path: Path):
     home = tmp_path / "home"
     store.keep_settings(item, {"columns": {"question": "Frage", "answer": "Antwort"}, "format": "question_answer"})
-    pinned = store.pinned(Data(train="dataset:hilfe", holdout=0.2), home)
+    pinned = references.pinned(Data(train="dataset:hilfe", holdout=0.2), home)
     assert (pinned.train, pinned.format, pinned.holdout) == ("dataset:hilfe@1", "question_answer", 0.2)
-    assert store.located(pinned, home).train == item.files[0]
-    both = store.located(Data(train=["dataset:hilfe", "other.csv"]), home)
+    assert references.located(pinned, home).train == item.files[0]
+    both = references.located(Data(train=["dataset:hilfe", "other.csv"]), home)
     assert both.train == [item.files[0], "other.csv"]
-    assert store.pinned(Data(train="other.csv"), home).train == "other.csv"
+    assert references.pinned(Data(train="other.csv"), home).train == "other.csv"
 
 
 @pytest.mark.parametrize("held_out", ["file", "dataset"])
@@ -289,16 +289,16 @@ def test_a_held_out_file_is_read_by_its_own_layout_beside_a_version_that_the_des
         made = library.add(home, "Apart", [("apart.jsonl", apart)])
         store.keep_settings(made, {"format": "question_answer", "columns": {"question": "question", "answer": "answer"}})
     name = str(apart) if held_out == "file" else "dataset:apart"
-    pinned = store.pinned(Data(train=trained.reference, holdout=name), home)
-    again = store.pinned(pinned, home)
-    prepare.prepare(store.located(again, home), 0, tmp_path / "out")
+    pinned = references.pinned(Data(train=trained.reference, holdout=name), home)
+    again = references.pinned(pinned, home)
+    prepare.prepare(references.located(again, home), 0, tmp_path / "out")
     (row,) = prepare.conversations(tmp_path / "out" / "held-out.jsonl")
     assert row.messages[0]["content"] == asked_apart
-    assert not prepare.inspect(store.located(pinned, home)).problems
-    assert store.settings_of(str(apart), pinned, home).format is None, "further question files, too"
+    assert not prepare.inspect(references.located(pinned, home)).problems
+    assert references.settings_of(str(apart), pinned, home).format is None, "further question files, too"
 
-    other_way = store.pinned(Data(train=str(apart), format="question_answer", holdout=trained.reference), home)
-    assert len(list(prepare.held_out(store.located(other_way, home)))) > 10
+    other_way = references.pinned(Data(train=str(apart), format="question_answer", holdout=trained.reference), home)
+    assert len(list(prepare.held_out(references.located(other_way, home)))) > 10
 
 
 def test_edits_from_a_file_are_all_applied_or_none(item: DatasetVersion):

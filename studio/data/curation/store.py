@@ -15,20 +15,19 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 from pydantic import Field
 
 from studio.core.errors import DataError, JobError
 from studio.core.files import bytes_in, folder_aside, sha256
 from studio.core.records import Record, RecordError
-from studio.core.text import nearest, plural
+from studio.core.text import nearest
 from studio.data.collected import CollectedRows
 from studio.data.made import MadeRows
 from studio.data.settings import Data
 from studio.processes import locks
 
-AnyData = TypeVar("AnyData", bound=Data)
 PREFIX = "dataset:"
 """How a spec begins the name of a dataset in the library."""
 _NAME = re.compile(r"dataset:(?P<name>[a-z0-9-]+)(@v?(?P<number>[1-9]\d*))?")
@@ -136,7 +135,8 @@ def versions(home: Path) -> list[DatasetVersion]:
 
 def versions_of(folder: Path) -> list[DatasetVersion]:
     """The versions in a dataset's folder, oldest first. Those without a number count first, by their age."""
-    about, records = _about(folder), list[tuple[Path, VersionRecord]]()
+    about = _about(folder)
+    records: list[tuple[Path, VersionRecord]] = []
     for file in folder.glob("*/dataset.json"):
         with contextlib.suppress(RecordError, FileNotFoundError):
             if not file.parent.name.startswith(".") and (file.parent / "files").is_dir():
@@ -199,56 +199,6 @@ def named(home: Path, reference: str, where: str = "") -> DatasetVersion:
     return chosen
 
 
-def pinned(data: AnyData, home: Path) -> AnyData:
-    """The data with every `dataset:NAME` naming its version, read as that version was confirmed. Raises DataError."""
-    if not any(is_reference(name) for name in (*data.files, str(data.holdout))):
-        return data
-    values, names = data.model_dump(exclude_unset=True), list[str]()
-    for name in data.files:
-        item = named(home, name, "data.train") if is_reference(name) else None
-        names.append(item.reference if item else name)
-        values = {**(item.settings if item else {}), **values}
-    values["train"] = names if isinstance(data.train, list) else names[0]
-    if isinstance(data.holdout, str) and is_reference(data.holdout):
-        values["holdout"] = named(home, data.holdout, "data.holdout").reference
-    return type(data).model_validate(values)
-
-
-def located(data: AnyData, home: Path) -> AnyData:
-    """The data with the files of every `dataset:NAME@3` in its place, as readers take them. Raises DataError."""
-    data = pinned(data, home)
-    files = [file for name in data.files for file in files_of(name, home, "data.train")]
-    changes: dict[str, Any] = {"train": files if len(files) != 1 or isinstance(data.train, list) else files[0]}
-    if isinstance(data.holdout, str):
-        held_out = list(files_of(data.holdout, home, "data.holdout"))
-        if len(held_out) != 1:
-            raise DataError(
-                f"{data.holdout} has {plural(len(held_out), 'file')}", hint="Hold out one file.", where="data.holdout"
-            )
-        changes["holdout"] = held_out[0]
-    made = type(data).model_validate({**data.model_dump(exclude_unset=True), **changes})
-    return made.with_held_out(settings_of(data.holdout, data, home)) if isinstance(data.holdout, str) else made
-
-
-def settings_of(name: str, data: Data, home: Path) -> Data:
-    """The settings that read a file or dataset beside the training data of a pinned section: as its version was confirmed, or
-    as the section says, but not in a layout that the section only has from the training data's version."""
-    values = data.model_dump(exclude_unset=True)
-    own = named(home, name).settings if is_reference(name) else {}
-    if own:
-        values = {key: value for key, value in values.items() if key not in ("format", "columns")}
-    for trained in filter(is_reference, data.files):
-        with contextlib.suppress(DataError):  # deleted since: what it was read by is no longer known
-            if values.get("format") == named(home, trained).settings.get("format"):
-                values.pop("format", None)
-    return Data.model_validate({**values, **own})
-
-
-def files_of(name: str, home: Path, where: str = "") -> tuple[str, ...]:
-    """The files that a name in a spec stands for: those of a dataset version, or the name itself. Raises DataError."""
-    return named(home, name, where).files if is_reference(name) else (name,)
-
-
 def content_hash(files: list[tuple[str, Path]]) -> str:
     """SHA-256 over the names and contents of uploaded files."""
     content = json.dumps(sorted((name, sha256(path)) for name, path in files))
@@ -295,7 +245,8 @@ def rename(item: DatasetVersion, title: str) -> DatasetVersion:
 
 def delete(item: DatasetVersion) -> int:
     """Remove a version; the bytes that were freed. Its number is not given again, also when the dataset is gone."""
-    folder, freed = item.path.parent, bytes_in(item.path)
+    folder = item.path.parent
+    freed = bytes_in(item.path)
     with writer(folder):
         _number_old_ones(folder)
         gone = item.path.with_name(f".deleted-{item.version}")
