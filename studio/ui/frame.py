@@ -93,6 +93,27 @@ def stream(work: Callable[..., Any], action: Action | None = None) -> Callable[.
     return _typed(run, action)
 
 
+def followed(now: Callable[[Any, Any], tuple[Any, ...]], key: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """For a page that follows one item of a list: the function of its timer, and that of choosing an item.
+
+    now(item, before) gives the outputs and at their end what the page then shows, with the item at `key`. Both functions take
+    a State with the item and one with what was shown, and give one output more, for the first. The list's own value is not
+    what the timer asks by: a page that is slow to show a new item would still send the item before, and go back to it.
+    """
+    import gradio as gr
+
+    def polled(current: Any, before: Any) -> tuple[Any, ...]:
+        changed = now(current, before)
+        item = changed[-1][key]
+        return *changed, gr.skip() if item == current else item
+
+    def picked(wanted: Any, before: Any) -> tuple[Any, ...]:
+        changed = now(wanted, before)
+        return *changed, changed[-1][key]
+
+    return polled, picked
+
+
 def price_fields(page: str) -> tuple[Any, Any]:
     """The two fields for what a model's API costs; `page` begins their element ids."""
     import gradio as gr

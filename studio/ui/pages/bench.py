@@ -56,10 +56,7 @@ def build(home: Path) -> None:
         none = gr.HTML(show.NONE, elem_id="none", padding=False)
         earlier = gr.Dropdown([], label="Benchmark", elem_id="earlier", interactive=True, visible=False)
         result = gr.HTML(elem_id="result", padding=False)
-    seen = gr.State(None)
-
-    def opened(query: dict[str, str]) -> tuple[Any, ...]:
-        return gr.update(choices=servers.choices(home)), *now(query.get("id"), None)
+    seen, current = gr.State(None), gr.State(None)  # what the page shows, and the benchmark it follows
 
     def now(chosen: str | None, before: dict[str, Any] | None) -> tuple[Any, ...]:
         """Each part, only where it is another than the page has."""
@@ -87,6 +84,11 @@ def build(home: Path) -> None:
             fresh,
         )
 
+    polled, picked = frame.followed(now, "id")
+
+    def opened(query: dict[str, str]) -> tuple[Any, ...]:
+        return gr.update(choices=servers.choices(home)), *picked(query.get("id"), None)
+
     def measuring(names: list[str] | None, address: str, there: str, count: float | None, price: float | None) -> None:
         known = {value for _, value in servers.choices(home)}
         if not set(names or ()) <= known:
@@ -110,10 +112,10 @@ def build(home: Path) -> None:
         host = benchmark_results.other_host(address or "")
         return show.sent(host, int(count or 30)) if host else ""
 
-    fresh = [none, earlier, result, working, stop, seen]
-    look = {"fn": frame.shows(now), "inputs": [earlier, seen], "outputs": fresh}
+    fresh = [none, earlier, result, working, stop, seen, current]
+    look = {"fn": frame.shows(polled), "inputs": [current, seen], "outputs": fresh}
     gr.on(None, frame.opened(opened), None, [what, *fresh], **frame.QUIET)
-    earlier.input(**look, **frame.QUIET)
+    earlier.input(frame.shows(picked), [earlier, seen], fresh, **frame.QUIET)
     url.change(frame.shows(told), [url, rows], [leaving], **frame.QUIET)
     gr.Timer(2).tick(**look, trigger_mode="once", **frame.QUIET)
     go.click(frame.act(measuring, "bench.start", 0), [what, url, model, rows, hourly], None, **frame.ACTION).success(

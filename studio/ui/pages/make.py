@@ -22,6 +22,9 @@ KINDS = [
 DROPPED = 5
 """Dropped rows of each filter that are shown."""
 
+REMEMBERED = 50
+"""Recipes of the form that are told from edited ones, however late the page shows them."""
+
 
 def build(home: Path) -> None:
     """Lay the page out."""
@@ -92,22 +95,22 @@ def build(home: Path) -> None:
             go = gr.Button("Approve and run", variant="primary", elem_id="make-run", scale=1)
             pause = gr.Button("Pause", elem_id="make-pause", scale=1, visible=False)
         result = gr.HTML(elem_id="make-result", padding=False)
-    seen = gr.State(None)
-    by_form = gr.State("")
+    seen, current = gr.State(None), gr.State(None)  # what the page shows, and the job it follows
+    by_form = gr.State(())  # the recipes that the form wrote, the newest last
     fields = [sources, title, url, model, price_in, price_out, share, kinds, context, judge, terms]
 
-    def written(*values: Any) -> tuple[str, str, Any]:
+    def written(before: tuple[str, ...], *values: Any) -> tuple[str, tuple[str, ...], Any]:
         """The form as a recipe; half-filled it is none yet."""
         try:
             spec = making_web.from_form(*values)
         except StudioError:
-            return "", "", ""
+            return "", before, ""
         text = making.as_yaml(spec)
-        return text, text, show.sent(spec)
+        return text, (*before, text.strip())[-REMEMBERED:], show.sent(spec)
 
-    def planned(text: str | None, by_form: str, *values: Any) -> Any:
-        # A recipe that nobody edited may be older than the form: the click can overtake the form's last change.
-        edited = (text or "").strip() not in ("", by_form.strip())
+    def planned(text: str | None, by_form: tuple[str, ...], *values: Any) -> Any:
+        # A recipe that nobody edited may be older than the form: a click can overtake the form's last changes.
+        edited = (text or "").strip() not in ("", *by_form)
         spec = making_web.from_web(text or "", home) if edited else making_web.from_form(*values)
         making_web.begin_plan(spec, home)
         return show.working(making_web.task(home, "plan", "new"))
@@ -153,9 +156,11 @@ def build(home: Path) -> None:
             values,
         )  # fmt: skip
 
+    polled, picked = frame.followed(now, "id")
+
     def opened(query: dict[str, str]) -> tuple[Any, ...]:
         known = [(item.title, item.name) for item in documents.collections(home)]
-        return gr.update(choices=known), *now(query.get("job"), None)
+        return gr.update(choices=known), *picked(query.get("job"), None)
 
     def running(name: str | None, usd: float | None) -> None:
         if not name:
@@ -167,11 +172,16 @@ def build(home: Path) -> None:
             making_web.pause(making.find(name, home))
             gr.Info("Pausing after the requests in flight; their answers are kept.")
 
-    shown = [planning, chosen, state, actions, go, pause, result, seen]
-    look = {"fn": frame.shows(now), "inputs": [chosen, seen], "outputs": shown}
+    shown = [planning, chosen, state, actions, go, pause, result, seen, current]
+    look = {"fn": frame.shows(polled), "inputs": [current, seen], "outputs": shown}
     gr.on(None, frame.opened(opened), None, [sources, *shown], **frame.QUIET)
     gr.on(
-        frame.changed(fields), frame.shows(written), fields, [yaml, by_form, leaving], trigger_mode="always_last", **frame.QUIET
+        frame.changed(fields),
+        frame.shows(written),
+        [by_form, *fields],
+        [yaml, by_form, leaving],
+        trigger_mode="always_last",
+        **frame.QUIET,
     )
     plan.click(frame.act(planned, "make.plan", 3), [yaml, by_form, *fields], [planning], **frame.ACTION).success(
         **look, **frame.QUIET
@@ -179,7 +189,7 @@ def build(home: Path) -> None:
     example.click(frame.act(trying, "make.plan"), None, [planning], **frame.ACTION).success(**look, **frame.QUIET)
     go.click(frame.act(running, "make.run", 0), [chosen, ceiling], None, **frame.ACTION).success(**look, **frame.QUIET)
     pause.click(frame.act(pausing, "make.pause", 0), [chosen], None, **frame.ACTION)
-    chosen.input(**look, **frame.QUIET)
+    chosen.input(frame.shows(picked), [chosen, seen], shown, **frame.QUIET)
     gr.Timer(2).tick(**look, trigger_mode="once", **frame.QUIET)
 
 

@@ -55,10 +55,7 @@ def build(home: Path) -> None:
     with gr.Column(elem_classes="card", visible=False, elem_id="more") as more:
         asking = gr.HTML(elem_id="asking", padding=False)
         log = gr.HTML(elem_id="log", padding=False)
-    seen = gr.State(None)
-
-    def opened(query: dict[str, str]) -> tuple[Any, ...]:
-        return gr.update(choices=servers.choices(home)), *now(None, None)
+    seen, current = gr.State(None), gr.State(None)  # what the page shows, and the server it follows
 
     def now(key: str | None, before: dict[str, Any] | None) -> tuple[Any, ...]:
         """Each part, only where it is another than the page has."""
@@ -88,6 +85,11 @@ def build(home: Path) -> None:
             fresh,
         )
 
+    polled, picked = frame.followed(now, "key")
+
+    def opened(query: dict[str, str]) -> tuple[Any, ...]:
+        return gr.update(choices=servers.choices(home)), *picked(None, None)
+
     def starting(names: list[str], number: float | None, collecting: bool) -> str:
         known = {value for _, value in servers.choices(home)}
         if not names or not set(names) <= known:
@@ -99,13 +101,13 @@ def build(home: Path) -> None:
         servers.stop(server)
         gr.Info("Stopping; answers in progress may take up to 20 seconds." if server.url else "Stopped.")
 
-    fresh = [none, chosen, end, more, state, asking, log, seen]
-    look = {"fn": frame.shows(now), "inputs": [chosen, seen], "outputs": fresh}
+    fresh = [none, chosen, end, more, state, asking, log, seen, current]
+    look = {"fn": frame.shows(polled), "inputs": [current, seen], "outputs": fresh}
     anew = gr.State(None)
     gr.on(None, frame.opened(opened), None, [what, *fresh], **frame.QUIET)
-    chosen.input(**look, **frame.QUIET)
+    chosen.input(frame.shows(picked), [chosen, seen], fresh, **frame.QUIET)
     gr.Timer(2).tick(**look, trigger_mode="once", **frame.QUIET)
     start.click(frame.act(starting, "serve.start", 0), [what, port, collect], [anew], **frame.ACTION).success(
-        frame.shows(now), [anew, seen], fresh, **frame.QUIET
+        frame.shows(picked), [anew, seen], fresh, **frame.QUIET
     )
     stop.click(frame.act(stopping, "serve.stop", 0), [chosen], None, **frame.ACTION).success(**look, **frame.QUIET)
