@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import gradio as gr
 import pytest
 
 from studio.ui import frame
@@ -13,6 +12,8 @@ pytestmark = pytest.mark.slow  # gradio is loaded
 
 
 def test_a_page_follows_a_new_item_and_goes_back_only_when_it_is_chosen() -> None:
+    import gradio as gr
+
     jobs = ["first"]
 
     def now(wanted: str | None, before: dict[str, Any] | None) -> tuple[Any, ...]:
