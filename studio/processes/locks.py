@@ -59,6 +59,10 @@ def hold(path: Path, give_up: Callable[[str], bool] = lambda holder: True, pause
         os.close(handle)
 
 
+PROBE = 1.0
+"""Seconds within which those who only look whether a lock is held have let go of it."""
+
+
 def within(seconds: float) -> Callable[[str], bool]:
     """For `hold`: give up after so many seconds."""
     until = time.monotonic() + seconds

@@ -24,11 +24,8 @@ from studio.runs.status import Status, read
 
 STOP_PATIENCE = 120.0
 """Seconds a run gets to save itself after it was asked, before it is ended."""
-LAST_WORDS = 10.0
-"""Seconds the monitor of an ended run gets to write how it ended, before another may start."""
-
-PROBE = 1.0
-"""Seconds within which those who only look whether a lock is held have let go of it."""
+LAST_WORDS = 20.0
+"""Seconds the processes of an ended run get to write how it ended and to leave, before it is started again or deleted."""
 
 
 def launch(folder: RunFolder, environment: Mapping[str, str] | None = None) -> None:
@@ -88,12 +85,13 @@ def was_started(folder: RunFolder) -> bool:
 
 
 def _busy_or_late(folder: RunFolder) -> Callable[[str], bool]:
-    """Give up at once where the run's worker lives, else after `LAST_WORDS`."""
+    """Give up at once where the run's worker is at work, else after `LAST_WORDS`."""
     late = locks.within(LAST_WORDS)
 
     def give_up(holder: str) -> bool:
-        process = read(folder, is_held=lambda file: True).process
-        return late(holder) or (process is not None and process.alive())
+        status = read(folder, is_held=lambda file: True)
+        at_work = status.active and status.process is not None and status.process.alive()
+        return at_work or late(holder)
 
     return give_up
 
@@ -152,7 +150,7 @@ def delete(folder: RunFolder) -> None:
     The run's lock is taken first: whatever its files or a clock say, a process that works on it has that lock.
     """
     try:
-        with locks.hold(folder.launch, locks.within(PROBE)):
+        with locks.hold(folder.launch, _busy_or_late(folder)):
             status = read(folder, is_held=lambda file: False)
             if status.active and status.process:  # its monitor was killed before it could hand the lock on
                 raise locks.LockHeld

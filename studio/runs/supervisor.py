@@ -35,7 +35,7 @@ def supervise(root: Path, idle: float | None = None) -> bool:
     idle: returns True after so many seconds in which nothing waits and nothing runs, or when the home is gone.
     """
     try:
-        with locks.hold(_lock(root), locks.within(lifecycle.PROBE)) as lock:
+        with locks.hold(_lock(root), locks.within(locks.PROBE)) as lock:
             lock.sign(str(os.getpid()))
             _log(root, "started", pid=os.getpid())
             write_json(_marks(root), environment.marks())

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -91,8 +92,23 @@ def test_a_run_whose_clock_was_set_is_alive_and_cannot_be_deleted(tmp_path: Path
     assert run.asked.exists()
 
 
+def test_a_run_whose_processes_still_leave_is_deleted_once_they_have_left(tmp_path: Path) -> None:
+    run = folders.create(parse({"data": {"train": "x.csv"}}), tmp_path)
+    Recorder(run).end("stopped")
+    holder = _holder(run.launch)
+    leaving = threading.Timer(2.0, holder.kill)
+    leaving.start()
+    lifecycle.delete(run)
+    leaving.join()
+    holder.wait()
+    assert not run.path.exists()
+
+
 @pytest.mark.slow
-def test_a_run_that_holds_its_lock_is_neither_interrupted_nor_deleted_whatever_its_record_says(tmp_path: Path) -> None:
+def test_a_run_that_holds_its_lock_is_neither_interrupted_nor_deleted_whatever_its_record_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lifecycle, "LAST_WORDS", 1.0)
     run = folders.create(parse({"data": {"train": "x.csv"}}), tmp_path)
     Recorder(run)
     record = run.status.read_text()
