@@ -13,9 +13,11 @@ from studio.data.advice import NeedsChoice
 from studio.data.prepare import inspect, usable
 from studio.data.rows import Conversation
 from studio.data.settings import Data
-from tests.data.corpus import CASES, Answer, Asks, Case, Refuses, Text, Turns
+from tests.data import corpus, corpus_exports
+from tests.data.corpus import Answer, Asks, Case, Refuses, Text, Turns
 from tests.data.files import write
 
+CASES = (*corpus.CASES, *corpus_exports.CASES)
 SHARE = 0.95
 
 

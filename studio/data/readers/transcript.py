@@ -5,17 +5,25 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import BinaryIO
 
 from studio.core.errors import DataError
+from studio.core.text import plural
 from studio.data.readers.encoding import text_lines
 from studio.data.readers.facts import Facts
 from studio.data.rows import Rejected, Row
 from studio.data.turns import SPEAKERS
 
-_TIME = r"(?:\[?\d{1,4}[./-]\d{1,2}[./-]\d{2,4},? +\d{1,2}:\d{2}(?::\d{2})?(?: ?[AP]M)?\]?(?: -)? +)"
-_LINE = re.compile(rf"^\u200e?({_TIME})?([^\W\d_][^:\n]{{0,29}}?) ?: (.*)$")
-_STAMP = re.compile(rf"^\u200e?{_TIME}")
+_MARKS = "\u200e\u200f\u202a\u202b\u202c\u2066\u2067\u2068\u2069\ufeff"
+"""Marks of writing direction, which chat exports put around names, numbers and notices."""
+_DATE = r"\d{1,4}[./-] ?\d{1,2}[./-] ?\d{2,4}\.?"
+_CLOCK = r"(?:[오午上下][전후前後午] ?)?\d{1,2}[:.]\d{2}(?:[:.]\d{2})?(?:\s?[AaPp]\.?\s?[Mm]\b\.?)?"
+_TIME = rf"(?:\[?{_DATE},?\s+(?:(?:à|às|at|um|alle|om|kl\.?|a las)\s+)?{_CLOCK}(?:\s?Uhr)?\]?,?(?:\s[-–])?\s+)"
+_LINE = re.compile(rf"^[{_MARKS}]*(?:({_TIME})([^:\n]{{1,60}}?)|([^\W\d_][^:\n]{{0,29}}?))\s?:(?: (.*)|$)$")
+_STAMP = re.compile(rf"^[{_MARKS}]*{_TIME}")
+_NO_TEXT = re.compile(r"<[^<>]{3,40}>|(?:image|video|audio|sticker|GIF|document|Contact card) omitted")
+"""What an export writes in place of a picture or a voice message."""
 _BREAK = re.compile(r"^\s*(?:-{3,}|={3,}|\*{3,}|#{3,})\s*$")
 _LOOKED_AT = 400
 
@@ -27,12 +35,13 @@ def speakers(head: bytes, roles: Mapping[str, str]) -> list[str]:
     line bears a time.
     """
     lines = [line for line in head.decode("utf-8", "replace").splitlines()[:_LOOKED_AT] if line.strip()]
-    found = [match for line in lines if (match := _LINE.match(line))]
-    if not found or (not _LINE.match(lines[0]) and not _STAMP.match(lines[0]) and not _BREAK.match(lines[0])):
+    found = [spoken for line in lines if (spoken := _spoken(line))]
+    if not found or (not _spoken(lines[0]) and not _STAMP.match(lines[0]) and not _BREAK.match(lines[0])):
         return []
-    names = Counter(match[2].strip() for match in found)
+    times = sum(spoken.stamped for spoken in found)
+    stamped = times > 0.8 * len(found) or (times > 2 and bool(_STAMP.match(lines[0])))
+    names = Counter(spoken.name for spoken in found if spoken.stamped or not stamped)
     usual = [name for name, count in names.items() if count > 1 or len(found) < 6]
-    stamped = sum(match[1] is not None for match in found) > 0.8 * len(found)
     known = all(_known(re.sub(r"[ _]*\d{1,3}$", "", name), roles) or _known(name, roles) for name in usual)
     if len(usual) < 2 or len(usual) > 8 or not (stamped or known):
         return []
@@ -45,30 +54,34 @@ def rows(stream: BinaryIO, facts: Facts) -> Iterator[Row | Rejected]:
     Raises DataError if it is not clear who is the user and who the assistant.
     """
     turns: list[dict[str, str]] = []
-    began, blank, count = 1, False, 0
+    began, blank, every_stamped = 1, False, False
+    media = notices = 0
     unknown: dict[str, None] = {}
     for number, raw in enumerate(text_lines(stream), 1):
         line = raw.rstrip("\r\n")
-        match = _LINE.match(line)
-        role = _known(match[2].strip(), facts.roles) if match else ""
+        spoken = _spoken(line)
+        if spoken and every_stamped and not spoken.stamped:
+            spoken = None  # a line with a colon that goes on with the message above
+        role = _known(spoken.name, facts.roles) if spoken else ""
         known = bool(role)
-        stamped = match and match[1] is not None
-        if match and not known and (stamped or match[2].strip() in facts.speakers):
-            unknown.setdefault(match[2].strip())
+        if spoken and not known and (spoken.stamped or spoken.name in facts.speakers):
+            unknown.setdefault(spoken.name)
             known, role = True, "user"
         if _BREAK.match(line) or (known and blank and role == "user" and turns and turns[-1]["role"] == "assistant"):
             if turns:
-                count += 1
                 yield _row(turns, facts, began)
             turns = []
             if _BREAK.match(line):
                 continue
-        if match and known:
+        if spoken and known and _NO_TEXT.fullmatch(spoken.text):
+            media += 1
+        elif spoken and known:
+            every_stamped = every_stamped or (not turns and spoken.stamped)
             if not turns:
                 began = number
-            turns.append({"role": role, "content": match[3].strip()})
+            turns.append({"role": role, "content": spoken.text})
         elif _STAMP.match(line):
-            facts.details["other lines"] = str(int(facts.details.get("other lines", "0")) + 1)
+            notices += 1
         elif turns and line.strip():
             turns[-1]["content"] = f"{turns[-1]['content']}\n{line}".strip()
         blank = not line.strip()
@@ -76,8 +89,32 @@ def rows(stream: BinaryIO, facts: Facts) -> Iterator[Row | Rejected]:
             break
     if unknown:
         raise _who(list(unknown), facts)
+    if media or notices:
+        facts.remarks.append(f"Left out: {plural(media, 'message')} without text, {plural(notices, 'notice')} of the chat app.")
     if turns:
         yield _row(turns, facts, began)
+
+
+@dataclass(frozen=True)
+class _Spoken:
+    """A line in which somebody speaks."""
+
+    name: str
+    text: str
+    stamped: bool
+
+
+def _spoken(line: str) -> _Spoken | None:
+    match = _LINE.match(line)
+    if match is None:
+        return None
+    name = _bare(match[2] or match[3])
+    return _Spoken(name, (match[4] or "").strip(f"{_MARKS} \t"), match[1] is not None) if name else None
+
+
+def _bare(name: str) -> str:
+    """A speaker's name without the tilde of a person who is no contact, and without marks."""
+    return name.strip(f"{_MARKS}~ \t\u00a0\u202f")
 
 
 def _row(turns: list[dict[str, str]], facts: Facts, line: int) -> Row:
@@ -96,7 +133,8 @@ def _known(name: str, roles: Mapping[str, str]) -> str:
         "frage": "user",
         "antwort": "assistant",
     }
-    return roles.get(lowered) or usual.get(lowered, "")
+    said = {_bare(key): role for key, role in roles.items()}
+    return said.get(lowered) or usual.get(lowered, "")
 
 
 def _who(names: list[str], facts: Facts) -> DataError:
