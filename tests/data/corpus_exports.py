@@ -11,7 +11,9 @@ WHO = {"roles": {"Anna": "user", "Shop": "assistant"}}
 def chat(line: str, *, first: str = "") -> str:
     """A messenger's export; `line` has {m} for a minute, {who} and {said}."""
     spoken = ((who, said) for q, a in PAIRS for who, said in (("Anna", q), ("Shop", a)))
-    return first + "".join(line.format(m=f"{minute:02}", who=who, said=said) + "\n" for minute, (who, said) in enumerate(spoken))
+    return first + "".join(
+        line.format(m=f"{minute:02}", who=who, said=said) + "\n" for minute, (who, said) in enumerate(spoken)
+    )
 
 
 MESSENGERS = {
