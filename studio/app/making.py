@@ -234,4 +234,4 @@ def seconds_left(status: JobStatus, now: float) -> float | None:
     if status.state != "running" or not status.done or status.started is None or status.total <= status.done:
         return None
     began = status.process_started or status.started
-    return (now - began) / status.done * (status.total - status.done)
+    return max(0.0, now - began) / status.done * (status.total - status.done)

@@ -47,7 +47,7 @@ def _summary(run: Run) -> RunSummary:
     if known and known[0] == marks:
         summary = known[1]
         if summary.active and summary.started:
-            return replace(summary, seconds=time.time() - summary.started)
+            return replace(summary, seconds=max(0.0, time.time() - summary.started))  # a clock may be set back
         return summary
     summary = run.summary()
     with _lock:

@@ -88,7 +88,7 @@ def of(folder: RunFolder) -> RunSummary:
         verdict=EvidenceHeadline.read(folder.report).verdict.text if folder.report.exists() else None,
         created=launch.created,
         who=launch.who,
-        seconds=round((now.ended or time.time()) - now.started, 1) if now.started else None,
+        seconds=round(max(0.0, (now.ended or time.time()) - now.started), 1) if now.started else None,
         exports=tuple(str(artifact.get("folder") or artifact.get("kind")) for artifact in folder.artifacts()),
         error=now.error,
         folder=str(folder.path),

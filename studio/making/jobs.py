@@ -151,13 +151,15 @@ def _run(
     except BaseException as error:
         known = ErrorRecord.of(_as_known(error, job))
         ended = {"state": "failed", "error": known, "process": None, "ended": time.time()}
-        job.set_status(status.model_copy(update={**ended, "seconds": before.seconds + time.time() - begun}))
+        job.set_status(status.model_copy(update={**ended, "seconds": before.seconds + max(0.0, time.time() - begun)}))
         raise
     state = "ceiling" if made.error else "paused" if made.stopped else "done"
     ended = {"state": state, "error": ErrorRecord.of(made.error) if made.error else None, "process": None}
     if state == "done":
         ended |= {"done": status.done, "total": status.done}
-    status = status.model_copy(update={**ended, "ended": time.time(), "seconds": before.seconds + time.time() - begun})
+    status = status.model_copy(
+        update={**ended, "ended": time.time(), "seconds": before.seconds + max(0.0, time.time() - begun)}
+    )
     job.set_status(status)
     told(status)
     return status

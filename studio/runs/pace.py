@@ -26,6 +26,7 @@ def seconds_left(lines: Iterable[Mapping[str, Any]], total: float, since: float 
             times[line["step"]] = line["time"]
     done = sorted(times.items())[1:][-RECENT - 1 :]
     each = [(later - earlier) / (step - before) for (before, earlier), (step, later) in pairwise(done)]
+    each = [seconds for seconds in each if seconds >= 0]  # the clock was set back in between
     if len(each) < FEWEST or not done:
         return None
     left = max(0.0, total - done[-1][0])

@@ -70,7 +70,7 @@ def read(home: Path) -> list[View]:
         "every run's events and metrics": lambda: [(item.events, item.metrics) for item in runs.list_runs(home)],
         "the doctor": lambda: upkeep.check(home),
     }
-    return [View(name, "", _nothing(look)) for name, look in looks.items()]
+    return [View(name, "", quietly(look)) for name, look in looks.items()]
 
 
 def of_runs(home: Path) -> list[View]:
@@ -142,7 +142,9 @@ def _page(pages: Any, page: str, query: dict[str, str]) -> Callable[[], str]:
     return look
 
 
-def _nothing(look: Callable[[], Any]) -> Callable[[], str]:
+def quietly(look: Callable[[], Any]) -> Callable[[], str]:
+    """A look of which nothing but an error is wrong."""
+
     def looked() -> str:
         look()
         return ""
