@@ -19,7 +19,7 @@ from studio.comparison.page import columns, table
 from studio.comparison.questions import Question
 from studio.comparison.record import AnswerRow, ComparisonRecord
 from studio.comparison.settings import Comparison
-from studio.core.errors import DataError, JobError
+from studio.core.errors import DataError
 from studio.core.files import append_json, folder_aside, read_json_lines, studio_home, write_text
 from studio.core.records import RecordError
 from studio.core.text import plural
@@ -43,7 +43,11 @@ def compare_answers(
 
     Raises StudioError, also for questions that the run was trained on.
     """
+    from studio.runs import served_models
+
     root = studio_home(home)
+    if spec.run:
+        spec = Comparison.model_validate({**spec.model_dump(), "run": served_models.lasting_name(spec.run, root)})
     index = retrieval.find(root, spec.index) if spec.index else None
     questions = questions_of(spec, root, index)
     large, close = _large(spec, root)
@@ -146,13 +150,11 @@ def _rows(files: Sequence[Path]) -> Iterable[Any]:
 
 
 def _run_folder(name: str, home: Path) -> Path | None:
-    """The data of the run that a name stands for; None for a model."""
-    from studio.app import runs
+    """The data of the run that a name stands for, or whose export it is; None for a model."""
+    from studio.runs import served_models
 
-    try:
-        return runs.find(name, home).folder.data
-    except JobError:
-        return None
+    run = served_models.run_of(name, home) if name else None
+    return run.data if run is not None else None
 
 
 def _local(spec: Comparison, home: Path) -> tuple[Sequence[Answerer], int]:

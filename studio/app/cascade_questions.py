@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from studio.core.errors import DataError, JobError
+from studio.core.errors import DataError
 from studio.core.text import plural
 
 if TYPE_CHECKING:
@@ -51,15 +51,12 @@ def read(files: Files, small: str, home: Path, system: str) -> list[Question]:
 
 
 def _rows(small: str, home: Path, name: str) -> list[Any]:
-    """The rows of a file in the run's data folder; none where the small model is no run of this home."""
-    from studio.app import runs
+    """The rows of a file in the data folder of a run, or of the run whose export it is; none for another model."""
     from studio.data import prepare
+    from studio.runs import served_models
 
-    try:
-        file = runs.find(small, home).folder.data / name
-    except JobError:
-        return []
-    return list(prepare.conversations(file)) if file.exists() else []
+    run = served_models.run_of(small, home)
+    return list(prepare.conversations(run.data / name)) if run is not None and (run.data / name).exists() else []
 
 
 def _with_system(question: Question, system: str) -> Question:

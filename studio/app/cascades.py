@@ -94,7 +94,9 @@ def calibrate(
     from studio.cascade.calibration import warnings
     from studio.cascade.questions import right_rule
     from studio.cascade.record import Cascade, CascadeFolder
+    from studio.runs import served_models
 
+    small = served_models.lasting_name(small, home)
     if not (0 < risk < 1 and 0.5 <= level < 1):
         raise SpecError(
             "expected a risk above 0 and a level from 0.5 to below 1", hint="For example --risk 0.02.", where="--risk"
@@ -217,18 +219,17 @@ def serve(folder: CascadeFolder, home: Path, how: Served, say: Callable[[str], N
 
 def _escalated(cascade: Cascade, home: Path, say: Callable[[str], None]) -> Escalated:
     """What keeps escalated questions, and says so."""
-    from studio.app import runs
     from studio.cascade.escalated import Escalated
+    from studio.runs import served_models
 
     say(
         f"keeping escalated questions in {home / 'feedback.sqlite'}, personal data masked (names and addresses are not looked "
         'for); a request with "store": false is left out'
     )
-    try:
-        run = runs.find(cascade.small, home)
-    except JobError:
+    run = served_models.run_of(cascade.small, home)
+    if run is None:
         return Escalated(home, cascade.id, cascade.small)
-    return Escalated(home, cascade.id, run.id, run.id, run.spec.data.regions)
+    return Escalated(home, cascade.id, run.id, run.id, run.spec().data.regions)
 
 
 @contextmanager
@@ -271,13 +272,13 @@ def _ask_small(
 
 def _longest(small: str, home: Path) -> int:
     """The limit that the run's evidence was measured with."""
-    from studio.app import runs
+    from studio.evaluation.report import Report
+    from studio.runs import served_models
 
-    try:
-        run = runs.find(small, home)
-    except JobError:
+    run = served_models.run_of(small, home)
+    if run is None or not run.report.exists():
         return LONGEST
-    return max((part.max_new_tokens for part in run.report.sets), default=LONGEST) if run.folder.report.exists() else LONGEST
+    return max((part.max_new_tokens for part in Report.read(run.report).sets), default=LONGEST)
 
 
 def _name(small: str) -> str:

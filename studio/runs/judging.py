@@ -64,7 +64,7 @@ def judge(
         if limit is not None:
             limit.close()
     keys = {index: ratings.key(found.answers[index]) for index in indices}
-    report = report.model_copy(update={"judge": settings.model, "keys": keys})
+    report = report.model_copy(update={"judge": served_models.lasting_name(settings.model, home), "keys": keys})
     report.write(folder.judge)
     return report
 

@@ -57,6 +57,27 @@ def locate(given: str, home: Path, base: str = "") -> Source:
     )  # fmt: skip
 
 
+def run_of(given: str, home: Path) -> RunFolder | None:
+    """The run that a name stands for, or whose export it names; None for anything else."""
+    try:
+        export = Path(given) if (Path(given) / "artifact.json").exists() else find_export(given, home)
+        return find(export.absolute().parent.parent if export is not None else given, home)
+    except JobError:
+        return None
+
+
+def lasting_name(given: str, home: Path) -> str:
+    """The same model by a name that means it tomorrow as well: a run's whole id for `last` or the beginning of an id, and a
+    full path for a relative one."""
+    if given.startswith(("http://", "https://")):
+        return given
+    run, _, export = given.partition(":")
+    found = run_of(given, home)
+    if found is not None and found.path.parent == (home / "runs").absolute():
+        return f"{found.id}:{export}" if export and not Path(given).exists() else found.id
+    return str(Path(given).expanduser().absolute()) if Path(given).expanduser().exists() else given
+
+
 def _export(given: str, folder: Path) -> Source:
     manifest = read_json(folder / "artifact.json")
     kind = manifest["kind"]
