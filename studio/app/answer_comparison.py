@@ -19,7 +19,7 @@ from studio.comparison.page import columns, table
 from studio.comparison.questions import Question
 from studio.comparison.record import AnswerRow, ComparisonRecord
 from studio.comparison.settings import Comparison
-from studio.core.errors import DataError
+from studio.core.errors import DataError, JobError
 from studio.core.files import append_json, folder_aside, read_json_lines, studio_home, write_text
 from studio.core.records import RecordError
 from studio.core.text import plural
