@@ -71,7 +71,7 @@ def lasting_name(given: str, home: Path) -> str:
     full path for a relative one."""
     if given.startswith(("http://", "https://")):
         return given
-    run, _, export = given.partition(":")
+    export = given.partition(":")[2]
     found = run_of(given, home)
     if found is not None and found.path.parent == (home / "runs").absolute():
         return f"{found.id}:{export}" if export and not Path(given).exists() else found.id
