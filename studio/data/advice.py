@@ -162,6 +162,9 @@ def guesses(table: Table) -> list[Choice]:
     only = [leaf for leaf in texts if not LABELS.intersection(leaf.words)]
     if len(only) == 1:
         choices.append(choice(table, {"text": only[0].path}))
+    if question and not answer and len(texts) == 2 and "text" in question.words:
+        other = next(leaf for leaf in texts if leaf != question)
+        choices.append(choice(table, _with_shared(table, {"question": question.path, "answer": other.path})))
     return [item for item in choices if item.sample]
 
 
@@ -263,7 +266,7 @@ def _inside(path: str, value: Any, depth: int = 0) -> list[tuple[str, Any]]:
     """A value's plain parts with their paths; of a list only the first element."""
     if isinstance(value, Mapping) and depth < 3:
         return [part for key, inner in value.items() for part in _inside(f"{path}.{key}", inner, depth + 1)]
-    if isinstance(value, list) and value and depth < 3:
+    if isinstance(value, list) and value and depth < 3 and not isinstance(value[0], list):
         return _inside(f"{path}.0", value[0], depth + 1)
     return [] if isinstance(value, (Mapping, list, bool)) or value is None else [(path, value)]
 

@@ -63,6 +63,7 @@ def opened(source: Source, settings: Data) -> Iterator[Opened]:
         source.kind,
         remarks=list(source.remarks),
         format=settings.format or ("text" if set(settings.columns) == {"text"} else ""),
+        columns=tuple(settings.columns.values()),
         sheet=settings.sheet or "",
         header_row=settings.header_row,
         roles={speaker.strip().lower(): role for speaker, role in settings.roles.items()},

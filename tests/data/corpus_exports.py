@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from tests.data.corpus import PAIRS, Case, Refuses, Turns
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.data.corpus import FIRST, PAIRS, WITH_SYSTEM, Asks, Case, Q, Refuses, S, Text, Turns, lines, oai, table
 
 SPOKEN = Turns(tuple(turn for q, a in PAIRS for turn in (("user", q), ("assistant", a))), 1)
 WHO = {"roles": {"Anna": "user", "Shop": "assistant"}}
@@ -29,11 +34,110 @@ MESSENGERS = {
 NOTICE = "12.03.24, 10:00 - Nachrichten sind Ende-zu-Ende-verschlüsselt.\n"
 NUMBER = "+44 7700 900123"
 
+
+def columnar(rows: list[dict[str, Any]]) -> Callable[[Path], Path]:
+    def make(path: Path) -> Path:
+        import pyarrow
+        import pyarrow.parquet
+
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path / "rows.parquet")
+        return path / "rows.parquet"
+
+    return make
+
+
+def ticket(q: str, a: str) -> dict[str, Any]:
+    comments = [(1, True, q), (2, False, "Ask Ben."), (2, True, a)]
+    return {
+        "id": 7,
+        "requester_id": 1,
+        "comments": [{"author_id": who, "public": public, "body": said} for who, public, said in comments],
+    }
+
+
+def inbox(q: str, a: str) -> dict[str, Any]:
+    parts = [
+        {"part_type": "note", "author": {"type": "admin"}, "body": "<p>Ask Ben.</p>"},
+        {"part_type": "comment", "author": {"type": "admin"}, "body": f"<p>{a}</p>"},
+    ]
+    return {
+        "id": "7",
+        "source": {"author": {"type": "user"}, "body": f"<p>{q}</p>"},
+        "conversation_parts": {"conversation_parts": parts},
+    }
+
+
+def note_ticket(q: str, a: str) -> dict[str, Any]:
+    notes = [{"body": "Ask Ben.", "incoming": False, "private": True}, {"body": a, "incoming": False, "private": False}]
+    return {"helpdesk_ticket": {"display_id": 7, "description": q, "notes": [{"helpdesk_note": note} for note in notes]}}
+
+
+def logged(q: str, a: str) -> dict[str, Any]:
+    return {"request": {"model": "m", "messages": oai(q, a)[:1]}, "response": {"choices": [{"message": oai(q, a)[1]}]}}
+
+
+def preferred(q: str, a: str) -> dict[str, Any]:
+    return {"input": {"messages": oai(q, a)[:1]}, "preferred_output": oai(q, a)[1:], "non_preferred_output": oai(q, "No.")[1:]}
+
+
+def contents(q: str, a: str, **part: Any) -> dict[str, Any]:
+    said = [{"role": "user", "parts": [{"text": q}, *([part] if part else [])]}, {"role": "model", "parts": [{"text": a}]}]
+    return {"systemInstruction": {"parts": [{"text": S}]}, "contents": said}
+
+
+def annotated(q: str, kind: str, value: dict[str, Any]) -> dict[str, Any]:
+    result = [{"from_name": "answer", "to_name": "text", "type": kind, "value": value}]
+    return {"id": 1, "data": {"text": q}, "annotations": [{"was_cancelled": True, "result": []}, {"result": result}]}
+
+
+def reviewed(q: str, a: str) -> dict[str, Any]:
+    return {
+        "id": "1",
+        "fields": {"prompt": q, "response": "Maybe."},
+        "responses": {"corrected": [{"value": a, "user_id": "u"}]},
+    }
+
+
+def decided(q: str, answer: str = "accept") -> dict[str, Any]:
+    options = [{"id": "r", "text": "repair"}, {"id": "s", "text": "sales"}]
+    return {"text": q, "options": options, "accept": ["r"], "answer": answer, "_input_hash": 1, "_task_hash": 2}
+
+
+CHANNEL = [
+    {"type": "message", "user": who, "text": said, "ts": f"{index}.1", "thread_ts": f"{index}.0"}
+    for index, (q, a) in enumerate(PAIRS)
+    for who, said in (("U1", q), ("U2", a))
+]
+REPAIR = Asks(Turns((FIRST[0], ("assistant", "repair"))))
+
 CASES: tuple[Case, ...] = (
     *(Case(f"chat-{locale}.txt", chat(line), SPOKEN, WHO) for locale, line in MESSENGERS.items()),
     Case("chat-notice.txt", chat(MESSENGERS["de"], first=NOTICE), SPOKEN, WHO),
     Case("chat-pictures.txt", chat(MESSENGERS["de"] + "\n12.03.24, 10:{m} - {who}: <Medien ausgeschlossen>"), SPOKEN, WHO),
     Case("chat-number.txt", chat(MESSENGERS["de"]).replace("Anna", f"\u202a{NUMBER}\u202c"), Refuses(f'roles: {{"{NUMBER}": user')),
     Case("chat-number-said.txt", chat(MESSENGERS["de"]).replace("Anna", NUMBER), SPOKEN, {"roles": {NUMBER: "user", "Shop": "assistant"}}),
+    # help desks and channels
+    Case("tickets.json", json.dumps({"tickets": [ticket(q, a) for q, a in PAIRS], "count": 6}), Turns(FIRST)),
+    Case("inbox.jsonl", lines(inbox), Turns(FIRST)),
+    Case("note-tickets.json", json.dumps([note_ticket(q, a) for q, a in PAIRS]), Turns(FIRST)),
+    Case("channel.json", json.dumps(CHANNEL), Refuses("roles: {U1: user}")),
+    Case("channel-said.json", json.dumps(CHANNEL), Turns(FIRST), {"roles": {"U1": "user", "U2": "assistant"}}),
+    # annotation tools
+    Case("annotated.json", json.dumps([annotated(q, "textarea", {"text": [a]}) for q, a in PAIRS]), Asks(Turns(FIRST))),
+    Case("annotated-choices.json", json.dumps([annotated(q, "choices", {"choices": ["repair"]}) for q, _ in PAIRS]), REPAIR),
+    Case("annotated-spans.json", json.dumps([annotated(q, "labels", {"start": 0, "end": 3, "labels": ["X"]}) for q, _ in PAIRS]), Refuses("a marked span")),
+    Case("reviewed.jsonl", lines(reviewed), Asks(Turns(FIRST))),
+    Case("reviewed.csv", table("id", "prompt", "response", "corrected.responses", make=lambda q, a: [1, q, "Maybe.", a]), Asks(Turns(FIRST))),
+    Case("decided.jsonl", lines(lambda q, _: decided(q)), REPAIR),
+    Case("decided-rejected.jsonl", lines(lambda q, _: decided(q, "reject")), Refuses("marked as reject")),
+    Case("span-lists.jsonl", lines(lambda q, a: {"text": q, "label": [[0, 3, "X"]]}), Asks(Text(Q[0]))),
+    # providers' own formats
+    Case("logged.jsonl", lines(logged), Turns(FIRST)),
+    Case("batch-questions.jsonl", lines(lambda q, a: {"custom_id": "1", "body": logged(q, a)["request"]}), Refuses("without its answer")),
+    Case("batch-answers.jsonl", lines(lambda q, a: {"custom_id": "1", "response": {"body": logged(q, a)["response"]}}), Refuses("without its question")),
+    Case("preferred-output.jsonl", lines(preferred), Turns(FIRST)),
+    Case("contents.jsonl", lines(contents), Turns(WITH_SYSTEM)),
+    Case("contents-picture.jsonl", lines(lambda q, a: contents(q, a, inlineData={"data": "x"})), Refuses("not only text")),
+    Case("columns-of-turns.parquet", columnar([{"turns": {"role": ["user", "assistant"], "content": [q, a]}} for q, a in PAIRS]), Turns(FIRST)),
     Case("chat-tilde.txt", chat(MESSENGERS["us-apple"]).replace("Anna", "~\u202fAnna 🌸"), SPOKEN, {"roles": {"~ Anna 🌸": "user", "Shop": "assistant"}}),
 )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from studio.data.columns import SHARED, Format, Proposal, Table, by_name
@@ -43,11 +44,27 @@ ROLES = {
     "choices": ("choices", "options", "candidates"),
     **SHARED,
 }
+_CORRECTIONS = frozenset(("corrected", "correction", "improved", "revised", "gold", "golden", "expected", "reference"))
+_ANSWERS = frozenset(("answer", "answers", "response", "responses", "output", "completion", "reply", "text"))
 
 
 def propose(table: Table) -> Proposal | None:
     """Exactly one column known to ask and one known to answer; more of either is unclear."""
-    return by_name(table, "question_answer", ROLES, ("question", "answer"), convert, 0.95, loose=0.75)
+    proposal = by_name(table, "question_answer", ROLES, ("question", "answer"), convert, 0.95, loose=0.75)
+    if proposal is None or "answer" in proposal.unclear:
+        return proposal
+    answer = proposal.columns["answer"]
+    better = [name for name in table.texts() if name != answer and _is_correction(table.plain[name])]
+    if not better:
+        return proposal
+    return replace(proposal, confidence=0.4, unclear={**proposal.unclear, "answer": (*better, answer)})
+
+
+def _is_correction(name: str) -> bool:
+    """Whether a column's name in plain words says that it holds what an answer was corrected to."""
+    said = name.split()
+    corrects = _CORRECTIONS.intersection(said)
+    return bool(corrects) and (len(said) == 1 or said[-1] in _ANSWERS)
 
 
 def convert(row: Row, columns: Mapping[str, str], context: Context) -> Conversation:

@@ -23,6 +23,8 @@ class Facts:
     remarks: list[str] = field(default_factory=list)
     format: str = ""
     """The format the settings name, or nothing."""
+    columns: tuple[str, ...] = ()
+    """The columns, and paths into them, that the settings name: a row that has them all is not opened any further."""
     sheet: str = ""
     """The sheet of a workbook to read. Empty: the first with a table in it."""
     header_row: int | None = None

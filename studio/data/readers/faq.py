@@ -84,6 +84,16 @@ def web_page(stream: BinaryIO, facts: Facts) -> Iterator[Row | Rejected]:
     yield from document.markdown(io.BytesIO(_as_markdown(blocks).encode()), facts)
 
 
+def text_of_page(page: str) -> str:
+    """The text of a piece of HTML, its paragraphs parted by blank lines; a text without tags as it is."""
+    if "<" not in page:
+        return page
+    parser = _Page()
+    parser.feed(page)
+    parser.close()
+    return "\n\n".join(block.text for block in parser.blocks())
+
+
 def _questions(blocks: list[Block], facts: Facts) -> list[Row]:
     """The questions and answers of a document, if at least two headings ask and most headings with text below do."""
     if facts.format == "text":

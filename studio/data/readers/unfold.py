@@ -11,8 +11,12 @@ from typing import Any
 
 from studio.core.errors import DataError
 from studio.core.text import plural
+from studio.data.notes import Unusable
+from studio.data.paths import root
+from studio.data.readers.exports import Shape, shape_of
 from studio.data.readers.facts import Facts
 from studio.data.rows import Rejected, Row
+from studio.data.turns import CONTENT_KEYS, ROLE_KEYS
 
 MESSAGES = 2_000_000
 """Messages of a file that are held at once, where trees must be put together from single ones."""
@@ -27,7 +31,7 @@ def unfolded(rows: Iterable[Row | Rejected], facts: Facts) -> Iterator[Row | Rej
     if first is None:
         yield from every
     elif len(head) == 1 and (opened := _document(first, facts)):
-        yield from opened
+        yield from unfolded(opened, facts) if len(opened) > 1 else opened
     elif _is_passage_tree(first.values):
         facts.remarks.append("Its rows hold passages with questions below them; each question became a row.")
         yield from _each(every, _questions_below)
@@ -38,8 +42,65 @@ def unfolded(rows: Iterable[Row | Rejected], facts: Facts) -> Iterator[Row | Rej
         yield from _each(every, _conversations_in)
     elif {"message_id", "parent_id", "text", "role"} <= first.values.keys():
         yield from _from_messages(every, facts)
+    elif first.values.get("type") == "message" and {"user", "text", "ts"} <= first.values.keys():
+        yield from _from_threads(every, facts)
+    elif not _has_all(first.values, facts.columns) and (shape := shape_of(first.values)):
+        facts.remarks.append(shape.remark)
+        yield from _exported(every, shape)
+    elif any(map(_is_columns_of_turns, first.values.values())):
+        yield from _each(every, _turns_by_row)
     else:
         yield from every
+
+
+def _has_all(values: Mapping[str, Any], columns: tuple[str, ...]) -> bool:
+    """Whether settings name columns, and a row has them all as it stands."""
+    return bool(columns) and all(root(name, values) in values for name in columns)
+
+
+def _exported(rows: Iterable[Row | Rejected], shape: Shape) -> Iterator[Row | Rejected]:
+    for row in rows:
+        if isinstance(row, Rejected) or not shape.fits(row.values):
+            yield row
+            continue
+        try:
+            yield Row(shape.opened(row.values), row.file, row.line)
+        except Unusable as problem:
+            yield Rejected(row.file, row.line, problem.reason, problem.column, str(row.values)[:200])
+
+
+def _is_columns_of_turns(value: Any) -> bool:
+    """Whether an object holds, for each key of a message, a list of one value a turn."""
+    if not isinstance(value, dict) or len(value) < 2 or not all(isinstance(inner, list) for inner in value.values()):
+        return False
+    return bool(value.keys() & {*ROLE_KEYS}) and bool(value.keys() & {*CONTENT_KEYS}) and len({*map(len, value.values())}) == 1
+
+
+def _turns_by_row(values: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    yield {
+        name: [dict(zip(value, cells, strict=True)) for cells in zip(*value.values(), strict=True)]
+        if _is_columns_of_turns(value)
+        else value
+        for name, value in values.items()
+    }
+
+
+def _from_threads(rows: Iterable[Row | Rejected], facts: Facts) -> Iterator[Row | Rejected]:
+    """Conversations of a channel's export, whose rows are single messages: each thread is one, and what is in none."""
+    threads: dict[Any, list[Row]] = {}
+    notices = 0
+    for row in rows:
+        if isinstance(row, Rejected):
+            yield row
+        elif row.values.get("subtype") or not row.values.get("text"):
+            notices += 1
+        else:
+            threads.setdefault(row.values.get("thread_ts"), []).append(row)
+    text = f"Its rows are single messages of a channel; each of {plural(len(threads), 'thread')} became a conversation"
+    facts.remarks.append(f"{text}, and {plural(notices, 'notice')} were left out." if notices else f"{text}.")
+    for spoken in threads.values():
+        messages = [{"role": row.values["user"], "content": row.values["text"]} for row in spoken]
+        yield Row({"messages": messages}, spoken[0].file, spoken[0].line)
 
 
 def _each(rows: Iterable[Row | Rejected], opened: Any) -> Iterator[Row | Rejected]:
@@ -214,6 +275,6 @@ def _from_messages(rows: Iterable[Row | Rejected], facts: Facts) -> Iterator[Row
     facts.remarks.append(
         f"Its rows are single messages; {plural(len(roots), 'conversation')} were put together by `parent_id`."
     )
-    for root in roots:
-        for values in _paths([root]):
-            yield Row(values, *lines[id(root)])
+    for top in roots:
+        for values in _paths([top]):
+            yield Row(values, *lines[id(top)])
