@@ -49,7 +49,7 @@ def execute(source: Path, folder: Path) -> Any:
     os.environ.update(STUDIO_HOME=str(folder / ".studio"))
     try:
         resources = {"metadata": {"path": str(folder)}}
-        NotebookClient(made, timeout=600, resources=resources, kernel_name="python3", record_timing=False).execute()
+        NotebookClient(made, timeout=1100, resources=resources, kernel_name="python3", record_timing=False).execute()
     finally:
         os.environ.clear()
         os.environ.update(before)

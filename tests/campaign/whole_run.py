@@ -115,7 +115,7 @@ class WholeRun:
 
     def _studio(self, home: Path, *words: str, **more: str) -> tuple[int, str]:
         done = subprocess.run(
-            self._command(home, *words), env=self._environment(more), capture_output=True, text=True, timeout=600, check=False
+            self._command(home, *words), env=self._environment(more), capture_output=True, text=True, timeout=1100, check=False
         )
         return done.returncode, done.stderr
 

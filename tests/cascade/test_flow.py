@@ -89,7 +89,7 @@ def _free_port() -> int:
 def _post(url: str, body: dict, running: threading.Thread) -> httpx.Response:
     for _ in range(600):
         try:
-            return httpx.post(url, json=body, timeout=60)
+            return httpx.post(url, json=body, timeout=300)
         except httpx.ConnectError:
             assert running.is_alive()
             threading.Event().wait(0.1)

@@ -102,7 +102,7 @@ def test_no_connection_of_a_shared_studios_processes_reaches_a_metadata_address(
         "server = socket.create_server(('127.0.0.1', 0)); socket.create_connection(server.getsockname(), 5)\n"
     )
     environment = {"PATH": "/usr/bin", outbound.VARIABLE: f"shared:{outbound.file_of(tmp_path)}"}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
 
 

@@ -33,7 +33,7 @@ class Installed:
     def studio(self, *words: str) -> str:
         """Run the installed command to its end; what it printed. Fails if it fails."""
         command = [str(self.python.with_name("studio")), *words]
-        ended = subprocess.run(command, cwd=self.work, env=self.environment, capture_output=True, text=True, timeout=300)
+        ended = subprocess.run(command, cwd=self.work, env=self.environment, capture_output=True, text=True, timeout=900)
         assert ended.returncode == 0, ended.stderr + ended.stdout
         return ended.stdout
 
@@ -41,7 +41,7 @@ class Installed:
         """What Python code prints there."""
         command = [str(self.python), "-c", code]
         return subprocess.run(
-            command, cwd=self.work, env=self.environment, capture_output=True, text=True, check=True, timeout=300
+            command, cwd=self.work, env=self.environment, capture_output=True, text=True, check=True, timeout=900
         ).stdout.strip()
 
 

@@ -81,14 +81,14 @@ def test_the_web_studio_serves_its_pages_icon_and_fonts(installed: Installed) ->
             link = next(found.group() for line in server.stdout if (found := re.search(r"http://\S+token=\S+", line)))
             base = "/".join(link.split("/")[:3])
             browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
-            pages = [browser.open(url, timeout=60).read().decode() for url in (link, base, f"{base}/sign-in")]
+            pages = [browser.open(url, timeout=300).read().decode() for url in (link, base, f"{base}/sign-in")]
             assert "Studio" in pages[1]
             named = set(re.findall(r"""["'](/[\w/.-]+\.(?:svg|woff2|css|js))\W""", "".join(pages)))
             assert {name.rsplit(".", 1)[1] for name in named} >= {"svg", "woff2", "css", "js"}
             static = {file.name: file for file in (ROOT / "studio" / "ui" / "static").rglob("*")}
             for name in named:
                 if (file := static.get(name.rsplit("/", 1)[1])) is not None:
-                    assert browser.open(f"{base}{name}", timeout=60).read() == file.read_bytes(), name
+                    assert browser.open(f"{base}{name}", timeout=300).read() == file.read_bytes(), name
         finally:
             server.kill()
 

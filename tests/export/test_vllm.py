@@ -112,7 +112,7 @@ def asked(server: subprocess.Popen[bytes], port: int, body: dict[str, Any]) -> d
     for _ in range(300):
         assert server.poll() is None, "the server ended"
         try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
+            with urllib.request.urlopen(request, timeout=300) as answer:
                 return json.load(answer)
         except OSError:
             time.sleep(1)

@@ -22,13 +22,15 @@ def gpu() -> Iterator[None]:
         yield
 
 
-@pytest.mark.numeric
+@pytest.mark.slow
+@pytest.mark.torch
 @pytest.mark.parametrize("part", sorted(set(runner.PARTS) - {"product"}))
 def test_a_part_passes_on_the_pretend_gpu(gpu: None, tmp_path: Path, part: str) -> None:
     assert _failures(part, tmp_path) == []
 
 
-@pytest.mark.numeric
+@pytest.mark.slow
+@pytest.mark.torch
 def test_whole_runs_pass_on_the_pretend_gpu(gpu: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bench.first_card.product.FORMATS", ())  # resuming is tested in test_training.py
     assert _failures("product", tmp_path) == []

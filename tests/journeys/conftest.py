@@ -32,7 +32,7 @@ def studio(*words: str | Path, home: Path | None = None, cwd: Path = ROOT, stdin
     """Run the command to its end."""
     where = ["--home", str(home)] if home else []
     command = [sys.executable, "-m", "studio", *map(str, words), *where]
-    ended = subprocess.run(command, cwd=cwd, capture_output=True, text=True, input=stdin, timeout=600)
+    ended = subprocess.run(command, cwd=cwd, capture_output=True, text=True, input=stdin, timeout=1100)
     return Ended(ended.returncode, ended.stdout, ended.stderr)
 
 

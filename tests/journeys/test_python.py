@@ -21,7 +21,7 @@ class Notebook:
 
         self.nb = v4.new_notebook()
         self.client = NotebookClient(
-            self.nb, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(folder)}}, allow_errors=True
+            self.nb, timeout=900, kernel_name="python3", resources={"metadata": {"path": str(folder)}}, allow_errors=True
         )
         self.client.create_kernel_manager()
         self.client.start_new_kernel(env={**os.environ, "STUDIO_HOME": str(home)})

@@ -26,7 +26,7 @@ def real_model() -> Path:
 
 
 def spec(model: Path, folder: Path, rows: int, replay: float | None = None, **sections: Any) -> Path:
-    for name, most in (("support.jsonl", rows), ("support-heldout.jsonl", 20)):
+    for name, most in (("support.jsonl", rows), ("support-heldout.jsonl", 8)):
         lines = (ROOT / "datasets" / name).read_text().splitlines()[:most]
         (folder / name).write_text("\n".join(lines))
     content: dict[str, Any] = {
@@ -37,7 +37,6 @@ def spec(model: Path, folder: Path, rows: int, replay: float | None = None, **se
             "holdout": str(folder / "support-heldout.jsonl"),
             "replay": replay,
         },
-        "evaluation": {"max_rows": 20},
         "tracking": {"wandb": "off"},
         **sections,
     }
@@ -49,9 +48,9 @@ def spec(model: Path, folder: Path, rows: int, replay: float | None = None, **se
 def test_from_rows_through_4_bit_training_and_evidence_to_verified_exports_that_answer(
     real_model: Path, tmp_path: Path
 ) -> None:
-    training = {"learning_rate": 1e-3, "max_steps": 16, "batch_size": 8}
+    training = {"learning_rate": 2e-3, "max_steps": 12, "batch_size": 4, "eval_every": 12}
     exports = [{"kind": "merged"}, {"kind": "gguf", "quant": "q8_0"}]
-    file = spec(real_model, tmp_path, 48, training=training, export=exports)
+    file = spec(real_model, tmp_path, 48, training=training, export=exports, evaluation={"general": "off"})
     ended = studio("train", file, "--json", home=tmp_path / "home")
     assert ended.code == 0, ended.err + ended.out
     run = Path(ended.json["folder"])
@@ -59,9 +58,7 @@ def test_from_rows_through_4_bit_training_and_evidence_to_verified_exports_that_
     assert (counts["rows"], counts["replayed"]) == (72, 24), "the plan mixes in half as many general rows as there are rows"
     report = json.loads((run / "evaluation" / "report.json").read_text())
     loss = {part["name"]: part["metrics"]["loss"] for part in report["sets"]}
-    assert list(loss) == ["held-out", "general", "general-text"]
     assert loss["held-out"]["tuned"]["value"] < 0.6 * loss["held-out"]["base"]["value"]
-    assert 1.5 < loss["general-text"]["base"]["value"] < 3.5, "a real model finds ordinary text likely"
     manifests = [json.loads(item.read_text()) for item in run.glob("exports/*/artifact.json")]
     assert {item["folder"]: item["verification"]["passed"] for item in manifests} == {"merged": True, "gguf-q8_0": True}
     exported = run / "exports" / "merged"
@@ -70,11 +67,15 @@ def test_from_rows_through_4_bit_training_and_evidence_to_verified_exports_that_
 
 
 def test_a_run_that_ruins_a_real_model_is_said_to_forget_in_the_headline(real_model: Path, tmp_path: Path) -> None:
-    training = {"learning_rate": 1e-2, "max_steps": 16, "batch_size": 8, "keep": "last"}
-    file = spec(real_model, tmp_path, 48, replay=0, training=training)
+    training = {"learning_rate": 1e-2, "max_steps": 10, "batch_size": 4, "keep": "last", "eval_every": 10}
+    file = spec(real_model, tmp_path, 48, replay=0, training=training, evaluation={"max_new_tokens": 24})
     ended = studio("train", file, "--json", home=tmp_path / "home")
     assert ended.code == 0, ended.err + ended.out
-    verdict = json.loads((Path(ended.json["folder"]) / "evaluation" / "report.json").read_text())["verdict"]
+    report = json.loads((Path(ended.json["folder"]) / "evaluation" / "report.json").read_text())
+    loss = {part["name"]: part["metrics"]["loss"] for part in report["sets"]}
+    assert list(loss) == ["held-out", "general", "general-text"]
+    assert 1.5 < loss["general-text"]["base"]["value"] < 3.5, "a real model finds ordinary text likely"
+    verdict = report["verdict"]
     assert "perplexity of general text" in verdict["text"]
     assert "(a clear loss)" in verdict["text"]
     assert verdict["kind"] in ("better but forgets", "worse", "no clear difference")

@@ -214,7 +214,7 @@ def test_syncing_the_offline_folder_gives_what_online_would_have_given(made: dic
     threading.Thread(target=later.serve_forever, daemon=True).start()
     environment = {**os.environ, "WANDB_BASE_URL": later.address}
     command = [str(Path(sys.executable).parent / "wandb"), "sync", str(folder)]
-    synced = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, check=False)
+    synced = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=900, check=False)
     assert synced.returncode == 0, synced.stderr
     online = made["server"]
     run = made["run"].name
@@ -257,7 +257,7 @@ def test_a_run_killed_early_is_resumed_on_another_machine_and_no_step_is_missing
         time.sleep(0.05)
     (folder,) = (tmp_path / "here" / "runs").iterdir()
     os.kill(json.loads((folder / "status.json").read_text())["process"]["pid"], signal.SIGKILL)
-    following.wait(timeout=120)
+    following.wait(timeout=600)
     elsewhere = tmp_path / "there"
     shutil.move(tmp_path / "here", elsewhere)
     resumed = studio("runs", "resume", folder.name, "--json", home=elsewhere, cwd=tmp_path)
@@ -284,7 +284,7 @@ def test_the_real_agent_of_a_sweep_calls_the_command_as_it_is(made: dict[str, An
     ]
     command = [str(Path(sys.executable).parent / "wandb"), "agent", "--count", "1", "me/studio/sweep1"]
     environment = {**os.environ, "STUDIO_HOME": str(tmp_path), "WANDB_DIR": str(tmp_path)}
-    ended = subprocess.run(command, cwd=desk, capture_output=True, text=True, env=environment, timeout=300, check=False)
+    ended = subprocess.run(command, cwd=desk, capture_output=True, text=True, env=environment, timeout=900, check=False)
     assert ended.returncode == 0, ended.stderr
     asked = next(
         variables for _, variables in server.operations if variables.get("name") == "sweep0run1" and "config" in variables

@@ -197,7 +197,7 @@ def test_a_live_run_survives_the_kernels_own_boot_time_moving(tmp_path: Path) ->
     moved.write_text("\n".join(f"btime {int(x.split()[1]) + 2}" if x.startswith("btime") else x for x in lines) + "\n")
     script = f"mount --bind {moved} /proc/stat && {sys.executable} -m studio runs delete {run.id} --yes --home {tmp_path}/home"
     try:
-        done = subprocess.run(["unshare", "-m", "bash", "-c", script], capture_output=True, text=True, timeout=60)
+        done = subprocess.run(["unshare", "-m", "bash", "-c", script], capture_output=True, text=True, timeout=300)
         if "mount" in done.stderr or "unshare" in done.stderr:
             pytest.skip(f"this machine allows no mount: {done.stderr.strip()}")
         assert done.returncode == 2

@@ -25,7 +25,7 @@ class Server:
     home: Path
 
     def post(self, path: str = "/chat/completions", **values: Any) -> httpx.Response:
-        return httpx.post(self.url + path, json=values, timeout=120)
+        return httpx.post(self.url + path, json=values, timeout=600)
 
     def chat(self, text: str, model: str = "starter", **values: Any) -> dict[str, Any]:
         done = self.post(model=model, messages=[{"role": "user", "content": text}], **values)

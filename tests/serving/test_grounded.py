@@ -50,7 +50,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def ask(url: str, **values: Any) -> httpx.Response:
     question = [{"role": "user", "content": "How often does the drill turn?"}]
-    return httpx.post(f"{url}/chat/completions", json={"model": "starter", "messages": question, **values}, timeout=120)
+    return httpx.post(f"{url}/chat/completions", json={"model": "starter", "messages": question, **values}, timeout=600)
 
 
 def test_an_answer_carries_its_sources(url: str) -> None:

@@ -318,22 +318,29 @@ def test_a_page_that_rebinds_its_name_to_this_machine_is_refused(server: Server)
     assert httpx.get(server.url + "/models", headers={"host": "evil.example"}).status_code == 421
 
 
-def test_a_client_that_leaves_ends_its_answer(server: Server) -> None:
+@pytest.fixture
+def slowly(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every further token takes at least 30 ms, so that an answer lasts longer than a busy machine leaves its client waiting."""
+    engine = server.models["shop"].scheduler.engine
+    advance = engine.advance
+    monkeypatch.setattr(engine, "advance", lambda jobs: (time.sleep(0.03), advance(jobs))[1])
+
+
+def test_a_client_that_leaves_ends_its_answer(server: Server, slowly: None) -> None:
     scheduler = server.models["shop"].scheduler
     asked = {"model": "shop", "messages": talk(LONG), "max_tokens": 300, "stream": True, "logit_bias": {"2": -100}}
     with httpx.stream("POST", server.url + "/chat/completions", json=asked) as answer:
         next(answer.iter_lines())
         assert scheduler.active == 1
-    for _ in range(100):
-        if not scheduler.active:
-            break
+    until = time.monotonic() + 60
+    while scheduler.active and time.monotonic() < until:
         time.sleep(0.02)
     assert scheduler.active == 0
     metrics = httpx.get(server.url.removesuffix("/v1") + "/metrics").text
     assert 'model="shop",path="/v1/chat/completions",status="499"' in metrics
 
 
-def test_more_than_the_queue_holds_is_refused_with_429(server: Server) -> None:
+def test_more_than_the_queue_holds_is_refused_with_429(server: Server, slowly: None) -> None:
     asked = {"model": "shop", "messages": talk(LONG), "max_tokens": 60, "logit_bias": {"2": -100}}
     found: list[int] = []
 
@@ -353,14 +360,14 @@ def test_more_than_the_queue_holds_is_refused_with_429(server: Server) -> None:
     assert found.count(200) >= 8  # those the limits have room for
 
 
-def test_two_streams_are_written_in_turn(server: Server) -> None:
+def test_two_streams_are_written_in_turn(server: Server, slowly: None) -> None:
     order: list[str] = []
     together = threading.Barrier(2)
 
     def ask(model: str) -> None:
         asked = {"model": model, "messages": talk(LONG), "max_tokens": 60, "stream": True, "logit_bias": {"2": -100}}
         together.wait()
-        with httpx.stream("POST", server.url + "/chat/completions", json=asked, timeout=60) as answer:
+        with httpx.stream("POST", server.url + "/chat/completions", json=asked, timeout=300) as answer:
             order.extend(model for line in answer.iter_lines() if "content" in line)
 
     asking = [threading.Thread(target=ask, args=(model,)) for model in ("shop", "desk")]

@@ -117,7 +117,7 @@ def test_a_run_is_served_as_the_chat_page_loads_it(tmp_path: Path) -> None:
             scheduler.submit([scheduler_job])
             text = ""
             while True:
-                piece = pieces.get(timeout=60)
+                piece = pieces.get(timeout=300)
                 text += piece.text
                 if piece.last:
                     break

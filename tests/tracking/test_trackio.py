@@ -69,7 +69,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("run")
     environment = {**os.environ, "TRACKIO_DIR": str(folder / "trackio"), "HF_HUB_OFFLINE": "1"}
     ended = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(folder)], capture_output=True, text=True, env=environment, timeout=300, check=False
+        [sys.executable, "-c", PROGRAM, str(folder)], capture_output=True, text=True, env=environment, timeout=900, check=False
     )
     assert ended.returncode == 0, ended.stderr
     return {**json.loads(ended.stdout), "folder": folder}

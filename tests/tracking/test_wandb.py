@@ -60,7 +60,7 @@ def everything_in(folder: Path) -> bytes:
 def inspected(log: Path) -> list[dict[str, Any]]:
     """What W&B's own reader finds in an offline log."""
     command = [str(Path(sys.executable).parent / "wandb"), "leet", "inspect", "--json", str(log)]
-    out = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    out = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True).stdout
     return [json.loads(line) for line in out.splitlines() if line.startswith("{")]
 
 

@@ -71,7 +71,7 @@ def test_a_method_is_added_by_one_file_and_its_name_in_the_list(tmp_path: Path):
     listed.write_text(added)
     (tmp_path / "try.py").write_text(TRY)
     done = subprocess.run(
-        [sys.executable, "try.py", str(tmp_path)], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
+        [sys.executable, "try.py", str(tmp_path)], cwd=tmp_path, capture_output=True, text=True, timeout=900, check=False
     )
     assert done.returncode == 0, done.stderr
     assert [float(share) for share in done.stdout.split()[-3:]] == pytest.approx([1, 0.5, 0.25], rel=1e-5)

@@ -20,7 +20,7 @@ from playwright.sync_api import expect
 from studio.ui.session import COOKIE, Sessions
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
-SLOW = 90_000
+SLOW = 240_000
 """Milliseconds a page may take on a busy machine before a test gives up."""
 expect.set_options(timeout=SLOW)
 

@@ -84,7 +84,7 @@ def test_messy_export_findings_mend_version_two_diff_train(studio: Any, screen: 
     box(screen, "desk-text").fill("")
     box(screen, "desk-text").press("Enter")
     screen.locator("#desk-score").click()
-    expect(screen.locator("#desk-scoring")).to_contain_text("Scored.", timeout=60_000)
+    expect(screen.locator("#desk-scoring")).to_contain_text("Scored.", timeout=RUN)
     pick(screen, "desk-check", "hardest (")
     expect(screen.locator("#desk-table tr[data-row]")).to_have_count(5)
     expect(screen.locator("#desk-editor")).to_contain_text("the base model's loss in the answer")

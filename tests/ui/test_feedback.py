@@ -59,11 +59,11 @@ def test_served_corrected_trained_again_and_proven_better(studio: Any, screen: A
         for name in NEW:
             for words in WORDINGS[:3]:
                 asked = {"model": first.id, "messages": [{"role": "user", "content": words.format(name)}], "max_tokens": 24}
-                ids[words.format(name)] = httpx.post(f"{server.url}/chat/completions", json=asked, timeout=120).json()["id"]
+                ids[words.format(name)] = httpx.post(f"{server.url}/chat/completions", json=asked, timeout=600).json()["id"]
         for question, key in list(ids.items())[2:]:  # the application's own users correct most of them
             name = next(name for name in NEW if name in question)
             done = httpx.post(
-                f"{server.url}/feedback", json={"id": key, "rating": "bad", "correction": right(name)}, timeout=60
+                f"{server.url}/feedback", json={"id": key, "rating": "bad", "correction": right(name)}, timeout=300
             )
             assert done.status_code == 200, done.text
     finally:

@@ -93,7 +93,7 @@ def test_people_sign_in_by_name_through_a_proxy_and_do_what_their_role_allows(
         context = browser.new_context(
             base_url=f"http://{NAME}:{port}", viewport={"width": width, "height": 900}, color_scheme=scheme
         )
-        context.set_default_timeout(90_000)
+        context.set_default_timeout(240_000)
         page = context.new_page()
         page.goto("/runs")
         if shots:

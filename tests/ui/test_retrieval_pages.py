@@ -14,7 +14,7 @@ from studio.core.errors import SpecError
 from tests.remote.loopback import loopback
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
-WORK = 120_000
+WORK = 240_000
 """Milliseconds a process may take on a busy machine."""
 
 
