@@ -37,7 +37,9 @@ def strongest() -> str:
 def main() -> int:
     """Run the tests once a combination; 0 if all passed."""
     parser = argparse.ArgumentParser(description="Run the numeric tests with each instruction set.")
-    parser.add_argument("--quick", action="store_true", help="one thread of the instruction set before the newest, nothing slow")
+    parser.add_argument(
+        "--quick", action="store_true", help="one thread of the instruction set before the newest, nothing slow"
+    )
     parser.add_argument("--only", metavar="SET:THREADS", help="one combination, such as avx2:1")
     chosen = parser.parse_args()
     names = list(SETS)
