@@ -320,7 +320,7 @@ def test_a_page_that_rebinds_its_name_to_this_machine_is_refused(server: Server)
 
 @pytest.fixture
 def slowly(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every further token takes at least 30 ms, so that an answer lasts longer than a busy machine leaves its client waiting."""
+    """Every further token takes at least 30 ms: an answer lasts longer than a busy machine makes its client wait."""
     engine = server.models["shop"].scheduler.engine
     advance = engine.advance
     monkeypatch.setattr(engine, "advance", lambda jobs: (time.sleep(0.03), advance(jobs))[1])
