@@ -131,7 +131,7 @@ def train(folder: RunFolder, prepared: Prepared, recorder: Recorder, mirror: Mir
     from studio.training import fit
 
     words = distillation.taught(prepared, folder, recorder)
-    base = load(prepared)
+    base = load(prepared, as_stored=True)
     while True:
         try:
             job = replace(fit_job(folder, prepared), on_evaluation=sampler(folder, prepared, recorder, mirror), **words)
@@ -243,7 +243,7 @@ def cross_validated(folder: RunFolder, prepared: Prepared, recorder: Reporter) -
         if not (out / "adapter_config.json").exists():
             job = fit_job(folder, replace(prepared, train=tokens, held_out=None))
             job = replace(job, checkpoints=into / "checkpoints", adapter_out=out)
-            fit.fit(load(prepared), prepared.tokenizer, job, reporter)
+            fit.fit(load(prepared, as_stored=True), prepared.tokenizer, job, reporter)
             free_memory()
         return loading.attach_adapter(load(prepared), out)
 
@@ -313,13 +313,13 @@ def reopen(folder: RunFolder) -> Prepared:
     return Prepared(spec, found, tokenizer, encode.EMPTY, None, machines.probe())
 
 
-def load(prepared: Prepared) -> Any:
-    """The base model as the plan decided to hold it."""
+def load(prepared: Prepared, as_stored: bool = False) -> Any:
+    """The base model as the plan decided to hold it. as_stored: see `load_base`."""
     import torch
 
     if prepared.machine.device == "cpu":
         torch.set_num_threads(prepared.spec.training.threads)
-    return loading.load_base(prepared.spec.model, prepared.machine.device, prepared.found)
+    return loading.load_base(prepared.spec.model, prepared.machine.device, prepared.found, as_stored=as_stored)
 
 
 def _device(folder: RunFolder, recorder: Recorder, machine: machines.Machine) -> Any:

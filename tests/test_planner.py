@@ -312,6 +312,16 @@ def test_a_cpu_computes_in_bf16_only_where_that_is_faster(cpu: Machine) -> None:
     assert plan("starter", machine=fast).spec.model.dtype == "fp32"
 
 
+def test_bf16_on_a_cpu_that_emulates_it_is_warned_about_and_timed_so(cpu: Machine) -> None:
+    wanted = {"dtype": "bf16"}
+    slow = plan("Qwen/Qwen2.5-0.5B-Instruct", machine=cpu, model=wanted)
+    fast = plan("Qwen/Qwen2.5-0.5B-Instruct", machine=replace(cpu, cpu_flags=frozenset({"amx_bf16"})), model=wanted)
+    assert any("no bfloat16 products" in warning for warning in slow.warnings)
+    assert not any("no bfloat16 products" in warning for warning in fast.warnings)
+    assert slow.rate and fast.rate
+    assert slow.rate.high < fast.rate.high / 10
+
+
 def test_what_does_not_fit_says_so_with_settings_that_do() -> None:
     fixed = {"micro_batch": 16, "batch_size": 16, "gradient_checkpointing": False, "packing": False}
     made = plan(QWEN7B, "RTX 3060", model={"quantization": "none"}, training=fixed)

@@ -147,7 +147,7 @@ def _write(parent: RunFolder | None, given: str, layers: int, rows: str, out: Pa
         parameters=sum(weights.numel() for weights in model.parameters()),
         parent_parameters=before,
     )
-    pruning.write(model, tokenizer, record, out)
+    pruning.write(model, tokenizer, record, dtype, out)
     model_dims(loading.find(Model(name=str(out))).config)  # what is written can be planned and loaded
     return record
 

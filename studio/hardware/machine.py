@@ -23,6 +23,10 @@ OLDEST = (7, 5)
 """The oldest compute capability that the pinned torch's CUDA build runs on (Turing, 2018)."""
 OLDEST_DRIVER = 580
 """The oldest driver branch that runs CUDA 13, which the pinned torch brings."""
+BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
+"""Instructions by which a CPU multiplies bfloat16 in hardware."""
+NARROW = frozenset({"SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI"})
+"""Ceilings of `ONEDNN_MAX_CPU_ISA` below which torch's products emulate bfloat16, whatever the CPU has."""
 DESKTOP = 0.04
 """Share of a card's memory taken by driver and desktop, assumed for a card that is not in this machine."""
 
@@ -102,8 +106,12 @@ class Machine:
 
     @property
     def cpu_bf16(self) -> bool:
-        """True if bfloat16 is faster than fp32 on this CPU (AVX512-BF16: 3x in products; AMX); elsewhere it is emulated."""
-        return bool(self.cpu_flags & {"avx512_bf16", "amx_bf16"})
+        """True if bfloat16 is faster than fp32 on this CPU (AVX512-BF16: 3x in products; AMX); else it takes 10 to 20 times as long."""
+        return bool(self.cpu_flags & BF16_FLAGS)
+
+    def emulates(self, dtype: str) -> bool:
+        """True if a run here would compute a number format (bf16, fp16, fp32) on a CPU that has no products of it."""
+        return self.gpu is None and (dtype == "fp16" or (dtype == "bf16" and not self.cpu_bf16))
 
     @property
     def name(self) -> str:
@@ -317,9 +325,10 @@ def _cpu() -> tuple[str, frozenset[str]]:
         if key.strip() == "model name":
             name = " ".join(value.split())
         elif key.strip() == "flags":
-            flags = frozenset(value.split()) & {"avx2", "avx512f", "avx512_bf16", "amx_bf16"}
+            flags = frozenset(value.split()) & {"avx2", "avx512f", *BF16_FLAGS}
             break
-    return name, flags
+    narrowed = os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper() in NARROW
+    return name, flags - BF16_FLAGS if narrowed else flags
 
 
 def _read(path: str) -> str:

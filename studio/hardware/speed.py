@@ -29,6 +29,8 @@ USUAL = (0.35, 1.0)
 A100, plain ones on short rows 0.2 to 0.4 (docs/memory.md)."""
 CPU_FLOPS = (25e9, 120e9)
 """FLOP/s of a training step on one core, fp32 on an old core to bf16 on one with AVX512-BF16 (57 measured at 22 M, fp32)."""
+EMULATED = 12.0
+"""How much longer a CPU without bfloat16 products takes in bf16 than in fp32: 11 with AVX-512, 20 with AVX2 (256 x 256)."""
 CPU_OVERHEAD = 3500.0
 """Tokens/s that a training step does not exceed on one core however small the model: Python's share, measured at 1 M."""
 
@@ -83,6 +85,8 @@ def cpu_rate(dims: ModelDims, config: MemoryConfig, threads: int, bf16: bool, sc
     """A rough range of tokens per second on a CPU; the first steps of a run replace it by a measured one."""
     work = flops_per_token(dims, config, scored)
     low, high = CPU_FLOPS
+    if config.dtype == "bf16" and not bf16:
+        low, high = low / EMULATED, high / EMULATED
     high = high if bf16 and config.dtype == "bf16" else high / 1.8
     slow, fast = (1 / (work / (rate * threads) + 1 / CPU_OVERHEAD) for rate in (low, high))
     return Rate(0.5 * slow, 1.2 * fast, "rough, by the model's size: measured as soon as the first steps are done")

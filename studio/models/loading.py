@@ -25,6 +25,7 @@ from studio.models.dims import model_dims
 from studio.models.finding import Found, config, find
 from studio.models.settings import Model
 from studio.models.tokenizers import tokenizer
+from studio.models.widening import widened
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -61,11 +62,12 @@ class Loaded(NamedTuple):
     tokenizer: PreTrainedTokenizerBase
 
 
-def load_base(model: Model, device: str, found: Found | None = None) -> Any:
+def load_base(model: Model, device: str, found: Found | None = None, *, as_stored: bool = False) -> Any:
     """The base model on a device ("cpu", "cuda"), frozen and in evaluation mode, held as a resolved `model` section says.
 
     Weights come from safetensors alone and no code of the model's own is run. With nf4, fused experts are quantised too,
-    after they were in memory unquantised. Raises ModelError for weights that do not belong to the architecture,
+    after they were in memory unquantised. On a CPU that emulates 16 bit its weights are made fp32, the same values; not with
+    `as_stored`, for training as the spec says and for what only rewrites weights. Raises ModelError for weights that do not belong to the architecture,
     HardwareError if memory runs out.
     """
     libraries.import_heavy()
@@ -97,7 +99,7 @@ def load_base(model: Model, device: str, found: Found | None = None) -> Any:
         if model.quantization == "nf4":
             _quantize_experts(base, model.double_quantization)
     base.requires_grad_(False)
-    return without_packing(base.eval())
+    return without_packing(base.eval() if as_stored else widened(base.eval(), device))
 
 
 def as_loaded(model: Model, device: str) -> Model:

@@ -16,6 +16,7 @@ from studio.core.errors import ModelError
 from studio.core.files import folder_aside
 from studio.core.records import Record
 from studio.core.text import plural
+from studio.models.loading import DTYPES
 
 RECORD = "pruned.json"
 FIRST, LAST = 2, 1
@@ -149,8 +150,12 @@ def drop(model: Any, dropped: Sequence[int]) -> Any:
     return model
 
 
-def write(model: Any, tokenizer: Any, record: PrunedModel, out: Path) -> None:
-    """Write a pruned model as a model folder, with its tokenizer and record: complete, or not there."""
+def write(model: Any, tokenizer: Any, record: PrunedModel, dtype: str, out: Path) -> None:
+    """Write a pruned model as a model folder in a number format (bf16, fp16, fp32), with its tokenizer and record: complete, or
+    not there."""
+    import torch
+
+    model.to(getattr(torch, DTYPES[dtype]))  # it may have been computed in fp32
     with folder_aside(out) as aside:
         model.save_pretrained(aside, max_shard_size="4GB")
         tokenizer.save_pretrained(aside)

@@ -81,6 +81,8 @@ def _numbers(spec: ResolvedSpec, case: Case) -> Iterator[str]:
         yield f"{family} models overflow fp16: expect NaN; use bf16, or fp32 where there is none (model.dtype)"
     if dtype == "bf16" and gpu and not gpu.bf16:
         yield f"{gpu.name} has no bfloat16: it will be emulated, slowly (model.dtype)"
+    if dtype == "bf16" and case.machine.emulates(dtype):
+        yield f"{case.machine.name} has no bfloat16 products: training takes about ten times as long as in fp32 (model.dtype)"
     if spec.model.quantization == "int8" and case.cuda:
         yield "int8 is slower than both nf4 and 16 bit on a GPU (model.quantization)"
     if spec.model.attention == "flash_attention_2" and (gpu is None or gpu.capability < (8, 0)):

@@ -77,7 +77,7 @@ def test_what_is_written_loads_with_the_same_answers_and_is_planned_by_its_size(
         parent_parameters=whole,
     )  # fmt: skip
     out = tmp_path / "small"
-    pruning.write(model, AutoTokenizer.from_pretrained(folder), record, out)
+    pruning.write(model, AutoTokenizer.from_pretrained(folder), record, "fp32", out)
     ids = torch.tensor([ROWS[0]])
     assert torch.allclose(load(out)(ids).logits, model(ids).logits, atol=1e-5)
     found = loading.find(Model(name=str(out)))

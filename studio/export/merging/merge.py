@@ -117,10 +117,10 @@ def plain_base(source: Source, onto: Onto, dtype: str) -> Any:
 
     if onto == "original":
         settings = Model(**{**source.model.model_dump(), "quantization": "none", "dtype": dtype})
-        return loading.load_base(settings, "cpu", source.base)
+        return loading.load_base(settings, "cpu", source.base, as_stored=True)
     import torch
 
-    model = loading.load_base(source.model, machines.probe().device, source.base)
+    model = loading.load_base(source.model, machines.probe().device, source.base, as_stored=True)
     return _dequantize(model, getattr(torch, DTYPES[dtype]))
 
 

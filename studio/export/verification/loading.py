@@ -16,9 +16,12 @@ _FAULTS = ("missing_keys", "unexpected_keys", "mismatched_keys")
 def load_merged(folder: Path, dtype: str, on_gpu: bool) -> tuple[Any, str]:
     """The model in `folder` in evaluation mode, and what was wrong with its weights (nothing, if all is well).
 
-    on_gpu: as many layers on the GPU as fit there, the others in main memory.
+    on_gpu: as many layers on the GPU as fit there, the others in main memory. On a CPU that emulates 16 bit it computes in
+    fp32, as its reference does.
     """
     from transformers import AutoModelForCausalLM
+
+    from studio.models.widening import widened
 
     with quiet():
         loaded: Any = AutoModelForCausalLM.from_pretrained(
@@ -26,7 +29,7 @@ def load_merged(folder: Path, dtype: str, on_gpu: bool) -> tuple[Any, str]:
         )
     model, report = loaded
     faults = [f"{kind.split('_')[0]}: {sorted(map(str, report[kind]))[:3]}" for kind in _FAULTS if report.get(kind)]
-    return model.eval(), "; ".join(faults)
+    return widened(model.eval(), "cuda" if on_gpu else "cpu"), "; ".join(faults)
 
 
 def load_exact(source: Source, folder: Path) -> Any:

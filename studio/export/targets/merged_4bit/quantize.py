@@ -37,8 +37,12 @@ def quantize(request: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
     from llmcompressor.modifiers.quantization import QuantizationModifier
     from transformers import AutoModelForCausalLM
 
+    from studio.models.widening import widened
+
     torch.manual_seed(0)
     model: Any = AutoModelForCausalLM.from_pretrained(request["model"], dtype="auto")
+    saved = model.dtype
+    model = widened(model, "cuda" if torch.cuda.is_available() else "cpu")
     layers = {name: layer for name, layer in model.named_modules() if isinstance(layer, torch.nn.Linear) and KEPT not in name}
     group = group_size({name: layer.in_features for name, layer in layers.items()})
     rows: Any = list(_rows(request["rows"])) if request.get("rows") else []
@@ -52,6 +56,8 @@ def quantize(request: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
             pipeline="sequential" if rows else "datafree",
         )
     reporter.progress(len(layers), len(layers), "writing the 4-bit model")
+    if model.dtype != saved:
+        model.to(saved)
     model.save_pretrained(request["out"], save_compressed=True, max_shard_size="4GB")
     return {"group": group, "method": "gptq" if rows else "nearest", "layers": len(layers)}
 
