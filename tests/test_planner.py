@@ -318,7 +318,8 @@ def test_bf16_on_a_cpu_that_emulates_it_is_warned_about_and_timed_so(cpu: Machin
     fast = plan("Qwen/Qwen2.5-0.5B-Instruct", machine=replace(cpu, cpu_flags=frozenset({"amx_bf16"})), model=wanted)
     assert any("no bfloat16 products" in warning for warning in slow.warnings)
     assert not any("no bfloat16 products" in warning for warning in fast.warnings)
-    assert slow.rate and fast.rate
+    assert slow.rate is not None
+    assert fast.rate is not None
     assert slow.rate.high < fast.rate.high / 10
 
 

@@ -106,7 +106,8 @@ class Machine:
 
     @property
     def cpu_bf16(self) -> bool:
-        """True if bfloat16 is faster than fp32 on this CPU (AVX512-BF16: 3x in products; AMX); else it takes 10 to 20 times as long."""
+        """True if this CPU multiplies bfloat16 in hardware, 3 times as fast as fp32 (AVX512-BF16, AMX); else it takes 10 to 20
+        times as long as fp32."""
         return bool(self.cpu_flags & BF16_FLAGS)
 
     def emulates(self, dtype: str) -> bool:

@@ -66,9 +66,9 @@ def load_base(model: Model, device: str, found: Found | None = None, *, as_store
     """The base model on a device ("cpu", "cuda"), frozen and in evaluation mode, held as a resolved `model` section says.
 
     Weights come from safetensors alone and no code of the model's own is run. With nf4, fused experts are quantised too,
-    after they were in memory unquantised. On a CPU that emulates 16 bit its weights are made fp32, the same values; not with
-    `as_stored`, for training as the spec says and for what only rewrites weights. Raises ModelError for weights that do not belong to the architecture,
-    HardwareError if memory runs out.
+    after they were in memory unquantised. On a CPU that emulates 16 bit its weights are made fp32, with the same values; not
+    so with `as_stored`, for training as the spec says and for what only rewrites weights.
+    Raises ModelError for weights that do not belong to the architecture, HardwareError if memory runs out.
     """
     libraries.import_heavy()
     import torch
