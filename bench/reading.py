@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.kit.machine import facts, keep
-from studio.app import answer_comparison, documents, indexes, notebook, runs
+from studio.app import answer_comparison, documents, indexes, notebook
 from studio.comparison.record import ComparisonRecord
 from studio.comparison.settings import Comparison
 from studio.making import canned
@@ -74,7 +74,7 @@ def measure(home: Path, epochs: int) -> dict[str, Any]:
             name=name, model={"name": "starter"}, data={"train": str(train), "holdout": 0.05},
             training={"epochs": epochs, "learning_rate": RATE, "batch_size": 16}, tracking={"wandb": "off"},
         )  # fmt: skip
-        known = [run for run in runs.list_runs(home) if run.spec.name == name]
+        known = [run for run in notebook.list_runs(home) if run.spec.name == name]
         run = known[0] if known else notebook.start(spec, home)
         if not (run.folder.adapter / "adapter_config.json").exists():  # its evidence is not needed here
             run = run.watch() if run.status.active else run.resume()

@@ -18,17 +18,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from studio.app.answer_comparison import Comparison, compare_answers
     from studio.app.cascade_python import CalibratedCascade, calibrate_cascade
-    from studio.app.comparison import compare
     from studio.app.datasets import findings, inspect, preview
     from studio.app.documents import add_documents
     from studio.app.feedback import feedback_dataset, list_feedback, rate_answer
     from studio.app.indexes import build_index, search_index
     from studio.app.judging import judge, opinion
     from studio.app.making import MakingJob, MakingSpec, make_rows, plan_rows
-    from studio.app.notebook import start, train, watch
+    from studio.app.notebook import Run, compare, find, list_runs, start, train, watch
     from studio.app.plans import plan
     from studio.app.run_updates import Update
-    from studio.app.runs import Run, find, list_runs
     from studio.core.errors import StudioError
     from studio.core.resources import sample
     from studio.spec import RunSpec, edit, load
@@ -44,10 +42,8 @@ __all__ = [
 _HOMES = {
     "studio.spec": ("RunSpec", "edit", "load"),
     "studio.app.run_updates": ("Update",),
-    "studio.app.runs": ("Run", "find", "list_runs"),
     "studio.app.answer_comparison": ("Comparison", "compare_answers"),
     "studio.app.cascade_python": ("CalibratedCascade", "calibrate_cascade"),
-    "studio.app.comparison": ("compare",),
     "studio.app.documents": ("add_documents",),
     "studio.app.feedback": ("feedback_dataset", "list_feedback", "rate_answer"),
     "studio.app.indexes": ("build_index", "search_index"),
@@ -55,7 +51,7 @@ _HOMES = {
     "studio.app.datasets": ("findings", "inspect", "preview"),
     "studio.app.making": ("MakingJob", "MakingSpec", "make_rows", "plan_rows"),
     "studio.app.plans": ("plan",),
-    "studio.app.notebook": ("start", "train", "watch"),
+    "studio.app.notebook": ("Run", "compare", "find", "list_runs", "start", "train", "watch"),
     "studio.core.errors": ("StudioError",),
     "studio.core.resources": ("sample",),
 }

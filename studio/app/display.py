@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
+from studio.core.errors import DAMAGED
 from studio.core.html import Fragments
 from studio.core.text import duration, plural
 
 if TYPE_CHECKING:
     from studio.app.comparison import Comparison
     from studio.app.datasets import Preview
+    from studio.app.notebook import Run
     from studio.app.run_summary import RunSummary
-    from studio.app.runs import Run
     from studio.data.findings import Finding
     from studio.data.report import DataReport
     from studio.evaluation.report import Report
@@ -78,10 +79,9 @@ def report(evidence: Report) -> str:
 
 def artifact(made: Artifact) -> str:
     """One export: size, verification, how to serve it."""
-    from studio.app.exports import ListedExport
     from studio.app.fragments import exports as show
 
-    return output(show.artifact("", ListedExport(made, [])))
+    return output(show.artifact("", made, []))
 
 
 def comparison(made: Comparison) -> str:
@@ -94,7 +94,6 @@ def comparison(made: Comparison) -> str:
 
 def run(shown: Run) -> str:
     """A run: state, progress or verdict, the loss, figures, exports, where it lies."""
-    from studio.app import runs
     from studio.app.fragments import evidence as show
     from studio.app.fragments import parts
 
@@ -110,7 +109,7 @@ def run(shown: Run) -> str:
             body += [show.verdict(shown.report), show.before_and_after(shown.report, METRICS)]
         if shown.artifacts:
             body += [parts.section("Exports"), *(parts.note(str(made)) for made in shown.artifacts)]
-    except runs.DAMAGED:
+    except DAMAGED:
         pass  # the summary says which file is damaged
     return output(*body, parts.note(summary.folder))
 

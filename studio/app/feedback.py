@@ -24,7 +24,7 @@ from studio.data.curation.desk import open_desk
 from studio.data.curation.edits import checked_content
 from studio.data.curation.masking import Tokens
 from studio.feedback import rows
-from studio.feedback.masking import mask
+from studio.feedback.masking import NAMES_NOT_COVERED, mask
 from studio.feedback.records import SETTINGS, CollectedAnswer, Collecting, Opinion, collecting
 from studio.feedback.rows import INTO, Into, Row
 from studio.feedback.store import FILE, Feedback, Query, State
@@ -32,9 +32,8 @@ from studio.feedback.store import FILE, Feedback, Query, State
 if TYPE_CHECKING:
     from studio.app.runs import Run
 
-__all__ = ["INTO", "CollectedAnswer", "Into", "Opinion", "Query", "State", "collecting"]
+__all__ = ["INTO", "NAMES_NOT_COVERED", "CollectedAnswer", "Into", "Opinion", "Query", "State", "collecting"]
 Side: TypeAlias = Literal["base", "tuned"]
-NAMES_NOT_COVERED = "Names and addresses are not looked for."
 
 
 def turn(on: bool, home: str | Path | None = None) -> Collecting:

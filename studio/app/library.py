@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 
 from studio.app import runs
 from studio.core import people, resources
-from studio.core.errors import DataError, JobError, SpecError
+from studio.core.errors import DAMAGED, DataError, JobError, SpecError
 from studio.core.files import need_room
 from studio.core.records import Record, RecordError
 from studio.core.text import size, slug
@@ -101,7 +101,7 @@ def users(home: Path, item: DatasetVersion) -> Users:
     inside = f"{item.path}{os.sep}"
     unfinished, finished = [], []
     for run in runs.list_runs(home):
-        with contextlib.suppress(*runs.DAMAGED):  # a damaged run cannot be run again anyway
+        with contextlib.suppress(*DAMAGED):  # a damaged run cannot be run again anyway
             spec = run.folder.asked_spec()
             names = [*spec.data.files, *spec.evaluation.also, str(spec.data.holdout)]
             if item.reference in names or any(name.startswith(inside) for name in names):

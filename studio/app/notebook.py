@@ -1,23 +1,153 @@
-"""Runs in a notebook or a script: live progress inline, without widgets. A restarted kernel loses nothing: `studio.find`."""
+"""Runs in a notebook or a script: `Run` and its verbs, live progress inline, without widgets.
+
+A restarted kernel loses nothing: `studio.find`.
+"""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from studio.app import display, run_updates, runs
+from studio.app import chat, comparison, display, evidence, exports, run_updates, runs
+from studio.app.comparison import Comparison
 from studio.app.run_updates import Update
-from studio.app.runs import Run
 from studio.core import events
 from studio.core.text import duration
 from studio.spec import RunSpec, as_spec
 
-OnUpdate = Callable[[Run, Update], object]
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from studio.app.chat import Conversation, Messages, Sides
+    from studio.evaluation.report import Report
+    from studio.export.artifacts.manifest import Artifact
+    from studio.models.loading import Loaded
+
+OnUpdate = Callable[["Run", Update], object]
 """Called with what is new of a run, twice a second at most: status, events, metrics."""
 EVERY = 0.5
 """Seconds between two looks at a run."""
+
+
+@dataclass(frozen=True, repr=False)
+class Run(runs.Run):
+    """A run: its folder on disk, read anew at every question. Two of them for one folder always agree."""
+
+    @property
+    def artifacts(self) -> list[Artifact]:
+        """Its exports with their verification; one whose manifest is damaged is left out."""
+        return [item.artifact for item in exports.list_exports(self)]
+
+    def metrics_frame(self) -> DataFrame:
+        """The logged figures as a pandas DataFrame, one row a step: loss, lr, eval_loss, tokens_per_second and more."""
+        import pandas
+
+        steps: dict[int, dict[str, Any]] = {}
+        for line in self.metrics:
+            steps.setdefault(line["step"], {}).update(line)
+        frame = pandas.DataFrame(list(steps.values()), columns=None if steps else ["step"])
+        return frame.set_index("step").sort_index()
+
+    def resume(self, wait: bool = True, on_update: OnUpdate | None = None) -> Run:
+        """Go on from the last checkpoint, with live progress as in `studio.train`; wait=False returns at once.
+
+        Raises JobError for a run that is done or running, and the run's error if it fails.
+        """
+        since = run_updates.now(self.folder)
+        runs.resume(self)
+        if not wait:
+            return self
+        return follow(self, since, on_update)
+
+    def watch(self, on_update: OnUpdate | None = None) -> Run:
+        """Show the run live until it has ended. Interrupting leaves it alone. Raises the run's error."""
+        return watch(self, on_update=on_update)
+
+    def chat(
+        self,
+        messages: Messages,
+        *,
+        system: str | None = None,
+        max_tokens: int = 512,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        seed: int = 0,
+    ) -> Sides:
+        """Ask base and tuned the same question, or the same conversation; the answers side by side.
+
+        messages: a text, or messages with `role` and `content` that end with the user's. system: None takes the system
+        prompt it was trained with. Raises SpecError for what are no messages, JobError without a trained adapter.
+        """
+        asked = chat.as_messages(messages)
+        return chat.talker(self).ask(asked, system, max_tokens=max_tokens, temperature=temperature, top_p=top_p, seed=seed)
+
+    def conversation(
+        self, *, system: str | None = None, max_tokens: int = 512, temperature: float = 0.0, top_p: float = 1.0, seed: int = 0
+    ) -> Conversation:
+        """A conversation over several turns: `talk = run.conversation(); talk.say("hello"); talk.say("and then?")`."""
+        return chat.Conversation(
+            chat.talker(self), system, max_tokens=max_tokens, temperature=temperature, top_p=top_p, seed=seed
+        )
+
+    def model(self) -> Loaded:
+        """The base with the trained adapter as a PEFT model, and its tokenizer, held as this run trained them:
+        `model, tokenizer = run.model()`. Raises JobError without a trained adapter."""
+        from studio.models.loading import Loaded
+
+        talker = chat.talker(self)
+        return Loaded(talker.model, talker.tokenizer)
+
+    def export(self, kind: str, deploy: bool = False, **settings: Any) -> Artifact:
+        """Make and verify an export: `run.export("gguf", quant="q4_k_m")`. deploy also writes the files that serve it on
+        another machine. Raises SpecError for a wrong kind or setting, ExportError if it cannot be made."""
+        return exports.export(self, kind, settings, deploy=deploy)
+
+    def push(self, repository: str, target: str | None = None, public: bool = False) -> dict[str, Any]:
+        """Upload a verified export to a hub repository, private by default: `run.push("me/bot", "merged")`. Returns the
+        record."""
+        return exports.upload(exports.prepare_upload(str(self.folder.path), repository, public, target)).as_json()
+
+    def evaluate(self, also: Any = None) -> Report:
+        """Evaluate again; the new report replaces the old. also: further questions, as paths, DataFrames or lists of mappings.
+        Raises JobError without a trained adapter."""
+        from studio.data.in_memory import as_sources
+
+        sources = [] if also is None else as_sources(also, "also")
+        return evidence.evaluate(self, [sources] if isinstance(sources, str) else sources)
+
+    def _repr_html_(self) -> str:
+        return display.run(self)
+
+
+class RunList(list[Run]):
+    """Runs, newest first; a notebook shows them as a table."""
+
+    def to_pandas(self) -> DataFrame:
+        """One row a run: id, state, name, model, data, step, losses, verdict and more."""
+        import pandas
+
+        return pandas.DataFrame([run.summary().as_json() for run in self])
+
+    def _repr_html_(self) -> str:
+        return display.run_list(self)
+
+
+def find(name: str | Path, home: str | Path | None = None) -> Run:
+    """The run of that id, the newest whose id begins so, or `last`. Raises JobError."""
+    return Run(runs.find(name, home).folder)
+
+
+def list_runs(home: str | Path | None = None) -> RunList:
+    """All runs, newest first."""
+    return RunList(Run(run.folder) for run in runs.list_runs(home))
+
+
+def compare(*which: runs.Run | str | Path, home: str | Path | None = None) -> Comparison:
+    """Runs side by side: `studio.compare(run, "last")`. Takes runs, ids and id prefixes. Raises JobError for fewer than two."""
+    return comparison.compare(*(item if isinstance(item, runs.Run) else find(item, home) for item in which))
 
 
 def start(spec: RunSpec | str | Path | Mapping[str, Any], home: str | Path | None = None) -> Run:
@@ -25,7 +155,7 @@ def start(spec: RunSpec | str | Path | Mapping[str, Any], home: str | Path | Non
 
     spec: a `RunSpec`, the path of a YAML file, or a mapping. `studio.watch(run)` shows its progress.
     """
-    return runs.start(as_spec(spec), home)
+    return Run(runs.start(as_spec(spec), home).folder)
 
 
 def train(
@@ -45,8 +175,8 @@ def watch(run: Run | str | Path, home: str | Path | None = None, *, on_update: O
 
     run: a `Run`, an id, an id prefix, or `last`. Interrupting the cell leaves the run alone. Raises the run's error.
     """
-    found = run if isinstance(run, Run) else runs.find(run, home)
-    return follow(found, on_update=on_update, stop_on_interrupt=False)
+    shown = run if isinstance(run, Run) else find(run, home)
+    return follow(shown, on_update=on_update, stop_on_interrupt=False)
 
 
 def follow(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from studio.app import damage, keys, library, queue, run_summary, runs
 from studio.app.run_summary import RunSummary
 from studio.app.runs import Run
+from studio.core.errors import DAMAGED
 from studio.core.files import bytes_in
 from studio.runs.records import Notes
 
@@ -59,7 +60,7 @@ def notes(run: Run) -> Notes:
     """What a person wrote about a run after it was started: note and tags; at first those of its spec. Empty if damaged."""
     try:
         return run_summary.read_notes(run.folder)
-    except runs.DAMAGED:
+    except DAMAGED:
         return Notes()
 
 

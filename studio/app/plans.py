@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from studio.app import datasets
+from studio.app import data_sources
 from studio.core.files import studio_home
 from studio.core.text import plural
 from studio.spec import RunSpec, as_spec
@@ -35,10 +35,10 @@ def plan(spec: RunSpec | str | Path | Mapping[str, Any], gpu: str | None = None,
     from studio.runs import judging
     from studio.runs.past import past
 
-    spec = datasets.pinned(as_spec(spec), home)
+    spec = data_sources.pinned(as_spec(spec), home)
     planner.refuse_without_teacher(spec)
     judging.refuse(spec, studio_home(home))
-    located = datasets.located(spec, home)
+    located = data_sources.located(spec, home)
     found = loading.find(spec.model, planning=True)
     with tempfile.TemporaryDirectory(prefix="studio-plan-") as folder:
         data = Path(folder)

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from studio.app import curves, datasets
+from studio.app import curves, data_sources
 from studio.core.records import ErrorRecord
 from studio.runs import status as statuses
 from studio.runs.folder import RunFolder
@@ -81,7 +81,7 @@ def of(folder: RunFolder) -> RunSummary:
         state=now.state,
         name=spec.name,
         model=spec.model.name,
-        data=datasets.names(spec),
+        data=data_sources.names(spec),
         step=int(losses.steps[-1]) if losses else 0,
         loss=losses.values[-1] if losses else None,
         held_out_loss=min(evaluated.values) if evaluated else None,

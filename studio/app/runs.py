@@ -1,4 +1,4 @@
-"""Use cases of runs: start, watch, stop, resume, compare, delete; and `Run`, what notebooks hold."""
+"""Use cases of runs: create, start, find, list, resume, delete. What a notebook does with one is `notebook.Run`."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from studio.app import datasets, run_summary, run_updates
+from studio.app import data_sources, run_summary
 from studio.app.run_summary import RunSummary
 from studio.core import people
-from studio.core.errors import JobError, StudioError
+from studio.core.errors import DAMAGED, JobError, StudioError
 from studio.core.events import Event
 from studio.core.files import bytes_in, studio_home
 from studio.runs import folder as folders
@@ -22,16 +22,7 @@ from studio.runs.status import Status
 from studio.spec import RunSpec
 
 if TYPE_CHECKING:
-    from pandas import DataFrame
-
-    from studio.app.chat import Conversation, Messages, Sides
-    from studio.app.notebook import OnUpdate
     from studio.evaluation.report import Report
-    from studio.export.artifacts.manifest import Artifact
-    from studio.models.loading import Loaded
-
-DAMAGED = (StudioError, OSError, ValueError, KeyError, TypeError, AttributeError, IndexError)
-"""What reading the files of a damaged run folder raises."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -98,23 +89,6 @@ class Run:
         return Report.read(self.folder.report)
 
     @property
-    def artifacts(self) -> list[Artifact]:
-        """Its exports with their verification; one whose manifest is damaged is left out."""
-        from studio.app import exports
-
-        return [item.artifact for item in exports.list_exports(self)]
-
-    def metrics_frame(self) -> DataFrame:
-        """The logged figures as a pandas DataFrame, one row a step: loss, lr, eval_loss, tokens_per_second and more."""
-        import pandas
-
-        steps: dict[int, dict[str, Any]] = {}
-        for line in self.metrics:
-            steps.setdefault(line["step"], {}).update(line)
-        frame = pandas.DataFrame(list(steps.values()), columns=None if steps else ["step"])
-        return frame.set_index("step").sort_index()
-
-    @property
     def error(self) -> StudioError | None:
         """Why it failed, or None."""
         record = self.status.error
@@ -140,98 +114,12 @@ class Run:
         """Save a checkpoint and stop."""
         return lifecycle.stop(self.folder)
 
-    def resume(self, wait: bool = True, on_update: OnUpdate | None = None) -> Run:
-        """Go on from the last checkpoint, with live progress as in `studio.train`; wait=False returns at once.
-
-        Raises JobError for a run that is done or running, and the run's error if it fails.
-        """
-        since = run_updates.now(self.folder)
-        lifecycle.resume(self.folder)
-        if not wait:
-            return self
-        from studio.app import notebook
-
-        return notebook.follow(self, since, on_update)
-
-    def watch(self, on_update: OnUpdate | None = None) -> Run:
-        """Show the run live until it has ended. Interrupting leaves it alone. Raises the run's error."""
-        from studio.app import notebook
-
-        return notebook.watch(self, on_update=on_update)
-
-    def chat(
-        self,
-        messages: Messages,
-        *,
-        system: str | None = None,
-        max_tokens: int = 512,
-        temperature: float = 0.0,
-        top_p: float = 1.0,
-        seed: int = 0,
-    ) -> Sides:
-        """Ask base and tuned the same question, or the same conversation; the answers side by side.
-
-        messages: a text, or messages with `role` and `content` that end with the user's. system: None takes the system
-        prompt it was trained with. Raises SpecError for what are no messages, JobError without a trained adapter.
-        """
-        from studio.app import chat
-
-        asked = chat.as_messages(messages)
-        return chat.talker(self).ask(asked, system, max_tokens=max_tokens, temperature=temperature, top_p=top_p, seed=seed)
-
-    def conversation(
-        self, *, system: str | None = None, max_tokens: int = 512, temperature: float = 0.0, top_p: float = 1.0, seed: int = 0
-    ) -> Conversation:
-        """A conversation over several turns: `talk = run.conversation(); talk.say("hello"); talk.say("and then?")`."""
-        from studio.app import chat
-
-        return chat.Conversation(
-            chat.talker(self), system, max_tokens=max_tokens, temperature=temperature, top_p=top_p, seed=seed
-        )
-
-    def model(self) -> Loaded:
-        """The base with the trained adapter as a PEFT model, and its tokenizer, held as this run trained them:
-        `model, tokenizer = run.model()`. Raises JobError without a trained adapter."""
-        from studio.app import chat
-        from studio.models.loading import Loaded
-
-        talker = chat.talker(self)
-        return Loaded(talker.model, talker.tokenizer)
-
-    def export(self, kind: str, deploy: bool = False, **settings: Any) -> Artifact:
-        """Make and verify an export: `run.export("gguf", quant="q4_k_m")`. deploy also writes the files that serve it on
-        another machine. Raises SpecError for a wrong kind or setting, ExportError if it cannot be made."""
-        from studio.app import exports
-
-        return exports.export(self, kind, settings, deploy=deploy)
-
-    def push(self, repository: str, target: str | None = None, public: bool = False) -> dict[str, Any]:
-        """Upload a verified export to a hub repository, private by default: `run.push("me/bot", "merged")`. Returns the
-        record."""
-        from studio.app import exports
-
-        return exports.upload(exports.prepare_upload(str(self.folder.path), repository, public, target)).as_json()
-
-    def evaluate(self, also: Any = None) -> Report:
-        """Evaluate again; the new report replaces the old. also: further questions, as paths, DataFrames or lists of mappings.
-        Raises JobError without a trained adapter."""
-        from studio.app import evidence
-        from studio.data.in_memory import as_sources
-
-        sources = [] if also is None else as_sources(also, "also")
-        return evidence.evaluate(self, [sources] if isinstance(sources, str) else sources)
-
     def summary(self) -> RunSummary:
         """The run in one line. Never fails: a run with a damaged file says which one it is."""
         try:
             return run_summary.of(self.folder)
         except DAMAGED as problem:
             return run_summary.damaged(self.folder, problem)
-
-    def _repr_html_(self) -> str:
-        from studio.app import display
-
-        return display.run(self)
 
     def __repr__(self) -> str:
         row = self.summary()
@@ -241,8 +129,8 @@ class Run:
 def create(spec: RunSpec, home: str | Path | None = None) -> Run:
     """A new run, not started yet, of the dataset versions that its names stand for now. Raises DataError at once for files
     and versions that are not there."""
-    spec = datasets.pinned(spec, home)
-    datasets.need_files(spec, home)
+    spec = data_sources.pinned(spec, home)
+    data_sources.need_files(spec, home)
     return Run(folders.create(spec, studio_home(home)))
 
 
@@ -258,24 +146,15 @@ def find(name: str | Path, home: str | Path | None = None) -> Run:
     return Run(folders.find(name, studio_home(home)))
 
 
-class RunList(list[Run]):
-    """Runs, newest first; a notebook shows them as a table."""
-
-    def to_pandas(self) -> DataFrame:
-        """One row a run: id, state, name, model, data, step, losses, verdict and more."""
-        import pandas
-
-        return pandas.DataFrame([run.summary().as_json() for run in self])
-
-    def _repr_html_(self) -> str:
-        from studio.app import display
-
-        return display.run_list(self)
-
-
-def list_runs(home: str | Path | None = None) -> RunList:
+def list_runs(home: str | Path | None = None) -> list[Run]:
     """All runs, newest first."""
-    return RunList(Run(folder) for folder in folders.all_runs(studio_home(home)))
+    return [Run(folder) for folder in folders.all_runs(studio_home(home))]
+
+
+def resume(run: Run) -> None:
+    """Go on from the last checkpoint, in a process of its own; returns at once. Raises JobError for a run that is done or
+    running."""
+    lifecycle.resume(run.folder)
 
 
 def delete(run: Run) -> int:

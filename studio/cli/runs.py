@@ -108,7 +108,8 @@ def resume(run: RunName, home: Home = None, json: Json = False, progress: Progre
 
     found = runs.find(run, home)
     since = run_updates.now(found.folder)
-    raise typer.Exit(follow.follow(found.resume(wait=False), json, since=since, progress=progress))
+    runs.resume(found)
+    raise typer.Exit(follow.follow(found, json, since=since, progress=progress))
 
 
 @app.command()

@@ -104,3 +104,7 @@ def error_from(values: dict[str, str]) -> StudioError:
     kinds = {kind.__name__: kind for base in [StudioError, *StudioError.__subclasses__()] for kind in base.__subclasses__()}
     kind = kinds.get(values.get("kind", ""), StudioError)
     return kind(values["message"], hint=values.get("hint", ""), where=values.get("where", ""))
+
+
+DAMAGED = (StudioError, OSError, ValueError, KeyError, TypeError, AttributeError, IndexError)
+"""What reading the files of a damaged run folder raises."""

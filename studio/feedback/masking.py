@@ -9,6 +9,7 @@ from studio.data.curation.edits import Content
 from studio.data.curation.masking import Tokens, masked
 from studio.feedback.records import CollectedAnswer
 
+NAMES_NOT_COVERED = "Names and addresses are not looked for."
 _TOKEN = re.compile(r"<([A-Z_]+)_(\d+)>")
 
 

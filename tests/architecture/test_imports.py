@@ -23,7 +23,9 @@ HEAVY = [
     "pyarrow",
     "gradio",
 ]
-FACES = ["studio", "studio.spec", "studio.cli.main", "studio.app.runs", "studio.app.queue", "studio.planner", "studio.worker"]
+FACES = [
+    "studio", "studio.spec", "studio.cli.main", "studio.app.notebook", "studio.app.queue", "studio.planner", "studio.worker",
+]  # fmt: skip
 
 
 def run(code: str) -> str:

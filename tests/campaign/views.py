@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from studio.app import library, overview, queue, runs, servers, serving, upkeep
+from studio.app import exports, library, overview, queue, runs, servers, serving, upkeep
 from studio.cli.main import run as command
 from studio.core.errors import StudioError
 from studio.runs import supervisor
@@ -66,7 +66,7 @@ def read(home: Path) -> list[View]:
         "what can be served": lambda: servers.choices(home),
         "running servers": lambda: [serving.running(home), servers.servers(home)],
         "the library": lambda: [library.versions(home), library.models(home)],
-        "every run's exports": lambda: [item.artifacts for item in runs.list_runs(home)],
+        "every run's exports": lambda: [exports.list_exports(item) for item in runs.list_runs(home)],
         "every run's events and metrics": lambda: [(item.events, item.metrics) for item in runs.list_runs(home)],
         "the doctor": lambda: upkeep.check(home),
     }

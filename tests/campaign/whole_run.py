@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from studio.app import runs
+from studio.app import exports, runs
 from studio.app.runs import Run
 from studio.processes.identity import ProcessId
 from studio.runs import status
@@ -108,9 +108,10 @@ class WholeRun:
         different = [name for name in EXACT if (whole / name).read_bytes() != (found / name).read_bytes()]
         figures = [_figures(folder) for folder in (whole, found)]
         different += [f"{name}: {figures[1][name]}" for name in figures[0] if figures[0][name] != figures[1][name]]
-        different += [f"{item.folder}: not verified" for item in run.artifacts if not item.verification.passed]
-        if len(run.artifacts) != 2:
-            different.append(f"{len(run.artifacts)} exports of 2")
+        made = [listed.artifact for listed in exports.list_exports(run)]
+        different += [f"{item.folder}: not verified" for item in made if not item.verification.passed]
+        if len(made) != 2:
+            different.append(f"{len(made)} exports of 2")
         return [f"another result: {name}" for name in different]
 
     def _studio(self, home: Path, *words: str, **more: str) -> tuple[int, str]:

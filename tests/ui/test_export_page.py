@@ -111,7 +111,7 @@ def test_what_a_page_may_ask_for_is_checked_before_anything_is_begun(run: Any, s
         exports.prepare_push(run, "../../etc", "me/bot", False)
     with pytest.raises(JobError, match="no such toolchain"):
         toolchains.begin_install("; rm -rf /", studio.home)
-    assert runs.find(run.id, studio.home).artifacts
+    assert exports.list_exports(runs.find(run.id, studio.home))
 
 
 def test_what_is_not_installed_is_told_with_what_installs_it_and_nothing_is_begun(
@@ -130,7 +130,7 @@ def test_what_is_not_installed_is_told_with_what_installs_it_and_nothing_is_begu
         exports.begin(run, "merged_4bit", {}, studio.home)
     assert told.value.hint == "Run studio exporters install compress"
     with pytest.raises(ExportError, match="compress is not installed"):
-        run.export("merged_4bit")
+        exports.export(run, "merged_4bit", {})
 
 
 def test_a_target_is_called_by_its_kind_and_what_was_chosen() -> None:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from studio.app.exports import caveat
 from studio.app.fragments.parts import badge, error, joined, note, notice, number, progress, section, sentence, table, when
 from studio.core.html import Fragments
 from studio.core.text import count, plural, size
+from studio.export.artifacts.push import caveat
 
 if TYPE_CHECKING:
     from studio.app.exports import ExportEstimate, ListedExport
+    from studio.export.artifacts.manifest import Artifact
     from studio.export.artifacts.push import PushRecord, Upload
     from studio.export.verification.result import Verification
     from studio.processes.tasks import Task
@@ -42,12 +43,11 @@ def artifacts(run: str, listed: Sequence[ListedExport]) -> Markup:
     """The exports of a run, each with its verification, a download and the command that serves it."""
     if not listed:
         return joined(section("Exports"), note("None yet."))
-    return joined(section("Exports"), *(artifact(run, item) for item in listed))
+    return joined(section("Exports"), *(artifact(run, item.artifact, item.pushes) for item in listed))
 
 
-def artifact(run: str, item: ListedExport) -> Markup:
+def artifact(run: str, artifact: Artifact, pushes: Sequence[PushRecord]) -> Markup:
     """One export with its verification and the command that serves it; with a download where `run` names its run."""
-    artifact = item.artifact
     verification, cost = artifact.verification, artifact.verification.evidence
     marks = {True: "✓", False: "✗"}
     checks = [(marks[check.passed], check.name, number(check.value), check.explanation) for check in verification.checks]
@@ -56,7 +56,7 @@ def artifact(run: str, item: ListedExport) -> Markup:
         *(sentence(words) for words in (verification.note, cost.sentence if cost else "", verification.advice) if words),
         *(["With deployment files: deploy/README.md has the steps."] if deployed else []),
     ]
-    state, pushed = _state(verification), _push(item.pushes)
+    state, pushed = _state(verification), _push(pushes)
     return _html("artifact", run, artifact.folder, artifact.bytes, state, notes, checks, artifact.serve, pushed)
 
 

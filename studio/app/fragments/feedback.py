@@ -7,10 +7,10 @@ from typing import Any
 
 from markupsafe import Markup
 
-from studio.app.feedback import NAMES_NOT_COVERED
 from studio.app.fragments.parts import badge, empty, joined, when
 from studio.core.html import Fragments
 from studio.core.text import plural
+from studio.feedback.masking import NAMES_NOT_COVERED
 
 _html = Fragments("studio.app", "feedback.html")
 ORIGINS = {"chat": "Chat", "evidence": "Evidence", "served": "Served"}

@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from studio.app import curves, datasets, overview, queue, run_updates, runs
+from studio.app import curves, data_sources, overview, queue, run_updates, runs
 from studio.app.fragments import parts
 from studio.app.fragments import runs as show
 from studio.app.runs import Run, Status
@@ -84,7 +84,7 @@ def build(home: Path) -> None:
             )
         spec, written = run.spec, overview.notes(run)
         model = show.short_model(spec.model.name)
-        data = datasets.names(spec)
+        data = data_sources.names(spec)
         heading = parts.section(spec.name, f"{model} on {data} · {run.id}")
         return run.id, heading, show.decisions(run.plan), written.note, ", ".join(written.tags), gr.skip(), gr.skip()
 
@@ -101,7 +101,7 @@ def build(home: Path) -> None:
         gr.Info("The run saves a checkpoint and stops.")
 
     def resuming(run_id: str) -> None:
-        _exactly(run_id, home).resume(wait=False)
+        runs.resume(_exactly(run_id, home))
 
     def saving(run_id: str, words: str, labels: str) -> None:
         overview.write_notes(_exactly(run_id, home), words or "", (labels or "").split(","))
