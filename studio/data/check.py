@@ -16,7 +16,7 @@ from studio.data.notes import Notes, Unusable
 from studio.data.paths import is_path, value_at
 from studio.data.rows import Conversation, Needs, Rejected, Row
 from studio.data.settings import Data
-from studio.data.shared import BAD, completed, is_marked_bad
+from studio.data.shared import BAD, completed, excluded, is_marked_bad
 from studio.data.unused import UnusedColumns
 
 SHOWN = 200
@@ -46,6 +46,7 @@ def check(
     columns = detection.columns
     shared = any(role in SHARED for role in columns)
     keep = columns.get("keep")
+    apart_from = not columns.keys().isdisjoint(("split", "weight"))
     system = {"role": "system", "content": settings.system} if settings.system else None
     apart = settings.rows_per == "answer" and detection.format != "preference"
     paths: list[str] | None = None
@@ -61,6 +62,9 @@ def check(
         bad = keep is not None and is_marked_bad(row.values, keep)
         if keep is not None and bad and needs != "labels":
             yield Rejected(row.file, row.line, f"{BAD}: `{keep}` says so", keep, beginning(row.values), excluded=True)
+            continue
+        if apart_from and (reason := excluded(row.values, columns)):
+            yield Rejected(row.file, row.line, reason[0], reason[1], beginning(row.values), excluded=True)
             continue
         try:
             conversation = convert(row, columns, context)

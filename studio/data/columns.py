@@ -191,7 +191,8 @@ def by_name(
 
 
 def _reason(name: str, role: str) -> str:
-    return f"`{name}` marks the rows to keep." if role == "keep" else f"`{name}` is the {role}."
+    marks = {"keep": "marks the rows to keep", "split": "parts training from evaluation"}
+    return f"`{name}` {marks.get(role, f'is the {role}')}."
 
 
 SHARED: Mapping[str, tuple[str, ...]] = {
@@ -199,6 +200,8 @@ SHARED: Mapping[str, tuple[str, ...]] = {
     "history": ("history", "chat history", "conversation history", "previous turns"),
     "tools": ("tools", "functions"),
     "keep": ("label", "keep", "accepted", "approved", "is good", "desirable", "thumbs", "thumb", "feedback", "liked"),
+    "split": ("split", "fold", "partition", "subset"),
+    "weight": ("weight", "sample weight", "row weight"),
 }
 """Roles that columns beside a conversation can play in every format but plain text, and the names they are known by."""
 
@@ -211,6 +214,10 @@ def shared_columns(table: Table, taken: Iterable[str], roles: Iterable[str]) -> 
         candidates = [name for name in matches(table, known) if name not in taken]
         if role == "keep":
             candidates = [name for name in candidates if table.share(name, is_flag) == 1.0]
+        elif role == "split":
+            candidates = [name for name in candidates if _parts_rows(table, name)]
+        elif role == "weight":
+            candidates = [name for name in candidates if table.share(name, is_number) == 1.0]
         if candidates and role in roles:
             columns[role] = candidates[0]
     return columns
@@ -218,6 +225,24 @@ def shared_columns(table: Table, taken: Iterable[str], roles: Iterable[str]) -> 
 
 FLAGS = frozenset(("true", "false", "👍", "👎", "thumbs_up", "thumbs_down", "thumbs up", "thumbs down", "good", "bad"))
 """Words that say whether a row is good, in lower case."""
+
+
+TRAINING = frozenset(("train", "training", "trn"))
+EVALUATION = frozenset(("test", "testing", "eval", "evaluation", "val", "valid", "validation", "dev", "holdout", "held out"))
+"""Words, in lower case, by which a column says that a row is for training or for evaluation."""
+
+
+def _parts_rows(table: Table, name: str) -> bool:
+    """Whether a column says of each row whether it is for training or for evaluation, and some are for training."""
+    said = {str(row.values.get(name)).strip().lower() for row in table.rows}
+    return bool(said & TRAINING) and said <= TRAINING | EVALUATION
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a number, also as a table writes it."""
+    if isinstance(value, str):
+        return bool(re.fullmatch(r"-?\d+(?:\.\d+)?", value.strip()))
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def is_flag(value: Any) -> bool:

@@ -28,7 +28,7 @@ from studio.data.report import (
 )
 from studio.data.rows import Conversation, Rejected
 from studio.data.settings import Data
-from studio.data.shared import BAD
+from studio.data.shared import BAD, EXCLUDED, FOR_EVALUATION
 
 SAMPLES = 5
 
@@ -125,7 +125,8 @@ class Gathered:
         if share <= settings.max_rejected and self.lines:
             return None
         if share <= settings.max_rejected:
-            marked = f": all {plural(self.excluded, 'row')} are marked as bad" if self.excluded else ""
+            reasons = " or ".join(kind for kind in EXCLUDED if kind in self.reasons)
+            marked = f": all {plural(self.excluded, 'row')} are {reasons}" if self.excluded else ""
             return DataError(f"no row can be used{marked}", hint="Give a file with rows to learn from.", where=where)
         return DataError(
             f"{faulty:,} of {plural(self.rows, 'row')} ({share:.1%}) cannot be used, and at most "
@@ -181,21 +182,27 @@ class Gathered:
         return (Finding(check="files", severity="warning", message=message, count=count, unit="file", examples=examples),)
 
     def _left_out(self) -> tuple[Finding, ...]:
-        """Sound rows that are left out because a column marks them as bad."""
-        first = self.first_of_reason.get(BAD)
-        if first is None:
-            return ()
-        example = Example(file=first.file, line=first.line, column=first.column, text=first.text[:80])
-        count = self.reasons[BAD]
-        message = f"rows that `{first.column}` marks as bad are left out"
-        share = count / self.rows
-        return (
-            Finding(check="marked_bad", severity="warning", message=message, count=count, share=share, examples=(example,)),
-        )
+        """Sound rows that are left out because a column marks them as bad, for evaluation, or without weight."""
+        findings = []
+        for reason, does in EXCLUDED.items():
+            first = self.first_of_reason.get(reason)
+            if first is None:
+                continue
+            example = Example(file=first.file, line=first.line, column=first.column, text=first.text[:80])
+            count = self.reasons[reason]
+            message = f"rows that `{first.column}` {does} are left out"
+            if reason == FOR_EVALUATION:
+                message += "; to evaluate on them, write them into a file of their own and name it in data.holdout"
+            check = "marked_bad" if reason == BAD else "left_out"
+            share = count / self.rows
+            findings.append(
+                Finding(check=check, severity="warning", message=message, count=count, share=share, examples=(example,))
+            )
+        return tuple(findings)
 
     def _advice(self) -> str:
         """What to do about the most frequent reason."""
-        kind = next((kind for kind, _ in self.reasons.most_common() if kind != BAD), "")
+        kind = next((kind for kind, _ in self.reasons.most_common() if kind not in EXCLUDED), "")
         if kind == "unknown role":
             name = self.first_of_reason[kind].reason.partition("`")[2].partition("`")[0]
             line = f"roles: {{{quoted(name)}: user}}"

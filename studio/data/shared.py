@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from studio.data.columns import EVALUATION, is_number
 from studio.data.context import Context
 from studio.data.notes import Unusable
 from studio.data.rows import Conversation
@@ -15,6 +16,13 @@ from studio.data.turntext import turns_of_text
 
 BAD = "marked as bad"
 """Why a row is left out whose `keep` column says false."""
+
+FOR_EVALUATION = "for evaluation"
+"""Why a row is left out whose `split` column says that it is for evaluation."""
+NO_WEIGHT = "weight of zero"
+"""Why a row is left out whose `weight` column says 0."""
+EXCLUDED = {BAD: "marks as bad", FOR_EVALUATION: "marks for evaluation", NO_WEIGHT: "gives no weight"}
+"""Reasons for which sound rows are left out, and what the column does with them."""
 
 BAD_WORDS = frozenset(("false", "0", "no", "bad", "undesirable", "👎", "thumbs_down", "thumbs down", "down", "-1"))
 """How a column says that a row is bad, in lower case."""
@@ -26,6 +34,15 @@ def is_marked_bad(values: Mapping[str, Any], column: str | None) -> bool:
         return False
     value = values.get(column)
     return value is False or value in (0, -1) or (isinstance(value, str) and value.strip().lower() in BAD_WORDS)
+
+
+def excluded(values: Mapping[str, Any], columns: Mapping[str, str]) -> tuple[str, str] | None:
+    """The reason and the column for which a sound row is not for training, if there is one; bad rows are told apart."""
+    if (column := columns.get("split")) and str(said := values.get(column)).strip().lower() in EVALUATION:
+        return f"{FOR_EVALUATION}: `{column}` says {said}", column
+    if (column := columns.get("weight")) and is_number(weight := values.get(column)) and float(weight or 0) == 0:
+        return f"{NO_WEIGHT}: in `{column}`", column
+    return None
 
 
 def completed(

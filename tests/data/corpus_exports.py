@@ -140,4 +140,10 @@ CASES: tuple[Case, ...] = (
     Case("contents-picture.jsonl", lines(lambda q, a: contents(q, a, inlineData={"data": "x"})), Refuses("not only text")),
     Case("columns-of-turns.parquet", columnar([{"turns": {"role": ["user", "assistant"], "content": [q, a]}} for q, a in PAIRS]), Turns(FIRST)),
     Case("chat-tilde.txt", chat(MESSENGERS["us-apple"]).replace("Anna", "~\u202fAnna 🌸"), SPOKEN, {"roles": {"~ Anna 🌸": "user", "Shop": "assistant"}}),
+    # rows that are none, or not for training
+    Case("one-text.json", '"hello"', Refuses("a single text")),
+    Case("names-again.csv", table("question", "answer") * 2, Turns(FIRST, 12)),
+    Case("split-column.csv", table("question", "answer", "split", make=lambda q, a: [q, a, "test" if q in Q[3:] else "train"]), Turns(FIRST, 3)),
+    Case("all-for-test.csv", table("question", "answer", "split", make=lambda q, a: [q, a, "test"]), Turns(FIRST)),
+    Case("row-weights.jsonl", lines(lambda q, a: {"question": q, "answer": a, "weight": 0.0 if q in Q[3:] else 1.0}), Turns(FIRST, 3)),
 )  # fmt: skip

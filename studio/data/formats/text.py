@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from studio.data.columns import LABELS, Format, Proposal, Table, matches, unused, worth
+from studio.data.columns import LABELS, SHARED, Format, Proposal, Table, matches, shared_columns, unused, worth
 from studio.data.context import Context
 from studio.data.rows import Conversation, Row
 from studio.data.texts import text_of
 
 EXAMPLE: dict[str, Any] = {"text": "The Aria lamp is made of oak and glass. It has a warranty of 24 months."}
-ROLES = {"text": ("text", "content", "document", "body", "passage")}
+ROLES = {"text": ("text", "content", "document", "body", "passage"), **{role: SHARED[role] for role in ("split", "weight")}}
 
 
 def propose(table: Table) -> Proposal | None:
@@ -24,6 +24,7 @@ def propose(table: Table) -> Proposal | None:
     label = [name for name in table.names if name != found[0] and LABELS.intersection(table.plain[name].split())]
     belongs = list(dict.fromkeys((*label, *others)))
     strength = 0.45 if belongs else 0.97 if table.plain[found[0]] == "text" else 0.8
+    columns |= shared_columns(table, columns.values(), ROLES)
     reasons = [f"`{found[0]}` holds texts."]
     if belongs:
         reasons.append(f"It is not alone: {', '.join(f'`{name}`' for name in belongs)} may belong to it.")

@@ -41,6 +41,12 @@ def document(stream: BinaryIO, facts: Facts) -> Iterator[Row | Rejected]:
     head = _peek(stream)
     if _is_list(head):
         return _listed(stream, head, facts)
+    if head.lstrip()[:1] == b'"' and b"\n" not in head.strip() and _parses(head.strip()):
+        raise DataError(
+            f"it holds a single text, {_shown(head)[:40]}, and no rows",
+            hint='Write a list of rows, such as [{"text": …}], or save a text as .txt.',
+            where=facts.name,
+        )
     first, _, rest = head.strip().partition(b"\n")
     if rest and _parses(first):
         return _lines(head, stream, facts)

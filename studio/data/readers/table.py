@@ -39,10 +39,15 @@ def rows(stream: BinaryIO, facts: Facts) -> Iterator[Row | Rejected]:
     reader = csv.reader(source, delimiter=delimiter, strict=True)
     names = _names(reader, source, facts)
     width = len(names)
+    repeats = 0
     while True:
         try:
             cells = next(reader)
         except StopIteration:
+            if repeats:
+                facts.remarks.append(
+                    f"The names of the columns stand {plural(repeats, 'more time')} further down; not read as rows."
+                )
             return
         except csv.Error as problem:
             yield source.reject(_reason(problem))
@@ -50,7 +55,9 @@ def rows(stream: BinaryIO, facts: Facts) -> Iterator[Row | Rejected]:
         line = source.settle()
         if not any(map(str.strip, cells)):
             continue  # a line of nothing but delimiters, as spreadsheets leave at the end
-        if len(cells) == width:
+        if cells[0].strip() == names[0] and [cell.strip() for cell in cells] == names:
+            repeats += 1  # tables that were put one below the other, each with its names
+        elif len(cells) == width:
             yield Row(dict(zip(names, cells, strict=True)), facts.name, line)
         elif len(cells) < width or not any(map(str.strip, cells[width:])):
             yield Row(dict(zip(names, cells, strict=False)), facts.name, line)
