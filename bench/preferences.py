@@ -1,6 +1,7 @@
 """Preference training on a CPU: the studio against TRL's trainers on the same pairs, in tokens per CPU second.
 
     nice -n 10 python bench/preferences.py      # three rounds of everything, writes bench/results/preferences-cpu.json
+    python bench/preferences.py --rounds 1 --kept FOLDER     # may be interrupted, and goes on with what FOLDER has not
 
 Each variant runs in a process of its own with one thread, in turn; the figure is real tokens of the pairs per CPU second over
 all steps but the first, so that TRL's and the studio's scores before training are not counted. All get the same pairs in the
@@ -21,12 +22,13 @@ from kit import testbed, training
 from kit.machine import facts, keep, ratio, spread
 from kit.rounds import all_measured, losses_apart
 
-PAIRS, STEPS = 8, 4
+PAIRS, STEPS = 4, 3
 RATE = 2e-4
 VARIANTS: dict[str, dict[str, Any]] = {
     "trl dpo": {"side": "trl", "method": "dpo"},
     "trl dpo, scored before": {"side": "trl", "method": "dpo", "precompute_ref_log_probs": True},
-    "studio dpo": {"side": "studio", "method": "dpo"},
+    "studio dpo": {"side": "studio", "method": "dpo", "shared_prompts": False},
+    "studio dpo, shared prompts": {"side": "studio", "method": "dpo"},
     "trl orpo": {"side": "trl", "method": "orpo"},
     "studio orpo": {"side": "studio", "method": "orpo"},
     "trl simpo": {"side": "trl", "method": "simpo"},
@@ -37,6 +39,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
 RATIOS = {
     "dpo": ("studio dpo", "trl dpo", 3.0),
     "dpo, both scored before": ("studio dpo", "trl dpo, scored before", 2.2),
+    "dpo, shared prompts": ("studio dpo, shared prompts", "trl dpo", 4.0),
+    "dpo, shared prompts, both scored before": ("studio dpo, shared prompts", "trl dpo, scored before", 2.8),
     "orpo": ("studio orpo", "trl orpo", 2.0),
     "simpo": ("studio simpo", "trl simpo", 2.0),
     "kto": ("studio kto", "trl kto", 2.0),
@@ -70,7 +74,7 @@ def rows_of(method: str) -> Any:
     return replace(made, meta={**made.meta, "per_row": 1}) if method == "kto" else made
 
 
-def studio_run(folder: Path, method: str) -> dict[str, Any]:
+def studio_run(folder: Path, method: str, **settings: Any) -> dict[str, Any]:
     """One run of the studio."""
     from studio.models import libraries
     from studio.training.fit import fit
@@ -78,7 +82,7 @@ def studio_run(folder: Path, method: str) -> dict[str, Any]:
 
     libraries.import_heavy()
     asked, rows = training.job(folder, 8, testbed.SMALL, "fp32", 2, True), rows_of(method)
-    settings = {"method": {"kind": method, **({"sft": 0} if method == "dpo" else {})}, "epochs": STEPS}
+    settings |= {"method": {"kind": method, **({"sft": 0} if method == "dpo" else {})}, "epochs": STEPS}
     settings |= {"batch_size": len(rows) // rows.per_row, "learning_rate": RATE}
     run = ResolvedTraining(**{**asked.training.model_dump(), **settings})
     clock = training.Clock()

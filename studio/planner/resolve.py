@@ -76,7 +76,7 @@ def resolve(
     cutting.decide(draft, rows, case, chosen)
     _room(draft, case, chosen)
     for optimization in optimizations.decide(
-        spec.adapter, chosen.quantization, chosen.checkpointing, chosen.peak.reuse_dequantized
+        spec.adapter, spec.training, chosen.quantization, chosen.checkpointing, chosen.peak.reuse_dequantized
     ):
         draft.settle(f"training.{optimization.field}", optimization.on, optimization.reason, optimization.otherwise)
     learning.decide(draft, case)

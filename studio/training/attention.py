@@ -2,13 +2,15 @@
 
 Registered with transformers' attention interface, so any model that uses the interface can be trained with it. The row
 lengths travel as the keyword `row_lengths` from the trainer through the model; without them a batch is causal as it
-stands (one row, or rows padded on the right).
+stands (one row, or rows padded on the right). With `row_prompts`, several answers share one prompt that stands once: each
+attends to the prompt's keys, too.
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
+from collections.abc import Sequence
 from typing import Any
 
 LAYER_KINDS = {"full_attention", "sliding_attention"}
@@ -21,6 +23,11 @@ def register() -> None:
 
     AttentionInterface.register("studio_rows", attend_by_row)
     AttentionInterface.register("studio_varlen", attend_varlen)
+
+
+def is_own(name: str) -> bool:
+    """Whether an attention implementation is one of this module's, which tell rows apart by their lengths."""
+    return name.startswith("studio_")
 
 
 def choices(model: Any, device: str, dtype: str) -> list[str]:
@@ -49,21 +56,40 @@ def attend_by_row(
     s_aux: Any = None,
     position_bias: Any = None,
     row_lengths: tuple[int, ...] | None = None,
+    row_prompts: tuple[int, ...] | None = None,
     **_: Any,
 ) -> tuple[Any, None]:
     """Causal attention, one call per row. query [1, heads, tokens, size], key and value with as many or fewer heads.
 
-    Returns [1, tokens, heads, size]. The rows are taken apart by one split, whose gradient is one concatenation.
+    Returns [1, tokens, heads, size]. The rows are taken apart by one split, whose gradient is one concatenation. row_prompts:
+    for each row the index of the row that holds its prompt, or less than 0.
     """
     import torch
 
     if attention_mask is not None or position_bias is not None:
         raise NotImplementedError("rows are told apart by their lengths, not by a mask")
     lengths = list(row_lengths or (query.shape[2],))
-    rows = zip(query.split(lengths, 2), key.split(lengths, 2), value.split(lengths, 2), strict=True)
+    keys, values = (_behind_prompts(part.split(lengths, 2), row_prompts) for part in (key, value))
+    rows = zip(query.split(lengths, 2), keys, values, strict=True)
     outputs = [_attend(q, k, v, dropout, scaling, sliding_window, softcap, s_aux) for q, k, v in rows]
     joined = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=2)
     return joined.transpose(1, 2).contiguous(), None
+
+
+def behind_prompts(lengths: tuple[int, ...], prompts: tuple[int, ...] | None) -> tuple[int, ...]:
+    """How many keys each row attends to: its own, and its prompt's where that stands elsewhere."""
+    if prompts is None:
+        return lengths
+    return tuple(own + (0 if prompt < 0 else lengths[prompt]) for own, prompt in zip(lengths, prompts, strict=True))
+
+
+def _behind_prompts(rows: Sequence[Any], prompts: tuple[int, ...] | None) -> list[Any]:
+    """Keys or values of each row, behind those of its prompt where that stands elsewhere."""
+    import torch
+
+    if prompts is None:
+        return list(rows)
+    return [row if prompt < 0 else torch.cat([rows[prompt], row], dim=2) for row, prompt in zip(rows, prompts, strict=True)]
 
 
 def attend_varlen(
@@ -76,7 +102,9 @@ def attend_varlen(
     scaling: float | None = None,
     *,
     row_lengths: tuple[int, ...] | None = None,
+    row_prompts: tuple[int, ...] | None = None,
     cu_seq_lens_q: Any = None,
+    cu_seq_lens_k: Any = None,
     **more: Any,
 ) -> tuple[Any, None]:
     """The same by torch's variable-length flash attention: one kernel for all rows (CUDA, 16 bit), with a sliding window or
@@ -88,7 +116,12 @@ def attend_varlen(
     unusual = more.get("softcap") or more.get("s_aux") is not None or more.get("position_bias") is not None
     unusual = unusual or dropout or attention_mask is not None or query.dtype == torch.float32
     if row_lengths is None or unusual:
-        return attend_by_row(module, query, key, value, attention_mask, dropout, scaling, row_lengths=row_lengths, **more)
+        rows: dict[str, Any] = {"row_lengths": row_lengths, "row_prompts": row_prompts}
+        return attend_by_row(module, query, key, value, attention_mask, dropout, scaling, **rows, **more)
+    longest_key = longest
+    if row_prompts is not None:
+        key, value = (torch.cat(_behind_prompts(part.split(list(row_lengths), 2), row_prompts), 2) for part in (key, value))
+        longest_key = max(behind_prompts(row_lengths, row_prompts))
     from torch.nn.attention.varlen import varlen_attn
 
     grouped: dict[str, Any] = (
@@ -101,9 +134,9 @@ def attend_varlen(
         k,
         v,
         cu_seq_lens_q,
-        cu_seq_lens_q,
+        cu_seq_lens_q if row_prompts is None else cu_seq_lens_k,
         longest,
-        longest,
+        longest_key,
         scale=scaling,
         window_size=(window - 1 if window else -1, 0),
         **(grouped if q.shape[1] != k.shape[1] else {}),
@@ -115,7 +148,8 @@ def _attend(q: Any, k: Any, v: Any, dropout: float, scaling: float | None, windo
     import torch
 
     grouped = q.shape[1] != k.shape[1]
-    banded = window is not None and q.shape[2] > window
+    tokens, keys = q.shape[2], k.shape[2]
+    banded = tokens != keys or (window is not None and keys > window)
     if not softcap and sinks is None:
         if grouped and not _groups_heads(banded):
             k, v = (part.repeat_interleave(q.shape[1] // part.shape[1], dim=1) for part in (k, v))
@@ -124,7 +158,7 @@ def _attend(q: Any, k: Any, v: Any, dropout: float, scaling: float | None, windo
             q,
             k,
             v,
-            attn_mask=_visible(q.shape[2], window, q.device) if banded else None,
+            attn_mask=_visible(tokens, keys, window, q.device) if banded else None,
             dropout_p=dropout,
             is_causal=not banded,
             scale=scaling,
@@ -135,7 +169,7 @@ def _attend(q: Any, k: Any, v: Any, dropout: float, scaling: float | None, windo
     scores = q @ k.transpose(-1, -2) * (q.shape[-1] ** -0.5 if scaling is None else scaling)
     if softcap:
         scores = torch.tanh(scores / softcap) * softcap
-    scores = scores.masked_fill(~_visible(q.shape[2], window, q.device), float("-inf"))
+    scores = scores.masked_fill(~_visible(tokens, keys, window, q.device), float("-inf"))
     if sinks is not None:  # a learned score that takes weight from all tokens and gives nothing (gpt-oss)
         scores = torch.cat([scores, sinks.view(1, -1, 1, 1).expand(*scores.shape[:-1], 1).to(scores.dtype)], dim=-1)
     weights = torch.softmax(scores, dim=-1, dtype=torch.float32)[..., : k.shape[2]].to(q.dtype)
@@ -157,9 +191,10 @@ def _groups_heads(masked: bool) -> bool:
     return not torch.cuda.is_available() or (not masked and torch.cuda.get_device_capability() >= (8, 0))
 
 
-def _visible(tokens: int, window: int | None, device: Any) -> Any:
-    """Which tokens each token sees, [tokens, tokens]: itself and those before, at most `window` of them."""
+def _visible(tokens: int, keys: int, window: int | None, device: Any) -> Any:
+    """The keys that each of the last `tokens` positions sees, [tokens, keys]: its own and up to window - 1 before it."""
     import torch
 
-    seen = torch.ones(tokens, tokens, dtype=torch.bool, device=device).tril()
-    return seen if window is None else seen.triu(1 - window)
+    before = keys - tokens
+    seen = torch.ones(tokens, keys, dtype=torch.bool, device=device).tril(before)
+    return seen if window is None else seen.triu(before + 1 - window)

@@ -3,7 +3,8 @@
 A row is one token sequence, or two where it is a preference pair: its preferred answer, then the rejected one. A batch is
 the rows of one optimizer step. It is cut into micro-batches only for memory, never within a row: laid out flat (packed, no
 padding) or padded on the right. Every loss is divided by the totals of the whole batch, so the layout and the size of a
-micro-batch change the speed and never the result.
+micro-batch change the speed and never the result. Where answers to the same prompt are laid out flat, the prompt may stand
+there once, in front of them all.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
+from studio.training.layouts import Item, MicroBatch, pack, pack_shared, pad_rows, shared_size
 from studio.training.schedule import steps_per_epoch
 
 PADDING_LIMIT = 64
@@ -52,27 +54,6 @@ class Tokens(Protocol):
     def __getitem__(self, sequence: int, /) -> tuple[np.ndarray, np.ndarray]:
         """The token ids of a sequence, and for each whether it is learned (bool, or 0 and 1)."""
         ...
-
-
-@dataclass(frozen=True)
-class MicroBatch:
-    """Sequences computed at once. input_ids is [rows, longest], or [1, tokens] with `lengths` when laid out flat.
-
-    scored holds the flat positions whose next token is learned, targets those next tokens, and scored_in_rows how many of
-    them each sequence has, in order. numbers are the sequences' numbers in the data.
-    """
-
-    input_ids: np.ndarray
-    scored: np.ndarray
-    targets: np.ndarray
-    rows: int
-    tokens: int
-    scored_in_rows: np.ndarray
-    numbers: np.ndarray
-    ends: np.ndarray
-    """The flat position of each sequence's last token."""
-    lengths: tuple[int, ...] | None = None
-    position_ids: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -160,21 +141,36 @@ def best_fit(lengths: Sequence[int], budget: int) -> list[list[int]]:
     return groups
 
 
-def batch(tokens: Tokens, rows: Sequence[int], micro_batch: int, max_length: int, packed: bool, pad: int = 0) -> Batch:
+def batch(
+    tokens: Tokens, rows: Sequence[int], micro_batch: int, max_length: int, packed: bool, pad: int = 0, shared: bool = False
+) -> Batch:
     """The rows `rows` as one batch whose micro-batches hold at most `micro_batch` rows of `max_length` tokens a sequence.
 
-    Shorter rows are as many more as make no more tokens, padding counted.
+    Shorter rows are as many more as make no more tokens, padding counted. shared: of packed rows, a prompt that several
+    sequences in turn begin with is laid out once.
     """
+    budget = micro_batch * max_length * (tokens.per_row if packed else 1)
     numbers = sequences(tokens, rows)
     items = [[tokens[number] for number in row] for row in numbers]
-    lengths = [[len(ids) for ids, _ in row] for row in items]
+    if shared:
+        numbers, items = _by_prompt(numbers, items, budget)
+    sizes = [[shared_size(row)] if shared else [len(ids) for ids, _ in row] for row in items]
+    groups = best_fit([sum(row) for row in sizes], budget) if packed else _side_by_side_groups(sizes, budget)
     micro_batches = tuple(
-        (pack if packed else pad_rows)(
-            [item for row in group for item in items[row]], pad, [number for row in group for number in numbers[row]]
-        )
-        for group in _groups(lengths, micro_batch, max_length, packed)
+        _laid_out([items[row] for row in group], packed, shared, pad, [numbers[row] for row in group]) for group in groups
     )
     return Batch(micro_batches, totals(tokens, micro_batches), tokens=sum(micro.tokens for micro in micro_batches))
+
+
+def _laid_out(
+    rows: Sequence[Sequence[Item]], packed: bool, shared: bool, pad: int, numbers: Sequence[Sequence[int]]
+) -> MicroBatch:
+    """Rows as one micro-batch."""
+    if shared:
+        return pack_shared(rows, [number for row in numbers for number in row])
+    return (pack if packed else pad_rows)(
+        [item for row in rows for item in row], pad, [each for row in numbers for each in row]
+    )
 
 
 def sequences(tokens: Tokens, rows: Iterable[int]) -> list[list[int]]:
@@ -195,13 +191,11 @@ def totals(tokens: Tokens, micro_batches: Iterable[MicroBatch]) -> Totals:
     return Totals(rows // tokens.per_row, trained, trained_wanted, wanted)
 
 
-def _groups(lengths: Sequence[Sequence[int]], micro_batch: int, max_length: int, packed: bool) -> list[list[int]]:
-    """Rows that are computed at once, by the lengths of each row's sequences."""
-    if packed:
-        return best_fit([sum(row) for row in lengths], micro_batch * max_length * max(len(row) for row in lengths))
+def _side_by_side_groups(lengths: Sequence[Sequence[int]], budget: int) -> list[list[int]]:
+    """Rows that are padded to one length, by the lengths of each row's sequences."""
     longest = [max(row) for row in lengths]
     by_length = sorted(range(len(longest)), key=lambda index: (-longest[index], index))
-    counts = side_by_side([longest[index] for index in by_length], micro_batch * max_length)
+    counts = side_by_side([longest[index] for index in by_length], budget)
     ends = np.cumsum(counts).tolist()
     return [by_length[end - count : end] for count, end in zip(counts, ends, strict=True)]
 
@@ -222,15 +216,20 @@ def side_by_side(lengths: Sequence[int], budget: int) -> list[int]:
     return counts
 
 
-def in_order_of_length(tokens: Tokens, micro_batch: int, max_length: int, packed: bool, pad: int = 0) -> Iterator[MicroBatch]:
+def in_order_of_length(
+    tokens: Tokens, micro_batch: int, max_length: int, packed: bool, pad: int = 0, shared: bool = False
+) -> Iterator[MicroBatch]:
     """All rows once, longest first, so that little is padded: how the held-out loss is measured."""
     by_row = np.asarray(tokens.lengths).reshape(-1, tokens.per_row)
     sizes = by_row.sum(axis=1) if packed else by_row.max(axis=1)
+    if shared:
+        every = sequences(tokens, range(len(by_row)))
+        sizes = np.array([shared_size([tokens[number] for number in row]) for row in every], dtype=np.int64)
     by_length = np.argsort(-sizes, kind="stable")
     budget = micro_batch * max_length * (tokens.per_row if packed else 1)
     for group in _in_turn(sizes[by_length], budget, packed):
-        numbers = [number for row in sequences(tokens, by_length[group].tolist()) for number in row]
-        yield (pack if packed else pad_rows)([tokens[number] for number in numbers], pad, numbers)
+        numbers = sequences(tokens, by_length[group].tolist())
+        yield _laid_out([[tokens[number] for number in row] for row in numbers], packed, shared, pad, numbers)
 
 
 def totals_of(tokens: Tokens) -> Totals:
@@ -257,51 +256,24 @@ def _in_turn(lengths: np.ndarray, budget: int, packed: bool) -> Iterator[slice]:
         yield slice(start, start := start + count)
 
 
-def pack(items: Sequence[tuple[np.ndarray, np.ndarray]], pad: int = 0, numbers: Sequence[int] = ()) -> MicroBatch:
-    """Sequences end to end, [1, tokens], with positions that begin anew in each. None predicts into the next."""
-    del pad
-    lengths = tuple(len(ids) for ids, _ in items)
-    starts = np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64)
-    learned = np.concatenate([mask for _, mask in items]).astype(bool)
-    learned[starts] = False
-    ids = np.concatenate([ids for ids, _ in items]).astype(np.int64)
-    targets = np.flatnonzero(learned)
-    positions = np.concatenate([np.arange(length, dtype=np.int64) for length in lengths])
-    return MicroBatch(
-        ids[None],
-        targets - 1,
-        ids[targets],
-        rows=len(items),
-        tokens=len(ids),
-        scored_in_rows=np.add.reduceat(learned, starts, dtype=np.int64),
-        numbers=_numbers(items, numbers),
-        ends=starts + np.array(lengths, dtype=np.int64) - 1,
-        lengths=lengths,
-        position_ids=positions[None],
-    )
+def _by_prompt(
+    numbers: Sequence[Sequence[int]], items: Sequence[Sequence[Item]], budget: int
+) -> tuple[list[list[int]], list[list[Item]]]:
+    """Rows in turn whose prompts are the same put together, as many as make at most `budget` tokens; other rows as they are."""
+    together: list[list[int]] = []
+    rows: list[list[Item]] = []
+    for row_numbers, row in zip(numbers, items, strict=True):
+        joined = [*rows[-1], *row] if rows and _prompt(rows[-1][0]) == _prompt(row[0]) else []
+        if joined and shared_size(joined) <= budget:
+            rows[-1] = joined
+            together[-1] = [*together[-1], *row_numbers]
+        else:
+            rows.append(list(row))
+            together.append(list(row_numbers))
+    return together, rows
 
 
-def pad_rows(items: Sequence[tuple[np.ndarray, np.ndarray]], pad: int = 0, numbers: Sequence[int] = ()) -> MicroBatch:
-    """Sequences under each other, [rows, longest], padded on the right: no real token can see what comes after it."""
-    longest = max(len(ids) for ids, _ in items)
-    grid = np.full((len(items), longest), pad, dtype=np.int64)
-    learned = np.zeros((len(items), longest), dtype=bool)
-    for index, (ids, mask) in enumerate(items):
-        grid[index, : len(ids)] = ids
-        learned[index, : len(ids)] = mask
-    learned[:, 0] = False
-    targets = np.flatnonzero(learned)
-    return MicroBatch(
-        grid,
-        targets - 1,
-        grid.reshape(-1)[targets],
-        rows=len(items),
-        tokens=sum(len(ids) for ids, _ in items),
-        scored_in_rows=learned.sum(axis=1),
-        numbers=_numbers(items, numbers),
-        ends=np.array([index * longest + len(ids) - 1 for index, (ids, _) in enumerate(items)], dtype=np.int64),
-    )
-
-
-def _numbers(items: Sequence[Any], numbers: Sequence[int]) -> np.ndarray:
-    return np.asarray(numbers if len(numbers) else range(len(items)), dtype=np.int64)
+def _prompt(item: Item) -> bytes:
+    """What stands before the first learned token."""
+    ids, mask = item
+    return ids[: int(np.argmax(mask))].tobytes()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from studio.training import adapters, checkpoints, measuring
-from studio.training.batches import Batch, StepOrder, Tokens, batch
+from studio.training.batches import Batch, StepOrder, Tokens
 
 if TYPE_CHECKING:
     from studio.tracking.reporter import Reporter
@@ -46,8 +46,7 @@ class Rows:
 
     def step(self, number: int, rows: Sequence[int]) -> StepData:
         """The rows as one batch."""
-        job, model = self.loss_model.job, self.loss_model
-        return StepData(job.train, batch(job.train, rows, job.training.micro_batch, job.max_length, model.packed, model.pad))
+        return StepData(self.loss_model.job.train, self.loss_model.batch(self.loss_model.job.train, rows))
 
     def held_out_loss(self, reporter: Reporter) -> tuple[float, dict[str, float]]:
         """The method's loss over all held-out rows."""

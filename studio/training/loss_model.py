@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,40 +17,17 @@ import numpy as np
 
 from studio.core.text import shorten
 from studio.training import adapters, attention, fusing, initial, noise, score_head
-from studio.training.batches import MicroBatch, Tokens, first_rows, pack, pad_rows
+from studio.training.batches import Batch, Tokens, batch, first_rows, in_order_of_length
 from studio.training.guards import StepInProgress
 from studio.training.job import TrainingJob
+from studio.training.layouts import Item, MicroBatch, pack, pack_shared, pad_rows
+from studio.training.loss_path import LossPath, Refusal, probe_rows
 from studio.training.methods.distil import Distil
 from studio.training.methods.method import Scored
 from studio.training.modes import evaluating
 from studio.training.reference import Reference
 from studio.training.sampled import Sampled
 from studio.training.words import Words
-
-PROBE_TOKENS = 32
-
-
-@dataclass(frozen=True)
-class LossPath:
-    """How losses are computed: an attention implementation, the head over trained positions or over all, packed or not."""
-
-    attention: str
-    trained_only: bool
-    packed: bool
-
-    def __str__(self) -> str:
-        names = {"studio_varlen": "attention in one kernel", "studio_rows": "attention row by row"}
-        head = "a score of trained tokens only" if self.trained_only else "a score of every token"
-        rows = "packed rows" if self.packed else "padded rows"
-        return f"{names.get(self.attention, f'{self.attention} attention')}, {head}, {rows}"
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """A path that is not used, and why."""
-
-    path: LossPath
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -91,6 +68,21 @@ class LossModel:
     def packed(self) -> bool:
         """Whether rows are laid out end to end."""
         return self.path.packed
+
+    @property
+    def shared(self) -> bool:
+        """Whether a prompt with several answers is laid out once."""
+        return self.path.shared
+
+    def batch(self, tokens: Tokens, rows: Sequence[int]) -> Batch:
+        """Rows of `tokens` as a batch, laid out as this model computes it."""
+        size, length = self.job.training.micro_batch, self.job.max_length
+        return batch(tokens, rows, size, length, self.packed, self.pad, self.shared)
+
+    def longest_first(self, tokens: Tokens) -> Iterator[MicroBatch]:
+        """All rows of `tokens` once, laid out as this model computes them."""
+        size, length = self.job.training.micro_batch, self.job.max_length
+        return in_order_of_length(tokens, size, length, self.packed, self.pad, self.shared)
 
     def token_losses(self, micro: MicroBatch, words: Words | None = None) -> Any:
         """-log p(next token) at every trained position: fp32 [positions], on the model's device.
@@ -175,15 +167,18 @@ class LossModel:
         if micro.lengths is None or micro.position_ids is None:
             return {"input_ids": ids, "use_cache": False}
         ends = self.on_device(np.cumsum([0, *micro.lengths], dtype=np.int32))
+        keys = attention.behind_prompts(micro.lengths, micro.prompts)
+        key_ends = ends if micro.prompts is None else self.on_device(np.cumsum([0, *keys], dtype=np.int32))
         return {
             "input_ids": ids,
             "position_ids": self.on_device(micro.position_ids),
             "use_cache": False,
             "cu_seq_lens_q": ends,
-            "cu_seq_lens_k": ends,
+            "cu_seq_lens_k": key_ends,
             "max_length_q": max(micro.lengths),
-            "max_length_k": max(micro.lengths),
-            **({"row_lengths": micro.lengths} if self.path.attention.startswith("studio_") else {}),
+            "max_length_k": max(keys),
+            **({"row_lengths": micro.lengths} if attention.is_own(self.path.attention) else {}),
+            **({"row_prompts": micro.prompts} if micro.prompts is not None else {}),
         }
 
     def _autocast(self) -> Any:
@@ -201,7 +196,7 @@ class LossModel:
         attention.register()
         refused: list[Refusal] = []
         with evaluating(self.model):
-            rows = _probe_rows(self.job.train)
+            rows = probe_rows(self.job.train, self._may_share())
             self._use(LossPath(self.own_attention, False, False))
             with fusing.watching(self.model) as layers:
                 losses = [self.loss(pad_rows([row])).item() for row in rows]
@@ -216,7 +211,7 @@ class LossModel:
         self._use(LossPath(self.own_attention, False, False))
         return refused
 
-    def _fuse(self, layers: list[list[Any]], rows: list[tuple[np.ndarray, np.ndarray]], expected: _Expected) -> None:
+    def _fuse(self, layers: list[list[Any]], rows: list[Item], expected: _Expected) -> None:
         """Compute adapted layers together, unless that is off or changes a loss or the gradient."""
         training = self.job.training
         if not training.fused_adapters:
@@ -232,31 +227,43 @@ class LossModel:
         training, head = self.job.training, self.base.get_output_embeddings()
         trained_only = training.loss_on_labels_only and type(head) is torch.nn.Linear and not head.weight.requires_grad
         names = attention.choices(self.base, self.job.device, self.job.dtype)
+        if training.packing and training.varlen_attention and self._may_share():
+            for name in filter(attention.is_own, names):
+                yield LossPath(name, trained_only, packed=True, shared=True)
         for packed in [True, False] if training.packing else [False]:
             for name in names if training.varlen_attention else names[-1:]:
                 yield LossPath(name, trained_only, packed)
             if trained_only:
                 yield LossPath(self.own_attention, False, packed)
 
+    def _may_share(self) -> bool:
+        """Whether answers to one prompt come together, and its states are the same for each of them: noise would differ."""
+        training = self.job.training
+        return (
+            training.shared_prompts
+            and training.method.several_answers
+            and not training.neftune
+            and not self.job.adapter.dropout
+        )
+
     def _use(self, path: LossPath) -> None:
         self.path = path
         if self.base.config._attn_implementation != path.attention:
             self.base.set_attn_implementation(path.attention)
 
-    def _difference(self, rows: list[tuple[np.ndarray, np.ndarray]], expected: _Expected) -> str:
+    def _difference(self, rows: list[Item], expected: _Expected) -> str:
         """Why the path in use may not be trusted; empty if each row's loss is the same beside the others as it is alone, and
         so is the adapter's gradient."""
         import torch
 
-        arrange = pack if self.packed else pad_rows
         exact = self.job.dtype == "fp32"
         try:
             for index, (loss, (ids, _)) in enumerate(zip(expected.losses, rows, strict=True)):
                 beside = [(ids, mask & (index == other)) for other, (ids, mask) in enumerate(rows)]
-                actual = self.loss(arrange(beside, self.pad)).item()
+                actual = self.loss(self._probe(beside)).item()
                 if not abs(actual - loss) <= (1e-3 if exact else 2e-2) * max(len(ids) - 1.0, abs(loss)):
                     return f"its losses differ ({actual:.3g} instead of {loss:.3g})"
-            norm = self._gradient([arrange(rows, self.pad)])
+            norm = self._gradient([self._probe(rows)])
         except (torch.OutOfMemoryError, torch.AcceleratorError):
             raise
         except (RuntimeError, ValueError, TypeError, NotImplementedError, AttributeError) as error:
@@ -264,6 +271,12 @@ class LossModel:
         if not abs(norm - expected.gradient) <= (2e-3 if exact else 5e-2) * expected.gradient:
             return f"its gradient differs (norm {norm:.3g} instead of {expected.gradient:.3g})"
         return ""
+
+    def _probe(self, rows: list[Item]) -> MicroBatch:
+        """The probe rows as the path in use lays them out; of shared prompts the first two are answers to one."""
+        if self.shared:
+            return pack_shared([rows[:2], *([row] for row in rows[2:])])
+        return (pack if self.packed else pad_rows)(rows, self.pad)
 
     def _gradient(self, micro_batches: list[MicroBatch]) -> float:
         """Norm of the adapter's gradient of the summed loss of some micro-batches."""
@@ -300,9 +313,3 @@ class LossModel:
         if self.job.training.gradient_checkpointing:
             self.base.activation_checkpointing_disable()
         self.base.eval()
-
-
-def _probe_rows(tokens: Tokens) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Two short rows of different length with every token learned, from the ends of the data."""
-    cut = [tokens[0][0][:PROBE_TOKENS], tokens[len(tokens) - 1][0][: PROBE_TOKENS * 3 // 4]]
-    return [(ids, np.ones(len(ids), dtype=bool)) for ids in cut]

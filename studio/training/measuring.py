@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from studio.core.errors import Stopped
 from studio.tracking.reporter import Reporter
-from studio.training.batches import MicroBatch, Tokens, batch, in_order_of_length, totals_of
+from studio.training.batches import Tokens, totals_of
 from studio.training.modes import evaluating
 from studio.training.reference import Mismatched, Reference
 
@@ -17,17 +17,12 @@ if TYPE_CHECKING:
     from studio.training.loss_model import LossModel
 
 
-def _longest_first(loss_model: LossModel, tokens: Tokens) -> Iterator[MicroBatch]:
-    job = loss_model.job
-    return in_order_of_length(tokens, job.training.micro_batch, job.max_length, loss_model.packed, loss_model.pad)
-
-
 def logps(loss_model: LossModel, tokens: Tokens, reporter: Reporter, what: str) -> np.ndarray:
     """log p of the trained tokens of each sequence, fp32 [sequences]. Raises Stopped if asked to stop on the way."""
     found = np.zeros(len(tokens), dtype=np.float32)
     done = 0
     with evaluating(loss_model.model):
-        for micro in _longest_first(loss_model, tokens):
+        for micro in loss_model.longest_first(tokens):
             found[micro.numbers] = loss_model.score(tokens, micro).logps.cpu().numpy()
             done += micro.rows
             reporter.progress(done, len(tokens), what)
@@ -45,10 +40,8 @@ def drift(loss_model: LossModel, tokens: Tokens, rows: Sequence[int], reference:
         return None
     import torch
 
-    training, before = loss_model.job.training, reference.mismatched
-    micro_batches = batch(
-        Mismatched(tokens), rows, training.micro_batch, loss_model.job.max_length, loss_model.packed, loss_model.pad
-    ).micro_batches
+    before = reference.mismatched
+    micro_batches = loss_model.batch(Mismatched(tokens), rows).micro_batches
     total = torch.zeros((), device=loss_model.job.device)
     with torch.no_grad():
         for micro in micro_batches:
@@ -66,7 +59,7 @@ def held_out_loss(loss_model: LossModel, tokens: Tokens, reporter: Reporter) -> 
     with evaluating(loss_model.model):
         everything = totals_of(tokens)
         moved = drift(loss_model, tokens, range(everything.rows), reference)
-        for micro in _longest_first(loss_model, tokens):
+        for micro in loss_model.longest_first(tokens):
             loss, shares = training.method.loss(loss_model.score(tokens, micro, reference, moved), everything)
             total += loss
             for name, share in shares.items():

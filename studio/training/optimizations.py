@@ -6,9 +6,16 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from studio.training.settings import Adapter
+from studio.training.settings import Adapter, Training
 
-NAMES = ("fused_adapters", "loss_on_labels_only", "varlen_attention", "reuse_dequantized", "async_checkpoints")
+NAMES = (
+    "fused_adapters",
+    "loss_on_labels_only",
+    "varlen_attention",
+    "shared_prompts",
+    "reuse_dequantized",
+    "async_checkpoints",
+)
 """Fields of `training` that change how fast a run is and never what comes out."""
 
 
@@ -21,12 +28,15 @@ class Optimization(NamedTuple):
     otherwise: str = ""
 
 
-def decide(adapter: Adapter, quantization: str, checkpointing: bool, reuse_dequantized: bool) -> list[Optimization]:
+def decide(
+    adapter: Adapter, training: Training, quantization: str, checkpointing: bool, reuse_dequantized: bool
+) -> list[Optimization]:
     """All optimizations of a run; what the spec says is left as it is. reuse_dequantized: whether that fits."""
     return [
         fused(adapter, quantization),
         Optimization("loss_on_labels_only", True, "only trained tokens are scored", "a score for every token and word is kept"),
         Optimization("varlen_attention", True, "each row attends to itself alone", "one mask of all tokens by all tokens"),
+        _shared(adapter, training),
         _unpacked(quantization, checkpointing, reuse_dequantized),
         Optimization("async_checkpoints", True, "training goes on while a checkpoint is written", "each one is waited for"),
     ]
@@ -43,6 +53,14 @@ def fused(adapter: Adapter, quantization: str) -> Optimization:
     return Optimization(
         "fused_adapters", True, "adapters that share an input are computed together", "slower, and more is kept"
     )
+
+
+def _shared(adapter: Adapter, training: Training) -> Optimization:
+    if not training.method.several_answers:
+        return Optimization("shared_prompts", False, f"{training.method.kind} has one answer to a prompt")
+    if adapter.dropout or training.neftune:
+        return Optimization("shared_prompts", False, "noise and dropout are drawn for each answer's own prompt")
+    return Optimization("shared_prompts", True, "a prompt is computed once for all its answers", "once for each answer")
 
 
 def _unpacked(quantization: str, checkpointing: bool, fits: bool) -> Optimization:

@@ -14,7 +14,7 @@ from studio.core.errors import Stopped, TrainingError
 from studio.core.text import count, plural
 from studio.data.verifiers import Message
 from studio.models.generation import MANY, Answer, generate
-from studio.training.batches import Batch, Tokens, Totals, batch
+from studio.training.batches import Batch, Tokens, Totals
 from studio.training.loop import StepData
 from studio.training.methods.grpo import Grpo
 from studio.training.modes import evaluating
@@ -132,8 +132,7 @@ class Rollouts:
     def _batch(self, sampled: Sampled) -> Batch:
         if not len(sampled):
             return Batch((), Totals(0, 0, 0, 0), 0)
-        job, model = self.job, self.loss_model
-        return batch(sampled, range(len(sampled)), job.training.micro_batch, job.max_length, model.packed, model.pad)
+        return self.loss_model.batch(sampled, range(len(sampled)))
 
     def _before(self, sampled: Sampled) -> list[np.ndarray]:
         """-log p of each answer's tokens by the adapter as it started."""

@@ -144,6 +144,8 @@ class Training(Section, frozen=True):
     """Score only the tokens that are trained, a piece at a time. Empty: wherever it gives the model's exact losses."""
     varlen_attention: Annotated[bool | None, Ui(advanced=True)] = Field(default=None, title="Variable-length attention")
     """Compute packed rows' attention one by one, not under a mask over all. Empty: wherever it gives the exact losses."""
+    shared_prompts: Annotated[bool | None, Ui(advanced=True)] = Field(default=None, title="Shared prompts")
+    """Compute a prompt once for all its answers, of a preference pair or a group. Empty: wherever it gives the exact losses."""
     reuse_dequantized: Annotated[bool | None, Ui(advanced=True)] = Field(default=None, title="Reuse dequantised weights")
     """With checkpointing, a weight unpacked to compute a layer again serves its backward pass too. Empty: if it fits."""
     async_checkpoints: Annotated[bool | None, Ui(advanced=True)] = Field(default=None, title="Asynchronous checkpoints")
@@ -178,5 +180,6 @@ class ResolvedTraining(Training, frozen=True):
     fused_adapters: bool = DECIDED
     loss_on_labels_only: bool = DECIDED
     varlen_attention: bool = DECIDED
+    shared_prompts: bool = False  # runs resolved before there was this field have none
     reuse_dequantized: bool = DECIDED
     async_checkpoints: bool = DECIDED

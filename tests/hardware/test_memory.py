@@ -125,7 +125,7 @@ def saved_bytes(folder, config: dict, dtype: str, checkpointing: bool, adapter: 
     from peft.helpers import disable_input_dtype_casting
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    from studio.training.batches import pack
+    from studio.training.layouts import pack
     from studio.training.loss_model import LossModel
     from tests.training.kit import items, make_job, make_rows
 

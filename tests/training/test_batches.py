@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from studio.training.batches import StepOrder, batch, best_fit, in_order_of_length, pack, pad_rows, side_by_side
+from studio.training.batches import StepOrder, batch, best_fit, in_order_of_length, side_by_side
+from studio.training.layouts import pack, pack_shared, pad_rows, shared_prompt
+from studio.training.sampled import Sampled
 from studio.training.schedule import rate_factor, steps_per_epoch, total_steps
 from studio.training.settings import Training
 from tests.training.kit import LENGTHS, items, make_rows
@@ -90,3 +92,33 @@ def test_the_learning_rate_warms_up_then_falls_and_no_step_is_wasted(schedule: s
     assert rates[4] == 1
     assert all(rate > 0 for rate in rates)
     assert rates[4:] == sorted(rates[4:], reverse=True)
+
+
+def test_a_shared_prompt_stands_once_and_every_answer_keeps_its_positions_and_targets():
+    prompt, first, second = [7, 8, 9], [1, 2], [1, 3, 4]
+    answers = [(np.array([*prompt, *own]), np.arange(3 + len(own)) >= 3) for own in (first, second)]
+    alone = (np.array([5, 6]), np.array([True, True]))
+    micro = pack_shared([answers, [alone]], [4, 5, 6])
+    assert micro.input_ids.tolist() == [[7, 8, 9, 1, 2, 1, 3, 4, 5, 6]]
+    assert micro.position_ids is not None
+    assert micro.position_ids.tolist() == [[0, 1, 2, 3, 4, 3, 4, 5, 0, 1]]
+    assert (micro.lengths, micro.prompts) == ((3, 2, 3, 2), (-1, 0, 0, -1))
+    assert (micro.scored.tolist(), micro.targets.tolist()) == ([2, 3, 2, 5, 6, 8], [1, 2, 1, 3, 4, 6])
+    assert (micro.scored_in_rows.tolist(), micro.ends.tolist()) == ([2, 3, 1], [4, 7, 9])
+    assert (micro.rows, micro.tokens, micro.numbers.tolist()) == (3, 13, [4, 5, 6])
+
+
+def test_what_is_learned_and_the_last_token_are_never_shared():
+    same = np.array([7, 8, 9])
+    assert shared_prompt([(same, same < 8), (same, same > 8)]) == 0  # the first token is learned in one of them
+    assert shared_prompt([(same, same > 7), (same, same > 8)]) == 1
+    assert shared_prompt([(same, same > 9)] * 2) == 2
+    assert shared_prompt([(same, same > 8), (np.array([7, 5, 9]), same > 8)]) == 1
+
+
+def test_sampled_answers_to_a_prompt_come_together_as_far_as_the_memory_goes():
+    answers = [(np.array([7, 8, 9, own, own]), np.arange(5) >= 3) for own in range(8)]
+    rows = Sampled(answers, np.zeros(8, np.float32))
+    micro_batches = batch(rows, range(8), 1, 9, packed=True, shared=True).micro_batches
+    assert [micro.lengths for micro in micro_batches] == [(3, 2, 2, 2), (3, 2, 2, 2), (3, 2, 2)]
+    assert sorted(number for micro in micro_batches for number in micro.numbers.tolist()) == list(range(8))

@@ -277,7 +277,7 @@ def test_a_4_bit_weight_is_unpacked_twice_a_step(
     checkpointing: bool, reuse: bool, wanted: int, load: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     from studio.training import fused
-    from studio.training.batches import pack
+    from studio.training.layouts import pack
     from studio.training.loss_model import LossModel
     from tests.training.kit import items
 

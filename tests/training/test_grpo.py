@@ -160,7 +160,10 @@ def test_grpo_is_trls(
 
 
 @pytest.mark.usefixtures("written")
-@pytest.mark.parametrize("layout", [{"micro_batch": 1}, {"packing": False}, {"packing": False, "loss_on_labels_only": False}])
+@pytest.mark.parametrize(
+    "layout",
+    [{"shared_prompts": False, "micro_batch": 1}, {"packing": False}, {"packing": False, "loss_on_labels_only": False}],
+)
 def test_the_layout_of_a_batch_never_changes_it(layout: dict[str, Any], run: Callable[..., Any]):
     method = {"kind": "grpo", "group": GROUP, "max_new_tokens": LONGEST, "beta": 0.1}
     settings = {**SETTINGS, "train": make_rows(LENGTHS), "verification": verification(), "method": method}

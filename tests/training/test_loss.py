@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from studio.training.batches import pack
+from studio.training.layouts import pack
 from studio.training.loss_model import LossModel
 from studio.training.modes import evaluating
 from tests.tiny import make_model
-from tests.training.kit import items, make_job, make_rows, weights
+from tests.training.kit import items, make_job, make_pairs, make_rows, weights
 
 pytestmark = pytest.mark.numeric
 
@@ -61,6 +61,35 @@ def test_packed_rows_have_the_losses_and_gradients_they_have_alone(arch: str, tm
     assert together.item() == pytest.approx(sum(loss.item() for loss in alone), rel=1e-5)
     assert len(found) == len(wanted) > 0
     for one, other in zip(found, wanted, strict=True):
+        assert torch.allclose(one, other, rtol=1e-3, atol=1e-4 * other.abs().max().item())
+
+
+@pytest.mark.parametrize("arch", ["gemma2", "gemma3_text", "gpt_oss", "qwen2"])
+def test_a_prompt_that_is_computed_once_gives_each_answer_its_own_losses_and_gradients(
+    arch: str, tmp_path: Path, load: Callable[..., Any]
+):
+    import torch
+
+    pairs = make_pairs([(12, 9, 4), (20, 3, 14), (2, 6, 6)])
+    base = load(make_model(tmp_path / arch, arch, **ARCHITECTURES[arch]))
+    loss_model = LossModel(base, make_job(tmp_path, train=pairs, method="dpo"), pad=0)
+    assert loss_model.choose() == []
+    assert loss_model.shared
+    torch.manual_seed(0)
+    for parameter in loss_model.model.parameters():
+        if parameter.requires_grad:
+            torch.nn.init.normal_(parameter, std=0.05)
+    (micro,) = loss_model.batch(pairs, range(3)).micro_batches
+    assert micro.input_ids.size < micro.tokens
+    together = loss_model.score(pairs, micro).logps
+    together.square().sum().backward()
+    found = [p.grad.clone() for p in loss_model.model.parameters() if p.grad is not None]
+    loss_model.model.zero_grad()
+    base.set_attn_implementation(loss_model.own_attention)
+    alone = -torch.stack([plain_loss(base, *items(pairs)[number]) for number in micro.numbers])
+    alone.square().sum().backward()
+    assert torch.allclose(together, alone, rtol=1e-5)
+    for one, other in zip(found, (p.grad for p in loss_model.model.parameters() if p.grad is not None), strict=True):
         assert torch.allclose(one, other, rtol=1e-3, atol=1e-4 * other.abs().max().item())
 
 

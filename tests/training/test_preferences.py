@@ -230,7 +230,10 @@ def test_kto_is_trls(quantization: str, run: Callable[..., Any], load: Callable[
 
 
 @pytest.mark.parametrize("method", ["dpo", "orpo", "simpo", "kto"])
-@pytest.mark.parametrize("layout", [{"micro_batch": 1}, {"packing": False}, {"packing": False, "loss_on_labels_only": False}])
+@pytest.mark.parametrize(
+    "layout",
+    [{"shared_prompts": False, "micro_batch": 1}, {"packing": False}, {"packing": False, "loss_on_labels_only": False}],
+)
 def test_the_layout_of_a_batch_never_changes_a_preference_run(method: str, layout: dict[str, Any], run: Callable[..., Any]):
     pairs = make_pairs(PAIR_LENGTHS)
     rows = labelled(pairs) if method == "kto" else pairs

@@ -69,6 +69,11 @@ class Method(Section, frozen=True):
     rate_reason: ClassVar[str] = ""
     """Why."""
 
+    @property
+    def several_answers(self) -> bool:
+        """Whether several answers to the same prompt are in one batch."""
+        return self.needs == "pairs" or self.generates
+
     def loss(self, scored: Scored, totals: Totals) -> tuple[Any, Figures]:
         """The micro-batch's share of the batch's loss, a scalar in fp32 with its gradient, and its figures."""
         raise NotImplementedError
