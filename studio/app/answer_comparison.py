@@ -51,10 +51,11 @@ def compare_answers(
     index = retrieval.find(root, spec.index) if spec.index else None
     questions = questions_of(spec, root, index)
     large, close = _large(spec, root)
-    try:
+    with contextlib.ExitStack() as opened:
+        opened.callback(close)
         if index is not None:
             index.search("ready", 1)  # the embedding model first: two must not load at once
-        local, context = _local(spec, root)
+        local, context = _local(spec, root, opened)
         grounding = Grounding(index, spec.passages).within(context) if index else None
         id = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
         target = root / "comparisons" / id
@@ -72,8 +73,6 @@ def compare_answers(
                 assert index is not None
                 append_json(aside / "passages.jsonl", index.passages[passage].as_line())
             write_text(aside / "report.html", pages.render(record, rows, spec.as_yaml()))
-    finally:
-        close()
     return record, target
 
 
@@ -157,11 +156,11 @@ def _run_folder(name: str, home: Path) -> Path | None:
     return run.data if run is not None else None
 
 
-def _local(spec: Comparison, home: Path) -> tuple[Sequence[Answerer], int]:
-    """Base, and tuned where there is an adapter: one set of weights; and the tokens it takes."""
+def _local(spec: Comparison, home: Path, opened: contextlib.ExitStack) -> tuple[Sequence[Answerer], int]:
+    """Base, and tuned where there is an adapter: one set of weights, until `opened` ends; and the tokens it takes."""
     from studio.app.chat import open_talker
 
-    talker: Any = open_talker(spec.run, home)
+    talker = opened.enter_context(contextlib.closing(open_talker(spec.run, home)))
 
     def answerer(name: str, tuned: bool) -> Answerer:
         def ask(messages: Messages) -> Reply:

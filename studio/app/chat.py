@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,25 +77,35 @@ class Talker:
     """A loaded run or model that answers. Base and tuned share one set of weights: the adapter is switched off and on."""
 
     def __init__(self, run: Run | None = None, model: Model | str | None = None, adapter: Path | None = None) -> None:
-        """A run, or a model, or an adapter folder on a model. Raises StudioError for what cannot be loaded."""
-        from studio import pipeline, worker
-        from studio.models import loading
+        """A run, or a model, or an adapter folder on a model; it has the GPU until `close`.
+
+        Raises JobError while a run has the GPU, StudioError for what cannot be loaded.
+        """
+        from studio import worker
+        from studio.app import gpu_use
 
         worker.set_environment()
         self.system, self.tuned = "", run is not None or adapter is not None
         """The system prompt it was trained with; and whether there is an adapter to switch off."""
+        with contextlib.ExitStack() as gpu:
+            gpu.enter_context(gpu_use.or_refuse("a chat", "Chat when it has ended."))
+            self.model: Any
+            self.tokenizer: Any
+            self.model, self.tokenizer = self._load(run, model, adapter)
+            self._gpu = gpu.pop_all()
+
+    def _load(self, run: Run | None, model: Model | str | None, adapter: Path | None) -> tuple[Any, Any]:
+        from studio import pipeline
+        from studio.models import loading
+
         if run is not None:
             prepared = pipeline.reopen(run.folder)
-            self.model = loading.attach_adapter(pipeline.load(prepared), run.folder.adapter)
-            self.tokenizer = prepared.tokenizer
             self.system = run.spec.data.system or ""
-            return
+            return loading.attach_adapter(pipeline.load(prepared), run.folder.adapter), prepared.tokenizer
         wanted = _as_loaded(model or "starter")
         found = loading.find(wanted)
-        self.model = loading.load_base(wanted, _device(), found)
-        self.tokenizer = loading.tokenizer(found, wanted.chat_template)
-        if adapter is not None:
-            self.model = loading.attach_adapter(self.model, adapter)
+        base = loading.load_base(wanted, _device(), found)
+        return loading.attach_adapter(base, adapter) if adapter else base, loading.tokenizer(found, wanted.chat_template)
 
     def say(
         self,
@@ -116,6 +127,14 @@ class Talker:
         off = nullcontext() if tuned or not self.tuned else self.model.disable_adapter()
         with off:
             yield from stream(self.model, prompt, self.tokenizer, max_tokens, temperature, top_p, seed)
+
+    def close(self) -> None:
+        """Unload the model and leave the GPU to others."""
+        from studio.models.loading import free_memory
+
+        self.model = self.tokenizer = None
+        free_memory()
+        self._gpu.close()
 
     @property
     def context(self) -> int:
@@ -240,6 +259,20 @@ def talker(run: Run) -> Talker:
             where=run.id,
         )
     if run.folder.path not in _talkers:
-        _talkers.clear()
+        _unload()
         _talkers[run.folder.path] = Talker(run)
     return _talkers[run.folder.path]
+
+
+def leave_gpu() -> None:
+    """Unload what `talker` keeps if it is on a GPU: a run, an export or an evaluation of the same Python process needs that."""
+    from studio.hardware import machine
+
+    if _talkers and machine.probe().gpu is not None:
+        _unload()
+
+
+def _unload() -> None:
+    for one in _talkers.values():
+        one.close()
+    _talkers.clear()

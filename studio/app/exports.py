@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from studio import spec as specs
-from studio.app import export_copies, runs
+from studio.app import export_copies, gpu_use, runs
 from studio.app.runs import Run
 from studio.core.errors import ExportError, JobError, SpecError, StudioError
 from studio.core.fields import Alternatives, Leaf, leaves
@@ -179,7 +179,8 @@ def export(
 
     worker.set_environment()
     watcher = Watcher(run.folder, on_progress)
-    artifact = pipeline.export_one(run.folder, pipeline.reopen(run.folder), wanted, watcher, deploy)
+    with gpu_use.in_turn(f"an export of {run.id}", watcher):
+        artifact = pipeline.export_one(run.folder, pipeline.reopen(run.folder), wanted, watcher, deploy)
     with mirror.afterwards(run.folder, watcher) as mirrored:
         if mirrored:
             mirrored.exported(artifact)

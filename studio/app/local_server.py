@@ -19,12 +19,10 @@ def serve(given: str, home: Path, concurrency: int = 8) -> Iterator[Local]:
         yield Local(endpoint(given))
         return
     from studio import worker
-    from studio.app import serving
-    from studio.hardware import machine
+    from studio.app import gpu_use, serving
     from studio.runs.local_server import served
 
     worker.set_environment()
     source = serving.sources(serving.ServeRequest((given,)), home)[0]
-    device = machine.probe()
-    with serving.gpu(device.uuid if device.device == "cuda" else ""), served(source, concurrency) as local:
+    with gpu_use.or_refuse("a local server", "Start it again when that has ended."), served(source, concurrency) as local:
         yield local

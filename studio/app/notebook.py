@@ -58,6 +58,7 @@ class Run(runs.Run):
         """
         since = run_updates.now(self.folder)
         runs.resume(self)
+        chat.leave_gpu()
         if not wait:
             return self
         return follow(self, since, on_update)
@@ -103,6 +104,7 @@ class Run(runs.Run):
     def export(self, kind: str, deploy: bool = False, **settings: Any) -> Artifact:
         """Make and verify an export: `run.export("gguf", quant="q4_k_m")`. deploy also writes the files that serve it on
         another machine. Raises SpecError for a wrong kind or setting, ExportError if it cannot be made."""
+        chat.leave_gpu()
         return exports.export(self, kind, settings, deploy=deploy)
 
     def push(self, repository: str, target: str | None = None, public: bool = False) -> dict[str, Any]:
@@ -116,6 +118,7 @@ class Run(runs.Run):
         from studio.data.in_memory import as_sources
 
         sources = [] if also is None else as_sources(also, "also")
+        chat.leave_gpu()
         return evidence.evaluate(self, [sources] if isinstance(sources, str) else sources)
 
     def _repr_html_(self) -> str:
@@ -155,7 +158,9 @@ def start(spec: RunSpec | str | Path | Mapping[str, Any], home: str | Path | Non
 
     spec: a `RunSpec`, the path of a YAML file, or a mapping. `studio.watch(run)` shows its progress.
     """
-    return Run(runs.start(as_spec(spec), home).folder)
+    run = runs.start(as_spec(spec), home)
+    chat.leave_gpu()  # it would have the GPU that the run waits for
+    return Run(run.folder)
 
 
 def train(

@@ -5,10 +5,8 @@ Scoring loads the model: it is for a process of its own, never for a web server'
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterable, Sequence
 
-from studio.core import events
 from studio.data.rows import Conversation
 from studio.data.surprise import Scores
 from studio.models.settings import Model
@@ -28,22 +26,17 @@ def scores(rows: Iterable[tuple[int, Conversation]], total: int, count: int, mod
 
     On a GPU it waits until no run uses it. Raises ModelError, HardwareError, EvaluationError, Stopped.
     """
+    from studio.app import gpu_use
     from studio.evaluation import surprise
     from studio.hardware import machine as machines
     from studio.models import loading
-    from studio.runs.slot import slot
 
     found = loading.find(model)
     tokenizer = loading.tokenizer(found, model.chat_template)
     machine = machines.probe()
     dtype = "fp32" if machine.gpu is None else "bf16" if machine.gpu.bf16 else "fp16"
     chosen = Model(**{**model.model_dump(exclude_unset=True), "dtype": model.dtype or dtype})
-
-    def waiting(holder: str) -> None:
-        reporter.event(events.Waiting(message=f"waiting for {machine.device}, which {holder or 'a run'} uses"))
-
-    alone = machine.gpu is not None
-    with slot(machine.uuid, "data desk", reporter.should_stop, waiting) if alone else contextlib.nullcontext():
+    with gpu_use.in_turn("the data desk", reporter):
         base = loading.load_base(chosen, machine.device, found)
         return surprise.score(rows, total, count, base, tokenizer, model.name, reporter)
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator
 
-from studio.core.errors import JobError, ModelError, SpecError
+from studio.app import gpu_use
+from studio.core.errors import ModelError, SpecError
 from studio.core.records import Record, RecordError
 from studio.core.text import nearest, plural
 from studio.processes import watchdog
@@ -77,6 +78,9 @@ def sources(request: ServeRequest, home: Path) -> list[Source]:
     return every
 
 
+SHARE_HINT = "Serve when it has ended, or add --share-gpu if both fit into its memory."
+
+
 def serve(
     request: ServeRequest,
     home: Path,
@@ -117,7 +121,7 @@ def serve(
     access.require_keys(host, known)
     listener = listen(host, port)
     device = machine.probe()
-    with gpu(device.uuid if device.device == "cuda" and not share_gpu else ""):
+    with contextlib.nullcontext() if share_gpu else gpu_use.or_refuse("studio serve", SHARE_HINT):
         from studio.serving import assemble
         from studio.serving.application import Dispatcher
 
@@ -234,26 +238,6 @@ def _vllm(
     words = vllm.command(vllm.program(), assemble.vllm_plan(wanted), request.limits, host, port)
     tell(" ".join(words))
     return vllm.run(words, host)
-
-
-@contextlib.contextmanager
-def gpu(uuid: str) -> Iterator[None]:
-    """The GPU held as a run holds it, so that no training starts beside; no wait if a run has it."""
-    from studio.runs.slot import slot
-
-    if not uuid:
-        yield
-        return
-
-    def refuse(holder: str) -> None:
-        raise JobError(
-            f"the GPU is used by {holder or 'a run'}",
-            hint="Serve when it has ended, or add --share-gpu if both fit into its memory.",
-            where=uuid,
-        )
-
-    with slot(uuid, "studio serve", lambda: True, refuse):
-        yield
 
 
 @contextlib.contextmanager

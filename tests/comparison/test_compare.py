@@ -301,7 +301,7 @@ def test_a_file_without_questions_and_a_wrong_spec_are_refused(tmp_path: Path) -
 def test_a_large_model_is_asked_by_its_api_billed_once_and_kept_under_the_ceiling(
     home: Path, grounding: Grounding, questions: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(answer_comparison, "_local", lambda spec, home: ([Answerer(BASE, guesses)], 8_192))
+    monkeypatch.setattr(answer_comparison, "_local", lambda spec, home, opened: ([Answerer(BASE, guesses)], 8_192))
     with loopback(lambda body: reads(body["messages"]).text) as api:
         endpoint = Endpoint(url=api.url, model="large", price=Price(input=1.0, output=4.0))
         spec = Comparison(
