@@ -29,6 +29,7 @@ def scores(run: Run, file: str) -> list[ScoredRow]:
     Higher is better; only differences mean something. Raises JobError for a run of another method, DataError, ModelError.
     """
     from studio import pipeline
+    from studio.app import gpu_use
     from studio.data.render import encode_many
     from studio.evaluation import scored
     from studio.models import libraries
@@ -45,10 +46,11 @@ def scores(run: Run, file: str) -> list[ScoredRow]:
     rows = prepare.load_questions(str(Path(file).expanduser()), spec.data)
     libraries.import_heavy()
     prepared = pipeline.reopen(run.folder)
-    model = scored.load(pipeline.load(prepared), run.folder.adapter)
     sides = [side for row in rows for side in (row, row.not_preferred) if side is not None]
     encoded = encode_many(sides, prepared.tokenizer, "last_assistant")
-    found = iter(scored.scores(model, [made.ids for made in encoded]).tolist())
+    with gpu_use.or_refuse("scoring of answers", "Score when it has ended."):
+        model = scored.load(pipeline.load(prepared), run.folder.adapter)
+        found = iter(scored.scores(model, [made.ids for made in encoded]).tolist())
     return [
         ScoredRow(
             row.file, row.line, _question(row), row.answer, next(found), next(found) if row.rejected is not None else None
