@@ -1,6 +1,7 @@
 """Preference training on a CPU: the studio against TRL's trainers on the same pairs, in tokens per CPU second.
 
     nice -n 10 python bench/preferences.py      # three rounds of everything, writes bench/results/preferences-cpu.json
+    python bench/preferences.py --only "trl orpo" "studio orpo"
     python bench/preferences.py --rounds 1 --kept FOLDER     # may be interrupted, and goes on with what FOLDER has not
 
 Each variant runs in a process of its own with one thread, in turn; the figure is real tokens of the pairs per CPU second over
@@ -180,8 +181,9 @@ def main() -> None:
     """Measure, print, write; exit 1 if losses differ."""
     rounds, found = all_measured(__file__, VARIANTS, {"studio": studio_run, "trl": trl_run})
     speeds = {name: [run["tokens_per_cpu_second"] for run in runs] for name, runs in found.items()}
-    ratios = {name: ratio(speeds[one], speeds[two], target) for name, (one, two, target) in RATIOS.items()}
-    losses = {name: losses_apart(found[one], found[two]) for name, (one, two, _) in RATIOS.items()}
+    compared = {name: sides for name, sides in RATIOS.items() if {*sides[:2]} <= found.keys()}
+    ratios = {name: ratio(speeds[one], speeds[two], target) for name, (one, two, target) in compared.items()}
+    losses = {name: losses_apart(found[one], found[two]) for name, (one, two, _) in compared.items()}
     result: dict[str, Any] = {
         "what": WHAT,
         **facts("torch", "transformers", "trl", "peft"),

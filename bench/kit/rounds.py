@@ -39,7 +39,7 @@ def all_measured(
     file: str, variants: Mapping[str, Mapping[str, Any]], sides: Mapping[str, Callable[..., dict[str, Any]]]
 ) -> tuple[int, dict[str, list[dict[str, Any]]]]:
     """The rounds asked for by `--rounds`, and what each variant gave in each; they take turns. file: the benchmark's own.
-    With `--kept FOLDER`, measurements that an interrupted call left there are not made again.
+    With `--only`, only some variants. With `--kept FOLDER`, measurements that are there are not made again.
 
     variants: by name, its `side` and that side's settings; sides: what measures a variant in a folder. A process that is asked
     for one variant (`--child`) prints its result and ends here.
@@ -47,6 +47,7 @@ def all_measured(
     parser = argparse.ArgumentParser(description=f"python bench/{Path(file).name}")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--kept", type=Path, help="folder of single measurements; those that are there are not made again")
+    parser.add_argument("--only", nargs="*", choices=list(variants), default=list(variants), metavar="VARIANT")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.child:
@@ -55,9 +56,9 @@ def all_measured(
         with tempfile.TemporaryDirectory() as folder:
             print(json.dumps(run(Path(folder), **settings)))
         sys.exit()
-    found: dict[str, list[dict[str, Any]]] = {name: [] for name in variants}
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in variants if name in asked.only}
     for turn in range(asked.rounds):
-        for name in variants:
+        for name in found:
             found[name].append(measured(name, [sys.executable, file, "--child", name], turn, asked.kept))
     return asked.rounds, found
 
