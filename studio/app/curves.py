@@ -8,10 +8,10 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import orjson
 
+from studio.core.metrics import MetricsPoint
 from studio.runs import pace
 from studio.runs.pace import RECENT
 from studio.runs.status import Status
@@ -62,8 +62,8 @@ class Curves:
     """All curves of a run, and how much of its metrics file they hold."""
 
     series: dict[str, Series] = field(default_factory=dict)
-    last: dict[str, Any] = field(default_factory=dict)
-    recent: list[dict[str, Any]] = field(default_factory=list)
+    last: dict[str, float] = field(default_factory=dict)
+    recent: list[MetricsPoint] = field(default_factory=list)
     """The last logged steps whole, enough to tell the pace."""
     place: int = 0
     identity: int = 0
@@ -99,19 +99,18 @@ def _take(found: Curves, lines: Iterable[bytes]) -> None:
             return
         found.place += len(line)
         try:
-            values = orjson.loads(line)
+            point = MetricsPoint.parse(orjson.loads(line))
         except orjson.JSONDecodeError:
             continue
-        step = values.get("step") if isinstance(values, dict) else None
-        if not isinstance(step, (int, float)):
+        if point is None:
             continue
         for key in KEYS:
-            value = values.get(key)
+            value = point.figures.get(key)
             if isinstance(value, (int, float)) and value == value and abs(value) != float("inf"):
-                found.series.setdefault(key, Series()).add(step, value)
-        found.last.update(values)
-        if "loss" in values:
-            found.recent.append({"step": step, "loss": values["loss"], "time": values.get("time", 0.0)})
+                found.series.setdefault(key, Series()).add(point.step, value)
+        found.last.update(point)
+        if "loss" in point:
+            found.recent.append(point)
             if len(found.recent) > 4 * RECENT:
                 del found.recent[: -2 * RECENT]
 

@@ -45,9 +45,9 @@ class Run(runs.Run):
         """The logged figures as a pandas DataFrame, one row a step: loss, lr, eval_loss, tokens_per_second and more."""
         import pandas
 
-        steps: dict[int, dict[str, Any]] = {}
+        steps: dict[int, dict[str, float]] = {}
         for line in self.metrics:
-            steps.setdefault(line["step"], {}).update(line)
+            steps.setdefault(line.step, {}).update(line)
         frame = pandas.DataFrame(list(steps.values()), columns=None if steps else ["step"])
         return frame.set_index("step").sort_index()
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from studio.core import events
 from studio.core.events import Event
 from studio.core.files import whole_lines
+from studio.core.metrics import MetricsPoint
 from studio.core.text import size
 from studio.runs import status as statuses
 from studio.runs.folder import RunFolder
@@ -28,7 +27,7 @@ class Update:
 
     status: Status
     events: list[Event]
-    metrics: list[dict[str, Any]]
+    metrics: list[MetricsPoint]
     place: Place
     """Where the next look begins."""
 
@@ -49,7 +48,8 @@ def watch(folder: RunFolder, every: float = 0.25, since: Place | None = None) ->
             new[file] = list(whole_lines(file, place))
             places[file] = place + sum(len(line) for line in new[file])
         happened = [events.parse_line(line) for line in new[folder.events]]
-        yield Update(status, happened, [json.loads(line) for line in new[folder.metrics]], dict(places))
+        logged = [point for line in new[folder.metrics] if (point := MetricsPoint.parse_line(line))]
+        yield Update(status, happened, logged, dict(places))
         if not status.active:
             return
         time.sleep(every)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from studio.app import data_sources, run_summary
 from studio.app.run_summary import RunSummary
@@ -12,6 +12,7 @@ from studio.core import people
 from studio.core.errors import DAMAGED, JobError, StudioError
 from studio.core.events import Event
 from studio.core.files import bytes_in, studio_home
+from studio.core.metrics import MetricsPoint
 from studio.runs import folder as folders
 from studio.runs import lifecycle, pace
 from studio.runs import status as statuses
@@ -68,7 +69,7 @@ class Run:
         return PlanRecord.read(self.folder.plan) if self.folder.plan.exists() else None
 
     @property
-    def metrics(self) -> list[dict[str, Any]]:
+    def metrics(self) -> list[MetricsPoint]:
         """The logged steps."""
         return list(self.folder.read_metrics())
 

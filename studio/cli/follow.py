@@ -15,6 +15,7 @@ from studio.cli import show
 from studio.cli.options import Shown
 from studio.core import events
 from studio.core.events import Event
+from studio.core.metrics import MetricsPoint
 from studio.core.text import duration
 
 STAGES = {
@@ -136,7 +137,7 @@ class _JsonLines(_Quiet):
 
     def show(self, update: Update) -> None:
         lines: list[dict[str, Any]] = [{"event": event.as_line()} for event in update.events]
-        lines += [{"metrics": line} for line in update.metrics]
+        lines += [{"metrics": point.as_json()} for point in update.metrics]
         now = {name: getattr(update.status, name) for name in ("state", "what", "done", "total")}
         if now != self.last:
             lines.append({"status": now})
@@ -156,8 +157,8 @@ class _Bar:
         self.task: Any = None
         self.stage = ""
         self.begun = time.monotonic()
-        self.last: dict[str, Any] = {}
-        self.lines: list[dict[str, Any]] = []
+        self.last: dict[str, float] = {}
+        self.lines: list[MetricsPoint] = []
 
     def __enter__(self) -> _Bar:
         self.bar.start()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 LEAST = 4
 """Measurements below which a curve says nothing."""
@@ -15,7 +14,7 @@ RISEN = 0.05
 """Share by which the loss at the end exceeds its lowest: the training went on for too long."""
 
 
-def reading(points: Iterable[Mapping[str, Any]]) -> str:
+def reading(points: Iterable[Mapping[str, float]]) -> str:
     """Whether the training should have been longer or shorter, in a sentence without its full stop; empty if neither.
 
     points: the logged steps of a run; those with an `eval_loss` count.

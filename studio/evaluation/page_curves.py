@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+
+from markupsafe import Markup
 
 from studio.core.charts import Series, line_chart
 from studio.core.text import count, size
 
 
-def curves(metrics: Sequence[dict[str, Any]]) -> str:
+def curves(metrics: Sequence[Mapping[str, float]]) -> list[Markup]:
     """Loss, log p of preference pairs and learning rate, as far as they were logged; metrics: the lines of metrics.jsonl."""
     loss, held_out, rate = (series(metrics, key) for key in ("loss", "eval_loss", "lr"))
-    drawn = [
+    return [
         line_chart(
             "Loss", [Series("training", loss, smooth=True), Series("held-out", held_out, dots=True)], from_zero=True,
             note=_facts(metrics),
@@ -27,12 +28,9 @@ def curves(metrics: Sequence[dict[str, Any]]) -> str:
         ),
         line_chart("Learning rate", [Series("learning rate", rate)], from_zero=True),
     ]  # fmt: skip
-    if not any(drawn):
-        return ""
-    return f'<h2 id="training">Training</h2><div class="charts">{"".join(drawn)}</div>'
 
 
-def series(metrics: Sequence[dict[str, Any]], key: str) -> list[tuple[float, float]]:
+def series(metrics: Sequence[Mapping[str, float]], key: str) -> list[tuple[float, float]]:
     """(step, value) of one logged key, without what is missing or not a number."""
     points = []
     for row in metrics:
@@ -42,7 +40,7 @@ def series(metrics: Sequence[dict[str, Any]], key: str) -> list[tuple[float, flo
     return points
 
 
-def _facts(metrics: Sequence[dict[str, Any]]) -> str:
+def _facts(metrics: Sequence[Mapping[str, float]]) -> str:
     facts = []
     tokens, speed, memory = (series(metrics, key) for key in ("tokens", "tokens_per_second", "memory"))
     if tokens:

@@ -15,7 +15,8 @@ from studio import spec as specs
 from studio.core import events, people
 from studio.core.errors import JobError, StudioError
 from studio.core.events import Event
-from studio.core.files import read_json, read_json_lines, whole_lines, write_text
+from studio.core.files import read_json, whole_lines, write_text
+from studio.core.metrics import MetricsPoint
 from studio.core.records import RecordError
 from studio.core.text import nearest, slug
 from studio.processes.identity import ProcessId
@@ -104,12 +105,10 @@ class RunFolder:
         """The story so far; a line that cannot be read is an `events.Unreadable`."""
         return map(events.parse_line, whole_lines(self.events))
 
-    def read_metrics(self) -> Iterator[dict[str, Any]]:
+    def read_metrics(self) -> Iterator[MetricsPoint]:
         """The logged steps so far. After a resume a step may stand twice: the later one counts."""
-        latest: dict[tuple[Any, bool], dict[str, Any]] = {}
-        for line in filter(_is_step, read_json_lines(self.metrics)):
-            latest[line.get("step"), "eval_loss" in line] = line
-        return iter(sorted(latest.values(), key=lambda line: line["step"]))
+        latest = {(point.step, "eval_loss" in point): point for point in MetricsPoint.read(self.metrics)}
+        return iter(sorted(latest.values(), key=lambda point: point.step))
 
     def artifacts(self) -> list[dict[str, Any]]:
         """The manifests of what was exported. Raises RecordError for a damaged one."""
@@ -145,10 +144,6 @@ def read_object(file: Path) -> dict[str, Any]:
 
 def _damaged(file: Path, what: str) -> RecordError:
     return RecordError(f"{file.name} is damaged: {what}", hint="Set it aside: studio doctor --repair", where=str(file))
-
-
-def _is_step(line: Any) -> bool:
-    return isinstance(line, dict) and isinstance(line.get("step"), int | float)
 
 
 @functools.lru_cache(maxsize=2048)

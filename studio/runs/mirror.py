@@ -75,9 +75,9 @@ class Mirror:
         """Send the logged steps that a tracker lacks, such as those of a process that was killed before it sent them."""
         for sink in self.sinks:
             known = sink.last_step()
-            for line in list(self.folder.read_metrics()):
-                if line["step"] > known:
-                    sink.log(line["step"], _figures(line))
+            for point in list(self.folder.read_metrics()):
+                if point.step > known:
+                    sink.log(point.step, dict(point.figures))
 
     def step(self, step: int, values: dict[str, float]) -> None:
         """One logged step."""
@@ -272,15 +272,6 @@ def _open(folder: RunFolder, reporter: Reporter, job_type: str | None) -> Mirror
     mirror = Mirror(folder, [sink for sink in sinks if sink], reporter)
     mirror.caught_up()
     return mirror if mirror.sinks else None
-
-
-def _figures(line: dict[str, Any]) -> dict[str, float]:
-    """The figures in a line of metrics.jsonl."""
-    return {
-        name: value
-        for name, value in line.items()
-        if name not in ("step", "time", "version") and isinstance(value, int | float)
-    }
 
 
 def _texts(value: Any) -> Iterator[str]:

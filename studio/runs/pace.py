@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from statistics import mean, stdev
-from typing import Any
 
 RECENT = 50
 """Steps whose pace counts: a machine that gets slower or faster is followed."""
@@ -13,7 +12,7 @@ FEWEST = 4
 """Steps after the first from which a pace is told; the first one compiles, allocates and fills caches."""
 
 
-def seconds_left(lines: Iterable[Mapping[str, Any]], total: float, since: float = 0.0) -> tuple[float, float] | None:
+def seconds_left(lines: Iterable[Mapping[str, float]], total: float, since: float = 0.0) -> tuple[float, float] | None:
     """Seconds from the last logged step to step `total`, from and to; None while there are too few steps.
 
     lines are logged metrics (step and time), in order; those before `since`, a time, belong to an earlier process. What each

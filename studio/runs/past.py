@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from studio.core.records import RecordError
 from studio.hardware.history import LAST, OVERHEADS, UNSEEN, Past, seen
@@ -52,6 +51,6 @@ def of(folder: RunFolder) -> Past | None:
 
 def _middle(folder: RunFolder, name: str = "tokens_per_second") -> float:
     """A rate in the middle of a run, its beginning left out; 0 if too few steps were logged."""
-    lines: list[dict[str, Any]] = [line for line in folder.read_metrics() if line.get(name)]
+    lines = [line for line in folder.read_metrics() if line.get(name)]
     steady = lines[max(1, round(WARM_UP * len(lines))) :]
     return float(median(line[name] for line in steady)) if len(steady) >= 3 else 0.0

@@ -10,7 +10,7 @@ from typing import Any
 from studio.core import events
 from studio.core.errors import JobError, StudioError
 from studio.core.events import Event, State
-from studio.core.files import append_json
+from studio.core.metrics import MetricsPoint
 from studio.core.records import ErrorRecord, RecordError
 from studio.processes.identity import ProcessId
 from studio.runs import reserve
@@ -62,7 +62,7 @@ class Recorder:
     def metrics(self, step: int, **values: float) -> None:
         """Append to metrics.jsonl, with the time."""
         self._require_folder()
-        append_json(self.folder.metrics, {"step": step, **values, "time": round(time.time(), 3)})
+        MetricsPoint.now(step, values).append(self.folder.metrics)
         if self.on_metrics:
             self.on_metrics(step, values)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup
@@ -143,7 +143,7 @@ def _progress(status: Any) -> Markup:
     return progress(status.done, status.total, how_far(status))
 
 
-def kpis(row: RunSummary, last: dict[str, Any], left: str, plan: PlanRecord | None) -> Markup:
+def kpis(row: RunSummary, last: Mapping[str, float], left: str, plan: PlanRecord | None) -> Markup:
     """The large figures of a run: loss, held-out loss, speed, memory against plan, time left."""
     measured = plan and plan.measured
     predicted = measured.predicted if measured else plan and plan.memory.total
@@ -154,7 +154,7 @@ def kpis(row: RunSummary, last: dict[str, Any], left: str, plan: PlanRecord | No
             ("Loss", number(row.loss), f"step {row.step:,}" if row.step else ""),
             ("Held-out loss", number(row.held_out_loss), "lowest so far" if row.active else "lowest"),
             ("Speed", f"{last['tokens_per_second']:,.0f}" if last.get("tokens_per_second") else "–", "tokens per second"),
-            ("Memory", size(used) if used else "–", against),
+            ("Memory", size(int(used)) if used else "–", against),
             (
                 "Time left" if row.active else "Took",
                 left or (duration(row.seconds) if row.seconds and not row.active else "–"),
