@@ -184,7 +184,9 @@ def _values(leaf: Any) -> str:
 
 
 def export(
-    run: RunName,
+    run: Annotated[
+        str, typer.Argument(metavar="RUN_OR_ADAPTER", help="Run id, id prefix, or `last`; or an adapter folder, with --out.")
+    ],
     to: Annotated[str, typer.Option("--to", metavar="KIND", help="Kind of export, from the list below.")],
     quant: Annotated[str | None, typer.Option("--quant", help="The same as --set quant=...")] = None,
     settings: Annotated[
@@ -195,6 +197,14 @@ def export(
         bool, typer.Option("--deploy", help="Also write deployment files: compose files, commands, checksums, steps.")
     ] = False,
     out: Annotated[Path | None, typer.Option("--out", help="Also copy the verified export into this new folder.")] = None,
+    base: Annotated[
+        str,
+        typer.Option(
+            metavar="FOLDER_OR_HUB_ID",
+            help="Base model for an adapter folder, instead of the one it names.",
+            show_default=False,
+        ),
+    ] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show size, disk space, memory and time.")] = False,
     home: Home = None,
     json: Json = False,
@@ -203,23 +213,28 @@ def export(
     from dataclasses import asdict
 
     from studio import spec
-    from studio.app import exports, runs
+    from studio.app import adapter_exports, exports, runs
 
     given = spec.parse_settings(settings or [], "--set field=value, for example --set quant=q8_0")
     for name, option, value in (("kind", "--to", to), ("quant", "--quant", quant)):
         if name in given and value is not None:
             raise SpecError(f"this and --set {name} set the same field", hint="Use one of them.", where=option)
     values = {**({} if quant is None else {"quant": quant}), **{name: value for name, value in given.items() if name != "kind"}}
-    found = runs.find(run, home)
+    found = None if adapter_exports.is_adapter_folder(run) else runs.find(run, home)
+    if found is not None and base:
+        raise SpecError("a run knows its base model", hint="Leave --base out; it is for adapter folders.", where="--base")
     if dry_run:
-        estimate = exports.dry_run(found, to, values)
+        estimate = exports.dry_run(found, to, values) if found else adapter_exports.dry_run(run, to, values, base, home)
         show.as_json(asdict(estimate)) if json else show.export_estimate(estimate)
         return
-    if not json:
+    if found and not json:
         show.export_estimate(exports.estimate(found, to, values))
     with Progress() as bar:
-        artifact = exports.export(found, to, values, out, deploy, bar.show)
-    folder = out or found.folder.exports / artifact.folder
+        if found:
+            artifact = exports.export(found, to, values, out, deploy, bar.show)
+        else:
+            artifact = adapter_exports.export(run, to, values, out, base, home, deploy, bar.show)
+    folder = out or (found.folder.exports / artifact.folder if found else artifact.path)
     if json:
         show.as_json(artifact.as_json())
     else:

@@ -196,7 +196,7 @@ def find(name: str | Path, root: Path) -> RunFolder:
     if (path / "adapter_config.json").exists():
         raise JobError(
             "this is an adapter folder, not a run: it has no settings and no held-out rows",
-            hint="studio chat and studio serve take it, and --base FOLDER_OR_HUB_ID where it names another base.",
+            hint="studio chat, serve and export take it, and --base FOLDER_OR_HUB_ID where it names another base.",
             where=str(name),
         )
     near = nearest(str(name), [folder.id for folder in folders])

@@ -86,12 +86,15 @@ def commands(home: Path) -> list[View]:
     return [*read(home), *_in_json(home, list(_commands(home, whole_home.names(home))))]
 
 
+def lists(home: Path) -> list[View]:
+    """The commands that list what lies in a home."""
+    words = ("runs list", "clean --dry-run", "documents list", "index list", "make list", "cascade list", "data list", "doctor")
+    return [_command(home, "", *each.split()) for each in words]
+
+
 def _commands(home: Path, named: dict[str, list[str]]) -> Iterator[View]:
     out = home.parent / "out"
-    for words in (["runs", "list"], ["clean", "--dry-run"], ["documents", "list"], ["index", "list"], ["make", "list"]):
-        yield _command(home, "", *words)
-    for words in (["cascade", "list"], ["data", "list"], ["doctor"]):
-        yield _command(home, "", *words)
+    yield from lists(home)
     yield _command(home, "runs", "runs", "compare", *named["runs"])
     for run in named["runs"]:
         for words in (["runs", "show", run], ["savings", run], ["judge", run]):

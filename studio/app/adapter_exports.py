@@ -1,0 +1,123 @@
+"""Use case of exporting an adapter folder that no run of this home trained, or that was copied from one."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from studio.app import export_copies, exports
+from studio.app.exports import ExportEstimate
+from studio.core.errors import ModelError, SpecError
+from studio.core.files import studio_home
+from studio.export.artifacts.manifest import Artifact
+from studio.runs import served_models
+from studio.tracking.reporter import Silent
+
+if TYPE_CHECKING:
+    from studio.export.merging.source import Source
+
+
+def is_adapter_folder(given: str | Path) -> bool:
+    """Whether this is a folder with an adapter, no run."""
+    path = Path(given).expanduser()
+    return (path / "adapter_config.json").exists() and not (path / "asked.yaml").exists()
+
+
+def dry_run(
+    given: str, kind: str, settings: Mapping[str, Any], base: str = "", home: str | Path | None = None
+) -> ExportEstimate:
+    """What exporting it would take on this machine; nothing is written. Raises as `export` does."""
+    wanted = exports.target(kind, settings)
+    source = _source(given, base, home, Path())
+    wanted.refuse(source.base.config)
+    need = wanted.estimate(source)
+    return ExportEstimate(
+        kind=kind,
+        bytes=wanted.size(source.dims),
+        missing=wanted.missing() or "",
+        toolchain="",
+        note=wanted.note(source.dims),
+        disk=need.disk,
+        memory=need.memory,
+        seconds=wanted.seconds(source.dims),
+    )
+
+
+def export(
+    given: str,
+    kind: str,
+    settings: Mapping[str, Any],
+    out: str | Path | None,
+    base: str = "",
+    home: str | Path | None = None,
+    deploy: bool = False,
+    on_progress: Callable[[float, float, str], None] | None = None,
+) -> Artifact:
+    """Export an adapter folder into the new folder `out`, verified as a run's export is, by general questions.
+
+    base: the base model, where it is not the one the folder names. Raises SpecError without `out`, ModelError for an adapter
+    or a base that cannot be loaded, ExportError if it cannot be made.
+    """
+    if out is None:
+        raise SpecError(
+            "an adapter folder is in no run, where its export would be kept",
+            hint="Name a new folder: --out FOLDER",
+            where="--out",
+        )
+    destination = Path(out).expanduser()
+    export_copies.refuse_unless_free(destination)
+    wanted = exports.target(kind, settings)
+    exports.refuse_if_missing(wanted)
+    from studio import worker
+    from studio.export import make
+    from studio.export.artifacts import deploy as deploying
+
+    worker.set_environment()
+    with _beside(destination) as aside:
+        source = _source(given, base, home, aside)
+        artifact = make.export(wanted, source, make.Probe([]), _Progress(on_progress))
+        if deploy:
+            artifact = deploying.write(source, artifact)
+        export_copies.copy(artifact.path, destination)
+    return artifact.with_values(path=destination)
+
+
+def _source(given: str, base: str, home: str | Path | None, exports_folder: Path) -> Source:
+    """The adapter on its base as exports see a finished run."""
+    from studio.export.merging.source import Source
+    from studio.hardware import machine
+    from studio.models import loading
+
+    located = served_models.locate(given, studio_home(home), base)
+    if located.model is None or located.adapter is None:
+        raise ModelError("this is not an adapter folder", hint="Name a run, or a folder with adapter_config.json.", where=given)
+    model = loading.as_loaded(located.model, machine.probe().device)
+    adapter = located.adapter.absolute()
+    return Source(base=loading.find(model), model=model, adapter=adapter, name=adapter.name, exports=exports_folder)
+
+
+@contextmanager
+def _beside(destination: Path) -> Iterator[Path]:
+    """A folder on the same disk, gone afterwards."""
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(dir=destination.parent, prefix=f".{destination.name}."))
+    try:
+        yield aside
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+class _Progress(Silent):
+    """A reporter that passes progress on."""
+
+    def __init__(self, show: Callable[[float, float, str], None] | None) -> None:
+        self._show = show
+
+    def progress(self, done: float, total: float, what: str = "") -> None:
+        """Pass on how far the work is."""
+        if self._show:
+            self._show(done, total, what)
