@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import shutil
 import tempfile
@@ -17,8 +18,10 @@ from studio.runs import status
 from studio.runs.folder import RunFolder
 from studio.runs.recorder import Recorder
 from studio.spec import parse
-from tests.campaign import faults, views
+from tests.campaign import clocks, faults, views
+from tests.campaign.corpus import Corpus
 from tests.campaign.matrix import Matrix, alone
+from tests.campaign.whole_jobs import WholeJobs
 from tests.campaign.whole_run import WholeRun
 
 SPEC = parse({"name": "bot", "data": {"train": "/missing.csv"}})
@@ -99,26 +102,52 @@ def _unusable(root: Path) -> list[str]:
 
 
 def run(
-    seconds: float, seed: int, reference: RunFolder | None = None, most: int = 1_000_000, whole_runs: bool = False
+    seconds: float,
+    seed: int,
+    reference: RunFolder | None = None,
+    most: int = 1_000_000,
+    whole_runs: bool = False,
+    work: Path | None = None,
 ) -> Result:
-    """Faults until the time is over, the same ones for the same seed. whole_runs: also train, kill and resume real runs."""
+    """Faults until the time is over, the same ones for the same seed.
+
+    whole_runs: also train, kill and resume real runs and jobs. work: a folder in which what is damaged is made once, and found
+    again by the next call; by default a new one.
+    """
     result, until = Result(), time.monotonic() + seconds
-    with tempfile.TemporaryDirectory(prefix="studio-campaign-") as folder:
-        whole = WholeRun(Path(folder) / "run") if whole_runs else None
-        matrix = Matrix(Path(folder) / "matrix", reference=reference)
+    with contextlib.ExitStack() as stack:
+        root = work or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="studio-campaign-")))
+        whole = WholeRun(root / "run") if whole_runs else None
+        jobs = stack.enter_context(contextlib.closing(WholeJobs(root / "jobs"))) if whole_runs else None
+        matrix = Matrix(root / "matrix", reference=reference)
+        corpus = Corpus(root / "corpus")
         result.failed += [f"before any fault: {problem}" for problem in matrix.whole()]
+        trials = {10: whole and whole.fail_write, 30: whole and whole.kill, 20: jobs and jobs.kill}
         for number in range(most):
             if time.monotonic() > until:
                 break
-            chance = random.Random(f"{seed} {number}")
-            if whole is not None and number % 20 == 10:
-                trial = whole.kill if number % 40 == 10 else whole.fail_write
-                fault, moment, failed = trial(str(number), chance)
+            chance, name = random.Random(f"{seed} {number}"), f"{seed}-{number}"
+            trial = trials.get(number % 40)
+            if trial:
+                fault, moment, failed = trial(name, chance)
                 result.count(fault, moment, [f"{fault}, {moment}: {problem}" for problem in failed])
-                shutil.rmtree(whole.root / str(number), ignore_errors=True)
+                for part in ("run", "jobs"):
+                    shutil.rmtree(root / part / name, ignore_errors=True)
             elif number % 40 == 39:
                 fault = sorted(faults.WRITE_FAULTS)[number // 40 % len(faults.WRITE_FAULTS)]
-                fail_each_write(Path(folder) / str(number), fault, result)
+                fail_each_write(root / name, fault, result)
+                shutil.rmtree(root / name, ignore_errors=True)
+            elif number % 40 == 19:
+                set_clocks(root / name, chance, result)
+                shutil.rmtree(root / name, ignore_errors=True)
+            elif number % 4 == 1:
+                result.count(*corpus.try_one(chance))
             else:
                 damage_one(matrix, chance, result)
     return result
+
+
+def set_clocks(root: Path, chance: random.Random, result: Result) -> None:
+    """Set the clock, restart the machine or give a process's number to another, once, against all that may be at work."""
+    for change, work, failed in clocks.cases(root, [chance.choice(clocks.CHANGES)]):
+        result.count(f"clock or process table: {change.name}", f"at work: {work.name}", failed)

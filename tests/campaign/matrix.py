@@ -48,17 +48,28 @@ class Matrix:
     def __init__(self, root: Path, with_pages: bool = True, reference: RunFolder | None = None) -> None:
         self.home, self._whole = root / "home", root / "whole"
         with alone(self.home):
-            whole_home.fill(self.home)
-            if reference is not None:
-                for name in whole_home.TWO:
-                    shutil.copytree(reference.path, self.home / "runs" / f"{name}-trained", symlinks=True)
-            shutil.copytree(self.home, self._whole)
+            if self._whole.exists():  # made by an earlier call
+                shutil.rmtree(self.home, ignore_errors=True)
+                shutil.copytree(self._whole, self.home)
+            else:
+                self._fill(reference)
             self._pages: Any = None
             if with_pages:
                 from tests.campaign.pages import Pages
 
                 self._pages = Pages(self.home)
             self.views = self._views()
+
+    def _fill(self, reference: RunFolder | None) -> None:
+        shutil.rmtree(self.home, ignore_errors=True)
+        whole_home.fill(self.home)
+        if reference is not None:
+            for name in whole_home.TWO:
+                shutil.copytree(reference.path, self.home / "runs" / f"{name}-trained", symlinks=True)
+        aside = self._whole.with_name("copying")
+        shutil.rmtree(aside, ignore_errors=True)
+        shutil.copytree(self.home, aside)
+        aside.rename(self._whole)
 
     def files(self) -> list[Path]:
         """The files that are damaged, relative to the home: those of one of two things of each kind, and what all share."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -41,17 +42,25 @@ class WholeRun:
     """A tiny model with its rows below `root`, and the run that nothing interrupted."""
 
     def __init__(self, root: Path) -> None:
-        from tests.tiny import make_model
-
         self.root = root
         root.mkdir(parents=True, exist_ok=True)
+        if not (root / "ready").exists():
+            self._make()
+            (root / "ready").touch()
+        self.reference = runs.list_runs(root / "whole")[0].folder
+
+    def _make(self) -> None:
+        """The model, its rows, and the run that nothing interrupts."""
+        from tests.tiny import make_model
+
+        root = self.root
+        shutil.rmtree(root / "whole", ignore_errors=True)
         make_model(root / "model", tie_word_embeddings=False)
         rows = [{"question": f"what is the price of lamp {number}?", "answer": f"{number} euro."} for number in range(24)]
         (root / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
         (root / "spec.yaml").write_text(SPEC.format(root=root))
         code, said = self._studio(root / "whole", "train", str(root / "spec.yaml"))
         assert code == 0, said
-        self.reference = runs.list_runs(root / "whole")[0].folder
 
     def kill(self, name: str, chance: random.Random) -> tuple[str, str, list[str]]:
         """Kill a run once: the fault, the moment, and what did not hold."""
