@@ -7,9 +7,10 @@ import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from studio.app import indexes, making
+from studio.app import benchmark_results, cascades, indexes, making, runs
 from studio.core import outbound
 from studio.core.errors import StudioError
+from studio.remote import answers
 
 
 def in_use(home: Path) -> list[tuple[str, str, bool]]:
@@ -23,6 +24,17 @@ def in_use(home: Path) -> list[tuple[str, str, bool]]:
 
     add(os.environ.get("HF_ENDPOINT") or "https://huggingface.co", "models and datasets of the hub")
     add(os.environ.get("WANDB_BASE_URL") or "https://api.wandb.ai", "Weights & Biases")
+    for run in runs.list_runs(home):
+        with contextlib.suppress(StudioError, *runs.DAMAGED, OSError):
+            spec = run.spec
+            add(spec.evaluation.judge.model, f"judge of {run.id}")
+            add(getattr(spec.training.method, "teacher", ""), f"teacher of {run.id}")
+    for cascade in cascades.list_cascades(home):
+        add(cascade.large.url, f"large model of {cascade.id}")
+    for result in benchmark_results.results(home):
+        for item in result.items:
+            if item.kind == "api":
+                add(f"//{item.engine}", f"measurement {result.id}")
     for job in making.list_jobs(home):
         with contextlib.suppress(StudioError, OSError, ValueError):
             spec = job.folder.spec
@@ -32,6 +44,8 @@ def in_use(home: Path) -> list[tuple[str, str, bool]]:
     for index in indexes.indexes(home):
         if index.record.url:
             add(index.record.url, f"index {index.record.name}")
+    for host in answers.hosts_asked(home / answers.FILE):  # comparisons, judges by `--by`: whoever was asked and has answered
+        add(f"//{host}", "answers kept from it")
     allowed = outbound.read(home)
     return [(host, purpose, outbound.is_allowed(host, allowed)) for host, purpose in found.items()]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
+from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 
@@ -24,10 +25,14 @@ class Proxied:
         """Pass on, with what the proxy says."""
         if scope["type"] in ("http", "websocket") and (scope.get("client") or ("",))[0] in self.trusted:
             scope = dict(scope)
-            self._believe(scope)
+            prefix = self._believe(scope)
+            if prefix and scope["type"] == "http":
+                await _no_path(prefix)(scope, receive, send)
+                return
         await self.app(scope, receive, send)
 
-    def _believe(self, scope: dict[str, Any]) -> None:
+    def _believe(self, scope: dict[str, Any]) -> str:
+        """Take over what the proxy says; the path below which it shows the studio, empty at its root."""
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
         passed = [item.strip() for item in headers.get(b"x-forwarded-for", "").split(",") if item.strip()]
         client = next((item for item in reversed(passed) if item not in self.trusted), "")
@@ -38,3 +43,10 @@ class Proxied:
         if host := headers.get(b"x-forwarded-host", "").split(",")[-1].strip():
             scope["headers"] = [(name, value) for name, value in scope["headers"] if name != b"host"]
             scope["headers"].append((b"host", host.encode("latin-1")))
+        return headers.get(b"x-forwarded-prefix", "").split(",")[-1].strip().strip("/")
+
+
+def _no_path(prefix: str) -> PlainTextResponse:
+    """The refusal of a studio below a path: its pages, sessions and files all begin at the root."""
+    said = f"the proxy shows the studio below the path /{prefix[:100]}, which is not supported"
+    return PlainTextResponse(f"{said}\n→ Give it a host name of its own, such as studio.example.org, at the path /.\n", 400)

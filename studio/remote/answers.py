@@ -10,7 +10,7 @@ import json
 import sqlite3
 import threading
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 from studio.core.records import RecordError
@@ -89,3 +89,12 @@ class Answers:
         """Close the file."""
         with self._lock:
             self._db.close()
+
+
+def hosts_asked(file: Path) -> list[str]:
+    """The hosts whose answers are kept in a cache, in alphabetical order; none where there is no cache, or a damaged one."""
+    if not file.exists():
+        return []
+    with suppress(sqlite3.Error), closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", timeout=5, uri=True)) as db:
+        return [str(host) for (host,) in db.execute("SELECT DISTINCT host FROM answers ORDER BY host")]
+    return []

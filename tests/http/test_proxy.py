@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.responses import PlainTextResponse
+from starlette.testclient import TestClient
 
 from studio.core.errors import SpecError
 from studio.http.proxy import Proxied
@@ -51,3 +53,17 @@ def test_a_studio_behind_a_proxy_needs_a_password_though_it_listens_here_only(tm
     with pytest.raises(SpecError, match="through the proxy"):
         access.require_password("127.0.0.1", None, tmp_path, ["127.0.0.1"])
     access.require_password("127.0.0.1", "a long password", tmp_path, ["127.0.0.1"])
+
+
+def test_a_path_of_a_proxy_is_refused_in_words_and_only_by_that_proxy() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await PlainTextResponse("the studio")(scope, receive, send)
+
+    below, at_root = {"x-forwarded-prefix": "/studio"}, {"x-forwarded-prefix": "/"}
+    client = TestClient(Proxied(app, ["testclient"]))
+    refused = client.get("/", headers=below)
+    assert refused.status_code == 400
+    assert "below the path /studio, which is not supported" in refused.text
+    assert "→ Give it a host name of its own" in refused.text
+    assert client.get("/", headers=at_root).text == "the studio"
+    assert TestClient(Proxied(app, ["10.0.0.2"])).get("/", headers=below).text == "the studio"
