@@ -31,7 +31,7 @@ from studio.processes import locks
 from studio.tracking.reporter import Reporter
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)
-READER = 1
+READER = 2
 """Raised when the readers read better: documents that are added again are then read again."""
 
 

@@ -112,6 +112,74 @@ def test_a_scan_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert reading.remarks[0].startswith("1 of 3 pages are scans (images without text) and are not read: install the extra")
 
 
+def box(text: str, left: float, top: float, width: float, height: float = 24) -> ocr.Recognized:
+    return ocr.Recognized(text, left, top, left + width, top + height)
+
+
+def in_order(items: list[ocr.Recognized]) -> list[str]:
+    return [line.text for line in ocr.lines(items, 10.0)]
+
+
+def test_scanned_columns_are_read_one_after_the_other_between_the_lines_that_span_them() -> None:
+    columns = [
+        box(f"{side}{number}", left, 300 + 40 * number + shift, 480)
+        for number in range(4)
+        for side, left, shift in (("right ", 640, -6), ("left ", 80, 0))
+    ]
+    spanning = [box("A title over both", 80, 100, 900, 48), box("A note under both", 80, 520, 1000)]
+    assert in_order([*columns, *spanning]) == [
+        "A title over both",
+        *(f"{side} {number}" for side in ("left", "right") for number in range(4)),
+        "A note under both",
+    ]
+
+
+def test_scanned_labels_stay_on_the_line_of_their_values_and_large_letters_are_a_heading() -> None:
+    form = [
+        item
+        for number, (label, value) in enumerate((("Deposit", "150 euros"), ("Lost key", "25 euros"), ("Late hour", "6 euros")))
+        for item in (box(value, 700, 196 + 40 * number, 120), box(label, 80, 200 + 40 * number, 110))
+    ]
+    made = ocr.lines([*form, box("Prices", 80, 100, 200, 48)], 10.0)
+    assert [line.text for line in made] == ["Prices", "Deposit 150 euros", "Lost key 25 euros", "Late hour 6 euros"]
+    assert [line.size for line in made] == [20.0, 10.0, 10.0, 10.0]
+
+
+RULES = (
+    ("The workshop repairs bicycles between nine and", "five. A small repair costs 40 euros."),
+    ("A rented bicycle is returned by eight in the", "evening. A lost key costs 25 euros."),
+)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not ocr.available(), reason="the extra `ocr` is not installed")
+def test_a_scan_is_recognized_with_its_score_also_upside_down(tmp_path: Path) -> None:
+    from PIL import Image, ImageDraw, ImageFont
+
+    picture = Image.new("RGB", (900, 640), "white")
+    draw = ImageDraw.Draw(picture)
+    for number, rule in enumerate(RULES):
+        for line, text in enumerate(rule):
+            draw.text((80, 100 + 140 * number + 36 * line), text, font=ImageFont.load_default(24), fill=(25, 25, 25))
+    scan = PdfPage(picture=(*picture.size, picture.rotate(180).tobytes()))
+    reading = read(pdf(tmp_path / "a.pdf", [scan]))
+    page = reading.pages[0]
+    assert page.scan
+    assert [block.text for block in page.blocks] == [" ".join(rule) for rule in RULES]
+    assert page.ocr_score is not None
+    assert page.ocr_score > 0.9
+    assert reading.remarks[0].startswith("1 scanned page recognized, mean score ")
+
+
+def test_a_scan_that_is_recognized_badly_is_left_out_with_its_score(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ocr, "available", lambda: True)
+    monkeypatch.setattr(ocr, "recognize", lambda picture: ([box("wqrkshcp rvles", 80, 100, 300)], 0.61))
+    reading = read(pdf(tmp_path / "a.pdf", [*handbook(2), PdfPage(picture=(2, 2, bytes(12)))]))
+    assert reading.pages[2].blocks == ()
+    assert reading.pages[2].ocr_score == 0.61
+    assert reading.remarks == ("Scanned pages left out because their OCR score is below 0.8: 3 (0.61).",)
+
+
 def test_a_locked_and_a_broken_pdf_are_refused_in_words(tmp_path: Path) -> None:
     broken = tmp_path / "broken.pdf"
     broken.write_bytes(b"%PDF-1.7\nnothing")

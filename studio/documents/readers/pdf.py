@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from studio.tracking.reporter import Reporter
 LARGEST = 512 << 20
 """Bytes of a PDF."""
 MOST_PAGES = 5_000
+SCANNED = 10.0
+"""The font size, in points, that the text of scans is taken for where no page has another."""
 PICTURE = 20
 """Characters below which a page with a picture on it is a scan."""
 _ENDS = re.compile(r"[.!?:;…。！？][\"'”’)\]]*$")
@@ -53,6 +56,7 @@ def _refusal(problem: str, name: str) -> DataError:
 def _reading(document: Any, name: str, reporter: Reporter) -> Reading:
     contents: list[PageContent] = []
     scores: dict[int, float] = {}
+    recognized: dict[int, list[ocr.Recognized]] = {}
     scans: list[int] = []
     damaged: list[int] = []
     for index in range(len(document)):
@@ -73,10 +77,12 @@ def _reading(document: Any, name: str, reporter: Reporter) -> Reading:
         if characters < PICTURE and content.pictures:
             scans.append(number)
             if ocr.available():
-                content, scores[number] = _recognized(page, content)
+                recognized[number], scores[number] = _recognized(page)
         contents.append(content)
         page.close()
-    body = _body_size([content.lines for content in contents])
+    body = _body_size([content.lines for content in contents]) or SCANNED
+    for number, found in recognized.items():
+        contents[number - 1] = replace(contents[number - 1], lines=ocr.lines(found, body), tables=[])
     lines, dropped = drop_repeated([content.lines for content in contents], body)
     outline = _outline(document)
     levels, pitch = _levels(lines, body), _pitch(lines, body)
@@ -98,15 +104,10 @@ def _reading(document: Any, name: str, reporter: Reporter) -> Reading:
     )
 
 
-def _recognized(page: Any, content: PageContent) -> tuple[PageContent, float]:
+def _recognized(page: Any) -> tuple[list[ocr.Recognized], float]:
     """The text of a scanned page, or none where it is too unsure; and its score."""
-    picture = page.render(scale=ocr.DPI / 72).to_numpy()[:, :, :3]
-    found, score = ocr.recognize(picture)
-    lines = [
-        Line(line, -index * 20.0, 0.0, 10.0, False, -index * 20.0)
-        for index, line in enumerate(found if score >= ocr.SURE else [])
-    ]
-    return PageContent(lines, [], True, content.height), round(score, 3)
+    found, score = ocr.recognize(page.render(scale=ocr.DPI / 72).to_numpy()[:, :, :3])
+    return (found if score >= ocr.SURE else []), round(score, 3)
 
 
 def _remarks(document: Any, pages: int, scans: list[int], scores: dict[int, float], damaged: list[int]) -> Iterator[str]:
