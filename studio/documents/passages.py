@@ -1,7 +1,8 @@
 """Passages: a document's blocks cut at headings, then at blocks, sentences and words; nothing lost, nothing twice.
 
 A passage is as many neighbouring blocks under one heading as fit in `LARGEST` characters. It goes on over the end of a page
-only inside a sentence, so that its page is right; a heading with nothing below it joins the one after it.
+only inside a sentence, so that its page is right; a heading with nothing below it joins what comes after it, on whose page
+the passage is.
 """
 
 from __future__ import annotations
@@ -121,7 +122,7 @@ def _runs(pieces: list[_Piece]) -> list[tuple[_Piece, _Piece]]:
             fits = piece.start + len(piece.text) - first.start <= allowed
             new_page = piece.page != last.page and bool(_ENDS.search(last.text.rstrip()))
             if fits and first.heading and last.heading:  # nothing but headings so far
-                runs[-1] = (replace(first, path=piece.path), piece)
+                runs[-1] = (replace(first, path=piece.path, page=piece.page), piece)
                 continue
             if fits and first.path == piece.path and not new_page:
                 runs[-1] = (first, piece)

@@ -38,6 +38,11 @@ def test_a_heading_above_another_is_not_a_passage_by_itself() -> None:
     ]
 
 
+def test_a_passage_is_on_the_page_of_its_text_also_where_its_headings_are_on_the_page_before() -> None:
+    made = cut("a.pdf", reading([heading("Handbook"), heading("Leave", 2)], [words("Thirty days.")]))
+    assert [(passage.page, passage.text) for passage in made.passages] == [(2, "Handbook\n\nLeave\n\nThirty days.")]
+
+
 def test_whatever_is_cut_nothing_is_lost_and_offsets_are_exact() -> None:
     random.seed(7)
     for _ in range(40):

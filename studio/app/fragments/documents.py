@@ -52,7 +52,9 @@ def documents(collection: Collection) -> Markup:
         for item in collection.documents
     ]
     caption = plural(len(rows), "document")
-    shown = table(("Document", "Pages", "Passages", "Tables", "Language", ""), rows, caption, figures=(1, 2, 3), narrow=True)
+    shown = table(
+        ("Document", "Pages", "Passages", "Tables", "Language", "Remarks"), rows, caption, figures=(1, 2, 3), narrow=True
+    )
     skipped = collection.record.skipped
     listed = table(("File", "Why"), [(item.name, item.reason) for item in skipped], "Skipped files", narrow=True)
     return joined(shown, details(f"{plural(len(skipped), 'file')} skipped", listed) if skipped else "")

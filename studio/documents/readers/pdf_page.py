@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -110,12 +110,22 @@ def _lines(textpage: Any, grids: list[_Grid]) -> tuple[list[Line], list[list[_Ch
         character = _Character(content, left, right, bottom, top, index)
         for grid, inside in zip(grids, cells, strict=True):
             if grid.holds((left + right) / 2, (bottom + top) / 2):
-                inside.append(character)
+                inside.append(_advanced(handle, character))
                 break
         else:
             characters.append(character)
     _end_line(handle, characters, lines)
     return lines, cells
+
+
+def _advanced(handle: Any, character: _Character) -> _Character:
+    """The character with the width that it takes in its line: letters of a word leave no gap then, however narrow they are."""
+    import pypdfium2.raw as pdfium
+
+    box = pdfium.FS_RECTF()
+    if not pdfium.FPDFText_GetLooseCharBox(handle, character.index, box):
+        return character
+    return replace(character, left=box.left, right=box.right)
 
 
 def _end_line(handle: Any, characters: list[_Character], lines: list[Line]) -> None:
@@ -229,7 +239,7 @@ def _cell(characters: list[_Character]) -> str:
     for before, item in pairwise([None, *characters]):
         assert item is not None
         if before is not None:
-            apart = item.left - before.right > 0.25 * max(item.top - item.bottom, 1.0)
+            apart = item.left - before.right > 0.15 * max(item.top - item.bottom, before.top - before.bottom, 1.0)
             if (apart or item.top < before.bottom) and not item.text.isspace():
                 parts.append(" ")
         parts.append(item.text)
