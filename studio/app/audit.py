@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from studio.core.journal import Journal, of_home
 from studio.core.people import Person
+from studio.core.records import Record, RecordError
 
 Outcome = Literal["done", "refused", "failed"]
 _NAME = re.compile(r"[\w./:@+ -]{1,120}")
+
+
+class Entry(Record):
+    """One line of the audit log."""
+
+    label: ClassVar[str] = "audit log"
+
+    time: float | None = None
+    who: str = ""
+    role: str = ""
+    action: str = ""
+    about: str = ""
+    outcome: str = ""
+    address: str = ""
+    why: str = ""
 
 
 def log(home: Path) -> Journal:
@@ -26,14 +43,18 @@ def record(
     person: as a string, the name that somebody gave who is not signed in. why: the kind of error, never its text.
     """
     who = person.name or "owner" if isinstance(person, Person) else _named(person)
-    values: dict[str, Any] = {"who": who, "role": person.role if isinstance(person, Person) else "", "action": action}
-    values |= {"about": _named(about), "outcome": outcome, "address": address, "why": why}
-    log(home).write({name: value for name, value in values.items() if value})
+    role = str(person.role) if isinstance(person, Person) else ""
+    entry = Entry(who=who, role=role, action=action, about=_named(about), outcome=outcome, address=address, why=why)
+    log(home).write({name: value for name, value in entry.as_line().items() if value})
 
 
-def read(home: Path, most: int = 200) -> list[dict[str, Any]]:
-    """The newest entries, the newest first."""
-    return log(home).read(most)[::-1]
+def read(home: Path, most: int = 200) -> list[Entry]:
+    """The newest entries, the newest first; a line that is damaged is left out."""
+    entries = []
+    for line in reversed(log(home).read(most)):
+        with contextlib.suppress(RecordError):
+            entries.append(Entry.from_json(line))
+    return entries
 
 
 def _named(about: Any) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from studio.core.errors import JobError, SpecError
 from studio.spec import edit
 
 if TYPE_CHECKING:
     from studio.app.runs import Run
+    from studio.evaluation.metric import Metric
     from studio.evaluation.report import Report
 
 
@@ -58,7 +59,7 @@ def write_task(run: Run, folder: Path) -> str:
     return lm_eval.sentence(lm_eval.write(folder, run.spec.name, rows, longest))
 
 
-def metrics() -> dict[str, Any]:
+def metrics() -> dict[str, Metric]:
     """Every metric by name: its label, which way is better, how its values are shown."""
     from studio.evaluation.metrics import METRICS
 

@@ -9,9 +9,10 @@ import json
 import sys
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
 from studio.core.errors import StudioError
+from studio.core.records import Record
 from studio.core.text import shorten
 from studio.data.formats import FORMATS as FORMATS
 from studio.processes import command, spawn
@@ -19,9 +20,21 @@ from studio.processes import command, spawn
 ROWS = 50
 
 
-def first_rows(file: str | Path, seconds: float = 60) -> dict[str, Any]:
-    """`columns` (names in the order they appear) and `rows` (the first five, values shortened). Raises StudioError."""
-    return command.document(spawn.python("studio.app.file_preview", str(file)), "data", seconds)
+class FirstRows(Record):
+    """The first rows of a file before anything is made of them."""
+
+    label: ClassVar[str] = "preview of a file"
+
+    columns: tuple[str, ...]
+    """Names in the order they appear."""
+    rows: tuple[dict[str, str], ...]
+    """The first five, values shortened."""
+
+
+def first_rows(file: str | Path, seconds: float = 60) -> FirstRows:
+    """The beginning of a file. Raises StudioError."""
+    answer = command.document(spawn.python("studio.app.file_preview", str(file)), "data", seconds)
+    return FirstRows.from_json(answer, where=str(file))
 
 
 def main(file: str) -> int:
@@ -35,9 +48,11 @@ def main(file: str) -> int:
     except StudioError as error:
         sys.stderr.write(f"{error}\n→ {error.hint}\n")
         return error.exit_code
-    columns = list(dict.fromkeys(str(name) for row in found for name in row.values))[:200]
-    rows = [{str(name): shorten(str(value), 120) for name, value in row.values.items()} for row in found[:5]]
-    sys.stdout.write(json.dumps({"columns": columns, "rows": rows}, ensure_ascii=False))
+    first = FirstRows(
+        columns=tuple(dict.fromkeys(str(name) for row in found for name in row.values))[:200],
+        rows=tuple({str(name): shorten(str(value), 120) for name, value in row.values.items()} for row in found[:5]),
+    )
+    sys.stdout.write(json.dumps(first.as_json(), ensure_ascii=False))
     return 0
 
 

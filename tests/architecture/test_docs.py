@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -60,14 +61,20 @@ def mentioned(document: Path) -> list[list[str]]:
     return [[word for word in span if word not in ("…", "...")] for span in spans if span[0] != "--help"]
 
 
-@pytest.mark.parametrize("document", [page for page in PAGES if commands(page) + mentioned(page)], ids=lambda file: file.name)
-def test_every_command_a_page_shows_exists_with_its_options(document: Path) -> None:
+@cache
+def whole_command() -> Any:
+    """The command with all its verbs; made once, because making it takes longer than any test that looks at it."""
     from typer.main import get_command
 
     from studio.cli.main import app
 
+    return get_command(app)
+
+
+@pytest.mark.parametrize("document", [page for page in PAGES if commands(page) + mentioned(page)], ids=lambda file: file.name)
+def test_every_command_a_page_shows_exists_with_its_options(document: Path) -> None:
     for words in commands(document) + mentioned(document):
-        command: Any = get_command(app)
+        command = whole_command()
         rest = list(words)
         while rest and rest[0] in getattr(command, "commands", {}):
             command = command.commands[rest.pop(0)]

@@ -15,6 +15,7 @@ import pytest
 
 from studio.app import curves, run_updates
 from studio.app.exports import ExportEstimate, ListedExport
+from studio.app.file_preview import FirstRows
 from studio.app.fragments import chat, compare, data, desk, evidence, exports, parts, plan, runs
 from studio.app.fragments import home as home_fragments
 from studio.app.run_summary import RunSummary
@@ -140,7 +141,7 @@ ALL = {
     "lengths": lambda: data.lengths(report()),
     "samples": lambda: data.samples(report()),
     "tokens": lambda: data.tokens([ITEM]),
-    "raw rows": lambda: data.raw_rows({"columns": [EVIL], "rows": [{EVIL: EVIL}]}),
+    "raw rows": lambda: data.raw_rows(FirstRows(columns=(EVIL,), rows=({EVIL: EVIL},))),
     "plan": lambda: plan.card(planned()),
     "runs": lambda: runs.overview([row(), row(state="done", error=None)]),
     "newest": lambda: runs.newest([row()]),

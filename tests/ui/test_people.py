@@ -170,7 +170,7 @@ def test_people_sign_in_by_name_through_a_proxy_and_do_what_their_role_allows(
     phone.goto("/runs")
     expect(phone.get_by_label("Password")).to_be_visible()
     browser.close()
-    noted = [(entry["who"], entry["action"], entry["outcome"]) for entry in audit.read(home, 100)]
+    noted = [(entry.who, entry.action, entry.outcome) for entry in audit.read(home, 100)]
     assert ("ann-viewer", "keys.save", "refused") in noted
     assert ("ann-viewer", "data.upload", "refused") in noted
     assert ("ann-owner", "users.change", "done") in noted

@@ -7,6 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from studio.app.audit import Entry
 from studio.app.fragments.parts import badge, empty, facts, joined, note, table, when
 from studio.app.quota import Bounds
 from studio.app.upkeep import Unneeded
@@ -50,15 +51,14 @@ def accounts(users: Iterable[User]) -> Markup:
     return table(["Account", "Role", "Added"], rows, "Accounts", narrow=True)
 
 
-def audit(entries: Iterable[Mapping[str, Any]]) -> Markup:
+def audit(entries: Iterable[Entry]) -> Markup:
     """Who did what, the newest first."""
     rows = []
     for entry in entries:
-        outcome = str(entry.get("outcome", ""))
         rows.append(
             [
-                when(entry.get("time")), f"{entry.get('who', '')} {entry.get('address', '')}".strip(),
-                str(entry.get("action", "")), str(entry.get("about", "")), badge(outcome, OUTCOMES.get(outcome, "calm")),
+                when(entry.time), f"{entry.who} {entry.address}".strip(), entry.action, entry.about,
+                badge(entry.outcome, OUTCOMES.get(entry.outcome, "calm")),
             ]
         )  # fmt: skip
     if not rows:

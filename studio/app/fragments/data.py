@@ -8,6 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from studio.app.file_preview import FirstRows
 from studio.app.fragments.parts import (
     badge,
     empty,
@@ -217,8 +218,8 @@ def tokens(previews: Iterable[dict[str, Any]]) -> Markup:
     return joined(*said, *shown) if shown else note("No rows to show.")
 
 
-def raw_rows(preview: dict[str, Any]) -> Markup:
+def raw_rows(preview: FirstRows) -> Markup:
     """The first rows of a file before anything is made of them."""
-    columns = preview["columns"][:12]
-    cells = [[text(row.get(name, "")) for name in columns] for row in preview["rows"]]
+    columns = preview.columns[:12]
+    cells = [[text(row.get(name, "")) for name in columns] for row in preview.rows]
     return table(columns, cells, "The first rows as they are in the file") if columns else Markup("")

@@ -193,11 +193,11 @@ def build(home: Path) -> None:
     ).success(None, None, None, js="() => { location.href = '/data'; }")
 
 
-def _first(item: DatasetVersion) -> dict[str, Any]:
+def _first(item: DatasetVersion) -> file_preview.FirstRows:
     """The first rows of a version; a version never changes, so they are read once."""
-    return _peeked(item.files[0])
+    return _first_rows(item.files[0])
 
 
 @lru_cache(maxsize=64)
-def _peeked(file: str) -> dict[str, Any]:
+def _first_rows(file: str) -> file_preview.FirstRows:
     return file_preview.first_rows(file)
