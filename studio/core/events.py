@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -302,7 +303,11 @@ Event = Annotated[
     | Unreadable,
     Field(discriminator="kind"),
 ]
-_EVENTS: TypeAdapter[Event] = TypeAdapter(Event)
+
+
+@functools.cache
+def _any_event() -> TypeAdapter[Event]:
+    return TypeAdapter(Event)
 
 
 def parse_line(line: bytes) -> Event:
@@ -320,7 +325,7 @@ def parse(values: Any) -> Event:
         if values.get("kind") == "warning" and "message" not in values and "text" in values:
             values["message"] = values.pop("text")  # as encoding wrote it before events were typed
         try:
-            return _EVENTS.validate_python(values, extra="ignore")
+            return _any_event().validate_python(values, extra="ignore")
         except ValidationError:
             pass
     time = values.get("time") if isinstance(values, dict) else None

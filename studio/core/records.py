@@ -29,7 +29,8 @@ class Record(BaseModel):
     Constructing one checks types and refuses unknown names; a mistake there is a bug of ours.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, protected_namespaces=())
+    # a validator is built when it is first used: a command uses few of all records
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid", protected_namespaces=())
 
     label: ClassVar[str] = "record"
     """What messages call it, e.g. "plan"."""

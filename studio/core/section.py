@@ -20,7 +20,9 @@ class RenamedSetting(FutureWarning):
 class Section(BaseModel, frozen=True):
     """A group of settings: frozen, strict about unknown keys, documented at its fields."""
 
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, validate_default=True, protected_namespaces=())
+    model_config = ConfigDict(
+        defer_build=True, extra="forbid", use_attribute_docstrings=True, validate_default=True, protected_namespaces=()
+    )
 
     renamed: ClassVar[Mapping[str, str]] = {}
     """Names that fields had in the release before this one, each with the present name. They are still read, with a warning;

@@ -25,13 +25,13 @@ def real_model() -> Path:
         pytest.skip(f"SmolLM2 cannot be had: {error}")
 
 
-def spec(model: Path, folder: Path, rows: int, replay: float | None = None, **sections: Any) -> Path:
+def spec(model: Path, folder: Path, rows: int, replay: float | None = None, quantization: str = "nf4", **sections: Any) -> Path:
     for name, most in (("support.jsonl", rows), ("support-heldout.jsonl", 8)):
         lines = (ROOT / "datasets" / name).read_text().splitlines()[:most]
         (folder / name).write_text("\n".join(lines))
     content: dict[str, Any] = {
         "name": "real",
-        "model": {"name": str(model), "quantization": "nf4"},
+        "model": {"name": str(model), "quantization": quantization},
         "data": {
             "train": str(folder / "support.jsonl"),
             "holdout": str(folder / "support-heldout.jsonl"),
@@ -68,7 +68,8 @@ def test_from_rows_through_4_bit_training_and_evidence_to_verified_exports_that_
 
 def test_a_run_that_ruins_a_real_model_is_said_to_forget_in_the_headline(real_model: Path, tmp_path: Path) -> None:
     training = {"learning_rate": 1e-2, "max_steps": 10, "batch_size": 4, "keep": "last", "eval_every": 10}
-    file = spec(real_model, tmp_path, 48, replay=0, training=training, evaluation={"max_new_tokens": 24})
+    evaluation = {"max_rows": 4, "max_new_tokens": 16}
+    file = spec(real_model, tmp_path, 48, replay=0, quantization="none", training=training, evaluation=evaluation)
     ended = studio("train", file, "--json", home=tmp_path / "home")
     assert ended.code == 0, ended.err + ended.out
     report = json.loads((Path(ended.json["folder"]) / "evaluation" / "report.json").read_text())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
@@ -178,14 +179,20 @@ class Add(EditBase):
 
 
 Edit: TypeAlias = Approve | Exclude | Rewrite | Mask | Relabel | KeepAnswer | Join | Add
-_EDITS: TypeAdapter[Edit] = TypeAdapter(Annotated[Edit, Field(discriminator="action")])
+
+
+@functools.cache
+def _any_edit() -> TypeAdapter[Edit]:
+    return TypeAdapter(Annotated[Edit, Field(discriminator="action")])
+
+
 ACTIONS = ("approve", "exclude", "edit", "mask", "relabel", "keep_answer", "join", "add")
 
 
 def parse(values: Any, where: str = "") -> Edit:
     """The edit that `as_line` gave, or that a person wrote. Raises DataError."""
     try:
-        return _EDITS.validate_python(values, extra="ignore")
+        return _any_edit().validate_python(values, extra="ignore")
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
         field = ".".join(str(part) for part in problem["loc"] if part not in ACTIONS)
