@@ -54,6 +54,12 @@ def write_task(run: Run, folder: Path) -> str:
     if folder.exists() and not folder.is_dir():
         raise SpecError("this is a file", hint="Name a folder.", where=str(folder))
     rows = held_out_rows(run.folder)
+    if not rows:
+        raise JobError(
+            "this run has no held-out rows: its tuned model was trained on all of them",
+            hint="Train with data.holdout, or name another task. (The models of a cross-validation are not kept.)",
+            where=run.id,
+        )
     found = run.report.set(HELD_OUT) if run.folder.report.exists() else None
     longest = (found.max_new_tokens if found else 0) or 256
     return lm_eval.sentence(lm_eval.write(folder, run.spec.name, rows, longest))

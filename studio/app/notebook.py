@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from studio.app.chat import Conversation, Messages, Sides
     from studio.evaluation.report import Report
+    from studio.evaluation.standard import StandardReport
     from studio.export.artifacts.manifest import Artifact
     from studio.models.loading import Loaded
 
@@ -40,6 +41,16 @@ class Run(runs.Run):
     def artifacts(self) -> list[Artifact]:
         """Its exports with their verification; one whose manifest is damaged is left out."""
         return [item.artifact for item in exports.list_exports(self)]
+
+    def measure_tasks(self, *tasks: str | Path, limit: int | None = None) -> StandardReport:
+        """Run tasks of lm-evaluation-harness on base, tuned model and exports, paired by document.
+
+        tasks: `own` for the held-out rows, a task's YAML file, or the name of one that comes with the harness. limit: documents
+        of each. Raises ExportError if lm-eval is not installed, JobError, SpecError, EvaluationError.
+        """
+        from studio.app import standard_benchmarks
+
+        return standard_benchmarks.measure(self, [str(task) for task in tasks], limit=limit)
 
     def metrics_frame(self) -> DataFrame:
         """The logged figures as a pandas DataFrame, one row a step: loss, lr, eval_loss, tokens_per_second and more."""

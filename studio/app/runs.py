@@ -24,6 +24,7 @@ from studio.spec import RunSpec
 
 if TYPE_CHECKING:
     from studio.evaluation.report import Report
+    from studio.evaluation.standard import StandardReport
 
 
 @dataclass(frozen=True, repr=False)
@@ -88,6 +89,13 @@ class Run:
                 f"this run has no report yet; it is {self.status.state}", hint="Wait for it, or see its error.", where=self.id
             )
         return Report.read(self.folder.report)
+
+    @property
+    def standard(self) -> StandardReport | None:
+        """Standard benchmarks; None before any was measured."""
+        from studio.evaluation.standard import StandardReport
+
+        return StandardReport.read(self.folder.standard) if self.folder.standard.exists() else None
 
     @property
     def error(self) -> StudioError | None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 OWN = "own"
 """The task of the run's own held-out rows."""
 TOOLCHAIN = "lm-eval"
+HARNESS, GGUF = "studio.evaluation.harness:run", "studio.export.llamacpp.harness:run"
 
 
 def measure(
@@ -25,7 +26,7 @@ def measure(
     limit: int | None = None,
     tell: Callable[[float, float, str], None] = lambda done, total, what: None,
 ) -> StandardReport:
-    """Tasks on base, tuned and every merged export, paired by document; kept in the run's folder.
+    """Tasks on base, tuned and every export that is a merged model or a GGUF file, paired by document; kept in the run's folder.
 
     tasks: `own` for the run's held-out rows, the YAML file of a task, or the name of one that comes with the harness, whose
     data it fetches. limit: documents of each task. Raises ExportError if lm-eval is not installed, JobError, SpecError,
@@ -38,6 +39,8 @@ def measure(
     from studio import worker
     from studio.evaluation import standard
     from studio.export import toolchains
+    from studio.export.artifacts.manifest import Artifact
+    from studio.runs import report_page
 
     toolchains.python(TOOLCHAIN)
     worker.set_environment()
@@ -46,21 +49,27 @@ def measure(
     common = {"tasks": chosen, "system": spec.data.system or "", "limit": limit, "template": True}
     reporter = _Listener(tell)
 
-    def call(**model: Any) -> dict[str, Any]:
-        return toolchains.call(TOOLCHAIN, "studio.evaluation.harness:run", {**common, **model}, reporter)
+    def call(function: str, **model: Any) -> dict[str, Any]:
+        return toolchains.call(TOOLCHAIN, function, {**common, **model}, reporter)
 
-    sides = call(model=spec.model.model_dump(mode="json"), adapter=str(run.folder.adapter.absolute()))
+    sides = call(HARNESS, model=spec.model.model_dump(mode="json"), adapter=str(run.folder.adapter.absolute()))
     skipped = []
     for folder in sorted(file.parent for file in run.folder.exports.glob("*/artifact.json")):
-        if not (folder / "config.json").exists() or not list(folder.glob("*.safetensors")):
-            skipped.append(f"{folder.name}: the harness loads merged models only")
-            continue
-        merged = {"name": str(folder.absolute()), "quantization": "none"}
-        sides |= call(model=merged, adapter="", side=folder.name)
+        gguf = sorted(folder.glob("*.gguf"))
+        if (folder / "config.json").exists() and list(folder.glob("*.safetensors")):
+            merged = {"name": str(folder.absolute()), "quantization": "none"}
+            sides |= call(HARNESS, model=merged, adapter="", side=folder.name)
+        elif Artifact.read(folder / "artifact.json").kind == "gguf" and gguf:
+            base = {**spec.model.model_dump(mode="json"), "quantization": "none"}
+            sides |= call(GGUF, model=base, gguf=str(gguf[0].absolute()), side=folder.name)
+        else:
+            skipped.append(f"{folder.name}: the harness measures merged models and GGUF files only")
     version = next(pin.partition("==")[2] for pin in toolchains.ENVIRONMENTS[TOOLCHAIN].pins if pin.startswith("lm-eval=="))
     found = standard.results(sides, [task["name"] for task in chosen])
     report = standard.StandardReport(tasks=found, harness=version, template=True, limit=limit, skipped=tuple(skipped))
     report.write(run.folder.standard)
+    if run.folder.report.exists():
+        report_page.write(run.folder, run.report)
     return report
 
 

@@ -79,11 +79,9 @@ def _standard(run: Any, tasks: list[str], limit: int | None, json: bool) -> None
     if json:
         show.as_json(report.as_json())
         return
-    show.table(("task", "metric", "documents", "model", "score", "change against base"), report.rows, right=(2, 4))
-    for said in report.sentences:
+    show.table(tuple(name.lower() for name in report.columns), report.rows, right=(2, 4))
+    for said in (*report.sentences, *report.limits):
         show.say(said)
-    for reason in report.skipped:
-        show.say(f"not measured: {reason}")
 
 
 def chat(

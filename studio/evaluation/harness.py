@@ -22,13 +22,20 @@ def run(request: dict[str, Any], reporter: Any) -> dict[str, Any]:
     run, or `folder` with `side`, a merged model. Raises EvaluationError.
     """
     sides: dict[str, Any] = {}
-    total = len(request["tasks"]) * (2 if request.get("adapter") else 1)
     for side, model, tokenizer in _models(request):
-        sides[side] = {}
-        for task in request["tasks"]:
-            reporter.progress(sum(map(len, sides.values())), total, f"{task['name']}, {side}")
-            sides[side][task["name"]] = _scores(model, tokenizer, task, request)
+        # by name: the harness is in its own environment only
+        harness_model = importlib.import_module("lm_eval.models.huggingface").HFLM
+        sides |= measure(side, harness_model(pretrained=model, tokenizer=tokenizer, batch_size=ROWS_AT_ONCE), request, reporter)
     return sides
+
+
+def measure(side: str, model: Any, request: dict[str, Any], reporter: Any) -> dict[str, Any]:
+    """The scores of a model of the harness, under the name of its side. Raises EvaluationError."""
+    found = {}
+    for task in request["tasks"]:
+        reporter.progress(len(found), len(request["tasks"]), f"{task['name']}, {side}")
+        found[task["name"]] = _scores(model, task, request)
+    return {side: found}
 
 
 def _models(request: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
@@ -51,17 +58,15 @@ def _models(request: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
     yield "tuned", tuned.get_base_model(), tokenizer
 
 
-def _scores(model: Any, tokenizer: Any, task: dict[str, str], request: dict[str, Any]) -> dict[str, Any]:
-    # by name: the harness is in its own environment only
+def _scores(model: Any, task: dict[str, str], request: dict[str, Any]) -> dict[str, Any]:
     simple_evaluate = importlib.import_module("lm_eval").simple_evaluate
-    harness_model = importlib.import_module("lm_eval.models.huggingface").HFLM
     task_manager = importlib.import_module("lm_eval.tasks").TaskManager
 
     folder = task["folder"]
     with contextlib.chdir(folder or os.getcwd()):  # the data of a task of one's own lie beside it
         try:
             found = simple_evaluate(
-                model=harness_model(pretrained=model, tokenizer=tokenizer, batch_size=ROWS_AT_ONCE),
+                model=model,
                 tasks=[task["name"]],
                 task_manager=task_manager(include_path=folder or None, include_defaults=not folder),
                 apply_chat_template=request["template"],

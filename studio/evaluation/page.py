@@ -21,6 +21,7 @@ from studio.evaluation.judge.opinion import Opinion
 from studio.evaluation.metrics import METRICS, Metric
 from studio.evaluation.page_curves import curves
 from studio.evaluation.report import Answered, Compared, Given, Report, SetReport, Verdict
+from studio.evaluation.standard import StandardReport
 
 _TONE = {"better": "good", "worse": "bad", "better but forgets": "bad"}
 
@@ -45,10 +46,11 @@ def render_html(
     origins: Sequence[str] = (),
     *,
     judged: Opinion | None = None,
+    standard: StandardReport | None = None,
 ) -> str:
     """The page. metrics: the lines of metrics.jsonl; spec_yaml: the resolved spec; title: the run's name; checked: what was
     found in the rows it was trained on; origins: where rows come from that a model wrote or people corrected; judged: what a
-    judge and people found."""
+    judge and people found; standard: standard benchmarks."""
     style = files("studio.evaluation").joinpath("page.css").read_text(encoding="utf-8")
     tiles = _tiles(report)
     used = {name for item in report.sets for name in item.metrics}
@@ -58,6 +60,7 @@ def render_html(
         _html("heading", "figures", "Figures"),
         *(_figures(item) for item in report.sets),
         _html("judged", judged) if judged else "",
+        _html("standard", standard) if standard else "",
         _html("charts", drawn) if any(drawn := curves(metrics)) else "",
         _html("heading", "answers", "Answers side by side") if any(item.answers for item in report.sets) else "",
         *(_answers(item, first=item is report.sets[0]) for item in report.sets if item.answers),

@@ -42,6 +42,8 @@ class StandardReport(Record):
 
     label: ClassVar[str] = "report on standard benchmarks"
     remedy: ClassVar[str] = "Create it again: studio eval RUN --tasks TASK."
+    columns: ClassVar[tuple[str, ...]] = ("Task", "Metric", "Documents", "Model", "Score", "Change against base")
+    """Of `rows`."""
 
     tasks: tuple[TaskResult, ...]
     harness: str
@@ -65,6 +67,32 @@ class StandardReport(Record):
                 shown = "" if moved is None else f"{moved.value:+.3f}, 95 % interval {interval}" if interval else ""
                 found.append((task.task, task.metric, f"{one.rows}", side, f"{one.value:.3f}", shown))
         return found
+
+    @property
+    def limits(self) -> list[str]:
+        """What the scores rest on, and what was not measured, as sentences."""
+        template = "with the chat template" if self.template else "without a chat template"
+        asked = f"the first {plural(self.limit, 'document')} of each task" if self.limit else "all documents of each task"
+        return [
+            f"lm-evaluation-harness {self.harness}, {template}, on {asked}; 95 % intervals paired by document.",
+            *(f"Not measured: {reason}." for reason in self.skipped),
+        ]
+
+    def to_pandas(self) -> Any:
+        """A row for each task and model, with the ends of the interval of its change, as a pandas DataFrame."""
+        import pandas
+
+        rows = []
+        for task in self.tasks:
+            for side in task.scores:
+                moved = task.change(side) if side != "base" else None
+                change = (moved.value, moved.low, moved.high) if moved else (None, None, None)
+                rows.append((task.task, task.metric, task.side(side).rows, side, task.side(side).value, *change))
+        columns = ["task", "metric", "documents", "model", "score", "change", "change_low", "change_high"]
+        return pandas.DataFrame(rows, columns=columns)
+
+    def _repr_html_(self) -> str:
+        return self.to_pandas()._repr_html_()
 
     @property
     def sentences(self) -> list[str]:

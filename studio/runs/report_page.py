@@ -7,6 +7,7 @@ from studio.data.desk_report import DeskReport
 from studio.evaluation import page
 from studio.evaluation.judge.opinion import Opinion, opinion
 from studio.evaluation.report import Report
+from studio.evaluation.standard import StandardReport
 from studio.runs.folder import RunFolder
 from studio.runs.records import origins_in
 
@@ -18,6 +19,7 @@ def write(folder: RunFolder, report: Report) -> None:
     html = page.render_html(
         report, list(folder.read_metrics()), spec.read_text("utf-8"), folder.spec().name, checked,
         origins_in(folder.lock), judged=opinion_on(folder, report),
+        standard=StandardReport.read(folder.standard) if folder.standard.exists() else None,
     )  # fmt: skip
     write_text(folder.report_page, html)
 

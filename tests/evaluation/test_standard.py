@@ -5,13 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from studio.app import standard_benchmarks as use_case
+from studio.app.fragments import evidence as fragments
 from studio.core.errors import EvaluationError, ExportError, SpecError
 from studio.evaluation import lm_eval, standard
+from studio.evaluation.page import _html
 from studio.evaluation.standard import StandardReport
 from studio.export import toolchains
+from studio.export.llamacpp.harness import Measured
 from studio.tracking.reporter import Silent
 from tests.evaluation.conftest import FACTS, conversation
 
@@ -36,6 +40,58 @@ def test_sides_are_paired_by_document_whatever_order_they_come_in(tmp_path: Path
     assert [row[3] for row in report.rows] == ["base", "tuned", "merged"]
     report.write(tmp_path / "standard.json")
     assert StandardReport.read(tmp_path / "standard.json") == report
+
+
+def test_scores_stand_on_the_report_page_and_in_a_frame_with_what_was_not_measured():
+    report = StandardReport(
+        tasks=standard.results(SIDES, ["own"]), harness="0.4", template=True, limit=12, skipped=("onnx: not loaded",)
+    )
+    shown = str(_html("standard", report))
+    for words in ("own rose (+0.909, 11 documents)", "the first 12 documents", "Not measured: onnx: not loaded."):
+        assert words in shown
+        assert words in str(fragments.standard(report)) or "rose" in words
+    frame = report.to_pandas()
+    assert list(frame["model"]) == ["base", "tuned", "merged"]
+    assert frame["change_low"][1] > 0.5
+
+
+class Counts:
+    """A runtime whose likeliest next token is the one after the last."""
+
+    def logits(self, ids: Any, positions: Any) -> np.ndarray:
+        found = np.zeros((len(positions), 10), np.float32)
+        for row, position in enumerate(positions):
+            found[row, (ids[position] + 1) % 10] = 5.0
+        return found
+
+    def greedy(self, prompts: Any, longest: int) -> list[tuple[list[int], bool]]:
+        return [([(prompt[-1] + step) % 10 for step in range(1, longest + 1)], False) for prompt in prompts]
+
+
+class Digits:
+    """A tokenizer of digits."""
+
+    bos_token, eos_token_id, name_or_path = "", 0, "a/b"
+
+    def encode(self, text: str, add_special_tokens: bool) -> list[int]:
+        return [int(sign) for sign in text]
+
+    def decode(self, ids: list[int], skip_special_tokens: bool) -> str:
+        return "".join(map(str, ids))
+
+
+def test_a_gguf_file_is_scored_as_the_harness_asks():
+    model = Measured(Counts(), Digits(), 6)
+    (sure, greedy), (unsure, other) = model._loglikelihood_tokens([(None, [1, 2], [3, 4]), (None, [1, 2], [3, 5])])
+    assert (greedy, other) == (True, False)
+    each = 5 - np.log(np.exp(5) + 9)
+    assert sure == pytest.approx(2 * each)
+    assert unsure == pytest.approx(2 * each - 5)
+    assert model._loglikelihood_tokens([(None, [1, 2, 3, 4, 5], [6, 7])])[0][1], "the beginning of what is too long is cut"
+    assert model._answer("12", {"max_gen_toks": 4}) == "3456"
+    assert model._answer("12", {"max_gen_toks": 4, "until": ["5"]}) == "34"
+    with pytest.raises(EvaluationError, match="samples its answers"):
+        model._answer("12", {"do_sample": True, "temperature": 0.8})
 
 
 def test_a_missing_environment_and_a_file_that_is_no_task_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

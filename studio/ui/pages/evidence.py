@@ -70,7 +70,7 @@ def build(home: Path) -> None:
             ]
         )
         came_from = parts.joined(*map(parts.note, origins.of_run(run)))
-        tables = parts.joined(show.before_and_after(report, metrics()), _judged(run), _savings(run, home))
+        tables = parts.joined(show.before_and_after(report, metrics()), _judged(run), _standard(run), _savings(run, home))
         return (
             show.verdict(report), came_from, links, tables, gr.update(choices=names, value=names[0] if names else None),
             _answers(run, first, "changed", home) if first else "", gr.update(visible=True), gr.update(visible=bool(names)),
@@ -123,6 +123,14 @@ def _judged(run: Run) -> Markup:
     except StudioError:  # no answers to judge, or a damaged file
         return Markup("")
     return rate.opinion(found, run.id) if found.report or found.rated else Markup("")
+
+
+def _standard(run: Run) -> Markup:
+    try:
+        found = run.standard
+    except StudioError:  # a damaged file; the evidence above is shown all the same
+        return Markup("")
+    return show.standard(found) if found else Markup("")
 
 
 def _savings(run: Run, home: Path) -> Markup:
