@@ -26,7 +26,7 @@ def measure(
     limit: int | None = None,
     tell: Callable[[float, float, str], None] = lambda done, total, what: None,
 ) -> StandardReport:
-    """Tasks on base, tuned and every export that is a merged model or a GGUF file, paired by document; kept in the run's folder.
+    """Tasks on base, tuned and every export that is a merged model or a GGUF file, paired by document; kept in its folder.
 
     tasks: `own` for the run's held-out rows, the YAML file of a task, or the name of one that comes with the harness, whose
     data it fetches. limit: documents of each task. Raises ExportError if lm-eval is not installed, JobError, SpecError,
