@@ -97,7 +97,7 @@ def begin_plan(recipe: MakingSpec, home: Path) -> str:
         price_of(recipe.teacher)
     except PriceUnknown as error:
         raise SpecError(error.message, hint="Fill in both prices.", where="Price") from None
-    file = home / TASKS / "recipe.yaml"
+    file = home / TASKS / "planned.yaml"
     write_text(file, as_yaml(recipe))
     tasks.begin(file.parent, "plan", "new", ["make", "plan", str(file)], home)
     return "new"

@@ -146,8 +146,8 @@ def as_yaml(spec: MakingSpec) -> str:
 
 
 def jobs(home: Path) -> list[JobFolder]:
-    """All jobs, newest first."""
-    found = [JobFolder(file.parent) for file in (home / "making").glob("*/recipe.yaml")]
+    """All jobs, newest first; what pages have begun lies in a hidden folder beside them and is none."""
+    found = [JobFolder(file.parent) for file in (home / "making").glob("[!.]*/recipe.yaml")]
     return sorted(found, key=lambda job: (job.path / "recipe.yaml").stat().st_mtime, reverse=True)
 
 

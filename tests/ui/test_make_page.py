@@ -52,6 +52,7 @@ def test_documents_become_a_dataset_with_samples_price_and_provenance(studio: An
         expect(again.locator("#samples .turn").first).to_be_visible(timeout=RUN)
         assert "/dataset?key=pages" in again.url
     job = making.find("last", studio.home)
+    assert job.id.startswith("pages-")
     assert job.dataset == "dataset:pages@1"
     assert job.held_out == "dataset:pages-held-out@1"
 
@@ -64,6 +65,17 @@ def test_a_recipe_from_the_browser_names_no_key_and_no_file_outside_the_home(tmp
     for field in ("questions: /etc/passwd", "against: [/etc/passwd]"):
         with pytest.raises(SpecError, match="own library"):
             making_web.from_web(recipe % "" + field, tmp_path)
+
+
+def test_what_a_page_is_planning_is_no_job(tmp_path: Path):
+    tasks = tmp_path / making_web.TASKS
+    tasks.mkdir(parents=True)
+    spec = making_web.from_web(
+        "teacher: {url: 'http://localhost:1/v1', model: m}\ndocuments: [a]\nrecipes: [{kind: questions}]", tmp_path
+    )
+    for name in ("recipe.yaml", "planned.yaml"):
+        (tasks / name).write_text(making.as_yaml(spec))
+    assert making.list_jobs(tmp_path) == []
 
 
 def test_the_form_and_the_yaml_are_the_same_recipe(tmp_path: Path):
