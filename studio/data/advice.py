@@ -6,6 +6,8 @@ no name tells which column is which, none is proposed and the columns are listed
 
 from __future__ import annotations
 
+import difflib
+import itertools
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -23,13 +25,14 @@ from studio.data.rows import Conversation, Row
 
 ANSWERS = words(
     """answer answers response output outputs completion reply chosen target label labels summary highlights
-    translation solution category class intent sentiment sql code rating stars score topic genre emotion antwort
+    translation solution resolution category class intent sentiment sql code rating stars score topic genre emotion antwort
     respuesta réponse reponse risposta resposta lösung loesung solucion corrected correction rewrite paraphrase
     abstract tldr text"""
 )
 """Words of columns that may be an answer, the surest first."""
 QUESTIONS = words(
-    """question query prompt instruction input ask request problem message source frage anfrage pregunta text
+    """question query prompt instruction input ask request problem inquiry enquiry issue complaint message
+    description source frage anfrage pregunta text
     sentence review document article dialogue dialog passage content body title subject hypothesis sentence1
     premise utterance post comment tweet email"""
 )
@@ -135,7 +138,11 @@ def guesses(table: Table) -> list[Choice]:
     fuzzy = _misspelt(table)
     if fuzzy:
         return [fuzzy]
-    candidates = [leaf for leaf in leaves(table) if not IDENTIFIERS.issuperset(leaf.words)]
+    every = leaves(table)
+    translates = any(leaf.words == ("target",) for leaf in every)
+    candidates = [
+        leaf for leaf in every if not IDENTIFIERS.issuperset(leaf.words) or (translates and leaf.words == ("source",))
+    ]
     texts = [leaf for leaf in candidates if leaf.text]
     answer = _best(candidates, ANSWERS)
     if answer and answer.words[-1] == "text" and len(answer.words) == 1:
@@ -145,6 +152,8 @@ def guesses(table: Table) -> list[Choice]:
         answer = next(leaf for leaf in texts if leaf != question)
     if answer and not question and len([leaf for leaf in texts if leaf != answer]) == 1:
         question = next(leaf for leaf in texts if leaf != answer)
+    if numbered := next(((one, two) for one, two in itertools.pairwise(texts) if _follows(one, two)), None):
+        question, answer = numbered
     choices: list[Choice] = []
     by_last = {leaf.words[-1]: leaf.path for leaf in reversed(candidates) if leaf.words and not leaf.words[-1].isdigit()}
     if {"instruction", "output"} <= by_last.keys() and any("." in path for path in by_last.values()):
@@ -166,6 +175,13 @@ def guesses(table: Table) -> list[Choice]:
         other = next(leaf for leaf in texts if leaf != question)
         choices.append(choice(table, _with_shared(table, {"question": question.path, "answer": other.path})))
     return [item for item in choices if item.sample]
+
+
+def _follows(one: Leaf, two: Leaf) -> bool:
+    """Whether two columns are the first and the second of a kind: `message_1` and `message_2`."""
+    return (
+        "." not in one.path and one.words[:-1] == two.words[:-1] != () and (one.words[-1:], two.words[-1:]) == (("1",), ("2",))
+    )
 
 
 def preferences(table: Table) -> list[Choice]:
@@ -225,7 +241,7 @@ def _misspelt(table: Table) -> Choice | None:
                 continue
             usual = [word for word in known if len(word) > 4] if name == "question_answer" else known
             for column in table.names:
-                if column not in roles.values() and (table.plain[column] in usual or nearest(table.plain[column], usual)):
+                if column not in roles.values() and (table.plain[column] in usual or _is_near(table.plain[column], usual)):
                     roles[role] = column
                     break
         if set(form.required) <= roles.keys() and any(
@@ -234,6 +250,12 @@ def _misspelt(table: Table) -> Choice | None:
             found = choice(table, roles)
             return found if found.sample else None
     return None
+
+
+def _is_near(name: str, known: Sequence[str]) -> bool:
+    """Whether a name is a known one with a letter amiss: `ouput`, but not `agent` for `target`."""
+    near = nearest(name, known)
+    return near is not None and abs(len(near) - len(name)) <= 1 and difflib.SequenceMatcher(None, near, name).ratio() >= 0.8
 
 
 def _best(candidates: Sequence[Leaf], known: Sequence[str]) -> Leaf | None:

@@ -14,6 +14,7 @@ from studio.data.context import Context
 from studio.data.notes import Unusable
 from studio.data.paths import root
 from studio.data.rows import Conversation, Row
+from studio.data.texts import python_literal
 
 LOOKED_AT = 50
 """Rows of the sample that are tried in each proposed format."""
@@ -266,7 +267,7 @@ def _holds(value: Any, fits: Callable[[Mapping[str, Any]], bool]) -> bool:
         try:
             value = orjson.loads(value)
         except orjson.JSONDecodeError:
-            return False
+            value = python_literal(value)
     return isinstance(value, list) and bool(value) and isinstance(value[0], dict) and fits(value[0])
 
 

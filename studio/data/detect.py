@@ -57,6 +57,8 @@ def detect(sample: Sequence[Row], settings: Data, strict: bool = True) -> Detect
         raise DataError("there are no rows to look at", hint="Give a file with at least a few rows.", where=_where(settings))
     table = _with_paths(Table.of(sample), settings.columns)
     file = sample[0].file
+    if not table.names:
+        raise DataError("its rows are empty", hint="Give a file with rows.", where=file)
     named = {role: name for role, name in settings.columns.items() if name in table.names}
     if named and len(named) < len(settings.columns):
         _missing_column(table, settings, file)
@@ -203,11 +205,17 @@ def _which_column(table: Table, best: Proposal, file: str) -> DataError:
     choices = []
     for name in names[:3]:
         rest = {
-            key: next((other for other in candidates if other != name), candidates[0]) for key, candidates in others.items()
+            key: max((other for other in candidates if other != name), key=lambda other: _alike(table, name, other))
+            for key, candidates in others.items()
         }
         choices.append(choice(table, {**certain, **rest, role: name}))
     message = f"it is not clear which column is the {role}: {either(names)}{also}"
     return asking(message, table, file, choices, reasons=best.reasons)
+
+
+def _alike(table: Table, one: str, other: str) -> int:
+    """How many words two columns' names share: of `question_de` and `answer_de` one."""
+    return len({*table.plain[one].split()} & {*table.plain[other].split()})
 
 
 def _which_format(table: Table, best: Proposal, rival: Proposal, file: str) -> DataError:

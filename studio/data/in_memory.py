@@ -26,7 +26,7 @@ from studio.core.files import studio_home
 from studio.core.machine_errors import translate
 from studio.core.records import Record
 from studio.core.text import plural, slug
-from studio.data.readers.columnar import compact
+from studio.data.readers.columnar import compact, named
 
 FOLDER = "in-memory"
 """Where the files lie below the home."""
@@ -170,7 +170,8 @@ def _dataset(dataset: Any, where: str) -> Iterator[Mapping[str, Any]]:
             hint=f"Remove it: dataset.remove_columns({media!r}).",
             where=where,
         )
-    return iter(dataset.with_format(None))
+    classes = {name: feature.names for name, feature in dataset.features.items() if type(feature).__name__ == "ClassLabel"}
+    return (named(row, classes) for row in dataset.with_format(None))
 
 
 _TABLES = {"pandas.DataFrame": _pandas, "polars.DataFrame": _polars, "datasets.Dataset": _dataset}

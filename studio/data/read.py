@@ -14,7 +14,7 @@ from studio.core.errors import DataError
 from studio.data import in_memory
 from studio.data.readers import READERS, Reader, containers, document, encoding, hub, transcript
 from studio.data.readers.facts import Facts
-from studio.data.readers.sniff import LOOKED_AT, kind_by_content, pair_mark
+from studio.data.readers.sniff import LOOKED_AT, kind_by_content, not_to_learn, pair_mark
 from studio.data.readers.unfold import unfolded
 from studio.data.rows import Rejected, Row
 from studio.data.settings import Data
@@ -106,6 +106,8 @@ def _by_content(reader: Reader, stream: BinaryIO, source: Source, facts: Facts) 
         facts.speakers = tuple(names)
         facts.remarks.append(f"It is a transcript of {', '.join(f'`{name}`' for name in names)}; read as conversations.")
         return Reader(transcript.rows, text=True)
+    if source.kind == ".txt" and (refused := not_to_learn(head)):
+        raise DataError(refused[0], hint=f"{refused[1]} To learn it as it stands, set data.format: text.", where=source.name)
     mark = pair_mark(head) if source.kind == ".txt" else ""
     if mark:
         facts.remarks.append(f"Each of its lines holds two texts parted by `{mark.strip()}`; read as a table of two columns.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import math
 import re
 from typing import Any
@@ -92,6 +93,17 @@ def joined_parts(content: Any, what: str, column: str, notes: Notes) -> str:
         else:
             raise Unusable(f"wrong type: a content part of {what} is not a text", column)
     return "".join(texts)
+
+
+def python_literal(text: str) -> Any:
+    """The list or object that a text writes as Python does (`[{'role': 'user'}]`), also as numpy does; None if it is none."""
+    text = text.strip()
+    if not text.startswith(("[{'", '[{"', "{'")):
+        return None
+    try:
+        return ast.literal_eval(re.sub(r"\}\s*\n\s*\{", "}, {", text))
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return None
 
 
 def kind_of(value: Any) -> str:

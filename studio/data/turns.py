@@ -13,7 +13,7 @@ import orjson
 
 from studio.data.context import Context
 from studio.data.notes import Notes, Unusable
-from studio.data.texts import joined_parts, kind_of, sound
+from studio.data.texts import joined_parts, kind_of, python_literal, sound
 
 CALLER = "call"
 """The speaker of ShareGPT turns whose text is a tool call as JSON."""
@@ -145,6 +145,8 @@ def from_json(value: Any, column: str) -> Any:
     try:
         return orjson.loads(value)
     except orjson.JSONDecodeError:
+        if (literal := python_literal(value)) is not None:
+            return literal
         raise Unusable("broken JSON: the cell is not a JSON list", column) from None
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.data.corpus import FIRST, PAIRS, WITH_SYSTEM, Asks, Case, Q, Refuses, S, Text, Turns, lines, oai, table
+from tests.data.corpus import FIRST, PAIRS, WITH_SYSTEM, Asks, Case, Q, Refuses, S, Text, Turns, lines, oai, table, workbook
 
 SPOKEN = Turns(tuple(turn for q, a in PAIRS for turn in (("user", q), ("assistant", a))), 1)
 WHO = {"roles": {"Anna": "user", "Shop": "assistant"}}
@@ -103,6 +105,32 @@ def decided(q: str, answer: str = "accept") -> dict[str, Any]:
     return {"text": q, "options": options, "accept": ["r"], "answer": answer, "_input_hash": 1, "_task_hash": 2}
 
 
+def sheet(number_format: str, answer: Any) -> bytes:
+    """A workbook whose answers are all one value, shown in a format."""
+    import openpyxl
+
+    book = openpyxl.load_workbook(io.BytesIO(workbook(("S", [["question", "answer"], *([q, answer] for q in Q)]))))
+    for row in range(2, len(Q) + 2):
+        if number_format:
+            book["S"].cell(row, 2).number_format = number_format
+    out = io.BytesIO()
+    book.save(out)
+    return out.getvalue()
+
+
+def classes(path: Path) -> Path:
+    """A file whose labels are numbers, with their names beside them, as `datasets` writes it."""
+    import pyarrow
+    import pyarrow.parquet
+
+    features = {"label": {"names": ["sales", "repair"], "_type": "ClassLabel"}}
+    rows = pyarrow.table({"text": Q, "label": [1] * len(Q)})
+    rows = rows.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+    pyarrow.parquet.write_table(rows, path / "rows.parquet")
+    return path / "rows.parquet"
+
+
+CALL = {"name": "price", "arguments": {"lamp": "Aria"}}
 CHANNEL = [
     {"type": "message", "user": who, "text": said, "ts": f"{index}.1", "thread_ts": f"{index}.0"}
     for index, (q, a) in enumerate(PAIRS)
@@ -146,4 +174,25 @@ CASES: tuple[Case, ...] = (
     Case("split-column.csv", table("question", "answer", "split", make=lambda q, a: [q, a, "test" if q in Q[3:] else "train"]), Turns(FIRST, 3)),
     Case("all-for-test.csv", table("question", "answer", "split", make=lambda q, a: [q, a, "test"]), Turns(FIRST)),
     Case("row-weights.jsonl", lines(lambda q, a: {"question": q, "answer": a, "weight": 0.0 if q in Q[3:] else 1.0}), Turns(FIRST, 3)),
+    # values that would lose their meaning
+    Case("percent.xlsx", sheet("0%", 0.19), Turns((FIRST[0], ("assistant", "19%")))),
+    Case("dates.xlsx", sheet("", datetime.datetime(2026, 3, 1)), Turns((FIRST[0], ("assistant", "2026-03-01")))),
+    Case("groups-of-columns.xlsx", workbook(("S", [["Customer", None, "Shop"], ["question", "channel", "answer"], *([q, "mail", a] for q, a in PAIRS)])), Refuses("header_row: 2")),
+    Case("classes.parquet", classes, Asks(Turns((FIRST[0], ("assistant", "repair"))))),
+    Case("tool-calls-as-text.jsonl", lines(lambda q, a: {"query": q, "answers": json.dumps([CALL]), "tools": json.dumps([{"name": "price"}])}), Turns((FIRST[0], ("assistant", "")))),
+    Case("python-objects.jsonl", "".join(f"{{'question': {q!r}, 'answer': {a!r}}}\n" for q, a in PAIRS), Turns(FIRST)),
+    Case("python-lists.csv", table("conversation", "id", make=lambda q, a: [str(oai(q, a)), 1]), Turns(FIRST)),
+    Case("array-of-objects.csv", table("conversation", "id", make=lambda q, a: [str(oai(q, a)).replace("}, {", "}\n {"), 1]), Turns(FIRST)),
+    # texts that are tables, or nothing to learn
+    Case("table.html", "<table>" + "".join(f"<tr><td>{q}</td><td>{a}</td></tr>" for q, a in (("question", "answer"), *PAIRS)) + "</table>", Turns(FIRST)),
+    Case("table.md", "| question | answer |\n|---|---|\n" + "".join(f"| {q} | {a} |\n" for q, a in PAIRS), Turns(FIRST)),
+    Case("commas.txt", table("question", "answer"), Turns(FIRST)),
+    Case("subtitles.txt", "".join(f"{i}\n00:00:0{i},000 --> 00:00:0{i},900\n{q}\n\n" for i, q in enumerate(Q, 1)), Refuses("subtitles")),
+    Case("tagged-words.txt", "Aria NNP B-ORG\nlamps NNS O\n\n" * 9, Refuses("a word and its tag")),
+    # advice that used to lead astray
+    Case("tickets.csv", table("Ticket ID", "Requester", "Description", "Agent", "Resolution", make=lambda q, a: [1, "anna@example.com", q, "Ben", a]), Asks(Turns(FIRST))),
+    Case("numbered-messages.jsonl", lines(lambda q, a: {"role_1": "Doctor", "topic": "x", "message_1": q, "message_2": a}), Asks(Turns(FIRST))),
+    Case("two-languages.csv", table("question_de", "question_en", "answer_en", "answer_de", make=lambda q, a: [q, "What?", "No.", a]), Asks(Turns(FIRST))),
+    Case("source-target.csv", table("source", "target", "lang", make=lambda q, a: [q, a, "de"]), Asks(Turns(FIRST))),
+    Case("empty-row.json", "{}", Refuses("empty")),
 )  # fmt: skip

@@ -74,6 +74,10 @@ def convert(row: Row, columns: Mapping[str, str], context: Context) -> Conversat
     if isinstance(asked, list) and isinstance(answered, list):
         return Conversation(_turns(asked, answered, columns, context), (), "", row.file, row.line)
     question = text_of(values, columns["question"], "question", notes)
+    if "tools" in columns and (calls := _calls(answered)):
+        asked_turn = {"role": "user", "content": text_of(values, columns["question"], "question", notes)}
+        turns = [asked_turn, {"role": "assistant", "content": "", "tool_calls": calls}]
+        return Conversation(checked(turns, columns["answer"], context), (), "", row.file, row.line)
     if "choices" in columns and not is_absent(values.get(columns["choices"])):
         question, answer = with_choices(question, values.get(columns["choices"]), answered, columns)
     else:
@@ -83,6 +87,17 @@ def convert(row: Row, columns: Mapping[str, str], context: Context) -> Conversat
         question = f"{extra}\n\n{question}" if extra else question
     turns = ({"role": "user", "content": question}, {"role": "assistant", "content": answer})
     return Conversation(turns, (), "", row.file, row.line)
+
+
+def _calls(answer: Any) -> list[Any]:
+    """The tool calls that an answer consists of, also as JSON text; none if it is something else."""
+    if isinstance(answer, str) and answer.lstrip().startswith("["):
+        try:
+            answer = from_json(answer, "")
+        except Unusable:
+            return []
+    named = isinstance(answer, list) and all(isinstance(item, dict) and {"name", "arguments"} <= item.keys() for item in answer)
+    return answer if named else []
 
 
 def _turns(asked: list[Any], answered: list[Any], columns: Mapping[str, str], context: Context) -> tuple[dict[str, Any], ...]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
+
+import orjson
 
 from studio.core.errors import DataError
 from studio.data.readers.facts import Facts
@@ -56,18 +58,53 @@ def _rows(batches: Callable[[], Iterator[Any]], kind: str, facts: Facts) -> Iter
     import pyarrow
 
     number = 0
+    classes: dict[str, list[str]] | None = None
     try:
         for batch in batches():
+            if classes is None:
+                classes = _classes(batch.schema.metadata or {}, facts)
             for start in range(0, batch.num_rows, _BATCH):
                 for values in batch.slice(start, _BATCH).to_pylist():
                     number += 1
-                    yield Row({name: compact(value) for name, value in values.items()}, facts.name, number)
+                    row = {name: compact(value) for name, value in values.items()}
+                    yield Row(named(row, classes) if classes else row, facts.name, number)
     except (pyarrow.ArrowInvalid, pyarrow.ArrowNotImplementedError, OSError) as problem:
         raise DataError(
             f"it cannot be read as {kind} after row {number}: {problem}",
             hint="The file is damaged or cut off. Get it again whole.",
             where=facts.name,
         ) from None
+
+
+def _classes(metadata: Mapping[bytes, bytes], facts: Facts) -> dict[str, list[str]]:
+    """The names of the classes of each column that stores their numbers, as `datasets` notes them in a file."""
+    try:
+        features = orjson.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return {}
+    found = {
+        name: list(map(str, feature["names"]))
+        for name, feature in features.items()
+        if isinstance(feature, dict) and feature.get("_type") == "ClassLabel" and feature.get("names")
+    }
+    note_classes(found, facts)
+    return found
+
+
+def note_classes(classes: Mapping[str, object], facts: Facts) -> None:
+    """Say that classes are read by their names, if there are any."""
+    if classes:
+        listed = ", ".join(f"`{name}`" for name in classes)
+        facts.remarks.append(f"The classes in {listed} are stored as numbers; they are read by their names.")
+
+
+def named(values: dict[str, Any], classes: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """The row with its classes by name; a number that no class has is no value."""
+    for name, names in classes.items():
+        number = values.get(name)
+        if isinstance(number, int):
+            values[name] = names[number] if 0 <= number < len(names) else None
+    return values
 
 
 def compact(value: Any) -> Any:

@@ -30,13 +30,18 @@ class Block:
     text: str
     heading: bool
     line: int
+    in_table: bool = False
 
 
 def markdown(stream: BinaryIO, facts: Facts) -> Iterator[Row | Rejected]:
     """A Markdown file: its questions and answers if its headings ask, else passages."""
     head = stream.read(LARGEST + 1)
     if len(head) <= LARGEST:
-        rows = _questions(list(_markdown_blocks(head.decode("utf-8", "surrogateescape"))), facts)
+        text = head.decode("utf-8", "surrogateescape")
+        blocks = list(_markdown_blocks(text))
+        tables = [_markdown_cells(block.text) for block in blocks if block.text.startswith("|")]
+        beside = [block for block in blocks if not block.text.startswith("|")]
+        rows = _questions(blocks, facts) or _table(tables, beside, facts)
         if rows:
             yield from rows
             return
@@ -54,17 +59,10 @@ def word(stream: BinaryIO, facts: Facts) -> Iterator[Row | Rejected]:
             f"it cannot be read as a Word document: {problem}", hint="Open it and save it as .docx again.", where=facts.name
         ) from None
     tables = [_cells(table) for table in tree.iter(f"{_WORD}tbl")]
-    wide = [table for table in tables if len(table) > 2 and len(table[0]) >= 2]
     blocks = list(_word_blocks(tree))
-    rows = _questions(blocks, facts)
+    rows = _questions(blocks, facts) or _table(tables, blocks, facts)
     if rows:
         yield from rows
-    elif wide and sum(len(block.text) for block in blocks) < 2 * sum(len(cell) for row in wide[0] for cell in row):
-        if blocks:
-            facts.remarks.append(f"Only its table was read; {plural(len(blocks), 'paragraph')} beside it are not used.")
-        names = [name or f"column {index}" for index, name in enumerate(wide[0][0], 1)]
-        for number, cells in enumerate(wide[0][1:], 2):
-            yield Row(dict(zip(names, cells, strict=False)), facts.name, number)
     else:
         if tables:
             facts.remarks.append(f"{plural(len(tables), 'table')} in it are not read.")
@@ -77,7 +75,7 @@ def web_page(stream: BinaryIO, facts: Facts) -> Iterator[Row | Rejected]:
     parser.feed(stream.read(LARGEST).decode("utf-8", "replace"))
     parser.close()
     blocks = parser.blocks()
-    rows = _questions(blocks, facts)
+    rows = _questions(blocks, facts) or _table(parser.tables, [block for block in blocks if not block.in_table], facts)
     if rows:
         yield from rows
         return
@@ -121,6 +119,29 @@ def _questions(blocks: list[Block], facts: Facts) -> list[Row]:
         Row({"question": _bare(heading.text), "answer": "\n\n".join(texts)}, facts.name, heading.line)
         for heading, texts in asking
     ]
+
+
+def _table(tables: list[list[list[str]]], beside: list[Block], facts: Facts) -> list[Row]:
+    """The rows of a document's first wide table, if the document is mainly that table."""
+    wide = next((table for table in tables if len(table) > 2 and len(table[0]) >= 2), None)
+    if facts.format == "text" or wide is None or len(set(wide[0])) < len(wide[0]):
+        return []
+    if sum(len(block.text) for block in beside) >= 2 * sum(len(cell) for row in wide for cell in row):
+        return []
+    if beside or len(tables) > 1:
+        rest = f"{plural(len(beside), 'paragraph')} and {plural(len(tables) - 1, 'table')}"
+        facts.remarks.append(f"Only its first table was read; {rest} beside it are not used.")
+    names = [name or f"column {index}" for index, name in enumerate(wide[0], 1)]
+    return [Row(dict(zip(names, cells, strict=False)), facts.name, number) for number, cells in enumerate(wide[1:], 2)]
+
+
+def _markdown_cells(text: str) -> list[list[str]]:
+    """The cells of a table in Markdown; none if there is no line of dashes below its names."""
+    lines = [re.split(r"(?<!\\)\|", line.strip().strip("|")) for line in text.splitlines()]
+    rows = [[cell.strip().replace("\\|", "|") for cell in line] for line in lines]
+    if len(rows) < 2 or not all(re.fullmatch(r":?-+:?", cell) for cell in rows[1]):
+        return []
+    return [rows[0], *rows[2:]]
 
 
 def _bare(heading: str) -> str:
@@ -208,6 +229,10 @@ class _Page(HTMLParser):
         self._text: list[str] = []
         self._skipped = 0
         self._heading = False
+        self._depth = 0
+        self._cell: list[str] | None = None
+        self.tables: list[list[list[str]]] = []
+        """The cells of each table that is in no other."""
 
     def handle_starttag(self, tag: str, attrs: object) -> None:
         if tag in self._SKIP:
@@ -217,8 +242,25 @@ class _Page(HTMLParser):
             self._heading = True
         elif tag in self._BLOCKS and not self._heading:
             self._end()
+        if tag == "table":
+            self._end()
+            self._depth += 1
+            if self._depth == 1:
+                self.tables.append([])
+        elif tag == "tr" and self._depth == 1:
+            self.tables[-1].append([])
+        elif tag in ("td", "th"):
+            self._text.append(" ")
+            if self._depth == 1 and self.tables[-1]:
+                self._cell = []
 
     def handle_endtag(self, tag: str) -> None:
+        if tag in ("td", "th") and self._cell is not None and self._depth == 1:
+            self.tables[-1][-1].append(" ".join("".join(self._cell).split()))
+            self._cell = None
+        elif tag == "table":
+            self._end()
+            self._depth = max(self._depth - 1, 0)
         if tag in self._SKIP:
             self._skipped = max(self._skipped - 1, 0)
         elif tag in self._HEADINGS or (tag in self._BLOCKS and not self._heading):
@@ -227,6 +269,8 @@ class _Page(HTMLParser):
     def handle_data(self, data: str) -> None:
         if not self._skipped:
             self._text.append(data)
+            if self._cell is not None:
+                self._cell.append(data)
 
     def blocks(self) -> list[Block]:
         """What was found."""
@@ -236,5 +280,5 @@ class _Page(HTMLParser):
     def _end(self) -> None:
         text = " ".join("".join(self._text).split())
         if text:
-            self._blocks.append(Block(text, self._heading, self.getpos()[0]))
+            self._blocks.append(Block(text, self._heading, self.getpos()[0], in_table=self._depth > 0))
         self._text, self._heading = [], False

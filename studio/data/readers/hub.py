@@ -8,7 +8,7 @@ from pathlib import Path
 from studio.core import outbound
 from studio.core.errors import DataError
 from studio.core.text import shorten
-from studio.data.readers.columnar import compact
+from studio.data.readers.columnar import compact, named, note_classes
 from studio.data.readers.facts import Facts
 from studio.data.rows import Rejected, Row
 
@@ -26,9 +26,13 @@ def rows(name: str, subset: str | None, split: str, facts: Facts) -> Iterator[Ro
         facts.details |= {"subset": subset or "default", "split": split} | ({"revision": revision} if revision else {})
         if hasattr(stream, "decode"):
             stream = stream.decode(False)  # pictures and sounds stay undecoded: only text is trained on
+        classes = {
+            key: feature.names for key, feature in (stream.features or {}).items() if type(feature).__name__ == "ClassLabel"
+        }
+        note_classes(classes, facts)
         for values in stream:
             number += 1
-            yield Row({key: compact(value) for key, value in values.items()}, facts.name, number)
+            yield Row(named({key: compact(value) for key, value in values.items()}, classes), facts.name, number)
     except DataError:
         raise
     except Exception as problem:

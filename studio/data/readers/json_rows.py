@@ -15,6 +15,7 @@ from studio.core.errors import DataError
 from studio.core.text import size
 from studio.data.readers.facts import ROW_BYTES, Facts
 from studio.data.rows import Rejected, Row
+from studio.data.texts import python_literal
 
 _BLOCK = 1 << 20
 _TOKEN = re.compile(rb'"[^"\\\n]*(?:\\.[^"\\\n]*)*"|[{}\[\]"]')
@@ -81,7 +82,14 @@ def _lines(head: bytes, stream: BinaryIO, facts: Facts) -> Iterator[Row | Reject
                 yield from _parts(parts, number, name)
                 number += len(parts) - 1
                 continue
-            yield _broken(line, name, number, problem)
+            value = python_literal(line.decode("utf-8", "replace")) if line.lstrip().startswith(b"{'") else None
+            if not isinstance(value, dict):
+                yield _broken(line, name, number, problem)
+                continue
+            if not facts.details.get("written by"):
+                facts.details["written by"] = "Python"
+                facts.remarks.append("Its lines are written as Python writes objects, not as JSON; read all the same.")
+            yield Row(value, name, number)
             continue
         if type(value) is dict:
             twice = line.count(b'":') != len(value) and twice_named(line)

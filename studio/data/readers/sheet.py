@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import warnings
 import zipfile
 from collections import Counter
@@ -42,15 +43,44 @@ def _rows(stream: BinaryIO, facts: Facts) -> Iterator[Row | Rejected]:
     try:
         sheet = _chosen(book, facts)
         names: list[str] = []
+        shares: frozenset[str] = frozenset()
         for number, cells in enumerate(sheet.iter_rows(values_only=True), 1):
             if not any(cell is not None for cell in cells) or number < (facts.header_row or 1):
                 continue
             if not names:
                 names = _names(cells, facts.name, number)
+                shares = _shares(sheet, names)
                 continue
-            yield Row(dict(zip(names, cells, strict=False)), facts.name, number)
+            while len(names) < len(cells) and any(cell is not None for cell in cells[len(names) :]):
+                names.append(f"column {len(names) + 1}")  # cells under no name must not vanish
+            values = {name: _value(cell, name in shares, facts) for name, cell in zip(names, cells, strict=False)}
+            yield Row(values, facts.name, number)
     finally:
         book.close()
+
+
+def _shares(sheet: Any, names: list[str]) -> frozenset[str]:
+    """The columns whose numbers are shown as a percentage, by the first rows."""
+    found = set()
+    for cells in sheet.iter_rows(max_row=_LOOKED_AT):
+        for name, cell in zip(names, cells, strict=False):
+            if isinstance(cell.value, float | int) and "%" in str(getattr(cell, "number_format", "")):
+                found.add(name)
+    return frozenset(found)
+
+
+def _value(cell: Any, share: bool, facts: Facts) -> Any:
+    """A cell's value as it is read on the sheet: days and times as text, a share as a percentage."""
+    if isinstance(cell, datetime.datetime | datetime.date | datetime.time):
+        if "dates" not in facts.details:
+            facts.details["dates"] = "as text"
+            facts.remarks.append("Dates and times are written as 2026-03-01 and 09:30.")
+        if isinstance(cell, datetime.datetime):
+            return cell.date().isoformat() if cell.time() == datetime.time() else cell.strftime("%Y-%m-%d %H:%M")
+        return cell.strftime("%H:%M") if isinstance(cell, datetime.time) else cell.isoformat()
+    if share and isinstance(cell, float | int) and not isinstance(cell, bool):
+        return f"{round(cell * 100, 6):g}%"
+    return cell
 
 
 def _chosen(book: Any, facts: Facts) -> Any:
@@ -79,7 +109,10 @@ def _refuse_title(sheet: Any, facts: Facts) -> None:
     rows = list(sheet.iter_rows(values_only=True, max_row=_LOOKED_AT))
     filled = [(number, sum(cell not in (None, "") for cell in cells)) for number, cells in enumerate(rows, 1)]
     filled = [(number, count) for number, count in filled if count]
-    if len(filled) < 3 or filled[0][1] > 1:
+    if len(filled) < 3:
+        return
+    if filled[0][1] > 1:
+        _refuse_groups(rows, filled, facts)
         return
     widths = [count for _, count in filled]
     usual = max(set(widths), key=widths.count)
@@ -89,6 +122,20 @@ def _refuse_title(sheet: Any, facts: Facts) -> None:
             f"its first row holds one cell ({shorten(str(next(cell for cell in rows[filled[0][0] - 1] if cell)), 40)!r}), "
             "so it does not name the columns",
             hint=f"Write under data: header_row: {header}  (the row that names the columns).",
+            where=facts.name,
+        )
+
+
+def _refuse_groups(rows: list[tuple[Any, ...]], filled: list[tuple[int, int]], facts: Facts) -> None:
+    """Raise DataError if the first row names groups of columns (merged cells) and the row below it the columns."""
+    first, second = (rows[number - 1] for number, _ in filled[:2])
+    last = max(index for index, cell in enumerate(first) if cell is not None)
+    gaps = [index for index, cell in enumerate(first[:last]) if cell is None and second[index] is not None]
+    texts = [cell for cell in second if cell is not None]
+    if gaps and all(isinstance(cell, str) and len(cell) <= 40 for cell in texts) and len(set(texts)) == len(texts):
+        raise DataError(
+            "its first row names some columns only, and the row below it looks like names as well",
+            hint=f"Write under data: header_row: {filled[1][0]}  if that row names the columns; else name every column.",
             where=facts.name,
         )
 

@@ -13,6 +13,10 @@ LOOKED_AT = 64 << 10
 _LINES = 20
 _ROWS = re.compile(rb'\s*\[\s*\{\s*"')
 _OBJECT = re.compile(rb'\s*\{\s*"[^"\n]*"\s*:')
+_ASKING = frozenset(("question", "prompt", "instruction", "query", "input", "frage"))
+_ANSWERING = frozenset(("answer", "response", "completion", "output", "reply", "antwort"))
+_SUBTITLES = re.compile(r"(?:WEBVTT\b|(?:\d+\s*\n)?\s*\d{1,2}:\d{2}:\d{2}[,.]\d{3} --> )")
+_TAGGED = re.compile(r"-DOCSTART-.*|\S+(?:[ \t]+\S+){0,8}[ \t]+(?:O|[BIES]-\w+)")
 _PAIR_MARKS = ("|||", "||", " => ", "\t")
 
 
@@ -29,11 +33,34 @@ def kind_by_content(head: bytes, kind: str) -> str:
             return ".json" if kind != ".md" and head.lstrip().split(b"\n", 1)[0].strip() == b"{" else kind
     if kind == ".txt" and _columns(head, "\t") > 1:
         return ".tsv"
+    if kind == ".txt" and any(_names_a_table(head, delimiter) for delimiter in (",", ";")):
+        return ".csv"
     if kind in (".json", ".jsonl", ".ndjson") and head.lstrip()[:1] not in (b"{", b"[", b"") and not _parses(head):
         for delimiter, suffix in ((",", ".csv"), (";", ".csv"), ("\t", ".tsv")):
             if _columns(head, delimiter) > 1:
                 return suffix
     return kind
+
+
+def not_to_learn(head: bytes) -> tuple[str, str] | None:
+    """What a text is that nobody means to learn as it stands, and what to do; None for an ordinary text."""
+    text = head.decode("utf-8", "replace").lstrip("\ufeff")
+    if _SUBTITLES.match(text):
+        return "it holds subtitles, whose numbers and times would be learned", "Save what is said without them."
+    lines = [line for line in text.splitlines()[:200] if line.strip()]
+    tagged = sum(bool(_TAGGED.fullmatch(line.strip())) for line in lines)
+    if len(lines) > 5 and tagged > 0.9 * len(lines):
+        return (
+            "it holds a word and its tag a line, from which no answers are learned",
+            "Write sentences, or questions and answers.",
+        )
+    return None
+
+
+def _names_a_table(head: bytes, delimiter: str) -> bool:
+    """Whether the first line names columns that ask and answer, with that delimiter."""
+    names = {name.strip().strip('"').casefold() for name in head.decode("utf-8", "replace").split("\n", 1)[0].split(delimiter)}
+    return bool(names & _ASKING) and bool(names & _ANSWERING)
 
 
 def pair_mark(head: bytes) -> str:
