@@ -96,7 +96,9 @@ def _calls(answer: Any) -> list[Any]:
             answer = from_json(answer, "")
         except Unusable:
             return []
-    named = isinstance(answer, list) and all(isinstance(item, dict) and {"name", "arguments"} <= item.keys() for item in answer)
+    if not isinstance(answer, list):
+        return []
+    named = all(isinstance(item, dict) and {"name", "arguments"} <= item.keys() for item in answer)
     return answer if named else []
 
 
