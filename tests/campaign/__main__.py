@@ -7,6 +7,7 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from studio.core.files import read_json, write_json
 from studio.runs.folder import RunFolder
@@ -28,26 +29,35 @@ def main() -> int:
     begun = time.monotonic()
     reference = RunFolder(given.run.absolute()) if given.run else None
     work = given.work.absolute() if given.work else None
-    result = campaign.run(given.seconds, given.seed, reference, whole_runs=True, work=work)
     before = read_json(given.out) if given.add and given.out.exists() else {}
+
+    def write(result: campaign.Result) -> None:  # after each fault: a campaign that is cut has done what it has done
+        write_json(given.out, _report(result, before, given.seed, time.monotonic() - begun))
+
+    result = campaign.run(given.seconds, given.seed, reference, whole_runs=True, work=work, tell=write)
+    write(result)
+    report = read_json(given.out)
+    print(f"{report['faults']} faults, {report['failures']} failures, in {report['seconds']} s; {given.out}")
+    for line in result.failed[:50]:
+        print(line)
+    return 1 if result.failed else 0
+
+
+def _report(result: campaign.Result, before: dict[str, Any], seed: int, seconds: float) -> dict[str, Any]:
+    """The counts by fault and by moment, with those of an earlier report."""
     by_fault, by_moment = Counter(before.get("by_fault")), Counter(before.get("by_moment"))
     by_fault.update(result.tried)
     by_moment.update(result.moments)
-    report = {
+    return {
         "version": 3,
-        "seeds": [*before.get("seeds", []), given.seed],
-        "seconds": round(time.monotonic() - begun + before.get("seconds", 0), 1),
+        "seeds": [*before.get("seeds", []), seed],
+        "seconds": round(seconds + before.get("seconds", 0), 1),
         "faults": sum(by_fault.values()),
         "by_fault": dict(sorted(by_fault.items())),
         "by_moment": dict(sorted(by_moment.items())),
         "failures": before.get("failures", 0) + len(result.failed),
         "first_failures": [*before.get("first_failures", []), *result.failed][:50],
     }
-    write_json(given.out, report)
-    print(f"{report['faults']} faults, {report['failures']} failures, in {report['seconds']} s; {given.out}")
-    for line in result.failed[:50]:
-        print(line)
-    return 1 if result.failed else 0
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -108,11 +109,12 @@ def run(
     most: int = 1_000_000,
     whole_runs: bool = False,
     work: Path | None = None,
+    tell: Callable[[Result], object] = lambda result: None,
 ) -> Result:
     """Faults until the time is over, the same ones for the same seed.
 
     whole_runs: also train, kill and resume real runs and jobs. work: a folder in which what is damaged is made once, and found
-    again by the next call; by default a new one.
+    again by the next call; by default a new one. tell is given what is known after each fault.
     """
     result, until = Result(), time.monotonic() + seconds
     with contextlib.ExitStack() as stack:
@@ -144,6 +146,7 @@ def run(
                 result.count(*corpus.try_one(chance))
             else:
                 damage_one(matrix, chance, result)
+            tell(result)
     return result
 
 
