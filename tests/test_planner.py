@@ -30,6 +30,7 @@ DETECTED = {"data.format", "data.system", "data.subset", "data.encoding", "data.
 DETECTED |= {"data.verifier", "data.control"}  # no verifier is none, but for methods that sample
 DETECTED |= {f"evaluation.judge.{name}" for name in ("ceiling", "key", "price_in", "price_out")}  # the terms of an API
 DETECTED |= {"data.sheet", "data.header_row", "tracking.entity", "tracking.group", "training.max_steps", "adapter.start_from"}
+DETECTED |= {"tracking.project", "tracking.job_type"}  # of W&B's own variables, if they are set
 """Optional fields that are not a plan's to decide: absent means none, or the data stage tells."""
 QWEN3B, QWEN7B, QWEN8B = "Qwen/Qwen2.5-3B-Instruct", "Qwen/Qwen2.5-7B-Instruct", "Qwen/Qwen3-8B"
 
@@ -664,3 +665,15 @@ def test_texts_are_split_into_pieces_that_fit_and_the_steps_count_the_pieces() -
     assert made.counts.dropped == 0
     assert made.counts.rows == made.counts.steps > 2
     assert made.counts.tokens >= 5100
+
+
+def test_what_the_spec_leaves_open_of_tracking_is_taken_from_wandbs_variables_and_what_it_names_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    variables = {"PROJECT": "mine", "ENTITY": "team", "RUN_GROUP": "nightly", "JOB_TYPE": "retrain", "TAGS": "a, b"}
+    for name, value in variables.items():
+        monkeypatch.setenv(f"WANDB_{name}", value)
+    found = plan(tracking={"project": "named"}).spec.tracking
+    assert (found.project, found.entity, found.group, found.job_type) == ("named", "team", "nightly", "retrain")
+    assert found.tags == ["a", "b"]
+    assert plan(tracking={"wandb": "off"}).spec.tracking.project is None

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from studio.app.datasets import Preview
     from studio.app.notebook import Run
     from studio.app.run_summary import RunSummary
+    from studio.comparison.record import ComparisonRecord
     from studio.data.findings import Finding
     from studio.data.report import DataReport
     from studio.evaluation.report import Report
@@ -90,6 +91,18 @@ def comparison(made: Comparison) -> str:
 
     names = [run.id for run in made.runs]
     return output(show.settings(made.settings, names), show.results(made.summaries, made.evidence, names))
+
+
+def answer_comparison(made: ComparisonRecord) -> str:
+    """Base, tuned, retrieval and a large model on the same questions: a row each."""
+    from studio.app import answer_comparison as comparing
+    from studio.app.fragments import parts
+
+    found = made.found_by_retrieval
+    asked = plural(made.questions, "question") + (f", {made.unanswerable} of them not answerable" if made.unanswerable else "")
+    searched = f"; search found the right passage for {found.value:.0%}" if found else ""
+    rows, columns = comparing.table(made), comparing.columns()
+    return output(parts.table(columns, rows, "Comparison", range(1, len(columns))), parts.note(f"{asked}{searched}."))
 
 
 def run(shown: Run) -> str:
@@ -168,6 +181,7 @@ SHOWN: dict[tuple[str, str], Callable[[Any], str]] = {
     ("studio.data.report", "DataReport"): data_report,
     ("studio.evaluation.report", "Report"): report,
     ("studio.export.artifacts.manifest", "Artifact"): artifact,
+    ("studio.comparison.record", "ComparisonRecord"): answer_comparison,
 }
 """The types that are shown as HTML, by module and name: none is imported before one is shown."""
 

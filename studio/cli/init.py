@@ -66,8 +66,3 @@ def init(
     if draft.plan and not draft.plan.fits:
         show.say("! It does not fit: see what would with studio plan.", "yellow")
     show.say(f"Next: studio plan {file}, then studio train {file}")
-
-
-def _ask(question: str) -> str | None:
-    """What a person writes; None for nothing."""
-    return str(typer.prompt(question, default="", show_default=False)).strip() or None

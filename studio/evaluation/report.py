@@ -153,8 +153,8 @@ class Report(Record):
     """`base` and `tuned` on the first set that was answered; tuned with its adapter beside the base, not merged."""
 
     def set(self, name: str) -> SetReport | None:
-        """The set of that name."""
-        return next((item for item in self.sets if item.name == name), None)
+        """The set of that name, as in the record or as people read it; None if there is none."""
+        return next((item for item in self.sets if name in (item.name, item.label)), None)
 
     @property
     def unseen(self) -> SetReport | None:

@@ -18,11 +18,11 @@ class Draft:
         self.decisions: list[Decision] = []
 
     def settle(self, field: str, value: Any, reason: str, otherwise: str = "") -> None:
-        """Give `field` its value, unless it was given or is settled."""
+        """Give `field` its value, unless it was given or is settled. An empty list was not given."""
         here: Any = self.given
         for key in field.split("."):
             here = here[int(key)] if isinstance(here, list) else here[key]
-        if here is None and field not in self.changes:
+        if here in (None, []) and field not in self.changes:
             self.changes[field] = value
             self.decisions.append(Decision(field, value, reason, otherwise))
 

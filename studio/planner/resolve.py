@@ -13,7 +13,7 @@ from studio.hardware import memory
 from studio.hardware.history import Past
 from studio.hardware.machine import Machine
 from studio.models.dims import model_dims
-from studio.planner import alternatives, cautions, cutting, fitting, judging, learning, pace, refusals, sampling, teacher_needs
+from studio.planner import alternatives, cautions, cutting, fitting, judging, learning, pace, refusals, sampling, teacher_needs, tracked
 from studio.planner.disk import disk_of
 from studio.planner.draft import Draft
 from studio.planner.fitting import Case, Fit
@@ -86,6 +86,7 @@ def resolve(
         draft.settle("training.method.learn", teacher.learn, teacher.why, other)
     _rhythm(draft, case)
     _ending(draft, case, chosen)
+    tracked.decide(draft)
     return _plan(draft, case, chosen, teacher)
 
 

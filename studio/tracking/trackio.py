@@ -14,7 +14,7 @@ from typing import Any
 from studio.core import events
 from studio.tracking.limits import redacted, within, without_paths
 from studio.tracking.reporter import Reporter
-from studio.tracking.settings import Tracking
+from studio.tracking.settings import PROJECT, Tracking
 from studio.tracking.sink import STEP, Level, Sink, warn
 
 
@@ -132,7 +132,7 @@ def _start(settings: Tracking, run_id: str, config: dict[str, Any]) -> tuple[Any
 
     with _quiet():
         run: Any = trackio.init(
-            project=settings.project,
+            project=settings.project or PROJECT,
             name=run_id,
             group=settings.group,
             config=config,

@@ -14,14 +14,14 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from studio.core import events, outbound
 from studio.core.files import write_text
 from studio.tracking import secrets
 from studio.tracking.limits import redacted, within, without_paths
 from studio.tracking.reporter import Reporter
-from studio.tracking.settings import Tracking
+from studio.tracking.settings import PROJECT, Tracking
 from studio.tracking.sink import STEP, Level, Sink, warn
 
 KEY = "WANDB_API_KEY"
@@ -140,8 +140,9 @@ def open_sink(
             import wandb
 
             host = os.environ.get("WANDB_BASE_URL") or wandb.setup().settings.base_url
-            run_id = _id_of_sweep(folder) or run_id
-            arguments = _arguments(settings, run_id, name, folder, {**config, "wandb_host": host}, job_type)
+            sweep = _sweep(folder)
+            run_id, tags = (sweep.run_id, [*settings.tags, f"sweep-{sweep.id}"]) if sweep else (run_id, settings.tags)
+            arguments = _arguments(settings, tags, run_id, name, folder, {**config, "wandb_host": host}, job_type)
             limits = {"init_timeout": init_timeout, "finish_timeout": finish_timeout}
             hard_limit = 2 * init_timeout + 10
             reason = _why_not_online(key, host, connect_timeout) if mode == "online" else None
@@ -166,12 +167,20 @@ def open_sink(
         return None
 
 
-def _id_of_sweep(folder: Path) -> str | None:
-    """The id that an agent of a W&B sweep chose for this run; it stays the run's, also when it is resumed without the agent."""
-    kept = folder / "wandb" / "run-id-of-sweep"
-    if os.environ.get("WANDB_SWEEP_ID") and os.environ.get("WANDB_RUN_ID") and not (folder / "wandb").exists():
-        write_text(kept, os.environ["WANDB_RUN_ID"])
-    return kept.read_text("utf-8").strip() if kept.exists() else None
+class _Sweep(NamedTuple):
+    """Which run of which sweep an agent has started."""
+
+    run_id: str
+    id: str
+
+
+def _sweep(folder: Path) -> _Sweep | None:
+    """The sweep this run belongs to, and the id that its agent chose; kept, so that a run resumed without the agent stays it."""
+    kept = folder / "wandb" / "sweep.json"
+    sweep, run_id = os.environ.get("WANDB_SWEEP_ID"), os.environ.get("WANDB_RUN_ID")
+    if sweep and run_id and not (folder / "wandb").exists():
+        write_text(kept, json.dumps(_Sweep(run_id, sweep)._asdict()))
+    return _Sweep(**json.loads(kept.read_text("utf-8"))) if kept.exists() else None
 
 
 def _mode(settings: Tracking, key: str | None) -> Literal["online", "offline"] | None:
@@ -210,20 +219,20 @@ def _knock(host: str, seconds: float) -> None:
 
 
 def _arguments(
-    settings: Tracking, run_id: str, name: str, folder: Path, config: Mapping[str, Any], job_type: str | None
+    settings: Tracking, tags: list[str], run_id: str, name: str, folder: Path, config: Mapping[str, Any], job_type: str | None
 ) -> dict[str, Any]:
     """What the client is told about the run."""
     return {
-        "project": settings.project,
+        "project": settings.project or PROJECT,
         "entity": settings.entity,
         "name": name,
         "id": run_id,
         "resume": "allow",
         "reinit": "create_new",  # a notebook may have a W&B run of its own
-        "tags": settings.tags or None,
+        "tags": tags or None,
         "notes": settings.note or None,
         "group": settings.group,
-        "job_type": job_type,
+        "job_type": job_type and (settings.job_type or job_type),
         "config": config if "paths" in settings.include else without_paths(dict(config)),
         "dir": str(folder),
     }

@@ -290,6 +290,7 @@ def test_the_real_agent_of_a_sweep_calls_the_command_as_it_is(made: dict[str, An
         variables for _, variables in server.operations if variables.get("name") == "sweep0run1" and "config" in variables
     )
     assert asked["sweep"] == "sweep1"
+    assert (asked["jobType"], asked["tags"]) == ("train", ["sweep-sweep1"])
     spec = server.config("sweep0run1")["spec"]
     assert (spec["training"]["learning_rate"], spec["adapter"]["rank"]) == (0.002, 4)
     assert server.summary("sweep0run1")["eval/loss"] > 0
