@@ -13,7 +13,19 @@ from studio.hardware import memory
 from studio.hardware.history import Past
 from studio.hardware.machine import Machine
 from studio.models.dims import model_dims
-from studio.planner import alternatives, cautions, cutting, fitting, judging, learning, pace, refusals, sampling, teacher_needs, tracked
+from studio.planner import (
+    alternatives,
+    cautions,
+    cutting,
+    fitting,
+    judging,
+    learning,
+    pace,
+    refusals,
+    sampling,
+    teacher_needs,
+    tracked,
+)
 from studio.planner.disk import disk_of
 from studio.planner.draft import Draft
 from studio.planner.fitting import Case, Fit
