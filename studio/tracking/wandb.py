@@ -175,7 +175,7 @@ class _Sweep(NamedTuple):
 
 
 def _sweep(folder: Path) -> _Sweep | None:
-    """The sweep this run belongs to, and the id that its agent chose; kept, so that a run resumed without the agent stays it."""
+    """The sweep this run belongs to, and the id that its agent chose; kept, so that a resumed run stays it."""
     kept = folder / "wandb" / "sweep.json"
     sweep, run_id = os.environ.get("WANDB_SWEEP_ID"), os.environ.get("WANDB_RUN_ID")
     if sweep and run_id and not (folder / "wandb").exists():
