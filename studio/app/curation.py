@@ -129,6 +129,15 @@ def score(desk: Desk, model: Model, most: int | None, reporter: Reporter) -> Non
     desk.keep_scores(scoring.scores(rows, total, len(chosen), model, reporter))
 
 
+def find_names(desk: Desk, model: str, reporter: Reporter) -> None:
+    """Let a token-classification model look for names of people in all rows, and keep what it says as a finding.
+
+    Loads the model: not for a web server's own process. Raises ModelError, Stopped.
+    """
+    rows = ((row.number - 1, row.original.conversation(row.file, row.line)) for row in desk.rows())
+    desk.keep_names(scoring.named_people(rows, desk.progress().total, model, reporter))
+
+
 def parent_of(item: DatasetVersion) -> DatasetVersion:
     """The version whose edits made this one, or the one with the number before. Raises DataError if there is none."""
     others = store.versions_of(item.path.parent)

@@ -53,11 +53,13 @@ def findings_with(
     home: str | Path | None = None,
     model: Model | None = None,
     losses: int | None = None,
+    names: str | None = None,
     **settings: Any,
 ) -> Findings:
     """The same, telling how far it is; raises Stopped when the reporter asks to stop.
 
     model: its tokenizer counts the lengths. losses: the model also scores at most so many rows, which loads it here.
+    names: a token-classification model that looks for names of people, which loads it here too.
     """
     from studio.data import prepare
     from studio.data.checks import CHECKS, base
@@ -67,7 +69,20 @@ def findings_with(
     found = base.findings(prepare.usable(wanted, reporter), CHECKS.values(), options, prepare.held_out(wanted), reporter)
     if model and losses:
         found += _scored(wanted, model, losses, reporter)
+    if names:
+        found.append(_named(wanted, names, reporter))
     return Findings(found)
+
+
+def _named(settings: Data, model: str, reporter: Reporter) -> Finding:
+    """The usable rows that name people, by a model."""
+    from studio.data import people, prepare
+
+    total = sum(1 for _ in prepare.usable(settings))
+    named = scoring.named_people(enumerate(prepare.usable(settings)), total, model, reporter)
+    first = set(named.rows[:3])
+    examples = tuple(people.example(row) for index, row in enumerate(prepare.usable(settings)) if index in first)
+    return people.finding(named).model_copy(update={"examples": examples})
 
 
 def _scored(settings: Data, model: Model, most: int, reporter: Reporter) -> list[Finding]:

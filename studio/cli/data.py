@@ -121,6 +121,10 @@ def desk(
     losses: Annotated[
         bool, typer.Option("--losses", help="Also score rows with a model: the hardest and most surprising ones.")
     ] = False,
+    names: Annotated[
+        str | None,
+        typer.Option("--names", metavar="MODEL", help="Also look for names of people with this token-classification model."),
+    ] = None,
     most: Annotated[int, typer.Option("--limit", min=1, help="With --losses: rows to score, spread evenly.")] = 2000,
     home: Home = None,
     json: Json = False,
@@ -139,6 +143,8 @@ def desk(
         with reporting(json) as reporter, library_curation.desk(name, home, reporter, by) as opened:
             if by and losses:
                 library_curation.score(opened, by, most, reporter)
+            if names:
+                library_curation.find_names(opened, names, reporter)
             curation.show_desk(opened, json)
         return
     changes: dict[str, Any] = {}
@@ -148,7 +154,7 @@ def desk(
         changes["regions"] = regions
     with reporting(json) as reporter:
         findings = datasets.findings_with(
-            reporter, *(files or []), spec=asked, home=home, model=by, losses=most if losses else None, **changes
+            reporter, *(files or []), spec=asked, home=home, model=by, losses=most if losses else None, names=names, **changes
         )
     if json:
         show.as_json([finding.model_dump() for finding in findings])

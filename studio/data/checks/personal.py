@@ -131,7 +131,8 @@ CHECK = Check(
     "personal_data",
     "warning",
     "texts hold personal data",
-    "names and addresses, which no pattern tells; phone numbers without a country code and national identity numbers of "
-    f"countries that data.regions does not name (known: {', '.join(sorted(NATIONAL))}, and US social security numbers)",
+    "names of people, which no pattern tells (--names MODEL looks for them); addresses; phone numbers without a "
+    "country code and national identity numbers of countries that data.regions does not name "
+    f"(known: {', '.join(sorted(NATIONAL))}, and US social security numbers)",
     look=look,
 )

@@ -21,7 +21,7 @@ import orjson
 from studio.core.errors import DataError, HardwareError, Stopped
 from studio.core.files import read_json_lines
 from studio.core.text import plural
-from studio.data import prepare, surprise
+from studio.data import people, prepare, surprise
 from studio.data.checks import CHECKS
 from studio.data.checks.base import LISTED, Options, findings_with_rows
 from studio.data.checks.contradictions import question_key
@@ -145,6 +145,15 @@ class DeskDatabase:
                     surprise.example(row.original.conversation(row.file, row.line), row.asked or 0.0, row.bare) for row in shown
                 )
                 self._keep(finding.model_copy(update={"examples": examples}), indices)
+
+    def keep_names(self, named: people.Named) -> None:
+        """Remember which rows name people, by the model that looked last."""
+        with self._writing():
+            self._db.execute("DELETE FROM findings WHERE check_name = ?", (people.NAMES,))
+            self._db.execute("DELETE FROM flags WHERE check_name = ?", (people.NAMES,))
+            shown = [self.row(index + 1) for index in named.rows[:LISTED]]
+            examples = tuple(people.example(row.original.conversation(row.file, row.line)) for row in shown)
+            self._keep(people.finding(named).model_copy(update={"examples": examples}), named.rows)
 
     def _keep(self, finding: Finding, indices: Sequence[int]) -> None:
         self._db.execute("INSERT INTO findings VALUES (?, ?)", (finding.check, finding.model_dump_json()))
