@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from studio.export.merging.source import Source
 
 
-def is_adapter_folder(given: str | Path) -> bool:
+def is_adapter_folder(source: str | Path) -> bool:
     """Whether this is a folder with an adapter, no run."""
-    path = Path(given).expanduser()
+    path = Path(source).expanduser()
     return (path / "adapter_config.json").exists() and not (path / "asked.yaml").exists()
 
 
