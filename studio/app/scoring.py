@@ -6,10 +6,7 @@ Scoring loads the model: it is for a process of its own, never for a web server'
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
-from studio.core.errors import ModelError
-from studio.core.text import shorten
 from studio.data.people import Named
 from studio.data.rows import Conversation
 from studio.data.surprise import Scores
@@ -46,27 +43,14 @@ def scores(rows: Iterable[tuple[int, Conversation]], total: int, count: int, mod
 
 
 def named_people(rows: Iterable[tuple[int, Conversation]], count: int, model: str, reporter: Reporter) -> Named:
-    """The rows, given with their index, that name people by a token-classification model: a folder or a hub id.
+    """The rows, told by their index, that name people by a token-classification model: a folder or a hub id.
 
     It is loaded here, on the CPU. Raises ModelError, Stopped.
     """
-    import transformers
+    from studio.evaluation import people
 
-    from studio.evaluation.people import find_people
-    from studio.models import finding
-
-    found = finding.find(Model(name=model))
-    options: dict[str, Any] = {"revision": found.revision, "trust_remote_code": False}
-    try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(found.path_or_id, use_fast=True, **options)
-        base = transformers.AutoModelForTokenClassification.from_pretrained(found.path_or_id, use_safetensors=True, **options)
-    except (ValueError, OSError, KeyError) as problem:
-        raise ModelError(
-            f"it cannot be loaded for token classification: {shorten(str(problem), 200)}",
-            hint="Name a model for token classification (named-entity recognition) with safetensors weights.",
-            where=model,
-        ) from None
-    return find_people(rows, count, base.eval(), tokenizer, model, reporter)
+    tagger, tokenizer = people.load(model)
+    return people.find_people(rows, count, tagger, tokenizer, model, reporter)
 
 
 def token_counter(model: Model) -> Callable[[Sequence[str]], Sequence[int]]:

@@ -7,8 +7,11 @@ from itertools import islice
 from typing import Any
 
 from studio.core.errors import ModelError, Stopped
+from studio.core.text import shorten
 from studio.data.people import Named
 from studio.data.rows import Conversation
+from studio.models import finding
+from studio.models.settings import Model
 from studio.tracking.reporter import Reporter
 
 BATCH = 16
@@ -16,6 +19,24 @@ LONGEST = 512
 """Tokens of a window; longer rows are read in windows that overlap."""
 OVERLAP = 64
 _PEOPLE = frozenset(("PER", "PERSON", "PERS", "NAME", "GIVENNAME", "SURNAME", "FIRSTNAME", "LASTNAME", "MIDDLENAME"))
+
+
+def load(name: str) -> tuple[Any, Any]:
+    """A token-classification model and its tokenizer: of a folder, or of a hub id. Raises ModelError."""
+    import transformers
+
+    found = finding.find(Model(name=name))
+    options: dict[str, Any] = {"revision": found.revision, "trust_remote_code": False}
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(found.path_or_id, use_fast=True, **options)
+        model = transformers.AutoModelForTokenClassification.from_pretrained(found.path_or_id, use_safetensors=True, **options)
+    except (ValueError, OSError, KeyError) as problem:
+        raise ModelError(
+            f"it cannot be loaded for token classification: {shorten(str(problem), 200)}",
+            hint="Name a model for token classification (named-entity recognition) with safetensors weights.",
+            where=name,
+        ) from None
+    return model.eval(), tokenizer
 
 
 def person_labels(labels: dict[int, str], name: str) -> list[int]:
