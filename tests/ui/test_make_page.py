@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,8 @@ def test_documents_become_a_dataset_with_samples_price_and_provenance(studio: An
         again.goto("/make")
         expect(again.locator("#make-state")).to_contain_text("done", timeout=RUN)
         expect(again.locator("#make-result")).to_contain_text("The teacher's terms: Fine.")
+        to_train = again.get_by_role("link", name="Train on the rows")
+        expect(to_train).to_have_attribute("href", re.compile(r"/train\?data=pages%2F\w+&holdout=pages-held-out%2F\w+"))
         again.get_by_role("link", name="Review the rows").click()
         expect(again.locator("#samples .turn").first).to_be_visible(timeout=RUN)
         assert "/dataset?key=pages" in again.url

@@ -50,7 +50,8 @@ def sent(spec: MakingSpec | None) -> Markup:
         return Markup("")
     price = making.price(spec.teacher)
     if spec.teacher.local:
-        return note("The teacher is on this machine: nothing leaves it, and it costs nothing.")
+        cost = "it costs nothing" if price and price.free else f"the price is yours: {price}"
+        return note(f"The teacher is on this machine: nothing leaves it, and {cost}.")
     money = f"Price: {price}." if price else "Its price is unknown: fill in both prices."
     return notice(
         f"Passages of {', '.join(spec.documents) or 'no documents'} are sent to {spec.teacher.host}.",
@@ -164,6 +165,10 @@ def report(found: MakingReport, now: JobStatus, keys: Mapping[str, str]) -> Mark
     there = [
         item for item, name in zip(shown, (now.dataset, now.held_out_dataset, now.pairs_dataset), strict=True) if name in keys
     ]
+    if now.dataset in keys:
+        held_out_key = keys.get(now.held_out_dataset, "")
+        measured = f"&holdout={quote(held_out_key, safe='')}" if held_out_key else ""
+        there.insert(1, ("Train on the rows", f"/train?data={quote(keys[now.dataset], safe='')}{measured}", False))
     held_out = f" --set data.holdout={now.held_out_dataset}" if now.held_out_dataset else ""
     train = command(f"studio train SPEC.yaml --set data.train={now.dataset}{held_out}") if now.dataset else ""
     return joined(

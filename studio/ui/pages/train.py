@@ -159,7 +159,9 @@ def build(home: Path) -> None:
             filled = shown(again.folder.asked_spec())
             return [filled[0], gr.update(value=filled[1], choices=models["choices"]), *filled[2:]]
         title = library.find(home, query["data"]).title if query.get("data") else "run"
-        return [title, models, datasets, gr.skip(), *[gr.skip()] * len(boxes)]
+        held_out = library.find(home, query["holdout"]).reference if query.get("holdout") else gr.skip()
+        settings = [held_out if form.spec_path(leaf) == "data.holdout" else gr.skip() for leaf in fields]
+        return [title, models, datasets, gr.skip(), *settings]
 
     loaded = gr.on(None, frame.opened(opened), None, everything, **frame.QUIET)
     plan_now = {"fn": frame.stream(planned), "inputs": [newest, gpu, *everything], "outputs": [card, plan], **frame.QUIET}
