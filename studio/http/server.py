@@ -118,6 +118,12 @@ class _Protocol(H11Protocol):
         super().data_received(data)
         self._watch_headers()
 
+    def send_400_response(self, msg: str) -> None:
+        """Refuse a body that is no HTTP; whoever was reading it has nobody to answer any more."""
+        super().send_400_response(msg)
+        if self.cycle is not None:
+            self.cycle.disconnected = True
+
     def on_response_complete(self) -> None:
         super().on_response_complete()
         self._watch_headers()

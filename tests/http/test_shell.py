@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import threading
 import time
@@ -138,3 +139,19 @@ def test_every_answer_carries_its_request_id(port: int) -> None:
     assert ask(**{"x-request-id": "proxy-7"})["x-request-id"] == "proxy-7"
     assert ask(**{"x-request-id": "a b"})["x-request-id"].startswith("req_")
     assert ask()["x-content-type-options"] == "nosniff"
+
+
+def test_a_body_of_broken_chunks_is_refused_and_leaves_no_trace_of_an_error(port: int) -> None:
+    said: list[logging.LogRecord] = []
+    handler = logging.Handler(logging.ERROR)
+    handler.emit = said.append  # type: ignore[method-assign]
+    logging.getLogger("uvicorn.error").addHandler(handler)
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
+            client.sendall(b"POST /echo HTTP/1.1\r\nHost: evil.example\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")
+            answer = b"".join(iter(lambda: client.recv(4096), b""))
+        time.sleep(0.2)
+    finally:
+        logging.getLogger("uvicorn.error").removeHandler(handler)
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert said == []
