@@ -106,12 +106,12 @@ def audit(
     from studio.core.files import studio_home
 
     entries = log.read(studio_home(home), most if not who else 100_000)
-    entries = [item for item in entries if not who or item.get("who") == who][:most]
+    entries = [item for item in entries if not who or item.who == who][:most]
     if json:
-        show.as_json(entries)
+        show.as_json([item.as_json() for item in entries])
         return
     columns = ("when", "who", "role", "action", "about", "outcome", "address")
-    rows = [(show.when(item.get("time")), *(str(item.get(name, "")) for name in columns[1:])) for item in entries]
+    rows = [(show.when(item.time), *(str(getattr(item, name)) for name in columns[1:])) for item in entries]
     show.table(columns, rows) if rows else show.say("Nothing has been done yet.")
 
 

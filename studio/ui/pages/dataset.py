@@ -148,8 +148,8 @@ def build(home: Path) -> None:
             gr.update(
                 visible=True,
                 label=role.capitalize() + (" (required)" if role in FORMATS[form].required else ""),
-                choices=[NONE, *first["columns"]],
-                value=chosen.get(role) if chosen.get(role) in first["columns"] else NONE,
+                choices=[NONE, *first.columns],
+                value=chosen.get(role) if chosen.get(role) in first.columns else NONE,
             )
             for role in wanted
         ]
