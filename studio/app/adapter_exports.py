@@ -28,11 +28,11 @@ def is_adapter_folder(source: str | Path) -> bool:
 
 
 def dry_run(
-    given: str, kind: str, settings: Mapping[str, Any], base: str = "", home: str | Path | None = None
+    adapter_folder: str, kind: str, settings: Mapping[str, Any], base: str = "", home: str | Path | None = None
 ) -> ExportEstimate:
     """What exporting it would take on this machine; nothing is written. Raises as `export` does."""
     wanted = exports.target(kind, settings)
-    source = _source(given, base, home, Path())
+    source = _source(adapter_folder, base, home, Path())
     wanted.refuse(source.base.config)
     need = wanted.estimate(source)
     return ExportEstimate(
@@ -48,7 +48,7 @@ def dry_run(
 
 
 def export(
-    given: str,
+    adapter_folder: str,
     kind: str,
     settings: Mapping[str, Any],
     out: str | Path | None,
@@ -78,7 +78,7 @@ def export(
 
     worker.set_environment()
     with _beside(destination) as aside:
-        source = _source(given, base, home, aside)
+        source = _source(adapter_folder, base, home, aside)
         artifact = make.export(wanted, source, make.Probe([]), _Progress(on_progress))
         if deploy:
             artifact = deploying.write(source, artifact)
@@ -86,15 +86,16 @@ def export(
     return artifact.with_values(path=destination)
 
 
-def _source(given: str, base: str, home: str | Path | None, exports_folder: Path) -> Source:
+def _source(adapter_folder: str, base: str, home: str | Path | None, exports_folder: Path) -> Source:
     """The adapter on its base as exports see a finished run."""
     from studio.export.merging.source import Source
     from studio.hardware import machine
     from studio.models import loading
 
-    located = served_models.locate(given, studio_home(home), base)
+    located = served_models.locate(adapter_folder, studio_home(home), base)
     if located.model is None or located.adapter is None:
-        raise ModelError("this is not an adapter folder", hint="Name a run, or a folder with adapter_config.json.", where=given)
+        hint = "Name a run, or a folder with adapter_config.json."
+        raise ModelError("this is not an adapter folder", hint=hint, where=adapter_folder)
     model = loading.as_loaded(located.model, machine.probe().device)
     adapter = located.adapter.absolute()
     return Source(base=loading.find(model), model=model, adapter=adapter, name=adapter.name, exports=exports_folder)

@@ -93,15 +93,16 @@ def comparison(made: Comparison) -> str:
     return output(show.settings(made.settings, names), show.results(made.summaries, made.evidence, names))
 
 
-def answer_comparison(made: ComparisonRecord) -> str:
+def answer_comparison(record: ComparisonRecord) -> str:
     """Base, tuned, retrieval and a large model on the same questions: a row each."""
     from studio.app import answer_comparison as comparing
     from studio.app.fragments import parts
 
-    found = made.found_by_retrieval
-    asked = plural(made.questions, "question") + (f", {made.unanswerable} of them not answerable" if made.unanswerable else "")
+    found = record.found_by_retrieval
+    without = f", {record.unanswerable} of them not answerable" if record.unanswerable else ""
+    asked = plural(record.questions, "question") + without
     searched = f"; search found the right passage for {found.value:.0%}" if found else ""
-    rows, columns = comparing.table(made), comparing.columns()
+    rows, columns = comparing.table(record), comparing.columns()
     return output(parts.table(columns, rows, "Comparison", range(1, len(columns))), parts.note(f"{asked}{searched}."))
 
 

@@ -303,11 +303,7 @@ Event = Annotated[
     | Unreadable,
     Field(discriminator="kind"),
 ]
-
-
-@functools.cache
-def _any_event() -> TypeAdapter[Event]:
-    return TypeAdapter(Event)
+_any_event = functools.cache(lambda: TypeAdapter[Event](Event))
 
 
 def parse_line(line: bytes) -> Event:

@@ -5,13 +5,37 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from studio.core.errors import EvaluationError
 
 ROWS_AT_ONCE = 8
+
+
+class TaskScores(TypedDict):
+    """What a task gave: the metric, and the score of each document by its id."""
+
+    metric: str
+    scores: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What is measured. tasks: each a `name` and the `folder` of its YAML, empty for one that comes with the harness."""
+
+    tasks: Sequence[dict[str, str]]
+    system: str
+    limit: int | None
+    """Documents of each task, None for all."""
+    template: bool
+
+    @classmethod
+    def of(cls, request: Any) -> Measurement:
+        """Those of a request's values that say what is measured."""
+        return cls(request["tasks"], request["system"], request["limit"], request["template"])
 
 
 def run(request: dict[str, Any], reporter: Any) -> dict[str, Any]:
@@ -21,21 +45,23 @@ def run(request: dict[str, Any], reporter: Any) -> dict[str, Any]:
     (documents of each task, None for all), `template`, and either `model` with `adapter`, the sides `base` and `tuned` of a
     run, or `folder` with `side`, a merged model. Raises EvaluationError.
     """
-    sides: dict[str, Any] = {}
+    sides: dict[str, dict[str, TaskScores]] = {}
+    tasks = Measurement.of(request)
     for side, model, tokenizer in _models(request):
         # by name: the harness is in its own environment only
         harness_model = importlib.import_module("lm_eval.models.huggingface").HFLM
-        sides |= measure(side, harness_model(pretrained=model, tokenizer=tokenizer, batch_size=ROWS_AT_ONCE), request, reporter)
+        measured = harness_model(pretrained=model, tokenizer=tokenizer, batch_size=ROWS_AT_ONCE)
+        sides |= measure(side, measured, tasks, reporter)
     return sides
 
 
-def measure(side: str, model: Any, request: dict[str, Any], reporter: Any) -> dict[str, Any]:
+def measure(side: str, model: Any, measurement: Measurement, reporter: Any) -> dict[str, dict[str, TaskScores]]:
     """The scores of a model of the harness, under the name of its side. Raises EvaluationError."""
-    found = {}
-    for task in request["tasks"]:
-        reporter.progress(len(found), len(request["tasks"]), f"{task['name']}, {side}")
-        found[task["name"]] = _scores(model, task, request)
-    return {side: found}
+    scores: dict[str, TaskScores] = {}
+    for task in measurement.tasks:
+        reporter.progress(len(scores), len(measurement.tasks), f"{task['name']}, {side}")
+        scores[task["name"]] = _scores(model, task, measurement)
+    return {side: scores}
 
 
 def _models(request: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
@@ -58,7 +84,7 @@ def _models(request: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
     yield "tuned", tuned.get_base_model(), tokenizer
 
 
-def _scores(model: Any, task: dict[str, str], request: dict[str, Any]) -> dict[str, Any]:
+def _scores(model: Any, task: dict[str, str], measurement: Measurement) -> TaskScores:
     simple_evaluate = importlib.import_module("lm_eval").simple_evaluate
     task_manager = importlib.import_module("lm_eval.tasks").TaskManager
 
@@ -69,9 +95,9 @@ def _scores(model: Any, task: dict[str, str], request: dict[str, Any]) -> dict[s
                 model=model,
                 tasks=[task["name"]],
                 task_manager=task_manager(include_path=folder or None, include_defaults=not folder),
-                apply_chat_template=request["template"],
-                system_instruction=request["system"] or None,
-                limit=request["limit"],
+                apply_chat_template=measurement.template,
+                system_instruction=measurement.system or None,
+                limit=measurement.limit,
                 bootstrap_iters=0,
                 log_samples=True,
             )

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import os
-import platform
 import re
 import shutil
 from collections.abc import Iterator
@@ -17,16 +16,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from studio.core.files import studio_home
-from studio.hardware import cards
+from studio.hardware import cards, processor
 
 OLDEST = (7, 5)
 """The oldest compute capability that the pinned torch's CUDA build runs on (Turing, 2018)."""
 OLDEST_DRIVER = 580
 """The oldest driver branch that runs CUDA 13, which the pinned torch brings."""
-BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
-"""Instructions by which a CPU multiplies bfloat16 in hardware."""
-NARROW = frozenset({"SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI"})
-"""Ceilings of `ONEDNN_MAX_CPU_ISA` below which torch's products emulate bfloat16, whatever the CPU has."""
 DESKTOP = 0.04
 """Share of a card's memory taken by driver and desktop, assumed for a card that is not in this machine."""
 
@@ -108,7 +103,7 @@ class Machine:
     def cpu_bf16(self) -> bool:
         """True if this CPU multiplies bfloat16 in hardware, 3 times as fast as fp32 (AVX512-BF16, AMX); else it takes 10 to 20
         times as long as fp32."""
-        return bool(self.cpu_flags & BF16_FLAGS)
+        return bool(self.cpu_flags & processor.BF16_FLAGS)
 
     def emulates(self, dtype: str) -> bool:
         """True if a run here would compute a number format (bf16, fp16, fp32) on a CPU that has no products of it."""
@@ -134,7 +129,7 @@ def probe(gpu: str | None = None, folder: str | Path | None = None) -> Machine:
     usable = [item for item in found if item.capability >= OLDEST]
     cuda = bool(usable) and (gpu is not None or torch_has_cuda())
     total, free = memory()
-    name, flags = _cpu()
+    name, flags = processor.name_and_instructions()
     return Machine(
         device="cuda" if cuda else "cpu",
         gpus=tuple(usable) if cuda else found,
@@ -317,19 +312,6 @@ def disk(folder: Path) -> int:
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     return shutil.disk_usage(folder).free
-
-
-def _cpu() -> tuple[str, frozenset[str]]:
-    name, flags = platform.processor() or platform.machine(), frozenset[str]()
-    for line in _read("/proc/cpuinfo").splitlines():
-        key, _, value = line.partition(":")
-        if key.strip() == "model name":
-            name = " ".join(value.split())
-        elif key.strip() == "flags":
-            flags = frozenset(value.split()) & {"avx2", "avx512f", *BF16_FLAGS}
-            break
-    narrowed = os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper() in NARROW
-    return name, flags - BF16_FLAGS if narrowed else flags
 
 
 def _read(path: str) -> str:

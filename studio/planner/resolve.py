@@ -22,6 +22,7 @@ from studio.planner import (
     learning,
     pace,
     refusals,
+    rhythm,
     sampling,
     teacher_needs,
     tracked,
@@ -38,9 +39,6 @@ from studio.spec import RunSpec
 from studio.training import optimizations
 from studio.training.methods.distil import Distil
 from studio.training.schedule import total_steps
-
-TIMES = 10
-"""How often a run is evaluated and kept, unless the spec says."""
 
 
 class Found(Protocol):
@@ -96,7 +94,7 @@ def resolve(
     if teacher is not None:
         other = "probabilities say more of each token, answers need no tokens in common"
         draft.settle("training.method.learn", teacher.learn, teacher.why, other)
-    _rhythm(draft, case)
+    rhythm.decide(draft, case)
     _ending(draft, case, chosen)
     tracked.decide(draft)
     return _plan(draft, case, chosen, teacher)
@@ -220,27 +218,6 @@ def _another(spec: RunSpec, case: Case, chosen: Fit, part: str, value: Any) -> s
     )
     fits = "" if made.memory.total <= case.machine.room else ", which does not fit"
     return f"{name}: {size(made.memory.total)}{fits}, {pace}"
-
-
-def _rhythm(draft: Draft, case: Case) -> None:
-    """How often the run is evaluated and kept."""
-    batch = fitting.batch_size(draft.spec, case)
-    training = draft.spec.training
-    steps = total_steps(max(1, len(case.rows)), batch, training.epochs, training.max_steps)
-    every = training.eval_every or max(1, round(steps / TIMES))
-    draft.settle(
-        "training.eval_every",
-        every,
-        f"about {TIMES} times in {plural(steps, 'step')}",
-        "each takes a pass over the held-out rows",
-    )
-    draft.settle(
-        "training.save_every", every, "with each evaluation", "a killed run loses at most the steps since its last checkpoint"
-    )
-    if len(case.rows.held_out):
-        draft.settle("training.keep", "best", "there are held-out rows to tell by", "last may be overtrained")
-    else:
-        draft.settle("training.keep", "last", "there are no held-out rows to tell by")
 
 
 def _ending(draft: Draft, case: Case, chosen: Fit) -> None:

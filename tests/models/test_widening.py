@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from studio.hardware import machine
+from studio.hardware import processor
 from studio.models import loading
 from studio.models.settings import Model
 from tests.tiny import make_model
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.torch
 def emulates(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """A processor without and one with bfloat16 products."""
     flags = frozenset({"avx2"}) if request.param == "avx2" else frozenset({"avx2", "amx_bf16"})
-    monkeypatch.setattr(machine, "_cpu", lambda: ("a processor", flags))
+    monkeypatch.setattr(processor, "name_and_instructions", lambda: ("a processor", flags))
     return request.param == "avx2"
 
 
@@ -57,8 +57,8 @@ def test_what_a_run_of_a_gpu_computed_in_bf16_is_answered_in_fp32_where_bf16_is_
 
 
 def test_a_ceiling_on_instructions_is_a_processor_without_them(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(machine, "_read", lambda _path: "model name : A\nflags : fpu avx2 avx512f avx512_bf16 amx_bf16")
+    monkeypatch.setattr(processor, "_cpu_info", lambda: "model name : A\nflags : fpu avx2 avx512f avx512_bf16 amx_bf16")
     monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
-    assert machine._cpu() == ("A", frozenset({"avx2", "avx512f", "avx512_bf16", "amx_bf16"}))
+    assert processor.name_and_instructions() == ("A", frozenset({"avx2", "avx512f", "avx512_bf16", "amx_bf16"}))
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "avx2")
-    assert machine._cpu() == ("A", frozenset({"avx2", "avx512f"}))
+    assert processor.name_and_instructions() == ("A", frozenset({"avx2", "avx512f"}))

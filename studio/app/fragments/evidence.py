@@ -55,11 +55,11 @@ def savings(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Markup:
     )
 
 
-def standard(found: Any) -> Markup:
+def standard(scores: Any) -> Markup:
     """Tasks of lm-evaluation-harness on base, tuned and exports, and what the scores rest on."""
     title = "Standard benchmarks"
-    said = [sentence(words) for words in found.sentences]
-    return joined(section(title, " ".join(said)), table(found.columns, found.rows, title, (2, 4)), *map(note, found.limits))
+    said = [sentence(words) for words in scores.sentences]
+    return joined(section(title, " ".join(said)), table(scores.columns, scores.rows, title, (2, 4)), *map(note, scores.limits))
 
 
 def before_and_after(report: Any, metrics: Any) -> Markup:

@@ -37,7 +37,7 @@ def run(request: dict[str, Any], reporter: Any) -> dict[str, Any]:
     parent = importlib.import_module("lm_eval.api.model").TemplateLM
     with runtime.opened(Path(request["gguf"]), context) as opened:
         model = type("GgufModel", (Measured, parent), {})(opened, tokenizer, context)
-        return harness.measure(request["side"], model, request, reporter)
+        return harness.measure(request["side"], model, harness.Measurement.of(request), reporter)
 
 
 class Measured:
