@@ -109,6 +109,8 @@ def _unknown(path: str, loc: tuple[int | str, ...], items: Items) -> tuple[str, 
     elsewhere = [item.path for item in items if item.path.rpartition(".")[2] == name]
     near = nearest(name, known) or (elsewhere[0] if elsewhere else None)
     hint = f"Did you mean `{near}`?" if near else f"Valid keys: {', '.join(known)}."
+    if parent and near == name:
+        hint = f"`{name}` belongs at the top level, beside `{parent.partition('.')[0]}`."
     if known == ["kind"]:
         hint = f"Remove it: `{next(part for part in reversed(loc[:-1]) if isinstance(part, str))}` has no settings."
     return f"unknown key `{name}`", hint

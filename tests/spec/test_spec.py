@@ -24,6 +24,7 @@ def refused(text: str) -> SpecError:
     [
         ("data: {train: a}\ntraining:\n  epoch: 3\n", "x.yaml, line 3: training.epoch", "unknown key", "`epochs`"),
         ("data: {train: a}\nrank: 8\n", "x.yaml, line 2: rank", "unknown key", "`adapter.rank`"),
+        ("data: {train: a, export: []}\n", "x.yaml, line 1: data.export", "unknown key", "top level, beside `data`"),
         ("data: {train: a}\ntraining: {epochs: -1}\n", "x.yaml, line 2: training.epochs", "-1", "0"),
         ("data: {train: a}\ntraining: {epochs: many}\n", "x.yaml, line 2: training.epochs", "'many'", ""),
         ("data: {train: a}\nadapter: {rank: many}\n", "line 2: adapter.rank", "expected an integer, got 'many'", "512"),
