@@ -142,7 +142,7 @@ def _comparison(home: Path, name: str) -> None:
     questions.write_text("".join(json.dumps(row) + "\n" for row in rows))
     spec = answer_comparison.Comparison(questions=str(questions), volume=10)
     answerers = [Answerer(BASE, comparing.guesses), Answerer("tuned", comparing.reads)]
-    with patch.object(answer_comparison, "_local", lambda spec, home: (answerers, 4096)):
+    with patch.object(answer_comparison, "_local", lambda spec, home, opened: (answerers, 4096)):
         answer_comparison.compare_answers(spec, home)
 
 

@@ -154,6 +154,7 @@ def test_a_run_goes_on_while_the_server_is_killed_and_is_stopped_resumed_and_see
     expect(first.locator("#data")).to_contain_text("Support")
     box(first, "name").fill("long")
     first.locator("#more-training button").first.click()
+    box(first, "training-epochs").fill("200")  # it must not end before it is stopped, however slow the pages are
     box(first, "training-max_steps").fill("4000")
     box(first, "training-save_every").fill("5")
     first.locator("#start").click()
