@@ -39,10 +39,10 @@ class Studio:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        log = open(self.home / "server.log", "ab")  # noqa: SIM115 - the child's
         environment = {**os.environ, "STUDIO_HOME": str(self.home), "PYTHONUNBUFFERED": "1"}
         command = [sys.executable, "-m", "studio", "ui", "--port", str(self.port), *self.options]
-        self.child = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        with open(self.home / "server.log", "ab") as log:
+            self.child = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         until = time.monotonic() + 120
         while time.monotonic() < until:
             try:
