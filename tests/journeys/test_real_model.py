@@ -50,7 +50,7 @@ def test_from_rows_through_4_bit_training_and_evidence_to_verified_exports_that_
 ) -> None:
     training = {"learning_rate": 2e-3, "max_steps": 12, "batch_size": 4, "eval_every": 12}
     exports = [{"kind": "merged"}, {"kind": "gguf", "quant": "q8_0"}]
-    file = spec(real_model, tmp_path, 48, training=training, export=exports, evaluation={"general": "off"})
+    file = spec(real_model, tmp_path, 48, training=training, export=exports, evaluation={"general": "off", "max_rows": 4})
     ended = studio("train", file, "--json", home=tmp_path / "home")
     assert ended.code == 0, ended.err + ended.out
     run = Path(ended.json["folder"])
