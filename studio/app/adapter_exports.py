@@ -6,16 +6,17 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from studio.app import export_copies, exports
+from studio.app import export_copies, exports, gpu_use
 from studio.app.exports import ExportEstimate
 from studio.core.errors import ModelError, SpecError
 from studio.core.files import studio_home
 from studio.export.artifacts.manifest import Artifact
 from studio.runs import served_models
-from studio.tracking.reporter import Silent
+from studio.tracking.reporter import ProgressListener
 
 if TYPE_CHECKING:
     from studio.export.merging.source import Source
@@ -35,16 +36,8 @@ def dry_run(
     source = _source(adapter_folder, base, home, Path())
     wanted.refuse(source.base.config)
     need = wanted.estimate(source)
-    return ExportEstimate(
-        kind=kind,
-        bytes=wanted.size(source.dims),
-        missing=wanted.missing() or "",
-        toolchain="",
-        note=wanted.note(source.dims),
-        disk=need.disk,
-        memory=need.memory,
-        seconds=wanted.seconds(source.dims),
-    )
+    estimate = exports.described(wanted, source.dims)
+    return replace(estimate, disk=need.disk, memory=need.memory, seconds=wanted.seconds(source.dims))
 
 
 def export(
@@ -77,9 +70,10 @@ def export(
     from studio.export.artifacts import deploy as deploying
 
     worker.set_environment()
-    with _beside(destination) as aside:
+    reporter = ProgressListener(on_progress)
+    with _beside(destination) as aside, gpu_use.in_turn(f"an export of {adapter_folder}", reporter):
         source = _source(adapter_folder, base, home, aside)
-        artifact = make.export(wanted, source, make.Probe([]), _Progress(on_progress))
+        artifact = make.export(wanted, source, make.Probe([]), reporter)
         if deploy:
             artifact = deploying.write(source, artifact)
         export_copies.copy(artifact.path, destination)
@@ -110,15 +104,3 @@ def _beside(destination: Path) -> Iterator[Path]:
         yield aside
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-
-
-class _Progress(Silent):
-    """A reporter that passes progress on."""
-
-    def __init__(self, show: Callable[[float, float, str], None] | None) -> None:
-        self._show = show
-
-    def progress(self, done: float, total: float, what: str = "") -> None:
-        """Pass on how far the work is."""
-        if self._show:
-            self._show(done, total, what)

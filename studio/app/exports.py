@@ -106,14 +106,19 @@ def estimate(run: Run, kind: str, settings: Mapping[str, Any]) -> ExportEstimate
             wanted.refuse(base.config)
         except ExportError as error:
             refused = error.message
+    return described(wanted, base.dims if base else None, refused)
+
+
+def described(wanted: AnyTarget, dims: ModelDims | None, refused: str = "") -> ExportEstimate:
+    """What is known of an export from its model's dimensions alone."""
     missing = wanted.missing() or ""
     install = _INSTALL.search(missing)
     return ExportEstimate(
-        kind=kind,
-        bytes=wanted.size(base.dims) if base else None,
+        kind=wanted.kind,
+        bytes=wanted.size(dims) if dims else None,
         missing=missing,
         toolchain=install[1] if install else "",
-        note=wanted.note(base.dims) if base else "",
+        note=wanted.note(dims) if dims else "",
         refused=refused,
     )
 

@@ -22,7 +22,9 @@ def in_turn(holder: str, reporter: Reporter) -> Iterator[None]:
         return
 
     def waiting(other: str) -> None:
-        reporter.event(events.Waiting(message=f"waiting for {device.gpu and device.gpu.name}, which {other or 'a run'} uses"))
+        message = f"waiting for {device.gpu and device.gpu.name}, which {other or 'a run'} uses"
+        reporter.event(events.Waiting(message=message))
+        reporter.progress(0, 1, message)
 
     with slot(device.uuid, holder, reporter.should_stop, waiting):
         yield

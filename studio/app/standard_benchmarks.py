@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from studio.core.errors import JobError, SpecError
-from studio.tracking.reporter import Silent
+from studio.tracking.reporter import ProgressListener
 
 if TYPE_CHECKING:
     from studio.app.runs import Run
@@ -47,7 +47,7 @@ def measure(
     chosen = [_task(run, name) for name in dict.fromkeys(tasks)]
     spec = run.folder.resolved_spec()
     common = {"tasks": chosen, "system": spec.data.system or "", "limit": limit, "template": True}
-    reporter = _Listener(tell)
+    reporter = ProgressListener(tell)
 
     def call(function: str, **model: Any) -> dict[str, Any]:
         return toolchains.call(TOOLCHAIN, function, {**common, **model}, reporter)
@@ -94,14 +94,3 @@ def _task(run: Run, name: str) -> dict[str, str]:
     except (yaml.YAMLError, KeyError, TypeError, UnicodeDecodeError) as error:
         raise SpecError(f"this is not a task: {error}", hint="Its YAML needs the key `task`.", where=name) from None
     return {"name": str(task), "folder": str(file.parent)}
-
-
-class _Listener(Silent):
-    """Passes progress on."""
-
-    def __init__(self, tell: Callable[[float, float, str], None]) -> None:
-        self._tell = tell
-
-    def progress(self, done: float, total: float, what: str = "") -> None:
-        """Passed on."""
-        self._tell(done, total, what)

@@ -14,7 +14,7 @@ from studio.export.toolchains import Status
 from studio.hardware.doctor import Finding
 from studio.processes import tasks
 from studio.processes.tasks import Task
-from studio.tracking.reporter import Silent
+from studio.tracking.reporter import ProgressListener
 
 __all__ = ["Status", "as_dict", "begin_install", "findings", "install", "installations", "remove", "statuses"]
 
@@ -26,7 +26,7 @@ def statuses() -> list[Status]:
 
 def install(name: str, on_progress: Callable[[float, float, str], None] | None = None) -> Status:
     """Make a toolchain ready; one that is ready is left alone. on_progress: done, total, what. Raises StudioError."""
-    return toolchains.install(name, _Listener(on_progress))
+    return toolchains.install(name, ProgressListener(on_progress))
 
 
 def begin_install(name: str, home: Path) -> Task:
@@ -64,15 +64,3 @@ def as_dict(status: Status) -> dict[str, Any]:
 
 
 _WORDS = {"outdated": "made for another version of the studio", "missing": "not installed"}
-
-
-class _Listener(Silent):
-    """A reporter that passes progress on."""
-
-    def __init__(self, on_progress: Callable[[float, float, str], None] | None) -> None:
-        self._on_progress = on_progress
-
-    def progress(self, done: float, total: float, what: str = "") -> None:
-        """Passed on."""
-        if self._on_progress:
-            self._on_progress(done, total, what)

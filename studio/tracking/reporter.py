@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:  # an isolated exporter environment has no pydantic
@@ -43,3 +44,16 @@ class Silent:
     def should_stop(self) -> bool:
         """Never."""
         return False
+
+
+class ProgressListener(Silent):
+    """A reporter that passes progress on, if somebody wants it, and nothing else."""
+
+    def __init__(self, on_progress: Callable[[float, float, str], None] | None) -> None:
+        """on_progress: called with done, total and what is done."""
+        self._on_progress = on_progress
+
+    def progress(self, done: float, total: float, what: str = "") -> None:
+        """Passed on."""
+        if self._on_progress:
+            self._on_progress(done, total, what)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from studio.app import chat, gpu_use
+from studio.app import adapter_exports, chat, gpu_use
 from studio.core.errors import JobError, Stopped
 from studio.core.events import Event, Waiting
 from studio.runs import slot
@@ -20,6 +20,10 @@ class Told(Silent):
 
     def __init__(self) -> None:
         self.events: list[Event] = []
+        self.shown: list[str] = []
+
+    def progress(self, done: float, total: float, what: str = "") -> None:
+        self.shown.append(what)
 
     def event(self, event: Event) -> None:
         self.events.append(event)
@@ -42,8 +46,22 @@ def test_an_export_waits_for_the_run_that_has_the_gpu_and_says_so() -> None:
     assert [event.message for event in told.events if isinstance(event, Waiting)] == [
         "waiting for NVIDIA GeForce RTX 4090, which support-1234 uses"
     ]
+    assert told.shown == ["waiting for NVIDIA GeForce RTX 4090, which support-1234 uses"]
     with gpu_use.in_turn("an export", told):
         assert len(told.events) == 1
+
+
+@pytest.mark.torch
+def test_an_export_of_an_adapter_folder_waits_for_it_too(tmp_path: Path) -> None:
+    class Shown(Exception):
+        pass
+
+    def show(done: float, total: float, what: str) -> None:
+        raise Shown(what)
+
+    used = slot.slot("GPU-0", "support-1234", lambda: True, lambda _: None)
+    with used, pytest.raises(Shown, match="which support-1234 uses"):
+        adapter_exports.export(str(tmp_path / "adapter"), "merged", {}, tmp_path / "out", on_progress=show)
 
 
 def test_a_chat_is_refused_while_a_run_has_the_gpu() -> None:
