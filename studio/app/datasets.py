@@ -80,8 +80,9 @@ def _named(settings: Data, model: str, reporter: Reporter) -> Finding:
 
     total = sum(1 for _ in prepare.usable(settings))
     named = scoring.named_people(enumerate(prepare.usable(settings)), total, model, reporter)
-    first = set(named.rows[:3])
-    examples = tuple(people.example(row) for index, row in enumerate(prepare.usable(settings)) if index in first)
+    first = named.rows[:3]
+    begin = islice(enumerate(prepare.usable(settings)), first[-1] + 1 if first else 0)
+    examples = tuple(people.example(row) for index, row in begin if index in first)
     return people.finding(named).model_copy(update={"examples": examples})
 
 

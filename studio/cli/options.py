@@ -17,6 +17,15 @@ Home = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="Run id, id prefix, or `last`.")]
+Base = Annotated[
+    str,
+    typer.Option(
+        "--base",
+        metavar="FOLDER_OR_HUB_ID",
+        help="Base model for an adapter folder, instead of the one it names.",
+        show_default=False,
+    ),
+]
 All = Annotated[bool, typer.Option("--all", help="Also show rarely changed fields, memory by part, disk space and RAM.")]
 
 PriceIn = Annotated[

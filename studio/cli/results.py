@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperCommand
 
 from studio.cli import show
-from studio.cli.options import Home, Json, RunName
+from studio.cli.options import Base, Home, Json, RunName
 from studio.cli.progress import Progress
 from studio.core.errors import SpecError
 
@@ -95,14 +95,7 @@ def chat(
     system: Annotated[
         str | None, typer.Option(help="System prompt [default: the one the run was trained with].", show_default=False)
     ] = None,
-    base: Annotated[
-        str,
-        typer.Option(
-            metavar="FOLDER_OR_HUB_ID",
-            help="Base model for an adapter folder, instead of the one it names.",
-            show_default=False,
-        ),
-    ] = "",
+    base: Base = "",
     temperature: Annotated[float, typer.Option(min=0, max=5, help="0 gives the most likely answer.")] = 0.0,
     max_tokens: Annotated[int, typer.Option(min=1, help="Maximum answer length in tokens.")] = 256,
     index: Annotated[
@@ -195,14 +188,7 @@ def export(
         bool, typer.Option("--deploy", help="Also write deployment files: compose files, commands, checksums, steps.")
     ] = False,
     out: Annotated[Path | None, typer.Option("--out", help="Also copy the verified export into this new folder.")] = None,
-    base: Annotated[
-        str,
-        typer.Option(
-            metavar="FOLDER_OR_HUB_ID",
-            help="Base model for an adapter folder, instead of the one it names.",
-            show_default=False,
-        ),
-    ] = "",
+    base: Base = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show size, disk space, memory and time.")] = False,
     home: Home = None,
     json: Json = False,

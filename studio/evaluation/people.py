@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import islice
 from typing import Any
 
-from studio.core.errors import ModelError, Stopped
+from studio.core.errors import ModelError
 from studio.core.text import shorten
 from studio.data.people import Named
 from studio.data.rows import Conversation
+from studio.evaluation.passes import in_batches
 from studio.models import finding
 from studio.models.settings import Model
 from studio.tracking.reporter import Reporter
@@ -64,13 +64,7 @@ def find_people(
     people = torch.tensor(person_labels({int(index): label for index, label in model.config.id2label.items()}, name))
     limit = min(LONGEST, int(getattr(model.config, "max_position_embeddings", LONGEST) or LONGEST) - 2)
     hits: list[int] = []
-    done = 0
-    every = iter(rows)
-    while some := list(islice(every, BATCH)):
-        if reporter.should_stop():
-            raise Stopped
-        reporter.progress(done, count, f"Looking for names with {name}")
-        done += len(some)
+    for some in in_batches(rows, BATCH, count, f"Looking for names with {name}", reporter):
         encoded = tokenizer(
             [_said(row) for _, row in some],
             truncation=True,
@@ -87,7 +81,6 @@ def find_people(
             chosen = model(**encoded.to(model.device)).logits.argmax(-1).cpu()
         named = (torch.isin(chosen, people) & (special.cpu() == 0)).any(-1)
         hits += sorted({some[int(windows[window])][0] for window in torch.nonzero(named).flatten().tolist()})
-    reporter.progress(count, count, f"Looking for names with {name}")
     return Named(name, tuple(hits), count)
 
 

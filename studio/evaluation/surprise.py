@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import islice
 from typing import Any
 
 import numpy as np
 
-from studio.core.errors import Stopped, StudioError
+from studio.core.errors import StudioError
 from studio.data.render import Encoded, attempt_many, check_template
 from studio.data.rows import Conversation
 from studio.data.surprise import Scores
 from studio.evaluation.likelihood import likelihood
+from studio.evaluation.passes import in_batches
 from studio.tracking.reporter import Reporter
 
 LONGEST = 1024
@@ -32,13 +32,7 @@ def score(
     places: list[int] = []
     asked: list[np.ndarray] = []
     bare: list[np.ndarray] = []
-    done = 0
-    every = iter(rows)
-    while some := list(islice(every, BATCH)):
-        if reporter.should_stop():
-            raise Stopped
-        reporter.progress(done, count, f"Scoring rows by {name}")
-        done += len(some)
+    for some in in_batches(rows, BATCH, count, f"Scoring rows by {name}", reporter):
         wanted = [(index, row) for index, row in some if row.good is not False]
         encoded = attempt_many([row for _, row in wanted], tokenizer, "last_assistant")
         both: list[_Scored] = []
@@ -56,7 +50,6 @@ def score(
         places += here
         asked.append(losses[::2])
         bare.append(losses[1::2])
-    reporter.progress(count, count, f"Scoring rows by {name}")
     none = np.empty(0)
     return Scores(
         name, np.array(places, dtype=np.int64), np.concatenate(asked or [none]), np.concatenate(bare or [none]), total

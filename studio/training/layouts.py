@@ -41,7 +41,7 @@ class MicroBatch:
     position_ids: np.ndarray | None = None
 
 
-def pack(items: Sequence[tuple[np.ndarray, np.ndarray]], pad: int = 0, numbers: Sequence[int] = ()) -> MicroBatch:
+def pack(items: Sequence[Item], pad: int = 0, numbers: Sequence[int] = ()) -> MicroBatch:
     """Sequences end to end, [1, tokens], with positions that begin anew in each. None predicts into the next."""
     del pad
     lengths = tuple(len(ids) for ids, _ in items)
@@ -131,7 +131,7 @@ def shared_size(row: Sequence[Item]) -> int:
     return sum(len(ids) for ids, _ in row) - (len(row) - 1) * shared_prompt(row)
 
 
-def pad_rows(items: Sequence[tuple[np.ndarray, np.ndarray]], pad: int = 0, numbers: Sequence[int] = ()) -> MicroBatch:
+def pad_rows(items: Sequence[Item], pad: int = 0, numbers: Sequence[int] = ()) -> MicroBatch:
     """Sequences under each other, [rows, longest], padded on the right: no real token can see what comes after it."""
     longest = max(len(ids) for ids, _ in items)
     grid = np.full((len(items), longest), pad, dtype=np.int64)

@@ -12,7 +12,7 @@ import numpy as np
 from studio.core.errors import EvaluationError
 from studio.evaluation import harness
 from studio.export.llamacpp import runtime
-from studio.export.verification.answers import Runtime
+from studio.export.verification.answers import Runtime, log_softmax
 
 CONTEXT = 2048
 """Tokens of a prompt and its answer that a file is opened for, where the model has as many."""
@@ -83,9 +83,7 @@ class Measured:
         read = [*context, *wanted][:-1][-self.max_length :]
         wanted = list(wanted)[-len(read) :]
         logits = self._runtime.logits(read, range(len(read) - len(wanted), len(read))).astype(np.float64)
-        top = logits.max(1, keepdims=True)
-        log_probabilities = logits - top - np.log(np.exp(logits - top).sum(1, keepdims=True))
-        chosen = log_probabilities[np.arange(len(wanted)), wanted]
+        chosen = log_softmax(logits)[np.arange(len(wanted)), wanted]
         return float(chosen.sum()), bool((logits.argmax(1) == wanted).all())
 
     def loglikelihood_rolling(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[float]:

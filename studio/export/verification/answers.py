@@ -136,7 +136,7 @@ def forced(runtime: Runtime, cases: Sequence[Case], reporter: Reporter) -> Force
     """What the runtime expects at every answer token."""
     tokens, logp = [], []
     for done, item in enumerate(cases):
-        likely = _log_softmax(runtime.logits(item.ids, item.positions))
+        likely = log_softmax(runtime.logits(item.ids, item.positions))
         order = _most_likely(likely)
         tokens.append(order)
         logp.append(np.take_along_axis(likely, order, -1).astype(np.float32))
@@ -156,7 +156,7 @@ def distances(known: Sequence[Forced], runtime: Runtime, cases: Sequence[Case], 
     kls: list[list[np.ndarray]] = [[] for _ in known]
     same: list[list[np.ndarray]] = [[] for _ in known]
     for done, item in enumerate(cases):
-        likely = _log_softmax(runtime.logits(item.ids, item.positions))
+        likely = log_softmax(runtime.logits(item.ids, item.positions))
         for place, model in enumerate(known):
             kls[place].append(divergence(model.tokens[done], model.logp[done], likely))
             same[place].append(agrees(model.tokens[done], model.logp[done], likely))
@@ -200,7 +200,7 @@ def divergence(tokens: np.ndarray, logp: np.ndarray, other: np.ndarray) -> np.nd
 
 def surprise(logits: np.ndarray, tokens: Sequence[int]) -> float:
     """Mean negative log-likelihood of `tokens` in nats; logits are [len(tokens), vocabulary]."""
-    likely = _log_softmax(logits)
+    likely = log_softmax(logits)
     return -float(np.mean(likely[np.arange(len(tokens)), list(tokens)], dtype=np.float64))
 
 
@@ -253,6 +253,7 @@ def _shortened(item: Case) -> Case:
     return Case(item.shown, item.prompt[dropped:], item.ids[dropped:end], [place - dropped for place in positions])
 
 
-def _log_softmax(logits: np.ndarray) -> np.ndarray:
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+    """Log-probabilities in nats, in the numbers that the logits are in; [..., vocabulary]."""
     shifted = logits - logits.max(-1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True, dtype=np.float64)).astype(logits.dtype)
