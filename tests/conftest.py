@@ -52,6 +52,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     seconds = [used.ru_utime + used.ru_stime for used in (own, children)]
     terminalreporter.write_line(f"CPU: {sum(seconds):.0f} s, of them {seconds[1]:.0f} s in child processes")
+    for first in terminalreporter.stats.get("rerun", []):  # why a second try was needed is otherwise nowhere to be read
+        terminalreporter.section(f"first try of {first.nodeid}")
+        terminalreporter.write_line(first.longreprtext[-3000:])
 
 
 @pytest.fixture(scope="session")

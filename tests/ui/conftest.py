@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Error, expect
 
 from studio.ui.session import COOKIE, Sessions
 
@@ -60,6 +60,14 @@ class Studio:
     def link(self) -> str:
         text = (self.home / "server.log").read_text()
         return text.rsplit("Open it with this link (it works once): ", 1)[1].split()[0]
+
+
+def open_again(page: Any, place: str) -> None:
+    """Open a page whose server was started again: left open, it loads itself anew then, which may break off this visit."""
+    try:
+        page.goto(place)
+    except Error:
+        page.goto(place)
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import expect
 
 from studio.app import library, runs
+from tests.ui.conftest import open_again
 
 RUN = 240_000
 """Milliseconds a small real run may take on a busy machine."""
@@ -170,7 +171,7 @@ def test_a_run_goes_on_while_the_server_is_killed_and_is_stopped_resumed_and_see
 
     second.goto(place)
     expect(second.locator("#stages")).to_contain_text("in progress")
-    first.goto(place)
+    open_again(first, place)
     first.locator("#stop").click()
     expect(first.locator("#head")).to_contain_text("stopped", timeout=RUN)
     expect(second.locator("#head")).to_contain_text("stopped", timeout=RUN)

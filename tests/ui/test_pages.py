@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from studio.app import library, runs
+from tests.ui.conftest import open_again
 
 PAGES = {
     "/": "#steps li",
@@ -174,7 +175,7 @@ def test_a_page_left_open_goes_on_after_the_server_is_killed(studio: Any, screen
     opened(screen, "/runs", studio)
     studio.kill()
     studio.start()
-    screen.reload()
+    open_again(screen, "/runs")
     expect(screen.locator("#runs table")).to_be_visible()
     screen.locator("#filter input, #filter textarea").first.fill("failed")
     expect(screen.locator("#runs tbody tr")).to_have_count(1)
