@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from studio.data.prepare import inspect
 from studio.data.read import read
 from studio.data.settings import Data
 from tests.data.files import both, gzipped, json_lines, pairs, refusal, rows_of, write, zipped
@@ -180,6 +181,30 @@ def test_mixed_line_ends_are_all_line_ends(tmp_path: Path) -> None:
 def test_rows_of_pretty_json_know_their_line(tmp_path: Path) -> None:
     rows = rows_of(write(tmp_path / "rows.json", json.dumps(ROWS, indent=2)))
     assert [row.line for row in rows] == [2, 6, 10, 14, 18]
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json"])
+def test_rows_that_were_written_as_json_twice_are_the_objects_in_them(name: str, tmp_path: Path) -> None:
+    texts = [json.dumps(row) for row in ROWS]
+    file = write(tmp_path / name, json.dumps(texts) if name == "a.json" else json_lines(texts))
+    assert [row.values for row in rows_of(file)] == ROWS
+    (source,) = inspect(Data(train=file)).files
+    assert source.format == "question_answer"
+    assert "Its rows are texts that hold JSON; the objects in them were read as the rows." in source.remarks
+
+
+def test_texts_that_only_begin_like_json_stay_texts_and_a_key_named_twice_inside_one_is_told(tmp_path: Path) -> None:
+    texts = ["{not json}", "[1, 2]", "{}", "A plain text."]
+    assert [row.values["text"] for row in rows_of(write(tmp_path / "a.jsonl", json_lines(texts)))] == texts
+    _, (rejected,) = both(write(tmp_path / "b.jsonl", json_lines(['{"text": "a", "text": "b"}'])))
+    assert rejected.reason == "a key stands twice: `text`"
+
+
+def test_a_table_with_more_columns_than_a_spreadsheet_holds_is_refused(tmp_path: Path) -> None:
+    names = ",".join(f"c{index}" for index in range(20_000))
+    problem = refusal(rows_of, write(tmp_path / "wide.csv", f"{names}\n{names}\n"))
+    assert "names 20,000 columns" in str(problem)
+    assert "transpose" in problem.hint
 
 
 def test_a_broken_line_is_rejected_and_reading_goes_on(tmp_path: Path) -> None:

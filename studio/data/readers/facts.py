@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 ROW_BYTES = 64 << 20
 """The largest single row, and line, that is read."""
+COLUMNS = 16_384
+"""The most columns of a table, which is also the most that a spreadsheet holds."""
 
 
 @dataclass

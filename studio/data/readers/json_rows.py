@@ -56,15 +56,36 @@ def document(stream: BinaryIO, facts: Facts) -> Iterator[Row | Rejected]:
     return _lines(head, stream, facts) if _parses(first) else _objects(stream, head, facts)
 
 
-def row_of(value: Any, name: str, line: int, text: bytes | str = b"") -> Row | Rejected:
-    """A parsed value as a row: an object as it is, a text as `text`, a list of messages as `messages`."""
+def row_of(value: Any, facts: Facts, line: int, text: bytes) -> Row | Rejected:
+    """A parsed value as a row: an object as it is, a list of messages as `messages`, and a text as `text`, unless the text
+    is such an object or list, written as JSON a second time."""
     if type(value) is dict:
-        return Row(value, name, line)
+        twice = text.count(b'":') != len(value) and twice_named(text)
+        return Rejected(facts.name, line, twice, "", _shown(text)) if twice else Row(value, facts.name, line)
     if isinstance(value, str):
-        return Row({"text": value}, name, line)
+        inner, again = _encoded_twice(value), value.encode("utf-8", "replace")
+        if inner is None:
+            return Row({"text": value}, facts.name, line)
+        if facts.details.get("encoded") != "twice":
+            facts.details["encoded"] = "twice"
+            facts.remarks.append("Its rows are texts that hold JSON; the objects in them were read as the rows.")
+        return row_of(inner, facts, line, again)
     if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
-        return Row({"messages" if "role" in value[0] else "conversations": value}, name, line)
-    return Rejected(name, line, "wrong type: a row is an object with named values", "", _shown(text))
+        return Row({"messages" if "role" in value[0] else "conversations": value}, facts.name, line)
+    return Rejected(facts.name, line, "wrong type: a row is an object with named values", "", _shown(text))
+
+
+def _encoded_twice(text: str) -> dict[str, Any] | list[Any] | None:
+    """The object, or list of objects, that a text is as a whole when read as JSON; else nothing."""
+    if text.lstrip()[:1] not in ("{", "["):
+        return None
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+    if isinstance(value, list):
+        return value if value and all(isinstance(item, dict) for item in value) else None
+    return value or None
 
 
 def _lines(head: bytes, stream: BinaryIO, facts: Facts) -> Iterator[Row | Rejected]:
@@ -79,7 +100,7 @@ def _lines(head: bytes, stream: BinaryIO, facts: Facts) -> Iterator[Row | Reject
                 continue
             if b"\r" in line.rstrip():  # a line end of its own outside JSON texts: old Mac files, or mixed ones
                 parts = line.rstrip(b"\r\n").split(b"\r")
-                yield from _parts(parts, number, name)
+                yield from _parts(parts, number, facts)
                 number += len(parts) - 1
                 continue
             value = python_literal(line.decode("utf-8", "replace")) if line.lstrip().startswith(b"{'") else None
@@ -91,11 +112,7 @@ def _lines(head: bytes, stream: BinaryIO, facts: Facts) -> Iterator[Row | Reject
                 facts.remarks.append("Its lines are written as Python writes objects, not as JSON; read all the same.")
             yield Row(value, name, number)
             continue
-        if type(value) is dict:
-            twice = line.count(b'":') != len(value) and twice_named(line)
-            yield Rejected(name, number, twice, "", _shown(line)) if twice else Row(value, name, number)
-        else:
-            yield row_of(value, name, number, line)
+        yield row_of(value, facts, number, line)
 
 
 def twice_named(text: bytes) -> str:
@@ -115,13 +132,13 @@ def twice_named(text: bytes) -> str:
     return f"a key stands twice: `{twice[0][:40]}`" if twice else ""
 
 
-def _parts(parts: list[bytes], number: int, name: str) -> Iterator[Row | Rejected]:
+def _parts(parts: list[bytes], number: int, facts: Facts) -> Iterator[Row | Rejected]:
     for part in parts:
         try:
             if part.strip():
-                yield row_of(orjson.loads(part), name, number, part)
+                yield row_of(orjson.loads(part), facts, number, part)
         except orjson.JSONDecodeError as problem:
-            yield _broken(part, name, number, problem)
+            yield _broken(part, facts.name, number, problem)
         number += 1
 
 
@@ -247,10 +264,7 @@ class _Scanner:
         line = self.line + self._buffer.count(b"\n", self._at, begin)
         text = self._buffer[begin:end]
         try:
-            value = orjson.loads(text)
-            if type(value) is dict and text.count(b'":') != len(value) and (twice := twice_named(text)):
-                return Rejected(self._facts.name, line, twice, "", _shown(text))
-            return row_of(value, self._facts.name, line, text)
+            return row_of(orjson.loads(text), self._facts, line, text)
         except orjson.JSONDecodeError as problem:
             self._broken = self._broken or line
             return _broken(text, self._facts.name, line, problem)

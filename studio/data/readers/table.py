@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from studio.core.errors import DataError
-from studio.core.text import plural, shorten
+from studio.core.text import count, plural, shorten
 from studio.data.readers.encoding import text_lines
-from studio.data.readers.facts import ROW_BYTES, Facts
+from studio.data.readers.facts import COLUMNS, ROW_BYTES, Facts
 from studio.data.rows import Rejected, Row
 
 _DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
@@ -160,6 +160,12 @@ def _names(reader: Iterator[list[str]], source: _Lines, facts: Facts) -> list[st
         raise DataError("there is no line with column names", hint="Write them in the first line.", where=facts.name)
     while len(names) > 1 and not names[-1].strip():
         names.pop()
+    if len(names) > COLUMNS:
+        raise DataError(
+            f"its first line names {count(len(names))} columns, and at most {count(COLUMNS)} are read",
+            hint="Save a table of the columns that hold texts. If rows and columns are exchanged, transpose it first.",
+            where=f"{facts.name}, line {line}",
+        )
     names = [name.strip() or f"column {place}" for place, name in enumerate(names, 1)]
     names = [name.encode("utf-8", "replace").decode() for name in names]  # a stray byte must not break the report
     if any(name.lstrip().startswith(("{", "[{")) for name in names):
@@ -168,7 +174,7 @@ def _names(reader: Iterator[list[str]], source: _Lines, facts: Facts) -> list[st
             hint="Put a line with the names of the columns above it, or name the file by what it holds, such as .jsonl.",
             where=f"{facts.name}, line {line}",
         )
-    twice = [name for name, count in Counter(names).items() if count > 1]
+    twice = [name for name, times in Counter(names).items() if times > 1]
     if twice:
         raise DataError(
             f"two columns are both called `{twice[0]}`",
