@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from studio.core.errors import HardwareError
+from studio.core.errors import SpecError
 from studio.core.text import nearest
 
 GIB = 1 << 30
@@ -116,15 +116,15 @@ CARDS: tuple[Card, ...] = (
 def find(name: str) -> Card:
     """The card a person means: `RTX 4090`, `4090`, `NVIDIA GeForce RTX 4090`, `a100 80gb`.
 
-    A name that two sizes share means the smaller one. Raises HardwareError with the nearest name.
+    A name that two sizes share means the smaller one. Raises SpecError with the nearest name.
     """
     found = match(name)
     if found:
         return found
     near = nearest(_key(name), [_key(card.name) for card in CARDS])
     meant = next((card.name for card in CARDS if _key(card.name) == near), None)
-    raise HardwareError(
-        f"`{name}` is not a card the studio knows",
+    raise SpecError(
+        f"`{name}` is not a GPU that the studio knows",
         hint=f"Did you mean `{meant}`?" if meant else f"Known: {', '.join(card.name for card in CARDS)}.",
         where="--gpu",
     )

@@ -123,7 +123,7 @@ def probe(gpu: str | None = None, folder: str | Path | None = None) -> Machine:
     """This machine; or this machine as if it had the card named `gpu` instead of its own.
 
     folder is where runs are kept (its disk is measured); empty: `$STUDIO_HOME` or `~/.studio`.
-    Raises HardwareError if `gpu` is not a card we know.
+    Raises SpecError if `gpu` is not a GPU we know.
     """
     found = (_named(gpu),) if gpu else tuple(_visible())
     usable = [item for item in found if item.capability >= OLDEST]

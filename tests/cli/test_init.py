@@ -80,7 +80,7 @@ def test_what_cannot_be_is_refused_and_nothing_is_written(
 ) -> None:
     (work / "there.yaml").write_text("mine")
     before = {file: file.read_bytes() for file in work.iterdir() if file.is_file()}
-    assert run(["init", *words, "--yes"]) == 2 or words[-1] == "RTX 306"
+    assert run(["init", *words, "--yes"]) == 2
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 2
     assert all(line.startswith(said) for line, said in zip(lines, says, strict=True)), lines

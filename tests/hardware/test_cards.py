@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from studio.core.errors import HardwareError
+from studio.core.errors import SpecError
 from studio.hardware import cards
 
 GIB = 1 << 30
@@ -47,7 +47,7 @@ def test_sizes_that_share_a_name_are_told_apart_by_their_memory(name: str, gib: 
 
 
 def test_an_unknown_card_is_refused_with_the_nearest_name() -> None:
-    with pytest.raises(HardwareError) as caught:
+    with pytest.raises(SpecError) as caught:
         cards.find("RTX 4095")
     assert "RTX 4090" in caught.value.hint
 
@@ -63,3 +63,10 @@ def test_every_card_is_named_once_and_has_plausible_figures() -> None:
         assert 100 <= card.bandwidth <= 10_000, card
         assert 10 <= card.tflops <= 3_000, card
         assert card.bf16 == (card.capability >= (8, 0))
+
+
+def test_an_unknown_card_is_wrong_input_to_a_plan() -> None:
+    with pytest.raises(SpecError) as caught:
+        cards.find("toaster")
+    assert caught.value.exit_code == 2
+    assert caught.value.where == "--gpu"

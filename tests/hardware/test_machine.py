@@ -12,7 +12,7 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from studio.core.errors import HardwareError
+from studio.core.errors import SpecError
 from studio.hardware import doctor, machine
 from studio.hardware.machine import Gpu, probe, visible
 from tests.gpu import nvml
@@ -36,7 +36,7 @@ def test_a_named_card_stands_in_for_the_machines_own() -> None:
     found = probe("RTX 3060")
     assert (found.device, found.name, found.assumed) == ("cuda", "RTX 3060", True)
     assert 10 * GIB < found.room < 12 * GIB
-    with pytest.raises(HardwareError):
+    with pytest.raises(SpecError):
         probe("no such card")
 
 
