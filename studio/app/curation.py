@@ -24,8 +24,8 @@ from studio.processes import tasks
 from studio.processes.tasks import Task
 from studio.tracking.reporter import Reporter
 
-SCORING = "losses"
-"""The kind of the tasks in which a model reads rows."""
+LOSSES, NAMES = "losses", "names"
+"""The kinds of the tasks in which a model reads rows: for its loss in each answer, or for the names of people in them."""
 __all__ = ["Batch", "Content", "Desk", "DeskRow", "Query", "Which"]
 
 
@@ -72,19 +72,38 @@ def stop_reading(item: DatasetVersion) -> None:
 
 
 def begin_scoring(item: DatasetVersion, model: str, home: Path) -> Task:
-    """Begin the process in which a base model reads the rows of a version. Raises JobError if one already does."""
-    arguments = ["data", "desk", item.reference, "--losses", "--model", model]
-    return tasks.begin(item.path / library.TASKS, SCORING, item.version, arguments, home)
+    """Begin the process in which a base model reads the rows of a version. Raises JobError if a model already does."""
+    return _begin_reading(item, LOSSES, ["--losses", "--model", model], home)
 
 
-def scoring_of(item: DatasetVersion) -> Task | None:
-    """The process in which a base model reads the rows of a version, if one was begun and not yet seen to its end."""
-    return tasks.task(item.path / library.TASKS, SCORING, item.version)
+def begin_names(item: DatasetVersion, model: str, home: Path) -> Task:
+    """Begin the process in which a token-classification model looks for names of people in the rows of a version.
+
+    Raises DataError without a model, JobError if a model already reads them.
+    """
+    if not model:
+        raise DataError("no model was named", hint="Name a token-classification model.", where="Model that finds names")
+    return _begin_reading(item, NAMES, [f"--names={model}"], home)
 
 
-def end_scoring(item: DatasetVersion) -> None:
+def _begin_reading(item: DatasetVersion, kind: str, options: list[str], home: Path) -> Task:
+    before = reading_of(item)
+    if before is not None and before.state == "running":
+        raise JobError("a model is already reading the rows", hint="Wait for it to end, or stop it.", where=item.title)
+    end_reading(item)
+    return tasks.begin(item.path / library.TASKS, kind, item.version, ["data", "desk", item.reference, *options], home)
+
+
+def reading_of(item: DatasetVersion) -> Task | None:
+    """The process in which a model reads the rows of a version, if one was begun and not yet seen to its end."""
+    found = (tasks.task(item.path / library.TASKS, kind, item.version) for kind in (LOSSES, NAMES))
+    return next((task for task in found if task is not None), None)
+
+
+def end_reading(item: DatasetVersion) -> None:
     """End that process, or forget it where it has ended."""
-    tasks.stop(item.path / library.TASKS, SCORING, item.version)
+    for kind in (LOSSES, NAMES):
+        tasks.stop(item.path / library.TASKS, kind, item.version)
 
 
 def mask_preview(row: DeskRow, item: DatasetVersion) -> Masked | None:

@@ -89,6 +89,13 @@ def test_messy_export_findings_mend_version_two_diff_train(studio: Any, screen: 
     expect(screen.locator("#desk-table tr[data-row]")).to_have_count(5)
     expect(screen.locator("#desk-editor")).to_contain_text("the base model's loss in the answer")
 
+    # Names of people are looked for by a model that is named; what it cannot do is told.
+    screen.locator("#desk-find-names").click()
+    expect(screen.get_by_text("no model was named").first).to_be_visible()
+    box(screen, "desk-names").fill("./no-such-model")
+    screen.locator("#desk-find-names").click()
+    expect(screen.locator("#desk-scoring")).to_contain_text("no-such-model", timeout=RUN)
+
     # The version, and what differs from the first.
     box(screen, "desk-why").fill("masked, contradiction settled")
     screen.locator("#desk-write").click()

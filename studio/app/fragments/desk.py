@@ -8,6 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from studio.app import curation
 from studio.app.fragments.parts import badge, came_from, empty, joined, note, notice, section, when
 from studio.core.html import Fragments
 from studio.core.text import plural, shorten
@@ -52,15 +53,17 @@ def reading(task: Task) -> Markup:
     return notice("The rows are being read and checked.", task.progress or "This happens once per version.", "calm")
 
 
-def scoring(task: Task | None) -> Markup:
-    """How far a base model is in reading the rows, or that it is done."""
+def model_reading(task: Task | None) -> Markup:
+    """How far a model is in reading the rows, or that it is done."""
     if task is None:
-        return note("Stopped: no row was scored.")
+        return note("Stopped: nothing of it is kept.")
     if task.error is not None:
         return notice(str(task.error), task.error.hint, "bad")
-    if task.state == "done":
-        return notice("Scored.", "Choose “hardest” or “surprising” under Finding: the worst rows come first.", "good")
-    return notice("The base model is reading the rows.", task.progress or "Loading the model …", "calm")
+    if task.state == "running":
+        return notice("The model is reading the rows.", task.progress or "Loading the model …", "calm")
+    if task.kind == curation.NAMES:
+        return notice("Looked for names.", "Rows with names, if any, are under Finding as “names”.", "good")
+    return notice("Scored.", "Choose “hardest” or “surprising” under Finding: the worst rows come first.", "good")
 
 
 def rows(items: Sequence[DeskRow], selected: int, found: int, start: int) -> Markup:

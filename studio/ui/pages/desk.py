@@ -84,9 +84,9 @@ def build(home: Path) -> None:
         with gr.Column(elem_classes="card"):
             gr.HTML(
                 parts.section(
-                    "Hardest and most surprising rows",
+                    "Rows read by a model",
                     "A base model reads each answer, with its question and without. Wrong or misplaced answers are often "
-                    "among those that it finds least likely.",
+                    "among those that it finds least likely. Names of people are looked for by a model that you choose.",
                 ),
                 padding=False,
             )
@@ -98,6 +98,12 @@ def build(home: Path) -> None:
                 )  # fmt: skip
                 score = gr.Button("Score rows", elem_id="desk-score", scale=1, min_width=140)
                 halt = gr.Button("Stop", elem_id="desk-halt", visible=False, scale=1, min_width=100)
+            with gr.Row(elem_classes="end"):
+                finder = gr.Textbox(
+                    label="Model that finds names of people", placeholder="A token-classification model: hub id or folder",
+                    elem_id="desk-names", max_lines=1, scale=4, interactive=True,
+                )  # fmt: skip
+                look = gr.Button("Find names", elem_id="desk-find-names", scale=1, min_width=140)
             scored = gr.HTML(elem_id="desk-scoring", padding=False)
         with gr.Column(elem_classes="card"):
             gr.HTML(
@@ -226,23 +232,31 @@ def build(home: Path) -> None:
 
     def begun(dataset_key: str, base: str) -> list[Any]:
         curation.begin_scoring(item_of(dataset_key), base or "starter", home)
-        return [show.scoring(curation.scoring_of(item_of(dataset_key))), gr.update(active=True), gr.update(visible=True)]
+        return reads(dataset_key)
+
+    def begun_names(dataset_key: str, by: str) -> list[Any]:
+        curation.begin_names(item_of(dataset_key), (by or "").strip(), home)
+        return reads(dataset_key)
+
+    def reads(dataset_key: str) -> list[Any]:
+        return [show.model_reading(curation.reading_of(item_of(dataset_key))), gr.update(active=True), gr.update(visible=True)]
 
     def halted(dataset_key: str) -> list[Any]:
-        curation.end_scoring(item_of(dataset_key))
-        return [show.scoring(None), gr.update(active=False), gr.update(visible=False)]
+        curation.end_reading(item_of(dataset_key))
+        return [show.model_reading(None), gr.update(active=False), gr.update(visible=False)]
 
     def scoring(dataset_key: str, at: dict[str, int], *filter_values: str) -> list[Any]:
         """How far the model is; once it is done, its findings among the others."""
         item = item_of(dataset_key)
-        task = curation.scoring_of(item)
+        task = curation.reading_of(item)
         if task is not None and task.state == "running":
-            return [show.scoring(task), gr.skip(), gr.skip(), gr.skip()]
-        curation.end_scoring(item)
+            return [show.model_reading(task), gr.skip(), gr.skip(), gr.skip()]
+        curation.end_reading(item)
+        ended = [gr.update(active=False), gr.update(visible=False)]
         if task is None or task.error is not None:
-            return [show.scoring(task), gr.skip(), gr.update(active=False), gr.update(visible=False)]
+            return [show.model_reading(task), gr.skip(), *ended]
         with _open(item, home) as desk:
-            return [show.scoring(task), gr.update(choices=_findings(desk)), gr.update(active=False), gr.update(visible=False)]
+            return [show.model_reading(task), gr.update(choices=_findings(desk)), *ended]
 
     def compared(dataset_key: str, other_key: str | None) -> Any:
         if not other_key:
@@ -278,6 +292,7 @@ def build(home: Path) -> None:
         None, [written], None, js=frame.go_to("/desk?key=")
     )
     score.click(frame.act(begun, "desk.score", 0), [key, model], [scored, clock, halt], **frame.ACTION)
+    look.click(frame.act(begun_names, "desk.score", 0), [key, finder], [scored, clock, halt], **frame.ACTION)
     clock.tick(frame.shows(scoring), [key, place, *filters], [scored, check, clock, halt], **frame.QUIET, trigger_mode="once")
     halt.click(frame.act(halted, "desk.stop", 0), [key], [scored, clock, halt], **frame.ACTION)
     compare.click(frame.shows(compared), [key, other], [differs], **frame.ACTION)
