@@ -74,6 +74,15 @@ def test_a_running_head_that_changes_is_known_by_the_number_it_carries(tmp_path:
     }
 
 
+def test_labels_that_differ_in_their_numbers_alone_are_no_running_heads(tmp_path: Path) -> None:
+    made = [PdfPage().write([f"Part {7000 + number}: store below {number} degrees"]) for number in range(1, 9)]
+    reading = read(pdf(tmp_path / "labels.pdf", made))
+    assert [text for _, text in shown(reading)] == [
+        f"Part {7000 + number}: store below {number} degrees" for number in range(1, 9)
+    ]
+    assert not reading.dropped
+
+
 def test_a_table_of_contents_is_dropped_and_listed(tmp_path: Path) -> None:
     page = PdfPage().write(["1 Leave . . . . . . . . . . 2", "2 Pay ................. 14", "Read it all."])
     reading = read(pdf(tmp_path / "a.pdf", [page]))
@@ -109,7 +118,7 @@ def test_a_scan_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     scan = PdfPage(picture=(2, 2, bytes(12)))
     reading = read(pdf(tmp_path / "a.pdf", [*handbook(2), scan]))
     assert [page.scan for page in reading.pages] == [False, False, True]
-    assert reading.remarks[0].startswith("1 of 3 pages are scans (images without text) and are not read: install the extra")
+    assert reading.remarks[0].startswith("Not read: 1 scanned page of 3 (images without text). Install the extra `ocr`")
 
 
 def box(text: str, left: float, top: float, width: float, height: float = 24) -> ocr.Recognized:

@@ -10,7 +10,7 @@ import pytest
 from studio.app import documents
 from studio.core import extras
 from studio.core.errors import DataError
-from studio.documents import store
+from studio.documents import apart, store
 from studio.documents.readers import READERS, Reader
 from tests.documents.files import PdfPage, pdf, zipped
 
@@ -137,3 +137,24 @@ def test_pages_are_written_as_people_write_them() -> None:
     assert documents.pages_of("") == []
     with pytest.raises(DataError, match="`x` is not a page"):
         documents.pages_of("x")
+
+
+def test_a_pdf_that_fills_the_memory_is_refused_and_the_others_are_read(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(apart, "MEMORY", 256 << 20)
+    folder = handbook(tmp_path / "handbook")
+    pdf(folder / "bomb.pdf", [PdfPage(lines=[(0, 0, 9, 9)] * 400_000)])
+    pdf(folder / "hours.pdf", [PdfPage().write(["The workshop is open from eight to six on working days."])])
+    added = documents.add_documents("handbook", folder, home=home)
+    assert added.new == ["hours.pdf", "leave.md", "pay.md"]
+    assert [item.name for item in added.skipped] == ["bomb.pdf"]
+    assert "of memory" in added.skipped[0].reason
+
+
+def test_what_a_reader_refuses_in_its_own_process_is_refused_in_the_same_words(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "broken.pdf").write_bytes(b"%PDF-1.4 nothing")
+    with pytest.raises(DataError, match="cannot be read as a PDF") as refused:
+        documents.add_documents("handbook", tmp_path / "broken.pdf", home=home)
+    assert refused.value.where == "broken.pdf"
+    assert store.collections(home) == []

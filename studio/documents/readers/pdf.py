@@ -25,6 +25,8 @@ SCANNED = 10.0
 """The font size, in points, that the text of scans is taken for where no page has another."""
 PICTURE = 20
 """Characters below which a page with a picture on it is a scan."""
+LONGEST = 4_000
+"""Pixels of a scan's longer side when it is recognized: a page may say that it is a kilometre long."""
 _ENDS = re.compile(r"[.!?:;…。！？][\"'”’)\]]*$")
 _NUMBERED = re.compile(r"(\d{1,2}(?:\.\d{1,2}){0,4})\.?\s+\S")
 
@@ -67,17 +69,17 @@ def _reading(document: Any, name: str, reporter: Reporter) -> Reading:
         try:
             page = document[index]
             content = page_content(page)
+            characters = sum(len(line.text) for line in content.lines) + sum(len(table) for _, table in content.tables)
+            if characters < PICTURE and content.pictures:
+                scans.append(number)
+                if ocr.available():
+                    recognized[number], scores[number] = _recognized(page)
         except Exception as problem:
             if type(problem).__name__ != "PdfiumError":
                 raise
             damaged.append(number)
             contents.append(PageContent([], [], False, 0.0))
             continue
-        characters = sum(len(line.text) for line in content.lines) + sum(len(table) for _, table in content.tables)
-        if characters < PICTURE and content.pictures:
-            scans.append(number)
-            if ocr.available():
-                recognized[number], scores[number] = _recognized(page)
         contents.append(content)
         page.close()
     body = _body_size([content.lines for content in contents]) or SCANNED
@@ -106,15 +108,16 @@ def _reading(document: Any, name: str, reporter: Reporter) -> Reading:
 
 def _recognized(page: Any) -> tuple[list[ocr.Recognized], float]:
     """The text of a scanned page, or none where it is too unsure; and its score."""
-    found, score = ocr.recognize(page.render(scale=ocr.DPI / 72).to_numpy()[:, :, :3])
+    scale = min(ocr.DPI / 72, LONGEST / max(page.get_size()))
+    found, score = ocr.recognize(page.render(scale=scale).to_numpy()[:, :, :3])
     return (found if score >= ocr.SURE else []), round(score, 3)
 
 
 def _remarks(document: Any, pages: int, scans: list[int], scores: dict[int, float], damaged: list[int]) -> Iterator[str]:
     if scans and not scores:
         yield (
-            f"{len(scans)} of {plural(pages, 'page')} are scans (images without text) and are not read: install the "
-            "extra `ocr` and add the document again."
+            f"Not read: {plural(len(scans), 'scanned page')} of {pages:,} (images without text). Install the extra `ocr` and "
+            "add the document again."
         )
     unsure = [number for number, score in scores.items() if score < ocr.SURE]
     if len(scores) > len(unsure):

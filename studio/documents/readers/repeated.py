@@ -24,18 +24,24 @@ _NUMBER = re.compile(
 )
 
 
-def drop_repeated(pages: list[list[Line]], body: float) -> tuple[list[list[Line]], list[Dropped]]:
+def drop_repeated(pages: list[list[Line]], body: float, exact: bool = False) -> tuple[list[list[Line]], list[Dropped]]:
     """The lines of pages without running heads and feet, page numbers and contents; and those, each once with its pages.
 
     body: the font size of most of the text; in larger letters only a line that is the same to the letter is a running one.
+    exact: so it is in any size, and numbers make a difference. Where most pages would have no text left it is taken for
+    granted: labels and forms, a page each, differ in their numbers alone.
     """
+
+    def key_of(line: Line) -> str:
+        return _key(line, 0.0 if exact else body)
+
     seen: dict[tuple[bool, str], list[tuple[int, int]]] = defaultdict(list)
     for page, lines in enumerate(pages):
         order = sorted(range(len(lines)), key=lambda index: -lines[index].top)
         for index in order[:_EDGE]:
-            seen[True, _key(lines[index], body)].append((page, index))
+            seen[True, key_of(lines[index])].append((page, index))
         for index in order[max(len(order) - _EDGE, _EDGE) :]:
-            seen[False, _key(lines[index], body)].append((page, index))
+            seen[False, key_of(lines[index])].append((page, index))
     written = sum(bool(lines) for lines in pages)
     gone: set[tuple[int, int]] = set()
     dropped: list[Dropped] = []
@@ -48,7 +54,7 @@ def drop_repeated(pages: list[list[Line]], body: float) -> tuple[list[list[Line]
         reason = _reason(first, "running head" if head else "running foot")
         dropped.append(Dropped(reason=reason, pages=tuple(page + 1 for page in on), text=first if key else ""))
     changing: dict[str, list[tuple[int, int]]] = defaultdict(list)
-    for page, index in sorted(_numbered(pages, written) - gone):
+    for page, index in () if exact else sorted(_numbered(pages, written) - gone):
         changing[re.sub(r"\d+", "#", pages[page][index].text)].append((page, index))
     for places in changing.values():
         gone.update(places)
@@ -56,6 +62,8 @@ def drop_repeated(pages: list[list[Line]], body: float) -> tuple[list[list[Line]
         on = tuple(page + 1 for page, _ in places)
         dropped.append(Dropped(reason=_reason(first, "running head"), pages=on, text=first))
     kept = [[line for index, line in enumerate(lines) if (page, index) not in gone] for page, lines in enumerate(pages)]
+    if not exact and sum(not lines for lines in kept) - sum(not lines for lines in pages) > written / 2:
+        return drop_repeated(pages, body, exact=True)
     contents = [(page, line.text) for page, lines in enumerate(kept, 1) for line in lines if _LEADERS.search(line.text)]
     if contents:
         on = tuple(sorted({page for page, _ in contents}))
