@@ -171,8 +171,10 @@ def test_what_the_data_checks_found_is_named_without_a_text_of_a_row(source: Sou
 def test_rows_that_a_model_wrote_are_named_with_its_terms(source: Source, tmp_path: Path) -> None:
     teacher = Teacher(host="api.example.com", model="big-1", served=("big-1-2026",), terms=f"May be trained on. {SECRET}")
     rows = MadeRows(job="j", teacher=teacher, prompts=("questions/1",), documents=("a", "b", "c"), held_out_documents=("c",))
-    source = dataclasses.replace(source, about=dataclasses.replace(source.about, made=(rows,)))
+    held_out = rows.model_copy(update={"recipes": {"questions": 2}})
+    source = dataclasses.replace(source, about=dataclasses.replace(source.about, made=(rows, held_out)))
     text = card(source, made.make(tmp_path / "exports", "merged"))
+    assert text.count("Rows were written by") == 1, "one job's training rows and held-out rows have one origin"
     assert "Rows were written by big-1 at api.example.com (served as big-1-2026) from 2 documents" in text
     assert "1 whole documents were held out" not in text
     assert "May be trained on." in text

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from studio.core.text import count, plural, size
+from studio.data.made import MadeRows
 from studio.evaluation import table as tables
 from studio.evaluation.general import TEXT
 from studio.evaluation.judge.opinion import Opinion
@@ -96,9 +97,8 @@ def _data(about: RunInfo) -> list[str]:
     lines += [f"| {cell(named(file.name))} | {file.rows:,} | `{file.sha256 or '-'}` |" for file in about.data.files]
     if lengths.max:
         lines += ["", f"Characters a row: half have up to {lengths.p50:,}, the longest {lengths.max:,}."]
-    for made in about.made:
-        terms = made.teacher.terms or "not noted"
-        lines += ["", f"{cell(made.sentence)} Prompts: {', '.join(made.prompts)}. The teacher's terms: {cell(shown(terms))}"]
+    for paragraph in dict.fromkeys(map(_origin, about.made)):  # a job's training rows and its held-out rows have the same
+        lines += ["", paragraph]
     for rows in about.collected:
         lines += ["", cell(rows.sentence)]
     if about.checked and about.checked.findings:
@@ -109,6 +109,11 @@ def _data(about: RunInfo) -> list[str]:
             for item in about.checked.findings
         ]
     return [*lines, ""]
+
+
+def _origin(made: MadeRows) -> str:
+    terms = made.teacher.terms or "not noted"
+    return f"{cell(made.sentence)} Prompts: {', '.join(made.prompts)}. The teacher's terms: {cell(shown(terms))}"
 
 
 def _evidence(report: Report | None, artifact: Artifact) -> list[str]:
