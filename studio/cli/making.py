@@ -83,7 +83,8 @@ def report(
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """Show a job's progress, its requests and rows, the cost per row, and dropped rows with their reasons."""
+    """Show a job's progress, its requests and rows, the cost per row, rows on both sides of each threshold, and dropped rows
+    with their reasons."""
     from studio.app import making
 
     found = making.find(job, home)
@@ -93,6 +94,7 @@ def report(
     _show_status(found)
     if found.report:
         _show_report(found.report)
+        _show_thresholds(found.report)
         for name, rows in making.examples(found.dropped, dropped).items():
             show.heading(f"Dropped: {name}")
             for row in rows:
@@ -289,6 +291,19 @@ def _show_report(report: MakingReport) -> None:
     show.say(report.summary.sentence)
     for caution in report.cautions:
         show.say(f"! {caution}", "yellow")
+
+
+def _show_thresholds(report: MakingReport) -> None:
+    """The rows nearest to each filter's threshold, by which a person sees whether it is right."""
+    for item in report.filters:
+        if not (item.below or item.above):
+            continue
+        threshold = f" ({item.threshold:g})" if item.threshold is not None else ""
+        show.heading(f"Around the threshold of {item.name}{threshold}")
+        for side, examples in (("just dropped", item.below), ("just kept", item.above)):
+            for row in examples:
+                answer = f" | {shorten(row.answer, 80)}" if row.answer else ""
+                show.say(f"  {side}, {row.score:g}: {shorten(row.question, 80)}{answer}")
 
 
 def _show_datasets(status: JobStatus) -> None:

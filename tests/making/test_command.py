@@ -89,6 +89,15 @@ def test_plan_run_and_report_tell_one_story(command: Any, handbook: None, tmp_pa
     assert command("dataset", job.id, "--name", "Other", "--json")["dataset"] == "dataset:other@1"
 
 
+def test_a_report_shows_rows_on_both_sides_of_a_threshold(command: Any, tmp_path: Path) -> None:
+    with loopback(kit.answer) as api:
+        job = kit.ran(tmp_path / "home", kit.spec(api, {"kind": "questions"}, filters={"judge": 3}))
+    said = command("report", job.id)
+    assert "Around the threshold of judge (3)" in said
+    assert "just dropped, 2: Where can I buy the" in said
+    assert "just kept, 5: How much does the" in said
+
+
 def test_what_is_wrong_with_a_recipe_is_said_with_its_line(command: Any, tmp_path: Path) -> None:
     recipe = tmp_path / "r.yaml"
     teacher = "teacher: {url: 'http://localhost:1/v1', model: m}"
