@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from studio.core.errors import DataError
 from studio.core.files import studio_home, write_text
 from studio.documents import store
-from studio.documents.records import DocumentRecord, Page, Passage
+from studio.documents.records import DocumentRecord, Page, Passage, Skipped
 from studio.documents.store import Added, Collection
 from studio.processes import tasks
 from studio.processes.tasks import Task
@@ -87,6 +87,7 @@ def as_dict(item: Collection | DocumentRecord | Added) -> dict[str, Any]:
         counts = {name: value for name, value in asdict(item).items() if name not in ("collection", "skipped")}
         return {
             "name": item.collection.name,
+            "summary": item.summary,
             **counts,
             "skipped": [one.model_dump() for one in item.skipped],
             "documents": [as_dict(one) for one in item.collection.documents],
@@ -117,6 +118,20 @@ def begin_adding(home: Path, title: str, files: Iterable[Path]) -> Task:
 def adding(home: Path) -> Task | None:
     """The process that reads documents, if one was begun."""
     return tasks.task(home / "documents" / ".tasks", "documents", "add")
+
+
+@dataclass(frozen=True)
+class AddedSummary:
+    """What a process that read documents says of them, and what it passed over."""
+
+    sentence: str
+    skipped: tuple[Skipped, ...] = ()
+
+
+def added(home: Path) -> AddedSummary:
+    """What the process that has read documents said."""
+    printed = tasks.document(home / "documents" / ".tasks", "documents", "add")
+    return AddedSummary(printed["summary"], tuple(Skipped.model_validate(one) for one in printed["skipped"]))
 
 
 def forget_adding(home: Path) -> None:

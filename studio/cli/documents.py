@@ -45,11 +45,7 @@ def add(
             _document(document)
     for skipped in added.skipped:
         show.say(f"skipped: {skipped.name}: {skipped.reason}", "yellow")
-    show.say(
-        f"{added.collection.name}: {len(added.new)} new, {len(added.changed)} changed, {len(added.unchanged)} unchanged; "
-        f"{plural(added.passages_new, 'new passage')}, {added.passages_same:,} unchanged, {added.passages_gone:,} removed",
-        "bold",
-    )
+    show.say(added.summary, "bold")
 
 
 @app.command("list")

@@ -109,6 +109,14 @@ class Added:
     passages_same: int = 0
     passages_gone: int = 0
 
+    @property
+    def summary(self) -> str:
+        """One sentence."""
+        return (
+            f"{self.collection.name}: {len(self.new)} new, {len(self.changed)} changed, {len(self.unchanged)} unchanged; "
+            f"{plural(self.passages_new, 'new passage')}, {self.passages_same:,} unchanged, {self.passages_gone:,} removed"
+        )
+
 
 def collections(home: Path) -> list[Collection]:
     """All collections, by name; one whose record cannot be read is not among them."""

@@ -23,6 +23,7 @@ def test_a_dropped_pdf_is_seen_page_by_page_and_a_page_left_out(studio: Any, new
     page.locator("#document-files input[type=file]").set_input_files(str(file))
     page.locator("#collection-title input, #collection-title textarea").first.fill("Office")
     page.locator("#add-documents").click()
+    expect(page.get_by_text("office: 1 new, 0 changed, 0 unchanged; 2 new passages")).to_be_visible()
     page.locator("#collections a", has_text="Office").click()
     page.locator("#documents a", has_text="office_rules.pdf").click()
     expect(page.locator("#page-view .sample")).to_contain_text("The first rule")

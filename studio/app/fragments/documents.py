@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from studio.app.fragments.parts import badge, details, empty, joined, note, table
+from studio.app.documents import AddedSummary
+from studio.app.fragments.parts import badge, details, empty, joined, note, notice, table
 from studio.app.fragments.tasks import working
 from studio.core.html import Fragments
 from studio.core.text import plural, shorten, size
@@ -94,5 +95,12 @@ def page(picture: str, item: Page, passages: Sequence[Passage]) -> Markup:
 
 
 def adding(task: Task | None) -> Markup:
-    """How far the reading of documents is, or how it ended."""
+    """How far the reading of documents is, or its error."""
     return working(task, "Reading")
+
+
+def added(summary: AddedSummary) -> Markup:
+    """What was added, and each file that was passed over with the reason."""
+    return joined(
+        notice(f"{summary.sentence}.", tone="good"), *(notice(one.reason, where=one.name) for one in summary.skipped[:20])
+    )

@@ -72,9 +72,10 @@ def build(home: Path) -> None:
     def look() -> tuple[Any, Any, Any]:
         task = documents.adding(home)
         running = task is not None and task.state == "running"
+        said = show.added(documents.added(home)) if task is not None and task.state == "done" else show.adding(task)
         if task is not None and not running:
             documents.forget_adding(home)
-        return show.adding(task), gr.update(active=running), show.collections(documents.collections(home))
+        return said, gr.update(active=running), show.collections(documents.collections(home))
 
     def opened(query: dict[str, str]) -> tuple[Any, ...]:
         task = documents.adding(home)
