@@ -49,7 +49,8 @@ def plan(
         return
     assert job.plan
     _show_plan(job.plan)
-    show.say(f"→ studio make run {job.id} --ceiling {max(0.01, 1.2 * job.plan.cost_high):.2f}")
+    paid = job.plan.samples_cost if job.plan.answered else 0.0  # perhaps by this job, whose ceiling counts it
+    show.say(f"→ studio make run {job.id} --ceiling {max(0.01, paid + 1.2 * job.plan.cost_high):.2f}")
 
 
 @app.command()
@@ -229,13 +230,16 @@ def _show_plan(plan: MakingPlan) -> None:
     show.heading("Plan")
     rows = [
         (
-            item.recipe, count(item.calls), count(item.prompt_tokens),
+            item.recipe, count(item.calls), count(item.answered), count(item.prompt_tokens),
             f"{count(item.completion_low)} to {count(item.completion_high)}", count(item.rows),
         )
         for item in plan.recipes
     ]  # fmt: skip
-    show.table(("recipe", "requests", "tokens in", "tokens out", "rows, unfiltered"), rows, right=(1, 2, 3, 4))
-    show.say(f"{plan.price}: {plan.cost_low:.2f} to {plan.cost_high:.2f} USD", "bold")
+    show.table(("recipe", "requests", "cached", "tokens in", "tokens out", "rows, unfiltered"), rows, right=(1, 2, 3, 4, 5))
+    rest = " for the rest" if plan.answered else ""
+    show.say(f"{plan.price}: {plan.cost_low:.2f} to {plan.cost_high:.2f} USD{rest}", "bold")
+    if plan.answered:
+        show.say(plan.answered_sentence)
     if plan.documents:
         kept = len(plan.documents) - len(plan.held_out_documents)
         show.say(

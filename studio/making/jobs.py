@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from studio.core.errors import JobError, SpecError, StudioError
@@ -52,9 +52,12 @@ def plan(home: Path, spec: MakingSpec, passages_of: PassagesOf, ceiling: float |
         job = folders.create(home, spec)
     spent = 0.0
     try:
-        with _opened(job, spec, ceiling, {"teacher"}, SAMPLES_PATIENCE) as (clients, money):
+        with (
+            closing(Answers(job.home / FILE)) as answers,
+            _opened(job, spec, ceiling, {"teacher"}, SAMPLES_PATIENCE) as (clients, money),
+        ):
             try:
-                made = planning.plan(spec, sources, price, clients.teacher if samples else None, samples)
+                made = planning.plan(spec, sources, price, clients.teacher if samples else None, samples, answers)
             finally:
                 spent = money.spending.spent if money else 0.0
     except BaseException as error:
@@ -214,7 +217,7 @@ def _work(
 @contextmanager
 def _opened(
     job: JobFolder, spec: MakingSpec, ceiling: float | None, wanted: set[str], patience: float = PATIENCE
-) -> Iterator[tuple[Clients, Ceiling | None]]:
+) -> Iterator[tuple[Clients[Client], Ceiling | None]]:
     """The clients of a job, under one ceiling and with the home's cache."""
     with ExitStack() as stack:
         answers = Answers(job.home / FILE)

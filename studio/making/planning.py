@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from studio.making import judging
 from studio.making.filters import Chain
+from studio.making.known import Known
 from studio.making.recipes.base import Ask, Recipe, Style, Unusable
-from studio.making.records import MadeRow, MakingPlan, PlannedRecipe, Provenance, Sample
+from studio.making.records import MadeRow, MakingPlan, PlannedRecipe, Provenance, RecipeFigures, Sample
 from studio.making.sources import Sources
 from studio.making.spec import MakingSpec
+from studio.making.work import Clients, Work
+from studio.remote.answers import Answers
 from studio.remote.client import Client
 from studio.remote.completion import Completion
 from studio.remote.endpoint import Price
@@ -22,9 +26,18 @@ _SPREAD = (0.7, 1.5)
 """How far answers may be from the samples' mean."""
 
 
-def plan(spec: MakingSpec, sources: Sources, price: Price, teacher: Client | None, samples: int = SAMPLES) -> MakingPlan:
-    """The plan. teacher: asked for the samples; without one the figures are reckoned from lengths alone."""
+def plan(
+    spec: MakingSpec,
+    sources: Sources,
+    price: Price,
+    teacher: Client | None,
+    samples: int = SAMPLES,
+    answers: Answers | None = None,
+) -> MakingPlan:
+    """The plan. teacher: asked for the samples; without one the figures are reckoned from lengths alone. answers: what is in
+    them, before the samples are requested, costs nothing."""
     style = spec.style
+    cached = _cached(spec, sources, price, answers)
     asked = _samples(spec, sources, samples if teacher else 0)
     taken: list[Sample] = []
     completions: list[tuple[Recipe, Ask, Completion]] = []
@@ -33,24 +46,23 @@ def plan(spec: MakingSpec, sources: Sources, price: Price, teacher: Client | Non
         completion = teacher.answer(ask.request)
         completions.append((recipe, ask, completion))
         taken.append(_sample(spec, recipe, ask, completion, style))
-    planned, low, high, rows = [], 0.0, 0.0, 0
+    planned: list[PlannedRecipe] = []
+    originals = unjudged = cached.unjudged
     for recipe in spec.recipes:
-        item = _planned(recipe, sources, rows, completions, _yield(recipe, taken, asked))
-        share = len(sources.material.passages) / max(1, len(sources.material.passages) + len(sources.material.held_out))
-        if recipe.name != "preferences":  # variants are made of training rows only
-            rows += round(item.rows * (share if recipe.takes == "passages" else 1))
+        item, rows = _planned(spec, recipe, sources, cached, originals, completions, _yield(recipe, taken, asked))
+        originals += rows if recipe.takes != "rows" else 0  # no variants are made of variants
+        unjudged += rows if recipe.name != "preferences" else 0
         planned.append(item)
-        if recipe.name != "preferences":  # those are asked of the student
-            low += price.cost(item.prompt_tokens, item.completion_low)
-            high += price.cost(item.prompt_tokens, item.completion_high)
     if spec.filters.judge is not None:
-        item = PlannedRecipe(
-            recipe="judge", calls=rows, prompt_tokens=rows * 400, completion_low=rows * 40,
-            completion_high=rows * judging.MAX_TOKENS // 2, rows=0,
+        planned.append(
+            PlannedRecipe(
+                recipe="judge", calls=cached.judged + unjudged, answered=cached.judged, prompt_tokens=unjudged * 400,
+                completion_low=unjudged * 40, completion_high=unjudged * judging.MAX_TOKENS // 2, rows=0,
+            )
         )  # fmt: skip
-        planned.append(item)
-        low += price.cost(item.prompt_tokens, item.completion_low)
-        high += price.cost(item.prompt_tokens, item.completion_high)
+    paid = [item for item in planned if item.recipe != "preferences"]  # those are asked of the student
+    low = sum(price.cost(item.prompt_tokens, item.completion_low) for item in paid)
+    high = sum(price.cost(item.prompt_tokens, item.completion_high) for item in paid)
     return MakingPlan(
         recipes=tuple(planned),
         price=str(price),
@@ -64,6 +76,30 @@ def plan(spec: MakingSpec, sources: Sources, price: Price, teacher: Client | Non
         samples_cost=sum(item.cost for _, _, item in completions),
         cautions=tuple(_cautions(spec, sources)),
     )
+
+
+@dataclass(frozen=True)
+class _Cached:
+    """What of a job's work is in the cache of answers."""
+
+    teacher: Known | None = None
+    recipes: Mapping[str, RecipeFigures] = field(default_factory=dict)
+    judged: int = 0
+    """Rows whose scores are there."""
+    unjudged: int = 0
+    """Rows that are there and whose scores are not."""
+
+
+def _cached(spec: MakingSpec, sources: Sources, price: Price, answers: Answers | None) -> _Cached:
+    """Does the work over with the answers that are there: so requests for variants of rows and for scores are known, too."""
+    if answers is None:
+        return _Cached()
+    teacher, judge = Known(spec.teacher, price, answers), Known(spec.judge or spec.teacher, price, answers)
+    student = Known(spec.student, price, answers) if spec.student else None
+    made = Work(spec, sources, Clients(teacher, student, judge), "", lambda done, what: None, lambda: False).run()
+    assert made.report is not None
+    figures = {item.recipe: item for item in made.report.recipes}
+    return _Cached(teacher, figures, judge.answered, judge.asked - judge.answered)
 
 
 def _samples(spec: MakingSpec, sources: Sources, count: int) -> list[tuple[Recipe, Ask]]:
@@ -113,16 +149,31 @@ def _yield(recipe: Recipe, samples: Sequence[Sample], asked: Sequence[tuple[Reci
 
 
 def _planned(
+    spec: MakingSpec,
     recipe: Recipe,
     sources: Sources,
-    before: int,
+    cached: _Cached,
+    originals: int,
     completions: Sequence[tuple[Recipe, Ask, Completion]],
     share: float,
-) -> PlannedRecipe:
-    calls, rows = recipe.estimate(sources.material, before)
+) -> tuple[PlannedRecipe, int]:
+    """What a recipe will take, and the training rows that are still to be made by it. originals: rows still to be made before
+    it, of which it makes variants; share: rows in an answer by those that are expected."""
+    known = cached.teacher
+    if recipe.takes == "rows":
+        every = []
+        figures = cached.recipes.get(recipe.name, RecipeFigures(recipe=recipe.name))
+        calls, rows = recipe.estimate(sources.material, figures.calls + originals)
+        answered = min(calls, figures.cached)
+        new = rows * (calls - answered) / calls if calls else 0
+    else:
+        every = list(recipe.asks(sources.material, (), spec.style))
+        calls, rows = len(every), sum(ask.expected for ask in every)
+        left = [ask for ask in every if known is None or not known.has(ask.request)]
+        answered = calls - len(left)
+        new = sum(ask.expected for ask in left if not ask.held_out)
     rows = round(rows * share)
     own = [(ask, completion) for one, ask, completion in completions if one is recipe]
-    every = list(recipe.asks(sources.material, (), Style())) if recipe.takes != "rows" else []
     sizes = [sum(len(str(message["content"]).encode()) for message in ask.request.messages) for ask in every]
     prompt = (sum(sizes) / len(sizes) if sizes else 1200) / _BYTES_A_TOKEN
     per_call = rows / calls if calls else 1
@@ -132,10 +183,12 @@ def _planned(
         largest = max(completion.usage.completion_tokens for _, completion in own)
         low, high = mean * _SPREAD[0], min(recipe.max_tokens, max(largest, mean * _SPREAD[1]))
         prompt = sum(completion.usage.prompt_tokens for _, completion in own) / len(own)
-    return PlannedRecipe(
-        recipe=recipe.name, calls=calls, prompt_tokens=round(calls * prompt), completion_low=round(calls * low),
-        completion_high=round(calls * high), rows=rows,
+    left_calls = calls - answered
+    item = PlannedRecipe(
+        recipe=recipe.name, calls=calls, answered=answered, prompt_tokens=round(left_calls * prompt),
+        completion_low=round(left_calls * low), completion_high=round(left_calls * high), rows=rows,
     )  # fmt: skip
+    return item, round(new * share)
 
 
 def _cautions(spec: MakingSpec, sources: Sources) -> list[str]:

@@ -9,6 +9,7 @@ import orjson
 from pydantic import BeforeValidator, Field
 
 from studio.core.records import ErrorRecord, Record
+from studio.core.text import count, plural
 from studio.data.made import MadeRows
 from studio.processes.identity import ProcessId, process_of
 
@@ -178,6 +179,8 @@ class PlannedRecipe(Record):
 
     recipe: str
     calls: int
+    answered: int = 0
+    """Of the requests, those whose answers are in the cache and cost nothing; the tokens are those of the others."""
     prompt_tokens: int
     completion_low: int
     completion_high: int
@@ -218,6 +221,19 @@ class MakingPlan(Record):
     def calls(self) -> int:
         """Requests in all."""
         return sum(item.calls for item in self.recipes)
+
+    @property
+    def answered(self) -> int:
+        """Requests whose answers were in the cache before the samples were requested."""
+        return sum(item.answered for item in self.recipes)
+
+    @property
+    def answered_sentence(self) -> str:
+        """How many of the requests are answered already; empty if none is."""
+        if not self.answered:
+            return ""
+        are = "is" if self.answered == 1 else "are"
+        return f"{count(self.answered)} of {plural(self.calls, 'request')} {are} answered already and cost nothing."
 
 
 JobState = Literal["planned", "running", "paused", "ceiling", "done", "failed", "interrupted"]

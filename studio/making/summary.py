@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from studio.core.errors import StudioError
 from studio.data.made import MadeRows, Teacher
 from studio.making.filters import EXAMPLES, ORDER, Figures
+from studio.making.known import Model
 from studio.making.records import DroppedRow, MadeRow, MakingReport, RecipeFigures
 from studio.making.sources import Sources
 from studio.making.spec import MakingSpec
-from studio.remote.client import Client
 
 
 @dataclass
@@ -31,7 +31,7 @@ def report_of(
     made: Made,
     spec: MakingSpec,
     sources: Sources,
-    teacher: Client,
+    teacher: Model,
     job: str,
     recipes: Mapping[str, RecipeFigures],
     filters: Mapping[str, Figures],

@@ -10,11 +10,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from studio.core.text import shorten
 from studio.data import language
 from studio.making import judging
 from studio.making.filters import ORDER, Chain, Drop, Kept
+from studio.making.known import Model
 from studio.making.recipes.base import Ask, Draft, Recipe, Unusable
 from studio.making.records import (
     DroppedRow,
@@ -27,19 +29,19 @@ from studio.making.sources import Sources
 from studio.making.spec import MakingSpec
 from studio.making.summary import Made, report_of
 from studio.remote.ceiling import CeilingReached
-from studio.remote.client import Client
 from studio.remote.completion import Completion
 
 _PARSED = ("answer", "parse")
+AnyModel = TypeVar("AnyModel", bound=Model, covariant=True)
 
 
 @dataclass(frozen=True)
-class Clients:
+class Clients(Generic[AnyModel]):
     """The models that a job asks."""
 
-    teacher: Client
-    student: Client | None = None
-    judge: Client | None = None
+    teacher: AnyModel
+    student: AnyModel | None = None
+    judge: AnyModel | None = None
 
 
 Progress = Callable[[int, str], None]
@@ -50,7 +52,13 @@ class Work:
     """One pass over a job."""
 
     def __init__(
-        self, spec: MakingSpec, sources: Sources, clients: Clients, job: str, progress: Progress, stop: Callable[[], bool]
+        self,
+        spec: MakingSpec,
+        sources: Sources,
+        clients: Clients[Model],
+        job: str,
+        progress: Progress,
+        stop: Callable[[], bool],
     ) -> None:
         self._spec, self._sources, self._clients, self._job = spec, sources, clients, job
         self._progress, self._stop = progress, stop

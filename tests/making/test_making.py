@@ -341,6 +341,37 @@ def test_a_plan_shows_real_samples_and_a_cost_that_the_run_keeps(tmp_path: Path)
         assert jobs.plan(tmp_path, wanted, passages_of).id != job.id, "a job that has run is not planned over"
 
 
+def test_a_plan_counts_what_is_answered_already_and_prices_the_rest(tmp_path: Path) -> None:
+    recipes = [QUESTIONS, REFUSALS, {"kind": "paraphrases", "registers": ["formal", "short"]}]
+
+    def changed(home: Path, name: str) -> list[Any]:
+        passages = passages_of(home, name)
+        return [passage(0, " It is new."), *passages[1:]]
+
+    with loopback(answer) as api:
+        wanted = spec(api, *recipes, price=10.0, holdout=["tansy.md"], filters={"judge": 3})
+        first = jobs.plan(tmp_path, wanted, passages_of, samples=0).plan
+        assert first
+        assert first.answered == 0
+        assert first.answered_sentence == ""
+        ran(tmp_path, wanted, ceiling=1.0)
+        paid = len(api.bills)
+        same = jobs.plan(tmp_path, wanted, passages_of, samples=0).plan
+        assert same
+        assert same.calls == same.answered == paid, "variants and scores are known from the answers that they depend on"
+        assert same.cost_high == 0
+        job = jobs.plan(tmp_path, wanted, changed, samples=0)
+        rest = job.plan
+        assert rest
+        assert len(api.bills) == paid, "nothing is asked for it"
+        assert 0 < rest.cost_high < first.cost_high / 3
+        assert [item.calls - item.answered for item in rest.recipes[:2]] == [1, 1]
+        assert f"{rest.answered} of {rest.calls} requests are answered already" in rest.answered_sentence
+        spent = jobs.run(job, changed, ceiling=1.0).spent
+        assert len(api.bills) - paid <= rest.calls - rest.answered
+        assert 0 < spent <= rest.cost_high * 1.5
+
+
 def test_rows_become_datasets_whose_versions_keep_where_they_come_from(tmp_path: Path) -> None:
     with loopback(answer) as api:
         job = ran(tmp_path, spec(api, QUESTIONS, REFUSALS, terms="May be trained on."))

@@ -90,12 +90,14 @@ def status(job: MakingJob) -> Markup:
 def plan(found: MakingPlan) -> Markup:
     """What a job will take, and the real samples."""
     rows = [
-        (item.recipe, count(item.calls), count(item.prompt_tokens), f"{count(item.completion_low)} to {count(item.completion_high)}",
-         count(item.rows))
+        (item.recipe, count(item.calls), count(item.answered), count(item.prompt_tokens),
+         f"{count(item.completion_low)} to {count(item.completion_high)}", count(item.rows))
         for item in found.recipes
     ]  # fmt: skip
-    columns = ("Recipe", "Requests", "Tokens in", "Tokens out", "Rows, unfiltered")
+    columns = ("Recipe", "Requests", "Cached", "Tokens in", "Tokens out", "Rows, unfiltered")
     pairs = [("Price", found.price), ("Estimated cost", f"{found.cost_low:.2f} to {found.cost_high:.2f} USD")]
+    if found.answered:
+        pairs.append(("In the cache", f"{found.answered_sentence} The estimated cost is that of the others."))
     if found.documents:
         pairs += [
             ("Passages for training rows", count(found.passages)),
@@ -111,7 +113,7 @@ def plan(found: MakingPlan) -> Markup:
         for sample in found.samples
     ]
     return joined(
-        facts(pairs), table(columns, rows, "Estimate by recipe", figures=(1, 2, 3, 4), narrow=True), *samples,
+        facts(pairs), table(columns, rows, "Estimate by recipe", figures=(1, 2, 3, 4, 5), narrow=True), *samples,
         *(notice(caution) for caution in found.cautions),
     )  # fmt: skip
 

@@ -1,0 +1,35 @@
+"""A model that answers from the cache alone: the work of a job, done with it, shows a plan what is answered already."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from studio.remote.answers import Answers
+from studio.remote.client import Answered, Client
+from studio.remote.completion import Request
+from studio.remote.endpoint import Endpoint, Price
+
+
+class Known:
+    """A model that is not asked: it has the answers that are in the cache, and none to every other request."""
+
+    def __init__(self, endpoint: Endpoint, price: Price, answers: Answers) -> None:
+        """answers stay the caller's to close."""
+        self.endpoint, self.price, self._answers = endpoint, price, answers
+        self.asked = self.answered = 0
+
+    def has(self, request: Request) -> bool:
+        """Whether the answer to a request is in the cache."""
+        return self._answers.get(request.key(self.endpoint.base, self.endpoint.model)) is not None
+
+    def complete_all(self, requests: Iterable[Request], stop: Callable[[], bool] = lambda: False) -> Iterator[Answered]:
+        """The answers that are in the cache, in the order of the requests."""
+        for index, request in enumerate(requests):
+            completion = self._answers.get(request.key(self.endpoint.base, self.endpoint.model))
+            self.asked += 1
+            self.answered += completion is not None
+            yield Answered(index, request, completion)
+
+
+Model = Client | Known
+"""What the work of a job asks."""
