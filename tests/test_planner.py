@@ -286,6 +286,13 @@ def test_a_cross_validation_is_counted_and_makes_every_row_evidence() -> None:
     assert any("cross-validating" in name for name, _ in made.disk.items)
 
 
+def test_few_held_out_rows_are_warned_about_and_held_out_rows_of_the_users_own_are_not_given_up() -> None:
+    for holdout, folds in ((0.1, True), ("dataset:handbook-held-out@1", False)):
+        made = plan(rows=some_rows(held_out=12), data={"train": "rows.jsonl", "holdout": holdout})
+        warning = next(warning for warning in made.warnings if warning.startswith("only 12 rows held out"))
+        assert ("data.holdout 0 and evaluation.folds 5" in warning) == folds
+
+
 def test_checkpoints_come_with_evaluations() -> None:
     made = plan()
     assert made.spec.training.eval_every == made.spec.training.save_every

@@ -36,10 +36,9 @@ def _data(spec: ResolvedSpec, case: Case, counts: Counts) -> Iterator[str]:
     if counts.held_out == 0 and not spec.evaluation.folds:
         yield "no rows are held out: the run ends without evidence that the tuned model is better (data.holdout)"
     elif 0 < counts.held_out < FEW_HELD_OUT:
-        yield (
-            f"only {plural(counts.held_out, 'row')} held out: the evidence will have wide intervals (data.holdout); with "
-            "data.holdout 0 and evaluation.folds 5 every row is evidence"
-        )
+        own = isinstance(spec.data.holdout, str)  # held-out rows of the user's own, which a holdout of 0 would leave out
+        folds = "" if own else "; with data.holdout 0 and evaluation.folds 5 every row is evidence"
+        yield f"only {plural(counts.held_out, 'row')} held out: the evidence will have wide intervals (data.holdout){folds}"
     if counts.steps < FEW_STEPS:
         yield f"only {plural(counts.steps, 'step')}: more epochs, or a smaller training.batch_size, would learn more"
     if spec.training.batch_size > counts.rows > 0:
