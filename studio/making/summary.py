@@ -86,8 +86,10 @@ def _cautions(
     others = {name for name in served if name and name != spec.teacher.model}
     if others:
         yield f"According to the API, {', '.join(sorted(others))} answered instead of {spec.teacher.model}."
-    if spec.documents and not any(row.refuses for row in rows):
-        yield "No row is a refusal: the model will invent answers that are not in the documents. Add `unanswerable`."
+    if spec.documents and rows and not any(row.refuses for row in rows):
+        makes_refusals = any(recipe.name == "unanswerable" for recipe in spec.recipes)
+        advice = "The report lists why those of `unanswerable` were not kept." if makes_refusals else "Add `unanswerable`."
+        yield f"No row is a refusal: the model will invent answers that are not in the documents. {advice}"
     bare = any(recipe.name == "questions" and getattr(recipe, "context", "") == "none" for recipe in spec.recipes)
     if bare and rows:
         yield (

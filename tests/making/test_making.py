@@ -190,6 +190,22 @@ def test_variants_keep_the_passage_and_say_what_they_are_variants_of(tmp_path: P
     assert [turn["role"] for turn in talk.messages] == ["user", "assistant", "user", "assistant"]
 
 
+@pytest.mark.parametrize(
+    ("recipes", "says"),
+    [([QUESTIONS], "Add `unanswerable`"), ([QUESTIONS, REFUSALS], "why those of `unanswerable` were not kept"), ([REFUSALS], "")],
+)
+def test_advice_on_refusals_suits_the_recipe(tmp_path: Path, recipes: list[dict[str, Any]], says: str) -> None:
+    def say(body: dict[str, Any]) -> str:
+        return "I cannot." if "and that it does not answer" in body["messages"][-1]["content"] else answer(body)
+
+    with loopback(say) as api:
+        report = ran(tmp_path, spec(api, *recipes)).report
+    assert report
+    cautions = [caution for caution in report.cautions if "refusal" in caution]
+    assert len(cautions) == bool(says), "a job without rows has other troubles"
+    assert all(says in caution for caution in cautions)
+
+
 def test_own_questions_are_answered_from_the_nearest_passages_or_refused(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("What is the price of the Aurel lamp?\nWho is the mayor of Paris?\n\n")
     with loopback(answer) as api:
