@@ -30,7 +30,7 @@ class MadeRows(Record):
     job: str
     teacher: Teacher
     recipes: dict[str, int] = Field(default_factory=dict)
-    """Rows kept by recipe."""
+    """Rows by recipe: in a job's report those that were kept, in a dataset's version those that it holds."""
     prompts: tuple[str, ...] = ()
     """Names and versions of the prompts."""
     documents: tuple[str, ...] = ()

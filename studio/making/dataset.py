@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -62,7 +63,10 @@ def _version(job: JobFolder, title: str, rows: Sequence[MadeRow]) -> DatasetVers
         write_text(folder / PROVENANCE, "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in provenance))
 
     settings = {"format": "preference" if rows[0].kind == "pairs" else "messages"}
-    record = VersionRecord(created=0.0, settings=settings, rows=len(rows), why=f"made by {job.id}", made=report.summary)
+    counts = Counter(row.provenance.recipe for row in rows)
+    recipes = {recipe: counts[recipe] for recipe in report.summary.recipes if counts[recipe]}
+    made = report.summary.model_copy(update={"recipes": recipes})
+    record = VersionRecord(created=0.0, settings=settings, rows=len(rows), why=f"made by {job.id}", made=made)
     return store.add_version(job.home / "datasets" / name, title, digest, record, fill)
 
 

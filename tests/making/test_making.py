@@ -399,7 +399,11 @@ def test_rows_become_datasets_whose_versions_keep_where_they_come_from(tmp_path:
     made = item.record.made
     assert made
     assert made.teacher.terms == "May be trained on."
-    assert made.recipes == {"questions": 14, "unanswerable": 7}
+    assert sum(made.recipes.values()) == item.record.rows, "held-out rows are counted in their own dataset"
+    apart = store.named(tmp_path, status.held_out_dataset).record
+    assert apart.made
+    counts = Counter(made.recipes) + Counter(apart.made.recipes)
+    assert counts == {"questions": 14, "unanswerable": 7}
     assert made_rows(RunSpec(data={"train": "dataset:handbook-rows"}), tmp_path) == {"dataset:handbook-rows": made}
     read = list(prepare.usable(item.data))
     assert len(read) == item.record.rows
