@@ -192,7 +192,11 @@ def test_variants_keep_the_passage_and_say_what_they_are_variants_of(tmp_path: P
 
 @pytest.mark.parametrize(
     ("recipes", "says"),
-    [([QUESTIONS], "Add `unanswerable`"), ([QUESTIONS, REFUSALS], "why those of `unanswerable` were not kept"), ([REFUSALS], "")],
+    [
+        ([QUESTIONS], "Add `unanswerable`"),
+        ([QUESTIONS, REFUSALS], "why those of `unanswerable` were not kept"),
+        ([REFUSALS], ""),
+    ],
 )
 def test_advice_on_refusals_suits_the_recipe(tmp_path: Path, recipes: list[dict[str, Any]], says: str) -> None:
     def say(body: dict[str, Any]) -> str:
