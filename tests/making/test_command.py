@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import subprocess
+import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -87,6 +91,50 @@ def test_plan_run_and_report_tell_one_story(command: Any, handbook: None, tmp_pa
         assert len(api.bills) == 14
     assert len(command("list", "--json")) == 1
     assert command("dataset", job.id, "--name", "Other", "--json")["dataset"] == "dataset:other@1"
+
+
+@pytest.mark.slow
+def test_a_killed_job_goes_on_without_paying_a_received_answer_again(command: Any, handbook: None, tmp_path: Path) -> None:
+    home, killed, waiting, number = tmp_path / "home", threading.Event(), list[str](), itertools.count(1)
+
+    def say(body: dict[str, Any]) -> str:
+        if next(number) > 5 and not killed.is_set():  # five answers are received, and two requests are in flight
+            waiting.append("in flight")
+            killed.wait(120)
+        return kit.answer(body)
+
+    with loopback(say) as api:
+        recipe = {"name": "Rows", "documents": ["handbook"], "concurrency": 2,
+                  "teacher": {"url": api.url, "model": "canned", "price": {"input": 1, "output": 1}},
+                  "recipes": [{"kind": "questions", "per_passage": 2}, {"kind": "unanswerable"}]}  # fmt: skip
+        file = tmp_path / "r.yaml"
+        file.write_text(json.dumps(recipe))
+        make = [sys.executable, "-m", "studio", "make", "run", str(file), "--ceiling", "1", "--home", str(home)]
+        child = subprocess.Popen(make, cwd=Path(__file__).parents[2], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            until = time.monotonic() + 100
+            while len(waiting) < 2 and child.poll() is None and time.monotonic() < until:
+                time.sleep(0.02)
+            assert "already running" in command("run", "last", "--ceiling", "1", code=2)
+        finally:
+            child.kill()
+            child.wait()
+            killed.set()
+        (job,) = command("list", "--json")
+        assert job["status"]["state"] == "interrupted"
+        assert "not paid again" in job["status"]["error"]["hint"]
+        done = command("run", job["id"], "--json")
+        assert (done["status"]["state"], done["status"]["ceiling"]) == ("done", 1.0)
+        assert sum(recipe["cached"] for recipe in done["report"]["recipes"]) == 5
+        assert len(api.received) == 14 + 2, "only what was in flight is requested again"
+        assert done["status"]["spent"] >= api.billed(1, 1), "and what was in flight counts as paid"
+        rows = [row.values for row in making.find(job["id"], home).rows]
+        command("run", str(file), "--ceiling", "1")
+        assert len(api.received) == 16
+    with loopback(kit.answer) as api:
+        whole = kit.spec(api, *recipe["recipes"])
+        never_killed = making.make_rows(whole, home=home)
+    assert rows == [row.values for row in never_killed.rows]
 
 
 def test_a_report_shows_rows_on_both_sides_of_a_threshold(command: Any, tmp_path: Path) -> None:

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import textwrap
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from studio.core.errors import DataError, JobError, SpecError
+from studio.core.errors import DataError, SpecError
 from studio.data import prepare
 from studio.data.curation import store
 from studio.data.split import normal
@@ -24,7 +18,6 @@ from studio.making.folder import JobFolder, find, parse
 from studio.making.quotes import find_quote, unsupported_numbers
 from studio.making.sources import gather
 from studio.planner.lock import made_rows
-from studio.remote.ceiling import Ceiling
 from studio.spec import RunSpec
 from tests.making.kit import NAMES, REFUSAL, answer, passage, passages_of, ran, spec
 from tests.remote.loopback import Faults, loopback
@@ -286,39 +279,6 @@ def test_a_job_is_paid_once_stays_under_its_ceiling_and_goes_on_where_it_stopped
         again = jobs.run(job, passages_of)
         assert len(api.bills) == 14
         assert again.spent == status.spent
-
-
-@pytest.mark.slow
-def test_a_killed_job_is_interrupted_and_resumed_without_paying_again(tmp_path: Path) -> None:
-    script = """
-        import sys; from pathlib import Path
-        from studio.making import jobs; from studio.making.folder import find
-        from tests.making.kit import passages_of
-        jobs.run(find(Path(sys.argv[1]), "last"), passages_of, ceiling=1.0)
-    """
-    with loopback(answer, Faults(seconds=0.15)) as api:
-        wanted = spec(api, QUESTIONS, REFUSALS, price=1.0, concurrency=2)
-        job = jobs.folders.create(tmp_path, wanted)
-        child = subprocess.Popen([sys.executable, "-c", textwrap.dedent(script), str(tmp_path)], cwd=Path(__file__).parents[2])
-        until = time.monotonic() + 60
-        while len(api.bills) < 5 and time.monotonic() < until:
-            time.sleep(0.02)
-        with pytest.raises(JobError, match="already running"):
-            jobs.run(job, passages_of, ceiling=1.0)
-        os.kill(child.pid, signal.SIGKILL)
-        child.wait()
-        assert job.status.state == "interrupted"
-        assert job.status.error
-        assert "not paid again" in job.status.error.hint
-        before = len(api.bills)
-        status = jobs.run(job, passages_of)
-        assert status.state == "done"
-        assert status.ceiling == 1.0
-        assert 14 <= len(api.bills) <= 14 + 2
-        assert len(api.bills) - before <= 14 - (before - 2)
-        ledger = Ceiling(1.0, job.ledger)
-        assert ledger.spending.spent >= api.billed(1, 1)
-        ledger.close()
 
 
 def test_a_paused_job_has_what_was_answered_and_goes_on(tmp_path: Path) -> None:
