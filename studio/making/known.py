@@ -16,19 +16,23 @@ class Known:
     def __init__(self, endpoint: Endpoint, price: Price, answers: Answers) -> None:
         """answers stay the caller's to close."""
         self.endpoint, self.price, self._answers = endpoint, price, answers
-        self.asked = self.answered = 0
-
-    def has(self, request: Request) -> bool:
-        """Whether the answer to a request is in the cache."""
-        return self._answers.get(request.key(self.endpoint.base, self.endpoint.model)) is not None
+        self.asked = 0
+        self.answered: set[str] = set()
+        """The keys of what was asked and is answered."""
 
     def complete_all(self, requests: Iterable[Request], stop: Callable[[], bool] = lambda: False) -> Iterator[Answered]:
         """The answers that are in the cache, in the order of the requests."""
         for index, request in enumerate(requests):
-            completion = self._answers.get(request.key(self.endpoint.base, self.endpoint.model))
+            key = self.key(request)
+            completion = self._answers.get(key)
             self.asked += 1
-            self.answered += completion is not None
+            if completion is not None:
+                self.answered.add(key)
             yield Answered(index, request, completion)
+
+    def key(self, request: Request) -> str:
+        """What the answer to a request is cached by."""
+        return request.key(self.endpoint.base, self.endpoint.model)
 
 
 Model = Client | Known

@@ -96,10 +96,10 @@ def _cached(spec: MakingSpec, sources: Sources, price: Price, answers: Answers |
         return _Cached()
     teacher, judge = Known(spec.teacher, price, answers), Known(spec.judge or spec.teacher, price, answers)
     student = Known(spec.student, price, answers) if spec.student else None
-    made = Work(spec, sources, Clients(teacher, student, judge), "", lambda done, what: None, lambda: False).run()
-    assert made.report is not None
-    figures = {item.recipe: item for item in made.report.recipes}
-    return _Cached(teacher, figures, judge.answered, judge.asked - judge.answered)
+    report = Work(spec, sources, Clients(teacher, student, judge), "", lambda done, what: None, lambda: False).run().report
+    assert report is not None
+    judged = len(judge.answered)
+    return _Cached(teacher, {item.recipe: item for item in report.recipes}, judged, judge.asked - judged)
 
 
 def _samples(spec: MakingSpec, sources: Sources, count: int) -> list[tuple[Recipe, Ask]]:
@@ -158,31 +158,39 @@ def _planned(
     share: float,
 ) -> tuple[PlannedRecipe, int]:
     """What a recipe will take, and the training rows that are still to be made by it. originals: rows still to be made before
-    it, of which it makes variants; share: rows in an answer by those that are expected."""
+    it, of which it makes variants; share: rows in an answer by those that are expected, as the samples have it; without samples
+    that is taken from the answers in the cache."""
     known = cached.teacher
+    figures = cached.recipes.get(recipe.name, RecipeFigures(recipe=recipe.name))
     if recipe.takes == "rows":
-        every = []
-        figures = cached.recipes.get(recipe.name, RecipeFigures(recipe=recipe.name))
+        every: list[Ask] = []
         calls, rows = recipe.estimate(sources.material, figures.calls + originals)
         answered = min(calls, figures.cached)
-        new = rows * (calls - answered) / calls if calls else 0
+        expected = rows * answered / calls if calls else 0
+        new = rows - expected
     else:
         every = list(recipe.asks(sources.material, (), spec.style))
         calls, rows = len(every), sum(ask.expected for ask in every)
-        left = [ask for ask in every if known is None or not known.has(ask.request)]
+        left = [ask for ask in every if known is None or known.key(ask.request) not in known.answered]
         answered = calls - len(left)
+        expected = rows - sum(ask.expected for ask in left)
         new = sum(ask.expected for ask in left if not ask.held_out)
-    rows = round(rows * share)
     own = [(ask, completion) for one, ask, completion in completions if one is recipe]
     sizes = [sum(len(str(message["content"]).encode()) for message in ask.request.messages) for ask in every]
     prompt = (sum(sizes) / len(sizes) if sizes else 1200) / _BYTES_A_TOKEN
-    per_call = rows / calls if calls else 1
+    per_call = rows * share / calls if calls else 1
     low, high = (min(recipe.max_tokens, per_call * tokens + 10) for tokens in _TOKENS_A_ROW)
     if own:
         mean = sum(completion.usage.completion_tokens for _, completion in own) / len(own)
         largest = max(completion.usage.completion_tokens for _, completion in own)
         low, high = mean * _SPREAD[0], min(recipe.max_tokens, max(largest, mean * _SPREAD[1]))
         prompt = sum(completion.usage.prompt_tokens for _, completion in own) / len(own)
+    elif answered and figures.cached:
+        mean = figures.completion_tokens / figures.cached
+        low, high = mean * _SPREAD[0], min(recipe.max_tokens, mean * _SPREAD[1])
+        prompt = figures.prompt_tokens / figures.cached
+        share = figures.made / figures.cached * answered / expected
+    rows = round(rows * share)
     left_calls = calls - answered
     item = PlannedRecipe(
         recipe=recipe.name, calls=calls, answered=answered, prompt_tokens=round(left_calls * prompt),

@@ -334,6 +334,9 @@ def test_a_plan_counts_what_is_answered_already_and_prices_the_rest(tmp_path: Pa
         assert first
         assert first.answered == 0
         assert first.answered_sentence == ""
+        sampled = jobs.plan(tmp_path, wanted, passages_of).plan
+        assert sampled
+        assert sampled.answered == 0, "samples are paid by this very job"
         ran(tmp_path, wanted, ceiling=1.0)
         paid = len(api.bills)
         same = jobs.plan(tmp_path, wanted, passages_of, samples=0).plan

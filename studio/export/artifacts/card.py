@@ -111,9 +111,9 @@ def _data(about: RunInfo) -> list[str]:
     return [*lines, ""]
 
 
-def _origin(made: MadeRows) -> str:
-    terms = made.teacher.terms or "not noted"
-    return f"{cell(made.sentence)} Prompts: {', '.join(made.prompts)}. The teacher's terms: {cell(shown(terms))}"
+def _origin(rows: MadeRows) -> str:
+    terms = rows.teacher.terms or "not noted"
+    return f"{cell(rows.sentence)} Prompts: {', '.join(rows.prompts)}. The teacher's terms: {cell(shown(terms))}"
 
 
 def _evidence(report: Report | None, artifact: Artifact) -> list[str]:
