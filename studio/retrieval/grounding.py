@@ -129,15 +129,10 @@ def unmarked(answer: str) -> str:
 
 
 def citations(answer: str, passages: Sequence[Passage]) -> list[Citation]:
-    """The sources of an answer: those it names by number, or else those that bear out its sentences."""
+    """The sources of an answer: those it names by number, or else for each of its sentences those that bear it out best."""
     named = [number for number in dict.fromkeys(map(int, _CITED.findall(answer))) if 1 <= number <= len(passages)]
-    sentences = _sentences(answer)
-    used = named or [
-        number
-        for number, passage in enumerate(passages, 1)
-        if any(_borne_out(sentence, [passage]) >= 0.6 for sentence in sentences)
-    ]
-    said = set(terms(_CITED.sub("", answer)))
+    used = named or sorted({number for sentence in _sentences(answer) for number in _bearing_out(sentence, passages)})
+    said = set(_telling(_CITED.sub("", answer)))
     return [
         Citation(
             passage=passages[number - 1].id,
@@ -159,12 +154,7 @@ def groundedness(answer: str, passages: Sequence[Passage]) -> float:
     that twists them.
     """
     sentences = _sentences(answer)
-    there = {word for passage in passages for word in terms(passage.text)}
-
-    def holds(sentence: str) -> bool:
-        return _borne_out(sentence, passages) >= 0.8 and all(word in there for word in terms(sentence) if word.isdigit())
-
-    return sum(holds(sentence) for sentence in sentences) / len(sentences) if sentences else 1.0
+    return sum(_borne_out(sentence, passages) >= 0.8 for sentence in sentences) / len(sentences) if sentences else 1.0
 
 
 def rows_with_passages(
@@ -217,14 +207,25 @@ def _telling(text: str) -> list[str]:
 
 
 def _borne_out(sentence: str, passages: Sequence[Passage]) -> float:
+    """The share of a sentence's words that the passages hold; 0 where one of its numbers is in none of them."""
     words = _telling(sentence)
     there = {word for passage in passages for word in terms(passage.text)}
+    if any(word.isdigit() and word not in there for word in words):
+        return 0.0
     return sum(word in there for word in words) / len(words)
 
 
+def _bearing_out(sentence: str, passages: Sequence[Passage]) -> list[int]:
+    """The numbers of the passages that hold most of a sentence, three in five of its words at least."""
+    shares = [_borne_out(sentence, [passage]) for passage in passages]
+    most = max(shares, default=0.0)
+    return [number for number, share in enumerate(shares, 1) if share == most] if most >= 0.6 else []
+
+
 def _nearest_sentence(text: str, said: set[str]) -> str:
+    """The sentence with most of the answer's words, the shortest of equals: a heading has the subject, but not what is said."""
     parts = [part for part in _SENTENCE.split(text) if part.strip()]
-    best = max(parts, key=lambda part: len(said & set(terms(part))) / (len(terms(part)) + 5), default=text)
+    best = max(parts, key=lambda part: (len(said & set(terms(part))), -len(part)), default=text)
     return shorten(best, 300)
 
 
