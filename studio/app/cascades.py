@@ -147,6 +147,7 @@ def report(
         raise SpecError(
             "there are no questions to test on", hint="Name files: --held-out, --fresh, --out-of-scope.", where="--held-out"
         )
+    _require_limit(cascade.large, ceiling, "ceiling")
     with _small(cascade.small, home) as (local, client), _large(cascade.large, home, ceiling) as large:
         questions = cascade_questions.read(files, cascade.small, home, local.system)
         cascade_questions.refuse_known(questions, [row.question for row in calibration])
@@ -179,8 +180,22 @@ def page(folder: CascadeFolder) -> Markup:
     return pages.calibrated(cascade)
 
 
+def serve_command(folder: CascadeFolder) -> str:
+    """The command that serves a cascade; with a budget where its large model costs something."""
+    from studio.remote.prices import PriceUnknown, price_of
+
+    try:
+        budget = "" if price_of(folder.read().large).free else " --budget 20"
+    except PriceUnknown:
+        budget = " --budget 20"
+    return f"studio cascade serve {folder.path.name}{budget} --never pii"
+
+
 def serve(folder: CascadeFolder, home: Path, how: Served, say: Callable[[str], None], end: Any = None) -> int:
-    """Serve a cascade as an OpenAI-compatible API until ended by a signal, or by `end` in another thread than the first."""
+    """Serve a cascade as an OpenAI-compatible API until ended by a signal, or by `end` in another thread than the first.
+
+    Raises SpecError for a large model that costs something without a budget, before any model is loaded.
+    """
     from studio.cascade.gateway import NAME, Gateway
     from studio.cascade.routing import Rules
     from studio.http.hosts import LOOPBACK
@@ -195,6 +210,7 @@ def serve(folder: CascadeFolder, home: Path, how: Served, say: Callable[[str], N
     unknown = [name for name in how.never if name != "pii"]
     if unknown:
         raise SpecError(f"`{unknown[0]}` is not a known kind", hint="Valid: pii.", where="--never")
+    _require_limit(cascade.large, how.budget, "budget")
     keys = Keys(how.keys) if how.keys else None
     access.require_keys(how.host, keys)
     listener, limits = listen(how.host, how.port), Limits()
@@ -230,6 +246,19 @@ def _escalated(cascade: Cascade, home: Path, say: Callable[[str], None]) -> Esca
     if run is None:
         return Escalated(home, cascade.id, cascade.small)
     return Escalated(home, cascade.id, run.id, run.id, run.spec().data.regions)
+
+
+def _require_limit(large: Endpoint, usd: float | None, option: str) -> None:
+    """Refuse a large model that costs something without a limit in US dollars, by the option that sets it."""
+    from studio.remote.prices import price_of
+
+    price = price_of(large)
+    if usd is None and not price.free:
+        raise SpecError(
+            f"{large.model} costs money ({price}), and there is no {option}",
+            hint=f"Set it in US dollars; it is never exceeded: --{option} 5.",
+            where=f"--{option}",
+        )
 
 
 @contextmanager

@@ -150,7 +150,9 @@ def serve(
     budget: Annotated[
         float | None,
         typer.Option(
-            min=0, help="Total budget for the large model in US dollars; then everything stays local.", show_default=False
+            min=0,
+            help="Total budget for the large model in US dollars; then everything stays local. Required if it costs anything.",
+            show_default=False,
         ),
     ] = None,
     never: Annotated[

@@ -58,6 +58,10 @@ def test_from_questions_with_answers_to_an_api_that_routes(tmp_path: Path) -> No
         assert len(folder.read_tested()) == 46
         assert [item.id for item in cascades.list_cascades(home)] == [cascade.id]
 
+        with pytest.raises(SpecError, match="there is no budget") as dear:
+            cascades.serve(folder, home, cascades.Served(), str)
+        assert dear.value.where == "--budget"
+        assert cascades.serve_command(folder).endswith(" --budget 20 --never pii")
         port, end, said = _free_port(), threading.Event(), list[str]()
         how = cascades.Served(port=port, budget=1.0, keep=True)
         running = threading.Thread(target=cascades.serve, args=(folder, home, how, said.append, end), daemon=True)

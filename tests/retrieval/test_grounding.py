@@ -47,8 +47,12 @@ def test_an_answer_without_numbers_cites_what_bears_it_out() -> None:
 
 def test_a_quote_is_the_sentence_that_says_it_and_no_passage_of_another_thing_is_cited() -> None:
     things = [
-        Passage.of("umber.md", None, ["Umber"], 0, "Umber cabinet\n\nThe price of the Umber cabinet is 181 dollars, its code UC-34."),
-        Passage.of("rowan.md", None, ["Rowan"], 0, "Rowan table\n\nThe price of the Rowan table is 16 dollars, its code RT-60."),
+        Passage.of(
+            "umber.md", None, ["Umber"], 0, "Umber cabinet\n\nThe price of the Umber cabinet is 181 dollars, its code UC-34."
+        ),
+        Passage.of(
+            "rowan.md", None, ["Rowan"], 0, "Rowan table\n\nThe price of the Rowan table is 16 dollars, its code RT-60."
+        ),
     ]
     (found,) = citations("The price of the Umber cabinet is 181 dollars.", things)
     assert (found.document, found.quote) == ("umber.md", "The price of the Umber cabinet is 181 dollars, its code UC-34.")

@@ -83,7 +83,8 @@ def build(home: Path) -> None:
     def page(name: str) -> tuple[Any, Any]:
         if not name:
             return "", NONE
-        return parts.command(f"studio cascade serve {name} --never pii"), cascades.page(cascades.find(name, home))
+        folder = cascades.find(name, home)
+        return parts.command(cascades.serve_command(folder)), cascades.page(folder)
 
     def now() -> tuple[Any, Any, Any]:
         task = cascade_web.task(home)
