@@ -23,6 +23,7 @@ PAGES = {
     "/run": "#stages li",
     "/compare": "#results table",
     "/evidence": "#answers .sample",
+    "/rate": "#pair .sample",
     "/comparison": "#comparison-page svg.chart",
     "/cascade": "#cascade-report table",
     "/chat": "#message",
@@ -46,6 +47,7 @@ def address(page: str, studio: Any) -> str:
         "/run": f"?id={ids['done']}",
         "/compare": f"?runs={ids['done']},{ids['failed']}",
         "/evidence": f"?id={ids['done']}",
+        "/rate": f"?id={ids['done']}",
         "/export": f"?id={ids['done']}",
     }
     return page + query.get(page, "")
