@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 from statistics import fmean
 
+import numpy as np
 from markupsafe import Markup
 
 from studio.comparison.record import AnswerRow, ComparisonRecord, Figure, Way
@@ -139,16 +140,19 @@ def _all(rows: Sequence[AnswerRow]) -> tuple[str, ...]:
     wrongly = sum(row.refused for row in rows if row.answerable)
     answerable = sum(row.answerable for row in rows)
     known = [row for row in rows if row.passages and row.gold]
+    seconds = sorted(row.seconds for row in rows if not row.error) or [0.0]
+    billed = sum(row.cost for row in rows)
+    right = f": {100 * fmean(row.quality for row in rows if row.answerable):.0f} %" if answerable else ""
     return (
-        "",
+        f"{answerable} answerable{right}",
         plural(sum(bool(row.error) for row in rows), "error"),
         f"{100 * fmean(row.quality for row in rows):.0f} %",
         f"{rightly} of {len(rows) - answerable} rightly, {wrongly} of {answerable} wrongly",
         f"{100 * fmean(grounded):.0f} %" if grounded else "–",
         f"{sum(bool(set(row.passages) & set(row.gold)) for row in known)} of {len(known)}" if known else "–",
         f"{fmean(row.prompt_tokens for row in rows):.0f} + {fmean(row.answer_tokens for row in rows):.0f}",
-        f"{fmean(row.seconds for row in rows):.2f} on average",
-        f"{sum(row.cost for row in rows):.6f} in all",
+        f"p50 {np.percentile(seconds, 50):.2f}, p95 {np.percentile(seconds, 95):.2f}",
+        f"{billed:.6f} in all, {1_000 * billed / len(rows):.2f} per 1,000",
     )
 
 

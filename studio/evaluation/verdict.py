@@ -46,6 +46,10 @@ _ADVICE: dict[VerdictKind, str] = {
     "worse": "Do not ship it. Look at the worst answers, then at the learning rate, the epochs and the training rows.",
     "not measured": "Set data.holdout to 0.1, or to a file of questions, and evaluate again.",
 }
+_LIKELIER = (
+    "No reason to ship it yet: the references became likelier, but this metric shows no better answers. Train longer, or have "
+    "the answers compared by a person or a judge (studio judge)."
+)
 
 
 def decide(sets: Sequence[SetReport]) -> Verdict:
@@ -72,7 +76,15 @@ def decide(sets: Sequence[SetReport]) -> Verdict:
         sentences.append(_on_general(general))
     if text is not None:
         sentences.append(_on_text(text))
-    return Verdict(kind, "; ".join(sentences) + ".", _ADVICE[kind], _cautions(sets, main))
+    return Verdict(kind, "; ".join(sentences) + ".", _advice(kind, main), _cautions(sets, main))
+
+
+def _advice(kind: VerdictKind, main: SetReport | None) -> str:
+    """What to do next. Where the references became likelier and no answer became right, more rows would change nothing."""
+    if kind == "no clear difference" and main is not None and main.headline != "loss" and "loss" in main.metrics:
+        if METRICS["loss"].gained(main.metrics["loss"].change):
+            return _LIKELIER
+    return _ADVICE[kind]
 
 
 def _kind(main: SetReport, forgets: bool) -> VerdictKind:

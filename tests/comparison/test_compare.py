@@ -204,7 +204,12 @@ def test_every_figure_is_counted_from_the_rows_that_the_page_leads_to(
         assert html.count(f'href="#rows-{at}"') == len(columns())
         shown = html.partition(f'id="rows-{at}"')[2].partition("</table>")[0]
         assert shown.count("<tr>") == len(own) + 1  # its head, and below it the line that adds them up
-        assert f"<td>{100 * way.quality.value:.0f} %</td>" in shown.partition('<tr class="first">')[2]
+        last = shown.partition('<tr class="first">')[2]
+        assert f"<td>{100 * way.quality.value:.0f} %</td>" in last
+        assert f"answerable: {100 * counted['answered']:.0f} %</td>" in last
+        assert f"<td>p50 {way.p50:.2f}, p95 {way.p95:.2f}</td>" in last
+        if way.name.startswith(LARGE):
+            assert f"in all, {way.per_thousand:.2f} per 1,000</td>" in last
     known = [row for row in rows if row.way == "tuned + retrieval" and row.gold]
     assert record.found_by_retrieval is not None
     assert record.found_by_retrieval.value == fmean(bool(set(row.gold) & set(row.passages)) for row in known)

@@ -126,7 +126,11 @@ def test_a_lower_loss_is_better_and_a_higher_one_worse():
 
 def test_a_loss_that_fell_is_told_when_the_headline_cannot_tell():
     found = made("held-out", "exact_match", compared(0, 0.02, -0.01, 0.05), loss=compared(2.0, 1.5, -0.6, -0.4))
-    assert "though the loss fell clearly from 2.000 to 1.500" in decide([found]).text
+    verdict = decide([found])
+    assert "though the loss fell clearly from 2.000 to 1.500" in verdict.text
+    assert "studio judge" in verdict.advice
+    still = made("held-out", "exact_match", compared(0, 0.02, -0.01, 0.05), loss=compared(2.0, 1.9, -0.3, 0.1))
+    assert "More held-out rows" in decide([still]).advice
 
 
 def test_other_sets_are_told_whatever_they_say():
