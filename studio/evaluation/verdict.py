@@ -81,10 +81,9 @@ def decide(sets: Sequence[SetReport]) -> Verdict:
 
 def _advice(kind: VerdictKind, main: SetReport | None) -> str:
     """What to do next. Where the references became likelier and no answer became right, more rows would change nothing."""
-    if kind == "no clear difference" and main is not None and main.headline != "loss" and "loss" in main.metrics:
-        if METRICS["loss"].gained(main.metrics["loss"].change):
-            return _LIKELIER
-    return _ADVICE[kind]
+    loss = main.metrics.get("loss") if main is not None and main.headline != "loss" else None
+    likelier = loss is not None and METRICS["loss"].gained(loss.change)
+    return _LIKELIER if kind == "no clear difference" and likelier else _ADVICE[kind]
 
 
 def _kind(main: SetReport, forgets: bool) -> VerdictKind:
