@@ -50,12 +50,13 @@ class Answerer:
 
 @dataclass(frozen=True)
 class _Asked:
-    """A way of answering: who is asked, with which passages (None: without)."""
+    """A way of answering: who is asked, with which passages (None: without), and which questions (None: all)."""
 
     name: str
     about: str
     answerer: Answerer
     passages: Sequence[Sequence[Passage]] | None
+    only: Sequence[int] | None = None
 
 
 def compare(
@@ -77,15 +78,14 @@ def compare(
     metric = settings.quality if settings.quality != "auto" else _metric([question.reference for question in questions])
     ways = list(_ways(settings, questions, local, large, grounding, retrieved))
     rows: dict[str, list[AnswerRow]] = {}
-    for number, way in enumerate(ways):
-        for index, question in enumerate(questions):
-            if reporter.should_stop():
-                raise Stopped
-            reporter.progress(number * len(questions) + index, len(ways) * len(questions), f"Asking: {way.name}")
-            row = _row(way, index, question, metric)
-            keep(row)
-            rows.setdefault(way.name, []).append(row)
-    draws = Draws(len(questions), _RESAMPLES, _SEED)
+    asked = [(way, index) for way in ways for index in (range(len(questions)) if way.only is None else way.only)]
+    for done, (way, index) in enumerate(asked):
+        if reporter.should_stop():
+            raise Stopped
+        reporter.progress(done, len(asked), f"Asking: {way.name}")
+        row = _row(way, index, questions[index], metric)
+        keep(row)
+        rows.setdefault(way.name, []).append(row)
     base = rows.get(BASE)
     api = [row.cost for row in rows.get(LARGE, ())]
     found = None
@@ -104,7 +104,7 @@ def compare(
         volume=settings.volume,
         server=settings.server,
         metric=metric,
-        ways=tuple(_summary(way, rows[way.name], base, draws, settings) for way in ways),
+        ways=tuple(_summary(way, rows[way.name], base, settings) for way in ways),
         found_by_retrieval=found,
         remarks=tuple(_remarks(questions, grounding, api, settings, [row.seconds for row in base or () if not row.error])),
     )
@@ -131,7 +131,7 @@ def _ways(
             for one in local
         ]
         reader = local[-1]
-        if any(question.gold for question in questions):
+        if known := [index for index, question in enumerate(questions) if question.gold]:
             by_id = grounding.index.passages
             oracle = [[by_id[item] for item in sorted(question.gold)][: settings.passages] for question in questions]
             shifted = [*retrieved[len(retrieved) // 2 :], *retrieved[: len(retrieved) // 2]]
@@ -139,15 +139,18 @@ def _ways(
                 [passage for passage in given if passage.id not in question.gold]
                 for question, given in zip(questions, shifted, strict=True)
             ]
+            where = "Asked where the right passage is known."
             ways.append(
                 _Asked(
                     f"{reader.name} + right passage",
-                    "The passages that contain the answer: only reading can fail.",
+                    f"The passages that contain the answer: only reading can fail. {where}",
                     reader,
                     oracle,
+                    known,
                 )
             )
-            ways.append(_Asked(f"{reader.name} + wrong passages", "Another question's passages: is it misled?", reader, wrong))
+            about = f"Another question's passages: is it misled? {where}"
+            ways.append(_Asked(f"{reader.name} + wrong passages", about, reader, wrong, known))
     if large is not None:
         ways.append(_Asked(LARGE, "The large model by API, without passages.", large, None))
         if retrieved is not None and settings.large_with_passages:
@@ -198,11 +201,14 @@ def _row(way: _Asked, index: int, question: Question, metric: str) -> AnswerRow:
     )
 
 
-def _summary(way: _Asked, rows: list[AnswerRow], base: list[AnswerRow] | None, draws: Draws, settings: Comparison) -> Way:
+def _summary(way: _Asked, rows: list[AnswerRow], base: list[AnswerRow] | None, settings: Comparison) -> Way:
+    draws = Draws(len(rows), _RESAMPLES, _SEED)
     quality = mean(_column([row.quality for row in rows]), (0.0, 1.0))
     compared = None
     if base is not None and way.name != BASE:
-        compared = Figure.of(change(mean(_column([row.quality for row in base]), (0.0, 1.0)), quality, draws))
+        by_question = {row.question: row.quality for row in base}
+        before = mean(_column([by_question[row.question] for row in rows]), (0.0, 1.0))
+        compared = Figure.of(change(before, quality, draws))
     seconds = sorted(row.seconds for row in rows if not row.error) or [0.0]
     cost = sum(row.cost for row in rows) / len(rows)
     metered = way.answerer.metered
@@ -211,6 +217,7 @@ def _summary(way: _Asked, rows: list[AnswerRow], base: list[AnswerRow] | None, d
         about=way.about,
         quality=Figure.of(estimate(quality, draws)),
         answered=_share([row.quality for row in rows if row.answerable]),
+        known=_share([row.quality for row in rows if row.gold]),
         refused_rightly=_share([row.refused for row in rows if not row.answerable]),
         refused_wrongly=_share([row.refused for row in rows if row.answerable]),
         grounded=_share([row.grounded for row in rows if row.grounded is not None]),

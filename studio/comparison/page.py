@@ -74,15 +74,15 @@ def failures(record: ComparisonRecord) -> list[str]:
     for name, way in ways.items():
         reader, _, what = name.rpartition(" + ")
         usual = ways.get(f"{reader} + retrieval")
-        if way.answered is None or what not in ("right passage", "wrong passages"):
+        if way.known is None or what not in ("right passage", "wrong passages"):
             continue
         if what == "right passage":
-            gap = f"; with what retrieval finds, {percent(usual.answered)}" if usual is not None else ""
-            found.append(f"With the right passage, {reader} answers {percent(way.answered)} of the answerable questions{gap}")
+            gap = f"; with what retrieval finds, {percent(usual.known)}" if usual is not None else ""
+            found.append(f"With the right passage, {reader} answers {percent(way.known)} of these questions{gap}")
         elif way.refused_wrongly is not None:
             found.append(
-                f"With wrong passages it refuses {percent(way.refused_wrongly)} of these questions, as it should, and still "
-                f"scores {percent(way.answered)}"
+                f"With wrong passages it refuses {percent(way.refused_wrongly)} of them, as it should, and still scores "
+                f"{percent(way.known)}"
             )
     return found
 

@@ -63,6 +63,8 @@ class Way(Record):
     quality: Figure
     answered: Figure | None
     """Quality over the questions that have an answer."""
+    known: Figure | None = None
+    """Quality over the questions whose passage is known."""
     refused_rightly: Figure | None
     """Share of the questions without an answer that it refused."""
     refused_wrongly: Figure | None

@@ -85,7 +85,7 @@ def test_each_way_is_asked_every_question_and_counted_from_its_rows(
         "base", "tuned", "retrieval", "tuned + retrieval", "tuned + right passage", "tuned + wrong passages", "large model",
         "large model + retrieval",
     ]  # fmt: skip
-    assert len(rows) == 8 * 7
+    assert len(rows) == 6 * 7 + 2 * 6, "right and wrong passages are for questions whose passage is known"
     for name, way in ways.items():
         mine = [row.quality for row in rows if row.way == name]
         assert way.quality.value == pytest.approx(sum(mine) / len(mine))
@@ -115,6 +115,9 @@ def test_reading_and_retrieval_are_told_apart(questions: list[asking.Question], 
     assert right.answered is not None
     assert wrong.answered is not None
     assert (right.answered.value, wrong.answered.value) == (1.0, 0.0)
+    assert (right.quality.rows, ways["tuned"].quality.rows) == (6, 7)
+    assert right.change is not None
+    assert right.change.value == 1.0, "against base on the same six questions"
     assert ways["retrieval"].grounded is not None
     assert ways["retrieval"].grounded.value == 0.0  # 99 euros stand nowhere
     assert ways["base"].grounded is None
@@ -181,11 +184,13 @@ def test_every_figure_is_counted_from_the_rows_that_the_page_leads_to(
     for at, way in enumerate(record.ways):
         own = [row for row in rows if row.way == way.name]
         wrongly = [row.refused for row in own if row.answerable]
+        rightly = [row.refused for row in own if not row.answerable]
         grounded = [row.grounded for row in own if row.grounded is not None]
         billed = sum(row.cost for row in own) / len(own)
         counted = {
             "quality": fmean(row.quality for row in own),
-            "refused_rightly": fmean(row.refused for row in own if not row.answerable),
+            "refused_rightly": fmean(rightly) if rightly else None,
+            "known": fmean(row.quality for row in own if row.gold),
             "refused_wrongly": fmean(wrongly),
             "answered": fmean(row.quality for row in own if row.answerable),
             "grounded": fmean(grounded) if grounded else None,
