@@ -28,7 +28,7 @@ from studio.runs.mirror import Mirror, tracked
 from studio.runs.past import past
 from studio.runs.plan import PlanRecord
 from studio.runs.recorder import Recorder
-from studio.runs.rows import encode_parts, held_out_rows
+from studio.runs.rows import encode_parts, held_out_rows, within_length
 from studio.runs.slot import slot
 from studio.spec import ResolvedSpec, RunSpec, with_full_paths
 from studio.tracking.reporter import Reporter
@@ -114,12 +114,8 @@ def make_ready(folder: RunFolder, asked: RunSpec, recorder: Recorder) -> Prepare
         planner.lock(plan.spec, found, machine, _home(folder), start, day).write(folder.lock)
         folder.write_spec(plan.spec)
     spec = folder.resolved_spec()
-    train = encode.limit(train, spec.data.max_length, spec.data.overlong) if train else encode.EMPTY
-    held_out = encode.limit(held_out, spec.data.max_length, spec.data.overlong) if held_out else None
-    for part, tokens in (("training", train), ("held-out", held_out)):
-        if tokens is not None and tokens.dropped:
-            message = f"{len(tokens.dropped)} {part} rows are over-long and left out"
-            recorder.event(events.Warning(message=message, rows=tuple(tokens.dropped[:50])))
+    train = within_length(train, "training", spec.data, recorder) if train else encode.EMPTY
+    held_out = within_length(held_out, "held-out", spec.data, recorder) if held_out else None
     return Prepared(spec, found, tokenizer, train, held_out, machine)
 
 

@@ -6,8 +6,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from studio.core import events
+from studio.core.text import count, plural
 from studio.data import encode, prepare, replay
 from studio.data.rows import Conversation
+from studio.data.settings import ResolvedData
 from studio.runs.folder import RunFolder
 from studio.spec import RunSpec
 from studio.tracking.reporter import Reporter
@@ -27,6 +30,16 @@ def encode_parts(data: Path, tokenizer: Any, spec: RunSpec, reporter: Reporter) 
         else:
             parts.append(None)
     return parts[0], parts[1]
+
+
+def within_length(tokens: encode.Tokens, part: str, data: ResolvedData, reporter: Reporter) -> encode.Tokens:
+    """The tokens with no row over data.max_length; a warning names those that are left out for it, and no others."""
+    fitting = encode.limit(tokens, data.max_length, data.overlong)
+    before, after = (item.meta["dropped"] for item in (tokens, fitting))  # the second begins with the rows of the first
+    if left_out := after["count"] - before["count"]:
+        message = f"{plural(left_out, f'{part} row')} left out: longer than {count(data.max_length)} tokens"
+        reporter.event(events.Warning(message=message, rows=tuple(after["rows"][len(before["rows"]) :][:50])))
+    return fitting
 
 
 def held_out_rows(folder: RunFolder, most: int | None = None) -> list[Conversation]:

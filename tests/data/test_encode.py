@@ -14,6 +14,8 @@ from studio.core.errors import DataError, Stopped
 from studio.data.encode import encode_file, limit, load
 from studio.data.render import encode
 from studio.data.rows import Conversation
+from studio.data.settings import ResolvedData
+from studio.runs.rows import within_length
 from studio.tracking.reporter import Silent
 from tests.data.templates import tokenizer
 from tests.tiny import make_tokenizer
@@ -114,6 +116,24 @@ def test_over_long_rows_are_dropped_by_name(rows: list[Conversation], made: Any,
     assert refused.value.where == "faq.csv, line 12"
     with pytest.raises(DataError, match="no row is at most 3 tokens long"):
         limit(tokens, 3)
+
+
+def test_only_rows_that_are_too_long_are_said_to_be(tmp_path: Path):
+    class Heard(Silent):
+        def event(self, event: Any) -> None:
+            said.append(event)
+
+    said: list[Any] = []
+    bad = Conversation(messages=talk("a").messages * 2 + talk("a", "b").messages[1:], file="faq.csv", line=3)
+    rows = [talk("what", "price", line=2), bad, talk("what", "price " * 90, line=4)]
+    tokens = encode_file(write(tmp_path / "a.jsonl", rows), tokenizer("gemma"), "assistant", tmp_path / "a.tokens")
+    long, short = (ResolvedData(train="faq.csv", max_length=most, overlong="drop", replay=0) for most in (4000, 64))
+    assert within_length(tokens, "training", long, Heard()) is tokens
+    assert said == [], "the row that the template refuses was named when it was encoded"
+    assert len(within_length(tokens, "training", short, Heard())) == 1
+    assert [(event.message, [row["line"] for row in event.rows]) for event in said] == [
+        ("1 training row left out: longer than 64 tokens", [4])
+    ]
 
 
 def test_truncation_takes_the_oldest_turns_and_keeps_every_answers_end(made: Any, tmp_path: Path):
