@@ -59,7 +59,7 @@ def test_from_questions_with_answers_to_an_api_that_routes(tmp_path: Path) -> No
         assert [item.id for item in cascades.list_cascades(home)] == [cascade.id]
 
         with pytest.raises(SpecError, match="there is no budget") as dear:
-            cascades.serve(folder, home, cascades.Served(), str)
+            cascades.serve(folder, home, cascades.Served(), list[str]().append)
         assert dear.value.where == "--budget"
         assert cascades.serve_command(folder).endswith(" --budget 20 --never pii")
         port, end, said = _free_port(), threading.Event(), list[str]()
