@@ -52,7 +52,7 @@ def sentences(record: ComparisonRecord) -> list[str]:
     usable = [way for way in record.ways if not way.name.endswith((" passage", " passages"))]
     best = max(usable, key=lambda way: way.quality.value)
     against = f", {percent(best.change, sign=True)} against base" if best.change is not None else ""
-    found = [f"Best: {best.name}, quality {percent(best.quality)}{against}"]
+    found = [f"Highest quality: {best.name}, {percent(best.quality)}{against}"]
     for way in usable:
         if way.break_even is not None:
             found.append(

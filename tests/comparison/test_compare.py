@@ -223,7 +223,7 @@ def test_every_figure_is_counted_from_the_rows_that_the_page_leads_to(
 def test_the_page_says_what_to_take_home(questions: list[asking.Question], grounding: Grounding) -> None:
     record, rows = compared(questions, grounding)
     html = render(record, rows, "run: last")
-    assert "Best: tuned + retrieval, quality 100 %" in html
+    assert "Highest quality: tuned + retrieval, 100 %" in html
     assert "cheaper than large model from 30,000 questions a month on" in html
     assert "With the right passage, tuned answers 100 %" in html
     assert "refuses 100 %" in html

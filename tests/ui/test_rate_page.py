@@ -7,6 +7,7 @@ from typing import Any
 from playwright.sync_api import expect
 
 from studio.app import judging, runs
+from tests.remote.loopback import loopback
 
 
 def test_pairs_are_rated_with_the_keyboard_without_saying_whose_answer_is_whose(studio: Any, new_page: Any):
@@ -23,7 +24,13 @@ def test_pairs_are_rated_with_the_keyboard_without_saying_whose_answer_is_whose(
     expect(page.locator("#opinion")).to_contain_text("No judge has been used yet")
     expect(page.locator("#opinion")).not_to_contain_text("0 pairs rated by a person")
     assert judging.pairs_to_rate(run)[1][left[0].index] == left[0].winner("B")
+    with loopback('{"better": "A"}') as api:
+        judging.judge(run, f"{api.url}#judge", studio.home, ceiling=1)
     page.goto(f"/evidence?id={run.id}")
     expect(page.locator("#figures .judged")).to_contain_text("rated by a person")
-    page.locator("#figures .judged").scroll_into_view_if_needed()
+    unreliable, note = page.locator("#figures .judged > p").first, page.locator("#figures .judged > p.note")
+    expect(unreliable).to_contain_text("No verdict: the order of the answers decided 100%")
+    grey = "element => getComputedStyle(element).color"
+    assert unreliable.evaluate(grey) == note.evaluate(grey), "figures that decide nothing are as grey as a note"
     run.folder.ratings.unlink()
+    run.folder.judge.unlink()

@@ -82,7 +82,7 @@ def before_and_after(report: Any, metrics: Any) -> Markup:
                 )
             )
         title = TITLES.get(part.name, str(part.name))
-        words = f"{plural(part.rows, 'row')}, {plural(len(part.answers), 'row')} answered. {part.why}"
+        words = f"{plural(part.rows, 'row')}, {plural(len(part.answers), 'row')} answered. {sentence(part.why)}"
         columns = ("Metric", "Base", "Tuned", "Change", "95 % interval of the change", "Reading")
         shown += [section(title, words), table(columns, rows, title, (1, 2, 3)), confusion(part), left_out(part)]
     return joined(*shown)
