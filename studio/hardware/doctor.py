@@ -25,7 +25,7 @@ DISK = 20 * GIB
 RAM = 4 * GIB
 """RAM below which loading and merging even a small model is at risk."""
 CARD = 5 * GIB
-"""Free card memory below which no preset of 1.5 B and more can be trained."""
+"""Free GPU memory below which no preset of 1.5 B and more can be trained."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def _cards(machine: Machine) -> Iterator[Finding]:
                 "GPU",
                 None,
                 "none found: runs use the CPU, which is enough for the starter model",
-                "For real models: an NVIDIA card from RTX 20 on, and its driver (nvidia-smi must work).",
+                "For real models: an NVIDIA GPU from RTX 20 on, and its driver (nvidia-smi must work).",
             )
         return
     for gpu in machine.gpus:
@@ -121,7 +121,7 @@ def _card(gpu: machines.Gpu) -> Iterator[Finding]:
         "GPU memory",
         free,
         f"{size(gpu.free)} of {size(gpu.total)} free" + (f", {size(gpu.held)} in use by other processes" if gpu.held else ""),
-        "" if free else "Close what uses the card (nvidia-smi lists it).",
+        "" if free else "Close what uses the GPU (nvidia-smi lists it).",
     )
 
 
@@ -140,7 +140,7 @@ def _torch(machine: Machine) -> Finding:
         return Finding(
             "torch",
             False,
-            f"{version}: a CPU build, though there is a card",
+            f"{version}: a CPU build, though there is a GPU",
             f"Run `pip install --force-reinstall torch=={version.partition('+')[0]}` from the ordinary index.",
         )
     kind = f"{build} build" if build else "the ordinary build"

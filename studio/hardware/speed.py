@@ -1,4 +1,4 @@
-"""How fast a run can be: a roofline of the card, and what trainers reach of it. Estimates, and always given as a range.
+"""How fast a run can be: a roofline of the GPU, and what trainers reach of it. Estimates, and always given as a range.
 
 A frozen base needs no gradient of its weights: a token costs 2 FLOP a weight forward and 2 backward, and 2 more if
 checkpointing computes the layer again; full fine-tuning costs 2 more for the weights' own gradients. Weights kept in nf4 are
@@ -61,7 +61,7 @@ def seconds_per_token(dims: ModelDims, config: MemoryConfig, flops: float, bandw
     Products come in tiles of `TILE` tokens, and never take less than reading each 16-bit weight once a pass. A quantised
     weight is unpacked on each pass: nf4 reads 0.52 and writes 2 bytes, int8 1 and 2; if the one of the recomputation is kept
     for the backward pass, twice a step and not three times. And a micro-batch never takes less
-    than its kernels take to launch, `STEP` and `LAUNCH` a layer and pass: what bounds small models on large cards.
+    than its kernels take to launch, `STEP` and `LAUNCH` a layer and pass: what bounds small models on large GPUs.
     """
     passes = 3 if config.checkpointing else 2
     computed = -(-config.tokens // TILE) * TILE
@@ -73,12 +73,12 @@ def seconds_per_token(dims: ModelDims, config: MemoryConfig, flops: float, bandw
 
 
 def gpu_rate(dims: ModelDims, config: MemoryConfig, flops: float, bandwidth: float, scored: float = 1.0) -> Rate | None:
-    """Tokens per second on a card; None if its rate is not known."""
+    """Tokens per second on a GPU; None if its rate is not known."""
     if not flops:
         return None
     roof = 1 / seconds_per_token(dims, config, flops, bandwidth, scored)
     low, high = (roof * share for share in USUAL)
-    return Rate(low, high, f"the card can do {roof:,.0f} tokens/s at most; trainers reach {USUAL[0]:.0%} of it and more")
+    return Rate(low, high, f"the GPU can do {roof:,.0f} tokens/s at most; trainers reach {USUAL[0]:.0%} of it and more")
 
 
 def cpu_rate(dims: ModelDims, config: MemoryConfig, threads: int, bf16: bool, scored: float = 1.0) -> Rate:

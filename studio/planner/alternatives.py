@@ -57,7 +57,7 @@ def _steps(spec: RunSpec, case: Case) -> Iterator[tuple[str, dict[str, Any], str
     if spec.model.attention == "eager":
         yield "sdpa attention", {"model.attention": "sdpa"}, "the same result"
     if spec.model.dtype == "fp32" and case.cuda:
-        yield "16-bit numbers", {"model.dtype": None}, "as usual on a card"
+        yield "16-bit numbers", {"model.dtype": None}, "as usual on a GPU"
     if training.optimizer == "adamw" and case.cuda:
         yield "8-bit AdamW", {"training.optimizer": "adamw_8bit"}, "hardly any difference"
     if spec.model.quantization in ("none", "int8"):
