@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -184,11 +184,10 @@ def serve_command(folder: CascadeFolder) -> str:
     """The command that serves a cascade; with a budget where its large model costs something."""
     from studio.remote.prices import PriceUnknown, price_of
 
-    try:
-        budget = "" if price_of(folder.read().large).free else " --budget 20"
-    except PriceUnknown:
-        budget = " --budget 20"
-    return f"studio cascade serve {folder.path.name}{budget} --never pii"
+    free = False
+    with suppress(PriceUnknown):
+        free = price_of(folder.read().large).free
+    return f"studio cascade serve {folder.path.name}{'' if free else ' --budget 20'} --never pii"
 
 
 def serve(folder: CascadeFolder, home: Path, how: Served, say: Callable[[str], None], end: Any = None) -> int:
@@ -250,15 +249,10 @@ def _escalated(cascade: Cascade, home: Path, say: Callable[[str], None]) -> Esca
 
 def _require_limit(large: Endpoint, usd: float | None, option: str) -> None:
     """Refuse a large model that costs something without a limit in US dollars, by the option that sets it."""
-    from studio.remote.prices import price_of
+    from studio.remote.prices import price_of, require_limit
 
-    price = price_of(large)
-    if usd is None and not price.free:
-        raise SpecError(
-            f"{large.model} costs money ({price}), and there is no {option}",
-            hint=f"Set it in US dollars; it is never exceeded: --{option} 5.",
-            where=f"--{option}",
-        )
+    hint = f"Set it in US dollars; it is never exceeded: --{option} 5."
+    require_limit(large.model, price_of(large), usd, where=f"--{option}", hint=hint, what=option)
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from studio.core.files import folder_aside, need_room, read_json_lines, sha256, 
 from studio.core.records import Record, RecordError
 from studio.core.text import nearest, plural, slug
 from studio.data import language
-from studio.documents import apart, sources
+from studio.documents import isolated, sources
 from studio.documents.passages import cut
 from studio.documents.readers import READERS, ocr
 from studio.documents.reading import Reading
@@ -219,7 +219,7 @@ def _add(added: Added, source: Source, reporter: Reporter) -> None:
     suffix = Path(source.name).suffix.lower()
     reader = READERS[suffix]
     refuse_if_missing(f"reading {suffix}", "documents", reader.packages, DataError)
-    reading = (apart.read if reader.apart else reader.read)(source.path, source.name, reporter)
+    reading = (isolated.read if reader.isolated else reader.read)(source.path, source.name, reporter)
     old = {passage.id for passage in _lines(Passage, folder / "passages.jsonl")} if before else set()
     record = DocumentRecord(
         name=source.name,

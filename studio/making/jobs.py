@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
-from studio.core.errors import JobError, SpecError, StudioError
+from studio.core.errors import JobError, StudioError
 from studio.core.records import ErrorRecord
 from studio.documents.records import Passage
 from studio.making import folder as folders
@@ -25,7 +25,7 @@ from studio.remote.answers import FILE, Answers
 from studio.remote.ceiling import Ceiling, positive
 from studio.remote.client import PATIENCE, Client
 from studio.remote.endpoint import Endpoint
-from studio.remote.prices import price_of
+from studio.remote.prices import price_of, require_limit
 
 SAMPLES_CEILING = 0.25
 """US dollars that the samples of a plan may cost, where no ceiling is given."""
@@ -94,13 +94,8 @@ def check(spec: MakingSpec, ceiling: float | None) -> None:
     if ceiling is not None:
         positive(ceiling)
     for name, endpoint in _endpoints(spec).items():
-        price = price_of(endpoint)
-        if ceiling is None and not price.free:
-            raise SpecError(
-                f"the {name} {endpoint.model} costs money ({price}), and there is no ceiling",
-                hint="Set the maximum cost in US dollars: --ceiling 5",
-                where="ceiling",
-            )
+        hint = "Set the maximum cost in US dollars: --ceiling 5"
+        require_limit(f"the {name} {endpoint.model}", price_of(endpoint), ceiling, where="ceiling", hint=hint)
 
 
 def run(

@@ -12,7 +12,7 @@ from studio.evaluation.judge.settings import endpoint as endpoint_of
 from studio.models import loading
 from studio.models.settings import Model
 from studio.remote.endpoint import Endpoint, access
-from studio.remote.prices import PriceUnknown, price_of
+from studio.remote.prices import PriceUnknown, price_of, require_limit
 from studio.runs import folder as folders
 from studio.spec import RunSpec
 from studio.training.methods.distil import Distil
@@ -114,12 +114,8 @@ def _remote(method: Distil) -> RemoteTeacher:
     except PriceUnknown as problem:
         hint = "Set training.method.price_in and price_out, in US dollars per million tokens; 0 and 0 if it is free."
         raise SpecError(problem.message, hint=hint, where="training.method.price_in") from None
-    if not cost.free and method.ceiling is None:
-        raise SpecError(
-            f"{endpoint.model} costs money ({cost}), and there is no ceiling",
-            hint="Set training.method.ceiling in US dollars; it is never exceeded.",
-            where="training.method.ceiling",
-        )
+    hint = "Set training.method.ceiling in US dollars; it is never exceeded."
+    require_limit(endpoint.model, cost, method.ceiling, where="training.method.ceiling", hint=hint)
     return RemoteTeacher(method.teacher, endpoint)
 
 

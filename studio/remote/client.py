@@ -13,13 +13,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from weakref import WeakValueDictionary
 
-from studio.core.errors import SpecError, Stopped, StudioError
+from studio.core.errors import Stopped, StudioError
 from studio.remote.answers import Answers
 from studio.remote.ceiling import Ceiling, CeilingReached, Reservation
 from studio.remote.completion import Completion, Message, Request
 from studio.remote.dialect import Dialect
 from studio.remote.endpoint import Endpoint, access
-from studio.remote.prices import price_of
+from studio.remote.prices import price_of, require_limit
 from studio.remote.reading import completion_of, most_tokens_of
 from studio.remote.refusals import RETRIED, Refused, message_in, refused, retry_after, unreachable
 
@@ -70,12 +70,8 @@ class Client:
         import httpx
 
         self.endpoint, self.price = endpoint, price_of(endpoint)
-        if ceiling is None and not self.price.free:
-            raise SpecError(
-                f"{endpoint.model} costs money ({self.price}), and there is no ceiling",
-                hint="Set a ceiling in US dollars, which is never exceeded: --ceiling 5.",
-                where="ceiling",
-            )
+        hint = "Set a ceiling in US dollars, which is never exceeded: --ceiling 5."
+        require_limit(endpoint.model, self.price, ceiling, where="ceiling", hint=hint)
         self.concurrency, self._patience = max(1, concurrency), patience
         self._access = access(endpoint)
         self._ceiling, self._answers = ceiling, answers

@@ -30,6 +30,12 @@ def price_of(endpoint: Endpoint) -> Price:
     return published
 
 
+def require_limit(model: str, price: Price, limit: object | None, *, where: str, hint: str, what: str = "ceiling") -> None:
+    """Raise SpecError for a model that costs something where no limit in US dollars is set. what: the limit's name."""
+    if limit is None and not price.free:
+        raise SpecError(f"{model} costs money ({price}), and there is no {what}", hint=hint, where=where)
+
+
 def published_price(endpoint: Endpoint) -> Price | None:
     """The price in the table that comes with genai-prices (nothing is fetched); None if the model is not in it."""
     from genai_prices import Usage, calc_price

@@ -17,7 +17,7 @@ from studio.remote.answers import FILE, Answers
 from studio.remote.ceiling import Ceiling
 from studio.remote.client import Client
 from studio.remote.endpoint import Endpoint, access
-from studio.remote.prices import PriceUnknown, price_of
+from studio.remote.prices import PriceUnknown, price_of, require_limit
 from studio.runs import folder as folders
 from studio.runs import local_server, report_page, served_models
 from studio.runs.folder import RunFolder
@@ -123,12 +123,8 @@ def refuse(spec: RunSpec, home: Path) -> None:
     except PriceUnknown as error:
         hint = "Set evaluation.judge.price_in and price_out, in US dollars per million tokens (0 and 0 if it is free)."
         raise SpecError(error.message, hint=hint, where=f"{FIELD}.price_in, price_out") from None
-    if not price.free and settings.ceiling is None:
-        raise SpecError(
-            f"{endpoint.model} costs money ({price}), and there is no ceiling",
-            hint="Set evaluation.judge.ceiling in US dollars, which is never exceeded.",
-            where=f"{FIELD}.ceiling",
-        )
+    hint = "Set evaluation.judge.ceiling in US dollars, which is never exceeded."
+    require_limit(endpoint.model, price, settings.ceiling, where=f"{FIELD}.ceiling", hint=hint)
 
 
 def refuse_itself(name: str, base: str, run: str, home: Path, field: str) -> Source:

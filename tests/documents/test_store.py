@@ -10,7 +10,7 @@ import pytest
 from studio.app import documents
 from studio.core import extras
 from studio.core.errors import DataError
-from studio.documents import apart, store
+from studio.documents import isolated, store
 from studio.documents.readers import READERS, Reader
 from tests.documents.files import PdfPage, pdf, zipped
 
@@ -142,7 +142,7 @@ def test_pages_are_written_as_people_write_them() -> None:
 def test_a_pdf_that_fills_the_memory_is_refused_and_the_others_are_read(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(apart, "_memory", lambda: 128 << 20)
+    monkeypatch.setattr(isolated, "_memory", lambda: 128 << 20)
     folder = handbook(tmp_path / "handbook")
     pdf(folder / "bomb.pdf", [PdfPage(lines=[(0, 0, 9, 9)] * 400_000)])
     pdf(folder / "hours.pdf", [PdfPage().write(["The workshop is open from eight to six on working days."])])

@@ -68,6 +68,7 @@ def test_both_pages_fit_are_reachable_and_run_nothing_hostile(studio: Any, new_p
 def test_a_server_is_started_seen_from_another_page_after_the_studio_was_killed_and_stopped(studio: Any, screen: Any):
     screen.goto("/serve")
     expect(screen.locator("#none")).to_be_visible()
+    expect(screen.locator("#none")).to_contain_text("No server is running")
     screen.locator("#what input").click()
     screen.get_by_role("option", name="starter, as shipped").click()
     screen.keyboard.press("Escape")

@@ -11,7 +11,7 @@ from studio.app.fragments.parts import badge, details, empty, joined, note, noti
 from studio.app.fragments.tasks import working
 from studio.core.html import Fragments
 from studio.core.text import plural, shorten, size
-from studio.documents.records import DocumentRecord, Page, Passage
+from studio.documents.records import DocumentRecord, Page, Passage, Skipped
 from studio.documents.store import Collection
 from studio.processes.tasks import Task
 
@@ -56,9 +56,7 @@ def documents(collection: Collection) -> Markup:
     shown = table(
         ("Document", "Pages", "Passages", "Tables", "Language", "Remarks"), rows, caption, figures=(1, 2, 3), narrow=True
     )
-    skipped = collection.record.skipped
-    listed = table(("File", "Why"), [(item.name, item.reason) for item in skipped], "Skipped files", narrow=True)
-    return joined(shown, details(f"{plural(len(skipped), 'file')} skipped", listed) if skipped else "")
+    return joined(shown, _skipped(collection.record.skipped))
 
 
 def _marks(item: DocumentRecord) -> list[Markup]:
@@ -101,6 +99,9 @@ def adding(task: Task | None) -> Markup:
 
 def added(summary: AddedSummary) -> Markup:
     """What was added, and each file that was passed over with the reason."""
-    return joined(
-        notice(f"{summary.sentence}.", tone="good"), *(notice(one.reason, where=one.name) for one in summary.skipped[:20])
-    )
+    return joined(notice(f"{summary.sentence}.", tone="good"), _skipped(summary.skipped, shown=True))
+
+
+def _skipped(files: Sequence[Skipped], shown: bool = False) -> Markup:
+    listed = table(("File", "Why"), [(item.name, item.reason) for item in files], "Skipped files", narrow=True)
+    return details(f"{plural(len(files), 'file')} skipped", listed, shown) if files else Markup("")

@@ -17,15 +17,15 @@ ReadDocument: TypeAlias = Callable[[Path, str, Reporter], Reading]
 @dataclass(frozen=True)
 class Reader:
     """How one kind of document is read: from a file, called `name` in messages. packages: what it needs of the extra;
-    apart: in a process of its own with a limit of memory, as native code reads it that a hostile file may crash."""
+    isolated: in a process of its own with a limit of memory, as native code reads it that a hostile file may crash."""
 
     read: ReadDocument
     packages: tuple[str, ...] = ()
-    apart: bool = False
+    isolated: bool = False
 
 
 READERS: dict[str, Reader] = {
-    ".pdf": Reader(pdf.read, ("pypdfium2",), apart=True),
+    ".pdf": Reader(pdf.read, ("pypdfium2",), isolated=True),
     ".docx": Reader(word.read),
     ".pptx": Reader(slides.read),
     ".html": Reader(web.read, ("trafilatura",)),

@@ -71,9 +71,9 @@ def _reading(document: Any, name: str, reporter: Reporter) -> Reading:
             content = page_content(page)
             characters = sum(len(line.text) for line in content.lines) + sum(len(table) for _, table in content.tables)
             if characters < PICTURE and content.pictures:
-                scans.append(number)
                 if ocr.available():
                     recognized[number], scores[number] = _recognized(page)
+                scans.append(number)
         except Exception as problem:
             if type(problem).__name__ != "PdfiumError":
                 raise
@@ -108,8 +108,7 @@ def _reading(document: Any, name: str, reporter: Reporter) -> Reading:
 
 def _recognized(page: Any) -> tuple[list[ocr.Recognized], float]:
     """The text of a scanned page, or none where it is too unsure; and its score."""
-    scale = min(ocr.DPI / 72, LONGEST / max(page.get_size()))
-    found, score = ocr.recognize(page.render(scale=scale).to_numpy()[:, :, :3])
+    found, score = ocr.recognize(_rendered(page, ocr.DPI, LONGEST).to_numpy()[:, :, :3])
     return (found if score >= ocr.SURE else []), round(score, 3)
 
 
@@ -259,6 +258,11 @@ def _joined(lines: list[str]) -> str:
     return joined
 
 
+def _rendered(page: Any, dots: float, longest: int) -> Any:
+    """The bitmap of a page at so many dots per inch, or fewer where its longer side would have more pixels than `longest`."""
+    return page.render(scale=min(dots / 72, longest / max(page.get_size())))
+
+
 def draw(path: Path, number: int, out: Path, dots: int = 110) -> None:
     """Draw a page, from 1, into a PNG of so many dots per inch. Raises DataError."""
     import pypdfium2
@@ -266,7 +270,6 @@ def draw(path: Path, number: int, out: Path, dots: int = 110) -> None:
     try:
         with pypdfium2.PdfDocument(path) as document:
             page: Any = document[number - 1]
-            scale = min(dots / 72, 1_600 / max(page.get_size()))
-            page.render(scale=scale).to_pil().save(out, "PNG")
+            _rendered(page, dots, 1_600).to_pil().save(out, "PNG")
     except (pypdfium2.PdfiumError, IndexError) as problem:
         raise _refusal(str(problem), path.name) from None

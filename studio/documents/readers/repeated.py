@@ -28,20 +28,17 @@ def drop_repeated(pages: list[list[Line]], body: float, exact: bool = False) -> 
     """The lines of pages without running heads and feet, page numbers and contents; and those, each once with its pages.
 
     body: the font size of most of the text; in larger letters only a line that is the same to the letter is a running one.
-    exact: so it is in any size, and numbers make a difference. Where most pages would have no text left it is taken for
-    granted: labels and forms, a page each, differ in their numbers alone.
+    exact: that holds for letters of any size. It is tried again so where most pages would have no text left: labels and forms,
+    one a page, differ in their numbers alone.
     """
-
-    def key_of(line: Line) -> str:
-        return _key(line, 0.0 if exact else body)
-
+    size = 0.0 if exact else body
     seen: dict[tuple[bool, str], list[tuple[int, int]]] = defaultdict(list)
     for page, lines in enumerate(pages):
         order = sorted(range(len(lines)), key=lambda index: -lines[index].top)
         for index in order[:_EDGE]:
-            seen[True, key_of(lines[index])].append((page, index))
+            seen[True, _key(lines[index], size)].append((page, index))
         for index in order[max(len(order) - _EDGE, _EDGE) :]:
-            seen[False, key_of(lines[index])].append((page, index))
+            seen[False, _key(lines[index], size)].append((page, index))
     written = sum(bool(lines) for lines in pages)
     gone: set[tuple[int, int]] = set()
     dropped: list[Dropped] = []

@@ -24,6 +24,7 @@ MEMORY = 2 << 30
 """Bytes the child may allocate; twice that where pages are recognized."""
 SILENT = 300
 """Seconds without progress, which is told at each page, after which the child is ended."""
+_HINT = "Open it and print it to a PDF again, or split it."
 
 
 def read(path: Path, name: str, reporter: Reporter) -> Reading:
@@ -45,7 +46,7 @@ def read(path: Path, name: str, reporter: Reporter) -> Reading:
             if time.monotonic() - heard > SILENT:
                 raise DataError(f"a page of it took longer than {SILENT} seconds", hint=_HINT, where=name)
 
-        command = spawn.python("studio.documents.apart", str(path), name, str(out), str(refused), str(_memory()))
+        command = spawn.python("studio.documents.isolated", str(path), name, str(out), str(refused), str(_memory()))
         lines.run(command, on_line, check=check)
         if out.exists():
             return Reading.read(out)
@@ -54,9 +55,6 @@ def read(path: Path, name: str, reporter: Reporter) -> Reading:
         raise DataError(
             f"its reader crashed, or would have needed more than {size(_memory())} of memory", hint=_HINT, where=name
         )
-
-
-_HINT = "Open it and print it to a PDF again, or split it."
 
 
 def _memory() -> int:
