@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from studio.making import judging
+from studio.making.cached_model import CachedModel
 from studio.making.filters import Chain
-from studio.making.known import Known
 from studio.making.recipes.base import Ask, Recipe, Style, Unusable
 from studio.making.records import MadeRow, MakingPlan, PlannedRecipe, Provenance, RecipeFigures, Sample
 from studio.making.sources import Sources
@@ -82,7 +82,7 @@ def plan(
 class _Cached:
     """What of a job's work is in the cache of answers."""
 
-    teacher: Known | None = None
+    teacher: CachedModel | None = None
     recipes: Mapping[str, RecipeFigures] = field(default_factory=dict)
     judged: int = 0
     """Rows whose scores are there."""
@@ -94,8 +94,8 @@ def _cached(spec: MakingSpec, sources: Sources, price: Price, answers: Answers |
     """Does the work over with the answers that are there: so requests for variants of rows and for scores are known, too."""
     if answers is None:
         return _Cached()
-    teacher, judge = Known(spec.teacher, price, answers), Known(spec.judge or spec.teacher, price, answers)
-    student = Known(spec.student, price, answers) if spec.student else None
+    teacher, judge = CachedModel(spec.teacher, price, answers), CachedModel(spec.judge or spec.teacher, price, answers)
+    student = CachedModel(spec.student, price, answers) if spec.student else None
     report = Work(spec, sources, Clients(teacher, student, judge), "", lambda done, what: None, lambda: False).run().report
     assert report is not None
     judged = len(judge.answered)

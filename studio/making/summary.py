@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from studio.core.errors import StudioError
 from studio.data.made import MadeRows, Teacher
+from studio.making.cached_model import Model
 from studio.making.filters import EXAMPLES, ORDER, Figures
-from studio.making.known import Model
 from studio.making.records import DroppedRow, MadeRow, MakingReport, RecipeFigures
 from studio.making.sources import Sources
 from studio.making.spec import MakingSpec

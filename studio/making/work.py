@@ -15,8 +15,8 @@ from typing import Generic, TypeVar
 from studio.core.text import shorten
 from studio.data import language
 from studio.making import judging
+from studio.making.cached_model import Model
 from studio.making.filters import ORDER, Chain, Drop, Kept
-from studio.making.known import Model
 from studio.making.recipes.base import Ask, Draft, Recipe, Unusable
 from studio.making.records import (
     DroppedRow,

@@ -10,7 +10,7 @@ from studio.remote.completion import Request
 from studio.remote.endpoint import Endpoint, Price
 
 
-class Known:
+class CachedModel:
     """A model that is not asked: it has the answers that are in the cache, and none to every other request."""
 
     def __init__(self, endpoint: Endpoint, price: Price, answers: Answers) -> None:
@@ -35,5 +35,5 @@ class Known:
         return request.key(self.endpoint.base, self.endpoint.model)
 
 
-Model = Client | Known
+Model = Client | CachedModel
 """What the work of a job asks."""
