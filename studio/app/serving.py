@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
@@ -235,9 +236,10 @@ def _vllm(
             hint=f"Set {vllm.KEY} instead of --api-key-file.",
             where="--api-key-file",
         )
-    words = vllm.command(vllm.program(), assemble.vllm_plan(wanted), request.limits, host, port)
-    tell(" ".join(words))
-    return vllm.run(words, host)
+    with tempfile.TemporaryDirectory(prefix="studio-vllm-") as scratch:
+        words = vllm.command(vllm.program(), assemble.vllm_plan(wanted, Path(scratch)), request.limits, host, port)
+        tell(" ".join(words))
+        return vllm.run(words, host)
 
 
 @contextlib.contextmanager

@@ -33,6 +33,7 @@ from studio.export.verification.probe import Probe
 from studio.export.verification.result import Verification
 from studio.models.loading import free_memory
 from studio.tracking.reporter import Reporter
+from studio.tracking.secrets import redact
 
 __all__ = ["Probe", "Source", "export"]
 
@@ -129,7 +130,7 @@ def _described(
         settings=target.resolved(source),
         key=key,
         sources=source.describe(),
-        details=details,
+        details={**details, **({"system": source.system} if redact(source.system) == source.system != "" else {})},
         files=manifest.files_in(folder),
         versions=_versions(),
         verification=verification,

@@ -7,6 +7,7 @@ a turn's header or end.
 
 from __future__ import annotations
 
+import json
 import re
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,8 @@ _WRAPPERS = re.compile(rf"[{OPEN}{CLOSE}]|\\ufdd0|\\ufdd1")  # a template that e
 
 _NOW = re.compile(r"strftime_now\(\s*(['\"])(.*?)\1\s*\)")
 _ASKS = re.compile(r"\bstrftime_now\s+is\s+(not\s+)?defined\b")
+_DIRECTIVES = (*"aAbBcdDeFHIjmMpSTuUVwWxXyY", "-d", "-m", "-j", "-y")
+"""What a template may ask for of a day, by the letters of `strftime`."""
 _days: WeakKeyDictionary[Any, date] = WeakKeyDictionary()
 
 Span = tuple[int, int]
@@ -115,11 +118,30 @@ def write_day(tokenizer: Any, day: date | None) -> None:
 
 
 def _with_day(template: str, day: date | None) -> str:
-    """The template with a day in place of its calls for the present one, which transformers alone could answer."""
+    """The template with a day in place of its calls for the present one, which transformers alone could answer.
+
+    Where it calls otherwise than with a text (`strftime_now(date_format)`), a macro of that name goes before the template.
+    """
     if day is None or "strftime_now" not in template:
         return template
-    template = _NOW.sub(lambda call: repr(day.strftime(call[2])), template)
-    return _ASKS.sub(lambda asks: "false" if asks[1] else "true", template)
+    written = _NOW.sub(lambda call: repr(day.strftime(call[2])), template)
+    written = _ASKS.sub(lambda asks: "false" if asks[1] else "true", written)
+    return f"{_day_macro(day)}\n{template}" if "strftime_now" in written else written
+
+
+def _day_macro(day: date) -> str:
+    """`strftime_now` in Jinja's own words, for engines that have no clock."""
+    values = "".join(f" | replace('%{letter}', {day.strftime(f'%{letter}')!r})" for letter in _DIRECTIVES)
+    return f"{{%- macro strftime_now(format) -%}}{{{{ format{values} }}}}{{%- endmacro %}}"
+
+
+def with_system(template: str, system: str) -> str:
+    """The template with this system prompt before conversations that have none, for servers that add none themselves."""
+    if not system:
+        return template
+    message = f"{{'role': 'system', 'content': {json.dumps(system, ensure_ascii=False)}}}"
+    alone = "not messages or messages[0]['role'] != 'system'"
+    return f"{{%- if {alone} -%}}{{%- set messages = [{message}] + messages -%}}{{%- endif %}}\n{template}"
 
 
 def date_of(tokenizer: Any) -> date:
@@ -148,8 +170,6 @@ def plain_arguments(message: Mapping[str, Any]) -> Mapping[str, Any]:
     calls = message.get("tool_calls")
     if not calls:
         return message
-    import json
-
     plain = []
     for call in calls:
         function = call.get("function") or {}

@@ -121,9 +121,12 @@ def _exported_base(made_from: dict[str, Any], folder: Path) -> Model:
 
 
 def _trained_system(folder: Path) -> str:
-    """The system prompt of the run whose export a folder is; empty for one that lies in no run."""
+    """The system prompt of the run whose export a folder is; for one that was copied out of its run, as its manifest has it."""
     run = folder.absolute().parent.parent
-    return (RunFolder(run).spec().data.system or "") if (run / "asked.yaml").exists() else ""
+    if (run / "asked.yaml").exists():
+        return RunFolder(run).spec().data.system or ""
+    manifest = folder / "artifact.json"
+    return str((read_json(manifest).get("details") or {}).get("system") or "") if manifest.exists() else ""
 
 
 def _day(folder: Path) -> date | None:

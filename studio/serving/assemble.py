@@ -74,7 +74,8 @@ def _on_transformers(
     engine = TransformersEngine(weights, {key: one.adapter for key, one in tuned.items() if one.adapter}, longest)
     scheduler = Scheduler(engine, limits, hand_out)
     base_name = _base_name(weights)
-    bare = [one.name for one in members if one.adapter is None] or [_apart(base_name, weights.model, asked)]
+    plain = [one for one in members if one.adapter is None]
+    bare = {one.name: one.system for one in plain} or {_apart(base_name, weights.model, asked): ""}
     found: dict[str, Served] = {}
     words: dict[tuple[str | None, date | None], Any] = {}
 
@@ -87,9 +88,12 @@ def _on_transformers(
 
     for key, one in tuned.items():
         template = one.model.chat_template if one.model else None
-        about = {"engine": engine.name, "parent": bare[0], **({"run": one.run} if one.run else {})}
+        about = {"engine": engine.name, "parent": next(iter(bare)), **({"run": one.run} if one.run else {})}
         found[one.name] = Served(one.name, scheduler, spoken(template, one.day), key, about, one.system)
-    return found | {name: Served(name, scheduler, spoken(None), BASE, {"engine": engine.name}) for name in bare}
+    # the base beside a run is asked as the run compared with it: by the same template, on the same day
+    template = next((one.model.chat_template for one in members if one.model and one.model.chat_template), None)
+    shared = spoken(template, next((one.day for one in tuned.values() if one.day), None))
+    return found | {name: Served(name, scheduler, shared, BASE, {"engine": engine.name}, said) for name, said in bare.items()}
 
 
 def _on_llamacpp(one: Source, limits: Limits, cores: int, device: str, hand_out: HandOut) -> Served:
@@ -104,9 +108,15 @@ def _on_llamacpp(one: Source, limits: Limits, cores: int, device: str, hand_out:
     )
 
 
-def vllm_plan(wanted: list[Source]) -> Any:
-    """What vLLM is to load. Raises SpecError unless all is on one base model."""
+def vllm_plan(wanted: list[Source], scratch: Path) -> Any:
+    """What vLLM is to load. Raises SpecError unless all is on one base model, trained to be asked alike.
+
+    scratch: where the template goes that vLLM is to use. Its one template for all says the day and the system prompt that were
+    trained, because vLLM itself adds neither.
+    """
+    from studio.core.files import write_text
     from studio.models import loading
+    from studio.models.chat import with_system, write_day
     from studio.serving import toolcalls
     from studio.serving.hf_tokenizer import HfTokenizer, named_ends
     from studio.serving.vllm import Plan
@@ -119,11 +129,24 @@ def vllm_plan(wanted: list[Source]) -> Any:
             where="--engine vllm",
         )
     weights, members = groups[0]
-    templates = {one.model.chat_template for one in members if one.model} - {None}
-    spoken = HfTokenizer(loading.tokenizer(weights.found, next(iter(templates), None)), named_ends(weights.found))
-    form = toolcalls.form_of(spoken.sample_call())
+    trained = [one for one in members if one.adapter is not None] or members
+    asked = {(one.model.chat_template if one.model else None, one.day, one.system) for one in trained}
+    if len(asked) > 1:
+        raise SpecError(
+            "these were trained under different system prompts, chat templates or dates, and vLLM has one for all",
+            hint="Serve each with a command of its own, or use --engine transformers.",
+            where="--engine vllm",
+        )
+    [(named, day, system)] = asked
+    tokenizer = loading.tokenizer(weights.found, named)
+    form = toolcalls.form_of(HfTokenizer(tokenizer, named_ends(weights.found)).sample_call())
+    known = tokenizer.chat_template
+    write_day(tokenizer, day)
+    file = ""
+    if isinstance(tokenizer.chat_template, str) and (named or system or tokenizer.chat_template != known):
+        file = str(write_text(scratch / "chat_template.jinja", with_system(tokenizer.chat_template, system)))
     adapters = {one.name: one.adapter for one in members if one.adapter is not None}
-    return Plan(weights, _base_name(weights), adapters, next(iter(templates), None) or "", form.before if form else "")
+    return Plan(weights, _base_name(weights), adapters, file, form.before if form else "")
 
 
 def _base_name(weights: Weights) -> str:

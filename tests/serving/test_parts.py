@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -235,7 +236,7 @@ def test_a_4_bit_export_is_served_by_vllm_alone(tmp_path: Path) -> None:
     write_json(tmp_path / "merged_4bit" / "config.json", packed)
     given = (str(tmp_path / "merged_4bit"),)
     words = vllm.command(
-        ["vllm", "serve"], vllm_plan(sources(ServeRequest(given, engine="vllm"), tmp_path)), Limits(), "127.0.0.1", 1
+        ["vllm", "serve"], vllm_plan(sources(ServeRequest(given, engine="vllm"), tmp_path), tmp_path), Limits(), "127.0.0.1", 1
     )
     assert words[2:5] == [given[0], "--served-model-name", "merged_4bit"]
     with pytest.raises(ModelError, match="quantised for vLLM") as refused:
@@ -311,8 +312,11 @@ def test_the_system_prompt_of_the_training_is_served_unless_a_conversation_has_i
     run = create(spec, tmp_path)
     run.write_spec(spec)  # pyright: ignore[reportArgumentType]
     write_json(run.adapter / "adapter_config.json", {"r": 2})
-    [source] = sources(ServeRequest((run.id,)), tmp_path)
-    assert source.system == "Answer in verse."
+    copied = tmp_path / "elsewhere" / "gguf-q8_0"
+    write_json(copied / "artifact.json", {"kind": "gguf", "details": {"system": "Answer in verse."}})
+    (copied / "shop.gguf").touch()
+    [source, export, file] = sources(ServeRequest((run.id, str(copied), f"{copied}/shop.gguf"), {"f": str(copied)}), tmp_path)
+    assert source.system == export.system == file.system == "Answer in verse.", "an export keeps it outside its run too"
     scheduler: Scheduler = object.__new__(Scheduler)
     served = Served("shop", scheduler, None, system=source.system)  # type: ignore[arg-type]
     question = [{"role": "user", "content": "Hi"}]
@@ -336,7 +340,7 @@ def test_a_template_that_writes_the_date_writes_the_day_of_the_run_in_chat_serve
     from studio.hardware.machine import probe
     from studio.models import loading
     from studio.runs.folder import create
-    from studio.serving.assemble import assemble
+    from studio.serving.assemble import Source, assemble, vllm_plan
     from studio.spec import parse
 
     words = loading.tokenizer(loading.find(Model(name="starter"))).chat_template
@@ -354,14 +358,25 @@ def test_a_template_that_writes_the_date_writes_the_day_of_the_run_in_chat_serve
     asked = [{"role": "user", "content": "Hello"}]
 
     [source] = sources(ServeRequest((run.id,)), tmp_path)
+    whole = Source("merged", "merged", spec.model, system="Answer in verse.")
+    beside = assemble([source, whole], Limits(), "cpu", 1, lambda written: None)
+    assert beside["merged"].system == "Answer in verse.", "a merged model is asked with the prompt of its training"
     served = assemble([source], Limits(), "cpu", 1, lambda written: None)
-    prompts = [served[source.name].tokenizer.decode(served[source.name].tokenizer.chat(asked, ()), special=True)]
+    assert set(served) == {source.name, "starter"}
     folder = find(run.id, tmp_path).folder
     exported = source_tokenizer(pipeline.export_source(folder, pipeline.reopen(folder)))
-    prompts.append(exported.apply_chat_template(asked, tokenize=False))  # as another runtime renders it
+    plan = vllm_plan([replace(source, system="Answer in verse.")], tmp_path)
+    assert plan.template, "vLLM adds neither day nor system prompt: its template does"
+    told = exported.apply_chat_template(asked, tokenize=False, chat_template=Path(plan.template).read_text())
+    assert "Answer in verse." in told
+    with pytest.raises(SpecError, match="different system prompts"):
+        vllm_plan([source, replace(source, name="other", system="Be brief.")], tmp_path)
+    models = [served[source.name], served["starter"], beside["merged"]]
+    prompts = [model.tokenizer.decode(model.tokenizer.chat(asked, ()), special=True) for model in models]
+    prompts += [told, exported.apply_chat_template(asked, tokenize=False)]  # as another runtime renders it
     talker = Talker(find(run.id, tmp_path))
     prompts.append(talker.tokenizer.decode(encode_prompt(asked, talker.tokenizer)))
-    assert ["Today is 07 Mar 2024." in prompt for prompt in prompts] == [True] * 3, prompts
+    assert ["Today is 07 Mar 2024." in prompt for prompt in prompts] == [True] * 6, prompts
 
 
 @pytest.mark.torch

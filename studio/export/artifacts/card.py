@@ -5,6 +5,7 @@ Valid for the hub. It holds no row of the data, no place on this machine and no 
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import yaml
@@ -218,7 +219,7 @@ def _use(source: Source, artifact: Artifact | None) -> list[str]:
         lines += [
             "It was trained with this system prompt, and is to be asked with it:",
             "",
-            *_quoted(str(shown(source.system))),
+            *_quoted(source.first_messages[0]["content"]),
             "",
         ]
     return [*lines, "## Limits", "", *(f"- {limit}" for limit in limits(source, artifact)), ""]
@@ -230,6 +231,12 @@ def _quoted(text: str) -> list[str]:
 
 def _running(source: Source, artifact: Artifact) -> list[str]:
     lines = ["## Run it", ""]
+    if source.system:
+        asked = json.dumps(source.first_messages, ensure_ascii=False)
+        lines += [
+            "No runtime adds the system prompt by itself, except Ollama by the Modelfile. The messages of a first request:"
+        ]
+        lines += ["", "```json", asked, "```", ""]
     lines += (
         ["In this folder:", "", "```", *artifact.serve, "```", ""]
         if artifact.serve

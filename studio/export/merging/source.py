@@ -14,12 +14,15 @@ from studio.core.files import read_json, sha256
 from studio.export.merging.run_info import RunInfo
 from studio.models import adapter_files
 from studio.models.settings import Model
+from studio.tracking.secrets import redact
 
 if TYPE_CHECKING:
     from studio.hardware.dims import ModelDims
     from studio.models.loading import Found
 
 Onto = Literal["dequantized", "original"]
+GREETING = "Hello!"
+"""The question that examples ask."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,13 @@ class Source:
     def system(self) -> str:
         """The system prompt that every row without one was trained with; empty where there was none."""
         return str((self.about.spec.get("data") or {}).get("system") or "")
+
+    @property
+    def first_messages(self) -> list[dict[str, str]]:
+        """A first question as the run was trained to be asked, under its system prompt, in which what looks like a secret is
+        masked: the example of every card, prompt file and command that comes with an export."""
+        system = [{"role": "system", "content": redact(self.system)}] if self.system else []
+        return [*system, {"role": "user", "content": GREETING}]
 
     @property
     def base_name(self) -> str:

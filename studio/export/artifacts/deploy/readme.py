@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from studio.core.text import size
 from studio.export.artifacts.card import limits, verdict
 from studio.export.artifacts.deploy.runtime import Facts, Runtime
-from studio.export.merging.run_info import shown
 
 
 def readme(facts: Facts, runtimes: Sequence[Runtime]) -> str:
@@ -57,10 +56,7 @@ def _runtime(facts: Facts, runtime: Runtime) -> list[str]:
 
 
 def _curl(facts: Facts, runtime: Runtime) -> list[str]:
-    system = str(shown(facts.source.system))
-    messages = [{"role": "system", "content": system}] if system else []
-    messages.append({"role": "user", "content": "Hello!"})
-    asked = {"model": facts.name, "messages": messages, "max_tokens": 64, "temperature": 0}
+    asked = {"model": facts.name, "messages": facts.source.first_messages, "max_tokens": 64, "temperature": 0}
     key = ['  -H "Authorization: Bearer $API_KEY" \\'] if runtime.protected else []
     said = json.dumps(asked, ensure_ascii=False).replace("'", "'\\''")
     return [

@@ -37,7 +37,7 @@ def write(target: ExecutorchTarget, source: Source, out: Path, reporter: Reporte
     template = portable_template(tokenizer)
     if template:
         write_text(out / "chat_template.jinja", template)
-        write_text(out / "prompt.txt", example(tokenizer))
+        write_text(out / "prompt.txt", example(tokenizer, source))
     return {
         **target.statement(source),
         "quant": target.quant,
@@ -47,11 +47,12 @@ def write(target: ExecutorchTarget, source: Source, out: Path, reporter: Reporte
     }
 
 
-def example(tokenizer: Any) -> str:
-    """A question as the trained template writes it: what the runner, which knows no templates, must be given."""
+def example(tokenizer: Any, source: Source) -> str:
+    """A question as the trained template writes it under the trained system prompt: what the runner, which knows neither, must
+    be given."""
     from studio.models.chat import render
 
-    return render(tokenizer, [{"role": "user", "content": "Hello!"}], prompt=True).text
+    return render(tokenizer, source.first_messages, prompt=True).text
 
 
 def program(folder: Path) -> Path:

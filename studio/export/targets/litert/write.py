@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from studio.core.files import write_text
 from studio.core.text import slug
 from studio.export import toolchains
 from studio.export.merging.source import Source, source_tokenizer
@@ -17,9 +18,13 @@ from studio.tracking.reporter import Reporter
 if TYPE_CHECKING:
     from studio.export.targets.litert.settings import LitertTarget
 
+PRESET = "preset.py"
+"""The file of the system prompt, where one was trained."""
+
 
 def write(target: LitertTarget, source: Source, out: Path, reporter: Reporter) -> dict[str, Any]:
-    """Write `<name>-<quant>.tflite` and `.litertlm` into `out`. Returns details for the manifest.
+    """Write `<name>-<quant>.tflite` and `.litertlm` into `out`, and the trained system prompt, if any, as `preset.py`.
+    Returns details for the manifest.
 
     Raises ExportError if the toolchain is not installed or cannot convert the model.
     """
@@ -35,6 +40,7 @@ def write(target: LitertTarget, source: Source, out: Path, reporter: Reporter) -
     done = toolchains.call("litert", "studio.export.targets.litert.convert:convert", request, reporter)
     for file in files.values():
         file.chmod(0o644)
+    write_preset(source, out)
     return {
         **target.statement(source),
         "quant": target.quant,
@@ -42,6 +48,12 @@ def write(target: LitertTarget, source: Source, out: Path, reporter: Reporter) -
         "stops_at": [tokenizer.decode([token]) for token in ends],
         **done,
     }
+
+
+def write_preset(source: Source, out: Path) -> None:
+    """Write the trained system prompt, if there is one, as `litert-lm run --preset` reads it: a Python file."""
+    if source.system:
+        write_text(out / PRESET, f"system_instruction = {source.first_messages[0]['content']!r}\n")
 
 
 def begin(tokenizer: Any) -> int | None:
@@ -58,7 +70,8 @@ def only(folder: Path, kind: str) -> Path:
 def serve(source: Source, folder: Path) -> list[str]:
     """Commands that serve the file in `folder`; LiteRT-LM's own command is in its wheel."""
     name, file = slug(source.name), only(folder, "litertlm")
+    there = folder / PRESET
     return [
-        f"pip install litert-lm && litert-lm run {file}",
+        f"pip install litert-lm && litert-lm run {file}" + (f" --preset {there}" if there.exists() else ""),
         f"litert-lm import {file} {name} && litert-lm serve",
     ]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from studio.core.errors import ExportError
 from studio.core.extras import refuse_if_missing
-from studio.core.files import write_text
+from studio.core.files import write_json, write_text
 from studio.export import toolchains
 from studio.export.configs import model_type, rope_type, text_config
 from studio.export.merging.source import Source, source_tokenizer
@@ -27,6 +27,8 @@ RUNS_ON: Mapping[str, str] = {
     "webgpu": "onnxruntime-genai",
 }
 """The package that loads the model. There is none of its own for WebGPU: it wants an ONNX Runtime with WebGPU beside it."""
+MESSAGES = "messages.json"
+"""A first question under the system prompt of the training, which the command asks."""
 KNOWN = ("gemma2", "gemma3_text", "granite", "llama", "mistral", "phi3", "qwen2", "qwen3")
 """Architectures whose ONNX answers a test compares with transformers."""
 ROPES = {"llama": ("default", "linear", "llama3"), "phi3": ("default", "longrope")}
@@ -52,7 +54,7 @@ def refuse(config: Mapping[str, Any]) -> None:
 
 
 def write(target: OnnxTarget, source: Source, out: Path, reporter: Reporter) -> dict[str, Any]:
-    """Write model.onnx with its data, genai_config.json, tokenizer and template. Returns details for the manifest.
+    """Write model.onnx with its data, genai_config.json, tokenizer, template and `messages.json`. Returns details.
 
     Raises ExportError if the extra is not installed.
     """
@@ -65,6 +67,7 @@ def write(target: OnnxTarget, source: Source, out: Path, reporter: Reporter) -> 
     template = portable_template(tokenizer)
     if template:
         write_text(out / "chat_template.jinja", template)
+        write_messages(source, out)
     for file in out.glob("model.onnx*"):
         file.chmod(0o644)
     return {
@@ -76,13 +79,19 @@ def write(target: OnnxTarget, source: Source, out: Path, reporter: Reporter) -> 
     }
 
 
+def write_messages(source: Source, out: Path) -> None:
+    """Write what the command asks."""
+    write_json(out / MESSAGES, source.first_messages)
+
+
 def serve(folder: Path, provider: str) -> list[str]:
-    """A command that answers a question with ONNX Runtime GenAI, in the build that runs on the provider."""
+    """A command that answers `messages.json` with ONNX Runtime GenAI, in the build that runs on the provider."""
+    asked = f"words.apply_chat_template(open('{folder / MESSAGES}').read(), add_generation_prompt=True)"
+    text = asked if (folder / MESSAGES).exists() else "'Once'"
     lines = (
         f"import onnxruntime_genai as og; model = og.Model('{folder}'); words = og.Tokenizer(model); "
         "params = og.GeneratorParams(model); params.set_search_options(max_length=256); g = og.Generator(model, params); "
-        'text = words.apply_chat_template(\'[{\\"role\\": \\"user\\", \\"content\\": \\"Hello!\\"}]\', '
-        "add_generation_prompt=True); g.append_tokens(words.encode(text)); "
+        f"text = {text}; g.append_tokens(words.encode(text)); "
         "exec('while not g.is_done(): g.generate_next_token()'); print(words.decode(g.get_sequence(0)))"
     )
     return [f'pip install {RUNS_ON[provider]} && python -c "{lines}"']
