@@ -102,7 +102,9 @@ def make_ready(folder: RunFolder, asked: RunSpec, recorder: Recorder) -> Prepare
         asked = planner.take_start(asked, folder)
         teacher = planner.teacher(asked, _home(folder), tokenizer, "fp32")  # refused now if it cannot be one
         judging.refuse(asked, _home(folder))
-        rows = replace(planner.rows_for(asked, train, held_out), replayed=replayed)
+        rows = planner.rows_for(asked, train, held_out)
+        source = planner.held_out_from(asked.data, planner.made_rows(asked, _home(folder)))
+        rows = replace(rows, replayed=replayed, held_out_from=source)
         plan = planner.resolve(asked, machine, found, rows, past(_home(folder)), teacher)
         plan.record().write(folder.plan)
         for decision in plan.decisions:
@@ -220,6 +222,7 @@ def evaluate(
     report = parent.beside(report, pruning.record_of(prepared.found.folder), _home(folder) / "runs")
     if said := curve.reading(list(folder.read_metrics())):
         report.verdict.cautions.append(said)
+    report = planner.with_origins(report, spec.data, folder.lock)
     report.write(folder.report)
     report_page.write(folder, report)
     recorder.event(events.Verdict(text=report.verdict.text, verdict=report.verdict.kind))

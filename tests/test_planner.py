@@ -16,6 +16,7 @@ import pytest
 from studio import planner
 from studio.core.errors import DoesNotFit, HardwareError, SpecError
 from studio.core.fields import leaves
+from studio.data.settings import Data
 from studio.hardware.history import Past, seen
 from studio.hardware.machine import Machine, probe
 from studio.models import presets
@@ -287,10 +288,18 @@ def test_a_cross_validation_is_counted_and_makes_every_row_evidence() -> None:
 
 
 def test_few_held_out_rows_are_warned_about_and_held_out_rows_of_the_users_own_are_not_given_up() -> None:
-    for holdout, folds in ((0.1, True), ("dataset:handbook-held-out@1", False)):
-        made = plan(rows=some_rows(held_out=12), data={"train": "rows.jsonl", "holdout": holdout})
-        warning = next(warning for warning in made.warnings if warning.startswith("only 12 rows held out"))
-        assert ("data.holdout 0 and evaluation.folds 5" in warning) == folds
+    own = "dataset:handbook-held-out@1"
+    for train, holdout, advice in (
+        ("rows.jsonl", 0.1, "data.holdout 0 and evaluation.folds 5"),
+        ("rows.jsonl", "own.jsonl", "add some to data.holdout"),
+        ("rows.jsonl", own, "raise `holdout` where the rows are made"),
+        (own, 0.1, "raise `holdout` where the rows are made"),
+    ):
+        data = {"train": train, "holdout": holdout}
+        rows = replace(some_rows(held_out=12), held_out_from=planner.held_out_from(Data.model_validate(data), {own}))
+        warning = next(item for item in plan(rows=rows, data=data).warnings if item.startswith("only 12 rows held out"))
+        assert advice in warning
+        assert ("evaluation.folds" in warning) == ("folds" in advice)
 
 
 def test_checkpoints_come_with_evaluations() -> None:

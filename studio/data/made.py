@@ -48,3 +48,9 @@ class MadeRows(Record):
         sources = f" from {plural(used, 'document')}" if self.documents else ""
         held_out = f"; {plural(apart, 'whole document')} {'was' if apart == 1 else 'were'} held out" if apart else ""
         return f"Rows were written by {self.teacher.model} at {self.teacher.host}{served}{sources}{held_out}."
+
+    @property
+    def terms_sentence(self) -> str:
+        """What they cost, by which prompts they were made, and the teacher's terms."""
+        prompts = f" Prompts: {', '.join(self.prompts)}." if self.prompts else ""
+        return f"Cost: {self.cost:.4f} dollars.{prompts} The teacher's terms: {self.teacher.terms or 'not noted'}"

@@ -13,6 +13,8 @@ from pydantic import Field
 from studio.core.errors import EvaluationError
 from studio.core.records import Record
 from studio.core.text import plural
+from studio.data.collected import CollectedRows
+from studio.data.made import MadeRows
 from studio.evaluation.interval import Draws, Estimate, change, estimate, mean
 from studio.evaluation.tasks.labels import Confusion
 from studio.evaluation.tasks.own import NUMBER, SHARE, Own
@@ -151,6 +153,10 @@ class Report(Record):
     seed: int
     speed: dict[str, Speed] = Field(default_factory=dict)
     """`base` and `tuned` on the first set that was answered; tuned with its adapter beside the base, not merged."""
+    made_rows: dict[str, MadeRows] = Field(default_factory=dict)
+    """Of the run's datasets whose rows a model wrote: which one, by which prompts, at what cost, on what terms."""
+    collected_rows: dict[str, CollectedRows] = Field(default_factory=dict)
+    """Of the run's datasets with rows that people made by rating and correcting answers: which and of what models."""
 
     def set(self, name: str) -> SetReport | None:
         """The set of that name, as in the record or as people read it; None if there is none."""

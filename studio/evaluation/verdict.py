@@ -9,7 +9,7 @@ from studio.evaluation.general import NAME as GENERAL
 from studio.evaluation.general import SKILLS, TEXT
 from studio.evaluation.interval import rows_to_decide
 from studio.evaluation.metrics import METRICS
-from studio.evaluation.report import HELD_OUT, SFT, START, SetReport, Verdict, VerdictKind
+from studio.evaluation.report import SFT, START, SetReport, Verdict, VerdictKind
 from studio.evaluation.reward import CONTROL, REWARD, SAMPLED
 
 FEW = 20
@@ -35,7 +35,6 @@ APART = "teacher_divergence"
 """How far the model is from the teacher it was distilled from."""
 PAIRED = "pair_accuracy"
 """The goal of preference methods, measured where the rows are preference pairs."""
-_ALL_ROWS = "; with data.holdout 0 and evaluation.folds 5, every row would be evidence"
 _AGAINST_START = (f"{START}:{GENERAL}", f"{START}:{TEXT}")
 
 _ADVICE: dict[VerdictKind, str] = {
@@ -254,7 +253,7 @@ def _cautions(sets: Sequence[SetReport], main: SetReport | None) -> list[str]:
         if _rows(item) < FEW:
             found.append(
                 f"{item.label} has only {plural(_rows(item), 'row')}: its intervals are narrower than the truth, and one row "
-                f"more or less moves them{_ALL_ROWS if item.name == HELD_OUT else ''}"
+                "more or less moves them"
             )
         knew = item.metrics[item.headline].base.value
         if item.name == GENERAL and not has_text and METRICS[item.headline].unit == "share" and knew < LITTLE:

@@ -1,8 +1,9 @@
 """From a spec to a resolved spec: every open field decided, with its reason; memory, time, fit."""
 
-from studio.planner.lock import changes_since, collected_in, differences, lock, made_in
+from studio.planner.lock import changes_since, collected_in, differences, lock, made_in, made_rows
 from studio.planner.mixing import mix_in
 from studio.planner.oom_recovery import next_oom_fallback, recover_from_oom
+from studio.planner.origins import held_out_from, with_origins
 from studio.planner.plan import Disk, Plan
 from studio.planner.resolve import resolve
 from studio.planner.rows import Rows, rows, rows_by_characters
@@ -25,8 +26,10 @@ __all__ = [
     "day_of",
     "differences",
     "expected",
+    "held_out_from",
     "lock",
     "made_in",
+    "made_rows",
     "mix_in",
     "next_oom_fallback",
     "recover_from_oom",
@@ -39,4 +42,5 @@ __all__ = [
     "start_folder",
     "take_start",
     "teacher",
+    "with_origins",
 ]  # fmt: skip

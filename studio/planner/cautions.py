@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from studio.core.text import count, parameters, plural, size
+from studio.evaluation import more_rows
 from studio.hardware.doctor import driver_advice
 from studio.hardware.memory import Memory
 from studio.models import presets
@@ -36,9 +37,8 @@ def _data(spec: ResolvedSpec, case: Case, counts: Counts) -> Iterator[str]:
     if counts.held_out == 0 and not spec.evaluation.folds:
         yield "no rows are held out: the run ends without evidence that the tuned model is better (data.holdout)"
     elif 0 < counts.held_out < FEW_HELD_OUT:
-        own = isinstance(spec.data.holdout, str)  # held-out rows of the user's own, which a holdout of 0 would leave out
-        folds = "" if own else "; with data.holdout 0 and evaluation.folds 5 every row is evidence"
-        yield f"only {plural(counts.held_out, 'row')} held out: the evidence will have wide intervals (data.holdout){folds}"
+        more = more_rows.advice(case.rows.held_out_from)
+        yield f"only {plural(counts.held_out, 'row')} held out: the evidence will have wide intervals (data.holdout); {more}"
     if counts.steps < FEW_STEPS:
         yield f"only {plural(counts.steps, 'step')}: more epochs, or a smaller training.batch_size, would learn more"
     if spec.training.batch_size > counts.rows > 0:

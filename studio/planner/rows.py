@@ -11,6 +11,7 @@ import numpy as np
 
 from studio.core.files import read_json_lines
 from studio.data.rows import Conversation, Needs, answers
+from studio.evaluation.more_rows import HeldOutFrom
 from studio.training.batches import side_by_side
 
 CHARACTERS = 3.5
@@ -80,6 +81,8 @@ class Rows:
     bad: int = 0
     notes: tuple[str, ...] = ()
     """What a person should know of how the chat template writes them."""
+    held_out_from: HeldOutFrom = "share"
+    """Where the held-out rows come from."""
     replayed: int = 0
     """Rows among the training rows that are general ones, mixed in."""
     answers: int = 1

@@ -138,6 +138,7 @@ class Mirror:
     def evaluated(self, report: Report) -> None:
         """Verdict and figures in the summary, the evidence and sample answers as tables, the report as a page."""
         figures: dict[str, Any] = {"verdict": report.verdict.text, "verdict/kind": report.verdict.kind}
+        figures |= _origins(report)
         rows = []
         for part in report.sets:
             for name, found in part.metrics.items():
@@ -272,6 +273,19 @@ def _open(folder: RunFolder, reporter: Reporter, job_type: str | None) -> Mirror
     mirror = Mirror(folder, [sink for sink in sinks if sink], reporter)
     mirror.caught_up()
     return mirror if mirror.sinks else None
+
+
+def _origins(report: Report) -> dict[str, Any]:
+    """Where rows come from that a model wrote or people corrected."""
+    found: dict[str, Any] = {}
+    if origins := report.made_rows.values():
+        found["data/teacher"] = ", ".join(dict.fromkeys(item.teacher.model for item in origins))
+        found["data/made"] = " ".join(dict.fromkeys(item.sentence for item in origins))
+        found["data/terms"] = " ".join(dict.fromkeys(item.terms_sentence for item in origins))
+        found["data/cost"] = sum({item.job: item.cost for item in origins}.values())  # datasets of one job share its cost
+    if report.collected_rows:
+        found["data/collected"] = " ".join(item.sentence for item in report.collected_rows.values())
+    return found
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -118,5 +118,5 @@ def origins_in(file: Path) -> list[str]:
         return []
     lock, found = RunLock.read(file), list[str]()
     for made in lock.made.values():
-        found += [made.sentence, f"Cost: {made.cost:.4f} dollars. The teacher's terms: {made.teacher.terms or 'not noted'}"]
+        found += [made.sentence, made.terms_sentence]
     return [*found, *(rows.sentence for rows in lock.collected.values())]

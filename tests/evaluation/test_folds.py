@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -12,11 +12,11 @@ from studio import pipeline
 from studio.core.errors import DataError, Stopped
 from studio.data.folds import folds
 from studio.evaluation import folds as cross
+from studio.evaluation import more_rows
 from studio.evaluation.compare import compare
 from studio.evaluation.report import Report
 from studio.evaluation.sets import QuestionSet
 from studio.evaluation.settings import Evaluation
-from studio.evaluation.verdict import decide
 from studio.runs.cross_validation import MEASURED
 from studio.runs.folder import create
 from studio.runs.plan import PlanRecord
@@ -119,6 +119,10 @@ def test_no_fold_is_trained_on_its_own_rows_and_a_stopped_run_goes_on_with_the_n
 
 
 @numeric
-def test_a_small_held_out_set_says_what_would_make_more_evidence(report: Report):
+@pytest.mark.parametrize("source", get_args(more_rows.HeldOutFrom))
+def test_a_small_held_out_set_says_what_would_make_more_evidence_of_such_rows(report: Report, source: more_rows.HeldOutFrom):
     few = replace(report.sets[0], answers=[], metrics={"loss": report.sets[1].metrics["loss"]}, headline="loss")
-    assert any("evaluation.folds 5, every row would be evidence" in caution for caution in decide([few]).cautions)
+    said = more_rows.caution(report.model_copy(update={"sets": [few]}), source)
+    assert said == more_rows.advice(source)
+    assert ("evaluation.folds" in said) == (source == "share"), "rows that somebody chose are not given up"
+    assert more_rows.caution(report.model_copy(update={"sets": [replace(few, name="also:x")]}), source) == ""
