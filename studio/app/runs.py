@@ -57,6 +57,14 @@ class Run:
             return self.id.rpartition("-")[0]
 
     @property
+    def base_model(self) -> str:
+        """The base model's name, for lists; empty where the run's spec is damaged."""
+        try:
+            return self.spec.model.name
+        except DAMAGED:
+            return ""
+
+    @property
     def is_reward_model(self) -> bool:
         """Whether the run trains a reward model, which scores answers and gives none. A damaged spec does not say so."""
         try:

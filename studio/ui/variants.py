@@ -49,9 +49,9 @@ def build(home: Path, key: Any, opening: Any) -> None:
         if run is None or run.status.state != "done":
             return gr.update(visible=False), gr.skip(), gr.skip()
         same = [
-            (f"{other.spec.name} · {other.id}", other.id)
+            (f"{other.title} · {other.id}", other.id)
             for other in found.values()
-            if other.id != run_id and other.status.state == "done" and other.spec.model.name == run.spec.model.name
+            if other.id != run_id and other.status.state == "done" and other.base_model == run.spec.model.name
         ]
         return gr.update(visible=True), table(run, home), gr.update(choices=same, value=[])
 

@@ -49,12 +49,13 @@ def _report(result: campaign.Result, before: dict[str, Any], seed: int, seconds:
     by_fault.update(result.tried)
     by_moment.update(result.moments)
     return {
-        "version": 3,
+        "version": 4,
         "seeds": [*before.get("seeds", []), seed],
         "seconds": round(seconds + before.get("seconds", 0), 1),
         "faults": sum(by_fault.values()),
         "by_fault": dict(sorted(by_fault.items())),
         "by_moment": dict(sorted(by_moment.items())),
+        "writes_of_a_run": result.writes or before.get("writes_of_a_run", {}),
         "failures": before.get("failures", 0) + len(result.failed),
         "first_failures": [*before.get("first_failures", []), *result.failed][:50],
     }

@@ -21,6 +21,7 @@ from studio.runs.recorder import Recorder
 from studio.spec import parse
 from tests.campaign import clocks, faults, views
 from tests.campaign.corpus import Corpus
+from tests.campaign.each_write import EachWrite
 from tests.campaign.matrix import Matrix, alone
 from tests.campaign.whole_jobs import WholeJobs
 from tests.campaign.whole_run import WholeRun
@@ -34,6 +35,8 @@ class Result:
 
     tried: Counter[str] = field(default_factory=Counter)
     moments: Counter[str] = field(default_factory=Counter)
+    writes: dict[str, str] = field(default_factory=dict)
+    """How many of a whole run's writes failed so far, by fault, in all calls with the same folder."""
     failed: list[str] = field(default_factory=list)
 
     def count(self, fault: str, moment: str, failed: list[str]) -> None:
@@ -120,11 +123,13 @@ def run(
     with contextlib.ExitStack() as stack:
         root = work or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="studio-campaign-")))
         whole = WholeRun(root / "run") if whole_runs else None
+        writes = stack.enter_context(contextlib.closing(EachWrite(root / "writes"))) if whole_runs else None
         jobs = stack.enter_context(contextlib.closing(WholeJobs(root / "jobs"))) if whole_runs else None
         matrix = Matrix(root / "matrix", reference=reference)
         corpus = Corpus(root / "corpus")
         result.failed += [f"before any fault: {problem}" for problem in matrix.whole()]
-        trials = {10: whole and whole.fail_write, 30: whole and whole.kill, 20: jobs and jobs.kill}
+        trials = {10: whole and whole.kill, 20: jobs and jobs.kill, 30: jobs and jobs.kill}
+        left = iter(writes.left(seed) if writes else ())
         for number in range(most):
             if time.monotonic() > until:
                 break
@@ -135,6 +140,10 @@ def run(
                 result.count(fault, moment, [f"{fault}, {moment}: {problem}" for problem in failed])
                 for part in ("run", "jobs"):
                     shutil.rmtree(root / part / name, ignore_errors=True)
+            elif writes and number % 4 == 3 and number % 40 not in (19, 39) and (write := next(left, None)):
+                result.count(*writes.fail(name, *write))
+                result.writes = writes.said()
+                shutil.rmtree(root / "writes" / name, ignore_errors=True)
             elif number % 40 == 39:
                 fault = sorted(faults.WRITE_FAULTS)[number // 40 % len(faults.WRITE_FAULTS)]
                 fail_each_write(root / name, fault, result)

@@ -7,7 +7,6 @@ import errno
 import json
 import os
 import random
-import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -54,22 +53,16 @@ WRITE_FAULTS = {"full disk": errno.ENOSPC, "input/output error": errno.EIO, "tor
 
 
 @contextlib.contextmanager
-def failing_write(number: int, fault: str, told: Callable[[str], object] = lambda name: None) -> Iterator[list[str]]:
+def failing_write(number: int, fault: str) -> Iterator[list[str]]:
     """Let the write `number` (from 1) through `core.files` fail, once; yields the names of what was written so far.
 
-    told is given the name of the file whose write fails. A torn write leaves half of the content where it was written and then
-    fails, as a machine that loses power does. `kill` ends this process at that write, as kill -9 does.
+    A torn write leaves half of the content where it was written and then fails, as a machine that loses power does.
     """
     names: list[str] = []
     replace, write = os.replace, os.write
 
     def due(name: str) -> bool:
         names.append(name)
-        if len(names) == number and fault == "kill":
-            told(name)
-            os.kill(os.getpid(), signal.SIGKILL)
-        if len(names) == number:
-            told(name)
         return len(names) == number
 
     def error() -> OSError:
@@ -123,11 +116,3 @@ def failing_write(number: int, fault: str, told: Callable[[str], object] = lambd
             files.__dict__.pop("open", None)
         else:
             files.__dict__["open"] = before
-
-
-def fail_for_good(number: int, fault: str, note: Path) -> None:
-    """As `failing_write`, for the rest of this process; `note` then holds the name of the file whose write failed."""
-    _KEPT.enter_context(failing_write(number, fault, note.write_text))
-
-
-_KEPT = contextlib.ExitStack()

@@ -26,6 +26,9 @@ SKIPPED = (".safetensors", ".pt", ".npy", ".bin", ".lock")
 """Endings of files that no view reads; loading them is what the tests of training and serving do."""
 
 
+_COMMANDS = functools.cache(typer.main.get_command)
+
+
 @contextlib.contextmanager
 def alone(home: Path) -> Iterator[None]:
     """Views begin no process, and `home` is the home."""
@@ -37,7 +40,7 @@ def alone(home: Path) -> Iterator[None]:
         patch.dict(os.environ, STUDIO_HOME=str(home)),
         patch.object(spawn, "detached", lambda *given, **more: ProcessId(1, -1, "none")),
         patch.object(command, "document", refuse),
-        patch.object(typer.main, "get_command", functools.cache(typer.main.get_command)),
+        patch.object(typer.main, "get_command", _COMMANDS),
     ):
         yield
 
