@@ -11,14 +11,15 @@ import itertools
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from studio.core.errors import DataError
 from studio.core.text import nearest, shorten
-from studio.data.columns import IDENTIFIERS, LABELS, SHARED, Table, plain, shared_columns, words
+from studio.data.columns import IDENTIFIERS, LABELS, SHARED, Table, shared_columns, words
 from studio.data.context import Context
 from studio.data.formats import FORMATS
+from studio.data.leaves import Leaf, has_text, leaves, without_copies
 from studio.data.notes import Unusable
 from studio.data.paths import value_at
 from studio.data.rows import Conversation, Row
@@ -38,7 +39,10 @@ QUESTIONS = words(
 )
 """Words of columns that may be a question, the surest first."""
 CONTEXTS = words("""context passage background premise document article story paragraph""")
-_NEVER = frozenset(words("""rejected rejects reject wrong incorrect negative bad"""))
+_PAIRS = (("description", "close notes"), ("short description", "close notes"))
+"""Columns that are known to belong together, by their whole names."""
+_TITLES = (("subject",), ("title",))
+"""What names a text and answers nothing."""
 _SHOWN = 60
 
 
@@ -59,17 +63,6 @@ class Choice:
     def as_dict(self) -> dict[str, Any]:
         """As `--json` shows it."""
         return {"columns": self.columns, "format": self.format or None, "line": self.line, "sample": self.sample}
-
-
-@dataclass(frozen=True)
-class Leaf:
-    """A column, or a value inside one, that could play a role."""
-
-    path: str
-    words: tuple[str, ...]
-    text: bool
-    """It mostly holds texts; else numbers or flags."""
-    sample: str = field(compare=False, default="")
 
 
 class NeedsChoice(DataError):
@@ -117,22 +110,6 @@ def choice(table: Table, columns: Mapping[str, str], format: str = "") -> Choice
     return Choice(dict(columns), _sample(table, columns, format), format)
 
 
-def leaves(table: Table) -> list[Leaf]:
-    """What could play a role: columns of texts or numbers, and such values inside objects and lists."""
-    listed: list[Leaf] = []
-    for name in table.names:
-        named = tuple(plain(name).split())
-        if _NEVER.intersection(named):
-            continue
-        example = next((value for row in table.rows if (value := row.values.get(name)) not in (None, "", [], {})), None)
-        for path, value in _inside(name, example):
-            own = (*named, *plain(path[len(name) :]).split())
-            if isinstance(value, (str, int, float)):
-                texts = table.share(name, lambda item: isinstance(item, str)) > 0.5 if path == name else isinstance(value, str)
-                listed.append(Leaf(path, own, texts, shorten(str(value), 40)))
-    return listed
-
-
 def guesses(table: Table) -> list[Choice]:
     """Readings that names, or there being only two texts, speak for; the surest first."""
     fuzzy = _misspelt(table)
@@ -143,13 +120,16 @@ def guesses(table: Table) -> list[Choice]:
     candidates = [
         leaf for leaf in every if not IDENTIFIERS.issuperset(leaf.words) or (translates and leaf.words == ("source",))
     ]
+    candidates = without_copies(table, candidates)
+    if paired := _known_pair(table):
+        return [paired]
     texts = [leaf for leaf in candidates if leaf.text]
-    answer = _best(candidates, ANSWERS)
+    answer = _best([leaf for leaf in candidates if not _is_prose(leaf)], ANSWERS)
     if answer and answer.words[-1] == "text" and len(answer.words) == 1:
         answer = None  # `text` alone is rather what is asked
     question = _best([leaf for leaf in texts if leaf != answer], QUESTIONS)
     if question and not answer and len(texts) == 2 and "text" not in question.words:
-        answer = next(leaf for leaf in texts if leaf != question)
+        answer = next((leaf for leaf in texts if leaf != question and leaf.words[-1:] not in _TITLES), None)
     if answer and not question and len([leaf for leaf in texts if leaf != answer]) == 1:
         question = next(leaf for leaf in texts if leaf != answer)
     if numbered := next(((one, two) for one, two in itertools.pairwise(texts) if _follows(one, two)), None):
@@ -172,9 +152,25 @@ def guesses(table: Table) -> list[Choice]:
     if len(only) == 1:
         choices.append(choice(table, {"text": only[0].path}))
     if question and not answer and len(texts) == 2 and "text" in question.words:
-        other = next(leaf for leaf in texts if leaf != question)
-        choices.append(choice(table, _with_shared(table, {"question": question.path, "answer": other.path})))
+        others = [leaf for leaf in texts if leaf != question and leaf.words[-1:] not in _TITLES]
+        pairs = [{"question": question.path, "answer": other.path} for other in others]
+        choices += [choice(table, _with_shared(table, pair)) for pair in pairs]
     return [item for item in choices if item.sample]
+
+
+def _is_prose(leaf: Leaf) -> bool:
+    """Whether a name such as `description_text` only says that it is the text of what is asked."""
+    return leaf.words[-1:] == ("text",) and bool(set(QUESTIONS).difference(("text",)).intersection(leaf.words))
+
+
+def _known_pair(table: Table) -> Choice | None:
+    """A question and an answer of a tool whose columns' names are known as a whole."""
+    for pair in _PAIRS:
+        found = [next((name for name in table.names if table.plain[name] == wanted), None) for wanted in pair]
+        if all(found):
+            made = choice(table, _with_shared(table, {"question": str(found[0]), "answer": str(found[1])}))
+            return made if made.sample else None
+    return None
 
 
 def _follows(one: Leaf, two: Leaf) -> bool:
@@ -264,7 +260,7 @@ def _best(candidates: Sequence[Leaf], known: Sequence[str]) -> Leaf | None:
         (known.index(word), position, leaf)
         for leaf in candidates
         for position, word in enumerate(reversed(leaf.words))
-        if word in known and (leaf.text or "." not in leaf.path or not _has_text(candidates, leaf))
+        if word in known and (leaf.text or "." not in leaf.path or not has_text(candidates, leaf))
     ]
     ranked.sort(key=lambda item: item[:2])
     if len(ranked) > 1 and ranked[0][:2] == ranked[1][:2] and "." in ranked[0][2].path:
@@ -272,25 +268,10 @@ def _best(candidates: Sequence[Leaf], known: Sequence[str]) -> Leaf | None:
     return ranked[0][2] if ranked else None
 
 
-def _has_text(candidates: Sequence[Leaf], leaf: Leaf) -> bool:
-    """Whether another part of the same column holds text: then a number in it is only about that text."""
-    column = leaf.path.partition(".")[0]
-    return any(other.text and other.path.startswith(f"{column}.") for other in candidates)
-
-
 def _questions(table: Table, leaf: Leaf) -> float:
     """The share of a column's values that end with a question mark."""
     values = [str(value_at(row.values, leaf.path) or "") for row in table.rows]
     return sum(value.rstrip().endswith(("?", "？")) for value in values) / max(len(values), 1)
-
-
-def _inside(path: str, value: Any, depth: int = 0) -> list[tuple[str, Any]]:
-    """A value's plain parts with their paths; of a list only the first element."""
-    if isinstance(value, Mapping) and depth < 3:
-        return [part for key, inner in value.items() for part in _inside(f"{path}.{key}", inner, depth + 1)]
-    if isinstance(value, list) and value and depth < 3 and not isinstance(value[0], list):
-        return _inside(f"{path}.0", value[0], depth + 1)
-    return [] if isinstance(value, (Mapping, list, bool)) or value is None else [(path, value)]
 
 
 def _sample(table: Table, columns: Mapping[str, str], format: str = "") -> str:

@@ -164,9 +164,10 @@ def beginning_of(rows: Iterator[Row | Rejected], stream: Opened) -> tuple[list[R
         raise DataError("there are no rows in it", hint="Give a file with rows.", where=name)
     if not sample:
         first = next(row for row in head if isinstance(row, Rejected))
+        hint = "Does its content match its ending? Open it in an editor and look at that line."
         raise DataError(
             f"none of its first {plural(len(head), 'row')} can be read; {first.reason}: {shorten(first.text, 60)}",
-            hint="Does its content match its ending? Open it in an editor and look at that line.",
+            hint="Give a file whose rows hold question and answer." if first.column else hint,
             where=f"{name}, line {first.line}",
         )
     return sample, itertools.chain(head, rows)

@@ -204,8 +204,9 @@ class Gathered:
         """What to do about the most frequent reason."""
         kind = next((kind for kind, _ in self.reasons.most_common() if kind not in EXCLUDED), "")
         if kind == "unknown role":
-            name = self.first_of_reason[kind].reason.partition("`")[2].partition("`")[0]
-            line = f"roles: {{{quoted(name)}: user}}"
+            said = [row.reason for row in self.first_rejected if kind_of_reason(row.reason) == kind]
+            roles = {reason.split("`")[1]: "user" if reason.endswith("message 1") else "assistant" for reason in said}
+            line = "roles: {" + ", ".join(f"{quoted(name)}: {role}" for name, role in list(roles.items())[:4]) + "}"
             return f"Say under data: who is who, e.g. {line} (roles are system, user, assistant, tool)."
         if kind == "roles out of order":
             return (

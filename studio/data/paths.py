@@ -37,7 +37,7 @@ def root(path: str, names: Mapping[str, object] | tuple[str, ...] | list[str]) -
 def _follow(value: Any, steps: list[str]) -> Any:
     for position, step in enumerate(steps):
         if isinstance(value, str):
-            value = _parsed(value)
+            value = parsed(value)
         if step == "[]":
             if not isinstance(value, list):
                 return None
@@ -53,7 +53,8 @@ def _follow(value: Any, steps: list[str]) -> Any:
     return value
 
 
-def _parsed(text: str) -> Any:
+def parsed(text: str) -> Any:
+    """What a JSON text holds; any other text as it is."""
     try:
         return orjson.loads(text) if text.lstrip()[:1] in ("{", "[") else text
     except orjson.JSONDecodeError:

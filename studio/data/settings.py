@@ -53,7 +53,8 @@ class Data(Section, frozen=True):
     """Which column plays which role, e.g. `{question: Frage, answer: Antwort}`; a path such as `answers.text.0` reaches into
     objects and lists. Needed only where detection asks."""
     roles: Annotated[dict[str, Role], Ui(advanced=True)] = Field(default_factory=dict, title="Speakers")
-    """Names of speakers in conversations and their roles, e.g. `{Anna: assistant, Visitor: user}`; common names are known."""
+    """Names of speakers in conversations and their roles, e.g. `{Anna: assistant, "*": user}`; `*` is everybody else.
+    Common names are known."""
     turns: Annotated[Turns, Ui(advanced=True)] = Field(default="strict", title="Order of turns")
     """strict: user and assistant take turns, the user first; join: neighbouring turns of one speaker become one, and a
     greeting may come first; keep: turns stay as they are, in any order that the model's template takes."""

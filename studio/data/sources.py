@@ -14,7 +14,7 @@ from studio.data.settings import Data
 _ELSEWHERE = {
     ".xls": "Save it as .xlsx in your spreadsheet program.",
     ".ods": "Save it as .xlsx in your spreadsheet program.",
-    ".pdf": "Save its text as .txt or .md.",
+    ".pdf": "Read it with studio documents add, or save its text as .txt or .md.",
     ".doc": "Save its text as .txt or .md.",
     ".yaml": "Write the rows as .jsonl.",
     ".yml": "Write the rows as .jsonl.",

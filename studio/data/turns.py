@@ -20,11 +20,14 @@ CALLER = "call"
 SPEAKERS = {
     **dict.fromkeys(("system", "developer"), "system"),
     **dict.fromkeys(("user", "human", "prompter", "customer", "client", "visitor"), "user"),
-    **dict.fromkeys(("assistant", "gpt", "chatgpt", "bot", "model", "chatbot", "ai", "llm", "agent", "support"), "assistant"),
+    **dict.fromkeys(("assistant", "gpt", "chatgpt", "bot", "model", "chatbot", "ai", "llm"), "assistant"),
+    **dict.fromkeys(("agent", "support", "operator"), "assistant"),
     **dict.fromkeys(("tool", "function", "observation", "function_response", "tool_response", "ipython"), "tool"),
     **dict.fromkeys(("function_call", "tool_call"), CALLER),
 }
 """Names of speakers in lower case, and what a chat template calls them."""
+EVERYBODY = "*"
+"""The name in `data.roles` that stands for every speaker who is not named."""
 ROLE_KEYS = ("role", "from", "speaker", "author", "sender")
 """Keys of a message that may name its speaker, the usual one first."""
 CONTENT_KEYS = ("content", "value", "text", "message", "body", "utterance")
@@ -67,6 +70,9 @@ def checked(raw: Any, column: str, context: Context) -> tuple[dict[str, Any], ..
     for place, message in enumerate(raw, 1):
         if not isinstance(message, dict):
             raise Unusable(f"wrong type: message {place} is {kind_of(message)}, not an object", column)
+        if len(message) > 2 and _is_private(message):
+            notes.add("messages marked as private were left out", column)
+            continue
         role, message = _as_openai(message, place, column, context)
         if role == "system" and not message.get("content") and not messages:
             continue  # an empty system prompt is none
@@ -171,7 +177,7 @@ def _as_openai(message: dict[str, Any], place: int, column: str, context: Contex
     role = None
     if isinstance(speaker, str):
         name = speaker.strip().lower()
-        role = context.roles.get(name) or SPEAKERS.get(name)
+        role = context.roles.get(name) or SPEAKERS.get(name) or context.roles.get(EVERYBODY)
     if role is None:
         raise Unusable(f"unknown role: `{str(speaker)[:40]}` in message {place}", column)
     if role != CALLER and "content" in message:
@@ -234,6 +240,13 @@ def _rest(turn: dict[str, Any], message: dict[str, Any], place: int, column: str
 def _is_no(value: Any) -> bool:
     """Whether a weight or a flag says that a turn is not trained."""
     return value is False or (isinstance(value, (int, float)) and value == 0) or str(value).lower() in ("false", "0")
+
+
+def _is_private(message: Mapping[str, Any]) -> bool:
+    """Whether a help desk's message is a note among its staff, which no customer has read."""
+    if message.get("type") == "note" or message.get("public") is False:
+        return True
+    return any(message.get(key) is True for key in ("private", "internal", "is_private", "is_internal"))
 
 
 def _after(before: str) -> str:

@@ -13,11 +13,11 @@ from studio.data.advice import NeedsChoice
 from studio.data.prepare import inspect, usable
 from studio.data.rows import Conversation
 from studio.data.settings import Data
-from tests.data import corpus, corpus_exports
+from tests.data import corpus, corpus_desks, corpus_exports, corpus_hostile
 from tests.data.corpus import Answer, Asks, Case, Refuses, Text, Turns
 from tests.data.files import write
 
-CASES = (*corpus.CASES, *corpus_exports.CASES)
+CASES = (*corpus.CASES, *corpus_exports.CASES, *corpus_desks.CASES, *corpus_hostile.CASES)
 SHARE = 0.95
 
 
@@ -66,7 +66,7 @@ def _with_folders(folder: Path) -> tuple[Case, ...]:
 
 
 def test_the_corpus_is_large_and_its_names_differ() -> None:
-    assert len(CASES) >= 80
+    assert len(CASES) >= 240
     assert len({case.name for case in CASES}) == len(CASES)
 
 
@@ -89,7 +89,7 @@ def test_following_the_printed_advice_gives_what_was_meant(case: Case, tmp_path:
     file = place(case, tmp_path)
     with pytest.raises(NeedsChoice) as asked:
         inspect(Data(train=file))
-    line = asked.value.hint.split("under data: ")[1].split("  ")[0]
+    line = asked.value.hint.split("under data: ")[1].split("  ")[0].split(" with the right names")[0]
     settings = yaml.safe_load("{" + line + "}") if not line.startswith("columns") else yaml.safe_load(line)
     got = read(file, {**settings, "max_rejected": 0.05})
     assert isinstance(case.answer, Asks)

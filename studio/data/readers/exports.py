@@ -6,24 +6,12 @@ rejected or not yet answered is a rejected row or left out with the remark, neve
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 from studio.data.notes import Unusable
-from studio.data.readers.faq import text_of_page
-
-_AGENTS = frozenset(("admin", "bot", "team", "agent", "operator", "staff"))
-
-
-@dataclass(frozen=True)
-class Shape:
-    """One kind of export. remark: what is said of a file of it."""
-
-    fits: Callable[[Mapping[str, Any]], bool]
-    opened: Callable[[Mapping[str, Any]], dict[str, Any]]
-    """The row in a common layout. Raises Unusable."""
-    remark: str
+from studio.data.readers.shape import Shape, at, has_objects, without
+from studio.data.readers.tickets import TICKETS
 
 
 def shape_of(values: Mapping[str, Any]) -> Shape | None:
@@ -31,87 +19,12 @@ def shape_of(values: Mapping[str, Any]) -> Shape | None:
     return next((shape for shape in SHAPES if shape.fits(values)), None)
 
 
-def _at(value: Any, *path: str) -> Any:
-    """A value inside objects, and at index 0 of lists; None where there is none."""
-    for key in path:
-        if isinstance(value, list):
-            value = value[0] if value else None
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value
-
-
-def _without(values: Mapping[str, Any], *names: str) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if name not in names}
-
-
-def _is_ticket(values: Mapping[str, Any]) -> bool:
-    return _has_objects(values.get("comments")) and "author_id" in values["comments"][0]
-
-
-def _has_objects(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and isinstance(value[0], Mapping)
-
-
-def _ticket(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A ticket whose comments name their author: the requester asks, everybody else answers. Private notes are left out."""
-    asking = values.get("requester_id", values["comments"][0].get("author_id"))
-    messages = [
-        {"role": "user" if comment.get("author_id") == asking else "assistant", "content": said}
-        for comment in values["comments"]
-        if comment.get("public") is not False and (said := comment.get("plain_body") or comment.get("body"))
-    ]
-    opening = values.get("description")
-    if opening and not any(opening in message["content"] for message in messages):
-        messages.insert(0, {"role": "user", "content": opening})
-    return {**_without(values, "comments", "description"), "messages": messages}
-
-
-def _is_inbox(values: Mapping[str, Any]) -> bool:
-    return isinstance(_at(values, "conversation_parts", "conversation_parts"), list) and "source" in values
-
-
-def _inbox(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A conversation of an inbox: its source and its parts, of which notes and assignments are left out."""
-    parts = [values["source"], *values["conversation_parts"]["conversation_parts"]]
-    messages = [
-        {"role": "assistant" if _at(part, "author", "type") in _AGENTS else "user", "content": text_of_page(part["body"])}
-        for part in parts
-        if isinstance(part, Mapping) and part.get("body") and part.get("part_type", "comment") in ("comment", "open", "close")
-    ]
-    return {**_without(values, "source", "conversation_parts"), "messages": messages}
-
-
-def _is_note_ticket(values: Mapping[str, Any]) -> bool:
-    ticket = values.get("helpdesk_ticket", values)
-    return isinstance(ticket, Mapping) and any("incoming" in item for item in _notes(ticket))
-
-
-def _notes(ticket: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    for name in ("notes", "conversations"):
-        if _has_objects(ticket.get(name)):
-            return [note.get("helpdesk_note", note) for note in ticket[name] if isinstance(note, Mapping)]
-    return []
-
-
-def _note_ticket(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A ticket with a description and notes that say whether they came in. Private notes are left out."""
-    ticket = values.get("helpdesk_ticket", values)
-    opening = ticket.get("description_text") or ticket.get("description")
-    messages = [{"role": "user", "content": opening}] if opening else []
-    messages += [
-        {"role": "user" if note.get("incoming") else "assistant", "content": said}
-        for note in _notes(ticket)
-        if not note.get("private") and (said := note.get("body_text") or note.get("body"))
-    ]
-    return {**_without(ticket, "notes", "conversations", "description", "description_text"), "messages": messages}
-
-
 def _request(values: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """The logged request of a chat, if the row has one."""
     for name in ("request", "input", "body"):
         inner = values.get(name)
         inner = inner.get("body", inner) if isinstance(inner, Mapping) else None
-        if isinstance(inner, Mapping) and _has_objects(inner.get("messages")):
+        if isinstance(inner, Mapping) and has_objects(inner.get("messages")):
             return inner
     return None
 
@@ -121,7 +34,7 @@ def _reply(values: Mapping[str, Any]) -> Any:
     for name in ("response", "output"):
         inner = values.get(name)
         inner = inner.get("body", inner) if isinstance(inner, Mapping) else None
-        if message := _at(inner, "choices", "message"):
+        if message := at(inner, "choices", "message"):
             return message
     return None
 
@@ -136,7 +49,7 @@ def _logged(values: Mapping[str, Any]) -> dict[str, Any]:
         raise Unusable("an answer without its question: the requests stand in another file of the batch", "response")
     if reply is None:
         raise Unusable("a question without its answer: the answers stand in another file of the batch", "body")
-    row = {**_without(values, "request", "input", "body", "response", "output"), "messages": [*request["messages"], reply]}
+    row = {**without(values, "request", "input", "body", "response", "output"), "messages": [*request["messages"], reply]}
     return {**row, "tools": request["tools"]} if request.get("tools") else row
 
 
@@ -147,14 +60,14 @@ def _preference(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_contents(values: Mapping[str, Any]) -> bool:
-    return _has_objects(values.get("contents")) and "parts" in values["contents"][0]
+    return has_objects(values.get("contents")) and "parts" in values["contents"][0]
 
 
 def _contents(values: Mapping[str, Any]) -> dict[str, Any]:
     """`contents` of `parts`, and a system instruction of such."""
     system = values.get("systemInstruction") or values.get("system_instruction") or {}
-    row = _without(values, "contents", "systemInstruction", "system_instruction")
-    if parts := _at(system, "parts"):
+    row = without(values, "contents", "systemInstruction", "system_instruction")
+    if parts := at(system, "parts"):
         row["system"] = _joined(parts)
     return {**row, "messages": [{"role": item.get("role"), "content": _joined(item["parts"])} for item in values["contents"]]}
 
@@ -180,7 +93,7 @@ def _annotated(values: Mapping[str, Any]) -> dict[str, Any]:
     best = next((item for item in counted if item.get("ground_truth")), counted[0])
     row = dict(values["data"])
     for result in best.get("result") or ():
-        said = _at(result, "value")
+        said = at(result, "value")
         kind = str(result.get("type"))
         answer = said.get(kind, said.get("text")) if isinstance(said, Mapping) else None
         if isinstance(said, Mapping) and "start" in said:
@@ -199,10 +112,8 @@ def _reviewed(values: Mapping[str, Any]) -> dict[str, Any]:
     answers = values["responses"]
     if isinstance(answers, list):
         submitted = [item for item in answers if isinstance(item, Mapping) and item.get("status") != "discarded"]
-        answers = _at(submitted, "values") or {}
-    said = {
-        name: _at(answer, "value") for name, answer in answers.items() if _at(answer, "status") not in ("discarded", "draft")
-    }
+        answers = at(submitted, "values") or {}
+    said = {name: at(answer, "value") for name, answer in answers.items() if at(answer, "status") not in ("discarded", "draft")}
     if not any(value is not None for value in said.values()):
         raise Unusable("a record without a response", "responses")
     return {**row, **{f"{name} response" if name in row else name: value for name, value in said.items()}}
@@ -218,16 +129,14 @@ def _decided(values: Mapping[str, Any]) -> dict[str, Any]:
         raise Unusable(f"marked as {values['answer']} by the annotator", "answer")
     if "spans" in values:
         raise Unusable("marked spans, which no answer is made of", "spans")
-    row = {name: value for name, value in _without(values, "answer", "accept", "options").items() if not name.startswith("_")}
+    row = {name: value for name, value in without(values, "answer", "accept", "options").items() if not name.startswith("_")}
     texts = {option.get("id"): option.get("text") for option in values.get("options", ()) if isinstance(option, Mapping)}
     chosen = [str(texts.get(key, key)) for key in values.get("accept", ())]
     return {**row, "label": ", ".join(chosen)} if chosen else row
 
 
 SHAPES = (
-    Shape(_is_ticket, _ticket, "Its rows are help desk tickets; what the requester wrote and the public replies became turns."),
-    Shape(_is_inbox, _inbox, "Its rows are conversations of an inbox; notes and assignments are left out."),
-    Shape(_is_note_ticket, _note_ticket, "Its rows are help desk tickets; the description and the public notes became turns."),
+    *TICKETS,
     Shape(_is_logged, _logged, "Its rows are logged requests; each became a conversation with its answer."),
     Shape(
         lambda values: {"preferred_output", "non_preferred_output"} <= values.keys() and _request(values) is not None,

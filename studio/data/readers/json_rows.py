@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any, BinaryIO
@@ -97,6 +98,9 @@ def _lines(head: bytes, stream: BinaryIO, facts: Facts) -> Iterator[Row | Reject
             value = loads(line)
         except orjson.JSONDecodeError as problem:
             if not line.strip():
+                continue
+            if line.startswith(BOM_UTF8):  # in the middle, as in files that were put one below the other
+                yield from _parts([line.removeprefix(BOM_UTF8)], number, facts)
                 continue
             if b"\r" in line.rstrip():  # a line end of its own outside JSON texts: old Mac files, or mixed ones
                 parts = line.rstrip(b"\r\n").split(b"\r")

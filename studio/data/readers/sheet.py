@@ -78,6 +78,10 @@ def _value(cell: Any, share: bool, facts: Facts) -> Any:
         if isinstance(cell, datetime.datetime):
             return cell.date().isoformat() if cell.time() == datetime.time() else cell.strftime("%Y-%m-%d %H:%M")
         return cell.strftime("%H:%M") if isinstance(cell, datetime.time) else cell.isoformat()
+    if isinstance(cell, str) and "_x00" in cell:
+        from openpyxl.utils.escape import unescape
+
+        return unescape(cell)  # Excel writes control characters, such as the end of a line, as _x000D_
     if share and isinstance(cell, float | int) and not isinstance(cell, bool):
         return f"{round(cell * 100, 6):g}%"
     return cell

@@ -16,7 +16,13 @@ _OBJECT = re.compile(rb'\s*\{\s*"[^"\n]*"\s*:')
 _ASKING = frozenset(("question", "prompt", "instruction", "query", "input", "frage"))
 _ANSWERING = frozenset(("answer", "response", "completion", "output", "reply", "antwort"))
 _SUBTITLES = re.compile(r"(?:WEBVTT\b|(?:\d+\s*\n)?\s*\d{1,2}:\d{2}:\d{2}[,.]\d{3} --> )")
+_MAIL = re.compile(
+    r"(?:From \S+.*\n)?(?:(?:From|To|Cc|Subject|Date|Message-ID|Received|Return-Path|MIME-Version|X-[\w-]+):"
+    r".*\n(?:[ \t].*\n)*){3,}",
+    re.I,
+)
 _TAGGED = re.compile(r"-DOCSTART-.*|\S+(?:[ \t]+\S+){0,8}[ \t]+(?:O|[BIES]-\w+)")
+_OTHER_DELIMITERS = ("~", "^", "¦", "，", "；", "、", ":", "\x1f", "\x01", "§")
 _PAIR_MARKS = ("|||", "||", " => ", "\t")
 
 
@@ -47,6 +53,11 @@ def not_to_learn(head: bytes) -> tuple[str, str] | None:
     text = head.decode("utf-8", "replace").lstrip("\ufeff")
     if _SUBTITLES.match(text):
         return "it holds subtitles, whose numbers and times would be learned", "Save what is said without them."
+    if _MAIL.match(text.replace("\r\n", "\n")):
+        return (
+            "it holds e-mails, whose headers would be learned",
+            "Write question and answer of each thread as a row of .jsonl.",
+        )
     lines = [line for line in text.splitlines()[:200] if line.strip()]
     tagged = sum(bool(_TAGGED.fullmatch(line.strip())) for line in lines)
     if len(lines) > 5 and tagged > 0.9 * len(lines):
@@ -61,6 +72,15 @@ def _names_a_table(head: bytes, delimiter: str) -> bool:
     """Whether the first line names columns that ask and answer, with that delimiter."""
     names = {name.strip().strip('"').casefold() for name in head.decode("utf-8", "replace").split("\n", 1)[0].split(delimiter)}
     return bool(names & _ASKING) and bool(names & _ANSWERING)
+
+
+def other_delimiter(line: str) -> str:
+    """A mark that parts names of columns that ask and answer, and is none of the delimiters that are read; or nothing."""
+    for mark in _OTHER_DELIMITERS:
+        names = {name.strip().strip('"').casefold() for name in line.split(mark)}
+        if names & _ASKING and names & _ANSWERING:
+            return mark
+    return ""
 
 
 def pair_mark(head: bytes) -> str:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import csv
+import itertools
 from collections import Counter, deque
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from studio.core.errors import DataError
 from studio.core.text import count, plural, shorten
 from studio.data.readers.encoding import text_lines
 from studio.data.readers.facts import COLUMNS, ROW_BYTES, Facts
+from studio.data.readers.sniff import other_delimiter
+from studio.data.readers.tickets import names_issues
 from studio.data.rows import Rejected, Row
 
 _DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
@@ -36,8 +39,11 @@ def rows(stream: BinaryIO, facts: Facts) -> Iterator[Row | Rejected]:
     if facts.header_row is None:
         _refuse_preamble(head, delimiter, facts)
     facts.details["delimiter"] = _DELIMITERS.get(delimiter, delimiter)
-    reader = csv.reader(source, delimiter=delimiter, strict=True)
-    names = _names(reader, source, facts)
+    spaced = _quotes_behind_spaces(head, delimiter)
+    if spaced:
+        facts.remarks.append("Spaces between the delimiter and a quote were not read as text.")
+    reader = csv.reader(source, delimiter=delimiter, strict=True, skipinitialspace=spaced)
+    names, repeated = _names(reader, source, facts)
     width = len(names)
     repeats = 0
     while True:
@@ -57,6 +63,8 @@ def rows(stream: BinaryIO, facts: Facts) -> Iterator[Row | Rejected]:
             continue  # a line of nothing but delimiters, as spreadsheets leave at the end
         if cells[0].strip() == names[0] and [cell.strip() for cell in cells] == names:
             repeats += 1  # tables that were put one below the other, each with its names
+        elif repeated:
+            yield Row(_gathered(names, repeated, cells), facts.name, line)
         elif len(cells) == width:
             yield Row(dict(zip(names, cells, strict=True)), facts.name, line)
         elif len(cells) < width or not any(map(str.strip, cells[width:])):
@@ -69,18 +77,32 @@ def rows(stream: BinaryIO, facts: Facts) -> Iterator[Row | Rejected]:
 def _refuse_preamble(head: list[str], delimiter: str, facts: Facts) -> None:
     """Raise DataError if lines without a delimiter stand above the one that names the columns."""
     lines = [(number, line) for number, line in enumerate(head, 1) if line.strip().strip(delimiter)]
+    remarks = len(list(itertools.takewhile(lambda item: item[1].startswith("#") and delimiter not in item[1], lines)))
+    if remarks and len(lines) > remarks and delimiter in lines[remarks][1]:
+        raise _no_names(lines[0][1], lines[remarks][0], facts)
     if len(lines) < 4 or '"' in "".join(line for _, line in lines[:3]):
         return
     counts = [len([cell for cell in line.rstrip("\r\n").split(delimiter) if cell.strip()]) for _, line in lines]
-    usual = Counter(counts[3:]).most_common(1)[0][0]
-    if counts[0] == 1 and usual > 1:
+    usual, times = Counter(counts[3:]).most_common(1)[0]
+    if counts[0] == 1 and usual > 1 and times > 0.6 * len(counts[3:]):
         header = next((number for (number, _), count in zip(lines, counts, strict=True) if count >= usual), None)
         if header is not None:
-            raise DataError(
-                f"its first line holds one cell ({shorten(lines[0][1].strip(), 40)!r}), so it does not name the columns",
-                hint=f"Write under data: header_row: {header}  (the line that names the columns).",
-                where=facts.name,
-            )
+            raise _no_names(lines[0][1], header, facts)
+
+
+def _no_names(line: str, header: int, facts: Facts) -> DataError:
+    return DataError(
+        f"its first line holds one cell ({shorten(line.strip(), 40)!r}), so it does not name the columns",
+        hint=f"Write under data: header_row: {header}  (the line that names the columns).",
+        where=facts.name,
+    )
+
+
+def _quotes_behind_spaces(head: list[str], delimiter: str) -> bool:
+    """Whether most lines have a space between the delimiter and a quote (`"a", "b"`), so that the quotes would be text."""
+    looked_at = [cells for cells in csv.reader(iter(head[1:40]), delimiter=delimiter) if cells]
+    behind = [cells for cells in looked_at if any(cell.startswith(" ") and cell.lstrip(" ").startswith('"') for cell in cells)]
+    return delimiter != "\t" and len(behind) > 0.5 * len(looked_at)
 
 
 class _Lines:
@@ -100,6 +122,8 @@ class _Lines:
         if len(self._taken) >= _LOOK_AHEAD:
             raise csv.Error("quote not closed")
         line = self._waiting.popleft() if self._waiting else self._read()
+        if not self._taken:  # a byte order mark, as files have that were put one below the other
+            line = line.removeprefix("\ufeff")
         self._taken.append(line)
         return line
 
@@ -145,8 +169,11 @@ class _Lines:
         return line
 
 
-def _names(reader: Iterator[list[str]], source: _Lines, facts: Facts) -> list[str]:
-    """Column names from the first line with content. Raises DataError if there is none or two are the same."""
+def _names(reader: Iterator[list[str]], source: _Lines, facts: Facts) -> tuple[list[str], frozenset[str]]:
+    """Column names from the first line with content, and those of them that stand there more than once.
+
+    Raises DataError if there is none, or if two are the same in a table whose tool does not write lists so.
+    """
     try:
         names = next((cells for cells in reader if any(cell.strip() for cell in cells)), [])
     except csv.Error as problem:
@@ -168,6 +195,12 @@ def _names(reader: Iterator[list[str]], source: _Lines, facts: Facts) -> list[st
         )
     names = [name.strip() or f"column {place}" for place, name in enumerate(names, 1)]
     names = [name.encode("utf-8", "replace").decode() for name in names]  # a stray byte must not break the report
+    if len(names) == 1 and (mark := other_delimiter(names[0])):
+        raise DataError(
+            f"its columns are parted by `{mark}`, which is not read as a delimiter",
+            hint="Save it with a comma, semicolon, tab or bar between the columns.",
+            where=f"{facts.name}, line {line}",
+        )
     if any(name.lstrip().startswith(("{", "[{")) for name in names):
         raise DataError(
             f"its first line names no columns: it begins with {shorten(names[0], 40)!r}",
@@ -175,13 +208,27 @@ def _names(reader: Iterator[list[str]], source: _Lines, facts: Facts) -> list[st
             where=f"{facts.name}, line {line}",
         )
     twice = [name for name, times in Counter(names).items() if times > 1]
-    if twice:
+    if twice and not names_issues(names):
         raise DataError(
             f"two columns are both called `{twice[0]}`",
             hint="Give each column a name of its own.",
             where=f"{facts.name}, line {line}",
         )
-    return names
+    if twice:
+        listed = ", ".join(f"`{name}`" for name in twice[:6]) + (" …" if twice[6:] else "")
+        facts.remarks.append(f"Columns that stand several times in it were read as lists: {listed}.")
+    return names, frozenset(twice)
+
+
+def _gathered(names: list[str], repeated: frozenset[str], cells: list[str]) -> dict[str, Any]:
+    """A row in which the cells of columns of the same name are a list, without the empty ones."""
+    values: dict[str, Any] = {name: [] if name in repeated else "" for name in names}
+    for name, cell in zip(names, cells, strict=False):
+        if name not in repeated:
+            values[name] = cell
+        elif cell.strip():
+            values[name].append(cell)
+    return values
 
 
 def _delimiter(head: list[str], usual: str) -> str:

@@ -8,20 +8,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from studio.core.errors import DataError
 from studio.core.text import plural
 from studio.data.readers.encoding import text_lines
 from studio.data.readers.facts import Facts
+from studio.data.readers.speakers import MARKS, bare, known, who
 from studio.data.rows import Rejected, Row
-from studio.data.turns import SPEAKERS
+from studio.data.turns import EVERYBODY
 
-_MARKS = "\u200e\u200f\u202a\u202b\u202c\u2066\u2067\u2068\u2069\ufeff"
-"""Marks of writing direction, which chat exports put around names, numbers and notices."""
 _DATE = r"\d{1,4}[./-] ?\d{1,2}[./-] ?\d{2,4}\.?"
 _CLOCK = r"(?:[오午上下][전후前後午] ?)?\d{1,2}[:.]\d{2}(?:[:.]\d{2})?(?:\s?[AaPp]\.?\s?[Mm]\b\.?)?"
 _TIME = rf"(?:\[?{_DATE},?\s+(?:(?:à|às|at|um|alle|om|kl\.?|a las)\s+)?{_CLOCK}(?:\s?Uhr)?\]?,?(?:\s[-–])?\s+)"
-_LINE = re.compile(rf"^[{_MARKS}]*(?:({_TIME})([^:\n]{{1,60}}?)|([^\W\d_][^:\n]{{0,29}}?))\s?:(?: (.*)|$)$")
-_STAMP = re.compile(rf"^[{_MARKS}]*{_TIME}")
+_LINE = re.compile(rf"^[{MARKS}]*(?:({_TIME})([^:\n]{{1,60}}?)|([^\W\d_][^:\n]{{0,29}}?))\s?:(?: (.*)|$)$")
+_STAMP = re.compile(rf"^[{MARKS}]*{_TIME}")
 _NO_TEXT = re.compile(r"<[^<>]{3,40}>|(?:image|video|audio|sticker|GIF|document|Contact card) omitted")
 """What an export writes in place of a picture or a voice message."""
 _BREAK = re.compile(r"^\s*(?:-{3,}|={3,}|\*{3,}|#{3,})\s*$")
@@ -42,8 +40,9 @@ def speakers(head: bytes, roles: Mapping[str, str]) -> list[str]:
     stamped = times > 0.8 * len(found) or (times > 2 and bool(_STAMP.match(lines[0])))
     names = Counter(spoken.name for spoken in found if spoken.stamped or not stamped)
     usual = [name for name, count in names.items() if count > 1 or len(found) < 6]
-    known = all(_known(re.sub(r"[ _]*\d{1,3}$", "", name), roles) or _known(name, roles) for name in usual)
-    if len(usual) < 2 or len(usual) > 8 or not (stamped or known):
+    roles = {name: role for name, role in roles.items() if name != EVERYBODY}
+    by_name = all(known(re.sub(r"[ _]*\d{1,3}$", "", name), roles) or known(name, roles) for name in usual)
+    if len(usual) < 2 or len(usual) > 8 or not (stamped or by_name):
         return []
     return usual if len(found) >= 0.3 * len(lines) else []
 
@@ -62,20 +61,20 @@ def rows(stream: BinaryIO, facts: Facts) -> Iterator[Row | Rejected]:
         spoken = _spoken(line)
         if spoken and every_stamped and not spoken.stamped:
             spoken = None  # a line with a colon that goes on with the message above
-        role = _known(spoken.name, facts.roles) if spoken else ""
-        known = bool(role)
-        if spoken and not known and (spoken.stamped or spoken.name in facts.speakers):
+        role = known(spoken.name, facts.roles) if spoken else ""
+        speaks = bool(role)
+        if spoken and not speaks and (spoken.stamped or spoken.name in facts.speakers):
             unknown.setdefault(spoken.name)
-            known, role = True, "user"
-        if _BREAK.match(line) or (known and blank and role == "user" and turns and turns[-1]["role"] == "assistant"):
+            speaks, role = True, "user"
+        if _BREAK.match(line) or (speaks and blank and role == "user" and turns and turns[-1]["role"] == "assistant"):
             if turns:
                 yield _row(turns, facts, began)
             turns = []
             if _BREAK.match(line):
                 continue
-        if spoken and known and _NO_TEXT.fullmatch(spoken.text):
+        if spoken and speaks and _NO_TEXT.fullmatch(spoken.text):
             media += 1
-        elif spoken and known:
+        elif spoken and speaks:
             every_stamped = every_stamped or (not turns and spoken.stamped)
             if not turns:
                 began = number
@@ -88,7 +87,7 @@ def rows(stream: BinaryIO, facts: Facts) -> Iterator[Row | Rejected]:
         if len(unknown) >= 2 and number > _LOOKED_AT:
             break
     if unknown:
-        raise _who(list(unknown), facts)
+        raise who(list(unknown), facts)
     if media or notices:
         facts.remarks.append(f"Left out: {plural(media, 'message')} without text, {plural(notices, 'notice')} of the chat app.")
     if turns:
@@ -108,42 +107,9 @@ def _spoken(line: str) -> _Spoken | None:
     match = _LINE.match(line)
     if match is None:
         return None
-    name = _bare(match[2] or match[3])
-    return _Spoken(name, (match[4] or "").strip(f"{_MARKS} \t"), match[1] is not None) if name else None
-
-
-def _bare(name: str) -> str:
-    """A speaker's name without the tilde of a person who is no contact, and without marks."""
-    return name.strip(f"{_MARKS}~ \t\u00a0\u202f")
+    name = bare(match[2] or match[3])
+    return _Spoken(name, (match[4] or "").strip(f"{MARKS} \t"), match[1] is not None) if name else None
 
 
 def _row(turns: list[dict[str, str]], facts: Facts, line: int) -> Row:
     return Row({"messages": [turn for turn in turns if turn["content"]]}, facts.name, line)
-
-
-def _known(name: str, roles: Mapping[str, str]) -> str:
-    """The role of a speaker's name: as the settings say, a usual name, or one with a number behind it; else nothing."""
-    lowered = name.lower()
-    usual = {
-        **SPEAKERS,
-        "q": "user",
-        "question": "user",
-        "a": "assistant",
-        "answer": "assistant",
-        "frage": "user",
-        "antwort": "assistant",
-    }
-    said = {_bare(key): role for key, role in roles.items()}
-    return said.get(lowered) or usual.get(lowered, "")
-
-
-def _who(names: list[str], facts: Facts) -> DataError:
-    from studio.data.advice import quoted
-
-    one, two = (*names, "NAME")[:2]
-    line = f"roles: {{{quoted(one)}: user, {quoted(two)}: assistant}}"
-    return DataError(
-        f"it is a transcript, and it is not clear who of {', '.join(f'`{name}`' for name in names[:8])} is the assistant",
-        hint=f"Write under data: {line} with the right roles, and turns: join if one speaks several times in a row.",
-        where=facts.name,
-    )

@@ -13,11 +13,15 @@ from studio.core.errors import DataError
 from studio.core.text import plural
 from studio.data.notes import Unusable
 from studio.data.paths import root
+from studio.data.readers.chats import chat_of, chats, is_message, threads
 from studio.data.readers.exports import Shape, shape_of
 from studio.data.readers.facts import Facts
+from studio.data.readers.shape import has_objects
 from studio.data.rows import Rejected, Row
 from studio.data.turns import CONTENT_KEYS, ROLE_KEYS
 
+LOOKED_AT = 20
+"""Rows at the beginning that are looked at for the shape of an export."""
 MESSAGES = 2_000_000
 """Messages of a file that are held at once, where trees must be put together from single ones."""
 
@@ -25,13 +29,15 @@ MESSAGES = 2_000_000
 def unfolded(rows: Iterable[Row | Rejected], facts: Facts) -> Iterator[Row | Rejected]:
     """The rows, opened where the first ones show a packed shape."""
     stream = iter(rows)
-    head = list(itertools.islice(stream, 2))
+    head = list(itertools.islice(stream, LOOKED_AT))
     first = next((row for row in head if isinstance(row, Row)), None)
     every = itertools.chain(head, stream)
     if first is None:
         yield from every
-    elif len(head) == 1 and (opened := _document(first, facts)):
-        yield from unfolded(opened, facts) if len(opened) > 1 else opened
+    elif not _has_all(first.values, facts.columns) and (chat := chat_of(first.values)):
+        yield from chats(every, chat, facts)
+    elif len(head) == 1 and not shape_of(first.values) and (opened := _document(first, facts)):
+        yield from unfolded(opened, facts) if len(opened) > 1 or opened[0].values is not first.values else opened
     elif _is_passage_tree(first.values):
         facts.remarks.append("Its rows hold passages with questions below them; each question became a row.")
         yield from _each(every, _questions_below)
@@ -42,15 +48,20 @@ def unfolded(rows: Iterable[Row | Rejected], facts: Facts) -> Iterator[Row | Rej
         yield from _each(every, _conversations_in)
     elif {"message_id", "parent_id", "text", "role"} <= first.values.keys():
         yield from _from_messages(every, facts)
-    elif first.values.get("type") == "message" and {"user", "text", "ts"} <= first.values.keys():
-        yield from _from_threads(every, facts)
-    elif not _has_all(first.values, facts.columns) and (shape := shape_of(first.values)):
+    elif is_message(first.values):
+        yield from threads(every, facts)
+    elif not _has_all(first.values, facts.columns) and (shape := _shape_among(head)):
         facts.remarks.append(shape.remark)
         yield from _exported(every, shape)
     elif any(map(_is_columns_of_turns, first.values.values())):
         yield from _each(every, _turns_by_row)
     else:
         yield from every
+
+
+def _shape_among(head: list[Row | Rejected]) -> Shape | None:
+    """The shape of export that the first rows have: a ticket without comments among them says nothing."""
+    return next((shape for row in head if isinstance(row, Row) and (shape := shape_of(row.values))), None)
 
 
 def _has_all(values: Mapping[str, Any], columns: tuple[str, ...]) -> bool:
@@ -83,24 +94,6 @@ def _turns_by_row(values: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         else value
         for name, value in values.items()
     }
-
-
-def _from_threads(rows: Iterable[Row | Rejected], facts: Facts) -> Iterator[Row | Rejected]:
-    """Conversations of a channel's export, whose rows are single messages: each thread is one, and what is in none."""
-    threads: dict[Any, list[Row]] = {}
-    notices = 0
-    for row in rows:
-        if isinstance(row, Rejected):
-            yield row
-        elif row.values.get("subtype") or not row.values.get("text"):
-            notices += 1
-        else:
-            threads.setdefault(row.values.get("thread_ts"), []).append(row)
-    text = f"Its rows are single messages of a channel; each of {plural(len(threads), 'thread')} became a conversation"
-    facts.remarks.append(f"{text}, and {plural(notices, 'notice')} were left out." if notices else f"{text}.")
-    for spoken in threads.values():
-        messages = [{"role": row.values["user"], "content": row.values["text"]} for row in spoken]
-        yield Row({"messages": messages}, spoken[0].file, spoken[0].line)
 
 
 def _each(rows: Iterable[Row | Rejected], opened: Any) -> Iterator[Row | Rejected]:
@@ -143,15 +136,22 @@ def _document(row: Row, facts: Facts) -> list[Row]:
     if len(values) >= 2 and all(isinstance(value, str) for value in values.values()) and _asks(values):
         facts.remarks.append("It is one object with an answer under each question.")
         return [Row({"question": key, "answer": value}, row.file, row.line) for key, value in values.items()]
+    if set(values) <= {"about", "chats", "left_chats"} or len(values) == 1:  # a list within an object
+        inner = next((value for key in ("chats", *values) if isinstance(value := values.get(key), dict)), {})
+        if has_objects(listed := inner.get("list") or []):
+            return list(_rows_of(listed, row))
     tables = [key for key, value in values.items() if isinstance(value, list) and len(value) > 1 and isinstance(value[0], dict)]
-    if len(tables) == 1 and not any(
-        {"role", "from", "speaker"} & item.keys() for item in values[tables[0]] if isinstance(item, dict)
-    ):
+    if len(tables) == 1 and not any(_is_turn(item) for item in values[tables[0]]):
         facts.details["list"] = tables[0]
         if len(values) > 1:
             facts.remarks.append(f"Only the list under `{tables[0]}` was read; the file holds more.")
         return list(_rows_of(values[tables[0]], row))
     return []
+
+
+def _is_turn(item: Any) -> bool:
+    """Whether an element of a list is a turn of a conversation, so that the list is no list of rows."""
+    return isinstance(item, dict) and any(isinstance(item.get(key), str) for key in ("role", "from", "speaker"))
 
 
 def _rows_of(items: list[Any], row: Row) -> Iterator[Row]:

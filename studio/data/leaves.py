@@ -1,0 +1,73 @@
+"""What could play a role in rows of an unknown layout: columns of texts or numbers, and such values inside objects."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from studio.core.text import shorten
+from studio.data.columns import Table, plain, words
+from studio.data.paths import parsed, value_at
+
+_CODES = frozenset(words("""close zip post postal country status error product item currency language"""))
+"""Words beside which `code` is a mark, not something that is written."""
+_NEVER = frozenset(words("""rejected rejects reject wrong incorrect negative bad"""))
+_TAGS = re.compile(r"<[^<>]{1,200}>")
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A column, or a value inside one, that could play a role."""
+
+    path: str
+    words: tuple[str, ...]
+    text: bool
+    """It mostly holds texts; else numbers or flags."""
+    sample: str = field(compare=False, default="")
+
+
+def leaves(table: Table) -> list[Leaf]:
+    """What could play a role: columns of texts or numbers, and such values inside objects and lists."""
+    listed: list[Leaf] = []
+    for name in table.names:
+        named = tuple(plain(name).split())
+        if _NEVER.intersection(named) or ("code" in named and _CODES.intersection(named)):
+            continue
+        example = next((value for row in table.rows if (value := row.values.get(name)) not in (None, "", [], {})), None)
+        for path, value in _inside(name, example):
+            own = (*named, *plain(path[len(name) :]).split())
+            if isinstance(value, (str, int, float)):
+                texts = table.share(name, lambda item: isinstance(item, str)) > 0.5 if path == name else isinstance(value, str)
+                listed.append(Leaf(path, own, texts, shorten(str(value), 40)))
+    return listed
+
+
+def without_copies(table: Table, candidates: list[Leaf]) -> list[Leaf]:
+    """The candidates without those that say what another says, as `body_text` and `body` (HTML) do; the plainer one stays."""
+    kept: list[Leaf] = []
+    said: set[tuple[str, ...]] = set()
+    for leaf in sorted(candidates, key=lambda leaf: "<" in leaf.sample):
+        values = tuple(_TAGS.sub("", str(value_at(row.values, leaf.path) or "")).strip() for row in table.rows[:20])
+        if not leaf.text or not any(values) or values not in said:
+            kept.append(leaf)
+        said.add(values)
+    return [leaf for leaf in candidates if leaf in kept]
+
+
+def has_text(candidates: Sequence[Leaf], leaf: Leaf) -> bool:
+    """Whether another part of the same column holds text: then a number in it is only about that text."""
+    column = leaf.path.partition(".")[0]
+    return any(other.text and other.path.startswith(f"{column}.") for other in candidates)
+
+
+def _inside(path: str, value: Any, depth: int = 0) -> list[tuple[str, Any]]:
+    """A value's plain parts with their paths, also inside JSON text; of a list only the first element."""
+    if isinstance(value, str) and value.lstrip()[:1] in ("{", "[") and depth < 3:
+        value = parsed(value)
+    if isinstance(value, Mapping) and depth < 3:
+        return [part for key, inner in value.items() for part in _inside(f"{path}.{key}", inner, depth + 1)]
+    if isinstance(value, list) and value and depth < 3 and not isinstance(value[0], list):
+        return _inside(f"{path}.0", value[0], depth + 1)
+    return [] if isinstance(value, (Mapping, list, bool)) or value is None else [(path, value)]
