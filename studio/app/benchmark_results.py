@@ -10,15 +10,14 @@ from typing import Any
 
 from studio.benchmark import figures as figures
 from studio.benchmark import page as page
-from studio.benchmark.result import Item, Result
+from studio.benchmark.result import Item, Progress, Result
 from studio.core.errors import JobError
 from studio.core.files import write_text
 from studio.core.records import RecordError
 from studio.processes import tasks, terminate
 from studio.processes.tasks import Task
 
-Tell = Callable[[dict[str, Any]], None]
-"""Is given the progress: item, of, name, what, done, total."""
+Tell = Callable[[Progress], None]
 
 
 def results(home: Path) -> list[Result]:
@@ -93,20 +92,20 @@ class ResultWriter:
         """What is kept of an item, or the item itself."""
         return next((one for one in self.result.items if one.name == item.name), item)
 
-    def progress(self, values: dict[str, Any], tell: Tell) -> None:
+    def progress(self, at: Progress, tell: Tell) -> None:
         """Tell how far it is; keep it at most once a second."""
-        self.result = self.result.model_copy(update={"progress": values})
-        tell(values)
+        self.result = self.result.model_copy(update={"progress": at})
+        tell(at)
         if time.monotonic() - self._written > 1:
             self.write(durable=False)
 
     def end(self, state: Any) -> None:
         """Keep the end, and the page; nothing of a measurement that ended without a figure."""
         if state == "done" and not any(item.levels for item in self.result.items):
-            self.result = self.result.model_copy(update={"state": state, "progress": {}})
+            self.result = self.result.model_copy(update={"state": state, "progress": None})
             self._file.unlink(missing_ok=True)
             return
-        self.result = self.result.model_copy(update={"state": state, "progress": {}})
+        self.result = self.result.model_copy(update={"state": state, "progress": None})
         self.write()
         from studio.benchmark import page
 

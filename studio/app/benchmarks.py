@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from studio.app import benchmark_targets, servers
 from studio.app.benchmark_results import ResultWriter, Tell, writing
@@ -27,7 +26,7 @@ from studio.benchmark import client, loadgen, pricing, prompts
 from studio.benchmark.client import Api, Client
 from studio.benchmark.pricing import Hardware, Tariff
 from studio.benchmark.resource_monitor import ResourceMonitor
-from studio.benchmark.result import Item, Level, Result
+from studio.benchmark.result import Conditions, Item, Level, MeasuredOn, Progress, Result
 from studio.core.errors import StudioError
 from studio.core.records import ErrorRecord
 from studio.core.text import shorten
@@ -72,17 +71,10 @@ def measure(
     chosen = benchmark_targets.rows(found, request.questions, request.rows, home)
     longest = request.max_tokens or benchmark_targets.longest(found) or TOKENS
     plan = loadgen.Plan(chosen.rows, longest, request.repeats, request.levels)
-    settings = {
-        "source": chosen.source,
-        "rows": len(chosen.rows),
-        "left_out": chosen.left_out,
-        "repeats": request.repeats,
-        "max_tokens": longest,
-        "temperature": 0,
-        "levels": list(request.levels),
-        "warm_up": loadgen.WARM_UP,
-        "metric": benchmark_targets.metric(found),
-    }
+    settings = Conditions(
+        source=chosen.source, rows=len(chosen.rows), left_out=chosen.left_out, repeats=request.repeats, max_tokens=longest,
+        levels=tuple(request.levels), warm_up=loadgen.WARM_UP, metric=benchmark_targets.metric(found),
+    )  # fmt: skip
     for host in sorted({target.api.host for target in found if target.api and not target.api.local}):
         say(f"{len(chosen.rows)} questions ({chosen.source}) are sent to {host}")
     result = Result(
@@ -90,27 +82,30 @@ def measure(
     )
     with writing(result, home) as writer, _sigterm_as_interrupt():
         for index, target in enumerate(found):
-            said = {"item": index, "of": len(found), "name": target.name, "what": "starting", "done": 0, "total": 0}
-            writer.progress(said, tell)
-            _one(target, plan, request, home, writer, lambda values, said=said: writer.progress({**said, **values}, tell))
+            begun = Progress(item=index, of=len(found), name=target.name)
+            writer.progress(begun, tell)
+            _one(target, plan, request, home, writer, begun, lambda at: writer.progress(at, tell))
     return writer.result
 
 
 def _one(
-    target: BenchTarget, plan: loadgen.Plan, request: BenchmarkRequest, home: Path, writer: ResultWriter, tell: Tell
+    target: BenchTarget,
+    plan: loadgen.Plan,
+    request: BenchmarkRequest,
+    home: Path,
+    writer: ResultWriter,
+    begun: Progress,
+    tell: Tell,
 ) -> None:
     """Measure one target; what goes wrong with it is kept in its item, and the others go on."""
     item = Item(target.name, target.kind, "", evidence=benchmark_targets.evidence(target))
     try:
         if target.api is not None:
             limited = replace(plan, most_streams=API_STREAMS)
-            asyncio.run(
-                _asked(
-                    target.api, replace(item, engine=target.api.host, model=target.api.model), limited, request, writer, tell
-                )
-            )
+            item = replace(item, engine=target.api.host, model=target.api.model)
+            asyncio.run(_asked(target.api, item, limited, request, writer, begun, tell))
             return
-        begun = time.monotonic()
+        clock = time.monotonic()
         if target.is_gguf:
             plan = replace(plan, most_streams=GGUF_STREAMS)
         most = max(plan.levels or (plan.most_streams,))
@@ -125,8 +120,8 @@ def _one(
                 ready = servers.wait_until_ready(server, home)
                 name = ready.models[0]
                 engine = servers.stats(ready).engines.get(name, "")
-                item = replace(item, engine=engine, model=name, start_seconds=time.monotonic() - begun)
-                asyncio.run(_asked(Api(ready.url, name), item, plan, request, writer, tell, watch))
+                item = replace(item, engine=engine, model=name, start_seconds=time.monotonic() - clock)
+                asyncio.run(_asked(Api(ready.url, name), item, plan, request, writer, begun, tell, watch))
         finally:
             servers.stop(server, patience=30)
     except StudioError as problem:
@@ -153,6 +148,7 @@ async def _asked(
     plan: loadgen.Plan,
     request: BenchmarkRequest,
     writer: ResultWriter,
+    begun: Progress,
     tell: Tell,
     watch: ResourceMonitor | None = None,
 ) -> None:
@@ -163,11 +159,13 @@ async def _asked(
             raise problem
         own, first = watch is not None, item.notes
         tariff = None if own else request.tariff or pricing.told_by_api(api.model, listed, api.host)
-        tell({"what": "warming up"})
+        tell(begun.model_copy(update={"what": "warming up"}))
         await loadgen.warm_up(connection, plan)
         before = watch.joules() if watch else None
         async for streams, rounds in loadgen.levels(
-            connection, plan, lambda *at: tell(dict(zip(("streams", "done", "total"), at, strict=True)))
+            connection,
+            plan,
+            lambda streams, done, total: tell(begun.model_copy(update={"streams": streams, "done": done, "total": total})),
         ):
             now = watch.joules() if watch else None
             spent = now - before if now is not None and before is not None else None
@@ -232,19 +230,12 @@ def _id() -> str:
     return f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
 
 
-def _machine() -> dict[str, Any]:
+def _machine() -> MeasuredOn:
     from studio.hardware import machine
 
     found, versions = machine.probe(), {"python": platform.python_version()}
     for package in ("slm-studio", "torch", "transformers", "cyllama"):
         with suppress(importlib.metadata.PackageNotFoundError):
             versions[package] = importlib.metadata.version(package)
-    load_now = [round(value, 1) for value in os.getloadavg()] if hasattr(os, "getloadavg") else []
-    return {
-        "name": found.name,
-        "cpu": found.cpu,
-        "cores": found.cores,
-        "ram": found.ram,
-        "versions": versions,
-        "load": load_now,
-    }
+    load = tuple(round(value, 1) for value in os.getloadavg()) if hasattr(os, "getloadavg") else ()
+    return MeasuredOn(name=found.name, cpu=found.cpu, cores=found.cores, ram=found.ram, versions=versions, load=load)

@@ -6,9 +6,10 @@ import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from studio.core.errors import JobError, ModelError, SpecError
+from studio.core.messages import ChatMessage, chat_message
 from studio.models.settings import Model
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ Messages = str | Sequence[Mapping[str, Any]]
 ROLES = ("system", "user", "assistant", "tool")
 
 
-def as_messages(given: Messages, system: str = "") -> list[dict[str, Any]]:
+def as_messages(given: Messages, system: str = "") -> list[ChatMessage]:
     """A question or a conversation as messages that end with what is to be answered; `system` first, if they have no own.
 
     Raises SpecError naming the message.
@@ -30,23 +31,23 @@ def as_messages(given: Messages, system: str = "") -> list[dict[str, Any]]:
         given = [{"role": "user", "content": given}]
     if not isinstance(given, Sequence) or not given:
         raise SpecError(f"expected a text or a list of messages, got {_shown(given)}", hint=MESSAGE_HINT, where="messages")
-    for index, message in enumerate(given):
+    for index, turn in enumerate(given):
         where = f"messages[{index}]"
-        if not isinstance(message, Mapping):
-            raise SpecError(f"expected a message, got {_shown(message)}", hint=MESSAGE_HINT, where=where)
-        if message.get("role") not in ROLES:
-            found = _shown(message.get("role")) if "role" in message else "none"
+        if not isinstance(turn, Mapping):
+            raise SpecError(f"expected a message, got {_shown(turn)}", hint=MESSAGE_HINT, where=where)
+        if turn.get("role") not in ROLES:
+            found = _shown(turn.get("role")) if "role" in turn else "none"
             raise SpecError(f"expected a role, got {found}", hint=f"One of {', '.join(ROLES)}.", where=where)
-        if not isinstance(message.get("content"), str) and not message.get("tool_calls"):
-            raise SpecError(f"expected content, got {_shown(message.get('content'))}", hint="It is a text.", where=where)
+        if not isinstance(turn.get("content"), str) and not turn.get("tool_calls"):
+            raise SpecError(f"expected content, got {_shown(turn.get('content'))}", hint="It is a text.", where=where)
     if given[-1]["role"] not in ("user", "tool"):
         raise SpecError(
             f"the last message is from {given[-1]['role']}: there is nothing to answer",
             hint="End with a message from user.",
             where=f"messages[{len(given) - 1}]",
         )
-    messages = [dict(message) for message in given]
-    return [{"role": "system", "content": system}, *messages] if system and messages[0]["role"] != "system" else messages
+    messages = [cast("ChatMessage", {**turn, "content": turn.get("content") or ""}) for turn in given]
+    return [chat_message("system", system), *messages] if system and messages[0]["role"] != "system" else messages
 
 
 MESSAGE_HINT = "Write [{'role': 'user', 'content': '...'}], or just the question as a text."
@@ -166,14 +167,14 @@ class Conversation:
         """system: None takes the system prompt it was trained with. sampling: as `Talker.say` takes it."""
         self._talker, self._sampling = talker, sampling
         prompt = talker.system if system is None else system
-        start = [{"role": "system", "content": prompt}] if prompt else []
-        self._sides: list[list[dict[str, Any]]] = [list(start) for _ in ([False, True] if talker.tuned else [False])]
+        start = [chat_message("system", prompt)] if prompt else []
+        self._sides: list[list[ChatMessage]] = [list(start) for _ in ([False, True] if talker.tuned else [False])]
         self._turns: list[tuple[str, Sides]] = []
 
     @property
-    def messages(self) -> list[dict[str, Any]]:
+    def messages(self) -> list[ChatMessage]:
         """What was said so far, on the tuned side."""
-        return [dict(message) for message in self._sides[-1]]
+        return [turn.copy() for turn in self._sides[-1]]
 
     def say(self, message: str) -> Sides:
         """Say something and get both answers."""

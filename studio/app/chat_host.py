@@ -7,16 +7,25 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from studio.app import runs
 from studio.core.errors import HardwareError, JobError, ModelError, StudioError, error_from
+from studio.core.messages import ChatMessage
 from studio.core.text import shorten
 from studio.processes import command, spawn
 from studio.processes.channel import Channel
 
 IDLE = 300.0
 """Seconds without a question after which the model is unloaded."""
+
+
+class Sampling(TypedDict):
+    """How an answer is sampled. max_tokens: its greatest length."""
+
+    temperature: float
+    top_p: float
+    max_tokens: int
 
 
 class ChatHost:
@@ -41,9 +50,9 @@ class ChatHost:
         self,
         what: str,
         is_run: bool,
-        messages: list[dict[str, Any]],
+        messages: list[ChatMessage],
         tuned: bool,
-        sampling: dict[str, Any],
+        sampling: Sampling,
         index: str = "",
     ) -> Iterator[str]:
         """Stream an answer; loads the model first if it is not there. One question at a time. index: answer from its passages;

@@ -6,8 +6,8 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
+from studio.app.datasets import PreviewRecord
 from studio.data.report import DataReport
 from studio.processes.command import run_json
 from studio.runs.plan import PlanRecord
@@ -47,7 +47,8 @@ def merge(names: list[str], method: str, home: Path) -> str:
     return str(run_json(["adapters", "merge", *names, "--method", method, "--no-wait"], home)["run"])
 
 
-def preview(spec: RunSpec, home: Path, rows: int = 3) -> list[dict[str, Any]]:
+def preview(spec: RunSpec, home: Path, rows: int = 3) -> list[PreviewRecord]:
     """The token stream of the first rows of a spec's data. Raises StudioError."""
     with spec_file(spec) as file:
-        return run_json(["data", "preview", spec.data.files[0], "--spec", file, "--rows", str(rows)], home)
+        found = run_json(["data", "preview", spec.data.files[0], "--spec", file, "--rows", str(rows)], home)
+    return [PreviewRecord.from_json(item) for item in found]

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from studio.app import scoring
 from studio.core.files import studio_home
+from studio.core.records import Record
 from studio.core.text import shorten
 from studio.data import in_memory
 from studio.data.curation import references, store
@@ -111,6 +112,30 @@ def _settings(data: Sequence[Any], spec: RunSpec | None, home: str | Path | None
     return references.located(Data(**{**values, **settings}), studio_home(home))
 
 
+class PreviewToken(Record):
+    """A token of a row: whether it is learned, a control token, or text that people wrote."""
+
+    id: int
+    text: str
+    trained: bool
+    control: bool
+    quoted: bool
+
+
+class PreviewRecord(Record):
+    """A row token by token, as `studio data preview --json` writes it and the pages read it."""
+
+    label: ClassVar[str] = "preview"
+
+    file: str
+    line: int
+    trained: int
+    """Tokens that are learned."""
+    tokens: tuple[PreviewToken, ...]
+    notes: tuple[str, ...] = ()
+    lookalikes: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class Preview:
     """One row as the model sees it: text pieces, each with its token id and whether it is trained on."""
@@ -132,20 +157,16 @@ class Preview:
         text = "".join(piece.text if piece.quoted else "\n" for piece in self.pieces)
         return sorted(set(LOOKALIKE.findall(text)))
 
-    def as_dict(self) -> dict[str, Any]:
-        """As plain values, for `--json` and pages."""
-        tokens = [
-            {"id": piece.id, "text": piece.text, "trained": piece.trained, "control": piece.control, "quoted": piece.quoted}
+    def record(self) -> PreviewRecord:
+        """As a record, for `--json` and pages."""
+        tokens = tuple(
+            PreviewToken(id=piece.id, text=piece.text, trained=piece.trained, control=piece.control, quoted=piece.quoted)
             for piece in self.pieces
-        ]
-        return {
-            "file": self.file,
-            "line": self.line,
-            "trained": self.trained,
-            "tokens": tokens,
-            "notes": list(self.notes),
-            "lookalikes": self.lookalikes,
-        }
+        )
+        return PreviewRecord(
+            file=self.file, line=self.line, trained=self.trained, tokens=tokens, notes=self.notes,
+            lookalikes=tuple(self.lookalikes),
+        )  # fmt: skip
 
     def __repr__(self) -> str:
         learned = "".join(piece.text for piece in self.pieces if piece.trained)

@@ -64,7 +64,7 @@ def previews(items: Sequence[Preview]) -> str:
     """Rows token by token, the trained ones marked."""
     from studio.app.fragments import data as show
 
-    return output(show.tokens([item.as_dict() for item in items]))
+    return output(show.tokens([item.record() for item in items]))
 
 
 def report(evidence: Report) -> str:

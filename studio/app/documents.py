@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from studio.core.errors import DataError
 from studio.core.files import studio_home, write_text
@@ -79,7 +78,7 @@ def export(name: str, out: Path, document: str = "", text_only: bool = False, ho
     return len(lines)
 
 
-def as_dict(item: Collection | DocumentRecord | Added) -> dict[str, Any]:
+def as_dict(item: Collection | DocumentRecord | Added) -> dict[str, object]:
     """As plain values, for `--json`."""
     if isinstance(item, DocumentRecord):
         return item.model_dump(mode="json")
@@ -100,7 +99,7 @@ def as_dict(item: Collection | DocumentRecord | Added) -> dict[str, Any]:
         "documents": len(documents),
         "pages": sum(document.pages for document in documents),
         "passages": sum(document.passages for document in documents),
-        "languages": sorted({document.language for document in documents if document.language}),
+        "languages": list(item.languages),
         "skipped": [one.model_dump() for one in item.record.skipped],
     }
 

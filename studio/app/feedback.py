@@ -8,15 +8,16 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from studio.app import runs
 from studio.core import people
 from studio.core.errors import DataError, JobError, SpecError, StudioError
 from studio.core.files import studio_home
+from studio.core.messages import ChatMessage, chat_message
 from studio.core.text import plural, slug
 from studio.data import prepare
 from studio.data.curation import store, write
@@ -103,7 +104,7 @@ def say_in_chat(
     model: str,
     is_run: bool,
     side: Side,
-    messages: Sequence[Mapping[str, Any]],
+    messages: Sequence[ChatMessage],
     answer: str,
     opinion: Opinion,
     index: str = "",
@@ -142,8 +143,8 @@ def _of_evidence(run: Run, part: str, index: int, side: Side) -> CollectedAnswer
     if found is None or not 0 <= index < len(found.answers):
         raise JobError("this answer is not in the evidence", hint="Load the page again.", where=run.id)
     answered = found.answers[index]
-    system = [{"role": "system", "content": run.spec.data.system}] if run.spec.data.system else []
-    messages: list[dict[str, Any]] = [*system, {"role": "user", "content": answered.question}]
+    system = [chat_message("system", run.spec.data.system)] if run.spec.data.system else []
+    messages = [*system, chat_message("user", answered.question)]
     if answered.earlier:
         messages = _asked_before(run, answered.file, answered.line) or messages
     name = run.spec.name if side == "tuned" else run.spec.model.name
@@ -264,12 +265,10 @@ def _usable(row: Row, left_out: list[str]) -> bool:
     return True
 
 
-def _item(
-    origin: Literal["chat", "evidence"], model: str, messages: Sequence[Mapping[str, Any]], answer: str
-) -> CollectedAnswer:
+def _item(origin: Literal["chat", "evidence"], model: str, messages: Sequence[ChatMessage], answer: str) -> CollectedAnswer:
     return CollectedAnswer(
-        key="", origin=origin, model=model, messages=tuple(map(dict, messages)),
-        answer={"role": "assistant", "content": answer},
+        key="", origin=origin, model=model, messages=tuple(messages),
+        answer=chat_message("assistant", answer),
     )  # fmt: skip
 
 
@@ -297,13 +296,13 @@ def _regions_of(run: Run | None) -> tuple[str, ...]:
     return tuple(run.spec.data.regions) if run else ()
 
 
-def _asked_before(run: Run, file: str, line: int) -> list[dict[str, Any]]:
+def _asked_before(run: Run, file: str, line: int) -> list[ChatMessage]:
     rows_of_run = run.folder.data / "held-out.jsonl"
     if not rows_of_run.exists():
         return []
     for row in prepare.conversations(rows_of_run):
         if (row.file, row.line) == (file, line):
-            return [dict(message) for message in row.prompt]
+            return list(row.prompt)
     return []
 
 

@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar, cast
 
 from studio.app import runs
 from studio.core import people, resources
@@ -26,6 +26,7 @@ from studio.data import replay
 from studio.data.curation import store
 from studio.data.curation.store import DatasetVersion, VersionRecord
 from studio.data.report import DataReport
+from studio.data.settings import FormatName, ReadAs
 from studio.processes import tasks
 from studio.processes.tasks import Task
 from studio.spec import RunSpec
@@ -40,7 +41,7 @@ MOST_FILES = 50
 """Files of one dataset."""
 
 
-def add(home: Path, title: str, files: Iterable[tuple[str, Path]], settings: dict[str, Any] | None = None) -> DatasetVersion:
+def add(home: Path, title: str, files: Iterable[tuple[str, Path]], settings: ReadAs | None = None) -> DatasetVersion:
     """Take files into the library as a version of the dataset called `title`: (name, where it lies now) each.
 
     The same content again gives the version that is there. Raises DataError for names, kinds and sizes that are refused,
@@ -57,7 +58,7 @@ def add(home: Path, title: str, files: Iterable[tuple[str, Path]], settings: dic
         for name, path in given:
             shutil.copyfile(path, aside / "files" / name)
 
-    record = VersionRecord(created=0.0, settings=settings or {}, who=people.who())
+    record = VersionRecord(created=0.0, settings=settings or ReadAs(), who=people.who())
     return store.add_version(folder, title, store.content_hash(given), record, fill)
 
 
@@ -76,8 +77,13 @@ def find(home: Path, key: str) -> DatasetVersion:
     return store.named(home, key) if store.is_reference(key) else store.find(home, key)
 
 
-def keep_settings(home: Path, key: str, settings: dict[str, Any]) -> DatasetVersion:
+def keep_reading(home: Path, key: str, layout: str, columns: dict[str, str]) -> DatasetVersion:
     """Remember how a version is to be read."""
+    settings = ReadAs()
+    if layout:
+        settings["format"] = cast("FormatName", layout)
+    if layout and columns:
+        settings["columns"] = columns
     return store.keep_settings(find(home, key), settings)
 
 
@@ -226,7 +232,7 @@ class Inspection(Record):
     schema_version: ClassVar[int] = 2
     remedy: ClassVar[str] = "Delete the file; the dataset is then checked again."
 
-    settings: dict[str, Any]
+    settings: ReadAs
     report: DataReport
 
 

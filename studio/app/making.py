@@ -218,7 +218,7 @@ def example(home: str | Path | None = None, told: Callable[[JobStatus], None] = 
         return make_rows(edit(spec, {"teacher": {**teacher, "url": url}}), home=root, told=told)
 
 
-def as_dict(job: MakingJob) -> dict[str, Any]:
+def as_dict(job: MakingJob) -> dict[str, object]:
     """As plain values, for `--json`. Raises RecordError for a damaged plan or report."""
     found_plan, report = job.plan, job.report
     return {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ _lock = threading.Lock()
 KEEP = 64
 
 
-def build(name: str, model: str, data: list[str], fields: dict[str, Any], exports: list[dict[str, Any]], home: Path) -> RunSpec:
+def build(
+    name: str, model: str, data: list[str], fields: Mapping[str, object], exports: Sequence[Mapping[str, object]], home: Path
+) -> RunSpec:
     """A spec from what a form holds. data are keys of the library, or names as a spec has them. Raises SpecError.
 
     What was confirmed of how a dataset is read is taken over, unless the form says otherwise.

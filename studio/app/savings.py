@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from studio.app import benchmark_results, exports, runs
 from studio.app.runs import Run
@@ -56,7 +56,7 @@ class Savings:
         """The metric in words."""
         return METRICS[self.metric].label
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """As plain values."""
         return asdict(self)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from studio.core.errors import JobError
 from studio.core.text import size
@@ -58,7 +57,7 @@ def findings() -> list[Finding]:
     return found
 
 
-def as_dict(status: Status) -> dict[str, Any]:
+def as_dict(status: Status) -> dict[str, object]:
     """A status as plain values, for `--json`."""
     return {**asdict(status), "folder": str(status.folder)}
 

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from studio.benchmark.answer_stream import Answer, Reading
 from studio.core import outbound
 from studio.core.errors import SpecError
+from studio.core.messages import ChatMessage
 from studio.core.text import nearest, shorten
 from studio.remote.endpoint import KEYS, LOOPBACK
 from studio.remote.refusals import Refused, message_in
@@ -125,7 +126,7 @@ class Client:
         """Open so many connections before anything is timed."""
         await asyncio.gather(*(self.models() for _ in range(count)))
 
-    async def ask(self, messages: Sequence[dict[str, Any]], most: int) -> Answer:
+    async def ask(self, messages: Sequence[ChatMessage], most: int) -> Answer:
         """The greedy answer of at most `most` tokens; waits out a rate limit that names a short time. Raises Refused."""
         until = time.monotonic() + PATIENCE
         while True:
@@ -138,7 +139,7 @@ class Client:
                     raise wait.problem from None
                 await asyncio.sleep(wait.seconds)
 
-    async def _once(self, messages: Sequence[dict[str, Any]], most: int) -> Answer:
+    async def _once(self, messages: Sequence[ChatMessage], most: int) -> Answer:
         import httpx
 
         body: dict[str, Any] = {

@@ -22,7 +22,7 @@ READING = (
 
 def rows(result: Result) -> list[tuple[str, ...]]:
     """One row per item, by HEADER."""
-    return [_row(item, result.settings["metric"]) for item in result.items]
+    return [_row(item, result.settings.metric) for item in result.items]
 
 
 def level_rows(result: Result) -> list[tuple[str, ...]]:
@@ -40,14 +40,13 @@ def level_rows(result: Result) -> list[tuple[str, ...]]:
 
 def how(result: Result) -> str:
     """How it was measured, in a sentence or two."""
-    told = result.settings
-    machine = result.machine
-    levels = ", ".join(map(str, told["levels"])) or "1, 2, 4, … until throughput rose by less than a tenth"
-    left_out = f" ({told['left_out']})" if told.get("left_out") else ""
+    asked = result.settings
+    levels = ", ".join(map(str, asked.levels)) or "1, 2, 4, … until throughput rose by less than a tenth"
+    left_out = f" ({asked.left_out})" if asked.left_out else ""
     return (
-        f"{told['rows']} questions: {told['source']}{left_out}; answers of at most {told['max_tokens']} tokens, temperature 0; "
-        f"{plural(told['repeats'], 'round')} a level; streams at once: {levels}; {told['warm_up']} answers before, to warm up. "
-        f"On {machine['name']}, {machine['cores']} cores."
+        f"{asked.rows} questions: {asked.source}{left_out}; answers of at most {asked.max_tokens} tokens, temperature 0; "
+        f"{plural(asked.repeats, 'round')} a level; streams at once: {levels}; {asked.warm_up} answers before, to warm up. "
+        f"On {result.machine.name}, {result.machine.cores} cores."
     )
 
 

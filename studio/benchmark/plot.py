@@ -20,7 +20,7 @@ _html = Fragments("studio.core", "chart.html")
 
 def picture(result: Result) -> Markup:
     """Quality over the time of one answer, each item a disc whose area is its cost; empty where no quality is known."""
-    metric = result.settings["metric"]
+    metric = result.settings.metric
     shown = [(index, item) for index, item in enumerate(result.items) if item.single and metric in item.quality]
     if not shown:
         return Markup("")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from studio.core.errors import DataError
 from studio.core.files import read_json_lines
+from studio.core.messages import ChatMessage
 from studio.core.text import plural
 from studio.data.rows import Conversation
 from studio.evaluation.answering import score_answers
@@ -19,7 +19,7 @@ from studio.evaluation.interval import Estimate
 class Row:
     """One question. reference: the answer it should get; empty if nobody knows."""
 
-    messages: tuple[dict[str, Any], ...]
+    messages: tuple[ChatMessage, ...]
     reference: str = ""
 
 

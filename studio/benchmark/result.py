@@ -95,19 +95,72 @@ class Item:
         return max(self.levels, key=lambda level: level.tokens_per_second.median, default=None)
 
 
+class Conditions(Record):
+    """What is the same for every item of a benchmark."""
+
+    source: str
+    """Where the questions come from, in words."""
+    rows: int
+    left_out: str = ""
+    """Which rows were not asked, and why; empty if all were."""
+    repeats: int
+    max_tokens: int
+    temperature: float = 0.0
+    levels: tuple[int, ...] = ()
+    """Streams at once; none: raised until throughput no longer rises."""
+    warm_up: int
+    """Answers before the measurement."""
+    metric: str
+    """The figure of quality that is shown first."""
+
+
+class MeasuredOn(Record):
+    """The machine that measured. ram: bytes; load: the load averages when it began."""
+
+    name: str
+    cpu: str = ""
+    cores: int
+    ram: int = 0
+    versions: dict[str, str] = Field(default_factory=dict)
+    load: tuple[float, ...] = ()
+
+
+class Progress(Record):
+    """How far a benchmark is: which item of how many, and what is done with it."""
+
+    item: int
+    of: int
+    name: str
+    what: str = "starting"
+    streams: int | None = None
+    """Streams at once of the level that is measured."""
+    done: int = 0
+    total: int = 0
+
+    @property
+    def words(self) -> str:
+        """What is done, in words."""
+        return self.what if not self.streams else f"{self.streams} streams" if self.streams > 1 else "1 stream"
+
+
 class Result(Record):
     """One benchmark of one or more items, under the same settings on the same machine; `<home>/bench/<id>.json`."""
 
     label: ClassVar[str] = "benchmark result"
     remedy: ClassVar[str] = "Delete the file and measure again: studio bench."
+    schema_version: ClassVar[int] = 2
 
     id: str
     begun: float
     state: State
-    settings: dict[str, Any]
-    """rows, source, repeats, max_tokens, metric: the same for every item."""
-    machine: dict[str, Any]
+    settings: Conditions
+    machine: MeasuredOn
     items: list[Item] = Field(default_factory=list)
-    progress: dict[str, Any] = Field(default_factory=dict)
+    progress: Progress | None = None
     process: Annotated[ProcessId | None, BeforeValidator(process_of)] = None
     """The process that measures."""
+
+    @classmethod
+    def upgrade(cls, values: dict[str, Any], version: int) -> dict[str, Any]:
+        """In layout 1 a benchmark that was not at work had an empty progress."""
+        return {**values, "progress": values.get("progress") or None}

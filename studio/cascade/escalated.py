@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from studio.cascade.routing import Assessment
+from studio.core.messages import ChatMessage, chat_message
 from studio.feedback.records import CollectedAnswer, Opinion
 from studio.feedback.store import Feedback
 
@@ -27,12 +28,12 @@ class Escalated:
         self._feedback, self._thread = Feedback(home), ThreadPoolExecutor(1, "escalated")
         self._cascade, self._small, self._run, self._regions = cascade, small, run, tuple(regions)
 
-    def keep(self, messages: Sequence[Mapping[str, Any]], small: str, large: str, found: Assessment) -> None:
+    def keep(self, messages: Sequence[ChatMessage], small: str, large: str, found: Assessment) -> None:
         """Keep a question that the large model answered; returns at once."""
         item = CollectedAnswer(
             key=f"cascade-{secrets.token_hex(12)}", origin="served", model=self._small, run=self._run,
-            side="tuned" if self._run else "", messages=tuple(map(dict, messages)),
-            answer={"role": "assistant", "content": small},
+            side="tuned" if self._run else "", messages=tuple(messages),
+            answer=chat_message("assistant", small),
         )  # fmt: skip
         why = "escalated" if found.escalate else "in shadow mode, would have stayed local"
         opinion = Opinion(correction=large, flag=f"{why}, confidence {found.confidence:.2f}")

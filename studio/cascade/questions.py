@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from studio.cascade.calibration import Kind
 from studio.core.errors import DataError, SpecError
+from studio.core.messages import ChatMessage
 from studio.core.records import Record
 from studio.data.rows import Conversation
 from studio.evaluation.answering import text_scores
@@ -27,7 +27,7 @@ _QUESTION = ("question", "prompt", "instruction", "input", "query")
 class Question:
     """A conversation up to its last question. reference: the right answer; empty where none is."""
 
-    messages: tuple[dict[str, Any], ...]
+    messages: tuple[ChatMessage, ...]
     reference: str
     kind: Kind
     file: str = ""

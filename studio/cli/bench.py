@@ -5,13 +5,16 @@ from __future__ import annotations
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from studio.cli import show
 from studio.cli.options import Home, Json, both_prices
 from studio.core.errors import SpecError
+
+if TYPE_CHECKING:
+    from studio.app.benchmark_results import Progress
 
 
 def bench(
@@ -161,28 +164,22 @@ def _told(found: Any) -> None:
 @contextmanager
 def _progress():
     """How far it is, on stderr: a bar in a terminal, else a line for each thing and level."""
+    from rich import progress as rich_progress
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
     console = Console(stderr=True)
     if not console.is_terminal:
         before: list[str] = []
 
-        def line(told: dict[str, Any]) -> None:
-            words = f"{told['name']}: {_what(told)}"
+        def line(now: Progress) -> None:
+            words = f"{now.name}: {now.words}"
             if words not in before:
                 before[:] = [words]
                 print(words, file=sys.stderr)
 
         yield line
         return
-    with Progress(TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), console=console, transient=True) as bar:
+    columns = (rich_progress.TextColumn("{task.description}"), rich_progress.BarColumn(), rich_progress.TaskProgressColumn())
+    with rich_progress.Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("", total=None)
-        yield lambda told: bar.update(
-            task, description=f"{told['name']}: {_what(told)}", completed=told["done"], total=told["total"] or None
-        )
-
-
-def _what(told: dict[str, Any]) -> str:
-    streams = told.get("streams")
-    return told["what"] if not streams else "1 stream" if streams == 1 else f"{streams} streams"
+        yield lambda now: bar.update(task, description=f"{now.name}: {now.words}", completed=now.done, total=now.total or None)

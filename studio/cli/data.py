@@ -177,7 +177,7 @@ def preview(
 
     previews = list(datasets.preview(file, model, rows, specs.load(spec) if spec else None, home))
     if json:
-        show.as_json([item.as_dict() for item in previews])
+        show.as_json([item.record().model_dump() for item in previews])
         return
     from rich.text import Text
 

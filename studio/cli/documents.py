@@ -174,7 +174,7 @@ def _row(item: Collection) -> tuple[str, ...]:
 
     values = documents.as_dict(item)
     counts = (f"{values[key]:,}" for key in ("documents", "pages", "passages"))
-    return item.name, item.title, *counts, ", ".join(values["languages"]) or "–"
+    return item.name, item.title, *counts, ", ".join(item.languages) or "–"
 
 
 def _document(record: DocumentRecord) -> None:

@@ -13,6 +13,7 @@ from studio.cli import show
 from studio.cli.options import Base, Home, Json, RunName
 from studio.cli.progress import Progress
 from studio.core.errors import SpecError
+from studio.core.messages import chat_message
 
 
 def evaluate(
@@ -115,7 +116,7 @@ def chat(
     grounding = grounding.within(talker.context) if grounding else None
     prompt = talker.system if system is None else system
     sides = [False, True] if talker.tuned else [False]
-    histories: list[list[dict[str, Any]]] = [[{"role": "system", "content": prompt}] if prompt else [] for _ in sides]
+    histories = [[chat_message("system", prompt)] if prompt else [] for _ in sides]
     while True:
         asked = message or _ask()
         if not asked:
@@ -123,7 +124,7 @@ def chat(
         answers = {}
         cited: dict[str, Any] = {}
         for tuned, history in zip(sides, histories, strict=True):
-            history.append({"role": "user", "content": asked})
+            history.append(chat_message("user", asked))
             name = ("tuned" if tuned else "base ") if talker.tuned else run_or_model
             if not json:
                 print(f"{name}: ", end="", flush=True)
@@ -135,7 +136,7 @@ def chat(
                     print(piece, end="", flush=True)
             if not json:
                 print()
-            history.append({"role": "assistant", "content": "".join(pieces)})
+            history.append(chat_message("assistant", "".join(pieces)))
             answers[name.strip()] = "".join(pieces)
             if grounding:
                 sources = grounding.cite("".join(pieces), passages)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -14,13 +13,14 @@ from studio.comparison.questions import Question, refuses
 from studio.comparison.record import AnswerRow, ComparisonRecord, Figure, Way
 from studio.comparison.settings import Comparison
 from studio.core.errors import Stopped, StudioError
+from studio.core.messages import ChatMessage, chat_message
 from studio.documents.records import Passage
 from studio.evaluation import overlap
 from studio.evaluation.interval import Column, Draws, change, estimate, mean
 from studio.retrieval.grounding import Grounding, groundedness, unmarked, with_passages
 from studio.tracking.reporter import Reporter
 
-Messages = Sequence[Mapping[str, Any]]
+Messages = Sequence[ChatMessage]
 _RESAMPLES, _SEED = 1_000, 23
 _MONTH = 30 * 24 * 3600
 """Seconds."""
@@ -164,9 +164,9 @@ def _metric(references: Sequence[str]) -> str:
 
 
 def _row(way: _Asked, index: int, question: Question, metric: str) -> AnswerRow:
-    messages: list[dict[str, Any]] = [*map(dict, question.before), {"role": "user", "content": question.text}]
+    messages = [*question.before, chat_message("user", question.text)]
     if way.answerer.system and messages[0]["role"] != "system":
-        messages.insert(0, {"role": "system", "content": way.answerer.system})
+        messages.insert(0, chat_message("system", way.answerer.system))
     passages = way.passages[index] if way.passages is not None else None
     if passages is not None:
         messages = with_passages(messages, passages)

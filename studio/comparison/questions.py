@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from studio.core.errors import DataError
+from studio.core.messages import ChatMessage, chat_message
 from studio.evaluation.overlap import normalise
 from studio.retrieval.grounding import question_in, unmarked
 from studio.retrieval.index import Index
@@ -32,7 +33,7 @@ class Question:
     reference: str
     answerable: bool
     gold: frozenset[str] = frozenset()
-    before: tuple[Mapping[str, Any], ...] = ()
+    before: tuple[ChatMessage, ...] = ()
 
 
 def refuses(answer: str) -> bool:
@@ -73,11 +74,11 @@ def refuse_trained(questions: Sequence[Question], trained: Iterable[Any], where:
         )
 
 
-def _before(row: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+def _before(row: Mapping[str, Any]) -> tuple[ChatMessage, ...]:
     """The turns of a conversation before its last question."""
     turns = [turn for turn in row.get("messages") or () if isinstance(turn, Mapping)]
     last = max((at for at, turn in enumerate(turns) if turn.get("role") == "user"), default=0)
-    return tuple({"role": turn["role"], "content": turn["content"]} for turn in turns[:last] if "content" in turn)
+    return tuple(chat_message(turn["role"], turn["content"]) for turn in turns[:last] if "content" in turn)
 
 
 def _answer(row: Mapping[str, Any]) -> str:

@@ -11,9 +11,8 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from studio.core.files import read_json_lines
 
@@ -34,7 +33,7 @@ class Journal:
     def __init__(self, file: Path, most_bytes: int = BYTES, keep: int = KEEP) -> None:
         self.file, self._most, self._keep = file, most_bytes, keep
 
-    def write(self, values: dict[str, Any]) -> None:
+    def write(self, values: Mapping[str, object]) -> None:
         """Append a line, with the time. A log that cannot be written costs nobody their work: it is left out."""
         line = json.dumps({"time": round(time.time(), 3), **values}, ensure_ascii=False, default=str) + "\n"
         with contextlib.suppress(OSError):
@@ -49,9 +48,9 @@ class Journal:
             finally:
                 os.close(out)
 
-    def read(self, most: int = 1000) -> list[dict[str, Any]]:
+    def read(self, most: int = 1000) -> list[dict[str, object]]:
         """The newest lines, oldest first; what is not a JSON object is left out."""
-        lines: list[dict[str, Any]] = []
+        lines: list[dict[str, object]] = []
         for file in self.files():
             lines = [line for line in read_json_lines(file) if isinstance(line, dict)] + lines
             if len(lines) >= most:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import orjson
 
+from studio.core.messages import ChatMessage, chat_message
 from studio.data.encode import Tokens
 from studio.data.rows import numbered_lines
 
 
-def expected(tokens: Tokens) -> list[dict[str, Any]]:
+def expected(tokens: Tokens) -> list[ChatMessage]:
     """The last message of each row: the answer that a verifier compares with."""
     if not len(tokens):
         return []
     rows = ((line, orjson.loads(text)) for line, text in numbered_lines(*map(Path, tokens.meta["source"])))
     messages = {line: row["messages"][-1] for line, row in rows if row.get("messages")}
-    return [messages.get(int(line), {"role": "assistant", "content": ""}) for line in tokens.places[:, 2]]
+    return [messages.get(int(line), chat_message("assistant", "")) for line in tokens.places[:, 2]]

@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 import orjson
 
+from studio.core.messages import ChatMessage, Tool, chat_message
+
 Needs = Literal["conversations", "pairs", "labels", "prompts", "texts"]
 """The rows a training method learns from: conversations with right answers, preference pairs, answers labelled good or bad,
 prompts that the model itself answers, documents of plain text."""
@@ -48,12 +50,12 @@ class Conversation:
     learned. In a preference pair it is the preferred answer, and `rejected` the other one to the same prompt.
     """
 
-    messages: tuple[dict[str, Any], ...] = ()
-    tools: tuple[dict[str, Any], ...] = ()
+    messages: tuple[ChatMessage, ...] = ()
+    tools: tuple[Tool, ...] = ()
     text: str = ""
     file: str = field(default="", compare=False)
     line: int = field(default=0, compare=False)
-    rejected: dict[str, Any] | None = None
+    rejected: ChatMessage | None = None
     good: bool | None = None
     """Whether the last answer is labelled good or bad; None if it is not labelled."""
     passage: int = 0
@@ -62,7 +64,7 @@ class Conversation:
     """What follows it within its document, before the next passage; None where the document ends."""
 
     @property
-    def prompt(self) -> tuple[dict[str, Any], ...]:
+    def prompt(self) -> tuple[ChatMessage, ...]:
         """What comes before the last answer."""
         return tuple(without_marks(turn) for turn in self.messages[:-1])
 
@@ -121,9 +123,13 @@ def answers(row: Conversation, needs: Needs) -> list[Conversation]:
     return [replace(row, rejected=None, good=True), replace(other, good=False)]
 
 
-def without_marks(message: dict[str, Any]) -> dict[str, Any]:
+def without_marks(turn: ChatMessage) -> ChatMessage:
     """The message as a chat template takes it: without the mark that it is not learned."""
-    return {key: value for key, value in message.items() if key != "train"} if "train" in message else message
+    if "train" not in turn:
+        return turn
+    shown = turn.copy()
+    del shown["train"]
+    return shown
 
 
 def shipped(file: Path) -> list[Conversation]:
@@ -131,11 +137,7 @@ def shipped(file: Path) -> list[Conversation]:
     found = []
     for line, content in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
         row = orjson.loads(content)
-        turns = [
-            {"role": role, "content": row[name]}
-            for role, name in (("user", "question"), ("assistant", "answer"))
-            if name in row
-        ]
+        turns = [chat_message(role, row[name]) for role, name in (("user", "question"), ("assistant", "answer")) if name in row]
         found.append(Conversation(messages=tuple(turns), text=row.get("text", ""), file=file.name, line=line))
     return found
 

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from typing_extensions import TypedDict
 
 from studio.core.fields import Ui
 from studio.core.section import DECIDED, Section
@@ -37,6 +47,19 @@ def rows_from_python(section: str) -> BeforeValidator:
         return in_memory.as_sources(value, f"{section}.{info.field_name}")
 
     return BeforeValidator(check)
+
+
+class ReadAs(TypedDict, total=False):
+    """How a dataset is read: fields of the data section that were confirmed for it."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+
+    format: FormatName
+    columns: dict[str, str]
+    roles: dict[str, Role]
+    turns: Turns
+    system: str
+    train_on: Literal["assistant", "last_assistant", "all"]
 
 
 class Data(Section, frozen=True):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from studio.core.messages import ChatMessage
 from studio.data.columns import EVALUATION, is_number
 from studio.data.context import Context
 from studio.data.notes import Unusable
@@ -66,9 +67,7 @@ def completed(
     return replace(conversation, messages=messages, tools=tools)
 
 
-def _with_system(
-    messages: tuple[dict[str, Any], ...], system: str, column: str, context: Context
-) -> tuple[dict[str, Any], ...]:
+def _with_system(messages: tuple[ChatMessage, ...], system: str, column: str, context: Context) -> tuple[ChatMessage, ...]:
     if not system:
         return messages
     if messages[0]["role"] != "system":

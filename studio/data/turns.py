@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from studio.core.messages import ChatMessage, Tool, ToolCall
 from studio.data.context import Context
 from studio.data.notes import Notes, Unusable
 from studio.data.texts import joined_parts, kind_of, python_literal, sound
@@ -53,7 +54,7 @@ _KNOWN_KEYS = frozenset(
 )
 
 
-def checked(raw: Any, column: str, context: Context) -> tuple[dict[str, Any], ...]:
+def checked(raw: Any, column: str, context: Context) -> tuple[ChatMessage, ...]:
     """Messages as a chat template takes them, ending with an assistant's that is trained.
 
     An answer that is read but not learned has `"train": False`. Turns after the last trained answer are left out with a
@@ -65,7 +66,7 @@ def checked(raw: Any, column: str, context: Context) -> tuple[dict[str, Any], ..
     raw = from_json(raw, column)
     if not isinstance(raw, (list, tuple)):
         raise Unusable(f"wrong type: the conversation is {kind_of(raw)}, not a list of messages", column)
-    messages: list[dict[str, Any]] = []
+    messages: list[ChatMessage] = []
     before, calls, end = "", frozenset(), 0
     for place, message in enumerate(raw, 1):
         if not isinstance(message, dict):
@@ -102,7 +103,7 @@ def checked(raw: Any, column: str, context: Context) -> tuple[dict[str, Any], ..
     return tuple(messages[:end])
 
 
-def checked_tools(raw: Any, column: str, notes: Notes) -> tuple[dict[str, Any], ...]:
+def checked_tools(raw: Any, column: str, notes: Notes) -> tuple[Tool, ...]:
     """Tool definitions as `{"type": "function", "function": {...}}`; bare ones are wrapped. Raises Unusable."""
     raw = from_json(raw, column)
     if raw is None or raw == "" or raw == []:
@@ -118,7 +119,7 @@ def checked_tools(raw: Any, column: str, notes: Notes) -> tuple[dict[str, Any], 
     return tuple(tools)
 
 
-def note_unknown_tools(messages: tuple[dict[str, Any], ...], tools: tuple[dict[str, Any], ...], notes: Notes) -> None:
+def note_unknown_tools(messages: tuple[ChatMessage, ...], tools: tuple[Tool, ...], notes: Notes) -> None:
     """Note calls of tools that the row does not define, if it defines any."""
     known = {tool["function"]["name"] for tool in tools}
     called = {call["function"]["name"] for turn in messages for call in turn.get("tool_calls", ())}
@@ -126,7 +127,7 @@ def note_unknown_tools(messages: tuple[dict[str, Any], ...], tools: tuple[dict[s
         notes.add("a tool is called that the row does not define")
 
 
-def tool_call(raw: Any, place: int, column: str) -> dict[str, Any]:
+def tool_call(raw: Any, place: int, column: str) -> ToolCall:
     """A tool call with its arguments as an object. raw: `{"function": {...}}` or `{"name", "arguments"}`."""
     inner = raw.get("function", raw) if isinstance(raw, dict) else None
     if not isinstance(inner, dict) or not isinstance(inner.get("name"), str) or not inner["name"]:
@@ -140,7 +141,7 @@ def tool_call(raw: Any, place: int, column: str) -> dict[str, Any]:
     arguments = {} if arguments is None else arguments
     if not isinstance(arguments, dict):
         raise Unusable(f"malformed tool call: the arguments in message {place} are {kind_of(arguments)}", column)
-    call: dict[str, Any] = {"type": "function", "function": {"name": inner["name"], "arguments": arguments}}
+    call: ToolCall = {"type": "function", "function": {"name": inner["name"], "arguments": arguments}}
     return {"id": str(raw["id"]), **call} if raw.get("id") else call
 
 
@@ -206,12 +207,12 @@ def _joins(before: Mapping[str, Any], turn: Mapping[str, Any]) -> bool:
     return same and before.keys() <= {"role", "content", "train"} and turn.keys() <= {"role", "content", "train"}
 
 
-def _turn(message: dict[str, Any], role: str, place: int, column: str, notes: Notes) -> dict[str, Any]:
+def _turn(message: dict[str, Any], role: str, place: int, column: str, notes: Notes) -> ChatMessage:
     content = message.get("content")
     text = (
         sound(content, column, notes) if isinstance(content, str) else joined_parts(content, f"message {place}", column, notes)
     )
-    turn: dict[str, Any] = {"role": role, "content": text}
+    turn: ChatMessage = {"role": role, "content": text}
     if len(message) > 2 or message.keys() - _PLAIN:
         _rest(turn, message, place, column, notes)
     if (not text or text.isspace()) and "tool_calls" not in turn and role != "tool":
@@ -220,7 +221,7 @@ def _turn(message: dict[str, Any], role: str, place: int, column: str, notes: No
     return turn
 
 
-def _rest(turn: dict[str, Any], message: dict[str, Any], place: int, column: str, notes: Notes) -> None:
+def _rest(turn: ChatMessage, message: dict[str, Any], place: int, column: str, notes: Notes) -> None:
     """What a message has beyond role and content."""
     calls = message.get("tool_calls") or ([message["function_call"]] if message.get("function_call") else [])
     if calls:

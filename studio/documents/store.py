@@ -53,6 +53,11 @@ class Collection:
         return self.record.title
 
     @property
+    def languages(self) -> tuple[str, ...]:
+        """The languages of its documents, as far as they were told."""
+        return tuple(sorted({document.language for document in self.documents if document.language}))
+
+    @property
     def documents(self) -> list[DocumentRecord]:
         """Its documents, by name; one whose record cannot be read is not among them."""
         found = []

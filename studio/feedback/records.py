@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 from pydantic import Field
 
 from studio.core.errors import DataError
+from studio.core.messages import ChatMessage, Tool
 from studio.core.records import Record
 
 Origin: TypeAlias = Literal["chat", "evidence", "served"]
@@ -60,11 +61,11 @@ class CollectedAnswer(Record):
     origin: Origin
     model: str
     """The name under which it answered."""
-    messages: tuple[dict[str, Any], ...]
+    messages: tuple[ChatMessage, ...]
     """The conversation before it, the system prompt included; passages of an index are not in it."""
-    answer: dict[str, Any]
+    answer: ChatMessage
     """The answer as a message of the assistant."""
-    tools: tuple[dict[str, Any], ...] = ()
+    tools: tuple[Tool, ...] = ()
     run: str = ""
     """The run that answered; empty for a model that no run trained."""
     side: Literal["base", "tuned", ""] = ""

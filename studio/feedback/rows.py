@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias, get_args
 
+from studio.core.messages import chat_message
 from studio.data.collected import CollectedRow, Kind
 from studio.data.curation.edits import Content
 from studio.feedback.records import CollectedAnswer
@@ -67,7 +68,7 @@ def _asked(item: CollectedAnswer) -> str:
 
 
 def _content(item: CollectedAnswer, correction: str = "") -> Content:
-    answer: dict[str, Any] = {"role": "assistant", "content": correction} if correction else item.answer
+    answer = chat_message("assistant", correction) if correction else item.answer
     return Content(messages=(*item.messages, answer), tools=item.tools)
 
 

@@ -114,7 +114,7 @@ class Machine:
         """The card, or the CPU, as a person would call it."""
         return self.gpu.name if self.gpu else self.cpu
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """As plain values for `--json` and lock files."""
         return {**asdict(self), "room": self.room, "cpu_flags": sorted(self.cpu_flags), "cpu_bf16": self.cpu_bf16}
 

@@ -15,6 +15,7 @@ from studio.core.files import read_json_lines, write_text
 from studio.core.text import slug
 from studio.data.curation import store
 from studio.data.curation.store import DatasetVersion, VersionRecord
+from studio.data.settings import ReadAs
 from studio.making.folder import JobFolder
 from studio.making.records import JobStatus, MadeRow, Provenance
 
@@ -62,7 +63,7 @@ def _version(job: JobFolder, title: str, rows: Sequence[MadeRow]) -> DatasetVers
         provenance = [{"row": row.id, "quote": row.quote, **row.provenance.as_line()} for row in rows]
         write_text(folder / PROVENANCE, "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in provenance))
 
-    settings = {"format": "preference" if rows[0].kind == "pairs" else "messages"}
+    settings = ReadAs(format="preference" if rows[0].kind == "pairs" else "messages")
     counts = Counter(row.provenance.recipe for row in rows)
     recipes = {recipe: counts[recipe] for recipe in report.summary.recipes if counts[recipe]}
     made = report.summary.model_copy(update={"recipes": recipes})

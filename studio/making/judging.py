@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from studio.core.messages import chat_message
 from studio.documents.records import Passage
 from studio.making.recipes.base import ROLE, Draft, shown
 from studio.remote.completion import Request
@@ -38,7 +39,7 @@ def request(draft: Draft, passages: Sequence[Passage]) -> Request:
         f"Judge this answer. {rule} Give the reason before the scores.\n\n"
         f"Question: {draft.question}\nAnswer: {draft.answer}\n\n{sources}"
     )
-    messages = [{"role": "system", "content": ROLE}, {"role": "user", "content": instruction}]
+    messages = [chat_message("system", ROLE), chat_message("user", instruction)]
     return Request(messages, MAX_TOKENS, 0.0, None, _SCHEMA)
 
 

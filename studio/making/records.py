@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import orjson
 from pydantic import BeforeValidator, Field
 
+from studio.core.messages import ChatMessage, Tool
 from studio.core.records import ErrorRecord, Record
 from studio.core.text import count, plural
 from studio.data.made import MadeRows
@@ -60,13 +61,13 @@ class MadeRow(Record):
     label: ClassVar[str] = "made row"
     remedy: ClassVar[str] = _REMEDY
 
-    messages: tuple[dict[str, Any], ...]
+    messages: tuple[ChatMessage, ...]
     question: str
     """What it asks, without a passage around it."""
     answer: str
     rejected: str | None = None
     """The other answer of a preference pair."""
-    tools: tuple[dict[str, Any], ...] = ()
+    tools: tuple[Tool, ...] = ()
     target: str = ""
     """What it is balanced by: its label or its tool."""
     held_out: bool = False
@@ -85,7 +86,7 @@ class MadeRow(Record):
         return "rows" if self.rejected is None else "pairs"
 
     @property
-    def values(self) -> dict[str, Any]:
+    def values(self) -> dict[str, object]:
         """The row as a line of a dataset."""
         if self.rejected is not None:
             other = {"role": "assistant", "content": self.rejected}

@@ -11,12 +11,13 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from studio.core.errors import DataError, ModelError
+from studio.core.messages import ChatMessage, Tool, ToolCall
 from studio.models.chat import Rendered, chat_template, has_marks, render
 from studio.models.template_limit import require_bounded
 from studio.models.turns import REASONING, Messages, TemplateReport, answers, inexact
 
 ASKED, ANSWERED = ("qzaskone", "qzasktwo"), ("qzreplyone", "qzreplytwo")
-PROBE: tuple[dict[str, Any], ...] = (
+PROBE: tuple[ChatMessage, ...] = (
     {"role": "user", "content": ASKED[0]},
     {"role": "assistant", "content": ANSWERED[0]},
     {"role": "user", "content": ASKED[1]},
@@ -24,7 +25,7 @@ PROBE: tuple[dict[str, Any], ...] = (
 )
 THOUGHT = "qzthought"
 SYSTEM = {"role": "system", "content": "qzsystem"}
-TOOL = {
+TOOL: Tool = {
     "type": "function",
     "function": {
         "name": "qzlookup",
@@ -32,8 +33,8 @@ TOOL = {
         "parameters": {"type": "object", "properties": {"key": {"type": "string", "description": "What."}}},
     },
 }
-CALL = {"id": "qz1234567", "type": "function", "function": {"name": "qzlookup", "arguments": {"key": "qzvalue"}}}
-TOOL_PROBE: tuple[dict[str, Any], ...] = (
+CALL: ToolCall = {"id": "qz1234567", "type": "function", "function": {"name": "qzlookup", "arguments": {"key": "qzvalue"}}}
+TOOL_PROBE: tuple[ChatMessage, ...] = (
     PROBE[0],
     {"role": "assistant", "content": "", "tool_calls": [CALL]},
     {"role": "tool", "content": "qzresult", "tool_call_id": "qz1234567", "name": "qzlookup"},

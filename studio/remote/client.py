@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Self
 from weakref import WeakValueDictionary
 
 from studio.core.errors import Stopped, StudioError
+from studio.core.messages import ChatMessage
 from studio.remote.answers import Answers
 from studio.remote.ceiling import Ceiling, CeilingReached, Reservation
-from studio.remote.completion import Completion, Message, Request
+from studio.remote.completion import Completion, Request
 from studio.remote.dialect import Dialect
 from studio.remote.endpoint import Endpoint, access
 from studio.remote.prices import price_of, require_limit
@@ -102,7 +103,7 @@ class Client:
 
     def complete(
         self,
-        messages: Sequence[Message],
+        messages: Sequence[ChatMessage],
         *,
         max_tokens: int,
         temperature: float = 0.0,

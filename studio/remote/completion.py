@@ -8,18 +8,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from studio.core.messages import ChatMessage
 from studio.core.records import Record
 from studio.remote.structured import json_in
-
-Message = Mapping[str, Any]
-"""`role` and `content`, as the API takes them."""
 
 
 @dataclass(frozen=True)
 class Request:
     """What a model is asked. schema: a JSON schema its answer is to match; logprobs: the likeliest tokens are wanted too."""
 
-    messages: Sequence[Message]
+    messages: Sequence[ChatMessage]
     max_tokens: int
     temperature: float = 0.0
     seed: int | None = None

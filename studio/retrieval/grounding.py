@@ -10,8 +10,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
-from typing import Any
+from typing import Any, TypedDict
 
+from studio.core.messages import ChatMessage, chat_message
 from studio.core.records import Record
 from studio.core.text import shorten
 from studio.documents.records import Passage
@@ -55,6 +56,12 @@ class Citation(Record):
         return f"{self.document}{f', page {self.page}' if self.page is not None else ''}"
 
 
+class MessagesRow(TypedDict):
+    """A row of a dataset of conversations."""
+
+    messages: list[ChatMessage]
+
+
 @dataclass(frozen=True)
 class Grounding:
     """How questions are given passages: those of an index, so many, of so many characters together."""
@@ -73,11 +80,11 @@ class Grounding:
         found = [hit.passage for hit in self.index.search(question, self.most, self.mode)]
         return fitting(found, self.characters)
 
-    def ground(self, messages: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], list[Passage]]:
+    def ground(self, messages: Sequence[ChatMessage]) -> tuple[list[ChatMessage], list[Passage]]:
         """A conversation with passages before its last question, and those passages; as it is where that is no question."""
         question = last_question(messages)
         if not question:
-            return [dict(message) for message in messages], []
+            return list(messages), []
         passages = self.passages(question)
         return with_passages(messages, passages), passages
 
@@ -86,10 +93,9 @@ class Grounding:
         return citations(answer, passages)
 
 
-def last_question(messages: Sequence[Mapping[str, Any]]) -> str:
+def last_question(messages: Sequence[ChatMessage]) -> str:
     """What is to be answered: the last message if a person wrote it, else nothing."""
-    last = messages[-1] if messages else {}
-    return last["content"] if last.get("role") == "user" and isinstance(last.get("content"), str) else ""
+    return messages[-1]["content"] if messages and messages[-1]["role"] == "user" else ""
 
 
 def fitting(passages: Sequence[Passage], characters: int) -> list[Passage]:
@@ -103,10 +109,9 @@ def fitting(passages: Sequence[Passage], characters: int) -> list[Passage]:
     return kept
 
 
-def with_passages(messages: Sequence[Mapping[str, Any]], passages: Sequence[Passage]) -> list[dict[str, Any]]:
+def with_passages(messages: Sequence[ChatMessage], passages: Sequence[Passage]) -> list[ChatMessage]:
     """A conversation with these passages before its last question. None are none: the prompt says so too."""
-    before, last = [dict(message) for message in messages[:-1]], dict(messages[-1])
-    return [*before, {**last, "content": prompt(str(last["content"]), passages)}]
+    return [*messages[:-1], {**messages[-1], "content": prompt(messages[-1]["content"], passages)}]
 
 
 def prompt(question: str, passages: Sequence[Passage]) -> str:
@@ -159,7 +164,7 @@ def groundedness(answer: str, passages: Sequence[Passage]) -> float:
 
 def rows_with_passages(
     grounding: Grounding, rows: Iterable[Mapping[str, Any]], *, without_gold: float = 0.2, seed: int = 0
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[MessagesRow]:
     """Rows to train a model to read: each question with the passages it would get, its own among them, as chat writes them.
 
     Of a share `without_gold` of the questions the right passage is taken out, and the answer is that the documents do not say:
@@ -192,9 +197,8 @@ def rows_with_passages(
         yield _row(question, given, f"{answer} [{given.index(right) + 1}]")
 
 
-def _row(question: str, passages: Sequence[Passage], answer: str) -> dict[str, Any]:
-    asked = {"role": "user", "content": prompt(question, passages)}
-    return {"messages": [asked, {"role": "assistant", "content": answer}]}
+def _row(question: str, passages: Sequence[Passage], answer: str) -> MessagesRow:
+    return {"messages": [chat_message("user", prompt(question, passages)), chat_message("assistant", answer)]}
 
 
 def _sentences(answer: str) -> list[str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from studio.core.errors import DataError, StudioError
+from studio.core.messages import ChatMessage, Tool
 from studio.data.curation.masking import Tokens
 from studio.feedback.records import CollectedAnswer, Opinion
 from studio.feedback.store import Feedback
@@ -48,15 +49,15 @@ class Collector:
         self,
         key: str,
         model: str,
-        messages: Sequence[Mapping[str, Any]],
-        tools: Sequence[Mapping[str, Any]],
-        answer: Mapping[str, Any],
+        messages: Sequence[ChatMessage],
+        tools: Sequence[Tool],
+        answer: ChatMessage,
     ) -> None:
         """Keep an answer; returns at once. One that cannot be written is said so in the log."""
         origin = self._origins.get(model, Origin())
         item = CollectedAnswer(
-            key=key, origin="served", model=model, messages=tuple(map(dict, messages)), tools=tuple(map(dict, tools)),
-            answer={"role": "assistant", **answer}, run=origin.run, side="tuned" if origin.run else "", index=origin.index,
+            key=key, origin="served", model=model, messages=tuple(messages), tools=tuple(tools),
+            answer=answer, run=origin.run, side="tuned" if origin.run else "", index=origin.index,
         )  # fmt: skip
         with self._lock:
             if self._waiting >= WAITING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from studio.core.messages import ToolCall
 from studio.serving.engine import TokenizerAdapter
 from studio.serving.job import TokenLogprob
 
@@ -53,7 +54,7 @@ def _entry(token: int, logprob: float | None, tokenizer: TokenizerAdapter) -> di
     return {"token": tokenizer.decode([token], special=True), "logprob": logprob, "bytes": list(data)}
 
 
-def chat_choice(index: int, content: str | None, calls: list[dict[str, Any]], finish: str, logprobs: Any) -> dict[str, Any]:
+def chat_choice(index: int, content: str | None, calls: Sequence[ToolCall], finish: str, logprobs: Any) -> dict[str, Any]:
     """A choice of a whole chat answer."""
     message: dict[str, Any] = {"role": "assistant", "content": content, "refusal": None}
     if calls:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from studio.core.errors import StudioError
+from studio.core.messages import ChatMessage, Tool, ToolCall, chat_message
 from studio.serving import documents, requests, toolcalls
 from studio.serving.answering import Answer, Inbox
 from studio.serving.collecting import key_of
@@ -107,7 +108,7 @@ class ChatFormat:
         self._served, self._jobs, self._form, self._names, self._forced = served, jobs, form, names, forced
         self._passages = passages
         self._texts: dict[int, str] = {}
-        self.messages: dict[int, dict[str, Any]] = {}
+        self.messages: dict[int, ChatMessage] = {}
         """Whole answers, once their last piece was written."""
         self._begun: set[int] = set()
         self._buffers = [toolcalls.ToolCallBuffer(form) if form else None for _ in jobs]
@@ -130,10 +131,11 @@ class ChatFormat:
         if text:
             deltas.append(documents.delta(index, {"content": text}, logprobs=self._logprobs(index)))
         if calls:
-            written = [call.as_dict(number) for number, call in enumerate(calls)]
-            deltas.append(documents.delta(index, {"tool_calls": written}))
+            written = [call.as_entry() for call in calls]
+            numbered = [{"index": number, **entry} for number, entry in enumerate(written)]
+            deltas.append(documents.delta(index, {"tool_calls": numbered}))
         if piece.last:
-            self._finished(index, self._texts[index], [call.as_dict() for call in calls])
+            self._finished(index, self._texts[index], [call.as_entry() for call in calls])
             logprobs = self._logprobs(index) if self._pending.get(index) else None
             sources = self._citations(self._texts[index])
             deltas.append(documents.delta(index, sources, self._finish(piece, calls), logprobs))
@@ -146,14 +148,16 @@ class ChatFormat:
             text, calls = self._calls(text, pieces[-1].finish)
         self._pending[index] = [entry for piece in pieces for entry in self._shown(piece)]
         finish = self._finish(pieces[-1], calls) or "stop"
-        written = [call.as_dict() for call in calls]
+        written = [call.as_entry() for call in calls]
         choice = documents.chat_choice(index, text if text or not calls else None, written, finish, self._logprobs(index))
         choice["message"].update(self._citations(text))
         self._finished(index, text, written)
         return choice
 
-    def _finished(self, index: int, text: str, calls: list[dict[str, Any]]) -> None:
-        self.messages[index] = {"content": text, **({"tool_calls": calls} if calls else {})}
+    def _finished(self, index: int, text: str, calls: list[ToolCall]) -> None:
+        self.messages[index] = chat_message("assistant", text)
+        if calls:
+            self.messages[index]["tool_calls"] = calls
 
     def _citations(self, text: str) -> dict[str, Any]:
         """The sources of an answer as `citations`, where it was written from passages."""
@@ -232,10 +236,10 @@ def _seed(seed: int | None, index: int) -> int:
     return secrets.randbits(63) if seed is None else (seed + index) % (1 << 63)
 
 
-def _read_texts(messages: Sequence[Mapping[str, Any]]) -> Iterable[str]:
+def _read_texts(messages: Sequence[ChatMessage]) -> Iterable[str]:
     """The texts of which a template writes every character: of earlier answers, what stands behind their reasoning."""
-    for message in messages:
-        yield message["content"].rpartition("</think>")[2] if message["role"] == "assistant" else message["content"]
+    for turn in messages:
+        yield turn["content"].rpartition("</think>")[2] if turn["role"] == "assistant" else turn["content"]
 
 
 def _alternatives(request: ChatRequest, limit: int) -> int | None:
@@ -248,7 +252,7 @@ def _alternatives(request: ChatRequest, limit: int) -> int | None:
     return request.top_logprobs or 0
 
 
-def _tools(request: ChatRequest) -> list[dict[str, Any]]:
+def _tools(request: ChatRequest) -> list[Tool]:
     tools = requests.functions(request.tools)
     if request.tool_choice == "none":
         return []
@@ -257,7 +261,7 @@ def _tools(request: ChatRequest) -> list[dict[str, Any]]:
     return tools
 
 
-def _grammar(served: Served, request: ChatRequest, tools: list[dict[str, Any]]) -> tuple[str | None, str]:
+def _grammar(served: Served, request: ChatRequest, tools: list[Tool]) -> tuple[str | None, str]:
     """What the answer must follow: a call that tool_choice forces, or response_format; and which parameter says so."""
     choice = request.tool_choice
     if choice in (None, "auto", "none"):

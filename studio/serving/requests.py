@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, cast
 
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
 
+from studio.core.messages import ChatMessage, Tool
 from studio.core.text import nearest
 from studio.serving.errors import ApiError, bad
 
@@ -166,9 +167,9 @@ def parse(kind: type[R], body: Any) -> R:
         raise bad(f"`{where}`: {first['msg']}", str(first["loc"][0]) if first["loc"] else "") from None
 
 
-def as_conversation(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def as_conversation(messages: list[dict[str, Any]]) -> list[ChatMessage]:
     """Messages as chat templates take them: text only, `developer` as `system`. Raises ApiError naming the message."""
-    conversation: list[dict[str, Any]] = []
+    conversation: list[ChatMessage] = []
     for index, message in enumerate(messages):
         role, where = message.get("role"), f"messages[{index}]"
         if role not in ("system", "developer", "user", "assistant", "tool"):
@@ -177,10 +178,12 @@ def as_conversation(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
         calls = message.get("tool_calls")
         if content is None and not calls:
             raise bad(f"{where} has no content", f"{where}.content")
-        further = {key: value for key, value in message.items() if key in ("name", "tool_call_id", "tool_calls") and value}
         if calls and not (isinstance(calls, list) and all(_is_call(call) for call in calls)):
             raise bad(f"{where}.tool_calls is not a list of function calls", f"{where}.tool_calls")
-        conversation.append({"role": "system" if role == "developer" else role, "content": content or "", **further})
+        turn = {key: value for key, value in message.items() if key in ("name", "tool_call_id", "tool_calls") and value}
+        conversation.append(
+            cast("ChatMessage", {"role": "system" if role == "developer" else role, "content": content or "", **turn})
+        )
     return conversation
 
 
@@ -202,7 +205,7 @@ def _text(content: Any, where: str) -> str | None:
     return "".join(parts)
 
 
-def functions(tools: list[dict[str, Any]] | None) -> list[dict[str, Any]]:
+def functions(tools: list[dict[str, Any]] | None) -> list[Tool]:
     """The tools of a request. Raises ApiError for what is no function with a name, or has parameters that are no schema."""
     for index, tool in enumerate(tools or []):
         function = tool.get("function")
@@ -214,7 +217,7 @@ def functions(tools: list[dict[str, Any]] | None) -> list[dict[str, Any]]:
                 f"tools[{index}].function.parameters is {type(parameters).__name__}, and must be a JSON schema (an object)",
                 f"tools[{index}].function.parameters",
             )
-    return list(tools or [])
+    return cast("list[Tool]", list(tools or []))
 
 
 def chosen_function(choice: Mapping[str, Any]) -> str:

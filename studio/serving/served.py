@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from studio.core.messages import ChatMessage
 from studio.serving import toolcalls
 from studio.serving.engine import TokenizerAdapter
 from studio.serving.errors import ApiError, bad, context_exceeded
@@ -50,13 +51,13 @@ class Served:
         """How this model writes tool calls, as far as they can be read back."""
         return toolcalls.form_of(self.tokenizer.sample_call())
 
-    def with_system(self, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def with_system(self, messages: list[ChatMessage]) -> list[ChatMessage]:
         """The conversation under the trained system prompt, unless it has one of its own."""
         if not self.system or any(message["role"] == "system" for message in messages):
             return messages
         return [{"role": "system", "content": self.system}, *messages]
 
-    def grounded(self, messages: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[Passage]]:
+    def grounded(self, messages: list[ChatMessage]) -> tuple[list[ChatMessage], list[Passage]]:
         """The conversation with passages before its question, half the context at most, and those passages."""
         if self.grounding is None:
             return messages, []

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from studio.core.messages import FunctionCall, ToolCall
 from studio.serving.constraint import SPACING
 
 ASKED = "qzasked"
@@ -59,11 +60,10 @@ class Call:
     name: str
     arguments: str
 
-    def as_dict(self, index: int | None = None) -> dict[str, Any]:
+    def as_entry(self) -> ToolCall:
         """As an entry of `tool_calls`."""
-        position = {} if index is None else {"index": index}
-        function = {"name": self.name, "arguments": self.arguments}
-        return {**position, "id": f"call_{secrets.token_hex(12)}", "type": "function", "function": function}
+        function: FunctionCall = {"name": self.name, "arguments": self.arguments}
+        return {"id": f"call_{secrets.token_hex(12)}", "type": "function", "function": function}
 
 
 def form_of(sample: str) -> Form | None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 from studio.benchmark import figures
 from studio.benchmark.pricing import Hardware
+from studio.benchmark.result import Conditions, MeasuredOn, Result
 from studio.cli.main import run
 
 
@@ -39,6 +38,6 @@ def test_a_cost_without_watts_says_that_electricity_is_left_out():
 
 
 def test_one_round_is_told_as_one():
-    told = {"rows": 1, "source": "a.csv", "max_tokens": 8, "repeats": 1, "warm_up": 1, "levels": [1], "metric": "loss"}
-    result: Any = SimpleNamespace(settings=told, machine={"name": "m", "cores": 2})
+    asked = Conditions(rows=1, source="a.csv", max_tokens=8, repeats=1, warm_up=1, levels=(1,), metric="loss")
+    result = Result(id="x", begun=0.0, state="done", settings=asked, machine=MeasuredOn(name="m", cores=2))
     assert "1 round a level" in figures.how(result)

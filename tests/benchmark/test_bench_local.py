@@ -19,6 +19,7 @@ import pytest
 from studio.app import benchmark_results, benchmarks, servers, serving
 from studio.app.benchmarks import BenchmarkRequest
 from studio.benchmark.pricing import Hardware
+from studio.benchmark.result import Progress
 from studio.core.errors import JobError, StudioError
 from studio.http import server as listening
 from studio.processes.identity import ProcessId
@@ -38,7 +39,7 @@ def test_an_adapter_and_a_gguf_file_are_served_asked_and_ended(
     given = (str(adapters["shop"]), str(gguf))
     priced = Hardware(per_hour=1.0)
     request = BenchmarkRequest(given, levels=(1, 2), max_tokens=12, questions=str(questions), hardware=priced)
-    told: list[dict[str, Any]] = []
+    told: list[Progress] = []
     found = benchmarks.measure(request, home, told.append)
     assert [item.error for item in found.items] == [None, None]
     assert [item.engine for item in found.items] == ["transformers", "llama.cpp"]
@@ -57,7 +58,7 @@ def test_an_adapter_and_a_gguf_file_are_served_asked_and_ended(
     assert serving.running(home) == []
     assert not [one for one in psutil.Process().children(recursive=True) if "serve" in " ".join(_words(one))]
     assert benchmark_results.result("last", home) == found
-    assert {one["name"] for one in told} == {"shop", gguf.stem}
+    assert {one.name for one in told} == {"shop", gguf.stem}
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,7 @@ from typing import Any
 from unittest.mock import patch
 
 from studio.app import benchmark_results, overview, servers, serving, upkeep
-from studio.benchmark.result import Result
+from studio.benchmark.result import Conditions, MeasuredOn, Result
 from studio.core.errors import JobError
 from studio.core.files import write_text
 from studio.making.folder import JobFolder
@@ -28,6 +28,9 @@ from studio.runs.status import Status
 from studio.spec import parse
 from tests.campaign import views
 from tests.campaign.matrix import alone
+
+CONDITIONS = Conditions(source="here", rows=1, repeats=1, max_tokens=8, warm_up=1, metric="exact_match")
+MACHINE = MeasuredOn(name="m", cores=2)
 
 PID = 4_000_001
 """The process that works; more than Linux gives."""
@@ -131,7 +134,9 @@ def works(home: Path, with_views: bool = True) -> list[Work]:
     listening = serving.ServerNote(
         url="http://127.0.0.1:1/v1", models=("a",), since=time.time(), pid=PID, process=worker
     )  # fmt: skip
-    result = Result(id="20260101-000001", begun=time.time(), state="running", settings={}, machine={}, process=worker)
+    result = Result(
+        id="20260101-000001", begun=time.time(), state="running", settings=CONDITIONS, machine=MACHINE, process=worker
+    )
     result.write(home / "bench" / f"{result.id}.json")
 
     def server() -> str:

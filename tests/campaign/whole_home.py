@@ -11,7 +11,7 @@ from unittest.mock import patch
 
 from studio.app import answer_comparison, curation, documents, indexes, judging, library, making, queue, runs
 from studio.app.runs import Run
-from studio.benchmark.result import Result
+from studio.benchmark.result import Conditions, MeasuredOn, Result
 from studio.cascade import page, report
 from studio.cascade.calibration import calibrate
 from studio.cascade.questions import Right
@@ -34,6 +34,9 @@ from tests.evaluation.test_judge import honest
 from tests.making import kit
 from tests.remote.loopback import loopback
 from tests.ui import hostile
+
+CONDITIONS = Conditions(source="here", rows=1, repeats=1, max_tokens=8, warm_up=1, metric="exact_match")
+MACHINE = MeasuredOn(name="m", cores=2)
 
 TWO = ("alpha", "beta")
 """What things are called: a fault meets one of them, and the other stays as it is."""
@@ -148,7 +151,7 @@ def _comparison(home: Path, name: str) -> None:
 
 def _benchmark(home: Path, name: str) -> None:
     state = "done" if name == TWO[0] else "running"
-    Result(id=f"20260101-00000{len(name)}", begun=1.0, state=state, settings={}, machine={}).write(
+    Result(id=f"20260101-00000{len(name)}", begun=1.0, state=state, settings=CONDITIONS, machine=MACHINE).write(
         home / "bench" / f"20260101-00000{len(name)}.json"
     )
 

@@ -12,6 +12,7 @@ from studio.app.fragments.runs import story
 from studio.app.runs import Run
 from studio.cli import follow
 from studio.core import events
+from studio.core.messages import chat_message
 from studio.core.records import ErrorRecord
 from studio.data.encode import encode_file
 from studio.data.rows import Conversation
@@ -110,10 +111,10 @@ def test_a_story_written_before_events_were_typed_is_read(folder: RunFolder) -> 
 def test_rows_that_cannot_be_encoded_are_warned_of_in_the_terminal_and_on_the_page(
     folder: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    user, assistant = {"role": "user", "content": "what"}, {"role": "assistant", "content": "price"}
+    user, assistant = chat_message("user", "what"), chat_message("assistant", "price")
     rows = [
         Conversation(messages=(user, assistant), file="faq.jsonl", line=1),
-        Conversation(messages=({"role": "system", "content": "be kind"}, user, assistant), file="faq.jsonl", line=2),
+        Conversation(messages=(chat_message("system", "be kind"), user, assistant), file="faq.jsonl", line=2),
     ]
     file = tmp_path / "train.jsonl"
     file.write_text("".join(json.dumps(row.as_dict()) + "\n" for row in rows))

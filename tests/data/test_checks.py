@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from studio.core.errors import Stopped
+from studio.core.messages import chat_message
 from studio.data import checks
 from studio.data.checks import CHECKS
 from studio.data.checks.base import Check, Options, findings, findings_with_rows
@@ -57,7 +58,7 @@ PLANTED = {
 
 
 def row(answer: str, line: int, question: str = "") -> Conversation:
-    turns = ({"role": "user", "content": question or f"Question number {line}?"}, {"role": "assistant", "content": answer})
+    turns = (chat_message("user", question or f"Question number {line}?"), chat_message("assistant", answer))
     return Conversation(turns, file="rows.jsonl", line=line)
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from studio.app import library
 from studio.core.errors import DataError
+from studio.core.messages import ChatMessage, chat_message
 from studio.data import prepare
 from studio.data.curation import edits, references, store
 from studio.data.curation.desk import CONTRADICTIONS, Desk, open_desk
@@ -150,13 +151,13 @@ def test_labels_are_changed_for_many_rows_at_once(item: DatasetVersion):
         ([{"role": "user", "content": "x"}, {"role": "assistant", "content": "y", "train": False}], "not to be trained"),
     ],
 )
-def test_a_row_that_could_not_be_trained_on_is_refused(item: DatasetVersion, messages: list[dict[str, object]], says: str):
+def test_a_row_that_could_not_be_trained_on_is_refused(item: DatasetVersion, messages: list[ChatMessage], says: str):
     with open_desk(item) as desk, pytest.raises(DataError, match=says):
         desk.rewrite(1, Content(messages=tuple(messages)))
 
 
 def test_a_turn_can_be_marked_as_not_trained(item: DatasetVersion):
-    turns = (
+    turns: tuple[ChatMessage, ...] = (
         {"role": "user", "content": "a"}, {"role": "assistant", "content": "b", "train": False},
         {"role": "user", "content": "c"}, {"role": "assistant", "content": "d"},
     )  # fmt: skip
@@ -182,7 +183,7 @@ def test_preference_pairs_keep_their_rejected_answers(tmp_path: Path):
         with pytest.raises(DataError, match="the same as the preferred"):
             desk.rewrite(2, content.model_copy(update={"rejected": content.messages[-1]}))
         made = write_version(desk)
-    assert made.settings["format"] == "preference"
+    assert made.settings.get("format") == "preference"
     first = next(iter(prepare.usable(made.data)))
     assert first.rejected == {"role": "assistant", "content": "No idea of 1."}
     assert first.answer == "It is 1, says <EMAIL_1>."
@@ -284,7 +285,7 @@ def test_a_held_out_file_is_read_by_its_own_layout_beside_a_version_that_the_des
     with open_desk(item) as desk:
         desk.exclude(Query(rows=("3",)))
         trained = write_version(desk)
-    assert trained.settings["format"] == "messages"
+    assert trained.settings.get("format") == "messages"
     if held_out == "dataset":
         made = library.add(home, "Apart", [("apart.jsonl", apart)])
         store.keep_settings(made, {"format": "question_answer", "columns": {"question": "question", "answer": "answer"}})
@@ -395,7 +396,7 @@ def test_versions_are_compared_row_by_row(item: DatasetVersion):
 
 def test_rows_of_two_uploads_are_matched_by_what_they_ask():
     def row(question: str, answer: str, line: int) -> VersionRow:
-        turns = ({"role": "user", "content": question}, {"role": "assistant", "content": answer})
+        turns = (chat_message("user", question), chat_message("assistant", answer))
         return VersionRow(Content(messages=turns), f"{line % 2}.csv", line)
 
     old = [row("what is a?", "one", 1), row("what is b?", "two", 3), row("what is c?", "three", 5)]

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from studio.core.errors import DataError, Stopped
+from studio.core.messages import chat_message
 from studio.data.encode import encode_file, limit, load
 from studio.data.render import encode
 from studio.data.rows import Conversation
@@ -25,8 +26,8 @@ pytestmark = pytest.mark.torch
 
 def talk(*texts: str, line: int = 1, system: str = "") -> Conversation:
     roles = ["user", "assistant"] * len(texts)
-    lead = [{"role": "system", "content": system}] if system else []
-    messages = [*lead, *({"role": role, "content": text} for role, text in zip(roles, texts, strict=False))]
+    lead = [chat_message("system", system)] if system else []
+    messages = [*lead, *(chat_message(role, text) for role, text in zip(roles, texts, strict=False))]
     return Conversation(messages=tuple(messages), file="faq.csv", line=line)
 
 

@@ -13,6 +13,7 @@ import pytest
 from studio.app.datasets import Preview
 from studio.app.fragments import data as fragments
 from studio.core.errors import DataError, ModelError
+from studio.core.messages import ChatMessage, Tool, ToolCall, chat_message
 from studio.data.render import check_template, encode, encode_many, encode_prompt, preview
 from studio.data.rows import Conversation
 from studio.models.chat import fix_date, write_day
@@ -44,8 +45,8 @@ SAME_TEXT = ("qwen2_5", "qwen3_instruct_2507", "llama3", "gemma", "gemma3", "phi
 
 def talk(*contents: str, system: str = "") -> Conversation:
     roles = ["user", "assistant"] * len(contents)
-    messages = [{"role": role, "content": text} for role, text in zip(roles, contents, strict=False)]
-    lead = [{"role": "system", "content": system}] if system else []
+    messages = [chat_message(role, text) for role, text in zip(roles, contents, strict=False)]
+    lead = [chat_message("system", system)] if system else []
     return Conversation(messages=tuple([*lead, *messages]), file="faq.csv", line=7)
 
 
@@ -234,8 +235,8 @@ def spaced(template: str, strip: bool) -> Any:
     return made
 
 
-TOOL = {"type": "function", "function": {"name": "price", "description": "The price.", "parameters": {"type": "object"}}}
-CALL = {"type": "function", "function": {"name": "price", "arguments": '{"of": "<|im_end|> lamp"}'}}
+TOOL: Tool = {"type": "function", "function": {"name": "price", "description": "The price.", "parameters": {"type": "object"}}}
+CALL: ToolCall = {"type": "function", "function": {"name": "price", "arguments": '{"of": "<|im_end|> lamp"}'}}
 
 
 @pytest.mark.parametrize("name", ["qwen2_5", "qwen3", "qwen3_instruct_2507", "llama3_1", "llama3_2", "qwen2_5_training"])
@@ -245,7 +246,7 @@ def test_tool_calls_are_trained_as_the_template_writes_them(name: str):
     row = Conversation(
         messages=(
             {"role": "user", "content": "what price"},
-            {"role": "assistant", "content": None, "tool_calls": [CALL]},
+            {"role": "assistant", "content": "", "tool_calls": [CALL]},
             {"role": "tool", "content": "5 euro", "name": "price"},
             {"role": "assistant", "content": "it costs 5 euro"},
         ),
@@ -384,13 +385,13 @@ def test_a_preview_tells_a_control_token_from_text_that_looks_like_one():
     assert not any(piece.quoted and piece.control for piece in pieces)
     assert [piece.text for piece in pieces if piece.control].count("<|im_end|>") == 2
     shown = Preview("a.csv", 1, pieces)
-    assert shown.lookalikes == ["</s>", "<|im_end|>", "<|im_start|>"] == shown.as_dict()["lookalikes"]
-    html = str(fragments.tokens([shown.as_dict()]))
+    assert shown.lookalikes == ["</s>", "<|im_end|>", "<|im_start|>"] == list(shown.record().lookalikes)
+    html = str(fragments.tokens([shown.record()]))
     assert "text like a control token, token" in html
     assert "Plain text that looks like a control token" in html
     plain = Preview("a.csv", 1, preview(talk("say it", "once"), tokenizer("chatml")))
     assert not plain.lookalikes
-    assert "looks like" not in str(fragments.tokens([plain.as_dict()]))
+    assert "looks like" not in str(fragments.tokens([plain.record()]))
 
 
 def test_a_preview_shows_every_token_of_the_row():
@@ -404,8 +405,9 @@ def test_a_preview_shows_every_token_of_the_row():
 @pytest.mark.parametrize("name", APART)
 def test_a_reasoning_that_the_prompt_opens_is_learned_behind_that_prompt(name: str):
     made = tokenizer(name)
-    for answer in ({"content": "<think>\nBox 0.\n</think>\n\nHall 0."}, {"content": "Hall 0.", "reasoning_content": "Box 0."}):
-        row = Conversation(({"role": "user", "content": "which hall"}, {"role": "assistant", **answer}))
+    thinking: ChatMessage = {"role": "assistant", "content": "Hall 0.", "reasoning_content": "Box 0."}
+    for answer in (chat_message("assistant", "<think>\nBox 0.\n</think>\n\nHall 0."), thinking):
+        row = Conversation((chat_message("user", "which hall"), answer))
         whole, prompt = encode(row, made), encode_prompt(row.prompt, made)
         assert made.decode(prompt).endswith("<think>\n")
         assert (whole.ids[: len(prompt)], whole.mask.index(True)) == (prompt, len(prompt))
@@ -431,7 +433,7 @@ def test_text_that_looks_like_a_control_token_stays_text_in_a_reasoning_too():
 )
 def test_a_reasoning_beside_the_content_is_trained_or_refused_and_never_lost(name: str, written: bool):
     made = tokenizer(name)
-    answer = {"role": "assistant", "content": "Hall 0.", "reasoning_content": "Box 0 is full."}
+    answer: ChatMessage = {"role": "assistant", "content": "Hall 0.", "reasoning_content": "Box 0 is full."}
     row = Conversation(({"role": "user", "content": "which hall"}, answer), file="faq.jsonl", line=3)
     if not written:
         with pytest.raises(DataError, match="does not write the reasoning of message 2") as refused:

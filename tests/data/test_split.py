@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from studio.core.errors import DataError
+from studio.core.messages import chat_message
 from studio.data.rows import Conversation
 from studio.data.split import conflicting, fingerprint, first_of_each, hold_out, normal, question
 
 
 def talk(*texts: str, system: str = "") -> Conversation:
-    turns = [{"role": ("user", "assistant")[place % 2], "content": text} for place, text in enumerate(texts)]
-    return Conversation(tuple([{"role": "system", "content": system}] if system else []) + tuple(turns))
+    turns = [chat_message(("user", "assistant")[place % 2], text) for place, text in enumerate(texts)]
+    return Conversation(tuple([chat_message("system", system)] if system else []) + tuple(turns))
 
 
 def group(conversation: Conversation) -> int:

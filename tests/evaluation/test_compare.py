@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from studio.core.errors import EvaluationError, Stopped
+from studio.core.messages import ToolCall
 from studio.data.rows import Conversation
 from studio.evaluation import likelihood as likelihoods
 from studio.evaluation.answering import answers, questions
@@ -223,11 +224,11 @@ def test_a_tool_call_is_compared_as_the_model_would_write_it(tmp_path: Path):
     import studio.models.starter as starter
 
     template = (Path(starter.__file__).parent / "chat_template.jinja").read_text(encoding="utf-8")
-    call = {"id": "1", "type": "function", "function": {"name": "price", "arguments": {"of": "lamp"}}}
+    call: ToolCall = {"id": "1", "type": "function", "function": {"name": "price", "arguments": {"of": "lamp"}}}
     row = Conversation(
         messages=(
             {"role": "user", "content": "what is the price of the lamp"},
-            {"role": "assistant", "content": None, "tool_calls": [call]},
+            {"role": "assistant", "content": "", "tool_calls": [call]},
         )
     )
     (asked,), left_out = questions([row], make_tokenizer(tmp_path, template))

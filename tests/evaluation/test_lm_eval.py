@@ -9,13 +9,14 @@ import pytest
 import yaml
 
 from studio.core.errors import EvaluationError
+from studio.core.messages import chat_message
 from studio.data.rows import Conversation
 from studio.evaluation import lm_eval
 from tests.evaluation.conftest import FACTS, conversation
 
 
 def test_rows_become_a_task_with_its_data_and_its_command(tmp_path: Path):
-    system = {"role": "system", "content": "Be brief."}
+    system = chat_message("system", "Be brief.")
     rows = [conversation(*fact) for fact in FACTS]
     rows[0] = Conversation(messages=(system, *rows[0].messages))
     several = Conversation(messages=(*rows[1].messages, *rows[2].messages))

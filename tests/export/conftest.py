@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from studio.core.messages import chat_message
 from studio.data.rows import Conversation
 from studio.export.make import Probe, Source, export
 from studio.export.targets.merged.settings import MergedTarget
@@ -62,7 +63,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
 @pytest.fixture(scope="session")
 def probe() -> Probe:
     """Held-out conversations: one turn, several turns, a system prompt, other alphabets."""
-    system = {"role": "system", "content": "Be brief."}
+    system = chat_message("system", "Be brief.")
     return Probe(
         [
             talk("What is the price of the Aria lamp?", "The Aria lamp costs 24 euro."),

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from studio.core.errors import ExportError
+from studio.core.messages import ChatMessage, Tool, ToolCall
 from studio.data.rows import Conversation
 from studio.export import toolchains as environments
 from studio.export.make import Probe, Source, export
@@ -93,10 +94,16 @@ def test_litert_answers_as_what_was_evaluated(source: Source, probe: Probe) -> N
 def test_in_float32_litert_computes_what_transformers_does_with_bos_and_tools(tmp_path: Path) -> None:
     model = with_bos(tmp_path / "base")
     source = make_source(Model(name=str(model), quantization="none", dtype="fp32"), tmp_path)
-    call = {"id": "1", "type": "function", "function": {"name": "price", "arguments": '{"of": "lamp é"}'}}
-    tool = {"type": "function", "function": {"name": "price", "description": "<b>", "parameters": {"type": "object"}}}
-    asked = ({"role": "user", "content": "the price "}, {"role": "assistant", "content": "", "tool_calls": [call]})
-    answer = ({"role": "tool", "content": "24", "tool_call_id": "1"}, {"role": "assistant", "content": "it costs 24"})
+    call: ToolCall = {"id": "1", "type": "function", "function": {"name": "price", "arguments": '{"of": "lamp é"}'}}
+    tool: Tool = {"type": "function", "function": {"name": "price", "description": "<b>", "parameters": {"type": "object"}}}
+    asked: tuple[ChatMessage, ...] = (
+        {"role": "user", "content": "the price "},
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+    )
+    answer: tuple[ChatMessage, ...] = (
+        {"role": "tool", "content": "24", "tool_call_id": "1"},
+        {"role": "assistant", "content": "it costs 24"},
+    )
     probe = Probe([talk("what is the lamp", "glass"), Conversation((*asked, *answer), (tool,))])
     made = export(LitertTarget(quant="fp32", context=256), source, probe, Silent())
     assert made.verification.passed

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from studio.core.errors import DataError
+from studio.core.messages import chat_message
 from studio.core.records import RecordError
 from studio.data.curation import store
 from studio.data.curation.desk import open_desk
@@ -19,8 +20,7 @@ from studio.feedback.store import FILE, Feedback, Query
 
 
 def answer(key: str, question: str, text: str, **values: Any) -> CollectedAnswer:
-    asked = ({"role": "user", "content": question},)
-    said = {"role": "assistant", "content": text}
+    asked, said = (chat_message("user", question),), chat_message("assistant", text)
     return CollectedAnswer(key=key, origin="served", model="bot", messages=asked, answer=said, run="bot-1", **values)
 
 

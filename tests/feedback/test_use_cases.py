@@ -12,6 +12,7 @@ import studio
 from studio.app import feedback, library, runs
 from studio.cli.main import run as command
 from studio.core.errors import DataError, JobError, SpecError
+from studio.core.messages import ChatMessage, chat_message
 from studio.data.curation import store
 from studio.feedback.records import CollectedAnswer, Opinion
 from studio.feedback.store import FILE, Feedback
@@ -29,8 +30,7 @@ def home(tmp_path: Path) -> Path:
 def served(home: Path, *said: tuple[str, str]) -> None:
     with Feedback(home) as opened:
         for number, (question, text) in enumerate(said):
-            asked = ({"role": "user", "content": question},)
-            answer = {"role": "assistant", "content": text}
+            asked, answer = (chat_message("user", question),), chat_message("assistant", text)
             opened.add(CollectedAnswer(key=f"chatcmpl-{number}", origin="served", model="bot", messages=asked, answer=answer))
 
 
@@ -61,7 +61,7 @@ def test_nothing_is_stored_unless_it_was_turned_on(home: Path):
     assert [item.model for item in studio.list_feedback(home=home)] == ["starter"]
 
 
-def talk(question: str) -> list[dict[str, str]]:
+def talk(question: str) -> list[ChatMessage]:
     return [{"role": "system", "content": "Be kind."}, {"role": "user", "content": question}]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from studio.app import documents, indexes
+from studio.core.messages import chat_message
 from studio.documents.records import Passage
 from studio.retrieval import grounding
 from studio.retrieval.grounding import Grounding, citations, groundedness
@@ -14,7 +15,7 @@ HOTEL = Passage.of("hr.pdf", 7, ["Travel"], 90, "Hotels cost up to 120 euros a n
 
 
 def test_passages_stand_before_the_question_marked_off_as_data() -> None:
-    messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "How many days?"}]
+    messages = [chat_message("system", "Be brief."), chat_message("user", "How many days?")]
     asked = grounding.with_passages(messages, [LEAVE, HOTEL])
     assert asked[0] == messages[0]
     content = asked[1]["content"]
@@ -74,7 +75,7 @@ def test_as_many_passages_are_given_as_fit(home: Path, tmp_path: Path) -> None:
     assert len(Grounding(index).passages("leave rule")) == 4
     assert len(Grounding(index, characters=1_200).passages("leave rule")) == 2
     assert len(Grounding(index, characters=10).passages("leave rule")) == 1
-    tool = [{"role": "tool", "content": "leave"}]
+    tool = [chat_message("tool", "leave")]
     assert Grounding(index).ground(tool) == (tool, [])
 
 

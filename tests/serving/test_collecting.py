@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from studio.core.messages import chat_message
 from studio.feedback.records import CollectedAnswer
 from studio.feedback.store import Feedback
 from studio.serving.application import Api, Dispatcher
@@ -76,7 +77,7 @@ def test_a_call_of_a_function_is_kept_with_its_tools(server: Server) -> None:
     called = server.chat("The price of a small one?", "desk", tools=[TOOL], tool_choice="required", max_tokens=60)
     rate(server, id=called["id"], rating="good")
     item = collected(server.home)[0]
-    assert item.answer["tool_calls"] == called["choices"][0]["message"]["tool_calls"]
+    assert item.answer.get("tool_calls") == called["choices"][0]["message"]["tool_calls"]
     assert item.tools[0]["function"]["name"] == "get_price"
 
 
@@ -114,7 +115,7 @@ def test_an_answer_that_cannot_be_written_is_said_so_and_the_next_one_is_kept(
     monkeypatch.setattr(Feedback, "add", lambda *values: (_ for _ in ()).throw(full.pop()) if full else add(*values))
     with caplog.at_level(logging.WARNING, "studio.serve"):
         for number in range(2):
-            collector.collect(f"chatcmpl-{number}", "bot", talk("q"), [], {"content": "a"})
+            collector.collect(f"chatcmpl-{number}", "bot", talk("q"), [], chat_message("assistant", "a"))
         collector.close()
     assert "not collected: no space left on device" in caplog.text
     assert [item.key for item in collected(tmp_path)] == ["chatcmpl-1"]
@@ -128,7 +129,7 @@ def test_answers_that_come_faster_than_the_disk_takes_them_are_left_out(
     collector._thread.submit(time.sleep, 0.3)
     with caplog.at_level(logging.WARNING, "studio.serve"):
         for number in range(3):
-            collector.collect(f"chatcmpl-{number}", "bot", talk("q"), [], {"content": "a"})
+            collector.collect(f"chatcmpl-{number}", "bot", talk("q"), [], chat_message("assistant", "a"))
     collector.close()
     assert "wait to be written" in caplog.text
     assert len(collected(tmp_path)) == 2
@@ -136,7 +137,7 @@ def test_answers_that_come_faster_than_the_disk_takes_them_are_left_out(
 
 def test_a_correction_that_is_far_too_long_is_refused(tmp_path: Path) -> None:
     collector = Collector(tmp_path, {})
-    collector.collect("chatcmpl-1", "bot", talk("q"), [], {"content": "a"})
+    collector.collect("chatcmpl-1", "bot", talk("q"), [], chat_message("assistant", "a"))
     with pytest.raises(ApiError, match="20,001 characters") as refused:
         asyncio.run(collector.say({"id": "chatcmpl-1", "correction": "x" * 20_001}))
     assert refused.value.status == 400

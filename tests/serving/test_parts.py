@@ -12,6 +12,7 @@ import pytest
 
 from studio.core.errors import ModelError, SpecError, StudioError
 from studio.core.files import write_json
+from studio.core.messages import chat_message
 from studio.models.finding import Found
 from studio.models.settings import Model
 from studio.serving import sampling, toolcalls, vllm
@@ -319,9 +320,9 @@ def test_the_system_prompt_of_the_training_is_served_unless_a_conversation_has_i
     assert source.system == export.system == file.system == "Answer in verse.", "an export keeps it outside its run too"
     scheduler: Scheduler = object.__new__(Scheduler)
     served = Served("shop", scheduler, None, system=source.system)  # type: ignore[arg-type]
-    question = [{"role": "user", "content": "Hi"}]
+    question = [chat_message("user", "Hi")]
     assert served.with_system(question) == [{"role": "system", "content": "Answer in verse."}, *question]
-    own = [{"role": "system", "content": ""}, *question]
+    own = [chat_message("system", ""), *question]
     assert served.with_system(own) == own
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from studio.core.messages import ChatMessage, chat_message
 from tests.serving.conftest import Server
 
 pytestmark = pytest.mark.torch
@@ -39,8 +40,8 @@ WRONG = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": 
 BOTH = pytest.mark.parametrize("model", ["shop", "gguf"])
 
 
-def talk(text: str) -> list[dict[str, str]]:
-    return [{"role": "user", "content": text}]
+def talk(text: str) -> list[ChatMessage]:
+    return [chat_message("user", text)]
 
 
 def chunks(answer: httpx.Response) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from studio.app import curves, run_updates
+from studio.app.datasets import PreviewRecord, PreviewToken
 from studio.app.exports import ExportEstimate, ListedExport
 from studio.app.file_preview import FirstRows
 from studio.app.fragments import chat, compare, data, desk, evidence, exports, parts, plan, runs
@@ -99,8 +100,8 @@ def given() -> Any:
     return Some(text=EVIL, tokens=1, stopped=False, scores={})
 
 
-TOKEN = {"id": 1, "text": EVIL, "trained": True, "control": True, "quoted": True}
-ITEM = {"file": EVIL, "line": 1, "trained": 1, "tokens": [TOKEN], "notes": [EVIL], "lookalikes": [EVIL]}
+TOKEN = PreviewToken(id=1, text=EVIL, trained=True, control=True, quoted=True)
+ITEM = PreviewRecord(file=EVIL, line=1, trained=1, tokens=(TOKEN,), notes=(EVIL,), lookalikes=(EVIL,))
 CHECKS = [Check(EVIL, EVIL, EVIL, False, EVIL)]
 ARTIFACT = Artifact(
     kind=EVIL, folder=EVIL, settings={}, key=EVIL, sources={}, details={}, versions={}, serve=[EVIL], made_at=EVIL,

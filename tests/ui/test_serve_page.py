@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 from studio.app import benchmark_results, servers, serving
 from studio.app.fragments import bench, serve
 from studio.benchmark import page as pages
-from studio.benchmark.result import Item, Level, Result, Spread
+from studio.benchmark.result import Conditions, Item, Level, MeasuredOn, Progress, Result, Spread
 from studio.core.errors import JobError, StudioError
 from studio.core.records import ErrorRecord
 from studio.evaluation.interval import Estimate
@@ -42,8 +42,8 @@ def kept(home: Path, name: str = "20260101-120000-abcd", state: Any = "done") ->
         Item(EVIL, "run", EVIL, EVIL, [level], quality, quality, notes=[EVIL], cost_how=EVIL, error=error),
         Item("second", "api", "h", "m", [level], quality),
     ]
-    told = {"source": EVIL, "rows": 5, "repeats": 3, "max_tokens": 9, "levels": [], "warm_up": 2, "metric": "token_f1"}
-    found = Result(id=name, begun=time.time(), state=state, settings=told, machine={"name": EVIL, "cores": 2}, items=items)
+    asked = Conditions(source=EVIL, rows=5, repeats=3, max_tokens=9, warm_up=2, metric="token_f1")
+    found = Result(id=name, begun=time.time(), state=state, settings=asked, machine=MeasuredOn(name=EVIL, cores=2), items=items)
     found.write(home / "bench" / f"{name}.json")
     (home / "bench" / f"{name}.html").write_text(pages.render(found), encoding="utf-8")
     return found
@@ -124,7 +124,7 @@ def test_what_came_from_outside_stays_text(tmp_path: Path):
     server = servers.Server(ProcessId(1, 1, "boot"), "failed", EVIL, (EVIL,), 1.0, (EVIL,), error=problem)
     stats = servers.ServerStats(engines={EVIL: EVIL})
     ready = servers.Server(ProcessId(1, 1, "boot"), "ready", "http://x/v1", (EVIL, EVIL), 1.0)
-    running = Some(state="running", progress={"item": 0, "of": 1, "name": EVIL, "what": EVIL, "done": 0, "total": 0})
+    running = found.model_copy(update={"state": "running", "progress": Progress(item=0, of=1, name=EVIL, what=EVIL)})
     for html in (
         bench.shown(found),
         bench.working(running, None),

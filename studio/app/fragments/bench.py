@@ -21,6 +21,7 @@ from studio.app.fragments.parts import (
     table,
     when,
 )
+from studio.benchmark.result import Result
 
 NONE = empty(
     "No benchmark yet",
@@ -35,16 +36,13 @@ def label(result: Any) -> str:
     return f"{when(result.begun)} · {names or 'nothing yet'}{state}"
 
 
-def working(result: Any | None, work: Any | None) -> Markup:
+def working(result: Result | None, work: Any | None) -> Markup:
     """How far the running one is, or why the last one could not start."""
     if result is not None and result.state == "running":
         now = result.progress
-        if not now:
+        if now is None:
             return progress(0, 0, "Starting")
-        streams = now.get("streams")
-        what = now["what"] if not streams else "1 request at a time" if streams == 1 else f"{streams} concurrent requests"
-        at = f"{now['item'] + 1} of {now['of']}"
-        return progress(now["done"], now["total"], f"{now['name']} ({at}), {what}")
+        return progress(now.done, now.total, f"{now.name} ({now.item + 1} of {now.of}), {now.words}")
     if work is not None and work.state == "running":
         return progress(0, 0, "Starting")
     if work is not None and work.state == "failed" and work.error:

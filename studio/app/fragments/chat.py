@@ -10,14 +10,15 @@ from markupsafe import Markup
 from studio.app.fragments.feedback import controls
 from studio.app.fragments.parts import empty
 from studio.core.html import Fragments
+from studio.core.messages import ChatMessage
 
 _html = Fragments("studio.app", "chat.html")
 EMPTY = empty("Ask a question", "Base and tuned get the same message, through the chat template used in training.")
 
 
 def sides(
-    base: Sequence[dict[str, str]],
-    tuned: Sequence[dict[str, str]],
+    base: Sequence[ChatMessage],
+    tuned: Sequence[ChatMessage],
     two: bool,
     waiting: str = "",
     said: Mapping[str, Any] | None = None,
@@ -32,7 +33,7 @@ def sides(
     return _html("sides", columns, waiting)
 
 
-def _turns(side: str, turns: Sequence[dict[str, str]], said: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+def _turns(side: str, turns: Sequence[ChatMessage], said: Mapping[str, Any] | None) -> list[dict[str, Any]]:
     shown = []
     for index, turn in enumerate(turns):
         of = f"{side}:{index}"

@@ -8,6 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from studio.app.datasets import PreviewRecord
 from studio.app.file_preview import FirstRows
 from studio.app.fragments.parts import (
     badge,
@@ -25,6 +26,7 @@ from studio.app.fragments.parts import (
 )
 from studio.app.library import Users
 from studio.core.html import Fragments
+from studio.core.messages import ChatMessage
 from studio.core.text import plural, size
 from studio.data.findings import Finding
 from studio.data.report import DataReport
@@ -190,26 +192,24 @@ def conversation(item: Conversation) -> Markup:
     return _html("conversation", turns, where)
 
 
-def _content(turn: dict[str, Any]) -> str:
-    content = turn.get("content")
-    if content is None and turn.get("tool_calls"):
-        return json.dumps(turn["tool_calls"], ensure_ascii=False)
-    return content if isinstance(content, str) else str(content or "")
+def _content(turn: ChatMessage) -> str:
+    calls = turn.get("tool_calls")
+    return json.dumps(calls, ensure_ascii=False) if calls and not turn["content"] else turn["content"]
 
 
-def tokens(previews: Iterable[dict[str, Any]]) -> Markup:
+def tokens(previews: Iterable[PreviewRecord]) -> Markup:
     """Rows token by token; what is trained is marked by colour and underline."""
     shown: list[Markup] = []
     notes: dict[str, None] = {}
     for item in previews:
-        notes.update(dict.fromkeys(item.get("notes", ())))
-        every = item["tokens"]
+        notes.update(dict.fromkeys(item.notes))
+        every = item.tokens
         cut = f" The first {MAX_TOKENS:,} of {len(every):,} are shown." if len(every) > MAX_TOKENS else ""
-        name = item["file"].rsplit("/", 1)[-1]
-        words = f"{name}, line {item['line']:,}: {plural(len(every), 'token')}, {item['trained']:,} trained (green, underlined); control tokens have a frame.{cut}"
-        listed = [{**token, "lines": token["text"].split("\n")} for token in every[:MAX_TOKENS]]
+        name = item.file.rsplit("/", 1)[-1]
+        words = f"{name}, line {item.line:,}: {plural(len(every), 'token')}, {item.trained:,} trained (green, underlined); control tokens have a frame.{cut}"
+        listed = [{**token.model_dump(), "lines": token.text.split("\n")} for token in every[:MAX_TOKENS]]
         shown.append(_html("tokens", {"tokens": listed}, words))
-        if found := item.get("lookalikes"):
+        if found := item.lookalikes:
             said = f"Plain text that looks like a control token and is not one (dotted): {', '.join(found)}"
             shown.append(
                 notice(said, "It is learned as characters. Remove it from the rows if it is left over from a template.")

@@ -111,11 +111,11 @@ def editor(
         {
             "role": turn["role"],
             "label": ROLES.get(turn["role"], turn["role"]),
-            "content": turn.get("content") or "",
+            "content": turn["content"],
             "answers": turn["role"] == "assistant",
             "last": index == len(item.content.messages) - 1,
             "trained": turn.get("train") is not False,
-            "calls": json.dumps(turn["tool_calls"], ensure_ascii=False) if turn.get("tool_calls") else "",
+            "calls": json.dumps(calls, ensure_ascii=False) if (calls := turn.get("tool_calls")) else "",
         }
         for index, turn in enumerate(item.content.messages)
     ]

@@ -11,12 +11,14 @@ import orjson
 from pydantic import Field, TypeAdapter, ValidationError
 
 from studio.core.errors import DataError
+from studio.core.messages import ChatMessage, Tool
 from studio.core.records import Record
 from studio.data import split
 from studio.data.collected import CollectedRow
 from studio.data.context import Context, Turns
 from studio.data.notes import Notes, Unusable
 from studio.data.rows import Conversation
+from studio.data.settings import FormatName
 from studio.data.turns import checked, checked_tools
 
 LABEL = "label"
@@ -29,10 +31,10 @@ class Content(Record):
     """What a row says: messages with their tools, or plain text. In a preference pair the last message is the preferred
     answer, and `rejected` the other one; of a labelled answer `good` says whether it is a good one."""
 
-    messages: tuple[dict[str, Any], ...] = ()
-    tools: tuple[dict[str, Any], ...] = ()
+    messages: tuple[ChatMessage, ...] = ()
+    tools: tuple[Tool, ...] = ()
     text: str = ""
-    rejected: dict[str, Any] | None = None
+    rejected: ChatMessage | None = None
     good: bool | None = None
 
     @classmethod
@@ -78,7 +80,7 @@ class Content(Record):
         return "\n".join(str(turn.get("content") or "") for turn in turns) if turns else self.text
 
     @property
-    def format(self) -> str:
+    def format(self) -> FormatName:
         """The layout in which `as_bytes` writes it, as `data.format` calls it."""
         return "preference" if self.rejected is not None else "messages" if self.messages else "text"
 

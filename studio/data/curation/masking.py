@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
+from studio.core.messages import ChatMessage
 from studio.data.checks.personal import Span, spans
 from studio.data.curation.edits import Content
 
@@ -48,9 +49,10 @@ def masked(
     return Masked(new, tuple(dict.fromkeys(seen)), len(seen)) if seen else None
 
 
-def _turn(turn: dict[str, Any], replace: Callable[[str], str]) -> dict[str, Any]:
+def _turn(turn: ChatMessage, replace: Callable[[str], str]) -> ChatMessage:
     """A turn with its texts masked, those inside tool calls too."""
-    return {key: value if key in ("role", "train") else _value(value, replace) for key, value in turn.items()}
+    masked = {key: value if key in ("role", "train") else _value(value, replace) for key, value in turn.items()}
+    return cast("ChatMessage", masked)
 
 
 def _value(value: Any, replace: Callable[[str], str]) -> Any:

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -25,7 +25,7 @@ from studio.core.records import Record, RecordError
 from studio.core.text import nearest
 from studio.data.collected import CollectedRows
 from studio.data.made import MadeRows
-from studio.data.settings import Data
+from studio.data.settings import Data, ReadAs
 from studio.processes import locks
 
 PREFIX = "dataset:"
@@ -40,7 +40,7 @@ class VersionRecord(Record):
     remedy: ClassVar[str] = "Remove its folder, and upload the files again."
 
     created: float
-    settings: dict[str, Any] = Field(default_factory=dict)
+    settings: ReadAs = Field(default_factory=ReadAs)
     """How it is read: `format`, `columns` and so on as in a spec's data section."""
     number: int = 0
     """0 in versions that were written before versions had numbers."""
@@ -104,7 +104,7 @@ class DatasetVersion:
         return self.record.created
 
     @property
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> ReadAs:
         """How it is read, as in a spec's data section."""
         return self.record.settings
 
@@ -227,7 +227,7 @@ def add_version(
         return next(item for item in versions_of(folder) if item.path == path)
 
 
-def keep_settings(item: DatasetVersion, settings: dict[str, Any]) -> DatasetVersion:
+def keep_settings(item: DatasetVersion, settings: ReadAs) -> DatasetVersion:
     """Remember how a version is to be read."""
     with writer(item.path.parent):
         record = VersionRecord.read(item.path / "dataset.json").model_copy(update={"settings": settings})

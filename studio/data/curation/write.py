@@ -13,6 +13,7 @@ import orjson
 
 from studio.core.errors import DataError
 from studio.core.files import need_room, read_json_lines, write_text
+from studio.core.messages import ChatMessage
 from studio.data.collected import FILE, CollectedRow, CollectedRows
 from studio.data.curation import added, store
 from studio.data.curation import edits as edit_records
@@ -22,6 +23,7 @@ from studio.data.curation.differences import VersionRow
 from studio.data.curation.edits import Add, Content
 from studio.data.curation.store import DatasetVersion, VersionRecord
 from studio.data.curation.views import DeskRow
+from studio.data.settings import FormatName, ReadAs
 
 EDITS = "edits.jsonl"
 
@@ -34,7 +36,7 @@ def write_version(desk: Desk, only_approved: bool = False, who: str = "", why: s
     item = desk.item
     digest = hashlib.sha256()
     count = left_out = changed = 0
-    kinds: dict[str, str] = {}
+    kinds: dict[str, FormatName] = {}
     edits = list(desk.edits())
     additions = {edit.row: edit.source for edit in added.of(edits)}
     sources: list[CollectedRow] = []
@@ -73,10 +75,10 @@ def write_version(desk: Desk, only_approved: bool = False, who: str = "", why: s
         lines = [json.dumps(edit_records.as_line(edit), ensure_ascii=False) + "\n" for edit in edits]
         write_text(folder / EDITS, "".join(lines))
 
-    settings = {
-        **{name: item.settings[name] for name in ("turns", "train_on") if name in item.settings},
-        "format": next(iter(kinds.values())),
-    }
+    settings = item.settings.copy()
+    for name in settings.keys() - {"turns", "train_on"}:
+        del settings[name]
+    settings["format"] = next(iter(kinds.values()))
     record = VersionRecord(
         created=0.0, settings=settings, parent=item.version, edits=len(edits), rows=count, who=who, why=why,
         made=item.record.made, collected=CollectedRows.of(sources, item.record.collected),
@@ -89,7 +91,7 @@ def first_version(folder: Path, title: str, rows: Sequence[tuple[Content, Collec
     several kinds, or none."""
     by_content = {content.digest: Add(row=content.digest, after=content, source=source) for content, source in rows}
     edits = list(by_content.values())
-    kinds = {edit.after.kind: edit.after.format for edit in edits}
+    kinds: dict[str, FormatName] = {edit.after.kind: edit.after.format for edit in edits}
     if len(kinds) != 1:
         raise DataError(
             "there are no rows" if not kinds else f"the rows are of several kinds ({', '.join(sorted(kinds))})",
@@ -108,7 +110,7 @@ def first_version(folder: Path, title: str, rows: Sequence[tuple[Content, Collec
         )
 
     record = VersionRecord(
-        created=0.0, settings={"format": next(iter(kinds.values()))}, rows=len(edits), why=why,
+        created=0.0, settings=ReadAs(format=next(iter(kinds.values()))), rows=len(edits), why=why,
         collected=CollectedRows.of(edit.source for edit in edits),
     )  # fmt: skip
     return store.add_version(folder, title, hashlib.sha256(b"".join(lines)).hexdigest(), record, fill)
@@ -165,7 +167,7 @@ def export(desk: Desk, file: Path, kind: Literal["jsonl", "csv"], present: bool 
     return count
 
 
-def _cells(row: DeskRow, messages: tuple[dict[str, object], ...], text: str) -> dict[str, str]:
+def _cells(row: DeskRow, messages: tuple[ChatMessage, ...], text: str) -> dict[str, str]:
     """A row as the cells of a table."""
     if not messages:
         return {"text": text}

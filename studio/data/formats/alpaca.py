@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from studio.core.messages import chat_message
 from studio.data.columns import SHARED, Format, Proposal, Table, by_name
 from studio.data.context import Context
 from studio.data.rows import Conversation, Row
@@ -43,8 +44,8 @@ def convert(row: Row, columns: Mapping[str, str], context: Context) -> Conversat
         question = text_of(values, instruction, "question", notes)
     answer = text_of(values, columns["output"], "answer", notes)
     messages = (
-        {"role": "user", "content": f"{question}\n\n{extra}" if extra else question},
-        {"role": "assistant", "content": answer},
+        chat_message("user", f"{question}\n\n{extra}" if extra else question),
+        chat_message("assistant", answer),
     )
     return Conversation(messages, (), "", row.file, row.line)
 

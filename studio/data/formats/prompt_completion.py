@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from studio.core.messages import chat_message
 from studio.data.columns import SHARED, Format, Proposal, Table, by_name
 from studio.data.context import Context
 from studio.data.notes import Unusable
@@ -40,8 +41,8 @@ def convert(row: Row, columns: Mapping[str, str], context: Context) -> Conversat
         messages = checked([*asked, *answered], columns["prompt"], context)
     else:
         messages = (
-            {"role": "user", "content": text_of(values, columns["prompt"], "question", context.notes)},
-            {"role": "assistant", "content": text_of(values, columns["completion"], "answer", context.notes)},
+            chat_message("user", text_of(values, columns["prompt"], "question", context.notes)),
+            chat_message("assistant", text_of(values, columns["completion"], "answer", context.notes)),
         )
     return Conversation(messages, (), "", row.file, row.line)
 

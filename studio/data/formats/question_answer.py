@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from studio.core.messages import ChatMessage, chat_message
 from studio.data.columns import SHARED, Format, Proposal, Table, by_name
 from studio.data.context import Context
 from studio.data.notes import Unusable
@@ -85,7 +86,7 @@ def convert(row: Row, columns: Mapping[str, str], context: Context) -> Conversat
     if "context" in columns:
         extra = optional_text(values, columns["context"], "context", notes)
         question = f"{extra}\n\n{question}" if extra else question
-    turns = ({"role": "user", "content": question}, {"role": "assistant", "content": answer})
+    turns = (chat_message("user", question), chat_message("assistant", answer))
     return Conversation(turns, (), "", row.file, row.line)
 
 
@@ -102,7 +103,7 @@ def _calls(answer: Any) -> list[Any]:
     return answer if named else []
 
 
-def _turns(asked: list[Any], answered: list[Any], columns: Mapping[str, str], context: Context) -> tuple[dict[str, Any], ...]:
+def _turns(asked: list[Any], answered: list[Any], columns: Mapping[str, str], context: Context) -> tuple[ChatMessage, ...]:
     """Questions and answers side by side in two lists, as turns of one conversation."""
     if len(asked) != len(answered):
         raise Unusable(f"wrong type: {len(asked)} questions and {len(answered)} answers", columns["answer"])

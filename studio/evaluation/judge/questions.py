@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from studio.core.errors import SpecError
+from studio.core.messages import chat_message
 from studio.remote.completion import Completion, Request
 
 Choice = Literal["A", "B", "tie"]
@@ -88,5 +89,5 @@ def _request(pair: Pair, rubric: str, answers: dict[str, str], ask: str, schema:
     code = hashlib.sha256(repr(parts).encode()).hexdigest()[:12]  # unlike a random one it finds the cached verdict again
     data = "\n\n".join(f"[{name} {code}]\n{text}\n[end of {name} {code}]" for name, text in parts.items())
     system = f"{rubric}\n\n{_DATA.format(code=code)}"
-    messages = ({"role": "system", "content": system}, {"role": "user", "content": f"{data}\n\n{ask}"})
+    messages = (chat_message("system", system), chat_message("user", f"{data}\n\n{ask}"))
     return Request(messages, MOST_TOKENS, schema=schema)

@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
+from studio.core.messages import ChatMessage, Tool, chat_message
 from studio.core.section import Section
 from studio.documents.records import Passage
 from studio.making.records import MadeRow
@@ -83,11 +84,11 @@ class Draft:
 
     question: str
     answer: str
-    messages: tuple[dict[str, Any], ...]
+    messages: tuple[ChatMessage, ...]
     quote: str = ""
     needs_quote: bool = False
     rejected: str | None = None
-    tools: tuple[dict[str, Any], ...] = ()
+    tools: tuple[Tool, ...] = ()
     target: str = ""
     refuses: bool = False
     parent: str = ""
@@ -147,7 +148,7 @@ class Recipe(Section, frozen=True):
 
     def request(self, instruction: str, schema: Mapping[str, Any], style: Style, variant: int = 0) -> Request:
         """A request of the teacher."""
-        messages = [{"role": "system", "content": ROLE}, {"role": "user", "content": instruction}]
+        messages = [chat_message("system", ROLE), chat_message("user", instruction)]
         seed = style.seed + variant if self.temperature else None
         return Request(messages, self.max_tokens, self.temperature, seed, schema)
 
@@ -186,7 +187,7 @@ def rows_in(value: Any, *columns: str) -> list[dict[str, str]]:
     return found
 
 
-def conversation(style: Style, user: str, answer: str) -> tuple[dict[str, Any], ...]:
+def conversation(style: Style, user: str, answer: str) -> tuple[ChatMessage, ...]:
     """A question and its answer as messages."""
-    system = [{"role": "system", "content": style.system}] if style.system else []
-    return (*system, {"role": "user", "content": user}, {"role": "assistant", "content": answer})
+    system = [chat_message("system", style.system)] if style.system else []
+    return (*system, chat_message("user", user), chat_message("assistant", answer))

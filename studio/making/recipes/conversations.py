@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from studio.core.messages import chat_message
 from studio.making.recipes.base import Ask, Draft, Material, Recipe, Style, Unusable, rows_in, shown, table
 from studio.making.recipes.harder import sourced_rows
 from studio.making.records import MadeRow
@@ -53,7 +54,7 @@ class Conversations(Recipe, frozen=True):
         later = [
             turn
             for item in found
-            for turn in ({"role": "user", "content": item["question"]}, {"role": "assistant", "content": item["answer"]})
+            for turn in (chat_message("user", item["question"]), chat_message("assistant", item["answer"]))
         ]
         last = found[-1]
         draft = Draft(

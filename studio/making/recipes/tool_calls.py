@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import Field
 
-from studio.making.recipes.base import Ask, Draft, Material, Recipe, Style, Unusable, rows_in, table
+from studio.core.messages import ChatMessage, Tool, ToolCall
+from studio.making.recipes.base import Ask, Draft, Material, Recipe, Style, Unusable, conversation, rows_in, table
 from studio.making.records import MadeRow
 
 _SCHEMA = table(request="what the user says", arguments="the arguments of the call, as a JSON object in a text")
@@ -29,9 +30,9 @@ class ToolCalls(Recipe, frozen=True):
     """Rows for each tool."""
 
     @property
-    def functions(self) -> list[dict[str, Any]]:
+    def functions(self) -> list[Tool]:
         """The tools in OpenAI's form."""
-        return [tool if "function" in tool else {"type": "function", "function": tool} for tool in self.tools]
+        return [cast("Tool", tool if "function" in tool else {"type": "function", "function": tool}) for tool in self.tools]
 
     def asks(self, material: Material, rows: Sequence[MadeRow], style: Style) -> Iterator[Ask]:
         """Several rows a request, the same number for each tool."""
@@ -64,16 +65,12 @@ class ToolCalls(Recipe, frozen=True):
             except (ValueError, jsonschema.ValidationError) as error:
                 reason = error.message if isinstance(error, jsonschema.ValidationError) else "no JSON"
                 raise Unusable(f"the arguments of a call do not match the schema of {tool['name']}: {reason[:120]}") from None
-            call = {
+            call: ToolCall = {
                 "type": "function",
                 "function": {"name": tool["name"], "arguments": json.dumps(arguments, ensure_ascii=False)},
             }
-            system = [{"role": "system", "content": style.system}] if style.system else []
-            messages = (
-                *system,
-                {"role": "user", "content": row["request"]},
-                {"role": "assistant", "content": "", "tool_calls": [call]},
-            )
+            called: ChatMessage = {"role": "assistant", "content": "", "tool_calls": [call]}
+            messages = (*conversation(style, row["request"], "")[:-1], called)
             answer = f"{tool['name']}({json.dumps(arguments, ensure_ascii=False, sort_keys=True)})"
             drafts.append(Draft(row["request"], answer, messages, tools=tuple(self.functions), target=str(tool["name"])))
         return drafts

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
+from studio.core.messages import ChatMessage, chat_message
 from studio.making.recipes.base import Draft
 from studio.making.records import MadeRow
 
@@ -17,7 +17,7 @@ def bare_rows(rows: Sequence[MadeRow]) -> Iterator[MadeRow]:
             yield row
 
 
-def in_place(row: MadeRow, question: str) -> dict[str, Any]:
+def in_place(row: MadeRow, question: str) -> ChatMessage:
     """The row's user turn with another question in it: a passage around the question stays."""
     turn = next(turn for turn in row.messages if turn["role"] == "user")
     before, _, after = str(turn["content"]).rpartition(row.question)
@@ -29,7 +29,7 @@ def reasked(row: MadeRow, question: str, answer: str | None = None, quote: str =
     said = row.answer if answer is None else answer
     system = [turn for turn in row.messages if turn["role"] == "system"]
     turn = in_place(row, question)
-    messages = (*system, turn, {"role": "assistant", "content": said})
+    messages = (*system, turn, chat_message("assistant", said))
     return Draft(
         question, said, messages, quote=quote, needs_quote=needs_quote, refuses=row.refuses, parent=row.id,
         in_context=turn["content"] != question,

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from studio.app import feedback, indexes, library, runs
-from studio.app.chat_host import ChatHost
+from studio.app.chat_host import ChatHost, Sampling
 from studio.app.fragments import chat as show
 from studio.app.fragments import parts
 from studio.core.errors import JobError
+from studio.core.messages import ChatMessage, chat_message
 from studio.ui import feedback_controls, frame
 
 LONGEST = 8000
@@ -107,18 +108,18 @@ def build(home: Path) -> None:
         top: float,
         most: int,
         source: str,
-        before: dict[str, list[dict[str, str]]],
+        before: dict[str, list[ChatMessage]],
         was: dict[str, Any],
     ) -> Iterator[tuple[Any, ...]]:
         if not (words or "").strip():
             raise JobError("the message is empty", hint="Write something to ask.", where="Message")
         name, is_run = known(value)
-        question = {"role": "user", "content": words[:LONGEST]}
+        question = chat_message("user", words[:LONGEST])
         talks = {side: [*turns, question] for side, turns in before.items()}
-        first = [{"role": "system", "content": prompt.strip()}] if (prompt or "").strip() else []
+        first = [chat_message("system", prompt.strip())] if (prompt or "").strip() else []
         source = indexes.find(source, home).record.name if source else ""
         cited: list[Any] = []
-        sampling = {"temperature": float(heat), "top_p": float(top), "max_tokens": int(most)}
+        sampling = Sampling(temperature=float(heat), top_p=float(top), max_tokens=int(most))
         yield (
             show.sides(talks["base"], talks["tuned"], is_run, waiting="" if host.loaded == name else "Loading the model …"),
             "",
@@ -129,23 +130,23 @@ def build(home: Path) -> None:
             said = ""
             for piece in host.ask(name, is_run, [*first, *talks[side]], tuned, sampling, source):
                 said += piece
-                shown = {**talks, side: [*talks[side], {"role": "assistant", "content": said}]}
+                shown = {**talks, side: [*talks[side], chat_message("assistant", said)]}
                 yield show.sides(shown["base"], shown["tuned"], is_run), "", before, gr.skip()
             cited.append(show.citations(side if is_run else "", host.citations))
-            talks[side] = [*talks[side], {"role": "assistant", "content": said}]
+            talks[side] = [*talks[side], chat_message("assistant", said)]
         now = {
             "model": name, "is_run": is_run, "first": first, "index": source, "cited": parts.joined(*cited),
             "said": was["said"] if was and before["base"] else {},
         }  # fmt: skip
         yield rated(talks, now), "", talks, now
 
-    def rated(talks: dict[str, list[dict[str, str]]], was: dict[str, Any]) -> Any:
+    def rated(talks: dict[str, list[ChatMessage]], was: dict[str, Any]) -> Any:
         """The conversation, with buttons to rate its answers while collecting is on."""
         said = was.get("said", {}) if feedback.collecting(home).pages else None
         two = bool(was.get("is_run", True))
         return parts.joined(show.sides(talks["base"], talks["tuned"], two, said=said), was.get("cited", ""))
 
-    def say(said: str, talks: dict[str, list[dict[str, str]]], was: dict[str, Any]) -> tuple[Any, ...]:
+    def say(said: str, talks: dict[str, list[ChatMessage]], was: dict[str, Any]) -> tuple[Any, ...]:
         of, opinion, words = feedback_controls.command(said)
         side, _, index = of.partition(":")
         turns, at = talks.get(side, []), int(index) if index.isdigit() else -1

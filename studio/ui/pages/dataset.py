@@ -159,8 +159,7 @@ def build(home: Path) -> None:
         item = library.find(home, key)
         names = list(FORMATS[form].roles) if form else []
         mapped = {role: value for role, value in zip(names, values, strict=False) if value and value != NONE}
-        settings: dict[str, Any] = {"format": form, "columns": mapped} if mapped else {"format": form} if form else {}
-        return report(library.keep_settings(home, item.key, settings))
+        return report(library.keep_reading(home, item.key, form, mapped))
 
     def tokens_of(key: str, name: str) -> str:
         item = library.find(home, key)
