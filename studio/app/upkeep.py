@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shutil
 import stat
 import time
@@ -25,8 +26,12 @@ LEFTOVER = 86400.0
 LITTLE_DISK = 1 << 30
 OLD_CHECKPOINTS = 30 * 86400.0
 """Seconds after which the checkpoints of a run that nobody resumes are mentioned."""
-OPTIONAL = ("exports", "models")
+OPTIONAL = ("exports", "models", "damaged")
 """Kinds that are deleted only if they are asked for by name: somebody may still want them."""
+
+
+_ASIDE = re.compile(r"\.(deleted-.+|(preparing|pruning|minilm|smollm2)-\w+|.+\.[0-9a-f]{8}|.+\.old\.\w{8})")
+"""Hidden names under which files and folders are written or on their way out."""
 
 
 @dataclass(frozen=True)
@@ -113,13 +118,18 @@ def disk_use(home: Path) -> dict[str, int]:
 def find_unneeded(home: Path, also: Collection[str] = ()) -> list[Unneeded]:
     """What takes disk space and can be deleted without a loss: nothing that a run, an export or a person may still use.
 
-    also: kinds of `OPTIONAL` to list too: exports of runs that can export again, and models that nothing names.
+    also: kinds of `OPTIONAL` to list too: exports of runs that can export again, models that nothing names, and damaged files
+    that were set aside.
     """
     found: list[Unneeded] = []
     if "exports" in also:
         found += _exports_made_again(home)
     if "models" in also:
         found += _models_without_use(home)
+    if "damaged" in also:
+        found += [
+            _unneeded("damaged", item, "`studio doctor --repair` set it aside") for item in _inside(home / damage.SET_ASIDE)
+        ]
     for run in runs.list_runs(home):
         if run.status.active:
             continue
@@ -131,32 +141,41 @@ def find_unneeded(home: Path, also: Collection[str] = ()) -> list[Unneeded]:
             for item in folder.exports.glob("*.failed")
         ]
         found.append(_unneeded("W&B cache", folder.path / "wandb" / "cache", "W&B makes it again"))
-        found += [_unneeded("leftovers", item, "an interrupted write left it") for item in _leftovers(folder.path)]
-        found += [_unneeded("leftovers", item, "an interrupted write left it") for item in _leftovers(folder.data)]
-        found += [_unneeded("leftovers", item, "an interrupted write left it") for item in _leftovers(folder.exports)]
+        for part in (folder.path, folder.data, folder.exports):
+            found += _leftovers(part)
     for note in sorted((home / "serving").glob("*.json")):
         if not _lives(note):
             found.append(_unneeded("notes of ended servers", note, "the server has ended"))
-    found += [_unneeded("leftovers", item, "an interrupted write left it") for item in _leftovers(home / "runs")]
+    for kept in _folders(home):
+        found += _leftovers(kept)
+        for item in _folders(kept) if kept.name != "runs" else ():  # a dataset, a collection, an index, a job
+            found += _leftovers(item)
     return [item for item in found if item.bytes]
 
 
 def _exports_made_again(home: Path) -> Iterator[Unneeded]:
-    served = _served(home)
+    served, texts = _served(home), _texts(home)
     for run in runs.list_runs(home):
         if run.status.state == "done" and (run.folder.adapter / "adapter_config.json").exists():
             for item in _folders(run.folder.exports):
-                if (item / "artifact.json").exists() and not _may_be_served(served, item, [run.id]):
+                path = re.compile(re.escape(f"{run.id}/exports/{item.name}") + r"(?![\w-])")
+                named = any(map(path.search, texts))  # e.g. as the base of another run
+                if (item / "artifact.json").exists() and not named and not _may_be_served(served, item, [run.id]):
                     yield _unneeded("exports", item, "the run's adapter is kept: it can be exported again")
 
 
 def _models_without_use(home: Path) -> Iterator[Unneeded]:
-    served, texts = _served(home), [" ".join(file.read_text(errors="replace").split()) for file in _naming(home)]
+    served, texts = _served(home), _texts(home)
     for item in _folders(home / "models"):
         # As a relative path it ends like this too. To keep one too many is no loss.
         named = any(f"models/{name}" in text for text in texts for name in {item.name, json.dumps(item.name)[1:-1]})
         if not named and not _may_be_served(served, item, [item.name]):
             yield _unneeded("models", item, "no run, index, cascade or comparison names this model")
+
+
+def _texts(home: Path) -> list[str]:
+    """What the files of `_naming` hold, each as one line."""
+    return [" ".join(file.read_text(errors="replace").split()) for file in _naming(home)]
 
 
 def _naming(home: Path) -> Iterator[Path]:
@@ -204,15 +223,12 @@ def _unneeded(kind: str, path: Path, why: str) -> Unneeded:
     return Unneeded(kind, path, _bytes(path), why)
 
 
-def _leftovers(folder: Path) -> Iterator[Path]:
-    """Hidden files that `core.files` writes aside (`.name.1f2e3d4c`), a day old."""
+def _leftovers(folder: Path) -> Iterator[Unneeded]:
+    """What lies aside for a day: an interrupted write left it, or an interrupted deletion."""
     for item in _inside(folder):
-        ending = item.name.rpartition(".")[2]
-        hidden = item.name.startswith(".") and item.name.count(".") >= 2
-        is_aside = hidden and len(ending) == 8 and all(letter in "0123456789abcdef" for letter in ending)
         with contextlib.suppress(OSError):
-            if is_aside and time.time() - item.stat().st_mtime > LEFTOVER:
-                yield item
+            if _ASIDE.fullmatch(item.name) and time.time() - item.stat().st_mtime > LEFTOVER:
+                yield _unneeded("leftovers", item, "an interrupted write or deletion left it")
 
 
 def _bytes(path: Path) -> int:

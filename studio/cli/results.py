@@ -261,7 +261,9 @@ def clean(
     also: Annotated[
         list[str] | None,
         typer.Option(
-            "--also", metavar="KIND", help="exports: what can be exported again; models: what nothing names. Repeatable."
+            "--also",
+            metavar="KIND",
+            help="exports: can be exported again; models: nothing names them; damaged: set aside. Repeatable.",
         ),
     ] = None,
     home: Home = None,
@@ -275,7 +277,7 @@ def clean(
 
     root = studio_home(home)
     if unknown := sorted(set(also or ()) - set(upkeep.OPTIONAL)):
-        raise SpecError(f"there is no kind {unknown[0]!r}", hint=f"Use {' or '.join(upkeep.OPTIONAL)}.", where="--also")
+        raise SpecError(f"there is no kind {unknown[0]!r}", hint=f"Use one of: {', '.join(upkeep.OPTIONAL)}.", where="--also")
     items = upkeep.find_unneeded(root, also or ())
     use = upkeep.disk_use(root)
     if not json:

@@ -82,14 +82,43 @@ def test_exports_and_models_are_deleted_only_if_they_are_asked_for_and_nothing_n
         "evaluation": {"judge": str(tmp_path / "models" / "spare one")},
     }
     folders.create(RunSpec.model_validate(spec), tmp_path)
-    (done.exports / "merged").mkdir(parents=True)
-    (done.exports / "merged" / "artifact.json").write_text("{}")
+    for name in ("merged", "merged-named"):
+        (done.exports / name).mkdir(parents=True)
+        (done.exports / name / "artifact.json").write_text("{}")
+    named = {"data": {"train": "a.csv"}, "model": {"name": str(done.exports / "merged-named")}}
+    folders.create(RunSpec.model_validate(named), tmp_path)
     assert upkeep.find_unneeded(tmp_path) == []
     items = upkeep.find_unneeded(tmp_path, upkeep.OPTIONAL)
     assert [(item.kind, item.path.name) for item in items] == [("exports", "merged"), ("models", "unused")]
     assert main.run(["clean", "--also", "models", "--yes", "--home", str(tmp_path)]) == 0
     left = sorted(item.name for item in (tmp_path / "models").iterdir())
     assert (left, (done.exports / "merged").exists()) == (["base", "spare one", "teacher"], True)
+
+
+@pytest.mark.parametrize(
+    "name", ["runs/.deleted-bot-1234", "datasets/faq/.deleted-0123", "indexes/.guide.old.ab_d3fgh", "exporters/.onnx.0123abcd"]
+)
+def test_what_an_interrupted_deletion_left_is_deleted_after_a_day(tmp_path: Path, name: str) -> None:
+    ended(tmp_path)
+    left = tmp_path / name
+    left.mkdir(parents=True)
+    (left / "large").write_bytes(b"x" * 100)
+    assert upkeep.find_unneeded(tmp_path) == []
+    old = time.time() - 2 * upkeep.LEFTOVER
+    os.utime(left, (old, old))
+    assert [(item.kind, item.path) for item in upkeep.find_unneeded(tmp_path)] == [("leftovers", left)]
+    assert upkeep.clean(upkeep.find_unneeded(tmp_path)) == 100
+    assert not left.exists()
+
+
+def test_what_was_set_aside_is_deleted_only_if_it_is_asked_for(tmp_path: Path) -> None:
+    folder = ended(tmp_path)
+    folder.status.write_bytes(b"{")
+    (moved,) = [where for _, where in damages_of.repair(tmp_path)]
+    assert upkeep.find_unneeded(tmp_path) == []
+    assert [(item.kind, item.path) for item in upkeep.find_unneeded(tmp_path, ("damaged",))] == [
+        ("damaged", tmp_path / damages_of.SET_ASIDE / moved.relative_to(tmp_path / damages_of.SET_ASIDE).parts[0])
+    ]
 
 
 def test_a_home_of_an_earlier_release_becomes_its_owners(tmp_path: Path) -> None:

@@ -20,8 +20,9 @@ KINDS = {
     "notes of ended servers": "Notes of ended servers",
     "exports": "Exports that can be made again",
     "models": "Models that nothing names",
+    "damaged": "Damaged files that were set aside",
 }
-"""Kinds of what can be deleted, as the page calls them; the last two are not chosen from the start."""
+"""Kinds of what can be deleted, as the page calls them; the last three are not chosen from the start."""
 
 
 def build(home: Path) -> None:
