@@ -55,6 +55,8 @@ _BY_TEXT = {
     "gpu is lost": Fault.GPU_LOST,
 }
 """Parts of a RuntimeError's text in lower case, the first that fits."""
+_OF_RUST = {f"(os error {number})": fault for number, fault in _BY_ERRNO.items()}
+"""How libraries written in Rust, such as safetensors, end the text of an error that the system gave."""
 
 
 def machine_fault(error: BaseException) -> Fault | None:
@@ -65,6 +67,8 @@ def machine_fault(error: BaseException) -> Fault | None:
         return Fault.MEMORY
     if isinstance(error, OSError):
         return _BY_ERRNO.get(error.errno or 0)
+    if type(error).__name__ == "SafetensorError":
+        return next((fault for part, fault in _OF_RUST.items() if part in str(error)), None)
     if isinstance(error, RuntimeError):
         text = str(error).lower()
         return next((fault for part, fault in _BY_TEXT.items() if part in text), None)

@@ -159,6 +159,10 @@ def memory_errors(job: TrainingJob, in_progress: StepInProgress) -> Iterator[Non
     ) from None
 
 
+_OF_TORCH_SAVE = ("PytorchStreamWriter", "inline_container")
+"""What torch.save names where a write failed: a method of its writer, or the file of C++ that found the end elsewhere."""
+
+
 @contextlib.contextmanager
 def disk_errors(what: str, where: Path) -> Iterator[None]:
     """Turn a disk that is full or gone into a HardwareError. what begins the message: `The checkpoint of step 3`."""
@@ -169,9 +173,9 @@ def disk_errors(what: str, where: Path) -> Iterator[None]:
     except (OSError, SafetensorError) as problem:
         reason = getattr(problem, "strerror", None) or problem
     except RuntimeError as problem:
-        if "PytorchStreamWriter" not in str(problem):  # how torch.save says that the disk is full
+        if not any(part in str(problem) for part in _OF_TORCH_SAVE):
             raise
-        reason = problem
+        reason = "the disk is full, or failed"  # torch.save does not say which
     else:
         return
     raise HardwareError(

@@ -33,13 +33,22 @@ EVENTS = (
     "/gradio_api/queue/",
     "/gradio_api/run/",
     "/gradio_api/api/",
-    "/gradio_api/call/",
     "/run/",
     "/api/",
-    "/call/",
     "/queue/",
 )
 """Where Gradio takes events. Each event asks `roles` itself (`frame.act`), since it alone knows what it does."""
+UNUSED = (
+    "/gradio_api/call/",
+    "/gradio_api/component_server",
+    "/gradio_api/deep_link",
+    "/gradio_api/process_recording",
+    "/gradio_api/stream/",
+    "/gradio_api/vibe-edit",
+    "/gradio_api/undo-vibe-edit",
+    "/call/",
+)
+"""Routes of Gradio that no page of this studio asks: they are not there."""
 UNNOTED = (
     "/look/",
     "/assets/",
@@ -89,6 +98,8 @@ def rules(sessions: Sessions, hosts: Collection[str], any_address: bool, home: P
         if visit is None:
             return
         request.state.visit = visit
+        if path.startswith(UNUSED):
+            raise Refused(404, "not found")
         if changes and path.startswith(UPLOADS):
             require_role(visit, "data.upload")
             _require_space(headers.get("content-length", ""), visit, uploads)

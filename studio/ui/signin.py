@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from studio.ui import visit
 from studio.ui.session import COOKIE, LASTS, SHARED, OneTimeLink, Password, Sessions, Throttle
 
 ANYONES = 50
-"""Wrong passwords for one account, from whatever addresses, after which the account has to wait as an address does."""
+"""Wrong passwords for one account, or for the one password, from whatever addresses, after which it has to wait as an address
+does. The link in the terminal signs in meanwhile."""
 
 
 def add_routes(app: Any, sessions: Sessions, link: OneTimeLink, password: Password | None, home: Path) -> None:
@@ -51,14 +53,14 @@ def add_routes(app: Any, sessions: Sessions, link: OneTimeLink, password: Passwo
 
     async def check(request: Request) -> Response:
         address = address_of(request)
+        network = network_of(address)
         form = await request.form()
         given, name = str(form.get("password", "")), str(form.get("name", "")).strip().lower()[:64]
-        if (wait := max(throttle.wait(address), accounts.wait(name) if name else 0.0)) > 0:
+        if (wait := max(throttle.wait(network), accounts.wait(name))) > 0:
             text = f"Too many wrong passwords. Try again in {duration(max(1, wait))}."
             return shown(text, 429, {"retry-after": str(int(wait) + 1)})
-        throttle.failed(address)  # counted before it is checked: parallel tries cannot slip through
-        if name:
-            accounts.failed(name)
+        throttle.failed(network)  # counted before it is checked: parallel tries cannot slip through
+        accounts.failed(name)
         try:
             cookie = await asyncio.to_thread(checked, name, given)
         except StudioError as error:
@@ -66,7 +68,7 @@ def add_routes(app: Any, sessions: Sessions, link: OneTimeLink, password: Passwo
         if not cookie:
             audit.record(home, name, "sign-in", outcome="refused", address=address)
             return shown("Wrong name or password." if users.listing(home) else "Wrong password.", 403)
-        throttle.succeeded(address)
+        throttle.succeeded(network)
         accounts.succeeded(name)
         return let_in(request, name or "owner", cookie)
 
@@ -99,6 +101,19 @@ def add_routes(app: Any, sessions: Sessions, link: OneTimeLink, password: Passwo
 def address_of(request: Any) -> str:
     """Where a request comes from."""
     return request.client.host if request.client else ""
+
+
+def network_of(address: str) -> str:
+    """What counts as one address: of IPv6 the first 64 bits, as whoever has one address has all that begin so."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    if found.ipv4_mapped:
+        return str(found.ipv4_mapped)
+    return str(ipaddress.IPv6Network((found, 64), strict=False))
 
 
 def page(message: str, with_password: bool, by_name: bool = False, done: bool = False) -> str:

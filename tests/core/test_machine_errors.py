@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import errno
+from pathlib import Path
 
 import pytest
+from safetensors import SafetensorError
 
 from studio.core.errors import HardwareError
 from studio.core.machine_errors import Fault, machine_fault, translate
+from studio.training.guards import disk_errors
 
 
 class OutOfMemoryError(RuntimeError):
@@ -31,6 +34,9 @@ class OutOfMemoryError(RuntimeError):
         (RuntimeError("CUDA error: unspecified launch failure"), Fault.GPU_LOST),
         (RuntimeError("CUDA error: device not ready"), Fault.GPU_LOST),
         (OSError(errno.ENOSPC, "No space left on device", "adapter.safetensors"), Fault.DISK_FULL),
+        (SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"), Fault.DISK_FULL),
+        (SafetensorError("Error while serializing: I/O error: Input/output error (os error 5)"), Fault.DISK_ERROR),
+        (SafetensorError("Error while deserializing header: header too large"), None),
         (OSError(errno.EDQUOT, "Disk quota exceeded"), Fault.DISK_FULL),
         (PermissionError(errno.EACCES, "Permission denied", "run"), Fault.NO_PERMISSION),
         (OSError(errno.EROFS, "Read-only file system"), Fault.NO_PERMISSION),
@@ -67,3 +73,18 @@ def test_a_full_disk_names_the_file():
     error = translate(OSError(errno.ENOSPC, "No space left on device", "adapter.safetensors"))
     assert error is not None
     assert error.where == "adapter.safetensors"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "[enforce fail at inline_container.cc:672] . unexpected pos 2112 vs 2004",
+        "[enforce fail at inline_container.cc:858] . PytorchStreamWriter failed writing file data/3: file write failed",
+    ],
+)
+def test_a_checkpoint_that_torch_cannot_write_is_a_matter_of_the_disk(said: str, tmp_path: Path) -> None:
+    wanted = "checkpoint of step 3 could not be written: the disk is full"
+    with pytest.raises(HardwareError, match=wanted), disk_errors("The checkpoint of step 3", tmp_path):
+        raise RuntimeError(said)
+    with pytest.raises(RuntimeError, match="shapes"), disk_errors("The checkpoint of step 3", tmp_path):
+        raise RuntimeError("the shapes differ")

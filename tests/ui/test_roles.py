@@ -112,7 +112,7 @@ def test_gradios_other_ways_to_an_event_ask_as_well(studio: Any) -> None:
     assert not (studio.home / "secrets").exists()
 
 
-@pytest.mark.parametrize("path", ["/gradio_api/upload", "/gradio_api/component_server", "/sign-out-everywhere", "/whatever"])
+@pytest.mark.parametrize("path", ["/gradio_api/upload", "/sign-out-everywhere", "/whatever"])
 def test_routes_that_change_something_refuse_a_viewer(studio: Any, path: str) -> None:
     answer = studio("viewer").post(path, files={"files": ("a.csv", b"q,a")} if "upload" in path else None)
     assert answer.status_code == 403

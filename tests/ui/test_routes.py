@@ -12,7 +12,7 @@ import pytest
 
 from studio.core.errors import SpecError
 from studio.tracking import secrets
-from studio.ui import server
+from studio.ui import access, server
 from studio.ui.session import COOKIE, Sessions
 
 pytestmark = pytest.mark.slow  # the whole application is built
@@ -123,6 +123,13 @@ def test_no_file_is_served_by_its_path(served: Any, path: str):
         assert "root:" not in answer.text
         assert CANARY not in answer.text
         assert answer.status_code != 200 or "html" in answer.headers["content-type"]
+
+
+@pytest.mark.parametrize("path", access.UNUSED)
+def test_routes_of_gradio_that_no_page_asks_are_not_there(served: Any, path: str):
+    browser = client(served, signed_in=True)
+    for answer in (browser.post(f"{path}predict", json={"data": []}), browser.get(f"{path}x")):
+        assert (answer.status_code, answer.text) == (404, "not found")
 
 
 def test_a_key_is_never_in_what_a_page_is_given(served: Any):

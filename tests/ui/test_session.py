@@ -7,6 +7,11 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
+from studio.ui import signin
 from studio.ui.session import LASTS, LONGEST_WAIT, OneTimeLink, Password, Sessions, Throttle
 
 
@@ -96,3 +101,18 @@ def test_the_throttle_does_not_grow_without_end():
     now = LONGEST_WAIT + 1
     throttle.failed("late")
     assert len(throttle._tries) < 10
+
+
+def test_one_network_and_one_password_wait_whatever_addresses_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    app = Starlette()
+    signin.add_routes(app, Sessions(tmp_path / "key"), OneTimeLink(), Password("right one"), tmp_path)
+    monkeypatch.setattr(Password, "matches", lambda self, given: False)
+
+    def tried(address: str) -> int:
+        return TestClient(app, client=(address, 1)).post("/sign-in", data={"password": "no"}).status_code
+
+    assert [tried(f"2001:db8:0:7::{number:x}") for number in range(6)] == [403] * 5 + [429]
+    assert tried("::ffff:192.0.2.1") == 403
+    rest = [tried(f"2001:db8:0:{number:x}::1") for number in range(10, signin.ANYONES + 6)]
+    assert rest[-1] == 429
+    assert rest.count(403) == signin.ANYONES - 6
