@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -96,7 +96,7 @@ def _source(adapter_folder: str, base: str, home: str | Path | None, exports_fol
 
 
 @contextmanager
-def _beside(destination: Path) -> Iterator[Path]:
+def _beside(destination: Path) -> Generator[Path]:
     """A folder on the same disk, gone afterwards."""
     destination.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(dir=destination.parent, prefix=f".{destination.name}."))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -118,7 +118,7 @@ class ResultWriter:
 
 
 @contextmanager
-def writing(result: Result, home: Path) -> Iterator[ResultWriter]:
+def writing(result: Result, home: Path) -> Generator[ResultWriter]:
     """A writer whose result is ended whatever happens."""
     writer, state = ResultWriter(result, home), "interrupted"
     writer.write()

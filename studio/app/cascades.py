@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -256,7 +256,7 @@ def _require_limit(large: Endpoint, usd: float | None, option: str) -> None:
 
 
 @contextmanager
-def _small(given: str, home: Path) -> Iterator[tuple[Local, Client]]:
+def _small(given: str, home: Path) -> Generator[tuple[Local, Client]]:
     from studio.remote.client import Client
 
     with local_server.serve(given, home) as local, Client(local.endpoint, patience=30.0) as client:
@@ -266,7 +266,7 @@ def _small(given: str, home: Path) -> Iterator[tuple[Local, Client]]:
 @contextmanager
 def _large(
     endpoint: Endpoint, home: Path, usd: float | None, ledger: Path | None = None, patience: float = 300.0
-) -> Iterator[Client]:
+) -> Generator[Client]:
     """The large model's client. With a ledger, as it is served: nothing is cached, and the budget holds across restarts."""
     from studio.remote.answers import FILE, Answers
     from studio.remote.ceiling import Ceiling

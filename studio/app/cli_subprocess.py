@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from studio.spec import RunSpec, dump_asked
 
 
 @contextmanager
-def spec_file(spec: RunSpec) -> Iterator[str]:
+def spec_file(spec: RunSpec) -> Generator[str]:
     """A spec as a file for the time of a command."""
     with tempfile.TemporaryDirectory(prefix="studio-spec-") as folder:
         file = Path(folder) / "spec.yaml"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from studio.core import events
 from studio.core.errors import JobError
@@ -12,7 +12,7 @@ from studio.tracking.reporter import Reporter
 
 
 @contextlib.contextmanager
-def in_turn(holder: str, reporter: Reporter) -> Iterator[None]:
+def in_turn(holder: str, reporter: Reporter) -> Generator[None]:
     """The GPU for work that ends by itself: it waits until no run, server or chat has it, and says so. Raises Stopped."""
     from studio.runs.slot import slot
 
@@ -31,7 +31,7 @@ def in_turn(holder: str, reporter: Reporter) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def or_refuse(holder: str, hint: str) -> Iterator[None]:
+def or_refuse(holder: str, hint: str) -> Generator[None]:
     """The GPU for what stays until a person ends it, such as a server or a chat. Raises JobError where it is in use."""
     from studio.runs.slot import slot
 

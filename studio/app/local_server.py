@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 from studio.evaluation.judge.settings import endpoint
@@ -13,7 +13,7 @@ __all__ = ["Local", "endpoint", "serve"]
 
 
 @contextlib.contextmanager
-def serve(given: str, home: Path, concurrency: int = 8) -> Iterator[Local]:
+def serve(given: str, home: Path, concurrency: int = 8) -> Generator[Local]:
     """A run, an export or a model on a free port of this machine; an API, `URL#MODEL`, as it is. Raises StudioError."""
     if given.startswith(("http://", "https://")):
         yield Local(endpoint(given))

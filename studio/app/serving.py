@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Generator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
@@ -243,7 +243,7 @@ def _vllm(
 
 
 @contextlib.contextmanager
-def _told(home: Path, url: str, models: list[str], collecting: bool) -> Iterator[None]:
+def _told(home: Path, url: str, models: list[str], collecting: bool) -> Generator[None]:
     """A note in the home that this server runs, for the studio to show."""
     me = ProcessId.current()
     file = home / "serving" / f"{me.pid}.json"

@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from studio.core.plain import is_object
 from studio.core.records import ErrorRecord, Record
 from studio.core.text import duration, plural, shorten, size
 
@@ -316,7 +317,7 @@ def parse_line(line: bytes) -> Event:
 
 def parse(values: Any) -> Event:
     """The event that `as_line` gave. What cannot be read becomes an `Unreadable`; nothing is raised."""
-    if isinstance(values, dict):
+    if is_object(values):
         values = {name: value for name, value in values.items() if name != "version"}
         if values.get("kind") == "warning" and "message" not in values and "text" in values:
             values["message"] = values.pop("text")  # as encoding wrote it before events were typed
@@ -324,5 +325,5 @@ def parse(values: Any) -> Event:
             return _any_event().validate_python(values, extra="ignore")
         except ValidationError:
             pass
-    time = values.get("time") if isinstance(values, dict) else None
+    time = values.get("time") if is_object(values) else None
     return Unreadable(time=time if isinstance(time, int | float) else None, line=shorten(str(values), 200))

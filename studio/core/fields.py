@@ -108,6 +108,8 @@ def _leaf(path: str, name: str, info: FieldInfo) -> Leaf:
                 high = bound
             case annotated_types.Lt(lt=bound):
                 high, below = bound, True
+            case _:
+                pass
     ui = next((rule for rule in info.metadata if isinstance(rule, Ui)), Ui())
     required = info.is_required()
     default = None if required else info.get_default(call_default_factory=True)

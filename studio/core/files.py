@@ -9,7 +9,7 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +87,7 @@ def read_json_lines(path: Path, start: int = 0) -> Iterator[Any]:
 
 
 @contextlib.contextmanager
-def folder_aside(target: Path) -> Iterator[Path]:
+def folder_aside(target: Path) -> Generator[Path]:
     """A new folder beside `target` that becomes `target` when the block ends well, and vanishes when it does not."""
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = target.with_name(f".{target.name}.{secrets.token_hex(4)}")

@@ -27,8 +27,9 @@ def environment(package: str) -> Environment:
 
     loader = ChoiceLoader([PackageLoader(package), PackageLoader(SHARED)])
     made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    made.filters.update(count=text.count, duration=text.duration, sentence=sentence, size=text.size)
-    made.globals.update(plural=text.plural, shorten=text.shorten)
+    untyped: Any = made  # Jinja2 gives no type of what it holds
+    untyped.filters.update(count=text.count, duration=text.duration, sentence=sentence, size=text.size)
+    untyped.globals.update(plural=text.plural, shorten=text.shorten)
     return made
 
 

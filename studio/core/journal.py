@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from studio.core.files import read_json_lines
+from studio.core.plain import is_object
 
 BYTES = 5 << 20
 """Size at which a log rotates."""
@@ -52,7 +53,7 @@ class Journal:
         """The newest lines, oldest first; what is not a JSON object is left out."""
         lines: list[dict[str, object]] = []
         for file in self.files():
-            lines = [line for line in read_json_lines(file) if isinstance(line, dict)] + lines
+            lines = [line for line in read_json_lines(file) if is_object(line)] + lines
             if len(lines) >= most:
                 break
         return lines[-most:]

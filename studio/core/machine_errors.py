@@ -107,7 +107,8 @@ def translate(error: Exception) -> StudioError | None:
                 f"this build of PyTorch cannot use the GPU ({_first_line(error)})",
                 hint="`studio doctor` says which driver and which GPU it needs.",
             )
-    return None
+        case None:
+            return None
 
 
 def _first_line(error: Exception) -> str:

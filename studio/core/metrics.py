@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from studio.core.files import append_json, read_json_lines
+from studio.core.plain import is_object
 
 
 @dataclass(frozen=True, repr=False)
@@ -29,7 +30,7 @@ class MetricsPoint(Mapping[str, float]):
     @classmethod
     def parse(cls, values: Any) -> Self | None:
         """The point that `as_json` gave; None for what is none, such as a line that was torn."""
-        if not isinstance(values, dict) or not isinstance(values.get("step"), int | float):
+        if not is_object(values) or not isinstance(values.get("step"), int | float):
             return None
         logged = values.get("time")
         figures = {

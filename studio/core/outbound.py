@@ -131,9 +131,9 @@ _guarding = False
 def _watch(event: str, arguments: tuple[Any, ...]) -> None:
     if event != "socket.connect" or not os.environ.get(VARIABLE, "").startswith("shared:"):
         return
-    target = arguments[1]
-    if isinstance(target, tuple) and target:  # else a Unix socket
-        for address in _addresses(str(target[0])):
+    target: Any = arguments[1]
+    if isinstance(target, tuple) and arguments[1]:  # else a Unix socket
+        for address in _addresses(str(arguments[1][0])):
             if _refused(address):
                 raise ConnectionRefusedError(f"connections to {address} are refused by Studio's rules for other servers")
 

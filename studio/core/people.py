@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import getpass
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import StrEnum
@@ -65,7 +65,7 @@ def who() -> str:
 
 
 @contextlib.contextmanager
-def acting(person: Person) -> Iterator[None]:
+def acting(person: Person) -> Generator[None]:
     """Act for somebody within the block."""
     token = _acting.set(person)
     try:

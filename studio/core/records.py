@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from studio.core.errors import StudioError, error_from
 from studio.core.files import append_json, write_json
+from studio.core.plain import is_object
 
 
 class RecordError(StudioError):
@@ -57,7 +58,7 @@ class Record(BaseModel):
     @classmethod
     def from_json(cls, values: Any, where: str = "") -> Self:
         """The record that `as_json` gave, brought up to this version first. Raises RecordError; where names the source."""
-        if not isinstance(values, dict):
+        if not is_object(values):
             raise cls._damaged(f"expected a JSON object, got {type(values).__name__}", where)
         version = values.get("version", 1)
         if not isinstance(version, int) or version < 1:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 
 from studio.core.errors import SpecError
 from studio.core.fields import leaves
+from studio.core.plain import is_object
 from studio.core.wrong import explain
 
 
@@ -31,13 +32,13 @@ class Section(BaseModel, frozen=True):
     @model_validator(mode="before")
     @classmethod
     def _read_old_names(cls, values: Any, info: ValidationInfo) -> Any:
-        if not isinstance(values, dict) or not cls.renamed.keys() & values.keys():
+        if not is_object(values) or not cls.renamed.keys() & values.keys():
             return values
         present = dict(values)
         for old, new in cls.renamed.items():
             if old in present and new not in present:  # given by both names, the old one is an unknown key
                 present[new] = present.pop(old)
-                if not (info.context or {}).get("recorded"):
+                if not (info.context or dict[str, Any]()).get("recorded"):
                     warnings.warn(
                         f"`{old}` is now called `{new}`; the old name is read until the next release",
                         RenamedSetting,

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from studio.core.errors import SpecError
 from studio.core.fields import Alternatives, Leaf, leaves
+from studio.core.plain import is_object
 from studio.core.text import nearest
 
 Items = Sequence[Leaf | Alternatives]
@@ -126,8 +127,10 @@ def _known(parent: str, loc: tuple[int | str, ...], items: Items) -> list[str]:
 
 
 def _unknown_kind(path: str, given: Any, items: Items) -> tuple[str, str]:
-    kinds = next((list(item.sections) for item in items if isinstance(item, Alternatives) and path.startswith(item.path)), [])
-    if not isinstance(given, dict) or "kind" not in given:
+    kinds = next(
+        (list(item.sections) for item in items if isinstance(item, Alternatives) and path.startswith(item.path)), list[str]()
+    )
+    if not is_object(given) or "kind" not in given:
         return (
             f"expected a mapping with a `kind`, got {_shown(given)}",
             f"Write for example {{kind: {kinds[0]}}}; valid kinds: {', '.join(kinds)}.",

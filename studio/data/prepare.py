@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -285,7 +285,7 @@ def _new(path: Path) -> BinaryIO:
 
 
 @contextlib.contextmanager
-def _aside(out: Path) -> Iterator[Path]:
+def _aside(out: Path) -> Generator[Path]:
     """A folder in `out` that vanishes in the end; also what a killed predecessor left behind."""
     out.mkdir(parents=True, exist_ok=True)
     for left in out.glob(".preparing-*"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -56,7 +56,7 @@ def need_files(data: Data) -> None:
 
 
 @contextlib.contextmanager
-def opened(source: Source, settings: Data) -> Iterator[Opened]:
+def opened(source: Source, settings: Data) -> Generator[Opened]:
     """The source's rows and what is found out about it, closed afterwards. Raises DataError if it cannot be opened."""
     facts = Facts(
         source.name,
@@ -154,7 +154,7 @@ def _open(source: Source) -> BinaryIO:
 
 
 @contextlib.contextmanager
-def _again(source: Source) -> Iterator[BinaryIO]:
+def _again(source: Source) -> Generator[BinaryIO]:
     """The source's unpacked bytes from the start, a second time."""
     with _open(source) as raw, _unpacked(source, raw) as stream:
         yield stream

@@ -86,7 +86,7 @@ class Conversation:
             return None
         return replace(self, messages=(*self.messages[:-1], self.rejected), rejected=None)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """As one JSON line of `data/train.jsonl`."""
         values: dict[str, Any] = {"text": self.text} if self.text else {"messages": list(self.messages)}
         if self.tools:

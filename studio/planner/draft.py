@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from studio.core.plain import is_list
 from studio.runs.plan import Decision
 from studio.spec import ResolvedSpec, RunSpec, nested, parse_resolved
 
@@ -21,7 +22,7 @@ class Draft:
         """Give `field` its value, unless it was given or is settled. An empty list was not given."""
         here: Any = self.given
         for key in field.split("."):
-            here = here[int(key)] if isinstance(here, list) else here[key]
+            here = here[int(key)] if is_list(here) else here[key]
         if here in (None, []) and field not in self.changes:
             self.changes[field] = value
             self.decisions.append(Decision(field, value, reason, otherwise))

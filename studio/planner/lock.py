@@ -12,6 +12,7 @@ from typing import Any
 
 from studio.core.errors import DataError
 from studio.core.files import sha256, studio_home
+from studio.core.plain import is_object
 from studio.data.collected import CollectedRows
 from studio.data.curation import store
 from studio.data.made import MadeRows
@@ -88,7 +89,7 @@ def collected_in(file: Path) -> tuple[CollectedRows, ...]:
 
 def versions() -> dict[str, str]:
     """Installed versions of the packages that can change a result."""
-    found = {}
+    found: dict[str, str] = {}
     for name in PACKAGES:
         try:
             found[name] = importlib.metadata.version(name)
@@ -99,7 +100,7 @@ def versions() -> dict[str, str]:
 
 def differences(before: RunLock, now: RunLock) -> list[str]:
     """What differs between two locks, a sentence each; empty if a run under both would be the same."""
-    changes = []
+    changes: list[str] = []
     if before.fingerprint != now.fingerprint:
         changes.append("the settings are not the same")
     if before.seed != now.seed:
@@ -198,7 +199,7 @@ def _git() -> str | None:
 
 
 def _data_differences(before: dict[str, str], now: dict[str, str]) -> list[str]:
-    changes = []
+    changes: list[str] = []
     for name, digest in before.items():
         if name not in now:
             changes.append(f"{name} is no longer read")
@@ -210,10 +211,10 @@ def _data_differences(before: dict[str, str], now: dict[str, str]) -> list[str]:
 
 
 def _changed(whose: str, before: Mapping[str, object], now: Mapping[str, object]) -> list[str]:
-    changes = []
+    changes: list[str] = []
     for key in dict.fromkeys([*before, *now]):
         was, today = before.get(key), now.get(key)
-        if isinstance(was, dict) and isinstance(today, dict):
+        if is_object(was) and is_object(today):
             changes += _changed(whose, was, today)
         elif was != today:
             changes.append(" ".join(f"{whose} {key} was {_shown(was)} and is {_shown(today)}".split()))

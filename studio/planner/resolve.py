@@ -6,6 +6,7 @@ Fields that were given are never changed, only warned about.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from studio.core.text import count, plural, size
@@ -311,4 +312,4 @@ def _plan(draft: Draft, case: Case, chosen: Fit, teacher: Teacher | RemoteTeache
     )
     if plan.memory.total <= plan.room:
         return plan
-    return Plan(**{**plan.__dict__, "alternatives": tuple(alternatives.near(draft.spec, case))})
+    return replace(plan, alternatives=tuple(alternatives.near(draft.spec, case)))

@@ -9,6 +9,7 @@ from typing import Any
 
 from studio.core.errors import JobError, ModelError, SpecError
 from studio.core.files import folder_aside, read_json
+from studio.core.plain import is_list, is_object
 from studio.core.text import plural
 from studio.models import adapter_files, hub_adapters
 from studio.runs import folder as folders
@@ -103,7 +104,7 @@ def settled(spec: RunSpec, start: Path | None) -> RunSpec:
     given = {name for name in found if name in spec.adapter.model_fields_set and getattr(spec.adapter, name) is not None}
     for name in sorted(given):
         value = getattr(spec.adapter, name)
-        value = sorted(value) if isinstance(value, list) else value
+        value = sorted(value) if is_list(value) else value
         if value != found[name]:
             raise SpecError(
                 f"it is {value}, and the adapter the run starts from has {_words(found[name])}",
@@ -120,7 +121,7 @@ def _layers(start: Path, config: dict[str, Any]) -> tuple[list[str], dict[str, i
     """
     targets = config.get("target_modules")
     uneven = any(config.get(name) for name in ("rank_pattern", "layers_to_transform"))
-    if isinstance(targets, list) and not uneven and all(name.isidentifier() for name in targets):
+    if is_list(targets) and not uneven and all(name.isidentifier() for name in targets):
         return sorted(targets), {}
     try:
         ranks = adapter_files.ranks(start)
@@ -136,7 +137,7 @@ _LORA = "Give a LoRA, rsLoRA or DoRA adapter, or merge this one into its base an
 
 
 def _words(value: Any) -> str:
-    return f"{plural(len(value), 'layer')}: {', '.join(value)}" if isinstance(value, list) else str(value)
+    return f"{plural(len(value), 'layer')}: {', '.join(value)}" if is_list(value) else str(value)
 
 
 def _config(start: Path) -> dict[str, Any]:
@@ -146,7 +147,7 @@ def _config(start: Path) -> dict[str, Any]:
         raise SpecError(
             f"adapter_config.json cannot be read ({problem})", hint="Copy the adapter again.", where=str(start)
         ) from None
-    if not isinstance(values, dict) or not (start / "adapter_model.safetensors").exists():
+    if not is_object(values) or not (start / "adapter_model.safetensors").exists():
         raise SpecError(
             "it is no whole adapter: adapter_model.safetensors is missing",
             hint="Only safetensors are read; convert it with the program that wrote it.",

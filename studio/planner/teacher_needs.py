@@ -59,7 +59,7 @@ def hint(found: TeacherEstimate, spec: ResolvedSpec, case: Case, teacher: Teache
     if found.memory.total <= found.memory.room:
         return ""
     if teacher.adapter is None and found.quantization == "none":
-        model = Model(**{**teacher.model.model_dump(), "quantization": "nf4"})
+        model = Model.model_validate({**teacher.model.model_dump(), "quantization": "nf4"})
         smaller = estimate(spec, case, replace(teacher, model=model)).memory.total
         if smaller <= found.memory.room:
             return f"Set training.method.teacher_quantization to nf4 ({size(smaller)})."

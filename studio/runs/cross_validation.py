@@ -62,7 +62,7 @@ def cross_validate(
     )  # fmt: skip
     for reason in plan.left_out:
         reporter.event(events.Warning(message=f"left out of the cross-validation: {reason}"))
-    measured = []
+    measured: list[cross.FoldRecord] = []
     for fold in range(plan.count):
         where = folder.folds / str(fold + 1)
         if not (where / MEASURED).exists():

@@ -17,6 +17,7 @@ from studio.core.errors import JobError, StudioError
 from studio.core.events import Event
 from studio.core.files import read_json, whole_lines, write_text
 from studio.core.metrics import MetricsPoint
+from studio.core.plain import is_object
 from studio.core.records import RecordError
 from studio.core.text import nearest, slug
 from studio.processes.identity import ProcessId
@@ -137,7 +138,7 @@ def read_object(file: Path) -> dict[str, Any]:
         values = read_json(file)
     except ValueError as problem:
         raise _damaged(file, f"not valid JSON ({problem})") from None
-    if not isinstance(values, dict):
+    if not is_object(values):
         raise _damaged(file, f"expected a JSON object, got {type(values).__name__}")
     return values
 

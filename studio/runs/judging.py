@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 from studio.core import events
@@ -148,7 +148,7 @@ def refuse_itself(name: str, base: str, run: str, home: Path, field: str) -> Sou
 @contextlib.contextmanager
 def _asked(
     remote: Endpoint | None, name: str, serve: Callable[[str], contextlib.AbstractContextManager[local_server.Local]]
-) -> Iterator[Endpoint]:
+) -> Generator[Endpoint]:
     if remote is not None:
         yield remote
         return

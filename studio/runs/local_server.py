@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 
 from studio.core.errors import JobError
@@ -24,7 +24,7 @@ class Local:
 
 
 @contextlib.contextmanager
-def served(source: Source, concurrency: int = 8) -> Iterator[Local]:
+def served(source: Source, concurrency: int = 8) -> Generator[Local]:
     """The model behind an API of this machine. The caller holds the GPU. Raises StudioError."""
     from studio.hardware import machine
     from studio.http.server import listen

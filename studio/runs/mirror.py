@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
 from studio.core import events
 from studio.core.errors import Diverged, Stopped
 from studio.core.files import read_json, write_text
+from studio.core.plain import is_list, is_object
 from studio.models.chat import write_day
 from studio.runs.folder import RunFolder
 from studio.runs.records import RunLock
@@ -139,7 +140,7 @@ class Mirror:
         """Verdict and figures in the summary, the evidence and sample answers as tables, the report as a page."""
         figures: dict[str, Any] = {"verdict": report.verdict.text, "verdict/kind": report.verdict.kind}
         figures |= _origins(report)
-        rows = []
+        rows: list[list[Any]] = []
         for part in report.sets:
             for name, found in part.metrics.items():
                 sides = {"base": found.base, "tuned": found.tuned, "change": found.change}
@@ -228,7 +229,7 @@ class Mirror:
 
 
 @contextlib.contextmanager
-def tracked(folder: RunFolder, reporter: Reporter) -> Iterator[Mirror | None]:
+def tracked(folder: RunFolder, reporter: Reporter) -> Generator[Mirror | None]:
     """The mirror of a run while it works, or None if it is off. It never blocks or fails the run."""
     mirror = _open(folder, reporter, "train")
     if mirror is None:
@@ -246,7 +247,7 @@ def tracked(folder: RunFolder, reporter: Reporter) -> Iterator[Mirror | None]:
 
 
 @contextlib.contextmanager
-def afterwards(folder: RunFolder, reporter: Reporter) -> Iterator[Mirror | None]:
+def afterwards(folder: RunFolder, reporter: Reporter) -> Generator[Mirror | None]:
     """The mirror of a run that has ended, for what is done with it later; None for a run that was not mirrored."""
     was_tracked = any(isinstance(event, events.Tracking) for event in folder.read_events())
     mirror = _open(folder, reporter, None) if was_tracked else None
@@ -292,8 +293,8 @@ def _texts(value: Any) -> Iterator[str]:
     """Every text in nested plain values."""
     if isinstance(value, str):
         yield value
-    elif isinstance(value, dict | list):
-        for item in value.values() if isinstance(value, dict) else value:
+    elif is_object(value) or is_list(value):
+        for item in value.values() if is_object(value) else value:
             yield from _texts(item)
 
 

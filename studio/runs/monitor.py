@@ -19,7 +19,7 @@ from pathlib import Path
 def main(folder: Path, lock: int) -> int:
     """Start the worker, wait, write exit.json (aside, then renamed). Returns the worker's exit code."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda *_: None)  # a handler, not SIG_IGN: that one the worker would inherit
+        signal.signal(number, lambda number, frame: None)  # a handler, not SIG_IGN: that one the worker would inherit
     worker = subprocess.Popen([sys.executable, "-P", "-m", "studio.worker", str(folder)], pass_fds=(lock,))
     code = worker.wait()
     with contextlib.suppress(OSError):  # a folder that was removed, a full disk: the lock tells enough

@@ -9,7 +9,7 @@ import os
 import secrets
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,7 +84,7 @@ def move(root: Path, run: str, position: int) -> None:
 
 
 @contextmanager
-def leaving(root: Path, run: str) -> Iterator[None]:
+def leaving(root: Path, run: str) -> Generator[None]:
     """Take a run out of the queue once the block is through; its folder stays. Raises JobError if it does not wait.
 
     All in one transaction: whoever is killed within the block leaves the run waiting, and nobody moves or cancels it meanwhile.
@@ -96,7 +96,7 @@ def leaving(root: Path, run: str) -> Iterator[None]:
 
 
 @contextmanager
-def next_leaving(root: Path) -> Iterator[str | None]:
+def next_leaving(root: Path) -> Generator[str | None]:
     """As `leaving`, for the next run, or None if none waits. No two callers ever get the same one."""
     if not (root / "queue.db").exists():
         yield None
@@ -118,7 +118,7 @@ def _position(db: sqlite3.Connection, run: str) -> int:
 
 
 @contextmanager
-def _open(root: Path) -> Iterator[sqlite3.Connection]:
+def _open(root: Path) -> Generator[sqlite3.Connection]:
     folders.make_home(root)
     try:
         db = _connect(root)
@@ -169,14 +169,14 @@ def _rebuild(root: Path) -> sqlite3.Connection:
 
 
 def _queued(root: Path) -> list[tuple[float, RunFolder, str]]:
-    found = []
+    found: list[tuple[float, RunFolder, str]] = []
     for folder in folders.all_runs(root):
         if folder.status.exists() and not _only_queued(folder):
             continue
         with suppress(OSError):
             said = [event for event in folder.read_events() if isinstance(event, events.Queued)]
             if said:
-                found.append((said[-1].time, folder, said[-1].who))
+                found.append((said[-1].time or 0.0, folder, said[-1].who))
     return sorted(found, key=lambda item: item[0])
 
 

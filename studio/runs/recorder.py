@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -78,7 +78,7 @@ class Recorder:
         return self.stop_asked or self.folder.stop.exists()
 
     @contextmanager
-    def stage(self, state: State) -> Iterator[None]:
+    def stage(self, state: State) -> Generator[None]:
         """A stage of the run: its state while it lasts, its seconds afterwards."""
         begun, computed = time.monotonic(), time.process_time()
         self._change(state=state, done=0, total=0, what="")

@@ -18,7 +18,7 @@ from studio.tracking.reporter import Reporter
 
 def encode_parts(data: Path, tokenizer: Any, spec: RunSpec, reporter: Reporter) -> tuple[encode.Tokens, encode.Tokens | None]:
     """The training and held-out rows as tokens, kept beside them."""
-    parts = []
+    parts: list[Any] = []
     for name in ("train", "held-out"):
         file = data / f"{name}.jsonl"
         if file.exists() and file.stat().st_size:

@@ -116,8 +116,10 @@ def _exported_base(made_from: dict[str, Any], folder: Path) -> Model:
     if (run / "asked.yaml").exists():
         return RunFolder(run).spec().model
     base, held = made_from["base"], made_from["held_as"]
-    values = {"quantization": held["quantization"] or "none", "dtype": held["dtype"]}
-    return Model(name=base["name"], revision=base["revision"], chat_template=_template(folder), **values)
+    return Model(
+        name=base["name"], revision=base["revision"], chat_template=_template(folder),
+        quantization=held["quantization"] or "none", dtype=held["dtype"],
+    )  # fmt: skip
 
 
 def _trained_system(folder: Path) -> str:
@@ -126,7 +128,7 @@ def _trained_system(folder: Path) -> str:
     if (run / "asked.yaml").exists():
         return RunFolder(run).spec().data.system or ""
     manifest = folder / "artifact.json"
-    return str((read_json(manifest).get("details") or {}).get("system") or "") if manifest.exists() else ""
+    return str((read_json(manifest).get("details") or dict[str, Any]()).get("system") or "") if manifest.exists() else ""
 
 
 def _day(folder: Path) -> date | None:

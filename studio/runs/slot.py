@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -34,7 +34,7 @@ def folder() -> Path:
 
 
 @contextmanager
-def slot(device: str, holder: str, should_stop: Callable[[], bool], waiting: Callable[[str], None]) -> Iterator[None]:
+def slot(device: str, holder: str, should_stop: Callable[[], bool], waiting: Callable[[str], None]) -> Generator[None]:
     """Hold the device (`cpu`, or a GPU's UUID) alone; wait for it if another run has it.
 
     waiting is called once with the id of the run that holds it. Raises Stopped if asked to stop while waiting.

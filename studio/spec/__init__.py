@@ -18,6 +18,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from studio.core.errors import SpecError
 from studio.core.fields import Alternatives, Leaf, Ui, leaves
+from studio.core.plain import is_list, is_object
 from studio.core.section import DECIDED, Section
 from studio.core.wrong import Conflict, explain
 from studio.data.curation.store import is_reference
@@ -46,7 +47,7 @@ class RunSpec(Section, frozen=True):
     training: Training = Field(default_factory=Training)
     evaluation: Evaluation = Field(default_factory=Evaluation)
     tracking: Tracking = Field(default_factory=Tracking)
-    export: list[AnyTarget] = Field(default_factory=list, title="Exports")
+    export: list[AnyTarget] = Field(default_factory=list[AnyTarget], title="Exports")
     """Artifacts to export after training, each a mapping with its `kind` and settings."""
 
     if TYPE_CHECKING:  # a mapping makes a section too, which a type checker cannot read from the fields
@@ -178,7 +179,7 @@ def as_spec(given: RunSpec | str | Path | Mapping[str, Any]) -> RunSpec:
                 where=str(given),
             )
         return load(given)
-    if isinstance(given, Mapping):
+    if isinstance(given, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - a notebook passes anything
         return _checked(RunSpec, given, "")
     raise SpecError(
         f"expected a spec, got {type(given).__module__.partition('.')[0]}.{type(given).__name__}",
@@ -290,13 +291,13 @@ def nested(flat: Mapping[str, Any], onto: Mapping[str, Any] | None = None) -> di
         *parents, last = path.split(".")
         here: Any = tree
         for key in parents:
-            if isinstance(here, list):
+            if is_list(here):
                 here = here[_place(here, key, path)]
                 continue
-            if not isinstance(here.get(key), (dict, list)):
+            if not (is_object(here.get(key)) or is_list(here.get(key))):
                 here[key] = {}
             here = here[key]
-        if isinstance(here, list):
+        if is_list(here):
             here[_place(here, last, path)] = value
         else:
             here[last] = value

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import ItemsView, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
 from studio.core import resources
 from studio.core.errors import SpecError
 from studio.core.files import nearest_file
+from studio.core.plain import is_object
 from studio.core.text import nearest
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is eight times as fast, where there is one
@@ -85,7 +86,7 @@ def overlaid(below: Values, above: Values) -> Values:
     merged = dict(below)
     for name, value in above.items():
         under = merged.get(name)
-        if isinstance(value, dict) and isinstance(under, dict) and value.get("kind", under.get("kind")) == under.get("kind"):
+        if is_object(value) and is_object(under) and value.get("kind", under.get("kind")) == under.get("kind"):
             merged[name] = overlaid(under, value)
         else:
             merged[name] = value
@@ -154,7 +155,7 @@ def _variable(found: re.Match[str], where: str) -> str:
 
 def _texts(values: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
     """Every text in nested values: its dotted path, what holds it, and its key there."""
-    items = values.items() if isinstance(values, dict) else enumerate(values)
+    items: Iterator[tuple[Any, Any]] | ItemsView[str, Any] = values.items() if is_object(values) else enumerate(values)
     for key, value in list(items):
         path = f"{prefix}{key}"
         if isinstance(value, str):
@@ -213,14 +214,14 @@ def parse(text: str, source: str) -> tuple[Values, Lines]:
         node = loader.get_single_node()
         values = loader.construct_document(node) if node else None
     except yaml.YAMLError as problem:
-        mark = getattr(problem, "problem_mark", None)
+        mark: Any = getattr(problem, "problem_mark", None)
         where = f"{source}, line {mark.line + 1}" if mark else source
         reason = getattr(problem, "problem", None) or str(problem)
-        line = text.splitlines()[mark.line] if mark and mark.line < len(text.splitlines()) else ""
+        line = text.splitlines()[int(mark.line)] if mark and mark.line < len(text.splitlines()) else ""
         quoted = ' Inside braces a variable is quoted: {train: "${DATA}/a.csv"}.' if "${" in line and "{" in line else ""
         hint = f"Check indentation, colons and quotes there.{quoted}"
         raise SpecError(f"this is not valid YAML: {reason}", hint=hint, where=where) from None
-    if not isinstance(values, dict):
+    if not is_object(values):
         raise SpecError("a spec is a mapping of sections", hint="Begin with `data: {train: your-file.csv}`.", where=source)
     lines: dict[str, int] = {}
     _lines(node, "", lines, source)
@@ -234,7 +235,8 @@ MOST_NODES, MOST_DEPTH, MOST_DIGITS = 20_000, 50, 100
 def _bounded(text: str, source: str) -> None:
     """Refuse what a few hundred bytes of YAML can blow up: aliases, deep nesting, endless lists, numbers without end."""
     depth = 0
-    for number, event in enumerate(yaml.parse(text, Loader=Yaml)):
+    events = cast("Iterator[Any]", yaml.parse(text, Loader=Yaml))  # pyright: ignore[reportUnknownMemberType]
+    for number, event in enumerate(events):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         long = isinstance(event, yaml.ScalarEvent) and len(event.value) > MOST_DIGITS and event.value.isdigit()
         reason = (

@@ -12,7 +12,7 @@ import json
 import operator
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -281,7 +281,7 @@ class DeskDatabase:
         self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
 
     @contextlib.contextmanager
-    def _writing(self) -> Iterator[None]:
+    def _writing(self) -> Generator[None]:
         """A transaction: all of it, or nothing."""
         try:
             self._db.execute("BEGIN IMMEDIATE")

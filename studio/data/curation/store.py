@@ -12,7 +12,7 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -261,7 +261,7 @@ def delete(item: DatasetVersion) -> int:
 
 
 @contextlib.contextmanager
-def writer(folder: Path) -> Iterator[None]:
+def writer(folder: Path) -> Generator[None]:
     """The right to write into a dataset, for one process at a time. Raises JobError."""
     try:
         with locks.hold(folder / ".lock", locks.within(30)):
