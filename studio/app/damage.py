@@ -107,7 +107,7 @@ def _run(run: RunFolder) -> Iterator[Damage]:
     ]  # fmt: skip
     for record, file in records:
         yield from _unreadable(record, file)
-    for file in sorted(run.exports.glob("*/artifact.json")):
+    for file in run.manifests():
         yield from _unreadable(Artifact, file, file.parent)
 
 

@@ -211,7 +211,7 @@ def begin(run: Run, kind: str, settings: Mapping[str, Any], home: Path, deploy: 
 def list_exports(run: Run) -> list[ListedExport]:
     """The run's exports, by folder name; one whose manifest cannot be read is left out, and named by `damage.of_run`."""
     listed = []
-    for file in sorted(run.folder.exports.glob(f"*/{MANIFEST}")):
+    for file in run.folder.manifests():
         try:
             artifact = manifest.read(file.parent)
         except (StudioError, FileNotFoundError):
@@ -262,7 +262,7 @@ def export_folder(what: str, target: str | None = None, home: str | Path | None 
     if (path / MANIFEST).exists():
         return path.absolute()
     run = runs.find(what, home)
-    kinds_of = {file.parent.name: str(read_json(file)["kind"]) for file in sorted(run.folder.exports.glob(f"*/{MANIFEST}"))}
+    kinds_of = {file.parent.name: str(read_json(file)["kind"]) for file in run.folder.manifests()}
     names = [name for name in kinds_of if not name.endswith(".failed")]
     if not names:
         raise JobError("this run has no export", hint=f"Make one: studio export {run.id} --to merged", where=run.id)

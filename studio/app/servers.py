@@ -22,7 +22,7 @@ from studio.core.records import Record, RecordError
 from studio.processes import spawn, terminate
 from studio.processes.command import error_of
 from studio.processes.identity import ProcessId, process_of
-from studio.runs.folder import read_object
+from studio.runs.folder import RunFolder, read_object
 
 State = Literal["starting", "ready", "ending", "not answering", "failed"]
 KEPT = 20
@@ -138,17 +138,17 @@ def choices(home: Path) -> list[tuple[str, str]]:
     for run in runs.list_runs(home):
         if (run.folder.adapter / "adapter_config.json").exists():
             found.append((f"{run.title} · {run.id}", run.id))
-        for kind, folder in _exports(run.folder.exports):
+        for kind, folder in _exports(run.folder):
             if kind in ("merged", "gguf"):
                 found.append((f"{run.title} · {run.id} · {folder.name}", str(folder)))
     found += [(path.name, str(path)) for path in library.models(home)]
     return [*found, ("starter, as shipped", "starter")]
 
 
-def _exports(folder: Path) -> list[tuple[str, Path]]:
+def _exports(folder: RunFolder) -> list[tuple[str, Path]]:
     """The exports whose manifest can be read."""
     found = []
-    for file in sorted(folder.glob("*/artifact.json")):
+    for file in folder.manifests():
         with contextlib.suppress(StudioError, OSError):
             found.append((str(read_object(file).get("kind")), file.parent))
     return found

@@ -54,7 +54,7 @@ def measure(
 
     sides = call(HARNESS, model=spec.model.model_dump(mode="json"), adapter=str(run.folder.adapter.absolute()))
     skipped = []
-    for folder in sorted(file.parent for file in run.folder.exports.glob("*/artifact.json")):
+    for folder in [file.parent for file in run.folder.manifests()]:
         gguf = sorted(folder.glob("*.gguf"))
         if (folder / "config.json").exists() and list(folder.glob("*.safetensors")):
             merged = {"name": str(folder.absolute()), "quantization": "none"}

@@ -111,13 +111,17 @@ class RunFolder:
         latest = {(point.step, "eval_loss" in point): point for point in MetricsPoint.read(self.metrics)}
         return iter(sorted(latest.values(), key=lambda point: point.step))
 
+    def manifests(self) -> list[Path]:
+        """The manifest files of what was exported, by folder; what a killed export left aside is none."""
+        return sorted(self.exports.glob("[!.]*/artifact.json"))
+
     def artifacts(self) -> list[dict[str, Any]]:
         """The manifests of what was exported. Raises RecordError for a damaged one."""
-        return [read_object(file) for file in sorted(self.exports.glob("*/artifact.json"))]
+        return [read_object(file) for file in self.manifests()]
 
     def damage(self) -> str:
         """The first of its files that is there and cannot be read, with the reason; empty where all are as they should be."""
-        files = (self.launch, self.status, self.plan, self.report, self.notes, *sorted(self.exports.glob("*/artifact.json")))
+        files = (self.launch, self.status, self.plan, self.report, self.notes, *self.manifests())
         for file in files:
             try:
                 if file.exists() and not isinstance(read_json(file), dict):
@@ -211,8 +215,9 @@ def find_export(given: str, root: Path) -> Path | None:
     if not colon or not name or "/" in export or Path(given).exists():
         return None
     folder = find(name, root)
-    if not (folder.exports / export / "artifact.json").exists():
-        there = ", ".join(sorted(file.parent.name for file in folder.exports.glob("*/artifact.json")))
+    names = [file.parent.name for file in folder.manifests()]
+    if export not in names:
+        there = ", ".join(names)
         raise JobError(f"this run has no export `{export}`", hint=f"It has {there or 'none'}.", where=folder.id)
     return folder.exports / export
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
 
 import pytest
 
+from studio.core.errors import JobError
 from studio.runs import folder as folders
 from studio.runs import served_models
 from studio.runs.folder import RunFolder
@@ -40,3 +42,13 @@ def test_an_exports_rows_are_those_of_its_run(tmp_path: Path):
         assert served_models.run_of(given, tmp_path) == run
     assert served_models.run_of("bot:none", tmp_path) is None
     assert served_models.run_of("starter", tmp_path) is None
+
+
+def test_an_export_that_was_killed_before_it_got_its_name_is_none(tmp_path: Path) -> None:
+    folder = finished(tmp_path, "bot")
+    shutil.copytree(folder.exports / "merged", folder.exports / ".merged.2f003b03")
+    assert [file.parent.name for file in folder.manifests()] == ["merged"]
+    assert folders.find_export(f"{folder.id}:merged", tmp_path) == folder.exports / "merged"
+    with pytest.raises(JobError, match="no export") as error:
+        folders.find_export(f"{folder.id}:.merged.2f003b03", tmp_path)
+    assert error.value.hint == "It has merged."
