@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -11,6 +12,7 @@ from studio.app import benchmark_results, cascades, indexes, making, runs
 from studio.core import outbound
 from studio.core.errors import StudioError
 from studio.remote import answers
+from studio.remote.endpoint import KEYS
 
 
 def in_use(home: Path) -> list[tuple[str, str, bool]]:
@@ -24,23 +26,8 @@ def in_use(home: Path) -> list[tuple[str, str, bool]]:
 
     add(os.environ.get("HF_ENDPOINT") or "https://huggingface.co", "models and datasets of the hub")
     add(os.environ.get("WANDB_BASE_URL") or "https://api.wandb.ai", "Weights & Biases")
-    for run in runs.list_runs(home):
-        with contextlib.suppress(StudioError, *runs.DAMAGED, OSError):
-            spec = run.spec
-            add(spec.evaluation.judge.model, f"judge of {run.id}")
-            add(getattr(spec.training.method, "teacher", ""), f"teacher of {run.id}")
-    for cascade in cascades.list_cascades(home):
-        add(cascade.large.url, f"large model of {cascade.id}")
-    for result in benchmark_results.results(home):
-        for item in result.items:
-            if item.kind == "api":
-                add(f"//{item.engine}", f"measurement {result.id}")
-    for job in making.list_jobs(home):
-        with contextlib.suppress(StudioError, OSError, ValueError):
-            spec = job.folder.spec
-            for purpose, endpoint in (("teacher", spec.teacher), ("student", spec.student), ("judge", spec.judge)):
-                if endpoint is not None:
-                    add(endpoint.url, f"{purpose} of {job.id}")
+    for url, purpose in _models(home):
+        add(url, purpose)
     for index in indexes.indexes(home):
         if index.record.url:
             add(index.record.url, f"index {index.record.name}")
@@ -48,6 +35,38 @@ def in_use(home: Path) -> list[tuple[str, str, bool]]:
         add(f"//{host}", "answers kept from it")
     allowed = outbound.read(home)
     return [(host, purpose, outbound.is_allowed(host, allowed)) for host, purpose in found.items()]
+
+
+def with_keys(home: Path) -> dict[str, str]:
+    """Hosts of models, with their port where one is named, and what each is asked for, but those whose keys have names of
+    their own."""
+    found: dict[str, str] = {}
+    for url, purpose in _models(home):
+        parts = urlsplit(url)
+        if parts.hostname and parts.hostname not in KEYS:
+            found.setdefault(parts.netloc.rpartition("@")[2], purpose)
+    return found
+
+
+def _models(home: Path) -> Iterator[tuple[str, str]]:
+    """The addresses of models that runs, cascades, measurements and jobs ask, and as what."""
+    for run in runs.list_runs(home):
+        with contextlib.suppress(StudioError, *runs.DAMAGED, OSError):
+            spec = run.spec
+            yield spec.evaluation.judge.model, f"judge of {run.id}"
+            yield getattr(spec.training.method, "teacher", ""), f"teacher of {run.id}"
+    for cascade in cascades.list_cascades(home):
+        yield cascade.large.url, f"large model of {cascade.id}"
+    for result in benchmark_results.results(home):
+        for item in result.items:
+            if item.kind == "api":
+                yield f"//{item.engine}", f"measurement {result.id}"
+    for job in making.list_jobs(home):
+        with contextlib.suppress(StudioError, OSError, ValueError):
+            spec = job.folder.spec
+            for purpose, endpoint in (("teacher", spec.teacher), ("student", spec.student), ("judge", spec.judge)):
+                if endpoint is not None:
+                    yield endpoint.url, f"{purpose} of {job.id}"
 
 
 def allowed(home: Path) -> tuple[str, ...]:

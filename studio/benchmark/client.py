@@ -19,7 +19,7 @@ from studio.core import outbound
 from studio.core.errors import SpecError
 from studio.core.messages import ChatMessage
 from studio.core.text import nearest, shorten
-from studio.remote.endpoint import KEYS, LOOPBACK
+from studio.remote.endpoint import LOOPBACK, key_name
 from studio.remote.refusals import Refused, message_in
 from studio.tracking import secrets
 
@@ -49,7 +49,7 @@ class Api:
         return self.host in LOOPBACK
 
 
-def api(url: str, model: str, key_name: str = "") -> Api:
+def api(url: str, model: str, named: str = "") -> Api:
     """The API at `url`, with its key from the environment or the keyring.
 
     Raises SpecError if one is missing, or if the key would be sent in clear.
@@ -64,12 +64,12 @@ def api(url: str, model: str, key_name: str = "") -> Api:
             "the address holds a password", hint="Put the key into a variable and name it: --key-env NAME.", where="--url"
         )
     outbound.require(url, "--url")
-    name = key_name or KEYS.get(parts.hostname, "")
-    key = secrets.get(name) if name else None
-    if key_name and not key:
+    name = named or key_name(url)
+    key = secrets.get(name)
+    if named and not key:
         raise SpecError(
-            f"no key is set in {key_name}",
-            hint=f"Set {key_name}, or keep it: keyring set studio {key_name}.",
+            f"no key is set in {named}",
+            hint=f"Set {named}, or keep it: keyring set studio {named}.",
             where="--key-env",
         )
     found = Api(url.rstrip("/").removesuffix("/chat/completions"), model, key or "", name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -26,6 +27,19 @@ KEYS = {
     "api.openai.com": "OPENAI_API_KEY",
 }
 """The environment variable each host's key is looked for in, where none is named. A key goes to its own host only."""
+_SPELLED = str.maketrans({".": "_", "-": "__", ":": "___", "_": "____"})
+
+
+def key_name(url: str) -> str:
+    """The name that the key of an API is kept under where none is named: by its host, and its port if it has one.
+
+    `https://api.mistral.ai/v1` has STUDIO_KEY_API_MISTRAL_AI. No two hosts share a name, so none is sent another's key.
+    """
+    parts = urlsplit(url)
+    host = (parts.hostname or "").lower()
+    with suppress(ValueError):  # no number, or none of a port
+        host = f"{host}:{parts.port}" if parts.port else host
+    return KEYS.get(parts.hostname or "") or f"STUDIO_KEY_{host.translate(_SPELLED).upper()}"
 
 
 def checked_key(value: object) -> object:
@@ -68,7 +82,7 @@ class Endpoint(Section, frozen=True):
     """The model's name there."""
     key: Annotated[str | None, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", title="Name of the key")] = None
     """The name of the environment variable or keyring entry that holds the API key, never the key itself. Found by host if left
-    out: OPENROUTER_API_KEY, GROQ_API_KEY, TOGETHER_API_KEY, OPENAI_API_KEY."""
+    out: OPENROUTER_API_KEY, GROQ_API_KEY, TOGETHER_API_KEY, OPENAI_API_KEY, and STUDIO_KEY_ with the host for any other."""
     price: Price | None = None
     """US dollars per million tokens, `{input: 0.15, output: 0.60}`. If left out: zero on this machine, else the published
     price where one is known."""
@@ -126,10 +140,14 @@ def access(endpoint: Endpoint) -> Access:
             where="url",
         )
     outbound.require(endpoint.url)
-    name = endpoint.key or KEYS.get(parts.hostname, "")
-    key = (secrets.get(name) if name else None) or ""
-    if name and not key:
-        raise SpecError(f"no key is set in {name}", hint=f"Set {name}, or store it: keyring set studio {name}.", where="key")
+    name = endpoint.key or key_name(endpoint.url)
+    key = secrets.get(name) or ""
+    if not key and (endpoint.key or parts.hostname in KEYS):  # other hosts may need none
+        raise SpecError(
+            f"no key is set in {name}",
+            hint=f"Save it on the Settings page, set {name}, or store it: keyring set studio {name}.",
+            where="key",
+        )
     if key and parts.scheme == "http" and not endpoint.local:
         raise SpecError(
             f"the key in {name} would go to {parts.hostname} unencrypted",

@@ -37,9 +37,9 @@ def refused(endpoint: Endpoint, access: Access, status: int, text: str) -> Refus
         message = message.replace(access.key, "[hidden]")
     message = shorten(secrets.redact(message), 200)  # cut last: half a key would not be known as one
     hint = {
-        401: f"Set {name} to a valid key, or name the variable that holds it.",
+        401: f"Save a valid key for {endpoint.host} on the Settings page, or set {name}.",
         402: "The account has no credit left: add credit at the provider of the key.",
-        403: f"Set {name} to a key that may use this model.",
+        403: f"Save a key that may use this model on the Settings page, or set {name}.",
         404: f"Check the model's name ({endpoint.model}) and that the address ends where /chat/completions begins.",
         413: "Send shorter texts.",
         429: "Wait and try again, or send fewer requests at once.",

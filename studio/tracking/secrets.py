@@ -33,16 +33,23 @@ _NAMES = (
 )  # fmt: skip
 
 
+_in_memory: set[str] = set()
+"""Names that `keep` put into this process's environment."""
+_given: set[str] = set()
+"""Secrets that this process has read, whatever they look like: `redact` masks them, too."""
+
+
 def get(name: str) -> str | None:
     """The secret of that name, from the environment, the system keyring or `<home>/secrets`; None if none has it."""
-    found = os.environ.get(name, "").strip()
-    return found or _from_keyring(name) or _from_file(name)
+    found = os.environ.get(name, "").strip() or _from_keyring(name) or _from_file(name)
+    if found:
+        _given.add(found)
+    return found
 
 
 def redact(text: str) -> str:
     """The text with everything that looks like a secret, and every secret in the environment, masked as `[hidden]`."""
-    for name in _NAMES:
-        value = os.environ.get(name, "")
+    for value in {*(os.environ.get(name, "") for name in _NAMES), *_given}:
         if len(value) >= 6:
             text = text.replace(value, "[hidden]")
     return _NAMED.sub(r"\1[hidden]", _TOKENS.sub("[hidden]", text))
@@ -58,17 +65,23 @@ def _from_keyring(name: str) -> str | None:
         return None
 
 
-def keep(name: str, value: str) -> str:
-    """Keep a secret in the system keyring, or where there is none in a file only its owner can read. Says where it went."""
+def keep(name: str, value: str, in_file: bool = True) -> str:
+    """Keep a secret in the system keyring; where there is none in a file only its owner can read, or, without in_file, in
+    the memory of this process and those that it starts. Says where it is, as `source` does."""
     try:
         import keyring
 
         keyring.set_password(SERVICE, name, value)
         if keyring.get_password(SERVICE, name) == value:
             _file(name).unlink(missing_ok=True)
-            return "the system keyring"
+            _forget_memory(name)
+            return source(name)
     except Exception:  # no keyring, or a locked one
         pass
+    if not in_file:
+        os.environ[name] = value
+        _in_memory.add(name)
+        return "memory"
     file = _file(name)
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     aside = file.with_name(f".{name}.{os.getpid()}")
@@ -76,13 +89,14 @@ def keep(name: str, value: str) -> str:
     with os.fdopen(handle, "w", encoding="utf-8") as out:
         out.write(value)
     os.replace(aside, file)
-    return "a file that only you can read"
+    return "file"
 
 
 def forget(name: str) -> None:
     """Remove a kept secret, wherever it is."""
     import contextlib
 
+    _forget_memory(name)
     _file(name).unlink(missing_ok=True)
     with contextlib.suppress(Exception):
         import keyring
@@ -91,7 +105,9 @@ def forget(name: str) -> None:
 
 
 def source(name: str) -> str:
-    """Where `get` finds a secret: `environment`, `keyring`, `file`, or nothing."""
+    """Where `get` finds a secret: `environment`, `memory`, `keyring`, `file`, or nothing."""
+    if name in _in_memory:
+        return "memory"
     if os.environ.get(name, "").strip():
         return "environment"
     return "keyring" if _from_keyring(name) else "file" if _from_file(name) else ""
@@ -100,6 +116,12 @@ def source(name: str) -> str:
 def stored(name: str) -> bool:
     """Whether a secret is kept in the keyring or a file, for processes without this one's environment."""
     return bool(_from_keyring(name) or _from_file(name))
+
+
+def _forget_memory(name: str) -> None:
+    if name in _in_memory:
+        _in_memory.discard(name)
+        os.environ.pop(name, None)
 
 
 def _from_file(name: str) -> str | None:

@@ -51,8 +51,8 @@ class Faults:
 class Loopback:
     """The API: what it received, answered and billed. bills: prompt and completion tokens of every answer."""
 
-    def __init__(self, answer: Answer, faults: Faults, served_model: str) -> None:
-        self.answer, self.faults, self.served_model = answer, faults, served_model
+    def __init__(self, answer: Answer, faults: Faults, served_model: str, key: str = "") -> None:
+        self.answer, self.faults, self.served_model, self.key = answer, faults, served_model, key
         self.received: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.bills: list[tuple[int, int]] = []
@@ -84,11 +84,12 @@ class Loopback:
 
 @contextmanager
 def loopback(
-    answer: Answer | str = "ok", faults: Faults | None = None, served_model: str = "", port: int = 0
+    answer: Answer | str = "ok", faults: Faults | None = None, served_model: str = "", port: int = 0, key: str = ""
 ) -> Iterator[Loopback]:
-    """The API, running for as long as the block; its base URL is `.url`. port: 0 takes a free one."""
+    """The API, running for as long as the block; its base URL is `.url`. port: 0 takes a free one; key: what it is asked
+    with, any or none if empty."""
     said = (lambda body: answer) if isinstance(answer, str) else answer
-    api = Loopback(said, faults or Faults(), served_model)
+    api = Loopback(said, faults or Faults(), served_model, key)
     server = ThreadingHTTPServer(("127.0.0.1", port), type("Handler", (_Handler,), {"api": api}))
     server.daemon_threads = True
     thread = threading.Thread(target=lambda: server.serve_forever(0.02), daemon=True)
@@ -146,6 +147,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, body: dict[str, Any]) -> None:
         api, faults = self.api, self.api.faults
+        if api.key and self.headers.get("authorization") != f"Bearer {api.key}":
+            return self._send(401, {"error": {"message": "no valid key"}})
         if faults.status:
             return self._send(faults.status, {"error": {"message": "refused by the test"}})
         kind = (body.get("response_format") or {}).get("type", "")

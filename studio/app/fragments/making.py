@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from markupsafe import Markup
 
-from studio.app import making
+from studio.app import keys, making
 from studio.app.fragments.parts import (
     TONES,
     badge,
@@ -31,6 +31,7 @@ from studio.app.making import JobStatus, MadeRow, MakingJob, MakingPlan, MakingR
 from studio.core.text import count, duration, plural, shorten
 from studio.making.records import DroppedRow, Example
 from studio.processes.tasks import Task
+from studio.remote.endpoint import Endpoint, key_name
 
 _TONES = {**TONES, "running": "busy", "planned": "calm", "paused": "warn", "ceiling": "warn"}
 NONE = empty(
@@ -48,16 +49,26 @@ def sent(spec: MakingSpec | None) -> Markup:
     """What leaves this machine, and what it costs."""
     if spec is None:
         return Markup("")
-    price = making.price(spec.teacher)
-    if spec.teacher.local:
+    teacher, price = spec.teacher, making.price(spec.teacher)
+    if teacher.local:
         cost = "it costs nothing" if price and price.free else f"the price is yours: {price}"
-        return note(f"The teacher is on this machine: nothing leaves it, and {cost}.")
-    money = f"Price: {price}." if price else "Its price is unknown: fill in both prices."
-    return notice(
-        f"Passages of {', '.join(spec.documents) or 'no documents'} are sent to {spec.teacher.host}.",
-        f"{money} Its key is read from the environment or the keyring, by host name.",
-        tone="warn",
-    )
+        told = note(f"The teacher is on this machine: nothing leaves it, and {cost}.")
+    else:
+        told = notice(
+            f"Passages of {', '.join(spec.documents) or 'no documents'} are sent to {teacher.host}.",
+            f"Price: {price}." if price else "Its price is unknown: fill in both prices.",
+            tone="warn",
+        )
+    return joined(told, _key(teacher))
+
+
+def _key(teacher: Endpoint) -> Markup:
+    """Where the teacher's key comes from, and where one is saved."""
+    source, host = keys.source(key_name(teacher.url)), urlsplit(teacher.url).netloc
+    if source:
+        return note(f"Its key is {keys.SOURCES[source]}.")
+    needed = "No key is saved for it" if teacher.local else "No key is saved for it, so it will most likely refuse"
+    return joined(note(f"{needed}."), links([("Save a key", f"/settings?host={quote(host)}", False)]))
 
 
 def working(task: Task | None) -> Markup:

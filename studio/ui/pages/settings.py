@@ -26,11 +26,6 @@ KEYS = (
     ("TOGETHER_API_KEY", "Together key", "For teachers, judges and benchmarks; sent to api.together.ai only.", 20),
     ("OPENAI_API_KEY", "OpenAI key", "For teachers, judges and benchmarks; sent to api.openai.com only.", 20),
 )
-SOURCES = {
-    "environment": "set in the environment",
-    "keyring": "stored in the system keyring",
-    "file": "stored in a private file",
-}
 
 
 def build(home: Path) -> None:
@@ -40,6 +35,7 @@ def build(home: Path) -> None:
     frame.top("Settings", "Settings", "Keys are stored on this machine, never shown again, and never written into a run.")
     for name, label, why, shortest in KEYS:
         _key(name, label, why, shortest)
+    _other(home)
     with gr.Column(elem_classes="card"):
         gr.HTML(
             parts.section("This studio", "Disk space by kind; accounts, limits, other servers and the audit log."),
@@ -74,13 +70,10 @@ def _key(name: str, label: str, why: str, shortest: int) -> None:
 
     def stored(query: dict[str, str] | None = None) -> str:
         source = keys.source(name)
-        return parts.note(parts.badge(SOURCES[source], "good") if source else parts.badge("not set"))
+        return parts.note(parts.badge(keys.SOURCES[source], "good") if source else parts.badge("not set"))
 
     def saving(value: str) -> tuple[str, str]:
-        value = (value or "").strip()
-        if len(value) < shortest or not value.isprintable() or " " in value:
-            raise gr.Error("This does not look like a complete key. Copy it again.", print_exception=False)
-        keys.save(name, value)
+        keys.save(name, _checked(value, shortest))
         return "", stored()
 
     def removing() -> str:
@@ -90,3 +83,61 @@ def _key(name: str, label: str, why: str, shortest: int) -> None:
     save.click(frame.act(saving, "keys.save", name=name), [field], [field, state], **frame.ACTION)
     remove.click(frame.act(removing, "keys.remove", name=name), None, [state], **frame.ACTION)
     gr.on(None, frame.opened(stored), None, [state], **frame.QUIET)
+
+
+def _other(home: Path) -> None:
+    """The key of any other API."""
+    import gradio as gr
+
+    with gr.Column(elem_classes="card"):
+        gr.HTML(
+            parts.section(
+                "Keys of other APIs", "For any other teacher, judge or large model; each key is sent to its own host only."
+            ),
+            padding=False,
+        )
+        state = gr.HTML(elem_id="other-keys-state", padding=False)
+        with gr.Row(elem_classes="fields"):
+            host = gr.Dropdown(
+                [], label="API host", elem_id="other-keys-host", allow_custom_value=True, interactive=True,
+                info="Its name or its API's address, with the port if there is one.",
+            )  # fmt: skip
+            field = gr.Textbox(label="Key", type="password", elem_id="other-keys-field", max_lines=1, interactive=True)
+        with gr.Row(elem_classes="actions"):
+            save = gr.Button("Save", variant="primary", elem_id="other-keys-save")
+            remove = gr.Button("Remove", elem_id="other-keys-remove")
+
+    def shown() -> Any:
+        known = keys.of_hosts(home)
+        if not known:
+            return parts.note("No other API is in use yet.")
+        rows = [
+            (name, purpose or "–", parts.badge(keys.SOURCES[source], "good") if source else parts.badge("not set"))
+            for name, purpose, source in known
+        ]
+        return parts.table(("Host", "Used as", "Key"), rows, "Hosts and their keys", narrow=True)
+
+    def opened(query: dict[str, str]) -> tuple[Any, Any]:
+        wanted = query.get("host") or None
+        return shown(), gr.update(choices=[name for name, *_ in keys.of_hosts(home)], value=wanted)
+
+    def saving(name: str | None, value: str) -> tuple[str, Any]:
+        keys.save_for(name or "", _checked(value, 4), home)
+        return "", shown()
+
+    def removing(name: str | None) -> Any:
+        keys.remove_for(name or "", home)
+        return shown()
+
+    save.click(frame.act(saving, "keys.save", 0), [host, field], [field, state], **frame.ACTION)
+    remove.click(frame.act(removing, "keys.remove", 0), [host], [state], **frame.ACTION)
+    gr.on(None, frame.opened(opened), None, [state, host], **frame.QUIET)
+
+
+def _checked(value: str | None, shortest: int) -> str:
+    import gradio as gr
+
+    value = (value or "").strip()
+    if len(value) < shortest or not value.isprintable() or " " in value:
+        raise gr.Error("This does not look like a complete key. Copy it again.", print_exception=False)
+    return value
