@@ -86,7 +86,12 @@ def keys_of(status: JobStatus, home: Path) -> dict[str, str]:
 
 def begin(job: MakingJob, home: Path, ceiling: float | None) -> None:
     """Begin, or go on with, a job in a process that outlives the page and its server. Raises SpecError, JobError."""
-    jobs.check(job.folder.spec, ceiling if ceiling is not None else job.status.ceiling)
+    try:
+        jobs.check(job.folder.spec, ceiling if ceiling is not None else job.status.ceiling)
+    except SpecError as error:
+        if error.where != "ceiling":
+            raise
+        raise SpecError(error.message, hint="Fill in the maximum cost in US dollars.", where="Ceiling (USD)") from None
     limit = ["--ceiling", str(ceiling)] if ceiling is not None else []
     tasks.begin(home / TASKS, "make", job.id, ["make", "resume", job.id, *limit], home)
 

@@ -119,4 +119,5 @@ def origins_in(file: Path) -> list[str]:
     lock, found = RunLock.read(file), list[str]()
     for made in lock.made.values():
         found += [made.sentence, made.terms_sentence]
-    return [*found, *(rows.sentence for rows in lock.collected.values())]
+    found += [rows.sentence for rows in lock.collected.values()]
+    return list(dict.fromkeys(found))  # a job's training rows and its held-out rows have the same

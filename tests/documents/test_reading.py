@@ -59,6 +59,21 @@ def test_running_heads_and_page_numbers_are_dropped_and_listed(tmp_path: Path) -
     assert len(dropped) == 2
 
 
+@pytest.mark.parametrize(("lines", "gone"), [(4, 2), (1, 0)])
+def test_two_pages_have_a_running_head_where_it_stands_at_the_same_height_above_enough_text(
+    tmp_path: Path, lines: int, gone: int
+) -> None:
+    pages = [
+        PdfPage()
+        .write(["Meridian Tools"], top=810, size=8)
+        .write([f"On {topic} this is line {'abcd'[line]}." for line in range(lines)], top=700)
+        .write([f"Page {number}"], top=40, size=8)
+        for number, topic in enumerate(("leave", "pay"), 1)
+    ]
+    found = {(item.reason, item.text, item.pages) for item in read(pdf(tmp_path / "a.pdf", pages)).dropped}
+    assert found == set([("running head", "Meridian Tools", (1, 2)), ("page number", "Page 1", (1, 2))][:gone])
+
+
 def test_a_running_head_that_changes_is_known_by_the_number_it_carries(tmp_path: Path) -> None:
     topics = ("Drills", "Drills", "Saws", "Saws", "Planes")
     pages = [

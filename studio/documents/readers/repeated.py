@@ -15,7 +15,9 @@ _ENDS = re.compile(r"^\d{1,4}\b(?!\.\d)|(?<![\d.])\d{1,4}$")
 SHARE = 0.6
 """Share of the pages on which a line stands at the same end to be a running one."""
 _FEW = 3
-"""Pages below which nothing is called repeated."""
+"""Pages below which nothing is called repeated, but what stands at the same height on both pages of two."""
+_TEXT = 3
+"""Lines that either of two pages must have beside it."""
 _EDGE = 2
 """Lines at either end of a page that may be running ones."""
 _NUMBER = re.compile(
@@ -44,7 +46,9 @@ def drop_repeated(pages: list[list[Line]], body: float, exact: bool = False) -> 
     dropped: list[Dropped] = []
     for (head, key), places in seen.items():
         on = sorted({page for page, _ in places})
-        if written < _FEW or (len(on) < SHARE * written and not _alternates(on, written)):
+        if written < _FEW and not _on_both(pages, places, body):
+            continue
+        if len(on) < SHARE * written and not _alternates(on, written):
             continue
         gone.update(places)
         first = pages[places[0][0]][places[0][1]].text
@@ -66,6 +70,21 @@ def drop_repeated(pages: list[list[Line]], body: float, exact: bool = False) -> 
         on = tuple(sorted({page for page, _ in contents}))
         dropped.append(Dropped(reason="table of contents", pages=on, text="\n".join(text for _, text in contents)[:2_000]))
     return [[line for line in lines if not _LEADERS.search(line.text)] for lines in kept], dropped
+
+
+def _on_both(pages: list[list[Line]], places: list[tuple[int, int]], body: float) -> bool:
+    """Whether a line is the outermost one of both pages, at the same height, in letters no larger than the text's, and the
+    same to the letter or a page number."""
+    lines = [pages[page][index] for page, index in places]
+    if len({page for page, _ in places}) != 2 or len(lines) != 2 or max(line.size for line in lines) > body:
+        return False
+    outermost = all(
+        line.top in (max(other.top for other in pages[page]), min(other.top for other in pages[page]))
+        for line, (page, _) in zip(lines, places, strict=True)
+    )
+    same = lines[0].text == lines[1].text or all(_NUMBER.fullmatch(line.text) for line in lines)
+    enough = all(len(pages[page]) > _TEXT for page, _ in places)
+    return outermost and same and enough and abs(lines[0].top - lines[1].top) < 2
 
 
 def _numbered(pages: list[list[Line]], written: int) -> set[tuple[int, int]]:

@@ -46,7 +46,7 @@ def build(home: Path) -> None:
         with gr.Row(elem_classes="fields"):
             url = gr.Textbox(
                 label="Teacher: API address", placeholder="https://openrouter.ai/api/v1", elem_id="make-url", max_lines=1,
-                interactive=True, info="Any OpenAI-compatible API. Its key is read from the environment or the keyring.",
+                interactive=True, info="Any OpenAI-compatible API. Its key is saved on the Settings page.",
             )  # fmt: skip
             model = gr.Textbox(
                 label="Teacher: model", elem_id="make-model", max_lines=1, interactive=True, info="The model's name at the API."
