@@ -72,18 +72,18 @@ def drop_repeated(pages: list[list[Line]], body: float, exact: bool = False) -> 
     return [[line for line in lines if not _LEADERS.search(line.text)] for lines in kept], dropped
 
 
-def _on_both(pages: list[list[Line]], places: list[tuple[int, int]], body: float) -> bool:
+def _on_both(pages: list[list[Line]], positions: list[tuple[int, int]], body: float) -> bool:
     """Whether a line is the outermost one of both pages, at the same height, in letters no larger than the text's, and the
     same to the letter or a page number."""
-    lines = [pages[page][index] for page, index in places]
-    if len({page for page, _ in places}) != 2 or len(lines) != 2 or max(line.size for line in lines) > body:
+    lines = [pages[page][index] for page, index in positions]
+    if len({page for page, _ in positions}) != 2 or len(lines) != 2 or max(line.size for line in lines) > body:
         return False
     outermost = all(
         line.top in (max(other.top for other in pages[page]), min(other.top for other in pages[page]))
-        for line, (page, _) in zip(lines, places, strict=True)
+        for line, (page, _) in zip(lines, positions, strict=True)
     )
     same = lines[0].text == lines[1].text or all(_NUMBER.fullmatch(line.text) for line in lines)
-    enough = all(len(pages[page]) > _TEXT for page, _ in places)
+    enough = all(len(pages[page]) > _TEXT for page, _ in positions)
     return outermost and same and enough and abs(lines[0].top - lines[1].top) < 2
 
 
