@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from studio.app.runs import Run
 from studio.core import events
@@ -78,7 +78,12 @@ def merge(request: MergeRequest, home: Path | None = None, out: Path | None = No
 
     if out is not None:
         return Merged(out, write(out))
-    changes = {"name": name or _name(adapters), "adapter.start_from": None, "adapter.kind": "lora", "adapter.ranks": {}}
+    changes: dict[str, Any] = {
+        "name": name or _name(adapters),
+        "adapter.start_from": None,
+        "adapter.kind": "lora",
+        "adapter.ranks": {},
+    }
     spec = edit(parents[0].resolved_spec(), changes, "merge")
     folder = folders.create(spec, root)
     try:

@@ -91,7 +91,7 @@ def find(id: str, home: str | Path | None = None) -> Path:
 
 def listed(home: Path) -> list[tuple[str, str]]:
     """Comparisons as (label, id), newest first; damaged ones are left out."""
-    found = []
+    found: list[tuple[str, str]] = []
     for folder in comparisons(home):
         with contextlib.suppress(RecordError):
             record = ComparisonRecord.read(folder / "report.json")
@@ -122,7 +122,8 @@ def questions_of(spec: Comparison, home: Path, index: Index | None) -> list[Ques
     elif spec.questions:
         rows, where = _rows([Path(spec.questions).expanduser()]), spec.questions
     elif run is not None:
-        rows, where = read_json_lines(run / "held-out.jsonl") if (run / "held-out.jsonl").exists() else [], spec.run
+        held_out = run / "held-out.jsonl"
+        rows, where = read_json_lines(held_out) if held_out.exists() else list[Any](), spec.run
     else:
         raise DataError(
             "there are no questions to compare on", hint="Name a JSONL file of held-out questions.", where="questions"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 from studio.core.journal import Journal, of_home
 from studio.core.people import Person
@@ -50,7 +50,7 @@ def record(
 
 def read(home: Path, most: int = 200) -> list[Entry]:
     """The newest entries, the newest first; a line that is damaged is left out."""
-    entries = []
+    entries: list[Entry] = []
     for line in reversed(log(home).read(most)):
         with contextlib.suppress(RecordError):
             entries.append(Entry.from_json(line))
@@ -62,6 +62,7 @@ def _named(about: Any) -> str:
     from studio.tracking import secrets
 
     if isinstance(about, list | tuple):
-        return ", ".join(name for item in about[:8] if (name := _named(item)))
+        several = list(cast("tuple[Any, ...]", about))
+        return ", ".join(name for item in several[:8] if (name := _named(item)))
     text = str(about or "").strip()
     return text if _NAME.fullmatch(text) and secrets.redact(text) == text else ""

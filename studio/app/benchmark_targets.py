@@ -122,7 +122,11 @@ def evidence(target: BenchTarget) -> dict[str, Estimate]:
             metrics = (_report(target.run) or {}).get("metrics", {})
             return {name: Estimate(**pair["tuned"]) for name, pair in metrics.items() if name in TEXT_METRICS}
         if target.kind == "export":
-            told = read_json(Path(target.source) / "artifact.json")["verification"].get("evidence") or {}
-            figures = told.get("metrics", {}).items()
-            return {name: Estimate(one["artifact"], None, None, told["rows"]) for name, one in figures if name in TEXT_METRICS}
+            told: dict[str, Any] = read_json(Path(target.source) / "artifact.json")["verification"].get("evidence") or {}
+            figures: dict[str, Any] = told.get("metrics", {})
+            return {
+                name: Estimate(one["artifact"], None, None, told["rows"])
+                for name, one in figures.items()
+                if name in TEXT_METRICS
+            }
     return {}

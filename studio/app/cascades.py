@@ -49,7 +49,7 @@ def list_cascades(home: Path) -> list[Cascade]:
     from studio.cascade.record import CascadeFolder
     from studio.core.records import RecordError
 
-    found = []
+    found: list[Cascade] = []
     for file in (home / "cascades").glob("*/cascade.json"):
         try:
             found.append(CascadeFolder(file.parent).read())

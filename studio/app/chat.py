@@ -29,11 +29,11 @@ def as_messages(given: Messages, system: str = "") -> list[ChatMessage]:
     """
     if isinstance(given, str):
         given = [{"role": "user", "content": given}]
-    if not isinstance(given, Sequence) or not given:
+    if not isinstance(given, Sequence) or not given:  # pyright: ignore[reportUnnecessaryIsInstance] - a notebook passes anything
         raise SpecError(f"expected a text or a list of messages, got {_shown(given)}", hint=MESSAGE_HINT, where="messages")
     for index, turn in enumerate(given):
         where = f"messages[{index}]"
-        if not isinstance(turn, Mapping):
+        if not isinstance(turn, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - a notebook passes anything
             raise SpecError(f"expected a message, got {_shown(turn)}", hint=MESSAGE_HINT, where=where)
         if turn.get("role") not in ROLES:
             found = _shown(turn.get("role")) if "role" in turn else "none"

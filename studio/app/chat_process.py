@@ -10,10 +10,15 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import TYPE_CHECKING
 
 from studio.core.errors import StudioError
 from studio.core.machine_errors import translate
 from studio.processes.channel import Voice, messages
+
+if TYPE_CHECKING:
+    from studio.documents.records import Passage
+    from studio.retrieval.grounding import Grounding
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -33,10 +38,11 @@ def main(arguments: list[str] | None = None) -> int:
         voice.say(error=error.as_dict())
         return error.exit_code
     voice.say(ready=True, tuned=talker.tuned)
-    groundings = {}
+    groundings: dict[str, Grounding] = {}
     for question in questions:
         try:
-            asked, passages, index = question["messages"], [], question.get("index")
+            asked, index = question["messages"], question.get("index")
+            passages: list[Passage] = []
             if index:
                 groundings[index] = grounding = groundings.get(index) or open_grounding(index, given.home).within(
                     talker.context

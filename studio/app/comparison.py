@@ -1,5 +1,8 @@
 """Use case of comparing runs: the settings in which they differ, and their results side by side."""
 
+# pyright: reportMissingTypeStubs=false
+# pandas brings no types of its own.
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -10,6 +13,7 @@ from studio.app import runs
 from studio.app.run_summary import RunSummary
 from studio.app.runs import Run
 from studio.core.errors import JobError
+from studio.core.plain import is_object
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -84,7 +88,7 @@ def differences(runs: list[Run]) -> list[tuple[str, list[Any]]]:
 
 
 def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
-    if isinstance(values, dict) and values:
+    if is_object(values) and values:
         return {name: value for key, inner in values.items() for name, value in _flat(inner, f"{prefix}{key}.").items()}
     return {prefix.rstrip("."): values}
 

@@ -119,7 +119,7 @@ def read_edits(file: Path) -> list[Edit]:
         raise DataError("there is no such file", hint="Give a file with one edit a line.", where=str(file)) from None
     except (OSError, UnicodeDecodeError) as problem:
         raise DataError(f"it cannot be read: {problem}", hint="Give a file of UTF-8 text.", where=str(file)) from None
-    found = []
+    found: list[Edit] = []
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue

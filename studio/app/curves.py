@@ -49,7 +49,7 @@ class Series:
         if count <= most:
             return list(zip(self.steps, self.values, strict=True))
         stretch = -(-count // (most // 2))
-        found = []
+        found: list[tuple[float, float]] = []
         for begin in range(0, count, stretch):
             part = range(begin, min(begin + stretch, count))
             places = {min(part, key=self.values.__getitem__), max(part, key=self.values.__getitem__)}
@@ -61,9 +61,9 @@ class Series:
 class Curves:
     """All curves of a run, and how much of its metrics file they hold."""
 
-    series: dict[str, Series] = field(default_factory=dict)
-    last: dict[str, float] = field(default_factory=dict)
-    recent: list[MetricsPoint] = field(default_factory=list)
+    series: dict[str, Series] = field(default_factory=dict[str, Series])
+    last: dict[str, float] = field(default_factory=dict[str, float])
+    recent: list[MetricsPoint] = field(default_factory=list[MetricsPoint])
     """The last logged steps whole, enough to tell the pace."""
     place: int = 0
     identity: int = 0

@@ -56,7 +56,7 @@ def outside_runs(home: Path) -> list[Damage]:
 
 def repair(home: Path) -> list[tuple[Damage, Path]]:
     """Move what is damaged into `<home>/damaged`, under the path it had; each with where it lies now. Nothing is deleted."""
-    moved = []
+    moved: list[tuple[Damage, Path]] = []
     for damage in damages(home):
         if not os.path.lexists(damage.path):
             continue  # it lay in a folder that was moved before

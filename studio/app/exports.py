@@ -210,7 +210,7 @@ def begin(run: Run, kind: str, settings: Mapping[str, Any], home: Path, deploy: 
 
 def list_exports(run: Run) -> list[ListedExport]:
     """The run's exports, by folder name; one whose manifest cannot be read is left out, and named by `damage.of_run`."""
-    listed = []
+    listed: list[ListedExport] = []
     for file in run.folder.manifests():
         try:
             artifact = manifest.read(file.parent)

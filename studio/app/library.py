@@ -105,7 +105,8 @@ class Users:
 def users(home: Path, item: DatasetVersion) -> Users:
     """The runs that use a version."""
     inside = f"{item.path}{os.sep}"
-    unfinished, finished = [], []
+    unfinished: list[str] = []
+    finished: list[str] = []
     for run in runs.list_runs(home):
         with contextlib.suppress(*DAMAGED):  # a damaged run cannot be run again anyway
             spec = run.folder.asked_spec()

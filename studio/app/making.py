@@ -189,7 +189,7 @@ def list_jobs(home: str | Path | None = None) -> list[MakingJob]:
 
 def list_readable(home: str | Path | None = None) -> list[MakingJob]:
     """The jobs whose records can all be read, newest first, for lists; `damage.damages` names the others."""
-    found = []
+    found: list[MakingJob] = []
     for job in list_jobs(home):
         with contextlib.suppress(RecordError, SpecError):
             _ = (job.folder.spec, job.plan, job.report)

@@ -40,7 +40,7 @@ def models(home: Path) -> list[Choice]:
 def _known() -> tuple[Choice, ...]:
     from studio.models import presets
 
-    found = []
+    found: list[Choice] = []
     for name in presets.names():
         preset = presets.preset(name)
         if preset is None:

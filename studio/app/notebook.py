@@ -3,6 +3,9 @@
 A restarted kernel loses nothing: `studio.find`.
 """
 
+# pyright: reportMissingTypeStubs=false
+# pandas brings no types of its own.
+
 from __future__ import annotations
 
 import sys
@@ -59,7 +62,7 @@ class Run(runs.Run):
         steps: dict[int, dict[str, float]] = {}
         for line in self.metrics:
             steps.setdefault(line.step, {}).update(line)
-        frame = pandas.DataFrame(list(steps.values()), columns=None if steps else ["step"])
+        frame: Any = pandas.DataFrame(list(steps.values()), columns=None if steps else ["step"])
         return frame.set_index("step").sort_index()
 
     def resume(self, wait: bool = True, on_update: OnUpdate | None = None) -> Run:
@@ -128,7 +131,7 @@ class Run(runs.Run):
         Raises JobError without a trained adapter."""
         from studio.data.in_memory import as_sources
 
-        sources = [] if also is None else as_sources(also, "also")
+        sources = list[str]() if also is None else as_sources(also, "also")
         chat.leave_gpu()
         return evidence.evaluate(self, [sources] if isinstance(sources, str) else sources)
 
@@ -230,13 +233,13 @@ def _in_notebook() -> bool:
 
 
 def _inline() -> Callable[[Run, Update, list[tuple[float, float]]], None]:
-    from IPython.display import HTML
-    from IPython.display import display as show
+    from IPython import display as ipython
 
-    handle: Any = show(HTML(""), display_id=True)
+    untyped: Any = ipython
+    handle: Any = untyped.display(ipython.HTML(""), display_id=True)
 
     def update(run: Run, update: Update, losses: list[tuple[float, float]]) -> None:
-        handle.update(HTML(display.progress(run, losses)))
+        handle.update(ipython.HTML(display.progress(run, losses)))
 
     return update
 

@@ -49,7 +49,7 @@ def of_answers(run: Run, home: Path, lines: list[tuple[str, int]]) -> list[Facts
         except StudioError:  # deleted since: the evidence is shown all the same
             continue
     origins = [(item, _lines(item)) for item in items]
-    found = []
+    found: list[Facts] = []
     for file, line in lines:
         facts: Facts = []
         for item, known in origins:

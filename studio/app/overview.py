@@ -30,7 +30,7 @@ def rows(home: Path) -> list[RunSummary]:
     A run whose files have not changed is not read again. A damaged run has its error in its summary.
     """
     waiting = {item.run: item for item in queue.order(home)}
-    summaries = []
+    summaries: list[RunSummary] = []
     for run in runs.list_runs(home):
         summary = _summary(run)
         if queued := waiting.get(run.id):

@@ -51,7 +51,7 @@ def plan(spec: RunSpec | str | Path | Mapping[str, Any], gpu: str | None = None,
             files = (data / "train.jsonl", data / "held-out.jsonl", spec.training.method.needs)
             rows = planner.rows_by_characters(*files, general if replayed else None, replayed)
         else:
-            parts = []
+            parts: list[Any] = []
             for name in ("train", "held-out"):
                 file = data / f"{name}.jsonl"
                 there = file.exists() and file.stat().st_size

@@ -176,7 +176,12 @@ def _own_dtype(config: dict[str, Any]) -> str:
 def _healing(parent: RunFolder, folder: Path, record: PrunedModel, name: str | None, root: Path) -> Run:
     """A run with the parent's settings on the smaller model, and with its very rows, taught by the parent."""
     asked = with_full_paths(parent.asked_spec())
-    changes = {"name": name or folder.name[:80], "model.name": str(folder), "model.revision": None, "adapter.start_from": None}
+    changes: dict[str, Any] = {
+        "name": name or folder.name[:80],
+        "model.name": str(folder),
+        "model.revision": None,
+        "adapter.start_from": None,
+    }
     if asked.training.method.needs != "labels" and not asked.evaluation.folds:  # bad answers are not to be learned
         changes["training.method"] = {"kind": "distil", "teacher": parent.id, "hard": HARD, "baseline": "off"}
     run = folders.create(edit(asked, changes, "prune"), root)

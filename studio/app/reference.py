@@ -20,7 +20,7 @@ class Row(NamedTuple):
 
 def rows() -> list[Row]:
     """Every field, with the fields of each export under `export.<kind>`."""
-    found = []
+    found: list[Row] = []
     for item in spec.fields():
         if isinstance(item, Leaf):
             found.append(_row(item))

@@ -12,6 +12,7 @@ from studio import spec as specs
 from studio.app import cli_subprocess, library, queue
 from studio.app.runs import Run
 from studio.core.errors import SpecError
+from studio.data.settings import ReadAs
 from studio.runs.plan import PlanRecord
 from studio.spec import RunSpec
 
@@ -37,7 +38,7 @@ def build(
     for item in data:
         found = known.get(item)
         train.append(found.reference if found else item)
-        settings.update({f"data.{field}": value for field, value in (found.settings if found else {}).items()})
+        settings.update({f"data.{field}": value for field, value in (found.settings if found else ReadAs()).items()})
     values: dict[str, Any] = {
         "name": name.strip() or "run",
         "data.train": train if len(train) > 1 else train[0],
@@ -62,7 +63,8 @@ def read_yaml(text: str, home: Path) -> RunSpec:
 
 def data_keys(spec: RunSpec, home: Path) -> list[str]:
     """A spec's training files as keys of the library where they are whole datasets, else as they are."""
-    left, found = list(spec.data.files), []
+    left = list(spec.data.files)
+    found: list[str] = []
     known = library.versions(home)
     references = {item.reference: item.key for item in known}
     while left:

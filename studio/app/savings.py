@@ -170,7 +170,8 @@ COLUMNS = ("what", "size", "tokens/s", "score", "change (95 % interval)", "rows"
 
 def table(found: Savings) -> list[tuple[str, ...]]:
     """The rows as words, under `COLUMNS`; a star marks a speed that was taken in the evaluation."""
-    metric, rows = METRICS[found.metric], []
+    metric = METRICS[found.metric]
+    rows: list[tuple[str, ...]] = []
     for row in found.rows:
         pace = f"{row.tokens_per_second:,.0f}{'' if row.speed_from == 'bench' else ' *'}" if row.tokens_per_second else "–"
         change = (

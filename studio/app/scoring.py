@@ -36,7 +36,7 @@ def scores(rows: Iterable[tuple[int, Conversation]], total: int, count: int, mod
     tokenizer = loading.tokenizer(found, model.chat_template)
     machine = machines.probe()
     dtype = "fp32" if machine.gpu is None else "bf16" if machine.gpu.bf16 else "fp16"
-    chosen = Model(**{**model.model_dump(exclude_unset=True), "dtype": model.dtype or dtype})
+    chosen = Model.model_validate({**model.model_dump(exclude_unset=True), "dtype": model.dtype or dtype})
     with gpu_use.in_turn("the data desk", reporter):
         base = loading.load_base(chosen, machine.device, found)
         return surprise.score(rows, total, count, base, tokenizer, model.name, reporter)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator
 
@@ -78,7 +78,7 @@ class ServerStats:
     first_p95: float | None = None
     speed: float | None = None
     """Tokens per second of one answer, median."""
-    engines: dict[str, str] = field(default_factory=dict)
+    engines: dict[str, str] = field(default_factory=dict[str, str])
     """Model to engine."""
     locked: bool = False
     """It asks for an API key, also for its metrics."""
@@ -107,7 +107,7 @@ def servers(home: Path) -> list[Server]:
     """Every server of this home that lives, and those started here that failed; the newest first."""
     notes = _notes(home / "serving" / "started")
     listening = {note.process: note for note in serving.running(home)}
-    found = []
+    found: list[Server] = []
     for file, note in notes.items():
         there = listening.pop(note.process, None)
         base = Server(note.process, "starting", since=note.since, given=note.given, log=file.with_suffix(".log"))
@@ -147,7 +147,7 @@ def choices(home: Path) -> list[tuple[str, str]]:
 
 def _exports(folder: RunFolder) -> list[tuple[str, Path]]:
     """The exports whose manifest can be read."""
-    found = []
+    found: list[tuple[str, Path]] = []
     for file in folder.manifests():
         with contextlib.suppress(StudioError, OSError):
             found.append((str(read_object(file).get("kind")), file.parent))
@@ -197,7 +197,7 @@ def stats(server: Server) -> ServerStats:
         return ServerStats()
     if 401 in (metrics.status_code, models.status_code):
         return ServerStats(locked=True)
-    listed = models.json().get("data", []) if models.status_code == 200 else []
+    listed: list[dict[str, Any]] = models.json().get("data", []) if models.status_code == 200 else []
     return read_metrics(metrics.text, {item["id"]: item.get("engine", "") for item in listed})
 
 
@@ -284,7 +284,7 @@ def _why(server: Server) -> StudioError:
 
 def _notes(folder: Path) -> dict[Path, StartedNote]:
     """The notes of servers started here, the oldest first; one that is damaged or deleted meanwhile is passed over."""
-    found = {}
+    found: dict[Path, StartedNote] = {}
     for file in sorted(folder.glob("*.json")):
         with contextlib.suppress(OSError, RecordError):
             found[file] = StartedNote.read(file)

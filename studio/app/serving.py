@@ -33,7 +33,7 @@ class ServeRequest:
     """What was asked for: names as given, and what they are called."""
 
     given: tuple[str, ...]
-    names: dict[str, str] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict[str, str])
     """Alias to one of `given`."""
     engine: EngineName = "auto"
     limits: Limits = field(default_factory=Limits)
@@ -214,7 +214,7 @@ class ServerNote(Record):
 
 def running(home: Path) -> list[ServerNote]:
     """The servers of this home that live; a damaged note is passed over."""
-    found = []
+    found: list[ServerNote] = []
     for file in sorted((home / "serving").glob("*.json")):
         with contextlib.suppress(OSError, RecordError):
             note = ServerNote.read(file)

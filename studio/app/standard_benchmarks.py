@@ -53,7 +53,7 @@ def measure(
         return toolchains.call(TOOLCHAIN, function, {**common, **model}, reporter)
 
     sides = call(HARNESS, model=spec.model.model_dump(mode="json"), adapter=str(run.folder.adapter.absolute()))
-    skipped = []
+    skipped: list[str] = []
     for folder in [file.parent for file in run.folder.manifests()]:
         gguf = sorted(folder.glob("*.gguf"))
         if (folder / "config.json").exists() and list(folder.glob("*.safetensors")):

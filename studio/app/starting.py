@@ -195,7 +195,7 @@ def _licence(model: str) -> str:
 
 def _filled(text: str, values: dict[str, tuple[object, str]]) -> str:
     """A preset's text from its first setting on, with some values replaced, each with a comment of its own."""
-    section, lines = "", []
+    section, lines = "", list[str]()
     body = text[text.index("version:") :]
     for line in body.splitlines():
         if found := re.match(r"^(\w+):", line):

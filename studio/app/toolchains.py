@@ -47,7 +47,7 @@ def remove(name: str) -> bool:
 
 def findings() -> list[Finding]:
     """The toolchains as `studio doctor` lists them."""
-    found = []
+    found: list[Finding] = []
     for item in statuses():
         ready = item.state == "ready"
         said = f"for {item.gives}" if ready else f"{_WORDS[item.state]}, {size(item.bytes)}: for {item.gives}"

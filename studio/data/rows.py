@@ -134,7 +134,7 @@ def without_marks(turn: ChatMessage) -> ChatMessage:
 
 def shipped(file: Path) -> list[Conversation]:
     """The rows of a file that comes with the studio: each has `question` and `answer`, or `text`."""
-    found = []
+    found: list[Conversation] = []
     for line, content in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
         row = orjson.loads(content)
         turns = [chat_message(role, row[name]) for role, name in (("user", "question"), ("assistant", "answer")) if name in row]

@@ -13,6 +13,7 @@ from typing import Any
 from studio.app.foreign_config.takes import Reading, Unmapped, batch
 from studio.app.foreign_config.tools import COMMON, MARKS, REASONS, SECTIONS, TOOLS
 from studio.core.errors import SpecError
+from studio.core.plain import is_object
 from studio.spec import RunSpec, documents, nested
 from studio.spec import parse as parse_spec
 
@@ -75,7 +76,7 @@ def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
     """The values with those of sections (`model:`, `lora:`, `training:`) beside them, as some files group them."""
     flat: dict[str, Any] = {}
     for key, value in values.items():
-        if isinstance(value, Mapping) and key in SECTIONS:
+        if is_object(value) and key in SECTIONS:
             flat.update(_flat(value))
         else:
             flat[str(key)] = value

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from studio.core.plain import is_object
 from studio.spec import documents
 
 _METHODS = ("dpo", "orpo", "simpo", "kto")
@@ -29,8 +30,8 @@ class Reading:
     tool: str
     given: dict[str, Any]
     folder: Path
-    changes: dict[str, Any] = field(default_factory=dict)
-    unmapped: list[Unmapped] = field(default_factory=list)
+    changes: dict[str, Any] = field(default_factory=dict[str, Any])
+    unmapped: list[Unmapped] = field(default_factory=list[Unmapped])
 
     def set(self, path: str, value: Any) -> None:
         """Set a field of the spec."""
@@ -179,7 +180,7 @@ def axolotl_datasets(reading: Reading, key: str, value: Any) -> None:
                 reading.set("data.subset", setting)
             elif name == "type" and setting in _AXOLOTL_TYPES:
                 reading.set("data.format", _AXOLOTL_TYPES[setting])
-            elif name == "roles" and isinstance(setting, Mapping):
+            elif name == "roles" and is_object(setting):
                 reading.set("data.roles", {alias: role for role, aliases in setting.items() for alias in aliases})
             elif name == "field_messages":
                 reading.set("data.columns", {"messages": setting})
@@ -196,7 +197,7 @@ def factory_dataset(reading: Reading, key: str, value: Any) -> None:
     known = documents.parse(documents.read(file), str(file))[0] if (file := folder / "dataset_info.json").exists() else {}
     names: list[str] = []
     for name in [part.strip() for part in value.split(",")] if isinstance(value, str) else value:
-        entry = known.get(name) or {}
+        entry: dict[str, Any] = known.get(name) or {}
         if entry.get("file_name"):
             names.append(str(folder / entry["file_name"]))
         elif entry.get("hf_hub_url"):

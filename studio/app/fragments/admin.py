@@ -53,7 +53,7 @@ def accounts(users: Iterable[User]) -> Markup:
 
 def audit(entries: Iterable[Entry]) -> Markup:
     """Who did what, the newest first."""
-    rows = []
+    rows: list[Sequence[Any]] = []
     for entry in entries:
         rows.append(
             [

@@ -34,7 +34,7 @@ def sides(
 
 
 def _turns(side: str, turns: Sequence[ChatMessage], said: Mapping[str, Any] | None) -> list[dict[str, Any]]:
-    shown = []
+    shown: list[dict[str, Any]] = []
     for index, turn in enumerate(turns):
         of = f"{side}:{index}"
         rate = said is not None and turn["role"] == "assistant"

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from studio.app.fragments.parts import joined, note, number, section, state, table
 from studio.app.run_summary import RunSummary
 from studio.core.html import Fragments
+from studio.core.plain import is_list
 
 _html = Fragments("studio.app", "compare.html")
 
@@ -40,4 +41,4 @@ def results(runs: Sequence[RunSummary], tables: Sequence[list[tuple[str, ...]]],
 
 
 def _plain(value: Any) -> Any:
-    return ", ".join(str(item) for item in value) if isinstance(value, list) else value
+    return ", ".join(str(item) for item in value) if is_list(value) else value

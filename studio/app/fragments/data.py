@@ -106,7 +106,7 @@ def stopped() -> Markup:
 
 def detected(report: DataReport, titles: dict[str, str]) -> Markup:
     """How each file was read, and why. titles: what a layout is called, by its name."""
-    rows = []
+    rows: list[Sequence[Any]] = []
     for file in report.files:
         roles = ", ".join(f"{role}: {column}" for role, column in file.columns.items())
         facts = [size(file.bytes), file.encoding, file.container, *file.details.values()]

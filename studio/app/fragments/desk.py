@@ -170,7 +170,7 @@ def _turns(turns: Sequence[TurnDifference]) -> list[tuple[str, Sequence[Any]]]:
 def versions(items: Sequence[DatasetVersion], current: DatasetVersion) -> Markup:
     """The versions of a dataset, newest first, with what made each."""
     numbers = {item.version: item.number for item in items}
-    shown = []
+    shown: list[dict[str, Any]] = []
     for item in reversed(items):
         parent = (
             f"{plural(item.record.edits, 'edit')} of v{numbers[item.record.parent]}" if item.record.parent in numbers else ""
@@ -193,7 +193,7 @@ def difference(found: Difference, before: DatasetVersion, after: DatasetVersion)
         f"{count:,} {kind}" for kind, count in counts
     )
     tones = {"added": "good", "removed": "bad", "changed": "busy"}
-    shown = []
+    shown: list[tuple[object, ...]] = []
     for item in found.rows[:DIFFERENCES]:
         file, line = item.where
         shown.append((badge(item.kind, tones[item.kind]), f"{file}, line {line:,}", _turns(item.turns())))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from markupsafe import Markup
 
@@ -22,7 +23,7 @@ def collections(items: Sequence[Collection]) -> Markup:
     """The collections, each a link to its documents."""
     if not items:
         return empty("No documents yet", "Drop a PDF, a Word document, a presentation, a web page, or a zip of them.")
-    rows = []
+    rows: list[Sequence[Any]] = []
     for item in items:
         documents = item.documents
         languages = sorted({document.language for document in documents if document.language})
@@ -60,7 +61,7 @@ def documents(collection: Collection) -> Markup:
 
 
 def _marks(item: DocumentRecord) -> list[Markup]:
-    marks = []
+    marks: list[Markup] = []
     if item.unread:
         marks.append(badge(f"{len(item.unread)} of {plural(item.pages, 'page')} unread scans", "warn"))
     if item.ocr_score is not None:

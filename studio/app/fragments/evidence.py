@@ -66,7 +66,7 @@ def before_and_after(report: Any, metrics: Any) -> Markup:
     """Every figure of every set: base, tuned, the change and its 95 % interval."""
     shown: list[Markup] = []
     for part in report.sets:
-        rows = []
+        rows: list[Sequence[Any]] = []
         for name, pair in part.metrics.items():
             metric = metrics[name]
             tone = "good" if metric.gained(pair.change) else "bad" if metric.lost(pair.change) else "calm"
@@ -93,7 +93,7 @@ def confusion(part: Any) -> Markup:
     found = part.confusion
     if found is None:
         return Markup("")
-    shown = []
+    shown: list[Markup] = []
     for side, counts in ((part.before.capitalize(), found.base), ("Tuned", found.tuned)):
         rows = [(label, *line) for label, line in zip(found.labels, counts, strict=True) if any(line)]
         caption = f"{side}: right label down, answered label across"
@@ -164,7 +164,7 @@ def answer(
 def marked(words: str, reference: str, most: int = 4000) -> Markup:
     """An answer with the words marked that are not in the reference at that point; all plain if they agree."""
     said, wanted = _words(words[:most]), _words(reference[:most])
-    pieces = []
+    pieces: list[tuple[bool, str]] = []
     for tag, _, _, begin, end in difflib.SequenceMatcher(None, wanted, said, autojunk=False).get_opcodes():
         piece = "".join(said[begin:end])
         if piece:

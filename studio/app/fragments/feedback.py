@@ -47,7 +47,7 @@ def answers(items: Sequence[Any], start: int, found: int) -> Markup:
     """Collected answers with their controls."""
     if not items:
         return NONE
-    shown = []
+    shown: list[tuple[object, ...]] = []
     for item in items:
         side = f", {item.side}" if item.side else ""
         where = f"{ORIGINS[item.origin]}, {item.model}{side}, {when(item.at)}"

@@ -16,7 +16,7 @@ _html = Fragments("studio.app", "home.html")
 def steps(path: list[Any]) -> Markup:
     """The four steps; the first one not done is the next."""
     ahead = next((index for index, step in enumerate(path) if not step.done), -1)
-    items = []
+    items: list[tuple[object, ...]] = []
     for index, step in enumerate(path):
         kind = "done" if step.done else "next" if index == ahead else ""
         mark = "✓" if step.done else str(index + 1)

@@ -120,7 +120,7 @@ def head(row: RunSummary, wandb: str = "") -> Markup:
 
 def stages(status: Any) -> Markup:
     """The four stages of a run: done, in progress, to come."""
-    items = []
+    items: list[tuple[object, ...]] = []
     for name, label in STAGES:
         seconds = status.stages.get(name)
         now = status.state == name
