@@ -25,10 +25,10 @@ from studio.models.loading import free_memory
 from studio.runs import judging
 from studio.runs.folder import RunFolder
 from studio.runs.mirror import Mirror, tracked
-from studio.runs.past import past
 from studio.runs.plan import PlanRecord
 from studio.runs.recorder import Recorder
 from studio.runs.rows import encode_parts, held_out_rows, within_length
+from studio.runs.run_history import measured_runs
 from studio.runs.slot import slot
 from studio.spec import ResolvedSpec, RunSpec, with_full_paths
 from studio.tracking.reporter import Reporter
@@ -105,7 +105,7 @@ def make_ready(folder: RunFolder, asked: RunSpec, recorder: Recorder) -> Prepare
         rows = planner.rows_for(asked, train, held_out)
         source = planner.held_out_from(asked.data, planner.made_rows(asked, _home(folder)))
         rows = replace(rows, replayed=replayed, held_out_from=source)
-        plan = planner.resolve(asked, machine, found, rows, past(_home(folder)), teacher)
+        plan = planner.resolve(asked, machine, found, rows, measured_runs(_home(folder)), teacher)
         plan.record().write(folder.plan)
         for decision in plan.decisions:
             recorder.event(events.Decision(field=decision.field, value=decision.value, reason=decision.reason))

@@ -14,9 +14,9 @@ from studio.core.events import CheckpointLoaded, Warning
 from studio.planner import next_oom_fallback
 from studio.runs import folder as folders
 from studio.runs.folder import RunFolder
-from studio.runs.past import past
 from studio.runs.plan import PlanRecord
 from studio.runs.recorder import Recorder
+from studio.runs.run_history import measured_runs
 from studio.spec import RunSpec, edit, parse
 from tests.tiny import THREADS, make_model
 
@@ -95,12 +95,12 @@ def test_a_run_out_of_memory_goes_on_with_half_the_rows_at_once_and_the_same_res
     for name, values in weights(wanted).items():
         np.testing.assert_allclose(weights(folder)[name], values, atol=2e-5)
 
-    (said,) = past(tmp_path / "wanted")
+    (said,) = measured_runs(tmp_path / "wanted")
     assert said.peak == PlanRecord.read(wanted.plan).measured.peak > 0  # type: ignore[union-attr]
     assert said.overhead > 0
     assert said.pace > 0
     assert said.expected > 0
-    assert past(tmp_path / "short") == [], "a run that ran out of memory was not done as predicted"
+    assert measured_runs(tmp_path / "short") == [], "a run that ran out of memory was not done as predicted"
 
     assert folder.spec().training.micro_batch == 1
     assert folder.spec().training.batch_size == 4

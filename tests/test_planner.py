@@ -17,7 +17,7 @@ from studio import planner
 from studio.core.errors import DoesNotFit, HardwareError, SpecError
 from studio.core.fields import leaves
 from studio.data.settings import Data
-from studio.hardware.history import Past, seen
+from studio.hardware.history import RunMeasurement, seen
 from studio.hardware.machine import Machine, probe
 from studio.models import presets
 from studio.planner import Plan, Rows
@@ -52,7 +52,7 @@ def plan(
     gpu: str | None = "RTX 4090",
     rows: Rows | None = None,
     machine: Machine | None = None,
-    past: Sequence[Past] = (),
+    past: Sequence[RunMeasurement] = (),
     **sections: Any,
 ) -> Plan:
     sections = {"data": {"train": "rows.jsonl"}, **sections}
@@ -518,11 +518,11 @@ def test_a_lock_says_what_makes_the_run_repeatable_and_what_differs(tmp_path: Pa
     assert "the seed was 42 and is 1" in planner.differences(before, other)
 
 
-def earlier(made: Plan, peak: float, pace: float, count: int = 3) -> list[Past]:
+def earlier(made: Plan, peak: float, pace: float, count: int = 3) -> list[RunMeasurement]:
     """Runs like `made` that took `peak` of the overheads predicted, and had `pace` of the tokens/s expected."""
     held = sum(made.memory.of(name) for name in ("fragmentation", "process"))
     explained = seen(made.memory.items) - held
-    run = Past(
+    run = RunMeasurement(
         machine=made.machine,
         device=made.device,
         explained=explained,

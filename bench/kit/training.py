@@ -91,12 +91,12 @@ def _planned(folder: Path, training: Any, adapter: Any, rows: Any) -> tuple[Any,
     from studio import planner
     from studio.hardware import machine
     from studio.models import finding
-    from studio.runs.past import past
+    from studio.runs.run_history import measured_runs
     from studio.spec import RunSpec
 
     model = testbed.write_model(folder / "model")
     spec = RunSpec(name="bench", model={"name": str(model)}, data={"train": "x.jsonl"}, adapter=adapter, training=training)  # type: ignore[arg-type]
-    plan = planner.resolve(spec, machine.probe(), finding.find(spec.model), planner.rows(rows, None), past(folder))
+    plan = planner.resolve(spec, machine.probe(), finding.find(spec.model), planner.rows(rows, None), measured_runs(folder))
     return plan.spec.training, plan.spec.model.dtype, plan.spec.data.max_length
 
 

@@ -129,8 +129,8 @@ def _one(
     except Exception as fault:
         log.exception("measuring %s failed", target.name)
         problem = StudioError(
-            f"the studio failed while measuring it: {shorten(redact(f'{type(fault).__name__}: {fault}'), 200)}",
-            hint="This is a fault of the studio; please report it with the traceback in its output.",
+            f"internal error while measuring it: {shorten(redact(f'{type(fault).__name__}: {fault}'), 200)}",
+            hint="This is a bug in Studio, not in your input; please report it with the traceback in its output.",
             where=target.name,
         )
         writer.put(replace(writer.named(item), error=ErrorRecord.of(problem)))

@@ -140,7 +140,7 @@ def report(
     from studio.cascade import report as reports
     from studio.cascade.asking import ask_large, worst_cost
     from studio.cascade.page import render
-    from studio.cascade.questions import Scorer
+    from studio.cascade.questions import AnswerChecker
 
     cascade, calibration = folder.read(), folder.read_rows()
     if not files:
@@ -158,7 +158,7 @@ def report(
                 "cancelled: the large model was not asked", hint="Run the command again to continue.", where=folder.path.name
             )
         small = _ask_small(client, questions, cascade.max_tokens, cascade.right, tell, stop)
-        right = Scorer(cascade.right, [item.reference for item in questions])
+        right = AnswerChecker(cascade.right, [item.reference for item in questions])
         bought = ask_large(large, questions, cascade.max_tokens, right, tell, stop)
     found = reports.report(cascade, calibration, small, bought, small_cost_per_hour)
     folder.tested.unlink(missing_ok=True)
@@ -288,9 +288,9 @@ def _ask_small(
     client: Client, questions: list[Question], longest: int, rule: Any, tell: Tell, stop: Callable[[], bool]
 ) -> list[Any]:
     from studio.cascade.asking import ask_small
-    from studio.cascade.questions import Scorer
+    from studio.cascade.questions import AnswerChecker
 
-    return ask_small(client, questions, longest, Scorer(rule, [item.reference for item in questions]), tell, stop)
+    return ask_small(client, questions, longest, AnswerChecker(rule, [item.reference for item in questions]), tell, stop)
 
 
 def _longest(small: str, home: Path) -> int:

@@ -29,7 +29,7 @@ def evaluate(run: Run, also: list[str] | None = None, metrics: list[str] | None 
     from studio.app import gpu_use
     from studio.evaluation.tasks import own
     from studio.runs import mirror
-    from studio.runs.watcher import Watcher
+    from studio.runs.event_reporter import EventReporter
 
     functions = [own.load(name) for name in metrics or []]
     worker.set_environment()
@@ -38,7 +38,7 @@ def evaluate(run: Run, also: list[str] | None = None, metrics: list[str] | None 
         files = [str(Path(name).expanduser().absolute()) for name in also]
         kept = [name for name in prepared.spec.evaluation.also if name not in files]
         prepared = replace(prepared, spec=edit(prepared.spec, {"evaluation.also": [*kept, *files]}))
-    watcher = Watcher(run.folder)
+    watcher = EventReporter(run.folder)
     with gpu_use.in_turn(f"an evaluation of {run.id}", watcher), mirror.afterwards(run.folder, watcher) as mirrored:
         pipeline.evaluate(run.folder, prepared, watcher, mirrored, again=True, own=functions)
     return run.report

@@ -27,8 +27,8 @@ from studio.models.settings import Model
 from studio.processes import tasks
 from studio.processes.tasks import Task
 from studio.runs import mirror
+from studio.runs.event_reporter import EventReporter
 from studio.runs.folder import RunFolder
-from studio.runs.watcher import Watcher
 
 if TYPE_CHECKING:
     from studio.export.targets import AnyTarget
@@ -183,7 +183,7 @@ def export(
     from studio import pipeline, worker
 
     worker.set_environment()
-    watcher = Watcher(run.folder, on_progress)
+    watcher = EventReporter(run.folder, on_progress)
     with gpu_use.in_turn(f"an export of {run.id}", watcher):
         artifact = pipeline.export_one(run.folder, pipeline.reopen(run.folder), wanted, watcher, deploy)
     with mirror.afterwards(run.folder, watcher) as mirrored:
@@ -238,7 +238,7 @@ def upload(upload: Upload, on_step: Callable[[str], None] = lambda line: None) -
     record = push.send(upload, on_step)
     folder = RunFolder(upload.artifact.path.parent.parent)
     if folder.spec_file.exists():  # an export that was copied elsewhere has no run
-        with mirror.afterwards(folder, Watcher(folder)) as mirrored:
+        with mirror.afterwards(folder, EventReporter(folder)) as mirrored:
             if mirrored:
                 mirrored.pushed(upload.artifact.folder, record.repository, record.commit)
     return record

@@ -33,7 +33,7 @@ def plan(spec: RunSpec | str | Path | Mapping[str, Any], gpu: str | None = None,
     from studio.hardware import machine
     from studio.models import loading
     from studio.runs import judging
-    from studio.runs.past import past
+    from studio.runs.run_history import measured_runs
 
     spec = data_sources.pinned(as_spec(spec), home)
     planner.refuse_without_teacher(spec)
@@ -65,7 +65,7 @@ def plan(spec: RunSpec | str | Path | Mapping[str, Any], gpu: str | None = None,
         rows = replace(rows, held_out_from=planner.held_out_from(spec.data, planner.made_rows(spec, studio_home(home))))
         spec = planner.settled(spec, planner.start_folder(spec, studio_home(home)))
         teacher = planner.teacher(spec, studio_home(home), tokenizer, "fp32", planning=True)
-        device, earlier = machine.probe(gpu, studio_home(home)), past(studio_home(home))
+        device, earlier = machine.probe(gpu, studio_home(home)), measured_runs(studio_home(home))
         made = planner.resolve(spec, device, found, rows, earlier, teacher)
         said = (*_left_out(report), *report.warnings, *checked.summary())
         return replace(made, warnings=(*said, *made.warnings))

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from studio.cascade import signals
 from studio.cascade.calibration import Row
-from studio.cascade.questions import Question, Scorer
+from studio.cascade.questions import AnswerChecker, Question
 from studio.core.errors import EvaluationError, Stopped, StudioError
 from studio.core.records import Record
 from studio.remote.client import Client
@@ -31,7 +31,12 @@ class LargeRow(Record):
 
 
 def ask_small(
-    client: Client, questions: Sequence[Question], max_tokens: int, right: Scorer, tell: Progress, stop: Callable[[], bool]
+    client: Client,
+    questions: Sequence[Question],
+    max_tokens: int,
+    right: AnswerChecker,
+    tell: Progress,
+    stop: Callable[[], bool],
 ) -> list[Row]:
     """The small model's answers with their signals. Raises EvaluationError where its server gives no log-probabilities."""
     found = _ask(client, questions, max_tokens, True, "the small model", tell, stop)
@@ -52,7 +57,12 @@ def ask_small(
 
 
 def ask_large(
-    client: Client, questions: Sequence[Question], max_tokens: int, right: Scorer, tell: Progress, stop: Callable[[], bool]
+    client: Client,
+    questions: Sequence[Question],
+    max_tokens: int,
+    right: AnswerChecker,
+    tell: Progress,
+    stop: Callable[[], bool],
 ) -> list[LargeRow]:
     """The large model's answers. Raises CeilingReached; what was bought until then is kept."""
     return [

@@ -111,7 +111,7 @@ def right_rule(references: Sequence[str], wanted: str = "") -> Right:
     return Right(metric="token_f1", at_least=LIKE)
 
 
-class Scorer:
+class AnswerChecker:
     """Says whether an answer is right, by the rule of the cascade."""
 
     def __init__(self, rule: Right, references: Sequence[str]) -> None:

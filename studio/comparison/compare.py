@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from studio.comparison.questions import Question, refuses
-from studio.comparison.record import AnswerRow, ComparisonRecord, Figure, Way
+from studio.comparison.record import AnswerRow, ComparedSystem, ComparisonRecord, Figure
 from studio.comparison.settings import Comparison
 from studio.core.errors import Stopped, StudioError
 from studio.core.messages import ChatMessage, chat_message
@@ -201,7 +201,7 @@ def _row(way: _Asked, index: int, question: Question, metric: str) -> AnswerRow:
     )
 
 
-def _summary(way: _Asked, rows: list[AnswerRow], base: list[AnswerRow] | None, settings: Comparison) -> Way:
+def _summary(way: _Asked, rows: list[AnswerRow], base: list[AnswerRow] | None, settings: Comparison) -> ComparedSystem:
     draws = Draws(len(rows), _RESAMPLES, _SEED)
     quality = mean(_column([row.quality for row in rows]), (0.0, 1.0))
     compared = None
@@ -212,7 +212,7 @@ def _summary(way: _Asked, rows: list[AnswerRow], base: list[AnswerRow] | None, s
     seconds = sorted(row.seconds for row in rows if not row.error) or [0.0]
     cost = sum(row.cost for row in rows) / len(rows)
     metered = way.answerer.metered
-    return Way(
+    return ComparedSystem(
         name=way.name,
         about=way.about,
         quality=Figure.of(estimate(quality, draws)),

@@ -9,7 +9,7 @@ from statistics import fmean
 import numpy as np
 from markupsafe import Markup
 
-from studio.comparison.record import AnswerRow, ComparisonRecord, Figure, Way
+from studio.comparison.record import AnswerRow, ComparedSystem, ComparisonRecord, Figure
 from studio.core.html import Fragments
 from studio.core.text import count, plural
 from studio.evaluation.metrics import METRICS
@@ -100,7 +100,7 @@ def table(record: ComparisonRecord) -> list[tuple[str, ...]]:
     return [_cells(way) for way in record.ways]
 
 
-def _cells(way: Way) -> tuple[str, ...]:
+def _cells(way: ComparedSystem) -> tuple[str, ...]:
     return (
         way.name,
         percent(way.quality),

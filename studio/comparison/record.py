@@ -55,7 +55,7 @@ class AnswerRow(Record):
     """Why there is no answer; it counts as wrong."""
 
 
-class Way(Record):
+class ComparedSystem(Record):
     """One way of answering, e.g. tuned with retrieval."""
 
     name: str
@@ -103,7 +103,7 @@ class ComparisonRecord(Record):
     server: float
     metric: str = "token_f1"
     """What quality is, for a question that has an answer."""
-    ways: tuple[Way, ...]
+    ways: tuple[ComparedSystem, ...]
     found_by_retrieval: Figure | None
     """Share of the questions whose passage is known and was among those in the prompt: more than this share retrieval cannot
     answer well."""

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from studio.core.errors import SpecError
 from studio.core.fields import leaves
 from studio.core.plain import is_object
-from studio.core.wrong import explain
+from studio.core.validation_errors import explain
 
 
 class RenamedSetting(FutureWarning):

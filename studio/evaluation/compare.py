@@ -18,7 +18,7 @@ from studio.evaluation.report import HELD_OUT, SFT, START, Report, SetReport, Sp
 from studio.evaluation.set_report import set_report
 from studio.evaluation.sets import QuestionSet
 from studio.evaluation.settings import Evaluation
-from studio.evaluation.sides import Watch, adapter_off, device, drawn, fitting, limit, one_side
+from studio.evaluation.sides import SetProgress, adapter_off, device, drawn, fitting, limit, one_side
 from studio.evaluation.verdict import decide
 from studio.tracking.reporter import Reporter, Silent
 from studio.training import score_head
@@ -53,7 +53,7 @@ def compare(
     if score_head.of(model) is not None:
         rows, longest = sets[0].rows if sets else [], max_length or limit(model) or 0
         return scored.compare(model, tokenizer, rows, settings, seed=seed, reporter=reporter or Silent(), max_length=longest)
-    watch = Watch(reporter or Silent(), sets, settings)
+    watch = SetProgress(reporter or Silent(), sets, settings)
     training = model.training
     model.eval()
     others = {name: folder for name, folder in ((START, start), (SFT, baseline)) if folder is not None}
@@ -97,7 +97,7 @@ def _measure(
     wanted: QuestionSet,
     settings: Evaluation,
     seed: int,
-    watch: Watch,
+    watch: SetProgress,
     train_on: TrainOn,
     max_length: int | None,
     others: Sequence[str],

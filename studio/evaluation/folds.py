@@ -24,7 +24,7 @@ from studio.evaluation.report import CROSS_VALIDATED, SetReport
 from studio.evaluation.set_report import set_report
 from studio.evaluation.sets import QuestionSet
 from studio.evaluation.settings import Evaluation
-from studio.evaluation.sides import Watch, adapter_off, drawn, fitting, one_side
+from studio.evaluation.sides import SetProgress, adapter_off, drawn, fitting, one_side
 from studio.tracking.reporter import Reporter
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class CrossValidation:
         asked = [self.asked[index] for index in chosen]
         wanted = [index for index in self.answered if self.folds[index] == fold]
         within = [chosen.index(index) for index in wanted]
-        watch = Watch(reporter, [QuestionSet(CROSS_VALIDATED, [item.conversation for item in asked])], self.settings)
+        watch = SetProgress(reporter, [QuestionSet(CROSS_VALIDATED, [item.conversation for item in asked])], self.settings)
         watch.timed("base")  # answers are timed on no fold
         watch.timed("tuned")
         what = f"fold {fold + 1} of {self.count}"

@@ -29,7 +29,7 @@ def one_side(
     asked: list[Question],
     answered: list[int],
     longest: int,
-    watch: Watch,
+    watch: SetProgress,
     what: str,
     rules: Rules | None = None,
 ) -> Side:
@@ -102,7 +102,7 @@ def device(model: Any) -> str:
     return f"CPU ({platform.machine()}, {torch.get_num_threads()} thread{'s' if torch.get_num_threads() > 1 else ''})"
 
 
-class Watch:
+class SetProgress:
     """Progress over all sets, the wish to stop, and which passes were timed already."""
 
     def __init__(self, reporter: Reporter, sets: Sequence[QuestionSet], settings: Evaluation) -> None:

@@ -19,7 +19,7 @@ MANY = 100_000
 """Rows that would decide beyond which the change is as good as none."""
 
 SELDOM = 0.9
-"""Share of answers that should end by themselves."""
+"""Share of answers that should stop on their own (with the end-of-turn token)."""
 
 LITTLE = 0.1
 """Score of base on the general set below which a loss could hardly be seen."""

@@ -29,7 +29,7 @@ MARGIN = 0.1
 
 
 @dataclass(frozen=True)
-class Past:
+class RunMeasurement:
     """One run that was predicted and then measured. Memory in bytes, as it was predicted without any correction."""
 
     machine: str
@@ -85,7 +85,7 @@ def seen(items: Iterable[Item]) -> int:
     return sum(item.bytes for item in items if item.name not in UNSEEN)
 
 
-def overheads(past: Iterable[Past], machine: str, device: str) -> Correction:
+def overheads(past: Iterable[RunMeasurement], machine: str, device: str) -> Correction:
     """How much the overheads of the last runs on this machine really took: the median of measured over predicted.
 
     What a run took beyond what the formulas explain is put down to its overheads. Runs on other machines do not count;
@@ -101,7 +101,7 @@ def overheads(past: Iterable[Past], machine: str, device: str) -> Correction:
     return Correction(min(BOUNDS[1], max(BOUNDS[0], median(ratios))), len(ratios))
 
 
-def pace(past: Iterable[Past], machine: str, parameters: int, dtype: str, packed: bool) -> Pace | None:
+def pace(past: Iterable[RunMeasurement], machine: str, parameters: int, dtype: str, packed: bool) -> Pace | None:
     """How fast like runs were: same machine, number format and layout, a model of about the size. None with too few of them."""
     shares: Sequence[float] = [
         run.pace / run.expected

@@ -18,7 +18,7 @@ from studio.core.fields import leaves
 from studio.core.files import read_json_lines, write_text
 from studio.core.records import ErrorRecord, Record, RecordError
 from studio.core.text import nearest, slug
-from studio.core.wrong import explain
+from studio.core.validation_errors import explain
 from studio.making.records import DroppedRow, JobStatus, MadeRow, MakingPlan, MakingReport
 from studio.making.spec import MakingSpec
 from studio.processes import locks

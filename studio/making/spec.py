@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from studio.core.fields import Ui
 from studio.core.section import Section
-from studio.core.wrong import Conflict
+from studio.core.validation_errors import Conflict
 from studio.data.near import SIMILAR
 from studio.making.recipes import AnyRecipe
 from studio.making.recipes.base import Style

@@ -12,7 +12,7 @@ import numpy as np
 from studio.evaluation.answering import LONGEST
 from studio.hardware import history, memory, speed
 from studio.hardware.dims import ModelDims
-from studio.hardware.history import Correction, Past
+from studio.hardware.history import Correction, RunMeasurement
 from studio.hardware.machine import Machine
 from studio.hardware.memory import Memory
 from studio.hardware.memory_config import MemoryConfig
@@ -52,7 +52,7 @@ class Case:
     name: str
     license: str | None = None
     cached: bool = False  # the weights of a hub model are on this machine
-    past: tuple[Past, ...] = ()
+    past: tuple[RunMeasurement, ...] = ()
     """Earlier runs that were measured, newest first."""
 
     @cached_property

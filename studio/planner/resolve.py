@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from studio.core.text import count, plural, size
 from studio.hardware import memory
-from studio.hardware.history import Past
+from studio.hardware.history import RunMeasurement
 from studio.hardware.machine import Machine
 from studio.models.dims import model_dims
 from studio.planner import (
@@ -56,7 +56,7 @@ def resolve(
     machine: Machine,
     found: Found,
     rows: Rows,
-    past: Sequence[Past] = (),
+    past: Sequence[RunMeasurement] = (),
     teacher: Teacher | RemoteTeacher | None = None,
 ) -> Plan:
     """Decide every open field of `spec` for this machine, model and data; say what the run needs and whether it fits.
@@ -117,7 +117,7 @@ def _numbers(draft: Draft, case: Case) -> None:
     draft.settle(
         "model.attention",
         "sdpa",
-        "exact, part of torch, rows kept apart without a mask",
+        "exact and built into PyTorch; keeps packed rows separate without a mask",
         "eager takes memory by length squared",
     )
     if case.cuda:

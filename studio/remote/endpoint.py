@@ -14,7 +14,7 @@ from studio.core import outbound
 from studio.core.errors import SpecError
 from studio.core.fields import Ui
 from studio.core.section import Section
-from studio.core.wrong import Conflict
+from studio.core.validation_errors import Conflict
 from studio.tracking import secrets
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})

@@ -20,7 +20,7 @@ from studio.core.errors import SpecError
 from studio.core.fields import Alternatives, Leaf, Ui, leaves
 from studio.core.plain import is_list, is_object
 from studio.core.section import DECIDED, Section
-from studio.core.wrong import Conflict, explain
+from studio.core.validation_errors import Conflict, explain
 from studio.data.curation.store import is_reference
 from studio.data.settings import PLAIN, Data, ResolvedData
 from studio.evaluation.settings import Evaluation, ResolvedEvaluation

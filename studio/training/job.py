@@ -13,7 +13,7 @@ from studio.data.settings import Data
 from studio.data.verifiers import Message, Verifier
 from studio.training.batches import Tokens
 from studio.training.settings import ResolvedAdapter, ResolvedTraining, Training
-from studio.training.words import Words
+from studio.training.teacher_logprobs import TeacherLogprobs
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,9 @@ class TrainingJob:
     """The folder of the adapter that is trained further; None for a fresh one."""
     on_evaluation: Callable[[int, Any], None] | None = None
     """Called with the step and the model whenever the held-out loss was measured; leaves the model as it was."""
-    teacher: Words | None = None
+    teacher: TeacherLogprobs | None = None
     """For methods that distil: what the teacher says of the training rows."""
-    teacher_held_out: Words | None = None
+    teacher_held_out: TeacherLogprobs | None = None
     verification: Verification | None = None
     """For methods that generate."""
 

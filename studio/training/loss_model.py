@@ -27,7 +27,7 @@ from studio.training.methods.method import Scored
 from studio.training.modes import evaluating
 from studio.training.reference import Reference
 from studio.training.sampled import Sampled
-from studio.training.words import Words
+from studio.training.teacher_logprobs import TeacherLogprobs
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class LossModel:
         size, length = self.job.training.micro_batch, self.job.max_length
         return in_order_of_length(tokens, size, length, self.packed, self.pad, self.shared)
 
-    def token_losses(self, micro: MicroBatch, words: Words | None = None) -> Any:
+    def token_losses(self, micro: MicroBatch, words: TeacherLogprobs | None = None) -> Any:
         """-log p(next token) at every trained position: fp32 [positions], on the model's device.
 
         words: a teacher's; then [4, positions], as `distilling.distilled` gives them.
@@ -143,7 +143,7 @@ class LossModel:
         values = score_head.values(self.base, hidden, self.on_device(micro.ends))
         return Scored(losses=values, counts=self.on_device(micro.scored_in_rows), values=values)
 
-    def _words(self, tokens: Tokens) -> Words | None:
+    def _words(self, tokens: Tokens) -> TeacherLogprobs | None:
         """What the teacher says of these rows, if there is one."""
         return self.job.teacher if tokens is self.job.train else self.job.teacher_held_out
 

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from studio.core.fields import Ui
 from studio.core.section import DECIDED, Section
-from studio.core.wrong import Conflict
+from studio.core.validation_errors import Conflict
 from studio.training.kinds import KIND_HELP, KINDS, Kind, KindName
 from studio.training.methods import METHODS, AnyMethod, Sft
 

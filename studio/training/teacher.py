@@ -15,7 +15,7 @@ from studio.core.files import folder_aside, read_json, write_json
 from studio.data.encode import Tokens
 from studio.training.batches import in_order_of_length
 from studio.training.guards import disk_errors
-from studio.training.words import Words
+from studio.training.teacher_logprobs import TeacherLogprobs
 
 if TYPE_CHECKING:
     from studio.tracking.reporter import Reporter
@@ -37,12 +37,12 @@ def same_tokens(student: Any, teacher: Any) -> str | None:
     return f"{len(differ)} tokens have other numbers, e.g. {differ[0]!r}" if differ else None
 
 
-def kept(folder: Path, key: str) -> Words | None:
+def kept(folder: Path, key: str) -> TeacherLogprobs | None:
     """What an earlier process scored, memory-mapped; None if there is nothing, or of another teacher or other rows."""
     with contextlib.suppress(OSError, ValueError):
         if read_json(folder / "meta.json").get("key") == key:
             arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in _NAMES}
-            return Words(**arrays)
+            return TeacherLogprobs(**arrays)
     return None
 
 
@@ -58,7 +58,7 @@ def taught(
     data: Path,
     reporter: Reporter,
     also: Callable[[Any], None] | None = None,
-) -> dict[str, Words]:
+) -> dict[str, TeacherLogprobs]:
     """The teacher's words for each part of the data, in `data/<part>.teacher`: found there, or scored now.
 
     load gives the teacher; it is called only if something is missing, and the teacher is gone when this returns. also: what
@@ -82,14 +82,14 @@ def taught(
     return words
 
 
-def read(folder: Path) -> Words | None:
+def read(folder: Path) -> TeacherLogprobs | None:
     """What a teacher scored in `folder`, whichever it was and of whichever rows; None if there is nothing."""
     with contextlib.suppress(OSError, ValueError):
         return kept(folder, str(read_json(folder / "meta.json").get("key")))
     return None
 
 
-def apart(model: Any, tokens: Tokens, words: Words) -> np.ndarray:
+def apart(model: Any, tokens: Tokens, words: TeacherLogprobs) -> np.ndarray:
     """How far a model is from its teacher on rows, [3, sequences]: the sum of KL(teacher | model) over the trained tokens, how
     many have the teacher's first choice, and how many there are."""
     import torch
@@ -116,7 +116,9 @@ def apart(model: Any, tokens: Tokens, words: Words) -> np.ndarray:
     return found
 
 
-def score(model: Any, tokens: Tokens, top_k: int, vocabulary: int, folder: Path, key: str, reporter: Reporter) -> Words:
+def score(
+    model: Any, tokens: Tokens, top_k: int, vocabulary: int, folder: Path, key: str, reporter: Reporter
+) -> TeacherLogprobs:
     """Score all trained tokens by the teacher and keep the result in `folder`. vocabulary: the student's number of words.
 
     Raises Stopped if asked to stop on the way, HardwareError if the disk is full.

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from studio.hardware import history
-from studio.hardware.history import Past
+from studio.hardware.history import RunMeasurement
 from studio.hardware.memory import Item
 
 GIB = 1 << 30
-RUN = Past("RTX 4090", "cuda", 10 * GIB, GIB, 10 * GIB + GIB // 2, 1000.0, 600.0, 3_000_000_000, "bf16", True)
+RUN = RunMeasurement("RTX 4090", "cuda", 10 * GIB, GIB, 10 * GIB + GIB // 2, 1000.0, 600.0, 3_000_000_000, "bf16", True)
 
 
-def peaks(*overheads: float) -> list[Past]:
+def peaks(*overheads: float) -> list[RunMeasurement]:
     return [replace(RUN, peak=round((10 + part) * GIB)) for part in overheads]
 
 

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from studio.core.wrong import Conflict
+from studio.core.validation_errors import Conflict
 from studio.data.verifiers.verifier import Example, Message, Verifier
 
 

@@ -8,9 +8,9 @@ from studio.hardware.history import Correction
 from studio.hardware.memory import Item
 from studio.runs import folder as folders
 from studio.runs.folder import RunFolder
-from studio.runs.past import past
 from studio.runs.plan import Counts, Measured, MemoryEstimate, PlanRecord
 from studio.runs.recorder import Recorder
+from studio.runs.run_history import measured_runs
 from studio.spec import parse
 
 SPEC = parse({"name": "bot", "data": {"train": "x.csv"}})
@@ -40,7 +40,7 @@ def measured(root: Path, peak: int = 900, factor: float = 2.0) -> RunFolder:
 
 def test_a_measured_run_says_what_was_predicted_without_correction_and_how_fast_it_was_when_warm(tmp_path: Path) -> None:
     measured(tmp_path)
-    (found,) = past(tmp_path)
+    (found,) = measured_runs(tmp_path)
     assert (found.explained, found.overhead, found.peak) == (500, 100, 900)
     assert (found.machine, found.device, found.dtype, found.packed, found.parameters) == ("a CPU", "cpu", "fp32", True, 1000)
     assert (found.expected, found.pace) == (50.0, 50.0)
@@ -51,4 +51,4 @@ def test_runs_that_were_not_measured_or_ran_out_of_memory_or_are_broken_say_noth
     broken, short = measured(tmp_path), measured(tmp_path)
     broken.plan.write_text("{")
     PlanRecord.read(short.plan).with_change("training.micro_batch", 1, "out of memory").write(short.plan)
-    assert past(tmp_path) == []
+    assert measured_runs(tmp_path) == []

@@ -9,7 +9,7 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Words:
+class TeacherLogprobs:
     """What a teacher says of tokens, in the order of the sequences: the ids [tokens, k] of its likeliest words, their log p and
     that of all others together [tokens, k + 1], and where each sequence begins [sequences + 1]."""
 

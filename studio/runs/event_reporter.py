@@ -1,4 +1,4 @@
-"""Watcher: the reporter of work on a finished run, e.g. an export. Events are kept; the run's state is not touched."""
+"""EventReporter: the reporter of work on a finished run, e.g. an export. Events are kept; the run's state is not touched."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from studio.core.events import Event
 from studio.runs.folder import RunFolder
 
 
-class Watcher:
+class EventReporter:
     """Appends events to the run's story and passes progress to whoever looks."""
 
     def __init__(self, folder: RunFolder, on_progress: Callable[[float, float, str], None] | None = None) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import median
 
 from studio.core.records import RecordError
-from studio.hardware.history import LAST, OVERHEADS, UNSEEN, Past, seen
+from studio.hardware.history import LAST, OVERHEADS, UNSEEN, RunMeasurement, seen
 from studio.runs import folder as folders
 from studio.runs.folder import RunFolder
 from studio.runs.plan import PlanRecord
@@ -17,13 +17,13 @@ WARM_UP = 0.25
 """The share of the logged steps that is left out of a run's pace."""
 
 
-def past(root: Path) -> list[Past]:
+def measured_runs(root: Path) -> list[RunMeasurement]:
     """The runs below `root` that were planned, trained and measured, newest first; unreadable folders are passed over."""
     found = (of(folder) for folder in folders.all_runs(root)[:LOOKED_AT])
     return [run for run in found if run]
 
 
-def of(folder: RunFolder) -> Past | None:
+def of(folder: RunFolder) -> RunMeasurement | None:
     """What one run says; None if it was not measured."""
     try:
         plan = PlanRecord.read(folder.plan)
@@ -32,7 +32,7 @@ def of(folder: RunFolder) -> Past | None:
             return None  # a run that ran out of memory was not done as predicted
         items = {item.name: item.bytes for item in plan.memory.items}
         held = sum(items.get(name, 0) for name in OVERHEADS if name not in UNSEEN)
-        return Past(
+        return RunMeasurement(
             machine=plan.machine,
             device=plan.device,
             explained=seen(plan.memory.items) - held,
