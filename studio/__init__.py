@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from studio.app.indexes import build_index, search_index
     from studio.app.judging import judge, opinion
     from studio.app.making import MakingJob, MakingSpec, make_rows, plan_rows
-    from studio.app.notebook import Run, compare, find, list_runs, start, train, watch
+    from studio.app.notebook import Run, compare, find, list_runs, start, sweep, train, watch
     from studio.app.plans import plan
     from studio.app.run_updates import Update
     from studio.core.errors import StudioError
@@ -36,7 +36,8 @@ __all__ = [
     "CalibratedCascade", "Comparison", "MakingJob", "MakingSpec", "Run", "RunSpec", "StudioError", "Update",
     "add_documents", "build_index", "calibrate_cascade", "compare", "compare_answers", "edit", "feedback_dataset",
     "find", "findings", "inspect", "judge", "list_feedback", "list_runs", "load", "make_rows", "opinion", "plan",
-    "plan_rows", "preview", "rate_answer", "sample", "search_index", "start", "train", "watch",
+    "plan_rows", "preview", "rate_answer", "sample", "search_index", "start", "sweep",
+    "train", "watch",
 ]  # fmt: skip
 
 _HOMES = {
@@ -51,7 +52,7 @@ _HOMES = {
     "studio.app.datasets": ("findings", "inspect", "preview"),
     "studio.app.making": ("MakingJob", "MakingSpec", "make_rows", "plan_rows"),
     "studio.app.plans": ("plan",),
-    "studio.app.notebook": ("Run", "compare", "find", "list_runs", "start", "train", "watch"),
+    "studio.app.notebook": ("Run", "compare", "find", "list_runs", "start", "sweep", "train", "watch"),
     "studio.core.errors": ("StudioError",),
     "studio.core.resources": ("sample",),
 }

@@ -2,8 +2,8 @@
 
     python -m tests.notebooks [NAME ...]        all of notebooks/source/, or those whose name begins so
 
-A test executes the scripts again and checks that the notebooks have the same cells. Those for a GPU are stored without outputs,
-and the test executes them with a small model in place of theirs.
+A test executes the scripts again, on fewer rows and steps, and checks that the notebooks have the same cells. Those for a GPU
+are stored without outputs, and the test executes them with a small model in place of theirs.
 """
 
 from __future__ import annotations
@@ -18,13 +18,31 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = ROOT / "notebooks"
 SOURCES = sorted((NOTEBOOKS / "source").glob("*.py"))
-WITHOUT_GPU = {
-    '"Qwen/Qwen3-4B"': '"starter"',
-    '"holdout": 0.1}': '"holdout": 0.1, "limit": 40}',
-    'tracking={"wandb": "auto"}': """tracking={"wandb": "off"}, training={"max_steps": 2},
+SMALLER = {
+    "1-quick-start": {'"holdout": 0.1}': '"holdout": 0.1, "limit": 60}', '"epochs": 4': '"epochs": 1',
+                      '"max_rows": 24': '"max_rows": 2'},
+    "3-evidence-and-comparison": {
+        '"support-heldout.jsonl")}': '"support-heldout.jsonl"), "limit": 60}', '"max_rows": 12': '"max_rows": 2',
+        '"training.epochs": [1, 3]': '"training.max_steps": [1, 2]',
+    },
+    "4-export-and-serve": {'"limit": 120': '"limit": 40', '"epochs": 2': '"epochs": 1', '"max_rows": 8': '"max_rows": 2'},
+    "6-a-real-model": {
+        '"max_steps": 8, "batch_size": 8': '"max_steps": 1, "batch_size": 2',
+        '"max_rows": 4, "general": "off", "max_new_tokens": 24': '"max_rows": 1, "general": "off", "max_new_tokens": 4',
+        "max_tokens=24": "max_tokens=4",
+    },
+    "8-search-and-citations": {'"limit": 240': '"limit": 60', '"epochs": 2': '"epochs": 1', '"max_rows": 8': '"max_rows": 2'},
+    "9-preferences-and-distillation": {
+        '"limit": 160': '"limit": 24', '"limit": 80': '"limit": 24',
+        '"max_rows": 8': '"max_rows": 2', '"batch_size": 16': '"batch_size": 4',
+    },
+    "gpu-qwen3-4b": {
+        '"Qwen/Qwen3-4B"': '"starter"', '"holdout": 0.1}': '"holdout": 0.1, "limit": 40}',
+        'tracking={"wandb": "auto"}': """tracking={"wandb": "off"}, training={"max_steps": 2},
         evaluation={"max_rows": 2, "general": "off"}""",
-}
-"""What a notebook for a GPU has in place of its words where it is tested without one."""
+    },
+}  # fmt: skip
+"""What a notebook has in place of its words where it is tested: fewer rows and steps; without a GPU, a small model."""
 
 
 def needs_gpu(source: Path) -> bool:
@@ -53,13 +71,14 @@ def notebook(source: Path) -> Any:
     return v4.new_notebook(cells=made, metadata={"kernelspec": kernel, "language_info": {"name": "python"}})
 
 
-def execute(source: Path, folder: Path) -> Any:
-    """Run a script as a notebook in `folder`, with a Studio home below it. Raises CellExecutionError."""
+def execute(source: Path, folder: Path, smaller: bool = False) -> Any:
+    """Run a script as a notebook in `folder`, with a Studio home below it. smaller: as a test does. Raises
+    CellExecutionError."""
     from nbclient import NotebookClient
 
     made = notebook(source)
-    if needs_gpu(source):
-        _shrink(made)
+    if smaller:
+        _shrink(made, SMALLER.get(source.stem, {}))
     before = dict(os.environ)
     os.environ.update(STUDIO_HOME=str(folder / ".studio"))
     try:
@@ -71,8 +90,8 @@ def execute(source: Path, folder: Path) -> Any:
     return made
 
 
-def _shrink(made: Any) -> None:
-    for words, others in WITHOUT_GPU.items():
+def _shrink(made: Any, replaced: dict[str, str]) -> None:
+    for words, others in replaced.items():
         cells = [cell for cell in made.cells if cell.cell_type == "code" and words in cell.source]
         assert cells, f"no cell has {words}"
         for cell in cells:

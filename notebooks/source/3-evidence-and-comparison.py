@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Evidence and comparison
-# Two runs that differ in one setting, compared on the same held-out rows; a metric of your own; then a second question file that
-# no setting was chosen on.
+# A sweep: two runs that differ in one setting, compared on the same held-out rows; a metric of your own; then a second question
+# file that no setting was chosen on.
 
 # %%
 import subprocess
@@ -13,16 +13,20 @@ if find_spec("studio") is None:
 
 import studio
 
+# %% [markdown]
+# ## A sweep
+# One run for each combination of values, one after another. Values of several fields multiply. `wait=False` puts the runs into the
+# queue instead, where they outlive the kernel; `studio.watch(run)` then shows one.
+
 # %%
 spec = studio.RunSpec(
-    name="one-epoch",
+    name="bot",
     data={"train": studio.sample("support.jsonl"), "holdout": studio.sample("support-heldout.jsonl")},
-    training={"epochs": 1},
-    evaluation={"max_rows": 20},
+    evaluation={"max_rows": 12},
     tracking={"wandb": "off"},
 )
-longer = studio.edit(spec, {"name": "three-epochs", "training.epochs": 3})
-runs = [studio.train(spec), studio.train(longer)]
+runs = studio.sweep(spec, {"training.epochs": [1, 3]})
+runs
 
 # %% [markdown]
 # ## One report
@@ -36,7 +40,7 @@ runs[1].report
 # %% [markdown]
 # ## Side by side
 # The settings that differ, and the figures of both. Both runs have answered the same rows. One run per setting is one seed:
-# before you decide on a small difference, repeat both with another `seed`.
+# before you decide on a small difference, sweep over `training.seed`, too.
 
 # %%
 studio.compare(*runs)

@@ -9,15 +9,16 @@ A restarted kernel loses nothing: `studio.find`.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from studio.app import chat, comparison, display, evidence, exports, run_updates, runs
+from studio.app import chat, comparison, display, evidence, exports, queue, run_updates, runs, sweeps
 from studio.app.comparison import Comparison
 from studio.app.run_updates import Update
 from studio.core import events
+from studio.core.errors import StudioError
 from studio.core.text import duration
 from studio.spec import RunSpec, as_spec
 
@@ -140,7 +141,7 @@ class Run(runs.Run):
 
 
 class RunList(list[Run]):
-    """Runs, newest first; a notebook shows them as a table."""
+    """Runs; a notebook shows them as a table."""
 
     def to_pandas(self) -> DataFrame:
         """One row a run: id, state, name, model, data, step, losses, verdict and more."""
@@ -196,6 +197,40 @@ def watch(run: Run | str | Path, home: str | Path | None = None, *, on_update: O
     """
     shown = run if isinstance(run, Run) else find(run, home)
     return follow(shown, on_update=on_update, stop_on_interrupt=False)
+
+
+def sweep(
+    spec: RunSpec | str | Path | Mapping[str, Any],
+    values: Mapping[str, Sequence[Any]],
+    home: str | Path | None = None,
+    *,
+    wait: bool = True,
+    on_update: OnUpdate | None = None,
+) -> RunList:
+    """One run for each combination of values, one after another; returns the runs in that order.
+
+    `studio.sweep(spec, {"training.learning_rate": [1e-4, 2e-4]})`. Compare them with `studio.compare(*runs)`. values: dotted
+    fields of the spec, each with the list of its values. All specs are checked before the first run starts. A run that fails
+    does not end the sweep: look at `run.error`. Interrupting the cell stops the current run and starts no further one.
+    wait=False puts all of them into the queue and returns at once; `studio.watch(run)` shows one.
+    Raises SpecError for an unknown field or a wrong value, DataError for files that are not there.
+    """
+    variants = sweeps.variants(as_spec(spec), values)
+    if not wait:
+        chat.leave_gpu()
+        return RunList(Run(queue.submit(variant, home).folder) for variant in variants)
+    made = RunList()
+    for variant in variants:
+        made.append(start(variant, home))
+        try:
+            follow(made[-1], on_update=on_update)
+        except StudioError as error:
+            if made[-1].error is None:
+                raise
+            sys.stderr.write(f"{made[-1].id}: {error}\n")
+        if made[-1].status.state == "stopped":
+            break
+    return made
 
 
 def follow(

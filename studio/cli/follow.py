@@ -34,10 +34,16 @@ def follow(
     since: Place | None = None,
     progress: Shown | None = None,
 ) -> int:
-    """Show a run until it has ended; the exit code. The first Ctrl-C asks it to stop and waits, a second one detaches.
+    """Show a run until it has ended, and how it ended; the exit code.
 
     since leaves out what happened before, e.g. before a resume. progress: by default a bar, or nothing with json.
     """
+    return 130 if detached(run, json, since, progress) else ended(run, json, extra or {})
+
+
+def detached(run: Run, json: bool = False, since: Place | None = None, progress: Shown | None = None) -> bool:
+    """Show a run until it has ended. The first Ctrl-C asks it to stop and waits; a second one leaves it, which is said by
+    True."""
     if not json:
         show.say(f"run {run.id}", "bold")
         show.say(f"base model: {run.spec.model.name}")
@@ -52,23 +58,27 @@ def follow(
                 for update in watch(run.folder, since=since):
                     view.show(update)
                     since = update.place
-                break
+                return False
             except KeyboardInterrupt:
                 if asked:
                     print(f"the run is still stopping in the background: studio runs watch {run.id}", file=sys.stderr)
-                    return 130
+                    return True
                 asked = True
                 print("stopping: saving a checkpoint (press Ctrl-C again to detach)", file=sys.stderr)
                 run.request_stop()
-    return ended(run, json, extra or {})
+
+
+def exit_code(run: Run) -> int:
+    """The exit code that says how a run ended."""
+    now = run.status
+    if now.error and now.state == "failed":
+        return now.error.error().exit_code
+    return {"done": 0, "stopped": 130}.get(now.state, 1)
 
 
 def ended(run: Run, json: bool, extra: dict[str, Any]) -> int:
     """Show how a run ended; the exit code."""
-    now = run.status
-    code = {"done": 0, "stopped": 130, "interrupted": 1}.get(now.state, 1)
-    if now.error and now.state == "failed":
-        code = now.error.error().exit_code
+    now, code = run.status, exit_code(run)
     if json:
         show.as_json({**run.summary().as_json(), **extra, "exit_code": code})
         return code

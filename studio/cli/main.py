@@ -36,6 +36,7 @@ from studio.cli import (
     score,
     serve,
     show,
+    sweep,
     train,
     ui,
     users,
@@ -99,6 +100,7 @@ app.command("notebooks")(notebooks.notebooks)
 app.command("init")(init.init)
 app.command("plan")(train.plan)
 app.command("train")(train.train)
+app.command("sweep")(sweep.sweep)
 app.add_typer(runs.app, name="runs")
 app.command("worker")(runs.worker)
 app.command("eval")(results.evaluate)

@@ -131,8 +131,7 @@ def compare(
         }
         show.as_json({"settings": settings, "results": results})
         return
-    show.table(("setting", *ids), [(name, *values) for name, values in found.settings], title="Settings that differ")
-    show.table(("result", *ids), [(name, *values) for name, values in found.results.items()], title="Results")
+    show.comparison(found)
 
 
 @app.command()

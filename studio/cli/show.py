@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from studio.core.text import duration, plural, printable, size
 
 if TYPE_CHECKING:
+    from studio.app.comparison import Comparison
     from studio.app.exports import ExportEstimate
     from studio.data.findings import Finding
     from studio.export.artifacts.manifest import Artifact
@@ -123,6 +124,13 @@ def disk_and_ram(plan: PlanRecord) -> None:
     rows = [("disk", item.name, size(item.bytes)) for item in (plan.disk.items if plan.disk else ())]
     rows += [("RAM", stage.name, size(stage.bytes)) for stage in (plan.ram.stages if plan.ram else ())]
     table(("where", "for", ""), rows, right=(2,))
+
+
+def comparison(compared: Comparison) -> None:
+    """Runs side by side: the settings in which they differ, and their results."""
+    ids = [run.id for run in compared.runs]
+    table(("setting", *ids), [(name, *values) for name, values in compared.settings], title="Settings that differ")
+    table(("result", *ids), [(name, *values) for name, values in compared.results.items()], title="Results")
 
 
 def evidence(report: Any) -> None:

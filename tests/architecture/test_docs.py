@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import shlex
 import subprocess
@@ -102,6 +103,30 @@ def test_every_spec_a_page_shows_is_one_that_can_be_read(document: Path) -> None
 def test_every_python_sample_a_page_shows_compiles(document: Path) -> None:
     for text in blocks(document, "python"):
         compile(text, document.name, "exec")
+
+
+def test_every_public_name_of_the_package_is_in_the_reference_with_its_types_and_what_it_does() -> None:
+    import studio
+
+    reference = set(
+        re.findall(r"^\.\. auto(?:function|class):: studio\.(\w+)$", (ROOT / "docs" / "python.md").read_text(), re.M)
+    )
+    assert reference == set(studio.__all__)
+    for name in studio.__all__:
+        public = getattr(studio, name)
+        methods = vars(public).values() if isinstance(public, type) else ()
+        for item in (
+            public,
+            *(
+                item
+                for item in methods
+                if inspect.isfunction(item) and item.__qualname__.startswith(f"{name}.") and "._" not in item.__qualname__
+            ),
+        ):
+            assert item.__doc__, f"{name}: {item}"
+            if inspect.isfunction(item):
+                parameters = [each for each in inspect.signature(item).parameters.values() if each.name != "self"]
+                assert item.__annotations__.keys() >= {"return", *(each.name for each in parameters)}, f"{name}: {item}"
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ def test_a_notebook_runs_from_top_to_bottom_in_a_folder_of_its_own(source: Path,
             smollm2.fetch()
         except ModelError as error:
             pytest.skip(f"SmolLM2 cannot be had: {error}")
-    executed = notebooks.execute(source, tmp_path)
+    executed = notebooks.execute(source, tmp_path, smaller=True)
     outputs = json.dumps([cell.get("outputs", []) for cell in executed.cells])
     assert "Traceback" not in outputs
     assert "NOT verified" not in outputs

@@ -20,6 +20,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.torch]
 NOT_RUN = {
     "demo": "tests/journeys/test_demo.py runs it",
     "train *": "its model comes from the hub; tests/journeys/test_command.py trains such a spec",
+    "sweep *": "its model comes from the hub; tests/app/test_sweeps.py and a notebook make sweeps",
     "ui*": "it does not end; tests/ui starts it",
     "serve *": "it does not end; tests/serving starts it",
     "bench *": "tests/benchmark runs it, against servers of its own",
