@@ -60,7 +60,7 @@ print(runs[1].report.score(names_the_thing))
 
 # %%
 answers = runs[1].report.answers_frame()
-answers[answers["set"] == "held-out"][["question", "reference", "base", "tuned"]].head(3)
+answers.loc[answers["set"] == "held-out", ["question", "reference", "base", "tuned"]].head(3)
 
 # %% [markdown]
 # ## Questions nobody tuned on
@@ -69,6 +69,7 @@ answers[answers["set"] == "held-out"][["question", "reference", "base", "tuned"]
 # %%
 runs[1].evaluate(also=[studio.sample("support-fresh.jsonl")])
 fresh = runs[1].report.set("support-fresh")
+assert fresh is not None
 print(fresh.label, fresh.metrics[fresh.headline].tuned.value, "of", fresh.metrics[fresh.headline].tuned.rows, "rows")
 
 # %% [markdown]
