@@ -7,7 +7,7 @@ import itertools
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from studio import spec as specs
 from studio.core.errors import SpecError
@@ -30,7 +30,7 @@ def variants(spec: RunSpec, values: Mapping[str, Sequence[Any]]) -> list[RunSpec
     if len(combinations) > MOST:
         raise SpecError(f"{len(combinations)} runs, at most {MOST}", hint="Try fewer values, or fewer fields.", where="sweep")
     group = _group(spec, lists)
-    made = []
+    made: list[RunSpec] = []
     for number, combination in enumerate(combinations, 1):
         changes = dict(zip(lists, combination, strict=True))
         named = {"name": _name(spec.name, changes, number), **({"tracking.group": group} if group else {})}
@@ -55,18 +55,18 @@ def parse_values(items: Iterable[str]) -> dict[str, list[Any]]:
     return by_field
 
 
-def _mapping(values: object) -> Mapping[str, Any]:
+def _mapping(values: object) -> dict[str, object]:
     if not isinstance(values, Mapping):
         raise SpecError(f"expected fields with their values, got {type(values).__name__}", hint=WRITTEN, where="sweep")
     if not values:
         raise SpecError("no field has several values", hint=WRITTEN, where="sweep")
-    return values
+    return {str(field): several for field, several in cast("Mapping[object, object]", values).items()}
 
 
 def _values(field: str, several: object) -> list[Any]:
-    if isinstance(several, str | bytes | Mapping) or not hasattr(several, "__iter__"):
+    if isinstance(several, str | bytes | Mapping) or not isinstance(several, Iterable):
         raise SpecError(f"expected a list of values, got {several!r}", hint=WRITTEN, where=field)
-    listed = [value.item() if hasattr(value, "item") else value for value in several]  # type: ignore[attr-defined]  # NumPy's
+    listed: list[Any] = [value.item() if hasattr(value, "item") else value for value in cast("Iterable[Any]", several)]
     if not listed:
         raise SpecError("the list of values is empty", hint=WRITTEN, where=field)
     for place, value in enumerate(listed):
