@@ -282,14 +282,10 @@ def export_one(folder: RunFolder, prepared: Prepared, target: AnyTarget, recorde
     """Make one export, with deploy files if asked, and verify it in its own runtime; one that is there is left alone."""
     from studio.export import make
     from studio.export.artifacts import deploy as deploying
-    from studio.export.verification import evidence
-    from studio.export.verification.probe import spread
+    from studio.runs.export_probe import export_probe
 
     source = export_source(folder, prepared)
-    held_out = held_out_rows(folder)
-    report, train_on = source.about.report, prepared.spec.data.train_on
-    rows = evidence.select_rows(report, held_out, prepared.tokenizer, train_on) if report else None
-    probe = make.Probe(spread(held_out), rows)
+    probe = export_probe(folder, prepared.spec, prepared.tokenizer, source.about.report, _home(folder))
     artifact = make.export(target, source, probe, recorder)
     if deploy:
         artifact = deploying.write(source, artifact)

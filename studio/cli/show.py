@@ -146,7 +146,7 @@ def evidence(report: Any) -> None:
         say(report.verdict.advice)
 
 
-TOLD = ("prompt_ids_identical", "kl_mean", "evidence", "greedy_identical")
+TOLD = ("prompt_ids_identical", "kl_mean", "evidence", "general", "general-text", "greedy_identical")
 """The checks a summary shows; a failed one is always shown."""
 
 

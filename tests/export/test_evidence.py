@@ -38,6 +38,12 @@ ROWS = [
 ]
 
 
+GENERAL_ROWS = {
+    "general": [replace(talk("What is 1 + 1?", "2"), file="x", line=1), replace(talk("Say yes.", "Yes."), file="x", line=2)],
+    "general-text": [talk("Where is it?", "It is in the kitchen."), Conversation(text="The kettle is red. It is on the desk.")],
+}
+
+
 @pytest.fixture(scope="module")
 def tokenizer(source: Source) -> Any:
     return source_tokenizer(source)
@@ -46,7 +52,8 @@ def tokenizer(source: Source) -> Any:
 @pytest.fixture(scope="module")
 def report(source: Source, tokenizer: Any) -> Report:
     settings = Evaluation(max_rows=5, max_new_tokens=12, resamples=100)
-    return compare(tuned(source), tokenizer, [QuestionSet("held-out", ROWS)], settings, seed=3)
+    sets = [QuestionSet("held-out", ROWS), *(QuestionSet(name, rows) for name, rows in GENERAL_ROWS.items())]
+    return compare(tuned(source), tokenizer, sets, settings, seed=3)
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +81,7 @@ def test_base_and_adapter_asked_again_score_what_they_scored(source: Source, tok
 
 def test_a_runtime_is_opened_with_room_for_the_evidence(source: Source, probe: Probe, wanted: Evidence) -> None:
     long = replace(wanted, longest=900)
-    known = reference(source, replace(probe, evidence=long), Silent())
+    known, _ = reference(source, replace(probe, evidence=long), Silent())
     assert known.longest == max(len(row.prompt) for row in wanted.rows) + 900 + 1
 
 
@@ -151,3 +158,66 @@ def test_long_answers_are_asked_of_fewer_rows_spread_over_all(report: Report, to
 def test_plain_text_has_no_answers_to_ask_again(report: Report, tokenizer: Any) -> None:
     none = report.model_copy(update={"sets": [replace(report.sets[0], answers=[], headline="loss")]})
     assert evidence.select_rows(none, [Conversation(text="Once upon a time.")], tokenizer, "all") is None
+
+
+def test_the_forgetting_check_is_made_again_on_an_export(
+    source: Source, probe: Probe, report: Report, tokenizer: Any, tmp_path: Path
+) -> None:
+    asked = evidence.select_general(report, GENERAL_ROWS, tokenizer, "assistant")
+    assert [(item.name, item.known, len(item.rows)) for item in asked] == [("general", True, 2), ("general-text", False, 2)]
+    there = replace(source, exports=tmp_path)
+    made_there = export(AdapterTarget(), there, replace(probe, general=tuple(asked)), Silent())
+    found = manifest.read(made_there.path).verification
+    assert [item.set for item in found.general] == ["general", "general-text"]
+    assert [item.metrics["loss"].change.value for item in found.general] == pytest.approx([0, 0], abs=1e-5)
+    assert found.general[1].metrics["loss"].tuned == pytest.approx(report.sets[2].metrics["loss"].tuned.value, abs=1e-4)
+    assert found.general[1].metrics["loss"].base == pytest.approx(report.sets[2].metrics["loss"].base.value, abs=1e-4)
+    assert (found.status, found.losses) == ("verified", [])
+    assert "2 general texts" in (made_there.path / "README.md").read_text()
+    assert export(AdapterTarget(), there, replace(probe, general=tuple(asked)), Silent()).key == made_there.key
+
+
+def test_an_export_that_forgets_loses_some_however_well_it_answers_what_was_trained(tokenizer: Any, source: Source) -> None:
+    kept = replace(good(64), name="general")
+    said = evidence.measure(Says(kept, tokenizer, 16), tokenizer, kept, Silent())
+    assert said.forgot[0] == "exact_match"
+    fine = evidence.measure(Says(good(64), tokenizer, 0), tokenizer, good(64), Silent())
+    found = Verification(True, "x", evidence=fine, general=[said])
+    assert (found.status, found.losses) == ("verified, loses some", [said.sentence])
+    assert "Exact match on 64 general questions: 100 % with base + adapter, 75 % here" in found.statement
+    assert said.sentence in card(source, made.make(source.exports / "forgets", found=found))
+    assert evidence.shown(said).passed, "it is said, and does not fail"
+
+
+def test_general_text_counts_as_forgotten_beyond_what_rounding_moves(tokenizer: Any) -> None:
+    class Reads(Says):
+        def logits(self, ids: Sequence[int], positions: Sequence[int]) -> np.ndarray:
+            found = np.full((len(positions), 5000), -1e9, np.float32)
+            found[:, 7], found[:, 8] = np.log(self.share), np.log(1 - self.share)
+            return found
+
+        share = 0.5
+
+    given = Given("", 0, True, {"loss": float(np.log(2))})
+    rows = [Row("", "", [], [place, 7], [0], given, given) for place in range(9)]
+    text = Evidence(rows, "perplexity", 0, 9, name="general-text", reads=True)
+    runtime = Reads(text, tokenizer, 0)
+    for share, forgot in ((0.49, []), (0.45, ["loss"])):
+        runtime.share = share
+        assert evidence.measure(runtime, tokenizer, text, Silent()).forgot == forgot
+    assert evidence.measure(runtime, tokenizer, text, Silent()).metrics["perplexity"].artifact == pytest.approx(1 / 0.45)
+
+
+def test_after_a_cross_validation_base_and_adapter_is_asked_itself(
+    source: Source, probe: Probe, report: Report, tokenizer: Any, tmp_path: Path
+) -> None:
+    crossed = replace(report.sets[0], name="cross-validated", folds=2)
+    found = evidence.select_rows(report.model_copy(update={"sets": [crossed]}), ROWS, tokenizer, "assistant")
+    assert found is not None
+    assert not found.known, "its answers are those of other models"
+    _, complete = reference(replace(source, exports=tmp_path), replace(probe, evidence=found), Silent())
+    assert complete.evidence is not None
+    kept = [(row.base.text, row.tuned.text) for row in complete.evidence.rows if row.base and row.tuned]
+    assert kept == [(item.base.text, item.tuned.text) for item in crossed.answers]
+    cost = evidence.measure(Says(complete.evidence, tokenizer, 0), tokenizer, complete.evidence, Silent())
+    assert "5 rows that were trained on" in cost.sentence

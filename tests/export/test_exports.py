@@ -84,7 +84,7 @@ def test_plain_peft_loads_the_adapter_and_answers_the_same(source: Source, probe
 
     artifact = export(AdapterTarget(), source, probe, Silent())
     model = PeftModel.from_pretrained(loading.load_base(source.model, "cpu", source.base), artifact.path)
-    known = reference(source, probe, Silent())
+    known, _ = reference(source, probe, Silent())
     asked = answers.Transformers(model, AutoTokenizer.from_pretrained(artifact.path))
     assert answers.distances([known.forced], asked, known.cases, Silent())[0].kl < 1e-9
     assert read_json(artifact.path / "adapter_config.json")["base_model_name_or_path"] == "starter"
@@ -198,12 +198,12 @@ def test_without_llama_cpp_a_file_is_not_called_verified(
 def test_a_run_without_held_out_rows_is_asked_general_questions(source: Source) -> None:
     artifact = export(AdapterTarget(), source, Probe([]), Silent())
     assert artifact.verification.passed
-    known = reference(source, Probe([]), Silent())
+    known, _ = reference(source, Probe([]), Silent())
     assert all(case.positions for case in known.cases)
 
 
 def test_plain_text_rows_are_compared_too(source: Source) -> None:
-    known = reference(source, Probe([Conversation(text="The Aria lamp costs 24 euro. It is red.")]), Silent())
+    known, _ = reference(source, Probe([Conversation(text="The Aria lamp costs 24 euro. It is red.")]), Silent())
     assert known.cases[0].positions
 
 

@@ -61,14 +61,14 @@ def near(runtime: Any, known: answers.Reference) -> None:
 
 def test_the_merged_export_answers_in_vllm(plain: Source, probe: Probe) -> None:
     made = export(MergedTarget(), plain, probe, Silent())
-    known = reference(plain, probe, Silent())
+    known, _ = reference(plain, probe, Silent())
     with opened(plain, made.path, known) as runtime:
         near(runtime, known)
 
 
 def test_the_adapter_answers_in_vllm_by_name_on_its_base(plain: Source, probe: Probe) -> None:
     made = export(AdapterTarget(), plain, probe, Silent())
-    known = reference(plain, probe, Silent())
+    known, _ = reference(plain, probe, Silent())
     assert plain.base.folder
     with opened(plain, plain.base.folder, known, lora=str(made.path), rank=8) as runtime:
         near(runtime, known)
@@ -85,7 +85,7 @@ def test_a_server_from_the_environment_gives_the_reference_answer(
     plain: Source, probe: Probe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = export(MergedTarget(), plain, probe, Silent())
-    known = reference(plain, probe, Silent())
+    known, _ = reference(plain, probe, Silent())
     start = vllm.program()
     assert start[0] == str(environments.python("vllm"))
     monkeypatch.setenv("VLLM_CPU_OMP_THREADS_BIND", "nobind")

@@ -48,12 +48,16 @@ def artifacts(run: str, listed: Sequence[ListedExport]) -> Markup:
 
 def artifact(run: str, artifact: Artifact, pushes: Sequence[PushRecord]) -> Markup:
     """One export with its verification and the command that serves it; with a download where `run` names its run."""
-    verification, cost = artifact.verification, artifact.verification.evidence
+    verification = artifact.verification
     marks = {True: "✓", False: "✗"}
     checks = [(marks[check.passed], check.name, number(check.value), check.explanation) for check in verification.checks]
     deployed = any(file.path.startswith("deploy/") for file in artifact.files)
     notes = [
-        *(sentence(words) for words in (verification.note, cost.sentence if cost else "", verification.advice) if words),
+        *(
+            sentence(words)
+            for words in (verification.note, *(cost.sentence for cost in verification.sets), verification.advice)
+            if words
+        ),
         *(["With deployment files: deploy/README.md has the steps."] if deployed else []),
     ]
     state, pushed = _state(verification), _push(pushes)

@@ -64,8 +64,8 @@ def verdict(found: Verification) -> str:
         run = f"Loaded in {found.runtime} and compared with base + adapter on held-out prompts"
         said = f"{run}: **failed**." if found.passed is False else f"{run}: every check passed."
         said += f" {found.note}" if found.note else ""
-    if found.loses_some and found.evidence:
-        said += f" **It answers worse than base + adapter**: {found.evidence.sentence}."
+    if found.loses_some:
+        said += f" **It answers worse than base + adapter**: {'; '.join(found.losses)}."
     elif found.evidence and found.passed is not False:
         said += " No loss was seen on the run's own metric."
     return f"{said} {found.advice}".strip()
@@ -158,8 +158,8 @@ def _verification(artifact: Artifact) -> list[str]:
             for check in found.checks
         ]
         lines.append("")
-    if found.evidence:
-        lines += ["### What the conversion cost", "", *_cost(found.evidence)]
+    for place, cost in enumerate(found.sets):
+        lines += ["" if place else "### What the conversion cost", "", *_cost(cost)]
     return lines
 
 
@@ -172,6 +172,8 @@ def _cost(cost: ConversionCost) -> list[str]:
         shown = [metric.show(value) for value in (figure.base, figure.tuned, figure.artifact)]
         interval = f"{metric.show_change(moved.value)}, {metric.show_interval(moved, change=True)}"
         lines.append(f"| {metric.label} | {' | '.join(shown)} | {interval} |")
+    if not cost.max_new_tokens:
+        return [*lines, "", f"{plural(cost.rows, 'text')} that were read and not answered.", ""]
     note = f"{count(cost.rows)} of the {plural(cost.answered, 'row')} the evaluation answered, asked again greedily"
     return [*lines, "", f"{note}, answers of at most {plural(cost.max_new_tokens, 'token')}.", ""]
 
@@ -188,10 +190,9 @@ def limits(source: Source, artifact: Artifact | None) -> list[str]:
         found.append("What it forgot of the base's general ability was not measured.")
     else:
         found += forgotten(report)
-    if artifact and artifact.verification.loses_some and artifact.verification.evidence:
-        found.append(
-            f"This export answers worse than the tuned model it was made from: {artifact.verification.evidence.sentence}."
-        )
+    if artifact and artifact.verification.loses_some:
+        lost = "; ".join(artifact.verification.losses)
+        found.append(f"This export answers worse than the tuned model it was made from: {lost}.")
     found.append("Harmful, biased and invented answers were not tested for. A person should check what matters.")
     return found
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from studio.evaluation.metrics import METRICS
-from studio.evaluation.report import CROSS_VALIDATED, HELD_OUT
+from studio.evaluation.report import CROSS_VALIDATED
 from studio.export.merging.run_info import cell
 
 if TYPE_CHECKING:
@@ -90,13 +90,14 @@ def _results(report: Report, artifact: Artifact) -> list[Any]:
     Of the held-out rows its own, where it was asked them again and quantized or found to lose some; else those of the
     evaluation, with their interval, which only an export without a loss may show.
     """
-    cost = artifact.verification.evidence
+    costs = {cost.set: cost for cost in artifact.verification.sets}
     lossy = artifact.verification.loses_some or relation(artifact) == "quantized"
     results = []
     for item in report.sets:
         if item.name == CROSS_VALIDATED:  # other models answered
             continue
-        own = cost.metrics if cost and lossy and item.name == HELD_OUT else None
+        cost = costs.get(item.name) if lossy else None
+        own = cost.metrics if cost else None
         if lossy and own is None:
             continue
         types: set[str] = set()

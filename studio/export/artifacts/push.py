@@ -157,8 +157,10 @@ def published(artifact: Artifact) -> bytes:
     import json
 
     found = artifact.verification
-    cost = replace(found.evidence, lost=[]) if found.evidence else None
-    shown = artifact.with_values(verification=replace(found, samples=[], evidence=cost))
+    cost, *general = [
+        replace(item, lost=[], indices=[], answers=[]) if item else None for item in (found.evidence, *found.general)
+    ]
+    shown = artifact.with_values(verification=replace(found, samples=[], evidence=cost, general=general))
     return (json.dumps(shown.as_json(), indent=2, ensure_ascii=False, default=str) + "\n").encode()
 
 

@@ -236,6 +236,11 @@ class Untuned(Transformers):
         with self.model.disable_adapter():
             return super().logits(ids, positions)
 
+    def greedy(self, prompts: Sequence[Sequence[int]], longest: int) -> list[tuple[list[int], bool]]:
+        """The continuations of the base."""
+        with self.model.disable_adapter():
+            return super().greedy(prompts, longest)
+
 
 def _with_own_answer(item: Case, said: Answer) -> Case:
     """The case; where no answer is known, with the reference's own."""

@@ -54,7 +54,7 @@ class Comparison:
 
         Raises ExportError if the context holds no case.
         """
-        known = reference(source, probe, reporter)
+        known, probe = reference(source, probe, reporter)
         comparison = cls(source, out, probe, known, source_tokenizer(source), limits, reporter)
         return comparison._within(context) if context else comparison
 
@@ -113,17 +113,17 @@ class Comparison:
         judged = judging.checks(self.limits, kl=far.kl, p99=far.p99, top1=far.top1, ends=_ends(samples), effect=known.effect)
         judged += [extra.check(distance) for extra, distance in zip(self.extras, others, strict=True)]
         cost = evidence.measure(runtime, words, self.probe.evidence, self.reporter) if self.probe.evidence else None
+        general = [evidence.measure(runtime, words, item, self.reporter) for item in self.probe.general]
         again = [evidence.check(cost, self.limits.evidence)] if cost else []
+        again += [evidence.shown(item) for item in general]
         checks = [prompts, *self.checks, *judged, *again, *_greedy_checks(samples, far.positions)]
         note = "" if self.probe.held_out else _NO_HELD_OUT
-        return replace(from_checks(name, checks, samples, note), evidence=cost)
+        return replace(from_checks(name, checks, samples, note), evidence=cost, general=general)
 
     def _within(self, context: int) -> Comparison:
         """The comparison with those cases and rows of the evidence that the cache holds, and how many these are."""
         probe, known = self.probe, self.reference
-        if probe.evidence:
-            rows = [row for row in probe.evidence.rows if len(row.ids) <= context]
-            probe = replace(probe, evidence=replace(probe.evidence, rows=rows) if rows else None)
+        probe = probe.with_sets(lambda wanted: wanted.within(context))
         fits = [index for index, case in enumerate(known.cases) if len(case.ids) <= context]
         if len(fits) == len(known.cases):
             return replace(self, probe=probe)

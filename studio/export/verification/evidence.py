@@ -7,8 +7,8 @@ compared with itself (paired), and the change has an interval.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,14 +18,17 @@ from studio.core.text import plural
 from studio.data.rows import Conversation
 from studio.evaluation.answering import Question, questions, text_scores
 from studio.evaluation.figures import of_answers
+from studio.evaluation.general import NAME as GENERAL
+from studio.evaluation.general import TEXT
 from studio.evaluation.interval import Draws, Ratio, change
 from studio.evaluation.interval import Figure as Resampled
 from studio.evaluation.metrics import METRICS, TEXT_METRICS
-from studio.evaluation.report import HELD_OUT, Answered, Given, Report
+from studio.evaluation.report import CROSS_VALIDATED, HELD_OUT, Answered, Given, Report, SetReport
 from studio.evaluation.reward import REWARD
 from studio.evaluation.tasks import text
 from studio.evaluation.tasks.choose import TASKS
 from studio.evaluation.tasks.task import Scorer, Task
+from studio.evaluation.verdict import DRIFT, SOFT
 from studio.export.verification.answers import LONGEST_PROMPT, POSITIONS, Runtime, surprise
 from studio.export.verification.result import Check, ConversionCost, Figure, LostRow
 from studio.tracking.reporter import Reporter
@@ -44,6 +47,8 @@ AT_ONCE = 16
 """Rows asked between two looks at whether the run should stop."""
 SHOWN = 5
 """Rows that lost most, kept in the manifest."""
+ROW_OF = {GENERAL: "general question", TEXT: "general text", CROSS_VALIDATED: "row"}
+"""What a row is called, by the name of its set."""
 _RESAMPLES, _SEED = 1000, 0
 
 
@@ -56,8 +61,11 @@ class Row:
     prompt: list[int]
     ids: list[int]
     positions: list[int]
-    base: Given
-    tuned: Given
+    base: Given | None = None
+    tuned: Given | None = None
+    """None where no report keeps what base + adapter answered: they are asked first."""
+    index: int = 0
+    """Of the answer among the report's."""
 
 
 @dataclass(frozen=True)
@@ -74,11 +82,29 @@ class Evidence:
     answered: int
     task: Task = text.TASK
     references: tuple[str, ...] = ()
+    name: str = HELD_OUT
+    reads: bool = False
+    """The rows are only read, as general text is."""
 
     @property
     def scorer(self) -> Scorer:
         """The figures of the task, as the evaluation took them."""
         return self.task.scorer(self.references)
+
+    @property
+    def known(self) -> bool:
+        """Whether it is known of every row what base and base + adapter answered."""
+        return all(row.base and row.tuned for row in self.rows)
+
+    def with_given(self, base: Sequence[Given], tuned: Sequence[Given]) -> Evidence:
+        """The set with what base and base + adapter answered."""
+        rows = [replace(row, base=one, tuned=two) for row, one, two in zip(self.rows, base, tuned, strict=True)]
+        return replace(self, rows=rows)
+
+    def within(self, context: int) -> Evidence | None:
+        """Those of its rows that a cache of so many tokens holds; None without any."""
+        rows = [row for row in self.rows if len(row.ids) <= context]
+        return replace(self, rows=rows) if rows else None
 
     @property
     def room(self) -> int:
@@ -89,47 +115,79 @@ class Evidence:
 def select_rows(report: Report, conversations: Sequence[Conversation], tokenizer: Any, train_on: TrainOn) -> Evidence | None:
     """The rows of a run's evaluation that are asked again, spread evenly over those it answered.
 
-    conversations: the run's held-out rows in the order of their file. None where the evaluation answered none (plain text
-    has no questions): the KL of the verification is the whole evidence then.
+    conversations: the run's held-out rows in the order of their file; after a cross-validation, whose answers are those of
+    other models, all its rows. None where the evaluation answered none (plain text has no questions): the KL of the
+    verification is the whole evidence then.
     """
-    found = report.set(HELD_OUT)
-    if not found or not found.answers:
-        return None
+    found = report.unseen
+    return _selected(found, conversations, tokenizer, train_on, known=not found.folds) if found and found.answers else None
+
+
+def select_general(
+    report: Report, rows: Mapping[str, Sequence[Conversation]], tokenizer: Any, train_on: TrainOn
+) -> list[Evidence]:
+    """The run's forgetting check, as far as its report has one. rows: those of the general sets by their names."""
+    found = []
+    sets = {item.name: item for item in report.sets}
+    asked, read = sets.get(GENERAL), sets.get(TEXT)
+    if asked and asked.answers and GENERAL in rows:
+        found.append(_selected(asked, rows[GENERAL], tokenizer, train_on, known=True))
+    if read and TEXT in rows:
+        texts = [_positioned(question) for question in questions(rows[TEXT], tokenizer, train_on)[0]]
+        kept = [Row("", "", [], ids, positions) for ids, positions in texts if 0 < len(positions) <= POSITIONS]
+        if kept:
+            found.append(Evidence(kept, "perplexity", 0, len(kept), name=TEXT, reads=True))
+    return [item for item in found if item is not None]
+
+
+def _selected(
+    part: SetReport, conversations: Sequence[Conversation], tokenizer: Any, train_on: TrainOn, known: bool
+) -> Evidence | None:
+    """The answered rows of a set that are asked again. known: the answers are those of base + adapter."""
     asked, _ = questions(conversations, tokenizer, train_on)
-    rows = [_row(question, answer) for question, answer in _pairs(asked, found.answers)]
+    rows = [_row(question, answer, place) for question, place, answer in _pairs(asked, part.answers)]
     fitting = [row for row in rows if len(row.prompt) <= LONGEST_PROMPT and len(row.ids) <= LONGEST_PROMPT + POSITIONS]
     if not fitting:
         return None
-    usual = sum(row.tuned.tokens for row in fitting) / len(fitting)
+    usual = sum(row.tuned.tokens for row in fitting if row.tuned) / len(fitting)
     wanted = min(len(fitting), max(LEAST, min(ROWS, int(TOKENS / max(usual, 1)))))
     places = np.linspace(0, len(fitting) - 1, wanted).round().astype(int)
-    references = tuple(answer.reference for answer in found.answers)
-    chosen = [fitting[place] for place in places]
-    headline = "token_f1" if found.headline == REWARD else found.headline  # an artifact's answers have no rewards
-    return Evidence(chosen, headline, found.max_new_tokens, len(found.answers), TASKS[found.task], references)
+    references = tuple(answer.reference for answer in part.answers)
+    chosen = [fitting[place] if known else replace(fitting[place], base=None, tuned=None) for place in places]
+    headline = "token_f1" if part.headline == REWARD else part.headline  # an artifact's answers have no rewards
+    return Evidence(chosen, headline, part.max_new_tokens, len(part.answers), TASKS[part.task], references, part.name)
 
 
 def measure(asked: Runtime, tokenizer: Any, wanted: Evidence, reporter: Reporter) -> ConversionCost:
     """Ask an artefact the rows and score it. Raises Stopped if the run was asked to stop."""
-    given = list(_answers(asked, tokenizer, wanted, reporter))
-    base, tuned = [row.base for row in wanted.rows], [row.tuned for row in wanted.rows]
+    said = ask_rows(asked, tokenizer, wanted, reporter)
+    base, tuned = [row.base for row in wanted.rows if row.base], [row.tuned for row in wanted.rows if row.tuned]
     weights = np.array([len(row.positions) for row in wanted.rows], np.float64)
-    names = [
-        name
-        for name in (*wanted.task.names, *TEXT_METRICS, "loss", "answer_tokens", "stop_rate")
-        if name != "loss" or _has_loss(given)
-    ]
+    if wanted.headline in ("loss", "perplexity") and not _has_loss(said):  # a row that is longer than what is compared
+        wanted = replace(wanted, headline="token_f1")
+    of_loss = ("loss", "perplexity") if wanted.headline == "perplexity" else ("loss",)
+    of_text = () if wanted.reads else (*wanted.task.names, *TEXT_METRICS)
+    names = [*of_text, *(of_loss if _has_loss(said) else ()), *(() if wanted.reads else ("answer_tokens", "stop_rate"))]
     references = [row.reference for row in wanted.rows]
-    figures = {name: _figure(name, base, tuned, given, weights, references) for name in names}
+    figures = {name: _figure(name, base, tuned, said, weights, references) for name in names}
     return ConversionCost(
-        rows=len(given),
+        rows=len(said),
         answered=wanted.answered,
         headline=wanted.headline,
         max_new_tokens=wanted.longest,
-        sentence=_sentence(wanted.headline, figures[wanted.headline]),
+        sentence=_sentence(wanted, figures),
         metrics=figures,
-        lost=_lost(wanted, given),
+        lost=[] if wanted.name in (GENERAL, TEXT) else _lost(wanted, said),
+        set=wanted.name,
+        forgot=_forgot(wanted.headline, figures) if wanted.name in (GENERAL, TEXT) else [],
+        indices=[] if wanted.reads else [row.index for row in wanted.rows],
+        answers=[] if wanted.reads else [answer.text for answer in said],
     )
+
+
+def ask_rows(runtime: Runtime, tokenizer: Any, wanted: Evidence, reporter: Reporter) -> list[Given]:
+    """A model's answers to the rows, with their scores. Raises Stopped."""
+    return list(_read(runtime, wanted, reporter) if wanted.reads else _answers(runtime, tokenizer, wanted, reporter))
 
 
 def check(cost: ConversionCost, allowed: float | None) -> Check:
@@ -141,41 +199,74 @@ def check(cost: ConversionCost, allowed: float | None) -> Check:
     return Check("evidence", found.value, -float(allowed or 0) if judged else None, not failed, cost.sentence + rule)
 
 
-def _pairs(asked: Sequence[Question], answered: Sequence[Answered]) -> Iterator[tuple[Question, Answered]]:
+def shown(cost: ConversionCost) -> Check:
+    """What the artifact forgot, as a figure that makes it lose some and never fail."""
+    return Check(cost.set, cost.metrics[cost.headline].change.value, None, True, cost.sentence)
+
+
+def _forgot(headline: str, figures: Mapping[str, Figure]) -> list[str]:
+    """The metrics by which an artifact surely knows less than base + adapter, by the rules of the run's own verdict. Rounding
+    makes every text a little less likely: the loss counts beyond what counts as drift."""
+    lost = [
+        name for name in dict.fromkeys((headline, *SOFT))
+        if name in figures and name not in ("loss", "perplexity") and METRICS[name].lost(figures[name].change)
+    ]  # fmt: skip
+    loss = figures["loss"].change.low if "loss" in figures else None
+    return [*lost, *(["loss"] if loss is not None and loss > DRIFT else [])]
+
+
+def _pairs(asked: Sequence[Question], answered: Sequence[Answered]) -> Iterator[tuple[Question, int, Answered]]:
     """Each kept answer with its row; two alike answers of one line are told apart by their order, which both keep."""
     waiting: dict[tuple[str, int, str], list[Question]] = {}
     for question in reversed(asked):
         row = question.conversation
         waiting.setdefault((row.file, row.line, question.reference), []).append(question)
-    for answer in answered:
+    for place, answer in enumerate(answered):
         found = waiting.get((answer.file, answer.line, answer.reference))
         if found:
-            yield found.pop(), answer
+            yield found.pop(), place, answer
 
 
-def _row(question: Question, answer: Answered) -> Row:
+def _row(question: Question, answer: Answered, index: int) -> Row:
+    ids, positions = _positioned(question)
+    return Row(answer.question, answer.reference, question.prompt, ids, positions, answer.base, answer.tuned, index)
+
+
+def _positioned(question: Question) -> tuple[list[int], list[int]]:
+    """The ids of a row, and the places whose next token is an answer's."""
     positions = [place for place in range(len(question.ids) - 1) if question.mask[place + 1]]
-    ids = [int(token) for token in question.ids]
-    return Row(answer.question, answer.reference, question.prompt, ids, positions, answer.base, answer.tuned)
+    return [int(token) for token in question.ids], positions
+
+
+def _read(runtime: Runtime, wanted: Evidence, reporter: Reporter) -> Iterator[Given]:
+    for done, row in enumerate(wanted.rows):
+        if reporter.should_stop():
+            raise Stopped
+        reporter.progress(done, len(wanted.rows), "general text again")
+        yield Given("", 0, True, {"loss": _loss(runtime, row)})
+
+
+def _loss(runtime: Runtime, row: Row) -> float:
+    return surprise(runtime.logits(row.ids, row.positions), [row.ids[place + 1] for place in row.positions])
 
 
 def _answers(asked: Runtime, tokenizer: Any, wanted: Evidence, reporter: Reporter) -> Iterator[Given]:
     from studio.models.generation import read
 
     rows, scorer = wanted.rows, wanted.scorer
+    what = "the general questions again" if wanted.name == GENERAL else "the run's evidence again"
     for start in range(0, len(rows), AT_ONCE):
         if reporter.should_stop():
             raise Stopped
-        reporter.progress(start, len(rows), "the run's evidence again")
+        reporter.progress(start, len(rows), what)
         part = rows[start : start + AT_ONCE]
         for row, (ids, ended) in zip(part, asked.greedy([row.prompt for row in part], wanted.longest), strict=True):
             text, _ = read(ids, tokenizer)
             scores = {**scorer(row.reference, text), **text_scores(row.reference, text)}
             if len(row.positions) <= POSITIONS:
-                logits = asked.logits(row.ids, row.positions)
-                scores["loss"] = surprise(logits, [row.ids[place + 1] for place in row.positions])
+                scores["loss"] = _loss(asked, row)
             yield Given(text, len(ids) + ended, ended, scores)
-    reporter.progress(len(rows), len(rows), "the run's evidence again")
+    reporter.progress(len(rows), len(rows), what)
 
 
 def _has_loss(given: Sequence[Given]) -> bool:
@@ -195,25 +286,35 @@ def _figure(
 
 
 def _resampled(name: str, given: Sequence[Given], weights: np.ndarray[Any, Any], references: Sequence[str]) -> Resampled:
-    if name == "loss":
-        return Ratio(np.array([answer.scores["loss"] for answer in given], np.float64) * weights, weights)
+    if name in ("loss", "perplexity"):
+        finish = np.exp if name == "perplexity" else None
+        return Ratio(np.array([answer.scores["loss"] for answer in given], np.float64) * weights, weights, finish=finish)
     return of_answers(name, given, references)
 
 
-def _sentence(headline: str, found: Figure) -> str:
-    metric = METRICS[headline]
+def _sentence(wanted: Evidence, figures: Mapping[str, Figure]) -> str:
+    metric, found = METRICS[wanted.headline], figures[wanted.headline]
     interval = f"{metric.show_change(found.change.value)}, 95 % interval {metric.show_interval(found.change, change=True)}"
-    rows, tuned, here = plural(found.change.rows, "held-out row"), metric.show(found.tuned), metric.show(found.artifact)
-    return f"{metric.label} on {rows}: {tuned} with base + adapter, {here} here ({interval})"
+    rows = plural(found.change.rows, ROW_OF.get(wanted.name, "held-out row"))
+    rows += " that were trained on" if wanted.name == CROSS_VALIDATED else ""
+    said = f"{metric.label} on {rows}: {metric.show(found.tuned)} with base + adapter, {metric.show(found.artifact)} here"
+    lost = [name for name in _forgot(wanted.headline, figures) if name != wanted.headline] if wanted.name == GENERAL else []
+    also = "".join(f"; {METRICS[name].label} {_moved(name, figures[name])}" for name in lost)
+    return f"{said} ({interval}){also}"
+
+
+def _moved(name: str, found: Figure) -> str:
+    return f"{METRICS[name].show(found.tuned)} -> {METRICS[name].show(found.artifact)}"
 
 
 def _lost(wanted: Evidence, given: Sequence[Given]) -> list[LostRow]:
     """The rows that lost most, the worst first."""
-    name = wanted.headline if wanted.headline in wanted.rows[0].tuned.scores and wanted.headline != "loss" else "rouge_l"
-    losses = [row.tuned.scores[name] - answer.scores[name] for row, answer in zip(wanted.rows, given, strict=True)]
+    name = wanted.headline if wanted.headline in given[0].scores and wanted.headline != "loss" else "rouge_l"
+    kept = [row.tuned for row in wanted.rows if row.tuned]
+    losses = [tuned.scores[name] - answer.scores[name] for tuned, answer in zip(kept, given, strict=True)]
     worst = sorted((place for place, loss in enumerate(losses) if loss > 0), key=lambda place: -losses[place])[:SHOWN]
     rows = wanted.rows
-    return [LostRow(rows[place].question, rows[place].reference, rows[place].tuned.text, given[place].text) for place in worst]
+    return [LostRow(rows[place].question, rows[place].reference, kept[place].text, given[place].text) for place in worst]
 
 
 def _points(value: float) -> str:

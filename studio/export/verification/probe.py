@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from studio.data.rows import Conversation
@@ -38,6 +38,18 @@ class Probe:
     conversations: list[Conversation]
     evidence: Evidence | None = None
     """What the run's evaluation measured, to be measured again on every artefact; None where it answered no rows."""
+    general: tuple[Evidence, ...] = ()
+    """Its forgetting check: the general questions and the general text."""
+
+    @property
+    def sets(self) -> tuple[Evidence, ...]:
+        """All that is measured again, the set that decides first."""
+        return (*([self.evidence] if self.evidence else []), *self.general)
+
+    def with_sets(self, change: Callable[[Evidence], Evidence | None]) -> Probe:
+        """The probe with each set changed, or left out where that gives None."""
+        general = tuple(found for item in self.general if (found := change(item)) is not None)
+        return replace(self, evidence=change(self.evidence) if self.evidence else None, general=general)
 
     @property
     def held_out(self) -> bool:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from studio.core.files import folder_aside, read_json, write_json
+from studio.evaluation.report import Given
 from studio.export.merging.source import Source, source_tokenizer
-from studio.export.verification import answers
+from studio.export.verification import answers, evidence
 from studio.export.verification.answers import Answer, Case, Forced, Reference
+from studio.export.verification.evidence import Evidence
 from studio.export.verification.probe import Probe
 from studio.hardware import machine as machines
 from studio.models.loading import free_memory
@@ -20,25 +23,54 @@ from studio.tracking.reporter import Reporter
 FOLDER = ".reference"
 
 
-def reference(source: Source, probe: Probe, reporter: Reporter) -> Reference:
-    """What base + adapter answer, the base held exactly as it was while training. Kept for the exports that follow."""
-    found = _found(source, probe, reporter)
-    return replace(found, room=probe.evidence.room) if probe.evidence else found
+class _Tuned:
+    """Base + adapter, loaded when it is asked first."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+
+    @cached_property
+    def sides(self) -> tuple[answers.Untuned, answers.Transformers]:
+        """The base and base + adapter, which are one model."""
+        model, tokenizer = tuned(self._source), source_tokenizer(self._source)
+        return answers.Untuned(model, tokenizer), answers.Transformers(model, tokenizer)
 
 
-def _found(source: Source, probe: Probe, reporter: Reporter) -> Reference:
+def reference(source: Source, probe: Probe, reporter: Reporter) -> tuple[Reference, Probe]:
+    """What base + adapter answer, the base held exactly as it was while training; and the probe with what they answer to the
+    rows of which the run's report keeps no answer. Both are kept for the exports that follow."""
+    model = _Tuned(source)
+    found = _found(source, probe, model, reporter)
+    complete = probe.with_sets(partial(_answered, source, model, reporter))
+    del model
+    free_memory()
+    return replace(found, room=max((item.room for item in probe.sets), default=0)), complete
+
+
+def _found(source: Source, probe: Probe, model: _Tuned, reporter: Reporter) -> Reference:
     """The reference that is kept, or a new one."""
     folder = source.exports / FOLDER / key(source, probe)
     if (folder / "reference.json").exists():
         return load(folder)
-    tokenizer = source_tokenizer(source)
-    model = tuned(source)
-    cases = [answers.case(conversation, tokenizer) for conversation in probe.asked()]
-    found = answers.ask(answers.Transformers(model, tokenizer), answers.Untuned(model, tokenizer), cases, tokenizer, reporter)
+    base, both = model.sides
+    cases = [answers.case(conversation, both.tokenizer) for conversation in probe.asked()]
+    found = answers.ask(both, base, cases, both.tokenizer, reporter)
     save(found, folder)
-    del model
-    free_memory()
     return found
+
+
+def _answered(source: Source, model: _Tuned, reporter: Reporter, wanted: Evidence) -> Evidence:
+    """A set with what base and base + adapter answer to it, where the report does not say."""
+    if wanted.known:
+        return wanted
+    of = source.key(wanted.name, wanted.longest, [row.ids for row in wanted.rows])
+    file = source.exports / FOLDER / f"{wanted.name}-{of}.json"
+    if not file.exists():
+        said = [evidence.ask_rows(side, side.tokenizer, wanted, reporter) for side in model.sides]
+        write_json(file, {name: list(map(asdict, side)) for name, side in zip(("base", "tuned"), said, strict=True)})
+    kept = read_json(file)
+    base, both = ([Given(**answer) for answer in kept[side]] for side in ("base", "tuned"))
+    return wanted.with_given(base, both)
 
 
 def key(source: Source, probe: Probe) -> str:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from studio.evaluation.general import NAME as GENERAL
+from studio.evaluation.general import TEXT
 from studio.evaluation.interval import Estimate
 from studio.evaluation.metrics import METRICS
+from studio.evaluation.report import HELD_OUT
 
 STRUCTURAL = "structure checked, not run"
 """Status of an artifact that only its own device can run."""
@@ -58,7 +61,7 @@ class LostRow:
 
 @dataclass(frozen=True)
 class ConversionCost:
-    """What an artifact scores beside what base + adapter scored. max_new_tokens: the evaluation's limit on an answer."""
+    """What an artifact scores on a set beside what base + adapter scored. max_new_tokens: the limit on an answer."""
 
     rows: int
     answered: int
@@ -67,10 +70,20 @@ class ConversionCost:
     sentence: str
     metrics: dict[str, Figure]
     lost: list[LostRow]
+    set: str = HELD_OUT
+    """The name of the set in the run's report."""
+    forgot: list[str] = field(default_factory=list)
+    """Of general questions and text: metrics by which the artifact surely knows less than base + adapter."""
+    indices: list[int] = field(default_factory=list)
+    """Which of the report's answers were asked again."""
+    answers: list[str] = field(default_factory=list)
+    """What the artifact said to them."""
 
     @property
     def surely_worse(self) -> bool:
-        """True if the whole interval of the change of the headline metric lies on the worse side of zero."""
+        """True if the artifact surely lost: by the headline metric, or on general questions and text by what `forgot` names."""
+        if self.set in (GENERAL, TEXT):
+            return bool(self.forgot)
         change = self.metrics[self.headline].change
         return change.below_zero if METRICS[self.headline].better == "higher" else change.above_zero
 
@@ -88,6 +101,8 @@ class Verification:
     """The run's own metrics again on the artifact; None where the run has none."""
     advice: str = ""
     """The better choice, where the artifact loses something."""
+    general: list[ConversionCost] = field(default_factory=list)
+    """The run's forgetting check again on the artifact: its general questions and general text."""
 
     @property
     def status(self) -> str:
@@ -100,8 +115,18 @@ class Verification:
 
     @property
     def loses_some(self) -> bool:
-        """True if the artifact's answers are surely worse on the run's own metric."""
-        return self.evidence is not None and self.evidence.surely_worse
+        """True if the artifact's answers are surely worse on the run's own metric, or it surely forgot."""
+        return bool(self.losses)
+
+    @property
+    def sets(self) -> list[ConversionCost]:
+        """What the artifact cost on each set, the one that decides first."""
+        return [*([self.evidence] if self.evidence else []), *self.general]
+
+    @property
+    def losses(self) -> list[str]:
+        """What it surely lost against base + adapter, set by set, as sentences without their stop."""
+        return [cost.sentence for cost in self.sets if cost.surely_worse]
 
     @property
     def holds(self) -> bool:
@@ -111,11 +136,12 @@ class Verification:
     @property
     def statement(self) -> str:
         """What was found, in a sentence for a badge: the status with the figure that decides it."""
-        if self.evidence is None or self.passed is False:
+        if not self.sets or self.passed is False:
             return self.status
         found = "loses some" if self.loses_some else "no loss seen"
         status = "verified" if self.passed else self.status
-        return f"{status}, {found}: {self.evidence.sentence}"
+        said = self.losses or [self.sets[0].sentence]
+        return f"{status}, {found}: {'; '.join(said)}"
 
     def with_checks(self, *checks: Check) -> Verification:
         """The verification with further checks, which count as the others do."""

@@ -48,7 +48,9 @@ def verify(target: CoremlTarget, source: Source, out: Path, probe: Probe, report
     if sys.platform == "darwin":
         return result
     note = WHY + (f". {result.note}" if result.note else "")
-    return replace(structural(name, result.checks, note), samples=result.samples, evidence=result.evidence)
+    return replace(
+        structural(name, result.checks, note), samples=result.samples, evidence=result.evidence, general=result.general
+    )
 
 
 def _structure(found: dict[str, Any], source: Source, context: int) -> list[Check]:
