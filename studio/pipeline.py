@@ -282,11 +282,13 @@ def export_one(folder: RunFolder, prepared: Prepared, target: AnyTarget, recorde
     """Make one export, with deploy files if asked, and verify it in its own runtime; one that is there is left alone."""
     from studio.export import make
     from studio.export.artifacts import deploy as deploying
+    from studio.runs import export_judging
     from studio.runs.export_probe import export_probe
 
     source = export_source(folder, prepared)
     probe = export_probe(folder, prepared.spec, prepared.tokenizer, source.about.report, _home(folder))
     artifact = make.export(target, source, probe, recorder)
+    artifact = export_judging.ask(folder, source, artifact, prepared.spec.evaluation.judge, _home(folder), recorder)
     if deploy:
         artifact = deploying.write(source, artifact)
     recorder.event(artifact.event())

@@ -13,6 +13,7 @@ from studio.core.files import studio_home
 
 if TYPE_CHECKING:
     from studio.app.runs import Run
+    from studio.evaluation.judge.conversion import JudgedExport
     from studio.evaluation.judge.opinion import Opinion
     from studio.evaluation.judge.ratings import Blind
     from studio.evaluation.judge.report import JudgeReport, Winner
@@ -57,6 +58,48 @@ def judge(
     )
     report_page.write(found.folder, found.report)
     return report
+
+
+def judge_export(
+    export: str,
+    by: str,
+    home: str | Path | None = None,
+    *,
+    rubric: str = "",
+    most: int = 100,
+    key: str | None = None,
+    price: tuple[float, float] | None = None,
+    ceiling: float | None = None,
+    confirm: Callable[[float], bool] = lambda worst: True,
+    tell: Callable[[int, int, str], None] = lambda done, total, what: None,
+) -> JudgedExport:
+    """A model's verdicts on the answers of an export, `RUN:EXPORT`, that differ from those of base + adapter.
+
+    As `judge` otherwise. Raises JobError for an export without answers.
+    """
+    from studio import pipeline
+    from studio.evaluation.judge.settings import Judge
+    from studio.export.artifacts import manifest
+    from studio.runs import export_judging, folder, judging
+
+    root = studio_home(home)
+    place = folder.find_export(export, root)
+    if place is None:
+        raise JobError("this names no export", hint="Write RUN:EXPORT, for example last:gguf-q8_0.", where=export)
+    found = runs.find(place.parent.parent.name, root)
+    settings = Judge(
+        model=by, rubric=rubric or "builtin", most=most, ceiling=ceiling, key=key,
+        price_in=price[0] if price else None, price_out=price[1] if price else None,
+    )  # fmt: skip
+    if settings.endpoint is None:
+        judging.refuse_itself(by, found.spec.model.name, found.id, root, "--by")
+    source = pipeline.export_source(found.folder, pipeline.reopen(found.folder))
+    made = export_judging.judge(
+        found.folder, source, manifest.read(place), settings, root, lambda name: local_server.serve(name, root),
+        confirm=confirm, tell=tell,
+    )  # fmt: skip
+    assert made.verification.judged is not None
+    return made.verification.judged
 
 
 def opinion(run: Run | str | Path, home: str | Path | None = None) -> Opinion:

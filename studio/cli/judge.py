@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from studio.cli import show
-from studio.cli.options import Home, Json, PriceIn, PriceOut, RunName, both_prices, price_options
+from studio.cli.options import Home, Json, PriceIn, PriceOut, both_prices, price_options
 from studio.cli.progress import Progress
 
 
@@ -20,7 +20,9 @@ class Mode(StrEnum):
 
 
 def judge(
-    run: RunName,
+    run: Annotated[
+        str, typer.Argument(metavar="RUN[:EXPORT]", help="Run id, id prefix or `last`; with an export, that export is judged.")
+    ],
     by: Annotated[
         str,
         typer.Option(
@@ -54,15 +56,31 @@ def judge(
     from dataclasses import asdict
 
     from studio.app import judging, runs
+    from studio.core.errors import SpecError
     from studio.core.files import studio_home
 
     root = studio_home(home)
-    found = runs.find(run, root)
     price = both_prices(price_in, price_out)
 
     def confirm(worst: float) -> bool:
         return yes or json or typer.confirm(f"The judge may cost up to {worst:.4f} USD. Continue?", err=True)
 
+    if ":" in run:
+        if not by:
+            raise SpecError("no judge is named", hint="Name one with --by.", where="--by")
+        with price_options(), Progress() as bar:
+            of_export = judging.judge_export(
+                run, by, root, rubric=rubric, most=most, key=key, price=price, ceiling=ceiling, confirm=confirm,
+                tell=bar.show,
+            )  # fmt: skip
+        if json:
+            show.as_json({**of_export.as_json(), "sentence": of_export.sentence})
+            return
+        show.say(f"{of_export.judge}: {of_export.sentence}.")
+        for doubt in of_export.doubts:
+            show.say(f"decides nothing: {doubt}")
+        return
+    found = runs.find(run, root)
     if by:
         with price_options(), Progress() as bar:
             judging.judge(

@@ -160,6 +160,10 @@ def artifact(found: Artifact, every: bool = True) -> None:
             judged = check.passed is False or check.threshold is not None
             mark = ("✓" if check.passed else "✗") if judged else "·"
             say(f"  {mark} {check.name} {cell(check.value)}: {check.explanation}")
+    if verification.judged:
+        say(f"  · judge: {verification.judged.sentence}")
+        for doubt in verification.judged.doubts:
+            say(f"    decides nothing: {doubt}", "dim")
     if verification.advice:
         say(f"  → {verification.advice}", "yellow")
     for command in found.serve[:1]:

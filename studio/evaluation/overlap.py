@@ -56,8 +56,12 @@ def rouge_l(reference: str, answer: str) -> float:
 
 
 def normalise(text: str) -> str:
-    """Lower case, without punctuation and the articles a, an, the, with single spaces (SQuAD's; numbers stay whole)."""
-    return " ".join(re.sub(r"\b(a|an|the)\b", " ", _unmarked(spoken(text).lower(), "")).split())
+    """Lower case, without punctuation and the articles a, an, the, with single spaces (SQuAD's; numbers stay whole).
+
+    An answer that is nothing but an article stays: choice A is not an empty answer.
+    """
+    plain = _unmarked(spoken(text).lower(), "")
+    return " ".join(re.sub(r"\b(a|an|the)\b", " ", plain).split()) or " ".join(plain.split())
 
 
 def are_short(references: Sequence[str]) -> bool:
@@ -69,6 +73,11 @@ def are_short(references: Sequence[str]) -> bool:
 def words(text: str) -> list[str]:
     """The words of a text, in order."""
     return _UNSPACED.sub(r" \1 ", text).split()
+
+
+def is_unspaced(sign: str) -> bool:
+    """Whether a character belongs to a writing without spaces between words."""
+    return bool(_UNSPACED.match(sign))
 
 
 def common_subsequence(one: list[str], other: list[str]) -> int:

@@ -64,7 +64,9 @@ def decide(sets: Sequence[SetReport]) -> Verdict:
         sentences = ["Not measured: there were no held-out rows to compare on"]
     else:
         kind = _kind(main, forgets)
-        sentences = [_on_main(main, kind)]
+        sentences = [
+            _on_main(main, f"{kind}, and it forgets" if forgets and kind in ("worse", "no clear difference") else kind)
+        ]
         sentences += [_of_pairs(main)] if PAIRED in main.metrics and main.headline != REWARD else []
         sentences += [_of_reward(main)] if main.headline == REWARD else []
         aside = [item for item in sets if item not in (main, general, text) and item.before == "base"]
@@ -98,7 +100,7 @@ def _kind(main: SetReport, forgets: bool) -> VerdictKind:
     return "no clear difference"
 
 
-def _on_main(found: SetReport, kind: VerdictKind) -> str:
+def _on_main(found: SetReport, kind: str) -> str:
     metric, figure = METRICS[found.headline], found.metrics[found.headline]
     label = metric.label.lower() if metric.label != "ROUGE-L" else metric.label
     base, tuned = metric.show(figure.base.value), metric.show(figure.tuned.value)
@@ -109,7 +111,7 @@ def _on_main(found: SetReport, kind: VerdictKind) -> str:
     if found.before == START:
         moved = moved.replace(base, f"{base} (the adapter it started from)", 1)
     sentence = f"{kind.capitalize()}: {label} on {found.label} rows {moved} ({_change(found)}, {plural(_rows(found), 'row')})"
-    if kind == "no clear difference" and found.headline != "loss" and "loss" in found.metrics:
+    if kind.startswith("no clear difference") and found.headline != "loss" and "loss" in found.metrics:
         loss = found.metrics["loss"]
         if METRICS["loss"].gained(loss.change) or METRICS["loss"].lost(loss.change):
             way = "fell" if loss.change.value < 0 else "rose"

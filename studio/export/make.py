@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from studio.core.errors import ExportError, HardwareError, Stopped, StudioError
-from studio.core.files import folder_aside, write_text
+from studio.core.files import bytes_in, folder_aside, sha256, write_text
 from studio.core.machine_errors import Fault, machine_fault
 from studio.core.text import size
 from studio.export import resources
-from studio.export.artifacts import manifest
+from studio.export.artifacts import deploy, manifest
 from studio.export.artifacts.card import card
 from studio.export.artifacts.manifest import Artifact
 from studio.export.artifacts.push import RECORD
@@ -78,6 +78,15 @@ def export(target: AnyTarget, source: Source, probe: Probe, reporter: Reporter) 
         _stop_if_asked(reporter)
     shutil.rmtree(failed_folder(folder), ignore_errors=True)
     return artifact.with_values(path=folder)
+
+
+def written_again(source: Source, artifact: Artifact) -> Artifact:
+    """An export whose card and manifest are written again, after more was found out about it."""
+    shown = write_text(artifact.path / "README.md", card(source, artifact))
+    known = manifest.File(path=shown.name, bytes=bytes_in(shown), sha256=sha256(shown))
+    artifact = artifact.with_values(files=[known if file.path == shown.name else file for file in artifact.files])
+    manifest.write(artifact, artifact.path)
+    return deploy.write(source, artifact) if any(file.path == deploy.SUMS for file in artifact.files) else artifact
 
 
 def advice(target: Target, source: Source) -> str:

@@ -51,18 +51,11 @@ def judge(
     if not indices:
         raise JobError("base and tuned gave the same answers: there is nothing to judge", hint="", where=folder.id)
     pairs = [ratings.pair(found.answers[index]) for index in indices]
-    remote, cached = settings.endpoint, Answers(home / FILE)
-    limit = Ceiling(settings.ceiling, ledger) if settings.ceiling is not None else None
-    try:
-        with _asked(remote, settings.model, serve) as endpoint, Client(endpoint, ceiling=limit, answers=cached) as client:
-            worst = asking.worst_cost(client, asking.requests(pairs, text, settings.mode))
-            if worst and not confirm(worst):
-                raise JobError("cancelled: the judge was not asked", hint="Run the command again to continue.", where=folder.id)
-            report = asking.judge(client, pairs, indices, text, settings.mode, found.name, tell, stop)
-    finally:
-        cached.close()
-        if limit is not None:
-            limit.close()
+    with opened(settings, home, serve, ledger) as client:
+        worst = asking.worst_cost(client, asking.requests(pairs, text, settings.mode))
+        if worst and not confirm(worst):
+            raise JobError("cancelled: the judge was not asked", hint="Run the command again to continue.", where=folder.id)
+        report = asking.judge(client, pairs, indices, text, settings.mode, found.name, tell, stop)
     keys = {index: ratings.key(found.answers[index]) for index in indices}
     report = report.model_copy(update={"judge": served_models.lasting_name(settings.model, home), "keys": keys})
     report.write(folder.judge)
@@ -143,6 +136,28 @@ def refuse_itself(name: str, base: str, run: str, home: Path, field: str) -> Sou
             "a model cannot judge its own answers", hint="Name another model as the judge.", where=f"{field} {name}".strip()
         )
     return source
+
+
+@contextlib.contextmanager
+def opened(
+    settings: Judge,
+    home: Path,
+    serve: Callable[[str], contextlib.AbstractContextManager[local_server.Local]],
+    ledger: Path | None = None,
+) -> Generator[Client]:
+    """A client of the judge, with the verdicts that were paid for already, under its ceiling."""
+    cached = Answers(home / FILE)
+    limit = Ceiling(settings.ceiling, ledger) if settings.ceiling is not None else None
+    try:
+        with (
+            _asked(settings.endpoint, settings.model, serve) as endpoint,
+            Client(endpoint, ceiling=limit, answers=cached) as client,
+        ):
+            yield client
+    finally:
+        cached.close()
+        if limit is not None:
+            limit.close()
 
 
 @contextlib.contextmanager

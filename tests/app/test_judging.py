@@ -133,3 +133,48 @@ def test_a_shown_pair_says_nothing_of_whose_answer_it_is(run: Any):
     assert "base" not in html
     assert "tuned" not in html
     assert json.dumps(pairs[0].question)[1:-1] in html
+
+
+def exported(run: Any, tmp_path: Path, wrong: int) -> Any:
+    """A loopback-judged export of the run that answers `wrong` of its first ten questions wrongly."""
+    from studio.evaluation.judge.settings import Judge
+    from studio.export.verification.result import ConversionCost, Figure, Verification
+    from studio.runs import export_judging
+    from tests.export import made
+    from tests.export.test_deploy import source
+
+    figure = Figure(0.0, 1.0, 1.0, Estimate(0.0, 0.0, 0.0, 10))
+    said = [f"12 months {place}" if place < wrong else "24 months" for place in range(10)]
+    cost = ConversionCost(
+        10, 30, "exact_match", 8, "as good", {"exact_match": figure}, [],
+        indices=list(range(10)), answers=said, tuned_answers=["24 months"] * 10,
+    )  # fmt: skip
+    artifact = made.make(run.folder.exports, "merged", found=Verification(True, "x", evidence=cost))
+    with loopback(lambda body: honest(body["messages"][-1]["content"])) as api:
+        by = Judge(model=f"{api.url}#judge")
+        home = run.folder.path.parents[1]
+        return export_judging.judge(run.folder, source(tmp_path), artifact, by, home, lambda name: pytest.fail(name))
+
+
+def test_an_export_is_judged_against_base_and_adapter_and_its_card_says_so(run: Any, tmp_path: Path):
+    artifact = exported(run, tmp_path, 9)
+    found = artifact.verification.judged
+    assert (found.rows, found.judged, found.worse, found.better) == (10, 9, 9, 0)
+    assert found.sentence.startswith("Judge on 10 questions: 9 worse and 0 better than with base + adapter (-90%")
+    assert found.doubts, "nobody rated the run's pairs"
+    assert artifact.verification.status == "verified", "a judge that nobody checked decides nothing"
+    text = (artifact.path / "README.md").read_text()
+    assert found.sentence in text
+    assert "These figures decide nothing" in text
+    assert artifact.is_whole()
+
+
+def test_an_export_that_a_trusted_judge_finds_worse_loses_some(run: Any, tmp_path: Path):
+    from studio.export.artifacts import manifest
+
+    artifact = exported(run, tmp_path, 9)
+    trusted = artifact.verification.judged.model_copy(update={"doubts": ()})
+    lossy = dataclasses.replace(artifact.verification, judged=trusted)
+    assert (lossy.status, lossy.losses) == ("verified, loses some", [trusted.sentence])
+    assert manifest.read(artifact.path).verification.judged == artifact.verification.judged
+    assert not exported(run, tmp_path, 0).verification.judged.surely_worse, "nothing differs, so nothing is asked"

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from studio.core.errors import SpecError
+from studio.evaluation.answering import text_scores
 from studio.evaluation.interval import Draws, Estimate, change, estimate, rows_to_decide
 from studio.evaluation.metrics import METRICS
 from studio.evaluation.tasks import code, labels, lists, numbers, objects, own, toolcalls
@@ -222,3 +223,22 @@ def test_an_unknown_figure_is_still_a_key_error():
 
 def test_flat_values_of_json_forget_the_order_of_lists():
     assert sorted(objects.flat(json.loads('{"a": [1, 2]}'))) == sorted(objects.flat(json.loads('{"a": [2, 1]}')))
+
+
+def test_a_choice_that_is_a_letter_is_no_article_and_no_empty_answer():
+    letters = ["A", "B", "C", "D"] * 6
+    assert choose(letters).kind == "labels"
+    reader = labels.Reader(letters)
+    given = {"A": "a", "b.": "b", "The answer is A.": "a", "It is a lamp, so B": "b", "a lamp": "", "": ""}
+    assert {answer: reader.label(answer) for answer in given} == given
+    assert text_scores("A", "")["normalised_match"] == 0
+    assert text_scores("A", "")["token_f1"] == 0
+
+
+def test_a_label_of_a_writing_without_spaces_is_found_in_a_sentence():
+    assert labels.Reader(["北京", "上海"] * 12).label("答案是北京。") == labels.normalise("北京")
+
+
+def test_a_typographic_minus_and_narrow_spaces_belong_to_the_number():
+    assert numbers.number("It fell by \N{MINUS SIGN}5") == -5
+    assert numbers.number("about 1\N{NARROW NO-BREAK SPACE}234 euro") == 1234

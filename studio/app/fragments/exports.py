@@ -14,6 +14,7 @@ from studio.export.artifacts.push import caveat
 
 if TYPE_CHECKING:
     from studio.app.exports import ExportEstimate, ListedExport
+    from studio.evaluation.judge.conversion import JudgedExport
     from studio.export.artifacts.manifest import Artifact
     from studio.export.artifacts.push import PushRecord, Upload
     from studio.export.verification.result import Verification
@@ -58,10 +59,19 @@ def artifact(run: str, artifact: Artifact, pushes: Sequence[PushRecord]) -> Mark
             for words in (verification.note, *(cost.sentence for cost in verification.sets), verification.advice)
             if words
         ),
+        *_judged(verification.judged),
         *(["With deployment files: deploy/README.md has the steps."] if deployed else []),
     ]
     state, pushed = _state(verification), _push(pushes)
     return _html("artifact", run, artifact.folder, artifact.bytes, state, notes, checks, artifact.serve, pushed)
+
+
+def _judged(export: JudgedExport | None) -> list[str]:
+    """What a judge export of an export, with the reasons why it decides nothing where there are such."""
+    if export is None:
+        return []
+    doubts = f" (decides nothing: {'; '.join(export.doubts)})" if export.doubts else ""
+    return [sentence(f"{export.sentence}{doubts}")]
 
 
 def _state(verification: Verification) -> Markup:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from studio.evaluation.interval import Column, Draws
-from studio.evaluation.overlap import normalise, spoken, words
+from studio.evaluation.overlap import is_unspaced, normalise, spoken, words
 from studio.evaluation.tasks.task import Scorer, Task, share_metric
 
 ROWS = 20
@@ -63,16 +63,26 @@ class Reader:
             first.setdefault(normalise(reference), spoken(reference))
         self.names = first
         """The labels by their normalised form, each as its first reference writes it."""
-        self._patterns = {label: re.compile(rf"(?<!\w){re.escape(label)}(?!\w)") for label in first if label}
+        self._letters = all(len(label) == 1 for label in first)
+        """Choices such as A to D: as words of an answer they count only as the references write them, for `a` is an article."""
+        shown = first.values() if self._letters else first
+        self._patterns = {label: _alone(words) for label, words in zip(first, shown, strict=True) if label}
 
     def label(self, answer: str) -> str:
         """The normalised label of an answer; empty if it names none or several."""
         text = normalise(answer)
         if text in self.names:
             return text
+        text = spoken(answer) if self._letters else text
         found = [label for label, pattern in self._patterns.items() if pattern.search(text)]
         longest = [label for label in found if not any(label != other and label in other for other in found)]
         return longest[0] if len(longest) == 1 else ""
+
+
+def _alone(label: str) -> re.Pattern[str]:
+    """A label as words of its own; beside characters that are written without spaces, wherever it stands."""
+    before = "" if is_unspaced(label[0]) else r"(?<!\w)"
+    return re.compile(before + re.escape(label) + ("" if is_unspaced(label[-1]) else r"(?!\w)"))
 
 
 def scorer(references: Sequence[str]) -> Scorer:

@@ -24,12 +24,17 @@ _MARKED = re.compile(r"####\s*(\S.*)")
 def number(text: str) -> float | None:
     """The number an answer ends with: behind `####`, else the last one in it."""
     marked = _MARKED.findall(text)
-    found = _NUMBER.findall(marked[-1] if marked else spoken(text))
+    found = _NUMBER.findall(_plain(marked[-1] if marked else spoken(text)))
     return float(found[-1].replace(",", "")) if found else None
 
 
+def _plain(text: str) -> str:
+    """The text with the typographic minus as a hyphen, and without the narrow and fixed spaces that part thousands."""
+    return re.sub(r"(?<=\d)[\u00a0\u2009\u202f](?=\d{3})", "", text.replace("\N{MINUS SIGN}", "-"))
+
+
 def _is_number(reference: str) -> bool:
-    return bool(_BARE.fullmatch(spoken(reference)) or _MARKED.search(reference)) and number(reference) is not None
+    return bool(_BARE.fullmatch(_plain(spoken(reference))) or _MARKED.search(reference)) and number(reference) is not None
 
 
 def recognise(references: Sequence[str]) -> bool:

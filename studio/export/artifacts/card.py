@@ -160,6 +160,10 @@ def _verification(artifact: Artifact) -> list[str]:
         lines.append("")
     for place, cost in enumerate(found.sets):
         lines += ["" if place else "### What the conversion cost", "", *_cost(cost)]
+    if found.judged:
+        lines += [f"{cell(named(found.judged.judge))}: {found.judged.sentence}.", ""]
+        if found.judged.doubts:
+            lines += ["These figures decide nothing:", "", *(f"- {doubt}" for doubt in found.judged.doubts), ""]
     return lines
 
 

@@ -158,7 +158,8 @@ def published(artifact: Artifact) -> bytes:
 
     found = artifact.verification
     cost, *general = [
-        replace(item, lost=[], indices=[], answers=[]) if item else None for item in (found.evidence, *found.general)
+        replace(item, lost=[], indices=[], answers=[], tuned_answers=[]) if item else None
+        for item in (found.evidence, *found.general)
     ]
     shown = artifact.with_values(verification=replace(found, samples=[], evidence=cost, general=general))
     return (json.dumps(shown.as_json(), indent=2, ensure_ascii=False, default=str) + "\n").encode()

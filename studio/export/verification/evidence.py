@@ -30,7 +30,7 @@ from studio.evaluation.tasks.choose import TASKS
 from studio.evaluation.tasks.task import Scorer, Task
 from studio.evaluation.verdict import DRIFT, SOFT
 from studio.export.verification.answers import LONGEST_PROMPT, POSITIONS, Runtime, surprise
-from studio.export.verification.result import Check, ConversionCost, Figure, LostRow
+from studio.export.verification.result import FORGETTING, Check, ConversionCost, Figure, LostRow
 from studio.tracking.reporter import Reporter
 
 if TYPE_CHECKING:
@@ -177,11 +177,12 @@ def measure(asked: Runtime, tokenizer: Any, wanted: Evidence, reporter: Reporter
         max_new_tokens=wanted.longest,
         sentence=_sentence(wanted, figures),
         metrics=figures,
-        lost=[] if wanted.name in (GENERAL, TEXT) else _lost(wanted, said),
+        lost=[] if wanted.name in FORGETTING else _lost(wanted, said),
         set=wanted.name,
-        forgot=_forgot(wanted.headline, figures) if wanted.name in (GENERAL, TEXT) else [],
+        forgot=_forgot(wanted.headline, figures) if wanted.name in FORGETTING else [],
         indices=[] if wanted.reads else [row.index for row in wanted.rows],
         answers=[] if wanted.reads else [answer.text for answer in said],
+        tuned_answers=[] if wanted.reads else [answer.text for answer in tuned],
     )
 
 

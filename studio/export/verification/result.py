@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from studio.evaluation.general import NAME as GENERAL
-from studio.evaluation.general import TEXT
 from studio.evaluation.interval import Estimate
+from studio.evaluation.judge.conversion import JudgedExport
 from studio.evaluation.metrics import METRICS
-from studio.evaluation.report import HELD_OUT
 
+FORGETTING = ("general", "general-text")
+"""The sets of the run's forgetting check, by their names in its report."""
 STRUCTURAL = "structure checked, not run"
 """Status of an artifact that only its own device can run."""
 LOSES_SOME = "verified, loses some"
@@ -70,7 +70,7 @@ class ConversionCost:
     sentence: str
     metrics: dict[str, Figure]
     lost: list[LostRow]
-    set: str = HELD_OUT
+    set: str = "held-out"
     """The name of the set in the run's report."""
     forgot: list[str] = field(default_factory=list)
     """Of general questions and text: metrics by which the artifact surely knows less than base + adapter."""
@@ -78,11 +78,13 @@ class ConversionCost:
     """Which of the report's answers were asked again."""
     answers: list[str] = field(default_factory=list)
     """What the artifact said to them."""
+    tuned_answers: list[str] = field(default_factory=list)
+    """What base + adapter had said."""
 
     @property
     def surely_worse(self) -> bool:
         """True if the artifact surely lost: by the headline metric, or on general questions and text by what `forgot` names."""
-        if self.set in (GENERAL, TEXT):
+        if self.set in FORGETTING:
             return bool(self.forgot)
         change = self.metrics[self.headline].change
         return change.below_zero if METRICS[self.headline].better == "higher" else change.above_zero
@@ -103,6 +105,8 @@ class Verification:
     """The better choice, where the artifact loses something."""
     general: list[ConversionCost] = field(default_factory=list)
     """The run's forgetting check again on the artifact: its general questions and general text."""
+    judged: JudgedExport | None = None
+    """What a judge found, where the run's evidence used one."""
 
     @property
     def status(self) -> str:
@@ -126,7 +130,8 @@ class Verification:
     @property
     def losses(self) -> list[str]:
         """What it surely lost against base + adapter, set by set, as sentences without their stop."""
-        return [cost.sentence for cost in self.sets if cost.surely_worse]
+        judged = [self.judged.sentence] if self.judged and self.judged.surely_worse else []
+        return [*(cost.sentence for cost in self.sets if cost.surely_worse), *judged]
 
     @property
     def holds(self) -> bool:
