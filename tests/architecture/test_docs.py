@@ -183,3 +183,15 @@ def test_the_field_table_says_which_bounds_are_excluded() -> None:
     table = (ROOT / "docs" / "fields.md").read_text()
     assert "| `training.learning_rate` | number, more than 0 and at most 1 |" in table
     assert "| `adapter.dropout` | number, at least 0 and less than 1 |" in table
+
+
+def test_the_longest_answer_has_one_name_in_command_api_and_python() -> None:
+    import studio
+    from studio.serving import requests
+
+    (asked,) = [each for each in whole_command().commands["chat"].params if "--max-tokens" in each.opts]
+    assert asked.name == "max_tokens"
+    for method in (studio.Run.chat, studio.Run.conversation):
+        assert "max_tokens" in inspect.signature(method).parameters
+    assert "max_tokens" in requests.ChatRequest.model_fields
+    assert "max_tokens" in studio.Comparison.model_fields

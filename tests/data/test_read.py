@@ -371,6 +371,19 @@ def test_a_folder_in_hub_layout_is_streamed_by_the_hub_reader(tmp_path: Path) ->
     assert "train" in problem.hint
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "values"),
+    [
+        ("a.csv", "question,answer\nHow high?,Nine.\n", {"question": "How high?", "answer": "Nine."}),
+        ("a.tsv", "question\tanswer\nHow high?\tNine.\n", {"question": "How high?", "answer": "Nine."}),
+        ("a.txt", "The lamp is nine metres high.\n", {"text": "The lamp is nine metres high."}),
+    ],
+)
+def test_a_folder_of_tables_or_texts_is_read_as_its_files_are(name: str, text: str, values: Any, tmp_path: Path) -> None:
+    write(tmp_path / "set" / name, text)
+    assert [row.values for row in rows_of(str(tmp_path / "set"))] == [values]
+
+
 @pytest.mark.torch
 def test_a_folder_without_data_and_a_name_that_is_none_are_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
