@@ -14,7 +14,7 @@ EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 ROWS = Path(__file__).parents[2] / "datasets" / "support.jsonl"
 SPEC = """name: night
 data: {{train: "${{DATA}}/train.jsonl", holdout: held-out.jsonl}}
-training: {{epochs: 6, batch_size: 8, learning_rate: {rate}}}
+training: {{{length}, batch_size: 8, learning_rate: {rate}}}
 evaluation: {{max_rows: 8, general: 'off', resamples: 200}}
 tracking: {{wandb: 'off'}}
 """
@@ -35,17 +35,17 @@ def test_a_better_model_is_promoted_and_one_that_is_not_is_not(script: str, tmp_
     }  # fmt: skip
     words = [sys.executable, str(EXAMPLES / script)] if script.endswith(".py") else ["bash", str(EXAMPLES / script)]
 
-    def night(rate: float) -> str:
-        (tmp_path / "bot.yaml").write_text(SPEC.format(rate=rate))
+    def night(length: str, rate: float) -> str:
+        (tmp_path / "bot.yaml").write_text(SPEC.format(length=length, rate=rate))
         ended = subprocess.run(
             [*words, "bot.yaml", "serving"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=500
         )
         assert ended.returncode == 0, ended.stderr + ended.stdout
         return ended.stdout.splitlines()[-1]
 
-    assert night(5e-3).startswith("promoted night-")
+    assert night("epochs: 6", 5e-3).startswith("promoted night-")
     first = (tmp_path / "serving" / "current").resolve()
     assert (first / "model.safetensors").exists()
-    assert night(1e-6).startswith("not promoted")
+    assert night("max_steps: 1", 1e-6).startswith("not promoted")
     assert (tmp_path / "serving" / "current").resolve() == first
     assert sorted(file.name for file in (tmp_path / "serving").iterdir()) == ["current"]
