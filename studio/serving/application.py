@@ -166,8 +166,8 @@ async def _refusal(request: Request, error: Exception) -> Response:
     if error.status_code == 405:
         takes = (error.headers or {}).get("Allow", "GET")
         return errors.response(ApiError(405, f"{path} takes {takes}", code="method_not_allowed"))
-    known = ", ".join(KNOWN)
-    return errors.response(ApiError(404, f"there is no {path} here; there are {known}", code="unknown_url"))
+    known = "use /v1/chat/completions" if path.startswith("/v1/responses") else f"there are {', '.join(KNOWN)}"
+    return errors.response(ApiError(404, f"there is no {path} here; {known}", code="unknown_url"))
 
 
 async def _gone(request: Request, error: Exception) -> Response:

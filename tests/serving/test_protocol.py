@@ -187,7 +187,7 @@ def test_penalties_and_bias_change_what_is_chosen(server: Server) -> None:
         ("/completions", {"model": "shop", "prompt": [999999]}, 400, "vocabulary"),
         ("/completions", {"model": "shop", "prompt": "x", "suffix": "y"}, 400, "`suffix` is not supported"),
         ("/embeddings", {"model": "shop", "input": "x"}, 400, "no embeddings"),
-        ("/responses", {"model": "shop", "input": "x"}, 404, "/v1/chat/completions"),
+        ("/responses", {"model": "shop", "input": "x"}, 404, "use /v1/chat/completions"),
     ],
 )  # fmt: skip
 def test_a_wrong_request_is_told_what_is_wrong(server: Server, path: str, body: dict[str, Any], status: int, says: str) -> None:
