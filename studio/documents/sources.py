@@ -49,26 +49,36 @@ class Found:
 def find(given: Iterable[tuple[str, Path]]) -> Iterator[Found]:
     """The documents in what was given as (name, path); those of archives lie unpacked while the block runs.
 
-    Raises DataError for a path that is not there, a single file that is no document, and an archive that is unsafe.
+    Raises DataError for a path that is not there, and for a file that is no document and an archive that is unsafe where
+    nothing else was given; among others they are passed over.
     """
-    found = Found()
+    found, every = Found(), list(given)
     with tempfile.TemporaryDirectory(prefix="studio-documents-") as folder:
-        for position, (name, path) in enumerate(given):
-            if path.is_dir():
-                _in_folder(path, found)
-            elif not path.is_file():
-                raise DataError("there is no such file", hint="Name documents, folders, or zip archives.", where=str(path))
-            elif path.suffix.lower() == ".zip":
-                _in_zip(path, name, Path(folder) / str(position), found)
-            elif is_read(name):
-                found.add(name, path, path.parent.name)
-            else:
-                raise _not_read(name)
+        for position, (name, path) in enumerate(every):
+            try:
+                _take(name, path, Path(folder) / str(position), found)
+            except DataError as error:
+                if len(every) == 1 or not path.exists():
+                    raise
+                found.skipped.append(Skipped(name=name, reason=error.message))
         if len(found.documents) > MOST:
             raise DataError(
                 f"{len(found.documents):,} documents exceed the limit of {MOST:,}", hint="Split them into several collections."
             )
         yield found
+
+
+def _take(name: str, path: Path, aside: Path, found: Found) -> None:
+    if path.is_dir():
+        _in_folder(path, found)
+    elif not path.is_file():
+        raise DataError("there is no such file", hint="Name documents, folders, or zip archives.", where=str(path))
+    elif path.suffix.lower() == ".zip":
+        _in_zip(path, name, aside, found)
+    elif is_read(name):
+        found.add(name, path, path.parent.name)
+    else:
+        raise _not_read(name)
 
 
 def _in_folder(folder: Path, found: Found) -> None:

@@ -90,6 +90,11 @@ def test_an_archive_is_read_and_a_hostile_one_refused(home: Path, tmp_path: Path
         made.writestr(entry, "/etc/passwd")
     with pytest.raises(DataError, match="holds a link"):
         documents.add_documents("hr", link, home=home)
+    good = tmp_path / "pay.md"
+    good.write_text("# Pay\n\nOn the first.")
+    added = documents.add_documents("hr", outside, link, good, home=home)
+    assert added.new == ["pay.md"], "what is unsafe does not stop the others"
+    assert [item.name for item in added.skipped] == ["out.zip", "link.zip"]
 
 
 def test_one_bad_document_does_not_stop_the_others(home: Path, tmp_path: Path) -> None:
