@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from studio.making import judging
 from studio.making.cached_model import CachedModel
 from studio.making.filters import Chain
-from studio.making.recipes.base import Ask, Recipe, Style, Unusable
+from studio.making.recipes.base import Ask, Draft, Recipe, Style, Unusable
 from studio.making.records import MadeRow, MakingPlan, PlannedRecipe, Provenance, RecipeFigures, Sample
 from studio.making.sources import Sources
 from studio.making.spec import MakingSpec
@@ -17,6 +18,7 @@ from studio.remote.answers import Answers
 from studio.remote.client import Client
 from studio.remote.completion import Completion
 from studio.remote.endpoint import Price
+from studio.remote.prices import price_of
 
 SAMPLES = 3
 _BYTES_A_TOKEN = 3.5
@@ -24,6 +26,10 @@ _TOKENS_A_ROW = (30, 150)
 """Of an answer, where none was asked for: at least and at most."""
 _SPREAD = (0.7, 1.5)
 """How far answers may be from the samples' mean."""
+_USUAL_QUESTION, _USUAL_ANSWER = 80, 150
+"""Characters, where no row has been made."""
+_LOOKED_AT = 200
+"""Passages from which the length of requests for scores is reckoned."""
 
 
 def plan(
@@ -54,15 +60,20 @@ def plan(
         unjudged += rows if recipe.name != "preferences" else 0
         planned.append(item)
     if spec.filters.judge is not None:
+        asks = [ask for _, ask, _ in completions]
+        prompt = _judge_tokens(sources, [(row, ask) for sample, ask in zip(taken, asks, strict=True) for row in sample.rows])
         planned.append(
             PlannedRecipe(
-                recipe="judge", calls=cached.judged + unjudged, answered=cached.judged, prompt_tokens=unjudged * 400,
+                recipe="judge", calls=cached.judged + unjudged, answered=cached.judged, prompt_tokens=round(unjudged * prompt),
                 completion_low=unjudged * 40, completion_high=unjudged * judging.MAX_TOKENS // 2, rows=0,
             )
         )  # fmt: skip
-    paid = [item for item in planned if item.recipe != "preferences"]  # those are asked of the student
-    low = sum(price.cost(item.prompt_tokens, item.completion_low) for item in paid)
-    high = sum(price.cost(item.prompt_tokens, item.completion_high) for item in paid)
+    prices = {item.recipe: price for item in planned}
+    for name, endpoint in (("preferences", spec.student), ("judge", spec.judge)):
+        if name in prices and endpoint is not None:
+            prices[name] = price_of(endpoint)
+    low = sum(prices[item.recipe].cost(item.prompt_tokens, item.completion_low) for item in planned)
+    high = sum(prices[item.recipe].cost(item.prompt_tokens, item.completion_high) for item in planned)
     return MakingPlan(
         recipes=tuple(planned),
         price=str(price),
@@ -76,6 +87,21 @@ def plan(
         samples_cost=sum(item.cost for _, _, item in completions),
         cautions=tuple(_cautions(spec, sources)),
     )
+
+
+def _judge_tokens(sources: Sources, rows: Sequence[tuple[MadeRow, Ask]]) -> float:
+    """Tokens of a request for scores: of the samples' rows with their passages; without samples, of a usual row with each of the
+    first passages."""
+    drafts = [(Draft(row.question, row.answer, row.messages, refuses=row.refuses), ask.passages) for row, ask in rows]
+    if not drafts:
+        usual = Draft("q" * _USUAL_QUESTION, "a" * _USUAL_ANSWER, ())
+        drafts = [(usual, (passage,)) for passage in sources.material.passages[:_LOOKED_AT]] or [(usual, ())]
+    asked = [judging.request(draft, passages).messages for draft, passages in drafts]
+    return sum(_size(messages) for messages in asked) / len(asked) / _BYTES_A_TOKEN
+
+
+def _size(messages: Sequence[Mapping[str, Any]]) -> int:
+    return sum(len(str(message["content"]).encode()) for message in messages)
 
 
 @dataclass(frozen=True)
@@ -176,7 +202,7 @@ def _planned(
         expected = rows - sum(ask.expected for ask in left)
         new = sum(ask.expected for ask in left if not ask.held_out)
     own = [(ask, completion) for one, ask, completion in completions if one is recipe]
-    sizes = [sum(len(str(message["content"]).encode()) for message in ask.request.messages) for ask in every]
+    sizes = [_size(ask.request.messages) for ask in every]
     prompt = (sum(sizes) / len(sizes) if sizes else 1200) / _BYTES_A_TOKEN
     per_call = rows * share / calls if calls else 1
     low, high = (min(recipe.max_tokens, per_call * tokens + 10) for tokens in _TOKENS_A_ROW)
