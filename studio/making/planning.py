@@ -90,8 +90,8 @@ def plan(
 
 
 def _judge_tokens(sources: Sources, rows: Sequence[tuple[MadeRow, Ask]]) -> float:
-    """Tokens of a request for scores: of the samples' rows with their passages; without samples, of a usual row with each of the
-    first passages."""
+    """Tokens of a request for scores: of the samples' rows with their passages; without samples, of a usual row with each of
+    the first passages."""
     drafts = [(Draft(row.question, row.answer, row.messages, refuses=row.refuses), ask.passages) for row, ask in rows]
     if not drafts:
         usual = Draft("q" * _USUAL_QUESTION, "a" * _USUAL_ANSWER, ())

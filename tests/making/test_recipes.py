@@ -82,7 +82,7 @@ MESSY: dict[str, Any] = {
     "nothing": lambda text: "",
     "cut short": lambda text: text[: len(text) // 2],
     "another language": lambda text: json.dumps(
-        {"rows": [{"question": "Wie viel kostet denn diese schöne Lampe hier bei euch im Laden?", "answer": "Sie kostet viel Geld.",
+        {"rows": [{"question": "Wie viel kostet denn diese schöne Lampe hier?", "answer": "Sie kostet viel Geld.",
                    "quote": json.loads(text)["rows"][0]["quote"]}]}, ensure_ascii=False
     ),
 }  # fmt: skip
