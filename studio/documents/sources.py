@@ -68,15 +68,15 @@ def find(given: Iterable[tuple[str, Path]]) -> Iterator[Found]:
         yield found
 
 
-def _take(name: str, path: Path, aside: Path, found: Found) -> None:
+def _take(name: str, path: Path, aside: Path, sources: Found) -> None:
     if path.is_dir():
-        _in_folder(path, found)
+        _in_folder(path, sources)
     elif not path.is_file():
         raise DataError("there is no such file", hint="Name documents, folders, or zip archives.", where=str(path))
     elif path.suffix.lower() == ".zip":
-        _in_zip(path, name, aside, found)
+        _in_zip(path, name, aside, sources)
     elif is_read(name):
-        found.add(name, path, path.parent.name)
+        sources.add(name, path, path.parent.name)
     else:
         raise _not_read(name)
 
