@@ -68,7 +68,7 @@ class OutOfMemory(HardwareError):
 
 
 class DoesNotFit(HardwareError):
-    """A run needs more memory or disk space than the machine has; found by the plan, nothing was started."""
+    """What was asked for needs more memory or disk space than the machine has; found before it was started."""
 
     exit_code = 3
 

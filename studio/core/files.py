@@ -13,7 +13,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
-from studio.core.errors import HardwareError, SpecError
+from studio.core.errors import DoesNotFit, SpecError
 from studio.core.text import nearest, size
 
 
@@ -136,13 +136,13 @@ def nearest_file(path: Path, pattern: str = "*") -> str | None:
 
 
 def need_room(folder: Path, need: int, what: str) -> None:
-    """Raise HardwareError unless the disk of `folder` has `need` bytes free and a little to spare."""
+    """Raise DoesNotFit unless the disk of `folder` has `need` bytes free and a little to spare."""
     there = folder
     while not there.exists():
         there = there.parent
     free = shutil.disk_usage(there).free
     if free < need * 1.05 + (64 << 20):
-        raise HardwareError(
+        raise DoesNotFit(
             f"{what} needs {size(need)} of disk space; only {size(free)} is free",
             hint="Free some disk (studio runs list shows what runs take), or choose another folder with --home.",
             where=str(folder),

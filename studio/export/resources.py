@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from studio.core.errors import HardwareError
+from studio.core.errors import DoesNotFit
 from studio.core.files import need_room
 from studio.core.text import size
 
@@ -32,13 +32,13 @@ class Need:
 
 
 def require(need: Need, folder: Path, what: str) -> None:
-    """Raise HardwareError unless there is enough free disk space and memory."""
+    """Raise DoesNotFit unless there is enough free disk space and memory."""
     from studio.hardware import machine
 
     need_room(folder, need.disk, what)
     free = machine.probe().ram_free
     if free < need.memory:
-        raise HardwareError(
+        raise DoesNotFit(
             f"{what} needs {size(need.memory)} of memory; only {size(free)} is free",
             hint="Close other programs, or export on a machine with more memory: the run folder can be copied there.",
         )

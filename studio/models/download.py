@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
 from studio.core import events
-from studio.core.errors import HardwareError, ModelError, Stopped
+from studio.core.errors import DoesNotFit, HardwareError, ModelError, Stopped
 from studio.core.files import sha256
 from studio.core.machine_errors import Fault, machine_fault
 from studio.core.records import Record, RecordError
@@ -53,7 +53,7 @@ class DownloadRate(Record):
 def fetch(found: Found, reporter: Reporter) -> None:
     """Download what a hub model lacks on this machine; returns at once for a folder, or where the hub may not be asked.
 
-    Raises ModelError for what the hub refuses, HardwareError if the cache's disk is full, Stopped if asked to stop. What was
+    Raises ModelError for what the hub refuses, DoesNotFit if the cache's disk is too small, Stopped if asked to stop. What was
     downloaded by then is kept.
     """
     from huggingface_hub import constants
@@ -98,12 +98,12 @@ def missing(found: Found) -> dict[str, int]:
 
 
 def check_disk(name: str, wanted: int) -> None:
-    """Raise HardwareError if the disk of the hub's cache is too small for a download."""
+    """Raise DoesNotFit if the disk of the hub's cache is too small for a download."""
     from huggingface_hub import constants
 
     free = machine.disk(Path(constants.HF_HUB_CACHE))
     if wanted + SPARE > free:
-        raise HardwareError(
+        raise DoesNotFit(
             f"downloading it takes {size(wanted)}, and {size(free)} is free at {constants.HF_HUB_CACHE}",
             hint="Free disk space there, or set HF_HOME to a folder on a larger disk.",
             where=name,

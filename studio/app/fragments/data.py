@@ -133,7 +133,12 @@ def findings(report: DataReport, most: int = 100) -> Markup:
     found = report.findings
     checked = [finding(item) for item in found]
     said = [item.message for item in found]
-    checked += [notice(sentence(words)) for words in report.warnings if not any(part in words for part in said)]
+    files = tuple(file.name for file in report.files)
+    checked += [
+        notice(words if words.startswith(files) else sentence(words))  # a file's name keeps its small letter
+        for words in report.warnings
+        if not any(part in words for part in said)
+    ]
     if not rows and not checked:
         return joined(section("Findings"), note("Nothing to report: every row can be used."))
     listed = table(("File", "Line", "What", "Row"), rows[:most], "Findings by row", (1,)) if rows else ""

@@ -148,16 +148,17 @@ def _parts(parts: list[bytes], number: int, facts: Facts) -> Iterator[Row | Reje
 
 def _split(head: bytes, stream: BinaryIO, facts: Facts) -> Iterator[bytes]:
     """Lines of bytes with bounded memory."""
-    rest = head
+    rest, line = head, 1
     for block in itertools.chain(iter(lambda: stream.read(_BLOCK), b""), (b"",)):
         parts = (rest + block).split(b"\n") if block else rest.split(b"\n")
         rest = parts.pop()
+        line += len(parts)
         yield from parts
         if len(rest) > ROW_BYTES:
             raise DataError(
                 f"a single line has over {size(ROW_BYTES)}",
                 hint="One row belongs on one line. Is this a list of rows? Then name the file .json.",
-                where=facts.name,
+                where=f"{facts.name}, line {line}",
             )
     if rest:
         yield rest

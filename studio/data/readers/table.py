@@ -164,7 +164,7 @@ class _Lines:
             raise DataError(
                 f"a single line has over {plural(ROW_BYTES, 'character')}",
                 hint="Is this a text table at all? Check the file and its ending.",
-                where=self._facts.name,
+                where=f"{self._facts.name}, line {self._next_line + len(self._taken) + len(self._waiting)}",
             )
         return line
 

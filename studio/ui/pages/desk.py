@@ -256,7 +256,7 @@ def build(home: Path) -> None:
         if task is None or task.error is not None:
             return [show.model_reading(task), gr.skip(), *ended]
         with _open(item, home) as desk:
-            return [show.model_reading(task), gr.update(choices=_findings(desk)), *ended]
+            return [show.model_reading(task, desk.findings()), gr.update(choices=_findings(desk)), *ended]
 
     def compared(dataset_key: str, other_key: str | None) -> Any:
         if not other_key:

@@ -22,6 +22,10 @@
     clearTimeout(waiting);
     if (show) waiting = setTimeout(() => send({ do: "show", row: row.dataset.row }), 120); // not for every row passed on the way
   };
+  const below = (selector) => {
+    const box = find(selector);
+    if (box && box.getBoundingClientRect().top > innerHeight) box.scrollIntoView({ block: "start" });
+  };
   const act = (what, extra = {}) => {
     const row = current();
     if (!row && what !== "undo") return;
@@ -46,7 +50,10 @@
       const form = button.closest("form");
       if (button.dataset.do === "save") save(form);
       else send({ do: button.dataset.do, row: form.dataset.editor, ...(button.dataset.of ? { of: button.dataset.of } : {}) });
-    } else if (row) choose(row);
+    } else if (row) {
+      choose(row);
+      setTimeout(() => below("#desk-editor"), 400); // on a phone the editor stands below the rows
+    }
   });
   addEventListener("input", (event) => {
     const form = event.target.closest?.(".row-editor");
