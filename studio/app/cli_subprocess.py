@@ -7,7 +7,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from studio.app.datasets import PreviewRecord
+from studio.app.preview_records import PreviewRecord
 from studio.data.report import DataReport
 from studio.processes.command import run_json
 from studio.runs.plan import PlanRecord

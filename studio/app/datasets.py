@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from studio.app import scoring
+from studio.app.preview_records import PreviewRecord, PreviewToken
 from studio.core.files import studio_home
-from studio.core.records import Record
 from studio.core.text import shorten
 from studio.data import in_memory
 from studio.data.curation import references, store
@@ -110,30 +110,6 @@ def _settings(data: Sequence[Any], spec: RunSpec | None, home: str | Path | None
         sources = [source for item in made for source in ([item] if isinstance(item, str) else item)]
         values["train"] = [store.reference_of(studio_home(home), source) or source for source in sources]
     return references.located(Data(**{**values, **settings}), studio_home(home))
-
-
-class PreviewToken(Record):
-    """A token of a row: whether it is learned, a control token, or text that people wrote."""
-
-    id: int
-    text: str
-    trained: bool
-    control: bool
-    quoted: bool
-
-
-class PreviewRecord(Record):
-    """A row token by token, as `studio data preview --json` writes it and the pages read it."""
-
-    label: ClassVar[str] = "preview"
-
-    file: str
-    line: int
-    trained: int
-    """Tokens that are learned."""
-    tokens: tuple[PreviewToken, ...]
-    notes: tuple[str, ...] = ()
-    lookalikes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from studio.app import curves, run_updates
-from studio.app.datasets import PreviewRecord, PreviewToken
 from studio.app.exports import ExportEstimate, ListedExport
 from studio.app.file_preview import FirstRows
 from studio.app.fragments import chat, compare, data, desk, evidence, exports, parts, plan, runs
 from studio.app.fragments import home as home_fragments
+from studio.app.preview_records import PreviewRecord, PreviewToken
 from studio.app.run_summary import RunSummary
 from studio.core import events
 from studio.core.charts import Series, line_chart

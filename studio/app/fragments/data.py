@@ -8,7 +8,6 @@ from typing import Any
 
 from markupsafe import Markup
 
-from studio.app.datasets import PreviewRecord
 from studio.app.file_preview import FirstRows
 from studio.app.fragments.parts import (
     badge,
@@ -25,6 +24,7 @@ from studio.app.fragments.parts import (
     when,
 )
 from studio.app.library import Users
+from studio.app.preview_records import PreviewRecord
 from studio.core.html import Fragments
 from studio.core.messages import ChatMessage
 from studio.core.text import plural, size
