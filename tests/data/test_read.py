@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
+from studio.core.errors import DataError
 from studio.data.prepare import inspect
 from studio.data.read import read
+from studio.data.readers.facts import ROW_BYTES
 from studio.data.settings import Data
 from tests.data.files import both, gzipped, json_lines, pairs, refusal, rows_of, write, zipped
 
@@ -401,3 +403,12 @@ def test_a_hub_dataset_that_cannot_be_reached_says_so(tmp_path: Path) -> None:
     problem = refusal(read, "hub:nobody/nothing", Data(train="x"))
     assert "hub" in problem.where
     assert "local file" in problem.hint
+
+
+@pytest.mark.parametrize(("name", "head", "row"), [("rows.jsonl", "", '{"text": "%s"}\n'), ("rows.csv", "text\n", '"%s"\n')])
+def test_a_line_that_is_too_long_is_named_by_its_number(name: str, head: str, row: str, tmp_path: Path) -> None:
+    file = tmp_path / name
+    file.write_text(head + row % "short" * 3 + row % ("x" * (ROW_BYTES + (1 << 20))) + row % "short")
+    with pytest.raises(DataError, match="a single line has over") as refused:
+        list(read(str(file), Data(train=str(file))))
+    assert refused.value.where == f"{name}, line {4 + len(head.splitlines())}"
