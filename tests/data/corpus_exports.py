@@ -148,7 +148,7 @@ CASES: tuple[Case, ...] = (
     Case("tickets.json", json.dumps({"tickets": [ticket(q, a) for q, a in PAIRS], "count": 6}), Turns(FIRST)),
     Case("inbox.jsonl", lines(inbox), Turns(FIRST)),
     Case("note-tickets.json", json.dumps([note_ticket(q, a) for q, a in PAIRS]), Turns(FIRST)),
-    Case("channel.json", json.dumps(CHANNEL), Refuses("roles: {U1: user}")),
+    Case("channel.json", json.dumps(CHANNEL), Refuses("roles: {U1: user, U2: assistant}")),
     Case("channel-said.json", json.dumps(CHANNEL), Turns(FIRST), {"roles": {"U1": "user", "U2": "assistant"}}),
     # annotation tools
     Case("annotated.json", json.dumps([annotated(q, "textarea", {"text": [a]}) for q, a in PAIRS]), Asks(Turns(FIRST))),

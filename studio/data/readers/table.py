@@ -32,7 +32,7 @@ def rows(stream: BinaryIO, facts: Facts) -> Iterator[Row | Rejected]:
         next(source)
         source.settle()
     else:
-        delimiter = _delimiter(head, "\t" if facts.kind == ".tsv" else ",")
+        delimiter = _delimiter(head[(facts.header_row or 1) - 1 :], "\t" if facts.kind == ".tsv" else ",")
     for _ in range((facts.header_row or 1) - 1):
         next(source, None)
         source.settle()
