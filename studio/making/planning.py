@@ -148,7 +148,8 @@ def _sample(spec: MakingSpec, recipe: Recipe, ask: Ask, completion: Completion, 
     try:
         if not completion.complete:
             raise Unusable(f"the answer ended with `{completion.finish_reason}`")
-        drafts = [draft.of(ask) for draft in recipe.read(ask, completion.value, completion.text, style)]
+        value, problems = recipe.sifted(ask, completion.value)
+        drafts = [draft.of(ask) for draft in recipe.read(ask, value, completion.text, style)]
     except Unusable as error:
         return Sample(recipe=recipe.name, source=source, prompt=prompt, problem=str(error))
     kept, dropped = Chain(spec.filters, spec.language).passed(drafts)
@@ -164,7 +165,8 @@ def _sample(spec: MakingSpec, recipe: Recipe, ask: Ask, completion: Completion, 
         )
         for item in kept
     )  # fmt: skip
-    problem = "; ".join(f"{drop.filter}: {drop.reason}" for _, drop in dropped)
+    said = (*(f"parse: {problem}" for problem in problems), *(f"{drop.filter}: {drop.reason}" for _, drop in dropped))
+    problem = "; ".join(said)
     return Sample(recipe=recipe.name, source=source, prompt=prompt, rows=rows, problem=problem)
 
 

@@ -149,8 +149,12 @@ class Work:
         if not completion.complete:
             self._drop(recipe, Drop("answer", f"the answer ended with `{completion.finish_reason}`"), ask, cost=completion.cost)
             return []
+        value, problems = recipe.sifted(ask, completion.value)
+        for problem in problems:
+            self._chain.figures["parse"].entered += 1
+            self._drop(recipe, Drop("parse", problem), ask)
         try:
-            found = recipe.read(ask, completion.value, completion.text, self._spec.style)
+            found = recipe.read(ask, value, completion.text, self._spec.style)
         except Unusable as error:
             self._drop(recipe, Drop("parse", str(error)), ask, cost=completion.cost)
             return []

@@ -81,6 +81,7 @@ MESSY: dict[str, Any] = {
     "a refusal": lambda text: "I'm sorry, but I can't help with that.",
     "nothing": lambda text: "",
     "cut short": lambda text: text[: len(text) // 2],
+    "a bad row beside good ones": lambda text: json.dumps({"rows": [*json.loads(text)["rows"], {"question": "And?"}]}),
     "another language": lambda text: json.dumps(
         {"rows": [{"question": "Wie viel kostet denn diese schöne Lampe hier?", "answer": "Sie kostet viel Geld.",
                    "quote": json.loads(text)["rows"][0]["quote"]}]}, ensure_ascii=False
@@ -93,7 +94,7 @@ MESSY: dict[str, Any] = {
     [
         ("prose around it", 14, {}), ("thinking before it", 14, {}), ("a bare list", 14, {}),
         ("a refusal", 0, {"parse": 7}), ("nothing", 0, {"parse": 7}), ("cut short", 0, {"parse": 7}),
-        ("another language", 0, {"language": 7}),
+        ("another language", 0, {"language": 7}), ("a bad row beside good ones", 14, {"parse": 7}),
     ],
 )  # fmt: skip
 def test_what_a_messy_teacher_says_is_kept_as_far_as_it_is_usable_and_the_rest_is_listed(

@@ -53,8 +53,8 @@ def reading(task: Task) -> Markup:
     return notice("The rows are being read and checked.", task.progress or "This happens once per version.", "calm")
 
 
-def model_reading(task: Task | None, found: Sequence[Finding] = ()) -> Markup:
-    """How far a model is in reading the rows, or that it is done. found: what is found in the rows by now."""
+def model_reading(task: Task | None, findings: Sequence[Finding] = ()) -> Markup:
+    """How far a model is in reading the rows, or that it is done. findings: of the rows, by now."""
     if task is None:
         return note("Stopped: nothing of it is kept.")
     if task.error is not None:
@@ -62,7 +62,7 @@ def model_reading(task: Task | None, found: Sequence[Finding] = ()) -> Markup:
     if task.state == "running":
         return notice("The model is reading the rows.", task.progress or "Loading the model …", "calm")
     if task.kind == curation.NAMES:
-        count = next((item.count for item in found if item.check == curation.NAMES), 0)
+        count = next((item.count for item in findings if item.check == curation.NAMES), 0)
         if not count:
             return notice("Looked for names: none were found.", "Names that the model misses may still be there.", "good")
         return notice(f"Looked for names: {plural(count, 'row')} with names.", "They are under Finding as “names”.", "good")

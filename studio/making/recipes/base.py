@@ -107,6 +107,8 @@ class Recipe(Section, frozen=True):
 
     takes: ClassVar[str] = "passages"
     """passages, questions, rows, or nothing: what it makes rows from. Only recipes that take passages make held-out rows."""
+    columns: ClassVar[tuple[str, ...]] = ()
+    """What each row of an answer holds, where its rows stand for themselves; empty where an answer is one whole."""
     prompt: ClassVar[str] = ""
     """Name and version of its prompt: changed whenever the words are."""
 
@@ -129,6 +131,20 @@ class Recipe(Section, frozen=True):
     def read(self, ask: Ask, value: Any, text: str, style: Style) -> list[Draft]:
         """The rows in an answer. value: its JSON, text: all of it. Raises Unusable."""
         raise NotImplementedError
+
+    def problem(self, ask: Ask, row: Any) -> str:
+        """Why a row of an answer cannot be used; empty where it can."""
+        missing = [name for name in self.columns if not (isinstance(row, dict) and _is_text(row.get(name)))]
+        return f"a row in the answer has no {' or no '.join(missing)}" if missing else ""
+
+    def sifted(self, ask: Ask, value: Any) -> tuple[Any, list[str]]:
+        """An answer without the rows that cannot be used, and why not, a reason each: the others are paid for and kept."""
+        listed: Any = value.get("rows") if isinstance(value, dict) else value
+        if not self.columns or not isinstance(listed, list):
+            return value, []
+        problems = [self.problem(ask, row) for row in listed]
+        good = [row for row, problem in zip(listed, problems, strict=True) if not problem]
+        return ({"rows": good}, [problem for problem in problems if problem]) if good else (value, [])
 
     def estimate(self, material: Material, rows: int) -> tuple[int, int]:
         """How many requests and rows there will be, where `rows` were made before."""
@@ -179,12 +195,16 @@ def rows_in(value: Any, *columns: str) -> list[dict[str, str]]:
         raise Unusable("the answer is not the JSON that was asked for")
     found = []
     for item in listed:
-        if not isinstance(item, dict) or not all(isinstance(item.get(name), str) and item[name].strip() for name in columns):
+        if not isinstance(item, dict) or not all(_is_text(item.get(name)) for name in columns):
             raise Unusable(f"a row in the answer has no {' or no '.join(columns)}")
         found.append({name: item[name].strip() for name in columns})
     if not found:
         raise Unusable("the answer has no rows")
     return found
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip())
 
 
 def conversation(style: Style, user: str, answer: str) -> tuple[ChatMessage, ...]:

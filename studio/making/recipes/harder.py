@@ -23,6 +23,7 @@ class Harder(Recipe, frozen=True):
     """Harder variants of the questions on a passage: that join two facts, compare, or draw a consequence."""
 
     takes = "rows"
+    columns = ("question", "answer", "quote")
     prompt = "harder/1"
 
     kind: Literal["harder"] = "harder"
@@ -46,7 +47,7 @@ class Harder(Recipe, frozen=True):
 
     def read(self, ask: Ask, value: Any, text: str, style: Style) -> list[Draft]:
         """The variants in an answer."""
-        found = rows_in(value, "question", "answer", "quote")
+        found = rows_in(value, *self.columns)
         return [reasked(ask.subject, row["question"], row["answer"], row["quote"], True) for row in found]
 
     def estimate(self, material: Material, rows: int) -> tuple[int, int]:

@@ -23,6 +23,7 @@ class Labels(Recipe, frozen=True):
     """Texts with a label each, balanced: the same number for every label, near misses among them."""
 
     takes = "nothing"
+    columns = ("text",)
     prompt = "labels/1"
 
     kind: Literal["labels"] = "labels"
@@ -56,7 +57,7 @@ class Labels(Recipe, frozen=True):
         label = str(ask.subject)
         return [
             Draft(row["text"], label, conversation(style, f"{self.instruction}\n\n{row['text']}".strip(), label), target=label)
-            for row in rows_in(value, "text")
+            for row in rows_in(value, *self.columns)
         ]
 
 

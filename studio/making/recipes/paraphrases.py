@@ -24,6 +24,7 @@ class Paraphrases(Recipe, frozen=True):
     """The questions of rows made before, in other registers, each with the row's answer."""
 
     takes = "rows"
+    columns = ("question",)
     prompt = "paraphrases/1"
 
     kind: Literal["paraphrases"] = "paraphrases"
@@ -46,7 +47,7 @@ class Paraphrases(Recipe, frozen=True):
 
     def read(self, ask: Ask, value: Any, text: str, style: Style) -> list[Draft]:
         """The paraphrases in an answer."""
-        return [reasked(ask.subject, row["question"]) for row in rows_in(value, "question")]
+        return [reasked(ask.subject, row["question"]) for row in rows_in(value, *self.columns)]
 
     def estimate(self, material: Material, rows: int) -> tuple[int, int]:
         """One request a row made before."""

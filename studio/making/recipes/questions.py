@@ -20,6 +20,7 @@ _SCHEMA = table(
 class Questions(Recipe, frozen=True):
     """Questions that passages answer, each with an answer and a quote that is checked against the passage."""
 
+    columns = ("question", "answer", "quote")
     prompt = "questions/1"
 
     kind: Literal["questions"] = "questions"
@@ -52,7 +53,7 @@ class Questions(Recipe, frozen=True):
         """The questions in an answer."""
         passage = ask.passages[0].text
         drafts = []
-        for row in rows_in(value, "question", "answer", "quote"):
+        for row in rows_in(value, *self.columns):
             in_context = self.context == "passage"
             user = style.in_context(passage, row["question"]) if in_context else row["question"]
             drafts.append(

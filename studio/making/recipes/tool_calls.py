@@ -21,6 +21,7 @@ class ToolCalls(Recipe, frozen=True):
     """Rows in which the model calls a tool: what the user says, and the call, whose arguments match the tool's schema."""
 
     takes = "nothing"
+    columns = ("request", "arguments")
     prompt = "tool_calls/1"
 
     kind: Literal["tool_calls"] = "tool_calls"
@@ -52,19 +53,27 @@ class ToolCalls(Recipe, frozen=True):
 
         return self.cap(all_asks())
 
-    def read(self, ask: Ask, value: Any, text: str, style: Style) -> list[Draft]:
-        """The rows in an answer whose arguments match the schema."""
+    def problem(self, ask: Ask, row: Any) -> str:
+        """Why a row cannot be used: its arguments have to match the tool's schema."""
         import jsonschema
 
+        if missing := super().problem(ask, row):
+            return missing
+        try:
+            jsonschema.validate(json.loads(row["arguments"]), ask.subject.get("parameters") or {"type": "object"})
+        except (ValueError, jsonschema.ValidationError) as error:
+            reason = error.message if isinstance(error, jsonschema.ValidationError) else "no JSON"
+            return f"the arguments of a call do not match the schema of {ask.subject['name']}: {reason[:120]}"
+        return ""
+
+    def read(self, ask: Ask, value: Any, text: str, style: Style) -> list[Draft]:
+        """The rows in an answer whose arguments match the schema."""
         tool: dict[str, Any] = ask.subject
         drafts = []
-        for row in rows_in(value, "request", "arguments"):
-            try:
-                arguments = json.loads(row["arguments"])
-                jsonschema.validate(arguments, tool.get("parameters") or {"type": "object"})
-            except (ValueError, jsonschema.ValidationError) as error:
-                reason = error.message if isinstance(error, jsonschema.ValidationError) else "no JSON"
-                raise Unusable(f"the arguments of a call do not match the schema of {tool['name']}: {reason[:120]}") from None
+        for row in rows_in(value, *self.columns):
+            if problem := self.problem(ask, row):
+                raise Unusable(problem)
+            arguments = json.loads(row["arguments"])
             call: ToolCall = {
                 "type": "function",
                 "function": {"name": tool["name"], "arguments": json.dumps(arguments, ensure_ascii=False)},

@@ -20,6 +20,7 @@ _SCHEMA = table(
 class Unanswerable(Recipe, frozen=True):
     """Questions near the sources that they do not answer, with refusals: what keeps a small model from inventing."""
 
+    columns = ("question", "missing", "refusal")
     prompt = "unanswerable/1"
 
     kind: Literal["unanswerable"] = "unanswerable"
@@ -50,7 +51,7 @@ class Unanswerable(Recipe, frozen=True):
     def read(self, ask: Ask, value: Any, text: str, style: Style) -> list[Draft]:
         """The questions in an answer."""
         drafts = []
-        for row in rows_in(value, "question", "missing", "refusal"):
+        for row in rows_in(value, *self.columns):
             refusal = self.answer or row["refusal"]
             in_context = self.context == "passage"
             user = style.in_context(ask.passages[0].text, row["question"]) if in_context else row["question"]
