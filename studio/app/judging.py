@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from studio.evaluation.judge.opinion import Opinion
     from studio.evaluation.judge.ratings import Blind
     from studio.evaluation.judge.report import JudgeReport, Winner
+    from studio.evaluation.judge.settings import Judge
     from studio.evaluation.report import SetReport
 
 
@@ -41,15 +42,11 @@ def judge(
     worst case before anything is paid. Raises SpecError for a run that would judge itself, JobError, CeilingReached,
     EvaluationError where no reply holds a verdict.
     """
-    from studio.evaluation.judge.settings import Judge
     from studio.runs import judging, report_page
 
     root = studio_home(home)
     found = runs.find(run, root) if not isinstance(run, runs.Run) else run
-    settings = Judge(
-        model=by, rubric=rubric or "builtin", mode=mode, most=most, ceiling=ceiling, key=key,
-        price_in=price[0] if price else None, price_out=price[1] if price else None,
-    )  # fmt: skip
+    settings = _settings(by, rubric, mode, most, key, price, ceiling)
     answered = _answered(found)
     if settings.endpoint is None:
         judging.refuse_itself(by, found.spec.model.name, found.id, root, "--by")
@@ -78,7 +75,6 @@ def judge_export(
     As `judge` otherwise. Raises JobError for an export without answers.
     """
     from studio import pipeline
-    from studio.evaluation.judge.settings import Judge
     from studio.export.artifacts import manifest
     from studio.runs import export_judging, folder, judging
 
@@ -87,10 +83,7 @@ def judge_export(
     if place is None:
         raise JobError("this names no export", hint="Write RUN:EXPORT, for example last:gguf-q8_0.", where=export)
     found = runs.find(place.parent.parent.name, root)
-    settings = Judge(
-        model=by, rubric=rubric or "builtin", most=most, ceiling=ceiling, key=key,
-        price_in=price[0] if price else None, price_out=price[1] if price else None,
-    )  # fmt: skip
+    settings = _settings(by, rubric, "pairwise", most, key, price, ceiling)
     if settings.endpoint is None:
         judging.refuse_itself(by, found.spec.model.name, found.id, root, "--by")
     source = pipeline.export_source(found.folder, pipeline.reopen(found.folder))
@@ -129,6 +122,23 @@ def rate(run: Run, key: str, choice: Literal["A", "B", "tie"]) -> None:
         raise JobError("there is no such pair", hint="Open the page again.", where=key[:40])
     ratings.Rating(key=key, winner=shown.winner(choice), at=time.time()).append(run.folder.ratings)
     report_page.write(run.folder, run.report)
+
+
+def _settings(
+    by: str,
+    rubric: str,
+    mode: Literal["pairwise", "pointwise"],
+    most: int,
+    key: str | None,
+    price: tuple[float, float] | None,
+    ceiling: float | None,
+) -> Judge:
+    from studio.evaluation.judge.settings import Judge
+
+    return Judge(
+        model=by, rubric=rubric or "builtin", mode=mode, most=most, ceiling=ceiling, key=key,
+        price_in=price[0] if price else None, price_out=price[1] if price else None,
+    )  # fmt: skip
 
 
 def _answered(run: Run) -> SetReport:

@@ -7,19 +7,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from studio.core import events
-from studio.core.errors import JobError, Stopped, StudioError
+from studio.core.errors import JobError
 from studio.evaluation.judge import asking, conversion, questions
-from studio.evaluation.judge.conversion import JudgedExport
 from studio.evaluation.judge.questions import Pair
 from studio.evaluation.judge.report import JudgeReport
 from studio.evaluation.judge.settings import Judge
 from studio.evaluation.report import Report
-from studio.export.artifacts import manifest
 from studio.export.artifacts.manifest import Artifact
 from studio.export.make import written_again
 from studio.export.merging.source import Source
-from studio.models.loading import free_memory
 from studio.runs import judging, local_server, report_page, served_models
 from studio.runs.folder import RunFolder
 from studio.tracking.reporter import Reporter
@@ -59,9 +55,7 @@ def judge(
     if asked:
         with judging.opened(settings, home, serve, ledger) as client:
             wanted = [pairs[index] for index in asked]
-            worst = asking.worst_cost(client, asking.requests(wanted, rubric, "pairwise"))
-            if worst and not confirm(worst):
-                raise JobError("cancelled: the judge was not asked", hint="Run the command again.", where=artifact.folder)
+            judging.confirmed(confirm, asking.worst_cost(client, asking.requests(wanted, rubric, "pairwise")), artifact.folder)
             found = asking.judge(client, wanted, asked, rubric, "pairwise", artifact.folder, tell, stop)
     else:
         found = JudgeReport(judge=settings.model, rubric=rubric, set=artifact.folder)
@@ -77,24 +71,14 @@ def ask(folder: RunFolder, source: Source, artifact: Artifact, settings: Judge, 
     cost = artifact.verification.evidence
     if not settings.on or cost is None or not cost.answers or artifact.verification.judged is not None:
         return artifact
-    try:
-        judged = judge(
+    judged = judging.or_warned(
+        lambda: judge(
             folder, source, artifact, settings, home, lambda name: local_server.served(served_models.locate(name, home)),
             ledger=folder.judge_ledger, tell=reporter.progress, stop=reporter.should_stop,
-        )  # fmt: skip
-    except Stopped:
-        raise
-    except StudioError as problem:
-        again = f"studio judge {folder.id}:{artifact.folder} --by {settings.model}"
-        reporter.event(events.Warning(message=f"the judge gave no verdict: {problem.message}; to ask it again: {again}"))
-        return artifact
-    free_memory()
-    return judged
-
-
-def of(artifact: Artifact) -> JudgedExport | None:
-    """What a judge found of the export in a folder; None before it was asked."""
-    return manifest.read(artifact.path).verification.judged
+        ),
+        reporter, f"studio judge {folder.id}:{artifact.folder} --by {settings.model}",
+    )  # fmt: skip
+    return judged or artifact
 
 
 def _doubts(folder: RunFolder, report: Report, judge: str) -> tuple[str, ...]:

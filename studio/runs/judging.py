@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import TypeVar
 
 from studio.core import events
 from studio.core.errors import JobError, SpecError, Stopped, StudioError
@@ -26,6 +27,7 @@ from studio.spec import RunSpec
 from studio.tracking.reporter import Reporter
 
 FIELD = "evaluation.judge"
+T = TypeVar("T")
 
 
 def judge(
@@ -52,9 +54,7 @@ def judge(
         raise JobError("base and tuned gave the same answers: there is nothing to judge", hint="", where=folder.id)
     pairs = [ratings.pair(found.answers[index]) for index in indices]
     with opened(settings, home, serve, ledger) as client:
-        worst = asking.worst_cost(client, asking.requests(pairs, text, settings.mode))
-        if worst and not confirm(worst):
-            raise JobError("cancelled: the judge was not asked", hint="Run the command again to continue.", where=folder.id)
+        confirmed(confirm, asking.worst_cost(client, asking.requests(pairs, text, settings.mode)), folder.id)
         report = asking.judge(client, pairs, indices, text, settings.mode, found.name, tell, stop)
     keys = {index: ratings.key(found.answers[index]) for index in indices}
     report = report.model_copy(update={"judge": served_models.lasting_name(settings.model, home), "keys": keys})
@@ -74,21 +74,40 @@ def ask(folder: RunFolder, spec: RunSpec, home: Path, reporter: Reporter) -> boo
     known = report_page.opinion_on(folder, report)
     if known is not None and known.report is not None:
         return True
-    try:
-        judged = judge(
+    judged = or_warned(
+        lambda: judge(
             folder, found, settings, home, lambda name: local_server.served(served_models.locate(name, home)),
             ledger=folder.judge_ledger, tell=reporter.progress, stop=reporter.should_stop,
-        )  # fmt: skip
-    except Stopped:
-        raise
-    except StudioError as problem:
-        again = f"studio judge {folder.id} --by {settings.model}"
-        reporter.event(events.Warning(message=f"the judge gave no verdict: {problem.message}; to ask it again: {again}"))
+        ),
+        reporter, f"studio judge {folder.id} --by {settings.model}",
+    )  # fmt: skip
+    if judged is None:
         return False
-    free_memory()
     reporter.event(events.Note(message=f"judge {settings.model}: {judged.sentence}"))
     report_page.write(folder, report)
     return True
+
+
+def confirmed(confirm: Callable[[float], bool], worst: float, where: str) -> None:
+    """Raise JobError unless whoever pays agrees to the worst case in US dollars; what costs nothing is not asked about."""
+    if worst and not confirm(worst):
+        raise JobError("cancelled: the judge was not asked", hint="Run the command again to continue.", where=where)
+
+
+def or_warned(judge: Callable[[], T], reporter: Reporter, again: str) -> T | None:
+    """What `judge` gives; None, with a warning, where the judge cannot be asked: that costs no work that is done already.
+
+    again: the command that asks it again. Raises Stopped.
+    """
+    try:
+        judged = judge()
+    except Stopped:
+        raise
+    except StudioError as problem:
+        reporter.event(events.Warning(message=f"the judge gave no verdict: {problem.message}; to ask it again: {again}"))
+        return None
+    free_memory()
+    return judged
 
 
 def refuse(spec: RunSpec, home: Path) -> None:
