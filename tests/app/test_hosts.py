@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from studio.app import hosts
-from studio.benchmark.result import Conditions, Item, MeasuredOn, Result
+from studio.benchmark.result import Item, Result
 from studio.remote.answers import FILE, Answers
 from studio.remote.completion import Completion, Usage
 from studio.runs import folder as folders
 from studio.spec import parse
+from tests.benchmark.records import CONDITIONS, MACHINE
 
 
 def test_judges_teachers_measurements_and_whoever_has_answered_are_listed(tmp_path: Path) -> None:
@@ -20,10 +21,7 @@ def test_judges_teachers_measurements_and_whoever_has_answered_are_listed(tmp_pa
     damaged = folders.create(parse({"name": "bot", "data": {"train": "x.csv"}}), tmp_path)
     damaged.asked.write_text("[1, 2]")
     item = Item("api", "api", "bench.example")
-    asked = Conditions(source="here", rows=1, repeats=1, max_tokens=8, warm_up=1, metric="loss")
-    result = Result(
-        id="20260101-000001", begun=1.0, state="done", settings=asked, machine=MeasuredOn(name="m", cores=2), items=[item]
-    )
+    result = Result(id="20260101-000001", begun=1.0, state="done", settings=CONDITIONS, machine=MACHINE, items=[item])
     result.write(tmp_path / "bench" / f"{result.id}.json")
     kept = Answers(tmp_path / FILE)
     kept.put(

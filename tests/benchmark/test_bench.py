@@ -23,7 +23,7 @@ from studio.benchmark.answer_stream import Answer
 from studio.benchmark.client import Api, Client
 from studio.benchmark.pricing import Hardware, Tariff
 from studio.benchmark.prompts import Row
-from studio.benchmark.result import Conditions, Item, Level, MeasuredOn, Result, Spread
+from studio.benchmark.result import Item, Level, MeasuredOn, Result, Spread
 from studio.cli.main import run
 from studio.core.errors import JobError, StudioError
 from studio.core.records import ErrorRecord
@@ -31,6 +31,7 @@ from studio.evaluation.interval import Estimate
 from studio.processes import tasks
 from studio.processes.identity import ProcessId
 from studio.remote.refusals import Refused
+from tests.benchmark.records import CONDITIONS, MACHINE
 from tests.serving.other_api import KEY, WORDS, OtherApi, other_api
 
 TEXT = "".join(WORDS)
@@ -271,7 +272,7 @@ def test_ctrl_c_keeps_every_whole_level(service: OtherApi, home: Path, questions
 
 def test_a_measurement_whose_process_was_killed_is_interrupted(home: Path):
     found = Result(
-        id="20260101-000000-aaaa", begun=0.0, state="running", settings=settings(), machine=MACHINE,
+        id="20260101-000000-aaaa", begun=0.0, state="running", settings=CONDITIONS, machine=MACHINE,
         process=ProcessId(2**22 + 1, 1, "an earlier boot"),
     )  # fmt: skip
     (home / "bench").mkdir(parents=True)
@@ -330,14 +331,14 @@ def test_a_million_tokens_cost_the_hours_they_take_or_what_the_api_asks():
 def test_the_page_draws_every_item_runs_nothing_and_says_what_is_not_measured():
     evil = "<script>alert(1)</script>"
     items = [make_item(evil, cost=0.5), make_item("no cost", cost=None), Item("refused", "api", "x", error=told_error())]
-    found = Result(id="x", begun=0.0, state="done", settings=settings(), machine=MeasuredOn(name=evil, cores=2), items=items)
+    found = Result(id="x", begun=0.0, state="done", settings=CONDITIONS, machine=MeasuredOn(name=evil, cores=2), items=items)
     html = page.render(found)
     assert "<script" not in html
     assert "not measured" in html
     assert "not known" in html
     assert "The API said no" in html
     assert html.count("<svg") == 3
-    assert plot.picture(Result(id="x", begun=0.0, state="done", settings=settings(), machine=MACHINE, items=[items[2]])) == ""
+    assert plot.picture(Result(id="x", begun=0.0, state="done", settings=CONDITIONS, machine=MACHINE, items=[items[2]])) == ""
     assert [row[0] for row in figures.rows(found)] == [evil, "no cost", "refused"]
 
 
@@ -351,13 +352,6 @@ def make_item(name: str, cost: float | None) -> Item:
     return Item(
         name, "run", "transformers", levels=levels, quality={"exact_match": Estimate(0.9, 0.8, 1.0, 20)}, memory=1 << 30
     )
-
-
-MACHINE = MeasuredOn(name="m", cores=2)
-
-
-def settings() -> Conditions:
-    return Conditions(source="here", rows=5, repeats=3, max_tokens=9, warm_up=2, metric="exact_match")
 
 
 def told_error() -> ErrorRecord:

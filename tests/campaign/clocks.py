@@ -14,7 +14,7 @@ from typing import Any
 from unittest.mock import patch
 
 from studio.app import benchmark_results, overview, servers, serving, upkeep
-from studio.benchmark.result import Conditions, MeasuredOn, Result
+from studio.benchmark.result import Result
 from studio.core.errors import JobError
 from studio.core.files import write_text
 from studio.making.folder import JobFolder
@@ -26,11 +26,9 @@ from studio.runs import lifecycle, queue, status
 from studio.runs.recorder import Recorder
 from studio.runs.status import Status
 from studio.spec import parse
+from tests.benchmark.records import CONDITIONS, MACHINE
 from tests.campaign import views
 from tests.campaign.matrix import alone
-
-CONDITIONS = Conditions(source="here", rows=1, repeats=1, max_tokens=8, warm_up=1, metric="exact_match")
-MACHINE = MeasuredOn(name="m", cores=2)
 
 PID = 4_000_001
 """The process that works; more than Linux gives."""

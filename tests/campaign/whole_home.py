@@ -11,7 +11,7 @@ from unittest.mock import patch
 
 from studio.app import answer_comparison, curation, documents, indexes, judging, library, making, queue, runs
 from studio.app.runs import Run
-from studio.benchmark.result import Conditions, MeasuredOn, Result
+from studio.benchmark.result import Result
 from studio.cascade import page, report
 from studio.cascade.calibration import calibrate
 from studio.cascade.questions import Right
@@ -28,15 +28,13 @@ from studio.processes.identity import ProcessId
 from studio.remote.endpoint import Endpoint
 from studio.runs import supervisor
 from studio.spec import RunSpec
+from tests.benchmark.records import CONDITIONS, MACHINE
 from tests.cascade.test_promise import bought, split
 from tests.comparison import test_compare as comparing
 from tests.evaluation.test_judge import honest
 from tests.making import kit
 from tests.remote.loopback import loopback
 from tests.ui import hostile
-
-CONDITIONS = Conditions(source="here", rows=1, repeats=1, max_tokens=8, warm_up=1, metric="exact_match")
-MACHINE = MeasuredOn(name="m", cores=2)
 
 TWO = ("alpha", "beta")
 """What things are called: a fault meets one of them, and the other stays as it is."""
