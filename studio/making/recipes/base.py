@@ -139,7 +139,7 @@ class Recipe(Section, frozen=True):
 
     def sifted(self, ask: Ask, value: Any) -> tuple[Any, list[str]]:
         """An answer without the rows that cannot be used, and why not, a reason each: the others are paid for and kept."""
-        listed: Any = value.get("rows") if isinstance(value, dict) else value
+        listed = _listed(value)
         if not self.columns or not isinstance(listed, list):
             return value, []
         problems = [self.problem(ask, row) for row in listed]
@@ -190,7 +190,7 @@ def table(**columns: str) -> dict[str, Any]:
 
 def rows_in(value: Any, *columns: str) -> list[dict[str, str]]:
     """The rows of an answer that matches `table`. Raises Unusable."""
-    listed = value.get("rows") if isinstance(value, dict) else value
+    listed = _listed(value)
     if not isinstance(listed, list):
         raise Unusable("the answer is not the JSON that was asked for")
     found = []
@@ -201,6 +201,11 @@ def rows_in(value: Any, *columns: str) -> list[dict[str, str]]:
     if not found:
         raise Unusable("the answer has no rows")
     return found
+
+
+def _listed(value: Any) -> Any:
+    """The rows of an answer: under `rows`, or bare, as some teachers write them."""
+    return value.get("rows") if isinstance(value, dict) else value
 
 
 def _is_text(value: Any) -> bool:
