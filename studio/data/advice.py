@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from studio.core.errors import DataError
+from studio.core.plain import is_list
 from studio.core.text import nearest, shorten
 from studio.data.columns import IDENTIFIERS, LABELS, SHARED, Table, shared_columns, words
 from studio.data.context import Context
@@ -183,16 +184,12 @@ def _follows(one: Leaf, two: Leaf) -> bool:
 def preferences(table: Table) -> list[Choice]:
     """How pairs of a preferred and a rejected answer can be read for training on the preferred one alone."""
     chosen = next(name for name in table.names if table.plain[name] == "chosen")
-    if table.share(chosen, lambda value: isinstance(value, list) and len(value) > 1) > 0.5:
+    if table.share(chosen, lambda value: is_list(value) and len(value) > 1) > 0.5:
         return [choice(table, {"messages": chosen})]
     for role, names in (("messages", ("messages",)), ("conversations", ("conversations", "conversation"))):
         for name in table.names:
             if table.plain[name] in names:
-                own = (
-                    "messages"
-                    if table.share(name, lambda value: isinstance(value, list) and "role" in value[0]) > 0.5
-                    else role
-                )
+                own = "messages" if table.share(name, lambda value: is_list(value) and "role" in value[0]) > 0.5 else role
                 return [choice(table, _with_shared(table, {own: name, "answer": chosen}))]
     others = [leaf for leaf in leaves(table) if leaf.text and leaf.path != chosen]
     asked = _best(others, QUESTIONS)

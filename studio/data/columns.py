@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import orjson
 
+from studio.core.plain import is_list, is_object
 from studio.data.context import Context
 from studio.data.notes import Unusable
 from studio.data.paths import root
@@ -61,7 +62,7 @@ class Proposal:
     columns: dict[str, str]
     confidence: float
     reasons: tuple[str, ...]
-    unclear: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    unclear: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
 
 
 @dataclass(frozen=True)
@@ -268,7 +269,7 @@ def _holds(value: Any, fits: Callable[[Mapping[str, Any]], bool]) -> bool:
             value = orjson.loads(value)
         except orjson.JSONDecodeError:
             value = python_literal(value)
-    return isinstance(value, list) and bool(value) and isinstance(value[0], dict) and fits(value[0])
+    return is_list(value) and bool(value) and is_object(value[0]) and fits(value[0])
 
 
 def unused(table: Table, columns: Mapping[str, str]) -> tuple[str, ...]:

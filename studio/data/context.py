@@ -17,5 +17,5 @@ class Context:
     """Passed to every format's `convert`. roles: the speakers' names of `data.roles`, in lower case, and their roles."""
 
     notes: Notes = field(default_factory=Notes)
-    roles: Mapping[str, Role] = field(default_factory=dict)
+    roles: Mapping[str, Role] = field(default_factory=dict[str, Role])
     turns: Turns = "strict"

@@ -43,7 +43,7 @@ class Detection:
     runner_up_confidence: float = 0.0
     encoding: str = ""
     container: str = ""
-    details: Mapping[str, str] = field(default_factory=dict)
+    details: Mapping[str, str] = field(default_factory=dict[str, str])
     """What else is known of the file, e.g. its delimiter."""
 
 
@@ -202,7 +202,7 @@ def _which_column(table: Table, best: Proposal, file: str) -> DataError:
     also = "".join(f", nor which is the {key}: {either(candidates)}" for key, candidates in others.items())
     required = FORMATS[best.format].required
     certain = {key: name for key, name in best.columns.items() if key in required or key in best.unclear or key in SHARED}
-    choices = []
+    choices: list[Choice] = []
     for name in names[:3]:
         rest = {
             key: max((other for other in candidates if other != name), key=lambda other: _alike(table, name, other))

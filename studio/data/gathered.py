@@ -41,23 +41,23 @@ class Gathered:
     lines: array[int] = field(default_factory=lambda: array("Q"))
     origins: array[int] = field(default_factory=lambda: array("I"))
     lengths: array[int] = field(default_factory=lambda: array("I"))
-    files: list[FileReport] = field(default_factory=list)
+    files: list[FileReport] = field(default_factory=list[FileReport])
     notes: Notes = field(default_factory=Notes)
     rows: int = 0
     rejected: int = 0
     excluded: int = 0
     """Of the rejected rows those that are sound and left out on purpose."""
-    skipped: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list[str])
     """Files of a folder or archive that have none of the columns the settings name."""
-    unused: list[Finding] = field(default_factory=list)
+    unused: list[Finding] = field(default_factory=list[Finding])
     """What stands in columns that play no role."""
-    reasons: Counter[str] = field(default_factory=Counter)
-    first_of_reason: dict[str, Rejected] = field(default_factory=dict)
-    first_rejected: list[Rejected] = field(default_factory=list)
-    remarks: list[str] = field(default_factory=list)
+    reasons: Counter[str] = field(default_factory=Counter[str])
+    first_of_reason: dict[str, Rejected] = field(default_factory=dict[str, Rejected])
+    first_rejected: list[Rejected] = field(default_factory=list[Rejected])
+    remarks: list[str] = field(default_factory=list[str])
     """What was done with the rows beside removing some."""
     turns: int = 0
-    samples: dict[int, Conversation] = field(default_factory=dict)
+    samples: dict[int, Conversation] = field(default_factory=dict[int, Conversation])
     answers: AnswerCounts = field(default_factory=AnswerCounts)
     _largest: int = 1 << 64
     """The hash of a row below which it becomes one of the samples."""
@@ -183,7 +183,7 @@ class Gathered:
 
     def _left_out(self) -> tuple[Finding, ...]:
         """Sound rows that are left out because a column marks them as bad, for evaluation, or without weight."""
-        findings = []
+        findings: list[Finding] = []
         for reason, does in EXCLUDED.items():
             first = self.first_of_reason.get(reason)
             if first is None:

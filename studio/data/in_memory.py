@@ -24,6 +24,7 @@ from pydantic import Field
 from studio.core.errors import DataError, HardwareError
 from studio.core.files import studio_home
 from studio.core.machine_errors import translate
+from studio.core.plain import is_items, is_list, is_mapping
 from studio.core.records import Record
 from studio.core.text import plural, slug
 from studio.data.readers.columnar import compact, named
@@ -63,7 +64,7 @@ def as_sources(value: Any, where: str) -> Any:
 
     A list is one set of rows if it holds mappings, else several sources. Raises DataError; where names the setting.
     """
-    if isinstance(value, list | tuple) and all(isinstance(item, str | Path) or _table(item) for item in value):
+    if is_items(value) and all(isinstance(item, str | Path) or _table(item) for item in value):
         return [_one(item, where) for item in value]
     return _one(value, where)
 
@@ -84,7 +85,7 @@ def _one(value: Any, where: str) -> str:
         return str(value)
     if kind := _table(value):
         return _written(kind, _TABLES[kind](value, where), where, _details(value) if kind == "datasets.Dataset" else {})
-    if isinstance(value, list | tuple) and all(isinstance(item, Mapping) for item in value):
+    if is_items(value) and all(is_mapping(item) for item in value):
         return _written("list of mappings", iter(value), where)
     raise DataError(f"expected a path or rows, got {_shown(value)}", hint=_hint(value), where=where)
 
@@ -102,7 +103,7 @@ def _is(value: Any, kind: str) -> bool:
 
 
 def _shown(value: Any) -> str:
-    if isinstance(value, list | tuple):
+    if is_items(value):
         return f"{type(value).__name__} of {' and '.join(sorted({type(item).__name__ for item in value}))}"
     package = type(value).__module__.partition(".")[0]
     return type(value).__name__ if package == "builtins" else f"{package}.{type(value).__name__}"
@@ -122,14 +123,14 @@ def _hint(value: Any) -> str:
         return "Give table.to_pandas()."
     if _is(value, "numpy.ndarray"):
         return "Name its columns: pandas.DataFrame(array, columns=['question', 'answer'])."
-    if isinstance(value, Mapping):
+    if is_mapping(value):
         return "Give one mapping a row, in a list; columns of values: pandas.DataFrame(mapping)."
-    if isinstance(value, list | tuple) and any(isinstance(item, Mapping) for item in value):
+    if is_items(value) and any(is_mapping(item) for item in value):
         return "Every item must be a mapping; remove the others. " + ACCEPTED
-    name = getattr(value, "name", None)
+    name: Any = getattr(value, "name", None)
     if hasattr(value, "read") and isinstance(name, str):
         return f"Give its path: {name!r}."
-    if isinstance(value, list) and value and all(isinstance(item, Sequence) for item in value):
+    if is_list(value) and value and all(isinstance(item, Sequence) for item in value):
         return "Conversations are rows too: [{'messages': conversation} for conversation in conversations]."
     if isinstance(value, Iterator):
         return "Give the rows as a list: list(rows)."
@@ -248,7 +249,7 @@ def _plain(value: Any) -> Any:
     for method in ("isoformat", "tolist"):  # dates and times; arrays and numbers of numpy
         if hasattr(value, method):
             return getattr(value, method)()
-    if isinstance(value, Mapping):
+    if is_mapping(value):
         return {str(name): inner for name, inner in value.items()}
     if type(value).__name__ == "Decimal":
         return str(value)
@@ -257,7 +258,7 @@ def _plain(value: Any) -> Any:
 
 def _culprit(value: Any) -> Any:
     """The innermost value of a nested one that cannot be written."""
-    for inner in value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ():
+    for inner in value.values() if is_mapping(value) else value if is_items(value) else ():
         try:
             json.dumps(inner, default=_plain)
         except (TypeError, ValueError):

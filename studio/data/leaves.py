@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from studio.core.plain import is_list, is_mapping
 from studio.core.text import shorten
 from studio.data.columns import Table, plain, words
 from studio.data.paths import parsed, value_at
@@ -66,8 +67,8 @@ def _inside(path: str, value: Any, depth: int = 0) -> list[tuple[str, Any]]:
     """A value's plain parts with their paths, also inside JSON text; of a list only the first element."""
     if isinstance(value, str) and value.lstrip()[:1] in ("{", "[") and depth < 3:
         value = parsed(value)
-    if isinstance(value, Mapping) and depth < 3:
+    if is_mapping(value) and depth < 3:
         return [part for key, inner in value.items() for part in _inside(f"{path}.{key}", inner, depth + 1)]
-    if isinstance(value, list) and value and depth < 3 and not isinstance(value[0], list):
+    if is_list(value) and value and depth < 3 and not is_list(value[0]):
         return _inside(f"{path}.0", value[0], depth + 1)
     return [] if isinstance(value, (Mapping, list, bool)) or value is None else [(path, value)]

@@ -8,6 +8,8 @@ from typing import Any
 
 import orjson
 
+from studio.core.plain import is_items, is_list, is_mapping
+
 _STEP = re.compile(r"[^.\[\]]+|\[\]|\[-?\d+\]")
 
 
@@ -39,13 +41,13 @@ def _follow(value: Any, steps: list[str]) -> Any:
         if isinstance(value, str):
             value = parsed(value)
         if step == "[]":
-            if not isinstance(value, list):
+            if not is_list(value):
                 return None
             return [_follow(item, steps[position + 1 :]) for item in value]
         number = step[1:-1] if step.startswith("[") else step
-        if isinstance(value, Mapping):
+        if is_mapping(value):
             value = value.get(step)
-        elif isinstance(value, (list, tuple)) and re.fullmatch(r"-?\d+", number):
+        elif is_items(value) and re.fullmatch(r"-?\d+", number):
             index = int(number)
             value = value[index] if -len(value) <= index < len(value) else None
         else:

@@ -277,7 +277,7 @@ def _sources(files: tuple[str, ...], settings: Data | None = None) -> list[Sourc
 
 def _settings_for(file: str, settings: Data) -> Data:
     """The settings for a file beside the training data: all rows of it, nothing held out."""
-    return Data(**{**settings.model_dump(exclude_unset=True), "train": file, "holdout": 0.0, "limit": None})
+    return Data.model_validate({**settings.model_dump(exclude_unset=True), "train": file, "holdout": 0.0, "limit": None})
 
 
 def _new(path: Path) -> BinaryIO:

@@ -8,7 +8,7 @@ import io
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, cast
 
 from studio.core.errors import DataError
 from studio.data import in_memory
@@ -93,7 +93,7 @@ def opened(source: Source, settings: Data) -> Generator[Opened]:
 
 def _by_content(reader: Reader, stream: BinaryIO, source: Source, facts: Facts) -> Reader:
     """The reader for what the text holds, with a remark where its name says something else."""
-    head = stream.peek(LOOKED_AT)[:LOOKED_AT]  # type: ignore[attr-defined] - a buffered reader
+    head: bytes = cast("io.BufferedReader", stream).peek(LOOKED_AT)[:LOOKED_AT]
     kind = kind_by_content(head, source.kind)
     if kind != source.kind:
         facts.kind = kind
@@ -117,7 +117,7 @@ def _by_content(reader: Reader, stream: BinaryIO, source: Source, facts: Facts) 
 
 def _as_text(source: Source, stream: BinaryIO, settings: Data, facts: Facts) -> BinaryIO:
     """The stream as UTF-8, after a look at whether it is text at all."""
-    head = stream.peek(512)[:512]  # type: ignore[attr-defined] - always a buffered reader
+    head = _seen(stream, 512)
     if not head:
         raise DataError("the file is empty", hint="Give a file with rows.", where=source.name)
     for magic, what, ending in _MAGIC:
@@ -160,10 +160,14 @@ def _again(source: Source) -> Generator[BinaryIO]:
         yield stream
 
 
+def _seen(stream: BinaryIO, length: int) -> bytes:
+    """At most so many bytes that come next in a buffered reader, which stay to be read."""
+    return cast("Any", stream).peek(length)[:length]
+
+
 def _unpacked(source: Source, raw: BinaryIO) -> BinaryIO:
     if source.container == "zip":
         return containers.open_member(raw, source.member, source.name)
     if source.container:
         return containers.open_compressed(source.container, raw, source.bytes, source.name)
-    assert isinstance(raw, io.BufferedReader)
     return raw

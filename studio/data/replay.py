@@ -51,9 +51,10 @@ def write(
     if characters is None:
         order = order[: round(share * rows)]
     else:
-        before = np.cumsum([0, *(_size(found[index]) for index in order)])[:-1]
+        before = np.cumsum([0, *(_size(found[int(index)]) for index in order)])[:-1]
         order = order[before < share * characters]
-    chosen = [found[index] for index in sorted(order.tolist())]
+    places: list[int] = sorted(order.tolist())
+    chosen = [found[index] for index in places]
     write_text(out, "".join(orjson.dumps(row.as_dict()).decode() + "\n" for row in chosen))
     return len(chosen)
 

@@ -17,6 +17,7 @@ from pydantic import (
 from typing_extensions import TypedDict
 
 from studio.core.fields import Ui
+from studio.core.plain import is_object, object_or_empty
 from studio.core.section import DECIDED, Section
 from studio.data import in_memory
 from studio.data.context import Role, Turns
@@ -42,7 +43,7 @@ def rows_from_python(section: str) -> BeforeValidator:
     """
 
     def check(value: Any, info: ValidationInfo) -> Any:
-        if (info.context or {}).get("plain") or isinstance(value, int | float):
+        if object_or_empty(info.context).get("plain") or isinstance(value, int | float):
             return value
         return in_memory.as_sources(value, f"{section}.{info.field_name}")
 
@@ -160,7 +161,7 @@ class ResolvedData(Data, frozen=True):
     @classmethod
     def _recorded_before_replay(cls, values: Any, info: ValidationInfo) -> Any:
         """A run that was planned before there was replay had none, and left over-long rows out unless it said otherwise."""
-        if isinstance(values, dict) and "replay" not in values and (info.context or {}).get("recorded"):
+        if is_object(values) and "replay" not in values and object_or_empty(info.context).get("recorded"):
             return {"overlong": "drop", **values, "replay": 0.0}
         return values
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from studio.core.messages import ChatMessage
+from studio.core.plain import is_items, is_list, is_object
 from studio.data.columns import EVALUATION, is_number
 from studio.data.context import Context
 from studio.data.notes import Unusable
@@ -87,7 +88,7 @@ def _system(value: Any, column: str, context: Context) -> str:
             value = _parts_or_text(value)
         if isinstance(value, str):
             return sound(value, column, context.notes)
-    if isinstance(value, dict) and "content" in value:
+    if is_object(value) and "content" in value:
         value = value["content"]
         if isinstance(value, str):
             return sound(value, column, context.notes)
@@ -102,8 +103,8 @@ def _parts_or_text(text: str) -> Any:
         value = from_json(text, "")
     except Unusable:
         return text
-    parts = value if isinstance(value, list) else [value]
-    return value if all(isinstance(part, dict) and part.keys() & {"text", "value"} for part in parts) else text
+    parts = value if is_list(value) else [value]
+    return value if all(is_object(part) and part.keys() & {"text", "value"} for part in parts) else text
 
 
 def _history(value: Any, column: str) -> list[Any]:
@@ -117,7 +118,7 @@ def _history(value: Any, column: str) -> list[Any]:
         if not value.lstrip().startswith("["):
             raise Unusable("wrong type: the history is a text, not a list of turns", column)
         value = from_json(value, column)
-    if not isinstance(value, list):
+    if not is_list(value):
         raise Unusable(f"wrong type: the history is {kind_of(value)}, not a list of pairs", column)
     if all(isinstance(item, str) for item in value):
         if len(value) % 2:
@@ -125,15 +126,11 @@ def _history(value: Any, column: str) -> list[Any]:
         value = list(zip(value[::2], value[1::2], strict=True))
     earlier: list[Any] = []
     for item in value:
-        if isinstance(item, dict) and not item.keys() & {"question", "answer"}:
+        if is_object(item) and not item.keys() & {"question", "answer"}:
             earlier.append(item)
             continue
-        pair = [item.get("question"), item.get("answer")] if isinstance(item, dict) else item
-        if (
-            not isinstance(pair, (list, tuple))
-            or len(pair) != 2
-            or not all(isinstance(text, str) and text.strip() for text in pair)
-        ):
+        pair = [item.get("question"), item.get("answer")] if is_object(item) else item
+        if not is_items(pair) or len(pair) != 2 or not all(isinstance(text, str) and text.strip() for text in pair):
             raise Unusable("wrong type: the history is not made of pairs of two texts", column)
         earlier += [{"role": role, "content": text} for role, text in zip(("user", "assistant"), pair, strict=True)]
     return earlier

@@ -7,6 +7,7 @@ import math
 import re
 from typing import Any
 
+from studio.core.plain import is_list, is_object
 from studio.data.notes import Notes, Unusable
 
 LONG_TEXT = 100_000
@@ -76,16 +77,16 @@ def joined_parts(content: Any, what: str, column: str, notes: Notes) -> str:
     """A text given as nothing or as parts: `{"type": "text", "text": …}`, `{"text": …}` or `{"type", "value"}`, or a list."""
     if content is None:
         return ""
-    if isinstance(content, dict):
+    if is_object(content):
         content = [content]
-    if not isinstance(content, list):
+    if not is_list(content):
         raise Unusable(f"wrong type: the content of {what} is {kind_of(content)}, not a text", column)
     texts: list[str] = []
     for part in content:
         if isinstance(part, str):
             texts.append(sound(part, column, notes))
             continue
-        kind = part.get("type", "text") if isinstance(part, dict) else None
+        kind = part.get("type", "text") if is_object(part) else None
         if kind == "text" and isinstance(said := part.get("text", part.get("value", part.get("content"))), str):
             texts.append(sound(said, column, notes))
         elif isinstance(kind, str) and kind != "text":
@@ -123,7 +124,8 @@ def kind_of(value: Any) -> str:
             return "an object"
         case bytes():
             return "binary data"
-    return f"a {type(value).__name__}"
+        case _:
+            return f"a {type(value).__name__}"
 
 
 def _may_be_odd(text: str) -> bool:

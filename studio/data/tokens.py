@@ -24,7 +24,7 @@ class Tokens:
     """int64 (rows, 3): index into `meta["files"]` and line of the row as the user gave it, and line in the encoded file."""
     wanted: np.ndarray | None = None
     """bool, whether each row's answer is a preferred one; None where answers are not labelled."""
-    meta: dict[str, Any] = field(default_factory=dict)
+    meta: dict[str, Any] = field(default_factory=dict[str, Any])
     """key, rows, tokens, trained, lengths (percentiles), dropped, truncated, ...: see `meta.json`."""
     tokenizer: Any = field(default=None, repr=False, compare=False)
 

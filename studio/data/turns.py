@@ -6,12 +6,13 @@ templates print them as JSON themselves); `tool_call_id` and `name` on tool resu
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, cast
 
 import orjson
 
-from studio.core.messages import ChatMessage, Tool, ToolCall
+from studio.core.messages import ChatMessage, Tool, ToolCall, ToolFunction
+from studio.core.plain import is_items, is_list, is_object
 from studio.data.context import Context
 from studio.data.notes import Notes, Unusable
 from studio.data.texts import joined_parts, kind_of, python_literal, sound
@@ -64,12 +65,14 @@ def checked(raw: Any, column: str, context: Context) -> tuple[ChatMessage, ...]:
     notes = context.notes
     allowed = _BEFORE if context.turns == "strict" else _ANY_ORDER
     raw = from_json(raw, column)
-    if not isinstance(raw, (list, tuple)):
+    if not is_items(raw):
         raise Unusable(f"wrong type: the conversation is {kind_of(raw)}, not a list of messages", column)
     messages: list[ChatMessage] = []
-    before, calls, end = "", frozenset(), 0
-    for place, message in enumerate(raw, 1):
-        if not isinstance(message, dict):
+    before, end = "", 0
+    calls: frozenset[str] = frozenset()
+    given: Sequence[Any] = raw
+    for place, message in enumerate(given, 1):
+        if not is_object(message):
             raise Unusable(f"wrong type: message {place} is {kind_of(message)}, not an object", column)
         if len(message) > 2 and _is_private(message):
             notes.add("messages marked as private were left out", column)
@@ -108,14 +111,14 @@ def checked_tools(raw: Any, column: str, notes: Notes) -> tuple[Tool, ...]:
     raw = from_json(raw, column)
     if raw is None or raw == "" or raw == []:
         return ()
-    if not isinstance(raw, list):
+    if not is_list(raw):
         raise Unusable(f"malformed tools: they are {kind_of(raw)}, not a list", column)
-    tools = []
+    tools: list[Tool] = []
     for place, tool in enumerate(raw, 1):
-        inner = tool.get("function", tool) if isinstance(tool, dict) else None
-        if not isinstance(inner, dict) or not isinstance(inner.get("name"), str):
+        inner = tool.get("function", tool) if is_object(tool) else None
+        if not is_object(inner) or not isinstance(inner.get("name"), str):
             raise Unusable(f"malformed tools: tool {place} has no name", column)
-        tools.append({"type": "function", "function": inner})
+        tools.append(Tool(type="function", function=cast("ToolFunction", inner)))
     return tuple(tools)
 
 
@@ -129,17 +132,17 @@ def note_unknown_tools(messages: tuple[ChatMessage, ...], tools: tuple[Tool, ...
 
 def tool_call(raw: Any, place: int, column: str) -> ToolCall:
     """A tool call with its arguments as an object. raw: `{"function": {...}}` or `{"name", "arguments"}`."""
-    inner = raw.get("function", raw) if isinstance(raw, dict) else None
-    if not isinstance(inner, dict) or not isinstance(inner.get("name"), str) or not inner["name"]:
+    inner = raw.get("function", raw) if is_object(raw) else None
+    if not is_object(inner) or not isinstance(inner.get("name"), str) or not inner["name"]:
         raise Unusable(f"malformed tool call: message {place} has a call without a name", column)
-    arguments = inner.get("arguments", inner.get("parameters"))
+    arguments: Any = inner.get("arguments", inner.get("parameters"))
     if isinstance(arguments, str):
         try:
             arguments = orjson.loads(arguments) if arguments.strip() else {}
         except orjson.JSONDecodeError:
             raise Unusable(f"malformed tool call: the arguments in message {place} are not JSON", column) from None
     arguments = {} if arguments is None else arguments
-    if not isinstance(arguments, dict):
+    if not is_object(arguments):
         raise Unusable(f"malformed tool call: the arguments in message {place} are {kind_of(arguments)}", column)
     call: ToolCall = {"type": "function", "function": {"name": inner["name"], "arguments": arguments}}
     return {"id": str(raw["id"]), **call} if raw.get("id") else call
@@ -171,7 +174,7 @@ def _as_openai(message: dict[str, Any], place: int, column: str, context: Contex
     if speaker is None:
         key = key_of(message, ROLE_KEYS)
         speaker = message[key] if key else None
-    if isinstance(speaker, dict):  # {"author": {"role": "user"}}, as some exports write it
+    if is_object(speaker):  # {"author": {"role": "user"}}, as some exports write it
         speaker = speaker.get("role") or speaker.get("name")
     if speaker is None:
         raise Unusable(f"missing role: message {place} has none", column)
@@ -196,9 +199,11 @@ def _spoken_calls(content: Any, place: int, column: str) -> list[Any]:
         calls = from_json(content, column)
     except Unusable:
         raise Unusable(f"malformed tool call: message {place} is not JSON", column) from None
-    if not calls or not isinstance(calls, (list, dict)):
-        raise Unusable(f"malformed tool call: message {place} holds none", column)
-    return [calls] if isinstance(calls, dict) else calls
+    if calls and is_object(calls):
+        return [calls]
+    if calls and is_list(calls):
+        return calls
+    raise Unusable(f"malformed tool call: message {place} holds none", column)
 
 
 def _joins(before: Mapping[str, Any], turn: Mapping[str, Any]) -> bool:
@@ -225,7 +230,7 @@ def _rest(turn: ChatMessage, message: dict[str, Any], place: int, column: str, n
     """What a message has beyond role and content."""
     calls = message.get("tool_calls") or ([message["function_call"]] if message.get("function_call") else [])
     if calls:
-        if turn["role"] != "assistant" or not isinstance(calls, list):
+        if turn["role"] != "assistant" or not is_list(calls):
             raise Unusable(f"malformed tool call: message {place} ({turn['role']}) cannot call tools so", column)
         turn["tool_calls"] = [tool_call(call, place, column) for call in calls]
     for key in ("name", "tool_call_id", "reasoning_content"):

@@ -25,7 +25,11 @@ class Tokenized:
 
 
 def tokenize(
-    tokenizer: Any, texts: Sequence[str], cuts: Sequence[Sequence[int]], quoted: Sequence[Sequence[Span]], control: re.Pattern
+    tokenizer: Any,
+    texts: Sequence[str],
+    cuts: Sequence[Sequence[int]],
+    quoted: Sequence[Sequence[Span]],
+    control: re.Pattern[str],
 ) -> list[Tokenized]:
     """Token ids of several texts, nothing added.
 

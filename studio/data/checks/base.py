@@ -140,7 +140,7 @@ class Check:
 @dataclass
 class _Hits:
     rows: array[int] = field(default_factory=lambda: array("I"))
-    texts: list[str] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list[str])
 
 
 def findings(

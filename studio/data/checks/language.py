@@ -47,10 +47,11 @@ class Language:
         mixed = (asked != answered) & (asked != _UNSURE) & (answered != _UNSURE)
         if mixed.mean() >= USUAL:  # translations, or questions about texts in another language
             mixed &= foreign
-        usual = ", ".join(self._names[code] for code in np.argsort(-counts)[: int((counts >= USUAL * counts.sum()).sum())])
+        frequent: list[int] = np.argsort(-counts)[: int((counts >= USUAL * counts.sum()).sum())].tolist()
+        usual = ", ".join(self._names[code] for code in frequent)
 
         def shown(index: int) -> str:
-            names = [self._names[code] for code in (asked[index], answered[index]) if code != _UNSURE]
+            names = [self._names[code] for code in (int(asked[index]), int(answered[index])) if code != _UNSURE]
             return f"{' → '.join(dict.fromkeys(names))}: {texts.spoken(index)}"
 
         return Found(

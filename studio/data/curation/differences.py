@@ -65,7 +65,7 @@ class RowDifference:
     def turns(self) -> tuple[TurnDifference, ...]:
         """The row turn by turn, the words of the older and the newer version marked."""
         before, after = _turns(self.before), _turns(self.after)
-        result = []
+        result: list[TurnDifference] = []
         for index in range(max(len(before), len(after))):
             old = before[index] if index < len(before) else None
             new = after[index] if index < len(after) else None
@@ -132,7 +132,8 @@ def _unmatched(
     waiting: dict[object, deque[int]] = defaultdict(deque)
     for index in news:
         waiting[new_keys[index]].append(index)
-    alone, taken = [], set()
+    alone: list[int] = []
+    taken: set[int] = set()
     for index in olds:
         partners = waiting.get(old_keys[index])
         if partners:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
 from studio.core.messages import ChatMessage
+from studio.core.plain import is_items, is_object
 from studio.data.checks.personal import Span, spans
 from studio.data.curation.edits import Content
 
@@ -58,9 +59,9 @@ def _turn(turn: ChatMessage, replace: Callable[[str], str]) -> ChatMessage:
 def _value(value: Any, replace: Callable[[str], str]) -> Any:
     if isinstance(value, str):
         return replace(value)
-    if isinstance(value, dict):
+    if is_object(value):
         return {key: _value(item, replace) for key, item in value.items()}
-    return [_value(item, replace) for item in value] if isinstance(value, (list, tuple)) else value
+    return [_value(item, replace) for item in value] if is_items(value) else value
 
 
 def _replaced(text: str, found: list[Span], tokens: Tokens, seen: list[str]) -> str:

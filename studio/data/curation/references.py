@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from studio.core.errors import DataError
+from studio.core.plain import is_list
 from studio.core.text import plural
 from studio.data.curation.store import is_reference, named
-from studio.data.settings import Data
+from studio.data.settings import Data, ReadAs
 
 AnyData = TypeVar("AnyData", bound=Data)
 
@@ -24,7 +25,7 @@ def pinned(data: AnyData, home: Path) -> AnyData:
         item = named(home, name, "data.train") if is_reference(name) else None
         names.append(item.reference if item else name)
         values = {**(item.settings if item else {}), **values}
-    values["train"] = names if isinstance(data.train, list) else names[0]
+    values["train"] = names if is_list(data.train) else names[0]
     if isinstance(data.holdout, str) and is_reference(data.holdout):
         values["holdout"] = named(home, data.holdout, "data.holdout").reference
     return type(data).model_validate(values)
@@ -34,7 +35,7 @@ def located(data: AnyData, home: Path) -> AnyData:
     """The data with the files of every `dataset:NAME@3` in its place, as readers take them. Raises DataError."""
     data = pinned(data, home)
     files = [file for name in data.files for file in files_of(name, home, "data.train")]
-    changes: dict[str, Any] = {"train": files if len(files) != 1 or isinstance(data.train, list) else files[0]}
+    changes: dict[str, Any] = {"train": files if len(files) != 1 or is_list(data.train) else files[0]}
     if isinstance(data.holdout, str):
         held_out = list(files_of(data.holdout, home, "data.holdout"))
         if len(held_out) != 1:
@@ -50,7 +51,7 @@ def settings_of(name: str, data: Data, home: Path) -> Data:
     """The settings that read a file or dataset beside the training data of a pinned section: as its version was confirmed, or
     as the section says, but not in a layout that the section only has from the training data's version."""
     values = data.model_dump(exclude_unset=True)
-    own = named(home, name).settings if is_reference(name) else {}
+    own: ReadAs | dict[str, Any] = named(home, name).settings if is_reference(name) else {}
     if own:
         values = {key: value for key, value in values.items() if key not in ("format", "columns")}
     for trained in filter(is_reference, data.files):

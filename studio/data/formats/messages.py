@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from studio.core.plain import is_list, is_object
 from studio.data.columns import SHARED, Format, Proposal, Table, lists_of_objects, shared_columns, unused, worth
 from studio.data.context import Context
 from studio.data.notes import Unusable
@@ -78,7 +79,7 @@ def _texts_in_turn(table: Table) -> Proposal | None:
 
 
 def _is_texts(value: Any) -> bool:
-    return isinstance(value, list) and len(value) > 1 and all(isinstance(item, str) for item in value)
+    return is_list(value) and len(value) > 1 and all(isinstance(item, str) for item in value)
 
 
 def convert(row: Row, columns: Mapping[str, str], context: Context) -> Conversation:
@@ -97,24 +98,24 @@ def convert(row: Row, columns: Mapping[str, str], context: Context) -> Conversat
 
 def with_answer(raw: Any, answer: Any, column: str) -> Any:
     """The turns with an answer that stands in a column of its own behind them."""
-    if not isinstance(raw, list):
+    if not is_list(raw):
         return raw
-    if isinstance(answer, list):
+    if is_list(answer):
         return [*raw, *answer]
     if is_absent(answer):
         raise Unusable("missing answer", column)
-    return [*raw, answer if isinstance(answer, dict) else {"role": "assistant", "content": answer}]
+    return [*raw, answer if is_object(answer) else {"role": "assistant", "content": answer}]
 
 
 def _side_by_side(values: Mapping[str, Any], columns: Mapping[str, str]) -> list[dict[str, Any]]:
     """Messages from a list of texts, and a list of their speakers; without one, user and assistant take turns."""
     texts = from_json(values.get(columns["content"]), columns["content"])
-    if not isinstance(texts, list):
+    if not is_list(texts):
         raise Unusable(f"wrong type: the texts of the turns are {kind_of(texts)}, not a list", columns["content"])
     if "role" not in columns:
         return [{"role": ("user", "assistant")[index % 2], "content": text} for index, text in enumerate(texts)]
     speakers = from_json(values.get(columns["role"]), columns["role"])
-    if not isinstance(speakers, list) or len(speakers) != len(texts):
+    if not is_list(speakers) or len(speakers) != len(texts):
         raise Unusable("wrong type: there is not one speaker for each text", columns["role"])
     return [{"role": speaker, "content": text} for speaker, text in zip(speakers, texts, strict=True)]
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from studio.core.messages import ChatMessage
+from studio.core.plain import is_list, is_object
 from studio.data.columns import SHARED, Format, Proposal, Table, matches, shared_columns, unused, worth
 from studio.data.context import Context
 from studio.data.notes import Unusable
@@ -45,7 +47,7 @@ def propose(table: Table) -> Proposal | None:
 def convert(row: Row, columns: Mapping[str, str], context: Context) -> Conversation:
     """Both conversations, which must be the same up to their last answer; the rejected one stands beside the preferred."""
     prompt = row.values.get(columns["prompt"]) if "prompt" in columns else None
-    sides = []
+    sides: list[tuple[ChatMessage, ...]] = []
     for role in ("chosen", "rejected"):
         column = columns[role]
         sides.append(checked(_turns(prompt, row.values.get(column), columns.get("prompt", column), column), column, context))
@@ -62,7 +64,7 @@ def _turns(prompt: Any, answer: Any, prompt_column: str, column: str) -> list[An
     if isinstance(answer, str) and answer.lstrip().startswith("[{"):
         answer = from_json(answer, column)
     if _is_whole(answer):
-        return answer if isinstance(answer, list) else list(turns_of_text(answer) or ())
+        return answer if is_list(answer) else list(turns_of_text(answer) or ())
     if is_absent(answer) and not isinstance(answer, str):
         raise Unusable("missing answer", column)
     if is_absent(prompt):
@@ -74,12 +76,12 @@ def _turns(prompt: Any, answer: Any, prompt_column: str, column: str) -> list[An
         return list(turns)
     if isinstance(prompt, str) and prompt.lstrip().startswith("[{"):
         prompt = from_json(prompt, prompt_column)
-    asked = prompt if isinstance(prompt, list) else [{"role": "user", "content": prompt}]
-    if isinstance(answer, list):
+    asked = prompt if is_list(prompt) else [{"role": "user", "content": prompt}]
+    if is_list(answer):
         return [*asked, *answer]
     if not isinstance(answer, (str, dict)):
         raise Unusable(f"wrong type: the answer is {kind_of(answer)}, not a text", column)
-    return [*asked, answer if isinstance(answer, dict) else {"role": "assistant", "content": answer}]
+    return [*asked, answer if is_object(answer) else {"role": "assistant", "content": answer}]
 
 
 def _is_whole(value: Any) -> bool:
@@ -87,7 +89,7 @@ def _is_whole(value: Any) -> bool:
     transcript."""
     if isinstance(value, str):
         return len(turns_of_text(value) or ()) > 1
-    if not isinstance(value, list) or not value or not isinstance(value[0], dict):
+    if not is_list(value) or not value or not is_object(value[0]):
         return False
     key = key_of(value[0], ("role", "from"))
     return key is not None and SPEAKERS.get(str(value[0][key]).lower(), "user") != "assistant"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from studio.core.messages import chat_message
+from studio.core.plain import is_list
 from studio.data.columns import SHARED, Format, Proposal, Table, by_name
 from studio.data.context import Context
 from studio.data.notes import Unusable
@@ -35,9 +36,9 @@ def convert(row: Row, columns: Mapping[str, str], context: Context) -> Conversat
         if turns is None:
             raise Unusable("template text that does not come apart: it is not wholly made of turns", columns["prompt"])
         messages = checked(turns, columns["prompt"], context)
-    elif isinstance(prompt, list) or isinstance(completion, list):
-        asked = prompt if isinstance(prompt, list) else [{"role": "user", "content": prompt}]
-        answered = completion if isinstance(completion, list) else [{"role": "assistant", "content": completion}]
+    elif is_list(prompt) or is_list(completion):
+        asked = prompt if is_list(prompt) else [{"role": "user", "content": prompt}]
+        answered = completion if is_list(completion) else [{"role": "assistant", "content": completion}]
         messages = checked([*asked, *answered], columns["prompt"], context)
     else:
         messages = (

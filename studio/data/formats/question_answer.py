@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from studio.core.messages import ChatMessage, chat_message
+from studio.core.plain import is_list, is_object
 from studio.data.columns import SHARED, Format, Proposal, Table, by_name
 from studio.data.context import Context
 from studio.data.notes import Unusable
@@ -72,7 +73,7 @@ def convert(row: Row, columns: Mapping[str, str], context: Context) -> Conversat
     """The question, with its context above it and its choices below it, and the answer. Lists of both are turns."""
     values, notes = row.values, context.notes
     asked, answered = values.get(columns["question"]), values.get(columns["answer"])
-    if isinstance(asked, list) and isinstance(answered, list):
+    if is_list(asked) and is_list(answered):
         return Conversation(_turns(asked, answered, columns, context), (), "", row.file, row.line)
     question = text_of(values, columns["question"], "question", notes)
     if "tools" in columns and (calls := _calls(answered)):
@@ -97,9 +98,9 @@ def _calls(answer: Any) -> list[Any]:
             answer = from_json(answer, "")
         except Unusable:
             return []
-    if not isinstance(answer, list):
+    if not is_list(answer):
         return []
-    named = all(isinstance(item, dict) and {"name", "arguments"} <= item.keys() for item in answer)
+    named = all(is_object(item) and {"name", "arguments"} <= item.keys() for item in answer)
     return answer if named else []
 
 
@@ -122,11 +123,11 @@ def with_choices(question: str, choices: Any, answer: Any, columns: Mapping[str,
     """
     column = columns["choices"]
     choices = from_json(choices, column) if isinstance(choices, str) and choices.lstrip()[:1] in ("[", "{") else choices
-    texts = choices.get("text") if isinstance(choices, dict) else choices
-    if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
+    texts = choices.get("text") if is_object(choices) else choices
+    if not is_list(texts) or not texts or not all(isinstance(text, str) for text in texts):
         raise Unusable("wrong type: the choices are not a list of texts", column)
     letters = [chr(ord("A") + index) for index in range(len(texts))]
-    labels = [str(label) for label in choices.get("label", letters)] if isinstance(choices, dict) else letters
+    labels = [str(label) for label in choices.get("label", letters)] if is_object(choices) else letters
     written = str(answer).strip() if not isinstance(answer, bool) else ""
     if written in labels:
         index = labels.index(written)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from studio.core.plain import is_list, is_mapping, object_or_empty
 from studio.core.text import plural
 from studio.data.readers.facts import Facts
 from studio.data.readers.faq import text_of_page
@@ -27,7 +28,7 @@ def chats(rows: Iterable[Row | Rejected], shape: Shape, facts: Facts) -> Iterato
         if isinstance(row, Rejected):
             yield row
         else:
-            spoken = shape.opened(row.values)["messages"] if shape.fits(row.values) else []
+            spoken: list[dict[str, Any]] = shape.opened(row.values)["messages"] if shape.fits(row.values) else []
             said = [item for item in spoken if item["role"] and item["content"]]
             silent += len(spoken) - len(said)
             opened.append(Row({"messages": said}, row.file, row.line))
@@ -60,7 +61,7 @@ def threads(rows: Iterable[Row | Rejected], facts: Facts) -> Iterator[Row | Reje
     text = f"Its rows are single messages of a channel; each of {plural(len(parted), 'thread')} became a conversation"
     left = [plural(number, what) for number, what in ((notices, "notice"), (alone, "unanswered message")) if number]
     facts.remarks.append(f"{text}; left out: {' and '.join(left)}." if left else f"{text}.")
-    conversations = []
+    conversations: list[Row] = []
     for spoken in parted:
         if all(item[0] for item in spoken):  # some list the newest message first
             spoken.sort(key=lambda item: item[0])
@@ -84,7 +85,7 @@ def _is_channel_message(values: Mapping[str, Any]) -> bool:
 
 
 def _is_team_message(values: Mapping[str, Any]) -> bool:
-    return "messageType" in values and isinstance(values.get("body"), Mapping)
+    return "messageType" in values and is_mapping(values.get("body"))
 
 
 def _thread(values: Mapping[str, Any]) -> Any:
@@ -99,7 +100,7 @@ def _message(values: Mapping[str, Any]) -> dict[str, Any] | None:
     if _is_team_message(values):
         said = values["body"].get("content") or ""
         said = text_of_page(said) if values["body"].get("contentType") == "html" else said
-        person = at(values, "from", "user") or at(values, "from", "application") or {}
+        person = object_or_empty(at(values, "from", "user") or at(values, "from", "application"))
         name = person.get("displayName") or person.get("id")
         return {"role": name, "content": said} if name and said and values["messageType"] == "message" else None
     if values.get("subtype") not in (None, "bot_message", "thread_broadcast") or not values.get("text"):
@@ -109,7 +110,7 @@ def _message(values: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _is_guild(values: Mapping[str, Any]) -> bool:
-    return isinstance(values.get("channel"), Mapping) and isinstance(at(values, "messages", "author"), Mapping)
+    return is_mapping(values.get("channel")) and is_mapping(at(values, "messages", "author"))
 
 
 def _guild(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -139,7 +140,7 @@ def _history(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _pieces(text: Any) -> str:
-    if isinstance(text, list):
+    if is_list(text):
         return "".join(piece if isinstance(piece, str) else str(piece.get("text") or "") for piece in text)
     return text or ""
 

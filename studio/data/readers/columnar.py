@@ -1,5 +1,8 @@
 """Columnar files: Parquet, Arrow, Feather and ORC, in batches."""
 
+# pyarrow has no types, so this file is checked less strictly.
+# pyright: standard
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -8,6 +11,7 @@ from typing import Any, BinaryIO
 import orjson
 
 from studio.core.errors import DataError
+from studio.core.plain import is_list, is_object
 from studio.data.readers.facts import Facts
 from studio.data.rows import Rejected, Row
 
@@ -85,7 +89,7 @@ def _classes(metadata: Mapping[bytes, bytes], facts: Facts) -> dict[str, list[st
     found = {
         name: list(map(str, feature["names"]))
         for name, feature in features.items()
-        if isinstance(feature, dict) and feature.get("_type") == "ClassLabel" and feature.get("names")
+        if is_object(feature) and feature.get("_type") == "ClassLabel" and feature.get("names")
     }
     note_classes(found, facts)
     return found
@@ -109,6 +113,6 @@ def named(values: dict[str, Any], classes: Mapping[str, Sequence[str]]) -> dict[
 
 def compact(value: Any) -> Any:
     """Nested objects without the null entries that columnar files add for names only other rows have."""
-    if isinstance(value, dict):
+    if is_object(value):
         return {name: compact(inner) for name, inner in value.items() if inner is not None}
-    return [compact(inner) for inner in value] if isinstance(value, list) else value
+    return [compact(inner) for inner in value] if is_list(value) else value

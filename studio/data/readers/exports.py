@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from studio.core.plain import is_list, is_mapping, object_or_empty
 from studio.data.notes import Unusable
 from studio.data.readers.shape import Shape, at, has_objects, without
 from studio.data.readers.tickets import TICKETS
@@ -23,8 +24,8 @@ def _request(values: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """The logged request of a chat, if the row has one."""
     for name in ("request", "input", "body"):
         inner = values.get(name)
-        inner = inner.get("body", inner) if isinstance(inner, Mapping) else None
-        if isinstance(inner, Mapping) and has_objects(inner.get("messages")):
+        inner = inner.get("body", inner) if is_mapping(inner) else None
+        if is_mapping(inner) and has_objects(inner.get("messages")):
             return inner
     return None
 
@@ -33,7 +34,7 @@ def _reply(values: Mapping[str, Any]) -> Any:
     """The logged answer of a chat, if the row has one."""
     for name in ("response", "output"):
         inner = values.get(name)
-        inner = inner.get("body", inner) if isinstance(inner, Mapping) else None
+        inner = inner.get("body", inner) if is_mapping(inner) else None
         if message := at(inner, "choices", "message"):
             return message
     return None
@@ -65,7 +66,7 @@ def _is_contents(values: Mapping[str, Any]) -> bool:
 
 def _contents(values: Mapping[str, Any]) -> dict[str, Any]:
     """`contents` of `parts`, and a system instruction of such."""
-    system = values.get("systemInstruction") or values.get("system_instruction") or {}
+    system: Any = values.get("systemInstruction") or values.get("system_instruction") or {}
     row = without(values, "contents", "systemInstruction", "system_instruction")
     if parts := at(system, "parts"):
         row["system"] = _joined(parts)
@@ -74,20 +75,20 @@ def _contents(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _joined(parts: Any) -> Any:
     """Parts as a text if all are; else as they are, which is said to be not only text."""
-    parts = parts if isinstance(parts, list) else [parts]
-    if all(isinstance(part, Mapping) and part.keys() == {"text"} for part in parts):
+    parts = parts if is_list(parts) else [parts]
+    if all(is_mapping(part) and set(part) == {"text"} for part in parts):
         return "".join(part["text"] for part in parts)
-    kinds = [next((key for key in part if key != "text"), "text") for part in parts if isinstance(part, Mapping)]
+    kinds = [next((key for key in part if key != "text"), "text") for part in parts if is_mapping(part)]
     return [{"type": kind} for kind in kinds]
 
 
 def _is_annotated(values: Mapping[str, Any]) -> bool:
-    return isinstance(values.get("data"), Mapping) and isinstance(values.get("annotations"), list)
+    return is_mapping(values.get("data")) and is_list(values.get("annotations"))
 
 
 def _annotated(values: Mapping[str, Any]) -> dict[str, Any]:
     """A task of an annotation tool: its data, and what the first annotation that counts says under each question's name."""
-    counted = [item for item in values["annotations"] if isinstance(item, Mapping) and not item.get("was_cancelled")]
+    counted = [item for item in values["annotations"] if is_mapping(item) and not item.get("was_cancelled")]
     if not counted:
         raise Unusable("a task without an annotation", "annotations")
     best = next((item for item in counted if item.get("ground_truth")), counted[0])
@@ -95,24 +96,24 @@ def _annotated(values: Mapping[str, Any]) -> dict[str, Any]:
     for result in best.get("result") or ():
         said = at(result, "value")
         kind = str(result.get("type"))
-        answer = said.get(kind, said.get("text")) if isinstance(said, Mapping) else None
-        if isinstance(said, Mapping) and "start" in said:
+        answer = said.get(kind, said.get("text")) if is_mapping(said) else None
+        if is_mapping(said) and "start" in said:
             raise Unusable("a marked span, which no answer is made of", "annotations")
-        row[str(result.get("from_name"))] = ", ".join(map(str, answer)) if isinstance(answer, list) else answer
+        row[str(result.get("from_name"))] = ", ".join(map(str, answer)) if is_list(answer) else answer
     return row
 
 
 def _is_reviewed(values: Mapping[str, Any]) -> bool:
-    return isinstance(values.get("fields"), Mapping) and isinstance(values.get("responses"), (Mapping, list))
+    return is_mapping(values.get("fields")) and isinstance(values.get("responses"), (Mapping, list))
 
 
 def _reviewed(values: Mapping[str, Any]) -> dict[str, Any]:
     """A record that people answered questions about: its fields, and the first answer to each question by its name."""
     row = dict(values["fields"])
     answers = values["responses"]
-    if isinstance(answers, list):
-        submitted = [item for item in answers if isinstance(item, Mapping) and item.get("status") != "discarded"]
-        answers = at(submitted, "values") or {}
+    if is_list(answers):
+        submitted = [item for item in answers if is_mapping(item) and item.get("status") != "discarded"]
+        answers = object_or_empty(at(submitted, "values"))
     said = {name: at(answer, "value") for name, answer in answers.items() if at(answer, "status") not in ("discarded", "draft")}
     if not any(value is not None for value in said.values()):
         raise Unusable("a record without a response", "responses")
@@ -130,7 +131,7 @@ def _decided(values: Mapping[str, Any]) -> dict[str, Any]:
     if "spans" in values:
         raise Unusable("marked spans, which no answer is made of", "spans")
     row = {name: value for name, value in without(values, "answer", "accept", "options").items() if not name.startswith("_")}
-    texts = {option.get("id"): option.get("text") for option in values.get("options", ()) if isinstance(option, Mapping)}
+    texts = {option.get("id"): option.get("text") for option in values.get("options", ()) if is_mapping(option)}
     chosen = [str(texts.get(key, key)) for key in values.get("accept", ())]
     return {**row, "label": ", ".join(chosen)} if chosen else row
 

@@ -21,8 +21,8 @@ class Facts:
     name: str
     kind: str = ""
     encoding: str = "utf-8"
-    details: dict[str, str] = field(default_factory=dict)
-    remarks: list[str] = field(default_factory=list)
+    details: dict[str, str] = field(default_factory=dict[str, str])
+    remarks: list[str] = field(default_factory=list[str])
     format: str = ""
     """The format the settings name, or nothing."""
     columns: tuple[str, ...] = ()
@@ -31,7 +31,7 @@ class Facts:
     """The sheet of a workbook to read. Empty: the first with a table in it."""
     header_row: int | None = None
     """The line or row (from 1) that names the columns. Empty: the first with content."""
-    roles: Mapping[str, str] = field(default_factory=dict)
+    roles: Mapping[str, str] = field(default_factory=dict[str, str])
     """Speakers' names in lower case, and their roles."""
     speakers: tuple[str, ...] = ()
     """The speakers of a transcript, as they are written in it."""

@@ -188,7 +188,7 @@ def _word_blocks(tree: ElementTree.Element) -> Iterator[Block]:
 
 
 def _text(item: ElementTree.Element) -> str:
-    parts = []
+    parts: list[str] = []
     for inner in item.iter():
         if inner.tag == f"{_WORD}t":
             parts.append(inner.text or "")

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 import orjson
 
 from studio.core.errors import DataError
+from studio.core.plain import is_list, is_object
 from studio.core.text import size
 from studio.data.readers.facts import ROW_BYTES, Facts
 from studio.data.rows import Rejected, Row
@@ -60,7 +61,7 @@ def document(stream: BinaryIO, facts: Facts) -> Iterator[Row | Rejected]:
 def row_of(value: Any, facts: Facts, line: int, text: bytes) -> Row | Rejected:
     """A parsed value as a row: an object as it is, a list of messages as `messages`, and a text as `text`, unless the text
     is such an object or list, written as JSON a second time."""
-    if type(value) is dict:
+    if is_object(value):
         twice = text.count(b'":') != len(value) and twice_named(text)
         return Rejected(facts.name, line, twice, "", _shown(text)) if twice else Row(value, facts.name, line)
     if isinstance(value, str):
@@ -71,7 +72,7 @@ def row_of(value: Any, facts: Facts, line: int, text: bytes) -> Row | Rejected:
             facts.details["encoded"] = "twice"
             facts.remarks.append("Its rows are texts that hold JSON; the objects in them were read as the rows.")
         return row_of(inner, facts, line, again)
-    if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+    if is_list(value) and value and all(is_object(item) for item in value):
         return Row({"messages" if "role" in value[0] else "conversations": value}, facts.name, line)
     return Rejected(facts.name, line, "wrong type: a row is an object with named values", "", _shown(text))
 
@@ -84,8 +85,8 @@ def _encoded_twice(text: str) -> dict[str, Any] | list[Any] | None:
         value = orjson.loads(text)
     except orjson.JSONDecodeError:
         return None
-    if isinstance(value, list):
-        return value if value and all(isinstance(item, dict) for item in value) else None
+    if is_list(value):
+        return value if value and all(is_object(item) for item in value) else None
     return value or None
 
 
@@ -108,7 +109,7 @@ def _lines(head: bytes, stream: BinaryIO, facts: Facts) -> Iterator[Row | Reject
                 number += len(parts) - 1
                 continue
             value = python_literal(line.decode("utf-8", "replace")) if line.lstrip().startswith(b"{'") else None
-            if not isinstance(value, dict):
+            if not is_object(value):
                 yield _broken(line, name, number, problem)
                 continue
             if not facts.details.get("written by"):

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from studio.core.plain import is_list, is_mapping
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -20,9 +22,9 @@ class Shape:
 def at(value: Any, *path: str) -> Any:
     """A value inside objects, and at index 0 of lists; None where there is none."""
     for key in path:
-        if isinstance(value, list):
+        if is_list(value):
             value = value[0] if value else None
-        value = value.get(key) if isinstance(value, Mapping) else None
+        value = value.get(key) if is_mapping(value) else None
     return value
 
 
@@ -33,4 +35,4 @@ def without(values: Mapping[str, Any], *names: str) -> dict[str, Any]:
 
 def has_objects(value: Any) -> bool:
     """Whether a value is a list of objects."""
-    return isinstance(value, list) and bool(value) and isinstance(value[0], Mapping)
+    return is_list(value) and bool(value) and is_mapping(value[0])

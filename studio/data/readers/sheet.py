@@ -61,7 +61,7 @@ def _rows(stream: BinaryIO, facts: Facts) -> Iterator[Row | Rejected]:
 
 def _shares(sheet: Any, names: list[str]) -> frozenset[str]:
     """The columns whose numbers are shown as a percentage, by the first rows."""
-    found = set()
+    found: set[str] = set()
     for cells in sheet.iter_rows(max_row=_LOOKED_AT):
         for name, cell in zip(names, cells, strict=False):
             if isinstance(cell.value, float | int) and "%" in str(getattr(cell, "number_format", "")):

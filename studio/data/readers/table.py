@@ -175,7 +175,7 @@ def _names(reader: Iterator[list[str]], source: _Lines, facts: Facts) -> tuple[l
     Raises DataError if there is none, or if two are the same in a table whose tool does not write lists so.
     """
     try:
-        names = next((cells for cells in reader if any(cell.strip() for cell in cells)), [])
+        names = next((cells for cells in reader if any(cell.strip() for cell in cells)), list[str]())
     except csv.Error as problem:
         raise DataError(
             f"the first line with the column names cannot be read: {problem}",

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from studio.core.plain import is_list, is_mapping
 from studio.data.notes import Unusable
 from studio.data.readers.faq import text_of_page
 from studio.data.readers.shape import Shape, at, has_objects, without
@@ -36,7 +37,7 @@ def _ticket(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_inbox(values: Mapping[str, Any]) -> bool:
-    return isinstance(at(values, "conversation_parts", "conversation_parts"), list) and "source" in values
+    return is_list(at(values, "conversation_parts", "conversation_parts")) and "source" in values
 
 
 def _inbox(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -45,20 +46,20 @@ def _inbox(values: Mapping[str, Any]) -> dict[str, Any]:
     messages = [
         {"role": "assistant" if at(part, "author", "type") in _AGENTS else "user", "content": text_of_page(part["body"])}
         for part in parts
-        if isinstance(part, Mapping) and part.get("body") and part.get("part_type", "comment") in ("comment", "open", "close")
+        if is_mapping(part) and part.get("body") and part.get("part_type", "comment") in ("comment", "open", "close")
     ]
     return {**without(values, "source", "conversation_parts"), "messages": messages}
 
 
 def _is_note_ticket(values: Mapping[str, Any]) -> bool:
     ticket = values.get("helpdesk_ticket", values)
-    return isinstance(ticket, Mapping) and any("incoming" in item for item in _notes(ticket))
+    return is_mapping(ticket) and any("incoming" in item for item in _notes(ticket))
 
 
 def _notes(ticket: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     for name in ("notes", "conversations"):
         if has_objects(ticket.get(name)):
-            return [note.get("helpdesk_note", note) for note in ticket[name] if isinstance(note, Mapping)]
+            return [note.get("helpdesk_note", note) for note in ticket[name] if is_mapping(note)]
     return []
 
 
@@ -77,7 +78,7 @@ def _note_ticket(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _is_issue(values: Mapping[str, Any]) -> bool:
     fields = values.get("fields")
-    return isinstance(fields, Mapping) and "summary" in fields and bool({"description", "comment"} & fields.keys())
+    return is_mapping(fields) and "summary" in fields and bool({"description", "comment"} & fields.keys())
 
 
 def _issue(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -109,9 +110,9 @@ def _prose(value: Any) -> str:
 
 def _blocks(node: Any) -> Iterator[Mapping[str, Any]]:
     """The nodes of a document that hold a line each."""
-    if not isinstance(node, Mapping):
+    if not is_mapping(node):
         return
-    inner = [item for item in node.get("content") or () if isinstance(item, Mapping)]
+    inner = [item for item in node.get("content") or () if is_mapping(item)]
     if any(item.get("type") in _INLINE for item in inner):
         yield node
     else:
@@ -137,10 +138,10 @@ def _is_issue_line(values: Mapping[str, Any]) -> bool:
 
 def _issue_line(values: Mapping[str, Any]) -> dict[str, Any]:
     """An issue of a tracker as a row of a table, with a column for each comment (`time;author;text`)."""
-    comments = values.get("Comment") or values.get("Comments") or []
+    comments: Any = values.get("Comment") or values.get("Comments") or []
     asking = {str(values.get(name)) for name in ("Reporter", "Reporter Id", "Creator", "Creator Id") if values.get(name)}
     messages = [{"role": "user", "content": values.get("Description") or values["Summary"]}]
-    for comment in comments if isinstance(comments, list) else [comments]:
+    for comment in map(str, comments if is_list(comments) else [comments]):
         author, said = stamped.groups() if (stamped := _STAMPED.fullmatch(comment)) else ("", comment)
         messages.append({"role": "user" if author in asking else "assistant", "content": said.strip()})
     if len(messages) == 1:
@@ -198,8 +199,8 @@ def _is_visit(values: Mapping[str, Any]) -> bool:
 
 def _visit_lines(values: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """What is said in a chat on a website, under the names that such chats are stored by."""
-    lines = next((values[name] for name in ("messages", "history") if has_objects(values.get(name))), [])
-    return [item for item in lines if isinstance(item, Mapping) and isinstance(item.get("msg"), str)]
+    lines: list[Any] = next((values[name] for name in ("messages", "history") if has_objects(values.get(name))), list[Any]())
+    return [item for item in lines if is_mapping(item) and isinstance(item.get("msg"), str)]
 
 
 def _visitor_says(item: Mapping[str, Any]) -> bool:

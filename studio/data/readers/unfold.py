@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from studio.core.errors import DataError
+from studio.core.plain import is_list, is_mapping, is_object, object_or_empty
 from studio.core.text import plural
 from studio.data.notes import Unusable
 from studio.data.paths import root
@@ -82,7 +83,7 @@ def _exported(rows: Iterable[Row | Rejected], shape: Shape) -> Iterator[Row | Re
 
 def _is_columns_of_turns(value: Any) -> bool:
     """Whether an object holds, for each key of a message, a list of one value a turn."""
-    if not isinstance(value, dict) or len(value) < 2 or not all(isinstance(inner, list) for inner in value.values()):
+    if not is_object(value) or len(value) < 2 or not all(is_list(inner) for inner in value.values()):
         return False
     return bool(value.keys() & {*ROLE_KEYS}) and bool(value.keys() & {*CONTENT_KEYS}) and len({*map(len, value.values())}) == 1
 
@@ -111,13 +112,13 @@ def _each(rows: Iterable[Row | Rejected], opened: Any) -> Iterator[Row | Rejecte
 def _document(row: Row, facts: Facts) -> list[Row]:
     """The rows in a document that is a single object; none if it is simply one row."""
     values = row.values
-    listed = [value for value in values.values() if isinstance(value, list)]
+    listed = [value for value in values.values() if is_list(value)]
     sizes = {len(value) for value in listed}
     plain = all(not isinstance(item, (list, dict)) for value in listed for item in value)
     if len(listed) == len(values) >= 2 and len(sizes) == 1 and sizes.pop() >= 2 and plain:
         facts.remarks.append("It is one object with a list for each column; read as a table.")
         return [Row(dict(zip(values, cells, strict=True)), row.file, row.line) for cells in zip(*values.values(), strict=True)]
-    objects = [value for value in values.values() if isinstance(value, dict)]
+    objects = [value for value in values.values() if is_object(value)]
     if (
         len(objects) == len(values) >= 2
         and all(set(item) == set(objects[0]) for item in objects)
@@ -129,7 +130,7 @@ def _document(row: Row, facts: Facts) -> list[Row]:
     if len(objects) == len(values) >= 2 and "role" not in values and len({frozenset(item) for item in objects}) <= 3:
         facts.remarks.append("It is one object with a row under each name; the names are kept as `id`.")
         return [Row({"id": key, **value}, row.file, row.line) for key, value in values.items()]
-    turns = [isinstance(item, dict) and bool({"role", "from"} & item.keys()) for value in listed for item in value]
+    turns = [is_object(item) and bool({"role", "from"} & item.keys()) for value in listed for item in value]
     if len(listed) == len(values) >= 2 and turns and all(turns):
         facts.remarks.append("It is one object with a conversation under each name; the names are kept as `id`.")
         return [Row({"id": key, "messages": value}, row.file, row.line) for key, value in values.items()]
@@ -137,10 +138,12 @@ def _document(row: Row, facts: Facts) -> list[Row]:
         facts.remarks.append("It is one object with an answer under each question.")
         return [Row({"question": key, "answer": value}, row.file, row.line) for key, value in values.items()]
     if set(values) <= {"about", "chats", "left_chats"} or len(values) == 1:  # a list within an object
-        inner = next((value for key in ("chats", *values) if isinstance(value := values.get(key), dict)), {})
+        inner: dict[str, Any] = next(
+            (value for key in ("chats", *values) if is_object(value := values.get(key))), dict[str, Any]()
+        )
         if has_objects(listed := inner.get("list") or []):
             return list(_rows_of(listed, row))
-    tables = [key for key, value in values.items() if isinstance(value, list) and len(value) > 1 and isinstance(value[0], dict)]
+    tables = [key for key, value in values.items() if is_list(value) and len(value) > 1 and is_object(value[0])]
     if len(tables) == 1 and not any(_is_turn(item) for item in values[tables[0]]):
         facts.details["list"] = tables[0]
         if len(values) > 1:
@@ -151,12 +154,12 @@ def _document(row: Row, facts: Facts) -> list[Row]:
 
 def _is_turn(item: Any) -> bool:
     """Whether an element of a list is a turn of a conversation, so that the list is no list of rows."""
-    return isinstance(item, dict) and any(isinstance(item.get(key), str) for key in ("role", "from", "speaker"))
+    return is_object(item) and any(isinstance(item.get(key), str) for key in ("role", "from", "speaker"))
 
 
 def _rows_of(items: list[Any], row: Row) -> Iterator[Row]:
     for item in items:
-        if isinstance(item, dict):
+        if is_object(item):
             yield from (
                 Row(values, row.file, row.line) for values in (_questions_below(item) if _is_passage_tree(item) else [item])
             )
@@ -171,7 +174,7 @@ def _asks(values: Mapping[str, Any]) -> bool:
 def _is_passage_tree(values: Mapping[str, Any]) -> bool:
     """SQuAD's shape: `paragraphs` with a `context` and `qas`."""
     parts = values.get("paragraphs")
-    return isinstance(parts, list) and bool(parts) and isinstance(parts[0], dict) and "qas" in parts[0]
+    return is_list(parts) and bool(parts) and is_object(parts[0]) and "qas" in parts[0]
 
 
 def _questions_below(values: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -179,23 +182,19 @@ def _questions_below(values: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for part in values.get("paragraphs", ()):
         for item in part.get("qas", ()):
             answers = item.get("answers") or item.get("answer")
-            first = answers[0] if isinstance(answers, list) and answers else answers
-            answer = first.get("text") if isinstance(first, dict) else first
+            first = answers[0] if is_list(answers) and answers else answers
+            answer = first.get("text") if is_object(first) else first
             yield {**title, "context": part.get("context"), "question": item.get("question"), "answer": answer or None}
 
 
 def _is_reply_tree(values: Mapping[str, Any]) -> bool:
     top = values.get("prompt", values)
-    return isinstance(top, dict) and "replies" in top and "text" in top
+    return is_object(top) and "replies" in top and "text" in top
 
 
 def _is_mapping_tree(values: Mapping[str, Any]) -> bool:
     nodes = values.get("mapping")
-    return (
-        isinstance(nodes, dict)
-        and bool(nodes)
-        and all(isinstance(node, dict) and "children" in node for node in nodes.values())
-    )
+    return is_object(nodes) and bool(nodes) and all(is_object(node) and "children" in node for node in nodes.values())
 
 
 def _conversations_in(values: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -210,13 +209,13 @@ def _conversations_in(values: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 def _mapped(nodes: Mapping[str, Any], key: str, above: set[str]) -> dict[str, Any]:
     """A node of an export by `mapping` in the shape of a reply tree."""
     node = nodes[key]
-    message = node.get("message") or {}
-    content = message.get("content") or {}
-    parts = content.get("parts") if isinstance(content, dict) else [content]
+    message = object_or_empty(node.get("message"))
+    content = message.get("content")
+    parts: list[Any] = (content.get("parts") or []) if is_object(content) else [content]
     children = [child for child in node.get("children", ()) if child in nodes and child not in above]
     return {
-        "role": (message.get("author") or {}).get("role"),
-        "text": "\n".join(part for part in parts or () if isinstance(part, str)),
+        "role": object_or_empty(message.get("author")).get("role"),
+        "text": "\n".join(part for part in parts if isinstance(part, str)),
         "replies": [_mapped(nodes, child, above | {key}) for child in children],
     }
 
@@ -228,7 +227,7 @@ def _paths(roots: list[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     while stack:
         node, before = stack.pop()
         path = (*before, node)
-        replies = [reply for reply in node.get("replies") or () if isinstance(reply, Mapping)]
+        replies = [reply for reply in node.get("replies") or () if is_mapping(reply)]
         stack += [(reply, path) for reply in reversed(replies)]
         if replies:
             continue
@@ -238,9 +237,9 @@ def _paths(roots: list[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
         fresh = [item for item in spoken if _speaker(item) == "assistant" and id(item) not in learned]
         if not fresh:
             continue
-        messages = []
+        messages: list[dict[str, Any]] = []
         for item in spoken:
-            message = {"role": _speaker(item), "content": item["text"]}
+            message: dict[str, Any] = {"role": _speaker(item), "content": item["text"]}
             messages.append({**message, "train": False} if id(item) in learned else message)
         learned.update(id(item) for item in fresh)
         yield {"messages": messages}
@@ -265,10 +264,10 @@ def _from_messages(rows: Iterable[Row | Rejected], facts: Facts) -> Iterator[Row
                 hint="Split it so that each conversation is whole in one file.",
                 where=facts.name,
             )
-        node = {**row.values, "replies": []}
+        node: dict[str, Any] = {**row.values, "replies": []}
         nodes[row.values.get("message_id")] = node
         lines[id(node)] = (row.file, row.line)
-    roots = []
+    roots: list[dict[str, Any]] = []
     for node in nodes.values():
         parent = nodes.get(node.get("parent_id"))
         (parent["replies"] if parent is not None else roots).append(node)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
+from studio.core.plain import is_list, is_mapping, is_object
 from studio.data.verifiers.verifier import normalised
 
 _DECODER = json.JSONDecoder()
@@ -29,18 +30,18 @@ def objects(text: str) -> list[dict[str, Any]]:
         except (ValueError, RecursionError):
             start = at + 1
             continue
-        found += [value] if isinstance(value, dict) else []
+        found += [value] if is_object(value) else []
         start = end
     return found
 
 
 def fields(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
     """Every plain value below `value` with its path; texts without regard to case and white space, 3.0 as 3."""
-    if isinstance(value, Mapping):
+    if is_mapping(value):
         for name, inner in value.items():
             yield from fields(inner, f"{path}.{name}")
         return
-    if isinstance(value, list):
+    if is_list(value):
         for inner in value:
             yield from fields(inner, f"{path}[]")
         return
