@@ -21,7 +21,7 @@ from studio.runs.recorder import Recorder
 from studio.spec import parse
 from tests.campaign import clocks, faults, views
 from tests.campaign.corpus import Corpus
-from tests.campaign.each_write import EachWrite
+from tests.campaign.each_write import COMPILER, NO_COMPILER, EachWrite
 from tests.campaign.matrix import Matrix, alone
 from tests.campaign.whole_jobs import WholeJobs
 from tests.campaign.whole_run import WholeRun
@@ -123,7 +123,9 @@ def run(
     with contextlib.ExitStack() as stack:
         root = work or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="studio-campaign-")))
         whole = WholeRun(root / "run") if whole_runs else None
-        writes = stack.enter_context(contextlib.closing(EachWrite(root / "writes"))) if whole_runs else None
+        writes = stack.enter_context(contextlib.closing(EachWrite(root / "writes"))) if whole_runs and COMPILER else None
+        if whole_runs and not COMPILER:
+            result.writes = {"every fault": NO_COMPILER}
         jobs = stack.enter_context(contextlib.closing(WholeJobs(root / "jobs"))) if whole_runs else None
         matrix = Matrix(root / "matrix", reference=reference)
         corpus = Corpus(root / "corpus")

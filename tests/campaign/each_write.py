@@ -25,6 +25,8 @@ from tests.campaign.whole_run import WholeRun
 FAULTS = ("full disk", "input/output error", "torn write", "kill")
 """In the order of `writes.c`. A torn write: half of the data goes out, then the process is killed."""
 STATE = struct.Struct("<iiii192s192s")
+COMPILER = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
+NO_COMPILER = "not tried: there is no C compiler (cc, gcc or clang) to build writes.c with"
 
 
 class EachWrite(WholeRun):
@@ -35,7 +37,8 @@ class EachWrite(WholeRun):
         self._state, self._tried = root / "state", root / "tried.json"
         library = root / "writes.so"
         source = Path(__file__).with_name("writes.c")
-        subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", str(library), str(source), "-ldl"], check=True)
+        assert COMPILER, NO_COMPILER
+        subprocess.run([COMPILER, "-shared", "-fPIC", "-O1", "-o", str(library), str(source), "-ldl"], check=True)
         self._state.write_bytes(bytes(STATE.size))
         more = {"WRITES": str(self._state), "LD_PRELOAD": str(library), "STUDIO_LOCKS": str(root / "locks")}
         self._forked = Forked(more, root / "forked.log")

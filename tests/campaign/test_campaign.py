@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.campaign import campaign, faults
-from tests.campaign.each_write import FAULTS, EachWrite
+from tests.campaign.each_write import COMPILER, FAULTS, NO_COMPILER, EachWrite
 from tests.campaign.matrix import Matrix
 
 pytestmark = pytest.mark.slow
@@ -41,6 +41,7 @@ def test_whichever_write_fails_the_home_can_be_used_afterwards(tmp_path: Path, f
 
 
 @pytest.mark.torch
+@pytest.mark.skipif(COMPILER is None, reason=NO_COMPILER)
 def test_whichever_write_of_a_whole_run_fails_it_goes_on_to_the_same_result(tmp_path: Path) -> None:
     with contextlib.closing(EachWrite(tmp_path)) as run:
         chance = random.Random(7)
