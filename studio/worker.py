@@ -6,6 +6,7 @@ wrong, 130 stopped.
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import os
 import shutil
@@ -20,6 +21,7 @@ from studio.core.errors import Stopped, StudioError
 from studio.core.machine_errors import translate
 from studio.core.records import ErrorRecord
 from studio.hardware import machine
+from studio.runs import reserve
 from studio.runs.folder import RunFolder
 from studio.runs.recorder import FolderRemoved, Recorder
 
@@ -51,7 +53,9 @@ def main(folder: RunFolder) -> int:
         recorder.end("failed", error)
         return error.exit_code
     except Exception as error:
-        traceback.print_exc()
+        reserve.release(folder.reserve)
+        with contextlib.suppress(OSError):  # a full disk has no room for the log either
+            traceback.print_exc()
         recorder.end("failed", translate(error) or _bug(error, folder.log))
         return 1
     recorder.end("done")

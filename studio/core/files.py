@@ -16,6 +16,9 @@ from typing import Any
 from studio.core.errors import DoesNotFit, SpecError
 from studio.core.text import nearest, size
 
+SPARE = 64 << 20
+"""Bytes of a disk that are left free whatever is written: for logs, records and what others write meanwhile."""
+
 
 def studio_home(given: str | Path | None = None) -> Path:
     """The folder that holds runs, datasets, models and settings: `given`, else $STUDIO_HOME, else ~/.studio."""
@@ -44,11 +47,19 @@ def write_bytes(path: Path, content: bytes, durable: bool = True) -> Path:
                 out.flush()
                 os.fsync(out.fileno())
         os.replace(aside, path)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(aside)
+        _name(error, path)
         raise
     return path
+
+
+def _name(error: BaseException, path: Path) -> None:
+    """Let an error of the disk say which file it was: writing and waiting for the disk do not."""
+    if isinstance(error, OSError):
+        error.filename = str(path)
+        error.filename2 = None
 
 
 def write_json(path: Path, value: Any, durable: bool = True) -> Path:
@@ -140,10 +151,11 @@ def need_room(folder: Path, need: int, what: str) -> None:
     there = folder
     while not there.exists():
         there = there.parent
-    free = shutil.disk_usage(there).free
-    if free < need * 1.05 + (64 << 20):
+    free, wanted = shutil.disk_usage(there).free, int(need * 1.05) + SPARE
+    if free < wanted:
         raise DoesNotFit(
-            f"{what} needs {size(need)} of disk space; only {size(free)} is free",
-            hint="Free some disk (studio runs list shows what runs take), or choose another folder with --home.",
+            f"{what} needs {size(wanted)} of disk space ({size(need)}, and {size(wanted - need)} to spare); "
+            f"only {size(free)} is free",
+            hint="Free some disk (studio clean shows what takes room), or choose another folder with --home.",
             where=str(folder),
         )

@@ -80,7 +80,9 @@ def translate(error: Exception) -> StudioError | None:
     where = str(getattr(error, "filename", None) or "")
     match machine_fault(error):
         case Fault.DISK_FULL:
-            return HardwareError("the disk is full", hint="Free disk space and try again.", where=where)
+            return HardwareError(
+                "the disk is full", hint="Free disk space (studio clean shows what takes room) and try again.", where=where
+            )
         case Fault.NO_PERMISSION:
             reason = (getattr(error, "strerror", None) or "no permission").lower()
             return HardwareError(f"cannot be written or read ({reason})", hint="Check its owner and permissions.", where=where)

@@ -104,7 +104,8 @@ def check_disk(name: str, wanted: int) -> None:
     free = machine.disk(Path(constants.HF_HUB_CACHE))
     if wanted + SPARE > free:
         raise DoesNotFit(
-            f"downloading it takes {size(wanted)}, and {size(free)} is free at {constants.HF_HUB_CACHE}",
+            f"downloading it needs {size(wanted + SPARE)} of disk space ({size(wanted)}, and {size(SPARE)} to spare); "
+            f"only {size(free)} is free at {constants.HF_HUB_CACHE}",
             hint="Free disk space there, or set HF_HOME to a folder on a larger disk.",
             where=name,
         )

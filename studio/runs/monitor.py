@@ -22,10 +22,15 @@ def main(folder: Path, lock: int) -> int:
         signal.signal(number, lambda number, frame: None)  # a handler, not SIG_IGN: that one the worker would inherit
     worker = subprocess.Popen([sys.executable, "-P", "-m", "studio.worker", str(folder)], pass_fds=(lock,))
     code = worker.wait()
-    with contextlib.suppress(OSError):  # a folder that was removed, a full disk: the lock tells enough
-        aside = folder / ".exit.json"
-        aside.write_text(json.dumps({"code": code, "time": time.time(), "pid": worker.pid}))
-        os.replace(aside, folder / "exit.json")
+    said = json.dumps({"code": code, "time": time.time(), "pid": worker.pid})
+    for _ in range(2):
+        with contextlib.suppress(OSError):  # of a folder that was removed, the lock tells enough
+            aside = folder / ".exit.json"
+            aside.write_text(said)
+            os.replace(aside, folder / "exit.json")
+            break
+        with contextlib.suppress(OSError):  # on a full disk: what the run keeps for its last word
+            (folder / ".reserve").unlink()
     return code
 
 

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from studio import pipeline, worker
 from studio.app import overview, queue, runs, servers
-from studio.core.errors import HardwareError
 from studio.core.records import RecordError
 from studio.processes import terminate
-from studio.runs import environment, lifecycle, reserve, slot, status, supervisor
+from studio.runs import environment, lifecycle, monitor, reserve, slot, status, supervisor
 from studio.runs import folder as folders
 from studio.runs.folder import RunFolder
 from studio.runs.recorder import FolderRemoved, Recorder
@@ -159,19 +162,35 @@ def report_steps(recorder: Recorder) -> None:
         recorder.metrics(step, loss=1.0)
 
 
-def test_on_a_disk_that_is_really_full_a_run_still_says_that_it_is(small_disk: Path) -> None:
+def test_on_a_disk_that_is_really_full_a_run_still_says_that_it_is(small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = folders.create(SPEC, small_disk)
     reserve.make(folder.reserve)
-    recorder = Recorder(folder)
-    fill(small_disk)
-    with pytest.raises(OSError, match="No space left"):
+
+    def run(folder: RunFolder, recorder: Recorder) -> None:
+        fill(small_disk)
         report_steps(recorder)
-    recorder.end("failed", HardwareError("the disk is full", hint="Free disk space and try again."))
+
+    monkeypatch.setattr(pipeline, "run", run)
+    monkeypatch.setattr(signal, "signal", lambda *given: None)
+    with contextlib.suppress(OSError), open("/dev/full", "w", buffering=1) as log:  # as the log is: no line can be written
+        monkeypatch.setattr(sys, "stderr", log)
+        assert worker.main(folder) == 1
     now = status.read(folder)
     assert now.state == "failed"
     assert now.error is not None
     assert now.error.message == "the disk is full"
+    assert now.error.hint
     assert not folder.reserve.exists()
+
+
+def test_how_a_killed_process_ended_is_written_on_a_full_disk(small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = folders.create(SPEC, small_disk)
+    reserve.make(folder.reserve)
+    killed = SimpleNamespace(pid=1, wait=lambda: fill(small_disk) or -9)
+    monkeypatch.setattr(monitor, "subprocess", SimpleNamespace(Popen=lambda *words, **more: killed))
+    monkeypatch.setattr(signal, "signal", lambda *given: None)
+    assert monitor.main(folder.path, 0) == -9
+    assert json.loads((folder.path / "exit.json").read_text())["code"] == -9
 
 
 def test_on_a_full_disk_a_run_is_refused_in_two_lines_before_it_starts(small_disk: Path) -> None:
