@@ -17,7 +17,7 @@ from typing import Any
 from studio.core.errors import DataError
 from studio.core.plain import is_list
 from studio.core.text import nearest, shorten
-from studio.data.columns import IDENTIFIERS, LABELS, SHARED, Table, shared_columns, words
+from studio.data.columns import LABELS, SHARED, Table, identifies, shared_columns, words
 from studio.data.context import Context
 from studio.data.formats import FORMATS
 from studio.data.leaves import Leaf, has_text, leaves, without_copies
@@ -118,9 +118,7 @@ def guesses(table: Table) -> list[Choice]:
         return [fuzzy]
     every = leaves(table)
     translates = any(leaf.words == ("target",) for leaf in every)
-    candidates = [
-        leaf for leaf in every if not IDENTIFIERS.issuperset(leaf.words) or (translates and leaf.words == ("source",))
-    ]
+    candidates = [leaf for leaf in every if not identifies(" ".join(leaf.words)) or (translates and leaf.words == ("source",))]
     candidates = without_copies(table, candidates)
     if paired := _known_pair(table):
         return [paired]

@@ -131,6 +131,18 @@ def plain(name: str) -> str:
     return re.sub(r"[\W_]+", " ", spaced).strip().casefold()
 
 
+_SAYINGS = (["message"], ["conversation"])
+"""Names that beside `id` identify a row, and alone hold what is said."""
+_KEYS = frozenset(words("id ids uid uuid guid url uri count date time at"))
+"""Last words of names that identify or count something, whatever stands before them."""
+
+
+def identifies(name: str) -> bool:
+    """Whether a column only says where or when a row comes from, so that nothing to learn stands in it."""
+    said = plain(name).split()
+    return bool(said) and said not in _SAYINGS and (said[-1] in _KEYS or IDENTIFIERS.issuperset(said))
+
+
 def matches(table: Table, known: tuple[str, ...], loose: bool = False) -> list[str]:
     """Columns whose name is one of `known` (best first), or with `loose` is of few words with such a one among them."""
     exact = [name for word in known for name in table.names if table.plain[name] == word]
@@ -193,7 +205,7 @@ def by_name(
 
 
 def _reason(name: str, role: str) -> str:
-    marks = {"keep": "marks the rows to keep", "split": "parts training from evaluation"}
+    marks = {"keep": "marks the rows to keep", "drop": "marks the rows to leave out", "split": "parts training from evaluation"}
     return f"`{name}` {marks.get(role, f'is the {role}')}."
 
 
@@ -201,7 +213,14 @@ SHARED: Mapping[str, tuple[str, ...]] = {
     "system": ("system", "system prompt", "system message", "system instruction", "sys prompt"),
     "history": ("history", "chat history", "conversation history", "previous turns"),
     "tools": ("tools", "functions"),
-    "keep": ("label", "keep", "accepted", "approved", "is good", "desirable", "thumbs", "thumb", "feedback", "liked"),
+    "keep": (
+        *("label", "keep", "accepted", "approved", "is good", "desirable", "thumbs", "thumb", "feedback", "liked"),
+        *("is correct", "correct", "is valid", "valid", "is approved", "is accepted"),
+    ),
+    "drop": (
+        *("deleted", "is deleted", "spam", "is spam", "rejected", "is rejected", "excluded", "exclude", "discarded"),
+        *("is bad", "toxic", "is toxic", "incorrect", "is incorrect", "hidden", "is hidden", "obsolete", "is obsolete"),
+    ),
     "split": ("split", "fold", "partition", "subset"),
     "weight": ("weight", "sample weight", "row weight"),
 }
@@ -214,7 +233,7 @@ def shared_columns(table: Table, taken: Iterable[str], roles: Iterable[str]) -> 
     columns: dict[str, str] = {}
     for role, known in SHARED.items():
         candidates = [name for name in matches(table, known) if name not in taken]
-        if role == "keep":
+        if role in ("keep", "drop"):
             candidates = [name for name in candidates if table.share(name, is_flag) == 1.0]
         elif role == "split":
             candidates = [name for name in candidates if _parts_rows(table, name)]

@@ -13,7 +13,14 @@ from studio.data.advice import Choice, asking, choice, columns_line, guesses, pr
 from studio.data.columns import SHARED, Proposal, Table, worth
 from studio.data.context import Context
 from studio.data.formats import FORMATS
-from studio.data.losses import either, refuse_choices, refuse_mixed, refuse_template_text
+from studio.data.losses import (
+    either,
+    refuse_choices,
+    refuse_list_of_tickets,
+    refuse_mixed,
+    refuse_several,
+    refuse_template_text,
+)
 from studio.data.notes import Unusable
 from studio.data.paths import is_path, value_at
 from studio.data.rows import Row
@@ -72,8 +79,10 @@ def detect(sample: Sequence[Row], settings: Data, strict: bool = True) -> Detect
         return _as_named(table, settings.format, proposals, file)
     proposals.sort(key=lambda proposal: -proposal.confidence)
     refuse_mixed(table, file)
+    refuse_several(table, file)
     proposals = [pairs] if pairs else proposals
     if not proposals:
+        refuse_list_of_tickets(table, file)
         raise _unknown(table, file)
     if any(proposal.format == "templated" and proposal.confidence > 0.7 for proposal in proposals):
         proposals = [proposal for proposal in proposals if proposal.format != "text"]  # the same text, taken apart
@@ -87,7 +96,7 @@ def detect(sample: Sequence[Row], settings: Data, strict: bool = True) -> Detect
     if more:
         raise _which_column(table, more, file)
     if best.confidence <= 0.5 and not best.unclear and best.format in TABLES and (nested := _nested(table, best)):
-        raise asking(f"the columns {_columns(best)} do not hold texts", table, file, nested, reasons=best.reasons)
+        raise asking(f"the columns {_columns(best)} do not hold texts", table, file, nested[0], reasons=best.reasons)
     if best.confidence < SURE:
         raise _unsure(table, best, file)
     refuse_choices(table, best, file)
@@ -235,11 +244,14 @@ def _needed(proposal: Proposal) -> str:
     return "" if first == proposal.format else proposal.format
 
 
-def _nested(table: Table, best: Proposal) -> list[Choice]:
-    """Readings that reach into objects or lists, where no row of the sample can be read by the columns alone."""
+def _nested(table: Table, best: Proposal) -> tuple[list[Choice]] | None:
+    """Readings that reach into objects or lists, where no row of the sample can be read by the columns alone, or none that
+    is sure; None where rows can be read, or where nothing stands in objects."""
     if any(not isinstance(_read(row, best), str) for row in table.rows[:20]):
-        return []
-    return [item for item in guesses(table) if any(is_path(name) for name in item.columns.values())]
+        return None
+    if not any(table.share(name, lambda value: isinstance(value, (dict, list))) > 0.5 for name in best.columns.values()):
+        return None
+    return ([item for item in guesses(table) if any(is_path(name) for name in item.columns.values())],)
 
 
 def _unsure(table: Table, best: Proposal, file: str) -> DataError:
@@ -259,9 +271,22 @@ def _unsure(table: Table, best: Proposal, file: str) -> DataError:
 def _unknown(table: Table, file: str) -> DataError:
     message = f"it is not clear what to train on; the columns are {_listed(table)}"
     if any(_is_said(name) for name in table.names):
-        hint = "Its first line looks like a row, not like column names: put a line such as `question,answer` above it."
-        return DataError(message, hint=hint, where=file)
+        return DataError(message, hint=_names_or_row(table), where=file)
     return asking(message, table, file, guesses(table))
+
+
+def _names_or_row(table: Table) -> str:
+    """What to do where the first line may be a row: name the columns above it, or say which of them ask and answer."""
+    hint = "Its first line looks like a row, not like column names: put a line such as `question,answer` above it"
+    if len(table.names) == 2:
+        return f"{hint}."
+    said = [name for name in table.names if _is_said(name)]
+    names = said[:2] if len(said) > 1 else ["COLUMN", "COLUMN"]
+    example = columns_line(dict(zip(("question", "answer"), names, strict=True)))
+    return (
+        f"{hint}, with a name for each of its {len(table.names)} columns. If it does name them, write under data: which of "
+        f"them ask and answer, such as {example}."
+    )
 
 
 def _is_said(name: str) -> bool:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 from studio.core.errors import DataError
 from studio.core.text import plural
 from studio.data.advice import asking, choice
-from studio.data.columns import Proposal, Table
+from studio.data.columns import Proposal, Table, words
 from studio.data.formats import FORMATS
 from studio.data.rows import Row
 from studio.data.turntext import template_of
@@ -60,6 +61,42 @@ def refuse_choices(table: Table, best: Proposal, file: str) -> None:
             table,
             file,
             [choice(table, best.columns)],
+        )
+
+
+_SCORES = frozenset(("score", "scores", "rank", "rating", "votes", "upvotes", "pm_score", "reward", "is_accepted", "accepted"))
+_ANSWERS = frozenset(words("answers responses completions candidates outputs generations replies options samples comments"))
+_OF_TICKETS = frozenset(
+    words("number status priority department queue agent assignee group team created updated due sla requester category topic")
+)
+
+
+def refuse_several(table: Table, file: str) -> None:
+    """Raise DataError if each row holds a list of several answers with scores: the first may well be the worst."""
+    for name in table.names:
+        if _ANSWERS.intersection(table.plain[name].split()) and table.share(name, _is_scored) > 0.5:
+            raise DataError(
+                f"`{name}` holds several answers with a score each, of which one must be chosen",
+                hint="Write the best one into a column `answer`; or, with the worst one as `rejected`, train on pairs.",
+                where=file,
+            )
+
+
+def _is_scored(value: Any) -> bool:
+    several = isinstance(value, list) and len(value) > 1 and all(isinstance(item, dict) for item in value)
+    return several and bool(_SCORES & value[0].keys()) and not {"role", "from"} & value[0].keys()
+
+
+def refuse_list_of_tickets(table: Table, file: str) -> None:
+    """Raise DataError for a help desk's list of tickets, which has their subjects and none of their messages."""
+    about = [name for name in table.names if _OF_TICKETS.intersection(table.plain[name].split())]
+    titled = any(table.plain[name] in ("subject", "title", "summary") for name in table.names)
+    said = [name for name in table.texts() if table.share(name, lambda value: len(str(value).split()) > 6) > 0.3]
+    if len(about) >= 5 and titled and not said:
+        raise DataError(
+            "it is a list of tickets with their subjects, and without their messages",
+            hint="Export the tickets with their messages: a row for each message, or a column for the reply.",
+            where=file,
         )
 
 

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, cast
 
 from studio.core.errors import DataError
 from studio.data import in_memory
-from studio.data.readers import READERS, Reader, containers, document, encoding, hub, transcript
+from studio.data.readers import READERS, Reader, containers, document, encoding, hub, plain_faq, transcript
 from studio.data.readers.facts import Facts
 from studio.data.readers.sniff import LOOKED_AT, kind_by_content, not_to_learn, pair_mark
 from studio.data.readers.unfold import unfolded
@@ -108,6 +108,8 @@ def _by_content(reader: Reader, stream: BinaryIO, source: Source, facts: Facts) 
         return Reader(transcript.rows, text=True)
     if source.kind == ".txt" and (refused := not_to_learn(head)):
         raise DataError(refused[0], hint=f"{refused[1]} To learn it as it stands, set data.format: text.", where=source.name)
+    if source.kind == ".txt" and plain_faq.is_faq(head.decode("utf-8", "replace")):
+        return Reader(plain_faq.rows, text=True)
     mark = pair_mark(head) if source.kind == ".txt" else ""
     if mark:
         facts.remarks.append(f"Each of its lines holds two texts parted by `{mark.strip()}`; read as a table of two columns.")

@@ -38,10 +38,18 @@ def is_marked_bad(values: Mapping[str, Any], column: str | None) -> bool:
     return value is False or value in (0, -1) or (isinstance(value, str) and value.strip().lower() in BAD_WORDS)
 
 
+def is_marked(values: Mapping[str, Any], column: str) -> bool:
+    """Whether the column that marks rows to leave out marks this one."""
+    value = values.get(column)
+    return value is True or value == 1 or (isinstance(value, str) and value.strip().lower() in ("true", "1", "yes", "y", "x"))
+
+
 def excluded(values: Mapping[str, Any], columns: Mapping[str, str]) -> tuple[str, str] | None:
     """The reason and the column for which a sound row is not for training, if there is one; bad rows are told apart."""
     if (column := columns.get("split")) and str(said := values.get(column)).strip().lower() in EVALUATION:
         return f"{FOR_EVALUATION}: `{column}` says {said}", column
+    if (column := columns.get("drop")) and is_marked(values, column):
+        return f"{BAD}: `{column}` says so", column
     if (column := columns.get("weight")) and is_number(weight := values.get(column)) and float(weight or 0) == 0:
         return f"{NO_WEIGHT}: in `{column}`", column
     return None

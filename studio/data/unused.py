@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from studio.core.text import shorten
-from studio.data.columns import DESCRIPTIONS, IDENTIFIERS, LABELS, plain
+from studio.data.columns import DESCRIPTIONS, LABELS, identifies, is_flag, is_number, plain
 from studio.data.findings import Example, Finding
 from studio.data.paths import root
 from studio.data.rows import Row
@@ -25,6 +25,7 @@ class UnusedColumns:
         self._rows = 0
         self._filled: Counter[str] = Counter()
         self._texts: Counter[str] = Counter()
+        self._flags: dict[str, Counter[str]] = {}
         self._first: dict[str, Example] = {}
 
     def add(self, row: Row) -> None:
@@ -38,8 +39,10 @@ class UnusedColumns:
             if value is None or value == "" or value == [] or value == {}:
                 continue
             self._filled[name] += 1
-            if isinstance(value, (str, list, dict)):
+            if isinstance(value, (list, dict)) or (isinstance(value, str) and not is_number(value)):
                 self._texts[name] += 1
+            if is_flag(value):
+                self._flags.setdefault(name, Counter())[str(value).strip().lower()] += 1
             if name not in self._first:
                 self._first[name] = Example(file=row.file, line=row.line, column=str(name), text=shorten(_shown(value), SHOWN))
 
@@ -49,8 +52,10 @@ class UnusedColumns:
 
     def _finding(self, name: str, count: int) -> Finding:
         words = set(plain(name).split())
-        identifies = words <= IDENTIFIERS
-        means = (self._texts[name] > self._rows / 2 and not identifies) or (words & LABELS and count > self._rows / 2)
+        means = (self._texts[name] > self._rows / 2 and not identifies(name)) or (words & LABELS and count > self._rows / 2)
+        said = self._flags.get(name, Counter[str]())
+        if len(said) > 1 and said.total() == count:
+            return self._parts(name, count, said)
         what = "holds text" if self._texts[name] > self._rows / 2 else "holds values"
         if words & (DESCRIPTIONS | LABELS):
             what = "describes the rows"
@@ -62,6 +67,20 @@ class UnusedColumns:
             share=count / self._rows,
             examples=(self._first[name],),
             not_covered="columns whose values are all empty",
+        )
+
+    def _parts(self, name: str, count: int, said: Counter[str]) -> Finding:
+        """The finding on a column of flags that tells rows apart: it may mark the good ones."""
+        usual = ", ".join(f"{word} in {times:,}" for word, times in said.most_common(4))
+        return Finding(
+            check="unused_columns",
+            severity="warning",
+            message=f"column `{name}` is not used and tells rows apart ({usual}); if it marks good rows, name it as `keep`, "
+            "if bad ones, as `drop`, under data.columns",
+            count=count,
+            share=count / self._rows,
+            examples=(self._first[name],),
+            not_covered="columns whose values are all the same",
         )
 
 

@@ -38,6 +38,7 @@ PLANTED = {
         "Human: Is it?\nAssistant: Yes.",
     ],
     "html": ["It is <b>blue</b><br/>", "It is&nbsp;blue.", "<script>alert(1)</script>", "<i>No</i>", '<a href="x">Here</a>'],
+    "escapes": [r"It is blue.\nIt is round.", r"It is blue.\r\nOr so", r"It is gr\u00fcn."],
     "invisible": ["It is\u200b blue.", "It is \u202eeulb.", "It is \x1b[31mred."],
     "personal_data": [
         "Write to anna.lee@example.org.",

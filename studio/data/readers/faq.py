@@ -116,7 +116,7 @@ def _questions(blocks: list[Block], facts: Facts) -> list[Row]:
         )
     facts.details["read as"] = "questions and answers"
     return [
-        Row({"question": _bare(heading.text), "answer": "\n\n".join(texts)}, facts.name, heading.line)
+        Row({"question": bare_question(heading.text), "answer": "\n\n".join(texts)}, facts.name, heading.line)
         for heading, texts in asking
     ]
 
@@ -144,7 +144,7 @@ def _markdown_cells(text: str) -> list[list[str]]:
     return [rows[0], *rows[2:]]
 
 
-def _bare(heading: str) -> str:
+def bare_question(heading: str) -> str:
     """A question without its number: `3. `, `Q: `, `Q4. `."""
     return re.sub(r"^\s*(?:Q(?:uestion)?\s*\d*\s*[.:)]|\d+(?:\.\d+)*[.)]?)\s+", "", heading).strip()
 

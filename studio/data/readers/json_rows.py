@@ -50,6 +50,9 @@ def document(stream: BinaryIO, facts: Facts) -> Iterator[Row | Rejected]:
             hint='Write a list of rows, such as [{"text": …}], or save a text as .txt.',
             where=facts.name,
         )
+    if head.lstrip().startswith((b"//", b"/*")):
+        hint = "Take the comments out, and a comma behind the last row."
+        raise DataError("it begins with a comment, which JSON does not have", hint=hint, where=f"{facts.name}, line 1")
     first, _, rest = head.strip().partition(b"\n")
     if rest and _parses(first):
         return _lines(head, stream, facts)

@@ -14,6 +14,7 @@ from studio.core.errors import DataError
 from studio.core.text import nearest, shorten
 from studio.data.readers.containers import refuse_bomb
 from studio.data.readers.facts import Facts
+from studio.data.readers.preamble import names_below, not_the_names
 from studio.data.rows import Rejected, Row
 
 _LOOKED_AT = 50
@@ -117,6 +118,9 @@ def _refuse_title(sheet: Any, facts: Facts) -> None:
         return
     if filled[0][1] > 1:
         _refuse_groups(rows, filled, facts)
+        texts = [(number, [str(cell) if cell is not None else "" for cell in rows[number - 1]]) for number, _ in filled]
+        if (named := names_below([(number, _trimmed(cells)) for number, cells in texts])) is not None:
+            raise not_the_names(", ".join(filter(None, texts[0][1])), named, facts, "row")
         return
     widths = [count for _, count in filled]
     usual = max(set(widths), key=widths.count)
@@ -142,6 +146,13 @@ def _refuse_groups(rows: list[tuple[Any, ...]], filled: list[tuple[int, int]], f
             hint=f"Write under data: header_row: {filled[1][0]}  if that row names the columns; else name every column.",
             where=facts.name,
         )
+
+
+def _trimmed(cells: list[str]) -> list[str]:
+    """The cells without the empty ones at the end."""
+    while cells and not cells[-1]:
+        cells = cells[:-1]
+    return cells
 
 
 def _width(sheet: Any) -> int:

@@ -74,6 +74,11 @@ def _names_a_table(head: bytes, delimiter: str) -> bool:
     return bool(names & _ASKING) and bool(names & _ANSWERING)
 
 
+def names_a_table(line: str) -> bool:
+    """Whether a text is a line that names columns that ask and answer, whatever parts them."""
+    return any(_names_a_table(line.encode(), delimiter) for delimiter in (",", ";", "\t", "|"))
+
+
 def other_delimiter(line: str) -> str:
     """A mark that parts names of columns that ask and answer, and is none of the delimiters that are read; or nothing."""
     for mark in _OTHER_DELIMITERS:

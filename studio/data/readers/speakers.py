@@ -18,6 +18,11 @@ _USUAL = {
     "answer": "assistant",
     "frage": "user",
     "antwort": "assistant",
+    **dict.fromkeys(("kunde", "kundin", "nutzer", "nutzerin", "anfrage", "cliente", "usuario", "usuário", "utente"), "user"),
+    **dict.fromkeys(("utilisateur", "klant", "klient", "pregunta", "domanda", "pergunta", "guest", "caller"), "user"),
+    **dict.fromkeys(("berater", "beraterin", "kundendienst", "agente", "asistente", "assistente", "assistent"), "assistant"),
+    **dict.fromkeys(("conseiller", "conseillère", "respuesta", "réponse", "risposta", "resposta"), "assistant"),
+    **dict.fromkeys(("helpdesk", "help desk", "customer service", "representative", "advisor"), "assistant"),
 }
 
 
@@ -33,16 +38,17 @@ def known(name: str, roles: Mapping[str, str]) -> str:
     return said.get(lowered) or _USUAL.get(lowered) or said.get(EVERYBODY, "")
 
 
-def who(names: list[str], facts: Facts, what: str = "it is a transcript") -> DataError:
-    """The refusal of a chat whose speakers are not known, with the line that says who is who."""
+def who(names: list[str], facts: Facts, what: str = "it is a transcript", text: bool = False) -> DataError:
+    """The refusal of a chat whose speakers are not known, with the line that says who is who. text: it may also be learned as text."""
     from studio.data.advice import quoted
 
     one, two = (*names, "NAME")[:2]
     line = f"roles: {{{quoted(one)}: user, {quoted(two)}: assistant}}"
     others = f' A role for `"{EVERYBODY}"` is that of everybody else.' if len(names) > 2 else ""
+    as_text = " To learn it as it stands, set data.format: text." if text else ""
     more = f" and {len(names) - 8} more" if len(names) > 8 else ""
     return DataError(
         f"{what}, and it is not clear who of {', '.join(f'`{name}`' for name in names[:8])}{more} is the assistant",
-        hint=f"Write under data: {line} with the right roles, and turns: join if one speaks several times in a row.{others}",
+        hint=f"Write under data: {line} with the right roles, and turns: join if one speaks several times in a row.{others}{as_text}",
         where=facts.name,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import itertools
 from collections import Counter, deque
 from collections.abc import Iterator
 from typing import Any, BinaryIO
@@ -12,7 +11,8 @@ from studio.core.errors import DataError
 from studio.core.text import count, plural, shorten
 from studio.data.readers.encoding import text_lines
 from studio.data.readers.facts import COLUMNS, ROW_BYTES, Facts
-from studio.data.readers.sniff import other_delimiter
+from studio.data.readers.preamble import refuse_preamble
+from studio.data.readers.sniff import names_a_table, other_delimiter
 from studio.data.readers.tickets import names_issues
 from studio.data.rows import Rejected, Row
 
@@ -33,11 +33,11 @@ def rows(stream: BinaryIO, facts: Facts) -> Iterator[Row | Rejected]:
         source.settle()
     else:
         delimiter = _delimiter(head[(facts.header_row or 1) - 1 :], "\t" if facts.kind == ".tsv" else ",")
+        if facts.header_row is None:
+            refuse_preamble(head, (delimiter, *(mark for mark in _DELIMITERS if mark != delimiter)), facts)
     for _ in range((facts.header_row or 1) - 1):
         next(source, None)
         source.settle()
-    if facts.header_row is None:
-        _refuse_preamble(head, delimiter, facts)
     facts.details["delimiter"] = _DELIMITERS.get(delimiter, delimiter)
     spaced = _quotes_behind_spaces(head, delimiter)
     if spaced:
@@ -72,30 +72,6 @@ def rows(stream: BinaryIO, facts: Facts) -> Iterator[Row | Rejected]:
         else:
             reason = f"too many cells: {len(cells)} where the first line names {width}; a text with the delimiter needs quotes"
             yield Rejected(facts.name, line, reason, "", delimiter.join(cells)[:200])
-
-
-def _refuse_preamble(head: list[str], delimiter: str, facts: Facts) -> None:
-    """Raise DataError if lines without a delimiter stand above the one that names the columns."""
-    lines = [(number, line) for number, line in enumerate(head, 1) if line.strip().strip(delimiter)]
-    remarks = len(list(itertools.takewhile(lambda item: item[1].startswith("#") and delimiter not in item[1], lines)))
-    if remarks and len(lines) > remarks and delimiter in lines[remarks][1]:
-        raise _no_names(lines[0][1], lines[remarks][0], facts)
-    if len(lines) < 4 or '"' in "".join(line for _, line in lines[:3]):
-        return
-    counts = [len([cell for cell in line.rstrip("\r\n").split(delimiter) if cell.strip()]) for _, line in lines]
-    usual, times = Counter(counts[3:]).most_common(1)[0]
-    if counts[0] == 1 and usual > 1 and times > 0.6 * len(counts[3:]):
-        header = next((number for (number, _), count in zip(lines, counts, strict=True) if count >= usual), None)
-        if header is not None:
-            raise _no_names(lines[0][1], header, facts)
-
-
-def _no_names(line: str, header: int, facts: Facts) -> DataError:
-    return DataError(
-        f"its first line holds one cell ({shorten(line.strip(), 40)!r}), so it does not name the columns",
-        hint=f"Write under data: header_row: {header}  (the line that names the columns).",
-        where=facts.name,
-    )
 
 
 def _quotes_behind_spaces(head: list[str], delimiter: str) -> bool:
@@ -199,6 +175,12 @@ def _names(reader: Iterator[list[str]], source: _Lines, facts: Facts) -> tuple[l
         raise DataError(
             f"its columns are parted by `{mark}`, which is not read as a delimiter",
             hint="Save it with a comma, semicolon, tab or bar between the columns.",
+            where=f"{facts.name}, line {line}",
+        )
+    if len(names) == 1 and sum(mark in names[0] for mark in ",;\t|") and names_a_table(names[0]):
+        raise DataError(
+            "each of its lines stands in quotes as a whole, so that it has one column",
+            hint="Save the table again as CSV: quotes belong around a single text, not around a line.",
             where=f"{facts.name}, line {line}",
         )
     if any(name.lstrip().startswith(("{", "[{")) for name in names):

@@ -179,18 +179,32 @@ def _thread_ticket(values: Mapping[str, Any]) -> dict[str, Any]:
     return {**without(values, "_embedded", "preview"), "messages": messages}
 
 
+_INBOUND = ("is_inbound", "inbound", "incoming", "from_customer", "from_user", "is_customer", "is_user")
+_OUTBOUND = ("is_outbound", "outbound", "outgoing", "from_agent", "from_bot", "is_agent", "is_bot", "from_me", "is_staff")
+"""Flags by which a message says that it came in, and by which that it went out."""
+
+
 def _is_mail_thread(values: Mapping[str, Any]) -> bool:
-    return has_objects(values.get("messages")) and "is_inbound" in values["messages"][0]
+    items = values.get("messages")
+    if not isinstance(items, list) or not has_objects(items) or "role" in items[0]:
+        return False
+    return any(isinstance(items[0].get(name), bool) for name in (*_INBOUND, *_OUTBOUND))
 
 
 def _mail_thread(values: Mapping[str, Any]) -> dict[str, Any]:
     """A conversation whose messages say whether they came in."""
     messages = [
-        {"role": "user" if item.get("is_inbound") else "assistant", "content": item.get("text") or text_of_page(item["body"])}
+        {"role": "user" if _came_in(item) else "assistant", "content": said}
         for item in values["messages"]
-        if item.get("text") or item.get("body")
+        if isinstance(item, Mapping)
+        and (said := item.get("text") or item.get("content") or item.get("message") or text_of_page(item.get("body") or ""))
     ]
     return {**without(values, "messages"), "messages": messages}
+
+
+def _came_in(item: Mapping[str, Any]) -> bool:
+    out = next((item[name] for name in _OUTBOUND if name in item), None)
+    return bool(next((item[name] for name in _INBOUND if name in item), not out))
 
 
 def _is_visit(values: Mapping[str, Any]) -> bool:

@@ -30,7 +30,7 @@ def speakers(head: bytes, roles: Mapping[str, str]) -> list[str]:
     """The speakers' names if a text is a transcript, else none. roles: names that the settings know, in lower case.
 
     It is one if nearly all paragraphs begin with a name and at least two speak; and the names are known ones, or each
-    line bears a time.
+    line bears a time, or two speakers take turns in every line.
     """
     lines = [line for line in head.decode("utf-8", "replace").splitlines()[:_LOOKED_AT] if line.strip()]
     found = [spoken for line in lines if (spoken := _spoken(line))]
@@ -42,9 +42,14 @@ def speakers(head: bytes, roles: Mapping[str, str]) -> list[str]:
     usual = [name for name, count in names.items() if count > 1 or len(found) < 6]
     roles = {name: role for name, role in roles.items() if name != EVERYBODY}
     by_name = all(known(re.sub(r"[ _]*\d{1,3}$", "", name), roles) or known(name, roles) for name in usual)
-    if len(usual) < 2 or len(usual) > 8 or not (stamped or by_name):
+    if len(usual) < 2 or len(usual) > 8 or not (stamped or by_name or _take_turns([spoken.name for spoken in found], lines)):
         return []
     return usual if len(found) >= 0.3 * len(lines) else []
+
+
+def _take_turns(names: list[str], lines: list[str]) -> bool:
+    """Whether two speakers of any name take turns in every line of a text: then it is asked who they are."""
+    return len(names) == len(lines) >= 6 and len(set(names)) == 2 and all(map(str.__ne__, names, names[1:]))
 
 
 def rows(stream: BinaryIO, facts: Facts) -> Iterator[Row | Rejected]:
@@ -87,7 +92,7 @@ def rows(stream: BinaryIO, facts: Facts) -> Iterator[Row | Rejected]:
         if len(unknown) >= 2 and number > _LOOKED_AT:
             break
     if unknown:
-        raise who(list(unknown), facts)
+        raise who(list(unknown), facts, text=True)
     if media or notices:
         facts.remarks.append(f"Left out: {plural(media, 'message')} without text, {plural(notices, 'notice')} of the chat app.")
     if turns:

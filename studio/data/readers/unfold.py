@@ -14,6 +14,7 @@ from studio.core.plain import is_list, is_mapping, is_object, object_or_empty
 from studio.core.text import plural
 from studio.data.notes import Unusable
 from studio.data.paths import root
+from studio.data.readers import message_rows
 from studio.data.readers.chats import chat_of, chats, is_message, threads
 from studio.data.readers.exports import Shape, shape_of
 from studio.data.readers.facts import Facts
@@ -23,8 +24,6 @@ from studio.data.turns import CONTENT_KEYS, ROLE_KEYS
 
 LOOKED_AT = 20
 """Rows at the beginning that are looked at for the shape of an export."""
-MESSAGES = 2_000_000
-"""Messages of a file that are held at once, where trees must be put together from single ones."""
 
 
 def unfolded(rows: Iterable[Row | Rejected], facts: Facts) -> Iterator[Row | Rejected]:
@@ -49,15 +48,23 @@ def unfolded(rows: Iterable[Row | Rejected], facts: Facts) -> Iterator[Row | Rej
         yield from _each(every, _conversations_in)
     elif {"message_id", "parent_id", "text", "role"} <= first.values.keys():
         yield from _from_messages(every, facts)
+    elif not _has_all(first.values, facts.columns) and (linked := message_rows.answering(every, _rows_among(head), facts)):
+        yield from _from_messages(linked, facts)
     elif is_message(first.values):
         yield from threads(every, facts)
     elif not _has_all(first.values, facts.columns) and (shape := _shape_among(head)):
         facts.remarks.append(shape.remark)
         yield from _exported(every, shape)
+    elif not _has_all(first.values, facts.columns) and (columns := message_rows.columns_of(_rows_among(head), facts)):
+        yield from message_rows.conversations(every, columns, facts)
     elif any(map(_is_columns_of_turns, first.values.values())):
         yield from _each(every, _turns_by_row)
     else:
         yield from every
+
+
+def _rows_among(head: list[Row | Rejected]) -> list[Row]:
+    return [row for row in head if isinstance(row, Row)]
 
 
 def _shape_among(head: list[Row | Rejected]) -> Shape | None:
@@ -258,9 +265,9 @@ def _from_messages(rows: Iterable[Row | Rejected], facts: Facts) -> Iterator[Row
         if isinstance(row, Rejected):
             yield row
             continue
-        if len(nodes) >= MESSAGES:
+        if len(nodes) >= message_rows.MESSAGES:
             raise DataError(
-                f"it holds more than {plural(MESSAGES, 'message')}, too many to put together",
+                f"it holds more than {plural(message_rows.MESSAGES, 'message')}, too many to put together",
                 hint="Split it so that each conversation is whole in one file.",
                 where=facts.name,
             )

@@ -1,0 +1,201 @@
+"""Tables with one message a row: an identifier of the conversation, who speaks, and what is said. They are put together."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from studio.core.errors import DataError
+from studio.core.text import plural
+from studio.data.columns import is_number, plain, words
+from studio.data.readers.facts import Facts
+from studio.data.readers.speakers import known, who
+from studio.data.rows import Rejected, Row
+
+MESSAGES = 2_000_000
+"""Messages of a file that are held at once."""
+_CONVERSATIONS = ("conversation", "conv", "thread", "ticket", "chat", "session", "dialog", "dialogue", "case", "issue", "call")
+_OF_ONE = frozenset(("", *(f"{name}{end}" for name in _CONVERSATIONS for end in ("", " id", " number", " no", " key", "id"))))
+_SPEAKERS = (
+    *("sender type", "sender role", "author type", "author role", "user type", "role", "speaker", "sender", "from", "author"),
+    *(
+        "participant",
+        "actor",
+        "who",
+        "direction",
+        "inbound",
+        "is inbound",
+        "incoming",
+        "from customer",
+        "type",
+        "poster",
+        "name",
+    ),
+)
+_SAID = ("message", "message text", "message body", "text", "content", "body", "utterance", "msg", "comment", "reply")
+_TURNS = frozenset(
+    ("turn", "turn id", "turn number", "turn index", "order", "position", "seq", "sequence", "step", "utterance idx")
+)
+_TIMES = frozenset(words("created timestamp time date datetime ts")) | {"created at", "sent at", "created on", "date created"}
+_IDS = ("message id", "tweet id", "post id", "comment id", "id")
+_PARENTS = frozenset(
+    (
+        "in response to tweet id",
+        "in reply to",
+        "in reply to id",
+        "reply to",
+        "reply to id",
+        "parent message id",
+        "parent id",
+        "parent",
+    )
+)
+_PRIVATE = frozenset(("private", "is private", "internal", "is internal"))
+_YES = frozenset(("true", "1", "yes"))
+_CAME_IN = {
+    **dict.fromkeys(("in", "inbound", "incoming", "received", "true", "1", "m"), "user"),
+    **dict.fromkeys(("out", "outbound", "outgoing", "sent", "false", "0", "r"), "assistant"),
+    "n": "note",
+}
+"""What says whether a message came in; help desks write M for a message, R for a reply, N for a note among the staff."""
+_COMING = frozenset(("direction", "inbound", "is inbound", "incoming", "from customer", "type"))
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns of a table of messages say what."""
+
+    conversation: str
+    speaker: str
+    said: str
+    order: str | None
+    private: str | None
+
+
+def columns_of(head: Sequence[Row], facts: Facts) -> Columns | None:
+    """The columns of a table whose rows are single messages; None for any other table."""
+    names = {plain(name): name for row in head for name in row.values}
+    conversation = next((names[name] for name in names if name in _OF_ONE and name), None)
+    said = next((names[name] for name in _SAID if name in names), None)
+    if said is None or not all(isinstance(row.values.get(said), str | None) for row in head):
+        return None
+    if conversation is None:
+        _refuse_loose(head, names, facts)
+        return None
+    ids = [str(row.values.get(conversation)) for row in head]
+    if len(set(ids)) == len(ids):
+        return None
+    speakers = [names[name] for name in _SPEAKERS if name in names and names[name] != said]
+    usable = [name for name in speakers if len({_text(row, name) for row in head}) > 1]
+    sure = next((name for name in usable if all(_role(row.values, name, facts) for row in head)), None)
+    speaker = sure or next((name for name in usable if plain(name) not in _COMING), None)
+    if speaker is None:
+        return None
+    order = next((name for key, name in names.items() if key in _TURNS), None)
+    order = order or next((name for key, name in names.items() if key in _TIMES), None)
+    return Columns(conversation, speaker, said, order, next((name for key, name in names.items() if key in _PRIVATE), None))
+
+
+def _refuse_loose(head: Sequence[Row], names: Mapping[str, str], facts: Facts) -> None:
+    """Raise DataError for messages of user and assistant that nothing puts together."""
+    speaker = next((names[name] for name in ("role", "speaker", "sender") if name in names), None)
+    if speaker is None or len(names) > 4 or facts.format == "text":
+        return
+    if {_role(row.values, speaker, facts) for row in head} >= {"user", "assistant"}:
+        raise DataError(
+            f"its rows are single messages (`{speaker}` says who speaks), and nothing says which of them belong together",
+            hint="Add a column `conversation_id` with the same value in each message of a conversation.",
+            where=facts.name,
+        )
+
+
+def answering(rows: Iterable[Row | Rejected], head: Sequence[Row], facts: Facts) -> Iterator[Row | Rejected] | None:
+    """The rows with `message_id`, `parent_id`, `role` and `text`, where each says which message it answers; else None."""
+    names = {plain(name): name for row in head for name in row.values}
+    parent = next((name for key, name in names.items() if key in _PARENTS), None)
+    own = next((names[name] for name in _IDS if name in names), None)
+    said = next((names[name] for name in _SAID if name in names), None)
+    speaker = next(
+        (names[name] for name in _SPEAKERS if name in names and all(_role(row.values, names[name], facts) for row in head)),
+        None,
+    )
+    if not (parent and own and said and speaker) or not any(_text(row, parent) for row in head):
+        return None
+    return (row if isinstance(row, Rejected) else _linked(row, own, parent, speaker, said, facts) for row in rows)
+
+
+def _linked(row: Row, own: str, parent: str, speaker: str, said: str, facts: Facts) -> Row:
+    values = row.values
+    linked = {"message_id": values.get(own), "parent_id": values.get(parent) or None, "text": values.get(said)}
+    return Row({**linked, "role": _role(values, speaker, facts)}, row.file, row.line)
+
+
+def conversations(rows: Iterable[Row | Rejected], columns: Columns, facts: Facts) -> Iterator[Row | Rejected]:
+    """Each conversation as a row, in the order they begin. Raises DataError if it is not clear who is the assistant."""
+    found: dict[str, list[Row]] = {}
+    held = notes = 0
+    unknown: dict[str, None] = {}
+    for row in rows:
+        if isinstance(row, Rejected):
+            yield row
+            continue
+        role = _role(row.values, columns.speaker, facts)
+        if role == "note" or _is_private(row.values, columns):
+            notes += 1
+            continue
+        if not role:
+            unknown.setdefault(_text(row, columns.speaker) or "(empty)")
+        found.setdefault(str(row.values.get(columns.conversation)), []).append(row)
+        held += 1
+        if held > MESSAGES:
+            raise DataError(
+                f"it holds more than {plural(MESSAGES, 'message')}, too many to put together",
+                hint="Split it so that each conversation is whole in one file.",
+                where=facts.name,
+            )
+    if unknown:
+        raise who(list(unknown), facts, f"its rows are single messages, spoken by `{columns.speaker}`")
+    left = f"; left out: {plural(notes, 'private note')}" if notes else ""
+    facts.remarks.append(
+        f"Its rows are single messages; {plural(len(found), 'conversation')} were put together by `{columns.conversation}`{left}."
+    )
+    for messages in found.values():
+        yield _conversation(_in_order(messages, columns.order), columns, facts)
+
+
+def _conversation(messages: list[Row], columns: Columns, facts: Facts) -> Row:
+    first = messages[0]
+    taken = (columns.speaker, columns.said, columns.order, columns.private)
+    beside = {name: value for name, value in first.values.items() if name not in taken}
+    spoken = [{"role": _role(row.values, columns.speaker, facts), "content": row.values.get(columns.said)} for row in messages]
+    return Row({**beside, "messages": [turn for turn in spoken if turn["content"]]}, first.file, first.line)
+
+
+def _in_order(messages: list[Row], order: str | None) -> list[Row]:
+    """The messages by number or time, where each has one; else as they stand."""
+    if order is None:
+        return messages
+    values = [row.values.get(order) for row in messages]
+    keys = [float(value) for value in values if value is not None and is_number(value)]
+    if len(keys) < len(values):
+        try:
+            keys = [datetime.datetime.fromisoformat(str(value).strip()).timestamp() for value in values]
+        except (ValueError, OverflowError):
+            return messages
+    return [row for _, row in sorted(zip(keys, messages, strict=True), key=lambda item: item[0])]
+
+
+def _role(values: Mapping[str, Any], column: str, facts: Facts) -> str:
+    said = str(values.get(column)).strip().lower()
+    return known(said, facts.roles) or (_CAME_IN.get(said, "") if plain(column) in _COMING else "")
+
+
+def _is_private(values: Mapping[str, Any], columns: Columns) -> bool:
+    return columns.private is not None and str(values.get(columns.private)).strip().lower() in _YES
+
+
+def _text(row: Row, name: str) -> str:
+    value = row.values.get(name)
+    return str(value).strip() if value is not None else ""

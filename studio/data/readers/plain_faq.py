@@ -1,0 +1,60 @@
+"""A text file that is a FAQ: paragraphs that begin with a question, and what stands below each as its answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from studio.data.readers.encoding import text_lines
+from studio.data.readers.facts import Facts
+from studio.data.readers.faq import bare_question
+from studio.data.rows import Rejected, Row
+
+_LONGEST = 300
+"""Characters a question has at most."""
+_ASKS = re.compile(r"\s*\S.*[?？]\s*$")
+
+
+def is_faq(head: str) -> bool:
+    """Whether the beginning of a text is a FAQ: its first paragraph asks, at least three do, and no two without an answer."""
+    blocks = [block for block in re.split(r"\n[ \t]*\n", head.replace("\r\n", "\n")) if block.strip()]
+    asking = [bool(_question(block.strip("\n").split("\n", 1)[0])) for block in blocks]
+    whole = [asks and "\n" in block.strip() for asks, block in zip(asking, blocks, strict=True)]
+    if sum(asking) < 3 or not asking[0]:
+        return False
+    if all(whole[:-1]) and len(blocks) > 2:  # question and answer in one paragraph each
+        return True
+    alternate = all(asks == (place % 2 == 0) for place, asks in enumerate(asking))
+    return alternate and not any(whole)
+
+
+def rows(stream: BinaryIO, facts: Facts) -> Iterator[Row | Rejected]:
+    """A row for each question."""
+    facts.details["read as"] = "questions and answers"
+    facts.remarks.append(
+        "It is a list of questions, each with its answer below it; read so. To learn the text, set data.format."
+    )
+    question, line, blank = "", 0, True
+    answer: list[str] = []
+    for number, raw in enumerate(text_lines(stream), 1):
+        said = raw.rstrip()
+        if blank and _question(said):
+            if question:
+                yield _row(question, answer, facts, line)
+            question, answer, line = said, [], number
+        elif question:
+            answer.append(said)
+        elif said:
+            yield Rejected(facts.name, number, "a paragraph before the first question", "", said[:200])
+        blank = not said
+    if question:
+        yield _row(question, answer, facts, line)
+
+
+def _question(line: str) -> bool:
+    return len(line) <= _LONGEST and _ASKS.match(line) is not None
+
+
+def _row(question: str, answer: list[str], facts: Facts, line: int) -> Row:
+    return Row({"question": bare_question(question), "answer": "\n".join(answer).strip() or None}, facts.name, line)
