@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from studio.core.errors import DataError
+from studio.core.plain import is_list, is_object
 from studio.core.text import plural
 from studio.data.advice import asking, choice
 from studio.data.columns import Proposal, Table, words
@@ -83,8 +84,9 @@ def refuse_several(table: Table, file: str) -> None:
 
 
 def _is_scored(value: Any) -> bool:
-    several = isinstance(value, list) and len(value) > 1 and all(isinstance(item, dict) for item in value)
-    return several and bool(_SCORES & value[0].keys()) and not {"role", "from"} & value[0].keys()
+    if not is_list(value) or len(value) < 2 or not is_object(first := value[0]):
+        return False
+    return not _SCORES.isdisjoint(first) and {"role", "from"}.isdisjoint(first)
 
 
 def refuse_list_of_tickets(table: Table, file: str) -> None:

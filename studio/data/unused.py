@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+from studio.core.plain import is_list, is_object
 from studio.core.text import shorten
 from studio.data.columns import DESCRIPTIONS, LABELS, identifies, is_flag, is_number, plain
 from studio.data.findings import Example, Finding
@@ -39,7 +40,7 @@ class UnusedColumns:
             if value is None or value == "" or value == [] or value == {}:
                 continue
             self._filled[name] += 1
-            if isinstance(value, (list, dict)) or (isinstance(value, str) and not is_number(value)):
+            if is_list(value) or is_object(value) or (isinstance(value, str) and not is_number(value)):
                 self._texts[name] += 1
             if is_flag(value):
                 self._flags.setdefault(name, Counter())[str(value).strip().lower()] += 1

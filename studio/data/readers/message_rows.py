@@ -20,19 +20,8 @@ _CONVERSATIONS = ("conversation", "conv", "thread", "ticket", "chat", "session",
 _OF_ONE = frozenset(("", *(f"{name}{end}" for name in _CONVERSATIONS for end in ("", " id", " number", " no", " key", "id"))))
 _SPEAKERS = (
     *("sender type", "sender role", "author type", "author role", "user type", "role", "speaker", "sender", "from", "author"),
-    *(
-        "participant",
-        "actor",
-        "who",
-        "direction",
-        "inbound",
-        "is inbound",
-        "incoming",
-        "from customer",
-        "type",
-        "poster",
-        "name",
-    ),
+    *("participant", "actor", "who", "direction", "inbound", "is inbound", "incoming", "from customer"),
+    *("type", "poster", "name"),
 )
 _SAID = ("message", "message text", "message body", "text", "content", "body", "utterance", "msg", "comment", "reply")
 _TURNS = frozenset(
@@ -41,16 +30,7 @@ _TURNS = frozenset(
 _TIMES = frozenset(words("created timestamp time date datetime ts")) | {"created at", "sent at", "created on", "date created"}
 _IDS = ("message id", "tweet id", "post id", "comment id", "id")
 _PARENTS = frozenset(
-    (
-        "in response to tweet id",
-        "in reply to",
-        "in reply to id",
-        "reply to",
-        "reply to id",
-        "parent message id",
-        "parent id",
-        "parent",
-    )
+    ("in response to tweet id", "in reply to", "in reply to id", "reply to", "reply to id", "parent id", "parent")
 )
 _PRIVATE = frozenset(("private", "is private", "internal", "is internal"))
 _YES = frozenset(("true", "1", "yes"))
@@ -117,10 +97,8 @@ def answering(rows: Iterable[Row | Rejected], head: Sequence[Row], facts: Facts)
     parent = next((name for key, name in names.items() if key in _PARENTS), None)
     own = next((names[name] for name in _IDS if name in names), None)
     said = next((names[name] for name in _SAID if name in names), None)
-    speaker = next(
-        (names[name] for name in _SPEAKERS if name in names and all(_role(row.values, names[name], facts) for row in head)),
-        None,
-    )
+    speakers = [names[name] for name in _SPEAKERS if name in names]
+    speaker = next((name for name in speakers if all(_role(row.values, name, facts) for row in head)), None)
     if not (parent and own and said and speaker) or not any(_text(row, parent) for row in head):
         return None
     return (row if isinstance(row, Rejected) else _linked(row, own, parent, speaker, said, facts) for row in rows)
@@ -158,9 +136,8 @@ def conversations(rows: Iterable[Row | Rejected], columns: Columns, facts: Facts
     if unknown:
         raise who(list(unknown), facts, f"its rows are single messages, spoken by `{columns.speaker}`")
     left = f"; left out: {plural(notes, 'private note')}" if notes else ""
-    facts.remarks.append(
-        f"Its rows are single messages; {plural(len(found), 'conversation')} were put together by `{columns.conversation}`{left}."
-    )
+    made = f"{plural(len(found), 'conversation')} were put together by `{columns.conversation}`"
+    facts.remarks.append(f"Its rows are single messages; {made}{left}.")
     for messages in found.values():
         yield _conversation(_in_order(messages, columns.order), columns, facts)
 

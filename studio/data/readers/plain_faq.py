@@ -32,9 +32,7 @@ def is_faq(head: str) -> bool:
 def rows(stream: BinaryIO, facts: Facts) -> Iterator[Row | Rejected]:
     """A row for each question."""
     facts.details["read as"] = "questions and answers"
-    facts.remarks.append(
-        "It is a list of questions, each with its answer below it; read so. To learn the text, set data.format."
-    )
+    facts.remarks.append("It is a list of questions with their answers, read so. To learn it as text, set data.format: text.")
     question, line, blank = "", 0, True
     answer: list[str] = []
     for number, raw in enumerate(text_lines(stream), 1):

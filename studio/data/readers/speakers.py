@@ -39,7 +39,7 @@ def known(name: str, roles: Mapping[str, str]) -> str:
 
 
 def who(names: list[str], facts: Facts, what: str = "it is a transcript", text: bool = False) -> DataError:
-    """The refusal of a chat whose speakers are not known, with the line that says who is who. text: it may also be learned as text."""
+    """The refusal of a chat whose speakers are not known, with the line that says who is who."""
     from studio.data.advice import quoted
 
     one, two = (*names, "NAME")[:2]
@@ -47,8 +47,9 @@ def who(names: list[str], facts: Facts, what: str = "it is a transcript", text: 
     others = f' A role for `"{EVERYBODY}"` is that of everybody else.' if len(names) > 2 else ""
     as_text = " To learn it as it stands, set data.format: text." if text else ""
     more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+    join = "turns: join if one speaks several times in a row"
     return DataError(
         f"{what}, and it is not clear who of {', '.join(f'`{name}`' for name in names[:8])}{more} is the assistant",
-        hint=f"Write under data: {line} with the right roles, and turns: join if one speaks several times in a row.{others}{as_text}",
+        hint=f"Write under data: {line} with the right roles, and {join}.{others}{as_text}",
         where=facts.name,
     )

@@ -185,10 +185,8 @@ _OUTBOUND = ("is_outbound", "outbound", "outgoing", "from_agent", "from_bot", "i
 
 
 def _is_mail_thread(values: Mapping[str, Any]) -> bool:
-    items = values.get("messages")
-    if not isinstance(items, list) or not has_objects(items) or "role" in items[0]:
-        return False
-    return any(isinstance(items[0].get(name), bool) for name in (*_INBOUND, *_OUTBOUND))
+    first: Mapping[str, Any] = values["messages"][0] if has_objects(values.get("messages")) else {}
+    return "role" not in first and any(isinstance(first.get(name), bool) for name in (*_INBOUND, *_OUTBOUND))
 
 
 def _mail_thread(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -196,7 +194,7 @@ def _mail_thread(values: Mapping[str, Any]) -> dict[str, Any]:
     messages = [
         {"role": "user" if _came_in(item) else "assistant", "content": said}
         for item in values["messages"]
-        if isinstance(item, Mapping)
+        if is_mapping(item)
         and (said := item.get("text") or item.get("content") or item.get("message") or text_of_page(item.get("body") or ""))
     ]
     return {**without(values, "messages"), "messages": messages}
