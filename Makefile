@@ -40,8 +40,8 @@ demo: install ## the main job: data, training, evidence, merged model, verified 
 app: install ## the web studio
 	@$(BIN)/studio ui
 
-test: dev ## all tests, in two processes side by side
-	@$(BIN)/python -m tests.halves
+test: dev ## all tests, in three processes side by side
+	@$(BIN)/python -m tests.parallel
 
 test-fast: dev ## the tests that load no torch and open no browser: about a minute
 	@$(BIN)/python -m pytest --fast
