@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from studio.app import curves, data_sources
-from studio.core.records import ErrorRecord
+from studio.core.records import ErrorRecord, RecordError
 from studio.runs import status as statuses
 from studio.runs.folder import RunFolder
 from studio.runs.records import EvidenceHeadline, Launch, Notes
@@ -51,6 +51,11 @@ class RunSummary:
     def headline(self) -> str:
         """The verdict in short: better, worse, no clear change."""
         return (self.verdict or "").partition(":")[0]
+
+    @property
+    def damaged(self) -> bool:
+        """Whether one of its files cannot be read: `error` says which one, and what to do."""
+        return self.error is not None and self.error.kind == RecordError.__name__
 
     @property
     def text(self) -> str:
@@ -105,9 +110,9 @@ def damaged(folder: RunFolder, problem: Exception) -> RunSummary:
     """The summary of a run that cannot be read: which file it is and what to do."""
     found = folder.damage() or f"{type(problem).__name__}: {problem}"
     error = ErrorRecord(
-        kind="RecordError",
+        kind=RecordError.__name__,
         message=f"damaged: {found}",
-        hint=f"Restore that file, or remove the run: studio runs delete {folder.id}",
+        hint=f"Set that file aside: studio doctor --repair; or remove the run: studio runs delete {folder.id}",
         where=str(folder.path),
     )
     return RunSummary(

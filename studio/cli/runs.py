@@ -30,7 +30,7 @@ def list_(home: Home = None, json: Json = False) -> None:
         [
             (
                 row.id,
-                row.state,
+                "damaged" if row.damaged else row.state,
                 row.model,
                 row.data,
                 row.step,
@@ -43,6 +43,9 @@ def list_(home: Home = None, json: Json = False) -> None:
         ],
         right=(4, 5, 6),
     )
+    for row in rows:
+        if row.damaged and row.error:
+            show.say(f"{row.id}: {row.error.message}\n→ {row.error.hint}", "red")
 
 
 @app.command("show")

@@ -17,6 +17,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import BeforeValidator, Field
 
+from studio.core import events
 from studio.core.events import State
 from studio.core.files import read_json
 from studio.core.records import ErrorRecord, Record, RecordError
@@ -105,11 +106,17 @@ def _damaged(folder: RunFolder, problem: RecordError) -> Status:
     if "newer release" in problem.message:
         hint = problem.hint
     message = f"damaged: status.json cannot be read ({shorten(problem.message, 160)})"
-    return Status(state="failed", error=ErrorRecord(kind="JobError", message=message, hint=hint, where=str(folder.status)))
+    error = ErrorRecord(kind=RecordError.__name__, message=message, hint=hint, where=str(folder.status))
+    return Status(state="failed", error=error)
 
 
 def _before_start(folder: RunFolder) -> Status:
-    """Queued; or interrupted, if nobody will ever start it: whoever made the folder was killed before it got a place."""
+    """Queued; or interrupted, if nobody will ever start it: whoever made the folder was killed before it got a place.
+
+    Or what its events say, where they say that it was started: its status was lost, or set aside because it was damaged.
+    """
+    if (told := _by_events(folder)) and not queue.waits(folder.path.parent.parent, folder.id):
+        return told
     try:
         age = time.time() - folder.asked.stat().st_mtime
         old = age > GRACE and (age > PATIENCE or not _maker_lives(folder))
@@ -128,6 +135,22 @@ def _before_start(folder: RunFolder) -> Status:
             where=str(folder.path),
         ),
     )
+
+
+def _by_events(folder: RunFolder) -> Status | None:
+    """The state of a run without a status; None if it was never started."""
+    state: State | None = None
+    error: ErrorRecord | None = None
+    ended: float | None = None
+    for event in folder.read_events():
+        if isinstance(event, events.Stage):
+            state, ended = "interrupted", None
+            hint = f"Resume from the last checkpoint with: studio runs resume {folder.id}"
+            message = "how this run ended is not known: its status.json is missing"
+            error = ErrorRecord(kind="JobError", message=message, hint=hint, where=str(folder.status))
+        elif isinstance(event, events.Ended):
+            state, error, ended = event.state, event.error, event.time
+    return Status(state=state, error=error, ended=ended) if state else None
 
 
 def _maker_lives(folder: RunFolder) -> bool:

@@ -6,22 +6,20 @@ import contextlib
 import json
 import os
 import shutil
-import signal
 import stat
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from studio import pipeline, worker
+from studio import worker
+from studio.app import damage as upkeep
 from studio.app import overview, queue, runs, servers
+from studio.cli.main import run as command
 from studio.core.records import RecordError
 from studio.processes import terminate
-from studio.runs import environment, lifecycle, monitor, reserve, slot, status, supervisor
+from studio.runs import environment, lifecycle, reserve, slot, status, supervisor
 from studio.runs import folder as folders
 from studio.runs.folder import RunFolder
 from studio.runs.recorder import FolderRemoved, Recorder
@@ -75,6 +73,31 @@ def test_one_damaged_file_costs_its_run_alone_and_the_run_can_be_deleted(tmp_pat
     assert [run.id for run in runs.list_runs(tmp_path)] == [healthy.id]
 
 
+def test_the_list_of_runs_names_the_damaged_file_and_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    healthy, damaged = ended(tmp_path), ended(tmp_path)
+    damaged.launch.write_text("[1, 2]\n")
+    assert command(["runs", "list", "--home", str(tmp_path)]) == 0
+    shown = " ".join("".join(capsys.readouterr()).split())
+    assert f"{damaged.id}: damaged: launch.json: expected a JSON object" in shown
+    assert "→ Set that file aside: studio doctor --repair" in shown
+    assert f"{healthy.id}: " not in shown
+
+
+def test_a_run_whose_status_was_set_aside_is_what_its_events_say(tmp_path: Path) -> None:
+    done, killed = ended(tmp_path), folders.create(SPEC, tmp_path)
+    with contextlib.suppress(KeyboardInterrupt), Recorder(killed).stage("training"):
+        raise KeyboardInterrupt
+    for folder in (done, killed):
+        folder.status.write_text("garbage")
+    assert {file.name for _, file in upkeep.repair(tmp_path)} == {"status.json"}
+    assert status.read(done).state == "done"
+    now = status.read(killed)
+    assert now.state == "interrupted"
+    assert "studio runs resume" in now.error.hint  # type: ignore[union-attr]
+    never = folders.create(SPEC, tmp_path)
+    assert status.read(never).state == "queued"
+
+
 def test_a_damaged_run_does_not_keep_the_queue_from_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor, "ensure", lambda root: None)
     spec = parse({"data": {"train": rows_file(tmp_path)}})
@@ -121,91 +144,6 @@ def test_a_run_whose_folder_was_removed_ends_and_does_not_come_back(tmp_path: Pa
         with pytest.raises(FolderRemoved):
             work()
     assert not folder.path.exists()
-
-
-def test_a_full_disk_is_named_as_the_cause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = folders.create(SPEC, tmp_path)
-    Recorder(folder)
-    record = json.loads(folder.status.read_text())
-    record["process"]["start_ticks"] += 1
-    folder.status.write_text(json.dumps(record))
-    assert "machine restarted" in status.read(folder).error.message  # type: ignore[union-attr]
-    monkeypatch.setattr(status, "disk_is_full", lambda path: True)
-    assert "disk is full" in status.read(folder).error.message  # type: ignore[union-attr]
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path):
-    """A real file system of one MiB."""
-    place = tmp_path / "small"
-    place.mkdir()
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)], capture_output=True, text=True)
-    if made.returncode:
-        pytest.skip(f"no small file system can be mounted here: {made.stderr.strip()}")
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
-
-
-def fill(folder: Path) -> None:
-    """Take every byte that is left."""
-    with open(folder / "ballast", "wb", buffering=0) as out:
-        for size in (1 << 16, 1 << 12, 1):
-            try:
-                while True:
-                    out.write(b"x" * size)
-            except OSError:
-                continue
-
-
-def report_steps(recorder: Recorder) -> None:
-    for step in range(10_000):
-        recorder.metrics(step, loss=1.0)
-
-
-def test_on_a_disk_that_is_really_full_a_run_still_says_that_it_is(small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = folders.create(SPEC, small_disk)
-    reserve.make(folder.reserve)
-
-    def run(folder: RunFolder, recorder: Recorder) -> None:
-        fill(small_disk)
-        report_steps(recorder)
-
-    monkeypatch.setattr(pipeline, "run", run)
-    monkeypatch.setattr(signal, "signal", lambda *given: None)
-    with contextlib.suppress(OSError), open("/dev/full", "w", buffering=1) as log:  # as the log is: no line can be written
-        monkeypatch.setattr(sys, "stderr", log)
-        assert worker.main(folder) == 1
-    now = status.read(folder)
-    assert now.state == "failed"
-    assert now.error is not None
-    assert now.error.message == "the disk is full"
-    assert now.error.hint
-    assert not folder.reserve.exists()
-
-
-def test_how_a_killed_process_ended_is_written_on_a_full_disk(small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = folders.create(SPEC, small_disk)
-    reserve.make(folder.reserve)
-    killed = SimpleNamespace(pid=1, wait=lambda: fill(small_disk) or -9)
-    monkeypatch.setattr(monitor, "subprocess", SimpleNamespace(Popen=lambda *words, **more: killed))
-    monkeypatch.setattr(signal, "signal", lambda *given: None)
-    assert monitor.main(folder.path, 0) == -9
-    assert json.loads((folder.path / "exit.json").read_text())["code"] == -9
-
-
-def test_on_a_full_disk_a_run_is_refused_in_two_lines_before_it_starts(small_disk: Path) -> None:
-    home = small_disk / "home"
-    home.mkdir()
-    (small_disk / "x.jsonl").write_text('{"question": "a?", "answer": "b"}\n')
-    (small_disk / "x.yaml").write_text("data: {train: x.jsonl}\n")
-    fill(small_disk)
-    command = [sys.executable, "-m", "studio", "train", "x.yaml", "--home", str(home)]
-    done = subprocess.run(command, cwd=small_disk, capture_output=True, text=True)
-    lines = done.stderr.strip().splitlines()
-    assert done.returncode == 1, done.stderr
-    assert len(lines) == 2
-    assert "full" in lines[0] or "No space left" in lines[0]
-    assert lines[1].startswith("→ ")
 
 
 def test_a_home_is_its_owners_and_files_follow_the_umask(tmp_path: Path) -> None:
@@ -290,7 +228,6 @@ def _wait_for_slot(order: list[str]) -> None:
 
 
 def test_what_a_killed_preparation_left_is_removed_when_the_run_goes_on(tmp_path: Path) -> None:
-    from studio import worker
 
     folder = folders.create(SPEC, tmp_path)
     (folder.data / ".held-out.tokens.1a2b").mkdir(parents=True)
