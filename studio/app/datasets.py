@@ -19,7 +19,7 @@ from studio.data.render import LOOKALIKE, Piece
 from studio.data.report import DataReport
 from studio.data.settings import Data
 from studio.models.settings import Model
-from studio.spec import RunSpec
+from studio.spec import RunSpec, as_spec
 from studio.tracking.reporter import Reporter, Silent
 
 
@@ -27,8 +27,8 @@ def inspect(*data: Any, spec: RunSpec | None = None, home: str | Path | None = N
     """Detect, check and count; trains nothing. Raises DataError.
 
     data: paths, datasets of the library (`dataset:NAME`), DataFrames (pandas, polars), lists of mappings,
-    `datasets.Dataset`s; none takes the data section of `spec`. settings are those of that section, such as
-    `format="alpaca"`.
+    `datasets.Dataset`s; none takes the data section of `spec`. A spec or the path of its YAML file, alone, stands for its
+    data. settings are those of that section, such as `format="alpaca"`.
     """
     return inspect_with(Silent(), *data, spec=spec, home=home, **settings)
 
@@ -104,12 +104,21 @@ def _scored(settings: Data, model: Model, most: int, reporter: Reporter) -> list
 
 def _settings(data: Sequence[Any], spec: RunSpec | None, home: str | Path | None, settings: Mapping[str, Any]) -> Data:
     """The data section that data and settings make, with the files of named datasets."""
+    data, spec = _apart(data, spec)
     values: dict[str, Any] = spec.data.model_dump(exclude_unset=True) if spec else {"holdout": 0.0}
     if data:
         made = [in_memory.as_sources(item, "data.train") for item in data]
         sources = [source for item in made for source in ([item] if isinstance(item, str) else item)]
         values["train"] = [store.reference_of(studio_home(home), source) or source for source in sources]
     return references.located(Data(**{**values, **settings}), studio_home(home))
+
+
+def _apart(data: Sequence[Any], spec: RunSpec | None) -> tuple[Sequence[Any], RunSpec | None]:
+    """Data and spec, where a spec that was given alone in place of data is the spec."""
+    alone = data[0] if len(data) == 1 and spec is None else None
+    if isinstance(alone, RunSpec) or (isinstance(alone, str | Path) and Path(alone).suffix.lower() in (".yaml", ".yml")):
+        return [], as_spec(alone)
+    return data, spec
 
 
 @dataclass(frozen=True)
@@ -168,17 +177,23 @@ class Findings(list[Finding]):
 
 
 def preview(
-    data: Any = None, model: str = "starter", rows: int = 3, spec: RunSpec | None = None, home: str | Path | None = None
+    data: Any = None,
+    model: str | None = None,
+    rows: int = 3,
+    spec: RunSpec | None = None,
+    home: str | Path | None = None,
 ) -> Previews:
     """The first rows as token pieces, through the very code that trains. Raises DataError, ModelError.
 
-    data: what `inspect` takes; nothing takes the data of `spec`, whose settings and model count too.
+    data: what `inspect` takes; nothing takes the data of `spec`, whose settings count too. model: whose tokenizer and chat
+    template to use; None takes the spec's, else the starter.
     """
     from studio.data import encode, prepare
     from studio.models import loading
 
-    settings = _settings([] if data is None else [data], spec, home, {})
-    wanted = spec.model if spec else Model(name=model)
+    given, spec = _apart([] if data is None else [data], spec)
+    settings = _settings(given, spec, home, {})
+    wanted = spec.model if spec and model is None else Model(name=model or "starter")
     tokenizer = loading.tokenizer(loading.find(wanted), wanted.chat_template)
     found = list(islice(prepare.usable(settings), rows))
     notes = encode.check_template(tokenizer).notes if any(row.messages for row in found) else ()

@@ -35,7 +35,19 @@ def variants(spec: RunSpec, values: Mapping[str, Sequence[Any]]) -> list[RunSpec
         changes = dict(zip(lists, combination, strict=True))
         named = {"name": _name(spec.name, changes, number), **({"tracking.group": group} if group else {})}
         made.append(specs.edit(spec, {**named, **changes}, "sweep"))
+    _refuse_equal(combinations, made, list(lists))
     return made
+
+
+def _refuse_equal(combinations: Sequence[Sequence[Any]], checked: Sequence[RunSpec], fields: Sequence[str]) -> None:
+    """Refuse values that are one value written twice, such as 1e-4 and 0.0001: their specs are equal."""
+    seen: dict[str, Sequence[Any]] = {}
+    for combination, variant in zip(combinations, checked, strict=True):
+        settings = variant.model_dump_json(exclude={"name"})
+        if (before := seen.setdefault(settings, combination)) is not combination:
+            first, again, field = next(each for each in zip(before, combination, fields, strict=True) if each[0] != each[1])
+            hint = "Each value makes one run: name it once."
+            raise SpecError(f"{first} and {again} are the same value", hint=hint, where=field)
 
 
 def parse_values(items: Iterable[str]) -> dict[str, list[Any]]:

@@ -31,7 +31,7 @@ def _columns(items: list[str] | None) -> dict[str, str]:
 @app.command()
 def inspect(
     files: Annotated[
-        list[str] | None, typer.Argument(metavar="FILE…", help="Files, hub:owner/name, or a dataset's NAME[@N].")
+        list[str] | None, typer.Argument(metavar="FILE…", help="Files, hub:owner/name, a dataset's NAME[@N], or a spec.")
     ] = None,
     spec: Annotated[Path | None, typer.Option(help="Use the data section of this spec.")] = None,
     columns: Annotated[
@@ -164,8 +164,11 @@ def desk(
 
 @app.command()
 def preview(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="The data file.")],
-    model: Annotated[str, typer.Option(help="Whose tokenizer and chat template to use.")] = "starter",
+    file: Annotated[str | None, typer.Argument(metavar="FILE", help="The data file, or a spec.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Whose tokenizer and chat template to use.", show_default="the spec's, else the starter's"),
+    ] = None,
     rows: Annotated[int, typer.Option(min=1, help="How many rows.")] = 3,
     spec: Annotated[Path | None, typer.Option(help="Use the data and model sections of this spec.")] = None,
     home: Home = None,
@@ -174,7 +177,10 @@ def preview(
     """Show the tokens of the first rows as the training code reads them, with the trained tokens marked."""
     from studio import spec as specs
     from studio.app import datasets
+    from studio.core.errors import DataError
 
+    if not file and not spec:
+        raise DataError("no file was given", hint="studio data preview FILE, or --spec S", where="studio data preview")
     previews = list(datasets.preview(file, model, rows, specs.load(spec) if spec else None, home))
     if json:
         show.as_json([item.record().model_dump() for item in previews])

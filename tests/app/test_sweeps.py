@@ -100,6 +100,8 @@ def test_without_waiting_the_runs_are_queued_in_order(home: Path, monkeypatch: p
         ({"model.name": "starter"}, "model.name: expected a list of values, got 'starter'"),
         ({"adapter.rank": []}, "adapter.rank: the list of values is empty"),
         ({"adapter.rank": [8, 8]}, "adapter.rank: 8 occurs twice"),
+        ({"training.learning_rate": ["1e-4", 0.0001]}, "training.learning_rate: 1e-4 and 0.0001 are the same value"),
+        ({"adapter.rank": [8, "16", 16]}, "adapter.rank: 16 and 16 are the same value"),
         ({"adapter.rnak": [8]}, "sweep: adapter.rnak: unknown key"),
         ({"adapter.rank": [8, "many"]}, "sweep: adapter.rank: expected an integer, got 'many'"),
         ({"training.seed": [*range(9)], "adapter.rank": [*range(1, 9)]}, "sweep: 72 runs, at most 64"),
@@ -142,8 +144,8 @@ def test_the_command_reports_in_one_document_and_by_the_exit_code_of_the_first_f
     assert [(row["state"], row["exit_code"]) for row in rows] == [("done", 0), ("failed", 1), ("stopped", 130)]
 
 
-@pytest.mark.parametrize("text", ["training.learning_rate", "=1", "adapter.rank="])
-def test_the_command_refuses_a_field_without_values(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("text", ["training.learning_rate", "=1", "adapter.rank=", "training.learning_rate=1e-4,0.0001"])
+def test_the_command_refuses_a_field_without_values_or_with_one_twice(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["sweep", "bot.yaml", "--vary", text]) == 2
     assert capsys.readouterr().err.splitlines()[-1].startswith("→ ")
     assert studio.list_runs() == []

@@ -1,0 +1,38 @@
+"""What is looked at before training: files, rows in memory, or the data of a spec."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import studio
+from studio.cli.main import run
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("rows.csv").write_text("ask;say\nAlpha?;red\nBeta?;blue\n")
+    Path("bot.yaml").write_text("data: {train: rows.csv, holdout: 0, columns: {question: ask, answer: say}}\n")
+
+
+def test_a_spec_is_looked_at_like_its_data() -> None:
+    spec = studio.load("bot.yaml")
+    for found in (studio.inspect(spec), studio.inspect("bot.yaml"), studio.inspect(spec=spec)):
+        assert (found.usable, found.totals.usable) == (True, 2)
+    (first, _) = studio.preview(spec)
+    assert next(piece.text for piece in first.pieces if piece.trained) == "red"
+    assert [str(item) for item in studio.preview("bot.yaml")] == [str(item) for item in studio.preview(spec=spec)]
+
+
+@pytest.mark.parametrize("words", [["bot.yaml"], ["--spec", "bot.yaml"]])
+@pytest.mark.parametrize("verb", ["inspect", "preview"])
+def test_the_command_takes_a_spec_in_place_of_a_file(verb: str, words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["data", verb, *words]) == 0
+    assert "rows.csv" in capsys.readouterr().out
+
+
+def test_a_preview_of_nothing_says_what_to_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["data", "preview"]) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == "→ studio data preview FILE, or --spec S"
