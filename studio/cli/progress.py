@@ -26,17 +26,19 @@ class Progress:
             self._bar.stop()
 
     def show(self, done: float, total: float, what: str) -> None:
-        """Show how far it is."""
+        """Show how far it is; where the total is not known (0), how much is done."""
         share = done / total if total else 0.0
+        how_far = f"{what}: {share:.0%}" if share else f"{what}: {done:,.0f}" if done and not total else what
         if sys.stderr.isatty():
             self._bar = self._bar or _begun()
-            self._bar.update(self._bar.task_ids[0], completed=share, description=what)
+            self._bar.update(self._bar.task_ids[0], completed=share, description=what if total else how_far)
             return
         said, shown, when = self._said
         now = time.monotonic()
-        if what != said or (share >= 1 > shown) or (share - shown >= 0.05 and now - when >= 1):
+        further = share - shown >= 0.05 or (done and not total)
+        if what != said or (share >= 1 > shown) or (further and now - when >= 1):
             self._said = (what, share, now)
-            print(f"{what}: {share:.0%}" if share else what, file=sys.stderr, flush=True)
+            print(how_far, file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager

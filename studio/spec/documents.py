@@ -190,10 +190,17 @@ def _from_here(values: Values, folder: Path) -> None:
             holder[key] = there
 
 
+DATA_FILES = frozenset((".jsonl", ".ndjson", ".csv", ".tsv", ".txt", ".parquet", ".arrow", ".xlsx", ".docx", ".gz", ".zip"))
+"""Endings of files that hold rows, and never a spec."""
+
+
 def read(path: Path) -> str:
     """The text of a spec's file. Raises SpecError."""
     if path.is_dir():
         raise SpecError("this is a folder", hint="Name a YAML file in it.", where=str(path))
+    if path.is_file() and path.suffix.lower() in DATA_FILES:
+        hint = f"`studio init --data {path}` writes a spec for it; or write `data: {{train: {path}}}` into a .yaml file."
+        raise SpecError("this is a data file, and a spec is wanted", hint=hint, where=str(path))
     try:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:

@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
-from studio.app import export_copies, exports
+from studio.app import export_copies, exports, runs
 from studio.cli.main import run
 from studio.cli.progress import Progress
 from studio.core.errors import ExportError, SpecError
+from studio.export import resources
 from studio.export.artifacts import deploy
+from studio.export.resources import Need
 from studio.export.targets.onnx import write as files
 from tests.export import made
 from tests.export.test_deploy import source
@@ -86,6 +88,26 @@ def test_the_pasted_question_sends_the_key_that_was_written(tmp_path: Path) -> N
         ["sh", "-c", script], cwd=there.path / "deploy" / "vllm", capture_output=True, text=True, env={"PATH": "/usr/bin:/bin"}
     )
     assert "Authorization: Bearer abc" in said.stdout
+
+
+@pytest.mark.parametrize("need", [Need(disk=1 << 60, memory=0), Need(disk=0, memory=1 << 60)], ids=["disk", "memory"])
+def test_an_export_that_does_not_fit_ends_with_status_three(
+    need: Need, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def begun(*_: object) -> None:
+        resources.require(need, tmp_path, "the merged export")
+
+    monkeypatch.setattr(runs, "find", lambda *_: SimpleNamespace(folder=SimpleNamespace(exports=tmp_path)))
+    monkeypatch.setattr(exports, "export", begun)
+    assert run(["export", "last", "--to", "merged", "--json"]) == 3
+    assert "the merged export needs 1" in capsys.readouterr().out
+
+
+def test_progress_without_a_known_total_says_how_much_is_done(capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress() as bar:
+        bar.show(0, 0, "Checking rows")
+        bar.show(12_000, 0, "Checking")
+    assert capsys.readouterr().err.splitlines() == ["Checking rows", "Checking: 12,000"]
 
 
 def test_a_stage_that_is_done_says_so_before_the_next_one(capsys: pytest.CaptureFixture[str]) -> None:

@@ -54,6 +54,14 @@ def test_a_wrong_spec_is_refused_naming_line_field_and_what_to_do(text: str, whe
     assert error.exit_code == 2
 
 
+def test_a_data_file_in_place_of_a_spec_is_named_with_the_command_that_makes_one(tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text('{"question": "Is it blue?", "answer": "Yes."}\n')
+    with pytest.raises(SpecError, match="a data file") as refused:
+        specs.load(file)
+    assert f"studio init --data {file}" in refused.value.hint
+
+
 def test_a_spec_written_as_yaml_reads_back_equal() -> None:
     spec = specs.parse_text(SMALL + "training: {learning_rate: 2e-4}\nexport: [{kind: merged}, {kind: gguf, quant: q4_k_m}]\n")
     assert specs.parse_text(specs.dump(spec)) == spec
