@@ -102,11 +102,12 @@ class Mirror:
 
     @_never_raises
     def inputs(self, lock: RunLock) -> None:
-        """The dataset and the base model the run reads: names, hashes and revision, never their content."""
+        """The dataset and the base model the run reads: names, hashes and revision, never their content. Runs on the same
+        data name one artifact, of which other content or another split is another version."""
         model = lock.model
         dataset = {"sha256": lock.data, "split": _split(self.folder)}
         about = {"name": model.name, "revision": model.revision, "files": model.files}
-        self.send(lambda sink: sink.used(f"{self.folder.id}-dataset", "dataset", dataset))
+        self.send(lambda sink: sink.used(_dataset_name(lock), "dataset", dataset))
         self.send(lambda sink: sink.used(f"base-{Path(model.name).name}", "base-model", about))
 
     @_never_raises
@@ -296,6 +297,15 @@ def _texts(value: Any) -> Iterator[str]:
     elif is_object(value) or is_list(value):
         for item in value.values() if is_object(value) else value:
             yield from _texts(item)
+
+
+def _dataset_name(lock: RunLock) -> str:
+    """What the runs on the same data call it: by its first file, or its name in the library."""
+    first = next(iter(lock.data), "data")
+    named = (
+        first.removeprefix("dataset:").partition("@")[0] if first.startswith("dataset:") else Path(first).name.partition(".")[0]
+    )
+    return f"dataset-{named}"
 
 
 def _split(folder: RunFolder) -> Any:

@@ -159,6 +159,16 @@ def test_no_page_uses_a_word_the_glossary_rejects(document: Path) -> None:
     assert used == []
 
 
+def test_every_file_of_a_run_folder_is_on_the_page_about_it() -> None:
+    from studio.runs.folder import RunFolder
+
+    page, run = (ROOT / "docs" / "run-folder.md").read_text(), RunFolder(Path("run"))
+    properties = {name: getattr(run, name) for name, item in vars(RunFolder).items() if isinstance(item, property)}
+    files = {name: found.name for name, found in properties.items() if isinstance(found, Path)}
+    assert len(files) > 20
+    assert {name: file for name, file in files.items() if f"`{file}`" not in page and f"`{file}/" not in page} == {}
+
+
 def test_every_config_the_readme_names_is_there() -> None:
     for name in re.findall(r"configs/[\w.-]+\.yaml", (ROOT / "README.md").read_text()):
         assert (ROOT / name).exists(), name

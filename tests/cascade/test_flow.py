@@ -11,7 +11,7 @@ import pytest
 
 from studio.app import cascades, feedback
 from studio.app.cascade_questions import Files
-from studio.app.local_server import endpoint
+from studio.cli.main import run
 from studio.core.errors import DataError, JobError, SpecError
 from studio.http.server import listen
 from tests.remote.loopback import loopback
@@ -33,8 +33,10 @@ def test_from_questions_with_answers_to_an_api_that_routes(tmp_path: Path) -> No
     known = {row["question"]: row["answer"] for row in rows}
     home = tmp_path / "home"
     with loopback(lambda body: known.get(body["messages"][-1]["content"], "I do not know that.")) as api:
-        large = endpoint(f"{api.url}#canned", price=(1.0, 1.0))
-        folder, cascade = cascades.calibrate("starter", large, files["calibrate"], home, risk=0.2)
+        priced = ["--large", f"{api.url}#canned", "--price-in", "1", "--price-out", "1", "--risk", "0.2"]
+        assert _cascade("calibrate", "starter", *priced, files=files["calibrate"], home=home) == 0
+        folder = cascades.find("last", home)
+        cascade = folder.read()
         assert api.received == [], "calibration asks the small model only"
         assert cascade.calibration.kinds == {"held-out": 40, "fresh": 0, "out-of-scope": 6}
         assert any("fresh wordings" in warning for warning in cascade.warnings)
@@ -52,7 +54,7 @@ def test_from_questions_with_answers_to_an_api_that_routes(tmp_path: Path) -> No
         assert found.large.quality == pytest.approx(40 / 46)
         assert found.small.quality < found.at_target.quality
         bills = len(api.bills)
-        cascades.report(folder, files["test"], home, ceiling=1.0)
+        assert _cascade("report", "last", "--ceiling", "1", files=files["test"], home=home) == int(not found.held)
         assert len(api.bills) == bills, "what was bought is not paid again"
         assert folder.page.exists()
         assert len(folder.read_tested()) == 46
@@ -81,6 +83,13 @@ def test_from_questions_with_answers_to_an_api_that_routes(tmp_path: Path) -> No
         assert "What does the Zorvan gadget cost?" in {item.question for item in kept}
         assert {item.correction for item in kept if "Zorvan" in item.question} == {"I do not know that."}
         assert not running.is_alive()
+
+
+def _cascade(*words: str, files: Files, home: Path) -> int:
+    """The command."""
+    asked = [option for file in files.held_out for option in ("--held-out", file)]
+    asked += [option for file in files.out_of_scope for option in ("--out-of-scope", file)]
+    return run(["cascade", *words, *asked, "--home", str(home), "--json"])
 
 
 def _free_port() -> int:
