@@ -1,5 +1,8 @@
 """One trained-looking run for all export tests: the starter in nf4 with a random adapter of some strength."""
 
+# torch, transformers and peft have no full types.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+
 from __future__ import annotations
 
 import json
@@ -33,7 +36,7 @@ def make_adapter(model: Model, out: Path, strength: float = 0.05, **settings: An
 
     torch.manual_seed(0)
     base = loading.load_base(model, "cpu")
-    values = {"r": 8, "lora_alpha": 16, "target_modules": "all-linear", "task_type": "CAUSAL_LM", **settings}
+    values: dict[str, Any] = {"r": 8, "lora_alpha": 16, "target_modules": "all-linear", "task_type": "CAUSAL_LM", **settings}
     tuned = get_peft_model(base, LoraConfig(**values))
     with torch.no_grad():
         for name, weight in tuned.named_parameters():

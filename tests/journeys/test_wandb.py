@@ -136,7 +136,7 @@ def test_what_is_done_with_a_run_later_is_added_to_the_same_run(made: dict[str, 
     assert {variables["name"] for variables in later} == {run.name}
     assert len(later) >= 3
     assert server.summary()["export/adapter/pushed"].startswith("me/bot")
-    assert any("export/merged/status" in line for line in server._lines("wandb-summary.json"))
+    assert any("export/merged/status" in line for line in server.lines("wandb-summary.json"))
     assert [list(line) for line in server.history() if "evidence" in line] != []
     assert server.exit_codes() == [0, 0, 0, 0]
 
@@ -155,7 +155,7 @@ def received(server: Server) -> dict[str, set[str]]:
     config = server.config()
     names = {f"lock.{name}" for name in config["lock"]} | config.keys() - {"lock"}
     history = {name for line in server.history() for name in line}
-    summary = {name for line in server._lines("wandb-summary.json") for name in line}
+    summary = {name for line in server.lines("wandb-summary.json") for name in line}
     files = {f"{kind}: {file}" for kind, inside in server.artifacts().items() for file in inside}
     uploaded = {re.sub(r"^/store/", "", path) for path in server.uploaded}
     return {

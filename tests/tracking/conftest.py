@@ -56,15 +56,15 @@ class Server(ThreadingHTTPServer):
 
     def history(self, run: str = "") -> list[dict[str, Any]]:
         """The logged lines, of one run or of all."""
-        return self._lines("wandb-history.jsonl", run)
+        return self.lines("wandb-history.jsonl", run)
 
     def system(self) -> list[dict[str, Any]]:
         """The lines about the machine."""
-        return self._lines("wandb-events.jsonl")
+        return self.lines("wandb-events.jsonl")
 
     def summary(self, run: str = "") -> dict[str, Any]:
         """The last summary that was streamed."""
-        return self._lines("wandb-summary.json", run)[-1]
+        return self.lines("wandb-summary.json", run)[-1]
 
     def exit_codes(self) -> list[int]:
         """How each run that has ended did."""
@@ -72,14 +72,14 @@ class Server(ThreadingHTTPServer):
 
     def config(self, run: str = "") -> dict[str, Any]:
         """The last config that was sent."""
-        sent = [v for v in self._all("UpsertBucket") if v.get("config") and (not run or v["name"] == run)]
+        sent = [v for v in self.sent("UpsertBucket") if v.get("config") and (not run or v["name"] == run)]
         return {name: item["value"] for name, item in json.loads(sent[-1]["config"]).items()}
 
     def alerts(self) -> list[tuple[str, str]]:
         """Title and severity of every alert."""
-        return [(item["title"], item["severity"]) for item in self._all("NotifyScriptableRunAlert")]
+        return [(item["title"], item["severity"]) for item in self.sent("NotifyScriptableRunAlert")]
 
-    def _lines(self, file: str, run: str = "") -> list[dict[str, Any]]:
+    def lines(self, file: str, run: str = "") -> list[dict[str, Any]]:
         parts = [
             item["files"][file]["content"]
             for item in self.streamed
@@ -89,9 +89,9 @@ class Server(ThreadingHTTPServer):
 
     def artifacts(self) -> dict[str, set[str]]:
         """The files of every artifact, by its type."""
-        types = {f"artifact-{n}": v["input"]["artifactTypeName"] for n, v in enumerate(self._all("createArtifact("), 1)}
+        types = {f"artifact-{n}": v["input"]["artifactTypeName"] for n, v in enumerate(self.sent("createArtifact("), 1)}
         found: dict[str, set[str]] = {}
-        for variables in self._all("createArtifactFiles"):
+        for variables in self.sent("createArtifactFiles"):
             for file in variables["input"]["artifactFiles"]:
                 found.setdefault(types[file["artifactID"]], set()).add(file["name"])
         return found
@@ -102,7 +102,7 @@ class Server(ThreadingHTTPServer):
             body for path, body in self.uploaded.items() if not path.startswith(but)
         )
 
-    def _all(self, operation: str) -> list[dict[str, Any]]:
+    def sent(self, operation: str) -> list[dict[str, Any]]:
         return [variables for name, variables in self.operations if operation in name]
 
     def variables(self, operation: str) -> dict[str, Any]:
@@ -163,16 +163,16 @@ class Handler(BaseHTTPRequestHandler):
         if "query ArtifactType(" in query:  # of a project that has no artifacts of this type yet
             return {"project": {"artifact": None}}
         if "createArtifact(" in query:
-            number = len(self.server._all("createArtifact("))
+            number = len(self.server.sent("createArtifact("))
             made = {"id": f"artifact-{number}", "state": "PENDING", "artifactSequence": {"id": "s", "latestArtifact": None}}
             return {"createArtifact": {"artifact": made}}
         if "createArtifactManifest(" in query:
             store = f"{self.server.address}/store/manifest-{len(self.server.operations)}"
-            file = {"id": "f", "name": "m", "displayName": "m", "uploadUrl": store, "uploadHeaders": []}
+            file: dict[str, Any] = {"id": "f", "name": "m", "displayName": "m", "uploadUrl": store, "uploadHeaders": []}
             return {"createArtifactManifest": {"artifactManifest": {"id": f"m{len(self.server.operations)}", "file": file}}}
         if "createArtifactFiles(" in query:
             store = f"{self.server.address}/store"
-            edges = [
+            edges: list[dict[str, Any]] = [
                 {
                     "node": {
                         "id": str(n),
@@ -211,7 +211,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _resumed(self, run: str) -> dict[str, Any] | None:
         """What the server has of a run already."""
-        before = [v for v in self.server._all("UpsertBucket") if v["name"] == run]
+        before = [v for v in self.server.sent("UpsertBucket") if v["name"] == run]
         if not before:
             return None
         history = self.server.history(run)
@@ -226,7 +226,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _artifact(self, id: str) -> dict[str, Any]:
         """A committed artifact, as far as the client looks at it."""
-        asked = self.server._all("createArtifact(")[int(id.rpartition("-")[2]) - 1]["input"]
+        asked = self.server.sent("createArtifact(")[int(id.rpartition("-")[2]) - 1]["input"]
         entity = {"name": "me"}
         project = {"id": "p", "internalId": "1", "name": "studio", "entity": entity}
         sequence = {"__typename": "ArtifactSequence", "name": asked["artifactCollectionName"], "project": project}

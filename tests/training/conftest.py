@@ -1,5 +1,8 @@
 """One tiny model on disk for all training tests, and ways of loading it."""
 
+# torch, transformers and peft have no full types.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -50,7 +53,11 @@ def fit_in(load: Callable[..., Any], tokenizer: Any) -> Callable[..., tuple[Trai
 @pytest.fixture
 def run(fit_in: Callable[..., Any], tmp_path: Path) -> Callable[..., tuple[TrainingResult, Memory, TrainingJob]]:
     """The same in a folder of the test's own: `run("name", epochs=1)`."""
-    return lambda name="run", *more, **changes: fit_in(tmp_path / name, *more, **changes)
+
+    def run(name: str = "run", *more: Any, **changes: Any) -> tuple[TrainingResult, Memory, TrainingJob]:
+        return fit_in(tmp_path / name, *more, **changes)
+
+    return run
 
 
 @pytest.fixture(scope="session")

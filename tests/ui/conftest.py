@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Error, expect
+from playwright.sync_api import Dialog, Error, expect
 
 from studio.ui.session import COOKIE, Sessions
 
@@ -120,8 +120,16 @@ def new_page(studio: Studio, new_context: Any) -> Iterator[Any]:
             cookie = Sessions(studio.home / "ui" / "session.key").new()
             context.add_cookies([{"name": COOKIE, "value": cookie, "url": studio.url, "sameSite": "Strict", "httpOnly": True}])
         page = context.new_page()
-        page.on("pageerror", lambda problem: errors.append(f"{page.url}: {problem}"))
-        page.on("dialog", lambda dialog: (errors.append(f"{page.url}: a script opened a dialog"), dialog.dismiss()))
+
+        def refused(dialog: Dialog) -> None:
+            errors.append(f"{page.url}: a script opened a dialog")
+            dialog.dismiss()
+
+        def failed(problem: Error) -> None:
+            errors.append(f"{page.url}: {problem}")
+
+        page.on("pageerror", failed)
+        page.on("dialog", refused)
         return page
 
     yield make
