@@ -78,34 +78,34 @@ def run(folder: RunFolder, recorder: Recorder) -> None:
             export_all(folder, prepared, recorder, mirror)
 
 
-def make_ready(folder: RunFolder, asked: RunSpec, recorder: Recorder) -> Prepared:
+def make_ready(folder: RunFolder, requested: RunSpec, recorder: Recorder) -> Prepared:
     """Read, check, split, encode, plan; write the resolved spec, the plan and the lock."""
     if not (folder.data / "report.json").exists():
-        located = references.located(asked.data, _home(folder))
-        report = prepare.prepare(located, asked.training.seed, folder.data, recorder, asked.training.method.needs)
+        located = references.located(requested.data, _home(folder))
+        report = prepare.prepare(located, requested.training.seed, folder.data, recorder, requested.training.method.needs)
         recorder.event(events.DataReady(message=report.counts))
         for warning in report.warnings:
             recorder.event(events.Warning(message=warning))
     if not folder.findings.exists():
-        checked = desk_report.check_rows(folder.data / "train.jsonl", tuple(asked.data.regions), recorder)
+        checked = desk_report.check_rows(folder.data / "train.jsonl", tuple(requested.data.regions), recorder)
         checked.write(folder.findings)
         for finding in checked.findings:
             if finding.severity != "info":
                 recorder.event(events.Warning(message=str(finding)))
-    found = loading.find(asked.model)
-    tokenizer = loading.tokenizer(found, asked.model.chat_template)
+    found = loading.find(requested.model)
+    tokenizer = loading.tokenizer(found, requested.model.chat_template)
     fix_date(tokenizer, day := planner.day_of(folder.lock))
-    replayed = planner.mix_in(folder.data, asked, found, _home(folder))
-    train, held_out = encode_parts(folder.data, tokenizer, asked, recorder)
+    replayed = planner.mix_in(folder.data, requested, found, _home(folder))
+    train, held_out = encode_parts(folder.data, tokenizer, requested, recorder)
     machine = machines.probe()
     if not folder.spec_file.exists():
-        asked = planner.take_start(asked, folder)
-        teacher = planner.teacher(asked, _home(folder), tokenizer, "fp32")  # refused now if it cannot be one
-        judging.refuse(asked, _home(folder))
-        rows = planner.rows_for(asked, train, held_out)
-        source = planner.held_out_from(asked.data, planner.made_rows(asked, _home(folder)))
+        requested = planner.take_start(requested, folder)
+        teacher = planner.teacher(requested, _home(folder), tokenizer, "fp32")  # refused now if it cannot be one
+        judging.refuse(requested, _home(folder))
+        rows = planner.rows_for(requested, train, held_out)
+        source = planner.held_out_from(requested.data, planner.made_rows(requested, _home(folder)))
         rows = replace(rows, replayed=replayed, held_out_from=source)
-        plan = planner.resolve(asked, machine, found, rows, measured_runs(_home(folder)), teacher)
+        plan = planner.resolve(requested, machine, found, rows, measured_runs(_home(folder)), teacher)
         plan.record().write(folder.plan)
         for decision in plan.decisions:
             recorder.event(events.Decision(field=decision.field, value=decision.value, reason=decision.reason))

@@ -139,11 +139,11 @@ def _weights(request: MergeRequest) -> list[float]:
     return list(request.weights) or [1 / count] * count
 
 
-def _locate(given: str, root: Path) -> tuple[Path, RunFolder | None]:
+def _locate(reference: str, root: Path) -> tuple[Path, RunFolder | None]:
     """The adapter folder that a name stands for, and its run."""
     from studio.planner import starting
 
-    return starting.locate(given, root, "ADAPTER")
+    return starting.locate(reference, root, "ADAPTER")
 
 
 def _same_base(parents: Sequence[RunFolder]) -> None:

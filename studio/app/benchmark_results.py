@@ -35,9 +35,9 @@ def result(name: str, home: Path) -> Result:
     raise JobError(f"there is no measurement `{name}`", hint="studio bench makes one.", where=str(home / "bench"))
 
 
-def page_file(found: Result, home: Path) -> Path:
+def page_file(result: Result, home: Path) -> Path:
     """Where the page of a result is."""
-    return home / "bench" / f"{found.id}.html"
+    return home / "bench" / f"{result.id}.html"
 
 
 def begin(words: list[str], home: Path) -> Task:

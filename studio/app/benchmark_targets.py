@@ -36,9 +36,9 @@ class BenchTarget:
         return self.source.endswith(".gguf") or (bool(self.source) and any(Path(self.source).glob("*.gguf")))
 
 
-def targets(given: Sequence[str], apis: Sequence[Api], home: Path) -> list[BenchTarget]:
+def targets(requested: Sequence[str], apis: Sequence[Api], home: Path) -> list[BenchTarget]:
     """What each name stands for. Raises SpecError, JobError, ModelError, Refused."""
-    found = [_target(name, home) for name in dict.fromkeys(given)]
+    found = [_target(name, home) for name in dict.fromkeys(requested)]
     found += [BenchTarget(f"{api.model} · {api.host}", "api", api=api) for api in apis]
     if not found:
         raise SpecError("there is nothing to measure", hint="Name a run, an export or an API: studio bench last.")
@@ -49,36 +49,34 @@ def targets(given: Sequence[str], apis: Sequence[Api], home: Path) -> list[Bench
     return found
 
 
-def _target(given: str, home: Path) -> BenchTarget:
-    if "://" in given:
-        url, sign, model = given.partition("#")
+def _target(name: str, home: Path) -> BenchTarget:
+    if "://" in name:
+        url, sign, model = name.partition("#")
         if not sign or not model:
-            raise SpecError("the address names no model", hint=f"Add it: {url}#MODEL.", where=given)
+            raise SpecError("the address names no model", hint=f"Add it: {url}#MODEL.", where=name)
         api = client.api(url, model)
         return BenchTarget(f"{model} · {api.host}", "api", api=api)
-    there = find_export(given, home)
+    there = find_export(name, home)
     if there is not None:
         run = there.parent.parent
         return BenchTarget(f"{run.name}:{there.name}", "export", str(there), run=run)
-    [source] = serving.sources(serving.ServeRequest((given,)), home)
+    [source] = serving.sources(serving.ServeRequest((name,)), home)
     if source.run:
         return BenchTarget(
-            source.run, "run", given, run=home / "runs" / source.run, model=source.model.name if source.model else ""
+            source.run, "run", name, run=home / "runs" / source.run, model=source.model.name if source.model else ""
         )
-    path = Path(given).expanduser()
+    path = Path(name).expanduser()
     if (path / "artifact.json").exists():
         owner = path.absolute().parent.parent
         is_run = (owner / "asked.yaml").exists()
         return BenchTarget(
             f"{owner.name}:{path.name}" if is_run else path.name, "export", str(path), run=owner if is_run else None
         )
-    return BenchTarget(
-        source.name, "export" if source.gguf else "model", given, model=source.model.name if source.model else ""
-    )
+    return BenchTarget(source.name, "export" if source.gguf else "model", name, model=source.model.name if source.model else "")
 
 
-def rows(found: Sequence[BenchTarget], questions: str, most: int, home: Path) -> prompts.Chosen:
-    """What everything is asked: a file, a run's held-out rows, those of the first run among `found`, or general questions."""
+def rows(targets: Sequence[BenchTarget], questions: str, most: int, home: Path) -> prompts.Chosen:
+    """What everything is asked: a file, a run's held-out rows, those of the first run among `targets`, or general questions."""
     if questions:
         file = Path(questions).expanduser()
         if file.is_file():
@@ -90,11 +88,11 @@ def rows(found: Sequence[BenchTarget], questions: str, most: int, home: Path) ->
         if chosen is None:
             raise JobError("this run has no held-out rows to ask", hint="Give a file: --prompts FILE.", where=run.id)
         return chosen
-    for folder in (target.run for target in found):
+    for folder in (target.run for target in targets):
         chosen = prompts.held_out(folder / "data", folder.name, most) if folder else None
         if chosen:
             return chosen
-    return prompts.general(most, "starter" if any(target.model == "starter" for target in found) else "")
+    return prompts.general(most, "starter" if any(target.model == "starter" for target in targets) else "")
 
 
 def _report(folder: Path | None) -> dict[str, Any] | None:
@@ -104,14 +102,14 @@ def _report(folder: Path | None) -> dict[str, Any] | None:
     return None
 
 
-def longest(found: Sequence[BenchTarget]) -> int:
+def longest(targets: Sequence[BenchTarget]) -> int:
     """The limit on answers that the first run's evidence was measured with."""
-    return max((int((_report(target.run) or {}).get("max_new_tokens") or 0) for target in found), default=0)
+    return max((int((_report(target.run) or {}).get("max_new_tokens") or 0) for target in targets), default=0)
 
 
-def metric(found: Sequence[BenchTarget]) -> str:
+def metric(targets: Sequence[BenchTarget]) -> str:
     """The text metric that is read first: the one a run's verdict reads, if it is one."""
-    heads = [head for target in found if (head := (_report(target.run) or {}).get("headline")) in TEXT_METRICS]
+    heads = [head for target in targets if (head := (_report(target.run) or {}).get("headline")) in TEXT_METRICS]
     return heads[0] if heads else "token_f1"
 
 

@@ -83,9 +83,11 @@ def refuse_known(questions: Sequence[Question], calibrated: Sequence[str]) -> No
     _refuse(both, "the cascade was calibrated on", "Test on questions that were not used for the calibration.")
 
 
-def _refuse(found: Sequence[Question], what: str, hint: str) -> None:
-    if found:
-        raise DataError(f"{plural(len(found), 'question')} {what}", hint=hint, where=f"{found[0].file}:{found[0].line}")
+def _refuse(questions: Sequence[Question], what: str, hint: str) -> None:
+    if questions:
+        raise DataError(
+            f"{plural(len(questions), 'question')} {what}", hint=hint, where=f"{questions[0].file}:{questions[0].line}"
+        )
 
 
 def chosen_on(files: Files, small: str, home: Path) -> list[str]:

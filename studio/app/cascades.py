@@ -256,10 +256,10 @@ def _require_limit(large: Endpoint, usd: float | None, option: str) -> None:
 
 
 @contextmanager
-def _small(given: str, home: Path) -> Generator[tuple[Local, Client]]:
+def _small(name: str, home: Path) -> Generator[tuple[Local, Client]]:
     from studio.remote.client import Client
 
-    with local_server.serve(given, home) as local, Client(local.endpoint, patience=30.0) as client:
+    with local_server.serve(name, home) as local, Client(local.endpoint, patience=30.0) as client:
         yield local, client
 
 

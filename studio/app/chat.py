@@ -22,16 +22,18 @@ Messages = str | Sequence[Mapping[str, Any]]
 ROLES = ("system", "user", "assistant", "tool")
 
 
-def as_messages(given: Messages, system: str = "") -> list[ChatMessage]:
+def as_messages(conversation: Messages, system: str = "") -> list[ChatMessage]:
     """A question or a conversation as messages that end with what is to be answered; `system` first, if they have no own.
 
     Raises SpecError naming the message.
     """
-    if isinstance(given, str):
-        given = [{"role": "user", "content": given}]
-    if not isinstance(given, Sequence) or not given:  # pyright: ignore[reportUnnecessaryIsInstance] - a notebook passes anything
-        raise SpecError(f"expected a text or a list of messages, got {_shown(given)}", hint=MESSAGE_HINT, where="messages")
-    for index, turn in enumerate(given):
+    if isinstance(conversation, str):
+        conversation = [{"role": "user", "content": conversation}]
+    if not isinstance(conversation, Sequence) or not conversation:  # pyright: ignore[reportUnnecessaryIsInstance] - a notebook passes anything
+        raise SpecError(
+            f"expected a text or a list of messages, got {_shown(conversation)}", hint=MESSAGE_HINT, where="messages"
+        )
+    for index, turn in enumerate(conversation):
         where = f"messages[{index}]"
         if not isinstance(turn, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - a notebook passes anything
             raise SpecError(f"expected a message, got {_shown(turn)}", hint=MESSAGE_HINT, where=where)
@@ -40,13 +42,13 @@ def as_messages(given: Messages, system: str = "") -> list[ChatMessage]:
             raise SpecError(f"expected a role, got {found}", hint=f"One of {', '.join(ROLES)}.", where=where)
         if not isinstance(turn.get("content"), str) and not turn.get("tool_calls"):
             raise SpecError(f"expected content, got {_shown(turn.get('content'))}", hint="It is a text.", where=where)
-    if given[-1]["role"] not in ("user", "tool"):
+    if conversation[-1]["role"] not in ("user", "tool"):
         raise SpecError(
-            f"the last message is from {given[-1]['role']}: there is nothing to answer",
+            f"the last message is from {conversation[-1]['role']}: there is nothing to answer",
             hint="End with a message from user.",
-            where=f"messages[{len(given) - 1}]",
+            where=f"messages[{len(conversation) - 1}]",
         )
-    messages = [cast("ChatMessage", {**turn, "content": turn.get("content") or ""}) for turn in given]
+    messages = [cast("ChatMessage", {**turn, "content": turn.get("content") or ""}) for turn in conversation]
     return [chat_message("system", system), *messages] if system and messages[0]["role"] != "system" else messages
 
 
@@ -200,7 +202,7 @@ class Conversation:
         return "\n\n".join(f"you:   {message}\n{sides}" for message, sides in self._turns)
 
 
-def open_talker(given: str, home: Path | str | None, base: str = "") -> Talker:
+def open_talker(reference: str, home: Path | str | None, base: str = "") -> Talker:
     """Whatever a name stands for, ready to be asked: a run, an export, an adapter folder, a model.
 
     base: the base model of an adapter folder, where it is not the one the folder names. Raises StudioError.
@@ -210,12 +212,12 @@ def open_talker(given: str, home: Path | str | None, base: str = "") -> Talker:
     from studio.models.chat import write_day
     from studio.runs import served_models
 
-    source = served_models.locate(given, studio_home(home), base)
+    source = served_models.locate(reference, studio_home(home), base)
     if source.gguf is not None or source.quantized:
         raise ModelError(
             "chat loads models with transformers, and this is for another engine",
-            hint=f"Serve it and ask the server: studio serve {given}.",
-            where=given,
+            hint=f"Serve it and ask the server: studio serve {reference}.",
+            where=reference,
         )
     if source.run:
         return Talker(runs.find(source.run, home))

@@ -93,11 +93,11 @@ def read(file: Path) -> Curves:
         return found
 
 
-def _take(found: Curves, lines: Iterable[bytes]) -> None:
+def _take(curves: Curves, lines: Iterable[bytes]) -> None:
     for line in lines:
         if not line.endswith(b"\n"):
             return
-        found.place += len(line)
+        curves.place += len(line)
         try:
             point = MetricsPoint.parse(orjson.loads(line))
         except orjson.JSONDecodeError:
@@ -107,12 +107,12 @@ def _take(found: Curves, lines: Iterable[bytes]) -> None:
         for key in KEYS:
             value = point.figures.get(key)
             if isinstance(value, (int, float)) and value == value and abs(value) != float("inf"):
-                found.series.setdefault(key, Series()).add(point.step, value)
-        found.last.update(point)
+                curves.series.setdefault(key, Series()).add(point.step, value)
+        curves.last.update(point)
         if "loss" in point:
-            found.recent.append(point)
-            if len(found.recent) > 4 * RECENT:
-                del found.recent[: -2 * RECENT]
+            curves.recent.append(point)
+            if len(curves.recent) > 4 * RECENT:
+                del curves.recent[: -2 * RECENT]
 
 
 def seconds_left(status: Status, read: Curves) -> tuple[float, float] | None:

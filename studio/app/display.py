@@ -36,12 +36,12 @@ def output(*fragments: object) -> str:
     return str(_html("output", joined(*fragments)))
 
 
-def plan(made: Plan) -> str:
+def plan(plan: Plan) -> str:
     """A plan: the model, whether it fits, memory, time, decisions with reasons."""
     from studio.app.fragments import parts
     from studio.app.fragments import plan as show
 
-    return output(parts.section(f"{made.spec.name}: {made.spec.model.name}"), show.card(made.record()))
+    return output(parts.section(f"{plan.spec.name}: {plan.spec.model.name}"), show.card(plan.record()))
 
 
 def data_report(report: DataReport) -> str:
@@ -52,12 +52,12 @@ def data_report(report: DataReport) -> str:
     return output(show.head(report), read, show.findings(report), show.lengths(report), show.samples(report, most=2))
 
 
-def findings(found: Sequence[Finding]) -> str:
+def findings(findings: Sequence[Finding]) -> str:
     """What the checks of the content found."""
     from studio.app.fragments import data as show
     from studio.app.fragments import parts
 
-    return output(*(map(show.finding, found) if found else [parts.note("No check found anything.")]))
+    return output(*(map(show.finding, findings) if findings else [parts.note("No check found anything.")]))
 
 
 def previews(items: Sequence[Preview]) -> str:
@@ -78,19 +78,19 @@ def report(evidence: Report) -> str:
     return output(show.verdict(evidence), show.before_and_after(evidence, METRICS), title, answers)
 
 
-def artifact(made: Artifact) -> str:
+def artifact(artifact: Artifact) -> str:
     """One export: size, verification, how to serve it."""
     from studio.app.fragments import exports as show
 
-    return output(show.artifact("", made, []))
+    return output(show.artifact("", artifact, []))
 
 
-def comparison(made: Comparison) -> str:
+def comparison(comparison: Comparison) -> str:
     """Runs side by side: settings that differ, results."""
     from studio.app.fragments import compare as show
 
-    names = [run.id for run in made.runs]
-    return output(show.settings(made.settings, names), show.results(made.summaries, made.evidence, names))
+    names = [run.id for run in comparison.runs]
+    return output(show.settings(comparison.settings, names), show.results(comparison.summaries, comparison.evidence, names))
 
 
 def answer_comparison(record: ComparisonRecord) -> str:

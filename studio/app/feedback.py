@@ -225,17 +225,17 @@ _NEEDS: dict[Into, str] = {
 }
 
 
-def _add(home: Path, name: str, made: list[Row], write_it: bool) -> AddedRows:
+def _add(home: Path, name: str, rows: list[Row], write_it: bool) -> AddedRows:
     reference = _reference(home, name)
     if reference is None:
         from studio.app import library
 
         title = library.clean_title(_plain(name))
-        item = write.first_version(home / "datasets" / slug(title), title, made, "feedback")
-        return AddedRows(item.reference, item.key, item.record.rows, len(made) - item.record.rows, True, item.reference)
+        item = write.first_version(home / "datasets" / slug(title), title, rows, "feedback")
+        return AddedRows(item.reference, item.key, item.record.rows, len(rows) - item.record.rows, True, item.reference)
     item = store.named(home, reference)
     with open_desk(item) as desk:
-        batch = desk.add(made, "feedback")
+        batch = desk.add(rows, "feedback")
         saved = write.write_version(desk, why="feedback") if write_it else None
     return AddedRows(
         item.reference, (saved or item).key, batch.count, batch.unchanged, False, saved.reference if saved else ""

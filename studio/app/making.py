@@ -157,7 +157,7 @@ def make_rows(
     *,
     ceiling: float | None = None,
     home: str | Path | None = None,
-    told: Callable[[JobStatus], None] = lambda status: None,
+    report: Callable[[JobStatus], None] = lambda status: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> MakingJob:
     """Make the rows of a recipe or of a planned job, and put them into the library; also goes on with a job that was stopped.
@@ -171,7 +171,7 @@ def make_rows(
         spec = load(recipe)
         jobs.check(spec, ceiling)
         job = folder.same(studio_home(home), spec) or folder.create(studio_home(home), spec)
-    status = jobs.run(job, passages_of, ceiling, told, stop)
+    status = jobs.run(job, passages_of, ceiling, report, stop)
     if status.state == "done" and any(True for _ in job.rows()):
         dataset.write(job)
     return MakingJob(job)
@@ -207,7 +207,7 @@ def approve(job: MakingJob) -> MakingPlan:
     return jobs.approve(job.folder)
 
 
-def example(home: str | Path | None = None, told: Callable[[JobStatus], None] = lambda status: None) -> MakingJob:
+def example(home: str | Path | None = None, report: Callable[[JobStatus], None] = lambda status: None) -> MakingJob:
     """The shipped example, with a teacher that answers by patterns: the handbook's documents become rows, without a key."""
     root = studio_home(home)
     pages = sorted((resources.folder("datasets") / "handbook").glob("*.md"))
@@ -215,7 +215,7 @@ def example(home: str | Path | None = None, told: Callable[[JobStatus], None] = 
     spec = load(EXAMPLE)
     with canned.serve() as url:
         teacher = spec.teacher.model_dump(exclude_unset=True)
-        return make_rows(edit(spec, {"teacher": {**teacher, "url": url}}), home=root, told=told)
+        return make_rows(edit(spec, {"teacher": {**teacher, "url": url}}), home=root, report=report)
 
 
 def as_dict(job: MakingJob) -> dict[str, object]:

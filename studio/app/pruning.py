@@ -51,7 +51,7 @@ class Pruned:
 
 
 def prune(
-    given: str,
+    reference: str,
     layers: int,
     home: Path | None = None,
     rows: str = "",
@@ -69,28 +69,28 @@ def prune(
 
     worker.set_environment()
     root = studio_home(home)
-    parent = _run(given, root)
+    parent = _run(reference, root)
     if parent is None and not rows:
         raise SpecError(
             "there is no run of this name; for a model, rows are required to choose the layers",
             hint="Name a run, or add a file of rows for the model's task: --rows FILE.",
-            where=given,
+            where=reference,
         )
     if parent is not None and not rows and not (parent.data / "train.jsonl").exists():
         raise SpecError("this run has no training rows", hint="Name a file with rows: --rows FILE.", where=parent.id)
-    label = parent.spec().name if parent else given
+    label = parent.spec().name if parent else reference
     target = out or root / "models" / f"{slug(Path(label).name)}-minus-{layers}"
     if target.exists():
         raise SpecError("the folder already exists", hint="Name another folder: --out FOLDER.", where=str(target))
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".pruning-") as scratch:
-        record = _write(parent, given, layers, rows, target, Path(scratch))
+        record = _write(parent, reference, layers, rows, target, Path(scratch))
     if not heal:
         run = None
     elif parent is not None and (parent.data / "train.jsonl").exists():
         run = _healing(parent, target, record, name, root)
     else:
-        run = _healing_model(given, target, record, name, rows, root)
+        run = _healing_model(reference, target, record, name, rows, root)
     return Pruned(target, record, run)
 
 
@@ -100,17 +100,17 @@ def start(pruned: Pruned) -> None:
         lifecycle.launch(pruned.run.folder)
 
 
-def _run(given: str, root: Path) -> RunFolder | None:
+def _run(reference: str, root: Path) -> RunFolder | None:
     try:
-        run = folders.find(given, root)
+        run = folders.find(reference, root)
     except JobError:
         return None
     if not (run.adapter / "adapter_config.json").exists():
-        raise SpecError(f"run {run.id} has no trained adapter", hint="Wait until it is trained, or resume it.", where=given)
+        raise SpecError(f"run {run.id} has no trained adapter", hint="Wait until it is trained, or resume it.", where=reference)
     return run
 
 
-def _write(parent: RunFolder | None, given: str, layers: int, rows: str, out: Path, scratch: Path) -> PrunedModel:
+def _write(parent: RunFolder | None, reference: str, layers: int, rows: str, out: Path, scratch: Path) -> PrunedModel:
     """Merge, measure, leave out, write."""
     from studio import pipeline
     from studio.data import prepare, render
@@ -127,8 +127,8 @@ def _write(parent: RunFolder | None, given: str, layers: int, rows: str, out: Pa
         where, dtype, train_on = str(merged_folder(source, source.onto(None), scratch, Silent())), saved_dtype(source, None), ""
         train_on, base = spec.data.train_on, spec.model.name
     else:
-        found = loading.find(Model(name=given))
-        where, dtype, train_on, base = given, _own_dtype(found.config), "assistant", given
+        found = loading.find(Model(name=reference))
+        where, dtype, train_on, base = reference, _own_dtype(found.config), "assistant", reference
         tokenizer = loading.tokenizer(found, None)
     found = loading.find(Model(name=where))
     model = loading.load_base(Model(name=where, quantization="none", dtype=dtype, attention="sdpa"), "cpu", found)  # pyright: ignore[reportArgumentType]
@@ -138,7 +138,7 @@ def _write(parent: RunFolder | None, given: str, layers: int, rows: str, out: Pa
     before = sum(weights.numel() for weights in model.parameters())
     pruning.drop(model, dropped)
     record = pruning.PrunedModel(
-        parent=parent.id if parent else given,
+        parent=parent.id if parent else reference,
         base=base,
         layers=len(similarity.by_layer),
         dropped=dropped,
@@ -193,9 +193,9 @@ def _healing(parent: RunFolder, folder: Path, record: PrunedModel, name: str | N
     return Run(run)
 
 
-def _healing_model(given: str, folder: Path, record: PrunedModel, name: str | None, rows: str, root: Path) -> Run:
+def _healing_model(reference: str, folder: Path, record: PrunedModel, name: str | None, rows: str, root: Path) -> Run:
     """A run on the smaller model and the rows of a file, taught by the model it was made from."""
-    method = {"kind": "distil", "teacher": given, "hard": HARD, "baseline": "off"}
+    method = {"kind": "distil", "teacher": reference, "hard": HARD, "baseline": "off"}
     values = {"name": name or folder.name[:80], "model": {"name": str(folder)}, "data": {"train": rows}}
     spec = with_full_paths(parse({**values, "training": {"method": method}}, "prune"))
     run = folders.create(spec, root)

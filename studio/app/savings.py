@@ -168,11 +168,11 @@ def _speed(run: Run, speeds: dict[str, float]) -> tuple[float | None, SpeedFrom]
 COLUMNS = ("what", "size", "tokens/s", "score", "change (95 % interval)", "rows")
 
 
-def table(found: Savings) -> list[tuple[str, ...]]:
+def table(savings: Savings) -> list[tuple[str, ...]]:
     """The rows as words, under `COLUMNS`; a star marks a speed that was taken in the evaluation."""
-    metric = METRICS[found.metric]
+    metric = METRICS[savings.metric]
     rows: list[tuple[str, ...]] = []
-    for row in found.rows:
+    for row in savings.rows:
         pace = f"{row.tokens_per_second:,.0f}{'' if row.speed_from == 'bench' else ' *'}" if row.tokens_per_second else "–"
         change = (
             f"{metric.show_change(row.change.value)} ({metric.show_interval(row.change, change=True)})" if row.change else ""

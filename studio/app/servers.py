@@ -84,21 +84,21 @@ class ServerStats:
     """It asks for an API key, also for its metrics."""
 
 
-def start(given: Sequence[str], home: Path, port: int = 0, extra: Sequence[str] = (), until: ProcessId | None = None) -> Server:
+def start(names: Sequence[str], home: Path, port: int = 0, extra: Sequence[str] = (), until: ProcessId | None = None) -> Server:
     """Start `studio serve` and return at once. port 0 takes a free one; until: it ends when that process is gone.
 
     Raises StudioError for what cannot be served.
     """
-    serving.sources(serving.ServeRequest(tuple(given)), home)  # what is wrong with a name is said here, not in a log
+    serving.sources(serving.ServeRequest(tuple(names)), home)  # what is wrong with a name is said here, not in a log
     folder = home / "serving" / "started"
     folder.mkdir(parents=True, exist_ok=True)
     _tidy(folder)
     log = folder / f"{time.time_ns()}.log"
-    command = spawn.python("studio", "serve", *given, "--port", str(port), "--home", str(home), *extra)
+    command = spawn.python("studio", "serve", *names, "--port", str(port), "--home", str(home), *extra)
     if until is not None:
         command += ["--until", str(until)]
     process = spawn.detached(command, log)
-    note = StartedNote(process=process, given=tuple(given), since=time.time(), port=port)
+    note = StartedNote(process=process, given=tuple(names), since=time.time(), port=port)
     note.write(log.with_suffix(".json"))
     return Server(process, "starting", since=note.since, given=note.given, log=log)
 

@@ -180,13 +180,13 @@ class Client:
             raise _Later(float(after), problem)
         raise problem
 
-    def _adapt(self, told: str) -> bool:
+    def _adapt(self, complaint: str) -> bool:
         """Leave out what this API will not take. True if there is another way to ask."""
-        if "max_completion_tokens" in told and "max_tokens" not in self._dialect:
+        if "max_completion_tokens" in complaint and "max_tokens" not in self._dialect:
             self._dialect["max_tokens"] = "max_completion_tokens"
             return True
         for name in _LEFT_OUT:
-            if name in told and name not in self._dialect:
+            if name in complaint and name not in self._dialect:
                 self._dialect[name] = None
                 if name == "temperature":
                     self.notes.append("takes no temperature: its answers are drawn, not the likeliest")

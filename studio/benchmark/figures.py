@@ -71,10 +71,10 @@ def speed(value: float) -> str:
     return count(value) if value >= 100 else f"{value:.3g}"
 
 
-def spread(found: Spread) -> str:
+def spread(spread: Spread) -> str:
     """The median, and the least and greatest where they differ: 41 (38 to 44)."""
-    ends = [speed(found.low), speed(found.high)]
-    return speed(found.median) if ends[0] == ends[1] else f"{speed(found.median)} ({ends[0]} to {ends[1]})"
+    ends = [speed(spread.low), speed(spread.high)]
+    return speed(spread.median) if ends[0] == ends[1] else f"{speed(spread.median)} ({ends[0]} to {ends[1]})"
 
 
 def money(value: float | None) -> str:

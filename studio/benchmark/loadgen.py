@@ -57,9 +57,9 @@ async def warm_up(client: Client, plan: Plan) -> None:
 
 
 async def levels(
-    client: Client, plan: Plan, told: Callable[[int, int, int], None] = lambda streams, done, total: None
+    client: Client, plan: Plan, progress: Callable[[int, int, int], None] = lambda streams, done, total: None
 ) -> AsyncIterator[tuple[int, list[Round]]]:
-    """Each level with its rounds, as it is done. told: streams, answers so far, of how many.
+    """Each level with its rounds, as it is done. progress: streams, answers so far, of how many.
 
     Raises Refused if the first level gives nothing; at a later one that is the end of it.
     """
@@ -71,7 +71,7 @@ async def levels(
         for again in range(plan.repeats):
             before = sum(len(item.answers) for item in rounds)
             rounds.append(
-                await _round(client, plan, streams, again, lambda done, n=streams, b=before, t=total: told(n, b + done, t))
+                await _round(client, plan, streams, again, lambda done, n=streams, b=before, t=total: progress(n, b + done, t))
             )
             if rounds[-1].refused and not rounds[-1].answers:
                 break
@@ -87,7 +87,7 @@ async def levels(
         best = max(best, speed)
 
 
-async def _round(client: Client, plan: Plan, streams: int, again: int, told: Callable[[int], None]) -> Round:
+async def _round(client: Client, plan: Plan, streams: int, again: int, progress: Callable[[int], None]) -> Round:
     found, waiting = Round(), iter(plan.asked(streams, again))
 
     async def stream() -> None:
@@ -98,7 +98,7 @@ async def _round(client: Client, plan: Plan, streams: int, again: int, told: Cal
                 found.refused.append(problem)
                 if problem.status in (401, 402, 403, 404, 429):
                     return
-            told(len(found.answers))
+            progress(len(found.answers))
 
     begun = time.perf_counter()
     await asyncio.gather(*(stream() for _ in range(streams)))

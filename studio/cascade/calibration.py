@@ -103,32 +103,32 @@ def calibrate(rows: Sequence[Row], risk_target: float, level: float = risk.LEVEL
     )
 
 
-def warnings(found: Calibration) -> list[str]:
+def warnings(calibration: Calibration) -> list[str]:
     """What a reader must know before believing the promise, as clauses."""
-    rows, said = found.threshold.rows, []
-    needed = risk.rows_needed(found.risk, found.level)
+    rows, kinds, said = calibration.threshold.rows, calibration.kinds, []
+    needed = risk.rows_needed(calibration.risk, calibration.level)
     if rows < needed:
         said.append(
-            f"{found.risk:.1%} at {found.level:.0%} confidence takes at least {count(needed)} questions, and there are "
+            f"{calibration.risk:.1%} at {calibration.level:.0%} confidence takes at least {count(needed)} questions, and there are "
             f"{count(rows)}: everything is escalated"
         )
-    elif not found.threshold.useful:
-        said.append(f"no threshold keeps the risk below {found.risk:.1%} on these questions: everything is escalated")
-    if found.provisional:
+    elif not calibration.threshold.useful:
+        said.append(f"no threshold keeps the risk below {calibration.risk:.1%} on these questions: everything is escalated")
+    if calibration.provisional:
         said.append(f"provisional: {plural(rows, 'question')}, below {FEW}")
-    if found.kinds["fresh"] < RARE * rows:
+    if kinds["fresh"] < RARE * rows:
         said.append(
-            f"{_few(found.kinds['fresh'], 'fresh wording')}: the promise holds only for questions worded like the training "
+            f"{_few(kinds['fresh'], 'fresh wording')}: the promise holds only for questions worded like the training "
             "rows; in use, expect more wrong answers. Add newly worded questions (fresh), e.g. by the recipe paraphrases"
         )
-    if found.kinds["out-of-scope"] < RARE * rows:
+    if kinds["out-of-scope"] < RARE * rows:
         said.append(
-            f"{_few(found.kinds['out-of-scope'], 'out-of-scope question')}: nothing shows whether the model is unsure when it "
+            f"{_few(kinds['out-of-scope'], 'out-of-scope question')}: nothing shows whether the model is unsure when it "
             "cannot know the answer. Add questions about other subjects and things that do not exist (out of scope), e.g. by "
             "the recipe unanswerable"
         )
-    if found.auroc[found.signal] < 0.7:
-        said.append(f"the best signal hardly separates right answers from wrong ones (AUROC {found.auroc[found.signal]:.2f})")
+    if (auroc := calibration.auroc[calibration.signal]) < 0.7:
+        said.append(f"the best signal hardly separates right answers from wrong ones (AUROC {auroc:.2f})")
     return said
 
 

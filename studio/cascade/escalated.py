@@ -28,15 +28,15 @@ class Escalated:
         self._feedback, self._thread = Feedback(home), ThreadPoolExecutor(1, "escalated")
         self._cascade, self._small, self._run, self._regions = cascade, small, run, tuple(regions)
 
-    def keep(self, messages: Sequence[ChatMessage], small: str, large: str, found: Assessment) -> None:
+    def keep(self, messages: Sequence[ChatMessage], small: str, large: str, assessment: Assessment) -> None:
         """Keep a question that the large model answered; returns at once."""
         item = CollectedAnswer(
             key=f"cascade-{secrets.token_hex(12)}", origin="served", model=self._small, run=self._run,
             side="tuned" if self._run else "", messages=tuple(messages),
             answer=chat_message("assistant", small),
         )  # fmt: skip
-        why = "escalated" if found.escalate else "in shadow mode, would have stayed local"
-        opinion = Opinion(correction=large, flag=f"{why}, confidence {found.confidence:.2f}")
+        why = "escalated" if assessment.escalate else "in shadow mode, would have stayed local"
+        opinion = Opinion(correction=large, flag=f"{why}, confidence {assessment.confidence:.2f}")
         self._thread.submit(self._write, item, opinion)
 
     def _write(self, item: CollectedAnswer, opinion: Opinion) -> None:

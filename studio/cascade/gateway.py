@@ -132,11 +132,11 @@ class Gateway:
     def _local(self, small: Completion, assessment: Assessment, reason: str) -> Answered:
         return Answered(small, "local", reason, assessment, 0.0)
 
-    def _count(self, found: Answered, seconds: float) -> None:
-        self.metrics.requests.labels(found.route, found.reason).inc()
-        self.metrics.cost.inc(found.cost)
-        self.metrics.seconds.labels(found.route).observe(seconds)
-        self.metrics.confidence.observe(found.assessment.confidence)
+    def _count(self, answered: Answered, seconds: float) -> None:
+        self.metrics.requests.labels(answered.route, answered.reason).inc()
+        self.metrics.cost.inc(answered.cost)
+        self.metrics.seconds.labels(answered.route).observe(seconds)
+        self.metrics.confidence.observe(answered.assessment.confidence)
         alarm = self.drift.alarm
         if alarm and not self._warned:
             log.warning("drift: %s", alarm)
@@ -180,36 +180,41 @@ class Gateway:
             ) from None
         return self._response(asked, found)
 
-    def _request(self, asked: ChatRequest, body: Mapping[str, Any]) -> Request:
+    def _request(self, request: ChatRequest, body: Mapping[str, Any]) -> Request:
         """The request as both models are asked. Raises ApiError for what a cascade does not take."""
-        named = next((name for name in UNSUPPORTED if getattr(asked, name, None) and name in body), None)
-        if named or (asked.n or 1) > 1:
+        named = next((name for name in UNSUPPORTED if getattr(request, name, None) and name in body), None)
+        if named or (request.n or 1) > 1:
             raise bad(f"`{named or 'n'}` is not supported by a cascade", named or "n", "unsupported_parameter")
-        schema = requests.schema(asked.response_format)
-        messages = requests.as_conversation(asked.messages)
+        schema = requests.schema(request.response_format)
+        messages = requests.as_conversation(request.messages)
         if self._system and not any(message["role"] == "system" for message in messages):
             messages = [{"role": "system", "content": self._system}, *messages]
-        limit = min(asked.token_limit or self.cascade.max_tokens, self.cascade.max_tokens)
-        return Request(messages, limit, asked.temperature or 0.0, asked.seed, schema.content if schema else None, logprobs=True)
+        limit = min(request.token_limit or self.cascade.max_tokens, self.cascade.max_tokens)
+        return Request(
+            messages, limit, request.temperature or 0.0, request.seed, schema.content if schema else None, logprobs=True
+        )
 
-    def _response(self, asked: ChatRequest, found: Answered) -> Response:
+    def _response(self, request: ChatRequest, answered: Answered) -> Response:
         about = {
-            "route": found.route, "reason": found.reason, "confidence": round(found.assessment.confidence, 4),
-            "cost": found.cost, "would": _route(found.assessment),
+            "route": answered.route, "reason": answered.reason, "confidence": round(answered.assessment.confidence, 4),
+            "cost": answered.cost, "would": _route(answered.assessment),
         }  # fmt: skip
         headers = {f"x-studio-{name}": str(value) for name, value in about.items()}
-        usage = found.completion.usage
+        usage = answered.completion.usage
         counted = documents.usage(usage.prompt_tokens, usage.completion_tokens)
         head = {"id": f"chatcmpl-{secrets.token_hex(12)}", "created": int(time.time()), "model": NAME}
-        finish = found.completion.finish_reason or "stop"
-        if not asked.stream:
-            choice = documents.chat_choice(0, found.completion.text, [], finish, None)
+        finish = answered.completion.finish_reason or "stop"
+        if not request.stream:
+            choice = documents.chat_choice(0, answered.completion.text, [], finish, None)
             values = {**head, "object": "chat.completion", "choices": [choice], "usage": counted, "studio": about}
             return JsonResponse(values, headers=headers)
-        deltas = [documents.delta(0, {"role": "assistant", "content": found.completion.text}), documents.delta(0, {}, finish)]
+        deltas = [
+            documents.delta(0, {"role": "assistant", "content": answered.completion.text}),
+            documents.delta(0, {}, finish),
+        ]
         chunks: list[dict[str, Any]] = [{**head, "object": "chat.completion.chunk", "choices": [delta]} for delta in deltas]
         chunks[-1]["studio"] = about
-        if asked.with_usage:
+        if request.with_usage:
             chunks.append({**head, "object": "chat.completion.chunk", "choices": [], "usage": counted})
         content = b"".join(b"data: " + orjson.dumps(chunk) + b"\n\n" for chunk in chunks) + b"data: [DONE]\n\n"
         return Response(content, media_type="text/event-stream", headers={"cache-control": "no-store", **headers})

@@ -18,24 +18,24 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-ur
 NAMES = {"cascade": "cascade", "ideal": "ideal router", "random": "random router", "question": "router on the question alone"}
 
 
-def render(cascade: Cascade, found: CascadeReport) -> str:
+def render(cascade: Cascade, report: CascadeReport) -> str:
     """The page of a report."""
     style = files("studio.evaluation").joinpath("page.css").read_text(encoding="utf-8")
-    return str(_html("page", f"Cascade {cascade.id}", Markup(style), _POLICY, body(cascade, found)))
+    return str(_html("page", f"Cascade {cascade.id}", Markup(style), _POLICY, body(cascade, report)))
 
 
-def body(cascade: Cascade, found: CascadeReport) -> Markup:
+def body(cascade: Cascade, report: CascadeReport) -> Markup:
     """What the page says."""
-    badge = "Promise kept" if found.held else "Promise broken"
-    rows = [("cascade", found.at_target), (f"small alone ({cascade.small})", found.small)]
-    rows.append((f"large alone ({cascade.large.model})", found.large))
+    badge = "Promise kept" if report.held else "Promise broken"
+    rows = [("cascade", report.at_target), (f"small alone ({cascade.small})", report.small)]
+    rows.append((f"large alone ({cascade.large.model})", report.large))
     promise = f"Promise: {cascade.calibration.promise}. Right means {cascade.right}."
     parts = [
-        _html("promise", "good" if found.held else "bad", badge, f"{found.sentence}.", promise, found.warnings),
-        _html("options", rows, shares(found)),
-        pictures(found),
+        _html("promise", "good" if report.held else "bad", badge, f"{report.sentence}.", promise, report.warnings),
+        _html("options", rows, shares(report)),
+        pictures(report),
         signals(cascade),
-        _html("errors", found.errors),
+        _html("errors", report.errors),
     ]
     return Markup("").join(parts)
 
@@ -61,24 +61,24 @@ def signals(cascade: Cascade) -> Markup:
     return _html("signals", found.auroc, found.signal, threshold, line.local, line.wrong, line.rows, found.error)
 
 
-def pictures(found: CascadeReport) -> Markup:
+def pictures(report: CascadeReport) -> Markup:
     """Quality, cost and latency over the share escalated, of the cascade and what it has to beat; and the confidence."""
 
     def alone(across: Callable[[Point], float], up: Callable[[Point], float]) -> list[Series]:
-        models = (("small alone", found.small), ("large alone", found.large))
+        models = (("small alone", report.small), ("large alone", report.large))
         lines = [
             Series(NAMES.get(item.router, item.router), [(across(point), up(point)) for point in item.points])
-            for item in found.curves
+            for item in report.curves
         ]
         return [*lines, *(Series(name, [(across(point), up(point))], dots=True) for name, point in models)]
 
-    sure = [(100 * confidence, 100 * share) for confidence, share, _ in found.reliability]
+    sure = [(100 * confidence, 100 * share) for confidence, share, _ in report.reliability]
     charts = [
         line_chart("Right answers (%) over the share escalated", alone(_escalated, _quality), x_label="% escalated"),
         line_chart("Right answers (%) over US dollars per 1,000 questions", alone(_cost, _quality), x_label="USD per 1,000"),
         line_chart("p95 latency (s) over the share escalated", alone(_escalated, _p95), x_label="% escalated"),
         line_chart(
-            f"Share right (%) over confidence (%), calibration error {found.error:.3f}",
+            f"Share right (%) over confidence (%), calibration error {report.error:.3f}",
             [Series("these questions", sure, dots=True), Series("perfect calibration", [(0, 0), (100, 100)])],
             x_label="% confidence",
         ),

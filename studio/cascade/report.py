@@ -77,9 +77,9 @@ def _sentence(
     )
 
 
-def shares(found: CascadeReport) -> str:
+def shares(report: CascadeReport) -> str:
     """The share of questions that has to be escalated for the large model's quality, as a clause."""
-    cascade = next(item for item in found.curves if item.router == "cascade")
+    cascade = next(item for item in report.curves if item.router == "cascade")
     if cascade.equal is None:
         return "no share of escalated questions reaches the quality of the large model alone"
     return f"the quality of the large model alone is reached with {cascade.equal:.0%} of the questions escalated"

@@ -44,11 +44,11 @@ class Rules:
     shadow: bool = False
 
 
-def assess(found: Calibration, tokens: Sequence[TokenChoice] | None) -> Assessment:
+def assess(calibration: Calibration, tokens: Sequence[TokenChoice] | None) -> Assessment:
     """The assessment on an answer by its log-probabilities. Without any it is escalated."""
-    value = signals.read(tokens)[found.signal]
-    confidence = float(found.confidence(np.array([value]))[0])
-    return Assessment(value, confidence, not bool(found.is_local(np.array([value]))[0]) or not tokens)
+    value = signals.read(tokens)[calibration.signal]
+    confidence = float(calibration.confidence(np.array([value]))[0])
+    return Assessment(value, confidence, not bool(calibration.is_local(np.array([value]))[0]) or not tokens)
 
 
 def private(messages: Sequence[Mapping[str, Any]], rules: Rules) -> bool:

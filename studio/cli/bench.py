@@ -122,39 +122,39 @@ def bench(
     return 0 if all(item.error is None for item in found.items) else 1
 
 
-def _levels(given: str) -> tuple[int, ...]:
+def _levels(text: str) -> tuple[int, ...]:
     try:
-        found = tuple(int(word) for word in given.split(",")) if given else ()
+        found = tuple(int(word) for word in text.split(",")) if text else ()
     except ValueError:
         found = (0,)
     if any(not 1 <= level <= 1024 for level in found):
         raise SpecError(
-            f"`{given}` is not a list of concurrency levels", hint="For example --concurrency 1,4,16.", where="--concurrency"
+            f"`{text}` is not a list of concurrency levels", hint="For example --concurrency 1,4,16.", where="--concurrency"
         )
     return tuple(sorted(set(found)))
 
 
-def _show(found: Any, page: Path) -> None:
+def _show(result: Any, page: Path) -> None:
     from studio.app.benchmark_results import figures
 
     # a terminal is narrow: one column per item, one row per figure
-    columns = list(zip(*figures.rows(found), strict=True))
+    columns = list(zip(*figures.rows(result), strict=True))
     if columns:
         named = zip(figures.HEADER[1:], columns[1:], strict=True)
         show.table(("", *columns[0]), [(name, *values) for name, values in named])
-        show.table(figures.LEVELS, figures.level_rows(found), right=figures.LEVELS_RIGHT)
-    show.say(figures.how(found), "dim")
+        show.table(figures.LEVELS, figures.level_rows(result), right=figures.LEVELS_RIGHT)
+    show.say(figures.how(result), "dim")
     show.say(figures.READING, "dim")
-    for item in found.items:
+    for item in result.items:
         for note in [*item.notes, *([f"cost from {item.cost_how}"] if item.cost_how else [])]:
             show.say(f"{item.name}: {note}", "dim")
-    _told(found)
+    _told(result)
     show.say(f"page: {page}")
 
 
-def _told(found: Any) -> None:
+def _told(result: Any) -> None:
     """What could not be measured, in two lines each, on stderr."""
-    for item in found.items:
+    for item in result.items:
         if item.error:
             problem = item.error
             print(problem if problem.where == item.name else f"{item.name}: {problem}", file=sys.stderr)

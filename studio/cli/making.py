@@ -164,7 +164,7 @@ def _work(what: str | MakingJob, ceiling: float | None, home: Path | None, json:
     from studio.app import making
 
     with _told(json) as told, _stopping() as stop:
-        job = making.make_rows(what, ceiling=ceiling, home=home, told=told, stop=lambda: bool(stop))
+        job = making.make_rows(what, ceiling=ceiling, home=home, report=told, stop=lambda: bool(stop))
     _ended(job, json)
 
 

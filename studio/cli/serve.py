@@ -118,9 +118,9 @@ def _new_key(file: Path, name: str) -> None:
     print(f"This key will not be shown again. Serve with --api-key-file {file}", file=sys.stderr)
 
 
-def _aliases(given: list[str]) -> dict[str, str]:
+def _aliases(pairs: list[str]) -> dict[str, str]:
     found = {}
-    for item in given:
+    for item in pairs:
         alias, sign, target = item.partition("=")
         if not (alias and sign and target):
             raise SpecError(f"`{item}` is not ALIAS=WHAT", hint="For example --name support=last.", where="--name")

@@ -150,11 +150,11 @@ TOLD = ("prompt_ids_identical", "kl_mean", "evidence", "general", "general-text"
 """The checks a summary shows; a failed one is always shown."""
 
 
-def artifact(found: Artifact, every: bool = True) -> None:
+def artifact(artifact: Artifact, every: bool = True) -> None:
     """One export: what it is, how it was verified (every check, or those of a summary), how to serve it."""
-    verification = found.verification
+    verification = artifact.verification
     good = verification.passed and not verification.loses_some
-    say(f"{found.folder}: {size(found.bytes)}, {verification.status}", "green" if good else "yellow")
+    say(f"{artifact.folder}: {size(artifact.bytes)}, {verification.status}", "green" if good else "yellow")
     for check in verification.checks:
         if every or check.passed is False or check.name in TOLD:
             judged = check.passed is False or check.threshold is not None
@@ -166,21 +166,21 @@ def artifact(found: Artifact, every: bool = True) -> None:
             say(f"    decides nothing: {doubt}", "dim")
     if verification.advice:
         say(f"  → {verification.advice}", "yellow")
-    for command in found.serve[:1]:
+    for command in artifact.serve[:1]:
         say(f"  serve: {command}")
 
 
-def export_estimate(found: ExportEstimate) -> None:
+def export_estimate(estimate: ExportEstimate) -> None:
     """What an export would take, in a line or two."""
     sizes = (
-        (found.bytes, f"about {size(found.bytes or 0)}"),
-        (found.disk, f"needs {size(found.disk or 0)} of disk space"),
-        (found.memory, f"{size(found.memory or 0)} of memory"),
-        (found.seconds, f"about {duration(found.seconds or 0)} of CPU time"),
+        (estimate.bytes, f"about {size(estimate.bytes or 0)}"),
+        (estimate.disk, f"needs {size(estimate.disk or 0)} of disk space"),
+        (estimate.memory, f"{size(estimate.memory or 0)} of memory"),
+        (estimate.seconds, f"about {duration(estimate.seconds or 0)} of CPU time"),
     )
     said = ", ".join(text for value, text in sizes if value)
-    say(f"{found.kind}: {said or 'its size is not known before the base model is on this machine'}")
-    for note in filter(None, (found.note, found.missing)):
+    say(f"{estimate.kind}: {said or 'its size is not known before the base model is on this machine'}")
+    for note in filter(None, (estimate.note, estimate.missing)):
         say(f"! {note}", "yellow")
 
 

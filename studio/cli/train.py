@@ -113,7 +113,7 @@ def _files_and_settings(words: list[str]) -> tuple[list[Path], list[str]]:
     return files, settings
 
 
-def _train(spec: Path, asked: specs.RunSpec, home: Path | None, json: bool, queued: bool, progress: Shown | None) -> int:
+def _train(spec: Path, requested: specs.RunSpec, home: Path | None, json: bool, queued: bool, progress: Shown | None) -> int:
     from studio.app import runs
 
     changes = runs.changes_since(spec.absolute())
@@ -123,12 +123,12 @@ def _train(spec: Path, asked: specs.RunSpec, home: Path | None, json: bool, queu
     if queued:
         from studio.app import queue
 
-        run = queue.submit(asked, home)
+        run = queue.submit(requested, home)
         show.as_json(run.summary().as_json()) if json else show.say(f"queued: {run.id}")
         for name in queue.secrets_left_behind(home) if not json else []:
             show.say(f"! {name} of this shell does not go with a queued run; store it: keyring set studio {name}", "yellow")
         return 0
-    run = runs.start(asked, home)
+    run = runs.start(requested, home)
     return follow.follow(run, json, {"changes": changes} if changes else {}, progress=progress)
 
 

@@ -163,16 +163,16 @@ def _metric(references: Sequence[str]) -> str:
     return "normalised_match" if overlap.are_short(references) else "token_f1"
 
 
-def _row(way: _Asked, index: int, question: Question, metric: str) -> AnswerRow:
+def _row(system: _Asked, index: int, question: Question, metric: str) -> AnswerRow:
     messages = [*question.before, chat_message("user", question.text)]
-    if way.answerer.system and messages[0]["role"] != "system":
-        messages.insert(0, chat_message("system", way.answerer.system))
-    passages = way.passages[index] if way.passages is not None else None
+    if system.answerer.system and messages[0]["role"] != "system":
+        messages.insert(0, chat_message("system", system.answerer.system))
+    passages = system.passages[index] if system.passages is not None else None
     if passages is not None:
         messages = with_passages(messages, passages)
     error = ""
     try:
-        reply = way.answerer.ask(messages)
+        reply = system.answerer.ask(messages)
     except StudioError as problem:
         if type(problem).__name__ == "CeilingReached":
             raise
@@ -182,7 +182,7 @@ def _row(way: _Asked, index: int, question: Question, metric: str) -> AnswerRow:
     if question.answerable and not refused:
         quality = getattr(overlap, metric)(question.reference, unmarked(reply.text))
     return AnswerRow(
-        way=way.name,
+        way=system.name,
         question=index,
         text=question.text,
         answer=reply.text,
@@ -201,20 +201,20 @@ def _row(way: _Asked, index: int, question: Question, metric: str) -> AnswerRow:
     )
 
 
-def _summary(way: _Asked, rows: list[AnswerRow], base: list[AnswerRow] | None, settings: Comparison) -> ComparedSystem:
+def _summary(system: _Asked, rows: list[AnswerRow], base: list[AnswerRow] | None, settings: Comparison) -> ComparedSystem:
     draws = Draws(len(rows), _RESAMPLES, _SEED)
     quality = mean(_column([row.quality for row in rows]), (0.0, 1.0))
     compared = None
-    if base is not None and way.name != BASE:
+    if base is not None and system.name != BASE:
         by_question = {row.question: row.quality for row in base}
         before = mean(_column([by_question[row.question] for row in rows]), (0.0, 1.0))
         compared = Figure.of(change(before, quality, draws))
     seconds = sorted(row.seconds for row in rows if not row.error) or [0.0]
     cost = sum(row.cost for row in rows) / len(rows)
-    metered = way.answerer.metered
+    metered = system.answerer.metered
     return ComparedSystem(
-        name=way.name,
-        about=way.about,
+        name=system.name,
+        about=system.about,
         quality=Figure.of(estimate(quality, draws)),
         answered=_share([row.quality for row in rows if row.answerable]),
         known=_share([row.quality for row in rows if row.gold]),

@@ -100,19 +100,19 @@ def table(record: ComparisonRecord) -> list[tuple[str, ...]]:
     return [_cells(way) for way in record.ways]
 
 
-def _cells(way: ComparedSystem) -> tuple[str, ...]:
+def _cells(system: ComparedSystem) -> tuple[str, ...]:
     return (
-        way.name,
-        percent(way.quality),
-        percent(way.change, sign=True),
-        percent(way.refused_rightly),
-        percent(way.refused_wrongly),
-        percent(way.grounded),
-        f"{way.prompt_tokens:.0f} + {way.answer_tokens:.0f}",
-        f"{way.p50:.2f} / {way.p95:.2f}",
-        f"{way.per_thousand:.2f}",
-        f"{way.per_month:,.2f}",
-        count(way.break_even) if way.break_even is not None else "–",
+        system.name,
+        percent(system.quality),
+        percent(system.change, sign=True),
+        percent(system.refused_rightly),
+        percent(system.refused_wrongly),
+        percent(system.grounded),
+        f"{system.prompt_tokens:.0f} + {system.answer_tokens:.0f}",
+        f"{system.p50:.2f} / {system.p95:.2f}",
+        f"{system.per_thousand:.2f}",
+        f"{system.per_month:,.2f}",
+        count(system.break_even) if system.break_even is not None else "–",
     )
 
 

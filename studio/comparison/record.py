@@ -19,9 +19,9 @@ class Figure(Record):
     rows: int
 
     @classmethod
-    def of(cls, found: Estimate) -> Figure:
+    def of(cls, estimate: Estimate) -> Figure:
         """The figure of an estimate."""
-        return cls(value=found.value, low=found.low, high=found.high, rows=found.rows)
+        return cls(value=estimate.value, low=estimate.low, high=estimate.high, rows=estimate.rows)
 
 
 class AnswerRow(Record):

@@ -25,9 +25,9 @@ class Conflict(ValueError):
         self.where, self.message, self.hint = where, message, hint
 
 
-def explain(found: ValidationError, items: Items, source: str, lines: Mapping[str, str]) -> SpecError:
+def explain(error: ValidationError, items: Items, source: str, lines: Mapping[str, str]) -> SpecError:
     """The first problem pydantic found as a SpecError; an unknown key goes before all else, as it explains the rest."""
-    problems = found.errors(include_url=False)
+    problems = error.errors(include_url=False)
     problem = next((item for item in problems if item["type"] == "extra_forbidden"), problems[0])
     path, leaf = _field(problem["loc"], items)
     conflict = problem.get("ctx", {}).get("error")
@@ -126,17 +126,17 @@ def _known(parent: str, loc: tuple[int | str, ...], items: Items) -> list[str]:
     return sorted({item.path[len(prefix) :].split(".")[0] for item in items if item.path.startswith(prefix)})
 
 
-def _unknown_kind(path: str, given: Any, items: Items) -> tuple[str, str]:
+def _unknown_kind(path: str, value: Any, items: Items) -> tuple[str, str]:
     kinds = next(
         (list(item.sections) for item in items if isinstance(item, Alternatives) and path.startswith(item.path)), list[str]()
     )
-    if not is_object(given) or "kind" not in given:
+    if not is_object(value) or "kind" not in value:
         return (
-            f"expected a mapping with a `kind`, got {_shown(given)}",
+            f"expected a mapping with a `kind`, got {_shown(value)}",
             f"Write for example {{kind: {kinds[0]}}}; valid kinds: {', '.join(kinds)}.",
         )
-    near = nearest(str(given["kind"]), kinds)
-    return f"unknown kind {given['kind']!r}", f"Did you mean `{near}`?" if near else f"Choose one of: {', '.join(kinds)}."
+    near = nearest(str(value["kind"]), kinds)
+    return f"unknown kind {value['kind']!r}", f"Did you mean `{near}`?" if near else f"Choose one of: {', '.join(kinds)}."
 
 
 def _written(path: str, items: Items) -> str:

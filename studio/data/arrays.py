@@ -76,11 +76,11 @@ class Writer:
                 growing.close()
 
     def put(
-        self, row: Conversation, place: int, made: Sequence[Encoded | StudioError], wanted: Sequence[bool] = (True,)
+        self, row: Conversation, index: int, sequences: Sequence[Encoded | StudioError], wanted: Sequence[bool] = (True,)
     ) -> None:
         """One row with its sequences as they were encoded, or why one was not."""
-        error = next((side for side in made if isinstance(side, StudioError)), None)
-        sides = [side for side in made if isinstance(side, Encoded)]
+        error = next((side for side in sequences if isinstance(side, StudioError)), None)
+        sides = [side for side in sequences if isinstance(side, Encoded)]
         if error is not None:
             self.drop(row.file, row.line, error.message)
         elif not all(side.trained for side in sides):
@@ -89,9 +89,9 @@ class Writer:
             if row.file not in self.files:
                 self.files.append(row.file)
             for side, good in zip(sides, wanted, strict=True):
-                self.add(side.ids, side.mask, self.files.index(row.file), row.line, place, good)
+                self.add(side.ids, side.mask, self.files.index(row.file), row.line, index, good)
 
-    def add(self, ids: Any, mask: Any, file: int, line: int, place: int, wanted: bool = True) -> None:
+    def add(self, ids: Any, mask: Any, file: int, line: int, index: int, wanted: bool = True) -> None:
         """One sequence, with where it came from, and whether its answer is a preferred one."""
         if self.wanted is not None:
             self.wanted.add([wanted])
@@ -103,7 +103,7 @@ class Writer:
         self.trained += int(mask.sum())
         self.seen.append(len(ids))
         self.offsets.add([self.tokens])
-        self.places.add([file, line, place])
+        self.places.add([file, line, index])
 
     def drop(self, file: str, line: int, reason: str) -> None:
         """A row that is left out, and why."""

@@ -54,18 +54,18 @@ class Documents:
         self.first: tuple[Conversation, int] | None = None
         self.last: Conversation | None = None
 
-    def put(self, row: Conversation, place: int, made: Encoded | StudioError) -> None:
+    def put(self, row: Conversation, index: int, encoded: Encoded | StudioError) -> None:
         """The next row as it was encoded, or why it was not."""
-        if isinstance(made, StudioError) or not made.trained or not row.passage:
+        if isinstance(encoded, StudioError) or not encoded.trained or not row.passage:
             self.flush()
-            self.writer.put(row, place, [made])
+            self.writer.put(row, index, [encoded])
             return
-        before = made.mask.index(True)
+        before = encoded.mask.index(True)
         if not self._follows(row) or len(self.ids) >= MOST:
             self.flush()
             self.begin = before if row.passage == 1 else 0
-            self.first = (row, place)
-        self.ids += made.ids[before - self.begin if not self.ids else before :]
+            self.first = (row, index)
+        self.ids += encoded.ids[before - self.begin if not self.ids else before :]
         self.last = row
 
     def flush(self) -> None:

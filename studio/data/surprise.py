@@ -78,13 +78,13 @@ def spread(total: int, most: int | None) -> np.ndarray:
     return np.unique(np.linspace(0, total - 1, most).astype(np.int64))
 
 
-def in_words(asked: float, bare: float | None) -> str:
+def in_words(with_question: float, bare: float | None) -> str:
     """A row's losses in words."""
     without = "" if bare is None or np.isnan(bare) else f", {bare:.2f} without the question"
-    return f"{asked:.2f} nats a token{without}"
+    return f"{with_question:.2f} nats a token{without}"
 
 
-def example(row: Conversation, asked: float, bare: float | None) -> Example:
+def example(row: Conversation, with_question: float, bare: float | None) -> Example:
     """A row with its losses and its answer."""
-    text = shorten(f"{in_words(asked, bare)}: {row.answer or row.text}", 2 * SHOWN)
+    text = shorten(f"{in_words(with_question, bare)}: {row.answer or row.text}", 2 * SHOWN)
     return Example(file=row.file, line=row.line, text=text)

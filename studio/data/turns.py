@@ -130,20 +130,20 @@ def note_unknown_tools(messages: tuple[ChatMessage, ...], tools: tuple[Tool, ...
         notes.add("a tool is called that the row does not define")
 
 
-def tool_call(raw: Any, place: int, column: str) -> ToolCall:
+def tool_call(raw: Any, number: int, column: str) -> ToolCall:
     """A tool call with its arguments as an object. raw: `{"function": {...}}` or `{"name", "arguments"}`."""
     inner = raw.get("function", raw) if is_object(raw) else None
     if not is_object(inner) or not isinstance(inner.get("name"), str) or not inner["name"]:
-        raise Unusable(f"malformed tool call: message {place} has a call without a name", column)
+        raise Unusable(f"malformed tool call: message {number} has a call without a name", column)
     arguments: Any = inner.get("arguments", inner.get("parameters"))
     if isinstance(arguments, str):
         try:
             arguments = orjson.loads(arguments) if arguments.strip() else {}
         except orjson.JSONDecodeError:
-            raise Unusable(f"malformed tool call: the arguments in message {place} are not JSON", column) from None
+            raise Unusable(f"malformed tool call: the arguments in message {number} are not JSON", column) from None
     arguments = {} if arguments is None else arguments
     if not is_object(arguments):
-        raise Unusable(f"malformed tool call: the arguments in message {place} are {kind_of(arguments)}", column)
+        raise Unusable(f"malformed tool call: the arguments in message {number} are {kind_of(arguments)}", column)
     call: ToolCall = {"type": "function", "function": {"name": inner["name"], "arguments": arguments}}
     return {"id": str(raw["id"]), **call} if raw.get("id") else call
 
@@ -168,7 +168,7 @@ def key_of(message: Mapping[str, Any], keys: Iterable[str]) -> str | None:
     )
 
 
-def _as_openai(message: dict[str, Any], place: int, column: str, context: Context) -> tuple[str, dict[str, Any]]:
+def _as_openai(message: dict[str, Any], number: int, column: str, context: Context) -> tuple[str, dict[str, Any]]:
     """The message's role, and the message with its content under `content`; a spoken tool call as `tool_calls`."""
     speaker = message.get("role")
     if speaker is None:
@@ -177,33 +177,33 @@ def _as_openai(message: dict[str, Any], place: int, column: str, context: Contex
     if is_object(speaker):  # {"author": {"role": "user"}}, as some exports write it
         speaker = speaker.get("role") or speaker.get("name")
     if speaker is None:
-        raise Unusable(f"missing role: message {place} has none", column)
+        raise Unusable(f"missing role: message {number} has none", column)
     role = None
     if isinstance(speaker, str):
         name = speaker.strip().lower()
         role = context.roles.get(name) or SPEAKERS.get(name) or context.roles.get(EVERYBODY)
     if role is None:
-        raise Unusable(f"unknown role: `{str(speaker)[:40]}` in message {place}", column)
+        raise Unusable(f"unknown role: `{str(speaker)[:40]}` in message {number}", column)
     if role != CALLER and "content" in message:
         return role, message
     key = key_of(message, CONTENT_KEYS)
     content = message[key] if key else None
     if role == CALLER:
-        return "assistant", {**message, "content": "", "tool_calls": _spoken_calls(content, place, column)}
+        return "assistant", {**message, "content": "", "tool_calls": _spoken_calls(content, number, column)}
     return role, {**message, "content": content}
 
 
-def _spoken_calls(content: Any, place: int, column: str) -> list[Any]:
+def _spoken_calls(content: Any, number: int, column: str) -> list[Any]:
     """The tool calls in a turn whose text is one call, or a list of calls, as JSON."""
     try:
         calls = from_json(content, column)
     except Unusable:
-        raise Unusable(f"malformed tool call: message {place} is not JSON", column) from None
+        raise Unusable(f"malformed tool call: message {number} is not JSON", column) from None
     if calls and is_object(calls):
         return [calls]
     if calls and is_list(calls):
         return calls
-    raise Unusable(f"malformed tool call: message {place} holds none", column)
+    raise Unusable(f"malformed tool call: message {number} holds none", column)
 
 
 def _joins(before: Mapping[str, Any], turn: Mapping[str, Any]) -> bool:
@@ -212,27 +212,27 @@ def _joins(before: Mapping[str, Any], turn: Mapping[str, Any]) -> bool:
     return same and before.keys() <= {"role", "content", "train"} and turn.keys() <= {"role", "content", "train"}
 
 
-def _turn(message: dict[str, Any], role: str, place: int, column: str, notes: Notes) -> ChatMessage:
+def _turn(message: dict[str, Any], role: str, number: int, column: str, notes: Notes) -> ChatMessage:
     content = message.get("content")
     text = (
-        sound(content, column, notes) if isinstance(content, str) else joined_parts(content, f"message {place}", column, notes)
+        sound(content, column, notes) if isinstance(content, str) else joined_parts(content, f"message {number}", column, notes)
     )
     turn: ChatMessage = {"role": role, "content": text}
     if len(message) > 2 or message.keys() - _PLAIN:
-        _rest(turn, message, place, column, notes)
+        _rest(turn, message, number, column, notes)
     if (not text or text.isspace()) and "tool_calls" not in turn and role != "tool":
         what = {"user": "question", "assistant": "answer", "system": "system prompt"}[role]
-        raise Unusable(f"empty {what}: message {place}", column)
+        raise Unusable(f"empty {what}: message {number}", column)
     return turn
 
 
-def _rest(turn: ChatMessage, message: dict[str, Any], place: int, column: str, notes: Notes) -> None:
+def _rest(turn: ChatMessage, message: dict[str, Any], number: int, column: str, notes: Notes) -> None:
     """What a message has beyond role and content."""
     calls = message.get("tool_calls") or ([message["function_call"]] if message.get("function_call") else [])
     if calls:
         if turn["role"] != "assistant" or not is_list(calls):
-            raise Unusable(f"malformed tool call: message {place} ({turn['role']}) cannot call tools so", column)
-        turn["tool_calls"] = [tool_call(call, place, column) for call in calls]
+            raise Unusable(f"malformed tool call: message {number} ({turn['role']}) cannot call tools so", column)
+        turn["tool_calls"] = [tool_call(call, number, column) for call in calls]
     for key in ("name", "tool_call_id", "reasoning_content"):
         if isinstance(message.get(key), str) and message[key]:
             turn[key] = sound(message[key], column, notes)

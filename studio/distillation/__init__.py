@@ -60,7 +60,7 @@ def taught(prepared: Any, folder: RunFolder, reporter: Reporter) -> dict[str, An
 
 
 def _by_answers(
-    found: Teacher | RemoteTeacher, method: Distil, prepared: Any, folder: RunFolder, reporter: Reporter
+    teacher: Teacher | RemoteTeacher, method: Distil, prepared: Any, folder: RunFolder, reporter: Reporter
 ) -> dict[str, Any]:
     """Fields of a job that learns the teacher's answers to the prompts of the rows, as supervised fine-tuning does."""
     from studio.distillation import answers
@@ -71,17 +71,17 @@ def _by_answers(
     taught, held_out, longest = data / "taught.jsonl", data / f"{HELD_OUT}.jsonl", spec.evaluation.max_new_tokens
     asked = [*prepare.conversations(held_out)] if held_out.exists() else []
     asked = [asked[index] for index in teaching.asked_of(asked, spec.evaluation, spec.training.seed)]
-    if not taught.exists() or (asked and teaching.TeacherAnswers.found(data / teaching.FILE, found.key) is None):
+    if not taught.exists() or (asked and teaching.TeacherAnswers.found(data / teaching.FILE, teacher.key) is None):
         rows = answers.answerable([*prepare.conversations(data / "train.jsonl")])
-        if isinstance(found, RemoteTeacher):
-            given = answers.ask_all(found, method, [*rows, *asked], longest, data, folder.path.parent.parent, reporter)
+        if isinstance(teacher, RemoteTeacher):
+            given = answers.ask_all(teacher, method, [*rows, *asked], longest, data, folder.path.parent.parent, reporter)
         else:
-            tokenizer = loading.tokenizer(found.found)
-            model = _load(found, prepared.machine.device)
+            tokenizer = loading.tokenizer(teacher.found)
+            model = _load(teacher, prepared.machine.device)
             given = answers.answer_all(model, tokenizer, [*rows, *asked], longest, data / "teacher-answers.jsonl", reporter)
             del model
             loading.free_memory()
-        teaching.of_texts(asked, given[len(rows) :], found.key).write(data / teaching.FILE)
+        teaching.of_texts(asked, given[len(rows) :], teacher.key).write(data / teaching.FILE)
         if left_out := answers.taught_rows(rows, given[: len(rows)], taught):
             reporter.event(events.Warning(message=f"{plural(left_out, 'answer')} of the teacher did not end: left out"))
     also = replay.found(data)
@@ -92,9 +92,9 @@ def _by_answers(
     return {"train": encode.limit(tokens, spec.data.max_length, spec.data.overlong), "training": training}
 
 
-def _load(found: Teacher, device: str) -> Any:
-    base = loading.load_base(found.model, device, found.found)
-    return loading.attach_adapter(base, found.adapter) if found.adapter else base
+def _load(teacher: Teacher, device: str) -> Any:
+    base = loading.load_base(teacher.model, device, teacher.found)
+    return loading.attach_adapter(base, teacher.adapter) if teacher.adapter else base
 
 
 def train_baseline(base: Any, prepared: Any, job: TrainingJob, folder: RunFolder, reporter: Reporter) -> None:

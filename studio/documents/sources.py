@@ -46,13 +46,13 @@ class Found:
 
 
 @contextlib.contextmanager
-def find(given: Iterable[tuple[str, Path]]) -> Iterator[Found]:
+def find(inputs: Iterable[tuple[str, Path]]) -> Iterator[Found]:
     """The documents in what was given as (name, path); those of archives lie unpacked while the block runs.
 
     Raises DataError for a path that is not there, and for a file that is no document and an archive that is unsafe where
     nothing else was given; among others they are passed over.
     """
-    found, every = Found(), list(given)
+    found, every = Found(), list(inputs)
     with tempfile.TemporaryDirectory(prefix="studio-documents-") as folder:
         for position, (name, path) in enumerate(every):
             try:
@@ -81,24 +81,26 @@ def _take(name: str, path: Path, aside: Path, sources: Found) -> None:
         raise _not_read(name)
 
 
-def _in_folder(folder: Path, found: Found) -> None:
+def _in_folder(folder: Path, documents: Found) -> None:
     root = folder.resolve()
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if any(part.startswith((".", "~$")) or part == "__MACOSX" for part in PurePosixPath(name).parts):
             continue
         if path.is_symlink() and not path.resolve().is_relative_to(root):
-            found.skipped.append(Skipped(name=name, reason="it is a link to a path outside the folder"))
+            documents.skipped.append(Skipped(name=name, reason="it is a link to a path outside the folder"))
         elif path.is_file():
             if path.suffix.lower() == ".zip":
-                found.skipped.append(Skipped(name=name, reason="an archive inside a folder is not opened; add it separately"))
+                documents.skipped.append(
+                    Skipped(name=name, reason="an archive inside a folder is not opened; add it separately")
+                )
             elif is_read(name):
-                found.add(name, path, folder.name)
+                documents.add(name, path, folder.name)
             else:
-                found.skipped.append(Skipped(name=name, reason=_why_not(name)))
+                documents.skipped.append(Skipped(name=name, reason=_why_not(name)))
 
 
-def _in_zip(path: Path, name: str, aside: Path, found: Found) -> None:
+def _in_zip(path: Path, name: str, aside: Path, documents: Found) -> None:
     entries = containers.safe_entries(path, name)
     room = sum(entry.file_size for entry in entries)
     if room > UNPACKED:
@@ -107,7 +109,7 @@ def _in_zip(path: Path, name: str, aside: Path, found: Found) -> None:
     aside.mkdir()
     for number, member in enumerate(sorted(entry.filename for entry in entries)):
         if not is_read(member):
-            found.skipped.append(Skipped(name=member, reason=_why_not(member)))
+            documents.skipped.append(Skipped(name=member, reason=_why_not(member)))
             continue
         file = aside / f"{number}{PurePosixPath(member).suffix.lower()}"
         with (
@@ -116,7 +118,7 @@ def _in_zip(path: Path, name: str, aside: Path, found: Found) -> None:
             open(file, "xb") as out,
         ):
             shutil.copyfileobj(stream, out, 1 << 20)
-        found.add(member, file, Path(name).stem)
+        documents.add(member, file, Path(name).stem)
 
 
 def _why_not(name: str) -> str:

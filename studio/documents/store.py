@@ -147,7 +147,7 @@ def find(home: Path, name: str) -> Collection:
     )
 
 
-def add(home: Path, title: str, given: Iterable[tuple[str, Path]], reporter: Reporter) -> Added:
+def add(home: Path, title: str, inputs: Iterable[tuple[str, Path]], reporter: Reporter) -> Added:
     """Take documents into the collection called `title`: files, folders and zip archives as (name, path).
 
     Reads what is new or changed. A document that cannot be read is passed over with the reason, unless nothing else was given.
@@ -157,7 +157,7 @@ def add(home: Path, title: str, given: Iterable[tuple[str, Path]], reporter: Rep
     if not title:
         raise DataError("the collection has no name", hint="Name it: --name handbook", where="--name")
     folder = home / "documents" / slug(title)
-    with sources.find(given) as found, _writer(folder):
+    with sources.find(inputs) as found, _writer(folder):
         if not found.documents:
             reason = f" {found.skipped[0].name}: {found.skipped[0].reason}" if found.skipped else ""
             raise DataError(f"no documents to add.{reason}", hint="Supported: .pdf, .docx, .pptx, .html, .md, .epub, .txt.")

@@ -85,12 +85,12 @@ def questions(
     return ready, left_out
 
 
-def longest_answer(asked: Sequence[Question], settings: Evaluation, at_least_its_own: bool = False) -> int:
+def longest_answer(questions: Sequence[Question], settings: Evaluation, at_least_its_own: bool = False) -> int:
     """Tokens an answer may take: as set, else half as long again as the longest reference, at most 1,024.
 
     at_least_its_own: what is set for the held-out rows does not cut the answers of a set with longer references.
     """
-    longest = max((question.reference_tokens for question in asked), default=0)
+    longest = max((question.reference_tokens for question in questions), default=0)
     own = min(LONGEST, max(8, longest * 3 // 2 + 1))
     if settings.max_new_tokens is None:
         return own
@@ -139,17 +139,17 @@ def text_scores(reference: str, answer: str) -> dict[str, float]:
 
 
 def score_answers(
-    references: Sequence[str], given: Sequence[str], *, resamples: int = 1000, seed: int = 0
+    references: Sequence[str], answers: Sequence[str], *, resamples: int = 1000, seed: int = 0
 ) -> dict[str, Estimate]:
     """Exact match, normalised match, token F1 and ROUGE-L of answers from anywhere, e.g. from an exported model.
 
     Raises DataError if the two lists differ in length or are empty.
     """
-    if not references or len(references) != len(given):
+    if not references or len(references) != len(answers):
         raise DataError(
-            f"there are {len(references)} references and {len(given)} answers", hint="Give one answer to each reference."
+            f"there are {len(references)} references and {len(answers)} answers", hint="Give one answer to each reference."
         )
-    rows = [text_scores(reference, answer) for reference, answer in zip(references, given, strict=True)]
+    rows = [text_scores(reference, answer) for reference, answer in zip(references, answers, strict=True)]
     draws = Draws(len(rows), resamples, seed)
     return {name: estimate(share([row[name] for row in rows]), draws) for name in TEXT_METRICS}
 

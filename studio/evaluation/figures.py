@@ -61,16 +61,16 @@ def compared(base: Figure, tuned: Figure, draws: Draws) -> Compared:
     return Compared(estimate(base, draws), estimate(tuned, draws), change(base, tuned, draws))
 
 
-def _of_loss(name: str, found: Likelihood) -> Ratio:
+def _of_loss(name: str, likelihood: Likelihood) -> Ratio:
     if name == "token_accuracy":
-        return Ratio(found.right, found.tokens, bounds=(0.0, 1.0))
+        return Ratio(likelihood.right, likelihood.tokens, bounds=(0.0, 1.0))
     finish = (lambda loss: np.exp(np.minimum(loss, 100.0))) if name == "perplexity" else None
-    return Ratio(found.loss, found.tokens, finish=finish)
+    return Ratio(likelihood.loss, likelihood.tokens, finish=finish)
 
 
-def _of_bytes(found: Likelihood, sizes: Column) -> Ratio:
+def _of_bytes(likelihood: Likelihood, sizes: Column) -> Ratio:
     """Perplexity per byte: what a token is differs from model to model, a byte does not."""
-    return Ratio(found.loss, np.maximum(sizes, 1), finish=np.exp)
+    return Ratio(likelihood.loss, np.maximum(sizes, 1), finish=np.exp)
 
 
 def _of_pairs(chosen: Likelihood, rejected: Likelihood) -> dict[str, Ratio]:
@@ -83,12 +83,12 @@ def _of_pairs(chosen: Likelihood, rejected: Likelihood) -> dict[str, Ratio]:
     }
 
 
-def of_answers(name: str, given: Sequence[Given], references: Sequence[str]) -> Figure:
+def of_answers(name: str, answers: Sequence[Given], references: Sequence[str]) -> Figure:
     """One figure of answers; references: theirs, in the same order."""
     if name == MACRO_F1.name:
-        return MacroF1(references, [answer.text for answer in given])
+        return MacroF1(references, [answer.text for answer in answers])
     if name == "answer_tokens":
-        return mean(np.array([answer.tokens for answer in given], dtype=np.float64))
+        return mean(np.array([answer.tokens for answer in answers], dtype=np.float64))
     if name == "stop_rate":
-        return share([answer.stopped for answer in given])
-    return share([answer.scores[name] for answer in given])
+        return share([answer.stopped for answer in answers])
+    return share([answer.scores[name] for answer in answers])

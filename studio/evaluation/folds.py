@@ -165,11 +165,13 @@ def _record(side: Side) -> FoldSide:
     return FoldSide(losses=_losses(side.likelihood), answers=answers, rejected=rejected)
 
 
-def _losses(found: Likelihood) -> Losses:
-    return Losses(loss=tuple(found.loss), right=tuple(found.right), tokens=tuple(found.tokens))
+def _losses(likelihood: Likelihood) -> Losses:
+    return Losses(loss=tuple(likelihood.loss), right=tuple(likelihood.right), tokens=tuple(likelihood.tokens))
 
 
-def _joined(found: Sequence[Losses], asked: Sequence[int]) -> Likelihood:
-    """The likelihood of all rows in their order. asked: the index of each as the folds have them, one after the other."""
-    order = np.argsort(np.array(asked))
-    return Likelihood(*(np.concatenate([getattr(item, name) for item in found])[order] for name in ("loss", "right", "tokens")))
+def _joined(losses: Sequence[Losses], indices: Sequence[int]) -> Likelihood:
+    """The likelihood of all rows in their order. indices: the place of each as the folds have them, one after the other."""
+    order = np.argsort(np.array(indices))
+    return Likelihood(
+        *(np.concatenate([getattr(item, name) for item in losses])[order] for name in ("loss", "right", "tokens"))
+    )

@@ -130,16 +130,16 @@ def change(base: Figure, tuned: Figure, draws: Draws) -> Estimate:
     return _interval(tuned.value - base.value, tuned.resampled(draws) - base.resampled(draws), per_row, widest)
 
 
-def rows_to_decide(found: Estimate) -> int | None:
+def rows_to_decide(estimate: Estimate) -> int | None:
     """How many rows like these would show a change of the size seen here, four times in five; None if there was none.
 
     The width of an interval falls with the square root of the rows. With 1.96 + 0.84 standard errors between the change and
     zero, its interval excludes zero in 80 % of the samples.
     """
-    if found.low is None or found.high is None or found.value == 0:
+    if estimate.low is None or estimate.high is None or estimate.value == 0:
         return None
-    half = (found.high - found.low) / 2
-    return math.ceil(found.rows * (half / abs(found.value) * (1.96 + 0.84) / 1.96) ** 2)
+    half = (estimate.high - estimate.low) / 2
+    return math.ceil(estimate.rows * (half / abs(estimate.value) * (1.96 + 0.84) / 1.96) ** 2)
 
 
 def mean(values: Column, bounds: tuple[float, float] | None = None) -> Ratio:

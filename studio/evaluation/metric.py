@@ -32,16 +32,16 @@ class Metric:
             return f"{_signed(value * 100)} points"
         return f"{value:+,.1f}" if self.unit == "tokens" else _significant(value, "+")
 
-    def show_interval(self, found: Estimate, *, change: bool = False) -> str:
+    def show_interval(self, estimate: Estimate, *, change: bool = False) -> str:
         """The interval: `90 to 98`, or why there is none."""
-        if found.low is None or found.high is None:
+        if estimate.low is None or estimate.high is None:
             return "no interval from one row"
         if self.unit == "share":
             spell = _signed if change else _round
-            return f"{spell(found.low * 100)} to {spell(found.high * 100)}"
+            return f"{spell(estimate.low * 100)} to {spell(estimate.high * 100)}"
         if change:
-            return f"{self.show_change(found.low)} to {self.show_change(found.high)}"
-        return f"{self.show(found.low)} to {self.show(found.high)}"
+            return f"{self.show_change(estimate.low)} to {self.show_change(estimate.high)}"
+        return f"{self.show(estimate.low)} to {self.show(estimate.high)}"
 
     def gained(self, change: Estimate) -> bool:
         """The change is for the better, beyond its interval."""

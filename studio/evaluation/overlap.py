@@ -102,6 +102,6 @@ def _is_mark(sign: str) -> bool:
     return sign in string.punctuation or unicodedata.category(sign).startswith("P")
 
 
-def _f_measure(common: int, wanted: int, given: int) -> float:
+def _f_measure(common: int, wanted: int, produced: int) -> float:
     """2PR / (P + R) = 2 common / (wanted + given)."""
-    return 2 * common / (wanted + given) if wanted and given else float(wanted == given)
+    return 2 * common / (wanted + produced) if wanted and produced else float(wanted == produced)

@@ -104,6 +104,10 @@ def _shown(value: float) -> str:
     return f"{value:.0%}" if 0 <= value <= 1 else f"{value:.3g}"
 
 
-def _interval(found: Estimate) -> str:
-    told = f"{100 * found.value:+.0f} points"
-    return told if found.low is None or found.high is None else f"{told}, {100 * found.low:+.0f} to {100 * found.high:+.0f}"
+def _interval(estimate: Estimate) -> str:
+    told = f"{100 * estimate.value:+.0f} points"
+    return (
+        told
+        if estimate.low is None or estimate.high is None
+        else f"{told}, {100 * estimate.low:+.0f} to {100 * estimate.high:+.0f}"
+    )

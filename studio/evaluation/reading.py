@@ -13,21 +13,25 @@ from studio.evaluation.interval import Column
 from studio.evaluation.likelihood import Likelihood, likelihood
 
 
-def read(model: Any, asked: Sequence[Question], done: Callable[[int], None]) -> Likelihood:
+def read(model: Any, questions: Sequence[Question], done: Callable[[int], None]) -> Likelihood:
     """The likelihood of each row. A longer text's pieces begin with the last token of the one before, as in training."""
     pieces: list[tuple[Sequence[int], Sequence[bool]]] = []
     starts = []
-    for item in asked:
+    for item in questions:
         starts.append(len(pieces))
         cuts = spans(len(item.ids), item.longest) if item.longest else [(0, len(item.ids))]
         pieces += [(item.ids[begin:end], item.mask[begin:end]) for begin, end in cuts]
-    found = likelihood(model, pieces, lambda count: done(round(count * len(asked) / len(pieces))))
-    if len(pieces) == len(asked):
+    found = likelihood(model, pieces, lambda count: done(round(count * len(questions) / len(pieces))))
+    if len(pieces) == len(questions):
         return found
     loss, right, tokens = (np.add.reduceat(part, starts) for part in (found.loss, found.right, found.tokens))
     return Likelihood(loss, right, tokens)
 
 
-def sizes(asked: Sequence[Question]) -> Column | None:
+def sizes(questions: Sequence[Question]) -> Column | None:
     """The bytes of each row, if all are texts."""
-    return np.array([item.bytes for item in asked], dtype=np.float64) if asked and all(item.bytes for item in asked) else None
+    return (
+        np.array([item.bytes for item in questions], dtype=np.float64)
+        if questions and all(item.bytes for item in questions)
+        else None
+    )

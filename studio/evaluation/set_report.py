@@ -27,7 +27,7 @@ SHORT = 12
 
 def set_report(
     name: str,
-    asked: Sequence[Question],
+    questions: Sequence[Question],
     answered: Sequence[int],
     before: Side,
     tuned: Side,
@@ -42,10 +42,10 @@ def set_report(
 ) -> SetReport:
     """The figures of a set with their intervals. answered: the indices of the questions with an answer, which both sides hold
     in that order; against: what `before` is."""
-    references = [asked[index].reference for index in answered]
+    references = [questions[index].reference for index in answered]
     task = _task(references, name, settings)
     scorer = task.scorer(references)
-    pairs = [_answered(asked[index], index, before, tuned, at, scorer, rules) for at, index in enumerate(answered)]
+    pairs = [_answered(questions[index], index, before, tuned, at, scorer, rules) for at, index in enumerate(answered)]
     metrics = figures(before, tuned, pairs, task, settings.resamples, seed)
     if rules and pairs:
         metrics = reward.figures(pairs, before.sampled, tuned.sampled, settings.resamples, seed) | metrics
@@ -53,7 +53,7 @@ def set_report(
     shown = [[getattr(pair, side).text for pair in pairs] for side in ("base", "tuned")]
     return SetReport(
         name=name if against == "base" else f"{against}:{name}",
-        rows=len(asked),
+        rows=len(questions),
         answers=pairs,
         metrics=metrics,
         headline=headline,
@@ -69,12 +69,12 @@ def set_report(
 
 
 def _answered(
-    question: Question, place: int, base: Side, tuned: Side, at: int, scorer: Scorer, rules: Rules | None
+    question: Question, index: int, base: Side, tuned: Side, at: int, scorer: Scorer, rules: Rules | None
 ) -> Answered:
     sides = []
     for side in (base, tuned):
         answer, found = side.given[at], side.likelihood
-        loss = float(found.loss[place] / max(1.0, found.tokens[place]))
+        loss = float(found.loss[index] / max(1.0, found.tokens[index]))
         scores = {**scorer(question.reference, answer.text), **text_scores(question.reference, answer.text), "loss": loss}
         if rules:
             scores |= rules.scores(answer, question.conversation.messages[-1])
@@ -117,8 +117,8 @@ def _samples(pairs: list[Answered], wanted: int, headline: str) -> dict[str, lis
 
     first = headline if pairs and headline in pairs[0].tuned.scores and headline != "loss" else "exact_match"
 
-    def score(given: Given) -> tuple[float, ...]:
-        return given.scores[first], given.scores["exact_match"], given.scores["rouge_l"], -given.scores["loss"]
+    def score(answer: Given) -> tuple[float, ...]:
+        return answer.scores[first], answer.scores["exact_match"], answer.scores["rouge_l"], -answer.scores["loss"]
 
     def moved(pair: Answered) -> tuple[float, float]:
         return abs(pair.tuned.scores["rouge_l"] - pair.base.scores["rouge_l"]), -rouge_l(pair.base.text, pair.tuned.text)

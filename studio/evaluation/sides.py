@@ -26,20 +26,20 @@ from studio.tracking.reporter import Reporter
 def one_side(
     model: Any,
     tokenizer: Any,
-    asked: list[Question],
+    questions: list[Question],
     answered: list[int],
     longest: int,
     watch: SetProgress,
     what: str,
     rules: Rules | None = None,
 ) -> Side:
-    """What a model makes of `asked`; answered: the indices of those it answers, with `longest` tokens at most."""
-    loss = read(model, asked, lambda rows: watch.done(rows, f"loss of {what}"))
-    others = [encoded for item in asked if (encoded := item.rejected) is not None]
-    rejected = likelihood(model, [(item.ids, item.mask) for item in others]) if len(others) == len(asked) else None
+    """What a model makes of `questions`; answered: the indices of those it answers, with `longest` tokens at most."""
+    loss = read(model, questions, lambda rows: watch.done(rows, f"loss of {what}"))
+    others = [encoded for item in questions if (encoded := item.rejected) is not None]
+    rejected = likelihood(model, [(item.ids, item.mask) for item in others]) if len(others) == len(questions) else None
     if not answered:
-        return Side(loss, [], None, rejected, bytes=sizes(asked))
-    prompts = [asked[place].prompt for place in answered]
+        return Side(loss, [], None, rejected, bytes=sizes(questions))
+    prompts = [questions[place].prompt for place in answered]
     before = watch.so_far
     given, seconds = ask(
         model,
@@ -52,7 +52,7 @@ def one_side(
     sampled: list[float] = []
     if rules:
         write = partial(ask, model, tokenizer, max_new_tokens=longest, should_stop=watch.reporter.should_stop, temperature=1.0)
-        messages = [asked[place].conversation.messages[-1] for place in answered]
+        messages = [questions[place].conversation.messages[-1] for place in answered]
         sampled = reward.sampled(rules, lambda prompts: write(prompts)[0], prompts, messages)
     if watch.timed(what):
         return Side(loss, given, None, rejected, sampled)
@@ -60,10 +60,10 @@ def one_side(
     return Side(loss, given, speed(model, tokenizer, prompts, longest, rate), rejected, sampled)
 
 
-def fitting(asked: list[Question], limit: int | None) -> tuple[list[Question], list[str]]:
+def fitting(questions: list[Question], limit: int | None) -> tuple[list[Question], list[str]]:
     """The rows that can be measured, and the others with their reasons. Texts of any length can, in pieces."""
     kept, left_out = [], []
-    for item in asked:
+    for item in questions:
         where = f"{item.conversation.file}:{item.conversation.line}"
         if limit and len(item.ids) > limit and not item.bytes:
             left_out.append(f"{where}: {count(len(item.ids))} tokens, the limit is {count(limit)}")
@@ -74,11 +74,11 @@ def fitting(asked: list[Question], limit: int | None) -> tuple[list[Question], l
     return kept, left_out
 
 
-def drawn(places: list[int], wanted: int, seed: int) -> list[int]:
+def drawn(indices: list[int], wanted: int, seed: int) -> list[int]:
     """At most `wanted` of them, drawn by the seed, in their order."""
-    if len(places) <= wanted:
-        return places
-    return sorted(np.random.default_rng(seed).choice(places, wanted, replace=False).tolist())
+    if len(indices) <= wanted:
+        return indices
+    return sorted(np.random.default_rng(seed).choice(indices, wanted, replace=False).tolist())
 
 
 def adapter_off(model: Any) -> contextlib.AbstractContextManager[Any]:

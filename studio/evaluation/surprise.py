@@ -56,19 +56,19 @@ def score(
     )
 
 
-def _behind(made: Encoded) -> _Scored:
+def _behind(encoded: Encoded) -> _Scored:
     """The answer behind its question."""
-    first = made.mask.index(True)
-    begin = max(0, min(first - 1, len(made.ids) - LONGEST))
-    return made.ids[begin : begin + LONGEST], made.mask[begin : begin + LONGEST]
+    first = encoded.mask.index(True)
+    begin = max(0, min(first - 1, len(encoded.ids) - LONGEST))
+    return encoded.ids[begin : begin + LONGEST], encoded.mask[begin : begin + LONGEST]
 
 
-def _alone(made: Encoded, tokenizer: Any) -> _Scored:
+def _alone(encoded: Encoded, tokenizer: Any) -> _Scored:
     """The answer behind nothing but the header that opens an answer."""
-    first = made.mask.index(True)
-    opening = made.text.rfind(check_template(tokenizer).header.strip(), 0, made.starts[first])
+    first = encoded.mask.index(True)
+    opening = encoded.text.rfind(check_template(tokenizer).header.strip(), 0, encoded.starts[first])
     begin = first - 1
-    while begin > 0 and opening >= 0 and made.starts[begin] > opening:
+    while begin > 0 and opening >= 0 and encoded.starts[begin] > opening:
         begin -= 1
     begin = max(begin, 0)
-    return made.ids[begin : begin + LONGEST], made.mask[begin : begin + LONGEST]
+    return encoded.ids[begin : begin + LONGEST], encoded.mask[begin : begin + LONGEST]

@@ -94,11 +94,11 @@ def asked_of(rows: Sequence[Conversation], settings: Evaluation, seed: int) -> l
     return drawn(able, settings.max_rows, seed)
 
 
-def of_texts(rows: Sequence[Conversation], given: Sequence[Any], key: str) -> TeacherAnswers:
-    """Answers of a teacher that were had as texts. given: each with `text`, `tokens`, `stopped`."""
+def of_texts(rows: Sequence[Conversation], texts: Sequence[Any], key: str) -> TeacherAnswers:
+    """Answers of a teacher that were had as texts. texts: each with `text`, `tokens`, `stopped`."""
     answers = tuple(
         TeacherAnswer(question=_question(row), reference=row.answer, text=one.text, tokens=one.tokens, stopped=one.stopped)
-        for row, one in zip(rows, given, strict=True)
+        for row, one in zip(rows, texts, strict=True)
     )
     return TeacherAnswers(key=key, answers=answers)
 
@@ -120,9 +120,9 @@ def _with_distance(item: SetReport, apart: Mapping[str, np.ndarray], report: Rep
         return item
     draws = Draws(apart["tuned"].shape[1], report.resamples, report.seed)
 
-    def figure(place: int, bounds: tuple[float, float] | None = None) -> Callable[[str], Ratio]:
+    def figure(index: int, bounds: tuple[float, float] | None = None) -> Callable[[str], Ratio]:
         extra: dict[str, Any] = {"bounds": bounds} if bounds else {}
-        return lambda side: Ratio(apart[side][place], apart[side][2], **extra)
+        return lambda side: Ratio(apart[side][index], apart[side][2], **extra)
 
     found = {}
     for name, ratio in ((APART, figure(0)), ("same_choice", figure(1, (0.0, 1.0)))):

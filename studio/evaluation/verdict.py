@@ -100,88 +100,88 @@ def _kind(main: SetReport, forgets: bool) -> VerdictKind:
     return "no clear difference"
 
 
-def _on_main(found: SetReport, kind: str) -> str:
-    metric, figure = METRICS[found.headline], found.metrics[found.headline]
+def _on_main(main: SetReport, kind: str) -> str:
+    metric, figure = METRICS[main.headline], main.metrics[main.headline]
     label = metric.label.lower() if metric.label != "ROUGE-L" else metric.label
     base, tuned = metric.show(figure.base.value), metric.show(figure.tuned.value)
     if not (metric.gained(figure.change) or metric.lost(figure.change)):
         moved = f"was {base} and is {tuned}"
     else:
         moved = f"{'rose' if figure.change.value > 0 else 'fell'} from {base} to {tuned}"
-    if found.before == START:
+    if main.before == START:
         moved = moved.replace(base, f"{base} (the adapter it started from)", 1)
-    sentence = f"{kind.capitalize()}: {label} on {found.label} rows {moved} ({_change(found)}, {plural(_rows(found), 'row')})"
-    if kind.startswith("no clear difference") and found.headline != "loss" and "loss" in found.metrics:
-        loss = found.metrics["loss"]
+    sentence = f"{kind.capitalize()}: {label} on {main.label} rows {moved} ({_change(main)}, {plural(_rows(main), 'row')})"
+    if kind.startswith("no clear difference") and main.headline != "loss" and "loss" in main.metrics:
+        loss = main.metrics["loss"]
         if METRICS["loss"].gained(loss.change) or METRICS["loss"].lost(loss.change):
             way = "fell" if loss.change.value < 0 else "rose"
             sentence += f", though the loss {way} clearly from {loss.base.value:.3f} to {loss.tuned.value:.3f}"
     return sentence
 
 
-def _of_reward(found: SetReport) -> str:
+def _of_reward(rewarded: SetReport) -> str:
     """What became of sampled answers, and of the score that was never rewarded."""
     parts = []
     for name, words in ((SAMPLED, "sampled answers"), (CONTROL, "the control score")):
-        metric, figure = METRICS[name], found.metrics[name]
+        metric, figure = METRICS[name], rewarded.metrics[name]
         parts.append(f"{words} {metric.show(figure.base.value)} -> {metric.show(figure.tuned.value)}")
     return ", ".join(parts)
 
 
-def _of_pairs(found: SetReport) -> str:
+def _of_pairs(pairs: SetReport) -> str:
     """What became of preference pairs: which answer is likelier, and whether preferred ones became less likely."""
-    metric, figure = METRICS[PAIRED], found.metrics[PAIRED]
+    metric, figure = METRICS[PAIRED], pairs.metrics[PAIRED]
     change = f"{metric.show_change(figure.change.value)}, 95 % interval {metric.show_interval(figure.change, change=True)}"
     shares = f"{metric.show(figure.base.value)} -> {metric.show(figure.tuned.value)} of the pairs"
     sentence = f"the preferred answer is the likelier one in {shares} ({change})"
-    chosen, logp = found.metrics["logp_chosen"], METRICS["logp_chosen"]
+    chosen, logp = pairs.metrics["logp_chosen"], METRICS["logp_chosen"]
     if logp.lost(chosen.change):
         fell = f"{logp.show(chosen.base.value)} -> {logp.show(chosen.tuned.value)}"
         sentence += f", and preferred answers became less likely (log p {fell})"
     return sentence
 
 
-def _against_sft(found: SetReport) -> str:
+def _against_sft(against: SetReport) -> str:
     """Whether the teacher added anything to what the same rows teach alone."""
-    metric, figure = METRICS[found.headline], found.metrics[found.headline]
+    metric, figure = METRICS[against.headline], against.metrics[against.headline]
     moved = f"{metric.show(figure.base.value)} -> {metric.show(figure.tuned.value)}"
     gained, lost = metric.gained(figure.change), metric.lost(figure.change)
     judged = "a clear gain by the teacher" if gained else "the teacher did harm" if lost else "no clear difference"
-    return f"against the same rows without the teacher {metric.label.lower()} {moved} ({_change(found)}: {judged})"
+    return f"against the same rows without the teacher {metric.label.lower()} {moved} ({_change(against)}: {judged})"
 
 
-def _to_teacher(found: SetReport) -> str:
+def _to_teacher(compared: SetReport) -> str:
     """How near the model came to its teacher."""
-    metric, figure = METRICS[APART], found.metrics[APART]
+    metric, figure = METRICS[APART], compared.metrics[APART]
     return f"KL to the teacher {metric.show(figure.base.value)} -> {metric.show(figure.tuned.value)}"
 
 
-def _beside(found: SetReport) -> str:
-    metric, figure = METRICS[found.headline], found.metrics[found.headline]
+def _beside(beside: SetReport) -> str:
+    metric, figure = METRICS[beside.headline], beside.metrics[beside.headline]
     moved = f"{metric.show(figure.base.value)} -> {metric.show(figure.tuned.value)}"
-    return f"on {found.name.removeprefix('also:')} {moved} ({_change(found)}, {plural(_rows(found), 'row')})"
+    return f"on {beside.name.removeprefix('also:')} {moved} ({_change(beside)}, {plural(_rows(beside), 'row')})"
 
 
-def _on_general(found: SetReport) -> str:
-    metric, figure = METRICS[found.headline], found.metrics[found.headline]
+def _on_general(general: SetReport) -> str:
+    metric, figure = METRICS[general.headline], general.metrics[general.headline]
     name = "" if metric.unit == "share" else f"{metric.label.lower()} "
     moved = f"general skills {name}{metric.show(figure.base.value)} -> {metric.show(figure.tuned.value)}"
-    losses = _losses(found)
-    if found.headline in losses:
+    losses = _losses(general)
+    if general.headline in losses:
         judged = "a clear loss"
     elif losses:
-        judged = f"but a clear loss in {' and in '.join(_moved(found, name) for name in losses)}"
+        judged = f"but a clear loss in {' and in '.join(_moved(general, name) for name in losses)}"
     elif metric.gained(figure.change):
         judged = "a clear gain"
     else:
         judged = "no clear loss"
-    return f"{moved} ({_change(found)}, {plural(_rows(found), 'row')}: {judged})"
+    return f"{moved} ({_change(general)}, {plural(_rows(general), 'row')}: {judged})"
 
 
-def _on_text(found: SetReport) -> str:
-    metric, figure = METRICS["perplexity"], found.metrics["perplexity"]
+def _on_text(texts: SetReport) -> str:
+    metric, figure = METRICS["perplexity"], texts.metrics["perplexity"]
     moved = f"perplexity of general text {metric.show(figure.base.value)} -> {metric.show(figure.tuned.value)}"
-    return f"{moved} ({'a clear loss' if drifted(found) else 'no clear loss'})"
+    return f"{moved} ({'a clear loss' if drifted(texts) else 'no clear loss'})"
 
 
 def drifted(text: SetReport) -> bool:
@@ -210,25 +210,25 @@ def _lost_skills(general: SetReport) -> list[str]:
     return [words for _, words in sorted(lost, key=lambda item: -item[0])]
 
 
-def _moved(found: SetReport, name: str) -> str:
-    shown = "perplexity" if name == "loss" and "perplexity" in found.metrics else name
-    metric, figure = METRICS[shown], found.metrics[shown]
+def _moved(report: SetReport, name: str) -> str:
+    shown = "perplexity" if name == "loss" and "perplexity" in report.metrics else name
+    metric, figure = METRICS[shown], report.metrics[shown]
     label = metric.label if metric.label in ("ROUGE-L", "Token F1") else metric.label.lower()
     return f"{label} ({metric.show(figure.base.value)} -> {metric.show(figure.tuned.value)})"
 
 
-def _undecided(found: SetReport) -> str:
+def _undecided(report: SetReport) -> str:
     """Where the interval holds zero: how many rows would decide, or what change these rows could have shown."""
-    metric, change = METRICS[found.headline], found.metrics[found.headline].change
+    metric, change = METRICS[report.headline], report.metrics[report.headline].change
     if metric.gained(change) or metric.lost(change) or change.low is None or change.high is None:
         return ""
     needed = rows_to_decide(change)
     if needed is None or needed > MANY:
         widest = metric.show_change((change.high - change.low) / 2).lstrip("+")
-        return f"these {plural(_rows(found), 'row')} can show a change of about {widest} and more, nothing smaller"
+        return f"these {plural(_rows(report), 'row')} can show a change of about {widest} and more, nothing smaller"
     return (
         f"if the change is as large as it looks, about {count(_round_up(needed))} rows like these would show it four times in "
-        f"five; there are {count(_rows(found))}"
+        f"five; there are {count(_rows(report))}"
     )
 
 
@@ -238,13 +238,13 @@ def _round_up(rows: int) -> int:
     return -(-rows // unit) * unit
 
 
-def _change(found: SetReport) -> str:
-    metric, change = METRICS[found.headline], found.metrics[found.headline].change
+def _change(report: SetReport) -> str:
+    metric, change = METRICS[report.headline], report.metrics[report.headline].change
     return f"{metric.show_change(change.value)}, 95 % interval {metric.show_interval(change, change=True)}"
 
 
-def _rows(found: SetReport) -> int:
-    return found.metrics[found.headline].change.rows
+def _rows(report: SetReport) -> int:
+    return report.metrics[report.headline].change.rows
 
 
 def _cautions(sets: Sequence[SetReport], main: SetReport | None) -> list[str]:

@@ -46,12 +46,12 @@ def _labels(item: CollectedAnswer) -> Iterator[Row]:
         yield _content(item, item.correction).model_copy(update={"good": True}), _source(item, "label")
 
 
-def _pairs(found: list[CollectedAnswer]) -> Iterator[Row]:
+def _pairs(answers: list[CollectedAnswer]) -> Iterator[Row]:
     good: dict[str, CollectedAnswer] = {}
-    for item in found:
+    for item in answers:
         if item.rating == "good" and not item.correction:
             good.setdefault(_asked(item), item)
-    for item in found:
+    for item in answers:
         better = good.get(_asked(item))
         if item.correction:
             yield _against(_content(item, item.correction), item)

@@ -85,7 +85,7 @@ def seen(items: Iterable[Item]) -> int:
     return sum(item.bytes for item in items if item.name not in UNSEEN)
 
 
-def overheads(past: Iterable[RunMeasurement], machine: str, device: str) -> Correction:
+def overheads(runs: Iterable[RunMeasurement], machine: str, device: str) -> Correction:
     """How much the overheads of the last runs on this machine really took: the median of measured over predicted.
 
     What a run took beyond what the formulas explain is put down to its overheads. Runs on other machines do not count;
@@ -93,7 +93,7 @@ def overheads(past: Iterable[RunMeasurement], machine: str, device: str) -> Corr
     """
     ratios = [
         (run.peak - run.explained) / run.overhead
-        for run in past
+        for run in runs
         if run.machine == machine and run.device == device and run.overhead > 0 and run.peak > 0
     ][:LAST]
     if len(ratios) < ENOUGH:
@@ -101,11 +101,11 @@ def overheads(past: Iterable[RunMeasurement], machine: str, device: str) -> Corr
     return Correction(min(BOUNDS[1], max(BOUNDS[0], median(ratios))), len(ratios))
 
 
-def pace(past: Iterable[RunMeasurement], machine: str, parameters: int, dtype: str, packed: bool) -> Pace | None:
+def pace(runs: Iterable[RunMeasurement], machine: str, parameters: int, dtype: str, packed: bool) -> Pace | None:
     """How fast like runs were: same machine, number format and layout, a model of about the size. None with too few of them."""
     shares: Sequence[float] = [
         run.pace / run.expected
-        for run in past
+        for run in runs
         if run.machine == machine
         and (run.dtype, run.packed) == (dtype, packed)
         and run.expected > 0

@@ -135,7 +135,7 @@ def _too_large(limit: int) -> Refused:
     return Refused(413, f"the request is too large: at most {size(limit)} here", code="request_too_large")
 
 
-def _request_id(given: str) -> str:
+def _request_id(proposed: str) -> str:
     """The id a proxy gave the request, if it is a plain one; else a new one."""
-    usable = 0 < len(given) <= 128 and all(letter.isalnum() or letter in "-_." for letter in given) and given.isascii()
-    return given if usable else f"req_{secrets.token_hex(12)}"
+    usable = 0 < len(proposed) <= 128 and all(letter.isalnum() or letter in "-_." for letter in proposed) and proposed.isascii()
+    return proposed if usable else f"req_{secrets.token_hex(12)}"

@@ -170,9 +170,9 @@ def _sample(spec: MakingSpec, recipe: Recipe, ask: Ask, completion: Completion, 
     return Sample(recipe=recipe.name, source=source, prompt=prompt, rows=rows, problem=problem)
 
 
-def _yield(recipe: Recipe, samples: Sequence[Sample], asked: Sequence[tuple[Recipe, Ask]]) -> float:
+def _yield(recipe: Recipe, samples: Sequence[Sample], requests: Sequence[tuple[Recipe, Ask]]) -> float:
     """Rows in the samples of a recipe, by those that were expected; 1 without samples."""
-    own = [(len(sample.rows), ask.expected) for sample, (one, ask) in zip(samples, asked, strict=True) if one is recipe]
+    own = [(len(sample.rows), ask.expected) for sample, (one, ask) in zip(samples, requests, strict=True) if one is recipe]
     return sum(rows for rows, _ in own) / sum(expected for _, expected in own) if own else 1.0
 
 

@@ -166,7 +166,7 @@ class Work:
     def _judged(
         self,
         recipe: Recipe,
-        kept: list[Kept],
+        rows: list[Kept],
         about: dict[int, tuple[Ask, Completion, int]],
         error: CeilingReached | None,
     ) -> tuple[list[Kept], CeilingReached | None]:
@@ -176,7 +176,7 @@ class Work:
         scores: dict[int, tuple[float, str]] = {}
         costs: dict[int, float] = {}
         try:
-            requests = (judging.request(item.draft, item.draft.passages) for item in kept)
+            requests = (judging.request(item.draft, item.draft.passages) for item in rows)
             for item in client.complete_all(requests, self._stop) if error is None else ():
                 self._asked += 1
                 self._progress(self._asked, f"judging {recipe.name}")
@@ -190,7 +190,7 @@ class Work:
         passed = []
         total = self._figures[recipe.name]
         self._figures[recipe.name] = total.model_copy(update={"cost": total.cost + sum(costs.values())})
-        for index, item in enumerate(kept):
+        for index, item in enumerate(rows):
             figures.entered += 1
             mark, reason = scores.get(index, (0.0, "the judge gave no scores"))
             if index in scores:

@@ -50,7 +50,7 @@ class DownloadRate(Record):
     bytes_per_second: float
 
 
-def fetch(found: Found, reporter: Reporter) -> None:
+def fetch(model: Found, reporter: Reporter) -> None:
     """Download what a hub model lacks on this machine; returns at once for a folder, or where the hub may not be asked.
 
     Raises ModelError for what the hub refuses, DoesNotFit if the cache's disk is too small, Stopped if asked to stop. What was
@@ -58,18 +58,18 @@ def fetch(found: Found, reporter: Reporter) -> None:
     """
     from huggingface_hub import constants
 
-    if found.local or constants.is_offline_mode():
+    if model.local or constants.is_offline_mode():
         return
-    wanted = missing(found)
+    wanted = missing(model)
     total = sum(wanted.values())
     if not wanted:
         return
-    check_disk(found.name, total)
-    reporter.event(events.Note(message=f"downloading {found.name}: {size(total)} into {constants.HF_HUB_CACHE}"))
+    check_disk(model.name, total)
+    reporter.event(events.Note(message=f"downloading {model.name}: {size(total)} into {constants.HF_HUB_CACHE}"))
     began, done = time.monotonic(), 0
     for file, length in wanted.items():
         reporter.progress(done, total, WHAT)
-        _fetch_one(found, file, _bar(lambda so_far, before=done: _report(reporter, before + so_far, total)))
+        _fetch_one(model, file, _bar(lambda so_far, before=done: _report(reporter, before + so_far, total)))
         done += length
     reporter.progress(total, total, WHAT)
     seconds = time.monotonic() - began
@@ -78,21 +78,21 @@ def fetch(found: Found, reporter: Reporter) -> None:
         DownloadRate(bytes_per_second=total / seconds).write(rate_file())
 
 
-def missing(found: Found) -> dict[str, int]:
+def missing(model: Found) -> dict[str, int]:
     """The files of a hub model that are not in the cache, with their bytes; the weights last. Raises ModelError."""
     from huggingface_hub import snapshot_download
 
     try:
         files = snapshot_download(
-            found.path_or_id,
-            revision=found.revision,
+            model.path_or_id,
+            revision=model.revision,
             allow_patterns=list(FILES),
             ignore_patterns=list(UNUSED),
             tqdm_class=_bar(lambda so_far: None),
             dry_run=True,
         )
     except Exception as problem:  # the client's errors have no common base
-        raise _translated(problem, found) from None
+        raise _translated(problem, model) from None
     lacking = {file.filename: file.file_size or 0 for file in files if file.will_download}
     return dict(sorted(lacking.items(), key=lambda item: (item[0].endswith(".safetensors"), item[0])))
 
@@ -126,30 +126,30 @@ def rate_file() -> Path:
     return folder().parent / "download.json"
 
 
-def _fetch_one(found: Found, file: str, bar: type) -> None:
+def _fetch_one(model: Found, file: str, bar: type) -> None:
     """One file, whole and as the hub has it."""
     from huggingface_hub import hf_hub_download
 
     try:
-        _fetch_large(found, file, bar)
-        hf_hub_download(found.path_or_id, file, revision=found.revision, tqdm_class=bar)
+        _fetch_large(model, file, bar)
+        hf_hub_download(model.path_or_id, file, revision=model.revision, tqdm_class=bar)
     except (Stopped, ModelError):
         raise
     except Exception as problem:
-        raise _translated(problem, found) from None
+        raise _translated(problem, model) from None
 
 
-def _fetch_large(found: Found, file: str, bar: type) -> None:
+def _fetch_large(model: Found, file: str, bar: type) -> None:
     """The content of a file that the hub keeps by checksum, into the cache; nothing for a small file."""
     from huggingface_hub import constants, file_download, utils
 
     headers = utils.build_hf_headers()
-    url = file_download.hf_hub_url(found.path_or_id, file, revision=found.revision)
+    url = file_download.hf_hub_url(model.path_or_id, file, revision=model.revision)
     about = file_download.get_hf_file_metadata(url, headers=headers)
     checksum = about.etag or ""
     if not re.fullmatch("[0-9a-f]{64}", checksum):
         return
-    folder = file_download.repo_folder_name(repo_id=found.path_or_id, repo_type="model")
+    folder = file_download.repo_folder_name(repo_id=model.path_or_id, repo_type="model")
     blob = Path(constants.HF_HUB_CACHE) / folder / "blobs" / checksum
     part = blob.with_name(f"{checksum}.part")
     blob.parent.mkdir(parents=True, exist_ok=True)
@@ -167,7 +167,7 @@ def _fetch_large(found: Found, file: str, bar: type) -> None:
             raise ModelError(
                 f"{file} is damaged: its checksum is not the one that the hub names; it was removed",
                 hint="Run it again: the file is downloaded anew. If it happens again, the mirror or a proxy changes it.",
-                where=found.name,
+                where=model.name,
             )
         part.rename(blob)
         blob.with_name(f"{checksum}.lock").unlink(missing_ok=True)
@@ -196,10 +196,10 @@ def _bar(report: Callable[[int], None]) -> Any:
     return Bar
 
 
-def _translated(problem: Exception, found: Found) -> Exception:
+def _translated(problem: Exception, model: Found) -> Exception:
     """What a download may meet, with what to do."""
     cause = problem.__cause__ if isinstance(problem.__cause__, Exception) else problem
-    if answer := hub_error(problem, found.name, found.revision) or hub_error(cause, found.name, found.revision):
+    if answer := hub_error(problem, model.name, model.revision) or hub_error(cause, model.name, model.revision):
         return answer
     if machine_fault(problem) is Fault.DISK_FULL:
         from huggingface_hub import constants
@@ -207,11 +207,11 @@ def _translated(problem: Exception, found: Found) -> Exception:
         return HardwareError(
             f"the disk is full at {constants.HF_HUB_CACHE}; what was downloaded is kept",
             hint="Free disk space there, or set HF_HOME to a folder on a larger disk, and run it again.",
-            where=found.name,
+            where=model.name,
         )
     first = str(problem).strip().splitlines()
     return ModelError(
         f"the download was cut ({type(problem).__name__}{f': {first[0][:160]}' if first else ''}); what was downloaded is kept",
         hint="Run it again: it goes on where it was. HF_ENDPOINT names a mirror, if the hub cannot be reached from here.",
-        where=found.name,
+        where=model.name,
     )

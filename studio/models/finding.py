@@ -106,9 +106,9 @@ def find_quantized(folder: Path) -> Found:
     return Found(str(folder), str(folder), None, True, None, True, values)
 
 
-def config(found: Found) -> dict[str, Any]:
+def config(model: Found) -> dict[str, Any]:
     """The model's `config.json` as plain values."""
-    return json.loads(json.dumps(found.config))
+    return json.loads(json.dumps(model.config))
 
 
 def _in_folder(name: str, folder: Path, license: str | None = None) -> Found:

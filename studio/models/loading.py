@@ -62,7 +62,7 @@ class Loaded(NamedTuple):
     tokenizer: PreTrainedTokenizerBase
 
 
-def load_base(model: Model, device: str, found: Found | None = None, *, as_stored: bool = False) -> Any:
+def load_base(model: Model, device: str, found_model: Found | None = None, *, as_stored: bool = False) -> Any:
     """The base model on a device ("cpu", "cuda"), frozen and in evaluation mode, held as a resolved `model` section says.
 
     Weights come from safetensors alone and no code of the model's own is run. With nf4, fused experts are quantised too,
@@ -74,15 +74,15 @@ def load_base(model: Model, device: str, found: Found | None = None, *, as_store
     import torch
     import transformers
 
-    found = found or find(model)
+    found_model = found_model or find(model)
     dtype = getattr(torch, DTYPES[model.dtype or "fp32"])
-    settings: dict[str, Any] = {"revision": found.revision} if found.revision else {}
+    settings: dict[str, Any] = {"revision": found_model.revision} if found_model.revision else {}
     place = "cuda:0" if device == "cuda" else device
-    with _quiet(), _translated(found.name, device):
-        wanted = transformers.AutoConfig.from_pretrained(found.path_or_id, trust_remote_code=False, **settings)
+    with _quiet(), _translated(found_model.name, device):
+        wanted = transformers.AutoConfig.from_pretrained(found_model.path_or_id, trust_remote_code=False, **settings)
         text = wanted.get_text_config()  # of a model that also sees, the part that reads and writes
         loaded: Any = transformers.AutoModelForCausalLM.from_pretrained(
-            found.path_or_id,
+            found_model.path_or_id,
             config=text,
             key_mapping=TEXT_PART if text is not wanted else None,
             dtype=dtype,
@@ -95,7 +95,7 @@ def load_base(model: Model, device: str, found: Found | None = None, *, as_store
             **settings,
         )
         base, report = loaded
-        _all_there(report, found.name)
+        _all_there(report, found_model.name)
         if model.quantization == "nf4":
             _quantize_experts(base, model.double_quantization)
     base.requires_grad_(False)

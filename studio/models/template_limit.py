@@ -75,13 +75,13 @@ def _without_marks(template: str) -> str:
 
 
 @functools.lru_cache(maxsize=256)
-def _try(template: str, given: str) -> None:
+def _try(template: str, request: str) -> None:
     from studio.processes import spawn
 
     environment = {**os.environ, "USE_TORCH": "0", "PYTHONHASHSEED": "0"}
     try:
         child = subprocess.run(
-            spawn.python("studio.models.template_limit"), input=json.dumps([template, given]), env=environment,
+            spawn.python("studio.models.template_limit"), input=json.dumps([template, request]), env=environment,
             capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:

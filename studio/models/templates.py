@@ -145,10 +145,10 @@ def _tokens_behind(rest: str, added: list[str]) -> list[str]:
     return found
 
 
-def _header(text: str, before: str, asked: str, asking: str, added: list[str]) -> tuple[str, str]:
+def _header(text: str, before: str, before_answer: str, asking: str, added: list[str]) -> tuple[str, str]:
     """What opens every answer, and what the template writes to ask for one."""
     tail = before[before.index(ASKED[1]) + len(ASKED[1]) :]
-    prompt = _minus(asking, asked, added)
+    prompt = _minus(asking, before_answer, added)
     closing = tail[: len(tail) - len(prompt)] if prompt and tail.endswith(prompt) else ""
     if not prompt or not tail.endswith(prompt):
         prompt = tail  # no separate request: the end of the user's turn opens the answer ([/INST])

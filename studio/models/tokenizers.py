@@ -30,26 +30,26 @@ PADS = (
 RESERVED = ("reserved", "unused", "<extra_id_", "<|placeholder", "[control_", "<SPECIAL_")
 
 
-def tokenizer(found: Found, template: str | None = None) -> Any:
+def tokenizer(model: Found, template: str | None = None) -> Any:
     """The tokenizer, padding right, with the chat template in the Jinja file `template` if given.
 
     The padding token is one the vocabulary already has, so that no embedding is added. Raises ModelError with what to do,
     also for a vocabulary of more ids than the model has embeddings.
     """
-    made = _load(found)
+    made = _load(model)
     if not made.is_fast:
         raise ModelError(
             "it has no fast tokenizer, without which an exact loss mask is impossible",
             hint="Convert it with transformers' `convert_slow_tokenizer` and save tokenizer.json beside the weights.",
-            where=found.name,
+            where=model.name,
         )
-    embeddings = (found.config.get("text_config") or found.config).get("vocab_size")
+    embeddings = (model.config.get("text_config") or model.config).get("vocab_size")
     highest = max(made.get_vocab().values(), default=0)
     if isinstance(embeddings, int) and highest >= embeddings:
         raise ModelError(
             f"its tokenizer has ids up to {highest:,} and the model only {embeddings:,} embeddings",
             hint="Use the tokenizer the model was trained with, or remove the tokens that were added to it.",
-            where=found.name,
+            where=model.name,
         )
     if template is not None:
         made.chat_template = _read_template(template)
@@ -62,58 +62,58 @@ def tokenizer(found: Found, template: str | None = None) -> Any:
     return made
 
 
-def padding_token(made: Any) -> str:
+def padding_token(tokenizer: Any) -> str:
     """A token of the vocabulary to pad with: one that is not used otherwise if there is one.
 
     Padding is masked in loss and attention, so any token will do. Raises ModelError for a tokenizer without special tokens.
     """
-    ends = {made.eos_token}
-    if made.pad_token is not None and made.pad_token not in ends and made.pad_token in made.get_vocab():
-        return made.pad_token
-    special = [token.content for token in made.added_tokens_decoder.values() if token.special]
-    usable = [token for token in special if token not in {*ends, made.bos_token}]
+    ends = {tokenizer.eos_token}
+    if tokenizer.pad_token is not None and tokenizer.pad_token not in ends and tokenizer.pad_token in tokenizer.get_vocab():
+        return tokenizer.pad_token
+    special = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
+    usable = [token for token in special if token not in {*ends, tokenizer.bos_token}]
     candidates = [token for token in PADS if token in usable]
     candidates += [token for token in usable if any(word in token for word in RESERVED)]
-    candidates += [made.unk_token] if made.unk_token and made.unk_token not in ends else []
-    used = made.chat_template if isinstance(made.chat_template, str) else ""
+    candidates += [tokenizer.unk_token] if tokenizer.unk_token and tokenizer.unk_token not in ends else []
+    used = tokenizer.chat_template if isinstance(tokenizer.chat_template, str) else ""
     for token in candidates:
         if token not in used:
             return token
-    stand_in = next((token for token in (made.bos_token, made.eos_token, *special) if token), None)
+    stand_in = next((token for token in (tokenizer.bos_token, tokenizer.eos_token, *special) if token), None)
     if stand_in is None:
         raise ModelError(
             "its tokenizer has no special token at all",
             hint="Name its end token as `eos_token` in tokenizer_config.json.",
-            where=str(made.name_or_path),
+            where=str(tokenizer.name_or_path),
         )
     return stand_in
 
 
-def _load(found: Found) -> Any:
+def _load(model: Found) -> Any:
     import transformers
 
-    where: dict[str, Any] = {"revision": found.revision} if found.revision else {}
+    where: dict[str, Any] = {"revision": model.revision} if model.revision else {}
     try:
-        if _has_json(found):
-            return transformers.PreTrainedTokenizerFast.from_pretrained(found.path_or_id, **where)
-        return transformers.AutoTokenizer.from_pretrained(found.path_or_id, trust_remote_code=False, **where)
+        if _has_json(model):
+            return transformers.PreTrainedTokenizerFast.from_pretrained(model.path_or_id, **where)
+        return transformers.AutoTokenizer.from_pretrained(model.path_or_id, trust_remote_code=False, **where)
     except Exception as problem:
         raise ModelError(
             f"its tokenizer cannot be read: {problem}",
             hint="Download the model again, or copy tokenizer.json from the model it was made from.",
-            where=found.name,
+            where=model.name,
         ) from None
 
 
-def _has_json(found: Found) -> bool:
-    if found.folder is not None:
-        return (found.folder / "tokenizer.json").exists()
+def _has_json(model: Found) -> bool:
+    if model.folder is not None:
+        return (model.folder / "tokenizer.json").exists()
     from huggingface_hub import file_exists, try_to_load_from_cache
 
-    if isinstance(try_to_load_from_cache(found.path_or_id, "tokenizer.json", revision=found.revision), str):
+    if isinstance(try_to_load_from_cache(model.path_or_id, "tokenizer.json", revision=model.revision), str):
         return True
     try:
-        return file_exists(found.path_or_id, "tokenizer.json", revision=found.revision)
+        return file_exists(model.path_or_id, "tokenizer.json", revision=model.revision)
     except Exception:  # offline and not in the cache: the load below says so
         return False
 

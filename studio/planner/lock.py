@@ -32,7 +32,7 @@ SMALL_FILES = ("config.json", "model.safetensors.index.json", "tokenizer.json", 
 
 def lock(
     spec: RunSpec,
-    found: Any,
+    model: Any,
     machine: Machine,
     home: Path | None = None,
     start: Path | None = None,
@@ -53,7 +53,7 @@ def lock(
         data={name: data_hash(name, home) for name in _files(spec)},
         made=made_rows(spec, home),
         collected=collected_rows(spec, home),
-        model=_model(spec, found),
+        model=_model(spec, model),
         start=sha256(start / "adapter_model.safetensors") if start else None,
         packages=versions(),
         python=platform.python_version(),
@@ -169,12 +169,12 @@ def _device(machine: Machine) -> LockedDevice:
     )
 
 
-def _model(spec: RunSpec, found: Any) -> LockedModel:
-    folder = getattr(found, "folder", None)
+def _model(spec: RunSpec, model: Any) -> LockedModel:
+    folder = getattr(model, "folder", None)
     there = Path(folder) if folder and Path(folder).is_dir() else None
     return LockedModel(
         name=spec.model.name,
-        revision=getattr(found, "revision", None) or spec.model.revision,
+        revision=getattr(model, "revision", None) or spec.model.revision,
         folder=str(there) if there else None,
         files=_hashes(there) if there else {},
     )

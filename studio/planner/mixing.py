@@ -18,18 +18,18 @@ class _Found(Protocol):
     def config(self) -> dict[str, Any]: ...
 
 
-def mix_in(data: Path, asked: RunSpec, found: _Found, home: Path) -> int:
+def mix_in(data: Path, requested: RunSpec, found: _Found, home: Path) -> int:
     """Write the general rows of a run into its data folder, once; returns how many there are. None asks what is evaluated."""
     file, held_out = data / replay.NAME, data / "held-out.jsonl"
     if not file.exists():
         split = DataReport.read(data / "report.json").split
         rows = split.train if split else 0
-        share, _ = learning.replay(asked, model_dims(found.config), rows)
+        share, _ = learning.replay(requested, model_dims(found.config), rows)
         if share:
             kept_apart = list(prepare.conversations(held_out)) if held_out.exists() else []
-            sets = question_sets(kept_apart, asked.evaluation, asked.data, asked.model.name, home)
+            sets = question_sets(kept_apart, requested.evaluation, requested.data, requested.model.name, home)
             avoid = [row for each in sets for row in each.rows]
-            texts = asked.training.method.needs == "texts"
+            texts = requested.training.method.needs == "texts"
             characters = sum(len(row.text) for row in prepare.conversations(data / "train.jsonl")) if texts else None
-            replay.write(file, asked.data, share, rows, asked.training.seed, avoid, characters)
+            replay.write(file, requested.data, share, rows, requested.training.seed, avoid, characters)
     return replay.count(file)

@@ -174,13 +174,13 @@ class Plan:
         once = "; every answer is scored once before the first step, no second model is loaded" if method.compares else ""
         return f"method: {method.kind}{f' ({settings})' if settings else ''}{once}"
 
-    def _teacher(self, found: TeacherEstimate) -> str:
+    def _teacher(self, estimate: TeacherEstimate) -> str:
         """What the teacher takes, before the student is loaded."""
-        took = f", {duration(found.time.low)} to {duration(found.time.high)}" if found.time else ""
+        took = f", {duration(estimate.time.low)} to {duration(estimate.time.high)}" if estimate.time else ""
         return (
-            f"teacher: {found.model} {'reads the rows' if found.cache else 'answers the prompts'} first, alone: "
-            f"{size(found.memory.total)} of memory{took}"
-            + (f"; {size(found.cache)} of its probabilities are kept on disk" if found.cache else "")
+            f"teacher: {estimate.model} {'reads the rows' if estimate.cache else 'answers the prompts'} first, alone: "
+            f"{size(estimate.memory.total)} of memory{took}"
+            + (f"; {size(estimate.cache)} of its probabilities are kept on disk" if estimate.cache else "")
             + ("; the rows are then also learned without it, to compare with" if self._with_baseline else "")
         )
 

@@ -56,7 +56,7 @@ def resolve(
     machine: Machine,
     found: Found,
     rows: Rows,
-    past: Sequence[RunMeasurement] = (),
+    history: Sequence[RunMeasurement] = (),
     teacher: Teacher | RemoteTeacher | None = None,
 ) -> Plan:
     """Decide every open field of `spec` for this machine, model and data; say what the run needs and whether it fits.
@@ -77,7 +77,7 @@ def resolve(
         spec.model.name,
         getattr(found, "license", None),
         getattr(found, "cached", False),
-        tuple(past),
+        tuple(history),
     )
     refusals.refuse_exports(spec, case)
     case, chosen = cutting.fitted(spec, case)

@@ -37,22 +37,22 @@ def start_folder(spec: RunSpec, home: Path) -> Path | None:
     return folder
 
 
-def locate(given: str, home: Path, field: str) -> tuple[Path, RunFolder | None]:
+def locate(reference: str, home: Path, field: str) -> tuple[Path, RunFolder | None]:
     """The adapter folder that a name stands for, and its run if it is one's: a folder, a run of `home`, or `hub:OWNER/NAME`.
 
     field: where it was named. Raises SpecError if it is not there, ModelError for what the hub does not have.
     """
-    if given.startswith(hub_adapters.PREFIX):
-        return hub_adapters.download(given), None
-    path = Path(given).expanduser()
+    if reference.startswith(hub_adapters.PREFIX):
+        return hub_adapters.download(reference), None
+    path = Path(reference).expanduser()
     if (path / "adapter_config.json").exists():
         return path.absolute(), None
     if path.is_dir() and not (path / "asked.yaml").exists():
         raise SpecError(
-            "there is no adapter in this folder", hint="It should hold adapter_config.json.", where=f"{field}: {given}"
+            "there is no adapter in this folder", hint="It should hold adapter_config.json.", where=f"{field}: {reference}"
         )
     try:
-        run = folders.find(given, home)
+        run = folders.find(reference, home)
     except JobError as problem:
         hint = f"{problem.hint} Or give the folder of an adapter, or hub:OWNER/NAME."
         raise SpecError(f"{problem.message}, nor such a folder", hint=hint, where=field) from None

@@ -54,14 +54,14 @@ def estimate(spec: ResolvedSpec, case: Case, teacher: Teacher) -> TeacherEstimat
     )
 
 
-def hint(found: TeacherEstimate, spec: ResolvedSpec, case: Case, teacher: Teacher) -> str:
+def hint(needs: TeacherEstimate, spec: ResolvedSpec, case: Case, teacher: Teacher) -> str:
     """What would fit in place of a teacher that needs more memory than there is."""
-    if found.memory.total <= found.memory.room:
+    if needs.memory.total <= needs.memory.room:
         return ""
-    if teacher.adapter is None and found.quantization == "none":
+    if teacher.adapter is None and needs.quantization == "none":
         model = Model.model_validate({**teacher.model.model_dump(), "quantization": "nf4"})
         smaller = estimate(spec, case, replace(teacher, model=model)).memory.total
-        if smaller <= found.memory.room:
+        if smaller <= needs.memory.room:
             return f"Set training.method.teacher_quantization to nf4 ({size(smaller)})."
     return "Choose a smaller teacher, or one behind an API, whose answers are learned: URL#MODEL."
 

@@ -53,25 +53,25 @@ def _text(content: Any) -> str:
     return content if isinstance(content, str) else ""
 
 
-def _usage(found: Any, request: Request, text: str) -> tuple[Usage, float | None]:
+def _usage(body: Any, request: Request, text: str) -> tuple[Usage, float | None]:
     """The tokens that were billed, and the cost if the API says it (OpenRouter does)."""
     try:
-        detail = found.get("completion_tokens_details") or {}
+        detail = body.get("completion_tokens_details") or {}
         usage = Usage(
-            prompt_tokens=int(found["prompt_tokens"]),
-            completion_tokens=int(found["completion_tokens"]),
+            prompt_tokens=int(body["prompt_tokens"]),
+            completion_tokens=int(body["completion_tokens"]),
             reasoning_tokens=int(detail.get("reasoning_tokens") or 0),
         )
     except (AttributeError, KeyError, TypeError, ValueError):
         asked = sum(len(_text(message.get("content")).encode()) for message in request.messages)
         tokens = [round(length / _BYTES_A_TOKEN) + 4 for length in (asked, len(text.encode()))]
         return Usage(prompt_tokens=tokens[0], completion_tokens=min(tokens[1], request.max_tokens), estimated=True), None
-    cost = found.get("cost")
+    cost = body.get("cost")
     return usage, float(cost) if isinstance(cost, int | float) and cost >= 0 else None
 
 
-def _choices(found: Any) -> tuple[TokenChoice, ...] | None:
-    listed = found.get("content") if isinstance(found, Mapping) else None
+def _choices(body: Any) -> tuple[TokenChoice, ...] | None:
+    listed = body.get("content") if isinstance(body, Mapping) else None
     if not isinstance(listed, list):
         return None
     try:

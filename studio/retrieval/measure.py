@@ -41,9 +41,9 @@ class Interval(Record):
     high: float | None
 
     @classmethod
-    def of(cls, found: Estimate) -> Interval:
+    def of(cls, estimate: Estimate) -> Interval:
         """The interval of an estimate."""
-        return cls(value=found.value, low=found.low, high=found.high)
+        return cls(value=estimate.value, low=estimate.low, high=estimate.high)
 
 
 class Measured(Record):

@@ -209,10 +209,10 @@ def find(name: str | Path, root: Path) -> RunFolder:
     raise JobError(f"there is no run `{name}`", hint=hint, where=str(root / "runs"))
 
 
-def find_export(given: str, root: Path) -> Path | None:
-    """The folder of `RUN:EXPORT`, e.g. `last:gguf-q8_0`; None if `given` is not written so. Raises JobError."""
-    name, colon, export = given.partition(":")
-    if not colon or not name or "/" in export or Path(given).exists():
+def find_export(reference: str, root: Path) -> Path | None:
+    """The folder of `RUN:EXPORT`, e.g. `last:gguf-q8_0`; None if `reference` is not written so. Raises JobError."""
+    name, colon, export = reference.partition(":")
+    if not colon or not name or "/" in export or Path(reference).exists():
         return None
     folder = find(name, root)
     names = [file.parent.name for file in folder.manifests()]

@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 def judge(
     folder: RunFolder,
-    found: SetReport,
+    set_report: SetReport,
     settings: Judge,
     home: Path,
     serve: Callable[[str], contextlib.AbstractContextManager[local_server.Local]],
@@ -49,14 +49,14 @@ def judge(
     EvaluationError where no reply holds a verdict, Stopped.
     """
     text = questions.read_rubric(settings.rubric_file)
-    indices = ratings.chosen(found, settings.most, 0)
+    indices = ratings.chosen(set_report, settings.most, 0)
     if not indices:
         raise JobError("base and tuned gave the same answers: there is nothing to judge", hint="", where=folder.id)
-    pairs = [ratings.pair(found.answers[index]) for index in indices]
+    pairs = [ratings.pair(set_report.answers[index]) for index in indices]
     with opened(settings, home, serve, ledger) as client:
         confirmed(confirm, asking.worst_cost(client, asking.requests(pairs, text, settings.mode)), folder.id)
-        report = asking.judge(client, pairs, indices, text, settings.mode, found.name, tell, stop)
-    keys = {index: ratings.key(found.answers[index]) for index in indices}
+        report = asking.judge(client, pairs, indices, text, settings.mode, set_report.name, tell, stop)
+    keys = {index: ratings.key(set_report.answers[index]) for index in indices}
     report = report.model_copy(update={"judge": served_models.lasting_name(settings.model, home), "keys": keys})
     report.write(folder.judge)
     return report

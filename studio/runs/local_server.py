@@ -51,10 +51,10 @@ def served(source: Source, concurrency: int = 8) -> Generator[Local]:
         raise failed
 
 
-def _wait(ready: threading.Event, running: threading.Thread, given: str) -> None:
+def _wait(ready: threading.Event, running: threading.Thread, name: str) -> None:
     """Until the model is loaded. Raises JobError if its server ends before."""
     waited = 0.0
     while not ready.wait(0.2):
         waited += 0.2
         if not running.is_alive() or waited > LOADING:
-            raise JobError("the model could not be loaded", hint="Run it with studio serve to see why.", where=given)
+            raise JobError("the model could not be loaded", hint="Run it with studio serve to see why.", where=name)

@@ -16,34 +16,34 @@ from studio.runs.records import day_of
 from studio.serving.assemble import Source
 
 
-def locate(given: str, home: Path, base: str = "") -> Source:
+def locate(reference: str, home: Path, base: str = "") -> Source:
     """What one name stands for: a run, an export, an adapter folder, a GGUF file, or a model.
 
     base: the base model of an adapter folder, where it is not the one the folder names. Raises JobError, ModelError.
     """
-    path = Path(given).expanduser()
+    path = Path(reference).expanduser()
     if path.suffix == ".gguf":
         if not path.is_file():
-            raise ModelError("there is no such file", hint="Check the path.", where=given)
-        return Source(given, path.stem, gguf=path, system=_trained_system(path.parent))
+            raise ModelError("there is no such file", hint="Check the path.", where=reference)
+        return Source(reference, path.stem, gguf=path, system=_trained_system(path.parent))
     if (path / "artifact.json").exists():
-        return _export(given, path)
-    export = find_export(given, home)
+        return _export(reference, path)
+    export = find_export(reference, home)
     if export is not None:
-        return _export(given, export)
+        return _export(reference, export)
     if (path / "adapter_config.json").exists():
         settings = adapter_files.read_config(path)
         adapter_files.check(path)
         named = _base(str(settings.get("base_model_name_or_path") or ""))
         model = _plain(base or named, None if base else settings.get("revision"), path)
-        _require_base(model, given)
-        return Source(given, path.name, model, path)
+        _require_base(model, reference)
+        return Source(reference, path.name, model, path)
     try:
-        run = find(given, home)
+        run = find(reference, home)
     except JobError:
-        if not (given == "starter" or path.is_dir() or given.count("/") == 1):
+        if not (reference == "starter" or path.is_dir() or reference.count("/") == 1):
             raise
-        return Source(given, path.name if path.is_dir() else given, _plain(str(path) if path.is_dir() else given))
+        return Source(reference, path.name if path.is_dir() else reference, _plain(str(path) if path.is_dir() else reference))
     if not (run.adapter / "adapter_config.json").exists():
         raise JobError(
             f"this run has no trained adapter (state: {status.read(run).state})",
@@ -52,45 +52,45 @@ def locate(given: str, home: Path, base: str = "") -> Source:
         )
     spec = run.spec()
     return Source(
-        given, run.id, spec.model, run.adapter,
+        reference, run.id, spec.model, run.adapter,
         threads=spec.training.threads, run=run.id, system=spec.data.system or "", day=day_of(run.lock),
     )  # fmt: skip
 
 
-def run_of(given: str, home: Path) -> RunFolder | None:
+def run_of(reference: str, home: Path) -> RunFolder | None:
     """The run that a name stands for, or whose export it names; None for anything else."""
     try:
-        export = Path(given) if (Path(given) / "artifact.json").exists() else find_export(given, home)
-        return find(export.absolute().parent.parent if export is not None else given, home)
+        export = Path(reference) if (Path(reference) / "artifact.json").exists() else find_export(reference, home)
+        return find(export.absolute().parent.parent if export is not None else reference, home)
     except JobError:
         return None
 
 
-def lasting_name(given: str, home: Path) -> str:
+def lasting_name(reference: str, home: Path) -> str:
     """The same model by a name that means it tomorrow as well: a run's whole id for `last` or the beginning of an id, and a
     full path for a relative one."""
-    if given.startswith(("http://", "https://")):
-        return given
-    export = given.partition(":")[2]
-    found = run_of(given, home)
+    if reference.startswith(("http://", "https://")):
+        return reference
+    export = reference.partition(":")[2]
+    found = run_of(reference, home)
     if found is not None and found.path.parent == (home / "runs").absolute():
-        return f"{found.id}:{export}" if export and not Path(given).exists() else found.id
-    return str(Path(given).expanduser().absolute()) if Path(given).expanduser().exists() else given
+        return f"{found.id}:{export}" if export and not Path(reference).exists() else found.id
+    return str(Path(reference).expanduser().absolute()) if Path(reference).expanduser().exists() else reference
 
 
-def _export(given: str, folder: Path) -> Source:
+def _export(reference: str, folder: Path) -> Source:
     manifest = read_json(folder / "artifact.json")
     kind = manifest["kind"]
     files = sorted(folder.glob("*.gguf"))
     if kind == "gguf" and files:
-        return Source(given, files[0].stem, gguf=files[0], system=_trained_system(folder))
+        return Source(reference, files[0].stem, gguf=files[0], system=_trained_system(folder))
     if kind == "merged_4bit":
-        return Source(given, folder.name, _plain(str(folder.absolute())), system=_trained_system(folder), quantized=True)
+        return Source(reference, folder.name, _plain(str(folder.absolute())), system=_trained_system(folder), quantized=True)
     if kind in ("merged", "tensorrt_llm"):
-        return Source(given, folder.name, _plain(str(folder.absolute())), system=_trained_system(folder))
+        return Source(reference, folder.name, _plain(str(folder.absolute())), system=_trained_system(folder))
     if kind == "adapter":
         return Source(
-            given,
+            reference,
             folder.name,
             _exported_base(manifest["sources"], folder),
             folder,
@@ -100,7 +100,7 @@ def _export(given: str, folder: Path) -> Source:
     raise ModelError(
         f"an export of kind `{kind}` is served by its own runtime",
         hint=(manifest.get("serve") or ["See its artifact.json."])[0],
-        where=given,
+        where=reference,
     )
 
 
@@ -137,7 +137,7 @@ def _day(folder: Path) -> date | None:
     return day_of(lock) if lock.exists() else None
 
 
-def _require_base(model: Model, given: str) -> None:
+def _require_base(model: Model, reference: str) -> None:
     """Raise ModelError, saying how to name another, where an adapter's base model cannot be had."""
     from studio.models import finding
 
@@ -147,7 +147,7 @@ def _require_base(model: Model, given: str) -> None:
         raise ModelError(
             f"the base model of this adapter, {model.name or 'which it does not name'}, cannot be loaded: {problem.message}",
             hint="Name the base model: --base FOLDER_OR_HUB_ID.",
-            where=given,
+            where=reference,
         ) from None
 
 

@@ -62,7 +62,7 @@ def _by_weights(wanted: list[Source], device: str) -> list[tuple[Any, list[Sourc
 
 
 def _on_transformers(
-    group: tuple[Weights, list[Source]], limits: Limits, asked: frozenset[str], hand_out: HandOut
+    group: tuple[Weights, list[Source]], limits: Limits, wanted: frozenset[str], hand_out: HandOut
 ) -> dict[str, Served]:
     from studio.models import loading
     from studio.models.chat import write_day
@@ -75,7 +75,7 @@ def _on_transformers(
     scheduler = Scheduler(engine, limits, hand_out)
     base_name = _base_name(weights)
     plain = [one for one in members if one.adapter is None]
-    bare = {one.name: one.system for one in plain} or {_apart(base_name, weights.model, asked): ""}
+    bare = {one.name: one.system for one in plain} or {_apart(base_name, weights.model, wanted): ""}
     found: dict[str, Served] = {}
     words: dict[tuple[str | None, date | None], Any] = {}
 
@@ -154,6 +154,6 @@ def _base_name(weights: Weights) -> str:
     return Path(name).name if Path(name).is_dir() else name
 
 
-def _apart(name: str, model: Model, asked: frozenset[str]) -> str:
+def _apart(name: str, model: Model, taken: frozenset[str]) -> str:
     """The name of a base nobody named; with how it is held where that name was given to something else."""
-    return name if name not in asked else f"{name}-{model.quantization}-{model.dtype}"
+    return name if name not in taken else f"{name}-{model.quantization}-{model.dtype}"

@@ -53,10 +53,10 @@ def translated(error: StudioError, param: str = "messages") -> ApiError:
     return bad(f"{error.message}. {error.hint}", param)
 
 
-def context_exceeded(context: int, found: str, param: str) -> ApiError:
-    """A prompt that is too long, in the very words by which OpenAI's clients recognise one; found: "5000 tokens", say."""
+def context_exceeded(context: int, complaint: str, param: str) -> ApiError:
+    """A prompt that is too long, in the very words by which OpenAI's clients recognise one; complaint: "5000 tokens", say."""
     return bad(
-        f"This model's maximum context length is {context} tokens. However, your {param} resulted in {found}. "
+        f"This model's maximum context length is {context} tokens. However, your {param} resulted in {complaint}. "
         f"Please reduce the length of the {param}.",
         param,
         "context_length_exceeded",

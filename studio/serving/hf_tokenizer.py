@@ -127,14 +127,14 @@ class HfTokenizer:
         return from_tokenizer(self._encoder, eos_token=[first, *(self.ends - {first})])
 
 
-def named_ends(found: Found) -> Any:
+def named_ends(model: Found) -> Any:
     """What `generation_config.json` names as ends, in the place `stop_ids` looks for it."""
     from transformers import GenerationConfig
 
     try:
-        settings = GenerationConfig.from_pretrained(found.path_or_id, revision=found.revision or "main")
+        settings = GenerationConfig.from_pretrained(model.path_or_id, revision=model.revision or "main")
     except OSError:
-        settings = SimpleNamespace(eos_token_id=found.config.get("eos_token_id"))
+        settings = SimpleNamespace(eos_token_id=model.config.get("eos_token_id"))
     return SimpleNamespace(generation_config=settings)
 
 

@@ -112,8 +112,8 @@ class LlamaCppEngine:
         finally:
             batch.close()
 
-    def _row(self, place: int) -> np.ndarray:
-        return np.asarray(self._context.get_logits_ith(place), np.float32)
+    def _row(self, index: int) -> np.ndarray:
+        return np.asarray(self._context.get_logits_ith(index), np.float32)
 
 
 class GgufTokenizer:

@@ -247,6 +247,6 @@ def schema(response_format: dict[str, Any] | None) -> Schema | None:
     raise bad(f"response_format.type is {kind!r}; known are text, json_object, json_schema", "response_format")
 
 
-def too_many(what: str, asked: int, limit: int, param: str) -> ApiError:
+def too_many(what: str, requested: int, limit: int, param: str) -> ApiError:
     """A request over a limit, with both numbers."""
-    return bad(f"{what}: {asked} asked for, at most {limit} here", param, "limit_exceeded")
+    return bad(f"{what}: {requested} asked for, at most {limit} here", param, "limit_exceeded")

@@ -167,22 +167,22 @@ def _checked(
         raise explain(found, fields(), source, lines or {}) from None
 
 
-def as_spec(given: RunSpec | str | Path | Mapping[str, Any]) -> RunSpec:
+def as_spec(spec: RunSpec | str | Path | Mapping[str, Any]) -> RunSpec:
     """A spec as it is, from the path of a YAML file, or from a mapping. Raises SpecError."""
-    if isinstance(given, RunSpec):
-        return given
-    if isinstance(given, str | Path):
-        if Path(given).suffix.lower() not in (".yaml", ".yml", ""):
+    if isinstance(spec, RunSpec):
+        return spec
+    if isinstance(spec, str | Path):
+        if Path(spec).suffix.lower() not in (".yaml", ".yml", ""):
             raise SpecError(
                 "expected a spec, got the name of another file",
-                hint=f"A spec is a YAML file; to train on this file: RunSpec(data={{'train': {str(given)!r}}}).",
-                where=str(given),
+                hint=f"A spec is a YAML file; to train on this file: RunSpec(data={{'train': {str(spec)!r}}}).",
+                where=str(spec),
             )
-        return load(given)
-    if isinstance(given, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - a notebook passes anything
-        return _checked(RunSpec, given, "")
+        return load(spec)
+    if isinstance(spec, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - a notebook passes anything
+        return _checked(RunSpec, spec, "")
     raise SpecError(
-        f"expected a spec, got {type(given).__module__.partition('.')[0]}.{type(given).__name__}",
+        f"expected a spec, got {type(spec).__module__.partition('.')[0]}.{type(spec).__name__}",
         hint="Give a RunSpec, the path of a YAML file, or a mapping; rows go into it: RunSpec(data={'train': rows}).",
         where="spec",
     )

@@ -133,10 +133,10 @@ def _put_in_variables(values: Values, lines: Lines, source: str) -> None:
         holder[key] = _VARIABLE.sub(lambda found, at=f"{source}, {line}: {path}": _variable(found, at), holder[key])
 
 
-def _variable(found: re.Match[str], where: str) -> str:
-    escaped, name, otherwise = found.groups()
+def _variable(match: re.Match[str], where: str) -> str:
+    escaped, name, otherwise = match.groups()
     if escaped:
-        return found.group()[1:]
+        return match.group()[1:]
     if _SECRET.search(name):
         raise SpecError(
             f"`{name}` looks like a secret, and a spec holds none",

@@ -29,10 +29,10 @@ def command(said: str) -> dict[str, Any]:
         raise SpecError("this command is not understood", hint="Load the page again.", where="Desk") from None
 
 
-def done(desk: Desk, wish: dict[str, Any], row: int) -> Batch:
+def done(desk: Desk, request: dict[str, Any], row: int) -> Batch:
     """Do one command of the table or the editor."""
     one = Query(rows=(str(row),))
-    match wish["do"]:
+    match request["do"]:
         case "approve":
             return desk.approve(one)
         case "exclude":
@@ -40,11 +40,11 @@ def done(desk: Desk, wish: dict[str, Any], row: int) -> Batch:
         case "mask":
             return desk.mask(one)
         case "keep":
-            return desk.keep_answer(int(wish.get("of") or row))
+            return desk.keep_answer(int(request.get("of") or row))
         case "undo":
             return desk.undo()
         case "save":
-            return desk.rewrite(row, edited(desk.row(row).content, wish.get("turns", [])))
+            return desk.rewrite(row, edited(desk.row(row).content, request.get("turns", [])))
     raise SpecError("this command is not understood", hint="Load the page again.", where="Desk")
 
 

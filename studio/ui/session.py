@@ -95,10 +95,10 @@ class OneTimeLink:
         self.tell = tell
         self._lock = threading.Lock()
 
-    def spend(self, given: str) -> bool:
+    def spend(self, token: str) -> bool:
         """Whether the token is the present one. It is used up then."""
         with self._lock:
-            if not hmac.compare_digest(given.encode(), self.token.encode()):
+            if not hmac.compare_digest(token.encode(), self.token.encode()):
                 return False
             self.token = secrets.token_urlsafe(24)
         self.tell(self.token)
@@ -113,10 +113,10 @@ class Password:
         self._lock = threading.Lock()
         self.hash = scrypt(password, self.salt)
 
-    def matches(self, given: str) -> bool:
+    def matches(self, password: str) -> bool:
         """Whether it is the password. One check at a time, so that many tries cannot fill the memory."""
         with self._lock:
-            return hmac.compare_digest(scrypt(given, self.salt), self.hash)
+            return hmac.compare_digest(scrypt(password, self.salt), self.hash)
 
 
 class Throttle:

@@ -306,7 +306,7 @@ def test_a_job_without_a_plan_shows_how_many_requests_there_will_be(handbook: No
     with loopback(kit.answer) as api:
         recipe = {"name": "Rows", "documents": ["handbook"], "teacher": {"url": api.url, "model": "canned"},
                   "recipes": [{"kind": "questions"}]}  # fmt: skip
-        making.make_rows(recipe, home=home, told=told)
+        making.make_rows(recipe, home=home, report=told)
     assert {status.total for status in said if status.done} == {7}
     assert [status.total for status in said][:2] == [0, 7]
     assert "reading sources" in pages[0]

@@ -85,15 +85,15 @@ def checking(said: str, bytes: int) -> Markup:
     return progress(done, 1.0, f"Reading the files: {size(bytes * done)} of {size(bytes)}")
 
 
-def users(found: Users) -> Markup:
+def users(users: Users) -> Markup:
     """The runs that use a version, before it is deleted."""
-    named = [*found.unfinished, *found.finished]
+    named = [*users.unfinished, *users.finished]
     if not named:
         return note("No run uses this version.")
     words = f"{plural(len(named), 'run')} used this version: {', '.join(named[:5])}" + (" and others" if named[5:] else "")
     what = (
         "It cannot be deleted while a run still uses it."
-        if found.unfinished
+        if users.unfinished
         else "If it is deleted, their results stay, but they cannot be run again."
     )
     return notice(f"{words}.", what, "warn")

@@ -69,7 +69,7 @@ def model_reading(task: Task | None, findings: Sequence[Finding] = ()) -> Markup
     return notice("Scored.", "Choose “hardest” or “surprising” under Finding: the worst rows come first.", "good")
 
 
-def rows(items: Sequence[DeskRow], selected: int, found: int, start: int) -> Markup:
+def rows(items: Sequence[DeskRow], selected: int, total: int, start: int) -> Markup:
     """The table of rows; the selected one has the keyboard's commands."""
     if not items:
         return empty("No row matches", "Choose another finding or status, or clear the search.")
@@ -85,7 +85,7 @@ def rows(items: Sequence[DeskRow], selected: int, found: int, start: int) -> Mar
         }
         for item in items
     ]
-    return _html("rows", shown, f"{start + 1:,} to {start + len(items):,} of {plural(found, 'row')}")
+    return _html("rows", shown, f"{start + 1:,} to {start + len(items):,} of {plural(total, 'row')}")
 
 
 def _said(item: DeskRow) -> list[tuple[str, str]]:
@@ -189,16 +189,20 @@ def versions(items: Sequence[DatasetVersion], current: DatasetVersion) -> Markup
     return _html("versions", shown)
 
 
-def difference(found: Difference, before: DatasetVersion, after: DatasetVersion) -> Markup:
+def difference(difference: Difference, before: DatasetVersion, after: DatasetVersion) -> Markup:
     """What differs between two versions, with the words that changed marked."""
-    counts = [(kind, found.count(kind)) for kind in ("added", "removed", "changed")]
-    words = f"v{before.number} → v{after.number}: {found.same:,} the same, " + ", ".join(
+    counts = [(kind, difference.count(kind)) for kind in ("added", "removed", "changed")]
+    words = f"v{before.number} → v{after.number}: {difference.same:,} the same, " + ", ".join(
         f"{count:,} {kind}" for kind, count in counts
     )
     tones = {"added": "good", "removed": "bad", "changed": "busy"}
     shown: list[tuple[object, ...]] = []
-    for item in found.rows[:DIFFERENCES]:
+    for item in difference.rows[:DIFFERENCES]:
         file, line = item.where
         shown.append((badge(item.kind, tones[item.kind]), f"{file}, line {line:,}", _turns(item.turns())))
-    more = note(f"{len(found.rows) - DIFFERENCES:,} more: studio data diff shows all.") if len(found.rows) > DIFFERENCES else ""
+    more = (
+        note(f"{len(difference.rows) - DIFFERENCES:,} more: studio data diff shows all.")
+        if len(difference.rows) > DIFFERENCES
+        else ""
+    )
     return joined(note(words), _html("differences", shown), more)

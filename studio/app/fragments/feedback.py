@@ -34,16 +34,16 @@ def collecting(on: bool, where: str = "on this page") -> Markup:
     return _html("collecting", badge("collecting", "warn"), words)
 
 
-def servers(found: Sequence[Any]) -> Markup:
+def servers(servers: Sequence[Any]) -> Markup:
     """The servers that collect."""
-    names = [f"{', '.join(server.models or server.given)} at {server.url}" for server in found if server.collecting]
+    names = [f"{', '.join(server.models or server.given)} at {server.url}" for server in servers if server.collecting]
     if not names:
         return _html("collecting", badge("not collecting", "calm"), "No running server stores its answers.")
     words = f"All answers of {'; '.join(names)} are stored in this studio, personal data masked. {NAMES_NOT_COVERED}"
     return _html("collecting", badge("collecting", "warn"), words)
 
 
-def answers(items: Sequence[Any], start: int, found: int) -> Markup:
+def answers(items: Sequence[Any], start: int, total: int) -> Markup:
     """Collected answers with their controls."""
     if not items:
         return NONE
@@ -57,4 +57,4 @@ def answers(items: Sequence[Any], start: int, found: int) -> Markup:
         marks += [badge("held out: not for training", "warn")] if item.held_out else []
         marks += [badge(f"in {reference}", "calm") for reference in dict.fromkeys(item.datasets.values())]
         shown.append((item, where, marks, controls(item.number, item)))
-    return joined(_html("answers", shown, f"{start + 1:,} to {start + len(items):,} of {plural(found, 'answer')}"))
+    return joined(_html("answers", shown, f"{start + 1:,} to {start + len(items):,} of {plural(total, 'answer')}"))

@@ -98,21 +98,21 @@ def status(job: MakingJob) -> Markup:
     return joined(*shown)
 
 
-def plan(found: MakingPlan) -> Markup:
+def plan(plan: MakingPlan) -> Markup:
     """What a job will take, and the real samples."""
     rows = [
         (item.recipe, count(item.calls), count(item.answered), count(item.prompt_tokens),
          f"{count(item.completion_low)} to {count(item.completion_high)}", count(item.rows))
-        for item in found.recipes
+        for item in plan.recipes
     ]  # fmt: skip
     columns = ("Recipe", "Requests", "Cached", "Tokens in", "Tokens out", "Rows, unfiltered")
-    pairs = [("Price", found.price), ("Estimated cost", f"{found.cost_low:.2f} to {found.cost_high:.2f} USD")]
-    if found.answered:
-        pairs.append(("In the cache", f"{found.answered_sentence} The estimated cost is that of the others."))
-    if found.documents:
+    pairs = [("Price", plan.price), ("Estimated cost", f"{plan.cost_low:.2f} to {plan.cost_high:.2f} USD")]
+    if plan.answered:
+        pairs.append(("In the cache", f"{plan.answered_sentence} The estimated cost is that of the others."))
+    if plan.documents:
         pairs += [
-            ("Passages for training rows", count(found.passages)),
-            ("Held-out documents", ", ".join(found.held_out_documents) or "none"),
+            ("Passages for training rows", count(plan.passages)),
+            ("Held-out documents", ", ".join(plan.held_out_documents) or "none"),
         ]
     samples = [
         joined(
@@ -121,11 +121,11 @@ def plan(found: MakingPlan) -> Markup:
             notice("Dropped", sample.problem) if sample.problem else "",
             details("Prompt", verbatim(sample.prompt)),
         )
-        for sample in found.samples
+        for sample in plan.samples
     ]
     return joined(
         facts(pairs), table(columns, rows, "Estimate by recipe", figures=(1, 2, 3, 4, 5), narrow=True), *samples,
-        *(notice(caution) for caution in found.cautions),
+        *(notice(caution) for caution in plan.cautions),
     )  # fmt: skip
 
 
@@ -138,26 +138,26 @@ def _row(row: MadeRow) -> Markup:
     return facts(pairs)
 
 
-def report(found: MakingReport, now: JobStatus, keys: Mapping[str, str]) -> Markup:
+def report(report: MakingReport, now: JobStatus, keys: Mapping[str, str]) -> Markup:
     """From requests to rows, what each filter dropped, and where the rows are. keys: of datasets, as their pages take them."""
-    per_row = f"{found.cost_per_row:.5f} USD per row" if found.cost_per_row else ""
+    per_row = f"{report.cost_per_row:.5f} USD per row" if report.cost_per_row else ""
     items = [
-        ("Rows", count(found.rows), plural(found.refusals, "refusal")),
-        ("Held-out rows", count(found.held_out), plural(len(found.summary.held_out_documents), "document")),
-        ("Dropped", count(found.dropped), "listed below"),
-        ("Paid", f"{found.spent:.4f} USD", per_row),
+        ("Rows", count(report.rows), plural(report.refusals, "refusal")),
+        ("Held-out rows", count(report.held_out), plural(len(report.summary.held_out_documents), "document")),
+        ("Dropped", count(report.dropped), "listed below"),
+        ("Paid", f"{report.spent:.4f} USD", per_row),
     ]
-    if found.pairs:
-        items.insert(2, ("Preference pairs", count(found.pairs), ""))
+    if report.pairs:
+        items.insert(2, ("Preference pairs", count(report.pairs), ""))
     recipes = [
         (item.recipe, count(item.calls), count(item.cached), count(item.made), count(item.kept - item.held_out),
          count(item.held_out), f"{item.cost:.4f}")
-        for item in found.recipes
+        for item in report.recipes
     ]  # fmt: skip
     columns = ("Recipe", "Requests", "Cached", "Rows", "Kept", "Held out", "USD")
     filters = [
         (item.name, count(item.entered), count(item.dropped), "–" if item.threshold is None else f"{item.threshold:g}")
-        for item in found.filters
+        for item in report.filters
     ]
     sides = [
         details(
@@ -167,7 +167,7 @@ def report(found: MakingReport, now: JobStatus, keys: Mapping[str, str]) -> Mark
                 _side("Just kept", item.above),
             ),
         )
-        for item in found.filters
+        for item in report.filters
         if item.below or item.above
     ]
     shown = [
@@ -185,11 +185,11 @@ def report(found: MakingReport, now: JobStatus, keys: Mapping[str, str]) -> Mark
     held_out = f" --set data.holdout={now.held_out_dataset}" if now.held_out_dataset else ""
     train = command(f"studio train SPEC.yaml --set data.train={now.dataset}{held_out}") if now.dataset else ""
     return joined(
-        figures(items), links(there) if there else "", note(found.summary.sentence),
-        note(f"The teacher's terms: {found.summary.teacher.terms or 'not recorded'}"), train,
+        figures(items), links(there) if there else "", note(report.summary.sentence),
+        note(f"The teacher's terms: {report.summary.teacher.terms or 'not recorded'}"), train,
         table(columns, recipes, "From requests to rows", figures=(1, 2, 3, 4, 5, 6), narrow=True),
         table(("Filter", "Rows in", "Dropped", "Threshold"), filters, "Filters", figures=(1, 2, 3), narrow=True),
-        *sides, *(notice(caution) for caution in found.cautions),
+        *sides, *(notice(caution) for caution in report.cautions),
     )  # fmt: skip
 
 

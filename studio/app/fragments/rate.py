@@ -24,6 +24,6 @@ def finished(pairs: int) -> Markup:
     )
 
 
-def opinion(found: Any, run: str) -> Markup:
+def opinion(opinion: Any, run: str) -> Markup:
     """What a judge found; grey where it is not to be believed, with why. Nothing where neither judge nor person was asked."""
-    return _html("opinion", found, found.agreement, run)
+    return _html("opinion", opinion, opinion.agreement, run)

@@ -35,11 +35,11 @@ def indexes(items: Sequence[Index]) -> Markup:
     return joined(table(columns, rows, plural(len(rows), "index", "indexes"), figures=(2,), narrow=True), *told)
 
 
-def hits(found: Sequence[Hit]) -> Markup:
+def hits(hits: Sequence[Hit]) -> Markup:
     """Passages, best first, with document, page and rank."""
-    if not found:
+    if not hits:
         return note("No passage matches.")
-    return _html("hits", [(hit, _ranks(hit)) for hit in found])
+    return _html("hits", [(hit, _ranks(hit)) for hit in hits])
 
 
 def _ranks(hit: Hit) -> str:

@@ -242,13 +242,13 @@ def _available(checks: Iterable[Check]) -> tuple[list[Check], list[Finding]]:
     return able, missing
 
 
-def _finding(check: Check, found: Sequence[int], rows: int, examples: tuple[Example, ...], message: str = "") -> Finding:
+def _finding(check: Check, indices: Sequence[int], rows: int, examples: tuple[Example, ...], message: str = "") -> Finding:
     return Finding(
         check=check.name,
         severity=check.severity,
         message=message or check.message,
-        count=len(found),
-        share=len(found) / rows if rows else 0.0,
+        count=len(indices),
+        share=len(indices) / rows if rows else 0.0,
         examples=examples,
         not_covered=check.not_covered,
     )

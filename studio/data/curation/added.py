@@ -11,9 +11,9 @@ from studio.data.curation import edits as edit_records
 from studio.data.curation.edits import Add, Edit
 
 
-def of(made: Iterable[Edit]) -> list[Add]:
+def of(edits: Iterable[Edit]) -> list[Add]:
     """The additions among edits."""
-    return [edit for edit in made if isinstance(edit, Add)]
+    return [edit for edit in edits if isinstance(edit, Add)]
 
 
 def counting(db: sqlite3.Connection) -> list[Add]:
@@ -24,13 +24,13 @@ def counting(db: sqlite3.Connection) -> list[Add]:
     return of(edit_records.parse(json.loads(text)) for (text,) in found)
 
 
-def insert(db: sqlite3.Connection, additions: Sequence[Add], asked: Callable[[Add], int]) -> None:
-    """Put added rows behind the others. asked: what a row asks, as contradictions are told by."""
+def insert(db: sqlite3.Connection, additions: Sequence[Add], question_of: Callable[[Add], int]) -> None:
+    """Put added rows behind the others. question_of: what a row asks, as contradictions are told by."""
     (last,) = db.execute("SELECT COALESCE(MAX(number), 0) FROM rows").fetchone()
     db.executemany(
         "INSERT OR IGNORE INTO rows VALUES (?, ?, ?, ?, ?, ?, 'open', 'open', ?, NULL)",
         (
-            (number, edit.row, FILE, edit.source.number, asked(edit), edit.after.as_bytes(), edit.after.said.casefold())
+            (number, edit.row, FILE, edit.source.number, question_of(edit), edit.after.as_bytes(), edit.after.said.casefold())
             for number, edit in enumerate(additions, last + 1)
         ),
     )

@@ -219,9 +219,9 @@ class Desk(DeskDatabase):
                 made.append(edit)
         return self._do(action, made, why, unchanged)
 
-    def _do(self, action: str, made: list[Edit], why: str, unchanged: int = 0) -> Batch:
+    def _do(self, action: str, edits: list[Edit], why: str, unchanged: int = 0) -> Batch:
         """Keep edits as one batch and settle the rows they touch."""
-        if not made:
+        if not edits:
             return Batch(0, 0, action, unchanged)
         now, who = round(time.time(), 3), people.who()
         with self._writing():
@@ -229,17 +229,17 @@ class Desk(DeskDatabase):
                 "SELECT COALESCE(MAX(batch), 0) + 1, COALESCE(MAX(seq), 0) + 1 FROM edits"
             ).fetchone()
             sign = {"who": who, "when": now, "why": why}
-            lines = (edit_records.as_line(edit) for edit in made)
+            lines = (edit_records.as_line(edit) for edit in edits)
             signed = ({**line, **{name: value for name, value in sign.items() if value}, **line} for line in lines)
             self._db.executemany(
                 "INSERT INTO edits (seq, batch, edit) VALUES (?, ?, ?)",
                 ((seq, batch, orjson.dumps(line).decode()) for seq, line in enumerate(signed, first)),
             )
-            touched = [(name, seq) for seq, edit in enumerate(made, first) for name in rows_of(edit)]
+            touched = [(name, seq) for seq, edit in enumerate(edits, first) for name in rows_of(edit)]
             self._db.executemany("INSERT OR IGNORE INTO touched VALUES (?, ?)", touched)
-            self._insert(added.of(made))
+            self._insert(added.of(edits))
             self._settle(name for name, _ in touched)
-        return Batch(batch, len(made), action, unchanged)
+        return Batch(batch, len(edits), action, unchanged)
 
     def _known(self, name: str, where: str) -> DeskRow:
         try:

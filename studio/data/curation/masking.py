@@ -64,16 +64,16 @@ def _value(value: Any, replace: Callable[[str], str]) -> Any:
     return [_value(item, replace) for item in value] if is_items(value) else value
 
 
-def _replaced(text: str, found: list[Span], tokens: Tokens, seen: list[str]) -> str:
-    for span in found:  # numbers go by the order in the row
+def _replaced(text: str, spans: list[Span], tokens: Tokens, seen: list[str]) -> str:
+    for span in spans:  # numbers go by the order in the row
         value = "".join(text[span.start : span.end].casefold().split())
         if (span.kind, value) not in tokens:
             number = sum(kind == span.kind for kind, _ in tokens) + 1
             while (token := f"<{span.kind}_{number}>") in tokens.values():
                 number += 1
             tokens[span.kind, value] = token
-    for span in reversed(found):
+    for span in reversed(spans):
         value = "".join(text[span.start : span.end].casefold().split())
         text = text[: span.start] + tokens[span.kind, value] + text[span.end :]
-    seen += [span.kind for span in found]
+    seen += [span.kind for span in spans]
     return text

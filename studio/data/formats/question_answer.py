@@ -104,13 +104,13 @@ def _calls(answer: Any) -> list[Any]:
     return answer if named else []
 
 
-def _turns(asked: list[Any], answered: list[Any], columns: Mapping[str, str], context: Context) -> tuple[ChatMessage, ...]:
+def _turns(questions: list[Any], answered: list[Any], columns: Mapping[str, str], context: Context) -> tuple[ChatMessage, ...]:
     """Questions and answers side by side in two lists, as turns of one conversation."""
-    if len(asked) != len(answered):
-        raise Unusable(f"wrong type: {len(asked)} questions and {len(answered)} answers", columns["answer"])
+    if len(questions) != len(answered):
+        raise Unusable(f"wrong type: {len(questions)} questions and {len(answered)} answers", columns["answer"])
     turns = [
         {"role": role, "content": text}
-        for pair in zip(asked, answered, strict=True)
+        for pair in zip(questions, answered, strict=True)
         for role, text in zip(("user", "assistant"), pair, strict=True)
     ]
     return checked(turns, columns["question"], context)

@@ -153,9 +153,9 @@ def refuse_bomb(archive: zipfile.ZipFile, name: str) -> None:
         raise _bomb(out, packed, name)
 
 
-def seekable(stream: BinaryIO, name: str, room: int) -> BinaryIO:
+def seekable(stream: BinaryIO, name: str, capacity: int) -> BinaryIO:
     """The stream's bytes in a temporary file that vanishes when closed, for formats that are read from their end."""
-    need_room(Path(tempfile.gettempdir()), room, f"Unpacking {name}")
+    need_room(Path(tempfile.gettempdir()), capacity, f"Unpacking {name}")
     aside = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
     for block in iter(lambda: stream.read(1 << 20), b""):
         aside.write(block)

@@ -21,10 +21,12 @@ def requests(pairs: Sequence[Pair], rubric: str, mode: Mode) -> list[Request]:
     return [ask(pair, rubric, first) for pair in pairs for first in (True, False)]
 
 
-def worst_cost(client: Client, asked: Sequence[Request]) -> float:
+def worst_cost(client: Client, requests: Sequence[Request]) -> float:
     """US dollars that this may cost at most; what is in the cache costs nothing."""
     return sum(
-        client.price.cost(request.most_prompt_tokens, request.max_tokens) for request in asked if client.known(request) is None
+        client.price.cost(request.most_prompt_tokens, request.max_tokens)
+        for request in requests
+        if client.known(request) is None
     )
 
 

@@ -61,18 +61,18 @@ def pair(row: Answered) -> Pair:
     return Pair(row.question, row.reference, row.base.text, row.tuned.text)
 
 
-def chosen(found: SetReport, most: int, seed: int) -> list[int]:
+def chosen(report: SetReport, most: int, seed: int) -> list[int]:
     """The answers that are judged or rated: those that differ, drawn by the seed. Equal answers are ties without asking."""
-    differ = [index for index, row in enumerate(found.answers) if row.base.text != row.tuned.text]
+    differ = [index for index, row in enumerate(report.answers) if row.base.text != row.tuned.text]
     order = np.random.default_rng(seed).permutation(len(differ))[:most]
     return sorted(differ[place] for place in order)
 
 
-def blind(found: SetReport, most: int = WANTED, seed: int = 0) -> list[Blind]:
+def blind(report: SetReport, most: int = WANTED, seed: int = 0) -> list[Blind]:
     """Pairs to be rated, in random order, each with a random side first; the same for the same answers."""
     shown = []
-    for index in chosen(found, most, seed):
-        row = found.answers[index]
+    for index in chosen(report, most, seed):
+        row = report.answers[index]
         first = int(key(row), 16) % 2 == 0
         a, b = (row.tuned.text, row.base.text) if first else (row.base.text, row.tuned.text)
         shown.append(Blind(index, row.question, row.reference, a, b, first, key(row)))

@@ -164,11 +164,15 @@ def _rate(pairs: Sequence[JudgedPair]) -> Estimate | None:
     return estimate(mean(values, (0.0, 1.0)), Draws(len(pairs), RESAMPLES, SEED))
 
 
-def _share(found: Estimate) -> str:
-    interval = "" if found.low is None or found.high is None else f" (95 % interval {found.low:.0%} to {found.high:.0%})"
-    return f"{found.value:.0%}{interval}"
+def _share(estimate: Estimate) -> str:
+    interval = (
+        "" if estimate.low is None or estimate.high is None else f" (95 % interval {estimate.low:.0%} to {estimate.high:.0%})"
+    )
+    return f"{estimate.value:.0%}{interval}"
 
 
-def _signed(found: Estimate) -> str:
-    interval = "" if found.low is None or found.high is None else f" (95 % interval {found.low:+.2f} to {found.high:+.2f})"
-    return f"{found.value:+.2f}{interval}"
+def _signed(estimate: Estimate) -> str:
+    interval = (
+        "" if estimate.low is None or estimate.high is None else f" (95 % interval {estimate.low:+.2f} to {estimate.high:+.2f})"
+    )
+    return f"{estimate.value:+.2f}{interval}"

@@ -72,11 +72,11 @@ class Judge(Section, frozen=True):
         return "" if self.rubric == "builtin" else self.rubric
 
 
-def endpoint(given: str, key: str | None = None, price: tuple[float, float] | None = None) -> Endpoint:
+def endpoint(address: str, key: str | None = None, price: tuple[float, float] | None = None) -> Endpoint:
     """A model behind an API, `URL#MODEL`. price: US dollars per million tokens read and written. Raises SpecError."""
-    url, mark, model = given.partition("#")
+    url, mark, model = address.partition("#")
     if not (mark and model and url.startswith(("http://", "https://"))):
         raise SpecError(
-            "expected a model behind an API", hint="Write URL#MODEL, for example http://127.0.0.1:8000/v1#bot.", where=given
+            "expected a model behind an API", hint="Write URL#MODEL, for example http://127.0.0.1:8000/v1#bot.", where=address
         )
     return Endpoint(url=url, model=model, key=key, price=Price(input=price[0], output=price[1]) if price else None)

@@ -71,8 +71,8 @@ def _score(reference: str, answer: str) -> dict[str, float]:
     return {MATCH.name: float(same), NAME.name: float(names), ARGUMENTS.name: arguments}
 
 
-def _sorted(found: list[tuple[str, dict[str, Any]]]) -> list[tuple[str, dict[str, Any]]]:
-    return sorted(found, key=lambda call: (call[0], _text(call[1])))
+def _sorted(calls: list[tuple[str, dict[str, Any]]]) -> list[tuple[str, dict[str, Any]]]:
+    return sorted(calls, key=lambda call: (call[0], _text(call[1])))
 
 
 def _text(value: Any) -> str:

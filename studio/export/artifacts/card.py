@@ -54,21 +54,21 @@ def adapter_card(source: Source) -> str:
     return "\n".join(["---", head(source, "adapter"), "---", *(line for part in parts for line in part)]) + "\n"
 
 
-def verdict(found: Verification) -> str:
+def verdict(verification: Verification) -> str:
     """The verification in a few sentences: whether it was run, what it loses, and the better choice."""
-    if found.status == STRUCTURAL:
-        said = f"**{found.note[0].upper()}{found.note[1:]}**"
-    elif found.passed is None:
-        said = f"**Not verified**: {found.note}"
+    if verification.status == STRUCTURAL:
+        said = f"**{verification.note[0].upper()}{verification.note[1:]}**"
+    elif verification.passed is None:
+        said = f"**Not verified**: {verification.note}"
     else:
-        run = f"Loaded in {found.runtime} and compared with base + adapter on held-out prompts"
-        said = f"{run}: **failed**." if found.passed is False else f"{run}: every check passed."
-        said += f" {found.note}" if found.note else ""
-    if found.loses_some:
-        said += f" **It answers worse than base + adapter**: {'; '.join(found.losses)}."
-    elif found.evidence and found.passed is not False:
+        run = f"Loaded in {verification.runtime} and compared with base + adapter on held-out prompts"
+        said = f"{run}: **failed**." if verification.passed is False else f"{run}: every check passed."
+        said += f" {verification.note}" if verification.note else ""
+    if verification.loses_some:
+        said += f" **It answers worse than base + adapter**: {'; '.join(verification.losses)}."
+    elif verification.evidence and verification.passed is not False:
         said += " No loss was seen on the run's own metric."
-    return f"{said} {found.advice}".strip()
+    return f"{said} {verification.advice}".strip()
 
 
 def _base(source: Source) -> list[str]:
@@ -137,14 +137,14 @@ def _evidence(report: Report | None, artifact: Artifact) -> list[str]:
     return [*lines, ""]
 
 
-def _judged(found: Opinion | None) -> list[str]:
+def _judged(opinion: Opinion | None) -> list[str]:
     """What a language model as judge found, with every doubt."""
-    if found is None or found.report is None:
+    if opinion is None or opinion.report is None:
         return []
-    lines = ["### Language model as judge", "", f"{cell(named(found.report.judge))}: {found.report.sentence}", ""]
-    lines += [found.agreement, ""] if found.agreement else []
-    if found.doubts:
-        lines += ["These figures are not reliable and decide nothing:", "", *(f"- {doubt}" for doubt in found.doubts), ""]
+    lines = ["### Language model as judge", "", f"{cell(named(opinion.report.judge))}: {opinion.report.sentence}", ""]
+    lines += [opinion.agreement, ""] if opinion.agreement else []
+    if opinion.doubts:
+        lines += ["These figures are not reliable and decide nothing:", "", *(f"- {doubt}" for doubt in opinion.doubts), ""]
     return lines
 
 

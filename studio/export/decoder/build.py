@@ -76,15 +76,15 @@ def rope_tables(shape: Architecture, kind: str, context: int) -> tuple[Tensor, T
     return angles.cos() * stretch, angles.sin() * stretch
 
 
-def _layer(weights: _Weights, shape: Architecture, place: int, cache: nn.Module) -> Layer:
+def _layer(weights: _Weights, shape: Architecture, index: int, cache: nn.Module) -> Layer:
     from studio.export.decoder import modules
 
-    at = f"model.layers.{place}"
+    at = f"model.layers.{index}"
     parts = weights.linears(f"{at}.self_attn", "qkv_proj", ("q_proj", "k_proj", "v_proj"), "o_proj")
     parts |= weights.norms(f"{at}.self_attn", ("q_norm", "k_norm"))
     mlp = modules.Mlp(weights.linears(f"{at}.mlp", "gate_up_proj", ("gate_proj", "up_proj"), "down_proj"), shape.activation)
     norms = {name: weights.norm(f"{at}.{name}") for name in _NORMS} | weights.norms(at, _MORE_NORMS)
-    return modules.Layer(modules.Attention(parts, shape, cache), mlp, norms, shape.layers[place], shape.residual_scale)
+    return modules.Layer(modules.Attention(parts, shape, cache), mlp, norms, shape.layers[index], shape.residual_scale)
 
 
 class _Weights:

@@ -214,15 +214,15 @@ def _weights(
     yield from extra.items()
 
 
-def _format(shape: tuple[int, ...], asked: Any) -> Any:
+def _format(shape: tuple[int, ...], wanted: Any) -> Any:
     """Number format of one tensor: vectors stay float32, rows that blocks do not divide stay float16."""
     import gguf
 
     if len(shape) == 1:
         return gguf.GGMLQuantizationType.F32
-    if shape[-1] % gguf.GGML_QUANT_SIZES[asked][0]:
+    if shape[-1] % gguf.GGML_QUANT_SIZES[wanted][0]:
         return gguf.GGMLQuantizationType.F16
-    return asked
+    return wanted
 
 
 def _bytes(shape: tuple[int, ...], form: Any) -> int:

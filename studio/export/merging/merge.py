@@ -26,10 +26,10 @@ DTYPES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
 BYTES = {"bf16": 2, "fp16": 2, "fp32": 4}
 
 
-def saved_dtype(source: Source, asked: str | None) -> str:
+def saved_dtype(source: Source, wanted: str | None) -> str:
     """The number format a merged model is saved in: the one asked for, or the base's own."""
-    if asked:
-        return asked
+    if wanted:
+        return wanted
     config = source.base.config
     parts = [config, config.get("text_config") or {}]
     own = next((part[key] for part in parts for key in ("dtype", "torch_dtype") if part.get(key)), "bfloat16")

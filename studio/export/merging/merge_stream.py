@@ -84,8 +84,8 @@ def stream(source: Source, onto: Onto, dtype: Any) -> Stream | None:
     )
 
 
-def write(merge: Stream, dtype: Any, out: Path, told: Callable[[int, int], None]) -> None:
-    """Write the merged weights and the settings of model and generation, as `save_pretrained` does. told: tensors done, of.
+def write(merge: Stream, dtype: Any, out: Path, progress: Callable[[int, int], None]) -> None:
+    """Write the merged weights and the settings of model and generation, as `save_pretrained` does. progress: tensors done, of.
 
     Raises ExportError for an adapter that is not finite or does not fit.
     """
@@ -107,7 +107,7 @@ def write(merge: Stream, dtype: Any, out: Path, told: Callable[[int, int], None]
             if tensors[name].shape != shapes[name].shape:
                 raise _unfit(merge, name, "has another shape in the files of the base")
             done += 1
-            told(done, len(merge.files))
+            progress(done, len(merge.files))
         save_file(tensors, out / file, metadata={"format": "pt"})
     if shards.is_sharded:
         metadata = {"total_parameters": sum(tensor.numel() for tensor in shapes.values()), **shards.metadata}

@@ -50,7 +50,7 @@ def collect_run_info(
     spec: dict[str, Any],
     data: Path,
     evidence: Path,
-    made: tuple[MadeRows, ...] = (),
+    made_rows: tuple[MadeRows, ...] = (),
     collected: tuple[CollectedRows, ...] = (),
 ) -> RunInfo:
     """What is known of a run with the resolved `spec`, from its data report and its evaluation's where they are there."""
@@ -71,7 +71,7 @@ def collect_run_info(
         report=report,
         judged=judged,
         checked=DeskReport.read(findings) if findings.exists() else None,
-        made=made,
+        made=made_rows,
         collected=collected,
     )
 
@@ -93,10 +93,10 @@ def shown(value: Any) -> Any:
     return redact(named(value))
 
 
-def named(place: str) -> str:
+def named(text: str) -> str:
     """A file's name without the place where it lies on this machine; other text as it is."""
-    last = re.split(r"[\\/]", place.rstrip("\\/"))[-1]
-    return last if _PLACE.match(place) and "\n" not in place else place
+    last = re.split(r"[\\/]", text.rstrip("\\/"))[-1]
+    return last if _PLACE.match(text) and "\n" not in text else text
 
 
 def cell(value: object) -> str:

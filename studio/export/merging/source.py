@@ -109,13 +109,13 @@ class Source:
         settings = read_json(self.adapter / "adapter_config.json")
         return not any(settings.get(name) for name in ("use_dora", "modules_to_save"))
 
-    def onto(self, asked: Onto | None) -> Onto:
+    def onto(self, wanted: Onto | None) -> Onto:
         """Which base weights a merge is made into: those trained on, unless the original ones are asked for."""
-        return (asked or "dequantized") if self.quantized else "original"
+        return (wanted or "dequantized") if self.quantized else "original"
 
-    def folder_suffix(self, asked: Onto | None) -> str:
+    def folder_suffix(self, wanted: Onto | None) -> str:
         """What a folder's name adds when other base weights are asked for than a merge takes by itself."""
-        return "" if self.onto(asked) == self.onto(None) else f"-{asked}"
+        return "" if self.onto(wanted) == self.onto(None) else f"-{wanted}"
 
     def describe(self) -> dict[str, Any]:
         """The sources as the manifest names them: no machine paths, a hash for everything that has no revision."""

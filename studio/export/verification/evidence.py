@@ -158,9 +158,9 @@ def _selected(
     return Evidence(chosen, headline, part.max_new_tokens, len(part.answers), TASKS[part.task], references, part.name)
 
 
-def measure(asked: Runtime, tokenizer: Any, wanted: Evidence, reporter: Reporter) -> ConversionCost:
+def measure(runtime: Runtime, tokenizer: Any, wanted: Evidence, reporter: Reporter) -> ConversionCost:
     """Ask an artefact the rows and score it. Raises Stopped if the run was asked to stop."""
-    said = ask_rows(asked, tokenizer, wanted, reporter)
+    said = ask_rows(runtime, tokenizer, wanted, reporter)
     base, tuned = [row.base for row in wanted.rows if row.base], [row.tuned for row in wanted.rows if row.tuned]
     weights = np.array([len(row.positions) for row in wanted.rows], np.float64)
     if wanted.headline in ("loss", "perplexity") and not _has_loss(said):  # a row that is longer than what is compared
@@ -216,10 +216,10 @@ def _forgot(headline: str, figures: Mapping[str, Figure]) -> list[str]:
     return [*lost, *(["loss"] if loss is not None and loss > DRIFT else [])]
 
 
-def _pairs(asked: Sequence[Question], answered: Sequence[Answered]) -> Iterator[tuple[Question, int, Answered]]:
+def _pairs(questions: Sequence[Question], answered: Sequence[Answered]) -> Iterator[tuple[Question, int, Answered]]:
     """Each kept answer with its row; two alike answers of one line are told apart by their order, which both keep."""
     waiting: dict[tuple[str, int, str], list[Question]] = {}
-    for question in reversed(asked):
+    for question in reversed(questions):
         row = question.conversation
         waiting.setdefault((row.file, row.line, question.reference), []).append(question)
     for place, answer in enumerate(answered):
@@ -251,7 +251,7 @@ def _loss(runtime: Runtime, row: Row) -> float:
     return surprise(runtime.logits(row.ids, row.positions), [row.ids[place + 1] for place in row.positions])
 
 
-def _answers(asked: Runtime, tokenizer: Any, wanted: Evidence, reporter: Reporter) -> Iterator[Given]:
+def _answers(runtime: Runtime, tokenizer: Any, wanted: Evidence, reporter: Reporter) -> Iterator[Given]:
     from studio.models.generation import read
 
     rows, scorer = wanted.rows, wanted.scorer
@@ -261,36 +261,36 @@ def _answers(asked: Runtime, tokenizer: Any, wanted: Evidence, reporter: Reporte
             raise Stopped
         reporter.progress(start, len(rows), what)
         part = rows[start : start + AT_ONCE]
-        for row, (ids, ended) in zip(part, asked.greedy([row.prompt for row in part], wanted.longest), strict=True):
+        for row, (ids, ended) in zip(part, runtime.greedy([row.prompt for row in part], wanted.longest), strict=True):
             text, _ = read(ids, tokenizer)
             scores = {**scorer(row.reference, text), **text_scores(row.reference, text)}
             if len(row.positions) <= POSITIONS:
-                scores["loss"] = _loss(asked, row)
+                scores["loss"] = _loss(runtime, row)
             yield Given(text, len(ids) + ended, ended, scores)
     reporter.progress(len(rows), len(rows), what)
 
 
-def _has_loss(given: Sequence[Given]) -> bool:
-    return all("loss" in answer.scores for answer in given)
+def _has_loss(answers: Sequence[Given]) -> bool:
+    return all("loss" in answer.scores for answer in answers)
 
 
 def _figure(
     name: str,
     base: Sequence[Given],
     tuned: Sequence[Given],
-    given: Sequence[Given],
+    answers: Sequence[Given],
     weights: np.ndarray[Any, Any],
     references: Sequence[str],
 ) -> Figure:
-    before, kept, now = (_resampled(name, side, weights, references) for side in (base, tuned, given))
-    return Figure(before.value, kept.value, now.value, change(kept, now, Draws(len(given), _RESAMPLES, _SEED)))
+    before, kept, now = (_resampled(name, side, weights, references) for side in (base, tuned, answers))
+    return Figure(before.value, kept.value, now.value, change(kept, now, Draws(len(answers), _RESAMPLES, _SEED)))
 
 
-def _resampled(name: str, given: Sequence[Given], weights: np.ndarray[Any, Any], references: Sequence[str]) -> Resampled:
+def _resampled(name: str, answers: Sequence[Given], weights: np.ndarray[Any, Any], references: Sequence[str]) -> Resampled:
     if name in ("loss", "perplexity"):
         finish = np.exp if name == "perplexity" else None
-        return Ratio(np.array([answer.scores["loss"] for answer in given], np.float64) * weights, weights, finish=finish)
-    return of_answers(name, given, references)
+        return Ratio(np.array([answer.scores["loss"] for answer in answers], np.float64) * weights, weights, finish=finish)
+    return of_answers(name, answers, references)
 
 
 def _sentence(wanted: Evidence, figures: Mapping[str, Figure]) -> str:
@@ -304,18 +304,18 @@ def _sentence(wanted: Evidence, figures: Mapping[str, Figure]) -> str:
     return f"{said} ({interval}){also}"
 
 
-def _moved(name: str, found: Figure) -> str:
-    return f"{METRICS[name].show(found.tuned)} -> {METRICS[name].show(found.artifact)}"
+def _moved(name: str, figure: Figure) -> str:
+    return f"{METRICS[name].show(figure.tuned)} -> {METRICS[name].show(figure.artifact)}"
 
 
-def _lost(wanted: Evidence, given: Sequence[Given]) -> list[LostRow]:
+def _lost(wanted: Evidence, answers: Sequence[Given]) -> list[LostRow]:
     """The rows that lost most, the worst first."""
-    name = wanted.headline if wanted.headline in given[0].scores and wanted.headline != "loss" else "rouge_l"
+    name = wanted.headline if wanted.headline in answers[0].scores and wanted.headline != "loss" else "rouge_l"
     kept = [row.tuned for row in wanted.rows if row.tuned]
-    losses = [tuned.scores[name] - answer.scores[name] for tuned, answer in zip(kept, given, strict=True)]
+    losses = [tuned.scores[name] - answer.scores[name] for tuned, answer in zip(kept, answers, strict=True)]
     worst = sorted((place for place, loss in enumerate(losses) if loss > 0), key=lambda place: -losses[place])[:SHOWN]
     rows = wanted.rows
-    return [LostRow(rows[place].question, rows[place].reference, kept[place].text, given[place].text) for place in worst]
+    return [LostRow(rows[place].question, rows[place].reference, kept[place].text, answers[place].text) for place in worst]
 
 
 def _points(value: float) -> str:

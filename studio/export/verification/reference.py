@@ -86,17 +86,19 @@ def tuned(source: Source) -> Any:
     return loading.attach_adapter(loading.load_base(source.model, machines.probe().device, source.base), source.adapter)
 
 
-def save(found: Reference, folder: Path) -> None:
+def save(reference: Reference, folder: Path) -> None:
     """Keep a reference in `folder`."""
     with folder_aside(folder) as aside:
         arrays = {
-            f"{name}{place}": array for name in ("tokens", "logp") for place, array in enumerate(getattr(found.forced, name))
+            f"{name}{place}": array
+            for name in ("tokens", "logp")
+            for place, array in enumerate(getattr(reference.forced, name))
         }
         np.savez(aside / "reference.npz", **arrays)  # names never clash with `file`
         values = {
-            "cases": [asdict(case) for case in found.cases],
-            "answers": [asdict(answer) for answer in found.answers],
-            "effect": found.effect,
+            "cases": [asdict(case) for case in reference.cases],
+            "answers": [asdict(answer) for answer in reference.answers],
+            "effect": reference.effect,
         }
         write_json(aside / "reference.json", values)
 

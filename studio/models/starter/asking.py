@@ -123,15 +123,15 @@ def new_thing(rng: Random) -> Thing:
     return Thing(group, f"{words.any_name(rng)} {rng.choice(CLASSES[group].split())}")
 
 
-def new_facts(rng: Random, thing: Thing, count: int) -> list[Fact]:
+def new_facts(rng: Random, subject: Thing, count: int) -> list[Fact]:
     """Up to `count` different facts about one thing."""
-    kinds = BY_CLASS[thing.group]
+    kinds = BY_CLASS[subject.group]
     weights = [4.0 if kind.key in _COMMON else 1.0 for kind in kinds]
     picked: dict[str, Kind] = {}
     while len(picked) < min(count, len(kinds)):
         kind = rng.choices(kinds, weights)[0]
         picked[kind.key] = kind
-    return [Fact(thing, kind, VALUES[kind.key](rng)) for kind in picked.values()]
+    return [Fact(subject, kind, VALUES[kind.key](rng)) for kind in picked.values()]
 
 
 _COMMON = frozenset(words.listed("warranty price material code origin colour weight delivery refund maker opens"))
@@ -144,26 +144,26 @@ _SUBJECTS = (
 _MOVED = re.compile(rf"\[(\w+)\] ({_SUBJECTS}) ?")
 
 
-def helper(pattern: str, thing: str, direct: bool) -> str:
+def helper(pattern: str, noun: str, direct: bool) -> str:
     """Turn "how long [is] {e} open" into its direct or its indirect form."""
     if direct:
         text = re.sub(r"\((\w[\w ]*)\|[\w ]*\)", r"\1", pattern)
-        return re.sub(r"\[(\w+)\]", r"\1", text).replace("{e}", thing)
+        return re.sub(r"\[(\w+)\]", r"\1", text).replace("{e}", noun)
     text = re.sub(r"\([\w ]*\|(\w[\w ]*)\)", r"\1", pattern)
     helper = re.search(_MOVED, text)
     if helper is None:
-        return re.sub(r"\[(\w+)\]", r"\1", text).replace("{e}", thing)
+        return re.sub(r"\[(\w+)\]", r"\1", text).replace("{e}", noun)
     verb, subject = helper.group(1), helper.group(2)
     moved = f"{subject} " if verb in ("do", "does", "did") else f"{subject} {verb} "
-    return (text[: helper.start()] + moved + text[helper.end() :]).strip().replace("{e}", thing)
+    return (text[: helper.start()] + moved + text[helper.end() :]).strip().replace("{e}", noun)
 
 
-def _mention(rng: Random, thing: Thing) -> str:
+def _mention(rng: Random, subject: Thing) -> str:
     """How a question names the thing."""
-    if thing.group == "person":
-        return thing.name
+    if subject.group == "person":
+        return subject.name
     article = rng.choices(("the", "your", "our", "one", "a", "this", "my", ""), (60, 8, 4, 3, 7, 4, 5, 9))[0]
-    return f"{article} {thing.name}".strip()
+    return f"{article} {subject.name}".strip()
 
 
 def question(rng: Random, fact: Fact, it: str | None = None) -> str:

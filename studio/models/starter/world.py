@@ -13,17 +13,17 @@ def a(noun: str) -> str:
     return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 
 
-def reword(rng: Random, thing: str, *patterns: str) -> str:
-    """One of the patterns about `thing`: as a direct question, an indirect one, or the plain words of an order."""
+def reword(rng: Random, subject: str, *patterns: str) -> str:
+    """One of the patterns about `subject`: as a direct question, an indirect one, or the plain words of an order."""
     pattern, draw = rng.choice(patterns), rng.random()
     if pattern.split(" ")[0] not in _ASKING:
-        text, mark = pattern.replace("{e}", thing), rng.choice(("", "."))
+        text, mark = pattern.replace("{e}", subject), rng.choice(("", "."))
     elif draw < 0.7:
-        text, mark = helper(pattern, thing, direct=True), "?"
+        text, mark = helper(pattern, subject, direct=True), "?"
     elif draw < 0.85:
-        text, mark = f"{rng.choice(WRAPS_QUESTION)} {helper(pattern, thing, direct=False)}", "?"
+        text, mark = f"{rng.choice(WRAPS_QUESTION)} {helper(pattern, subject, direct=False)}", "?"
     else:
-        text, mark = f"{rng.choice(WRAPS_ORDER)} {helper(pattern, thing, direct=False)}", "."
+        text, mark = f"{rng.choice(WRAPS_ORDER)} {helper(pattern, subject, direct=False)}", "."
     lead = rng.choice(GREETINGS) + " " if rng.random() < 0.08 else ""
     return finish(rng, lead, text, mark)
 

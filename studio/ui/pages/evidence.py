@@ -140,8 +140,8 @@ def _savings(run: Run, home: Path) -> Markup:
         return Markup("")
 
 
-def _one(place: str, home: Path) -> Run:
+def _one(shown_as: str, home: Path) -> Run:
     for run in runs.list_runs(home):
-        if run.id == place and run.folder.report.exists():
+        if run.id == shown_as and run.folder.report.exists():
             return run
-    raise JobError("this run has no evidence", hint="Choose another from the list.", where=str(place)[:80])
+    raise JobError("this run has no evidence", hint="Choose another from the list.", where=str(shown_as)[:80])

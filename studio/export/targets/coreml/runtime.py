@@ -175,7 +175,7 @@ def weights(package: Path) -> dict[str, Held]:
     return found
 
 
-def pairs(model: Any, found: Mapping[str, Held]) -> Iterator[tuple[str, Any, Held | None]]:
+def pairs(model: Any, tensors: Mapping[str, Held]) -> Iterator[tuple[str, Any, Held | None]]:
     """Each weight and table of the decoder with what the file holds for it.
 
     The file holds equal tensors once, under the name of one of them, so one that is not there by name may be there by value.
@@ -183,9 +183,9 @@ def pairs(model: Any, found: Mapping[str, Held]) -> Iterator[tuple[str, Any, Hel
     for name, tensor in [*model.decoder.named_parameters(), *model.decoder.named_buffers()]:
         if name == "places":
             continue
-        held = found.get(f"decoder_{name.replace('.', '_')}")
+        held = tensors.get(f"decoder_{name.replace('.', '_')}")
         if held is None or held.values.size != tensor.numel():
-            alike = (item for item in found.values() if item.values.size == tensor.numel() and item.kind == "fp16")
+            alike = (item for item in tensors.values() if item.values.size == tensor.numel() and item.kind == "fp16")
             held = next((item for item in alike if _far(item, tensor.detach().numpy()) < SAME), None)
         yield name, tensor, held
 
@@ -194,8 +194,8 @@ SAME = 1e-3
 """Tensors that differ by less, over the largest number, are the same in float16."""
 
 
-def _far(held: Held, wanted: np.ndarray) -> float:
-    values = held.values.astype(np.float32).reshape(wanted.shape)
+def _far(actual: Held, wanted: np.ndarray) -> float:
+    values = actual.values.astype(np.float32).reshape(wanted.shape)
     return float(np.abs(values - wanted).max() / max(float(np.abs(wanted).max()), 1e-9))
 
 

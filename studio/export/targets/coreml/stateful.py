@@ -27,9 +27,9 @@ class Span:
 class Slot(nn.Module):
     """One layer's part of the states, written by slice. `span` is set before the layers run."""
 
-    def __init__(self, place: int, states: tuple[Tensor, Tensor], span: Span) -> None:
+    def __init__(self, index: int, states: tuple[Tensor, Tensor], span: Span) -> None:
         super().__init__()
-        self.place, self.span = place, span
+        self.place, self.span = index, span
         self.states = [*states]  # in a list: they are the buffers of the whole, not of each layer
 
     def forward(self, keys: Tensor, values: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:

@@ -53,7 +53,7 @@ def verify(target: CoremlTarget, source: Source, out: Path, probe: Probe, report
     )
 
 
-def _structure(found: dict[str, Any], source: Source, context: int) -> list[Check]:
+def _structure(answers: dict[str, Any], source: Source, context: int) -> list[Check]:
     shape = architecture(source.base_config)
     cache = [len(shape.layers), 1, shape.kv_heads, context, shape.head_size]
     wanted = {
@@ -62,19 +62,21 @@ def _structure(found: dict[str, Any], source: Source, context: int) -> list[Chec
         "states": {"keyCache": cache, "valueCache": cache},
     }
     checks = [
-        Check(name, found[name] == expected, True, found[name] == expected, f"{name} of the package: {_said(found[name])}")
+        Check(
+            name, answers[name] == expected, True, answers[name] == expected, f"{name} of the package: {_said(answers[name])}"
+        )
         for name, expected in wanted.items()
     ]
-    new = found["version"] >= VERSION
-    checks.append(Check("specification", found["version"], VERSION, new, "its version; states exist from 9 on (iOS 18)"))
+    new = answers["version"] >= VERSION
+    checks.append(Check("specification", answers["version"], VERSION, new, "its version; states exist from 9 on (iOS 18)"))
     return checks
 
 
-def _rounding(found: dict[str, Any]) -> list[Check]:
-    complete = not found["missing"]
-    said = f"not in the file: {found['missing'][:3]}" if found["missing"] else "every weight and table is in the file"
+def _rounding(answers: dict[str, Any]) -> list[Check]:
+    complete = not answers["missing"]
+    said = f"not in the file: {answers['missing'][:3]}" if answers["missing"] else "every weight and table is in the file"
     checks = [Check("weights_complete", complete, True, complete, said)]
-    for kind, error in sorted(found["error"].items()):
+    for kind, error in sorted(answers["error"].items()):
         known = kind in ROUNDING
         explanation = f"most that a number held as {kind} differs, over the largest of its tensor: no more than rounding"
         checks.append(Check(f"rounding_{kind}", error, ROUNDING.get(kind, 0.0), known and error <= ROUNDING[kind], explanation))

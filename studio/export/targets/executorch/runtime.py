@@ -55,10 +55,10 @@ class Program:
             row = self._step(ids[start : start + self.prefill], start)
         return row
 
-    def _step(self, ids: Sequence[int], place: int) -> np.ndarray:
+    def _step(self, ids: Sequence[int], position: int) -> np.ndarray:
         import torch
 
-        tokens, positions = torch.tensor([list(ids)]), torch.arange(place, place + len(ids))
+        tokens, positions = torch.tensor([list(ids)]), torch.arange(position, position + len(ids))
         return self._forward.execute((tokens, positions))[0].reshape(-1).numpy().copy()
 
 

@@ -73,15 +73,15 @@ class Tflite:
             place += len(part)
         return cache
 
-    def _step(self, cache: dict[str, np.ndarray], token: int, place: int) -> np.ndarray:
+    def _step(self, cache: dict[str, np.ndarray], token: int, position: int) -> np.ndarray:
         """Logits after one more token, float32 [vocabulary]; the cache is brought up to date."""
-        found = self.decode(tokens=np.array([[token]], np.int32), **self._at(place, 1), **cache)
+        found = self.decode(tokens=np.array([[token]], np.int32), **self._at(position, 1), **cache)
         logits = found.pop("logits")
         cache |= found
         return logits.reshape(-1)
 
-    def _at(self, place: int, count: int) -> dict[str, np.ndarray]:
-        now = np.arange(place, place + count, dtype=np.int32)
+    def _at(self, position: int, count: int) -> dict[str, np.ndarray]:
+        now = np.arange(position, position + count, dtype=np.int32)
         seen = np.arange(self.context)[None, :] <= now[:, None]
         return {"input_pos": now, "mask": np.where(seen, 0, HIDDEN).astype(np.float32)[None, None]}
 

@@ -90,8 +90,8 @@ def _share(name: str, good: list[bool], explanation: str) -> Check:
     return Check(name, share, 1.0, share == 1.0, explanation)
 
 
-def _ends(found: list[list[int]], wanted: list[int]) -> Check:
-    same = sorted(found) == sorted([token] for token in wanted)
+def _ends(answers: list[list[int]], wanted: list[int]) -> Check:
+    same = sorted(answers) == sorted([token] for token in wanted)
     return Check("stops_identical", same, True, same, "LiteRT-LM stops at the end tokens that were trained, and at no other")
 
 

@@ -54,9 +54,9 @@ OPTIONS: Mapping[str, Any] = {
 """Options of `trtllm-serve --extra_llm_api_options FILE` that are stable: a type, the values there are, or further options."""
 
 
-def faults(given: Mapping[str, Any], known: Mapping[str, Any] = OPTIONS, prefix: str = "") -> Iterator[str]:
+def faults(options: Mapping[str, Any], known: Mapping[str, Any] = OPTIONS, prefix: str = "") -> Iterator[str]:
     """What is wrong with options: names it does not know, values of another type."""
-    for name, value in given.items():
+    for name, value in options.items():
         rule = known.get(name)
         if rule is None:
             yield f"{prefix}{name} is not an option"
