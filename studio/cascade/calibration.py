@@ -109,8 +109,8 @@ def warnings(calibration: Calibration) -> list[str]:
     needed = risk.rows_needed(calibration.risk, calibration.level)
     if rows < needed:
         said.append(
-            f"{calibration.risk:.1%} at {calibration.level:.0%} confidence takes at least {count(needed)} questions, and there are "
-            f"{count(rows)}: everything is escalated"
+            f"{calibration.risk:.1%} at {calibration.level:.0%} confidence takes at least {count(needed)} questions, and there "
+            f"are {count(rows)}: everything is escalated"
         )
     elif not calibration.threshold.useful:
         said.append(f"no threshold keeps the risk below {calibration.risk:.1%} on these questions: everything is escalated")

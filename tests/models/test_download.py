@@ -162,7 +162,7 @@ def test_a_disk_that_is_too_small_is_said_before_the_first_byte(hub: LoopbackHub
     model = found()
     hub.fetched.clear()
     monkeypatch.setattr("studio.hardware.machine.disk", lambda folder: 4 * MIB)
-    with pytest.raises(HardwareError, match=r"takes 5.0 MiB, and 4.0 MiB is free") as refused:
+    with pytest.raises(HardwareError, match=r"5.0 MiB, and 1.0 GiB to spare.*only 4.0 MiB is free") as refused:
         download.fetch(model, Told())
     assert "HF_HOME" in refused.value.hint
     assert refused.value.exit_code == 3, "it does not fit, as a run that needs more memory than there is"
