@@ -49,7 +49,7 @@ class Prepared:
     """What the first stage found and decided."""
 
     spec: ResolvedSpec
-    found: loading.Found
+    found: loading.FoundModel
     tokenizer: Any
     train: encode.Tokens
     held_out: encode.Tokens | None

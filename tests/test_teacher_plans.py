@@ -12,7 +12,7 @@ from studio import planner
 from studio.core.errors import DoesNotFit, SpecError
 from studio.hardware.machine import probe
 from studio.models import presets
-from studio.models.finding import Found
+from studio.models.finding import FoundModel
 from studio.models.settings import Model
 from studio.planner import Plan
 from studio.planner.teaching import Teacher
@@ -24,7 +24,7 @@ STUDENT = "Qwen/Qwen3-0.6B"
 
 def teacher(name: str = QWEN8B, quantization: str = "none") -> Teacher:
     model = Model.model_validate({"name": name, "quantization": quantization, "dtype": "bf16"})
-    return Teacher(name, model, Found(name, name, None, False, config=presets.config(name) or {}))
+    return Teacher(name, model, FoundModel(name, name, None, False, config=presets.config(name) or {}))
 
 
 def plan(gpu: str, found: Teacher, **method: Any) -> Plan:
@@ -34,7 +34,7 @@ def plan(gpu: str, found: Teacher, **method: Any) -> Plan:
         "training": {"method": {"kind": "distil", "teacher": found.name, **method}},
     }
     machine = replace(probe(gpu), disk_free=1 << 42)
-    model = Found(STUDENT, STUDENT, None, False, config=presets.config(STUDENT) or {})
+    model = FoundModel(STUDENT, STUDENT, None, False, config=presets.config(STUDENT) or {})
     return planner.resolve(parse(spec), machine, model, some_rows(), teacher=found)
 
 

@@ -103,7 +103,7 @@ def _one(
         if target.api is not None:
             limited = replace(plan, most_streams=API_STREAMS)
             item = replace(item, engine=target.api.host, model=target.api.model)
-            asyncio.run(_asked(target.api, item, limited, request, writer, begun, tell))
+            asyncio.run(_api_measured(target.api, item, limited, request, writer, begun, tell))
             return
         clock = time.monotonic()
         if target.is_gguf:
@@ -121,7 +121,7 @@ def _one(
                 name = ready.models[0]
                 engine = servers.stats(ready).engines.get(name, "")
                 item = replace(item, engine=engine, model=name, start_seconds=time.monotonic() - clock)
-                asyncio.run(_asked(Api(ready.url, name), item, plan, request, writer, begun, tell, watch))
+                asyncio.run(_api_measured(Api(ready.url, name), item, plan, request, writer, begun, tell, watch))
         finally:
             servers.stop(server, patience=30)
     except StudioError as problem:
@@ -142,7 +142,7 @@ def _context(plan: loadgen.Plan) -> int:
     return min(8192, longest + plan.max_tokens + 512)
 
 
-async def _asked(
+async def _api_measured(
     api: Api,
     item: Item,
     plan: loadgen.Plan,

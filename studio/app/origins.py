@@ -36,7 +36,7 @@ def of_line(item: DatasetVersion, file: str, line: int) -> Facts:
     if collected:
         return _collected(collected)
     made = made_rows.provenance(item, file, line)
-    return _made(*made) if made else []
+    return _of_made_row(*made) if made else []
 
 
 def of_answers(run: Run, home: Path, lines: list[tuple[str, int]]) -> list[Facts]:
@@ -65,7 +65,7 @@ def _lines(item: DatasetVersion) -> dict[tuple[str, int], tuple[str, int]]:
     return {(file, number): (str(values["file"]), int(values["line"])) for number, values in origins}
 
 
-def _made(of: Provenance, quote: str) -> Facts:
+def _of_made_row(of: Provenance, quote: str) -> Facts:
     served = f" (served as {of.served})" if of.served and of.served != of.teacher else ""
     found: Facts = [("Written by", f"{of.teacher}{served} at {of.host}")]
     seed = "" if of.seed is None else f", seed {of.seed}"

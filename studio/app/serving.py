@@ -136,7 +136,7 @@ def serve(
             models = {name: replace(model, collector=collector) for name, model in models.items()}
         url = f"{address(host, listener.getsockname()[1])}/v1"
         app = server.application(models, dispatcher, request.limits, known, host)
-        with _told(home, url, list(models), collect):
+        with _announced(home, url, list(models), collect):
             tell(f"loading {', '.join(models)}")
             try:
                 server.serve(app, listener, request.limits, lambda: tell(f"serving {plural(len(models), 'model')} at {url}"))
@@ -243,7 +243,7 @@ def _vllm(
 
 
 @contextlib.contextmanager
-def _told(home: Path, url: str, models: list[str], collecting: bool) -> Generator[None]:
+def _announced(home: Path, url: str, models: list[str], collecting: bool) -> Generator[None]:
     """A note in the home that this server runs, for the studio to show."""
     me = ProcessId.current()
     file = home / "serving" / f"{me.pid}.json"

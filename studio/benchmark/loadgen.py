@@ -32,7 +32,7 @@ class Plan:
     levels: tuple[int, ...] = ()
     most_streams: int = 64
 
-    def asked(self, streams: int, again: int) -> list[Row]:
+    def rows_of_round(self, streams: int, again: int) -> list[Row]:
         """The rows of one round: with one stream every row once over all rounds, with more at least three a stream."""
         mine = list(self.rows[again :: self.repeats]) or [self.rows[again % len(self.rows)]]
         if streams == 1:
@@ -67,7 +67,7 @@ async def levels(
     for streams in plan.levels or itertools.takewhile(lambda count: count <= plan.most_streams, _doubled()):
         await client.connect(streams)
         rounds: list[Round] = []
-        total = sum(len(plan.asked(streams, again)) for again in range(plan.repeats))
+        total = sum(len(plan.rows_of_round(streams, again)) for again in range(plan.repeats))
         for again in range(plan.repeats):
             before = sum(len(item.answers) for item in rounds)
             rounds.append(
@@ -88,7 +88,7 @@ async def levels(
 
 
 async def _round(client: Client, plan: Plan, streams: int, again: int, progress: Callable[[int], None]) -> Round:
-    found, waiting = Round(), iter(plan.asked(streams, again))
+    found, waiting = Round(), iter(plan.rows_of_round(streams, again))
 
     async def stream() -> None:
         for row in waiting:

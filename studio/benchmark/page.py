@@ -25,7 +25,7 @@ def render(result: Result) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>Measured {when}</title><style>{style}</style></head>"
         f"<body><main><h1>Latency, throughput, cost and quality · {when}</h1>"
-        f'<section class="card">{_table(*_turned(result), "Everything measured")}{told(result)}</section>'
+        f'<section class="card">{_table(*_turned(result), "Everything measured")}{method_notes(result)}</section>'
         f'<div class="charts">{charts(result)}</div>'
         f'<h2>By concurrency level</h2><section class="card">'
         f"{_table(figures.LEVELS, figures.level_rows(result), 'By concurrency level')}</section></main></body></html>\n"
@@ -41,7 +41,7 @@ def charts(result: Result) -> str:
     )
 
 
-def told(result: Result) -> str:
+def method_notes(result: Result) -> str:
     """How it was measured, how to read it, what each cost is made of, and what went wrong."""
     notes = [f"{item.name}: {note}." for item in result.items for note in item.notes]
     notes += [f"{item.name}: cost from {item.cost_how}." for item in result.items if item.cost_how]

@@ -111,7 +111,7 @@ def bench(
     with _progress() as tell:
         found = benchmarks.measure(request, root, tell, lambda line: print(line, file=sys.stderr))
     if found.state == "done" and not any(item.levels for item in found.items):
-        _told(found)
+        _show_errors(found)
         return 1
     if json:
         show.as_json(found.as_json())
@@ -148,11 +148,11 @@ def _show(result: Any, page: Path) -> None:
     for item in result.items:
         for note in [*item.notes, *([f"cost from {item.cost_how}"] if item.cost_how else [])]:
             show.say(f"{item.name}: {note}", "dim")
-    _told(result)
+    _show_errors(result)
     show.say(f"page: {page}")
 
 
-def _told(result: Any) -> None:
+def _show_errors(result: Any) -> None:
     """What could not be measured, in two lines each, on stderr."""
     for item in result.items:
         if item.error:

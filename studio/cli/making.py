@@ -147,8 +147,8 @@ def example(home: Home = None, json: Json = False) -> None:
     """Run the shipped example: rows from a fictional company's handbook, by a local teacher without key or network."""
     from studio.app import making
 
-    with _told(json) as told:
-        job = making.example(home, told)
+    with _progress(json) as show_status:
+        job = making.example(home, show_status)
     _ended(job, json)
 
 
@@ -163,8 +163,8 @@ def schema() -> None:
 def _work(what: str | MakingJob, ceiling: float | None, home: Path | None, json: bool) -> None:
     from studio.app import making
 
-    with _told(json) as told, _stopping() as stop:
-        job = making.make_rows(what, ceiling=ceiling, home=home, report=told, stop=lambda: bool(stop))
+    with _progress(json) as show_status, _stopping() as stop:
+        job = making.make_rows(what, ceiling=ceiling, home=home, report=show_status, stop=lambda: bool(stop))
     _ended(job, json)
 
 
@@ -192,10 +192,10 @@ def _ended(job: MakingJob, json: bool) -> None:
 
 
 @contextmanager
-def _told(json: bool) -> Iterator[Callable[[JobStatus], None]]:
+def _progress(json: bool) -> Iterator[Callable[[JobStatus], None]]:
     with Progress() as bar:
 
-        def told(status: JobStatus) -> None:
+        def show_status(status: JobStatus) -> None:
             from studio.app import making
 
             left = making.seconds_left(status, time.time())
@@ -204,7 +204,7 @@ def _told(json: bool) -> Iterator[Callable[[JobStatus], None]]:
             what = f"{status.what}{of}{money}"
             bar.show(status.done, status.total or 1, what + (f", {duration(left)} left" if left else ""))
 
-        yield told
+        yield show_status
 
 
 @contextmanager

@@ -49,7 +49,7 @@ class Answerer:
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _AskedSystem:
     """A way of answering: who is asked, with which passages (None: without), and which questions (None: all)."""
 
     name: str
@@ -117,12 +117,12 @@ def _ways(
     large: Answerer | None,
     grounding: Grounding | None,
     retrieved: Sequence[Sequence[Passage]] | None,
-) -> list[_Asked]:
-    ways = [_Asked(one.name, f"The {one.name} model without passages.", one, None) for one in local]
+) -> list[_AskedSystem]:
+    ways = [_AskedSystem(one.name, f"The {one.name} model without passages.", one, None) for one in local]
     if grounding is not None and retrieved is not None:
         names = {BASE: "retrieval"} if len(local) > 1 else {}
         ways += [
-            _Asked(
+            _AskedSystem(
                 names.get(one.name, f"{one.name} + retrieval"),
                 f"The {one.name} model with {settings.passages} passages.",
                 one,
@@ -141,7 +141,7 @@ def _ways(
             ]
             where = "Asked where the right passage is known."
             ways.append(
-                _Asked(
+                _AskedSystem(
                     f"{reader.name} + right passage",
                     f"The passages that contain the answer: only reading can fail. {where}",
                     reader,
@@ -150,11 +150,13 @@ def _ways(
                 )
             )
             about = f"Another question's passages: is it misled? {where}"
-            ways.append(_Asked(f"{reader.name} + wrong passages", about, reader, wrong, known))
+            ways.append(_AskedSystem(f"{reader.name} + wrong passages", about, reader, wrong, known))
     if large is not None:
-        ways.append(_Asked(LARGE, "The large model by API, without passages.", large, None))
+        ways.append(_AskedSystem(LARGE, "The large model by API, without passages.", large, None))
         if retrieved is not None and settings.large_with_passages:
-            ways.append(_Asked(f"{LARGE} + retrieval", f"The large model with {settings.passages} passages.", large, retrieved))
+            ways.append(
+                _AskedSystem(f"{LARGE} + retrieval", f"The large model with {settings.passages} passages.", large, retrieved)
+            )
     return ways
 
 
@@ -163,7 +165,7 @@ def _metric(references: Sequence[str]) -> str:
     return "normalised_match" if overlap.are_short(references) else "token_f1"
 
 
-def _row(system: _Asked, index: int, question: Question, metric: str) -> AnswerRow:
+def _row(system: _AskedSystem, index: int, question: Question, metric: str) -> AnswerRow:
     messages = [*question.before, chat_message("user", question.text)]
     if system.answerer.system and messages[0]["role"] != "system":
         messages.insert(0, chat_message("system", system.answerer.system))
@@ -201,7 +203,7 @@ def _row(system: _Asked, index: int, question: Question, metric: str) -> AnswerR
     )
 
 
-def _summary(system: _Asked, rows: list[AnswerRow], base: list[AnswerRow] | None, settings: Comparison) -> ComparedSystem:
+def _summary(system: _AskedSystem, rows: list[AnswerRow], base: list[AnswerRow] | None, settings: Comparison) -> ComparedSystem:
     draws = Draws(len(rows), _RESAMPLES, _SEED)
     quality = mean(_column([row.quality for row in rows]), (0.0, 1.0))
     compared = None

@@ -67,7 +67,7 @@ class Gathered:
         """Hashes as uint64 [rows, 4]: whole row, question, prompt, answer."""
         return np.frombuffer(self.hashes, dtype=np.uint64).reshape(-1, 4) if self.hashes else np.zeros((0, 4), np.uint64)
 
-    def place(self, row: int) -> tuple[str, int]:
+    def location(self, row: int) -> tuple[str, int]:
         """File and line of a usable row."""
         return self.files[self.origins[row]].name, self.lines[row]
 
@@ -109,12 +109,12 @@ class Gathered:
 
     def same_as(self, row: int, first: int) -> Removed:
         """A duplicate as the report lists it."""
-        (file, line), (other, there) = self.place(row), self.place(first)
+        (file, line), (other, there) = self.location(row), self.location(first)
         return Removed(file=file, line=line, reason=f"the same as line {there}" + (f" of {other}" if other != file else ""))
 
     def leaked(self, row: int) -> Removed:
         """A training row that the held-out file asks about, as the report lists it."""
-        file, line = self.place(row)
+        file, line = self.location(row)
         return Removed(file=file, line=line, reason="its question is in the held-out file")
 
     def problem(self, settings: Data) -> DataError | None:
@@ -131,7 +131,7 @@ class Gathered:
         return DataError(
             f"{faulty:,} of {plural(self.rows, 'row')} ({share:.1%}) cannot be used, and at most "
             f"{settings.max_rejected:.1%} may be so: "
-            + "; ".join(self._told(kind, count) for kind, count in self.reasons.most_common(3)),
+            + "; ".join(self._counted(kind, count) for kind, count in self.reasons.most_common(3)),
             hint=self._advice(),
             where=where,
         )
@@ -156,7 +156,7 @@ class Gathered:
             totals=totals,
             rejected=Rejections(by_reason=dict(self.reasons.most_common()), first=tuple(self.first_rejected)),
             removed=tuple(self.same_as(row, int(first[row])) for row in repeated[:LISTED]),
-            conflicts=tuple(Conflict(places=(self.place(one), self.place(two))) for one, two in pairs[:LISTED]),
+            conflicts=tuple(Conflict(places=(self.location(one), self.location(two))) for one, two in pairs[:LISTED]),
             findings=(
                 *self._not_read(),
                 *self._left_out(),
@@ -215,7 +215,7 @@ class Gathered:
             )
         return "Repair those rows, correct data.format or data.columns, or raise data.max_rejected."
 
-    def _told(self, kind: str, count: int) -> str:
+    def _counted(self, kind: str, count: int) -> str:
         first = self.first_of_reason[kind]
         column = f", column {first.column}" if first.column else ""
         return f"{count:,} × {kind} (first: {first.file}, line {first.line}{column})"

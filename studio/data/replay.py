@@ -45,8 +45,8 @@ def write(
     DataError if the user's own file cannot be used.
     """
     found = builtin() if settings.replay_from == BUILTIN else prepare.load_questions(settings.replay_from, settings)
-    avoided = {_asked(row) for row in avoid}
-    found = [row for row in found if _asked(row) not in avoided]
+    avoided = {_question(row) for row in avoid}
+    found = [row for row in found if _question(row) not in avoided]
     order = np.random.default_rng(seed).permutation(len(found))
     if characters is None:
         order = order[: round(share * rows)]
@@ -74,6 +74,6 @@ def _size(row: Conversation) -> int:
     return sum(len(str(turn.get("content") or "")) for turn in row.messages) or len(row.text)
 
 
-def _asked(row: Conversation) -> str:
+def _question(row: Conversation) -> str:
     """What a row asks, without differences of case and marks."""
     return plain(" ".join(str(turn.get("content")) for turn in row.messages if turn["role"] == "user") or row.text)

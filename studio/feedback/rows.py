@@ -50,9 +50,9 @@ def _pairs(answers: list[CollectedAnswer]) -> Iterator[Row]:
     good: dict[str, CollectedAnswer] = {}
     for item in answers:
         if item.rating == "good" and not item.correction:
-            good.setdefault(_asked(item), item)
+            good.setdefault(_question(item), item)
     for item in answers:
-        better = good.get(_asked(item))
+        better = good.get(_question(item))
         if item.correction:
             yield _against(_content(item, item.correction), item)
         elif item.rating == "bad" and better is not None and better.answer != item.answer:
@@ -63,7 +63,7 @@ def _against(chosen: Content, item: CollectedAnswer) -> Row:
     return chosen.model_copy(update={"rejected": item.answer}), _source(item, "pair")
 
 
-def _asked(item: CollectedAnswer) -> str:
+def _question(item: CollectedAnswer) -> str:
     return json.dumps([item.messages, item.tools], sort_keys=True)
 
 

@@ -51,11 +51,11 @@ def check() -> list[Trial]:
 def trials() -> list[Trial]:
     """All trials in this process, each printed as soon as it is known."""
     found = []
-    for name, attempt in zip(FIXES, (_found, _product, _four_bit, _triton), strict=True):
+    for name, attempt in zip(FIXES, (_require_gpu, _product, _four_bit, _triton), strict=True):
         trial = Trial(name, _error(attempt))
         print(json.dumps({"name": trial.name, "error": trial.error}), flush=True)  # noqa: T201 - its parent reads it
         found.append(trial)
-        if trial.error and attempt is _found:
+        if trial.error and attempt is _require_gpu:
             break
     return found
 
@@ -69,7 +69,7 @@ def _error(attempt: Callable[[], Any]) -> str:
     return ""
 
 
-def _found() -> None:
+def _require_gpu() -> None:
     import torch
 
     if not torch.cuda.is_available():

@@ -59,7 +59,7 @@ class Correction:
     factor: float = 1.0
     runs: int = 0
 
-    def told(self, total: int, overhead: int) -> str:
+    def explained(self, total: int, overhead: int) -> str:
         """What it does to a whole estimate whose overheads are `overhead` bytes of `total`; empty if nothing."""
         if not self.runs:
             return ""

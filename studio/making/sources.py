@@ -109,7 +109,7 @@ def own_questions(file: str) -> Iterator[Question]:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"the questions cannot be read: {error}", hint="Give a UTF-8 file.", where=file) from None
-    lines = list(_asked(path.suffix.lower(), text, file))
+    lines = list(_questions(path.suffix.lower(), text, file))
     if not lines:
         raise DataError(
             "the file contains no questions", hint="Write one question per line, or a column `question`.", where=file
@@ -121,7 +121,7 @@ def own_questions(file: str) -> Iterator[Question]:
             yield Question(question.strip(), f"{path.name}, line {number}")
 
 
-def _asked(suffix: str, text: str, file: str) -> Iterator[tuple[int, str]]:
+def _questions(suffix: str, text: str, file: str) -> Iterator[tuple[int, str]]:
     if suffix == ".csv":
         table = csv.DictReader(text.splitlines())
         if "question" not in (table.fieldnames or ()):

@@ -23,7 +23,7 @@ from studio.core.machine_errors import Fault, machine_fault
 from studio.core.records import Record, RecordError
 from studio.core.text import size
 from studio.hardware import machine
-from studio.models.finding import Found
+from studio.models.finding import FoundModel
 from studio.models.hub_errors import hub_error
 from studio.processes import locks
 
@@ -50,7 +50,7 @@ class DownloadRate(Record):
     bytes_per_second: float
 
 
-def fetch(model: Found, reporter: Reporter) -> None:
+def fetch(model: FoundModel, reporter: Reporter) -> None:
     """Download what a hub model lacks on this machine; returns at once for a folder, or where the hub may not be asked.
 
     Raises ModelError for what the hub refuses, DoesNotFit if the cache's disk is too small, Stopped if asked to stop. What was
@@ -78,7 +78,7 @@ def fetch(model: Found, reporter: Reporter) -> None:
         DownloadRate(bytes_per_second=total / seconds).write(rate_file())
 
 
-def missing(model: Found) -> dict[str, int]:
+def missing(model: FoundModel) -> dict[str, int]:
     """The files of a hub model that are not in the cache, with their bytes; the weights last. Raises ModelError."""
     from huggingface_hub import snapshot_download
 
@@ -126,7 +126,7 @@ def rate_file() -> Path:
     return folder().parent / "download.json"
 
 
-def _fetch_one(model: Found, file: str, bar: type) -> None:
+def _fetch_one(model: FoundModel, file: str, bar: type) -> None:
     """One file, whole and as the hub has it."""
     from huggingface_hub import hf_hub_download
 
@@ -139,7 +139,7 @@ def _fetch_one(model: Found, file: str, bar: type) -> None:
         raise _translated(problem, model) from None
 
 
-def _fetch_large(model: Found, file: str, bar: type) -> None:
+def _fetch_large(model: FoundModel, file: str, bar: type) -> None:
     """The content of a file that the hub keeps by checksum, into the cache; nothing for a small file."""
     from huggingface_hub import constants, file_download, utils
 
@@ -196,7 +196,7 @@ def _bar(report: Callable[[int], None]) -> Any:
     return Bar
 
 
-def _translated(problem: Exception, model: Found) -> Exception:
+def _translated(problem: Exception, model: FoundModel) -> Exception:
     """What a download may meet, with what to do."""
     cause = problem.__cause__ if isinstance(problem.__cause__, Exception) else problem
     if answer := hub_error(problem, model.name, model.revision) or hub_error(cause, model.name, model.revision):

@@ -28,7 +28,7 @@ PICKLED = (".bin", ".pt", ".pth", ".ckpt")
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundModel:
     """A base model that was found."""
 
     name: str
@@ -51,7 +51,7 @@ class Found:
         return Path(self.path_or_id) if self.local else None
 
 
-def find(model: Model, planning: bool = False) -> Found:
+def find(model: Model, planning: bool = False) -> FoundModel:
     """Find a base model: the starter, a local folder, or a hub id whose commit is pinned.
 
     With planning, a hub model that cannot be reached is taken from the facts the studio ships, if it is among them.
@@ -96,22 +96,22 @@ def find(model: Model, planning: bool = False) -> Found:
         known = presets.preset(model.name)
         if not planning or known is None:
             raise
-        return Found(model.name, known.name, model.revision, False, known.license, False, presets.config(known.name) or {})
+        return FoundModel(model.name, known.name, model.revision, False, known.license, False, presets.config(known.name) or {})
 
 
-def find_quantized(folder: Path) -> Found:
+def find_quantized(folder: Path) -> FoundModel:
     """A folder whose weights are quantised already, for an engine that loads them as they are. Raises ModelError."""
     values = _read_config(folder / "config.json", str(folder))
     _check([item.name for item in folder.iterdir()], {**values, "quantization_config": None}, str(folder))
-    return Found(str(folder), str(folder), None, True, None, True, values)
+    return FoundModel(str(folder), str(folder), None, True, None, True, values)
 
 
-def config(model: Found) -> dict[str, Any]:
+def config(model: FoundModel) -> dict[str, Any]:
     """The model's `config.json` as plain values."""
     return json.loads(json.dumps(model.config))
 
 
-def _in_folder(name: str, folder: Path, license: str | None = None) -> Found:
+def _in_folder(name: str, folder: Path, license: str | None = None) -> FoundModel:
     files = [item.name for item in folder.iterdir()]
     if "config.json" not in files:
         is_adapter = "adapter_config.json" in files
@@ -123,10 +123,10 @@ def _in_folder(name: str, folder: Path, license: str | None = None) -> Found:
     values = _read_config(folder / "config.json", str(folder))
     _check(files, values, str(folder))
     check_weights(folder, values)
-    return Found(name, str(folder), None, True, license, True, values)
+    return FoundModel(name, str(folder), None, True, license, True, values)
 
 
-def _on_hub(model: Model) -> Found:
+def _on_hub(model: Model) -> FoundModel:
     from huggingface_hub import HfApi, constants, hf_hub_download, try_to_load_from_cache
 
     outbound.require_hub()
@@ -145,10 +145,10 @@ def _on_hub(model: Model) -> Found:
     license = (about.card_data or {}).get("license") if about.card_data else None
     weights = [item.rfilename for item in about.siblings or [] if fnmatch(item.rfilename, "model*.safetensors")]
     here = all(isinstance(try_to_load_from_cache(model.name, name, revision=about.sha), str) for name in weights)
-    return Found(model.name, model.name, about.sha, False, license, True, values, bool(weights) and here)
+    return FoundModel(model.name, model.name, about.sha, False, license, True, values, bool(weights) and here)
 
 
-def _hub_refused(model: Model, problem: Exception) -> Found:
+def _hub_refused(model: Model, problem: Exception) -> FoundModel:
     """The hub's errors in our words; a copy in the cache serves where it cannot be reached."""
     from huggingface_hub import errors
 
@@ -159,7 +159,7 @@ def _hub_refused(model: Model, problem: Exception) -> Found:
     return _in_cache(model, f"the hub cannot be reached ({type(problem).__name__})")
 
 
-def _in_cache(model: Model, why: str) -> Found:
+def _in_cache(model: Model, why: str) -> FoundModel:
     """The model as downloaded before."""
     from huggingface_hub import try_to_load_from_cache
 
@@ -174,7 +174,7 @@ def _in_cache(model: Model, why: str) -> Found:
     values = _read_config(Path(file), model.name)
     _check([item.name for item in folder.iterdir()], values, model.name, _go_online("download the rest."))
     known = presets.preset(model.name)
-    return Found(model.name, model.name, folder.name, False, known.license if known else None, True, values, True)
+    return FoundModel(model.name, model.name, folder.name, False, known.license if known else None, True, values, True)
 
 
 def _go_online(otherwise: str) -> str:

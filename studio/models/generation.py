@@ -176,7 +176,7 @@ def _run(
         **({"temperature": temperature, "top_p": top_p, "top_k": 0} if temperature > 0 else {}),
     )
 
-    def asked(ids: Any, scores: Any, **_: Any) -> Any:
+    def stopping(ids: Any, scores: Any, **_: Any) -> Any:
         return torch.full((ids.shape[0],), should_stop is not None and should_stop(), device=ids.device)
 
     with torch.inference_mode(), _without_own_taste(model):
@@ -184,7 +184,7 @@ def _run(
             input_ids=ids.to(device),
             attention_mask=mask.to(device),
             generation_config=settings,
-            stopping_criteria=StoppingCriteriaList([asked]) if should_stop is not None else None,
+            stopping_criteria=StoppingCriteriaList([stopping]) if should_stop is not None else None,
             streamer=streamer,
         )
 
@@ -232,7 +232,7 @@ def _ready(model: Any, seed: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _without_own_taste(model: Any) -> Iterator[None]:
-    """Without the sampling settings a model ships (repetition penalty, top-k): base and tuned are asked alike."""
+    """Without the sampling settings a model ships (repetition penalty, top-k): base and tuned are stopping alike."""
     from transformers import GenerationConfig
 
     holders = [model, model.get_base_model()] if hasattr(model, "get_base_model") else [model]

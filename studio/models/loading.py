@@ -22,7 +22,7 @@ from studio.hardware import machine
 from studio.models import adapter_files, libraries
 from studio.models.architectures import architecture_of
 from studio.models.dims import model_dims
-from studio.models.finding import Found, config, find
+from studio.models.finding import FoundModel, config, find
 from studio.models.settings import Model
 from studio.models.tokenizers import tokenizer
 from studio.models.widening import widened
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 __all__ = [
-    "Found",
+    "FoundModel",
     "Loaded",
     "as_loaded",
     "attach_adapter",
@@ -62,7 +62,7 @@ class Loaded(NamedTuple):
     tokenizer: PreTrainedTokenizerBase
 
 
-def load_base(model: Model, device: str, found_model: Found | None = None, *, as_stored: bool = False) -> Any:
+def load_base(model: Model, device: str, found_model: FoundModel | None = None, *, as_stored: bool = False) -> Any:
     """The base model on a device ("cpu", "cuda"), frozen and in evaluation mode, held as a resolved `model` section says.
 
     Weights come from safetensors alone and no code of the model's own is run. With nf4, fused experts are quantised too,

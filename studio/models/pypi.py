@@ -14,7 +14,7 @@ TIMEOUT = 600
 """Seconds a download may take."""
 
 
-def kept(name: str) -> Path:
+def cache_folder(name: str) -> Path:
     """The folder under `$XDG_CACHE_HOME/studio` in which a model is kept; it need not be there yet."""
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(cache).expanduser() / "studio" / name

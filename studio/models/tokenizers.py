@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from studio.core.errors import ModelError
-from studio.models.finding import Found
+from studio.models.finding import FoundModel
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ PADS = (
 RESERVED = ("reserved", "unused", "<extra_id_", "<|placeholder", "[control_", "<SPECIAL_")
 
 
-def tokenizer(model: Found, template: str | None = None) -> Any:
+def tokenizer(model: FoundModel, template: str | None = None) -> Any:
     """The tokenizer, padding right, with the chat template in the Jinja file `template` if given.
 
     The padding token is one the vocabulary already has, so that no embedding is added. Raises ModelError with what to do,
@@ -89,7 +89,7 @@ def padding_token(tokenizer: Any) -> str:
     return stand_in
 
 
-def _load(model: Found) -> Any:
+def _load(model: FoundModel) -> Any:
     import transformers
 
     where: dict[str, Any] = {"revision": model.revision} if model.revision else {}
@@ -105,7 +105,7 @@ def _load(model: Found) -> Any:
         ) from None
 
 
-def _has_json(model: Found) -> bool:
+def _has_json(model: FoundModel) -> bool:
     if model.folder is not None:
         return (model.folder / "tokenizer.json").exists()
     from huggingface_hub import file_exists, try_to_load_from_cache

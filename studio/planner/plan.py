@@ -192,7 +192,7 @@ class Plan:
     @property
     def _corrected(self) -> str:
         overhead = sum(self.memory.of(name) for name in OVERHEADS if name != "CUDA context")
-        told = self.corrected.told(self.memory.total, overhead)
+        told = self.corrected.explained(self.memory.total, overhead)
         return f" ({told})" if told else ""
 
     def refuse_if_it_does_not_fit(self) -> None:

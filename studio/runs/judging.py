@@ -169,7 +169,7 @@ def opened(
     limit = Ceiling(settings.ceiling, ledger) if settings.ceiling is not None else None
     try:
         with (
-            _asked(settings.endpoint, settings.model, serve) as endpoint,
+            _endpoint(settings.endpoint, settings.model, serve) as endpoint,
             Client(endpoint, ceiling=limit, answers=cached) as client,
         ):
             yield client
@@ -180,7 +180,7 @@ def opened(
 
 
 @contextlib.contextmanager
-def _asked(
+def _endpoint(
     remote: Endpoint | None, name: str, serve: Callable[[str], contextlib.AbstractContextManager[local_server.Local]]
 ) -> Generator[Endpoint]:
     if remote is not None:

@@ -11,7 +11,7 @@ from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 from studio.core.errors import StudioError
-from studio.models.finding import Found
+from studio.models.finding import FoundModel
 from studio.serving import constraint, toolcalls
 
 NORMALIZED = 4
@@ -127,7 +127,7 @@ class HfTokenizer:
         return from_tokenizer(self._encoder, eos_token=[first, *(self.ends - {first})])
 
 
-def named_ends(model: Found) -> Any:
+def named_ends(model: FoundModel) -> Any:
     """What `generation_config.json` names as ends, in the place `stop_ids` looks for it."""
     from transformers import GenerationConfig
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from studio.models.finding import Found
+from studio.models.finding import FoundModel
 from studio.models.settings import Model
 from studio.serving import sampling
 from studio.serving.job import Job, TokenLogprob
@@ -28,7 +28,7 @@ BASE = ""
 class Weights:
     """A base model and how it is held; runs with equal ones share it."""
 
-    found: Found
+    found: FoundModel
     model: Model
     device: str
     threads: int | None = None

@@ -292,19 +292,19 @@ def nested(flat: Mapping[str, Any], onto: Mapping[str, Any] | None = None) -> di
         here: Any = tree
         for key in parents:
             if is_list(here):
-                here = here[_place(here, key, path)]
+                here = here[_index(here, key, path)]
                 continue
             if not (is_object(here.get(key)) or is_list(here.get(key))):
                 here[key] = {}
             here = here[key]
         if is_list(here):
-            here[_place(here, last, path)] = value
+            here[_index(here, last, path)] = value
         else:
             here[last] = value
     return tree
 
 
-def _place(items: list[Any], key: str, path: str) -> int:
+def _index(items: list[Any], key: str, path: str) -> int:
     if key.isdigit() and int(key) < len(items):
         return int(key)
     raise SpecError(

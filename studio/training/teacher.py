@@ -37,7 +37,7 @@ def same_tokens(student: Any, teacher: Any) -> str | None:
     return f"{len(differ)} tokens have other numbers, e.g. {differ[0]!r}" if differ else None
 
 
-def kept(folder: Path, key: str) -> TeacherLogprobs | None:
+def saved(folder: Path, key: str) -> TeacherLogprobs | None:
     """What an earlier process scored, memory-mapped; None if there is nothing, or of another teacher or other rows."""
     with contextlib.suppress(OSError, ValueError):
         if read_json(folder / "meta.json").get("key") == key:
@@ -70,7 +70,7 @@ def taught(
         part: hashlib.sha256(f"{key} {tokens.meta['key']} {top_k} {vocabulary}".encode()).hexdigest()
         for part, tokens in parts.items()
     }
-    words = {part: found for part, own in wanted.items() if (found := kept(data / f"{part}.teacher", own)) is not None}
+    words = {part: found for part, own in wanted.items() if (found := saved(data / f"{part}.teacher", own)) is not None}
     if len(words) < len(parts) or also is not None:
         model = load()
         for part in parts.keys() - words.keys():
@@ -85,7 +85,7 @@ def taught(
 def read(folder: Path) -> TeacherLogprobs | None:
     """What a teacher scored in `folder`, whichever it was and of whichever rows; None if there is nothing."""
     with contextlib.suppress(OSError, ValueError):
-        return kept(folder, str(read_json(folder / "meta.json").get("key")))
+        return saved(folder, str(read_json(folder / "meta.json").get("key")))
     return None
 
 
@@ -151,7 +151,7 @@ def score(
         logps.flush()
         np.save(aside / "offsets.npy", offsets)
         write_json(aside / "meta.json", {"key": key})
-    found = kept(folder, key)
+    found = saved(folder, key)
     assert found is not None  # it was just written
     return found
 

@@ -155,12 +155,12 @@ def default_text(leaf: Leaf) -> str:
     return "" if leaf.optional or leaf.default is None else to_text(leaf, leaf.default)
 
 
-def asked(values: Sequence[Any]) -> dict[str, Any]:
+def changed(values: Sequence[Any]) -> dict[str, Any]:
     """What differs from the defaults, by dotted path; `values` stand in the order of `fields`."""
-    return given(fields(), values)
+    return changed_among(fields(), values)
 
 
-def given(leaves: Sequence[Leaf], values: Sequence[Any]) -> dict[str, Any]:
+def changed_among(leaves: Sequence[Leaf], values: Sequence[Any]) -> dict[str, Any]:
     """What the boxes of these fields say that differs from the defaults, by dotted path."""
     found = {}
     for leaf, text in zip(leaves, values, strict=True):

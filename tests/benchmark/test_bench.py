@@ -308,8 +308,8 @@ def test_everything_is_asked_the_same_rows_evenly_spread_and_those_with_tools_ar
     assert [row.messages[0]["content"] for row in found.rows] == ["0", "2", "4", "6", "8"]
     assert found.left_out.startswith("2 rows")
     plan = loadgen.Plan(found.rows, 8, repeats=2)
-    assert sorted(id(row) for again in range(2) for row in plan.asked(1, again)) == sorted(map(id, found.rows))
-    assert len(plan.asked(4, 0)) == 12
+    assert sorted(id(row) for again in range(2) for row in plan.rows_of_round(1, again)) == sorted(map(id, found.rows))
+    assert len(plan.rows_of_round(4, 0)) == 12
 
 
 def test_a_million_tokens_cost_the_hours_they_take_or_what_the_api_asks():

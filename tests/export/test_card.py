@@ -21,7 +21,7 @@ from studio.evaluation.report import Answered, Compared, Given, Report, SetRepor
 from studio.export.artifacts.card import card
 from studio.export.merging.run_info import RunInfo, named, shown
 from studio.export.merging.source import Source
-from studio.models.finding import Found
+from studio.models.finding import FoundModel
 from studio.models.settings import Model
 from studio.tracking.reporter import Silent
 from tests.data import messy
@@ -79,7 +79,7 @@ def about() -> RunInfo:
 
 @pytest.fixture
 def source(tmp_path: Path) -> Source:
-    base = Found("Qwen/Qwen3-8B", "Qwen/Qwen3-8B", "a" * 40, False, "apache-2.0", True, {"max_position_embeddings": 40960})
+    base = FoundModel("Qwen/Qwen3-8B", "Qwen/Qwen3-8B", "a" * 40, False, "apache-2.0", True, {"max_position_embeddings": 40960})
     return Source(
         base,
         Model(name="Qwen/Qwen3-8B", quantization="nf4", dtype="bf16"),

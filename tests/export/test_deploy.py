@@ -21,7 +21,7 @@ from studio.export.artifacts import manifest as artifacts
 from studio.export.artifacts.deploy.runtime import Facts
 from studio.export.artifacts.manifest import Artifact
 from studio.export.merging.source import Source
-from studio.models.finding import Found
+from studio.models.finding import FoundModel
 from studio.models.settings import Model
 from tests.export import made
 
@@ -42,14 +42,14 @@ SERVED = ["merged", "adapter", "gguf", "gguf_adapter"]
 
 
 def source(tmp_path: Path, **changes: Any) -> Source:
-    base = Found("Qwen/Qwen3-8B", "Qwen/Qwen3-8B", "a" * 40, False, "apache-2.0", True, {"max_position_embeddings": 40960})
+    base = FoundModel("Qwen/Qwen3-8B", "Qwen/Qwen3-8B", "a" * 40, False, "apache-2.0", True, {"max_position_embeddings": 40960})
     given = {"base": base, "model": Model(name="Qwen/Qwen3-8B", quantization="nf4", dtype="bf16"), "longest": 3000}
     given |= {"adapter": made.make(tmp_path / "run", "adapter").path, "name": "Support Bot", "exports": tmp_path / "exports"}
     return Source(**{**given, **changes})
 
 
 def local(tmp_path: Path) -> Source:
-    base = Found("/models/mine", "/models/mine", None, True, None, True, {"max_position_embeddings": 2048})
+    base = FoundModel("/models/mine", "/models/mine", None, True, None, True, {"max_position_embeddings": 2048})
     return source(tmp_path, base=base, model=Model(name="/models/mine", quantization="none", dtype="bf16"))
 
 

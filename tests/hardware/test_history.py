@@ -19,14 +19,14 @@ def peaks(*overheads: float) -> list[RunMeasurement]:
 def test_overheads_are_corrected_by_the_median_run() -> None:
     found = history.overheads(peaks(0.9, 1.2, 1.9), "RTX 4090", "cuda")
     assert (round(found.factor, 2), found.runs) == (1.2, 3)
-    assert found.told(round(11.2 * GIB), round(1.2 * GIB)) == "corrected by 3 runs on this machine: +2%"
+    assert found.explained(round(11.2 * GIB), round(1.2 * GIB)) == "corrected by 3 runs on this machine: +2%"
 
 
 def test_less_than_three_runs_or_other_machines_correct_nothing() -> None:
     assert history.overheads(peaks(2, 2), "RTX 4090", "cuda") == history.UNCORRECTED
     assert history.overheads(peaks(2, 2, 2), "RTX 3060", "cuda") == history.UNCORRECTED
     assert history.overheads(peaks(2, 2, 2), "RTX 4090", "cpu") == history.UNCORRECTED
-    assert history.UNCORRECTED.told(GIB, GIB // 10) == ""
+    assert history.UNCORRECTED.explained(GIB, GIB // 10) == ""
 
 
 def test_a_correction_is_bounded_and_forgets_old_runs() -> None:

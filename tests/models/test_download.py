@@ -12,7 +12,7 @@ import pytest
 from studio.core import events
 from studio.core.errors import HardwareError, ModelError, Stopped
 from studio.models import download, finding
-from studio.models.finding import Found
+from studio.models.finding import FoundModel
 from studio.models.settings import Model
 from tests.models.hub import COMMIT, MODEL, LoopbackHub, serving
 from tests.training.kit import Memory
@@ -61,7 +61,7 @@ class Told(Memory):
         return bool(self.told) and self.told[-1][0] >= self.stop_at
 
 
-def found() -> Found:
+def found() -> FoundModel:
     return finding.find(Model(name=MODEL))
 
 

@@ -32,7 +32,7 @@ def change(folder: Path, **values: Any) -> None:
     (folder / "config.json").write_text(json.dumps({**config, **values}))
 
 
-def find(name: Any, **settings: Any) -> loading.Found:
+def find(name: Any, **settings: Any) -> loading.FoundModel:
     return loading.find(Model(name=str(name), **settings))
 
 

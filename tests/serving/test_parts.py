@@ -13,7 +13,7 @@ import pytest
 from studio.core.errors import ModelError, SpecError, StudioError
 from studio.core.files import write_json
 from studio.core.messages import chat_message
-from studio.models.finding import Found
+from studio.models.finding import FoundModel
 from studio.models.settings import Model
 from studio.serving import sampling, toolcalls, vllm
 from studio.serving.access import require_keys
@@ -196,7 +196,7 @@ def test_other_machines_are_let_in_with_keys_only() -> None:
 def plan(tmp_path: Path, quantization: str = "none", **settings) -> vllm.Plan:
     write_json(tmp_path / "shop" / "adapter_config.json", {"r": 12, **settings})
     held = Model(name="Qwen/Qwen2.5-0.5B-Instruct", quantization=quantization, dtype="bf16")  # type: ignore[arg-type]
-    found = Found(held.name, held.name, "abc123", False)
+    found = FoundModel(held.name, held.name, "abc123", False)
     return vllm.Plan(Weights(found, held, "cuda"), held.name, {"shop": tmp_path / "shop"}, mark="<tool_call>")
 
 

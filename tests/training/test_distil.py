@@ -124,11 +124,11 @@ def other_words(rows: Any, load: Callable[..., Any]) -> Any:
 def test_the_teachers_words_are_scored_once_and_found_again(load: Callable[..., Any], tmp_path: Path):
     rows = make_rows(LENGTHS)
     words = scored_by(load(), rows, tmp_path / "words", 8)
-    again = teacher.kept(tmp_path / "words", "key 8")
+    again = teacher.saved(tmp_path / "words", "key 8")
     assert again is not None
     assert (np.asarray(again.logps) == np.asarray(words.logps)).all()
     assert np.exp(np.asarray(words.logps)).sum(axis=1) == pytest.approx(np.ones(len(words.logps)), abs=1e-5)
-    assert teacher.kept(tmp_path / "words", "another teacher") is None
+    assert teacher.saved(tmp_path / "words", "another teacher") is None
     assert len(words.of([0, 3])[0]) == sum(int(rows[number][1][1:].sum()) for number in (0, 3))
 
 

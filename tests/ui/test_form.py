@@ -33,7 +33,7 @@ TRICKY: list[dict[str, Any]] = [
 
 
 def through_the_form(spec: RunSpec) -> RunSpec:
-    fields = form.asked(form.values_of(spec))
+    fields = form.changed(form.values_of(spec))
     by_hand = {"name": spec.name, "model.name": spec.model.name, "data.train": spec.data.train}
     targets = [form.export_choice(target.model_dump())[1] for target in spec.export]
     import json
@@ -61,7 +61,7 @@ def test_a_methods_settings_go_through_the_form_and_those_of_other_methods_do_no
     texts = dict(zip([leaf.path for leaf in form.fields()], form.values_of(spec), strict=True))
     assert (texts["training.method"], texts["training.method.dpo.beta"]) == ("dpo", "0.3")
     texts["training.method"] = "orpo"
-    assert form.asked(list(texts.values()))["training.method"] == "orpo"
+    assert form.changed(list(texts.values()))["training.method"] == "orpo"
 
 
 def test_exports_keep_every_setting():
@@ -82,7 +82,7 @@ def test_no_field_of_the_spec_is_missing_from_the_form():
 
 
 def test_what_stands_in_an_untouched_form_asks_for_nothing():
-    assert form.asked([form.default_text(leaf) for leaf in form.fields()]) == {}
+    assert form.changed([form.default_text(leaf) for leaf in form.fields()]) == {}
 
 
 def takes_any_text(leaf: Leaf) -> bool:
@@ -95,7 +95,7 @@ def test_a_wrong_value_is_told_at_its_own_field(leaf: Leaf):
     if brings := form.chooser(leaf):
         texts[brings[0]] = brings[1]
     with pytest.raises(SpecError) as found:
-        specs.parse(specs.nested({"data.train": "a", **form.asked(list(texts.values()))}))
+        specs.parse(specs.nested({"data.train": "a", **form.changed(list(texts.values()))}))
     assert form.spec_path(leaf) in found.value.where
     assert found.value.hint
 

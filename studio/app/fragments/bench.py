@@ -64,7 +64,7 @@ def shown(result: Any) -> Markup:
         whole,
         Markup('<div class="charts spaced-top">{}</div>').format(Markup(page.charts(result))),
         details("By concurrency level", levels),
-        details("How it was measured, and how to read it", Markup(page.told(result))),
+        details("How it was measured, and how to read it", Markup(page.method_notes(result))),
         download,
     )
 

@@ -96,7 +96,7 @@ class Texts:
 
 
 @dataclass(frozen=True)
-class Found:
+class CheckResult:
     """The rows that a look at all rows found, by index from 0, in order."""
 
     rows: Sequence[int]
@@ -113,7 +113,7 @@ class Scan(Protocol):
         """See one more row."""
         ...
 
-    def found(self, texts: Texts, reporter: Reporter) -> Found:
+    def result(self, texts: Texts, reporter: Reporter) -> CheckResult:
         """What is so of which rows. Raises Stopped when asked to stop."""
         ...
 
@@ -196,7 +196,7 @@ def findings_with_rows(
         results.append((_finding(check, hits.rows, len(origins), origins.examples(hits.rows, hits.texts)), hits.rows))
     for done, (check, scan) in enumerate(scans):
         reporter.progress(done, len(scans), "Comparing rows")
-        found = scan.found(texts, reporter)
+        found = scan.result(texts, reporter)
         shown = [(found.shown or texts.spoken)(index) for index in found.rows[:LISTED]]
         results.append(
             (_finding(check, found.rows, len(origins), origins.examples(found.rows, shown), found.message), found.rows)

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from studio.data.checks.base import Check, Found, Said, Texts
+from studio.data.checks.base import Check, CheckResult, Said, Texts
 from studio.data.near import agree
 from studio.data.rows import Conversation
 from studio.data.split import digest, normal
@@ -39,7 +39,7 @@ class Contradictions:
         self._asked.append(len(self._asked) if key is None else key)  # else like no other
         self._answered.append(0 if key is None else digest(normal(said.answer)))
 
-    def found(self, texts: Texts, reporter: Reporter) -> Found:
+    def result(self, texts: Texts, reporter: Reporter) -> CheckResult:
         """All rows of every question with two answers that disagree."""
         asked, answered = (np.frombuffer(hashes, dtype=np.uint64) for hashes in (self._asked, self._answered))
         order = np.lexsort((answered, asked))
@@ -53,7 +53,7 @@ class Contradictions:
             answers = [texts.answer(int(group[index])) for index in first[:_COMPARED]]
             if any(not agree(one, two) for at, one in enumerate(answers) for two in answers[at + 1 :]):
                 rows += group.tolist()
-        return Found(sorted(rows))
+        return CheckResult(sorted(rows))
 
 
 CHECK = Check(

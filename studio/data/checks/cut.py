@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from array import array
 
-from studio.data.checks.base import Check, Found, Said, Texts
+from studio.data.checks.base import Check, CheckResult, Said, Texts
 from studio.tracking.reporter import Reporter
 
 LONG = 60
@@ -39,11 +39,11 @@ class Cut:
         elif not answer.endswith(_CLOSED) and not _is_symbol(answer[-1:]):
             (self._dangling if _DANGLING.search(answer[-12:]) else self._open).append(index)
 
-    def found(self, texts: Texts, reporter: Reporter) -> Found:
+    def result(self, texts: Texts, reporter: Reporter) -> CheckResult:
         """Answers that end in the midst; all without an end only where nearly all others have one."""
         unfinished = len(self._open) + len(self._dangling)
         rows = [*self._dangling, *self._open] if unfinished <= (1 - USUAL) * self._long else list(self._dangling)
-        return Found(sorted(rows), lambda index: "…" + texts.answer(index).rstrip()[-70:])
+        return CheckResult(sorted(rows), lambda index: "…" + texts.answer(index).rstrip()[-70:])
 
 
 def _is_symbol(letter: str) -> bool:

@@ -6,7 +6,7 @@ from array import array
 
 import numpy as np
 
-from studio.data.checks.base import Check, Found, Said, Texts
+from studio.data.checks.base import Check, CheckResult, Said, Texts
 from studio.data.near import SIMILAR, Signatures, clusters, near_pairs, plain
 from studio.data.split import digest
 from studio.tracking.reporter import Reporter
@@ -30,7 +30,7 @@ class NearDuplicates:
             self._signatures.add(text)
         self._count += 1
 
-    def found(self, texts: Texts, reporter: Reporter) -> Found:
+    def result(self, texts: Texts, reporter: Reporter) -> CheckResult:
         """Every row of a cluster but its first."""
         self._seen.clear()
         rows = self._rows
@@ -39,7 +39,7 @@ class NearDuplicates:
         later = np.flatnonzero(first != np.arange(len(rows)))
         sizes = np.bincount(first[later]) if len(later) else np.zeros(1, int)
         message = f"rows nearly repeat an earlier row; the largest group of such rows has {int(sizes.max()) + 1}"
-        return Found([rows[index] for index in later.tolist()], message=message if len(later) else "")
+        return CheckResult([rows[index] for index in later.tolist()], message=message if len(later) else "")
 
 
 CHECK = Check(

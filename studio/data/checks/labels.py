@@ -7,7 +7,7 @@ from collections import Counter
 
 import numpy as np
 
-from studio.data.checks.base import Check, Found, Said, Texts
+from studio.data.checks.base import Check, CheckResult, Said, Texts
 from studio.data.split import digest, normal
 from studio.tracking.reporter import Reporter
 
@@ -41,11 +41,11 @@ class Labels:
             self._are_labels = False
             self._rows = array("Q")
 
-    def found(self, texts: Texts, reporter: Reporter) -> Found:
+    def result(self, texts: Texts, reporter: Reporter) -> CheckResult:
         """The rows of rare labels."""
         counts = self._counts
         if not self._are_labels or len(counts) < 2 or counts.total() < ROWS * len(counts):
-            return Found(())
+            return CheckResult(())
         largest, smallest = max(counts.values()), min(counts.values())
         rare = np.array([mark for mark, count in counts.items() if count * RARE <= largest], dtype=np.uint64)
         rows = np.flatnonzero(np.isin(np.frombuffer(self._rows, dtype=np.uint64), rare)).tolist()
@@ -55,7 +55,7 @@ class Labels:
             f"rows have a rare label: of {len(counts)} labels the most frequent has {largest:,} "
             f"rows and the rarest {smallest:,}; they count as {effective:.1f} evenly used ones"
         )
-        return Found(rows, lambda index: f"label {texts.answer(index)!r}", message)
+        return CheckResult(rows, lambda index: f"label {texts.answer(index)!r}", message)
 
 
 CHECK = Check(

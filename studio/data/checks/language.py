@@ -7,7 +7,7 @@ from array import array
 import numpy as np
 
 from studio.data import language
-from studio.data.checks.base import Check, Found, Said, Texts
+from studio.data.checks.base import Check, CheckResult, Said, Texts
 from studio.tracking.reporter import Reporter
 
 USUAL = 0.05
@@ -35,13 +35,13 @@ class Language:
             self._names.append(name)
         return self._names.index(name)
 
-    def found(self, texts: Texts, reporter: Reporter) -> Found:
+    def result(self, texts: Texts, reporter: Reporter) -> CheckResult:
         """Rows with a text in a language that few have, and rows that mix two where few do."""
         asked, answered = (np.frombuffer(codes, dtype=np.uint8) for codes in (self._asked, self._answered))
         both = np.concatenate([asked, answered])
         counts = np.bincount(both, minlength=_UNSURE + 1)[:_UNSURE]
         if not counts.sum():
-            return Found(())
+            return CheckResult(())
         rare = np.flatnonzero((counts > 0) & (counts < USUAL * counts.sum()))
         foreign = np.isin(asked, rare) | np.isin(answered, rare)
         mixed = (asked != answered) & (asked != _UNSURE) & (answered != _UNSURE)
@@ -54,7 +54,7 @@ class Language:
             names = [self._names[code] for code in (int(asked[index]), int(answered[index])) if code != _UNSURE]
             return f"{' → '.join(dict.fromkeys(names))}: {texts.spoken(index)}"
 
-        return Found(
+        return CheckResult(
             np.flatnonzero(foreign | mixed).tolist(),
             shown,
             f"rows are in another language than the dataset ({usual or 'several'}), or answer in another than they ask",

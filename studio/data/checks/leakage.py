@@ -6,7 +6,7 @@ from array import array
 
 import numpy as np
 
-from studio.data.checks.base import Check, Found, Said, Texts
+from studio.data.checks.base import Check, CheckResult, Said, Texts
 from studio.data.near import Signatures, near_pairs, plain
 from studio.data.split import digest, normal
 from studio.tracking.reporter import Reporter
@@ -29,11 +29,11 @@ class Leakage:
         self._answered.append(digest(answer) if said.question and answer.count(" ") >= WORDS - 1 else 0)
         self._held.append(said.held_out)
 
-    def found(self, texts: Texts, reporter: Reporter) -> Found:
+    def result(self, texts: Texts, reporter: Reporter) -> CheckResult:
         """The training rows that are also on the other side."""
         held = np.frombuffer(self._held, dtype=np.uint8)
         if not held.any():
-            return Found(())
+            return CheckResult(())
         asked, answered = (np.frombuffer(hashes, dtype=np.uint64) for hashes in (self._asked, self._answered))
         training = held == 0
         exact = training & np.isin(asked, asked[held == 1])
@@ -59,7 +59,7 @@ class Leakage:
 
         parts = (("the same question", exact), ("nearly the same question", near), ("the same answer", same_answer & ~near))
         counts = ", ".join(f"{int(which.sum()):,} with {what}" for what, which in parts if which.any())
-        return Found(rows, shown, f"training rows are also in the held-out file ({counts})")
+        return CheckResult(rows, shown, f"training rows are also in the held-out file ({counts})")
 
 
 CHECK = Check(

@@ -6,7 +6,7 @@ from array import array
 
 import numpy as np
 
-from studio.data.checks.base import Check, Found, Said, Texts
+from studio.data.checks.base import Check, CheckResult, Said, Texts
 from studio.tracking.reporter import Reporter
 
 SPREADS = 6.0
@@ -44,12 +44,12 @@ class Lengths:
             self._tokens.extend(self._count(self._waiting))
             self._waiting = []
 
-    def found(self, texts: Texts, reporter: Reporter) -> Found:
+    def result(self, texts: Texts, reporter: Reporter) -> CheckResult:
         """Rows of an unusual length, and answers of next to nothing."""
         self._take()
         tokens, answers = (np.frombuffer(sizes, dtype=np.uint32) for sizes in (self._tokens, self._answers))
         if len(tokens) < ROWS:
-            return Found(())
+            return CheckResult(())
         logs = np.log(np.maximum(tokens, 1))
         usual = float(np.median(logs))
         spread = max(float(np.median(np.abs(logs - usual))), LEAST_SPREAD)
@@ -59,7 +59,7 @@ class Lengths:
         about = "" if self._exact else "about "
         message = f"rows are of an unusual length (over {about}{limit:,.0f} tokens, or an answer of one character; half of the "
         message += f"rows have at most {about}{np.exp(usual):,.0f} tokens)"
-        return Found(
+        return CheckResult(
             np.flatnonzero(long | empty).tolist(),
             lambda index: f"{about}{tokens[index]:,} tokens: {texts.spoken(index)}",
             message,

@@ -6,7 +6,7 @@ from array import array
 
 import numpy as np
 
-from studio.data.checks.base import Check, Found, Said, Texts
+from studio.data.checks.base import Check, CheckResult, Said, Texts
 from studio.data.split import digest, normal
 from studio.tracking.reporter import Reporter
 
@@ -30,7 +30,7 @@ class Concentration:
         self._answered.append(digest(answer) if answer.count(" ") >= WORDS - 1 else 0)
         self._asked.append(digest(normal(said.question)) if answer else 0)
 
-    def found(self, texts: Texts, reporter: Reporter) -> Found:
+    def result(self, texts: Texts, reporter: Reporter) -> CheckResult:
         """The rows with an answer that many questions share."""
         asked, answered = (np.frombuffer(hashes, dtype=np.uint64) for hashes in (self._asked, self._answered))
         different = np.unique(np.stack([answered, asked], axis=1), axis=0) if len(asked) else np.zeros((0, 2), np.uint64)
@@ -38,7 +38,7 @@ class Concentration:
         many = answers[(questions >= max(QUESTIONS, SHARE * len(asked))) & (answers != 0)]
         rows = np.flatnonzero(np.isin(answered, many)).tolist()
         message = f"rows share one of {len(many)} answers that many different questions have" if len(many) > 1 else ""
-        return Found(rows, texts.answer, message)
+        return CheckResult(rows, texts.answer, message)
 
 
 CHECK = Check(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 
-from studio.data.checks.base import Check, Found, Said, Texts
+from studio.data.checks.base import Check, CheckResult, Said, Texts
 from studio.data.split import digest
 from studio.tracking.reporter import Reporter
 
@@ -25,9 +25,9 @@ class Repeats:
         self._seen.add(mark)
         self._count += 1
 
-    def found(self, texts: Texts, reporter: Reporter) -> Found:
+    def result(self, texts: Texts, reporter: Reporter) -> CheckResult:
         """Every repeat, in order."""
-        return Found(self._rows)
+        return CheckResult(self._rows)
 
 
 CHECK = Check(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from array import array
 
-from studio.data.checks.base import Check, Found, Said, Texts
+from studio.data.checks.base import Check, CheckResult, Said, Texts
 from studio.tracking.reporter import Reporter
 
 USUAL = 0.5
@@ -36,10 +36,10 @@ class Swapped:
         elif "?" not in said.question and _only_asks(said.answer) and len(said.row.messages) <= 3:
             self._rows.append(index)
 
-    def found(self, texts: Texts, reporter: Reporter) -> Found:
+    def result(self, texts: Texts, reporter: Reporter) -> CheckResult:
         """The rows, where questions usually have a question mark."""
         usual = self._asking >= USUAL * self._pairs and len(self._rows) <= RARE * self._pairs
-        return Found(self._rows if usual else (), lambda index: f"answer: {texts.answer(index)}")
+        return CheckResult(self._rows if usual else (), lambda index: f"answer: {texts.answer(index)}")
 
 
 def _only_asks(answer: str) -> bool:

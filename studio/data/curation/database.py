@@ -102,7 +102,7 @@ class DeskDatabase:
                 seen[mark] += 1
                 name = mark if seen[mark] == 1 else f"{mark}.{seen[mark]}"
                 file, line, status = origins[len(contents)] if len(contents) < len(origins) else (row.file, row.line, "open")
-                contents.append((name, file, line, _asked(row, name), content.as_bytes(), status))
+                contents.append((name, file, line, _question_number(row, name), content.as_bytes(), status))
                 yield row
 
         options = Options(regions=tuple(self.item.data.regions), count_tokens=count)
@@ -128,7 +128,7 @@ class DeskDatabase:
             self._settle([row for (row,) in self._db.execute("SELECT DISTINCT row FROM touched")])
 
     def _insert(self, additions: Sequence[Add]) -> None:
-        added.insert(self._db, additions, lambda edit: _asked(edit.after.conversation(), edit.row))
+        added.insert(self._db, additions, lambda edit: _question_number(edit.after.conversation(), edit.row))
 
     def keep_scores(self, scores: Scores) -> None:
         """Remember what a base model makes of the rows, and the hardest and most surprising ones as findings."""
@@ -237,7 +237,7 @@ class DeskDatabase:
                 original = Content.from_line(line)
                 content = content or original
                 changed = content.as_bytes() if content != original else None
-                contents.append((changed, _asked(content.conversation(), name), content.said.casefold(), name))
+                contents.append((changed, _question_number(content.conversation(), name), content.said.casefold(), name))
         self._db.executemany("UPDATE rows SET status = ? WHERE id = ?", statuses)
         self._db.executemany("UPDATE rows SET edited = ?, prompt = ?, said = ? WHERE id = ?", contents)
 
@@ -321,7 +321,7 @@ def _origins(file: Path) -> list[tuple[str, int, Status]]:
     return [(line["file"], line["line"], line.get("status", "open")) for line in read_json_lines(file)]
 
 
-def _asked(row: Conversation, name: str) -> int:
+def _question_number(row: Conversation, name: str) -> int:
     """What a row asks, as contradictions are told by, in an integer that SQLite holds; the row's own where none counts."""
     key = question_key(row)
     number = digest(name) if key is None else key

@@ -29,7 +29,7 @@ _WRAPPED = re.compile(
 
 def lines(stream: BinaryIO, facts: Facts) -> Iterator[Row | Rejected]:
     """JSON lines. A line that is broken is rejected and reading goes on. A list of rows is read as one, too."""
-    head = _peek(stream)
+    head = _first_block(stream)
     if _is_list(head):
         facts.remarks.append("Its name says lines of JSON, but it holds one list.")
         return _listed(stream, head, facts)
@@ -41,7 +41,7 @@ def lines(stream: BinaryIO, facts: Facts) -> Iterator[Row | Rejected]:
 
 def document(stream: BinaryIO, facts: Facts) -> Iterator[Row | Rejected]:
     """A JSON document: a list of rows, an object with such a list in it, one row, or lines of JSON all the same."""
-    head = _peek(stream)
+    head = _first_block(stream)
     if _is_list(head):
         return _listed(stream, head, facts)
     if head.lstrip()[:1] == b'"' and b"\n" not in head.strip() and _parses(head.strip()):
@@ -290,7 +290,7 @@ class _Scanner:
         self._at = end
 
 
-def _peek(stream: BinaryIO) -> bytes:
+def _first_block(stream: BinaryIO) -> bytes:
     return stream.read(_BLOCK)
 
 

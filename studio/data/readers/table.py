@@ -26,7 +26,7 @@ def rows(stream: BinaryIO, facts: Facts) -> Iterator[Row | Rejected]:
     """Rows by the names in the first line. A row that is broken is rejected, and reading goes on at the next line."""
     csv.field_size_limit(ROW_BYTES)
     source = _Lines(stream, facts)
-    head = source.peek(_LOOKED_AT)
+    head = source.lookahead(_LOOKED_AT)
     if head and head[0].strip().lower().startswith("sep=") and len(head[0].strip()) <= 5:
         delimiter = head[0].strip()[4:] or "\t"
         next(source)
@@ -125,7 +125,7 @@ class _Lines:
         shown = first[:200].rstrip().encode("utf-8", "replace").decode()
         return Rejected(self._facts.name, self._next_line - 1, reason, "", shown)
 
-    def peek(self, count: int) -> list[str]:
+    def lookahead(self, count: int) -> list[str]:
         """The next lines without taking them."""
         while len(self._waiting) < count:
             try:

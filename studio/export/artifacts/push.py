@@ -111,7 +111,7 @@ def send(upload: Upload, on_step: Callable[[str], None] = lambda line: None) -> 
     outbound.require_hub()
     api = HfApi(token=_token(), endpoint=os.environ.get("HF_ENDPOINT") or None, library_name="slm-studio")
     artifact, name = upload.artifact, upload.repository
-    with _told(name):
+    with _explained(name):
         there = _there(api, name)
         _refuse_other_eyes(there, upload)
         on_step(f"checking {plural(len(artifact.files), 'file')} against their hashes")
@@ -243,7 +243,7 @@ def _stale(api: Any, there: Any, artifact: Artifact) -> list[str]:
 
 
 @contextmanager
-def _told(name: str) -> Iterator[None]:
+def _explained(name: str) -> Iterator[None]:
     """What the hub client raises, in a user's words."""
     from huggingface_hub import errors
 

@@ -18,7 +18,7 @@ from studio.tracking.secrets import redact
 
 if TYPE_CHECKING:
     from studio.hardware.dims import ModelDims
-    from studio.models.loading import Found
+    from studio.models.loading import FoundModel
 
 Onto = Literal["dequantized", "original"]
 GREETING = "Hello!"
@@ -29,7 +29,7 @@ GREETING = "Hello!"
 class Source:
     """A finished run as its exports see it."""
 
-    base: Found
+    base: FoundModel
     """The base model as `studio.models.loading.find` found it."""
     model: Model
     """How it was held while training: resolved settings."""

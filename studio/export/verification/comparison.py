@@ -97,7 +97,7 @@ class Comparison:
 
     def prompts_of(self, tokenizer: Any) -> Check:
         """The check that a saved tokenizer and template make the very prompt tokens that base + adapter were asked."""
-        return self.prompts([answers.case(conversation, tokenizer).prompt for conversation in self.probe.asked()])
+        return self.prompts([answers.case(conversation, tokenizer).prompt for conversation in self.probe.questions()])
 
     def measure(self, runtime: Runtime, prompts: Check, name: str, tokenizer: Any = None) -> Verification:
         """Ask the artifact: teacher-forced KL and top-1, greedy answers, whether they end, and the run's own evidence again.
@@ -136,7 +136,7 @@ class Comparison:
             )
         share = len(fits) / len(known.cases)
         explanation = f"the others are longer than the context of {count(context)} tokens"
-        asked = probe.asked()
+        asked = probe.questions()
         fewer = replace(
             known,
             cases=[known.cases[index] for index in fits],

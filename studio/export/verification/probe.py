@@ -56,7 +56,7 @@ class Probe:
         """False if there are no held-out rows and general questions are asked instead."""
         return bool(self.conversations)
 
-    def asked(self) -> list[Conversation]:
+    def questions(self) -> list[Conversation]:
         """The conversations, or general questions without an answer where the run has none."""
         if self.conversations:
             return self.conversations

@@ -40,20 +40,20 @@ def reference(source: Source, probe: Probe, reporter: Reporter) -> tuple[Referen
     """What base + adapter answer, the base held exactly as it was while training; and the probe with what they answer to the
     rows of which the run's report keeps no answer. Both are kept for the exports that follow."""
     model = _Tuned(source)
-    found = _found(source, probe, model, reporter)
+    found = _cached_or_new(source, probe, model, reporter)
     complete = probe.with_sets(partial(_answered, source, model, reporter))
     del model
     free_memory()
     return replace(found, room=max((item.room for item in probe.sets), default=0)), complete
 
 
-def _found(source: Source, probe: Probe, model: _Tuned, reporter: Reporter) -> Reference:
+def _cached_or_new(source: Source, probe: Probe, model: _Tuned, reporter: Reporter) -> Reference:
     """The reference that is kept, or a new one."""
     folder = source.exports / FOLDER / key(source, probe)
     if (folder / "reference.json").exists():
         return load(folder)
     base, both = model.sides
-    cases = [answers.case(conversation, both.tokenizer) for conversation in probe.asked()]
+    cases = [answers.case(conversation, both.tokenizer) for conversation in probe.questions()]
     found = answers.ask(both, base, cases, both.tokenizer, reporter)
     save(found, folder)
     return found
@@ -76,7 +76,7 @@ def _answered(source: Source, model: _Tuned, reporter: Reporter, wanted: Evidenc
 def key(source: Source, probe: Probe) -> str:
     """What a reference depends on, as sixteen hex digits."""
     limits = (answers.KEPT, answers.POSITIONS, answers.LONGEST_PROMPT, answers.LONGEST_ANSWER)
-    return source.key([conversation.as_dict() for conversation in probe.asked()], limits)
+    return source.key([conversation.as_dict() for conversation in probe.questions()], limits)
 
 
 def tuned(source: Source) -> Any:

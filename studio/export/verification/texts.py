@@ -42,7 +42,7 @@ def asked_texts(tokenizer: Any, probe: Probe) -> list[Text]:
     from studio.models.chat import render
 
     texts = []
-    for item in probe.asked():
+    for item in probe.questions():
         if item.messages:
             guard = check_template(tokenizer).guard
             rendered = render(tokenizer, item.prompt, item.tools, prompt=True, guard=guard)

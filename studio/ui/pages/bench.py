@@ -108,7 +108,7 @@ def build(home: Path) -> None:
         benchmark_results.stop(home)
         gr.Info("Stopping; what has been measured is saved.")
 
-    def told(address: str, count: float | None) -> str:
+    def disclosure(address: str, count: float | None) -> str:
         host = benchmark_results.other_host(address or "")
         return show.sent(host, int(count or 30)) if host else ""
 
@@ -116,7 +116,7 @@ def build(home: Path) -> None:
     look = {"fn": frame.shows(polled), "inputs": [current, seen], "outputs": fresh}
     gr.on(None, frame.opened(opened), None, [what, *fresh], **frame.QUIET)
     earlier.input(frame.shows(picked), [earlier, seen], fresh, **frame.QUIET)
-    url.change(frame.shows(told), [url, rows], [leaving], **frame.QUIET)
+    url.change(frame.shows(disclosure), [url, rows], [leaving], **frame.QUIET)
     gr.Timer(2).tick(**look, trigger_mode="once", **frame.QUIET)
     go.click(frame.act(measuring, "bench.start", 0), [what, url, model, rows, hourly], None, **frame.ACTION).success(
         **look, **frame.QUIET

@@ -48,15 +48,15 @@ class Row:
                 ):
                     self.boxes = [frame.box(leaf, f"{self.kind}-{leaf.path}") for leaf in self.settings]
 
-    def given(self, texts: tuple[Any, ...]) -> dict[str, Any]:
+    def changed(self, texts: tuple[Any, ...]) -> dict[str, Any]:
         """What its boxes ask for."""
-        return form.given(self.settings, texts)
+        return form.changed_among(self.settings, texts)
 
     def estimate(self, run: Run, texts: tuple[Any, ...]) -> list[Any]:
         """What it takes with these settings, and which of its buttons helps."""
         import gradio as gr
 
-        found = exports.estimate(run, self.kind, self.given(texts))
+        found = exports.estimate(run, self.kind, self.changed(texts))
         told = show.target(self.kind, self.summary, found)
         return [told, gr.update(visible=not found.missing and not found.refused), gr.update(visible=bool(found.toolchain))]
 
@@ -154,10 +154,10 @@ def _handlers(row: Row, home: Path) -> tuple[Any, Any, Any]:
         return row.estimate(_one(place, home), texts)
 
     def making(place: str, deploy: bool, *texts: Any) -> None:
-        exports.begin(_one(place, home), row.kind, row.given(texts), home, bool(deploy))
+        exports.begin(_one(place, home), row.kind, row.changed(texts), home, bool(deploy))
 
     def installing(place: str, *texts: Any) -> None:
-        toolchains.begin_install(exports.estimate(_one(place, home), row.kind, row.given(texts)).toolchain, home)
+        toolchains.begin_install(exports.estimate(_one(place, home), row.kind, row.changed(texts)).toolchain, home)
 
     return sized, making, installing
 

@@ -90,7 +90,7 @@ def build(home: Path) -> None:
 
     def draft(title: str, base: str, rows: list[str], targets: list[str], *values: str) -> RunSpec:
         return run_form.build(
-            title or "", base or "", rows or [], form.asked(values), [json.loads(item) for item in targets or []], home
+            title or "", base or "", rows or [], form.changed(values), [json.loads(item) for item in targets or []], home
         )
 
     def written(*values: Any) -> tuple[Any, Any]:

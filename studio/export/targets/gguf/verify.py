@@ -30,7 +30,7 @@ def verify(target: GgufTarget, source: Source, out: Path, probe: Probe, reporter
         return Verification(None, "llama.cpp", note=f"not run: {missing}")
     comparison = target.comparison(source, out, probe, reporter, LIMITS[target.quant], exact=target.quant == "f16")
     with runtime.opened(gguf_in(out), comparison.reference.longest, threads(source)) as model:
-        prompts = [prompt(model, comparison.tokenizer, conversation) for conversation in probe.asked()]
+        prompts = [prompt(model, comparison.tokenizer, conversation) for conversation in probe.questions()]
         comparison = comparison.with_checks(_same_template(model, comparison.tokenizer))
         return comparison.measure(model, comparison.prompts(prompts), runtime.name())
 

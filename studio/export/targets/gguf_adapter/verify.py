@@ -54,7 +54,7 @@ def verify(source: Source, out: Path, probe: Probe, reporter: Reporter) -> Verif
         return Verification(False, "llama.cpp", [loads])
     lora.add_to(file, gguf_in(out))
     with runtime.opened(file, comparison.reference.longest, threads(source)) as model:
-        prompts = comparison.prompts([prompt(model, tokenizer, conversation) for conversation in probe.asked()])
+        prompts = comparison.prompts([prompt(model, tokenizer, conversation) for conversation in probe.questions()])
         result = comparison.with_checks(loads).measure(model, prompts, runtime.name())
     return replace(result, note=f"{_SUM} {result.note}".strip())
 

@@ -48,9 +48,9 @@ def _talk(
 ) -> dict[str, Any]:
     """What LiteRT-LM made of the conversations: prompts in ids (None where people wrote a control token) and whether each is
     the trained text, answers, stop sequences."""
-    trained = [_trained(tokenizer, item) for item in probe.asked()]
+    trained = [_trained(tokenizer, item) for item in probe.questions()]
     asked, left = [], TALKED
-    for case, item, text in zip(known.cases, probe.asked(), trained, strict=True):
+    for case, item, text in zip(known.cases, probe.questions(), trained, strict=True):
         short = len(case.prompt) + answers.LONGEST_ANSWER <= context
         answer = bool(left and short and text and not text.quoted)
         asked.append(

@@ -47,7 +47,7 @@ def verify(target: OnnxTarget, source: Source, out: Path, probe: Probe, reporter
 
 def _talk(out: Path, texts: Sequence[Text], probe: Probe, longest: int, reporter: Reporter) -> dict[str, Any]:
     asked, left = [], TALKED
-    for text, item in zip(texts, probe.asked(), strict=True):
+    for text, item in zip(texts, probe.questions(), strict=True):
         answer = bool(left and text.whole)
         asked.append({"text": text.text, "messages": list(item.prompt), "tools": list(item.tools), "answer": answer})
         left -= answer
