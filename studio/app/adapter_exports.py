@@ -73,6 +73,7 @@ def export(
     reporter = ProgressListener(on_progress)
     with _beside(destination) as aside, gpu_use.in_turn(f"an export of {adapter_folder}", reporter):
         source = _source(adapter_folder, base, home, aside)
+        _require_fit(source)
         artifact = make.export(wanted, source, make.Probe([]), reporter)
         if deploy:
             artifact = deploying.write(source, artifact)
@@ -93,6 +94,18 @@ def _source(adapter_folder: str, base: str, home: str | Path | None, exports_fol
     model = loading.as_loaded(located.model, machine.probe().device)
     adapter = located.adapter.absolute()
     return Source(base=loading.find(model), model=model, adapter=adapter, name=adapter.name, exports=exports_folder)
+
+
+def _require_fit(source: Source) -> None:
+    """Raise ModelError for an adapter that a chat would refuse, before anything is written."""
+    from studio.export.merging import merge_stream
+    from studio.models import adapter_files, loading
+
+    skeleton = merge_stream.without_weights(source)
+    if skeleton is None:  # the text part of a model that sees: merging finds out
+        adapter_files.check_values(source.adapter)
+    else:
+        loading.check_adapter(skeleton, source.adapter)
 
 
 @contextmanager

@@ -48,7 +48,7 @@ def when(seconds: float | None) -> str:
 def heading(text: str) -> None:
     """A stage or a section begins."""
     say()
-    say(text, "bold")
+    say(text.replace("\n", "\ufffd"), "bold")
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], right: Sequence[int] = (), title: str = "") -> None:

@@ -26,7 +26,8 @@ class StudioError(Exception):
         return _rebuild, (type(self), self.message, self.hint, self.where)
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.message}" if self.where else self.message
+        where = self.where.replace("\n", "\ufffd")  # a file may be called anything: it must not look like a line of ours
+        return f"{where}: {self.message}" if where else self.message
 
     def _render_traceback_(self) -> list[str]:
         """How IPython shows it: what, where and what to do, without the frames in between, which are not the user's."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 PICKLED = "adapter_model.bin"
 KINDS = ("LORA",)
 """Kinds of adapters that are loaded; DoRA is one of LoRA's."""
+MOST_SCALING = 100
 _MATRIX = re.compile(r"^(?P<layer>.+)\.lora_(?P<side>A|B|embedding_A|embedding_B)(\.weight)?$")
 _DOWNLOAD = "Copy the adapter again from where it was trained."
 
@@ -145,6 +147,16 @@ def check_values(folder: Path) -> bool:
             counts = matched["side"].endswith("B") if matched else whole and ".lora_" not in name
             changes = changes or (counts and bool(values.any()))
     return changes
+
+
+def unusual_scaling(folder: Path) -> str:
+    """By how much an adapter's changes are multiplied, where that is far more than any method asks for; else nothing."""
+    config = read_config(folder)
+    rank, alpha = config.get("r"), config.get("lora_alpha")
+    if not isinstance(rank, int) or not isinstance(alpha, int | float) or rank < 1:
+        return ""
+    scaling = alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
+    return f"{scaling:,.0f}" if scaling > MOST_SCALING else ""
 
 
 def _module(layer: str, modules: dict[str, Any]) -> Any:

@@ -127,10 +127,7 @@ def attach_adapter(base: Any, folder: str | Path, name: str = "default") -> Any:
     libraries.import_heavy()
     from peft import PeftModel
 
-    tensors = adapter_files.check(Path(folder))
-    adapter_files.match(Path(folder), tensors, base.get_base_model() if isinstance(base, PeftModel) else base)
-    if not adapter_files.check_values(Path(folder)):
-        log.warning("all B matrices of the adapter in %s are zero: it changes nothing", folder)
+    check_adapter(base.get_base_model() if isinstance(base, PeftModel) else base, Path(folder))
     with _quiet():
         try:
             if isinstance(base, PeftModel):
@@ -145,6 +142,16 @@ def attach_adapter(base: Any, folder: str | Path, name: str = "default") -> Any:
                 where=str(folder),
             ) from None
     return without_packing(model.eval())
+
+
+def check_adapter(base: Any, folder: Path) -> None:
+    """Raise ModelError unless an adapter folder is whole and fits a base, which may be without its weights; warn of one that
+    changes nothing, or much more than adapters do."""
+    adapter_files.match(folder, adapter_files.check(folder), base)
+    if not adapter_files.check_values(folder):
+        log.warning("all B matrices of the adapter in %s are zero: it changes nothing", folder)
+    if scaling := adapter_files.unusual_scaling(folder):
+        log.warning("the adapter in %s multiplies what it learned by %s; usual is 1 to 4 (see its lora_alpha)", folder, scaling)
 
 
 def dequantize(model: Any) -> Any:

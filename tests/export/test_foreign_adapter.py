@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from studio.cli.main import run as command
 from studio.core.files import read_json, write_json
@@ -40,3 +41,23 @@ def test_an_adapter_folder_is_exported_onto_the_base_that_is_given_and_verified(
     assert artifact.verification.passed
     assert artifact.is_whole()
     assert [item.name for item in tmp_path.glob(".out*")] == []
+
+
+@pytest.mark.torch
+def test_an_adapter_that_a_chat_would_refuse_is_refused_before_anything_is_written(
+    source: Source, foreign: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = foreign / "adapter_model.safetensors"
+    whole = load_file(file)
+    out = tmp_path / "out"
+    words = ["export", str(foreign), "--to", "merged", "--out", str(out), "--base", str(source.base.path_or_id)]
+    for name, tensors in {
+        "of this adapter holds NaN or infinity": {key: value * float("nan") for key, value in whole.items()},
+        "layers of this adapter are in this base model": {f"{key}": value for key, value in whole.items()}
+        | {"base_model.model.elsewhere.lora_A.weight": next(iter(whole.values())).clone()},
+        "of this adapter is for": {key: value.repeat(1, 2) if ".lora_A." in key else value for key, value in whole.items()},
+    }.items():
+        save_file(tensors, file, {"format": "pt"})
+        assert command([*words, "--home", str(tmp_path / "home")]) == 2
+        assert name in capsys.readouterr().err
+        assert not out.exists()

@@ -187,6 +187,8 @@ def test_each_fault_of_a_foreign_adapter_is_said_in_a_sentence_of_its_own(
         assert refused.value.hint
     loading.attach_adapter(load(tiny_model, "none"), zeros)
     assert "are zero: it changes nothing" in caplog.text
+    loading.attach_adapter(load(tiny_model, "none"), configure(fault("scaled"), lora_alpha=100_000))
+    assert "multiplies what it learned by" in caplog.text
     loading.attach_adapter(base, good)
 
 

@@ -58,7 +58,7 @@ def stream(source: Source, onto: Onto, dtype: Any) -> Stream | None:
     ordinary = all(settings.get(name, usual) in (usual, None) for name, usual in _ORDINARY.items())
     if not ordinary or (onto == "dequantized" and source.model.quantization != "nf4"):
         return None
-    skeleton = _skeleton(source, dtype)
+    skeleton = without_weights(source, dtype)
     if skeleton is None or any(
         getattr(skeleton, name, None) for name in ("_keep_in_fp32_modules", "_keep_in_fp32_modules_strict")
     ):
@@ -149,7 +149,7 @@ def _requantized(weight: Any, double: bool) -> Any:
     return functional.dequantize_4bit(packed, state)
 
 
-def _skeleton(source: Source, dtype: Any) -> Any:
+def without_weights(source: Source, dtype: Any = None) -> Any:
     """The model without weights; None for the text part of a model that sees, whose files have other names."""
     import torch
     import transformers
@@ -206,7 +206,7 @@ def _quantized(source: Source, dtype: Any) -> frozenset[str]:
     from transformers import BitsAndBytesConfig
     from transformers.quantizers.auto import AutoHfQuantizer
 
-    model = _skeleton(source, dtype)
+    model = without_weights(source, dtype)
     how = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4")
     quantizer = AutoHfQuantizer.from_config(how, pre_quantized=False)
     quantizer.preprocess_model(model=model, dtype=dtype, device_map={"": "cpu"})
