@@ -121,7 +121,9 @@ def _before_start(folder: RunFolder) -> Status:
         age = time.time() - folder.asked.stat().st_mtime
         old = age > GRACE and (age > PATIENCE or not _maker_lives(folder))
     except FileNotFoundError:
-        old = False
+        hint = "Start it anew; stop a run before it is removed: studio runs stop RUN."
+        error = ErrorRecord(kind="JobError", message="the run folder was removed", hint=hint, where=str(folder.path))
+        return Status(state="interrupted", error=error)
     if not old or queue.waits(folder.path.parent.parent, folder.id):
         return Status(state="queued")
     if folder.status.exists():

@@ -144,6 +144,9 @@ def test_a_run_whose_folder_was_removed_ends_and_does_not_come_back(tmp_path: Pa
         with pytest.raises(FolderRemoved):
             work()
     assert not folder.path.exists()
+    now = lifecycle.wait_for_end(folder, 60)  # whoever follows it is told at once, and does not wait for ever
+    assert now.state == "interrupted"
+    assert now.error.message == "the run folder was removed"  # type: ignore[union-attr]
 
 
 def test_a_home_is_its_owners_and_files_follow_the_umask(tmp_path: Path) -> None:
