@@ -56,7 +56,13 @@ _BY_TEXT = {
 }
 """Parts of a RuntimeError's text in lower case, the first that fits."""
 _OF_RUST = {f"(os error {number})": fault for number, fault in _BY_ERRNO.items()}
-"""How libraries written in Rust, such as safetensors, end the text of an error that the system gave."""
+"""How libraries written in Rust, such as safetensors and tokenizers, end the text of an error that the system gave."""
+_OF_SQLITE = {
+    "database or disk is full": Fault.DISK_FULL,
+    "disk I/O error": Fault.DISK_ERROR,
+    "attempt to write a readonly database": Fault.NO_PERMISSION,
+}
+"""What sqlite3 says of the disk."""
 
 
 def machine_fault(error: BaseException) -> Fault | None:
@@ -67,8 +73,10 @@ def machine_fault(error: BaseException) -> Fault | None:
         return Fault.MEMORY
     if isinstance(error, OSError):
         return _BY_ERRNO.get(error.errno or 0)
-    if type(error).__name__ == "SafetensorError":
+    if type(error).__name__ == "SafetensorError" or type(error) is Exception:  # the second is what tokenizers raises
         return next((fault for part, fault in _OF_RUST.items() if part in str(error)), None)
+    if type(error).__name__ == "OperationalError":
+        return _OF_SQLITE.get(str(error))
     if isinstance(error, RuntimeError):
         text = str(error).lower()
         return next((fault for part, fault in _BY_TEXT.items() if part in text), None)

@@ -186,7 +186,7 @@ def _translated(name: str) -> Iterator[None]:
     """Full disks and full memories as errors a person can act on."""
     try:
         yield
-    except (OSError, MemoryError, RuntimeError) as problem:
+    except Exception as problem:  # libraries written in Rust raise errors of no class of the system's
         fault = machine_fault(problem)
         if fault is Fault.DISK_FULL:
             raise HardwareError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,10 @@ class OutOfMemoryError(RuntimeError):
         (OSError(errno.ENOSPC, "No space left on device", "adapter.safetensors"), Fault.DISK_FULL),
         (SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"), Fault.DISK_FULL),
         (SafetensorError("Error while serializing: I/O error: Input/output error (os error 5)"), Fault.DISK_ERROR),
+        (Exception("No space left on device (os error 28)"), Fault.DISK_FULL),  # as a tokenizer that is saved says it
+        (sqlite3.OperationalError("database or disk is full"), Fault.DISK_FULL),
+        (sqlite3.OperationalError("database is locked"), None),
+        (Exception("data did not match any variant"), None),
         (SafetensorError("Error while deserializing header: header too large"), None),
         (OSError(errno.EDQUOT, "Disk quota exceeded"), Fault.DISK_FULL),
         (PermissionError(errno.EACCES, "Permission denied", "run"), Fault.NO_PERMISSION),
