@@ -48,7 +48,8 @@ def tokenizer(model: FoundModel, template: str | None = None) -> Any:
     if isinstance(embeddings, int) and highest >= embeddings:
         raise ModelError(
             f"its tokenizer has ids up to {highest:,} and the model only {embeddings:,} embeddings",
-            hint="Use the tokenizer the model was trained with, or remove the tokens that were added to it.",
+            hint="Use the tokenizer the model was trained with, or save the model with its embeddings resized "
+            f"(resize_token_embeddings({highest + 1}); the guide to models has the lines) and name that folder.",
             where=model.name,
         )
     if template is not None:

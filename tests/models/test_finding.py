@@ -166,8 +166,10 @@ def test_more_token_ids_than_embeddings_are_refused_by_the_tokenizer_step(tiny_m
     folder = Path(shutil.copytree(tiny_model, tmp_path / "model"))
     base_model = loading.find(Model(name=str(folder)))
     short = replace(base_model, config={**base_model.config, "vocab_size": 100})
-    with pytest.raises(ModelError, match="and the model only 100 embeddings"):
+    with pytest.raises(ModelError, match="and the model only 100 embeddings") as refused:
         loading.tokenizer(short)
+    highest = max(loading.tokenizer(base_model).get_vocab().values())
+    assert f"resize_token_embeddings({highest + 1})" in refused.value.hint
 
 
 def test_a_chat_template_file_replaces_the_tokenizers_own(folder: Path, tmp_path: Path):
