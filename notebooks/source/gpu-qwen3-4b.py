@@ -25,7 +25,7 @@ subprocess.run([sys.executable, "-m", "studio", "doctor"])
 # %% [markdown]
 # ## Where runs are kept
 # A hosted machine forgets its disk. Name a folder that stays, such as a mounted drive; a run that was cut off is then resumed in
-# the next session with `studio.find("last").resume()`.
+# the next session with `studio.find("last", home).resume()`.
 
 # %%
 home = None  # e.g. "/content/drive/MyDrive/studio" after drive.mount("/content/drive")

@@ -25,9 +25,9 @@ def submit(spec: RunSpec, home: str | Path | None = None, who: str = "") -> Run:
     return run
 
 
-def secrets_left_behind(home: str | Path | None = None) -> list[str]:
-    """The secrets of this environment that a queued run will not have."""
-    return environment.left_behind(supervisor.secrets_known(studio_home(home)))
+def secrets_left_behind(spec: RunSpec, home: str | Path | None = None) -> list[str]:
+    """The secrets of this environment that a queued run will not have, the keys of its judge and teacher included."""
+    return environment.left_behind(supervisor.secrets_known(studio_home(home)), environment.keys_of(spec))
 
 
 def order(home: str | Path | None = None) -> list[Waiting]:

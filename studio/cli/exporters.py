@@ -62,7 +62,7 @@ def remove(
 
     if not yes:
         here = next((item for item in toolchains.statuses() if item.name == name), None)
-        if here is not None:
+        if here is not None and here.folder.exists():
             typer.confirm(f"Remove {here.folder} ({size(here.bytes)})?", abort=True, err=True)
     removed = toolchains.remove(name)
     if json:

@@ -125,7 +125,7 @@ def _train(spec: Path, requested: specs.RunSpec, home: Path | None, json: bool, 
 
         run = queue.submit(requested, home)
         show.as_json(run.summary().as_json()) if json else show.say(f"queued: {run.id}")
-        for name in queue.secrets_left_behind(home) if not json else []:
+        for name in queue.secrets_left_behind(requested, home) if not json else []:
             show.say(f"! {name} of this shell does not go with a queued run; store it: keyring set studio {name}", "yellow")
         return 0
     run = runs.start(requested, home)

@@ -178,7 +178,7 @@ def create(spec: RunSpec, root: Path) -> RunFolder:
             who=people.who(),
             maker=ProcessId.current(),
             environment=environment.of_asker(),
-            secrets=environment.marks(),
+            secrets=environment.marks(environment.keys_of(spec)),
         ).write(folder.launch)
         folder.event(events.Created(name=spec.name))
         return folder

@@ -211,6 +211,30 @@ def test_a_secret_that_a_queued_run_would_not_have_is_named(monkeypatch: pytest.
     assert environment.left_behind({}) == [], "the keyring has it"
 
 
+def test_the_key_of_a_judge_is_that_of_who_asked_or_none(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "ensure", lambda root: None)
+    monkeypatch.setattr("studio.tracking.secrets._from_keyring", lambda name: None)
+    passed: list[dict[str, str]] = []
+    monkeypatch.setattr(lifecycle, "launch", lambda folder, environment: passed.append(environment))
+    judges = ({"model": "https://openrouter.ai/api/v1#m"}, {"model": "https://judge.example.com/v1#m", "key": "OUR_JUDGE"})
+    for judge, name in zip(judges, ("OPENROUTER_API_KEY", "OUR_JUDGE"), strict=True):
+        asked = parse({"data": {"train": rows_file(tmp_path)}, "evaluation": {"judge": judge}})
+        monkeypatch.setenv(name, "mine" * 10)
+        assert name in queue.secrets_left_behind(asked, tmp_path)
+        queue.submit(asked, tmp_path)
+        supervisor.start_next(tmp_path)
+        assert passed[-1][name] == "mine" * 10, "the supervisor has the same"
+        queue.submit(asked, tmp_path)
+        monkeypatch.setenv(name, "another's" * 5)
+        supervisor.start_next(tmp_path)
+        assert name not in passed[-1]
+
+
+def test_an_address_with_a_token_in_it_does_not_go_with_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = {"TRACKIO_DIR": "/data/trackio", "TRACKIO_SERVER_URL": "http://host:7860/?write_token=secret"}
+    assert environment.of_asker(asked) == {"TRACKIO_DIR": "/data/trackio"}
+
+
 def test_one_device_is_one_for_all_homes_and_users_of_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(slot.VARIABLE, str(tmp_path / "locks"))
     order: list[str] = []
