@@ -52,6 +52,8 @@ CASES: tuple[Case, ...] = (
     Case("in-and-out.csv", messages(("Conversation ID", "Direction", "Text"), ("{n}", "Inbound", "{q}"), ("{n}", "Outbound", "{a}")), Turns(FIRST)),
     Case("turn-numbers.csv", messages(("dialogue_id", "turn_id", "speaker", "utterance"), ("{n}", 2, "bot", "{a}"), ("{n}", 1, "user", "{q}")), Turns(FIRST)),
     Case("posts-that-answer.csv", messages(POST, ("1{n}", "7", "True", "{q}", "2{n}", ""), ("2{n}", "Shop", "False", "{a}", "", "1{n}")), Turns(FIRST)),
+    Case("answered-messages.csv", messages(("ticket_id", "sender", "message", "response"), (7, "anna", "{q}", "{a}")), Asks(Turns(FIRST))),
+    Case("a-message-a-row-as-text.csv", messages(("thread", "author", "text"), (7, "anna", "{q}"), (7, "ben", "{a}")), Text(Q[0], 12), {"format": "text"}),
     Case("loose-messages.jsonl", lines(lambda q, a: {"role": "user" if q in Q[::2] else "assistant", "content": q}), Refuses("belong together")),
     Case("flagged-messages.jsonl", lines(lambda q, a: {"messages": [{"from_customer": True, "text": q}, {"from_customer": False, "text": a}]}), Turns(FIRST)),
     # tickets

@@ -59,6 +59,8 @@ def columns_of(head: Sequence[Row], facts: Facts) -> Columns | None:
     names = {plain(name): name for row in head for name in row.values}
     conversation = next((names[name] for name in names if name in _OF_ONE and name), None)
     said = next((names[name] for name in _SAID if name in names), None)
+    if facts.format == "text" or _answers(names, said):
+        return None
     if said is None or not all(isinstance(row.values.get(said), str | None) for row in head):
         return None
     if conversation is None:
@@ -76,6 +78,14 @@ def columns_of(head: Sequence[Row], facts: Facts) -> Columns | None:
     order = next((name for key, name in names.items() if key in _TURNS), None)
     order = order or next((name for key, name in names.items() if key in _TIMES), None)
     return Columns(conversation, speaker, said, order, next((name for key, name in names.items() if key in _PRIVATE), None))
+
+
+def _answers(names: Mapping[str, str], said: str | None) -> bool:
+    """Whether a column beside the messages holds answers to them: then a row is a question with its answer."""
+    from studio.data.formats import FORMATS
+
+    known = {*FORMATS["question_answer"].roles["answer"], "chosen", "summary", "resolution"}
+    return any(key in known and name != said for key, name in names.items())
 
 
 def _refuse_loose(head: Sequence[Row], names: Mapping[str, str], facts: Facts) -> None:
@@ -134,7 +144,7 @@ def conversations(rows: Iterable[Row | Rejected], columns: Columns, facts: Facts
                 where=facts.name,
             )
     if unknown:
-        raise who(list(unknown), facts, f"its rows are single messages, spoken by `{columns.speaker}`")
+        raise who(list(unknown), facts, f"its rows are single messages, spoken by `{columns.speaker}`", text=True)
     left = f"; left out: {plural(notes, 'private note')}" if notes else ""
     made = f"{plural(len(found), 'conversation')} were put together by `{columns.conversation}`"
     facts.remarks.append(f"Its rows are single messages; {made}{left}.")
