@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -98,21 +99,15 @@ def _fit(spec: RunSpec, case: Case, changes: dict[str, Any]) -> Fit | None:
 
 
 def _smaller(spec: RunSpec, case: Case) -> Iterator[Alternative]:
-    """The largest known models that fit as the spec stands, those of the same maker first."""
+    """The two largest known models that fit as the spec stands, those of the same maker first."""
     maker = case.name.split("/")[0].lower()
-    fitting_ones: list[tuple[bool, int, Alternative]] = []
-    for name in presets.names():
-        config = presets.config(name)
-        if config is None or name.lower() == case.name.lower():
-            continue
-        smaller = replace(case, dims=model_dims(config), config=config, name=name)
-        if smaller.dims.parameters >= case.dims.parameters:
-            continue
-        made = _fit(spec, smaller, {"model.name": name})
-        if made and made.memory.total <= case.machine.room:
-            alternative = Alternative(
-                name, {"model.name": name}, made.memory.total, f"{parameters(smaller.dims.parameters)} parameters"
-            )
-            fitting_ones.append((name.split("/")[0].lower() == maker, smaller.dims.parameters, alternative))
-    for _, _, alternative in sorted(fitting_ones, key=lambda item: item[:2], reverse=True)[:2]:
-        yield alternative
+    known = ((name, presets.config(name)) for name in presets.names() if name.lower() != case.name.lower())
+    cases = [replace(case, dims=model_dims(config), config=config, name=name) for name, config in known if config]
+    smaller = [item for item in cases if item.dims.parameters < case.dims.parameters]
+    smaller.sort(key=lambda item: (item.name.split("/")[0].lower() == maker, item.dims.parameters), reverse=True)
+    fits = (
+        Alternative(item.name, {"model.name": item.name}, made.memory.total, f"{parameters(item.dims.parameters)} parameters")
+        for item in smaller
+        if (made := _fit(spec, item, {"model.name": item.name})) and made.memory.total <= case.machine.room
+    )
+    yield from itertools.islice(fits, 2)

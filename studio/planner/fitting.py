@@ -174,8 +174,12 @@ def fit(spec: RunSpec, case: Case) -> Fit:
     any row is lost by it.
     """
     wanted = spec.data.max_length or _longest(case)
-    ways = [way for length in _lengths(spec, case, wanted) if (way := _best(spec, case, length))]
-    return next((way for way in ways if way.memory.total <= case.machine.room), ways[0])
+    longest, *shorter = _lengths(spec, case, wanted)
+    whole = _best(spec, case, longest)
+    if whole.memory.total <= case.machine.room:
+        return whole
+    cut = (way for length in shorter if (way := _best(spec, case, length)).memory.total <= case.machine.room)
+    return next(cut, whole)
 
 
 def _longest(case: Case) -> int:
@@ -264,19 +268,9 @@ def way(
         reuse_dequantized=unpack,
     )
     peak = replace(peak, answer_rows=_answer_rows(case, peak, MANY if case.rows.answers > 1 else BATCH))
-    found = case.memory(peak)
     typical = _typical(case, peak, micro, batch, packing)
-    return Fit(
-        quantization,
-        checkpointing,
-        micro,
-        length,
-        packing,
-        peak,
-        typical,
-        found,
-        _seconds(case, typical, micro, length, batch, packing),
-    )
+    seconds = _seconds(case, typical, micro, length, batch, packing)
+    return Fit(quantization, checkpointing, micro, length, packing, peak, typical, case.memory(peak), seconds)
 
 
 def fused(spec: RunSpec, quantization: str) -> bool:
