@@ -157,7 +157,7 @@ def add(home: Path, title: str, inputs: Iterable[tuple[str, Path]], reporter: Re
     if not title:
         raise DataError("the collection has no name", hint="Name it: --name handbook", where="--name")
     folder = home / "documents" / slug(title)
-    with sources.find(inputs) as found, _writer(folder):
+    with sources.find(inputs) as found, _writer(folder), isolated.Apart() as apart:
         if not found.documents:
             reason = f" {found.skipped[0].name}: {found.skipped[0].reason}" if found.skipped else ""
             raise DataError(f"no documents to add.{reason}", hint="Supported: .pdf, .docx, .pptx, .html, .md, .epub, .txt.")
@@ -167,7 +167,7 @@ def add(home: Path, title: str, inputs: Iterable[tuple[str, Path]], reporter: Re
         for position, source in enumerate(found.documents):
             reporter.progress(position, len(found.documents), f"Reading {source.name}")
             try:
-                _add(added, source, reporter)
+                _add(added, source, apart, reporter)
             except DataError as problem:
                 first = first or problem
                 added.skipped.append(Skipped(name=source.name, reason=problem.message))
@@ -208,7 +208,7 @@ def remove(home: Path, name: str, document: str = "") -> None:
     shutil.rmtree(aside, ignore_errors=True)
 
 
-def _add(added: Added, source: Source, reporter: Reporter) -> None:
+def _add(added: Added, source: Source, apart: isolated.Apart, reporter: Reporter) -> None:
     collection = added.collection
     folder = collection.folder(source.name)
     digest = sha256(source.path)
@@ -224,7 +224,7 @@ def _add(added: Added, source: Source, reporter: Reporter) -> None:
     suffix = Path(source.name).suffix.lower()
     reader = READERS[suffix]
     refuse_if_missing(f"reading {suffix}", "documents", reader.packages, DataError)
-    reading = (isolated.read if reader.isolated else reader.read)(source.path, source.name, reporter)
+    reading = (apart.read if reader.isolated else reader.read)(source.path, source.name, reporter)
     old = {passage.id for passage in _lines(Passage, folder / "passages.jsonl")} if before else set()
     record = DocumentRecord(
         name=source.name,

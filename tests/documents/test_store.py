@@ -12,6 +12,7 @@ from studio.core import extras
 from studio.core.errors import DataError
 from studio.documents import isolated, store
 from studio.documents.readers import READERS, Reader
+from studio.tracking.reporter import Silent
 from tests.documents.files import PdfPage, pdf, zipped
 
 
@@ -163,3 +164,22 @@ def test_what_a_reader_refuses_in_its_own_process_is_refused_in_the_same_words(h
         documents.add_documents("handbook", tmp_path / "broken.pdf", home=home)
     assert refused.value.where == "broken.pdf"
     assert store.collections(home) == []
+
+
+def test_after_a_document_that_never_ends_the_next_is_read_and_one_child_serves_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[list[str]] = []
+    command = isolated.spawn.python
+    monkeypatch.setattr(isolated.spawn, "python", lambda *parts: started.append(list(parts)) or command(*parts))
+    files = {
+        name: pdf(tmp_path / name, [PdfPage().write([f"This is the text of {name}."])]) for name in ("a.pdf", "b.pdf", "c.pdf")
+    }
+    with isolated.Apart() as apart:
+        monkeypatch.setattr(isolated, "SILENT", -1)
+        with pytest.raises(DataError, match=r"longer than -1 seconds"):
+            apart.read(files["a.pdf"], "a.pdf", Silent())
+        monkeypatch.setattr(isolated, "SILENT", 300)
+        for name in ("b.pdf", "c.pdf"):
+            assert f"text of {name}" in str(apart.read(files[name], name, Silent()))
+    assert len(started) == 2, "one child for the document that was ended, one for all that came after"
