@@ -58,10 +58,15 @@ class RunSummary:
         return self.error is not None and self.error.kind == RecordError.__name__
 
     @property
+    def shown_state(self) -> str:
+        """The state as lists show it: a damaged run may have ended well, and that is not what has to be known first."""
+        return "damaged" if self.damaged else self.state
+
+    @property
     def text(self) -> str:
         """All of its texts, in lower case, for a search."""
-        words = (self.id, self.name, self.state, self.model, self.data, self.verdict or "", self.note, self.who, *self.tags)
-        return " ".join(words).lower()
+        about = (self.id, self.name, self.shown_state, self.model, self.data, self.verdict or "", self.note, self.who)
+        return " ".join((*about, *self.tags)).lower()
 
     def as_json(self) -> dict[str, Any]:
         """As JSON values."""

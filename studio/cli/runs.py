@@ -30,7 +30,7 @@ def list_(home: Home = None, json: Json = False) -> None:
         [
             (
                 row.id,
-                "damaged" if row.damaged else row.state,
+                row.shown_state,
                 row.model,
                 row.data,
                 row.step,

@@ -29,10 +29,16 @@ def explain(error: ValidationError, items: Items, source: str, lines: Mapping[st
     """The first problem pydantic found as a SpecError; an unknown key goes before all else, as it explains the rest."""
     problems = error.errors(include_url=False)
     problem = next((item for item in problems if item["type"] == "extra_forbidden"), problems[0])
+    newer = next((item for item in problems if item["loc"] == ("version",) and item["type"] == "less_than_equal"), None)
+    if newer is not None:  # all else that is unknown may be known to the release that wrote it
+        problem = newer
     path, leaf = _field(problem["loc"], items)
     conflict = problem.get("ctx", {}).get("error")
     if isinstance(conflict, Conflict):
         path, message, hint = conflict.where or path, conflict.message, conflict.hint
+    elif problem is newer:
+        message = f"written by a newer release of Studio (version {_shown(problem['input'])}; this release reads up to "
+        message, hint = f"{message}{problem['ctx']['le']})", "Update Studio, or open it with the release that wrote it."
     elif problem["type"] == "extra_forbidden":
         message, hint = _unknown(path, problem["loc"], items)
     elif problem["type"] == "missing":

@@ -23,6 +23,7 @@ def refused(text: str) -> SpecError:
     ("text", "where", "told", "hint"),
     [
         ("data: {train: a}\ntraining:\n  epoch: 3\n", "x.yaml, line 3: training.epoch", "unknown key", "`epochs`"),
+        ("version: 9\ndata: {train: a}\nnew: 3\n", "x.yaml, line 1: version", "written by a newer release", "Update Studio"),
         ("data: {train: a}\nrank: 8\n", "x.yaml, line 2: rank", "unknown key", "`adapter.rank`"),
         ("data: {train: a, export: []}\n", "x.yaml, line 1: data.export", "unknown key", "top level, beside `data`"),
         ("data: {train: a}\ntraining: {epochs: -1}\n", "x.yaml, line 2: training.epochs", "-1", "0"),

@@ -203,6 +203,13 @@ def test_a_hundred_thousand_steps_become_at_most_a_thousand_points_and_no_spike_
     assert [x for x, _ in points] == sorted(x for x, _ in points)
 
 
+def test_a_damaged_run_is_called_damaged_with_its_file_although_it_ended_well():
+    error = ErrorRecord(kind="RecordError", message="damaged: launch.json: expected a JSON object", hint="Set it aside.")
+    shown = runs.overview([row(id="a", state="done", name="a", error=error)])
+    assert ">damaged<" in shown
+    assert "Damaged: launch.json: expected a JSON object" in shown
+
+
 def test_curves_are_read_on_and_a_resumed_run_replaces_its_steps(tmp_path):
     file = tmp_path / "metrics.jsonl"
     file.write_text('{"step": 1, "loss": 3}\n{"step": 2, "loss": 2}\n{"step": 3, "lo')

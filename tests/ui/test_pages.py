@@ -164,6 +164,8 @@ def test_a_run_that_is_not_there_has_nothing_to_press(studio: Any, screen: Any):
     expect(screen.locator("#dataset-body")).to_be_hidden()
     screen.goto("/chat?id=nothing")
     expect(screen.get_by_text("No run of this id has a trained adapter")).to_be_visible()
+    screen.goto("/evidence?id=nothing")
+    expect(screen.get_by_text("No run of this id has evidence")).to_be_visible()
 
 
 def test_a_page_that_does_not_exist_says_so_and_leads_back(studio: Any, screen: Any):

@@ -17,6 +17,7 @@ _html = Fragments("studio.app", "parts.html")
 TONES = {
     "done": "good",
     "failed": "bad",
+    "damaged": "bad",
     "interrupted": "warn",
     "stopped": "warn",
     "queued": "calm",

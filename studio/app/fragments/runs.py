@@ -54,7 +54,7 @@ def newest(rows: Sequence[RunSummary]) -> Markup:
     """The newest runs in short."""
     if not rows:
         return joined(section("Runs"), EMPTY)
-    cells = [(_link(row), state(row.state), _verdict(row), when(row.created)) for row in rows]
+    cells = [(_link(row), state(row.shown_state), _verdict(row), when(row.created)) for row in rows]
     return joined(section("Newest runs"), table(("Run", "State", "Verdict", "Started"), cells, "Newest runs", narrow=True))
 
 
@@ -83,7 +83,7 @@ def overview(rows: Sequence[RunSummary], words: str = "", page: int = 1) -> Mark
     cells = [
         (
             joined(_link(row), _html("tags", row.tags)),
-            _html("state_with_progress", state(row.state), row.position, _share(row)),
+            _html("state_with_progress", state(row.shown_state), row.position, _share(row)),
             short_model(row.model),
             row.data,
             number(row.loss),
@@ -115,7 +115,7 @@ def head(row: RunSummary, wandb: str = "") -> Markup:
     """State, verdict, note and tags of one run."""
     link = wandb if wandb.startswith("https://") else ""
     note, tags = row.note, row.tags
-    return _html("head", state(row.state), row.position, row.verdict or "", note, tags, link)
+    return _html("head", state(row.shown_state), row.position, row.verdict or "", note, tags, link)
 
 
 def stages(status: Any) -> Markup:
@@ -211,6 +211,6 @@ def _share(row: RunSummary) -> str:
 
 
 def _verdict(row: RunSummary) -> Markup:
-    if row.error and row.state in ("failed", "interrupted"):
+    if row.error and (row.damaged or row.state in ("failed", "interrupted")):
         return _html("small", sentence(row.error.message))
     return text(row.headline or "–")

@@ -50,6 +50,8 @@ def build(home: Path) -> None:
     def opened(query: dict[str, str]) -> tuple[Any, ...]:
         found = [run for run in runs.list_runs(home) if run.folder.report.exists()]
         wanted = next((run for run in found if run.id == query.get("id")), found[0] if found else None)
+        if query.get("id") and (wanted is None or wanted.id != query["id"]):
+            gr.Warning("No run of this id has evidence. Choose another.")
         listed = gr.update(choices=[(f"{run.title} · {run.id}", run.id) for run in found], value=wanted.id if wanted else None)
         return listed, *feedback_controls.state(home), *shown(wanted.id if wanted else "")
 

@@ -99,6 +99,8 @@ def build(home: Path) -> None:
     def opened(query: dict[str, str], *texts: Any) -> tuple[Any, ...]:
         found = [item for item in runs.list_runs(home) if (item.folder.adapter / "adapter_config.json").exists()]
         wanted = next((item for item in found if item.id == query.get("id")), found[0] if found else None)
+        if query.get("id") and (wanted is None or wanted.id != query["id"]):
+            gr.Warning("No run of this id has a trained adapter. Choose another.")
         listed = gr.update(
             choices=[(f"{item.title} · {item.id}", item.id) for item in found], value=wanted.id if wanted else None
         )

@@ -13,8 +13,9 @@ from studio.app.fragments import runs as show
 from studio.app.runs import Run, Status
 from studio.core import events
 from studio.core.charts import Series, line_chart
-from studio.core.errors import JobError
+from studio.core.errors import JobError, StudioError
 from studio.core.text import duration
+from studio.runs.plan import PlanRecord
 from studio.ui import frame, variants
 
 
@@ -82,11 +83,14 @@ def build(home: Path) -> None:
                 frame.missing("No such run", "It may have been deleted.", "/runs", "See all runs"),
                 gr.update(visible=False),
             )
-        spec, written = run.spec, overview.notes(run)
+        try:
+            spec, written = run.spec, overview.notes(run)
+        except StudioError:  # damaged: which file it is and what to do is part of what follows
+            return run.id, parts.section(run.id, ""), gr.skip(), "", "", gr.skip(), gr.skip()
         model = show.short_model(spec.model.name)
         data = data_sources.names(spec)
         heading = parts.section(spec.name, f"{model} on {data} · {run.id}")
-        return run.id, heading, show.decisions(run.plan), written.note, ", ".join(written.tags), gr.skip(), gr.skip()
+        return run.id, heading, show.decisions(_plan(run)), written.note, ", ".join(written.tags), gr.skip(), gr.skip()
 
     results = [*live, *buttons, seen, timer]
     look = {"fn": frame.shows(now), "inputs": [key, seen], "outputs": results, **frame.QUIET}
@@ -132,10 +136,10 @@ def _exactly(run_id: str, home: Path) -> Run:
 def _fragments(run: Run, home: Path) -> dict[str, Any]:
     """Every part of the page that changes while a run goes on."""
     row = next(row for row in overview.rows(home) if row.id == run.id)
-    status, plan, found = run.status, run.plan, curves.read(run.folder.metrics)
+    status, plan, found = run.status, _plan(run), curves.read(run.folder.metrics)
     return {
         "head": show.head(row, _wandb(run)),
-        "error": show.problem(status.error),
+        "error": show.problem(row.error if row.damaged else status.error),
         "stages": show.stages(status),
         "kpis": show.kpis(row, found.last, _time_left(status, found), plan),
         "links": _links(run, status.state),
@@ -167,6 +171,14 @@ def _curves(read: curves.Curves) -> Markup:
         line_chart("Speed, tokens per second", [line("tokens per second", "tokens_per_second")]),
     ]
     return show.curves(drawn, "Curves appear with the first logged step.")
+
+
+def _plan(run: Run) -> PlanRecord | None:
+    """The plan; None also where it is damaged, as the page says above."""
+    try:
+        return run.plan
+    except StudioError:
+        return None
 
 
 def _time_left(status: Status, read: curves.Curves) -> str:
