@@ -38,7 +38,10 @@ def explain(error: ValidationError, items: Items, source: str, lines: Mapping[st
         path, message, hint = conflict.where or path, conflict.message, conflict.hint
     elif problem is newer:
         message = f"written by a newer release of Studio (version {_shown(problem['input'])}; this release reads up to "
-        message, hint = f"{message}{problem['ctx']['le']})", "Update Studio, or open it with the release that wrote it."
+        message, hint = (
+            f"{message}{problem.get('ctx', {}).get('le')})",
+            "Update Studio, or open it with the release that wrote it.",
+        )
     elif problem["type"] == "extra_forbidden":
         message, hint = _unknown(path, problem["loc"], items)
     elif problem["type"] == "missing":
