@@ -10,12 +10,11 @@ from markupsafe import Markup
 from studio.app import curves, data_sources, overview, queue, run_updates, runs
 from studio.app.fragments import parts
 from studio.app.fragments import runs as show
-from studio.app.runs import Run, Status
+from studio.app.runs import PlanRecord, Run, Status
 from studio.core import events
 from studio.core.charts import Series, line_chart
 from studio.core.errors import JobError, StudioError
 from studio.core.text import duration
-from studio.runs.plan import PlanRecord
 from studio.ui import frame, variants
 
 
