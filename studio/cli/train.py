@@ -12,6 +12,8 @@ from studio.cli import follow, show
 from studio.cli.options import All, Home, Json, Progress, Shown
 from studio.core.errors import DoesNotFit, SpecError
 
+INTERRUPTED = 130
+"""The exit code of a run that was stopped."""
 SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="A spec: a YAML file, see configs/.", show_default=False)]
 SpecFiles = Annotated[
     list[str],
@@ -93,14 +95,18 @@ def train(
     progress: Progress = None,
     queued: Annotated[bool, typer.Option("--queue", help="Add the run to the queue and return.")] = False,
 ) -> None:
-    """Run specs one after another: data, training, evidence, exports. Ctrl-C saves a checkpoint; closing the terminal does
-    not stop a run."""
+    """Run specs one after another: data, training, evidence, exports. Ctrl-C saves a checkpoint and starts no further run;
+    closing the terminal does not stop a run."""
     files, more = _files_and_settings(words)
     settings = [*(settings or []), *more]
     if json and len(files) > 1:
         raise SpecError("--json works with one spec only", hint="Train them one by one, or omit --json.", where="--json")
     asked = [(file, read_spec(file, settings)) for file in files]  # what is wrong with the last is said before the first
-    codes = [_train(file, spec, home, json, queued, progress) for file, spec in asked]
+    codes: list[int] = []
+    for file, spec in asked:
+        codes.append(_train(file, spec, home, json, queued, progress))
+        if codes[-1] == INTERRUPTED:  # who stops one starts no further one
+            break
     raise typer.Exit(next((code for code in codes if code), 0))
 
 

@@ -38,6 +38,16 @@ def test_a_file_with_an_equals_sign_in_its_name_is_a_file(work: list[Any]) -> No
     assert started(work, "a=b.yaml").name == "equals"
 
 
+@pytest.mark.parametrize(("codes", "runs_started", "code"), [([130, 0], 1, 130), ([1, 0], 2, 1), ([0, 0], 2, 0)])
+def test_who_stops_a_run_starts_none_of_those_after_it(
+    codes: list[int], runs_started: int, code: int, work: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends = iter(codes)
+    monkeypatch.setattr(follow, "follow", lambda *_, **__: next(ends))
+    assert run(["train", "bot.yaml", "a=b.yaml"]) == code
+    assert len(work) == runs_started
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
