@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from studio.app import documents, making, making_web
 from studio.core.errors import SpecError
 from tests.making import kit
 from tests.remote.loopback import loopback
+from tests.ui.conftest import open_again
 
 RUN = 240_000
 """Milliseconds a job may take on a busy machine."""
@@ -27,9 +30,19 @@ def handbook(home: Path, folder: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.browser
-def test_documents_become_a_dataset_with_samples_price_and_provenance(studio: Any, new_page: Any, tmp_path: Path):
+def test_documents_become_a_dataset_also_when_the_server_is_killed_meanwhile_and_nothing_is_paid_twice(
+    studio: Any, new_page: Any, tmp_path: Path
+):
     handbook(studio.home, tmp_path / "pages")
-    with loopback(kit.answer) as api:
+    number, reached, killed = itertools.count(1), threading.Event(), threading.Event()
+
+    def say(body: dict[str, Any]) -> str:
+        if next(number) > 5:  # three samples, and two answers of the job
+            reached.set()
+            killed.wait(RUN / 1000)
+        return kit.answer(body)
+
+    with loopback(say) as api:
         page = new_page()
         page.goto("/make")
         page.locator("#make-documents input").first.click()
@@ -44,9 +57,13 @@ def test_documents_become_a_dataset_with_samples_price_and_provenance(studio: An
         expect(page.locator("#make-result")).to_contain_text("dollars")
         assert len(api.received) == 3
         page.locator("#make-run").click()
+        assert reached.wait(RUN / 1000)
         page.close()
+        studio.kill()
+        killed.set()
+        studio.start()
         again = new_page()
-        again.goto("/make")
+        open_again(again, "/make")
         expect(again.locator("#make-state")).to_contain_text("done", timeout=RUN)
         expect(again.locator("#make-result")).to_contain_text("The teacher's terms: Fine.")
         to_train = again.get_by_role("link", name="Train on the rows")
@@ -54,6 +71,7 @@ def test_documents_become_a_dataset_with_samples_price_and_provenance(studio: An
         again.get_by_role("link", name="Review the rows").click()
         expect(again.locator("#samples .turn").first).to_be_visible(timeout=RUN)
         assert "/dataset?key=pages" in again.url
+        assert len(set(api.prompts)) == len(api.prompts), "nothing was asked, and so paid, twice"
     job = making.find("last", studio.home)
     assert job.id.startswith("pages-")
     assert job.dataset == "dataset:pages@1"
