@@ -295,6 +295,15 @@ def test_text_is_read_in_whatever_encoding_and_pages_by_form_feeds(tmp_path: Pat
     assert reading.pages[1].blocks[0].text == "Zweite Seite."
 
 
+def test_what_is_no_text_by_its_bytes_is_refused_with_what_to_do_about_a_document(tmp_path: Path) -> None:
+    file = tmp_path / "a.txt"
+    file.write_bytes(bytes(range(256)) * 50)
+    with pytest.raises(DataError, match="not a text file") as refused:
+        read(file)
+    assert ".txt" in refused.value.hint
+    assert "JSONL" not in refused.value.hint
+
+
 @pytest.mark.parametrize(
     ("suffix", "parts", "says"),
     [

@@ -49,7 +49,11 @@ def decoded(path: Path, name: str) -> tuple[str, tuple[str, ...]]:
         with open(path, "rb") as stream:
             yield stream
 
-    codec, remark = encoding.detect(opened, name)
+    try:
+        codec, remark = encoding.detect(opened, name)
+    except DataError as problem:
+        hint = "Give the file its right ending, or save it as .txt in the program that made it."
+        raise DataError(problem.message, hint=hint, where=name) from None
     text = path.read_bytes().decode(codec, "replace").replace("\r\n", "\n").replace("\r", "\n")
     return text.removeprefix("\ufeff"), (remark,) if remark else ()
 
