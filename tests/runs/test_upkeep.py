@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ from studio.app import damage as damages_of
 from studio.app import runs, upkeep
 from studio.cli import main
 from studio.runs import folder as folders
+from studio.runs.recorder import Recorder
 from tests.runs.test_damage import DAMAGES, ended
 
 
@@ -43,6 +45,33 @@ def test_a_whole_home_has_nothing_to_repair(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
     assert damages_of.repair(tmp_path) == []
     assert [item.ok for item in upkeep.check(tmp_path)] == [True]
+
+
+def test_the_doctor_sees_a_stuck_run_an_ended_server_a_full_disk_and_old_checkpoints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stuck, stopped = (folders.create(ended(tmp_path).asked_spec(), tmp_path) for _ in range(2))
+    tmp_path.chmod(0o700)
+    recorder = Recorder(stuck)  # its process is this one, which lives
+    recorder.progress(1, 2, "step")
+    Recorder(stopped).end("stopped")
+    stopped.checkpoints.mkdir()
+    (stopped.checkpoints / "optimizer.pt").write_bytes(b"x" * 1000)
+    note = tmp_path / "serving" / "1.json"
+    note.parent.mkdir()
+    note.write_text('{"process": {"pid": 1, "start_ticks": 1, "boot_id": "an earlier one"}}')
+    wanted = {"Stuck run": stuck.id, "Old checkpoints": stopped.id, "Disk": "1.0 MiB free", "Servers": "1 note"}
+    assert not {item.name for item in upkeep.check(tmp_path)} & {"Stuck run", "Old checkpoints"}
+    two_hours, two_months = (time.time() - seconds for seconds in (2 * upkeep.SILENT, 2 * upkeep.OLD_CHECKPOINTS))
+    for file in stuck.path.iterdir():
+        os.utime(file, (two_hours, two_hours))
+    os.utime(stopped.checkpoints, (two_months, two_months))
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1 << 20))
+    found = {item.name: item for item in upkeep.check(tmp_path)}
+    for name, said in wanted.items():
+        assert said in found[name].found
+        assert found[name].fix
 
 
 def test_only_what_nothing_needs_is_deleted(tmp_path: Path) -> None:
