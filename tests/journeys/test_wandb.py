@@ -92,7 +92,9 @@ def test_what_was_trained_on_what_and_how_well_is_read_from_w_and_b_alone(made: 
     assert config["lock"]["data"] == {"support.csv": next(iter(lock["data"].values()))}
 
     used = [variables["input"]["runName"] for name, variables in server.operations if "useArtifact(" in name]
-    collections = [variables["input"]["artifactCollectionName"] for variables in server._all("createArtifact(")]
+    collections = [
+        variables["input"]["artifactCollectionName"] for name, variables in server.operations if "createArtifact(" in name
+    ]
     assert used[:2] == [run.name] * 2
     assert collections[:2] == ["dataset-support", "base-starter"], "what other runs on them name, too"
 
