@@ -41,19 +41,21 @@ def main(arguments: list[str] | None = None) -> int:
     groundings: dict[str, Grounding] = {}
     for question in questions:
         try:
-            asked, index = question["messages"], question.get("index")
+            asked = prompted = question["messages"]
+            index = question.get("index")
             passages: list[Passage] = []
             if index:
                 groundings[index] = grounding = groundings.get(index) or open_grounding(index, given.home).within(
                     talker.context
                 )
-                asked, passages = grounding.ground(asked)
+                prompted, passages = grounding.ground(asked)
             answer = ""
-            for piece in talker.say(asked, question["tuned"], **question["sampling"]):
+            for piece in talker.say(prompted, question["tuned"], **question["sampling"]):
                 answer += piece
                 voice.say(piece=piece)
             if index:
-                voice.say(citations=[item.model_dump() for item in groundings[index].cite(answer, passages)])
+                sources = groundings[index].cite(answer, passages, asked)
+                voice.say(citations=[item.model_dump() for item in sources])
             voice.say(end=True)
         except StudioError as error:
             voice.say(error=error.as_dict())

@@ -139,10 +139,11 @@ def chat(
             history.append(chat_message("assistant", "".join(pieces)))
             answers[name.strip()] = "".join(pieces)
             if grounding:
-                sources = grounding.cite("".join(pieces), passages)
+                sources = grounding.cite("".join(pieces), passages, history[:-1])
                 cited[name.strip()] = [item.model_dump() for item in sources]
                 for item in [] if json else sources:
-                    show.say(f"  [{item.number}] {item.source}: “{item.quote}”")
+                    doubt = "" if item.supported else " (named by the answer; the passage's words do not show it)"
+                    show.say(f"  [{item.number}] {item.source}: “{item.quote}”{doubt}")
         if json:
             show.as_json({"question": asked, **answers, **({"citations": cited} if grounding else {})})
         if message:

@@ -192,7 +192,9 @@ def _row(system: _AskedSystem, index: int, question: Question, metric: str) -> A
         answerable=question.answerable,
         quality=quality if question.answerable else float(refused),
         refused=refused,
-        grounded=groundedness(reply.text, passages) if passages is not None and not refused and not error else None,
+        grounded=groundedness(reply.text, passages, question.text)
+        if passages is not None and not refused and not error
+        else None,
         passages=tuple(passage.id for passage in passages or ()),
         gold=tuple(sorted(question.gold)),
         prompt_tokens=reply.prompt_tokens,

@@ -19,6 +19,7 @@ from studio.documents.records import Passage
 from studio.retrieval.index import Index
 from studio.retrieval.measure import gold_of, question_of
 from studio.retrieval.records import Mode
+from studio.retrieval.support import Claim, about, stems
 from studio.retrieval.words import terms
 
 PASSAGES = 4
@@ -31,8 +32,6 @@ REFUSAL = "The documents do not say."
 _CITED = re.compile(r"\[(\d{1,2})]")
 _SENTENCE = re.compile(r"(?<=[.!?。！？])\s+|\n+")
 _MARK = re.compile(r"<(/?)\s*(passages?\b)", re.IGNORECASE)
-_LEAST = 3
-"""Letters of a word that says something."""
 
 
 class Citation(Record):
@@ -49,6 +48,8 @@ class Citation(Record):
     """Its number in the prompt, and in the answer as `[1]`."""
     marked: bool
     """The answer itself names it; else its words show that it was used."""
+    supported: bool
+    """The passage has what a sentence of the answer says; a model may also name one that has not."""
 
     @property
     def source(self) -> str:
@@ -88,9 +89,9 @@ class Grounding:
         passages = self.passages(question)
         return with_passages(messages, passages), passages
 
-    def cite(self, answer: str, passages: Sequence[Passage]) -> list[Citation]:
-        """The sources of an answer that was written from these passages."""
-        return citations(answer, passages)
+    def cite(self, answer: str, passages: Sequence[Passage], asked: Sequence[ChatMessage]) -> list[Citation]:
+        """The sources of an answer that was written from these passages. asked: the conversation up to its question."""
+        return citations(answer, passages, last_question(asked))
 
 
 def last_question(messages: Sequence[ChatMessage]) -> str:
@@ -133,11 +134,17 @@ def unmarked(answer: str) -> str:
     return _CITED.sub("", answer).strip()
 
 
-def citations(answer: str, passages: Sequence[Passage]) -> list[Citation]:
-    """The sources of an answer: those it names by number, or else for each of its sentences those that bear it out best."""
+def citations(answer: str, passages: Sequence[Passage], question: str = "") -> list[Citation]:
+    """The sources of an answer: those it names by number, or else those about the question that have what it says."""
     named = [number for number in dict.fromkeys(map(int, _CITED.findall(answer))) if 1 <= number <= len(passages)]
-    used = named or sorted({number for sentence in _sentences(answer) for number in _bearing_out(sentence, passages)})
-    said = set(_telling(_CITED.sub("", answer)))
+    claims = [Claim.of(sentence, question) for sentence in _sentences(answer)]
+    relevant = {passage.id for passage in about(question, passages)}
+    bearing = [
+        number
+        for number, passage in enumerate(passages, 1)
+        if passage.id in relevant and any(claim.stands_in([passage]) for claim in claims)
+    ]
+    said = stems(_CITED.sub("", answer))
     return [
         Citation(
             passage=passages[number - 1].id,
@@ -147,19 +154,16 @@ def citations(answer: str, passages: Sequence[Passage]) -> list[Citation]:
             quote=_nearest_sentence(passages[number - 1].text, said),
             number=number,
             marked=bool(named),
+            supported=number in bearing,
         )
-        for number in used
+        for number in named or bearing
     ]
 
 
-def groundedness(answer: str, passages: Sequence[Passage]) -> float:
-    """The share of an answer's sentences whose numbers all stand in the passages, and of their other words four in five.
-
-    1 for an answer without a sentence. Cheap and without a model: it shows an answer that goes beyond its sources, not one
-    that twists them.
-    """
+def groundedness(answer: str, passages: Sequence[Passage], question: str = "") -> float:
+    """The share of an answer's sentences that the passages bear out, in what they add to the question; 1 without a sentence."""
     sentences = _sentences(answer)
-    return sum(_borne_out(sentence, passages) >= 0.8 for sentence in sentences) / len(sentences) if sentences else 1.0
+    return sum(Claim.of(one, question).stands_in(passages) for one in sentences) / len(sentences) if sentences else 1.0
 
 
 def rows_with_passages(
@@ -203,33 +207,13 @@ def _row(question: str, passages: Sequence[Passage], answer: str) -> MessagesRow
 
 def _sentences(answer: str) -> list[str]:
     parts = (part.strip() for part in _SENTENCE.split(_CITED.sub("", answer)))
-    return [part for part in parts if _telling(part)]
-
-
-def _telling(text: str) -> list[str]:
-    return [word for word in terms(text) if word.isdigit() or not word.isascii() or len(word) >= _LEAST]
-
-
-def _borne_out(sentence: str, passages: Sequence[Passage]) -> float:
-    """The share of a sentence's words that the passages hold; 0 where one of its numbers is in none of them."""
-    words = _telling(sentence)
-    there = {word for passage in passages for word in terms(passage.text)}
-    if any(word.isdigit() and word not in there for word in words):
-        return 0.0
-    return sum(word in there for word in words) / len(words)
-
-
-def _bearing_out(sentence: str, passages: Sequence[Passage]) -> list[int]:
-    """The numbers of the passages that hold most of a sentence, three in five of its words at least."""
-    shares = [_borne_out(sentence, [passage]) for passage in passages]
-    most = max(shares, default=0.0)
-    return [number for number, share in enumerate(shares, 1) if share == most] if most >= 0.6 else []
+    return [part for part in parts if stems(part)]
 
 
 def _nearest_sentence(text: str, said: set[str]) -> str:
     """The sentence with most of the answer's words, the shortest of equals: a heading has the subject, but not what is said."""
     parts = [part for part in _SENTENCE.split(text) if part.strip()]
-    best = max(parts, key=lambda part: (len(said & set(terms(part))), -len(part)), default=text)
+    best = max(parts, key=lambda part: (len(said & stems(part)), -len(part)), default=text)
     return shorten(best, 300)
 
 

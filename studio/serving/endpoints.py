@@ -51,7 +51,7 @@ def make_chat(served: Served, request: ChatRequest, inbox: Inbox, client: str, b
         for index in range(count)
     ]  # fmt: skip
     names = frozenset(tool["function"]["name"] for tool in tools)
-    format_ = ChatFormat(served, jobs, form, names, forced=param == "tool_choice", passages=passages)
+    format_ = ChatFormat(served, jobs, form, names, param == "tool_choice", passages, asked)
 
     def completed(name: str) -> None:
         if served.collector is not None and request.store is not False:
@@ -102,11 +102,12 @@ class ChatFormat:
         names: frozenset[str],
         forced: bool = False,
         passages: Sequence[Passage] = (),
+        asked: Sequence[ChatMessage] = (),
     ) -> None:
         """names: of the functions that may be called; forced: the answer is a call and nothing else; passages: what the
-        answer is written from."""
+        answer to the last message asked is written from."""
         self._served, self._jobs, self._form, self._names, self._forced = served, jobs, form, names, forced
-        self._passages = passages
+        self._passages, self._asked = passages, asked
         self._texts: dict[int, str] = {}
         self.messages: dict[int, ChatMessage] = {}
         """Whole answers, once their last piece was written."""
@@ -164,7 +165,7 @@ class ChatFormat:
         grounding = self._served.grounding
         if grounding is None:
             return {}
-        return {"citations": [item.model_dump(mode="json") for item in grounding.cite(text, self._passages)]}
+        return {"citations": [item.model_dump(mode="json") for item in grounding.cite(text, self._passages, self._asked)]}
 
     def _calls(self, text: str, finish: str | None) -> tuple[str, list[toolcalls.Call]]:
         """The text around the calls, and the calls; one that was forced and cut at the limit is given as far as it goes."""

@@ -60,6 +60,40 @@ def test_a_quote_is_the_sentence_that_says_it_and_no_passage_of_another_thing_is
     assert citations("The price of the Umber cabinet is 199 dollars.", things) == []
 
 
+def test_no_passage_is_cited_for_a_value_it_does_not_have() -> None:
+    things = [
+        Passage.of(
+            "radio.md",
+            None,
+            ["Radio"],
+            0,
+            "The Linnet radio comes from Mexico. It costs 48 dollars, with 36 months of warranty.",
+        ),
+        Passage.of("sofa.md", None, ["Sofa"], 0, "The Larkspur sofa comes from Turkey. It costs 36 dollars."),
+    ]
+    origin, price = "Where does the Linnet radio come from?", "What does the Linnet radio cost?"
+    for right in ("The Linnet radio is made in Mexico.", "It comes from Mexico.", "Mexico."):
+        assert [item.document for item in citations(right, things, origin)] == ["radio.md"], right
+    for wrong in ("The Linnet radio is made in Turkey.", "It comes from Turkey.", "Turkey.", "made in turkey"):
+        assert citations(wrong, things, origin) == [], wrong
+    assert [item.document for item in citations("48 dollars.", things, price)] == ["radio.md"]
+    assert citations("It costs 36 dollars.", things, price) == []  # 36 are its months, and the other thing's dollars
+    assert groundedness("The Linnet radio is made in Mexico. It is made in Norway.", things, origin) == 0.5
+
+
+def test_plain_words_count_where_no_number_or_name_is_added() -> None:
+    question = "How many days of leave do I get?"
+    assert [item.document for item in citations("You get thirty days.", [LEAVE, HOTEL], question)] == ["hr.pdf"]
+    assert citations("You get forty days.", [LEAVE, HOTEL], question) == []
+    assert citations("Leave is lost when the year ends.", [LEAVE, HOTEL], question) == []
+
+
+def test_a_source_that_the_answer_names_but_that_does_not_show_it_is_said_not_to_support_it() -> None:
+    found = citations("Forty days [1].", [LEAVE, HOTEL], "How many days of leave are there?")
+    assert [(item.number, item.marked, item.supported) for item in found] == [(1, True, False)]
+    assert citations("Thirty days [1].", [LEAVE, HOTEL], "How many days of leave are there?")[0].supported
+
+
 def test_groundedness_is_the_share_of_sentences_that_the_passages_hold() -> None:
     assert groundedness("Employees have thirty days of leave [1]. Hotels cost 120 euros.", [LEAVE, HOTEL]) == 1.0
     assert groundedness("Employees have thirty days of leave. Cars are free on Sundays.", [LEAVE, HOTEL]) == 0.5
