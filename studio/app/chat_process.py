@@ -41,20 +41,20 @@ def main(arguments: list[str] | None = None) -> int:
     groundings: dict[str, Grounding] = {}
     for question in questions:
         try:
-            asked = prompted = question["messages"]
+            conversation = prompted = question["messages"]
             index = question.get("index")
             passages: list[Passage] = []
             if index:
                 groundings[index] = grounding = groundings.get(index) or open_grounding(index, given.home).within(
                     talker.context
                 )
-                prompted, passages = grounding.ground(asked)
+                prompted, passages = grounding.ground(conversation)
             answer = ""
             for piece in talker.say(prompted, question["tuned"], **question["sampling"]):
                 answer += piece
                 voice.say(piece=piece)
             if index:
-                sources = groundings[index].cite(answer, passages, asked)
+                sources = groundings[index].cite(answer, passages, conversation)
                 voice.say(citations=[item.model_dump() for item in sources])
             voice.say(end=True)
         except StudioError as error:

@@ -89,9 +89,9 @@ class Grounding:
         passages = self.passages(question)
         return with_passages(messages, passages), passages
 
-    def cite(self, answer: str, passages: Sequence[Passage], asked: Sequence[ChatMessage]) -> list[Citation]:
-        """The sources of an answer that was written from these passages. asked: the conversation up to its question."""
-        return citations(answer, passages, last_question(asked))
+    def cite(self, answer: str, passages: Sequence[Passage], conversation: Sequence[ChatMessage]) -> list[Citation]:
+        """The sources of an answer that was written from these passages. conversation: up to its question."""
+        return citations(answer, passages, last_question(conversation))
 
 
 def last_question(messages: Sequence[ChatMessage]) -> str:

@@ -50,9 +50,9 @@ class Claim:
     @classmethod
     def of(cls, sentence: str, question: str = "") -> Claim:
         """The claim of a sentence."""
-        asked, facts, said = stems(question), _facts(sentence), stems(sentence)
+        sought, facts, said = stems(question), _facts(sentence), stems(sentence)
         known = set(terms(question))
-        new = said - asked
+        new = said - sought
         if not new:
             return cls(frozenset(said), frozenset(facts), frozenset(_measures(sentence)))
         return cls(frozenset(new), frozenset(facts - known), frozenset(_measures(sentence)))
@@ -86,8 +86,8 @@ def about(question: str, passages: Sequence[Passage]) -> list[Passage]:
     """The passages that are about what is asked: of the words that tell them apart, they have half as many as the best."""
     words = [_subject(passage) for passage in passages]
     everywhere = set.intersection(*words) if words else set[str]()
-    asked = stems(question) - everywhere
-    held = [len(asked & these) for these in words]
+    sought = stems(question) - everywhere
+    held = [len(sought & these) for these in words]
     most = max(held, default=0)
     return [passage for passage, count in zip(passages, held, strict=True) if 2 * count > most or count == most]
 

@@ -102,12 +102,12 @@ class ChatFormat:
         names: frozenset[str],
         forced: bool = False,
         passages: Sequence[Passage] = (),
-        asked: Sequence[ChatMessage] = (),
+        conversation: Sequence[ChatMessage] = (),
     ) -> None:
         """names: of the functions that may be called; forced: the answer is a call and nothing else; passages: what the
-        answer to the last message asked is written from."""
+        answer to the conversation is written from."""
         self._served, self._jobs, self._form, self._names, self._forced = served, jobs, form, names, forced
-        self._passages, self._asked = passages, asked
+        self._passages, self._conversation = passages, conversation
         self._texts: dict[int, str] = {}
         self.messages: dict[int, ChatMessage] = {}
         """Whole answers, once their last piece was written."""
@@ -165,7 +165,9 @@ class ChatFormat:
         grounding = self._served.grounding
         if grounding is None:
             return {}
-        return {"citations": [item.model_dump(mode="json") for item in grounding.cite(text, self._passages, self._asked)]}
+        return {
+            "citations": [item.model_dump(mode="json") for item in grounding.cite(text, self._passages, self._conversation)]
+        }
 
     def _calls(self, text: str, finish: str | None) -> tuple[str, list[toolcalls.Call]]:
         """The text around the calls, and the calls; one that was forced and cut at the limit is given as far as it goes."""
