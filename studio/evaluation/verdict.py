@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from studio.core.text import count, plural
+from studio.evaluation import facts
 from studio.evaluation.general import NAME as GENERAL
 from studio.evaluation.general import SKILLS, TEXT
 from studio.evaluation.interval import rows_to_decide
@@ -45,6 +46,10 @@ _ADVICE: dict[VerdictKind, str] = {
     "worse": "Do not ship it. Look at the worst answers, then at the learning rate, the epochs and the training rows.",
     "not measured": "Set data.holdout to 0.1, or to a file of questions, and evaluate again.",
 }
+_WORDING = (
+    "Do not rely on what it states: it learned how such answers are worded, not their facts. Give it the facts with the "
+    "question (retrieval), or train longer on rows that state them, and read the worst answers."
+)
 _LIKELIER = (
     "No reason to ship it yet: the references became likelier, but this metric shows no better answers. Train longer, or have "
     "the answers compared by a person or a judge (studio judge)."
@@ -64,9 +69,11 @@ def decide(sets: Sequence[SetReport]) -> Verdict:
         sentences = ["Not measured: there were no held-out rows to compare on"]
     else:
         kind = _kind(main, forgets)
-        sentences = [
-            _on_main(main, f"{kind}, and it forgets" if forgets and kind in ("worse", "no clear difference") else kind)
-        ]
+        states = _states(main)
+        headline = f"{kind}, and it forgets" if forgets and kind in ("worse", "no clear difference") else kind
+        if states.mostly_wrong and kind.startswith("better"):
+            headline = headline.replace("better", "better in wording, not in facts", 1)
+        sentences = [_on_main(main, headline), *filter(None, [states.sentence()])]
         sentences += [_of_pairs(main)] if PAIRED in main.metrics and main.headline != REWARD else []
         sentences += [_of_reward(main)] if main.headline == REWARD else []
         aside = [item for item in sets if item not in (main, general, text) and item.before == "base"]
@@ -83,6 +90,8 @@ def decide(sets: Sequence[SetReport]) -> Verdict:
 def _advice(kind: VerdictKind, main: SetReport | None) -> str:
     """What to do next. Where the references became likelier and no answer became right, more rows would change nothing."""
     loss = main.metrics.get("loss") if main is not None and main.headline != "loss" else None
+    if kind == "better" and main is not None and _states(main).mostly_wrong:
+        return _WORDING
     likelier = loss is not None and METRICS["loss"].gained(loss.change)
     return _LIKELIER if kind == "no clear difference" and likelier else _ADVICE[kind]
 
@@ -117,6 +126,11 @@ def _on_main(main: SetReport, kind: str) -> str:
             way = "fell" if loss.change.value < 0 else "rose"
             sentence += f", though the loss {way} clearly from {loss.base.value:.3f} to {loss.tuned.value:.3f}"
     return sentence
+
+
+def _states(main: SetReport) -> facts.Facts:
+    """What long answers state; short ones are right or wrong as a whole, and their metric says so."""
+    return facts.stated(main.answers if main.headline == "rouge_l" else ())
 
 
 def _of_reward(rewarded: SetReport) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from studio.documents.records import Passage
+from studio.evaluation.facts import facts_of
 from studio.retrieval.words import terms
 
 _TELLING, _BESIDE_A_FACT = 0.8, 0.5
@@ -32,7 +33,6 @@ _STOP = frozenset(
     )
 )
 """Words that say nothing by themselves."""
-_WORD = re.compile(r"\w+")
 _ENDINGS = ("ing", "ed", "es", "en", "er", "e", "n", "s", "d")
 
 
@@ -50,7 +50,7 @@ class Claim:
     @classmethod
     def of(cls, sentence: str, question: str = "") -> Claim:
         """The claim of a sentence."""
-        sought, facts, said = stems(question), _facts(sentence), stems(sentence)
+        sought, facts, said = stems(question), facts_of(sentence) - _STOP, stems(sentence)
         known = set(terms(question))
         new = said - sought
         if not new:
@@ -94,16 +94,6 @@ def about(question: str, passages: Sequence[Passage]) -> list[Passage]:
 
 def _subject(passage: Passage) -> set[str]:
     return stems(f"{passage.document} {' '.join(passage.heading_path)} {passage.text}")
-
-
-def _facts(sentence: str) -> set[str]:
-    """Its numbers, the words with a capital letter behind the first, and those that are all capitals."""
-    found: set[str] = set()
-    for position, word in enumerate(_WORD.findall(sentence)):
-        capital = word[0].isupper() and (position > 0 or (len(word) > 1 and word.isupper()))
-        if word.isdigit() or (capital and len(word) > 1 and word.lower() not in _STOP):
-            found.add(word.lower())
-    return found
 
 
 def _measures(text: str) -> set[tuple[str, str]]:

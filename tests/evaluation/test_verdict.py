@@ -124,6 +124,31 @@ def test_a_lower_loss_is_better_and_a_higher_one_worse():
     assert decide([made("held-out", "loss", compared(1.0, 2.0, 0.8, 1.2))]).kind == "worse"
 
 
+def long(tuned: str) -> SetReport:
+    scores = {"exact_match": 0.0, "rouge_l": 0.5, "loss": 0.1}
+    reference = "The lamp costs 49 dollars and has a warranty of 24 months. It comes from Denmark."
+    pair = Answered("Tell me about the lamp.", reference, Given("?", 3, True, scores), Given(tuned, 3, True, scores))
+    return replace(made("held-out", "rouge_l", compared(0.1, 0.5, 0.3, 0.5)), answers=[pair] * 30)
+
+
+def test_answers_that_are_worded_like_the_references_with_other_facts_are_not_simply_better():
+    verdict = decide([long("The lamp costs 120 dollars and has a warranty of 18 months. It comes from Mexico.")])
+    assert verdict.kind == "better"
+    assert verdict.text.startswith("Better in wording, not in facts: ROUGE-L on held-out rows rose")
+    assert (
+        "of the 90 numbers and names in the references 0 are in the tuned answers, and of the 90 that those state 90 are "
+        "not in the reference"
+    ) in verdict.text
+    assert verdict.advice.startswith("Do not rely on what it states")
+
+
+def test_long_answers_with_the_right_facts_are_better_and_say_how_many_they_have():
+    verdict = decide([long("It costs 49 dollars, with 24 months of warranty, and is from Denmark.")])
+    assert verdict.text.startswith("Better: ROUGE-L")
+    assert "of the 90 numbers and names in the references 90 are in the tuned answers" in verdict.text
+    assert verdict.advice.startswith("Read the worst answers first")
+
+
 def test_a_loss_that_fell_is_told_when_the_headline_cannot_tell():
     found = made("held-out", "exact_match", compared(0, 0.02, -0.01, 0.05), loss=compared(2.0, 1.5, -0.6, -0.4))
     verdict = decide([found])
