@@ -34,8 +34,8 @@ class Facts:
         if self.wanted < LEAST:
             return ""
         return (
-            f"of the {self.wanted:,} numbers and names in the references {self.repeated:,} are in the tuned answers, and of the "
-            f"{self.stated:,} that those state {self.foreign:,} are not in the reference"
+            f"of the {self.wanted:,} numbers and names in the references {self.repeated:,} are in the tuned answers, and of "
+            f"the {self.stated:,} that those state {self.foreign:,} are not in the reference"
         )
 
 
