@@ -97,7 +97,8 @@ class Conversation:
             values["good"] = self.good
         if self.passage:
             values |= {"passage": self.passage, "glue": self.glue}
-        return {**values, "file": self.file, "line": self.line}
+        values["file"], values["line"] = self.file, self.line
+        return values
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Conversation:

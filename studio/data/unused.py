@@ -34,6 +34,8 @@ class UnusedColumns:
         if not self._rows:
             self._used = {*self._columns, *(root(name, row.values) for name in self._columns)}
         self._rows += 1
+        if row.values.keys() <= self._used:  # the usual row, of a million
+            return
         for name, value in row.values.items():
             if name in self._used:
                 continue

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from studio.core.messages import ChatMessage, chat_message
+from studio.core.messages import ChatMessage
 from studio.core.plain import is_list, is_object
 from studio.data.columns import SHARED, Format, Proposal, Table, by_name
 from studio.data.context import Context
@@ -72,23 +72,24 @@ def _is_correction(name: str) -> bool:
 def convert(row: Row, columns: Mapping[str, str], context: Context) -> Conversation:
     """The question, with its context above it and its choices below it, and the answer. Lists of both are turns."""
     values, notes = row.values, context.notes
-    asked, answered = values.get(columns["question"]), values.get(columns["answer"])
-    if is_list(asked) and is_list(answered):
+    asking, answering = columns["question"], columns["answer"]
+    answered = values.get(answering)
+    if is_list(answered) and is_list(asked := values.get(asking)):
         return Conversation(_turns(asked, answered, columns, context), (), "", row.file, row.line)
-    question = text_of(values, columns["question"], "question", notes)
+    question = text_of(values, asking, "question", notes)
     if "tools" in columns and (calls := _calls(answered)):
-        asked_turn = {"role": "user", "content": text_of(values, columns["question"], "question", notes)}
+        asked_turn = {"role": "user", "content": question}
         turns = [asked_turn, {"role": "assistant", "content": "", "tool_calls": calls}]
-        return Conversation(checked(turns, columns["answer"], context), (), "", row.file, row.line)
+        return Conversation(checked(turns, answering, context), (), "", row.file, row.line)
     if "choices" in columns and not is_absent(values.get(columns["choices"])):
         question, answer = with_choices(question, values.get(columns["choices"]), answered, columns)
     else:
-        answer = text_of(values, columns["answer"], "answer", notes)
+        answer = text_of(values, answering, "answer", notes)
     if "context" in columns:
         extra = optional_text(values, columns["context"], "context", notes)
         question = f"{extra}\n\n{question}" if extra else question
-    turns = (chat_message("user", question), chat_message("assistant", answer))
-    return Conversation(turns, (), "", row.file, row.line)
+    said: tuple[ChatMessage, ...] = ({"role": "user", "content": question}, {"role": "assistant", "content": answer})
+    return Conversation(said, (), "", row.file, row.line)
 
 
 def _calls(answer: Any) -> list[Any]:
