@@ -18,6 +18,7 @@ import numpy as np
 
 from studio.training.layouts import Item, MicroBatch, pack, pack_shared, pad_rows, shared_size
 from studio.training.schedule import steps_per_epoch
+from studio.training.totals import Totals
 
 PADDING_LIMIT = 64
 """What a micro-batch costs however small it is, in tokens: so much padding is better than one more. Measured on a CPU; the
@@ -54,19 +55,6 @@ class Tokens(Protocol):
     def __getitem__(self, sequence: int, /) -> tuple[np.ndarray, np.ndarray]:
         """The token ids of a sequence, and for each whether it is learned (bool, or 0 and 1)."""
         ...
-
-
-@dataclass(frozen=True)
-class Totals:
-    """What losses over several rows are divided by."""
-
-    rows: int
-    trained: int
-    """Trained tokens."""
-    trained_wanted: int
-    """Those of preferred answers; all where answers are not labelled."""
-    wanted: int
-    """Sequences whose answer is preferred; all where answers are not labelled."""
 
 
 @dataclass(frozen=True)

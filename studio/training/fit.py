@@ -15,7 +15,7 @@ from studio.core.errors import HardwareError
 from studio.core.files import sha256
 from studio.core.text import plural
 from studio.tracking.reporter import Reporter
-from studio.training import adapters, checkpoints, guards, loop, optimizations, reference
+from studio.training import adapters, checkpoints, guards, loop, optimizations, reference_scores
 from studio.training.checkpoints import Progress
 from studio.training.job import TrainingJob, TrainingResult
 from studio.training.schedule import steps_per_epoch, total_steps
@@ -70,7 +70,7 @@ def fit(base: Any, tokenizer: Any, job: TrainingJob, reporter: Reporter) -> Trai
             )
         for reason, count in loss_model.fusion.refused.items():
             reporter.event(events.Note(message=f"{plural(count, 'adapter')} computed alone: {reason}"))
-        loss_model.references = reference.references(loss_model, run, reporter)
+        loss_model.references = reference_scores.references(loss_model, run, reporter)
         source = _source(loss_model, tokenizer, reporter, fresh=checkpoint is None)
         monitor = _train(loss_model, source, steps, checkpoint, Progress(run=run), reporter)
         return _finish(monitor, job)

@@ -14,11 +14,12 @@ from studio.core.errors import Stopped, TrainingError
 from studio.core.text import count, plural
 from studio.data.verifiers import Message
 from studio.models.generation import MANY, Answer, generate
-from studio.training.batches import Batch, Tokens, Totals
+from studio.training.batches import Batch, Tokens
 from studio.training.loop import StepData
 from studio.training.methods.grpo import Grpo
 from studio.training.modes import evaluating
 from studio.training.sampled import Sampled
+from studio.training.totals import Totals
 
 if TYPE_CHECKING:
     from studio.tracking.reporter import Reporter

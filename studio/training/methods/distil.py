@@ -10,7 +10,7 @@ from studio.core.fields import Ui
 from studio.training.methods.method import Figures, Method, Scored
 
 if TYPE_CHECKING:
-    from studio.training.batches import Totals
+    from studio.training.totals import Totals
 
 
 class Distil(Method, frozen=True):

@@ -11,7 +11,7 @@ from studio.data.rows import Needs
 from studio.training.methods.method import Figures, Method, Scored, pair_figures, pairs
 
 if TYPE_CHECKING:
-    from studio.training.batches import Totals
+    from studio.training.totals import Totals
 
 
 class Dpo(Method, frozen=True):

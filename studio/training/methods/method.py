@@ -10,7 +10,7 @@ from studio.core.section import Section
 from studio.data.rows import Needs
 
 if TYPE_CHECKING:
-    from studio.training.batches import Totals
+    from studio.training.totals import Totals
 
 Figures = Mapping[str, Any]
 """Figures of a micro-batch, each its share of the batch's: a scalar on the device, without gradient."""

@@ -9,7 +9,7 @@ from pydantic import model_serializer
 from studio.training.methods.method import Figures, Method, Scored
 
 if TYPE_CHECKING:
-    from studio.training.batches import Totals
+    from studio.training.totals import Totals
 
 
 class Sft(Method, frozen=True):
