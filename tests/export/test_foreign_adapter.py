@@ -6,7 +6,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-from safetensors.torch import load_file, save_file
 
 from studio.cli.main import run as command
 from studio.core.files import read_json, write_json
@@ -47,6 +46,8 @@ def test_an_adapter_folder_is_exported_onto_the_base_that_is_given_and_verified(
 def test_an_adapter_that_a_chat_would_refuse_is_refused_before_anything_is_written(
     source: Source, foreign: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    from safetensors.torch import load_file, save_file
+
     file = foreign / "adapter_model.safetensors"
     whole = load_file(file)
     out = tmp_path / "out"
