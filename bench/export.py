@@ -103,7 +103,7 @@ def make_adapter(base: Path, folder: Path, rank: int = 16) -> None:
             tensors[f"{place}.lora_A.weight"] = torch.randn(rank, module.in_features) * 0.02
             tensors[f"{place}.lora_B.weight"] = torch.randn(module.out_features, rank) * 0.02
     LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", base_model_name_or_path=str(base)).save_pretrained(
-        folder
+        str(folder)
     )
     save_file(tensors, folder / "adapter_model.safetensors")
 

@@ -29,6 +29,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from studio.app import overview, queue, runs
 from studio.core import events
+from studio.processes import locks
 from studio.runs import supervisor
 from studio.spec import parse
 
@@ -64,8 +65,7 @@ def by_hand(home: Path, jobs: int) -> dict[str, Any]:
     """Queue, list, move and cancel jobs through the studio's use cases. A supervisor's lock is held, so none starts."""
     clock, dice = Clock(), random.Random(1)
     data = _data(home)
-    with supervisor._alone(home) as alone:
-        assert alone
+    with locks.hold(supervisor._lock(home), locks.within(locks.PROBE)):
         for place in range(jobs):
             spec = parse({"name": f"job {place}", "data": {"train": data}})
             clock("queue", lambda spec=spec: queue.submit(spec, home))
@@ -90,7 +90,7 @@ def by_hand(home: Path, jobs: int) -> dict[str, Any]:
 def killed(home: Path, count: int, kills: int) -> dict[str, Any]:
     """Kill supervisors at random moments while runs wait; what became of the runs."""
     dice, data = random.Random(2), _data(home)
-    with supervisor._alone(home):
+    with locks.hold(supervisor._lock(home), locks.within(locks.PROBE)):
         names = [queue.submit(parse({"name": f"run {place}", "data": {"train": data}}), home).id for place in range(count)]
     Path(data).unlink()
     adopted = 0

@@ -96,7 +96,7 @@ def one(model: Any, tokenizer: Any, **changes: Any) -> tuple[float, list[float],
         try:
             fit(model, tokenizer, replace(made, training=training, **fields), clock)
         finally:
-            StepMonitor.save = own  # type: ignore[method-assign]
+            StepMonitor.save = own
     tokens, seconds = clock.tokens[-1] - clock.tokens[0], clock.seconds[-1] - clock.seconds[0]
     return 1000 * seconds / tokens, clock.losses, sum(still) / max(1, len(still))
 

@@ -49,7 +49,7 @@ def studio(file: Path, model: Path, folder: Path) -> dict[str, Any]:
         if not (out / "report.json").exists():
             prepare.prepare(settings, 42, out)
         parts = ("train", "held-out")
-        return [encode.encode_file(out / f"{name}.jsonl", tokenizer, "answers", out / f"{name}.tokens") for name in parts]
+        return [encode.encode_file(out / f"{name}.jsonl", tokenizer, "assistant", out / f"{name}.tokens") for name in parts]
 
     began = used()
     train, held_out = ready()
@@ -65,7 +65,8 @@ def trl(file: Path, model: Path, folder: Path) -> dict[str, Any]:
     """What SFTTrainer does with the data before it trains."""
     from datasets import load_dataset
     from transformers import AutoModelForCausalLM, AutoTokenizer
-    from trl import SFTConfig, SFTTrainer
+    from trl.trainer.sft_config import SFTConfig
+    from trl.trainer.sft_trainer import SFTTrainer
 
     loaded, tokenizer = AutoModelForCausalLM.from_pretrained(model), AutoTokenizer.from_pretrained(model)
     args = SFTConfig(

@@ -280,7 +280,13 @@ def serving(layers: int) -> Iterator[tuple[dict[str, Any], str, int]]:
     from tests.export.conftest import make_adapter
     from tests.tiny import make_model
 
-    big = {"hidden_size": 768, "intermediate_size": 2048, "num_attention_heads": 12, "num_key_value_heads": 12, "head_dim": 64}
+    big: dict[str, Any] = {
+        "hidden_size": 768,
+        "intermediate_size": 2048,
+        "num_attention_heads": 12,
+        "num_key_value_heads": 12,
+        "head_dim": 64,
+    }
     with tempfile.TemporaryDirectory() as folder:
         base = make_model(Path(folder) / "base", num_hidden_layers=layers, **big)
         held = Model(name=str(base), quantization="none", dtype="fp32", attention="sdpa")
@@ -296,7 +302,8 @@ def serving(layers: int) -> Iterator[tuple[dict[str, Any], str, int]]:
         running = threading.Thread(target=servers.serve, args=(app, listener, limits, ready.set, ended), daemon=True)
         running.start()
         ready.wait(300)
-        parameters = sum(weight.numel() for weight in models["shop"].scheduler.engine._inner.parameters())
+        engine: Any = models["shop"].scheduler.engine
+        parameters = sum(weight.numel() for weight in engine._inner.parameters())
         yield models, f"http://127.0.0.1:{listener.getsockname()[1]}/v1", parameters
         ended.set()
         running.join(30)

@@ -31,7 +31,6 @@ from playwright.sync_api import Browser, sync_playwright
 
 from bench.startup import cpu_model
 from studio.app import library
-from studio.core.files import write_json
 from studio.ui.session import COOKIE, Sessions
 from tests.ui.conftest import CHROMIUM, Studio
 from tests.ui.hostile import done
@@ -57,7 +56,7 @@ def fill(home: Path) -> dict[int, str]:
             for step in range(1, steps + 1)
         )  # fmt: skip
         run.folder.metrics.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
-        write_json(run.folder.status, {**run.status.as_dict(), "ended": time.time()})
+        run.status.model_copy(update={"ended": time.time()}).write(run.folder.status)
         found[steps] = run.id
     return found
 

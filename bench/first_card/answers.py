@@ -54,9 +54,10 @@ def _scored(bench: Bench, model: Any) -> dict[str, Any]:
     data = rows([bench.sizes(512, 32)] * bench.sizes(8, 2), model.config.vocab_size)
     began = time.perf_counter()
     with torch.no_grad(), torch.autocast("cuda", torch.bfloat16):
+        losses: list[Any] = []
         for row in range(len(data)):
             ids = torch.from_numpy(data[row][0]).long()[None].to("cuda")
-            loss = model(input_ids=ids, labels=ids, use_cache=False).loss
-    value = loss.item()
+            losses.append(model(input_ids=ids, labels=ids, use_cache=False).loss)
+    value = losses[-1].item()
     assert value == value, "the loss is no number"
     return {"rows_per_second": round(len(data) / (time.perf_counter() - began), 2)}

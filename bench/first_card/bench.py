@@ -100,7 +100,7 @@ def milliseconds(work: Callable[[], Any], times: int = 5) -> float:
 def build(config: dict[str, Any], quantization: str = "nf4", dtype: str = "bf16") -> Any:
     """A model of random weights on the GPU as `load_base` would hold it, made layer by layer: no file, no large copy."""
     import torch
-    from bitsandbytes.nn import Linear4bit, Params4bit
+    from bitsandbytes.nn.modules import Linear4bit, Params4bit
     from transformers import AutoConfig, AutoModelForCausalLM
 
     number = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[dtype]
@@ -115,7 +115,8 @@ def build(config: dict[str, Any], quantization: str = "nf4", dtype: str = "bf16"
                 inputs, outputs = linear.in_features, linear.out_features
                 made = Linear4bit(inputs, outputs, linear.bias is not None, number, True, "nf4", device="meta")
                 weight = torch.randn(outputs, inputs, device="cuda", dtype=number) * inputs**-0.5
-                made.weight = Params4bit(weight, requires_grad=False, compress_statistics=True, quant_type="nf4").to("cuda")
+                kind: Any = Params4bit
+                made.weight = kind(weight, requires_grad=False, compress_statistics=True, quant_type="nf4").to("cuda")
                 if linear.bias is not None:
                     made.bias = torch.nn.Parameter(torch.zeros(outputs, device="cuda", dtype=number), requires_grad=False)
                 setattr(parent, name, made)

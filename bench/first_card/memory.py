@@ -7,6 +7,7 @@ from typing import Any
 
 from bench.first_card.bench import BIG, GIB, Bench, Steps, build, free, job, rows
 from studio.core.errors import OutOfMemory
+from studio.models import finding
 
 CAPS = (7.0, 11.0, 14.9, 22.6)
 """GiB that a run may use on GPUs of 8, 12, 16 and 24 GB."""
@@ -46,7 +47,6 @@ def _short(name: str) -> str:
 def _planned(bench: Bench, name: str, cap: float) -> dict[str, Any]:
     """What the planner decides for full-length rows and a GPU of which `cap` GiB may be used."""
     from dataclasses import replace
-    from types import SimpleNamespace
 
     from studio import planner
     from studio.hardware import machine
@@ -62,7 +62,7 @@ def _planned(bench: Bench, name: str, cap: float) -> dict[str, Any]:
     plan = planner.resolve(
         RunSpec.model_validate(values),
         replace(here, gpus=(gpu,)),
-        SimpleNamespace(config=bench.config(name)),
+        finding.FoundModel(name, name, None, False, config=bench.config(name)),
         planner.rows(data),
     )
     training = plan.spec.training
@@ -103,7 +103,9 @@ def _measured(bench: Bench, base: Any, settings: dict[str, Any], cap: float, tot
             "reserved": torch.cuda.max_memory_reserved(),
         }
     except torch.OutOfMemoryError as error:
-        raise OutOfMemory(f"out of memory under a plan that fits: {str(error)[:200]}") from None
+        raise OutOfMemory(
+            f"out of memory under a plan that fits: {str(error)[:200]}", hint="Report it with this run's file."
+        ) from None
     finally:
         if steps is not None:
             steps.close()

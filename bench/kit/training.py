@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kit import testbed
+from studio.models.settings import Dtype
 
 
 class Clock:
@@ -45,7 +46,7 @@ class Clock:
         }
 
 
-def job(folder: Path, count: int, vocabulary: int, dtype: str, micro: int | None, packing: bool | None) -> Any:
+def job(folder: Path, count: int, vocabulary: int, dtype: Dtype, micro: int | None, packing: bool | None) -> Any:
     """The run as the studio is given it; what is None, its planner decides."""
     from studio.training import optimizations
     from studio.training.fit import TrainingJob
@@ -77,7 +78,7 @@ def job(folder: Path, count: int, vocabulary: int, dtype: str, micro: int | None
         adapter=adapter,
         training=training,
         device="cpu",
-        dtype=dtype,  # type: ignore[arg-type]
+        dtype=dtype,
         quantized=False,
         train=rows,
         held_out=None,
@@ -87,7 +88,7 @@ def job(folder: Path, count: int, vocabulary: int, dtype: str, micro: int | None
     )
 
 
-def _planned(folder: Path, training: Any, adapter: Any, rows: Any) -> tuple[Any, str, int]:
+def _planned(folder: Path, training: Any, adapter: Any, rows: Any) -> tuple[Any, Dtype, int]:
     from studio import planner
     from studio.hardware import machine
     from studio.models import finding
@@ -95,13 +96,13 @@ def _planned(folder: Path, training: Any, adapter: Any, rows: Any) -> tuple[Any,
     from studio.spec import RunSpec
 
     model = testbed.write_model(folder / "model")
-    spec = RunSpec(name="bench", model={"name": str(model)}, data={"train": "x.jsonl"}, adapter=adapter, training=training)  # type: ignore[arg-type]
+    spec = RunSpec(name="bench", model={"name": str(model)}, data={"train": "x.jsonl"}, adapter=adapter, training=training)
     plan = planner.resolve(spec, machine.probe(), finding.find(spec.model), planner.rows(rows, None), measured_runs(folder))
     return plan.spec.training, plan.spec.model.dtype, plan.spec.data.max_length
 
 
 def studio_run(
-    folder: Path, count: int, vocabulary: int, dtype: str = "fp32", micro: int | None = None, packing: bool | None = None
+    folder: Path, count: int, vocabulary: int, dtype: Dtype = "fp32", micro: int | None = None, packing: bool | None = None
 ) -> dict[str, Any]:
     """One run of the studio; without micro and packing as its planner decides."""
     from studio.models import libraries
@@ -130,7 +131,8 @@ def trl_run(
     """
     from datasets import Dataset
     from transformers import TrainerCallback
-    from trl import SFTConfig, SFTTrainer
+    from trl.trainer.sft_config import SFTConfig
+    from trl.trainer.sft_trainer import SFTTrainer
 
     from studio.training import adapters
     from studio.training.settings import ResolvedAdapter
