@@ -95,8 +95,8 @@ def detect(sample: Sequence[Row], settings: Data, strict: bool = True) -> Detect
     more = next((other for other in others if other.unclear and not _columns_of(other) <= _columns_of(best)), None)
     if more:
         raise _which_column(table, more, file)
-    if best.confidence <= 0.5 and not best.unclear and best.format in TABLES and (nested := _nested(table, best)):
-        raise asking(f"the columns {_columns(best)} do not hold texts", table, file, nested[0], reasons=best.reasons)
+    if best.confidence <= 0.5 and not best.unclear and best.format in TABLES and (nested := _nested(table, best)) is not None:
+        raise asking(f"the columns {_columns(best)} do not hold texts", table, file, nested, reasons=best.reasons)
     if best.confidence < SURE:
         raise _unsure(table, best, file)
     refuse_choices(table, best, file)
@@ -244,14 +244,14 @@ def _needed(proposal: Proposal) -> str:
     return "" if first == proposal.format else proposal.format
 
 
-def _nested(table: Table, best: Proposal) -> tuple[list[Choice]] | None:
+def _nested(table: Table, best: Proposal) -> list[Choice] | None:
     """Readings that reach into objects or lists, where no row of the sample can be read by the columns alone, or none that
     is sure; None where rows can be read, or where nothing stands in objects."""
     if any(not isinstance(_read(row, best), str) for row in table.rows[:20]):
         return None
     if not any(table.share(name, lambda value: isinstance(value, (dict, list))) > 0.5 for name in best.columns.values()):
         return None
-    return ([item for item in guesses(table) if any(is_path(name) for name in item.columns.values())],)
+    return [item for item in guesses(table) if any(is_path(name) for name in item.columns.values())]
 
 
 def _unsure(table: Table, best: Proposal, file: str) -> DataError:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import io
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO
 
 from studio.core.errors import DataError
 from studio.data import in_memory
@@ -76,7 +75,7 @@ def opened(source: Source, settings: Data) -> Generator[Opened]:
     reader = READERS[source.kind]
     with contextlib.ExitStack() as closing:
         raw = closing.enter_context(_open(source))
-        if raw.peek(64).startswith(b"version https://git-lfs"):  # type: ignore[attr-defined] - a buffered reader
+        if encoding.upcoming(raw, 64).startswith(b"version https://git-lfs"):
             raise DataError("it is a pointer to a file in Git LFS, not the file", hint="Run git lfs pull.", where=source.name)
         stream = closing.enter_context(_unpacked(source, raw))
         if reader.text:
@@ -93,7 +92,7 @@ def opened(source: Source, settings: Data) -> Generator[Opened]:
 
 def _by_content(reader: Reader, stream: BinaryIO, source: Source, facts: Facts) -> Reader:
     """The reader for what the text holds, with a remark where its name says something else."""
-    head: bytes = cast("io.BufferedReader", stream).peek(LOOKED_AT)[:LOOKED_AT]
+    head = encoding.upcoming(stream, LOOKED_AT)
     kind = kind_by_content(head, source.kind)
     if kind != source.kind:
         facts.kind = kind
@@ -119,7 +118,7 @@ def _by_content(reader: Reader, stream: BinaryIO, source: Source, facts: Facts) 
 
 def _as_text(source: Source, stream: BinaryIO, settings: Data, facts: Facts) -> BinaryIO:
     """The stream as UTF-8, after a look at whether it is text at all."""
-    head = _seen(stream, 512)
+    head = encoding.upcoming(stream, 512)
     if not head:
         raise DataError("the file is empty", hint="Give a file with rows.", where=source.name)
     for magic, what, ending in _MAGIC:
@@ -160,11 +159,6 @@ def _again(source: Source) -> Generator[BinaryIO]:
     """The source's unpacked bytes from the start, a second time."""
     with _open(source) as raw, _unpacked(source, raw) as stream:
         yield stream
-
-
-def _seen(stream: BinaryIO, length: int) -> bytes:
-    """At most so many bytes that come next in a buffered reader, which stay to be read."""
-    return cast("Any", stream).peek(length)[:length]
 
 
 def _unpacked(source: Source, raw: BinaryIO) -> BinaryIO:

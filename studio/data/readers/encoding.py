@@ -8,7 +8,7 @@ import functools
 import io
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from typing import BinaryIO
+from typing import Any, BinaryIO, cast
 
 from studio.core.errors import DataError
 from studio.core.text import nearest, shorten
@@ -67,14 +67,18 @@ def _is_binary(head: bytes) -> bool:
     return len(head.translate(None, _CONTROL)) < 0.98 * len(head)
 
 
+def upcoming(stream: BinaryIO, length: int) -> bytes:
+    """At most so many bytes that come next in a buffered reader, which stay to be read."""
+    return cast("Any", stream).peek(length)[:length]
+
+
 def as_utf8(stream: BinaryIO, encoding: str) -> BinaryIO:
     """The stream's bytes as UTF-8 without a byte order mark. UTF-8 itself passes unchanged, faults and all."""
     if encoding in ("utf-8", "ascii"):
         return stream
     if encoding == "utf-8-sig":
-        mark = stream.peek(len(codecs.BOM_UTF8))[: len(codecs.BOM_UTF8)]  # type: ignore[attr-defined] - a buffered reader
-        if mark == codecs.BOM_UTF8:
-            stream.read(len(mark))
+        if upcoming(stream, len(codecs.BOM_UTF8)) == codecs.BOM_UTF8:
+            stream.read(len(codecs.BOM_UTF8))
         return stream
     return io.BufferedReader(_Recoded(stream, encoding), _BLOCK)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
+from collections.abc import Sequence
 
 import orjson
 
@@ -39,7 +40,7 @@ def kind_by_content(head: bytes, kind: str) -> str:
             return ".json" if kind != ".md" and head.lstrip().split(b"\n", 1)[0].strip() == b"{" else kind
     if kind == ".txt" and _columns(head, "\t") > 1:
         return ".tsv"
-    if kind == ".txt" and any(_names_a_table(head, delimiter) for delimiter in (",", ";")):
+    if kind == ".txt" and mark_of_names(head.decode("utf-8", "replace").split("\n", 1)[0], (",", ";")):
         return ".csv"
     if kind in (".json", ".jsonl", ".ndjson") and head.lstrip()[:1] not in (b"{", b"[", b"") and not _parses(head):
         for delimiter, suffix in ((",", ".csv"), (";", ".csv"), ("\t", ".tsv")):
@@ -68,24 +69,18 @@ def not_to_learn(head: bytes) -> tuple[str, str] | None:
     return None
 
 
-def _names_a_table(head: bytes, delimiter: str) -> bool:
-    """Whether the first line names columns that ask and answer, with that delimiter."""
-    names = {name.strip().strip('"').casefold() for name in head.decode("utf-8", "replace").split("\n", 1)[0].split(delimiter)}
-    return bool(names & _ASKING) and bool(names & _ANSWERING)
-
-
-def names_a_table(line: str) -> bool:
-    """Whether a text is a line that names columns that ask and answer, whatever parts them."""
-    return any(_names_a_table(line.encode(), delimiter) for delimiter in (",", ";", "\t", "|"))
-
-
-def other_delimiter(line: str) -> str:
-    """A mark that parts names of columns that ask and answer, and is none of the delimiters that are read; or nothing."""
-    for mark in _OTHER_DELIMITERS:
+def mark_of_names(line: str, marks: Sequence[str] = (",", ";", "\t", "|")) -> str:
+    """The first of the marks that parts a line into names of columns, some that ask and some that answer; or nothing."""
+    for mark in marks:
         names = {name.strip().strip('"').casefold() for name in line.split(mark)}
         if names & _ASKING and names & _ANSWERING:
             return mark
     return ""
+
+
+def other_delimiter(line: str) -> str:
+    """A mark that parts names of columns that ask and answer, and is none of the delimiters that are read; or nothing."""
+    return mark_of_names(line, _OTHER_DELIMITERS)
 
 
 def pair_mark(head: bytes) -> str:

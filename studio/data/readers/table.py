@@ -12,7 +12,7 @@ from studio.core.text import count, plural, shorten
 from studio.data.readers.encoding import text_lines
 from studio.data.readers.facts import COLUMNS, ROW_BYTES, Facts
 from studio.data.readers.preamble import refuse_preamble
-from studio.data.readers.sniff import names_a_table, other_delimiter
+from studio.data.readers.sniff import mark_of_names, other_delimiter
 from studio.data.readers.tickets import names_issues
 from studio.data.rows import Rejected, Row
 
@@ -177,7 +177,7 @@ def _names(reader: Iterator[list[str]], source: _Lines, facts: Facts) -> tuple[l
             hint="Save it with a comma, semicolon, tab or bar between the columns.",
             where=f"{facts.name}, line {line}",
         )
-    if len(names) == 1 and sum(mark in names[0] for mark in ",;\t|") and names_a_table(names[0]):
+    if len(names) == 1 and sum(mark in names[0] for mark in ",;\t|") and mark_of_names(names[0]):
         raise DataError(
             "each of its lines stands in quotes as a whole, so that it has one column",
             hint="Save the table again as CSV: quotes belong around a single text, not around a line.",
