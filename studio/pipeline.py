@@ -23,13 +23,13 @@ from studio.models import download, libraries, loading, pruning
 from studio.models.chat import fix_date
 from studio.models.loading import free_memory
 from studio.runs import judging
+from studio.runs.device import alone_on_device
 from studio.runs.folder import RunFolder
 from studio.runs.mirror import Mirror, tracked
 from studio.runs.plan import PlanRecord
 from studio.runs.recorder import Recorder
 from studio.runs.rows import encode_parts, held_out_rows, within_length
 from studio.runs.run_history import measured_runs
-from studio.runs.slot import slot
 from studio.spec import ResolvedSpec, RunSpec, with_full_paths
 from studio.tracking.reporter import Reporter
 
@@ -62,7 +62,7 @@ def run(folder: RunFolder, recorder: Recorder) -> None:
     with recorder.stage("preparing"):
         prepared = make_ready(folder, asked, recorder)
         download.fetch(prepared.found, recorder)  # before the device is held: it takes minutes, and nothing of the device
-    with _device(folder, recorder, prepared.machine), tracked(folder, recorder) as mirror:
+    with alone_on_device(folder, recorder, prepared.machine), tracked(folder, recorder) as mirror:
         if mirror:
             recorder.on_metrics, recorder.on_event = mirror.step, mirror.happened
             mirror.checked()
@@ -317,10 +317,3 @@ def load(prepared: Prepared, as_stored: bool = False) -> Any:
     if prepared.machine.device == "cpu":
         torch.set_num_threads(prepared.spec.training.threads)
     return loading.load_base(prepared.spec.model, prepared.machine.device, prepared.found, as_stored=as_stored)
-
-
-def _device(folder: RunFolder, recorder: Recorder, machine: machines.Machine) -> Any:
-    def waiting(holder: str) -> None:
-        recorder.event(events.Waiting(message=f"waiting for {machine.device}, which {holder or 'another run'} uses"))
-
-    return slot(machine.uuid, folder.id, recorder.should_stop, waiting)

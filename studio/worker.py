@@ -17,10 +17,11 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from studio.core import events
 from studio.core.errors import Stopped, StudioError
 from studio.core.machine_errors import translate
 from studio.core.records import ErrorRecord
-from studio.hardware import machine
+from studio.hardware import allocator, machine
 from studio.runs import reserve
 from studio.runs.folder import RunFolder
 from studio.runs.recorder import FolderRemoved, Recorder
@@ -46,6 +47,9 @@ def main(folder: RunFolder) -> int:
     except Stopped:
         recorder.end("stopped")
         return 130
+    except allocator.ExpandingRefused as error:
+        recorder.event(events.Note(message=f"the GPU refused memory in segments that grow ({error}): starting again without"))
+        start_again()
     except FolderRemoved as error:
         print(error, file=sys.stderr)  # noqa: T201 - the log may be gone too
         return error.exit_code
@@ -60,6 +64,14 @@ def main(folder: RunFolder) -> int:
         return 1
     recorder.end("done")
     return 0
+
+
+def start_again() -> None:
+    """Replace this process by a new one of the same run, whose allocator gets memory in fixed segments."""
+    os.environ[allocator.VARIABLE] = allocator.FIXED
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
 def sweep(folder: RunFolder) -> None:
@@ -82,8 +94,7 @@ def set_environment() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    if "PYTORCH_ALLOC_CONF" not in os.environ and not machine.is_wsl():  # on WSL2 it can fail the first allocation
-        os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
+    allocator.configure()
     gpu = machine.probe().gpu
     if gpu and gpu.uuid and not gpu.mig:  # CUDA counts GPUs in another order than the driver: the planned one, by its name
         os.environ.update(CUDA_DEVICE_ORDER="PCI_BUS_ID", CUDA_VISIBLE_DEVICES=gpu.uuid)

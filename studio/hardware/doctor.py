@@ -15,7 +15,7 @@ from pathlib import Path
 
 from studio.core.files import studio_home
 from studio.core.text import plural, size
-from studio.hardware import gpu_check
+from studio.hardware import allocator, gpu_check
 from studio.hardware import machine as machines
 from studio.hardware.machine import Machine
 
@@ -49,6 +49,7 @@ def check(folder: str | Path | None = None, ask_torch: bool = False) -> list[Fin
         _python(),
         *_cards(machine),
         _torch(machine),
+        *([Finding("GPU allocator", None, allocator.described())] if machine.device == "cuda" else ()),
         *(_trials() if ask_torch and machine.device == "cuda" else ()),
         _memory(machine),
         _cpu(machine),

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
 
 from studio import worker
-from studio.hardware import machine
+from studio.hardware import allocator, doctor, machine
+from studio.runs import folder as folders
+from studio.runs import status
+from studio.spec import parse
 
 GIB = 1 << 30
 NAMES = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF")
@@ -90,3 +95,76 @@ def test_wsl_is_told_by_its_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     for release, wsl in (("5.15.167.4-microsoft-standard-WSL2", True), ("6.8.0-45-generic", False)):
         monkeypatch.setattr(machine, "_read", lambda path, release=release: release)
         assert machine.is_wsl() is wsl
+
+
+def torch_that(monkeypatch: pytest.MonkeyPatch, error: Exception | None) -> None:
+    """A torch whose first allocation on the GPU raises `error`."""
+
+    def zeros(*_: object, **__: object) -> None:
+        if error:
+            raise error
+
+    library = ModuleType("torch")
+    library.__dict__.update(zeros=zeros, OutOfMemoryError=type("OutOfMemoryError", (RuntimeError,), {}))
+    monkeypatch.setitem(sys.modules, "torch", library)
+
+
+def test_a_first_allocation_that_fails_with_expanding_segments_is_told_from_other_failures(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    torch_that(monkeypatch, RuntimeError("CUDA driver error: unknown error\nmore"))
+    allocator.try_first_allocation()  # not without such segments: whoever loads the model says what is wrong
+    allocator.configure()
+    with pytest.raises(allocator.ExpandingRefused, match=r"^CUDA driver error: unknown error$"):
+        allocator.try_first_allocation()
+    torch_that(monkeypatch, None)
+    allocator.try_first_allocation()
+
+
+WORKER = """
+import os, sys, types
+pipeline = sys.modules["studio.pipeline"] = types.ModuleType("studio.pipeline")
+from pathlib import Path
+from studio import worker
+from studio.core import events
+from studio.hardware import allocator
+from studio.runs.folder import RunFolder
+
+def run(folder, recorder):
+    recorder.event(events.Note(message="allocator: " + os.environ[allocator.VARIABLE]))
+    if os.environ[allocator.VARIABLE] == allocator.EXPANDING:
+        raise allocator.ExpandingRefused("device not ready")
+
+pipeline.run = run
+sys.exit(worker.main(RunFolder(Path(sys.argv[1]))))
+"""
+
+
+def test_a_run_whose_gpu_refuses_expanding_segments_starts_again_without_them_and_says_so(tmp_path: Path) -> None:
+    folder = folders.create(parse({"name": "bot", "data": {"train": "x.csv"}}), tmp_path)
+    script = tmp_path / "script.py"
+    script.write_text(WORKER)
+    subprocess.run(
+        [sys.executable, "-P", str(script), str(folder.path)],
+        check=True,
+        timeout=60,
+        env={**os.environ, allocator.VARIABLE: allocator.EXPANDING},
+    )
+    said = [getattr(event, "message", "") for event in folder.read_events()]
+    assert [line for line in said if line.startswith("allocator: ")] == [
+        "allocator: expandable_segments:True",
+        "allocator: expandable_segments:False",
+    ]
+    assert any("the GPU refused memory in segments that grow (device not ready)" in line for line in said)
+    assert status.read(folder).state == "done"
+
+
+def test_the_doctor_says_how_the_gpus_memory_is_allocated(monkeypatch: pytest.MonkeyPatch) -> None:
+    def shown() -> str:
+        return next(item.found for item in doctor.check() if item.name == "GPU allocator")
+
+    assert shown() == "expandable segments"
+    monkeypatch.setattr(machine, "is_wsl", lambda: True)
+    assert "WSL2" in shown()
+    os.environ["PYTORCH_ALLOC_CONF"] = "max_split_size_mb:128"
+    assert shown() == "PYTORCH_ALLOC_CONF=max_split_size_mb:128"
