@@ -46,7 +46,7 @@ def main(file: str) -> int:
     try:
         found = [item for item in islice(read(file, Data(train=file)), ROWS) if isinstance(item, Row)]
     except StudioError as error:
-        sys.stderr.write(f"{error}\n→ {error.hint}\n")
+        sys.stderr.write(f"{error}\n")
         return error.exit_code
     first = FirstRows(
         columns=tuple(dict.fromkeys(str(name) for row in found for name in row.values))[:200],

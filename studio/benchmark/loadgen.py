@@ -129,7 +129,7 @@ def level(streams: int, rounds: Sequence[Round], joules: float | None = None) ->
         latency_p95=_percentile(total, 95),
         watts=joules / seconds if joules is not None and seconds else None,
         joules_per_token=joules / tokens if joules is not None and tokens else None,
-        errors=sorted({str(problem) for item in rounds for problem in item.refused}),
+        errors=sorted({problem.sentence for item in rounds for problem in item.refused}),
     )
 
 

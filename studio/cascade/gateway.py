@@ -121,7 +121,7 @@ class Gateway:
         except CeilingReached:
             return self._local(small, assessment, "budget spent")
         except StudioError as error:
-            log.warning("the large model did not respond: %s", error)
+            log.warning("the large model did not respond: %s", error.sentence)
             self.breaker.failed()
             return self._local(small, assessment, "large model down")
         reason = "unsure" if assessment.escalate else "shadow"

@@ -160,7 +160,7 @@ def run(arguments: list[str] | None = None) -> int:
 
 def _refuse(error: StudioError, exit_code: int, arguments: list[str] | None) -> int:
     """Say what is wrong in two lines on stderr, and with --json in one document on stdout too. Returns the exit code."""
-    print(printable(str(error)), file=sys.stderr)
+    print(printable(error.sentence), file=sys.stderr)
     if error.hint:
         print(f"→ {printable(error.hint)}", file=sys.stderr)
     if "--json" in (sys.argv[1:] if arguments is None else arguments):

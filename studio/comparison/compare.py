@@ -178,7 +178,7 @@ def _row(system: _AskedSystem, index: int, question: Question, metric: str) -> A
     except StudioError as problem:
         if type(problem).__name__ == "CeilingReached":
             raise
-        reply, error = Reply("", 0, 0, 0.0), str(problem)
+        reply, error = Reply("", 0, 0, 0.0), problem.sentence
     refused = not error and refuses(reply.text)
     quality = 0.0
     if question.answerable and not refused:

@@ -19,19 +19,22 @@ class StudioError(Exception):
     def __init__(self, message: str, *, hint: str, where: str = "") -> None:
         super().__init__(message, hint, where)
         self.message, self.hint, self.where = message, hint, where
-        if hint:
-            self.add_note(f"→ {hint}")  # a traceback shows notes below the message
 
     def __reduce__(self):
         return _rebuild, (type(self), self.message, self.hint, self.where)
 
-    def __str__(self) -> str:
+    @property
+    def sentence(self) -> str:
+        """Where and what, without the hint: for texts that say what to do in a place of its own."""
         where = self.where.replace("\n", "\ufffd")  # a file may be called anything: it must not look like a line of ours
         return f"{where}: {self.message}" if where else self.message
 
+    def __str__(self) -> str:
+        return f"{self.sentence}\n→ {self.hint}" if self.hint else self.sentence
+
     def _render_traceback_(self) -> list[str]:
         """How IPython shows it: what, where and what to do, without the frames in between, which are not the user's."""
-        return [f"{type(self).__name__}: {self}", *([f"→ {self.hint}"] if self.hint else [])]
+        return f"{type(self).__name__}: {self}".splitlines()
 
     def as_dict(self) -> dict[str, str]:
         """The error as plain values, for events, status files and `--json`."""

@@ -55,7 +55,7 @@ def inspect(settings: Data, reporter: Reporter | None = None) -> DataReport:
             split.hold_out(gathered.table[_unique(gathered), 1], settings.holdout, seed=0)
         except DataError as found:
             problem = found
-    problems, hints = ((str(problem),), (problem.hint,)) if problem else ((), ())
+    problems, hints = ((problem.sentence,), (problem.hint,)) if problem else ((), ())
     return gathered.report(settings).model_copy(update={"problems": problems, "hints": hints, "cautions": cautions})
 
 

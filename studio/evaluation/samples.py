@@ -61,7 +61,8 @@ def sampler(
             if on_samples:
                 on_samples(read(file))
         except Exception as problem:
-            reporter.event(events.Note(message=f"no answers at step {step}: {problem}"))
+            why = " ".join(str(problem).split())
+            reporter.event(events.Note(message=f"no answers at step {step}: {why}"))
 
     return sample
 

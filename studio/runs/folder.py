@@ -131,8 +131,10 @@ class RunFolder:
         try:
             self.asked_spec()
             self.spec()
-        except (OSError, ValueError, StudioError) as problem:
-            return f"{problem}"
+        except StudioError as problem:
+            return problem.sentence
+        except (OSError, ValueError) as problem:
+            return str(problem)
         return ""
 
 

@@ -135,9 +135,11 @@ class Scheduler:
             self.engine.load()
         except Exception as problem:
             self.failed = problem
-            if not isinstance(problem, StudioError):
+            known = isinstance(problem, StudioError)
+            if not known:
                 log.exception("loading failed")
-            self._fail_all(ApiError(503, f"the model could not be loaded: {problem}", code="model_failed"))
+            why = problem.sentence if known else str(problem)
+            self._fail_all(ApiError(503, f"the model could not be loaded: {why}", code="model_failed"))
             return
         self.ready = True
         while True:

@@ -30,7 +30,7 @@ def add_routes(app: Any, sessions: Sessions, link: OneTimeLink, password: Passwo
         try:
             by_name = bool(users.listing(home))
         except StudioError as error:
-            return HTMLResponse(page(f"{error}. {error.hint}", False), 503)
+            return HTMLResponse(page(f"{error.sentence}. {error.hint}", False), 503)
         return HTMLResponse(page(message, by_name or password is not None, by_name), status, headers)
 
     def let_in(request: Request, name: str, cookie: str) -> Response:
@@ -64,7 +64,7 @@ def add_routes(app: Any, sessions: Sessions, link: OneTimeLink, password: Passwo
         try:
             cookie = await asyncio.to_thread(checked, name, given)
         except StudioError as error:
-            return HTMLResponse(page(f"{error}. {error.hint}", False), 503)
+            return HTMLResponse(page(f"{error.sentence}. {error.hint}", False), 503)
         if not cookie:
             audit.record(home, name, "sign-in", outcome="refused", address=address)
             return shown("Wrong name or password." if users.listing(home) else "Wrong password.", 403)

@@ -35,7 +35,7 @@ def person_of(session: Session, home: Path) -> Person | None:
             return None if users.listing(home) else OWNER
         user = users.find(home, session.account)
     except StudioError as error:
-        raise Refused(503, f"{error}. {error.hint}") from None
+        raise Refused(503, f"{error.sentence}. {error.hint}") from None
     return user.person if user is not None and user.stamp == session.stamp else None
 
 

@@ -71,7 +71,7 @@ def test_the_runs_of_a_sweep_are_one_group_of_the_tracker(monkeypatch: pytest.Mo
 def test_a_run_that_fails_does_not_end_a_sweep_and_one_that_is_stopped_does(capsys: pytest.CaptureFixture[str]) -> None:
     made = studio.sweep("bot.yaml", {"training.learning_rate": [FAILS, 1e-4, STOPS, 2e-4]})
     assert rates(made) == [FAILS, 1e-4, STOPS]
-    assert str(made[0].error) == "the loss is NaN"
+    assert str(made[0].error) == "the loss is NaN\n→ Lower the rate."
     assert f"{made[0].id}: the loss is NaN" in capsys.readouterr().err
 
 

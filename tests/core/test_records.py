@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -105,5 +106,15 @@ def test_a_missing_file_is_the_callers_matter(tmp_path: Path) -> None:
 def test_an_error_comes_back_as_its_own_class() -> None:
     error = OutOfMemory("ran out", hint="use nf4", where="step 3")
     again = ErrorRecord.from_json(ErrorRecord.of(error).as_json()).error()
-    assert (type(again), str(again), again.hint) == (OutOfMemory, "step 3: ran out", "use nf4")
+    assert (type(again), again.sentence, again.hint) == (OutOfMemory, "step 3: ran out", "use nf4")
     assert isinstance(ErrorRecord(kind="DataError", message="x").error(), DataError)
+
+
+def test_an_error_says_what_to_do_once_wherever_it_is_printed() -> None:
+    error = OutOfMemory("ran out", hint="use nf4", where="step 3")
+    lines = ["step 3: ran out", "→ use nf4"]
+    assert str(error).splitlines() == lines
+    assert traceback.format_exception_only(error)[-1].splitlines() == [f"studio.core.errors.OutOfMemory: {lines[0]}", lines[1]]
+    assert error._render_traceback_() == [f"OutOfMemory: {lines[0]}", lines[1]]
+    assert error.sentence == lines[0]
+    assert str(OutOfMemory("ran out", hint="")) == "ran out"

@@ -58,7 +58,7 @@ def model_reading(task: Task | None, findings: Sequence[Finding] = ()) -> Markup
     if task is None:
         return note("Stopped: nothing of it is kept.")
     if task.error is not None:
-        return notice(str(task.error), task.error.hint, "bad")
+        return notice(task.error.sentence, task.error.hint, "bad")
     if task.state == "running":
         return notice("The model is reading the rows.", task.progress or "Loading the model …", "calm")
     if task.kind == curation.NAMES:
