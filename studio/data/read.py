@@ -65,6 +65,7 @@ def opened(source: Source, settings: Data) -> Generator[Opened]:
         columns=tuple(settings.columns.values()),
         sheet=settings.sheet or "",
         header_row=settings.header_row,
+        message_order=settings.message_order or "",
         roles={speaker.strip().lower(): role for speaker, role in settings.roles.items()},
     )
     if source.kind == "hub":

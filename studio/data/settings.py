@@ -59,6 +59,9 @@ class ReadAs(TypedDict, total=False):
     columns: dict[str, str]
     roles: dict[str, Role]
     turns: Turns
+    message_order: Literal["day_first", "month_first", "as_written", "newest_first"]
+    header_row: int
+    sheet: str
     system: str
     train_on: Literal["assistant", "last_assistant", "all"]
 
@@ -82,6 +85,12 @@ class Data(Section, frozen=True):
     turns: Annotated[Turns, Ui(advanced=True)] = Field(default="strict", title="Order of turns")
     """strict: user and assistant take turns, the user first; join: neighbouring turns of one speaker become one, and a
     greeting may come first; keep: turns stay as they are, in any order that the model's template takes."""
+    message_order: Annotated[Literal["day_first", "month_first", "as_written", "newest_first"] | None, Ui(advanced=True)] = (
+        Field(default=None, title="Order of messages")
+    )
+    """Of a table with one message a row. day_first, month_first: by their dates, which are written so; as_written: the oldest
+    message of a conversation stands first; newest_first: the newest does. Empty: by their times, and the run stops to ask where
+    these are not clear."""
     system: Annotated[str | None, Ui(advanced=True)] = Field(default=None, title="System prompt")
     """Put before every conversation that has none of its own."""
     rows_per: Annotated[Literal["conversation", "answer"], Ui(advanced=True)] = Field(

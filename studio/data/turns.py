@@ -16,6 +16,7 @@ from studio.core.plain import is_items, is_list, is_object
 from studio.data.context import Context
 from studio.data.notes import Notes, Unusable
 from studio.data.texts import joined_parts, kind_of, python_literal, sound
+from studio.data.times import oldest_first
 
 CALLER = "call"
 """The speaker of ShareGPT turns whose text is a tool call as JSON."""
@@ -70,7 +71,7 @@ def checked(raw: Any, column: str, context: Context) -> tuple[ChatMessage, ...]:
     messages: list[ChatMessage] = []
     before, end = "", 0
     calls: frozenset[str] = frozenset()
-    given: Sequence[Any] = raw
+    given: Sequence[Any] = _by_time(raw, column, notes)
     for place, message in enumerate(given, 1):
         if not is_object(message):
             raise Unusable(f"wrong type: message {place} is {kind_of(message)}, not an object", column)
@@ -104,6 +105,14 @@ def checked(raw: Any, column: str, context: Context) -> tuple[ChatMessage, ...]:
         unlearned = any(turn["role"] == "assistant" for turn in messages[end:])
         notes.add(f"turns after the last {'trained ' if unlearned else ''}answer were left out", column)
     return tuple(messages[:end])
+
+
+def _by_time(raw: Sequence[Any], column: str, notes: Notes) -> Sequence[Any]:
+    """The messages, turned round with a note where their times say that the newest stands first."""
+    if len(raw) < 2 or not is_object(raw[0]) or len(raw[0]) < 3 or (turned := oldest_first(raw)) is raw:
+        return raw
+    notes.add("messages whose times say that the newest stood first were turned round", column)
+    return turned
 
 
 def checked_tools(raw: Any, column: str, notes: Notes) -> tuple[Tool, ...]:

@@ -5,7 +5,23 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.data.corpus import CHOSEN, FIRST, OPTIONS, PAIRS, A, Asks, Case, Q, Refuses, Text, Turns, lines, table, workbook
+from tests.data.corpus import (
+    CHOSEN,
+    FIRST,
+    OPTIONS,
+    PAIRS,
+    A,
+    Asks,
+    Case,
+    Q,
+    Refuses,
+    Text,
+    Turns,
+    lines,
+    oai,
+    table,
+    workbook,
+)
 
 LINE = table("question", "answer")
 EVEN = Turns((("user", Q[1]), ("assistant", A[1])), 3)
@@ -22,6 +38,26 @@ def messages(names: tuple[str, ...], *shapes: tuple[Any, ...]) -> str:
         for shape in shapes
     ]
     return "".join(",".join(f'"{cell}"' for cell in row) + "\n" for row in [list(names), *rows])
+
+
+def newest_first(late: str, early: str) -> str:
+    """A table with three messages a conversation, the newest first; the two newest at the same time."""
+    shapes = (("{n}", "customer", late, "Thanks."), ("{n}", "agent", late, "{a}"), ("{n}", "customer", early, "{q}"))
+    return messages(("ticket_id", "sender", "date", "message"), *shapes)
+
+
+TIMES = (
+    ("months-first", "11/13/2025 3:14 PM", "11/12/2025 10:02 AM"),
+    ("days-first", "13/11/2025 15:14", "12/11/2025 15:02"),
+    ("either-way", "12/11/2025 15:14", "12/11/2025 10:02"),
+    ("dots", "02.12.2025 15.14", "11.11.2025 20.02"),
+    ("names", "Dec 2, 2025 3:14 PM", "Nov 12, 2025 10:02 PM"),
+    ("long-names", "2 décembre 2025 à 15h14", "12 novembre 2025 à 20h02"),
+    ("mail", "Tue, 02 Dec 2025 01:14:00 +0100", "Tue, 02 Dec 2025 00:02:00 +0000"),
+    ("seconds", "1762960440", "1762941720"),
+    ("milliseconds", "1762960440123", "1762941720456"),
+    ("clocks", "00:01:10", "0:00:05"),
+)
 
 
 def alternating(i: int, q: str, a: str) -> dict[str, Any]:
@@ -48,6 +84,16 @@ CASES: tuple[Case, ...] = (
     Case("a-message-a-row.csv", messages(("conversation_id", "sender", "message"), ("{n}", "customer", "{q}"), ("{n}", "agent", "{a}")), Turns(FIRST)),
     Case("thread-entries.csv", messages(("thread_id", "type", "poster", "body"), ("{n}", "M", "Anna", "{q}"), ("{n}", "N", "Ben", "Ask Carl."), ("{n}", "R", "Ben", "{a}")), Turns(FIRST)),
     Case("newest-first.csv", messages(("ticket_id", "author", "created_at", "text", "is_private"), ("{n}", "ben", "2026-05-01T12:00", "{a}", 0), ("{n}", "carl", "2026-05-01T11:00", "Ask Ben.", 1), ("{n}", "anna", "2026-05-01T10:00", "{q}", 0)), Turns(FIRST), {"roles": {"anna": "user", "ben": "assistant"}}),
+    *(Case(f"newest-first-{name}.csv", newest_first(late, early), Turns(FIRST)) for name, late, early in TIMES),
+    Case("newest-first-unclear.csv", newest_first("12/11/2025 15:14", "11/12/2025 10:02"), Refuses("message_order: day_first")),
+    Case("newest-first-day-said.csv", newest_first("11/12/2025 15:14", "12/11/2025 10:02"), Turns(FIRST), {"message_order": "day_first"}),
+    Case("newest-first-month-said.csv", newest_first("12/11/2025 15:14", "11/12/2025 10:02"), Turns(FIRST), {"message_order": "month_first"}),
+    Case("newest-first-in-words.csv", newest_first("today", "yesterday"), Refuses("message_order: as_written")),
+    Case("newest-first-said.csv", newest_first("today", "yesterday"), Turns(FIRST), {"message_order": "newest_first"}),
+    Case("newest-first-day-and-time.csv", messages(("ticket_id", "sender", "date", "time", "text"), ("{n}", "agent", "11/12/2025", "15:14", "{a}"), ("{n}", "customer", "11/12/2025", "9:14", "{q}")), Turns(FIRST)),
+    Case("newest-first-in-a-list.jsonl", lines(lambda q, a: {"messages": [{**turn, "timestamp": 9 - n} for n, turn in enumerate(reversed(oai(q, a)))]}), Turns(FIRST)),
+    Case("newest-first-channel.json", json.dumps([{"type": "message", "user": user, "text": text, "ts": f"{n}{end}.1", "thread_ts": f"{n}0.1"} for n, (q, a) in enumerate(PAIRS, 1) for user, text, end in (("bot", a, 9), ("user", q, 0))]), Turns(FIRST)),
+    Case("newest-first-chat.txt", "".join(f"[13/11/2025, 1{n}:{at}:01] {who}: {text}\n" for n, (q, a) in reversed(list(enumerate(PAIRS))) for at, who, text in ((40, "Bot", a), (20, "User", q))), Turns(tuple(turn for q, a in PAIRS for turn in (("user", q), ("assistant", a))), 1)),
     Case("nobody-known.csv", messages(("ticket_id", "author", "text"), ("{n}", "anna", "{q}"), ("{n}", "ben", "{a}")), Refuses("roles: {anna: user, ben: assistant}")),
     Case("in-and-out.csv", messages(("Conversation ID", "Direction", "Text"), ("{n}", "Inbound", "{q}"), ("{n}", "Outbound", "{a}")), Turns(FIRST)),
     Case("turn-numbers.csv", messages(("dialogue_id", "turn_id", "speaker", "utterance"), ("{n}", 2, "bot", "{a}"), ("{n}", 1, "user", "{q}")), Turns(FIRST)),

@@ -12,6 +12,7 @@ from studio.data.readers.faq import text_of_page
 from studio.data.readers.shape import Shape, at, has_objects
 from studio.data.readers.speakers import known, who
 from studio.data.rows import Rejected, Row
+from studio.data.times import oldest_first
 
 
 def chat_of(values: Mapping[str, Any]) -> Shape | None:
@@ -52,7 +53,8 @@ def threads(rows: Iterable[Row | Rejected], facts: Facts) -> Iterator[Row | Reje
             continue
         for values in (row.values, *(row.values.get("replies") or () if _is_team_message(row.values) else ())):
             if message := _message(values):
-                found.setdefault(_thread(values), []).append((str(values.get("createdDateTime") or ""), row, message))
+                when = str(values.get("createdDateTime") or values.get("ts") or "")
+                found.setdefault(_thread(values), []).append((when, row, message))
             else:
                 notices += 1
     parted = [spoken for spoken in found.values() if len(spoken) > 1]
@@ -117,7 +119,7 @@ def _guild(values: Mapping[str, Any]) -> dict[str, Any]:
     """A channel whose messages name their author in an object."""
     spoken = [
         {"role": item["author"].get("nickname") or item["author"].get("name"), "content": item.get("content") or ""}
-        for item in values["messages"]
+        for item in oldest_first(values["messages"])
         if item.get("type") in ("Default", "Reply", 0, 19)
     ]
     return {"messages": spoken}
@@ -133,7 +135,7 @@ def _history(values: Mapping[str, Any]) -> dict[str, Any]:
     """A chat whose texts may be lists of plain and marked-up pieces; what the app itself says is left out."""
     spoken = [
         {"role": item.get("from") or item.get("from_id"), "content": _pieces(item.get("text"))}
-        for item in values["messages"]
+        for item in oldest_first(values["messages"])
         if item.get("type") == "message"
     ]
     return {"messages": spoken}

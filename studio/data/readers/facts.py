@@ -35,3 +35,5 @@ class Facts:
     """Speakers' names in lower case, and their roles."""
     speakers: tuple[str, ...] = ()
     """The speakers of a transcript, as they are written in it."""
+    message_order: str = ""
+    """How the messages of a conversation are put in order where each is a row. Empty: by their times."""

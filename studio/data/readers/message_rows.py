@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from studio.core.errors import DataError
 from studio.core.text import plural
-from studio.data.columns import is_number, plain, words
+from studio.data import times
+from studio.data.columns import is_flag, is_number, plain, words
 from studio.data.readers.facts import Facts
+from studio.data.readers.message_order import in_order
 from studio.data.readers.speakers import known, who
 from studio.data.rows import Rejected, Row
+from studio.data.shared import is_marked
 
 MESSAGES = 2_000_000
 """Messages of a file that are held at once."""
@@ -25,15 +27,43 @@ _SPEAKERS = (
 )
 _SAID = ("message", "message text", "message body", "text", "content", "body", "utterance", "msg", "comment", "reply")
 _TURNS = frozenset(
-    ("turn", "turn id", "turn number", "turn index", "order", "position", "seq", "sequence", "step", "utterance idx")
+    (
+        *("turn", "turn id", "turn number", "turn index", "turn no", "order", "position", "seq", "sequence", "sequence number"),
+        *("step", "utterance idx", "utterance id", "message number", "message no", "message index", "message order", "index"),
+    )
 )
-_TIMES = frozenset(words("created timestamp time date datetime ts")) | {"created at", "sent at", "created on", "date created"}
+_TIMES = frozenset(
+    (
+        *words("created timestamp time date datetime ts sent received posted datum zeit uhrzeit fecha hora heure epoch"),
+        *(
+            f"{what} {at}"
+            for what in words("created sent posted received submitted added")
+            for at in words("at on time date utc")
+        ),
+        *(
+            f"{at} {what}"
+            for what in words("created sent posted received submitted added")
+            for at in words("time date datetime")
+        ),
+        *(f"{what} {at}" for what in words("message msg event comment reply") for at in words("time date timestamp datetime")),
+        *(
+            "date time",
+            "time stamp",
+            "creation date",
+            "creation time",
+            "timestamp utc",
+            "timestamp ms",
+            "unix time",
+            "createdate",
+        ),
+        *("erstellt am", "gesendet am", "unix timestamp", "date and time", "message created at", "createdat", "sentat"),
+    )
+)
 _IDS = ("message id", "tweet id", "post id", "comment id", "id")
 _PARENTS = frozenset(
     ("in response to tweet id", "in reply to", "in reply to id", "reply to", "reply to id", "parent id", "parent")
 )
 _PRIVATE = frozenset(("private", "is private", "internal", "is internal"))
-_YES = frozenset(("true", "1", "yes"))
 _CAME_IN = {
     **dict.fromkeys(("in", "inbound", "incoming", "received", "true", "1", "m"), "user"),
     **dict.fromkeys(("out", "outbound", "outgoing", "sent", "false", "0", "r"), "assistant"),
@@ -50,7 +80,8 @@ class Columns:
     conversation: str
     speaker: str
     said: str
-    order: str | None
+    order: tuple[str, ...]
+    """The turn's number or the message's time; or its date, and the time of day in a column of its own."""
     private: str | None
 
 
@@ -75,9 +106,25 @@ def columns_of(head: Sequence[Row], facts: Facts) -> Columns | None:
     speaker = sure or next((name for name in usable if plain(name) not in _COMING), None)
     if speaker is None:
         return None
-    order = next((name for key, name in names.items() if key in _TURNS), None)
-    order = order or next((name for key, name in names.items() if key in _TIMES), None)
-    return Columns(conversation, speaker, said, order, next((name for key, name in names.items() if key in _PRIVATE), None))
+    private = next((name for key, name in names.items() if key in _PRIVATE), None)
+    return Columns(conversation, speaker, said, _ordering(head, names), private)
+
+
+def _ordering(head: Sequence[Row], names: Mapping[str, str]) -> tuple[str, ...]:
+    """The columns by which messages are put in order, if there are any."""
+    held = {name: [value for row in head if (value := _text(row, name))] for name in names.values()}
+    numbers = next(
+        (name for key, name in names.items() if key in _TURNS and held[name] and all(map(is_number, held[name]))), None
+    )
+    if numbers:
+        return (numbers,)
+    dated = [name for key, name in names.items() if key in _TIMES and held[name] and not all(map(is_flag, held[name]))]
+    clocks = [name for name in dated if all(map(times.is_clock, held[name]))]
+    whole = [name for name in dated if name not in clocks]
+    whole.sort(key=lambda name: not any(map(times.moment, held[name])))  # those that can be read come first
+    if whole and clocks and all(times.is_date(value) for value in held[whole[0]]):
+        return whole[0], clocks[0]
+    return tuple((whole or clocks)[:1])
 
 
 def _answers(names: Mapping[str, str], said: str | None) -> bool:
@@ -148,30 +195,24 @@ def conversations(rows: Iterable[Row | Rejected], columns: Columns, facts: Facts
     left = f"; left out: {plural(notes, 'private note')}" if notes else ""
     made = f"{plural(len(found), 'conversation')} were put together by `{columns.conversation}`"
     facts.remarks.append(f"Its rows are single messages; {made}{left}.")
-    for messages in found.values():
-        yield _conversation(_in_order(messages, columns.order), columns, facts)
+    ordered = _in_order(list(found.values()), columns.order, facts)
+    for messages in ordered:
+        yield _conversation(messages, columns, facts)
+
+
+def _in_order(conversations: list[list[Row]], order: tuple[str, ...], facts: Facts) -> list[list[Row]]:
+    """The messages of each conversation by number or time; as they stand where there is neither."""
+    if not order and not facts.message_order:
+        return conversations
+    return in_order(conversations, lambda row: " ".join(_text(row, name) for name in order), " ".join(order), facts)
 
 
 def _conversation(messages: list[Row], columns: Columns, facts: Facts) -> Row:
     first = messages[0]
-    taken = (columns.speaker, columns.said, columns.order, columns.private)
+    taken = (columns.speaker, columns.said, *columns.order, columns.private)
     beside = {name: value for name, value in first.values.items() if name not in taken}
     spoken = [{"role": _role(row.values, columns.speaker, facts), "content": row.values.get(columns.said)} for row in messages]
     return Row({**beside, "messages": [turn for turn in spoken if turn["content"]]}, first.file, first.line)
-
-
-def _in_order(messages: list[Row], order: str | None) -> list[Row]:
-    """The messages by number or time, where each has one; else as they stand."""
-    if order is None:
-        return messages
-    values = [row.values.get(order) for row in messages]
-    keys = [float(value) for value in values if value is not None and is_number(value)]
-    if len(keys) < len(values):
-        try:
-            keys = [datetime.datetime.fromisoformat(str(value).strip()).timestamp() for value in values]
-        except (ValueError, OverflowError):
-            return messages
-    return [row for _, row in sorted(zip(keys, messages, strict=True), key=lambda item: item[0])]
 
 
 def _role(values: Mapping[str, Any], column: str, facts: Facts) -> str:
@@ -180,7 +221,7 @@ def _role(values: Mapping[str, Any], column: str, facts: Facts) -> str:
 
 
 def _is_private(values: Mapping[str, Any], columns: Columns) -> bool:
-    return columns.private is not None and str(values.get(columns.private)).strip().lower() in _YES
+    return columns.private is not None and is_marked(values, columns.private)
 
 
 def _text(row: Row, name: str) -> str:

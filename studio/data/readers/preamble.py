@@ -43,7 +43,7 @@ def names_below(lines: Lines) -> int | None:
     if len(lines) < 3 or _known_words(lines[0][1]):
         return None
     below = lines[1 : _ABOVE + 1]
-    if (exact := next((number for number, cells in below if _asks_and_answers(cells)), None)) is not None:
+    if (exact := next((number for number, cells in below if ask_and_answer(cells)), None)) is not None:
         return exact
     widths = Counter(len(cells) for _, cells in lines[1:])
     usual, times = widths.most_common(1)[0]
@@ -93,7 +93,8 @@ def _known_words(cells: Sequence[str]) -> bool:
     return any(name in roles or (name.split()[-1:] and name.split()[-1] in single) for name in said)
 
 
-def _asks_and_answers(cells: Sequence[str]) -> bool:
+def ask_and_answer(cells: Sequence[str]) -> bool:
+    """Whether among the cells of a line are a known name of questions and one of answers."""
     from studio.data.columns import plain
     from studio.data.formats import FORMATS
 

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 
 import orjson
 
+from studio.data.readers.preamble import ask_and_answer
+
 LOOKED_AT = 64 << 10
 """Bytes at a file's beginning that are looked at."""
 _LINES = 20
 _ROWS = re.compile(rb'\s*\[\s*\{\s*"')
 _OBJECT = re.compile(rb'\s*\{\s*"[^"\n]*"\s*:')
-_ASKING = frozenset(("question", "prompt", "instruction", "query", "input", "frage"))
-_ANSWERING = frozenset(("answer", "response", "completion", "output", "reply", "antwort"))
 _SUBTITLES = re.compile(r"(?:WEBVTT\b|(?:\d+\s*\n)?\s*\d{1,2}:\d{2}:\d{2}[,.]\d{3} --> )")
 _MAIL = re.compile(
     r"(?:From \S+.*\n)?(?:(?:From|To|Cc|Subject|Date|Message-ID|Received|Return-Path|MIME-Version|X-[\w-]+):"
@@ -71,11 +71,7 @@ def not_to_learn(head: bytes) -> tuple[str, str] | None:
 
 def mark_of_names(line: str, marks: Sequence[str] = (",", ";", "\t", "|")) -> str:
     """The first of the marks that parts a line into names of columns, some that ask and some that answer; or nothing."""
-    for mark in marks:
-        names = {name.strip().strip('"').casefold() for name in line.split(mark)}
-        if names & _ASKING and names & _ANSWERING:
-            return mark
-    return ""
+    return next((mark for mark in marks if mark in line and ask_and_answer(line.split(mark))), "")
 
 
 def other_delimiter(line: str) -> str:

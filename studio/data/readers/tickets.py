@@ -10,6 +10,7 @@ from studio.core.plain import is_list, is_mapping
 from studio.data.notes import Unusable
 from studio.data.readers.faq import text_of_page
 from studio.data.readers.shape import Shape, at, has_objects, without
+from studio.data.times import oldest_first
 
 _AGENTS = frozenset(("admin", "bot", "team", "agent", "operator", "staff"))
 _STAMPED = re.compile(r"[^;\n]{6,40};([^;\n]{0,80});(.*)", re.DOTALL)
@@ -24,10 +25,11 @@ def _is_ticket(values: Mapping[str, Any]) -> bool:
 
 def _ticket(values: Mapping[str, Any]) -> dict[str, Any]:
     """A ticket whose comments name their author: the requester asks, everybody else answers. Private notes are left out."""
-    asking = values.get("requester_id", values["comments"][0].get("author_id"))
+    comments = oldest_first(values["comments"])
+    asking = values.get("requester_id", comments[0].get("author_id"))
     messages = [
         {"role": "user" if comment.get("author_id") == asking else "assistant", "content": said}
-        for comment in values["comments"]
+        for comment in comments
         if comment.get("public") is not False and (said := comment.get("plain_body") or comment.get("body"))
     ]
     opening = values.get("description")
@@ -42,7 +44,7 @@ def _is_inbox(values: Mapping[str, Any]) -> bool:
 
 def _inbox(values: Mapping[str, Any]) -> dict[str, Any]:
     """A conversation of an inbox: its source and its parts, of which notes and assignments are left out."""
-    parts = [values["source"], *values["conversation_parts"]["conversation_parts"]]
+    parts = [values["source"], *oldest_first(values["conversation_parts"]["conversation_parts"])]
     messages = [
         {"role": "assistant" if at(part, "author", "type") in _AGENTS else "user", "content": text_of_page(part["body"])}
         for part in parts
@@ -59,7 +61,7 @@ def _is_note_ticket(values: Mapping[str, Any]) -> bool:
 def _notes(ticket: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     for name in ("notes", "conversations"):
         if has_objects(ticket.get(name)):
-            return [note.get("helpdesk_note", note) for note in ticket[name] if is_mapping(note)]
+            return list(oldest_first([note.get("helpdesk_note", note) for note in ticket[name] if is_mapping(note)]))
     return []
 
 
@@ -86,7 +88,7 @@ def _issue(values: Mapping[str, Any]) -> dict[str, Any]:
     fields = values["fields"]
     asking = _person(fields.get("reporter") or fields.get("creator"))
     messages = [{"role": "user", "content": _prose(fields.get("description")) or fields["summary"]}]
-    for comment in at(fields, "comment", "comments") or ():
+    for comment in oldest_first(at(fields, "comment", "comments") or ()):
         if comment.get("visibility") or comment.get("jsdPublic") is False:
             continue
         role = "user" if asking and _person(comment.get("author")) == asking else "assistant"
@@ -158,7 +160,7 @@ def _case(values: Mapping[str, Any]) -> dict[str, Any]:
     messages = [{"role": "user", "content": values.get("Description") or values.get("Subject")}]
     messages += [
         {"role": "assistant", "content": comment.get("CommentBody")}
-        for comment in values["CaseComments"]["records"]
+        for comment in oldest_first(values["CaseComments"]["records"])
         if comment.get("IsPublished") is not False
     ]
     return {**without(values, "attributes", "Description", "CaseComments"), "messages": messages}
@@ -193,7 +195,7 @@ def _mail_thread(values: Mapping[str, Any]) -> dict[str, Any]:
     """A conversation whose messages say whether they came in."""
     messages = [
         {"role": "user" if _came_in(item) else "assistant", "content": said}
-        for item in values["messages"]
+        for item in oldest_first(values["messages"])
         if is_mapping(item)
         and (said := item.get("text") or item.get("content") or item.get("message") or text_of_page(item.get("body") or ""))
     ]
@@ -212,7 +214,7 @@ def _is_visit(values: Mapping[str, Any]) -> bool:
 def _visit_lines(values: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """What is said in a chat on a website, under the names that such chats are stored by."""
     lines: list[Any] = next((values[name] for name in ("messages", "history") if has_objects(values.get(name))), list[Any]())
-    return [item for item in lines if is_mapping(item) and isinstance(item.get("msg"), str)]
+    return list(oldest_first([item for item in lines if is_mapping(item) and isinstance(item.get("msg"), str)]))
 
 
 def _visitor_says(item: Mapping[str, Any]) -> bool:
@@ -240,7 +242,7 @@ def _discussion(values: Mapping[str, Any]) -> dict[str, Any]:
     messages = [{"role": "user", "content": values["body"] or values.get("title")}]
     messages += [
         {"role": "user" if _person(item.get("author")) == asking else "assistant", "content": item.get("body")}
-        for item in values["comments"]
+        for item in oldest_first(values["comments"])
     ]
     return {**without(values, "body", "comments", "author"), "messages": messages}
 

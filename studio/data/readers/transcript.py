@@ -13,6 +13,7 @@ from studio.data.readers.encoding import text_lines
 from studio.data.readers.facts import Facts
 from studio.data.readers.speakers import MARKS, bare, known, who
 from studio.data.rows import Rejected, Row
+from studio.data.times import oldest_first
 from studio.data.turns import EVERYBODY
 
 _DATE = r"\d{1,4}[./-] ?\d{1,2}[./-] ?\d{2,4}\.?"
@@ -24,6 +25,7 @@ _NO_TEXT = re.compile(r"<[^<>]{3,40}>|(?:image|video|audio|sticker|GIF|document|
 """What an export writes in place of a picture or a voice message."""
 _BREAK = re.compile(r"^\s*(?:-{3,}|={3,}|\*{3,}|#{3,})\s*$")
 _LOOKED_AT = 400
+_TURNED = "The newest message stood first; each conversation was turned round, the oldest first."
 
 
 def speakers(head: bytes, roles: Mapping[str, str]) -> list[str]:
@@ -83,7 +85,7 @@ def rows(stream: BinaryIO, facts: Facts) -> Iterator[Row | Rejected]:
             every_stamped = every_stamped or (not turns and spoken.stamped)
             if not turns:
                 began = number
-            turns.append({"role": role, "content": spoken.text})
+            turns.append({"role": role, "content": spoken.text, "time": spoken.time})
         elif _STAMP.match(line):
             notices += 1
         elif turns and line.strip():
@@ -105,7 +107,13 @@ class _Spoken:
 
     name: str
     text: str
-    stamped: bool
+    time: str
+    """As it is written before the name, or nothing."""
+
+    @property
+    def stamped(self) -> bool:
+        """Whether a time stands before the name."""
+        return bool(self.time)
 
 
 def _spoken(line: str) -> _Spoken | None:
@@ -113,8 +121,12 @@ def _spoken(line: str) -> _Spoken | None:
     if match is None:
         return None
     name = bare(match[2] or match[3])
-    return _Spoken(name, (match[4] or "").strip(f"{MARKS} \t"), match[1] is not None) if name else None
+    return _Spoken(name, (match[4] or "").strip(f"{MARKS} \t"), (match[1] or "").strip("[] \t-–,")) if name else None
 
 
 def _row(turns: list[dict[str, str]], facts: Facts, line: int) -> Row:
-    return Row({"messages": [turn for turn in turns if turn["content"]]}, facts.name, line)
+    ordered = oldest_first(turns, "time")
+    if ordered is not turns and _TURNED not in facts.remarks:
+        facts.remarks.append(_TURNED)
+    spoken = [{"role": turn["role"], "content": turn["content"]} for turn in ordered if turn["content"]]
+    return Row({"messages": spoken}, facts.name, line)
