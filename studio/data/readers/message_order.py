@@ -68,7 +68,7 @@ def _sorted(groups: list[list[float | None]]) -> list[list[int]]:
     places = [list(range(len(group))) for group in filled]
     if newest_first:
         places = [group[::-1] for group in places]
-    return [sorted(standing, key=lambda place: times[place]) for standing, times in zip(places, filled, strict=True)]
+    return [sorted(standing, key=times.__getitem__) for standing, times in zip(places, filled, strict=True)]
 
 
 def _filled(times: Iterable[float | None]) -> list[float]:
