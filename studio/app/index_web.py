@@ -11,22 +11,27 @@ from studio.core.errors import SpecError
 from studio.documents import store as documents
 from studio.processes import command, tasks
 from studio.processes.tasks import Task
+from studio.retrieval.index import OFF
 from studio.retrieval.minilm import NAME as MINILM
 from studio.retrieval.records import Hit, Mode
 
-WORDS = ""
-"""No embedder: searched by words alone."""
+AS_BEFORE = ""
+"""No embedder or store named: those of the index, and for a new one words alone, in a file."""
 _KIND, _NAME = "index", "build"
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def embedders(home: Path) -> list[tuple[str, str]]:
-    """What an index may be embedded with, as (label, name): nothing, MiniLM, and embedding models in the library."""
-    found = [("words alone, without a model", WORDS), ("MiniLM: English, 91 MB, from PyPI at first use", MINILM)]
+    """What an index may be embedded with, as (label, name): as before, nothing, MiniLM, and embedding models in the library."""
+    found = [
+        ("as the index has it; a new one: words alone", AS_BEFORE),
+        ("words alone, without a model", OFF),
+        ("MiniLM: English, 91 MB, from PyPI at first use", MINILM),
+    ]
     return [*found, *((path.name, str(path)) for path in library.models(home) if (path / "modules.json").exists())]
 
 
-def begin(home: Path, name: str, collections: Sequence[str], embedder: str, store: str = "exact") -> Task:
+def begin(home: Path, name: str, collections: Sequence[str], embedder: str, store: str = AS_BEFORE) -> Task:
     """Begin to build an index in a process that outlives the page. Raises StudioError for what cannot be built."""
     if not name.strip():
         raise SpecError("the index has no name", hint="Write one, e.g. handbook.", where="Name")
@@ -41,10 +46,10 @@ def begin(home: Path, name: str, collections: Sequence[str], embedder: str, stor
             hint="Choose one from the list, write a hub id such as intfloat/multilingual-e5-small, or use studio index build.",
             where="Embedding model",
         )
-    if store not in ("exact", "lancedb"):
+    if store not in (AS_BEFORE, "exact", "lancedb"):
         raise SpecError("a page builds indexes on this machine only", hint="Use studio index build --url.", where="Store")
-    more = ["--embedder", embedder] if embedder else []
-    return tasks.begin(_folder(home), _KIND, _NAME, ["index", "build", name, *chosen, *more, "--store", store], home)
+    more = [*(["--embedder", embedder] if embedder else []), *(["--store", store] if store else [])]
+    return tasks.begin(_folder(home), _KIND, _NAME, ["index", "build", name, *chosen, *more], home)
 
 
 def building(home: Path) -> Task | None:

@@ -29,9 +29,10 @@ def build_index(
     home: str | Path | None = None,
     reporter: Reporter | None = None,
 ) -> Index:
-    """Build an index of collections, or bring it up to date. embedder: a folder or hub id; empty searches by words alone.
+    """Build an index of collections, or bring it up to date: with the embedder and store that it has, if none are named.
 
-    store: exact, lancedb, qdrant or pgvector; by `url` where that is given, else exact. Raises StudioError.
+    embedder: a folder or hub id; `off` searches by words alone, as a new index without one does. store: exact, lancedb, qdrant
+    or pgvector; by `url` where that is given, else exact. Raises StudioError.
     """
     if url:
         named = stores.kind_of_url(url)
@@ -42,7 +43,7 @@ def build_index(
         raise SpecError(f"the store {store} is a server", hint="Set its address: --url.", where=f"--store {store}")
     if store not in ("", "exact", "lancedb", "qdrant", "pgvector"):
         raise SpecError(f"there is no store `{store}`", hint="One of exact, lancedb, qdrant, pgvector.", where="--store")
-    kind: Any = store or "exact"
+    kind: Any = store or None
     return retrieval.build(studio_home(home), name, collections, reporter or Silent(), embedder=embedder, store=kind, url=url)
 
 
@@ -97,8 +98,11 @@ def write_rows(
     return len(lines)
 
 
-def remove(name: str, home: str | Path | None = None) -> int:
-    """Remove an index; the bytes that were freed. Raises StudioError."""
+def remove(name: str, home: str | Path | None = None) -> tuple[int, str]:
+    """Remove an index: the bytes that were freed, and the server that keeps its vectors, as it could not be asked.
+
+    Raises StudioError.
+    """
     return retrieval.remove(studio_home(home), name)
 
 

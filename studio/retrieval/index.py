@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import time
+import uuid
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
@@ -19,7 +20,7 @@ from zipfile import BadZipFile
 import orjson
 
 from studio.core.errors import DataError, JobError, SpecError, Stopped, StudioError
-from studio.core.files import bytes_in, need_room, read_json_lines, write_bytes
+from studio.core.files import bytes_in, need_room, read_json_lines, write_bytes, write_text
 from studio.core.records import RecordError
 from studio.core.text import duration, nearest, plural, slug
 from studio.documents import store as documents
@@ -38,6 +39,8 @@ RANK = 60
 """The constant of reciprocal rank fusion, as in its paper."""
 DEPTH = 50
 """Passages of each search that are fused."""
+OFF = "off"
+"""In place of an embedder: search by words alone, also where the index had one."""
 LARGE = 200_000
 """Passages above which exact search takes longer than 30 ms, and a store of its own is better."""
 _AT_ONCE = 128
@@ -170,13 +173,13 @@ def build(
     reporter: Reporter,
     *,
     embedder: str = "",
-    store: StoreKind = "exact",
+    store: StoreKind | None = None,
     url: str = "",
 ) -> Index:
     """Build an index of document collections, or bring one up to date: only passages that are new are embedded.
 
-    embedder: a folder or hub id; empty searches by words alone. Built again after an interruption it goes on where it was.
-    Raises StudioError.
+    embedder: a folder or hub id; `off` searches by words alone; empty, like an empty store: as the index was built before, else
+    by words alone. Built again after an interruption it goes on where it was. Raises StudioError.
     """
     chosen = [documents.find(home, collection) for collection in collections]
     passages = {passage.id: passage for collection in chosen for passage in collection.passages()}
@@ -187,6 +190,8 @@ def build(
     folder = home / "indexes" / slug(name)
     with _writer(folder):
         need_room(folder, 4 * sum(len(passage.text) for passage in passages.values()), "the index")
+        before = _before(folder)
+        embedder, store, url = _chosen(before, embedder, store, url)
         described = embedders.describe(embedder)[0] if embedder else None
         record = IndexRecord(
             name=slug(name),
@@ -198,6 +203,7 @@ def build(
             embedder=described,
             store=store,
             url=url,
+            table=_table(folder, before, described, url),
         )
         if described is not None:
             need_room(folder, 4 * described.dimensions * len(passages), "the vectors")
@@ -206,20 +212,73 @@ def build(
         lines = (orjson.dumps(passage.as_line(), option=orjson.OPT_APPEND_NEWLINE) for passage in passages.values())
         write_bytes(folder / "passages.jsonl", b"".join(lines))
         record.write(folder / "index.json")
+        if before is not None and _where(before) != _where(record):
+            _drop(before, folder)
     return Index(folder, record)
 
 
-def remove(home: Path, name: str) -> int:
-    """Remove an index; the bytes that were freed. A vector server keeps what it has."""
+def _before(folder: Path) -> IndexRecord | None:
+    """The record of an index that is brought up to date; None for a new one, and for one that cannot be read."""
+    with contextlib.suppress(StudioError, FileNotFoundError):
+        return IndexRecord.read(folder / "index.json")
+    return None
+
+
+def _chosen(before: IndexRecord | None, embedder: str, store: StoreKind | None, url: str) -> tuple[str, StoreKind, str]:
+    """Embedder, store and address: as asked for, else as the index has them. Raises SpecError for a store of nothing."""
+    if not embedder and before is not None and before.embedder is not None:
+        embedder = before.embedder.name
+    embedder = "" if embedder == OFF else embedder
+    if store is None and before is not None and embedder:
+        store, url = before.store, before.url
+    if not embedder and store not in (None, "exact"):
+        raise SpecError(
+            "an index that is searched by words alone has no vectors to store",
+            hint="Set --embedder, or omit --store and --url.",
+            where=f"--store {store}",
+        )
+    return embedder, store or "exact", url
+
+
+def _table(folder: Path, before: IndexRecord | None, described: EmbedderRecord | None, url: str) -> str:
+    """What the vectors are called in their store. The same after an interruption, and in no other home."""
+    if described is None:
+        return ""
+    if before is not None and not before.table and before.embedder == described and before.url == url:
+        return ""  # an index of an earlier release keeps what it has
+    file = folder / "id.txt"
+    if not file.exists():
+        write_text(file, uuid.uuid4().hex[:8])
+    return f"{folder.name}-{file.read_text('ascii')}-{described.revision[:12]}"
+
+
+def _where(record: IndexRecord) -> tuple[str, str, str]:
+    return record.store, record.url, record.embedder.revision if record.embedder else ""
+
+
+def _drop(record: IndexRecord, folder: Path) -> str:
+    """Remove vectors that are used no more; where they remain, if their server cannot be asked."""
+    if record.embedder is None:
+        return ""
+    try:
+        open_store(record, folder).drop()
+    except StudioError:
+        return record.url
+    return ""
+
+
+def remove(home: Path, name: str) -> tuple[int, str]:
+    """Remove an index: the bytes that were freed, and the server that still has its vectors as it could not be asked."""
     import shutil
 
     index = find(home, name)
     freed = bytes_in(index.path)
     with _writer(index.path):
+        left = _drop(index.record, index.path) if index.record.url else ""
         aside = index.path.with_name(f".deleted-{index.path.name}")
         index.path.rename(aside)
     shutil.rmtree(aside, ignore_errors=True)
-    return freed
+    return freed, left
 
 
 def _embed(

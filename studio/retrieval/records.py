@@ -46,6 +46,8 @@ class IndexRecord(Record):
     store: StoreKind = "exact"
     url: str = ""
     """Of a vector server. The key to it is never here."""
+    table: str = ""
+    """What its vectors are called in their store: another name for every index, as several homes may share a server."""
 
 
 class Hit(Record):

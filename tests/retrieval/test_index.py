@@ -97,6 +97,8 @@ def test_an_index_that_is_not_there_names_the_nearest(home: Path, handbook: Path
         indexes.build_index("x", "handbook", store="qdrant", home=home)
     with pytest.raises(SpecError, match="expected the address"):
         indexes.build_index("x", "handbook", url="mongodb://x", home=home)
+    with pytest.raises(SpecError, match="has no vectors to store"):
+        indexes.build_index("x", "handbook", url="http://127.0.0.1:1", home=home)
     with pytest.raises(SpecError, match="contains a password") as secret:
         indexes.build_index("x", "handbook", url="postgresql://me:hunter2@db/docs", home=home)
     assert "hunter2" not in str(secret.value)
@@ -148,6 +150,11 @@ def test_with_a_real_model_it_finds_by_meaning_goes_on_where_it_stopped_and_refu
     assert hits[0].passage.heading_path == ("Leave",)
     assert index.search("How much vacation time do I get?", 1, "words")[:1] != hits[:1]
     assert index.search("What may a place to sleep cost?", 1)[0].passage.heading_path == ("Expenses",)
+    again = indexes.build_index("hb", "handbook", home=home, reporter=Counting())
+    assert again.record.embedder == index.record.embedder  # a later build keeps what is not named, and embeds nothing anew
+    assert embedded == [6]
+    assert indexes.build_index("hb", "handbook", embedder="off", home=home).record.embedder is None
+    assert not list(again.path.glob("vectors-*"))
 
 
 @pytest.mark.torch

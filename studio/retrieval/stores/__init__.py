@@ -34,11 +34,16 @@ class Store(Protocol):
         """Forget passages."""
         ...
 
+    def drop(self) -> None:
+        """Forget all, and give back the room."""
+        ...
+
 
 def open_store(record: IndexRecord, folder: Path) -> Store:
     """The store of an index, its files (if it has any) below `folder`. Raises SpecError, or StudioError for a missing extra."""
     assert record.embedder is not None, "an index without an embedder has no vectors"
-    name, dimensions = f"{record.name}-{record.embedder.revision[:12]}", record.embedder.dimensions
+    name = record.table or f"{record.name}-{record.embedder.revision[:12]}"  # as earlier releases named it
+    dimensions = record.embedder.dimensions
     if record.url:
         outbound.require(record.url, "store")
     match record.store:

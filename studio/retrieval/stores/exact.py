@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +21,7 @@ class ExactStore:
 
     def __init__(self, folder: Path, dimensions: int) -> None:
         self._ids_file, self._vectors_file, self._dimensions = folder / "ids.txt", folder / "vectors.f32", dimensions
+        self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         for file in (self._ids_file, self._vectors_file):
             file.touch()
@@ -64,3 +66,7 @@ class ExactStore:
         write_bytes(self._vectors_file, content)
         write_bytes(self._ids_file, names.encode("ascii"))
         self._open()
+
+    def drop(self) -> None:
+        """Forget all: the folder is removed."""
+        shutil.rmtree(self._folder, ignore_errors=True)

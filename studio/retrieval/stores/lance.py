@@ -23,9 +23,10 @@ class LanceStore:
 
         lancedb: Any = importlib.import_module("lancedb")
         folder.mkdir(parents=True, exist_ok=True)
-        database = lancedb.connect(folder)
+        self._database: Any = lancedb.connect(folder)
+        self._name = name
         schema = pa.schema([("id", pa.string()), ("vector", pa.list_(pa.float32(), dimensions))])
-        self._table: Any = database.create_table(name, schema=schema, exist_ok=True)
+        self._table: Any = self._database.create_table(name, schema=schema, exist_ok=True)
 
     def ids(self) -> set[str]:
         """The passages it holds."""
@@ -45,3 +46,7 @@ class LanceStore:
         for start in range(0, len(ids), 1_000):
             listed = ", ".join(f"'{item}'" for item in ids[start : start + 1_000])
             self._table.delete(f"id IN ({listed})")
+
+    def drop(self) -> None:
+        """Forget all: the table is removed."""
+        self._database.drop_table(self._name, ignore_missing=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -25,29 +26,32 @@ class QdrantStore:
         refuse_if_missing("the store qdrant", "retrieval-server", ["qdrant_client"], ModelError)
         qdrant: Any = importlib.import_module("qdrant_client")
         self._models: Any = qdrant.models
-        self._name = name
-        self._client: Any = client or qdrant.QdrantClient(url=url, api_key=secrets.get(KEY) or None, timeout=60)
-        try:
+        self._name, self._url = name, url
+        self._client: Any = client or _connected(qdrant, url)
+        with self._asked():
             if not self._client.collection_exists(name):
                 self._client.create_collection(
                     name, vectors_config=self._models.VectorParams(size=dimensions, distance=self._models.Distance.DOT)
                 )
+
+    @contextmanager
+    def _asked(self) -> Iterator[None]:
+        """Whatever the client raises, as an error that says what to do."""
+        try:
+            yield
         except Exception as problem:
-            raise ModelError(
-                f"the vector server does not respond: {type(problem).__name__}",
-                hint=f"Is it running? Set {KEY} if it requires a key.",
-                where=url,
-            ) from None
+            raise ModelError(_words(problem), hint=_advice(problem), where=self._url) from None
 
     def ids(self) -> set[str]:
         """The passages it holds."""
         found: set[str] = set()
         offset: Any = None
-        while True:
-            points, offset = self._client.scroll(self._name, limit=10_000, offset=offset, with_payload=True)
-            found |= {str(point.payload["passage"]) for point in points}
-            if offset is None:
-                return found
+        with self._asked():
+            while True:
+                points, offset = self._client.scroll(self._name, limit=10_000, offset=offset, with_payload=True)
+                found |= {str(point.payload["passage"]) for point in points}
+                if offset is None:
+                    return found
 
     def add(self, ids: Sequence[str], vectors: NDArray[np.float32]) -> None:
         """Take in vectors."""
@@ -55,17 +59,47 @@ class QdrantStore:
             self._models.PointStruct(id=_point(item), vector=vector.tolist(), payload={"passage": item})
             for item, vector in zip(ids, vectors, strict=True)
         ]
-        self._client.upsert(self._name, points=points, wait=True)
+        with self._asked():
+            self._client.upsert(self._name, points=points, wait=True)
 
     def search(self, vector: NDArray[np.float32], most: int) -> list[tuple[str, float]]:
         """The nearest passages."""
-        found = self._client.query_points(self._name, query=vector.tolist(), limit=most, with_payload=True).points
-        return [(str(point.payload["passage"]), float(point.score)) for point in found]
+        with self._asked():
+            found = self._client.query_points(self._name, query=vector.tolist(), limit=most, with_payload=True).points
+            return [(str(point.payload["passage"]), float(point.score)) for point in found]
 
     def remove(self, ids: Sequence[str]) -> None:
         """Forget passages."""
         if ids:
-            self._client.delete(self._name, points_selector=self._models.PointIdsList(points=[_point(item) for item in ids]))
+            with self._asked():
+                self._client.delete(
+                    self._name, points_selector=self._models.PointIdsList(points=[_point(item) for item in ids])
+                )
+
+    def drop(self) -> None:
+        """Forget all: the collection is removed."""
+        with self._asked():
+            self._client.delete_collection(self._name)
+
+
+def _connected(qdrant: Any, url: str) -> Any:
+    return qdrant.QdrantClient(url=url, api_key=secrets.get(KEY) or None, timeout=60, check_compatibility=False)
+
+
+def _words(problem: Exception) -> str:
+    status = getattr(problem, "status_code", None)
+    if status in (401, 403):
+        return "the vector server requires another key"
+    if status is not None:
+        return f"the vector server answered {status} {getattr(problem, 'reason_phrase', '')}".rstrip()
+    return f"the vector server does not respond: {type(problem).__name__}"
+
+
+def _advice(problem: Exception) -> str:
+    status = getattr(problem, "status_code", None)
+    if status in (401, 403):
+        return f"Set {KEY}."
+    return "Is it a Qdrant server?" if status is not None else f"Is it running? Set {KEY} if it requires a key."
 
 
 def _point(passage: str) -> str:

@@ -36,13 +36,16 @@ def build(home: Path) -> None:
                 info="An index of that name is brought up to date.",
             )  # fmt: skip
             embedder = gr.Dropdown(
-                index_web.embedders(home), value=index_web.WORDS, label="Embedding model", elem_id="index-embedder",
+                index_web.embedders(home), value=index_web.AS_BEFORE, label="Embedding model", elem_id="index-embedder",
                 allow_custom_value=True, interactive=True,
                 info="Finds by meaning as well. Or a hub id, e.g. intfloat/multilingual-e5-small.",
             )  # fmt: skip
             store = gr.Dropdown(
-                [("a file, up to 200,000 passages", "exact"), ("LanceDB, for more", "lancedb")], value="exact", label="Vectors",
-                elem_id="index-store", interactive=True,
+                [
+                    ("as the index has it; a new one: a file", index_web.AS_BEFORE),
+                    ("a file, up to 200,000 passages", "exact"), ("LanceDB, for more", "lancedb"),
+                ],
+                value=index_web.AS_BEFORE, label="Vectors", elem_id="index-store", interactive=True,
             )  # fmt: skip
         with gr.Row(elem_classes="actions"):
             start = gr.Button("Build index", variant="primary", elem_id="build-index")
@@ -103,8 +106,9 @@ def build(home: Path) -> None:
         return show.hits(index_web.search(home, name, str(question), mode))
 
     def removing(name: str | None) -> tuple[Any, ...]:
-        indexes.remove(name or "", home)
-        return "", *lists(None)
+        _, left = indexes.remove(name or "", home)
+        note = parts.note(f"Its vectors are still on {left}, which could not be asked.") if left else ""
+        return note, *lists(None)
 
     refreshed = [listed, chosen, one]
     gr.on(None, frame.opened(opened), None, [collections, name, embedder, state, timer, stop, *refreshed], **frame.QUIET)
