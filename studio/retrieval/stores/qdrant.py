@@ -28,14 +28,14 @@ class QdrantStore:
         self._models: Any = qdrant.models
         self._name, self._url = name, url
         self._client: Any = client or _connected(qdrant, url)
-        with self._asked():
+        with self._errors_translated():
             if not self._client.collection_exists(name):
                 self._client.create_collection(
                     name, vectors_config=self._models.VectorParams(size=dimensions, distance=self._models.Distance.DOT)
                 )
 
     @contextmanager
-    def _asked(self) -> Iterator[None]:
+    def _errors_translated(self) -> Iterator[None]:
         """Whatever the client raises, as an error that says what to do."""
         try:
             yield
@@ -46,7 +46,7 @@ class QdrantStore:
         """The passages it holds."""
         found: set[str] = set()
         offset: Any = None
-        with self._asked():
+        with self._errors_translated():
             while True:
                 points, offset = self._client.scroll(self._name, limit=10_000, offset=offset, with_payload=True)
                 found |= {str(point.payload["passage"]) for point in points}
@@ -59,26 +59,26 @@ class QdrantStore:
             self._models.PointStruct(id=_point(item), vector=vector.tolist(), payload={"passage": item})
             for item, vector in zip(ids, vectors, strict=True)
         ]
-        with self._asked():
+        with self._errors_translated():
             self._client.upsert(self._name, points=points, wait=True)
 
     def search(self, vector: NDArray[np.float32], most: int) -> list[tuple[str, float]]:
         """The nearest passages."""
-        with self._asked():
+        with self._errors_translated():
             found = self._client.query_points(self._name, query=vector.tolist(), limit=most, with_payload=True).points
             return [(str(point.payload["passage"]), float(point.score)) for point in found]
 
     def remove(self, ids: Sequence[str]) -> None:
         """Forget passages."""
         if ids:
-            with self._asked():
+            with self._errors_translated():
                 self._client.delete(
                     self._name, points_selector=self._models.PointIdsList(points=[_point(item) for item in ids])
                 )
 
     def drop(self) -> None:
         """Forget all: the collection is removed."""
-        with self._asked():
+        with self._errors_translated():
             self._client.delete_collection(self._name)
 
 
