@@ -182,19 +182,20 @@ def preview(
     rows: int = 3,
     spec: RunSpec | None = None,
     home: str | Path | None = None,
+    **settings: Any,
 ) -> Previews:
     """The first rows as token pieces, through the very code that trains. Raises DataError, ModelError.
 
     data: what `inspect` takes; nothing takes the data of `spec`, whose settings count too. model: whose tokenizer and chat
-    template to use; None takes the spec's, else the starter.
+    template to use; None takes the spec's, else the starter. settings are those of the data section.
     """
     from studio.data import encode, prepare
     from studio.models import loading
 
     given, spec = _apart([] if data is None else [data], spec)
-    settings = _settings(given, spec, home, {})
+    read_as = _settings(given, spec, home, settings)
     wanted = spec.model if spec and model is None else Model(name=model or "starter")
     tokenizer = loading.tokenizer(loading.find(wanted), wanted.chat_template)
-    found = list(islice(prepare.usable(settings), rows))
+    found = list(islice(prepare.usable(read_as), rows))
     notes = encode.check_template(tokenizer).notes if any(row.messages for row in found) else ()
-    return Previews(Preview(row.file, row.line, encode.preview(row, tokenizer, settings.train_on), notes) for row in found)
+    return Previews(Preview(row.file, row.line, encode.preview(row, tokenizer, read_as.train_on), notes) for row in found)

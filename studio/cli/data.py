@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from studio.cli import curation, show
+from studio.cli import curation, data_settings, show
 from studio.cli.options import Home, Json
 from studio.cli.progress import reporting
 from studio.core.text import plural, printable, size
@@ -24,24 +24,17 @@ app.command("export")(curation.export)
 app.command("delete")(curation.delete)
 
 
-def _columns(items: list[str] | None) -> dict[str, str]:
-    return {role.strip(): name.strip() for role, _, name in (item.partition("=") for item in items or [])}
-
-
 @app.command()
 def inspect(
     files: Annotated[
         list[str] | None, typer.Argument(metavar="FILE…", help="Files, hub:owner/name, a dataset's NAME[@N], or a spec.")
     ] = None,
     spec: Annotated[Path | None, typer.Option(help="Use the data section of this spec.")] = None,
-    columns: Annotated[
-        list[str] | None, typer.Option("--column", metavar="ROLE=COLUMN", help="Which column has which role.")
-    ] = None,
-    format: Annotated[str | None, typer.Option(help="The format of the rows, if it cannot be detected.")] = None,
-    roles: Annotated[
-        list[str] | None, typer.Option("--role", metavar="NAME=ROLE", help="Which speaker has which role.")
-    ] = None,
-    turns: Annotated[str | None, typer.Option(help="Order of turns: strict, join or keep.")] = None,
+    columns: data_settings.Columns = None,
+    format: data_settings.Format = None,
+    roles: data_settings.Roles = None,
+    turns: data_settings.Turns = None,
+    settings: data_settings.Settings = None,
     home: Home = None,
     json: Json = False,
 ) -> None:
@@ -52,21 +45,17 @@ def inspect(
 
     if not files and not spec:
         raise DataError("no file was given", hint="studio data inspect FILE…, or --spec S", where="studio data inspect")
-    changes: dict[str, Any] = {}
-    if columns:
-        changes["columns"] = _columns(columns)
-    if format:
-        changes["format"] = format
-    if roles:
-        changes["roles"] = _columns(roles)
-    if turns:
-        changes["turns"] = turns
-    with reporting(json) as reporter:
+    changes = data_settings.changed(settings, columns, roles, format, turns)
+    with data_settings.advising("inspect", files or [], spec, changes), reporting(json) as reporter:
         report = datasets.inspect_with(reporter, *(files or []), spec=specs.load(spec) if spec else None, home=home, **changes)
     if json:
         show.as_json(report.as_json())
     else:
         _show(report)
+        for hint in report.hints:
+            for line in data_settings.commands(hint, "inspect", files or [], spec, changes):
+                show.say(f"→ Here: {line}")
+        show.say("Usable." if report.usable else "Not usable as it is.", "bold green" if report.usable else "bold red")
     raise typer.Exit(0 if report.usable else 2)
 
 
@@ -93,7 +82,6 @@ def _show(report: DataReport) -> None:
         show.say(f"✗ {problem}", "red")
     for hint in report.hints:
         show.say(f"→ {hint}")
-    show.say("Usable." if report.usable else "Not usable as it is.", "bold green" if report.usable else "bold red")
 
 
 def _listed(what: str, items: Sequence[Rejected | Removed], count: int, shown: int = 10) -> None:
@@ -126,6 +114,7 @@ def desk(
         typer.Option("--names", metavar="MODEL", help="Also look for names of people with this token-classification model."),
     ] = None,
     most: Annotated[int, typer.Option("--limit", min=1, help="With --losses: rows to score, spread evenly.")] = 2000,
+    settings: data_settings.Settings = None,
     home: Home = None,
     json: Json = False,
 ) -> None:
@@ -147,12 +136,12 @@ def desk(
                 library_curation.find_names(opened, names, reporter)
             curation.show_desk(opened, json)
         return
-    changes: dict[str, Any] = {}
+    changes = data_settings.changed(settings)
     if held_out:
         changes["holdout"] = str(held_out)
     if regions:
         changes["regions"] = regions
-    with reporting(json) as reporter:
+    with data_settings.advising("desk", files or [], spec, changes), reporting(json) as reporter:
         findings = datasets.findings_with(
             reporter, *(files or []), spec=asked, home=home, model=by, losses=most if losses else None, names=names, **changes
         )
@@ -171,6 +160,7 @@ def preview(
     ] = None,
     rows: Annotated[int, typer.Option(min=1, help="How many rows.")] = 3,
     spec: Annotated[Path | None, typer.Option(help="Use the data and model sections of this spec.")] = None,
+    settings: data_settings.Settings = None,
     home: Home = None,
     json: Json = False,
 ) -> None:
@@ -181,7 +171,9 @@ def preview(
 
     if not file and not spec:
         raise DataError("no file was given", hint="studio data preview FILE, or --spec S", where="studio data preview")
-    previews = list(datasets.preview(file, model, rows, specs.load(spec) if spec else None, home))
+    changes = data_settings.changed(settings)
+    with data_settings.advising("preview", [file] if file else [], spec, changes):
+        previews = list(datasets.preview(file, model, rows, specs.load(spec) if spec else None, home, **changes))
     if json:
         show.as_json([item.record().model_dump() for item in previews])
         return

@@ -43,8 +43,8 @@ def _read(value: Any, column: str, facts: Facts) -> Moment | None:
     if found is None:
         raise DataError(
             f"its rows are single messages, and their times in `{column}` cannot be read ({str(value)[:40]!r})",
-            hint="Write under data: message_order: as_written  (the oldest message of a conversation stands first), or"
-            " newest_first; or write the times as 2026-05-31 14:05.",
+            hint="Write under data: message_order: as_written  (the oldest message of a conversation stands first)  or  "
+            "message_order: newest_first; or write the times as 2026-05-31 14:05.",
             where=facts.name,
         )
     return found
