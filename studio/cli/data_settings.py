@@ -70,15 +70,17 @@ def commands(hint: str, command: str, files: Sequence[str], spec: Path | None, c
     """The advice of a hint as commands: one for each way that it offers."""
     start = ["studio", "data", command, *files, *(("--spec", str(spec)) if spec else ())]
     return [
-        shlex.join([*start, *_options({field: _flow(value) for field, value in changes.items()} | way)]) for way in ways(hint)
+        shlex.join([*start, *_options({field: _flow(value) for field, value in changes.items()} | chosen)])
+        for chosen in alternatives(hint)
     ]
 
 
-def ways(hint: str) -> list[dict[str, str]]:
+def alternatives(hint: str) -> list[dict[str, str]]:
     """The settings that a hint says to write, with their values as YAML; a further one where it says `or`."""
-    from studio.data.settings import Data
+    from studio.spec import fields
 
-    setting = re.compile(rf"(?<![\w{{])(?:data\.)?({'|'.join(Data.model_fields)}): ({_VALUE})")
+    known = "|".join(path.removeprefix("data.") for path in fields() if path.count(".") == 1 and path.startswith("data."))
+    setting = re.compile(rf"(?<![\w{{])(?:data\.)?({known}): ({_VALUE})")
     found: list[dict[str, str]] = []
     end = 0
     for match in setting.finditer(hint):

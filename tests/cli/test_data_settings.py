@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from studio.cli import main
-from studio.cli.data_settings import ways
+from studio.cli.data_settings import alternatives
 from tests.data.corpus import Asks, Case, Refuses
 from tests.data.test_corpus import CASES, place
 
@@ -68,13 +68,13 @@ def test_what_was_set_before_is_kept_in_the_command(tmp_path: Path, capsys: pyte
 
 
 def test_ways_are_read_from_advice_as_yaml() -> None:
-    assert ways(
+    assert alternatives(
         "Write under data: format: alpaca, columns: {input: \"a, b\"}  or  format: text  (read so, a row is 'roles: x')"
     ) == [
         {"format": "alpaca", "columns": '{input: "a, b"}'},
         {"format": "text"},
     ]
-    assert ways("Write under data: roles: {Anna: user, Ben: assistant} with the right roles, and turns: join if needed") == [
-        {"roles": "{Anna: user, Ben: assistant}"}
-    ]
-    assert ways("Repair those rows, correct data.format or data.columns.") == []
+    assert alternatives(
+        "Write under data: roles: {Anna: user, Ben: assistant} with the right roles, and turns: join if needed"
+    ) == [{"roles": "{Anna: user, Ben: assistant}"}]
+    assert alternatives("Repair those rows, correct data.format or data.columns.") == []
