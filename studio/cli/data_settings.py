@@ -79,7 +79,7 @@ def alternatives(hint: str) -> list[dict[str, str]]:
     """The settings that a hint says to write, with their values as YAML; a further one where it says `or`."""
     from studio.spec import fields
 
-    known = "|".join(path.removeprefix("data.") for path in fields() if path.count(".") == 1 and path.startswith("data."))
+    known = "|".join(field.path[5:] for field in fields() if re.fullmatch(r"data[.]\w+", field.path))
     setting = re.compile(rf"(?<![\w{{])(?:data\.)?({known}): ({_VALUE})")
     found: list[dict[str, str]] = []
     end = 0
