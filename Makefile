@@ -40,7 +40,7 @@ demo: install ## the main job: data, training, evidence, merged model, verified 
 app: install ## the web studio
 	@$(BIN)/studio ui
 
-test: dev ## all tests, in three processes side by side
+test: dev ## all tests, in parts side by side
 	@$(BIN)/python -m tests.parallel
 
 test-fast: dev ## the tests that load no torch and open no browser: about a minute

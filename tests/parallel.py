@@ -1,7 +1,7 @@
-"""All tests in three processes side by side: `python -m tests.parallel [OPTION...]`.
+"""All tests in parts, three at a time: `python -m tests.parallel [OPTION...]`.
 
-One drives browsers and one whole commands, which both wait often; the third computes. Three keep two cores busy. Options go
-to pytest in each.
+A part is a process of its own; what takes longest begins first, and whenever one has ended the next begins. Browsers and whole
+commands wait often, so three parts keep two cores busy. Options go to pytest in each.
 """
 
 from __future__ import annotations
@@ -9,40 +9,51 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
-COMPUTING_JOURNEYS = ("test_adapters.py", "test_real_model.py")
-"""The journeys that go with what computes, so that the three take about as long."""
-COMMANDS = tuple(str(file) for file in sorted(Path("tests/journeys").glob("test_*.py")) if file.name not in COMPUTING_JOURNEYS)
-PARTS = {
-    "what computes": tuple(f"--ignore={path}" for path in ("tests/ui", *COMMANDS)),
+FOLDERS = {
+    "whole commands": ("tests/journeys",),
+    "training": ("tests/training", "tests/models", "tests/gpu"),
     "browsers": ("tests/ui",),
-    "whole commands": COMMANDS,
+    "export": ("tests/export", "tests/serving", "tests/benchmark"),
 }
-"""Each part, and what pytest is asked for it."""
+"""The parts that are named, in the order they begin in; all other tests are the last part."""
+AT_ONCE = 3
 NO_TESTS = 5
 """pytest's exit code where the options leave no test to run."""
 
 
+def parts() -> dict[str, list[str]]:
+    """Each part, and what pytest is asked for it."""
+    others = [f"--ignore={folder}" for folders in FOLDERS.values() for folder in folders]
+    return {**{name: list(folders) for name, folders in FOLDERS.items()}, "all others": others}
+
+
 def main(options: list[str]) -> int:
-    """Run all parts: the first prints as it goes, the others' reports follow it. The exit code of the first that failed."""
-    started: list[subprocess.Popen[bytes]] = []
+    """Run all parts, print the report of each when it has ended; the exit code of the first that failed."""
+    waiting = parts()
+    running: dict[str, subprocess.Popen[bytes]] = {}
+    codes: list[int] = []
     with tempfile.TemporaryDirectory() as folder:
-        reports = [Path(folder) / name for name in PARTS]
         try:
-            for place, chosen in enumerate(PARTS.values()):
-                command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options, *chosen]
-                with reports[place].open("wb") as report:
-                    started.append(subprocess.Popen(command, stdout=report if place else None, stderr=subprocess.STDOUT))
-            codes = [process.wait() for process in started]
+            while waiting or running:
+                while waiting and len(running) < AT_ONCE:
+                    name = next(iter(waiting))
+                    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options, *waiting.pop(name)]
+                    with (Path(folder) / name).open("wb") as report:
+                        running[name] = subprocess.Popen(command, stdout=report, stderr=subprocess.STDOUT)
+                    print(f"== {name}: begun", flush=True)
+                time.sleep(0.5)
+                for name in [name for name, process in running.items() if process.poll() is not None]:
+                    codes.append(running.pop(name).returncode)
+                    print(f"== {name}", flush=True)
+                    sys.stdout.buffer.write((Path(folder) / name).read_bytes())
+                    sys.stdout.flush()
         finally:
-            for process in started:
+            for process in running.values():
                 process.terminate()
                 process.wait()
-        for name, report in list(zip(PARTS, reports, strict=True))[1:]:
-            print(f"== {name}", flush=True)
-            sys.stdout.buffer.write(report.read_bytes())
-            sys.stdout.flush()
     return next((code for code in codes if code not in (0, NO_TESTS)), 0)
 
 
