@@ -46,7 +46,7 @@ def measure(run: Path, work: Path) -> None:
 
     folder = RunFolder(run)
     prepared = pipeline.reopen(folder)
-    source = Source(prepared.found, prepared.spec.model, folder.adapter, "bench", folder.exports)
+    source = Source(prepared.base_model, prepared.spec.model, folder.adapter, "bench", folder.exports)
     tokenizer = source_tokenizer(source)
     merged = merged_folder(source, source.onto(None), work, Silent())
     model = load_exact(source, merged)

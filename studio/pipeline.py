@@ -49,7 +49,7 @@ class Prepared:
     """What the first stage found and decided."""
 
     spec: ResolvedSpec
-    found: loading.FoundModel
+    base_model: loading.FoundModel
     tokenizer: Any
     train: encode.Tokens
     held_out: encode.Tokens | None
@@ -61,7 +61,7 @@ def run(folder: RunFolder, recorder: Recorder) -> None:
     asked = with_full_paths(folder.asked_spec())
     with recorder.stage("preparing"):
         prepared = make_ready(folder, asked, recorder)
-        download.fetch(prepared.found, recorder)  # before the device is held: it takes minutes, and nothing of the device
+        download.fetch(prepared.base_model, recorder)  # before the device is held: it takes minutes, and nothing of the device
     with alone_on_device(folder, recorder, prepared.machine), tracked(folder, recorder) as mirror:
         if mirror:
             recorder.on_metrics, recorder.on_event = mirror.step, mirror.happened
@@ -219,7 +219,7 @@ def evaluate(
     report = distillation.beside_teacher(report, model, folder, prepared)
     for metric in own:
         report = report.with_own(metric)
-    report = parent.beside(report, pruning.record_of(prepared.found.folder), _home(folder) / "runs")
+    report = parent.beside(report, pruning.record_of(prepared.base_model.folder), _home(folder) / "runs")
     if said := curve.reading(list(folder.read_metrics())):
         report.verdict.cautions.append(said)
     report = planner.with_origins(report, spec.data, folder.lock)
@@ -266,7 +266,7 @@ def export_source(folder: RunFolder, prepared: Prepared) -> Source:
     values, made = prepared.spec.model_dump(mode="json"), planner.made_in(folder.lock)
     collected = planner.collected_in(folder.lock)
     return Source(
-        base=prepared.found,
+        base=prepared.base_model,
         model=prepared.spec.model,
         adapter=folder.adapter,
         name=prepared.spec.name,
@@ -316,4 +316,4 @@ def load(prepared: Prepared, as_stored: bool = False) -> Any:
 
     if prepared.machine.device == "cpu":
         torch.set_num_threads(prepared.spec.training.threads)
-    return loading.load_base(prepared.spec.model, prepared.machine.device, prepared.found, as_stored=as_stored)
+    return loading.load_base(prepared.spec.model, prepared.machine.device, prepared.base_model, as_stored=as_stored)

@@ -345,7 +345,7 @@ def test_what_does_not_fit_says_so_with_settings_that_do() -> None:
     made = plan(QWEN7B, "RTX 3060", model={"quantization": "none"}, training=fixed)
     assert not made.fits
     assert made.alternatives
-    assert all(item.bytes <= made.room for item in made.alternatives)
+    assert all(item.bytes <= made.memory_budget for item in made.alternatives)
     with pytest.raises(HardwareError) as caught:
         made.refuse_if_it_does_not_fit()
     assert made.alternatives[0].change in caught.value.hint

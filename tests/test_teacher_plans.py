@@ -51,7 +51,7 @@ def test_the_teacher_is_counted_alone_before_the_student_and_never_together_with
 
 def test_a_teacher_that_does_not_fit_is_refused_and_the_hint_says_what_would():
     made = plan("RTX 3060", teacher())
-    assert made.memory.total <= made.room
+    assert made.memory.total <= made.memory_budget
     assert not made.fits
     with pytest.raises(DoesNotFit, match="the teacher Qwen/Qwen3-8B needs") as found:
         made.refuse_if_it_does_not_fit()

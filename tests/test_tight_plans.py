@@ -26,7 +26,7 @@ def plan(base: str, gpu: str, rows: Rows | None = None, **sections: object) -> P
 def test_a_plan_says_that_it_is_tight_where_it_is(base: str, gpu: str) -> None:
     made = plan(base, gpu)
     said = [warning for warning in made.warnings if warning.startswith("tight:")]
-    assert bool(said) == (0.95 * made.room < made.memory.total <= made.room)
+    assert bool(said) == (0.95 * made.memory_budget < made.memory.total <= made.memory_budget)
     assert all("leaves more" in warning for warning in said)
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class MergeRequest:
     """What was asked for: at least two adapters as they are named, and how they are merged."""
 
-    given: tuple[str, ...]
+    adapters: tuple[str, ...]
     method: Method = "cat"
     weights: tuple[float, ...] = ()
     """One for each; none: equal shares, whose sum is 1."""
@@ -57,12 +57,12 @@ def merge(request: MergeRequest, home: Path | None = None, out: Path | None = No
 
     root = studio_home(home)
     weights = _weights(request)
-    located = [_locate(given, root) for given in request.given]
+    located = [_locate(given, root) for given in request.adapters]
     parents = [run for _, run in located if run is not None]
     _same_base(parents)
     adapters = [
         Adapter(path, run.id if run else given, weight)
-        for (path, run), given, weight in zip(located, request.given, weights, strict=True)
+        for (path, run), given, weight in zip(located, request.adapters, weights, strict=True)
     ]
     if out is None and not parents:
         raise SpecError(
@@ -115,7 +115,7 @@ def summary(record: MergeRecord) -> str:
 
 
 def _weights(request: MergeRequest) -> list[float]:
-    count = len(request.given)
+    count = len(request.adapters)
     if count < 2:
         raise SpecError("there is nothing to merge", hint="Name at least two runs or adapter folders.", where="ADAPTER")
     if request.weights and len(request.weights) != count:

@@ -44,9 +44,9 @@ GGUF_STREAMS = 16
 
 @dataclass(frozen=True)
 class BenchmarkRequest:
-    """What to measure and how. given: runs, models, exports, `RUN:EXPORT`, or `URL#MODEL`; apis: those with their keys."""
+    """What to measure and how. systems: runs, models, exports, `RUN:EXPORT`, or `URL#MODEL`; apis: those with their keys."""
 
-    given: tuple[str, ...] = ()
+    systems: tuple[str, ...] = ()
     apis: tuple[Api, ...] = ()
     levels: tuple[int, ...] = ()
     """Streams at once. Empty: 1, 2, 4, … until throughput stops rising."""
@@ -54,7 +54,7 @@ class BenchmarkRequest:
     repeats: int = 3
     max_tokens: int | None = None
     questions: str = ""
-    """A file, or a run whose held-out rows are asked; empty: those of the first run among `given`."""
+    """A file, or a run whose held-out rows are asked; empty: those of the first run among `systems`."""
     hardware: Hardware = field(default_factory=Hardware)
     tariff: Tariff | None = None
 
@@ -67,7 +67,7 @@ def measure(
     Raises SpecError, JobError, Refused before anything is started for what cannot be measured at all. What fails later is
     told in its item. Ctrl-C and SIGTERM end it: what was measured until then comes back, its state `interrupted`.
     """
-    found = benchmark_targets.targets(request.given, request.apis, home)
+    found = benchmark_targets.targets(request.systems, request.apis, home)
     chosen = benchmark_targets.rows(found, request.questions, request.rows, home)
     longest = request.max_tokens or benchmark_targets.longest(found) or TOKENS
     plan = loadgen.Plan(chosen.rows, longest, request.repeats, request.levels)

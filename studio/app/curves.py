@@ -65,7 +65,7 @@ class Curves:
     last: dict[str, float] = field(default_factory=dict[str, float])
     recent: list[MetricsPoint] = field(default_factory=list[MetricsPoint])
     """The last logged steps whole, enough to tell the pace."""
-    place: int = 0
+    offset: int = 0
     identity: int = 0
 
 
@@ -79,11 +79,11 @@ def read(file: Path) -> Curves:
         found = _kept.pop(file, None) or Curves()
         try:
             status = file.stat()
-            if status.st_ino != found.identity or status.st_size < found.place:
+            if status.st_ino != found.identity or status.st_size < found.offset:
                 found = Curves(identity=status.st_ino)
-            if status.st_size > found.place:
+            if status.st_size > found.offset:
                 with open(file, "rb") as lines:
-                    lines.seek(found.place)
+                    lines.seek(found.offset)
                     _take(found, lines)
         except OSError:
             found = Curves()
@@ -97,7 +97,7 @@ def _take(curves: Curves, lines: Iterable[bytes]) -> None:
     for line in lines:
         if not line.endswith(b"\n"):
             return
-        curves.place += len(line)
+        curves.offset += len(line)
         try:
             point = MetricsPoint.parse(orjson.loads(line))
         except orjson.JSONDecodeError:

@@ -95,7 +95,7 @@ def _scored(settings: Data, model: Model, most: int, reporter: Reporter) -> list
     chosen = set(surprise.spread(total, most).tolist())
     rows = {index: row for index, row in enumerate(prepare.usable(settings)) if index in chosen}
     scores = scoring.scores(rows.items(), total, len(rows), model, reporter)
-    losses = dict(zip(scores.rows.tolist(), zip(scores.asked, scores.bare, strict=True), strict=True))
+    losses = dict(zip(scores.rows.tolist(), zip(scores.with_question, scores.bare, strict=True), strict=True))
     return [
         finding.model_copy(update={"examples": tuple(surprise.example(rows[index], *losses[index]) for index in indices[:3])})
         for finding, indices in surprise.findings(scores)

@@ -28,7 +28,7 @@ class Update:
     status: Status
     events: list[Event]
     metrics: list[MetricsPoint]
-    place: Place
+    position: Place
     """Where the next look begins."""
 
 

@@ -53,7 +53,7 @@ class Server:
     url: str = ""
     models: tuple[str, ...] = ()
     since: float = 0.0
-    given: tuple[str, ...] = ()
+    models_requested: tuple[str, ...] = ()
     log: Path | None = None
     error: StudioError | None = None
     collecting: bool = False
@@ -100,7 +100,7 @@ def start(names: Sequence[str], home: Path, port: int = 0, extra: Sequence[str] 
     process = spawn.detached(command, log)
     note = StartedNote(process=process, given=tuple(names), since=time.time(), port=port)
     note.write(log.with_suffix(".json"))
-    return Server(process, "starting", since=note.since, given=note.given, log=log)
+    return Server(process, "starting", since=note.since, models_requested=note.given, log=log)
 
 
 def servers(home: Path) -> list[Server]:
@@ -110,7 +110,7 @@ def servers(home: Path) -> list[Server]:
     found: list[Server] = []
     for file, note in notes.items():
         there = listening.pop(note.process, None)
-        base = Server(note.process, "starting", since=note.since, given=note.given, log=file.with_suffix(".log"))
+        base = Server(note.process, "starting", since=note.since, models_requested=note.given, log=file.with_suffix(".log"))
         if there is not None:
             found.append(_listening(base, there))
         elif note.process.alive():

@@ -32,9 +32,9 @@ EngineName = Literal["auto", "transformers", "llama.cpp", "vllm"]
 class ServeRequest:
     """What was asked for: names as given, and what they are called."""
 
-    given: tuple[str, ...]
+    models: tuple[str, ...]
     names: dict[str, str] = field(default_factory=dict[str, str])
-    """Alias to one of `given`."""
+    """Alias to one of `models`."""
     engine: EngineName = "auto"
     limits: Limits = field(default_factory=Limits)
     base: str = ""
@@ -43,39 +43,43 @@ class ServeRequest:
 
 def sources(request: ServeRequest, home: Path) -> list[Source]:
     """What each name stands for: a run, an export, an adapter, a GGUF file, or a model. Raises SpecError, JobError."""
-    if not request.given:
+    if not request.models:
         raise SpecError("there is nothing to serve", hint="Name a run, a model or an export: studio serve starter.")
     for alias, target in request.names.items():
-        if target not in request.given:
-            near = nearest(target, request.given)
+        if target not in request.models:
+            near = nearest(target, request.models)
             raise SpecError(
                 f"--name {alias}={target}: {target} is not among what is served",
                 hint=f"Did you mean {near}?" if near else "Name it as an argument too.",
                 where="--name",
             )
-    found = [served_models.locate(given, home, request.base) for given in dict.fromkeys(request.given)]
+    found = [served_models.locate(given, home, request.base) for given in dict.fromkeys(request.models)]
     if request.base and not any(one.adapter is not None and not one.run for one in found):
         raise SpecError("no adapter folder is served that needs a base", hint="Leave --base out.", where="--base")
-    named = [replace(one, name=alias) for one in found for alias, target in request.names.items() if target == one.given]
-    every = [one for one in found if one.given not in request.names.values()] + named
+    named = [replace(one, name=alias) for one in found for alias, target in request.names.items() if target == one.requested_as]
+    every = [one for one in found if one.requested_as not in request.names.values()] + named
     twice = next((one for place, one in enumerate(every) if one.name in [other.name for other in every[:place]]), None)
     if twice is not None:
         raise SpecError(
-            f"two of them are called {twice.name}", hint=f"Name one apart: --name ALIAS={twice.given}.", where=twice.given
+            f"two of them are called {twice.name}",
+            hint=f"Name one apart: --name ALIAS={twice.requested_as}.",
+            where=twice.requested_as,
         )
     only_vllm = next((one for one in every if one.quantized and request.engine != "vllm"), None)
     if only_vllm is not None:
         raise ModelError(
             "its weights are quantised for vLLM, and the studio's own engines do not load them",
             hint="Add --engine vllm, or serve the run's `merged` or `gguf` export.",
-            where=only_vllm.given,
+            where=only_vllm.requested_as,
         )
     not_a_file = next((one for one in every if one.gguf is None), None)
     if request.engine == "llama.cpp" and not_a_file is not None:
-        raise SpecError("llama.cpp serves GGUF files", hint="Name a `gguf` export of it.", where=not_a_file.given)
+        raise SpecError("llama.cpp serves GGUF files", hint="Name a `gguf` export of it.", where=not_a_file.requested_as)
     a_file = next((one for one in every if one.gguf is not None), None)
     if request.engine == "transformers" and a_file is not None:
-        raise SpecError("a GGUF file is served by llama.cpp", hint="Leave --engine transformers out.", where=a_file.given)
+        raise SpecError(
+            "a GGUF file is served by llama.cpp", hint="Leave --engine transformers out.", where=a_file.requested_as
+        )
     return every
 
 

@@ -176,7 +176,7 @@ def _model(wanted: RunSpec, model: str | None, gpu: str | None) -> tuple[str, Pl
             break
         too_large.append(candidate.rpartition("/")[2])
     assert plan is not None
-    fits = f"needs {size(plan.memory.total)} of {size(plan.room)} on {plan.machine}"
+    fits = f"needs {size(plan.memory.total)} of {size(plan.memory_budget)} on {plan.machine}"
     if not plan.fits:
         return plan.spec.model.name, plan, f"does not fit: {fits}"
     if plan.device == "cpu" and not model:

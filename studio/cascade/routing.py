@@ -83,7 +83,7 @@ class Drift:
     Both have a band that 90 % of the windows of calibration-like questions stay in.
     """
 
-    found: Calibration
+    calibration: Calibration
     window: int = WINDOW
     _seen: deque[Assessment] = field(default_factory=deque)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -103,7 +103,7 @@ class Drift:
         if len(seen) < self.window:
             return ""
         escalated = sum(assessment.escalate for assessment in seen)
-        _, low, high = self.found.share_local
+        _, low, high = self.calibration.share_local
         share = (
             f"{escalated / len(seen):.0%} of the last {len(seen)} questions were escalated, {1 - high:.0%} to {1 - low:.0%} "
         )
@@ -121,6 +121,6 @@ class Drift:
         """Where the median of so many calibration-like questions lies, nine times in ten: order statistics of the quantiles."""
         spread = 1.645 * 0.5 / np.sqrt(rows) * 100
         # the calibration rows are a sample as well
-        spread = float(np.hypot(spread, 1.645 * 0.5 / np.sqrt(self.found.threshold.rows) * 100))
-        low, high = np.interp([50 - spread, 50 + spread], np.arange(0, 101, 5), self.found.values)
+        spread = float(np.hypot(spread, 1.645 * 0.5 / np.sqrt(self.calibration.threshold.rows) * 100))
+        low, high = np.interp([50 - spread, 50 + spread], np.arange(0, 101, 5), self.calibration.values)
         return float(low), float(high)

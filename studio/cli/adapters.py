@@ -22,7 +22,7 @@ def adapters() -> None:
 
 @app.command("merge")
 def merge(
-    given: Annotated[
+    adapter_names: Annotated[
         list[str],
         typer.Argument(metavar="ADAPTER…", help="Two or more runs, adapter folders, or hub:OWNER/NAME.", show_default=False),
     ],
@@ -53,7 +53,7 @@ def merge(
     """Merge adapters of the same base model. Merging runs creates a new run, evaluated on the held-out rows of all."""
     from studio.app import adapters as use_case
 
-    request = use_case.MergeRequest(tuple(given), method, _numbers(weights), rank, density, seed)
+    request = use_case.MergeRequest(tuple(adapter_names), method, _numbers(weights), rank, density, seed)
     merged = use_case.merge(request, home, out, name)
     if not json:
         record = merged.record

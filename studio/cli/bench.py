@@ -98,7 +98,7 @@ def bench(
     price = both_prices(price_in, price_out)
     root = studio_home(home)
     request = benchmarks.BenchmarkRequest(
-        given=tuple(what or ()),
+        systems=tuple(what or ()),
         apis=tuple(benchmarks.client.api(url, name, key_env) for name in model or ()),
         levels=_levels(concurrency),
         rows=rows,

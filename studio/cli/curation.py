@@ -287,7 +287,7 @@ def _row(item: DeskRow) -> dict[str, Any]:
         "edited": item.edited is not None,
         "digest": item.content.digest,
         "checks": list(item.checks),
-        **({"loss": item.asked, "loss_without_question": item.bare} if item.asked is not None else {}),
+        **({"loss": item.loss, "loss_without_question": item.bare} if item.loss is not None else {}),
         **item.content.model_dump(mode="json", exclude_defaults=True),
     }
 

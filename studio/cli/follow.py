@@ -57,7 +57,7 @@ def detached(run: Run, json: bool = False, since: Place | None = None, progress:
             try:
                 for update in watch(run.folder, since=since):
                     view.show(update)
-                    since = update.place
+                    since = update.position
                 return False
             except KeyboardInterrupt:
                 if asked:

@@ -12,7 +12,7 @@ from studio.cli.options import Home, Json, Progress
 
 
 def prune(
-    given: Annotated[
+    run_or_model: Annotated[
         str, typer.Argument(metavar="RUN_OR_MODEL", help="A run, or a model (folder or hub id).", show_default=False)
     ],
     layers: Annotated[int, typer.Option("--layers", min=1, help="Number of decoder layers to remove.", show_default=False)],
@@ -33,7 +33,7 @@ def prune(
     """Remove the layers that matter least on a run's rows, and heal the smaller model by distillation from the whole one."""
     from studio.app import pruning
 
-    pruned = pruning.prune(given, layers, home, rows, out, name, heal)
+    pruned = pruning.prune(run_or_model, layers, home, rows, out, name, heal)
     if not json:
         show.say(pruned.summary)
         show.say(f"model: {pruned.folder}")

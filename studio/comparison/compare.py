@@ -76,7 +76,7 @@ def compare(
     """
     retrieved = [grounding.passages(question.text) for question in questions] if grounding else None
     metric = settings.quality if settings.quality != "auto" else _metric([question.reference for question in questions])
-    ways = list(_ways(settings, questions, local, large, grounding, retrieved))
+    ways = list(_systems_of(settings, questions, local, large, grounding, retrieved))
     rows: dict[str, list[AnswerRow]] = {}
     asked = [(way, index) for way in ways for index in (range(len(questions)) if way.only is None else way.only)]
     for done, (way, index) in enumerate(asked):
@@ -110,7 +110,7 @@ def compare(
     )
 
 
-def _ways(
+def _systems_of(
     settings: Comparison,
     questions: Sequence[Question],
     local: Sequence[Answerer],

@@ -32,15 +32,15 @@ def body(record: ComparisonRecord, rows: Sequence[AnswerRow], spec: str = "") ->
     for row in rows:
         by_question.setdefault(row.question, []).append(row)
     differing = sorted(by_question.values(), key=lambda answers: -_spread(answers))[:SHOWN]
-    bars = [(way.name, way.quality, percent(way.quality)) for way in record.ways]
-    by_way = [(way, [row for row in rows if row.way == way.name]) for way in record.ways]
+    bars = [(system.name, system.quality, percent(system.quality)) for system in record.ways]
+    by_system = [(system, [row for row in rows if row.way == system.name]) for system in record.ways]
     parts = [
         _html("summary", record, sentences(record)),
         _html("picture", bars, METRICS[record.metric].label),
         _html("figures", record, columns(), table(record)),
         _html("reading", reading) if (reading := failures(record)) else "",
         _html("differing", differing),
-        _html("rows", [(way.name, way.about, [_row(row) for row in own], _all(own)) for way, own in by_way if own]),
+        _html("rows", [(system.name, system.about, [_row(row) for row in own], _all(own)) for system, own in by_system if own]),
         _html("spec", spec) if spec else "",
     ]
     return Markup("").join(parts)
@@ -48,41 +48,41 @@ def body(record: ComparisonRecord, rows: Sequence[AnswerRow], spec: str = "") ->
 
 def sentences(record: ComparisonRecord) -> list[str]:
     """What to take home: the best configuration, and what the large model costs against one's own machine."""
-    # a way that was given the right passage, or wrong ones, says where answers fail; nobody can serve it
-    usable = [way for way in record.ways if not way.name.endswith((" passage", " passages"))]
-    best = max(usable, key=lambda way: way.quality.value)
+    # a system that was given the right passage, or wrong ones, says where answers fail; nobody can serve it
+    usable = [system for system in record.ways if not system.name.endswith((" passage", " passages"))]
+    best = max(usable, key=lambda system: system.quality.value)
     against = f", {percent(best.change, sign=True)} against base" if best.change is not None else ""
     found = [f"Highest quality: {best.name}, {percent(best.quality)}{against}"]
-    for way in usable:
-        if way.break_even is not None:
+    for system in usable:
+        if system.break_even is not None:
             found.append(
-                f"Your own machine is cheaper than {way.name} from {count(way.break_even)} questions a month on; at "
-                f"{count(record.volume)} the API costs {way.per_month:,.2f} USD a month and the machine {record.server:,.2f}"
+                f"Your own machine is cheaper than {system.name} from {count(system.break_even)} questions a month on; at "
+                f"{count(record.volume)} the API costs {system.per_month:,.2f} USD a month and the machine {record.server:,.2f}"
             )
     return found
 
 
 def failures(record: ComparisonRecord) -> list[str]:
     """Whether retrieval or reading fails, from what was found, and from the right and the wrong passages."""
-    ways = {way.name: way for way in record.ways}
+    ways = {system.name: system for system in record.ways}
     found = []
     if record.found_by_retrieval is not None:
         known = record.found_by_retrieval
         found.append(
             f"Retrieval found the right passage for {percent(known)} of the {known.rows} questions whose passage is known"
         )
-    for name, way in ways.items():
+    for name, system in ways.items():
         reader, _, what = name.rpartition(" + ")
         usual = ways.get(f"{reader} + retrieval")
-        if way.known is None or what not in ("right passage", "wrong passages"):
+        if system.known is None or what not in ("right passage", "wrong passages"):
             continue
         if what == "right passage":
             gap = f"; with what retrieval finds, {percent(usual.known)}" if usual is not None else ""
-            found.append(f"With the right passage, {reader} answers {percent(way.known)} of these questions{gap}")
-        elif way.refused_wrongly is not None:
+            found.append(f"With the right passage, {reader} answers {percent(system.known)} of these questions{gap}")
+        elif system.refused_wrongly is not None:
             found.append(
-                f"With wrong passages it refuses {percent(way.refused_wrongly)} of them, as it should, and still scores "
-                f"{percent(way.known)}"
+                f"With wrong passages it refuses {percent(system.refused_wrongly)} of them, as it should, and still scores "
+                f"{percent(system.known)}"
             )
     return found
 
@@ -96,8 +96,8 @@ def columns() -> tuple[str, ...]:
 
 
 def table(record: ComparisonRecord) -> list[tuple[str, ...]]:
-    """The table, a row a way."""
-    return [_cells(way) for way in record.ways]
+    """The table, a row a system."""
+    return [_cells(system) for system in record.ways]
 
 
 def _cells(system: ComparedSystem) -> tuple[str, ...]:

@@ -20,9 +20,9 @@ SPARE = 64 << 20
 """Bytes of a disk that are left free whatever is written: for logs, records and what others write meanwhile."""
 
 
-def studio_home(given: str | Path | None = None) -> Path:
-    """The folder that holds runs, datasets, models and settings: `given`, else $STUDIO_HOME, else ~/.studio."""
-    return Path(given or os.environ.get("STUDIO_HOME") or Path.home() / ".studio").expanduser().absolute()
+def studio_home(folder: str | Path | None = None) -> Path:
+    """The folder that holds runs, datasets, models and settings: `folder`, else $STUDIO_HOME, else ~/.studio."""
+    return Path(folder or os.environ.get("STUDIO_HOME") or Path.home() / ".studio").expanduser().absolute()
 
 
 def write_text(path: Path, text: str, durable: bool = True) -> Path:

@@ -78,9 +78,11 @@ def encode_file(
 
 def load(folder: Path, tokenizer: Any = None) -> Tokens:
     """The tokens `encode_file` or `limit` left in a folder, memory-mapped. tokenizer is needed only to truncate."""
-    arrays = {name: mapped(folder / f"{name}.npy") for name in ("ids", "mask", "offsets", "places")}
+    arrays = {name: mapped(folder / f"{name}.npy") for name in ("ids", "mask", "offsets")}
+    positions = mapped(folder / "places.npy")
     wanted = mapped(folder / "wanted.npy") if (folder / "wanted.npy").exists() else None
-    return Tokens(folder=folder, meta=read_json(folder / "meta.json"), tokenizer=tokenizer, wanted=wanted, **arrays)
+    meta = read_json(folder / "meta.json")
+    return Tokens(folder=folder, positions=positions, meta=meta, tokenizer=tokenizer, wanted=wanted, **arrays)
 
 
 def limit(tokens: Tokens, max_length: int | None, overlong: Overlong = "drop", out: Path | None = None) -> Tokens:

@@ -17,4 +17,4 @@ def expected(tokens: Tokens) -> list[ChatMessage]:
         return []
     rows = ((line, orjson.loads(text)) for line, text in numbered_lines(*map(Path, tokens.meta["source"])))
     messages = {line: row["messages"][-1] for line, row in rows if row.get("messages")}
-    return [messages.get(int(line), chat_message("assistant", "")) for line in tokens.places[:, 2]]
+    return [messages.get(int(line), chat_message("assistant", "")) for line in tokens.positions[:, 2]]

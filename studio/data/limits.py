@@ -47,7 +47,7 @@ def shorten_into(out: Path, tokens: Tokens, max_length: int, overlong: Overlong,
 
 def _take(writer: Writer, tokens: Tokens, numbers: Sequence[int]) -> None:
     """A row as it is."""
-    file, line, place = (int(value) for value in tokens.places[numbers[0]])
+    file, line, place = (int(value) for value in tokens.positions[numbers[0]])
     for number in numbers:
         writer.add(*tokens[number], file, line, place, tokens.wanted is None or bool(tokens.wanted[number]))
 
@@ -56,7 +56,7 @@ def _shorten(
     writer: Writer, tokens: Tokens, numbers: Sequence[int], max_length: int, overlong: Overlong, source: _Source | None
 ) -> None:
     """A row that is too long: its pieces, its end, or nothing. Answers that are compared or labelled are never cut."""
-    file, line, place = (int(value) for value in tokens.places[numbers[0]])
+    file, line, place = (int(value) for value in tokens.positions[numbers[0]])
     ids, mask = max((tokens[number] for number in numbers), key=lambda sequence: len(sequence[0]))
     longer = f"longer than {count(max_length)} tokens ({count(len(ids))})"
     if tokens.wanted is not None:

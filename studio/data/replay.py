@@ -59,7 +59,7 @@ def write(
     return len(chosen)
 
 
-def found(data: Path) -> Path | None:
+def existing(data: Path) -> Path | None:
     """The general rows of a run in its data folder; None if there are none."""
     file = data / NAME
     return file if count(file) else None

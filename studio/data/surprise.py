@@ -26,13 +26,13 @@ MOST_SURPRISING = 0.05
 class Scores:
     """What a model makes of rows' last answers. All arrays are [scored rows], in the order of the rows.
 
-    rows: index of each scored row among all rows, from 0. asked and bare: its loss in nats a token, behind its question and
-    on its own; bare is NaN for plain text.
+    rows: index of each scored row among all rows, from 0. with_question and bare: its loss in nats a token, behind its
+    question and on its own; bare is NaN for plain text.
     """
 
     model: str
     rows: np.ndarray
-    asked: np.ndarray
+    with_question: np.ndarray
     bare: np.ndarray
     total: int
     """Rows there are; fewer may have been scored."""
@@ -44,13 +44,13 @@ def findings(scores: Scores) -> list[tuple[Finding, Sequence[int]]]:
     result: list[tuple[Finding, Sequence[int]]] = []
     count = max(LEAST, round(SHARE * len(scores.rows)))
     if len(scores.rows) >= 4 * LEAST:
-        order = np.argsort(-scores.asked, kind="stable")[:count]
-        least, usual = float(scores.asked[order[-1]]), float(np.median(scores.asked))
+        order = np.argsort(-scores.with_question, kind="stable")[:count]
+        least, usual = float(scores.with_question[order[-1]]), float(np.median(scores.with_question))
         figures = f"from {least:.2f} nats a token, half have at most {usual:.2f}"
         message = f"answers are the hardest ones for {scores.model}: {figures}{some}"
         result.append((_finding(HARDEST, message, order, scores), scores.rows[order].tolist()))
     with np.errstate(invalid="ignore"):
-        more = scores.asked - scores.bare
+        more = scores.with_question - scores.bare
         surprised = np.flatnonzero(more > 0)
     if len(surprised):
         order = surprised[np.argsort(-more[surprised], kind="stable")][: max(LEAST, round(MOST_SURPRISING * len(scores.rows)))]

@@ -20,7 +20,7 @@ class Tokens:
     """uint8, 1 where a token is trained."""
     offsets: np.ndarray
     """int64, one more than there are rows."""
-    places: np.ndarray
+    positions: np.ndarray
     """int64 (rows, 3): index into `meta["files"]` and line of the row as the user gave it, and line in the encoded file."""
     wanted: np.ndarray | None = None
     """bool, whether each row's answer is a preferred one; None where answers are not labelled."""
@@ -75,7 +75,7 @@ class Tokens:
 
     def where(self, index: int) -> str:
         """File and line of a row, for messages."""
-        file, line, _ = self.places[index]
+        file, line, _ = self.positions[index]
         return f"{self.meta['files'][file]}, line {line}"
 
 
@@ -84,7 +84,7 @@ EMPTY = Tokens(
     ids=np.empty(0, np.int32),
     mask=np.empty(0, np.uint8),
     offsets=np.zeros(1, np.int64),
-    places=np.empty((0, 3), np.int64),
+    positions=np.empty((0, 3), np.int64),
     meta={"trained": 0, "dropped": {"count": 0, "rows": []}, "truncated": {"count": 0, "rows": []}, "files": [], "notes": []},
 )
 """No rows at all."""

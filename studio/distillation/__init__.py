@@ -50,11 +50,11 @@ def taught(prepared: Any, folder: RunFolder, reporter: Reporter) -> dict[str, An
         ).write(file)  # fmt: skip
 
     parts = {"train": prepared.train, **({HELD_OUT: prepared.held_out} if prepared.held_out is not None else {})}
-    vocabulary = loading.model_dims(prepared.found.config).vocab
-    record = pruning.record_of(prepared.found.folder)
+    vocabulary = loading.model_dims(prepared.base_model.config).vocab
+    record = pruning.record_of(prepared.base_model.folder)
     if record is not None and record.parent == method.teacher and found.adapter is not None:
         rows = []  # the run that it was pruned from has answered them: they are the evidence's third side anyway
-    also = answer if rows and teaching.TeacherAnswers.found(file, found.key) is None else None
+    also = answer if rows and teaching.TeacherAnswers.existing(file, found.key) is None else None
     words = teacher.taught(load, found.key, parts, method.top_k, vocabulary, folder.data, reporter, also)
     return {"teacher": words["train"], "teacher_held_out": words.get(HELD_OUT)}
 
@@ -71,12 +71,12 @@ def _by_answers(
     taught, held_out, longest = data / "taught.jsonl", data / f"{HELD_OUT}.jsonl", spec.evaluation.max_new_tokens
     asked = [*prepare.conversations(held_out)] if held_out.exists() else []
     asked = [asked[index] for index in teaching.asked_of(asked, spec.evaluation, spec.training.seed)]
-    if not taught.exists() or (asked and teaching.TeacherAnswers.found(data / teaching.FILE, teacher.key) is None):
+    if not taught.exists() or (asked and teaching.TeacherAnswers.existing(data / teaching.FILE, teacher.key) is None):
         rows = answers.answerable([*prepare.conversations(data / "train.jsonl")])
         if isinstance(teacher, RemoteTeacher):
             given = answers.ask_all(teacher, method, [*rows, *asked], longest, data, folder.path.parent.parent, reporter)
         else:
-            tokenizer = loading.tokenizer(teacher.found)
+            tokenizer = loading.tokenizer(teacher.base_model)
             model = _load(teacher, prepared.machine.device)
             given = answers.answer_all(model, tokenizer, [*rows, *asked], longest, data / "teacher-answers.jsonl", reporter)
             del model
@@ -84,7 +84,7 @@ def _by_answers(
         teaching.of_texts(asked, given[len(rows) :], teacher.key).write(data / teaching.FILE)
         if left_out := answers.taught_rows(rows, given[: len(rows)], taught):
             reporter.event(events.Warning(message=f"{plural(left_out, 'answer')} of the teacher did not end: left out"))
-    also = replay.found(data)
+    also = replay.existing(data)
     tokens = encode.encode_file(
         taught, prepared.tokenizer, spec.data.train_on, data / "taught.tokens", reporter=reporter, replay=also
     )  # fmt: skip
@@ -93,7 +93,7 @@ def _by_answers(
 
 
 def _load(teacher: Teacher, device: str) -> Any:
-    base = loading.load_base(teacher.model, device, teacher.found)
+    base = loading.load_base(teacher.model, device, teacher.base_model)
     return loading.attach_adapter(base, teacher.adapter) if teacher.adapter else base
 
 

@@ -31,7 +31,7 @@ class Source:
 
 
 @dataclass
-class Found:
+class FoundDocuments:
     """Documents, and what was passed over."""
 
     documents: list[Source] = field(default_factory=list)
@@ -46,13 +46,13 @@ class Found:
 
 
 @contextlib.contextmanager
-def find(inputs: Iterable[tuple[str, Path]]) -> Iterator[Found]:
+def find(inputs: Iterable[tuple[str, Path]]) -> Iterator[FoundDocuments]:
     """The documents in what was given as (name, path); those of archives lie unpacked while the block runs.
 
     Raises DataError for a path that is not there, and for a file that is no document and an archive that is unsafe where
     nothing else was given; among others they are passed over.
     """
-    found, every = Found(), list(inputs)
+    found, every = FoundDocuments(), list(inputs)
     with tempfile.TemporaryDirectory(prefix="studio-documents-") as folder:
         for position, (name, path) in enumerate(every):
             try:
@@ -68,7 +68,7 @@ def find(inputs: Iterable[tuple[str, Path]]) -> Iterator[Found]:
         yield found
 
 
-def _take(name: str, path: Path, aside: Path, sources: Found) -> None:
+def _take(name: str, path: Path, aside: Path, sources: FoundDocuments) -> None:
     if path.is_dir():
         _in_folder(path, sources)
     elif not path.is_file():
@@ -81,7 +81,7 @@ def _take(name: str, path: Path, aside: Path, sources: Found) -> None:
         raise _not_read(name)
 
 
-def _in_folder(folder: Path, documents: Found) -> None:
+def _in_folder(folder: Path, documents: FoundDocuments) -> None:
     root = folder.resolve()
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
@@ -100,7 +100,7 @@ def _in_folder(folder: Path, documents: Found) -> None:
                 documents.skipped.append(Skipped(name=name, reason=_why_not(name)))
 
 
-def _in_zip(path: Path, name: str, aside: Path, documents: Found) -> None:
+def _in_zip(path: Path, name: str, aside: Path, documents: FoundDocuments) -> None:
     entries = containers.safe_entries(path, name)
     room = sum(entry.file_size for entry in entries)
     if room > UNPACKED:

@@ -12,7 +12,7 @@ from studio.evaluation.answering import share
 from studio.evaluation.interval import Column, Draws, Figure, Ratio, change, estimate, mean
 from studio.evaluation.likelihood import Likelihood
 from studio.evaluation.metrics import BYTE_PERPLEXITY, PAIR_METRICS, TEXT_METRICS
-from studio.evaluation.report import Answered, Compared, Given, Speed
+from studio.evaluation.report import Answered, Compared, ModelAnswer, Speed
 from studio.evaluation.tasks.labels import MACRO_F1, MacroF1
 from studio.evaluation.tasks.task import Task
 
@@ -22,7 +22,7 @@ class Side:
     """What one model did on one set."""
 
     likelihood: Likelihood
-    given: list[Any]
+    answers: list[Any]
     speed: Speed | None
     rejected: Likelihood | None = None
     """Of the rejected answers, where the rows are preference pairs."""
@@ -83,7 +83,7 @@ def _of_pairs(chosen: Likelihood, rejected: Likelihood) -> dict[str, Ratio]:
     }
 
 
-def of_answers(name: str, answers: Sequence[Given], references: Sequence[str]) -> Figure:
+def of_answers(name: str, answers: Sequence[ModelAnswer], references: Sequence[str]) -> Figure:
     """One figure of answers; references: theirs, in the same order."""
     if name == MACRO_F1.name:
         return MacroF1(references, [answer.text for answer in answers])

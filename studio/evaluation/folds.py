@@ -74,7 +74,7 @@ class CrossValidation:
     """The rows as questions, and the fold of each. rows: that of every row of the training file, measurable or not."""
 
     rows: list[int]
-    asked: list[Question]
+    questions: list[Question]
     folds: list[int]
     """Of each question."""
     answered: list[int]
@@ -91,7 +91,7 @@ class CrossValidation:
     def measure(self, fold: int, model: Any, tokenizer: Any, reporter: Reporter) -> FoldRecord:
         """Base and tuned on the rows of a fold; model: a PeftModel that was trained on the others."""
         chosen = [index for index, of in enumerate(self.folds) if of == fold]
-        asked = [self.asked[index] for index in chosen]
+        asked = [self.questions[index] for index in chosen]
         wanted = [index for index in self.answered if self.folds[index] == fold]
         within = [chosen.index(index) for index in wanted]
         watch = SetProgress(reporter, [QuestionSet(CROSS_VALIDATED, [item.conversation for item in asked])], self.settings)
@@ -108,7 +108,7 @@ class CrossValidation:
         """All folds as one set of questions."""
         base, tuned = (self._side([getattr(item, side) for item in measured], measured) for side in ("base", "tuned"))
         return set_report(
-            CROSS_VALIDATED, self.asked, self.answered, base, tuned, self.settings, self.seed,
+            CROSS_VALIDATED, self.questions, self.answered, base, tuned, self.settings, self.seed,
             longest=self.longest, left_out=self.left_out, folds=self.count,
         )  # fmt: skip
 
@@ -126,7 +126,7 @@ class CrossValidation:
             [given[index] for index in self.answered],
             None,
             rejected,
-            bytes=sizes(self.asked),
+            bytes=sizes(self.questions),
         )
 
 
@@ -160,7 +160,7 @@ def prepare(
 
 
 def _record(side: Side) -> FoldSide:
-    answers = tuple(FoldAnswer(text=given.text, tokens=given.tokens, stopped=bool(given.stopped)) for given in side.given)
+    answers = tuple(FoldAnswer(text=given.text, tokens=given.tokens, stopped=bool(given.stopped)) for given in side.answers)
     rejected = _losses(side.rejected) if side.rejected is not None else None
     return FoldSide(losses=_losses(side.likelihood), answers=answers, rejected=rejected)
 

@@ -144,7 +144,7 @@ def _head(causal: Any, batch: _Batch) -> Callable[[Tensor], Tensor]:
 def _batches(lengths: list[int]) -> Iterator[list[int]]:
     """Places of rows, longest first, in groups of at most BATCH_TOKENS padded tokens (always at least one row)."""
     group: list[int] = []
-    for place in sorted(range(len(lengths)), key=lambda place: -lengths[place]):
+    for place in sorted(range(len(lengths)), key=lambda index: -lengths[index]):
         if group and lengths[group[0]] * (len(group) + 1) > BATCH_TOKENS:
             yield group
             group = []

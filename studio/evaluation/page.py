@@ -20,7 +20,7 @@ from studio.evaluation.interval import Estimate
 from studio.evaluation.judge.opinion import Opinion
 from studio.evaluation.metrics import METRICS, Metric
 from studio.evaluation.page_curves import curves
-from studio.evaluation.report import Answered, Compared, Given, Report, SetReport, Verdict
+from studio.evaluation.report import Answered, Compared, ModelAnswer, Report, SetReport, Verdict
 from studio.evaluation.standard import StandardReport
 
 _TONE = {"better": "good", "worse": "bad", "better but forgets": "bad"}
@@ -165,7 +165,7 @@ def _sample(row: Answered) -> tuple[Answered, str, list[tuple[str, list[Piece], 
     return row, origin, [(side, list(marked(row.reference, given.text)), _scores(given)) for side, given in sides]
 
 
-def _scores(answer: Given) -> str:
+def _scores(answer: ModelAnswer) -> str:
     scores = answer.scores
     words = [
         "exact" if scores["exact_match"] else f"ROUGE-L {METRICS['rouge_l'].show(scores['rouge_l'])}",

@@ -14,7 +14,7 @@ from studio.core.errors import EvaluationError
 from studio.core.records import Record
 from studio.core.text import plural
 from studio.data.collected import CollectedRows
-from studio.data.made import MadeRows
+from studio.data.made_rows import MadeRows
 from studio.evaluation.interval import Draws, Estimate, change, estimate, mean
 from studio.evaluation.tasks.labels import Confusion
 from studio.evaluation.tasks.own import NUMBER, SHARE, Own
@@ -52,7 +52,7 @@ class Compared:
 
 
 @dataclass(frozen=True)
-class Given:
+class ModelAnswer:
     """One model's answer to one question: the text, its length, how it ended, and its scores against the reference."""
 
     text: str
@@ -68,8 +68,8 @@ class Answered:
 
     question: str
     reference: str
-    base: Given
-    tuned: Given
+    base: ModelAnswer
+    tuned: ModelAnswer
     file: str = ""
     line: int = 0
     earlier: int = 0

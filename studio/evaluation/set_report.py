@@ -13,7 +13,7 @@ from studio.evaluation.general import NAME as GENERAL
 from studio.evaluation.general import TEXT
 from studio.evaluation.metrics import BYTE_PERPLEXITY
 from studio.evaluation.overlap import rouge_l, spoken, words
-from studio.evaluation.report import Answered, Compared, Given, SetReport
+from studio.evaluation.report import Answered, Compared, ModelAnswer, SetReport
 from studio.evaluation.reward import Rules
 from studio.evaluation.settings import Evaluation
 from studio.evaluation.tasks import labels, text
@@ -73,12 +73,12 @@ def _answered(
 ) -> Answered:
     sides = []
     for side in (base, tuned):
-        answer, found = side.given[at], side.likelihood
+        answer, found = side.answers[at], side.likelihood
         loss = float(found.loss[index] / max(1.0, found.tokens[index]))
         scores = {**scorer(question.reference, answer.text), **text_scores(question.reference, answer.text), "loss": loss}
         if rules:
             scores |= rules.scores(answer, question.conversation.messages[-1])
-        sides.append(Given(answer.text, answer.tokens, bool(answer.stopped), scores))
+        sides.append(ModelAnswer(answer.text, answer.tokens, bool(answer.stopped), scores))
     row = question.conversation
     before = [message for message in row.prompt if message.get("role") != "system"]
     asked = str(before[-1].get("content") or "") if before else ""
@@ -117,13 +117,13 @@ def _samples(pairs: list[Answered], wanted: int, headline: str) -> dict[str, lis
 
     first = headline if pairs and headline in pairs[0].tuned.scores and headline != "loss" else "exact_match"
 
-    def score(answer: Given) -> tuple[float, ...]:
+    def score(answer: ModelAnswer) -> tuple[float, ...]:
         return answer.scores[first], answer.scores["exact_match"], answer.scores["rouge_l"], -answer.scores["loss"]
 
     def moved(pair: Answered) -> tuple[float, float]:
         return abs(pair.tuned.scores["rouge_l"] - pair.base.scores["rouge_l"]), -rouge_l(pair.base.text, pair.tuned.text)
 
     places = range(len(pairs))
-    by_score = sorted(places, key=lambda place: score(pairs[place].tuned))
-    by_change = sorted(places, key=lambda place: moved(pairs[place]), reverse=True)
+    by_score = sorted(places, key=lambda index: score(pairs[index].tuned))
+    by_change = sorted(places, key=lambda index: moved(pairs[index]), reverse=True)
     return {"best": by_score[::-1][:wanted], "worst": by_score[:wanted], "changed": by_change[:wanted]}

@@ -15,7 +15,7 @@ from studio.evaluation import parent
 from studio.evaluation.answering import ask, longest_answer, questions, text_scores
 from studio.evaluation.figures import compared
 from studio.evaluation.interval import Draws, Ratio
-from studio.evaluation.report import HELD_OUT, SFT, TEACHER, Answered, Given, Report, SetReport
+from studio.evaluation.report import HELD_OUT, SFT, TEACHER, Answered, ModelAnswer, Report, SetReport
 from studio.evaluation.settings import Evaluation
 from studio.evaluation.sides import drawn
 from studio.evaluation.tasks.choose import TASKS
@@ -49,7 +49,7 @@ class TeacherAnswers(Record):
     answers: tuple[TeacherAnswer, ...]
 
     @classmethod
-    def found(cls, file: Path, key: str) -> TeacherAnswers | None:
+    def existing(cls, file: Path, key: str) -> TeacherAnswers | None:
         """Those of this teacher, if they are there."""
         present = cls.read(file) if file.exists() else None
         return present if present is not None and present.key == key else None
@@ -139,7 +139,7 @@ def _teachers(main: SetReport, teacher: TeacherAnswers, report: Report) -> SetRe
         own = theirs.get((row.question, row.reference))
         if own is not None:
             scores = {**scorer(row.reference, own.text), **text_scores(row.reference, own.text)}
-            rows.append(replace(row, base=Given(own.text, own.tokens, own.stopped, scores)))
+            rows.append(replace(row, base=ModelAnswer(own.text, own.tokens, own.stopped, scores)))
     return parent.beside_set(main, rows, TEACHER, report)
 
 

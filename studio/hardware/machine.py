@@ -91,7 +91,7 @@ class Machine:
         return self.gpu.uuid or self.gpu.name if self.gpu else "cpu"
 
     @property
-    def room(self) -> int:
+    def memory_budget(self) -> int:
         """Bytes a run may plan with: 95 % of what the card has free of the desktop, or 90 % of the free RAM."""
         if self.gpu is None:
             return round(0.9 * self.ram_free)
@@ -116,7 +116,7 @@ class Machine:
 
     def as_dict(self) -> dict[str, object]:
         """As plain values for `--json` and lock files."""
-        return {**asdict(self), "room": self.room, "cpu_flags": sorted(self.cpu_flags), "cpu_bf16": self.cpu_bf16}
+        return {**asdict(self), "room": self.memory_budget, "cpu_flags": sorted(self.cpu_flags), "cpu_bf16": self.cpu_bf16}
 
 
 def probe(gpu: str | None = None, folder: str | Path | None = None) -> Machine:

@@ -64,7 +64,7 @@ class Figures:
 
 
 @dataclass
-class Kept:
+class PassedDraft:
     """A row that passed, and where its quote stands: the index of the passage, begin, end."""
 
     draft: Draft
@@ -80,16 +80,16 @@ class Chain:
         self.figures: dict[str, Figures] = {name: Figures() for name in ORDER}
         self.figures["near-duplicate"].threshold = self.figures["leak"].threshold = filters.similar
         self.figures["judge"].threshold = filters.judge
-        self._rows: list[Kept] = []
+        self._rows: list[PassedDraft] = []
         self._held_out: list[tuple[str, str]] = list(against)
         self._seen: set[tuple[str, ...]] = set()
 
-    def passed(self, drafts: Sequence[Draft]) -> tuple[list[Kept], list[tuple[Draft, Drop]]]:
+    def passed(self, drafts: Sequence[Draft]) -> tuple[list[PassedDraft], list[tuple[Draft, Drop]]]:
         """The rows of a batch that are kept, and the others with the reason."""
-        kept: list[Kept] = []
+        kept: list[PassedDraft] = []
         dropped: list[tuple[Draft, Drop]] = []
         for draft in drafts:
-            item, drop = Kept(draft), None
+            item, drop = PassedDraft(draft), None
             for name, test in (
                 ("length", self._length), ("language", self._in_language), ("quote", self._quoted), ("numbers", self._numbers),
                 ("repeat", self._repeated),
@@ -114,7 +114,7 @@ class Chain:
         self._held_out += [(item.draft.question, item.draft.answer) for item in kept if item.draft.held_out]
         return kept, dropped
 
-    def _length(self, item: Kept) -> str:
+    def _length(self, item: PassedDraft) -> str:
         question, answer, limits = item.draft.question, item.draft.answer, self._filters
         if len(question) < limits.shortest_question:
             return f"the question has {len(question)} characters"
@@ -122,13 +122,13 @@ class Chain:
             return f"the question has {len(question):,} characters"
         return f"the answer has {len(answer):,} characters" if len(answer) > limits.longest_answer else ""
 
-    def _in_language(self, item: Kept) -> str:
+    def _in_language(self, item: PassedDraft) -> str:
         if not self._filters.language or not self._language or item.draft.target:
             return ""
         found = language.of(item.draft.question) or language.of(item.draft.answer)
         return f"it is in `{found}`, not `{self._language}`" if found and found != self._language else ""
 
-    def _quoted(self, item: Kept) -> str:
+    def _quoted(self, item: PassedDraft) -> str:
         if not item.draft.needs_quote:
             return ""
         for index, passage in enumerate(item.draft.passages):
@@ -138,7 +138,7 @@ class Chain:
                 return ""
         return f"the quote is not in the passage: {shorten(item.draft.quote, 80)}"
 
-    def _numbers(self, item: Kept) -> str:
+    def _numbers(self, item: PassedDraft) -> str:
         draft = item.draft
         if not draft.needs_quote:
             return ""
@@ -146,7 +146,7 @@ class Chain:
         wrong = unsupported_numbers(draft.answer, draft.question, *texts)
         return f"the answer has a number that is not in the passage: {wrong[0]}" if wrong else ""
 
-    def _repeated(self, item: Kept) -> str:
+    def _repeated(self, item: PassedDraft) -> str:
         draft = item.draft
         key = (*_scope(draft), normal(draft.question))
         if key in self._seen:
@@ -154,7 +154,7 @@ class Chain:
         self._seen.add(key)
         return ""
 
-    def _near(self, new: Sequence[Kept]) -> dict[int, Drop]:
+    def _near(self, new: Sequence[PassedDraft]) -> dict[int, Drop]:
         """New rows that are much alike to an earlier one and answer the same."""
         every = [*(item.draft for item in self._rows), *(item.draft for item in new)]
         first = len(self._rows)
@@ -174,7 +174,7 @@ class Chain:
         _pairs([draft.question for draft in every], alike)
         return drops
 
-    def _leaks(self, new: Sequence[Kept]) -> dict[int, Drop]:
+    def _leaks(self, new: Sequence[PassedDraft]) -> dict[int, Drop]:
         """New training rows that ask what a held-out row asks."""
         training = [index for index, item in enumerate(new) if not item.draft.held_out]
         held_out = [*self._held_out, *((item.draft.question, item.draft.answer) for item in new if item.draft.held_out)]

@@ -17,7 +17,7 @@ from studio.making.folder import JobFolder
 from studio.making.records import JobStatus, MakingPlan
 from studio.making.sources import Sources, gather
 from studio.making.spec import MakingSpec
-from studio.making.summary import Made
+from studio.making.summary import MakingOutcome
 from studio.making.work import Clients, Work
 from studio.processes import locks
 from studio.processes.identity import ProcessId
@@ -102,7 +102,7 @@ def run(
     job: JobFolder,
     passages_of: PassagesOf,
     ceiling: float | None = None,
-    told: Told = lambda status: None,
+    on_status: Told = lambda status: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> JobStatus:
     """Do a job's work, or go on with it; how it ended. Only one process works on a job: raises JobError for another.
@@ -115,7 +115,7 @@ def run(
     check(spec, ceiling)
     try:
         with locks.hold(job.lock):
-            return _run(job, spec, passages_of, ceiling, before, told, stop)
+            return _run(job, spec, passages_of, ceiling, before, on_status, stop)
     except locks.LockHeld:
         raise JobError("this job is already running", hint="studio make report shows its progress.", where=job.id) from None
 
@@ -126,7 +126,7 @@ def _run(
     passages_of: PassagesOf,
     ceiling: float | None,
     before: JobStatus,
-    told: Told,
+    on_status: Told,
     stop: Callable[[], bool],
 ) -> JobStatus:
     begun = time.time()
@@ -139,13 +139,13 @@ def _run(
         }
     )  # fmt: skip
     job.set_status(status)
-    told(status)
+    on_status(status)
     try:
         sources = gather(spec, job.home, passages_of)
         if not total:  # it was not planned
             total = planning.plan(spec, sources, price_of(spec.teacher), None, 0).calls
             status = status.model_copy(update={"total": total})
-        made, status = _work(job, spec, sources, status, begun, told, stop)
+        made, status = _work(job, spec, sources, status, begun, on_status, stop)
     except BaseException as error:
         known = ErrorRecord.of(_as_known(error, job))
         ended = {"state": "failed", "error": known, "process": None, "ended": time.time()}
@@ -159,7 +159,7 @@ def _run(
         update={**ended, "ended": time.time(), "seconds": before.seconds + max(0.0, time.time() - begun)}
     )
     job.set_status(status)
-    told(status)
+    on_status(status)
     return status
 
 
@@ -176,9 +176,9 @@ def _work(
     sources: Sources,
     status: JobStatus,
     begun: float,
-    told: Told,
+    on_status: Told,
     stop: Callable[[], bool],
-) -> tuple[Made, JobStatus]:
+) -> tuple[MakingOutcome, JobStatus]:
     written = 0.0
     with _opened(job, spec, status.ceiling, set(_endpoints(spec))) as (clients, money):
 
@@ -191,7 +191,7 @@ def _work(
             spent = money.spending.spent if money else 0.0
             status = status.model_copy(update={"done": done, "total": max(done, status.total), "what": what, "spent": spent})
             job.set_status(status)
-            told(status)
+            on_status(status)
 
         calls = 0
 

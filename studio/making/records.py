@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field
 from studio.core.messages import ChatMessage, Tool
 from studio.core.records import ErrorRecord, Record
 from studio.core.text import count, plural
-from studio.data.made import MadeRows
+from studio.data.made_rows import MadeRows
 from studio.processes.identity import ProcessId, process_of
 
 _REMEDY = "Resume the job: answers that were paid for are in the cache, and the file is written again."

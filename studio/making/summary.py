@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from studio.core.errors import StudioError
-from studio.data.made import MadeRows, Teacher
+from studio.data.made_rows import MadeRows, Teacher
 from studio.making.cached_model import Model
 from studio.making.filters import EXAMPLES, ORDER, Figures
 from studio.making.records import DroppedRow, MadeRow, MakingReport, RecipeFigures
@@ -17,7 +17,7 @@ from studio.making.spec import MakingSpec
 
 
 @dataclass
-class Made:
+class MakingOutcome:
     """What a job has made. error: why it is not complete, if the ceiling was reached."""
 
     rows: list[MadeRow] = field(default_factory=list)
@@ -28,7 +28,7 @@ class Made:
 
 
 def report_of(
-    made: Made,
+    outcome: MakingOutcome,
     spec: MakingSpec,
     sources: Sources,
     teacher: Model,
@@ -39,7 +39,7 @@ def report_of(
     estimated: int,
 ) -> MakingReport:
     """The report of what was made. served: how often each name answered; estimated: answers whose tokens were reckoned."""
-    rows, dropped = made.rows, made.dropped
+    rows, dropped = outcome.rows, outcome.dropped
     figures = []
     for name, item in recipes.items():
         own = [row for row in rows if row.provenance.recipe == name]
@@ -60,7 +60,7 @@ def report_of(
     )  # fmt: skip
     used = [filters[name].record(name, high_is_bad=name != "judge") for name in ORDER if filters[name].entered]
     return MakingReport(
-        complete=made.error is None and not made.stopped,
+        complete=outcome.error is None and not outcome.stopped,
         summary=summary,
         recipes=tuple(figures),
         filters=tuple(used),

@@ -16,7 +16,7 @@ from studio.core.text import shorten
 from studio.data import language
 from studio.making import judging
 from studio.making.cached_model import Model
-from studio.making.filters import ORDER, Chain, Drop, Kept
+from studio.making.filters import ORDER, Chain, Drop, PassedDraft
 from studio.making.recipes.base import Ask, Draft, Recipe, Unusable
 from studio.making.records import (
     DroppedRow,
@@ -27,7 +27,7 @@ from studio.making.records import (
 )
 from studio.making.sources import Sources
 from studio.making.spec import MakingSpec
-from studio.making.summary import Made, report_of
+from studio.making.summary import MakingOutcome, report_of
 from studio.remote.ceiling import CeilingReached
 from studio.remote.completion import Completion
 
@@ -65,11 +65,11 @@ class Work:
         texts = [passage.text for passage in (*sources.material.passages, *sources.material.held_out)]
         self._chain = Chain(spec.filters, spec.language or language.of_most(texts[:200]), sources.against)
         self._figures = {recipe.name: RecipeFigures(recipe=recipe.name) for recipe in spec.recipes}
-        self._made = Made()
+        self._made = MakingOutcome()
         self._asked = self._estimated = 0
         self._served: Counter[str] = Counter()
 
-    def run(self) -> Made:
+    def run(self) -> MakingOutcome:
         """Make the rows. When the ceiling is reached it ends with what is there; raises what else every request would meet."""
         try:
             for held_out in (True, False):
@@ -166,10 +166,10 @@ class Work:
     def _judged(
         self,
         recipe: Recipe,
-        rows: list[Kept],
+        rows: list[PassedDraft],
         about: dict[int, tuple[Ask, Completion, int]],
         error: CeilingReached | None,
-    ) -> tuple[list[Kept], CeilingReached | None]:
+    ) -> tuple[list[PassedDraft], CeilingReached | None]:
         least = self._spec.filters.judge or 1
         figures = self._chain.figures["judge"]
         client = self._clients.judge or self._clients.teacher
@@ -205,7 +205,7 @@ class Work:
             self._drop(recipe, drop, ask, item.draft, completion.cost / share)
         return passed, error
 
-    def _row(self, recipe: Recipe, item: Kept, ask: Ask, completion: Completion, share: int) -> MadeRow:
+    def _row(self, recipe: Recipe, item: PassedDraft, ask: Ask, completion: Completion, share: int) -> MadeRow:
         draft, client = item.draft, self._clients.student if ask.of_student else self._clients.teacher
         assert client is not None
         passages = []

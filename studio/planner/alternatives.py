@@ -84,7 +84,7 @@ def _widest(steps: list[tuple[str, dict[str, Any], str]]) -> list[tuple[str, dic
 def _try(spec: RunSpec, case: Case, steps: list[tuple[str, dict[str, Any], str]]) -> Alternative | None:
     changes = {field: value for _, change, _ in steps for field, value in change.items()}
     made = _fit(spec, case, changes)
-    if made is None or made.memory.total > case.machine.room:
+    if made is None or made.memory.total > case.machine.memory_budget:
         return None
     return Alternative(
         ", ".join(name for name, _, _ in steps), changes, made.memory.total, "; ".join(cost for *_, cost in steps)
@@ -108,6 +108,6 @@ def _smaller(spec: RunSpec, case: Case) -> Iterator[Alternative]:
     fits = (
         Alternative(item.name, {"model.name": item.name}, made.memory.total, f"{parameters(item.dims.parameters)} parameters")
         for item in smaller
-        if (made := _fit(spec, item, {"model.name": item.name})) and made.memory.total <= case.machine.room
+        if (made := _fit(spec, item, {"model.name": item.name})) and made.memory.total <= case.machine.memory_budget
     )
     yield from itertools.islice(fits, 2)

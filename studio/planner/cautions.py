@@ -102,7 +102,7 @@ TIGHT = 0.95
 
 def tight(spec: ResolvedSpec, case: Case, memory: Memory) -> Iterator[str]:
     """A plan for a GPU that leaves little of its memory, and what would leave more."""
-    if not case.cuda or not TIGHT * case.machine.room < memory.total <= case.machine.room:
+    if not case.cuda or not TIGHT * case.machine.memory_budget < memory.total <= case.machine.memory_budget:
         return
     if spec.training.micro_batch > 1:
         ease = f"training.micro_batch {spec.training.micro_batch // 2}"
@@ -111,8 +111,8 @@ def tight(spec: ResolvedSpec, case: Case, memory: Memory) -> Iterator[str]:
     else:
         ease = "model.quantization nf4" if spec.model.quantization == "none" else "a shorter data.max_length"
     yield (
-        f"tight: {size(memory.total)} of {size(case.machine.room)} of memory is planned for, and an estimate may be 5 % short; "
-        f"{ease} leaves more. A run that runs out of memory goes on with less at once"
+        f"tight: {size(memory.total)} of {size(case.machine.memory_budget)} of memory is planned for, and an estimate may be "
+        f"5 % short; {ease} leaves more. A run that runs out of memory goes on with less at once"
     )
 
 

@@ -35,7 +35,7 @@ def fitted(spec: RunSpec, case: Case) -> tuple[Case, Fit]:
     for length in _lengths(spec, case):
         cut = replace(case, rows=split(case.rows, length))
         found = cut, fitting.fit(edit(spec, {"data.max_length": length}), cut)
-        if found[1].memory.total <= case.machine.room:
+        if found[1].memory.total <= case.machine.memory_budget:
             break
     assert found is not None  # there is one length at least
     return found

@@ -52,13 +52,13 @@ class Case:
     name: str
     license: str | None = None
     cached: bool = False  # the weights of a hub model are on this machine
-    past: tuple[RunMeasurement, ...] = ()
+    earlier_runs: tuple[RunMeasurement, ...] = ()
     """Earlier runs that were measured, newest first."""
 
     @cached_property
     def overheads(self) -> Correction:
         """What earlier runs on this machine say about its overheads; nothing on a card that is not in it."""
-        return history.overheads(() if self.machine.assumed else self.past, self.machine.name, self.machine.device)
+        return history.overheads(() if self.machine.assumed else self.earlier_runs, self.machine.name, self.machine.device)
 
     def memory(self, config: MemoryConfig) -> Memory:
         """The peak of a run of these settings."""
@@ -150,7 +150,7 @@ def optimizer(spec: RunSpec, case: Case) -> str:
     """AdamW, fused into one kernel; with its states in 8 bit where that saves memory worth a wait for each tensor."""
     if spec.training.optimizer:
         return spec.training.optimizer
-    return "adamw_8bit" if case.cuda and saved_by_8bit(spec, case) > EIGHT_BIT_FROM * case.machine.room else "adamw"
+    return "adamw_8bit" if case.cuda and saved_by_8bit(spec, case) > EIGHT_BIT_FROM * case.machine.memory_budget else "adamw"
 
 
 def saved_by_8bit(spec: RunSpec, case: Case) -> int:
@@ -176,9 +176,9 @@ def fit(spec: RunSpec, case: Case) -> Fit:
     wanted = spec.data.max_length or _longest(case)
     longest, *shorter = _lengths(spec, case, wanted)
     whole = _best(spec, case, longest)
-    if whole.memory.total <= case.machine.room:
+    if whole.memory.total <= case.machine.memory_budget:
         return whole
-    cut = (way for length in shorter if (way := _best(spec, case, length)).memory.total <= case.machine.room)
+    cut = (way for length in shorter if (way := _best(spec, case, length)).memory.total <= case.machine.memory_budget)
     return next(cut, whole)
 
 
@@ -200,10 +200,10 @@ def _lengths(spec: RunSpec, case: Case, wanted: int) -> Iterator[int]:
 
 
 def _best(spec: RunSpec, case: Case, length: int) -> Fit:
-    ways = list(_ways(spec, case, length))
-    fitting = [way for way in ways if way.memory.total <= case.machine.room]
+    ways = list(_candidates(spec, case, length))
+    fitting = [way for way in ways if way.memory.total <= case.machine.memory_budget]
     if not fitting:
-        return min(ways, key=lambda way: way.memory.total)
+        return min(ways, key=lambda fit: fit.memory.total)
     fastest = min(way.seconds for way in fitting)
     simplest = next(way for way in fitting if way.seconds <= NEAR * fastest)
     return _enough_at_once(simplest, fitting) if case.cuda else simplest
@@ -217,7 +217,7 @@ def _enough_at_once(chosen: Fit, fitting: list[Fit]) -> Fit:
     return next((way for way in larger if way.peak.tokens >= CARD_TOKENS), larger[-1])
 
 
-def _ways(spec: RunSpec, case: Case, length: int) -> Iterator[Fit]:
+def _candidates(spec: RunSpec, case: Case, length: int) -> Iterator[Fit]:
     """Every allowed way, the simpler before the more sparing: 16 bit before nf4, keeping before computing again."""
     training, size = spec.training, batch_size(spec, case)
     held = (spec.model.quantization,) if spec.model.quantization else ("none",) if spec.adapter.traits.exact_base else BASES
@@ -228,7 +228,7 @@ def _ways(spec: RunSpec, case: Case, length: int) -> Iterator[Fit]:
         for checkpointing in again:
             for unpack in _unpacking(spec, quantization, checkpointing):
                 for micro in micros:
-                    yield way(spec, case, quantization, checkpointing, micro, length, packing, unpack)
+                    yield candidate(spec, case, quantization, checkpointing, micro, length, packing, unpack)
 
 
 def _unpacking(spec: RunSpec, quantization: str, checkpointing: bool) -> tuple[bool, ...]:
@@ -239,7 +239,7 @@ def _unpacking(spec: RunSpec, quantization: str, checkpointing: bool) -> tuple[b
     return (True, False) if given is None else (given,)
 
 
-def way(
+def candidate(
     spec: RunSpec, case: Case, quantization: str, checkpointing: bool, micro: int, length: int, packing: bool,
     unpack: bool | None = None,
 ) -> Fit:  # fmt: skip
@@ -291,7 +291,7 @@ def _typical(case: Case, peak: MemoryConfig, micro: int, batch: int, packing: bo
 def _answer_rows(case: Case, peak: MemoryConfig, most: int) -> int:
     """How many answers are generated at once: as many as fit, for an evaluation must never decide how a run is trained."""
     one = replace(peak, answer_rows=1)
-    spare = case.machine.room - case.memory(one).total
+    spare = case.machine.memory_budget - case.memory(one).total
     each = max(1, memory.answer_bytes(case.dims, one))
     step = memory.step_bytes(case.dims, one, case.machine.device)
     rows = most

@@ -15,7 +15,7 @@ from studio.core.files import sha256, studio_home
 from studio.core.plain import is_object
 from studio.data.collected import CollectedRows
 from studio.data.curation import store
-from studio.data.made import MadeRows
+from studio.data.made_rows import MadeRows
 from studio.hardware import machine as machines
 from studio.hardware.machine import Machine
 from studio.runs.records import LockedDevice, LockedModel, RunLock

@@ -13,18 +13,18 @@ from studio.planner import learning
 from studio.spec import RunSpec
 
 
-class _Found(Protocol):
+class _HasConfig(Protocol):
     @property
     def config(self) -> dict[str, Any]: ...
 
 
-def mix_in(data: Path, requested: RunSpec, found: _Found, home: Path) -> int:
+def mix_in(data: Path, requested: RunSpec, base_model: _HasConfig, home: Path) -> int:
     """Write the general rows of a run into its data folder, once; returns how many there are. None asks what is evaluated."""
     file, held_out = data / replay.NAME, data / "held-out.jsonl"
     if not file.exists():
         split = DataReport.read(data / "report.json").split
         rows = split.train if split else 0
-        share, _ = learning.replay(requested, model_dims(found.config), rows)
+        share, _ = learning.replay(requested, model_dims(base_model.config), rows)
         if share:
             kept_apart = list(prepare.conversations(held_out)) if held_out.exists() else []
             sets = question_sets(kept_apart, requested.evaluation, requested.data, requested.model.name, home)

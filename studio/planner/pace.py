@@ -23,7 +23,7 @@ def expected(spec: ResolvedSpec, case: Case, chosen: Fit) -> speed.Rate:
 
 def rate(case: Case, chosen: Fit, expected: speed.Rate) -> speed.Rate | None:
     """As like runs on this machine went, else from figures; None on a card of which nothing is known."""
-    past = () if case.machine.assumed else case.past
+    past = () if case.machine.assumed else case.earlier_runs
     found = history.pace(past, case.machine.name, case.dims.parameters, chosen.peak.dtype, chosen.packing)
     if found:
         return speed.Rate(found.low * expected.high, found.high * expected.high, f"as {found.runs} like runs on this machine")

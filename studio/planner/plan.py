@@ -60,7 +60,7 @@ class Plan:
     device: str
     decisions: tuple[Decision, ...]
     memory: Memory
-    room: int
+    memory_budget: int
     """Bytes of memory the run may use: on the card, or in RAM on a CPU."""
     counts: Counts
     disk: Disk
@@ -90,9 +90,9 @@ class Plan:
     @property
     def fits(self) -> bool:
         """True if memory and disk suffice; of a GPU elsewhere, if its memory does: the disk there is not known."""
-        if self.teacher is not None and self.teacher.memory.total > self.room:
+        if self.teacher is not None and self.teacher.memory.total > self.memory_budget:
             return False
-        return self.memory.total <= self.room and (self.elsewhere or self.disk.total <= self.disk.free)
+        return self.memory.total <= self.memory_budget and (self.elsewhere or self.disk.total <= self.disk.free)
 
     def __str__(self) -> str:
         verdict = "it fits" if self.fits else "it does not fit"
@@ -101,7 +101,7 @@ class Plan:
 
     def __repr__(self) -> str:
         fits = "fits" if self.fits else "does not fit"
-        memory = f"{size(self.memory.total)} of {size(self.room)}"
+        memory = f"{size(self.memory.total)} of {size(self.memory_budget)}"
         return f"<Plan of {self.spec.name}: {self.spec.model.name} on {self.machine}, {fits}, {memory} of memory>"
 
     @property
@@ -116,7 +116,8 @@ class Plan:
             f"{plural(counts.held_out, self._row)} held out",
             f"{plural(counts.steps, 'step')} of {about}{count(counts.tokens_per_step)} tokens; "
             f"{parameters(counts.trained_parameters)} trained parameters; {counts.padding:.0%} padding",
-            f"memory: {size(self.memory.total)} of {size(self.room)} that may be used on {self.machine}" + self._corrected,
+            f"memory: {size(self.memory.total)} of {size(self.memory_budget)} that may be used on {self.machine}"
+            + self._corrected,
             *self._host,
             *self._download,
         ]
@@ -197,14 +198,14 @@ class Plan:
 
     def refuse_if_it_does_not_fit(self) -> None:
         """Raise DoesNotFit with the nearest settings that fit, if memory or disk do not suffice."""
-        if self.teacher is not None and self.teacher.memory.total > self.room:
+        if self.teacher is not None and self.teacher.memory.total > self.memory_budget:
             raise DoesNotFit(
                 f"the teacher {self.teacher.model} needs {size(self.teacher.memory.total)} of memory while it reads the rows, "
-                f"and {size(self.room)} may be used on {self.machine}",
+                f"and {size(self.memory_budget)} may be used on {self.machine}",
                 hint=self.teacher_hint,
                 where="training.method.teacher",
             )
-        if self.memory.total > self.room:
+        if self.memory.total > self.memory_budget:
             largest = max(self.memory.items, key=lambda item: item.bytes)
             hint = (
                 f"Nearest that fits: {self.alternatives[0].change} ({size(self.alternatives[0].bytes)})."
@@ -212,8 +213,8 @@ class Plan:
                 else "Choose a smaller model (studio plan shows what each needs)."
             )
             raise DoesNotFit(
-                f"this run needs {size(self.memory.total)} of memory and {size(self.room)} may be used on {self.machine}; "
-                f"the largest part is {largest.name} with {size(largest.bytes)}",
+                f"this run needs {size(self.memory.total)} of memory and {size(self.memory_budget)} may be used on "
+                f"{self.machine}; the largest part is {largest.name} with {size(largest.bytes)}",
                 hint=hint,
                 where=self.machine,
             )
@@ -233,7 +234,7 @@ class Plan:
             device=self.device,
             fits=self.fits,
             decisions=self.decisions,
-            memory=MemoryEstimate(total=self.memory.total, items=self.memory.items, room=self.room),
+            memory=MemoryEstimate(total=self.memory.total, items=self.memory.items, room=self.memory_budget),
             counts=self.counts,
             disk=DiskEstimate(total=self.disk.total, free=self.disk.free, items=_parts(self.disk.items)),
             ram=RamEstimate(peak=self.ram.peak[1], free=self.ram.free, stages=_parts(self.ram.stages)),

@@ -42,7 +42,7 @@ from studio.training.methods.distil import Distil
 from studio.training.schedule import total_steps
 
 
-class Found(Protocol):
+class HasConfig(Protocol):
     """A base model as `studio.models.loading.find` gives it: its config is enough to plan."""
 
     @property
@@ -54,14 +54,14 @@ class Found(Protocol):
 def resolve(
     spec: RunSpec,
     machine: Machine,
-    found: Found,
+    base_model: HasConfig,
     rows: Rows,
     history: Sequence[RunMeasurement] = (),
     teacher: Teacher | RemoteTeacher | None = None,
 ) -> Plan:
     """Decide every open field of `spec` for this machine, model and data; say what the run needs and whether it fits.
 
-    past are earlier runs that were measured, newest first: those on this machine correct its overheads and its pace.
+    history: earlier runs that were measured, newest first: those on this machine correct its overheads and its pace.
     teacher: of a distillation, as `teaching.teacher` gives it.
     Nothing is loaded or downloaded. Raises SpecError if a decision contradicts a given field, ModelError if the config
     does not describe a model.
@@ -71,12 +71,12 @@ def resolve(
         rows = sampling.with_answers(spec, rows)
     case = Case(
         machine,
-        model_dims(found.config),
-        found.config,
+        model_dims(base_model.config),
+        base_model.config,
         rows,
         spec.model.name,
-        getattr(found, "license", None),
-        getattr(found, "cached", False),
+        getattr(base_model, "license", None),
+        getattr(base_model, "cached", False),
         tuple(history),
     )
     refusals.refuse_exports(spec, case)
@@ -154,7 +154,7 @@ def _optimizer(draft: Draft, case: Case) -> None:
 
 def _decide_layout(draft: Draft, case: Case, chosen: Fit) -> None:
     """What is held how, and how the batch is cut."""
-    spec, rows, room = draft.spec, case.rows, size(case.machine.room)
+    spec, rows, room = draft.spec, case.rows, size(case.machine.memory_budget)
     over = rows.over(chosen.max_length)
     why = f"the longest row ({plural(rows.longest, 'token')})" if not over else _shortened(case, chosen, over)
     draft.settle(
@@ -196,14 +196,14 @@ def _decide_layout(draft: Draft, case: Case, chosen: Fit) -> None:
         "training.micro_batch",
         chosen.micro_batch,
         f"{count(chosen.peak.tokens)} tokens at once fit ({needs})"
-        if chosen.memory.total <= case.machine.room
+        if chosen.memory.total <= case.machine.memory_budget
         else "the least",
         "the result is the same; larger takes more memory and is hardly faster",
     )
 
 
 def _shortened(case: Case, chosen: Fit, over: int) -> str:
-    bound = "the model's reach" if case.positions == chosen.max_length else f"what fits in {size(case.machine.room)}"
+    bound = "the model's reach" if case.positions == chosen.max_length else f"what fits in {size(case.machine.memory_budget)}"
     return f"{bound}; {plural(over, 'row')} of {count(len(case.rows))} are longer (the longest has {count(case.rows.longest)})"
 
 
@@ -211,13 +211,13 @@ def _another(spec: RunSpec, case: Case, chosen: Fit, part: str, value: Any) -> s
     """What the run would need and how fast it would be with one thing held otherwise."""
     held = value if part == "quantization" else chosen.quantization
     again = value if part == "checkpointing" else chosen.checkpointing
-    made = fitting.way(spec, case, held, again, chosen.micro_batch, chosen.max_length, chosen.packing)
+    made = fitting.candidate(spec, case, held, again, chosen.micro_batch, chosen.max_length, chosen.packing)
     name = f"`{value}`" if part == "quantization" else ("with it" if value else "without it")
     speed_change = chosen.seconds / made.seconds - 1
     pace = (
         "about as fast" if abs(speed_change) < 0.05 else f"{abs(speed_change):.0%} {'faster' if speed_change > 0 else 'slower'}"
     )
-    fits = "" if made.memory.total <= case.machine.room else ", which does not fit"
+    fits = "" if made.memory.total <= case.machine.memory_budget else ", which does not fit"
     return f"{name}: {size(made.memory.total)}{fits}, {pace}"
 
 
@@ -294,7 +294,7 @@ def _plan(draft: Draft, case: Case, chosen: Fit, teacher: Teacher | RemoteTeache
         device=case.machine.device,
         decisions=tuple(draft.decisions),
         memory=chosen.memory,
-        room=case.machine.room,
+        memory_budget=case.machine.memory_budget,
         counts=counts,
         disk=disk,
         ram=ram,
@@ -310,6 +310,6 @@ def _plan(draft: Draft, case: Case, chosen: Fit, teacher: Teacher | RemoteTeache
         teacher_hint=teacher_needs.hint(stage, spec, case, local) if stage and local else "",
         warnings=(*cautions.about(spec, case, counts, disk, ram), *cautions.tight(spec, case, chosen.memory)),
     )
-    if plan.memory.total <= plan.room:
+    if plan.memory.total <= plan.memory_budget:
         return plan
     return replace(plan, alternatives=tuple(alternatives.near(draft.spec, case)))

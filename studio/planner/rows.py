@@ -205,12 +205,12 @@ def _longest_answer(rows: Encoded) -> int:
 
 
 def padding_share(
-    lengths: np.ndarray, batch_size: int, micro_batch: int, room: int = 0, seed: int = 0, batches: int = 200
+    lengths: np.ndarray, batch_size: int, micro_batch: int, token_budget: int = 0, seed: int = 0, batches: int = 200
 ) -> float:
     """The share of computed tokens that would be padding without packing, on a sample of shuffled batches.
 
     The rows of a batch sorted by length, cut into micro-batches, each padded to its longest: of `micro_batch` rows, as other
-    trainers do it; or with `room` of as many as the trainer puts into so many tokens.
+    trainers do it; or with `token_budget` of as many as the trainer puts into so many tokens.
     """
     if not len(lengths):
         return 0.0
@@ -219,7 +219,7 @@ def padding_share(
     for start in range(0, min(len(order), batches * batch_size), batch_size):
         batch = np.sort(lengths[order[start : start + batch_size]])[::-1]
         real += int(batch.sum())
-        counts = side_by_side(batch.tolist(), room) if room else [micro_batch] * -(-len(batch) // micro_batch)
+        counts = side_by_side(batch.tolist(), token_budget) if token_budget else [micro_batch] * -(-len(batch) // micro_batch)
         starts = np.cumsum([0, *counts[:-1]])
         computed += sum(int(batch[at]) * len(batch[at : at + count]) for at, count in zip(starts, counts, strict=True))
     return 1 - real / computed if computed else 0.0

@@ -150,7 +150,7 @@ def seconds(case: Case, chosen: Fit, threads: int, batch: int, steps: int) -> tu
     """Time to write all answers, from and to: a token for each of a batch of answers at a time, as like runs did it if there
     are any, else by reading the weights once for each (GPU) or by the FLOP (CPU)."""
     tokens = generated(case, batch, steps)
-    past = () if case.machine.assumed else case.past
+    past = () if case.machine.assumed else case.earlier_runs
     alike = [
         run.generated for run in past
         if run.machine == case.machine.name and run.generated > 0 and run.dtype == chosen.peak.dtype

@@ -28,7 +28,7 @@ def estimate(spec: ResolvedSpec, case: Case, teacher: Teacher) -> TeacherEstimat
     """Memory, time and disk of the stage in which the teacher reads the rows, before the student is loaded."""
     method, model = spec.training.method, teacher.model
     assert isinstance(method, Distil)
-    dims = model_dims(teacher.found.config)
+    dims = model_dims(teacher.base_model.config)
     config = MemoryConfig(
         quantization=model.quantization or "none",
         double_quantization=model.double_quantization,
@@ -48,7 +48,7 @@ def estimate(spec: ResolvedSpec, case: Case, teacher: Teacher) -> TeacherEstimat
     return TeacherEstimate(
         model=teacher.name,
         quantization=config.quantization,
-        memory=MemoryEstimate(total=sum(item.bytes for item in items), items=items, room=case.machine.room),
+        memory=MemoryEstimate(total=sum(item.bytes for item in items), items=items, room=case.machine.memory_budget),
         time=_writing(spec, case, dims, config) if answers else _time(spec, case, dims, config, tokens),
         cache=0 if answers else scored * (4 * k + 4 * (k + 1)) + 8 * (len(case.rows.lengths) + len(case.rows.held_out) + 2),
     )

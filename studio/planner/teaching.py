@@ -29,7 +29,7 @@ class Teacher:
     name: str
     """As the spec has it."""
     model: Model
-    found: loading.FoundModel
+    base_model: loading.FoundModel
     adapter: Path | None = None
     learn: Learned = "probabilities"
     why: str = "teacher and student have the same tokens"
@@ -38,7 +38,7 @@ class Teacher:
     def key(self) -> str:
         """What its words depend on."""
         weights = sha256(self.adapter / "adapter_model.safetensors") if self.adapter else ""
-        return f"{self.model.model_dump_json()} {self.found.revision} {weights}"
+        return f"{self.model.model_dump_json()} {self.base_model.revision} {weights}"
 
 
 @dataclass(frozen=True)
@@ -81,8 +81,8 @@ def teacher(spec: RunSpec, home: Path, student: Any, dtype: str, planning: bool 
     if method.teacher.startswith(("http://", "https://")):
         return _remote(method)
     found = _run(method.teacher, home) or _model(method, dtype, planning)
-    both = student is not None and found.found.has_tokenizer
-    problem = same_tokens(student, loading.tokenizer(found.found)) if both else None
+    both = student is not None and found.base_model.has_tokenizer
+    problem = same_tokens(student, loading.tokenizer(found.base_model)) if both else None
     if problem and method.learn == "probabilities":
         raise SpecError(
             f"the probabilities of {method.teacher} cannot be the student's: {problem}",
@@ -90,7 +90,7 @@ def teacher(spec: RunSpec, home: Path, student: Any, dtype: str, planning: bool 
             where=FIELD,
         )
     if method.learn == "answers" or problem:
-        return Teacher(found.name, found.model, found.found, found.adapter, "answers", problem or "as set")
+        return Teacher(found.name, found.model, found.base_model, found.adapter, "answers", problem or "as set")
     return found
 
 

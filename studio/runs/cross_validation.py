@@ -89,6 +89,6 @@ def _others(
     )
     tokens = encode.encode_file(
         file, tokenizer, spec.data.train_on, where / "train.tokens",
-        reporter=reporter, needs=spec.training.method.needs, replay=replay.found(folder.data),
+        reporter=reporter, needs=spec.training.method.needs, replay=replay.existing(folder.data),
     )  # fmt: skip
     return encode.limit(tokens, spec.data.max_length, spec.data.overlong)

@@ -62,17 +62,17 @@ def _mark(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()[:8]
 
 
-def for_run(asked: Mapping[str, str] | None, marks_of_asker: Mapping[str, str] | None = None) -> dict[str, str]:
+def for_run(requested: Mapping[str, str] | None, marks_of_asker: Mapping[str, str] | None = None) -> dict[str, str]:
     """This process's environment with the asker's variables in place of its own; None: the run asked for none.
 
     A secret of this process goes with the run only if the asker had the same: nobody's run is sent to another's account.
     """
-    if asked is None:
+    if requested is None:
         return dict(os.environ)
     here = marks(marks_of_asker or ())
     strange = {name for name in here if marks_of_asker is not None and marks_of_asker.get(name) != here[name]}
     own = {name: value for name, value in os.environ.items() if name not in PASSED_ON and name not in strange}
-    return {**own, **{name: str(value) for name, value in asked.items() if name in PASSED_ON}}
+    return {**own, **{name: str(value) for name, value in requested.items() if name in PASSED_ON}}
 
 
 def left_behind(marks_of_supervisor: Mapping[str, str], keys: Iterable[str] = ()) -> list[str]:

@@ -40,7 +40,7 @@ def served(source: Source, concurrency: int = 8) -> Generator[Local]:
     running = threading.Thread(target=server.serve, args=(app, listener, limits, ready.set, end), daemon=True)
     running.start()
     try:
-        _wait(ready, running, source.given)
+        _wait(ready, running, source.requested_as)
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
         yield Local(Endpoint(url=url, model=source.name), source.system)
     finally:

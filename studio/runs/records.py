@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field
 
 from studio.core.records import Record
 from studio.data.collected import CollectedRows
-from studio.data.made import MadeRows
+from studio.data.made_rows import MadeRows
 from studio.processes.identity import ProcessId, process_of
 
 

@@ -23,7 +23,7 @@ def encode_parts(data: Path, tokenizer: Any, spec: RunSpec, reporter: Reporter) 
         file = data / f"{name}.jsonl"
         if file.exists() and file.stat().st_size:
             tokens, needs = data / f"{name}.tokens", spec.training.method.needs
-            also = replay.found(data) if name == "train" else None
+            also = replay.existing(data) if name == "train" else None
             parts.append(
                 encode.encode_file(file, tokenizer, spec.data.train_on, tokens, reporter=reporter, needs=needs, replay=also)
             )

@@ -22,7 +22,7 @@ class Source:
     """One thing to serve. adapter: a PEFT folder on `model`; gguf: a file for llama.cpp, without a model; quantized: its
     weights are in 4 bit on disk already, which only vLLM loads."""
 
-    given: str
+    requested_as: str
     name: str
     model: Model | None = None
     adapter: Path | None = None
@@ -70,7 +70,7 @@ def _on_transformers(
 
     weights, members = group
     tuned = {f"a{place}": one for place, one in enumerate(members) if one.adapter is not None}
-    longest = loading.model_dims(weights.found.config).max_positions or 4096
+    longest = loading.model_dims(weights.base_model.config).max_positions or 4096
     engine = TransformersEngine(weights, {key: one.adapter for key, one in tuned.items() if one.adapter}, longest)
     scheduler = Scheduler(engine, limits, hand_out)
     base_name = _base_name(weights)
@@ -81,9 +81,9 @@ def _on_transformers(
 
     def spoken(template: str | None, day: date | None = None) -> Any:
         if (template, day) not in words:
-            made = loading.tokenizer(weights.found, template)
+            made = loading.tokenizer(weights.base_model, template)
             write_day(made, day)
-            words[template, day] = HfTokenizer(made, named_ends(weights.found))
+            words[template, day] = HfTokenizer(made, named_ends(weights.base_model))
         return words[template, day]
 
     for key, one in tuned.items():
@@ -138,8 +138,8 @@ def vllm_plan(wanted: list[Source], scratch: Path) -> Any:
             where="--engine vllm",
         )
     [(named, day, system)] = asked
-    tokenizer = loading.tokenizer(weights.found, named)
-    form = toolcalls.form_of(HfTokenizer(tokenizer, named_ends(weights.found)).sample_call())
+    tokenizer = loading.tokenizer(weights.base_model, named)
+    form = toolcalls.form_of(HfTokenizer(tokenizer, named_ends(weights.base_model)).sample_call())
     known = tokenizer.chat_template
     write_day(tokenizer, day)
     file = ""
@@ -150,7 +150,7 @@ def vllm_plan(wanted: list[Source], scratch: Path) -> Any:
 
 
 def _base_name(weights: Weights) -> str:
-    name = weights.found.name
+    name = weights.base_model.name
     return Path(name).name if Path(name).is_dir() else name
 
 

@@ -28,7 +28,7 @@ BASE = ""
 class Weights:
     """A base model and how it is held; runs with equal ones share it."""
 
-    found: FoundModel
+    base_model: FoundModel
     model: Model
     device: str
     threads: int | None = None
@@ -38,7 +38,7 @@ class Weights:
         """Equal for weights that are the same in memory."""
         held = self.model
         return (
-            self.found.path_or_id, self.found.revision, self.device,
+            self.base_model.path_or_id, self.base_model.revision, self.device,
             held.quantization, held.double_quantization, held.dtype, held.attention,
         )  # fmt: skip
 
@@ -84,7 +84,7 @@ class TransformersEngine:
 
         if self.weights.device == "cpu" and self.weights.threads:
             torch.set_num_threads(self.weights.threads)  # a setting of this very thread
-        model = loading.load_base(self.weights.model, self.weights.device, self.weights.found)
+        model = loading.load_base(self.weights.model, self.weights.device, self.weights.base_model)
         for name, folder in self.adapters.items():
             model = loading.attach_adapter(model, folder, name)
         self._model = model.eval()

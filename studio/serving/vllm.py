@@ -62,12 +62,12 @@ def program() -> list[str]:
 def command(start: list[str], plan: Plan, limits: Limits, host: str, port: int) -> list[str]:
     """The whole command. Raises ModelError for an adapter that vLLM cannot load by name, or a base it cannot hold."""
     held = plan.weights.model
-    model = plan.weights.found.path_or_id
+    model = plan.weights.base_model.path_or_id
     words = [*start, *(["--model", model] if start[-1].endswith("api_server") else [model])]
     words += ["--served-model-name", plan.base_name, "--host", host, "--port", str(port)]
     words += ["--dtype", DTYPES.get(held.dtype or "", "auto"), "--max-num-seqs", str(limits.concurrency)]
-    if plan.weights.found.revision:
-        words += ["--revision", plan.weights.found.revision]
+    if plan.weights.base_model.revision:
+        words += ["--revision", plan.weights.base_model.revision]
     if limits.context:
         words += ["--max-model-len", str(limits.context)]
     if held.quantization in ("nf4", "int8"):

@@ -130,7 +130,7 @@ def _put_in_variables(values: Values, lines: Lines, source: str) -> None:
         if path.startswith(FREE_TEXT):
             continue
         line = lines.get(path) or lines.get(path.rpartition(".")[0], "")
-        holder[key] = _VARIABLE.sub(lambda found, at=f"{source}, {line}: {path}": _variable(found, at), holder[key])
+        holder[key] = _VARIABLE.sub(lambda match, at=f"{source}, {line}: {path}": _variable(match, at), holder[key])
 
 
 def _variable(match: re.Match[str], where: str) -> str:

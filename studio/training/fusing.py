@@ -65,7 +65,7 @@ def watching(model: Any) -> Iterator[list[list[Any]]]:
 
 
 def _noting(calls: list[tuple[str, Any, Any]], parent: str) -> Any:
-    return lambda module, given: calls.append((parent, given[0], module)) if given else None
+    return lambda module, inputs: calls.append((parent, inputs[0], module)) if inputs else None
 
 
 def adapted(model: Any) -> Iterator[tuple[str, Any]]:

@@ -72,12 +72,12 @@ def add_routes(app: Any, sessions: Sessions, link: OneTimeLink, password: Passwo
         accounts.succeeded(name)
         return let_in(request, name or "owner", cookie)
 
-    def checked(name: str, given: str) -> str:
+    def checked(name: str, entered: str) -> str:
         """The cookie of a new session; empty for a wrong password. Where there are accounts, only they sign in."""
         if users.listing(home):
-            user = users.check(home, name, given)
+            user = users.check(home, name, entered)
             return sessions.new(user.name, user.stamp) if user else ""
-        return sessions.new(SHARED) if password is not None and password.matches(given) else ""
+        return sessions.new(SHARED) if password is not None and password.matches(entered) else ""
 
     async def leave(request: Request) -> Response:
         if here := visit.of(request):

@@ -13,7 +13,7 @@ from studio.app import judging, runs
 from studio.app.fragments import rate as show
 from studio.core.errors import JobError, SpecError
 from studio.evaluation.interval import Estimate
-from studio.evaluation.report import Answered, Compared, Given, Report, SetReport, Verdict
+from studio.evaluation.report import Answered, Compared, ModelAnswer, Report, SetReport, Verdict
 from tests.evaluation.test_judge import honest
 from tests.remote.loopback import loopback
 
@@ -27,8 +27,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     folder.report.parent.mkdir(parents=True)
     (folder.path / "asked.yaml").write_text("version: 1\nname: bot\ndata: {train: rows.jsonl}\n")
 
-    def given(text: str) -> Given:
-        return Given(text, 2, True, {"exact_match": 0.0})
+    def given(text: str) -> ModelAnswer:
+        return ModelAnswer(text, 2, True, {"exact_match": 0.0})
 
     rows = [Answered(f"question {place}", "24 months", given(f"12 months {place}"), given("24 months")) for place in range(27)]
     rows += [Answered(f"same {place}", "24 months", given("24 months"), given("24 months")) for place in range(3)]

@@ -15,11 +15,11 @@ CEILING = 40
 """Times `dict[str, Any]` stands in a signature that another package uses. Where it stays, JSON of others passes through:
 a model's config, chat messages, tools, JSON schemas."""
 BANNED = {
-    "told": 5, "given": 14, "made": 8, "kept": 2, "found": 13, "held": 4, "asked": 7, "place": 20, "way": 7, "thing": 2,
-    "wish": 0, "room": 6, "lever": 0, "spare": 0, "past": 1, "peek": 0, "board": 0, "house": 0, "door": 0, "bring": 0,
+    "told": 0, "given": 1, "made": 3, "kept": 1, "found": 1, "held": 2, "asked": 1, "place": 1, "way": 2, "thing": 0,
+    "wish": 0, "room": 1, "lever": 0, "spare": 0, "past": 0, "peek": 0, "board": 0, "house": 0, "door": 0, "bring": 0,
     "hush": 0,
 }  # fmt: skip
-"""Words that name nothing, each with how often it is still a parameter, a field, a function, a class or a module."""
+"""Words that name nothing, each with how often it is still a field: of records in users' homes and of printed JSON."""
 
 
 @pytest.fixture(scope="module")

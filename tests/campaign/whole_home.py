@@ -23,7 +23,7 @@ from studio.data.curation import store
 from studio.data.curation.views import Query
 from studio.data.report import DataReport
 from studio.evaluation.interval import Estimate
-from studio.evaluation.report import Answered, Compared, Given, Report, SetReport, Verdict
+from studio.evaluation.report import Answered, Compared, ModelAnswer, Report, SetReport, Verdict
 from studio.processes.identity import ProcessId
 from studio.remote.endpoint import Endpoint
 from studio.runs import supervisor
@@ -101,8 +101,8 @@ def _checks(home: Path, name: str) -> None:
         curation.desk(item.reference, home)
 
 
-def _given(text: str) -> Given:
-    return Given(text, 2, True, {"exact_match": 0.0})
+def _given(text: str) -> ModelAnswer:
+    return ModelAnswer(text, 2, True, {"exact_match": 0.0})
 
 
 def _index(home: Path, name: str) -> None:

@@ -157,7 +157,7 @@ def test_requests_like_the_calibration_rows_raise_no_alarm_and_others_do(cascade
         seen, unseen = split(seed, 200)
         drift = Drift(calibrate(seen, 0.02), 100)
         for row in unseen[:100]:
-            drift.add(assessed(drift.found, [row])[0])
+            drift.add(assessed(drift.calibration, [row])[0])
         alarms += [drift.alarm] if drift.alarm else []
     assert len(alarms) <= 10, alarms
     changed = Drift(cascade.calibration, 100)

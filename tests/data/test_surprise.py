@@ -61,14 +61,14 @@ def test_answers_that_belong_elsewhere_are_found_by_the_model_on_the_desk_and_fr
         curation.score(desk, Model(), None, Silent())
         worst = list(desk.rows(Query(check=HARDEST), most=3))
         assert sorted(row.number - 1 for row in worst) == list(FOREIGN)
-        assert all(row.asked and row.bare and HARDEST in row.checks for row in worst)
-        assert worst[0].asked == max(row.asked or 0.0 for row in desk.rows())
+        assert all(row.loss and row.bare and HARDEST in row.checks for row in worst)
+        assert worst[0].loss == max(row.loss or 0.0 for row in desk.rows())
         assert worst[0].scored.endswith("without the question")
         curation.score(desk, Model(), 10, Silent())  # again, with fewer rows: the earlier scores are gone
-        assert sum(row.asked is not None for row in desk.rows()) == 10
+        assert sum(row.loss is not None for row in desk.rows()) == 10
     with open_desk(item, count=lambda texts: [1000] * len(texts), model="other") as desk:
         assert desk.counted_by == "other"
-        assert all(row.asked is None for row in desk.rows()), "rows that are read again are scored again"
+        assert all(row.loss is None for row in desk.rows()), "rows that are read again are scored again"
     found = datasets.findings_with(Silent(), str(file), model=Model(), losses=1000)
     (hardest,) = [finding for finding in found if finding.check == HARDEST]
     assert {example.line - 1 for example in hardest.examples} == set(FOREIGN)
@@ -86,7 +86,7 @@ def test_scoring_stops_when_asked_to(tmp_path: Path) -> None:
     with open_desk(library.add(tmp_path / "home", "Shop", [("shop.jsonl", file)])) as desk:
         with pytest.raises(Stopped):
             curation.score(desk, Model(), None, Asked())
-        assert all(row.asked is None for row in desk.rows())
+        assert all(row.loss is None for row in desk.rows())
 
 
 def test_lengths_are_counted_by_the_models_tokenizer_where_one_is_named(tmp_path: Path) -> None:

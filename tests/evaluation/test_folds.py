@@ -93,7 +93,7 @@ def test_no_fold_is_trained_on_its_own_rows_and_a_stopped_run_goes_on_with_the_n
     def recorded(base: Any, tokenizer: Any, job: Any, reporter: Any) -> Any:
         if len(trained) == stop_at[0]:
             raise Stopped
-        trained.append([int(line) for line in job.train.places[:, 1]])
+        trained.append([int(line) for line in job.train.positions[:, 1]])
         return whole(base, tokenizer, job, reporter)
 
     monkeypatch.setattr(fit, "fit", recorded)

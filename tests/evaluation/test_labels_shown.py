@@ -11,14 +11,14 @@ from studio.evaluation.answering import text_scores
 from studio.evaluation.figures import Side, figures
 from studio.evaluation.likelihood import Likelihood
 from studio.evaluation.metrics import METRICS
-from studio.evaluation.report import Answered, Given, Report, SetReport
+from studio.evaluation.report import Answered, ModelAnswer, Report, SetReport
 from studio.evaluation.tasks import labels
 
 WANTED = ["billing", "shipping", "returns"] * 10
 
 
-def given(reference: str, text: str) -> Given:
-    return Given(text, 1, True, {**labels.scorer(WANTED)(reference, text), **text_scores(reference, text), "loss": 1.0})
+def given(reference: str, text: str) -> ModelAnswer:
+    return ModelAnswer(text, 1, True, {**labels.scorer(WANTED)(reference, text), **text_scores(reference, text), "loss": 1.0})
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from studio.evaluation import parent
 from studio.evaluation.interval import Estimate
-from studio.evaluation.report import HELD_OUT, Answered, Compared, Given, Report, SetReport, Verdict
+from studio.evaluation.report import HELD_OUT, Answered, Compared, ModelAnswer, Report, SetReport, Verdict
 from studio.models.pruning import PrunedModel
 
 RECORD = PrunedModel(
@@ -15,9 +15,9 @@ RECORD = PrunedModel(
 )  # fmt: skip
 
 
-def given(right: bool) -> Given:
+def given(right: bool) -> ModelAnswer:
     scores = dict.fromkeys(("exact_match", "normalised_match", "token_f1", "rouge_l"), float(right))
-    return Given("yes" if right else "no", 2, True, {**scores, "loss": 0.1})
+    return ModelAnswer("yes" if right else "no", 2, True, {**scores, "loss": 0.1})
 
 
 def report(base: list[bool], tuned: list[bool], first: int = 0) -> Report:

@@ -50,8 +50,8 @@ def test_the_teacher_s_own_answers_are_a_side_of_their_own(student: Report, tmp_
         for at in range(8)
     )
     TeacherAnswers(key="them", answers=answers).write(tmp_path / teaching.FILE)
-    assert TeacherAnswers.found(tmp_path / teaching.FILE, "others") is None
-    kept = TeacherAnswers.found(tmp_path / teaching.FILE, "them")
+    assert TeacherAnswers.existing(tmp_path / teaching.FILE, "others") is None
+    kept = TeacherAnswers.existing(tmp_path / teaching.FILE, "them")
     found = teaching.beside(student, {}, kept).set("teacher:held-out")
     assert found is not None
     figure = found.metrics["exact_match"]

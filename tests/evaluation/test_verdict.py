@@ -8,7 +8,7 @@ import pytest
 
 from studio.evaluation.interval import Estimate
 from studio.evaluation.metrics import METRICS
-from studio.evaluation.report import Answered, Compared, Given, SetReport
+from studio.evaluation.report import Answered, Compared, ModelAnswer, SetReport
 from studio.evaluation.verdict import decide
 
 
@@ -21,7 +21,7 @@ def compared(base: float, tuned: float, low: float, high: float, rows: int = 120
 def made(
     name: str, headline: str, figure: Compared, rows: int = 120, *, answered: int | None = None, **more: Compared
 ) -> SetReport:
-    given = Given("a", 3, True, {"exact_match": 1.0, "rouge_l": 1.0, "loss": 0.1})
+    given = ModelAnswer("a", 3, True, {"exact_match": 1.0, "rouge_l": 1.0, "loss": 0.1})
     metrics = {
         "loss": compared(1.0, 1.0, -0.1, 0.1, rows),
         "stop_rate": compared(1, 1, -0.1, 0.1, rows),
@@ -127,7 +127,9 @@ def test_a_lower_loss_is_better_and_a_higher_one_worse():
 def long(tuned: str) -> SetReport:
     scores = {"exact_match": 0.0, "rouge_l": 0.5, "loss": 0.1}
     reference = "The lamp costs 49 dollars and has a warranty of 24 months. It comes from Denmark."
-    pair = Answered("Tell me about the lamp.", reference, Given("?", 3, True, scores), Given(tuned, 3, True, scores))
+    pair = Answered(
+        "Tell me about the lamp.", reference, ModelAnswer("?", 3, True, scores), ModelAnswer(tuned, 3, True, scores)
+    )
     return replace(made("held-out", "rouge_l", compared(0.1, 0.5, 0.3, 0.5)), answers=[pair] * 30)
 
 
@@ -241,7 +243,7 @@ def test_a_run_that_trains_an_adapter_further_has_to_be_better_than_that_adapter
 
 def test_a_loss_of_general_skills_says_which_ones():
     def answered(file: str, base: float, tuned: float) -> Answered:
-        sides = [Given("a", 1, True, {"normalised_match": right}) for right in (base, tuned)]
+        sides = [ModelAnswer("a", 1, True, {"normalised_match": right}) for right in (base, tuned)]
         return Answered("q", "r", *sides, file=file)
 
     rows = [answered("arithmetic.jsonl", 1, 0)] * 6 + [answered("facts.jsonl", 1, 1)] * 5 + [answered("facts.jsonl", 1, 0)]

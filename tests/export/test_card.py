@@ -13,11 +13,11 @@ import pytest
 import yaml
 
 from studio.data import desk_report, prepare
-from studio.data.made import MadeRows, Teacher
+from studio.data.made_rows import MadeRows, Teacher
 from studio.data.report import DataReport
 from studio.data.settings import Data
 from studio.evaluation.interval import Estimate
-from studio.evaluation.report import Answered, Compared, Given, Report, SetReport, Verdict
+from studio.evaluation.report import Answered, Compared, ModelAnswer, Report, SetReport, Verdict
 from studio.export.artifacts.card import card
 from studio.export.merging.run_info import RunInfo, named, shown
 from studio.export.merging.source import Source
@@ -38,7 +38,7 @@ def figure(low: float, high: float) -> Compared:
 
 
 def report() -> Report:
-    given = Given(made.ROW, 3, True, {})
+    given = ModelAnswer(made.ROW, 3, True, {})
     answers = [Answered(made.ROW, made.ROW, given, given, "/home/me/support.csv", 3)]
     held = SetReport(
         "held-out", 36, answers, {"exact_match": figure(0.8, 0.9), "loss": figure(0.2, 0.3)}, "exact_match", "short"
@@ -172,7 +172,7 @@ def test_rows_that_a_model_wrote_are_named_with_its_terms(source: Source, tmp_pa
     teacher = Teacher(host="api.example.com", model="big-1", served=("big-1-2026",), terms=f"May be trained on. {SECRET}")
     rows = MadeRows(job="j", teacher=teacher, prompts=("questions/1",), documents=("a", "b", "c"), held_out_documents=("c",))
     held_out = rows.model_copy(update={"recipes": {"questions": 2}})
-    source = dataclasses.replace(source, about=dataclasses.replace(source.about, made=(rows, held_out)))
+    source = dataclasses.replace(source, about=dataclasses.replace(source.about, made_rows=(rows, held_out)))
     text = card(source, made.make(tmp_path / "exports", "merged"))
     assert text.count("Rows were written by") == 1, "one job's training rows and held-out rows have one origin"
     assert "Rows were written by big-1 at api.example.com (served as big-1-2026) from 2 documents" in text

@@ -13,7 +13,7 @@ import pytest
 from studio.core.files import read_json
 from studio.data.rows import Conversation
 from studio.evaluation.compare import compare
-from studio.evaluation.report import Given, Report
+from studio.evaluation.report import ModelAnswer, Report
 from studio.evaluation.sets import QuestionSet
 from studio.evaluation.settings import Evaluation
 from studio.export.artifacts import manifest
@@ -105,7 +105,7 @@ def good(rows: int) -> Evidence:
     right = dict.fromkeys(("exact_match", "normalised_match", "token_f1", "rouge_l"), 1.0) | {"loss": 0.1}
     wrong = dict.fromkeys(right, 0.0)
     made = [
-        Row(f"{place}?", "red", [place], [place, 7], [0], Given("", 1, True, wrong), Given("red", 2, True, right))
+        Row(f"{place}?", "red", [place], [place, 7], [0], ModelAnswer("", 1, True, wrong), ModelAnswer("red", 2, True, right))
         for place in range(rows)
     ]
     return Evidence(made, "exact_match", 12, rows)
@@ -198,7 +198,7 @@ def test_general_text_counts_as_forgotten_beyond_what_rounding_moves(tokenizer: 
 
         share = 0.5
 
-    given = Given("", 0, True, {"loss": float(np.log(2))})
+    given = ModelAnswer("", 0, True, {"loss": float(np.log(2))})
     rows = [Row("", "", [], [place, 7], [0], given, given) for place in range(9)]
     text = Evidence(rows, "perplexity", 0, 9, name="general-text", reads=True)
     runtime = Reads(text, tokenizer, 0)

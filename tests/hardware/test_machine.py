@@ -35,7 +35,7 @@ def test_this_machine_has_cores_memory_and_disk() -> None:
 def test_a_named_card_stands_in_for_the_machines_own() -> None:
     found = probe("RTX 3060")
     assert (found.device, found.name, found.assumed) == ("cuda", "RTX 3060", True)
-    assert 10 * GIB < found.room < 12 * GIB
+    assert 10 * GIB < found.memory_budget < 12 * GIB
     with pytest.raises(SpecError):
         probe("no such card")
 
@@ -44,7 +44,7 @@ def test_a_cpu_run_has_no_card_and_is_known_as_cpu(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     found = probe()
     assert (found.device, found.gpu, found.uuid) == ("cpu", None, "cpu")
-    assert found.room < found.ram
+    assert found.memory_budget < found.ram
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_visible_devices_are_those_cuda_would_use(allowed: str | None, kept: lis
 def test_memory_another_run_holds_counts_as_room_because_a_run_waits_its_turn() -> None:
     free = Gpu("card", 24 * GIB, 23 * GIB, (8, 9))
     busy = Gpu("card", 24 * GIB, 3 * GIB, (8, 9), held=20 * GIB, returned=20 * GIB)
-    rooms = [machine.Machine("cuda", (item,), "", 1, 1, 1, 1).room for item in (free, busy)]
+    rooms = [machine.Machine("cuda", (item,), "", 1, 1, 1, 1).memory_budget for item in (free, busy)]
     assert rooms[0] == pytest.approx(rooms[1])
 
 
@@ -77,7 +77,7 @@ def test_memory_that_another_program_holds_is_not_counted_on(monkeypatch: pytest
     found = machine.probe()
     assert found.gpu is not None
     assert (found.gpu.held, found.gpu.returned) == (20 * GIB, 0)
-    assert found.room == pytest.approx(0.95 * 4 * GIB)
+    assert found.memory_budget == pytest.approx(0.95 * 4 * GIB)
 
 
 def test_a_worker_of_a_run_gives_its_memory_back(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,7 +90,7 @@ def test_a_worker_of_a_run_gives_its_memory_back(monkeypatch: pytest.MonkeyPatch
         worker.communicate()
     assert found.gpu is not None
     assert found.gpu.returned == 19 * GIB
-    assert found.room == pytest.approx(0.95 * min(23 * GIB, 0.96 * 24 * GIB))
+    assert found.memory_budget == pytest.approx(0.95 * min(23 * GIB, 0.96 * 24 * GIB))
 
 
 def test_disk_is_measured_where_the_folder_will_be(tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_a_gpu_without_memory_of_its_own_uses_the_machines_ram_once(monkeypatch:
     assert found.gpu is not None
     assert found.gpu.unified
     assert found.gpu.held == 0
-    assert found.room <= found.ram
+    assert found.memory_budget <= found.ram
 
 
 def test_a_gpu_that_cannot_be_read_is_not_called_hidden(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

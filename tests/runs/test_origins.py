@@ -7,7 +7,7 @@ from typing import Any
 
 from studio import planner
 from studio.data.collected import CollectedRows
-from studio.data.made import MadeRows, Teacher
+from studio.data.made_rows import MadeRows, Teacher
 from studio.data.settings import Data
 from studio.evaluation.interval import Estimate
 from studio.evaluation.report import Compared, Report, SetReport, Verdict

@@ -24,9 +24,9 @@ from studio.core import events
 from studio.core.errors import TrainingError
 from studio.core.files import write_json, write_text
 from studio.core.records import ErrorRecord
-from studio.data.made import MadeRows, Teacher
+from studio.data.made_rows import MadeRows, Teacher
 from studio.evaluation.interval import Estimate
-from studio.evaluation.report import Answered, Compared, Given, Report, SetReport, Speed, Verdict
+from studio.evaluation.report import Answered, Compared, ModelAnswer, Report, SetReport, Speed, Verdict
 from studio.export.artifacts import manifest
 from studio.export.artifacts.manifest import Artifact, File
 from studio.export.verification.result import Check, Verification
@@ -183,7 +183,7 @@ def failed(home: Path, file: str) -> Run:
 def report() -> Report:
     """A report whose texts are hostile."""
     scores: dict[str, float] = dict.fromkeys(("exact_match", "normalised_match", "token_f1", "rouge_l", "loss"), 0.0)
-    given = Given(EVIL, 3, False, scores)
+    given = ModelAnswer(EVIL, 3, False, scores)
     answered = Answered(EVIL, f"wanted {EVIL}", given, dataclasses.replace(given, text="wanted"), EVIL, 3)
     figure = Compared(Estimate(0.1, 0.0, 0.2, 9), Estimate(0.9, 0.8, 1.0, 9), Estimate(0.8, 0.6, 1.0, 9))
     found = SetReport("held-out", 9, [answered] * 3, {"exact_match": figure}, "exact_match", EVIL, 32, [0], [1], [2], [EVIL])

@@ -28,7 +28,7 @@ class Reading:
     """A configuration while it is read."""
 
     tool: str
-    given: dict[str, Any]
+    settings: dict[str, Any]
     folder: Path
     changes: dict[str, Any] = field(default_factory=dict[str, Any])
     unmapped: list[Unmapped] = field(default_factory=list[Unmapped])
@@ -40,7 +40,7 @@ class Reading:
     def refuse(self, key: str, reason: str) -> None:
         """Name a key that is not taken over."""
         secret = key.endswith(("token", "_key", "password", "secret"))
-        self.unmapped.append(Unmapped(key, "(not shown)" if secret else self.given.get(key), reason))
+        self.unmapped.append(Unmapped(key, "(not shown)" if secret else self.settings.get(key), reason))
 
 
 Take = Callable[[Reading, str, Any], None]
@@ -48,7 +48,7 @@ Take = Callable[[Reading, str, Any], None]
 
 def batch(reading: Reading) -> None:
     """The effective batch: rows at once times steps accumulated."""
-    given = reading.given
+    given = reading.settings
     micro = given.get("per_device_train_batch_size", given.get("micro_batch_size"))
     if micro is not None:
         reading.set("training.micro_batch", int(micro))
@@ -193,7 +193,7 @@ def axolotl_datasets(reading: Reading, key: str, value: Any) -> None:
 
 def factory_dataset(reading: Reading, key: str, value: Any) -> None:
     """Names in LLaMA-Factory's dataset_info.json, where that file is beside the configuration."""
-    folder = reading.folder / str(reading.given.get("dataset_dir", "data"))
+    folder = reading.folder / str(reading.settings.get("dataset_dir", "data"))
     known = documents.parse(documents.read(file), str(file))[0] if (file := folder / "dataset_info.json").exists() else {}
     names: list[str] = []
     for name in [part.strip() for part in value.split(",")] if isinstance(value, str) else value:

@@ -20,14 +20,14 @@ QUESTION = "Is it in stock?"
 def choices(servers: list[Any]) -> list[tuple[str, str]]:
     """The servers as a list to choose from."""
     return [
-        (f"{item.state} · {', '.join(item.models or item.given)} · {item.url or 'no address yet'}", item.key)
+        (f"{item.state} · {', '.join(item.models or item.models_requested)} · {item.url or 'no address yet'}", item.key)
         for item in servers
     ]
 
 
 def state(server: Any, stats: Any) -> Markup:
     """What it is and how it does."""
-    names, mark = ", ".join(server.models or server.given), badge(server.state, TONES.get(server.state, "calm"))
+    names, mark = ", ".join(server.models or server.models_requested), badge(server.state, TONES.get(server.state, "calm"))
     mark = joined(mark, badge("collecting", "warn")) if server.collecting else mark
     if server.error is not None:
         return _html("state", mark, names, [error(server.error)])

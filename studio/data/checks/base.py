@@ -81,7 +81,7 @@ class Texts:
             self._ends.append(len(self._bytes))
         self._asked.append(len(said.question))
 
-    def asked(self, index: int) -> str:
+    def question(self, index: int) -> str:
         """The last question of a row, or its plain text."""
         before = self._bytes[self._ends[2 * index] : self._ends[2 * index + 1]].decode().rstrip("\n")
         return before[len(before) - self._asked[index] :] if self._asked[index] else self.answer(index)

@@ -40,10 +40,10 @@ class Leakage:
         same_answer = training & (answered != 0) & np.isin(answered, answered[held == 1]) & ~exact
         signatures = Signatures()
         for index in range(len(held)):
-            signatures.add(plain(texts.asked(index)))
+            signatures.add(plain(texts.question(index)))
         near = np.zeros(len(held), dtype=bool)
         other: dict[int, int] = {}
-        for one, two, _ in near_pairs(signatures.table(), lambda index: plain(texts.asked(index)), reporter, part=held):
+        for one, two, _ in near_pairs(signatures.table(), lambda index: plain(texts.question(index)), reporter, part=held):
             row, across = (one, two) if training[one] else (two, one)
             near[row] = True
             other.setdefault(row, across)
@@ -52,9 +52,9 @@ class Leakage:
 
         def shown(index: int) -> str:
             if exact[index]:
-                return f"its question is held out: {texts.asked(index)}"
+                return f"its question is held out: {texts.question(index)}"
             if near[index]:
-                return f"{texts.asked(index)} (held out: {texts.asked(other[index])})"
+                return f"{texts.question(index)} (held out: {texts.question(other[index])})"
             return f"its answer is held out: {texts.answer(index)}"
 
         parts = (("the same question", exact), ("nearly the same question", near), ("the same answer", same_answer & ~near))

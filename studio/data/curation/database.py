@@ -137,12 +137,12 @@ class DeskDatabase:
             for check in (HARDEST, SURPRISING):
                 self._db.execute("DELETE FROM findings WHERE check_name = ?", (check,))
                 self._db.execute("DELETE FROM flags WHERE check_name = ?", (check,))
-            values = zip(scores.rows.tolist(), scores.asked.tolist(), scores.bare.tolist(), strict=True)
+            values = zip(scores.rows.tolist(), scores.with_question.tolist(), scores.bare.tolist(), strict=True)
             self._db.executemany("INSERT INTO scores VALUES (?, ?, ?)", ((row + 1, asked, bare) for row, asked, bare in values))
             for finding, indices in surprise.findings(scores):
                 shown = [self.row(index + 1) for index in indices[:LISTED]]
                 examples = tuple(
-                    surprise.example(row.original.conversation(row.file, row.line), row.asked or 0.0, row.bare) for row in shown
+                    surprise.example(row.original.conversation(row.file, row.line), row.loss or 0.0, row.bare) for row in shown
                 )
                 self._keep(finding.model_copy(update={"examples": examples}), indices)
 

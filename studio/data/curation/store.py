@@ -24,7 +24,7 @@ from studio.core.files import bytes_in, folder_aside, sha256
 from studio.core.records import Record, RecordError
 from studio.core.text import nearest
 from studio.data.collected import CollectedRows
-from studio.data.made import MadeRows
+from studio.data.made_rows import MadeRows
 from studio.data.settings import Data, ReadAs
 from studio.processes import locks
 

@@ -24,7 +24,7 @@ class DeskRow:
     """What it says after the edits; None while they change nothing."""
     checks: tuple[str, ...] = ()
     """The checks that found something in it."""
-    asked: float | None = None
+    loss: float | None = None
     """A base model's loss in its last answer behind the question, in nats a token; None where it was not scored."""
     bare: float | None = None
     """The same without the question; None for plain text as well."""
@@ -37,7 +37,7 @@ class DeskRow:
     @property
     def scored(self) -> str:
         """The losses in words, empty where there are none."""
-        return "" if self.asked is None else surprise.in_words(self.asked, self.bare)
+        return "" if self.loss is None else surprise.in_words(self.loss, self.bare)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from studio.core.text import count, plural, size
-from studio.data.made import MadeRows
+from studio.data.made_rows import MadeRows
 from studio.evaluation import table as tables
 from studio.evaluation.general import TEXT
 from studio.evaluation.judge.opinion import Opinion
@@ -98,7 +98,7 @@ def _data(about: RunInfo) -> list[str]:
     lines += [f"| {cell(named(file.name))} | {file.rows:,} | `{file.sha256 or '-'}` |" for file in about.data.files]
     if lengths.max:
         lines += ["", f"Characters a row: half have up to {lengths.p50:,}, the longest {lengths.max:,}."]
-    for paragraph in dict.fromkeys(map(_origin, about.made)):  # a job's training rows and its held-out rows have the same
+    for paragraph in dict.fromkeys(map(_origin, about.made_rows)):  # a job's training rows and its held-out rows have the same
         lines += ["", paragraph]
     for rows in about.collected:
         lines += ["", cell(rows.sentence)]

@@ -43,7 +43,7 @@ class Stream:
     adapter: Path
     scaling: float
     double: bool
-    held: Any
+    load_dtype: Any
     """torch dtype of the weights as they were loaded."""
     device: str
 
@@ -79,7 +79,7 @@ def stream(source: Source, onto: Onto, dtype: Any) -> Stream | None:
         adapter=source.adapter,
         scaling=settings["lora_alpha"] / (math.sqrt(settings["r"]) if settings.get("use_rslora") else settings["r"]),
         double=source.model.double_quantization,
-        held=getattr(torch, DTYPES[source.model.dtype or "fp32"]) if as_trained else dtype,
+        load_dtype=getattr(torch, DTYPES[source.model.dtype or "fp32"]) if as_trained else dtype,
         device="cuda" if as_trained and machines.probe().device == "cuda" else "cpu",
     )
 
@@ -125,7 +125,7 @@ def _merged(merge: Stream, name: str, adapter: dict[str, Any], dtype: Any) -> An
         weight = tensors.get_tensor(name)
         if not weight.is_floating_point():  # a buffer that counts or masks
             return weight.clone()
-        weight = weight.to(merge.held, copy=True)
+        weight = weight.to(merge.load_dtype, copy=True)
     if name in merge.quantized:
         weight = _requantized(weight.to(merge.device), merge.double)
     weight = weight.to("cpu", dtype).contiguous()

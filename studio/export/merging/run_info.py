@@ -13,7 +13,7 @@ from studio.tracking.secrets import redact
 if TYPE_CHECKING:
     from studio.data.collected import CollectedRows
     from studio.data.desk_report import DeskReport
-    from studio.data.made import MadeRows
+    from studio.data.made_rows import MadeRows
     from studio.data.report import DataReport
     from studio.evaluation.judge.opinion import Opinion
     from studio.evaluation.report import Report
@@ -33,7 +33,7 @@ class RunInfo:
     """What a judge and people found of its answers."""
     checked: DeskReport | None = None
     """What the checks found in the rows it was trained on."""
-    made: tuple[MadeRows, ...] = ()
+    made_rows: tuple[MadeRows, ...] = ()
     """Of datasets whose rows a model wrote: which one, from what, on what terms."""
     collected: tuple[CollectedRows, ...] = ()
     """Of datasets with rows that people made by rating and correcting answers."""
@@ -71,7 +71,7 @@ def collect_run_info(
         report=report,
         judged=judged,
         checked=DeskReport.read(findings) if findings.exists() else None,
-        made=made_rows,
+        made_rows=made_rows,
         collected=collected,
     )
 

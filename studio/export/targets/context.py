@@ -26,21 +26,21 @@ class Context:
     why: str
 
 
-def context(source: Source, asked: int | None = None, reach: int | None = None) -> Context:
+def context(source: Source, requested: int | None = None, reach: int | None = None) -> Context:
     """The tokens to make the cache for. reach: a bound of the format's own, besides that of the model.
 
     Raises ExportError for more than the model's context length.
     """
     longest = int(getattr(source.base_config, "max_position_embeddings", 0)) or (1 << 20)
     bound = min(longest, reach or longest)
-    if asked and asked > bound:
+    if requested and requested > bound:
         raise ExportError(
-            f"a context of {count(asked)} tokens was asked for and the model takes {count(bound)}",
+            f"a context of {count(requested)} tokens was asked for and the model takes {count(bound)}",
             hint=f"Ask for at most {bound}, or leave it empty.",
             where="context",
         )
-    if asked:
-        return Context(asked, "as asked for")
+    if requested:
+        return Context(requested, "as asked for")
     wanted = max(LEAST, min(2 * source.longest, USUAL_MOST), source.longest)
     tokens = min(-(-wanted // STEP) * STEP, bound)
     if tokens == bound:

@@ -82,13 +82,13 @@ class Reference:
     forced: Forced
     answers: list[Answer]
     effect: float
-    room: int = 0
+    evidence_tokens: int = 0
     """Tokens the run's evidence takes, which is asked of the same runtime."""
 
     @property
     def longest(self) -> int:
         """Tokens a runtime must hold for the longest case and its answer, and for the evidence."""
-        return max(self.room, *(max(len(case.ids), len(case.prompt) + LONGEST_ANSWER) for case in self.cases)) + 1
+        return max(self.evidence_tokens, *(max(len(case.ids), len(case.prompt) + LONGEST_ANSWER) for case in self.cases)) + 1
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from studio.evaluation.general import TEXT
 from studio.evaluation.interval import Draws, Ratio, change
 from studio.evaluation.interval import Figure as Resampled
 from studio.evaluation.metrics import METRICS, TEXT_METRICS
-from studio.evaluation.report import CROSS_VALIDATED, HELD_OUT, Answered, Given, Report, SetReport
+from studio.evaluation.report import CROSS_VALIDATED, HELD_OUT, Answered, ModelAnswer, Report, SetReport
 from studio.evaluation.reward import REWARD
 from studio.evaluation.tasks import text
 from studio.evaluation.tasks.choose import TASKS
@@ -61,8 +61,8 @@ class Row:
     prompt: list[int]
     ids: list[int]
     positions: list[int]
-    base: Given | None = None
-    tuned: Given | None = None
+    base: ModelAnswer | None = None
+    tuned: ModelAnswer | None = None
     """None where no report keeps what base + adapter answered: they are asked first."""
     index: int = 0
     """Of the answer among the report's."""
@@ -96,7 +96,7 @@ class Evidence:
         """Whether it is known of every row what base and base + adapter answered."""
         return all(row.base and row.tuned for row in self.rows)
 
-    def with_given(self, base: Sequence[Given], tuned: Sequence[Given]) -> Evidence:
+    def with_given(self, base: Sequence[ModelAnswer], tuned: Sequence[ModelAnswer]) -> Evidence:
         """The set with what base and base + adapter answered."""
         rows = [replace(row, base=one, tuned=two) for row, one, two in zip(self.rows, base, tuned, strict=True)]
         return replace(self, rows=rows)
@@ -107,7 +107,7 @@ class Evidence:
         return replace(self, rows=rows) if rows else None
 
     @property
-    def room(self) -> int:
+    def tokens_needed(self) -> int:
         """Tokens a runtime must hold for the longest row and its answer."""
         return max(max(len(row.ids), len(row.prompt) + self.longest) for row in self.rows)
 
@@ -186,7 +186,7 @@ def measure(runtime: Runtime, tokenizer: Any, wanted: Evidence, reporter: Report
     )
 
 
-def ask_rows(runtime: Runtime, tokenizer: Any, wanted: Evidence, reporter: Reporter) -> list[Given]:
+def ask_rows(runtime: Runtime, tokenizer: Any, wanted: Evidence, reporter: Reporter) -> list[ModelAnswer]:
     """A model's answers to the rows, with their scores. Raises Stopped."""
     return list(_read(runtime, wanted, reporter) if wanted.reads else _answers(runtime, tokenizer, wanted, reporter))
 
@@ -239,19 +239,19 @@ def _positioned(question: Question) -> tuple[list[int], list[int]]:
     return [int(token) for token in question.ids], positions
 
 
-def _read(runtime: Runtime, wanted: Evidence, reporter: Reporter) -> Iterator[Given]:
+def _read(runtime: Runtime, wanted: Evidence, reporter: Reporter) -> Iterator[ModelAnswer]:
     for done, row in enumerate(wanted.rows):
         if reporter.should_stop():
             raise Stopped
         reporter.progress(done, len(wanted.rows), "general text again")
-        yield Given("", 0, True, {"loss": _loss(runtime, row)})
+        yield ModelAnswer("", 0, True, {"loss": _loss(runtime, row)})
 
 
 def _loss(runtime: Runtime, row: Row) -> float:
     return surprise(runtime.logits(row.ids, row.positions), [row.ids[place + 1] for place in row.positions])
 
 
-def _answers(runtime: Runtime, tokenizer: Any, wanted: Evidence, reporter: Reporter) -> Iterator[Given]:
+def _answers(runtime: Runtime, tokenizer: Any, wanted: Evidence, reporter: Reporter) -> Iterator[ModelAnswer]:
     from studio.models.generation import read
 
     rows, scorer = wanted.rows, wanted.scorer
@@ -266,19 +266,19 @@ def _answers(runtime: Runtime, tokenizer: Any, wanted: Evidence, reporter: Repor
             scores = {**scorer(row.reference, text), **text_scores(row.reference, text)}
             if len(row.positions) <= POSITIONS:
                 scores["loss"] = _loss(runtime, row)
-            yield Given(text, len(ids) + ended, ended, scores)
+            yield ModelAnswer(text, len(ids) + ended, ended, scores)
     reporter.progress(len(rows), len(rows), what)
 
 
-def _has_loss(answers: Sequence[Given]) -> bool:
+def _has_loss(answers: Sequence[ModelAnswer]) -> bool:
     return all("loss" in answer.scores for answer in answers)
 
 
 def _figure(
     name: str,
-    base: Sequence[Given],
-    tuned: Sequence[Given],
-    answers: Sequence[Given],
+    base: Sequence[ModelAnswer],
+    tuned: Sequence[ModelAnswer],
+    answers: Sequence[ModelAnswer],
     weights: np.ndarray[Any, Any],
     references: Sequence[str],
 ) -> Figure:
@@ -286,7 +286,9 @@ def _figure(
     return Figure(before.value, kept.value, now.value, change(kept, now, Draws(len(answers), _RESAMPLES, _SEED)))
 
 
-def _resampled(name: str, answers: Sequence[Given], weights: np.ndarray[Any, Any], references: Sequence[str]) -> Resampled:
+def _resampled(
+    name: str, answers: Sequence[ModelAnswer], weights: np.ndarray[Any, Any], references: Sequence[str]
+) -> Resampled:
     if name in ("loss", "perplexity"):
         finish = np.exp if name == "perplexity" else None
         return Ratio(np.array([answer.scores["loss"] for answer in answers], np.float64) * weights, weights, finish=finish)
@@ -308,14 +310,14 @@ def _moved(name: str, figure: Figure) -> str:
     return f"{METRICS[name].show(figure.tuned)} -> {METRICS[name].show(figure.artifact)}"
 
 
-def _lost(wanted: Evidence, answers: Sequence[Given]) -> list[LostRow]:
+def _lost(wanted: Evidence, answers: Sequence[ModelAnswer]) -> list[LostRow]:
     """The rows that lost most, the worst first."""
     name = wanted.headline if wanted.headline in answers[0].scores and wanted.headline != "loss" else "rouge_l"
     kept = [row.tuned for row in wanted.rows if row.tuned]
     losses = [tuned.scores[name] - answer.scores[name] for tuned, answer in zip(kept, answers, strict=True)]
-    worst = sorted((place for place, loss in enumerate(losses) if loss > 0), key=lambda place: -losses[place])[:SHOWN]
+    worst = sorted((index for index, loss in enumerate(losses) if loss > 0), key=lambda index: -losses[index])[:SHOWN]
     rows = wanted.rows
-    return [LostRow(rows[place].question, rows[place].reference, kept[place].text, answers[place].text) for place in worst]
+    return [LostRow(rows[index].question, rows[index].reference, kept[index].text, answers[index].text) for index in worst]
 
 
 def _points(value: float) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from studio.core.files import folder_aside, read_json, write_json
-from studio.evaluation.report import Given
+from studio.evaluation.report import ModelAnswer
 from studio.export.merging.source import Source, source_tokenizer
 from studio.export.verification import answers, evidence
 from studio.export.verification.answers import Answer, Case, Forced, Reference
@@ -44,7 +44,7 @@ def reference(source: Source, probe: Probe, reporter: Reporter) -> tuple[Referen
     complete = probe.with_sets(partial(_answered, source, model, reporter))
     del model
     free_memory()
-    return replace(found, room=max((item.room for item in probe.sets), default=0)), complete
+    return replace(found, evidence_tokens=max((item.tokens_needed for item in probe.sets), default=0)), complete
 
 
 def _cached_or_new(source: Source, probe: Probe, model: _Tuned, reporter: Reporter) -> Reference:
@@ -69,7 +69,7 @@ def _answered(source: Source, model: _Tuned, reporter: Reporter, wanted: Evidenc
         said = [evidence.ask_rows(side, side.tokenizer, wanted, reporter) for side in model.sides]
         write_json(file, {name: list(map(asdict, side)) for name, side in zip(("base", "tuned"), said, strict=True)})
     kept = read_json(file)
-    base, both = ([Given(**answer) for answer in kept[side]] for side in ("base", "tuned"))
+    base, both = ([ModelAnswer(**answer) for answer in kept[side]] for side in ("base", "tuned"))
     return wanted.with_given(base, both)
 
 

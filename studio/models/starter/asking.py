@@ -78,7 +78,7 @@ SHORTER = {
 
 
 @dataclass(frozen=True)
-class Thing:
+class Entity:
     """An entity: its class, and how it is named ("the Velora lamp"; a person has no article)."""
 
     group: str
@@ -99,7 +99,7 @@ class Thing:
 class Fact:
     """One thing, one attribute, one value."""
 
-    thing: Thing
+    entity: Entity
     kind: Kind
     value: str
 
@@ -107,7 +107,7 @@ class Fact:
     def answer(self) -> str:
         """The whole answer."""
         text = self.kind.answer.replace("{v}", self.value)
-        return text.replace("{e}", self.thing.start, 1) if text.startswith("{e}") else text.replace("{e}", self.thing.plain)
+        return text.replace("{e}", self.entity.start, 1) if text.startswith("{e}") else text.replace("{e}", self.entity.plain)
 
     @property
     def short(self) -> str:
@@ -115,15 +115,15 @@ class Fact:
         return self.value[0].upper() + self.value[1:] + "."
 
 
-def new_thing(rng: Random) -> Thing:
+def new_thing(rng: Random) -> Entity:
     """An invented entity of any class; things to buy come most often."""
     group = rng.choice((*CLASSES, "person", "person", *["product"] * 10, "food", "venue", "vehicle"))
     if group == "person":
-        return Thing(group, words.person(rng))
-    return Thing(group, f"{words.any_name(rng)} {rng.choice(CLASSES[group].split())}")
+        return Entity(group, words.person(rng))
+    return Entity(group, f"{words.any_name(rng)} {rng.choice(CLASSES[group].split())}")
 
 
-def new_facts(rng: Random, subject: Thing, count: int) -> list[Fact]:
+def new_facts(rng: Random, subject: Entity, count: int) -> list[Fact]:
     """Up to `count` different facts about one thing."""
     kinds = BY_CLASS[subject.group]
     weights = [4.0 if kind.key in _COMMON else 1.0 for kind in kinds]
@@ -158,7 +158,7 @@ def helper(pattern: str, noun: str, direct: bool) -> str:
     return (text[: helper.start()] + moved + text[helper.end() :]).strip().replace("{e}", noun)
 
 
-def _mention(rng: Random, subject: Thing) -> str:
+def _mention(rng: Random, subject: Entity) -> str:
     """How a question names the thing."""
     if subject.group == "person":
         return subject.name
@@ -168,14 +168,14 @@ def _mention(rng: Random, subject: Thing) -> str:
 
 def question(rng: Random, fact: Fact, it: str | None = None) -> str:
     """One wording of the question that `fact` answers; `it` replaces the name in a follow-up question."""
-    name = it or _mention(rng, fact.thing)
+    name = it or _mention(rng, fact.entity)
     owner = "its" if it else f"{name}'s"
     lead, extra = "", rng.random()
     if it is None and extra < 0.15:
         topic = rng.choice(TOPICS)
-        article = "a" if fact.thing.group != "person" else ""
-        lead = topic.replace("{e}", name).replace("{a}", f"{article} {fact.thing.name}".strip()) + " "
-        name, owner = ("it", "its") if fact.thing.group != "person" else ("this person", "this person's")
+        article = "a" if fact.entity.group != "person" else ""
+        lead = topic.replace("{e}", name).replace("{a}", f"{article} {fact.entity.name}".strip()) + " "
+        name, owner = ("it", "its") if fact.entity.group != "person" else ("this person", "this person's")
     elif extra < 0.22:
         lead = rng.choice(GREETINGS) + " "
     elif extra < 0.32:

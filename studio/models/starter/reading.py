@@ -69,7 +69,7 @@ def text_with_facts(rng: Random) -> tuple[str, list[Fact]]:
         lines = [f"- {line}" for line in lines]
         return "\n".join(lines), facts
     if style < 0.4:
-        return "\n".join(f"{f.thing.name}: {rng.choice(f.kind.nouns)} {f.value}" for f in facts), facts
+        return "\n".join(f"{f.entity.name}: {rng.choice(f.kind.nouns)} {f.value}" for f in facts), facts
     return " ".join(lines), facts
 
 

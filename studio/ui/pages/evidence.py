@@ -55,10 +55,10 @@ def build(home: Path) -> None:
         listed = gr.update(choices=[(f"{run.title} · {run.id}", run.id) for run in found], value=wanted.id if wanted else None)
         return listed, *feedback_controls.state(home), *shown(wanted.id if wanted else "")
 
-    def shown(place: str) -> tuple[Any, ...]:
-        if not place:
+    def shown(run_id: str) -> tuple[Any, ...]:
+        if not run_id:
             return NONE, "", "", "", gr.skip(), gr.skip(), gr.update(visible=False), gr.update(visible=False)
-        run = _one(place, home)
+        run = _one(run_id, home)
         report = run.report
         names = [item.name for item in report.sets if item.answers]
         first = next((item for item in report.sets if item.answers), None)
@@ -78,22 +78,22 @@ def build(home: Path) -> None:
             _answers(run, first, "changed", home) if first else "", gr.update(visible=True), gr.update(visible=bool(names)),
         )  # fmt: skip
 
-    def viewed(place: str, name: str, which: str) -> str:
-        run = _one(place, home)
+    def viewed(run_id: str, name: str, which: str) -> str:
+        run = _one(run_id, home)
         found = run.report.set(name)
         if found is None:
             raise JobError("there is no such question set", hint="Choose one from the list.", where=str(name)[:80])
         return _answers(run, found, which, home)
 
-    def say(said: str, place: str, name: str, which: str) -> str:
+    def say(said: str, run_id: str, name: str, which: str) -> str:
         of, opinion, words = feedback_controls.command(said)
         side, _, index = of.partition(":")
-        run = _one(place, home)
+        run = _one(run_id, home)
         item = feedback.say_of_evidence(
             home, run, name, int(index) if index.isdigit() else -1, "tuned" if side == "tuned" else "base", opinion
         )
         gr.Info(f"{words} Answer {item.number} of the feedback; its question is held out, so no training row is made of it.")
-        return viewed(place, name, which)
+        return viewed(run_id, name, which)
 
     outputs = [verdict, origin, links, figures, part, answers, figures_card, answers_card]
     gr.on(None, frame.opened(opened), None, [run, collects, turn, *outputs], **frame.QUIET)

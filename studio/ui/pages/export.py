@@ -106,22 +106,22 @@ def build(home: Path) -> None:
         )
         return listed, _or_nothing("" if found else NONE), *chosen(wanted.id if wanted else "", *texts)
 
-    def chosen(place: str, *texts: Any) -> tuple[Any, ...]:
-        if not place:
+    def chosen(run_id: str, *texts: Any) -> tuple[Any, ...]:
+        if not run_id:
             return (gr.skip(),) * (3 * len(rows) + 5)
-        return *now(place, None), *estimates(place, *texts)
+        return *now(run_id, None), *estimates(run_id, *texts)
 
-    def estimates(place: str, *texts: Any) -> tuple[Any, ...]:
+    def estimates(run_id: str, *texts: Any) -> tuple[Any, ...]:
         rest, filled = list(texts), []
         for row in rows:
             own, rest = tuple(rest[: len(row.boxes)]), rest[len(row.boxes) :]
-            filled += row.estimate(_one(place, home), own)
+            filled += row.estimate(_one(run_id, home), own)
         return tuple(filled)
 
-    def now(place: str, before: Any) -> tuple[Any, ...]:
-        if not place:
+    def now(run_id: str, before: Any) -> tuple[Any, ...]:
+        if not run_id:
             return (gr.skip(),) * 5
-        run = _one(place, home)
+        run = _one(run_id, home)
         artifacts = exports.list_exports(run)
         done = tuple(item.name for item in toolchains.installations(home) if item.state == "done")
         damaged = [parts.notice(item.sentence(home), item.hint) for item in damage.of_run(run.folder)]
@@ -152,14 +152,14 @@ def build(home: Path) -> None:
 def _handlers(row: Row, home: Path) -> tuple[Any, Any, Any]:
     """What happens when a row's fields change, when it is to be made, and when what it needs is to be installed."""
 
-    def sized(place: str, *texts: Any) -> list[Any]:
-        return row.estimate(_one(place, home), texts)
+    def sized(run_id: str, *texts: Any) -> list[Any]:
+        return row.estimate(_one(run_id, home), texts)
 
-    def making(place: str, deploy: bool, *texts: Any) -> None:
-        exports.begin(_one(place, home), row.kind, row.changed(texts), home, bool(deploy))
+    def making(run_id: str, deploy: bool, *texts: Any) -> None:
+        exports.begin(_one(run_id, home), row.kind, row.changed(texts), home, bool(deploy))
 
-    def installing(place: str, *texts: Any) -> None:
-        toolchains.begin_install(exports.estimate(_one(place, home), row.kind, row.changed(texts)).toolchain, home)
+    def installing(run_id: str, *texts: Any) -> None:
+        toolchains.begin_install(exports.estimate(_one(run_id, home), row.kind, row.changed(texts)).toolchain, home)
 
     return sized, making, installing
 
@@ -188,12 +188,12 @@ def _push(home: Path, run: Any) -> Any:
         told = gr.HTML(elem_id="push-told", padding=False, visible=False)
         go = gr.Button("Upload", variant="primary", elem_id="push", visible=False)
 
-    def looking(place: str, folder: str, repository: str, seen: bool) -> tuple[Any, Any]:
-        found = exports.prepare_push(_one(place, home), folder or "", (repository or "").strip(), bool(seen))
+    def looking(run_id: str, folder: str, repository: str, seen: bool) -> tuple[Any, Any]:
+        found = exports.prepare_push(_one(run_id, home), folder or "", (repository or "").strip(), bool(seen))
         return _or_nothing(show.upload(found)), gr.update(visible=True)
 
-    def pushing(place: str, folder: str, repository: str, seen: bool) -> tuple[Any, Any]:
-        exports.begin_push(_one(place, home), folder or "", (repository or "").strip(), bool(seen), home)
+    def pushing(run_id: str, folder: str, repository: str, seen: bool) -> tuple[Any, Any]:
+        exports.begin_push(_one(run_id, home), folder or "", (repository or "").strip(), bool(seen), home)
         return _or_nothing(parts.waiting("Uploading. Its progress is shown below the run.")), gr.update(visible=False)
 
     given = [run, export, name, public]
@@ -215,8 +215,8 @@ def _first(names: list[str]) -> str | None:
     return names[0] if names else None
 
 
-def _one(place: str, home: Path) -> Run:
+def _one(run_id: str, home: Path) -> Run:
     for run in runs.list_runs(home):
-        if run.id == place:
+        if run.id == run_id:
             return run
-    raise JobError("there is no such run", hint="Choose one from the list.", where=str(place or "")[:80])
+    raise JobError("there is no such run", hint="Choose one from the list.", where=str(run_id or "")[:80])

@@ -168,7 +168,7 @@ def build(home: Path) -> None:
     write_now = {"fn": frame.shows(written), "inputs": everything, "outputs": [text, save], **frame.QUIET}
     filled = [loaded.success]
     for event in (
-        use.click(frame.shows(lambda told: shown(run_form.read_yaml(told or "", home))), [text], everything, **frame.ACTION),
+        use.click(frame.shows(lambda text: shown(run_form.read_yaml(text or "", home))), [text], everything, **frame.ACTION),
         load.upload(
             frame.shows(lambda path: shown(run_form.read_yaml(_text_of(path), home))), [load], everything, **frame.ACTION
         ),
@@ -180,7 +180,7 @@ def build(home: Path) -> None:
     for success in filled:
         success(**write_now)
         success(**plan_now)
-    plan.change(frame.shows(lambda made: _decided(fields, PlanRecord.from_json(made))), [plan], boxes, **frame.QUIET)
+    plan.change(frame.shows(lambda record: _decided(fields, PlanRecord.from_json(record))), [plan], boxes, **frame.QUIET)
     start.click(frame.act(starting, "run.start", 0), everything, [started, card], **frame.ACTION).success(
         None, [started], None, js=GO
     )

@@ -153,14 +153,14 @@ def program(package: Path) -> Any:
 
 
 @dataclass(frozen=True)
-class Held:
+class StoredTensor:
     """A tensor of the file, dequantised. kind: `fp16`, `int8` or `int4`."""
 
     values: np.ndarray
     kind: str
 
 
-def weights(package: Path) -> dict[str, Held]:
+def weights(package: Path) -> dict[str, StoredTensor]:
     """The tensors of the file by their names in torch with underscores."""
     from coremltools.converters.mil.mil import types
 
@@ -168,14 +168,14 @@ def weights(package: Path) -> dict[str, Held]:
     for operation in program(package).functions["main"].operations:
         name = operation.outputs[0].name
         if operation.op_type == "const" and name.endswith("_to_fp16"):
-            found[name.removesuffix("_to_fp16")] = Held(np.asarray(operation.outputs[0].val), "fp16")
+            found[name.removesuffix("_to_fp16")] = StoredTensor(np.asarray(operation.outputs[0].val), "fp16")
         elif operation.op_type.startswith("constexpr"):
             kind = types.builtin_to_string(operation.data.dtype)
-            found[name.removesuffix("_to_fp16_quantized")] = Held(operation.materialized_val_inference(), kind)
+            found[name.removesuffix("_to_fp16_quantized")] = StoredTensor(operation.materialized_val_inference(), kind)
     return found
 
 
-def pairs(model: Any, tensors: Mapping[str, Held]) -> Iterator[tuple[str, Any, Held | None]]:
+def pairs(model: Any, tensors: Mapping[str, StoredTensor]) -> Iterator[tuple[str, Any, StoredTensor | None]]:
     """Each weight and table of the decoder with what the file holds for it.
 
     The file holds equal tensors once, under the name of one of them, so one that is not there by name may be there by value.
@@ -194,7 +194,7 @@ SAME = 1e-3
 """Tensors that differ by less, over the largest number, are the same in float16."""
 
 
-def _far(actual: Held, wanted: np.ndarray) -> float:
+def _far(actual: StoredTensor, wanted: np.ndarray) -> float:
     values = actual.values.astype(np.float32).reshape(wanted.shape)
     return float(np.abs(values - wanted).max() / max(float(np.abs(wanted).max()), 1e-9))
 

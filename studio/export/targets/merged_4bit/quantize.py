@@ -98,12 +98,12 @@ def _listened(layers: int, reporter: Reporter) -> Iterator[None]:
 
     done = 0
 
-    def told(message: Any) -> None:
+    def on_log(message: Any) -> None:
         nonlocal done
         done += 1
         reporter.progress(min(done, layers), layers, "quantising")
 
-    number = logger.add(told, filter=lambda record: record["message"].startswith("Quantizing "), level="INFO")
+    number = logger.add(on_log, filter=lambda record: record["message"].startswith("Quantizing "), level="INFO")
     try:
         yield
     finally:
