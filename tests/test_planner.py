@@ -28,7 +28,7 @@ from studio.training import optimizations
 
 GIB = 1 << 30
 DETECTED = {"data.format", "data.system", "data.subset", "data.encoding", "data.limit", "model.revision", "model.chat_template"}
-DETECTED |= {"data.verifier", "data.control"}  # no verifier is none, but for methods that sample
+DETECTED |= {"data.verifier", "data.control", "data.message_order"}  # no verifier is none, but for methods that sample
 DETECTED |= {f"evaluation.judge.{name}" for name in ("ceiling", "key", "price_in", "price_out")}  # the terms of an API
 DETECTED |= {"data.sheet", "data.header_row", "tracking.entity", "tracking.group", "training.max_steps", "adapter.start_from"}
 DETECTED |= {"tracking.project", "tracking.job_type"}  # of W&B's own variables, if they are set
