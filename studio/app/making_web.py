@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from studio.app.making import MakingJob, as_yaml
-from studio.core.errors import DataError, SpecError
+from studio.core.errors import DataError, JobError, SpecError
 from studio.core.files import write_text
 from studio.data.curation import store
 from studio.making import folder, jobs
@@ -48,6 +48,30 @@ def from_form(
     if judge:
         values["filters"] = {"judge": judge}
     return folder.parse(values, "")
+
+
+def form_of(spec: MakingSpec) -> tuple[Any, ...] | None:
+    """The form's values for a recipe, in the order of `from_form`; None for one that the form cannot say."""
+    kinds, teacher, price = [recipe.name for recipe in spec.recipes], spec.teacher, spec.teacher.price
+    paid = (price.input, price.output) if price else (None, None)
+    for context in ("passage", "none"):
+        values: tuple[Any, ...] = (
+            spec.documents, spec.name, teacher.url, teacher.model, *paid, spec.holdout, kinds, context, spec.filters.judge,
+            spec.terms,
+        )  # fmt: skip
+        with contextlib.suppress(SpecError):
+            if from_form(*values) == spec:
+                return values
+    return None
+
+
+def last_planned(home: Path) -> MakingSpec | None:
+    """The recipe that was planned last from a page."""
+    try:
+        text = (home / TASKS / "planned.yaml").read_text(encoding="utf-8")
+        return folder.parse(yaml_documents.parse(text, "recipe")[0], "recipe")
+    except (OSError, SpecError):
+        return None
 
 
 def from_web(text: str, home: Path) -> MakingSpec:
@@ -97,11 +121,15 @@ def begin(job: MakingJob, home: Path, ceiling: float | None) -> None:
 
 
 def begin_plan(recipe: MakingSpec, home: Path) -> str:
-    """Begin to plan in a process of its own; the name `planning` takes. Raises SpecError for a price that is not known."""
+    """Begin to plan in a process of its own; the name `planning` takes. Raises SpecError for a price that is not known,
+    JobError while another is being made."""
     try:
         price_of(recipe.teacher)
     except PriceUnknown as error:
         raise SpecError(error.message, hint="Fill in both prices.", where="Price") from None
+    before = task(home, "plan", "new")
+    if before is not None and before.state == "running":  # its recipe stays as it was read
+        raise JobError("the plan before is still being made", hint="Plan again when its samples are there.", where="Plan")
     file = home / TASKS / "planned.yaml"
     write_text(file, as_yaml(recipe))
     tasks.begin(file.parent, "plan", "new", ["make", "plan", str(file)], home)

@@ -75,8 +75,12 @@ class PassedDraft:
 class Chain:
     """The filters of a job. Rows come in batches, and are compared with all that were kept before."""
 
-    def __init__(self, filters: Filters, usual_language: str, against: Iterable[tuple[str, str]] = ()) -> None:
-        self._filters, self._language = filters, usual_language
+    def __init__(
+        self, filters: Filters, language: str = "", usual_language: str = "", against: Iterable[tuple[str, str]] = ()
+    ) -> None:
+        """language: which every row has to be in; without one it is that of the question or the passages that a row is made
+        of, or usual_language where those do not tell."""
+        self._filters, self._language, self._usual_language = filters, language, usual_language
         self.figures: dict[str, Figures] = {name: Figures() for name in ORDER}
         self.figures["near-duplicate"].threshold = self.figures["leak"].threshold = filters.similar
         self.figures["judge"].threshold = filters.judge
@@ -123,10 +127,12 @@ class Chain:
         return f"the answer has {len(answer):,} characters" if len(answer) > limits.longest_answer else ""
 
     def _in_language(self, item: PassedDraft) -> str:
-        if not self._filters.language or not self._language or item.draft.target:
+        if not self._filters.language or item.draft.target:
             return ""
+        texts = [passage.text for passage in item.draft.passages]
+        wanted = self._language or language.of(item.draft.original) or language.of_most(texts) or self._usual_language
         found = language.of(item.draft.question) or language.of(item.draft.answer)
-        return f"it is in `{found}`, not `{self._language}`" if found and found != self._language else ""
+        return f"it is in `{found}`, not `{wanted}`" if found and wanted and found != wanted else ""
 
     def _quoted(self, item: PassedDraft) -> str:
         if not item.draft.needs_quote:

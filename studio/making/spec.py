@@ -25,7 +25,7 @@ class Filters(Section, frozen=True):
     longest_answer: Annotated[int, Field(ge=1)] = 4000
     """Characters."""
     language: bool = True
-    """Drop rows in another language than the documents."""
+    """Drop rows in another language than the passage or question they are made of, or than `language` if that is set."""
     similar: Annotated[float, Field(ge=0.5, le=1, title="Near-duplicate threshold")] = SIMILAR
     """Likeness of two questions from which the later one is dropped, if the answers agree; 1: only exact repeats."""
     judge: Annotated[float | None, Field(ge=1, le=5, title="Minimum judge score")] = None

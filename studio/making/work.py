@@ -63,7 +63,7 @@ class Work:
         self._spec, self._sources, self._clients, self._job = spec, sources, clients, job
         self._progress, self._stop = progress, stop
         texts = [passage.text for passage in (*sources.material.passages, *sources.material.held_out)]
-        self._chain = Chain(spec.filters, spec.language or language.of_most(texts[:200]), sources.against)
+        self._chain = Chain(spec.filters, spec.language, language.of_most(texts[:200]), sources.against)
         self._figures = {recipe.name: RecipeFigures(recipe=recipe.name) for recipe in spec.recipes}
         self._made = MakingOutcome()
         self._asked = self._estimated = 0

@@ -22,7 +22,7 @@ from studio.remote.dialect import Dialect
 from studio.remote.endpoint import Endpoint, access
 from studio.remote.prices import price_of, require_limit
 from studio.remote.reading import completion_of, most_tokens_of
-from studio.remote.refusals import RETRIED, Refused, message_in, refused, retry_after, unreachable
+from studio.remote.refusals import RETRIED, Refused, has_error, message_in, refused, retry_after, unreachable, unreadable
 
 if TYPE_CHECKING:
     import httpx
@@ -33,6 +33,8 @@ _UNREACHED = 20.0
 """The same for an API that has not answered anything yet: its address is wrong, or nothing runs there."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 """Seconds between tries where the API does not say."""
+_BILLED = 3
+"""Tries of a request that may each have been billed without giving an answer, at most."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,8 @@ class Client:
         self._stopping, self._closed = threading.Event(), False
         self._not_before = 0.0
         self._reached = False
+        self._unread = 0
+        """Tries since the last answer that may have been billed."""
         self._asked: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
         self._turn = threading.Lock()
         self._http = httpx.Client(
@@ -183,7 +187,7 @@ class Client:
 
     def _bought(self, key: str, request: Request) -> Completion:
         begun = time.monotonic()
-        dialect, tries = self._dialect, 0
+        dialect, tries, billed = self._dialect, 0, 0
         while True:
             self._wait(self._not_before - time.monotonic())
             found = self._once(dialect, request)
@@ -192,12 +196,16 @@ class Client:
                     self._answers.put(key, self.endpoint.host, self.endpoint.model, found)
                 if dialect != self._dialect:
                     self._remember(dialect)
+                self._unread = 0
                 return found
+            billed += found.billed
+            self._unread += found.billed
             other = dialect.adapted(found.message, request) if found.status in (400, 404, 415, 422) else None
             if other is not None:
                 dialect = other
                 continue
-            if found.status not in RETRIED:
+            if found.status not in RETRIED or billed >= _BILLED:
+                found.error.fatal = found.error.fatal or self._unread >= 2 * _BILLED  # as it is with every other request
                 raise found.error
             pause = found.after if found.after is not None else min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**tries)
             pause *= 1 if found.after is not None else random.uniform(0.5, 1.5)
@@ -225,7 +233,7 @@ class Client:
         except httpx.HTTPError as error:  # sent, and perhaps billed
             if reservation:
                 reservation.lose()
-            return _Failed(0, "", unreachable(self.endpoint, error))
+            return _Failed(0, "", unreachable(self.endpoint, error), billed=True)
         except BaseException:
             if reservation:
                 reservation.lose()
@@ -242,10 +250,11 @@ class Client:
 
     def _failed(self, response: httpx.Response, reservation: Reservation | None) -> _Failed:
         """What a response means that holds no answer. One that says 200 may have been billed."""
-        if response.status_code == 200 and reservation and "error" not in response.text[:200]:
-            reservation.lose()
-        else:
-            _end(reservation, None)
+        if response.status_code == 200 and not has_error(response.text):
+            if reservation:
+                reservation.lose()
+            return _Failed(0, "", unreadable(self.endpoint, response.text), billed=True)
+        _end(reservation, None)
         status = response.status_code if response.status_code != 200 else _status_in(response)
         error = refused(self.endpoint, self._access, status, response.text)
         after = retry_after(response.headers.get("retry-after", ""))
@@ -263,12 +272,13 @@ class Client:
 
 @dataclass(frozen=True)
 class _Failed:
-    """A try that gave no answer. after: the seconds the API asks to wait."""
+    """A try that gave no answer. after: the seconds the API asks to wait; billed: it may have to be paid all the same."""
 
     status: int
     message: str
     error: Refused
     after: float | None = None
+    billed: bool = False
 
 
 def _end(reservation: Reservation | None, cost: float | None) -> None:

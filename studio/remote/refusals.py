@@ -6,6 +6,7 @@ import email.utils
 import json
 import time
 from typing import Any
+from urllib.parse import urlsplit
 
 from studio.core.errors import StudioError
 from studio.core.text import shorten
@@ -37,7 +38,7 @@ def refused(endpoint: Endpoint, access: Access, status: int, text: str) -> Refus
         message = message.replace(access.key, "[hidden]")
     message = shorten(secrets.redact(message), 200)  # cut last: half a key would not be known as one
     hint = {
-        401: f"Save a valid key for {endpoint.host} on the Settings page, or set {name}.",
+        401: f"Save a valid key for {urlsplit(endpoint.url).netloc} on the Settings page, or set {name}.",
         402: "The account has no credit left: add credit at the provider of the key.",
         403: f"Save a key that may use this model on the Settings page, or set {name}.",
         404: f"Check the model's name ({endpoint.model}) and that the address ends where /chat/completions begins.",
@@ -62,6 +63,26 @@ def unreachable(endpoint: Endpoint, error: Exception) -> Refused:
     return Refused(
         f"the API does not respond: {what}", hint="Check the address and the network.", where=endpoint.host, fatal=True
     )
+
+
+def unreadable(endpoint: Endpoint, text: str) -> Refused:
+    """The error for an answer that is none, or was cut off on its way: it is asked for again, a few times only."""
+    began = shorten(" ".join(secrets.redact(text).split()), 60)
+    return Refused(
+        f"the API's answer cannot be read: it begins with `{began}`" if began else "the API's answer is empty",
+        hint="Check that the address ends where /chat/completions begins, and what stands between here and the API.",
+        where=endpoint.host,
+        status=200,
+    )
+
+
+def has_error(text: str) -> bool:
+    """Whether a body says what went wrong."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return False
+    return isinstance(value, dict) and bool(value.get("error"))
 
 
 def message_in(text: str) -> str:

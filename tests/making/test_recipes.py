@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,10 @@ from studio.app import documents, making
 from studio.cli import main
 from studio.data import prepare
 from studio.data.curation import store
+from studio.documents.records import Passage
+from studio.making.filters import Chain
+from studio.making.recipes.base import Draft
+from studio.making.spec import Filters
 from tests.making import kit
 from tests.remote.loopback import Faults, loopback
 
@@ -105,3 +110,22 @@ def test_what_a_messy_teacher_says_is_kept_as_far_as_it_is_usable_and_the_rest_i
     found = list(job.dropped())
     assert (len(list(job.rows())), Counter(item.filter for item in found)) == (kept, Counter(dropped))
     assert all(item.reason for item in found)
+
+
+_LANGUAGES = {
+    "de": ("Die Werkstatt öffnet morgens um sieben Uhr.", "Wann genau öffnet denn morgens die Werkstatt?", "Um sieben Uhr."),
+    "en": ("The workshop opens at seven in the morning.", "When does the workshop open in the morning?", "At seven."),
+}
+
+
+@pytest.mark.parametrize("passage", ["de", "en"])
+@pytest.mark.parametrize("row", ["de", "en"])
+def test_among_documents_in_two_languages_a_row_is_in_that_of_its_passage_and_a_paraphrase_in_that_of_its_row(
+    passage: str, row: str
+) -> None:
+    _, question, answer = _LANGUAGES[row]
+    source = Passage.of("workshop.md", None, (), 0, _LANGUAGES[passage][0])
+    draft = Draft(question, answer, ())
+    for made in (replace(draft, passages=(source,)), replace(draft, original=" ".join(_LANGUAGES[passage][1:]))):
+        kept, dropped = Chain(Filters(), usual_language="de").passed([made])
+        assert (len(kept), [drop.filter for _, drop in dropped]) == ((1, []) if row == passage else (0, ["language"]))

@@ -34,6 +34,8 @@ class Faults:
     """503."""
     dropped: float = 0.0
     """Billed, and the connection closed without an answer."""
+    torn: float = 0.0
+    """Billed, and the answer's body ends in the middle."""
     cut_off: float = 0.0
     """`finish_reason: length`, the text cut."""
     fenced: float = 0.0
@@ -181,10 +183,11 @@ class _Handler(BaseHTTPRequestHandler):
         answer = {"id": "1", "object": "chat.completion", "model": api.served_model or body["model"], "choices": [choice]}
         if dice.random() >= faults.without_usage:
             answer["usage"] = {"prompt_tokens": read, "completion_tokens": tokens_of(text)}
-        return self._send(200, answer)
+        return self._send(200, answer, torn=dice.random() < faults.torn)
 
-    def _send(self, status: int, value: Any, headers: dict[str, str] | None = None) -> None:
+    def _send(self, status: int, value: Any, headers: dict[str, str] | None = None, torn: bool = False) -> None:
         content = json.dumps(value).encode()
+        content = content[: len(content) // 2] if torn else content
         self.send_response(status)
         for name, header in {
             "content-type": "application/json",

@@ -144,6 +144,24 @@ def test_a_lost_answer_counts_in_full() -> None:
         assert 0 < api.billed(1, 4) <= ceiling.spending.lost == ceiling.spending.spent
 
 
+@pytest.mark.parametrize(("faults", "said"), [(Faults(torn=1.0), "cannot be read"), (Faults(dropped=1.0), "not respond")])
+def test_what_is_billed_and_gives_no_answer_is_asked_three_times_and_ends_the_work_with_the_second_request(
+    monkeypatch: pytest.MonkeyPatch, faults: Faults, said: str
+) -> None:
+    monkeypatch.setattr("studio.remote.client._FIRST_PAUSE", 0.01)
+    ceiling = Ceiling(1)
+    with loopback("yes", faults) as api, Client(endpoint(api, PRICE), ceiling=ceiling, concurrency=1) as client:
+        outcomes = client.complete_all(asked(f"question {index}") for index in range(50))
+        if faults.torn:  # where nothing at all comes, no other request is tried
+            first = next(outcomes)
+            assert first.error
+            assert said in first.error.message
+        with pytest.raises(Refused, match=said):
+            list(outcomes)
+        assert len(api.received) == (6 if faults.torn else 3)
+        assert 0 < api.billed(1, 4) <= ceiling.spending.lost
+
+
 def test_rate_limits_and_failing_servers_are_waited_for() -> None:
     faults = Faults(seed=1, rate_limit=0.3, unavailable=0.2, retry_after=0.01)
     with loopback("yes", faults) as api, Client(endpoint(api), concurrency=8) as client:

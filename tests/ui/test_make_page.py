@@ -114,3 +114,7 @@ def test_the_form_and_the_yaml_are_the_same_recipe(tmp_path: Path):
         "Fine.",
     )
     assert making_web.from_web(making.as_yaml(spec), tmp_path) == spec
+    values = making_web.form_of(spec)
+    assert values is not None
+    assert making_web.from_form(*values) == spec
+    assert making_web.form_of(making.edit(spec, {"audience": "a colleague"})) is None, "the form has no such field"

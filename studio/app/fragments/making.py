@@ -23,10 +23,11 @@ from studio.app.fragments.parts import (
     note,
     notice,
     progress,
-    section,
+    spaced,
     table,
     verbatim,
 )
+from studio.app.fragments.parts import sample as framed
 from studio.app.making import JobStatus, MadeRow, MakingJob, MakingPlan, MakingReport, MakingSpec
 from studio.core.text import count, duration, plural, shorten
 from studio.making.records import DroppedRow, Example
@@ -95,7 +96,7 @@ def status(job: MakingJob) -> Markup:
         shown.append(figures(items))
     if now.error is not None and now.state != "done":
         shown.append(error(now.error.error()))
-    return joined(*shown)
+    return spaced(*shown)
 
 
 def plan(plan: MakingPlan) -> Markup:
@@ -115,15 +116,16 @@ def plan(plan: MakingPlan) -> Markup:
             ("Held-out documents", ", ".join(plan.held_out_documents) or "none"),
         ]
     samples = [
-        joined(
-            section(f"Sample: {sample.recipe}", sample.source),
+        framed(
+            f"Sample: {sample.recipe}",
+            sample.source,
             *(_row(row) for row in sample.rows),
             notice("Dropped", sample.problem) if sample.problem else "",
             details("Prompt", verbatim(sample.prompt)),
         )
         for sample in plan.samples
     ]
-    return joined(
+    return spaced(
         facts(pairs), table(columns, rows, "Estimate by recipe", figures=(1, 2, 3, 4, 5), narrow=True), *samples,
         *(notice(caution) for caution in plan.cautions),
     )  # fmt: skip
@@ -184,7 +186,7 @@ def report(report: MakingReport, now: JobStatus, keys: Mapping[str, str]) -> Mar
         there.insert(1, ("Train on the rows", f"/train?data={quote(keys[now.dataset], safe='')}{measured}", False))
     held_out = f" --set data.holdout={now.held_out_dataset}" if now.held_out_dataset else ""
     train = command(f"studio train SPEC.yaml --set data.train={now.dataset}{held_out}") if now.dataset else ""
-    return joined(
+    return spaced(
         figures(items), links(there) if there else "", note(report.summary.sentence),
         note(f"The teacher's terms: {report.summary.teacher.terms or 'not recorded'}"), train,
         table(columns, recipes, "From requests to rows", figures=(1, 2, 3, 4, 5, 6), narrow=True),

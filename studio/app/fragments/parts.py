@@ -137,8 +137,18 @@ def came_from(origin: Iterable[tuple[str, str]], shown: bool = True) -> Markup:
 
 
 def links(items: Iterable[tuple[str, str, bool]]) -> Markup:
-    """Links as buttons: (label, where, whether it is the main one)."""
+    """Links as buttons: (label, where, whether it is the main one). One to a setting opens beside the page, whose form stays."""
     return _html("links", items)
+
+
+def spaced(*fragments: Markup | str) -> Markup:
+    """Fragments below each other, with a space between."""
+    return _html("spaced", fragments)
+
+
+def sample(title: str, note: str, *fragments: Markup | str) -> Markup:
+    """An example in a frame."""
+    return _html("sample", title, note, fragments)
 
 
 def joined(*fragments: object) -> Markup:

@@ -96,10 +96,14 @@ class Draft:
     held_out: bool = False
     in_context: bool = False
     """The passage stands in the row's prompt."""
+    original: str = field(default="", compare=False)
+    """The question, or row, it is made of, whose language it keeps."""
 
     def of(self, ask: Ask) -> Draft:
         """The draft with what its request knows of it."""
-        return replace(self, passages=ask.passages, held_out=ask.held_out)
+        of = ask.subject
+        original = f"{of.question} {of.answer}" if isinstance(of, MadeRow) else of.text if isinstance(of, Question) else ""
+        return replace(self, passages=ask.passages, held_out=ask.held_out, original=original)
 
 
 class Recipe(Section, frozen=True):

@@ -113,7 +113,7 @@ def build(home: Path) -> None:
         edited = (text or "").strip() not in ("", *by_form)
         spec = making_web.from_web(text or "", home) if edited else making_web.from_form(*values)
         making_web.begin_plan(spec, home)
-        return show.working(making_web.task(home, "plan", "new"))
+        return show.working(making_web.task(home, "plan", "new")), show.sent(spec)
 
     def trying() -> Any:
         making_web.begin_example(home)
@@ -147,7 +147,7 @@ def build(home: Path) -> None:
             gr.skip() if same["working"] else values["working"],
             gr.skip() if same["list"] and same["id"] else listed,
             gr.skip() if same["state"] else values["state"],
-            gr.skip() if same["id"] else gr.update(visible=job is not None),
+            gr.skip() if same["id"] and same["ended"] else gr.update(visible=job is not None and not values["ended"]),
             gr.skip() if same["word"] and same["running"] and same["ended"] else gr.update(
                 value=values["word"], visible=not running and not values["ended"]
             ),
@@ -160,7 +160,11 @@ def build(home: Path) -> None:
 
     def opened(query: dict[str, str]) -> tuple[Any, ...]:
         known = [(item.title, item.name) for item in documents.collections(home)]
-        return gr.update(choices=known), *picked(query.get("job"), None)
+        spec, values = _last_form(home, [name for _, name in known])
+        text = making.as_yaml(spec) if spec else ""
+        updates = [gr.update(value=value) for value in values] or [gr.skip()] * len(fields)
+        updates[0] = gr.update(choices=known, value=values[0] if values else [])
+        return *updates, text, (text.strip(),), show.sent(spec), *picked(query.get("job"), None)
 
     def running(name: str | None, usd: float | None) -> None:
         if not name:
@@ -174,7 +178,7 @@ def build(home: Path) -> None:
 
     shown = [planning, chosen, state, actions, go, pause, result, seen, current]
     look = {"fn": frame.shows(polled), "inputs": [current, seen], "outputs": shown}
-    gr.on(None, frame.opened(opened), None, [sources, *shown], **frame.QUIET)
+    gr.on(None, frame.opened(opened), None, [*fields, yaml, by_form, leaving, *shown], **frame.QUIET)
     gr.on(
         frame.changed(fields),
         frame.shows(written),
@@ -183,7 +187,7 @@ def build(home: Path) -> None:
         trigger_mode="always_last",
         **frame.QUIET,
     )
-    plan.click(frame.act(planned, "make.plan", 3), [yaml, by_form, *fields], [planning], **frame.ACTION).success(
+    plan.click(frame.act(planned, "make.plan", 3), [yaml, by_form, *fields], [planning, leaving], **frame.ACTION).success(
         **look, **frame.QUIET
     )
     example.click(frame.act(trying, "make.plan"), None, [planning], **frame.ACTION).success(**look, **frame.QUIET)
@@ -191,6 +195,13 @@ def build(home: Path) -> None:
     pause.click(frame.act(pausing, "make.pause", 0), [chosen], None, **frame.ACTION)
     chosen.input(frame.shows(picked), [chosen, seen], shown, **frame.QUIET)
     gr.Timer(2).tick(**look, trigger_mode="once", **frame.QUIET)
+
+
+def _last_form(home: Path, known: list[str]) -> tuple[making.MakingSpec | None, tuple[Any, ...]]:
+    """The recipe that was planned last and its form, to go on with; nothing for one of documents that are gone."""
+    spec = making_web.last_planned(home)
+    values = making_web.form_of(spec) if spec and set(spec.documents) <= set(known) else None
+    return (spec, values) if values else (None, ())
 
 
 def _result(job: making.MakingJob, home: Path) -> Any:
