@@ -36,7 +36,9 @@ def collecting(on: bool, where: str = "on this page") -> Markup:
 
 def servers(servers: Sequence[Any]) -> Markup:
     """The servers that collect."""
-    names = [f"{', '.join(server.models or server.models_requested)} at {server.url}" for server in servers if server.collecting]
+    names = [
+        f"{', '.join(server.models or server.models_requested)} at {server.url}" for server in servers if server.collecting
+    ]
     if not names:
         return _html("collecting", badge("not collecting", "calm"), "No running server stores its answers.")
     words = f"All answers of {'; '.join(names)} are stored in this studio, personal data masked. {NAMES_NOT_COVERED}"
