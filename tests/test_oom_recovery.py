@@ -132,4 +132,6 @@ def test_the_micro_batch_is_halved_before_activations_are_computed_again(asked: 
     odd = edit(asked, {"training.batch_size": 18, "training.micro_batch": 9})
     assert next_oom_fallback(odd) == ("training.micro_batch", 3)  # pyright: ignore[reportArgumentType]
     assert next_oom_fallback(edit(asked, {"training.micro_batch": 1})) == ("training.gradient_checkpointing", True)  # pyright: ignore[reportArgumentType]
-    assert next_oom_fallback(edit(asked, {"training.micro_batch": 1, "training.gradient_checkpointing": True})) is None  # pyright: ignore[reportArgumentType]
+    some = edit(asked, {"training.micro_batch": 1, "training.gradient_checkpointing": True, "training.recompute_every": 4})
+    assert next_oom_fallback(some) == ("training.recompute_every", 1)  # pyright: ignore[reportArgumentType]
+    assert next_oom_fallback(edit(some, {"training.recompute_every": 1})) is None  # pyright: ignore[reportArgumentType]

@@ -119,6 +119,7 @@ def test_a_field_that_was_given_is_never_changed() -> None:
             "micro_batch": 3,
             "packing": False,
             "gradient_checkpointing": False,
+            "recompute_every": 3,
             "optimizer": "paged_adamw_8bit",
             "eval_every": 7,
             "save_every": 9,
@@ -177,11 +178,40 @@ def test_the_number_format_follows_the_card_and_spares_gemma_fp16(gpu: str, mode
 
 def test_fused_layers_leave_room_to_keep_activations_where_plain_ones_must_compute_them_again() -> None:
     fused, plain = (plan(QWEN7B, "RTX 3060", training={"fused_adapters": on}) for on in (None, False))
-    assert (fused.spec.training.gradient_checkpointing, plain.spec.training.gradient_checkpointing) == (False, True)
+    assert fused.spec.training.recompute_every > plain.spec.training.recompute_every
     assert fused.rate
     assert plain.rate
-    assert fused.rate.high > 1.3 * plain.rate.high
+    assert fused.rate.high > 1.1 * plain.rate.high
     assert "computed together" in decided(fused, "training.fused_adapters").reason
+
+
+def test_memory_that_is_left_keeps_the_activations_of_some_layers() -> None:
+    some = plan(QWEN7B, "RTX 3060")
+    all_layers = plan(QWEN7B, "RTX 3060", training={"gradient_checkpointing": True, "recompute_every": 1})
+    assert (some.spec.training.gradient_checkpointing, some.spec.training.recompute_every) == (True, 4)
+    chosen = decided(some, "training.recompute_every")
+    assert chosen.reason == "memory is left: 21 of 28 layers keep their activations"
+    assert chosen.otherwise.startswith("all layers: ")
+    assert "slower" in chosen.otherwise
+    assert "of 7 of 28 layers only the input is kept" in next(
+        item.why for item in some.memory.items if item.name == "activations"
+    )
+    assert some.rate
+    assert all_layers.rate
+    assert some.rate.high > all_layers.rate.high
+
+
+def test_a_gpu_is_filled_to_the_brim_only_where_that_is_much_faster() -> None:
+    lengths = np.clip(np.random.default_rng(0).lognormal(5.3, 0.7, 2000), 20, 2048).astype(np.int64)
+    middling = planner.Rows(lengths, int(lengths.sum() * 0.5), lengths[:100], answer=200)
+    made = plan("meta-llama/Llama-3.1-8B-Instruct", "RTX 4060 Ti 16GB", rows=middling)
+    whole = plan(
+        "meta-llama/Llama-3.1-8B-Instruct", "RTX 4060 Ti 16GB", rows=middling, training={"gradient_checkpointing": False}
+    )
+    assert made.memory.total < 0.95 * made.memory_budget < whole.memory.total <= whole.memory_budget
+    assert made.rate
+    assert whole.rate
+    assert made.rate.high < whole.rate.high < 1.15 * made.rate.high
 
 
 @pytest.mark.parametrize(

@@ -167,10 +167,11 @@ def trained_parameters(dims: ModelDims, config: MemoryConfig) -> int:
 def activation_bytes(dims: ModelDims, config: MemoryConfig) -> int:
     """Bytes kept between forward and backward: tokens x layers x `layer_bytes`.
 
-    With gradient checkpointing (Chen et al. 2016) only each layer's input is kept: tokens x layers x 2 h in 16 bit.
+    With gradient checkpointing (Chen et al. 2016) a layer that is computed again keeps only its input, 2 h a token in 16 bit.
     """
-    each = width(config.dtype) * dims.hidden if config.checkpointing else layer_bytes(dims, config)
-    return 0 if config.checkpointing and config.trainer.offloaded else config.tokens * dims.layers * each
+    again = config.recomputed(dims.layers)
+    inputs = 0 if config.trainer.offloaded else again * width(config.dtype) * dims.hidden
+    return config.tokens * (inputs + (dims.layers - again) * layer_bytes(dims, config))
 
 
 def head_bytes(dims: ModelDims, config: MemoryConfig, device: str = "cuda") -> int:
@@ -193,14 +194,19 @@ def work_bytes(dims: ModelDims, config: MemoryConfig) -> int:
 
     The gradients of the feed-forward's inner tensors (6 f a token in 16 bit), the layer's largest weight in 16 bit if it is
     kept quantised (all its adapted ones if they are unpacked once), and with checkpointing the layer's activations, computed
-    again (`layer_bytes` a token).
+    again (`layer_bytes` a token). Layers above the last that is computed again have given theirs back by then.
     """
     largest = max(inputs * outputs for inputs, outputs in dims.linears.values())
-    if config.checkpointing and not config.unpacked_again:
-        largest = max(largest, sum(inputs * outputs for inputs, outputs in dims.adapted(config.targets).values()))
-    whole = largest * width(config.dtype) if config.quantization != "none" else 0
-    again = layer_bytes(dims, config) if config.checkpointing else 0
-    return whole + config.tokens * (3 * dims.ffn * width(config.dtype) + again)
+    each = width(config.dtype) if config.quantization != "none" else 0
+    gradients = config.tokens * 3 * dims.ffn * width(config.dtype)
+    if not config.checkpointing:
+        return each * largest + gradients
+    unpacked = largest
+    if not config.unpacked_again:
+        unpacked = max(largest, sum(inputs * outputs for inputs, outputs in dims.adapted(config.targets).values()))
+    above = (dims.layers - 1) % config.recompute_every
+    again = each * unpacked + (1 - above) * config.tokens * layer_bytes(dims, config)
+    return max(again, each * largest if above else 0) + gradients
 
 
 def step_bytes(dims: ModelDims, config: MemoryConfig, device: str = "cuda") -> int:
@@ -243,8 +249,7 @@ def estimate(dims: ModelDims, config: MemoryConfig, device: str = "cuda", overhe
         Item(
             "activations",
             kept,
-            f"{config.rows} x {config.length:,} tokens, "
-            + ("only each layer's input is kept" if config.checkpointing else "everything the backward pass uses is kept"),
+            f"{config.rows} x {config.length:,} tokens, {_kept(dims, config)}",
         ),
         Item("layer at work", work, "computed again, with its gradients" if config.checkpointing else "its gradients"),
         Item("logits and loss", max(0, head - work), f"{_gib(head)} in tiles over {dims.vocab:,} words; {_beyond(head, work)}"),
@@ -260,6 +265,15 @@ def estimate(dims: ModelDims, config: MemoryConfig, device: str = "cuda", overhe
         else Item("process", round(overheads * CPU_PROCESS), "Python and its libraries"),
     ]
     return Memory((*items, *_loading(dims, config, sum(item.bytes for item in items))))
+
+
+def _kept(dims: ModelDims, config: MemoryConfig) -> str:
+    again = config.recomputed(dims.layers)
+    if not again:
+        return "everything the backward pass uses is kept"
+    if again == dims.layers:
+        return "only each layer's input is kept"
+    return f"of {again} of {dims.layers} layers only the input is kept, of the others everything the backward pass uses"
 
 
 def _loading(dims: ModelDims, config: MemoryConfig, run: int) -> tuple[Item, ...]:

@@ -52,6 +52,8 @@ class MemoryConfig:
     rows: int = 1
     length: int = 1024
     checkpointing: bool = True
+    recompute_every: int = 1
+    """With checkpointing, every how many layers is computed again, the first one always; the others keep what they need."""
     fused: bool = False
     """Adapters that share an input, and gated feed-forwards, are one function each (as `studio.training.fused`)."""
     reuse_dequantized: bool = False
@@ -71,6 +73,10 @@ class MemoryConfig:
         """Whether checkpointing unpacks a 4-bit weight a third time, for the backward pass."""
         once = self.reuse_dequantized and self.fused and self.quantization == "nf4"
         return self.checkpointing and not once
+
+    def recomputed(self, layers: int) -> int:
+        """How many of a model's layers are computed again."""
+        return -(-layers // self.recompute_every) if self.checkpointing else 0
 
     @property
     def tokens(self) -> int:

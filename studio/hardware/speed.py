@@ -47,11 +47,12 @@ class Rate:
 
 def flops_per_token(dims: ModelDims, config: MemoryConfig, scored: float = 1.0) -> float:
     """FLOP to train one token: layers, head on the scored share of tokens (two products), adapters, causal attention."""
-    passes = 3 if config.checkpointing else 2
+    again = config.recomputed(dims.layers) / dims.layers
+    passes = 2 + again
     head = 2 * 2 * dims.vocab * dims.hidden * scored
     trained = trained_parameters(dims, config)
     adapters = 2 * trained if config.full else (2 * passes + 2) * trained
-    attention = dims.layers * dims.query_width * (config.row or config.length) * (4.5 if config.checkpointing else 3.5) * 2 / 2
+    attention = dims.layers * dims.query_width * (config.row or config.length) * (3.5 + again) * 2 / 2
     return 2 * passes * dims.active_parameters + head + adapters + attention
 
 
@@ -63,12 +64,15 @@ def seconds_per_token(dims: ModelDims, config: MemoryConfig, flops: float, bandw
     for the backward pass, twice a step and not three times. And a micro-batch never takes less
     than its kernels take to launch, `STEP` and `LAUNCH` a layer and pass: what bounds small models on large GPUs.
     """
-    passes = 3 if config.checkpointing else 2
+    again = config.recomputed(dims.layers) / dims.layers
+    passes = 2 + again
     computed = -(-config.tokens // TILE) * TILE
     reached = flops * GEMM * (FP32_SHARE if config.dtype == "fp32" else 1)
     products = flops_per_token(dims, config, scored) * computed / reached
     weights = dims.quantizable * passes / (bandwidth * GEMM) if bandwidth else 0.0
-    unpacked = {"none": 0.0, "nf4": 2.52, "int8": 3.0}[config.quantization] * weights * (2 + config.unpacked_again) / passes
+    unpacked = (
+        {"none": 0.0, "nf4": 2.52, "int8": 3.0}[config.quantization] * weights * (2 + config.unpacked_again * again) / passes
+    )
     return max(max(products, 2 * weights) + unpacked, STEP + LAUNCH * passes * dims.layers) / config.tokens
 
 

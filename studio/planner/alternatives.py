@@ -55,6 +55,8 @@ def _steps(spec: RunSpec, case: Case) -> Iterator[tuple[str, dict[str, Any], str
         yield "micro_batch 1", {"training.micro_batch": 1}, "the same result, a little slower"
     if training.gradient_checkpointing is False:
         yield "gradient checkpointing", {"training.gradient_checkpointing": True}, "the same result, about a third slower"
+    if (training.recompute_every or 1) > 1:
+        yield "every layer recomputed", {"training.recompute_every": 1}, "the same result, slower"
     if spec.model.attention == "eager":
         yield "sdpa attention", {"model.attention": "sdpa"}, "the same result"
     if spec.model.dtype == "fp32" and case.cuda:

@@ -9,7 +9,7 @@ from studio.evaluation import more_rows
 from studio.hardware.doctor import driver_advice
 from studio.hardware.memory import Memory
 from studio.models import presets
-from studio.planner import sampling
+from studio.planner import fitting, sampling
 from studio.planner.fitting import Case
 from studio.planner.plan import Disk, Ram
 from studio.runs.plan import Counts
@@ -96,18 +96,16 @@ def _numbers(spec: ResolvedSpec, case: Case) -> Iterator[str]:
         yield f"a learning rate of {rate:g} is far below the usual {usual:g}: little may be learned"
 
 
-TIGHT = 0.95
-"""Share of the memory budget above which a plan is tight: on unseen measurements the estimate was 5 % short in a quarter."""
-
-
 def tight(spec: ResolvedSpec, case: Case, memory: Memory) -> Iterator[str]:
     """A plan for a GPU that leaves little of its memory, and what would leave more."""
-    if not case.cuda or not TIGHT * case.machine.memory_budget < memory.total <= case.machine.memory_budget:
+    if not case.cuda or not fitting.TIGHT * case.machine.memory_budget < memory.total <= case.machine.memory_budget:
         return
     if spec.training.micro_batch > 1:
         ease = f"training.micro_batch {spec.training.micro_batch // 2}"
     elif not spec.training.gradient_checkpointing:
         ease = "training.gradient_checkpointing"
+    elif spec.training.recompute_every > 1:
+        ease = "training.recompute_every 1"
     else:
         ease = "model.quantization nf4" if spec.model.quantization == "none" else "a shorter data.max_length"
     yield (

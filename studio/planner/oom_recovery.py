@@ -34,13 +34,15 @@ def recover_from_oom(folder: RunFolder, spec: ResolvedSpec, problem: OutOfMemory
 
 def next_oom_fallback(spec: ResolvedSpec) -> tuple[str, Any] | None:
     """The field to change and its new value: the micro-batch halved, or less where half of it does not divide the batch; then
-    gradient checkpointing; None if both are used up."""
+    gradient checkpointing, then of every layer; None if all are used up."""
     training = spec.training
     rows, batch = training.micro_batch, training.batch_size
     if rows > 1:
         return "training.micro_batch", max(part for part in range(1, rows // 2 + 1) if batch % part == 0)
     if not training.gradient_checkpointing:
         return "training.gradient_checkpointing", True
+    if training.recompute_every > 1:
+        return "training.recompute_every", 1
     return None
 
 
@@ -49,4 +51,5 @@ def describe(spec: ResolvedSpec, field: str, value: Any) -> str:
     if field == "training.micro_batch":
         rows = f"{value} instead of {spec.training.micro_batch} rows at once"
         return f"with {rows}; the effective batch stays {spec.training.batch_size}, and so does the result"
-    return "with gradient checkpointing: slower, the same result"
+    layers = " of every layer" if field == "training.recompute_every" else ""
+    return f"with gradient checkpointing{layers}: slower, the same result"

@@ -32,6 +32,7 @@ from studio.planner.disk import disk_of
 from studio.planner.draft import Draft
 from studio.planner.fitting import Case, Fit
 from studio.planner.host import ram_of
+from studio.planner.otherwise import another
 from studio.planner.plan import Plan
 from studio.planner.rows import Rows
 from studio.planner.teaching import RemoteTeacher, Teacher
@@ -172,16 +173,17 @@ def _decide_layout(draft: Draft, case: Case, chosen: Fit) -> None:
     if exact := spec.adapter.traits.exact_base:
         draft.settle("model.quantization", "none", f"{spec.adapter.kind}: {exact} ({needs})")
     else:
-        other = _another(spec, case, chosen, "quantization", "nf4" if chosen.quantization == "none" else "none")
+        other = another(spec, case, chosen, "quantization", "nf4" if chosen.quantization == "none" else "none")
         why = (
             "16-bit weights fit, and no memory-saving option is as fast"
             if chosen.quantization == "none"
             else "the fastest that fits"
         )
         draft.settle("model.quantization", chosen.quantization, f"{why} ({needs})", other)
-    other = _another(spec, case, chosen, "checkpointing", not chosen.checkpointing)
+    other = another(spec, case, chosen, "checkpointing", 0 if chosen.checkpointing else 1)
     why = "without it the run needs too much memory or computes too few rows at once" if chosen.checkpointing else "not needed"
     draft.settle("training.gradient_checkpointing", chosen.checkpointing, f"{why} ({needs})", other)
+    _recomputed(draft, case, chosen)
     draft.settle(
         "training.packing",
         chosen.packing,
@@ -202,23 +204,24 @@ def _decide_layout(draft: Draft, case: Case, chosen: Fit) -> None:
     )
 
 
+def _recomputed(draft: Draft, case: Case, chosen: Fit) -> None:
+    """Every how many layers is computed again."""
+    every = chosen.recompute_every
+    if not every:
+        draft.settle("training.recompute_every", 1, "not used: nothing is computed again")
+    elif every == 1:
+        draft.settle(
+            "training.recompute_every", 1, "all layers: keeping some layers' activations does not fit, or gains nothing"
+        )
+    else:
+        again = chosen.peak.recomputed(case.dims.layers)
+        why = f"memory is left: {case.dims.layers - again} of {case.dims.layers} layers keep their activations"
+        draft.settle("training.recompute_every", every, why, another(draft.spec, case, chosen, "checkpointing", 1))
+
+
 def _shortened(case: Case, chosen: Fit, over: int) -> str:
     bound = "the model's reach" if case.positions == chosen.max_length else f"what fits in {size(case.machine.memory_budget)}"
     return f"{bound}; {plural(over, 'row')} of {count(len(case.rows))} are longer (the longest has {count(case.rows.longest)})"
-
-
-def _another(spec: RunSpec, case: Case, chosen: Fit, part: str, value: Any) -> str:
-    """What the run would need and how fast it would be with one thing held otherwise."""
-    held = value if part == "quantization" else chosen.quantization
-    again = value if part == "checkpointing" else chosen.checkpointing
-    made = fitting.candidate(spec, case, held, again, chosen.micro_batch, chosen.max_length, chosen.packing)
-    name = f"`{value}`" if part == "quantization" else ("with it" if value else "without it")
-    speed_change = chosen.seconds / made.seconds - 1
-    pace = (
-        "about as fast" if abs(speed_change) < 0.05 else f"{abs(speed_change):.0%} {'faster' if speed_change > 0 else 'slower'}"
-    )
-    fits = "" if made.memory.total <= case.machine.memory_budget else ", which does not fit"
-    return f"{name}: {size(made.memory.total)}{fits}, {pace}"
 
 
 def _ending(draft: Draft, case: Case, chosen: Fit) -> None:

@@ -26,7 +26,15 @@ if TYPE_CHECKING:
     from studio.training.loss_model import LossModel
     from studio.training.monitor import StepMonitor
 
-RESUME_SAFE_FIELDS = {"micro_batch", "packing", "gradient_checkpointing", "save_every", "threads", *optimizations.NAMES}
+RESUME_SAFE_FIELDS = {
+    "micro_batch",
+    "packing",
+    "gradient_checkpointing",
+    "recompute_every",
+    "save_every",
+    "threads",
+    *optimizations.NAMES,
+}
 """Training settings that change how a run is computed and not what comes out: a run may be resumed with others."""
 
 

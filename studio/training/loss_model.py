@@ -51,7 +51,9 @@ class LossModel:
         if job.training.method.scores:
             score_head.add(base, job.training.seed)
         if job.training.gradient_checkpointing:  # not re-entrant: gradients reach the adapter without any at the input
-            base.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
+            base.activation_checkpointing_enable(
+                activation_checkpointing_kwargs={"use_reentrant": False}, every_n_layers=job.training.recompute_every
+            )
         self.logit_transform = head.logit_transform(base.config.get_text_config())
         self.path = LossPath(self.own_attention, False, False)
         self.fusion = fusing.Fusion()

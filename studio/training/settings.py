@@ -121,6 +121,11 @@ class Training(Section, frozen=True):
     """Put several rows into one sequence, without letting them see each other. Empty: the plan decides by row lengths."""
     gradient_checkpointing: Annotated[bool | None, Ui(advanced=True)] = Field(default=None, title="Gradient checkpointing")
     """Recompute activations instead of keeping them: less memory, about a third slower. Empty: only if needed."""
+    recompute_every: Annotated[int | None, Ui(advanced=True)] = Field(
+        default=None, ge=1, le=64, title="Recompute every (layers)"
+    )
+    """With gradient checkpointing, every how many layers is recomputed; the others keep their activations, which is faster. 1:
+    all, the least memory. Empty: as few as memory allows."""
     optimizer: Annotated[Optimizer | None, Ui(advanced=True)] = Field(default=None, title="Optimizer")
     """Empty: AdamW; with its states in 8 bit on a GPU whose memory is short."""
     weight_decay: Annotated[float, Ui(advanced=True, step=0.01)] = Field(default=0.0, ge=0, le=1, title="Weight decay")
@@ -172,6 +177,7 @@ class ResolvedTraining(Training, frozen=True):
     micro_batch: int = DECIDED
     packing: bool = DECIDED
     gradient_checkpointing: bool = DECIDED
+    recompute_every: int = 1  # runs resolved before there was this field recompute all layers
     optimizer: Optimizer = DECIDED
     eval_every: int = DECIDED
     save_every: int = DECIDED

@@ -76,8 +76,11 @@ def tensors(values: Any) -> list[Any]:
     return [value for value in tree_leaves(values) if isinstance(value, torch.Tensor)]
 
 
-def trace(config: Any, tokens: int, rows: int, checkpointing: bool, quantized: bool = True, rank: int = 16) -> Traced:
-    """One training step of a model of this config: `rows` packed rows of `tokens` together, LoRA on every layer."""
+def trace(config: Any, tokens: int, rows: int, every: int, quantized: bool = True, rank: int = 16) -> Traced:
+    """One training step of a model of this config: `rows` packed rows of `tokens` together, LoRA on every layer.
+
+    every: how many layers one is computed again of; 0: none.
+    """
     libraries.import_heavy()
     from studio.training import adapters, attention, fusing, head
     from studio.training.settings import ResolvedAdapter
@@ -102,8 +105,9 @@ def trace(config: Any, tokens: int, rows: int, checkpointing: bool, quantized: b
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16), fusing.watching(model) as layers:
             base.base_model(**inputs)
         fusing.fuse(model, layers)
-        if checkpointing:
-            base.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
+        if every:
+            again = {"use_reentrant": False}
+            base.activation_checkpointing_enable(activation_checkpointing_kwargs=again, every_n_layers=every)
         model.train()
         transform = head.logit_transform(base.config)
         scored, targets = torch.zeros(tokens, dtype=torch.long), torch.zeros(tokens, dtype=torch.long)

@@ -67,21 +67,20 @@ def test_nf4_bytes_are_those_of_real_bitsandbytes_tensors(size: tuple[int, int],
 
 @pytest.mark.torch
 @pytest.mark.parametrize(
-    ("arch", "dtype", "checkpointing", "adapter"),
+    ("arch", "dtype", "every", "adapter"),
     [
-        ("llama", "bf16", False, {}),
-        ("llama", "bf16", True, {}),
-        ("llama", "fp32", False, {"dropout": 0.1}),
-        ("llama", "fp32", False, {"targets": ["q_proj", "v_proj"]}),
-        ("llama", "fp32", False, {"targets": ["o_proj", "up_proj"]}),
-        ("qwen3", "bf16", False, {}),
-        ("phi3", "bf16", False, {}),
-        ("gemma3_text", "fp32", False, {}),
+        ("llama", "bf16", 0, {}),
+        ("llama", "bf16", 1, {}),
+        ("llama", "bf16", 2, {}),
+        ("llama", "fp32", 0, {"dropout": 0.1}),
+        ("llama", "fp32", 0, {"targets": ["q_proj", "v_proj"]}),
+        ("llama", "fp32", 0, {"targets": ["o_proj", "up_proj"]}),
+        ("qwen3", "bf16", 0, {}),
+        ("phi3", "bf16", 0, {}),
+        ("gemma3_text", "fp32", 0, {}),
     ],
 )
-def test_activations_are_those_our_training_step_keeps(
-    tmp_path, arch: str, dtype: str, checkpointing: bool, adapter: dict
-) -> None:
+def test_activations_are_those_our_training_step_keeps(tmp_path, arch: str, dtype: str, every: int, adapter: dict) -> None:
     """Two layers more keep exactly two times `layer_bytes` a token more, and the 16-bit copy of their adapters."""
     rank, lengths = 8, [30, 18, 48]
     config = {
@@ -97,8 +96,8 @@ def test_activations_are_those_our_training_step_keeps(
     if arch == "phi3":
         config["head_dim"] = 32
     settings = {"rank": rank, "alpha": rank, **adapter}
-    few = saved_bytes(tmp_path, config, dtype, checkpointing, settings, lengths)
-    many = saved_bytes(tmp_path, {**config, "num_hidden_layers": 4}, dtype, checkpointing, settings, lengths)
+    few = saved_bytes(tmp_path, config, dtype, every, settings, lengths)
+    many = saved_bytes(tmp_path, {**config, "num_hidden_layers": 4}, dtype, every, settings, lengths)
     targets = adapter.get("targets", "all-linear")
     found = model_dims(config)
     memory_config = MemoryConfig(
@@ -108,16 +107,17 @@ def test_activations_are_those_our_training_step_keeps(
         dropout=adapter.get("dropout", 0.0),
         rows=1,
         length=sum(lengths),
-        checkpointing=checkpointing,
+        checkpointing=every > 0,
+        recompute_every=max(1, every),
         fused=not adapter.get("dropout"),
     )
     each = memory.activation_bytes(found, memory_config) / found.layers
-    if not checkpointing and dtype == "bf16" and not memory_config.fused:
+    if not every and dtype == "bf16" and not memory_config.fused:
         each += 2 * found.adapter_parameters(rank) / found.layers
     assert (many - few) / 2 == pytest.approx(each, rel=3e-3)  # Gemma keeps the scales of its norms
 
 
-def saved_bytes(folder, config: dict, dtype: str, checkpointing: bool, adapter: dict, lengths: list[int]) -> int:
+def saved_bytes(folder, config: dict, dtype: str, every: int, adapter: dict, lengths: list[int]) -> int:
     """Bytes that a real step of our trainer keeps for its backward pass, parameters left out."""
     import contextlib
 
@@ -135,7 +135,8 @@ def saved_bytes(folder, config: dict, dtype: str, checkpointing: bool, adapter: 
     )
     model = AutoModelForCausalLM.from_config(settings, dtype=torch.float32 if dtype == "fp32" else torch.bfloat16)
     rows = make_rows(lengths)
-    job = make_job(folder, adapter=adapter, dtype=dtype, train=rows, gradient_checkpointing=checkpointing)
+    again = {"gradient_checkpointing": every > 0, "recompute_every": max(1, every)}
+    job = make_job(folder, adapter=adapter, dtype=dtype, train=rows, **again)
     scorer = LossModel(model, job, 0)
     sizes: dict[int, int] = {}
     with disable_input_dtype_casting(scorer.model) if dtype != "fp32" else contextlib.nullcontext():

@@ -138,7 +138,7 @@ def test_the_masks_are_honoured(tmp_path: Path, load: Callable[..., Any]):
         {"packing": True, "micro_batch": 1, "max_length": 61},
         {"packing": False, "micro_batch": 1},
         {"packing": False, "micro_batch": 4},
-        {"packing": True, "micro_batch": 2, "gradient_checkpointing": True},
+        {"packing": True, "micro_batch": 2, "gradient_checkpointing": True, "recompute_every": 2},
     ],
 )
 def test_micro_batch_packing_and_checkpointing_do_not_change_the_result(
