@@ -249,7 +249,7 @@ def estimate(dims: ModelDims, config: MemoryConfig, device: str = "cuda", overhe
         Item(
             "activations",
             kept,
-            f"{config.rows} x {config.length:,} tokens, {_kept(dims, config)}",
+            f"{config.rows} x {config.length:,} tokens, {_kept_activations(dims, config)}",
         ),
         Item("layer at work", work, "computed again, with its gradients" if config.checkpointing else "its gradients"),
         Item("logits and loss", max(0, head - work), f"{_gib(head)} in tiles over {dims.vocab:,} words; {_beyond(head, work)}"),
@@ -267,7 +267,7 @@ def estimate(dims: ModelDims, config: MemoryConfig, device: str = "cuda", overhe
     return Memory((*items, *_loading(dims, config, sum(item.bytes for item in items))))
 
 
-def _kept(dims: ModelDims, config: MemoryConfig) -> str:
+def _kept_activations(dims: ModelDims, config: MemoryConfig) -> str:
     again = config.recomputed(dims.layers)
     if not again:
         return "everything the backward pass uses is kept"
