@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from studio.app.feedback import feedback_dataset, list_feedback, rate_answer
     from studio.app.indexes import build_index, search_index
     from studio.app.judging import judge, opinion
+    from studio.app.library import add_dataset
     from studio.app.making import MakingJob, MakingSpec, make_rows, plan_rows
     from studio.app.notebook import Run, compare, find, list_runs, start, sweep, train, watch
     from studio.app.plans import plan
@@ -34,10 +35,10 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "CalibratedCascade", "Comparison", "MakingJob", "MakingSpec", "Run", "RunSpec", "StudioError", "Update",
-    "add_documents", "build_index", "calibrate_cascade", "compare", "compare_answers", "edit", "feedback_dataset",
-    "find", "findings", "inspect", "judge", "list_feedback", "list_runs", "load", "make_rows", "opinion", "plan",
-    "plan_rows", "preview", "rate_answer", "sample", "search_index", "start", "sweep",
-    "train", "watch",
+    "add_dataset", "add_documents", "build_index", "calibrate_cascade", "compare", "compare_answers", "edit",
+    "feedback_dataset", "find", "findings", "inspect", "judge", "list_feedback", "list_runs", "load", "make_rows",
+    "opinion", "plan", "plan_rows", "preview", "rate_answer", "sample", "search_index", "start", "sweep", "train",
+    "watch",
 ]  # fmt: skip
 
 _HOMES = {
@@ -50,6 +51,7 @@ _HOMES = {
     "studio.app.indexes": ("build_index", "search_index"),
     "studio.app.judging": ("judge", "opinion"),
     "studio.app.datasets": ("findings", "inspect", "preview"),
+    "studio.app.library": ("add_dataset",),
     "studio.app.making": ("MakingJob", "MakingSpec", "make_rows", "plan_rows"),
     "studio.app.plans": ("plan",),
     "studio.app.notebook": ("Run", "compare", "find", "list_runs", "start", "sweep", "train", "watch"),

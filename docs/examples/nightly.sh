@@ -4,6 +4,7 @@
 #   nightly.sh bot.yaml serving/
 #
 # The same as nightly.py, with the command alone. A failed run ends the script with its exit code; nothing is promoted then.
+# Exit code 4: trained, and not promoted.
 set -euo pipefail
 spec=$1 serving=$2
 
@@ -17,13 +18,14 @@ run=$(studio train "$spec" --json | field id)
 verdict=$(studio runs show "$run" --json | field report.verdict.kind)
 if [ "$verdict" != better ]; then
     echo "not promoted: $run is $verdict"
-    exit 0
+    exit 4
 fi
 if [ -e "$serving/current" ]; then
     before=$(basename "$(realpath "$serving/current/../..")")
-    if ! python3 -c 'import sys; sys.exit(not float(sys.argv[1]) < float(sys.argv[2]))' "$(loss "$run")" "$(loss "$before")"; then
-        echo "not promoted: $run has no lower held-out loss than $before"
-        exit 0
+    now=$(loss "$run") then=$(loss "$before")
+    if ! python3 -c 'import sys; sys.exit(not float(sys.argv[1]) < float(sys.argv[2]))' "$now" "$then"; then
+        echo "not promoted: held-out loss $now, that of $before is $then"
+        exit 4
     fi
 fi
 studio export "$run" --to merged --json > /dev/null # exit code 1 if it is not verified

@@ -47,14 +47,13 @@ for line in plan.summary:
 
 # %%
 run = studio.train(spec)
-run
 
 # %% [markdown]
 # ## Evidence
 # Base model and tuned model have answered the same held-out rows. The intervals say how sure the difference is.
 
 # %%
-print(run.report.verdict.text)
+run.report
 
 # %%
 run.chat("How much is the Juniper mirror?")

@@ -35,10 +35,9 @@ written = Path("faq.csv").write_text("\r\n".join(["No;Kundenfrage;Antwort", *lin
 
 # %%
 try:
-    print(*studio.inspect("faq.csv").problems, sep="\n")
+    studio.inspect("faq.csv")
 except StudioError as error:
     print(error)
-    print("→", error.hint)
 
 # %%
 columns = {"question": "Kundenfrage", "answer": "Antwort"}

@@ -34,7 +34,6 @@ runs
 # that have nothing to do with the training data. `report.html` in the run folder shows all answers side by side.
 
 # %%
-print(runs[1].report.verdict.text)
 runs[1].report
 
 # %% [markdown]
@@ -70,7 +69,8 @@ answers.loc[answers["set"] == "held-out", ["question", "reference", "base", "tun
 runs[1].evaluate(also=[studio.sample("support-fresh.jsonl")])
 fresh = runs[1].report.set("support-fresh")
 assert fresh is not None
-print(fresh.label, fresh.metrics[fresh.headline].tuned.value, "of", fresh.metrics[fresh.headline].tuned.rows, "rows")
+tuned = fresh.metrics[fresh.headline].tuned
+print(f"{fresh.label}: {fresh.headline} {tuned.value:.0%} of {tuned.rows} rows")
 
 # %% [markdown]
 # ## Which run was which

@@ -10,7 +10,6 @@ from importlib.util import find_spec
 if find_spec("studio") is None:
     subprocess.check_call([sys.executable, "-m", "pip", "install", "--quiet", "slm-studio[notebook]"])
 
-import json
 import time
 
 import httpx
@@ -34,20 +33,19 @@ run = studio.train(
 # commands and checksums.
 
 # %%
-for kind, settings in {"merged": {}, "gguf": {"quant": "q4_k_m"}}.items():
-    artifact = run.export(kind, deploy=True, **settings)
-    print(artifact.folder, "verified" if artifact.verification.passed else "NOT verified")
-    for check in artifact.verification.checks[:4]:
-        print("   ", check.name, check.value, "limit:", check.threshold)
+run.export("merged", deploy=True)
+
+# %%
+artifact = run.export("gguf", quant="q4_k_m", deploy=True)
+artifact
 
 # %% [markdown]
 # Everything an artifact needs lies in its folder: a model card, the manifest with hashes, and the files to deploy it.
 
 # %%
-folder = run.folder.path / "exports" / "gguf-q4_k_m"
-for file in sorted(folder.rglob("*")):
+for file in sorted(artifact.path.rglob("*")):
     if file.is_file():
-        print(file.relative_to(folder))
+        print(file.relative_to(artifact.path))
 
 # %% [markdown]
 # ## A server
@@ -71,7 +69,7 @@ for _ in range(120):
 # %%
 question = {"role": "user", "content": "How long is the warranty of the Aria lamp?"}
 answer = httpx.post(f"{url}/v1/chat/completions", json={"model": "bot", "messages": [question]}, timeout=60).json()
-print(json.dumps(answer["choices"][0], indent=2))
+print(answer["choices"][0]["message"]["content"])
 print(answer["usage"])
 
 # %%

@@ -15,7 +15,6 @@ if find_spec("studio") is None:
     subprocess.check_call([sys.executable, "-m", "pip", "install", "--quiet", "slm-studio[notebook]"])
 
 import studio
-from studio.app import documents
 from studio.making import canned
 
 # %% [markdown]
@@ -24,7 +23,7 @@ from studio.making import canned
 
 # %%
 pages = Path(studio.sample("support.jsonl")).parent / "handbook"
-handbook = documents.add_documents("handbook", *sorted(pages.glob("*.md"))).collection
+handbook = studio.add_documents("handbook", *sorted(pages.glob("*.md"))).collection
 passage = next(handbook.passages())
 print(passage.source)
 print(passage.text)

@@ -55,7 +55,6 @@ studio.preview(rows, spec=spec, rows=1)
 
 # %%
 run = studio.train(spec)
-print(run.status.state)
 
 # %% [markdown]
 # ## Base and tuned, side by side
@@ -65,7 +64,6 @@ print(run.status.state)
 run.report
 
 # %%
-print(run.report.verdict.text)
 run.chat(rows[0]["question"], max_tokens=24)
 
 # %% [markdown]
@@ -84,7 +82,10 @@ with torch.no_grad():
         base = model(ids).logits[0, -1]
 for name, logits in (("base", base), ("tuned", tuned)):
     best = logits.softmax(-1).topk(3)
-    print(f"{name:6}", [(tokenizer.decode(int(token)), round(float(p), 2)) for p, token in zip(best.values, best.indices, strict=True)])
+    print(
+        f"{name:6}",
+        [(tokenizer.decode(int(token)), round(float(p), 2)) for p, token in zip(best.values, best.indices, strict=True)],
+    )
 
 # %% [markdown]
 # ## The same on a GPU: Qwen3-4B

@@ -18,8 +18,6 @@ import time
 import httpx
 
 import studio
-from studio.app import library
-from studio.core.files import studio_home
 
 # %% [markdown]
 # ## What the model learned from
@@ -28,8 +26,8 @@ from studio.core.files import studio_home
 # %%
 rows = Path("support.jsonl")
 rows.write_text("".join(Path(studio.sample("support.jsonl")).read_text().splitlines(keepends=True)[:60]))
-library.add(studio_home(), "Support", [(rows.name, rows)])
-print(len(rows.read_text().splitlines()), "rows")
+dataset = studio.add_dataset("Support", rows)
+print(dataset.reference, "with", len(rows.read_text().splitlines()), "rows")
 
 # %% [markdown]
 # ## Served, with collecting turned on
@@ -52,7 +50,11 @@ for _ in range(300):
     time.sleep(1)
 
 # %%
-questions = ["When does the store at Old Quay open? I am jo@example.com.", "Who repairs a broken lamp?", "Do you sell bicycles?"]
+questions = [
+    "When does the store at Old Quay open? I am jo@example.com.",
+    "Who repairs a broken lamp?",
+    "Do you sell bicycles?",
+]
 names = []
 for question in questions:
     body = {"model": "bot", "max_tokens": 24, "messages": [{"role": "user", "content": question}]}

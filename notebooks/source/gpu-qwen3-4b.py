@@ -20,7 +20,7 @@ import studio
 # replaced. Then look at what Studio finds here: GPU, driver, free disk. A line with ✗ says what to do.
 
 # %%
-subprocess.run([sys.executable, "-m", "studio", "doctor"])
+print(subprocess.run([sys.executable, "-m", "studio", "doctor"], capture_output=True, text=True).stdout)
 
 # %% [markdown]
 # ## Where runs are kept
@@ -65,7 +65,6 @@ run = studio.train(spec, home)
 # Base and tuned model have answered the same held-out rows.
 
 # %%
-print(run.report.verdict.text)
 run.report
 
 # %%
@@ -80,4 +79,4 @@ talk
 
 # %%
 artifact = run.export("gguf", quant="q4_k_m", deploy=True)
-print(run.folder.path / "exports" / artifact.folder, "verified" if artifact.verification.passed else "NOT verified")
+print(artifact.path, "verified" if artifact.verification.passed else "NOT verified")

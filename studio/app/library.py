@@ -14,15 +14,15 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 
 from studio.app import runs
 from studio.core import people, resources
 from studio.core.errors import DAMAGED, DataError, JobError, SpecError
-from studio.core.files import need_room
+from studio.core.files import need_room, studio_home
 from studio.core.records import Record, RecordError
 from studio.core.text import size, slug
-from studio.data import replay
+from studio.data import in_memory, replay
 from studio.data.curation import store
 from studio.data.curation.store import DatasetVersion, VersionRecord
 from studio.data.report import DataReport
@@ -39,6 +39,16 @@ LARGEST = 1 << 30
 """Bytes of one file that is taken into the library."""
 MOST_FILES = 50
 """Files of one dataset."""
+
+
+def add_dataset(name: str, *data: Any, home: str | Path | None = None) -> DatasetVersion:
+    """Take data into the library, as a dataset or the next version of one; train it by its `reference`.
+
+    data: paths of files, DataFrames (pandas, polars), lists of mappings, `datasets.Dataset`s. The same content again gives the
+    version that is there. Raises DataError for names, kinds and sizes that are refused.
+    """
+    files = [Path(in_memory.as_sources(item, "data")).expanduser() for item in data]
+    return add(studio_home(home), name, [(file.name, file) for file in files])
 
 
 def add(home: Path, title: str, files: Iterable[tuple[str, Path]], settings: ReadAs | None = None) -> DatasetVersion:

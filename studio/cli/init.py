@@ -40,7 +40,8 @@ def init(
         guess, why = starting.guess_task(data)
         for known, about in starting.tasks().items():
             show.say(f"  {known:<15} {about}", "bold" if known == guess else "")
-        task = str(typer.prompt(f"Task ({why})", default=guess))
+        chosen = str(typer.prompt(f"Task ({why})", default=guess))
+        task = None if chosen == guess else chosen  # the spec names the reason of the guess
     if asking and gpu is None:
         gpu = (
             str(typer.prompt('GPU to plan for, e.g. "RTX 3060" (empty: this machine)', default="", show_default=False)) or None

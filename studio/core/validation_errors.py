@@ -90,14 +90,18 @@ def _line(path: str, lines: Mapping[str, str]) -> str:
 def _expected(problem: Any, leaf: Leaf | None) -> str:
     """What should stand there, from the field itself rather than from the member of a union that failed last."""
     if leaf and leaf.choices:
-        other = "" if get_origin(leaf.type) is Literal else "an integer or " if int in get_args(leaf.type) else "a string or "
+        other = "a list of names or " if leaf.many else _other(leaf.type)
         return f"expected {other}one of {', '.join(map(str, leaf.choices))}"
     if leaf and leaf.many:
-        return "expected a name or a list of names"
+        return "expected a list: [one, another]" if get_origin(leaf.type) is list else "expected a name or a list of names"
     if kind := next((words for begin, words in _KINDS.items() if problem["type"].startswith(begin)), ""):
         return f"expected {kind}"
     text = str(problem["msg"]).removeprefix("Input ").removeprefix("Value error, ")
     return text[:1].lower() + text[1:]
+
+
+def _other(of: Any) -> str:
+    return "" if get_origin(of) is Literal else "an integer or " if int in get_args(of) else "a string or "
 
 
 def _shown(value: Any) -> str:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from studio.core.fields import Ui
 from studio.core.section import DECIDED, Section
 from studio.data.settings import rows_from_python
 from studio.evaluation.judge.settings import Judge
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
 
 
 class Evaluation(Section, frozen=True):
@@ -29,7 +33,7 @@ class Evaluation(Section, frozen=True):
     """For small datasets, with data.holdout 0: so many further trainings, each on all rows but one part, which it then answers.
     Every row is evidence, and the tuned model is trained on all. 0: none."""
     judge: Judge = Field(default_factory=Judge)
-    also: Annotated[list[str], rows_from_python("evaluation"), Ui(advanced=True)] = Field(
+    also: Annotated[list[str], BeforeValidator(_as_list), rows_from_python("evaluation"), Ui(advanced=True)] = Field(
         default_factory=list, title="Further question files"
     )
     """Scored and shown beside the held-out rows, never trained on."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas
 import pytest
 
 import studio
@@ -36,3 +37,17 @@ def test_the_command_takes_a_spec_in_place_of_a_file(verb: str, words: list[str]
 def test_a_preview_of_nothing_says_what_to_name(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["data", "preview"]) == 2
     assert capsys.readouterr().err.splitlines()[-1] == "→ studio data preview FILE, or --spec S"
+
+
+def test_rows_in_memory_and_files_become_versions_of_a_dataset() -> None:
+    first = studio.add_dataset("Desk", [{"question": "Alpha?", "answer": "red"}])
+    second = studio.add_dataset("Desk", "rows.csv", pandas.DataFrame({"question": ["Beta?"], "answer": ["blue"]}))
+    assert (first.reference, second.reference) == ("dataset:desk@1", "dataset:desk@2")
+    assert repr(second).startswith("<dataset:desk@2: Desk, ")
+    assert studio.inspect(first.reference).totals.usable == 1
+
+
+def test_one_further_file_needs_no_list_and_one_tag_is_asked_for_as_one() -> None:
+    assert studio.RunSpec(name="bot", data={"train": "rows.csv"}, evaluation={"also": "more.csv"}).evaluation.also == ["more.csv"]
+    with pytest.raises(studio.StudioError, match="tracking.tags: expected a list"):
+        studio.RunSpec(name="bot", data={"train": "rows.csv"}, tracking={"tags": "mine"})

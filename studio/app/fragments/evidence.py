@@ -70,7 +70,8 @@ def before_and_after(report: Any, metrics: Any) -> Markup:
         for name, pair in part.metrics.items():
             metric = metrics[name]
             tone = "good" if metric.gained(pair.change) else "bad" if metric.lost(pair.change) else "calm"
-            word = {"good": "better", "bad": "worse", "calm": "no clear change"}[tone]
+            neither = "changed" if pair.change.above_zero or pair.change.below_zero else "no clear change"
+            word = {"good": "better", "bad": "worse", "calm": neither}[tone]
             rows.append(
                 (
                     _html("name", metric.label, name == part.headline),

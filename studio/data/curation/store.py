@@ -22,7 +22,7 @@ from pydantic import Field
 from studio.core.errors import DataError, JobError
 from studio.core.files import bytes_in, folder_aside, sha256
 from studio.core.records import Record, RecordError
-from studio.core.text import nearest
+from studio.core.text import nearest, size
 from studio.data.collected import CollectedRows
 from studio.data.made_rows import MadeRows
 from studio.data.settings import Data, ReadAs
@@ -68,7 +68,7 @@ class DatasetRecord(Record):
     next_number: int = 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DatasetVersion:
     """One version of a dataset in the library."""
 
@@ -77,6 +77,9 @@ class DatasetVersion:
     number: int
     record: VersionRecord
     bytes: int
+
+    def __repr__(self) -> str:
+        return f"<{self.reference}: {self.title}, {size(self.bytes)}>"
 
     @property
     def name(self) -> str:
