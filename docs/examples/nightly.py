@@ -53,4 +53,8 @@ def main(spec: str, serving: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    try:
+        sys.exit(main(*sys.argv[1:]))
+    except studio.StudioError as error:
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_code)

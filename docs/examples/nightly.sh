@@ -14,7 +14,8 @@ print(functools.reduce(lambda value, key: value[int(key) if isinstance(value, li
 }
 loss() { studio runs show "$1" --json | field report.sets.0.metrics.loss.tuned.value; }
 
-run=$(studio train "$spec" --json | field id)
+trained=$(studio train "$spec" --json)
+run=$(field id <<< "$trained")
 verdict=$(studio runs show "$run" --json | field report.verdict.kind)
 if [ "$verdict" != better ]; then
     echo "not promoted: $run is $verdict"

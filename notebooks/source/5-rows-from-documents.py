@@ -1,3 +1,4 @@
+# pyright: reportOptionalMemberAccess=false
 # %% [markdown]
 # # Rows from documents
 # A large model, the *teacher*, writes training rows from documents. Whole documents are held out before anything is asked, so

@@ -1,3 +1,4 @@
+# pyright: reportArgumentType=false, reportCallIssue=false
 # %% [markdown]
 # # A real model
 # The other notebooks train the small starter model. Here a real chat model is trained: SmolLM2 of 135 M parameters, which runs on a

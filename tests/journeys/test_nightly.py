@@ -40,8 +40,8 @@ def test_a_better_model_is_promoted_and_one_that_is_not_is_not(script: str, tmp_
         ended = subprocess.run(
             [*words, "bot.yaml", "serving"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=500
         )
-        assert ended.stdout, ended.stderr
-        return ended.returncode, ended.stdout.splitlines()[-1].partition(" night-")[0].partition(":")[0]
+        said = ended.stdout.splitlines() or [ended.stderr]
+        return ended.returncode, said[-1].partition(" night-")[0].partition(":")[0]
 
     assert night("epochs: 6", 5e-3) == (0, "promoted")
     first = (tmp_path / "serving" / "current").resolve()
@@ -49,3 +49,5 @@ def test_a_better_model_is_promoted_and_one_that_is_not_is_not(script: str, tmp_
     assert night("max_steps: 1", 1e-6) == (4, "not promoted")
     assert (tmp_path / "serving" / "current").resolve() == first
     assert sorted(file.name for file in (tmp_path / "serving").iterdir()) == ["current"]
+    (tmp_path / "data" / "train.jsonl").unlink()
+    assert night("max_steps: 1", 1e-6)[0] == 2
