@@ -20,8 +20,9 @@ FP32_SHARE = 1 / 8
 (T4: 8 of 65 TFLOP/s, RTX 2080: 10 of 40; Ampere and later are between a half and an eighth)."""
 TILE = 128
 """Tokens a large matrix product works on at a time; fewer cost as much."""
-LAUNCH = 0.25e-3
-"""Seconds to launch one layer's kernels for one pass, plain attention and adapters, some 40 kernels; an estimate."""
+LAUNCH = 0.8e-3
+"""Seconds to launch one layer's kernels for one pass: 107 (computed again) to 128 kernels, counted in a traced step, at 7
+microseconds each, which is an estimate."""
 STEP = 5e-3
 """Seconds of Python, head and optimizer that a micro-batch takes besides, however small; an estimate."""
 USUAL = (0.35, 1.0)

@@ -60,6 +60,12 @@ def test_each_source_is_met_within_ten_percent_in_the_median(source: str) -> Non
     assert median(map(abs, errors(source))) <= 0.10
 
 
+def test_no_measurement_counts_twice() -> None:
+    """Two configs with the same settings, counts of weights and peak are one measurement."""
+    shown = [json.dumps({key: value for key, value in row.items() if key != "config"}, sort_keys=True) for row in TABLE["rows"]]
+    assert len(set(shown)) == len(shown)
+
+
 def test_every_row_says_where_it_is_from_and_what_was_assumed() -> None:
     used = {row["source"] for row in TABLE["rows"]}
     assert used == set(TABLE["sources"])
