@@ -1,4 +1,4 @@
-"""Each preference method does what it is for, on the starter and the shipped rows, and what it is for is not all it did."""
+"""Each method does what it is for, on the starter and the shipped rows, and what it is for is not all it did."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ import orjson
 import pytest
 
 from studio.data import encode
+from studio.data.expected import expected
 from studio.data.prepare import usable
 from studio.data.rows import Needs
 from studio.data.settings import Data
+from studio.data.verifiers.exact import Exact
 from studio.models import finding, loading
 from studio.models.settings import Model
 from studio.training.fit import fit
-from studio.training.job import TrainingJob
+from studio.training.job import TrainingJob, Verification
 from tests.training.kit import Memory, make_job
 
 pytestmark = pytest.mark.slow
@@ -116,3 +118,39 @@ def test_a_student_taught_by_a_better_model_beats_the_same_rows_alone(tmp_path: 
     apart = [teacher.apart(each, held_out, words["held-out"]) for each in (student, other)]
     assert apart[0][0].sum() < 0.97 * apart[1][0].sum()
     assert list(taught.series("eval_hard").values())[-1] < list(alone.series("eval_loss").values())[-1]
+
+
+def test_rewards_make_an_answer_that_was_rare_the_usual_one(tmp_path: Path):
+    """The model has learned to begin two of three answers with "I think". Without an answer being shown to it again, it learns
+    to give the plain right one, also to wordings it was never asked."""
+    model = Model(name="starter", quantization="none", dtype="fp32")
+    found = finding.find(model)
+    tokenizer = loading.tokenizer(found)
+
+    def tokens(name: str, rows: list[dict[str, str]], needs: Needs) -> encode.Tokens:
+        asked, file = tmp_path / f"{name}-asked.jsonl", tmp_path / f"{name}.jsonl"
+        asked.write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
+        file.write_bytes(b"".join(orjson.dumps(row.as_dict()) + b"\n" for row in usable(Data(train=str(asked)))))
+        return encode.encode_file(file, tokenizer, "assistant", tmp_path / f"{name}.tokens", needs=needs)
+
+    def trained(name: str, rows: encode.Tokens, held_out: encode.Tokens, **changes: Any) -> tuple[Memory, Path]:
+        settings = {"batch_size": 16, "micro_batch": 8, "eval_every": 1000, "learning_rate": 5e-3, "epochs": 3, **changes}
+        job = make_job(tmp_path / name, adapter={"rank": 16, "alpha": 32}, max_length=128, **settings)
+        told = Memory()
+        fit(loading.load_base(model, "cpu", found), tokenizer, replace(job, train=rows, held_out=held_out), told)
+        return told, job.adapter_out
+
+    rows, others = (
+        [orjson.loads(line) for line in (DATASETS / f"{name}.jsonl").read_bytes().splitlines()]
+        for name in ("support", "support-heldout")
+    )
+    hesitant = [row if place % 3 == 0 else {**row, "answer": f"I think: {row['answer']}"} for place, row in enumerate(rows)]
+    _, start = trained("start", tokens("hesitant", hesitant, "conversations"), tokens("plain", others[:8], "conversations"))
+    asked, held_out = tokens("asked", rows[:64], "prompts"), tokens("held-out", others[:40], "prompts")
+    told, _ = trained(
+        "rewarded", asked, held_out, start=start, method={"kind": "grpo", "group": 8, "watched": 40},
+        verification=Verification(Exact(), Exact(), expected(asked), expected(held_out)),
+        batch_size=8, max_steps=6, learning_rate=1e-3, schedule="constant", warmup=0.0,
+    )  # fmt: skip
+    reward = list(told.series("eval_reward").values())
+    assert reward[-1] > reward[0] + 0.15
