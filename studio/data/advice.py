@@ -27,8 +27,8 @@ from studio.data.rows import Conversation, Row
 
 ANSWERS = words(
     """answer answers response output outputs completion reply chosen target label labels summary highlights
-    translation solution resolution category class intent sentiment sql code rating stars score topic genre emotion antwort
-    respuesta réponse reponse risposta resposta lösung loesung solucion corrected correction rewrite paraphrase
+    translation solution resolution category class snippet intent sentiment sql code rating stars score topic genre emotion
+    antwort respuesta réponse reponse risposta resposta lösung loesung solucion corrected correction rewrite paraphrase
     abstract tldr text"""
 )
 """Words of columns that may be an answer, the surest first."""
@@ -107,19 +107,23 @@ def asking(message: str, table: Table, file: str, choices: Sequence[Choice], *, 
 
 
 def choice(table: Table, columns: Mapping[str, str], format: str = "") -> Choice:
-    """A choice with the first row that can be read that way."""
+    """A choice with the first row that can be read that way; a key to choices that are not shown answers nothing."""
+    if table.plain.get(columns.get("answer", "")) == "answer key" and "choices" not in columns:
+        return Choice(dict(columns), "", format)
     return Choice(dict(columns), _sample(table, columns, format), format)
 
 
 def guesses(table: Table) -> list[Choice]:
     """Readings that names, or there being only two texts, speak for; the surest first."""
+    if task := _task(table):
+        return [task]
     fuzzy = _misspelt(table)
     if fuzzy:
         return [fuzzy]
     every = leaves(table)
     translates = any(leaf.words == ("target",) for leaf in every)
     candidates = [leaf for leaf in every if not identifies(" ".join(leaf.words)) or (translates and leaf.words == ("source",))]
-    candidates = without_copies(table, candidates)
+    candidates = [leaf for leaf in without_copies(table, candidates) if not _is_number_of_name(leaf, every)]
     if paired := _known_pair(table):
         return [paired]
     texts = [leaf for leaf in candidates if leaf.text]
@@ -139,7 +143,7 @@ def guesses(table: Table) -> list[Choice]:
         roles = {role: by_last[role] for role in ("instruction", "input", "output") if role in by_last}
         return [item for item in (choice(table, _with_shared(table, roles)),) if item.sample]
     if question and answer:
-        context = _best([leaf for leaf in texts if leaf not in (question, answer)], CONTEXTS)
+        context = _best([leaf for leaf in texts if leaf not in (question, answer) and not _is_one_of_many(leaf)], CONTEXTS)
         roles = {"question": question.path, **({"context": context.path} if context else {}), "answer": answer.path}
         choices.append(choice(table, _with_shared(table, roles)))
     elif not question and not answer and len(texts) == 2:
@@ -147,7 +151,7 @@ def guesses(table: Table) -> list[Choice]:
         asks = _questions(table, two) > _questions(table, one)
         roles = {"question": (two if asks else one).path, "answer": (one if asks else two).path}
         choices.append(choice(table, _with_shared(table, roles)))
-    only = [leaf for leaf in texts if not LABELS.intersection(leaf.words)]
+    only = [leaf for leaf in texts if not LABELS.intersection(leaf.words) and not _is_one_of_many(leaf)]
     if len(only) == 1:
         choices.append(choice(table, {"text": only[0].path}))
     if question and not answer and len(texts) == 2 and "text" in question.words:
@@ -155,6 +159,29 @@ def guesses(table: Table) -> list[Choice]:
         pairs = [{"question": question.path, "answer": other.path} for other in others]
         choices += [choice(table, _with_shared(table, pair)) for pair in pairs]
     return [item for item in choices if item.sample]
+
+
+def _is_number_of_name(leaf: Leaf, every: Sequence[Leaf]) -> bool:
+    """Whether a label is a number that a column beside it has the name of: `label` beside `label_text`."""
+    return not leaf.text and any(
+        other.text and other.words in ((*leaf.words, "text"), (*leaf.words, "name")) for other in every
+    )
+
+
+def _is_one_of_many(leaf: Leaf) -> bool:
+    """Whether a text is the first of a list, of which the others would be left out."""
+    return leaf.path.rpartition(".")[2].isdigit()
+
+
+def _task(table: Table) -> Choice | None:
+    """A task with its definition: what is asked for above what it is asked of."""
+    names = {table.plain[name]: name for name in table.names}
+    wanted = (("definition",), ("inputs", "input"), ("targets", "target", "output"))
+    columns = [next((names[known] for known in each if known in names), "") for each in wanted]
+    if not all(columns):
+        return None
+    found = choice(table, _with_shared(table, dict(zip(("instruction", "input", "output"), columns, strict=True))))
+    return found if found.sample else None
 
 
 def _is_prose(leaf: Leaf) -> bool:

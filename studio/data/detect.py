@@ -86,6 +86,7 @@ def detect(sample: Sequence[Row], settings: Data, strict: bool = True) -> Detect
         raise _unknown(table, file)
     if any(proposal.format == "templated" and proposal.confidence > 0.7 for proposal in proposals):
         proposals = [proposal for proposal in proposals if proposal.format != "text"]  # the same text, taken apart
+    proposals = _without_rendered(table, proposals)
     best, *others = proposals
     rival = next((other for other in others if not _same_role(best, other) and _differ(table, best, other)), None)
     if best.unclear:
@@ -110,6 +111,19 @@ def detect(sample: Sequence[Row], settings: Data, strict: bool = True) -> Detect
         second.format if second else "",
         second.confidence if second else 0.0,
     )
+
+
+def _without_rendered(table: Table, proposals: list[Proposal]) -> list[Proposal]:
+    """The proposals without the column that holds each Alpaca row once more, as its template writes it."""
+    alpaca = next((proposal for proposal in proposals if proposal.format == "alpaca" and proposal.confidence > 0.9), None)
+    rendered = next((proposal for proposal in proposals if proposal.format == "templated"), None)
+    if alpaca is None or rendered is None:
+        return proposals
+    text, parts = rendered.columns["templated"], [alpaca.columns[role] for role in ("instruction", "output")]
+    copies = all(str(row.values.get(part)) in str(row.values.get(text)) for row in table.rows for part in parts)
+    if not copies:
+        return proposals
+    return [proposal for proposal in proposals if proposal.format in ("alpaca", "prompt_completion", "preference")]
 
 
 def _with_paths(table: Table, columns: Mapping[str, str]) -> Table:

@@ -132,7 +132,7 @@ class Gathered:
             f"{faulty:,} of {plural(self.rows, 'row')} ({share:.1%}) cannot be used, and at most "
             f"{settings.max_rejected:.1%} may be so: "
             + "; ".join(self._counted(kind, count) for kind, count in self.reasons.most_common(3)),
-            hint=self._advice(),
+            hint=self._advice(settings),
             where=where,
         )
 
@@ -200,15 +200,19 @@ class Gathered:
             )
         return tuple(findings)
 
-    def _advice(self) -> str:
+    def _advice(self, settings: Data) -> str:
         """What to do about the most frequent reason."""
         kind = next((kind for kind, _ in self.reasons.most_common() if kind not in EXCLUDED), "")
         if kind == "unknown role":
             said = [row.reason for row in self.first_rejected if kind_of_reason(row.reason) == kind]
-            roles = {reason.split("`")[1]: "user" if reason.endswith("message 1") else "assistant" for reason in said}
+            unknown = {reason.split("`")[1]: "user" if reason.endswith("message 1") else "assistant" for reason in said}
+            roles = settings.roles | unknown
             line = "roles: {" + ", ".join(f"{quoted(name)}: {role}" for name, role in list(roles.items())[:4]) + "}"
             return f"Say under data: who is who, e.g. {line} (roles are system, user, assistant, tool)."
         if kind == "roles out of order":
+            said = [row.reason for row in self.first_rejected if kind_of_reason(row.reason) == kind]
+            if all("(system) follows user" in reason for reason in said):
+                return "If `system` is the assistant there, write under data: roles: {system: assistant}."
             return (
                 "Write under data: turns: join  (neighbouring turns of one speaker become one, a greeting may come first)  or  "
                 "turns: keep  (as they stand, if the model's template takes them)."

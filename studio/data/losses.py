@@ -65,7 +65,9 @@ def refuse_choices(table: Table, best: Proposal, file: str) -> None:
         )
 
 
-_SCORES = frozenset(("score", "scores", "rank", "rating", "votes", "upvotes", "pm_score", "reward", "is_accepted", "accepted"))
+_SCORES = frozenset(
+    ("score", "scores", "rank", "rating", "votes", "upvotes", "pm_score", "reward", "is_accepted", "accepted", "overall_score")
+)
 _ANSWERS = frozenset(words("answers responses completions candidates outputs generations replies options samples comments"))
 _OF_TICKETS = frozenset(
     words("number status priority department queue agent assignee group team created updated due sla requester category topic")

@@ -141,7 +141,10 @@ def _may_be_odd(text: str) -> bool:
 
 def _number(value: Any, column: str, what: str, notes: Notes) -> str:
     """A number as it would be written; a sheet stores 24 as 24.0."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if isinstance(value, bool):
+        notes.add(f"true or false is used as {what}", column)
+        return str(value).lower()
+    if not isinstance(value, (int, float)):
         raise Unusable(f"wrong type: the {what} is {kind_of(value)}, not a text", column)
     notes.add(f"a number is used as {what}", column)
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

@@ -188,8 +188,8 @@ def _as_openai(message: dict[str, Any], number: int, column: str, context: Conte
     if speaker is None:
         raise Unusable(f"missing role: message {number} has none", column)
     role = None
-    if isinstance(speaker, str):
-        name = speaker.strip().lower()
+    if isinstance(speaker, str | int):
+        name = str(speaker).strip().lower()
         role = context.roles.get(name) or SPEAKERS.get(name) or context.roles.get(EVERYBODY)
     if role is None:
         raise Unusable(f"unknown role: `{str(speaker)[:40]}` in message {number}", column)

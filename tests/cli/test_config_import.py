@@ -197,7 +197,7 @@ def test_arguments_of_a_notebook_become_a_spec_that_asks_for_its_data(tmp_path: 
     left = unmapped(found)
     assert values["data"]["train"] == foreign_config.FILL_IN
     assert "put your own here" in left["data.train"]
-    assert "training.warmup" in left["warmup_steps"]
+    assert values["training"]["warmup"] == 0.0833, "five of sixty steps"
 
 
 def test_a_trl_configuration_becomes_a_spec(tmp_path: Path) -> None:
@@ -244,3 +244,56 @@ def test_the_command_writes_a_spec_that_loads_and_names_the_rest_without_secrets
     report = json.loads(command(str(file), "--json").stdout)
     assert report["tool"] == "Axolotl"
     assert {"key", "value", "reason"} == set(report["unmapped"][0])
+
+
+def convert(folder: Path, text: str) -> foreign_config.ImportedConfig:
+    (folder / "c.yaml").write_text(text)
+    return foreign_config.read_config(folder / "c.yaml")
+
+
+def test_columns_and_speakers_of_dataset_info_are_taken_over_and_what_is_not_is_named(tmp_path: Path) -> None:
+    entry = {
+        "file_name": "talks.json", "formatting": "sharegpt", "columns": {"messages": "talk", "images": "pictures"},
+        "tags": {"role_tag": "from", "content_tag": "value", "user_tag": "caller", "assistant_tag": "desk"}, "num_samples": 9,
+    }  # fmt: skip
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/dataset_info.json").write_text(json.dumps({"talks": entry, "other": {"file_name": "o.json"}}))
+    found = convert(tmp_path, "model_name_or_path: m\nstage: pt\ndataset: talks\neval_dataset: other\n")
+    assert found.spec.data.format == "sharegpt"
+    assert found.spec.data.columns == {"conversations": "talk"}
+    assert found.spec.data.roles == {"caller": "user", "desk": "assistant"}
+    assert found.spec.data.holdout == str(tmp_path / "data/o.json")
+    assert found.spec.training.method.kind == "text", "pre-training is no fine-tuning on answers"
+    assert {item.key for item in found.unmapped} == {"talks.num_samples", "talks.columns.images"}
+
+
+def test_rows_of_an_axolotl_dataset_may_be_described_by_their_fields(tmp_path: Path) -> None:
+    described = "{system_prompt: Be short., field_instruction: q, field_output: a, format: '[INST] {instruction}'}"
+    found = convert(
+        tmp_path, f"base_model: m\nwarmup_steps: 5\nmax_steps: 50\ndatasets: [{{path: a.json, type: {described}}}]\n"
+    )
+    assert (found.spec.data.format, found.spec.data.columns) == ("alpaca", {"instruction": "q", "output": "a"})
+    assert (found.spec.data.system, found.spec.training.warmup) == ("Be short.", 0.1)
+    assert [item.key for item in found.unmapped] == ["datasets.0.type.format"]
+
+
+def test_pairs_of_answers_are_read_by_the_fields_that_hold_them(tmp_path: Path) -> None:
+    fields = "type: chat_template.default, field_messages: talk, field_chosen: good, field_rejected: bad"
+    found = convert(tmp_path, f"base_model: m\nrl: ipo\ndatasets: [{{path: a.json, {fields}}}]\n")
+    assert found.spec.data.columns == {"prompt": "talk", "chosen": "good", "rejected": "bad"}
+    assert found.spec.training.method.model_dump()["loss_type"] == "ipo"
+    assert [item.key for item in found.unmapped] == ["training.method.sft"], "a term that the other tool does not add is named"
+
+
+def test_datasets_that_are_laid_out_differently_are_each_named_and_none_is_forced_on_the_others(tmp_path: Path) -> None:
+    both = "[{path: a.json, type: alpaca}, {path: b.json, type: chat_template}]"
+    found = convert(tmp_path, f"base_model: m\ndatasets: {both}\n")
+    assert found.spec.data.format is None
+    assert [item.key for item in found.unmapped] == ["datasets.0: data.format", "datasets.1: data.format"]
+
+
+def test_a_setting_that_cannot_be_so_here_is_named_and_the_rest_is_taken_over(tmp_path: Path) -> None:
+    found = convert(tmp_path, "base_model: m\nval_set_size: 0.0\nearly_stopping_patience: 3\nlora_r: 9999999\nnum_epochs: 2\n")
+    assert found.spec.training.epochs == 2
+    assert {"training.early_stopping", "adapter.rank"} <= {item.key for item in found.unmapped}
+    assert all("→" not in item.reason for item in found.unmapped)

@@ -59,7 +59,6 @@ def reason(row: Conversation | Rejected) -> str:
         ({"question": "a?", "answer": float("nan")}, "missing answer", "answer"),
         ({"question": "", "answer": "b"}, "empty question", "question"),
         ({"question": "a?", "answer": ["b"]}, "wrong type: the answer is a list, not a text", "answer"),
-        ({"question": "a?", "answer": True}, "wrong type: the answer is true or false, not a text", "answer"),
         ({"question": {"a": 1}, "answer": "b"}, "wrong type: the question is an object, not a text", "question"),
         ({"question": "a?", "answer": "#N/A"}, "spreadsheet error as answer: #N/A", "answer"),
         ({"question": "a\ud83d?", "answer": "b"}, "half of a surrogate pair: a character cut in two", "question"),

@@ -13,11 +13,18 @@ from studio.data.advice import NeedsChoice
 from studio.data.prepare import inspect, usable
 from studio.data.rows import Conversation
 from studio.data.settings import Data
-from tests.data import corpus, corpus_desks, corpus_exports, corpus_hostile, corpus_tables
+from tests.data import corpus, corpus_desks, corpus_exports, corpus_hostile, corpus_published, corpus_tables
 from tests.data.corpus import Answer, Asks, Case, Refuses, Text, Turns
 from tests.data.files import write
 
-CASES = (*corpus.CASES, *corpus_exports.CASES, *corpus_desks.CASES, *corpus_hostile.CASES, *corpus_tables.CASES)
+CASES = (
+    *corpus.CASES,
+    *corpus_exports.CASES,
+    *corpus_desks.CASES,
+    *corpus_hostile.CASES,
+    *corpus_published.CASES,
+    *corpus_tables.CASES,
+)
 SHARE = 0.95
 
 
@@ -66,7 +73,7 @@ def _with_folders(folder: Path) -> tuple[Case, ...]:
 
 
 def test_the_corpus_is_large_and_its_names_differ() -> None:
-    assert len(CASES) >= 280
+    assert len(CASES) >= 340
     assert len({case.name for case in CASES}) == len(CASES)
 
 

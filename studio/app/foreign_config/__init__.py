@@ -58,7 +58,8 @@ def read_config(file: str | Path) -> ImportedConfig:
             continue
         take = takes.get(key)
         if take is None:
-            reading.refuse(key, REASONS.get(key, "there is no such setting here"))
+            off = "it is off, as it is here" if value is False else "there is no such setting here"
+            reading.refuse(key, REASONS.get(key, off))
         elif isinstance(take, str):
             reading.set(take, value)
         else:
@@ -68,8 +69,19 @@ def read_config(file: str | Path) -> ImportedConfig:
     if "data.train" not in reading.changes:
         reading.set("data.train", FILL_IN)
         reading.unmapped.append(Unmapped("data.train", FILL_IN, "no data file is named that can be read: put your own here"))
-    spec = parse_spec(nested(reading.changes), str(path))
-    return ImportedConfig(tool, spec, tuple(reading.unmapped))
+    return ImportedConfig(tool, _parsed(reading, str(path)), tuple(reading.unmapped))
+
+
+def _parsed(reading: Reading, file: str) -> RunSpec:
+    """The spec; what cannot be so here is left out and named with the reason. Raises SpecError where that does not help."""
+    while True:
+        try:
+            return parse_spec(nested(reading.changes), file)
+        except SpecError as error:
+            wrong = next((path for path in reading.changes if error.where.endswith(path)), None)
+            if wrong is None:
+                raise
+            reading.unmapped.append(Unmapped(wrong, reading.changes.pop(wrong), f"{error.message}. {error.hint}"))
 
 
 def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -88,6 +100,9 @@ def _settle_method(reading: Reading) -> None:
     from studio.training.methods import METHODS
 
     kind = reading.changes.get("training.method.kind", "sft")
+    if kind == "dpo" and "training.method.sft" not in reading.changes:
+        reason = f"{reading.tool} adds no such term; it is added here, because answers become less likely without it (0: none)"
+        reading.unmapped.append(Unmapped("training.method.sft", 1.0, reason))
     for path in [path for path in reading.changes if path.startswith("training.method.") and not path.endswith(".kind")]:
         if path.rpartition(".")[2] not in METHODS[kind].model_fields:
             value = reading.changes.pop(path)

@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from studio.core.plain import is_object
-from studio.spec import documents
-
-_METHODS = ("dpo", "orpo", "simpo", "kto")
-_AXOLOTL_TYPES = {"alpaca": "alpaca", "chat_template": "messages", "sharegpt": "sharegpt", "completion": "text"}
+_METHODS = {
+    **{name: {"kind": name} for name in ("dpo", "orpo", "simpo", "kto")},
+    "pt": {"kind": "text"},
+    "sigmoid": {"kind": "dpo"},
+    "ipo": {"kind": "dpo", "loss_type": "ipo"},
+    "robust": {"kind": "dpo", "loss_type": "robust"},
+}
+"""What a word for a method or a loss stands for."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Reading:
 
     def refuse(self, key: str, reason: str) -> None:
         """Name a key that is not taken over."""
-        secret = key.endswith(("token", "_key", "password", "secret"))
+        secret = key.endswith(("token", "_key", "password", "secret")) and not key.startswith(("eos", "bos", "pad", "unk"))
         self.unmapped.append(Unmapped(key, "(not shown)" if secret else self.settings.get(key), reason))
 
 
@@ -49,7 +52,8 @@ Take = Callable[[Reading, str, Any], None]
 def batch(reading: Reading) -> None:
     """The effective batch: rows at once times steps accumulated."""
     given = reading.settings
-    micro = given.get("per_device_train_batch_size", given.get("micro_batch_size"))
+    names = ("per_device_train_batch_size", "micro_batch_size", *(("batch_size",) if reading.tool == "Unsloth" else ()))
+    micro = next((given[name] for name in names if given.get(name) is not None), None)
     if micro is not None:
         reading.set("training.micro_batch", int(micro))
         reading.set("training.batch_size", int(micro) * int(given.get("gradient_accumulation_steps") or 1))
@@ -110,8 +114,11 @@ def full(reading: Reading, key: str, value: Any) -> None:
 
 
 def warmup_steps(reading: Reading, key: str, value: Any) -> None:
-    """A warm-up in steps."""
-    if float(value):
+    """A warm-up in steps: a share of the steps, where their number is said."""
+    steps = float(reading.settings.get("max_steps") or 0)
+    if steps > 0:
+        reading.set("training.warmup", round(min(float(value) / steps, 1.0), 4))
+    elif float(value):
         reading.refuse(key, "the warm-up is a share of the steps here: set training.warmup")
 
 
@@ -149,86 +156,40 @@ def report_to(reading: Reading, key: str, value: Any) -> None:
             reading.refuse(key, f"metrics go to the run folder and to Weights & Biases, not to {tool}")
 
 
-def dataset(reading: Reading, key: str, value: Any) -> None:
-    """Data by name: files, and else the hub."""
-    names = [value] if isinstance(value, str) else list(value)
-    reading.set("data.train", _one_or_all([_source(reading, str(name)) for name in names]))
-
-
-def _source(reading: Reading, name: str) -> str:
-    """A file as it stands, and anything else on the hub."""
-    is_file = Path(name).suffix or name.startswith((".", "/", "~")) or (reading.folder / name).exists()
-    return name if is_file or name.startswith("hub:") else f"hub:{name}"
-
-
-def _one_or_all(names: list[str]) -> str | list[str]:
-    return names[0] if len(names) == 1 else names
-
-
-def axolotl_datasets(reading: Reading, key: str, value: Any) -> None:
-    """Axolotl's list of datasets, each with how its rows are laid out."""
-    names: list[str] = []
-    for at, item in enumerate(value):
-        files = item.get("data_files") or item.get("path") or ""
-        names += [_source(reading, str(file)) for file in ([files] if isinstance(files, str) else files)]
-        for name, setting in item.items():
-            if name in ("path", "data_files", "ds_type"):
-                continue
-            if name == "split":
-                reading.set("data.split", setting)
-            elif name == "name":
-                reading.set("data.subset", setting)
-            elif name == "type" and setting in _AXOLOTL_TYPES:
-                reading.set("data.format", _AXOLOTL_TYPES[setting])
-            elif name == "roles" and is_object(setting):
-                reading.set("data.roles", {alias: role for role, aliases in setting.items() for alias in aliases})
-            elif name == "field_messages":
-                reading.set("data.columns", {"messages": setting})
-            else:
-                reason = "how a row is laid out is detected, and asked for where it is not clear: data.format, data.columns"
-                reading.unmapped.append(Unmapped(f"{key}.{at}.{name}", setting, reason))
-    if names:
-        reading.set("data.train", _one_or_all(names))
-
-
-def factory_dataset(reading: Reading, key: str, value: Any) -> None:
-    """Names in LLaMA-Factory's dataset_info.json, where that file is beside the configuration."""
-    folder = reading.folder / str(reading.settings.get("dataset_dir", "data"))
-    known = documents.parse(documents.read(file), str(file))[0] if (file := folder / "dataset_info.json").exists() else {}
-    names: list[str] = []
-    for name in [part.strip() for part in value.split(",")] if isinstance(value, str) else value:
-        entry: dict[str, Any] = known.get(name) or {}
-        if entry.get("file_name"):
-            names.append(str(folder / entry["file_name"]))
-        elif entry.get("hf_hub_url"):
-            names.append(f"hub:{entry['hf_hub_url']}")
-        else:
-            where = "has no file of it" if known else "was not found"
-            reading.refuse(key, f"`{name}` is a name in dataset_info.json, which {where}: put the file itself in data.train")
-        if entry.get("columns"):
-            reason = "columns are detected, and asked for where they are not clear: data.columns"
-            reading.unmapped.append(Unmapped(f"{name}.columns", entry["columns"], reason))
-    if names:
-        reading.set("data.train", _one_or_all(names))
-
-
 def method() -> Take:
     """The training method."""
 
     def take(reading: Reading, key: str, value: Any) -> None:
         word = str(value).lower()
-        if word in ("sigmoid", "dpo", "hinge", "ipo"):
-            word = "dpo"
-        if word in _METHODS:
-            reading.set("training.method.kind", word)
-        elif word not in ("sft", "pt"):
-            reading.refuse(key, f"the methods here are sft, {', '.join(_METHODS)}")
+        for name, setting in _METHODS.get(word, {}).items():
+            reading.set(f"training.method.{name}", setting)
+        if word not in (*_METHODS, "sft"):
+            reading.refuse(
+                key,
+                "the methods here are sft, text, dpo (sigmoid, ipo, robust), orpo, simpo, kto; grpo needs a verifier",
+            )
 
     return take
 
 
 def _is_true(value: Any) -> bool:
     return str(value).lower() in ("true", "1", "yes", "auto", "unsloth")
+
+
+def if_false(path: str, setting: Any) -> Take:
+    """A setting for a key that is false."""
+
+    def take(reading: Reading, key: str, value: Any) -> None:
+        if not _is_true(value):
+            reading.set(path, setting)
+
+    return take
+
+
+def quant(reading: Reading, key: str, value: Any) -> None:
+    """A GGUF file of the result."""
+    if _is_true(reading.settings.get("save_gguf", True)):
+        reading.set("export", [{"kind": "gguf", "quant": str(value)}])
 
 
 def dtype(name: str) -> Take:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from studio.app.foreign_config.sources import axolotl_datasets, axolotl_tests, dataset, factory_dataset
 from studio.app.foreign_config.takes import (
     Take,
-    axolotl_datasets,
     choice,
-    dataset,
     dtype,
-    factory_dataset,
     full,
+    if_false,
     if_true,
     initial,
     method,
     names,
     number,
+    quant,
     rate,
     report_to,
     said,
@@ -30,7 +30,7 @@ MARKS: dict[str, tuple[frozenset[str], ...]] = {
 }
 """Keys that tell whose configuration it is; the first tool of which all keys of a set are there."""
 SECTIONS = frozenset({"model", "lora", "training", "data", "logging", "peft", "sft", "dataset"})
-_SCHEDULES = {"cosine": "cosine", "linear": "linear", "constant": "constant"}
+_SCHEDULES = {**{name: name for name in ("cosine", "linear", "constant")}, "constant_with_warmup": "constant"}
 _OPTIMIZERS = {
     **dict.fromkeys(("adamw", "adamw_torch", "adamw_torch_fused", "adamw_hf"), "adamw"),
     **dict.fromkeys(("adamw_8bit", "adamw_bnb_8bit"), "adamw_8bit"),
@@ -59,9 +59,17 @@ REASONS = {
     **dict.fromkeys(("special_tokens", "tokens", "resize_vocab", "add_tokens"), "the vocabulary stays as the model has it"),
     **dict.fromkeys(("preprocessing_num_workers", "dataloader_num_workers", "dataset_num_proc", "overwrite_cache"),
                     "decided by the studio"),
-    **dict.fromkeys(
-        ("eval_strategy", "evaluation_strategy", "save_strategy", "per_device_eval_batch_size", "do_train", "do_eval"),
-        "set training.eval_every and training.save_every"),
+    **dict.fromkeys(("eval_strategy", "evaluation_strategy", "save_strategy"),
+                    "set training.eval_every and training.save_every"),
+    **dict.fromkeys(("do_train", "do_eval", "do_predict", "predict_with_generate"), "a run trains and then evaluates"),
+    **dict.fromkeys(("per_device_eval_batch_size", "eval_batch_size", "eval_sample_packing"), "decided by the studio"),
+    **dict.fromkeys(("eos_token", "pad_token", "bos_token"), "the tokenizer's own tokens are used"),
+    **dict.fromkeys(("save_method", "push_to_hub_merged", "save_model"),
+                    "artefacts are listed under export, e.g. [{kind: merged}]"),
+    **dict.fromkeys(("use_liger_kernel", "plugins", "liger_rope", "liger_rms_norm", "liger_glu_activation",
+                     "liger_fused_linear_cross_entropy", "gradient_checkpointing_kwargs", "lora_task_type"),
+                    "decided by the studio"),
+    "dataset_test_split": "held-out rows are a share or a file: set data.holdout",
     **dict.fromkeys(("trust_remote_code",), "code from the hub is never run"),
     **dict.fromkeys(("bias", "lora_bias"), "biases are not trained"),
     **dict.fromkeys(("evals_per_epoch", "saves_per_epoch", "save_total_limit"), "set training.eval_every, save_every"),
@@ -85,8 +93,9 @@ COMMON: dict[str, str | Take] = {
     "save_steps": number("training.save_every"),
     "gradient_checkpointing": if_true("training.gradient_checkpointing", True),
     "packing": "training.packing",
-    "bf16": dtype("bf16"),
+    **dict.fromkeys(("bf16", "pure_bf16"), dtype("bf16")),
     "fp16": dtype("fp16"),
+    "rpo_alpha": "training.method.sft",
     "load_in_4bit": if_true("model.quantization", "nf4"),
     "load_in_8bit": if_true("model.quantization", "int8"),
     "attn_implementation": choice("model.attention", _ATTENTIONS, "attention is sdpa, eager or flash_attention_2"),
@@ -120,6 +129,7 @@ TOOLS: dict[str, dict[str, str | Take]] = {
         "num_epochs": number("training.epochs"),
         "optimizer": choice("training.optimizer", _OPTIMIZERS, "the optimizers are forms of AdamW"),
         "lr_scheduler": choice("training.schedule", _SCHEDULES, "the schedules are cosine, linear and constant"),
+        "test_datasets": axolotl_tests,
         "lora_target_linear": if_true("adapter.targets", "all-linear"),
         "peft_use_dora": if_true("adapter.kind", "dora"),
         "lora_model_dir": "adapter.start_from",
@@ -139,8 +149,9 @@ TOOLS: dict[str, dict[str, str | Take]] = {
         "pref_loss": method(),
         "pref_beta": "training.method.beta",
         "simpo_gamma": "training.method.gamma",
+        "pref_ftx": "training.method.sft",
         "finetuning_type": full,
-        "dataset": factory_dataset,
+        **dict.fromkeys(("dataset", "eval_dataset"), factory_dataset),
         "cutoff_len": "data.max_length",
         "val_size": "data.holdout",
         "max_samples": "data.limit",
@@ -161,7 +172,8 @@ TOOLS: dict[str, dict[str, str | Take]] = {
         "max_length": "data.max_length",
         "max_seq_length": "data.max_length",
         "assistant_only_loss": said,
-        "completion_only_loss": said,
+        "completion_only_loss": if_false("data.train_on", "all"),
+        "loss_type": method(),
         "beta": "training.method.beta",
     },
     "Unsloth": {
@@ -174,6 +186,12 @@ TOOLS: dict[str, dict[str, str | Take]] = {
         "target_modules": targets,
         "use_gradient_checkpointing": if_true("training.gradient_checkpointing", True),
         "random_state": "training.seed",
+        "batch_size": said,
+        "num_epochs": number("training.epochs"),
+        **dict.fromkeys(("train_on_responses_only", "train_on_completions"), if_false("data.train_on", "all")),
+        "full_finetuning": if_true("adapter.kind", "full"),
+        "save_gguf": said,
+        "quantization": quant,
     },
 }
 """What each tool's keys become: the path of a field, or how the value is taken."""

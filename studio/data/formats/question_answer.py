@@ -40,7 +40,7 @@ ROLES = {
     "answer": (
         *("answer", "answers", "response", "reply", "output", "completion", "assistant", "target", "solution", "bot", "a"),
         *("assistant message", "antwort", "respuesta", "réponse", "reponse", "risposta", "resposta", "antwoord"),
-        *("odpowiedź", "ответ", "答案", "回答"),
+        *("odpowiedź", "ответ", "答案", "回答", "answer key", "answerkey"),
     ),
     "context": ("context", "passage", "background", "kontext", "contexte", "contexto", "contesto"),
     "choices": ("choices", "options", "candidates"),

@@ -1,0 +1,76 @@
+"""The corpus' shapes of published sets: multiple choice, reading, dialogues, summaries, code, labels, preferences, tasks."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tests.data.corpus import FIRST, PAIRS, A, Asks, Case, Q, Refuses, Turns, lines
+
+KEYED = (("user", f"{Q[0]}\n\nA. No.\nB. {A[0]}"), ("assistant", f"B. {A[0]}"))
+
+
+def numbered(make: Any) -> str:
+    return "".join(json.dumps(make(n, q, a)) + "\n" for n, (q, a) in enumerate(PAIRS))
+
+
+def keyed(labels: list[str]) -> dict[str, Any]:
+    return {"question": Q[0], "choices": {"label": labels, "text": ["No.", A[0]]}, "answerKey": labels[1]}
+
+
+CASES: tuple[Case, ...] = (
+    # questions with choices
+    Case("key-of-letters.jsonl", lines(lambda q, a: {**keyed(["A", "B"]), "note": q}), Turns(KEYED)),
+    Case("key-of-numbers.jsonl", lines(lambda q, a: {**keyed(["1", "2"]), "note": q}), Turns(KEYED)),
+    Case("key-and-stem.jsonl", lines(lambda q, a: {"question": {"stem": q, "choices": [{"text": a, "label": "A"}]}, "answerKey": "A"}), Asks(None)),
+    Case("article-options.jsonl", lines(lambda q, a: {"article": f"Of {q}", "question": Q[0], "options": ["No.", A[0]], "answer": "B"}), Turns(KEYED)),
+    Case("two-solutions.jsonl", lines(lambda q, a: {"goal": q, "sol1": a, "sol2": "No.", "label": 0}), Asks(None)),
+    Case("true-or-false.jsonl", lines(lambda q, a: {"question": q, "passage": "Shop.", "answer": len(q) > 20}), Turns((("user", f"Shop.\n\n{Q[0]}"), ("assistant", "true")))),
+    # reading
+    Case("list-of-one-answer.jsonl", lines(lambda q, a: {"question": q, "answer": [a]}), Asks(Turns(FIRST))),
+    Case("answer-with-aliases.jsonl", lines(lambda q, a: {"question": q, "answer": {"value": a, "aliases": [a, "x"]}, "search_results": {"title": []}}), Asks(Turns(FIRST))),
+    Case("passages-selected.jsonl", lines(lambda q, a: {"query": q, "answers": [a], "passages": {"is_selected": [0, 1], "passage_text": ["x", "y"]}}), Asks(Turns(FIRST))),
+    Case("titles-and-sentences.jsonl", lines(lambda q, a: {"question": q, "answer": a, "context": {"title": ["t"], "sentences": [["s."]]}}), Asks(None)),
+    Case("outputs-with-sources.jsonl", lines(lambda q, a: {"input": q, "output": [{"answer": a, "provenance": [{"id": "1"}]}]}), Asks(Turns(FIRST))),
+    Case("answers-by-column.jsonl", lines(lambda q, a: {"title": q, "selftext": "", "answers": {"a_id": ["1", "2"], "text": [a, "No."], "score": [9, 1]}}), Asks(Turns(FIRST))),
+    # dialogues
+    Case("system-answers.jsonl", lines(lambda q, a: {"turns": [{"speaker": "USER", "utterance": q}, {"speaker": "SYSTEM", "utterance": a}]}), Refuses("roles: {system: assistant}")),
+    Case("system-answers-said.jsonl", lines(lambda q, a: {"turns": [{"speaker": "USER", "utterance": q}, {"speaker": "SYSTEM", "utterance": a}]}), Turns(FIRST), {"roles": {"system": "assistant"}}),
+    Case("speakers-in-numbers.jsonl", lines(lambda q, a: {"turns": {"speaker": [0, 1], "utterance": [q, a]}}), Refuses('roles: {"0": user}')),
+    Case("speakers-in-numbers-half-said.jsonl", lines(lambda q, a: {"turns": {"speaker": [0, 1], "utterance": [q, a]}}), Refuses('roles: {"0": user, "1": assistant}'), {"roles": {"0": "user"}}),
+    Case("speakers-in-numbers-said.jsonl", lines(lambda q, a: {"turns": {"speaker": [0, 1], "utterance": [q, a]}}), Turns(FIRST), {"roles": {"0": "user", "1": "assistant"}}),
+    Case("spoken-pairs.jsonl", lines(lambda q, a: {"chosen": f"\n\nHuman: {q}\n\nAssistant: {a}", "rejected": f"\n\nHuman: {q}\n\nAssistant: No."}), Turns(FIRST)),
+    Case("moderated.jsonl", lines(lambda q, a: {"conversation": [{"content": q, "role": "user"}, {"content": a, "role": "assistant"}], "openai_moderation": [{"flagged": False}]}), Turns(FIRST)),
+    Case("two-conversations.jsonl", lines(lambda q, a: {"winner": "model_a", **{f"conversation_{side}": [{"role": "user", "content": q}, {"role": "assistant", "content": a}] for side in "ab"}}), Asks(Turns(FIRST))),
+    Case("toxic.jsonl", numbered(lambda n, q, a: {"conversation": [{"role": "user", "content": q}, {"role": "assistant", "content": a}], "toxic": bool(n % 2)}), Turns(FIRST, 3)),
+    Case("thoughts-in-marks.jsonl", lines(lambda q, a: {"system": "Think.", "conversations": [{"from": "user", "value": q}, {"from": "assistant", "value": a}]}), Turns((("system", "Think."), *FIRST))),
+    # texts and what is said of them
+    Case("document-summary.jsonl", lines(lambda q, a: {"document": q, "summary": a, "id": "1"}), Asks(Turns(FIRST))),
+    Case("article-highlights.jsonl", lines(lambda q, a: {"article": q, "highlights": a, "id": "1"}), Asks(Turns(FIRST))),
+    Case("dialogue-summary.jsonl", lines(lambda q, a: {"id": "1", "dialogue": q, "summary": a}), Asks(Turns(FIRST))),
+    Case("translations.jsonl", lines(lambda q, a: {"translation": {"en": q, "de": a}}), Asks(Turns(FIRST))),
+    Case("sources-and-targets.jsonl", lines(lambda q, a: {"src": q, "tgt": a, "score": 0.4}), Asks(None)),
+    Case("prompt-and-label.jsonl", lines(lambda q, a: {"prompt": q, "label": a}), Asks(Turns(FIRST))),
+    # code
+    Case("intent-snippet.jsonl", lines(lambda q, a: {"question_id": 1, "intent": q, "rewritten_intent": None, "snippet": a}), Asks(Turns(FIRST))),
+    Case("text-code-tests.jsonl", lines(lambda q, a: {"task_id": 1, "text": q, "code": a, "test_list": ["assert f() == 1"]}), Asks(Turns(FIRST))),
+    Case("prompt-canonical-solution.jsonl", lines(lambda q, a: {"task_id": "1", "prompt": q, "canonical_solution": a, "test": "assert f()"}), Turns(FIRST)),
+    Case("question-query.jsonl", lines(lambda q, a: {"db_id": "s", "question": q, "query": a, "query_toks": ["x"]}), Asks(None)),
+    Case("problem-solution.jsonl", lines(lambda q, a: {"problem": q, "level": "Level 5", "type": "Algebra", "solution": a}), Asks(Turns(FIRST))),
+    # labels
+    Case("label-and-its-name.jsonl", numbered(lambda n, q, a: {"text": q, "label": n, "label_text": a}), Asks(Turns(FIRST))),
+    Case("several-labels.jsonl", lines(lambda q, a: {"text": q, "labels": [1, 2], "id": "x"}), Asks(None)),
+    Case("words-and-tags.jsonl", lines(lambda q, a: {"id": "0", "tokens": ["Aria", "lamp"], "ner_tags": [0, 1]}), Asks(None)),
+    Case("text-yes-no.jsonl", lines(lambda q, a: {"index": 1, "answer": a, "text": q}), Asks(Turns(FIRST))),
+    # preferences
+    Case("two-responses.jsonl", lines(lambda q, a: {"qid": 1, "question": q, "response_j": a, "response_k": "No."}), Asks(Turns(FIRST))),
+    Case("two-references.jsonl", lines(lambda q, a: {"history": q, "human_ref_A": a, "human_ref_B": "No.", "labels": 1}), Asks(None)),
+    Case("scored-completions.jsonl", lines(lambda q, a: {"instruction": q, "completions": [{"response": a, "overall_score": 7.5}, {"response": "No.", "overall_score": 2}], "correct_answers": ["None"]}), Refuses("a score each")),
+    Case("ranked-answers.jsonl", lines(lambda q, a: {"prompt": q, "answers": [{"answer": a, "rank": 1.0}, {"answer": "No.", "rank": 2.0}]}), Refuses("a score each")),
+    # tasks
+    Case("definition-inputs-targets.jsonl", lines(lambda q, a: {"definition": "Answer.", "inputs": q, "targets": a}), Asks(Turns((("user", f"Answer.\n\n{Q[0]}"), FIRST[1])))),
+    Case("inputs-targets.jsonl", lines(lambda q, a: {"inputs": q, "targets": a, "language": "English"}), Asks(Turns(FIRST))),
+    Case("tokens-and-texts.jsonl", lines(lambda q, a: {"inputs": [1, 2], "inputs_pretokenized": q, "targets": [3], "targets_pretokenized": a}), Asks(Turns(FIRST))),
+    Case("alpaca-and-its-text.jsonl", lines(lambda q, a: {"instruction": "Answer.", "input": q, "output": a, "text": f"Below is an instruction.\n\n### Instruction:\nAnswer.\n\n### Input:\n{q}\n\n### Response:\n{a}"}), Turns((("user", f"Answer.\n\n{Q[0]}"), FIRST[1]))),
+    Case("alpaca-without-inputs-and-its-text.jsonl", lines(lambda q, a: {"instruction": q, "input": "", "output": a, "text": f"Below is an instruction.\n\n### Instruction:\n{q}\n\n### Response:\n{a}"}), Turns(FIRST)),
+)  # fmt: skip
