@@ -20,6 +20,7 @@ from playwright.sync_api import Dialog, Error, expect
 from studio.ui.session import COOKIE, Sessions
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
+_NO_KEYRING = "keyring.backends.fail.Keyring"
 SLOW = 240_000
 """Milliseconds a page may take on a busy machine before a test gives up."""
 expect.set_options(timeout=SLOW)
@@ -39,7 +40,12 @@ class Studio:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        environment = {**os.environ, "STUDIO_HOME": str(self.home), "PYTHONUNBUFFERED": "1"}
+        environment = {
+            **os.environ,
+            "STUDIO_HOME": str(self.home),
+            "PYTHONUNBUFFERED": "1",
+            "PYTHON_KEYRING_BACKEND": _NO_KEYRING,
+        }
         command = [sys.executable, "-m", "studio", "ui", "--port", str(self.port), *self.options]
         with open(self.home / "server.log", "ab") as log:
             self.child = subprocess.Popen(command, env=environment, stdout=log, stderr=log)

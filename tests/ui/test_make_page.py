@@ -7,12 +7,14 @@ import re
 import threading
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import expect
 
-from studio.app import documents, making, making_web
+from studio.app import making, making_web
 from studio.core.errors import SpecError
+from tests.documents.files import PdfPage, pdf
 from tests.making import kit
 from tests.remote.loopback import loopback
 from tests.ui.conftest import open_again
@@ -21,19 +23,39 @@ RUN = 240_000
 """Milliseconds a job may take on a busy machine."""
 
 
-def handbook(home: Path, folder: Path) -> None:
+KEY = "a-key-of-the-loopback"
+
+
+def ten_pdfs(folder: Path) -> list[Path]:
+    """Price sheets, a page each, as the teacher of the kit knows them."""
     folder.mkdir()
-    for passage in kit.passages_of(folder, "handbook"):
-        (folder / passage.document).write_text(f"# {passage.heading_path[0]}\n\n{passage.text}\n")
-    documents.add_documents("Handbook", folder, home=home)
+    names = [*kit.NAMES, "Calder desk", "Nimbus radio", "Arbor stool"]
+    prices = [*kit.PRICES, 230, 88, 67]
+    texts = [
+        f"The {name} costs {price} dollars. It is sold in the store at Old Quay."
+        for name, price in zip(names, prices, strict=True)
+    ]
+    return [pdf(folder / f"{name}.pdf", [PdfPage().write([text])]) for name, text in zip(names, texts)]
+
+
+def no_held_out_question_was_asked(job: making.MakingJob, prompts: list[str]) -> None:
+    """No prompt has a held-out question, and the text of a held-out document is in those alone that make held-out rows."""
+    held_out = [row.question for row in job.rows if row.held_out]
+    assert held_out
+    assert not [question for question in held_out if any(question in prompt for prompt in prompts)]
+    assert job.plan is not None
+    names = [Path(name).stem for name in job.plan.held_out_documents]
+    with_text = [prompt for prompt in prompts if any(name in prompt for name in names)]
+    assert len(names) == 2
+    assert len(with_text) == 2 * len(names), "one request for questions and one for refusals, of each"
+    assert all("<passage" in prompt for prompt in with_text)
 
 
 @pytest.mark.slow
 @pytest.mark.browser
-def test_documents_become_a_dataset_also_when_the_server_is_killed_meanwhile_and_nothing_is_paid_twice(
+def test_ten_pdfs_and_a_key_become_a_dataset_also_when_the_server_is_killed_meanwhile_and_nothing_is_paid_twice(
     studio: Any, new_page: Any, tmp_path: Path
 ):
-    handbook(studio.home, tmp_path / "pages")
     number, reached, killed = itertools.count(1), threading.Event(), threading.Event()
 
     def say(body: dict[str, Any]) -> str:
@@ -42,20 +64,44 @@ def test_documents_become_a_dataset_also_when_the_server_is_killed_meanwhile_and
             killed.wait(RUN / 1000)
         return kit.answer(body)
 
-    with loopback(say) as api:
+    def fill(page: Any, **values: str) -> None:
+        for field, text in values.items():
+            box = page.locator(f"#{field.replace('_', '-')}").locator("input, textarea").first
+            box.fill(text)
+            box.press("Tab")
+
+    with loopback(say, key=KEY) as api:
         page = new_page()
+        page.goto("/documents")
+        page.locator("#document-files input[type=file]").set_input_files([str(file) for file in ten_pdfs(tmp_path / "pdfs")])
+        fill(page, collection_title="Handbook")
+        page.locator("#add-documents").click()
+        expect(page.get_by_text("handbook: 10 new")).to_be_visible()
         page.goto("/make")
         page.locator("#make-documents input").first.click()
         page.get_by_role("option", name="Handbook").first.click()
         page.keyboard.press("Escape")
-        for field, text in (("make-name", "Pages"), ("make-url", api.url), ("make-model", "canned"), ("make-terms", "Fine.")):
-            page.locator(f"#{field} input, #{field} textarea").first.fill(text)
-            page.locator(f"#{field} input, #{field} textarea").first.press("Tab")
-        expect(page.locator("#make-leaving")).to_contain_text("on this machine")
+        fill(page, make_name="Pages", make_url=api.url, make_model="canned", make_terms="Fine.")
+        fill(page, make_price_in="0.5", make_price_out="1.5")
+        expect(page.locator("#make-leaving")).to_contain_text("No key is saved for it")
+        page.locator("#make-plan").click()
+        expect(page.locator("#make-planning")).to_contain_text("refused with 401", timeout=RUN)
+        with page.context.expect_page() as opened:  # beside the page, whose form stays
+            page.get_by_role("link", name="Save a key").click()
+        settings = opened.value
+        expect(settings.locator("#other-keys-host input").first).to_have_value(urlsplit(api.url).netloc)
+        fill(settings, other_keys_field=KEY)
+        settings.locator("#other-keys-save").click()
+        expect(settings.locator("#other-keys-state")).to_contain_text("in memory")
+        settings.close()
+        page.goto("/make")  # also when it was left
+        expect(page.locator("#make-model input, #make-model textarea").first).to_have_value("canned")
+        expect(page.locator("#make-leaving")).to_contain_text("Its key is")
         page.locator("#make-plan").click()
         expect(page.locator("#make-result")).to_contain_text("Sample: questions", timeout=RUN)
         expect(page.locator("#make-result")).to_contain_text("dollars")
-        assert len(api.received) == 3
+        assert len(api.bills) == 3
+        fill(page, make_ceiling="0.5")
         page.locator("#make-run").click()
         assert reached.wait(RUN / 1000)
         page.close()
@@ -71,8 +117,10 @@ def test_documents_become_a_dataset_also_when_the_server_is_killed_meanwhile_and
         again.get_by_role("link", name="Review the rows").click()
         expect(again.locator("#samples .turn").first).to_be_visible(timeout=RUN)
         assert "/dataset?key=pages" in again.url
-        assert len(set(api.prompts)) == len(api.prompts), "nothing was asked, and so paid, twice"
+        assert len(api.prompts) == len(set(api.prompts)) + 1, "but for the one without a key nothing was asked twice"
     job = making.find("last", studio.home)
+    no_held_out_question_was_asked(job, api.prompts[1:])
+    assert job.status.spent == pytest.approx(api.billed(0.5, 1.5))
     assert job.id.startswith("pages-")
     assert job.dataset == "dataset:pages@1"
     assert job.held_out == "dataset:pages-held-out@1"
