@@ -185,6 +185,16 @@ def test_fused_layers_leave_room_to_keep_activations_where_plain_ones_must_compu
     assert "computed together" in decided(fused, "training.fused_adapters").reason
 
 
+@pytest.mark.parametrize("gpu", ["RTX 3060", "RTX 4060 Ti 16GB"])
+@pytest.mark.parametrize("base", [QWEN7B, "Qwen/Qwen3-4B"])
+def test_another_choice_is_said_not_to_fit_only_where_no_settings_make_it_fit(base: str, gpu: str) -> None:
+    made = plan(base, gpu)
+    other = "none" if made.spec.model.quantization == "nf4" else "nf4"
+    data = {"train": "rows.jsonl", "max_length": made.spec.data.max_length}
+    fits = plan(base, gpu, model={"quantization": other}, data=data).fits
+    assert ("does not fit" in decided(made, "model.quantization").otherwise) != fits
+
+
 def test_memory_that_is_left_keeps_the_activations_of_some_layers() -> None:
     some = plan(QWEN7B, "RTX 3060")
     all_layers = plan(QWEN7B, "RTX 3060", training={"gradient_checkpointing": True, "recompute_every": 1})
