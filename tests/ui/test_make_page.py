@@ -35,7 +35,7 @@ def ten_pdfs(folder: Path) -> list[Path]:
         f"The {name} costs {price} dollars. It is sold in the store at Old Quay."
         for name, price in zip(names, prices, strict=True)
     ]
-    return [pdf(folder / f"{name}.pdf", [PdfPage().write([text])]) for name, text in zip(names, texts)]
+    return [pdf(folder / f"{name}.pdf", [PdfPage().write([text])]) for name, text in zip(names, texts, strict=True)]
 
 
 def no_held_out_question_was_asked(job: making.MakingJob, prompts: list[str]) -> None:
