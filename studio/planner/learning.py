@@ -67,7 +67,9 @@ def _rate(draft: Draft, case: Case) -> None:
         rate, why = rate / ratio**0.5, f"LoRA+ trains B {ratio:g} times as fast as A: the two rates lie around {rate:g}"
     if method.rate != 1:
         rate, why = rate * method.rate, f"{method.rate:.0%} of the rate for learning answers ({rate:g}): {method.rate_reason}"
-    draft.settle("training.learning_rate", float(f"{rate:.2g}"), why, "higher may forget or diverge, lower may learn too little")
+    draft.settle(
+        "training.learning_rate", float(f"{rate:.2g}"), why, "higher may forget or diverge, lower may learn too little"
+    )
 
 
 def _by_rank(spec: RunSpec) -> tuple[float, str]:

@@ -48,6 +48,8 @@ def test_rows_in_memory_and_files_become_versions_of_a_dataset() -> None:
 
 
 def test_one_further_file_needs_no_list_and_one_tag_is_asked_for_as_one() -> None:
-    assert studio.RunSpec(name="bot", data={"train": "rows.csv"}, evaluation={"also": "more.csv"}).evaluation.also == ["more.csv"]
+    assert studio.RunSpec(name="bot", data={"train": "rows.csv"}, evaluation={"also": "more.csv"}).evaluation.also == [
+        "more.csv"
+    ]
     with pytest.raises(studio.StudioError, match="tracking.tags: expected a list"):
         studio.RunSpec(name="bot", data={"train": "rows.csv"}, tracking={"tags": "mine"})
