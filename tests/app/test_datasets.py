@@ -51,5 +51,5 @@ def test_one_further_file_needs_no_list_and_one_tag_is_asked_for_as_one() -> Non
     assert studio.RunSpec(name="bot", data={"train": "rows.csv"}, evaluation={"also": "more.csv"}).evaluation.also == [
         "more.csv"
     ]
-    with pytest.raises(studio.StudioError, match="tracking.tags: expected a list"):
+    with pytest.raises(studio.StudioError, match=r"tracking\.tags: expected a list"):
         studio.RunSpec(name="bot", data={"train": "rows.csv"}, tracking={"tags": "mine"})
