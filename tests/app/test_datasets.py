@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pandas
 import pytest
 
 import studio
@@ -40,6 +39,8 @@ def test_a_preview_of_nothing_says_what_to_name(capsys: pytest.CaptureFixture[st
 
 
 def test_rows_in_memory_and_files_become_versions_of_a_dataset() -> None:
+    import pandas
+
     first = studio.add_dataset("Desk", [{"question": "Alpha?", "answer": "red"}])
     second = studio.add_dataset("Desk", "rows.csv", pandas.DataFrame({"question": ["Beta?"], "answer": ["blue"]}))
     assert (first.reference, second.reference) == ("dataset:desk@1", "dataset:desk@2")
