@@ -14,7 +14,8 @@ names="trl bitsandbytes datasets peft transformers accelerate dill multiprocess 
 typing-inspection orjson openpyxl et-xmlfile keyring jaraco-classes jaraco-functools jaraco-context more-itertools gguf httpx
 charset-normalizer xxhash fastapi starlette uvicorn llguidance prometheus-client tokenizers safetensors huggingface-hub typer rich
 nvidia-ml-py pytest-timeout httpx2 httpcore2 truststore annotated-doc click hf-xet h11 anyio idna sniffio regex
-phonenumberslite py3langid genai-prices jsonschema jsonschema-specifications referencing rpds-py"
+phonenumberslite py3langid genai-prices jsonschema jsonschema-specifications referencing rpds-py httpcore certifi shellingham
+markdown-it-py mdurl opentelemetry-api attrs"
 platforms=()
 for tag in manylinux_2_{34,31,28,27,24,17}_x86_64 manylinux2014_x86_64 manylinux1_x86_64 any; do platforms+=(--platform "$tag"); done
 missing=0
