@@ -159,8 +159,9 @@ def memory_errors(job: TrainingJob, in_progress: StepInProgress) -> Iterator[Non
     ) from None
 
 
-_OF_TORCH_SAVE = ("PytorchStreamWriter", "inline_container")
-"""What torch.save names where a write failed: a method of its writer, or the file of C++ that found the end elsewhere."""
+_OF_TORCH_SAVE = ("PytorchStreamWriter", "inline_container", "iostream error")
+"""What torch.save names where a write failed: a method of its writer, the file of C++ that found the end elsewhere, or C++'s
+stream, which fails when the file is closed."""
 
 
 @contextlib.contextmanager
