@@ -48,7 +48,7 @@ def switch(home: Path) -> tuple[Any, Any]:
 
     with gr.Row(elem_classes="end"):
         words = gr.HTML(elem_id="collecting", padding=False)
-        button = gr.Button("Turn on", elem_id="collect", min_width=120)
+        button = gr.Button("Turn on", elem_id="collect", min_width=200)
     return words, button
 
 

@@ -21,6 +21,7 @@ def test_pairs_are_rated_with_the_keyboard_without_saying_whose_answer_is_whose(
     assert names[:2] == ["a", "b"]
     assert not {"base", "tuned"} & set(names)
     page.keyboard.press("b")
+    page.keyboard.press("t")  # before the next pair is there: not a rating of this one
     expect(page.locator("#opinion")).to_contain_text("No judge has been used yet")
     expect(page.locator("#opinion")).not_to_contain_text("0 pairs rated by a person")
     assert judging.pairs_to_rate(run)[1][left[0].index] == left[0].winner("B")

@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from studio.app.fragments.parts import empty
 from studio.core.html import Fragments
+from studio.core.text import plural
 
 _html = Fragments("studio.app", "rate.html")
 
@@ -24,6 +25,6 @@ def finished(pairs: int) -> Markup:
     )
 
 
-def opinion(opinion: Any, run: str) -> Markup:
-    """What a judge found; grey where it is not to be believed, with why. Nothing where neither judge nor person was asked."""
-    return _html("opinion", opinion, opinion.agreement, run)
+def opinion(opinion: Any, run: str, link: bool = True) -> Markup:
+    """What a judge found; grey where it is not to be believed, with why. link: to the page where pairs are rated."""
+    return _html("opinion", opinion, opinion.agreement, run, plural(opinion.rated, "pair"), link)

@@ -41,7 +41,7 @@ def build(home: Path) -> None:
             return "", "", nothing, gr.update(visible=False), ""
         pairs, rated = judging.pairs_to_rate(wanted)
         left = [item for item in pairs if item.index not in rated]
-        said = show.opinion(judging.opinion(wanted), wanted.id)
+        said = show.opinion(judging.opinion(wanted), wanted.id, link=False)
         if not left:
             return wanted.id, "", show.finished(len(pairs)), gr.update(visible=False), said
         position = (len(pairs) - len(left) + 1, len(pairs))
@@ -52,7 +52,10 @@ def build(home: Path) -> None:
     for button, choice in buttons:
 
         def rated(name: str, key: str, choice: Any = choice) -> tuple[Any, ...]:
-            judging.rate(runs.find(name, home), key, choice)
+            wanted = runs.find(name, home)
+            pairs, done = judging.pairs_to_rate(wanted)
+            if not any(item.key == key and item.index in done for item in pairs):  # a key that was pressed twice rates once
+                judging.rate(wanted, key, choice)
             return page(name)
 
         button.click(frame.act(rated, "answers.rate", 0), [run, pair], outputs, **frame.QUIET)
