@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from studio.app.runs import Run
     from studio.evaluation.metric import Metric
     from studio.evaluation.report import Report
+    from studio.evaluation.tasks.own import Own
+    from studio.pipeline import Prepared
 
 
 def evaluate(run: Run, also: list[str] | None = None, metrics: list[str] | None = None) -> Report:
@@ -41,7 +43,27 @@ def evaluate(run: Run, also: list[str] | None = None, metrics: list[str] | None 
     watcher = EventReporter(run.folder)
     with gpu_use.in_turn(f"an evaluation of {run.id}", watcher), mirror.afterwards(run.folder, watcher) as mirrored:
         pipeline.evaluate(run.folder, prepared, watcher, mirrored, again=True, own=functions)
+        if functions:
+            _own_on_exports(run, prepared, functions)
     return run.report
+
+
+def _own_on_exports(run: Run, prepared: Prepared, functions: list[Own]) -> None:
+    """The metrics on the answers that the run's exports gave as well, in their manifests and cards."""
+    from studio import pipeline
+    from studio.app import exports
+    from studio.export.make import written_again
+    from studio.export.verification.own import with_own
+
+    source = pipeline.export_source(run.folder, prepared)
+    for item in exports.list_exports(run):
+        artifact = item.artifact
+        for function in functions:
+            measured = with_own(artifact.verification, run.report, function)
+            if measured is not None:
+                artifact = artifact.with_values(verification=measured)
+        if artifact is not item.artifact:
+            written_again(source, artifact)
 
 
 def write_task(run: Run, folder: Path) -> str:

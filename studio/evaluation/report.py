@@ -28,6 +28,8 @@ Score = Callable[[str, str], float | bool] | Callable[[str, str, str], float | b
 START = "start"
 """How the name of a set begins that is measured against the adapter the run trained further."""
 HELD_OUT = "held-out"
+ALSO = "also:"
+"""How the names of sets begin that are files under `evaluation.also`."""
 """The name of the set that decides the verdict."""
 CROSS_VALIDATED = "cross-validated"
 """The same where no rows are held out: every row, answered by a model that was not trained on it."""
@@ -111,7 +113,7 @@ class SetReport:
     @property
     def label(self) -> str:
         """The name as people read it: a further question file by its file name."""
-        return self.name.removeprefix(f"{START}:").removeprefix("also:")
+        return self.name.removeprefix(f"{START}:").removeprefix(ALSO)
 
     def __repr__(self) -> str:
         found = self.metrics.get(self.headline)

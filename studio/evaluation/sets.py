@@ -10,7 +10,7 @@ from studio.data.curation import references
 from studio.data.rows import Conversation
 from studio.data.settings import Data
 from studio.evaluation import general
-from studio.evaluation.report import HELD_OUT
+from studio.evaluation.report import ALSO, HELD_OUT
 from studio.evaluation.reward import Rules
 from studio.evaluation.settings import Evaluation
 
@@ -39,7 +39,7 @@ def question_sets(
     for name in evaluation.also:
         for file in references.files_of(name, home, "evaluation.also"):
             rows = prepare.load_questions(file, references.settings_of(name, data, home))
-            sets.append(QuestionSet(f"also:{Path(file).stem}", rows, rules))
+            sets.append(QuestionSet(f"{ALSO}{Path(file).stem}", rows, rules))
     measured = bool(sets) or cross_validated
     if measured and evaluation.general == "builtin":
         sets.append(QuestionSet(general.NAME, general.builtin(base)))

@@ -10,7 +10,7 @@ from studio.evaluation.general import NAME as GENERAL
 from studio.evaluation.general import SKILLS, TEXT
 from studio.evaluation.interval import rows_to_decide
 from studio.evaluation.metrics import METRICS
-from studio.evaluation.report import SFT, START, SetReport, Verdict, VerdictKind
+from studio.evaluation.report import ALSO, SFT, START, SetReport, Verdict, VerdictKind
 from studio.evaluation.reward import CONTROL, REWARD, SAMPLED
 
 FEW = 20
@@ -173,7 +173,7 @@ def _to_teacher(compared: SetReport) -> str:
 def _beside(beside: SetReport) -> str:
     metric, figure = METRICS[beside.headline], beside.metrics[beside.headline]
     moved = f"{metric.show(figure.base.value)} -> {metric.show(figure.tuned.value)}"
-    return f"on {beside.name.removeprefix('also:')} {moved} ({_change(beside)}, {plural(_rows(beside), 'row')})"
+    return f"on {beside.name.removeprefix(ALSO)} {moved} ({_change(beside)}, {plural(_rows(beside), 'row')})"
 
 
 def _on_general(general: SetReport) -> str:

@@ -29,6 +29,7 @@ from studio.export.merging.source import Source
 from studio.export.targets import AnyTarget
 from studio.export.targets.base import Target
 from studio.export.targets.merged_model import WORK
+from studio.export.verification.own import of_this_evidence
 from studio.export.verification.probe import Probe
 from studio.export.verification.result import Verification
 from studio.models.loading import free_memory
@@ -44,7 +45,8 @@ _TOOLS = (
 
 
 def export(target: AnyTarget, source: Source, probe: Probe, reporter: Reporter) -> Artifact:
-    """Make the export `target` of a finished run and verify it. One that is there, whole and verified is left alone.
+    """Make the export `target` of a finished run and verify it. One that is there, whole and verified is left alone, unless the
+    run was evaluated again since and other answers are its evidence now.
 
     Raises HardwareError if disk space or memory do not suffice, ExportError if it cannot be made or does not answer as base +
     adapter, Stopped if the run was asked to stop.
@@ -53,7 +55,7 @@ def export(target: AnyTarget, source: Source, probe: Probe, reporter: Reporter) 
     folder = source.exports / target.folder(source)
     key = source.key(target.resolved(source))
     finished = finished_export(folder, key)
-    if finished:
+    if finished and of_this_evidence(finished.verification, probe):
         return finished
     resources.require(target.estimate(source), source.exports, f"the export {folder.name}")
     sweep(folder)

@@ -23,12 +23,13 @@ from studio.evaluation.general import TEXT
 from studio.evaluation.interval import Draws, Ratio, change
 from studio.evaluation.interval import Figure as Resampled
 from studio.evaluation.metrics import METRICS, TEXT_METRICS
-from studio.evaluation.report import CROSS_VALIDATED, HELD_OUT, Answered, ModelAnswer, Report, SetReport
+from studio.evaluation.report import ALSO, CROSS_VALIDATED, HELD_OUT, Answered, ModelAnswer, Report, SetReport
 from studio.evaluation.reward import REWARD
 from studio.evaluation.tasks import text
 from studio.evaluation.tasks.choose import TASKS
 from studio.evaluation.tasks.task import Scorer, Task
 from studio.evaluation.verdict import DRIFT, SOFT
+from studio.export.verification import stated
 from studio.export.verification.answers import LONGEST_PROMPT, POSITIONS, Runtime, surprise
 from studio.export.verification.result import FORGETTING, Check, ConversionCost, Figure, LostRow
 from studio.tracking.reporter import Reporter
@@ -126,8 +127,10 @@ def select_rows(report: Report, conversations: Sequence[Conversation], tokenizer
 def select_general(
     report: Report, rows: Mapping[str, Sequence[Conversation]], tokenizer: Any, train_on: TrainOn
 ) -> list[Evidence]:
-    """The run's forgetting check, as far as its report has one. rows: those of the general sets by their names."""
-    found = []
+    """The sets beside the one that decides, as far as its report has them: `evaluation.also`, then the forgetting check. rows:
+    by the names of the sets."""
+    also = [part for part in report.sets if part.name.startswith(ALSO) and part.answers and part.name in rows]
+    found = [_selected(part, rows[part.name], tokenizer, train_on, known=True) for part in also if part.before == "base"]
     sets = {item.name: item for item in report.sets}
     asked, read = sets.get(GENERAL), sets.get(TEXT)
     if asked and asked.answers and GENERAL in rows:
@@ -175,7 +178,7 @@ def measure(runtime: Runtime, tokenizer: Any, wanted: Evidence, reporter: Report
         answered=wanted.answered,
         headline=wanted.headline,
         max_new_tokens=wanted.longest,
-        sentence=_sentence(wanted, figures),
+        sentence=_sentence(wanted, figures) + stated.sentence(wanted.headline, wanted.rows, said),
         metrics=figures,
         lost=[] if wanted.name in FORGETTING else _lost(wanted, said),
         set=wanted.name,
@@ -298,7 +301,8 @@ def _resampled(
 def _sentence(wanted: Evidence, figures: Mapping[str, Figure]) -> str:
     metric, found = METRICS[wanted.headline], figures[wanted.headline]
     interval = f"{metric.show_change(found.change.value)}, 95 % interval {metric.show_interval(found.change, change=True)}"
-    rows = plural(found.change.rows, ROW_OF.get(wanted.name, "held-out row"))
+    rows = plural(found.change.rows, ROW_OF.get(wanted.name, "row" if wanted.name.startswith(ALSO) else "held-out row"))
+    rows += f" of {wanted.name.removeprefix(ALSO)}" if wanted.name.startswith(ALSO) else ""
     rows += " that were trained on" if wanted.name == CROSS_VALIDATED else ""
     said = f"{metric.label} on {rows}: {metric.show(found.tuned)} with base + adapter, {metric.show(found.artifact)} here"
     lost = [name for name in _forgot(wanted.headline, figures) if name != wanted.headline] if wanted.name == GENERAL else []

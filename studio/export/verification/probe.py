@@ -39,7 +39,7 @@ class Probe:
     evidence: Evidence | None = None
     """What the run's evaluation measured, to be measured again on every artefact; None where it answered no rows."""
     general: tuple[Evidence, ...] = ()
-    """Its forgetting check: the general questions and the general text."""
+    """What decides nothing of its verdict: the sets under `evaluation.also`, general questions and general text."""
 
     @property
     def sets(self) -> tuple[Evidence, ...]:

@@ -104,7 +104,7 @@ class Verification:
     advice: str = ""
     """The better choice, where the artifact loses something."""
     general: list[ConversionCost] = field(default_factory=list)
-    """The run's forgetting check again on the artifact: its general questions and general text."""
+    """On the artifact again: the sets under the run's `evaluation.also`, its general questions and general text."""
     judged: JudgedExport | None = None
     """What a judge found, where the run's evidence used one."""
 
