@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from studio.evaluation.interval import Estimate
-from studio.evaluation.report import Answered, Compared, Given, Report, SetReport, Verdict
+from studio.evaluation.report import Answered, Compared, ModelAnswer, Report, SetReport, Verdict
 from studio.evaluation.tasks.own import Own
 from studio.export.verification import stated
 from studio.export.verification.evidence import Evidence, Row
@@ -17,8 +17,8 @@ FIGURE = Compared(Estimate(0, 0, 0, 2), Estimate(1, 1, 1, 2), Estimate(1, 1, 1, 
 TUNED, EXPORT = ["see page 3", "see page 4"], ["see page 3", "see there"]
 
 
-def given(text: str) -> Given:
-    return Given(text, 3, True, {})
+def given(text: str) -> ModelAnswer:
+    return ModelAnswer(text, 3, True, {})
 
 
 ROWS = [Answered(f"q{place}", "page 3", given("no"), given(text)) for place, text in enumerate(TUNED)]

@@ -41,9 +41,8 @@ def _measured(cost: ConversionCost, report: Report, own: Own) -> ConversionCost 
         return report.model_copy(update={"sets": [replace(part, answers=list(answers))]}).score(own.function, part.name)
 
     before = score(rows)
-    after = score(
-        [replace(row, base=row.tuned, tuned=ModelAnswer(text, 0, True, {})) for row, text in zip(rows, cost.answers, strict=True)]
-    )
+    now = zip(rows, cost.answers, strict=True)
+    after = score([replace(row, base=row.tuned, tuned=ModelAnswer(text, 0, True, {})) for row, text in now])
     shares = all(0 <= side.value <= 1 for side in (before.base, before.tuned, after.tuned))
     figure = Figure(before.base.value, after.base.value, after.tuned.value, after.change)
     return replace(cost, metrics={**cost.metrics, f"{SHARE if shares else NUMBER}{own.name}": figure})
