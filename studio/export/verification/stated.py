@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from studio.evaluation import facts
 from studio.evaluation.report import Answered, ModelAnswer
 
-if TYPE_CHECKING:
-    from studio.export.verification.evidence import Row
+
+class Kept(Protocol):
+    """A row with what base + adapter answered."""
+
+    @property
+    def question(self) -> str: ...  # noqa: D102
+    @property
+    def reference(self) -> str: ...  # noqa: D102
+    @property
+    def tuned(self) -> ModelAnswer | None: ...  # noqa: D102
 
 
-def sentence(headline: str, rows: Sequence[Row], answers: Sequence[ModelAnswer]) -> str:
+def sentence(headline: str, rows: Sequence[Kept], said: Sequence[ModelAnswer]) -> str:
     """How many numbers and names of the references each has; nothing where answers are short, or state too little."""
     if headline != "rouge_l":
         return ""
-    kept, now = _stated(rows, [row.tuned for row in rows]), _stated(rows, answers)
+    answered = [Answered(row.question, row.reference, row.tuned, now) for row, now in zip(rows, said, strict=True) if row.tuned]
+    now = facts.stated(answered)
     if now.wanted < facts.LEAST:
         return ""
+    kept = facts.stated([Answered(row.question, row.reference, row.base, row.base) for row in answered])
     return (
         f"; of {now.wanted:,} numbers and names in the references {kept.repeated:,} are in the answers of base + adapter, "
         f"{now.repeated:,} here"
     )
-
-
-def _stated(rows: Sequence[Row], answers: Sequence[ModelAnswer | None]) -> facts.Facts:
-    pairs = zip(rows, answers, strict=True)
-    return facts.stated([Answered(row.question, row.reference, given, given) for row, given in pairs if given])
