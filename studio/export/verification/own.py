@@ -11,18 +11,18 @@ from studio.export.verification.probe import Probe
 from studio.export.verification.result import ConversionCost, Figure, Verification
 
 
-def with_own(found: Verification, report: Report, own: Own) -> Verification | None:
+def with_own(verification: Verification, report: Report, own: Own) -> Verification | None:
     """The verification with the metric on each set whose answers are kept; None where none is. Raises what it raises."""
-    evidence = _measured(found.evidence, report, own) if found.evidence else None
-    general = [_measured(cost, report, own) or cost for cost in found.general]
-    if evidence is None and general == found.general:
+    evidence = _measured(verification.evidence, report, own) if verification.evidence else None
+    general = [_measured(cost, report, own) or cost for cost in verification.general]
+    if evidence is None and general == verification.general:
         return None
-    return replace(found, evidence=evidence or found.evidence, general=general)
+    return replace(verification, evidence=evidence or verification.evidence, general=general)
 
 
-def of_this_evidence(found: Verification, probe: Probe) -> bool:
+def of_this_evidence(verification: Verification, probe: Probe) -> bool:
     """Whether an artifact was compared with the answers that the run's report has now; one of an earlier evaluation was not."""
-    cost, wanted = found.evidence, probe.evidence
+    cost, wanted = verification.evidence, probe.evidence
     if cost is None or wanted is None:
         return True  # nothing was to be compared, or its runtime is not on this machine
     now = {row.index: row.tuned.text for row in wanted.rows if row.tuned}

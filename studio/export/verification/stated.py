@@ -9,7 +9,7 @@ from studio.evaluation import facts
 from studio.evaluation.report import Answered, ModelAnswer
 
 
-class Kept(Protocol):
+class AnsweredRow(Protocol):
     """A row with what base + adapter answered."""
 
     @property
@@ -20,7 +20,7 @@ class Kept(Protocol):
     def tuned(self) -> ModelAnswer | None: ...  # noqa: D102
 
 
-def sentence(headline: str, rows: Sequence[Kept], said: Sequence[ModelAnswer]) -> str:
+def sentence(headline: str, rows: Sequence[AnsweredRow], said: Sequence[ModelAnswer]) -> str:
     """How many numbers and names of the references each has; nothing where answers are short, or state too little."""
     if headline != "rouge_l":
         return ""
