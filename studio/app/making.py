@@ -13,6 +13,7 @@ from studio.core.errors import SpecError
 from studio.core.fields import Alternatives, Leaf, leaves
 from studio.core.files import studio_home
 from studio.core.records import RecordError
+from studio.core.text import dollars
 from studio.documents import store as documents
 from studio.documents.records import Passage
 from studio.making import canned, dataset, folder, jobs
@@ -80,7 +81,7 @@ class MakingJob:
     def __repr__(self) -> str:
         status = self.status
         rows = f", {self.report.rows + self.report.held_out + self.report.pairs:,} rows" if self.report else ""
-        return f"<MakingJob {self.id}: {status.state}, {status.done:,} requests{rows}, {status.spent:.2f} USD>"
+        return f"<MakingJob {self.id}: {status.state}, {status.done:,} requests{rows}, {dollars(status.spent)}>"
 
 
 def load(source: str | Path | Mapping[str, Any] | MakingSpec) -> MakingSpec:

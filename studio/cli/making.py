@@ -15,7 +15,7 @@ import typer
 from studio.cli import show
 from studio.cli.options import Home, Json
 from studio.cli.progress import Progress
-from studio.core.text import count, duration, plural, shorten
+from studio.core.text import count, dollars, duration, plural, shorten
 
 if TYPE_CHECKING:
     from studio.app.making import JobStatus, MakingJob, MakingPlan, MakingReport
@@ -237,7 +237,7 @@ def _show_plan(plan: MakingPlan) -> None:
     ]  # fmt: skip
     show.table(("recipe", "requests", "cached", "tokens in", "tokens out", "rows, unfiltered"), rows, right=(1, 2, 3, 4, 5))
     rest = " for the rest" if plan.answered else ""
-    show.say(f"{plan.price}: {plan.cost_low:.2f} to {plan.cost_high:.2f} USD{rest}", "bold")
+    show.say(f"{plan.price}: {dollars(plan.cost_low)} to {dollars(plan.cost_high)}{rest}", "bold")
     if plan.answered:
         show.say(plan.answered_sentence)
     if plan.documents:

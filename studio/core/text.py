@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Iterable
 
@@ -42,6 +43,15 @@ def duration(seconds: float) -> str:
     if whole < 86400:
         return f"{whole // 3600} h {whole % 3600 // 60} min"
     return f"{whole // 86400} d {whole % 86400 // 3600} h"
+
+
+def dollars(amount: float) -> str:
+    """US dollars: `2.50 USD`, and below a dollar as many digits as say something: `0.0328 USD`."""
+    if amount >= 1 or amount <= 0:
+        return f"{amount:,.2f} USD"
+    decimals = max(2, 2 - math.floor(math.log10(amount)))
+    whole, fraction = f"{amount:.{decimals}f}".split(".")
+    return f"{whole}.{fraction[:2]}{fraction[2:].rstrip('0')} USD"
 
 
 def plural(number: int, one: str, many: str = "") -> str:

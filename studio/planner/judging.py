@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from studio.core.text import count, plural
+from studio.core.text import count, dollars, plural
 from studio.evaluation.judge.questions import MOST_TOKENS, read_rubric
 from studio.planner.rows import CHARACTERS, Rows
 from studio.remote.prices import price_of
@@ -36,5 +36,5 @@ def sentence(spec: ResolvedSpec, rows: Rows) -> str:
     rubric = round(len(read_rubric(settings.rubric_file)) / CHARACTERS)
     answers = (2 if settings.mode == "pairwise" else 1) * evaluation.max_new_tokens
     cost = requests * price.cost(rubric + MARKS + longest + answers, MOST_TOKENS)
-    ceiling = f", under the ceiling of {settings.ceiling:.2f} USD" if settings.ceiling is not None else ""
-    return f"{asked}, about {cost:.2f} USD at most{ceiling}"
+    ceiling = f", under the ceiling of {dollars(settings.ceiling)}" if settings.ceiling is not None else ""
+    return f"{asked}, about {dollars(cost)} at most{ceiling}"

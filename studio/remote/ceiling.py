@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from studio.core.errors import SpecError, Stopped, StudioError
+from studio.core.text import dollars
 from studio.processes.identity import ProcessId
 
 _UNIT = 1e9
@@ -102,8 +103,8 @@ class Ceiling:
                         return Reservation(self, int(row.lastrowid or 0))
                 if spent + units > self._most:
                     raise CeilingReached(
-                        f"the ceiling of {self.usd:.2f} USD is reached: {now.spent:.4f} USD spent, and the next request may "
-                        f"cost up to {usd:.4f} USD",
+                        f"the ceiling of {dollars(self.usd)} is reached: {dollars(now.spent)} spent, and the next request may "
+                        f"cost up to {dollars(usd)}",
                         hint="Raise the ceiling and resume: answers already paid for are not paid again.",
                         where="ceiling",
                     )

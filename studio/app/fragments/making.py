@@ -29,7 +29,7 @@ from studio.app.fragments.parts import (
 )
 from studio.app.fragments.parts import sample as framed
 from studio.app.making import JobStatus, MadeRow, MakingJob, MakingPlan, MakingReport, MakingSpec
-from studio.core.text import count, duration, plural, shorten
+from studio.core.text import count, dollars, duration, plural, shorten
 from studio.making.records import DroppedRow, Example
 from studio.processes.tasks import Task
 from studio.remote.endpoint import Endpoint, key_name
@@ -107,7 +107,7 @@ def plan(plan: MakingPlan) -> Markup:
         for item in plan.recipes
     ]  # fmt: skip
     columns = ("Recipe", "Requests", "Cached", "Tokens in", "Tokens out", "Rows, unfiltered")
-    pairs = [("Price", plan.price), ("Estimated cost", f"{plan.cost_low:.2f} to {plan.cost_high:.2f} USD")]
+    pairs = [("Price", plan.price), ("Estimated cost", f"{dollars(plan.cost_low)} to {dollars(plan.cost_high)}")]
     if plan.answered:
         pairs.append(("In the cache", f"{plan.answered_sentence} The estimated cost is that of the others."))
     if plan.documents:
