@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from studio.core.fields import Ui
+from studio.core.numerals import numerals
 from studio.data.verifiers.verifier import Example, Message, Verifier, content
-
-_NUMBER = re.compile(
-    r"(?<![\w.,])(?<!\w[-−])[-−+]?(?:\d{1,3}(?:[,\u202f\u00a0 ]\d{3})+|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?(?!\w)|[-−]?\.\d+"
-)
-
-
-def numbers(text: str) -> list[float]:
-    """The numbers in a text. A comma or a space parts thousands; a point begins the decimals."""
-    return [float(re.sub(r"[,\u202f\u00a0 ]", "", found).replace("−", "-")) for found in _NUMBER.findall(text)]
 
 
 class Number(Verifier, frozen=True):
@@ -33,7 +24,7 @@ class Number(Verifier, frozen=True):
 
     def score(self, answer: str, expected: Message) -> float:
         """1 if the numbers agree."""
-        ours, theirs = numbers(answer), numbers(content(expected))
+        ours, theirs = numerals(answer), numerals(content(expected))
         if not ours or not theirs:
             return 0.0
         index = -1 if self.which == "last" else 0
@@ -42,4 +33,4 @@ class Number(Verifier, frozen=True):
 
     def problem(self, expected: Message) -> str | None:
         """A row whose own answer has no number."""
-        return None if numbers(content(expected)) else "its answer has no number"
+        return None if numerals(content(expected)) else "its answer has no number"

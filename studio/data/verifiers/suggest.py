@@ -6,12 +6,13 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from studio.core.numerals import numerals
 from studio.core.text import plural
 from studio.data.verifiers.choice import Choice
 from studio.data.verifiers.exact import Exact
 from studio.data.verifiers.json_fields import JsonFields
 from studio.data.verifiers.json_text import whole_json
-from studio.data.verifiers.number import Number, numbers
+from studio.data.verifiers.number import Number
 from studio.data.verifiers.tool_call import ToolCall
 from studio.data.verifiers.verifier import Message, Verifier, content
 
@@ -34,7 +35,7 @@ def suggest(expected: Sequence[Message]) -> tuple[Verifier, str] | None:
         return ToolCall(), "the answers call tools"
     if _share(_is_object(text) for text in texts) >= NEARLY_ALL:
         return JsonFields(), "the answers are JSON objects"
-    if _share(count <= 2 and len(numbers(text)) == 1 for text, count in zip(texts, words, strict=True)) >= NEARLY_ALL:
+    if _share(count <= 2 and len(numerals(text)) == 1 for text, count in zip(texts, words, strict=True)) >= NEARLY_ALL:
         return Number(), "the answers are numbers"
     distinct = Counter(texts)
     if 2 <= len(distinct) <= FEW and total >= 5 * len(distinct) and max(words) <= 4:

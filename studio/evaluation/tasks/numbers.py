@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 
+from studio.core.numerals import NUMERAL, numerals
 from studio.evaluation.overlap import spoken
 from studio.evaluation.tasks.task import Scorer, Task, mostly, share_metric
 
@@ -15,8 +16,7 @@ CLOSE = 0.05
 MATCH = share_metric("number_match", "Number right", "share of answers whose last number equals the reference's, units aside")
 NEAR = share_metric("number_near", "Number within 5 %", "share of answers whose last number is within 5 % of the reference's")
 
-_NUMBER = re.compile(r"(?<![\w.])-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e[+-]?\d+)?", re.IGNORECASE)
-_BARE = re.compile(rf"(?:[$€£¥]\s?)?{_NUMBER.pattern}\s?(?:%|‰|[$€£¥])?\.?", re.IGNORECASE)
+_BARE = re.compile(rf"(?:[$€£¥]\s?)?{NUMERAL.pattern}\s?(?:%|‰|[$€£¥])?\.?", re.IGNORECASE)
 _MARKED = re.compile(r"####\s*(\S.*)")
 """The final answer as GSM8K (Cobbe et al. 2021) marks it."""
 
@@ -24,17 +24,12 @@ _MARKED = re.compile(r"####\s*(\S.*)")
 def number(text: str) -> float | None:
     """The number an answer ends with: behind `####`, else the last one in it."""
     marked = _MARKED.findall(text)
-    found = _NUMBER.findall(_plain(marked[-1] if marked else spoken(text)))
-    return float(found[-1].replace(",", "")) if found else None
-
-
-def _plain(text: str) -> str:
-    """The text with the typographic minus as a hyphen, and without the narrow and fixed spaces that part thousands."""
-    return re.sub(r"(?<=\d)[\u00a0\u2009\u202f](?=\d{3})", "", text.replace("\N{MINUS SIGN}", "-"))
+    found = numerals(marked[-1] if marked else spoken(text))
+    return found[-1] if found else None
 
 
 def _is_number(reference: str) -> bool:
-    return bool(_BARE.fullmatch(_plain(spoken(reference))) or _MARKED.search(reference)) and number(reference) is not None
+    return bool(_BARE.fullmatch(spoken(reference)) or _MARKED.search(reference)) and number(reference) is not None
 
 
 def recognise(references: Sequence[str]) -> bool:
