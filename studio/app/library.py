@@ -44,7 +44,7 @@ MOST_FILES = 50
 def add_dataset(name: str, *data: Any, home: str | Path | None = None) -> DatasetVersion:
     """Take data into the library, as a dataset or the next version of one; train it by its `reference`.
 
-    data: paths of files, DataFrames (pandas, polars), lists of mappings, `datasets.Dataset`s. The same content again gives the
+    data: paths of files, DataFrames (pandas, polars), lists of mappings, a `datasets.Dataset`. The same content again gives the
     version that is there. Raises DataError for names, kinds and sizes that are refused.
     """
     files = [Path(in_memory.as_sources(item, "data")).expanduser() for item in data]
