@@ -31,20 +31,22 @@ class FirstRows(Record):
     """The first five, values shortened."""
 
 
-def first_rows(file: str | Path, seconds: float = 60) -> FirstRows:
-    """The beginning of a file. Raises StudioError."""
-    answer = command.document(spawn.python("studio.app.file_preview", str(file)), "data", seconds)
+def first_rows(file: str | Path, settings: str = "{}", seconds: float = 60) -> FirstRows:
+    """The beginning of a file. settings: how it is read, fields of the data section as JSON. Raises StudioError."""
+    answer = command.document(spawn.python("studio.app.file_preview", str(file), settings), "data", seconds)
     return FirstRows.from_json(answer, where=str(file))
 
 
-def main(file: str) -> int:
+def main(file: str, settings: str) -> int:
     """Print the beginning of a file."""
     from studio.data.read import read
     from studio.data.rows import Row
     from studio.data.settings import Data
 
     try:
-        found = [item for item in islice(read(file, Data(train=file)), ROWS) if isinstance(item, Row)]
+        found = [
+            item for item in islice(read(file, Data(**json.loads(settings) | {"train": file})), ROWS) if isinstance(item, Row)
+        ]
     except StudioError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
@@ -57,4 +59,4 @@ def main(file: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(*sys.argv[1:]))

@@ -16,9 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
+import orjson
+
 from studio.app import runs
 from studio.core import people, resources
-from studio.core.errors import DAMAGED, DataError, JobError, SpecError
+from studio.core.errors import AS_COMMAND, DAMAGED, DataError, JobError, SpecError
 from studio.core.files import need_room, studio_home
 from studio.core.records import Record, RecordError
 from studio.core.text import size, slug
@@ -29,7 +31,7 @@ from studio.data.report import DataReport
 from studio.data.settings import FormatName, ReadAs
 from studio.processes import tasks
 from studio.processes.tasks import Task
-from studio.spec import RunSpec
+from studio.spec import RunSpec, documents, parse
 
 SUFFIXES = (
     ".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".arrow", ".feather", ".orc", ".xlsx", ".txt", ".md", ".docx",
@@ -37,6 +39,8 @@ SUFFIXES = (
 )  # fmt: skip
 LARGEST = 1 << 30
 """Bytes of one file that is taken into the library."""
+FURTHER = "Further settings"
+_MAPPED = ("format", "columns")
 MOST_FILES = 50
 """Files of one dataset."""
 
@@ -87,14 +91,45 @@ def find(home: Path, key: str) -> DatasetVersion:
     return store.named(home, key) if store.is_reference(key) else store.find(home, key)
 
 
-def keep_reading(home: Path, key: str, layout: str, columns: dict[str, str]) -> DatasetVersion:
-    """Remember how a version is to be read."""
-    settings = ReadAs()
+def keep_reading(home: Path, key: str, layout: str, columns: dict[str, str], further: str = "") -> DatasetVersion:
+    """Remember how a version is to be read. further: lines as they stand under `data:` in a spec, such as `header_row: 3`.
+
+    Raises SpecError for a line that is no setting of the data, or that names other data.
+    """
+    settings = _further(further)
     if layout:
         settings["format"] = cast("FormatName", layout)
     if layout and columns:
         settings["columns"] = columns
     return store.keep_settings(find(home, key), settings)
+
+
+def further_settings(item: DatasetVersion) -> str:
+    """The settings of a version besides layout and columns, as they stand under `data:` in a spec."""
+    return "".join(f"{name}: {orjson.dumps(value).decode()}\n" for name, value in _of_files(item).items())
+
+
+def settings_of_files(item: DatasetVersion) -> str:
+    """The same as JSON: what is to be known to read its files, whatever their columns are."""
+    return orjson.dumps(_of_files(item)).decode()
+
+
+def _of_files(item: DatasetVersion) -> dict[str, object]:
+    return {name: value for name, value in item.settings.items() if name not in _MAPPED}
+
+
+def _further(text: str) -> ReadAs:
+    if not text.strip():
+        return ReadAs()
+    try:
+        values, lines = documents.parse(text, FURTHER)
+    except SpecError:
+        raise SpecError("it cannot be read", hint="One setting a line, such as `header_row: 3`.", where=FURTHER) from None
+    if named := next((name for name in values if name in ("train", "holdout", *_MAPPED)), ""):
+        hint = "Choose layout and columns above." if named in _MAPPED else "Leave it out: the data are those of this version."
+        raise SpecError(f"`{named}` is not set here", hint=hint, where=f"{FURTHER}, {lines[named]}")
+    found = parse({"data": {"train": "rows", **values}}, FURTHER, {f"data.{path}": line for path, line in lines.items()})
+    return cast("ReadAs", found.data.model_dump(mode="json", include=set(values)))
 
 
 def rename(home: Path, key: str, title: str) -> DatasetVersion:
@@ -267,6 +302,7 @@ def report(home: Path, item: DatasetVersion) -> DataReport | None:
         return None
     if task.error is not None:
         stop_checking(item)  # the next look tries again
+        task.error.hint = task.error.hint.partition(AS_COMMAND)[0]
         raise task.error
     document = tasks.document(item.path / TASKS, "inspect", _settings_name(item))
     made = DataReport.from_json(document, where="studio data inspect")

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from studio.core.errors import DataError, SpecError
+from studio.core.errors import AS_COMMAND, DataError, SpecError
 
 Settings = Annotated[
     list[str] | None,
@@ -62,7 +62,7 @@ def advising(command: str, files: Sequence[str], spec: Path | None, changes: Map
         yield
     except DataError as error:
         if lines := commands(error.hint, command, files, spec, changes):
-            error.hint = "\n→ Here: ".join((error.hint, *lines))
+            error.hint = AS_COMMAND.join((error.hint, *lines))
         raise
 
 

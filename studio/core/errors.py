@@ -110,5 +110,7 @@ def error_from(values: dict[str, str]) -> StudioError:
     return kind(values["message"], hint=values.get("hint", ""), where=values.get("where", ""))
 
 
+AS_COMMAND = "\n→ Here: "
+"""In a hint, what stands before each command that follows it; pages have fields of their own and leave these out."""
 DAMAGED = (StudioError, OSError, ValueError, KeyError, TypeError, AttributeError, IndexError)
 """What reading the files of a damaged run folder raises."""

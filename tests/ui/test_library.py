@@ -218,3 +218,31 @@ def test_a_check_that_is_stopped_can_be_begun_again(home: Path, tmp_path: Path):
     assert library.checking(item) is None
     assert library.report(home, item) is None
     library.stop_checking(item)
+
+
+def test_what_a_refusal_says_to_write_under_data_is_written_on_the_page(home: Path, tmp_path: Path):
+    item = library.add(home, "FAQ", [("faq.csv", csv(tmp_path))])
+    kept = library.keep_reading(home, item.key, "", {}, "header_row: 1\nmessage_order: day_first\n")
+    assert kept.settings == {"header_row": 1, "message_order": "day_first"}
+    assert library.spec_of(library.find(home, item.key)).data.message_order == "day_first"
+    assert library.keep_reading(home, item.key, "", {}, library.further_settings(kept)).settings == kept.settings
+    assert library.keep_reading(home, item.key, "", {}).settings == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "where"),
+    [
+        ("header_row: 1\nheadr_row: 2", "headr_row", "line 2"),
+        ("message_order: any", "day_first", "line 1"),
+        ("train: /etc/passwd", "`train` is not set here", "line 1"),
+        ("columns: {question: a}", "`columns` is not set here", "line 1"),
+        ("header_row = 1", "`header_row: 3`", "Further settings"),
+    ],
+)
+def test_a_line_that_is_no_setting_of_the_data_is_named(home: Path, tmp_path: Path, text: str, said: str, where: str):
+    item = library.add(home, "FAQ", [("faq.csv", csv(tmp_path))])
+    with pytest.raises(SpecError) as found:
+        library.keep_reading(home, item.key, "", {}, text)
+    assert said in str(found.value)
+    assert where in str(found.value)
+    assert library.find(home, item.key).settings == {}

@@ -60,6 +60,13 @@ def build(home: Path) -> None:
                         )
                         for place in range(MOST_ROLES)
                     ]
+                further = gr.Textbox(
+                    label=library.FURTHER,
+                    info="What a message above says to write under data, one a line: header_row: 3, message_order: day_first.",
+                    lines=2,
+                    elem_id="further",
+                    interactive=True,
+                )
                 raw = gr.HTML(elem_id="raw", padding=False)
                 confirm = gr.Button("Apply mapping", variant="primary", elem_id="confirm")
         with gr.Column(elem_classes="card"):
@@ -155,11 +162,11 @@ def build(home: Path) -> None:
         ]
         return [*updates, *[gr.update(visible=False, value=NONE)] * (MOST_ROLES - len(updates))]
 
-    def confirming(key: str, form: str, *values: str) -> Any:
+    def confirming(key: str, form: str, settings: str, *values: str) -> Any:
         item = library.find(home, key)
         names = list(FORMATS[form].roles) if form else []
         mapped = {role: value for role, value in zip(names, values, strict=False) if value and value != NONE}
-        return report(library.keep_reading(home, item.key, form, mapped))
+        return report(library.keep_reading(home, item.key, form, mapped, settings or ""))
 
     def tokens_of(key: str, name: str) -> str:
         item = library.find(home, key)
@@ -178,8 +185,10 @@ def build(home: Path) -> None:
     timer.tick(frame.shows(checked), [key], results, **frame.QUIET, trigger_mode="once")
     stop.click(frame.act(stopping, "data.stop", 0), [key], [head, timer, stop], **frame.ACTION)
     key.change(frame.shows(raw_rows), [key], [raw], **frame.QUIET)
+    key.change(frame.shows(lambda key: _further(home, key)), [key], [further], **frame.QUIET)
     layout.input(frame.shows(columns), [key, layout], roles, **frame.QUIET)
-    confirm.click(frame.act(confirming, "data.settings", 0), [key, layout, *roles], results, **frame.ACTION)
+    applied = confirm.click(frame.act(confirming, "data.settings", 0), [key, layout, further, *roles], results, **frame.ACTION)
+    applied.success(frame.shows(raw_rows), [key], [raw], **frame.QUIET)
     look.click(frame.shows(tokens_of), [key, model], [tokens], **frame.ACTION)
 
     def renaming(key: str, title: str) -> str:
@@ -192,11 +201,15 @@ def build(home: Path) -> None:
     ).success(None, None, None, js="() => { location.href = '/data'; }")
 
 
+def _further(home: Path, key: str) -> str:
+    return library.further_settings(library.find(home, key)) if key else ""
+
+
 def _first(item: DatasetVersion) -> file_preview.FirstRows:
-    """The first rows of a version; a version never changes, so they are read once."""
-    return _first_rows(item.files[0])
+    """The first rows of a version as its settings read them; a version never changes, so they are read once."""
+    return _first_rows(item.files[0], library.settings_of_files(item))
 
 
 @lru_cache(maxsize=64)
-def _first_rows(file: str) -> file_preview.FirstRows:
-    return file_preview.first_rows(file)
+def _first_rows(file: str, settings: str) -> file_preview.FirstRows:
+    return file_preview.first_rows(file, settings)
