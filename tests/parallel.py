@@ -12,10 +12,14 @@ import tempfile
 import time
 from pathlib import Path
 
-FOLDERS = {
-    "whole commands": ("tests/journeys",),
-    "training": ("tests/training", "tests/models", "tests/gpu"),
+JOURNEYS = Path("tests/journeys")
+LONG_JOURNEYS = ("test_notebooks.py", "test_real_model.py", "test_wandb.py")
+"""The journeys that are a part of their own, as one part with the others they would be the last to end."""
+PATHS = {
     "browsers": ("tests/ui",),
+    "notebooks": tuple(str(JOURNEYS / name) for name in LONG_JOURNEYS),
+    "whole commands": tuple(str(file) for file in sorted(JOURNEYS.glob("test_*.py")) if file.name not in LONG_JOURNEYS),
+    "training": ("tests/training", "tests/models", "tests/gpu"),
     "export": ("tests/export", "tests/serving", "tests/benchmark"),
 }
 """The parts that are named, in the order they begin in; all other tests are the last part."""
@@ -26,8 +30,8 @@ NO_TESTS = 5
 
 def parts() -> dict[str, list[str]]:
     """Each part, and what pytest is asked for it."""
-    others = [f"--ignore={folder}" for folders in FOLDERS.values() for folder in folders]
-    return {**{name: list(folders) for name, folders in FOLDERS.items()}, "all others": others}
+    others = [f"--ignore={path}" for paths in PATHS.values() for path in paths]
+    return {**{name: list(paths) for name, paths in PATHS.items()}, "all others": others}
 
 
 def main(options: list[str]) -> int:
