@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
-import orjson
-
 from studio.app import runs
 from studio.core import people, resources
 from studio.core.errors import AS_COMMAND, DAMAGED, DataError, JobError, SpecError
@@ -106,12 +104,12 @@ def keep_reading(home: Path, key: str, layout: str, columns: dict[str, str], fur
 
 def further_settings(item: DatasetVersion) -> str:
     """The settings of a version besides layout and columns, as they stand under `data:` in a spec."""
-    return "".join(f"{name}: {orjson.dumps(value).decode()}\n" for name, value in _of_files(item).items())
+    return "".join(f"{name}: {json.dumps(value, ensure_ascii=False)}\n" for name, value in _of_files(item).items())
 
 
 def settings_of_files(item: DatasetVersion) -> str:
     """The same as JSON: what is to be known to read its files, whatever their columns are."""
-    return orjson.dumps(_of_files(item)).decode()
+    return json.dumps(_of_files(item))
 
 
 def _of_files(item: DatasetVersion) -> dict[str, object]:

@@ -253,7 +253,7 @@ def candidate(
     spec: RunSpec, case: Case, quantization: str, every: int, micro: int, length: int, packing: bool,
     unpack: bool | None = None,
 ) -> Fit:  # fmt: skip
-    """One way to do the run, with its memory and speed. every: how many layers one is computed again of; 0: none."""
+    """One way to do the run, with its memory and speed. every: one layer of so many is computed again; 0: none."""
     unpack = recomputing.unpacking(spec, quantization, every)[0] if unpack is None else unpack
     batch = batch_size(spec, case)
     per_row = case.rows.per_row

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from studio.data import encode
 from studio.data.expected import expected
 from studio.data.prepare import usable
-from studio.data.rows import Needs
+from studio.data.rows import Conversation, Needs
 from studio.data.settings import Data
 from studio.data.verifiers.exact import Exact
 from studio.models import finding, loading
@@ -26,7 +27,23 @@ pytestmark = pytest.mark.slow
 
 DATASETS = Path(__file__).resolve().parents[2] / "datasets"
 STARTER = Model(name="starter", quantization="nf4", dtype="fp32")
+UNQUANTIZED = Model(name="starter", quantization="none", dtype="fp32")
 ANSWERED = {"question": "question", "answer": "answer"}
+
+
+def encoded(rows: Iterable[Conversation], tokenizer: Any, file: Path, needs: Needs = "conversations") -> encode.Tokens:
+    """Rows as a run encodes them: written into a file, its tokens beside it."""
+    file.write_bytes(b"".join(orjson.dumps(row.as_dict()) + b"\n" for row in rows))
+    return encode.encode_file(file, tokenizer, "assistant", file.with_suffix(".tokens"), needs=needs)
+
+
+def fitted(folder: Path, train: encode.Tokens, held_out: encode.Tokens, **changes: Any) -> tuple[Memory, Path]:
+    """Train the starter as it is in 32 bit: what was reported, and the adapter."""
+    settings = {"batch_size": 16, "micro_batch": 8, "eval_every": 1000, "learning_rate": 5e-3, "epochs": 3, **changes}
+    job = make_job(folder, adapter={"rank": 16, "alpha": 32}, max_length=128, **settings)
+    job, told, found = replace(job, train=train, held_out=held_out), Memory(), finding.find(UNQUANTIZED)
+    fit(loading.load_base(UNQUANTIZED, "cpu", found), loading.tokenizer(found), job, told)
+    return told, job.adapter_out
 
 
 @pytest.fixture(scope="module")
@@ -37,10 +54,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[Mem
     folder = tmp_path_factory.mktemp("success")
 
     def tokens(name: str, needs: Needs, columns: dict[str, str]) -> encode.Tokens:
-        file = folder / f"{name}-{needs}.jsonl"
         rows = usable(Data(train=str(DATASETS / f"{name}.jsonl"), columns=columns))
-        file.write_bytes(b"".join(orjson.dumps(row.as_dict()) + b"\n" for row in rows))
-        return encode.encode_file(file, tokenizer, "assistant", folder / f"{name}-{needs}.tokens", needs=needs)
+        return encoded(rows, tokenizer, folder / f"{name}-{needs}.jsonl", needs)
 
     def trained(rows: str, needs: Needs, columns: dict[str, str] | None = None, **settings: Any) -> tuple[Memory, TrainingJob]:
         held_out = tokens("support-pairs-heldout", "pairs" if needs == "pairs" else needs, {})
@@ -87,24 +102,18 @@ def test_a_student_taught_by_a_better_model_beats_the_same_rows_alone(tmp_path: 
     """On held-out wordings: nearer to the teacher, and likelier to give the right answer, at equal rows and steps."""
     from studio.training import teacher
 
-    model = Model(name="starter", quantization="none", dtype="fp32")
-    found = finding.find(model)
+    found = finding.find(UNQUANTIZED)
     tokenizer = loading.tokenizer(found)
 
     def tokens(name: str, most: int | None = None) -> encode.Tokens:
-        file = tmp_path / f"{name}-{most}.jsonl"
-        rows = list(usable(Data(train=str(DATASETS / f"{name}.jsonl"))))[:most]
-        file.write_bytes(b"".join(orjson.dumps(row.as_dict()) + b"\n" for row in rows))
-        return encode.encode_file(file, tokenizer, "assistant", file.with_suffix(".tokens"))
+        rows = usable(Data(train=str(DATASETS / f"{name}.jsonl")))
+        return encoded(islice(rows, most), tokenizer, tmp_path / f"{name}-{most}.jsonl")
 
     held_out, few = tokens("support-heldout"), tokens("support", 120)
 
     def trained(name: str, rows: encode.Tokens, **changes: Any) -> Any:
-        settings = {"batch_size": 16, "micro_batch": 8, "eval_every": 1000, "learning_rate": 5e-3, "epochs": 3, **changes}
-        job = make_job(tmp_path / name, adapter={"rank": 16, "alpha": 32}, max_length=128, **settings)
-        job, told = replace(job, train=rows, held_out=held_out), Memory()
-        fit(loading.load_base(model, "cpu", found), tokenizer, job, told)
-        return told, loading.attach_adapter(loading.load_base(model, "cpu", found), job.adapter_out)
+        told, adapter = fitted(tmp_path / name, rows, held_out, **changes)
+        return told, loading.attach_adapter(loading.load_base(UNQUANTIZED, "cpu", found), adapter)
 
     _, better = trained("teacher", tokens("support"))
     vocabulary = int(found.config["vocab_size"])
@@ -123,32 +132,24 @@ def test_a_student_taught_by_a_better_model_beats_the_same_rows_alone(tmp_path: 
 def test_rewards_make_an_answer_that_was_rare_the_usual_one(tmp_path: Path):
     """The model has learned to begin two of three answers with "I think". Without an answer being shown to it again, it learns
     to give the plain right one, also to wordings it was never asked."""
-    model = Model(name="starter", quantization="none", dtype="fp32")
-    found = finding.find(model)
-    tokenizer = loading.tokenizer(found)
+    tokenizer = loading.tokenizer(finding.find(UNQUANTIZED))
 
     def tokens(name: str, rows: list[dict[str, str]], needs: Needs) -> encode.Tokens:
-        asked, file = tmp_path / f"{name}-asked.jsonl", tmp_path / f"{name}.jsonl"
+        asked = tmp_path / f"{name}-asked.jsonl"
         asked.write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
-        file.write_bytes(b"".join(orjson.dumps(row.as_dict()) + b"\n" for row in usable(Data(train=str(asked)))))
-        return encode.encode_file(file, tokenizer, "assistant", tmp_path / f"{name}.tokens", needs=needs)
-
-    def trained(name: str, rows: encode.Tokens, held_out: encode.Tokens, **changes: Any) -> tuple[Memory, Path]:
-        settings = {"batch_size": 16, "micro_batch": 8, "eval_every": 1000, "learning_rate": 5e-3, "epochs": 3, **changes}
-        job = make_job(tmp_path / name, adapter={"rank": 16, "alpha": 32}, max_length=128, **settings)
-        told = Memory()
-        fit(loading.load_base(model, "cpu", found), tokenizer, replace(job, train=rows, held_out=held_out), told)
-        return told, job.adapter_out
+        return encoded(usable(Data(train=str(asked))), tokenizer, tmp_path / f"{name}.jsonl", needs)
 
     rows, others = (
         [orjson.loads(line) for line in (DATASETS / f"{name}.jsonl").read_bytes().splitlines()]
         for name in ("support", "support-heldout")
     )
     hesitant = [row if place % 3 == 0 else {**row, "answer": f"I think: {row['answer']}"} for place, row in enumerate(rows)]
-    _, start = trained("start", tokens("hesitant", hesitant, "conversations"), tokens("plain", others[:8], "conversations"))
+    _, start = fitted(
+        tmp_path / "start", tokens("hesitant", hesitant, "conversations"), tokens("plain", others[:8], "conversations")
+    )
     asked, held_out = tokens("asked", rows[:64], "prompts"), tokens("held-out", others[:40], "prompts")
-    told, _ = trained(
-        "rewarded", asked, held_out, start=start, method={"kind": "grpo", "group": 8, "watched": 40},
+    told, _ = fitted(
+        tmp_path / "rewarded", asked, held_out, start=start, method={"kind": "grpo", "group": 8, "watched": 40},
         verification=Verification(Exact(), Exact(), expected(asked), expected(held_out)),
         batch_size=8, max_steps=6, learning_rate=1e-3, schedule="constant", warmup=0.0,
     )  # fmt: skip

@@ -106,7 +106,9 @@ def _tls(url: str) -> Any:
             hint=f"Use sslmode: {', '.join(_TLS)}.",
             where=f"--url {url}",
         )
-    return {"prefer": None, "disable": False, "require": True}.get(mode, ssl.create_default_context())
+    if mode == "verify-full":
+        return ssl.create_default_context()
+    return {"prefer": None, "disable": False, "require": True}[mode]
 
 
 def _words(problem: Exception) -> str:
