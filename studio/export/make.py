@@ -29,7 +29,6 @@ from studio.export.merging.source import Source
 from studio.export.targets import AnyTarget
 from studio.export.targets.base import Target
 from studio.export.targets.merged_model import WORK
-from studio.export.verification.own import of_this_evidence
 from studio.export.verification.probe import Probe
 from studio.export.verification.result import Verification
 from studio.models.loading import free_memory
@@ -55,7 +54,7 @@ def export(target: AnyTarget, source: Source, probe: Probe, reporter: Reporter) 
     folder = source.exports / target.folder(source)
     key = source.key(target.resolved(source))
     finished = finished_export(folder, key)
-    if finished and of_this_evidence(finished.verification, probe):
+    if finished and probe.agrees_with(finished.verification):
         return finished
     resources.require(target.estimate(source), source.exports, f"the export {folder.name}")
     sweep(folder)

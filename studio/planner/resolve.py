@@ -32,7 +32,7 @@ from studio.planner.disk import disk_of
 from studio.planner.draft import Draft
 from studio.planner.fitting import Case, Fit
 from studio.planner.host import ram_of
-from studio.planner.otherwise import another
+from studio.planner.one_change import with_one_change
 from studio.planner.plan import Plan
 from studio.planner.rows import Rows
 from studio.planner.teaching import RemoteTeacher, Teacher
@@ -173,14 +173,14 @@ def _decide_layout(draft: Draft, case: Case, chosen: Fit) -> None:
     if exact := spec.adapter.traits.exact_base:
         draft.settle("model.quantization", "none", f"{spec.adapter.kind}: {exact} ({needs})")
     else:
-        other = another(spec, case, chosen, "quantization", "nf4" if chosen.quantization == "none" else "none")
+        other = with_one_change(spec, case, chosen, "quantization", "nf4" if chosen.quantization == "none" else "none")
         why = (
             "16-bit weights fit, and no memory-saving option is as fast"
             if chosen.quantization == "none"
             else "the fastest that fits"
         )
         draft.settle("model.quantization", chosen.quantization, f"{why} ({needs})", other)
-    other = another(spec, case, chosen, "checkpointing", 0 if chosen.checkpointing else 1)
+    other = with_one_change(spec, case, chosen, "checkpointing", 0 if chosen.checkpointing else 1)
     why = "without it the run needs too much memory or computes too few rows at once" if chosen.checkpointing else "not needed"
     draft.settle("training.gradient_checkpointing", chosen.checkpointing, f"{why} ({needs})", other)
     _recomputed(draft, case, chosen)
@@ -216,7 +216,7 @@ def _recomputed(draft: Draft, case: Case, chosen: Fit) -> None:
     else:
         again = chosen.peak.recomputed(case.dims.layers)
         why = f"memory is left: {case.dims.layers - again} of {case.dims.layers} layers keep their activations"
-        draft.settle("training.recompute_every", every, why, another(draft.spec, case, chosen, "checkpointing", 1))
+        draft.settle("training.recompute_every", every, why, with_one_change(draft.spec, case, chosen, "checkpointing", 1))
 
 
 def _shortened(case: Case, chosen: Fit, over: int) -> str:

@@ -9,7 +9,7 @@ from studio.evaluation.report import Answered, Compared, ModelAnswer, Report, Se
 from studio.evaluation.tasks.own import Own
 from studio.export.verification import stated
 from studio.export.verification.evidence import Evidence, Row
-from studio.export.verification.own import of_this_evidence, with_own
+from studio.export.verification.own import with_own
 from studio.export.verification.probe import Probe
 from studio.export.verification.result import ConversionCost, Figure, Verification
 
@@ -46,9 +46,9 @@ def test_a_metric_of_ones_own_is_taken_of_the_answers_that_an_export_gave() -> N
 def test_an_export_that_was_compared_with_answers_of_an_earlier_evaluation_is_known() -> None:
     rows = [Row(row.question, row.reference, [], [], [], row.base, row.tuned, place) for place, row in enumerate(ROWS)]
     probe = Probe([], Evidence(rows, "exact_match", 8, 2))
-    assert of_this_evidence(FOUND, probe)
-    assert not of_this_evidence(replace(FOUND, evidence=replace(COST, tuned_answers=["see page 3", "else"])), probe)
-    assert of_this_evidence(replace(FOUND, evidence=None), probe), "a structure that was checked and not run"
+    assert probe.agrees_with(FOUND)
+    assert not probe.agrees_with(replace(FOUND, evidence=replace(COST, tuned_answers=["see page 3", "else"])))
+    assert probe.agrees_with(replace(FOUND, evidence=None)), "a structure that was checked and not run"
 
 
 def test_numbers_and_names_that_an_export_repeats_are_counted_in_long_answers() -> None:

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from studio.evaluation.report import Answered, Compared, ModelAnswer, Report
 from studio.evaluation.tasks.own import NUMBER, SHARE, Own
-from studio.export.verification.probe import Probe
 from studio.export.verification.result import ConversionCost, Figure, Verification
 
 
@@ -18,15 +17,6 @@ def with_own(verification: Verification, report: Report, own: Own) -> Verificati
     if evidence is None and general == verification.general:
         return None
     return replace(verification, evidence=evidence or verification.evidence, general=general)
-
-
-def of_this_evidence(verification: Verification, probe: Probe) -> bool:
-    """Whether an artifact was compared with the answers that the run's report has now; one of an earlier evaluation was not."""
-    cost, wanted = verification.evidence, probe.evidence
-    if cost is None or wanted is None:
-        return True  # nothing was to be compared, or its runtime is not on this machine
-    now = {row.index: row.tuned.text for row in wanted.rows if row.tuned}
-    return all(now.get(index, text) == text for index, text in zip(cost.indices, cost.tuned_answers, strict=True))
 
 
 def _measured(cost: ConversionCost, report: Report, own: Own) -> ConversionCost | None:

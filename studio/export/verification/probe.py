@@ -10,6 +10,7 @@ from studio.data.rows import Conversation
 
 if TYPE_CHECKING:
     from studio.export.verification.evidence import Evidence
+    from studio.export.verification.result import Verification
 
 QUESTIONS = (
     "Hello! Who are you?",
@@ -50,6 +51,14 @@ class Probe:
         """The probe with each set changed, or left out where that gives None."""
         general = tuple(found for item in self.general if (found := change(item)) is not None)
         return replace(self, evidence=change(self.evidence) if self.evidence else None, general=general)
+
+    def agrees_with(self, verification: Verification) -> bool:
+        """Whether an artifact was compared with the answers that the report has now; one of an earlier evaluation was not."""
+        cost, wanted = verification.evidence, self.evidence
+        if cost is None or wanted is None:
+            return True  # nothing was to be compared, or its runtime is not on this machine
+        now = {row.index: row.tuned.text for row in wanted.rows if row.tuned}
+        return all(now.get(index, text) == text for index, text in zip(cost.indices, cost.tuned_answers, strict=True))
 
     @property
     def held_out(self) -> bool:

@@ -10,7 +10,7 @@ from studio.planner.fitting import Case, Fit
 from studio.spec import RunSpec, edit
 
 
-def another(spec: RunSpec, case: Case, chosen: Fit, part: str, value: Any) -> str:
+def with_one_change(spec: RunSpec, case: Case, chosen: Fit, part: str, value: Any) -> str:
     """What the run would need and how fast it would be with one thing held otherwise."""
     made = _chosen_with(spec, case, chosen, part, value)
     name = f"`{value}`" if part == "quantization" else _with(value, chosen)
