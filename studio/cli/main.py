@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 the work failed, 2 the input is wrong and nothing was star
 
 from __future__ import annotations
 
+import functools
 import logging
 import sys
 import warnings
@@ -12,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 import typer.core
+import typer.main
 
 from studio.cli import (
     adapters,
@@ -142,7 +144,7 @@ def _show_warning(message: Warning | str, category: type[Warning], filename: str
 def run(arguments: list[str] | None = None) -> int:
     """Run the command; the exit code."""
     try:
-        code: Any = app(arguments, standalone_mode=False)
+        code: Any = _command()(arguments, standalone_mode=False)
         return code if isinstance(code, int) else 0
     except StudioError as error:
         return _refuse(error, error.exit_code, arguments)
@@ -156,6 +158,12 @@ def run(arguments: list[str] | None = None) -> int:
             return _usage(error, int(exit_code), arguments)
         known = translate(error)
         return _refuse(known, known.exit_code, arguments) if known else _bug(error, arguments)
+
+
+@functools.cache
+def _command() -> Any:
+    """All commands, put together once a process: who runs several in Python does not wait for it each time."""
+    return typer.main.get_command(app)
 
 
 def _refuse(error: StudioError, exit_code: int, arguments: list[str] | None) -> int:
