@@ -44,28 +44,30 @@ MUTANTS = [
     Mutant("studio/data/split.py", "if len(keys) < 2:", "if len(keys) < 1:", SPLIT),
     Mutant("studio/data/split.py", "if sizes[place] <= missing:", "if sizes[place] < missing:", SPLIT),
     Mutant("studio/data/split.py", "np.uint64(digest(str(seed)))", "np.uint64(0)", SPLIT),
-    Mutant("studio/data/split.py", 'unicodedata.normalize("NFKC", text).casefold()', "text.casefold()", SPLIT),
+    Mutant("studio/data/split.py", 'unicodedata.normalize("NFKC", text)', "text", SPLIT),
     Mutant("studio/data/split.py", "_OPENER = 3", "_OPENER = 1", SPLIT),
     Mutant("studio/data/split.py", "pairs.setdefault(begin, (one, two))", "pairs.setdefault(place, (one, two))", SPLIT),
     Mutant("studio/data/split.py", "answers[order][1:] != answers", "answers[order][1:] == answers", SPLIT),
     # data: checks, encoding, masks
     Mutant("studio/data/check.py", '["role"] != "system":', '["role"] == "system":', CHECK),
     Mutant("studio/data/check.py", "(marked or not isinstance(value, str))", "marked", f"{CHECK} tests/data/test_meaning.py"),
-    Mutant("studio/data/check.py", "if keep is not None and is_marked_bad", "if False and is_marked_bad", "tests/data --fast"),
+    Mutant(
+        "studio/data/check.py", "bad = keep is not None and is_marked_bad", "bad = False and is_marked_bad", "tests/data --fast"
+    ),
     Mutant("studio/data/encode.py", "        tokenizer.chat_template,\n", "", ENCODE),
-    Mutant("studio/data/encode.py", "        sha256(file),\n", "", ENCODE),
-    Mutant("studio/data/encode.py", "        train_on,\n    ]", "    ]", ENCODE),
-    Mutant("studio/data/encode.py", "tokens.lengths > max_length)", "tokens.lengths >= max_length)", ENCODE),
-    Mutant("studio/data/encode.py", "if index not in long:", "if index in long:", ENCODE),
+    Mutant("studio/data/encode.py", "        *map(sha256, files),\n", "", ENCODE),
+    Mutant("studio/data/encode.py", "        train_on,\n        *([needs]", "        *([needs]", ENCODE),
+    Mutant("studio/data/encode.py", "longest > max_length) if", "longest >= max_length) if", ENCODE),
+    Mutant("studio/data/limits.py", "if index not in long:", "if index in long:", ENCODE),
     Mutant(
         "studio/data/encode.py",
         "        if not writer.rows:\n            raise _nothing",
         "        if False:\n            raise _nothing",
         ENCODE,
     ),
-    Mutant("studio/training/batches.py", "learned[starts] = False", "pass", BATCHES),
-    Mutant("studio/training/batches.py", "learned[:, 0] = False", "pass", BATCHES),
-    Mutant("studio/training/batches.py", "np.arange(length, dtype=np.int64)", "np.arange(length, dtype=np.int64) + 1", BATCHES),
+    Mutant("studio/training/layouts.py", "learned[starts] = False", "pass", BATCHES),
+    Mutant("studio/training/layouts.py", "learned[:, 0] = False", "pass", BATCHES),
+    Mutant("studio/training/layouts.py", "np.arange(length, dtype=np.int64)", "np.arange(length, dtype=np.int64) + 1", BATCHES),
     Mutant("studio/training/batches.py", "permutation(self.rows)", "permutation(self.rows - 1)", BATCHES),
     Mutant("studio/training/batches.py", "default_rng((self.seed, epoch))", "default_rng((self.seed, 0))", BATCHES),
     Mutant("studio/training/batches.py", "if index == 0 or step == done:", "if index == 0:", BATCHES),
@@ -82,7 +84,7 @@ MUTANTS = [
         "studio/training/guards.py", "if longest > job.max_length:", "if longest > 2 * job.max_length:", f"{FIT} -k refused"
     ),
     Mutant("studio/training/guards.py", "step == 1 and loss == 0.0", "loss == 0.0", f"{FIT} -k zero"),
-    Mutant("studio/training/guards.py", "micro // 2} (the", "micro} (the", f"{FIT} -k memory"),
+    Mutant("studio/training/guards.py", "{micro // 2} ({result})", "{micro} ({result})", f"{FIT} -k memory"),
     # evaluation: intervals and the verdict
     Mutant("studio/evaluation/interval.py", "LEVEL = 0.95", "LEVEL = 0.90", INTERVAL),
     Mutant(
@@ -104,8 +106,8 @@ MUTANTS = [
     Mutant("studio/evaluation/verdict.py", '"better but forgets" if forgets else "better"', '"better"', VERDICT),
     Mutant(
         "studio/evaluation/verdict.py",
-        'return "worse" if metric.lost(change)',
-        'return "worse" if not metric.lost(change)',
+        "if any(METRICS[name].lost(change) for",
+        "if not any(METRICS[name].lost(change) for",
         VERDICT,
     ),
     Mutant("studio/evaluation/verdict.py", "_rows(item) < FEW", "_rows(item) > FEW", VERDICT),
@@ -126,7 +128,7 @@ MUTANTS = [
         SESSION,
     ),
     Mutant("studio/ui/session.py", "        self.key_file.unlink(missing_ok=True)\n", "", SESSION),
-    Mutant("studio/ui/session.py", "count - FREE_TRIES + 1", "1", SESSION),
+    Mutant("studio/ui/session.py", "count - self.free + 1", "1", SESSION),
     Mutant("studio/http/hosts.py", '_location(origin, "Origin") != host', "False", ACCESS),
     Mutant(
         "studio/http/hosts.py",

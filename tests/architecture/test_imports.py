@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).parents[2]
 HEAVY = [
@@ -28,29 +25,43 @@ FACES = [
 ]  # fmt: skip
 
 
-def run(code: str) -> str:
-    return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+SAY = f"""
+import sys
+
+def say(step: str) -> None:
+    if loaded := sys.modules.keys() & set({HEAVY!r}):
+        sys.exit(f"{{step}} loads {{', '.join(sorted(loaded))}}")
+"""
+HELP = """
+import contextlib, io, time
+from studio.cli import main
+
+def ask(command, path: list[str]) -> None:
+    with contextlib.redirect_stdout(io.StringIO()) as shown:
+        main.run([*path, "--help"])
+    assert "Usage" in shown.getvalue(), path
+    say(" ".join(["studio", *path, "--help"]))
+    if not path:  # bench/startup.py measures the promise, 0.5 s of CPU; here only a gross regression fails
+        assert time.process_time() < 2.0
+    for name, one in getattr(command, "commands", {}).items():
+        ask(one, [*path, name])
+
+ask(main.typer.main.get_command(main.app), [])
+"""
 
 
-@pytest.mark.parametrize("module", FACES)
-def test_importing_a_face_loads_nothing_heavy(module: str) -> None:
-    loaded = run(f"import sys, {module}; print(*[name for name in {HEAVY!r} if name in sys.modules])")
-    assert loaded.strip() == ""
+def run(code: str) -> None:
+    ended = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
 
 
-def test_studio_names_what_the_notebook_needs_without_loading_it() -> None:
-    loaded = run(f"import sys, studio; studio.RunSpec; studio.start; print(*[m for m in {HEAVY!r} if m in sys.modules])")
-    assert loaded.strip() == ""
+def test_importing_a_face_loads_nothing_heavy() -> None:
+    steps = "\n".join(f"import {module}\nsay({module!r})" for module in FACES)
+    run(f"{SAY}\n{steps}\nimport studio\nstudio.RunSpec, studio.start\nsay('a name of studio')")
 
 
-@pytest.mark.parametrize("verb", [[], ["train"], ["data"], ["data", "inspect"], ["runs"], ["plan"], ["export"], ["chat"]])
-def test_help_answers_within_the_import_budget(verb: list[str]) -> None:
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    shown = subprocess.run([sys.executable, "-m", "studio", *verb, "--help"], check=True, capture_output=True, text=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert "Usage" in shown.stdout
-    # the promise is 0.5 s of CPU on a quiet machine (bench/startup.py measures it); here only a gross regression fails
-    assert after.ru_utime - before.ru_utime < 2.0
+def test_the_help_of_every_command_loads_nothing_heavy_and_the_first_answers_within_the_import_budget() -> None:
+    run(SAY + HELP)
 
 
 def test_no_file_is_too_long_to_read_in_one_sitting() -> None:

@@ -14,7 +14,8 @@ import pytest
 from studio.core.errors import DataError
 from studio.data.prepare import inspect
 from studio.data.read import read
-from studio.data.readers.facts import ROW_BYTES
+from studio.data.readers import json_rows
+from studio.data.readers import table as table_reader
 from studio.data.settings import Data
 from tests.data.files import both, gzipped, json_lines, pairs, refusal, rows_of, write, zipped
 
@@ -406,9 +407,14 @@ def test_a_hub_dataset_that_cannot_be_reached_says_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "head", "row"), [("rows.jsonl", "", '{"text": "%s"}\n'), ("rows.csv", "text\n", '"%s"\n')])
-def test_a_line_that_is_too_long_is_named_by_its_number(name: str, head: str, row: str, tmp_path: Path) -> None:
+def test_a_line_that_is_too_long_is_named_by_its_number(
+    name: str, head: str, row: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = 1 << 16
+    for reader in (json_rows, table_reader):
+        monkeypatch.setattr(reader, "ROW_BYTES", limit)
     file = tmp_path / name
-    file.write_text(head + row % "short" * 3 + row % ("x" * (ROW_BYTES + (1 << 20))) + row % "short")
+    file.write_text(head + row % "short" * 3 + row % ("x" * (limit + (8 << 20))) + row % "short")
     with pytest.raises(DataError, match="a single line has over") as refused:
         list(read(str(file), Data(train=str(file))))
     assert refused.value.where == f"{name}, line {4 + len(head.splitlines())}"

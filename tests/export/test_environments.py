@@ -30,6 +30,8 @@ from studio.export.toolchains import Environment, known, remote
 from studio.export.verification.answers import Runtime
 from studio.tracking.reporter import Silent
 
+pytestmark = pytest.mark.slow
+
 CHATTER = """
 import importlib.metadata, importlib.util, os, sys, time
 import numpy as np
