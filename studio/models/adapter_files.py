@@ -16,6 +16,8 @@ PICKLED = "adapter_model.bin"
 KINDS = ("LORA",)
 """Kinds of adapters that are loaded; DoRA is one of LoRA's."""
 MOST_SCALING = 100
+MOVED = {"pissa": "PiSSA", "olora": "OLoRA", "corda": "CorDA", "loftq": "LoftQ", "lora_ga": "LoRA-GA"}
+"""Beginnings of `init_lora_weights` under which PEFT changes the base itself, with their names; `pissa_niter_4` is one."""
 _MATRIX = re.compile(r"^(?P<layer>.+)\.lora_(?P<side>A|B|embedding_A|embedding_B)(\.weight)?$")
 _DOWNLOAD = "Copy the adapter again from where it was trained."
 
@@ -41,7 +43,23 @@ def read_config(folder: Path) -> dict[str, Any]:
             hint="Merge it into its base with the program that trained it, and use the merged model.",
             where=str(file),
         )
+    if moved := moves_base(values):
+        raise ModelError(
+            f"it began with {moved}, which changed the base: on the base as it is, it means something else",
+            hint="Save it as plain LoRA where it was trained (PEFT: save_pretrained with "
+            "path_initial_model_for_weight_conversion), or use the merged model.",
+            where=str(file),
+        )
     return values
+
+
+def moves_base(config: dict[str, Any]) -> str:
+    """How the adapter of a config began, if that changed the base it was trained on; else nothing.
+
+    PEFT changes a base again on loading: the adapter switched off is then not the base, and a merge from the files is wrong.
+    """
+    began = str(config.get("init_lora_weights")).lower()
+    return next((name for start, name in MOVED.items() if began.startswith(start)), "")
 
 
 def check(folder: Path) -> dict[str, Tensor]:

@@ -87,6 +87,10 @@ def settled(spec: RunSpec, start: Path | None) -> RunSpec:
     kind = str(config.get("peft_type"))
     if kind != "LORA":
         raise SpecError(f"this adapter is of the kind {kind}, and only LoRA is trained further", hint=_LORA, where=str(start))
+    if moved := adapter_files.moves_base(config):
+        raise SpecError(
+            f"this adapter began with {moved}, which changed the base it was trained on", hint=_LORA, where=str(start)
+        )
     unusual = [what for name, what in REFUSED.items() if config.get(name)]
     unusual += ["biases"] if config.get("bias", "none") != "none" else []
     if unusual:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from studio.core.errors import ModelError
-from studio.models import adapter_merge
+from studio.models import adapter_files, adapter_merge
 from studio.models.adapter_merge import Adapter, MergeRecord
 
 pytestmark = pytest.mark.numeric
@@ -152,6 +152,18 @@ def test_what_is_no_plain_update_is_refused_by_name(settings: dict[str, Any], wo
         adapter_merge.merge([Adapter(one, "one", 1.0), Adapter(other, "other", 1.0)], tmp_path / "out")
     assert found.value.message.startswith("other cannot be merged")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("began", "name"), [("pissa_niter_4", "PiSSA"), ("olora", "OLoRA"), ("lora_ga", "LoRA-GA")])
+def test_an_adapter_that_began_by_changing_its_base_is_refused(began: str, name: str, tmp_path: Path):
+    """PEFT changes the base again when it loads one, and says nothing: switched off, the adapter does not give the base."""
+    one, other = made(tmp_path / "one", 1), made(tmp_path / "other", 2)
+    file = other / "adapter_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text("utf-8")), "init_lora_weights": began}))
+    with pytest.raises(ModelError, match=f"began with {name}, which changed the base"):
+        adapter_merge.merge([Adapter(one, "one", 1.0), Adapter(other, "other", 1.0)], tmp_path / "out")
+    with pytest.raises(ModelError, match=f"began with {name}"):  # what chat, serve, export and evidence read it by
+        adapter_files.check(other)
 
 
 def test_adapters_of_other_bases_and_sizes_are_refused(tmp_path: Path):

@@ -95,6 +95,7 @@ def test_a_field_that_says_otherwise_is_refused_at_its_own_place(start: Callable
         ({"modules_to_save": ["lm_head"]}, "whole layers"),
         ({"trainable_token_indices": [1]}, "tokens of its own"),
         ({"bias": "all"}, "biases"),
+        ({"init_lora_weights": "pissa_niter_16"}, "began with PiSSA, which changed the base"),
     ],
 )
 def test_adapters_that_an_export_could_not_carry_are_refused(changes: dict[str, Any], words: str, start: Callable[..., Path]):
