@@ -43,7 +43,7 @@ def read_config(folder: Path) -> dict[str, Any]:
             hint="Merge it into its base with the program that trained it, and use the merged model.",
             where=str(file),
         )
-    if moved := moves_base(values):
+    if moved := moves_base(values.get("init_lora_weights")):
         raise ModelError(
             f"it began with {moved}, which changed the base: on the base as it is, it means something else",
             hint="Save it as plain LoRA where it was trained (PEFT: save_pretrained with "
@@ -53,13 +53,12 @@ def read_config(folder: Path) -> dict[str, Any]:
     return values
 
 
-def moves_base(config: dict[str, Any]) -> str:
-    """How the adapter of a config began, if that changed the base it was trained on; else nothing.
+def moves_base(began: object) -> str:
+    """The name of a beginning (`init_lora_weights`) that changed the base an adapter was trained on; else nothing.
 
     PEFT changes a base again on loading: the adapter switched off is then not the base, and a merge from the files is wrong.
     """
-    began = str(config.get("init_lora_weights")).lower()
-    return next((name for start, name in MOVED.items() if began.startswith(start)), "")
+    return next((name for start, name in MOVED.items() if str(began).lower().startswith(start)), "")
 
 
 def check(folder: Path) -> dict[str, Tensor]:

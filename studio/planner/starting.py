@@ -87,7 +87,7 @@ def settled(spec: RunSpec, start: Path | None) -> RunSpec:
     kind = str(config.get("peft_type"))
     if kind != "LORA":
         raise SpecError(f"this adapter is of the kind {kind}, and only LoRA is trained further", hint=_LORA, where=str(start))
-    if moved := adapter_files.moves_base(config):
+    if moved := adapter_files.moves_base(config.get("init_lora_weights")):
         raise SpecError(
             f"this adapter began with {moved}, which changed the base it was trained on", hint=_LORA, where=str(start)
         )

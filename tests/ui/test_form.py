@@ -13,7 +13,8 @@ from studio.core.fields import Leaf
 from studio.spec import RunSpec
 from studio.ui import form
 
-CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
+ROOT = Path(__file__).parents[2]
+CONFIGS = sorted([*ROOT.glob("configs/*.yaml"), *ROOT.glob("configs/methods/*.yaml")])
 TRICKY: list[dict[str, Any]] = [
     {"data": {"holdout": 0.25}},
     {"data": {"holdout": "own questions.csv"}},
