@@ -15,7 +15,6 @@ import sys
 import traceback
 import warnings
 from pathlib import Path
-from typing import Any
 
 from studio.core import events
 from studio.core.errors import Stopped, StudioError
@@ -34,7 +33,7 @@ def main(folder: RunFolder) -> int:
     sweep(folder)
     recorder = Recorder(folder)
 
-    def ask(signum: int, frame: Any) -> None:
+    def ask(signum: int, frame: object) -> None:
         recorder.stop_asked = True
 
     signal.signal(signal.SIGTERM, ask)

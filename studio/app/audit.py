@@ -36,7 +36,13 @@ def log(home: Path) -> Journal:
 
 
 def record(
-    home: Path, person: Person | str, action: str, about: Any = "", outcome: Outcome = "done", address: str = "", why: str = ""
+    home: Path,
+    person: Person | str,
+    action: str,
+    about: object = "",
+    outcome: Outcome = "done",
+    address: str = "",
+    why: str = "",
 ) -> None:
     """Append what somebody did. about: the run, dataset or other thing by its name; what is no name is left out.
 
@@ -57,7 +63,7 @@ def read(home: Path, most: int = 200) -> list[Entry]:
     return entries
 
 
-def _named(about: Any) -> str:
+def _named(about: object) -> str:
     """What may stand in the log: a plain name. Anything else may be data."""
     from studio.tracking import secrets
 

@@ -55,7 +55,7 @@ def as_messages(conversation: Messages, system: str = "") -> list[ChatMessage]:
 MESSAGE_HINT = "Write [{'role': 'user', 'content': '...'}], or just the question as a text."
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 

@@ -87,7 +87,7 @@ def differences(runs: list[Run]) -> list[tuple[str, list[Any]]]:
     return [(name, values) for name, values in rows if any(value != values[0] for value in values[1:])]
 
 
-def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
+def _flat(values: object, prefix: str = "") -> dict[str, Any]:
     if is_object(values) and values:
         return {name: value for key, inner in values.items() for name, value in _flat(inner, f"{prefix}{key}.").items()}
     return {prefix.rstrip("."): values}

@@ -177,7 +177,7 @@ class Findings(list[Finding]):
 
 
 def preview(
-    data: Any = None,
+    data: object = None,
     model: str | None = None,
     rows: int = 3,
     spec: RunSpec | None = None,

@@ -127,7 +127,7 @@ class Run(runs.Run):
         record."""
         return exports.upload(exports.prepare_upload(str(self.folder.path), repository, public, target)).as_json()
 
-    def evaluate(self, also: Any = None) -> Report:
+    def evaluate(self, also: object = None) -> Report:
         """Evaluate again; the new report replaces the old. also: further questions, as paths, DataFrames or lists of mappings.
         Raises JobError without a trained adapter."""
         from studio.data.in_memory import as_sources

@@ -98,5 +98,5 @@ def _options(settings: Mapping[str, str]) -> list[str]:
     return [word for field, value in settings.items() for word in ("--set", f"data.{field}={value}")]
 
 
-def _flow(value: Any) -> str:
+def _flow(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

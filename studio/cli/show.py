@@ -28,7 +28,7 @@ def console() -> Any:
     return Console(highlight=False, soft_wrap=not sys.stdout.isatty(), width=None if sys.stdout.isatty() else 120)
 
 
-def as_json(value: Any) -> None:
+def as_json(value: object) -> None:
     """One JSON document on stdout."""
     print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
 
@@ -75,7 +75,7 @@ def damages(home: str | Path | None, kind: str) -> None:
         sys.stderr.write(f"damaged: {printable(item.sentence(root))}\n→ {printable(item.hint)}\n")
 
 
-def cell(value: Any) -> str:
+def cell(value: object) -> str:
     """A value as a table shows it."""
     if value is None:
         return "–"

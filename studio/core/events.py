@@ -315,7 +315,7 @@ def parse_line(line: bytes) -> Event:
         return Unreadable(line=shorten(line.decode("utf-8", "replace"), 200))
 
 
-def parse(values: Any) -> Event:
+def parse(values: object) -> Event:
     """The event that `as_line` gave. What cannot be read becomes an `Unreadable`; nothing is raised."""
     if is_object(values):
         values = {name: value for name, value in values.items() if name != "version"}

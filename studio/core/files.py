@@ -62,7 +62,7 @@ def _name(error: BaseException, path: Path) -> None:
         error.filename2 = None
 
 
-def write_json(path: Path, value: Any, durable: bool = True) -> Path:
+def write_json(path: Path, value: object, durable: bool = True) -> Path:
     """Write a JSON document, indented, by `write_text`."""
     return write_text(path, json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n", durable)
 
@@ -72,7 +72,7 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def append_json(path: Path, value: Any) -> None:
+def append_json(path: Path, value: object) -> None:
     """Append one JSON line in a single write, so that lines of several writers never interleave."""
     line = json.dumps(value, ensure_ascii=False, default=str) + "\n"
     with open(path, "ab", buffering=0) as out:

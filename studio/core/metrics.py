@@ -28,7 +28,7 @@ class MetricsPoint(Mapping[str, float]):
         return cls(step, round(time.time(), 3), figures)
 
     @classmethod
-    def parse(cls, values: Any) -> Self | None:
+    def parse(cls, values: object) -> Self | None:
         """The point that `as_json` gave; None for what is none, such as a line that was torn."""
         if not is_object(values) or not isinstance(values.get("step"), int | float):
             return None

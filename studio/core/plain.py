@@ -11,21 +11,21 @@ def is_object(value: Any) -> TypeGuard[dict[str, Any]]:
     return isinstance(value, dict)
 
 
-def is_list(value: Any) -> TypeGuard[list[Any]]:
+def is_list(value: object) -> TypeGuard[list[Any]]:
     """Whether it is a list."""
     return isinstance(value, list)
 
 
-def is_items(value: Any) -> TypeGuard[Sequence[Any]]:
+def is_items(value: object) -> TypeGuard[Sequence[Any]]:
     """Whether it is a list or a tuple."""
     return isinstance(value, (list, tuple))
 
 
-def is_mapping(value: Any) -> TypeGuard[Mapping[str, Any]]:
+def is_mapping(value: object) -> TypeGuard[Mapping[str, Any]]:
     """Whether it is any mapping, as a caller in Python or a reader of tables may give one."""
     return isinstance(value, Mapping)
 
 
-def object_or_empty(value: Any) -> Mapping[str, Any]:
+def object_or_empty(value: object) -> Mapping[str, Any]:
     """The value if it is an object, else an empty one: what follows a field that others leave out or fill otherwise."""
     return value if is_object(value) else {}

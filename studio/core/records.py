@@ -56,7 +56,7 @@ class Record(BaseModel):
         return cls.from_json(values, where=str(path))
 
     @classmethod
-    def from_json(cls, values: Any, where: str = "") -> Self:
+    def from_json(cls, values: object, where: str = "") -> Self:
         """The record that `as_json` gave, brought up to this version first. Raises RecordError; where names the source."""
         if not is_object(values):
             raise cls._damaged(f"expected a JSON object, got {type(values).__name__}", where)

@@ -31,7 +31,7 @@ class Section(BaseModel, frozen=True):
 
     @model_validator(mode="before")
     @classmethod
-    def _read_old_names(cls, values: Any, info: ValidationInfo) -> Any:
+    def _read_old_names(cls, values: object, info: ValidationInfo) -> Any:
         if not is_object(values) or not cls.renamed.keys() & values.keys():
             return values
         present = dict(values)
@@ -65,7 +65,7 @@ class Section(BaseModel, frozen=True):
             where=path,
         )
 
-    def model_copy(self, *, update: Any = None, deep: bool = False):
+    def model_copy(self, *, update: object = None, deep: bool = False):
         """Refused with `update`: it would skip every check. Use `studio.edit(spec, {"a.b": value})`."""
         if update:
             raise TypeError("model_copy(update=...) skips the checks; use studio.edit(spec, {'section.field': value})")

@@ -26,7 +26,7 @@ class Growing:
         self._header()
         self.begin = self.file.tell()
 
-    def add(self, values: Any) -> None:
+    def add(self, values: object) -> None:
         """Append values; one row of them if the array is two-dimensional."""
         array = np.asarray(values, dtype=self.kind)
         self.file.write(array.tobytes())
@@ -91,7 +91,7 @@ class Writer:
             for side, good in zip(sides, wanted, strict=True):
                 self.add(side.ids, side.mask, self.files.index(row.file), row.line, index, good)
 
-    def add(self, ids: Any, mask: Any, file: int, line: int, index: int, wanted: bool = True) -> None:
+    def add(self, ids: Any, mask: object, file: int, line: int, index: int, wanted: bool = True) -> None:
         """One sequence, with where it came from, and whether its answer is a preferred one."""
         if self.wanted is not None:
             self.wanted.add([wanted])

@@ -259,14 +259,14 @@ def _parts_rows(table: Table, name: str) -> bool:
     return bool(said & TRAINING) and said <= TRAINING | EVALUATION
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: object) -> bool:
     """Whether a value is a number, also as a table writes it."""
     if isinstance(value, str):
         return bool(re.fullmatch(r"-?\d+(?:\.\d+)?", value.strip()))
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def is_flag(value: Any) -> bool:
+def is_flag(value: object) -> bool:
     """Whether a value is true or false, also as a table writes it."""
     return isinstance(value, bool) or (isinstance(value, str) and value.strip().lower() in FLAGS)
 
@@ -282,7 +282,7 @@ def lists_of_objects(table: Table, fits: Callable[[Mapping[str, Any]], bool], na
     return named or columns
 
 
-def _holds(value: Any, fits: Callable[[Mapping[str, Any]], bool]) -> bool:
+def _holds(value: object, fits: Callable[[Mapping[str, Any]], bool]) -> bool:
     if isinstance(value, str) and value.lstrip().startswith("["):
         try:
             value = orjson.loads(value)

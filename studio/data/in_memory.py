@@ -59,7 +59,7 @@ class Provenance(Record):
         return f"{self.source}, {plural(self.rows, 'row')}, columns {', '.join(self.columns)}"
 
 
-def as_sources(value: Any, where: str) -> Any:
+def as_sources(value: object, where: str) -> Any:
     """`value` with rows in memory replaced by the path of their file; a path as text; what is neither is refused.
 
     A list is one set of rows if it holds mappings, else several sources. Raises DataError; where names the setting.
@@ -80,7 +80,7 @@ def provenance(path: Path) -> Provenance | None:
     return Provenance.read(file) if path.parent.name == FOLDER and file.is_file() else None
 
 
-def _one(value: Any, where: str) -> str:
+def _one(value: object, where: str) -> str:
     if isinstance(value, str | Path):
         return str(value)
     if kind := _table(value):
@@ -90,19 +90,19 @@ def _one(value: Any, where: str) -> str:
     raise DataError(f"expected a path or rows, got {_shown(value)}", hint=_hint(value), where=where)
 
 
-def _table(value: Any) -> str:
+def _table(value: object) -> str:
     """Which kind of table of rows it is; empty if it is none."""
     return next((kind for kind in _TABLES if _is(value, kind)), "")
 
 
-def _is(value: Any, kind: str) -> bool:
+def _is(value: object, kind: str) -> bool:
     """Whether the value is of a class of a library that is not imported for asking."""
     package, _, name = kind.partition(".")
     known = getattr(sys.modules.get(package), name, None)
     return isinstance(known, type) and isinstance(value, known)
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     if is_items(value):
         return f"{type(value).__name__} of {' and '.join(sorted({type(item).__name__ for item in value}))}"
     package = type(value).__module__.partition(".")[0]
@@ -242,7 +242,7 @@ def _line(row: Mapping[str, Any], number: int, where: str) -> bytes:
     return json.dumps(values, default=_plain).encode() + b"\n"
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     """A value of another library as JSON has it: dates as ISO text, arrays as lists, what is missing as null."""
     if type(value).__name__ in ("NAType", "NaTType"):
         return None
@@ -256,7 +256,7 @@ def _plain(value: Any) -> Any:
     raise TypeError(type(value).__name__)
 
 
-def _culprit(value: Any) -> Any:
+def _culprit(value: object) -> Any:
     """The innermost value of a nested one that cannot be written."""
     for inner in value.values() if is_mapping(value) else value if is_items(value) else ():
         try:

@@ -63,7 +63,7 @@ def has_text(candidates: Sequence[Leaf], leaf: Leaf) -> bool:
     return any(other.text and other.path.startswith(f"{column}.") for other in candidates)
 
 
-def _inside(path: str, value: Any, depth: int = 0) -> list[tuple[str, Any]]:
+def _inside(path: str, value: object, depth: int = 0) -> list[tuple[str, Any]]:
     """A value's plain parts with their paths, also inside JSON text; of a list only the first element."""
     if isinstance(value, str) and value.lstrip()[:1] in ("{", "[") and depth < 3:
         value = parsed(value)

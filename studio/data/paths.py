@@ -36,7 +36,7 @@ def root(path: str, names: Mapping[str, object] | tuple[str, ...] | list[str]) -
     return path if path in names or not is_path(path) else _STEP.findall(path)[0]
 
 
-def _follow(value: Any, steps: list[str]) -> Any:
+def _follow(value: object, steps: list[str]) -> Any:
     for position, step in enumerate(steps):
         if isinstance(value, str):
             value = parsed(value)

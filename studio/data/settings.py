@@ -42,7 +42,7 @@ def rows_from_python(section: str) -> BeforeValidator:
     In a spec that was written down, rows are a mistake that pydantic names. section: of the setting, for errors.
     """
 
-    def check(value: Any, info: ValidationInfo) -> Any:
+    def check(value: object, info: ValidationInfo) -> Any:
         if object_or_empty(info.context).get("plain") or isinstance(value, int | float):
             return value
         return in_memory.as_sources(value, f"{section}.{info.field_name}")
@@ -168,7 +168,7 @@ class ResolvedData(Data, frozen=True):
 
     @model_validator(mode="before")
     @classmethod
-    def _recorded_before_replay(cls, values: Any, info: ValidationInfo) -> Any:
+    def _recorded_before_replay(cls, values: object, info: ValidationInfo) -> Any:
         """A run that was planned before there was replay had none, and left over-long rows out unless it said otherwise."""
         if is_object(values) and "replay" not in values and object_or_empty(info.context).get("recorded"):
             return {"overlong": "drop", **values, "replay": 0.0}

@@ -115,7 +115,7 @@ def _parts_or_text(text: str) -> Any:
     return value if all(is_object(part) and part.keys() & {"text", "value"} for part in parts) else text
 
 
-def _history(value: Any, column: str) -> list[Any]:
+def _history(value: object, column: str) -> list[Any]:
     """Earlier turns as messages: pairs of question and answer, messages, texts in turn, or a transcript."""
     if is_absent(value):
         return []

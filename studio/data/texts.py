@@ -48,7 +48,7 @@ def optional_text(values: dict[str, Any], column: str | None, what: str, notes: 
     return _number(value, column, what, notes)
 
 
-def is_absent(value: Any) -> bool:
+def is_absent(value: object) -> bool:
     """Whether an optional value is not there: null, not a number, an empty text or list."""
     return (
         value is None
@@ -107,7 +107,7 @@ def python_literal(text: str) -> Any:
         return None
 
 
-def kind_of(value: Any) -> str:
+def kind_of(value: object) -> str:
     """A value's JSON type in words."""
     match value:
         case None:
@@ -139,7 +139,7 @@ def _may_be_odd(text: str) -> bool:
     return False
 
 
-def _number(value: Any, column: str, what: str, notes: Notes) -> str:
+def _number(value: object, column: str, what: str, notes: Notes) -> str:
     """A number as it would be written; a sheet stores 24 as 24.0."""
     if isinstance(value, bool):
         notes.add(f"true or false is used as {what}", column)

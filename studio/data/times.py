@@ -35,7 +35,7 @@ _KEYS = (
 )
 
 
-def moment(value: Any) -> Moment | None:
+def moment(value: object) -> Moment | None:
     """When something was, read as day before month and as month before day; None if it is no time that is known."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return float(value), float(value)
@@ -50,13 +50,13 @@ def moment(value: Any) -> Moment | None:
     return sure, sure
 
 
-def is_clock(value: Any) -> bool:
+def is_clock(value: object) -> bool:
     """Whether a value is the time of a day only."""
     found = None if _NUMBER.fullmatch(str(value).strip()) else moment(value)
     return found is not None and found[0] is not None and found[0] < 86_400
 
 
-def is_date(value: Any) -> bool:
+def is_date(value: object) -> bool:
     """Whether a value is a day without a time of day."""
     text = str(value).strip()
     found = None if _NUMBER.fullmatch(text) else moment(text)

@@ -56,7 +56,7 @@ _KNOWN_KEYS = frozenset(
 )
 
 
-def checked(raw: Any, column: str, context: Context) -> tuple[ChatMessage, ...]:
+def checked(raw: object, column: str, context: Context) -> tuple[ChatMessage, ...]:
     """Messages as a chat template takes them, ending with an assistant's that is trained.
 
     An answer that is read but not learned has `"train": False`. Turns after the last trained answer are left out with a
@@ -115,7 +115,7 @@ def _by_time(raw: Sequence[Any], column: str, notes: Notes) -> Sequence[Any]:
     return turned
 
 
-def checked_tools(raw: Any, column: str, notes: Notes) -> tuple[Tool, ...]:
+def checked_tools(raw: object, column: str, notes: Notes) -> tuple[Tool, ...]:
     """Tool definitions as `{"type": "function", "function": {...}}`; bare ones are wrapped. Raises Unusable."""
     raw = from_json(raw, column)
     if raw is None or raw == "" or raw == []:
@@ -157,7 +157,7 @@ def tool_call(raw: Any, number: int, column: str) -> ToolCall:
     return {"id": str(raw["id"]), **call} if raw.get("id") else call
 
 
-def from_json(value: Any, column: str) -> Any:
+def from_json(value: object, column: str) -> Any:
     """The value, or what its JSON text holds: tables store lists as text. Raises Unusable for broken JSON."""
     if not isinstance(value, str) or not value.strip():
         return value
@@ -202,7 +202,7 @@ def _as_openai(message: dict[str, Any], number: int, column: str, context: Conte
     return role, {**message, "content": content}
 
 
-def _spoken_calls(content: Any, number: int, column: str) -> list[Any]:
+def _spoken_calls(content: object, number: int, column: str) -> list[Any]:
     """The tool calls in a turn whose text is one call, or a list of calls, as JSON."""
     try:
         calls = from_json(content, column)
@@ -252,7 +252,7 @@ def _rest(turn: ChatMessage, message: dict[str, Any], number: int, column: str, 
             notes.add(f"message key `{str(key)[:40]}` is not used", column)
 
 
-def _is_no(value: Any) -> bool:
+def _is_no(value: object) -> bool:
     """Whether a weight or a flag says that a turn is not trained."""
     return value is False or (isinstance(value, (int, float)) and value == 0) or str(value).lower() in ("false", "0")
 

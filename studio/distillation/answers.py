@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from studio.core.errors import DataError, Stopped, StudioError
 from studio.core.files import read_json_lines, write_text
@@ -16,6 +16,9 @@ from studio.planner.teaching import RemoteTeacher
 from studio.tracking.reporter import Reporter
 
 if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PreTrainedTokenizerBase
+
     from studio.training.methods.distil import Distil
 
 AT_ONCE = 64
@@ -36,7 +39,12 @@ class TaughtAnswer(Record):
 
 
 def answer_all(
-    model: Any, tokenizer: Any, rows: Sequence[Conversation], longest: int, file: Path, reporter: Reporter
+    model: nn.Module,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: Sequence[Conversation],
+    longest: int,
+    file: Path,
+    reporter: Reporter,
 ) -> list[TaughtAnswer]:
     """A local teacher's greedy answers, kept in `file` as they come; those that are there are not asked again."""
     from studio.data.render import encode_prompt

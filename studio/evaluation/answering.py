@@ -6,7 +6,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from studio.evaluation.report import Speed
 from studio.evaluation.settings import Evaluation
 
 if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PreTrainedTokenizerBase
+
     from studio.data.render import Encoded, TrainOn
     from studio.models.generation import Answer
 
@@ -53,7 +56,7 @@ class Question:
 
 
 def questions(
-    conversations: Sequence[Conversation], tokenizer: Any, train_on: TrainOn = "assistant"
+    conversations: Sequence[Conversation], tokenizer: PreTrainedTokenizerBase, train_on: TrainOn = "assistant"
 ) -> tuple[list[Question], list[str]]:
     """Render each conversation as it is trained and as it is asked; and `file:line: reason` for those that cannot be.
 
@@ -98,8 +101,8 @@ def longest_answer(questions: Sequence[Question], settings: Evaluation, at_least
 
 
 def ask(
-    model: Any,
-    tokenizer: Any,
+    model: nn.Module,
+    tokenizer: PreTrainedTokenizerBase,
     prompts: Sequence[Sequence[int]],
     max_new_tokens: int,
     on_progress: Callable[[int, int], None] | None = None,
@@ -116,7 +119,9 @@ def ask(
     return given, time.perf_counter() - began
 
 
-def answers(model: Any, tokenizer: Any, conversations: Sequence[Conversation], settings: Evaluation) -> list[Answer]:
+def answers(
+    model: nn.Module, tokenizer: PreTrainedTokenizerBase, conversations: Sequence[Conversation], settings: Evaluation
+) -> list[Answer]:
     """What a model on its own answers to the conversations' last questions."""
     asked, left_out = questions(conversations, tokenizer)
     if left_out:
@@ -126,7 +131,13 @@ def answers(model: Any, tokenizer: Any, conversations: Sequence[Conversation], s
     return ask(model, tokenizer, [item.prompt for item in asked], longest_answer(asked, settings))[0]
 
 
-def speed(model: Any, tokenizer: Any, prompts: Sequence[Sequence[int]], max_new_tokens: int, pass_rate: float) -> Speed:
+def speed(
+    model: nn.Module,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[Sequence[int]],
+    max_new_tokens: int,
+    pass_rate: float,
+) -> Speed:
     """Latency of single answers, measured now on the model's device; pass_rate is the tokens per second of a full pass."""
     chosen = prompts[:: max(1, len(prompts) // ALONE)][:ALONE]
     taken = [ask(model, tokenizer, [prompt], max_new_tokens)[1] for prompt in chosen]
@@ -159,7 +170,7 @@ def share(values: Sequence[float]) -> Ratio:
     return mean(np.asarray(values, dtype=np.float64), bounds=(0.0, 1.0))
 
 
-def _bytes(text: Encoded, tokenizer: Any) -> int:
+def _bytes(text: Encoded, tokenizer: PreTrainedTokenizerBase) -> int:
     """Bytes of the tokens of a text that have something before them; one that ends it has none."""
     first = max(1, text.mask.index(True)) if any(text.mask[1:]) else len(text.mask)
     if first >= len(text.ids):

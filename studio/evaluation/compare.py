@@ -24,12 +24,14 @@ from studio.tracking.reporter import Reporter, Silent
 from studio.training import score_head
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
     from studio.data.render import TrainOn
 
 
 def compare(
     model: Any,
-    tokenizer: Any,
+    tokenizer: PreTrainedTokenizerBase,
     sets: list[QuestionSet],
     settings: Evaluation,
     *,
@@ -93,7 +95,7 @@ def _measured_on(name: str, others: Iterable[str]) -> list[str]:
 
 def _measure(
     model: Any,
-    tokenizer: Any,
+    tokenizer: PreTrainedTokenizerBase,
     wanted: QuestionSet,
     settings: Evaluation,
     seed: int,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -28,6 +28,9 @@ from studio.evaluation.sides import SetProgress, adapter_off, drawn, fitting, on
 from studio.tracking.reporter import Reporter
 
 if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PreTrainedTokenizerBase
+
     from studio.data.render import TrainOn
 
 
@@ -88,7 +91,7 @@ class CrossValidation:
         """How many folds there are."""
         return self.settings.folds
 
-    def measure(self, fold: int, model: Any, tokenizer: Any, reporter: Reporter) -> FoldRecord:
+    def measure(self, fold: int, model: nn.Module, tokenizer: PreTrainedTokenizerBase, reporter: Reporter) -> FoldRecord:
         """Base and tuned on the rows of a fold; model: a PeftModel that was trained on the others."""
         chosen = [index for index, of in enumerate(self.folds) if of == fold]
         asked = [self.questions[index] for index in chosen]
@@ -132,7 +135,7 @@ class CrossValidation:
 
 def prepare(
     rows: Sequence[Conversation],
-    tokenizer: Any,
+    tokenizer: PreTrainedTokenizerBase,
     settings: Evaluation,
     *,
     seed: int,

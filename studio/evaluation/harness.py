@@ -8,9 +8,12 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from studio.core.errors import EvaluationError
+
+if TYPE_CHECKING:
+    from torch import nn
 
 ROWS_AT_ONCE = 8
 
@@ -38,7 +41,7 @@ class Measurement:
         return cls(request["tasks"], request["system"], request["limit"], request["template"])
 
 
-def run(request: dict[str, Any], reporter: Any) -> dict[str, Any]:
+def run(request: dict[str, Any], reporter: object) -> dict[str, Any]:
     """The scores of each side: {side: {task: {"metric": name, "scores": {document: score}}}}.
 
     request: `tasks` (each a name and the folder of its YAML, empty for one that comes with the harness), `system`, `limit`
@@ -55,7 +58,7 @@ def run(request: dict[str, Any], reporter: Any) -> dict[str, Any]:
     return sides
 
 
-def measure(side: str, model: Any, measurement: Measurement, reporter: Any) -> dict[str, dict[str, TaskScores]]:
+def measure(side: str, model: nn.Module, measurement: Measurement, reporter: Any) -> dict[str, dict[str, TaskScores]]:
     """The scores of a model of the harness, under the name of its side. Raises EvaluationError."""
     scores: dict[str, TaskScores] = {}
     for task in measurement.tasks:
@@ -84,7 +87,7 @@ def _models(request: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
     yield "tuned", tuned.get_base_model(), tokenizer
 
 
-def _scores(model: Any, task: dict[str, str], measurement: Measurement) -> TaskScores:
+def _scores(model: nn.Module, task: dict[str, str], measurement: Measurement) -> TaskScores:
     simple_evaluate = importlib.import_module("lm_eval").simple_evaluate
     task_manager = importlib.import_module("lm_eval.tasks").TaskManager
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from studio.core.errors import ModelError
 from studio.core.text import shorten
@@ -13,6 +13,9 @@ from studio.evaluation.passes import in_batches
 from studio.models import finding
 from studio.models.settings import Model
 from studio.tracking.reporter import Reporter
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 BATCH = 16
 LONGEST = 512
@@ -53,7 +56,12 @@ def person_labels(labels: dict[int, str], name: str) -> list[int]:
 
 
 def find_people(
-    rows: Iterable[tuple[int, Conversation]], count: int, model: Any, tokenizer: Any, name: str, reporter: Reporter
+    rows: Iterable[tuple[int, Conversation]],
+    count: int,
+    model: Any,
+    tokenizer: PreTrainedTokenizerBase,
+    name: str,
+    reporter: Reporter,
 ) -> Named:
     """The rows whose texts name people. rows: each with its index; count: how many there are.
 

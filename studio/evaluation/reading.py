@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,8 +12,11 @@ from studio.evaluation.answering import Question
 from studio.evaluation.interval import Column
 from studio.evaluation.likelihood import Likelihood, likelihood
 
+if TYPE_CHECKING:
+    from torch import nn
 
-def read(model: Any, questions: Sequence[Question], done: Callable[[int], None]) -> Likelihood:
+
+def read(model: nn.Module, questions: Sequence[Question], done: Callable[[int], None]) -> Likelihood:
     """The likelihood of each row. A longer text's pieces begin with the last token of the one before, as in training."""
     pieces: list[tuple[Sequence[int], Sequence[bool]]] = []
     starts = []

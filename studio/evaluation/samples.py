@@ -12,6 +12,9 @@ from studio.core.records import Record
 from studio.evaluation.answering import ask, longest_answer, questions
 
 if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PreTrainedTokenizerBase
+
     from studio.data.render import TrainOn
     from studio.data.rows import Conversation
     from studio.evaluation.settings import Evaluation
@@ -32,7 +35,7 @@ class Sample(Record):
 
 def sampler(
     rows: Sequence[Conversation],
-    tokenizer: Any,
+    tokenizer: PreTrainedTokenizerBase,
     settings: Evaluation,
     train_on: TrainOn,
     file: Path,
@@ -51,7 +54,7 @@ def sampler(
         return None
     longest = min(LONGEST, longest_answer(asked, settings))
 
-    def sample(step: int, model: Any) -> None:
+    def sample(step: int, model: nn.Module) -> None:
         try:
             answers, _ = ask(model, tokenizer, [item.prompt for item in asked], longest)
             file.parent.mkdir(parents=True, exist_ok=True)

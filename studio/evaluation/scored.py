@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,11 +20,15 @@ from studio.evaluation.sides import adapter_off, device, fitting
 from studio.evaluation.verdict import decide
 from studio.tracking.reporter import Reporter
 
+if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PreTrainedTokenizerBase
+
 ACCURACY = "score_accuracy"
 WHY = "a reward model is there to score the preferred answer of a pair higher"
 
 
-def load(base: Any, adapter: Path) -> Any:
+def load(base: nn.Module, adapter: Path) -> Any:
     """The base with the adapter and the head of a reward model on it."""
     from studio.models import loading
     from studio.training import score_head
@@ -61,8 +65,8 @@ def scores(model: Any, sequences: Sequence[Sequence[int]], done: Callable[[int],
 
 
 def compare(
-    model: Any,
-    tokenizer: Any,
+    model: nn.Module,
+    tokenizer: PreTrainedTokenizerBase,
     rows: Sequence[Conversation],
     settings: Evaluation,
     *,
@@ -112,7 +116,7 @@ def compare(
     return Report(sets=[held_out], verdict=verdict, device=device(model), resamples=settings.resamples, seed=seed, speed={})
 
 
-def _likelier(model: Any, pairs: Sequence[Question]) -> list[float]:
+def _likelier(model: nn.Module, pairs: Sequence[Question]) -> list[float]:
     """Whether the base finds the preferred answer likelier, by the mean log p of its tokens."""
     with adapter_off(model):
         sides = [

@@ -12,7 +12,7 @@ from studio.data.settings import rows_from_python
 from studio.evaluation.judge.settings import Judge
 
 
-def _as_list(value: Any) -> Any:
+def _as_list(value: object) -> Any:
     return [value] if isinstance(value, str) else value
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +15,10 @@ from studio.evaluation.likelihood import likelihood
 from studio.evaluation.passes import in_batches
 from studio.tracking.reporter import Reporter
 
+if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PreTrainedTokenizerBase
+
 LONGEST = 1024
 """Tokens of a row that are looked at: the end of a longer question, the beginning of a longer answer."""
 BATCH = 64
@@ -22,7 +26,13 @@ _Scored = tuple[list[int], list[bool]]
 
 
 def score(
-    rows: Iterable[tuple[int, Conversation]], total: int, count: int, model: Any, tokenizer: Any, name: str, reporter: Reporter
+    rows: Iterable[tuple[int, Conversation]],
+    total: int,
+    count: int,
+    model: nn.Module,
+    tokenizer: PreTrainedTokenizerBase,
+    name: str,
+    reporter: Reporter,
 ) -> Scores:
     """The loss of each row's last answer by a base model, with and without what is asked.
 
@@ -63,7 +73,7 @@ def _behind(encoded: Encoded) -> _Scored:
     return encoded.ids[begin : begin + LONGEST], encoded.mask[begin : begin + LONGEST]
 
 
-def _alone(encoded: Encoded, tokenizer: Any) -> _Scored:
+def _alone(encoded: Encoded, tokenizer: PreTrainedTokenizerBase) -> _Scored:
     """The answer behind nothing but the header that opens an answer."""
     first = encoded.mask.index(True)
     opening = encoded.text.rfind(check_template(tokenizer).header.strip(), 0, encoded.starts[first])

@@ -23,6 +23,9 @@ from studio.evaluation.verdict import APART, decide
 from studio.tracking.reporter import Reporter
 
 if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PreTrainedTokenizerBase
+
     from studio.data.render import TrainOn
 
 FILE = "teacher-answers.json"
@@ -56,8 +59,8 @@ class TeacherAnswers(Record):
 
 
 def answered(
-    model: Any,
-    tokenizer: Any,
+    model: nn.Module,
+    tokenizer: PreTrainedTokenizerBase,
     rows: Sequence[Conversation],
     settings: Evaluation,
     seed: int,

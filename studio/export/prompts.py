@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from studio.core.files import read_json
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 def stop_token_ids(folder: Path) -> list[int]:
@@ -15,7 +18,7 @@ def stop_token_ids(folder: Path) -> list[int]:
     return list(found) if isinstance(found, list) else [found]
 
 
-def portable_template(tokenizer: Any) -> str | None:
+def portable_template(tokenizer: PreTrainedTokenizerBase) -> str | None:
     """The trained chat template as a GGUF file holds it, if there is one."""
     from studio.models.chat import chat_template
 
@@ -29,7 +32,7 @@ def without_marks(template: str) -> str:
     return re.sub(r"(\{%[-+]?)\s*endgeneration\s*([-+]?%\})", r"\1 endif \2", opened)
 
 
-def adds_bos(tokenizer: Any) -> bool:
+def adds_bos(tokenizer: PreTrainedTokenizerBase) -> bool:
     """True if llama.cpp is to add BOS to a chat prompt.
 
     It is only if the template writes one itself (llama.cpp then takes care not to have two), or if there is no template and

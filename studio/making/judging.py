@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from studio.core.messages import chat_message
 from studio.documents.records import Passage
@@ -43,7 +42,7 @@ def request(draft: Draft, passages: Sequence[Passage]) -> Request:
     return Request(messages, MAX_TOKENS, 0.0, None, _SCHEMA)
 
 
-def score(value: Any) -> tuple[float, str] | None:
+def score(value: object) -> tuple[float, str] | None:
     """The lowest of the scores and the reason; None if the answer holds none."""
     if not isinstance(value, dict):
         return None

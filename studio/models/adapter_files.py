@@ -6,10 +6,13 @@ import json
 import math
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from studio.core.errors import ModelError
 from studio.models.weights import Tensor, header
+
+if TYPE_CHECKING:
+    from torch import nn
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 PICKLED = "adapter_model.bin"
@@ -110,7 +113,7 @@ def ranks(folder: Path) -> dict[str, int]:
     }
 
 
-def match(folder: Path, tensors: dict[str, Tensor], base: Any) -> None:
+def match(folder: Path, tensors: dict[str, Tensor], base: nn.Module) -> None:
     """Raise ModelError unless every matrix of the adapter has its layer, of its size, in the base model."""
     modules = dict(base.named_modules())
     layers = {found["layer"] for name in tensors if (found := _MATRIX.match(name))}

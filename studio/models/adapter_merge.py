@@ -12,12 +12,15 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from studio.core.errors import ModelError
 from studio.core.files import folder_aside, read_json, sha256, write_json
 from studio.core.records import Record
 from studio.models import adapter_files
+
+if TYPE_CHECKING:
+    import torch
 
 Method = Literal["cat", "svd", "ties", "dare"]
 METHODS: dict[Method, str] = {
@@ -184,7 +187,7 @@ def scale(config: dict[str, Any], layer: str) -> float:
     return float(alpha) / (math.sqrt(rank) if config.get("use_rslora") else float(rank))
 
 
-def _own(patterns: dict[str, Any] | None, layer: str, otherwise: Any) -> Any:
+def _own(patterns: dict[str, Any] | None, layer: str, otherwise: object) -> Any:
     """A layer's own value, as peft matches patterns: the first that ends the layer's path."""
     return next((value for key, value in (patterns or {}).items() if re.match(rf"(.*\.)?({key})$", layer)), otherwise)
 
@@ -237,7 +240,7 @@ def _chosen(method: Method, updates: list[Any], weights: list[float], density: f
     return torch.where(share > 0, total / share.clamp(min=1e-12) * sum(weights), 0.0)
 
 
-def _cut(up: Any, down: Any, rank: int) -> tuple[Any, Any, float, float]:
+def _cut(up: torch.Tensor, down: Any, rank: int) -> tuple[Any, Any, float, float]:
     """The nearest product of that rank to up @ down (to `up` alone where down is None): B, A, the squared norm of what is left
     out, and that of the whole."""
     import torch

@@ -14,11 +14,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from studio.core.errors import DataError, ModelError, StudioError
 from studio.core.text import shorten
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 OPEN, CLOSE = "\ufdd0", "\ufdd1"
 """Noncharacters, reserved by Unicode for use inside a program; no text has them."""
@@ -100,7 +103,7 @@ def render(
     return _unwrap(texts[0], generated) if quotes else Rendered(texts[0], (), generated)
 
 
-def fix_date(tokenizer: Any, day: date | None) -> None:
+def fix_date(tokenizer: PreTrainedTokenizerBase, day: date | None) -> None:
     """Let the tokenizer's template write this day wherever it writes the present one; None: the present one again."""
     if day is None:
         _days.pop(tokenizer, None)
@@ -108,7 +111,7 @@ def fix_date(tokenizer: Any, day: date | None) -> None:
         _days[tokenizer] = day
 
 
-def write_day(tokenizer: Any, day: date | None) -> None:
+def write_day(tokenizer: PreTrainedTokenizerBase, day: date | None) -> None:
     """Put the day into the tokenizer's own template, for one that is saved and rendered elsewhere."""
     template = tokenizer.chat_template
     if isinstance(template, dict):
@@ -144,12 +147,12 @@ def with_system(template: str, system: str) -> str:
     return f"{{%- if {alone} -%}}{{%- set messages = [{message}] + messages -%}}{{%- endif %}}\n{template}"
 
 
-def date_of(tokenizer: Any) -> date:
+def date_of(tokenizer: PreTrainedTokenizerBase) -> date:
     """The day that the tokenizer's template writes, if it writes one."""
     return _days.get(tokenizer) or date.today()
 
 
-def chat_template(tokenizer: Any, tools: bool = False) -> str:
+def chat_template(tokenizer: PreTrainedTokenizerBase, tools: bool = False) -> str:
     """The tokenizer's template (the one for tools where it has several). Raises ModelError if it has none."""
     if not tokenizer.chat_template:
         raise ModelError(
@@ -185,7 +188,7 @@ def plain_arguments(message: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**message, "tool_calls": plain}
 
 
-def _texts(value: Any):
+def _texts(value: object):
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
@@ -196,7 +199,7 @@ def _texts(value: Any):
             yield from _texts(inner)
 
 
-def _wrap(value: Any, guard: re.Pattern[str]) -> Any:
+def _wrap(value: object, guard: re.Pattern[str]) -> Any:
     if isinstance(value, str):
         if _WRAPPERS.search(value):
             raise DataError(

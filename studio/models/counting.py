@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from studio.models.architectures.base import ConfigValues
+
+if TYPE_CHECKING:
+    from torch import nn
 
 MOST_LAYERS = 1000
 """A config with more layers than this describes no model there is."""
@@ -71,7 +74,7 @@ def count(config: ConfigValues) -> dict[str, Any]:
     }
 
 
-def _number(value: Any) -> Any:
+def _number(value: object) -> Any:
     """A value as transformers writes it: JSON has no infinity, so it stands as `{"__float__": "Infinity"}`."""
     if isinstance(value, dict):
         return (
@@ -80,30 +83,30 @@ def _number(value: Any) -> Any:
     return [_number(each) for each in value] if isinstance(value, list) else value
 
 
-def _layers(model: Any) -> Any:
+def _layers(model: nn.Module) -> Any:
     import torch
 
     return max((module for module in model.modules() if isinstance(module, torch.nn.ModuleList)), key=len)
 
 
-def _expert_weights(model: Any) -> int:
+def _expert_weights(model: nn.Module) -> int:
     """Weights of fused experts; a convolution's are three-dimensional too."""
     experts = (module for name, module in model.named_modules() if name.endswith("experts"))
     return sum(weight.numel() for module in experts for weight in module.parameters(recurse=False) if weight.dim() == 3)
 
 
-def _linears(layer: Any) -> dict[str, tuple[int, int]]:
+def _linears(layer: nn.Module) -> dict[str, tuple[int, int]]:
     """The linear layers by their last name; by their path in the layer where two share that name."""
     sizes = {path: size for path, module in layer.named_modules() if (size := _size(module))}
     last = [path.rpartition(".")[2] for path in sizes]
     return {name if last.count(name) == 1 else path: size for name, (path, size) in zip(last, sizes.items(), strict=True)}
 
 
-def _linear_weights(layer: Any) -> int:
+def _linear_weights(layer: nn.Module) -> int:
     return sum(size[0] * size[1] for module in layer.modules() if (size := _size(module)))
 
 
-def _size(module: Any) -> tuple[int, int] | None:
+def _size(module: nn.Module) -> tuple[int, int] | None:
     """(in, out) of a layer that quantisation replaces and adapters sit on; None for any other module."""
     import torch
     from transformers.pytorch_utils import Conv1D
@@ -115,7 +118,7 @@ def _size(module: Any) -> tuple[int, int] | None:
     return None
 
 
-def _first(config: Any, *names: str) -> int:
+def _first(config: object, *names: str) -> int:
     return next((int(value) for name in names if isinstance(value := getattr(config, name, None), int)), 0)
 
 

@@ -43,7 +43,7 @@ def _counted(config: ConfigValues, name: str, facts: Architecture) -> ModelDims:
     text = config.get("text_config") or config
     defaults = (ARCHITECTURES["llama"] if facts is UNLISTED else facts).defaults
 
-    def value(key: str, *others: str, default: Any = None) -> Any:
+    def value(key: str, *others: str, default: object = None) -> Any:
         for source in (text, config if key == "tie_word_embeddings" else {}, defaults):
             for wanted in (key, *others):
                 if source.get(wanted) is not None:

@@ -6,10 +6,15 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from studio.core.errors import HardwareError, Stopped
 from studio.models.templates import check_template
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+    from transformers import PreTrainedTokenizerBase
 
 BATCH = 16
 """Prompts answered at once unless said otherwise."""
@@ -46,9 +51,9 @@ def stop_ids(tokenizer: Any, model: Any = None) -> tuple[int, ...]:
 
 
 def generate(
-    model: Any,
+    model: nn.Module,
     prompts: Sequence[Sequence[int]],
-    tokenizer: Any,
+    tokenizer: PreTrainedTokenizerBase,
     max_new_tokens: int,
     batch_size: int | None = None,
     temperature: float = 0.0,
@@ -82,9 +87,9 @@ def generate(
 
 
 def stream(
-    model: Any,
+    model: nn.Module,
     prompt: Sequence[int],
-    tokenizer: Any,
+    tokenizer: PreTrainedTokenizerBase,
     max_new_tokens: int = 512,
     temperature: float = 0.0,
     top_p: float = 1.0,
@@ -122,9 +127,9 @@ def stream(
 
 
 def _rows(
-    model: Any,
+    model: nn.Module,
     prompts: Sequence[Sequence[int]],
-    tokenizer: Any,
+    tokenizer: PreTrainedTokenizerBase,
     max_new_tokens: int,
     temperature: float,
     top_p: float,
@@ -176,7 +181,7 @@ def _run(
         **({"temperature": temperature, "top_p": top_p, "top_k": 0} if temperature > 0 else {}),
     )
 
-    def stopping(ids: Any, scores: Any, **_: Any) -> Any:
+    def stopping(ids: Any, scores: torch.Tensor, **_: Any) -> Any:
         return torch.full((ids.shape[0],), should_stop is not None and should_stop(), device=ids.device)
 
     with torch.inference_mode(), _without_own_taste(model):
@@ -189,7 +194,7 @@ def _run(
         )
 
 
-def read(ids: Sequence[int], tokenizer: Any) -> tuple[str, str]:
+def read(ids: Sequence[int], tokenizer: PreTrainedTokenizerBase) -> tuple[str, str]:
     """Generated ids as a person reads them, without special tokens; and the thinking block they began with, if any."""
     text, thought = str(tokenizer.decode(list(ids), skip_special_tokens=True)), ""
     if text.lstrip().startswith("<think>") and "</think>" in text:
@@ -198,7 +203,7 @@ def read(ids: Sequence[int], tokenizer: Any) -> tuple[str, str]:
     return text.strip(), thought
 
 
-def _answer(row: list[int], tokenizer: Any, ends: set[int]) -> Answer:
+def _answer(row: list[int], tokenizer: PreTrainedTokenizerBase, ends: set[int]) -> Answer:
     last = next((index for index, token in enumerate(row) if token in ends), None)
     ids = row if last is None else row[:last]
     text, thought = read(ids, tokenizer)
@@ -215,7 +220,7 @@ def _smaller(size: int, longest: int) -> int:
 
 
 @contextlib.contextmanager
-def _ready(model: Any, seed: int) -> Iterator[None]:
+def _ready(model: nn.Module, seed: int) -> Iterator[None]:
     """The model in evaluation mode and the random state our own; both as before afterwards."""
     import torch
 

@@ -28,7 +28,9 @@ from studio.models.tokenizers import tokenizer
 from studio.models.widening import widened
 
 if TYPE_CHECKING:
+    import torch
     from peft import PeftModel
+    from torch import nn
     from transformers import PreTrainedTokenizerBase
 
 __all__ = [
@@ -119,7 +121,7 @@ def as_loaded(model: Model, device: str) -> Model:
     return Model(**{**model.model_dump(), **changes})
 
 
-def attach_adapter(base: Any, folder: str | Path, name: str = "default") -> Any:
+def attach_adapter(base: nn.Module, folder: str | Path, name: str = "default") -> Any:
     """The base with the adapter in `folder` on it, in evaluation mode. Raises ModelError if they do not fit.
 
     base may have adapters on it already; each has a `name` of its own.
@@ -144,7 +146,7 @@ def attach_adapter(base: Any, folder: str | Path, name: str = "default") -> Any:
     return without_packing(model.eval())
 
 
-def check_adapter(base: Any, folder: Path) -> None:
+def check_adapter(base: nn.Module, folder: Path) -> None:
     """Raise ModelError unless an adapter folder is whole and fits a base, which may be without its weights; warn of one that
     changes nothing, or much more than adapters do."""
     adapter_files.match(folder, adapter_files.check(folder), base)
@@ -201,7 +203,7 @@ def _attention(wanted: str | None, config: Any) -> str | None:
     return wanted
 
 
-def _quantization(model: Model, dtype: Any) -> Any:
+def _quantization(model: Model, dtype: torch.dtype) -> Any:
     if model.quantization not in ("nf4", "int8"):
         return None
     from transformers import BitsAndBytesConfig
@@ -216,7 +218,7 @@ def _quantization(model: Model, dtype: Any) -> Any:
     )
 
 
-def _quantize_experts(base: Any, double: bool) -> None:
+def _quantize_experts(base: nn.Module, double: bool) -> None:
     """Fused experts are one three-dimensional parameter a layer, which bitsandbytes' replacement of linear layers misses."""
     from bitsandbytes.nn.parametrize import replace_parameter_4bit
 

@@ -10,13 +10,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from studio.core.errors import ModelError
 from studio.core.files import folder_aside
 from studio.core.records import Record
 from studio.core.text import plural
 from studio.models.loading import DTYPES
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+    from transformers import PreTrainedTokenizerBase
 
 RECORD = "pruned.json"
 FIRST, LAST = 2, 1
@@ -93,7 +98,7 @@ def similarity(model: Any, rows: Iterable[Sequence[int]]) -> Similarity:
     sums, tokens = torch.zeros(len(layers), dtype=torch.float64), 0
 
     def look(index: int) -> Any:
-        def compare(layer: Any, inputs: tuple[Any, ...], named: dict[str, Any], output: Any) -> None:
+        def compare(layer: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any], output: torch.Tensor) -> None:
             before = inputs[0] if inputs else named["hidden_states"]
             after = output[0] if isinstance(output, tuple) else output
             like = torch.nn.functional.cosine_similarity(before.float(), after.float(), dim=-1)
@@ -150,7 +155,7 @@ def drop(model: Any, dropped: Sequence[int]) -> Any:
     return model
 
 
-def write(model: Any, tokenizer: Any, record: PrunedModel, dtype: str, out: Path) -> None:
+def write(model: Any, tokenizer: PreTrainedTokenizerBase, record: PrunedModel, dtype: str, out: Path) -> None:
     """Write a pruned model as a model folder in a number format (bf16, fp16, fp32), with its tokenizer and record: complete, or
     not there."""
     import torch

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from studio.core.errors import DataError, ModelError
@@ -15,6 +15,9 @@ from studio.core.messages import ChatMessage, Tool, ToolCall
 from studio.models.chat import Rendered, chat_template, has_marks, render
 from studio.models.template_limit import require_bounded
 from studio.models.turns import REASONING, Messages, TemplateReport, answers, inexact
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 ASKED, ANSWERED = ("qzaskone", "qzasktwo"), ("qzreplyone", "qzreplytwo")
 PROBE: tuple[ChatMessage, ...] = (
@@ -45,7 +48,7 @@ TOOL_PROBE: tuple[ChatMessage, ...] = (
 _known: WeakKeyDictionary[Any, tuple[Any, TemplateReport]] = WeakKeyDictionary()
 
 
-def check_template(tokenizer: Any) -> TemplateReport:
+def check_template(tokenizer: PreTrainedTokenizerBase) -> TemplateReport:
     """How the tokenizer's chat template writes a conversation, found by rendering a small one.
 
     Raises ModelError, showing the place, for no template and for one whose answers cannot be told exactly.
@@ -193,7 +196,7 @@ def any_of(words: set[str]) -> re.Pattern[str]:
     return re.compile("|".join(re.escape(word) for word in sorted(words - {""}, key=len, reverse=True)) or "(?!)")
 
 
-def _shows(tokenizer: Any, messages: Messages, tools: Messages, word: str) -> bool:
+def _shows(tokenizer: PreTrainedTokenizerBase, messages: Messages, tools: Messages, word: str) -> bool:
     try:
         return word in render(tokenizer, messages, tools).text
     except DataError:
@@ -211,7 +214,7 @@ def _thought(answer: int, key: str) -> list[dict[str, Any]]:
     return messages
 
 
-def _with_tools(tokenizer: Any, draft: TemplateReport, added: list[str]) -> TemplateReport:
+def _with_tools(tokenizer: PreTrainedTokenizerBase, draft: TemplateReport, added: list[str]) -> TemplateReport:
     """The report with tools, if calls can be trained exactly; a call may end with a token of its own."""
     draft = replace(draft, supports_tools=True)
     if _trains_tools(tokenizer, draft):
@@ -232,7 +235,7 @@ def _with_tools(tokenizer: Any, draft: TemplateReport, added: list[str]) -> Temp
     return replace(draft, supports_tools=False)
 
 
-def _trains_tools(tokenizer: Any, draft: TemplateReport) -> bool:
+def _trains_tools(tokenizer: PreTrainedTokenizerBase, draft: TemplateReport) -> bool:
     try:
         shown = closed(draft, render(tokenizer, TOOL_PROBE, (TOOL,)))
         if not all(word in shown.text for word in ("Looks it up", "qzvalue", "qzresult")):
@@ -244,7 +247,7 @@ def _trains_tools(tokenizer: Any, draft: TemplateReport) -> bool:
     return "qzvalue" in called and "qzresult" not in called
 
 
-def _notes(tokenizer: Any, report: TemplateReport, plain: bool) -> tuple[str, ...]:
+def _notes(tokenizer: PreTrainedTokenizerBase, report: TemplateReport, plain: bool) -> tuple[str, ...]:
     notes = []
     if not report.supports_system:
         notes.append("it writes no system message in a whole conversation: put such instructions into the first question")

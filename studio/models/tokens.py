@@ -8,10 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from studio.core.errors import ModelError
 from studio.models.chat import Span
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 _lock = Lock()
 
@@ -25,7 +28,7 @@ class Tokenized:
 
 
 def tokenize(
-    tokenizer: Any,
+    tokenizer: PreTrainedTokenizerBase,
     texts: Sequence[str],
     cuts: Sequence[Sequence[int]],
     quoted: Sequence[Sequence[Span]],
@@ -46,7 +49,7 @@ def tokenize(
     ]
 
 
-def count_tokens(tokenizer: Any, texts: Sequence[str]) -> list[int]:
+def count_tokens(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[int]:
     """How many tokens each text has, without any that a template or the tokenizer puts around it."""
     return [len(tokens.ids) for tokens, _ in _encode(tokenizer, texts)]
 
@@ -77,7 +80,9 @@ def _spanned(tokens: Tokenized, stops: list[int], cuts: Sequence[int]) -> bool:
     return False
 
 
-def _pieces(tokenizer: Any, text: str, cuts: Sequence[int], quoted: Sequence[Span], control: re.Pattern) -> Tokenized:
+def _pieces(
+    tokenizer: PreTrainedTokenizerBase, text: str, cuts: Sequence[int], quoted: Sequence[Span], control: re.Pattern
+) -> Tokenized:
     """The text encoded piece by piece, cut where it must be."""
     plain = [span for span in quoted if control.search(text, *span)]
     edges = sorted({0, len(text), *cuts, *(edge for span in plain for edge in span)})
@@ -96,12 +101,12 @@ def _pieces(tokenizer: Any, text: str, cuts: Sequence[int], quoted: Sequence[Spa
     return Tokenized(ids, starts)
 
 
-def _first(tokenizer: Any, piece: str) -> tuple[list[int], list[int]]:
+def _first(tokenizer: PreTrainedTokenizerBase, piece: str) -> tuple[list[int], list[int]]:
     tokens, _ = _encode(tokenizer, [piece])[0]
     return tokens.ids, tokens.starts
 
 
-def _continued(tokenizer: Any, piece: str) -> tuple[list[int], list[int]]:
+def _continued(tokenizer: PreTrainedTokenizerBase, piece: str) -> tuple[list[int], list[int]]:
     """Encode a piece from the middle of a text: behind a line break, so that no begin-of-text space is put before it."""
     broken, _ = _encode(tokenizer, ["\n" + piece])[0]
     head = _first(tokenizer, "\n")[0]
@@ -110,7 +115,7 @@ def _continued(tokenizer: Any, piece: str) -> tuple[list[int], list[int]]:
     return _first(tokenizer, piece)
 
 
-def _as_text(tokenizer: Any, piece: str) -> list[int]:
+def _as_text(tokenizer: PreTrainedTokenizerBase, piece: str) -> list[int]:
     """The ids of a control token's text by the model's ordinary vocabulary."""
     forbidden = set(tokenizer.added_tokens_decoder)
     for parts in ([piece], [piece[:1], piece[1:]], list(piece)):

@@ -9,11 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from studio.core.errors import DataError, ModelError
 from studio.core.text import shorten
 from studio.models.chat import Rendered, Span, render
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 Messages = Sequence[Mapping[str, Any]]
 REASONING = ("reasoning_content", "thinking", "reasoning")
@@ -61,7 +64,7 @@ class TemplateReport:
 
 
 def answers(
-    tokenizer: Any, report: TemplateReport, rendered: Rendered, messages: Messages, tools: Messages = ()
+    tokenizer: PreTrainedTokenizerBase, report: TemplateReport, rendered: Rendered, messages: Messages, tools: Messages = ()
 ) -> list[list[Span]]:
     """Where each answer of a complete conversation is: from behind its header to the end of its end-of-turn token.
 
@@ -85,7 +88,12 @@ def answers(
 
 
 def openings(
-    tokenizer: Any, report: TemplateReport, rendered: Rendered, messages: Messages, tools: Messages = (), prompt: bool = False
+    tokenizer: PreTrainedTokenizerBase,
+    report: TemplateReport,
+    rendered: Rendered,
+    messages: Messages,
+    tools: Messages = (),
+    prompt: bool = False,
 ) -> list[int]:
     """Where the text of each answer begins; with `prompt`, the end of the rendering (the answer to come) included."""
     _nothing_lost(rendered.text, messages)
@@ -152,7 +160,9 @@ def _after_headers(report: TemplateReport, outline: str) -> list[int]:
     return starts
 
 
-def _by_prefix(tokenizer: Any, report: TemplateReport, rendered: Rendered, messages: Messages, tools: Messages) -> list[int]:
+def _by_prefix(
+    tokenizer: PreTrainedTokenizerBase, report: TemplateReport, rendered: Rendered, messages: Messages, tools: Messages
+) -> list[int]:
     """Openings where answers have no header of their own (after a tool's result, say): render up to each answer."""
     starts = []
     for place, message in enumerate(messages):

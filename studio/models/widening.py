@@ -6,9 +6,12 @@ long as in fp32, one of fp16 matrices 150 times. `studio.hardware.machine.Machin
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from studio.hardware import machine
+
+if TYPE_CHECKING:
+    from torch import nn
 
 SHORT = {"torch.bfloat16": "bf16", "torch.float16": "fp16", "torch.float32": "fp32"}
 
@@ -38,7 +41,7 @@ def widened(model: Any, device: str) -> Any:
     return model
 
 
-def _quantized(model: Any) -> list[Any]:
+def _quantized(model: nn.Module) -> list[Any]:
     """What bitsandbytes knows of each 4-bit weight, fused experts included."""
     layers = [getattr(weights, "quant_state", None) for weights in model.parameters()]
     experts = [getattr(module, "quant_state", None) for module in model.modules()]

@@ -18,7 +18,7 @@ class Draft:
         self.changes: dict[str, Any] = {}
         self.decisions: list[Decision] = []
 
-    def settle(self, field: str, value: Any, reason: str, otherwise: str = "") -> None:
+    def settle(self, field: str, value: object, reason: str, otherwise: str = "") -> None:
         """Give `field` its value, unless it was given or is settled. An empty list was not given."""
         here: Any = self.given
         for key in field.split("."):

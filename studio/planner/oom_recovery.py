@@ -46,7 +46,7 @@ def next_oom_fallback(spec: ResolvedSpec) -> tuple[str, Any] | None:
     return None
 
 
-def describe(spec: ResolvedSpec, field: str, value: Any) -> str:
+def describe(spec: ResolvedSpec, field: str, value: object) -> str:
     """What the change means, in a sentence without its end."""
     if field == "training.micro_batch":
         rows = f"{value} instead of {spec.training.micro_batch} rows at once"

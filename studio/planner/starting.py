@@ -140,7 +140,7 @@ def _layers(start: Path, config: dict[str, Any]) -> tuple[list[str], dict[str, i
 _LORA = "Give a LoRA, rsLoRA or DoRA adapter, or merge this one into its base and set model.name to the result."
 
 
-def _words(value: Any) -> str:
+def _words(value: object) -> str:
     return f"{plural(len(value), 'layer')}: {', '.join(value)}" if is_list(value) else str(value)
 
 

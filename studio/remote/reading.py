@@ -47,7 +47,7 @@ def most_tokens_of(request: Request, text: str) -> tuple[int, int]:
     return request.most_prompt_tokens, min(request.max_tokens, len(text.encode()) + 1)
 
 
-def _text(content: Any) -> str:
+def _text(content: object) -> str:
     if isinstance(content, list):  # parts
         return "".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
     return content if isinstance(content, str) else ""
@@ -70,7 +70,7 @@ def _usage(body: Any, request: Request, text: str) -> tuple[Usage, float | None]
     return usage, float(cost) if isinstance(cost, int | float) and cost >= 0 else None
 
 
-def _choices(body: Any) -> tuple[TokenChoice, ...] | None:
+def _choices(body: object) -> tuple[TokenChoice, ...] | None:
     listed = body.get("content") if isinstance(body, Mapping) else None
     if not isinstance(listed, list):
         return None

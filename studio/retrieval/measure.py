@@ -125,7 +125,7 @@ def read_questions(path: Path, index: Index) -> tuple[list[Question], int]:
     return found, left_out
 
 
-def question_of(row: Any) -> str:
+def question_of(row: object) -> str:
     """The question of a row: its `question`, `prompt`, `instruction`, or last message of the user's."""
     if not isinstance(row, Mapping):
         return ""

@@ -290,7 +290,7 @@ def _origins(report: Report) -> dict[str, Any]:
     return found
 
 
-def _texts(value: Any) -> Iterator[str]:
+def _texts(value: object) -> Iterator[str]:
     """Every text in nested plain values."""
     if isinstance(value, str):
         yield value

@@ -157,7 +157,7 @@ class PlanRecord(Record):
     measured: Measured | None = None
     changes: tuple[Change, ...] = ()
 
-    def with_change(self, field: str, value: Any, reason: str) -> PlanRecord:
+    def with_change(self, field: str, value: object, reason: str) -> PlanRecord:
         """The plan with the field's decision replaced, and both values kept under `changes`."""
         old = next((item.value for item in self.decisions if item.field == field), None)
         others = tuple(item for item in self.decisions if item.field != field)

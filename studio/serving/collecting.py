@@ -79,7 +79,7 @@ class Collector:
             with self._lock:
                 self._waiting -= 1
 
-    async def say(self, body: Any) -> dict[str, Any]:
+    async def say(self, body: object) -> dict[str, Any]:
         """Keep what a client says of an answer: `{"id", "rating", "correction", "flag"}`. Raises ApiError."""
         key, opinion = _read(body)
 
@@ -106,7 +106,7 @@ class Collector:
         self._feedback.close()
 
 
-def _read(body: Any) -> tuple[str, Opinion]:
+def _read(body: object) -> tuple[str, Opinion]:
     if not isinstance(body, dict):
         raise bad("the body must be a JSON object")
     unknown = sorted(set(body) - {"id", "choice", "rating", "correction", "flag"})

@@ -54,7 +54,7 @@ def _entry(token: int, logprob: float | None, tokenizer: TokenizerAdapter) -> di
     return {"token": tokenizer.decode([token], special=True), "logprob": logprob, "bytes": list(data)}
 
 
-def chat_choice(index: int, content: str | None, calls: Sequence[ToolCall], finish: str, logprobs: Any) -> dict[str, Any]:
+def chat_choice(index: int, content: str | None, calls: Sequence[ToolCall], finish: str, logprobs: object) -> dict[str, Any]:
     """A choice of a whole chat answer."""
     message: dict[str, Any] = {"role": "assistant", "content": content, "refusal": None}
     if calls:
@@ -62,11 +62,11 @@ def chat_choice(index: int, content: str | None, calls: Sequence[ToolCall], fini
     return {"index": index, "message": message, "logprobs": logprobs, "finish_reason": finish}
 
 
-def text_choice(index: int, text: str, finish: str | None, logprobs: Any) -> dict[str, Any]:
+def text_choice(index: int, text: str, finish: str | None, logprobs: object) -> dict[str, Any]:
     """A choice of a plain completion, whole or in a chunk."""
     return {"index": index, "text": text, "logprobs": logprobs, "finish_reason": finish}
 
 
-def delta(index: int, values: dict[str, Any], finish: str | None = None, logprobs: Any = None) -> dict[str, Any]:
+def delta(index: int, values: dict[str, Any], finish: str | None = None, logprobs: object = None) -> dict[str, Any]:
     """A choice in a chunk of a chat stream."""
     return {"index": index, "delta": values, "logprobs": logprobs, "finish_reason": finish}

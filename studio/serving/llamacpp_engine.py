@@ -210,7 +210,7 @@ class GgufTokenizer:
         """The template in the file."""
         return self._engine.template
 
-    def get_chat_template(self, name: str | None = None, tools: Any = None) -> str:
+    def get_chat_template(self, name: str | None = None, tools: object = None) -> str:
         """The same."""
         return self._engine.template
 

@@ -63,7 +63,7 @@ class StreamOptions(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _without_nulls(cls, values: Any) -> Any:
+    def _without_nulls(cls, values: object) -> Any:
         return {name: value for name, value in values.items() if value is not None} if isinstance(values, dict) else values
 
 
@@ -143,7 +143,7 @@ class TextRequest(Common):
         return list(self.prompt)  # type: ignore[arg-type]
 
 
-def parse(kind: type[R], body: Any) -> R:
+def parse(kind: type[R], body: object) -> R:
     """The request in a JSON body. Raises ApiError 400 that names the parameter."""
     if not isinstance(body, dict):
         raise bad("the body must be a JSON object")
@@ -187,11 +187,11 @@ def as_conversation(messages: list[dict[str, Any]]) -> list[ChatMessage]:
     return conversation
 
 
-def _is_call(call: Any) -> bool:
+def _is_call(call: object) -> bool:
     return isinstance(call, dict) and isinstance(call.get("function"), dict) and isinstance(call["function"].get("name"), str)
 
 
-def _text(content: Any, where: str) -> str | None:
+def _text(content: object, where: str) -> str | None:
     if content is None or isinstance(content, str):
         return content
     if not isinstance(content, list):

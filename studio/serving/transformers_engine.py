@@ -10,7 +10,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from studio.models.finding import FoundModel
 from studio.models.settings import Model
 from studio.serving import sampling
 from studio.serving.job import Job, TokenLogprob
+
+if TYPE_CHECKING:
+    import torch
 
 log = logging.getLogger(__name__)
 BASE = ""
@@ -203,7 +206,7 @@ class TransformersEngine:
         self._batches[name] = _Batch([*old, *new], cache, width)
         return self._batches[name]
 
-    def _choose(self, logits: Any, jobs: Sequence[Job]) -> list[tuple[int, TokenLogprob | None]]:
+    def _choose(self, logits: torch.Tensor, jobs: Sequence[Job]) -> list[tuple[int, TokenLogprob | None]]:
         """The next tokens; greedy and plainly sampled ones on the device, all others row by row."""
         logits = logits.float()
         plain = [job.plain for job in jobs]
@@ -220,7 +223,7 @@ class TransformersEngine:
         return found
 
 
-def _draw(logits: Any, jobs: Sequence[Job]) -> list[int]:
+def _draw(logits: torch.Tensor, jobs: Sequence[Job]) -> list[int]:
     """Tokens sampled for rows of logits, each by its own generator: `sampling.choose`, on the device."""
     import torch
 
@@ -240,7 +243,7 @@ def _draw(logits: Any, jobs: Sequence[Job]) -> list[int]:
     return found[:, 0].tolist()
 
 
-def _prompt_told(job: Job, logits: Any) -> tuple[TokenLogprob, ...]:
+def _prompt_told(job: Job, logits: torch.Tensor) -> tuple[TokenLogprob, ...]:
     rows: np.ndarray = logits.float().cpu().numpy()
     told = [TokenLogprob(job.prompt[0], None)]
     told += [sampling.token_logprob(rows[place], token, job.logprobs or 0) for place, token in enumerate(job.prompt[1:])]

@@ -103,7 +103,7 @@ def presets() -> dict[str, Path]:
     return {file.stem: file for file in files if file.parent.name not in NOT_SPECS}
 
 
-def _parent(name: Any, folder: Path | None, where: str) -> Path:
+def _parent(name: object, folder: Path | None, where: str) -> Path:
     if not isinstance(name, str):
         raise SpecError(f"expected the name of a spec, got {name!r}", hint="Write e.g. extends: chat.", where=where)
     known = presets()

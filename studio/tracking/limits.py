@@ -38,7 +38,7 @@ def redacted(problem: BaseException) -> str:
     return secrets.redact(" ".join(str(problem).split())[:300]) or type(problem).__name__
 
 
-def without_paths(value: Any) -> Any:
+def without_paths(value: object) -> Any:
     """The value with folders left out of every path, keys included: in the home folder they are written from ~, elsewhere
     only the last part stays, since how a machine is laid out is nobody's business. Keys that become the same are numbered."""
     if isinstance(value, dict):
@@ -58,7 +58,7 @@ def without_paths(value: Any) -> Any:
     return f"~/{path.relative_to(home).as_posix()}" if path.is_relative_to(home) and len(home.parts) > 1 else path.name
 
 
-def _another(key: Any, taken: dict[Any, Any]) -> Any:
+def _another(key: object, taken: dict[Any, Any]) -> Any:
     """The key, numbered if it is taken: `rows.csv`, `rows.csv (2)`."""
     number, wanted = 2, key
     while key in taken:

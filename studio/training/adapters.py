@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from studio.core.errors import TrainingError
 from studio.core.files import folder_aside
@@ -16,6 +16,9 @@ from studio.hardware.dims import matches
 from studio.training import initial, score_head
 from studio.training.guards import disk_errors
 from studio.training.settings import ResolvedAdapter
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 def linear_layers(model: Any) -> dict[str, tuple[int, int]]:
@@ -30,7 +33,7 @@ def linear_layers(model: Any) -> dict[str, tuple[int, int]]:
     }
 
 
-def target_modules(model: Any, targets: str | list[str]) -> str | list[str]:
+def target_modules(model: nn.Module, targets: str | list[str]) -> str | list[str]:
     """What `targets` means on this model, for peft. Raises TrainingError for a name that no linear layer has."""
     if targets == "all-linear":
         return "all-linear"
@@ -54,7 +57,7 @@ def target_modules(model: Any, targets: str | list[str]) -> str | list[str]:
     return list(dict.fromkeys(chosen))
 
 
-def _no_such_layer(name: str, known: list[str], model: Any) -> str:
+def _no_such_layer(name: str, known: list[str], model: nn.Module) -> str:
     if name == "lm_head" or any(full.endswith(f".{name}") or full == name for full, _ in model.named_modules()):
         return f"`{name}` cannot carry an adapter here: only the linear layers below the head can"
     return f"`{name}` matches no layer of {type(model).__name__}"
@@ -65,7 +68,7 @@ def _nearest_layers(name: str, known: list[str]) -> str:
     return f"{f'Did you mean `{near}`? ' if near else ''}Layers here: {', '.join(known)}."
 
 
-def attach(base: Any, adapter: ResolvedAdapter, seed: int, name: str = "", start: Path | None = None) -> Any:
+def attach(base: nn.Module, adapter: ResolvedAdapter, seed: int, name: str = "", start: Path | None = None) -> Any:
     """The base with a fresh adapter on it, or with the one in the folder `start`, as a PeftModel; only it can be trained.
 
     With the kind `full`, what is trained is a copy of every linear layer, so that the base stays beside it.
@@ -102,7 +105,7 @@ def attach(base: Any, adapter: ResolvedAdapter, seed: int, name: str = "", start
     return model
 
 
-def _config(base: Any, adapter: ResolvedAdapter) -> Any:
+def _config(base: nn.Module, adapter: ResolvedAdapter) -> Any:
     """peft's settings of a fresh adapter. Full fine-tuning is one that keeps every linear layer whole, and no matrices."""
     from peft import LoraConfig
     from peft.utils.constants import DUMMY_TARGET_MODULES
@@ -176,7 +179,7 @@ def _read_whole(model: Any, start: Path) -> None:
     set_peft_model_state_dict(model, {name: weights.float() for name, weights in found.items()})
 
 
-def save(model: Any, folder: Path) -> Path:
+def save(model: nn.Module, folder: Path) -> Path:
     """Write the adapter as a PEFT folder that plain `peft` loads: complete, or not there. Returns `folder`.
 
     Raises HardwareError if the disk is full.
@@ -186,7 +189,7 @@ def save(model: Any, folder: Path) -> Path:
     return folder
 
 
-def write(model: Any, folder: Path) -> None:
+def write(model: nn.Module, folder: Path) -> None:
     """Write adapter_model.safetensors and adapter_config.json into `folder`, which exists."""
     write_parts(parts(model), folder)
 
@@ -217,7 +220,7 @@ def write_parts(parts: tuple[dict[str, Any], Any], folder: Path) -> None:
         flush(file)
 
 
-def read(model: Any, folder: Path) -> None:
+def read(model: nn.Module, folder: Path) -> None:
     """Put the weights that `write` wrote onto `model`, bit for bit."""
     from peft import set_peft_model_state_dict
     from safetensors.torch import load_file

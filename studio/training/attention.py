@@ -11,7 +11,11 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 LAYER_KINDS = {"full_attention", "sliding_attention"}
 """Layer types whose masks this module can make by itself."""
@@ -43,18 +47,18 @@ def choices(model: Any, device: str, dtype: str) -> list[str]:
 
 
 def attend_by_row(
-    module: Any,
+    module: nn.Module,
     query: Any,
     key: Any,
     value: Any,
-    attention_mask: Any = None,
+    attention_mask: torch.Tensor | None = None,
     dropout: float = 0.0,
     scaling: float | None = None,
     *,
     sliding_window: int | None = None,
     softcap: float | None = None,
-    s_aux: Any = None,
-    position_bias: Any = None,
+    s_aux: torch.Tensor | None = None,
+    position_bias: torch.Tensor | None = None,
     row_lengths: tuple[int, ...] | None = None,
     row_prompts: tuple[int, ...] | None = None,
     **_: Any,
@@ -144,7 +148,16 @@ def attend_varlen(
     return out.unsqueeze(0), None  # pyright: ignore[reportAttributeAccessIssue] - a tuple only when asked for more
 
 
-def _attend(q: Any, k: Any, v: Any, dropout: float, scaling: float | None, window: int | None, softcap: Any, sinks: Any) -> Any:
+def _attend(
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    dropout: float,
+    scaling: float | None,
+    window: int | None,
+    softcap: Any,
+    sinks: Any,
+) -> Any:
     import torch
 
     grouped = q.shape[1] != k.shape[1]

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from studio.core.events import Event
 from studio.tracking.reporter import Reporter, Silent
 from studio.training.fit import fit
 from studio.training.job import TrainingJob
 from studio.training.settings import ResolvedTraining
+
+if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PreTrainedTokenizerBase
 
 ADAPTER = "adapter"
 
@@ -33,7 +37,7 @@ class _Aside(Silent):
         return self._reporter.should_stop()
 
 
-def train(base: Any, tokenizer: Any, job: TrainingJob, folder: Path, reporter: Reporter) -> None:
+def train(base: nn.Module, tokenizer: PreTrainedTokenizerBase, job: TrainingJob, folder: Path, reporter: Reporter) -> None:
     """Train the baseline of a distillation in `folder`, from its last checkpoint if there is one; once it is there, nothing."""
     if (folder / ADAPTER / "adapter_config.json").exists():
         return

@@ -17,12 +17,15 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from studio.core.errors import TrainingError
 from studio.core.files import folder_aside, need_room, read_json, sha256, write_json
 from studio.training import adapters
 from studio.training.guards import disk_errors
+
+if TYPE_CHECKING:
+    from torch import nn
 
 NAME = re.compile(r"step-(\d{6,})")
 KEEP_NEWEST = 2
@@ -64,7 +67,7 @@ def folder_of(checkpoints: Path, step: int) -> Path:
     return checkpoints / f"step-{step:06d}"
 
 
-def snapshot(checkpoints: Path, progress: Progress, model: Any, state: dict[str, Any]) -> Callable[[], None]:
+def snapshot(checkpoints: Path, progress: Progress, model: nn.Module, state: dict[str, Any]) -> Callable[[], None]:
     """A function that writes the checkpoint of this very moment, then removes all but the last two and the best.
 
     Everything it needs is copied now. It raises HardwareError if the disk is full, as this does if it is bound to be.
@@ -260,7 +263,7 @@ def _copied(state: Any) -> Any:
             return state.detach().to("cpu", copy=True) if hasattr(state, "detach") else copy.copy(state)
 
 
-def _bytes(state: Any) -> int:
+def _bytes(state: object) -> int:
     match state:
         case dict():
             return sum(_bytes(value) for value in state.values())

@@ -7,12 +7,15 @@ With `g_b = dL / d log q_b` for each bucket, `dL / d logit_v = g_b(v) * q_v / q_
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
 from studio.hardware.memory import LOGITS_PER_CHUNK
 from studio.training.head import LogitTransform, logits_of
+
+if TYPE_CHECKING:
+    from torch import nn
 
 LEAST = 1e-12
 """Probability below which a bucket counts as empty."""
@@ -48,8 +51,8 @@ class _Distilled(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, hidden: Any, weight: Any, bias: Any, targets: Any, words: Any, teacher: Any, transform: LogitTransform,
-        mix: Mix, wanted: bool,
+        ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, targets: Any, words: Any, teacher: Any,
+        transform: LogitTransform, mix: Mix, wanted: bool,
     ) -> Any:  # fmt: skip
         found = torch.empty(4, len(hidden), dtype=torch.float32, device=hidden.device)
         gradient = torch.empty_like(hidden) if wanted else None
@@ -89,7 +92,15 @@ class _Distilled(torch.autograd.Function):
         return ((gradient.float() * grads[0][0][:, None]).to(gradient.dtype), *([None] * 8))
 
 
-def distilled(hidden: Any, head: Any, targets: Any, words: Any, teacher: Any, transform: LogitTransform, mix: Mix) -> Any:
+def distilled(
+    hidden: torch.Tensor,
+    head: nn.Module,
+    targets: torch.Tensor,
+    words: torch.Tensor,
+    teacher: Any,
+    transform: LogitTransform,
+    mix: Mix,
+) -> Any:
     """[4, positions]: mixed loss, divergence, -log p of the label, same first choice. Only the first has a gradient.
 
     words [positions, k] are the teacher's likeliest, teacher [positions, k + 1] their log p and that of all others.
@@ -99,7 +110,7 @@ def distilled(hidden: Any, head: Any, targets: Any, words: Any, teacher: Any, tr
         return _Distilled.apply(hidden, head.weight, head.bias, targets, words, teacher, transform, mix, wanted)
 
 
-def of_logits(logits: Any, scored: Any, targets: Any, words: Any, teacher: Any, mix: Mix) -> Any:
+def of_logits(logits: torch.Tensor, scored: torch.Tensor, targets: Any, words: Any, teacher: Any, mix: Mix) -> Any:
     """The same from full logits [rows, tokens, vocabulary], at the flat positions `scored`, with their gradient."""
     logps = torch.log_softmax(logits.reshape(-1, logits.shape[-1])[scored].float(), dim=-1)
     tail = torch.logsumexp(logps.scatter(1, words, float("-inf")), dim=-1, keepdim=True).clamp(min=-80.0)

@@ -23,6 +23,9 @@ from studio.training.schedule import steps_per_epoch, total_steps
 __all__ = ["TrainingJob", "TrainingResult", "fingerprint", "fit"]
 
 if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PreTrainedTokenizerBase
+
     from studio.training.loss_model import LossModel
     from studio.training.monitor import StepMonitor
 
@@ -38,7 +41,7 @@ RESUME_SAFE_FIELDS = {
 """Training settings that change how a run is computed and not what comes out: a run may be resumed with others."""
 
 
-def fit(base: Any, tokenizer: Any, job: TrainingJob, reporter: Reporter) -> TrainingResult:
+def fit(base: nn.Module, tokenizer: PreTrainedTokenizerBase, job: TrainingJob, reporter: Reporter) -> TrainingResult:
     """Train an adapter on `base` (a PreTrainedModel from `load_base`) and write it to `job.adapter_out`.
 
     Goes on from the newest complete checkpoint in `job.checkpoints`, and then ends with the same weights as a run that
@@ -84,7 +87,7 @@ def fit(base: Any, tokenizer: Any, job: TrainingJob, reporter: Reporter) -> Trai
         return _finish(monitor, job)
 
 
-def _source(loss_model: LossModel, tokenizer: Any, reporter: Reporter, fresh: bool) -> loop.Source:
+def _source(loss_model: LossModel, tokenizer: PreTrainedTokenizerBase, reporter: Reporter, fresh: bool) -> loop.Source:
     """Where the batches come from: the rows, or the model's own answers to them."""
     if not loss_model.job.training.method.generates:
         return loop.Rows(loss_model)
@@ -164,7 +167,7 @@ def _finish(monitor: StepMonitor, job: TrainingJob) -> TrainingResult:
     )
 
 
-def fingerprint(base: Any, job: TrainingJob, steps: int) -> str:
+def fingerprint(base: nn.Module, job: TrainingJob, steps: int) -> str:
     """Tells runs apart: two runs with the same one may share checkpoints."""
     values = {
         "adapter": job.adapter.model_dump(mode="json", exclude={"start_from"}),

@@ -74,7 +74,7 @@ def unpack(weight: Any) -> Any:
     return dequantize_4bit(weight.data.reshape(-1, 1), weight.quant_state)
 
 
-def compute_dtype(x: Any) -> torch.dtype:
+def compute_dtype(x: torch.Tensor) -> torch.dtype:
     """The type that products with x are made in: autocast's, or x's own."""
     kind = x.device.type
     return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
@@ -86,7 +86,7 @@ def weights_of(members: Sequence[Member]) -> list[Any]:
 
 
 def _project(
-    members: Sequence[Member], flat: Any, adapters: Sequence[Any], keep: bool, rows: tuple[int, ...]
+    members: Sequence[Member], flat: torch.Tensor, adapters: Sequence[Any], keep: bool, rows: tuple[int, ...]
 ) -> tuple[list[Any], Any]:
     """The members' outputs [*rows, outputs] for flat [tokens, inputs], and flat times all A, [tokens, ranks]."""
     downs, ups = ([part.to(flat.dtype) for part in half] for half in (adapters[: len(members)], adapters[len(members) :]))
@@ -108,7 +108,7 @@ def _project(
 
 
 def _project_back(
-    members: Sequence[Member], flat: Any, inner: Any, adapters: Sequence[Any], slopes: Sequence[Any], wanted: bool
+    members: Sequence[Member], flat: torch.Tensor, inner: Any, adapters: Sequence[Any], slopes: Sequence[Any], wanted: bool
 ) -> tuple[Any, list[Any]]:
     """From the gradients of the outputs (None: not used): that of flat (None unless wanted), and those of the adapters."""
     downs, ups = adapters[: len(members)], adapters[len(members) :]
@@ -139,7 +139,7 @@ def _computing_again() -> bool:
     return torch._C._current_graph_task_id() != -1
 
 
-def _plain(x: Any) -> Any:
+def _plain(x: torch.Tensor) -> Any:
     """Inside, types are chosen by hand."""
     return torch.autocast(x.device.type, enabled=False)
 
@@ -148,7 +148,7 @@ class _Layers(torch.autograd.Function):
     """Adapted linear layers that share an input: x, the members, all A, all B -> an output for each member."""
 
     @staticmethod
-    def forward(ctx: Any, x: Any, members: Sequence[Member], dtype: Any, *adapters: Any) -> Any:
+    def forward(ctx: Any, x: torch.Tensor, members: Sequence[Member], dtype: torch.dtype, *adapters: Any) -> Any:
         with _plain(x):
             flat = x.reshape(-1, x.shape[-1]).to(dtype)
             outputs, inner = _project(members, flat, adapters, ctx.needs_input_grad[0], x.shape[:-1])
@@ -171,7 +171,9 @@ class _Gated(torch.autograd.Function):
     """A gated feed-forward of adapted layers: down(act(gate(x)) * up(x)), gate and up one layer or two."""
 
     @staticmethod
-    def forward(ctx: Any, x: Any, first: Sequence[Member], last: Member, act: str, dtype: Any, *adapters: Any) -> Any:
+    def forward(
+        ctx: Any, x: torch.Tensor, first: Sequence[Member], last: Member, act: str, dtype: torch.dtype, *adapters: Any
+    ) -> Any:
         needed, count = ctx.needs_input_grad[0], 2 * len(first)
         with _plain(x):
             flat = x.reshape(-1, x.shape[-1]).to(dtype)
@@ -230,7 +232,7 @@ class Layers:
         self.learning = False
         self.together = True
 
-    def call(self, index: int, x: Any, *more: Any, **named: Any) -> Any:
+    def call(self, index: int, x: torch.Tensor, *more: Any, **named: Any) -> Any:
         """The output of layer `index` for x."""
         member = self.members[index]
         dtype = compute_dtype(x)
@@ -264,7 +266,7 @@ class Gated:
     def __init__(self, first: Sequence[Member], last: Member, act: str, own: Callable[..., Any]) -> None:
         self.first, self.last, self.act, self.own = list(first), last, act, own
 
-    def call(self, x: Any, *more: Any, **named: Any) -> Any:
+    def call(self, x: torch.Tensor, *more: Any, **named: Any) -> Any:
         """What the feed-forward gives for x."""
         dtype, members = compute_dtype(x), [*self.first, self.last]
         if more or named or not all(member.usable(dtype) for member in members):

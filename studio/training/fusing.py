@@ -10,7 +10,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import nn
 
 GATES = (("gate_proj", "up_proj"), ("gate_up_proj",), ("w1", "w3"))
 """The first layers of a gated feed-forward: gate and up, or both in one."""
@@ -43,7 +46,7 @@ class Fusion:
 
 
 @contextlib.contextmanager
-def watching(model: Any) -> Iterator[list[list[Any]]]:
+def watching(model: nn.Module) -> Iterator[list[list[Any]]]:
     """Inside, run one forward pass; afterwards the list holds the adapted layers, those given one tensor side by side."""
     groups: list[list[Any]] = []
     calls: list[tuple[str, Any, Any]] = []
@@ -68,7 +71,7 @@ def _noting(calls: list[tuple[str, Any, Any]], parent: str) -> Any:
     return lambda module, inputs: calls.append((parent, inputs[0], module)) if inputs else None
 
 
-def adapted(model: Any) -> Iterator[tuple[str, Any]]:
+def adapted(model: nn.Module) -> Iterator[tuple[str, Any]]:
     """The layers of a PEFT model that carry an adapter, with their names."""
     from peft.tuners.lora import LoraLayer
 
@@ -101,7 +104,7 @@ def why_not(layer: Any) -> str:
     return f"its base is a {type(base).__name__}"
 
 
-def fuse(model: Any, watched: list[list[Any]], feed_forward: bool = True, reuse: bool = True) -> Fusion:
+def fuse(model: nn.Module, watched: list[list[Any]], feed_forward: bool = True, reuse: bool = True) -> Fusion:
     """Compute the layers of each watched group together, and gated feed-forwards as one function if asked.
 
     reuse: a 4-bit weight that a checkpoint's second forward pass unpacked serves the backward pass too.
@@ -135,7 +138,7 @@ def _at(layers: Any, index: int) -> Any:
     return lambda x, *more, **named: layers.call(index, x, *more, **named)
 
 
-def _fuse_gated(fusion: Fusion, module: Any, members: dict[int, Any]) -> None:
+def _fuse_gated(fusion: Fusion, module: nn.Module, members: dict[int, Any]) -> None:
     from studio.training.fused import Gated
 
     names = next((names for names in GATES if all(hasattr(module, name) for name in names)), ())
@@ -166,7 +169,7 @@ def _kind(act: Any) -> str:
     return ""
 
 
-def _drops(module: Any) -> bool:
+def _drops(module: nn.Module) -> bool:
     """Whether it drops values while training, which a look in evaluation mode does not see."""
     import torch
 

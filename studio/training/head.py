@@ -9,11 +9,14 @@ logits. It is the exact gradient, d/dh sum(-log p) = (p - onehot) W, possible be
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from studio.hardware.memory import LOGITS_PER_CHUNK
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,15 @@ class _TokenLosses(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, hidden: Any, weight: Any, bias: Any, targets: Any, transform: LogitTransform, wanted: bool) -> Any:
+    def forward(
+        ctx: Any,
+        hidden: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor,
+        targets: Any,
+        transform: LogitTransform,
+        wanted: bool,
+    ) -> Any:
         losses = torch.empty(len(hidden), dtype=torch.float32, device=hidden.device)
         gradient = torch.empty_like(hidden) if wanted else None
         step = max(16, LOGITS_PER_CHUNK.get(hidden.device.type, 1 << 24) // weight.shape[0])
@@ -71,7 +82,7 @@ class _TokenLosses(torch.autograd.Function):
         return (gradient.float() * grads[0][:, None]).to(gradient.dtype), None, None, None, None, None
 
 
-def logits_of(hidden: Any, weight: Any, bias: Any, transform: LogitTransform) -> tuple[Any, Any]:
+def logits_of(hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, transform: LogitTransform) -> tuple[Any, Any]:
     """Logits in fp32, and the slope of the soft cap there (None without one)."""
     logits = torch.nn.functional.linear(hidden.to(weight.dtype), weight, bias).float()
     if transform.scale != 1.0:
@@ -82,7 +93,7 @@ def logits_of(hidden: Any, weight: Any, bias: Any, transform: LogitTransform) ->
     return capped * transform.cap, 1 - capped.square()
 
 
-def token_losses(hidden: Any, head: Any, targets: Any, transform: LogitTransform) -> Any:
+def token_losses(hidden: torch.Tensor, head: nn.Module, targets: torch.Tensor, transform: LogitTransform) -> Any:
     """-log p(target) at each position, fp32 [positions]. hidden [positions, size]; head: the frozen output layer."""
     with torch.autocast(hidden.device.type, enabled=False):
         return _TokenLosses.apply(
@@ -90,7 +101,7 @@ def token_losses(hidden: Any, head: Any, targets: Any, transform: LogitTransform
         )
 
 
-def losses_of_logits(logits: Any, scored: Any, targets: Any) -> Any:
+def losses_of_logits(logits: torch.Tensor, scored: torch.Tensor, targets: Any) -> Any:
     """The same from full logits [rows, tokens, vocabulary], at the flat positions `scored`: for checks."""
     picked = logits.reshape(-1, logits.shape[-1])[scored].float()
     return torch.nn.functional.cross_entropy(picked, targets, reduction="none")

@@ -9,10 +9,14 @@ half is trained. What is computed is W + s (B A - B0 A0), which is the same; the
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from studio.training import fusing
 from studio.training.kinds import KindName
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 ITERATIONS = 4
 """Subspace iterations of the randomised singular value decomposition (Halko et al. 2011), as PiSSA takes them."""
@@ -22,7 +26,7 @@ EVA_BATCHES = 8
 """Micro-batches of the run's rows whose activations EVA looks at."""
 
 
-def principal(model: Any, kind: KindName) -> None:
+def principal(model: nn.Module, kind: KindName) -> None:
     """Begin the adapter of a PEFT model, made with twice the rank, with the principal part of each weight.
 
     kind: pissa or olora. The second half of each matrix is what the adapter began with, negated, and gets no gradient.
@@ -43,7 +47,7 @@ def principal(model: Any, kind: KindName) -> None:
         up.register_post_accumulate_grad_hook(_without_gradient((slice(None), slice(rank, None))))
 
 
-def _singular(weight: Any, rank: int) -> tuple[Any, Any]:
+def _singular(weight: torch.Tensor, rank: int) -> tuple[Any, Any]:
     """B [outputs, rank] and A [rank, inputs] whose product is the best of that rank (Eckart & Young 1936)."""
     left, values, right = _largest(weight, rank)
     root = values[:rank].sqrt()
@@ -60,7 +64,7 @@ def _largest(matrix: Any, rank: int) -> tuple[Any, Any, Any]:
     return left, values, right.t()
 
 
-def _orthogonal(weight: Any, rank: int) -> tuple[Any, Any]:
+def _orthogonal(weight: torch.Tensor, rank: int) -> tuple[Any, Any]:
     """The same from the QR decomposition's first columns and rows."""
     import torch
 
@@ -89,7 +93,7 @@ def _without_gradient(index: Any) -> Any:
     return forget
 
 
-def directions(model: Any, passes: Iterable[Any]) -> None:
+def directions(model: nn.Module, passes: Iterable[Any]) -> None:
     """Begin each A of a PEFT model with the main directions of its layer's inputs: their first right singular vectors.
 
     passes: an iterable that runs a forward pass of `model` on rows of the run with each step. Their activations are taken in
@@ -100,7 +104,7 @@ def directions(model: Any, passes: Iterable[Any]) -> None:
     found: dict[int, Any] = {}
     last: list[Any] = []
 
-    def look(layer: Any, inputs: tuple[Any, ...]) -> None:
+    def look(layer: nn.Module, inputs: tuple[Any, ...]) -> None:
         if last and last[0] is inputs[0] and found[id(last[1])].shape[0] >= _rank(layer):
             found[id(layer)] = found[id(last[1])]
             return

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 
 class Noise:
@@ -18,7 +22,7 @@ class Noise:
         self.lengths: Sequence[int] | None = None
         self._handle = embedding.register_forward_hook(self._add) if strength else None
 
-    def _add(self, module: Any, inputs: Any, output: Any) -> Any:
+    def _add(self, module: nn.Module, inputs: object, output: torch.Tensor) -> Any:
         import torch
 
         if not torch.is_grad_enabled():

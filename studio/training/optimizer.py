@@ -9,6 +9,8 @@ from studio.training import checkpoints, guards
 from studio.training.schedule import rate_factor
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from studio.training.job import TrainingJob
     from studio.training.settings import ResolvedTraining
 
@@ -19,7 +21,7 @@ class OptimizerStep:
     AdamW: Loshchilov & Hutter 2019; its states in 8 bit: Dettmers et al. 2022; loss scaling: Micikevicius et al. 2018.
     """
 
-    def __init__(self, model: Any, job: TrainingJob, steps: int, name: str) -> None:
+    def __init__(self, model: nn.Module, job: TrainingJob, steps: int, name: str) -> None:
         import torch
 
         trained = {name: weights for name, weights in model.named_parameters() if weights.requires_grad}
@@ -118,7 +120,7 @@ def _adamw(name: str, groups: list[dict[str, Any]], training: ResolvedTraining) 
         need."""
 
         @torch.no_grad()
-        def step(self, closure: Any = None) -> None:
+        def step(self, closure: object = None) -> None:
             if not self.initialized:
                 self.check_overrides()
                 self.to_gpu()

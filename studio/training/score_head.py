@@ -5,7 +5,10 @@ It is the `score` layer that transformers' sequence classification models have, 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import nn
 
 NAME = "score"
 """The head's attribute on the base model."""
@@ -25,7 +28,7 @@ def add(base: Any, seed: int) -> None:
     base.add_module(NAME, head.to(base.device))
 
 
-def remove(base: Any) -> None:
+def remove(base: nn.Module) -> None:
     """Take the head off again, if there is one."""
     if NAME in base._modules:
         del base._modules[NAME]
@@ -37,7 +40,7 @@ def of(model: Any) -> Any:
     return base._modules.get(NAME)
 
 
-def values(base: Any, hidden: Any, ends: Any) -> Any:
+def values(base: nn.Module, hidden: Any, ends: Any) -> Any:
     """The scores of sequences, fp32 [sequences]. hidden: [rows, tokens, size]; ends: flat positions of their last tokens."""
     import torch
 

@@ -18,6 +18,8 @@ from studio.training.guards import disk_errors
 from studio.training.teacher_logprobs import TeacherLogprobs
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from studio.tracking.reporter import Reporter
 
 TOKENS_AT_ONCE = 2048
@@ -117,7 +119,7 @@ def apart(model: Any, tokens: Tokens, words: TeacherLogprobs) -> np.ndarray:
 
 
 def score(
-    model: Any, tokens: Tokens, top_k: int, vocabulary: int, folder: Path, key: str, reporter: Reporter
+    model: nn.Module, tokens: Tokens, top_k: int, vocabulary: int, folder: Path, key: str, reporter: Reporter
 ) -> TeacherLogprobs:
     """Score all trained tokens by the teacher and keep the result in `folder`. vocabulary: the student's number of words.
 

@@ -87,7 +87,7 @@ def is_choice(leaf: Leaf) -> bool:
     return _plain_choice(leaf) or leaf.type is bool
 
 
-def choices(leaf: Leaf, decided: Any = UNSET) -> list[tuple[str, str]]:
+def choices(leaf: Leaf, decided: object = UNSET) -> list[tuple[str, str]]:
     """A field's choices as (label, value); the value that stands for "decide for me" is empty."""
     values = [True, False] if leaf.type is bool else list(leaf.choices)
     found = [
@@ -113,7 +113,7 @@ def placeholder(leaf: Leaf) -> str:
     return DECIDE.lower() if leaf.optional else "" if leaf.default in (None, "", [], {}, ()) else to_text(leaf, leaf.default)
 
 
-def to_text(leaf: Leaf, value: Any) -> str:
+def to_text(leaf: Leaf, value: object) -> str:
     """A value as its box shows it."""
     if value is None:
         return ""
@@ -130,7 +130,7 @@ def to_text(leaf: Leaf, value: Any) -> str:
     return repr(value) if isinstance(value, float) else str(value)
 
 
-def from_text(leaf: Leaf, text: Any) -> Any:
+def from_text(leaf: Leaf, text: object) -> Any:
     """What a box says, as a value for the spec; UNSET if it is empty. Wrong words come back as they are."""
     text = "" if text is None else str(text)
     if not text.strip():
@@ -213,11 +213,11 @@ def _plain_choice(leaf: Leaf) -> bool:
     return bool(leaf.choices) and all(typing.get_origin(kind) is typing.Literal for kind in _members(leaf.type))
 
 
-def _members(kind: Any) -> tuple[Any, ...]:
+def _members(kind: object) -> tuple[Any, ...]:
     return typing.get_args(kind) if typing.get_origin(kind) not in (None, typing.Literal, list, dict) else (kind,)
 
 
-def _kinds(kind: Any) -> set[Any]:
+def _kinds(kind: object) -> set[Any]:
     return {typing.get_origin(member) or member for member in _members(kind)} | {
         type(value)
         for member in _members(kind)
@@ -230,7 +230,7 @@ def _is_word(leaf: Leaf, text: str) -> bool:
     return text.strip() in leaf.choices
 
 
-def _flow(value: Any) -> str:
+def _flow(value: object) -> str:
     return yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10**9, sort_keys=False).strip()
 
 

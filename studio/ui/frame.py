@@ -78,7 +78,7 @@ def opened(work: Callable[..., Any]) -> Callable[..., Any]:
 def stream(work: Callable[..., Any], action: Action | None = None) -> Callable[..., Any]:
     """As `act`, or `shows` without an action, for a generator whose values are shown as they come."""
 
-    def run(request: Any, *values: Any) -> Any:
+    def run(request: object, *values: Any) -> Any:
         steps: Iterator[Any] | None = None
         end, first = object(), action
         while True:  # each step may run in another thread, so each is begun anew for the same person
@@ -102,12 +102,12 @@ def followed(now: Callable[[Any, Any], tuple[Any, ...]], key: str) -> tuple[Call
     """
     import gradio as gr
 
-    def polled(current: Any, before: Any) -> tuple[Any, ...]:
+    def polled(current: object, before: object) -> tuple[Any, ...]:
         changed = now(current, before)
         item = changed[-1][key]
         return *changed, gr.skip() if item == current else item
 
-    def picked(wanted: Any, before: Any) -> tuple[Any, ...]:
+    def picked(wanted: object, before: object) -> tuple[Any, ...]:
         changed = now(wanted, before)
         return *changed, changed[-1][key]
 
@@ -131,7 +131,7 @@ def price_fields(page: str) -> tuple[Any, Any]:
 def _wrapped(
     work: Callable[..., Any], action: Action | None = None, about: int | None = None, name: str = ""
 ) -> Callable[..., Any]:
-    def run(request: Any, *values: Any) -> Any:
+    def run(request: object, *values: Any) -> Any:
         with _checked(request, action, values[about] if about is not None and about < len(values) else name) as deed:
             result = work(*values)
             if isinstance(result, NotDone):
@@ -154,7 +154,7 @@ class _Deed:
 
 
 @contextlib.contextmanager
-def _checked(request: Any, action: Action | None = None, about: Any = "") -> Iterator[_Deed]:
+def _checked(request: object, action: Action | None = None, about: object = "") -> Iterator[_Deed]:
     """Somebody is signed in and may do it; the block acts for them, what they do is noted, and errors become toasts."""
     import gradio as gr
 

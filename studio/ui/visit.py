@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from studio.app import users
 from studio.core.errors import StudioError
@@ -39,6 +38,6 @@ def person_of(session: Session, home: Path) -> Person | None:
     return user.person if user is not None and user.stamp == session.stamp else None
 
 
-def of(request: Any) -> Visit | None:
+def of(request: object) -> Visit | None:
     """The visit that `access` noted on a request, Gradio's or Starlette's; None where nobody is signed in."""
     return getattr(getattr(request, "state", None), "visit", None)

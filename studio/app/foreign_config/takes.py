@@ -36,7 +36,7 @@ class Reading:
     changes: dict[str, Any] = field(default_factory=dict[str, Any])
     unmapped: list[Unmapped] = field(default_factory=list[Unmapped])
 
-    def set(self, path: str, value: Any) -> None:
+    def set(self, path: str, value: object) -> None:
         """Set a field of the spec."""
         self.changes[path] = value
 
@@ -61,14 +61,14 @@ def batch(reading: Reading) -> None:
         reading.refuse("gradient_accumulation_steps", "without the rows at once it is no batch size: set training.batch_size")
 
 
-def said(reading: Reading, key: str, value: Any) -> None:
+def said(reading: Reading, key: str, value: object) -> None:
     """A key that something else reads."""
 
 
 def choice(path: str, choices: Mapping[str, Any], otherwise: str) -> Take:
     """One of several words; others are refused with a reason."""
 
-    def take(reading: Reading, key: str, value: Any) -> None:
+    def take(reading: Reading, key: str, value: object) -> None:
         known = choices.get(str(value).lower(), "unknown")
         if known == "unknown":
             reading.refuse(key, otherwise)
@@ -78,10 +78,10 @@ def choice(path: str, choices: Mapping[str, Any], otherwise: str) -> Take:
     return take
 
 
-def if_true(path: str, setting: Any) -> Take:
+def if_true(path: str, setting: object) -> Take:
     """A setting for a key that is true."""
 
-    def take(reading: Reading, key: str, value: Any) -> None:
+    def take(reading: Reading, key: str, value: object) -> None:
         if _is_true(value):
             reading.set(path, setting)
 
@@ -103,7 +103,7 @@ def rate(reading: Reading, key: str, value: Any) -> None:
     reading.set("training.learning_rate", float(value))  # YAML reads 2e-4 as a text
 
 
-def full(reading: Reading, key: str, value: Any) -> None:
+def full(reading: Reading, key: str, value: object) -> None:
     """Whether an adapter is trained, and on what base."""
     if str(value).lower() == "freeze":
         reading.refuse(key, "some layers alone are not trained in full: set adapter.targets to adapt them")
@@ -122,7 +122,7 @@ def warmup_steps(reading: Reading, key: str, value: Any) -> None:
         reading.refuse(key, "the warm-up is a share of the steps here: set training.warmup")
 
 
-def initial(reading: Reading, key: str, value: Any) -> None:
+def initial(reading: Reading, key: str, value: object) -> None:
     """How an adapter begins: one of the kinds, or as usual."""
     kind = str(value).lower().partition("_")[0]
     if kind in ("pissa", "olora", "eva"):
@@ -159,7 +159,7 @@ def report_to(reading: Reading, key: str, value: Any) -> None:
 def method() -> Take:
     """The training method."""
 
-    def take(reading: Reading, key: str, value: Any) -> None:
+    def take(reading: Reading, key: str, value: object) -> None:
         word = str(value).lower()
         for name, setting in _METHODS.get(word, {}).items():
             reading.set(f"training.method.{name}", setting)
@@ -172,21 +172,21 @@ def method() -> Take:
     return take
 
 
-def _is_true(value: Any) -> bool:
+def _is_true(value: object) -> bool:
     return str(value).lower() in ("true", "1", "yes", "auto", "unsloth")
 
 
-def if_false(path: str, setting: Any) -> Take:
+def if_false(path: str, setting: object) -> Take:
     """A setting for a key that is false."""
 
-    def take(reading: Reading, key: str, value: Any) -> None:
+    def take(reading: Reading, key: str, value: object) -> None:
         if not _is_true(value):
             reading.set(path, setting)
 
     return take
 
 
-def quant(reading: Reading, key: str, value: Any) -> None:
+def quant(reading: Reading, key: str, value: object) -> None:
     """A GGUF file of the result."""
     if _is_true(reading.settings.get("save_gguf", True)):
         reading.set("export", [{"kind": "gguf", "quant": str(value)}])
@@ -195,7 +195,7 @@ def quant(reading: Reading, key: str, value: Any) -> None:
 def dtype(name: str) -> Take:
     """A number format that is switched on."""
 
-    def take(reading: Reading, key: str, value: Any) -> None:
+    def take(reading: Reading, key: str, value: object) -> None:
         if str(value).lower() == "true":
             reading.set("model.dtype", name)  # `auto` is what an empty field says
 

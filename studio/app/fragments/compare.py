@@ -40,5 +40,5 @@ def results(runs: Sequence[RunSummary], tables: Sequence[list[tuple[str, ...]]],
     return joined(section("Results"), caution, table(("Result", *names), cells, "Results side by side"))
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     return ", ".join(str(item) for item in value) if is_list(value) else value

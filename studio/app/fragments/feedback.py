@@ -19,7 +19,7 @@ NONE = empty(
 )
 
 
-def controls(of: str | int, said: Any = None) -> Markup:
+def controls(of: str | int, said: object = None) -> Markup:
     """Buttons to rate, correct and flag one answer. said: what was said of it so far, an answer of the feedback."""
     return _html("controls", of, said)
 

@@ -191,7 +191,7 @@ def _any_edit() -> TypeAdapter[Edit]:
 ACTIONS = ("approve", "exclude", "edit", "mask", "relabel", "keep_answer", "join", "add")
 
 
-def parse(values: Any, where: str = "") -> Edit:
+def parse(values: object, where: str = "") -> Edit:
     """The edit that `as_line` gave, or that a person wrote. Raises DataError."""
     try:
         return _any_edit().validate_python(values, extra="ignore")

@@ -56,7 +56,7 @@ def _turn(turn: ChatMessage, replace: Callable[[str], str]) -> ChatMessage:
     return cast("ChatMessage", masked)
 
 
-def _value(value: Any, replace: Callable[[str], str]) -> Any:
+def _value(value: object, replace: Callable[[str], str]) -> Any:
     if isinstance(value, str):
         return replace(value)
     if is_object(value):

@@ -78,7 +78,7 @@ def _texts_in_turn(table: Table) -> Proposal | None:
     return Proposal("messages", columns, worth(table, convert, columns, 0.9), reasons)
 
 
-def _is_texts(value: Any) -> bool:
+def _is_texts(value: object) -> bool:
     return is_list(value) and len(value) > 1 and all(isinstance(item, str) for item in value)
 
 
@@ -96,7 +96,7 @@ def convert(row: Row, columns: Mapping[str, str], context: Context) -> Conversat
     return Conversation(checked(raw, column, context), (), "", row.file, row.line)
 
 
-def with_answer(raw: Any, answer: Any, column: str) -> Any:
+def with_answer(raw: object, answer: object, column: str) -> Any:
     """The turns with an answer that stands in a column of its own behind them."""
     if not is_list(raw):
         return raw

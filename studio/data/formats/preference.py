@@ -59,7 +59,7 @@ def convert(row: Row, columns: Mapping[str, str], context: Context) -> Conversat
     return Conversation(chosen, (), "", row.file, row.line, rejected=rejected[-1])
 
 
-def _turns(prompt: Any, answer: Any, prompt_column: str, column: str) -> list[Any]:
+def _turns(prompt: object, answer: Any, prompt_column: str, column: str) -> list[Any]:
     """The whole conversation with one of the answers."""
     if isinstance(answer, str) and answer.lstrip().startswith("[{"):
         answer = from_json(answer, column)
@@ -84,7 +84,7 @@ def _turns(prompt: Any, answer: Any, prompt_column: str, column: str) -> list[An
     return [*asked, answer if is_object(answer) else {"role": "assistant", "content": answer}]
 
 
-def _is_whole(value: Any) -> bool:
+def _is_whole(value: object) -> bool:
     """Whether an answer comes with the conversation before it: messages of which the first is not the assistant's, or a
     transcript."""
     if isinstance(value, str):

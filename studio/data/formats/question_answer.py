@@ -92,7 +92,7 @@ def convert(row: Row, columns: Mapping[str, str], context: Context) -> Conversat
     return Conversation(said, (), "", row.file, row.line)
 
 
-def _calls(answer: Any) -> list[Any]:
+def _calls(answer: object) -> list[Any]:
     """The tool calls that an answer consists of, also as JSON text; none if it is something else."""
     if isinstance(answer, str) and answer.lstrip().startswith("["):
         try:
@@ -117,7 +117,7 @@ def _turns(questions: list[Any], answered: list[Any], columns: Mapping[str, str]
     return checked(turns, columns["question"], context)
 
 
-def with_choices(question: str, choices: Any, answer: Any, columns: Mapping[str, str]) -> tuple[str, str]:
+def with_choices(question: str, choices: object, answer: object, columns: Mapping[str, str]) -> tuple[str, str]:
     """A multiple-choice question with its choices by letter, and the right one as `B. text`.
 
     choices: a list of texts, or `{"text": […], "label": […]}`; answer: a letter, a label, a number from 0, or the text.

@@ -111,7 +111,7 @@ def named(values: dict[str, Any], classes: Mapping[str, Sequence[str]]) -> dict[
     return values
 
 
-def compact(value: Any) -> Any:
+def compact(value: object) -> Any:
     """Nested objects without the null entries that columnar files add for names only other rows have."""
     if is_object(value):
         return {name: compact(inner) for name, inner in value.items() if inner is not None}

@@ -61,7 +61,7 @@ def document(stream: BinaryIO, facts: Facts) -> Iterator[Row | Rejected]:
     return _lines(head, stream, facts) if _parses(first) else _objects(stream, head, facts)
 
 
-def row_of(value: Any, facts: Facts, line: int, text: bytes) -> Row | Rejected:
+def row_of(value: object, facts: Facts, line: int, text: bytes) -> Row | Rejected:
     """A parsed value as a row: an object as it is, a list of messages as `messages`, and a text as `text`, unless the text
     is such an object or list, written as JSON a second time."""
     if is_object(value):

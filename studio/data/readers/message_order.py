@@ -36,7 +36,7 @@ def in_order(groups: Sequence[list[Item]], when: Callable[[Item], Any], column: 
     return [[group[place] for place in places] for group, places in zip(groups, orders[0], strict=True)]
 
 
-def _read(value: Any, column: str, facts: Facts) -> Moment | None:
+def _read(value: object, column: str, facts: Facts) -> Moment | None:
     if value is None or not str(value).strip():
         return None
     found = moment(value)

@@ -19,7 +19,7 @@ class Shape:
     remark: str
 
 
-def at(value: Any, *path: str) -> Any:
+def at(value: object, *path: str) -> Any:
     """A value inside objects, and at index 0 of lists; None where there is none."""
     for key in path:
         if is_list(value):
@@ -33,6 +33,6 @@ def without(values: Mapping[str, Any], *names: str) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name not in names}
 
 
-def has_objects(value: Any) -> bool:
+def has_objects(value: object) -> bool:
     """Whether a value is a list of objects."""
     return is_list(value) and bool(value) and is_mapping(value[0])

@@ -70,7 +70,7 @@ def _shares(sheet: Any, names: list[str]) -> frozenset[str]:
     return frozenset(found)
 
 
-def _value(cell: Any, share: bool, facts: Facts) -> Any:
+def _value(cell: object, share: bool, facts: Facts) -> Any:
     """A cell's value as it is read on the sheet: days and times as text, a share as a percentage."""
     if isinstance(cell, datetime.datetime | datetime.date | datetime.time):
         if "dates" not in facts.details:

@@ -103,14 +103,14 @@ def _person(value: Any) -> str:
     return str(next((value[key] for key in ("accountId", "key", "login", "name") if value.get(key)), "")) if value else ""
 
 
-def _prose(value: Any) -> str:
+def _prose(value: object) -> str:
     """A text, or the text of a document of nested nodes: paragraphs parted by blank lines."""
     if isinstance(value, str):
         return value
     return "\n\n".join(filter(None, map(_line, _blocks(value))))
 
 
-def _blocks(node: Any) -> Iterator[Mapping[str, Any]]:
+def _blocks(node: object) -> Iterator[Mapping[str, Any]]:
     """The nodes of a document that hold a line each."""
     if not is_mapping(node):
         return

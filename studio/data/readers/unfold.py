@@ -88,7 +88,7 @@ def _exported(rows: Iterable[Row | Rejected], shape: Shape) -> Iterator[Row | Re
             yield Rejected(row.file, row.line, problem.reason, problem.column, str(row.values)[:200])
 
 
-def _is_columns_of_turns(value: Any) -> bool:
+def _is_columns_of_turns(value: object) -> bool:
     """Whether an object holds, for each key of a message, a list of one value a turn."""
     if not is_object(value) or len(value) < 2 or not all(is_list(inner) for inner in value.values()):
         return False
@@ -159,7 +159,7 @@ def _document(row: Row, facts: Facts) -> list[Row]:
     return []
 
 
-def _is_turn(item: Any) -> bool:
+def _is_turn(item: object) -> bool:
     """Whether an element of a list is a turn of a conversation, so that the list is no list of rows."""
     return is_object(item) and any(isinstance(item.get(key), str) for key in ("role", "from", "speaker"))
 

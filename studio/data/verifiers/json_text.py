@@ -35,7 +35,7 @@ def objects(text: str) -> list[dict[str, Any]]:
     return found
 
 
-def fields(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+def fields(value: object, path: str = "") -> Iterator[tuple[str, str]]:
     """Every plain value below `value` with its path; texts without regard to case and white space, 3.0 as 3."""
     if is_mapping(value):
         for name, inner in value.items():
@@ -50,7 +50,7 @@ def fields(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
     yield path, f"text {normalised(value)}" if isinstance(value, str) else json.dumps(value)
 
 
-def agreement(answer: Any, expected: Any) -> float:
+def agreement(answer: object, expected: object) -> float:
     """F1 of the fields of both: 2 x those that agree / all fields of both together; 1 if neither has any."""
     ours, theirs = list(fields(answer)), list(fields(expected))
     if not ours and not theirs:

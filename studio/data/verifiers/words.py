@@ -5,6 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 
-def from_word(value: Any) -> Any:
+def from_word(value: object) -> Any:
     """A word alone means the section of that kind with its default settings."""
     return {"kind": value} if isinstance(value, str) else value

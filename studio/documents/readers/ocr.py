@@ -56,7 +56,7 @@ def recognize(picture: Any) -> tuple[list[Recognized], float]:
     return max(best, *turned, key=lambda item: item[1])
 
 
-def _recognize(picture: Any) -> tuple[list[Recognized], float]:
+def _recognize(picture: object) -> tuple[list[Recognized], float]:
     found = _engine()(picture, use_cls=False)  # which turns single lines: a page upside down would not be noticed
     if not found.txts:
         return [], 0.0

@@ -106,7 +106,7 @@ def _reading(document: Any, name: str, reporter: Reporter) -> Reading:
     )
 
 
-def _recognized(page: Any) -> tuple[list[ocr.Recognized], float]:
+def _recognized(page: object) -> tuple[list[ocr.Recognized], float]:
     """The text of a scanned page, or none where it is too unsure; and its score."""
     found, score = ocr.recognize(_rendered(page, ocr.DPI, LONGEST).to_numpy()[:, :, :3])
     return (found if score >= ocr.SURE else []), round(score, 3)

@@ -118,7 +118,7 @@ def _lines(textpage: Any, grids: list[_Grid]) -> tuple[list[Line], list[list[_Ch
     return lines, cells
 
 
-def _advanced(handle: Any, character: _Character) -> _Character:
+def _advanced(handle: object, character: _Character) -> _Character:
     """The character with the width that it takes in its line: letters of a word leave no gap then, however narrow they are."""
     import pypdfium2.raw as pdfium
 
@@ -128,7 +128,7 @@ def _advanced(handle: Any, character: _Character) -> _Character:
     return replace(character, left=box.left, right=box.right)
 
 
-def _end_line(handle: Any, characters: list[_Character], lines: list[Line]) -> None:
+def _end_line(handle: object, characters: list[_Character], lines: list[Line]) -> None:
     import pypdfium2.raw as pdfium
 
     content = "".join(item.text for item in characters)
@@ -145,14 +145,14 @@ def _end_line(handle: Any, characters: list[_Character], lines: list[Line]) -> N
     )
 
 
-def _baseline(handle: Any, character: _Character) -> float:
+def _baseline(handle: object, character: _Character) -> float:
     import pypdfium2.raw as pdfium
 
     x, y = ctypes.c_double(), ctypes.c_double()
     return y.value if pdfium.FPDFText_GetCharOrigin(handle, character.index, x, y) else character.bottom
 
 
-def _font_size(handle: Any, index: int) -> float:
+def _font_size(handle: object, index: int) -> float:
     """The font size in points as it is seen: the font's own, scaled by the text's matrix."""
     import pypdfium2.raw as pdfium
 
@@ -163,7 +163,7 @@ def _font_size(handle: Any, index: int) -> float:
     return size
 
 
-def _is_bold(handle: Any, index: int) -> bool:
+def _is_bold(handle: object, index: int) -> bool:
     import pypdfium2.raw as pdfium
 
     buffer, flags = ctypes.create_string_buffer(128), ctypes.c_int()

@@ -39,7 +39,7 @@ class Judge(Section, frozen=True):
 
     @model_validator(mode="before")
     @classmethod
-    def _from_word(cls, value: Any) -> Any:
+    def _from_word(cls, value: object) -> Any:
         return {"model": value} if isinstance(value, str) else value
 
     @field_validator("key", mode="before")

@@ -45,7 +45,7 @@ def recognise(references: Sequence[str]) -> bool:
     return mostly(references, _is_object)
 
 
-def flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+def flat(value: object, path: str = "") -> Iterator[tuple[str, str]]:
     """Each leaf as (path, value). Array elements have no index: their order is part of the schema only if a key says so.
 
     Text is compared without case and punctuation, a whole number like its decimal.
@@ -64,7 +64,7 @@ def flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
         yield path, json.dumps(value)
 
 
-def types(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+def types(value: object, path: str = "") -> Iterator[tuple[str, str]]:
     """Each value, inner ones too, as (path, JSON type)."""
     names = {bool: "boolean", int: "number", float: "number", str: "string", dict: "object", list: "array"}
     yield path, names.get(type(value), "null")
@@ -82,7 +82,7 @@ class Schema:
         self.required = set.intersection(*paths) if paths else set[str]()
         self.allowed = set[tuple[str, str]]().union(*seen)
 
-    def fits(self, value: Any) -> bool:
+    def fits(self, value: object) -> bool:
         """Whether a value has every required key and nothing beyond what the references have."""
         found = set(types(value))
         return self.required <= {path for path, _ in found} and found <= self.allowed

@@ -75,7 +75,7 @@ def _sorted(calls: list[tuple[str, dict[str, Any]]]) -> list[tuple[str, dict[str
     return sorted(calls, key=lambda call: (call[0], _text(call[1])))
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return json.dumps(value, sort_keys=True)
 
 

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from studio.core.errors import StudioError
 from studio.tracking.secrets import redact
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 _ROLES = ("system", "user", "assistant")
 _TURNS = (
@@ -78,7 +81,7 @@ def has_template(text: str) -> bool:
     return "\nTEMPLATE " in text
 
 
-def frame(tokenizer: Any, adds_bos: bool) -> Frame | None:
+def frame(tokenizer: PreTrainedTokenizerBase, adds_bos: bool) -> Frame | None:
     """The trained template taken apart by role, or None where that does not give the trained text back."""
     if not tokenizer.chat_template:
         return None
@@ -91,7 +94,7 @@ def frame(tokenizer: Any, adds_bos: bool) -> Frame | None:
     return taken_apart if same and plain else None
 
 
-def _taken_apart(tokenizer: Any, adds_bos: bool) -> Frame:
+def _taken_apart(tokenizer: PreTrainedTokenizerBase, adds_bos: bool) -> Frame:
     system, user, answer, more = "\x02system\x03", "\x02user\x03", "\x02answer\x03", "\x02more\x03"
     whole = _prompt(tokenizer, [("system", system), ("user", user), ("assistant", answer), ("user", more)], adds_bos)
     before_system, rest = whole.split(system)
@@ -130,7 +133,7 @@ def _common(one: str, other: str) -> str:
     return one[:length]
 
 
-def _prompt(tokenizer: Any, messages: Sequence[tuple[str, str]], adds_bos: bool) -> str:
+def _prompt(tokenizer: PreTrainedTokenizerBase, messages: Sequence[tuple[str, str]], adds_bos: bool) -> str:
     from studio.models.chat import render
 
     text = render(tokenizer, [{"role": role, "content": content} for role, content in messages], prompt=True).text

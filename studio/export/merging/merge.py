@@ -13,7 +13,7 @@ import shutil
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from studio.core.errors import ExportError
 from studio.core.files import read_json, write_json
@@ -21,6 +21,10 @@ from studio.export.merging.source import Onto, Source, source_tokenizer
 from studio.hardware import machine as machines
 from studio.models.settings import Model
 from studio.tracking.reporter import Reporter
+
+if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PreTrainedTokenizerBase
 
 DTYPES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
 BYTES = {"bf16": 2, "fp16": 2, "fp32": 4}
@@ -82,7 +86,7 @@ def _save(model: Any, source: Source, out: Path) -> None:
     _finish(tokenizer, source, out)
 
 
-def _finish(tokenizer: Any, source: Source, out: Path) -> None:
+def _finish(tokenizer: PreTrainedTokenizerBase, source: Source, out: Path) -> None:
     """The tokenizer beside the weights, and what other runtimes and users need."""
     with quiet():
         tokenizer.save_pretrained(out)
@@ -153,7 +157,7 @@ def _dequantize(model: Any, dtype: Any) -> Any:
     return model
 
 
-def _merge(model: Any, adapter: Path) -> Any:
+def _merge(model: nn.Module, adapter: Path) -> Any:
     from peft import PeftModel
 
     try:

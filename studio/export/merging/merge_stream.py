@@ -13,12 +13,15 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from studio.core.errors import ExportError
 from studio.core.files import read_json, write_json
 from studio.export.merging.source import Onto, Source
 from studio.hardware import machine as machines
+
+if TYPE_CHECKING:
+    import torch
 
 SHARD = "4GB"
 """Largest file of a merged model, and so the most of it that is in memory at once."""
@@ -48,7 +51,7 @@ class Stream:
     device: str
 
 
-def stream(source: Source, onto: Onto, dtype: Any) -> Stream | None:
+def stream(source: Source, onto: Onto, dtype: torch.dtype) -> Stream | None:
     """The merge, if it can be done tensor by tensor. dtype: torch dtype it is saved in."""
     import torch
 
@@ -84,7 +87,7 @@ def stream(source: Source, onto: Onto, dtype: Any) -> Stream | None:
     )
 
 
-def write(merge: Stream, dtype: Any, out: Path, progress: Callable[[int, int], None]) -> None:
+def write(merge: Stream, dtype: torch.dtype, out: Path, progress: Callable[[int, int], None]) -> None:
     """Write the merged weights and the settings of model and generation, as `save_pretrained` does. progress: tensors done, of.
 
     Raises ExportError for an adapter that is not finite or does not fit.
@@ -115,7 +118,7 @@ def write(merge: Stream, dtype: Any, out: Path, progress: Callable[[int, int], N
         write_json(out / "model.safetensors.index.json", index)
 
 
-def _merged(merge: Stream, name: str, adapter: dict[str, Any], dtype: Any) -> Any:
+def _merged(merge: Stream, name: str, adapter: dict[str, Any], dtype: torch.dtype) -> Any:
     """One tensor of the merged model: as trained on, in the format it is saved in, plus scaling * B A."""
     import torch
     from safetensors import safe_open
@@ -141,7 +144,7 @@ def _merged(merge: Stream, name: str, adapter: dict[str, Any], dtype: Any) -> An
     return weight
 
 
-def _requantized(weight: Any, double: bool) -> Any:
+def _requantized(weight: torch.Tensor, double: bool) -> Any:
     """A weight as bitsandbytes held it: quantised on load, dequantised where it is used."""
     from bitsandbytes import functional
 
@@ -201,7 +204,7 @@ def _changed(adapter: Path) -> frozenset[str]:
     return frozenset(f"{name}.weight" for name in found) if pairs == names else frozenset()
 
 
-def _quantized(source: Source, dtype: Any) -> frozenset[str]:
+def _quantized(source: Source, dtype: torch.dtype) -> frozenset[str]:
     """The weights that are quantised on load, as transformers itself chooses them."""
     from transformers import BitsAndBytesConfig
     from transformers.quantizers.auto import AutoHfQuantizer

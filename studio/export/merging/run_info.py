@@ -80,7 +80,7 @@ def _all_on_hub(names: list[str]) -> bool:
     return bool(names) and all(name.startswith("hub:") for name in names)
 
 
-def shown(value: Any) -> Any:
+def shown(value: object) -> Any:
     """Settings as they may be published: a place as the file's own name, what looks like a secret masked."""
     if isinstance(value, dict):
         return {shown(key): shown(item) for key, item in value.items()}

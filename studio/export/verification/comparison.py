@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from studio.export.verification.reference import reference
 from studio.export.verification.result import Check, Sample, Verification, from_checks
 from studio.models.loading import free_memory
 from studio.tracking.reporter import Reporter
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ class Comparison:
         explanation = f"prompts whose token ids equal those of the evaluation{left_out}"
         return Check("prompt_ids_identical", share, 1.0, share == 1.0, explanation)
 
-    def prompts_of(self, tokenizer: Any) -> Check:
+    def prompts_of(self, tokenizer: PreTrainedTokenizerBase) -> Check:
         """The check that a saved tokenizer and template make the very prompt tokens that base + adapter were asked."""
         return self.prompts([answers.case(conversation, tokenizer).prompt for conversation in self.probe.questions()])
 

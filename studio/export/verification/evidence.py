@@ -35,6 +35,8 @@ from studio.export.verification.result import FORGETTING, Check, ConversionCost,
 from studio.tracking.reporter import Reporter
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
     from studio.data.render import TrainOn
 
 ROWS = 64
@@ -113,22 +115,22 @@ class Evidence:
         return max(max(len(row.ids), len(row.prompt) + self.longest) for row in self.rows)
 
 
-def select_rows(report: Report, conversations: Sequence[Conversation], tokenizer: Any, train_on: TrainOn) -> Evidence | None:
+def select_rows(
+    report: Report, conversations: Sequence[Conversation], tokenizer: PreTrainedTokenizerBase, train_on: TrainOn
+) -> Evidence | None:
     """The rows of a run's evaluation that are asked again, spread evenly over those it answered.
 
     conversations: the run's held-out rows in the order of their file; after a cross-validation, whose answers are those of
-    other models, all its rows. None where the evaluation answered none (plain text has no questions): the KL of the
-    verification is the whole evidence then.
+    other models, all its rows. None where none was answered, as of plain text: the KL of the verification is the evidence then.
     """
     found = report.unseen
     return _selected(found, conversations, tokenizer, train_on, known=not found.folds) if found and found.answers else None
 
 
 def select_general(
-    report: Report, rows: Mapping[str, Sequence[Conversation]], tokenizer: Any, train_on: TrainOn
+    report: Report, rows: Mapping[str, Sequence[Conversation]], tokenizer: PreTrainedTokenizerBase, train_on: TrainOn
 ) -> list[Evidence]:
-    """The sets beside the one that decides, as far as its report has them: `evaluation.also`, then the forgetting check. rows:
-    by the names of the sets."""
+    """The sets beside the one that decides: `evaluation.also`, then the forgetting check. rows: by the names of the sets."""
     also = [part for part in report.sets if part.name.startswith(ALSO) and part.answers and part.name in rows]
     found = [_selected(part, rows[part.name], tokenizer, train_on, known=True) for part in also if part.before == "base"]
     sets = {item.name: item for item in report.sets}
@@ -144,7 +146,7 @@ def select_general(
 
 
 def _selected(
-    part: SetReport, conversations: Sequence[Conversation], tokenizer: Any, train_on: TrainOn, known: bool
+    part: SetReport, conversations: Sequence[Conversation], tokenizer: PreTrainedTokenizerBase, train_on: TrainOn, known: bool
 ) -> Evidence | None:
     """The answered rows of a set that are asked again. known: the answers are those of base + adapter."""
     asked, _ = questions(conversations, tokenizer, train_on)
@@ -161,7 +163,7 @@ def _selected(
     return Evidence(chosen, headline, part.max_new_tokens, len(part.answers), TASKS[part.task], references, part.name)
 
 
-def measure(runtime: Runtime, tokenizer: Any, wanted: Evidence, reporter: Reporter) -> ConversionCost:
+def measure(runtime: Runtime, tokenizer: PreTrainedTokenizerBase, wanted: Evidence, reporter: Reporter) -> ConversionCost:
     """Ask an artefact the rows and score it. Raises Stopped if the run was asked to stop."""
     said = ask_rows(runtime, tokenizer, wanted, reporter)
     base, tuned = [row.base for row in wanted.rows if row.base], [row.tuned for row in wanted.rows if row.tuned]
@@ -189,7 +191,7 @@ def measure(runtime: Runtime, tokenizer: Any, wanted: Evidence, reporter: Report
     )
 
 
-def ask_rows(runtime: Runtime, tokenizer: Any, wanted: Evidence, reporter: Reporter) -> list[ModelAnswer]:
+def ask_rows(runtime: Runtime, tokenizer: PreTrainedTokenizerBase, wanted: Evidence, reporter: Reporter) -> list[ModelAnswer]:
     """A model's answers to the rows, with their scores. Raises Stopped."""
     return list(_read(runtime, wanted, reporter) if wanted.reads else _answers(runtime, tokenizer, wanted, reporter))
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from studio.export.verification.answers import LONGEST_PROMPT, POSITIONS
 from studio.export.verification.probe import Probe
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Text:
         return list(ids[-LONGEST_PROMPT:])
 
 
-def asked_texts(tokenizer: Any, probe: Probe) -> list[Text]:
+def asked_texts(tokenizer: PreTrainedTokenizerBase, probe: Probe) -> list[Text]:
     """What the probe asks, as text."""
     from studio.data.render import check_template, encode
     from studio.models.chat import render

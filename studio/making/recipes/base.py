@@ -132,16 +132,16 @@ class Recipe(Section, frozen=True):
         """The requests to make. rows: the training rows that recipes before it made and the filters kept."""
         raise NotImplementedError
 
-    def read(self, ask: Ask, value: Any, text: str, style: Style) -> list[Draft]:
+    def read(self, ask: Ask, value: object, text: str, style: Style) -> list[Draft]:
         """The rows in an answer. value: its JSON, text: all of it. Raises Unusable."""
         raise NotImplementedError
 
-    def problem(self, ask: Ask, row: Any) -> str:
+    def problem(self, ask: Ask, row: object) -> str:
         """Why a row of an answer cannot be used; empty where it can."""
         missing = [name for name in self.columns if not (isinstance(row, dict) and _is_text(row.get(name)))]
         return f"a row in the answer has no {' or no '.join(missing)}" if missing else ""
 
-    def sifted(self, ask: Ask, value: Any) -> tuple[Any, list[str]]:
+    def sifted(self, ask: Ask, value: object) -> tuple[Any, list[str]]:
         """An answer without the rows that cannot be used, and why not, a reason each: the others are paid for and kept."""
         listed = _listed(value)
         if not self.columns or not isinstance(listed, list):
@@ -192,7 +192,7 @@ def table(**columns: str) -> dict[str, Any]:
     return {"type": "object", "properties": {"rows": rows}, "required": ["rows"], "additionalProperties": False}
 
 
-def rows_in(value: Any, *columns: str) -> list[dict[str, str]]:
+def rows_in(value: object, *columns: str) -> list[dict[str, str]]:
     """The rows of an answer that matches `table`. Raises Unusable."""
     listed = _listed(value)
     if not isinstance(listed, list):
@@ -207,12 +207,12 @@ def rows_in(value: Any, *columns: str) -> list[dict[str, str]]:
     return found
 
 
-def _listed(value: Any) -> Any:
+def _listed(value: object) -> Any:
     """The rows of an answer: under `rows`, or bare, as some teachers write them."""
     return value.get("rows") if isinstance(value, dict) else value
 
 
-def _is_text(value: Any) -> bool:
+def _is_text(value: object) -> bool:
     return isinstance(value, str) and bool(value.strip())
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -45,7 +45,7 @@ class Harder(Recipe, frozen=True):
 
         return self.cap(all_asks())
 
-    def read(self, ask: Ask, value: Any, text: str, style: Style) -> list[Draft]:
+    def read(self, ask: Ask, value: object, text: str, style: Style) -> list[Draft]:
         """The variants in an answer."""
         found = rows_in(value, *self.columns)
         return [reasked(ask.subject, row["question"], row["answer"], row["quote"], True) for row in found]

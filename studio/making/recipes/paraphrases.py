@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -45,7 +45,7 @@ class Paraphrases(Recipe, frozen=True):
 
         return self.cap(all_asks())
 
-    def read(self, ask: Ask, value: Any, text: str, style: Style) -> list[Draft]:
+    def read(self, ask: Ask, value: object, text: str, style: Style) -> list[Draft]:
         """The paraphrases in an answer."""
         return [reasked(ask.subject, row["question"]) for row in rows_in(value, *self.columns)]
 

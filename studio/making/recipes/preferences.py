@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from studio.data.near import agree
 from studio.making.recipes.base import Ask, Draft, Material, Recipe, Style, Unusable
@@ -34,7 +34,7 @@ class Preferences(Recipe, frozen=True):
 
         return self.cap(all_asks())
 
-    def read(self, ask: Ask, value: Any, text: str, style: Style) -> list[Draft]:
+    def read(self, ask: Ask, value: object, text: str, style: Style) -> list[Draft]:
         """A pair, if the student answers otherwise."""
         row: MadeRow = ask.subject
         said = text.strip()

@@ -66,7 +66,7 @@ class ToolCalls(Recipe, frozen=True):
             return f"the arguments of a call do not match the schema of {ask.subject['name']}: {reason[:120]}"
         return ""
 
-    def read(self, ask: Ask, value: Any, text: str, style: Style) -> list[Draft]:
+    def read(self, ask: Ask, value: object, text: str, style: Style) -> list[Draft]:
         """The rows in an answer whose arguments match the schema."""
         tool: dict[str, Any] = ask.subject
         drafts = []

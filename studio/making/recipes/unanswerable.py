@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -48,7 +48,7 @@ class Unanswerable(Recipe, frozen=True):
 
         return self.cap(all_asks())
 
-    def read(self, ask: Ask, value: Any, text: str, style: Style) -> list[Draft]:
+    def read(self, ask: Ask, value: object, text: str, style: Style) -> list[Draft]:
         """The questions in an answer."""
         drafts = []
         for row in rows_in(value, *self.columns):

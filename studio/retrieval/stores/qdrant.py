@@ -21,7 +21,7 @@ KEY = "QDRANT_API_KEY"
 class QdrantStore:
     """A collection of points, each with its passage id."""
 
-    def __init__(self, url: str, name: str, dimensions: int, client: Any = None) -> None:
+    def __init__(self, url: str, name: str, dimensions: int, client: object = None) -> None:
         """client: one that is open already, as tests have it."""
         refuse_if_missing("the store qdrant", "retrieval-server", ["qdrant_client"], ModelError)
         qdrant: Any = importlib.import_module("qdrant_client")

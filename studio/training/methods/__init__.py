@@ -22,7 +22,7 @@ METHODS: dict[str, type[Method]] = {method.model_fields["kind"].default: method 
 """Every method by its word in `training.method`."""
 
 
-def _from_word(value: Any) -> Any:
+def _from_word(value: object) -> Any:
     """A method's word alone means the method with its default settings."""
     return {"kind": value} if isinstance(value, str) else value
 

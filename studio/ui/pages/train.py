@@ -278,7 +278,7 @@ def _datasets(home: Path) -> list[tuple[str, str]]:
     return [(f"{item.title} v{item.number}", item.key) for item in library.versions(home)]
 
 
-def _text_of(path: Any) -> str:
+def _text_of(path: object) -> str:
     file = Path(str(path))
     if file.stat().st_size > 1 << 20:
         raise SpecError("this file is too large for a spec", hint="A spec is a short YAML file.", where=file.name)

@@ -8,9 +8,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 class Stepping:
@@ -175,7 +178,7 @@ def weights(package: Path) -> dict[str, StoredTensor]:
     return found
 
 
-def pairs(model: Any, tensors: Mapping[str, StoredTensor]) -> Iterator[tuple[str, Any, StoredTensor | None]]:
+def pairs(model: nn.Module, tensors: Mapping[str, StoredTensor]) -> Iterator[tuple[str, Any, StoredTensor | None]]:
     """Each weight and table of the decoder with what the file holds for it.
 
     The file holds equal tensors once, under the name of one of them, so one that is not there by name may be there by value.
@@ -199,7 +202,7 @@ def _far(actual: StoredTensor, wanted: np.ndarray) -> float:
     return float(np.abs(values - wanted).max() / max(float(np.abs(wanted).max()), 1e-9))
 
 
-def _shape(array: Any) -> list[int]:
+def _shape(array: object) -> list[int]:
     """The shape with -1 where a range is allowed."""
     ranges = array.shapeRange.sizeRanges
     return [-1 if item.upperBound != item.lowerBound else item.lowerBound for item in ranges] or list(array.shape)

@@ -16,6 +16,8 @@ from studio.export.prompts import portable_template, stop_token_ids
 from studio.tracking.reporter import Reporter
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
     from studio.export.targets.executorch.settings import ExecutorchTarget
 
 
@@ -47,7 +49,7 @@ def write(target: ExecutorchTarget, source: Source, out: Path, reporter: Reporte
     }
 
 
-def example(tokenizer: Any, source: Source) -> str:
+def example(tokenizer: PreTrainedTokenizerBase, source: Source) -> str:
     """A question as the trained template writes it under the trained system prompt: what the runner, which knows neither, must
     be given."""
     from studio.models.chat import render

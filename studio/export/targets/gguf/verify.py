@@ -4,7 +4,7 @@ base + adapter (does it answer as what was evaluated?)."""
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from studio.export.llamacpp import runtime
 from studio.export.llamacpp.files import gguf_in, prompt
@@ -17,6 +17,8 @@ from studio.export.verification.result import Check, Verification
 from studio.tracking.reporter import Reporter
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
     from studio.export.targets.gguf.settings import GgufTarget
 
 
@@ -35,6 +37,6 @@ def verify(target: GgufTarget, source: Source, out: Path, probe: Probe, reporter
         return comparison.measure(model, comparison.prompts(prompts), runtime.name())
 
 
-def _same_template(model: runtime.Gguf, tokenizer: Any) -> Check:
+def _same_template(model: runtime.Gguf, tokenizer: PreTrainedTokenizerBase) -> Check:
     same = model.template == (portable_template(tokenizer) or "")
     return Check("template_identical", same, True, same, "the chat template in the file is the one trained")

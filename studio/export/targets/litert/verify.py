@@ -20,6 +20,8 @@ from studio.models.chat import Rendered, plain_arguments
 from studio.tracking.reporter import Reporter
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
     from studio.export.targets.litert.settings import LitertTarget
 
 TALKED = 4
@@ -44,7 +46,13 @@ def verify(target: LitertTarget, source: Source, out: Path, probe: Probe, report
 
 
 def _talk(
-    source: Source, out: Path, tokenizer: Any, known: answers.Reference, probe: Probe, context: int, reporter: Reporter
+    source: Source,
+    out: Path,
+    tokenizer: PreTrainedTokenizerBase,
+    known: answers.Reference,
+    probe: Probe,
+    context: int,
+    reporter: Reporter,
 ) -> dict[str, Any]:
     """What LiteRT-LM made of the conversations: prompts in ids (None where people wrote a control token) and whether each is
     the trained text, answers, stop sequences."""
@@ -75,7 +83,7 @@ def _talk(
     return {"ids": ids, "same": same, "answers": said["answers"], "ends": said["ends"], "versions": said["versions"]}
 
 
-def _trained(tokenizer: Any, item: Conversation) -> Rendered | None:
+def _trained(tokenizer: PreTrainedTokenizerBase, item: Conversation) -> Rendered | None:
     """The prompt as it was trained; None for plain text."""
     from studio.data.render import check_template
     from studio.models.chat import render

@@ -98,7 +98,7 @@ def _listened(layers: int, reporter: Reporter) -> Iterator[None]:
 
     done = 0
 
-    def on_log(message: Any) -> None:
+    def on_log(message: object) -> None:
         nonlocal done
         done += 1
         reporter.progress(min(done, layers), layers, "quantising")

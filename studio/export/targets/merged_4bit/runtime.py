@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import importlib.metadata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from studio.export.verification.answers import Transformers
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 class Compressed(Transformers):
     """A compressed-tensors model that transformers loads. faults: what was wrong with its weights."""
 
-    def __init__(self, model: Any, tokenizer: Any, faults: str) -> None:
+    def __init__(self, model: nn.Module, tokenizer: Any, faults: str) -> None:
         super().__init__(model, tokenizer)
         self.faults = faults
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from studio.tracking.reporter import Reporter
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 class Genai:
@@ -91,7 +94,7 @@ def converse(request: Mapping[str, Any], reporter: Reporter) -> dict[str, Any]:
     return {"ids": ids, "texts": texts, "answers": answers, "fault": fault}
 
 
-def _answered(native: Any, model: Any, prompt: list[int], request: Mapping[str, Any]) -> list[int]:
+def _answered(native: object, model: nn.Module, prompt: list[int], request: Mapping[str, Any]) -> list[int]:
     generator = _generator(native, model, min(len(prompt) + request["longest"], request["room"]))
     generator.append_tokens(np.array([prompt], np.int32))
     while not generator.is_done():

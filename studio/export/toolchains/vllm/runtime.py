@@ -25,7 +25,7 @@ VARIABLES = {
 class Vllm:
     """vLLM's engine in this process. ends: ids at which an answer stops. vocabulary: how many ids there are."""
 
-    def __init__(self, engine: Any, ends: Sequence[int], vocabulary: int, lora: Any = None) -> None:
+    def __init__(self, engine: object, ends: Sequence[int], vocabulary: int, lora: object = None) -> None:
         self.engine, self.ends, self.vocabulary, self.lora = engine, set(ends), vocabulary, lora
 
     def wrong(self) -> str:
