@@ -76,8 +76,8 @@ def opened(source: Source, settings: Data) -> Generator[Opened]:
     reader = READERS[source.kind]
     with contextlib.ExitStack() as closing:
         raw = closing.enter_context(_open(source))
-        if encoding.upcoming(raw, 64).startswith(b"version https://git-lfs"):
-            raise DataError("it is a pointer to a file in Git LFS, not the file", hint="Run git lfs pull.", where=source.name)
+        if containers.is_pointer(encoding.upcoming(raw, 64)):
+            raise containers.pointer(source.name)
         stream = closing.enter_context(_unpacked(source, raw))
         if reader.text:
             stream = closing.enter_context(_as_text(source, stream, settings, facts))
@@ -166,5 +166,5 @@ def _unpacked(source: Source, raw: BinaryIO) -> BinaryIO:
     if source.container == "zip":
         return containers.open_member(raw, source.member, source.name)
     if source.container:
-        return containers.open_compressed(source.container, raw, source.bytes, source.name)
+        return containers.open_compressed(source.container, raw, source.name)
     return raw

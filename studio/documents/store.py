@@ -21,6 +21,7 @@ from studio.core.files import folder_aside, need_room, read_json_lines, sha256, 
 from studio.core.records import Record, RecordError
 from studio.core.text import nearest, plural, slug
 from studio.data import language
+from studio.data.readers import containers
 from studio.documents import isolated, sources
 from studio.documents.passages import cut
 from studio.documents.readers import READERS, ocr
@@ -221,6 +222,7 @@ def _add(added: Added, source: Source, apart: isolated.Apart, reporter: Reporter
     twin = next((item.name for item in collection.documents if item.sha256 == digest and item.name != source.name), "")
     if twin and not before:
         raise DataError(f"it is the same file as {twin}", hint="One of them is enough.", where=source.name)
+    containers.refuse_pointer(source.path, source.name)
     suffix = Path(source.name).suffix.lower()
     reader = READERS[suffix]
     refuse_if_missing(f"reading {suffix}", "documents", reader.packages, DataError)

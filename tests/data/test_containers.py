@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import stat
 import zipfile
 from pathlib import Path
@@ -48,6 +49,22 @@ def test_a_bomb_in_gzip_is_stopped_while_it_unpacks(tmp_path: Path) -> None:
         for _ in range(100):
             out.write(b" " * (1 << 20))
     assert "decompression bomb" in refused(str(path))
+
+
+def test_millions_of_equal_rows_are_known_as_a_bomb_by_their_beginning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was unpacked is held against what was read of the file so far, not against the whole file."""
+    monkeypatch.setattr(containers, "HARMLESS", 1 << 20)
+    path = tmp_path / "equal.jsonl.gz"
+    with gzip.open(path, "wb", compresslevel=9) as out:
+        out.write(b'{"prompt":"a question","completion":"an answer"}\n' * 200_000)
+    path.write_bytes(path.read_bytes() + os.urandom(1 << 20))  # so large a file that its whole size allows for all of it
+    assert "decompression bomb" in refused(str(path))
+
+
+@pytest.mark.parametrize("ending", [".zip", ".jsonl.gz", ".parquet", ".xlsx"])
+def test_a_pointer_of_git_lfs_is_known_whatever_its_name_ends_in(ending: str, tmp_path: Path) -> None:
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 1\n"
+    assert "pointer to a file in Git LFS" in refused(write(tmp_path / f"rows{ending}", pointer))
 
 
 def test_a_bomb_in_zip_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:

@@ -112,6 +112,12 @@ def test_one_bad_document_does_not_stop_the_others(home: Path, tmp_path: Path) -
     assert [item.name for item in documents.collections(home)] == ["handbook"]
 
 
+def test_a_document_that_git_lfs_has_not_fetched_is_named_as_such(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "manual.pdf").write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 1\n")
+    with pytest.raises(DataError, match="pointer to a file in Git LFS"):
+        documents.add_documents("handbook", tmp_path / "manual.pdf", home=home)
+
+
 def test_without_the_extra_it_is_said_how_to_install_it(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(extras, "find_spec", lambda name: None)
     file = pdf(tmp_path / "a.pdf", [PdfPage().write(["Words."])])

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import lzma
@@ -39,10 +40,11 @@ _FAULTS = (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError, zipfile.Ba
 
 
 class _Guarded(io.RawIOBase):
-    """A stream that is being unpacked: counts what comes out, and turns faults of the archive into DataError."""
+    """A stream that is being unpacked: counts what goes in and comes out, and turns faults of the archive into DataError."""
 
-    def __init__(self, inner: BinaryIO, packed: int, name: str) -> None:
-        self._inner, self._packed, self._name, self._out = inner, max(packed, 1), name, 0
+    def __init__(self, inner: BinaryIO, packed: Callable[[], int], name: str) -> None:
+        """packed: the packed bytes so far, so that a bomb is known by its beginning, not after minutes."""
+        self._inner, self._packed, self._name, self._out = inner, packed, name, 0
 
     def readable(self) -> bool:
         return True
@@ -57,8 +59,8 @@ class _Guarded(io.RawIOBase):
                 where=self._name,
             ) from None
         self._out += len(block)
-        if self._out > UNPACKED or (self._out > HARMLESS and self._out > RATIO * self._packed):
-            raise _bomb(self._out, self._packed, self._name)
+        if self._out > UNPACKED or (self._out > HARMLESS and self._out > RATIO * max(self._packed(), 1)):
+            raise _bomb(self._out, self._packed(), self._name)
         buffer[: len(block)] = block
         return len(block)
 
@@ -67,15 +69,15 @@ class _Guarded(io.RawIOBase):
         super().close()
 
 
-def open_gzip(raw: BinaryIO, packed: int, name: str) -> BinaryIO:
+def open_gzip(raw: BinaryIO, name: str) -> BinaryIO:
     """The unpacked bytes of a gzip file."""
-    return io.BufferedReader(_Guarded(gzip.GzipFile(fileobj=raw), packed, name), 1 << 20)  # type: ignore[arg-type]
+    return io.BufferedReader(_Guarded(gzip.GzipFile(fileobj=raw), raw.tell, name), 1 << 20)  # type: ignore[arg-type]
 
 
-def open_compressed(kind: str, raw: BinaryIO, packed: int, name: str) -> BinaryIO:
+def open_compressed(kind: str, raw: BinaryIO, name: str) -> BinaryIO:
     """The unpacked bytes of a file of one of `COMPRESSED`."""
     if kind == "gzip":
-        return open_gzip(raw, packed, name)
+        return open_gzip(raw, name)
     if kind == "bzip2":
         import bz2
 
@@ -86,7 +88,7 @@ def open_compressed(kind: str, raw: BinaryIO, packed: int, name: str) -> BinaryI
         import pyarrow
 
         inner = pyarrow.CompressedInputStream(pyarrow.PythonFile(raw, "r"), "zstd")
-    return io.BufferedReader(_Guarded(inner, packed, name), 1 << 20)
+    return io.BufferedReader(_Guarded(inner, raw.tell, name), 1 << 20)
 
 
 def open_member(raw: BinaryIO, member: str, name: str) -> BinaryIO:
@@ -96,7 +98,8 @@ def open_member(raw: BinaryIO, member: str, name: str) -> BinaryIO:
         inner = archive.open(member)
     except _FAULTS as problem:
         raise DataError(f"it cannot be unpacked: {problem}", hint="Pack it again as an ordinary zip.", where=name) from None
-    return io.BufferedReader(_Guarded(inner, archive.getinfo(member).compress_size, name), 1 << 20)  # type: ignore[arg-type]
+    packed = archive.getinfo(member).compress_size
+    return io.BufferedReader(_Guarded(inner, lambda: packed, name), 1 << 20)  # type: ignore[arg-type]
 
 
 def members(path: Path, known: Callable[[str], bool], name: str, only: str = "") -> tuple[list[str], list[str]]:
@@ -126,6 +129,7 @@ def safe_entries(path: Path, name: str) -> list[zipfile.ZipInfo]:
             refuse_bomb(archive, name)
             entries = [entry for entry in archive.infolist() if not entry.is_dir()]
     except (zipfile.BadZipFile, OSError) as problem:
+        refuse_pointer(path, name)
         raise DataError(
             f"it cannot be opened as a zip archive: {problem}", hint="Get it again whole, or unpack it.", where=name
         ) from None
@@ -133,6 +137,23 @@ def safe_entries(path: Path, name: str) -> list[zipfile.ZipInfo]:
         refuse_unsafe(entry, name)
         _refuse_archive(entry, name)
     return [entry for entry in entries if not _is_litter(PurePosixPath(entry.filename))]
+
+
+def refuse_pointer(path: Path, name: str) -> None:
+    """Raise DataError if the file is a pointer of Git LFS to one that was not fetched, whatever its name ends in."""
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        if is_pointer(file.read(64)):
+            raise pointer(name)
+
+
+def is_pointer(head: bytes) -> bool:
+    """Whether a file that begins so is a pointer of Git LFS."""
+    return head.startswith(b"version https://git-lfs")
+
+
+def pointer(name: str) -> DataError:
+    """The refusal of a pointer of Git LFS."""
+    return DataError("it is a pointer to a file in Git LFS, not the file", hint="Run git lfs pull.", where=name)
 
 
 def without_held_out(names: list[str]) -> tuple[list[str], list[str]]:
