@@ -58,7 +58,7 @@ def check_data(job: TrainingJob) -> None:
         )
     if job.train.trained == 0:
         raise TrainingError(
-            f"None of the tokens in {plural(len(job.train), 'row')} would be trained: all are masked",
+            f"None of the tokens in {plural(job.rows, 'row')} would be trained: all are masked",
             hint="See the token preview (`studio data preview`); answers may be empty, or set data.train_on to all.",
             where="data.train_on",
         )

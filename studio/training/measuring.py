@@ -54,6 +54,8 @@ def held_out_loss(loss_model: LossModel, tokens: Tokens, reporter: Reporter) -> 
     import torch
 
     training, reference = loss_model.job.training, loss_model.references[1]
+    per_row = tokens.per_row
+    what = "held-out pair" if per_row == 2 else "held-out row"
     total, done = torch.zeros((), dtype=torch.float64, device=loss_model.job.device), 0
     figures: dict[str, Any] = {}
     with evaluating(loss_model.model):
@@ -65,7 +67,7 @@ def held_out_loss(loss_model: LossModel, tokens: Tokens, reporter: Reporter) -> 
             for name, share in shares.items():
                 figures[name] = figures.get(name, 0.0) + share
             done += micro.rows
-            reporter.progress(done, len(tokens), "held-out row")
+            reporter.progress(done // per_row, len(tokens) // per_row, what)
             if reporter.should_stop():
                 raise Stopped
     return total.item(), {name: float(value) for name, value in figures.items()}

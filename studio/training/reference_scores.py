@@ -47,7 +47,7 @@ def references(loss_model: LossModel, run: str, reporter: Reporter) -> tuple[Ref
             before = kept.get(key)
             fits = before is not None and len(before) == len(rows)
             arrays[key] = (
-                before if fits and before is not None else logps(loss_model, rows, reporter, "row scored before training")
+                before if fits and before is not None else logps(loss_model, rows, reporter, "answer scored before training")
             )
     if arrays.keys() != kept.keys() or any(arrays[key] is not kept[key] for key in arrays):
         _write(file, run, arrays)

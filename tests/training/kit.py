@@ -45,6 +45,8 @@ class Memory:
         self.events: list[Event] = []
         self.lines: list[tuple[int, dict[str, float]]] = []
         self.stop_after = stop_after
+        self.progressed: set[tuple[str, float]] = set()
+        """What was counted while training, and how many there are of it."""
 
     def event(self, event: Event) -> None:
         self.events.append(event)
@@ -53,7 +55,7 @@ class Memory:
         self.lines.append((step, values))
 
     def progress(self, done: float, total: float, what: str = "") -> None:
-        pass
+        self.progressed.add((what, total))
 
     def should_stop(self) -> bool:
         return self.stop_after is not None and any(step >= self.stop_after for step, _ in self.lines)

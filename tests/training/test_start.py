@@ -34,6 +34,8 @@ def test_preferences_are_compared_with_the_adapter_as_it_starts_not_with_the_bas
     settings: dict[str, Any] = {"method": {"kind": "dpo", "sft": 0}, "train": pairs, "held_out": pairs, "max_steps": 2}
     _, told, _ = run(start=whole[2].adapter_out, **settings)
     assert told.series("loss")[1] == pytest.approx(math.log(2), rel=1e-5)
+    answers = len(pairs.lengths)
+    assert {("held-out pair", answers / 2), ("answer scored before training", answers)} <= told.progressed
     assert told.series("eval_loss")[0] == pytest.approx(math.log(2), rel=1e-5)
     assert told.series("logp_chosen")[1] != pytest.approx(run("fresh", **settings)[1].series("logp_chosen")[1], rel=1e-6)
 
