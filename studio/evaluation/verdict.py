@@ -36,6 +36,8 @@ APART = "teacher_divergence"
 """How far the model is from the teacher it was distilled from."""
 PAIRED = "pair_accuracy"
 """The goal of preference methods, measured where the rows are preference pairs."""
+RISKED = -0.1
+"""A share that fell, and may have fallen by more than this, is no base for "better": too few rows hide such a loss."""
 _AGAINST_START = (f"{START}:{GENERAL}", f"{START}:{TEXT}")
 
 _ADVICE: dict[VerdictKind, str] = {
@@ -97,16 +99,23 @@ def _advice(kind: VerdictKind, main: SetReport | None) -> str:
 
 
 def _kind(main: SetReport, forgets: bool) -> VerdictKind:
-    """Better needs a gain in answers or in telling preferred ones apart, and a clear loss in neither."""
+    """Better needs a gain in answers or in telling preferred ones apart, and in neither a loss, clear or perhaps large."""
     goals = (main.headline,) if main.headline == REWARD else (main.headline, PAIRED)  # rewards are judged by rewards alone
     changes = {name: main.metrics[name].change for name in goals if name in main.metrics}
     if CONTROL in main.metrics and METRICS[CONTROL].lost(main.metrics[CONTROL].change):
         return "worse"  # however well it pleases the verifier
     if any(METRICS[name].lost(change) for name, change in changes.items()):
         return "worse"
-    if any(METRICS[name].gained(change) for name, change in changes.items()):
+    if _risked(main) not in changes and any(METRICS[name].gained(change) for name, change in changes.items()):
         return "better but forgets" if forgets else "better"
     return "no clear difference"
+
+
+def _risked(main: SetReport) -> str:
+    """The goal of preference pairs that fell, not clearly, but perhaps by more than may be risked; else nothing."""
+    goals = (main.headline, PAIRED) if PAIRED in main.metrics else ()
+    shares = [(name, main.metrics[name].change) for name in goals if METRICS[name].unit == "share"]
+    return next((name for name, change in shares if change.value < 0 and change.low is not None and change.low < RISKED), "")
 
 
 def _on_main(main: SetReport, kind: str) -> str:
@@ -297,6 +306,9 @@ def _cautions(sets: Sequence[SetReport], main: SetReport | None) -> list[str]:
         found.append(f"what was lost, in right answers to the general questions: {', '.join(skills)}")
     if main is not None and (said := _undecided(main)):
         found.append(said)
+    if main is not None and (name := _risked(main)):
+        most = METRICS[name].show_change(main.metrics[name].change.low or 0)
+        found.append(f"{METRICS[name].label.lower()} may have changed by {most}: too much to call the rest a gain")
     if main is not None and CONTROL in main.metrics and METRICS[CONTROL].lost(main.metrics[CONTROL].change):
         gained = METRICS[REWARD].gained(main.metrics[REWARD].change)
         found.append(
@@ -313,4 +325,4 @@ def _cautions(sets: Sequence[SetReport], main: SetReport | None) -> list[str]:
             )
         if len(main.answers) < main.rows:
             found.append(f"{count(len(main.answers))} of {count(main.rows)} rows were answered, drawn by the seed")
-    return found
+    return list(dict.fromkeys(found))

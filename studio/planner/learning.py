@@ -9,6 +9,7 @@ from studio.models.architectures.base import COMPACT_MODEL
 from studio.planner.draft import Draft
 from studio.planner.fitting import Case
 from studio.spec import RunSpec
+from studio.training.methods.method import Method
 
 REPLAYED = 131
 """General rows that are mixed in: all that are shipped."""
@@ -37,13 +38,24 @@ def replay(spec: RunSpec, dims: ModelDims, rows: int) -> tuple[float, str]:
             return 0.0, "the shipped conversations are beyond a model this small; name its own in data.replay_from"
         return TEXT_REPLAY, "text alone makes a model forget how to answer"
     if spec.training.method.kind != "sft":
-        return 0.0, f"{spec.training.method.kind} compares with the base model or rewards it, and moves it less"
+        return 0.0, _without_replay(spec.training.method)
     if dims.is_small:
         return 0.0, "a model this small has hardly any general skills to lose"
     if spec.data.train_on == "all":
         return 0.0, "plain text is learned, not answers"
     share = min(MOST_REPLAY, round(REPLAYED / max(1, rows), 3))
     return share, f"with few general rows among {count(rows)}, a model keeps answering what the data do not ask (measured)"
+
+
+def _without_replay(method: Method) -> str:
+    """Why no general rows are mixed in for a method that learns more than answers."""
+    if method.compares:
+        return f"{method.kind} compares with the model as it begins, and moves it less"
+    if method.generates:
+        return f"{method.kind} rewards the model's own answers, and moves it less"
+    if method.distils:
+        return "the teacher says what is learned, and is not asked general questions"
+    return f"{method.kind} learns from preferred and rejected answers, and general rows have none"
 
 
 def _rate(draft: Draft, case: Case) -> None:
