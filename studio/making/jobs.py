@@ -23,7 +23,7 @@ from studio.processes import locks
 from studio.processes.identity import ProcessId
 from studio.remote.answers import FILE, Answers
 from studio.remote.ceiling import Ceiling, positive
-from studio.remote.client import PATIENCE, Client
+from studio.remote.client import PATIENCE, TIMEOUT, Client
 from studio.remote.endpoint import Endpoint
 from studio.remote.prices import price_of, require_limit
 
@@ -31,6 +31,8 @@ SAMPLES_CEILING = 0.25
 """US dollars that the samples of a plan may cost, where no ceiling is given."""
 SAMPLES_PATIENCE = 20.0
 """Seconds a sample is tried again for: somebody waits for it, and nothing is lost if it is asked for later."""
+SAMPLES_TIMEOUT = 120.0
+"""Seconds of silence after which a sample has no answer: somebody waits for it."""
 _EVERY = 0.5
 """Seconds between two writings of how far a job is."""
 
@@ -54,7 +56,7 @@ def plan(home: Path, spec: MakingSpec, passages_of: PassagesOf, ceiling: float |
     try:
         with (
             closing(Answers(job.home / FILE)) as answers,
-            _opened(job, spec, ceiling, {"teacher"}, SAMPLES_PATIENCE) as (clients, money),
+            _opened(job, spec, ceiling, {"teacher"}, SAMPLES_PATIENCE, SAMPLES_TIMEOUT) as (clients, money),
         ):
             try:
                 made = planning.plan(spec, sources, price, clients.teacher if samples else None, samples, answers)
@@ -211,7 +213,12 @@ def _work(
 
 @contextmanager
 def _opened(
-    job: JobFolder, spec: MakingSpec, ceiling: float | None, wanted: set[str], patience: float = PATIENCE
+    job: JobFolder,
+    spec: MakingSpec,
+    ceiling: float | None,
+    wanted: set[str],
+    patience: float = PATIENCE,
+    timeout: float = TIMEOUT,
 ) -> Iterator[tuple[Clients[Client], Ceiling | None]]:
     """The clients of a job, under one ceiling and with the home's cache."""
     with ExitStack() as stack:
@@ -225,7 +232,9 @@ def _opened(
             endpoint = _endpoints(spec).get(name)
             if endpoint is None or name not in wanted:
                 return None
-            made = Client(endpoint, ceiling=money, answers=answers, concurrency=spec.concurrency, patience=patience)
+            made = Client(
+                endpoint, ceiling=money, answers=answers, concurrency=spec.concurrency, patience=patience, timeout=timeout
+            )
             return stack.enter_context(made)
 
         teacher = client("teacher")

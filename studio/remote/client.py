@@ -22,11 +22,23 @@ from studio.remote.dialect import Dialect
 from studio.remote.endpoint import Endpoint, access
 from studio.remote.prices import price_of, require_limit
 from studio.remote.reading import completion_of, most_tokens_of
-from studio.remote.refusals import RETRIED, Refused, has_error, message_in, refused, retry_after, unreachable, unreadable
+from studio.remote.refusals import (
+    RETRIED,
+    Refused,
+    has_error,
+    message_in,
+    refused,
+    retry_after,
+    unanswered,
+    unreachable,
+    unreadable,
+)
 
 if TYPE_CHECKING:
     import httpx
 
+TIMEOUT = 600.0
+"""Seconds of silence after which a request has no answer: a large model may reason for minutes."""
 PATIENCE = 300.0
 """Seconds a request is tried again for, at most."""
 _UNREACHED = 20.0
@@ -61,7 +73,7 @@ class Client:
         ceiling: Ceiling | None = None,
         answers: Answers | None = None,
         concurrency: int = 8,
-        timeout: float = 600.0,
+        timeout: float = TIMEOUT,
         patience: float = PATIENCE,
     ) -> None:
         """concurrency: requests at once of `complete_all`. timeout: the longest silence; patience: how long a request is tried
@@ -75,7 +87,7 @@ class Client:
         self.endpoint, self.price = endpoint, price_of(endpoint)
         hint = "Set a ceiling in US dollars, which is never exceeded: --ceiling 5."
         require_limit(endpoint.model, self.price, ceiling, where="ceiling", hint=hint)
-        self.concurrency, self._patience = max(1, concurrency), patience
+        self.concurrency, self._patience, self._timeout = max(1, concurrency), patience, timeout
         self._access = access(endpoint)
         self._ceiling, self._answers = ceiling, answers
         self._dialect = answers.dialect(endpoint.host, endpoint.model) if answers is not None else Dialect()
@@ -233,7 +245,9 @@ class Client:
         except httpx.HTTPError as error:  # sent, and perhaps billed
             if reservation:
                 reservation.lose()
-            return _Failed(0, "", unreachable(self.endpoint, error), billed=True)
+            silent = isinstance(error, httpx.ReadTimeout)
+            said = unanswered(self.endpoint, self._timeout) if silent else unreachable(self.endpoint, error)
+            return _Failed(0, "", said, billed=True)
         except BaseException:
             if reservation:
                 reservation.lose()

@@ -65,6 +65,16 @@ def unreachable(endpoint: Endpoint, error: Exception) -> Refused:
     )
 
 
+def unanswered(endpoint: Endpoint, seconds: float) -> Refused:
+    """The error for a request that was taken and not answered in time. It may have been billed."""
+    return Refused(
+        f"the API took the request and sent no answer within {seconds:g} seconds",
+        hint="Try again later, or take a faster model. It may have been billed, and counts as spent.",
+        where=endpoint.host,
+        fatal=True,
+    )
+
+
 def unreadable(endpoint: Endpoint, text: str) -> Refused:
     """The error for an answer that is none, or was cut off on its way: it is asked for again, a few times only."""
     began = shorten(" ".join(secrets.redact(text).split()), 60)

@@ -144,6 +144,19 @@ def test_a_lost_answer_counts_in_full() -> None:
         assert 0 < api.billed(1, 4) <= ceiling.spending.lost == ceiling.spending.spent
 
 
+def test_an_api_that_takes_a_request_and_stays_silent_is_said_to_and_the_request_counts_as_spent() -> None:
+    ceiling = Ceiling(1)
+    with (
+        loopback("yes", Faults(seconds=0.4)) as api,
+        Client(endpoint(api, PRICE), ceiling=ceiling, timeout=0.1, patience=0) as client,
+        pytest.raises(Refused, match=r"sent no answer within 0\.1 seconds") as caught,
+    ):
+        client.answer(asked("anybody there?"))
+    assert caught.value.fatal, "every other request would wait as long"
+    assert "faster model" in caught.value.hint
+    assert ceiling.spending.lost == ceiling.spending.spent > 0
+
+
 @pytest.mark.parametrize(("faults", "said"), [(Faults(torn=1.0), "cannot be read"), (Faults(dropped=1.0), "not respond")])
 def test_what_is_billed_and_gives_no_answer_is_asked_three_times_and_ends_the_work_with_the_second_request(
     monkeypatch: pytest.MonkeyPatch, faults: Faults, said: str
