@@ -105,7 +105,8 @@ def _read(note: Path, values: TaskNote) -> Task:
     kind, name, begun = values.kind, values.name, values.begun
     out, errors = _text(note.with_suffix(".out")), _text(note.with_suffix(".err"))
     if values.process is not None and values.process.alive():
-        return Task(kind, name, "running", begun, last_line(errors))
+        said = last_line(errors)  # a refusal is printed before the process is gone: it is no progress
+        return Task(kind, name, "running", begun, "" if out or said.startswith("→ ") else said)
     try:
         document = json.loads(out)
     except ValueError:

@@ -60,8 +60,12 @@ def refused(endpoint: Endpoint, access: Access, status: int, text: str) -> Refus
 def unreachable(endpoint: Endpoint, error: Exception) -> Refused:
     """The error for no answer at all."""
     what = shorten(str(error) or type(error).__name__, 160)
+    nobody = endpoint.local and "refused" in what.lower()
     return Refused(
-        f"the API does not respond: {what}", hint="Check the address and the network.", where=endpoint.host, fatal=True
+        f"the API does not respond: {what}",
+        hint="Start the model's server: nothing listens at this address." if nobody else "Check the address and the network.",
+        where=urlsplit(endpoint.url).netloc,
+        fatal=True,
     )
 
 

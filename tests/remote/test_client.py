@@ -313,8 +313,10 @@ def test_a_key_is_sent_to_its_host_and_is_nowhere_else(
 def test_an_api_that_never_answered_is_given_up_soon_and_one_that_did_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("studio.remote.client._UNREACHED", 0.0)
     nowhere = Endpoint(url="http://127.0.0.1:9/v1", model="m")
-    with Client(nowhere) as client, pytest.raises(Refused, match="does not respond"):
+    with Client(nowhere) as client, pytest.raises(Refused, match="does not respond") as caught:
         client.complete([{"role": "user", "content": "a"}], max_tokens=5)
+    assert caught.value.hint.startswith("Start the model's server")
+    assert caught.value.where == "127.0.0.1:9"
     with loopback("yes", Faults(seed=1, unavailable=0.7)) as api, Client(endpoint(api)) as client:
         for text in "abc":
             assert client.complete([{"role": "user", "content": text}], max_tokens=5).text == "yes"
