@@ -221,6 +221,7 @@ LIKELIER, LESS_LIKELY = compared(-12.0, -8.0, 3.0, 5.0), compared(-12.0, -20.0, 
         ([pairs(BETTER, LOSS, LIKELIER), KEPT], "worse"),
         ([pairs(SAME, STEADY, LIKELIER), KEPT], "no clear difference"),
         ([pairs(HIDDEN, GAIN, LIKELIER), KEPT], "no clear difference"),
+        ([pairs(made("held-out", "exact_match", compared(0.50, 0.52, -0.15, 0.19)), GAIN, LIKELIER), KEPT], "better"),
         ([pairs(BETTER, compared(0.9, 0.85, -0.2, 0.1), LIKELIER), KEPT], "no clear difference"),
     ],
 )
