@@ -22,7 +22,7 @@ from studio.core.records import Record, RecordError
 from studio.core.text import nearest, plural, slug
 from studio.data import language
 from studio.data.readers import containers
-from studio.documents import isolated, sources
+from studio.documents import contents, isolated, sources
 from studio.documents.passages import cut
 from studio.documents.readers import READERS, ocr
 from studio.documents.reading import Reading
@@ -226,6 +226,7 @@ def _add(added: Added, source: Source, apart: isolated.Apart, reporter: Reporter
     suffix = Path(source.name).suffix.lower()
     reader = READERS[suffix]
     refuse_if_missing(f"reading {suffix}", "documents", reader.packages, DataError)
+    contents.check(source.path, source.name)
     reading = (apart.read if reader.isolated else reader.read)(source.path, source.name, reporter)
     old = {passage.id for passage in _lines(Passage, folder / "passages.jsonl")} if before else set()
     record = DocumentRecord(

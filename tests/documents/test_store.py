@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from pathlib import Path
 
@@ -189,3 +190,21 @@ def test_after_a_document_that_never_ends_the_next_is_read_and_one_child_serves_
         for name in ("b.pdf", "c.pdf"):
             assert f"text of {name}" in str(apart.read(files[name], name, Silent()))
     assert len(started) == 2, "one child for the document that was ended, one for all that came after"
+
+
+def test_an_empty_file_and_one_of_another_kind_than_its_ending_are_refused_with_what_to_do(tmp_path: Path):
+    real = pdf(tmp_path / "real.pdf", [PdfPage().write(["The rule of the office."])]).read_bytes()
+    files = {
+        "empty.txt": (b"", r"empty \(0 bytes\)", "again whole"),
+        "handbook.docx": (real, "its content is a PDF", r"end in \.pdf"),
+        "handbook.md": (real, "its content is a PDF", r"end in \.pdf"),
+        "word.pdf": (zipped(tmp_path / "word.zip", {"a": "b"}).read_bytes(), "zip archive", r"\.docx"),
+        "old.docx": (bytes.fromhex("d0cf11e0a1b11ae1"), "before 2007, or one with a password", r"again as \.docx"),
+        "scan.pdf": (b"\x89PNG\r\n\x1a\n", "a picture", "Print it to a PDF"),
+    }
+    for name, (content, said, hint) in files.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(DataError, match=said) as refused:
+            documents.add_documents("Rules", tmp_path / name, home=tmp_path / "home")
+        assert re.search(hint, refused.value.hint), name
+    assert documents.collections(tmp_path / "home") == []
