@@ -4,7 +4,8 @@
 
 The first page counts as interactive once its figures, which come by an event of the page, are there; each round has a
 browser context of its own with an empty cache. The page of a run is there once its curves are; its first opening after
-the server's start is given beside the later ones. Seconds are wall-clock; memory is the server's resident size.
+the server's start is given beside the later ones. Seconds are wall-clock; memory is the server's resident size; idle is the
+share of one core that the server takes while nobody has a page open.
 """
 
 from __future__ import annotations
@@ -82,6 +83,15 @@ def memory(studio: Studio) -> float:
     return round(psutil.Process(studio.child.pid).memory_info().rss / 1e6, 1)
 
 
+def idle(studio: Studio, seconds: float = 20.0) -> float:
+    """The share of one core that the server takes in the next seconds."""
+    process = psutil.Process(studio.child.pid)
+    before = process.cpu_times()
+    time.sleep(seconds)
+    after = process.cpu_times()
+    return round((after.user + after.system - before.user - before.system) / seconds, 4)
+
+
 def measure(home: Path, rounds: int, loads: int) -> dict[str, Any]:
     """All figures, on a fresh server."""
     names = fill(home)
@@ -105,6 +115,7 @@ def measure(home: Path, rounds: int, loads: int) -> dict[str, Any]:
                 opened(browser, studio, place, ready)
             version = browser.version
             browser.close()
+        time.sleep(3)  # the last page's connections end
         return {
             "chromium": version,
             "server_started_seconds": started,
@@ -118,6 +129,7 @@ def measure(home: Path, rounds: int, loads: int) -> dict[str, Any]:
                 f"{steps} steps": {"first": values[0], "median": statistics.median(values[1:]), "all": values}
                 for steps, values in runs.items()
             },
+            "server_idle_share_of_a_core": idle(studio),
             "server_MB": {"after_pages": done_loads, "then": before, f"after_{loads}_pages": memory(studio)},
         }
     finally:

@@ -150,6 +150,15 @@ def test_pages_and_their_parts_answer_with_a_session(served: Any):
     assert "googleapis" not in json.dumps(config)
 
 
+def test_an_opened_page_keeps_its_own_values_and_an_idle_server_looks_a_few_times_a_second(served: Any):
+    pages = next(route.app for route in served[0].inner.routes if getattr(route.app, "state_holder", None))
+    opened = pages.state_holder["a page"]
+    assert opened.config_values == {}
+    assert opened.blocks_config.fns == pages.get_blocks().default_config.fns
+    assert pages.state_holder["a page"] is opened
+    assert pages.get_blocks()._queue.sleep_when_free >= 0.01
+
+
 def test_the_one_time_link_lets_in_once(served: Any):
     browser, token = client(served), served[0].link.token
     answer = browser.get(f"/sign-in?token={token}")
