@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Self
 
+from studio.core.errors import StudioError
 from studio.core.records import Record
 
 _REMEDY = "Remove the collection's folder, and add its documents again."
@@ -132,6 +133,11 @@ class Skipped(Record):
 
     name: str
     reason: str
+
+    @classmethod
+    def of(cls, name: str, error: StudioError) -> Self:
+        """A file that met an error: what it was, and what to do."""
+        return cls(name=name, reason=f"{error.message}. {error.hint}" if error.hint else error.message)
 
 
 class CollectionRecord(Record):

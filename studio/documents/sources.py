@@ -60,7 +60,7 @@ def find(inputs: Iterable[tuple[str, Path]]) -> Iterator[FoundDocuments]:
             except DataError as error:
                 if len(every) == 1 or not path.exists():
                     raise
-                found.skipped.append(Skipped(name=name, reason=error.message))
+                found.skipped.append(Skipped.of(name, error))
         if len(found.documents) > MOST:
             raise DataError(
                 f"{len(found.documents):,} documents exceed the limit of {MOST:,}", hint="Split them into several collections."

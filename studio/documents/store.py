@@ -171,7 +171,7 @@ def add(home: Path, title: str, inputs: Iterable[tuple[str, Path]], reporter: Re
                 _add(added, source, apart, reporter)
             except DataError as problem:
                 first = first or problem
-                added.skipped.append(Skipped(name=source.name, reason=problem.message))
+                added.skipped.append(Skipped.of(source.name, problem))
         if first and not (added.new or added.changed or added.unchanged):
             if not added.collection.documents:
                 shutil.rmtree(folder, ignore_errors=True)

@@ -106,8 +106,9 @@ def test_one_bad_document_does_not_stop_the_others(home: Path, tmp_path: Path) -
     added = documents.add_documents("handbook", folder, home=home)
     assert added.new == ["leave.md", "pay.md"]
     assert [item.name for item in added.skipped] == ["broken.pdf", "twin.md"]
-    assert added.skipped[1].reason == "it is the same file as pay.md"
+    assert added.skipped[1].reason == "it is the same file as pay.md. One of them is enough."
     assert "cannot be read as a PDF" in added.skipped[0].reason
+    assert added.skipped[0].reason.endswith("print it to a PDF again."), "what to do stands beside why"
     with pytest.raises(DataError, match="cannot be read as a PDF"):
         documents.add_documents("other", folder / "broken.pdf", home=home)
     assert [item.name for item in documents.collections(home)] == ["handbook"]
