@@ -11,11 +11,14 @@ from pathlib import Path
 
 from studio.core.errors import StudioError
 from studio.core.records import Record
+from studio.runs import queue
 from studio.runs.folder import RunFolder
 from studio.runs.status import at_work
 
 SET_ASIDE = "damaged"
 """The folder of a home that holds what was set aside, below the names it had."""
+QUEUE = "queue.db"
+"""The one file of a home that is not moved but made again."""
 FIX = "Set it aside: studio doctor --repair"
 
 
@@ -60,6 +63,9 @@ def repair(home: Path) -> list[tuple[Damage, Path]]:
     for damage in damages(home):
         if not os.path.lexists(damage.path):
             continue  # it lay in a folder that was moved before
+        if damage.path == home / QUEUE:
+            moved += [(damage, aside) for aside in queue.mend(home)]
+            continue
         target = home / SET_ASIDE / damage.path.relative_to(home)
         target.parent.mkdir(parents=True, exist_ok=True)
         if os.path.lexists(target):
@@ -69,6 +75,11 @@ def repair(home: Path) -> list[tuple[Damage, Path]]:
     with contextlib.suppress(OSError):
         home.chmod(0o700)
     return moved
+
+
+def _queue(file: Path) -> Iterator[Damage]:
+    if queue.is_damaged(file.parent):
+        yield Damage(file, file, "the queue cannot be read; it is made again from the run folders")
 
 
 def _runs(root: Path) -> Iterator[Damage]:
@@ -186,6 +197,7 @@ def _serving(root: Path) -> Iterator[Damage]:
 _LOOKS: dict[str, Callable[[Path], Iterator[Damage]]] = {
     "runs": _runs, "datasets": _datasets, "documents": _documents, "indexes": _indexes, "making": _making,
     "cascades": _cascades, "comparisons": _comparisons, "bench": _benchmarks, "serving": _serving,
+    QUEUE: _queue,
 }  # fmt: skip
 
 

@@ -68,10 +68,36 @@ def waits(root: Path, run: str) -> bool:
     db = sqlite3.connect(f"{file.as_uri()}?mode=ro", timeout=30, uri=True)
     try:
         return db.execute("SELECT 1 FROM waiting WHERE run = ?", (run,)).fetchone() is not None
-    except sqlite3.DatabaseError:  # made a moment ago, its table not yet; or damaged: whoever opens it next rebuilds it
+    except sqlite3.OperationalError:  # made a moment ago, its table not yet
+        return True
+    except sqlite3.DatabaseError:  # damaged: whoever opens it next makes it again
+        return _put_in(RunFolder(root / "runs" / run)) is not None
+    finally:
+        db.close()
+
+
+def is_damaged(root: Path) -> bool:
+    """Whether there is a queue that cannot be read; whoever opens it next makes it again from the run folders."""
+    file = root / "queue.db"
+    if not file.exists():
+        return False
+    db = sqlite3.connect(f"{file.as_uri()}?mode=ro", timeout=30, uri=True)
+    try:
+        db.execute("SELECT run, place, added, who FROM waiting ORDER BY place").fetchall()
+    except sqlite3.OperationalError:
+        return False
+    except sqlite3.DatabaseError:
         return True
     finally:
         db.close()
+    return False
+
+
+def mend(root: Path) -> list[Path]:
+    """Make a damaged queue again from the run folders; the files it was, set aside."""
+    before = set(root.glob("queue.damaged-*"))
+    waiting(root)
+    return sorted(set(root.glob("queue.damaged-*")) - before)
 
 
 def move(root: Path, run: str, position: int) -> None:
@@ -174,10 +200,20 @@ def _queued(root: Path) -> list[tuple[float, RunFolder, str]]:
         if folder.status.exists() and not _only_queued(folder):
             continue
         with suppress(OSError):
-            said = [event for event in folder.read_events() if isinstance(event, events.Queued)]
-            if said:
-                found.append((said[-1].time or 0.0, folder, said[-1].who))
+            if said := _put_in(folder):
+                found.append((said.time or 0.0, folder, said.who))
     return sorted(found, key=lambda item: item[0])
+
+
+def _put_in(folder: RunFolder) -> events.Queued | None:
+    """What put the run into the queue, if it has neither begun nor ended since: a run that is done is not run again."""
+    said: events.Queued | None = None
+    for event in folder.read_events():
+        if isinstance(event, events.Queued):
+            said = event
+        elif isinstance(event, events.Stage | events.Ended):
+            said = None
+    return said
 
 
 def _only_queued(folder: RunFolder) -> bool:

@@ -111,31 +111,6 @@ def test_a_damaged_run_does_not_keep_the_queue_from_the_next(tmp_path: Path, mon
     assert "damaged" in status.read(first.folder).error.message  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("damage", ["garbage", "zeros", "page"])
-def test_a_damaged_queue_is_set_aside_and_made_again_from_the_folders(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
-) -> None:
-    monkeypatch.setattr(supervisor, "ensure", lambda root: None)
-    spec = parse({"data": {"train": rows_file(tmp_path)}})
-    ids = [queue.submit(spec, tmp_path, f"person {number}").id for number in range(3)]
-    queue.cancel(ids[1], tmp_path)
-    ended(tmp_path)
-    file = tmp_path / "queue.db"
-    content = file.read_bytes()
-    broken = {
-        "garbage": b"x" * len(content),
-        "zeros": bytes(len(content)),
-        "page": content[:4096] + b"y" * (len(content) - 4096),
-    }
-    for left in tmp_path.glob("queue.db-*"):
-        left.unlink()
-    file.write_bytes(broken[damage] or b"x")
-    assert [item.run for item in queue.order(tmp_path)] == [ids[0], ids[2]]
-    assert queue.order(tmp_path)[0].who == "person 0"
-    assert list(tmp_path.glob("queue.damaged-*"))
-    assert status.read(RunFolder(tmp_path / "runs" / ids[0])).state == "queued"
-
-
 def test_a_run_whose_folder_was_removed_ends_and_does_not_come_back(tmp_path: Path) -> None:
     folder = folders.create(SPEC, tmp_path)
     recorder = Recorder(folder)
