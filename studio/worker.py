@@ -16,7 +16,7 @@ import traceback
 import warnings
 from pathlib import Path
 
-from studio.core import events
+from studio.core import events, noise
 from studio.core.errors import Stopped, StudioError
 from studio.core.machine_errors import translate
 from studio.core.records import ErrorRecord
@@ -87,7 +87,8 @@ def _bug(error: Exception, log: Path) -> ErrorRecord:
 
 
 def set_environment() -> None:
-    """What must be in the environment before torch and the hub client are imported."""
+    """What must be in the environment before torch and the hub client are imported; their remarks to developers stay unsaid."""
+    noise.quiet_loggers()
     warnings.filterwarnings("ignore", category=FutureWarning)  # of libraries, to their developers
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads cost small models on a CPU a factor of 6
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")

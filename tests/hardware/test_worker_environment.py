@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -76,6 +77,15 @@ def test_a_worker_on_the_cpu_keeps_the_environment_as_it_is() -> None:
     worker.set_environment()
     assert os.environ["CUDA_VISIBLE_DEVICES"] == ""
     assert "CUDA_DEVICE_ORDER" not in os.environ
+
+
+def test_remarks_of_libraries_to_their_developers_are_no_lines_in_a_notebook() -> None:
+    loggers = [logging.getLogger(name) for name in ("torch.utils._pytree", "torchao")]
+    for logger in loggers:
+        logger.setLevel(logging.NOTSET)
+    worker.set_environment()
+    assert [logger.isEnabledFor(logging.WARNING) for logger in loggers] == [False, False]
+    assert [logger.isEnabledFor(logging.ERROR) for logger in loggers] == [True, True]
 
 
 def test_segments_of_the_allocator_expand_but_on_wsl_and_where_the_user_set_it(monkeypatch: pytest.MonkeyPatch) -> None:
