@@ -11,6 +11,7 @@ import typer
 from studio.cli import show
 from studio.cli.options import Home, Json, PriceIn, PriceOut, both_prices, price_options
 from studio.cli.progress import Progress
+from studio.core.text import dollars
 
 if TYPE_CHECKING:
     from studio.app.cascade_questions import Files
@@ -110,7 +111,7 @@ def report(
     folder = cascades.find(cascade, root)
 
     def confirm(worst: float) -> bool:
-        return yes or json or typer.confirm(f"The large model may cost up to {worst:.4f} USD. Continue?", err=True)
+        return yes or json or typer.confirm(f"The large model may cost up to {dollars(worst)}. Continue?", err=True)
 
     with Progress() as bar:
         found = cascades.report(

@@ -10,6 +10,7 @@ import typer
 from studio.cli import show
 from studio.cli.options import Home, Json, PriceIn, PriceOut, both_prices, price_options
 from studio.cli.progress import Progress
+from studio.core.text import dollars
 
 
 class Mode(StrEnum):
@@ -63,7 +64,7 @@ def judge(
     price = both_prices(price_in, price_out)
 
     def confirm(worst: float) -> bool:
-        return yes or json or typer.confirm(f"The judge may cost up to {worst:.4f} USD. Continue?", err=True)
+        return yes or json or typer.confirm(f"The judge may cost up to {dollars(worst)}. Continue?", err=True)
 
     if ":" in run:
         if not by:
@@ -99,7 +100,7 @@ def judge(
         show.say("No judge has been used yet. Name one with --by.")
     else:
         show.say(f"{opinion.report.judge}: {opinion.report.sentence}")
-        show.say(f"cost: {opinion.report.cost:.4f} USD")
+        show.say(f"cost: {dollars(opinion.report.cost)}")
     for doubt in opinion.doubts:
         show.say(f"not reliable: {doubt}")
     show.say(f"pairs rated by a person: {opinion.rated}. Rate blind on the page Rate: studio ui, /rate?id={found.id}")

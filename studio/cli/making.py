@@ -199,7 +199,7 @@ def _progress(json: bool) -> Iterator[Callable[[JobStatus], None]]:
             from studio.app import making
 
             left = making.seconds_left(status, time.time())
-            money = f", {status.spent:.4f} of {status.ceiling:g} USD" if status.ceiling else ""
+            money = f", {dollars(status.spent)} of {dollars(status.ceiling)}" if status.ceiling else ""
             of = f": {count(status.done)} of {count(status.total)} requests" if status.total else ""
             what = f"{status.what}{of}{money}"
             bar.show(status.done, status.total or 1, what + (f", {duration(left)} left" if left else ""))
@@ -261,10 +261,8 @@ def _show_plan(plan: MakingPlan) -> None:
 
 def _show_status(job: MakingJob) -> None:
     status = job.status
-    of = f" of {status.ceiling:g}" if status.ceiling else ""
-    show.say(
-        f"{job.id}: {status.state}, {count(status.done)} of {count(status.total)} requests, {status.spent:.4f}{of} USD", "bold"
-    )
+    spent = f"{dollars(status.spent)} of {dollars(status.ceiling)}" if status.ceiling else dollars(status.spent)
+    show.say(f"{job.id}: {status.state}, {count(status.done)} of {count(status.total)} requests, {spent}", "bold")
     if status.error:
         show.say(f"! {status.error}", "yellow")
         if status.error.hint:
@@ -285,11 +283,11 @@ def _show_report(report: MakingReport) -> None:
         [(item.name, item.entered, item.dropped, item.threshold) for item in report.filters if item.dropped],
         right=(1, 2, 3),
     )
-    per_row = f", {report.cost_per_row:.5f} USD per row" if report.cost_per_row else ""
+    per_row = f", {dollars(report.cost_per_row)} per row" if report.cost_per_row else ""
     pairs = f", {plural(report.pairs, 'preference pair')}" if report.pairs else ""
     show.say(
         f"{plural(report.rows, 'row')}, {plural(report.held_out, 'held-out row')}{pairs}, including "
-        f"{plural(report.refusals, 'refusal')}; {report.dropped:,} dropped; cost {report.spent:.4f} USD{per_row}",
+        f"{plural(report.refusals, 'refusal')}; {report.dropped:,} dropped; cost {dollars(report.spent)}{per_row}",
         "bold",
     )
     show.say(report.summary.sentence)

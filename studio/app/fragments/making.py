@@ -85,14 +85,14 @@ def status(job: MakingJob) -> Markup:
     """How far a job is: state, requests, time and money left, what went wrong, what came of it."""
     now = job.status
     left = making.seconds_left(now, time.time())
-    ceiling = f"of {now.ceiling:g} USD" if now.ceiling else "no ceiling"
+    ceiling = f"of {dollars(now.ceiling)}" if now.ceiling else "no ceiling"
     rest = f"{duration(left)} left" if left else (f"took {duration(now.seconds)}" if now.seconds else "")
     shown = [badge(now.state, _TONES.get(now.state, "calm"))]
     if now.state == "running":
         of = f": {count(now.done)} of {count(now.total)} requests" if now.total else ""
         shown.append(progress(now.done, now.total, now.what + of))
     if now.done:
-        items = [("Requests", f"{count(now.done)} of {count(now.total)}", rest), ("Paid", f"{now.spent:.4f} USD", ceiling)]
+        items = [("Requests", f"{count(now.done)} of {count(now.total)}", rest), ("Paid", dollars(now.spent), ceiling)]
         shown.append(figures(items))
     if now.error is not None and now.state != "done":
         shown.append(error(now.error.error()))
@@ -142,12 +142,12 @@ def _row(row: MadeRow) -> Markup:
 
 def report(report: MakingReport, now: JobStatus, keys: Mapping[str, str]) -> Markup:
     """From requests to rows, what each filter dropped, and where the rows are. keys: of datasets, as their pages take them."""
-    per_row = f"{report.cost_per_row:.5f} USD per row" if report.cost_per_row else ""
+    per_row = f"{dollars(report.cost_per_row)} per row" if report.cost_per_row else ""
     items = [
         ("Rows", count(report.rows), plural(report.refusals, "refusal")),
         ("Held-out rows", count(report.held_out), plural(len(report.summary.held_out_documents), "document")),
         ("Dropped", count(report.dropped), "listed below"),
-        ("Paid", f"{report.spent:.4f} USD", per_row),
+        ("Paid", dollars(report.spent), per_row),
     ]
     if report.pairs:
         items.insert(2, ("Preference pairs", count(report.pairs), ""))
