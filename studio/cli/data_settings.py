@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from studio.core.errors import AS_COMMAND, DataError, SpecError
+from studio.core.text import nearest
 
 Settings = Annotated[
     list[str] | None,
@@ -46,9 +47,24 @@ def changed(
             raise SpecError(
                 f"`{path}` is no setting of the data section", hint="Write e.g. --set data.header_row=4.", where="--set"
             )
+        _require_known(field)
         changes[field] = value
     named = {"columns": _pairs(columns), "roles": _pairs(roles), "format": format, "turns": turns}
     return {**changes, **{field: value for field, value in named.items() if value}}
+
+
+def _require_known(field: str) -> None:
+    """Raises SpecError for a name that is no field of the data section."""
+    from studio.spec import fields
+
+    known = sorted({f"data.{leaf.path.split('.')[1]}" for leaf in fields() if leaf.path.startswith("data.")})
+    if (path := f"data.{field}") not in known:
+        near = nearest(path, known)
+        raise SpecError(
+            f"unknown setting `{path}`",
+            hint=f"Did you mean `{near}`?" if near else f"Known: {', '.join(known)}.",
+            where="--set",
+        )
 
 
 def _pairs(items: Sequence[str] | None) -> dict[str, str]:

@@ -56,6 +56,9 @@ def test_a_setting_is_taken_and_another_section_is_refused(
     assert f"{HERE}studio data {verb} {file} --set data.header_row=3" in capsys.readouterr().err
     assert main.run(["data", verb, str(file), "--set", "data.header_row=3"]) == 0
     assert main.run(["data", verb, str(file), "--set", "model.name=starter"]) == 2
+    capsys.readouterr()
+    assert main.run(["data", verb, str(file), "--set", "data.header_rows=3"]) == 2
+    assert "unknown setting `data.header_rows`\n→ Did you mean `data.header_row`?" in capsys.readouterr().err
 
 
 def test_what_was_set_before_is_kept_in_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
