@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from studio.core.errors import AS_COMMAND, DataError, SpecError
+from studio.core.errors import AS_COMMAND, TO_FILL_IN, DataError, SpecError
 from studio.core.text import nearest
 
 Settings = Annotated[
@@ -40,31 +40,34 @@ def changed(
     """Fields of the data section that the options of a command set. Raises SpecError."""
     from studio import spec as specs
 
-    changes: dict[str, Any] = {}
+    flat: dict[str, Any] = {}
     for path, value in specs.parse_settings(settings or (), "--set data.FIELD=VALUE, e.g. --set data.header_row=4").items():
-        section, _, field = path.rpartition(".")
-        if section not in ("", "data"):
-            raise SpecError(
-                f"`{path}` is no setting of the data section", hint="Write e.g. --set data.header_row=4.", where="--set"
-            )
-        _require_known(field)
-        changes[field] = value
+        inner = path.removeprefix("data.")
+        _require_known(inner.partition(".")[0], path)
+        flat[inner] = value
+    changes = specs.nested(flat)
     named = {"columns": _pairs(columns), "roles": _pairs(roles), "format": format, "turns": turns}
     return {**changes, **{field: value for field, value in named.items() if value}}
 
 
-def _require_known(field: str) -> None:
-    """Raises SpecError for a name that is no field of the data section."""
-    from studio.spec import fields
+def _require_known(field: str, path: str) -> None:
+    """Raises SpecError for a path whose field is none of the data section."""
+    from studio import spec as specs
 
-    known = sorted({f"data.{leaf.path.split('.')[1]}" for leaf in fields() if leaf.path.startswith("data.")})
-    if (path := f"data.{field}") not in known:
-        near = nearest(path, known)
+    every = [leaf.path.split(".") for leaf in specs.fields()]
+    known = sorted({f"data.{names[1]}" for names in every if names[0] == "data"})
+    if f"data.{field}" in known:
+        return
+    if field in {names[0] for names in every}:
         raise SpecError(
-            f"unknown setting `{path}`",
-            hint=f"Did you mean `{near}`?" if near else f"Known: {', '.join(known)}.",
-            where="--set",
+            f"`{path}` is no setting of the data section", hint="Write e.g. --set data.header_row=4.", where="--set"
         )
+    near = nearest(f"data.{field}", known)
+    raise SpecError(
+        f"unknown setting `data.{field}`",
+        hint=f"Did you mean `{near}`?" if near else f"Known: {', '.join(known)}.",
+        where="--set",
+    )
 
 
 def _pairs(items: Sequence[str] | None) -> dict[str, str]:
@@ -83,11 +86,12 @@ def advising(command: str, files: Sequence[str], spec: Path | None, changes: Map
 
 
 def commands(hint: str, command: str, files: Sequence[str], spec: Path | None, changes: Mapping[str, Any]) -> list[str]:
-    """The advice of a hint as commands: one for each way that it offers."""
+    """The advice of a hint as commands: one for each way that it offers, but none where a name is still to be filled in."""
     start = ["studio", "data", command, *files, *(("--spec", str(spec)) if spec else ())]
     return [
         shlex.join([*start, *_options({field: _flow(value) for field, value in changes.items()} | chosen)])
         for chosen in alternatives(hint)
+        if not any(TO_FILL_IN in value for value in chosen.values())
     ]
 
 

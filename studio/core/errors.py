@@ -112,5 +112,7 @@ def error_from(values: dict[str, str]) -> StudioError:
 
 AS_COMMAND = "\n→ Here: "
 """In a hint, what stands before each command that follows it; pages have fields of their own and leave these out."""
+TO_FILL_IN = "COLUMN"
+"""Where a hint cannot know the name of a column: no command is made of it."""
 DAMAGED = (StudioError, OSError, ValueError, KeyError, TypeError, AttributeError, IndexError)
 """What reading the files of a damaged run folder raises."""

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from studio.core.errors import DataError
+from studio.core.errors import TO_FILL_IN, DataError
 from studio.core.plain import is_list
 from studio.core.text import nearest, shorten
 from studio.data.columns import LABELS, SHARED, Table, identifies, shared_columns, words
@@ -96,7 +96,8 @@ def asking(message: str, table: Table, file: str, choices: Sequence[Choice], *, 
     if not choices:
         listed = "; ".join(f"`{leaf.path}` ({leaf.sample})" for leaf in leaves(table)[:8])
         hint = (
-            f"Write under data: columns: {{question: COLUMN, answer: COLUMN}} with the right names. The columns hold: {listed}."
+            f"Write under data: columns: {{question: {TO_FILL_IN}, answer: {TO_FILL_IN}}} with the right names. "
+            f"The columns hold: {listed}."
         )
         return NeedsChoice(message, hint=hint, where=file, reasons=tuple(reasons))
     hint = "Write under data: " + "  or  ".join(choice.line for choice in choices)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from studio.core.errors import DataError
+from studio.core.errors import TO_FILL_IN, DataError
 from studio.core.text import nearest
 from studio.data.advice import Choice, asking, choice, columns_line, guesses, preferences
 from studio.data.columns import SHARED, Proposal, Table, worth
@@ -171,6 +171,9 @@ def _as_named(table: Table, name: str, proposals: list[Proposal], file: str) -> 
         needed = FORMATS[name].required
         choices = [item for item in guesses(table) if FORMATS[name].is_made_of(item.columns)]
         message = f"format {name} needs {' and '.join(f'`{role}`' for role in needed)}, and the columns are {_listed(table)}"
+        sure = next((other for other in proposals if other.confidence >= 0.6 and not other.unclear), None)
+        if sure is not None and not choices:
+            raise DataError(message, hint=f"Leave data.format out: the columns are those of {sure.format}.", where=file)
         raise asking(message, table, file, choices)
     if proposal.unclear:
         raise _which_column(table, proposal, file)
@@ -295,7 +298,7 @@ def _names_or_row(table: Table) -> str:
     if len(table.names) == 2:
         return f"{hint}."
     said = [name for name in table.names if _is_said(name)]
-    names = said[:2] if len(said) > 1 else ["COLUMN", "COLUMN"]
+    names = said[:2] if len(said) > 1 else [TO_FILL_IN, TO_FILL_IN]
     example = columns_line(dict(zip(("question", "answer"), names, strict=True)))
     return (
         f"{hint}, with a name for each of its {len(table.names)} columns. If it does name them, write under data: which of "

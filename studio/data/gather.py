@@ -17,6 +17,7 @@ from studio.data.detect import SAMPLE, Detection, detect
 from studio.data.gathered import Gathered
 from studio.data.paths import value_at
 from studio.data.read import Opened, opened
+from studio.data.readers.json_rows import TWICE
 from studio.data.report import FileReport
 from studio.data.rows import Conversation, Needs, Rejected, Row
 from studio.data.settings import Data
@@ -164,7 +165,11 @@ def beginning_of(rows: Iterator[Row | Rejected], stream: Opened) -> tuple[list[R
         raise DataError("there are no rows in it", hint="Give a file with rows.", where=name)
     if not sample:
         first = next(row for row in head if isinstance(row, Rejected))
-        hint = "Does its content match its ending? Open it in an editor and look at that line."
+        hint = (
+            "Rename one of the two keys, or remove it."
+            if first.reason.startswith(TWICE)
+            else "Does its content match its ending? Open it in an editor and look at that line."
+        )
         raise DataError(
             f"none of its first {plural(len(head), 'row')} can be read; {first.reason}: {shorten(first.text, 60)}",
             hint="Give a file whose rows hold question and answer." if first.column else hint,

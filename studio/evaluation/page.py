@@ -47,10 +47,11 @@ def render_html(
     *,
     judged: Opinion | None = None,
     standard: StandardReport | None = None,
+    warnings: Sequence[str] = (),
 ) -> str:
     """The page. metrics: the lines of metrics.jsonl; spec_yaml: the resolved spec; title: the run's name; checked: what was
     found in the rows it was trained on; origins: where rows come from that a model wrote or people corrected; judged: what a
-    judge and people found; standard: standard benchmarks."""
+    judge and people found; standard: standard benchmarks; warnings: of the plan, as of what the chat template does to rows."""
     style = files("studio.evaluation").joinpath("page.css").read_text(encoding="utf-8")
     tiles = _tiles(report)
     used = {name for item in report.sets for name in item.metrics}
@@ -65,7 +66,7 @@ def render_html(
         _html("heading", "answers", "Answers side by side") if any(item.answers for item in report.sets) else "",
         *(_answers(item, first=item is report.sets[0]) for item in report.sets if item.answers),
         _html("data", checked, origins) if checked or origins else "",
-        _html("spec", spec_yaml),
+        _html("spec", spec_yaml, warnings),
         _html("reading", report, [metric for metric in METRICS.values() if metric.name in used]),
     ]
     return f"{_html('page', title, report.verdict.kind, Markup(style), parts)}\n"

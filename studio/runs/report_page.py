@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from studio.core.errors import DAMAGED
 from studio.core.files import write_text
 from studio.data.desk_report import DeskReport
 from studio.evaluation import page
@@ -9,6 +10,7 @@ from studio.evaluation.judge.opinion import Opinion, opinion
 from studio.evaluation.report import Report
 from studio.evaluation.standard import StandardReport
 from studio.runs.folder import RunFolder
+from studio.runs.plan import PlanRecord
 from studio.runs.records import origins_in
 
 
@@ -20,8 +22,17 @@ def write(folder: RunFolder, report: Report) -> None:
         report, list(folder.read_metrics()), spec.read_text("utf-8"), folder.spec().name, checked,
         origins_in(folder.lock), judged=opinion_on(folder, report),
         standard=StandardReport.read(folder.standard) if folder.standard.exists() else None,
+        warnings=_warnings(folder),
     )  # fmt: skip
     write_text(folder.report_page, html)
+
+
+def _warnings(folder: RunFolder) -> tuple[str, ...]:
+    """Of the plan; none where it cannot be read, for the evidence stands without it."""
+    try:
+        return PlanRecord.read(folder.plan).warnings
+    except DAMAGED:
+        return ()
 
 
 def opinion_on(folder: RunFolder, report: Report) -> Opinion | None:

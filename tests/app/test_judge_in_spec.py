@@ -17,7 +17,7 @@ from studio.core.errors import SpecError
 from studio.evaluation.judge.settings import Judge
 from studio.export.artifacts.card import _judged
 from studio.export.merging.run_info import collect_run_info
-from studio.runs import judging
+from studio.runs import judging, report_page
 from studio.runs.mirror import Mirror
 from studio.spec import RunSpec, edit, parse, with_full_paths
 from studio.tracking.reporter import Silent
@@ -175,3 +175,13 @@ def test_a_price_that_is_not_known_is_asked_for_by_the_commands_options(run: Any
     result = CliRunner().invoke(app, [*command, "--ceiling", "1"])
     assert isinstance(result.exception, SpecError)
     assert "--price-in 0.15 --price-out 0.60" in result.exception.hint
+
+
+def test_what_the_plan_warned_of_stands_in_the_evidence_which_stands_without_a_damaged_plan(run: Any):
+    said = "chat template: it writes the date of the run"
+    plan().record().model_copy(update={"warnings": (said,)}).write(run.folder.plan)
+    report_page.write(run.folder, run.report)
+    assert said in run.folder.report_page.read_text("utf-8")
+    run.folder.plan.write_text("{")
+    report_page.write(run.folder, run.report)
+    assert "The plan warned" not in run.folder.report_page.read_text("utf-8")

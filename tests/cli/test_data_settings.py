@@ -9,6 +9,7 @@ import pytest
 
 from studio.cli import main
 from studio.cli.data_settings import alternatives
+from studio.core.errors import TO_FILL_IN
 from tests.data.corpus import Asks, Case, Refuses
 from tests.data.test_corpus import CASES, place
 
@@ -32,7 +33,8 @@ def test_every_command_that_a_refusal_prints_reads_the_file_or_is_refused_for_so
         main.run(["data", "inspect", place(case, folder)])
         printed = "".join(capsys.readouterr())
         advised = [line.removeprefix(HERE) for line in printed.splitlines() if line.startswith(HERE)]
-        if ("rite under data: columns" in printed or "header_row: " in printed) and not advised:
+        to_fill_in = f"question: {TO_FILL_IN}" in printed
+        if ("rite under data: columns" in printed or "header_row: " in printed) and bool(advised) == to_fill_in:
             wrong.append(f"{case.name}: no command: {printed[-300:]}")
         for line in advised[:1]:
             followed += 1
@@ -56,7 +58,10 @@ def test_a_setting_is_taken_and_another_section_is_refused(
     assert f"{HERE}studio data {verb} {file} --set data.header_row=3" in capsys.readouterr().err
     assert main.run(["data", verb, str(file), "--set", "data.header_row=3"]) == 0
     assert main.run(["data", verb, str(file), "--set", "model.name=starter"]) == 2
-    capsys.readouterr()
+    assert main.run(["data", verb, str(file), "--set", "header_row=3", "--set", "data.columns.question=question"]) == 2
+    assert "answer" in capsys.readouterr().err, "a role inside columns is taken, and the other is asked for"
+    assert main.run(["data", verb, str(file), "--set", "data.header_row=3", "--set", "data.format=messages"]) == 2
+    assert "Leave data.format out: the columns are those of question_answer." in capsys.readouterr().err
     assert main.run(["data", verb, str(file), "--set", "data.header_rows=3"]) == 2
     assert "unknown setting `data.header_rows`\n→ Did you mean `data.header_row`?" in capsys.readouterr().err
 

@@ -59,7 +59,7 @@ def evil(report: Report) -> Report:
 
 @pytest.mark.torch
 def test_hostile_text_is_shown_as_text(evil: Report):
-    page = Balanced(render_html(evil, METRICS, EVIL, EVIL))
+    page = Balanced(render_html(evil, METRICS, EVIL, EVIL, warnings=(EVIL,)))
     names = {tag for tag, _ in page.tags}
     assert not names & {"script", "img", "iframe", "link", "object", "form", "base"}
     assert not [name for _, attributes in page.tags for name in attributes if name.startswith("on") or name in ("src", "href")]
@@ -74,9 +74,10 @@ def test_the_page_asks_for_nothing_outside_itself(report: Report):
 
 @pytest.mark.torch
 def test_the_page_shows_verdict_figures_curves_samples_and_spec(report: Report):
-    page = render_html(report, METRICS, "name: my-bot", "my-bot")
+    page = render_html(report, METRICS, "name: my-bot", "my-bot", warnings=("chat template: it writes the date",))
     Balanced(page)
-    for text in ("Exact match", "Token accuracy", "it is made of glass", "name: my-bot", "6,000 tokens", "1.0 GiB at the peak"):
+    shown = ("Exact match", "Token accuracy", "it is made of glass", "name: my-bot", "6,000 tokens", "1.0 GiB at the peak")
+    for text in (*shown, "chat template: it writes the date"):
         assert text in page, text
     assert page.count("<svg") == 2
     assert page.count('class="sample"') == sum(len(item.best) + len(item.worst) + len(item.changed) for item in report.sets)

@@ -20,6 +20,7 @@ from studio.data.rows import Rejected, Row
 from studio.data.texts import python_literal
 
 _BLOCK = 1 << 20
+TWICE = "a key stands twice: "
 _TOKEN = re.compile(rb'"[^"\\\n]*(?:\\.[^"\\\n]*)*"|[{}\[\]"]')
 _LISTS = rb"data|rows|train|examples|items|records|samples|dataset|instances|entries"
 _WRAPPED = re.compile(
@@ -137,7 +138,7 @@ def twice_named(text: bytes) -> str:
         json.loads(text, object_pairs_hook=pairs)
     except ValueError:
         return ""
-    return f"a key stands twice: `{twice[0][:40]}`" if twice else ""
+    return f"{TWICE}`{twice[0][:40]}`" if twice else ""
 
 
 def _parts(parts: list[bytes], number: int, facts: Facts) -> Iterator[Row | Rejected]:

@@ -18,14 +18,30 @@ from studio.data.shared import is_marked
 
 MESSAGES = 2_000_000
 """Messages of a file that are held at once."""
-_CONVERSATIONS = ("conversation", "conv", "thread", "ticket", "chat", "session", "dialog", "dialogue", "case", "issue", "call")
-_OF_ONE = frozenset(("", *(f"{name}{end}" for name in _CONVERSATIONS for end in ("", " id", " number", " no", " key", "id"))))
+_CONVERSATIONS = (
+    *("conversation", "conv", "thread", "ticket", "chat", "session", "dialog", "dialogue", "case", "issue", "call"),
+    *("vorgang", "vorgangs", "fall", "gespräch", "gesprächs", "konversation", "konversations", "unterhaltung"),
+    *("conversación", "conversacion", "caso", "hilo", "sesión", "sesion", "discussion", "dossier", "conversa", "conversazione"),
+)
+_NUMBERS = ("", " id", " number", " no", " key", "id", " nr", "nr", " nummer", "nummer", " número", " numero", " numéro")
+_OF_ONE = frozenset(
+    (
+        *("", *(f"{name}{end}" for name in _CONVERSATIONS for end in _NUMBERS)),
+        *(f"{begin}{name}" for name in _CONVERSATIONS for begin in ("número de ", "numero de ", "numéro de ")),
+    )
+)
 _SPEAKERS = (
     *("sender type", "sender role", "author type", "author role", "user type", "role", "speaker", "sender", "from", "author"),
     *("participant", "actor", "who", "direction", "inbound", "is inbound", "incoming", "from customer"),
+    *("absender", "absenderin", "sprecher", "sprecherin", "verfasser", "autor", "rolle", "von"),
+    *("remitente", "emisor", "autor", "rol", "expéditeur", "expediteur", "auteur", "rôle", "mittente", "autore", "remetente"),
     *("type", "poster", "name"),
 )
-_SAID = ("message", "message text", "message body", "text", "content", "body", "utterance", "msg", "comment", "reply")
+_SAID = (
+    *("message", "message text", "message body", "nachricht", "nachrichtentext", "mensaje", "messaggio", "mensagem"),
+    *("text", "content", "body", "inhalt", "texto", "contenido", "contenu", "testo"),
+    *("utterance", "msg", "comment", "reply"),
+)
 _TURNS = frozenset(
     (
         *("turn", "turn id", "turn number", "turn index", "turn no", "order", "position", "seq", "sequence", "sequence number"),
@@ -57,6 +73,8 @@ _TIMES = frozenset(
             "createdate",
         ),
         *("erstellt am", "gesendet am", "unix timestamp", "date and time", "message created at", "createdat", "sentat"),
+        *("datum uhrzeit", "datum zeit", "datum und uhrzeit", "zeitpunkt", "zeitstempel", "erstellt", "gesendet"),
+        *("fecha hora", "fecha y hora", "date heure", "date et heure", "envoyé le", "data ora", "data e ora", "data hora"),
     )
 )
 _IDS = ("message id", "tweet id", "post id", "comment id", "id")

@@ -22,6 +22,8 @@ _USUAL = {
     **dict.fromkeys(("utilisateur", "klant", "klient", "pregunta", "domanda", "pergunta", "guest", "caller"), "user"),
     **dict.fromkeys(("berater", "beraterin", "kundendienst", "agente", "asistente", "assistente", "assistent"), "assistant"),
     **dict.fromkeys(("conseiller", "conseillère", "respuesta", "réponse", "risposta", "resposta"), "assistant"),
+    **dict.fromkeys(("mitarbeiter", "mitarbeiterin", "kundenservice", "kundenbetreuung", "soporte", "suporte"), "assistant"),
+    **dict.fromkeys(("service client", "servicio al cliente", "operatore", "operador", "atendente"), "assistant"),
     **dict.fromkeys(("helpdesk", "help desk", "customer service", "representative", "advisor"), "assistant"),
 }
 
