@@ -202,7 +202,8 @@ def _progress(json: bool) -> Iterator[Callable[[JobStatus], None]]:
             money = f", {dollars(status.spent)} of {dollars(status.ceiling)}" if status.ceiling else ""
             of = f": {count(status.done)} of {count(status.total)} requests" if status.total else ""
             what = f"{status.what}{of}{money}"
-            bar.show(status.done, status.total or 1, what + (f", {duration(left)} left" if left else ""))
+            rest = f"; {status.waiting}" if status.waiting else f", {duration(left)} left" if left else ""
+            bar.show(status.done, status.total or 1, what + rest)
 
         yield show_status
 

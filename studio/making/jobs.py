@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from studio.core.errors import JobError, StudioError
 from studio.core.records import ErrorRecord
+from studio.core.text import duration
 from studio.documents.records import Passage
 from studio.making import folder as folders
 from studio.making import planning
@@ -26,6 +28,7 @@ from studio.remote.ceiling import Ceiling, positive
 from studio.remote.client import PATIENCE, TIMEOUT, Client
 from studio.remote.endpoint import Endpoint
 from studio.remote.prices import price_of, require_limit
+from studio.remote.refusals import Refused
 
 SAMPLES_CEILING = 0.25
 """US dollars that the samples of a plan may cost, where no ceiling is given."""
@@ -135,7 +138,7 @@ def _run(
     total = (job.plan.calls if job.plan else 0) or before.total
     status = before.model_copy(
         update={
-            "state": "running", "what": "reading sources", "done": 0, "total": total, "ceiling": ceiling,
+            "state": "running", "what": "reading sources", "waiting": "", "done": 0, "total": total, "ceiling": ceiling,
             "started": before.started or begun, "ended": None, "process": ProcessId.current(),
             "process_started": begun, "error": None,
         }
@@ -154,7 +157,7 @@ def _run(
         job.set_status(status.model_copy(update={**ended, "seconds": before.seconds + max(0.0, time.time() - begun)}))
         raise
     state = "ceiling" if made.error else "paused" if made.stopped else "done"
-    ended = {"state": state, "error": ErrorRecord.of(made.error) if made.error else None, "process": None}
+    ended = {"state": state, "error": ErrorRecord.of(made.error) if made.error else None, "process": None, "waiting": ""}
     if state == "done":
         ended |= {"done": status.done, "total": status.done}
     status = status.model_copy(
@@ -181,26 +184,31 @@ def _work(
     on_status: Told,
     stop: Callable[[], bool],
 ) -> tuple[MakingOutcome, JobStatus]:
-    written = 0.0
-    with _opened(job, spec, status.ceiling, set(_endpoints(spec))) as (clients, money):
+    written, calls, writing = 0.0, 0, threading.Lock()
 
-        def progress(done: int, what: str) -> None:
-            nonlocal status, written
+    def show(update: dict[str, object]) -> None:
+        """From the threads that wait, too."""
+        nonlocal status, written
+        with writing:
             now = time.monotonic()
-            if now - written < _EVERY:
+            if now - written < _EVERY and update["waiting"] == status.waiting:
                 return
             written = now
-            spent = money.spending.spent if money else 0.0
-            status = status.model_copy(update={"done": done, "total": max(done, status.total), "what": what, "spent": spent})
+            status = status.model_copy(update=update)
             job.set_status(status)
             on_status(status)
 
-        calls = 0
+    def waits(error: Refused, seconds: float) -> None:
+        again = f"tried again in {duration(seconds)}" if seconds >= 1 else "tried again"
+        show({"waiting": f"{error.message.rstrip('.')}; {again}"})
+
+    with _opened(job, spec, status.ceiling, set(_endpoints(spec)), on_wait=waits) as (clients, money):
 
         def counted(done: int, what: str) -> None:
             nonlocal calls
             calls = done
-            progress(done, what)
+            spent = money.spending.spent if money else 0.0
+            show({"done": done, "total": max(done, status.total), "what": what, "spent": spent, "waiting": ""})
 
         made = Work(spec, sources, clients, job.id, counted, stop).run()
         spending = money.spending if money else None
@@ -219,6 +227,7 @@ def _opened(
     wanted: set[str],
     patience: float = PATIENCE,
     timeout: float = TIMEOUT,
+    on_wait: Callable[[Refused, float], object] = lambda error, seconds: None,
 ) -> Iterator[tuple[Clients[Client], Ceiling | None]]:
     """The clients of a job, under one ceiling and with the home's cache."""
     with ExitStack() as stack:
@@ -233,7 +242,13 @@ def _opened(
             if endpoint is None or name not in wanted:
                 return None
             made = Client(
-                endpoint, ceiling=money, answers=answers, concurrency=spec.concurrency, patience=patience, timeout=timeout
+                endpoint,
+                ceiling=money,
+                answers=answers,
+                concurrency=spec.concurrency,
+                patience=patience,
+                timeout=timeout,
+                on_wait=on_wait,
             )
             return stack.enter_context(made)
 

@@ -248,6 +248,8 @@ class JobStatus(Record):
 
     state: JobState
     what: str = ""
+    waiting: str = ""
+    """Why the last request without an answer is tried again; empty once an answer has come."""
     done: int = 0
     total: int = 0
     """Requests, of all recipes; those that depend on rows still to be made are estimated."""

@@ -75,9 +75,11 @@ class Client:
         concurrency: int = 8,
         timeout: float = TIMEOUT,
         patience: float = PATIENCE,
+        on_wait: Callable[[Refused, float], object] = lambda error, seconds: None,
     ) -> None:
         """concurrency: requests at once of `complete_all`. timeout: the longest silence; patience: how long a request is tried
-        again; both in seconds. ceiling and answers stay the caller's to close.
+        again; both in seconds. on_wait: told why a request is tried again and in how many seconds, from any thread. ceiling
+        and answers stay the caller's to close.
 
         Raises SpecError for an address or key that cannot be used, a price that is not known, and for a model that costs
         something without a ceiling.
@@ -89,7 +91,7 @@ class Client:
         require_limit(endpoint.model, self.price, ceiling, where="ceiling", hint=hint)
         self.concurrency, self._patience, self._timeout = max(1, concurrency), patience, timeout
         self._access = access(endpoint)
-        self._ceiling, self._answers = ceiling, answers
+        self._ceiling, self._answers, self._on_wait = ceiling, answers, on_wait
         self._dialect = answers.dialect(endpoint.host, endpoint.model) if answers is not None else Dialect()
         self._stopping, self._closed = threading.Event(), False
         self._not_before = 0.0
@@ -226,6 +228,7 @@ class Client:
                 raise found.error
             if found.status == 429:
                 self._not_before = max(self._not_before, time.monotonic() + pause)
+            self._on_wait(found.error, pause)
             self._wait(pause)
             tries += 1
 

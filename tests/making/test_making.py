@@ -269,9 +269,12 @@ def test_a_job_is_paid_once_stays_under_its_ceiling_and_goes_on_where_it_stopped
         first = job.report
         assert first
         assert not first.complete
-        status = jobs.run(job, passages_of, ceiling=1.0)
+        said: list[str] = []
+        status = jobs.run(job, passages_of, ceiling=1.0, on_status=lambda status: said.append(status.waiting))
         assert status.state == "done"
         assert len(api.bills) == 14, "nothing is asked twice"
+        assert any("refused with 429" in words and "tried again" in words for words in said), "a wait says why"
+        assert status.waiting == ""
         assert api.billed(10, 10) <= status.spent <= 1.0
         report = job.report
         assert report

@@ -91,6 +91,8 @@ def status(job: MakingJob) -> Markup:
     if now.state == "running":
         of = f": {count(now.done)} of {count(now.total)} requests" if now.total else ""
         shown.append(progress(now.done, now.total, now.what + of))
+        if now.waiting:
+            shown.append(note(f"No answer at present: {now.waiting}."))
     if now.done:
         items = [("Requests", f"{count(now.done)} of {count(now.total)}", rest), ("Paid", dollars(now.spent), ceiling)]
         shown.append(figures(items))
