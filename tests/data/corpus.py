@@ -257,7 +257,10 @@ CASES: tuple[Case, ...] = (
     Case("numbers-as-answers.csv", table("question", "answer", make=lambda q, a: [q, 24]), Turns((FIRST[0], ("assistant", "24")))),
     Case("choices.jsonl", lines(lambda q, a: {"question": Q[0], "choices": OPTIONS, "answer": 1, "note": q}), Turns((("user", CHOSEN), ("assistant", "B. 24 months")))),
     Case("choices-labelled.jsonl", lines(lambda q, a: {"question": Q[0], "choices": {"text": OPTIONS, "label": ["A", "B", "C"]}, "answer": "B", "note": q}), Turns((("user", CHOSEN), ("assistant", "B. 24 months")))),
-    Case("choices-in-columns.csv", table("question", "A", "B", "C", "answer", make=lambda q, a: [q, *OPTIONS, "B"]), Asks(None)),
+    Case("choices-in-columns.csv", table("question", "A", "B", "C", "answer", make=lambda q, a: [Q[0], *OPTIONS, "B"]), Turns((("user", CHOSEN), ("assistant", "B. 24 months")))),
+    Case("choices-numbered.jsonl", lines(lambda q, a: {"goal": Q[0], "choice1": OPTIONS[0], "choice2": OPTIONS[1], "choice3": OPTIONS[2], "label": int(q == Q[0])}), Turns((("user", CHOSEN), ("assistant", "B. 24 months")))),
+    Case("choices-from-one.csv", table("premise", "question", "option1", "option2", "answer", make=lambda q, a: ["It is for the lamp.", Q[0], *OPTIONS[:2], "2"]), Turns((("user", f"It is for the lamp.\n\n{Q[0]}\n\nA. blue\nB. 24 months"), ("assistant", "B. 24 months")))),
+    Case("choices-from-nobody-knows.csv", table("question", "opa", "opb", "opc", "cop", make=lambda q, a: [q, *OPTIONS, "1"]), Asks(None)),
     # instructions
     Case("alpaca.json", json.dumps([{"instruction": q, "input": "", "output": a} for q, a in PAIRS]), Turns(FIRST)),
     Case("alpaca-input.jsonl", lines(lambda q, a: {"instruction": "Answer.", "input": q, "output": a}), Turns((("user", f"Answer.\n\n{Q[0]}"), FIRST[1]))),

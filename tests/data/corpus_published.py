@@ -24,7 +24,7 @@ CASES: tuple[Case, ...] = (
     Case("key-of-numbers.jsonl", lines(lambda q, a: {**keyed(["1", "2"]), "note": q}), Turns(KEYED)),
     Case("key-and-stem.jsonl", lines(lambda q, a: {"question": {"stem": q, "choices": [{"text": a, "label": "A"}]}, "answerKey": "A"}), Asks(None)),
     Case("article-options.jsonl", lines(lambda q, a: {"article": f"Of {q}", "question": Q[0], "options": ["No.", A[0]], "answer": "B"}), Turns(KEYED)),
-    Case("two-solutions.jsonl", lines(lambda q, a: {"goal": q, "sol1": a, "sol2": "No.", "label": 0}), Asks(None)),
+    Case("two-solutions.jsonl", lines(lambda q, a: {"goal": q, "sol1": a, "sol2": "No.", "label": 0}), Turns((("user", f"{Q[0]}\n\nA. It is 24 months.\nB. No."), ("assistant", "A. It is 24 months.")))),
     Case("true-or-false.jsonl", lines(lambda q, a: {"question": q, "passage": "Shop.", "answer": len(q) > 20}), Turns((("user", f"Shop.\n\n{Q[0]}"), ("assistant", "true")))),
     # reading
     Case("list-of-one-answer.jsonl", lines(lambda q, a: {"question": q, "answer": [a]}), Asks(Turns(FIRST))),

@@ -16,6 +16,7 @@ from studio.data.notes import Unusable
 from studio.data.paths import root
 from studio.data.readers import message_rows
 from studio.data.readers.chats import chat_of, chats, is_message, threads
+from studio.data.readers.choice_columns import choices_of, put_together
 from studio.data.readers.exports import Shape, shape_of
 from studio.data.readers.facts import Facts
 from studio.data.readers.shape import has_objects
@@ -57,6 +58,8 @@ def unfolded(rows: Iterable[Row | Rejected], facts: Facts) -> Iterator[Row | Rej
         yield from _exported(every, shape)
     elif not _has_all(first.values, facts.columns) and (columns := message_rows.columns_of(_rows_among(head), facts)):
         yield from message_rows.conversations(every, columns, facts)
+    elif not _has_all(first.values, facts.columns) and (choices := choices_of(_rows_among(head))):
+        yield from put_together(every, choices, facts)
     elif any(map(_is_columns_of_turns, first.values.values())):
         yield from _each(every, _turns_by_row)
     else:
