@@ -23,7 +23,7 @@ from studio.http.proxy import Proxied
 from studio.http.server import Server, listen
 from studio.http.server import url as address
 from studio.http.shell import Shell
-from studio.ui import access, downloads, lighter, signin, visit
+from studio.ui import access, downloads, gradio_tuning, signin, visit
 from studio.ui.session import OneTimeLink, Password, Sessions
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def build(
         )
     pages = next(route.app for route in reversed(app.routes) if isinstance(route, Mount) and route.path == "")
     cast("FastAPI", pages).add_exception_handler(404, _not_found)
-    lighter.lighten(pages)
+    gradio_tuning.tune(pages)
     hosts = LOOPBACK | frozenset(names) | ({socket.gethostname(), host} if host not in LOOPBACK else set())
     shell = Shell(app, access.rules(sessions, frozenset(hosts), host not in LOOPBACK, home))
     return Served(Proxied(shell, proxies) if proxies else shell, app, link, url)

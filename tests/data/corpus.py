@@ -260,6 +260,8 @@ CASES: tuple[Case, ...] = (
     Case("choices-in-columns.csv", table("question", "A", "B", "C", "answer", make=lambda q, a: [Q[0], *OPTIONS, "B"]), Turns((("user", CHOSEN), ("assistant", "B. 24 months")))),
     Case("choices-numbered.jsonl", lines(lambda q, a: {"goal": Q[0], "choice1": OPTIONS[0], "choice2": OPTIONS[1], "choice3": OPTIONS[2], "label": int(q == Q[0])}), Turns((("user", CHOSEN), ("assistant", "B. 24 months")))),
     Case("choices-from-one.csv", table("premise", "question", "option1", "option2", "answer", make=lambda q, a: ["It is for the lamp.", Q[0], *OPTIONS[:2], "2"]), Turns((("user", f"It is for the lamp.\n\n{Q[0]}\n\nA. blue\nB. 24 months"), ("assistant", "B. 24 months")))),
+    Case("two-answers-compared.jsonl", lines(lambda q, a: {"question": q, "answer_a": a, "answer_b": "No.", "label": int(q == Q[0])}), Asks(None)),
+    Case("two-texts-and-a-label.jsonl", lines(lambda q, a: {"a": q, "b": a, "label": int(q == Q[0])}), Asks(None)),
     Case("choices-from-nobody-knows.csv", table("question", "opa", "opb", "opc", "cop", make=lambda q, a: [q, *OPTIONS, "1"]), Asks(None)),
     # instructions
     Case("alpaca.json", json.dumps([{"instruction": q, "input": "", "output": a} for q, a in PAIRS]), Turns(FIRST)),

@@ -12,7 +12,7 @@ from studio.data.readers.facts import Facts
 from studio.data.rows import Rejected, Row
 
 _LETTERS = "abcdefgh"
-_NAMED = re.compile(r"(?:option|choice|answer|op|opt|answer option)? ?([a-h])")
+_NAMED = re.compile(r"(?:option|choice|op|opt|answer option)? ?([a-h])")
 _NUMBERED = re.compile(r"(option|choice|ending|sol|solution|opt|mc answer) ?(\d)")
 _ANSWERS = (
     *words("answer label correct gold target key cop solution antwort lösung respuesta réponse answerkey"),
@@ -38,8 +38,11 @@ class Choices:
 
 
 def choices_of(head: Sequence[Row]) -> Choices | None:
-    """The columns of choices in a table's first rows; None for any other table, and where the answer's count may begin at 0
-    or at 1."""
+    """The columns of choices in a table's first rows.
+
+    None for any other table: also for one without a question, for `answer_a, answer_b` (two answers that were compared), and
+    where the answer's count may begin at 0 or at 1.
+    """
     names = {plain(name): name for row in head for name in row.values}
     if not names.keys().isdisjoint(("choices", "options")):
         return None
@@ -56,6 +59,8 @@ def choices_of(head: Sequence[Row]) -> Choices | None:
     if not labels:
         return None
     question = None if _ASKS & names.keys() else next((names[name] for name in _ASKED if name in names), None)
+    if question is None and not _ASKS & names.keys():
+        return None  # two texts and a label, as of pairs that are compared
     context = next((names[name] for name in _ABOVE if name in names and names[name] != question), None)
     return Choices(tuple(columns), answer, labels, question, context)
 

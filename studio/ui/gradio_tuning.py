@@ -1,4 +1,4 @@
-"""Gradio as it is, without what its pages cost the server for nothing."""
+"""Settings of Gradio that it has no option for: an idle server rests, and an opened page costs only its own values."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ EVENTS_SECONDS, PROGRESS_SECONDS = 0.02, 0.1
 processor 7 % busy while nobody has a page open."""
 
 
-def lighten(pages: Any) -> None:
+def tune(pages: Any) -> None:
     """Let an idle server and an opened page cost little. pages: Gradio's application, before it serves."""
     queue = pages.get_blocks()._queue  # no option of Gradio leads to these
     queue.sleep_when_free, queue.progress_update_sleep_when_free = EVENTS_SECONDS, PROGRESS_SECONDS
