@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from studio.core.errors import JobError, ModelError, SpecError
 from studio.core.messages import ChatMessage, chat_message
+from studio.core.text import plural
 from studio.models.settings import Model
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ def as_messages(conversation: Messages, system: str = "") -> list[ChatMessage]:
     Raises SpecError naming the message.
     """
     if isinstance(conversation, str):
+        if not conversation.strip():
+            raise SpecError("the question is empty", hint="Write what is to be asked.", where="messages")
         conversation = [{"role": "user", "content": conversation}]
     if not isinstance(conversation, Sequence) or not conversation:  # pyright: ignore[reportUnnecessaryIsInstance] - a notebook passes anything
         raise SpecError(
@@ -197,6 +200,9 @@ class Conversation:
             render("studio.core", "sides.html", question=message, base=sides.base, tuned=sides.tuned)
             for message, sides in self._turns
         )
+
+    def __repr__(self) -> str:
+        return f"<Conversation: {plural(len(self._turns), 'question')}>"
 
     def __str__(self) -> str:
         return "\n\n".join(f"you:   {message}\n{sides}" for message, sides in self._turns)

@@ -58,12 +58,20 @@ class Comparison:
             ["", *(run.id for run in self.runs)],
             *([name, *values] for name, values in (*self.settings, *self.results.items())),
         )
-        return "\n".join("  ".join(f"{'–' if cell is None else cell!s:<24}" for cell in line).rstrip() for line in lines)
+        cells = [[_cell(value) for value in line] for line in lines]
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in cells)
 
     def _repr_html_(self) -> str:
         from studio.app import display
 
         return display.comparison(self)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def compare(*which: Run | str | Path, home: str | Path | None = None) -> Comparison:

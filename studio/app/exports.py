@@ -82,12 +82,12 @@ def settings(section: type[BaseModel]) -> list[Leaf]:
 
 
 def target(kind: str, settings: Mapping[str, Any]) -> AnyTarget:
-    """The target of a kind with these settings. Raises SpecError at `--to` or at the setting that is wrong."""
+    """The target of a kind with these settings. Raises SpecError at `kind` or at the setting that is wrong."""
     try:
         return specs.parse({"data": {"train": "-"}, "export": [{"kind": kind, **settings}]}).export[0]
     except SpecError as problem:
         where = problem.where.removeprefix("export.0").removeprefix("export").lstrip(".")
-        raise SpecError(problem.message, hint=problem.hint, where=where or "--to") from None
+        raise SpecError(problem.message, hint=problem.hint, where=where or "kind") from None
 
 
 def label(target: Mapping[str, Any]) -> str:

@@ -206,6 +206,7 @@ def export(
         if name in given and value is not None:
             raise SpecError(f"this and --set {name} set the same field", hint="Use one of them.", where=option)
     values = {**({} if quant is None else {"quant": quant}), **{name: value for name, value in given.items() if name != "kind"}}
+    _checked(to, values)
     found = None if adapter_exports.is_adapter_folder(run) else runs.find(run, home)
     if found is not None and base:
         raise SpecError("a run knows its base model", hint="Leave --base out; it is for adapter folders.", where="--base")
@@ -229,6 +230,16 @@ def export(
         if deploy:
             show.say(f"  how to serve it: {folder / 'deploy' / 'README.md'}")
     raise typer.Exit(0 if artifact.verification.passed is not False else 1)
+
+
+def _checked(kind: str, values: dict[str, Any]) -> None:
+    """Raises SpecError for an export that there is not, under the name of the option."""
+    from studio.app import exports
+
+    try:
+        exports.target(kind, values)
+    except SpecError as problem:
+        raise SpecError(problem.message, hint=problem.hint, where={"kind": "--to"}.get(problem.where, problem.where)) from None
 
 
 def doctor(

@@ -24,7 +24,7 @@ from pydantic import Field
 from studio.core.errors import DataError, HardwareError
 from studio.core.files import studio_home
 from studio.core.machine_errors import translate
-from studio.core.plain import is_items, is_list, is_mapping
+from studio.core.plain import is_items, is_list, is_mapping, type_name
 from studio.core.records import Record
 from studio.core.text import plural, slug
 from studio.data.readers.columnar import compact, named
@@ -105,8 +105,7 @@ def _is(value: object, kind: str) -> bool:
 def _shown(value: object) -> str:
     if is_items(value):
         return f"{type(value).__name__} of {' and '.join(sorted({type(item).__name__ for item in value}))}"
-    package = type(value).__module__.partition(".")[0]
-    return type(value).__name__ if package == "builtins" else f"{package}.{type(value).__name__}"
+    return type_name(value)
 
 
 def _hint(value: Any) -> str:

@@ -69,6 +69,10 @@ def find(source: str, name: str = "", settings: Data | None = None) -> list[Sour
     `archive.zip:file.csv` is one file of an archive. A folder with subsets, or with loading settings in its README, and a
     hub name are read by the `datasets` library.
     """
+    if not source.strip():
+        raise DataError(
+            "the name of the data is empty", hint="Name a file, a folder or hub:owner/name.", where=name or "data.train"
+        )
     if source.startswith("hub:"):
         dataset = source.removeprefix("hub:")
         if not (_HUB_NAME.fullmatch(dataset) or Path(dataset).is_dir()):

@@ -40,13 +40,16 @@ TEACHER = "teacher"
 VerdictKind = Literal["better", "better but forgets", "no clear difference", "worse", "not measured"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Compared:
     """One figure on one set: base, tuned, and the paired change tuned - base."""
 
     base: Estimate
     tuned: Estimate
     change: Estimate
+
+    def __repr__(self) -> str:
+        return f"<Compared: {self}>"
 
     def __str__(self) -> str:
         interval = "" if self.change.low is None else f", 95 % interval {self.change.low:+.3g} to {self.change.high:+.3g}"

@@ -9,7 +9,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from studio.core import outbound
+from studio.core import noise, outbound
 from studio.core.errors import ModelError
 from studio.core.text import nearest
 from studio.models import libraries, presets
@@ -58,6 +58,7 @@ def find(model: Model, planning: bool = False) -> FoundModel:
     Raises ModelError with what to do: not found, offline, gated, only pickled weights, needs code of its own, no
     tokenizer, already quantised in a way that cannot be trained.
     """
+    noise.quiet_loggers()
     if model.name == STARTER:
         from studio.models.starter import folder
 

@@ -18,7 +18,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from studio.core.errors import SpecError
 from studio.core.fields import Alternatives, Leaf, Ui, leaves
-from studio.core.plain import is_list, is_object
+from studio.core.plain import is_list, is_object, type_name
 from studio.core.section import DECIDED, Section
 from studio.core.validation_errors import Conflict, explain
 from studio.data.curation.store import is_reference
@@ -182,7 +182,7 @@ def as_spec(spec: RunSpec | str | Path | Mapping[str, Any]) -> RunSpec:
     if isinstance(spec, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - a notebook passes anything
         return _checked(RunSpec, spec, "")
     raise SpecError(
-        f"expected a spec, got {type(spec).__module__.partition('.')[0]}.{type(spec).__name__}",
+        f"expected a spec, got {type_name(spec)}",
         hint="Give a RunSpec, the path of a YAML file, or a mapping; rows go into it: RunSpec(data={'train': rows}).",
         where="spec",
     )

@@ -31,6 +31,7 @@ def test_a_conversation_is_taken_as_it_is_and_its_own_system_prompt_wins() -> No
     ("given", "where", "message"),
     [
         ([], "messages", "got []"),
+        (" \n", "messages", "the question is empty"),
         ({"role": "user", "content": "a"}, "messages", "got {'role'"),
         (7, "messages", "got 7"),
         (["How high?"], "messages[0]", "got 'How high?'"),

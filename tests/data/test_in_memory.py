@@ -132,6 +132,14 @@ def test_what_are_no_rows_is_refused_in_words(rows: Any, message: str, hint: str
     assert not (home / "in-memory").exists() or list((home / "in-memory").iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["", " "])
+def test_an_empty_name_is_no_name_of_the_working_folder(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"question": "Wrong?", "answer": "Yes."}\n')
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match="the name of the data is empty"):
+        studio.inspect(name)
+
+
 @pytest.mark.torch
 def test_libraries_that_split_or_stream_are_told_how_to_give_rows() -> None:
     datasets = pytest.importorskip("datasets")

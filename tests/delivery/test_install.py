@@ -31,6 +31,18 @@ def test_a_python_that_the_package_does_not_support_is_refused_before_anything_i
     assert supported == ">=3.11,<3.14"
 
 
+@pytest.mark.parametrize(("target", "offline"), [("app", ""), ("demo", "1")])
+def test_the_web_studio_may_download_models_and_the_demo_needs_no_hub(target: str, offline: str, tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "studio").write_text('#!/bin/sh\necho "$1, offline: <$HF_HUB_OFFLINE>"\n')
+    (tmp_path / "bin" / "studio").chmod(0o755)
+    (tmp_path / ".installed").touch()
+    clean = {name: value for name, value in os.environ.items() if name not in ("HF_HUB_OFFLINE", "MAKEFLAGS", "MAKELEVEL")}
+    command = ["make", target, f"VENV={tmp_path}"]
+    ended = subprocess.run(command, cwd=ROOT, env=clean, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.stdout == f"{'ui' if target == 'app' else target}, offline: <{offline}>\n", ended.stderr
+
+
 def test_the_readme_activates_the_environment_before_the_first_command_and_that_finds_it() -> None:
     text = (ROOT / "README.md").read_text()
     lines = [line.removeprefix("$ ") for line in text.splitlines() if line.startswith("$ ")]

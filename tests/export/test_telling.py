@@ -32,6 +32,10 @@ def test_a_setting_that_is_given_twice_is_refused(capsys: pytest.CaptureFixture[
     assert told(capsys, "--to", "gguf", "--set", "kind=merged")[0].startswith("--to: ")
 
 
+def test_an_unknown_export_is_refused_under_the_name_of_the_option(capsys: pytest.CaptureFixture[str]) -> None:
+    assert told(capsys, "--to", "guf") == ["--to: unknown kind 'guf'", "→ Did you mean `gguf`?"]
+
+
 def test_a_set_without_a_value_is_shown_as_export_takes_it(capsys: pytest.CaptureFixture[str]) -> None:
     said = told(capsys, "--to", "gguf", "--set", "quant")
     assert said[1] == "→ Write --set field=value, for example --set quant=q8_0."
@@ -42,7 +46,7 @@ def test_a_set_without_a_value_is_shown_as_export_takes_it(capsys: pytest.Captur
     [
         ("gguf", {"quant": ""}, "quant", "got ''", "q8_0"),
         ("adapter", {"quant": "q8_0"}, "quant", "unknown key", "`adapter` has no settings"),
-        ("nope", {}, "--to", "unknown kind 'nope'", "gguf"),
+        ("nope", {}, "kind", "unknown kind 'nope'", "gguf"),
     ],
 )
 def test_a_wrong_target_says_where_and_what_is_taken(kind: str, settings: Any, where: str, says: str, hint: str) -> None:

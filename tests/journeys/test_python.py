@@ -45,9 +45,9 @@ class Notebook:
         return "".join(item.get("text", "") or item.get("data", {}).get("text/plain", "") for item in outputs)
 
     def html(self, code: str) -> str:
-        """The HTML a cell ends with, of few bytes and with nothing raw in it."""
+        """The HTML a cell ends with, of few bytes and with nothing raw in it or beside it."""
         outputs = self.run(code)["outputs"]
-        assert not [item for item in outputs if item["output_type"] == "error"], outputs
+        assert not [item for item in outputs if item["output_type"] == "error" or item.get("name") == "stderr"], outputs
         shown = [item["data"] for item in outputs if item["output_type"] in ("execute_result", "display_data")]
         assert len(shown[-1]["text/plain"]) < 1500
         return str(shown[-1]["text/html"])
@@ -112,6 +112,7 @@ def test_an_error_is_what_where_and_what_to_do_in_two_lines(notebook: Notebook) 
 def test_a_run_answers_a_text_messages_and_a_conversation(notebook: Notebook) -> None:
     notebook.run("question = [{'role': 'user', 'content': 'Who are you?'}]")
     assert notebook.text("print(run.chat('Who are you?', max_tokens=8) == run.chat(question, max_tokens=8))") == "True\n"
+    assert notebook.text("run.conversation()") == "<Conversation: 0 questions>"
     assert "nothing to answer" in notebook.error("run.chat([*question, {'role': 'assistant', 'content': 'A bot.'}])")
     talk = notebook.html("talk = run.conversation(max_tokens=8); talk.say('Hello!'); talk.say('And then?'); talk")
     assert talk.count("<b>you:</b>") == 2
@@ -128,6 +129,7 @@ def test_figures_come_as_frames_and_a_plain_function_is_a_metric(notebook: Noteb
     assert "held-out" in notebook.text("print(run.report.to_pandas().groupby('set').size())")
     answered = "sum(len(part.answers) for part in run.report.sets)"
     assert notebook.text(f"print(0 < len(run.report.answers_frame()) == {answered})") == "True\n"
+    assert notebook.text("run.report.score(lambda answer, reference: True)").startswith("<Compared: base 1, tuned 1, change +0")
     notebook.run("def short(answer, reference): return len(answer) <= len(reference)")
     assert notebook.text("print(run.report.score(short))").startswith("base ")
     assert "question" in notebook.text(

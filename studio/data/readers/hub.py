@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from studio.core import outbound
+from studio.core import noise, outbound
 from studio.core.errors import DataError
 from studio.core.text import shorten
 from studio.data.readers.columnar import compact, named, note_classes
@@ -18,6 +18,7 @@ from studio.data.rows import Rejected, Row
 
 def rows(name: str, subset: str | None, split: str, facts: Facts) -> Iterator[Row | Rejected]:
     """Rows of a split of `owner/name` (`owner/name@revision`), or of a folder; a row's line is its number, from 1."""
+    noise.quiet_loggers()
     import datasets
 
     path, _, revision = name.partition("@")
