@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from studio.core.errors import Diverged, HardwareError, OutOfMemory, TrainingError
-from studio.core.machine_errors import machine_fault
+from studio.core.machine_errors import Fault, machine_fault
 from studio.core.text import count, plural
 from studio.training.job import TrainingJob
 
@@ -163,6 +163,13 @@ _OF_TORCH_SAVE = ("PytorchStreamWriter", "inline_container", "iostream error")
 """What torch.save names where a write failed: a method of its writer, the file of C++ that found the end elsewhere, or C++'s
 stream, which fails when the file is closed."""
 
+_FREE_SPACE = "Free some disk space"
+_DISK_ADVICE: dict[Fault | None, str] = {
+    Fault.NO_PERMISSION: "Check the owner and permissions of the folder, and whether its disk is mounted read-only,",
+    Fault.DISK_ERROR: "Check the disk and its connection",
+}
+"""What to do before a run is resumed, by what the disk could not do."""
+
 
 @contextlib.contextmanager
 def disk_errors(what: str, where: Path) -> Iterator[None]:
@@ -172,16 +179,16 @@ def disk_errors(what: str, where: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, SafetensorError) as problem:
-        reason = getattr(problem, "strerror", None) or problem
+        reason, fault = getattr(problem, "strerror", None) or problem, machine_fault(problem)
     except RuntimeError as problem:
         if not any(part in str(problem) for part in _OF_TORCH_SAVE):
             raise
-        reason = "the disk is full, or failed"  # torch.save does not say which
+        reason, fault = "the disk is full, or failed", None  # torch.save does not say which
     else:
         return
     raise HardwareError(
         f"{what} could not be written: {reason}",
-        hint="Free some disk space and resume the run; it goes on from its last checkpoint.",
+        hint=f"{_DISK_ADVICE.get(fault, _FREE_SPACE)} and resume the run; it goes on from its last checkpoint.",
         where=str(where),
     )
 
