@@ -12,9 +12,17 @@ from studio.core.errors import ModelError
 from studio.hardware.dims import ModelDims
 from studio.models.architectures import ARCHITECTURES, UNLISTED, architecture
 from studio.models.architectures.base import Architecture, ConfigValues
+from studio.models.counting import MOST_LAYERS
 
 BUILD_SECONDS = 120
 """Seconds that building a model without memory may take, imports included."""
+SIZES = {
+    "num_hidden_layers": (1, MOST_LAYERS), "hidden_size": (1, 1 << 18), "intermediate_size": (1, 1 << 22),
+    "vocab_size": (1, 1 << 25), "num_attention_heads": (1, 1 << 14), "num_key_value_heads": (1, 1 << 14),
+    "head_dim": (1, 1 << 16), "num_local_experts": (0, 1 << 16), "num_experts": (0, 1 << 16),
+    "num_experts_per_tok": (0, 1 << 16), "decoder_sparse_step": (1, 1000),
+}  # fmt: skip
+"""What the sizes in a config can be at least and at most; ten times what the largest models have."""
 WIDTHS = ("hidden_size", "n_embd", "d_model", "dim", "hidden_dim")
 """What configs call the hidden size; one that has none of them describes no decoder."""
 
@@ -30,6 +38,7 @@ def model_dims(config: ConfigValues) -> ModelDims:
     text = config.get("text_config") or config
     name = str(text.get("model_type") or config.get("model_type") or "")
     facts = architecture(name)
+    _check_sizes(text)
     if name and facts is UNLISTED:
         if not any(text.get(width) for width in WIDTHS):
             raise _no_decoder("it has no hidden size")
@@ -37,6 +46,15 @@ def model_dims(config: ConfigValues) -> ModelDims:
         if built is not None:
             return built
     return _counted(config, name, facts)
+
+
+def _check_sizes(text: ConfigValues) -> None:
+    """Raise ModelError for a size that no model has; what is counted and built by it would take all memory."""
+    for key, (least, most) in SIZES.items():
+        value = text.get(key)
+        if isinstance(value, int | float) and not least <= value <= most:
+            shown = f"{value:.6g}" if value > most else value
+            raise _no_decoder(f"{key} is {shown}, and {least} to {most:,} can be")
 
 
 def _counted(config: ConfigValues, name: str, facts: Architecture) -> ModelDims:

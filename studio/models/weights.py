@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import BinaryIO, TypedDict
 
 import numpy as np
 
 from studio.core.errors import ModelError
+from studio.core.text import plural
+from studio.hardware.dims import ModelDims
+from studio.models.architectures import UNLISTED, architecture_of
 from studio.models.architectures.base import ConfigValues
+from studio.models.dims import model_dims
 
 INDEX = "model.safetensors.index.json"
 MOST_HEADER = 100 << 20
 """Bytes a header may have, as the format's own reader limits it."""
 SMALL = 1 << 16
 """Numbers up to which a one-dimensional tensor (a norm, a bias) is looked through for NaN."""
+_LAYER = re.compile(r"(?:.*\.)?layers\.(\d+)\.(?:[a-z_]+\.)?(\w+)\.weight")
+"""A linear layer of a decoder layer, as every listed architecture names it; not one of an expert."""
+_NOT_SAVED = ("lm_head.weight", "inv_freq", "masked_bias")
+"""Endings of names that an index may list and a file need not hold: they are tied, or made anew."""
+OTHER_MODEL = "Weights and config.json are of different models; download both again."
 HINT = "Download the model again: this file is incomplete or damaged."
 
 
@@ -30,24 +40,58 @@ class Tensor(TypedDict):
 def check_weights(folder: Path, config: ConfigValues) -> None:
     """Raise ModelError, naming the file, for weights that are missing, cut off, of another shape than config.json says, or NaN.
 
-    Only what can be told for every architecture is checked: files against index and length, embeddings against vocabulary
-    and width, norms and biases for NaN.
+    For every architecture: files against index and length, embeddings against vocabulary and width, norms and biases for NaN.
+    For those that have a file here: also the linear layers of every decoder layer.
     """
     files = sorted(folder.glob("*.safetensors"))
-    _all_there(folder)
+    listed = _listed(folder)
     text = config.get("text_config") or config
     wanted = (text.get("vocab_size"), text.get("hidden_size"))
-    for file in files:
-        for name, tensor in header(file).items():
+    headers = {file: header(file) for file in files}
+    for file, tensors in headers.items():
+        for name, tensor in tensors.items():
             embeds = name.endswith(("embed_tokens.weight", "wte.weight")) and all(isinstance(size, int) for size in wanted)
             if embeds and tensor["shape"] != list(wanted):
                 raise ModelError(
                     f"{name} has the shape {tensor['shape']}, and config.json says {list(wanted)} (vocabulary, width)",
-                    hint="Weights and config.json are of different models; download both again.",
+                    hint=OTHER_MODEL,
                     where=str(file),
                 )
             if len(tensor["shape"]) == 1 and tensor["shape"][0] <= SMALL and _has_nan(file, tensor):
                 raise ModelError(f"{name} holds NaN", hint=HINT, where=str(file))
+    there = {name for tensors in headers.values() for name in tensors}
+    for name, file in listed.items():
+        if name not in there and not name.endswith(_NOT_SAVED):
+            raise ModelError(f"{name} is not in {file}, where the index of weights has it", hint=HINT, where=str(folder))
+    if architecture_of(config) is not UNLISTED and not config.get("text_config") and not config.get("quantization_config"):
+        _check_layers(headers, model_dims(config), folder)
+
+
+def _check_layers(headers: dict[Path, dict[str, Tensor]], dims: ModelDims, folder: Path) -> None:
+    """Raise ModelError unless every decoder layer has its linear layers, each of the shape that config.json implies."""
+    found: set[tuple[int, str]] = set()
+    for file, tensors in headers.items():
+        for name, tensor in tensors.items():
+            match = _LAYER.fullmatch(name)
+            if match is None or match[2] not in dims.linears:
+                continue
+            inputs, outputs = dims.linears[match[2]]
+            if tensor["shape"] != [outputs, inputs]:
+                raise ModelError(
+                    f"{name} has the shape {tensor['shape']}, and [{outputs}, {inputs}] follows from config.json",
+                    hint=OTHER_MODEL,
+                    where=str(file),
+                )
+            found.add((int(match[1]), match[2]))
+    held = 1 + max((layer for layer, _ in found), default=-1)
+    if held != dims.layers:
+        raise ModelError(
+            f"the weights hold {plural(held, 'layer')}, and config.json says {dims.layers}", hint=OTHER_MODEL, where=str(folder)
+        )
+    for layer in range(dims.layers):
+        for name in dims.linears:
+            if (layer, name) not in found:
+                raise ModelError(f"layer {layer} has no weight of {name}", hint=HINT, where=str(folder))
 
 
 def header(file: Path) -> dict[str, Tensor]:
@@ -73,17 +117,19 @@ def _header_length(stream: BinaryIO) -> int:
     return length
 
 
-def _all_there(folder: Path) -> None:
+def _listed(folder: Path) -> dict[str, str]:
+    """The file of each tensor by the index of weights; none without an index. Raises ModelError if a file is missing."""
     index = folder / INDEX
     if not index.exists():
-        return
+        return {}
     try:
-        names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        listed = {str(name): str(file) for name, file in json.loads(index.read_text(encoding="utf-8"))["weight_map"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise ModelError("this index of weights cannot be read", hint=HINT, where=str(index)) from None
-    for name in sorted(names):
-        if not (folder / str(name)).exists():
+    for name in sorted(set(listed.values())):
+        if not (folder / name).exists():
             raise ModelError(f"the weights file {name} is missing", hint=HINT, where=str(folder))
+    return listed
 
 
 def _has_nan(file: Path, tensor: Tensor) -> bool:

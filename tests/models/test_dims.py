@@ -99,6 +99,15 @@ def test_the_presets_count_is_the_published_one(name: str):
     assert model_dims(known.config).parameters == known.parameters
 
 
+@pytest.mark.parametrize(
+    ("kind", "size"),
+    [("llama", {"num_hidden_layers": 10**9}), ("apertus", {"num_hidden_layers": 10**9}), ("llama", {"head_dim": 0})],
+)
+def test_a_size_that_no_model_has_is_refused_before_anything_is_counted_by_it(kind: str, size: dict[str, int]) -> None:
+    with pytest.raises(ModelError, match=next(iter(size))):
+        model_dims({"model_type": kind, **SIZES, **size})
+
+
 def test_a_config_that_describes_no_decoder_is_refused():
     with pytest.raises(ModelError, match="does not describe a decoder"):
         model_dims({"model_type": "bert"})

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -61,14 +63,47 @@ def test_weights_of_another_model_than_config_json_describes_are_refused(folder:
     assert "config.json says" in refused(folder).message
 
 
+def changed(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(folder / "model.safetensors")
+    change(tensors)
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def test_a_linear_layer_of_another_shape_than_config_json_implies_is_named(folder: Path) -> None:
+    import torch
+
+    changed(folder, lambda tensors: tensors.update({"model.layers.1.mlp.up_proj.weight": torch.zeros(3, 5)}))
+    assert "model.layers.1.mlp.up_proj.weight has the shape [3, 5], and [" in refused(folder).message
+
+
+def test_a_layer_without_one_of_its_weights_is_named(folder: Path) -> None:
+    changed(folder, lambda tensors: tensors.pop("model.layers.1.self_attn.o_proj.weight"))
+    assert refused(folder).message == "layer 1 has no weight of o_proj"
+
+
+def test_more_layers_in_config_json_than_in_the_weights_are_refused(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 50}))
+    assert refused(folder).message == "the weights hold 2 layers, and config.json says 50"
+
+
+def test_a_file_in_the_place_of_another_shard_is_noticed(folder: Path) -> None:
+    names = ["model.embed_tokens.weight", "model.layers.0.mlp.not_there.weight"]
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": dict.fromkeys(names, "model.safetensors")}))
+    assert refused(folder).message.startswith("model.layers.0.mlp.not_there.weight is not in model.safetensors")
+
+
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_nan_in_a_norm_is_found(folder: Path, dtype: str) -> None:
     import torch
-    from safetensors.torch import load_file, save_file
 
-    tensors = {name: weight.to(getattr(torch, dtype)) for name, weight in load_file(folder / "model.safetensors").items()}
-    tensors["model.norm.weight"][3] = float("nan")
-    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    def spoil(tensors: dict[str, Any]) -> None:
+        tensors.update({name: weight.to(getattr(torch, dtype)) for name, weight in tensors.items()})
+        tensors["model.norm.weight"][3] = float("nan")
+
+    changed(folder, spoil)
     assert refused(folder).message == "model.norm.weight holds NaN"
 
 
