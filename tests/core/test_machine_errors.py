@@ -98,9 +98,12 @@ def test_a_checkpoint_that_torch_cannot_write_is_a_matter_of_the_disk(said: str,
 
 
 @pytest.mark.parametrize(
-    ("number", "todo"), [(errno.EROFS, "owner and permissions"), (errno.EIO, "Check the disk"), (errno.ENOSPC, "Free some disk")]
+    ("number", "todo"),
+    [(errno.EROFS, "owner and permissions"), (errno.EIO, "Check the disk"), (errno.ENOSPC, "Free some disk")],
 )
-def test_what_to_do_about_a_checkpoint_that_cannot_be_written_follows_from_the_cause(number: int, todo: str, tmp_path: Path) -> None:
+def test_what_to_do_about_a_checkpoint_that_cannot_be_written_follows_from_the_cause(
+    number: int, todo: str, tmp_path: Path
+) -> None:
     with pytest.raises(HardwareError) as found, disk_errors("The checkpoint of step 3", tmp_path):
         raise OSError(number, os.strerror(number))
     assert todo in found.value.hint
