@@ -49,6 +49,8 @@ class Draft:
     why: str
     """Why that task."""
     model: str
+    why_model: str
+    """Why that model, or why it is not planned."""
     plan: Plan | None
     """What the plan says of it; None where the model is not known on this machine."""
 
@@ -58,6 +60,16 @@ def tasks() -> dict[str, str]:
     return {
         file.stem: _about(file.read_text("utf-8")) for file in sorted((resources.folder("configs") / "tasks").glob("*.yaml"))
     }
+
+
+def known_task(name: str) -> str:
+    """The task of that name. Raises SpecError for one that there is not, with the nearest."""
+    known = tasks()
+    if name in known:
+        return name
+    near = nearest(name, list(known))
+    hint = f"Did you mean `{near}`?" if near else f"Choose one of: {', '.join(known)}."
+    raise SpecError(f"there is no task `{name}`", hint=hint, where="--task")
 
 
 def _about(text: str) -> str:
@@ -130,13 +142,7 @@ def draft(
     that cannot be used, SpecError for an unknown task, HardwareError for an unknown GPU.
     """
     known = tasks()
-    if task is not None and task not in known:
-        near = nearest(task, list(known))
-        raise SpecError(
-            f"there is no task `{task}`",
-            hint=f"Did you mean `{near}`?" if near else f"Choose one of: {', '.join(known)}.",
-            where="--task",
-        )
+    task = known_task(task) if task is not None else None
     data = _named(data)
     report = inspected(data)
     task, why = (task, "as asked") if task else guess_task(data)
@@ -153,7 +159,7 @@ def draft(
         "data.holdout": (holdout, f"about {round(report.totals.usable * holdout):,} rows, never trained on, for the evidence"),
     })  # fmt: skip
     head = f"# {name}: {known[task]}\n# Task `{task}`: {why}. {_licence(chosen)}"
-    return Draft(f"{head}\n\n{text}{_decided(plan)}", name, task, why, chosen, plan)
+    return Draft(f"{head}\n\n{text}{_decided(plan)}", name, task, why, chosen, reason, plan)
 
 
 def _holdout(rows: int) -> float:

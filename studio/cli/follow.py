@@ -46,9 +46,9 @@ def detached(run: Run, json: bool = False, since: Place | None = None, progress:
     True."""
     if not json:
         show.say(f"run {run.id}", "bold")
-        show.say(f"base model: {run.spec.model.name}")
+        show.say(show.base_model(run.spec.model.name))
     shown = progress or (Shown.none if json else Shown.bar)
-    view = {Shown.none: _Quiet, Shown.json: _JsonLines, Shown.bar: _Bar}[shown]()
+    view = {Shown.none: _Quiet, Shown.json: _JsonLines, Shown.bar: _Bar}[shown](run)
     asked = False
     if os.environ.get("WANDB_SWEEP_ID"):  # the agent of a sweep ends a run so, and would leave this one running
         signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -127,6 +127,9 @@ def summary(run: Run) -> None:
 class _Quiet:
     """For --json: progress stays silent, warnings go to stderr."""
 
+    def __init__(self, run: Run) -> None:
+        self.run = run
+
     def __enter__(self) -> _Quiet:
         return self
 
@@ -142,7 +145,8 @@ class _Quiet:
 class _JsonLines(_Quiet):
     """For programs: what is new, one JSON object a line on stderr, with `event`, `metrics` or `status` as its only key."""
 
-    def __init__(self) -> None:
+    def __init__(self, run: Run) -> None:
+        super().__init__(run)
         self.last: dict[str, Any] = {}
 
     def show(self, update: Update) -> None:
@@ -159,13 +163,14 @@ class _JsonLines(_Quiet):
 class _Bar:
     """A live progress bar under the story of the run."""
 
-    def __init__(self) -> None:
+    def __init__(self, run: Run) -> None:
         from rich.progress import BarColumn, Progress, TextColumn
 
         columns = (TextColumn("  {task.description}"), BarColumn(bar_width=30), TextColumn("{task.fields[detail]}"))
         self.bar = Progress(*columns, console=show.console(), transient=True, auto_refresh=False)
+        self.run = run
         self.task: Any = None
-        self.stage = ""
+        self.decided = self.hidden = 0
         self.begun = time.monotonic()
         self.last: dict[str, float] = {}
         self.lines: list[MetricsPoint] = []
@@ -215,6 +220,9 @@ class _Bar:
 
     def tell(self, event: Event) -> None:
         """Show one event; those that the progress bar or the end of the run shows anyway are left out."""
+        if self.hidden and not isinstance(event, events.Decision):
+            show.say(f"  {self.hidden} more decisions: studio runs show {self.run.id} --all", "dim")
+            self.hidden = 0
         match event:
             case events.Stage():
                 if self.task is not None:
@@ -225,7 +233,7 @@ class _Bar:
             case events.StageDone():
                 show.say(f"  done in {duration(event.seconds)}", "dim")
             case events.Decision():
-                show.say(f"  {event.field} = {show.cell(event.value)}: {event.reason}", "dim")
+                self.decision(event)
             case events.Note():
                 show.say(f"  {event}", "dim")
             case events.Warning() | events.Waiting():
@@ -234,3 +242,14 @@ class _Bar:
                 show.say(f"  {event}", "bold")
             case events.DataReady() | events.Trained() | events.Exported() | events.EarlyStop() | events.Unreadable():
                 show.say(f"  {event}")
+
+    def decision(self, event: events.Decision) -> None:
+        """The plan in a few lines before its first decision; then those that people usually change."""
+        self.decided += 1
+        if self.decided == 1 and (plan := self.run.plan) is not None:
+            for line in plan.summary:
+                show.say(f"  {line}")
+        if show.is_often_changed(event.field):
+            show.say(f"  {event.field} = {show.cell(event.value)}: {event.reason}", "dim")
+        else:
+            self.hidden += 1

@@ -88,7 +88,7 @@ def watch(run: RunName, home: Home = None) -> None:
     from studio.app import run_updates, runs
 
     found = runs.find(run, home)
-    with follow._Bar() as bar:
+    with follow._Bar(found) as bar:
         for update in run_updates.watch(found.folder):
             bar.show(update)
     raise typer.Exit(follow.ended(found, False, {}))

@@ -101,13 +101,28 @@ def findings(items: Sequence[Finding], left: Mapping[str, int] | None = None) ->
         say("No check found anything.", "bold green")
 
 
-def decisions(plan: PlanRecord, every: bool = True) -> int:
-    """What the plan decided and why: everything, or only the fields people usually change. Returns how many are left out."""
+def base_model(name: str) -> str:
+    """Which base model is trained, before anything else is said: three lines of YAML name none."""
+    chosen = f"base model: {name}"
+    return chosen + (" (shipped, 3.7 M parameters, for a first try; choose yours with model.name)" if name == "starter" else "")
+
+
+@cache
+def _advanced() -> set[str]:
     from studio import spec
     from studio.core.fields import Leaf
 
-    advanced = {field.path for field in spec.fields() if isinstance(field, Leaf) and field.ui.advanced}
-    shown = [item for item in plan.decisions if every or not (item.field in advanced or item.field.startswith("export."))]
+    return {field.path for field in spec.fields() if isinstance(field, Leaf) and field.ui.advanced}
+
+
+def is_often_changed(field: str) -> bool:
+    """Whether people usually change a field of a plan; the others are shown if asked for."""
+    return not (field in _advanced() or field.startswith("export."))
+
+
+def decisions(plan: PlanRecord, every: bool = True) -> int:
+    """What the plan decided and why: everything, or only the fields people usually change. Returns how many are left out."""
+    shown = [item for item in plan.decisions if every or is_often_changed(item.field)]
     rows = [(item.field, cell(item.value), item.reason, item.otherwise) for item in shown]
     table(("decided", "value", "because", "otherwise"), rows)
     return len(plan.decisions) - len(shown)

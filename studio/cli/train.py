@@ -64,7 +64,7 @@ def plan(
         show.as_json(made.as_json())
         raise typer.Exit(exit_code)
     show.heading(f"{made.spec['name']} on {made.machine}")
-    show.say(model_line(made.spec["model"]["name"]))
+    show.say(show.base_model(made.spec["model"]["name"]))
     for line in made.summary:
         show.say(line)
     for warning in made.warnings:
@@ -79,12 +79,6 @@ def plan(
     else:
         show.say(f"{hidden} more decisions, memory by part, disk space and RAM: --all", "dim")
     raise typer.Exit(exit_code)
-
-
-def model_line(name: str) -> str:
-    """Which base model is trained, before anything else is said: three lines of YAML name none."""
-    chosen = f"base model: {name}"
-    return chosen + (" (shipped, 3.7 M parameters, for a first try; choose yours with model.name)" if name == "starter" else "")
 
 
 def train(

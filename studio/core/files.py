@@ -138,10 +138,12 @@ def bytes_in(path: Path) -> int:
 
 
 def nearest_file(path: Path, pattern: str = "*") -> str | None:
-    """The file in `path`'s folder that was most likely meant. Names are compared without their endings: those agree anyway."""
+    """The file in `path`'s folder that was most likely meant. Names are compared without their endings: those agree anyway.
+    Of several with one name, it is the one with the ending that was asked for."""
     if not path.parent.is_dir():
         return None
-    by_stem = {item.stem: item.name for item in sorted(path.parent.glob(pattern))}
+    files = sorted(path.parent.glob(pattern), key=lambda item: (item.suffix.lower() == path.suffix.lower(), item.name))
+    by_stem = {item.stem: item.name for item in files}
     near = nearest(path.stem, by_stem)
     return by_stem[near] if near else None
 

@@ -103,6 +103,36 @@ def test_questions_are_asked_in_a_terminal_and_enter_takes_the_proposal(monkeypa
     assert studio.load("tickets.yaml").adapter.rank == 8
 
 
+def test_a_wrong_answer_is_asked_again_and_costs_none_of_the_others(
+    work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import typer
+
+    answers = [
+        "",
+        "suport.jsonl",
+        "'support.jsonl'",
+        "chatt",
+        " CHAT ",
+        "RTX 9999",
+        "rtx 3060",
+        "no/such",
+        "support.yaml",
+        "bot.yaml",
+    ]
+    (work / "support.yaml").write_text("mine")
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr(typer, "prompt", lambda question, **_: answers.pop(0))
+    assert run(["init"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert answers == []
+    for problem in ("the name of the data is empty", "Did you mean support.jsonl?", "there is no task `chatt`", "`RTX 9999`",
+                    "! not planned", "support.yaml: the file already exists"):  # fmt: skip
+        assert problem in shown, shown
+    assert (work / "support.yaml").read_text() == "mine"
+    assert studio.load("bot.yaml").model.name == "no/such"
+
+
 @pytest.mark.parametrize("data", ["dataset:our-help@1", "dataset:our-help", "our-help"])
 def test_a_dataset_of_the_library_is_named_with_or_without_its_version(
     data: str, work: Path, home: Path, capsys: pytest.CaptureFixture[str]

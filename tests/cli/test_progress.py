@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -62,3 +64,19 @@ def test_without_it_a_program_reads_nothing_but_warnings_until_the_end(
 ) -> None:
     assert follow.follow(made(tmp_path), json=True) == 0
     assert capsys.readouterr().err == "only 5 steps: größer wäre besser\n"
+
+
+def test_the_plan_of_a_run_is_its_summary_and_what_people_usually_change(capsys: pytest.CaptureFixture[str]) -> None:
+    run: Any = SimpleNamespace(id="bot-1f2e3d", plan=SimpleNamespace(summary=["memory: 1.0 GiB of 8.0 GiB"]))
+    view = follow._Bar(run)
+    for field in ("training.varlen_attention", "training.learning_rate", "training.fused_adapters"):
+        view.tell(events.Decision(field=field, value=1, reason="it is"))
+    view.tell(events.Warning(message="only 2 steps"))
+    view.tell(events.Warning(message="few rows"))
+    assert capsys.readouterr().out.splitlines() == [
+        "  memory: 1.0 GiB of 8.0 GiB",
+        "  training.learning_rate = 1: it is",
+        "  2 more decisions: studio runs show bot-1f2e3d --all",
+        "  ! only 2 steps",
+        "  ! few rows",
+    ]

@@ -64,7 +64,7 @@ def test_every_kind_comes_back_equal_has_words_and_is_shown_by_every_reader(
     again = list(folder.read_events())[-1]
     assert again == event.model_copy(update={"time": again.time})
     assert len(str(event)) > 3
-    follow._Bar().tell(again)
+    follow._Bar(Run(folder)).tell(again)
     page = story([again])
     if not isinstance(event, events.Decision):  # decisions have a table of their own
         assert "Nothing happened" not in page
