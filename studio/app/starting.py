@@ -19,6 +19,7 @@ from studio.core import resources
 from studio.core.errors import DataError, SpecError, StudioError
 from studio.core.files import studio_home
 from studio.core.text import nearest, plural, shorten, size, slug
+from studio.hardware import machine
 
 if TYPE_CHECKING:
     from studio.data.report import DataReport
@@ -70,6 +71,12 @@ def known_task(name: str) -> str:
     near = nearest(name, list(known))
     hint = f"Did you mean `{near}`?" if near else f"Choose one of: {', '.join(known)}."
     raise SpecError(f"there is no task `{name}`", hint=hint, where="--task")
+
+
+def known_gpu(name: str) -> str:
+    """The name of a GPU to plan for; empty for this machine. Raises SpecError for one that is not known."""
+    machine.probe(name or None)
+    return name
 
 
 def _about(text: str) -> str:

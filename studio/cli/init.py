@@ -44,7 +44,7 @@ def init(
     if asking and task is None:
         task = _task(data)
     if asking and gpu is None:
-        gpu = _answer('GPU to plan for, e.g. "RTX 3060" (empty: this machine)', _gpu, "")
+        gpu = _answer('GPU to plan for, e.g. "RTX 3060" (empty: this machine)', starting.known_gpu, "")
     if asking and model is None:
         model = _answer("Base model (empty: the largest of the task's family that fits)", str, "")
     draft = starting.draft(data, task, model or None, gpu or None, name, file.absolute().parent if file else None)
@@ -95,13 +95,6 @@ def _task(data: str) -> str | None:
         show.say(f"  {known:<15} {about}", "bold" if known == guess else "")
     chosen = _answer(f"Task ({why})", lambda answer: starting.known_task(answer.lower()), guess)
     return None if chosen == guess else chosen
-
-
-def _gpu(answer: str) -> str:
-    from studio.hardware import machine
-
-    machine.probe(answer or None)
-    return answer
 
 
 def _new_file(answer: str) -> Path:
