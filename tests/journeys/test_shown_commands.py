@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import shutil
+import socket
+import threading
+from collections.abc import Callable
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -17,8 +21,11 @@ from studio.cli.main import run
 from studio.core.messages import chat_message
 from studio.feedback.records import CollectedAnswer
 from studio.feedback.store import Feedback
+from studio.http.server import listen
 from studio.runs import lifecycle
 from studio.runs.status import Status
+from studio.serving import server
+from studio.serving.limits import Limits
 from tests.architecture.test_docs import PAGES, ROOT, blocks, commands
 
 pytestmark = [pytest.mark.slow, pytest.mark.torch]
@@ -26,12 +33,11 @@ pytestmark = [pytest.mark.slow, pytest.mark.torch]
 NOT_RUN = {
     "demo": ("it trains the whole demo", "tests/journeys/test_demo.py"),
     "ui*": ("it does not end", "tests/ui/conftest.py"),
-    "serve last*": ("it does not end", "tests/serving/test_clients.py"),
-    "serve runs*": ("it does not end", "tests/serving/test_clients.py"),
-    "serve support*": ("it does not end", "tests/serving/test_clients.py"),
+    "serve last --engine vllm": ("vLLM needs a GPU", "tests/serving/test_parts.py"),
+    "serve runs*": ("the name of the run is left out", "tests/serving/test_clients.py"),
+    "serve support-*": ("a server for each of two runs", "tests/serving/test_clients.py"),
     "bench *": ("it measures for minutes, two of them another server", "tests/benchmark/test_bench.py"),
     "exporters install *": ("it downloads a toolchain", "tests/export/test_environments.py"),
-    "export last --to gguf *": ("it is made once, with another quantization", "tests/journeys/test_command.py"),
     "make plan *": ("it asks a teacher", "tests/making/test_command.py"),
     "make run *": ("it asks a teacher", "tests/making/test_command.py"),
     "cascade calibrate *": ("it asks a large model", "tests/cascade/test_flow.py"),
@@ -43,8 +49,29 @@ EXIT_CODES = {"plan": {0, 3}}
 """A plan of a real model may say that it does not fit on the machine of the tests."""
 
 
+serve = server.serve
+
+
+def until_ready(
+    app: server.Application,
+    listener: socket.socket,
+    limits: Limits,
+    ready: Callable[[], None],
+    end: threading.Event | None = None,
+) -> None:
+    """Serve until every model is loaded."""
+    ended = end or threading.Event()
+
+    def loaded() -> None:
+        ready()
+        ended.set()
+
+    serve(app, listener, limits, loaded, ended)
+
+
 TRAINING = ("train", "sweep")
-"""Commands that are run as far as to the start of their runs; tests/journeys/test_command.py trains one."""
+"""Commands that are run as far as to the start of their runs; tests/journeys/test_command.py trains one. Servers load their
+models, listen, and end there."""
 
 
 def is_run(words: list[str]) -> bool:
@@ -97,9 +124,9 @@ def test_every_shown_command_works_as_it_stands(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    home = tmp_path / "home"
-    (home / "runs").mkdir(parents=True)
-    (home / "runs" / finished["id"]).symlink_to(shared_home / "runs" / finished["id"])
+    home = tmp_path / ".studio"
+    shutil.copytree(shared_home / "runs" / finished["id"], home / "runs" / finished["id"])
+    monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(reader)
     monkeypatch.setenv("STUDIO_HOME", str(home))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
@@ -108,11 +135,13 @@ def test_every_shown_command_works_as_it_stands(
         monkeypatch.setattr(f"studio.export.toolchains.{module}.root", lambda: tmp_path / "exporters")
     monkeypatch.setattr(lifecycle, "launch", lambda folder, environment=None: Status(state="done").write(folder.status))
     monkeypatch.setattr("studio.runs.supervisor.ensure", lambda root: None)
+    monkeypatch.setattr("studio.http.server.listen", lambda host, port: listen(host, 0))  # another server may have the port
+    monkeypatch.setattr("studio.serving.server.serve", until_ready)
     if any(words[:1] == ["feedback"] for words in commands(document)):
         answers(home)
     for words in commands(document):
         if is_run(words):
-            code = run(words)
+            code = run([os.path.expanduser(word) for word in words])  # as a shell does
             said = capsys.readouterr()
             assert code in EXIT_CODES.get(words[0], {0}), f"studio {' '.join(words)}\n{said.err}{said.out}"
         if words[0] in TRAINING:
