@@ -22,7 +22,7 @@ from studio.hardware import machine as machines
 from studio.models import download, libraries, loading, pruning
 from studio.models.chat import fix_date
 from studio.models.loading import free_memory
-from studio.runs import judging
+from studio.runs import judging, sampling_engine
 from studio.runs.device import alone_on_device
 from studio.runs.folder import RunFolder
 from studio.runs.mirror import Mirror, tracked
@@ -129,16 +129,18 @@ def train(folder: RunFolder, prepared: Prepared, recorder: Recorder, mirror: Mir
     from studio.training import fit
 
     words = distillation.taught(prepared, folder, recorder)
-    base = load(prepared, as_stored=True)
-    while True:
-        try:
-            job = replace(fit_job(folder, prepared), on_evaluation=sampler(folder, prepared, recorder, mirror), **words)
-            distillation.train_baseline(base, prepared, job, folder, recorder)
-            fitted = fit.fit(base, prepared.tokenizer, job, recorder)
-            break
-        except OutOfMemory as problem:
-            prepared = replace(prepared, spec=planner.recover_from_oom(folder, prepared.spec, problem, recorder))
-        free_memory()
+    with sampling_engine.opened(folder, prepared.spec, prepared.base_model, prepared.machine) as engine:
+        base = load(prepared, as_stored=True)
+        words |= {"engine": engine, "on_evaluation": sampler(folder, prepared, recorder, mirror)}
+        while True:
+            try:
+                job = replace(fit_job(folder, prepared), **words)
+                distillation.train_baseline(base, prepared, job, folder, recorder)
+                fitted = fit.fit(base, prepared.tokenizer, job, recorder)
+                break
+            except OutOfMemory as problem:
+                prepared = replace(prepared, spec=planner.recover_from_oom(folder, prepared.spec, problem, recorder))
+            free_memory()
     write_json(folder.training, asdict(fitted))
     PlanRecord.read(folder.plan).with_measured(fitted.peak_memory_bytes).write(folder.plan)
     recorder.event(events.Trained(**asdict(fitted)))

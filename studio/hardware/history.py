@@ -20,8 +20,9 @@ BOUNDS = (0.5, 2.0)
 """The least and the most an overhead is corrected by: beyond that something else is wrong."""
 OVERHEADS = ("fragmentation", "CUDA context", "process")
 """The items of an estimate that are not derived from the model."""
-UNSEEN = ("CUDA context", "evaluation", "loading")
-"""The items that a training peak does not show: torch does not count the context, and the others come before and after."""
+UNSEEN = ("CUDA context", "evaluation", "loading", "vLLM")
+"""The items that a training peak does not show: torch counts neither the context nor another process, and the others come
+before and after."""
 ALIKE = 4.0
 """How many times larger or smaller a model may be to say something about another one's pace."""
 MARGIN = 0.1
@@ -49,7 +50,9 @@ class RunMeasurement:
     dtype: str
     packed: bool
     generated: float = 0.0
-    """Tokens/s of the answers it wrote itself in training; 0 where it wrote none."""
+    """Tokens/s of the answers that were written in training; 0 where there were none."""
+    vllm: bool = False
+    """Whether vLLM wrote them."""
 
 
 @dataclass(frozen=True)

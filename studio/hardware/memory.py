@@ -19,6 +19,8 @@ CONTEXT = 512 * MIB
 CPU_PROCESS = 1024 * MIB
 """A training process without its model: 0.5 GiB of imports, and the libraries' own buffers. Runs of a model of a few megabytes
 peaked at 0.75 to 1.33 GB, measured."""
+VLLM_ANSWERS = 32
+"""Answers that vLLM writes at once in training."""
 FRAGMENTATION = 0.10
 """Share of the short-lived memory lost between the allocator's blocks."""
 SHARED = {"k_proj": "q_proj", "v_proj": "q_proj", "qkv_proj": "q_proj", "up_proj": "gate_proj", "gate_up_proj": "gate_proj"}
@@ -223,6 +225,13 @@ def answer_bytes(dims: ModelDims, config: MemoryConfig) -> int:
     return cache + working + config.answer_rows * dims.vocab * 8
 
 
+def vllm_bytes(dims: ModelDims, config: MemoryConfig, device: str = "cuda") -> int:
+    """Bytes of vLLM beside a training that learns from the answers it writes: a base of its own, keys and values of
+    `VLLM_ANSWERS` answers at once, on a CPU the 1 GiB it sets aside for those, and the process."""
+    cache = VLLM_ANSWERS * config.answer_length * dims.layers * 2 * dims.key_width * width(config.dtype)
+    return dims.parameters * width(config.dtype) + (max(cache, GIB) if device == "cpu" else cache) + CPU_PROCESS
+
+
 def estimate(dims: ModelDims, config: MemoryConfig, device: str = "cuda", overheads: float = 1.0) -> Memory:
     """The peak memory of a run on one GPU (`cuda`), or of its process's RAM (`cpu`), by part.
 
@@ -264,6 +273,8 @@ def estimate(dims: ModelDims, config: MemoryConfig, device: str = "cuda", overhe
         if device == "cuda"
         else Item("process", round(overheads * CPU_PROCESS), "Python and its libraries"),
     ]
+    if config.vllm:
+        items.append(Item("vLLM", vllm_bytes(dims, config, device), f"a base of its own, {VLLM_ANSWERS} answers at once"))
     return Memory((*items, *_loading(dims, config, sum(item.bytes for item in items))))
 
 

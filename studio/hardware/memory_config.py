@@ -66,7 +66,14 @@ class MemoryConfig:
     """Answers generated at once in the evaluation."""
     answer_length: int = 1024
     """Prompt and answer together, in tokens."""
+    vllm: bool = False
+    """vLLM writes the answers that training learns from, with a base of its own."""
     trainer: TrainerTraits = TrainerTraits()
+
+    @property
+    def largest_rank(self) -> int:
+        """The largest rank of the adapter."""
+        return max((self.rank, *(rank for _, rank in self.ranks)))
 
     @property
     def unpacked_again(self) -> bool:

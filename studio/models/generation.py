@@ -38,6 +38,8 @@ class Answer:
     """The text of a thinking block, if it began with one."""
     end: int | None = None
     """The id of the token it ended with; None if it was cut, or came from elsewhere."""
+    logps: tuple[float, ...] = ()
+    """log p of each token, its end included, where another engine wrote it; else empty."""
 
 
 def stop_ids(tokenizer: Any, model: Any = None) -> tuple[int, ...]:
@@ -147,7 +149,7 @@ def _rows(
         raise Stopped
     ends = set(stop_ids(tokenizer, model))
     width = max(len(prompt) for prompt in prompts)
-    return [_answer(row[width:], tokenizer, ends) for row in out.tolist()]
+    return [answer_of(row[width:], tokenizer, ends) for row in out.tolist()]
 
 
 def _run(
@@ -203,7 +205,8 @@ def read(ids: Sequence[int], tokenizer: PreTrainedTokenizerBase) -> tuple[str, s
     return text.strip(), thought
 
 
-def _answer(row: list[int], tokenizer: PreTrainedTokenizerBase, ends: set[int]) -> Answer:
+def answer_of(row: list[int], tokenizer: PreTrainedTokenizerBase, ends: set[int]) -> Answer:
+    """Generated ids as an answer: what stands before the first end token."""
     last = next((index for index, token in enumerate(row) if token in ends), None)
     ids = row if last is None else row[:last]
     text, thought = read(ids, tokenizer)

@@ -1,6 +1,8 @@
-"""What of a spec is trained, as memory and speed are counted."""
+"""What of a spec is trained, as memory and speed are counted, and whether its base may be quantized."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from studio.hardware.memory_config import MemoryConfig
 from studio.spec import RunSpec
@@ -17,4 +19,23 @@ def adapted(spec: RunSpec) -> MemoryConfig:
         full=adapter.kind == "full",
         whole=tuple(adapter.modules_to_save),
         dropout=adapter.dropout,
+        vllm=spec.training.method.by_vllm,
     )
+
+
+@dataclass(frozen=True)
+class ExactBase:
+    """What needs an unquantized base, in which field, and why."""
+
+    what: str
+    field: str
+    why: str
+
+
+def needs_exact_base(spec: RunSpec) -> ExactBase | None:
+    """What of the spec rules out a quantized base, if anything does."""
+    if reason := spec.adapter.traits.exact_base:
+        return ExactBase(spec.adapter.kind, "adapter.kind", reason)
+    if spec.training.method.by_vllm:
+        return ExactBase("vLLM", "training.method.engine", "it has no bitsandbytes, and would answer from other weights")
+    return None

@@ -20,7 +20,7 @@ from studio.models.architectures import architecture_of
 from studio.models.architectures.base import Architecture
 from studio.models.generation import BATCH, MANY
 from studio.planner import recomputing
-from studio.planner.adapted import adapted
+from studio.planner.adapted import adapted, needs_exact_base
 from studio.planner.rows import Rows, most_tokens, padding_share
 from studio.spec import RunSpec
 
@@ -239,7 +239,7 @@ def _enough_at_once(chosen: Fit, fitting: list[Fit]) -> Fit:
 def _candidates(spec: RunSpec, case: Case, length: int) -> Iterator[Fit]:
     """Every allowed way, the simpler before the more sparing: 16 bit before nf4, keeping before computing again."""
     training, size = spec.training, batch_size(spec, case)
-    held = (spec.model.quantization,) if spec.model.quantization else ("none",) if spec.adapter.traits.exact_base else BASES
+    held = (spec.model.quantization,) if spec.model.quantization else ("none",) if needs_exact_base(spec) else BASES
     micros = (training.micro_batch,) if training.micro_batch else divisors(size)
     packing = training.packing if training.packing is not None else case.spread > WORTH_PACKING or case.rows.answers > 1
     for quantization in held:

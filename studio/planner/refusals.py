@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from studio.core.errors import ExportError, SpecError
 from studio.core.text import count, nearest, plural
+from studio.export import toolchains
+from studio.export.toolchains.vllm.ranks import RANKS
 from studio.hardware.dims import matches
+from studio.planner.adapted import adapted, needs_exact_base
 from studio.planner.cutting import overlong
 from studio.planner.fitting import Case, Fit
 from studio.spec import RunSpec
@@ -26,6 +29,7 @@ def refuse(spec: RunSpec, case: Case, chosen: Fit) -> None:
             rule.refuse()
     _scores(spec)
     _base(spec)
+    _by_vllm(spec)
     _targets(spec, case)
     _whole(spec, case)
     rows, length = case.rows, chosen.max_length
@@ -82,13 +86,37 @@ def refuse_exports(spec: RunSpec, case: Case) -> None:
 
 
 def _base(spec: RunSpec) -> None:
-    """A quantized base under a kind of adapter that needs the exact one."""
-    reason, held = spec.adapter.traits.exact_base, spec.model.quantization
-    if reason and held in ("nf4", "int8"):
+    """A quantized base under what needs the exact one."""
+    exact, held = needs_exact_base(spec), spec.model.quantization
+    if exact and held in ("nf4", "int8"):
+        default = "adapter.kind to lora" if exact.field == "adapter.kind" else f"{exact.field} to transformers"
         raise SpecError(
-            f"{spec.adapter.kind} needs an unquantized base, and model.quantization is {held}: {reason}",
-            hint="Set model.quantization to none, or adapter.kind to lora.",
-            where="adapter.kind",
+            f"{exact.what} needs an unquantized base, and model.quantization is {held}: {exact.why}",
+            hint=f"Set model.quantization to none, or {default}.",
+            where=exact.field,
+        )
+
+
+def _by_vllm(spec: RunSpec) -> None:
+    """Answers by vLLM: where it is not installed, and adapters that it does not load."""
+    if not spec.training.method.by_vllm:
+        return
+    where, adapter = "training.method.engine", spec.adapter
+    if missing := toolchains.missing("vllm"):
+        what, _, command = missing.partition(": ")
+        raise SpecError(what, hint=f"Run `{command}`, or set {where} to transformers.", where=where)
+    why = (
+        "whole layers are trained" if adapter.kind == "full"
+        else "DoRA's magnitudes are no part of LoRA" if adapter.kind == "dora"
+        else "whole modules are trained beside it (adapter.modules_to_save)" if adapter.modules_to_save
+        else f"it has no kernels for ranks above {RANKS[-1]}" if adapted(spec).largest_rank > RANKS[-1]
+        else ""
+    )  # fmt: skip
+    if why:
+        raise SpecError(
+            f"vLLM cannot load this adapter: {why}",
+            hint=f"Set {where} to transformers: the trained model itself writes the answers.",
+            where=where,
         )
 
 

@@ -28,6 +28,7 @@ from studio.planner import (
     teacher_needs,
     tracked,
 )
+from studio.planner.adapted import needs_exact_base
 from studio.planner.disk import disk_of
 from studio.planner.draft import Draft
 from studio.planner.fitting import Case, Fit
@@ -170,8 +171,8 @@ def _decide_layout(draft: Draft, case: Case, chosen: Fit) -> None:
         "a larger one means fewer steps, a smaller one noisier ones",
     )
     needs = f"{size(chosen.memory.total)} of {room}"
-    if exact := spec.adapter.traits.exact_base:
-        draft.settle("model.quantization", "none", f"{spec.adapter.kind}: {exact} ({needs})")
+    if exact := needs_exact_base(spec):
+        draft.settle("model.quantization", "none", f"{exact.what}: {exact.why} ({needs})")
     else:
         other = with_one_change(spec, case, chosen, "quantization", "nf4" if chosen.quantization == "none" else "none")
         why = (

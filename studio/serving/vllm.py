@@ -18,7 +18,8 @@ from pathlib import Path
 from studio.core.errors import HardwareError, ModelError, SpecError
 from studio.core.files import read_json
 from studio.export import toolchains as environments
-from studio.export.artifacts.deploy.vllm import PARSERS, VLLM_RANKS
+from studio.export.artifacts.deploy.vllm import PARSERS
+from studio.export.toolchains.vllm.ranks import rank_for
 from studio.http.hosts import LOOPBACK
 from studio.processes import foreground
 from studio.serving.limits import Limits
@@ -78,8 +79,14 @@ def command(start: list[str], plan: Plan, limits: Limits, host: str, port: int) 
         )
     if plan.adapters:
         ranks = [_rank(name, folder) for name, folder in plan.adapters.items()]
-        most = next((rank for rank in VLLM_RANKS if rank >= max(ranks)), max(ranks))
-        words += ["--enable-lora", "--max-lora-rank", str(most), "--max-loras", str(min(len(ranks), 8)), "--lora-modules"]
+        words += [
+            "--enable-lora",
+            "--max-lora-rank",
+            str(rank_for(max(ranks))),
+            "--max-loras",
+            str(min(len(ranks), 8)),
+            "--lora-modules",
+        ]
         words += [
             json.dumps({"name": name, "path": str(path), "base_model_name": plan.base_name})
             for name, path in plan.adapters.items()

@@ -12,6 +12,7 @@ from studio.data.expected import expected
 from studio.data.settings import Data
 from studio.data.verifiers import Message, Verifier
 from studio.training.batches import Tokens
+from studio.training.sampled import SamplingEngine
 from studio.training.settings import ResolvedAdapter, ResolvedTraining, Training
 from studio.training.teacher_logprobs import TeacherLogprobs
 
@@ -60,6 +61,8 @@ class TrainingJob:
     teacher_held_out: TeacherLogprobs | None = None
     verification: Verification | None = None
     """For methods that generate."""
+    engine: SamplingEngine | None = None
+    """For methods that generate: what writes the answers; None for the trained model itself."""
 
     @property
     def rows(self) -> int:

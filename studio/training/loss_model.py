@@ -151,10 +151,14 @@ class LossModel:
 
     def _of_sampled(self, tokens: Sampled, micro: MicroBatch) -> dict[str, Any]:
         """What is known of a micro-batch of sampled answers beside their tokens."""
-        before = [tokens.reference_losses[number] for number in micro.numbers] if tokens.reference_losses else None
+
+        def joined(of_each: list[np.ndarray]) -> Any:
+            return self.on_device(np.concatenate([of_each[number] for number in micro.numbers])) if of_each else None
+
         return {
             "advantages": self.on_device(tokens.advantages[micro.numbers]),
-            "reference_losses": None if before is None else self.on_device(np.concatenate(before)),
+            "sampler_losses": joined(tokens.sampler_losses),
+            "reference_losses": joined(tokens.reference_losses),
         }
 
     def on_device(self, numbers: np.ndarray) -> Any:

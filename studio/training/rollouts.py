@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,12 +13,13 @@ from studio.core import events
 from studio.core.errors import Stopped, TrainingError
 from studio.core.text import count, plural
 from studio.data.verifiers import Message
-from studio.models.generation import MANY, Answer, generate
+from studio.models.generation import MANY, Answer, answer_of, generate, stop_ids
+from studio.training import adapters
 from studio.training.batches import Batch, Tokens
 from studio.training.loop import StepData
 from studio.training.methods.grpo import Grpo
 from studio.training.modes import evaluating
-from studio.training.sampled import Sampled
+from studio.training.sampled import Sampled, SamplingEngine
 from studio.training.totals import Totals
 
 if TYPE_CHECKING:
@@ -29,6 +30,10 @@ PROBED = 32
 """Prompts that are answered before the run to see whether there is anything to learn."""
 CUT = 0.2
 """Share of answers that do not end by themselves from which a person is warned."""
+
+LARGEST_GAP = 0.5
+"""Mean distance of an engine's log p from the trained model's, in nats a token, beyond which it is another model: the same
+weights in 32 and in 16 bit are 0.008 apart (vLLM on a CPU, the starter)."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +68,10 @@ class Rollouts:
         scores = self.scores(answers, [self.rules.train[row] for row in rows for _ in range(self.method.group)])
         advantages, signal = relative(scores.reward, self.method.group, self.method.scale)
         chosen = np.flatnonzero(np.repeat(signal, self.method.group) | bool(self.method.beta))
-        sampled = Sampled([_sequence(prompts[at], answers[at]) for at in chosen], advantages[chosen].astype(np.float32))
+        sampled = _sampled([prompts[at] for at in chosen], [answers[at] for at in chosen], advantages[chosen])
         if self.start and len(chosen):
             sampled = replace(sampled, reference_losses=self._before(sampled))
-        totals = Totals(len(answers), int(scores.tokens.sum()), int(scores.tokens.sum()), len(answers))
+        totals = Totals(len(answers), int(scores.tokens.sum()), int(scores.tokens.sum()), len(answers), sampled.trained)
         figures = {**_figures(scores), "signal": float(signal.mean())}
         figures["generated_per_second"] = float(scores.tokens.sum() / max(taken, 1e-9))
         return StepData(sampled, replace(self._batch(sampled), totals=totals), self._on_device(figures))
@@ -96,6 +101,8 @@ class Rollouts:
             "answers score better than others, and only those teach"
         )
         reporter.event(events.Note(message=message))
+        if self.job.engine is not None:
+            self._check_engine(prompts, answers, reporter)
         if scores.cut.mean() > CUT:
             message = (
                 f"{scores.cut.mean():.0%} of the sampled answers do not end within {count(self.longest)} tokens and score 0"
@@ -114,8 +121,28 @@ class Rollouts:
                 if reporter.should_stop():
                     raise Stopped
 
+        if self.job.engine is not None:
+            return self._by_engine(self.job.engine, prompts, seed, temperature, follow)
         with self.loss_model.answering() as model:
             return generate(model, prompts, self.tokenizer, self.longest, MANY, temperature, seed=seed, on_progress=follow)
+
+    def _by_engine(
+        self,
+        engine: SamplingEngine,
+        prompts: list[list[int]],
+        seed: int,
+        temperature: float,
+        follow: Callable[[int, int], None],
+    ) -> list[Answer]:
+        """The same written by another engine, which reads the adapter as it is now."""
+        adapters.write(self.loss_model.model, engine.new_folder())
+        ends = stop_ids(self.tokenizer, self.loss_model.base)
+        answers: list[Answer] = []
+        for first in range(0, len(prompts), MANY):
+            found = engine.sample(prompts[first : first + MANY], ends, self.longest, temperature, (seed + first) % (2**31))
+            answers += [replace(answer_of(ids, self.tokenizer, set(ends)), logps=tuple(logps)) for ids, logps in found]
+            follow(len(answers), len(prompts))
+        return answers
 
     def scores(self, answers: Sequence[Answer], expected: Sequence[Message]) -> Scores:
         """The answers' scores. One that does not end by itself scores 0."""
@@ -135,23 +162,41 @@ class Rollouts:
             return Batch((), Totals(0, 0, 0, 0), 0)
         return self.loss_model.batch(sampled, range(len(sampled)))
 
+    def _check_engine(self, prompts: list[list[int]], answers: list[Answer], reporter: Reporter) -> None:
+        """Raise TrainingError if the engine's probabilities are those of another model: no weighing would make up for it."""
+        sampled = _sampled(prompts, answers, np.zeros(len(answers)))
+        gap = float(np.abs(np.concatenate(self._losses(sampled)) - np.concatenate(sampled.sampler_losses)).mean())
+        if not gap <= LARGEST_GAP:
+            raise TrainingError(
+                f"vLLM's log p of the answers it wrote is {gap:.2f} a token away from the trained model's: it is not the same "
+                "model, or computes it otherwise",
+                hint="Set training.method.engine to transformers.",
+                where="training.method.engine",
+            )
+        reporter.event(
+            events.Note(message=f"vLLM writes the answers; its log p is {gap:.2g} a token away from the model's own")
+        )
+
+    def _losses(self, sampled: Sampled) -> list[np.ndarray]:
+        """-log p of each answer's tokens by the model as it is."""
+        found: list[np.ndarray] = [np.empty(0, np.float32)] * len(sampled)
+        with evaluating(self.loss_model.model):
+            for micro in self._batch(sampled).micro_batches:
+                losses = self.loss_model.token_losses(micro).cpu().numpy()
+                for number, part in zip(micro.numbers, np.split(losses, np.cumsum(micro.scored_in_rows)[:-1]), strict=True):
+                    found[number] = part
+        return found
+
     def _before(self, sampled: Sampled) -> list[np.ndarray]:
         """-log p of each answer's tokens by the adapter as it started."""
-
-        found: list[np.ndarray] = [np.empty(0, np.float32)] * len(sampled)
         now = [weights.data for weights, _ in self.start]
         try:
             for weights, first in self.start:
                 weights.data = first
-            with evaluating(self.loss_model.model):
-                for micro in self._batch(sampled).micro_batches:
-                    losses = self.loss_model.token_losses(micro).cpu().numpy()
-                    for number, part in zip(micro.numbers, np.split(losses, np.cumsum(micro.scored_in_rows)[:-1]), strict=True):
-                        found[number] = part
+            return self._losses(sampled)
         finally:
             for (weights, _), values in zip(self.start, now, strict=True):
                 weights.data = values
-        return found
 
     def _on_device(self, figures: dict[str, float]) -> dict[str, Any]:
         import torch
@@ -178,6 +223,12 @@ def _prompt(tokens: Tokens, row: int) -> list[int]:
     """What stands before the first trained token of a row."""
     ids, mask = tokens[row]
     return np.asarray(ids[: int(np.argmax(mask))]).tolist()
+
+
+def _sampled(prompts: Sequence[list[int]], answers: Sequence[Answer], advantages: np.ndarray) -> Sampled:
+    apart = [-np.array(answer.logps, dtype=np.float32) for answer in answers] if answers and answers[0].logps else []
+    sequences = [_sequence(prompt, answer) for prompt, answer in zip(prompts, answers, strict=True)]
+    return Sampled(sequences, advantages.astype(np.float32), sampler_losses=apart)
 
 
 def _sequence(prompt: list[int], answer: Answer) -> tuple[np.ndarray, np.ndarray]:

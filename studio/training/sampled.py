@@ -2,9 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
+
+
+class SamplingEngine(Protocol):
+    """What writes answers in the trained model's place, with the same base and the adapter as it stands."""
+
+    def new_folder(self) -> Path:
+        """An empty folder for the adapter of the next answers; the one before is gone."""
+        ...
+
+    def sample(
+        self, prompts: Sequence[Sequence[int]], ends: Sequence[int], longest: int, temperature: float, seed: int
+    ) -> list[tuple[list[int], list[float]]]:
+        """An answer to each prompt by the adapter in the newest folder: token ids, the end token included, and log p of each.
+
+        Raises TrainingError where the engine fails.
+        """
+        ...
 
 
 @dataclass(frozen=True)
@@ -15,6 +35,8 @@ class Sampled:
     """Token ids of prompt and answer, and which are the answer's."""
     advantages: np.ndarray
     """fp32 [sequences]."""
+    sampler_losses: list[np.ndarray] = field(default_factory=list)
+    """-log p of each answer's tokens by the engine that wrote it; empty where the trained model did."""
     reference_losses: list[np.ndarray] = field(default_factory=list)
     """-log p of each answer's tokens before the first step; empty where the method does not compare."""
 

@@ -16,3 +16,5 @@ class Totals:
     """Those of preferred answers; all where answers are not labelled."""
     wanted: int
     """Sequences whose answer is preferred; all where answers are not labelled."""
+    computed: int = 0
+    """Of sampled answers, the tokens of those that are computed: groups whose answers all score alike are left out."""

@@ -123,3 +123,39 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def test_vllm_writes_the_answers_of_a_training_with_the_adapter_as_it_is(plain: Source) -> None:
+    """Its log p of what it sampled is the trained model's, for one adapter after another."""
+    import shutil
+
+    import torch
+
+    from studio.export.merging.source import source_tokenizer
+    from studio.export.toolchains.vllm import engine
+    from studio.models.loading import attach_adapter, load_base
+
+    tokenizer = source_tokenizer(plain)
+    ends = [tokenizer.convert_tokens_to_ids("<|im_end|>")]
+    prompts = [
+        tokenizer.encode(f"<|im_start|>user\nWhat is {n} plus {n}?<|im_end|>\n<|im_start|>assistant\n") for n in (2, 3, 4)
+    ]
+    assert plain.base.folder
+    settings = engine.Settings(str(plain.base.folder), None, "float32", 128, 8, 4, 0.0)
+    with engine.opened(settings) as sampler:
+        for scale in (1.0, 0.0):
+            folder = sampler.new_folder()
+            shutil.copytree(plain.adapter, folder, dirs_exist_ok=True)
+            scaled(folder / "adapter_model.safetensors", scale)
+            model = attach_adapter(load_base(plain.model, "cpu", plain.base), folder)
+            for prompt, (ids, logps) in zip(prompts, sampler.sample(prompts, ends, 16, 1.0, 7), strict=True):
+                with torch.no_grad():
+                    own = model(torch.tensor([[*prompt, *ids]])).logits[0, len(prompt) - 1 : -1].log_softmax(-1)
+                assert logps == pytest.approx([own[at, token].item() for at, token in enumerate(ids)], abs=1e-3)
+
+
+def scaled(file: Path, factor: float) -> None:
+    """The adapter's weights times a factor."""
+    from safetensors.torch import load_file, save_file
+
+    save_file({name: weights * factor for name, weights in load_file(file).items()}, file, {"format": "pt"})

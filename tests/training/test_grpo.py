@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from tests.training.kit import Memory, make_job, make_rows
 pytestmark = pytest.mark.numeric
 
 GROUP, ROWS, STEPS, LONGEST = 4, 4, 4, 12
+TRUNCATED = {"vllm_importance_sampling_mode": "token_truncate", "vllm_importance_sampling_clip_max": 3.0}
 LENGTHS = [12, 30, 18, 24]
 SETTINGS: dict[str, Any] = {
     "batch_size": ROWS, "micro_batch": 3, "epochs": STEPS, "schedule": "constant", "warmup": 0.0, "held_out": None,
@@ -53,14 +55,21 @@ def answers(step: int) -> list[tuple[list[int], float]]:
     return [(random.integers(4, 500, size).tolist(), float(reward)) for size, reward in zip(lengths, rewards, strict=True)]
 
 
+def engine_logps(step: int) -> list[list[float]]:
+    """log p of each token of a step's answers as another engine might have had it: so far off that some weights are cut."""
+    random = np.random.default_rng(100 + step)
+    return [random.uniform(-9, -5, len(ids)).tolist() for ids, _ in answers(step)]
+
+
 class Written(Rollouts):
     """Rollouts whose answers are written down, the same as TRL gets."""
 
-    calls = 0
-
     def sample(self, prompts: list[list[int]], seed: int, temperature: float = 1.0, reporter: Any = None) -> list[Answer]:
         step = seed - self.job.training.seed * 1_000_003
-        return [Answer(ids, str(reward), True, len(ids)) for ids, reward in answers(step)]
+        found = [Answer(ids, str(reward), True, len(ids)) for ids, reward in answers(step)]
+        if not self.method.by_vllm:
+            return found
+        return [replace(answer, logps=tuple(logps)) for answer, logps in zip(found, engine_logps(step), strict=True)]
 
     def scores(self, answers: Any, expected: Any) -> Any:
         found = super().scores(answers, expected)
@@ -79,7 +88,7 @@ def in_order(self: Any, done: int) -> Any:
     return ([*range(self.rows)] for _ in range(done, self.steps))
 
 
-def _trl(base: Any, tokenizer: Any, folder: Path, rows: Any, **options: Any) -> list[dict[str, float]]:
+def _trl(base: Any, tokenizer: Any, folder: Path, rows: Any, by_vllm: bool, **options: Any) -> list[dict[str, float]]:
     from datasets import Dataset
     from trl import GRPOConfig, GRPOTrainer  # pyright: ignore[reportPrivateImportUsage]
 
@@ -91,7 +100,8 @@ def _trl(base: Any, tokenizer: Any, folder: Path, rows: Any, **options: Any) -> 
     def generate(self: Any, asked: list[str]) -> Any:
         written = answers(self.state.global_step + 1)
         ids = [prompts[int(number)] for number in asked]
-        return ids, [ids for ids, _ in written], None, [str(reward) for _, reward in written], None, {}, None, None
+        logps = engine_logps(self.state.global_step + 1) if self.use_vllm else None
+        return ids, [ids for ids, _ in written], None, [str(reward) for _, reward in written], logps, {}, None, None
 
     def reward(completions: list[str], **_: Any) -> list[float | None]:
         return [float(completion) for completion in completions]
@@ -110,6 +120,7 @@ def _trl(base: Any, tokenizer: Any, folder: Path, rows: Any, **options: Any) -> 
             train_dataset=Dataset.from_list([{"prompt": str(row)} for row in range(ROWS)]),
             processing_class=tokenizer,
         )  # fmt: skip
+        trainer.use_vllm = by_vllm  # after it is made, for it would start one; its answers are written down
         for name, p in model.named_parameters():
             if p.requires_grad:
                 p.data = fresh[name].clone()
@@ -127,6 +138,7 @@ def _trl(base: Any, tokenizer: Any, folder: Path, rows: Any, **options: Any) -> 
         ("none", {"loss_type": "dr_grpo", "scale": "none"}, {"loss_type": "dr_grpo", "scale_rewards": "none"}),
         ("none", {"beta": 0.3}, {"loss_type": "dapo", "beta": 0.3}),
         ("nf4", {"beta": 0.3}, {"loss_type": "dapo", "beta": 0.3}),
+        ("none", {"beta": 0.3, "engine": "vllm"}, {"loss_type": "dapo", "beta": 0.3, **TRUNCATED}),
     ],
 )
 @pytest.mark.usefixtures("written")
@@ -140,7 +152,8 @@ def test_grpo_is_trls(
     tmp_path: Path,
 ):
     rows = make_rows(LENGTHS)
-    wanted = _trl(load(quantization=quantization), tokenizer, tmp_path / "trl", rows, **{"beta": 0.0, **theirs})
+    options = {"beta": 0.0, **theirs}
+    wanted = _trl(load(quantization=quantization), tokenizer, tmp_path / "trl", rows, ours.get("engine") == "vllm", **options)
     method = {"kind": "grpo", "group": GROUP, "max_new_tokens": LONGEST, **ours}
     base = load(quantization=quantization)
     _, reported, _ = run(
@@ -157,6 +170,10 @@ def test_grpo_is_trls(
     if "beta" in ours:
         assert list(reported.series("kl").values()) == pytest.approx([line["kl"] for line in wanted], rel=1e-3, abs=1e-6)
         assert reported.series("kl")[STEPS] > 0
+    if "engine" in ours:
+        gaps = [line["sampling/sampling_logp_difference/mean"] for line in wanted]
+        assert list(reported.series("sampler_gap").values()) == pytest.approx(gaps, rel=1e-4)
+        assert wanted[0]["sampling/importance_sampling_ratio/max"] == pytest.approx(3.0)  # some tokens are cut to that
 
 
 @pytest.mark.usefixtures("written")

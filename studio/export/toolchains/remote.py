@@ -60,6 +60,11 @@ class Remote:
     def __exit__(self, *_: object) -> None:
         self._process.__exit__()
 
+    @property
+    def folder(self) -> Path:
+        """A folder for what is handed over; it goes with the process, however that ends."""
+        return self._process.folder
+
     def ask(self, method: str, *arguments: Any) -> Any:
         """What a method of it returns: JSON values, or an array."""
         return self._process.ask({"method": method, "arguments": arguments})

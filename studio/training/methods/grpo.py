@@ -13,6 +13,9 @@ from studio.training.methods.method import Figures, Method, Scored
 if TYPE_CHECKING:
     from studio.training.totals import Totals
 
+LARGEST_WEIGHT = 3.0
+"""The most that a token written by another engine counts: TRL's cap, too."""
+
 
 class Grpo(Method, frozen=True):
     """Group relative policy optimization: of several own answers to a prompt, those that score above the mean are learned."""
@@ -36,12 +39,21 @@ class Grpo(Method, frozen=True):
     """What an advantage is divided by: the deviation of its group's rewards, of the batch's, or nothing."""
     beta: Annotated[float, Ui(advanced=True, step=0.01)] = Field(default=0.0, ge=0, le=10, title="Beta")
     """Weight of the divergence from the model as it starts. 0: none, and no second pass over the answers."""
+    engine: Annotated[Literal["transformers", "vllm"], Ui(advanced=True)] = Field(default="transformers", title="Written by")
+    """transformers: the trained model itself, on every device. vllm: vLLM, which holds a base of its own and loads the
+    adapter again in every step; what its probabilities differ is corrected. `studio exporters install vllm`"""
     watched: Annotated[int, Ui(advanced=True)] = Field(default=64, ge=1, le=10_000, title="Held-out prompts watched")
     """How many held-out prompts are answered, greedily, at each evaluation."""
 
+    @property
+    def by_vllm(self) -> bool:
+        """As `engine` says."""
+        return self.engine == "vllm"
+
     def loss(self, scored: Scored, totals: Totals) -> tuple[Any, Figures]:
         """The policy gradient of the answers' advantages. Each answer is learned from once, by the weights that wrote it, so
-        that the ratio of both probabilities is 1 and its clipping has nothing to do.
+        that the ratio of both probabilities is 1 and its clipping has nothing to do. Where another engine wrote it, each
+        token is weighed by the truncated ratio of the trained model's probability to that engine's (Yao et al. 2025).
 
         totals count all answers that were sampled, those of groups without signal included.
         """
@@ -51,6 +63,10 @@ class Grpo(Method, frozen=True):
         advantages = torch.repeat_interleave(scored.advantages, scored.counts, output_size=len(logps))
         losses = -advantages * (logps - logps.detach()).exp()
         figures: dict[str, Any] = {}
+        if scored.sampler_losses is not None:
+            apart = logps.detach() + scored.sampler_losses
+            losses = losses * apart.exp().clamp(max=LARGEST_WEIGHT)
+            figures["sampler_gap"] = apart.abs().sum() / max(1, totals.computed)
         if self.beta:
             gap = scored.reference_losses.neg() - logps
             divergence = gap.exp() - gap - 1

@@ -28,6 +28,8 @@ class Scored:
     """Whether a sequence's answer is a preferred one, bool [sequences]; None where answers are not labelled."""
     reference: Any = None
     """log p of each sequence's trained tokens before the first step, fp32 [sequences]; for methods that compare with it."""
+    sampler_losses: Any = None
+    """-log p of every trained token as the engine that sampled it had it, fp32 [tokens]; None where the model itself did."""
     advantages: Any = None
     """How much better than its group's mean each sampled answer was, fp32 [sequences]; for methods that generate."""
     reference_losses: Any = None
@@ -68,6 +70,11 @@ class Method(Section, frozen=True):
     """The learning rate it takes, as a share of supervised fine-tuning's."""
     rate_reason: ClassVar[str] = ""
     """Why."""
+
+    @property
+    def by_vllm(self) -> bool:
+        """Whether vLLM, and not the trained model itself, writes the answers it learns from."""
+        return False
 
     @property
     def several_answers(self) -> bool:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from studio.export.artifacts.deploy.runtime import GPU, KEY, Facts, Runtime, Setting, healthcheck
+from studio.export.toolchains.vllm.ranks import rank_for
 
 VERSION = "0.32.0"
 """The release whose CPU build was run with these flags, for `merged` and for adapters."""
 IMAGE = f"vllm/vllm-openai:v{VERSION}"
-VLLM_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
-"""Ranks vLLM has kernels for; an adapter is served under the next larger one."""
 PARSERS = {"<tool_call>": "hermes", "[TOOL_CALLS]": "mistral", "<|python_tag|>": "llama3_json"}
 """vLLM's tool-call parser by the mark a template writes before a call."""
 _ALIVE = "import urllib.request as r; r.urlopen('http://127.0.0.1:8000/health', timeout=5)"
@@ -24,7 +23,7 @@ def plan(facts: Facts) -> Runtime | None:
 
 
 def _adapter(facts: Facts) -> Runtime:
-    rank = next((rank for rank in VLLM_RANKS if rank >= facts.source.rank), facts.source.rank)
+    rank = rank_for(facts.source.rank)
     lora = ["--enable-lora", "--max-lora-rank", str(rank), "--max-loras", "1"]
     note = f"Requests name `{facts.name}` for the tuned model and `base` for the model it was trained on."
     held = facts.source.model.quantization

