@@ -27,7 +27,7 @@ def of(folder: RunFolder) -> RunMeasurement | None:
     """What one run says; None if it was not measured."""
     try:
         plan = PlanRecord.read(folder.plan)
-        measured, spec, method = plan.measured, plan.spec, plan.spec["training"].get("method")
+        measured, spec = plan.measured, plan.spec
         if not measured or plan.changes:
             return None  # a run that ran out of memory was not done as predicted
         items = {item.name: item.bytes for item in plan.memory.items}
@@ -41,7 +41,7 @@ def of(folder: RunFolder) -> RunMeasurement | None:
             expected=plan.expected,
             pace=0.0 if (rate := _middle(folder, "generated_per_second")) else _middle(folder) / (1 - plan.counts.padding),
             generated=rate,
-            vllm=isinstance(method, dict) and method.get("engine") == "vllm",
+            vllm="vLLM" in items,
             parameters=plan.parameters,
             dtype=spec["model"]["dtype"],
             packed=bool(spec["training"]["packing"]),
