@@ -15,6 +15,7 @@ from studio.app.exports import ExportEstimate
 from studio.core.errors import ModelError, SpecError
 from studio.core.files import studio_home
 from studio.export.artifacts.manifest import Artifact
+from studio.models import adapter_files
 from studio.runs import served_models
 from studio.tracking.reporter import ProgressListener
 
@@ -25,7 +26,10 @@ if TYPE_CHECKING:
 def is_adapter_folder(source: str | Path) -> bool:
     """Whether this is a folder with an adapter, no run."""
     path = Path(source).expanduser()
-    return (path / "adapter_config.json").exists() and not (path / "asked.yaml").exists()
+    named = (path / "adapter_config.json").exists() or (
+        adapter_files.holds_weights(path) and not (path / "config.json").exists()
+    )
+    return named and not (path / "asked.yaml").exists()
 
 
 def dry_run(
@@ -99,7 +103,7 @@ def _source(adapter_folder: str, base: str, home: str | Path | None, exports_fol
 def _require_fit(source: Source) -> None:
     """Raise ModelError for an adapter that a chat would refuse, before anything is written."""
     from studio.export.merging import merge_stream
-    from studio.models import adapter_files, loading
+    from studio.models import loading
 
     skeleton = merge_stream.without_weights(source)
     if skeleton is None:  # the text part of a model that sees: merging finds out

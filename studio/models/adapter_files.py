@@ -9,20 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from studio.core.errors import ModelError
+from studio.core.text import plural
+from studio.models.adapter_config import CONFIG, COPY_AGAIN, check_fields, check_layers
 from studio.models.weights import Tensor, header
 
 if TYPE_CHECKING:
     from torch import nn
 
-CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
-PICKLED = "adapter_model.bin"
+WEIGHTS, PICKLED = "adapter_model.safetensors", "adapter_model.bin"
 KINDS = ("LORA",)
 """Kinds of adapters that are loaded; DoRA is one of LoRA's."""
 MOST_SCALING = 100
 MOVED = {"pissa": "PiSSA", "olora": "OLoRA", "corda": "CorDA", "loftq": "LoftQ", "lora_ga": "LoRA-GA"}
 """Beginnings of `init_lora_weights` under which PEFT changes the base itself, with their names; `pissa_niter_4` is one."""
 _MATRIX = re.compile(r"^(?P<layer>.+)\.lora_(?P<side>A|B|embedding_A|embedding_B)(\.weight)?$")
-_DOWNLOAD = "Copy the adapter again from where it was trained."
 
 
 def is_full(config: dict[str, Any]) -> bool:
@@ -35,10 +35,12 @@ def read_config(folder: Path) -> dict[str, Any]:
     file = folder / CONFIG
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ModelError(f"{CONFIG} is missing", hint=COPY_AGAIN, where=str(folder)) from None
     except (OSError, ValueError) as problem:
-        raise ModelError(f"{CONFIG} cannot be read: {problem}", hint=_DOWNLOAD, where=str(folder)) from None
+        raise ModelError(f"{CONFIG} cannot be read: {problem}", hint=COPY_AGAIN, where=str(folder)) from None
     if not isinstance(values, dict):
-        raise ModelError(f"{CONFIG} is not a JSON object", hint=_DOWNLOAD, where=str(folder))
+        raise ModelError(f"{CONFIG} is not a JSON object", hint=COPY_AGAIN, where=str(folder))
     kind = values.get("peft_type", "LORA")
     if kind not in KINDS:
         raise ModelError(
@@ -53,6 +55,7 @@ def read_config(folder: Path) -> dict[str, Any]:
             "path_initial_model_for_weight_conversion), or use the merged model.",
             where=str(file),
         )
+    check_fields(values, file)
     return values
 
 
@@ -71,7 +74,7 @@ def check(folder: Path) -> dict[str, Tensor]:
     than the config's.
     """
     file = folder / WEIGHTS
-    if not file.exists() and not (folder / PICKLED).exists():
+    if not holds_weights(folder):
         raise ModelError("there is no adapter in this folder", hint="Train one first, or check the path.", where=str(folder))
     config = read_config(folder)
     if not file.exists():
@@ -80,21 +83,37 @@ def check(folder: Path) -> dict[str, Tensor]:
             hint="Convert them to safetensors once, on a machine you trust: `save_pretrained` writes them so.",
             where=str(folder / PICKLED),
         )
-    tensors = header(file)
+    tensors = header(file, COPY_AGAIN)
     ranks = {name: rank for name, tensor in tensors.items() if (rank := _rank(name, tensor)) is not None}
     if not ranks and not config.get("modules_to_save"):
-        what = f"none of its {len(tensors)} tensors belongs to a LoRA adapter" if tensors else "it holds no tensors"
-        raise ModelError(what, hint=_DOWNLOAD, where=str(file))
-    patterns = config.get("rank_pattern") or {}
-    allowed = {config.get("r"), *(patterns.values() if isinstance(patterns, dict) else ())}
-    for name, rank in ranks.items():
-        if rank not in allowed and not config.get("target_parameters"):  # one matrix there holds all experts' ranks
-            raise ModelError(
-                f"{CONFIG} says rank {config.get('r')!r}, and {name} has rank {rank}",
-                hint="The two files are of different adapters; copy both again.",
-                where=str(folder),
-            )
+        what = f"no LoRA matrix is among its {plural(len(tensors), 'tensor')}" if tensors else "it holds no tensors"
+        raise ModelError(what, hint=COPY_AGAIN, where=str(file))
+    _check_pairs(tensors, file)
+    by_layer = {_inside(matched["layer"]): rank for name, rank in ranks.items() if (matched := _MATRIX.match(name))}
+    check_layers(config, by_layer, list(tensors), folder)
     return tensors
+
+
+def holds_weights(folder: Path) -> bool:
+    """Whether there are an adapter's weights in a folder, of whichever format."""
+    return (folder / WEIGHTS).exists() or (folder / PICKLED).exists()
+
+
+def _check_pairs(tensors: dict[str, Tensor], file: Path) -> None:
+    """Raise ModelError unless every layer has both of its matrices, of one rank."""
+    sides: dict[str, dict[str, int | None]] = {}
+    for name, tensor in tensors.items():
+        if matched := _MATRIX.match(name):
+            sides.setdefault(matched["layer"], {})[matched["side"][-1]] = _rank(name, tensor)
+    for layer, found in sides.items():
+        if len(found) == 1:
+            held = next(iter(found))
+            raise ModelError(
+                f"{_inside(layer)} has its matrix {held} and no {'A' if held == 'B' else 'B'}", hint=COPY_AGAIN, where=str(file)
+            )
+        if None not in found.values() and found["A"] != found["B"]:
+            message = f"the matrices of {_inside(layer)} have the ranks {found['A']} and {found['B']}"
+            raise ModelError(message, hint=COPY_AGAIN, where=str(file))
 
 
 def _rank(name: str, tensor: Tensor) -> int | None:

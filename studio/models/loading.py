@@ -137,9 +137,10 @@ def attach_adapter(base: nn.Module, folder: str | Path, name: str = "default") -
                 model = base
             else:
                 model = PeftModel.from_pretrained(base, str(folder), adapter_name=name, use_safetensors=True)
-        except (ValueError, RuntimeError, KeyError, OSError) as problem:
+        except (ValueError, RuntimeError, KeyError, TypeError, OSError) as problem:
+            said = f"it lacks {problem}" if isinstance(problem, KeyError) else shorten(str(problem), 300)
             raise ModelError(
-                f"the adapter does not fit this base model: {shorten(str(problem), 300)}",
+                f"the adapter does not fit this base model: {said}",
                 hint="Use the base it was trained on; adapter_config.json names it.",
                 where=str(folder),
             ) from None

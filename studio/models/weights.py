@@ -94,8 +94,8 @@ def _check_layers(headers: dict[Path, dict[str, Tensor]], dims: ModelDims, folde
                 raise ModelError(f"layer {layer} has no weight of {name}", hint=HINT, where=str(folder))
 
 
-def header(file: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file by name. Raises ModelError for a file that is damaged or shorter than it says."""
+def header(file: Path, hint: str = HINT) -> dict[str, Tensor]:
+    """The tensors of a safetensors file by name. Raises ModelError, with this hint, for a file that is damaged or cut off."""
     try:
         with file.open("rb") as stream:
             length = _header_length(stream)
@@ -103,10 +103,10 @@ def header(file: Path) -> dict[str, Tensor]:
         tensors = {name: value for name, value in values.items() if name != "__metadata__"}
         end = max((int(value["data_offsets"][1]) for value in tensors.values()), default=0)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError):
-        raise ModelError("this is not a whole safetensors file", hint=HINT, where=str(file)) from None
+        raise ModelError("this is not a whole safetensors file", hint=hint, where=str(file)) from None
     missing = 8 + length + end - file.stat().st_size
     if missing > 0:
-        raise ModelError(f"the file is cut off: {missing:,} bytes are missing at its end", hint=HINT, where=str(file))
+        raise ModelError(f"the file is cut off: {missing:,} bytes are missing at its end", hint=hint, where=str(file))
     return tensors
 
 

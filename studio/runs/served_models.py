@@ -35,9 +35,14 @@ def locate(reference: str, home: Path, base: str = "") -> Source:
         settings = adapter_files.read_config(path)
         adapter_files.check(path)
         named = _base(str(settings.get("base_model_name_or_path") or ""))
+        if not (base or named):
+            hint = "Name the base model: --base FOLDER_OR_HUB_ID."
+            raise ModelError("this adapter names no base model in its adapter_config.json", hint=hint, where=reference)
         model = _plain(base or named, None if base else settings.get("revision"), path)
         _require_base(model, reference)
         return Source(reference, path.name, model, path)
+    if adapter_files.holds_weights(path) and not (path / "config.json").exists():
+        adapter_files.read_config(path)  # which says that it is missing
     try:
         run = find(reference, home)
     except JobError:

@@ -26,6 +26,7 @@ def main() -> int:
         "--work", type=Path, help="a folder that the next call goes on with; what is damaged is made there once"
     )
     parser.add_argument("--add", action="store_true", help="add the counts to those in --out")
+    parser.add_argument("--export", action="store_true", help="only the writes of one export, until none of them is left")
     given = parser.parse_args()
     begun = time.monotonic()
     reference = RunFolder(given.run.absolute()) if given.run else None
@@ -35,7 +36,10 @@ def main() -> int:
     def write(result: campaign.Result) -> None:  # after each fault: a campaign that is cut has done what it has done
         write_json(given.out, _report(result, before, given.seed, time.monotonic() - begun))
 
-    result = campaign.run(given.seconds, given.seed, reference, whole_runs=True, work=work, tell=write)
+    if given.export:
+        result = campaign.fail_an_export(given.seconds, given.seed, work or Path("build/campaign-export"), write)
+    else:
+        result = campaign.run(given.seconds, given.seed, reference, whole_runs=True, work=work, tell=write)
     write(result)
     report = read_json(given.out)
     print(f"{report['faults']} faults, {report['failures']} failures, in {report['seconds']} s; {given.out}")
@@ -50,7 +54,7 @@ def _report(result: campaign.Result, before: dict[str, Any], seed: int, seconds:
     by_fault.update(result.tried)
     by_moment.update(result.moments)
     return {
-        "version": 5,
+        "version": 6,
         "seeds": [*before.get("seeds", []), seed],
         "seconds": round(seconds + before.get("seconds", 0), 1),
         "cpu_seconds": round(_cpu_seconds() + before.get("cpu_seconds", 0), 1),
@@ -58,6 +62,7 @@ def _report(result: campaign.Result, before: dict[str, Any], seed: int, seconds:
         "by_fault": dict(sorted(by_fault.items())),
         "by_moment": dict(sorted(by_moment.items())),
         "writes_of_a_run": result.writes or before.get("writes_of_a_run", {}),
+        "writes_of_an_export": result.export_writes or before.get("writes_of_an_export", {}),
         "failures": before.get("failures", 0) + len(result.failed),
         "first_failures": [*before.get("first_failures", []), *result.failed][:50],
     }

@@ -21,7 +21,7 @@ from studio.runs.recorder import Recorder
 from studio.spec import parse
 from tests.campaign import clocks, faults, views
 from tests.campaign.corpus import Corpus
-from tests.campaign.each_write import COMPILER, NO_COMPILER, EachWrite
+from tests.campaign.each_write import COMPILER, NO_COMPILER, EachExportWrite, EachWrite
 from tests.campaign.matrix import Matrix, alone
 from tests.campaign.whole_jobs import WholeJobs
 from tests.campaign.whole_run import WholeRun
@@ -37,6 +37,8 @@ class Result:
     moments: Counter[str] = field(default_factory=Counter)
     writes: dict[str, str] = field(default_factory=dict)
     """How many of a whole run's writes failed so far, by fault, in all calls with the same folder."""
+    export_writes: dict[str, str] = field(default_factory=dict)
+    """The same of one export."""
     failed: list[str] = field(default_factory=list)
 
     def count(self, fault: str, moment: str, failed: list[str]) -> None:
@@ -157,6 +159,21 @@ def run(
                 result.count(*corpus.try_one(chance))
             else:
                 damage_one(matrix, chance, result)
+            tell(result)
+    return result
+
+
+def fail_an_export(seconds: float, seed: int, work: Path, tell: Callable[[Result], object] = lambda result: None) -> Result:
+    """Let each write of an export fail once with each fault, until none is left or the time is over; `work` is gone on with."""
+    result, until = Result(), time.monotonic() + seconds
+    with contextlib.closing(EachExportWrite(work.absolute())) as writes:
+        for fault, number in writes.left(seed):
+            if time.monotonic() > until:
+                break
+            name = f"{fault.replace('/', ' ')}-{number}"
+            result.count(*writes.fail(name, fault, number))
+            result.export_writes = writes.said()
+            shutil.rmtree(work / name, ignore_errors=True)
             tell(result)
     return result
 

@@ -15,6 +15,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from studio.app import exports, runs
 from studio.core.files import write_json
 from studio.processes import locks
 from tests.campaign import views
@@ -68,8 +69,9 @@ class EachWrite(WholeRun):
     def fail(self, name: str, fault: str, number: int) -> tuple[str, str, list[str]]:
         """Let one write fail: the fault, what was written, and what did not hold."""
         home = self.root / name
+        self._prepare(home)
         self._arm(home, fault, number)
-        code, said = self._studio(home, "train", str(self.root / "spec.yaml"))
+        code, said = self._work(home)
         failed = [] if code <= 0 or "→" in said else [f"no hint: {said[-300:]}"]
         if "internal error" in said or "Traceback" in said:
             failed.append(said[-300:])
@@ -78,23 +80,35 @@ class EachWrite(WholeRun):
         self._arm(home, fault, 0)
         with alone(home):
             failed += views.failures(home, "", views.of_runs(home))
-        failed += self._resumed(home)
+        failed += self._afterwards(home)
         if hit and number == self.last.get(fault):
             self.last[fault] += 1
         self.tried[fault].append(number)
         write_json(self._tried, {"last": self.last, "tried": self.tried})
-        what = what or "none: the run has fewer writes"
+        what = what or "none: there are fewer writes"
         return f"failed write: {fault}", what, [f"write {number} ({what}), {fault}: {problem}" for problem in failed]
 
     def _count(self, fault: str) -> int:
-        """How many writes a run has of which none fails."""
+        """How many writes the work has if none fails."""
         home = self.root / "counted"
         shutil.rmtree(home, ignore_errors=True)
+        self._prepare(home)
         self._arm(home, fault, 0)
-        code, said = self._studio(home, "train", str(self.root / "spec.yaml"))
+        code, said = self._work(home)
         assert code == 0, said
         _wait_for_processes(home)
         return self._now()[0]
+
+    def _prepare(self, home: Path) -> None:
+        """What lies in the home before the work begins: nothing."""
+
+    def _work(self, home: Path) -> tuple[int, str]:
+        """The work whose writes fail: its exit code, and what it said."""
+        return self._studio(home, "train", str(self.root / "spec.yaml"))
+
+    def _afterwards(self, home: Path) -> list[str]:
+        """What is not as it would have been, once the work was done again or went on."""
+        return self._resumed(home)
 
     def _arm(self, home: Path, fault: str, number: int) -> None:
         with self._state.open("r+b") as state:
@@ -109,6 +123,40 @@ class EachWrite(WholeRun):
 
     def _studio(self, home: Path, *words: str) -> tuple[int, str]:
         return self._forked.studio(*words, "--home", str(home))
+
+
+class EachExportWrite(EachWrite):
+    """The writes of one export of a run that is done, and nothing else: so few that every one of them can fail in each way."""
+
+    KIND = "merged"
+    KEPT = (KIND, ".reference")
+    """What lies beside an export afterwards: the answers of the adapter, for the next export."""
+
+    def _prepare(self, home: Path) -> None:
+        shutil.copytree(self.root / "whole", home, symlinks=True)
+        shutil.rmtree(self._run(home) / "exports")
+
+    def _work(self, home: Path) -> tuple[int, str]:
+        return self._studio(home, "export", self._run(home).name, "--to", self.KIND)
+
+    def _afterwards(self, home: Path) -> list[str]:
+        made = [item.artifact for item in exports.list_exports(runs.list_runs(home)[0])]
+        left = [str(item.folder) for item in made if not item.verification.passed]
+        code, said = self._work(home)
+        if code:
+            return [*left, f"not exported afterwards: {said[-300:]}"]
+        files = [
+            (folder / "exports" / self.KIND / "model.safetensors").read_bytes()
+            for folder in (self._run(home), self.reference.path)
+        ]
+        made = [item.artifact for item in exports.list_exports(runs.list_runs(home)[0])]
+        if len(made) != 1 or not made[0].verification.passed:
+            left.append(f"{len(made)} exports, and one that is verified is wanted")
+        left += [f"left behind: {file.name}" for file in (self._run(home) / "exports").iterdir() if file.name not in self.KEPT]
+        return left if files[0] == files[1] else [*left, "another result: model.safetensors"]
+
+    def _run(self, home: Path) -> Path:
+        return next((home / "runs").iterdir())
 
 
 def _wait_for_processes(home: Path, seconds: float = 120.0) -> None:
