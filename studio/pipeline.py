@@ -99,7 +99,7 @@ def make_ready(folder: RunFolder, requested: RunSpec, recorder: Recorder) -> Pre
     train, held_out = encode_parts(folder.data, tokenizer, requested, recorder)
     machine = machines.probe()
     if not folder.spec_file.exists():
-        requested = planner.take_start(requested, folder)
+        requested = planner.take_start(requested, folder, found.config)
         teacher = planner.teacher(requested, _home(folder), tokenizer, "fp32")  # refused now if it cannot be one
         judging.refuse(requested, _home(folder))
         rows = planner.rows_for(requested, train, held_out)

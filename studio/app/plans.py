@@ -63,7 +63,7 @@ def plan(spec: RunSpec | str | Path | Mapping[str, Any], gpu: str | None = None,
                 parts.append(encoded)
             rows = replace(planner.rows_for(spec, parts[0], parts[1]), replayed=replayed)
         rows = replace(rows, held_out_from=planner.held_out_from(spec.data, planner.made_rows(spec, studio_home(home))))
-        spec = planner.settled(spec, planner.start_folder(spec, studio_home(home)))
+        spec = planner.settled(spec, planner.start_folder(spec, studio_home(home)), found.config)
         teacher = planner.teacher(spec, studio_home(home), tokenizer, "fp32", planning=True)
         device, earlier = machine.probe(gpu, studio_home(home)), measured_runs(studio_home(home))
         made = planner.resolve(spec, device, found, rows, earlier, teacher)

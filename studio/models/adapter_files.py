@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from studio.core.errors import ModelError
 from studio.core.text import plural
+from studio.hardware.dims import ModelDims
 from studio.models.adapter_config import CONFIG, COPY_AGAIN, check_fields, check_layers
 from studio.models.weights import Tensor, header
 
@@ -166,6 +167,31 @@ def match(folder: Path, tensors: dict[str, Tensor], base: nn.Module) -> None:
                 hint=f"Name the base it was trained on ({_named(folder)}), for example with --base.",
                 where=str(folder),
             )
+
+
+def match_dims(folder: Path, tensors: dict[str, Tensor], dims: ModelDims, base: str) -> None:
+    """As `match`, by the sizes of the base alone, which is called `base`; nothing where they are estimates."""
+    if dims.counted != "exact":
+        return
+    for name, tensor in tensors.items():
+        found = _MATRIX.match(name)
+        index = re.search(r"\.layers\.(\d+)\.", name)
+        size = dims.linears.get(found["layer"].rpartition(".")[2]) if found else None
+        if found is None or index is None or size is None or found["side"] not in ("A", "B"):
+            continue
+        width = tensor["shape"][1 if found["side"] == "A" else 0]
+        wanted = size[0 if found["side"] == "A" else 1]
+        if int(index[1]) >= dims.layers:
+            problem = f"{_inside(found['layer'])} of this adapter is not in {base}, which has {plural(dims.layers, 'layer')}"
+        elif width != wanted:
+            problem = f"{_inside(found['layer'])} of this adapter is for {width} values, and {base} has {wanted}"
+        else:
+            continue
+        raise ModelError(
+            f"{problem}: it was trained on another base",
+            hint=f"Name the base it was trained on in model.name ({_named(folder)}).",
+            where=str(folder),
+        )
 
 
 def check_values(folder: Path) -> bool:

@@ -154,13 +154,12 @@ def _read(adapter: Adapter) -> dict[str, tuple[Any, Any]]:
     """The updates of an adapter by layer: B with its scale in it, and A, both fp32."""
     from safetensors.torch import load_file
 
-    names = adapter_files.check(adapter.folder)
-    adapter_files.check_values(adapter.folder)
     config = adapter_files.read_config(adapter.folder)
     reasons = [reason for name, reason in _REFUSED.items() if config.get(name)]
     if config.get("bias", "none") != "none":
         reasons.append("biases of the base were trained")
-    if not reasons and any(not name.endswith((".lora_A.weight", ".lora_B.weight")) for name in names):
+    names = () if reasons else adapter_files.check(adapter.folder)
+    if any(not name.endswith((".lora_A.weight", ".lora_B.weight")) for name in names):
         odd = next(name for name in names if not name.endswith((".lora_A.weight", ".lora_B.weight")))
         reasons.append(f"it holds {odd}, which is no matrix of LoRA on a linear layer")
     if reasons:
@@ -169,6 +168,7 @@ def _read(adapter: Adapter) -> dict[str, tuple[Any, Any]]:
             hint="Export it as `merged`, and train the next adapter on that model.",
             where=str(adapter.folder),
         )
+    adapter_files.check_values(adapter.folder)
     tensors = load_file(adapter.folder / adapter_files.WEIGHTS)
     found = {}
     for name in names:

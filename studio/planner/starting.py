@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from studio.core.files import folder_aside, read_json
 from studio.core.plain import is_list, is_object
 from studio.core.text import plural
 from studio.models import adapter_files, hub_adapters
+from studio.models.dims import model_dims
 from studio.runs import folder as folders
 from studio.runs.folder import RunFolder
 from studio.spec import RunSpec, edit
@@ -61,11 +63,11 @@ def locate(reference: str, home: Path, field: str) -> tuple[Path, RunFolder | No
     return run.adapter, run
 
 
-def take_start(spec: RunSpec, run: RunFolder) -> RunSpec:
+def take_start(spec: RunSpec, run: RunFolder, base: Mapping[str, Any] | None = None) -> RunSpec:
     """The spec as `settled`, for a run that begins: the adapter it starts from is copied into the run's folder, and one on the
     hub is named with its commit."""
     start = start_folder(spec, run.path.parent.parent)
-    spec = settled(spec, start)
+    spec = settled(spec, start, base)
     given = spec.adapter.start_from or ""
     if start is not None and given.startswith(hub_adapters.PREFIX):
         spec = edit(spec, {FIELD: f"{given.partition('@')[0]}@{start.name}"}, FIELD)
@@ -76,10 +78,11 @@ def take_start(spec: RunSpec, run: RunFolder) -> RunSpec:
     return spec
 
 
-def settled(spec: RunSpec, start: Path | None) -> RunSpec:
+def settled(spec: RunSpec, start: Path | None, base: Mapping[str, Any] | None = None) -> RunSpec:
     """The spec with the adapter's kind, rank, strength and layers as in `start`. Raises SpecError where a field says otherwise.
 
-    Raises SpecError, too, for an adapter of a kind that is not trained here.
+    base: the config of the model it is to be trained on. Raises SpecError, too, for an adapter of a kind that is not trained
+    here, one whose files say different things, and one of another base.
     """
     if start is None:
         return spec
@@ -97,6 +100,12 @@ def settled(spec: RunSpec, start: Path | None) -> RunSpec:
         raise SpecError(
             f"this adapter has {' and '.join(unusual)}, which is not trained further here", hint=_LORA, where=str(start)
         )
+    try:
+        tensors = adapter_files.check(start)
+        if base is not None:
+            adapter_files.match_dims(start, tensors, model_dims(base), spec.model.name)
+    except ModelError as problem:
+        raise SpecError(problem.message, hint=problem.hint, where=problem.where or FIELD) from None
     targets, ranks = _layers(start, config)
     found = {
         "kind": "dora" if config.get("use_dora") else "rslora" if config.get("use_rslora") else "lora",
@@ -127,10 +136,7 @@ def _layers(start: Path, config: dict[str, Any]) -> tuple[list[str], dict[str, i
     uneven = any(config.get(name) for name in ("rank_pattern", "layers_to_transform"))
     if is_list(targets) and not uneven and all(name.isidentifier() for name in targets):
         return sorted(targets), {}
-    try:
-        ranks = adapter_files.ranks(start)
-    except ModelError as problem:
-        raise SpecError(problem.message, hint=problem.hint, where=problem.where or FIELD) from None
+    ranks = adapter_files.ranks(start)
     layers = Counter(path.rpartition(".")[2] for path in ranks)
     if not uneven and len(set(layers.values())) == 1:
         return sorted(layers), {}

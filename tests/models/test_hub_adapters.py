@@ -91,7 +91,7 @@ def test_a_run_names_the_commit_it_started_from(hub: ThreadingHTTPServer, tmp_pa
     from studio.runs import folder as folders
     from studio.spec import RunSpec
 
-    monkeypatch.setattr(starting, "settled", lambda spec, start: spec)
+    monkeypatch.setattr(starting, "settled", lambda spec, start, base: spec)
     run = folders.create(RunSpec(data={"train": "rows.jsonl"}, adapter={"start_from": "hub:me/bot"}), tmp_path / "home")
     spec = planner.take_start(run.asked_spec(), run)
     assert spec.adapter.start_from == f"hub:me/bot@{COMMIT}"

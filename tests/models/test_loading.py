@@ -160,15 +160,19 @@ def test_each_fault_of_a_foreign_adapter_is_said_in_a_sentence_of_its_own(
 
     pickled = fault("pickled")
     (pickled / "adapter_model.safetensors").rename(pickled / "adapter_model.bin")
-    foreign, partial, nan, none, zeros = (fault(name) for name in ("foreign", "partial", "nan", "none", "zeros"))
+    foreign, partial, halved, nan, none, zeros = map(fault, ("foreign", "partial", "halved", "nan", "none", "zeros"))
+    edit_adapter(halved, lambda tensors: [tensors.pop(name) for name in list(tensors) if "lora_B" in name])
     edit_adapter(none, lambda tensors: tensors.clear())
     edit_adapter(zeros, lambda tensors: [item.zero_() for name, item in tensors.items() if "lora_B" in name])
     edit_adapter(foreign, lambda tensors: [tensors.update({f"x{name}": tensors.pop(name)}) for name in list(tensors)])
     edit_adapter(
         partial,
-        lambda tensors: tensors.update({"base_model.model.no.lora_A.weight": next(iter(tensors.values())).clone()}),
+        lambda tensors: tensors.update(
+            {name.replace("layers.0", "layers.7"): item.clone() for name, item in tensors.items() if "layers.0" in name}
+        ),
     )
     edit_adapter(nan, lambda tensors: next(iter(tensors.values())).fill_(float("nan")))
+    configure(partial, target_modules="all-linear")
     text = fault("text")
     (text / "adapter_config.json").write_text("[1")
     faults = {
@@ -177,7 +181,9 @@ def test_each_fault_of_a_foreign_adapter_is_said_in_a_sentence_of_its_own(
         pickled: "pickled Python objects",
         foreign: "none of the",
         none: "it holds no tensors",
-        partial: "only",
+        partial: "only 14 of the 21 layers of this adapter are in this base model",
+        halved: "has its matrix A and no B",
+        configure(fault("less"), target_modules=["q_proj"]): "leaves out 12 of the 14 layers",
         nan: "NaN or infinity",
         text: "cannot be read",
     }

@@ -106,6 +106,50 @@ def test_adapters_that_an_export_could_not_carry_are_refused(changes: dict[str, 
         planner.settled(asked(folder), folder)
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"r": 8}, "says rank 8, and model.layers.0"),
+        ({"rank_pattern": {"q_proj": 10**9}}, "says rank 1000000000, and model.layers.0.self_attn.q_proj"),
+        ({"rank_pattern": {"lm_head": 10**9}}, "says rank 1,000,000,000"),
+        ({"rank_pattern": 5}, "rank_pattern is 5, and whole numbers"),
+        ({"lora_alpha": "x"}, "lora_alpha is 'x', and a number"),
+        ({"target_modules": ["q_proj"]}, "leaves out"),
+        ({"target_modules": []}, "target_modules is empty"),
+        ({"layers_to_transform": [1]}, "leaves out"),
+    ],
+)
+def test_a_config_that_does_not_say_what_the_tensors_are_is_refused_before_anything_is_allocated(
+    changes: dict[str, Any], words: str, start: Callable[..., Path]
+) -> None:
+    with pytest.raises(SpecError, match=words):
+        planner.settled(asked(folder := start(**changes)), folder)
+
+
+def test_an_adapter_that_lacks_matrices_is_refused(start: Callable[..., Path]) -> None:
+    from safetensors.torch import save_file
+
+    folder = start()
+    kept = {name: part for name, part in weights(folder).items() if "lora_A" in name}
+    save_file(kept, folder / "adapter_model.safetensors")
+    with pytest.raises(SpecError, match="has its matrix A and no B"):
+        planner.settled(asked(folder), folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"), [({"hidden_size": 128}, "is for 64 values"), ({"num_hidden_layers": 1}, "1 layer:")]
+)
+def test_an_adapter_of_another_base_is_refused_by_its_config(
+    changes: dict[str, int], words: str, start: Callable[..., Path]
+) -> None:
+    sizes = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4}
+    base = {"model_type": "llama", "num_key_value_heads": 2, "head_dim": 16, "vocab_size": 500, **sizes}
+    folder = start()
+    assert planner.settled(asked(folder), folder, base).adapter.rank == 4
+    with pytest.raises(SpecError, match=words):
+        planner.settled(asked(folder), folder, {**base, **changes})
+
+
 def test_an_adapter_with_a_scale_and_ranks_of_its_own_is_taken_as_it_is(start: Callable[..., Path]):
     from safetensors.torch import save_file
 
