@@ -19,7 +19,7 @@ from studio.data import desk_report, encode, prepare
 from studio.data.curation import references
 from studio.export.artifacts import card as cards
 from studio.hardware import machine as machines
-from studio.models import download, libraries, loading, pruning
+from studio.models import adapter_merge, download, libraries, loading, pruning
 from studio.models.chat import fix_date
 from studio.models.loading import free_memory
 from studio.runs import judging, sampling_engine
@@ -222,6 +222,7 @@ def evaluate(
     for metric in own:
         report = report.with_own(metric)
     report = parent.beside(report, pruning.record_of(prepared.base_model.folder), _home(folder) / "runs")
+    report = parent.beside_merged(report, adapter_merge.parts_of(folder.adapter), _home(folder) / "runs")
     if said := curve.reading(list(folder.read_metrics())):
         report.verdict.cautions.append(said)
     report = planner.with_origins(report, spec.data, folder.lock)

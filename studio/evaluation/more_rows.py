@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from studio.evaluation.cautions import FEW
 from studio.evaluation.report import HELD_OUT, Report
-from studio.evaluation.verdict import FEW
 
 HeldOutFrom = Literal["share", "own", "teacher"]
 """share: a share of the run's own rows; own: held-out rows that the user named; teacher: rows that a teacher made."""

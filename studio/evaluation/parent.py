@@ -1,6 +1,6 @@
-"""A pruned and healed model against the one it was made from: the third side of its evidence, from both runs' records.
+"""A model made from others against those: a pruned and healed one, or merged adapters; from the runs' own records.
 
-Both runs held out the same rows and answered them greedily, so each row is compared with itself, and nothing is asked again.
+The runs held out the same rows and answered them greedily, so each row is compared with itself, and nothing is asked again.
 """
 
 from __future__ import annotations
@@ -82,6 +82,46 @@ def beside(report: Report, pruned: PrunedModel | None, runs: Path) -> Report:
         return report
     report.verdict.cautions.insert(0, healed(report, third, len(pruned.dropped)))
     return report.model_copy(update={"sets": [*report.sets, third]})
+
+
+def beside_merged(report: Report, parents: Sequence[str], runs: Path) -> Report:
+    """The report of merged adapters with a side for each run of `runs` that one of them came from, on that run's own rows."""
+    sides = []
+    for name in dict.fromkeys(parents):
+        file = runs / name / "evaluation" / "report.json"
+        found = against(Report.read(file), report) if file.exists() else None
+        if found is not None:
+            sides.append(replace(found, name=f"{PARENT}:{name}"))
+    if not sides:
+        return report
+    said = [report.verdict.text.rstrip("."), *(_merged(side) for side in sides)]
+    lost = [side.name.removeprefix(f"{PARENT}:") for side in sides if METRICS[side.headline].lost(_figure(side).change)]
+    caution = (
+        f"merging lost right answers of {' and of '.join(lost)}: serve the adapters side by side by their names, try other "
+        "weights or another method, or train one run on all rows"
+    )
+    verdict = replace(
+        report.verdict, text="; ".join(said) + ".", cautions=[*([caution] if lost else []), *report.verdict.cautions]
+    )
+    return report.model_copy(update={"sets": [*report.sets, *sides], "verdict": verdict})
+
+
+def _figure(side: SetReport) -> Compared:
+    return side.metrics[side.headline]
+
+
+def _merged(side: SetReport) -> str:
+    """What one of the merged adapters could do on its own rows, and what the merged one does, in half a sentence."""
+    metric, figure = METRICS[side.headline], _figure(side)
+    judged = (
+        "a clear loss" if metric.lost(figure.change)
+        else "a clear gain" if metric.gained(figure.change)
+        else "no clear difference"
+    )  # fmt: skip
+    change = f"{metric.show_change(figure.change.value)}, 95 % interval {metric.show_interval(figure.change, change=True)}"
+    moved = f"{metric.show(figure.base.value)} -> {metric.show(figure.tuned.value)}"
+    alone = f"against {side.name.removeprefix(f'{PARENT}:')} alone {metric.label.lower()} {moved}"
+    return f"{alone} ({change}, {plural(side.rows, 'row')}: {judged})"
 
 
 def healed(report: Report, beside: SetReport, dropped: int) -> str:

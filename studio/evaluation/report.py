@@ -105,7 +105,7 @@ class SetReport:
     """Rows that could not be measured, `file:line: reason` each."""
     before: str = "base"
     """What tuned is compared with: `base`; `start`, the adapter that the run trained further; `sft`, the student trained
-    without its teacher; `teacher`; or `parent`, the model that a pruned one was made from."""
+    without its teacher; `teacher`; or `parent`, the model that a pruned or merged one was made from."""
     task: str = "text"
     """What the answers are: text, labels, json, tools, numbers, lists, code."""
     confusion: Confusion | None = None

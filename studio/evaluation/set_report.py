@@ -8,6 +8,7 @@ import numpy as np
 
 from studio.evaluation import reward
 from studio.evaluation.answering import Question, text_scores
+from studio.evaluation.cautions import LITTLE
 from studio.evaluation.figures import Side, figures
 from studio.evaluation.general import NAME as GENERAL
 from studio.evaluation.general import TEXT
@@ -19,7 +20,6 @@ from studio.evaluation.settings import Evaluation
 from studio.evaluation.tasks import labels, text
 from studio.evaluation.tasks.choose import choose
 from studio.evaluation.tasks.task import Scorer, Task
-from studio.evaluation.verdict import LITTLE
 
 SHORT = 12
 """Words: where nine in ten references are no longer, an answer is right or wrong as a whole."""

@@ -76,6 +76,12 @@ class MergeRecord(Record):
     seed: int = 0
 
 
+def parts_of(folder: Path) -> list[str]:
+    """What the adapter in `folder` was merged from, as it was named; nothing where it was trained."""
+    file = folder / RECORD
+    return [part.name for part in MergeRecord.read(file).parts] if file.exists() else []
+
+
 @dataclass(frozen=True)
 class Adapter:
     """An adapter to be merged: its folder, what to call it, and its share."""

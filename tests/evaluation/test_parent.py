@@ -59,3 +59,17 @@ def test_the_verdict_says_what_the_layers_cost_and_what_healing_won_back(tmp_pat
     assert Report.from_json(found.as_json()) == found
     assert parent.beside(after, None, tmp_path) is after
     assert parent.beside(after, RECORD, tmp_path / "elsewhere") is after
+
+
+def test_merged_adapters_are_judged_against_each_run_they_came_from_on_its_own_rows(tmp_path: Path):
+    for name, first in (("a-1", 0), ("b-2", 10)):
+        report([False] * 10, [True] * 10, first).write(tmp_path / name / "evaluation" / "report.json")
+    merged = report([False] * 20, [True] * 10 + [False] * 10)
+    found = parent.beside_merged(merged, ["a-1", "b-2", "hub:not/here", "a-1"], tmp_path)
+    assert [item.name for item in found.sets[1:]] == ["parent:a-1", "parent:b-2"]
+    assert "against a-1 alone exact match 100 % -> 100 % (0 points" in found.verdict.text
+    assert "10 rows: no clear difference); against b-2 alone exact match 100 % -> 0 % (-100 points" in found.verdict.text
+    assert found.verdict.text.endswith("10 rows: a clear loss).")
+    assert found.verdict.cautions[0].startswith("merging lost right answers of b-2: serve the adapters side by side")
+    assert Report.from_json(found.as_json()) == found
+    assert parent.beside_merged(merged, [], tmp_path) is merged

@@ -247,7 +247,7 @@ def test_a_run_that_trains_an_adapter_further_has_to_be_better_than_that_adapter
     verdict = decide([BETTER, KEPT, start, replace(KEPT, name="start:general", before="start")])
     assert verdict.kind == "worse"
     assert "fell from 50 % (the adapter it started from) to 30 %" in verdict.text
-    assert "on held-out 2 % -> 96 %" in verdict.text
+    assert "; against the base exact match 2 % -> 96 % (" in verdict.text
     assert decide([BETTER, FORGOT, replace(BETTER, name="start:held-out", before="start"),
                    replace(KEPT, name="start:general", before="start")]).kind == "better"  # fmt: skip
 
