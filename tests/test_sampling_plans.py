@@ -9,7 +9,7 @@ import pytest
 
 from studio.core.errors import SpecError
 from studio.export import toolchains
-from studio.hardware.history import RunMeasurement
+from studio.hardware.history import UNSEEN, RunMeasurement
 from studio.hardware.memory import VLLM_ANSWERS
 from studio.models import presets
 from studio.models.dims import model_dims
@@ -39,7 +39,7 @@ def test_vllm_is_counted_with_a_base_of_its_own_and_its_cache_and_the_base_stays
     assert made.spec.model.quantization == "none"
     least = 2 * dims.parameters + VLLM_ANSWERS * 200 * dims.layers * 2 * dims.key_width * 2
     assert made.memory.of("vLLM") > least
-    assert planned(BY_ITSELF).memory.of("vLLM") == 0
+    assert made.memory.of("generation") == planned(BY_ITSELF).memory.of("vLLM") == 0
     reason = next(decision.reason for decision in made.decisions if decision.field == "model.quantization")
     assert reason.startswith("vLLM: it has no bitsandbytes")
     assert [item.name for item in PlanRecord.model_validate(made.record().model_dump()).memory.items].count("vLLM") == 1
@@ -79,3 +79,10 @@ def test_only_runs_whose_answers_were_written_alike_say_how_long_it_takes():
     known = planned(BY_ITSELF, past=[past])
     other = planned(BY_ITSELF, past=[replace(past, vllm=True)])
     assert other.seconds == planned(BY_ITSELF).seconds != known.seconds
+
+
+def test_what_a_model_that_writes_its_answers_itself_needs_for_them_is_part_of_the_peak_that_training_shows():
+    names = [item.name for item in planned(BY_ITSELF).memory.items]
+    assert ("generation" in names, "evaluation" in names) == (True, False)
+    assert "generation" not in UNSEEN
+    assert "evaluation" in [item.name for item in plan(QWEN05B).memory.items]

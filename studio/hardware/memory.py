@@ -263,7 +263,7 @@ def estimate(dims: ModelDims, config: MemoryConfig, device: str = "cuda", overhe
         Item("layer at work", work, "computed again, with its gradients" if config.checkpointing else "its gradients"),
         Item("logits and loss", max(0, head - work), f"{_gib(head)} in tiles over {dims.vocab:,} words; {_beyond(head, work)}"),
         Item(
-            "evaluation",
+            "generation" if config.sampled_by == "model" else "evaluation",  # the first is part of what training shows
             max(0, answers - step),
             f"{_gib(answers)} for {config.answer_rows} answers at once, up to {config.answer_length:,} tokens with the prompt; "
             + _beyond(answers, step),
@@ -273,7 +273,7 @@ def estimate(dims: ModelDims, config: MemoryConfig, device: str = "cuda", overhe
         if device == "cuda"
         else Item("process", round(overheads * CPU_PROCESS), "Python and its libraries"),
     ]
-    if config.vllm:
+    if config.sampled_by == "vllm":
         items.append(Item("vLLM", vllm_bytes(dims, config, device), f"a base of its own, {VLLM_ANSWERS} answers at once"))
     return Memory((*items, *_loading(dims, config, sum(item.bytes for item in items))))
 

@@ -66,8 +66,8 @@ class MemoryConfig:
     """Answers generated at once in the evaluation."""
     answer_length: int = 1024
     """Prompt and answer together, in tokens."""
-    vllm: bool = False
-    """vLLM writes the answers that training learns from, with a base of its own."""
+    sampled_by: str = ""
+    """What writes the answers that training learns from: the `model` itself, `vllm` with a base of its own, or nothing."""
     trainer: TrainerTraits = TrainerTraits()
 
     @property

@@ -10,7 +10,7 @@ from studio.spec import RunSpec
 
 def adapted(spec: RunSpec) -> MemoryConfig:
     """A run with the adapter of `spec`; all else as it stands by default."""
-    adapter, factor = spec.adapter, spec.adapter.traits.factor
+    adapter, factor, method = spec.adapter, spec.adapter.traits.factor, spec.training.method
     return MemoryConfig(
         rank=factor * adapter.rank,
         targets=adapter.targets if isinstance(adapter.targets, str) else tuple(adapter.targets),
@@ -19,7 +19,7 @@ def adapted(spec: RunSpec) -> MemoryConfig:
         full=adapter.kind == "full",
         whole=tuple(adapter.modules_to_save),
         dropout=adapter.dropout,
-        vllm=spec.training.method.by_vllm,
+        sampled_by="vllm" if method.by_vllm else "model" if method.generates else "",
     )
 
 

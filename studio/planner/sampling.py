@@ -154,7 +154,8 @@ def seconds(case: Case, chosen: Fit, threads: int, batch: int, steps: int) -> tu
     alike = [
         run.generated for run in past
         if run.machine == case.machine.name and run.generated > 0 and run.dtype == chosen.peak.dtype
-        and run.vllm == chosen.peak.vllm and 1 / ALIKE <= run.parameters / max(1, case.dims.parameters) <= ALIKE
+        and run.vllm == (chosen.peak.sampled_by == "vllm")
+        and 1 / ALIKE <= run.parameters / max(1, case.dims.parameters) <= ALIKE
     ]  # fmt: skip
     if alike:
         rate = median(alike)

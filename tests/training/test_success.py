@@ -18,6 +18,7 @@ from studio.data.rows import Conversation, Needs
 from studio.data.settings import Data
 from studio.data.verifiers.exact import Exact
 from studio.models import finding, loading
+from studio.models.generation import generate
 from studio.models.settings import Model
 from studio.training.fit import fit
 from studio.training.job import TrainingJob, Verification
@@ -77,17 +78,37 @@ def start(trained: Callable[..., tuple[Memory, TrainingJob]]) -> Path:
     return trained("support-thumbs", "conversations", ANSWERED, epochs=4)[1].adapter_out
 
 
+@pytest.fixture(scope="module")
+def right(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], int]:
+    """How many of 60 held-out questions the starter with an adapter answers exactly, greedily."""
+    found = finding.find(STARTER)
+    tokenizer = loading.tokenizer(found)
+    rows = islice(usable(Data(train=str(DATASETS / "support-heldout.jsonl"))), 60)
+    asked = encoded(rows, tokenizer, tmp_path_factory.mktemp("asked") / "rows.jsonl")
+    prompts = [ids[: int(mask.argmax())].tolist() for ids, mask in map(asked.__getitem__, range(len(asked)))]
+    references = [message["content"] for message in expected(asked)]
+
+    def right(adapter: Path) -> int:
+        model = loading.attach_adapter(loading.load_base(STARTER, "cpu", found), adapter)
+        answers = generate(model, prompts, tokenizer, 32, batch_size=60)
+        return sum(answer.text == reference for answer, reference in zip(answers, references, strict=True))
+
+    return right
+
+
 @pytest.mark.parametrize(("method", "rate"), [("dpo", 5e-4), ("orpo", 2e-3)])
-def test_preferred_answers_are_told_apart_better_and_become_likelier(
-    method: str, rate: float, start: Path, trained: Callable[..., tuple[Memory, TrainingJob]]
+def test_preferred_answers_are_told_apart_better_and_become_likelier_and_no_right_answer_is_lost(
+    method: str, rate: float, start: Path, trained: Callable[..., tuple[Memory, TrainingJob]], right: Callable[[Path], int]
 ):
-    told, _ = trained("support-pairs", "pairs", method=method, start=start, epochs=2, learning_rate=rate)
+    told, job = trained("support-pairs", "pairs", method=method, start=start, epochs=2, learning_rate=rate)
     margin, chosen, rejected = (
         list(told.series(f"eval_{name}").values()) for name in ("margin", "logp_chosen", "logp_rejected")
     )
     assert margin[-1] > margin[0]
     assert chosen[-1] > chosen[0] + 0.2
     assert rejected[-1] < rejected[0] - 2
+    before, after = right(start), right(job.adapter_out)
+    assert after >= before > 10
 
 
 def test_thumbs_part_good_answers_from_bad_ones(start: Path, trained: Callable[..., tuple[Memory, TrainingJob]]):
