@@ -24,6 +24,10 @@ SELDOM = 0.9
 LITTLE = 0.1
 """Score of base on the general set below which a loss could hardly be seen."""
 
+DRIFT = 0.05
+"""Nats a token by which the loss on general text must surely have risen to count as forgetting: 5 % of its perplexity.
+Every tuning moves it a little, and over whole texts even a hundredth is beyond chance."""
+
 SOFT = ("loss", "token_f1", "rouge_l")
 """Metrics of the general set that show forgetting where exact words cannot."""
 

@@ -6,16 +6,12 @@ from collections.abc import Sequence
 
 from studio.core.text import plural
 from studio.evaluation import facts
-from studio.evaluation.cautions import PAIRED, cautions, goals, losses, risked, rows_of
+from studio.evaluation.cautions import DRIFT, PAIRED, cautions, goals, losses, risked, rows_of
 from studio.evaluation.general import NAME as GENERAL
 from studio.evaluation.general import TEXT
 from studio.evaluation.metrics import BYTE_PERPLEXITY, METRICS
 from studio.evaluation.report import ALSO, SFT, START, SetReport, Verdict, VerdictKind
 from studio.evaluation.reward import CONTROL, REWARD, SAMPLED
-
-DRIFT = 0.05
-"""Nats a token by which the loss on general text must surely have risen to count as forgetting: 5 % of its perplexity.
-Every tuning moves it a little, and over whole texts even a hundredth is beyond chance."""
 
 APART = "teacher_divergence"
 """How far the model is from the teacher it was distilled from."""

@@ -17,7 +17,7 @@ from studio.core.errors import Stopped
 from studio.core.text import plural
 from studio.data.rows import Conversation
 from studio.evaluation.answering import Question, questions, text_scores
-from studio.evaluation.cautions import SOFT
+from studio.evaluation.cautions import DRIFT, SOFT
 from studio.evaluation.figures import of_answers
 from studio.evaluation.general import NAME as GENERAL
 from studio.evaluation.general import TEXT
@@ -29,7 +29,6 @@ from studio.evaluation.reward import REWARD
 from studio.evaluation.tasks import text
 from studio.evaluation.tasks.choose import TASKS
 from studio.evaluation.tasks.task import Scorer, Task
-from studio.evaluation.verdict import DRIFT
 from studio.export.verification import stated
 from studio.export.verification.answers import LONGEST_PROMPT, POSITIONS, Runtime, surprise
 from studio.export.verification.result import FORGETTING, Check, ConversionCost, Figure, LostRow
