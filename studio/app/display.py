@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
+from studio.core import events
 from studio.core.errors import DAMAGED
 from studio.core.html import Fragments
 from studio.core.text import duration, plural
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from studio.export.artifacts.manifest import Artifact
     from studio.planner.plan import Plan
 
+WARNINGS = 3
+"""The latest warnings, which are shown while a run goes on."""
 _html = Fragments("studio.app", "notebook.html")
 
 
@@ -134,11 +137,18 @@ def head(shown: Run, summary: RunSummary) -> Markup:
 
     took = duration(summary.seconds) if summary.seconds else ""
     words = " · ".join(filter(None, (summary.model and f"base model {summary.model}", summary.data, took)))
-    return _html("run_head", shown.id, parts.state(summary.state), words)
+    return _html("run_head", shown.id, parts.state(summary.state), words, tracked_at(shown))
+
+
+def tracked_at(shown: Run) -> str:
+    """The page of a run at its tracker; empty if it is tracked offline or not at all."""
+    pages = [event.url for event in shown.folder.read_events() if isinstance(event, events.Tracking) and event.mode == "online"]
+    return pages[-1] if pages and pages[-1].startswith(("https://", "http://")) else ""
 
 
 def progress(shown: Run, losses: Sequence[tuple[float, float]]) -> str:
     """A run under way: stage, how far, how long still, the loss so far."""
+    from studio.app.fragments import parts
     from studio.app.run_updates import how_far
 
     status, summary = shown.status, shown.summary()
@@ -148,7 +158,9 @@ def progress(shown: Run, losses: Sequence[tuple[float, float]]) -> str:
     words += [f"{duration(left[0])} to {duration(left[1])} left"] if left else []
     share = min(1.0, status.done / status.total) if status.total else None
     bar = _html("progress", share, " · ".join(filter(None, words))) if status.active else ""
-    return output(head(shown, summary), bar, loss_chart(losses))
+    warnings = [event for event in shown.folder.read_events() if isinstance(event, events.Warning)]
+    notices = [parts.notice(event.message, event.hint, "warn") for event in warnings[-WARNINGS:]]
+    return output(head(shown, summary), bar, loss_chart(losses), *notices)
 
 
 def run_list(shown: Sequence[Run]) -> str:

@@ -286,7 +286,7 @@ def _lines(run: Run, update: Update, losses: list[tuple[float, float]]) -> None:
             sys.stderr.write(f"{run.id}: base model {run.spec.model.name}\n")
         if isinstance(event, events.Stage):
             sys.stderr.write(f"{run.id}: {event.stage}\n")
-        if isinstance(event, events.Warning | events.Verdict):
+        if isinstance(event, events.Warning | events.Tracking | events.Verdict):
             sys.stderr.write(f"{run.id}: {event}\n")
     status = update.status
     if not status.active:

@@ -240,7 +240,10 @@ class _Bar:
                 show.say(f"  ! {event}", "yellow")
             case events.Verdict():
                 show.say(f"  {event}", "bold")
-            case events.DataReady() | events.Trained() | events.Exported() | events.EarlyStop() | events.Unreadable():
+            case (
+                events.DataReady() | events.Tracking() | events.CheckpointLoaded() | events.Trained() | events.Exported()
+                | events.EarlyStop() | events.Unreadable()
+            ):  # fmt: skip
                 show.say(f"  {event}")
 
     def decision(self, event: events.Decision) -> None:

@@ -80,3 +80,14 @@ def test_the_plan_of_a_run_is_its_summary_and_what_people_usually_change(capsys:
         "  ! only 2 steps",
         "  ! few rows",
     ]
+
+
+def test_where_a_run_is_tracked_and_from_where_it_goes_on_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    run: Any = SimpleNamespace(id="bot-1f2e3d", plan=None)
+    view = follow._Bar(run)
+    view.tell(events.Tracking(mode="online", url="https://wandb.ai/me/studio/runs/bot"))
+    view.tell(events.CheckpointLoaded(step=40))
+    assert capsys.readouterr().out.splitlines() == [
+        "  tracked at https://wandb.ai/me/studio/runs/bot",
+        "  continued from the checkpoint of step 40",
+    ]
