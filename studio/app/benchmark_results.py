@@ -40,6 +40,19 @@ def page_file(result: Result, home: Path) -> Path:
     return home / "bench" / f"{result.id}.html"
 
 
+def written_page(name: str, home: Path) -> Path | None:
+    """The page of a result that has ended, drawn now if whoever measured it was killed; None without one."""
+    found = next((one for one in results(home) if one.id == name and one.state != "running"), None)
+    if found is None:
+        return None
+    file = page_file(found, home)
+    if not file.exists():
+        from studio.benchmark import page
+
+        write_text(file, page.render(found))
+    return file
+
+
 def begin(words: list[str], home: Path) -> Task:
     """Begin `studio bench WORDS` in a process of its own. Raises JobError while another runs on this machine."""
     if any(one.state == "running" for one in results(home)):

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from studio.app import answer_comparison, audit, documents
+from studio.app import answer_comparison, audit, benchmark_results, documents
 from studio.app.documents import Collection, DocumentRecord
 from studio.core.errors import StudioError
 from studio.ui import access, visit
@@ -43,9 +43,9 @@ def add_routes(app: Any, home: Path) -> None:
         headers = {"content-disposition": f'attachment; filename="{name}"'}
         return StreamingResponse(zipped(found, Path(name).stem), media_type="application/zip", headers=headers)
 
-    async def measured(request: Request) -> Response:
+    def measured(request: Request) -> Response:  # not async: it may draw the page first
         name = request.path_params["name"]
-        page = {file.stem: file for file in (home / "bench").glob("*.html")}.get(name)
+        page = benchmark_results.written_page(name, home)
         if page is None:
             return PlainTextResponse("there is no such measurement\n", 404)
         return FileResponse(page, filename=f"bench-{name}.html", media_type="application/octet-stream")

@@ -279,6 +279,10 @@ def test_a_measurement_whose_process_was_killed_is_interrupted(home: Path):
     found.write(home / "bench" / f"{found.id}.json")
     (home / "bench" / "broken.json").write_text("{")
     assert [one.state for one in benchmark_results.results(home)] == ["interrupted"]
+    page = benchmark_results.written_page(benchmark_results.results(home)[0].id, home)
+    assert page is not None  # it was killed before it could write one
+    assert "Interrupted: what was measured until then." in page.read_text()
+    assert benchmark_results.written_page("../secret", home) is None
 
 
 @pytest.mark.slow

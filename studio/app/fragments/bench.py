@@ -53,7 +53,8 @@ def working(result: Result | None, work: Any | None) -> Markup:
 def shown(result: Any) -> Markup:
     """The table and the charts of a benchmark."""
     if not result.items:
-        return note("Nothing has been measured yet.")
+        ended = result.state == "interrupted"
+        return note("Interrupted before anything was measured." if ended else "Nothing has been measured yet.")
     interrupted = notice("Interrupted. These are the measurements up to that point.") if result.state == "interrupted" else ""
     whole = table(figures.HEADER, figures.rows(result), "Everything measured", figures.RIGHT, narrow=True)
     levels = table(figures.LEVELS, figures.level_rows(result), "By concurrency level", figures.LEVELS_RIGHT, narrow=True)
