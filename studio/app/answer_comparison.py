@@ -20,7 +20,7 @@ from studio.comparison.questions import Question
 from studio.comparison.record import AnswerRow, ComparisonRecord
 from studio.comparison.settings import Comparison
 from studio.core.errors import DataError, JobError
-from studio.core.files import append_json, folder_aside, read_json_lines, studio_home, write_text
+from studio.core.files import append_json, folder_aside, make_home, read_json_lines, studio_home, write_text
 from studio.core.records import RecordError
 from studio.core.text import plural
 from studio.retrieval import index as retrieval
@@ -58,7 +58,7 @@ def compare_answers(
         local, context = _local(spec, root, opened)
         grounding = Grounding(index, spec.passages).within(context) if index else None
         id = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
-        target = root / "comparisons" / id
+        target = make_home(root) / "comparisons" / id
         with folder_aside(target) as aside:
             rows: list[AnswerRow] = []
 

@@ -12,7 +12,7 @@ from studio.benchmark import figures as figures
 from studio.benchmark import page as page
 from studio.benchmark.result import Item, Progress, Result
 from studio.core.errors import JobError
-from studio.core.files import write_text
+from studio.core.files import make_home, write_text
 from studio.core.records import RecordError
 from studio.processes import tasks, terminate
 from studio.processes.tasks import Task
@@ -133,7 +133,7 @@ class ResultWriter:
 @contextmanager
 def writing(result: Result, home: Path) -> Generator[ResultWriter]:
     """A writer whose result is ended whatever happens."""
-    writer, state = ResultWriter(result, home), "interrupted"
+    writer, state = ResultWriter(result, make_home(home)), "interrupted"
     writer.write()
     try:
         yield writer

@@ -14,7 +14,7 @@ from studio.app import cascade_questions, local_server
 from studio.app.cascade_questions import Files
 from studio.app.local_server import Local
 from studio.core.errors import JobError, SpecError
-from studio.core.files import append_json, write_text
+from studio.core.files import append_json, make_home, write_text
 from studio.core.text import printable
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def calibrate(
         rows = _ask_small(client, questions, longest, rule, tell, stop)
     found = fit(rows, risk, level)
     name = f"{_name(small)}-{secrets.token_hex(2)}"
-    folder = CascadeFolder(home / "cascades" / name)
+    folder = CascadeFolder(make_home(home) / "cascades" / name)
     cascade = Cascade(
         id=name, created=time.time(), small=small, large=large, max_tokens=longest, right=rule, calibration=found,
         warnings=(*warnings(found), *cascade_questions.chosen_on(files, small, home)),

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from studio.core.errors import DataError
-from studio.core.files import studio_home, write_text
+from studio.core.files import make_home, studio_home, write_text
 from studio.documents import store
 from studio.documents.records import DocumentRecord, Page, Passage, Skipped
 from studio.documents.store import Added, Collection
@@ -28,7 +28,7 @@ def add_documents(name: str, *files: str | Path, home: str | Path | None = None,
     Raises DataError for what is refused, HardwareError if the disk has no space.
     """
     given = [(Path(file).name, Path(file).expanduser()) for file in files]
-    return store.add(studio_home(home), name, given, reporter or Silent())
+    return store.add(make_home(studio_home(home)), name, given, reporter or Silent())
 
 
 def collections(home: str | Path | None = None) -> list[Collection]:

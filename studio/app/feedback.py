@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from studio.app import runs
 from studio.core import people
 from studio.core.errors import DataError, JobError, SpecError, StudioError
-from studio.core.files import studio_home
+from studio.core.files import make_home, studio_home
 from studio.core.messages import ChatMessage, chat_message
 from studio.core.text import plural, slug
 from studio.data import prepare
@@ -40,8 +40,7 @@ Side: TypeAlias = Literal["base", "tuned"]
 def turn(on: bool, home: str | Path | None = None) -> Collecting:
     """Turn rating on the pages Chat and Evidence on or off; what was collected stays."""
     settings = Collecting(pages=on, since=round(time.time(), 3), by=people.who())
-    root = studio_home(home)
-    root.mkdir(parents=True, exist_ok=True)
+    root = make_home(studio_home(home))
     settings.write(root / SETTINGS)
     return settings
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from studio.core.errors import DataError, SpecError
-from studio.core.files import read_json_lines, studio_home, write_text
+from studio.core.files import make_home, read_json_lines, studio_home, write_text
 from studio.retrieval import grounding, stores
 from studio.retrieval import index as retrieval
 from studio.retrieval import measure as measuring
@@ -44,7 +44,8 @@ def build_index(
     if store not in ("", "exact", "lancedb", "qdrant", "pgvector"):
         raise SpecError(f"there is no store `{store}`", hint="One of exact, lancedb, qdrant, pgvector.", where="--store")
     kind: Any = store or None
-    return retrieval.build(studio_home(home), name, collections, reporter or Silent(), embedder=embedder, store=kind, url=url)
+    root = make_home(studio_home(home))
+    return retrieval.build(root, name, collections, reporter or Silent(), embedder=embedder, store=kind, url=url)
 
 
 def find(name: str, home: str | Path | None = None) -> Index:

@@ -19,7 +19,7 @@ from typing import Any, ClassVar, cast
 from studio.app import runs
 from studio.core import people, resources
 from studio.core.errors import AS_COMMAND, DAMAGED, DataError, JobError, SpecError
-from studio.core.files import need_room, studio_home
+from studio.core.files import make_home, need_room, studio_home
 from studio.core.records import Record, RecordError
 from studio.core.text import size, slug
 from studio.data import in_memory, replay
@@ -62,7 +62,7 @@ def add(home: Path, title: str, files: Iterable[tuple[str, Path]], settings: Rea
     title = clean_title(title)
     given = [(safe_name(name), path) for name, path in files]
     _check(given)
-    folder = home / "datasets" / slug(title)
+    folder = make_home(home) / "datasets" / slug(title)
     need_room(folder, sum(path.stat().st_size for _, path in given), "the dataset")
 
     def fill(aside: Path, number: int) -> None:

@@ -18,6 +18,7 @@ from pydantic import BeforeValidator
 from studio.app import serving
 from studio.app.serving import ServerNote
 from studio.core.errors import HardwareError, JobError, StudioError
+from studio.core.files import make_home
 from studio.core.records import Record, RecordError
 from studio.processes import spawn, terminate
 from studio.processes.command import error_of
@@ -90,7 +91,7 @@ def start(names: Sequence[str], home: Path, port: int = 0, extra: Sequence[str] 
     Raises StudioError for what cannot be served.
     """
     serving.sources(serving.ServeRequest(tuple(names)), home)  # what is wrong with a name is said here, not in a log
-    folder = home / "serving" / "started"
+    folder = make_home(home) / "serving" / "started"
     folder.mkdir(parents=True, exist_ok=True)
     _tidy(folder)
     log = folder / f"{time.time_ns()}.log"

@@ -14,6 +14,7 @@ from pydantic import BeforeValidator
 
 from studio.app import gpu_use
 from studio.core.errors import ModelError, SpecError
+from studio.core.files import make_home
 from studio.core.records import Record, RecordError
 from studio.core.text import nearest, plural
 from studio.processes import watchdog
@@ -253,6 +254,7 @@ def _announced(home: Path, url: str, models: list[str], collecting: bool) -> Gen
     file = home / "serving" / f"{me.pid}.json"
     with contextlib.suppress(OSError):
         note = ServerNote(url=url, models=tuple(models), since=time.time(), pid=me.pid, process=me, collecting=collecting)
+        make_home(home)
         note.write(file)
     try:
         yield

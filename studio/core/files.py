@@ -25,6 +25,23 @@ def studio_home(folder: str | Path | None = None) -> Path:
     return Path(folder or os.environ.get("STUDIO_HOME") or Path.home() / ".studio").expanduser().absolute()
 
 
+def make_home(root: Path) -> Path:
+    """The home, made where it is missing: for its owner alone, since training data and evidence lie in it.
+
+    Whoever first writes into a home calls this. One of an earlier release, or a folder that was made for it and is empty,
+    becomes its owner's; any other folder that somebody named keeps its mode.
+    """
+    if not root.exists():
+        with contextlib.suppress(OSError):  # whoever writes into it says what is wrong
+            root.mkdir(parents=True, mode=0o700)
+        return root
+    with contextlib.suppress(OSError):  # another user's is left to its owner
+        is_home = any((root / name).is_dir() for name in ("runs", "ui/uploads")) or not any(root.iterdir())
+        if is_home and root.stat().st_mode & 0o077:
+            root.chmod(0o700)
+    return root
+
+
 def write_text(path: Path, text: str, durable: bool = True) -> Path:
     """Write text as UTF-8, as `write_bytes` does."""
     return write_bytes(path, text.encode("utf-8"), durable)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, Self, TypeAlias
 
 from studio.core.errors import DataError, HardwareError
+from studio.core.files import make_home
 from studio.core.records import RecordError
 from studio.core.text import plural
 from studio.data.curation.masking import Tokens
@@ -55,7 +56,7 @@ class Feedback:
 
     def __init__(self, home: Path, most: int = MOST) -> None:
         """Open the store of a home, and make it if it is missing. Raises RecordError for a file that is damaged."""
-        home.mkdir(parents=True, exist_ok=True)
+        make_home(home)
         file = home / FILE
         self._most, self._lock = most, threading.Lock()
         try:

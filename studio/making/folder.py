@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from studio.core.errors import JobError, SpecError
 from studio.core.fields import leaves
-from studio.core.files import read_json_lines, write_text
+from studio.core.files import make_home, read_json_lines, write_text
 from studio.core.records import ErrorRecord, Record, RecordError
 from studio.core.text import nearest, slug
 from studio.core.validation_errors import explain
@@ -133,7 +133,7 @@ def parse(values: object, source: str, lines: dict[str, str] | None = None) -> M
 
 def create(home: Path, spec: MakingSpec) -> JobFolder:
     """A new job, in state `planned`."""
-    folder = JobFolder(home / "making" / f"{slug(spec.name)}-{secrets.token_hex(3)}")
+    folder = JobFolder(make_home(home) / "making" / f"{slug(spec.name)}-{secrets.token_hex(3)}")
     folder.path.mkdir(parents=True)
     write_text(folder.path / "recipe.yaml", as_yaml(spec))
     folder.set_status(JobStatus(state="planned"))

@@ -16,6 +16,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator
 
 from studio.core.errors import JobError, StudioError
+from studio.core.files import make_home
 from studio.core.records import Record, RecordError
 from studio.core.text import shorten
 from studio.processes import command, locks, spawn, terminate
@@ -53,6 +54,7 @@ class TaskNote(Record):
 def begin(folder: Path, kind: str, name: str, arguments: list[str], home: Path) -> Task:
     """Begin `studio ARGUMENTS --json`; returns at once. Raises JobError if it is already running."""
     note = folder / f"{kind}-{name}.json"
+    make_home(home)
     folder.mkdir(parents=True, exist_ok=True)
     with locks.hold(folder / ".lock", locks.within(30)):  # two clicks come from two threads
         before = _task(note)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import secrets
 import time
@@ -15,7 +14,7 @@ from studio import spec as specs
 from studio.core import events, people
 from studio.core.errors import JobError, StudioError
 from studio.core.events import Event
-from studio.core.files import read_json, whole_lines, write_text
+from studio.core.files import make_home, read_json, whole_lines, write_text
 from studio.core.metrics import MetricsPoint
 from studio.core.plain import is_object
 from studio.core.records import RecordError
@@ -24,17 +23,6 @@ from studio.processes.identity import ProcessId
 from studio.runs import environment
 from studio.runs.records import Launch
 from studio.spec import ResolvedSpec, RunSpec
-
-
-def make_home(root: Path) -> Path:
-    """The home, made where it is missing: for its owner alone, since training data and evidence lie in it."""
-    if not root.exists():
-        with contextlib.suppress(OSError):  # whoever writes into it says what is wrong
-            root.mkdir(parents=True, mode=0o700)
-    elif (root / "runs").is_dir() and root.stat().st_mode & 0o077:
-        with contextlib.suppress(OSError):  # a home of an earlier release; another user's is left to its owner
-            root.chmod(0o700)
-    return root
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from studio.core import events
 from studio.core.errors import JobError
-from studio.core.files import read_json
+from studio.core.files import make_home, read_json
 from studio.processes import locks
 from studio.runs import folder as folders
 from studio.runs.folder import RunFolder
@@ -145,7 +145,7 @@ def _position(db: sqlite3.Connection, run: str) -> int:
 
 @contextmanager
 def _open(root: Path) -> Generator[sqlite3.Connection]:
-    folders.make_home(root)
+    make_home(root)
     try:
         db = _connect(root)
     except sqlite3.OperationalError:  # locked, full, not writable: the file itself is sound

@@ -13,10 +13,9 @@ from pathlib import Path
 
 from studio.core import journal
 from studio.core.errors import StudioError
-from studio.core.files import read_json, write_json
+from studio.core.files import make_home, read_json, write_json
 from studio.processes import locks, spawn
 from studio.runs import environment, lifecycle, queue
-from studio.runs import folder as folders
 from studio.runs.folder import RunFolder
 from studio.runs.records import Launch
 from studio.runs.status import at_work
@@ -102,7 +101,7 @@ def alive(root: Path) -> bool:
 def ensure(root: Path) -> None:
     """Start a supervisor, detached, if none is running."""
     if not alive(root):
-        folders.make_home(root)
+        make_home(root)
         write_json(_marks(root), environment.marks())
         spawn.detached(spawn.python("studio.runs.supervisor", str(root)), root / "supervisor.log", append=True, folder=root)
 

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 
 from studio import __version__
 from studio.core import journal, outbound
+from studio.core.files import make_home
 from studio.core.html import render
 from studio.http.hosts import LOOPBACK
 from studio.http.proxy import Proxied
@@ -150,6 +151,7 @@ async def _not_found(request: Request, error: Exception) -> Response:
 
 def _environment(home: Path) -> None:
     """What Gradio reads when it is imported: no telemetry, and a private folder for uploads."""
+    make_home(home)
     folder = home / "ui" / "uploads"
     folder.mkdir(parents=True, exist_ok=True)
     os.chmod(home / "ui", 0o700)

@@ -16,7 +16,7 @@ from unittest.mock import patch
 from studio.app import benchmark_results, overview, servers, serving, upkeep
 from studio.benchmark.result import Result
 from studio.core.errors import JobError
-from studio.core.files import write_text
+from studio.core.files import make_home, write_text
 from studio.making.folder import JobFolder
 from studio.making.records import JobStatus
 from studio.processes import system, tasks
@@ -220,7 +220,7 @@ def cases(root: Path, changes: list[Change] = CHANGES, with_views: bool = True) 
     """Every change against everything that may be at work, and what did not hold."""
     machine = Machine(root)
     with machine.running():
-        home = folders.make_home(root / "home")
+        home = make_home(root / "home")
         there = works(home, with_views)
         for change in changes:
             machine.become(change)

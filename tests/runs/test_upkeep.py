@@ -6,15 +6,19 @@ import os
 import shutil
 import stat
 import time
+from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
 from studio.app import damage as damages_of
-from studio.app import runs, upkeep
+from studio.app import documents, feedback, library, runs, upkeep
 from studio.cli import main
+from studio.core.files import make_home
 from studio.runs import folder as folders
 from studio.runs.recorder import Recorder
+from studio.ui import server
 from tests.runs.test_damage import DAMAGES, ended
 
 
@@ -157,6 +161,31 @@ def test_a_home_of_an_earlier_release_becomes_its_owners(tmp_path: Path) -> None
     assert any("other users" in item.found for item in upkeep.check(home))
     folders.create(spec, home)
     assert stat.S_IMODE(home.stat().st_mode) == 0o700
+
+
+def test_whatever_is_first_kept_in_a_home_the_home_is_its_owners_alone(tmp_path: Path) -> None:
+    rows, page = tmp_path / "rows.jsonl", tmp_path / "lamp.md"
+    rows.write_text('{"question": "a?", "answer": "b"}\n' * 3)
+    page.write_text("# Lamp\n\nIt costs 5 euros.\n")
+    first: dict[str, Callable[[Path], object]] = {
+        "dataset": lambda home: library.add_dataset("lamps", rows, home=home),
+        "documents": lambda home: documents.add_documents("lamps", page, home=home),
+        "rating": lambda home: feedback.turn(True, home),
+        "web": server.__dict__["_environment"],
+    }
+    for name, keep in first.items():
+        for home in (tmp_path / f"{name} missing", tmp_path / f"{name} empty"):
+            if "empty" in home.name:
+                home.mkdir(mode=0o755)
+            with patch.dict(os.environ):
+                keep(home)
+            assert stat.S_IMODE(home.stat().st_mode) == 0o700, home.name
+
+
+def test_a_folder_with_other_things_in_it_keeps_its_mode(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("mine")
+    tmp_path.chmod(0o755)
+    assert stat.S_IMODE(make_home(tmp_path).stat().st_mode) == 0o755
 
 
 def test_lists_and_the_run_itself_name_what_cannot_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
