@@ -7,6 +7,7 @@ from pathlib import Path
 from studio.core import outbound
 from studio.core.errors import ModelError
 from studio.models.adapter_files import CONFIG, PICKLED, WEIGHTS
+from studio.models.finding import TIMEOUT
 
 PREFIX = "hub:"
 
@@ -22,10 +23,11 @@ def download(name: str) -> Path:
     repository, _, revision = name.removeprefix(PREFIX).partition("@")
     if repository.count("/") != 1 or not all(repository.split("/")):
         raise ModelError(f"`{name}` names no repository", hint="Write hub:OWNER/NAME, or hub:OWNER/NAME@REVISION.", where=name)
+    here = not _answers(repository, revision)
     try:
-        config = Path(hf_hub_download(repository, CONFIG, revision=revision or None))
+        config = Path(hf_hub_download(repository, CONFIG, revision=revision or None, local_files_only=here))
         commit = config.parent.name
-        hf_hub_download(repository, WEIGHTS, revision=commit)
+        hf_hub_download(repository, WEIGHTS, revision=commit, local_files_only=here)
     except errors.GatedRepoError:
         raise ModelError(
             "this adapter is gated: its owner wants its terms accepted first",
@@ -56,3 +58,16 @@ def download(name: str) -> Path:
             f"the hub cannot be reached ({type(problem).__name__})", hint="Go online once, or name a folder.", where=name
         ) from None
     return config.parent
+
+
+def _answers(repository: str, revision: str) -> bool:
+    """Whether the hub answers at all, asked once: a download would try for half a minute."""
+    from huggingface_hub import errors, get_hf_file_metadata, hf_hub_url
+
+    try:
+        get_hf_file_metadata(hf_hub_url(repository, CONFIG, revision=revision or None), timeout=TIMEOUT)
+    except (errors.HfHubHTTPError, errors.HFValidationError):
+        return True  # with a refusal, which the download puts into words
+    except Exception:
+        return False
+    return True

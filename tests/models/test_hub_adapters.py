@@ -96,3 +96,11 @@ def test_a_run_names_the_commit_it_started_from(hub: ThreadingHTTPServer, tmp_pa
     spec = planner.take_start(run.asked_spec(), run)
     assert spec.adapter.start_from == f"hub:me/bot@{COMMIT}"
     assert (run.start / "adapter_model.safetensors").read_bytes() == b"weights"
+
+
+def test_a_hub_that_does_not_answer_is_not_waited_for(hub: ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch):
+    hub.shutdown()
+    hub.server_close()
+    monkeypatch.setattr("time.sleep", lambda seconds: pytest.fail(f"waited {seconds} s to ask again"))
+    with pytest.raises(ModelError, match="the hub cannot be reached, and this adapter is not on this machine"):
+        hub_adapters.download("hub:me/bot")
