@@ -5,8 +5,12 @@ from __future__ import annotations
 import typing
 from typing import Any, NamedTuple
 
+import yaml
+from pydantic import BaseModel
+
 from studio import spec
 from studio.core.fields import Alternatives, Leaf, leaves
+from studio.core.plain import is_items
 
 
 class Row(NamedTuple):
@@ -74,4 +78,7 @@ def _name(kind: Any) -> str:
 
 
 def _short(value: Any) -> str:
+    if is_items(value) and any(isinstance(item, BaseModel) for item in value):
+        written = [item.model_dump(mode="json") for item in value]
+        return f"`{yaml.safe_dump(written, default_flow_style=True, sort_keys=False, width=10_000).strip()}`"
     return "none" if value in ([], {}, "") else str(value).lower() if isinstance(value, bool) else str(value)

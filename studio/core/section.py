@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
@@ -64,6 +64,16 @@ class Section(BaseModel, frozen=True):
             hint=f"Make a new one: spec = studio.edit(spec, {{{path!r}: {value!r}}}).",
             where=path,
         )
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """Only the settings that are not left at their defaults, of which there are a hundred."""
+        for name, setting in type(self).model_fields.items():
+            value = getattr(self, name)
+            if setting.is_required() or value != setting.get_default(call_default_factory=True, validated_data={}):
+                yield name, value
+
+    def __str__(self) -> str:
+        return repr(self)
 
     def model_copy(self, *, update: object = None, deep: bool = False):
         """Refused with `update`: it would skip every check. Use `studio.edit(spec, {"a.b": value})`."""

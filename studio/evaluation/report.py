@@ -135,7 +135,7 @@ class Speed:
     """Over the whole pass, many answers at once."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Verdict:
     """The answer to "is it better?", in one line, with what limits it and what it suggests."""
 
@@ -143,6 +143,9 @@ class Verdict:
     text: str
     advice: str
     cautions: list[str] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        return f"<Verdict: {self.kind}. {self.text}>"
 
 
 class Report(Record):

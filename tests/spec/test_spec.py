@@ -186,3 +186,9 @@ def test_the_keywords_a_type_checker_sees_are_the_fields_of_a_spec() -> None:
     classes = {node.name: node for node in ast.parse(inspect.getsource(specs)).body if isinstance(node, ast.ClassDef)}
     made = next(node for node in ast.walk(classes["RunSpec"]) if isinstance(node, ast.FunctionDef) and node.name == "__init__")
     assert {argument.arg for argument in made.args.kwonlyargs} == set(RunSpec.model_fields)
+
+
+def test_a_spec_is_shown_by_what_is_set_in_it() -> None:
+    made = RunSpec(name="bot", data={"train": "faq.csv"}, adapter={"rank": 8}, export=[{"kind": "gguf", "quant": "q4_k_m"}])
+    shown = "RunSpec(name='bot', data=Data(train='faq.csv'), adapter=Adapter(rank=8), export=[GgufTarget(quant='q4_k_m')])"
+    assert (repr(made), str(made)) == (shown, shown)

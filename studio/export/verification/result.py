@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from studio.core.text import plural
 from studio.evaluation.interval import Estimate
 from studio.evaluation.judge.conversion import JudgedExport
 from studio.evaluation.metrics import METRICS
@@ -90,7 +91,7 @@ class ConversionCost:
         return change.below_zero if METRICS[self.headline].better == "higher" else change.above_zero
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Verification:
     """How an artifact answered against base + adapter. passed is None if it could not be run; `note` then says why."""
 
@@ -107,6 +108,9 @@ class Verification:
     """On the artifact again: the sets under the run's `evaluation.also`, its general questions and general text."""
     judged: JudgedExport | None = None
     """What a judge found, where the run's evidence used one."""
+
+    def __repr__(self) -> str:
+        return f"<Verification: {self.status}, {plural(len(self.checks), 'check')} in {self.runtime}>"
 
     @property
     def status(self) -> str:
