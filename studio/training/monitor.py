@@ -113,6 +113,7 @@ class StepMonitor:
             guards.check_loss(loss, step.number, 0 if self.training.method.generates else step.trained)
             if self.job.dtype != "fp16":
                 guards.check_gradient(norm, step.number)
+            guards.check_sampler_gap(figures.get("sampler_gap", 0.0), f"in step {step.number}")
             self.progress = replace(self.progress, train_loss=loss)
             if step.number % max(1, self.steps // REPORTS) == 0 or step.number >= self.steps:
                 self._report(step, figures, rate)

@@ -14,7 +14,7 @@ from studio.core.errors import Stopped, TrainingError
 from studio.core.text import count, plural
 from studio.data.verifiers import Message
 from studio.models.generation import MANY, Answer, answer_of, generate, stop_ids
-from studio.training import adapters
+from studio.training import adapters, guards
 from studio.training.batches import Batch, Tokens
 from studio.training.loop import StepData
 from studio.training.methods.grpo import Grpo
@@ -30,10 +30,6 @@ PROBED = 32
 """Prompts that are answered before the run to see whether there is anything to learn."""
 CUT = 0.2
 """Share of answers that do not end by themselves from which a person is warned."""
-
-LARGEST_GAP = 0.5
-"""Mean distance of an engine's log p from the trained model's, in nats a token, beyond which it is another model: the same
-weights in 32 and in 16 bit are 0.008 apart (vLLM on a CPU, the starter)."""
 
 
 @dataclass(frozen=True)
@@ -166,13 +162,7 @@ class Rollouts:
         """Raise TrainingError if the engine's probabilities are those of another model: no weighing would make up for it."""
         sampled = _sampled(prompts, answers, np.zeros(len(answers)))
         gap = float(np.abs(np.concatenate(self._losses(sampled)) - np.concatenate(sampled.sampler_losses)).mean())
-        if not gap <= LARGEST_GAP:
-            raise TrainingError(
-                f"vLLM's log p of the answers it wrote is {gap:.2f} a token away from the trained model's: it is not the same "
-                "model, or computes it otherwise",
-                hint="Set training.method.engine to transformers.",
-                where="training.method.engine",
-            )
+        guards.check_sampler_gap(gap, "before training")
         reporter.event(
             events.Note(message=f"vLLM writes the answers; its log p is {gap:.2g} a token away from the model's own")
         )

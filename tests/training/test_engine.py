@@ -30,6 +30,7 @@ class SameModel:
 
     def __init__(self, root: Path, base: Any, tokenizer: Any, off: float = 0.0) -> None:
         self.root, self.base, self.tokenizer, self.off, self.seen = root, base, tokenizer, off, list[Path]()
+        root.mkdir(exist_ok=True)
 
     def new_folder(self) -> Path:
         folder = self.root / f"adapter-{len(self.seen)}"
@@ -107,6 +108,22 @@ def test_an_engine_that_answers_from_another_model_is_refused(rollouts: Callable
     with pytest.raises(TrainingError, match=r"vLLM's log p of the answers it wrote is 1\.00 a token away") as refused:
         rollouts(off=1.0).check_base(Memory())
     assert refused.value.where == "training.method.engine"
+
+
+def test_an_engine_that_leaves_the_model_in_a_later_step_ends_the_run_with_the_step(
+    run: Callable[..., Any], load: Callable[..., Any], tokenizer: Any, tmp_path: Path
+):
+    """A fresh adapter changes nothing: whether the engine applies it can only be seen once it has learned."""
+    engine: Any = SameModel(tmp_path / "engine", load(), tokenizer)
+    original = engine.sample
+
+    def without_it(*asked: Any) -> list[tuple[list[int], list[float]]]:
+        engine.off = 1.0 if len(engine.seen) > 2 else 0.0
+        return original(*asked)
+
+    engine.sample = without_it
+    with pytest.raises(TrainingError, match=r"in step \d: vLLM's log p of the answers"):
+        run(train=make_rows(LENGTHS), method=METHOD, verification=verification(), engine=engine, **SETTINGS)
 
 
 @pytest.mark.parametrize("error", [ExportError, HardwareError])
