@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from studio.app import curves, data_sources
+from studio.core.errors import StudioError
 from studio.core.records import ErrorRecord, RecordError
 from studio.runs import status as statuses
 from studio.runs.folder import RunFolder
@@ -113,11 +114,15 @@ def of(folder: RunFolder) -> RunSummary:
 
 def damaged(folder: RunFolder, problem: Exception) -> RunSummary:
     """The summary of a run that cannot be read: which file it is and what to do."""
-    found = folder.damage() or f"{type(problem).__name__}: {problem}"
+    known = (
+        f"{problem.where}: {problem.message}" if isinstance(problem, StudioError) else f"{type(problem).__name__}: {problem}"
+    )
+    found = folder.damage() or known
+    newer = "Update Studio, or open it with the release that wrote it. Or set" if "newer release" in found else "Set"
     error = ErrorRecord(
         kind=RecordError.__name__,
         message=f"damaged: {found}",
-        hint=f"Set that file aside: studio doctor --repair; or remove the run: studio runs delete {folder.id}",
+        hint=f"{newer} that file aside: studio doctor --repair; or remove the run: studio runs delete {folder.id}",
         where=str(folder.path),
     )
     return RunSummary(

@@ -253,6 +253,19 @@ def test_a_run_that_dies_at_its_start_quotes_the_last_line_of_its_log(tmp_path: 
     assert "hf_abc" not in message
 
 
+@pytest.mark.parametrize("name", ["launch.json", "spec.yaml", "evaluation/report.json"])
+def test_a_run_with_a_file_of_a_newer_release_says_to_update_and_names_no_class(tmp_path: Path, name: str) -> None:
+    folder = ended(tmp_path)
+    file = folder.path / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_text('{"version": 99}')
+    error = next(run.summary().error for run in runs.list_runs(tmp_path) if run.id == folder.id)
+    assert error is not None
+    assert "newer release" in error.message
+    assert "RecordError" not in error.message
+    assert error.hint.startswith("Update Studio")
+
+
 def test_a_status_of_a_newer_release_is_refused_by_name_and_one_of_an_older_release_is_read(tmp_path: Path) -> None:
     folder = folders.create(SPEC, tmp_path)
     Recorder(folder).end("done")
