@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
-import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -32,6 +31,7 @@ from studio.export.targets.merged_model import WORK
 from studio.export.verification.probe import Probe
 from studio.export.verification.result import Verification
 from studio.models.loading import free_memory
+from studio.processes import locks
 from studio.tracking.reporter import Reporter
 from studio.tracking.secrets import redact
 
@@ -53,31 +53,31 @@ def export(target: AnyTarget, source: Source, probe: Probe, reporter: Reporter) 
     target.refuse(source.base.config)
     folder = source.exports / target.folder(source)
     key = source.key(target.resolved(source))
-    finished = finished_export(folder, key)
-    if finished and probe.agrees_with(finished.verification):
-        return finished
-    resources.require(target.estimate(source), source.exports, f"the export {folder.name}")
-    sweep(folder)
-    with _translated(folder.name), folder_aside(folder) as aside:
-        (aside / WORK).mkdir()
-        write_text(aside / WORK / "pid", str(os.getpid()))
-        details = target.write(source, aside, reporter)
-        _stop_if_asked(reporter)
-        free_memory()
-        verification = target.verify(source, aside, probe, reporter)
-        shutil.rmtree(aside / WORK, ignore_errors=True)
-        if verification.passed is False or verification.loses_some:
-            verification = replace(verification, advice=advice(target, source))
-        artifact = _described(target, source, key, aside, details, verification)
-        if verification.passed is False:
-            _keep_report(artifact, folder)
-        write_text(aside / "README.md", card(source, artifact))
-        artifact = artifact.with_values(files=manifest.files_in(aside))
-        manifest.write(artifact, aside)
-        if (folder / RECORD).exists():  # where it was pushed stays known when it is made again
-            shutil.copy2(folder / RECORD, aside)
-        _stop_if_asked(reporter)
-    shutil.rmtree(failed_folder(folder), ignore_errors=True)
+    with _alone(folder, reporter):
+        finished = finished_export(folder, key)
+        if finished and probe.agrees_with(finished.verification):
+            return finished
+        sweep(folder)  # first: what it removes is disk space
+        resources.require(target.estimate(source), source.exports, f"the export {folder.name}")
+        with _translated(folder.name), folder_aside(folder) as aside:
+            (aside / WORK).mkdir()
+            details = target.write(source, aside, reporter)
+            _stop_if_asked(reporter)
+            free_memory()
+            verification = target.verify(source, aside, probe, reporter)
+            shutil.rmtree(aside / WORK, ignore_errors=True)
+            if verification.passed is False or verification.loses_some:
+                verification = replace(verification, advice=advice(target, source))
+            artifact = _described(target, source, key, aside, details, verification)
+            if verification.passed is False:
+                _keep_report(artifact, folder)
+            write_text(aside / "README.md", card(source, artifact))
+            artifact = artifact.with_values(files=manifest.files_in(aside))
+            manifest.write(artifact, aside)
+            if (folder / RECORD).exists():  # where it was pushed stays known when it is made again
+                shutil.copy2(folder / RECORD, aside)
+            _stop_if_asked(reporter)
+        shutil.rmtree(failed_folder(folder), ignore_errors=True)
     return artifact.with_values(path=folder)
 
 
@@ -115,15 +115,22 @@ def finished_export(folder: Path, key: str) -> Artifact | None:
     return None
 
 
-def sweep(folder: Path) -> None:
-    """Remove what an export that was killed left beside `folder`: unfinished folders whose process is gone."""
-    import psutil
+@contextlib.contextmanager
+def _alone(folder: Path, reporter: Reporter) -> Iterator[None]:
+    """Wait until nobody else makes the export `folder`. Raises Stopped if the run is asked to stop meanwhile."""
+    try:
+        with locks.hold(folder.with_name(f".{folder.name}.lock"), lambda holder: reporter.should_stop()):
+            yield
+    except locks.LockHeld:
+        raise Stopped from None
 
+
+def sweep(folder: Path) -> None:
+    """Remove what an export that was killed left beside `folder`, a whole copy of the model at times. Whoever calls this makes
+    the export alone."""
     for left in folder.parent.glob(f".{folder.name}.*"):
-        owner = left / WORK / "pid"
-        with contextlib.suppress(OSError, ValueError):
-            if owner.exists() and not psutil.pid_exists(int(owner.read_text("utf-8"))):
-                shutil.rmtree(left)
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def failed_folder(folder: Path) -> Path:

@@ -19,7 +19,7 @@ from studio.runs import status
 from studio.runs.folder import RunFolder
 from studio.runs.recorder import Recorder
 from studio.spec import parse
-from tests.campaign import clocks, faults, views
+from tests.campaign import clocks, faults, views, whole_home
 from tests.campaign.corpus import Corpus
 from tests.campaign.each_write import COMPILER, NO_COMPILER, EachExportWrite, EachWrite
 from tests.campaign.matrix import Matrix, alone
@@ -67,7 +67,18 @@ def work(folder: RunFolder) -> None:
 def damage_one(matrix: Matrix, chance: random.Random, result: Result) -> None:
     """Damage one file of a home in one way."""
     file, kind = chance.choice(matrix.files()), chance.choice(sorted(faults.DAMAGES))
-    result.count(f"damaged file: {kind}", f"{file.parts[0]}: {file.name}", matrix.damaged(file, kind, chance))
+    result.count(f"damaged file: {kind}", f"{file.parts[0]}: {file.name}", matrix.damaged({file: kind}, chance))
+
+
+def damage_two(matrix: Matrix, chance: random.Random, result: Result) -> None:
+    """Damage two files of a home at once, half the time two of the same thing: what mends one must not need the other."""
+    files = matrix.files()
+    first = chance.choice(files)
+    same = [file for file in files if file != first and whole_home.item_of(file) == whole_home.item_of(first)]
+    second = chance.choice(same if same and chance.random() < 0.5 else [file for file in files if file != first])
+    damages = {file: chance.choice(sorted(faults.DAMAGES)) for file in (first, second)}
+    moment = " and ".join(sorted(f"{file.parts[0]}: {file.name}" for file in damages))
+    result.count("two damaged files", moment, matrix.damaged(damages, chance))
 
 
 def fail_each_write(home: Path, fault: str, result: Result, most: int = 1000) -> None:
@@ -92,7 +103,7 @@ def _unusable(root: Path) -> list[str]:
     """What cannot be used of a home in which a write failed."""
     with alone(root):
         listed = runs.list_runs(root)
-        failed = views.failures(root, "", views.of_runs(root))
+        failed = views.failures(root, (), views.of_runs(root))
         for item in listed:
             said = status.read(item.folder).error
             if said and not said.hint:
@@ -158,7 +169,7 @@ def run(
             elif number % 4 == 1:
                 result.count(*corpus.try_one(chance))
             else:
-                damage_one(matrix, chance, result)
+                (damage_two if number % 4 == 2 else damage_one)(matrix, chance, result)
             tell(result)
     return result
 
@@ -167,9 +178,8 @@ def fail_an_export(seconds: float, seed: int, work: Path, tell: Callable[[Result
     """Let each write of an export fail once with each fault, until none is left or the time is over; `work` is gone on with."""
     result, until = Result(), time.monotonic() + seconds
     with contextlib.closing(EachExportWrite(work.absolute())) as writes:
-        for fault, number in writes.left(seed):
-            if time.monotonic() > until:
-                break
+        while (left := writes.left(seed)) and time.monotonic() < until:
+            fault, number = left[0]
             name = f"{fault.replace('/', ' ')}-{number}"
             result.count(*writes.fail(name, fault, number))
             result.export_writes = writes.said()

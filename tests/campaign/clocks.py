@@ -206,7 +206,7 @@ def _times(home: Path, job: JobFolder) -> str:
 
 def _views(home: Path) -> str:
     with alone(home):
-        return "; ".join(views.failures(home, "", [*views.of_runs(home), *_lists(home)]))
+        return "; ".join(views.failures(home, (), [*views.of_runs(home), *_lists(home)]))
 
 
 def _lists(home: Path) -> list[views.View]:

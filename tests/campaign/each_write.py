@@ -79,7 +79,7 @@ class EachWrite(WholeRun):
         _, hit, what = self._now()
         self._arm(home, fault, 0)
         with alone(home):
-            failed += views.failures(home, "", views.of_runs(home))
+            failed += views.failures(home, (), views.of_runs(home))
         failed += self._afterwards(home)
         if hit and number == self.last.get(fault):
             self.last[fault] += 1
@@ -129,8 +129,8 @@ class EachExportWrite(EachWrite):
     """The writes of one export of a run that is done, and nothing else: so few that every one of them can fail in each way."""
 
     KIND = "merged"
-    KEPT = (KIND, ".reference")
-    """What lies beside an export afterwards: the answers of the adapter, for the next export."""
+    KEPT = (KIND, ".reference", f".{KIND}.lock")
+    """What lies beside an export afterwards: the answers of the adapter, for the next export, and its lock."""
 
     def _prepare(self, home: Path) -> None:
         shutil.copytree(self.root / "whole", home, symlinks=True)

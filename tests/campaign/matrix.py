@@ -7,7 +7,7 @@ import functools
 import os
 import random
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -87,21 +87,24 @@ class Matrix:
     def whole(self) -> list[str]:
         """What is wrong with the views of the home as it is; nothing must be."""
         with alone(self.home):
-            return views.failures(self.home, "", self.views)
+            return views.failures(self.home, (), self.views)
 
-    def damaged(self, file: Path, kind: str, chance: random.Random) -> list[str]:
-        """Damage one file, look at everything, repair, look again, and make the home whole; what did not hold."""
-        item = whole_home.item_of(file).as_posix()
-        near = [view for view in self.views if not view.item or view.item.split("/")[0] == item.split("/")[0]]
-        target = self.home / file  # a note of a server that has ended may be tidied away by now
-        target.write_bytes(faults.DAMAGES[kind]((self._whole / file).read_bytes(), chance))
+    def damaged(self, damages: Mapping[Path, str], chance: random.Random) -> list[str]:
+        """Damage files, each in one way, look at everything, repair, look again, and make the home whole; what did not hold."""
+        items = [whole_home.item_of(file).as_posix() for file in damages]
+        kinds = {item.split("/")[0] for item in items}
+        near = [view for view in self.views if not view.item or view.item.split("/")[0] in kinds]
+        for file, kind in damages.items():  # a note of a server that has ended may be tidied away by now
+            (self.home / file).write_bytes(faults.DAMAGES[kind]((self._whole / file).read_bytes(), chance))
         try:
             with alone(self.home):
-                found = views.failures(self.home, item, near)
-                found += [f"after the repair: {problem}" for problem in self._repaired(item, near)]
+                found = views.failures(self.home, items, near)
+                found += [f"after the repair: {problem}" for problem in self._repaired(items, near)]
         finally:
-            self._restore(file.parts[0])
-        return [f"{file}: {kind}: {problem}" for problem in found]
+            for kind in {file.parts[0] for file in damages}:
+                self._restore(kind)
+        said = ", ".join(f"{file}: {kind}" for file, kind in damages.items())
+        return [f"{said}: {problem}" for problem in found]
 
     def _restore(self, name: str) -> None:
         for folder in {name, "runs", damage.SET_ASIDE}:
@@ -115,12 +118,12 @@ class Matrix:
                     left.unlink()
                 shutil.copyfile(file, self.home / file.name)
 
-    def _repaired(self, item: str, near: list[View]) -> Iterator[str]:
+    def _repaired(self, items: list[str], near: list[View]) -> Iterator[str]:
         damage.repair(self.home)
         yield from (f"damaged: {left.path}: {left.what}" for left in damage.damages(self.home))
-        yield from views.failures(self.home, item, [view for view in near if not view.item])
+        yield from views.failures(self.home, items, [view for view in near if not view.item])
         for run in runs.list_runs(self.home):
-            if f"runs/{run.id}" == item:
+            if f"runs/{run.id}" in items:
                 runs.delete(run)
 
     def _views(self) -> list[View]:

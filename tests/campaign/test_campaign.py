@@ -29,7 +29,15 @@ def test_every_command_shows_a_whole_home(matrix: Matrix) -> None:
 def test_no_damaged_file_takes_a_command_down(matrix: Matrix, kind: str) -> None:
     chance = random.Random(f"7 {kind}")
     for file in chance.sample(matrix.files(), 2):
-        assert matrix.damaged(file, kind, chance) == []
+        assert matrix.damaged({file: kind}, chance) == []
+
+
+def test_no_two_damaged_files_take_a_command_down(matrix: Matrix) -> None:
+    result = campaign.Result()
+    for number in range(4):
+        campaign.damage_two(matrix, random.Random(f"7 {number}"), result)
+    assert result.tried["two damaged files"] == 4
+    assert result.failed == []
 
 
 @pytest.mark.parametrize("fault", faults.WRITE_FAULTS)

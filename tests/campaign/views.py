@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,15 +33,15 @@ class View:
     """The command's, if it is one."""
 
 
-def failures(home: Path, damaged: str, views: list[View]) -> list[str]:
-    """What is wrong with the views of a home in which the thing `damaged` is damaged: each a view, and what it said."""
+def failures(home: Path, damaged: Collection[str], views: list[View]) -> list[str]:
+    """What is wrong with the views of a home in which the things `damaged` are damaged: each a view, and what it said."""
     found = []
     for view in views:
         try:
             said = view.look()
         except StudioError as error:
             said = "" if error.hint else f"an error without a hint: {error}"
-            if not said and not concerns(view.item, damaged):
+            if not said and not any(concerns(view.item, item) for item in damaged):
                 said = f"refused, and it shows nothing damaged: {error}"
         except BaseException as error:
             said = f"{type(error).__name__}: {error}"

@@ -90,7 +90,7 @@ class WholeJobs:
             child.wait()
             failed += _left(home)
             with alone(home):
-                failed += views.failures(home, "", [*views.read(home), *views.lists(home)])
+                failed += views.failures(home, (), [*views.read(home), *views.lists(home)])
             words = job.again(home)
         code, said = self._studio(home, *words)
         if code:

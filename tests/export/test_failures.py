@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -23,6 +21,7 @@ from studio.export.targets.gguf.settings import GgufTarget
 from studio.export.targets.merged.settings import MergedTarget
 from studio.export.verification.result import Check, Verification, structural
 from studio.models.settings import Model
+from studio.processes import locks
 from studio.tracking.reporter import Silent
 from tests.export.conftest import make_adapter
 
@@ -64,7 +63,7 @@ class Huge(AdapterTarget):  # pyright: ignore[reportGeneralTypeIssues]
 
 
 def listing(folder: Path) -> set[str]:
-    return {item.name for item in folder.iterdir()} if folder.exists() else set()
+    return {item.name for item in folder.iterdir() if not item.name.endswith(".lock")} if folder.exists() else set()
 
 
 def elsewhere(source: Source, folder: Path) -> Source:
@@ -172,14 +171,24 @@ def test_a_run_that_is_asked_to_stop_leaves_no_export(source: Source, probe: Pro
     assert listing(here.exports) == set()
 
 
-def test_what_a_killed_export_left_is_swept_and_a_living_one_is_not(tmp_path: Path) -> None:
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
-    for name, owner in (("dead", gone.pid), ("living", os.getpid())):
-        (tmp_path / f".merged.{name}" / ".work").mkdir(parents=True)
-        (tmp_path / f".merged.{name}" / ".work" / "pid").write_text(str(owner))
-    make.sweep(tmp_path / "merged")
-    assert listing(tmp_path) == {".merged.living"}
+def test_what_a_killed_export_left_is_swept_by_the_next_one_and_by_no_other_kind(source: Source, tmp_path: Path) -> None:
+    here = elsewhere(source, tmp_path)
+    for name in (".adapter.0123abcd", ".merged.0123abcd"):  # killed at its last step: whole, and without its name
+        (here.exports / name).mkdir(parents=True)
+        (here.exports / name / "model.safetensors").write_bytes(b"x" * 1000)
+    export(AdapterTarget(), here, Probe([]), Silent())
+    assert listing(here.exports) == {"adapter", ".reference", ".merged.0123abcd"}
+
+
+def test_two_processes_do_not_make_one_export_at_once(source: Source, tmp_path: Path) -> None:
+    class Stopping(Silent):
+        def should_stop(self) -> bool:
+            return True
+
+    here = elsewhere(source, tmp_path)
+    with locks.hold(here.exports / ".adapter.lock"), pytest.raises(Stopped):
+        export(AdapterTarget(), here, Probe([]), Stopping())
+    assert listing(here.exports) == set()
 
 
 def test_an_adapter_of_another_base_is_refused_with_its_place(source: Source, tmp_path: Path, tiny_model: Path) -> None:
