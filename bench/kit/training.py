@@ -72,7 +72,7 @@ def job(folder: Path, count: int, vocabulary: int, dtype: Dtype, micro: int | No
     if packing is None:
         training, dtype, length = _planned(folder, training, adapter, rows)
     else:
-        decided = {"threads": training.threads or 1, **dict.fromkeys(optimizations.NAMES, True)}
+        decided = {"threads": training.threads or 1, "recompute_every": 1, **dict.fromkeys(optimizations.NAMES, True)}
         training = ResolvedTraining(**{**training.model_dump(), **decided})
     return TrainingJob(
         adapter=adapter,
