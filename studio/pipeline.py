@@ -223,7 +223,7 @@ def evaluate(
         report = report.with_own(metric)
     report = parent.beside(report, pruning.record_of(prepared.base_model.folder), _home(folder) / "runs")
     report = parent.beside_merged(report, adapter_merge.parts_of(folder.adapter), _home(folder) / "runs")
-    if said := curve.reading(list(folder.read_metrics())):
+    if said := curve.reading(list(folder.read_metrics()), report.verdict.forgets):
         report.verdict.cautions.append(said)
     report = planner.with_origins(report, spec.data, folder.lock)
     report.write(folder.report)

@@ -14,10 +14,11 @@ RISEN = 0.05
 """Share by which the loss at the end exceeds its lowest: the training went on for too long."""
 
 
-def reading(points: Iterable[Mapping[str, float]]) -> str:
+def reading(points: Iterable[Mapping[str, float]], forgets: bool = False) -> str:
     """Whether the training should have been longer or shorter, in a sentence without its full stop; empty if neither.
 
-    points: the logged steps of a run; those with an `eval_loss` count.
+    points: the logged steps of a run; those with an `eval_loss` count. forgets: whether the run lost general skills, of which
+    a longer one would lose more.
     """
     curve = [(int(point["step"]), float(point["eval_loss"])) for point in points if point.get("eval_loss") is not None]
     if len(curve) < LEAST:
@@ -31,8 +32,11 @@ def reading(points: Iterable[Mapping[str, float]]) -> str:
         )
     half = curve[(len(curve) - 1) // 2][1]
     if last < half * (1 - FALLING) and last <= lowest * (1 + RISEN / 5):
-        return (
-            f"still learning: the held-out loss fell from {half:.3f} to {last:.3f} over the second half of the training. "
-            f"Train longer: take more epochs, or a higher learning rate"
+        longer = (
+            "Do not train longer as it is: more of the general skills would be lost. Mix in general rows (data.replay) first"
+            if forgets
+            else "Train longer: take more epochs, or a higher learning rate"
         )
+        fell = f"the held-out loss fell from {half:.3f} to {last:.3f} over the second half of the training"
+        return f"still learning: {fell}. {longer}"
     return ""

@@ -143,6 +143,8 @@ class Verdict:
     text: str
     advice: str
     cautions: list[str] = field(default_factory=list)
+    forgets: bool = False
+    """Whether general skills or general text were clearly lost."""
 
     def __repr__(self) -> str:
         return f"<Verdict: {self.kind}. {self.text}>"

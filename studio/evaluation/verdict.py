@@ -67,7 +67,7 @@ def decide(sets: Sequence[SetReport]) -> Verdict:
         sentences.append(_on_general(general))
     if text is not None:
         sentences.append(_on_text(text))
-    return Verdict(kind, "; ".join(sentences) + ".", _advice(kind, main), cautions(sets, main))
+    return Verdict(kind, "; ".join(sentences) + ".", _advice(kind, main), cautions(sets, main), forgets)
 
 
 def _advice(kind: VerdictKind, main: SetReport | None) -> str:

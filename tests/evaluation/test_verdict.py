@@ -79,7 +79,7 @@ RUINED = made(
 
 def test_a_model_that_was_ruined_is_said_to_forget_though_exact_words_were_at_their_floor():
     verdict = decide([BETTER, RUINED])
-    assert verdict.kind == "better but forgets"
+    assert (verdict.kind, verdict.forgets) == ("better but forgets", True)
     assert verdict.text.startswith("Better but forgets: ")
     assert "a clear loss in perplexity (34.0 -> 1.6e+07) and in Token F1 (20 % -> 6 %)" in verdict.text
     assert "no clear loss" not in verdict.text
