@@ -74,8 +74,15 @@ def test_a_model_preset_says_only_what_differs() -> None:
 def test_every_choice_of_a_task_preset_is_justified_beside_it() -> None:
     for file in (CONFIGS / "tasks").glob("*.yaml"):
         chosen = [line for line in file.read_text().splitlines() if re.match(r"  (- )?\w+: ", line)]
-        bare = [line for line in chosen if "#" not in line and not re.match(r"  (name: |- kind: gguf)", line)]
+        bare = [line for line in chosen if "#" not in line and not re.match(r"  - kind: gguf", line)]
         assert bare == [], file.name
+
+
+def test_what_the_demo_and_the_methods_choose_for_training_is_justified_beside_it() -> None:
+    for file in (CONFIGS / "demo.yaml", *(CONFIGS / "methods").glob("*.yaml")):
+        chosen = re.findall(r"^  (?:rank|epochs|batch_size|learning_rate): .*", file.read_text(), re.MULTILINE)
+        assert chosen, file.name
+        assert [line for line in chosen if "#" not in line] == [], file.name
 
 
 def test_a_rank_and_a_number_of_epochs_come_with_their_source() -> None:
