@@ -103,7 +103,7 @@ def healed(model: Any, tokenizer: Any, pieces: Pieces, folder: Path) -> Any:
     offsets = np.cumsum([0, *map(len, pieces)]).astype(np.int64)
     tokens = replace(EMPTY, ids=ids, mask=mask, offsets=offsets, meta={**EMPTY.meta, "trained": int(mask.sum())})
     job = training.job(folder, 8, 8192, "fp32", 4, True)
-    settings = job.training.model_copy(update={"epochs": float(EPOCHS), "batch_size": 4})
+    settings = type(job.training)(**{**job.training.model_dump(), "epochs": EPOCHS, "batch_size": 4})
     fit(model, tokenizer, replace(job, train=tokens, training=settings, max_length=PIECE), training.Clock())
     return loading.attach_adapter(model, job.adapter_out).merge_and_unload()
 
