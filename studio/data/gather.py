@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -21,6 +22,7 @@ from studio.data.readers.json_rows import TWICE
 from studio.data.report import FileReport
 from studio.data.rows import Conversation, Needs, Rejected, Row
 from studio.data.settings import Data
+from studio.data.shared import labels
 from studio.data.sources import Source
 from studio.data.unused import UnusedColumns
 from studio.tracking.reporter import Reporter
@@ -56,6 +58,8 @@ def gather(
                 gathered.skipped.append(source.name)
                 continue
             detection = detect(sample, settings, strict=strict and len(sources) == 1)
+            if needs == "labels":
+                detection = labelled(detection, sample, source.name)
             refuse_unfit(detection, needs, source.name)
 
             def tell(position: Callable[[], int] = stream.position, before: int = done) -> None:
@@ -99,12 +103,30 @@ def refuse_unfit(detection: Detection, needs: Needs, file: str) -> None:
             "Conversations are mixed in by data.replay and data.replay_from.",
             where=file,
         )
-    if needs == "labels" and detection.format != "preference" and "keep" not in detection.columns:
-        raise DataError(
-            f"these answers ({detection.format}) are not labelled good or bad, which the training method learns from",
-            hint="Name the column that says so under data.columns, e.g. {keep: label}, or set training.method to sft.",
-            where=file,
-        )
+
+
+def labelled(detection: Detection, sample: Sequence[Row], file: str) -> Detection:
+    """The detection with the column that says which answers are good, where it has none and only one column says so.
+
+    Raises DataError where none does, or several do.
+    """
+    if detection.format == "preference" or "keep" in detection.columns:
+        return detection
+    candidates = labels(sample, set(detection.columns.values()))
+    if len(candidates) == 1:
+        reason = f"`{candidates[0]}` says which answers are good."
+        return replace(detection, columns={**detection.columns, "keep": candidates[0]}, reasons=(*detection.reasons, reason))
+    beside = "".join(f"{role}: {name}, " for role, name in detection.columns.items())
+    ways = " or ".join(f"columns: {{{beside}keep: {name}}}" for name in candidates)
+    raise DataError(
+        f"these answers ({detection.format}) are not labelled good or bad, which the training method learns from"
+        if not candidates
+        else f"it is not clear which column says whether an answer is good: {', '.join(f'`{name}`' for name in candidates)}",
+        hint=f"Write under data: {ways}."
+        if candidates
+        else "Add a column of true and false, 1 and 0, or thumbs, or set training.method to sft.",
+        where=file,
+    )
 
 
 def _take(

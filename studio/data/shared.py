@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +11,7 @@ from studio.core.plain import is_items, is_list, is_object
 from studio.data.columns import EVALUATION, is_number
 from studio.data.context import Context
 from studio.data.notes import Unusable
-from studio.data.rows import Conversation
+from studio.data.rows import Conversation, Row
 from studio.data.texts import is_absent, joined_parts, kind_of, sound
 from studio.data.turns import checked, checked_tools, from_json, note_unknown_tools
 from studio.data.turntext import turns_of_text
@@ -28,6 +28,20 @@ EXCLUDED = {BAD: "marks as bad", FOR_EVALUATION: "marks for evaluation", NO_WEIG
 
 BAD_WORDS = frozenset(("false", "0", "no", "bad", "undesirable", "👎", "thumbs_down", "thumbs down", "down", "-1"))
 """How a column says that a row is bad, in lower case."""
+
+GOOD_WORDS = frozenset(("true", "1", "yes", "good", "desirable", "👍", "thumbs_up", "thumbs up", "up", "+1"))
+"""How such a column says that a row is good, in lower case."""
+
+
+def labels(rows: Sequence[Row], taken: Collection[str]) -> list[str]:
+    """The columns beside those taken that say of every row whether it is good or bad, and not the same of all."""
+    names = dict.fromkeys(name for row in rows for name in row.values)
+    return [name for name in names if name not in taken and _labels([row.values.get(name) for row in rows])]
+
+
+def _labels(values: Sequence[object]) -> bool:
+    said = {str(value).strip().lower() for value in values if not is_absent(value)}
+    return bool(said & BAD_WORDS) and bool(said & GOOD_WORDS) and said <= BAD_WORDS | GOOD_WORDS
 
 
 def is_marked_bad(values: Mapping[str, Any], column: str | None) -> bool:

@@ -81,14 +81,26 @@ def test_labelled_answers_are_kept_with_their_label_for_a_method_that_learns_fro
     assert all(int(row.answer.split()[-1][:-1]) % 2 == 0 for row in conversations(tmp_path / "sft" / "train.jsonl"))
 
 
-def test_ones_and_zeros_are_labels_where_the_column_is_named(tmp_path: Path) -> None:
-    rows = [{"question": f"What is {n}?", "answer": f"A lamp {n}.", "label": n % 2} for n in range(12)]
+@pytest.mark.parametrize("marks", [(0, 1), ("no", "yes"), ("down", "up")])
+def test_the_only_column_of_two_marks_labels_the_answers_for_a_method_that_needs_labels(marks: Any, tmp_path: Path) -> None:
+    rows = [{"question": f"What is {n}?", "answer": f"A lamp {n}.", "useful": marks[n % 2], "day": n} for n in range(12)]
+    report = prepare(written(tmp_path, rows), 0, tmp_path / "out", needs="labels")
+    assert "`useful` says which answers are good." in report.files[0].reasons
+    found = {row.answer: row.good for row in conversations(tmp_path / "out" / "train.jsonl")}
+    assert all(good == (int(answer.split()[-1][:-1]) % 2 == 1) for answer, good in found.items())
+
+
+def test_of_two_such_columns_neither_is_taken_and_what_is_printed_names_one(tmp_path: Path) -> None:
+    rows = [{"question": f"What is {n}?", "answer": f"A lamp {n}.", "seen": n % 2, "useful": n // 6} for n in range(12)]
     settings = written(tmp_path, rows)
-    with pytest.raises(DataError, match="not labelled"):
+    with pytest.raises(DataError, match="not clear which column says whether an answer is good: `seen`, `useful`") as found:
         prepare(settings, 0, tmp_path / "out", needs="labels")
-    named = Data(train=settings.train, columns={"question": "question", "answer": "answer", "keep": "label"})
-    prepare(named, 0, tmp_path / "out", needs="labels")
-    assert {row.good for row in conversations(tmp_path / "out" / "train.jsonl")} == {True, False}
+    advised = "columns: {question: question, answer: answer, keep: useful}"
+    assert advised in found.value.hint
+    columns = {"question": "question", "answer": "answer", "keep": "useful"}
+    prepare(Data(train=settings.train, columns=columns), 0, tmp_path / "out", needs="labels")
+    goods = {row.answer: row.good for row in conversations(tmp_path / "out" / "train.jsonl")}
+    assert all(good == (int(answer.split()[-1][:-1]) >= 6) for answer, good in goods.items())
 
 
 @pytest.fixture
