@@ -148,9 +148,9 @@ def test_a_batch_that_does_not_fit_into_memory_is_halved(tiny: tuple[Any, Any], 
 
 
 def test_a_thinking_block_is_told_from_the_answer(tiny: tuple[Any, Any]):
-    from studio.models.generation import _answer
+    from studio.models.generation import answer_of
 
     _, tokenizer = tiny
     ids = tokenizer.encode("<think>\nthe lamp\n</think>\n\nof oak", add_special_tokens=False)
-    found = _answer(ids, tokenizer, {2})
+    found = answer_of(ids, tokenizer, {2})
     assert (found.text, found.thought, found.stopped) == ("of oak", "the lamp", False)
