@@ -129,7 +129,7 @@ def train(folder: RunFolder, prepared: Prepared, recorder: Recorder, mirror: Mir
     from studio.training import fit
 
     words = distillation.taught(prepared, folder, recorder)
-    with sampling_engine.opened(folder, prepared.spec, prepared.base_model, prepared.machine) as engine:
+    with sampling_engine.opened(folder, prepared.spec, prepared.base_model, prepared.machine, recorder) as engine:
         base = load(prepared, as_stored=True)
         words |= {"engine": engine, "on_evaluation": sampler(folder, prepared, recorder, mirror)}
         while True:

@@ -28,8 +28,8 @@ def studio_home(folder: str | Path | None = None) -> Path:
 def make_home(root: Path) -> Path:
     """The home, made where it is missing: for its owner alone, since training data and evidence lie in it.
 
-    Whoever first writes into a home calls this. One of an earlier release, or a folder that was made for it and is empty,
-    becomes its owner's; any other folder that somebody named keeps its mode.
+    Whoever first writes into a home calls this. One that holds runs or uploads, or is empty, becomes its owner's; any other
+    folder that somebody named keeps its mode.
     """
     if not root.exists():
         with contextlib.suppress(OSError):  # whoever writes into it says what is wrong

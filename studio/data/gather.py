@@ -13,6 +13,7 @@ import orjson
 from studio.core.errors import DataError, Stopped
 from studio.core.files import sha256
 from studio.core.text import plural, shorten
+from studio.data.advice import columns_line
 from studio.data.check import beginning, check
 from studio.data.detect import SAMPLE, Detection, detect
 from studio.data.gathered import Gathered
@@ -116,15 +117,16 @@ def labelled(detection: Detection, sample: Sequence[Row], file: str) -> Detectio
     if len(candidates) == 1:
         reason = f"`{candidates[0]}` says which answers are good."
         return replace(detection, columns={**detection.columns, "keep": candidates[0]}, reasons=(*detection.reasons, reason))
-    beside = "".join(f"{role}: {name}, " for role, name in detection.columns.items())
-    ways = " or ".join(f"columns: {{{beside}keep: {name}}}" for name in candidates)
+    ways = "  or  ".join(columns_line({**detection.columns, "keep": name}) for name in candidates)
     raise DataError(
-        f"these answers ({detection.format}) are not labelled good or bad, which the training method learns from"
+        f"these answers ({detection.format}) are not labelled good or bad, which the training method learns from: no column "
+        f"holds both marks in every one of the first {plural(len(sample), 'row')}"
         if not candidates
         else f"it is not clear which column says whether an answer is good: {', '.join(f'`{name}`' for name in candidates)}",
-        hint=f"Write under data: {ways}."
+        hint=f"Write under data: {ways}"
         if candidates
-        else "Add a column of true and false, 1 and 0, or thumbs, or set training.method to sft.",
+        else f"Name the column beside the others, {columns_line(detection.columns)}: its role is `keep`, and true, 1 or 👍 is "
+        "good; or set training.method to sft.",
         where=file,
     )
 

@@ -34,14 +34,22 @@ GOOD_WORDS = frozenset(("true", "1", "yes", "good", "desirable", "👍", "thumbs
 
 
 def labels(rows: Sequence[Row], taken: Collection[str]) -> list[str]:
-    """The columns beside those taken that say of every row whether it is good or bad, and not the same of all."""
+    """The columns beside those taken that say of every row of a sample whether it is good or bad, and not the same of all."""
     names = dict.fromkeys(name for row in rows for name in row.values)
     return [name for name in names if name not in taken and _labels([row.values.get(name) for row in rows])]
 
 
 def _labels(values: Sequence[object]) -> bool:
-    said = {str(value).strip().lower() for value in values if not is_absent(value)}
+    said = {
+        _word(value) for value in values
+    }  # of a cell that is empty, none of the words: such a column is for a person to name
     return bool(said & BAD_WORDS) and bool(said & GOOD_WORDS) and said <= BAD_WORDS | GOOD_WORDS
+
+
+def _word(value: object) -> str:
+    """A mark in lower case, a whole number without its point."""
+    whole = isinstance(value, float) and value.is_integer()
+    return str(int(value) if isinstance(value, float) and whole else value).strip().lower()
 
 
 def is_marked_bad(values: Mapping[str, Any], column: str | None) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from studio.core.records import RecordError
 from studio.core.text import plural
 from studio.evaluation.figures import of_answers
 from studio.evaluation.interval import Draws, Estimate, change, estimate
@@ -74,22 +75,34 @@ def beside_set(other: SetReport, rows: list[Answered], before: str, report: Repo
 
 def beside(report: Report, pruned: PrunedModel | None, runs: Path) -> Report:
     """The report of a run that heals a pruned model with a third side: the run of `runs` that the model was made from."""
-    file = runs / pruned.parent / "evaluation" / "report.json" if pruned else None
-    if pruned is None or file is None or not file.exists():
+    parent = _evidence(runs / pruned.parent, report) if pruned else None
+    if pruned is None or parent is None:
         return report
-    third = against(Report.read(file), report)
+    third = against(parent, report)
     if third is None:
         return report
     report.verdict.cautions.insert(0, healed(report, third, len(pruned.dropped)))
     return report.model_copy(update={"sets": [*report.sets, third]})
 
 
+def _evidence(run: Path, report: Report) -> Report | None:
+    """The report of another run. One that cannot be read costs no evidence: `report` says that its side is missing."""
+    file = run / "evaluation" / "report.json"
+    if not file.exists():
+        return None
+    try:
+        return Report.read(file)
+    except (RecordError, OSError) as error:
+        report.verdict.cautions.append(f"not compared with {run.name}, whose report cannot be read: {error}")
+        return None
+
+
 def beside_merged(report: Report, parents: Sequence[str], runs: Path) -> Report:
     """The report of merged adapters with a side for each run of `runs` that one of them came from, on that run's own rows."""
     sides = []
     for name in dict.fromkeys(parents):
-        file = runs / name / "evaluation" / "report.json"
-        found = against(Report.read(file), report) if file.exists() else None
+        alone = _evidence(runs / name, report)
+        found = against(alone, report) if alone is not None else None
         if found is not None:
             sides.append(replace(found, name=f"{PARENT}:{name}"))
     if not sides:
@@ -97,8 +110,8 @@ def beside_merged(report: Report, parents: Sequence[str], runs: Path) -> Report:
     said = [report.verdict.text.rstrip("."), *(_merged(side) for side in sides)]
     lost = [side.name.removeprefix(f"{PARENT}:") for side in sides if METRICS[side.headline].lost(_figure(side).change)]
     caution = (
-        f"merging lost right answers of {' and of '.join(lost)}: serve the adapters side by side by their names, try other "
-        "weights or another method, or train one run on all rows"
+        f"merging made {' and '.join(lost)} clearly worse on its own rows: serve the adapters side by side by their names, "
+        "try other weights or another method, or train one run on all rows"
     )
     verdict = replace(
         report.verdict, text="; ".join(said) + ".", cautions=[*([caution] if lost else []), *report.verdict.cautions]

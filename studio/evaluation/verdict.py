@@ -33,6 +33,10 @@ _READ = (
     "Next, train on questions about these texts (sft with adapter.start_from), and evaluate the answers: a model that reads a "
     "field's texts well does not yet answer questions about them."
 )
+_FORGETS = (
+    "Do not ship it, and do not train longer: general skills were lost for no clear gain. Mix in general rows "
+    "(data.replay), or take fewer epochs or a lower learning rate."
+)
 _LIKELIER = (
     "No reason to ship it yet: the references became likelier, but this metric shows no better answers. Train longer, or have "
     "the answers compared by a person or a judge (studio judge)."
@@ -67,10 +71,10 @@ def decide(sets: Sequence[SetReport]) -> Verdict:
         sentences.append(_on_general(general))
     if text is not None:
         sentences.append(_on_text(text))
-    return Verdict(kind, "; ".join(sentences) + ".", _advice(kind, main), cautions(sets, main), forgets)
+    return Verdict(kind, "; ".join(sentences) + ".", _advice(kind, main, forgets), cautions(sets, main), forgets)
 
 
-def _advice(kind: VerdictKind, main: SetReport | None) -> str:
+def _advice(kind: VerdictKind, main: SetReport | None, forgets: bool) -> str:
     """What to do next. Where the references became likelier and no answer became right, more rows would change nothing; and
     whoever has read a text has not answered a question about it."""
     if kind == "better" and main is not None and main.headline == BYTE_PERPLEXITY:
@@ -78,6 +82,8 @@ def _advice(kind: VerdictKind, main: SetReport | None) -> str:
     loss = main.metrics.get("loss") if main is not None and main.headline != "loss" else None
     if kind == "better" and main is not None and _states(main).mostly_wrong:
         return _WORDING
+    if kind == "no clear difference" and forgets:
+        return _FORGETS
     likelier = loss is not None and METRICS["loss"].gained(loss.change)
     return _LIKELIER if kind == "no clear difference" and likelier else _ADVICE[kind]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -54,10 +55,10 @@ def export(target: AnyTarget, source: Source, probe: Probe, reporter: Reporter) 
     folder = source.exports / target.folder(source)
     key = source.key(target.resolved(source))
     with _alone(folder, reporter):
+        sweep(folder)  # first: it may put an export back, and what it removes is disk space
         finished = finished_export(folder, key)
         if finished and probe.agrees_with(finished.verification):
             return finished
-        sweep(folder)  # first: what it removes is disk space
         resources.require(target.estimate(source), source.exports, f"the export {folder.name}")
         with _translated(folder.name), folder_aside(folder) as aside:
             (aside / WORK).mkdir()
@@ -126,10 +127,12 @@ def _alone(folder: Path, reporter: Reporter) -> Iterator[None]:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what an export that was killed left beside `folder`, a whole copy of the model at times. Whoever calls this makes
-    the export alone."""
+    """Remove what an export that was killed left beside `folder`, a whole copy of the model at times; an earlier export that
+    was moved aside for one that never took its place is put back. Whoever calls this makes the export alone."""
     for left in folder.parent.glob(f".{folder.name}.*"):
         if left.is_dir():
+            if (left / "was").is_dir() and not folder.exists():
+                os.replace(left / "was", folder)
             shutil.rmtree(left, ignore_errors=True)
 
 

@@ -19,6 +19,8 @@ CONTEXT = 512 * MIB
 CPU_PROCESS = 1024 * MIB
 """A training process without its model: 0.5 GiB of imports, and the libraries' own buffers. Runs of a model of a few megabytes
 peaked at 0.75 to 1.33 GB, measured."""
+VLLM = "vLLM"
+"""The item of a training's memory that vLLM takes which writes its answers."""
 VLLM_ANSWERS = 32
 """Answers that vLLM writes at once in training."""
 FRAGMENTATION = 0.10
@@ -274,7 +276,7 @@ def estimate(dims: ModelDims, config: MemoryConfig, device: str = "cuda", overhe
         else Item("process", round(overheads * CPU_PROCESS), "Python and its libraries"),
     ]
     if config.sampled_by == "vllm":
-        items.append(Item("vLLM", vllm_bytes(dims, config, device), f"a base of its own, {VLLM_ANSWERS} answers at once"))
+        items.append(Item(VLLM, vllm_bytes(dims, config, device), f"a base of its own, {VLLM_ANSWERS} answers at once"))
     return Memory((*items, *_loading(dims, config, sum(item.bytes for item in items))))
 
 

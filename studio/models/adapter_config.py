@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,7 @@ def check_fields(config: Mapping[str, Any], file: Path) -> None:
     for name, (is_right, wanted) in FIELDS.items():
         value = config.get(name)
         if value is not None and not is_right(value):
-            raise ModelError(f"{name} is {shorten(repr(value), 60)}, and {wanted} must be", hint=COPY_AGAIN, where=str(file))
+            raise ModelError(f"{name} must be {wanted}, and is {shorten(repr(value), 60)}", hint=COPY_AGAIN, where=str(file))
 
 
 def check_layers(config: Mapping[str, Any], ranks: Mapping[str, int], names: list[str], folder: Path) -> None:
@@ -94,19 +94,28 @@ def rank_of(config: Mapping[str, Any], layer: str) -> object:
 
 
 def _is_target(config: Mapping[str, Any], layer: str) -> bool:
-    """Whether PEFT adapts a layer with this config; also where only a loaded model tells."""
+    """Whether PEFT adapts a layer with this config; True where only a loaded model tells."""
+    excluded = config.get("exclude_modules") or []
+    if _matches(excluded, layer) if isinstance(excluded, str) else _named(excluded, layer):
+        return False
     targets = config.get("target_modules")
     if targets is None or targets == "all-linear":
         return True
     if isinstance(targets, str):
         return _matches(targets, layer)
-    if not any(layer == target or layer.endswith(f".{target}") for target in targets):
+    if not _named(targets, layer):
         return False
     only = config.get("layers_to_transform")
-    if only is None or only == [] or config.get("layers_pattern"):
+    if only is None or only == []:
         return True
-    index = re.match(r".*?\.[^.]*\.(\d+)\.", layer)
+    patterns = config.get("layers_pattern") or [r"[^.]*"]
+    lists = [patterns] if isinstance(patterns, str) else patterns
+    index = next((found for name in lists if (found := re.match(rf".*?\.{name}\.(\d+)\.", layer))), None)
     return index is not None and int(index[1]) in (only if isinstance(only, list) else [only])
+
+
+def _named(names: Sequence[str], layer: str) -> bool:
+    return any(layer == name or layer.endswith(f".{name}") for name in names)
 
 
 def _matches(pattern: str, layer: str) -> bool:

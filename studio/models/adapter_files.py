@@ -159,8 +159,10 @@ def match(folder: Path, tensors: dict[str, Tensor], base: nn.Module) -> None:
             continue
         module = _module(matched["layer"], modules)
         width = getattr(module, "in_features" if matched["side"] == "A" else "out_features", None)
+        if len(tensor["shape"]) != 2:
+            continue
         found = tensor["shape"][1 if matched["side"] == "A" else 0]
-        if len(tensor["shape"]) == 2 and isinstance(width, int) and found != width:
+        if isinstance(width, int) and found != width:
             raise ModelError(
                 f"{_inside(matched['layer'])} of this adapter is for {found} values, and the base model has {width}: it was "
                 "trained on another base",
@@ -177,7 +179,7 @@ def match_dims(folder: Path, tensors: dict[str, Tensor], dims: ModelDims, base: 
         found = _MATRIX.match(name)
         index = re.search(r"\.layers\.(\d+)\.", name)
         size = dims.linears.get(found["layer"].rpartition(".")[2]) if found else None
-        if found is None or index is None or size is None or found["side"] not in ("A", "B"):
+        if found is None or index is None or size is None or found["side"] not in ("A", "B") or len(tensor["shape"]) != 2:
             continue
         width = tensor["shape"][1 if found["side"] == "A" else 0]
         wanted = size[0 if found["side"] == "A" else 1]

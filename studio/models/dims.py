@@ -54,7 +54,7 @@ def _check_sizes(text: ConfigValues) -> None:
         value = text.get(key)
         if isinstance(value, int | float) and not least <= value <= most:
             shown = f"{value:.6g}" if value > most else value
-            raise _no_decoder(f"{key} is {shown}, and {least} to {most:,} can be")
+            raise _no_decoder(f"{key} must be from {least} to {most:,}, and is {shown}")
 
 
 def _counted(config: ConfigValues, name: str, facts: Architecture) -> ModelDims:

@@ -278,7 +278,7 @@ def candidate(
         fused=recomputing.fused(spec, quantization),
         reuse_dequantized=unpack,
     )
-    peak = replace(peak, answer_rows=_answer_rows(case, peak, MANY if case.rows.answers > 1 else BATCH))
+    peak = replace(peak, answer_rows=_answer_rows(case, peak, MANY if peak.sampled_by == "model" else BATCH))
     typical = _typical(case, peak, micro, batch, packing)
     seconds = _seconds(case, typical, micro, length, batch, packing)
     return Fit(quantization, every, micro, length, packing, peak, typical, case.memory(peak), seconds)

@@ -19,6 +19,7 @@ from studio.data.verifiers.likeness import Likeness
 from studio.data.verifiers.suggest import suggest
 from studio.evaluation.answering import LONGEST
 from studio.hardware.history import ALIKE
+from studio.hardware.memory import VLLM_ANSWERS
 from studio.hardware.speed import CPU_FLOPS, LAUNCH, STEP
 from studio.models.generation import MANY
 from studio.planner.draft import Draft
@@ -160,7 +161,8 @@ def seconds(case: Case, chosen: Fit, threads: int, batch: int, steps: int) -> tu
     if alike:
         rate = median(alike)
         return case.rows.usual * tokens / rate * 0.8, tokens / rate * 1.2
-    at_once = min(MANY, batch * case.rows.answers, chosen.peak.answer_rows)
+    most = VLLM_ANSWERS if chosen.peak.sampled_by == "vllm" else min(MANY, chosen.peak.answer_rows)
+    at_once = min(most, batch * case.rows.answers)
     rounds = tokens / max(1, at_once)
     gpu = case.machine.gpu
     if case.cuda:

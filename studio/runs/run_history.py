@@ -7,6 +7,7 @@ from statistics import median
 
 from studio.core.records import RecordError
 from studio.hardware.history import LAST, OVERHEADS, UNSEEN, RunMeasurement, seen
+from studio.hardware.memory import VLLM
 from studio.runs import folder as folders
 from studio.runs.folder import RunFolder
 from studio.runs.plan import PlanRecord
@@ -41,7 +42,7 @@ def of(folder: RunFolder) -> RunMeasurement | None:
             expected=plan.expected,
             pace=0.0 if (rate := _middle(folder, "generated_per_second")) else _middle(folder) / (1 - plan.counts.padding),
             generated=rate,
-            vllm="vLLM" in items,
+            vllm=VLLM in items,
             parameters=plan.parameters,
             dtype=spec["model"]["dtype"],
             packed=bool(spec["training"]["packing"]),

@@ -119,8 +119,8 @@ def check_sampler_gap(gap: float, when: str) -> None:
     would make up for it. gap: the mean distance of its log p from the trained model's."""
     if not gap <= LARGEST_GAP:
         raise TrainingError(
-            f"{when}: vLLM's log p of the answers it wrote is {gap:.2f} a token away from the trained model's: it is not the "
-            "same model, or computes it otherwise",
+            f"{when}: vLLM's log p of the answers it wrote is {gap:.2f} a token away from the trained model's: it is another "
+            "model, or one that is computed differently",
             hint="Set training.method.engine to transformers.",
             where="training.method.engine",
         )

@@ -130,12 +130,17 @@ class Rollouts:
         temperature: float,
         follow: Callable[[int, int], None],
     ) -> list[Answer]:
-        """The same written by another engine, which reads the adapter as it is now."""
-        adapters.write(self.loss_model.model, engine.new_folder())
+        """The same written by another engine, which reads the adapter as it is now. Each answer has a seed of its own, so that
+        no two of a run draw the same numbers."""
+        folder = engine.new_folder()
+        with guards.disk_errors("The adapter that vLLM reads", folder):
+            adapters.write(self.loss_model.model, folder)
         ends = stop_ids(self.tokenizer, self.loss_model.base)
+        seeds = np.random.SeedSequence(seed).generate_state(len(prompts)).tolist()
         answers: list[Answer] = []
         for first in range(0, len(prompts), MANY):
-            found = engine.sample(prompts[first : first + MANY], ends, self.longest, temperature, (seed + first) % (2**31))
+            part = slice(first, first + MANY)
+            found = engine.sample(prompts[part], ends, self.longest, temperature, seeds[part])
             answers += [replace(answer_of(ids, self.tokenizer, set(ends)), logps=tuple(logps)) for ids, logps in found]
             follow(len(answers), len(prompts))
         return answers
@@ -216,7 +221,7 @@ def _prompt(tokens: Tokens, row: int) -> list[int]:
 
 
 def _sampled(prompts: Sequence[list[int]], answers: Sequence[Answer], advantages: np.ndarray) -> Sampled:
-    apart = [-np.array(answer.logps, dtype=np.float32) for answer in answers] if answers and answers[0].logps else []
+    apart = [-np.array(answer.logps, dtype=np.float32) for answer in answers] if any(answer.logps for answer in answers) else []
     sequences = [_sequence(prompt, answer) for prompt, answer in zip(prompts, answers, strict=True)]
     return Sampled(sequences, advantages.astype(np.float32), sampler_losses=apart)
 

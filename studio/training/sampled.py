@@ -18,9 +18,10 @@ class SamplingEngine(Protocol):
         ...
 
     def sample(
-        self, prompts: Sequence[Sequence[int]], ends: Sequence[int], longest: int, temperature: float, seed: int
+        self, prompts: Sequence[Sequence[int]], ends: Sequence[int], longest: int, temperature: float, seeds: Sequence[int]
     ) -> list[tuple[list[int], list[float]]]:
         """An answer to each prompt by the adapter in the newest folder: token ids, the end token included, and log p of each.
+        seeds: one for each answer.
 
         Raises TrainingError where the engine fails.
         """

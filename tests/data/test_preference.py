@@ -81,13 +81,23 @@ def test_labelled_answers_are_kept_with_their_label_for_a_method_that_learns_fro
     assert all(int(row.answer.split()[-1][:-1]) % 2 == 0 for row in conversations(tmp_path / "sft" / "train.jsonl"))
 
 
-@pytest.mark.parametrize("marks", [(0, 1), ("no", "yes"), ("down", "up")])
+@pytest.mark.parametrize("marks", [(0, 1), (0.0, 1.0), ("no", "yes"), ("down", "up")])
 def test_the_only_column_of_two_marks_labels_the_answers_for_a_method_that_needs_labels(marks: Any, tmp_path: Path) -> None:
     rows = [{"question": f"What is {n}?", "answer": f"A lamp {n}.", "useful": marks[n % 2], "day": n} for n in range(12)]
     report = prepare(written(tmp_path, rows), 0, tmp_path / "out", needs="labels")
     assert "`useful` says which answers are good." in report.files[0].reasons
     found = {row.answer: row.good for row in conversations(tmp_path / "out" / "train.jsonl")}
     assert all(good == (int(answer.split()[-1][:-1]) % 2 == 1) for answer, good in found.items())
+
+
+def test_a_column_that_marks_only_some_rows_is_not_taken_for_labels_by_itself(tmp_path: Path) -> None:
+    rows = [
+        {"question": f"What is {n}?", "answer": f"A lamp {n}.", "flagged": ("no", "yes")[n % 2] if n < 4 else None}
+        for n in range(12)
+    ]
+    with pytest.raises(DataError, match="no column holds both marks in every one of the first 12 rows") as found:
+        prepare(written(tmp_path, rows), 0, tmp_path / "out", needs="labels")
+    assert "columns: {question: question, answer: answer}: its role is `keep`" in found.value.hint
 
 
 def test_of_two_such_columns_neither_is_taken_and_what_is_printed_names_one(tmp_path: Path) -> None:

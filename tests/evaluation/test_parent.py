@@ -70,6 +70,8 @@ def test_merged_adapters_are_judged_against_each_run_they_came_from_on_its_own_r
     assert "against a-1 alone exact match 100 % -> 100 % (0 points" in found.verdict.text
     assert "10 rows: no clear difference); against b-2 alone exact match 100 % -> 0 % (-100 points" in found.verdict.text
     assert found.verdict.text.endswith("10 rows: a clear loss).")
-    assert found.verdict.cautions[0].startswith("merging lost right answers of b-2: serve the adapters side by side")
+    assert found.verdict.cautions[0].startswith(
+        "merging made b-2 clearly worse on its own rows: serve the adapters side by side"
+    )
     assert Report.from_json(found.as_json()) == found
     assert parent.beside_merged(merged, [], tmp_path) is merged

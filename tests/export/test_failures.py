@@ -180,15 +180,38 @@ def test_what_a_killed_export_left_is_swept_by_the_next_one_and_by_no_other_kind
     assert listing(here.exports) == {"adapter", ".reference", ".merged.0123abcd"}
 
 
-def test_two_processes_do_not_make_one_export_at_once(source: Source, tmp_path: Path) -> None:
+def test_two_processes_do_not_make_one_export_at_once(source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Stopping(Silent):
         def should_stop(self) -> bool:
             return True
 
     here = elsewhere(source, tmp_path)
-    with locks.hold(here.exports / ".adapter.lock"), pytest.raises(Stopped):
-        export(AdapterTarget(), here, Probe([]), Stopping())
+    with monkeypatch.context() as patch, locks.hold(here.exports / ".adapter.lock"):
+        patch.setattr(AdapterTarget, "write", lambda *_: pytest.fail("made beside another process"))
+        with pytest.raises(Stopped):
+            export(AdapterTarget(), here, Probe([]), Stopping())
     assert listing(here.exports) == set()
+    export(AdapterTarget(), here, Probe([]), Silent())
+    assert "adapter" in listing(here.exports)
+
+
+@pytest.mark.parametrize("replaced", [True, False])
+def test_an_export_killed_while_it_took_the_place_of_another_leaves_one_whole_export(
+    replaced: bool, source: Source, tmp_path: Path
+) -> None:
+    """Killed after the earlier one was moved aside: it comes back, unless the new one is in its place."""
+    here = elsewhere(source, tmp_path)
+    made = export(AdapterTarget(), here, Probe([]), Silent())
+    aside = here.exports / ".adapter.old.0123abcd"
+    aside.mkdir()
+    if replaced:
+        shutil.copytree(made.path, aside / "was")
+    else:
+        os.replace(made.path, aside / "was")
+    manifest = ((made.path if replaced else aside / "was") / "artifact.json").stat().st_mtime_ns
+    assert export(AdapterTarget(), here, Probe([]), Silent()).path == made.path
+    assert (made.path / "artifact.json").stat().st_mtime_ns == manifest, "it is not made again"
+    assert not aside.exists()
 
 
 def test_an_adapter_of_another_base_is_refused_with_its_place(source: Source, tmp_path: Path, tiny_model: Path) -> None:

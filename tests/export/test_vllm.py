@@ -142,13 +142,13 @@ def test_vllm_writes_the_answers_of_a_training_with_the_adapter_as_it_is(plain: 
     ]
     assert plain.base.folder
     settings = engine.Settings(str(plain.base.folder), None, "float32", 128, 8, 4, 0.0)
-    with engine.opened(settings) as sampler:
+    with engine.opened(settings, Silent()) as sampler:
         for scale in (1.0, 0.0):
             folder = sampler.new_folder()
             shutil.copytree(plain.adapter, folder, dirs_exist_ok=True)
             scaled(folder / "adapter_model.safetensors", scale)
             model = attach_adapter(load_base(plain.model, "cpu", plain.base), folder)
-            for prompt, (ids, logps) in zip(prompts, sampler.sample(prompts, ends, 16, 1.0, 7), strict=True):
+            for prompt, (ids, logps) in zip(prompts, sampler.sample(prompts, ends, 16, 1.0, [7, 8, 9]), strict=True):
                 with torch.no_grad():
                     own = model(torch.tensor([[*prompt, *ids]])).logits[0, len(prompt) - 1 : -1].log_softmax(-1)
                 assert logps == pytest.approx([own[at, token].item() for at, token in enumerate(ids)], abs=1e-3)

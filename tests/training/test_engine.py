@@ -30,6 +30,7 @@ class SameModel:
 
     def __init__(self, root: Path, base: Any, tokenizer: Any, off: float = 0.0) -> None:
         self.root, self.base, self.tokenizer, self.off, self.seen = root, base, tokenizer, off, list[Path]()
+        self.seeds: list[int] = []
         root.mkdir(exist_ok=True)
 
     def new_folder(self) -> Path:
@@ -39,20 +40,22 @@ class SameModel:
         return folder
 
     def sample(
-        self, prompts: Sequence[Sequence[int]], ends: Sequence[int], longest: int, temperature: float, seed: int
+        self, prompts: Sequence[Sequence[int]], ends: Sequence[int], longest: int, temperature: float, seeds: Sequence[int]
     ) -> list[tuple[list[int], list[float]]]:
         import torch
         from peft import PeftModel
 
         model = PeftModel.from_pretrained(self.base, str(self.seen[-1])).eval()
         assert tuple(ends) == stop_ids(self.tokenizer, model)
+        assert len(seeds) == len(prompts)
+        self.seeds += seeds
         found = []
-        answers = generate(model, prompts, self.tokenizer, longest, 64, temperature, seed=seed)
-        for prompt, answer in zip(prompts, answers, strict=True):
-            ids = [*answer.ids, *([] if answer.end is None else [answer.end])]
+        answers = generate(model, prompts, self.tokenizer, longest, 64, temperature, seed=seeds[0])
+        for at, (prompt, answer) in enumerate(zip(prompts, answers, strict=True)):
+            ids = [*answer.ids[: 3 + at % 5], ends[0]]  # ended, whatever a model of random weights would have written
             with torch.no_grad():
                 logps = model(torch.tensor([[*prompt, *ids]])).logits[0, len(prompt) - 1 : -1].log_softmax(-1)
-            found.append((ids, [logps[at, token].item() + self.off for at, token in enumerate(ids)]))
+            found.append((ids, [logps[place, token].item() + self.off for place, token in enumerate(ids)]))
         model.unload()
         return found
 
@@ -85,6 +88,7 @@ def test_the_engine_answers_with_the_adapter_as_it_is_in_each_step(rollouts: Cal
     for name, values in with_own.items():
         assert np.array_equal(before[name], values.numpy())
         assert np.array_equal(after[name], 2 * values.numpy())
+    assert len(set(engine.seeds)) == len(engine.seeds) == 2 * 4 * 4, "no two answers draw the same numbers"
     assert [len(part) for part in first.sampler_losses] == [int(mask.sum()) for _, mask in first.sequences]
 
 
@@ -97,7 +101,7 @@ def test_an_engine_with_the_same_probabilities_changes_no_loss(rollouts: Callabl
     data = made.step(1, range(4))
     micro = data.batch.micro_batches[0]
     scored = made.loss_model.score(data.tokens, micro)
-    scored = replace(scored, advantages=torch.linspace(-1, 1, len(scored.counts)))
+    scored = replace(scored, advantages=torch.linspace(0.5, 1.5, len(scored.counts)))
     weighed, figures = made.method.loss(scored, data.batch.totals)
     alone, _ = made.method.loss(replace(scored, sampler_losses=None), data.batch.totals)
     assert weighed.item() == pytest.approx(alone.item(), rel=1e-4)
@@ -135,5 +139,5 @@ def test_a_failure_of_vllm_is_one_of_the_training_and_says_what_to_do(error: typ
             raise error("the exporter vllm was killed", hint="The machine may be out of memory.")
 
     with pytest.raises(TrainingError, match="vLLM failed: the exporter vllm was killed") as failed:
-        vllm.VllmEngine(Broken()).sample([[1]], [2], 8, 1.0, 0)  # pyright: ignore[reportArgumentType]
+        vllm.VllmEngine(Broken()).sample([[1]], [2], 8, 1.0, [0])  # pyright: ignore[reportArgumentType]
     assert failed.value.hint == "The machine may be out of memory. Or set training.method.engine to transformers."

@@ -39,9 +39,11 @@ class Grpo(Method, frozen=True):
     """What an advantage is divided by: the deviation of its group's rewards, of the batch's, or nothing."""
     beta: Annotated[float, Ui(advanced=True, step=0.01)] = Field(default=0.0, ge=0, le=10, title="Beta")
     """Weight of the divergence from the model as it starts. 0: none, and no second pass over the answers."""
-    engine: Annotated[Literal["transformers", "vllm"], Ui(advanced=True)] = Field(default="transformers", title="Written by")
+    engine: Annotated[Literal["transformers", "vllm"], Ui(advanced=True)] = Field(
+        default="transformers", title="Answers written by"
+    )
     """transformers: the trained model itself, on every device. vllm: vLLM, which holds a base of its own and loads the
-    adapter again in every step; what its probabilities differ is corrected. `studio exporters install vllm`"""
+    adapter again in every step; the difference between both probabilities is corrected. `studio exporters install vllm`"""
     watched: Annotated[int, Ui(advanced=True)] = Field(default=64, ge=1, le=10_000, title="Held-out prompts watched")
     """How many held-out prompts are answered, greedily, at each evaluation."""
 

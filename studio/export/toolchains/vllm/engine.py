@@ -10,6 +10,7 @@ from pathlib import Path
 
 from studio.core.errors import ExportError, HardwareError, TrainingError
 from studio.export.toolchains.remote import Remote
+from studio.tracking.reporter import Reporter, Silent
 
 FIELD = "training.method.engine"
 
@@ -49,7 +50,7 @@ class VllmEngine:
         return self._folder
 
     def sample(
-        self, prompts: Sequence[Sequence[int]], ends: Sequence[int], longest: int, temperature: float, seed: int
+        self, prompts: Sequence[Sequence[int]], ends: Sequence[int], longest: int, temperature: float, seeds: Sequence[int]
     ) -> list[tuple[list[int], list[float]]]:
         """An answer to each prompt by the newest adapter: token ids, the end token included, and log p of each.
 
@@ -58,20 +59,33 @@ class VllmEngine:
         asked = [list(map(int, prompt)) for prompt in prompts]
         with _as_training_error():
             adapter = (str(self._folder), self._version)
-            answers = self._remote.ask("sample", asked, list(ends), longest, temperature, seed, *adapter)
+            answers = self._remote.ask("sample", asked, list(ends), longest, temperature, list(seeds), *adapter)
         return [(list(ids), list(logps)) for ids, logps in answers]
 
 
 @contextmanager
-def opened(settings: Settings) -> Generator[VllmEngine]:
-    """vLLM with a base, until the block ends. Raises TrainingError if it cannot load it."""
-    remote = Remote("vllm", "studio.export.toolchains.vllm.runtime:sampling", asdict(settings))
+def opened(settings: Settings, reporter: Reporter) -> Generator[VllmEngine]:
+    """vLLM with a base, until the block ends. Raises TrainingError if it cannot load it, Stopped if asked to stop meanwhile."""
+    opening = _Opening(reporter)
+    remote = Remote("vllm", "studio.export.toolchains.vllm.runtime:sampling", asdict(settings), opening)
     with _as_training_error():
         remote.__enter__()
+    opening.done = True
     try:
         yield VllmEngine(remote)
     finally:
         remote.__exit__()
+
+
+class _Opening(Silent):
+    """Asked to stop, a run ends the opening of vLLM, which takes minutes, and not a step, which is finished and saved."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self.reporter, self.done = reporter, False
+
+    def should_stop(self) -> bool:
+        """As the run is asked, until vLLM is open."""
+        return not self.done and self.reporter.should_stop()
 
 
 @contextmanager

@@ -125,7 +125,7 @@ class Sampler:
         ends: Sequence[int],
         longest: int,
         temperature: float,
-        seed: int,
+        seeds: Sequence[int],
         adapter: str,
         version: int,
     ) -> list[tuple[list[int], list[float]]]:
@@ -142,11 +142,11 @@ class Sampler:
                 max_tokens=longest,
                 stop_token_ids=list(ends),
                 ignore_eos=True,  # these ends are the only ones, as where the trained model writes
-                seed=(seed + number) % (1 << 31),
+                seed=seed,
                 logprobs=0,
                 detokenize=False,
             )
-            for number in range(len(prompts))
+            for seed in seeds
         ]
         asked = [{"prompt_token_ids": list(prompt)} for prompt in prompts]
         lora = LoRARequest(f"step-{version}", version, adapter)
