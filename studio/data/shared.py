@@ -40,16 +40,14 @@ def labels(rows: Sequence[Row], taken: Collection[str]) -> list[str]:
 
 
 def _labels(values: Sequence[object]) -> bool:
-    said = {
-        _word(value) for value in values
-    }  # of a cell that is empty, none of the words: such a column is for a person to name
+    """Whether values are marks of both kinds and nothing else; an empty cell is no mark, and leaves the column to be named."""
+    said = {_mark(value) for value in values}
     return bool(said & BAD_WORDS) and bool(said & GOOD_WORDS) and said <= BAD_WORDS | GOOD_WORDS
 
 
-def _word(value: object) -> str:
-    """A mark in lower case, a whole number without its point."""
-    whole = isinstance(value, float) and value.is_integer()
-    return str(int(value) if isinstance(value, float) and whole else value).strip().lower()
+def _mark(value: object) -> str:
+    """A value as a mark is written, in lower case; 1.0, as tables write an integer, is 1."""
+    return f"{value:g}" if isinstance(value, float) else str(value).strip().lower()
 
 
 def is_marked_bad(values: Mapping[str, Any], column: str | None) -> bool:

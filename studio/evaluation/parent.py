@@ -16,6 +16,7 @@ from studio.evaluation.interval import Draws, Estimate, change, estimate
 from studio.evaluation.metrics import METRICS, TEXT_METRICS
 from studio.evaluation.report import HELD_OUT, Answered, Compared, Report, SetReport
 from studio.evaluation.tasks.choose import TASKS
+from studio.evaluation.verdict import change_of
 from studio.models.pruning import PrunedModel
 
 PARENT = "parent"
@@ -131,10 +132,9 @@ def _merged(side: SetReport) -> str:
         else "a clear gain" if metric.gained(figure.change)
         else "no clear difference"
     )  # fmt: skip
-    change = f"{metric.show_change(figure.change.value)}, 95 % interval {metric.show_interval(figure.change, change=True)}"
     moved = f"{metric.show(figure.base.value)} -> {metric.show(figure.tuned.value)}"
     alone = f"against {side.name.removeprefix(f'{PARENT}:')} alone {metric.label.lower()} {moved}"
-    return f"{alone} ({change}, {plural(side.rows, 'row')}: {judged})"
+    return f"{alone} ({change_of(side)}, {plural(side.rows, 'row')}: {judged})"
 
 
 def healed(report: Report, beside: SetReport, dropped: int) -> str:

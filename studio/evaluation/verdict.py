@@ -110,7 +110,7 @@ def _on_main(main: SetReport, kind: str) -> str:
         moved = f"{'rose' if figure.change.value > 0 else 'fell'} from {base} to {tuned}"
     if main.before == START:
         moved = moved.replace(base, f"{base} (the adapter it started from)", 1)
-    sentence = f"{kind.capitalize()}: {label} on {main.label} rows {moved} ({_change(main)}, {plural(rows_of(main), 'row')})"
+    sentence = f"{kind.capitalize()}: {label} on {main.label} rows {moved} ({change_of(main)}, {plural(rows_of(main), 'row')})"
     if kind.startswith("no clear difference") and main.headline != "loss" and "loss" in main.metrics:
         loss = main.metrics["loss"]
         if METRICS["loss"].gained(loss.change) or METRICS["loss"].lost(loss.change):
@@ -152,7 +152,7 @@ def _against_sft(against: SetReport) -> str:
     moved = f"{metric.show(figure.base.value)} -> {metric.show(figure.tuned.value)}"
     gained, lost = metric.gained(figure.change), metric.lost(figure.change)
     judged = "a clear gain by the teacher" if gained else "the teacher did harm" if lost else "no clear difference"
-    return f"against the same rows without the teacher {metric.label.lower()} {moved} ({_change(against)}: {judged})"
+    return f"against the same rows without the teacher {metric.label.lower()} {moved} ({change_of(against)}: {judged})"
 
 
 def _to_teacher(compared: SetReport) -> str:
@@ -166,7 +166,7 @@ def _beside(beside: SetReport, whole: bool) -> str:
     metric, figure = METRICS[beside.headline], beside.metrics[beside.headline]
     moved = f"{metric.show(figure.base.value)} -> {metric.show(figure.tuned.value)}"
     name = f"against the base {metric.label.lower()}" if whole else f"on {beside.name.removeprefix(ALSO)}"
-    return f"{name} {moved} ({_change(beside)}, {plural(rows_of(beside), 'row')})"
+    return f"{name} {moved} ({change_of(beside)}, {plural(rows_of(beside), 'row')})"
 
 
 def _on_general(general: SetReport) -> str:
@@ -182,7 +182,7 @@ def _on_general(general: SetReport) -> str:
         judged = "a clear gain"
     else:
         judged = "no clear loss"
-    return f"{moved} ({_change(general)}, {plural(rows_of(general), 'row')}: {judged})"
+    return f"{moved} ({change_of(general)}, {plural(rows_of(general), 'row')}: {judged})"
 
 
 def _on_text(texts: SetReport) -> str:
@@ -204,6 +204,7 @@ def _moved(report: SetReport, name: str) -> str:
     return f"{label} ({metric.show(figure.base.value)} -> {metric.show(figure.tuned.value)})"
 
 
-def _change(report: SetReport) -> str:
+def change_of(report: SetReport) -> str:
+    """The change of the first metric, with its interval."""
     metric, change = METRICS[report.headline], report.metrics[report.headline].change
     return f"{metric.show_change(change.value)}, 95 % interval {metric.show_interval(change, change=True)}"

@@ -120,7 +120,7 @@ def finished_export(folder: Path, key: str) -> Artifact | None:
 def _alone(folder: Path, reporter: Reporter) -> Iterator[None]:
     """Wait until nobody else makes the export `folder`. Raises Stopped if the run is asked to stop meanwhile."""
     try:
-        with locks.hold(folder.with_name(f".{folder.name}.lock"), lambda holder: reporter.should_stop()):
+        with locks.hold(folder.with_name(f".{folder.name}.lock"), lambda holder: reporter.should_stop(), remove=True):
             yield
     except locks.LockHeld:
         raise Stopped from None

@@ -42,21 +42,39 @@ class Lock:
 
 
 @contextlib.contextmanager
-def hold(path: Path, give_up: Callable[[str], bool] = lambda holder: True, pause: float = PAUSE) -> Iterator[Lock]:
+def hold(
+    path: Path, give_up: Callable[[str], bool] = lambda holder: True, pause: float = PAUSE, remove: bool = False
+) -> Iterator[Lock]:
     """Hold the lock on `path`, which is made if it is missing.
 
-    give_up(holder) is asked after each try that failed; by default the first one is the last. Raises LockHeld then.
+    give_up(holder) is asked after each try that failed; by default the first one is the last. Raises LockHeld then. remove:
+    the file goes when the lock is given back, for places where people look; every holder of such a file has to say so.
     """
     handle = _open(path)
     try:
-        while not system.lock_exclusive(handle):
+        while not (system.lock_exclusive(handle) and (not remove or _is_at(path, handle))):
             holder = _signature(handle)
+            if remove and not _is_at(path, handle):  # its holder is done and removed it: the next one is another file
+                stale, handle = handle, _open(path)
+                os.close(stale)
+                continue
             if give_up(holder):
                 raise LockHeld(holder)
             time.sleep(pause)
-        yield Lock(handle)
+        try:
+            yield Lock(handle)
+        finally:
+            if remove:
+                path.unlink(missing_ok=True)
     finally:
         os.close(handle)
+
+
+def _is_at(path: Path, handle: int) -> bool:
+    """Whether the open file is the one of that name."""
+    with contextlib.suppress(OSError):
+        return os.path.samestat(os.stat(path, follow_symlinks=False), os.fstat(handle))
+    return False
 
 
 PROBE = 1.0
@@ -90,7 +108,7 @@ def _open(path: Path) -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileExistsError):  # made by another one meanwhile
             return os.open(path, flags | os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
-        return os.open(path, flags | os.O_RDWR)
+        return _open(path)  # where its holder is done, it may be gone again
     except PermissionError:
         return os.open(path, flags | os.O_RDONLY)
 

@@ -249,7 +249,8 @@ def test_a_fault_of_the_studio_in_one_is_told_and_the_others_go_on(
 @pytest.mark.slow
 def test_ctrl_c_keeps_every_whole_level(service: OtherApi, home: Path, questions: Path):
     command = [sys.executable, "-m", "studio", "bench", f"{service.url}#good", "--prompts", str(questions)]
-    levels = ["--concurrency", "1,2,3,4,5,6", "--repeats", "100"]
+    levels = ["--concurrency", "1,2", "--repeats", "100"]
+    service.crowd = 2  # the second level takes minutes, however busy the machine is that interrupts it
     child = subprocess.Popen(
         [*command, *levels], env={**os.environ, "STUDIO_HOME": str(home)}, stdout=subprocess.PIPE, text=True
     )
@@ -265,8 +266,7 @@ def test_ctrl_c_keeps_every_whole_level(service: OtherApi, home: Path, questions
     assert child.returncode == 130
     found = benchmark_results.result("last", home)
     assert found.state == "interrupted"
-    whole = [level.concurrency for level in found.items[0].levels]
-    assert whole == [1, 2, 3, 4, 5][: len(whole)] != []  # a busy machine may have ended a second one before it was interrupted
+    assert [level.concurrency for level in found.items[0].levels] == [1]
     assert "good" in told
     assert "Interrupted" in benchmark_results.page_file(found, home).read_text()
 

@@ -26,7 +26,7 @@ def main() -> int:
         "--work", type=Path, help="a folder that the next call goes on with; what is damaged is made there once"
     )
     parser.add_argument("--add", action="store_true", help="add the counts to those in --out")
-    parser.add_argument("--export", action="store_true", help="only the writes of one export, until none of them is left")
+    parser.add_argument("--writes", choices=("run", "export"), help="only the writes of one, until none of them is left")
     given = parser.parse_args()
     begun = time.monotonic()
     reference = RunFolder(given.run.absolute()) if given.run else None
@@ -36,8 +36,9 @@ def main() -> int:
     def write(result: campaign.Result) -> None:  # after each fault: a campaign that is cut has done what it has done
         write_json(given.out, _report(result, before, given.seed, time.monotonic() - begun))
 
-    if given.export:
-        result = campaign.fail_an_export(given.seconds, given.seed, work or Path("build/campaign-export"), write)
+    if given.writes:
+        kept = work or Path("build") / f"campaign-{given.writes}"
+        result = campaign.fail_every_write(given.writes, given.seconds, given.seed, kept, write)
     else:
         result = campaign.run(given.seconds, given.seed, reference, whole_runs=True, work=work, tell=write)
     write(result)

@@ -174,15 +174,23 @@ def run(
     return result
 
 
-def fail_an_export(seconds: float, seed: int, work: Path, tell: Callable[[Result], object] = lambda result: None) -> Result:
-    """Let each write of an export fail once with each fault, until none is left or the time is over; `work` is gone on with."""
+def fail_every_write(
+    of: str, seconds: float, seed: int, work: Path, tell: Callable[[Result], object] = lambda result: None
+) -> Result:
+    """Let each write fail once with each fault, until none is left or the time is over; `work` is gone on with.
+
+    of: "run" for a whole run, from `studio train` to its exports; "export" for one export of a run that is done.
+    """
     result, until = Result(), time.monotonic() + seconds
-    with contextlib.closing(EachExportWrite(work.absolute())) as writes:
+    with contextlib.closing({"run": EachWrite, "export": EachExportWrite}[of](work.absolute())) as writes:
         while (left := writes.left(seed)) and time.monotonic() < until:
             fault, number = left[0]
             name = f"{fault.replace('/', ' ')}-{number}"
             result.count(*writes.fail(name, fault, number))
-            result.export_writes = writes.said()
+            if of == "run":
+                result.writes = writes.said()
+            else:
+                result.export_writes = writes.said()
             shutil.rmtree(work / name, ignore_errors=True)
             tell(result)
     return result

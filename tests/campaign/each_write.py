@@ -129,8 +129,8 @@ class EachExportWrite(EachWrite):
     """The writes of one export of a run that is done, and nothing else: so few that every one of them can fail in each way."""
 
     KIND = "merged"
-    KEPT = (KIND, ".reference", f".{KIND}.lock")
-    """What lies beside an export afterwards: the answers of the adapter, for the next export, and its lock."""
+    KEPT = (KIND, ".reference")
+    """What lies beside an export afterwards: the answers of the adapter, for the next export."""
 
     def _prepare(self, home: Path) -> None:
         shutil.copytree(self.root / "whole", home, symlinks=True)

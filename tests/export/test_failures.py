@@ -63,7 +63,7 @@ class Huge(AdapterTarget):  # pyright: ignore[reportGeneralTypeIssues]
 
 
 def listing(folder: Path) -> set[str]:
-    return {item.name for item in folder.iterdir() if not item.name.endswith(".lock")} if folder.exists() else set()
+    return {item.name for item in folder.iterdir()} if folder.exists() else set()
 
 
 def elsewhere(source: Source, folder: Path) -> Source:
@@ -186,7 +186,7 @@ def test_two_processes_do_not_make_one_export_at_once(source: Source, tmp_path: 
             return True
 
     here = elsewhere(source, tmp_path)
-    with monkeypatch.context() as patch, locks.hold(here.exports / ".adapter.lock"):
+    with monkeypatch.context() as patch, locks.hold(here.exports / ".adapter.lock", remove=True):
         patch.setattr(AdapterTarget, "write", lambda *_: pytest.fail("made beside another process"))
         with pytest.raises(Stopped):
             export(AdapterTarget(), here, Probe([]), Stopping())

@@ -208,3 +208,24 @@ def test_a_live_run_survives_the_kernels_own_boot_time_moving(tmp_path: Path) ->
         assert process is not None
         os.kill(process.pid, signal.SIGKILL)
         lifecycle.wait_for_end(run, 20)
+
+
+def test_a_lock_that_is_removed_is_held_by_one_at_a_time_and_leaves_no_file(tmp_path: Path) -> None:
+    """Whoever waited for a file that is gone locks the one that is there now."""
+    file, inside, most = tmp_path / "lock", [0], [0]
+
+    def work() -> None:
+        for _ in range(50):
+            with locks.hold(file, lambda holder: False, pause=0.0005, remove=True):
+                inside[0] += 1
+                most[0] = max(most[0], inside[0])
+                time.sleep(0.0005)
+                inside[0] -= 1
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1]
+    assert not file.exists()

@@ -19,13 +19,15 @@ MODELS = ("good", "no-usage", "strict", "newer", "busy-once", "busy", "crowded",
 
 @dataclass
 class OtherApi:
-    """The running service. bodies: what it was asked; most: the most requests at once."""
+    """The running service. bodies: what it was asked; most: the most requests at once; crowd: how many at once make it slow; 0:
+    none do."""
 
     url: str
     bodies: list[dict[str, Any]] = field(default_factory=list)
     asked: Counter[str] = field(default_factory=Counter)
     active: int = 0
     most: int = 0
+    crowd: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -104,7 +106,7 @@ def other_api() -> Iterator[OtherApi]:
                 self.data({"error": "Overloaded"})
                 return
             for word in WORDS[:2] if model == "cut" else WORDS:
-                time.sleep(0.002)
+                time.sleep(0.2 if 0 < api.crowd <= api.active else 0.002)
                 self.data({"choices": [{"delta": {"content": word}}]})
             if model == "cut":
                 self.close_connection = True

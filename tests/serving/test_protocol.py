@@ -332,7 +332,7 @@ def test_a_client_that_leaves_ends_its_answer(server: Server, slowly: None) -> N
     asked = {"model": "shop", "messages": talk(LONG), "max_tokens": 300, "stream": True, "logit_bias": {"2": -100}}
     with httpx.stream("POST", server.url + "/chat/completions", json=asked) as answer:
         next(answer.iter_lines())
-        assert scheduler.active == 1
+        assert scheduler.active == 1, (answer.status_code, list(answer.iter_lines()))
     until = time.monotonic() + 60
     while scheduler.active and time.monotonic() < until:
         time.sleep(0.02)

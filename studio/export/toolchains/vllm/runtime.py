@@ -76,7 +76,7 @@ class Vllm:
 @contextmanager
 def opened(settings: dict[str, Any]) -> Iterator[Vllm]:
     """vLLM with the model in `folder` for `context` tokens, computing in `dtype`; `lora` names an adapter's folder."""
-    os.environ.update({name: os.environ.get(name, value) for name, value in VARIABLES.items()})
+    _set_variables()
     import torch
     from vllm import LLM
     from vllm.lora.request import LoRARequest
@@ -97,6 +97,11 @@ def opened(settings: dict[str, Any]) -> Iterator[Vllm]:
     lora = LoRARequest("tuned", 1, settings["lora"]) if adapter else None
     vocabulary = engine.model_config.get_vocab_size()
     yield Vllm(engine, settings["ends"], vocabulary, lora)
+
+
+def _set_variables() -> None:
+    """Before vLLM is imported; what a person has set stays."""
+    os.environ.update({name: os.environ.get(name, value) for name, value in VARIABLES.items()})
 
 
 def _share() -> float:
@@ -158,7 +163,7 @@ class Sampler:
 def sampling(settings: dict[str, Any]) -> Iterator[Sampler]:
     """vLLM with the base in `folder` for `context` tokens and `at_once` answers, computing in `dtype`, for adapters of up to
     `rank`. share: what it may take of the GPU's memory, from 0 to 1."""
-    os.environ.update({name: os.environ.get(name, value) for name, value in VARIABLES.items()})
+    _set_variables()
     import torch
     from vllm import LLM
 
