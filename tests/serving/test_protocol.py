@@ -319,20 +319,20 @@ def test_a_page_that_rebinds_its_name_to_this_machine_is_refused(server: Server)
     assert httpx.get(server.url + "/models", headers={"host": "evil.example"}).status_code == 421
 
 
-@pytest.fixture
-def slowly(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every further token takes at least 30 ms: an answer lasts longer than a busy machine makes its client wait."""
+def slow_down(server: Server, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Every further token takes at least so long: an answer lasts longer than a busy machine makes its client wait."""
     engine = server.models["shop"].scheduler.engine
     advance = engine.advance
-    monkeypatch.setattr(engine, "advance", lambda jobs: (time.sleep(0.03), advance(jobs))[1])
+    monkeypatch.setattr(engine, "advance", lambda jobs: (time.sleep(seconds), advance(jobs))[1])
 
 
-def test_a_client_that_leaves_ends_its_answer(server: Server, slowly: None) -> None:
+def test_a_client_that_leaves_ends_its_answer(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow_down(server, monkeypatch, 0.3)  # a minute and a half, of which a step passes here
     scheduler = server.models["shop"].scheduler
     asked = {"model": "shop", "messages": talk(LONG), "max_tokens": 300, "stream": True, "logit_bias": {"2": -100}}
     with httpx.stream("POST", server.url + "/chat/completions", json=asked) as answer:
-        next(answer.iter_lines())
-        assert scheduler.active == 1, (answer.status_code, list(answer.iter_lines()))
+        first = next(answer.iter_lines())
+        assert scheduler.active == 1, (answer.status_code, first)
     until = time.monotonic() + 60
     while scheduler.active and time.monotonic() < until:
         time.sleep(0.02)
@@ -341,7 +341,8 @@ def test_a_client_that_leaves_ends_its_answer(server: Server, slowly: None) -> N
     assert 'model="shop",path="/v1/chat/completions",status="499"' in metrics
 
 
-def test_more_than_the_queue_holds_is_refused_with_429(server: Server, slowly: None) -> None:
+def test_more_than_the_queue_holds_is_refused_with_429(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow_down(server, monkeypatch, 0.03)
     asked = {"model": "shop", "messages": talk(LONG), "max_tokens": 60, "logit_bias": {"2": -100}}
     found: list[int] = []
 
@@ -361,7 +362,8 @@ def test_more_than_the_queue_holds_is_refused_with_429(server: Server, slowly: N
     assert found.count(200) >= 8  # those the limits have room for
 
 
-def test_two_streams_are_written_in_turn(server: Server, slowly: None) -> None:
+def test_two_streams_are_written_in_turn(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow_down(server, monkeypatch, 0.03)
     order: list[str] = []
     together = threading.Barrier(2)
 
