@@ -11,19 +11,20 @@ import itertools
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from studio.core.errors import TO_FILL_IN, DataError
 from studio.core.plain import is_list
 from studio.core.text import nearest, shorten
 from studio.data.columns import LABELS, SHARED, Table, identifies, shared_columns, words
-from studio.data.context import Context
+from studio.data.context import Context, Role
 from studio.data.formats import FORMATS
 from studio.data.leaves import Leaf, has_text, leaves, without_copies
 from studio.data.notes import Unusable
 from studio.data.paths import value_at
 from studio.data.rows import Conversation, Row
+from studio.data.speech import is_among_others, speech
 
 ANSWERS = words(
     """answer answers response output outputs completion reply chosen target label labels summary highlights
@@ -54,16 +55,19 @@ class Choice:
     columns: dict[str, str]
     sample: str = ""
     format: str = ""
+    roles: Mapping[str, Role] = field(default_factory=dict[str, Role])
 
     @property
     def line(self) -> str:
         """What to write under `data:` in a spec."""
         named = columns_line(self.columns) if self.columns else ""
-        return ", ".join(part for part in (f"format: {self.format}" if self.format else "", named) if part)
+        speakers = columns_line(self.roles, "roles") if self.roles else ""
+        return ", ".join(part for part in (f"format: {self.format}" if self.format else "", named, speakers) if part)
 
     def as_dict(self) -> dict[str, Any]:
         """As `--json` shows it."""
-        return {"columns": self.columns, "format": self.format or None, "line": self.line, "sample": self.sample}
+        named = {"columns": self.columns, "roles": dict(self.roles), "format": self.format or None}
+        return {**named, "line": self.line, "sample": self.sample}
 
 
 class NeedsChoice(DataError):
@@ -107,11 +111,11 @@ def asking(message: str, table: Table, file: str, choices: Sequence[Choice], *, 
     return NeedsChoice(message, hint=hint, where=file, choices=tuple(choices), reasons=tuple(reasons))
 
 
-def choice(table: Table, columns: Mapping[str, str], format: str = "") -> Choice:
+def choice(table: Table, columns: Mapping[str, str], format: str = "", roles: Mapping[str, Role] | None = None) -> Choice:
     """A choice with the first row that can be read that way; a key to choices that are not shown answers nothing."""
     if table.plain.get(columns.get("answer", "")) == "answer key" and "choices" not in columns:
         return Choice(dict(columns), "", format)
-    return Choice(dict(columns), _sample(table, columns, format), format)
+    return Choice(dict(columns), _sample(table, columns, format, roles or {}), format, roles or {})
 
 
 def guesses(table: Table) -> list[Choice]:
@@ -121,7 +125,7 @@ def guesses(table: Table) -> list[Choice]:
     fuzzy = _misspelt(table)
     if fuzzy:
         return [fuzzy]
-    every = leaves(table)
+    every = [leaf for leaf in leaves(table) if not is_among_others(table, leaf.path)]
     translates = any(leaf.words == ("target",) for leaf in every)
     candidates = [leaf for leaf in every if not identifies(" ".join(leaf.words)) or (translates and leaf.words == ("source",))]
     candidates = [leaf for leaf in without_copies(table, candidates) if not _is_number_of_name(leaf, every)]
@@ -138,6 +142,9 @@ def guesses(table: Table) -> list[Choice]:
         question = next(leaf for leaf in texts if leaf != answer)
     if numbered := next(((one, two) for one, two in itertools.pairwise(texts) if _follows(one, two)), None):
         question, answer = numbered
+    if not (question and answer) and (told := speech(table)):
+        shared = shared_columns(table, (told.column,), SHARED)
+        return [item for item in (choice(table, {**told.columns, **shared}, roles=told.roles),) if item.sample]
     choices: list[Choice] = []
     by_last = {leaf.words[-1]: leaf.path for leaf in reversed(candidates) if leaf.words and not leaf.words[-1].isdigit()}
     if {"instruction", "output"} <= by_last.keys() and any("." in path for path in by_last.values()):
@@ -226,9 +233,9 @@ def preferences(table: Table) -> list[Choice]:
     return []
 
 
-def columns_line(columns: Mapping[str, str]) -> str:
-    """The line that names columns in a spec, e.g. `columns: {question: Frage, answer: "Antwort, kurz"}`."""
-    return "columns: {" + ", ".join(f"{role}: {quoted(name)}" for role, name in columns.items()) + "}"
+def columns_line(columns: Mapping[str, str], field: str = "columns") -> str:
+    """The line that names columns in a spec, e.g. `columns: {question: Frage, answer: "Antwort, kurz"}`, or speakers."""
+    return f"{field}: {{" + ", ".join(f"{quoted(role)}: {quoted(name)}" for role, name in columns.items()) + "}"
 
 
 def quoted(name: str) -> str:
@@ -297,13 +304,13 @@ def _questions(table: Table, leaf: Leaf) -> float:
     return sum(value.rstrip().endswith(("?", "？")) for value in values) / max(len(values), 1)
 
 
-def _sample(table: Table, columns: Mapping[str, str], format: str = "") -> str:
+def _sample(table: Table, columns: Mapping[str, str], format: str, roles: Mapping[str, Role]) -> str:
     form = next((form for form in FORMATS.values() if (not format or form.name == format) and form.is_made_of(columns)), None)
     if form is None:
         return ""
     for row in table.rows:
         try:
-            made = form.convert(_with_paths(row, columns), columns, Context(turns="keep"))
+            made = form.convert(_with_paths(row, columns), columns, Context.of(roles, "keep"))
         except Unusable:
             continue
         return _written(made)

@@ -41,7 +41,7 @@ def check(
     unless it learns from such, too.
     """
     notes = Notes() if notes is None else notes
-    context = Context(notes, {name.strip().lower(): role for name, role in settings.roles.items()}, settings.turns)
+    context = Context.of(settings.roles, settings.turns, notes)
     convert = FORMATS[detection.format].convert
     columns = detection.columns
     shared = any(role in SHARED for role in columns)

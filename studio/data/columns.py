@@ -156,16 +156,16 @@ def matches(table: Table, known: tuple[str, ...], loose: bool = False) -> list[s
     ]
 
 
-def worth(table: Table, convert: Convert, columns: Mapping[str, str], strength: float) -> float:
+def worth(table: Table, convert: Convert, columns: Mapping[str, str], strength: float, context: Context | None = None) -> float:
     """The strength of a proposal lowered by the share of sample rows that do not fit it."""
-    tried = table.rows[:LOOKED_AT]
-    fit = sum(_fits(convert, row, columns) for row in tried) / len(tried) if tried else 0.0
+    tried, context = table.rows[:LOOKED_AT], context or Context()
+    fit = sum(_fits(convert, row, columns, context) for row in tried) / len(tried) if tried else 0.0
     return round(strength * (0.5 + 0.5 * fit), 3)
 
 
-def _fits(convert: Convert, row: Row, columns: Mapping[str, str]) -> bool:
+def _fits(convert: Convert, row: Row, columns: Mapping[str, str], context: Context) -> bool:
     try:
-        convert(row, columns, Context())
+        convert(row, columns, context)
     except Unusable:
         return False
     return True

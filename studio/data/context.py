@@ -19,3 +19,8 @@ class Context:
     notes: Notes = field(default_factory=Notes)
     roles: Mapping[str, Role] = field(default_factory=dict[str, Role])
     turns: Turns = "strict"
+
+    @classmethod
+    def of(cls, roles: Mapping[str, Role], turns: Turns = "strict", notes: Notes | None = None) -> Context:
+        """With the speakers' names as they are written in the settings."""
+        return cls(notes or Notes(), {name.strip().lower(): role for name, role in roles.items()}, turns)

@@ -146,7 +146,8 @@ def _as_set(table: Table, settings: Data, file: str) -> Detection:
         form = FORMATS[name]
         if form.is_made_of(roles):
             _missing_column(table, settings, file)
-            confidence = worth(table, form.convert, roles, 1.0)
+            context = Context.of(settings.roles, settings.turns)
+            confidence = worth(table, form.convert, roles, 1.0, context)
             reasons = (f"The settings name the columns: {columns_line(roles)}.",)
             return Detection(name, dict(roles), 1.0 if confidence >= 0.6 else confidence, reasons)
     known = sorted({role for name in names for role in FORMATS[name].roles})

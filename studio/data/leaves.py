@@ -15,6 +15,8 @@ from studio.data.paths import parsed, value_at
 _CODES = frozenset(words("""close zip post postal country status error product item currency language"""))
 """Words beside which `code` is a mark, not something that is written."""
 _NEVER = frozenset(words("""rejected rejects reject wrong incorrect negative bad"""))
+_VALUES = frozenset(("value", "text", "content"))
+"""Keys that hold what a typed object is about."""
 _TAGS = re.compile(r"<[^<>]{1,200}>")
 
 
@@ -68,7 +70,9 @@ def _inside(path: str, value: object, depth: int = 0) -> list[tuple[str, Any]]:
     if isinstance(value, str) and value.lstrip()[:1] in ("{", "[") and depth < 3:
         value = parsed(value)
     if is_mapping(value) and depth < 3:
-        return [part for key, inner in value.items() for part in _inside(f"{path}.{key}", inner, depth + 1)]
+        typed = "type" in value and bool(value.keys() & _VALUES)  # of {"type": "text", "value": …} the value
+        parts = [(key, inner) for key, inner in value.items() if not (typed and key == "type")]
+        return [part for key, inner in parts for part in _inside(f"{path}.{key}", inner, depth + 1)]
     if is_list(value) and value and depth < 3 and not is_list(value[0]):
         return _inside(f"{path}.0", value[0], depth + 1)
     return [] if isinstance(value, (Mapping, list, bool)) or value is None else [(path, value)]

@@ -177,12 +177,20 @@ def key_of(message: Mapping[str, Any], keys: Iterable[str]) -> str | None:
     )
 
 
+def is_said(message: Mapping[str, Any]) -> bool:
+    """Whether a message is one text under its speaker's name."""
+    return len(message) == 1 and isinstance(next(iter(message.values())), str)
+
+
 def _as_openai(message: dict[str, Any], number: int, column: str, context: Context) -> tuple[str, dict[str, Any]]:
     """The message's role, and the message with its content under `content`; a spoken tool call as `tool_calls`."""
     speaker = message.get("role")
     if speaker is None:
         key = key_of(message, ROLE_KEYS)
         speaker = message[key] if key else None
+    if speaker is None and is_said(message):  # {"user": "Hello"}
+        speaker, text = next(iter(message.items()))
+        message = {"content": text}
     if is_object(speaker):  # {"author": {"role": "user"}}, as some exports write it
         speaker = speaker.get("role") or speaker.get("name")
     if speaker is None:

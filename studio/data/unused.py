@@ -10,7 +10,7 @@ from studio.core.plain import is_list, is_object
 from studio.core.text import shorten
 from studio.data.columns import DESCRIPTIONS, LABELS, identifies, is_flag, is_number, plain
 from studio.data.findings import Example, Finding
-from studio.data.paths import root
+from studio.data.paths import is_path, root
 from studio.data.rows import Row
 
 SHOWN = 80
@@ -32,7 +32,8 @@ class UnusedColumns:
     def add(self, row: Row) -> None:
         """Look at a row that is used."""
         if not self._rows:
-            self._used = {*self._columns, *(root(name, row.values) for name in self._columns)}
+            plain = row.values.keys() - {name for name in self._columns if is_path(name)}
+            self._used = {*self._columns, *(root(name, tuple(plain)) for name in self._columns)}
         self._rows += 1
         if row.values.keys() <= self._used:  # the usual row, of a million
             return

@@ -362,6 +362,8 @@ CASES: tuple[Case, ...] = (
     Case("marked.csv", table("question", "answer"), Turns(FIRST), {"encoding": "utf-8-sig"}),
     Case("twice.jsonl", lines(lambda q, a: {"question": q, "answer": a}) * 3 + '{"question": "a", "answer": "b", "answer": "c"}\n', Turns(FIRST, 18), {"max_rejected": 0.1}),
     Case("archive.zip", archive(train__csv=table("question", "answer"), valid__csv=table("question", "answer"), LICENSE__txt="Free."), Turns(FIRST)),
+    Case("map-below.json", json.dumps({"meta": {"version": 2}, "tickets": {f"k{n}": {"customer": {"says": q}, "agent": {"says": a}} for n, (q, a) in enumerate(PAIRS)}}), Asks(Turns(FIRST))),
+    Case("archive-odd-names.zip", archive(faq__csv=table("nr", "frage", "loesung", make=lambda q, a: ["1", q, a]), figures__csv="a,b\n1,2\n", valid__csv=table("nr", "frage", "loesung", make=lambda q, a: ["1", q, a]), LICENSE__txt="Free."), Asks(Turns(FIRST))),
     Case("archive-columns.zip", archive(data__csv=table("shop text", "remark text"), figures__csv="a,b\n1,2\n", terms__txt="Free for all."), Turns(FIRST), {"columns": {"question": "shop text", "answer": "remark text"}}),
     Case("folder-csv", folder(train__csv=table("question", "answer"), test__csv=table("question", "answer")), Turns(FIRST)),
     Case("folder-lines", folder(a__jsonl=lines(lambda q, a: {"question": q, "answer": a}), b__tsv=table("question", "answer", delimiter="\t")), Turns(FIRST, 12)),

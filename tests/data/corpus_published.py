@@ -73,4 +73,13 @@ CASES: tuple[Case, ...] = (
     Case("tokens-and-texts.jsonl", lines(lambda q, a: {"inputs": [1, 2], "inputs_pretokenized": q, "targets": [3], "targets_pretokenized": a}), Asks(Turns(FIRST))),
     Case("alpaca-and-its-text.jsonl", lines(lambda q, a: {"instruction": "Answer.", "input": q, "output": a, "text": f"Below is an instruction.\n\n### Instruction:\nAnswer.\n\n### Input:\n{q}\n\n### Response:\n{a}"}), Turns((("user", f"Answer.\n\n{Q[0]}"), FIRST[1]))),
     Case("alpaca-without-inputs-and-its-text.jsonl", lines(lambda q, a: {"instruction": q, "input": "", "output": a, "text": f"Below is an instruction.\n\n### Instruction:\n{q}\n\n### Response:\n{a}"}), Turns(FIRST)),
+    # conversations with keys of their own
+    Case("own-keys.jsonl", lines(lambda q, a: {"dialog": [{"wer": "Kunde", "was": q}, {"wer": "Berater", "was": a}]}), Asks(Turns(FIRST))),
+    Case("own-keys-and-times.jsonl", lines(lambda q, a: {"id": 1, "log": [{"who": "c", "line": q, "at": "10:00"}, {"who": "b", "line": a, "at": "10:01"}]}), Asks(Turns(FIRST))),
+    Case("own-keys-many-people.jsonl", numbered(lambda n, q, a: {"thread": [{"party": f"Person {n}", "words": q}, {"party": "Shop", "words": a}], "ticket": n}), Asks(Turns(FIRST))),
+    Case("own-keys-called-history.jsonl", lines(lambda q, a: {"history": [{"nick": "anna", "msg": q}, {"nick": "shop", "msg": a}]}), Asks(Turns(FIRST))),
+    Case("a-key-a-speaker.jsonl", lines(lambda q, a: {"dialog": [{"user": q}, {"assistant": a}]}), Turns(FIRST)),
+    Case("a-key-a-speaker-unknown.jsonl", lines(lambda q, a: {"dialog": [{"Kundin": q}, {"Beraterin": a}]}), Asks(Turns(FIRST))),
+    Case("items-are-no-messages.jsonl", lines(lambda q, a: {"items": [{"color": "red", "note": f"Some long note on {q}"}, {"color": "blue", "note": "Another."}], "q_text": q, "reply_text": a}), Asks(Turns(FIRST))),
+    Case("typed-parts.jsonl", lines(lambda q, a: {"question": {"type": "text", "value": q}, "answer": {"type": "text", "value": a}}), Asks(Turns(FIRST))),
 )  # fmt: skip

@@ -97,7 +97,7 @@ def test_following_the_printed_advice_gives_what_was_meant(case: Case, tmp_path:
     with pytest.raises(NeedsChoice) as asked:
         inspect(Data(train=file))
     line = asked.value.hint.split("under data: ")[1].split("  ")[0].split(" with the right names")[0]
-    settings = yaml.safe_load("{" + line + "}") if not line.startswith("columns") else yaml.safe_load(line)
+    settings = yaml.safe_load("{" + line + "}")
     got = read(file, {**settings, "max_rejected": 0.05})
     assert isinstance(case.answer, Asks)
     if case.answer.then is None:

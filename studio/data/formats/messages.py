@@ -11,7 +11,7 @@ from studio.data.context import Context
 from studio.data.notes import Unusable
 from studio.data.rows import Conversation, Row
 from studio.data.texts import is_absent, kind_of
-from studio.data.turns import CONTENT_KEYS, ROLE_KEYS, checked, from_json
+from studio.data.turns import CONTENT_KEYS, ROLE_KEYS, SPEAKERS, checked, from_json, is_said
 
 EXAMPLE: dict[str, Any] = {
     "messages": [
@@ -122,7 +122,7 @@ def _side_by_side(values: Mapping[str, Any], columns: Mapping[str, str]) -> list
 
 def _is_message(item: Mapping[str, Any]) -> bool:
     """Whether an object names a speaker and may hold what is said; ShareGPT's `from` and `value` are a format of their own."""
-    if "role" in item:
+    if "role" in item or (is_said(item) and next(iter(item)).lower() in SPEAKERS):
         return True
     return bool(item.keys() & set(ROLE_KEYS)) and bool(item.keys() & set(CONTENT_KEYS)) and not {"from", "value"} <= item.keys()
 

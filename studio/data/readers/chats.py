@@ -10,8 +10,9 @@ from studio.core.text import plural
 from studio.data.readers.facts import Facts
 from studio.data.readers.faq import text_of_page
 from studio.data.readers.shape import Shape, at, has_objects
-from studio.data.readers.speakers import known, who
+from studio.data.readers.speakers import who
 from studio.data.rows import Rejected, Row
+from studio.data.speakers import known
 from studio.data.times import oldest_first
 
 

@@ -12,9 +12,10 @@ from studio.data import times
 from studio.data.columns import is_flag, is_number, plain, words
 from studio.data.readers.facts import Facts
 from studio.data.readers.message_order import in_order
-from studio.data.readers.speakers import known, who
+from studio.data.readers.speakers import who
 from studio.data.rows import Rejected, Row
 from studio.data.shared import is_marked
+from studio.data.speakers import known
 
 MESSAGES = 2_000_000
 """Messages of a file that are held at once."""

@@ -11,8 +11,9 @@ from typing import BinaryIO
 from studio.core.text import plural
 from studio.data.readers.encoding import text_lines
 from studio.data.readers.facts import Facts
-from studio.data.readers.speakers import MARKS, bare, known, who
+from studio.data.readers.speakers import who
 from studio.data.rows import Rejected, Row
+from studio.data.speakers import MARKS, bare, known
 from studio.data.times import oldest_first
 from studio.data.turns import EVERYBODY
 

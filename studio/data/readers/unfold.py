@@ -137,6 +137,11 @@ def _document(row: Row, facts: Facts) -> list[Row]:
     ):
         facts.remarks.append("It is one object with numbered cells for each column; read as a table.")
         return [Row({name: values[name][key] for name in values}, row.file, row.line) for key in objects[0]]
+    below = [key for key, value in values.items() if _is_map_of_rows(value)]
+    if len(below) == 1 and len(values) > 1:
+        facts.details["list"] = below[0]
+        facts.remarks.append(f"Only what is under `{below[0]}` was read, a row under each name; the names are kept as `id`.")
+        return [Row({"id": key, **value}, row.file, row.line) for key, value in values[below[0]].items()]
     if len(objects) == len(values) >= 2 and "role" not in values and len({frozenset(item) for item in objects}) <= 3:
         facts.remarks.append("It is one object with a row under each name; the names are kept as `id`.")
         return [Row({"id": key, **value}, row.file, row.line) for key, value in values.items()]
@@ -160,6 +165,13 @@ def _document(row: Row, facts: Facts) -> list[Row]:
             facts.remarks.append(f"Only the list under `{tables[0]}` was read; the file holds more.")
         return list(_rows_of(values[tables[0]], row))
     return []
+
+
+def _is_map_of_rows(value: object) -> bool:
+    """Whether an object holds rows of the same names, each under a name of its own."""
+    if not is_object(value) or len(value) < 3 or not all(is_object(item) and len(item) > 1 for item in value.values()):
+        return False
+    return len({frozenset(item) for item in value.values()}) == 1
 
 
 def _is_turn(item: object) -> bool:
