@@ -17,6 +17,7 @@ from studio.core.errors import OutOfMemory
 from studio.core.files import write_json
 from studio.data import desk_report, encode, prepare
 from studio.data.curation import references
+from studio.evaluation import more_rows
 from studio.export.artifacts import card as cards
 from studio.hardware import machine as machines
 from studio.models import adapter_merge, download, libraries, loading, pruning
@@ -39,9 +40,6 @@ if TYPE_CHECKING:
     from studio.export.artifacts.manifest import Artifact
     from studio.export.merging.source import Source
     from studio.export.targets import AnyTarget
-
-SHORT_QUESTIONS = 512
-"""Tokens: the evaluation leaves no row out that is shorter, however short the training rows are."""
 
 
 @dataclass(frozen=True)
@@ -213,7 +211,7 @@ def evaluate(
         seed=spec.training.seed,
         reporter=recorder,
         train_on=spec.data.train_on,
-        max_length=max(spec.data.max_length, SHORT_QUESTIONS),
+        max_length=max(spec.data.max_length, more_rows.SHORT_QUESTIONS),
         start=folder.start if folder.start.exists() else None,
         cross_validated=crossed,
         baseline=distillation.baseline_of(folder),
@@ -249,7 +247,7 @@ def cross_validated(folder: RunFolder, prepared: Prepared, recorder: Reporter) -
             free_memory()
         return loading.attach_adapter(load(prepared), out)
 
-    longest = max(prepared.spec.data.max_length, SHORT_QUESTIONS)
+    longest = max(prepared.spec.data.max_length, more_rows.SHORT_QUESTIONS)
     return cross_validate(folder, prepared.spec, prepared.tokenizer, fitted, longest, recorder)
 
 

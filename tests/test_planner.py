@@ -342,6 +342,14 @@ def test_few_held_out_rows_are_warned_about_and_held_out_rows_of_the_users_own_a
         assert ("evaluation.folds" in warning) == ("folds" in advice)
 
 
+def test_held_out_rows_that_the_evidence_cannot_measure_are_counted_before_the_start() -> None:
+    rows = replace(some_rows(held_out=40), held_out=np.array([512] * 30 + [513] * 10))
+    data = {"train": "rows.jsonl", "holdout": "own.jsonl", "max_length": 100}
+    said = plan(rows=rows, data=data).warnings
+    assert any(item.startswith("10 of 40 held-out rows are longer than 512 tokens and will not be measured") for item in said)
+    assert not any("will not be measured" in item for item in plan(rows=some_rows(held_out=40)).warnings)
+
+
 def test_checkpoints_come_with_evaluations() -> None:
     made = plan()
     assert made.spec.training.eval_every == made.spec.training.save_every

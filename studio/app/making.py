@@ -231,8 +231,9 @@ def as_dict(job: MakingJob) -> dict[str, object]:
 
 
 def seconds_left(status: JobStatus, now: float) -> float | None:
-    """How long a running job will take yet, at its pace since it was started; None while nothing can be told."""
-    if status.state != "running" or not status.done or status.started is None or status.total <= status.done:
+    """How long a running job will take yet, at its pace since it was started; None while nothing can be told, as when the
+    teacher does not answer."""
+    if status.waiting or status.state != "running" or not status.done or status.started is None or status.total <= status.done:
         return None
     began = status.process_started or status.started
     return max(0.0, now - began) / status.done * (status.total - status.done)

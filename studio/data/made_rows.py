@@ -36,6 +36,10 @@ class MadeRows(Record):
     documents: tuple[str, ...] = ()
     held_out_documents: tuple[str, ...] = ()
     """Documents that no training row was made from."""
+    passages: int = 0
+    """Passages that the rows were made from."""
+    filters: tuple[str, ...] = ()
+    """The filters that the rows passed, with their thresholds, e.g. `near-duplicate 0.7`."""
     cost: float = 0.0
     """US dollars, the dropped rows included."""
     at: float = 0.0
@@ -45,12 +49,14 @@ class MadeRows(Record):
         """In a sentence, for reports and model cards."""
         served = f" (served as {', '.join(self.teacher.served)})" if self.teacher.served else ""
         used, apart = len(self.documents) - len(self.held_out_documents), len(self.held_out_documents)
-        sources = f" from {plural(used, 'document')}" if self.documents else ""
+        passages = f"{plural(self.passages, 'passage')} of " if self.passages else ""
+        sources = f" from {passages}{plural(used, 'document')}" if self.documents else ""
         held_out = f"; {plural(apart, 'whole document')} {'was' if apart == 1 else 'were'} held out" if apart else ""
         return f"Rows were written by {self.teacher.model} at {self.teacher.host}{served}{sources}{held_out}."
 
     @property
     def terms_sentence(self) -> str:
-        """What they cost, by which prompts they were made, and the teacher's terms."""
+        """What they cost, by which prompts they were made, which filters they passed, and the teacher's terms."""
         prompts = f" Prompts: {', '.join(self.prompts)}." if self.prompts else ""
-        return f"Cost: {self.cost:.4f} dollars.{prompts} The teacher's terms: {self.teacher.terms or 'not noted'}"
+        filters = f" Filters passed: {', '.join(self.filters)}." if self.filters else ""
+        return f"Cost: {self.cost:.4f} dollars.{prompts}{filters} The teacher's terms: {self.teacher.terms or 'not noted'}"

@@ -1,7 +1,8 @@
 """Documents read in processes of their own: one that crashes its reader, fills the memory or never ends takes nothing along.
 
 One child holds the readers' libraries and forks for each document, so that a document costs a fork and no start of Python. The
-fork tells its progress and writes the reading, or the error it refused with, into a file; the child says how it ended.
+fork tells its progress and writes the reading, or the error it refused with, into a file; the child says how it ended. Text
+of scans is recognized by one more process, for all documents.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ from types import TracebackType
 from studio.core.errors import DataError, Stopped, StudioError
 from studio.core.records import ErrorRecord
 from studio.core.text import size
-from studio.documents.readers import READERS, ocr
+from studio.documents.readers import READERS, ocr, recognition
 from studio.documents.reading import Reading
 from studio.processes import spawn
 from studio.processes.channel import Channel, Message, Voice
 from studio.tracking.reporter import ProgressListener, Reporter
 
 MEMORY = 2 << 30
-"""Bytes that reading a document may allocate; twice that where pages are recognized."""
+"""Bytes that reading a document may allocate."""
 SILENT = 300
 """Seconds without progress, which is told at each page, after which a reading is ended."""
 _HINT = "Open it and print it to a PDF again, or split it."
@@ -54,7 +55,7 @@ class Apart:
         out, refused = Path(self._folder.name, "reading.json"), Path(self._folder.name, "error.json")
         out.unlink(missing_ok=True)
         refused.unlink(missing_ok=True)
-        request = {"path": str(path), "name": name, "out": str(out), "refused": str(refused), "memory": _memory()}
+        request = {"path": str(path.absolute()), "name": name, "out": str(out), "refused": str(refused), "memory": MEMORY}
         try:
             self._ask(request, name, reporter)
         except BaseException:
@@ -64,9 +65,7 @@ class Apart:
             return Reading.read(out)
         if refused.exists():
             raise ErrorRecord.read(refused).error()
-        raise DataError(
-            f"its reader crashed, or would have needed more than {size(_memory())} of memory", hint=_HINT, where=name
-        )
+        raise DataError(f"its reader crashed, or would have needed more than {size(MEMORY)} of memory", hint=_HINT, where=name)
 
     def _ask(self, request: Message, name: str, reporter: Reporter) -> None:
         heard = time.monotonic()
@@ -78,7 +77,9 @@ class Apart:
                 raise DataError(f"a page of it took longer than {SILENT} seconds", hint=_HINT, where=name)
 
         if self._channel is None:
-            self._channel = Channel(spawn.python("studio.documents.isolated"), Path(self._folder.name, "log.txt"))
+            self._channel = Channel(
+                spawn.python("studio.documents.isolated", self._folder.name), Path(self._folder.name, "log.txt")
+            )
         self._channel.send(request)
         while True:
             said = self._channel.receive(check)
@@ -96,22 +97,24 @@ class Apart:
             self._channel = None
 
 
-def _memory() -> int:
-    return 2 * MEMORY if ocr.available() else MEMORY
-
-
 def _serve() -> None:
     """Fork for each request. No thread may run here: a fork has the thread that forks alone."""
+    os.chdir(sys.argv[1])
+    recognizer = recognition.Recognizer() if ocr.available() else None
     with contextlib.suppress(ImportError):  # said in words where the extra is missing
         import pypdfium2.raw  # noqa: F401
     gc.freeze()
     voice = Voice()
     for line in iter(sys.stdin.readline, ""):
+        if recognizer:
+            recognizer.ready()
         child = os.fork()
         if child == 0:
             _read_one(json.loads(line), voice)
         _wait(child)
         voice.say(ended=os.waitpid(child, 0)[1])
+    if recognizer:
+        recognizer.end()
 
 
 def _wait(child: int) -> None:

@@ -150,3 +150,5 @@ class CollectionRecord(Record):
     created: float
     skipped: tuple[Skipped, ...] = ()
     """Files that were given last and not taken."""
+    running: tuple[str, ...] = ()
+    """What most documents have at the ends of their pages: it is left out of those too short to show that by themselves."""

@@ -22,7 +22,7 @@ from studio.core.records import Record, RecordError
 from studio.core.text import nearest, plural, slug
 from studio.data import language
 from studio.data.readers import containers
-from studio.documents import contents, isolated, sources
+from studio.documents import contents, isolated, running, sources
 from studio.documents.passages import cut
 from studio.documents.readers import READERS, ocr
 from studio.documents.reading import Reading
@@ -101,6 +101,10 @@ class Collection:
         for name in [document] if document else [item.name for item in self.documents]:
             yield from _lines(Passage, self.folder(name) / "passages.jsonl")
 
+    def passage_ids(self, document: str) -> set[str]:
+        """The ids of the passages of a document; of one it has not, none."""
+        return {passage.id for passage in self.passages(document)}
+
 
 @dataclass
 class Added:
@@ -114,6 +118,12 @@ class Added:
     passages_new: int = 0
     passages_same: int = 0
     passages_gone: int = 0
+
+    def count(self, before: set[str], now: set[str]) -> None:
+        """Count the passages of a document, by their ids."""
+        self.passages_new += len(now - before)
+        self.passages_same += len(now & before)
+        self.passages_gone += len(before - now)
 
     @property
     def summary(self) -> str:
@@ -139,11 +149,10 @@ def find(home: Path, name: str) -> Collection:
     wanted = slug(name.removeprefix("documents:"))
     if wanted in known:
         return known[wanted]
-    near = nearest(wanted, known)
     there = f"Collections: {', '.join(list(known)[:8])}." if known else "Add one: studio documents add FILE… --name NAME"
     raise DataError(
         f"there is no document collection `{name}`",
-        hint=f"Did you mean {near}?" if near else there,
+        hint=f"Did you mean {near}?" if (near := nearest(wanted, known)) else there,
         where=str(home / "documents"),
     )
 
@@ -164,6 +173,7 @@ def add(home: Path, title: str, inputs: Iterable[tuple[str, Path]], reporter: Re
             raise DataError(f"no documents to add.{reason}", hint="Supported: .pdf, .docx, .pptx, .html, .md, .epub, .txt.")
         need_room(folder, 2 * sum(source.path.stat().st_size for source in found.documents), "the documents")
         added = Added(_collection(folder, title), skipped=found.skipped)
+        before = {source.name: added.collection.passage_ids(source.name) for source in found.documents}
         first: StudioError | None = None
         for position, source in enumerate(found.documents):
             reporter.progress(position, len(found.documents), f"Reading {source.name}")
@@ -176,9 +186,11 @@ def add(home: Path, title: str, inputs: Iterable[tuple[str, Path]], reporter: Re
             if not added.collection.documents:
                 shutil.rmtree(folder, ignore_errors=True)
             raise first
-        record = added.collection.record.model_copy(update={"skipped": tuple(added.skipped)})
+        record = _without_running(added.collection).model_copy(update={"skipped": tuple(added.skipped)})
         record.write(folder / "collection.json")
         added.collection = Collection(folder, record)
+        for name in (*added.new, *added.changed, *added.unchanged):
+            added.count(before[name], added.collection.passage_ids(name))
     return added
 
 
@@ -187,16 +199,15 @@ def exclude(home: Path, name: str, document: str, pages: Sequence[int]) -> Docum
     collection = find(home, name)
     with _writer(collection.path):
         record = collection.document(document)
-        wrong = sorted(set(pages) - set(range(1, record.pages + 1)))
-        if wrong:
+        if wrong := sorted(set(pages) - set(range(1, record.pages + 1))):
             raise DataError(
                 f"there is no page {wrong[0]}",
                 hint=f"The document has {plural(record.pages, 'page')}.",
                 where=f"{name}: {record.name}",
             )
         folder = collection.folder(record.name)
-        reading = Reading.read(folder / "reading.json")
-        return _write(folder, record.model_copy(update={"excluded": tuple(sorted(set(pages)))}), reading)
+        record = record.model_copy(update={"excluded": tuple(sorted(set(pages)))})
+        return _write(folder, record, Reading.read(folder / "reading.json"), collection.record.running)
 
 
 def remove(home: Path, name: str, document: str = "") -> None:
@@ -217,7 +228,6 @@ def _add(added: Added, source: Source, apart: isolated.Apart, reporter: Reporter
     scans_wait = before is not None and bool(before.unread) and before.ocr_score is None and ocr.available()
     if before and before.sha256 == digest and before.reader == READER and not scans_wait:
         added.unchanged.append(source.name)
-        added.passages_same += before.passages
         return
     twin = next((item.name for item in collection.documents if item.sha256 == digest and item.name != source.name), "")
     if twin and not before:
@@ -228,7 +238,6 @@ def _add(added: Added, source: Source, apart: isolated.Apart, reporter: Reporter
     refuse_if_missing(f"reading {suffix}", "documents", reader.packages, DataError)
     contents.check(source.path, source.name)
     reading = (apart.read if reader.isolated else reader.read)(source.path, source.name, reporter)
-    old = {passage.id for passage in _lines(Passage, folder / "passages.jsonl")} if before else set()
     record = DocumentRecord(
         name=source.name,
         kind=suffix,
@@ -240,16 +249,26 @@ def _add(added: Added, source: Source, apart: isolated.Apart, reporter: Reporter
     with folder_aside(folder) as aside:
         shutil.copyfile(source.path, aside / f"file{suffix}")
         reading.write(aside / "reading.json")
-        _write(aside, record, reading)
-    new = {passage.id for passage in collection.passages(source.name)}
-    added.passages_new += len(new - old)
-    added.passages_same += len(new & old)
-    added.passages_gone += len(old - new)
+        _write(aside, record, reading, collection.record.running)
     (added.changed if before else added.new).append(source.name)
 
 
-def _write(folder: Path, record: DocumentRecord, reading: Reading) -> DocumentRecord:
-    """Cut a document into passages, and write them with its record."""
+def _without_running(collection: Collection) -> CollectionRecord:
+    """Cut those documents again for which what most documents repeat is now another, and give the record that names it."""
+    read: list[tuple[DocumentRecord, Reading]] = []
+    for record in (item for item in collection.documents if item.kind == ".pdf"):
+        with contextlib.suppress(RecordError, FileNotFoundError):
+            read.append((record, Reading.read(collection.folder(record.name) / "reading.json")))
+    old, new = set(collection.record.running), running.repeated(reading for _, reading in read)
+    for record, reading in read:
+        if running.is_short(reading) and running.edges(reading) & (old ^ set(new)):
+            _write(collection.folder(record.name), record, reading, new)
+    return collection.record.model_copy(update={"running": new})
+
+
+def _write(folder: Path, record: DocumentRecord, reading: Reading, repeated: Sequence[str]) -> DocumentRecord:
+    """Cut a document into passages, and write them with its record. repeated: what its collection's documents repeat."""
+    reading = running.without(reading, repeated)
     made = cut(record.name, reading, record.excluded)
     scans = tuple(page.number for page in reading.pages if page.scan)
     unread = tuple(page.number for page in reading.pages if page.scan and not page.blocks)

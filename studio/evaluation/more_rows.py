@@ -7,6 +7,8 @@ from typing import Literal
 from studio.evaluation.cautions import FEW
 from studio.evaluation.report import HELD_OUT, Report
 
+SHORT_QUESTIONS = 512
+"""Tokens: the evaluation leaves no row out that is shorter, however short the training rows are."""
 HeldOutFrom = Literal["share", "own", "teacher"]
 """share: a share of the run's own rows; own: held-out rows that the user named; teacher: rows that a teacher made."""
 

@@ -45,6 +45,7 @@ def report_of(
         own = [row for row in rows if row.provenance.recipe == name]
         held_out = sum(row.held_out for row in own)
         figures.append(item.model_copy(update={"kept": len(own), "held_out": held_out}))
+    used = [filters[name].record(name, high_is_bad=name != "judge") for name in ORDER if filters[name].entered]
     summary = MadeRows(
         job=job,
         teacher=Teacher(
@@ -55,10 +56,11 @@ def report_of(
         prompts=tuple(sorted({row.provenance.prompt for row in rows})),
         documents=sources.documents,
         held_out_documents=sources.held_out_documents,
+        passages=len({use.id for row in rows if not row.held_out for use in row.provenance.passages}),
+        filters=tuple(f"{item.name} {item.threshold:g}" if item.threshold is not None else item.name for item in used),
         cost=sum(item.cost for item in figures),
         at=round(time.time(), 3),
     )  # fmt: skip
-    used = [filters[name].record(name, high_is_bad=name != "judge") for name in ORDER if filters[name].entered]
     return MakingReport(
         complete=outcome.error is None and not outcome.stopped,
         summary=summary,

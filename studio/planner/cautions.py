@@ -34,6 +34,12 @@ def _data(spec: ResolvedSpec, case: Case, counts: Counts) -> Iterator[str]:
     if over:
         what = {"truncate": "lose their beginning"}.get(spec.data.overlong, "are left out")
         yield f"{plural(over, 'row')} of {count(len(case.rows))} are longer than {length:,} tokens and {what} (data.overlong)"
+    reach = max(length, more_rows.SHORT_QUESTIONS)
+    if unmeasured := int((case.rows.held_out > reach).sum()):
+        yield (
+            f"{unmeasured:,} of {plural(counts.held_out, 'held-out row')} are longer than {reach:,} tokens and will not be "
+            "measured: take a model with a longer context, or shorter rows (evaluation)"
+        )
     if counts.held_out == 0 and not spec.evaluation.folds:
         yield "no rows are held out: the run ends without evidence that the tuned model is better (data.holdout)"
     elif 0 < counts.held_out < FEW_HELD_OUT:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +14,7 @@ from studio.app import documents
 from studio.core import extras
 from studio.core.errors import DataError
 from studio.documents import isolated, store
-from studio.documents.readers import READERS, Reader
+from studio.documents.readers import READERS, Reader, ocr, recognition
 from studio.tracking.reporter import Silent
 from tests.documents.files import PdfPage, pdf, zipped
 
@@ -156,7 +158,7 @@ def test_pages_are_written_as_people_write_them() -> None:
 def test_a_pdf_that_fills_the_memory_is_refused_and_the_others_are_read(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(isolated, "_memory", lambda: 128 << 20)
+    monkeypatch.setattr(isolated, "MEMORY", 128 << 20)
     folder = handbook(tmp_path / "handbook")
     pdf(folder / "bomb.pdf", [PdfPage(lines=[(0, 0, 9, 9)] * 400_000)])
     pdf(folder / "hours.pdf", [PdfPage().write(["The workshop is open from eight to six on working days."])])
@@ -209,3 +211,67 @@ def test_an_empty_file_and_one_of_another_kind_than_its_ending_are_refused_with_
             documents.add_documents("Rules", tmp_path / name, home=tmp_path / "home")
         assert re.search(hint, refused.value.hint), name
     assert documents.collections(tmp_path / "home") == []
+
+
+def leaflet(path: Path, text: str, foot: str, number: int) -> Path:
+    """A page with a letterhead, a text and a foot, as a folder of leaflets has them."""
+    page = (
+        PdfPage().write(["Nordwerk Ltd - Handbook 2026 - internal"], top=800).write([text]).write([f"{foot} {number}"], top=40)
+    )
+    return pdf(path, [page])
+
+
+def test_what_the_pages_of_a_folder_repeat_is_dropped_and_listed_also_of_those_added_before(home: Path, tmp_path: Path) -> None:
+    words = ("milling machine", "forklift truck", "paint shop", "canteen")
+    files = [leaflet(tmp_path / f"{n}.pdf", f"The {word} is open on weekdays.", "Page", n) for n, word in enumerate(words)]
+    documents.add_documents("leaflets", *files[:2], home=home)
+    assert "Handbook 2026" in next(documents.find("leaflets", home).passages()).text, "two are too few to say so"
+    added = documents.add_documents("leaflets", *files[2:], home=home)
+    assert [passage.text for passage in added.collection.passages()] == [f"The {word} is open on weekdays." for word in words]
+    assert [(item.reason, item.pages) for item in added.collection.document("0").dropped] == [
+        ("running head", (1,)),
+        ("page number", (1,)),
+    ]
+    documents.exclude("leaflets", "0.pdf", [1], home)
+    documents.exclude("leaflets", "0.pdf", [], home)
+    assert "Handbook" not in next(documents.find("leaflets", home).passages("0.pdf")).text
+
+
+def test_what_differs_between_documents_and_headings_stay(home: Path, tmp_path: Path) -> None:
+    files = [leaflet(tmp_path / f"{n}.pdf", f"The lamp {n} stands in hall {n}.", "Price in euros:", 40 + n) for n in range(4)]
+    added = documents.add_documents("lamps", *files, home=home)
+    assert [passage.text.split("\n\n") for passage in added.collection.passages()] == [
+        [f"The lamp {n} stands in hall {n}.", f"Price in euros: {40 + n}"] for n in range(4)
+    ]
+
+
+def test_the_text_of_scans_is_recognized_by_one_process_for_all_documents_also_after_a_crash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np = pytest.importorskip("numpy")
+
+    def recognized(picture: Any) -> tuple[list[ocr.Recognized], float]:
+        if picture.shape[0] == 1:
+            os._exit(3)
+        return [ocr.Recognized(f"{os.getpid()}: {picture.tolist()}", 1, 2, 3, 4)], 0.9
+
+    def ask(height: int) -> str:
+        recognizer.ready()
+        items, score = recognition.recognize(np.full((height, 1, 3), height, np.uint8), "a.pdf")
+        assert score == 0.9
+        return items[0].text
+
+    monkeypatch.setattr(ocr, "recognize", recognized)
+    monkeypatch.setattr(recognition, "_address", "")
+    monkeypatch.chdir(tmp_path)
+    recognizer = recognition.Recognizer()
+    try:
+        first = ask(2)
+        assert first.endswith(": [[[2, 2, 2]], [[2, 2, 2]]]")
+        assert ask(2) == first, "the same process, which has its models"
+        with pytest.raises(DataError, match="recognizing the text of a page crashed") as refused:
+            ask(1)
+        assert refused.value.where == "a.pdf"
+        assert ask(2) != first
+    finally:
+        recognizer.end()

@@ -177,6 +177,7 @@ def test_rows_that_a_model_wrote_are_named_with_its_terms(source: Source, tmp_pa
     assert text.count("Rows were written by") == 1, "one job's training rows and held-out rows have one origin"
     assert "Rows were written by big-1 at api.example.com (served as big-1-2026) from 2 documents" in text
     assert "1 whole documents were held out" not in text
+    assert "Cost: 0.0000 dollars. Prompts: questions/1." in text
     assert "May be trained on." in text
     assert SECRET not in text
 

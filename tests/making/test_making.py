@@ -369,6 +369,11 @@ def test_rows_become_datasets_whose_versions_keep_where_they_come_from(tmp_path:
     made = item.record.made
     assert made
     assert made.teacher.terms == "May be trained on."
+    assert made.passages == len({p.id for row in job.rows() if not row.held_out for p in row.provenance.passages})
+    assert "quote" in made.filters
+    assert "leak 0.7" in made.filters
+    assert f"from {made.passages} passages of 6 documents" in made.sentence
+    assert "Filters passed: " in made.terms_sentence
     assert sum(made.recipes.values()) == item.record.rows, "held-out rows are counted in their own dataset"
     apart = store.named(tmp_path, status.held_out_dataset).record
     assert apart.made

@@ -12,7 +12,7 @@ from typing import Any
 
 from studio.core.errors import DataError, Stopped
 from studio.core.text import plural, size
-from studio.documents.readers import ocr, text
+from studio.documents.readers import ocr, recognition, text
 from studio.documents.readers.pdf_page import Line, PageContent, page_content
 from studio.documents.readers.repeated import drop_repeated
 from studio.documents.reading import Block, Reading, ReadPage
@@ -72,7 +72,7 @@ def _reading(document: Any, name: str, reporter: Reporter) -> Reading:
             characters = sum(len(line.text) for line in content.lines) + sum(len(table) for _, table in content.tables)
             if characters < PICTURE and content.pictures:
                 if ocr.available():
-                    recognized[number], scores[number] = _recognized(page)
+                    recognized[number], scores[number] = _recognized(page, name)
                 scans.append(number)
         except Exception as problem:
             if type(problem).__name__ != "PdfiumError":
@@ -106,9 +106,9 @@ def _reading(document: Any, name: str, reporter: Reporter) -> Reading:
     )
 
 
-def _recognized(page: object) -> tuple[list[ocr.Recognized], float]:
+def _recognized(page: object, name: str) -> tuple[list[ocr.Recognized], float]:
     """The text of a scanned page, or none where it is too unsure; and its score."""
-    found, score = ocr.recognize(_rendered(page, ocr.DPI, LONGEST).to_numpy()[:, :, :3])
+    found, score = recognition.recognize(_rendered(page, ocr.DPI, LONGEST).to_numpy()[:, :, :3], name)
     return (found if score >= ocr.SURE else []), round(score, 3)
 
 

@@ -14,7 +14,7 @@ _ENDS = re.compile(r"^\d{1,4}\b(?!\.\d)|(?<![\d.])\d{1,4}$")
 """A number a line begins or ends with."""
 SHARE = 0.6
 """Share of the pages on which a line stands at the same end to be a running one."""
-_FEW = 3
+FEW = 3
 """Pages below which nothing is called repeated, but what stands at the same height on both pages of two."""
 _TEXT = 3
 """Lines that either of two pages must have beside it."""
@@ -46,13 +46,13 @@ def drop_repeated(pages: list[list[Line]], body: float, exact: bool = False) -> 
     dropped: list[Dropped] = []
     for (head, key), places in seen.items():
         on = sorted({page for page, _ in places})
-        if written < _FEW and not _on_both(pages, places, body):
+        if written < FEW and not _on_both(pages, places, body):
             continue
         if len(on) < SHARE * written and not _alternates(on, written):
             continue
         gone.update(places)
         first = pages[places[0][0]][places[0][1]].text
-        reason = _reason(first, "running head" if head else "running foot")
+        reason = reason_for(first, "running head" if head else "running foot")
         dropped.append(Dropped(reason=reason, pages=tuple(page + 1 for page in on), text=first if key else ""))
     changing: dict[str, list[tuple[int, int]]] = defaultdict(list)
     for page, index in () if exact else sorted(_numbered(pages, written) - gone):
@@ -61,7 +61,7 @@ def drop_repeated(pages: list[list[Line]], body: float, exact: bool = False) -> 
         gone.update(places)
         first = pages[places[0][0]][places[0][1]].text
         on = tuple(page + 1 for page, _ in places)
-        dropped.append(Dropped(reason=_reason(first, "running head"), pages=on, text=first))
+        dropped.append(Dropped(reason=reason_for(first, "running head"), pages=on, text=first))
     kept = [[line for index, line in enumerate(lines) if (page, index) not in gone] for page, lines in enumerate(pages)]
     if not exact and sum(not lines for lines in kept) - sum(not lines for lines in pages) > written / 2:
         return drop_repeated(pages, body, exact=True)
@@ -95,16 +95,17 @@ def _numbered(pages: list[list[Line]], written: int) -> set[tuple[int, int]]:
         for head, index in ((True, order[0]), (False, order[-1])) if len(order) > 1 else ():
             for number in _ENDS.findall(lines[index].text):
                 found[head, int(number) - page].add((page, index))
-    return {place for places in found.values() if len(places) >= max(_FEW, 0.4 * written) for place in places}
+    return {place for places in found.values() if len(places) >= max(FEW, 0.4 * written) for place in places}
 
 
-def _reason(text: str, otherwise: str) -> str:
+def reason_for(text: str, otherwise: str) -> str:
+    """Why a repeated line is dropped: it is a page number, or otherwise as said."""
     return "page number" if _NUMBER.fullmatch(text) else otherwise
 
 
 def _alternates(pages: list[int], written: int) -> bool:
     """Whether a line stands on most left or on most right pages, as in books."""
-    return written >= 2 * _FEW and len({page % 2 for page in pages}) == 1 and len(pages) >= 2 * SHARE * (written // 2) / 1.2
+    return written >= 2 * FEW and len({page % 2 for page in pages}) == 1 and len(pages) >= 2 * SHARE * (written // 2) / 1.2
 
 
 def _key(line: Line, body: float) -> str:

@@ -113,8 +113,7 @@ def _data(about: RunInfo) -> list[str]:
 
 
 def _origin(rows: MadeRows) -> str:
-    terms = rows.teacher.terms or "not noted"
-    return f"{cell(rows.sentence)} Prompts: {', '.join(rows.prompts)}. The teacher's terms: {cell(shown(terms))}"
+    return f"{cell(rows.sentence)} {cell(shown(rows.terms_sentence))}"
 
 
 def _evidence(report: Report | None, artifact: Artifact) -> list[str]:
