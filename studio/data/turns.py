@@ -179,7 +179,7 @@ def key_of(message: Mapping[str, Any], keys: Iterable[str]) -> str | None:
 
 def is_said(message: Mapping[str, Any]) -> bool:
     """Whether a message is one text under its speaker's name."""
-    return len(message) == 1 and isinstance(next(iter(message.values())), str)
+    return len(message) == 1 and isinstance(next(iter(message.values())), str) and message.keys().isdisjoint(CONTENT_KEYS)
 
 
 def _as_openai(message: dict[str, Any], number: int, column: str, context: Context) -> tuple[str, dict[str, Any]]:
