@@ -128,7 +128,7 @@ def _write(parent: RunFolder | None, reference: str, layers: int, rows: str, out
         train_on, base = spec.data.train_on, spec.model.name
     else:
         found = loading.find(Model(name=reference))
-        where, dtype, train_on, base = reference, _own_dtype(found.config), "assistant", reference
+        where, dtype, train_on, base = reference, loading.stored_dtype(found.config), "assistant", reference
         tokenizer = loading.tokenizer(found, None)
     found = loading.find(Model(name=where))
     model = loading.load_base(Model(name=where, quantization="none", dtype=dtype, attention="sdpa"), "cpu", found)  # pyright: ignore[reportArgumentType]
@@ -166,11 +166,6 @@ def _ids(rows: Iterator[Conversation] | list[Conversation], tokenizer: Any, rend
         tokens += len(ids)
         if tokens >= TOKENS:
             return
-
-
-def _own_dtype(config: dict[str, Any]) -> str:
-    own = str((config.get("text_config") or config).get("dtype") or config.get("torch_dtype") or "bfloat16")
-    return {"float32": "fp32", "float16": "fp16"}.get(own, "bf16")
 
 
 def _healing(parent: RunFolder, folder: Path, record: PrunedModel, name: str | None, root: Path) -> Run:

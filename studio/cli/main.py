@@ -32,6 +32,7 @@ from studio.cli import (
     notebooks,
     prune,
     push,
+    resize,
     results,
     runs,
     savings,
@@ -116,6 +117,7 @@ app.command("push")(push.push)
 app.add_typer(exporters.app, name="exporters")
 app.add_typer(adapters.app, name="adapters")
 app.command("prune")(prune.prune)
+app.command("resize")(resize.resize)
 app.command("savings")(savings.savings)
 app.command("score")(score.score)
 app.command("serve")(serve.serve)

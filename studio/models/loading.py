@@ -121,6 +121,12 @@ def as_loaded(model: Model, device: str) -> Model:
     return Model(**{**model.model_dump(), **changes})
 
 
+def stored_dtype(config: dict[str, Any]) -> Any:
+    """The number format that a config says the weights are stored in: bf16 where it says nothing."""
+    own = str((config.get("text_config") or config).get("dtype") or config.get("torch_dtype") or "bfloat16")
+    return {"float32": "fp32", "float16": "fp16"}.get(own, "bf16")
+
+
 def attach_adapter(base: nn.Module, folder: str | Path, name: str = "default") -> Any:
     """The base with the adapter in `folder` on it, in evaluation mode. Raises ModelError if they do not fit.
 

@@ -16,6 +16,7 @@ from studio.core.errors import ModelError
 from studio.core.files import folder_aside
 from studio.core.records import Record
 from studio.core.text import plural
+from studio.models import resizing
 from studio.models.loading import DTYPES
 
 if TYPE_CHECKING:
@@ -176,6 +177,6 @@ def record_of(folder: Path | None) -> PrunedModel | None:
 
 
 def base_of(name: str) -> str:
-    """The model that a pruned one was made from, however often; any other model's own name."""
-    record = record_of(Path(name))
+    """The model that a pruned or resized one was made from, however often; any other model's own name."""
+    record = record_of(Path(name)) or resizing.record_of(Path(name))
     return base_of(record.base) if record is not None and record.base != name else name

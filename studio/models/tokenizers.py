@@ -7,6 +7,7 @@ tokenizer are converted by transformers, which imports torch.
 from __future__ import annotations
 
 import logging
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def tokenizer(model: FoundModel, template: str | None = None) -> Any:
     The padding token is one the vocabulary already has, so that no embedding is added. Raises ModelError with what to do,
     also for a vocabulary of more ids than the model has embeddings.
     """
-    made = _load(model)
+    made = unchecked(model)
     if not made.is_fast:
         raise ModelError(
             "it has no fast tokenizer, without which an exact loss mask is impossible",
@@ -48,8 +49,8 @@ def tokenizer(model: FoundModel, template: str | None = None) -> Any:
     if isinstance(embeddings, int) and highest >= embeddings:
         raise ModelError(
             f"its tokenizer has ids up to {highest:,} and the model only {embeddings:,} embeddings",
-            hint="Use the tokenizer the model was trained with, or save the model with its embeddings resized "
-            f"(resize_token_embeddings({highest + 1}); the guide to models has the lines) and name that folder.",
+            hint="Use the tokenizer the model was trained with, or give the model an embedding for each token and train that: "
+            f"studio resize {shlex.quote(model.name)}",
             where=model.name,
         )
     if template is not None:
@@ -90,7 +91,8 @@ def padding_token(tokenizer: Any) -> str:
     return stand_in
 
 
-def _load(model: FoundModel) -> Any:
+def unchecked(model: FoundModel) -> Any:
+    """The tokenizer as it is saved, whatever the model has embeddings for. Raises ModelError if it cannot be read."""
     import transformers
 
     where: dict[str, Any] = {"revision": model.revision} if model.revision else {}

@@ -168,8 +168,7 @@ def test_more_token_ids_than_embeddings_are_refused_by_the_tokenizer_step(tiny_m
     short = replace(base_model, config={**base_model.config, "vocab_size": 100})
     with pytest.raises(ModelError, match="and the model only 100 embeddings") as refused:
         loading.tokenizer(short)
-    highest = max(loading.tokenizer(base_model).get_vocab().values())
-    assert f"resize_token_embeddings({highest + 1})" in refused.value.hint
+    assert refused.value.hint.endswith(f"studio resize {folder}")
 
 
 def test_a_chat_template_file_replaces_the_tokenizers_own(folder: Path, tmp_path: Path):
