@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from studio.core.errors import DoesNotFit, ModelError, SpecError
 from studio.core.files import bytes_in, need_room, studio_home
@@ -40,10 +40,9 @@ def resize(name: str, home: Path | None = None, tokenizer: str = "", out: Path |
         raise SpecError("the folder already exists", hint="Name another folder: --out FOLDER.", where=str(target))
     found = loading.find(Model(name=name))
     spoken = tokenizers.unchecked(loading.find(Model(name=tokenizer)) if tokenizer else found)
-    text: dict[str, Any] = found.config.get("text_config") or found.config
     if found.config.get("quantization_config"):
         raise ModelError("its weights are quantized, and cannot be resized", hint="Resize the 16-bit model.", where=name)
-    wanted = resizing.needed(spoken, int(text["vocab_size"]), name)
+    wanted = resizing.needed(spoken, int((found.config.get("text_config") or found.config)["vocab_size"]), name)
     target.parent.mkdir(parents=True, exist_ok=True)
     if found.folder is not None:
         _require_room(bytes_in(found.folder), target.parent)

@@ -21,6 +21,7 @@ from studio.core.text import plural, shorten
 from studio.hardware import machine
 from studio.models import adapter_files, libraries
 from studio.models.architectures import architecture_of
+from studio.models.architectures.base import ConfigValues
 from studio.models.dims import model_dims
 from studio.models.finding import FoundModel, config, find
 from studio.models.settings import Model
@@ -121,7 +122,7 @@ def as_loaded(model: Model, device: str) -> Model:
     return Model(**{**model.model_dump(), **changes})
 
 
-def stored_dtype(config: dict[str, Any]) -> Any:
+def stored_dtype(config: ConfigValues) -> Any:
     """The number format that a config says the weights are stored in: bf16 where it says nothing."""
     own = str((config.get("text_config") or config).get("dtype") or config.get("torch_dtype") or "bfloat16")
     return {"float32": "fp32", "float16": "fp16"}.get(own, "bf16")
