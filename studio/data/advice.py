@@ -17,30 +17,16 @@ from typing import Any
 from studio.core.errors import TO_FILL_IN, DataError
 from studio.core.plain import is_list
 from studio.core.text import nearest, shorten
-from studio.data.columns import LABELS, SHARED, Table, identifies, shared_columns, words
+from studio.data.columns import LABELS, SHARED, Table, identifies, matches, shared_columns
 from studio.data.context import Context, Role
 from studio.data.formats import FORMATS
-from studio.data.leaves import Leaf, has_text, leaves, without_copies
+from studio.data.leaves import Leaf, has_text, leaves, only_mark, without_copies
 from studio.data.notes import Unusable
 from studio.data.paths import value_at
 from studio.data.rows import Conversation, Row
 from studio.data.speech import is_among_others, speech
+from studio.data.usual_names import ANSWERS, CONTEXTS, QUESTIONS
 
-ANSWERS = words(
-    """answer answers response output outputs completion reply chosen target label labels summary highlights
-    translation solution resolution category class snippet intent sentiment sql code rating stars score topic genre emotion
-    antwort respuesta réponse reponse risposta resposta lösung loesung solucion corrected correction rewrite paraphrase
-    abstract tldr text"""
-)
-"""Words of columns that may be an answer, the surest first."""
-QUESTIONS = words(
-    """question query prompt instruction input ask request problem inquiry enquiry issue complaint message
-    description source frage anfrage pregunta text
-    sentence review document article dialogue dialog passage content body title subject hypothesis sentence1
-    premise utterance post comment tweet email"""
-)
-"""Words of columns that may be a question, the surest first."""
-CONTEXTS = words("""context passage background premise document article story paragraph""")
 _PAIRS = (("description", "close notes"), ("short description", "close notes"))
 """Columns that are known to belong together, by their whole names."""
 _TITLES = (("subject",), ("title",))
@@ -136,6 +122,11 @@ def guesses(table: Table) -> list[Choice]:
     if answer and answer.words[-1] == "text" and len(answer.words) == 1:
         answer = None  # `text` alone is rather what is asked
     question = _best([leaf for leaf in texts if leaf != answer], QUESTIONS)
+    mark = only_mark(table)
+    question = question or (texts[0] if mark and not answer and len(texts) == 1 else None)
+    beside = [leaf for leaf in texts if leaf != question]
+    if mark and not answer and question and (not beside or _best(beside, CONTEXTS) in beside[:1] == beside):
+        answer = mark
     if question and not answer and len(texts) == 2 and "text" not in question.words:
         answer = next((leaf for leaf in texts if leaf != question and leaf.words[-1:] not in _TITLES), None)
     if answer and not question and len([leaf for leaf in texts if leaf != answer]) == 1:
@@ -152,7 +143,8 @@ def guesses(table: Table) -> list[Choice]:
         return [item for item in (choice(table, _with_shared(table, roles)),) if item.sample]
     if question and answer:
         context = _best([leaf for leaf in texts if leaf not in (question, answer) and not _is_one_of_many(leaf)], CONTEXTS)
-        roles = {"question": question.path, **({"context": context.path} if context else {}), "answer": answer.path}
+        between = {"context": context.path} if context else {}
+        roles = {"question": question.path, **between, **_choices(table, answer), "answer": answer.path}
         choices.append(choice(table, _with_shared(table, roles)))
     elif not question and not answer and len(texts) == 2:
         one, two = texts
@@ -167,6 +159,13 @@ def guesses(table: Table) -> list[Choice]:
         pairs = [{"question": question.path, "answer": other.path} for other in others]
         choices += [choice(table, _with_shared(table, pair)) for pair in pairs]
     return [item for item in choices if item.sample]
+
+
+def _choices(table: Table, answer: Leaf) -> dict[str, str]:
+    """The column of choices that an answer's number, letter or text is one of."""
+    known = matches(table, FORMATS["question_answer"].roles["choices"])
+    listed = [name for name in known if name != answer.path and table.share(name, is_list) > 0.5]
+    return {"choices": listed[0]} if listed else {}
 
 
 def _is_number_of_name(leaf: Leaf, every: Sequence[Leaf]) -> bool:

@@ -47,6 +47,22 @@ def leaves(table: Table) -> list[Leaf]:
     return listed
 
 
+def marks(table: Table) -> list[str]:
+    """The columns of true and false that hold both: what each row may be asked for."""
+    found: list[str] = []
+    for name in table.names:
+        said = {str(value).strip().lower() for row in table.rows if (value := row.values.get(name)) not in (None, "")}
+        if said == {"true", "false"}:
+            found.append(name)
+    return found
+
+
+def only_mark(table: Table) -> Leaf | None:
+    """The column of true and false, if there is one only."""
+    found = marks(table)
+    return Leaf(found[0], tuple(plain(found[0]).split()), False) if len(found) == 1 else None
+
+
 def without_copies(table: Table, candidates: list[Leaf]) -> list[Leaf]:
     """The candidates without those that say what another says, as `body_text` and `body` (HTML) do; the plainer one stays."""
     kept: list[Leaf] = []

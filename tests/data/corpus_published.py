@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.data.corpus import FIRST, PAIRS, A, Asks, Case, Q, Refuses, Turns, lines
+from tests.data.corpus import FIRST, PAIRS, A, Asks, Case, Q, Refuses, Turns, lines, table
 
 KEYED = (("user", f"{Q[0]}\n\nA. No.\nB. {A[0]}"), ("assistant", f"B. {A[0]}"))
 
@@ -82,4 +82,13 @@ CASES: tuple[Case, ...] = (
     Case("a-key-a-speaker-unknown.jsonl", lines(lambda q, a: {"dialog": [{"Kundin": q}, {"Beraterin": a}]}), Asks(Turns(FIRST))),
     Case("items-are-no-messages.jsonl", lines(lambda q, a: {"items": [{"color": "red", "note": f"Some long note on {q}"}, {"color": "blue", "note": "Another."}], "q_text": q, "reply_text": a}), Asks(Turns(FIRST))),
     Case("typed-parts.jsonl", lines(lambda q, a: {"question": {"type": "text", "value": q}, "answer": {"type": "text", "value": a}}), Asks(Turns(FIRST))),
+    # answers that are true or false, that name a choice, and names of columns below names of groups
+    Case("true-false-answers.jsonl", lines(lambda q, a: {"question": q, "answer": "lamp" in q}), Turns((FIRST[0], ("assistant", "true")))),
+    Case("passage-and-a-flag.jsonl", lines(lambda q, a: {"question": q, "passage": "Shop.", "label": "lamp" in q}), Asks(Turns((("user", f"Shop.\n\n{Q[0]}"), ("assistant", "true"))))),
+    Case("text-and-a-flag.jsonl", lines(lambda q, a: {"text": q, "is_spam": "lamp" in q}), Asks(Turns((FIRST[0], ("assistant", "true"))))),
+    Case("claim-and-a-flag.jsonl", lines(lambda q, a: {"claim": q, "supported": "lamp" in q}), Asks(Turns((FIRST[0], ("assistant", "true"))))),
+    Case("index-of-options.jsonl", lines(lambda q, a: {"question": q, "options": ["No.", a], "answer_index": 1}), Asks(Turns(KEYED))),
+    Case("answer-names-a-column.jsonl", lines(lambda q, a: {"question": q, "option_1": "No.", "option_2": a, "answer": "option_2"}), Turns(KEYED)),
+    Case("names-of-groups.csv", "Support,,Meta\n" + table("Question", "Answer", "Agent", make=lambda q, a: [q, a, "Kim"]), Refuses("header_row: 2")),
+    Case("many-senders.csv", "ticket,from,body\n" + "".join(f'{n},c{n}@x.org,"{q}"\n{n},help@shop.com,"{a}"\n' for n, (q, a) in enumerate(PAIRS)), Refuses('{"help@shop.com": assistant, "*": user}')),
 )  # fmt: skip

@@ -115,7 +115,7 @@ CASES: tuple[Case, ...] = (
     # several answers
     Case("scored-answers.jsonl", lines(lambda q, a: {"question": q, "answers": [{"text": "No.", "score": 1}, {"text": a, "score": 9}]}), Refuses("a score each")),
     Case("scored-passages.jsonl", lines(lambda q, a: {"question": q, "answer": a, "passages": [{"text": "x", "score": 1}, {"text": "y", "score": 2}]}), Turns(FIRST)),
-    Case("in-two-languages.jsonl", lines(lambda q, a: {"question": {"en": q, "de": "Was?"}, "answer": {"en": a, "de": "Nein."}}), Refuses("`question.de`")),
+    Case("in-two-languages.jsonl", lines(lambda q, a: {"question": {"en": q, "de": "Was?"}, "answer": {"en": a, "de": "Nein."}}), Asks(None)),
     Case("choices-beside-scores.jsonl", lines(lambda q, a: {"question": Q[0], "choices": OPTIONS, "answer": 1, "score": 2}), Turns((("user", CHOSEN), ("assistant", "B. 24 months")))),
     # texts
     Case("faq-in-paragraphs.txt", "".join(f"{n}. {q}\n{a}\n\n" for n, (q, a) in enumerate(PAIRS, 1)), Turns(FIRST)),

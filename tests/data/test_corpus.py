@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from studio.core.errors import DataError
+from studio.cli.data_settings import alternatives
+from studio.core.errors import TO_FILL_IN, DataError
 from studio.data.advice import NeedsChoice
 from studio.data.prepare import inspect, usable
 from studio.data.rows import Conversation
@@ -106,3 +107,14 @@ def test_following_the_printed_advice_gives_what_was_meant(case: Case, tmp_path:
         assert got == case.answer.then
         shown = case.answer.then.first if isinstance(case.answer.then, Text) else case.answer.then.first[-1][1]
         assert shown in asked.value.hint, "it shows a row"
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if isinstance(case.answer, Refuses)], ids=lambda case: case.name)
+def test_what_a_refusal_says_to_write_is_accepted_and_gives_rows_or_another_refusal(case: Case, tmp_path: Path) -> None:
+    """Also where nothing can be chosen: the printed settings are those of the data section, and are not refused as such."""
+    refused = read(place(case, tmp_path), case.settings)
+    assert isinstance(refused, Refuses)
+    for chosen in alternatives(refused.words):
+        settings = {field: yaml.safe_load(value) for field, value in chosen.items() if TO_FILL_IN not in value}
+        got = read(place(case, tmp_path), {**case.settings, **settings, "max_rejected": 0.4})
+        assert not isinstance(got, Refuses) or got.words != refused.words, f"following {settings} changes nothing"

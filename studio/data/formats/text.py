@@ -7,6 +7,7 @@ from typing import Any
 
 from studio.data.columns import LABELS, SHARED, Format, Proposal, Table, matches, shared_columns, unused, worth
 from studio.data.context import Context
+from studio.data.leaves import marks
 from studio.data.rows import Conversation, Row
 from studio.data.texts import text_of
 
@@ -22,7 +23,7 @@ def propose(table: Table) -> Proposal | None:
     columns = {"text": found[0]}
     others = [name for name in table.texts() if name != found[0]]
     label = [name for name in table.names if name != found[0] and LABELS.intersection(table.plain[name].split())]
-    belongs = list(dict.fromkeys((*label, *others)))
+    belongs = list(dict.fromkeys((*label, *others, *marks(table))))
     strength = 0.45 if belongs else 0.97 if table.plain[found[0]] == "text" else 0.8
     columns |= shared_columns(table, columns.values(), ROLES)
     reasons = [f"`{found[0]}` holds texts."]

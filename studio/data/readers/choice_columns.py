@@ -54,6 +54,8 @@ def choices_of(head: Sequence[Row]) -> Choices | None:
         return None
     said = {str(row.values.get(answer)).strip() for row in head if row.values.get(answer) not in (None, "")}
     labels = _labels(said, len(columns))
+    if labels is None and said and said <= set(columns):
+        labels = tuple(columns)  # the answer names the column
     if labels is None and all(_is_a_choice(row, answer, columns) for row in head):
         labels = tuple(_LETTERS[: len(columns)].upper())
     if not labels:

@@ -40,11 +40,14 @@ def names_below(lines: Lines) -> int | None:
     Below a line of fewer cells than most have, it is the first that has them all and reads like names. Among lines of as
     many cells, it is one of names that are known to ask and to answer.
     """
-    if len(lines) < 3 or _known_words(lines[0][1]):
+    if len(lines) < 3:
         return None
-    below = lines[1 : _ABOVE + 1]
-    if (exact := next((number for number, cells in below if ask_and_answer(cells)), None)) is not None:
-        return exact
+    below, named = lines[1 : _ABOVE + 1], _known_words(lines[0][1])
+    exact = next(((number, cells) for number, cells in below if ask_and_answer(cells)), None)
+    if exact is not None and (not named or _groups(lines[0][1], exact[1])):
+        return exact[0]
+    if named:
+        return None
     widths = Counter(len(cells) for _, cells in lines[1:])
     usual, times = widths.most_common(1)[0]
     first = _filled(lines[0][1])
@@ -55,6 +58,11 @@ def names_below(lines: Lines) -> int | None:
             sure = _known_words(cells) or (first == 1 and usual > 2)
             return number if sure and _reads_like_names(cells) else None
     return None
+
+
+def _groups(first: Sequence[str], names: Sequence[str]) -> bool:
+    """Whether a line names groups of the columns that the line below names, so that it has gaps."""
+    return _filled(first) < _filled(names) and not ask_and_answer(first)
 
 
 def _cut(head: Sequence[str], delimiter: str) -> list[tuple[int, list[str]]]:
@@ -83,9 +91,9 @@ def _reads_like_names(cells: Sequence[str]) -> bool:
 
 def _known_words(cells: Sequence[str]) -> bool:
     """Whether a cell is one of the names that columns are known by, or ends with a word of such a name."""
-    from studio.data.advice import ANSWERS, QUESTIONS
     from studio.data.columns import IDENTIFIERS, LABELS, plain
     from studio.data.formats import FORMATS
+    from studio.data.usual_names import ANSWERS, QUESTIONS
 
     roles = {name for form in FORMATS.values() for known in form.roles.values() for name in known}
     single = {*ANSWERS, *QUESTIONS, *IDENTIFIERS, *LABELS}

@@ -13,7 +13,10 @@ def who(names: list[str], facts: Facts, what: str = "it is a transcript", text: 
 
     one, two = (*names, "NAME")[:2]
     line = f"roles: {{{quoted(one)}: user, {quoted(two)}: assistant}}"
-    others = f' A role for `"{EVERYBODY}"` is that of everybody else.' if len(names) > 2 else ""
+    others = ""
+    if len(names) > 2:
+        line = f'roles: {{{quoted(two)}: assistant, "{EVERYBODY}": user}}'
+        others = f' The role of `"{EVERYBODY}"` is that of everybody else.'
     as_text = " To learn it as it stands, set data.format: text." if text else ""
     more = f" and {len(names) - 8} more" if len(names) > 8 else ""
     join = "turns: join if one speaks several times in a row"
