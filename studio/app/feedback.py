@@ -5,6 +5,7 @@ Nothing is kept unless it was turned on: for the pages by `turn`, for a server b
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import time
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 __all__ = ["INTO", "NAMES_NOT_COVERED", "CollectedAnswer", "Into", "Opinion", "Query", "State", "collecting"]
 Side: TypeAlias = Literal["base", "tuned"]
+_RECENT = 50
+"""Answers, the newest, that are looked at to tell which dataset feedback belongs to."""
 
 
 def turn(on: bool, home: str | Path | None = None) -> Collecting:
@@ -168,6 +171,17 @@ class AddedRows:
     """Answers that make no row that could be trained on, each with the reason."""
     held_out: str = ""
     """The dataset of the rows whose questions are held out: for evaluation, not for training."""
+
+
+def usual_dataset(home: Path) -> str:
+    """The dataset that the run was trained on whose answers were collected last: feedback belongs there, and never into its
+    held-out rows. Empty where none is known."""
+    for item in list_feedback(home=home, most=_RECENT):
+        with contextlib.suppress(StudioError):  # the run, or its dataset, is gone
+            named = runs.find(item.run, home).spec.data.train if item.run else []
+            for reference in filter(store.is_reference, [named] if isinstance(named, str) else named or []):
+                return store.named(home, reference).path.parent.name
+    return ""
 
 
 def feedback_dataset(

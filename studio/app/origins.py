@@ -102,3 +102,16 @@ def _collected(of: CollectedRow) -> Facts:
 def of_run(run: Run) -> list[str]:
     """Where the rows of a run come from that a model wrote or people corrected, in sentences; the teacher's terms too."""
     return origins_in(run.folder.lock)
+
+
+def held_out_of(item: DatasetVersion) -> DatasetVersion | None:
+    """The newest version of the rows of whole documents that were held out when a teacher made these, also of edited ones."""
+    made, folder = item.record.made, item.path.parent
+    found = store.versions_of(folder.with_name(f"{folder.name}-held-out")) if made else []
+    return next((other for other in reversed(found) if other.record.made and made and other.record.made.job == made.job), None)
+
+
+def training_page(item: DatasetVersion) -> str:
+    """The address of the page Train with this version, and with the rows that were held out for it."""
+    held_out = held_out_of(item)
+    return f"/train?data={item.key}" + (f"&holdout={held_out.key}" if held_out else "")

@@ -76,6 +76,19 @@ def test_an_answer_of_chat_is_kept_with_its_run_and_masked_as_its_data_say(home:
     assert (base.model, base.number) == ("starter", 2)
 
 
+def test_feedback_belongs_to_the_dataset_that_the_answering_run_was_trained_on(home: Path, tmp_path: Path):
+    assert feedback.usual_dataset(home) == ""
+    file = tmp_path / "prices.jsonl"
+    for title in ("Prices", "Prices held out"):
+        file.write_text("".join(f'{{"question": "{title} of {n}?", "answer": "{n}0 dollars."}}\n' for n in range(5)))
+        library.add(home, title, [("prices.jsonl", file)])
+    a_run(home, train="dataset:prices@1", holdout="dataset:prices-held-out@1")
+    feedback.turn(True, home)
+    feedback.say_in_chat(home, "bot-0001", True, "tuned", talk("Who?"), "No idea.", Opinion(rating="bad"))
+    feedback.say_in_chat(home, "starter", False, "base", talk("Who?"), "I.", Opinion(rating="bad"))
+    assert feedback.usual_dataset(home) == "prices"
+
+
 def test_answers_of_the_evidence_are_for_evaluation_and_never_for_training(home: Path, evaluated: Any):
     feedback.turn(True, home)
     with pytest.raises(JobError):

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from studio.app import origins
 from studio.core.errors import DataError, SpecError
 from studio.data import prepare
 from studio.data.curation import store
@@ -377,6 +378,7 @@ def test_rows_become_datasets_whose_versions_keep_where_they_come_from(tmp_path:
     assert sum(made.recipes.values()) == item.record.rows, "held-out rows are counted in their own dataset"
     apart = store.named(tmp_path, status.held_out_dataset).record
     assert apart.made
+    assert origins.training_page(item) == f"/train?data={item.key}&holdout={store.named(tmp_path, status.held_out_dataset).key}"
     counts = Counter(made.recipes) + Counter(apart.made.recipes)
     assert counts == {"questions": 14, "unanswerable": 7}
     assert made_rows(RunSpec(data={"train": "dataset:handbook-rows"}), tmp_path) == {"dataset:handbook-rows": made}

@@ -28,6 +28,7 @@ from studio.app.preview_records import PreviewRecord
 from studio.core.html import Fragments
 from studio.core.messages import ChatMessage
 from studio.core.text import plural, size
+from studio.data.curation.store import DatasetVersion
 from studio.data.findings import Finding
 from studio.data.report import DataReport
 from studio.data.rows import Conversation
@@ -57,6 +58,15 @@ def library(items: Sequence[Any]) -> Markup:
     datasets = len({item.key.partition("/")[0] for item in items})
     caption = f"{plural(datasets, 'dataset')}, {plural(len(items), 'version')}"
     return table(("Dataset", "Version", "Files", "Size", "Added"), rows, caption, figures=(3,), narrow=True)
+
+
+def heading(item: DatasetVersion) -> Markup:
+    """Which version it is, and where its rows come from that a model or people wrote."""
+    made, collected = item.record.made, item.record.collected
+    words = [made.sentence, made.terms_sentence] if made else []
+    words += [collected.sentence] if collected else []
+    title = section(item.title, f"Version {item.number}, added {when(item.created)}")
+    return joined(title, *(note(sentence(said)) for said in words))
 
 
 def head(report: DataReport) -> Markup:

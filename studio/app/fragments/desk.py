@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from studio.app import curation
+from studio.app import curation, origins
 from studio.app.fragments.parts import badge, came_from, empty, joined, note, notice, section, when
 from studio.core.html import Fragments
 from studio.core.text import plural, shorten
@@ -178,12 +178,12 @@ def versions(items: Sequence[DatasetVersion], current: DatasetVersion) -> Markup
         parent = (
             f"{plural(item.record.edits, 'edit')} of v{numbers[item.record.parent]}" if item.record.parent in numbers else ""
         )
-        made = parent or ("edited" if item.record.parent else "uploaded")
+        made = parent or ("edited" if item.record.parent else "written by a model" if item.record.made else "uploaded")
         shown.append(
             {
                 "number": item.number, "key": item.key, "current": item.key == current.key, "made": made, "why": item.record.why,
                 "when": when(item.created), "rows": plural(item.record.rows, "row") if item.record.rows else "",
-                "reference": item.reference,
+                "reference": item.reference, "train": origins.training_page(item),
             }
         )  # fmt: skip
     return _html("versions", shown)

@@ -132,7 +132,8 @@ def build(home: Path) -> None:
                 said += piece
                 shown = {**talks, side: [*talks[side], chat_message("assistant", said)]}
                 yield show.sides(shown["base"], shown["tuned"], is_run), "", before, gr.skip()
-            cited.append(show.citations(side if is_run else "", host.citations))
+            if source:
+                cited.append(show.citations(side if is_run else "", host.citations))
             talks[side] = [*talks[side], chat_message("assistant", said)]
         now = {
             "model": name, "is_run": is_run, "first": first, "index": source, "cited": parts.joined(*cited),

@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from studio.app import cli_subprocess, file_preview, library
+from studio.app import cli_subprocess, file_preview, library, origins
 from studio.app.file_preview import FORMATS
 from studio.app.fragments import data as show
 from studio.app.fragments import parts
@@ -110,7 +110,7 @@ def build(home: Path) -> None:
                 gr.update(active=True), gr.update(visible=True),
             )  # fmt: skip
         onward = [
-            ("Train on this dataset", f"/train?data={item.key}", True),
+            ("Train on this dataset", origins.training_page(item), True),
             ("Review and edit rows", f"/desk?key={item.key}", False),
         ]
         return (
@@ -130,9 +130,16 @@ def build(home: Path) -> None:
             lost = frame.missing("No such dataset", "This version may have been deleted.", "/data", "See all datasets")
             return "", "", "", gr.skip(), lost, gr.update(visible=False), ""
         local = [(path.name, str(path)) for path in library.models(home)]
-        heading = parts.section(item.title, f"Version {item.number}, added {parts.when(item.created)}")
         used = show.users(library.users(home, item))
-        return item.key, heading, item.title, gr.update(choices=[("starter", "starter"), *local]), gr.skip(), gr.skip(), used
+        return (
+            item.key,
+            show.heading(item),
+            item.title,
+            gr.update(choices=[("starter", "starter"), *local]),
+            gr.skip(),
+            gr.skip(),
+            used,
+        )
 
     def checked(key: str) -> tuple[Any, ...]:
         return report(library.find(home, key)) if key else (gr.skip(),) * len(results)
@@ -192,8 +199,7 @@ def build(home: Path) -> None:
     look.click(frame.shows(tokens_of), [key, model], [tokens], **frame.ACTION)
 
     def renaming(key: str, title: str) -> str:
-        item = library.rename(home, key, title)
-        return parts.section(item.title, f"Version {item.number}, added {parts.when(item.created)}")
+        return show.heading(library.rename(home, key, title))
 
     rename.click(frame.act(renaming, "data.rename", 0), [key, title], [name], **frame.ACTION)
     delete.click(

@@ -43,8 +43,8 @@ def build(home: Path) -> None:
             )  # fmt: skip
         shown = gr.HTML(parts.waiting("Reading …"), elem_id="feedback-list", padding=False)
         with gr.Row(elem_classes="actions"):
-            back = gr.Button("Previous page", elem_id="feedback-back")
-            onward = gr.Button("Next page", elem_id="feedback-next")
+            back = gr.Button("Previous page", elem_id="feedback-back", visible=False)
+            onward = gr.Button("Next page", elem_id="feedback-next", visible=False)
             delete = frame.confirmed("Delete these", "Delete all that match", "feedback-delete")
     with gr.Column(elem_classes="card"):
         gr.HTML(
@@ -69,27 +69,29 @@ def build(home: Path) -> None:
     page, key = gr.State(0), gr.Textbox(visible=False)
     command = feedback_controls.channel()
 
-    def listed(page: int, wanted: str, where: str) -> tuple[Any, int]:
+    def listed(page: int, wanted: str, where: str) -> tuple[Any, ...]:
         query = _query(wanted, where)
         found = feedback.count(query, home)
         page = max(0, min(page, (found - 1) // SHOWN))
-        return show.answers(feedback.list_feedback(query, home, page * SHOWN, SHOWN), page * SHOWN, found), page
+        answers = feedback.list_feedback(query, home, page * SHOWN, SHOWN)
+        turns = [gr.update(visible=found > SHOWN)] * 2
+        return show.answers(answers, page * SHOWN, found), page, *turns
 
     def opened(query: dict[str, str]) -> tuple[Any, ...]:
         names = dict.fromkeys((item.title, item.name) for item in library.versions(home))
-        last = next(iter(names), ("", None))[1]
+        usual = feedback.usual_dataset(home)
         return (
             *feedback_controls.state(home), show.servers(servers.servers(home)), *listed(0, "", ""),
-            gr.update(choices=list(names), value=last),
+            gr.update(choices=list(names), value=usual or None),
         )  # fmt: skip
 
-    def say(said: str, page: int, wanted: str, where: str) -> tuple[Any, int]:
+    def say(said: str, page: int, wanted: str, where: str) -> tuple[Any, ...]:
         of, opinion, words = feedback_controls.command(said)
         feedback.rate_answer(of, opinion.rating, opinion.correction, opinion.flag, home)
         gr.Info(words)
         return listed(page, wanted, where)
 
-    def deleted(wanted: str, where: str) -> tuple[Any, int]:
+    def deleted(wanted: str, where: str) -> tuple[Any, ...]:
         count = feedback.delete_older(-1, home, _query(wanted, where))
         gr.Info(f"Deleted: {count:,}. Rows that were made of them stay in their datasets.")
         return listed(0, wanted, where)
@@ -102,7 +104,7 @@ def build(home: Path) -> None:
             gr.Warning(f"Left out: {reason}")
         return done.key
 
-    filters, view = [state, origin], [shown, page]
+    filters, view = [state, origin], [shown, page, back, onward]
     gr.on(None, frame.opened(opened), None, [collects, turn, serving, *view, dataset], **frame.QUIET)
     feedback_controls.bind(turn, collects, home)
     gr.on(
@@ -111,7 +113,7 @@ def build(home: Path) -> None:
     )  # fmt: skip
     for button, step in ((back, -1), (onward, 1)):
 
-        def turned(at: int, *values: str, step: int = step) -> tuple[Any, int]:
+        def turned(at: int, *values: str, step: int = step) -> tuple[Any, ...]:
             return listed(at + step, *values)
 
         button.click(frame.shows(turned), [page, *filters], view, **frame.QUIET)
