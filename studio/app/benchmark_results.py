@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from studio.benchmark import figures as figures
 from studio.benchmark import page as page
@@ -16,6 +16,9 @@ from studio.core.files import make_home, write_text
 from studio.core.records import RecordError
 from studio.processes import tasks, terminate
 from studio.processes.tasks import Task
+
+if TYPE_CHECKING:
+    from typing import Literal
 
 Tell = Callable[[Progress], None]
 
@@ -112,7 +115,7 @@ class ResultWriter:
         if time.monotonic() - self._written > 1:
             self.write(durable=False)
 
-    def end(self, state: Any) -> None:
+    def end(self, state: Literal["done", "interrupted"]) -> None:
         """Keep the end, and the page; nothing of a measurement that ended without a figure."""
         if state == "done" and not any(item.levels for item in self.result.items):
             self.result = self.result.model_copy(update={"state": state, "progress": None})

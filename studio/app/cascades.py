@@ -18,10 +18,12 @@ from studio.core.files import append_json, make_home, write_text
 from studio.core.text import printable
 
 if TYPE_CHECKING:
+    import threading
+
     from markupsafe import Markup
 
     from studio.cascade.escalated import Escalated
-    from studio.cascade.questions import Question
+    from studio.cascade.questions import Question, Right
     from studio.cascade.record import Cascade, CascadeFolder, CascadeReport
     from studio.remote.client import Client
     from studio.remote.endpoint import Endpoint
@@ -190,7 +192,9 @@ def serve_command(folder: CascadeFolder) -> str:
     return f"studio cascade serve {folder.path.name}{'' if free else ' --budget 20'} --never pii"
 
 
-def serve(folder: CascadeFolder, home: Path, how: Served, say: Callable[[str], None], end: Any = None) -> int:
+def serve(
+    folder: CascadeFolder, home: Path, how: Served, say: Callable[[str], None], end: threading.Event | None = None
+) -> int:
     """Serve a cascade as an OpenAI-compatible API until ended by a signal, or by `end` in another thread than the first.
 
     Raises SpecError for a large model that costs something without a budget, before any model is loaded.
@@ -285,7 +289,7 @@ def _large(
 
 
 def _ask_small(
-    client: Client, questions: list[Question], longest: int, rule: Any, tell: Tell, stop: Callable[[], bool]
+    client: Client, questions: list[Question], longest: int, rule: Right, tell: Tell, stop: Callable[[], bool]
 ) -> list[Any]:
     from studio.cascade.asking import ask_small
     from studio.cascade.questions import AnswerChecker

@@ -23,7 +23,7 @@ from studio.spec import RunSpec, as_spec
 from studio.tracking.reporter import Reporter, Silent
 
 
-def inspect(*data: Any, spec: RunSpec | None = None, home: str | Path | None = None, **settings: Any) -> DataReport:
+def inspect(*data: object, spec: RunSpec | None = None, home: str | Path | None = None, **settings: object) -> DataReport:
     """Detect, check and count; trains nothing. Raises DataError.
 
     data: paths, datasets of the library (`dataset:NAME`), DataFrames (pandas, polars), lists of mappings,
@@ -34,7 +34,7 @@ def inspect(*data: Any, spec: RunSpec | None = None, home: str | Path | None = N
 
 
 def inspect_with(
-    reporter: Reporter, *data: Any, spec: RunSpec | None = None, home: str | Path | None = None, **settings: Any
+    reporter: Reporter, *data: object, spec: RunSpec | None = None, home: str | Path | None = None, **settings: object
 ) -> DataReport:
     """The same, telling how far it is; raises Stopped when the reporter asks to stop."""
     from studio.data import prepare
@@ -49,13 +49,13 @@ def findings(*data: Any, spec: RunSpec | None = None, home: str | Path | None = 
 
 def findings_with(
     reporter: Reporter,
-    *data: Any,
+    *data: object,
     spec: RunSpec | None = None,
     home: str | Path | None = None,
     model: Model | None = None,
     losses: int | None = None,
     names: str | None = None,
-    **settings: Any,
+    **settings: object,
 ) -> Findings:
     """The same, telling how far it is; raises Stopped when the reporter asks to stop.
 
@@ -182,7 +182,7 @@ def preview(
     rows: int = 3,
     spec: RunSpec | None = None,
     home: str | Path | None = None,
-    **settings: Any,
+    **settings: object,
 ) -> Previews:
     """The first rows as token pieces, through the very code that trains. Raises DataError, ModelError.
 

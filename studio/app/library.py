@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import ClassVar, cast
 
 from studio.app import runs
 from studio.core import people, resources
@@ -43,7 +43,7 @@ MOST_FILES = 50
 """Files of one dataset."""
 
 
-def add_dataset(name: str, *data: Any, home: str | Path | None = None) -> DatasetVersion:
+def add_dataset(name: str, *data: object, home: str | Path | None = None) -> DatasetVersion:
     """Take data into the library, as a dataset or the next version of one; train it by its `reference`.
 
     data: paths of files, DataFrames (pandas, polars), lists of mappings, a `datasets.Dataset`. The same content again gives the

@@ -116,7 +116,7 @@ class Run(runs.Run):
         talker = chat.talker(self)
         return Loaded(talker.model, talker.tokenizer)
 
-    def export(self, kind: str, deploy: bool = False, **settings: Any) -> Artifact:
+    def export(self, kind: str, deploy: bool = False, **settings: object) -> Artifact:
         """Make and verify an export: `run.export("gguf", quant="q4_k_m")`. deploy also writes the files that serve it on
         another machine. Raises SpecError for a wrong kind or setting, ExportError if it cannot be made."""
         chat.leave_gpu()

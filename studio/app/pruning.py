@@ -21,6 +21,8 @@ from studio.runs.folder import RunFolder
 from studio.spec import edit, parse, with_full_paths
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
     from studio.data.rows import Conversation
     from studio.models.pruning import PrunedModel
 
@@ -157,7 +159,9 @@ def _rows_of(parent: RunFolder | None) -> Path:
     return parent.data / "train.jsonl"
 
 
-def _ids(rows: Iterator[Conversation] | list[Conversation], tokenizer: Any, render: Any, train_on: str) -> Iterator[list[int]]:
+def _ids(
+    rows: Iterator[Conversation] | list[Conversation], tokenizer: PreTrainedTokenizerBase, render: Any, train_on: str
+) -> Iterator[list[int]]:
     """The token ids of rows, until there are `TOKENS` of them."""
     tokens = 0
     for row in rows:

@@ -77,7 +77,7 @@ def _name(kind: Any) -> str:
     return " or ".join(_name(part) for part in typing.get_args(kind))
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     if is_items(value) and any(isinstance(item, BaseModel) for item in value):
         written = [item.model_dump(mode="json") for item in value]
         return f"`{yaml.safe_dump(written, default_flow_style=True, sort_keys=False, width=10_000).strip()}`"

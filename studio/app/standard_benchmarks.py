@@ -49,7 +49,7 @@ def measure(
     common = {"tasks": chosen, "system": spec.data.system or "", "limit": limit, "template": True}
     reporter = ProgressListener(tell)
 
-    def call(function: str, **model: Any) -> dict[str, Any]:
+    def call(function: str, **model: object) -> dict[str, Any]:
         return toolchains.call(TOOLCHAIN, function, {**common, **model}, reporter)
 
     sides = call(HARNESS, model=spec.model.model_dump(mode="json"), adapter=str(run.folder.adapter.absolute()))

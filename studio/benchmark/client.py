@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 from studio.benchmark.answer_stream import Answer, Reading
@@ -22,6 +22,9 @@ from studio.core.text import nearest, shorten
 from studio.remote.endpoint import LOOPBACK, key_name
 from studio.remote.refusals import Refused, message_in
 from studio.tracking import secrets
+
+if TYPE_CHECKING:
+    import httpx
 
 PATIENCE = 30.0
 """Seconds waited for a rate limit that says so, at most, before an answer counts as refused."""
@@ -169,7 +172,7 @@ class Client:
             raise Refused("an answer was cut off", hint="The server may have been restarted; see its log.", where=self.api.host)
         return reading.answer()
 
-    def _refuse(self, status: int, text: str, headers: Any) -> None:
+    def _refuse(self, status: int, text: str, headers: httpx.Headers) -> None:
         """Raise what a status means: try otherwise, later, or not at all."""
         told = message_in(text)
         if status in (400, 422) and self._adapt(told):

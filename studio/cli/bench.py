@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,7 @@ from studio.core.errors import SpecError
 
 if TYPE_CHECKING:
     from studio.app.benchmark_results import Progress
+    from studio.benchmark.result import Result
 
 
 def bench(
@@ -134,7 +135,7 @@ def _levels(text: str) -> tuple[int, ...]:
     return tuple(sorted(set(found)))
 
 
-def _show(result: Any, page: Path) -> None:
+def _show(result: Result, page: Path) -> None:
     from studio.app.benchmark_results import figures
 
     # a terminal is narrow: one column per item, one row per figure
@@ -152,7 +153,7 @@ def _show(result: Any, page: Path) -> None:
     show.say(f"page: {page}")
 
 
-def _show_errors(result: Any) -> None:
+def _show_errors(result: Result) -> None:
     """What could not be measured, in two lines each, on stderr."""
     for item in result.items:
         if item.error:

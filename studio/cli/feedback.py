@@ -15,6 +15,8 @@ from studio.core.files import studio_home
 from studio.core.text import plural, shorten
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from studio.app.feedback import CollectedAnswer
 
 app = typer.Typer(help="Rate, correct and flag answers, and make dataset rows of them.", no_args_is_help=True)
@@ -64,7 +66,7 @@ def off(home: Home = None, json: Json = False) -> None:
     _turn(False, home, json)
 
 
-def _turn(wanted: bool, home: Any, json: bool) -> None:
+def _turn(wanted: bool, home: Path | None, json: bool) -> None:
     from studio.app import feedback
 
     settings = feedback.turn(wanted, home)

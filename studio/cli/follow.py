@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 from json import dumps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from studio.app.run_updates import Place, Update, how_far, watch
 from studio.app.runs import Run, pace
@@ -17,6 +17,9 @@ from studio.core import events
 from studio.core.events import Event
 from studio.core.metrics import MetricsPoint
 from studio.core.text import duration
+
+if TYPE_CHECKING:
+    from studio.runs.status import Status
 
 STAGES = {
     "queued": "Waiting for the device",
@@ -196,7 +199,7 @@ class _Bar:
             self.bar.update(self.task, completed=now.done / now.total, description=how_far(now), detail=self.detail(now))
         self.bar.refresh()
 
-    def detail(self, now: Any) -> str:
+    def detail(self, now: Status) -> str:
         left = self.left(now)
         parts = [f"{now.done / now.total:.0%}"]
         if now.state == "training" and "loss" in self.last:
@@ -209,7 +212,7 @@ class _Bar:
             parts.append(f"{left} left")
         return " · ".join(parts)
 
-    def left(self, now: Any) -> str:
+    def left(self, now: Status) -> str:
         """How long the stage will still take: for training a range by its recent steps."""
         if now.state == "training" and now.what == "step":
             found = pace.seconds_left(self.lines, now.total, now.process_started or 0.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
@@ -14,6 +14,10 @@ from studio.cli.options import Base, Home, Json, RunName
 from studio.cli.progress import Progress
 from studio.core.errors import SpecError
 from studio.core.messages import chat_message
+
+if TYPE_CHECKING:
+    from studio.app.runs import Run
+    from studio.core.fields import Leaf
 
 
 def evaluate(
@@ -71,7 +75,7 @@ def evaluate(
     show.say(f"page: {found.folder.report_page}")
 
 
-def _standard(run: Any, tasks: list[str], limit: int | None, json: bool) -> None:
+def _standard(run: Run, tasks: list[str], limit: int | None, json: bool) -> None:
     """Standard benchmarks of a run as a table."""
     from studio.app import standard_benchmarks
 
@@ -172,7 +176,7 @@ class ExportCommand(TyperCommand):
             formatter.write_dl(rows)
 
 
-def _values(leaf: Any) -> str:
+def _values(leaf: Leaf) -> str:
     return "|".join(str(choice) for choice in leaf.choices) or leaf.path.upper()
 
 

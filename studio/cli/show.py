@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from studio.app.comparison import Comparison
     from studio.app.exports import ExportEstimate
     from studio.data.findings import Finding
+    from studio.evaluation.report import Report
     from studio.export.artifacts.manifest import Artifact
     from studio.runs.plan import PlanRecord
 
@@ -148,7 +149,7 @@ def comparison(compared: Comparison) -> None:
     table(("result", *ids), [(name, *values) for name, values in compared.results.items()], title="Results")
 
 
-def evidence(report: Any) -> None:
+def evidence(report: Report) -> None:
     """The before/after table and the verdict."""
     from studio.app import evidence
 

@@ -46,7 +46,7 @@ class Section(BaseModel, frozen=True):
                     )
         return present
 
-    def __init__(self, **values: Any) -> None:
+    def __init__(self, **values: object) -> None:
         """Made in Python it is checked like anywhere else: raises SpecError in the studio's words."""
         try:
             super().__init__(**values)
@@ -56,7 +56,7 @@ class Section(BaseModel, frozen=True):
     # pydantic else takes it for a constructor of another kind and calls it for every nested section too
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, value: object) -> None:
         section = type(self).__name__.removeprefix("Resolved").lower()
         path = name if section == "runspec" else f"{section}.{name}"
         raise SpecError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Literal, get_args, get_origin
 
 from pydantic import ValidationError
 
@@ -11,6 +11,9 @@ from studio.core.errors import SpecError
 from studio.core.fields import Alternatives, Leaf, leaves
 from studio.core.plain import is_object
 from studio.core.text import nearest
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 Items = Sequence[Leaf | Alternatives]
 _KINDS = {"int_": "an integer", "float_": "a number", "bool_": "true or false", "string_type": "a string"}
@@ -87,7 +90,7 @@ def _line(path: str, lines: Mapping[str, str]) -> str:
     return ""
 
 
-def _expected(problem: Any, leaf: Leaf | None) -> str:
+def _expected(problem: ErrorDetails, leaf: Leaf | None) -> str:
     """What should stand there, from the field itself rather than from the member of a union that failed last."""
     if leaf and leaf.choices:
         other = "a list of names or " if leaf.many else _other(leaf.type)
@@ -100,11 +103,11 @@ def _expected(problem: Any, leaf: Leaf | None) -> str:
     return text[:1].lower() + text[1:]
 
 
-def _other(of: Any) -> str:
+def _other(of: object) -> str:
     return "" if get_origin(of) is Literal else "an integer or " if int in get_args(of) else "a string or "
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
 
@@ -139,7 +142,7 @@ def _known(parent: str, loc: tuple[int | str, ...], items: Items) -> list[str]:
     return sorted({item.path[len(prefix) :].split(".")[0] for item in items if item.path.startswith(prefix)})
 
 
-def _unknown_kind(path: str, value: Any, items: Items) -> tuple[str, str]:
+def _unknown_kind(path: str, value: object, items: Items) -> tuple[str, str]:
     kinds = next(
         (list(item.sections) for item in items if isinstance(item, Alternatives) and path.startswith(item.path)), list[str]()
     )

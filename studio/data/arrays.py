@@ -5,13 +5,16 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from studio.core.errors import StudioError
 from studio.data.render import Encoded
 from studio.data.rows import Conversation
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 LISTED = 100_000
 """So many left-out rows are listed one by one; all are counted."""
@@ -20,7 +23,7 @@ LISTED = 100_000
 class Growing:
     """A .npy file appended to; its header, of fixed length, is put right at the end."""
 
-    def __init__(self, path: Path, kind: Any, width: int = 0) -> None:
+    def __init__(self, path: Path, kind: npt.DTypeLike, width: int = 0) -> None:
         self.kind, self.width, self.count = np.dtype(kind), width, 0
         self.file = open(path, "wb")  # noqa: SIM115 - closed by `close`
         self._header()
@@ -91,7 +94,7 @@ class Writer:
             for side, good in zip(sides, wanted, strict=True):
                 self.add(side.ids, side.mask, self.files.index(row.file), row.line, index, good)
 
-    def add(self, ids: Any, mask: object, file: int, line: int, index: int, wanted: bool = True) -> None:
+    def add(self, ids: Sequence[int] | np.ndarray, mask: object, file: int, line: int, index: int, wanted: bool = True) -> None:
         """One sequence, with where it came from, and whether its answer is a preferred one."""
         if self.wanted is not None:
             self.wanted.add([wanted])

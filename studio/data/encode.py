@@ -12,7 +12,7 @@ import os
 import shutil
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
@@ -31,6 +31,9 @@ from studio.data.tokens import EMPTY, Tokens
 from studio.models.chat import date_of
 from studio.tracking.reporter import Reporter, Silent
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
 __all__ = ["EMPTY", "Overlong", "Tokens", "encode_file", "limit", "load", "preview"]
 
 LAYOUT = 3
@@ -40,7 +43,7 @@ BATCH = 256
 
 def encode_file(
     file: Path,
-    tokenizer: Any,
+    tokenizer: PreTrainedTokenizerBase,
     train_on: TrainOn,
     out: Path,
     reporter: Reporter | None = None,
@@ -112,7 +115,13 @@ def limit(tokens: Tokens, max_length: int | None, overlong: Overlong = "drop", o
 
 
 def _encode_into(
-    out: Path, files: list[Path], tokenizer: Any, train_on: TrainOn, needs: Needs, key: str, reporter: Reporter
+    out: Path,
+    files: list[Path],
+    tokenizer: PreTrainedTokenizerBase,
+    train_on: TrainOn,
+    needs: Needs,
+    key: str,
+    reporter: Reporter,
 ) -> None:
     size, done = max(sum(file.stat().st_size for file in files), 1), 0
     forgotten, talks = 0, False
@@ -150,7 +159,7 @@ def _encode_into(
         reporter.event(events.Warning(message=message, rows=tuple(writer.list)))
 
 
-def _notes(tokenizer: Any, forgotten: int) -> list[str]:
+def _notes(tokenizer: PreTrainedTokenizerBase, forgotten: int) -> list[str]:
     """What a person should know of how the template writes these rows."""
     report = check_template(tokenizer)
     notes = [f"chat template: {note}" for note in report.notes]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 from studio.core.errors import DataError
 from studio.core.plain import is_list, is_object
@@ -85,7 +84,7 @@ def refuse_several(table: Table, file: str) -> None:
             )
 
 
-def _is_scored(value: Any) -> bool:
+def _is_scored(value: object) -> bool:
     if not is_list(value) or len(value) < 2 or not is_object(first := value[0]):
         return False
     return not _SCORES.isdisjoint(first) and {"role", "from"}.isdisjoint(first)

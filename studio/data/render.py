@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from studio.core.errors import ModelError, StudioError
 from studio.data.reasoning import CLOSES, OPENS
@@ -21,18 +21,13 @@ from studio.models.templates import any_of, check_template, closed
 from studio.models.tokens import Tokenized, tokenize
 from studio.models.turns import TemplateReport, answers, need, need_reasoning, openings, reasoning_of
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase as Tokenizer
+
 __all__ = [
-    "Encoded",
-    "Piece",
-    "TemplateReport",
-    "TrainOn",
-    "attempt_many",
-    "check_template",
-    "encode",
-    "encode_many",
-    "encode_prompt",
+    "Encoded", "Piece", "TemplateReport", "TrainOn", "attempt_many", "check_template", "encode", "encode_many", "encode_prompt",
     "preview",
-]
+]  # fmt: skip
 
 OPENING = 16
 """Characters at the end of a prompt in which it may open the reasoning."""
@@ -71,7 +66,7 @@ class Piece:
     """True for text that looks like a control token and was encoded as characters."""
 
 
-def encode(conversation: Conversation, tokenizer: Any, train_on: TrainOn = "assistant") -> Encoded:
+def encode(conversation: Conversation, tokenizer: Tokenizer, train_on: TrainOn = "assistant") -> Encoded:
     """The ids and loss mask of one conversation or plain text.
 
     train_on: `assistant` trains every answer with its end-of-turn token and nothing else, `last_assistant` only the
@@ -82,7 +77,7 @@ def encode(conversation: Conversation, tokenizer: Any, train_on: TrainOn = "assi
     return encode_many([conversation], tokenizer, train_on)[0]
 
 
-def encode_many(conversations: Sequence[Conversation], tokenizer: Any, train_on: TrainOn = "assistant") -> list[Encoded]:
+def encode_many(conversations: Sequence[Conversation], tokenizer: Tokenizer, train_on: TrainOn = "assistant") -> list[Encoded]:
     """`encode` for many rows at once, faster. Raises the first row's error."""
     rows = attempt_many(conversations, tokenizer, train_on)
     for row in rows:
@@ -92,7 +87,7 @@ def encode_many(conversations: Sequence[Conversation], tokenizer: Any, train_on:
 
 
 def attempt_many(
-    conversations: Sequence[Conversation], tokenizer: Any, train_on: TrainOn = "assistant"
+    conversations: Sequence[Conversation], tokenizer: Tokenizer, train_on: TrainOn = "assistant"
 ) -> list[Encoded | StudioError]:
     """`encode_many` that gives a row's error in its place."""
     if any(conversation.messages for conversation in conversations):
@@ -124,7 +119,7 @@ def attempt_many(
 
 def encode_prompt(
     messages: Sequence[Mapping[str, Any]],
-    tokenizer: Any,
+    tokenizer: Tokenizer,
     tools: Sequence[Mapping[str, Any]] = (),
     variables: Mapping[str, Any] = MappingProxyType({}),
 ) -> list[int]:
@@ -142,7 +137,7 @@ def encode_prompt(
     return tokenize(tokenizer, [rendered.text], [cuts], [rendered.quoted], report.control)[0].ids
 
 
-def preview(conversation: Conversation, tokenizer: Any, train_on: TrainOn = "assistant") -> list[Piece]:
+def preview(conversation: Conversation, tokenizer: Tokenizer, train_on: TrainOn = "assistant") -> list[Piece]:
     """The row token by token, by the code that trains; the texts put together are the row's text.
 
     A character of several tokens is shown at its last one.
@@ -183,7 +178,7 @@ class _Draft:
     ends: tuple[str, ...] = ()
 
 
-def _draft(conversation: Conversation, tokenizer: Any, train_on: TrainOn) -> _Draft | StudioError:
+def _draft(conversation: Conversation, tokenizer: Tokenizer, train_on: TrainOn) -> _Draft | StudioError:
     try:
         if not conversation.messages:
             return _plain(conversation.text + (conversation.glue or ""), tokenizer)
@@ -219,7 +214,7 @@ def _draft(conversation: Conversation, tokenizer: Any, train_on: TrainOn) -> _Dr
 
 def _behind(
     prompt: Rendered,
-    tokenizer: Any,
+    tokenizer: Tokenizer,
     report: TemplateReport,
     finished: Rendered,
     messages: Sequence[Mapping[str, Any]],
@@ -258,7 +253,7 @@ def _without(masked: list[Span], length: int) -> list[Span]:
     return [(start, end) for start, end in zip(edges[::2], edges[1::2], strict=True) if start < end]
 
 
-def _plain(text: str, tokenizer: Any) -> _Draft:
+def _plain(text: str, tokenizer: Tokenizer) -> _Draft:
     """Plain text: every token trained, control-token texts kept text; begin and end tokens are put on by `_encoded`."""
     quoted = tuple(found.span() for found in _control(tokenizer).finditer(text))
     return _Draft(Rendered(text, quoted), [], [(0, len(text))])

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 from studio.core.errors import StudioError
 from studio.data.render import Encoded, TrainOn, encode
 from studio.data.rows import Conversation
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
-def shortened(conversation: Conversation, tokenizer: Any, train_on: TrainOn, max_length: int) -> Encoded | None:
+
+def shortened(
+    conversation: Conversation, tokenizer: PreTrainedTokenizerBase, train_on: TrainOn, max_length: int
+) -> Encoded | None:
     """The conversation in at most max_length tokens, or None if even its last answer is longer.
 
     The oldest exchanges go first (a system message stays), each up to the next user message. If the last exchange alone

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
 
 from studio.core.plain import is_list, is_object
 from studio.core.text import shorten
@@ -88,5 +87,5 @@ class UnusedColumns:
         )
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     return value if isinstance(value, str) else str(value)

@@ -18,6 +18,8 @@ from studio.tracking.reporter import Reporter
 from studio.training.methods.distil import Distil
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from studio.evaluation.report import Report
     from studio.training.job import TrainingJob
 
@@ -43,7 +45,7 @@ def taught(prepared: Any, folder: RunFolder, reporter: Reporter) -> dict[str, An
     def load() -> Any:
         return _load(found, prepared.machine.device)
 
-    def answer(model: Any) -> None:
+    def answer(model: nn.Module) -> None:
         settings, seed = spec.evaluation, spec.training.seed
         teaching.answered(
             model, prepared.tokenizer, rows, settings, seed, found.key, reporter, spec.data.train_on

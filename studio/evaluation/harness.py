@@ -15,6 +15,8 @@ from studio.core.errors import EvaluationError
 if TYPE_CHECKING:
     from torch import nn
 
+    from studio.tracking.reporter import Reporter
+
 ROWS_AT_ONCE = 8
 
 
@@ -41,7 +43,7 @@ class Measurement:
         return cls(request["tasks"], request["system"], request["limit"], request["template"])
 
 
-def run(request: dict[str, Any], reporter: object) -> dict[str, Any]:
+def run(request: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
     """The scores of each side: {side: {task: {"metric": name, "scores": {document: score}}}}.
 
     request: `tasks` (each a name and the folder of its YAML, empty for one that comes with the harness), `system`, `limit`
@@ -58,7 +60,7 @@ def run(request: dict[str, Any], reporter: object) -> dict[str, Any]:
     return sides
 
 
-def measure(side: str, model: nn.Module, measurement: Measurement, reporter: Any) -> dict[str, dict[str, TaskScores]]:
+def measure(side: str, model: nn.Module, measurement: Measurement, reporter: Reporter) -> dict[str, dict[str, TaskScores]]:
     """The scores of a model of the harness, under the name of its side. Raises EvaluationError."""
     scores: dict[str, TaskScores] = {}
     for task in measurement.tasks:

@@ -16,6 +16,7 @@ from studio.core.errors import EvaluationError
 from studio.evaluation.interval import Column
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 BATCH_TOKENS = 4096
@@ -79,7 +80,7 @@ def likelihood(
 class _Batch:
     """Rows padded on the right: ids and attention (rows, length), and where the counted tokens are."""
 
-    def __init__(self, rows: list[tuple[Sequence[int], Sequence[bool]]], device: Any) -> None:
+    def __init__(self, rows: list[tuple[Sequence[int], Sequence[bool]]], device: torch.device) -> None:
         import torch
 
         length = max(len(ids) for ids, _ in rows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from studio.data.verifiers.likeness import Likeness
 from studio.evaluation.answering import share
 from studio.evaluation.interval import Draws, change, estimate
 from studio.evaluation.report import Answered, Compared
+
+if TYPE_CHECKING:
+    from studio.models.generation import Answer
 
 SAMPLES = 4
 """Answers at temperature 1 to each question: what a method that samples has to work with."""
@@ -35,7 +38,7 @@ class Rules:
             return None
         return cls(data.verifier, data.control or (Exact() if data.verifier.kind == "likeness" else Likeness()))
 
-    def scores(self, answer: Any, expected: Message) -> dict[str, float]:
+    def scores(self, answer: Answer, expected: Message) -> dict[str, float]:
         """Reward and control of one answer. One that did not end by itself has no reward, as in training."""
         reward = self.verifier.score(answer.text, expected) if answer.stopped else 0.0
         return {REWARD: reward, CONTROL: self.control.score(answer.text, expected)}

@@ -228,7 +228,7 @@ def _filled(factors: Sequence[tuple[Any, Any]], ranks: Sequence[int]) -> tuple[A
     return torch.cat(ups, 1), torch.cat(downs)
 
 
-def _chosen(method: Method, updates: list[Any], weights: list[float], density: float, generator: Any) -> Any:
+def _chosen(method: Method, updates: list[Any], weights: list[float], density: float, generator: torch.Generator | None) -> Any:
     """The updates, weighted already, [outputs, inputs] each, merged by TIES or DARE."""
     import torch
 
@@ -246,7 +246,7 @@ def _chosen(method: Method, updates: list[Any], weights: list[float], density: f
     return torch.where(share > 0, total / share.clamp(min=1e-12) * sum(weights), 0.0)
 
 
-def _cut(up: torch.Tensor, down: Any, rank: int) -> tuple[Any, Any, float, float]:
+def _cut(up: torch.Tensor, down: torch.Tensor | None, rank: int) -> tuple[Any, Any, float, float]:
     """The nearest product of that rank to up @ down (to `up` alone where down is None): B, A, the squared norm of what is left
     out, and that of the whole."""
     import torch

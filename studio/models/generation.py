@@ -183,7 +183,7 @@ def _run(
         **({"temperature": temperature, "top_p": top_p, "top_k": 0} if temperature > 0 else {}),
     )
 
-    def stopping(ids: Any, scores: torch.Tensor, **_: Any) -> Any:
+    def stopping(ids: torch.Tensor, scores: torch.Tensor, **_: object) -> Any:
         return torch.full((ids.shape[0],), should_stop is not None and should_stop(), device=ids.device)
 
     with torch.inference_mode(), _without_own_taste(model):

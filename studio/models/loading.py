@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import torch
     from peft import PeftModel
     from torch import nn
-    from transformers import PreTrainedTokenizerBase
+    from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 __all__ = [
     "FoundModel",
@@ -200,7 +200,7 @@ def without_packing(model: Any) -> Any:
     return model
 
 
-def _attention(wanted: str | None, config: Any) -> str | None:
+def _attention(wanted: str | None, config: PretrainedConfig) -> str | None:
     """sdpa where the architecture has it; Gemma 2, which caps its attention scores, is computed by eager."""
     import transformers
 

@@ -22,7 +22,7 @@ from studio.models.loading import DTYPES
 if TYPE_CHECKING:
     import torch
     from torch import nn
-    from transformers import PreTrainedTokenizerBase
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 RECORD = "pruned.json"
 FIRST, LAST = 2, 1
@@ -156,7 +156,7 @@ def drop(model: Any, dropped: Sequence[int]) -> Any:
     return model
 
 
-def write(model: Any, tokenizer: PreTrainedTokenizerBase, record: PrunedModel, dtype: str, out: Path) -> None:
+def write(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, record: PrunedModel, dtype: str, out: Path) -> None:
     """Write a pruned model as a model folder in a number format (bf16, fp16, fp32), with its tokenizer and record: complete, or
     not there."""
     import torch

@@ -9,10 +9,13 @@ from __future__ import annotations
 import logging
 import shlex
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from studio.core.errors import ModelError
 from studio.models.finding import FoundModel
+
+if TYPE_CHECKING:
+    from jinja2.parser import Parser
 
 log = logging.getLogger(__name__)
 
@@ -147,7 +150,7 @@ def _marks() -> Any:
     class Marks(ext.Extension):
         tags = {"generation"}  # noqa: RUF012 - jinja's own way
 
-        def parse(self, parser: Any) -> Any:
+        def parse(self, parser: Parser) -> Any:
             line = next(parser.stream).lineno
             body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
             return nodes.Scope(body).set_lineno(line)

@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from studio.core.errors import DataError
 from studio.core.files import sha256, studio_home
@@ -20,6 +20,9 @@ from studio.hardware import machine as machines
 from studio.hardware.machine import Machine
 from studio.runs.records import LockedDevice, LockedModel, RunLock
 from studio.spec import RunSpec, fingerprint
+
+if TYPE_CHECKING:
+    from studio.models.loading import FoundModel
 
 PACKAGES = (
     "torch", "transformers", "peft", "trl", "bitsandbytes", "accelerate", "datasets", "tokenizers", "safetensors", "numpy",
@@ -169,7 +172,7 @@ def _device(machine: Machine) -> LockedDevice:
     )
 
 
-def _model(spec: RunSpec, model: Any) -> LockedModel:
+def _model(spec: RunSpec, model: FoundModel) -> LockedModel:
     folder = getattr(model, "folder", None)
     there = Path(folder) if folder and Path(folder).is_dir() else None
     return LockedModel(
@@ -221,7 +224,7 @@ def _changed(whose: str, before: Mapping[str, object], now: Mapping[str, object]
     return changes
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     if value in (None, "", []):
         return "absent"
     text = str(value)

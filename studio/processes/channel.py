@@ -106,7 +106,7 @@ class Voice:
         os.dup2(2, 1)
         self._turn = threading.Lock()
 
-    def say(self, **values: Any) -> None:
+    def say(self, **values: object) -> None:
         """One message."""
         line = json.dumps(values, default=plain, ensure_ascii=False)
         with self._turn, contextlib.suppress(BrokenPipeError):

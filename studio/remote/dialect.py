@@ -59,7 +59,7 @@ class Dialect(Record):
             return self._with(schema_by="prompt")
         return None
 
-    def _with(self, **changes: Any) -> Dialect:
+    def _with(self, **changes: object) -> Dialect:
         return Dialect.model_validate({**self.model_dump(), **changes})
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from studio.retrieval import embedder
 from studio.retrieval.records import EmbedderRecord
+
+if TYPE_CHECKING:
+    import torch
 
 Vectors = NDArray[np.float32]
 BATCH = 32
@@ -77,7 +80,7 @@ class Embedder:
         return found
 
 
-def _pooled(hidden: Any, mask: Any, how: str) -> Any:
+def _pooled(hidden: torch.Tensor, mask: torch.Tensor, how: str) -> Any:
     """Tokens (batch, tokens, width) to one vector each (batch, width); padding counts for nothing."""
     import torch
 

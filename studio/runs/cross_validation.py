@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from studio.core import events
 from studio.core.events import Event
@@ -22,6 +22,9 @@ from studio.runs.folder import RunFolder
 from studio.runs.rows import training_rows
 from studio.spec import ResolvedSpec
 from studio.tracking.reporter import Reporter
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 MEASURED = "measured.json"
 
@@ -53,7 +56,7 @@ class OfFold:
 
 
 def cross_validate(
-    folder: RunFolder, spec: ResolvedSpec, tokenizer: Any, fit: Fit, max_length: int, reporter: Reporter
+    folder: RunFolder, spec: ResolvedSpec, tokenizer: PreTrainedTokenizerBase, fit: Fit, max_length: int, reporter: Reporter
 ) -> SetReport:
     """Train and measure every fold that is not measured yet; all of them as one set. Raises StudioError, Stopped."""
     plan = cross.prepare(
@@ -80,7 +83,13 @@ def cross_validate(
 
 
 def _others(
-    folder: RunFolder, of_row: list[int], fold: int, where: Path, spec: ResolvedSpec, tokenizer: Any, reporter: Reporter
+    folder: RunFolder,
+    of_row: list[int],
+    fold: int,
+    where: Path,
+    spec: ResolvedSpec,
+    tokenizer: PreTrainedTokenizerBase,
+    reporter: Reporter,
 ) -> encode.Tokens:
     """The rows of the other folds, encoded as those of the run were; general rows are mixed into every fold."""
     lines = whole_lines(folder.data / "train.jsonl")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from studio.evaluation.report import Report
 from studio.evaluation.sets import question_sets
@@ -14,8 +14,13 @@ from studio.runs.folder import RunFolder
 from studio.runs.rows import held_out_rows, training_rows
 from studio.spec import ResolvedSpec
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
-def export_probe(folder: RunFolder, spec: ResolvedSpec, tokenizer: Any, report: Report | None, home: Path) -> Probe:
+
+def export_probe(
+    folder: RunFolder, spec: ResolvedSpec, tokenizer: PreTrainedTokenizerBase, report: Report | None, home: Path
+) -> Probe:
     """The probe of a run's exports. report: its evidence; None where it has none."""
     held_out = held_out_rows(folder)
     if report is None:

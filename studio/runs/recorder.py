@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import Any
 
 from studio.core import events
 from studio.core.errors import JobError, StudioError
@@ -98,7 +97,7 @@ class Recorder:
         self._write()
         self.event(events.Ended(state=state, error=record))
 
-    def _change(self, **values: Any) -> None:
+    def _change(self, **values: object) -> None:
         self._status = self._status.model_copy(update=values)
 
     def _write(self, durable: bool = True) -> None:

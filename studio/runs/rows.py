@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from studio.core import events
 from studio.core.text import count, plural
@@ -15,8 +15,13 @@ from studio.runs.folder import RunFolder
 from studio.spec import RunSpec
 from studio.tracking.reporter import Reporter
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
-def encode_parts(data: Path, tokenizer: Any, spec: RunSpec, reporter: Reporter) -> tuple[encode.Tokens, encode.Tokens | None]:
+
+def encode_parts(
+    data: Path, tokenizer: PreTrainedTokenizerBase, spec: RunSpec, reporter: Reporter
+) -> tuple[encode.Tokens, encode.Tokens | None]:
     """The training and held-out rows as tokens, kept beside them."""
     parts: list[Any] = []
     for name in ("train", "held-out"):

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from studio.serving.errors import ApiError, bad
+
+if TYPE_CHECKING:
+    from llguidance import LLMatcher, LLTokenizer
 
 SPACING = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 """JSON is written with the spaces Python's `json` and chat templates write, and no others: a model left free to choose
@@ -21,7 +24,7 @@ may write white space for ever."""
 class Constraint:
     """A grammar followed by one answer."""
 
-    def __init__(self, matcher: Any) -> None:
+    def __init__(self, matcher: LLMatcher) -> None:
         self._matcher = matcher
 
     def allowed(self, vocabulary: int) -> np.ndarray:
@@ -58,7 +61,7 @@ def json_grammar(schema: Mapping[str, Any], strict: bool = True) -> str:
         raise bad(f"this JSON schema cannot be used: {problem}", "response_format") from None
 
 
-def follow(tokenizer: Any, grammar: str, param: str) -> Constraint:
+def follow(tokenizer: LLTokenizer, grammar: str, param: str) -> Constraint:
     """The grammar ready to be followed with an `llguidance.LLTokenizer`. Raises ApiError for what it cannot express."""
     from llguidance import LLMatcher, LLParserLimits
 

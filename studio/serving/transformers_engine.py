@@ -277,7 +277,7 @@ def _joined(last: Any, rows: list[int], new: Sequence[Any], width: int) -> Any:
     return joined
 
 
-def _fitted(tensor: Any, width: int) -> Any:
+def _fitted(tensor: torch.Tensor, width: int) -> Any:
     """Keys or values [answers, heads, tokens, ...] with padding put on or taken off on the left."""
     import torch
 

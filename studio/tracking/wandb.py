@@ -14,7 +14,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from studio.core import events, outbound
 from studio.core.files import write_text
@@ -23,6 +23,9 @@ from studio.tracking.limits import redacted, within, without_paths
 from studio.tracking.reporter import Reporter
 from studio.tracking.settings import PROJECT, Tracking
 from studio.tracking.sink import STEP, Level, Sink, warn
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 KEY = "WANDB_API_KEY"
 
@@ -238,7 +241,7 @@ def _arguments(
     }
 
 
-def _start(wandb: Any, mode: str, arguments: dict[str, Any], limits: dict[str, Any]) -> Any:
+def _start(wandb: ModuleType, mode: str, arguments: dict[str, Any], limits: dict[str, Any]) -> Any:
     """Start the client's run: nothing of the terminal, the code, git, the machine or its packages is collected."""
     client = wandb.Settings(
         finish_timeout_raises=True,

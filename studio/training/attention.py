@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import torch
     from torch import nn
 
@@ -48,9 +50,9 @@ def choices(model: Any, device: str, dtype: str) -> list[str]:
 
 def attend_by_row(
     module: nn.Module,
-    query: Any,
-    key: Any,
-    value: Any,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
     attention_mask: torch.Tensor | None = None,
     dropout: float = 0.0,
     scaling: float | None = None,
@@ -61,7 +63,7 @@ def attend_by_row(
     position_bias: torch.Tensor | None = None,
     row_lengths: tuple[int, ...] | None = None,
     row_prompts: tuple[int, ...] | None = None,
-    **_: Any,
+    **_: object,
 ) -> tuple[Any, None]:
     """Causal attention, one call per row. query [1, heads, tokens, size], key and value with as many or fewer heads.
 
@@ -155,8 +157,8 @@ def _attend(
     dropout: float,
     scaling: float | None,
     window: int | None,
-    softcap: Any,
-    sinks: Any,
+    softcap: float | None,
+    sinks: torch.Tensor | None,
 ) -> Any:
     import torch
 
@@ -190,7 +192,7 @@ def _attend(
 
 
 @functools.cache
-def _parameters(function: Any) -> frozenset[str]:
+def _parameters(function: Callable[..., object]) -> frozenset[str]:
     return frozenset(inspect.signature(function).parameters)
 
 
@@ -204,7 +206,7 @@ def _groups_heads(masked: bool) -> bool:
     return not torch.cuda.is_available() or (not masked and torch.cuda.get_device_capability() >= (8, 0))
 
 
-def _visible(tokens: int, keys: int, window: int | None, device: Any) -> Any:
+def _visible(tokens: int, keys: int, window: int | None, device: torch.device) -> Any:
     """The keys that each of the last `tokens` positions sees, [tokens, keys]: its own and up to window - 1 before it."""
     import torch
 

@@ -28,7 +28,7 @@ class Mix(NamedTuple):
     hard: float
 
 
-def divergence(teacher: Any, student: Any, beta: float) -> tuple[Any, Any]:
+def divergence(teacher: torch.Tensor, student: torch.Tensor, beta: float) -> tuple[Any, Any]:
     """The divergence of log probabilities over buckets [tokens, buckets], and its derivative by the student's.
 
     KL(teacher | student) for beta 0, KL(student | teacher) for 1, else beta KL(teacher | m) + (1 - beta) KL(student | m) with
@@ -51,8 +51,8 @@ class _Distilled(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, targets: Any, words: Any, teacher: Any,
-        transform: LogitTransform, mix: Mix, wanted: bool,
+        ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, targets: torch.Tensor, words: torch.Tensor,
+        teacher: torch.Tensor, transform: LogitTransform, mix: Mix, wanted: bool,
     ) -> Any:  # fmt: skip
         found = torch.empty(4, len(hidden), dtype=torch.float32, device=hidden.device)
         gradient = torch.empty_like(hidden) if wanted else None
@@ -87,7 +87,7 @@ class _Distilled(torch.autograd.Function):
         return found
 
     @staticmethod
-    def backward(ctx: Any, *grads: Any) -> Any:
+    def backward(ctx: Any, *grads: torch.Tensor) -> Any:
         (gradient,) = ctx.saved_tensors
         return ((gradient.float() * grads[0][0][:, None]).to(gradient.dtype), *([None] * 8))
 
@@ -97,7 +97,7 @@ def distilled(
     head: nn.Module,
     targets: torch.Tensor,
     words: torch.Tensor,
-    teacher: Any,
+    teacher: torch.Tensor,
     transform: LogitTransform,
     mix: Mix,
 ) -> Any:
@@ -110,7 +110,9 @@ def distilled(
         return _Distilled.apply(hidden, head.weight, head.bias, targets, words, teacher, transform, mix, wanted)
 
 
-def of_logits(logits: torch.Tensor, scored: torch.Tensor, targets: Any, words: Any, teacher: Any, mix: Mix) -> Any:
+def of_logits(
+    logits: torch.Tensor, scored: torch.Tensor, targets: torch.Tensor, words: torch.Tensor, teacher: torch.Tensor, mix: Mix
+) -> Any:
     """The same from full logits [rows, tokens, vocabulary], at the flat positions `scored`, with their gradient."""
     logps = torch.log_softmax(logits.reshape(-1, logits.shape[-1])[scored].float(), dim=-1)
     tail = torch.logsumexp(logps.scatter(1, words, float("-inf")), dim=-1, keepdim=True).clamp(min=-80.0)

@@ -148,7 +148,7 @@ class _Layers(torch.autograd.Function):
     """Adapted linear layers that share an input: x, the members, all A, all B -> an output for each member."""
 
     @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, members: Sequence[Member], dtype: torch.dtype, *adapters: Any) -> Any:
+    def forward(ctx: Any, x: torch.Tensor, members: Sequence[Member], dtype: torch.dtype, *adapters: torch.Tensor) -> Any:
         with _plain(x):
             flat = x.reshape(-1, x.shape[-1]).to(dtype)
             outputs, inner = _project(members, flat, adapters, ctx.needs_input_grad[0], x.shape[:-1])
@@ -159,7 +159,7 @@ class _Layers(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *slopes: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def backward(ctx: Any, *slopes: torch.Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         flat, inner, *adapters = ctx.saved_tensors
         with _plain(flat):
             output_slopes = [None if slope is None else slope.reshape(-1, slope.shape[-1]).to(flat.dtype) for slope in slopes]
@@ -172,7 +172,7 @@ class _Gated(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: torch.Tensor, first: Sequence[Member], last: Member, act: str, dtype: torch.dtype, *adapters: Any
+        ctx: Any, x: torch.Tensor, first: Sequence[Member], last: Member, act: str, dtype: torch.dtype, *adapters: torch.Tensor
     ) -> Any:
         needed, count = ctx.needs_input_grad[0], 2 * len(first)
         with _plain(x):
@@ -187,7 +187,7 @@ class _Gated(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *slopes: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def backward(ctx: Any, *slopes: torch.Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         first, last, count = ctx.first, ctx.last, 2 * len(ctx.first)
         flat, inner, last_inner, *rest = ctx.saved_tensors
         adapters, outputs = rest[: count + 2], rest[count + 2 :]
@@ -232,7 +232,7 @@ class Layers:
         self.learning = False
         self.together = True
 
-    def call(self, index: int, x: torch.Tensor, *more: Any, **named: Any) -> Any:
+    def call(self, index: int, x: torch.Tensor, *more: object, **named: object) -> Any:
         """The output of layer `index` for x."""
         member = self.members[index]
         dtype = compute_dtype(x)
@@ -266,7 +266,7 @@ class Gated:
     def __init__(self, first: Sequence[Member], last: Member, act: str, own: Callable[..., Any]) -> None:
         self.first, self.last, self.act, self.own = list(first), last, act, own
 
-    def call(self, x: torch.Tensor, *more: Any, **named: Any) -> Any:
+    def call(self, x: torch.Tensor, *more: object, **named: object) -> Any:
         """What the feed-forward gives for x."""
         dtype, members = compute_dtype(x), [*self.first, self.last]
         if more or named or not all(member.usable(dtype) for member in members):

@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import torch
     from torch import nn
 
 GATES = (("gate_proj", "up_proj"), ("gate_up_proj",), ("w1", "w3"))
@@ -39,7 +42,7 @@ class Fusion:
             part.forget()
         self.modules.clear()
 
-    def put(self, module: Any, forward: Any) -> None:
+    def put(self, module: nn.Module, forward: Callable[..., object]) -> None:
         """Replace a module's forward."""
         module.forward = forward
         self.modules.append(module)
@@ -147,7 +150,7 @@ def _fuse_gated(fusion: Fusion, module: nn.Module, members: dict[int, Any]) -> N
     first = [members[id(layer)] for name in names if id(layer := getattr(module, name)) in members]
     if not first or len(first) < len(names) or id(last) not in members or "forward" in module.__dict__:
         return
-    kind = _kind(act)
+    kind = "" if act is None else _kind(act)
     if not kind or _drops(module):
         return
     gated = Gated(first, members[id(last)], kind, module.forward)
@@ -156,7 +159,7 @@ def _fuse_gated(fusion: Fusion, module: nn.Module, members: dict[int, Any]) -> N
         fusion.put(module, gated.call)
 
 
-def _kind(act: Any) -> str:
+def _kind(act: Callable[..., torch.Tensor]) -> str:
     """Which of the known gates a module computes, decided by its output; empty if none."""
     import torch
 
@@ -176,7 +179,7 @@ def _drops(module: nn.Module) -> bool:
     return any(isinstance(part, torch.nn.modules.dropout._DropoutNd) and part.p for part in module.modules())
 
 
-def _same(gated: Any, module: Any) -> bool:
+def _same(gated: Any, module: nn.Module) -> bool:
     """Whether a feed-forward gives what the function would, also far out: some multiply or clip on the way."""
     import torch
 
@@ -193,7 +196,7 @@ def _same(gated: Any, module: Any) -> bool:
     return False
 
 
-def _near(expected: Any, actual: Any) -> bool:
+def _near(expected: torch.Tensor, actual: torch.Tensor) -> bool:
     expected, actual = expected.float(), actual.float()
     finite = expected.isfinite()  # far out, 16 bit may not hold it
     expected, actual = expected[finite], actual[finite]

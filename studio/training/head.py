@@ -17,6 +17,7 @@ from studio.hardware.memory import LOGITS_PER_CHUNK
 
 if TYPE_CHECKING:
     from torch import nn
+    from transformers import PretrainedConfig
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class LogitTransform:
     cap: float | None = None
 
 
-def logit_transform(config: Any) -> LogitTransform:
+def logit_transform(config: PretrainedConfig) -> LogitTransform:
     """The scale and soft cap that a model's text config declares (Cohere, Granite, Falcon-H1, Gemma 2, ...)."""
     scale = next(
         (
@@ -54,7 +55,7 @@ class _TokenLosses(torch.autograd.Function):
         hidden: torch.Tensor,
         weight: torch.Tensor,
         bias: torch.Tensor,
-        targets: Any,
+        targets: torch.Tensor,
         transform: LogitTransform,
         wanted: bool,
     ) -> Any:
@@ -77,7 +78,7 @@ class _TokenLosses(torch.autograd.Function):
         return losses
 
     @staticmethod
-    def backward(ctx: Any, *grads: Any) -> Any:
+    def backward(ctx: Any, *grads: torch.Tensor) -> Any:
         (gradient,) = ctx.saved_tensors
         return (gradient.float() * grads[0][:, None]).to(gradient.dtype), None, None, None, None, None
 
@@ -101,7 +102,7 @@ def token_losses(hidden: torch.Tensor, head: nn.Module, targets: torch.Tensor, t
         )
 
 
-def losses_of_logits(logits: torch.Tensor, scored: torch.Tensor, targets: Any) -> Any:
+def losses_of_logits(logits: torch.Tensor, scored: torch.Tensor, targets: torch.Tensor) -> Any:
     """The same from full logits [rows, tokens, vocabulary], at the flat positions `scored`: for checks."""
     picked = logits.reshape(-1, logits.shape[-1])[scored].float()
     return torch.nn.functional.cross_entropy(picked, targets, reduction="none")

@@ -54,7 +54,7 @@ def _singular(weight: torch.Tensor, rank: int) -> tuple[Any, Any]:
     return _padded(left[:, :rank] * root, rank, 1), _padded(root[:, None] * right[:rank], rank, 0)
 
 
-def _largest(matrix: Any, rank: int) -> tuple[Any, Any, Any]:
+def _largest(matrix: torch.Tensor, rank: int) -> tuple[Any, Any, Any]:
     """The singular value decomposition, its first `rank` and some more: left [rows, n], values [n], right [n, columns]."""
     import torch
 
@@ -72,7 +72,7 @@ def _orthogonal(weight: torch.Tensor, rank: int) -> tuple[Any, Any]:
     return _padded(left[:, :rank], rank, 1), _padded(right[:rank], rank, 0)
 
 
-def _padded(part: Any, rank: int, axis: int) -> Any:
+def _padded(part: torch.Tensor, rank: int, axis: int) -> Any:
     """With zeros up to `rank`, where a weight has fewer rows or columns than that."""
     import torch
 

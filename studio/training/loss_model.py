@@ -11,7 +11,7 @@ import contextlib
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,6 +28,9 @@ from studio.training.modes import evaluating
 from studio.training.reference import Reference
 from studio.training.sampled import Sampled
 from studio.training.teacher_logprobs import TeacherLogprobs
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,9 @@ class LossModel:
         """Sum of -log p over the trained positions: a scalar, fp32, on the model's device."""
         return self.token_losses(micro).sum()
 
-    def score(self, tokens: Tokens, micro: MicroBatch, reference: Reference | None = None, drift: Any = None) -> Scored:
+    def score(
+        self, tokens: Tokens, micro: MicroBatch, reference: Reference | None = None, drift: torch.Tensor | None = None
+    ) -> Scored:
         """The sequences of a micro-batch of `tokens` as a training method takes them; reference are scores of `tokens`."""
         if self.job.training.method.scores:
             return self._scores(micro)

@@ -17,7 +17,7 @@ class Noise:
     torch's generator, which checkpoints keep, so a resumed run draws on where it was cut.
     """
 
-    def __init__(self, embedding: Any, strength: float) -> None:
+    def __init__(self, embedding: nn.Module, strength: float) -> None:
         self.strength = strength
         self.lengths: Sequence[int] | None = None
         self._handle = embedding.register_forward_hook(self._add) if strength else None

@@ -9,6 +9,7 @@ from studio.training import checkpoints, guards
 from studio.training.schedule import rate_factor
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
     from studio.training.job import TrainingJob
@@ -38,7 +39,7 @@ class OptimizerStep:
         """The learning rate of the next step."""
         return float(self.optimizer.param_groups[0]["lr"])
 
-    def backward(self, loss: Any) -> None:
+    def backward(self, loss: torch.Tensor) -> None:
         """Add the gradient of `loss` to the adapter's."""
         (loss if self.scaler is None else self.scaler.scale(loss)).backward()
 

@@ -23,6 +23,8 @@ from studio.training.sampled import Sampled, SamplingEngine
 from studio.training.totals import Totals
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
     from studio.tracking.reporter import Reporter
     from studio.training.loss_model import LossModel
 
@@ -45,7 +47,7 @@ class Scores:
 class Rollouts:
     """Batches of sampled answers. Everything random follows from the seed and the step, so that a resumed run repeats it."""
 
-    def __init__(self, loss_model: LossModel, tokenizer: Any) -> None:
+    def __init__(self, loss_model: LossModel, tokenizer: PreTrainedTokenizerBase) -> None:
         """loss_model must stand as the run begins: it is what a divergence is measured from."""
         job = loss_model.job
         assert job.verification is not None  # checked by the guards

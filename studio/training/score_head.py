@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
 NAME = "score"
@@ -40,7 +41,7 @@ def of(model: Any) -> Any:
     return base._modules.get(NAME)
 
 
-def values(base: nn.Module, hidden: Any, ends: Any) -> Any:
+def values(base: nn.Module, hidden: torch.Tensor, ends: torch.Tensor) -> Any:
     """The scores of sequences, fp32 [sequences]. hidden: [rows, tokens, size]; ends: flat positions of their last tokens."""
     import torch
 

@@ -19,6 +19,7 @@ from studio.training.teacher_logprobs import TeacherLogprobs
 
 if TYPE_CHECKING:
     from torch import nn
+    from transformers import PreTrainedTokenizerBase
 
     from studio.tracking.reporter import Reporter
 
@@ -30,7 +31,7 @@ PROBES = ("The quick brown fox, 3 × 4 = 12.", "Grüße aus Köln: naïve café,
 """Texts that both tokenizers must encode alike."""
 
 
-def same_tokens(student: Any, teacher: Any) -> str | None:
+def same_tokens(student: PreTrainedTokenizerBase, teacher: PreTrainedTokenizerBase) -> str | None:
     """Why the teacher's words cannot be the student's; None if both tokenizers write the same."""
     if any(student(text).input_ids != teacher(text).input_ids for text in PROBES):
         return "their tokenizers cut the same text into other tokens"

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from studio.app.curation import Batch, Content, Desk, Query
 from studio.core.errors import SpecError
 from studio.core.text import plural
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 NAMES = {
     "approve": "approved", "exclude": "excluded", "mask": "masked", "edit": "edited", "relabel": "relabelled",
@@ -48,7 +51,7 @@ def done(desk: Desk, request: dict[str, Any], row: int) -> Batch:
     raise SpecError("this command is not understood", hint="Load the page again.", where="Desk")
 
 
-def edited(content: Content, turns: Any) -> Content:
+def edited(content: Content, turns: Sequence[Mapping[str, object]]) -> Content:
     """A row's content with the texts and marks of the editor, which shows its turns in order."""
     texts = [str(turn["content"]) for turn in turns]
     if not content.messages:

@@ -7,15 +7,18 @@ import contextlib
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from studio.app import answer_comparison, audit, benchmark_results, documents
 from studio.app.documents import Collection, DocumentRecord
 from studio.core.errors import StudioError
 from studio.ui import access, visit
 
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
 
-def add_routes(app: Any, home: Path) -> None:
+
+def add_routes(app: Starlette, home: Path) -> None:
     """`/download/bench/{name}`, `/download/comparison/{name}/{what}`,
     `/download/{run}/evidence` and `/download/{run}/export/{folder}`."""
     from starlette.requests import Request

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from studio.app import feedback
 from studio.app.feedback import Opinion
 from studio.app.fragments import feedback as show
 from studio.core.errors import SpecError
 from studio.ui import frame
+
+if TYPE_CHECKING:
+    import gradio as gr
 
 WORDS = {
     "good": "Rated good.",
@@ -66,7 +69,7 @@ def turned(home: Path) -> tuple[Any, Any]:
     return state(home)
 
 
-def bind(button: Any, words: Any, home: Path, then: Any = None, inputs: Any = None, outputs: Any = None) -> None:
+def bind(button: gr.Button, words: gr.HTML, home: Path, then: Any = None, inputs: Any = None, outputs: Any = None) -> None:
     """Let the button turn collecting on and off. then: brings the page up to it."""
     done = button.click(frame.act(lambda: turned(home), "feedback.collect"), None, [words, button], **frame.QUIET)
     if then is not None:

@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from studio.app import audit, quota, roles
 from studio.app.fragments import parts
@@ -17,6 +17,9 @@ from studio.core import journal, people
 from studio.core.errors import StudioError
 from studio.core.fields import Leaf
 from studio.ui import form, visit
+
+if TYPE_CHECKING:
+    import gradio as gr
 
 NAVIGATION = (
     ("Home", "/"),
@@ -68,7 +71,7 @@ def shows(work: Callable[..., Any]) -> Callable[..., Any]:
 def opened(work: Callable[..., Any]) -> Callable[..., Any]:
     """As `shows`, for a page's load event: `work` is given the page's query parameters first."""
 
-    def run(request: Any, *values: Any) -> Any:
+    def run(request: gr.Request, *values: object) -> Any:
         with _checked(request):
             return work(dict(request.query_params), *values)
 
@@ -78,7 +81,7 @@ def opened(work: Callable[..., Any]) -> Callable[..., Any]:
 def stream(work: Callable[..., Any], action: Action | None = None) -> Callable[..., Any]:
     """As `act`, or `shows` without an action, for a generator whose values are shown as they come."""
 
-    def run(request: object, *values: Any) -> Any:
+    def run(request: object, *values: object) -> Any:
         steps: Iterator[Any] | None = None
         end, first = object(), action
         while True:  # each step may run in another thread, so each is begun anew for the same person
@@ -131,7 +134,7 @@ def price_fields(page: str) -> tuple[Any, Any]:
 def _wrapped(
     work: Callable[..., Any], action: Action | None = None, about: int | None = None, name: str = ""
 ) -> Callable[..., Any]:
-    def run(request: object, *values: Any) -> Any:
+    def run(request: object, *values: object) -> Any:
         with _checked(request, action, values[about] if about is not None and about < len(values) else name) as deed:
             result = work(*values)
             if isinstance(result, NotDone):

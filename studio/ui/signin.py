@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from studio.app import audit, users
 from studio.core.errors import StudioError
@@ -14,14 +14,17 @@ from studio.core.text import duration
 from studio.ui import visit
 from studio.ui.session import COOKIE, LASTS, SHARED, OneTimeLink, Password, Sessions, Throttle
 
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+
 ANYONES = 50
 """Wrong passwords for one account, or for the one password, from whatever addresses, after which it has to wait as an address
 does. The link in the terminal signs in meanwhile."""
 
 
-def add_routes(app: Any, sessions: Sessions, link: OneTimeLink, password: Password | None, home: Path) -> None:
+def add_routes(app: Starlette, sessions: Sessions, link: OneTimeLink, password: Password | None, home: Path) -> None:
     """`/sign-in` (GET: the page, or a one-time link; POST: the password) and `/sign-out`."""
-    from starlette.requests import Request
     from starlette.responses import HTMLResponse, RedirectResponse, Response
 
     throttle, accounts = Throttle(), Throttle(free=ANYONES)
@@ -98,7 +101,7 @@ def add_routes(app: Any, sessions: Sessions, link: OneTimeLink, password: Passwo
     app.add_route("/sign-out-everywhere", leave_everywhere, methods=["POST"])
 
 
-def address_of(request: Any) -> str:
+def address_of(request: Request) -> str:
     """Where a request comes from."""
     return request.client.host if request.client else ""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
@@ -11,6 +11,9 @@ from studio.app import cli_subprocess, runs, savings
 from studio.app.fragments import parts
 from studio.core.errors import JobError, SpecError, StudioError
 from studio.ui import frame
+
+if TYPE_CHECKING:
+    import gradio as gr
 
 METHODS = [
     ("Exactly: the ranks add up (cat)", "cat"),
@@ -20,7 +23,7 @@ METHODS = [
 ]
 
 
-def build(home: Path, key: Any, opening: Any) -> None:
+def build(home: Path, key: gr.Component, opening: Any) -> None:
     """Lay the section out. key: the component that holds the run's id; opening: the event after which it is filled."""
     import gradio as gr
 

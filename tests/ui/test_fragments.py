@@ -27,6 +27,7 @@ from studio.core.records import ErrorRecord
 from studio.data import prepare
 from studio.data.report import DataReport
 from studio.data.settings import Data
+from studio.evaluation.report import Answered, ModelAnswer
 from studio.export.artifacts.manifest import Artifact, File
 from studio.export.artifacts.push import PushRecord, Upload
 from studio.export.verification.result import STRUCTURAL, Check, Verification
@@ -96,8 +97,8 @@ def planned() -> PlanRecord:
     return hostile.plan(EVIL)
 
 
-def given() -> Any:
-    return Some(text=EVIL, tokens=1, stopped=False, scores={})
+def given() -> ModelAnswer:
+    return ModelAnswer(text=EVIL, tokens=1, stopped=False, scores={})
 
 
 TOKEN = PreviewToken(id=1, text=EVIL, trained=True, control=True, quoted=True)
@@ -120,7 +121,7 @@ PUSHED = PushRecord(
     pushed_at=EVIL,
 )
 UNRUN = ARTIFACT.with_values(verification=Verification(None, EVIL, CHECKS, note=f"{STRUCTURAL}: {EVIL}"))
-STATUS = Some(state="training", active=True, done=1, total=2, what=EVIL, stages={})
+STATUS = Status(state="training", done=1, total=2, what=EVIL)
 PROBLEM = DataError(EVIL, hint=EVIL, where=EVIL)
 ALL = {
     "bar": lambda: parts.bar([(EVIL, "/")], "x"),
@@ -155,7 +156,7 @@ ALL = {
     "settings": lambda: compare.settings([(EVIL, [EVIL, [EVIL]])], [EVIL, EVIL]),
     "results": lambda: compare.results([row()], [[(EVIL, EVIL, EVIL, EVIL, EVIL, EVIL)]], [EVIL]),
     "answer": lambda: evidence.answer(
-        Some(question=EVIL, reference=EVIL, base=given(), tuned=given(), file=EVIL, line=1, earlier=1)
+        Answered(question=EVIL, reference=EVIL, base=given(), tuned=given(), file=EVIL, line=1, earlier=1)
     ),
     "marked": lambda: evidence.marked(EVIL, "other words"),
     "chat": lambda: chat.sides([{"role": "user", "content": EVIL}], [{"role": EVIL, "content": EVIL}], True, EVIL),

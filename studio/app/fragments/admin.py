@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
@@ -13,6 +13,9 @@ from studio.app.quota import Bounds
 from studio.app.upkeep import Unneeded
 from studio.app.users import User
 from studio.core.text import plural, size
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MOST = 200
 """Rows that a table of files shows."""
@@ -33,7 +36,7 @@ def use(taken: Mapping[str, int], bounds: Bounds) -> Markup:
     return joined(facts(rows), note(quota))
 
 
-def unneeded(items: Sequence[Unneeded], home: Any) -> Markup:
+def unneeded(items: Sequence[Unneeded], home: Path) -> Markup:
     """What would be deleted: each folder with its size and why nothing needs it."""
     if not items:
         return note("Nothing of the chosen kinds is there to delete.")

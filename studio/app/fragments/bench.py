@@ -29,7 +29,7 @@ NONE = empty(
 )
 
 
-def label(result: Any) -> str:
+def label(result: Result) -> str:
     """A benchmark in a line."""
     names = ", ".join(item.name for item in result.items)
     state = "" if result.state == "done" else f" · {result.state}"
@@ -50,7 +50,7 @@ def working(result: Result | None, work: Any | None) -> Markup:
     return Markup("")
 
 
-def shown(result: Any) -> Markup:
+def shown(result: Result) -> Markup:
     """The table and the charts of a benchmark."""
     if not result.items:
         ended = result.state == "interrupted"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
@@ -18,6 +18,9 @@ from studio.data.curation.store import DatasetVersion
 from studio.data.curation.views import DeskRow, Progress
 from studio.data.findings import Finding
 from studio.processes.tasks import Task
+
+if TYPE_CHECKING:
+    from studio.data.curation.edits import Content
 
 _html = Fragments("studio.app", "desk.html")
 SHOWN = 220
@@ -155,7 +158,7 @@ def _changed(item: DeskRow) -> Markup:
     return _html("changed", _turns(RowDifference(_row(item.original), _row(item.content)).turns()))
 
 
-def _row(content: Any) -> Any:
+def _row(content: Content) -> Any:
     from studio.data.curation.differences import VersionRow
 
     return VersionRow(content, "", 0)

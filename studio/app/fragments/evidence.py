@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
@@ -13,6 +13,11 @@ from studio.app.fragments.feedback import controls
 from studio.app.fragments.parts import badge, figures, joined, note, section, sentence, table
 from studio.core.html import Fragments
 from studio.core.text import duration, plural
+
+if TYPE_CHECKING:
+    from studio.evaluation.interval import Estimate
+    from studio.evaluation.metrics import Metric
+    from studio.evaluation.report import Answered, Report, SetReport
 
 _html = Fragments("studio.app", "evidence.html")
 TONES = {"better": "good", "better but forgets": "warn", "no clear difference": "calm", "worse": "bad", "not measured": "warn"}
@@ -25,7 +30,7 @@ TITLES = {
 VIEWS = (("changed", "Most changed"), ("best", "Best"), ("worst", "Worst"))
 
 
-def verdict(report: Any) -> Markup:
+def verdict(report: Report) -> Markup:
     """The answer to "is it better?", with what limits it."""
     given = report.verdict
     mark = badge(given.kind, TONES.get(given.kind, "calm"))
@@ -33,7 +38,7 @@ def verdict(report: Any) -> Markup:
     return _html("verdict", mark, sentence(given.text), sentence(given.advice), cautions, _speed(report))
 
 
-def _speed(report: Any) -> Markup:
+def _speed(report: Report) -> Markup:
     if not report.speed:
         return Markup("")
     return figures(
@@ -62,7 +67,7 @@ def standard(scores: Any) -> Markup:
     return joined(section(title, " ".join(said)), table(scores.columns, scores.rows, title, (2, 4)), *map(note, scores.limits))
 
 
-def before_and_after(report: Any, metrics: Any) -> Markup:
+def before_and_after(report: Report, metrics: Mapping[str, Metric]) -> Markup:
     """Every figure of every set: base, tuned, the change and its 95 % interval."""
     shown: list[Markup] = []
     for part in report.sets:
@@ -89,7 +94,7 @@ def before_and_after(report: Any, metrics: Any) -> Markup:
     return joined(*shown)
 
 
-def confusion(part: Any) -> Markup:
+def confusion(part: SetReport) -> Markup:
     """Of labels: both models' confusion matrices, the right label down and the answered label across."""
     found = part.confusion
     if found is None:
@@ -102,7 +107,7 @@ def confusion(part: Any) -> Markup:
     return _html("confusion", joined(*shown))
 
 
-def _whisker(change: Any) -> dict[str, Any] | None:
+def _whisker(change: Estimate) -> dict[str, Any] | None:
     """The interval of a change as a bar beside zero, 120 wide; nothing where there is no interval."""
     if change.low is None or change.high is None:
         return None
@@ -112,7 +117,7 @@ def _whisker(change: Any) -> dict[str, Any] | None:
     return {"colour": colour, **{name: 60 + 54 * value / reach for name, value in ends.items()}}
 
 
-def left_out(part: Any) -> Markup:
+def left_out(part: SetReport) -> Markup:
     """The rows that could not be measured."""
     if not part.left_out:
         return Markup("")
@@ -123,14 +128,14 @@ MOST = 10
 """Answers of a view that are shown, unless told otherwise."""
 
 
-def listed(part: Any, view: str, most: int = MOST) -> list[int]:
+def listed(part: SetReport, view: str, most: int = MOST) -> list[int]:
     """The indices of the answers that a view of a set shows."""
     indices = {"best": part.best, "worst": part.worst, "changed": part.changed}.get(view, part.changed)
     return [index for index in indices[:most] if index < len(part.answers)]
 
 
 def answers(
-    part: Any,
+    part: SetReport,
     view: str,
     said: Mapping[tuple[int, Any], Any] | None = None,
     origins: Mapping[int, Markup] | None = None,
@@ -146,7 +151,7 @@ def answers(
 
 
 def answer(
-    item: Any, index: int = 0, said: Mapping[tuple[int, Any], Any] | None = None, origin: Markup | None = None
+    item: Answered, index: int = 0, said: Mapping[tuple[int, Any], Any] | None = None, origin: Markup | None = None
 ) -> Markup:
     """One question with its reference and both answers; what differs from the reference is marked."""
     where = f"{item.file}, line {item.line:,}" if item.file else ""

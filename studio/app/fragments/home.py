@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
 from studio.app.fragments.parts import badge, facts, joined, note, notice, section
 from studio.core.html import Fragments
 from studio.core.text import size
+
+if TYPE_CHECKING:
+    from studio.hardware.machine import Machine
 
 _html = Fragments("studio.app", "home.html")
 
@@ -24,7 +27,7 @@ def steps(path: list[Any]) -> Markup:
     return _html("steps", items)
 
 
-def machine(report: Any, findings: list[Any]) -> Markup:
+def machine(report: Machine, findings: list[Any]) -> Markup:
     """What this machine is, and what is wrong with it with the fix."""
     gpu = report.gpu
     rows = [("Trains on", f"{gpu.name}, {size(gpu.total)}" if gpu else "the CPU: no usable GPU")]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from markupsafe import Markup, escape
 
@@ -165,7 +164,7 @@ def when(seconds: float | None) -> str:
     return moment.strftime("today %H:%M" if moment.date() == today else "%d %b %Y %H:%M")
 
 
-def number(value: Any) -> str:
+def number(value: object) -> str:
     """A figure to four significant digits, a dash for none."""
     if value is None or value == "":
         return "–"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
@@ -10,10 +10,14 @@ from studio.app.fragments.parts import empty
 from studio.core.html import Fragments
 from studio.core.text import plural
 
+if TYPE_CHECKING:
+    from studio.evaluation.judge.opinion import Opinion
+    from studio.evaluation.judge.ratings import Blind
+
 _html = Fragments("studio.app", "rate.html")
 
 
-def pair(item: Any, number: int, of: int) -> Markup:
+def pair(item: Blind, number: int, of: int) -> Markup:
     """A question with two answers, without whose they are."""
     return _html("pair", item, number, of)
 
@@ -25,6 +29,6 @@ def finished(pairs: int) -> Markup:
     )
 
 
-def opinion(opinion: Any, run: str, link: bool = True) -> Markup:
+def opinion(opinion: Opinion, run: str, link: bool = True) -> Markup:
     """What a judge found; grey where it is not to be believed, with why. link: to the page where pairs are rated."""
     return _html("opinion", opinion, opinion.agreement, run, plural(opinion.rated, "pair"), link)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
@@ -31,6 +31,9 @@ from studio.core.html import Fragments
 from studio.core.records import ErrorRecord
 from studio.core.text import duration, plural, size
 from studio.runs.plan import PlanRecord
+
+if TYPE_CHECKING:
+    from studio.runs.status import Status
 
 _html = Fragments("studio.app", "runs.html")
 
@@ -118,7 +121,7 @@ def head(row: RunSummary, wandb: str = "") -> Markup:
     return _html("head", state(row.shown_state), row.position, row.verdict or "", note, tags, link)
 
 
-def stages(status: Any) -> Markup:
+def stages(status: Status) -> Markup:
     """The four stages of a run: done, in progress, to come."""
     items: list[tuple[object, ...]] = []
     for name, label in STAGES:
@@ -138,7 +141,7 @@ def stages(status: Any) -> Markup:
     return joined(_html("stages", items), _progress(status) if status.active else "")
 
 
-def _progress(status: Any) -> Markup:
+def _progress(status: Status) -> Markup:
     """How far the present stage is."""
     return progress(status.done, status.total, how_far(status))
 

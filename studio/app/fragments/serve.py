@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
 from studio.app.fragments.parts import badge, command, empty, error, facts, figures, joined, note, notice, section, when
 from studio.core.html import Fragments
 from studio.core.text import count
+
+if TYPE_CHECKING:
+    from studio.app.servers import Server, ServerStats
 
 _html = Fragments("studio.app", "serve.html")
 TONES = {"ready": "good", "starting": "busy", "ending": "warn", "not answering": "bad", "failed": "bad"}
@@ -25,7 +28,7 @@ def choices(servers: list[Any]) -> list[tuple[str, str]]:
     ]
 
 
-def state(server: Any, stats: Any) -> Markup:
+def state(server: Server, stats: ServerStats) -> Markup:
     """What it is and how it does."""
     names, mark = ", ".join(server.models or server.models_requested), badge(server.state, TONES.get(server.state, "calm"))
     mark = joined(mark, badge("collecting", "warn")) if server.collecting else mark
@@ -39,7 +42,7 @@ def state(server: Any, stats: Any) -> Markup:
     return _html("state", mark, names, [_figures(stats), about])
 
 
-def _figures(stats: Any) -> Markup:
+def _figures(stats: ServerStats) -> Markup:
     return figures(
         [
             ("Requests", count(stats.requests), f"{count(stats.failed)} refused or failed" if stats.failed else ""),
@@ -56,7 +59,7 @@ def _seconds(value: float | None) -> str:
     return f"about {value * 1000:.0f} ms" if value < 1 else f"about {value:.3g} s"
 
 
-def asking(server: Any) -> Markup:
+def asking(server: Server) -> Markup:
     """How to use it, from a terminal and from Python, for each model."""
     if not server.url or not server.models:
         return Markup("")

@@ -7,7 +7,7 @@ import warnings
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 from xml.etree import ElementTree
 
 from studio.core.errors import DataError
@@ -16,6 +16,10 @@ from studio.data.readers.containers import refuse_bomb
 from studio.data.readers.facts import Facts
 from studio.data.readers.preamble import names_below, not_the_names
 from studio.data.rows import Rejected, Row
+
+if TYPE_CHECKING:
+    from openpyxl import Workbook
+    from openpyxl.worksheet._read_only import ReadOnlyWorksheet
 
 _LOOKED_AT = 50
 """Rows of a sheet that are looked at to see what it is."""
@@ -60,7 +64,7 @@ def _rows(stream: BinaryIO, facts: Facts) -> Iterator[Row | Rejected]:
         book.close()
 
 
-def _shares(sheet: Any, names: list[str]) -> frozenset[str]:
+def _shares(sheet: ReadOnlyWorksheet, names: list[str]) -> frozenset[str]:
     """The columns whose numbers are shown as a percentage, by the first rows."""
     found: set[str] = set()
     for cells in sheet.iter_rows(max_row=_LOOKED_AT):
@@ -88,7 +92,7 @@ def _value(cell: object, share: bool, facts: Facts) -> Any:
     return cell
 
 
-def _chosen(book: Any, facts: Facts) -> Any:
+def _chosen(book: Workbook, facts: Facts) -> Any:
     """The sheet that is read: the one the settings name, else the first that is a table. Raises DataError."""
     titles = [sheet.title for sheet in book.worksheets]
     if facts.sheet and facts.sheet not in titles:
@@ -109,7 +113,7 @@ def _chosen(book: Any, facts: Facts) -> Any:
     return chosen
 
 
-def _refuse_title(sheet: Any, facts: Facts) -> None:
+def _refuse_title(sheet: ReadOnlyWorksheet, facts: Facts) -> None:
     """Raise DataError if the first row is a title above the names: one cell, where a later row and those below have more."""
     rows = list(sheet.iter_rows(values_only=True, max_row=_LOOKED_AT))
     filled = [(number, sum(cell not in (None, "") for cell in cells)) for number, cells in enumerate(rows, 1)]
@@ -155,12 +159,12 @@ def _trimmed(cells: list[str]) -> list[str]:
     return cells
 
 
-def _width(sheet: Any) -> int:
+def _width(sheet: ReadOnlyWorksheet) -> int:
     rows = sheet.iter_rows(values_only=True, max_row=_LOOKED_AT)
     return max((sum(cell is not None for cell in cells) for cells in rows), default=0)
 
 
-def _has_rows(sheet: Any) -> bool:
+def _has_rows(sheet: ReadOnlyWorksheet) -> bool:
     sheet.reset_dimensions()  # some writers state a wrong size, and rows beyond it would be lost
     return any(any(cell is not None for cell in cells) for cells in sheet.iter_rows(values_only=True, max_row=_LOOKED_AT))
 

@@ -98,7 +98,7 @@ def _issue(values: Mapping[str, Any]) -> dict[str, Any]:
     return {"key": values.get("key"), "summary": fields["summary"], "messages": messages}
 
 
-def _person(value: Any) -> str:
+def _person(value: Mapping[str, object] | None) -> str:
     """What tells one person of a tracker from another."""
     return str(next((value[key] for key in ("accountId", "key", "login", "name") if value.get(key)), "")) if value else ""
 

@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import pairwise
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from studio.documents.readers.pdf_page import Line
+
+if TYPE_CHECKING:
+    import numpy as np
 
 SURE = 0.8
 """The score below which what was recognized is not taken: it reads like text and is not."""
@@ -43,7 +46,7 @@ def available() -> bool:
     return find_spec("rapidocr") is not None and find_spec("onnxruntime") is not None
 
 
-def recognize(picture: Any) -> tuple[list[Recognized], float]:
+def recognize(picture: np.ndarray) -> tuple[list[Recognized], float]:
     """The text in a picture (height x width x 3, uint8), turned upright, and the mean score from 0 to 1."""
     import numpy as np
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from studio.core.errors import DataError, Stopped
 from studio.core.text import plural, size
@@ -17,6 +17,9 @@ from studio.documents.readers.pdf_page import Line, PageContent, page_content
 from studio.documents.readers.repeated import drop_repeated
 from studio.documents.reading import Block, Reading, ReadPage
 from studio.tracking.reporter import Reporter
+
+if TYPE_CHECKING:
+    import pypdfium2 as pdfium
 
 LARGEST = 512 << 20
 """Bytes of a PDF."""
@@ -55,7 +58,7 @@ def _refusal(problem: str, name: str) -> DataError:
     return DataError(f"it cannot be read as a PDF: {problem}", hint="Open it and print it to a PDF again.", where=name)
 
 
-def _reading(document: Any, name: str, reporter: Reporter) -> Reading:
+def _reading(document: pdfium.PdfDocument, name: str, reporter: Reporter) -> Reading:
     contents: list[PageContent] = []
     scores: dict[int, float] = {}
     recognized: dict[int, list[ocr.Recognized]] = {}
@@ -112,7 +115,9 @@ def _recognized(page: object, name: str) -> tuple[list[ocr.Recognized], float]:
     return (found if score >= ocr.SURE else []), round(score, 3)
 
 
-def _remarks(document: Any, pages: int, scans: list[int], scores: dict[int, float], damaged: list[int]) -> Iterator[str]:
+def _remarks(
+    document: pdfium.PdfDocument, pages: int, scans: list[int], scores: dict[int, float], damaged: list[int]
+) -> Iterator[str]:
     if scans and not scores:
         yield (
             f"Not read: {plural(len(scans), 'scanned page')} of {pages:,} (images without text). Install the extra `ocr` and "
@@ -131,12 +136,12 @@ def _remarks(document: Any, pages: int, scans: list[int], scores: dict[int, floa
         yield f"{plural(attached, 'attached file')} not read."
 
 
-def _title(document: Any, pages: tuple[ReadPage, ...]) -> str:
+def _title(document: pdfium.PdfDocument, pages: tuple[ReadPage, ...]) -> str:
     first = next((block.text for page in pages[:1] for block in page.blocks if block.kind == "heading"), "")
     return first or " ".join(document.get_metadata_value("Title").split())
 
 
-def _outline(document: Any) -> dict[int, dict[str, int]]:
+def _outline(document: pdfium.PdfDocument) -> dict[int, dict[str, int]]:
     """The titles of the document's outline, with their levels, by page."""
     found: dict[int, dict[str, int]] = {}
     for mark in document.get_toc(max_depth=6):

@@ -6,9 +6,12 @@ import ctypes
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from studio.documents.readers import text
+
+if TYPE_CHECKING:
+    from pypdfium2 import PdfTextPage
 
 _LIGATURES = {0xFB00: "ff", 0xFB01: "fi", 0xFB02: "fl", 0xFB03: "ffi", 0xFB04: "ffl", 0xFB05: "st", 0xFB06: "st"}
 _HYPHENS = (0x02, 0xFFFE, 0xAD)
@@ -85,7 +88,7 @@ class _Grid:
         return self.columns[0] <= x <= self.columns[-1] and self.rows[-1] <= y <= self.rows[0]
 
 
-def _lines(textpage: Any, grids: list[_Grid]) -> tuple[list[Line], list[list[_Character]]]:
+def _lines(textpage: PdfTextPage, grids: list[_Grid]) -> tuple[list[Line], list[list[_Character]]]:
     """The lines outside of tables, and the characters inside each."""
     import pypdfium2.raw as pdfium
 

@@ -81,7 +81,7 @@ class Artifact(Record):
         paths = [(self.path / file.path, file.bytes) for file in self.files]
         return all(path.is_file() and bytes_in(path) == expected for path, expected in paths)
 
-    def with_values(self, **values: Any) -> Artifact:
+    def with_values(self, **values: object) -> Artifact:
         """The same export with some values replaced."""
         return self.model_copy(update=values)
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from studio.core import outbound
 from studio.core.errors import ExportError, JobError
@@ -26,6 +26,10 @@ from studio.export.artifacts import manifest as artifacts
 from studio.export.artifacts.manifest import MANIFEST, Artifact
 from studio.export.verification.result import STRUCTURAL
 from studio.tracking import secrets
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi, ModelInfo
+    from huggingface_hub.errors import HfHubHTTPError
 
 RECORD = "pushed.json"
 """Beside the manifest: where the export was pushed to, when, as which commit."""
@@ -184,7 +188,7 @@ def _token() -> str:
     return found
 
 
-def _there(api: Any, name: str) -> Any:
+def _there(api: HfApi, name: str) -> Any:
     """The repository as it is, or None."""
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
@@ -198,7 +202,7 @@ def _there(api: Any, name: str) -> Any:
         return None
 
 
-def _refuse_other_eyes(there: Any, upload: Upload) -> None:
+def _refuse_other_eyes(there: ModelInfo | None, upload: Upload) -> None:
     if there is None or bool(there.private) == upload.private:
         return
     if upload.private:
@@ -277,7 +281,7 @@ def _explained(name: str) -> Iterator[None]:
         ) from None
 
 
-def _refused(problem: Any, name: str) -> ExportError:
+def _refused(problem: HfHubHTTPError, name: str) -> ExportError:
     code = problem.response.status_code if problem.response is not None else 0
     said = _short(problem.server_message or "")
     match code:

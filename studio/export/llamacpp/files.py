@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from studio.export.llamacpp import runtime, writer
 from studio.export.prompts import adds_bos, stop_token_ids
 from studio.export.verification import answers
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from studio.data.rows import Conversation
 
 
 def gguf_in(folder: Path) -> Path:
@@ -21,7 +26,7 @@ def ending_of(folder: Path, tokenizer: Any) -> writer.Ending:
     return writer.Ending(tokenizer.bos_token_id, tokenizer.pad_token_id, ends[0], ends, adds_bos(tokenizer))
 
 
-def prompt(model: runtime.Gguf, tokenizer: Any, conversation: Any) -> list[int] | None:
+def prompt(model: runtime.Gguf, tokenizer: PreTrainedTokenizerBase, conversation: Conversation) -> list[int] | None:
     """The prompt's ids by llama.cpp's own tokenizer, as its server makes them: the template's text, marks as tokens.
 
     None for a conversation in which people wrote the text of a control token: llama.cpp's server takes it for the token,

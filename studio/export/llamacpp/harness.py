@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,13 +14,16 @@ from studio.evaluation import harness
 from studio.export.llamacpp import runtime
 from studio.export.verification.answers import Runtime, log_softmax
 
+if TYPE_CHECKING:
+    from studio.tracking.reporter import Reporter
+
 CONTEXT = 2048
 """Tokens of a prompt and its answer that a file is opened for, where the model has as many."""
 LONGEST = 256
 """Tokens of an answer where a task says nothing, as in the harness."""
 
 
-def run(request: dict[str, Any], reporter: Any) -> dict[str, Any]:
+def run(request: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
     """The scores of one side, as `studio.evaluation.harness.run` returns them.
 
     request: `tasks`, `system`, `limit`, `template` and `side` as there; `gguf`, the file; `model`, the base that the run was
@@ -75,7 +78,9 @@ class Measured:
         special = not begins if add_special_tokens is None else add_special_tokens
         return list(self.tokenizer.encode(string, add_special_tokens=special))
 
-    def _loglikelihood_tokens(self, requests: Sequence[tuple[Any, list[int], list[int]]], **_: Any) -> list[tuple[float, bool]]:
+    def _loglikelihood_tokens(
+        self, requests: Sequence[tuple[Any, list[int], list[int]]], **_: object
+    ) -> list[tuple[float, bool]]:
         return [self._likelihood(context, wanted) for _, context, wanted in requests]
 
     def _likelihood(self, context: Sequence[int], wanted: Sequence[int]) -> tuple[float, bool]:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from studio.core.errors import ExportError
 from studio.core.text import slug
 from studio.export.llamacpp import architectures, vocabulary
 from studio.models.architectures.base import Gguf
+
+if TYPE_CHECKING:
+    import gguf
 
 OTHER_PARTS = ("vision_tower.", "multi_modal_projector.", "vision_model.", "audio_tower.", "embed_vision.", "embed_audio.")
 """Parts of a model that reads more than text; a GGUF file of the language model leaves them out, and says so."""
@@ -118,7 +121,7 @@ def stored(file: Path) -> Stored:
     )
 
 
-def _describe(writer: Any, name: str, license: str, quant: str) -> None:
+def _describe(writer: gguf.GGUFWriter, name: str, license: str, quant: str) -> None:
     import gguf
 
     # llama.cpp treats a model whose name contains `phi3` or `phi-3` as having Phi-3's own special tokens, and then fails
@@ -130,7 +133,7 @@ def _describe(writer: Any, name: str, license: str, quant: str) -> None:
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
 
 
-def _add(writer: Any, key: str, value: Any) -> None:
+def _add(writer: gguf.GGUFWriter, key: str, value: object) -> None:
     match value:
         case bool():
             writer.add_bool(key, value)
@@ -142,7 +145,7 @@ def _add(writer: Any, key: str, value: Any) -> None:
             writer.add_string(key, value)
 
 
-def _add_vocabulary(writer: Any, words: vocabulary.Vocabulary, ending: Ending, template: str | None) -> None:
+def _add_vocabulary(writer: gguf.GGUFWriter, words: vocabulary.Vocabulary, ending: Ending, template: str | None) -> None:
     writer.add_tokenizer_model(words.model)
     writer.add_tokenizer_pre(words.pre)
     writer.add_token_list([token.encode() for token in words.tokens])
@@ -214,7 +217,7 @@ def _weights(
     yield from extra.items()
 
 
-def _format(shape: tuple[int, ...], wanted: Any) -> Any:
+def _format(shape: tuple[int, ...], wanted: gguf.GGMLQuantizationType) -> Any:
     """Number format of one tensor: vectors stay float32, rows that blocks do not divide stay float16."""
     import gguf
 
@@ -225,14 +228,14 @@ def _format(shape: tuple[int, ...], wanted: Any) -> Any:
     return wanted
 
 
-def _bytes(shape: tuple[int, ...], form: Any) -> int:
+def _bytes(shape: tuple[int, ...], form: gguf.GGMLQuantizationType) -> int:
     import gguf
 
     block, size = gguf.GGML_QUANT_SIZES[form]
     return int(np.prod(shape)) // block * size
 
 
-def _stored(name: str, weight: np.ndarray, form: Any) -> np.ndarray:
+def _stored(name: str, weight: np.ndarray, form: gguf.GGMLQuantizationType) -> np.ndarray:
     """The weight in its number format. Raises ExportError if float16 cannot hold it."""
     import gguf
 

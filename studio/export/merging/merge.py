@@ -24,7 +24,7 @@ from studio.tracking.reporter import Reporter
 
 if TYPE_CHECKING:
     from torch import nn
-    from transformers import PreTrainedTokenizerBase
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 DTYPES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
 BYTES = {"bf16": 2, "fp16": 2, "fp32": 4}
@@ -78,7 +78,7 @@ def write_base(source: Source, onto: Onto, dtype: str, out: Path) -> None:
     _save(plain_base(source, onto, dtype), source, out)
 
 
-def _save(model: Any, source: Source, out: Path) -> None:
+def _save(model: PreTrainedModel, source: Source, out: Path) -> None:
     tokenizer = source_tokenizer(source)
     _set_endings(model, tokenizer)
     with quiet():
@@ -172,7 +172,7 @@ def _merge(model: nn.Module, adapter: Path) -> Any:
         ) from None
 
 
-def _set_endings(model: Any, tokenizer: Any) -> None:
+def _set_endings(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
     """Generation settings that stop where training said stop, and greedy: what is verified is what is served. Whoever wants
     sampling asks for it with the request."""
     from studio.models.generation import stop_ids

@@ -152,7 +152,7 @@ def _requantized(weight: torch.Tensor, double: bool) -> Any:
     return functional.dequantize_4bit(packed, state)
 
 
-def without_weights(source: Source, dtype: Any = None) -> Any:
+def without_weights(source: Source, dtype: torch.dtype | None = None) -> Any:
     """The model without weights; None for the text part of a model that sees, whose files have other names."""
     import torch
     import transformers

@@ -130,7 +130,7 @@ class Source:
             "adapter": self.adapter_files,
         }
 
-    def key(self, *more: Any) -> str:
+    def key(self, *more: object) -> str:
         """Sixteen hex digits that change whenever anything this export depends on does."""
         values = [self.adapter_files, self.base.name, self.base.revision, self.model.model_dump(mode="json"), *more]
         return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:16]

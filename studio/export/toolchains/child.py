@@ -19,6 +19,8 @@ from studio.core.errors import StudioError
 from studio.processes.channel import Voice, messages
 
 if TYPE_CHECKING:  # an isolated environment has no pydantic
+    import numpy as np
+
     from studio.core.events import Event
 
 
@@ -80,7 +82,7 @@ class Worker:
                 return getattr(self.opened, name)(*arguments)
         raise ValueError(f"a message that is not known: {sorted(message)}")
 
-    def _save(self, array: Any) -> str:
+    def _save(self, array: np.ndarray) -> str:
         import numpy as np
 
         self.arrays += 1

@@ -65,7 +65,7 @@ class Remote:
         """A folder for what is handed over; it goes with the process, however that ends."""
         return self._process.folder
 
-    def ask(self, method: str, *arguments: Any) -> Any:
+    def ask(self, method: str, *arguments: object) -> Any:
         """What a method of it returns: JSON values, or an array."""
         return self._process.ask({"method": method, "arguments": arguments})
 

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from studio.data.rows import Conversation
 from studio.export.verification.result import Sample
 from studio.tracking.reporter import Reporter
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 KEPT = 1024
 """Of each reference distribution the likeliest tokens are kept and the rest is one more outcome: KL is then a lower
@@ -101,7 +104,7 @@ class Distance:
     positions: int
 
 
-def case(conversation: Conversation, tokenizer: Any) -> Case:
+def case(conversation: Conversation, tokenizer: PreTrainedTokenizerBase) -> Case:
     """The conversation as tokens, exactly as training and evaluation encode it."""
     from studio.data import render
 
@@ -118,7 +121,9 @@ def case(conversation: Conversation, tokenizer: Any) -> Case:
     return _shortened(Case(shown, prompt, list(encoded.ids), positions))
 
 
-def ask(runtime: Runtime, base: Runtime, cases: Sequence[Case], tokenizer: Any, reporter: Reporter) -> Reference:
+def ask(
+    runtime: Runtime, base: Runtime, cases: Sequence[Case], tokenizer: PreTrainedTokenizerBase, reporter: Reporter
+) -> Reference:
     """What `runtime` says to the cases, as a reference for others. base: the same model with its adapter switched off."""
     answers = answer(runtime, cases, tokenizer)
     asked = [_with_own_answer(item, said) for item, said in zip(cases, answers, strict=True)]
@@ -126,7 +131,7 @@ def ask(runtime: Runtime, base: Runtime, cases: Sequence[Case], tokenizer: Any, 
     return Reference(asked, known, answers, distances([known], base, asked, reporter)[0].kl)
 
 
-def answer(runtime: Runtime, cases: Sequence[Case], tokenizer: Any) -> list[Answer]:
+def answer(runtime: Runtime, cases: Sequence[Case], tokenizer: PreTrainedTokenizerBase) -> list[Answer]:
     """The runtime's greedy answers."""
     said = runtime.greedy([item.prompt for item in cases], LONGEST_ANSWER)
     return [Answer(ids, str(tokenizer.decode(ids, skip_special_tokens=True)), ended) for ids, ended in said]

@@ -35,7 +35,7 @@ from studio.export.verification.result import FORGETTING, Check, ConversionCost,
 from studio.tracking.reporter import Reporter
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    from transformers import PreTrainedTokenizerBase as Tokenizer
 
     from studio.data.render import TrainOn
 
@@ -116,7 +116,7 @@ class Evidence:
 
 
 def select_rows(
-    report: Report, conversations: Sequence[Conversation], tokenizer: PreTrainedTokenizerBase, train_on: TrainOn
+    report: Report, conversations: Sequence[Conversation], tokenizer: Tokenizer, train_on: TrainOn
 ) -> Evidence | None:
     """The rows of a run's evaluation that are asked again, spread evenly over those it answered.
 
@@ -128,7 +128,7 @@ def select_rows(
 
 
 def select_general(
-    report: Report, rows: Mapping[str, Sequence[Conversation]], tokenizer: PreTrainedTokenizerBase, train_on: TrainOn
+    report: Report, rows: Mapping[str, Sequence[Conversation]], tokenizer: Tokenizer, train_on: TrainOn
 ) -> list[Evidence]:
     """The sets beside the one that decides: `evaluation.also`, then the forgetting check. rows: by the names of the sets."""
     also = [part for part in report.sets if part.name.startswith(ALSO) and part.answers and part.name in rows]
@@ -146,7 +146,7 @@ def select_general(
 
 
 def _selected(
-    part: SetReport, conversations: Sequence[Conversation], tokenizer: PreTrainedTokenizerBase, train_on: TrainOn, known: bool
+    part: SetReport, conversations: Sequence[Conversation], tokenizer: Tokenizer, train_on: TrainOn, known: bool
 ) -> Evidence | None:
     """The answered rows of a set that are asked again. known: the answers are those of base + adapter."""
     asked, _ = questions(conversations, tokenizer, train_on)
@@ -163,7 +163,7 @@ def _selected(
     return Evidence(chosen, headline, part.max_new_tokens, len(part.answers), TASKS[part.task], references, part.name)
 
 
-def measure(runtime: Runtime, tokenizer: PreTrainedTokenizerBase, wanted: Evidence, reporter: Reporter) -> ConversionCost:
+def measure(runtime: Runtime, tokenizer: Tokenizer, wanted: Evidence, reporter: Reporter) -> ConversionCost:
     """Ask an artefact the rows and score it. Raises Stopped if the run was asked to stop."""
     said = ask_rows(runtime, tokenizer, wanted, reporter)
     base, tuned = [row.base for row in wanted.rows if row.base], [row.tuned for row in wanted.rows if row.tuned]
@@ -191,7 +191,7 @@ def measure(runtime: Runtime, tokenizer: PreTrainedTokenizerBase, wanted: Eviden
     )
 
 
-def ask_rows(runtime: Runtime, tokenizer: PreTrainedTokenizerBase, wanted: Evidence, reporter: Reporter) -> list[ModelAnswer]:
+def ask_rows(runtime: Runtime, tokenizer: Tokenizer, wanted: Evidence, reporter: Reporter) -> list[ModelAnswer]:
     """A model's answers to the rows, with their scores. Raises Stopped."""
     return list(_read(runtime, wanted, reporter) if wanted.reads else _answers(runtime, tokenizer, wanted, reporter))
 
@@ -256,7 +256,7 @@ def _loss(runtime: Runtime, row: Row) -> float:
     return surprise(runtime.logits(row.ids, row.positions), [row.ids[place + 1] for place in row.positions])
 
 
-def _answers(runtime: Runtime, tokenizer: Any, wanted: Evidence, reporter: Reporter) -> Iterator[ModelAnswer]:
+def _answers(runtime: Runtime, tokenizer: Tokenizer, wanted: Evidence, reporter: Reporter) -> Iterator[ModelAnswer]:
     from studio.models.generation import read
 
     rows, scorer = wanted.rows, wanted.scorer

@@ -6,7 +6,7 @@ import importlib
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 from studio.core.errors import ModelError
 from studio.core.extras import refuse_if_missing
 from studio.tracking import secrets
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 KEY = "QDRANT_API_KEY"
 
@@ -82,7 +85,7 @@ class QdrantStore:
             self._client.delete_collection(self._name)
 
 
-def _connected(qdrant: Any, url: str) -> Any:
+def _connected(qdrant: ModuleType, url: str) -> Any:
     return qdrant.QdrantClient(url=url, api_key=secrets.get(KEY) or None, timeout=60, check_compatibility=False)
 
 

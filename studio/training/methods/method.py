@@ -10,6 +10,8 @@ from studio.core.section import Section
 from studio.data.rows import Needs
 
 if TYPE_CHECKING:
+    import torch
+
     from studio.training.totals import Totals
 
 Figures = Mapping[str, Any]
@@ -86,12 +88,12 @@ class Method(Section, frozen=True):
         raise NotImplementedError
 
 
-def pairs(values: Any) -> tuple[Any, Any]:
+def pairs(values: torch.Tensor) -> tuple[Any, Any]:
     """Values of a micro-batch of preference pairs, apart: those of the preferred answers, those of the rejected ones."""
     return values[0::2], values[1::2]
 
 
-def pair_figures(rewards: Any, logps: Any, totals: Totals) -> Figures:
+def pair_figures(rewards: torch.Tensor, logps: torch.Tensor, totals: Totals) -> Figures:
     """What is reported of preference pairs: how often, and by how much, the preferred answer is rewarded more.
 
     rewards and logps: [sequences], preferred and rejected in turn. logp_chosen that falls means that the preferred answers

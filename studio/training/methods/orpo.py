@@ -11,6 +11,8 @@ from studio.data.rows import Needs
 from studio.training.methods.method import Figures, Method, Scored, pair_figures, pairs
 
 if TYPE_CHECKING:
+    import torch
+
     from studio.training.totals import Totals
 
 
@@ -36,7 +38,7 @@ class Orpo(Method, frozen=True):
         return loss, pair_figures(self.beta * means, logps, totals)
 
 
-def _log_one_less(logs: Any) -> Any:
+def _log_one_less(logs: torch.Tensor) -> Any:
     """log(1 - exp(x)) for x below 0, exact near 0 and far below (Maechler 2012)."""
     import torch
 

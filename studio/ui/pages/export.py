@@ -96,7 +96,7 @@ def build(home: Path) -> None:
     timer, seen, installed = gr.Timer(2), gr.State(None), gr.State(())
     every = [control for row in rows for control in row.boxes]
 
-    def opened(query: dict[str, str], *texts: Any) -> tuple[Any, ...]:
+    def opened(query: dict[str, str], *texts: object) -> tuple[Any, ...]:
         found = [item for item in runs.list_runs(home) if (item.folder.adapter / "adapter_config.json").exists()]
         wanted = next((item for item in found if item.id == query.get("id")), found[0] if found else None)
         if query.get("id") and (wanted is None or wanted.id != query["id"]):
@@ -106,19 +106,19 @@ def build(home: Path) -> None:
         )
         return listed, _or_nothing("" if found else NONE), *chosen(wanted.id if wanted else "", *texts)
 
-    def chosen(run_id: str, *texts: Any) -> tuple[Any, ...]:
+    def chosen(run_id: str, *texts: object) -> tuple[Any, ...]:
         if not run_id:
             return (gr.skip(),) * (3 * len(rows) + 5)
         return *now(run_id, None), *estimates(run_id, *texts)
 
-    def estimates(run_id: str, *texts: Any) -> tuple[Any, ...]:
+    def estimates(run_id: str, *texts: object) -> tuple[Any, ...]:
         rest, filled = list(texts), []
         for row in rows:
             own, rest = tuple(rest[: len(row.boxes)]), rest[len(row.boxes) :]
             filled += row.estimate(_one(run_id, home), own)
         return tuple(filled)
 
-    def now(run_id: str, before: Any) -> tuple[Any, ...]:
+    def now(run_id: str, before: tuple[object, ...] | None) -> tuple[Any, ...]:
         if not run_id:
             return (gr.skip(),) * 5
         run = _one(run_id, home)
@@ -152,13 +152,13 @@ def build(home: Path) -> None:
 def _handlers(row: Row, home: Path) -> tuple[Any, Any, Any]:
     """What happens when a row's fields change, when it is to be made, and when what it needs is to be installed."""
 
-    def sized(run_id: str, *texts: Any) -> list[Any]:
+    def sized(run_id: str, *texts: object) -> list[Any]:
         return row.estimate(_one(run_id, home), texts)
 
-    def making(run_id: str, deploy: bool, *texts: Any) -> None:
+    def making(run_id: str, deploy: bool, *texts: object) -> None:
         exports.begin(_one(run_id, home), row.kind, row.changed(texts), home, bool(deploy))
 
-    def installing(run_id: str, *texts: Any) -> None:
+    def installing(run_id: str, *texts: object) -> None:
         toolchains.begin_install(exports.estimate(_one(run_id, home), row.kind, row.changed(texts)).toolchain, home)
 
     return sized, making, installing

@@ -9,12 +9,13 @@ from studio.export.verification.answers import Transformers
 
 if TYPE_CHECKING:
     from torch import nn
+    from transformers import PreTrainedTokenizerBase
 
 
 class Compressed(Transformers):
     """A compressed-tensors model that transformers loads. faults: what was wrong with its weights."""
 
-    def __init__(self, model: nn.Module, tokenizer: Any, faults: str) -> None:
+    def __init__(self, model: nn.Module, tokenizer: PreTrainedTokenizerBase, faults: str) -> None:
         super().__init__(model, tokenizer)
         self.faults = faults
 
