@@ -35,12 +35,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Give the marks that follow from a fixture. A browser on a busy machine gets a second try, which the summary counts."""
+    """Give the marks that follow from a fixture. Where processes, browsers and servers wait for each other on a busy machine, a
+    test gets a second try; the summary shows the first."""
     follows = {"tiny_model": "torch", "studio": "browser", "page": "browser"}
     for item in items:
         for name in follows.keys() & set(getattr(item, "fixturenames", ())):
             item.add_marker(follows[name])
-        if item.get_closest_marker("browser") and config.pluginmanager.hasplugin("rerunfailures"):
+        waits = any(item.get_closest_marker(mark) for mark in ("browser", "slow", "torch"))
+        if waits and config.pluginmanager.hasplugin("rerunfailures"):
             item.add_marker(pytest.mark.flaky(reruns=1))
 
 

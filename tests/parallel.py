@@ -24,6 +24,7 @@ PATHS = {
 }
 """The parts that are named, in the order they begin in; all other tests are the last part."""
 AT_ONCE = 3
+ALWAYS = ("-p", "no:cacheprovider", "--durations=12")
 NO_TESTS = 5
 """pytest's exit code where the options leave no test to run."""
 
@@ -44,7 +45,7 @@ def main(options: list[str]) -> int:
             while waiting or running:
                 while waiting and len(running) < AT_ONCE:
                     name = next(iter(waiting))
-                    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options, *waiting.pop(name)]
+                    command = [sys.executable, "-m", "pytest", *ALWAYS, *options, *waiting.pop(name)]
                     with (Path(folder) / name).open("wb") as report:
                         running[name] = subprocess.Popen(command, stdout=report, stderr=subprocess.STDOUT)
                     print(f"== {name}: begun", flush=True)

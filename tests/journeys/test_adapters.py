@@ -65,7 +65,7 @@ def test_healing_wins_back_most_of_what_a_dropped_layer_cost(tmp_path: Path) -> 
             {
                 "name": "whole",
                 "data": data,
-                "training": {"epochs": 4},
+                "training": {"epochs": 2},
                 "evaluation": {"general": "off", "max_rows": 40, "samples": 2},
                 "export": [{"kind": "gguf", "quant": "q8_0"}],
                 "tracking": {"wandb": "off"},

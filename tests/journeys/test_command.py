@@ -158,7 +158,7 @@ def test_plan_trains_nothing_and_plans_for_cards_one_does_not_have(desk: Path, t
 
 
 def test_ctrl_c_saves_a_checkpoint_and_resume_finishes_the_run(desk: Path, tmp_path: Path) -> None:
-    words = ["train", "spec.yaml", "--set", "training.epochs=30", "--set", "export=[]", "--home", str(tmp_path)]
+    words = ["train", "spec.yaml", "--set", "training.epochs=10", "--set", "export=[]", "--home", str(tmp_path)]
     command = subprocess.Popen(
         [sys.executable, "-m", "studio", *words],
         cwd=desk,
