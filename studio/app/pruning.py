@@ -21,10 +21,9 @@ from studio.runs.folder import RunFolder
 from studio.spec import edit, parse, with_full_paths
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
-
     from studio.data.rows import Conversation
     from studio.models.pruning import PrunedModel
+    from studio.models.tokens import Tokenizer
 
 HARD = 0.5
 """How much the rows' own answers count beside the unpruned model when a pruned one is healed."""
@@ -160,7 +159,7 @@ def _rows_of(parent: RunFolder | None) -> Path:
 
 
 def _ids(
-    rows: Iterator[Conversation] | list[Conversation], tokenizer: PreTrainedTokenizerBase, render: Any, train_on: str
+    rows: Iterator[Conversation] | list[Conversation], tokenizer: Tokenizer, render: Any, train_on: str
 ) -> Iterator[list[int]]:
     """The token ids of rows, until there are `TOKENS` of them."""
     tokens = 0

@@ -14,7 +14,7 @@ from studio.core.errors import ModelError
 from studio.models.chat import Span
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    from transformers import PreTrainedTokenizerBase as Tokenizer
 
 _lock = Lock()
 
@@ -28,7 +28,7 @@ class Tokenized:
 
 
 def tokenize(
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: Tokenizer,
     texts: Sequence[str],
     cuts: Sequence[Sequence[int]],
     quoted: Sequence[Sequence[Span]],
@@ -49,7 +49,7 @@ def tokenize(
     ]
 
 
-def count_tokens(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[int]:
+def count_tokens(tokenizer: Tokenizer, texts: Sequence[str]) -> list[int]:
     """How many tokens each text has, without any that a template or the tokenizer puts around it."""
     return [len(tokens.ids) for tokens, _ in _encode(tokenizer, texts)]
 
@@ -80,9 +80,7 @@ def _spanned(tokens: Tokenized, stops: list[int], cuts: Sequence[int]) -> bool:
     return False
 
 
-def _pieces(
-    tokenizer: PreTrainedTokenizerBase, text: str, cuts: Sequence[int], quoted: Sequence[Span], control: re.Pattern
-) -> Tokenized:
+def _pieces(tokenizer: Tokenizer, text: str, cuts: Sequence[int], quoted: Sequence[Span], control: re.Pattern) -> Tokenized:
     """The text encoded piece by piece, cut where it must be."""
     plain = [span for span in quoted if control.search(text, *span)]
     edges = sorted({0, len(text), *cuts, *(edge for span in plain for edge in span)})
@@ -101,12 +99,12 @@ def _pieces(
     return Tokenized(ids, starts)
 
 
-def _first(tokenizer: PreTrainedTokenizerBase, piece: str) -> tuple[list[int], list[int]]:
+def _first(tokenizer: Tokenizer, piece: str) -> tuple[list[int], list[int]]:
     tokens, _ = _encode(tokenizer, [piece])[0]
     return tokens.ids, tokens.starts
 
 
-def _continued(tokenizer: PreTrainedTokenizerBase, piece: str) -> tuple[list[int], list[int]]:
+def _continued(tokenizer: Tokenizer, piece: str) -> tuple[list[int], list[int]]:
     """Encode a piece from the middle of a text: behind a line break, so that no begin-of-text space is put before it."""
     broken, _ = _encode(tokenizer, ["\n" + piece])[0]
     head = _first(tokenizer, "\n")[0]
@@ -115,7 +113,7 @@ def _continued(tokenizer: PreTrainedTokenizerBase, piece: str) -> tuple[list[int
     return _first(tokenizer, piece)
 
 
-def _as_text(tokenizer: PreTrainedTokenizerBase, piece: str) -> list[int]:
+def _as_text(tokenizer: Tokenizer, piece: str) -> list[int]:
     """The ids of a control token's text by the model's ordinary vocabulary."""
     forbidden = set(tokenizer.added_tokens_decoder)
     for parts in ([piece], [piece[:1], piece[1:]], list(piece)):

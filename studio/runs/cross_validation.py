@@ -24,7 +24,7 @@ from studio.spec import ResolvedSpec
 from studio.tracking.reporter import Reporter
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    from studio.models.tokens import Tokenizer
 
 MEASURED = "measured.json"
 
@@ -56,7 +56,7 @@ class OfFold:
 
 
 def cross_validate(
-    folder: RunFolder, spec: ResolvedSpec, tokenizer: PreTrainedTokenizerBase, fit: Fit, max_length: int, reporter: Reporter
+    folder: RunFolder, spec: ResolvedSpec, tokenizer: Tokenizer, fit: Fit, max_length: int, reporter: Reporter
 ) -> SetReport:
     """Train and measure every fold that is not measured yet; all of them as one set. Raises StudioError, Stopped."""
     plan = cross.prepare(
@@ -88,7 +88,7 @@ def _others(
     fold: int,
     where: Path,
     spec: ResolvedSpec,
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: Tokenizer,
     reporter: Reporter,
 ) -> encode.Tokens:
     """The rows of the other folds, encoded as those of the run were; general rows are mixed into every fold."""

@@ -15,12 +15,10 @@ from studio.runs.rows import held_out_rows, training_rows
 from studio.spec import ResolvedSpec
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    from studio.models.tokens import Tokenizer
 
 
-def export_probe(
-    folder: RunFolder, spec: ResolvedSpec, tokenizer: PreTrainedTokenizerBase, report: Report | None, home: Path
-) -> Probe:
+def export_probe(folder: RunFolder, spec: ResolvedSpec, tokenizer: Tokenizer, report: Report | None, home: Path) -> Probe:
     """The probe of a run's exports. report: its evidence; None where it has none."""
     held_out = held_out_rows(folder)
     if report is None:

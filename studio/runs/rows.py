@@ -16,11 +16,11 @@ from studio.spec import RunSpec
 from studio.tracking.reporter import Reporter
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    from studio.models.tokens import Tokenizer
 
 
 def encode_parts(
-    data: Path, tokenizer: PreTrainedTokenizerBase, spec: RunSpec, reporter: Reporter
+    data: Path, tokenizer: Tokenizer, spec: RunSpec, reporter: Reporter
 ) -> tuple[encode.Tokens, encode.Tokens | None]:
     """The training and held-out rows as tokens, kept beside them."""
     parts: list[Any] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from markupsafe import Markup
 
@@ -14,9 +14,6 @@ from studio.app.fragments import parts, rate
 from studio.app.runs import Run
 from studio.core.errors import JobError, StudioError
 from studio.ui import feedback_controls, frame
-
-if TYPE_CHECKING:
-    from studio.evaluation.report import SetReport
 
 NONE = parts.empty(
     "No evidence yet", "Every run ends with an evaluation of base and tuned model on held-out rows.", "/train", "Plan a run"
@@ -113,7 +110,7 @@ def build(home: Path) -> None:
     )
 
 
-def _answers(run: Run, part: SetReport, view: str, home: Path) -> Markup:
+def _answers(run: Run, part: show.SetReport, view: str, home: Path) -> Markup:
     """The answers of a view, with buttons to rate them while collecting is on."""
     on = feedback.collecting(home).pages
     said = feedback.said_of_evidence(home, run, part.name, show.listed(part, view)) if on else None
