@@ -42,7 +42,7 @@ def ask(command, path: list[str]) -> None:
     assert "Usage" in shown.getvalue(), path
     say(" ".join(["studio", *path, "--help"]))
     if not path:  # bench/startup.py measures the promise, 0.5 s of CPU; here only a gross regression fails
-        assert time.process_time() < 2.0
+        assert time.process_time() < 4.0
     for name, one in getattr(command, "commands", {}).items():
         ask(one, [*path, name])
 
