@@ -169,8 +169,7 @@ def parent_of(item: DatasetVersion) -> DatasetVersion:
 
 def compare(before: DatasetVersion, after: DatasetVersion, reporter: Reporter | None = None) -> Difference:
     """What differs between two versions, of one dataset or of two. Raises DataError."""
-    with open_desk(before, reporter) as old, open_desk(after, reporter) as new:
-        return differences(write.version_rows(old), write.version_rows(new))
+    return differences(write.version_rows(before, reporter), write.version_rows(after, reporter))
 
 
 def export(desk: Desk, file: Path, present: bool = False) -> int:

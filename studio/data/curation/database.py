@@ -87,7 +87,7 @@ class DeskDatabase:
         count: counts the tokens of texts, by the tokenizer of `model`; else they are estimated.
         """
         reporter = reporter or Silent()
-        origins = _origins(self.item.path / ORIGINS)
+        origins = origins_of(self.item.path / ORIGINS)
         contents: list[tuple[str, str, int, int, bytes, str]] = []
         seen: Counter[str] = Counter()
 
@@ -317,7 +317,8 @@ def _made_from(item: DatasetVersion) -> str:
     return json.dumps([LAYOUT, item.sha256, item.settings, sorted(CHECKS)], sort_keys=True)
 
 
-def _origins(file: Path) -> list[tuple[str, int, Status]]:
+def origins_of(file: Path) -> list[tuple[str, int, Status]]:
+    """Where each row of a version stood in the files that were uploaded, and its status; empty for these files themselves."""
     return [(line["file"], line["line"], line.get("status", "open")) for line in read_json_lines(file)]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Literal, TypeAlias
@@ -89,12 +89,11 @@ class Difference:
 def differences(before: Iterable[VersionRow], after: Iterable[VersionRow]) -> Difference:
     """Compare two versions: equal rows first, then rows of the same source line, then rows that ask the same."""
     old, new = list(before), list(after)
-    left = _unmatched(old, new, [row.content.digest for row in old], [row.content.digest for row in new])
+    left = _unmatched(old, new, _digest)
     same = len(old) - len(left[0])
     pairs: list[tuple[int, int]] = []
-    for keys in (_origins, _questions):
-        rest = left
-        left = _unmatched(old, new, keys(old), keys(new), rest, pairs)
+    for key in (_origin, _question):
+        left = _unmatched(old, new, key, left, pairs)
     rows = [RowDifference(old[one], new[two]) for one, two in pairs]
     rows += [RowDifference(old[index], None) for index in left[0]] + [RowDifference(None, new[index]) for index in left[1]]
     return Difference(same, tuple(sorted(rows, key=lambda row: row.where)))
@@ -122,8 +121,7 @@ def word_differences(before: str, after: str) -> list[Segment]:
 def _unmatched(
     old: Sequence[VersionRow],
     new: Sequence[VersionRow],
-    old_keys: Sequence[object],
-    new_keys: Sequence[object],
+    key: Callable[[VersionRow], object],
     left: tuple[list[int], list[int]] | None = None,
     pairs: list[tuple[int, int]] | None = None,
 ) -> tuple[list[int], list[int]]:
@@ -131,11 +129,11 @@ def _unmatched(
     olds, news = left or (list(range(len(old))), list(range(len(new))))
     waiting: dict[object, deque[int]] = defaultdict(deque)
     for index in news:
-        waiting[new_keys[index]].append(index)
+        waiting[key(new[index])].append(index)
     alone: list[int] = []
     taken: set[int] = set()
     for index in olds:
-        partners = waiting.get(old_keys[index])
+        partners = waiting.get(key(old[index]))
         if partners:
             partner = partners.popleft()
             taken.add(partner)
@@ -146,12 +144,16 @@ def _unmatched(
     return alone, [index for index in news if index not in taken]
 
 
-def _origins(rows: Sequence[VersionRow]) -> list[object]:
-    return [(row.file, row.line) for row in rows]
+def _digest(row: VersionRow) -> object:
+    return row.content.digest
 
 
-def _questions(rows: Sequence[VersionRow]) -> list[object]:
-    return [split.fingerprint(row.content.conversation())[1] for row in rows]
+def _origin(row: VersionRow) -> object:
+    return row.file, row.line
+
+
+def _question(row: VersionRow) -> object:
+    return split.fingerprint(row.content.conversation())[1]
 
 
 def _turns(row: VersionRow | None) -> list[tuple[str, str]]:

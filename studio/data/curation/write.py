@@ -11,19 +11,21 @@ from typing import Literal
 
 import orjson
 
-from studio.core.errors import DataError
+from studio.core.errors import DataError, Stopped
 from studio.core.files import need_room, read_json_lines, write_text
 from studio.core.messages import ChatMessage
+from studio.data import prepare
 from studio.data.collected import FILE, CollectedRow, CollectedRows
 from studio.data.curation import added, store
 from studio.data.curation import edits as edit_records
-from studio.data.curation.database import ORIGINS
+from studio.data.curation.database import ORIGINS, origins_of
 from studio.data.curation.desk import Desk
 from studio.data.curation.differences import VersionRow
 from studio.data.curation.edits import Add, Content
 from studio.data.curation.store import DatasetVersion, VersionRecord
 from studio.data.curation.views import DeskRow
 from studio.data.settings import FormatName, ReadAs
+from studio.tracking.reporter import Reporter, Silent
 
 EDITS = "edits.jsonl"
 
@@ -131,10 +133,16 @@ def _is_in(row: DeskRow, only_approved: bool) -> bool:
     return row.status == "approved" if only_approved else row.status != "excluded"
 
 
-def version_rows(desk: Desk) -> Iterator[VersionRow]:
-    """The rows of a version as they were written, with where they came from; edits that are in no version are not in them."""
-    for row in desk.rows():
-        yield VersionRow(row.original, row.file, row.line)
+def version_rows(item: DatasetVersion, reporter: Reporter | None = None) -> Iterator[VersionRow]:
+    """The rows of a version as they were written, with where they came from. No check is run. Raises DataError, Stopped."""
+    origins, reporter = origins_of(item.path / ORIGINS), reporter or Silent()
+    for index, row in enumerate(prepare.usable(item.data, needs="labels")):
+        if index % 1000 == 0:
+            if reporter.should_stop():
+                raise Stopped
+            reporter.progress(index, item.record.rows, "Reading rows")
+        file, line = origins[index][:2] if index < len(origins) else (row.file, row.line)
+        yield VersionRow(Content.of(row), file, line)
 
 
 def export(desk: Desk, file: Path, kind: Literal["jsonl", "csv"], present: bool = False) -> int:
