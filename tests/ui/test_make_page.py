@@ -18,6 +18,7 @@ from tests.documents.files import PdfPage, pdf
 from tests.making import kit
 from tests.remote.loopback import loopback
 from tests.ui.conftest import open_again
+from tests.ui.test_journeys import box, load_yaml
 
 RUN = 240_000
 """Milliseconds a job may take on a busy machine."""
@@ -51,9 +52,29 @@ def no_held_out_question_was_asked(job: making.MakingJob, prompts: list[str]) ->
     assert all("<passage" in prompt for prompt in with_text)
 
 
+def train_to_its_evidence(page: Any) -> None:
+    """Two steps on the reviewed rows, whose held-out documents come along, to what their questions say of the model."""
+    page.get_by_role("link", name="Train on this dataset").click()
+    expect(page.locator("#plan")).to_contain_text("fits", timeout=RUN)
+    assert re.search(r"/train\?data=pages/\w+&holdout=pages-held-out/\w+", page.url)
+    page.get_by_role("button", name="As YAML").click()
+    load_yaml(
+        page,
+        "name: short\ndata: {train: 'dataset:pages@1', holdout: 'dataset:pages-held-out@1'}\n"
+        "training: {max_steps: 2}\nevaluation: {max_rows: 2, general: 'off'}\n",
+    )
+    expect(box(page, "name")).to_have_value("short")
+    page.locator("#start").click()
+    page.wait_for_url("**/run?id=short-**")
+    expect(page.locator("#head")).to_contain_text("done", timeout=RUN)
+    page.get_by_role("link", name="Evidence", exact=True).last.click()
+    expect(page.locator("#figures")).to_contain_text("Held-out")
+    expect(page.locator("#origin")).to_contain_text("2 whole documents were held out")
+
+
 @pytest.mark.slow
 @pytest.mark.browser
-def test_ten_pdfs_and_a_key_become_a_dataset_also_when_the_server_is_killed_meanwhile_and_nothing_is_paid_twice(
+def test_ten_pdfs_and_a_key_become_a_dataset_and_a_run_also_when_the_server_is_killed_meanwhile_and_nothing_is_paid_twice(
     studio: Any, new_page: Any, tmp_path: Path
 ):
     number, reached, killed = itertools.count(1), threading.Event(), threading.Event()
@@ -112,11 +133,11 @@ def test_ten_pdfs_and_a_key_become_a_dataset_also_when_the_server_is_killed_mean
         open_again(again, "/make")
         expect(again.locator("#make-state")).to_contain_text("done", timeout=RUN)
         expect(again.locator("#make-result")).to_contain_text("The teacher's terms: Fine.")
-        to_train = again.get_by_role("link", name="Train on the rows")
-        expect(to_train).to_have_attribute("href", re.compile(r"/train\?data=pages%2F\w+&holdout=pages-held-out%2F\w+"))
         again.get_by_role("link", name="Review the rows").click()
         expect(again.locator("#samples .turn").first).to_be_visible(timeout=RUN)
+        expect(again.locator("body")).to_contain_text("Rows were written by canned")
         assert "/dataset?key=pages" in again.url
+        train_to_its_evidence(again)
         assert len(api.prompts) == len(set(api.prompts)) + 1, "but for the one without a key nothing was asked twice"
     job = making.find("last", studio.home)
     no_held_out_question_was_asked(job, api.prompts[1:])
