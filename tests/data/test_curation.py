@@ -383,6 +383,12 @@ def test_words_that_changed_are_marked(item: DatasetVersion):
     assert "".join(one.text for one in segments if one.operation != "added") == "It costs five euros."
 
 
+def test_a_masked_address_is_one_change_with_its_dots():
+    segments = word_differences("Write to anna.lee@example.org.", "Write to <EMAIL_1>.")
+    assert [(one.operation, one.text) for one in segments][:2] == [("same", "Write to "), ("removed", "anna.lee@example.org.")]
+    assert "".join(one.text for one in segments if one.operation != "removed") == "Write to <EMAIL_1>."
+
+
 def test_versions_are_compared_row_by_row(item: DatasetVersion):
     with open_desk(item) as desk:
         desk.exclude(Query(rows=("1",)))

@@ -106,8 +106,9 @@ def word_differences(before: str, after: str) -> list[Segment]:
     one, two = _WORD.findall(before), _WORD.findall(after)
     if max(len(one), len(two)) > LONGEST:
         return [Segment("removed", before), Segment("added", after)]
+    matcher = SequenceMatcher(None, one, two, autojunk=False)
     segments: list[Segment] = []
-    for tag, from_one, to_one, from_two, to_two in SequenceMatcher(None, one, two, autojunk=False).get_opcodes():
+    for tag, from_one, to_one, from_two, to_two in _without_lone_marks(matcher.get_opcodes(), one):
         if tag == "equal":
             segments.append(Segment("same", "".join(one[from_one:to_one])))
             continue
@@ -116,6 +117,24 @@ def word_differences(before: str, after: str) -> list[Segment]:
         if to_two > from_two:
             segments.append(Segment("added", "".join(two[from_two:to_two])))
     return segments
+
+
+_Stretch: TypeAlias = tuple[str, int, int, int, int]
+
+
+def _without_lone_marks(stretches: Sequence[_Stretch], words: Sequence[str]) -> list[_Stretch]:
+    """Stretches in which a mark between two changes counts as changed: of `anna.lee@shop.org.` a dot would stay otherwise."""
+    joined: list[_Stretch] = []
+    for index, (tag, from_one, to_one, from_two, to_two) in enumerate(stretches):
+        between = bool(joined) and joined[-1][0] != "equal" and index + 1 < len(stretches)
+        if tag == "equal" and between and not any(char.isalnum() or char.isspace() for char in "".join(words[from_one:to_one])):
+            tag = "replace"
+        if tag != "equal" and joined and joined[-1][0] != "equal":
+            _, first_one, _, first_two, _ = joined[-1]
+            joined[-1] = ("replace", first_one, to_one, first_two, to_two)
+        else:
+            joined.append((tag, from_one, to_one, from_two, to_two))
+    return joined
 
 
 def _unmatched(
