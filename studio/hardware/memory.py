@@ -27,6 +27,8 @@ FRAGMENTATION = 0.10
 """Share of the short-lived memory lost between the allocator's blocks."""
 SHARED = {"k_proj": "q_proj", "v_proj": "q_proj", "qkv_proj": "q_proj", "up_proj": "gate_proj", "gate_up_proj": "gate_proj"}
 """Linear layers that take the input of another."""
+STEP = ("activations", "layer at work", "logits and loss")
+"""The items that come and go in one training step."""
 TRAINED_HEAD_LOGIT = 14
 """Bytes a logit takes where the head is trained: in 16 bit, then in 32 bit with its log-softmax and gradient."""
 LOGITS_PER_CHUNK = {"cpu": 1 << 24, "cuda": 1 << 26}
@@ -52,6 +54,11 @@ class Memory:
     def total(self) -> int:
         """Bytes together."""
         return sum(item.bytes for item in self.items)
+
+    @property
+    def step(self) -> int:
+        """Bytes that come and go in one training step: activations kept, and the larger of a layer at work and the head."""
+        return sum(map(self.of, STEP))
 
     def of(self, name: str) -> int:
         """Bytes of the part called `name`; 0 if there is none."""
@@ -175,7 +182,8 @@ def activation_bytes(dims: ModelDims, config: MemoryConfig) -> int:
     """
     again = config.recomputed(dims.layers)
     inputs = 0 if config.trainer.offloaded else again * width(config.dtype) * dims.hidden
-    return config.tokens * (inputs + (dims.layers - again) * layer_bytes(dims, config))
+    whole = dims.layers - again
+    return config.tokens * (inputs + (whole * layer_bytes(dims, config) if whole else 0))
 
 
 def head_bytes(dims: ModelDims, config: MemoryConfig, device: str = "cuda") -> int:
@@ -213,11 +221,6 @@ def work_bytes(dims: ModelDims, config: MemoryConfig) -> int:
     return max(again, each * largest if above else 0) + gradients
 
 
-def step_bytes(dims: ModelDims, config: MemoryConfig, device: str = "cuda") -> int:
-    """Bytes that come and go in one training step: the activations kept, and the larger of a layer at work and the head."""
-    return activation_bytes(dims, config) + max(work_bytes(dims, config), head_bytes(dims, config, device))
-
-
 def answer_bytes(dims: ModelDims, config: MemoryConfig) -> int:
     """Bytes of generating `answer_rows` answers at once: keys and values of all layers for prompt and answer, one layer's
     working tensors for the prompt, and the last logits in 32 bit, twice."""
@@ -243,7 +246,7 @@ def estimate(dims: ModelDims, config: MemoryConfig, device: str = "cuda", overhe
     """
     trained = trained_parameters(dims, config)
     kept, work, head = activation_bytes(dims, config), work_bytes(dims, config), head_bytes(dims, config, device)
-    step, answers = step_bytes(dims, config, device), answer_bytes(dims, config)
+    step, answers = kept + max(work, head), answer_bytes(dims, config)
     items = [
         Item("base weights", *_weights(dims, config)),
         Item("trained weights" if config.full else "adapter", *_adapter(trained, config)),
@@ -257,13 +260,9 @@ def estimate(dims: ModelDims, config: MemoryConfig, device: str = "cuda", overhe
             optimizer_bytes(trained, config.optimizer, config.trainer.adapter),
             f"AdamW's two moments in {32 if config.optimizer == 'adamw' else 8} bit",
         ),
-        Item(
-            "activations",
-            kept,
-            f"{config.rows} x {config.length:,} tokens, {_kept_activations(dims, config)}",
-        ),
-        Item("layer at work", work, "computed again, with its gradients" if config.checkpointing else "its gradients"),
-        Item("logits and loss", max(0, head - work), f"{_gib(head)} in tiles over {dims.vocab:,} words; {_beyond(head, work)}"),
+        Item(STEP[0], kept, f"{config.rows} x {config.length:,} tokens, {_kept_activations(dims, config)}"),
+        Item(STEP[1], work, "computed again, with its gradients" if config.checkpointing else "its gradients"),
+        Item(STEP[2], max(0, head - work), f"{_gib(head)} in tiles over {dims.vocab:,} words; {_beyond(head, work)}"),
         Item(
             "generation" if config.sampled_by == "model" else "evaluation",  # the first is part of what training shows
             max(0, answers - step),

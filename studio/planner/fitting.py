@@ -297,11 +297,11 @@ def _typical(case: Case, peak: MemoryConfig, micro: int, batch: int, packing: bo
 def _answer_rows(case: Case, peak: MemoryConfig, most: int) -> int:
     """How many answers are generated at once: as many as fit, for an evaluation must never decide how a run is trained."""
     one = replace(peak, answer_rows=1)
-    spare = case.machine.memory_budget - case.memory(one).total
+    found = case.memory(one)
+    spare = case.machine.memory_budget - found.total
     each = max(1, memory.answer_bytes(case.dims, one))
-    step = memory.step_bytes(case.dims, one, case.machine.device)
     rows = most
-    while rows > 1 and rows * each * (1 + memory.FRAGMENTATION) > max(spare, 0) + step:
+    while rows > 1 and rows * each * (1 + memory.FRAGMENTATION) > max(spare, 0) + found.step:
         rows //= 2
     return rows
 
