@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +30,11 @@ def trees() -> dict[Path, ast.Module]:
     return {file.relative_to(ROOT): ast.parse(file.read_text("utf-8")) for file in sorted((ROOT / "studio").rglob("*.py"))}
 
 
+@functools.cache
+def nodes_of(tree: ast.Module) -> list[ast.AST]:
+    return list(ast.walk(tree))
+
+
 def package(file: Path) -> str:
     return file.with_suffix("").parts[1]
 
@@ -38,7 +44,7 @@ def used_elsewhere(trees: dict[Path, ast.Module], files: set[Path]) -> dict[Path
     modules = {".".join(file.with_suffix("").parts).removesuffix(".__init__"): file for file in files}
     used: dict[Path, set[str]] = defaultdict(set)
     for file, tree in trees.items():
-        nodes = list(ast.walk(tree))
+        nodes = nodes_of(tree)
         imports = [node for node in nodes if isinstance(node, ast.ImportFrom) and node.module]
         targets = {str(node.module) for node in imports}
         targets |= {f"{node.module}.{alias.name}" for node in imports for alias in node.names}
@@ -80,7 +86,7 @@ def test_parameters_without_a_type_only_become_fewer(trees: dict[Path, ast.Modul
     untyped = Counter(
         str(file)
         for file, tree in trees.items()
-        for node in ast.walk(tree)
+        for node in nodes_of(tree)
         if isinstance(node, ast.arg) and node.annotation is not None and ast.unparse(node.annotation) == "Any"
     )
     assert untyped.total() <= ANY_CEILING, f"{untyped.total()} now; most in {untyped.most_common(12)}"
@@ -89,7 +95,7 @@ def test_parameters_without_a_type_only_become_fewer(trees: dict[Path, ast.Modul
 def bound(file: Path, tree: ast.Module) -> Iterator[str]:
     """Names that are read beyond a few lines: of modules, classes, functions, parameters and fields."""
     yield file.stem
-    for node in ast.walk(tree):
+    for node in nodes_of(tree):
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef | ast.arg):
             yield node.arg if isinstance(node, ast.arg) else node.name
         if isinstance(node, ast.ClassDef):
