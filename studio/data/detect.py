@@ -25,6 +25,7 @@ from studio.data.notes import Unusable
 from studio.data.paths import is_path, value_at
 from studio.data.rows import Row
 from studio.data.settings import Data
+from studio.data.usual_names import FINAL
 
 SAMPLE = 256
 """Rows at a file's beginning that detection looks at."""
@@ -230,7 +231,7 @@ def _which_column(table: Table, best: Proposal, file: str) -> DataError:
     required = FORMATS[best.format].required
     certain = {key: name for key, name in best.columns.items() if key in required or key in best.unclear or key in SHARED}
     choices: list[Choice] = []
-    for name in names[:3]:
+    for name in sorted(names, key=lambda name: FINAL.isdisjoint(table.plain[name].split()))[:3]:
         rest = {
             key: max((other for other in candidates if other != name), key=lambda other: _alike(table, name, other))
             for key, candidates in others.items()

@@ -19,3 +19,5 @@ QUESTIONS = words(
 )
 """Words of columns that may be a question, the surest first."""
 CONTEXTS = words("""context passage background premise document article story paragraph""")
+FINAL = frozenset(words("""final finished published approved corrected revised edited best"""))
+"""Words of a column that holds what became of what another one holds."""

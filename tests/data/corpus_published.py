@@ -91,4 +91,5 @@ CASES: tuple[Case, ...] = (
     Case("answer-names-a-column.jsonl", lines(lambda q, a: {"question": q, "option_1": "No.", "option_2": a, "answer": "option_2"}), Turns(KEYED)),
     Case("names-of-groups.csv", "Support,,Meta\n" + table("Question", "Answer", "Agent", make=lambda q, a: [q, a, "Kim"]), Refuses("header_row: 2")),
     Case("many-senders.csv", "ticket,from,body\n" + "".join(f'{n},c{n}@x.org,"{q}"\n{n},help@shop.com,"{a}"\n' for n, (q, a) in enumerate(PAIRS)), Refuses('{"help@shop.com": assistant, "*": user}')),
+    Case("draft-and-final.jsonl", lines(lambda q, a: {"question": q, "answer_draft": "hm", "answer_final": a}), Asks(Turns(FIRST))),
 )  # fmt: skip
