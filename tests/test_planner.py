@@ -721,6 +721,14 @@ def test_a_reward_model_has_no_exports_and_is_an_adapter() -> None:
         assert problem.value.where == where
 
 
+def test_the_reason_of_the_batch_counts_the_rows_that_are_trained() -> None:
+    rows = Rows(np.array([200] * 60 + [900] * 40), 40_000, np.array([50] * 40))
+    made = plan(rows=rows, data={"train": "rows.jsonl", "max_length": 512}, training={"epochs": 1})
+    reason = next(decision.reason for decision in made.decisions if decision.field == "training.batch_size")
+    assert made.counts.rows == 60
+    assert reason == f"60 rows and 1 epochs make {made.counts.steps} steps"
+
+
 def test_texts_are_split_into_pieces_that_fit_and_the_steps_count_the_pieces() -> None:
     texts = Rows(np.array([5000, 100]), 5098, np.array([50]), trained_in_rows=np.array([4999, 99]))
     made = plan(rows=texts, training={"method": "text", "epochs": 1, "batch_size": 1})

@@ -163,11 +163,12 @@ def _decide_layout(draft: Draft, case: Case, chosen: Fit) -> None:
         "data.max_length", chosen.max_length, why, "shorter leaves rows out, longer changes nothing" if not over else ""
     )
     batch = fitting.batch_size(spec, case)
-    steps = spec.training.epochs * max(1, -(-len(rows) // batch))
+    left = len(rows) - (over if cutting.overlong(spec) in ("drop", "split") else 0)
+    steps = spec.training.epochs * max(1, -(-left // batch))
     draft.settle(
         "training.batch_size",
         batch,
-        f"{plural(len(rows), 'row')} and {spec.training.epochs:g} epochs make {count(steps)} steps",
+        f"{plural(left, 'row')} and {spec.training.epochs:g} epochs make {count(steps)} steps",
         "a larger one means fewer steps, a smaller one noisier ones",
     )
     needs = f"{size(chosen.memory.total)} of {room}"
