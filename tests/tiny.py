@@ -44,6 +44,16 @@ def make_tokenizer(folder: Path, template: str = CHATML, vocab: int = 512, speci
     return tokenizer
 
 
+def add_tokens(folder: Path, count: int) -> Path:
+    """Add so many tokens to the tokenizer of a model's folder, and none to the model."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_tokens([f"<part_{number}>" for number in range(count)])
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
 def make_model(folder: Path, arch: str = "llama", template: str = CHATML, **changes: Any) -> Path:
     """A random two-layer model of `arch` (a transformers model_type) with its tokenizer, saved in `folder`."""
     import torch

@@ -29,6 +29,7 @@ from studio.runs.status import Status
 from studio.serving import server
 from studio.serving.limits import Limits
 from tests.architecture.test_docs import PAGES, ROOT, blocks, commands
+from tests.tiny import add_tokens, make_model
 
 pytestmark = [pytest.mark.slow, pytest.mark.torch]
 
@@ -117,6 +118,7 @@ def reader(teacher: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     book.save(folder / "tickets.xlsx")
     for name in ("configs", "datasets"):
         (folder / name).symlink_to(ROOT / name)
+    add_tokens(make_model(folder / "the-model"), 400)
     (folder / "manuals").mkdir()
     for page in sorted((ROOT / "datasets" / "handbook").glob("*.md"))[:4]:
         shutil.copy(page, folder / "manuals")

@@ -11,18 +11,9 @@ from studio.app.resizing import resize
 from studio.core.errors import DoesNotFit, ModelError, SpecError
 from studio.models import loading, pruning, resizing
 from studio.models.settings import Model
-from tests.tiny import make_model
+from tests.tiny import add_tokens, make_model
 
 pytestmark = pytest.mark.numeric
-
-
-def with_tokens(folder: Path, count: int) -> Path:
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    tokenizer.add_tokens([f"<part_{number}>" for number in range(count)])
-    tokenizer.save_pretrained(folder)
-    return folder
 
 
 def load(folder: Path) -> Any:
@@ -35,7 +26,7 @@ def test_old_tokens_keep_their_logits_and_new_ones_begin_at_the_mean(tied: bool,
 
     source = make_model(tmp_path / "model", "llama", tie_word_embeddings=tied)
     size = int(load(source).get_input_embeddings().weight.shape[0])
-    with_tokens(source, max(2, size - len(loading.tokenizer(loading.find(Model(name=str(source))))) + 2))
+    add_tokens(source, max(2, size - len(loading.tokenizer(loading.find(Model(name=str(source))))) + 2))
     with pytest.raises(ModelError, match="studio resize"):
         loading.tokenizer(loading.find(Model(name=str(source))))
     (source / "LICENSE").write_text("Free.")
@@ -62,7 +53,7 @@ def test_what_needs_no_resizing_or_cannot_be_is_refused(tmp_path: Path, monkeypa
     (tmp_path / "there").mkdir()
     with pytest.raises(SpecError, match="already exists"):
         resize(str(source), tmp_path / "home", out=tmp_path / "there")
-    with_tokens(source, 5_000)
+    add_tokens(source, 5_000)
     monkeypatch.setattr("studio.hardware.machine.memory", lambda: (1 << 20, 1_000))
     with pytest.raises(DoesNotFit, match="of RAM while it is resized"):
         resize(str(source), tmp_path / "home", out=tmp_path / "more")
