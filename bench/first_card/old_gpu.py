@@ -7,8 +7,8 @@ from typing import Any
 from unittest import mock
 
 from bench.first_card.bench import BIG, Bench, Steps, build, free, job, rows
-from studio.hardware import memory
 from studio.hardware.memory_config import MemoryConfig
+from studio.hardware.peak import estimate
 from studio.models import finding
 from studio.models.dims import model_dims
 
@@ -46,7 +46,7 @@ def _steps(bench: Bench, base: Any, length: int, config: dict[str, Any]) -> dict
     finally:
         steps.close()
     assert "row by row" in path, path
-    estimate = memory.estimate(
+    planned = estimate(
         model_dims(config),
         MemoryConfig(
             dtype="fp16",
@@ -59,7 +59,7 @@ def _steps(bench: Bench, base: Any, length: int, config: dict[str, Any]) -> dict
             answer_rows=1,
         ),
     )
-    predicted = sum(item.bytes for item in estimate.items if item.name not in ("evaluation", "CUDA context", "fragmentation"))
+    predicted = sum(item.bytes for item in planned.items if item.name not in ("evaluation", "CUDA context", "fragmentation"))
     assert bench.pretend or peak < 1.1 * predicted, f"{peak / predicted - 1:+.0%} above the estimate"
     return {"path": path, "peak": peak, "predicted": predicted}
 

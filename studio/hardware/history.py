@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from studio.hardware.memory import Item
+from studio.hardware.peak import Item
 
 ENOUGH = 3
 """Runs from which anything is corrected: fewer may all be odd ones."""

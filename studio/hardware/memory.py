@@ -1,13 +1,10 @@
 """How many bytes a run needs, itemised, from the model's dimensions alone: nothing is downloaded, nothing is loaded.
 
 Every formula is in the docstring of the function that computes it and in docs/memory.md, with where it was checked.
-`MemoryConfig` is what decides memory; `estimate` gives the peak of a whole run: what stays, plus the larger of a training
-step and an evaluation.
+`MemoryConfig` is what decides memory; `studio.hardware.peak` adds the parts up.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 from studio.hardware.dims import ModelDims
 from studio.hardware.memory_config import MemoryConfig
@@ -27,42 +24,10 @@ FRAGMENTATION = 0.10
 """Share of the short-lived memory lost between the allocator's blocks."""
 SHARED = {"k_proj": "q_proj", "v_proj": "q_proj", "qkv_proj": "q_proj", "up_proj": "gate_proj", "gate_up_proj": "gate_proj"}
 """Linear layers that take the input of another."""
-STEP = ("activations", "layer at work", "logits and loss")
-"""The items that come and go in one training step."""
 TRAINED_HEAD_LOGIT = 14
 """Bytes a logit takes where the head is trained: in 16 bit, then in 32 bit with its log-softmax and gradient."""
 LOGITS_PER_CHUNK = {"cpu": 1 << 24, "cuda": 1 << 26}
 """Logits made at once: the head and its loss work through the scored tokens in chunks (as `studio.training.head`)."""
-
-
-@dataclass(frozen=True)
-class Item:
-    """One part of the memory: its name, bytes, and the sentence that says where they come from."""
-
-    name: str
-    bytes: int
-    why: str = ""
-
-
-@dataclass(frozen=True)
-class Memory:
-    """The parts of a peak, and their sum."""
-
-    items: tuple[Item, ...]
-
-    @property
-    def total(self) -> int:
-        """Bytes together."""
-        return sum(item.bytes for item in self.items)
-
-    @property
-    def step(self) -> int:
-        """Bytes that come and go in one training step: activations kept, and the larger of a layer at work and the head."""
-        return sum(map(self.of, STEP))
-
-    def of(self, name: str) -> int:
-        """Bytes of the part called `name`; 0 if there is none."""
-        return sum(item.bytes for item in self.items if item.name == name)
 
 
 def width(dtype: str) -> int:
@@ -235,94 +200,3 @@ def vllm_bytes(dims: ModelDims, config: MemoryConfig, device: str = "cuda") -> i
     `VLLM_ANSWERS` answers at once, on a CPU the 1 GiB it sets aside for those, and the process."""
     cache = VLLM_ANSWERS * config.answer_length * dims.layers * 2 * dims.key_width * width(config.dtype)
     return dims.parameters * width(config.dtype) + (max(cache, GIB) if device == "cpu" else cache) + CPU_PROCESS
-
-
-def estimate(dims: ModelDims, config: MemoryConfig, device: str = "cuda", overheads: float = 1.0) -> Memory:
-    """The peak memory of a run on one GPU (`cuda`), or of its process's RAM (`cpu`), by part.
-
-    What stays (weights, adapter, gradients, optimizer), the activations kept for the backward pass, and the larger of what
-    never meets in time: a layer at work, the head with its loss. An evaluation counts by what it needs beyond a step.
-    overheads is what earlier runs on the machine say that fragmentation, context and process are to be multiplied by.
-    """
-    trained = trained_parameters(dims, config)
-    kept, work, head = activation_bytes(dims, config), work_bytes(dims, config), head_bytes(dims, config, device)
-    step, answers = kept + max(work, head), answer_bytes(dims, config)
-    items = [
-        Item("base weights", *_weights(dims, config)),
-        Item("trained weights" if config.full else "adapter", *_adapter(trained, config)),
-        Item(
-            "gradients",
-            config.trainer.adapter * trained,
-            "of the linear layers, in 32 bit" if config.full else "of the adapter only, in 32 bit; the base is frozen",
-        ),
-        Item(
-            "optimizer",
-            optimizer_bytes(trained, config.optimizer, config.trainer.adapter),
-            f"AdamW's two moments in {32 if config.optimizer == 'adamw' else 8} bit",
-        ),
-        Item(STEP[0], kept, f"{config.rows} x {config.length:,} tokens, {_kept_activations(dims, config)}"),
-        Item(STEP[1], work, "computed again, with its gradients" if config.checkpointing else "its gradients"),
-        Item(STEP[2], max(0, head - work), f"{_gib(head)} in tiles over {dims.vocab:,} words; {_beyond(head, work)}"),
-        Item(
-            "generation" if config.sampled_by == "model" else "evaluation",  # the first is part of what training shows
-            max(0, answers - step),
-            f"{_gib(answers)} for {config.answer_rows} answers at once, up to {config.answer_length:,} tokens with the prompt; "
-            + _beyond(answers, step),
-        ),
-        Item("fragmentation", round(overheads * FRAGMENTATION * max(step, answers)), "a tenth of what comes and goes"),
-        Item("CUDA context", CONTEXT, "driver, kernels and workspaces")
-        if device == "cuda"
-        else Item("process", round(overheads * CPU_PROCESS), "Python and its libraries"),
-    ]
-    if config.sampled_by == "vllm":
-        items.append(Item(VLLM, vllm_bytes(dims, config, device), f"a base of its own, {VLLM_ANSWERS} answers at once"))
-    return Memory((*items, *_loading(dims, config, sum(item.bytes for item in items))))
-
-
-def _kept_activations(dims: ModelDims, config: MemoryConfig) -> str:
-    again = config.recomputed(dims.layers)
-    if not again:
-        return "everything the backward pass uses is kept"
-    if again == dims.layers:
-        return "only each layer's input is kept"
-    return f"of {again} of {dims.layers} layers only the input is kept, of the others everything the backward pass uses"
-
-
-def _loading(dims: ModelDims, config: MemoryConfig, run: int) -> tuple[Item, ...]:
-    """What loading needs beyond the run: nothing, but for experts that are quantised after they were loaded."""
-    peak = loading_bytes(dims, config.quantization, config.double_quantization, config.dtype) + CONTEXT
-    if peak <= run:
-        return ()
-    return (Item("loading", peak - run, f"{_gib(peak)} while the experts are not yet quantised: that much more than the run"),)
-
-
-def _adapter(trained: int, config: MemoryConfig) -> tuple[int, str]:
-    """The adapter in 32 bit, and the copy in 16 bit that autocast keeps for the length of a step, unless layers are fused."""
-    held = f"{_count(trained)} parameters in {8 * config.trainer.adapter} bit"
-    if config.full:
-        held += ", beside the base as it was, with which the evidence compares"
-    if config.dtype == "fp32" or config.fused or not config.trainer.copied:
-        return config.trainer.adapter * trained, held
-    return (config.trainer.adapter + 2) * trained, f"{held}, and a copy in 16 bit while they are used"
-
-
-def _weights(dims: ModelDims, config: MemoryConfig) -> tuple[int, str]:
-    size = weight_bytes(dims, config.quantization, config.double_quantization, config.dtype, config.trainer.head)
-    bits = f"{8 * width(config.dtype)} bit"
-    if config.quantization == "none":
-        return size, f"{_count(dims.parameters)} weights in {bits}"
-    nf4 = config.quantization == "nf4"
-    held = dims.quantizable + (dims.expert_parameters if nf4 else 0)
-    return size, f"{_count(held)} weights in {'4 bit (nf4)' if nf4 else '8 bit'}, {_count(dims.parameters - held)} in {bits}"
-
-
-def _beyond(part: int, other: int) -> str:
-    return "this much at another time than the rest" if part > other else "not at the same time as what is counted"
-
-
-def _gib(size: int) -> str:
-    return f"{size / GIB:.2f} GiB"
-
-
-def _count(number: int) -> str:
-    return f"{number / 1e9:.2f} B" if number >= 1e8 else f"{number / 1e6:.2f} M"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from studio.core.text import count, parameters, plural, size
 from studio.evaluation import more_rows
 from studio.hardware.doctor import driver_advice
-from studio.hardware.memory import Memory
+from studio.hardware.peak import Memory
 from studio.models import presets
 from studio.planner import fitting, sampling
 from studio.planner.fitting import Case

@@ -14,8 +14,8 @@ from studio.hardware import history, memory, speed
 from studio.hardware.dims import ModelDims
 from studio.hardware.history import Correction, RunMeasurement
 from studio.hardware.machine import Machine
-from studio.hardware.memory import Memory
 from studio.hardware.memory_config import MemoryConfig
+from studio.hardware.peak import Memory, estimate
 from studio.models.architectures import architecture_of
 from studio.models.architectures.base import Architecture
 from studio.models.generation import BATCH, MANY
@@ -66,7 +66,7 @@ class Case:
 
     def memory(self, config: MemoryConfig) -> Memory:
         """The peak of a run of these settings."""
-        return memory.estimate(self.dims, config, self.machine.device, self.overheads.factor)
+        return estimate(self.dims, config, self.machine.device, self.overheads.factor)
 
     @property
     def cuda(self) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from studio.export.resources import RUNTIME
-from studio.hardware.memory import GIB, Memory, width
+from studio.hardware.memory import GIB, width
+from studio.hardware.peak import Memory
 from studio.planner.disk import label, merges, own_width
 from studio.planner.fitting import Case
 from studio.planner.plan import Ram

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from studio.core.errors import DoesNotFit
 from studio.core.text import count, duration, parameters, plural, size
 from studio.hardware.history import OVERHEADS, UNCORRECTED, Correction
-from studio.hardware.memory import Memory
+from studio.hardware.peak import Memory
 from studio.hardware.speed import Rate
 from studio.models.download import measured_rate
 from studio.runs.plan import (

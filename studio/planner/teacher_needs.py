@@ -7,8 +7,8 @@ from dataclasses import replace
 from studio.core.text import size
 from studio.hardware import memory, speed
 from studio.hardware.dims import ModelDims
-from studio.hardware.memory import Item
 from studio.hardware.memory_config import MemoryConfig
+from studio.hardware.peak import Item
 from studio.models.dims import model_dims
 from studio.models.generation import BATCH
 from studio.models.settings import Model

@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field
 
 from studio.core.records import Record
 from studio.hardware.history import UNCORRECTED, Correction, seen
-from studio.hardware.memory import Item
+from studio.hardware.peak import Item
 from studio.hardware.speed import Rate
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from studio.hardware import memory
+from studio.hardware import peak
 from studio.hardware.memory_config import MemoryConfig
 from studio.models import presets
 from studio.models.dims import model_dims
@@ -68,7 +68,7 @@ def test_the_estimate_is_within_3_percent_of_the_traced_step(name: str, tokens: 
         reuse_dequantized=every > 0,
         answer_rows=1,
     )
-    estimate = memory.estimate(model_dims(presets.config(name) or {}), config)
+    estimate = peak.estimate(model_dims(presets.config(name) or {}), config)
     expected = sum(estimate.of(part) for part in STEP)
     assert expected == pytest.approx(traced(name, tokens, rows, every).peak, rel=0.03)
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from studio.hardware import history
 from studio.hardware.history import RunMeasurement
-from studio.hardware.memory import Item
+from studio.hardware.peak import Item
 
 GIB = 1 << 30
 RUN = RunMeasurement("RTX 4090", "cuda", 10 * GIB, GIB, 10 * GIB + GIB // 2, 1000.0, 600.0, 3_000_000_000, "bf16", True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from studio.core.errors import ModelError
-from studio.hardware import memory
+from studio.hardware import memory, peak
 from studio.hardware.dims import ModelDims
 from studio.hardware.memory_config import MemoryConfig
 from studio.models import presets
@@ -157,7 +157,7 @@ def saved_bytes(folder, config: dict, dtype: str, every: int, adapter: dict, len
 
 
 def test_items_add_up_and_each_says_what_it_is() -> None:
-    found = memory.estimate(dims_of("Qwen/Qwen2.5-3B-Instruct"), MemoryConfig())
+    found = peak.estimate(dims_of("Qwen/Qwen2.5-3B-Instruct"), MemoryConfig())
     assert found.total == sum(item.bytes for item in found.items)
     assert all(item.why and item.bytes >= 0 for item in found.items)
 
@@ -166,7 +166,7 @@ def test_more_rows_need_more_and_checkpointing_and_nf4_need_less() -> None:
     model = dims_of("Qwen/Qwen2.5-3B-Instruct")
 
     def total(**changes: object) -> int:
-        return memory.estimate(model, MemoryConfig(**{"quantization": "none", "checkpointing": False, **changes})).total
+        return peak.estimate(model, MemoryConfig(**{"quantization": "none", "checkpointing": False, **changes})).total
 
     assert total(rows=4) > total(rows=2) > total()
     assert total() > total(checkpointing=True) > total(checkpointing=True, quantization="int8")
@@ -184,7 +184,7 @@ def test_experts_are_loaded_in_16_bit_before_nf4_makes_them_small_and_int8_never
     assert memory.loading_bytes(mixtral, "nf4") > 0.97 * whole
     assert memory.weight_bytes(mixtral, "int8") > 0.97 * whole
     memory_config = MemoryConfig(quantization="nf4", rows=1, length=128, answer_rows=1, answer_length=128)
-    assert memory.estimate(mixtral, memory_config).total >= memory.loading_bytes(mixtral, "nf4")
+    assert peak.estimate(mixtral, memory_config).total >= memory.loading_bytes(mixtral, "nf4")
 
 
 def test_a_config_without_sizes_is_refused() -> None:

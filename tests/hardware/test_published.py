@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from studio.hardware import memory
+from studio.hardware import peak
 from studio.hardware.memory import GIB
 from studio.hardware.memory_config import MemoryConfig, TrainerTraits
 from studio.models.dims import model_dims
@@ -37,7 +37,7 @@ def estimated(row: dict[str, Any]) -> int:
         answer_length=1,
         trainer=TrainerTraits(**source["code"]),
     )
-    found = memory.estimate(model_dims(TABLE["models"][row["model"]]), config)
+    found = peak.estimate(model_dims(TABLE["models"][row["model"]]), config)
     return found.total - sum(found.of(name) for name in NOT_COUNTED[source["counts"]])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from studio.hardware.history import Correction
-from studio.hardware.memory import Item
+from studio.hardware.peak import Item
 from studio.runs import folder as folders
 from studio.runs.folder import RunFolder
 from studio.runs.plan import Counts, Measured, MemoryEstimate, PlanRecord

@@ -30,7 +30,7 @@ from studio.evaluation.report import Answered, Compared, ModelAnswer, Report, Se
 from studio.export.artifacts import manifest
 from studio.export.artifacts.manifest import Artifact, File
 from studio.export.verification.result import Check, Verification
-from studio.hardware.memory import Item
+from studio.hardware.peak import Item
 from studio.making import folder
 from studio.making.recipes.questions import Questions
 from studio.making.records import DroppedRow, Example, FilterFigures, JobStatus, MakingReport, RecipeFigures
