@@ -113,6 +113,7 @@ def test_a_config_fits_an_ordinary_card(file: Path, gpu: str) -> None:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+@pytest.mark.slow
 def test_where_a_config_does_not_fit_the_plan_names_what_does(file: Path) -> None:
     made = spec.load(file)
     small = Machine("cpu", (), "a small CPU", cores=2, ram=8 << 30, ram_free=4 << 30, disk_free=1 << 40)

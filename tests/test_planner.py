@@ -611,6 +611,7 @@ CARDS = ["RTX 4060", "RTX 3060", "RTX 4090", "A100", "H200"]
 
 @pytest.mark.parametrize("gpu", CARDS)
 @pytest.mark.parametrize("name", presets.names())
+@pytest.mark.slow
 def test_every_preset_fits_an_ordinary_card_or_is_answered_with_settings_that_do(name: str, gpu: str) -> None:
     rows = some_rows(300, 5.5, 4096, 40)
     made = plan(name, gpu, rows)

@@ -58,6 +58,7 @@ def test_a_tight_plan_names_the_setting_that_eases_it() -> None:
     assert expected in said or settings.gradient_checkpointing
 
 
+@pytest.mark.slow
 def test_what_leaves_out_most_rows_is_offered_after_smaller_models() -> None:
     lengths = np.full(2000, 3000)
     rows = Rows(lengths, int(lengths.sum() * 0.7), lengths[:200], answer=120)

@@ -101,6 +101,7 @@ def test_a_server_that_does_not_end_when_asked_is_ended_with_all_it_started():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a child with its parent")
+@pytest.mark.slow
 def test_vllm_ends_with_the_studio_that_runs_it():
     vllm = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
     script = f"import sys; from studio.serving import vllm; vllm.run([sys.executable, '-c', {vllm!r}], '127.0.0.1')"

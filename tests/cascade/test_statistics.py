@@ -53,6 +53,7 @@ def test_the_signal_that_tells_apart_best_is_chosen():
     assert found == {"worse": 0.5, "better": 1.0}
 
 
+@pytest.mark.slow
 def test_isotonic_regression_is_scikit_learns():
     library = pytest.importorskip("sklearn.isotonic")
     random = np.random.default_rng(1)

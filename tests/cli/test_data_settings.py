@@ -23,6 +23,7 @@ def asks(case: Case) -> bool:
     )
 
 
+@pytest.mark.slow
 def test_every_command_that_a_refusal_prints_reads_the_file_or_is_refused_for_something_else(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -53,6 +53,7 @@ def test_a_messy_file_becomes_a_spec_beside_which_it_is_found(work: Path, capsys
     assert studio.inspect(spec=spec).totals.usable == 2
 
 
+@pytest.mark.slow
 def test_a_smaller_gpu_gets_a_smaller_model_and_the_spec_says_why(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     long = [{"question": f"{n}: " + "why " * 5000, "answer": "because " * 2000} for n in range(8)]
     (work / "long.jsonl").write_text("".join(json.dumps(row) + "\n" for row in long))

@@ -52,6 +52,7 @@ def test_a_spec_that_names_no_model_is_said_to_train_the_small_one(tmp_path: Pat
 
 
 @pytest.mark.usefixtures("home")
+@pytest.mark.slow
 def test_the_disk_and_ram_of_this_machine_say_nothing_about_a_gpu_elsewhere(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -43,6 +43,7 @@ def test_litter_of_other_systems_is_passed_over(tmp_path: Path) -> None:
     assert len(rows_of(file)) == 4
 
 
+@pytest.mark.slow
 def test_a_bomb_in_gzip_is_stopped_while_it_unpacks(tmp_path: Path) -> None:
     path = tmp_path / "bomb.jsonl.gz"
     with gzip.open(path, "wb", compresslevel=9) as out:
@@ -67,6 +68,7 @@ def test_a_pointer_of_git_lfs_is_known_whatever_its_name_ends_in(ending: str, tm
     assert "pointer to a file in Git LFS" in refused(write(tmp_path / f"rows{ending}", pointer))
 
 
+@pytest.mark.slow
 def test_a_bomb_in_zip_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
     assert "decompression bomb" in refused(zipped(tmp_path / "bomb.zip", {"a.jsonl": b" " * (100 << 20)}))
     assert "decompression bomb" in refused(write(tmp_path / "bomb.xlsx", (tmp_path / "bomb.zip").read_bytes()))

@@ -43,6 +43,7 @@ def test_the_web_studio_may_download_models_and_the_demo_needs_no_hub(target: st
     assert ended.stdout == f"{'ui' if target == 'app' else target}, offline: <{offline}>\n", ended.stderr
 
 
+@pytest.mark.slow
 def test_the_readme_activates_the_environment_before_the_first_command_and_that_finds_it() -> None:
     text = (ROOT / "README.md").read_text()
     lines = [line.removeprefix("$ ") for line in text.splitlines() if line.startswith("$ ")]

@@ -101,6 +101,7 @@ def test_an_archive_is_read_and_a_hostile_one_refused(home: Path, tmp_path: Path
     assert [item.name for item in added.skipped] == ["out.zip", "link.zip"]
 
 
+@pytest.mark.slow
 def test_one_bad_document_does_not_stop_the_others(home: Path, tmp_path: Path) -> None:
     folder = handbook(tmp_path / "handbook")
     (folder / "broken.pdf").write_bytes(b"%PDF-1.4 nothing")
@@ -155,6 +156,7 @@ def test_pages_are_written_as_people_write_them() -> None:
         documents.pages_of("x")
 
 
+@pytest.mark.slow
 def test_a_pdf_that_fills_the_memory_is_refused_and_the_others_are_read(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -221,6 +223,7 @@ def leaflet(path: Path, text: str, foot: str, number: int) -> Path:
     return pdf(path, [page])
 
 
+@pytest.mark.slow
 def test_what_the_pages_of_a_folder_repeat_is_dropped_and_listed_also_of_those_added_before(home: Path, tmp_path: Path) -> None:
     words = ("milling machine", "forklift truck", "paint shop", "canteen")
     files = [leaflet(tmp_path / f"{n}.pdf", f"The {word} is open on weekdays.", "Page", n) for n, word in enumerate(words)]
@@ -237,6 +240,7 @@ def test_what_the_pages_of_a_folder_repeat_is_dropped_and_listed_also_of_those_a
     assert "Handbook" not in next(documents.find("leaflets", home).passages("0.pdf")).text
 
 
+@pytest.mark.slow
 def test_what_differs_between_documents_and_headings_stay(home: Path, tmp_path: Path) -> None:
     files = [leaflet(tmp_path / f"{n}.pdf", f"The lamp {n} stands in hall {n}.", "Price in euros:", 40 + n) for n in range(4)]
     added = documents.add_documents("lamps", *files, home=home)

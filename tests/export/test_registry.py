@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import studio
 
 SETTINGS = '''
@@ -64,6 +66,7 @@ print(json.dumps({"file": spec.__file__, "kinds": list(exports.kinds()), "size":
 """
 
 
+@pytest.mark.slow
 def test_a_target_is_its_folder_and_its_name_in_the_list(tmp_path: Path) -> None:
     package = Path(studio.__file__).parent
     shutil.copytree(package, tmp_path / "studio", ignore=shutil.ignore_patterns("__pycache__", "*.safetensors"))

@@ -106,6 +106,7 @@ def test_the_doctor_gives_each_problem_a_fix(monkeypatch: pytest.MonkeyPatch, tm
     assert next(item for item in findings if item.name == "CPU threads").ok is False
 
 
+@pytest.mark.slow
 def test_neither_probe_nor_doctor_nor_plan_loads_torch() -> None:
     code = (
         "import sys; from studio.hardware import doctor, machine; from studio import planner; doctor.check(); "

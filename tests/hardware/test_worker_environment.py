@@ -150,6 +150,7 @@ sys.exit(worker.main(RunFolder(Path(sys.argv[1]))))
 """
 
 
+@pytest.mark.slow
 def test_a_run_whose_gpu_refuses_expanding_segments_starts_again_without_them_and_says_so(tmp_path: Path) -> None:
     folder = folders.create(parse({"name": "bot", "data": {"train": "x.csv"}}), tmp_path)
     script = tmp_path / "script.py"

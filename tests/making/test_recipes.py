@@ -47,6 +47,7 @@ def home(tmp_path: Path) -> Path:
     return tmp_path / "home"
 
 
+@pytest.mark.slow
 def test_all_recipes_in_one_job_give_rows_that_train_under_one_ceiling_from_a_teacher_that_errs(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

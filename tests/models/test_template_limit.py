@@ -27,6 +27,7 @@ def test_a_template_without_an_end_is_refused(template: str, what: str) -> None:
         template_limit.require_bounded(template, {"bos_token": "<s>"}, CONVERSATION)
 
 
+@pytest.mark.slow
 def test_a_template_that_counts_a_little_is_used() -> None:
     template_limit.require_bounded("{% for a in range(3) %}{{ a }}{% endfor %}", {}, CONVERSATION)
 

@@ -92,6 +92,7 @@ def test_how_a_killed_process_ended_is_written_on_a_full_disk(small_disk: Path, 
     assert json.loads((folder.path / "exit.json").read_text())["code"] == -9
 
 
+@pytest.mark.slow
 def test_on_a_full_disk_a_run_is_refused_in_two_lines_before_it_starts(small_disk: Path) -> None:
     home = small_disk / "home"
     home.mkdir()

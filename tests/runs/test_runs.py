@@ -117,6 +117,7 @@ def test_a_killed_run_is_interrupted_and_its_cause_is_named(tmp_path: Path) -> N
     assert "SIGKILL" in status.read(folder).error.message  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 def test_a_run_whose_maker_was_killed_before_it_was_queued_is_interrupted_not_queued_for_ever(tmp_path: Path) -> None:
     waits = folders.create(parse({"data": {"train": "a.csv"}}), tmp_path)
     queue.add(tmp_path, waits.id)

@@ -95,6 +95,7 @@ def test_everything_a_run_sends_is_found_in_trackio_again(kept: dict[str, Any]) 
 
 
 @installed
+@pytest.mark.slow
 def test_a_run_that_is_opened_again_goes_on_in_the_same_run(kept: dict[str, Any]) -> None:
     assert kept["runs"] == ["bot-1234"]
     assert kept["last"] == 20

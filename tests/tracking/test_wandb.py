@@ -80,6 +80,7 @@ def test_without_a_key_everything_is_kept_offline_in_the_run_folder(tmp_path: Pa
     assert reporter.told("warning") == ""
 
 
+@pytest.mark.slow
 def test_the_log_tells_nothing_of_the_machine(tmp_path: Path):
     sink = opened(tmp_path, Remembers(), "offline")
     assert sink is not None

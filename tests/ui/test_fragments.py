@@ -192,6 +192,7 @@ def test_an_answer_that_agrees_is_not_marked():
     assert evidence.marked("It costs 5 euro", "It costs 6 euro") == "It costs <del>5</del> euro"
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_steps_become_at_most_a_thousand_points_and_no_spike_is_lost(tmp_path):
     file = tmp_path / "metrics.jsonl"
     with open(file, "w") as out:

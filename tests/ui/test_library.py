@@ -208,6 +208,7 @@ def test_a_report_kept_by_another_release_or_damaged_is_made_again(home: Path, t
     assert len(begun) == 3
 
 
+@pytest.mark.slow
 def test_a_check_that_is_stopped_can_be_begun_again(home: Path, tmp_path: Path):
     item = library.add(home, "FAQ", [("faq.csv", csv(tmp_path))])
     assert library.report(home, item) is None
