@@ -35,7 +35,7 @@ INTERVAL, VERDICT = "tests/evaluation/test_interval.py", "tests/evaluation/test_
 RUNS, SESSION = "tests/runs/test_runs.py", "tests/ui/test_session.py"
 ACCESS, KEYS = "tests/http tests/ui/test_access.py", "tests/serving/test_parts.py --fast"
 SECRETS, PLAN = "tests/tracking/test_secrets.py", "tests/test_planner.py --fast"
-RESUME = "tests/training/test_resume.py"
+HARDWARE = "tests/hardware tests/test_planner.py"
 
 MUTANTS = [
     # data: the split
@@ -114,6 +114,23 @@ MUTANTS = [
     Mutant("studio/evaluation/cautions.py", "FEW = 20", "FEW = 5", VERDICT),
     Mutant("studio/evaluation/cautions.py", "stops.tuned.value < SELDOM", "stops.tuned.value < 0", VERDICT),
     Mutant("studio/evaluation/cautions.py", "knew < LITTLE", "knew < 0", VERDICT),
+    # planner: what fits, and the parts of its memory
+    Mutant(
+        "studio/planner/fitting.py",
+        "fitting = [way for way in ways if way.memory.total <= case.machine.memory_budget]",
+        "fitting = ways",
+        PLAN,
+    ),
+    Mutant("studio/planner/fitting.py", "fastest = min(way.seconds", "fastest = max(way.seconds", PLAN),
+    Mutant("studio/planner/fitting.py", "while size > rows and size > 1:", "while False:", PLAN),
+    Mutant("studio/planner/fitting.py", "if way.memory.total <= TIGHT * budget]", "]", PLAN),
+    Mutant("studio/planner/fitting.py", "if 16 <= length < wanted:", "if False:", PLAN),
+    Mutant("studio/planner/plan.py", "return self.memory.total <= self.memory_budget and (", "return True and (", PLAN),
+    Mutant("studio/hardware/memory.py", "return 2 * each * trained", "return each * trained", HARDWARE),
+    Mutant("studio/hardware/memory.py", "if double else 4 * blocks", "if double else blocks", HARDWARE),
+    Mutant("studio/hardware/memory.py", "(dims.layers - 1) % config.recompute_every", "0", HARDWARE),
+    Mutant("studio/hardware/peak.py", "STEP[2]: max(0, head - work),", "STEP[2]: 0,", HARDWARE),
+    Mutant("studio/hardware/peak.py", "    if beyond > 0:", "    if False:", HARDWARE),
     # runs: the queue
     Mutant("studio/runs/queue.py", "ORDER BY place LIMIT 1", "ORDER BY place DESC LIMIT 1", RUNS),
     Mutant("studio/runs/queue.py", "COALESCE(MAX(place), 0) + 1", "0", RUNS),

@@ -370,6 +370,11 @@ def test_a_very_small_model_on_a_cpu_takes_one_thread_and_a_large_one_all(cpu: M
     assert plan("Qwen/Qwen2.5-0.5B-Instruct", machine=cpu).spec.training.threads == 8
 
 
+def test_short_rows_are_computed_together_though_one_by_one_is_simpler(cpu: Machine) -> None:
+    made = plan("starter", machine=cpu, training={"packing": False})
+    assert made.spec.training.micro_batch > 1
+
+
 def test_a_cpu_computes_in_bf16_only_where_that_is_faster(cpu: Machine) -> None:
     fast = replace(cpu, cpu_flags=frozenset({"avx512_bf16"}))
     assert plan("Qwen/Qwen2.5-0.5B-Instruct", machine=cpu).spec.model.dtype == "fp32"

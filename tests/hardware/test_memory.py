@@ -191,3 +191,10 @@ def test_a_config_without_sizes_is_refused() -> None:
     with pytest.raises(ModelError) as caught:
         model_dims({"model_type": "bert-like"})
     assert "does not describe a decoder" in caught.value.message
+
+
+def test_a_layer_above_the_last_one_that_is_computed_again_has_given_its_activations_back_by_then() -> None:
+    dims = dims_of("Qwen/Qwen2.5-3B-Instruct")  # 36 layers: of every two the first is computed again, the last is kept
+    every, second = (MemoryConfig(quantization="none", checkpointing=True, recompute_every=number) for number in (1, 2))
+    freed = memory.work_bytes(dims, every) - memory.work_bytes(dims, second)
+    assert freed == every.tokens * memory.layer_bytes(dims, every)
