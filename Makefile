@@ -43,7 +43,7 @@ app: install ## the web studio
 test: dev ## all tests, in parts side by side
 	@$(BIN)/python -m tests.parallel
 
-test-fast: dev ## the tests that load no torch and open no browser: about a minute
+test-fast: dev ## the tests that load no torch and open no browser: about two minutes
 	@$(BIN)/python -m pytest --fast
 
 test-isa: dev ## the numeric tests with every instruction set the processor has, and with one and two threads

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 HEAVY = [
     "torch",
@@ -55,11 +57,13 @@ def run(code: str) -> None:
     assert ended.returncode == 0, ended.stderr
 
 
+@pytest.mark.slow
 def test_importing_a_face_loads_nothing_heavy() -> None:
     steps = "\n".join(f"import {module}\nsay({module!r})" for module in FACES)
     run(f"{SAY}\n{steps}\nimport studio\nstudio.RunSpec, studio.start\nsay('a name of studio')")
 
 
+@pytest.mark.slow
 def test_the_help_of_every_command_loads_nothing_heavy_and_the_first_answers_within_the_import_budget() -> None:
     run(SAY + HELP)
 

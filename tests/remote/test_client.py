@@ -120,6 +120,7 @@ def test_nothing_answered_is_paid_again_after_a_kill(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("most", [0.0005, 0.002, 0.01])
+@pytest.mark.slow
 def test_the_ceiling_is_never_exceeded_and_used_as_far_as_it_goes(seed: int, most: float) -> None:
     faults = Faults(seed, rate_limit=0.05, unavailable=0.05, dropped=0.03, without_usage=0.2, seconds=0.002, retry_after=0.01)
     ceiling = Ceiling(most)
