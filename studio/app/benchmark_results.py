@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Literal
 
 from studio.benchmark import figures as figures
 from studio.benchmark import page as page
@@ -16,9 +16,6 @@ from studio.core.files import make_home, write_text
 from studio.core.records import RecordError
 from studio.processes import tasks, terminate
 from studio.processes.tasks import Task
-
-if TYPE_CHECKING:
-    from typing import Literal
 
 Tell = Callable[[Progress], None]
 

@@ -78,8 +78,8 @@ def estimate(dims: ModelDims, config: MemoryConfig, device: str = "cuda", overhe
     overheads is what earlier runs on the machine say that fragmentation, context and process are to be multiplied by.
     """
     trained = trained_parameters(dims, config)
-    kept, work, head = activation_bytes(dims, config), work_bytes(dims, config), head_bytes(dims, config, device)
-    step, answers = kept + max(work, head), answer_bytes(dims, config)
+    kept, work, head, step = _step(dims, config, device)
+    answers = answer_bytes(dims, config)
     parts = {
         "base weights": weight_bytes(dims, config.quantization, config.double_quantization, config.dtype, config.trainer.head),
         _trained(config): _adapter_bytes(trained, config),
@@ -94,11 +94,21 @@ def estimate(dims: ModelDims, config: MemoryConfig, device: str = "cuda", overhe
     parts |= {"CUDA context": CONTEXT} if device == "cuda" else {"process": round(overheads * CPU_PROCESS)}
     if config.sampled_by == "vllm":
         parts[VLLM] = vllm_bytes(dims, config, device)
-    loading = loading_bytes(dims, config.quantization, config.double_quantization, config.dtype) + CONTEXT
-    beyond = loading - sum(parts.values())
+    beyond = _loading(dims, config) - sum(parts.values())
     if beyond > 0:  # experts that are quantised after they were loaded
         parts["loading"] = beyond
     return Memory(parts, dims, config, device)
+
+
+def _step(dims: ModelDims, config: MemoryConfig, device: str) -> tuple[int, int, int, int]:
+    """Bytes of the activations kept, of a layer at work, of the head with its loss, and of the step as a whole."""
+    kept, work, head = activation_bytes(dims, config), work_bytes(dims, config), head_bytes(dims, config, device)
+    return kept, work, head, kept + max(work, head)
+
+
+def _loading(dims: ModelDims, config: MemoryConfig) -> int:
+    """Bytes while the model is loaded."""
+    return loading_bytes(dims, config.quantization, config.double_quantization, config.dtype) + CONTEXT
 
 
 def _trained(config: MemoryConfig) -> str:
@@ -112,9 +122,8 @@ def _answering(config: MemoryConfig) -> str:
 def _reasons(dims: ModelDims, config: MemoryConfig, device: str) -> dict[str, str]:
     """Where the bytes of each part come from."""
     trained = trained_parameters(dims, config)
-    kept, work, head = activation_bytes(dims, config), work_bytes(dims, config), head_bytes(dims, config, device)
-    step, answers = kept + max(work, head), answer_bytes(dims, config)
-    loading = loading_bytes(dims, config.quantization, config.double_quantization, config.dtype) + CONTEXT
+    _, work, head, step = _step(dims, config, device)
+    answers = answer_bytes(dims, config)
     asked = f"{config.answer_rows} answers at once, up to {config.answer_length:,} tokens with the prompt"
     return {
         "base weights": _weights(dims, config),
@@ -129,7 +138,7 @@ def _reasons(dims: ModelDims, config: MemoryConfig, device: str) -> dict[str, st
         "CUDA context": "driver, kernels and workspaces",
         "process": "Python and its libraries",
         VLLM: f"a base of its own, {VLLM_ANSWERS} answers at once",
-        "loading": f"{_gib(loading)} while the experts are not yet quantised: that much more than the run",
+        "loading": f"{_gib(_loading(dims, config))} while the experts are not yet quantised: that much more than the run",
     }
 
 

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from studio.core.errors import ModelError
-from studio.core.files import folder_aside
 from studio.core.records import Record
 from studio.core.text import plural
 from studio.models import resizing
 from studio.models.loading import DTYPES
+from studio.models.writing import write_folder
 
 if TYPE_CHECKING:
     import torch
@@ -162,12 +162,7 @@ def write(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, record: Pr
     import torch
 
     model.to(getattr(torch, DTYPES[dtype]))  # it may have been computed in fp32
-    with folder_aside(out) as aside:
-        model.save_pretrained(aside, max_shard_size="4GB")
-        tokenizer.save_pretrained(aside)
-        record.write(aside / RECORD)
-        for file in aside.iterdir():
-            file.chmod(0o644)
+    write_folder(model, tokenizer, record, RECORD, out)
 
 
 def record_of(folder: Path | None) -> PrunedModel | None:

@@ -6,14 +6,13 @@ tokens gets another prediction but for a share of probability that a token of av
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from studio.core.errors import ModelError
-from studio.core.files import folder_aside
 from studio.core.records import Record
 from studio.core.text import plural
+from studio.models.writing import write_folder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -70,15 +69,8 @@ def resize(model: Any, embeddings: int) -> int:
 def write(model: Any, tokenizer: PreTrainedTokenizerBase, record: ResizedModel, source: Path | None, out: Path) -> None:
     """Write a resized model as a model folder with its tokenizer and record: complete, or not there. source: the folder of the
     model it was made from, whose licence and card come along."""
-    with folder_aside(out) as aside:
-        model.save_pretrained(aside, max_shard_size="4GB")
-        tokenizer.save_pretrained(aside)
-        for pattern in _BESIDE if source else ():
-            for file in sorted(Path(str(source)).glob(pattern)):
-                shutil.copyfile(file, aside / file.name)
-        record.write(aside / RECORD)
-        for file in aside.iterdir():
-            file.chmod(0o644)
+    beside = [file for pattern in _BESIDE for file in sorted(source.glob(pattern))] if source else []
+    write_folder(model, tokenizer, record, RECORD, out, beside)
 
 
 def summary(record: ResizedModel) -> str:

@@ -81,8 +81,9 @@ def teacher(spec: RunSpec, home: Path, student: Any, dtype: str, planning: bool 
     if method.teacher.startswith(("http://", "https://")):
         return _remote(method)
     found = _run(method.teacher, home) or _model(method, dtype, planning)
-    known = found.base_model.has_tokenizer
-    problem = same_tokens(student, loading.tokenizer(found.base_model)) if student is not None and known else None
+    problem = None
+    if student is not None and found.base_model.has_tokenizer:
+        problem = same_tokens(student, loading.tokenizer(found.base_model))
     if problem and method.learn == "probabilities":
         raise SpecError(
             f"the probabilities of {method.teacher} cannot be the student's: {problem}",
