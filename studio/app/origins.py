@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from studio.core.errors import StudioError
-from studio.core.files import read_json_lines
 from studio.core.text import shorten
 from studio.data.collected import CollectedRow
-from studio.data.curation import store, write
+from studio.data.curation import row_origins, store, write
 from studio.data.curation.store import DatasetVersion
 from studio.data.curation.views import DeskRow
 from studio.making import dataset as made_rows
@@ -60,9 +59,8 @@ def of_answers(run: Run, home: Path, lines: list[tuple[str, int]]) -> list[Facts
 
 def _lines(item: DatasetVersion) -> dict[tuple[str, int], tuple[str, int]]:
     """For rows of a version that edits made: its own file and line to the file and line they were first read from."""
-    origins = enumerate(read_json_lines(item.path / write.ORIGINS), 1)
     file = Path(item.files[0]).name if item.files else ""
-    return {(file, number): (str(values["file"]), int(values["line"])) for number, values in origins}
+    return {(file, number): (of.file, of.line) for number, of in enumerate(row_origins.origins_of(item), 1)}
 
 
 def _of_made_row(of: Provenance, quote: str) -> Facts:

@@ -11,6 +11,7 @@ from studio.cascade.calibration import Calibration, Row
 from studio.cascade.curve import Curve, Point
 from studio.cascade.questions import Right
 from studio.core.errors import JobError
+from studio.core.plain import object_or_empty
 from studio.core.records import Record
 from studio.remote.endpoint import Endpoint
 
@@ -102,7 +103,8 @@ class CascadeFolder:
         """The rows of the report, if it was made."""
         from studio.core.files import read_json_lines
 
-        return [(Row.from_json(item["small"]), LargeRow.from_json(item["large"])) for item in read_json_lines(self.tested)]
+        both, where = map(object_or_empty, read_json_lines(self.tested)), str(self.tested)
+        return [(Row.from_json(item.get("small"), where), LargeRow.from_json(item.get("large"), where)) for item in both]
 
 
 def _lines(file: Path, kind: type[Row]) -> list[Row]:

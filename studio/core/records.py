@@ -8,6 +8,7 @@ that a later release of the same layout version may add some.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -104,6 +105,11 @@ class Record(BaseModel):
         append_json(path, self.as_line())
 
     @classmethod
+    def read_lines(cls, path: Path) -> list[Self]:
+        """The records of a file that was written as a whole, one a line, none left out. Raises RecordError with the line."""
+        return [cls.from_json(values, where) for where, values in json_lines(path, cls.label, cls.remedy)]
+
+    @classmethod
     def _damaged(cls, what: str, where: str) -> RecordError:
         return RecordError(f"the {cls.label} is damaged: {what}", hint=cls.remedy, where=where)
 
@@ -130,6 +136,24 @@ class ErrorRecord(Record):
 
     def __str__(self) -> str:
         return f"{self.where}: {self.message}" if self.where else self.message
+
+
+def json_lines(path: Path, label: str, remedy: str = Record.remedy) -> Iterator[tuple[str, object]]:
+    """Where each line of a file stands, as `path:line`, and its JSON value. Raises RecordError for a line that holds none.
+
+    For files that are written as a whole, in which a line's number says what it is of; `files.read_json_lines` is for those
+    that are appended to. label: what a line is, for messages. remedy: what to do about a damaged one.
+    """
+    try:
+        with open(path, "rb") as lines:
+            for number, line in enumerate(lines, 1):
+                where = f"{path}:{number}"
+                try:
+                    yield where, json.loads(line)
+                except ValueError as error:
+                    raise RecordError(f"the {label} is damaged: not valid JSON ({error})", hint=remedy, where=where) from None
+    except FileNotFoundError:
+        raise RecordError(f"the {label} is missing", hint=remedy, where=str(path)) from None
 
 
 def _first_problem(error: ValidationError) -> str:

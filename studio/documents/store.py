@@ -13,11 +13,10 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
 from studio.core.errors import DataError, JobError, StudioError
 from studio.core.extras import refuse_if_missing
-from studio.core.files import folder_aside, need_room, read_json_lines, sha256, write_bytes
+from studio.core.files import folder_aside, need_room, sha256, write_bytes
 from studio.core.records import Record, RecordError
 from studio.core.text import nearest, plural, slug
 from studio.data import language
@@ -31,7 +30,6 @@ from studio.documents.sources import Source
 from studio.processes import locks
 from studio.tracking.reporter import Reporter
 
-AnyRecord = TypeVar("AnyRecord", bound=Record)
 READER = 2
 """Raised when the readers read better: documents that are added again are then read again."""
 
@@ -94,16 +92,16 @@ class Collection:
 
     def pages(self, document: str) -> list[Page]:
         """The pages of a document."""
-        return _lines(Page, self.folder(document) / "pages.jsonl")
+        return Page.read_lines(self.folder(document) / "pages.jsonl")
 
     def passages(self, document: str = "") -> Iterator[Passage]:
         """The passages of a document, or of all of them in order of their names."""
         for name in [document] if document else [item.name for item in self.documents]:
-            yield from _lines(Passage, self.folder(name) / "passages.jsonl")
+            yield from Passage.read_lines(self.folder(name) / "passages.jsonl")
 
     def passage_ids(self, document: str) -> set[str]:
         """The ids of the passages of a document; of one it has not, none."""
-        return {passage.id for passage in self.passages(document)}
+        return {passage.id for passage in self.passages(document)} if self.folder(document).exists() else set()
 
 
 @dataclass
@@ -302,10 +300,6 @@ def _write_lines(path: Path, records: Sequence[Record]) -> None:
     import orjson
 
     write_bytes(path, b"".join(orjson.dumps(record.as_line(), option=orjson.OPT_APPEND_NEWLINE) for record in records))
-
-
-def _lines(kind: type[AnyRecord], path: Path) -> list[AnyRecord]:
-    return [kind.from_json(values, where=str(path)) for values in read_json_lines(path)]
 
 
 def _collection(folder: Path, title: str) -> Collection:

@@ -11,7 +11,9 @@ from pathlib import Path
 import orjson
 
 from studio.core.errors import DataError
-from studio.core.files import read_json_lines, write_text
+from studio.core.files import write_text
+from studio.core.plain import object_or_empty
+from studio.core.records import json_lines
 from studio.core.text import slug
 from studio.data.curation import store
 from studio.data.curation.store import DatasetVersion, VersionRecord
@@ -75,10 +77,11 @@ def provenance(item: DatasetVersion, file: str, line: int) -> tuple[Provenance, 
     """Where a row comes from, with the quote that bears it out, by the file and line that the desk shows, also in versions
     that edits made; None for rows that no job made."""
     for version in store.versions_of(item.path.parent):
-        if any(Path(name).name == file for name in version.files):
-            for number, values in enumerate(read_json_lines(version.path / PROVENANCE), 1):
+        kept = version.path / PROVENANCE
+        if kept.exists() and any(Path(name).name == file for name in version.files):
+            for number, (where, values) in enumerate(json_lines(kept, Provenance.label), 1):
                 if number == line:
-                    known = {name: value for name, value in values.items() if name not in ("row", "quote")}
-                    where = str(version.path / PROVENANCE)
-                    return Provenance.from_json(known, where=where), str(values.get("quote") or "")
+                    known = object_or_empty(values)
+                    of = Provenance.from_json({name: known[name] for name in known if name not in ("row", "quote")}, where)
+                    return of, str(known.get("quote") or "")
     return None

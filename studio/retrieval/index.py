@@ -20,7 +20,7 @@ from zipfile import BadZipFile
 import orjson
 
 from studio.core.errors import DataError, JobError, SpecError, Stopped, StudioError
-from studio.core.files import bytes_in, need_room, read_json_lines, write_bytes, write_text
+from studio.core.files import bytes_in, need_room, write_bytes, write_text
 from studio.core.records import RecordError
 from studio.core.text import duration, nearest, plural, slug
 from studio.documents import store as documents
@@ -58,8 +58,7 @@ class Index:
     def passages(self) -> dict[str, Passage]:
         """Its passages by id. Raises RecordError if they are not those it was built of."""
         file = self.path / "passages.jsonl"
-        found = (Passage.from_json(values, where=str(file)) for values in read_json_lines(file))
-        passages = {passage.id: passage for passage in found}
+        passages = {passage.id: passage for passage in Passage.read_lines(file)}
         if _digest(passages) != self.record.content:
             raise _damaged("its passages are not those it was built of", file)
         return passages

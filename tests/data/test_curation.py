@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import re
 import signal
 import sqlite3
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,8 +17,9 @@ import pytest
 from studio.app import library
 from studio.core.errors import DataError
 from studio.core.messages import ChatMessage, chat_message
+from studio.core.records import RecordError
 from studio.data import prepare
-from studio.data.curation import edits, references, store
+from studio.data.curation import edits, references, row_origins, store
 from studio.data.curation.desk import CONTRADICTIONS, Desk, open_desk
 from studio.data.curation.differences import VersionRow, differences, word_differences
 from studio.data.curation.edits import Content
@@ -399,6 +402,32 @@ def test_versions_are_compared_row_by_row(item: DatasetVersion):
     assert [difference.count(kind) for kind in ("removed", "changed", "added")] == [1, 1, 0]
     assert difference.same == 46
     assert [(row.kind, row.where) for row in difference.rows] == [("removed", ("hilfe.csv", 2)), ("changed", ("hilfe.csv", 3))]
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (lambda lines: lines[:1] + lines[2:], "origins of"),
+        (
+            lambda lines: [lines[0], b'{"file": null, "line": null}\n', *lines[2:]],
+            "origins.jsonl:2: the origin of a row is damaged",
+        ),
+        (lambda lines: [lines[0], b"{\n", *lines[2:]], "origins.jsonl:2: the origin of a row is damaged: not valid JSON"),
+    ],
+)
+def test_a_damaged_list_of_origins_never_gives_a_row_the_origin_of_another(
+    item: DatasetVersion, damage: Callable[[list[bytes]], list[bytes]], says: str
+):
+    with open_desk(item) as desk:
+        desk.exclude(Query(rows=("1",)))
+        version = write_version(desk)
+    file = version.path / row_origins.FILE
+    file.write_bytes(b"".join(damage(file.read_bytes().splitlines(keepends=True))))
+    with pytest.raises(RecordError, match=re.escape(says)) as refused:
+        list(version_rows(version))
+    assert "Delete the file" in refused.value.hint
+    file.unlink()
+    assert [row.line for row in version_rows(version)] == list(range(1, version.record.rows + 1))
 
 
 def test_rows_of_two_uploads_are_matched_by_what_they_ask():

@@ -13,13 +13,11 @@ import operator
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Self
 
 import orjson
 
 from studio.core.errors import DataError, HardwareError, Stopped
-from studio.core.files import read_json_lines
 from studio.core.text import plural
 from studio.data import people, prepare, surprise
 from studio.data.checks import CHECKS
@@ -36,6 +34,7 @@ from studio.data.curation.edits import (
     Status,
     effects,
 )
+from studio.data.curation.row_origins import RowOrigin, origins_of
 from studio.data.curation.schema import FILE, LAYOUT, ROWS, connect
 from studio.data.curation.store import DatasetVersion
 from studio.data.curation.views import DeskRow, Progress, Query
@@ -44,9 +43,6 @@ from studio.data.rows import Conversation
 from studio.data.split import digest
 from studio.data.surprise import HARDEST, SURPRISING, Scores
 from studio.tracking.reporter import Reporter, Silent
-
-ORIGINS = "origins.jsonl"
-"""Beside the files of a version that edits made: where each row came from, and whether it is approved."""
 
 
 class DeskDatabase:
@@ -87,7 +83,7 @@ class DeskDatabase:
         count: counts the tokens of texts, by the tokenizer of `model`; else they are estimated.
         """
         reporter = reporter or Silent()
-        origins = origins_of(self.item.path / ORIGINS)
+        origins = origins_of(self.item)
         contents: list[tuple[str, str, int, int, bytes, str]] = []
         seen: Counter[str] = Counter()
 
@@ -101,8 +97,8 @@ class DeskDatabase:
                 mark = content.digest
                 seen[mark] += 1
                 name = mark if seen[mark] == 1 else f"{mark}.{seen[mark]}"
-                file, line, status = origins[len(contents)] if len(contents) < len(origins) else (row.file, row.line, "open")
-                contents.append((name, file, line, _question_number(row, name), content.as_bytes(), status))
+                of = origins[len(contents)] if origins else RowOrigin(file=row.file, line=row.line)
+                contents.append((name, of.file, of.line, _question_number(row, name), content.as_bytes(), of.status))
                 yield row
 
         options = Options(regions=tuple(self.item.data.regions), count_tokens=count)
@@ -315,11 +311,6 @@ def _after(edit: str | None, name: str, status: Status, content: Content | None,
 
 def _made_from(item: DatasetVersion) -> str:
     return json.dumps([LAYOUT, item.sha256, item.settings, sorted(CHECKS)], sort_keys=True)
-
-
-def origins_of(file: Path) -> list[tuple[str, int, Status]]:
-    """Where each row of a version stood in the files that were uploaded, and its status; empty for these files themselves."""
-    return [(line["file"], line["line"], line.get("status", "open")) for line in read_json_lines(file)]
 
 
 def _question_number(row: Conversation, name: str) -> int:

@@ -14,14 +14,16 @@ import orjson
 from studio.core.errors import DataError, Stopped
 from studio.core.files import need_room, read_json_lines, write_text
 from studio.core.messages import ChatMessage
+from studio.core.plain import is_object
 from studio.data import prepare
 from studio.data.collected import FILE, CollectedRow, CollectedRows
 from studio.data.curation import added, store
 from studio.data.curation import edits as edit_records
-from studio.data.curation.database import ORIGINS, origins_of
 from studio.data.curation.desk import Desk
 from studio.data.curation.differences import VersionRow
 from studio.data.curation.edits import Add, Content
+from studio.data.curation.row_origins import FILE as ORIGINS
+from studio.data.curation.row_origins import RowOrigin, origins_of
 from studio.data.curation.store import DatasetVersion, VersionRecord
 from studio.data.curation.views import DeskRow
 from studio.data.settings import FormatName, ReadAs
@@ -72,8 +74,7 @@ def write_version(desk: Desk, only_approved: bool = False, who: str = "", why: s
             for row in desk.rows():
                 if _is_in(row, only_approved):
                     rows.write(row.content.as_bytes() + b"\n")
-                    status = {"status": row.status} if row.status != "open" else {}
-                    origins.write(orjson.dumps({"file": row.file, "line": row.line, **status}) + b"\n")
+                    origins.write(_line(RowOrigin(file=row.file, line=row.line, status=row.status)))
         lines = [json.dumps(edit_records.as_line(edit), ensure_ascii=False) + "\n" for edit in edits]
         write_text(folder / EDITS, "".join(lines))
 
@@ -105,8 +106,8 @@ def first_version(folder: Path, title: str, rows: Sequence[tuple[Content, Collec
     def fill(version: Path, number: int) -> None:
         (version / "files").mkdir()
         (version / "files" / f"{folder.name}-v{number}.jsonl").write_bytes(b"".join(lines))
-        origins = b"".join(orjson.dumps({"file": FILE, "line": edit.source.number}) + b"\n" for edit in edits)
-        (version / ORIGINS).write_bytes(origins)
+        origins = [_line(RowOrigin(file=FILE, line=edit.source.number)) for edit in edits]
+        (version / ORIGINS).write_bytes(b"".join(origins))
         write_text(
             version / EDITS, "".join(json.dumps(edit_records.as_line(edit), ensure_ascii=False) + "\n" for edit in edits)
         )
@@ -118,15 +119,24 @@ def first_version(folder: Path, title: str, rows: Sequence[tuple[Content, Collec
     return store.add_version(folder, title, hashlib.sha256(b"".join(lines)).hexdigest(), record, fill)
 
 
+def _line(origin: RowOrigin) -> bytes:
+    return orjson.dumps(origin.as_line(), option=orjson.OPT_APPEND_NEWLINE)
+
+
 def collected_from(item: DatasetVersion, file: str, line: int) -> CollectedRow | None:
     """The rated answer that a row was made of, by the file and line that the desk shows, in this version or an earlier one."""
     if file != FILE:
         return None
     for version in store.versions_of(item.path.parent):
         for values in read_json_lines(version.path / EDITS):
-            if values.get("action") == "add" and values["source"]["number"] == line:
-                return CollectedRow.from_json(values["source"], where=str(version.path / EDITS))
+            edit = edit_records.parse(values, str(version.path / EDITS)) if _adds(values) else None
+            if isinstance(edit, Add) and edit.source.number == line:
+                return edit.source
     return None
+
+
+def _adds(values: object) -> bool:
+    return is_object(values) and values.get("action") == "add"
 
 
 def _is_in(row: DeskRow, only_approved: bool) -> bool:
@@ -135,14 +145,14 @@ def _is_in(row: DeskRow, only_approved: bool) -> bool:
 
 def version_rows(item: DatasetVersion, reporter: Reporter | None = None) -> Iterator[VersionRow]:
     """The rows of a version as they were written, with where they came from. No check is run. Raises DataError, Stopped."""
-    origins, reporter = origins_of(item.path / ORIGINS), reporter or Silent()
+    origins, reporter = origins_of(item), reporter or Silent()
     for index, row in enumerate(prepare.usable(item.data, needs="labels")):
         if index % 1000 == 0:
             if reporter.should_stop():
                 raise Stopped
             reporter.progress(index, item.record.rows, "Reading rows")
-        file, line = origins[index][:2] if index < len(origins) else (row.file, row.line)
-        yield VersionRow(Content.of(row), file, line)
+        of = origins[index] if origins else row
+        yield VersionRow(Content.of(row), of.file, of.line)
 
 
 def export(desk: Desk, file: Path, kind: Literal["jsonl", "csv"], present: bool = False) -> int:
