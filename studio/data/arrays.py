@@ -65,6 +65,8 @@ class Writer:
         self.offsets, self.places = Growing(folder / "offsets.npy", np.int64), Growing(folder / "places.npy", np.int64, 3)
         self.rows = self.tokens = self.trained = self.dropped = self.truncated = 0
         self.files: list[str] = []
+        self.hint = ""
+        """What to do about the first row that could not be encoded."""
         self.list: list[dict[str, Any]] = []
         self.cuts: list[dict[str, Any]] = []
         self.seen = array("q")
@@ -85,6 +87,7 @@ class Writer:
         error = next((side for side in sequences if isinstance(side, StudioError)), None)
         sides = [side for side in sequences if isinstance(side, Encoded)]
         if error is not None:
+            self.hint = self.hint or error.hint
             self.drop(row.file, row.line, error.message)
         elif not all(side.trained for side in sides):
             self.drop(row.file, row.line, "it has no token to train")

@@ -14,6 +14,7 @@ from studio.data.detect import Detection
 from studio.data.formats import FORMATS
 from studio.data.notes import Notes, Unusable
 from studio.data.paths import is_path, value_at
+from studio.data.reasoning import with_reasoning
 from studio.data.rows import Conversation, Needs, Rejected, Row
 from studio.data.settings import Data
 from studio.data.shared import BAD, completed, excluded, is_marked_bad
@@ -81,6 +82,7 @@ def check(
             conversation = replace(conversation, passage=row.passage, glue=row.glue)
         if unused is not None:
             unused.add(row)
+        conversation = with_reasoning(conversation, settings.reasoning)
         if system and conversation.messages and conversation.messages[0]["role"] != "system":
             conversation = replace(conversation, messages=(system, *conversation.messages))
         if apart:

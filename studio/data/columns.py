@@ -213,6 +213,19 @@ SHARED: Mapping[str, tuple[str, ...]] = {
     "system": ("system", "system prompt", "system message", "system instruction", "sys prompt"),
     "history": ("history", "chat history", "conversation history", "previous turns"),
     "tools": ("tools", "functions"),
+    "reasoning": (
+        *(
+            "reasoning",
+            "reasoning content",
+            "thinking",
+            "chain of thought",
+            "cot",
+            "complex co t",
+            "complex cot",
+            "thinking trajectory",
+        ),
+        *("deepseek reasoning", "deepseek thinking trajectory", "think"),
+    ),
     "keep": (
         *("label", "keep", "accepted", "approved", "is good", "desirable", "thumbs", "thumb", "feedback", "liked"),
         *("is correct", "correct", "is valid", "valid", "is approved", "is accepted"),
@@ -235,6 +248,8 @@ def shared_columns(table: Table, taken: Iterable[str], roles: Iterable[str]) -> 
         candidates = [name for name in matches(table, known) if name not in taken]
         if role in ("keep", "drop"):
             candidates = [name for name in candidates if table.share(name, is_flag) == 1.0]
+        elif role == "reasoning":
+            candidates = [name for name in candidates if name in table.texts()]
         elif role == "split":
             candidates = [name for name in candidates if _parts_rows(table, name)]
         elif role == "weight":

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EMPTY", "Overlong", "Tokens", "encode_file", "limit", "load", "preview"]
 
-LAYOUT = 3
+LAYOUT = 4
 """Counted up when the same content would be encoded differently."""
 BATCH = 256
 
@@ -156,7 +156,7 @@ def _encode_into(
         first = writer.list[0]
         reason = f"{Path(first['file']).name}, line {first['line']}: {first['reason']}"
         message = f"{plural(writer.dropped, 'row')} left out because encoding failed; the first: {reason}"
-        reporter.event(events.Warning(message=message, rows=tuple(writer.list)))
+        reporter.event(events.Warning(message=message, hint=writer.hint, rows=tuple(writer.list)))
 
 
 def _notes(tokenizer: PreTrainedTokenizerBase, forgotten: int) -> list[str]:
@@ -177,7 +177,7 @@ def _nothing_left(writer: Writer, file: Path) -> DataError:
     first = writer.list[0]
     return DataError(
         f"none of its {plural(writer.dropped, 'row')} can be trained; the first: {first['reason']}",
-        hint="Check the data with `studio data inspect` and `studio data preview`.",
+        hint=writer.hint or "Check the data with `studio data inspect` and `studio data preview`.",
         where=f"{first['file']}, line {first['line']}",
     )
 

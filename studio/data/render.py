@@ -19,7 +19,7 @@ from studio.data.rows import Conversation, without_marks
 from studio.models.chat import Rendered, Span, render
 from studio.models.templates import any_of, check_template, closed
 from studio.models.tokens import Tokenized, tokenize
-from studio.models.turns import TemplateReport, answers, need, need_reasoning, openings, reasoning_of
+from studio.models.turns import TemplateReport, answers, need, need_reasoning, openings, reasoning_beside, reasoning_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase as Tokenizer
@@ -132,6 +132,7 @@ def encode_prompt(
     """
     report = check_template(tokenizer)
     need(report, messages, tools)
+    messages = reasoning_beside(report, messages)
     rendered = render(tokenizer, messages, tools, prompt=True, guard=report.guard, variables=variables)
     cuts = openings(tokenizer, report, rendered, messages, tools, prompt=True)
     return tokenize(tokenizer, [rendered.text], [cuts], [rendered.quoted], report.control)[0].ids
@@ -187,6 +188,7 @@ def _draft(conversation: Conversation, tokenizer: Tokenizer, train_on: TrainOn) 
         untrained = conversation.untrained
         need(report, messages, tools)
         need_reasoning(report, messages)
+        messages = reasoning_beside(report, messages)
         rendered = closed(report, render(tokenizer, messages, tools, guard=report.guard))
         if report.apart:
             prompt = render(tokenizer, messages[:-1], tools, prompt=True, guard=report.guard)

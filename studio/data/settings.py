@@ -21,6 +21,7 @@ from studio.core.plain import is_object, object_or_empty
 from studio.core.section import DECIDED, Section
 from studio.data import in_memory
 from studio.data.context import Role, Turns
+from studio.data.reasoning import Reasoning
 from studio.data.verifiers import VERIFIERS, AnyVerifier
 
 FormatName = Literal[
@@ -64,6 +65,7 @@ class ReadAs(TypedDict, total=False):
     sheet: str
     system: str
     train_on: Literal["assistant", "last_assistant", "all"]
+    reasoning: Reasoning
 
 
 class Data(Section, frozen=True):
@@ -98,6 +100,9 @@ class Data(Section, frozen=True):
     )
     """conversation: all its answers are learned from one row; answer: each becomes a row with what came before it, for models
     whose template writes the reasoning of the last answer only (Qwen3, R1)."""
+    reasoning: Annotated[Reasoning, Ui(advanced=True)] = Field(default="keep", title="Reasoning of answers")
+    """keep: where the rows have it, beside an answer (`reasoning_content`, a column `reasoning`) or within it; within: in front
+    of the answer between `<think>` and `</think>`, for models whose template has no place for it; drop: answers alone."""
     subset: Annotated[str | None, Ui(advanced=True)] = Field(default=None, title="Hub subset")
     """Configuration name of a hub dataset. Empty: its default."""
     split: Annotated[str, Ui(advanced=True)] = Field(default="train", title="Hub split")

@@ -1,4 +1,5 @@
-"""What every conversation format can have in columns beside it: a system prompt, earlier turns, tools, a mark of bad rows."""
+"""What every conversation format can have in columns beside it: a system prompt, earlier turns, tools, reasoning, a mark of
+bad rows."""
 
 from __future__ import annotations
 
@@ -11,8 +12,9 @@ from studio.core.plain import is_items, is_list, is_object
 from studio.data.columns import EVALUATION, is_number
 from studio.data.context import Context
 from studio.data.notes import Unusable
+from studio.data.reasoning import reasoned
 from studio.data.rows import Conversation, Row
-from studio.data.texts import is_absent, joined_parts, kind_of, sound
+from studio.data.texts import is_absent, joined_parts, kind_of, optional_text, sound
 from studio.data.turns import checked, checked_tools, from_json, note_unknown_tools
 from studio.data.turntext import turns_of_text
 
@@ -87,6 +89,8 @@ def completed(
         if earlier:
             lead = 1 if messages[0]["role"] == "system" else 0
             messages = checked([*messages[:lead], *earlier, *messages[lead:]], column, context)
+    if column := columns.get("reasoning"):
+        messages = _with_reasoning(messages, optional_text(values, column, "reasoning", context.notes), column, context)
     if column := columns.get("system"):
         messages = _with_system(messages, _system(values.get(column), column, context), column, context)
     tools = conversation.tools
@@ -94,6 +98,19 @@ def completed(
         tools = checked_tools(values.get(column), column, context.notes) or tools
         note_unknown_tools(messages, tools, context.notes)
     return replace(conversation, messages=messages, tools=tools)
+
+
+def _with_reasoning(
+    messages: tuple[ChatMessage, ...], reasoning: str, column: str, context: Context
+) -> tuple[ChatMessage, ...]:
+    """With what the assistant thought before its last answer, unless that answer brings its own."""
+    last = messages[-1]
+    if not reasoning:
+        return messages
+    if reasoned(last):
+        context.notes.add("an answer has reasoning of its own and some beside it: its own is used", column)
+        return messages
+    return (*messages[:-1], {**last, "reasoning_content": reasoning})
 
 
 def _with_system(messages: tuple[ChatMessage, ...], system: str, column: str, context: Context) -> tuple[ChatMessage, ...]:

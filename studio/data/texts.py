@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import math
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from studio.core.plain import is_list, is_object
@@ -36,7 +37,7 @@ def text_of(values: dict[str, Any], column: str, what: str, notes: Notes) -> str
     return _number(value, column, what, notes)
 
 
-def optional_text(values: dict[str, Any], column: str | None, what: str, notes: Notes) -> str:
+def optional_text(values: Mapping[str, Any], column: str | None, what: str, notes: Notes) -> str:
     """The text in a column that may be absent or empty, then "". Raises Unusable if it holds something else."""
     if column is None:
         return ""

@@ -1,7 +1,8 @@
 """The turns of a conversation: known roles in a right order, tool calls in one shape, an answer at the end.
 
 What comes out is what a chat template takes: `role` and `content`; `tool_calls` with `arguments` as an object (most
-templates print them as JSON themselves); `tool_call_id` and `name` on tool results; `reasoning_content`.
+templates print them as JSON themselves); `tool_call_id` and `name` on tool results; `reasoning_content` (also
+known as `thinking` or `reasoning`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from studio.data.context import Context
 from studio.data.notes import Notes, Unusable
 from studio.data.texts import joined_parts, kind_of, python_literal, sound
 from studio.data.times import oldest_first
+from studio.models.turns import REASONING
 
 CALLER = "call"
 """The speaker of ShareGPT turns whose text is a tool call as JSON."""
@@ -52,7 +54,7 @@ _ANY_ORDER = {
 }
 _PLAIN = frozenset(("role", "content"))
 _KNOWN_KEYS = frozenset(
-    ("name", "tool_calls", "tool_call_id", "function_call", "reasoning_content", *ROLE_KEYS, *CONTENT_KEYS, *TRAIN_KEYS)
+    ("name", "tool_calls", "tool_call_id", "function_call", *REASONING, *ROLE_KEYS, *CONTENT_KEYS, *TRAIN_KEYS)
 )
 
 
@@ -250,14 +252,27 @@ def _rest(turn: ChatMessage, message: dict[str, Any], number: int, column: str, 
         if turn["role"] != "assistant" or not is_list(calls):
             raise Unusable(f"malformed tool call: message {number} ({turn['role']}) cannot call tools so", column)
         turn["tool_calls"] = [tool_call(call, number, column) for call in calls]
-    for key in ("name", "tool_call_id", "reasoning_content"):
+    for key in ("name", "tool_call_id"):
         if isinstance(message.get(key), str) and message[key]:
             turn[key] = sound(message[key], column, notes)
+    _reasoning(turn, message, number, column, notes)
     if turn["role"] == "assistant" and any(_is_no(message.get(key)) for key in TRAIN_KEYS):
         turn["train"] = False
     for key in message.keys() - _KNOWN_KEYS:
         if message[key] is not None:
             notes.add(f"message key `{str(key)[:40]}` is not used", column)
+
+
+def _reasoning(turn: ChatMessage, message: Mapping[str, Any], number: int, column: str, notes: Notes) -> None:
+    """What the assistant thought, under whichever of its usual names; one text, or none."""
+    key, given = next(((key, message[key]) for key in REASONING if message.get(key)), ("", None))
+    if is_object(given) or is_list(given):
+        raise Unusable(f"wrong type: `{key}` of message {number} is {kind_of(given)}, not text", column)
+    if isinstance(given, str) and turn["role"] == "assistant":
+        if not given.isspace():
+            turn["reasoning_content"] = sound(given, column, notes)
+    elif given is not None:
+        notes.add(f"message key `{key}` is not used", column)
 
 
 def _is_no(value: object) -> bool:

@@ -103,12 +103,14 @@ def _probe(tokenizer: Any) -> TemplateReport:
         control=control,
     )
     answers(tokenizer, draft, full, PROBE)
+    reasoning = _shows(tokenizer, _thought(1, REASONING[0]), (), THOUGHT)
     draft = replace(
         draft,
         closing=closing,
         apart=not text.startswith(before.text),
-        reasoning=_shows(tokenizer, _thought(1, REASONING[0]), (), THOUGHT),
-        forgets=not _shows(tokenizer, _thought(0, "content"), (), THOUGHT),
+        reasoning=reasoning,
+        beside=reasoning and not _takes_apart(tokenizer),
+        forgets=not _shows(tokenizer, _thought(0, REASONING[0] if reasoning else "content"), (), THOUGHT),
         dated="strftime_now" in template,
     )
     if draft.apart:
@@ -201,6 +203,12 @@ def _shows(tokenizer: PreTrainedTokenizerBase, messages: Messages, tools: Messag
         return word in render(tokenizer, messages, tools).text
     except DataError:
         return False
+
+
+def _takes_apart(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether reasoning within an answer is written as reasoning beside it is, but for white space."""
+    within, beside = (render(tokenizer, _thought(1, key)).text for key in ("content", REASONING[0]))
+    return "".join(within.split()) == "".join(beside.split())
 
 
 def _thought(answer: int, key: str) -> list[dict[str, Any]]:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 Messages = Sequence[Mapping[str, Any]]
 REASONING = ("reasoning_content", "thinking", "reasoning")
 """Message keys under which templates and data sets know the reasoning of an answer."""
+THOUGHT = re.compile(r"\s*<think>(.*?\S.*?)</think>\s*(?=\S)", re.DOTALL)
+"""Reasoning that an answer begins with; what follows is the answer."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ class TemplateReport:
     the former opens the reasoning. Then the last answer is trained behind the very prompt, and no other."""
     reasoning: bool = False
     """It writes the reasoning that stands beside an answer (`reasoning_content`)."""
+    beside: bool = False
+    """It writes reasoning only where it stands beside an answer; `<think>` within the answer stays the answer's text."""
     forgets: bool = False
     """It leaves the reasoning of earlier answers out."""
     dated: bool = False
@@ -121,13 +125,27 @@ def need_reasoning(report: TemplateReport, messages: Messages) -> None:
     if place and not report.reasoning and not report.apart:
         raise DataError(
             f"the chat template does not write the reasoning of message {place} (`reasoning_content`), so it is lost",
-            hint="Take it out, write it into the content between <think> and </think>, or use a model whose template has it.",
+            hint="Write data.reasoning: within (it is learned between <think> and </think>) or data.reasoning: drop "
+            "(answers alone), or use a model whose template has it.",
         )
 
 
 def reasoning_of(message: Mapping[str, Any]) -> str:
     """The reasoning that stands beside a message's content."""
     return next((str(message[key]) for key in REASONING if message.get(key)), "")
+
+
+def reasoning_beside(report: TemplateReport, messages: Messages) -> Messages:
+    """The messages as the template takes them: the reasoning that an answer begins with beside it, where it belongs there."""
+    return [_apart(message) for message in messages] if report.beside else messages
+
+
+def _apart(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    content = message.get("content")
+    if message["role"] != "assistant" or not isinstance(content, str) or reasoning_of(message):
+        return message
+    found = THOUGHT.match(content)
+    return {**message, REASONING[0]: found[1].strip(), "content": content[found.end() :]} if found else message
 
 
 def refuse_tools(messages: Messages, tools: Messages) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from tests.data.corpus import FIRST, PAIRS, A, Asks, Case, Q, Refuses, Turns, lines, table
 
+THOUGHT = (("user", Q[0]), ("assistant", f"<think>\nLook.\n</think>\n\n{A[0]}"))
 KEYED = (("user", f"{Q[0]}\n\nA. No.\nB. {A[0]}"), ("assistant", f"B. {A[0]}"))
 
 
@@ -44,6 +45,14 @@ CASES: tuple[Case, ...] = (
     Case("two-conversations.jsonl", lines(lambda q, a: {"winner": "model_a", **{f"conversation_{side}": [{"role": "user", "content": q}, {"role": "assistant", "content": a}] for side in "ab"}}), Asks(Turns(FIRST))),
     Case("toxic.jsonl", numbered(lambda n, q, a: {"conversation": [{"role": "user", "content": q}, {"role": "assistant", "content": a}], "toxic": bool(n % 2)}), Turns(FIRST, 3)),
     Case("thoughts-in-marks.jsonl", lines(lambda q, a: {"system": "Think.", "conversations": [{"from": "user", "value": q}, {"from": "assistant", "value": a}]}), Turns((("system", "Think."), *FIRST))),
+    # answers with reasoning, which is shown within the answer here
+    Case("thinking-beside.jsonl", lines(lambda q, a: {"messages": [{"role": "user", "content": q, "thinking": None}, {"role": "assistant", "content": a, "thinking": "Look."}]}), Turns(THOUGHT), {"reasoning": "within"}),
+    Case("reasoning-beside.jsonl", lines(lambda q, a: {"messages": [{"role": "user", "content": q}, {"role": "assistant", "content": a, "reasoning": "Look."}]}), Turns(THOUGHT), {"reasoning": "within"}),
+    Case("reasoning-in-parts.jsonl", lines(lambda q, a: {"messages": [{"role": "user", "content": q}, {"role": "assistant", "content": a, "reasoning": [{"text": "Look."}]}]}), Refuses("`reasoning` of message 2 is a list")),
+    Case("question-cot-response.jsonl", lines(lambda q, a: {"Question": q, "Complex_CoT": "Look.", "Response": a}), Turns(THOUGHT), {"reasoning": "within"}),
+    Case("thought-in-column.csv", table("prompt", "completion", "reasoning", make=lambda q, a: [q, a, "Look."]), Turns(THOUGHT), {"reasoning": "within"}),
+    Case("thoughts-dropped.jsonl", lines(lambda q, a: {"instruction": q, "input": "", "output": f"<think>\nLook.\n</think>\n\n{a}"}), Turns(FIRST), {"reasoning": "drop"}),
+    Case("thinking-dropped.jsonl", lines(lambda q, a: {"question": q, "thinking": "Look.", "answer": a}), Turns(FIRST), {"reasoning": "drop"}),
     # texts and what is said of them
     Case("document-summary.jsonl", lines(lambda q, a: {"document": q, "summary": a, "id": "1"}), Asks(Turns(FIRST))),
     Case("article-highlights.jsonl", lines(lambda q, a: {"article": q, "highlights": a, "id": "1"}), Asks(Turns(FIRST))),

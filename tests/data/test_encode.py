@@ -96,6 +96,7 @@ def test_rows_that_cannot_be_trained_are_counted_and_listed_with_their_line(tmp_
     with pytest.raises(DataError, match="none of its 2 rows can be trained") as refused:
         encode_file(write(tmp_path / "b.jsonl", rows[1:]), gemma, "assistant", tmp_path / "b.tokens")
     assert refused.value.where == "faq.csv, line 3"
+    assert "Change the messages as it asks" in refused.value.hint, "the row's own way out, not a general one"
     assert not (tmp_path / "b.tokens").exists()
 
 

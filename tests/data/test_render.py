@@ -444,6 +444,32 @@ def test_a_reasoning_beside_the_content_is_trained_or_refused_and_never_lost(nam
     assert span.index("Box 0 is full.") < span.index("Hall 0.")
 
 
+@pytest.mark.parametrize("name", ["gptoss", "muse_glimmer", "qwen3_8", "qwen3", "glm4moe", "nemotron_3_nano", "gemma4_v5"])
+def test_reasoning_that_an_answer_begins_with_is_learned_as_reasoning_beside_it_is(name: str):
+    """Some templates take `<think>` within an answer for the answer's own words; the model would learn it as such."""
+    made = tokenizer(name)
+    thinking: ChatMessage = {"role": "assistant", "content": "Hall 0.", "reasoning_content": "Box 0."}
+    within = chat_message("assistant", "<think>\nBox 0.\n</think>\n\nHall 0.")
+    texts = [
+        "".join(encode(Conversation((chat_message("user", "which hall"), answer)), made).text.split())
+        for answer in (within, thinking)
+    ]
+    assert texts[0] == texts[1]
+    history = [chat_message("user", "which hall"), within, chat_message("user", "and now")]
+    assert "".join(made.decode(encode_prompt(history, made)).split()).count("<think></think><think>") == 0
+
+
+@pytest.mark.parametrize("name", ["gptoss", "gemma4_v5", "qwen3", "glm4moe", "lfm2_2_5"])
+def test_a_template_that_forgets_the_reasoning_beside_earlier_answers_says_so(name: str):
+    made = tokenizer(name)
+    earlier: ChatMessage = {"role": "assistant", "content": "Hall 0.", "reasoning_content": "Box 0 is full."}
+    row = Conversation(
+        (chat_message("user", "which"), earlier, chat_message("user", "and now"), chat_message("assistant", "1"))
+    )
+    assert "Box 0 is full." not in encode(row, made).text
+    assert any("leaves the reasoning of earlier answers out" in note for note in check_template(made).notes)
+
+
 def test_a_template_that_forgets_earlier_reasoning_says_so():
     assert any("leaves the reasoning of earlier answers out" in note for note in check_template(tokenizer("qwen3")).notes)
     assert not any("leaves the reasoning" in note for note in check_template(tokenizer("chatml")).notes)

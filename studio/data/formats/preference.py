@@ -27,7 +27,7 @@ ROLES = {
     ),
     "chosen": ("chosen", "preferred", "chosen response", "response chosen"),
     "rejected": ("rejected", "dispreferred", "rejected response", "response rejected"),
-    **{role: names for role, names in SHARED.items() if role not in ("keep", "drop")},
+    **{role: names for role, names in SHARED.items() if role not in ("keep", "drop", "reasoning")},
 }
 
 
