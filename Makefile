@@ -70,8 +70,8 @@ bench: dev ## measure speed and memory, as ratios against a peer in the same run
 	@missed=; for file in bench/*.py; do echo "== $$file"; $(BIN)/python $$file || missed="$$missed $$file"; done; \
 		test -z "$$missed" || { echo "missed a target:$$missed" >&2; exit 1; }
 
-card: install ## measure the studio on this machine's GPU, in ten minutes; writes bench/results/card-<name>.json
-	@PYTHON=$(BIN)/python bash bench/first_card.sh $(or $(OUT),build/card)
+card: $(if $(PRETEND),dev,install) ## measure the studio on this machine's GPU, in ten minutes; writes bench/results/card-<name>.json (OUT=..., PARTS=..., PRETEND=1)
+	@PYTHON=$(BIN)/python bash bench/first_card.sh $(or $(OUT),build/card) $(if $(PARTS),--parts $(PARTS)) $(if $(PRETEND),--pretend)
 
 audit: ## look up the pinned packages in the database of known vulnerabilities (needs a network)
 	@.ci/audit

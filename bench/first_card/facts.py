@@ -9,7 +9,7 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from bench.first_card.bench import Bench
+from bench.first_card.bench import GIB, Bench
 from studio.hardware import doctor, machine
 
 PACKAGES = ("torch", "triton", "transformers", "peft", "bitsandbytes", "accelerate", "trl", "numpy", "nvidia-ml-py")
@@ -46,6 +46,9 @@ def measure(bench: Bench) -> None:
         if not bench.pretend:
             assert torch.cuda.get_device_name(0) == gpu.name, f"torch uses {torch.cuda.get_device_name(0)}"
             assert abs(torch.cuda.mem_get_info(0)[1] / gpu.total - 1) < 0.1, "torch counts another size of memory"
+    with bench.check("no other program holds the GPU's memory") as values:
+        values["held"] = gpu.held if gpu else 0
+        assert not gpu or gpu.held < 0.05 * gpu.total, f"{gpu.held / GIB:.1f} GiB are held: close those programs"
     with bench.check("doctor finds no problem of the GPU") as values:
         found = [item for item in doctor.check() if item.ok is False]
         values["problems"] = [f"{item.name}: {item.found}" for item in found]

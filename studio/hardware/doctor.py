@@ -62,8 +62,8 @@ def check(folder: str | Path | None = None, ask_torch: bool = False) -> list[Fin
 
 def _python() -> Finding:
     version = platform.python_version()
-    good = (3, 11) <= sys.version_info[:2] <= (3, 12)
-    return Finding("Python", good, version, "" if good else "Use Python 3.11 or 3.12: `make` finds one that is installed.")
+    good = (3, 11) <= sys.version_info[:2] <= (3, 13)
+    return Finding("Python", good, version, "" if good else "Use Python 3.11, 3.12 or 3.13: `make PYTHON=python3.12 install`.")
 
 
 def _cards(machine: Machine) -> Iterator[Finding]:
