@@ -34,7 +34,8 @@ BATCHES, FIT = "tests/training/test_batches.py", "tests/training/test_fit.py"
 INTERVAL, VERDICT = "tests/evaluation/test_interval.py", "tests/evaluation/test_verdict.py"
 RUNS, SESSION = "tests/runs/test_runs.py", "tests/ui/test_session.py"
 ACCESS, KEYS = "tests/http tests/ui/test_access.py", "tests/serving/test_parts.py --fast"
-SECRETS, PLAN = "tests/tracking/test_secrets.py", "tests/test_planner.py --fast"
+SECRETS, TIGHT = "tests/test_tight_plans.py --fast"
+PLAN = "tests/tracking/test_secrets.py", "tests/test_planner.py --fast"
 HARDWARE = "tests/hardware tests/test_planner.py"
 
 MUTANTS = [
@@ -123,8 +124,8 @@ MUTANTS = [
     ),
     Mutant("studio/planner/fitting.py", "fastest = min(way.seconds", "fastest = max(way.seconds", PLAN),
     Mutant("studio/planner/fitting.py", "while size > rows and size > 1:", "while False:", PLAN),
-    Mutant("studio/planner/fitting.py", "if way.memory.total <= TIGHT * budget]", "]", PLAN),
-    Mutant("studio/planner/fitting.py", "if 16 <= length < wanted:", "if False:", PLAN),
+    Mutant("studio/planner/fitting.py", "if way.memory.total <= shortening.TIGHT * budget]", "]", PLAN),
+    Mutant("studio/planner/shortening.py", "FOR_A_MARGIN * len(rows) else fits", "len(rows) else fits", TIGHT),
     Mutant("studio/planner/plan.py", "return self.memory.total <= self.memory_budget and (", "return True and (", PLAN),
     Mutant("studio/hardware/memory.py", "return 2 * each * trained", "return each * trained", HARDWARE),
     Mutant("studio/hardware/memory.py", "if double else 4 * blocks", "if double else blocks", HARDWARE),

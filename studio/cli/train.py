@@ -71,7 +71,8 @@ def plan(
         show.say(f"! {warning}", "yellow")
     show.say("It fits." if made.fits else "It does not fit.", "bold green" if made.fits else "bold red")
     if made.alternatives:
-        show.table(("what would fit", "memory"), [(item.change, show.size(item.bytes)) for item in made.alternatives])
+        rows = [(item.change, show.size(item.bytes), item.cost) for item in made.alternatives]
+        show.table(("what would fit", "memory", "what it means"), rows)
     hidden = show.decisions(made, every)
     if every:
         show.memory(made)

@@ -11,7 +11,7 @@ from studio.core.errors import StudioError
 from studio.core.text import parameters, plural
 from studio.models import presets
 from studio.models.dims import model_dims
-from studio.planner import fitting
+from studio.planner import fitting, shortening
 from studio.planner.cutting import overlong
 from studio.planner.fitting import Case, Fit
 from studio.runs.plan import Alternative
@@ -19,6 +19,8 @@ from studio.spec import RunSpec, nested, parse
 
 MOST = 6
 """Alternatives shown."""
+USELESS = 0.5
+"""Share of the rows that a choice may leave out and still be one."""
 SHORTER = (0.75, 0.5, 0.25, 0.125)
 """Shares of the longest row that are tried."""
 
@@ -27,7 +29,8 @@ def near(spec: RunSpec, case: Case) -> list[Alternative]:
     """Settings that fit, nearest first: one change alone, else several together, then smaller models, and last what leaves out
     many rows."""
     steps = list(_steps(spec, case))
-    found = [made for change in steps if (made := _try(spec, case, [change]))]
+    alone = [step for step in steps if "data.max_length" not in step[1]]
+    found = [made for change in [*alone, *_longest(spec, case)] if (made := _try(spec, case, [change]))]
     if not found:
         together: list[tuple[str, dict[str, Any], str]] = []
         for change in _widest(steps):
@@ -35,17 +38,15 @@ def near(spec: RunSpec, case: Case) -> list[Alternative]:
             if len(together) > 1 and (made := _try(spec, case, together)):
                 found.append(made)
                 break
-    mild = [item for item in found if not _costly(spec, case, item)]
-    costly = [item for item in found if item not in mild]
+    mild = [item for item in found if _lost(spec, case, item) <= shortening.DROPPED]
+    costly = [item for item in found if shortening.DROPPED < _lost(spec, case, item) <= USELESS]
     return [*mild, *_smaller(spec, case), *costly][:MOST]
 
 
-def _costly(spec: RunSpec, case: Case, alternative: Alternative) -> bool:
-    """Whether it leaves out so many rows that a smaller model is the nearer choice."""
+def _lost(spec: RunSpec, case: Case, alternative: Alternative) -> float:
+    """The share of the rows that it leaves out: of many, a smaller model is the nearer choice."""
     length = alternative.changes.get("data.max_length")
-    if length is None or overlong(spec) == "split":
-        return False
-    return case.rows.over(length) > fitting.DROPPED * len(case.rows)
+    return 0.0 if length is None or overlong(spec) == "split" else case.rows.over(length) / max(1, len(case.rows))
 
 
 def _steps(spec: RunSpec, case: Case) -> Iterator[tuple[str, dict[str, Any], str]]:
@@ -68,11 +69,27 @@ def _steps(spec: RunSpec, case: Case) -> Iterator[tuple[str, dict[str, Any], str
     for share in SHORTER:
         shorter = max(16, int(length * share) // 8 * 8)
         if shorter < length:
-            lost = plural(case.rows.over(shorter), "row")
-            price = f"{lost} in more pieces" if overlong(spec) == "split" else f"{lost} over-long"
-            yield f"max_length {shorter:,}", {"data.max_length": shorter}, price
+            yield _shorter(spec, case, shorter)
     if spec.adapter.rank > 8:
         yield "rank 8", {"adapter.rank": 8, "adapter.alpha": None}, "the adapter can learn less"
+
+
+def _shorter(spec: RunSpec, case: Case, length: int) -> tuple[str, dict[str, Any], str]:
+    lost = plural(case.rows.over(length), "row")
+    price = f"{lost} in more pieces" if overlong(spec) == "split" else f"{lost} over-long"
+    return f"max_length {length:,}", {"data.max_length": length}, price
+
+
+def _longest(spec: RunSpec, case: Case) -> Iterator[tuple[str, dict[str, Any], str]]:
+    """The longest row that fits, where that alone is enough."""
+    wanted, budget = spec.data.max_length or case.rows.longest, case.machine.memory_budget
+
+    def filled(length: int) -> float:
+        made = _fit(spec, case, {"data.max_length": length})
+        return made.memory.total / budget if made else 2.0
+
+    if len(case.rows) and (length := shortening.fitting(case.rows.longest_in_rows, wanted, filled)):
+        yield _shorter(spec, case, length)
 
 
 def _widest(steps: list[tuple[str, dict[str, Any], str]]) -> list[tuple[str, dict[str, Any], str]]:

@@ -9,11 +9,13 @@ from studio.evaluation import more_rows
 from studio.hardware.doctor import driver_advice
 from studio.hardware.peak import Memory
 from studio.models import presets
-from studio.planner import fitting, sampling
+from studio.planner import fitting, sampling, shortening
+from studio.planner.adapted import needs_exact_base
 from studio.planner.fitting import Case
+from studio.planner.oom_recovery import next_oom_fallback
 from studio.planner.plan import Disk, Ram
 from studio.runs.plan import Counts
-from studio.spec import ResolvedSpec
+from studio.spec import ResolvedSpec, edit
 
 FEW_HELD_OUT = 30
 """Held-out rows below which the evidence's intervals are too wide to tell much."""
@@ -104,20 +106,44 @@ def _numbers(spec: ResolvedSpec, case: Case) -> Iterator[str]:
 
 def tight(spec: ResolvedSpec, case: Case, memory: Memory) -> Iterator[str]:
     """A plan for a GPU that leaves little of its memory, and what would leave more."""
-    if not case.cuda or not fitting.TIGHT * case.machine.memory_budget < memory.total <= case.machine.memory_budget:
+    if not case.cuda or not shortening.TIGHT * case.machine.memory_budget < memory.total <= case.machine.memory_budget:
         return
-    if spec.training.micro_batch > 1:
-        ease = f"training.micro_batch {spec.training.micro_batch // 2}"
-    elif not spec.training.gradient_checkpointing:
-        ease = "training.gradient_checkpointing"
-    elif spec.training.recompute_every > 1:
-        ease = "training.recompute_every 1"
-    else:
-        ease = "model.quantization nf4" if spec.model.quantization == "none" else "a shorter data.max_length"
-    yield (
-        f"tight: {size(memory.total)} of {size(case.machine.memory_budget)} of memory is planned for, and an estimate may be "
-        f"5 % short; {ease} leaves more. A run that runs out of memory goes on with less at once"
-    )
+    planned = f"{size(memory.total)} of {size(case.machine.memory_budget)} of memory"
+    said = f"tight: {planned} is planned for, and an estimate may be 5 % short"
+    if ease := _ease(spec, case, memory):
+        said += f"; {ease} leaves more"
+    yield f"{said}. {_when_short(spec)}"
+
+
+def _ease(spec: ResolvedSpec, case: Case, memory: Memory) -> str:
+    """The setting that takes less, as a person would set it; empty if none is known."""
+
+    def needed(field: str, value: object) -> int:
+        return fitting.fit(edit(spec, {field: value}), case).memory.total
+
+    step = next_oom_fallback(spec)
+    while step:
+        field, value = step
+        if needed(field, value) < memory.total:
+            return field if value is True else f"{field} {value}"
+        spec = edit(spec, {field: value})
+        step = next_oom_fallback(spec)
+    if spec.model.quantization == "none" and not needs_exact_base(spec):
+        return "model.quantization nf4"
+    rows, wanted, budget = case.rows.longest_in_rows, spec.data.max_length, case.machine.memory_budget
+    if not len(rows):
+        return ""
+    length = shortening.easing(rows, wanted, lambda length: needed("data.max_length", length) / budget)
+    lost = case.rows.over(length)
+    easy = length and lost <= shortening.DROPPED * len(rows)
+    return f"data.max_length {length} ({plural(lost, 'row')} over-long)" if easy else "a smaller base model"
+
+
+def _when_short(spec: ResolvedSpec) -> str:
+    """What becomes of a run whose memory does not suffice after all."""
+    if next_oom_fallback(spec):
+        return "A run that runs out of memory goes on with less at once"
+    return "It computes no more at once than it must already: a run that runs out of memory fails"
 
 
 def _machine(case: Case, disk: Disk, ram: Ram) -> Iterator[str]:

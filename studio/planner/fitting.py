@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -19,7 +20,7 @@ from studio.hardware.peak import Memory, estimate
 from studio.models.architectures import architecture_of
 from studio.models.architectures.base import Architecture
 from studio.models.generation import BATCH, MANY
-from studio.planner import recomputing
+from studio.planner import recomputing, shortening
 from studio.planner.adapted import adapted, needs_exact_base
 from studio.planner.rows import Rows, most_tokens, padding_share
 from studio.spec import RunSpec
@@ -28,14 +29,10 @@ BASES = ("none", "nf4")
 """How the base may be held where that is left open, the simpler first."""
 STEPS_WANTED = 100
 """Optimizer steps a run should have, or few batches are seen and the learning rate hardly moves."""
-DROPPED = 0.05
-"""Share of the rows a shorter `data.max_length` may leave out before the plan rather says that the run does not fit."""
 WORTH_PACKING = 0.05
 """Padding share from which rows are packed."""
 NEAR = 1.03
 """Settings this near to the fastest count as equally fast; the simpler is taken."""
-TIGHT = 0.95
-"""Share of the memory budget above which a plan is tight: on unseen measurements the estimate was 5 % short in a quarter."""
 WORTH_TIGHT = 1.15
 """How many times as fast as the others settings have to be that leave a GPU less than that."""
 UNKNOWN_CARD = (50e12, 400e9)  # FLOP/s and bytes/s by which settings are ranked on a card whose rates are not known
@@ -184,29 +181,20 @@ def fit(spec: RunSpec, case: Case) -> Fit:
     any row is lost by it.
     """
     wanted = spec.data.max_length or _longest(case)
-    longest, *shorter = _lengths(spec, case, wanted)
-    whole = _best(spec, case, longest)
-    if whole.memory.total <= case.machine.memory_budget:
+    budget, whole = case.machine.memory_budget, _best(spec, case, wanted)
+    wasteful = (spec.training.micro_batch or 1) > 1 or spec.training.gradient_checkpointing is False
+    given = spec.data.max_length or wasteful or spec.model.quantization in ("none", "int8")
+    if whole.memory.total <= budget or given or not len(case.rows):
         return whole
-    cut = (way for length in shorter if (way := _best(spec, case, length)).memory.total <= case.machine.memory_budget)
-    return next(cut, whole)
+    best = functools.cache(functools.partial(_best, spec, case))
+    rows = case.rows.longest_in_rows
+    length = shortening.longest(rows, wanted, lambda length: best(length).memory.total / budget)
+    return best(length) if length else whole
 
 
 def _longest(case: Case) -> int:
     longest = max(16, case.rows.longest)
     return min(longest, case.positions)
-
-
-def _lengths(spec: RunSpec, case: Case, wanted: int) -> Iterator[int]:
-    """The longest row wanted, then shorter ones; only that if the spec asks for it, or for what could be more sparing."""
-    yield wanted
-    wasteful = (spec.training.micro_batch or 1) > 1 or spec.training.gradient_checkpointing is False
-    if spec.data.max_length or not len(case.rows) or wasteful or spec.model.quantization in ("none", "int8"):
-        return
-    for share in (0.999, 0.995, 0.99, 0.98, 0.97, 1 - DROPPED):
-        length = int(np.quantile(case.rows.longest_in_rows, share, method="higher"))
-        if 16 <= length < wanted:
-            yield length
 
 
 def _best(spec: RunSpec, case: Case, length: int) -> Fit:
@@ -223,7 +211,7 @@ def _best(spec: RunSpec, case: Case, length: int) -> Fit:
 
 def _with_some_left(fitting: list[Fit], budget: int) -> list[Fit]:
     """Those that leave some memory, unless one that fills it is much faster."""
-    easy = [way for way in fitting if way.memory.total <= TIGHT * budget]
+    easy = [way for way in fitting if way.memory.total <= shortening.TIGHT * budget]
     worth = easy and min(way.seconds for way in easy) <= WORTH_TIGHT * min(way.seconds for way in fitting)
     return easy if worth else fitting
 

@@ -33,7 +33,7 @@ def _chosen_with(spec: RunSpec, case: Case, chosen: Fit, part: str, value: Any) 
     if part == "quantization":
         changes["model.quantization"] = held
     else:
-        changes |= {"training.gradient_checkpointing": every > 0, "training.recompute_every": every or None}
+        changes |= {"training.gradient_checkpointing": every > 0, "training.recompute_every": max(1, every)}
     best = fitting.fit(edit(spec, changes), case)
     return best if best.memory.total <= case.machine.memory_budget else alike
 

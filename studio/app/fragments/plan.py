@@ -69,10 +69,10 @@ def decided(plan: PlanRecord) -> Markup:
 
 def alternatives(plan: PlanRecord) -> Markup:
     """What would fit instead."""
-    rows = [(item.change, size(item.bytes)) for item in plan.alternatives]
+    rows = [(item.change, size(item.bytes), item.cost) for item in plan.alternatives]
     if not rows:
         return Markup("")
-    return joined(_html("memory_title"), table(("Change", "Memory"), rows, "What would fit", (1,)))
+    return joined(_html("memory_title"), table(("Change", "Memory", "What it means"), rows, "What would fit", (1,)))
 
 
 def small_print(plan: PlanRecord) -> Markup:
