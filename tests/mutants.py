@@ -34,9 +34,8 @@ BATCHES, FIT = "tests/training/test_batches.py", "tests/training/test_fit.py"
 INTERVAL, VERDICT = "tests/evaluation/test_interval.py", "tests/evaluation/test_verdict.py"
 RUNS, SESSION = "tests/runs/test_runs.py", "tests/ui/test_session.py"
 ACCESS, KEYS = "tests/http tests/ui/test_access.py", "tests/serving/test_parts.py --fast"
-SECRETS, TIGHT = "tests/test_tight_plans.py --fast"
-PLAN = "tests/tracking/test_secrets.py", "tests/test_planner.py --fast"
-HARDWARE = "tests/hardware tests/test_planner.py"
+SECRETS, PLAN = "tests/tracking/test_secrets.py", "tests/test_planner.py --fast"
+HARDWARE, TIGHT = "tests/hardware tests/test_planner.py", "tests/test_tight_plans.py --fast"
 
 MUTANTS = [
     # data: the split

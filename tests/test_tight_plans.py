@@ -75,6 +75,7 @@ def test_a_row_is_left_out_for_memory_only_where_the_next_shorter_one_is_needed(
         ({100: 0.5, 200: 0.90, 300: 0.94, 400: 0.99}, 300),  # one row more left out, and some memory left
         ({100: 0.5, 200: 0.90, 300: 0.97, 400: 1.10}, 200),
         ({100: 0.96, 200: 0.97, 300: 0.98, 400: 0.99}, 400),  # none leaves any: as few rows as may be
+        ({100: 0.94, 200: 0.97, 300: 0.98, 400: 0.99}, 400),  # three of 200 rows are too many for it
         ({100: 1.1, 200: 1.2, 300: 1.3, 400: 1.4}, 0),
     ],
 )
