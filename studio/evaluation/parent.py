@@ -150,11 +150,11 @@ def healed(report: Report, beside: SetReport, dropped: int) -> str:
         return f"{metric.label.lower()}: parent {_shown(before)}, pruned {_shown(cut)}, healed {_shown(now)}"
     share = (now - cut) / lost
     interval = _interval(whole.change)
-    return f"{told}; healing recovered {share:.0%} of that, to {_shown(now)} (against the parent {interval})"
+    return f"{told}; healing recovered {100 * share:.0f} % of that, to {_shown(now)} (against the parent {interval})"
 
 
 def _shown(value: float) -> str:
-    return f"{value:.0%}" if 0 <= value <= 1 else f"{value:.3g}"
+    return f"{100 * value:.0f} %" if 0 <= value <= 1 else f"{value:.3g}"
 
 
 def _interval(estimate: Estimate) -> str:

@@ -52,7 +52,7 @@ def test_a_judge_that_reads_finds_the_better_answer_in_both_orders():
     assert found.win_rate is not None
     assert found.win_rate.value == 1
     assert (found.win_rate.low or 0) > 0.8
-    assert found.sentence.startswith("Tuned is preferred: tuned wins 100%")
+    assert found.sentence.startswith("Tuned is preferred: tuned wins 100 %")
 
 
 def test_a_judge_that_always_says_a_gives_no_verdict():
@@ -60,7 +60,7 @@ def test_a_judge_that_always_says_a_gives_no_verdict():
     assert found.flips == 1
     assert found.win_rate is not None
     assert found.win_rate.value == 0.5
-    assert found.sentence == "No verdict: the order of the answers decided 100% of 30 pairs."
+    assert found.sentence == "No verdict: the order of the answers decided 100 % of 30 pairs."
     assert not found.decides(dict.fromkeys(range(30), "tuned"))
 
 

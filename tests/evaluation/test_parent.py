@@ -52,7 +52,7 @@ def test_the_verdict_says_what_the_layers_cost_and_what_healing_won_back(tmp_pat
     after = report([True] * 2 + [False] * 8, [True] * 8 + [False] * 2)
     found = parent.beside(after, RECORD, tmp_path)
     assert found.verdict.cautions[0].startswith(
-        "without 1 layer exact match fell from 100% to 20%; healing recovered 75% of that, to 80% "
+        "without 1 layer exact match fell from 100 % to 20 %; healing recovered 75 % of that, to 80 % "
         "(against the parent -20 points"
     )
     assert found.set("parent:held-out") is not None

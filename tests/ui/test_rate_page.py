@@ -35,7 +35,7 @@ def test_pairs_are_rated_with_the_keyboard_without_saying_whose_answer_is_whose(
     page.goto(f"/evidence?id={run.id}")
     expect(page.locator("#figures .judged")).to_contain_text("rated by a person")
     unreliable, note = page.locator("#figures .judged > p").first, page.locator("#figures .judged > p.note")
-    expect(unreliable).to_contain_text("No verdict: the order of the answers decided 100%")
+    expect(unreliable).to_contain_text("No verdict: the order of the answers decided 100 %")
     grey = "element => getComputedStyle(element).color"
     assert unreliable.evaluate(grey) == note.evaluate(grey), "figures that decide nothing are as grey as a note"
     run.folder.ratings.unlink()

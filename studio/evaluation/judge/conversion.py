@@ -53,7 +53,7 @@ class JudgedExport(Record):
         """The outcome as a sentence without its stop."""
         asked = plural(self.rows, "question")
         if self.judged and self.flips > FLIPS:
-            return f"No verdict of the judge on {asked}: the order of the answers decided {self.flips:.0%} of the pairs"
+            return f"No verdict of the judge on {asked}: the order of the answers decided {100 * self.flips:.0f} % of the pairs"
         net = self.net
         interval = "" if net.low is None or net.high is None else f", 95 % interval {net.low:+.0%} to {net.high:+.0%}"
         return (
@@ -66,7 +66,7 @@ def on_export(report: JudgeReport, equal: int, doubts: Sequence[str]) -> JudgedE
     """What a judge's report says of an export, whose answers stand in it as `tuned`. equal: answers that were the same as those
     of base + adapter; doubts: why the judge is not to be believed, from its agreement with people."""
     winners = [pair.winner for pair in report.pairs]
-    flips = [f"the judge changed its verdict on {report.flips:.0%} of the pairs when the order changed"]
+    flips = [f"the judge changed its verdict on {100 * report.flips:.0f} % of the pairs when the order changed"]
     return JudgedExport(
         judge=report.judge,
         rows=len(winners) + equal,

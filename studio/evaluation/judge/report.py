@@ -113,7 +113,9 @@ class JudgeReport(Record):
         """Why the figures are not to be believed, as clauses; empty if they may be."""
         said = []
         if self.pairs and self.flips > FLIPS:
-            said.append(f"the judge changed its verdict on {self.flips:.0%} of the pairs when the order changed: no verdict")
+            said.append(
+                f"the judge changed its verdict on {100 * self.flips:.0f} % of the pairs when the order changed: no verdict"
+            )
         found = self.kappa(ratings)
         if found is None or found.rows < agreement.PAIRS:
             rated = found.rows if found else 0
@@ -145,14 +147,16 @@ class JudgeReport(Record):
         if rate is None:
             return "No pair could be judged."
         if self.flips > FLIPS:
-            return f"No verdict: the order of the answers decided {self.flips:.0%} of {plural(len(self.pairs), 'pair')}."
+            return (
+                f"No verdict: the order of the answers decided {100 * self.flips:.0f} % of {plural(len(self.pairs), 'pair')}."
+            )
         tuned, base = (rate.low or 0) > 0.5, rate.high is not None and rate.high < 0.5
         clear = "Tuned is preferred" if tuned else "Base is preferred" if base else "No clear preference"
         controlled = self.controlled
         alike = f"; among answers of similar length {_share(controlled)}" if controlled else ""
         return (
             f"{clear}: tuned wins {_share(rate)} of {plural(rate.rows, 'pair')}, ties half{alike}; "
-            f"the order changed {self.flips:.0%} of the verdicts."
+            f"the order changed {100 * self.flips:.0f} % of the verdicts."
         )
 
 
@@ -166,9 +170,11 @@ def _rate(pairs: Sequence[JudgedPair]) -> Estimate | None:
 
 def _share(estimate: Estimate) -> str:
     interval = (
-        "" if estimate.low is None or estimate.high is None else f" (95 % interval {estimate.low:.0%} to {estimate.high:.0%})"
+        ""
+        if estimate.low is None or estimate.high is None
+        else f" (95 % interval {100 * estimate.low:.0f} % to {100 * estimate.high:.0f} %)"
     )
-    return f"{estimate.value:.0%}{interval}"
+    return f"{100 * estimate.value:.0f} %{interval}"
 
 
 def _signed(estimate: Estimate) -> str:

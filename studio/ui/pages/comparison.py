@@ -30,10 +30,6 @@ def build(home: Path) -> None:
     with gr.Column(elem_classes="card"):
         with gr.Row(elem_classes="fields"):
             run = gr.Dropdown([], label="Run or model", elem_id="compare-run", interactive=True)
-            index = gr.Dropdown(
-                [], label="Answer from", elem_id="compare-index", interactive=True,
-                info="An index of documents; each model also answers from its passages.",
-            )  # fmt: skip
             questions = gr.Dropdown(
                 [], label="Questions", elem_id="compare-questions", interactive=True,
                 info="Questions the run was trained on are refused.",
@@ -41,6 +37,11 @@ def build(home: Path) -> None:
             most = gr.Number(
                 100, label="Maximum number of questions", minimum=2, precision=0, elem_id="compare-most", interactive=True
             )
+        with gr.Row(elem_classes="fields"):
+            index = gr.Dropdown(
+                [], label="Answer from", elem_id="compare-index", interactive=True,
+                info="An index of documents; each model also answers from its passages.",
+            )  # fmt: skip
             passages = gr.Number(
                 4, label="Passages in a prompt", minimum=1, maximum=20, precision=0, elem_id="compare-passages",
                 interactive=True, info="Fewer where the model's context is short.",
@@ -53,12 +54,12 @@ def build(home: Path) -> None:
             model = gr.Textbox(
                 label="Large model: name", elem_id="compare-model", max_lines=1, interactive=True, info="Its name at the API."
             )
+            price_in, price_out = frame.price_fields("compare")
+        with gr.Row(elem_classes="fields"):
             ceiling = gr.Number(
                 None, label="Ceiling (USD)", minimum=0, elem_id="compare-ceiling", interactive=True,
                 info="The large model's answers never cost more.",
             )  # fmt: skip
-            price_in, price_out = frame.price_fields("compare")
-        with gr.Row(elem_classes="fields"):
             volume = gr.Number(
                 10_000, label="Questions per month", minimum=1, elem_id="compare-volume", interactive=True,
                 info="Monthly costs are for this volume.",
