@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+import contextlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
-from studio.core.errors import SpecError
+from studio.core.errors import ModelError, SpecError
 from studio.hardware.dims import matches
-from studio.models import presets
+from studio.models import adapter_files, presets
 from studio.models.dims import model_dims
 from tests.test_planner import QWEN3B, plan
 
@@ -128,3 +131,34 @@ def test_an_expression_means_the_path_or_its_end():
     assert matches(r"layers\.[0-3]\..*", "model.layers.3.mlp.up_proj")
     assert not matches("proj", "model.layers.0.self_attn.q_proj")
     assert not matches("layers.1.mlp.up_proj", "model.layers.11.mlp.up_proj")
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "words"),
+    [
+        ("model.layers.0.conv.in_proj", [8, 64], ""),
+        ("model.layers.1.self_attn.q_proj", [8, 64], ""),
+        ("model.layers.0.conv.in_proj", [8, 32], "is for 32 values, and a/b has 64"),
+        ("model.layers.0.self_attn.q_proj", [8, 64], "layers.0.self_attn.q_proj of this adapter is not in a/b: it was"),
+        ("model.layers.2.conv.in_proj", [8, 64], "is not in a/b, which has 2 layers"),
+    ],
+)
+def test_an_adapter_is_compared_layer_by_layer_with_a_base_whose_architecture_is_not_listed(
+    layer: str, shape: list[int], words: str, tmp_path: Path
+) -> None:
+    (tmp_path / "adapter_config.json").write_text("{}")
+    kinds = ({"in_proj": (64, 192)}, {"q_proj": (64, 64)})
+    dims = replace(model_dims(presets.config(QWEN05B) or {}), layers=2, linears=kinds[0], by_layer=kinds, counted="built")
+    tensors = cast(Any, {f"base_model.model.{layer}.lora_A.weight": {"shape": shape}})
+    with pytest.raises(ModelError, match=words) if words else contextlib.nullcontext():
+        adapter_files.match_dims(tmp_path, tensors, dims, "a/b")
+
+
+def test_layers_that_some_decoder_layers_alone_have_are_known_by_name_and_adapted() -> None:
+    kinds = ({"in_proj": (64, 192), "w1": (64, 96)}, {"q_proj": (64, 64), "w1": (64, 96)})
+    dims = replace(model_dims(presets.config(QWEN05B) or {}), layers=2, linears=kinds[0], by_layer=kinds, counted="built")
+    assert dims.names() == ["in_proj", "w1", "q_proj"]
+    assert dims.lora_parameters(2, ["q_proj"]) == 2 * 128
+    assert dims.lora_parameters(2) == 2 * (256 + 160 + 128 + 160)
+    assert dims.adapted(["q_proj"]) == {"q_proj": (64, 64)}
+    assert not [path for path in dims.paths() if path.startswith("model.layers.0") and path.endswith("q_proj")]

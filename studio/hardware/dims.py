@@ -15,6 +15,8 @@ SMALL_MODEL = 50_000_000
 """Parameters below which a model is small enough for fp32, one thread and a large learning rate."""
 ATTENTION = frozenset({"q_proj", "k_proj", "v_proj", "qkv_proj", "o_proj"})
 """The linear layers of attention, as most architectures name them."""
+FEED_FORWARD = frozenset({"gate_proj", "up_proj", "down_proj"})
+"""The linear layers of a gated feed-forward part, as most architectures name them."""
 Counted = Literal["exact", "built", "like llama"]
 """How the counts were made: by an architecture's own facts, on a model built without memory, or as if it were a Llama."""
 
@@ -51,6 +53,8 @@ class ModelDims:
     sliding_window: int | None = None
     experts: int = 0
     """Experts in a layer; 0 in a dense model."""
+    experts_adapted: bool = True
+    """With `all-linear` peft adapts the experts, and then no plain feed-forward part beside them."""
     experts_used: int = 0
     """Experts each token goes through."""
     sparse_layers: int = 0
@@ -65,6 +69,11 @@ class ModelDims:
     """One matrix makes queries, keys and values."""
     gated: bool = True
     """The feed-forward part has a gate beside its up projection."""
+    by_layer: tuple[Mapping[str, tuple[int, int]], ...] = ()
+    """The linear layers of each decoder layer where these differ (convolution and attention in turn); empty where they are
+    `linears` in all of them, which else are those of the widest."""
+    outside: int = 0
+    """in + out of the linear layers beside the decoder layers, head left out; `all-linear` adapts these too."""
     counted: Counted = "exact"
 
     @property
@@ -95,17 +104,32 @@ class ModelDims:
             return dict(self.linears)
         wanted = ATTENTION if targets == "attention" else targets
         if isinstance(wanted, frozenset) or _plain(wanted):
-            return {name: size for name, size in self.linears.items() if name.rpartition(".")[2] in wanted}
-        chosen = {name for name, _, rank in self._matrices(1, targets, ()) if rank}
-        return {name: size for name, size in self.linears.items() if name in chosen}
+            chosen = {name for name in self.names() if name.rpartition(".")[2] in wanted}
+        else:
+            chosen = {name for name, _, rank in self._matrices(1, targets, ()) if rank}
+        each = ({name: size for name, size in layer.items() if name in chosen} for layer in self.by_layer or (self.linears,))
+        return max(each, key=lambda layer: sum(inputs + outputs for inputs, outputs in layer.values()))
 
     def _matrices(
         self, rank: int, targets: str | Sequence[str], ranks: Iterable[tuple[str, int]]
     ) -> tuple[tuple[str, int, int], ...]:
         """Each linear layer with its decoder layer, and the rank of its adapter; 0 for none."""
-        return _ranks(
-            tuple(self.linears), self.layers, rank, targets if isinstance(targets, str) else tuple(targets), tuple(ranks)
-        )
+        named = tuple(tuple(layer) for layer in self.by_layer) or (tuple(self.linears),) * self.layers
+        beside = FEED_FORWARD if self.experts and self.experts_adapted else frozenset[str]()
+        return _ranks(named, rank, targets if isinstance(targets, str) else tuple(targets), tuple(ranks), beside)
+
+    def names(self) -> list[str]:
+        """What the linear layers are called, in one decoder layer or another."""
+        return list(dict.fromkeys(name for layer in self.by_layer or (self.linears,) for name in layer))
+
+    def size(self, name: str, layer: int) -> tuple[int, int] | None:
+        """(in, out) of a linear layer of one decoder layer; None if it has none of that name."""
+        return (self.by_layer[layer] if self.by_layer else self.linears).get(name)
+
+    def _sum(self, rank: int, targets: str | Sequence[str], ranks: Iterable[tuple[str, int]], inputs: bool) -> int:
+        """Of all linear layers rank x outputs, or rank x (in + out)."""
+        found = ((self.size(name, layer), each) for name, layer, each in self._matrices(rank, targets, ranks) if each)
+        return sum(each * (size[1] + (size[0] if inputs else 0)) for size, each in found if size)
 
     def lora_parameters(
         self, rank: int, targets: str | Sequence[str] = "all-linear", ranks: Iterable[tuple[str, int]] = ()
@@ -114,18 +138,19 @@ class ModelDims:
 
         ranks are expressions and the ranks of the layers they match, the first that matches. With `all-linear`, peft adapts
         router and experts too: each expert's down projection by the rank, and its gate and up projection, which are one
-        matrix, by twice the rank.
+        matrix, by twice the rank. Only of the architectures whose experts were separate layers once: `experts_adapted`.
         """
-        if ranks or not (isinstance(targets, str) or _plain(targets)):
-            dense = sum(each * sum(self.linears[name]) for name, _, each in self._matrices(rank, targets, ranks))
+        experts = targets == "all-linear" and self.experts > 0 and self.experts_adapted
+        if ranks or experts or self.by_layer or not (isinstance(targets, str) or _plain(targets)):
+            dense = self._sum(rank, targets, ranks, inputs=True)
         else:
             dense = self.layers * rank * sum(inputs + outputs for inputs, outputs in self.adapted(targets).values())
-        if targets != "all-linear" or not self.experts:
+        dense += rank * self.outside if targets == "all-linear" else 0
+        if not experts:
             return dense
         expert = 2 * rank * (self.hidden + 2 * self.ffn) + rank * (self.ffn + self.hidden)
         router = rank * (self.hidden + self.experts)
-        plain = (self.layers - self.sparse_layers) * rank * 3 * (self.hidden + self.dense_ffn)
-        return dense + self.sparse_layers * (router + self.experts * expert) + plain
+        return dense + self.sparse_layers * (router + self.experts * expert)
 
     def adapter_parameters(
         self,
@@ -135,7 +160,7 @@ class ModelDims:
         ranks: Iterable[tuple[str, int]] = (),
     ) -> int:
         """Trained parameters of an adapter: LoRA's, and for DoRA one magnitude an output (Liu et al. 2024)."""
-        magnitudes = self.layers * sum(outputs for _, outputs in self.adapted(targets).values()) if dora else 0
+        magnitudes = self._sum(1, targets, (), inputs=False) if dora else 0
         return self.lora_parameters(rank, targets, ranks) + magnitudes
 
     def whole_parameters(self, modules: Iterable[str]) -> int:
@@ -146,7 +171,7 @@ class ModelDims:
 
     def paths(self) -> list[str]:
         """The linear layers by path, as most architectures name them: `model.layers.0.self_attn.q_proj`."""
-        return [_path(name, layer) for name in self.linears for layer in range(self.layers)]
+        return [_path(name, layer) for layer in range(self.layers) for name in self.names() if self.size(name, layer)]
 
 
 def matches(pattern: str, path: str) -> bool:
@@ -165,14 +190,18 @@ def _path(name: str, layer: int) -> str:
 
 @lru_cache(maxsize=256)
 def _ranks(
-    names: tuple[str, ...], layers: int, rank: int, targets: str | tuple[str, ...], ranks: tuple[tuple[str, int], ...]
+    named: tuple[tuple[str, ...], ...],
+    rank: int,
+    targets: str | tuple[str, ...],
+    ranks: tuple[tuple[str, int], ...],
+    beside: frozenset[str],
 ) -> tuple[tuple[str, int, int], ...]:
     found = []
-    for name in names:
-        for layer in range(layers):
+    for layer, names in enumerate(named):
+        for name in names:
             path, last = _path(name, layer), name.rpartition(".")[2]
             if isinstance(targets, str):
-                wanted = targets == "all-linear" or last in ATTENTION
+                wanted = (targets == "all-linear" and last not in beside) or last in ATTENTION
             else:
                 wanted = any(matches(target, path) for target in targets)
             own = next((each for pattern, each in ranks if matches(pattern, path)), rank)

@@ -56,7 +56,7 @@ def weight_bytes(dims: ModelDims, quantization: str, double: bool = True, dtype:
         held = dims.quantizable + dims.expert_parameters + (dims.head if head else 0)
         return nf4_bytes(held, double) + (dims.parameters - held) * width(dtype)
     if quantization == "int8":
-        rows = dims.layers * sum(outputs for _, outputs in dims.linears.values())
+        rows = dims.adapter_parameters(1, dora=True) - dims.lora_parameters(1)  # one row an output
         return dims.quantizable + 4 * rows + (dims.parameters - dims.quantizable) * width(dtype)
     return dims.parameters * width(dtype)
 
@@ -127,7 +127,7 @@ def _adapter_activations(dims: ModelDims, config: MemoryConfig) -> int:
     if own:
         return inner + own * sum(inputs for inputs, _ in layers.values())
     shared = {SHARED.get(name, name): inputs for name, (inputs, _) in layers.items()}
-    if dims.experts and config.targets == "all-linear":
+    if dims.experts and dims.experts_adapted and config.targets == "all-linear":
         shared |= {"gate_proj": dims.hidden, "down_proj": dims.ffn * dims.experts_used}
     return inner + bytes_each * sum(shared.values())
 

@@ -173,18 +173,23 @@ def match(folder: Path, tensors: dict[str, Tensor], base: nn.Module) -> None:
 
 def match_dims(folder: Path, tensors: dict[str, Tensor], dims: ModelDims, base: str) -> None:
     """As `match`, by the sizes of the base alone, which is called `base`; nothing where they are estimates."""
-    if dims.counted != "exact":
+    if dims.counted == "like llama":
         return
     for name, tensor in tensors.items():
         found = _MATRIX.match(name)
         index = re.search(r"\.layers\.(\d+)\.", name)
-        size = dims.linears.get(found["layer"].rpartition(".")[2]) if found else None
-        if found is None or index is None or size is None or found["side"] not in ("A", "B") or len(tensor["shape"]) != 2:
+        last = found["layer"].rpartition(".")[2] if found else ""
+        if found is None or index is None or found["side"] not in ("A", "B") or len(tensor["shape"]) != 2:
             continue
+        if last not in dims.names():
+            continue
+        size = dims.size(last, int(index[1])) if int(index[1]) < dims.layers else None
         width = tensor["shape"][1 if found["side"] == "A" else 0]
-        wanted = size[0 if found["side"] == "A" else 1]
+        wanted = size[0 if found["side"] == "A" else 1] if size else 0
         if int(index[1]) >= dims.layers:
             problem = f"{_inside(found['layer'])} of this adapter is not in {base}, which has {plural(dims.layers, 'layer')}"
+        elif size is None:
+            problem = f"{_inside(found['layer'])} of this adapter is not in {base}"
         elif width != wanted:
             problem = f"{_inside(found['layer'])} of this adapter is for {width} values, and {base} has {wanted}"
         else:

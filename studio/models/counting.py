@@ -18,20 +18,26 @@ MOST_LAYERS = 1000
 """A config with more layers than this describes no model there is."""
 
 
+WITH_EXPERTS = ("mixtral", "qwen2_moe")
+"""Conversions of transformers for which peft adapts the experts with `all-linear`."""
+
+
 def count(config: ConfigValues) -> dict[str, Any]:
     """The fields of `ModelDims` of a config, by building the model without memory. No code of the model's own is run."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers.conversion_mapping import _MODEL_TO_CONVERSION_PATTERN
 
     whole = AutoConfig.for_model(**{key: _number(value) for key, value in config.items() if key != "auto_map"})
     text: Any = whole.get_text_config()
+    text.allow_global_per_layer_attribute_access = True  # where sizes differ by layer (Gemma 4), the common ones are meant
     if text.num_hidden_layers > MOST_LAYERS:
         raise ValueError(f"{text.num_hidden_layers} layers")
     with torch.device("meta"):
         model: Any = AutoModelForCausalLM.from_config(text)
     head, embeddings = model.get_output_embeddings(), model.get_input_embeddings()
     layer = max(_layers(model), key=_linear_weights)
-    linears = _linears(layer)
+    linears, by_layer = _linears(layer), [_linears(item) for item in _layers(model)]
     tied = head is not None and head.weight is embeddings.weight
     quantizable = sum(size[0] * size[1] for module in model.modules() if module is not head and (size := _size(module)))
     parameters = sum(weight.numel() for weight in model.parameters())
@@ -64,6 +70,7 @@ def count(config: ConfigValues) -> dict[str, Any]:
         "linears": linears,
         "sliding_window": _first(text, "sliding_window") or None,
         "experts": _first(text, "num_local_experts", "num_experts", "n_routed_experts") if experts else 0,
+        "experts_adapted": _MODEL_TO_CONVERSION_PATTERN.get(text.model_type) in WITH_EXPERTS,
         "experts_used": _first(text, "num_experts_per_tok") if experts else 0,
         "sparse_layers": sparse,
         "dense_ffn": feed_forward,
@@ -71,6 +78,8 @@ def count(config: ConfigValues) -> dict[str, Any]:
         "query_key_norms": bool(of_queries),
         "fused": any(part in names for part in ("qkv", "query_key_value", "c_attn", "Wqkv")),
         "gated": "gate" in names or "w3" in names,
+        "outside": _outside(model, head),
+        "by_layer": by_layer if any(item != linears for item in by_layer) else [],
     }
 
 
@@ -87,6 +96,13 @@ def _layers(model: nn.Module) -> Any:
     import torch
 
     return max((module for module in model.modules() if isinstance(module, torch.nn.ModuleList)), key=len)
+
+
+def _outside(model: nn.Module, head: object) -> int:
+    """in + out of the linear layers that are in no decoder layer."""
+    inside = {id(module) for module in _layers(model).modules()}
+    beside = (module for module in model.modules() if module is not head and id(module) not in inside)
+    return sum(sum(size) for module in beside if (size := _size(module)))
 
 
 def _expert_weights(model: nn.Module) -> int:

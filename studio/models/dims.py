@@ -158,10 +158,19 @@ def _built(config: str) -> ModelDims | None:
             input=config, capture_output=True, text=True, timeout=BUILD_SECONDS, check=True,
         )  # fmt: skip
         values = json.loads(child.stdout)
-        values["linears"] = {name: (inputs, outputs) for name, (inputs, outputs) in values["linears"].items()}
-        return ModelDims(**values, counted="built")
+        return from_counts(values)
     except (subprocess.SubprocessError, OSError, ValueError, TypeError, KeyError):
         return None
+
+
+def from_counts(values: dict[str, Any]) -> ModelDims:
+    """What `studio.models.counting` wrote, as dimensions."""
+
+    def sizes(layer: dict[str, list[int]]) -> dict[str, tuple[int, int]]:
+        return {name: (inputs, outputs) for name, (inputs, outputs) in layer.items()}
+
+    parts = {"linears": sizes(values["linears"]), "by_layer": tuple(map(sizes, values["by_layer"]))}
+    return ModelDims(**{**values, **parts}, counted="built")
 
 
 def _no_decoder(reason: str) -> ModelError:

@@ -69,7 +69,10 @@ def _model(spec: ResolvedSpec, case: Case) -> Iterator[str]:
     if case.dims.experts:
         if spec.model.quantization == "int8":
             yield "this model's experts are not quantised by int8: they stay in 16 bit (nf4 quantises them)"
-        yield "memory for adapters on experts was not measured: leave headroom, or set adapter.targets to attention"
+        if case.dims.experts_adapted and spec.adapter.targets == "all-linear":
+            yield "memory for adapters on experts was not measured: leave headroom, or set adapter.targets to attention"
+        elif spec.adapter.targets == "all-linear":
+            yield "adapters are on attention and shared layers alone: peft adapts no experts of this architecture"
     if case.positions and spec.data.max_length > case.positions:
         yield f"data.max_length {spec.data.max_length:,} exceeds the model's context length of {case.positions:,}"
     servers = [target.kind for target in spec.export if target.kind == "adapter"]

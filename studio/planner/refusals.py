@@ -122,7 +122,7 @@ def _by_vllm(spec: RunSpec) -> None:
 
 def _targets(spec: RunSpec, case: Case) -> None:
     """Names and expressions that match no layer of the model."""
-    targets, layers = spec.adapter.targets, case.dims.linears
+    targets, layers = spec.adapter.targets, case.dims.names()
     if case.dims.counted == "like llama":
         return
     if isinstance(targets, str):
@@ -139,7 +139,7 @@ def _targets(spec: RunSpec, case: Case) -> None:
 
 
 def _matched(spec: RunSpec, case: Case, field: str, patterns: list[str]) -> None:
-    layers = case.dims.linears
+    layers = case.dims.names()
     known = {name.rpartition(".")[2] for name in layers} | BESIDE_LAYERS
     paths = case.dims.paths()
     for pattern in patterns:
@@ -157,7 +157,7 @@ def _matched(spec: RunSpec, case: Case, field: str, patterns: list[str]) -> None
 
 def _whole(spec: RunSpec, case: Case) -> None:
     """Modules that cannot be trained whole, and full fine-tuning of a mixture of experts."""
-    linear = {name.rpartition(".")[2] for name in case.dims.linears}
+    linear = {name.rpartition(".")[2] for name in case.dims.names()}
     for name in spec.adapter.modules_to_save:
         last = name.rpartition(".")[2]
         reason = ""

@@ -10,6 +10,7 @@ import pytest
 
 from studio.hardware.dims import ModelDims
 from studio.models import counting, loading
+from studio.models.dims import from_counts
 from studio.models.settings import Model
 from tests.tiny import make_model
 
@@ -47,9 +48,7 @@ def counted_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Architectures that are not listed are counted in this process: torch is here already."""
 
     def built(config: str) -> ModelDims:
-        values = counting.count(json.loads(config))
-        linears = {name: (inputs, outputs) for name, (inputs, outputs) in values.pop("linears").items()}
-        return ModelDims(**values, linears=linears, counted="built")
+        return from_counts(counting.count(json.loads(config)))
 
     monkeypatch.setattr("studio.models.dims._built", built)
 

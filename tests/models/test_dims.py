@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -11,10 +12,9 @@ from typing import Any
 import pytest
 
 from studio.core.errors import ModelError
-from studio.hardware.dims import ModelDims
 from studio.models import counting, presets
 from studio.models.architectures import ARCHITECTURES
-from studio.models.dims import model_dims
+from studio.models.dims import from_counts, model_dims
 
 pytestmark = pytest.mark.torch
 
@@ -39,6 +39,8 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("qwen3_moe", {"decoder_sparse_step": 2, "num_experts": 4, "moe_intermediate_size": 48}),
     ("mixtral", {"num_local_experts": 4}),
 ]
+SOME_DENSE: dict[str, dict[str, Any]] = {"qwen3_moe": {"mlp_only_layers": [0], "num_experts": 4}}
+"""Mixtures of which some layers are none."""
 
 
 def build(config: Any) -> Any:
@@ -73,7 +75,7 @@ def test_an_adapter_has_as_many_weights_as_counted(arch: str, targets: str):
     from peft import LoraConfig, get_peft_model
     from transformers import AutoConfig
 
-    config = AutoConfig.for_model(arch, **{**SIZES, "num_local_experts": 4} if arch != "qwen3_moe" else SIZES)
+    config = AutoConfig.for_model(arch, **{**SIZES, **SOME_DENSE.get(arch, {"num_local_experts": 4})})
     found = model_dims(config.to_dict())
     attention = ["q_proj", "k_proj", "v_proj", "qkv_proj", "o_proj"]
     names = "all-linear" if targets == "all-linear" else [name for name in attention if name in found.linears]
@@ -128,12 +130,75 @@ def test_an_architecture_without_a_file_is_counted_on_a_model_built_without_memo
     from transformers import AutoConfig
 
     config = AutoConfig.for_model(arch, **{**SIZES, **UNLISTED_CASES[arch]})
-    counted = ModelDims(**counting.count(config.to_dict()))
+    counted = from_counts(counting.count(config.to_dict()))
     model = build(config)
     assert counted.parameters == sum(weight.numel() for weight in model.parameters())
     assert counted.layers == 3
     assert counted.hidden == 64
     assert counted.layers * sum(inputs * outputs for inputs, outputs in counted.linears.values()) == counted.quantizable
+
+
+IN_TURN: dict[str, dict[str, Any]] = {
+    "lfm2": {"layer_types": ["conv", "full_attention", "conv"], "block_auto_adjust_ff_dim": False},
+    "lfm2_moe": {
+        "layer_types": ["conv", "full_attention", "conv"],
+        "num_experts": 4,
+        "num_experts_per_tok": 2,
+        "moe_intermediate_size": 48,
+        "num_dense_layers": 1,
+    },
+    "granitemoehybrid": {
+        "layer_types": ["mamba", "attention", "mamba"],
+        "num_local_experts": 4,
+        "num_experts_per_tok": 2,
+        "shared_intermediate_size": 128,
+        "mamba_n_heads": 4,
+        "mamba_d_head": 32,
+    },
+    "qwen3_5_text": {"layer_types": ["linear_attention", "full_attention", "linear_attention"]},
+    "gpt_oss": {"num_local_experts": 4, "num_experts_per_tok": 2},
+    "glm4_moe": {
+        "n_routed_experts": 4,
+        "num_experts_per_tok": 2,
+        "moe_intermediate_size": 48,
+        "first_k_dense_replace": 1,
+        "n_group": 1,
+        "topk_group": 1,
+    },
+    "ernie4_5_moe": {"moe_num_experts": 4, "moe_k": 2, "moe_intermediate_size": 48},
+    "gemma3n_text": {
+        "num_hidden_layers": 4,
+        "layer_types": ["sliding_attention", "full_attention"] * 2,
+        "num_kv_shared_layers": 2,
+        "intermediate_size": [96] * 4,
+        "activation_sparsity_pattern": [0.0] * 4,
+        "hidden_size_per_layer_input": 16,
+        "vocab_size_per_layer_input": 500,
+    },
+    "gemma4_text": {
+        "num_hidden_layers": 4,
+        "layer_types": ["sliding_attention", "full_attention"] * 2,
+        "num_kv_shared_layers": 2,
+        "hidden_size_per_layer_input": 16,
+        "vocab_size_per_layer_input": 500,
+    },
+}
+"""Architectures without a file: their layers differ, peft leaves their experts alone, or there are layers beside the decoder's."""
+
+
+@pytest.mark.parametrize("arch", IN_TURN)
+def test_an_adapter_is_counted_exactly_where_layers_differ_and_experts_are_left_alone(arch: str):
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoConfig
+
+    config = AutoConfig.for_model(arch, **{**SIZES, **IN_TURN[arch]})
+    found = from_counts(json.loads(json.dumps(counting.count(config.to_dict()))))
+    assert found.parameters == sum(weight.numel() for weight in build(config).parameters())
+    for targets in ("all-linear", ["q_proj", "v_proj"]):
+        model = get_peft_model(build(config), LoraConfig(r=4, target_modules=targets, task_type="CAUSAL_LM"))
+        assert found.lora_parameters(4, targets) == sum(w.numel() for w in model.parameters() if w.requires_grad)
+    assert {"q_proj", "v_proj"} <= set(found.names())
+    assert found.adapted(["q_proj"]).keys() == {"q_proj"}, "what some layers alone have is adapted, too"
 
 
 def test_apertus_is_no_longer_counted_as_a_gated_llama():
