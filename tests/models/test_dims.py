@@ -183,7 +183,7 @@ IN_TURN: dict[str, dict[str, Any]] = {
         "vocab_size_per_layer_input": 500,
     },
 }
-"""Architectures without a file: their layers differ, peft leaves their experts alone, or there are layers beside the decoder's."""
+"""Architectures without a file: layers that differ, experts that peft leaves alone, layers beside the decoder's."""
 
 
 @pytest.mark.parametrize("arch", IN_TURN)
