@@ -5,18 +5,19 @@ from __future__ import annotations
 import contextlib
 import secrets
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
+from studio.app import question_files
 from studio.comparison import page as pages
 from studio.comparison import questions as asking
 from studio.comparison import settings
 from studio.comparison.compare import BASE, LARGE, Answerer, Messages, Reply, compare
 from studio.comparison.page import columns, table
-from studio.comparison.questions import Question
+from studio.comparison.questions import Questions
 from studio.comparison.record import AnswerRow, ComparisonRecord
 from studio.comparison.settings import Comparison
 from studio.core.errors import DataError, JobError
@@ -112,15 +113,18 @@ def body(folder: Path) -> Markup:
     return pages.body(record, answers(folder), spec.read_text("utf-8") if spec.exists() else "")
 
 
-def questions_of(spec: Comparison, home: Path, index: Index | None) -> list[Question]:
+def questions_of(spec: Comparison, home: Path, index: Index | None) -> Questions:
     """The questions of a comparison, none of which its run was trained on. Raises StudioError."""
     run = _run_folder(spec.run, home)
     if spec.questions.startswith("dataset:"):
         from studio.data.curation import store
 
-        rows, where = _rows([Path(file) for file in store.named(home, spec.questions, "questions").files]), spec.questions
+        rows, where = (
+            question_files.rows([Path(file) for file in store.named(home, spec.questions, "questions").files]),
+            spec.questions,
+        )
     elif spec.questions:
-        rows, where = _rows([Path(spec.questions).expanduser()]), spec.questions
+        rows, where = question_files.rows([Path(spec.questions).expanduser()]), spec.questions
     elif run is not None:
         held_out = run / "held-out.jsonl"
         rows, where = read_json_lines(held_out) if held_out.exists() else list[Any](), spec.run
@@ -130,23 +134,8 @@ def questions_of(spec: Comparison, home: Path, index: Index | None) -> list[Ques
         )
     found = asking.read(rows, where, spec.most_questions, index)
     if run is not None and (run / "train.jsonl").exists():
-        asking.refuse_trained(found, read_json_lines(run / "train.jsonl"), where)
+        asking.refuse_trained(found.asked, read_json_lines(run / "train.jsonl"), where)
     return found
-
-
-def _rows(files: Sequence[Path]) -> Iterable[Any]:
-    """The rows of question files: JSON lines as they are, other formats as the studio reads data."""
-    from studio.data import prepare
-    from studio.data.settings import Data
-
-    for file in files:
-        if not file.is_file():
-            raise DataError("there is no such file", hint="Name a JSONL file of held-out questions.", where=str(file))
-        if file.suffix == ".jsonl":
-            yield from read_json_lines(file)
-        else:
-            for row in prepare.load_questions(str(file), Data(train=str(file))):
-                yield {"messages": [*row.prompt, {"role": "assistant", "content": row.answer}]}
 
 
 def _run_folder(name: str, home: Path) -> Path | None:

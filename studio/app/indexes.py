@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from studio.app import question_files
+from studio.comparison.questions import refuses
 from studio.core.errors import DataError, SpecError
-from studio.core.files import make_home, read_json_lines, studio_home, write_text
+from studio.core.files import make_home, studio_home, write_text
 from studio.retrieval import grounding, stores
 from studio.retrieval import index as retrieval
 from studio.retrieval import measure as measuring
@@ -17,7 +20,16 @@ from studio.retrieval.measure import Measurement
 from studio.retrieval.records import Hit, Mode
 from studio.tracking.reporter import Reporter, Silent
 
-__all__ = ["Hit", "Index", "Measurement"]
+__all__ = ["Hit", "Index", "Measurement", "ReadingRows"]
+
+
+@dataclass(frozen=True)
+class ReadingRows:
+    """What `write_rows` wrote. refusals: rows of `rows` whose answer is one; left_out: rows whose passage is not known."""
+
+    rows: int
+    refusals: int
+    left_out: int
 
 
 def build_index(
@@ -68,8 +80,8 @@ def search_index(name: str, question: str, most: int = 5, mode: Mode = "fused", 
 def measure(name: str, questions: Path, home: str | Path | None = None, reporter: Reporter | None = None) -> Measurement:
     """Recall at k, MRR and nDCG over questions whose passages are known. Raises StudioError."""
     index = find(name, home)
-    rows, left_out = measuring.read_questions(questions, index)
-    return measuring.measure(index, rows, left_out, reporter or Silent())
+    asked, left_out = measuring.read_questions(question_files.rows([questions]), index)
+    return measuring.measure(index, asked, left_out, reporter or Silent())
 
 
 def write_rows(
@@ -80,23 +92,23 @@ def write_rows(
     seed: int = 0,
     home: str | Path | None = None,
     passages: int = grounding.PASSAGES,
-) -> int:
-    """Write rows that train a model to read passages, from questions whose passages are known; how many.
+) -> ReadingRows:
+    """Write rows that train a model to read passages, from questions whose passages are known.
 
     passages: in a prompt, as many as it will be asked with. Raises StudioError.
     """
-    made = grounding.rows_with_passages(
-        grounding.Grounding(find(name, home), passages), read_json_lines(rows), without_gold=without_gold, seed=seed
-    )
-    lines = [json.dumps(row, ensure_ascii=False) for row in made]
-    if not lines:
+    given = grounding.Grounding(find(name, home), passages)
+    asked = list(question_files.rows([rows]))
+    made = list(grounding.rows_with_passages(given, asked, without_gold=without_gold, seed=seed))
+    if not made:
         raise DataError(
             "none of the rows names a passage of this index",
             hint="A row has `question`, `answer` and one of: `passages` (ids), `quote`, `document`; or `answerable: false`.",
             where=str(rows),
         )
-    write_text(out, "\n".join(lines) + "\n")
-    return len(lines)
+    write_text(out, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in made))
+    refusals = sum(refuses(row["messages"][-1]["content"]) for row in made)
+    return ReadingRows(len(made), refusals, len(asked) - len(made))
 
 
 def remove(name: str, home: str | Path | None = None) -> tuple[int, str]:

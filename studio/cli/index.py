@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -161,10 +162,16 @@ def rows(
     """Write rows that train a model to answer from passages: the right one among others, or missing, with a refusal."""
     from studio.app import indexes
 
-    count = indexes.write_rows(name, questions, out, without_gold, seed, home, passages)
-    show.as_json({"file": str(out), "rows": count}) if json else show.say(
-        f"{plural(count, 'row')} in {out}: studio train on them"
-    )
+    made = indexes.write_rows(name, questions, out, without_gold, seed, home, passages)
+    if json:
+        show.as_json({"file": str(out), **dataclasses.asdict(made)})
+        return
+    show.say(f"{plural(made.rows, 'row')} to train on in {out}, in {made.refusals} of them the answer is a refusal")
+    if made.left_out:
+        show.say(
+            f"{plural(made.left_out, 'row')} left out: no passage of the index is known to answer them, and they are not "
+            "marked `answerable: false`"
+        )
 
 
 @app.command()

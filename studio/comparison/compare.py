@@ -9,11 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from studio.comparison.questions import Question, refuses
+from studio.comparison.questions import Question, Questions, refuses
 from studio.comparison.record import AnswerRow, ComparedSystem, ComparisonRecord, Figure
 from studio.comparison.settings import Comparison
 from studio.core.errors import Stopped, StudioError
 from studio.core.messages import ChatMessage, chat_message
+from studio.core.text import plural
 from studio.documents.records import Passage
 from studio.evaluation import overlap
 from studio.evaluation.interval import Column, Draws, change, estimate, mean
@@ -61,7 +62,7 @@ class _AskedSystem:
 
 def compare(
     settings: Comparison,
-    questions: Sequence[Question],
+    of_file: Questions,
     local: Sequence[Answerer],
     large: Answerer | None,
     grounding: Grounding | None,
@@ -74,6 +75,7 @@ def compare(
 
     Raises CeilingReached where the large model would cost more than allowed, Stopped when asked to.
     """
+    questions = of_file.asked
     retrieved = [grounding.passages(question.text) for question in questions] if grounding else None
     metric = settings.quality if settings.quality != "auto" else _metric([question.reference for question in questions])
     ways = list(_systems_of(settings, questions, local, large, grounding, retrieved))
@@ -106,7 +108,7 @@ def compare(
         metric=metric,
         ways=tuple(_summary(way, rows[way.name], base, settings) for way in ways),
         found_by_retrieval=found,
-        remarks=tuple(_remarks(questions, grounding, api, settings, [row.seconds for row in base or () if not row.error])),
+        remarks=tuple(_remarks(of_file, grounding, api, settings, [row.seconds for row in base or () if not row.error])),
     )
 
 
@@ -249,13 +251,19 @@ def _column(values: Sequence[float]) -> Column:
 
 
 def _remarks(
-    questions: Sequence[Question],
+    of_file: Questions,
     grounding: Grounding | None,
     api: Sequence[float],
     settings: Comparison,
     seconds: Sequence[float],
 ) -> list[str]:
-    remarks = []
+    questions, remarks = of_file.asked, list[str]()
+    if of_file.left_out:
+        was = "was" if of_file.left_out == 1 else "were"
+        remarks.append(
+            f"{plural(of_file.left_out, 'row')} of the questions {was} left out: without a question, or with neither an answer "
+            "nor `answerable: false`."
+        )
     if len(questions) < 30:
         remarks.append(f"With {len(questions)} questions the intervals are wide. Use a hundred or more.")
     if not any(not question.answerable for question in questions):

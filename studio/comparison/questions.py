@@ -9,6 +9,7 @@ from typing import Any
 
 from studio.core.errors import DataError
 from studio.core.messages import ChatMessage, chat_message
+from studio.core.plain import object_or_empty
 from studio.evaluation.overlap import normalise
 from studio.retrieval.grounding import question_in, unmarked
 from studio.retrieval.index import Index
@@ -36,21 +37,29 @@ class Question:
     before: tuple[ChatMessage, ...] = ()
 
 
+@dataclass(frozen=True)
+class Questions:
+    """The questions of a file. left_out: rows before the last of them without a question, or without an answer to compare."""
+
+    asked: list[Question]
+    left_out: int = 0
+
+
 def refuses(answer: str) -> bool:
     """Whether an answer, in its first two sentences, says that there is none. Empty is no answer either."""
     return not answer.strip() or _REFUSAL.search(" ".join(re.split(r"(?<=[.!?])\s+", answer.strip())[:2])) is not None
 
 
-def read(rows: Iterable[Any], where: str, most: int, index: Index | None) -> list[Question]:
+def read(rows: Iterable[Any], where: str, most: int, index: Index | None) -> Questions:
     """The first questions that have an answer or are to be refused, of rows of JSON. Raises DataError for fewer than two."""
     passages = list(index.passages.values()) if index else []
     words = [f" {' '.join(terms(passage.text))} " for passage in passages]
     found: list[Question] = []
-    for row in rows:
-        if not isinstance(row, Mapping):
-            continue
+    left_out = 0
+    for row in map(object_or_empty, rows):
         text, reference = question_in(question_of(row)), unmarked(_answer(row))
         if not text or not (reference or row.get("answerable") is False):
+            left_out += 1
             continue
         answerable = row.get("answerable") is not False and not refuses(reference)
         gold = gold_of(row, passages, words) if answerable else frozenset[str]()
@@ -58,8 +67,9 @@ def read(rows: Iterable[Any], where: str, most: int, index: Index | None) -> lis
         if len(found) == most:
             break
     if len(found) < 2:
-        raise DataError(f"it contains {len(found)} usable questions", hint="A row has `question` and `answer`.", where=where)
-    return found
+        hint = "A row has `question` and `answer`; or `answerable: false`, where the documents do not say."
+        raise DataError(f"it contains {len(found)} usable questions", hint=hint, where=where)
+    return Questions(found, left_out)
 
 
 def refuse_trained(questions: Sequence[Question], trained: Iterable[Any], where: str) -> None:

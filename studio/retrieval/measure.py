@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
 from studio.core.errors import DataError, Stopped
-from studio.core.files import read_json_lines
+from studio.core.plain import object_or_empty
 from studio.core.records import Record
 from studio.core.text import plural
 from studio.documents.records import Passage
@@ -107,15 +106,13 @@ def figures(hits: Sequence[str], gold: frozenset[str]) -> dict[str, float]:
     }
 
 
-def read_questions(path: Path, index: Index) -> tuple[list[Question], int]:
-    """The questions of a JSONL file with the passages that answer each, and how many name none. Raises DataError."""
-    if not path.is_file():
-        raise DataError("there is no such file", hint="Give a JSONL file of questions.", where=str(path))
+def read_questions(rows: Iterable[object], index: Index) -> tuple[list[Question], int]:
+    """The questions of rows of JSON with the passages that answer each, and how many rows name none."""
     passages = list(index.passages.values())
     words = [f" {' '.join(terms(passage.text))} " for passage in passages]
     found: list[Question] = []
     left_out = 0
-    for row in read_json_lines(path):
+    for row in map(object_or_empty, rows):
         text = question_of(row)
         gold = gold_of(row, passages, words) if text else frozenset()
         if gold:

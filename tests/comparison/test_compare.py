@@ -40,7 +40,7 @@ def grounding(home: Path, tmp_path: Path) -> Grounding:
 
 
 @pytest.fixture
-def questions(tmp_path: Path, grounding: Grounding) -> list[asking.Question]:
+def questions(tmp_path: Path, grounding: Grounding) -> asking.Questions:
     rows: list[dict[str, Any]] = [
         {"question": f"What does the {tool} cost?", "answer": price, "quote": f"The {tool} costs {price}."}
         for tool, price in FACTS.items()
@@ -68,7 +68,7 @@ def paid(messages: Messages) -> Reply:
     return Reply(reads(messages).text, 100, 10, 2.0, cost=0.002)
 
 
-def compared(questions: list[asking.Question], grounding: Grounding) -> tuple[ComparisonRecord, list[AnswerRow]]:
+def compared(questions: asking.Questions, grounding: Grounding) -> tuple[ComparisonRecord, list[AnswerRow]]:
     rows: list[AnswerRow] = []
     spec = Comparison(questions="q.jsonl", volume=50_000, server=60)
     local = [Answerer(BASE, guesses), Answerer("tuned", reads)]
@@ -76,9 +76,7 @@ def compared(questions: list[asking.Question], grounding: Grounding) -> tuple[Co
     return compare(spec, questions, local, large, grounding, Silent(), rows.append), rows
 
 
-def test_each_way_is_asked_every_question_and_counted_from_its_rows(
-    questions: list[asking.Question], grounding: Grounding
-) -> None:
+def test_each_way_is_asked_every_question_and_counted_from_its_rows(questions: asking.Questions, grounding: Grounding) -> None:
     record, rows = compared(questions, grounding)
     ways = {way.name: way for way in record.ways}
     assert list(ways) == [
@@ -96,7 +94,7 @@ def test_each_way_is_asked_every_question_and_counted_from_its_rows(
     assert (record.found_by_retrieval.value, record.found_by_retrieval.rows) == (1.0, 6)
 
 
-def test_refusals_right_and_wrong_are_told_apart(questions: list[asking.Question], grounding: Grounding) -> None:
+def test_refusals_right_and_wrong_are_told_apart(questions: asking.Questions, grounding: Grounding) -> None:
     ways = {way.name: way for way in compared(questions, grounding)[0].ways}
 
     def refusals(name: str) -> tuple[float, float]:
@@ -109,7 +107,7 @@ def test_refusals_right_and_wrong_are_told_apart(questions: list[asking.Question
     assert refusals("tuned + retrieval") == (1.0, 0.0)
 
 
-def test_reading_and_retrieval_are_told_apart(questions: list[asking.Question], grounding: Grounding) -> None:
+def test_reading_and_retrieval_are_told_apart(questions: asking.Questions, grounding: Grounding) -> None:
     ways = {way.name: way for way in compared(questions, grounding)[0].ways}
     right, wrong = ways["tuned + right passage"], ways["tuned + wrong passages"]
     assert right.answered is not None
@@ -124,7 +122,7 @@ def test_reading_and_retrieval_are_told_apart(questions: list[asking.Question], 
 
 
 def test_costs_are_those_of_the_volume_with_the_volume_where_a_machine_of_ones_own_is_cheaper(
-    questions: list[asking.Question], grounding: Grounding
+    questions: asking.Questions, grounding: Grounding
 ) -> None:
     ways = {way.name: way for way in compared(questions, grounding)[0].ways}
     assert ways[LARGE].per_thousand == pytest.approx(2.0)
@@ -134,7 +132,7 @@ def test_costs_are_those_of_the_volume_with_the_volume_where_a_machine_of_ones_o
     assert (ways["tuned"].p50, ways[LARGE].p95) == (1.0, 2.0)
 
 
-def test_changes_are_paired_question_by_question(questions: list[asking.Question], grounding: Grounding) -> None:
+def test_changes_are_paired_question_by_question(questions: asking.Questions, grounding: Grounding) -> None:
     ways = {way.name: way for way in compared(questions, grounding)[0].ways}
     assert ways["base"].change is None
     change = ways["tuned + retrieval"].change
@@ -144,9 +142,7 @@ def test_changes_are_paired_question_by_question(questions: list[asking.Question
     assert change.low > 0
 
 
-def test_an_answer_that_failed_counts_as_wrong_but_a_ceiling_ends_it(
-    questions: list[asking.Question], grounding: Grounding
-) -> None:
+def test_an_answer_that_failed_counts_as_wrong_but_a_ceiling_ends_it(questions: asking.Questions, grounding: Grounding) -> None:
     def fails(messages: Messages) -> Reply:
         raise SpecError("no server", hint="")
 
@@ -160,9 +156,7 @@ def test_an_answer_that_failed_counts_as_wrong_but_a_ceiling_ends_it(
         compare(spec, questions, [], Answerer(LARGE, too_dear, metered=True), None, Silent(), lambda row: None)
 
 
-def test_the_page_and_the_record_hold_the_figures(
-    questions: list[asking.Question], grounding: Grounding, tmp_path: Path
-) -> None:
+def test_the_page_and_the_record_hold_the_figures(questions: asking.Questions, grounding: Grounding, tmp_path: Path) -> None:
     record, rows = compared(questions, grounding)
     assert ComparisonRecord.read(record.write(tmp_path / "report.json")) == record
     html = render(record, [*rows, rows[0].model_copy(update={"answer": "<script>alert(1)</script>"})])
@@ -173,7 +167,7 @@ def test_the_page_and_the_record_hold_the_figures(
 
 
 def test_every_figure_is_counted_from_the_rows_that_the_page_leads_to(
-    questions: list[asking.Question], grounding: Grounding, tmp_path: Path
+    questions: asking.Questions, grounding: Grounding, tmp_path: Path
 ) -> None:
     record, _ = compared(questions, grounding)
     written = tmp_path / "answers.jsonl"
@@ -220,7 +214,7 @@ def test_every_figure_is_counted_from_the_rows_that_the_page_leads_to(
     assert record.found_by_retrieval.value == fmean(bool(set(row.gold) & set(row.passages)) for row in known)
 
 
-def test_the_page_says_what_to_take_home(questions: list[asking.Question], grounding: Grounding) -> None:
+def test_the_page_says_what_to_take_home(questions: asking.Questions, grounding: Grounding) -> None:
     record, rows = compared(questions, grounding)
     html = render(record, rows, "run: last")
     assert "Highest quality: tuned + retrieval, 100 %" in html
@@ -243,7 +237,7 @@ def run_with(home: Path, trained: str, held_out: str) -> str:
 
 def test_questions_are_the_runs_own_held_out_rows_unless_named_and_never_trained_on(home: Path, tmp_path: Path) -> None:
     run = run_with(home, "How heavy is it?", "How high is it?")
-    own = answer_comparison.questions_of(Comparison(run=run), home, None)
+    own = answer_comparison.questions_of(Comparison(run=run), home, None).asked
     assert [question.text for question in own] == ["How high is it?"] * 2
     assert own[0].before == ({"role": "system", "content": "Be brief."},)
     file = tmp_path / "q.jsonl"
@@ -251,7 +245,7 @@ def test_questions_are_the_runs_own_held_out_rows_unless_named_and_never_trained
     with pytest.raises(DataError, match="1 of 2 questions are among the rows that the run was trained on"):
         answer_comparison.questions_of(Comparison(run=run, questions=str(file)), home, None)
     library.add(home, "Mine", [("q.jsonl", file)])
-    named = answer_comparison.questions_of(Comparison(run="starter", questions="dataset:mine"), home, None)
+    named = answer_comparison.questions_of(Comparison(run="starter", questions="dataset:mine"), home, None).asked
     assert [question.text for question in named] == ["how heavy is it", "Else?"]
     with pytest.raises(DataError, match="no questions to compare on"):
         answer_comparison.questions_of(Comparison(run="starter"), home, None)
@@ -259,14 +253,14 @@ def test_questions_are_the_runs_own_held_out_rows_unless_named_and_never_trained
 
 def test_a_question_with_passages_around_it_is_the_question_and_marks_of_sources_are_no_answer() -> None:
     row = {"messages": [{"role": "user", "content": prompt("How high?", [])}, {"role": "assistant", "content": "Nine m. [1]"}]}
-    (question, _) = asking.read([row, row], "x", 2, None)
+    (question, _) = asking.read([row, row], "x", 2, None).asked
     assert (question.text, question.reference) == ("How high?", "Nine m.")
     ways = [Answerer(BASE, lambda messages: Reply("nine m. [2]", 1, 1, 0.1))]
-    record = compare(Comparison(), [question, question], ways, None, None, Silent(), lambda row: None)
+    record = compare(Comparison(), asking.Questions([question, question]), ways, None, None, Silent(), lambda row: None)
     assert (record.metric, record.ways[0].quality.value) == ("normalised_match", 1.0)
 
 
-def test_a_volume_beyond_one_machine_is_remarked(questions: list[asking.Question]) -> None:
+def test_a_volume_beyond_one_machine_is_remarked(questions: asking.Questions) -> None:
     spec = Comparison(volume=10_000_000)
     record = compare(spec, questions, [Answerer(BASE, guesses)], None, None, Silent(), lambda row: None)
     assert any("answers 5,184,000 questions a month" in remark for remark in record.remarks)
@@ -295,6 +289,26 @@ def test_a_page_begins_no_comparison_with_a_file_or_a_key_of_somebodys(home: Pat
 )  # fmt: skip
 def test_a_refusal_is_known(answer: str, refused: bool) -> None:
     assert asking.refuses(answer) is refused
+
+
+def test_rows_that_are_no_question_are_counted_in_a_remark_and_a_broken_line_is_refused_with_its_number(
+    home: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "q.jsonl"
+    file.write_text('{"question": "A?", "answer": "1"}\n{"question": "B?"}\n\n{"question": "C?", "answer": "3"}\n')
+    found = answer_comparison.questions_of(Comparison(run="starter", questions=str(file)), home, None)
+    assert ([question.text for question in found.asked], found.left_out) == (["A?", "C?"], 1)
+    record = compare(Comparison(), found, [Answerer(BASE, guesses)], None, None, Silent(), lambda row: None)
+    assert record.remarks[0].startswith("1 row of the questions was left out: without a question, or with neither an answer")
+    for broken, says in (
+        ('{"question": "D?", \n', "q.jsonl:5: not valid JSON"),
+        ("[1]\n", "q.jsonl:5: expected a JSON object"),
+    ):
+        text = file.read_text()
+        file.write_text(text + broken)
+        with pytest.raises(DataError, match=says):
+            answer_comparison.questions_of(Comparison(run="starter", questions=str(file)), home, None)
+        file.write_text(text)
 
 
 def test_a_file_without_questions_and_a_wrong_spec_are_refused(tmp_path: Path) -> None:

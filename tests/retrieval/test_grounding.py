@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from studio.app import documents, indexes
@@ -143,3 +144,6 @@ def test_rows_to_train_reading_have_the_right_passage_among_others_or_a_refusal(
         elif question.get("quote"):
             assert question["quote"] not in content
     assert {row["messages"][1]["content"][-3:] for row in rows if row not in refused} > {"[1]"}  # not always first
+    file.with_suffix(".jsonl").write_text("".join(json.dumps(row) + "\n" for row in asked))
+    made = indexes.write_rows("prices", file.with_suffix(".jsonl"), tmp_path / "out.jsonl", 0.4, 1, home, 3)
+    assert (made.rows, made.refusals, made.left_out) == (9, len(refused), 1)
