@@ -134,7 +134,7 @@ def questions_of(spec: Comparison, home: Path, index: Index | None) -> Questions
         )
     found = asking.read(rows, where, spec.most_questions, index)
     if run is not None and (run / "train.jsonl").exists():
-        asking.refuse_trained(found.asked, read_json_lines(run / "train.jsonl"), where)
+        asking.refuse_trained(found.usable, read_json_lines(run / "train.jsonl"), where)
     return found
 
 

@@ -80,8 +80,8 @@ def search_index(name: str, question: str, most: int = 5, mode: Mode = "fused", 
 def measure(name: str, questions: Path, home: str | Path | None = None, reporter: Reporter | None = None) -> Measurement:
     """Recall at k, MRR and nDCG over questions whose passages are known. Raises StudioError."""
     index = find(name, home)
-    asked, left_out = measuring.read_questions(question_files.rows([questions]), index)
-    return measuring.measure(index, asked, left_out, reporter or Silent())
+    found, left_out = measuring.read_questions(question_files.rows([questions]), index)
+    return measuring.measure(index, found, left_out, reporter or Silent())
 
 
 def write_rows(
@@ -98,8 +98,8 @@ def write_rows(
     passages: in a prompt, as many as it will be asked with. Raises StudioError.
     """
     given = grounding.Grounding(find(name, home), passages)
-    asked = list(question_files.rows([rows]))
-    made = list(grounding.rows_with_passages(given, asked, without_gold=without_gold, seed=seed))
+    every = list(question_files.rows([rows]))
+    made = list(grounding.rows_with_passages(given, every, without_gold=without_gold, seed=seed))
     if not made:
         raise DataError(
             "none of the rows names a passage of this index",
@@ -108,7 +108,7 @@ def write_rows(
         )
     write_text(out, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in made))
     refusals = sum(refuses(row["messages"][-1]["content"]) for row in made)
-    return ReadingRows(len(made), refusals, len(asked) - len(made))
+    return ReadingRows(len(made), refusals, len(every) - len(made))
 
 
 def remove(name: str, home: str | Path | None = None) -> tuple[int, str]:

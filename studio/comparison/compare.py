@@ -75,7 +75,7 @@ def compare(
 
     Raises CeilingReached where the large model would cost more than allowed, Stopped when asked to.
     """
-    questions = of_file.asked
+    questions = of_file.usable
     retrieved = [grounding.passages(question.text) for question in questions] if grounding else None
     metric = settings.quality if settings.quality != "auto" else _metric([question.reference for question in questions])
     ways = list(_systems_of(settings, questions, local, large, grounding, retrieved))
@@ -257,7 +257,7 @@ def _remarks(
     settings: Comparison,
     seconds: Sequence[float],
 ) -> list[str]:
-    questions, remarks = of_file.asked, list[str]()
+    questions, remarks = of_file.usable, list[str]()
     if of_file.left_out:
         was = "was" if of_file.left_out == 1 else "were"
         remarks.append(

@@ -41,7 +41,7 @@ class Question:
 class Questions:
     """The questions of a file. left_out: rows before the last of them without a question, or without an answer to compare."""
 
-    asked: list[Question]
+    usable: list[Question]
     left_out: int = 0
 
 

@@ -90,10 +90,22 @@ def read_json(path: Path) -> Any:
 
 
 def append_json(path: Path, value: object) -> None:
-    """Append one JSON line in a single write, so that lines of several writers never interleave."""
-    line = json.dumps(value, ensure_ascii=False, default=str) + "\n"
-    with open(path, "ab", buffering=0) as out:
-        out.write(line.encode())
+    """Append one JSON line in a single write, so that lines of several writers never interleave.
+
+    It is a line of its own also after one that a torn write left unfinished. Raises OSError, also where only a part of it fits.
+    """
+    text = json.dumps(value, ensure_ascii=False, default=str) + "\n"
+    with open(path, "ab+", buffering=0) as out:
+        line = line_break(out.fileno()) + text.encode()
+        written = out.write(line)
+        if written < len(line):
+            out.write(line[written:])  # and the disk says why
+
+
+def line_break(file: int) -> bytes:
+    """What must come before a line that is appended to an open file: an end of line where the last one has none."""
+    size = os.fstat(file).st_size
+    return b"\n" if size and os.pread(file, 1, size - 1) != b"\n" else b""
 
 
 def whole_lines(path: Path, start: int = 0) -> Iterator[bytes]:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from studio.core.files import read_json_lines
+from studio.core.files import line_break, read_json_lines
 from studio.core.plain import is_object
 
 BYTES = 5 << 20
@@ -39,13 +39,13 @@ class Journal:
         line = json.dumps({"time": round(time.time(), 3), **values}, ensure_ascii=False, default=str) + "\n"
         with contextlib.suppress(OSError):
             self.file.parent.mkdir(parents=True, exist_ok=True)
-            out = os.open(self.file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            out = os.open(self.file, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 if os.fstat(out).st_size + len(line) > self._most:
                     self._rotate(out)
                     os.close(out)
-                    out = os.open(self.file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-                os.write(out, line.encode())
+                    out = os.open(self.file, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                os.write(out, line_break(out) + line.encode())
             finally:
                 os.close(out)
 

@@ -103,7 +103,7 @@ def failing_write(number: int, fault: str) -> Iterator[list[str]]:
 
     def opened(path: Any, mode: str = "r", *more: Any, **settings: Any) -> Any:
         file = open(path, mode, *more, **settings)  # noqa: SIM115 - whoever opens it closes it
-        return Lines(file) if mode == "ab" else file
+        return Lines(file) if mode == "ab+" else file
 
     before = files.__dict__.get("open")
     files.__dict__["open"] = opened

@@ -18,6 +18,7 @@ from typing import Any
 
 from studio.app import exports, runs
 from studio.app.runs import Run
+from studio.core.files import read_json_lines
 from studio.processes.identity import ProcessId
 from studio.runs import status
 
@@ -146,8 +147,7 @@ def _kill(process: ProcessId, victim: str) -> None:
 
 def _figures(folder: Path) -> dict[str, Any]:
     steps: dict[int, float] = {}
-    for line in (folder / "metrics.jsonl").read_text().splitlines():
-        values = json.loads(line)
+    for values in read_json_lines(folder / "metrics.jsonl"):  # a torn write leaves half a line
         if "loss" in values:
             steps[values["step"]] = values["loss"]
     report = json.loads((folder / "evaluation" / "report.json").read_text())

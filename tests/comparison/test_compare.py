@@ -237,7 +237,7 @@ def run_with(home: Path, trained: str, held_out: str) -> str:
 
 def test_questions_are_the_runs_own_held_out_rows_unless_named_and_never_trained_on(home: Path, tmp_path: Path) -> None:
     run = run_with(home, "How heavy is it?", "How high is it?")
-    own = answer_comparison.questions_of(Comparison(run=run), home, None).asked
+    own = answer_comparison.questions_of(Comparison(run=run), home, None).usable
     assert [question.text for question in own] == ["How high is it?"] * 2
     assert own[0].before == ({"role": "system", "content": "Be brief."},)
     file = tmp_path / "q.jsonl"
@@ -245,7 +245,7 @@ def test_questions_are_the_runs_own_held_out_rows_unless_named_and_never_trained
     with pytest.raises(DataError, match="1 of 2 questions are among the rows that the run was trained on"):
         answer_comparison.questions_of(Comparison(run=run, questions=str(file)), home, None)
     library.add(home, "Mine", [("q.jsonl", file)])
-    named = answer_comparison.questions_of(Comparison(run="starter", questions="dataset:mine"), home, None).asked
+    named = answer_comparison.questions_of(Comparison(run="starter", questions="dataset:mine"), home, None).usable
     assert [question.text for question in named] == ["how heavy is it", "Else?"]
     with pytest.raises(DataError, match="no questions to compare on"):
         answer_comparison.questions_of(Comparison(run="starter"), home, None)
@@ -253,7 +253,7 @@ def test_questions_are_the_runs_own_held_out_rows_unless_named_and_never_trained
 
 def test_a_question_with_passages_around_it_is_the_question_and_marks_of_sources_are_no_answer() -> None:
     row = {"messages": [{"role": "user", "content": prompt("How high?", [])}, {"role": "assistant", "content": "Nine m. [1]"}]}
-    (question, _) = asking.read([row, row], "x", 2, None).asked
+    (question, _) = asking.read([row, row], "x", 2, None).usable
     assert (question.text, question.reference) == ("How high?", "Nine m.")
     ways = [Answerer(BASE, lambda messages: Reply("nine m. [2]", 1, 1, 0.1))]
     record = compare(Comparison(), asking.Questions([question, question]), ways, None, None, Silent(), lambda row: None)
@@ -297,7 +297,7 @@ def test_rows_that_are_no_question_are_counted_in_a_remark_and_a_broken_line_is_
     file = tmp_path / "q.jsonl"
     file.write_text('{"question": "A?", "answer": "1"}\n{"question": "B?"}\n\n{"question": "C?", "answer": "3"}\n')
     found = answer_comparison.questions_of(Comparison(run="starter", questions=str(file)), home, None)
-    assert ([question.text for question in found.asked], found.left_out) == (["A?", "C?"], 1)
+    assert ([question.text for question in found.usable], found.left_out) == (["A?", "C?"], 1)
     record = compare(Comparison(), found, [Answerer(BASE, guesses)], None, None, Silent(), lambda row: None)
     assert record.remarks[0].startswith("1 row of the questions was left out: without a question, or with neither an answer")
     for broken, says in (
