@@ -8,11 +8,13 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from studio.core.errors import ModelError
 from studio.core.text import plural
 from studio.hardware.dims import ModelDims
 from studio.models.adapter_config import CONFIG, COPY_AGAIN, check_fields, check_layers
-from studio.models.weights import Tensor, header
+from studio.models.weights import Tensor, header, numbers
 
 if TYPE_CHECKING:
     from torch import nn
@@ -201,6 +203,20 @@ def match_dims(folder: Path, tensors: dict[str, Tensor], dims: ModelDims, base: 
         )
 
 
+def check_finite(folder: Path, tensors: dict[str, Tensor]) -> None:
+    """Raise ModelError for NaN or infinity in an adapter's matrices, read without torch."""
+    for name, tensor in tensors.items():
+        values = numbers(folder / WEIGHTS, tensor) if _MATRIX.match(name) else None
+        if values is not None and not np.isfinite(values).all():
+            raise _not_finite(name, folder)
+
+
+def _not_finite(name: str, folder: Path) -> ModelError:
+    return ModelError(
+        f"{name} of this adapter holds NaN or infinity", hint="Train it again, or copy it again.", where=str(folder)
+    )
+
+
 def check_values(folder: Path) -> bool:
     """Whether the adapter changes anything: False if all its B matrices are zero and it holds no whole modules. Raises
     ModelError for NaN or infinity."""
@@ -212,9 +228,7 @@ def check_values(folder: Path) -> bool:
         for name in file.keys():  # noqa: SIM118 - no dictionary
             values = file.get_tensor(name)
             if values.is_floating_point() and not bool(torch.isfinite(values).all()):
-                raise ModelError(
-                    f"{name} of this adapter holds NaN or infinity", hint="Train it again, or copy it again.", where=str(folder)
-                )
+                raise _not_finite(name, folder)
             matched = _MATRIX.match(name)
             counts = matched["side"].endswith("B") if matched else whole and ".lora_" not in name
             changes = changes or (counts and bool(values.any()))
@@ -222,13 +236,14 @@ def check_values(folder: Path) -> bool:
 
 
 def unusual_scaling(folder: Path) -> str:
-    """By how much an adapter's changes are multiplied, where that is far more than any method asks for; else nothing."""
+    """By how much an adapter's changes are multiplied, where that is far more than any method asks for, or not above 0; else
+    nothing."""
     config = read_config(folder)
     rank, alpha = config.get("r"), config.get("lora_alpha")
     if not isinstance(rank, int) or not isinstance(alpha, int | float) or rank < 1:
         return ""
     scaling = alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
-    return f"{scaling:,.0f}" if scaling > MOST_SCALING else ""
+    return f"{scaling:,.0f}" if not 0 < scaling <= MOST_SCALING else ""
 
 
 def _module(layer: str, modules: dict[str, Any]) -> Any:

@@ -21,8 +21,11 @@ MOST_HEADER = 100 << 20
 """Bytes a header may have, as the format's own reader limits it."""
 SMALL = 1 << 16
 """Numbers up to which a one-dimensional tensor (a norm, a bias) is looked through for NaN."""
-_LAYER = re.compile(r"(?:.*\.)?layers\.(\d+)\.(?:[a-z_]+\.)?(\w+)\.weight")
+_LAYER = re.compile(r"(.*\.)?layers\.(\d+)\.(?:[a-z_]+\.)?(\w+)\.weight")
 """A linear layer of a decoder layer, as every listed architecture names it; not one of an expert."""
+_PREFIXES = ("", "model.", "transformer.", "gpt_neox.", "backbone.", "language_model.", "model.language_model.")
+"""What stands before `layers.0` in checkpoints that transformers reads; a wrapper's `module.` or `_orig_mod.` it does not."""
+_POINTER = b"version https://git-lfs"
 _NOT_SAVED = ("lm_head.weight", "inv_freq", "masked_bias")
 """Endings of names that an index may list and a file need not hold: they are tied, or made anew."""
 OTHER_MODEL = "Weights and config.json are of different models; download both again."
@@ -73,16 +76,22 @@ def _check_layers(headers: dict[Path, dict[str, Tensor]], dims: ModelDims, folde
     for file, tensors in headers.items():
         for name, tensor in tensors.items():
             match = _LAYER.fullmatch(name)
-            if match is None or match[2] not in dims.linears:
+            if match is None or match[3] not in dims.linears:
                 continue
-            inputs, outputs = dims.linears[match[2]]
+            if (match[1] or "") not in _PREFIXES:
+                raise ModelError(
+                    f"its tensors are called `{name}`, which no transformers model knows",
+                    hint=f"Save the model itself, not a wrapper around it: without `{match[1].removesuffix('model.')}`.",
+                    where=str(file),
+                )
+            inputs, outputs = dims.linears[match[3]]
             if tensor["shape"] != [outputs, inputs]:
                 raise ModelError(
                     f"{name} has the shape {tensor['shape']}, and [{outputs}, {inputs}] follows from config.json",
                     hint=OTHER_MODEL,
                     where=str(file),
                 )
-            found.add((int(match[1]), match[2]))
+            found.add((int(match[2]), match[3]))
     held = 1 + max((layer for layer, _ in found), default=-1)
     if held != dims.layers:
         raise ModelError(
@@ -103,11 +112,23 @@ def header(file: Path, hint: str = HINT) -> dict[str, Tensor]:
         tensors = {name: value for name, value in values.items() if name != "__metadata__"}
         end = max((int(value["data_offsets"][1]) for value in tensors.values()), default=0)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError):
+        if _is_pointer(file):
+            hint = "In the folder it was cloned to: git lfs pull."
+            raise ModelError("this is a Git LFS pointer, not the weights", hint=hint, where=str(file)) from None
         raise ModelError("this is not a whole safetensors file", hint=hint, where=str(file)) from None
     missing = 8 + length + end - file.stat().st_size
     if missing > 0:
         raise ModelError(f"the file is cut off: {missing:,} bytes are missing at its end", hint=hint, where=str(file))
     return tensors
+
+
+def _is_pointer(file: Path) -> bool:
+    """Whether a clone without Git LFS left a few lines of text in the file's place."""
+    try:
+        with file.open("rb") as stream:
+            return stream.read(len(_POINTER)) == _POINTER
+    except OSError:
+        return False
 
 
 def _header_length(stream: BinaryIO) -> int:
@@ -134,14 +155,20 @@ def _listed(folder: Path) -> dict[str, str]:
 
 def _has_nan(file: Path, tensor: Tensor) -> bool:
     """True if a small tensor holds NaN; False for kinds of numbers that have none."""
+    values = numbers(file, tensor)
+    return values is not None and bool(np.isnan(values).any())
+
+
+def numbers(file: Path, tensor: Tensor) -> np.ndarray | None:
+    """A tensor's values in a row, without torch; nothing for kinds of numbers that have no NaN."""
     with file.open("rb") as stream:
         start = 8 + _header_length(stream) + tensor["data_offsets"][0]
         stream.seek(start)
         data = stream.read(tensor["data_offsets"][1] - tensor["data_offsets"][0])
     match tensor["dtype"]:
         case "BF16":
-            return bool(np.isnan((np.frombuffer(data, "<u2").astype(np.uint32) << 16).view(np.float32)).any())
+            return (np.frombuffer(data, "<u2").astype(np.uint32) << 16).view(np.float32)
         case "F16" | "F32" | "F64" as kind:
-            return bool(np.isnan(np.frombuffer(data, f"<f{int(kind[1:]) // 8}")).any())
+            return np.frombuffer(data, f"<f{int(kind[1:]) // 8}")
         case _:
-            return False
+            return None

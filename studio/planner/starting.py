@@ -102,6 +102,7 @@ def settled(spec: RunSpec, start: Path | None, base: Mapping[str, Any] | None = 
         )
     try:
         tensors = adapter_files.check(start)
+        adapter_files.check_finite(start, tensors)
         if base is not None:
             adapter_files.match_dims(start, tensors, model_dims(base), spec.model.name)
     except ModelError as problem:

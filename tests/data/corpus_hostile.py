@@ -52,6 +52,9 @@ def of_archive(name: str) -> bytes:
 
 
 CASES: tuple[Case, ...] = (
+    Case("nan-by-python.jsonl", lines(lambda q, a: {"question": q, "answer": a, "score": float("nan"), "weight_of": float("inf")}), Turns(FIRST)),
+    Case("nan-by-python.json", json.dumps([{"question": q, "answer": a, "score": float("nan")} for q, a in PAIRS]), Turns(FIRST)),
+    Case("nan-for-answers.jsonl", lines(lambda q, a: {"question": q, "answer": float("nan")}), Refuses("missing answer")),
     # put together, cut, mixed
     Case("one-below-the-other.csv", (MARK + TABLE) * 2, Turns(FIRST, 12)),
     Case("one-below-the-other.jsonl", (MARK + LINES) * 2, Turns(FIRST, 12)),

@@ -185,6 +185,7 @@ def test_each_fault_of_a_foreign_adapter_is_said_in_a_sentence_of_its_own(
         halved: "has its matrix A and no B",
         configure(fault("less"), target_modules=["q_proj"]): "leaves out 12 of the 14 layers",
         nan: "NaN or infinity",
+        configure(fault("strength"), lora_alpha=float("nan")): "lora_alpha must be a number, and is nan",
         text: "cannot be read",
     }
     for folder, sentence in faults.items():
@@ -194,7 +195,9 @@ def test_each_fault_of_a_foreign_adapter_is_said_in_a_sentence_of_its_own(
     loading.attach_adapter(load(tiny_model, "none"), zeros)
     assert "are zero: it changes nothing" in caplog.text
     loading.attach_adapter(load(tiny_model, "none"), configure(fault("scaled"), lora_alpha=100_000))
-    assert "multiplies what it learned by" in caplog.text
+    assert "multiplies what it learned by 25,000" in caplog.text
+    loading.attach_adapter(load(tiny_model, "none"), configure(fault("negated"), lora_alpha=-8))
+    assert "multiplies what it learned by -2" in caplog.text
     loading.attach_adapter(base, good)
 
 

@@ -47,8 +47,21 @@ def test_a_file_that_is_cut_off_is_named_with_what_is_missing(folder: Path) -> N
 
 
 def test_garbage_in_place_of_weights_is_refused(folder: Path) -> None:
-    (folder / "model.safetensors").write_bytes(b"version https://git-lfs.github.com/spec/v1")
+    (folder / "model.safetensors").write_bytes(b"<html>404</html>")
     assert "not a whole safetensors file" in refused(folder).message
+    (folder / "model.safetensors").write_bytes(b"version https://git-lfs.github.com/spec/v1")
+    assert "git lfs pull" in refused(folder).hint
+
+
+@pytest.mark.parametrize("wrapper", ["module.", "_orig_mod."])
+def test_weights_saved_from_within_a_wrapper_are_refused_before_anything_is_prepared(wrapper: str, folder: Path) -> None:
+    def wrap(tensors: dict[str, Any]) -> None:
+        tensors.update({f"{wrapper}{name}": tensors.pop(name) for name in list(tensors)})
+
+    changed(folder, wrap)
+    error = refused(folder)
+    assert wrapper in error.message
+    assert f"without `{wrapper}`" in error.hint
 
 
 def test_a_missing_shard_is_named(folder: Path) -> None:

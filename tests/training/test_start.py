@@ -114,6 +114,7 @@ def test_adapters_that_an_export_could_not_carry_are_refused(changes: dict[str, 
         ({"rank_pattern": {"lm_head": 10**9}}, "says rank 1,000,000,000"),
         ({"rank_pattern": 5}, "rank_pattern must be whole numbers by layer, and is 5"),
         ({"lora_alpha": "x"}, "lora_alpha must be a number, and is 'x'"),
+        ({"lora_alpha": float("nan")}, "lora_alpha must be a number, and is nan"),
         ({"target_modules": ["q_proj"]}, "leaves out"),
         ({"target_modules": []}, "target_modules is empty"),
         ({"layers_to_transform": [1]}, "leaves out"),
@@ -124,6 +125,17 @@ def test_a_config_that_does_not_say_what_the_tensors_are_is_refused_before_anyth
 ) -> None:
     with pytest.raises(SpecError, match=words):
         planner.settled(asked(folder := start(**changes)), folder)
+
+
+def test_an_adapter_with_infinity_in_it_is_refused_before_the_plan(start: Callable[..., Path]) -> None:
+    from safetensors.torch import save_file
+
+    folder = start()
+    matrices = weights(folder)
+    next(iter(matrices.values()))[0, 0] = float("inf")
+    save_file(matrices, folder / "adapter_model.safetensors")
+    with pytest.raises(SpecError, match="holds NaN or infinity"):
+        planner.settled(asked(folder), folder)
 
 
 def test_an_adapter_that_lacks_matrices_is_refused(start: Callable[..., Path]) -> None:

@@ -16,6 +16,7 @@ from studio.core.errors import DataError
 from studio.core.plain import is_list, is_object
 from studio.core.text import size
 from studio.data.readers.facts import ROW_BYTES, Facts
+from studio.data.readers.json_values import loads
 from studio.data.rows import Rejected, Row
 from studio.data.texts import python_literal
 
@@ -95,12 +96,11 @@ def _encoded_twice(text: str) -> dict[str, Any] | list[Any] | None:
 
 
 def _lines(head: bytes, stream: BinaryIO, facts: Facts) -> Iterator[Row | Rejected]:
-    name, loads = facts.name, orjson.loads
-    number = 0
+    name, number = facts.name, 0
     for line in _split(head, stream, facts):
         number += 1
         try:
-            value = loads(line)
+            value = loads(line, facts)
         except orjson.JSONDecodeError as problem:
             if not line.strip():
                 continue
@@ -145,7 +145,7 @@ def _parts(parts: list[bytes], number: int, facts: Facts) -> Iterator[Row | Reje
     for part in parts:
         try:
             if part.strip():
-                yield row_of(orjson.loads(part), facts, number, part)
+                yield row_of(loads(part, facts), facts, number, part)
         except orjson.JSONDecodeError as problem:
             yield _broken(part, facts.name, number, problem)
         number += 1
@@ -274,7 +274,7 @@ class _Scanner:
         line = self.line + self._buffer.count(b"\n", self._at, begin)
         text = self._buffer[begin:end]
         try:
-            return row_of(orjson.loads(text), self._facts, line, text)
+            return row_of(loads(text, self._facts), self._facts, line, text)
         except orjson.JSONDecodeError as problem:
             self._broken = self._broken or line
             return _broken(text, self._facts.name, line, problem)
