@@ -10,6 +10,7 @@ from typing import Any
 
 from studio.core.errors import ModelError
 from studio.hardware.dims import ModelDims
+from studio.models import presets
 from studio.models.architectures import ARCHITECTURES, UNLISTED, architecture
 from studio.models.architectures.base import Architecture, ConfigValues
 from studio.models.counting import MOST_LAYERS
@@ -42,7 +43,8 @@ def model_dims(config: ConfigValues) -> ModelDims:
     if name and facts is UNLISTED:
         if not any(text.get(width) for width in WIDTHS):
             raise _no_decoder("it has no hidden size")
-        built = _built(json.dumps(config, sort_keys=True, default=str))
+        known = presets.counts(config)
+        built = from_counts(known) if known else _built(json.dumps(config, sort_keys=True, default=str))
         if built is not None:
             return built
     return _counted(config, name, facts)
@@ -163,7 +165,7 @@ def _built(config: str) -> ModelDims | None:
         return None
 
 
-def from_counts(values: dict[str, Any]) -> ModelDims:
+def from_counts(values: ConfigValues) -> ModelDims:
     """What `studio.models.counting` wrote, as dimensions."""
 
     def sizes(layer: dict[str, list[int]]) -> dict[str, tuple[int, int]]:

@@ -38,6 +38,11 @@ ARCHS: dict[str, dict[str, Any]] = {
         "shared_intermediate_size": 128,
     },
     "gpt_oss": {"num_local_experts": 4, "num_experts_per_tok": 2, "tie_word_embeddings": False, "sliding_window": 8},
+    "gemma4_text": {
+        "layer_types": ["sliding_attention", "full_attention"],
+        "hidden_size_per_layer_input": 64,
+        "vocab_size_per_layer_input": 500,
+    },
     "qwen3_5_text": {"layer_types": ["linear_attention", "full_attention"]},
 }
 WITHOUT_SDPA = ("gemma2", "gpt_oss")

@@ -99,6 +99,8 @@ def test_the_presets_count_is_the_published_one(name: str):
     known = presets.preset(name)
     assert known is not None
     assert model_dims(known.config).parameters == known.parameters
+    if known.counts:
+        assert json.loads(json.dumps(counting.count(known.config))) == known.counts
 
 
 @pytest.mark.parametrize(

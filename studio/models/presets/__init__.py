@@ -1,13 +1,15 @@
 """Known base models: the facts of their `config.json` that planning needs, so that a plan needs no hub and no weights.
 
 One JSON file a model: the config's shape fields as published, the licence, and the exact number of parameters, which a
-test counts again from the config. To add one: write its file. Weights are never shipped.
+test counts again from the config. To add one: write its file; where its architecture has none, with `counts`, as
+`python -m studio.models.counting` prints them of its config. Weights are never shipped.
 """
 
 from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,8 @@ class Preset:
     license_note: str = ""
     """What the licence restricts, if it restricts the use of the tuned model."""
     note: str = ""
+    counts: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    """What `studio.models.counting` counts of the config, where its architecture has no file: so a plan need not build it."""
 
 
 def names() -> tuple[str, ...]:
@@ -48,6 +52,11 @@ def config(name: str) -> dict[str, Any] | None:
     """The `config.json` facts of a hub id, as a fresh dictionary; None if it is no preset."""
     found = preset(name)
     return json.loads(json.dumps(found.config)) if found else None
+
+
+def counts(config: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """What was counted of exactly this config; None if it is no preset's, or its architecture has a file."""
+    return next((item.counts for item in _all().values() if item.counts and item.config == config), None)
 
 
 @functools.cache
