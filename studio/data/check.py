@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from studio.core.messages import ChatMessage, chat_message
 from studio.data.columns import SHARED, words
 from studio.data.context import Context
 from studio.data.detect import Detection
@@ -18,6 +19,8 @@ from studio.data.reasoning import with_reasoning
 from studio.data.rows import Conversation, Needs, Rejected, Row
 from studio.data.settings import Data
 from studio.data.shared import BAD, completed, excluded, is_marked_bad
+from studio.data.turns import checked
+from studio.data.turntext import turns_of_request
 from studio.data.unused import UnusedColumns
 
 SHOWN = 200
@@ -71,6 +74,8 @@ def check(
             conversation = convert(row, columns, context)
             if shared:
                 conversation = completed(conversation, row.values, columns, context)
+            if conversation.messages and (turns := _requested(conversation)):
+                conversation = replace(conversation, messages=checked(turns, columns.get("question", ""), context))
             if not MEDIA.isdisjoint(row.values):
                 _refuse_media(row.values, columns, conversation)
         except Unusable as problem:
@@ -89,6 +94,22 @@ def check(
             yield from by_answer(conversation)
         else:
             yield conversation
+
+
+def _requested(conversation: Conversation) -> list[ChatMessage]:
+    """The turns of a conversation whose only question is a transcript that asks for the answer; else none."""
+    if len(conversation.messages) < 2:
+        return []
+    *before, asked, answer = conversation.messages
+    if (
+        asked["role"] != "user"
+        or answer["role"] != "assistant"
+        or len(before) > 1
+        or not asked["content"].rstrip().endswith(":")
+    ):
+        return []
+    turns = turns_of_request(asked["content"])
+    return [*before, *(chat_message(turn["role"], turn["content"]) for turn in turns), answer] if turns else []
 
 
 def by_answer(conversation: Conversation) -> Iterator[Conversation]:

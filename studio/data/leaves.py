@@ -38,8 +38,8 @@ def leaves(table: Table) -> list[Leaf]:
         named = tuple(plain(name).split())
         if _NEVER.intersection(named) or ("code" in named and _CODES.intersection(named)):
             continue
-        example = next((value for row in table.rows if (value := row.values.get(name)) not in (None, "", [], {})), None)
-        for path, value in _inside(name, example):
+        held = (value for row in table.rows if (value := row.values.get(name)) not in (None, "", [], {}))
+        for path, value in next(filter(None, (_inside(name, value) for value in held)), list[tuple[str, Any]]()):
             own = (*named, *plain(path[len(name) :]).split())
             if isinstance(value, (str, int, float)):
                 texts = table.share(name, lambda item: isinstance(item, str)) > 0.5 if path == name else isinstance(value, str)

@@ -86,4 +86,4 @@ def _roles(spoken: list[list[str]]) -> dict[str, Role]:
     for name in dict.fromkeys(name for each in spoken for name in each):
         usual = known(name, {})
         roles[name] = usual if usual in ("system", "user", "assistant", "tool") else "user" if name in first else "assistant"
-    return roles if "assistant" in roles.values() else {}
+    return roles if {"user", "assistant"} <= set(roles.values()) else {}

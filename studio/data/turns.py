@@ -16,8 +16,10 @@ from studio.core.messages import ChatMessage, Tool, ToolCall, ToolFunction
 from studio.core.plain import is_items, is_list, is_object
 from studio.data.context import Context
 from studio.data.notes import Notes, Unusable
+from studio.data.said_calls import calls_said, result_said
 from studio.data.texts import joined_parts, kind_of, python_literal, sound
 from studio.data.times import oldest_first
+from studio.data.turn_pairs import turns_of_pairs
 from studio.models.turns import REASONING
 
 CALLER = "call"
@@ -73,7 +75,7 @@ def checked(raw: object, column: str, context: Context) -> tuple[ChatMessage, ..
     messages: list[ChatMessage] = []
     before, end = "", 0
     calls: frozenset[str] = frozenset()
-    given: Sequence[Any] = _by_time(raw, column, notes)
+    given: Sequence[Any] = _by_time(turns_of_pairs(raw), column, notes)
     for place, message in enumerate(given, 1):
         if not is_object(message):
             raise Unusable(f"wrong type: message {place} is {kind_of(message)}, not an object", column)
@@ -83,6 +85,10 @@ def checked(raw: object, column: str, context: Context) -> tuple[ChatMessage, ..
         role, message = _as_openai(message, place, column, context)
         if role == "system" and not message.get("content") and not messages:
             continue  # an empty system prompt is none
+        if role == "tool" and before == "assistant" and messages and (said := calls_said(messages[-1]["content"])):
+            messages[-1] = _calling(messages[-1], said, column)
+            notes.add("tool calls written in an answer's text were read as calls", column)
+            before = "call"
         if before not in allowed[role]:
             raise Unusable(f"roles out of order: message {place} ({role}) {_after(before)}", column)
         turn = _turn(message, role, place, column, notes)
@@ -107,6 +113,12 @@ def checked(raw: object, column: str, context: Context) -> tuple[ChatMessage, ..
         unlearned = any(turn["role"] == "assistant" for turn in messages[end:])
         notes.add(f"turns after the last {'trained ' if unlearned else ''}answer were left out", column)
     return tuple(messages[:end])
+
+
+def _calling(turn: ChatMessage, said: tuple[str, list[dict[str, Any]]], column: str) -> ChatMessage:
+    """The answer with the calls that its text says as calls, and what else it says as its text."""
+    rest, calls = said
+    return {**turn, "content": rest, "tool_calls": [tool_call(call, 0, column) for call in calls]}
 
 
 def _by_time(raw: Sequence[Any], column: str, notes: Notes) -> Sequence[Any]:
@@ -236,7 +248,7 @@ def _turn(message: dict[str, Any], role: str, number: int, column: str, notes: N
     text = (
         sound(content, column, notes) if isinstance(content, str) else joined_parts(content, f"message {number}", column, notes)
     )
-    turn: ChatMessage = {"role": role, "content": text}
+    turn: ChatMessage = {"role": role, "content": result_said(text) if role == "tool" else text}
     if len(message) > 2 or message.keys() - _PLAIN:
         _rest(turn, message, number, column, notes)
     if (not text or text.isspace()) and "tool_calls" not in turn and role != "tool":

@@ -38,13 +38,16 @@ def turns_of_template(text: str) -> list[Turn] | None:
 
 _SPOKEN = re.compile(
     r"^[ \t]*(?:\*\*|#+[ \t]*)?(system|user|human|customer|client|q|question|assistant|ai|bot|chatbot|agent|support|a|answer"
-    r"|gpt|model)(?:[ \t]*\d{1,2})?(?:\*\*)?[ \t]*:(?:\*\*)?[ \t]*",
+    r"|gpt|model|function response)(?:[ \t]*\d{1,2})?(?:\*\*)?[ \t]*:(?:\*\*)?[ \t]*",
     re.IGNORECASE | re.MULTILINE,
 )
+_CLOSED = re.compile(r"\s*<\|endoftext\|>\s*\Z")
+"""What some transcripts end a turn with."""
 _SPEAKERS = {
     **dict.fromkeys(("system",), "system"),
     **dict.fromkeys(("user", "human", "customer", "client", "q", "question"), "user"),
     **dict.fromkeys(("assistant", "ai", "bot", "chatbot", "agent", "support", "a", "answer", "gpt", "model"), "assistant"),
+    "function response": "tool",
 }
 
 
@@ -56,11 +59,20 @@ def turns_of_text(text: str) -> list[Turn] | None:
         return None
     turns: list[Turn] = []
     for mark, following in zip(marks, [*marks[1:], None], strict=True):
-        said = text[mark.end() : following.start() if following else len(text)].strip()
+        said = _CLOSED.sub("", text[mark.end() : following.start() if following else len(text)]).strip()
         turns.append({"role": _SPEAKERS[mark[1].lower()], "content": said})
     return (
         turns if {"user", "assistant"} <= {turn["role"] for turn in turns} and all(turn["content"] for turn in turns) else None
     )
+
+
+def turns_of_request(text: str) -> list[Turn] | None:
+    """The turns of a transcript that ends with the assistant's name and asks for what it says: `Human: … Assistant:`."""
+    written = text.rstrip()
+    if not written.endswith(":") or not (turns := turns_of_text(f"{written} .")):
+        return None
+    asks = turns.pop()
+    return turns if asks == {"role": "assistant", "content": "."} else None
 
 
 def _by_headers(opening: str, closing: str, skip: str = "") -> Callable[[str], list[Turn] | None]:

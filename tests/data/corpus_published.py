@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.data.corpus import FIRST, PAIRS, A, Asks, Case, Q, Refuses, Turns, lines, table
+from tests.data.corpus import FIRST, LONG, PAIRS, A, Asks, Case, Q, Refuses, Turns, lines, table
 
 THOUGHT = (("user", Q[0]), ("assistant", f"<think>\nLook.\n</think>\n\n{A[0]}"))
 KEYED = (("user", f"{Q[0]}\n\nA. No.\nB. {A[0]}"), ("assistant", f"B. {A[0]}"))
@@ -53,6 +53,20 @@ CASES: tuple[Case, ...] = (
     Case("thought-in-column.csv", table("prompt", "completion", "reasoning", make=lambda q, a: [q, a, "Look."]), Turns(THOUGHT), {"reasoning": "within"}),
     Case("thoughts-dropped.jsonl", lines(lambda q, a: {"instruction": q, "input": "", "output": f"<think>\nLook.\n</think>\n\n{a}"}), Turns(FIRST), {"reasoning": "drop"}),
     Case("thinking-dropped.jsonl", lines(lambda q, a: {"question": q, "thinking": "Look.", "answer": a}), Turns(FIRST), {"reasoning": "drop"}),
+    # pairs of turns, calls within texts, transcripts that ask
+    Case("inputs-and-outputs.jsonl", lines(lambda q, a: {"source": "x", "conversation": [{"input": q, "output": a}, {"input": Q[1], "output": A[1]}]}), Turns(LONG)),
+    Case("human-assistant-pairs.jsonl", lines(lambda q, a: {"conversation_id": 1, "conversation": [{"human": q, "assistant": a}]}), Turns(FIRST)),
+    Case("two-drafts-are-no-speakers.jsonl", lines(lambda q, a: {"info": {"post": q, "title": "t"}, "summaries": [{"text": a, "policy": "x"}, {"text": "No.", "policy": "y"}]}), Asks(None)),
+    Case("calls-in-marks.jsonl", lines(lambda q, a: {"conversations": [{"from": "human", "value": q}, {"from": "gpt", "value": 'Wait.\n<tool_call>\n{"name": "p", "arguments": {"i": 1}}\n</tool_call>'}, {"from": "tool", "value": "<tool_response>\n24\n</tool_response>"}, {"from": "gpt", "value": a}]}), Turns((FIRST[0], ("assistant", "Wait."), ("tool", "24"), FIRST[1]))),
+    Case("calls-as-python.jsonl", lines(lambda q, a: {"conversations": [{"from": "user", "value": q}, {"from": "assistant", "value": '[Shop Prices(item="lamp", n=2), g()]'}, {"from": "tool", "value": "24"}, {"from": "assistant", "value": a}]}), Turns((FIRST[0], ("assistant", ""), ("tool", "24"), FIRST[1]))),
+    Case("calls-that-are-none.jsonl", lines(lambda q, a: {"conversations": [{"from": "user", "value": q}, {"from": "assistant", "value": "I look."}, {"from": "tool", "value": "24"}, {"from": "assistant", "value": a}]}), Refuses("roles out of order: message 3 (tool) follows assistant")),
+    Case("function-calls-in-transcript.jsonl", lines(lambda q, a: {"chat": f"USER: {q}\n\n\nASSISTANT: <functioncall> {{\"name\": \"p\", \"arguments\": '{{\"i\": 1}}'}} <|endoftext|>\n\n\nFUNCTION RESPONSE: 24\n\n\nASSISTANT: {a} <|endoftext|>"}), Turns((FIRST[0], ("assistant", ""), ("tool", "24"), FIRST[1]))),
+    Case("transcript-that-asks.jsonl", lines(lambda q, a: {"instruction": f"Human:{q}\nAssistant:", "input": "", "output": a}), Turns(FIRST)),
+    Case("long-transcript-that-asks.jsonl", lines(lambda q, a: {"prompt": f"\n\nHuman: {Q[0]}\n\nAssistant: {A[0]}\n\nHuman: {Q[1]}\n\nAssistant:", "completion": A[1], "n": q}), Turns(LONG)),
+    Case("choices-that-are-numbers.jsonl", lines(lambda q, a: {"question": q, "choices": ["1", "2", "3", "24"], "answer": 3}), Turns((("user", f"{Q[0]}\n\nA. 1\nB. 2\nC. 3\nD. 24"), ("assistant", "D. 24")))),
+    Case("unanswerable-first.jsonl", numbered(lambda n, q, a: {"question": q, "context": "Shop.", "answers": {"text": [a] if n else [], "answer_start": [0] if n else []}}), Asks(None)),
+    Case("better-and-worse.jsonl", lines(lambda q, a: {"prompt": q, "better": a, "worse": "No."}), Turns(FIRST)),
+    Case("chosen-response-unknown-prompt.jsonl", lines(lambda q, a: {"instruction_prompts": q, "chosen_response": a, "rejected_response": "No."}), Asks(Turns(FIRST))),
     # texts and what is said of them
     Case("document-summary.jsonl", lines(lambda q, a: {"document": q, "summary": a, "id": "1"}), Asks(Turns(FIRST))),
     Case("article-highlights.jsonl", lines(lambda q, a: {"article": q, "highlights": a, "id": "1"}), Asks(Turns(FIRST))),

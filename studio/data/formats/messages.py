@@ -11,6 +11,7 @@ from studio.data.context import Context
 from studio.data.notes import Unusable
 from studio.data.rows import Conversation, Row
 from studio.data.texts import is_absent, kind_of
+from studio.data.turn_pairs import is_pair
 from studio.data.turns import CONTENT_KEYS, ROLE_KEYS, SPEAKERS, checked, from_json, is_said
 
 EXAMPLE: dict[str, Any] = {
@@ -53,15 +54,28 @@ _SPEAKERS = ("speakers", "roles", "speaker", "role", "from", "authors")
 
 def propose(table: Table) -> Proposal | None:
     """A column whose values are lists of objects that name a speaker and hold what is said."""
-    columns_found = lists_of_objects(table, _is_message, ROLES["messages"])
+    columns_found = lists_of_objects(table, _is_message, ROLES["messages"]) or [
+        name for name in lists_of_objects(table, is_pair, ROLES["messages"]) if table.plain[name] in ROLES["messages"]
+    ]
     if not columns_found:
         return _texts_in_turn(table)
     columns = {"messages": columns_found[0]}
     columns |= shared_columns(table, columns.values(), ROLES)
-    reasons = (f"`{columns_found[0]}` holds lists of objects with `role` and `content`.", *unused(table, columns))
+    reasons = (
+        f"`{columns_found[0]}` holds lists of objects with {_said_by(table, columns_found[0])}.",
+        *unused(table, columns),
+    )
     unclear = {"messages": tuple(columns_found)} if len(columns_found) > 1 else {}
     strength = 0.99 if table.plain[columns_found[0]] in ROLES["messages"] else 0.9
     return Proposal("messages", columns, worth(table, convert, columns, strength), reasons, unclear)
+
+
+def _said_by(table: Table, name: str) -> str:
+    return "a question and an answer" if table.share(name, _is_pairs) > 0.5 else "`role` and `content`"
+
+
+def _is_pairs(value: object) -> bool:
+    return is_list(value) and bool(value) and is_object(value[0]) and is_pair(value[0])
 
 
 def _texts_in_turn(table: Table) -> Proposal | None:

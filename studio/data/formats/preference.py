@@ -13,7 +13,7 @@ from studio.data.notes import Unusable
 from studio.data.rows import Conversation, Row
 from studio.data.texts import is_absent, kind_of
 from studio.data.turns import SPEAKERS, checked, from_json, key_of
-from studio.data.turntext import template_of, turns_of_template, turns_of_text
+from studio.data.turntext import template_of, turns_of_request, turns_of_template, turns_of_text
 
 EXAMPLE: dict[str, Any] = {
     "prompt": "How long is the warranty of the Aria lamp?",
@@ -25,8 +25,8 @@ ROLES = {
         *("prompt", "question", "instruction", "input", "query"),
         *("messages", "conversations", "conversation", "context messages"),
     ),
-    "chosen": ("chosen", "preferred", "chosen response", "response chosen"),
-    "rejected": ("rejected", "dispreferred", "rejected response", "response rejected"),
+    "chosen": ("chosen", "preferred", "chosen response", "response chosen", "better", "better response", "winner response"),
+    "rejected": ("rejected", "dispreferred", "rejected response", "response rejected", "worse", "worse response"),
     **{role: names for role, names in SHARED.items() if role not in ("keep", "drop", "reasoning")},
 }
 
@@ -74,6 +74,8 @@ def _turns(prompt: object, answer: Any, prompt_column: str, column: str) -> list
         if turns is None:
             raise Unusable("template text that does not come apart: it is not wholly made of turns", prompt_column)
         return list(turns)
+    if isinstance(prompt, str) and (turns := turns_of_request(prompt)):
+        prompt = turns
     if isinstance(prompt, str) and prompt.lstrip().startswith("[{"):
         prompt = from_json(prompt, prompt_column)
     asked = prompt if is_list(prompt) else [{"role": "user", "content": prompt}]

@@ -130,7 +130,9 @@ def with_choices(question: str, choices: object, answer: object, columns: Mappin
     letters = [chr(ord("A") + index) for index in range(len(texts))]
     labels = [str(label) for label in choices.get("label", letters)] if is_object(choices) else letters
     written = str(answer).strip() if not isinstance(answer, bool) else ""
-    if written in labels:
+    if isinstance(answer, int) and not isinstance(answer, bool) and written not in labels and 0 <= answer < len(texts):
+        index = answer  # a number, not a text that looks like one, counts the choices
+    elif written in labels:
         index = labels.index(written)
     elif written in texts:
         index = texts.index(written)
