@@ -164,7 +164,7 @@ def _systems_of(
 
 def _metric(references: Sequence[str]) -> str:
     """What tells a right answer here."""
-    return "normalised_match" if overlap.are_short(references) else "token_f1"
+    return "contains_reference" if overlap.are_short(references) else "token_f1"
 
 
 def _row(system: _AskedSystem, index: int, question: Question, metric: str) -> AnswerRow:

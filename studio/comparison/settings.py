@@ -30,9 +30,9 @@ class Comparison(Section, frozen=True):
     """The large model is also asked with passages."""
     ceiling: Annotated[float | None, Field(gt=0)] = None
     """US dollars that the large model's answers may cost at most."""
-    quality: Literal["auto", "exact_match", "normalised_match", "token_f1", "rouge_l"] = "auto"
-    """The metric of an answer. auto: for references of up to 12 words normalised match (the same but for case, punctuation
-    and articles), else token F1."""
+    quality: Literal["auto", "exact_match", "normalised_match", "contains_reference", "token_f1", "rouge_l"] = "auto"
+    """The metric of an answer. auto: for references of up to 12 words whether the answer contains the reference (but for case,
+    punctuation and articles), so that a model that answers in a sentence is not wrong for that; else token F1."""
     most_questions: Annotated[int, Field(ge=2)] = 100
     """Questions that are asked; the first of the file."""
     passages: Annotated[int, Field(ge=1, le=20)] = 4

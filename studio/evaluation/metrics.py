@@ -36,6 +36,13 @@ METRICS: dict[str, Metric] = _Metrics(
             "share",
             "the same without case, punctuation and articles (SQuAD, Rajpurkar et al. 2016)",
         ),
+        Metric(
+            "contains_reference",
+            "Contains the reference",
+            "higher",
+            "share",
+            "share of answers in which the reference stands word for word, without case, punctuation and articles",
+        ),
         Metric("token_f1", "Token F1", "higher", "share", "2PR / (P + R) over the words shared with the reference (SQuAD)"),
         Metric("rouge_l", "ROUGE-L", "higher", "share", "F-measure of the longest common subsequence of words (Lin 2004)"),
         Metric("loss", "Loss", "lower", "number", "mean negative log-likelihood of the reference's tokens, in nats"),

@@ -39,6 +39,14 @@ def normalised_match(reference: str, answer: str) -> float:
     return float(normalise(reference) == normalise(answer))
 
 
+def contains_reference(reference: str, answer: str) -> float:
+    """1.0 if the reference, normalised, stands in the answer word for word, as retrieved answers are measured (Mallen et al.
+    2023): "MC-15" in "Its code is MC-15." An answer that lists everything has it too."""
+    wanted, given = words(normalise(reference)), words(normalise(answer))
+    places = range(len(given) - len(wanted) + 1)
+    return float(bool(wanted) and any(given[place : place + len(wanted)] == wanted for place in places))
+
+
 def token_f1(reference: str, answer: str) -> float:
     """Harmonic mean of precision and recall over the bag of normalised words (SQuAD's F1, Rajpurkar et al. 2016).
 

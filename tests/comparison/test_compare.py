@@ -257,7 +257,7 @@ def test_a_question_with_passages_around_it_is_the_question_and_marks_of_sources
     assert (question.text, question.reference) == ("How high?", "Nine m.")
     ways = [Answerer(BASE, lambda messages: Reply("nine m. [2]", 1, 1, 0.1))]
     record = compare(Comparison(), asking.Questions([question, question]), ways, None, None, Silent(), lambda row: None)
-    assert (record.metric, record.ways[0].quality.value) == ("normalised_match", 1.0)
+    assert (record.metric, record.ways[0].quality.value) == ("contains_reference", 1.0)
 
 
 def test_a_volume_beyond_one_machine_is_remarked(questions: asking.Questions) -> None:

@@ -7,7 +7,31 @@ import time
 
 import pytest
 
-from studio.evaluation.overlap import common_subsequence, exact_match, normalise, normalised_match, rouge_l, token_f1
+from studio.evaluation.overlap import (
+    common_subsequence,
+    contains_reference,
+    exact_match,
+    normalise,
+    normalised_match,
+    rouge_l,
+    token_f1,
+)
+
+
+@pytest.mark.parametrize(
+    ("reference", "answer", "contains"),
+    [
+        ("MC-15", "The code on the box is MC-15.", 1.0),
+        ("MC-15", "The code on the box is MC-150.", 0.0),
+        ("36 months", "It has a warranty of 36 months, I think.", 1.0),
+        ("36 months", "36 weeks, or 12 months.", 0.0),
+        ("The oak", "oak", 1.0),
+        ("橡木", "这把椅子是橡木做的。", 1.0),
+        ("", "anything", 0.0),
+    ],
+)
+def test_an_answer_in_a_sentence_contains_its_reference_word_for_word(reference: str, answer: str, contains: float):
+    assert contains_reference(reference, answer) == contains
 
 
 def test_exact_match_forgives_only_surrounding_white_space():
