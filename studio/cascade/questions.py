@@ -15,9 +15,11 @@ from studio.core.records import Record
 from studio.data.rows import Conversation
 from studio.evaluation.answering import text_scores
 from studio.evaluation.metrics import METRICS, TEXT_METRICS
-from studio.evaluation.overlap import are_short, normalise, spoken
+from studio.evaluation.overlap import are_short, contains_reference, normalise, spoken
 from studio.evaluation.tasks.choose import choose
 
+CONTAINS = "contains_reference"
+"""What makes a short answer right: a large model answers in a sentence, and is not wrong for that."""
 LIKE = 0.8
 """Token F1 from which a longer answer counts as right."""
 _QUESTION = ("question", "prompt", "instruction", "input", "query")
@@ -94,7 +96,7 @@ def right_rule(references: Sequence[str], wanted: str = "") -> Right:
     """What counts as right. wanted: `METRIC>=VALUE`; else by what the references are. Raises SpecError for no such metric."""
     if wanted:
         match = re.fullmatch(r"(\w+)\s*>=\s*([0-9.]+)", wanted)
-        known = (*TEXT_METRICS, *choose(references).names)
+        known = (*TEXT_METRICS, CONTAINS, *choose(references).names)
         if not match or match[1] not in known or match[1] == "macro_f1" or not 0 < float(match[2]) <= 1:
             names = ", ".join(name for name in known if name != "macro_f1")
             raise SpecError(
@@ -107,7 +109,7 @@ def right_rule(references: Sequence[str], wanted: str = "") -> Right:
     if task.metrics:
         return Right(metric=task.names[0], at_least=1.0)
     if are_short(references):
-        return Right(metric="normalised_match", at_least=1.0)
+        return Right(metric=CONTAINS, at_least=1.0)
     return Right(metric="token_f1", at_least=LIKE)
 
 
@@ -123,4 +125,5 @@ class AnswerChecker:
         if not reference:
             return False
         scores = {**self._score(reference, answer), **text_scores(reference, answer)}
+        scores[CONTAINS] = contains_reference(reference, answer)
         return scores[self._rule.metric] >= self._rule.at_least - 1e-9

@@ -11,6 +11,7 @@ import pytest
 
 from studio.app import cascades, feedback
 from studio.app.cascade_questions import Files
+from studio.cascade.questions import AnswerChecker, right_rule
 from studio.cli.main import run
 from studio.core.errors import DataError, JobError, SpecError
 from studio.http.server import listen
@@ -107,3 +108,10 @@ def _post(url: str, body: dict, running: threading.Thread) -> httpx.Response:
             assert running.is_alive()
             threading.Event().wait(0.1)
     raise AssertionError("the cascade was not served within a minute")
+
+
+def test_a_large_model_that_answers_in_a_sentence_is_right() -> None:
+    references = ["MC-15", "36 months", "oak"]
+    right = AnswerChecker(right_rule(references), references)
+    assert right("MC-15", "The code on the box is MC-15.")
+    assert not right("MC-15", "The code on the box is MC-16.")
