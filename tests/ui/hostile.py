@@ -18,6 +18,7 @@ from studio.cascade.report import report as cascade_report
 from studio.cascade.signals import SIGNALS
 from studio.comparison.compare import BASE, Answerer, Reply, compare
 from studio.comparison.questions import Question
+from studio.comparison.questions import Questions as FileOfQuestions
 from studio.comparison.record import AnswerRow
 from studio.comparison.settings import Comparison
 from studio.core import events
@@ -96,7 +97,7 @@ def made(home: Path) -> None:
 def compared(home: Path) -> None:
     """A comparison whose every word is hostile."""
     folder, rows = home / "comparisons" / "20260101-000000-0000", list[AnswerRow]()
-    questions = [Question(f"{EVIL} {number}", EVIL, True) for number in range(2)]
+    questions = FileOfQuestions([Question(f"{EVIL} {number}", EVIL, True) for number in range(2)])
     local = [Answerer(BASE, lambda messages: Reply(EVIL, 3, 3, 0.1))]
     record = compare(Comparison(run=EVIL), questions, local, None, None, Silent(), rows.append, id=folder.name)
     record.write(folder / "report.json")

@@ -144,3 +144,19 @@ def test_a_row_of_a_stranger_s_words_is_text_and_pages_turn_with_the_keyboard(st
     screen.keyboard.press("k")
     expect(chosen(screen)).to_have_attribute("data-row", "25")
     assert screen.evaluate("window.hacked === undefined")
+
+    # What was typed for one row does not stay in the fields of another, nor in its own when it is taken back.
+    shown = "[...document.querySelectorAll('.row-editor textarea')].every((field) => field.value === field.defaultValue)"
+    expect(screen.locator("#desk-editor h2")).to_contain_text("Row 25")
+    screen.keyboard.press("e")
+    screen.locator(".row-editor [data-role=assistant] textarea").last.fill("Typed for row 25.")
+    screen.keyboard.press("Control+Enter")
+    expect(screen.locator("#desk-counts")).to_contain_text("1 edited")
+    for key, row in (("j", "Row 26"), ("k", "Row 25")):
+        screen.locator("h1").click()
+        screen.keyboard.press(key)
+        expect(screen.locator("#desk-editor h2")).to_contain_text(row)
+        assert screen.evaluate(shown), f"{row} holds what was typed for another row"
+    command(screen, "u", "0 approved")
+    expect(screen.locator(".row-editor [data-role=assistant] textarea").last).not_to_have_value("Typed for row 25.")
+    assert screen.evaluate(shown)

@@ -11,6 +11,18 @@
       .observe(document.body, { attributes: true, attributeFilter: ["class"] });
   };
   document.readyState === "loading" ? addEventListener("DOMContentLoaded", begin) : begin();
+  // A form that the server writes again is patched in place: a field that was typed in would keep what was typed for another row.
+  const written = new WeakMap();
+  const renew = () => {
+    for (const field of document.querySelectorAll("form[data-editor] :is(textarea, [data-train]), form[data-answer] textarea")) {
+      const form = field.closest("form"), ticks = field.type === "checkbox";
+      const now = `${form.dataset.editor ?? form.dataset.answer} ${ticks ? field.defaultChecked : field.defaultValue}`;
+      if (written.has(field) && written.get(field) !== now) ticks ? (field.checked = field.defaultChecked) : (field.value = field.defaultValue);
+      written.set(field, now);
+    }
+  };
+  const patched = { subtree: true, childList: true, characterData: true, attributeFilter: ["data-editor", "data-answer", "checked"] };
+  new MutationObserver(renew).observe(document.documentElement, patched);
   addEventListener("click", (event) => {
     const button = event.target.closest?.("button");
     if (button?.matches("[data-theme-switch]")) {
