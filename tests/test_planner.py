@@ -28,6 +28,7 @@ from studio.training import optimizations
 
 GIB = 1 << 30
 DETECTED = {"data.format", "data.system", "data.subset", "data.encoding", "data.limit", "model.revision", "model.chat_template"}
+DETECTED |= {"model.hub_id", "model.license"}
 DETECTED |= {"data.verifier", "data.control", "data.message_order"}  # no verifier is none, but for methods that sample
 DETECTED |= {f"evaluation.judge.{name}" for name in ("ceiling", "key", "price_in", "price_out")}  # the terms of an API
 DETECTED |= {"data.sheet", "data.header_row", "tracking.entity", "tracking.group", "training.max_steps", "adapter.start_from"}
@@ -423,7 +424,7 @@ def test_when_no_one_change_suffices_several_are_offered_together() -> None:
 def test_a_model_too_large_for_any_setting_names_smaller_ones() -> None:
     made = plan("mistralai/Mixtral-8x7B-Instruct-v0.1", "RTX 4090")
     assert not made.fits
-    assert made.alternatives[0].change == "mistralai/Mistral-7B-Instruct-v0.3"
+    assert made.alternatives[0].change == "mistralai/Ministral-3-8B-Instruct-2512-BF16"
     assert any("experts" in warning for warning in made.warnings)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -39,11 +40,14 @@ class FoundModel:
     """The commit on the hub; None for a folder."""
     local: bool
     license: str | None = None
+    """As the hub, the user or the folder's README.md names it."""
     has_tokenizer: bool = True
     config: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
     """Its `config.json`."""
     cached: bool = field(default=False, compare=False)
     """Of a hub model: its weights are on this machine."""
+    hub_id: str | None = None
+    """What it is called on the hub: its name, or what the user says of a folder; None where nobody knows."""
 
     @property
     def folder(self) -> Path | None:
@@ -75,7 +79,10 @@ def find(model: Model, planning: bool = False) -> FoundModel:
         return _in_folder(SMOLLM2, smollm2.folder(), license="apache-2.0")
     path = Path(model.name).expanduser()
     if path.is_dir():
-        return _in_folder(model.name, path.resolve())
+        known = presets.preset(model.hub_id or "")
+        found = _in_folder(model.name, path.resolve())
+        license = model.license or (known.license if known else None) or licence_in(path)
+        return replace(found, license=license, hub_id=model.hub_id)
     if path.is_file():
         raise ModelError(
             "a GGUF file is for running a model, it cannot be trained" if path.suffix.lower() == ".gguf" else "this is a file",
@@ -89,6 +96,13 @@ def find(model: Model, planning: bool = False) -> FoundModel:
             hint=f"Run `pip install modelscope-hub` and `ms-hub download {name} --local-dir FOLDER`, then name that folder.",
             where=model.name,
         )
+    for field_name, given in (("hub_id", model.hub_id), ("license", model.license)):
+        if given:
+            raise ModelError(
+                f"it says {given} of {model.name}, and is only for a model in a local folder",
+                hint="Leave it out: the hub says it of its own models.",
+                where=f"model.{field_name}",
+            )
     if path.is_absolute() or model.name.startswith((".", "~")) or model.name.count("/") != 1:
         raise _no_such_model(model.name)
     try:
@@ -97,7 +111,27 @@ def find(model: Model, planning: bool = False) -> FoundModel:
         known = presets.preset(model.name)
         if not planning or known is None:
             raise
-        return FoundModel(model.name, known.name, model.revision, False, known.license, False, presets.config(known.name) or {})
+        return FoundModel(
+            model.name,
+            known.name,
+            model.revision,
+            False,
+            known.license,
+            False,
+            presets.config(known.name) or {},
+            hub_id=known.name,
+        )
+
+
+def licence_in(folder: Path) -> str | None:
+    """The licence that the head of a folder's README.md names, as models downloaded from a hub have it; None if it has none."""
+    try:
+        text = (folder / "README.md").read_text("utf-8", "replace")
+    except OSError:
+        return None
+    head = re.match(r"---\n(.*?)\n---", text, re.DOTALL)
+    said = dict(re.findall(r"^(license|license_name):[ ]*[\"']?([\w.-]+)[\"']?[ ]*$", head[1] if head else "", re.MULTILINE))
+    return said.get("license_name") if said.get("license") == "other" else said.get("license")
 
 
 def find_quantized(folder: Path) -> FoundModel:

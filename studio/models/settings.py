@@ -29,6 +29,12 @@ class Model(Section, frozen=True):
     """Number format of the computation. Empty: bf16 where the device has it, else fp16 on a GPU and fp32 on a CPU."""
     attention: Annotated[Attention | None, Ui(advanced=True)] = Field(default=None, title="Attention")
     """Attention implementation. Empty: the fastest this machine has that is exact."""
+    hub_id: Annotated[str | None, Ui(advanced=True)] = Field(
+        default=None, title="Hub id of the folder", pattern=r"^[\w.-]+/[\w.-]+$"
+    )
+    """Of a local folder: the model it holds, as OWNER/NAME. Cards, adapters and commands name it. Empty: the folder's name."""
+    license: Annotated[str | None, Ui(advanced=True)] = Field(default=None, title="Licence", max_length=100)
+    """Of a local folder: the licence of its model, for cards. Empty: as its README.md says, or as known of `hub_id`."""
     chat_template: Annotated[str | None, Ui(advanced=True)] = Field(default=None, title="Chat template file")
     """A Jinja file to use where the model's tokenizer has no chat template. Empty: the tokenizer's own."""
 

@@ -76,7 +76,7 @@ def resolve(
         model_dims(base_model.config),
         base_model.config,
         rows,
-        spec.model.name,
+        spec.model.hub_id or spec.model.name,
         getattr(base_model, "license", None),
         getattr(base_model, "cached", False),
         tuple(history),

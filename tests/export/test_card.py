@@ -117,6 +117,21 @@ def test_the_hub_reads_licence_base_library_and_relation(
     assert found.text.startswith("# Support Bot")
 
 
+def test_a_base_in_a_folder_is_called_what_the_user_says(source: Source, tmp_path: Path) -> None:
+    folder = FoundModel("/models/hf", "/models/hf", None, True, "mit", True, {"max_position_embeddings": 40960})
+    nameless = dataclasses.replace(source, base=folder)
+    text = card(nameless, made.make(tmp_path / "one", "adapter"))
+    assert "base_model" not in read(text, tmp_path).data.to_dict()
+    assert "Trained on hf." in text
+    assert 'from_pretrained("FOLDER_OF/hf")' in text
+    known = dataclasses.replace(source, base=dataclasses.replace(folder, hub_id="acme/base"))
+    text = card(known, made.make(tmp_path / "two", "adapter"))
+    data = read(text, tmp_path).data.to_dict()
+    assert (data["base_model"], data["license"]) == ("acme/base", "mit")
+    assert "Trained on acme/base. Licence: mit" in text
+    assert 'from_pretrained("acme/base")' in text
+
+
 def test_the_hub_reads_the_results_with_their_intervals(source: Source, tmp_path: Path) -> None:
     from huggingface_hub.repocard_data import model_index_to_eval_results
 

@@ -43,6 +43,20 @@ def test_a_local_folder_is_found_with_its_config(folder: Path):
     assert loading.model_dims(found.config).layers == 2
 
 
+def test_a_folder_is_what_the_user_says_it_is_and_has_the_licence_its_readme_names(folder: Path):
+    assert (find(folder).license, find(folder).hub_id) == (None, None)
+    (folder / "README.md").write_text("---\ntags:\n- x\nlicense: other\nlicense_name: lfm1.0\n---\nlicense: mit\n")
+    assert find(folder).license == "lfm1.0"
+    (folder / "README.md").write_text("---\nlicense: mit\n---\n")
+    assert find(folder).license == "mit"
+    named = find(folder, hub_id="Qwen/Qwen3-4B")
+    assert (named.license, named.hub_id, named.local) == ("apache-2.0", "Qwen/Qwen3-4B", True)
+    assert find(folder, hub_id="a/b", license="my-own").license == "my-own"
+    with pytest.raises(ModelError, match="only for a model in a local folder") as refused:
+        find("Qwen/Qwen3-4B", license="mit")
+    assert refused.value.where == "model.license"
+
+
 def test_the_starter_is_found_by_its_name():
     found = find("starter")
     assert found.local

@@ -247,7 +247,7 @@ def _running(source: Source, artifact: Artifact) -> list[str]:
         else ["Servers take the `merged` export.", ""]
     )
     if artifact.kind == "adapter":
-        base = source.base_name if not source.base.local else f"FOLDER_OF/{source.base_name}"
+        base = source.base_place
         lines += [
             "```python",
             "from peft import PeftModel",

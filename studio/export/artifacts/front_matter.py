@@ -50,7 +50,7 @@ def head(
     """The head of a card of a kind of export, without its `---` lines."""
     from huggingface_hub import ModelCardData
 
-    base = source.base_name if "/" in source.base_name and not source.base.local else None
+    base = source.base_id or None
     values: dict[str, Any] = {
         **_license(source.base.license),
         "library_name": LIBRARIES.get(kind, kind),

@@ -93,6 +93,20 @@ class Source:
     @property
     def base_name(self) -> str:
         """The base's name without a machine's path: a hub id, `starter`, or a local folder's own name."""
+        return self.base_id or self._local_name
+
+    @property
+    def base_id(self) -> str:
+        """The base model's hub id; empty for a folder of which nobody says what it holds."""
+        return self.base.hub_id or ("" if self.base.local else self.base.name)
+
+    @property
+    def base_place(self) -> str:
+        """What stands for the base in a command: its hub id, or a folder that the user puts in."""
+        return self.base_id or f"FOLDER_OF/{Path(self.base_name).name}"
+
+    @property
+    def _local_name(self) -> str:
         return Path(self.base.name).name if self.base.local and Path(self.base.name).is_absolute() else self.base.name
 
     @property
@@ -130,9 +144,14 @@ class Source:
             "adapter": self.adapter_files,
         }
 
+    def _held(self) -> dict[str, Any]:
+        """The model section; what the user calls a folder counts only where it is said."""
+        values = self.model.model_dump(mode="json")
+        return {name: value for name, value in values.items() if value is not None or name not in ("hub_id", "license")}
+
     def key(self, *more: object) -> str:
         """Sixteen hex digits that change whenever anything this export depends on does."""
-        values = [self.adapter_files, self.base.name, self.base.revision, self.model.model_dump(mode="json"), *more]
+        values = [self.adapter_files, self.base.name, self.base.revision, self._held(), *more]
         return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
     def _base_files(self) -> dict[str, str]:

@@ -78,7 +78,7 @@ class Facts:
     @property
     def hub_base(self) -> str:
         """The base model's hub id, or nothing for a folder."""
-        return "" if self.source.base.local else self.source.base_name
+        return self.source.base_id
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ def serve(source: Source, folder: Path) -> list[str]:
     """Commands that serve the adapter in `folder` on its base."""
     if not source.by_name:
         return []  # the `merged` export serves it
-    base = source.base_name if "/" in source.base_name else f"FOLDER_OF/{source.base_name}"
+    base = source.base_place
     rank = rank_for(source.rank)
     return [f"vllm serve {base} --enable-lora --max-lora-rank {rank} --lora-modules {slug(source.name)}={folder}"]
 

@@ -89,7 +89,7 @@ def serve(source: Source, folder: Path) -> list[str]:
     """Commands that serve the folder, and that serve the adapter by name on its base."""
     commands = [f"trtllm-serve {folder} --extra_llm_api_options {folder / OPTIONS}"]
     if (folder / LORA_OPTIONS).exists():
-        base = source.base_name if "/" in source.base_name else f"FOLDER_OF/{source.base_name}"
+        base = source.base_place
         commands.append(f"trtllm-serve {base} --extra_llm_api_options {folder / LORA_OPTIONS}")
     return commands
 
