@@ -32,9 +32,9 @@ class Model(Section, frozen=True):
     hub_id: Annotated[str | None, Ui(advanced=True)] = Field(
         default=None, title="Hub id of the folder", pattern=r"^[\w.-]+/[\w.-]+$"
     )
-    """Of a local folder: the model it holds, as OWNER/NAME. Cards, adapters and commands name it. Empty: the folder's name."""
+    """Of a local folder: the model in it, as OWNER/NAME. Model cards, adapters and commands name it. Empty: the folder's name."""
     license: Annotated[str | None, Ui(advanced=True)] = Field(default=None, title="Licence", max_length=100)
-    """Of a local folder: the licence of its model, for cards. Empty: as its README.md says, or as known of `hub_id`."""
+    """Of a local folder: the licence of its model, for model cards. Empty: as its README.md says, or as known of `hub_id`."""
     chat_template: Annotated[str | None, Ui(advanced=True)] = Field(default=None, title="Chat template file")
     """A Jinja file to use where the model's tokenizer has no chat template. Empty: the tokenizer's own."""
 

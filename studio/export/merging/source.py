@@ -144,14 +144,14 @@ class Source:
             "adapter": self.adapter_files,
         }
 
-    def _held(self) -> dict[str, Any]:
+    def _model_values(self) -> dict[str, Any]:
         """The model section; what the user calls a folder counts only where it is said."""
         values = self.model.model_dump(mode="json")
         return {name: value for name, value in values.items() if value is not None or name not in ("hub_id", "license")}
 
     def key(self, *more: object) -> str:
         """Sixteen hex digits that change whenever anything this export depends on does."""
-        values = [self.adapter_files, self.base.name, self.base.revision, self._held(), *more]
+        values = [self.adapter_files, self.base.name, self.base.revision, self._model_values(), *more]
         return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
     def _base_files(self) -> dict[str, str]:
