@@ -32,7 +32,7 @@ class Model(Section, frozen=True):
     hub_id: Annotated[str | None, Ui(advanced=True)] = Field(
         default=None, title="Hub id of the folder", pattern=r"^[\w.-]+/[\w.-]+$"
     )
-    """Of a local folder: the model in it, as OWNER/NAME. Model cards, adapters and commands name it. Empty: the folder's name."""
+    """Of a local folder: the model in it, OWNER/NAME. Model cards, adapters and commands name it. Empty: the folder's name."""
     license: Annotated[str | None, Ui(advanced=True)] = Field(default=None, title="Licence", max_length=100)
     """Of a local folder: the licence of its model, for model cards. Empty: as its README.md says, or as known of `hub_id`."""
     chat_template: Annotated[str | None, Ui(advanced=True)] = Field(default=None, title="Chat template file")
