@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import functools
 import logging
+import re
+import shlex
 import sys
 import warnings
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -184,8 +187,21 @@ def _usage(error: Exception, exit_code: int, arguments: list[str] | None) -> int
     if message and message != "0":
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "studio"
-        return _refuse(SpecError(message.rstrip("."), hint=f"See {command} --help"), exit_code, arguments)
+        hint = _for_file(message, command) or f"See {command} --help"
+        return _refuse(SpecError(message.rstrip("."), hint=hint), exit_code, arguments)
     return exit_code
+
+
+def _for_file(message: str, command: str) -> str:
+    """The command that was probably meant where a file stands in the place of one; else nothing."""
+    named = re.match(r"No such command '(.+)'", message)
+    if named is None or command not in ("studio", "studio data"):
+        return ""
+    name = named[1]
+    if not (Path(name).exists() or name.startswith(("hub:", "dataset:"))):
+        return ""
+    verb = "plan" if command == "studio" and Path(name).suffix in (".yaml", ".yml") else "data inspect"
+    return f"To look at it: studio {verb} {shlex.quote(name)}"
 
 
 def _bug(error: Exception, arguments: list[str] | None) -> int:

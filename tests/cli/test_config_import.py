@@ -210,6 +210,25 @@ def test_a_trl_configuration_becomes_a_spec(tmp_path: Path) -> None:
     assert set(unmapped(found)) == {"push_to_hub", "beta"}
 
 
+def test_a_configuration_of_grpo_stays_one(tmp_path: Path) -> None:
+    text = "model_name_or_path: a/b\ndataset_name: a/d\nreward_funcs: [x]\nbeta: 0.04\nnum_generations: 4\n"
+    found = imported(tmp_path, f"{text}max_completion_length: 256\nloss_type: dr_grpo\nuse_vllm: true\n")
+    method = asked(found)["training"]["method"]
+    said = {"kind": "grpo", "beta": 0.04, "group": 4, "max_new_tokens": 256, "loss_type": "dr_grpo", "engine": "vllm"}
+    assert method == said
+    assert unmapped(found) == {"reward_funcs": "answers are scored by data.verifier"}
+
+
+def test_names_that_other_tools_have_for_settings_here_are_taken_over(tmp_path: Path) -> None:
+    axolotl = "base_model: a/b\nrl: dpo\ndpo_beta: 0.2\noptimizer: adamw_torch_8bit\ndatasets:\n"
+    found = imported(tmp_path, f"{axolotl}  - {{path: a/d, type: chat_template, field_thinking: thinking, split: [x]}}\n")
+    assert asked(found)["training"]["method"]["beta"] == 0.2
+    assert asked(found)["training"]["optimizer"] == "adamw_8bit"
+    assert set(unmapped(found)) == {"datasets.0.split", "training.method.sft"}
+    factory = imported(tmp_path, "model_name_or_path: a/b\nstage: sft\ndefault_system: Be brief.\n")
+    assert asked(factory)["data"]["system"] == "Be brief."
+
+
 def test_full_fine_tuning_is_a_kind_of_adapter_and_secrets_are_named_and_not_taken(tmp_path: Path) -> None:
     found = imported(tmp_path, "model_name_or_path: a/b\nfinetuning_type: full\nhub_token: hf_secret\nstage: grpo\n")
     left = unmapped(found)

@@ -87,3 +87,19 @@ def test_ways_are_read_from_advice_as_yaml() -> None:
         "Write under data: roles: {Anna: user, Ben: assistant} with the right roles, and turns: join if needed"
     ) == [{"roles": "{Anna: user, Ben: assistant}"}]
     assert alternatives("Repair those rows, correct data.format or data.columns.") == []
+
+
+def test_a_file_in_the_place_of_a_command_is_answered_with_the_command_that_reads_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, spec = tmp_path / "my chats.csv", tmp_path / "run.yaml"
+    data.write_text("question,answer\nq,a\n")
+    spec.write_text("version: 1\n")
+    for arguments, command in (
+        (["data", str(data)], f"studio data inspect '{data}'"),
+        ([str(data)], f"studio data inspect '{data}'"),
+        ([str(spec)], f"studio plan {spec}"),
+        (["data", "inspekt"], "studio data --help"),
+    ):
+        assert main.run(arguments) == 2
+        assert capsys.readouterr().err.rstrip().endswith(command)

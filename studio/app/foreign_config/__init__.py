@@ -106,5 +106,7 @@ def _settle_method(reading: Reading) -> None:
     for path in [path for path in reading.changes if path.startswith("training.method.") and not path.endswith(".kind")]:
         if path.rpartition(".")[2] not in METHODS[kind].model_fields:
             value = reading.changes.pop(path)
-            reason = f"it belongs to a preference method, and this is {kind}: set training.method, e.g. to dpo"
+            reason = f"it belongs to another method, and this is {kind}: set training.method"
+            if kind == "sft":
+                reason += ", e.g. to dpo"
             reading.unmapped.append(Unmapped(path.rpartition(".")[2], value, reason))

@@ -15,6 +15,12 @@ _FIELDS = {"field_instruction": "instruction", "field_input": "input", "field_ou
 _ROLES = {"prompt": "instruction", "query": "input", "response": "output", "system": "system", "history": "history"}
 _LISTED = {"messages": "conversations", "system": "system", "tools": "tools", "chosen": "chosen", "rejected": "rejected"}
 _TAGS = {"user_tag": "user", "assistant_tag": "assistant", "system_tag": "system", "observation_tag": "tool"}
+_READ_SO = frozenset(
+    (key, name)
+    for key in ("field_thinking", "template_thinking_key")
+    for name in ("thinking", "reasoning", "reasoning_content")
+)
+"""Where reasoning stands, said as it is read here without being told."""
 _PAIRED = ("type", "field_messages", "field_chosen", "field_rejected")
 _DETECTED = "how a row is laid out is detected, and asked for where it is not clear: data.format, data.columns"
 
@@ -97,6 +103,8 @@ def _axolotl_key(reading: Reading, label: str, name: str, value: Any, layout: La
         layout["data.format"] = _TYPES[value]
     elif name == "roles" and is_object(value):
         layout["data.roles"] = {alias: role for role, aliases in value.items() for alias in aliases}
+    elif isinstance(value, str) and (name, value) in _READ_SO:
+        return
     elif name == "field_messages":
         layout["data.columns"] = {"messages": value}
     else:

@@ -172,6 +172,21 @@ def method() -> Take:
     return take
 
 
+def trl_loss(reading: Reading, key: str, value: object) -> None:
+    """TRL's loss, which names a form of the method that the configuration is for."""
+    if value in ("dapo", "grpo", "dr_grpo"):
+        reading.set("training.method.kind", "grpo")
+        reading.set("training.method.loss_type", value)
+    else:
+        method()(reading, key, value)
+
+
+def group(reading: Reading, key: str, value: object) -> None:
+    """How many answers are sampled to a prompt, which says that the method is GRPO."""
+    reading.set("training.method.kind", "grpo")
+    reading.set("training.method.group", value)
+
+
 def _is_true(value: object) -> bool:
     return str(value).lower() in ("true", "1", "yes", "auto", "unsloth")
 

@@ -8,6 +8,7 @@ from studio.app.foreign_config.takes import (
     choice,
     dtype,
     full,
+    group,
     if_false,
     if_true,
     initial,
@@ -19,6 +20,7 @@ from studio.app.foreign_config.takes import (
     report_to,
     said,
     targets,
+    trl_loss,
     warmup_steps,
 )  # fmt: skip
 
@@ -33,7 +35,7 @@ SECTIONS = frozenset({"model", "lora", "training", "data", "logging", "peft", "s
 _SCHEDULES = {**{name: name for name in ("cosine", "linear", "constant")}, "constant_with_warmup": "constant"}
 _OPTIMIZERS = {
     **dict.fromkeys(("adamw", "adamw_torch", "adamw_torch_fused", "adamw_hf"), "adamw"),
-    **dict.fromkeys(("adamw_8bit", "adamw_bnb_8bit"), "adamw_8bit"),
+    **dict.fromkeys(("adamw_8bit", "adamw_bnb_8bit", "adamw_torch_8bit"), "adamw_8bit"),
     **dict.fromkeys(("paged_adamw_8bit", "paged_adamw", "paged_adamw_32bit"), "paged_adamw_8bit"),
 }
 _DTYPES = {
@@ -50,12 +52,14 @@ _ATTENTIONS = {
     "auto": None,
 }
 REASONS = {
+    **dict.fromkeys(("reward_funcs", "reward_weights", "reward_model_path"), "answers are scored by data.verifier"),
+    **dict.fromkeys(("temperature", "top_p", "top_k"), "answers are sampled at temperature 1"),
     **dict.fromkeys(("output_dir", "logging_dir", "overwrite_output_dir"), "runs are in the studio's home (--home)"),
     **dict.fromkeys(("logging_steps", "logging_strategy", "plot_loss", "logging_first_step"), "every step is logged"),
     **dict.fromkeys(("hub_token", "hf_token", "token", "wandb_api_key"), "secrets come from the environment or the keyring"),
     **dict.fromkeys(("push_to_hub", "hub_model_id", "hub_strategy"), "uploading is a step of its own: studio push"),
     **dict.fromkeys(("deepspeed", "fsdp", "fsdp_config", "ddp_timeout", "ddp_find_unused_parameters"), "a run uses one GPU"),
-    **dict.fromkeys(("template", "chat_template", "default_system"), "the tokenizer's own template is used"),
+    **dict.fromkeys(("template", "chat_template"), "the tokenizer's own template is used"),
     **dict.fromkeys(("special_tokens", "tokens", "resize_vocab", "add_tokens"), "the vocabulary stays as the model has it"),
     **dict.fromkeys(("preprocessing_num_workers", "dataloader_num_workers", "dataset_num_proc", "overwrite_cache"),
                     "decided by the studio"),
@@ -140,7 +144,7 @@ TOOLS: dict[str, dict[str, str | Take]] = {
         "wandb_entity": "tracking.entity",
         "wandb_name": "name",
         "rl": method(),
-        "rl_beta": "training.method.beta",
+        **dict.fromkeys(("rl_beta", "dpo_beta", "orpo_alpha"), "training.method.beta"),
     },
     "LLaMA-Factory": {
         "model_name_or_path": "model.name",
@@ -153,6 +157,7 @@ TOOLS: dict[str, dict[str, str | Take]] = {
         "finetuning_type": full,
         **dict.fromkeys(("dataset", "eval_dataset"), factory_dataset),
         "cutoff_len": "data.max_length",
+        "default_system": "data.system",
         "val_size": "data.holdout",
         "max_samples": "data.limit",
         "quantization_bit": choice("model.quantization", {"4": "nf4", "8": "int8"}, "4 bit is nf4 and 8 bit is int8"),
@@ -173,7 +178,10 @@ TOOLS: dict[str, dict[str, str | Take]] = {
         "max_seq_length": "data.max_length",
         "assistant_only_loss": said,
         "completion_only_loss": if_false("data.train_on", "all"),
-        "loss_type": method(),
+        "loss_type": trl_loss,
+        "num_generations": group,
+        "max_completion_length": "training.method.max_new_tokens",
+        "use_vllm": if_true("training.method.engine", "vllm"),
         "beta": "training.method.beta",
     },
     "Unsloth": {
