@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,10 +17,16 @@ if TYPE_CHECKING:
     from studio.pipeline import Prepared
 
 
-def evaluate(run: Run, also: list[str] | None = None, metrics: list[str] | None = None) -> Report:
+def evaluate(
+    run: Run,
+    also: list[str] | None = None,
+    metrics: list[str] | None = None,
+    on_progress: Callable[[float, float, str], None] | None = None,
+) -> Report:
     """Base against tuned once more; the new report replaces the old one when it is whole.
 
-    metrics: Python functions of your own, `FILE.py:FUNCTION` each. Their files are run. Raises JobError and SpecError.
+    metrics: Python functions of your own, `FILE.py:FUNCTION` each. Their files are run. on_progress: called with done, total
+    and what is done. Raises JobError and SpecError.
     """
     if not (run.folder.adapter / "adapter_config.json").exists():
         raise JobError(
@@ -40,7 +47,7 @@ def evaluate(run: Run, also: list[str] | None = None, metrics: list[str] | None 
         files = [str(Path(name).expanduser().absolute()) for name in also]
         kept = [name for name in prepared.spec.evaluation.also if name not in files]
         prepared = replace(prepared, spec=edit(prepared.spec, {"evaluation.also": [*kept, *files]}))
-    watcher = EventReporter(run.folder)
+    watcher = EventReporter(run.folder, on_progress)
     with gpu_use.in_turn(f"an evaluation of {run.id}", watcher), mirror.afterwards(run.folder, watcher) as mirrored:
         pipeline.evaluate(run.folder, prepared, watcher, mirrored, again=True, own=functions)
         if functions:

@@ -67,7 +67,8 @@ def evaluate(
         written = evidence.write_task(found, as_task)
         show.as_json({"task": written}) if json else show.say(written)
         return
-    report = evidence.evaluate(found, against or [], metric or [])
+    with Progress() as bar:
+        report = evidence.evaluate(found, against or [], metric or [], bar.show)
     if json:
         show.as_json(report.as_json())
         return

@@ -104,6 +104,7 @@ def test_an_evaluation_can_be_repeated_on_further_questions(
     ended = studio("eval", finished["id"], "--against", tmp_path / "more.jsonl", "--json", home=shared_home)
     assert ended.code == 0, ended.err
     assert [item["name"] for item in ended.json["sets"]] == ["held-out", "also:more"]
+    assert "answers of tuned on also:more: 100%" in ended.err, "how far it is can be read"
 
 
 def test_an_export_can_be_made_later_and_copied_out(finished: dict[str, Any], shared_home: Path, tmp_path: Path) -> None:
