@@ -187,20 +187,21 @@ def _usage(error: Exception, exit_code: int, arguments: list[str] | None) -> int
     if message and message != "0":
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "studio"
-        hint = _for_file(message, command) or f"See {command} --help"
+        group = command.removeprefix(str(context.find_root().command_path)).strip() if context else ""
+        hint = _for_file(message, group) or f"See {command} --help"
         return _refuse(SpecError(message.rstrip("."), hint=hint), exit_code, arguments)
     return exit_code
 
 
-def _for_file(message: str, command: str) -> str:
+def _for_file(message: str, group: str) -> str:
     """The command that was probably meant where a file stands in the place of one; else nothing."""
     named = re.match(r"No such command '(.+)'", message)
-    if named is None or command not in ("studio", "studio data"):
+    if named is None or group not in ("", "data"):
         return ""
     name = named[1]
     if not (Path(name).exists() or name.startswith(("hub:", "dataset:"))):
         return ""
-    verb = "plan" if command == "studio" and Path(name).suffix in (".yaml", ".yml") else "data inspect"
+    verb = "plan" if not group and Path(name).suffix in (".yaml", ".yml") else "data inspect"
     return f"To look at it: studio {verb} {shlex.quote(name)}"
 
 

@@ -99,7 +99,7 @@ def test_a_file_in_the_place_of_a_command_is_answered_with_the_command_that_read
         (["data", str(data)], f"studio data inspect '{data}'"),
         ([str(data)], f"studio data inspect '{data}'"),
         ([str(spec)], f"studio plan {spec}"),
-        (["data", "inspekt"], "studio data --help"),
+        (["data", "inspekt"], "data --help"),
     ):
         assert main.run(arguments) == 2
         assert capsys.readouterr().err.rstrip().endswith(command)
