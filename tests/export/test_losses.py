@@ -22,8 +22,10 @@ from studio.export.targets import AnyTarget
 from studio.export.targets.gguf.settings import GgufTarget
 from studio.export.targets.merged_4bit.settings import Merged4BitTarget
 from studio.export.targets.merged_model import copy_merged
+from studio.export.verification.loading import beyond_gpu
 from studio.export.verification.probe import spread
 from studio.export.verification.result import LOSES_SOME, Check, ConversionCost, Figure, Verification
+from studio.hardware.machine import probe
 from studio.models.dims import model_dims
 from tests.export import made
 from tests.export.conftest import talk
@@ -151,3 +153,10 @@ def test_a_manifest_of_a_newer_release_is_refused_by_name(tmp_path: Path) -> Non
     file.write_text(json.dumps({**artifact.as_json(), "version": 99}))
     with pytest.raises(RecordError, match="export manifest was written by a newer release"):
         manifest.read(artifact.path)
+
+
+def test_a_check_that_reads_part_of_the_model_from_ram_says_so(tmp_path: Path) -> None:
+    with (tmp_path / "model.safetensors").open("wb") as file:
+        file.truncate(16 << 30)  # a sparse file: it takes no disk
+    assert "the merged model (16.0 GiB) is larger than the free memory of RTX 3060" in beyond_gpu(tmp_path, probe("RTX 3060"))
+    assert beyond_gpu(tmp_path, probe("RTX 4090")) == ""

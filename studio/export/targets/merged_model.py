@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Collection
 from pathlib import Path
 
+from studio.core import events
 from studio.export.artifacts import manifest
 from studio.export.merging.merge import DTYPES, saved_dtype, write_merged
 from studio.export.merging.source import Onto, Source
@@ -69,6 +70,8 @@ def verify_merged(source: Source, out: Path, onto: Onto, probe: Probe, reporter:
 
     limits = ORIGINAL if onto == "original" and source.quantized else LIMITS
     comparison = Comparison.prepare(source, out, probe, limits, reporter)
+    if slow := loading.beyond_gpu(out, machines.probe()):
+        reporter.event(events.Warning(message=slow))
     model, faults = loading.load_merged(out, DTYPES[source.model.dtype or "fp32"], machines.probe().device == "cuda")
     comparison = comparison.with_checks(loading.weights_complete(faults))
     tokenizer = AutoTokenizer.from_pretrained(out)

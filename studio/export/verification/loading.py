@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from studio.core.text import size
 from studio.export.merging.merge import quiet
 from studio.export.merging.source import Source
 from studio.export.verification.result import Check
 from studio.hardware import machine as machines
+from studio.hardware.machine import Machine
 
 _FAULTS = ("missing_keys", "unexpected_keys", "mismatched_keys")
 
@@ -30,6 +32,17 @@ def load_merged(folder: Path, dtype: str, on_gpu: bool) -> tuple[Any, str]:
     model, report = loaded
     faults = [f"{kind.split('_')[0]}: {sorted(map(str, report[kind]))[:3]}" for kind in _FAULTS if report.get(kind)]
     return widened(model.eval(), "cuda" if on_gpu else "cpu"), "; ".join(faults)
+
+
+def beyond_gpu(folder: Path, machine: Machine) -> str:
+    """What to know where the weights in `folder` do not fit on the GPU beside what is there: their check then takes long."""
+    weights = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+    if machine.gpu is None or weights <= machine.gpu.free:
+        return ""
+    return (
+        f"the merged model ({size(weights)}) is larger than the free memory of {machine.gpu.name} ({size(machine.gpu.free)}): "
+        "part of it is read from RAM for every token, and the check takes many times as long"
+    )
 
 
 def load_exact(source: Source, folder: Path) -> Any:
