@@ -5,6 +5,7 @@ from __future__ import annotations
 from studio.core.errors import DAMAGED
 from studio.core.files import write_text
 from studio.data.desk_report import DeskReport
+from studio.data.report import DataReport
 from studio.evaluation import page
 from studio.evaluation.judge.opinion import Opinion, opinion
 from studio.evaluation.report import Report
@@ -20,11 +21,20 @@ def write(folder: RunFolder, report: Report) -> None:
     spec = folder.spec_file if folder.spec_file.exists() else folder.asked
     html = page.render_html(
         report, list(folder.read_metrics()), spec.read_text("utf-8"), folder.spec().name, checked,
-        origins_in(folder.lock), judged=opinion_on(folder, report),
+        (*_reading(folder), *origins_in(folder.lock)), judged=opinion_on(folder, report),
         standard=StandardReport.read(folder.standard) if folder.standard.exists() else None,
         warnings=_warnings(folder),
     )  # fmt: skip
     write_text(folder.report_page, html)
+
+
+def _reading(folder: RunFolder) -> tuple[str, ...]:
+    """What became of the rows when they were read, and what a person should look at; none where that cannot be read."""
+    try:
+        report = DataReport.read(folder.data / "report.json")
+    except DAMAGED:
+        return ()
+    return (f"{report.counts}.", *(f"{warning[:1].upper()}{warning[1:]}." for warning in report.warnings))
 
 
 def _warnings(folder: RunFolder) -> tuple[str, ...]:

@@ -14,6 +14,8 @@ from studio.app.fragments import rate
 from studio.cli.main import app
 from studio.core import events
 from studio.core.errors import SpecError
+from studio.data.prepare import inspect
+from studio.data.settings import Data
 from studio.evaluation.judge.settings import Judge
 from studio.export.artifacts.card import _judged
 from studio.export.merging.run_info import collect_run_info
@@ -175,6 +177,19 @@ def test_a_price_that_is_not_known_is_asked_for_by_the_commands_options(run: Any
     result = CliRunner().invoke(app, [*command, "--ceiling", "1"])
     assert isinstance(result.exception, SpecError)
     assert "--price-in 0.15 --price-out 0.60" in result.exception.hint
+
+
+def test_what_became_of_the_rows_when_they_were_read_stands_in_the_evidence(run: Any, tmp_path: Path):
+    file = tmp_path / "faq.csv"
+    file.write_text(
+        "question,answer,remark\n" + "".join(f"How much is lamp {n}?,It is {n} euro.,On sale now\n" for n in range(9))
+    )
+    run.folder.data.mkdir(exist_ok=True)
+    inspect(Data(train=str(file))).write(run.folder.data / "report.json")
+    report_page.write(run.folder, run.report)
+    page = run.folder.report_page.read_text("utf-8")
+    assert "9 of 9 rows usable" in page
+    assert "Column `remark` is not used and holds text: 9 rows" in page
 
 
 def test_what_the_plan_warned_of_stands_in_the_evidence_which_stands_without_a_damaged_plan(run: Any):
