@@ -213,6 +213,8 @@ class Gathered:
             said = [row.reason for row in self.first_rejected if kind_of_reason(row.reason) == kind]
             if all("(system) follows user" in reason for reason in said):
                 return "If `system` is the assistant there, write under data: roles: {system: assistant}."
+            if all("(tool) follows" in reason for reason in said):
+                return "Write the calls into the answers before those results, as `tool_calls`, or leave the results out."
             return (
                 "Write under data: turns: join  (neighbouring turns of one speaker become one, a greeting may come first)  or  "
                 "turns: keep  (as they stand, if the model's template takes them)."
