@@ -215,7 +215,9 @@ def _follows(one: Leaf, two: Leaf) -> bool:
 
 def preferences(table: Table) -> list[Choice]:
     """How pairs of a preferred and a rejected answer can be read for training on the preferred one alone."""
-    chosen = next(name for name in table.names if table.plain[name] in FORMATS["preference"].roles["chosen"])
+    chosen = next((name for name in table.names if table.plain[name] in FORMATS["preference"].roles["chosen"]), None)
+    if chosen is None:  # two answers and a verdict: no column holds the better ones
+        return []
     if table.share(chosen, lambda value: is_list(value) and len(value) > 1) > 0.5:
         return [choice(table, {"messages": chosen})]
     for role, names in (("messages", ("messages",)), ("conversations", ("conversations", "conversation"))):

@@ -50,7 +50,7 @@ def check(
     columns = detection.columns
     shared = any(role in SHARED for role in columns)
     keep = columns.get("keep")
-    apart_from = not columns.keys().isdisjoint(("split", "weight", "drop"))
+    apart_from = not columns.keys().isdisjoint(("split", "weight", "drop", "first"))
     system = {"role": "system", "content": settings.system} if settings.system else None
     apart = settings.rows_per == "answer" and detection.format != "preference"
     paths: list[str] | None = None

@@ -3,12 +3,14 @@ bad rows."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from studio.core.messages import ChatMessage
 from studio.core.plain import is_items, is_list, is_object
+from studio.data import verdicts
 from studio.data.columns import EVALUATION, is_number
 from studio.data.context import Context
 from studio.data.notes import Unusable
@@ -17,6 +19,7 @@ from studio.data.rows import Conversation, Row
 from studio.data.texts import is_absent, joined_parts, kind_of, optional_text, sound
 from studio.data.turns import checked, checked_tools, from_json, note_unknown_tools
 from studio.data.turntext import turns_of_text
+from studio.data.verdicts import TIE
 
 BAD = "marked as bad"
 """Why a row is left out whose `keep` column says false."""
@@ -25,7 +28,7 @@ FOR_EVALUATION = "for evaluation"
 """Why a row is left out whose `split` column says that it is for evaluation."""
 NO_WEIGHT = "weight of zero"
 """Why a row is left out whose `weight` column says 0."""
-EXCLUDED = {BAD: "marks as bad", FOR_EVALUATION: "marks for evaluation", NO_WEIGHT: "gives no weight"}
+EXCLUDED = {BAD: "marks as bad", FOR_EVALUATION: "marks for evaluation", NO_WEIGHT: "gives no weight", TIE: "calls a tie"}
 """Reasons for which sound rows are left out, and what the column does with them."""
 
 BAD_WORDS = frozenset(("false", "0", "no", "bad", "undesirable", "👎", "thumbs_down", "thumbs down", "down", "-1"))
@@ -74,7 +77,16 @@ def excluded(values: Mapping[str, Any], columns: Mapping[str, str]) -> tuple[str
         return f"{BAD}: `{column}` says so", column
     if (column := columns.get("weight")) and is_number(weight := values.get(column)) and float(weight or 0) == 0:
         return f"{NO_WEIGHT}: in `{column}`", column
+    if "first" in columns and _is_tie(values, columns):
+        column = columns.get("winner") or columns["strength"]
+        return f"{TIE}: in `{column}`", column
     return None
+
+
+def _is_tie(values: Mapping[str, Any], columns: Mapping[str, str]) -> bool:
+    with contextlib.suppress(Unusable):
+        return verdicts.better(values, columns) is None
+    return False
 
 
 def completed(

@@ -42,7 +42,11 @@ CASES: tuple[Case, ...] = (
     Case("speakers-in-numbers-said.jsonl", lines(lambda q, a: {"turns": {"speaker": [0, 1], "utterance": [q, a]}}), Turns(FIRST), {"roles": {"0": "user", "1": "assistant"}}),
     Case("spoken-pairs.jsonl", lines(lambda q, a: {"chosen": f"\n\nHuman: {q}\n\nAssistant: {a}", "rejected": f"\n\nHuman: {q}\n\nAssistant: No."}), Turns(FIRST)),
     Case("moderated.jsonl", lines(lambda q, a: {"conversation": [{"content": q, "role": "user"}, {"content": a, "role": "assistant"}], "openai_moderation": [{"flagged": False}]}), Turns(FIRST)),
-    Case("two-conversations.jsonl", lines(lambda q, a: {"winner": "model_a", **{f"conversation_{side}": [{"role": "user", "content": q}, {"role": "assistant", "content": a}] for side in "ab"}}), Asks(Turns(FIRST))),
+    Case("two-conversations.jsonl", numbered(lambda n, q, a: {"winner": f"model_{'ab'[n % 2]}", **{f"conversation_{side}": [{"role": "user", "content": q}, {"role": "assistant", "content": a if "ab"[n % 2] == side else "No."}] for side in "ab"}}), Turns(FIRST)),
+    Case("two-conversations-with-ties.jsonl", numbered(lambda n, q, a: {"winner": "tie (bothbad)" if n > 3 else "model_b", "conversation_a": [{"role": "user", "content": q}, {"role": "assistant", "content": "No."}], "conversation_b": [{"role": "user", "content": q}, {"role": "assistant", "content": a}]}), Turns(FIRST, 4)),
+    Case("better-response-id.jsonl", numbered(lambda n, q, a: {"prompt": q, f"response_{n % 2}": a, f"response_{1 - n % 2}": "No.", "better_response_id": n % 2}), Turns(FIRST)),
+    Case("overall-preference.jsonl", numbered(lambda n, q, a: {"context": [{"role": "user", "content": q}], f"response{1 + n % 2}": a, f"response{2 - n % 2}": "No.", "overall_preference": (-2, 3)[n % 2]}), Turns(FIRST)),
+    Case("preference-without-a-sign.jsonl", lines(lambda q, a: {"prompt": q, "response1": a, "response2": "No.", "overall_preference": 1}), Asks(None)),
     Case("toxic.jsonl", numbered(lambda n, q, a: {"conversation": [{"role": "user", "content": q}, {"role": "assistant", "content": a}], "toxic": bool(n % 2)}), Turns(FIRST, 3)),
     Case("thoughts-in-marks.jsonl", lines(lambda q, a: {"system": "Think.", "conversations": [{"from": "user", "value": q}, {"from": "assistant", "value": a}]}), Turns((("system", "Think."), *FIRST))),
     # answers with reasoning, which is shown within the answer here

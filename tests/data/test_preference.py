@@ -26,6 +26,21 @@ def written(folder: Path, rows: list[dict[str, Any]]) -> Data:
     return Data(train=write(folder / "rows.jsonl", json_lines(rows)), max_rejected=1.0)
 
 
+def test_of_two_answers_the_one_that_a_verdict_names_is_preferred_and_ties_are_counted(tmp_path: Path) -> None:
+    said = ("model_b", "model_a", "tie", "model_b")
+    rows = [
+        {"prompt": f"Lamp {n}?", "response_a": f"A{n}.", "response_b": f"B{n}.", "winner": won} for n, won in enumerate(said)
+    ]
+    data = written(tmp_path, rows)
+    pairs = [(row.answer, row.rejected and row.rejected["content"]) for row in usable(data, needs="pairs")]
+    assert pairs == [("B0.", "A0."), ("A1.", "B1."), ("B3.", "A3.")]
+    assert next(iter(inspect(data).rejected.by_reason)) == "tie"
+    columns = {"prompt": "prompt", "first": "response_a", "second": "response_b", "winner": "winner"}
+    train = write(tmp_path / "named.jsonl", json_lines([{**rows[0], "winner": "gpt-4"}, *rows[1:]]))
+    named = Data(train=train, max_rejected=1.0, columns=columns)
+    assert "not known which answer is better" in inspect(named).rejected.by_reason
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [

@@ -1,12 +1,14 @@
-"""Format `preference`: a prompt with a preferred answer and a rejected one."""
+"""Format `preference`: a prompt with a preferred answer and a rejected one, or with two answers and which of them is better."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from studio.core.messages import ChatMessage
 from studio.core.plain import is_list, is_object
+from studio.data import verdicts
 from studio.data.columns import SHARED, Format, Proposal, Table, matches, shared_columns, unused, worth
 from studio.data.context import Context
 from studio.data.notes import Unusable
@@ -27,7 +29,21 @@ ROLES = {
     ),
     "chosen": ("chosen", "preferred", "chosen response", "response chosen", "better", "better response", "winner response"),
     "rejected": ("rejected", "dispreferred", "rejected response", "response rejected", "worse", "worse response"),
+    "first": (),
+    "second": (),
+    "winner": (),
+    "strength": (),
     **{role: names for role, names in SHARED.items() if role not in ("keep", "drop", "reasoning")},
+}
+
+
+_SAYS = {
+    "chosen": "holds the chosen answers",
+    "rejected": "holds the rejected answers",
+    "first": "holds one answer",
+    "second": "holds another",
+    "winner": "says which of both is better",
+    "strength": "says which of both is better: the first below 0, the second above",
 }
 
 
@@ -35,12 +51,17 @@ def propose(table: Table) -> Proposal | None:
     """A column of preferred and one of rejected answers; and one of prompts, unless the answers are whole conversations."""
     columns = {role: found[0] for role in ("chosen", "rejected") if (found := matches(table, ROLES[role]))}
     if len(columns) < 2:
+        columns = verdicts.columns(table)
+    if not columns:
         return None
     prompts = [name for name in matches(table, ROLES["prompt"]) if name not in columns.values()]
-    if prompts and not table.share(columns["chosen"], _is_whole) > 0.5:
+    prompts = prompts or [name for name in table.names if table.plain[name] == "context" and table.share(name, _is_whole) > 0.5]
+    if prompts and not table.share(columns.get("chosen") or columns["first"], _is_whole) > 0.5:
         columns = {"prompt": prompts[0], **columns}
+    if "first" in columns:
+        table = replace(table, rows=tuple(row for row in table.rows if verdicts.better(row.values, columns)))
     columns |= shared_columns(table, columns.values(), ROLES)
-    reasons = tuple(f"`{name}` holds the {role} answers." for role, name in columns.items() if role in ("chosen", "rejected"))
+    reasons = tuple(f"`{name}` {_SAYS[role]}." for role, name in columns.items() if role in _SAYS)
     return Proposal("preference", columns, worth(table, convert, columns, 0.99), (*reasons, *unused(table, columns)))
 
 
@@ -48,14 +69,16 @@ def convert(row: Row, columns: Mapping[str, str], context: Context) -> Conversat
     """Both conversations, which must be the same up to their last answer; the rejected one stands beside the preferred."""
     prompt = row.values.get(columns["prompt"]) if "prompt" in columns else None
     sides: list[tuple[ChatMessage, ...]] = []
-    for role in ("chosen", "rejected"):
-        column = columns[role]
+    both = (columns["chosen"], columns["rejected"]) if "chosen" in columns else verdicts.better(row.values, columns)
+    if both is None:
+        raise Unusable(f"{verdicts.TIE}: neither answer is better", columns.get("winner") or columns["strength"])
+    for column in both:
         sides.append(checked(_turns(prompt, row.values.get(column), columns.get("prompt", column), column), column, context))
     chosen, rejected = sides
     if chosen[:-1] != rejected[:-1]:
-        raise Unusable("prompts that differ: the answers are to different conversations", columns["rejected"])
+        raise Unusable("prompts that differ: the answers are to different conversations", both[1])
     if chosen[-1] == rejected[-1]:
-        raise Unusable("equal answers: the preferred and the rejected answer are the same", columns["rejected"])
+        raise Unusable("equal answers: the preferred and the rejected answer are the same", both[1])
     return Conversation(chosen, (), "", row.file, row.line, rejected=rejected[-1])
 
 
@@ -97,4 +120,7 @@ def _is_whole(value: object) -> bool:
     return key is not None and SPEAKERS.get(str(value[0][key]).lower(), "user") != "assistant"
 
 
-FORMAT = Format("preference", "Preference pairs", EXAMPLE, ROLES, ("chosen", "rejected"), propose, convert)
+FORMAT = Format(
+    "preference", "Preference pairs", EXAMPLE, ROLES, ("chosen", "rejected"), propose, convert,
+    alternatives=(("first", "second", "winner"), ("first", "second", "strength")),
+)  # fmt: skip
