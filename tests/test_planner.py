@@ -16,15 +16,18 @@ import pytest
 from studio import planner
 from studio.core.errors import DoesNotFit, HardwareError, SpecError
 from studio.core.fields import leaves
+from studio.data.encode import encode_file
 from studio.data.settings import Data
 from studio.hardware.history import RunMeasurement, seen
 from studio.hardware.machine import Machine, probe
 from studio.models import presets
 from studio.planner import Plan, Rows
 from studio.planner.rows import most_tokens, padding_share
+from studio.planner.rows import rows as planned_rows
 from studio.runs.records import RunLock
 from studio.spec import RunSpec, nested, parse
 from studio.training import optimizations
+from tests.data.templates import tokenizer
 
 GIB = 1 << 30
 DETECTED = {"data.format", "data.system", "data.subset", "data.encoding", "data.limit", "model.revision", "model.chat_template"}
@@ -702,6 +705,20 @@ def test_a_row_that_would_stop_the_run_is_refused_in_the_plan():
     with pytest.raises(SpecError, match="2 rows of 4 are longer than 64 tokens"):
         plan(rows=Rows(np.array([10, 65, 70, 64]), 100, np.array([10])), data=data)
     assert plan(rows=Rows(np.array([10, 64]), 60, np.array([10])), data=data).spec.data.overlong == "error"
+
+
+def test_conversations_whose_answers_alone_are_too_long_are_refused_before_they_are_shortened(tmp_path: Path) -> None:
+    def rows_of(*answers: str) -> Rows:
+        turns = [[{"role": "user", "content": "Why?"}, {"role": "assistant", "content": answer}] for answer in answers]
+        file = tmp_path / f"{len(answers)}.jsonl"
+        file.write_text("".join(json.dumps({"messages": messages}) + "\n" for messages in turns))
+        return planned_rows(encode_file(file, tokenizer("chatml"), "assistant", tmp_path / f"{len(answers)}.tokens"))
+
+    data = {"train": "rows.jsonl", "max_length": 64, "overlong": "truncate"}
+    with pytest.raises(SpecError, match="the last answer of each of the 2 rows takes 64 tokens or more") as refused:
+        plan(rows=rows_of("so " * 200, "no " * 100), data=data)
+    assert refused.value.where == "data.max_length"
+    assert plan(rows=rows_of("so " * 200, "no " * 100, "Yes."), data=data).fits
 
 
 def test_a_verifier_that_is_code_is_refused_in_the_plan_unless_it_is_allowed(

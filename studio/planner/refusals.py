@@ -40,6 +40,13 @@ def refuse(spec: RunSpec, case: Case, chosen: Fit) -> None:
             hint="Raise data.max_length, or set data.overlong to truncate, or to split for plain text.",
             where="data.max_length",
         )
+    if spec.data.overlong == "truncate" and spec.data.train_on != "all" and len(rows) and rows.none_shortened_to(length):
+        raise SpecError(
+            f"the last answer of each of the {plural(len(rows), 'row')} takes {count(length)} tokens or more, so none can be "
+            "shortened to them",
+            hint="Raise data.max_length, or shorten the answers.",
+            where="data.max_length",
+        )
     if spec.data.overlong == "error" and (over := rows.over(length)):
         raise SpecError(
             f"{plural(over, 'row')} of {count(len(rows))} are longer than {count(length)} tokens (the longest has "

@@ -18,6 +18,8 @@ CHARACTERS = 3.5
 """Characters a token stands for in the estimate without a tokenizer: English text has about 4, code and others fewer."""
 MARKS = 5
 """Tokens a chat template spends on each message, in the estimate without a tokenizer."""
+PROMPTED = 3
+"""Tokens that are not learned in any conversation; a plain text, which is shortened from its beginning, has fewer."""
 LOOKED_AT = 2000
 """Held-out rows at which the longest answer is looked for."""
 
@@ -89,6 +91,8 @@ class Rows:
     """Sequences that are computed for each: the sampled answers to its prompt, else 1."""
     usual: float = 1.0
     """The share of `lengths` that is likely to be reached, where answers are sampled."""
+    encoded: Encoded | None = field(default=None, repr=False, compare=False)
+    """The training rows themselves, where they are encoded."""
     expected: Any = field(default=None, repr=False)
     """What the rows' own answers say about a verifier (`sampling.Expected`); None where none is needed."""
 
@@ -132,6 +136,14 @@ class Rows:
             return int(self.trained_in_rows[fits].sum())
         return round(int(self.lengths[fits].sum() if dropping else self.lengths.clip(max=length).sum()) * self.scored)
 
+    def none_shortened_to(self, length: int) -> bool:
+        """Whether the last answer alone of every conversation takes up `length`, so that none can be shortened to it."""
+        if self.encoded is None or self.trained_in_rows is None or self.per_row > 1 or self.over(length) < len(self):
+            return False
+        if (self.lengths - self.trained_in_rows < PROMPTED).any() or (self.trained_in_rows < length).any():
+            return False
+        return all(_last_stretch(self.encoded[row][1]) >= length for row in range(len(self.encoded)))
+
     def over(self, length: int) -> int:
         """Training rows longer than `length`."""
         return int((self.longest_in_rows > length).sum())
@@ -150,6 +162,7 @@ def rows(train: Encoded | None, held_out: Encoded | None = None) -> Rows:
         good=int(np.count_nonzero(train.wanted)) if train is not None and train.wanted is not None else 0,
         bad=int(np.count_nonzero(~np.asarray(train.wanted))) if train is not None and train.wanted is not None else 0,
         notes=train.notes if train is not None else (),
+        encoded=train,
     )
 
 
@@ -194,14 +207,14 @@ def _tokens(text: str) -> int:
 
 def _longest_answer(rows: Encoded) -> int:
     """The longest last stretch of learned tokens."""
-    longest = 0
-    for row in range(min(len(rows), LOOKED_AT)):
-        mask = np.asarray(rows[row][1]).astype(bool)
-        places = np.flatnonzero(mask)
-        if len(places):
-            gaps = np.flatnonzero(np.diff(places) > 1)
-            longest = max(longest, len(places) - (int(gaps[-1]) + 1 if len(gaps) else 0))
-    return longest
+    return max((_last_stretch(rows[row][1]) for row in range(min(len(rows), LOOKED_AT))), default=0)
+
+
+def _last_stretch(learned: np.ndarray) -> int:
+    """Tokens of the last stretch that is learned: of the last answer."""
+    places = np.flatnonzero(np.asarray(learned).astype(bool))
+    gaps = np.flatnonzero(np.diff(places) > 1)
+    return len(places) - (int(gaps[-1]) + 1 if len(gaps) else 0)
 
 
 def padding_share(
