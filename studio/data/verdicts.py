@@ -32,6 +32,11 @@ def columns(table: Table) -> dict[str, str]:
     sides = _sides(table)
     if not sides:
         return {}
+    flags = {table.plain[name]: name for name in table.names if table.plain[name].startswith("winner ")}
+    for plain_name, name in flags.items():
+        found = {"first": sides[0], "second": sides[1], "winner": name}
+        if (named := _NAME.fullmatch(plain_name)) and named[2] == _end(sides[0]) and _tells(table, found):
+            return found
     for role, known in (("strength", _STRENGTH), ("winner", _WINNER)):
         for name in table.names:
             found = {"first": sides[0], "second": sides[1], role: name}
@@ -49,14 +54,32 @@ def better(values: Mapping[str, Any], roles: Mapping[str, str]) -> tuple[str, st
             raise Unusable(f"wrong type: the preference is {kind_of(values.get(column))}, not a number", column)
         return None if strength == 0 else (first, second) if strength < 0 else (second, first)
     column = roles["winner"]
+    if (flag := _NAME.fullmatch(plain(column))) and flag[1].startswith("winner"):
+        return _flagged(values, (first, second), flag[1], column)
     said = re.split(r"[\W_]+", str(values.get(column)).strip().lower())
     if values.get(column) is None or _TIE.intersection(said):
         return None
-    ends = [_NAME.fullmatch(plain(name)) for name in (first, second)]
-    told = [side for side, end in zip((first, second), ends, strict=True) if said[-1] in (end and end[2], side.lower())]
+    models = {plain(name): str(value).strip() for name, value in values.items()}
+    told = [side for side in (first, second) if said[-1] in (_end(side), side.lower())] or [
+        side for side in (first, second) if models.get(f"model {_end(side)}") == str(values[column]).strip()
+    ]
     if len(told) != 1:
         raise Unusable(f"not known which answer is better: {str(values.get(column))[:40]!r} names neither", column)
     return (first, second) if told[0] == first else (second, first)
+
+
+def _flagged(values: Mapping[str, Any], sides: tuple[str, str], stem: str, column: str) -> tuple[str, str] | None:
+    """The same by a column of yes and no for each answer: `winner_model_a`, `winner_model_b`."""
+    said = {plain(name): str(value).strip().lower() in ("1", "1.0", "true", "yes") for name, value in values.items()}
+    won = [said.get(f"{stem} {_end(side)}") for side in sides]
+    if None in won or all(won):
+        raise Unusable("not known which answer is better: the columns of both do not say it", column)
+    return None if not any(won) else sides if won[0] else (sides[1], sides[0])
+
+
+def _end(name: str) -> str:
+    found = _NAME.fullmatch(plain(name))
+    return found[2] if found else ""
 
 
 def _sides(table: Table) -> tuple[str, str] | None:

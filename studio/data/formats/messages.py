@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from studio.core.plain import is_list, is_object
-from studio.data.columns import SHARED, Format, Proposal, Table, lists_of_objects, shared_columns, unused, worth
+from studio.data.columns import SHARED, Format, Proposal, Table, lists_of_objects, matches, shared_columns, unused, worth
 from studio.data.context import Context
 from studio.data.notes import Unusable
 from studio.data.rows import Conversation, Row
@@ -49,6 +49,7 @@ ROLES = {
 
 
 _SPOKEN = (*ROLES["messages"], "utterances", "texts", "data")
+_ANSWERS = ("answer", "response", "completion", "output", "reply")
 _SPEAKERS = ("speakers", "roles", "speaker", "role", "from", "authors")
 
 
@@ -60,6 +61,9 @@ def propose(table: Table) -> Proposal | None:
     if not columns_found:
         return _texts_in_turn(table)
     columns = {"messages": columns_found[0]}
+    beside = [name for name in matches(table, _ANSWERS) if table.share(name, lambda value: isinstance(value, str)) > 0.5]
+    if len(beside) == 1 and table.share(columns_found[0], _ends_asking) > 0.5:
+        columns["answer"] = beside[0]
     columns |= shared_columns(table, columns.values(), ROLES)
     reasons = (
         f"`{columns_found[0]}` holds lists of objects with {_said_by(table, columns_found[0])}.",
@@ -68,6 +72,12 @@ def propose(table: Table) -> Proposal | None:
     unclear = {"messages": tuple(columns_found)} if len(columns_found) > 1 else {}
     strength = 0.99 if table.plain[columns_found[0]] in ROLES["messages"] else 0.9
     return Proposal("messages", columns, worth(table, convert, columns, strength), reasons, unclear)
+
+
+def _ends_asking(value: object) -> bool:
+    """Whether a list of messages ends with the user's, so that the answer is to be looked for beside it."""
+    last = value[-1] if is_list(value) and value else None
+    return is_object(last) and any(SPEAKERS.get(str(last.get(key)).lower()) == "user" for key in ROLE_KEYS)
 
 
 def _said_by(table: Table, name: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from studio.core.messages import ChatMessage
+from studio.core.messages import ChatMessage, chat_message
 from studio.core.plain import is_list, is_object
 from studio.data import verdicts
 from studio.data.columns import SHARED, Format, Proposal, Table, matches, shared_columns, unused, worth
@@ -99,14 +99,29 @@ def _turns(prompt: object, answer: Any, prompt_column: str, column: str) -> list
         return list(turns)
     if isinstance(prompt, str) and (turns := turns_of_request(prompt)):
         prompt = turns
-    if isinstance(prompt, str) and prompt.lstrip().startswith("[{"):
+    if isinstance(prompt, str) and prompt.lstrip().startswith(("[{", '["')):
         prompt = from_json(prompt, prompt_column)
+    if isinstance(answer, str) and answer.lstrip().startswith('["'):
+        answer = from_json(answer, column)
+    if is_list(prompt) and is_list(answer) and all(isinstance(text, str) for text in [*prompt, *answer]):
+        return _in_turn(prompt, answer, column)
     asked = prompt if is_list(prompt) else [{"role": "user", "content": prompt}]
     if is_list(answer):
         return [*asked, *answer]
     if not isinstance(answer, (str, dict)):
         raise Unusable(f"wrong type: the answer is {kind_of(answer)}, not a text", column)
     return [*asked, answer if is_object(answer) else {"role": "assistant", "content": answer}]
+
+
+def _in_turn(questions: list[str], said: list[str], column: str) -> list[ChatMessage]:
+    """Questions and answers in two lists, as the turns of one conversation."""
+    if len(questions) != len(said):
+        raise Unusable(f"wrong type: {len(questions)} questions and {len(said)} answers", column)
+    return [
+        chat_message(role, text)
+        for pair in zip(questions, said, strict=True)
+        for role, text in zip(("user", "assistant"), pair, strict=True)
+    ]
 
 
 def _is_whole(value: object) -> bool:
