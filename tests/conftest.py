@@ -6,6 +6,7 @@ import gc
 import importlib
 import os
 import resource
+import signal
 import tempfile
 from pathlib import Path
 
@@ -25,6 +26,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # begun in the background of a script, SIGINT is ignored, and so it would be by every process that a test interrupts
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.getoption("not_fast"):
         config.option.markexpr = f"not ({FAST})"
     if config.getoption("fast"):
