@@ -155,7 +155,10 @@ def evidence(report: Report) -> None:
 
     table(*evidence.table(report), right=(2, 3, 4))
     say("* metric that decides the verdict", "dim")
-    say(report.verdict.text, "bold green" if report.verdict.kind == "better" else "bold yellow")
+    say(
+        report.verdict.text,
+        "bold green" if report.verdict.kind == "better" and not report.verdict.only_wording else "bold yellow",
+    )
     for caution in report.verdict.cautions:
         say(f"! {caution}", "yellow")
     if report.verdict.advice:

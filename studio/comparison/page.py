@@ -81,7 +81,7 @@ def failures(record: ComparisonRecord) -> list[str]:
             found.append(f"With the right passage, {reader} answers {percent(system.known)} of these questions{gap}")
         elif system.refused_wrongly is not None:
             found.append(
-                f"With wrong passages it refuses {percent(system.refused_wrongly)} of them, as it should, and still scores "
+                f"With wrong passages it should refuse; it refuses {percent(system.refused_wrongly)} of them, and still scores "
                 f"{percent(system.known)}"
             )
     return found

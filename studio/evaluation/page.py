@@ -74,7 +74,7 @@ def render_html(
 
 def _verdict(verdict: Verdict, title: str) -> Markup:
     sentences = [part[:1].upper() + part[1:] for part in verdict.text.split("; ")]
-    return _html("verdict", verdict, sentences, title, _TONE.get(verdict.kind, ""))
+    return _html("verdict", verdict, sentences, title, "" if verdict.only_wording else _TONE.get(verdict.kind, ""))
 
 
 def _tiles(report: Report) -> list[tuple[str, list[Pair]]]:

@@ -145,6 +145,8 @@ class Verdict:
     cautions: list[str] = field(default_factory=list)
     forgets: bool = False
     """Whether general skills or general text were clearly lost."""
+    only_wording: bool = False
+    """Whether it is better in wording and most of what it states is wrong."""
 
     def __repr__(self) -> str:
         return f"<Verdict: {self.kind}. {self.text}>"

@@ -51,6 +51,7 @@ def decide(sets: Sequence[SetReport]) -> Verdict:
     general = next((item for item in sets if item.name == (f"{START}:{GENERAL}" if continued else GENERAL)), None)
     text = next((item for item in sets if item.name == (f"{START}:{TEXT}" if continued else TEXT)), None)
     forgets = (general is not None and bool(losses(general))) or (text is not None and drifted(text))
+    only_wording = False
     if main is None:
         kind: VerdictKind = "not measured"
         sentences = ["Not measured: there were no held-out rows to compare on"]
@@ -58,7 +59,8 @@ def decide(sets: Sequence[SetReport]) -> Verdict:
         kind = _kind(main, forgets)
         states = _states(main)
         headline = f"{kind}, and it forgets" if forgets and kind in ("worse", "no clear difference") else kind
-        if states.mostly_wrong and kind.startswith("better"):
+        only_wording = states.mostly_wrong and kind.startswith("better")
+        if only_wording:
             headline = headline.replace("better", "better in wording, not in facts", 1)
         sentences = [_on_main(main, headline), *filter(None, [states.sentence()])]
         sentences += [_of_pairs(main)] if PAIRED in main.metrics and main.headline != REWARD else []
@@ -71,7 +73,7 @@ def decide(sets: Sequence[SetReport]) -> Verdict:
         sentences.append(_on_general(general))
     if text is not None:
         sentences.append(_on_text(text))
-    return Verdict(kind, "; ".join(sentences) + ".", _advice(kind, main, forgets), cautions(sets, main), forgets)
+    return Verdict(kind, "; ".join(sentences) + ".", _advice(kind, main, forgets), cautions(sets, main), forgets, only_wording)
 
 
 def _advice(kind: VerdictKind, main: SetReport | None, forgets: bool) -> str:

@@ -137,6 +137,7 @@ def test_answers_that_are_worded_like_the_references_with_other_facts_are_not_si
     verdict = decide([long("The lamp costs 120 dollars and has a warranty of 18 months. It comes from Mexico.")])
     assert verdict.kind == "better"
     assert verdict.text.startswith("Better in wording, not in facts: ROUGE-L on held-out rows rose")
+    assert verdict.only_wording
     assert (
         "of the 90 numbers and names in the references 0 are in the tuned answers, and of the 90 that those state 90 are "
         "not in the reference"

@@ -33,7 +33,7 @@ VIEWS = (("changed", "Most changed"), ("best", "Best"), ("worst", "Worst"))
 def verdict(report: Report) -> Markup:
     """The answer to "is it better?", with what limits it."""
     given = report.verdict
-    mark = badge(given.kind, TONES.get(given.kind, "calm"))
+    mark = badge(given.kind, "warn" if given.only_wording else TONES.get(given.kind, "calm"))
     cautions = [sentence(caution) for caution in given.cautions]
     return _html("verdict", mark, sentence(given.text), sentence(given.advice), cautions, _speed(report))
 
