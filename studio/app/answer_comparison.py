@@ -119,10 +119,8 @@ def questions_of(spec: Comparison, home: Path, index: Index | None) -> Questions
     if spec.questions.startswith("dataset:"):
         from studio.data.curation import store
 
-        rows, where = (
-            question_files.rows([Path(file) for file in store.named(home, spec.questions, "questions").files]),
-            spec.questions,
-        )
+        files = store.named(home, spec.questions, "questions").files
+        rows, where = question_files.rows([Path(file) for file in files]), spec.questions
     elif spec.questions:
         rows, where = question_files.rows([Path(spec.questions).expanduser()]), spec.questions
     elif run is not None:

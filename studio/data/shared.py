@@ -10,7 +10,6 @@ from typing import Any
 
 from studio.core.messages import ChatMessage
 from studio.core.plain import is_items, is_list, is_object
-from studio.data import verdicts
 from studio.data.columns import EVALUATION, is_number
 from studio.data.context import Context
 from studio.data.notes import Unusable
@@ -19,7 +18,7 @@ from studio.data.rows import Conversation, Row
 from studio.data.texts import is_absent, joined_parts, kind_of, optional_text, sound
 from studio.data.turns import checked, checked_tools, from_json, note_unknown_tools
 from studio.data.turntext import turns_of_text
-from studio.data.verdicts import TIE
+from studio.data.verdicts import TIE, better
 
 BAD = "marked as bad"
 """Why a row is left out whose `keep` column says false."""
@@ -85,7 +84,7 @@ def excluded(values: Mapping[str, Any], columns: Mapping[str, str]) -> tuple[str
 
 def _is_tie(values: Mapping[str, Any], columns: Mapping[str, str]) -> bool:
     with contextlib.suppress(Unusable):
-        return verdicts.better(values, columns) is None
+        return better(values, columns) is None
     return False
 
 
