@@ -210,7 +210,7 @@ def _reason(name: str, role: str) -> str:
 
 
 SHARED: Mapping[str, tuple[str, ...]] = {
-    "system": ("system", "system prompt", "system message", "system instruction", "sys prompt"),
+    "system": ("system", "system prompt", "system message", "system instruction", "sys prompt", "meta instruction"),
     "history": ("history", "chat history", "conversation history", "previous turns"),
     "tools": ("tools", "functions"),
     "reasoning": (

@@ -20,6 +20,7 @@ from studio.data.losses import (
     refuse_mixed,
     refuse_several,
     refuse_template_text,
+    refuse_untold,
 )
 from studio.data.notes import Unusable
 from studio.data.paths import is_path, value_at
@@ -76,6 +77,8 @@ def detect(sample: Sequence[Row], settings: Data, strict: bool = True) -> Detect
     pairs = next((proposal for proposal in proposals if proposal.format == "preference"), None)
     if pairs and pairs.confidence < PAIRED and settings.format in (None, "preference"):
         raise _preferences(table, file)
+    if not pairs and not settings.format:
+        refuse_untold(table, file)
     if settings.format:
         return _as_named(table, settings.format, proposals, file)
     proposals.sort(key=lambda proposal: -proposal.confidence)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from studio.core.errors import DataError
 from studio.core.plain import is_list, is_object
 from studio.core.text import plural
+from studio.data import verdicts
 from studio.data.advice import asking, choice
 from studio.data.columns import Proposal, Table, words
 from studio.data.formats import FORMATS
@@ -71,6 +72,25 @@ _ANSWERS = frozenset(words("answers responses completions candidates outputs gen
 _OF_TICKETS = frozenset(
     words("number status priority department queue agent assignee group team created updated due sla requester category topic")
 )
+
+
+def refuse_untold(table: Table, file: str) -> None:
+    """Raise DataError for two answers a row where it is not known, or is said of none, which of them is better: either column
+    taken alone would train answers that somebody called worse."""
+    roles = verdicts.not_told(table)
+    if not roles:
+        return
+    column = roles.get("winner") or roles["strength"]
+    said = {str(value): None for row in table.rows if (value := row.values.get(column)) not in (None, "")}
+    listed = ", ".join(f"{value[:40]!r}" for value in list(said)[:3])
+    first, second = (f"`{roles[side]}`" for side in ("first", "second"))
+    raise DataError(
+        f"each row has two answers, {first} and {second}, and `{column}` ({listed}{', …' if len(said) > 3 else ''}) does not "
+        f"say of enough rows which of them is better",
+        hint=f"Write a name of the better one's column into `{column}`, or tie; numbers say it as a strength: below 0 the "
+        f"first is better, above 0 the second. To train on the answers of one column alone, name it in data.columns.",
+        where=file,
+    )
 
 
 def refuse_several(table: Table, file: str) -> None:

@@ -27,7 +27,7 @@ CALLER = "call"
 SPEAKERS = {
     **dict.fromkeys(("system", "developer"), "system"),
     **dict.fromkeys(("user", "human", "prompter", "customer", "client", "visitor"), "user"),
-    **dict.fromkeys(("assistant", "gpt", "chatgpt", "bot", "model", "chatbot", "ai", "llm"), "assistant"),
+    **dict.fromkeys(("assistant", "gpt", "chatgpt", "bot", "model", "chatbot", "ai", "llm", "moss"), "assistant"),
     **dict.fromkeys(("agent", "support", "operator"), "assistant"),
     **dict.fromkeys(("tool", "function", "observation", "function_response", "tool_response", "ipython"), "tool"),
     **dict.fromkeys(("function_call", "tool_call"), CALLER),
@@ -75,7 +75,7 @@ def checked(raw: object, column: str, context: Context) -> tuple[ChatMessage, ..
     messages: list[ChatMessage] = []
     before, end = "", 0
     calls: frozenset[str] = frozenset()
-    given: Sequence[Any] = _by_time(turns_of_pairs(raw), column, notes)
+    given: Sequence[Any] = _by_time(turns_of_pairs(raw, column, notes), column, notes)
     for place, message in enumerate(given, 1):
         if not is_object(message):
             raise Unusable(f"wrong type: message {place} is {kind_of(message)}, not an object", column)

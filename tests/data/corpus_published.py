@@ -48,8 +48,9 @@ CASES: tuple[Case, ...] = (
     Case("overall-preference.jsonl", numbered(lambda n, q, a: {"context": [{"role": "user", "content": q}], f"response{1 + n % 2}": a, f"response{2 - n % 2}": "No.", "overall_preference": (-2, 3)[n % 2]}), Turns(FIRST)),
     Case("winner-by-flags.csv", table("model_a", "model_b", "prompt", "response_a", "response_b", "winner_model_a", "winner_model_b", "winner_tie", make=lambda q, a: ["m", "n", json.dumps([q]), '["No."]', json.dumps([a]), 0, 1, 0]), Turns(FIRST)),
     Case("winner-by-model.jsonl", numbered(lambda n, q, a: {"question": q, "model_a": "m", "model_b": "n", f"answer_{'ab'[n % 2]}": a, f"answer_{'ba'[n % 2]}": "No.", "winner": "mn"[n % 2]}), Turns(FIRST)),
+    Case("numbered-turns.jsonl", lines(lambda q, a: {"meta_instruction": "Be brief.", "chat": {"turn_2": {"Human": "And?", "MOSS": "No more."}, "turn_1": {"Human": q, "Commands": "none", "MOSS": a}}}), Turns((("system", "Be brief."), *FIRST, ("user", "And?"), ("assistant", "No more.")))),
     Case("messages-then-answer.jsonl", lines(lambda q, a: {"messages": [{"role": "user", "content": q}], "answer": a, "model": "r"}), Turns(FIRST)),
-    Case("preference-without-a-sign.jsonl", lines(lambda q, a: {"prompt": q, "response1": a, "response2": "No.", "overall_preference": 1}), Asks(None)),
+    Case("preference-without-a-sign.jsonl", lines(lambda q, a: {"prompt": q, "response1": a, "response2": "No.", "overall_preference": 1}), Refuses("below 0 the first is better")),
     Case("toxic.jsonl", numbered(lambda n, q, a: {"conversation": [{"role": "user", "content": q}, {"role": "assistant", "content": a}], "toxic": bool(n % 2)}), Turns(FIRST, 3)),
     Case("thoughts-in-marks.jsonl", lines(lambda q, a: {"system": "Think.", "conversations": [{"from": "user", "value": q}, {"from": "assistant", "value": a}]}), Turns((("system", "Think."), *FIRST))),
     # answers with reasoning, which is shown within the answer here

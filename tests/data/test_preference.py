@@ -42,6 +42,35 @@ def test_of_two_answers_the_one_that_a_verdict_names_is_preferred_and_ties_are_c
 
 
 @pytest.mark.parametrize(
+    ("first", "second", "winner", "said"),
+    [
+        ("response_a", "response_b", "winner", ("a", "b", "who knows", None)),
+        ("antwort_a", "antwort_b", "Gewinner", ("a", "b", "unentschieden", "a")),
+        ("A", "B", "winner", ("A", "B", "tie", "A")),
+        ("gpt_answer", "llama_answer", "winner", ("gpt", "llama", "tie", "llama")),
+        ("answer_1", "answer_2", "preferred", ("First 0.", "Second 1.", "First 2.", "?")),
+    ],
+)
+def test_the_better_answer_is_told_by_side_by_column_by_language_and_by_its_own_text(
+    first: str, second: str, winner: str, said: tuple[str | None, ...], tmp_path: Path
+) -> None:
+    rows = [{"prompt": f"Q{n}?", first: f"First {n}.", second: f"Second {n}.", winner: told} for n, told in enumerate(said)]
+    pairs = [(row.answer, row.rejected and row.rejected["content"]) for row in usable(written(tmp_path, rows), needs="pairs")]
+    assert pairs[:2] == [("First 0.", "Second 0."), ("Second 1.", "First 1.")]
+
+
+@pytest.mark.parametrize("said", [("tie", "both", "tie"), ("1.5", "2.5", "3.5"), ("x", "a", "y")])
+def test_two_answers_of_which_no_value_tells_the_better_one_are_refused_and_neither_column_is_advised(
+    said: tuple[str, ...], tmp_path: Path
+) -> None:
+    rows = [{"prompt": f"Q{n}?", "response_a": "A.", "response_b": "B.", "winner": told} for n, told in enumerate(said)]
+    with pytest.raises(DataError, match=r"`winner` .* does not say") as refused:
+        inspect(written(tmp_path, rows))
+    assert "Write a name of the better one's column into `winner`, or tie" in refused.value.hint
+    assert "answer: response_a" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
     ("changes", "reason"),
     [
         ({"rejected": "It is blue 0."}, "equal answers"),

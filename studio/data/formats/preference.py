@@ -59,7 +59,7 @@ def propose(table: Table) -> Proposal | None:
     if prompts and not table.share(columns.get("chosen") or columns["first"], _is_whole) > 0.5:
         columns = {"prompt": prompts[0], **columns}
     if "first" in columns:
-        table = replace(table, rows=tuple(row for row in table.rows if verdicts.better(row.values, columns)))
+        table = replace(table, rows=tuple(row for row in table.rows if verdicts.tells(row.values, columns)))
     columns |= shared_columns(table, columns.values(), ROLES)
     reasons = tuple(f"`{name}` {_SAYS[role]}." for role, name in columns.items() if role in _SAYS)
     return Proposal("preference", columns, worth(table, convert, columns, 0.99), (*reasons, *unused(table, columns)))

@@ -6,6 +6,7 @@ A reader gives what stands in the file; this opens such shapes into the rows a p
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -23,6 +24,7 @@ from studio.data.readers.shape import has_objects
 from studio.data.rows import Rejected, Row
 from studio.data.turns import CONTENT_KEYS, ROLE_KEYS
 
+_NUMBERED = re.compile(r"(?:(?:turn|round|message|step)_)?\d{1,4}", re.IGNORECASE)
 LOOKED_AT = 20
 """Rows at the beginning that are looked at for the shape of an export."""
 
@@ -62,6 +64,9 @@ def unfolded(rows: Iterable[Row | Rejected], facts: Facts) -> Iterator[Row | Rej
         yield from put_together(every, choices, facts)
     elif any(map(_is_columns_of_turns, first.values.values())):
         yield from _each(every, _turns_by_row)
+    elif any(map(_is_numbered, first.values.values())):
+        facts.remarks.append("Its turns were read in the order of their numbers.")
+        yield from _each(every, _turns_by_number)
     else:
         yield from every
 
@@ -102,6 +107,20 @@ def _turns_by_row(values: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     yield {
         name: [dict(zip(value, cells, strict=True)) for cells in zip(*value.values(), strict=True)]
         if _is_columns_of_turns(value)
+        else value
+        for name, value in values.items()
+    }
+
+
+def _is_numbered(value: Any) -> bool:
+    """Whether a value holds objects under numbered names: `{"turn_1": {…}, "turn_2": {…}}`."""
+    return is_object(value) and bool(value) and all(_NUMBERED.fullmatch(key) and is_object(value[key]) for key in value)
+
+
+def _turns_by_number(values: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    yield {
+        name: [value[key] for key in sorted(value, key=lambda key: int(key.rpartition("_")[2]))]
+        if _is_numbered(value)
         else value
         for name, value in values.items()
     }
