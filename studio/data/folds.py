@@ -9,7 +9,7 @@ import numpy as np
 from studio.core.errors import DataError
 from studio.core.text import plural
 from studio.data import near_groups, split
-from studio.data.near import Signatures, plain
+from studio.data.near import Signatures, number_mark, plain
 from studio.data.rows import Conversation
 from studio.tracking.reporter import Reporter, Silent
 
@@ -24,7 +24,8 @@ def folds(rows: Sequence[Conversation], count: int, seed: int, reporter: Reporte
         signatures.add(text)
     together = hashes[:, 1]
     if len(rows) <= near_groups.ROWS:
-        together, _ = near_groups.joined(signatures, said.__getitem__, hashes[:, 0], together, reporter or Silent())
+        numbers = np.array([number_mark(answer) for _, answer in said], dtype=np.uint64)
+        together, _ = near_groups.joined(signatures, numbers, said.__getitem__, hashes[:, 0], together, reporter or Silent())
     keys, inverse, sizes = np.unique(together, return_inverse=True, return_counts=True)
     if len(keys) < count:
         raise DataError(

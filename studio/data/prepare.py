@@ -23,7 +23,7 @@ from studio.data.check import check
 from studio.data.detect import detect
 from studio.data.gather import beginning_of, gather, lacks_columns
 from studio.data.gathered import Gathered
-from studio.data.near import Signatures, plain
+from studio.data.near import Signatures, number_mark, plain
 from studio.data.read import opened
 from studio.data.report import LISTED, DataReport, Removed, Split
 from studio.data.rows import Conversation, Needs
@@ -206,7 +206,7 @@ def _together(
     groups = groups[unique]
     if len(unique) > near_groups.ROWS:
         return groups, f"Near-duplicates may be on both sides of the split: there are over {near_groups.ROWS:,} rows."
-    wanted, offsets, signatures = set(unique.tolist()), array("Q"), Signatures()
+    wanted, offsets, numbers, signatures = set(unique.tolist()), array("Q"), array("Q"), Signatures()
     with (aside / "usable.jsonl").open("rb") as lines:
 
         def said(row: int) -> tuple[str, str]:
@@ -217,9 +217,12 @@ def _together(
         for index, line in enumerate(lines):
             if index in wanted:
                 offsets.append(at)
-                signatures.add(_said(line)[0])
+                text, answer = _said(line)
+                signatures.add(text)
+                numbers.append(number_mark(answer))
             at += len(line)
-        return near_groups.joined(signatures, said, gathered.table[unique, 0], groups, reporter)
+        marks = np.frombuffer(numbers, dtype=np.uint64)
+        return near_groups.joined(signatures, marks, said, gathered.table[unique, 0], groups, reporter)
 
 
 def _said(line: bytes) -> tuple[str, str]:

@@ -7,7 +7,7 @@ from array import array
 import numpy as np
 
 from studio.data.checks.base import Check, CheckResult, Said, Texts
-from studio.data.near import SIMILAR, Signatures, clusters, near_pairs, plain
+from studio.data.near import SIMILAR, Clusters, Signatures, near_pairs, plain
 from studio.data.split import digest
 from studio.tracking.reporter import Reporter
 
@@ -34,8 +34,13 @@ class NearDuplicates:
         """Every row of a cluster but its first."""
         self._seen.clear()
         rows = self._rows
-        pairs = near_pairs(self._signatures.table(), lambda index: plain(texts.spoken(rows[index])), reporter)
-        first = clusters(len(rows), pairs)
+        clusters = Clusters(len(rows))
+        pairs = near_pairs(
+            self._signatures.table(), lambda index: plain(texts.spoken(rows[index])), reporter, known=clusters.joined
+        )
+        for one, two, _ in pairs:
+            clusters.join(one, two)
+        first = clusters.labels()
         later = np.flatnonzero(first != np.arange(len(rows)))
         sizes = np.bincount(first[later]) if len(later) else np.zeros(1, int)
         message = f"rows nearly repeat an earlier row; the largest group of such rows has {int(sizes.max()) + 1}"
