@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -53,6 +53,7 @@ def check(
     apart_from = not columns.keys().isdisjoint(("split", "weight", "drop", "first"))
     system = {"role": "system", "content": settings.system} if settings.system else None
     apart = settings.rows_per == "answer" and detection.format != "preference"
+    reasoning = settings.reasoning
     paths: list[str] | None = None
     for row in rows:
         if isinstance(row, Rejected):
@@ -74,7 +75,7 @@ def check(
             conversation = convert(row, columns, context)
             if shared:
                 conversation = completed(conversation, row.values, columns, context)
-            if conversation.messages and (turns := _requested(conversation)):
+            if 1 < len(conversation.messages) < 4 and (turns := _requested(conversation.messages)):
                 conversation = replace(conversation, messages=checked(turns, columns.get("question", ""), context))
             if not MEDIA.isdisjoint(row.values):
                 _refuse_media(row.values, columns, conversation)
@@ -87,7 +88,8 @@ def check(
             conversation = replace(conversation, passage=row.passage, glue=row.glue)
         if unused is not None:
             unused.add(row)
-        conversation = with_reasoning(conversation, settings.reasoning)
+        if reasoning != "keep":
+            conversation = with_reasoning(conversation, reasoning)
         if system and conversation.messages and conversation.messages[0]["role"] != "system":
             conversation = replace(conversation, messages=(system, *conversation.messages))
         if apart:
@@ -96,20 +98,13 @@ def check(
             yield conversation
 
 
-def _requested(conversation: Conversation) -> list[ChatMessage]:
+def _requested(messages: Sequence[ChatMessage]) -> list[ChatMessage]:
     """The turns of a conversation whose only question is a transcript that asks for the answer; else none."""
-    if len(conversation.messages) < 2:
-        return []
-    *before, asked, answer = conversation.messages
-    if (
-        asked["role"] != "user"
-        or answer["role"] != "assistant"
-        or len(before) > 1
-        or not asked["content"].rstrip().endswith(":")
-    ):
+    asked = messages[-2]
+    if not asked["content"].rstrip().endswith(":") or asked["role"] != "user" or messages[-1]["role"] != "assistant":
         return []
     turns = turns_of_request(asked["content"])
-    return [*before, *(chat_message(turn["role"], turn["content"]) for turn in turns), answer] if turns else []
+    return [*messages[:-2], *(chat_message(turn["role"], turn["content"]) for turn in turns), messages[-1]] if turns else []
 
 
 def by_answer(conversation: Conversation) -> Iterator[Conversation]:
