@@ -50,13 +50,17 @@ def gather(
     gathered = Gathered()
     total = sum({source.path: source.bytes for source in sources}.values())
     done = 0
+    passed_on: tuple[str, ...] = ()
     for place, source in enumerate(sources):
+        if passed_on:
+            source, passed_on = replace(source, remarks=(*passed_on, *source.remarks)), ()
         with opened(source, settings) as stream:
             left = settings.limit - gathered.rows if settings.limit else None
             rows = itertools.islice(stream.rows, left)
             sample, rows = beginning_of(rows, stream)
             if strict and source.in_collection and len(sources) > 1 and lacks_columns(sample, settings):
                 gathered.skipped.append(source.name)
+                passed_on = (*passed_on, *source.remarks)  # what else was not read is said with the first file that is
                 continue
             detection = detect(sample, settings, strict=strict and len(sources) == 1)
             if needs == "labels":

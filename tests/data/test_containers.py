@@ -136,3 +136,15 @@ def test_a_workbook_with_an_entity_bomb_is_refused_in_words(tmp_path: Path) -> N
                 content = b'<!DOCTYPE x [<!ENTITY a "b">]><worksheet>&a;'
             new.writestr(name, content)
     assert "cannot be read as an Excel workbook" in refused(str(bomb))
+
+
+def test_files_that_were_not_read_are_named_also_where_the_first_one_lacks_the_columns(tmp_path: Path) -> None:
+    rows = "".join(f"Where is lamp {number}?,In hall {number}.\n" for number in range(8))
+    file = zipped(
+        tmp_path / "all.zip",
+        {"a-numbers.csv": "x,y\n1,2\n", "b.csv": f"q,a\n{rows}", "valid.csv": "q,a\nWho?,I.\n", "LICENSE.txt": "All rights."},
+    )
+    report = inspect(Data(train=str(file), columns={"question": "q", "answer": "a"}))
+    said = " ".join(report.warnings)
+    assert report.totals.rows == 8
+    assert all(name in said for name in ("a-numbers.csv", "valid.csv", "LICENSE.txt"))
