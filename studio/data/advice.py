@@ -122,6 +122,8 @@ def guesses(table: Table) -> list[Choice]:
     if answer and answer.words[-1] == "text" and len(answer.words) == 1:
         answer = None  # `text` alone is rather what is asked
     question = _best([leaf for leaf in texts if leaf != answer], QUESTIONS)
+    if answer and not answer.text and len(texts) > 2:
+        answer = None  # a number beside several texts, such as a score
     mark = only_mark(table)
     question = question or (texts[0] if mark and not answer and len(texts) == 1 else None)
     beside = [leaf for leaf in texts if leaf != question]

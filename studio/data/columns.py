@@ -247,7 +247,7 @@ def shared_columns(table: Table, taken: Iterable[str], roles: Iterable[str]) -> 
     for role, known in SHARED.items():
         candidates = [name for name in matches(table, known) if name not in taken]
         if role in ("keep", "drop"):
-            candidates = [name for name in candidates if table.share(name, is_flag) == 1.0]
+            candidates = [name for name in candidates if table.share(name, _flags_of(table.plain[name])) == 1.0]
         elif role == "reasoning":
             candidates = [name for name in candidates if name in table.texts()]
         elif role == "split":
@@ -261,6 +261,15 @@ def shared_columns(table: Table, taken: Iterable[str], roles: Iterable[str]) -> 
 
 FLAGS = frozenset(("true", "false", "👍", "👎", "thumbs_up", "thumbs_down", "thumbs up", "thumbs down", "good", "bad"))
 """Words that say whether a row is good, in lower case."""
+
+
+MARKS = frozenset(
+    words(
+        """positive negative up down like dislike liked disliked upvote downvote helpful unhelpful accept accepted reject
+        rejected approved correct incorrect wrong yes no 1 0 -1 1.0 0.0 -1.0"""
+    )
+)
+"""Further words that say it in a column whose name already says that it tells good rows from bad ones."""
 
 
 TRAINING = frozenset(("train", "training", "trn"))
@@ -279,6 +288,14 @@ def is_number(value: object) -> bool:
     if isinstance(value, str):
         return bool(re.fullmatch(r"-?\d+(?:\.\d+)?", value.strip()))
     return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _flags_of(name: str) -> Callable[[object], bool]:
+    """How a column of a plain name marks rows: a `label` may be a class, and `correct` a choice's number."""
+    if name == "label":
+        return is_flag
+    numbered = name != "correct"
+    return lambda value: is_flag(value) or (str(value).strip().lower() in MARKS and (numbered or not is_number(value)))
 
 
 def is_flag(value: object) -> bool:

@@ -19,7 +19,7 @@ from studio.data.detect import SAMPLE, Detection, detect
 from studio.data.gathered import Gathered
 from studio.data.paths import value_at
 from studio.data.read import Opened, opened
-from studio.data.readers.json_rows import TWICE
+from studio.data.readers.json_values import TWICE
 from studio.data.report import FileReport
 from studio.data.rows import Conversation, Needs, Rejected, Row
 from studio.data.settings import Data

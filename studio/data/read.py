@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from studio.core.errors import DataError
 from studio.data import in_memory
-from studio.data.readers import READERS, Reader, containers, document, encoding, hub, plain_faq, transcript
+from studio.data.readers import READERS, Reader, containers, document, encoding, flashcards, hub, plain_faq, transcript
 from studio.data.readers.facts import Facts
 from studio.data.readers.sniff import LOOKED_AT, kind_by_content, not_to_learn, pair_mark
 from studio.data.readers.unfold import unfolded
@@ -94,6 +94,8 @@ def opened(source: Source, settings: Data) -> Generator[Opened]:
 def _by_content(reader: Reader, stream: BinaryIO, source: Source, facts: Facts) -> Reader:
     """The reader for what the text holds, with a remark where its name says something else."""
     head = encoding.upcoming(stream, LOOKED_AT)
+    if source.kind in (".txt", ".csv", ".tsv") and facts.format != "text" and flashcards.are_cards(head):
+        return Reader(flashcards.rows, text=True)
     kind = kind_by_content(head, source.kind)
     if kind != source.kind:
         facts.kind = kind

@@ -37,6 +37,12 @@ GOOD_WORDS = frozenset(("true", "1", "yes", "good", "desirable", "👍", "thumbs
 """How such a column says that a row is good, in lower case."""
 
 
+_SAID_BAD = BAD_WORDS | {
+    *("negative", "dislike", "disliked", "downvote", "unhelpful", "reject", "rejected", "incorrect", "wrong", "0.0", "-1.0")
+}
+"""Further words by which a column that is known to mark rows says that a row is bad."""
+
+
 def labels(rows: Sequence[Row], taken: Collection[str]) -> list[str]:
     """The columns beside those taken that say of every row of a sample whether it is good or bad, and not the same of all."""
     names = dict.fromkeys(name for row in rows for name in row.values)
@@ -59,7 +65,7 @@ def is_marked_bad(values: Mapping[str, Any], column: str | None) -> bool:
     if column is None:
         return False
     value = values.get(column)
-    return value is False or value in (0, -1) or (isinstance(value, str) and value.strip().lower() in BAD_WORDS)
+    return value is False or value in (0, -1) or (isinstance(value, str) and value.strip().lower() in _SAID_BAD)
 
 
 def is_marked(values: Mapping[str, Any], column: str) -> bool:

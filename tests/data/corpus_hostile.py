@@ -88,7 +88,7 @@ CASES: tuple[Case, ...] = (
     Case("json-in-cells.csv", table("data", "id", make=lambda q, a: [json.dumps({"question": q, "answer": a}), 1]), Asks(Turns(FIRST))),
     Case("tags-in-cells.csv", table("question", "answer", make=lambda q, a: [q, f"<p>{a}</p><br>"]), answered(f"<p>{A[0]}</p><br>")),
     Case("numbers-that-are-none.jsonl", LINES.replace(f'"{A[0]}"', "NaN"), Turns((("user", Q[1]), ("assistant", A[1])), 5), {"max_rejected": 0.2}),
-    Case("pairs-in-lists.json", json.dumps(PAIRS), Refuses("a row is an object")),
+    Case("pairs-in-lists.json", json.dumps(PAIRS), Asks(Turns(FIRST))),
     Case("lists-of-structs.parquet", columnar([{"id": 1, "messages": [{"role": "user", "content": q}, {"role": "assistant", "content": a}]} for q, a in PAIRS]), Turns(FIRST)),
     Case("bytes.parquet", columnar([{"question": q.encode(), "answer": a.encode()} for q, a in PAIRS]), Refuses("wrong type")),
     # letters

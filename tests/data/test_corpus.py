@@ -14,7 +14,7 @@ from studio.data.advice import NeedsChoice
 from studio.data.prepare import inspect, usable
 from studio.data.rows import Conversation
 from studio.data.settings import Data
-from tests.data import corpus, corpus_desks, corpus_exports, corpus_hostile, corpus_published, corpus_tables
+from tests.data import corpus, corpus_desks, corpus_exports, corpus_hostile, corpus_published, corpus_tables, corpus_tools
 from tests.data.corpus import Answer, Asks, Case, Refuses, Text, Turns
 from tests.data.files import write
 
@@ -25,6 +25,7 @@ CASES = (
     *corpus_hostile.CASES,
     *corpus_published.CASES,
     *corpus_tables.CASES,
+    *corpus_tools.CASES,
 )
 SHARE = 0.95
 

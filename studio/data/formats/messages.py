@@ -49,7 +49,10 @@ ROLES = {
 
 
 _SPOKEN = (*ROLES["messages"], "utterances", "texts", "data")
-_ANSWERS = ("answer", "response", "completion", "output", "reply")
+_ANSWERS = (
+    *("answer", "response", "completion", "output", "reply"),
+    *("ideal", "expected", "expected output", "expected answer", "reference", "target", "gold"),
+)
 _SPEAKERS = ("speakers", "roles", "speaker", "role", "from", "authors")
 
 

@@ -31,12 +31,18 @@ def _request(values: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def _reply(values: Mapping[str, Any]) -> Any:
-    """The logged answer of a chat, if the row has one."""
+    """The logged answer of a chat, if the row has one: among choices, or beside its request as a message or a text."""
     for name in ("response", "output"):
-        inner = values.get(name)
-        inner = inner.get("body", inner) if is_mapping(inner) else None
+        said = values.get(name)
+        inner = said.get("body", said) if is_mapping(said) else said
         if message := at(inner, "choices", "message"):
             return message
+        if _request(values) is None:
+            continue
+        if is_mapping(inner) and "content" in inner and inner.get("role", "assistant") == "assistant":
+            return {"role": "assistant", **inner}
+        if isinstance(inner, str) and inner:
+            return {"role": "assistant", "content": inner}
     return None
 
 
@@ -96,7 +102,7 @@ def _annotated(values: Mapping[str, Any]) -> dict[str, Any]:
     for result in best.get("result") or ():
         said = at(result, "value")
         kind = str(result.get("type"))
-        answer = said.get(kind, said.get("text")) if is_mapping(said) else None
+        answer = said.get(kind, said.get("text", next(iter(said.values()), None))) if is_mapping(said) else None
         if is_mapping(said) and "start" in said:
             raise Unusable("a marked span, which no answer is made of", "annotations")
         row[str(result.get("from_name"))] = ", ".join(map(str, answer)) if is_list(answer) else answer
@@ -120,8 +126,12 @@ def _reviewed(values: Mapping[str, Any]) -> dict[str, Any]:
     return {**row, **{f"{name} response" if name in row else name: value for name, value in said.items()}}
 
 
+_DECIDES = frozenset(("_task_hash", "_input_hash", "accept", "spans"))
+"""What stands beside the decision on a task."""
+
+
 def _is_decided(values: Mapping[str, Any]) -> bool:
-    return "_task_hash" in values and values.get("answer") in ("accept", "reject", "ignore")
+    return values.get("answer") in ("accept", "reject", "ignore") and not _DECIDES.isdisjoint(values)
 
 
 def _decided(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -147,6 +157,6 @@ SHAPES = (
     Shape(_is_contents, _contents, "Its rows hold `contents` of `parts`, read as messages."),
     Shape(_is_annotated, _annotated, "Its rows are annotation tasks; of several annotations of a task only one is read."),
     Shape(_is_reviewed, _reviewed, "Its rows are records with responses; of several responses to a question only one is read."),
-    Shape(_is_decided, _decided, "Its rows are annotation tasks; only what was accepted is read."),
+    Shape(_is_decided, _decided, "Its rows are annotation tasks; only what was accepted is read.", always=True),
 )
 """The registry: the first that fits a file's first row is used."""

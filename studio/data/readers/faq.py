@@ -116,7 +116,7 @@ def _questions(blocks: list[Block], facts: Facts) -> list[Row]:
         )
     facts.details["read as"] = "questions and answers"
     return [
-        Row({"question": bare_question(heading.text), "answer": "\n\n".join(texts)}, facts.name, heading.line)
+        Row({"question": bare_question(heading.text), "answer": bare_answer("\n\n".join(texts))}, facts.name, heading.line)
         for heading, texts in asking
     ]
 
@@ -145,8 +145,13 @@ def _markdown_cells(text: str) -> list[list[str]]:
 
 
 def bare_question(heading: str) -> str:
-    """A question without its number: `3. `, `Q: `, `Q4. `."""
-    return re.sub(r"^\s*(?:Q(?:uestion)?\s*\d*\s*[.:)]|\d+(?:\.\d+)*[.)]?)\s+", "", heading).strip()
+    """A question without its number: `3. `, `Q: `, `Q4. `, `Frage: `."""
+    return re.sub(r"^\s*(?:(?:Q(?:uestion)?|F(?:rage)?)\s*\d*\s*[.:)]|\d+(?:\.\d+)*[.)]?)\s+", "", heading).strip()
+
+
+def bare_answer(text: str) -> str:
+    """An answer without the mark that says that it is one: `A: `, `**A:** `, `Answer: `, `Antwort: `."""
+    return re.sub(r"^\s*(?:\*\*)?(?:A|Answer|Antwort)\s*\d*\s*(?:[.:)]\*\*|\*\*[.:)]|:)\s*", "", text).strip()
 
 
 def _markdown_blocks(text: str) -> Iterator[Block]:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import json
 import re
 from codecs import BOM_UTF8
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
@@ -16,12 +14,11 @@ from studio.core.errors import DataError
 from studio.core.plain import is_list, is_object
 from studio.core.text import size
 from studio.data.readers.facts import ROW_BYTES, Facts
-from studio.data.readers.json_values import loads
+from studio.data.readers.json_values import loads, twice_named
 from studio.data.rows import Rejected, Row
 from studio.data.texts import python_literal
 
 _BLOCK = 1 << 20
-TWICE = "a key stands twice: "
 _TOKEN = re.compile(rb'"[^"\\\n]*(?:\\.[^"\\\n]*)*"|[{}\[\]"]')
 _LISTS = rb"data|rows|train|examples|items|records|samples|dataset|instances|entries"
 _WRAPPED = re.compile(
@@ -79,6 +76,8 @@ def row_of(value: object, facts: Facts, line: int, text: bytes) -> Row | Rejecte
         return row_of(inner, facts, line, again)
     if is_list(value) and value and all(is_object(item) for item in value):
         return Row({"messages" if "role" in value[0] else "conversations": value}, facts.name, line)
+    if is_list(value) and len(value) > 1 and not any(isinstance(item, (list, dict)) for item in value):
+        return Row({f"column {place}": item for place, item in enumerate(value, 1)}, facts.name, line)
     return Rejected(facts.name, line, "wrong type: a row is an object with named values", "", _shown(text))
 
 
@@ -104,8 +103,10 @@ def _lines(head: bytes, stream: BinaryIO, facts: Facts) -> Iterator[Row | Reject
         except orjson.JSONDecodeError as problem:
             if not line.strip():
                 continue
-            if line.startswith(BOM_UTF8):  # in the middle, as in files that were put one below the other
-                yield from _parts([line.removeprefix(BOM_UTF8)], number, facts)
+            bare = line.removeprefix(BOM_UTF8).rstrip()
+            bare = bare[:-1] if bare.endswith((b"},", b"],")) else bare
+            if bare != line.rstrip():  # files that were put one below the other; rows of a list without its brackets
+                yield from _parts([bare], number, facts)
                 continue
             if b"\r" in line.rstrip():  # a line end of its own outside JSON texts: old Mac files, or mixed ones
                 parts = line.rstrip(b"\r\n").split(b"\r")
@@ -122,23 +123,6 @@ def _lines(head: bytes, stream: BinaryIO, facts: Facts) -> Iterator[Row | Reject
             yield Row(value, name, number)
             continue
         yield row_of(value, facts, number, line)
-
-
-def twice_named(text: bytes) -> str:
-    """Why an object cannot be used of which a key stands twice, so that one of its values would be lost; else nothing."""
-    twice: list[str] = []
-
-    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
-        values = dict(items)
-        if len(values) < len(items):
-            twice.extend(key for key, count in Counter(key for key, _ in items).items() if count > 1)
-        return values
-
-    try:
-        json.loads(text, object_pairs_hook=pairs)
-    except ValueError:
-        return ""
-    return f"{TWICE}`{twice[0][:40]}`" if twice else ""
 
 
 def _parts(parts: list[bytes], number: int, facts: Facts) -> Iterator[Row | Rejected]:

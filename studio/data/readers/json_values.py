@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any
 
 import orjson
@@ -10,6 +11,7 @@ import orjson
 from studio.data.readers.facts import Facts
 
 _NO_NUMBERS = (b"NaN", b"Infinity")
+TWICE = "a key stands twice: "
 REMARK = "It holds NaN or Infinity, which JSON does not have: read as missing values."
 
 
@@ -27,3 +29,20 @@ def loads(text: bytes, facts: Facts) -> Any:
     if REMARK not in facts.remarks:
         facts.remarks.append(REMARK)
     return value
+
+
+def twice_named(text: bytes) -> str:
+    """Why an object cannot be used of which a key stands twice, so that one of its values would be lost; else nothing."""
+    twice: list[str] = []
+
+    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        values = dict(items)
+        if len(values) < len(items):
+            twice.extend(key for key, count in Counter(key for key, _ in items).items() if count > 1)
+        return values
+
+    try:
+        json.loads(text, object_pairs_hook=pairs)
+    except ValueError:
+        return ""
+    return f"{TWICE}`{twice[0][:40]}`" if twice else ""

@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from studio.data.readers.encoding import text_lines
 from studio.data.readers.facts import Facts
-from studio.data.readers.faq import bare_question
+from studio.data.readers.faq import bare_answer, bare_question
 from studio.data.rows import Rejected, Row
 
 _LONGEST = 300
@@ -55,4 +55,4 @@ def _question(line: str) -> bool:
 
 
 def _row(question: str, answer: list[str], facts: Facts, line: int) -> Row:
-    return Row({"question": bare_question(question), "answer": "\n".join(answer).strip() or None}, facts.name, line)
+    return Row({"question": bare_question(question), "answer": bare_answer("\n".join(answer)) or None}, facts.name, line)

@@ -17,6 +17,8 @@ class Shape:
     opened: Callable[[Mapping[str, Any]], dict[str, Any]]
     """The row in a common layout. Raises Unusable."""
     remark: str
+    always: bool = False
+    """Whether it is opened also where the settings name columns that the rows have as they stand: it says which rows count."""
 
 
 def at(value: object, *path: str) -> Any:

@@ -20,7 +20,9 @@ from studio.data.turns import EVERYBODY
 _DATE = r"\d{1,4}[./-] ?\d{1,2}[./-] ?\d{2,4}\.?"
 _CLOCK = r"(?:[오午上下][전후前後午] ?)?\d{1,2}[:.]\d{2}(?:[:.]\d{2})?(?:\s?[AaPp]\.?\s?[Mm]\b\.?)?"
 _TIME = rf"(?:\[?{_DATE},?\s+(?:(?:à|às|at|um|alle|om|kl\.?|a las)\s+)?{_CLOCK}(?:\s?Uhr)?\]?,?(?:\s[-–])?\s+)"
-_LINE = re.compile(rf"^[{MARKS}]*(?:({_TIME})([^:\n]{{1,60}}?)|([^\W\d_][^:\n]{{0,29}}?))\s?:(?: (.*)|$)$")
+_LINE = re.compile(
+    rf"^[{MARKS}]*(?:#{{1,6}}\s+|\*\*)?(?:({_TIME})([^:\n]{{1,60}}?)|([^\W\d_][^:\n]{{0,29}}?))\s?:(?:\*\*)?(?: (.*)|$)$"
+)
 _STAMP = re.compile(rf"^[{MARKS}]*{_TIME}")
 _NO_TEXT = re.compile(r"<[^<>]{3,40}>|(?:image|video|audio|sticker|GIF|document|Contact card) omitted")
 """What an export writes in place of a picture or a voice message."""

@@ -6,7 +6,6 @@ A reader gives what stands in the file; this opens such shapes into the rows a p
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -15,16 +14,14 @@ from studio.core.plain import is_list, is_mapping, is_object, object_or_empty
 from studio.core.text import plural
 from studio.data.notes import Unusable
 from studio.data.paths import root
-from studio.data.readers import message_rows
+from studio.data.readers import message_rows, nested
 from studio.data.readers.chats import chat_of, chats, is_message, threads
 from studio.data.readers.choice_columns import choices_of, put_together
 from studio.data.readers.exports import Shape, shape_of
 from studio.data.readers.facts import Facts
 from studio.data.readers.shape import has_objects
 from studio.data.rows import Rejected, Row
-from studio.data.turns import CONTENT_KEYS, ROLE_KEYS
 
-_NUMBERED = re.compile(r"(?:(?:turn|round|message|step)_)?\d{1,4}", re.IGNORECASE)
 LOOKED_AT = 20
 """Rows at the beginning that are looked at for the shape of an export."""
 
@@ -55,18 +52,16 @@ def unfolded(rows: Iterable[Row | Rejected], facts: Facts) -> Iterator[Row | Rej
         yield from _from_messages(linked, facts)
     elif is_message(first.values):
         yield from threads(every, facts)
-    elif not _has_all(first.values, facts.columns) and (shape := _shape_among(head)):
+    elif (shape := _shape_among(head)) and (shape.always or not _has_all(first.values, facts.columns)):
         facts.remarks.append(shape.remark)
         yield from _exported(every, shape)
     elif not _has_all(first.values, facts.columns) and (columns := message_rows.columns_of(_rows_among(head), facts)):
         yield from message_rows.conversations(every, columns, facts)
     elif not _has_all(first.values, facts.columns) and (choices := choices_of(_rows_among(head))):
         yield from put_together(every, choices, facts)
-    elif any(map(_is_columns_of_turns, first.values.values())):
-        yield from _each(every, _turns_by_row)
-    elif any(map(_is_numbered, first.values.values())):
-        facts.remarks.append("Its turns were read in the order of their numbers.")
-        yield from _each(every, _turns_by_number)
+    elif shape := nested.shape_of(first.values):
+        facts.remarks += [shape.remark] if shape.remark else []
+        yield from _each(every, shape.opened)
     else:
         yield from every
 
@@ -94,36 +89,6 @@ def _exported(rows: Iterable[Row | Rejected], shape: Shape) -> Iterator[Row | Re
             yield Row(shape.opened(row.values), row.file, row.line)
         except Unusable as problem:
             yield Rejected(row.file, row.line, problem.reason, problem.column, str(row.values)[:200])
-
-
-def _is_columns_of_turns(value: object) -> bool:
-    """Whether an object holds, for each key of a message, a list of one value a turn."""
-    if not is_object(value) or len(value) < 2 or not all(is_list(inner) for inner in value.values()):
-        return False
-    return bool(value.keys() & {*ROLE_KEYS}) and bool(value.keys() & {*CONTENT_KEYS}) and len({*map(len, value.values())}) == 1
-
-
-def _turns_by_row(values: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    yield {
-        name: [dict(zip(value, cells, strict=True)) for cells in zip(*value.values(), strict=True)]
-        if _is_columns_of_turns(value)
-        else value
-        for name, value in values.items()
-    }
-
-
-def _is_numbered(value: Any) -> bool:
-    """Whether a value holds objects under numbered names: `{"turn_1": {…}, "turn_2": {…}}`."""
-    return is_object(value) and bool(value) and all(_NUMBERED.fullmatch(key) and is_object(value[key]) for key in value)
-
-
-def _turns_by_number(values: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    yield {
-        name: [value[key] for key in sorted(value, key=lambda key: int(key.rpartition("_")[2]))]
-        if _is_numbered(value)
-        else value
-        for name, value in values.items()
-    }
 
 
 def _each(rows: Iterable[Row | Rejected], opened: Any) -> Iterator[Row | Rejected]:
@@ -177,6 +142,12 @@ def _document(row: Row, facts: Facts) -> list[Row]:
         )
         if has_objects(listed := inner.get("list") or []):
             return list(_rows_of(listed, row))
+        below = [key for key, value in inner.items() if is_list(value) and len(value) > 1 and is_object(value[0])]
+        if len(values) == 1 and len(below) == 1 and not any(_is_turn(item) for item in inner[below[0]]):
+            facts.details["list"] = below[0]
+            if len(inner) > 1:
+                facts.remarks.append(f"Only the list under `{below[0]}` was read; the file holds more.")
+            return list(_rows_of(inner[below[0]], row))
     tables = [key for key, value in values.items() if is_list(value) and len(value) > 1 and is_object(value[0])]
     if len(tables) == 1 and not any(_is_turn(item) for item in values[tables[0]]):
         facts.details["list"] = tables[0]
