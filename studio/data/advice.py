@@ -106,11 +106,8 @@ def choice(table: Table, columns: Mapping[str, str], format: str = "", roles: Ma
 
 def guesses(table: Table) -> list[Choice]:
     """Readings that names, or there being only two texts, speak for; the surest first."""
-    if task := _task(table):
-        return [task]
-    fuzzy = _misspelt(table)
-    if fuzzy:
-        return [fuzzy]
+    if named := _task(table) or _misspelt(table):
+        return [named]
     every = [leaf for leaf in leaves(table) if not is_among_others(table, leaf.path)]
     translates = any(leaf.words == ("target",) for leaf in every)
     candidates = [leaf for leaf in every if not identifies(" ".join(leaf.words)) or (translates and leaf.words == ("source",))]
@@ -140,8 +137,10 @@ def guesses(table: Table) -> list[Choice]:
         return [item for item in (choice(table, {**told.columns, **shared}, roles=told.roles),) if item.sample]
     choices: list[Choice] = []
     by_last = {leaf.words[-1]: leaf.path for leaf in reversed(candidates) if leaf.words and not leaf.words[-1].isdigit()}
-    if {"instruction", "output"} <= by_last.keys() and any("." in path for path in by_last.values()):
-        roles = {role: by_last[role] for role in ("instruction", "input", "output") if role in by_last}
+    roles = {role: by_last[role] for role in ("instruction", "input", "output") if role in by_last}
+    if not ({"instruction", "output"} <= roles.keys() and any("." in path for path in by_last.values())):
+        roles = {"question": by_last["q"], "answer": by_last["a"]} if {"q", "a"} <= by_last.keys() else {}
+    if roles:
         return [item for item in (choice(table, _with_shared(table, roles)),) if item.sample]
     if question and answer:
         context = _best([leaf for leaf in texts if leaf not in (question, answer) and not _is_one_of_many(leaf)], CONTEXTS)

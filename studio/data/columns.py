@@ -12,6 +12,7 @@ import orjson
 
 from studio.core.plain import is_list, is_object
 from studio.data.context import Context
+from studio.data.marks import flags_of, is_number
 from studio.data.notes import Unusable
 from studio.data.paths import root
 from studio.data.rows import Conversation, Row
@@ -247,7 +248,7 @@ def shared_columns(table: Table, taken: Iterable[str], roles: Iterable[str]) -> 
     for role, known in SHARED.items():
         candidates = [name for name in matches(table, known) if name not in taken]
         if role in ("keep", "drop"):
-            candidates = [name for name in candidates if table.share(name, _flags_of(table.plain[name])) == 1.0]
+            candidates = [name for name in candidates if table.share(name, flags_of(table.plain[name])) == 1.0]
         elif role == "reasoning":
             candidates = [name for name in candidates if name in table.texts()]
         elif role == "split":
@@ -259,19 +260,6 @@ def shared_columns(table: Table, taken: Iterable[str], roles: Iterable[str]) -> 
     return columns
 
 
-FLAGS = frozenset(("true", "false", "👍", "👎", "thumbs_up", "thumbs_down", "thumbs up", "thumbs down", "good", "bad"))
-"""Words that say whether a row is good, in lower case."""
-
-
-MARKS = frozenset(
-    words(
-        """positive negative up down like dislike liked disliked upvote downvote helpful unhelpful accept accepted reject
-        rejected approved correct incorrect wrong yes no 1 0 -1 1.0 0.0 -1.0"""
-    )
-)
-"""Further words that say it in a column whose name already says that it tells good rows from bad ones."""
-
-
 TRAINING = frozenset(("train", "training", "trn"))
 EVALUATION = frozenset(("test", "testing", "eval", "evaluation", "val", "valid", "validation", "dev", "holdout", "held out"))
 """Words, in lower case, by which a column says that a row is for training or for evaluation."""
@@ -281,26 +269,6 @@ def _parts_rows(table: Table, name: str) -> bool:
     """Whether a column says of each row whether it is for training or for evaluation, and some are for training."""
     said = {str(row.values.get(name)).strip().lower() for row in table.rows}
     return bool(said & TRAINING) and said <= TRAINING | EVALUATION
-
-
-def is_number(value: object) -> bool:
-    """Whether a value is a number, also as a table writes it."""
-    if isinstance(value, str):
-        return bool(re.fullmatch(r"-?\d+(?:\.\d+)?", value.strip()))
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _flags_of(name: str) -> Callable[[object], bool]:
-    """How a column of a plain name marks rows: a `label` may be a class, and `correct` a choice's number."""
-    if name == "label":
-        return is_flag
-    numbered = name != "correct"
-    return lambda value: is_flag(value) or (str(value).strip().lower() in MARKS and (numbered or not is_number(value)))
-
-
-def is_flag(value: object) -> bool:
-    """Whether a value is true or false, also as a table writes it."""
-    return isinstance(value, bool) or (isinstance(value, str) and value.strip().lower() in FLAGS)
 
 
 def lists_of_objects(table: Table, fits: Callable[[Mapping[str, Any]], bool], names: tuple[str, ...]) -> list[str]:

@@ -4,14 +4,16 @@ bad rows."""
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from studio.core.messages import ChatMessage
 from studio.core.plain import is_items, is_list, is_object
-from studio.data.columns import EVALUATION, is_number
+from studio.data.columns import EVALUATION
 from studio.data.context import Context
+from studio.data.marks import is_number
 from studio.data.notes import Unusable
 from studio.data.reasoning import reasoned
 from studio.data.rows import Conversation, Row
@@ -41,6 +43,10 @@ _SAID_BAD = BAD_WORDS | {
     *("negative", "dislike", "disliked", "downvote", "unhelpful", "reject", "rejected", "incorrect", "wrong", "0.0", "-1.0")
 }
 """Further words by which a column that is known to mark rows says that a row is bad."""
+
+
+_SYSTEM = re.compile(r"\s*(?:SYSTEM|System)\s*:\s+")
+"""How a column of system prompts says once more that it is one."""
 
 
 def labels(rows: Sequence[Row], taken: Collection[str]) -> list[str]:
@@ -149,7 +155,7 @@ def _system(value: Any, column: str, context: Context) -> str:
         if value.lstrip().startswith(("[{", '["', "{")):
             value = _parts_or_text(value)
         if isinstance(value, str):
-            return sound(value, column, context.notes)
+            return sound(_SYSTEM.sub("", value), column, context.notes)
     if is_object(value) and "content" in value:
         value = value["content"]
         if isinstance(value, str):

@@ -70,6 +70,8 @@ def _texts(lists: list[list[Mapping[str, Any]]]) -> list[str]:
 def _changes(lists: list[list[Mapping[str, Any]]], key: str) -> bool:
     """Whether a key holds short texts that differ within most lists and come again."""
     changing = sum(len({item[key] for item in each}) > 1 for each in lists)
+    if any(item[key].rstrip().endswith(("?", "？")) for each in lists for item in each):
+        return False  # what is asked, and nobody's name
     return changing > len(lists) / 2 and all(0 < len(item[key].strip()) <= 60 for each in lists for item in each)
 
 

@@ -9,8 +9,8 @@ from studio.core.plain import is_object
 from studio.data.columns import identifies
 from studio.data.notes import Notes
 
-_ASKS = ("input", "question", "query", "instruction", "prompt", "user", "human")
-_ANSWERS = ("output", "answer", "response", "completion", "assistant", "gpt", "bot", "ai", "moss")
+_ASKS = ("input", "question", "query", "instruction", "prompt", "user", "human", "q")
+_ANSWERS = ("output", "answer", "response", "completion", "assistant", "gpt", "bot", "ai", "moss", "a")
 
 
 def is_pair(item: Mapping[str, Any]) -> bool:

@@ -15,6 +15,7 @@ import orjson
 from studio.core.messages import ChatMessage, Tool, ToolCall, ToolFunction
 from studio.core.plain import is_items, is_list, is_object
 from studio.data.context import Context
+from studio.data.message_parts import opened_parts
 from studio.data.notes import Notes, Unusable
 from studio.data.said_calls import calls_said, result_said
 from studio.data.texts import joined_parts, kind_of, python_literal, sound
@@ -75,7 +76,7 @@ def checked(raw: object, column: str, context: Context) -> tuple[ChatMessage, ..
     messages: list[ChatMessage] = []
     before, end = "", 0
     calls: frozenset[str] = frozenset()
-    given: Sequence[Any] = _by_time(turns_of_pairs(raw, column, notes), column, notes)
+    given: Sequence[Any] = _by_time(opened_parts(turns_of_pairs(raw, column, notes)), column, notes)
     for place, message in enumerate(given, 1):
         if not is_object(message):
             raise Unusable(f"wrong type: message {place} is {kind_of(message)}, not an object", column)

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 
 from studio.core.plain import is_list, is_object
 from studio.core.text import shorten
-from studio.data.columns import DESCRIPTIONS, LABELS, identifies, is_flag, is_number, plain
+from studio.data.columns import DESCRIPTIONS, LABELS, identifies, plain
 from studio.data.findings import Example, Finding
+from studio.data.marks import is_flag, is_number
 from studio.data.paths import is_path, root
 from studio.data.rows import Row
 
@@ -44,7 +45,7 @@ class UnusedColumns:
             self._filled[name] += 1
             if is_list(value) or is_object(value) or (isinstance(value, str) and not is_number(value)):
                 self._texts[name] += 1
-            if is_flag(value):
+            if is_flag(value) or str(value).strip() in ("0", "1"):
                 self._flags.setdefault(name, Counter())[str(value).strip().lower()] += 1
             if name not in self._first:
                 self._first[name] = Example(file=row.file, line=row.line, column=str(name), text=shorten(_shown(value), SHOWN))

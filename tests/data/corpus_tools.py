@@ -5,10 +5,18 @@ from __future__ import annotations
 import json
 
 from tests.data.corpus import FIRST, PAIRS, WITH_SYSTEM, Asks, Case, Refuses, S, Turns, lines
-from tests.data.corpus_published import numbered
+from tests.data.corpus_published import THOUGHT, numbered
 
-ASKED = [{"role": "user", "content": PAIRS[0][0]}]
 CARDS = "".join(f"{q}\t<b>{a}</b>\tdeck one\n" for q, a in PAIRS)
+
+DESCRIBED = json.dumps(
+    {
+        "@type": "FAQPage",
+        "mainEntity": [
+            {"@type": "Question", "name": q, "acceptedAnswer": {"@type": "Answer", "text": f"<p>{a}</p>"}} for q, a in PAIRS
+        ],
+    }
+)
 
 # fmt: off
 # ruff: noqa: E501
@@ -30,4 +38,17 @@ CASES: tuple[Case, ...] = (
     Case("thumbs-in-numbers.jsonl", numbered(lambda n, q, a: {"question": q, "answer": a, "thumbs": (1, -1)[n % 2]}), Turns(FIRST, 3)),
     Case("accepted-in-numbers.csv", "question,answer,accepted\n" + "".join(f'"{q}","{a}",{1 - n % 2}\n' for n, (q, a) in enumerate(PAIRS)), Turns(FIRST, 3)),
     Case("answers-of-a-batch.jsonl", lines(lambda q, a: {"custom_id": q, "response": {"body": {"choices": [{"message": {"role": "assistant", "content": a}}]}}}), Refuses("without its question")),
+    # messages in parts and channels
+    Case("tools-in-parts.jsonl", lines(lambda q, a: {"messages": [{"role": "user", "content": q}, {"role": "assistant", "content": [{"type": "text", "text": "I look."}, {"type": "tool_use", "id": "t", "name": "find", "input": {"n": 1}}]}, {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": "hall"}]}, {"role": "assistant", "content": [{"type": "text", "text": a}]}]}), Turns((FIRST[0], ("assistant", "I look."), ("tool", "hall"), FIRST[1]))),
+    Case("channels.jsonl", lines(lambda q, a: {"messages": [{"role": "user", "content": q}, {"role": "assistant", "channel": "analysis", "content": "Look."}, {"role": "assistant", "channel": "final", "content": a}]}), Turns(THOUGHT), {"reasoning": "within"}),
+    Case("thought-in-parts.jsonl", lines(lambda q, a: {"messages": [{"role": "user", "content": q}, {"role": "assistant", "content": [{"type": "thinking", "thinking": "Look."}, {"type": "text", "text": a}]}]}), Turns(THOUGHT), {"reasoning": "within"}),
+    # questions within rows and pages
+    Case("pairs-below-a-text.jsonl", lines(lambda q, a: {"doc": "D.", "qas": [{"q": q, "a": a}, {"q": "Else?", "a": "No."}]}), Turns(FIRST, 12)),
+    Case("pairs-below-a-context.jsonl", lines(lambda q, a: {"context": "C.", "qa_pairs": [{"question": q, "answer": a}]}), Turns((("user", f"C.\n\n{PAIRS[0][0]}"), FIRST[1]))),
+    Case("q-and-a-in-one.jsonl", lines(lambda q, a: {"qa": {"q": q, "a": a}, "meta": {"src": "x"}}), Asks(Turns(FIRST))),
+    Case("described.html", f"<html><head><script type='application/ld+json'>{DESCRIBED}</script></head><body><p>Welcome.</p></body></html>", Turns(FIRST)),
+    Case("described.json", DESCRIBED, Turns(FIRST)),
+    Case("choices-by-letter.jsonl", lines(lambda q, a: {"question": q, "options": {"A": "No.", "B": a}, "answer": "B"}), Turns((("user", f"{PAIRS[0][0]}\n\nA. No.\nB. {PAIRS[0][1]}"), ("assistant", f"B. {PAIRS[0][1]}")))),
+    Case("pairs-by-bar.txt", "".join(f"{q} | {a}\n" for q, a in PAIRS), Asks(Turns(FIRST))),
+    Case("system-with-its-name.jsonl", lines(lambda q, a: {"system": f"SYSTEM: {S}", "chat": f"USER: {q}\n\n\nASSISTANT: {a} <|endoftext|>"}), Turns(WITH_SYSTEM)),
 )

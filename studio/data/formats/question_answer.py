@@ -124,6 +124,8 @@ def with_choices(question: str, choices: object, answer: object, columns: Mappin
     """
     column = columns["choices"]
     choices = from_json(choices, column) if isinstance(choices, str) and choices.lstrip()[:1] in ("[", "{") else choices
+    if is_object(choices) and "text" not in choices:  # {"A": "hall", "B": "attic"}
+        choices = {"text": list(choices.values()), "label": list(choices)}
     texts = choices.get("text") if is_object(choices) else choices
     if not is_list(texts) or not texts or not all(isinstance(text, str) for text in texts):
         raise Unusable("wrong type: the choices are not a list of texts", column)

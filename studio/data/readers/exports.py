@@ -11,6 +11,7 @@ from typing import Any
 
 from studio.core.plain import is_list, is_mapping, object_or_empty
 from studio.data.notes import Unusable
+from studio.data.readers.faq import answered
 from studio.data.readers.shape import Shape, at, has_objects, without
 from studio.data.readers.tickets import TICKETS
 
@@ -146,6 +147,12 @@ def _decided(values: Mapping[str, Any]) -> dict[str, Any]:
     return {**row, "label": ", ".join(chosen)} if chosen else row
 
 
+def _described(values: Mapping[str, Any]) -> dict[str, Any]:
+    if row := answered(values):
+        return {**without(values, "@type", "@id", "name", "text", "acceptedAnswer"), **row}
+    raise Unusable("a question without an accepted answer", "acceptedAnswer")
+
+
 SHAPES = (
     *TICKETS,
     Shape(_is_logged, _logged, "Its rows are logged requests; each became a conversation with its answer."),
@@ -155,6 +162,11 @@ SHAPES = (
         "Its rows are requests with a preferred output and another.",
     ),
     Shape(_is_contents, _contents, "Its rows hold `contents` of `parts`, read as messages."),
+    Shape(
+        lambda values: values.get("@type") == "Question" and "acceptedAnswer" in values,
+        _described,
+        "Its rows are questions as pages describe them to search engines, with their accepted answers.",
+    ),
     Shape(_is_annotated, _annotated, "Its rows are annotation tasks; of several annotations of a task only one is read."),
     Shape(_is_reviewed, _reviewed, "Its rows are records with responses; of several responses to a question only one is read."),
     Shape(_is_decided, _decided, "Its rows are annotation tasks; only what was accepted is read.", always=True),

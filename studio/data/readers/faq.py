@@ -8,16 +8,20 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from html.parser import HTMLParser
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from xml.etree import ElementTree
 
+import orjson
+
 from studio.core.errors import DataError
+from studio.core.plain import is_list, is_object
 from studio.core.text import plural
 from studio.data.readers import document
 from studio.data.readers.containers import refuse_bomb
 from studio.data.readers.facts import Facts
 from studio.data.rows import Rejected, Row
 
+_LINKED = re.compile(r"<script[^>]*application/ld\+json[^>]*>(.*?)</script>", re.DOTALL | re.IGNORECASE)
 LARGEST = 64 << 20
 """Bytes of one document."""
 _WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
@@ -72,14 +76,47 @@ def word(stream: BinaryIO, facts: Facts) -> Iterator[Row | Rejected]:
 def web_page(stream: BinaryIO, facts: Facts) -> Iterator[Row | Rejected]:
     """A web page: questions and answers if its headings ask, else passages of its text without menus and scripts."""
     parser = _Page()
-    parser.feed(stream.read(LARGEST).decode("utf-8", "replace"))
+    page = stream.read(LARGEST).decode("utf-8", "replace")
+    parser.feed(page)
     parser.close()
     blocks = parser.blocks()
     rows = _questions(blocks, facts) or _table(parser.tables, [block for block in blocks if not block.in_table], facts)
+    rows = rows or _described(page, facts)
     if rows:
         yield from rows
         return
     yield from document.markdown(io.BytesIO(_as_markdown(blocks).encode()), facts)
+
+
+def answered(item: object) -> dict[str, str] | None:
+    """A question of schema.org with its accepted answer as a row; None for anything else."""
+    if not is_object(item) or item.get("@type") != "Question":
+        return None
+    accepted = item.get("acceptedAnswer")
+    accepted = accepted[0] if is_list(accepted) and accepted else accepted
+    text = accepted.get("text") if is_object(accepted) else None
+    question = item.get("name") or item.get("text")
+    return {"question": question, "answer": text_of_page(text)} if isinstance(question, str) and isinstance(text, str) else None
+
+
+def _described(page: str, facts: Facts) -> list[Row]:
+    """The questions and answers that a page describes to search engines (`FAQPage`), where its text shows none."""
+    if facts.format == "text":
+        return []
+    found: list[Row] = []
+    for script in _LINKED.finditer(page):
+        try:
+            said = orjson.loads(script[1])
+        except orjson.JSONDecodeError:
+            continue
+        graph: list[Any] = said if is_list(said) else said.get("@graph", [said]) if is_object(said) else []
+        items = [item for part in graph if is_object(part) and is_list(part.get("mainEntity")) for item in part["mainEntity"]]
+        line = page.count("\n", 0, script.start()) + 1
+        found += [Row(row, facts.name, line) for item in items if (row := answered(item))]
+    if found:
+        facts.details["read as"] = "questions and answers"
+        facts.remarks.append("Only the questions that it describes to search engines were read, not its text.")
+    return found
 
 
 def text_of_page(page: str) -> str:

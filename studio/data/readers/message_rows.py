@@ -9,7 +9,8 @@ from typing import Any
 from studio.core.errors import DataError
 from studio.core.text import plural
 from studio.data import times
-from studio.data.columns import is_flag, is_number, plain, words
+from studio.data.columns import plain, words
+from studio.data.marks import is_flag, is_number
 from studio.data.readers.facts import Facts
 from studio.data.readers.message_order import in_order
 from studio.data.readers.speakers import who

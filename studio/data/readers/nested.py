@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from studio.core.plain import is_list, is_object
+from studio.data.columns import plain
 from studio.data.readers.shape import without
+from studio.data.turn_pairs import is_pair
 from studio.data.turns import CONTENT_KEYS, ROLE_KEYS
 
+_LISTS = frozenset(("qa", "qas", "qa pairs", "qa list", "questions", "pairs", "faq", "faqs", "question answer pairs"))
 _NUMBERED = re.compile(r"(?:(?:turn|round|message|step)_)?\d{1,4}", re.IGNORECASE)
 
 
@@ -69,7 +72,27 @@ def _turns_by_number(values: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     }
 
 
+def _listed(values: Mapping[str, Any]) -> str:
+    """The name under which a row lists questions with their answers, if there is one."""
+    return next((name for name, value in values.items() if plain(name) in _LISTS and _are_pairs(value)), "")
+
+
+def _are_pairs(value: Any) -> bool:
+    return is_list(value) and bool(value) and all(is_object(item) and is_pair(item) for item in value)
+
+
+def _each_pair(values: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    name = _listed(values)
+    for item in values.get(name) or ():
+        yield {**without(values, name), **item}
+
+
 SHAPES = (
+    Nested(
+        lambda values: bool(_listed(values)),
+        _each_pair,
+        "Its rows list questions with their answers; each became a row, beside what stands above them.",
+    ),
     Nested(
         _is_intent, _patterns, "Its rows are intents: each pattern became a question, answered by the intent's first response."
     ),

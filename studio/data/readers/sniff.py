@@ -24,7 +24,7 @@ _MAIL = re.compile(
 )
 _TAGGED = re.compile(r"-DOCSTART-.*|\S+(?:[ \t]+\S+){0,8}[ \t]+(?:O|[BIES]-\w+)")
 _OTHER_DELIMITERS = ("~", "^", "¦", "，", "；", "、", ":", "\x1f", "\x01", "§")
-_PAIR_MARKS = ("|||", "||", " => ", "\t")
+_PAIR_MARKS = ("|||", "||", " => ", "\t", " | ")
 
 
 def kind_by_content(head: bytes, kind: str) -> str:
