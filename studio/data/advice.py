@@ -8,22 +8,15 @@ from __future__ import annotations
 
 import difflib
 import itertools
-import json
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
 
-from studio.core.errors import TO_FILL_IN, DataError
-from studio.core.plain import is_list
-from studio.core.text import nearest, shorten
+from studio.core.plain import is_list, is_object
+from studio.core.text import nearest
+from studio.data.choices import Choice, choice
 from studio.data.columns import LABELS, SHARED, Table, identifies, matches, shared_columns
-from studio.data.context import Context, Role
 from studio.data.formats import FORMATS
 from studio.data.leaves import Leaf, has_text, leaves, only_mark, without_copies
-from studio.data.notes import Unusable
 from studio.data.paths import value_at
-from studio.data.rows import Conversation, Row
 from studio.data.speech import is_among_others, speech
 from studio.data.usual_names import ANSWERS, CONTEXTS, QUESTIONS
 
@@ -31,86 +24,18 @@ _PAIRS = (("description", "close notes"), ("short description", "close notes"))
 """Columns that are known to belong together, by their whole names."""
 _TITLES = (("subject",), ("title",))
 """What names a text and answers nothing."""
-_SHOWN = 60
-
-
-@dataclass(frozen=True)
-class Choice:
-    """One way to read a file: what to write under `data:`, and how the first row then reads."""
-
-    columns: dict[str, str]
-    sample: str = ""
-    format: str = ""
-    roles: Mapping[str, Role] = field(default_factory=dict[str, Role])
-
-    @property
-    def line(self) -> str:
-        """What to write under `data:` in a spec."""
-        named = columns_line(self.columns) if self.columns else ""
-        speakers = columns_line(self.roles, "roles") if self.roles else ""
-        return ", ".join(part for part in (f"format: {self.format}" if self.format else "", named, speakers) if part)
-
-    def as_dict(self) -> dict[str, Any]:
-        """As `--json` shows it."""
-        named = {"columns": self.columns, "roles": dict(self.roles), "format": self.format or None}
-        return {**named, "line": self.line, "sample": self.sample}
-
-
-class NeedsChoice(DataError):
-    """A file can be read in several ways, or in none that is sure: which one must be said. choices: the surest first."""
-
-    def __init__(
-        self, message: str, *, hint: str, where: str = "", choices: tuple[Choice, ...] = (), reasons: tuple[str, ...] = ()
-    ) -> None:
-        super().__init__(message, hint=hint, where=where)
-        self.choices, self.reasons = choices, reasons
-
-    def __reduce__(self):  # type: ignore[override] - what it is made again from is its own
-        return _again, (self.message, self.hint, self.where, self.choices, self.reasons)
-
-    def as_dict(self) -> dict[str, Any]:
-        """With the choices and the reasons, for a program to choose from."""
-        return {
-            **super().as_dict(),
-            "choices": [choice.as_dict() for choice in self.choices],
-            "reasons": list(self.reasons),
-        }
-
-
-def _again(message: str, hint: str, where: str, choices: tuple[Choice, ...], reasons: tuple[str, ...]) -> NeedsChoice:
-    return NeedsChoice(message, hint=hint, where=where, choices=choices, reasons=reasons)
-
-
-def asking(message: str, table: Table, file: str, choices: Sequence[Choice], *, reasons: Sequence[str] = ()) -> NeedsChoice:
-    """The refusal that asks, with each choice as the line to write and the row it then gives."""
-    if not choices:
-        listed = "; ".join(f"`{leaf.path}` ({leaf.sample})" for leaf in leaves(table)[:8])
-        hint = (
-            f"Write under data: columns: {{question: {TO_FILL_IN}, answer: {TO_FILL_IN}}} with the right names. "
-            f"The columns hold: {listed}."
-        )
-        return NeedsChoice(message, hint=hint, where=file, reasons=tuple(reasons))
-    hint = "Write under data: " + "  or  ".join(choice.line for choice in choices)
-    samples = [choice.sample for choice in choices if choice.sample]
-    if samples:
-        hint += f"  (read {'that way' if len(choices) == 1 else 'the first way'}, a row is {samples[0]})"
-    return NeedsChoice(message, hint=hint, where=file, choices=tuple(choices), reasons=tuple(reasons))
-
-
-def choice(table: Table, columns: Mapping[str, str], format: str = "", roles: Mapping[str, Role] | None = None) -> Choice:
-    """A choice with the first row that can be read that way; a key to choices that are not shown answers nothing."""
-    if table.plain.get(columns.get("answer", "")) == "answer key" and "choices" not in columns:
-        return Choice(dict(columns), "", format)
-    return Choice(dict(columns), _sample(table, columns, format, roles or {}), format, roles or {})
+_WHO = frozenset(("role", "author", "sender", "speaker", "type", "kind", "direction"))
+"""Keys within an object that say who speaks or what it is, and nothing to learn."""
 
 
 def guesses(table: Table) -> list[Choice]:
     """Readings that names, or there being only two texts, speak for; the surest first."""
-    if named := _task(table) or _misspelt(table):
+    if named := _task(table) or _misspelt(table) or _inner_messages(table):
         return [named]
     every = [leaf for leaf in leaves(table) if not is_among_others(table, leaf.path)]
     translates = any(leaf.words == ("target",) for leaf in every)
     candidates = [leaf for leaf in every if not identifies(" ".join(leaf.words)) or (translates and leaf.words == ("source",))]
+    candidates = [leaf for leaf in candidates if "." not in leaf.path or leaf.words[-1] not in _WHO]
     candidates = [leaf for leaf in without_copies(table, candidates) if not _is_number_of_name(leaf, every)]
     if paired := _known_pair(table):
         return [paired]
@@ -119,6 +44,8 @@ def guesses(table: Table) -> list[Choice]:
     if answer and answer.words[-1] == "text" and len(answer.words) == 1:
         answer = None  # `text` alone is rather what is asked
     question = _best([leaf for leaf in texts if leaf != answer], QUESTIONS)
+    if answer and not question:
+        question = next((leaf for leaf in texts if leaf != answer and _questions(table, leaf) > 0.5), None)
     if answer and not answer.text and len(texts) > 2:
         answer = None  # a number beside several texts, such as a score
     mark = only_mark(table)
@@ -197,6 +124,17 @@ def _is_prose(leaf: Leaf) -> bool:
     return leaf.words[-1:] == ("text",) and bool(set(QUESTIONS).difference(("text",)).intersection(leaf.words))
 
 
+def _inner_messages(table: Table) -> Choice | None:
+    """A conversation one name down: `chat.messages`."""
+    for name in table.names:
+        inner = next((value for row in table.rows if is_object(value := row.values.get(name))), dict[str, object]())
+        for key, value in inner.items():
+            if is_list(value) and value and is_object(value[0]) and {"role", "content"} <= value[0].keys():
+                found = choice(table, _with_shared(table, {"messages": f"{name}.{key}"}))
+                return found if found.sample else None
+    return None
+
+
 def _known_pair(table: Table) -> Choice | None:
     """A question and an answer of a tool whose columns' names are known as a whole."""
     for pair in _PAIRS:
@@ -233,25 +171,6 @@ def preferences(table: Table) -> list[Choice]:
     if table.share(chosen, lambda value: isinstance(value, str)) > 0.5:
         return [item for item in (choice(table, {"templated": chosen}),) if item.sample]
     return []
-
-
-def columns_line(columns: Mapping[str, str], field: str = "columns") -> str:
-    """The line that names columns in a spec, e.g. `columns: {question: Frage, answer: "Antwort, kurz"}`, or speakers."""
-    return f"{field}: {{" + ", ".join(f"{quoted(role)}: {quoted(name)}" for role, name in columns.items()) + "}"
-
-
-def quoted(name: str) -> str:
-    """A name as YAML flow text: quoted only where it must be."""
-    safe = re.fullmatch(r"[^\W\d][\w \-./]*(?<! )", name) and name.lower() not in (
-        "yes",
-        "no",
-        "true",
-        "false",
-        "null",
-        "on",
-        "off",
-    )
-    return name if safe else json.dumps(name, ensure_ascii=False)
 
 
 def _with_shared(table: Table, roles: dict[str, str]) -> dict[str, str]:
@@ -304,26 +223,3 @@ def _questions(table: Table, leaf: Leaf) -> float:
     """The share of a column's values that end with a question mark."""
     values = [str(value_at(row.values, leaf.path) or "") for row in table.rows]
     return sum(value.rstrip().endswith(("?", "？")) for value in values) / max(len(values), 1)
-
-
-def _sample(table: Table, columns: Mapping[str, str], format: str, roles: Mapping[str, Role]) -> str:
-    form = next((form for form in FORMATS.values() if (not format or form.name == format) and form.is_made_of(columns)), None)
-    if form is None:
-        return ""
-    for row in table.rows:
-        try:
-            made = form.convert(_with_paths(row, columns), columns, Context.of(roles, "keep"))
-        except Unusable:
-            continue
-        return _written(made)
-    return ""
-
-
-def _with_paths(row: Row, columns: Mapping[str, str]) -> Row:
-    return Row({**row.values, **{name: value_at(row.values, name) for name in columns.values()}}, row.file, row.line)
-
-
-def _written(conversation: Conversation) -> str:
-    if not conversation.messages:
-        return f"the text {shorten(conversation.text, _SHOWN)!r}"
-    return " → ".join(f"{turn['role']} {shorten(turn['content'], _SHOWN)!r}" for turn in conversation.messages[-2:])

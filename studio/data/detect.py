@@ -9,7 +9,8 @@ from typing import Any
 
 from studio.core.errors import TO_FILL_IN, DataError
 from studio.core.text import nearest
-from studio.data.advice import Choice, asking, choice, columns_line, guesses, preferences
+from studio.data.advice import guesses, preferences
+from studio.data.choices import Choice, asking, choice, columns_line
 from studio.data.columns import SHARED, Proposal, Table, worth
 from studio.data.context import Context
 from studio.data.formats import FORMATS

@@ -13,8 +13,8 @@ import orjson
 from studio.core.errors import DataError, Stopped
 from studio.core.files import sha256
 from studio.core.text import plural, shorten
-from studio.data.advice import columns_line
 from studio.data.check import beginning, check
+from studio.data.choices import columns_line
 from studio.data.detect import SAMPLE, Detection, detect
 from studio.data.gathered import Gathered
 from studio.data.paths import value_at

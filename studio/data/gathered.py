@@ -11,8 +11,8 @@ import numpy as np
 from studio.core.errors import DataError
 from studio.core.text import plural
 from studio.data import split
-from studio.data.advice import quoted
 from studio.data.answers import AnswerCounts
+from studio.data.choices import quoted
 from studio.data.findings import Example, Finding
 from studio.data.notes import Notes
 from studio.data.report import (

@@ -9,7 +9,7 @@ from studio.core.errors import DataError
 from studio.core.plain import is_list, is_object
 from studio.core.text import plural
 from studio.data import verdicts
-from studio.data.advice import asking, choice
+from studio.data.choices import asking, choice
 from studio.data.columns import Proposal, Table, words
 from studio.data.formats import FORMATS
 from studio.data.rows import Row

@@ -112,6 +112,8 @@ def _by_content(reader: Reader, stream: BinaryIO, source: Source, facts: Facts) 
         raise DataError(refused[0], hint=f"{refused[1]} To learn it as it stands, set data.format: text.", where=source.name)
     if source.kind == ".txt" and plain_faq.is_faq(head.decode("utf-8", "replace")):
         return Reader(plain_faq.rows, text=True)
+    if source.kind == ".txt" and plain_faq.is_dense(head.decode("utf-8", "replace")):
+        return Reader(functools.partial(plain_faq.rows, dense=True), text=True)
     mark = pair_mark(head) if source.kind == ".txt" else ""
     if mark:
         facts.remarks.append(f"Each of its lines holds two texts parted by `{mark.strip()}`; read as a table of two columns.")

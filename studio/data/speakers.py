@@ -10,6 +10,8 @@ MARKS = "\u200e\u200f\u202a\u202b\u202c\u2066\u2067\u2068\u2069\ufeff"
 """Marks of writing direction, which chat exports put around names, numbers and notices."""
 _USUAL = {
     **SPEAKERS,
+    **dict.fromkeys(("you", "you said", "me", "i"), "user"),
+    **dict.fromkeys(("chatgpt said", "claude said", "gemini said", "copilot said"), "assistant"),
     "q": "user",
     "question": "user",
     "a": "assistant",

@@ -88,7 +88,9 @@ def joined_parts(content: Any, what: str, column: str, notes: Notes) -> str:
             texts.append(sound(part, column, notes))
             continue
         kind = part.get("type", "text") if is_object(part) else None
-        if kind == "text" and isinstance(said := part.get("text", part.get("value", part.get("content"))), str):
+        if kind in ("text", "input_text", "output_text") and isinstance(
+            said := part.get("text", part.get("value", part.get("content"))), str
+        ):
             texts.append(sound(said, column, notes))
         elif isinstance(kind, str) and kind != "text":
             raise Unusable(f"not only text: {what} holds `{kind[:40]}`, and only text is trained here", column)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from typing import Any
 
-from tests.data.corpus import FIRST, PAIRS, WITH_SYSTEM, Asks, Case, Refuses, S, Turns, lines
+from tests.data.corpus import FIRST, PAIRS, WITH_SYSTEM, Asks, Case, Refuses, S, Text, Turns, lines
 from tests.data.corpus_published import THOUGHT, numbered
 
 CARDS = "".join(f"{q}\t<b>{a}</b>\tdeck one\n" for q, a in PAIRS)
@@ -17,6 +19,14 @@ DESCRIBED = json.dumps(
         ],
     }
 )
+
+LOGS: dict[str, Callable[[list[Any], Any], dict[str, Any]]] = {
+    "choices": lambda asked, said: {"messages": asked, "response": {"choices": [{"message": said}]}, "model": "m"},
+    "inputs": lambda asked, said: {"inputs": {"messages": asked}, "output": {"choices": [{"message": said}]}},
+    "bodies": lambda asked, said: {"request_body": {"messages": asked}, "response_body": {"choices": [{"message": said}]}},
+    "message": lambda asked, said: {"messages": asked, "message": said, "done": True},
+    "items": lambda asked, said: {"input": asked, "output": [{"type": "message", **said}]},
+}
 
 # fmt: off
 # ruff: noqa: E501
@@ -51,4 +61,16 @@ CASES: tuple[Case, ...] = (
     Case("choices-by-letter.jsonl", lines(lambda q, a: {"question": q, "options": {"A": "No.", "B": a}, "answer": "B"}), Turns((("user", f"{PAIRS[0][0]}\n\nA. No.\nB. {PAIRS[0][1]}"), ("assistant", f"B. {PAIRS[0][1]}")))),
     Case("pairs-by-bar.txt", "".join(f"{q} | {a}\n" for q, a in PAIRS), Asks(Turns(FIRST))),
     Case("system-with-its-name.jsonl", lines(lambda q, a: {"system": f"SYSTEM: {S}", "chat": f"USER: {q}\n\n\nASSISTANT: {a} <|endoftext|>"}), Turns(WITH_SYSTEM)),
+    # logs of models
+    *(Case(f"logged-{name}.jsonl", lines(lambda q, a, make=make: make([{"role": "user", "content": q}], {"role": "assistant", "content": a})), Turns(FIRST)) for name, make in LOGS.items()),
+    Case("conversation-one-name-down.jsonl", lines(lambda q, a: {"id": "1", "chat": {"title": "t", "messages": [{"role": "user", "content": q}, {"role": "assistant", "content": a}]}}), Asks(Turns(FIRST))),
+    Case("request-bodies-apart.jsonl", lines(lambda q, a: {"request": {"body": {"messages": [{"role": "user", "content": q}]}}}), Refuses("without its answer")),
+    Case("agents-by-flag.jsonl", lines(lambda q, a: {"id": 1, "messages": [{"from_agent": False, "body_text": q}, {"from_agent": True, "body_text": a}]}), Turns(FIRST)),
+    # turns and questions by their form
+    Case("turns-in-columns.csv", "id,user_1,bot_1,user_2,bot_2\n" + "".join(f'{n},"{q}","{a}","And?","No."\n' for n, (q, a) in enumerate(PAIRS)), Turns((*FIRST, ("user", "And?"), ("assistant", "No.")))),
+    Case("asked-under-name.csv", "Name,Tags,Answer\n" + "".join(f'"{q}","a, b","{a}"\n' for q, a in PAIRS), Asks(Turns(FIRST))),
+    Case("faq-with-bullets.txt", "".join(f"- {q}\n  {a}\n" for q, a in PAIRS), Turns(FIRST)),
+    Case("faq-without-blank-lines.txt", "".join(f"{q}\n{a}\n" for q, a in PAIRS), Turns(FIRST)),
+    Case("copied-chat.txt", "".join(f"You said:\n{q}\nChatGPT said:\n{a}\n\n" for q, a in PAIRS), Turns(FIRST)),
+    Case("essay-that-asks.txt", "What is a lamp? It is a thing.\nIt shines.\nWho made it?\nNobody knows.\nWhy?\nBecause it is old.\n", Text("What is a lamp? It is a thing.\nIt shines.\nWho made it?\nNobody knows.\nWhy?\nBecause it is old.", 1)),
 )

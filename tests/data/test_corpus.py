@@ -10,7 +10,7 @@ import yaml
 
 from studio.cli.data_settings import alternatives
 from studio.core.errors import TO_FILL_IN, DataError
-from studio.data.advice import NeedsChoice
+from studio.data.choices import NeedsChoice
 from studio.data.prepare import inspect, usable
 from studio.data.rows import Conversation
 from studio.data.settings import Data

@@ -21,34 +21,42 @@ def shape_of(values: Mapping[str, Any]) -> Shape | None:
     return next((shape for shape in SHAPES if shape.fits(values)), None)
 
 
+_REQUESTS = ("request", "input", "inputs", "body", "request_body", "requestBody")
+_REPLIES = ("response", "output", "outputs", "response_body", "responseBody", "message")
+
+
 def _request(values: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The logged request of a chat, if the row has one."""
-    for name in ("request", "input", "body"):
+    """The logged request of a chat, if the row has one; it may stand there without a name of its own."""
+    for name in _REQUESTS:
         inner = values.get(name)
         inner = inner.get("body", inner) if is_mapping(inner) else None
         if is_mapping(inner) and has_objects(inner.get("messages")):
             return inner
-    return None
+    own: list[Any] = values["messages"] if has_objects(values.get("messages")) else [None]
+    return values if is_mapping(own[-1]) and own[-1].get("role") in ("user", "tool") else None
 
 
 def _reply(values: Mapping[str, Any]) -> Any:
     """The logged answer of a chat, if the row has one: among choices, or beside its request as a message or a text."""
-    for name in ("response", "output"):
+    for name in _REPLIES:
         said = values.get(name)
         inner = said.get("body", said) if is_mapping(said) else said
         if message := at(inner, "choices", "message"):
             return message
-        if _request(values) is None:
+        if (request := _request(values)) is None:
             continue
         if is_mapping(inner) and "content" in inner and inner.get("role", "assistant") == "assistant":
             return {"role": "assistant", **inner}
-        if isinstance(inner, str) and inner:
+        if isinstance(inner, str) and inner and request is not values:
             return {"role": "assistant", "content": inner}
     return None
 
 
 def _is_logged(values: Mapping[str, Any]) -> bool:
-    return (_request(values) is not None or _reply(values) is not None) and "preferred_output" not in values
+    if "preferred_output" in values:
+        return False
+    request, reply = _request(values), _reply(values)
+    return reply is not None or (request is not None and request is not values)
 
 
 def _logged(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -57,8 +65,25 @@ def _logged(values: Mapping[str, Any]) -> dict[str, Any]:
         raise Unusable("an answer without its question: the requests stand in another file of the batch", "response")
     if reply is None:
         raise Unusable("a question without its answer: the answers stand in another file of the batch", "body")
-    row = {**without(values, "request", "input", "body", "response", "output"), "messages": [*request["messages"], reply]}
+    told = [name for name in (*_REQUESTS, *_REPLIES) if is_mapping(said := values.get(name)) or said == reply.get("content")]
+    row = {**without(values, *told), "messages": [*request["messages"], reply]}
     return {**row, "tools": request["tools"]} if request.get("tools") else row
+
+
+def _is_in_items(values: Mapping[str, Any]) -> bool:
+    output = values.get("output")
+    return has_objects(values.get("input")) and has_objects(output) and any(item.get("type") == "message" for item in output)
+
+
+def _in_items(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A request of messages, and an answer of items, of which the messages are read."""
+    asked: list[Any] = values["input"]
+    items: list[Any] = values["output"]
+    if other := next((item.get("type") for item in items if item.get("type") not in ("message", "reasoning")), None):
+        raise Unusable(f"not only text: the answer holds `{other}`, and only messages are read here", "output")
+    row = {**without(values, "input", "output"), "messages": [*asked, *(i for i in items if i["type"] == "message")]}
+    instructions = values.get("instructions")
+    return {**without(row, "instructions"), "system": instructions} if isinstance(instructions, str) else row
 
 
 def _preference(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -155,6 +180,9 @@ def _described(values: Mapping[str, Any]) -> dict[str, Any]:
 
 SHAPES = (
     *TICKETS,
+    Shape(
+        _is_in_items, _in_items, "Its rows are logged requests with items as their answers; reasoning among them is left out."
+    ),
     Shape(_is_logged, _logged, "Its rows are logged requests; each became a conversation with its answer."),
     Shape(
         lambda values: {"preferred_output", "non_preferred_output"} <= values.keys() and _request(values) is not None,

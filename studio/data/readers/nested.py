@@ -14,6 +14,9 @@ from studio.data.turn_pairs import is_pair
 from studio.data.turns import CONTENT_KEYS, ROLE_KEYS
 
 _LISTS = frozenset(("qa", "qas", "qa pairs", "qa list", "questions", "pairs", "faq", "faqs", "question answer pairs"))
+_ASKS = frozenset(("user", "human", "customer", "question", "prompt", "q"))
+_ANSWERS = frozenset(("bot", "assistant", "agent", "answer", "response", "reply", "completion", "a"))
+_SIDE = re.compile(rf"({'|'.join((*_ASKS, *_ANSWERS))}) ?(\d{{1,2}})")
 _NUMBERED = re.compile(r"(?:(?:turn|round|message|step)_)?\d{1,4}", re.IGNORECASE)
 
 
@@ -72,6 +75,24 @@ def _turns_by_number(values: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     }
 
 
+def _sides(values: Mapping[str, Any]) -> dict[str, str]:
+    """The columns of turns that stand side by side under numbered names, in their order, with the role of each."""
+    found: dict[tuple[int, int], str] = {}
+    for name in values:
+        if match := _SIDE.fullmatch(plain(name)):
+            found[int(match[2]), match[1] in _ANSWERS] = name
+    numbers = {number for number, _ in found}
+    if len(numbers) < 2 or any((number, side) not in found for number in numbers for side in (False, True)):
+        return {}
+    return {name: "assistant" if side else "user" for (_, side), name in sorted(found.items())}
+
+
+def _turns_side_by_side(values: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    sides = _sides(values)
+    turns = [{"role": role, "content": said} for name, role in sides.items() if (said := values[name]) not in (None, "")]
+    yield {**without(values, *sides), "messages": turns}
+
+
 def _listed(values: Mapping[str, Any]) -> str:
     """The name under which a row lists questions with their answers, if there is one."""
     return next((name for name, value in values.items() if plain(name) in _LISTS and _are_pairs(value)), "")
@@ -88,6 +109,11 @@ def _each_pair(values: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 SHAPES = (
+    Nested(
+        lambda values: bool(_sides(values)),
+        _turns_side_by_side,
+        "Its turns stand in numbered columns side by side; read as conversations.",
+    ),
     Nested(
         lambda values: bool(_listed(values)),
         _each_pair,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -14,6 +15,19 @@ from studio.data.rows import Rejected, Row
 _LONGEST = 300
 """Characters a question has at most."""
 _ASKS = re.compile(r"\s*\S.*[?？]\s*$")
+_BULLET = re.compile(r"\s*[-*•‣–]\s+")
+
+
+def is_dense(head: str) -> bool:
+    """Whether a text is a FAQ without blank lines: every other line asks, or every line with a bullet does."""
+    lines = [line for line in head.replace("\r\n", "\n").split("\n")[:-1] if line.strip()]
+    asking = [bool(_question(line)) for line in lines]
+    if sum(asking) < 3 or not asking[0] or asking[-1] or "\n\n" in head.strip().replace("\r\n", "\n"):
+        return False
+    if any(one and two for one, two in itertools.pairwise(asking)):
+        return False
+    bullets = [bool(_BULLET.match(line)) for line in lines]
+    return asking == bullets or asking == [place % 2 == 0 for place in range(len(lines))]
 
 
 def is_faq(head: str) -> bool:
@@ -29,15 +43,15 @@ def is_faq(head: str) -> bool:
     return alternate and not any(whole)
 
 
-def rows(stream: BinaryIO, facts: Facts) -> Iterator[Row | Rejected]:
-    """A row for each question."""
+def rows(stream: BinaryIO, facts: Facts, dense: bool = False) -> Iterator[Row | Rejected]:
+    """A row for each question. dense: there are no blank lines before them."""
     facts.details["read as"] = "questions and answers"
     facts.remarks.append("It is a list of questions with their answers, read so. To learn it as text, set data.format: text.")
     question, line, blank = "", 0, True
     answer: list[str] = []
     for number, raw in enumerate(text_lines(stream), 1):
         said = raw.rstrip()
-        if blank and _question(said):
+        if (blank or dense) and _question(said):
             if question:
                 yield _row(question, answer, facts, line)
             question, answer, line = said, [], number
@@ -55,4 +69,5 @@ def _question(line: str) -> bool:
 
 
 def _row(question: str, answer: list[str], facts: Facts, line: int) -> Row:
-    return Row({"question": bare_question(question), "answer": bare_answer("\n".join(answer)) or None}, facts.name, line)
+    asked, said = bare_question(_BULLET.sub("", question)), bare_answer("\n".join(answer)) or None
+    return Row({"question": asked, "answer": said}, facts.name, line)

@@ -9,7 +9,7 @@ from studio.data.turns import EVERYBODY
 
 def who(names: list[str], facts: Facts, what: str = "it is a transcript", text: bool = False) -> DataError:
     """The refusal of a chat whose speakers are not known, with the line that says who is who."""
-    from studio.data.advice import quoted
+    from studio.data.choices import quoted
 
     one, two = (*names, "NAME")[:2]
     line = f"roles: {{{quoted(one)}: user, {quoted(two)}: assistant}}"

@@ -196,10 +196,14 @@ def _mail_thread(values: Mapping[str, Any]) -> dict[str, Any]:
     messages = [
         {"role": "user" if _came_in(item) else "assistant", "content": said}
         for item in oldest_first(values["messages"])
-        if is_mapping(item)
-        and (said := item.get("text") or item.get("content") or item.get("message") or text_of_page(item.get("body") or ""))
+        if is_mapping(item) and (said := _written(item))
     ]
     return {**without(values, "messages"), "messages": messages}
+
+
+def _written(item: Mapping[str, Any]) -> str:
+    told = next((item[name] for name in ("text", "body_text", "content", "message") if item.get(name)), None)
+    return told or text_of_page(item.get("body") or item.get("body_html") or "")
 
 
 def _came_in(item: Mapping[str, Any]) -> bool:
