@@ -9,7 +9,7 @@ from typing import Any
 
 from studio.core.plain import is_list, is_mapping
 from studio.core.text import shorten
-from studio.data.columns import Table, plain, words
+from studio.data.columns import Table, identifies, plain, words
 from studio.data.paths import parsed, value_at
 
 _CODES = frozenset(words("""close zip post postal country status error product item currency language"""))
@@ -48,11 +48,11 @@ def leaves(table: Table) -> list[Leaf]:
 
 
 def marks(table: Table) -> list[str]:
-    """The columns of true and false that hold both: what each row may be asked for."""
+    """The columns of true and false, or of 1 and 0, that hold both: what each row may be asked for."""
     found: list[str] = []
     for name in table.names:
         said = {str(value).strip().lower() for row in table.rows if (value := row.values.get(name)) not in (None, "")}
-        if said == {"true", "false"}:
+        if said == {"true", "false"} or (said == {"0", "1"} and not identifies(name)):
             found.append(name)
     return found
 

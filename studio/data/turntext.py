@@ -37,8 +37,8 @@ def turns_of_template(text: str) -> list[Turn] | None:
 
 
 _SPOKEN = re.compile(
-    r"^[ \t]*(?:\*\*|#+[ \t]*)?(system|user|human|customer|client|q|question|assistant|ai|bot|chatbot|agent|support|a|answer"
-    r"|gpt|model|function response)(?:[ \t]*\d{1,2})?(?:\*\*)?[ \t]*:(?:\*\*)?[ \t]*",
+    r"^[ \t]*(?:\*\*|#+[ \t]*|<)?(system|user|human|customer|client|q|question|assistant|ai|bot|chatbot|agent|support|a|answer"
+    r"|gpt|model|function response)(?:[ \t]*\d{1,2})?(?:\*\*|>)?[ \t]*:(?:\*\*)?[ \t]*",
     re.IGNORECASE | re.MULTILINE,
 )
 _CLOSED = re.compile(r"\s*<\|endoftext\|>\s*\Z")
@@ -64,6 +64,12 @@ def turns_of_text(text: str) -> list[Turn] | None:
     return (
         turns if {"user", "assistant"} <= {turn["role"] for turn in turns} and all(turn["content"] for turn in turns) else None
     )
+
+
+def turn_of(text: str) -> Turn | None:
+    """A text that begins with its speaker's name, `User: …`, as that speaker's turn; None for any other."""
+    mark = _SPOKEN.match(text)
+    return {"role": _SPEAKERS[mark[1].lower()], "content": text[mark.end() :]} if mark else None
 
 
 def turns_of_request(text: str) -> list[Turn] | None:

@@ -94,7 +94,7 @@ CASES: tuple[Case, ...] = (
     Case("words-and-tags.jsonl", lines(lambda q, a: {"id": "0", "tokens": ["Aria", "lamp"], "ner_tags": [0, 1]}), Asks(None)),
     Case("text-yes-no.jsonl", lines(lambda q, a: {"index": 1, "answer": a, "text": q}), Asks(Turns(FIRST))),
     # preferences
-    Case("two-responses.jsonl", lines(lambda q, a: {"qid": 1, "question": q, "response_j": a, "response_k": "No."}), Asks(Turns(FIRST))),
+    Case("two-responses.jsonl", lines(lambda q, a: {"qid": 1, "question": q, "response_j": a, "response_k": "No."}), Turns(FIRST)),
     Case("two-references.jsonl", lines(lambda q, a: {"history": q, "human_ref_A": a, "human_ref_B": "No.", "labels": 1}), Asks(None)),
     Case("scored-completions.jsonl", lines(lambda q, a: {"instruction": q, "completions": [{"response": a, "overall_score": 7.5}, {"response": "No.", "overall_score": 2}], "correct_answers": ["None"]}), Refuses("a score each")),
     Case("ranked-answers.jsonl", lines(lambda q, a: {"prompt": q, "answers": [{"answer": a, "rank": 1.0}, {"answer": "No.", "rank": 2.0}]}), Refuses("a score each")),

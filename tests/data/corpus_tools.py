@@ -73,4 +73,10 @@ CASES: tuple[Case, ...] = (
     Case("faq-without-blank-lines.txt", "".join(f"{q}\n{a}\n" for q, a in PAIRS), Turns(FIRST)),
     Case("copied-chat.txt", "".join(f"You said:\n{q}\nChatGPT said:\n{a}\n\n" for q, a in PAIRS), Turns(FIRST)),
     Case("essay-that-asks.txt", "What is a lamp? It is a thing.\nIt shines.\nWho made it?\nNobody knows.\nWhy?\nBecause it is old.\n", Text("What is a lamp? It is a thing.\nIt shines.\nWho made it?\nNobody knows.\nWhy?\nBecause it is old.", 1)),
+    # pairs by further names, flags beside a text, speakers within texts
+    *(Case(f"pairs-{good}-{bad}.jsonl", lines(lambda q, a, good=good, bad=bad: {"prompt": q, good: a, bad: "No."}), Turns(FIRST)) for good, bad in (("good", "bad"), ("win", "lose"), ("positive", "negative"), ("accepted_response", "rejected_response"), ("right_answer", "hallucinated_answer"))),
+    Case("flags-beside-a-text.jsonl", numbered(lambda n, q, a: {"text": q, "toxic": n % 2, "insult": (n + 1) % 2}), Asks(Text(PAIRS[0][0]))),
+    Case("speakers-in-brackets.jsonl", lines(lambda q, a: {"text": f"<human>: {q}\n<bot>: {a}"}), Turns(FIRST)),
+    Case("speakers-within-turns.jsonl", lines(lambda q, a: {"dialog": [f"User: {q}", f"Bot: {a}"]}), Turns(FIRST)),
+    Case("speakers-within-some-turns.jsonl", lines(lambda q, a: {"dialog": [f"User: {q}", a]}), Asks(None)),
 )

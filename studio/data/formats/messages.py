@@ -13,6 +13,7 @@ from studio.data.rows import Conversation, Row
 from studio.data.texts import is_absent, kind_of
 from studio.data.turn_pairs import is_pair
 from studio.data.turns import CONTENT_KEYS, ROLE_KEYS, SPEAKERS, checked, from_json, is_said
+from studio.data.turntext import turn_of
 
 EXAMPLE: dict[str, Any] = {
     "messages": [
@@ -140,6 +141,13 @@ def _side_by_side(values: Mapping[str, Any], columns: Mapping[str, str]) -> list
     if not is_list(texts):
         raise Unusable(f"wrong type: the texts of the turns are {kind_of(texts)}, not a list", columns["content"])
     if "role" not in columns:
+        named = [turn_of(text) if isinstance(text, str) else None for text in texts]
+        if turns := [turn for turn in named if turn is not None]:
+            if len(turns) < len(texts):
+                raise Unusable(
+                    "not known who speaks: some of the turns begin with a name, and others do not", columns["content"]
+                )
+            return turns
         return [{"role": ("user", "assistant")[index % 2], "content": text} for index, text in enumerate(texts)]
     speakers = from_json(values.get(columns["role"]), columns["role"])
     if not is_list(speakers) or len(speakers) != len(texts):

@@ -71,8 +71,8 @@ def _logged(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_in_items(values: Mapping[str, Any]) -> bool:
-    output = values.get("output")
-    return has_objects(values.get("input")) and has_objects(output) and any(item.get("type") == "message" for item in output)
+    items: list[Any] = values["output"] if has_objects(values.get("output")) else []
+    return has_objects(values.get("input")) and any(is_mapping(item) and item.get("type") == "message" for item in items)
 
 
 def _in_items(values: Mapping[str, Any]) -> dict[str, Any]:
