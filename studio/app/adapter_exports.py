@@ -40,8 +40,8 @@ def dry_run(
     source = _source(adapter_folder, base, home, Path())
     wanted.refuse(source.base.config)
     need = wanted.estimate(source)
-    estimate = exports.described(wanted, source.dims)
-    return replace(estimate, disk=need.disk, memory=need.memory, seconds=wanted.seconds(source.dims))
+    estimate = exports.described(wanted, source.dims, trained=exports.trained_weights(source.adapter))
+    return replace(estimate, disk=need.disk, memory=need.memory)
 
 
 def export(

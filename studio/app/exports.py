@@ -19,10 +19,12 @@ from studio.core.errors import ExportError, JobError, SpecError, StudioError
 from studio.core.fields import Alternatives, Leaf, leaves
 from studio.core.files import read_json
 from studio.core.text import nearest, slug
+from studio.evaluation.report import Report
 from studio.export.artifacts import manifest, push
 from studio.export.artifacts.manifest import MANIFEST, Artifact
 from studio.export.artifacts.push import PushRecord, Upload
 from studio.export.artifacts.push import caveat as caveat
+from studio.export.pace import GENERAL_TOKENS, answered_tokens
 from studio.models.settings import Model
 from studio.processes import tasks
 from studio.processes.tasks import Task
@@ -100,22 +102,28 @@ def estimate(run: Run, kind: str, settings: Mapping[str, Any]) -> ExportEstimate
     """What making this export would take, from the base's config alone. Raises SpecError for wrong settings."""
     wanted = target(kind, settings)
     base = _base(run.spec.model.model_dump_json())
+    report = run.folder.report
+    asked = _asked(report, report.stat().st_mtime if report.exists() else 0)
     refused = ""
     if base:
         try:
             wanted.refuse(base.config)
         except ExportError as error:
             refused = error.message
-    return described(wanted, base.dims if base else None, refused)
+    return described(wanted, base.dims if base else None, refused, trained_weights(run.folder.adapter), asked)
 
 
-def described(wanted: AnyTarget, dims: ModelDims | None, refused: str = "") -> ExportEstimate:
-    """What is known of an export from its model's dimensions alone."""
+def described(
+    wanted: AnyTarget, dims: ModelDims | None, refused: str = "", trained: int | None = None, tokens: int = GENERAL_TOKENS
+) -> ExportEstimate:
+    """What is known of an export from its model's dimensions alone. trained: weights of the adapter; tokens: those that are
+    answered when it is verified."""
     missing = wanted.missing() or ""
     install = _INSTALL.search(missing)
     return ExportEstimate(
         kind=wanted.kind,
-        bytes=wanted.size(dims) if dims else None,
+        bytes=wanted.size(dims, trained) if dims else None,
+        seconds=wanted.seconds(dims, tokens) if dims else None,
         missing=missing,
         toolchain=install[1] if install else "",
         note=wanted.note(dims) if dims else "",
@@ -141,7 +149,6 @@ def dry_run(run: Run, kind: str, settings: Mapping[str, Any]) -> ExportEstimate:
         estimate(run, kind, settings),
         disk=need.disk,
         memory=need.memory,
-        seconds=wanted.seconds(source.dims),
         folder=source.exports / wanted.folder(source),
     )
 
@@ -292,6 +299,21 @@ def _export(run: Run, folder: str) -> Path:
 
 def _tasks_of(run: Run) -> Path:
     return run.folder.exports / ".work"
+
+
+def trained_weights(adapter: Path) -> int | None:
+    """Weights of an adapter as training saves it, in float32; None where there is none."""
+    sizes = [file.stat().st_size for file in adapter.glob("*.safetensors")]
+    return sum(sizes) // 4 or None
+
+
+@functools.lru_cache(maxsize=64)
+def _asked(report: Path, changed: float) -> int:
+    """Tokens that an export of the run answers. changed: when its report was written."""
+    try:
+        return answered_tokens(Report.read(report) if changed else None)
+    except StudioError:  # the page of the run says that it is damaged
+        return GENERAL_TOKENS
 
 
 @functools.lru_cache(maxsize=64)

@@ -50,7 +50,7 @@ def disk_of(spec: ResolvedSpec, case: Case, trained: int, teacher: TeacherEstima
         ("while cross-validating (one fold)", checkpoints + 4 * trained if spec.evaluation.folds else 0),
     ]
     for target in spec.export:
-        items.append((f"export {label(target)}", 4 * trained if target.kind == "adapter" else target.size(case.dims)))
+        items.append((f"export {label(target)}", target.size(case.dims, trained)))
     kinds = {target.kind for target in spec.export}
     if any(map(merges, spec.export)) and "merged" not in kinds:
         items.append(("while exporting (merged copy)", own_width(case) * every))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -63,6 +65,17 @@ def test_four_bit_is_near_and_prompts_longer_than_a_part_are_taken_in(tmp_path: 
         ((said, _),) = asked.greedy([ids[0].tolist()], 500)
     assert float((expected.exp() * (expected - found)).sum(-1).mean()) < 0.5
     assert len(said) <= CONTEXT - len(ids[0]), "an answer ends where the cache does"
+
+
+@pytest.mark.slow
+def test_lowering_with_less_work_writes_the_very_same_program(tmp_path: Path) -> None:
+    model = make_model(tmp_path / "model", num_hidden_layers=1)
+    request = {"merged": str(model), "quant": "8da4w", "context": CONTEXT, "ends": [2], "bos": 2}
+    convert = "from studio.export.targets.executorch import convert, shapes; from studio.tracking.reporter import Silent; "
+    for name, before in (("less", ""), ("all", "shapes.speed_up = lambda on_part: None; ")):
+        wanted = {**request, "file": str(tmp_path / name)}
+        subprocess.run([sys.executable, "-c", f"{convert}{before}convert.convert({wanted!r}, Silent())"], check=True)
+    assert (tmp_path / "less").read_bytes() == (tmp_path / "all").read_bytes()
 
 
 @pytest.mark.torch

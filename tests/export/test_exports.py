@@ -21,6 +21,7 @@ from studio.export.targets.adapter.settings import AdapterTarget
 from studio.export.targets.gguf import verify as verify_gguf
 from studio.export.targets.gguf.settings import GgufTarget
 from studio.export.targets.merged.settings import MergedTarget
+from studio.export.targets.merged_model import merged_export, merged_folder
 from studio.export.verification import answers
 from studio.export.verification.reference import FOLDER, reference
 from studio.models.settings import Model
@@ -117,6 +118,15 @@ def test_a_verified_export_is_left_alone_and_the_reference_is_computed_once(
     assert export(MergedTarget(), source, probe, Silent()) == merged
     export(AdapterTarget(), source, probe, Silent())
     assert {file: file.stat().st_mtime_ns for file in before} == before
+
+
+def test_what_is_made_from_the_merged_model_takes_the_merged_export_and_merges_no_second_time(
+    source: Source, merged: Artifact, tmp_path: Path
+) -> None:
+    assert merged_export(source, "dequantized") == merged.path
+    assert merged_export(source, "original") is None, "other weights than these"
+    assert merged_folder(source, "dequantized", tmp_path, Silent()) == merged.path
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_export_whose_file_is_gone_is_made_again_and_still_tells_where_it_was_pushed(source: Source, probe: Probe) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from studio.core.errors import ExportError
@@ -13,6 +14,7 @@ from studio.export.targets.onnx.convert import convert
 from studio.export.targets.onnx.runtime import Genai
 from studio.export.targets.onnx.settings import OnnxTarget
 from studio.export.targets.onnx.write import KNOWN, refuse
+from studio.models.dims import model_dims
 from studio.tracking.reporter import Silent
 from tests.export.test_decoder import KINDS as ALL
 from tests.export.test_llamacpp import lively
@@ -56,6 +58,25 @@ def test_onnx_computes_what_transformers_computes(kind: str, tmp_path: Path) -> 
     assert expected.std() > 0.3, "a flat model would prove nothing"
 
 
+@pytest.mark.parametrize("tied", [True, False])
+def test_the_embedding_is_in_8_bit_too_and_a_tied_one_is_stored_once(tied: bool, tmp_path: Path) -> None:
+    import torch
+
+    make_model(tmp_path / "model", "llama", tie_word_embeddings=tied, vocab_size=4096)
+    model = lively(tmp_path / "model")
+    place = {"merged": tmp_path / "model", "out": tmp_path / "onnx", "cache": tmp_path / "cache"}
+    with np.errstate(all="ignore"):  # blocks of equal weights
+        done = convert({**place, "quant": "int8", "provider": "cpu"}, Silent())
+    assert done["operators"]["GatherBlockQuantized"] == 1
+    ids = torch.randint(4, 4000, (1, 50))
+    with torch.no_grad():
+        expected = model(ids).logits[0, 25:].log_softmax(-1)
+    found = torch.tensor(Genai(str(tmp_path / "onnx"), 128, [2]).logits(ids[0].tolist(), range(25, 50))).log_softmax(-1)
+    assert float((expected.exp() * (expected - found)).sum(-1).mean()) < 2e-3
+    said = OnnxTarget().size(model_dims(model.config.to_dict())) - 72 * 4096  # its tokenizer is smaller than usual
+    assert sum(file.stat().st_size for file in (tmp_path / "onnx").glob("model.onnx*")) == pytest.approx(said, rel=0.1)
+
+
 def test_every_known_architecture_is_compared() -> None:
     assert {arch for arch, _ in KINDS.values()} == set(KNOWN)
 
@@ -69,7 +90,9 @@ def test_onnx_answers_as_what_was_evaluated(source: Source, probe: Probe, merged
     assert float(found.value("kl_to_merged") or 0) < 5e-3
     assert found.value("prompt_ids_identical") == found.value("prompts_identical") == found.value("search_answers") == 1
     assert {"model.onnx", "model.onnx.data", "genai_config.json", "tokenizer.json"} <= {file.path for file in made.files}
-    assert made.bytes < OnnxTarget().size(source.dims) * 1.05
+    assert made.bytes == pytest.approx(OnnxTarget().size(source.dims), rel=0.1)
+    assert made.details["operators"]["GatherBlockQuantized"] == 1, "the tied embedding reads the 8-bit output matrix"
+    assert made.bytes < merged.bytes * 0.75
     assert {"onnxruntime", "onnxruntime-genai"} <= set(made.versions)
 
 

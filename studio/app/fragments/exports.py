@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from studio.app.fragments.parts import badge, error, joined, note, notice, number, progress, section, sentence, table, when
 from studio.core.html import Fragments
-from studio.core.text import count, plural, size
+from studio.core.text import count, duration, plural, size
 from studio.export.artifacts.push import caveat
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ MOST = 8
 def target(kind: str, summary: str, estimate: ExportEstimate | None = None) -> Markup:
     """A kind of export: what it is, about how large, and whether it can be made."""
     about = "" if estimate is None or estimate.bytes is None else size(estimate.bytes)
+    about += f", about {duration(estimate.seconds)} of CPU time" if estimate and estimate.seconds else ""
     missing = estimate.missing if estimate else ""
     reason, _, command = missing.rpartition(": ")
     state = badge("not installed", "warn") if missing else badge("ready", "good") if estimate else ""

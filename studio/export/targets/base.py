@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field
 
 from studio.core.section import Section
+from studio.export.work import Work
 
 if TYPE_CHECKING:
     from studio.export.merging.source import Onto, Source
@@ -45,8 +46,8 @@ ContextTokens = Annotated[
 class Target(Section, ABC, frozen=True):
     """The settings of one export, and what it does with them."""
 
-    SECONDS: ClassVar[float] = 500.0
-    """CPU seconds a billion weights take to be made and verified; measured on SmolLM2-135M."""
+    WORK: ClassVar[Mapping[str, Work]] = {"": Work(fixed=20, weights=150, token=300)}
+    """What making and verifying it takes, by `quant` where that matters; "" is every other one."""
 
     def refuse(self, config: Mapping[str, Any]) -> None:
         """Raise ExportError if the base's `config.json` alone rules this export out. The plan asks before training, the
@@ -69,17 +70,19 @@ class Target(Section, ABC, frozen=True):
         return self.model_dump(mode="json")
 
     @abstractmethod
-    def size(self, dims: ModelDims) -> int:
-        """About how many bytes its files take for a base of these dimensions."""
+    def size(self, dims: ModelDims, trained: int | None = None) -> int:
+        """Bytes of its files for a base of these dimensions. trained: weights of the adapter, where that is known."""
 
     def note(self, dims: ModelDims) -> str:
         """What to know before it is made of a base of these dimensions; empty where there is nothing."""
         return ""
 
-    def seconds(self, dims: ModelDims) -> float:
-        """About how long making and verifying it takes on one CPU core, from `SECONDS` a billion weights; small models take a
-        fixed part besides."""
-        return 15 + self.SECONDS * dims.parameters / 1e9
+    def seconds(self, dims: ModelDims, tokens: int) -> float:
+        """About how many CPU seconds making and verifying it takes on this machine, where so many tokens are answered."""
+        from studio.export import pace
+
+        work = self.WORK.get(getattr(self, "quant", ""), self.WORK[""])
+        return work.seconds(dims, tokens) * pace.slowness()
 
     @abstractmethod
     def estimate(self, source: Source) -> Need:

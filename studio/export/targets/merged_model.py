@@ -25,12 +25,12 @@ LIMITS = Limits(5e-3, 5e-2, 0.97, 0.75, "merged into the very weights trained on
 
 def merged_export(source: Source, onto: Onto) -> Path | None:
     """A merged export of this very run onto the same weights in the base's own number format, if there is one."""
+    key = source.key({"kind": "merged", "merge_into": onto, "dtype": saved_dtype(source, None)})  # as MergedTarget resolves it
     for folder in sorted(source.exports.glob("merged*")):
         if not (folder / manifest.MANIFEST).exists():
             continue
         artifact = manifest.read(folder)
-        same = artifact.key == source.key({"kind": "merged", "onto": onto, "dtype": saved_dtype(source, None)})
-        if same and artifact.verification.passed and artifact.is_whole():
+        if artifact.key == key and artifact.verification.passed and artifact.is_whole():
             return folder
     return None
 

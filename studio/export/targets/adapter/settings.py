@@ -28,11 +28,11 @@ class AdapterTarget(Target, frozen=True):
         """`adapter`."""
         return "adapter"
 
-    def size(self, dims: ModelDims) -> int:
+    def size(self, dims: ModelDims, trained: int | None = None) -> int:
         """The adapter, and the tokenizer."""
-        from studio.export.resources import lora_bytes
+        from studio.export.resources import adapter_bytes, tokenizer_bytes
 
-        return lora_bytes(dims.parameters) + (8 << 20)
+        return adapter_bytes(dims, trained) + tokenizer_bytes(dims)
 
     def estimate(self, source: Source) -> Need:
         """Disk space of a copy, and the memory of base + adapter."""

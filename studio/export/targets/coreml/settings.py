@@ -45,12 +45,12 @@ class CoremlTarget(FixedContextTarget, frozen=True):
 
         return architecture(source.base_config).reach
 
-    def size(self, dims: ModelDims) -> int:
+    def size(self, dims: ModelDims, trained: int | None = None) -> int:
         """Linear layers in 4 bit with a 16-bit scale every 32 weights, embedding and output matrix in 8; or all in 16."""
-        from studio.export.resources import MIB, weight_bytes
+        from studio.export.resources import tokenizer_bytes, weight_bytes
 
         linear, fine = {"int4": (0.5625, 1.0), "fp16": (2.0, 2.0)}[self.quant]
-        return weight_bytes(dims, linear, fine, fine) + 8 * MIB
+        return weight_bytes(dims, linear, fine, fine) + tokenizer_bytes(dims)
 
     def estimate(self, source: Source) -> Need:
         """Disk space: the package, the 16-bit one before it, and a merged model unless there is one. Memory: converting."""

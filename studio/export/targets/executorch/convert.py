@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from studio.export.decoder.build import build
+from studio.export.targets.executorch import shapes
 from studio.tracking.reporter import Reporter
 
 PREFILL = 128
 """Tokens of a prompt taken in at once; the runner takes in a longer prompt in parts. Memory is planned for so many."""
+PARTS_OF_A_LAYER = 7
+"""About how many parts of a decoder layer XNNPACK takes, between what writes the cache and looks up positions."""
 GROUP = 32
 """Weights that share a scale in 4 bit."""
 
@@ -24,22 +27,28 @@ def convert(request: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
     import torch
 
     warnings.filterwarnings("ignore")
-    reporter.progress(0, 4, "building the decoder")
+    reporter.progress(0, 100, "building the decoder")
     context, quant = request["context"], request["quant"]
     decoder = build(Path(request["merged"]), context, last=True)
+    parts = PARTS_OF_A_LAYER * len(decoder.layer_kinds)
+
+    def taken(count: int) -> None:
+        reporter.progress(50 + round(40 * min(count / parts, 1)), 100, "lowering to XNNPACK, by parts")
+
+    shapes.speed_up(taken)
     if quant != "fp32":
-        reporter.progress(1, 4, "quantising")
+        reporter.progress(2, 100, "quantizing")
         _quantize(decoder, quant)
-    reporter.progress(2, 4, "tracing")
+    reporter.progress(5, 100, "tracing")
     prefill = min(PREFILL, context)
     tokens = torch.export.Dim("tokens", min=1, max=prefill)
     with torch.no_grad():
         example = torch.zeros(1, 4, dtype=torch.long), torch.arange(4)
-        shapes = {1: tokens}, {0: tokens}
+        dynamic = {1: tokens}, {0: tokens}
         traced = torch.export.export(
-            decoder, example, dynamic_shapes=shapes, strict=False, prefer_deferred_runtime_asserts_over_guards=True
+            decoder, example, dynamic_shapes=dynamic, strict=False, prefer_deferred_runtime_asserts_over_guards=True
         )
-    reporter.progress(3, 4, "lowering to XNNPACK")
+    reporter.progress(12, 100, "lowering to core operators")
     facts = {
         "get_vocab_size": decoder.shape.vocabulary,
         "get_bos_id": request["bos"],

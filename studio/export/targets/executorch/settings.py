@@ -45,13 +45,15 @@ class ExecutorchTarget(FixedContextTarget, frozen=True):
 
         return architecture(source.base_config).reach
 
-    def size(self, dims: ModelDims) -> int:
+    def size(self, dims: ModelDims, trained: int | None = None) -> int:
         """Linear layers in 4, 8 or 32 bit; embedding and output matrix in 8 or 32, stored apart even where they are tied."""
-        from studio.export.resources import MIB, weight_bytes
+        from studio.export.resources import tokenizer_bytes, weight_bytes
 
         linear = {"fp32": 4.0, "8da8w": 1.03, "8da4w": 0.57}[self.quant]
         fine = 4.0 if self.quant == "fp32" else 1.03
-        return weight_bytes(dims, linear, fine, None if self.quant == "fp32" and not dims.head else fine) + 12 * MIB
+        return weight_bytes(dims, linear, fine, None if self.quant == "fp32" and not dims.head else fine) + tokenizer_bytes(
+            dims
+        )
 
     def estimate(self, source: Source) -> Need:
         """Disk space: the file, and a merged model unless there is one. Memory: four float32 copies of the weights at the

@@ -45,11 +45,11 @@ class GgufTarget(MergedModelTarget, frozen=True):
         needed = ("gguf",) if self.quant in ("f16", "q8_0") else ("gguf", "cyllama")
         return extras.missing_packages(needed)
 
-    def size(self, dims: ModelDims) -> int:
+    def size(self, dims: ModelDims, trained: int | None = None) -> int:
         """Bits of the format, of fallbacks where the model is narrow, and the vocabulary."""
         from studio.export.llamacpp.formats import bits_per_weight
 
-        return int(dims.parameters * bits_per_weight(dims, self.quant) / 8) + (4 << 20)
+        return int(dims.parameters * bits_per_weight(dims, self.quant) / 8) + 34 * dims.vocab
 
     def note(self, dims: ModelDims) -> str:
         """What a K-quant of a narrow model falls back to."""

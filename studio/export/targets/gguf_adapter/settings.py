@@ -49,11 +49,11 @@ class GgufAdapterTarget(Target, frozen=True):
         """`gguf-adapter`."""
         return "gguf-adapter"
 
-    def size(self, dims: ModelDims) -> int:
+    def size(self, dims: ModelDims, trained: int | None = None) -> int:
         """The adapter in float32."""
-        from studio.export.resources import lora_bytes
+        from studio.export.resources import adapter_bytes
 
-        return lora_bytes(dims.parameters)
+        return adapter_bytes(dims, trained)
 
     def estimate(self, source: Source) -> Need:
         """Disk space: the file, and for the check the base twice. Memory: the base."""

@@ -32,12 +32,12 @@ class LitertTarget(FixedContextTarget, frozen=True):
     context: ContextTokens = None
     merge_into: MergeOnto = None
 
-    def size(self, dims: ModelDims) -> int:
+    def size(self, dims: ModelDims, trained: int | None = None) -> int:
         """Two files with every weight; the output matrix is stored apart from the embedding."""
-        from studio.export.resources import MIB, weight_bytes
+        from studio.export.resources import tokenizer_bytes, weight_bytes
 
         each = {"int8": 1.03, "fp32": 4.0}[self.quant]
-        return 2 * weight_bytes(dims, each, each, each) + 8 * MIB
+        return 2 * weight_bytes(dims, each, each, each) + tokenizer_bytes(dims)
 
     def estimate(self, source: Source) -> Need:
         """Disk space: both files, the float32 ones they are made from, and a merged model unless there is one. Memory: five

@@ -43,9 +43,11 @@ class MergedTarget(MergedModelTarget, frozen=True):
 
         return {**super().resolved(source), "dtype": saved_dtype(source, self.dtype)}
 
-    def size(self, dims: ModelDims) -> int:
+    def size(self, dims: ModelDims, trained: int | None = None) -> int:
         """Every weight in 16 bit, or in 32."""
-        return dims.parameters * (4 if self.dtype == "fp32" else 2) + (8 << 20)
+        from studio.export.resources import tokenizer_bytes
+
+        return dims.parameters * (4 if self.dtype == "fp32" else 2) + tokenizer_bytes(dims)
 
     def estimate(self, source: Source) -> Need:
         """Disk space of the weights; memory of the larger of merging and checking."""

@@ -41,11 +41,11 @@ class Merged4BitTarget(MergedModelTarget, frozen=True):
                 where="merged_4bit",
             )
 
-    def size(self, dims: ModelDims) -> int:
+    def size(self, dims: ModelDims, trained: int | None = None) -> int:
         """Linear layers in 4 bit and a 16-bit scale every 128 weights; embeddings and output matrix in 16 bit."""
-        from studio.export.resources import MIB, weight_bytes
+        from studio.export.resources import tokenizer_bytes, weight_bytes
 
-        return weight_bytes(dims, (4 + 16 / 128) / 8, 2, 2 if dims.head else None) + 12 * MIB
+        return weight_bytes(dims, (4 + 16 / 128) / 8, 2, 2 if dims.head else None) + tokenizer_bytes(dims)
 
     def estimate(self, source: Source) -> Need:
         """Disk space: the files, and a merged model unless there is one. Memory: the merged model, the statistics of one

@@ -6,6 +6,8 @@ import importlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from studio.tracking.reporter import Reporter
 
 OPTIONS: dict[str, list[str]] = {
@@ -24,11 +26,16 @@ def convert(request: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
     builder = importlib.import_module("builder")
     merged, out, cache = str(request["merged"]), str(request["out"]), str(request["cache"])
     quant, provider = request["quant"], request["provider"]
-    reporter.progress(0, 1, "building the ONNX model")
+    reporter.progress(0, 1, "reading the merged model")
     asked = ["hf_remote=false", "hf_token=false", *OPTIONS.get(quant, [])]
     options = builder.parse_extra_options("", merged, out, quant, provider, cache, asked)
     _as_the_builder_knows_it(options["hf_details"]["hf_config"])
-    _local_rope_unscaled(importlib.import_module("builders.base").Model)
+    base = importlib.import_module("builders.base").Model
+    _local_rope_unscaled(base)
+    _embedding_of_the_head(base)
+    if quant in OPTIONS and provider == "cpu":
+        _embedding_in_8_bit(base)
+    _progress(base, reporter)
     builder.create_model("", merged, out, quant, provider, cache, **options)
     return {"operators": operators(Path(out) / "model.onnx")}
 
@@ -68,3 +75,79 @@ def _local_rope_unscaled(model: Any) -> None:
         return make(self, **names)
 
     model.make_rotary_embedding_caches = unscaled
+
+
+def _embedding_of_the_head(model: Any) -> None:
+    """In 8 bit, too, a tied embedding reads the rows of the quantized output matrix. The builder shares it in 4 bit only, and
+    would keep the embedding beside it in float32: more bytes than the merged model has."""
+    initialize = model.make_tied_embeddings_init
+
+    def shared(self: Any, config: Any) -> None:
+        initialize(self, config)
+        wanted = self.extra_options.get("shared_embeddings", False)
+        if wanted and not self.tied_unquantized_embeddings and self.is_lm_head_quantized():
+            self.tied_quantized_embeddings = True
+
+    model.make_tied_embeddings_init = shared
+
+
+BLOCK = 32
+"""Weights that share a scale and a zero point."""
+
+
+def _embedding_in_8_bit(model: Any) -> None:
+    """An embedding that is not tied is rounded to 8 bit as well, by blocks, which the builder leaves in float32."""
+    look_up = model.make_embedding_lookup
+
+    def quantized(self: Any, embedding: Any, basename: str, lm_head: Any) -> str:
+        if self.tied_quantized_embeddings or embedding.shape[1] % BLOCK:
+            return look_up(self, embedding, basename, lm_head)
+        numbers, scales, zeros = rounded(embedding.detach().float().numpy())
+        names = [f"model.embed_tokens.{part}" for part in ("weight_Q8", "scales", "zero_points")]
+        for values, name in ((numbers, names[0]), (zeros, names[2])):
+            self.make_initializer(values, name)
+        self.make_initializer(scales, names[1], to=self.io_dtype)
+        output = f"{basename}/GatherBlockQuantized/output_0"
+        self.make_node(
+            "GatherBlockQuantized",
+            inputs=[names[0], self.input_names["input_ids"], *names[1:]],
+            outputs=[output],
+            name=output.removesuffix("/output_0"),
+            domain="com.microsoft",
+            bits=8,
+            block_size=BLOCK,
+            gather_axis=0,
+            quantize_axis=1,
+        )
+        return output
+
+    model.make_embedding_lookup = quantized
+
+
+def rounded(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Each row in blocks of 8-bit numbers, with a scale and a zero point each: number = (rounded - zero) * scale."""
+    blocks = matrix.reshape(len(matrix), -1, BLOCK)
+    low, high = np.minimum(blocks.min(-1), 0), np.maximum(blocks.max(-1), 0)
+    scales = np.maximum((high - low) / 255, np.finfo(np.float32).tiny).astype(np.float32)
+    zeros = np.round(-low / scales).astype(np.uint8)
+    numbers = np.clip(np.round(blocks / scales[..., None]) + zeros[..., None], 0, 255).astype(np.uint8)
+    return numbers.reshape(matrix.shape), scales, zeros
+
+
+def _progress(model: Any, reporter: Reporter) -> None:
+    """Layers as the builder makes them, and what it does afterwards."""
+    layer, rounding, saving = model.make_layer, model.to_nbits, model.save_model
+
+    def counted(self: Any, layer_id: int, *more: Any) -> Any:
+        reporter.progress(layer_id, self.num_layers, "building the ONNX model, by layers")
+        return layer(self, layer_id, *more)
+
+    def quantized(self: Any) -> Any:
+        reporter.progress(0, 0, "quantizing the ONNX model")
+        return rounding(self)
+
+    def saved(self: Any, *where: Any) -> Any:
+        reporter.progress(0, 0, "writing the ONNX model")
+        return saving(self, *where)
+
+    model.make_layer, model.to_nbits, model.save_model = counted, quantized, saved

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from studio.hardware.dims import ModelDims
     from studio.tracking.reporter import Reporter
 
+FINE = ("q_proj", "k_proj", "v_proj", "qkv_proj", "down_proj")
+"""Linear layers that keep 8 bit in some of the layers of a 4-bit model."""
+
 
 class OnnxTarget(MergedModelTarget, frozen=True):
     """An ONNX model with tokenizer and settings, loaded and checked in ONNX Runtime GenAI."""
@@ -45,14 +48,32 @@ class OnnxTarget(MergedModelTarget, frozen=True):
         device = "" if self.provider == "cpu" else f"-{self.provider}"
         return f"onnx-{self.quant}{device}" + source.folder_suffix(self.merge_into)
 
-    def size(self, dims: ModelDims) -> int:
-        """Linear layers and output matrix quantized, stored apart even where they are tied; the embedding as it is."""
-        from studio.export.resources import MIB, weight_bytes
+    def size(self, dims: ModelDims, trained: int | None = None) -> int:
+        """Blocks of 32 weights with a scale in 32 bit and a zero point; a tied embedding reads the output matrix.
+        Beside them the graph, the cosines and sines of every position, and the tokenizer."""
+        from studio.export.resources import tokenizer_bytes, weight_bytes
 
-        linear = {"fp32": 4.0, "fp16": 2.0, "int8": 1.07, "int4": 0.62}[self.quant]
-        embedding = 2.0 if self.quant == "fp16" else 4.0
-        head = (None if dims.head else 0.0) if self.quant in ("fp32", "fp16") else 1.07
-        return weight_bytes(dims, linear, embedding, head) + 12 * MIB
+        wide, eight = 2.0 if self.quant == "fp16" else 4.0, 1 + 5 / 32
+        if self.quant in ("fp32", "fp16"):
+            weights = weight_bytes(dims, wide, wide)
+        else:
+            rounded = not dims.head or (self.provider == "cpu" and dims.hidden % 32 == 0)
+            linear = eight if self.quant == "int8" else self._four(dims)
+            weights = weight_bytes(dims, linear, eight if rounded else wide, eight if dims.head else None)
+        positions = dims.max_positions * dims.head_dim * int(wide)
+        return weights + positions + 8192 * dims.layers + tokenizer_bytes(dims)
+
+    def _four(self, dims: ModelDims) -> float:
+        """Bytes of a linear layer's weight in 4 bit, where the builder keeps some of the layers at 8, as llama.cpp does."""
+        kept = [
+            layer
+            for layer in range(dims.layers)
+            if layer < dims.layers / 8 or layer >= 7 * dims.layers / 8 or (layer - round(dims.layers / 8)) % 3 == 2
+        ]
+        sizes = {name: inputs * outputs for name, (inputs, outputs) in dims.linears.items()}
+        fine = sum(size for name, size in sizes.items() if name in FINE)
+        share = fine / sum(sizes.values()) * len(kept) / dims.layers
+        return (1 - share) * (0.5 + 4.5 / 32) + share * (1 + 5 / 32)
 
     def estimate(self, source: Source) -> Need:
         """Disk space: the files, and a merged model unless there is one. Memory: the model in float32 and the graph."""

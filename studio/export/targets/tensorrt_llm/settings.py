@@ -34,9 +34,11 @@ class TensorrtLlmTarget(MergedModelTarget, frozen=True):
 
         refuse(config)
 
-    def size(self, dims: ModelDims) -> int:
+    def size(self, dims: ModelDims, trained: int | None = None) -> int:
         """Every weight in 16 bit."""
-        return dims.parameters * 2 + (8 << 20)
+        from studio.export.resources import tokenizer_bytes
+
+        return dims.parameters * 2 + tokenizer_bytes(dims)
 
     def estimate(self, source: Source) -> Need:
         """Disk space and memory of merging and of the comparison."""
