@@ -103,14 +103,14 @@ def estimate(run: Run, kind: str, settings: Mapping[str, Any]) -> ExportEstimate
     wanted = target(kind, settings)
     base = _base(run.spec.model.model_dump_json())
     report = run.folder.report
-    asked = _asked(report, report.stat().st_mtime if report.exists() else 0)
+    tokens = _answered_tokens(report, report.stat().st_mtime if report.exists() else 0)
     refused = ""
     if base:
         try:
             wanted.refuse(base.config)
         except ExportError as error:
             refused = error.message
-    return described(wanted, base.dims if base else None, refused, trained_weights(run.folder.adapter), asked)
+    return described(wanted, base.dims if base else None, refused, trained_weights(run.folder.adapter), tokens)
 
 
 def described(
@@ -308,7 +308,7 @@ def trained_weights(adapter: Path) -> int | None:
 
 
 @functools.lru_cache(maxsize=64)
-def _asked(report: Path, changed: float) -> int:
+def _answered_tokens(report: Path, changed: float) -> int:
     """Tokens that an export of the run answers. changed: when its report was written."""
     try:
         return answered_tokens(Report.read(report) if changed else None)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor, dtype
 
+
 UNUSED = (
     "ConvertToUpsampleBilinear2d", "ConvertToSDPAPass", "FuseBatchNormPass", "DecomposeBatchNorm", "FuseActivationPass",
     "DecomposeConcatenate", "InsertPadQDQPass", "Conv1dUnsqueezePass", "PReLUReshapePass", "ChannelsLastTaggedReshapePass",
@@ -33,12 +34,12 @@ def speed_up(on_part: Callable[[int], None]) -> None:
     library = torch.library.Library("torchao", "IMPL")
     for name, rule in (("choose_qparams", _chosen), ("quantize", _quantized), ("dequantize", _dequantized)):
         original = torch.library.get_kernel(f"torchao::{name}_affine", "CPU")
-        library.impl(f"{name}_affine", _by_shape(rule, original), _KEY, with_keyset=True, allow_override=True)
+        library.impl(f"{name}_affine", _by_shape(rule, original.call_boxed), _KEY, with_keyset=True, allow_override=True)
     _KEPT.append(library)
     begin, parts = XNNPACKPassManager.__init__, itertools.count(1)
 
-    def shorter(self: Any, *arguments: Any, **named: Any) -> None:
-        begin(self, *arguments, **named)
+    def shorter(self: XNNPACKPassManager, *arguments: object, **named: object) -> None:
+        begin(self, *arguments, **named)  # pyright: ignore[reportArgumentType] - as it was called
         on_part(next(parts))
         self.passes = [item for item in self.passes if item.__name__ not in UNUSED]
 
@@ -50,12 +51,12 @@ _KEPT: list[object] = []
 _KEY = "CompositeImplicitAutograd"
 
 
-def _by_shape(rule: Callable[..., Any], original: Any) -> Callable[..., Any]:
+def _by_shape(rule: Callable[..., Any], original: Callable[..., object]) -> Callable[..., Any]:
     """The rule for tensors that are traced, the original for those that hold numbers."""
     from torch._subclasses.fake_tensor import FakeTensor
 
-    def chosen(keys: object, x: Tensor, *arguments: Any, **named: Any) -> Any:
-        return rule(x, *arguments, **named) if isinstance(x, FakeTensor) else original.call_boxed(keys, x, *arguments, **named)
+    def chosen(keys: object, x: Tensor, *arguments: object, **named: object) -> object:
+        return rule(x, *arguments, **named) if isinstance(x, FakeTensor) else original(keys, x, *arguments, **named)
 
     return chosen
 
@@ -89,9 +90,15 @@ def _quantized(x: Tensor, block: Sequence[int], scale: Tensor, zero: Tensor | No
 
 
 def _dequantized(
-    x: Tensor, block: Sequence[int], scale: Tensor, zero: Tensor | None, of: dtype, *limits: object, **output: Any
+    x: Tensor,
+    block: Sequence[int],
+    scale: Tensor,
+    zero: Tensor | None,
+    of: dtype,
+    *limits: object,
+    output_dtype: dtype | None = None,
 ) -> Tensor:
     """As many floating-point numbers."""
     import torch
 
-    return x.new_empty(x.shape, dtype=output.get("output_dtype") or torch.float32)
+    return x.new_empty(x.shape, dtype=output_dtype or torch.float32)

@@ -3,12 +3,38 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from studio.tracking.reporter import Reporter
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Builder(Protocol):
+    """What is read of the builder of one model, and the steps that are changed here."""
+
+    num_layers: int
+    io_dtype: object
+    input_names: Mapping[str, str]
+    extra_options: Mapping[str, object]
+    rope_attrs: dict[str, object]
+    tied_quantized_embeddings: bool
+    tied_unquantized_embeddings: bool
+    is_lm_head_quantized: Callable[[], bool]
+    make_initializer: Callable[..., object]
+    make_node: Callable[..., object]
+    make_layer: Callable[..., object]
+    make_embedding_lookup: Callable[..., str]
+    make_tied_embeddings_init: Callable[..., object]
+    make_rotary_embedding_caches: Callable[..., object]
+    to_nbits: Callable[..., object]
+    save_model: Callable[..., object]
+
 
 OPTIONS: dict[str, list[str]] = {
     "int4": ["algo_config=k_quant", "matmul_mixed_precision=last_matmul:int8,mixed_layers:int8"],
@@ -65,11 +91,11 @@ def _as_the_builder_knows_it(config: Any) -> None:
     config.rope_parameters = rope
 
 
-def _local_rope_unscaled(model: Any) -> None:
+def _local_rope_unscaled(model: type[Builder]) -> None:
     """The builder scales RoPE of Gemma 3's sliding layers like that of the others, which it is not."""
     make = model.make_rotary_embedding_caches
 
-    def unscaled(self: Any, **names: Any) -> Any:
+    def unscaled(self: Builder, **names: object) -> object:
         if names.get("cos_cache_name") == "cos_cache_local":
             self.rope_attrs["rescale_factors"] = 1
         return make(self, **names)
@@ -77,12 +103,12 @@ def _local_rope_unscaled(model: Any) -> None:
     model.make_rotary_embedding_caches = unscaled
 
 
-def _embedding_of_the_head(model: Any) -> None:
+def _embedding_of_the_head(model: type[Builder]) -> None:
     """In 8 bit, too, a tied embedding reads the rows of the quantized output matrix. The builder shares it in 4 bit only, and
     would keep the embedding beside it in float32: more bytes than the merged model has."""
     initialize = model.make_tied_embeddings_init
 
-    def shared(self: Any, config: Any) -> None:
+    def shared(self: Builder, config: object) -> None:
         initialize(self, config)
         wanted = self.extra_options.get("shared_embeddings", False)
         if wanted and not self.tied_unquantized_embeddings and self.is_lm_head_quantized():
@@ -95,11 +121,11 @@ BLOCK = 32
 """Weights that share a scale and a zero point."""
 
 
-def _embedding_in_8_bit(model: Any) -> None:
+def _embedding_in_8_bit(model: type[Builder]) -> None:
     """An embedding that is not tied is rounded to 8 bit as well, by blocks, which the builder leaves in float32."""
     look_up = model.make_embedding_lookup
 
-    def quantized(self: Any, embedding: Any, basename: str, lm_head: Any) -> str:
+    def quantized(self: Builder, embedding: Tensor, basename: str, lm_head: object) -> str:
         if self.tied_quantized_embeddings or embedding.shape[1] % BLOCK:
             return look_up(self, embedding, basename, lm_head)
         numbers, scales, zeros = rounded(embedding.detach().float().numpy())
@@ -134,19 +160,19 @@ def rounded(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return numbers.reshape(matrix.shape), scales, zeros
 
 
-def _progress(model: Any, reporter: Reporter) -> None:
+def _progress(model: type[Builder], reporter: Reporter) -> None:
     """Layers as the builder makes them, and what it does afterwards."""
     layer, rounding, saving = model.make_layer, model.to_nbits, model.save_model
 
-    def counted(self: Any, layer_id: int, *more: Any) -> Any:
+    def counted(self: Builder, layer_id: int, *more: object) -> object:
         reporter.progress(layer_id, self.num_layers, "building the ONNX model, by layers")
         return layer(self, layer_id, *more)
 
-    def quantized(self: Any) -> Any:
+    def quantized(self: Builder) -> object:
         reporter.progress(0, 0, "quantizing the ONNX model")
         return rounding(self)
 
-    def saved(self: Any, *where: Any) -> Any:
+    def saved(self: Builder, *where: object) -> object:
         reporter.progress(0, 0, "writing the ONNX model")
         return saving(self, *where)
 
