@@ -62,5 +62,5 @@ def _chained(first: str, lines: Iterator[str]) -> Iterator[str]:
     yield from lines
 
 
-def _name(named: list[str], place: int) -> str:
-    return named[place].strip() if place < len(named) and named[place].strip() else f"field {place + 1}"
+def _name(named: list[str], index: int) -> str:
+    return named[index].strip() if index < len(named) and named[index].strip() else f"field {index + 1}"
