@@ -57,6 +57,8 @@ class ModelDims:
     """With `all-linear` peft adapts the experts, and then no plain feed-forward part beside them."""
     experts_used: int = 0
     """Experts each token goes through."""
+    expert_tensors: int = 3
+    """Tensors of an expert's width that its gate keeps for the backward pass."""
     sparse_layers: int = 0
     """Layers with experts."""
     dense_ffn: int = 0
@@ -69,6 +71,8 @@ class ModelDims:
     """One matrix makes queries, keys and values."""
     gated: bool = True
     """The feed-forward part has a gate beside its up projection."""
+    only_eager: bool = False
+    """Its attention has something that sdpa cannot compute (sinks): it is computed by eager."""
     by_layer: tuple[Mapping[str, tuple[int, int]], ...] = ()
     """The linear layers of each decoder layer where these differ (convolution and attention in turn); empty where they are
     `linears` in all of them, which else are those of the widest."""
@@ -90,6 +94,11 @@ class ModelDims:
     def key_width(self) -> int:
         """Width of all key heads together."""
         return self.kv_heads * self.head_dim
+
+    @property
+    def layer_experts(self) -> int:
+        """Weights of all experts of one layer."""
+        return self.expert_parameters // self.sparse_layers if self.sparse_layers else 0
 
     @property
     def active_parameters(self) -> int:

@@ -62,10 +62,26 @@ def weight_bytes(dims: ModelDims, quantization: str, double: bool = True, dtype:
 
 
 def loading_bytes(dims: ModelDims, quantization: str, double: bool = True, dtype: str = "bf16") -> int:
-    """Bytes the base takes while it is loaded: with nf4, fused experts are there in `dtype` before they are quantised."""
+    """Bytes the base takes while it is loaded: with nf4, beside what is quantised already, the largest tensor of fused experts
+    twice in `dtype`, for checkpoints hold experts one by one and these are joined before they are quantised."""
+    held = weight_bytes(dims, quantization, double, dtype)
     if quantization != "nf4" or not dims.expert_parameters:
-        return weight_bytes(dims, quantization, double, dtype)
-    return nf4_bytes(dims.quantizable, double) + (dims.parameters - dims.quantizable) * width(dtype)
+        return held
+    return held + 2 * width(dtype) * dims.layer_experts * 2 // 3  # gate and up projection are one tensor
+
+
+def expert_bytes(dims: ModelDims, config: MemoryConfig) -> tuple[int, int]:
+    """Bytes of one layer's experts in 16 bit (32 in fp32), beside their weights: kept for its backward pass, and while it is at
+    work besides.
+
+    Of experts in nf4 what is unpacked is kept: each product needs its weight once more. Of adapted experts what is kept is the
+    sum of weight and adapter, which peft makes as large as the weights; that adapter's product, as large too, and the unpacked
+    weight are there while the layer computes, and later a gradient as large as either.
+    """
+    each = dims.layer_experts * width(config.dtype)
+    adapted = dims.experts_adapted and config.targets == "all-linear"
+    unpacked = config.quantization == "nf4"
+    return each * (unpacked or adapted), each * adapted * (1 + unpacked)
 
 
 def optimizer_bytes(trained: int, optimizer: str, each: int = 4) -> int:
@@ -85,17 +101,20 @@ def layer_bytes(dims: ModelDims, config: MemoryConfig) -> int:
     share, and gate and up) and the rank's inner one; DoRA its output twice. A feed-forward that is one function keeps gate and
     up only, 2 f for 4 f with the last layer's input. Norms on queries and keys keep those in 32 bit; one layer for queries,
     keys and values keeps its output whole; with dropout each adapted layer keeps a copy of its input and a mask; eager
-    attention keeps 6 bytes x heads x length.
+    attention keeps 6 bytes x heads x length. Experts keep their answers, too, before these are weighted: h for each one used.
 
     Counted by saved-tensor hooks in our own training step, for Llama, Qwen 2 and 3, Gemma 3, Phi 3 and Mistral, in 16 and
     32 bit, with and without nf4, checkpointing, dropout and some of the adapters: equal to 0.3 % (DoRA is derived only).
+    For Qwen 3 MoE, Mixtral and gpt-oss to 5 % with frozen experts; adapted ones keep 3 % more than this in 16 bit, and 15 %
+    less with nf4.
     """
     q, k, ffn = dims.query_width, dims.key_width, dims.ffn * (dims.experts_used or 1)
     bytes_each = width(config.dtype)
     numbers = (
         (1 if config.varlen else 2) * q
         + (2 * q if config.trainer.repeated else 2 * k)
-        + (1 if _gated(dims, config) else 3 if dims.gated else 2) * ffn
+        + (dims.expert_tensors if dims.experts else 1 if _gated(dims, config) else 3 if dims.gated else 2) * ffn
+        + dims.experts_used * dims.hidden
     )
     if dims.fused:
         numbers += q + k
@@ -128,7 +147,7 @@ def _adapter_activations(dims: ModelDims, config: MemoryConfig) -> int:
         return inner + own * sum(inputs for inputs, _ in layers.values())
     shared = {SHARED.get(name, name): inputs for name, (inputs, _) in layers.items()}
     if dims.experts and dims.experts_adapted and config.targets == "all-linear":
-        shared |= {"gate_proj": dims.hidden, "down_proj": dims.ffn * dims.experts_used}
+        shared |= {"gate_proj": dims.hidden * dims.experts_used, "down_proj": dims.ffn * dims.experts_used}
     return inner + bytes_each * sum(shared.values())
 
 
@@ -144,11 +163,13 @@ def activation_bytes(dims: ModelDims, config: MemoryConfig) -> int:
     """Bytes kept between forward and backward: tokens x layers x `layer_bytes`.
 
     With gradient checkpointing (Chen et al. 2016) a layer that is computed again keeps only its input, 2 h a token in 16 bit.
+    Any other layer keeps its experts, too, if they are quantised or adapted (`expert_bytes`).
     """
     again = config.recomputed(dims.layers)
     inputs = 0 if config.trainer.offloaded else again * width(config.dtype) * dims.hidden
     whole = dims.layers - again
-    return config.tokens * (inputs + (whole * layer_bytes(dims, config) if whole else 0))
+    experts = min(whole, dims.sparse_layers) * expert_bytes(dims, config)[0] if dims.experts else 0
+    return experts + config.tokens * (inputs + (whole * layer_bytes(dims, config) if whole else 0))
 
 
 def head_bytes(dims: ModelDims, config: MemoryConfig, device: str = "cuda") -> int:
@@ -171,27 +192,30 @@ def work_bytes(dims: ModelDims, config: MemoryConfig) -> int:
 
     The gradients of the feed-forward's inner tensors (6 f a token in 16 bit), the layer's largest weight in 16 bit if it is
     kept quantised (all its adapted ones if they are unpacked once), and with checkpointing the layer's activations, computed
-    again (`layer_bytes` a token). Layers above the last that is computed again have given theirs back by then.
+    again (`layer_bytes` a token, and its experts: `expert_bytes`). Layers above the last that is computed again have given
+    theirs back by then.
     """
     largest = max(inputs * outputs for inputs, outputs in dims.linears.values())
     each = width(config.dtype) if config.quantization != "none" else 0
-    gradients = config.tokens * 3 * dims.ffn * width(config.dtype)
+    gradients = config.tokens * 3 * dims.ffn * (dims.experts_used or 1) * width(config.dtype)
+    kept, besides = expert_bytes(dims, config) if dims.experts else (0, 0)
     if not config.checkpointing:
-        return each * largest + gradients
+        return each * largest + gradients + besides
     unpacked = largest
     if not config.unpacked_again:
         unpacked = max(largest, sum(inputs * outputs for inputs, outputs in dims.adapted(config.targets).values()))
     above = (dims.layers - 1) % config.recompute_every
     again = each * unpacked + (1 - above) * config.tokens * layer_bytes(dims, config)
-    return max(again, each * largest if above else 0) + gradients
+    return max(again + (1 - above) * kept, each * largest if above else 0) + gradients + besides
 
 
 def answer_bytes(dims: ModelDims, config: MemoryConfig) -> int:
     """Bytes of generating `answer_rows` answers at once: keys and values of all layers for prompt and answer, one layer's
-    working tensors for the prompt, and the last logits in 32 bit, twice."""
+    working tensors for the prompt, its experts unpacked, and the last logits in 32 bit, twice."""
     tokens = config.answer_rows * config.answer_length
     cache = tokens * dims.layers * 2 * dims.key_width * width(config.dtype)
     working = tokens * (2 * dims.ffn + 4 * dims.hidden) * width(config.dtype)
+    working += sum(expert_bytes(dims, config)) if dims.experts else 0
     return cache + working + config.answer_rows * dims.vocab * 8
 
 

@@ -15,6 +15,7 @@ from studio.hardware.memory import (
     VLLM_ANSWERS,
     activation_bytes,
     answer_bytes,
+    expert_bytes,
     head_bytes,
     loading_bytes,
     optimizer_bytes,
@@ -95,7 +96,7 @@ def estimate(dims: ModelDims, config: MemoryConfig, device: str = "cuda", overhe
     if config.sampled_by == "vllm":
         parts[VLLM] = vllm_bytes(dims, config, device)
     beyond = _loading(dims, config) - sum(parts.values())
-    if beyond > 0:  # experts that are quantised after they were loaded
+    if beyond > 0:  # experts that are joined before they are quantised
         parts["loading"] = beyond
     return Memory(parts, dims, config, device)
 
@@ -131,14 +132,14 @@ def _reasons(dims: ModelDims, config: MemoryConfig, device: str) -> dict[str, st
         "gradients": "of the linear layers, in 32 bit" if config.full else "of the adapter only, in 32 bit; the base is frozen",
         "optimizer": f"AdamW's two moments in {32 if config.optimizer == 'adamw' else 8} bit",
         STEP[0]: f"{config.rows} x {config.length:,} tokens, {_kept_activations(dims, config)}",
-        STEP[1]: "computed again, with its gradients" if config.checkpointing else "its gradients",
+        STEP[1]: _working(dims, config),
         STEP[2]: f"{_gib(head)} in tiles over {dims.vocab:,} words; {_beyond(head, work)}",
         _answering(config): f"{_gib(answers)} for {asked}; {_beyond(answers, step)}",
         "fragmentation": "a tenth of what comes and goes",
         "CUDA context": "driver, kernels and workspaces",
         "process": "Python and its libraries",
         VLLM: f"a base of its own, {VLLM_ANSWERS} answers at once",
-        "loading": f"{_gib(_loading(dims, config))} while the experts are not yet quantised: that much more than the run",
+        "loading": f"{_gib(_loading(dims, config))} while the experts are read and quantised: that much more than the run",
     }
 
 
@@ -149,6 +150,14 @@ def _kept_activations(dims: ModelDims, config: MemoryConfig) -> str:
     if again == dims.layers:
         return "only each layer's input is kept"
     return f"of {again} of {dims.layers} layers only the input is kept, of the others everything the backward pass uses"
+
+
+def _working(dims: ModelDims, config: MemoryConfig) -> str:
+    experts = sum(expert_bytes(dims, config))
+    parts = ["computed again, with its gradients" if config.checkpointing else "its gradients"]
+    if experts and config.checkpointing:
+        parts.append(f"{_gib(experts)} for its experts, as they are computed with")
+    return "; ".join(parts)
 
 
 def _holds_copy(config: MemoryConfig) -> bool:

@@ -62,7 +62,7 @@ def seconds_per_token(dims: ModelDims, config: MemoryConfig, flops: float, bandw
 
     Products come in tiles of `TILE` tokens, and never take less than reading each 16-bit weight once a pass. A quantised
     weight is unpacked on each pass: nf4 reads 0.52 and writes 2 bytes, int8 1 and 2; if the one of the recomputation is kept
-    for the backward pass, twice a step and not three times. And a micro-batch never takes less
+    for the backward pass, twice a step and not three times; experts always keep theirs. And a micro-batch never takes less
     than its kernels take to launch, `STEP` and `LAUNCH` a layer and pass: what bounds small models on large GPUs.
     """
     again = config.recomputed(dims.layers) / dims.layers
@@ -70,10 +70,13 @@ def seconds_per_token(dims: ModelDims, config: MemoryConfig, flops: float, bandw
     computed = -(-config.tokens // TILE) * TILE
     reached = flops * GEMM * (FP32_SHARE if config.dtype == "fp32" else 1)
     products = flops_per_token(dims, config, scored) * computed / reached
-    weights = dims.quantizable * passes / (bandwidth * GEMM) if bandwidth else 0.0
-    unpacked = (
-        {"none": 0.0, "nf4": 2.52, "int8": 3.0}[config.quantization] * weights * (2 + config.unpacked_again * again) / passes
-    )
+    bus = bandwidth * GEMM
+    weights = (dims.quantizable + dims.expert_parameters) * passes / bus if bandwidth else 0.0
+    unpacked = 0.0
+    if bandwidth:
+        linear = {"none": 0.0, "nf4": 2.52, "int8": 3.0}[config.quantization] * dims.quantizable
+        unpacked = linear * (2 + config.unpacked_again * again) / bus
+        unpacked += 2.52 * dims.expert_parameters * (1 + again) / bus if config.quantization == "nf4" else 0.0
     return max(max(products, 2 * weights) + unpacked, STEP + LAUNCH * passes * dims.layers) / config.tokens
 
 

@@ -20,6 +20,8 @@ MOST_LAYERS = 1000
 
 WITH_EXPERTS = ("mixtral", "qwen2_moe")
 """Conversions of transformers for which peft adapts the experts with `all-linear`."""
+CLAMPED = 7
+"""Tensors of an expert's width that a gate keeps which clamps what it multiplies (gpt-oss); another one keeps 3."""
 
 
 def count(config: ConfigValues) -> dict[str, Any]:
@@ -72,12 +74,14 @@ def count(config: ConfigValues) -> dict[str, Any]:
         "experts": _first(text, "num_local_experts", "num_experts", "n_routed_experts") if experts else 0,
         "experts_adapted": _MODEL_TO_CONVERSION_PATTERN.get(text.model_type) in WITH_EXPERTS,
         "experts_used": _first(text, "num_experts_per_tok") if experts else 0,
+        "expert_tensors": CLAMPED if getattr(text, "swiglu_limit", None) else 3,
         "sparse_layers": sparse,
         "dense_ffn": feed_forward,
         "norms_per_layer": len(norms) - len(of_queries) or 2,
         "query_key_norms": bool(of_queries),
         "fused": any(part in names for part in ("qkv", "query_key_value", "c_attn", "Wqkv")),
         "gated": "gate" in names or "w3" in names,
+        "only_eager": not getattr(model, "_supports_sdpa", True),
         "outside": _outside(model, head),
         "by_layer": by_layer if any(item != linears for item in by_layer) else [],
     }

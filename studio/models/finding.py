@@ -14,6 +14,7 @@ from studio.core import noise, outbound
 from studio.core.errors import ModelError
 from studio.core.text import nearest
 from studio.models import libraries, presets
+from studio.models.architectures.base import ConfigValues
 from studio.models.hub_errors import hub_error
 from studio.models.settings import Model
 from studio.models.weights import check_weights
@@ -271,9 +272,19 @@ def _check_config(values: dict[str, Any], where: str) -> None:
     if quantized:
         raise ModelError(
             f"its weights are already quantised ({quantized}), and the studio trains and merges on exact ones",
-            hint="Name the model it was made from; model.quantization quantises it while loading.",
+            hint=f"Name {_plain_twin(values) or 'the model it was made from'}; model.quantization quantises it while loading.",
             where=where,
         )
+
+
+def _plain_twin(values: ConfigValues) -> str:
+    """The known model in 16 bit that has the sizes of one that is quantised, said as a hint; nothing if none or many have."""
+    own = values.get("text_config") or values
+    sizes = ("model_type", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
+    known = ((name, presets.config(name) or {}) for name in presets.names())
+    texts = ((name, config.get("text_config") or config) for name, config in known)
+    twins = [name for name, text in texts if all(own.get(size) == text.get(size) for size in sizes)]
+    return f"{twins[0]}, which has these sizes in 16 bit," if len(twins) == 1 else ""
 
 
 def _no_such_model(name: str) -> ModelError:

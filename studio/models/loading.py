@@ -68,8 +68,8 @@ class Loaded(NamedTuple):
 def load_base(model: Model, device: str, found_model: FoundModel | None = None, *, as_stored: bool = False) -> Any:
     """The base model on a device ("cpu", "cuda"), frozen and in evaluation mode, held as a resolved `model` section says.
 
-    Weights come from safetensors alone and no code of the model's own is run. With nf4, fused experts are quantised too,
-    after they were in memory unquantised. On a CPU that emulates 16 bit its weights are made fp32, with the same values; not
+    Weights come from safetensors alone and no code of the model's own is run. With nf4, fused experts are quantised too
+    (`studio.models.experts`). On a CPU that emulates 16 bit its weights are made fp32, with the same values; not
     so with `as_stored`, for training as the spec says and for what only rewrites weights.
     Raises ModelError for weights that do not belong to the architecture, HardwareError if memory runs out.
     """
@@ -81,7 +81,7 @@ def load_base(model: Model, device: str, found_model: FoundModel | None = None, 
     dtype = getattr(torch, DTYPES[model.dtype or "fp32"])
     settings: dict[str, Any] = {"revision": found_model.revision} if found_model.revision else {}
     place = "cuda:0" if device == "cuda" else device
-    with _quiet(), _translated(found_model.name, device):
+    with _quiet(), _translated(found_model.name, device), _experts(model):
         wanted = transformers.AutoConfig.from_pretrained(found_model.path_or_id, trust_remote_code=False, **settings)
         text = wanted.get_text_config()  # of a model that also sees, the part that reads and writes
         loaded: Any = transformers.AutoModelForCausalLM.from_pretrained(
@@ -99,8 +99,6 @@ def load_base(model: Model, device: str, found_model: FoundModel | None = None, 
         )
         base, report = loaded
         _all_there(report, found_model.name)
-        if model.quantization == "nf4":
-            _quantize_experts(base, model.double_quantization)
     base.requires_grad_(False)
     return without_packing(base.eval() if as_stored else widened(base.eval(), device))
 
@@ -226,14 +224,12 @@ def _quantization(model: Model, dtype: torch.dtype) -> Any:
     )
 
 
-def _quantize_experts(base: nn.Module, double: bool) -> None:
-    """Fused experts are one three-dimensional parameter a layer, which bitsandbytes' replacement of linear layers misses."""
-    from bitsandbytes.nn.parametrize import replace_parameter_4bit
+def _experts(model: Model) -> contextlib.AbstractContextManager[None]:
+    if model.quantization != "nf4":
+        return contextlib.nullcontext()
+    from studio.models.experts import quantized_while_loading
 
-    for name, module in base.named_modules():
-        if name.endswith("experts"):
-            for weight in [key for key, value in module.named_parameters(recurse=False) if value.dim() == 3]:
-                replace_parameter_4bit(module, weight, compress_statistics=double, quant_type="nf4")
+    return quantized_while_loading()
 
 
 def _all_there(report: dict[str, Any], name: str) -> None:

@@ -142,8 +142,9 @@ def dtype(spec: RunSpec, case: Case) -> str:
 
 
 def attention(spec: RunSpec, case: Case) -> str:
-    """sdpa, but for models that cap their attention scores, which only eager does."""
-    return spec.model.attention or ("eager" if case.text.get("attn_logit_softcapping") else "sdpa")
+    """sdpa, but for models that cap their attention scores or have sinks, which only eager computes."""
+    only_eager = case.dims.only_eager or case.text.get("attn_logit_softcapping")
+    return spec.model.attention or ("eager" if only_eager else "sdpa")
 
 
 def _attends_at_once(spec: RunSpec, case: Case) -> bool:

@@ -116,12 +116,7 @@ def _numbers(draft: Draft, case: Case) -> None:
         why = f"no bfloat16 on {machine.name}, and this model's activations overflow fp16: about eight times as slow as 16 bit"
     other = "16 bit is faster and less exact" if dtype == "fp32" else "fp32 takes twice the memory and is several times slower"
     draft.settle("model.dtype", dtype, why, other)
-    draft.settle(
-        "model.attention",
-        "sdpa",
-        "exact and built into PyTorch; keeps packed rows separate without a mask",
-        "eager takes memory by length squared",
-    )
+    _attention(draft, case)
     if case.cuda:
         _optimizer(draft, case)
     else:
@@ -224,6 +219,20 @@ def _recomputed(draft: Draft, case: Case, chosen: Fit) -> None:
 def _shortened(case: Case, chosen: Fit, over: int) -> str:
     bound = "the model's reach" if case.positions == chosen.max_length else f"what fits in {size(case.machine.memory_budget)}"
     return f"{bound}; {plural(over, 'row')} of {count(len(case.rows))} are longer (the longest has {count(case.rows.longest)})"
+
+
+def _attention(draft: Draft, case: Case) -> None:
+    if fitting.attention(draft.spec, case) == "eager":
+        why, other = (
+            "this model's scores are capped, or have sinks: what sdpa cannot compute",
+            "sdpa is not exact for this model",
+        )
+    else:
+        why, other = (
+            "exact and built into PyTorch; keeps packed rows separate without a mask",
+            "eager takes memory by length squared",
+        )
+    draft.settle("model.attention", fitting.attention(draft.spec, case), why, other)
 
 
 def _ending(draft: Draft, case: Case, chosen: Fit) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from studio.core.errors import ModelError
-from studio.models import loading
+from studio.models import loading, presets
 from studio.models.architectures import UNLISTED, architecture, architecture_of
 from studio.models.settings import Model
 from studio.models.tokenizers import padding_token
@@ -97,6 +97,21 @@ def test_already_quantised_weights_are_refused(folder: Path):
     change(folder, quantization_config={"quant_method": "gptq", "bits": 4})
     with pytest.raises(ModelError, match="already quantised \\(gptq\\)"):
         find(folder)
+
+
+def test_the_refusal_of_quantised_weights_names_the_known_model_of_these_sizes(folder: Path):
+    config = presets.config("unsloth/gpt-oss-20b-BF16")
+    assert config
+    (folder / "config.json").write_text(json.dumps({**config, "quantization_config": {"quant_method": "mxfp4"}}))
+    with pytest.raises(ModelError, match="already quantised \\(mxfp4\\)") as caught:
+        find(folder)
+    assert "Name unsloth/gpt-oss-20b-BF16, which has these sizes in 16 bit" in caught.value.hint
+    (folder / "config.json").write_text(
+        json.dumps({**config, "num_hidden_layers": 3, "quantization_config": {"quant_method": "a"}})
+    )
+    with pytest.raises(ModelError) as caught:
+        find(folder)
+    assert "Name the model it was made from" in caught.value.hint
 
 
 def test_offline_a_hub_model_is_refused_for_training_and_planned_from_known_facts():

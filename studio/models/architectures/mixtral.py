@@ -13,7 +13,6 @@ ARCHITECTURE = Architecture(
         "num_experts_per_tok": 2,
     },
     mixture=True,
-    notes=("While loading, the experts are in memory unquantised; with nf4 they are quantised one layer after the other.",),
     scales=None,
     tensorrt_llm=("MixtralForCausalLM",),
 )

@@ -8,6 +8,5 @@ ARCHITECTURE = Architecture(
     defaults={"vocab_size": 50304, "max_position_embeddings": 4096, "num_experts": 64, "num_experts_per_tok": 8},
     query_key_norms="all",
     mixture=True,
-    notes=("While loading, the experts are in memory unquantised; with nf4 they are quantised one layer after the other.",),
     scales=None,
 )

@@ -16,10 +16,7 @@ ARCHITECTURE = Architecture(
     },
     query_key_norms="head",
     mixture=True,
-    notes=(
-        "Qwen3 writes an empty thinking block before an answer without one; it is trained as the template renders it.",
-        "While loading, the experts are in memory unquantised; with nf4 they are quantised one layer after the other.",
-    ),
+    notes=("Qwen3 writes an empty thinking block before an answer without one; it is trained as the template renders it.",),
     scales=None,
     tensorrt_llm=("Qwen3MoeForCausalLM",),
 )
