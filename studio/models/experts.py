@@ -15,7 +15,6 @@ import torch
 from bitsandbytes import functional
 from bitsandbytes.nn.parametrize import replace_parameter_4bit_prequantized
 from torch import nn
-from transformers.core_model_loading import ConversionOps
 from transformers.integrations.bitsandbytes import Bnb4bitQuantize
 from transformers.quantizers import auto
 from transformers.quantizers.quantizer_bnb_4bit import Bnb4BitHfQuantizer
@@ -60,7 +59,7 @@ class WithExperts(Bnb4BitHfQuantizer):
         """Whether a tensor is quantised as it is read."""
         return super().param_needs_quantization(model, param_name, **named) or is_fused(model, param_name)
 
-    def get_quantize_ops(self) -> ConversionOps:
+    def get_quantize_ops(self) -> Bnb4bitQuantize:
         """What quantises it."""
         return _Quantize(self)
 
