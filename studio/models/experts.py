@@ -15,6 +15,7 @@ import torch
 from bitsandbytes import functional
 from bitsandbytes.nn.parametrize import replace_parameter_4bit_prequantized
 from torch import nn
+from transformers import BitsAndBytesConfig, PreTrainedModel
 from transformers.integrations.bitsandbytes import Bnb4bitQuantize
 from transformers.quantizers import auto
 from transformers.quantizers.quantizer_bnb_4bit import Bnb4BitHfQuantizer
@@ -51,11 +52,11 @@ def quantized_while_loading() -> Iterator[None]:
 class WithExperts(Bnb4BitHfQuantizer):
     """transformers' nf4, fused experts included."""
 
-    def __init__(self, *values: Any, **named: Any) -> None:
-        super().__init__(*values, **named)
+    def __init__(self, quantization_config: BitsAndBytesConfig, **named: bool) -> None:
+        super().__init__(quantization_config, **named)
         self.states: dict[str, functional.QuantState] = {}
 
-    def param_needs_quantization(self, model: Any, param_name: str, **named: Any) -> bool:
+    def param_needs_quantization(self, model: PreTrainedModel, param_name: str, **named: object) -> bool:
         """Whether a tensor is quantised as it is read."""
         return super().param_needs_quantization(model, param_name, **named) or is_fused(model, param_name)
 
@@ -63,20 +64,26 @@ class WithExperts(Bnb4BitHfQuantizer):
         """What quantises it."""
         return _Quantize(self)
 
-    def _process_model_after_weight_loading(self, model: Any, **named: Any) -> Any:
+    def _process_model_after_weight_loading(self, model: PreTrainedModel, **named: object) -> PreTrainedModel:
         for name, state in self.states.items():  # the numbers are in place: from here on they are unpacked when they are read
             path, _, own = name.rpartition(".")
             module = model.get_submodule(path)
-            replace_parameter_4bit_prequantized(module, own, state.as_dict(packed=True), module._parameters[own].device)
+            replace_parameter_4bit_prequantized(module, own, state.as_dict(packed=True), model.get_parameter(name).device)
         self.states.clear()
         return super()._process_model_after_weight_loading(model, **named)
 
 
 class _Quantize(Bnb4bitQuantize):
-    def convert(self, input_dict: dict[str, Any], *values: Any, model: Any = None, **named: Any) -> dict[str, Any]:
+    def convert(
+        self,
+        input_dict: dict[str, list[torch.Tensor]],
+        full_layer_name: str | None = None,
+        model: nn.Module | None = None,
+        **named: object,
+    ) -> dict[str, torch.Tensor]:
         """Quantised tensors by name."""
-        experts = {name: input_dict.pop(name) for name in list(input_dict) if is_fused(model, name)}
-        quantized = super().convert(input_dict, *values, model=model, **named) if input_dict else {}
+        experts = {name: input_dict.pop(name) for name in list(input_dict) if model is not None and is_fused(model, name)}
+        quantized = super().convert(input_dict, full_layer_name, model, **named) if input_dict else {}
         double = self.hf_quantizer.quantization_config.bnb_4bit_use_double_quant
         for name in list(experts):
             read = experts.pop(name)
