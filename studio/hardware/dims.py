@@ -73,6 +73,10 @@ class ModelDims:
     """The feed-forward part has a gate beside its up projection."""
     only_eager: bool = False
     """Its attention has something that sdpa cannot compute (sinks): it is computed by eager."""
+    streams: int = 1
+    """Hidden states that run side by side from layer to layer (AltUp in Gemma 3n has four)."""
+    per_layer: int = 0
+    """Width of the embeddings that each layer has for itself (Gemma 3n and 4); 0 for none."""
     by_layer: tuple[Mapping[str, tuple[int, int]], ...] = ()
     """The linear layers of each decoder layer where these differ (convolution and attention in turn); empty where they are
     `linears` in all of them, which else are those of the widest."""

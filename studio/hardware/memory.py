@@ -26,6 +26,8 @@ SHARED = {"k_proj": "q_proj", "v_proj": "q_proj", "qkv_proj": "q_proj", "up_proj
 """Linear layers that take the input of another."""
 TRAINED_HEAD_LOGIT = 14
 """Bytes a logit takes where the head is trained: in 16 bit, then in 32 bit with its log-softmax and gradient."""
+STREAM = 3.5
+"""Hidden states that a further stream keeps in a layer, to be predicted and corrected (Gemma 3n)."""
 LOGITS_PER_CHUNK = {"cpu": 1 << 24, "cuda": 1 << 26}
 """Logits made at once: the head and its loss work through the scored tokens in chunks (as `studio.training.head`)."""
 
@@ -102,6 +104,7 @@ def layer_bytes(dims: ModelDims, config: MemoryConfig) -> int:
     up only, 2 f for 4 f with the last layer's input. Norms on queries and keys keep those in 32 bit; one layer for queries,
     keys and values keeps its output whole; with dropout each adapted layer keeps a copy of its input and a mask; eager
     attention keeps 6 bytes x heads x length. Experts keep their answers, too, before these are weighted: h for each one used.
+    Embeddings of a layer's own take h + 2 p, and each further stream `STREAM` h, which was measured.
 
     Counted by saved-tensor hooks in our own training step, for Llama, Qwen 2 and 3, Gemma 3, Phi 3 and Mistral, in 16 and
     32 bit, with and without nf4, checkpointing, dropout and some of the adapters: equal to 0.3 % (DoRA is derived only).
@@ -115,6 +118,8 @@ def layer_bytes(dims: ModelDims, config: MemoryConfig) -> int:
         + (2 * q if config.trainer.repeated else 2 * k)
         + (dims.expert_tensors if dims.experts else 1 if _gated(dims, config) else 3 if dims.gated else 2) * ffn
         + dims.experts_used * dims.hidden
+        + (dims.hidden + 2 * dims.per_layer if dims.per_layer else 0)
+        + round(STREAM * (dims.streams - 1) * dims.hidden)
     )
     if dims.fused:
         numbers += q + k
@@ -163,10 +168,13 @@ def activation_bytes(dims: ModelDims, config: MemoryConfig) -> int:
     """Bytes kept between forward and backward: tokens x layers x `layer_bytes`.
 
     With gradient checkpointing (Chen et al. 2016) a layer that is computed again keeps only its input, 2 h a token in 16 bit.
+    Each stream counts, and the embeddings a layer has for itself, p of them, with the norm in 32 bit that they come from.
     Any other layer keeps its experts, too, if they are quantised or adapted (`expert_bytes`).
     """
     again = config.recomputed(dims.layers)
-    inputs = 0 if config.trainer.offloaded else again * width(config.dtype) * dims.hidden
+    inputs = 0 if config.trainer.offloaded else again * width(config.dtype) * dims.hidden * dims.streams
+    if dims.per_layer:
+        inputs += dims.layers * (dims.per_layer * (width(config.dtype) + 4) + 8)
     whole = dims.layers - again
     experts = min(whole, dims.sparse_layers) * expert_bytes(dims, config)[0] if dims.experts else 0
     return experts + config.tokens * (inputs + (whole * layer_bytes(dims, config) if whole else 0))

@@ -73,7 +73,7 @@ def count(config: ConfigValues) -> dict[str, Any]:
         "sliding_window": _first(text, "sliding_window") or None,
         "experts": _first(text, "num_local_experts", "num_experts", "n_routed_experts") if experts else 0,
         "experts_adapted": _MODEL_TO_CONVERSION_PATTERN.get(text.model_type) in WITH_EXPERTS,
-        "experts_used": _first(text, "num_experts_per_tok") if experts else 0,
+        "experts_used": _first(text, "num_experts_per_tok", "top_k_experts") if experts else 0,
         "expert_tensors": CLAMPED if getattr(text, "swiglu_limit", None) else 3,
         "sparse_layers": sparse,
         "dense_ffn": feed_forward,
@@ -82,6 +82,8 @@ def count(config: ConfigValues) -> dict[str, Any]:
         "fused": any(part in names for part in ("qkv", "query_key_value", "c_attn", "Wqkv")),
         "gated": "gate" in names or "w3" in names,
         "only_eager": not getattr(model, "_supports_sdpa", True),
+        "streams": _first(text, "altup_num_inputs") or 1,
+        "per_layer": _first(text, "hidden_size_per_layer_input"),
         "outside": _outside(model, head),
         "by_layer": by_layer if any(item != linears for item in by_layer) else [],
     }

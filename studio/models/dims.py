@@ -40,7 +40,7 @@ def model_dims(config: ConfigValues) -> ModelDims:
     name = str(text.get("model_type") or config.get("model_type") or "")
     facts = architecture(name)
     _check_sizes(text)
-    if name and facts is UNLISTED:
+    if name and (facts is UNLISTED or facts.built):
         if not any(text.get(width) for width in WIDTHS):
             raise _no_decoder("it has no hidden size")
         known = presets.counts(config)
@@ -61,7 +61,8 @@ def _check_sizes(text: ConfigValues) -> None:
 
 def _counted(config: ConfigValues, name: str, facts: Architecture) -> ModelDims:
     text = config.get("text_config") or config
-    defaults = (ARCHITECTURES["llama"] if facts is UNLISTED else facts).defaults
+    guessed = facts is UNLISTED or facts.built
+    defaults = (ARCHITECTURES["llama"] if guessed else facts).defaults
 
     def value(key: str, *others: str, default: object = None) -> Any:
         for source in (text, config if key == "tie_word_embeddings" else {}, defaults):
@@ -81,7 +82,7 @@ def _counted(config: ConfigValues, name: str, facts: Architecture) -> ModelDims:
     kv_heads = int(value("num_key_value_heads", default=heads))
     head_dim = int(value("head_dim", default=hidden // heads))
     vocab, tied = int(value("vocab_size")), bool(value("tie_word_embeddings", default=False))
-    experts = int(value("num_local_experts", "num_experts", default=0)) if facts.mixture or facts is UNLISTED else 0
+    experts = int(value("num_local_experts", "num_experts", default=0)) if facts.mixture or guessed else 0
     expert_ffn = int(value("moe_intermediate_size", default=ffn))
     queries, keys = heads * head_dim, kv_heads * head_dim
 
@@ -128,7 +129,7 @@ def _counted(config: ConfigValues, name: str, facts: Architecture) -> ModelDims:
         norms_per_layer=facts.norms,
         query_key_norms=bool(facts.query_key_norms),
         fused=facts.fused,
-        counted="like llama" if facts is UNLISTED else "exact",
+        counted="like llama" if guessed else "exact",
     )
 
 

@@ -66,7 +66,9 @@ def check_weights(folder: Path, config: ConfigValues) -> None:
     for name, file in listed.items():
         if name not in there and not name.endswith(_NOT_SAVED):
             raise ModelError(f"{name} is not in {file}, where the index of weights has it", hint=HINT, where=str(folder))
-    if architecture_of(config) is not UNLISTED and not config.get("text_config") and not config.get("quantization_config"):
+    facts = architecture_of(config)
+    by_sizes = facts is not UNLISTED and not facts.built
+    if by_sizes and not config.get("text_config") and not config.get("quantization_config"):
         _check_layers(headers, model_dims(config), folder)
 
 

@@ -43,8 +43,26 @@ ARCHS: dict[str, dict[str, Any]] = {
         "hidden_size_per_layer_input": 64,
         "vocab_size_per_layer_input": 500,
     },
+    "gemma3n_text": {
+        "layer_types": ["sliding_attention", "full_attention"],
+        "intermediate_size": [128, 128],
+        "activation_sparsity_pattern": [0.0, 0.0],
+        "num_kv_shared_layers": 0,
+        "hidden_size_per_layer_input": 64,
+        "vocab_size_per_layer_input": 500,
+        "laurel_rank": 8,
+    },
     "qwen3_5_text": {"layer_types": ["linear_attention", "full_attention"]},
 }
+WITH_EXPERTS = {
+    "hidden_size_per_layer_input": 0,
+    "layer_types": ["sliding_attention", "full_attention"],
+    "enable_moe_block": True,
+    "num_experts": 4,
+    "top_k_experts": 2,
+    "moe_intermediate_size": 64,
+}
+"""Gemma 4 26B-A4B is a mixture beside a plain feed-forward part."""
 WITHOUT_SDPA = ("gemma2", "gpt_oss")
 
 
@@ -58,12 +76,32 @@ def counted_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("studio.models.dims._built", built)
 
 
-@pytest.mark.parametrize("arch", ARCHS)
-def test_an_architecture_loads_in_4_bit_trains_reloads_and_merges(arch: str, tmp_path: Path):
+def scaled(folder: Path) -> Path:
+    """A random Gemma 3n with scales as a trained one has them.
+
+    They begin at zero, and then what a layer's own embeddings add is zero, and so is every gradient on that way.
+    """
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(folder / "model.safetensors")
+    for name, value in weights.items():
+        if name.endswith("correct_output_scale"):
+            assert not value.any()
+            weights[name] = torch.ones_like(value)
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("arch", "changes"), [*ARCHS.items(), ("gemma4_text", WITH_EXPERTS)], ids=[*ARCHS, "gemma4_text-experts"]
+)
+def test_an_architecture_loads_in_4_bit_trains_reloads_and_merges(arch: str, changes: dict[str, Any], tmp_path: Path):
     import torch
     from peft import LoraConfig, get_peft_model
 
-    folder = make_model(tmp_path / arch, arch, **ARCHS[arch])
+    folder = make_model(tmp_path / arch, arch, **changes)
+    folder = scaled(folder) if arch == "gemma3n_text" else folder
     settings = Model(name=str(folder), quantization="nf4", dtype="fp32", attention="sdpa")
     base = loading.load_base(settings, "cpu")
     assert base.config._attn_implementation == ("eager" if arch in WITHOUT_SDPA else "sdpa")
@@ -97,6 +135,50 @@ def test_an_architecture_loads_in_4_bit_trains_reloads_and_merges(arch: str, tmp
     merged = loading.attach_adapter(plain, tmp_path / "adapter").merge_and_unload(safe_merge=True)
     with torch.inference_mode():
         assert (merged(ids).logits - trained).abs().max() < 2e-4 * max(1, trained.abs().max())
+
+
+SMALL_VISION = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
+WRAPPERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "mistral3": ("ministral3", {"vision_config": {"model_type": "pixtral", **SMALL_VISION, "head_dim": 16, "image_size": 28}}),
+    "gemma4": (
+        "gemma4_text",
+        {"vision_config": {**SMALL_VISION, "num_key_value_heads": 2, "head_dim": 16}, "audio_config": None},
+    ),
+}
+"""Models that see, by `model_type`: their text part, and a small encoder of images."""
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+def test_of_a_model_that_sees_the_text_part_is_counted_loaded_trained_and_saved(wrapper: str, tmp_path: Path):
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoConfig, AutoModelForImageTextToText, AutoTokenizer
+
+    arch, sees = WRAPPERS[wrapper]
+    text = make_model(tmp_path / "text", arch, **{**ARCHS[arch], "tie_word_embeddings": True})
+    config = AutoConfig.from_pretrained(text).to_dict()
+    torch.manual_seed(1)
+    whole = AutoModelForImageTextToText.from_config(
+        AutoConfig.for_model(wrapper, text_config=config, tie_word_embeddings=True, **sees), dtype=torch.float32
+    )
+    folder = tmp_path / "whole"
+    whole.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(text).save_pretrained(folder)
+
+    settings = Model(name=str(folder), quantization="none", dtype="fp32", attention="sdpa")
+    base = loading.load_base(settings, "cpu")
+    assert base.config.model_type == arch
+    assert loading.model_dims(loading.find(settings).config).parameters == sum(each.numel() for each in base.parameters())
+    ids = torch.randint(4, 400, (2, 12))
+    with torch.inference_mode():
+        assert torch.allclose(base(ids).logits, whole.eval()(input_ids=ids).logits, atol=1e-5)
+    model = get_peft_model(base, LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False, task_type="CAUSAL_LM"))
+    model(input_ids=ids, labels=ids).loss.backward()
+    assert all(weight.grad is not None for weight in model.parameters() if weight.requires_grad)
+    model.save_pretrained(tmp_path / "adapter")  # pyright: ignore[reportArgumentType]
+    merged = loading.attach_adapter(loading.load_base(settings, "cpu"), tmp_path / "adapter").merge_and_unload(safe_merge=True)
+    with torch.inference_mode():
+        assert torch.allclose(merged(ids).logits, model.eval()(ids).logits, atol=1e-4)
 
 
 def _held_in_4_bit(model: Any) -> int:

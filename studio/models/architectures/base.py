@@ -94,6 +94,8 @@ class Architecture:
     """Queries, keys and values have a bias whatever the config says."""
     fused: bool = False
     """One matrix for queries, keys and values, one for gate and up projection."""
+    built: bool = False
+    """Its weights are counted on a model built without memory, not from sizes: its layers differ."""
     mixture: bool = False
     """Layers have experts."""
     learning_rate: float = 2e-4
