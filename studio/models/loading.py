@@ -12,7 +12,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from studio.core import noise
 from studio.core.errors import HardwareError, ModelError
@@ -49,6 +49,7 @@ __all__ = [
 ]
 
 log = logging.getLogger(__name__)
+_Model = TypeVar("_Model", bound="nn.Module")
 
 DTYPES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
 TEXT_PART = {r"^language_model\.": "", r"^model\.language_model\.": "model."}
@@ -186,13 +187,14 @@ def dequantize(model: Any) -> Any:
     return without_packing(model)
 
 
-def without_packing(model: Any) -> Any:
+def without_packing(model: _Model) -> _Model:
     """The model, with bitsandbytes kept from repacking its 4-bit weights on CPUs that have AVX512-BF16.
 
     Repacked weights (done silently by the first forward in evaluation mode, bitsandbytes 0.50) have no gradient
     afterwards, and are garbage when merged. The switch belongs to each module, so this is called after every load.
     """
-    for module in model.modules():
+    modules: Iterator[Any] = model.modules()
+    for module in modules:
         if hasattr(module, "support_avx512bf16_for_cpu"):
             module.support_avx512bf16_for_cpu = False
     return model
