@@ -81,7 +81,7 @@ def load_base(model: Model, device: str, found_model: FoundModel | None = None, 
     found_model = found_model or find(model)
     dtype = getattr(torch, DTYPES[model.dtype or "fp32"])
     settings: dict[str, Any] = {"revision": found_model.revision} if found_model.revision else {}
-    place = "cuda:0" if device == "cuda" else device
+    on = "cuda:0" if device == "cuda" else device
     with _quiet(), _translated(found_model.name, device), _experts(model):
         wanted = transformers.AutoConfig.from_pretrained(found_model.path_or_id, trust_remote_code=False, **settings)
         text = wanted.get_text_config()  # of a model that also sees, the part that reads and writes
@@ -90,7 +90,7 @@ def load_base(model: Model, device: str, found_model: FoundModel | None = None, 
             config=text,
             key_mapping=TEXT_PART if text is not wanted else None,
             dtype=dtype,
-            device_map={"": place},
+            device_map={"": on},
             attn_implementation=_attention(model.attention, text),
             quantization_config=_quantization(model, dtype),
             use_safetensors=True,
