@@ -1,4 +1,4 @@
-"""The corpus' files of programs around models and learning: flash cards, annotation, observability, chat bots, feedback."""
+"""The corpus' files of programs around models and learning: flashcards, annotation, observability, chat bots, feedback."""
 
 from __future__ import annotations
 

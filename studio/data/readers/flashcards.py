@@ -1,4 +1,4 @@
-"""Flash cards as their programs export them as text: `#separator:tab` and the like above one card a line."""
+"""Flashcards as their programs export them as text: `#separator:tab` and the like above one card a line."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def rows(stream: BinaryIO, facts: Facts) -> Iterator[Row | Rejected]:
     mark = _SEPARATORS.get(mark.lower(), mark[:1] or "\t")
     about = {int(place) - 1 for name, place in said.items() if name.split(" ")[0] in _ABOUT and place.strip().isdigit()}
     named = next(csv.reader([said.get("columns", "")], delimiter=mark), list[str]())
-    facts.remarks.append("It holds flash cards: the front is the question, the back the answer.")
+    facts.remarks.append("It holds flashcards: the front is the question, the back the answer.")
     reader = csv.reader(_chained(first, lines), delimiter=mark)
     while True:
         try:
