@@ -22,6 +22,7 @@ needs_coreml = pytest.mark.skipif(not environments.ready("coreml"), reason=str(e
 
 
 @needs_coreml
+@pytest.mark.torch
 @pytest.mark.skipif(sys.platform == "darwin", reason="a Mac runs it")
 def test_a_package_says_what_was_checked_and_that_it_was_not_run(source: Source, probe: Probe) -> None:
     made = export(CoremlTarget(), source, probe, Silent())
