@@ -79,6 +79,27 @@ def test_base_and_adapter_asked_again_score_what_they_scored(source: Source, tok
     assert evidence.check(cost, limits.EVIDENCE).passed
 
 
+def test_of_a_model_beyond_the_gpus_memory_tokens_are_compared_and_the_evaluations_questions_are_not_answered_again(
+    source: Source, probe: Probe, wanted: Evidence, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from studio.export.targets import merged_model
+    from studio.export.verification import loading
+
+    folder = merged_model.merged_folder(source, "dequantized", tmp_path / "merged", Silent())
+    whole = replace(probe, evidence=wanted)
+    assert merged_model.verify_merged(source, folder, "dequantized", whole, Silent()).evidence is not None
+    said = "the merged model (16.0 GiB) is larger than the free memory"
+    monkeypatch.setattr(loading, "beyond_gpu", lambda *_: said)
+    heard: list[str] = []
+    monkeypatch.setattr(Silent, "event", lambda self, event: heard.append(getattr(event, "message", "")))
+    verification = merged_model.verify_merged(source, folder, "dequantized", whole, Silent())
+    assert said in heard
+    assert said in verification.note
+    assert verification.evidence is None
+    assert verification.passed
+    assert verification.value("prompt_ids_identical") == 1.0
+
+
 def test_a_runtime_is_opened_with_room_for_the_evidence(source: Source, probe: Probe, wanted: Evidence) -> None:
     long = replace(wanted, longest=900)
     known, _ = reference(source, replace(probe, evidence=long), Silent())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 
 from studio.core import events
@@ -65,16 +66,22 @@ OWN = ("README.md", "SHA256SUMS", "pushed.json", manifest.MANIFEST)
 
 
 def verify_merged(source: Source, out: Path, onto: Onto, probe: Probe, reporter: Reporter) -> Verification:
-    """transformers loads the folder in the number format the run computed in."""
+    """transformers loads the folder in the number format the run computed in.
+
+    A model that is larger than the GPU's free memory is compared token by token, in one pass a row. The questions of the
+    evaluation are not answered again: a token of theirs takes as long as a pass, for the weights are read from RAM for it.
+    """
     from transformers import AutoTokenizer
 
     limits = ORIGINAL if onto == "original" and source.quantized else LIMITS
-    comparison = Comparison.prepare(source, out, probe, limits, reporter)
     if slow := loading.beyond_gpu(out, machines.probe()):
         reporter.event(events.Warning(message=slow))
+        probe = replace(probe, evidence=None, general=())
+    comparison = Comparison.prepare(source, out, probe, limits, reporter)
     model, faults = loading.load_merged(out, DTYPES[source.model.dtype or "fp32"], machines.probe().device == "cuda")
     comparison = comparison.with_checks(loading.weights_complete(faults))
     tokenizer = AutoTokenizer.from_pretrained(out)
     runtime = answers.Transformers(model, tokenizer)
     name = f"transformers {loading.version('transformers')}"
-    return comparison.measure(runtime, comparison.prompts_of(tokenizer), name, tokenizer)
+    verification = comparison.measure(runtime, comparison.prompts_of(tokenizer), name, tokenizer)
+    return replace(verification, note=" ".join(filter(None, (verification.note, slow))))

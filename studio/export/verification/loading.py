@@ -35,13 +35,14 @@ def load_merged(folder: Path, dtype: str, on_gpu: bool) -> tuple[Any, str]:
 
 
 def beyond_gpu(folder: Path, machine: Machine) -> str:
-    """What to know where the weights in `folder` do not fit on the GPU beside what is there: their check then takes long."""
+    """What to know where the weights in `folder` do not fit on the GPU beside what is there: less is then checked."""
     weights = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
     if machine.gpu is None or weights <= machine.gpu.free:
         return ""
     return (
         f"the merged model ({size(weights)}) is larger than the free memory of {machine.gpu.name} ({size(machine.gpu.free)}): "
-        "part of it is read from RAM for every token, and the check takes many times as long"
+        "part of it is read from RAM for every token. It is compared with base + adapter token by token; the questions of the "
+        "evaluation are not answered again, which would take many times as long"
     )
 
 
