@@ -15,6 +15,7 @@ from studio.app.exports import ExportEstimate
 from studio.core.errors import ModelError, SpecError
 from studio.core.files import studio_home
 from studio.export.artifacts.manifest import Artifact
+from studio.export.resources import trained_weights
 from studio.models import adapter_files
 from studio.runs import served_models
 from studio.tracking.reporter import ProgressListener
@@ -40,7 +41,7 @@ def dry_run(
     source = _source(adapter_folder, base, home, Path())
     wanted.refuse(source.base.config)
     need = wanted.estimate(source)
-    estimate = exports.described(wanted, source.dims, trained=exports.trained_weights(source.adapter))
+    estimate = exports.described(wanted, source.dims, trained=trained_weights(source.adapter))
     return replace(estimate, disk=need.disk, memory=need.memory)
 
 

@@ -24,7 +24,8 @@ from studio.export.artifacts import manifest, push
 from studio.export.artifacts.manifest import MANIFEST, Artifact
 from studio.export.artifacts.push import PushRecord, Upload
 from studio.export.artifacts.push import caveat as caveat
-from studio.export.pace import GENERAL_TOKENS, answered_tokens
+from studio.export.pace import GENERAL_TOKENS, SPREAD, answered_tokens
+from studio.export.resources import trained_weights
 from studio.models.settings import Model
 from studio.processes import tasks
 from studio.processes.tasks import Task
@@ -57,7 +58,13 @@ class ExportEstimate:
     disk: int | None = None
     memory: int | None = None
     seconds: float | None = None
+    """CPU seconds; `seconds_range` says how sure."""
     folder: Path | None = None
+
+    @property
+    def seconds_range(self) -> tuple[float, float] | None:
+        """Between which CPU seconds it should stay on this processor, other programs on its cores included."""
+        return (self.seconds / SPREAD, self.seconds * SPREAD) if self.seconds else None
 
 
 @dataclass(frozen=True)
@@ -299,12 +306,6 @@ def _export(run: Run, folder: str) -> Path:
 
 def _tasks_of(run: Run) -> Path:
     return run.folder.exports / ".work"
-
-
-def trained_weights(adapter: Path) -> int | None:
-    """Weights of an adapter as training saves it, in float32; None where there is none."""
-    sizes = [file.stat().st_size for file in adapter.glob("*.safetensors")]
-    return sum(sizes) // 4 or None
 
 
 @functools.lru_cache(maxsize=64)

@@ -198,6 +198,8 @@ def export_estimate(estimate: ExportEstimate) -> None:
         (estimate.seconds, f"about {duration(estimate.seconds or 0)} of CPU time"),
     )
     said = ", ".join(text for value, text in sizes if value)
+    if estimate.seconds_range:
+        said += " ({} to {}, by a short test of this processor)".format(*map(duration, estimate.seconds_range))
     say(f"{estimate.kind}: {said or 'its size is not known before the base model is on this machine'}")
     for note in filter(None, (estimate.note, estimate.missing)):
         say(f"! {note}", "yellow")

@@ -19,6 +19,8 @@ RUNTIME = 1 << 30
 """Memory of the libraries themselves and of activations over a few thousand tokens, generously."""
 TOOLCHAIN = 768 * MIB
 """Memory of the second process in which a toolchain converts, beside the model it holds."""
+_LOGITS = 8192
+"""Bytes for each token of the vocabulary while sixteen short prompts are answered at once."""
 _TRAINING_BYTES = {"nf4": 0.55, "int8": 1.05, "none": 2.0}
 """Bytes of a weight as the base is loaded for training; embeddings, which stay in 16 bit, come on top."""
 
@@ -42,6 +44,12 @@ def require(need: Need, folder: Path, what: str) -> None:
             f"{what} needs {size(need.memory)} of memory; only {size(free)} is free",
             hint="Close other programs, or export on a machine with more memory: the run folder can be copied there.",
         )
+
+
+def trained_weights(adapter: Path) -> int | None:
+    """Weights of an adapter as training saves it, in float32; None where there is none."""
+    sizes = [file.stat().st_size for file in adapter.glob("*.safetensors")]
+    return sum(sizes) // 4 or None
 
 
 def adapter_bytes(dims: ModelDims, trained: int | None) -> int:
@@ -71,10 +79,22 @@ def threads(source: Source) -> int:
     return 1 if source.parameters < 50e6 else machine.probe().cores
 
 
+def compared_bytes(source: Source) -> int:
+    """Main memory that comparing takes: the model's weights as they are computed with, in float32 beside the 16 bit they are
+    read in on a CPU that only emulates 16 bit, and the logits of several prompts. On a GPU the weights pass through."""
+    from studio.hardware import machine
+
+    here, dtype = machine.probe(), source.model.dtype or "fp32"
+    width = 4 if dtype == "fp32" else 6 if here.emulates(dtype) else 2
+    return source.parameters * (2 if here.gpu else width) + (0 if here.gpu else _LOGITS * source.dims.vocab) + RUNTIME
+
+
 def loaded_bytes(source: Source) -> int:
     """Main memory base + adapter take as the run loaded them, GPU or not."""
     import torch
 
     weights = int(source.parameters * _TRAINING_BYTES[source.model.quantization or "none"])
     weights += 4 * source.base_config.vocab_size * source.base_config.hidden_size
+    if source.model.quantization == "none":
+        return compared_bytes(source)
     return RUNTIME + (0 if torch.cuda.is_available() else weights * (2 if source.model.dtype == "fp32" else 1))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from studio.export.targets.base import Target
+from studio.export.work import Work
 
 if TYPE_CHECKING:
     from studio.export.merging.source import Source
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 class AdapterTarget(Target, frozen=True):
     """The adapter alone: a few megabytes, loaded on the base model."""
 
+    WORK: ClassVar[Mapping[str, Work]] = {"": Work(10, weights=46, token=325)}
     kind: Literal["adapter"] = Field(default="adapter", title="Kind")
     """A PEFT adapter folder."""
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from studio.export.targets.base import ContextTokens, FixedContextTarget, MergeOnto
+from studio.export.work import Work
 
 if TYPE_CHECKING:
     from studio.export.merging.source import Source
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 class ExecutorchTarget(FixedContextTarget, frozen=True):
     """An ExecuTorch program, loaded and checked in ExecuTorch's runtime and in its runner for phones."""
 
+    WORK: ClassVar[Mapping[str, Work]] = {"": Work(14, layer=5.5, layers_squared=0.13, weights=186, token=620)}
     STEM: ClassVar[str] = "executorch"
     QUANTS: ClassVar[tuple[str, ...]] = ("8da4w", "8da8w", "fp32")
     PACKAGES: ClassVar[tuple[str, ...]] = ("executorch", "torchao", "pytorch_tokenizers")
@@ -56,12 +58,12 @@ class ExecutorchTarget(FixedContextTarget, frozen=True):
         )
 
     def estimate(self, source: Source) -> Need:
-        """Disk space: the file, and a merged model unless there is one. Memory: four float32 copies of the weights at the
-        peak of lowering: torch's, the graph's constants and the file's."""
+        """Disk space: the file, and a merged model unless there is one. Memory: at the peak of lowering copies
+        of the weights as torch's, the graph's constants and the file's, in float32 or in 8 bit."""
         from studio.export.resources import RUNTIME, TOOLCHAIN, Need
 
         disk = self.size(source.dims) + self.merged_scratch(source)
-        return Need(disk=disk, memory=source.parameters * 4 * 4 + RUNTIME + TOOLCHAIN)
+        return Need(disk=disk, memory=source.parameters * (16 if self.quant == "fp32" else 8) + RUNTIME + TOOLCHAIN)
 
     def write(self, source: Source, out: Path, reporter: Reporter) -> dict[str, Any]:
         """Merge (or take the merged export) and lower."""

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from studio.export.llamacpp.formats import Quant
 from studio.export.targets.base import MergedModelTarget, MergeOnto
+from studio.export.work import Work
 
 if TYPE_CHECKING:
     from studio.export.merging.source import Source
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
 class GgufTarget(MergedModelTarget, frozen=True):
     """A GGUF file, loaded and checked in llama.cpp."""
 
+    WORK: ClassVar[Mapping[str, Work]] = {
+        "": Work(10, weights=100, token=450),
+        "q8_0": Work(10, weights=36, token=450),
+        "f16": Work(10, weights=36, token=450),
+    }
     STEM: ClassVar[str] = "gguf"
     QUANTS: ClassVar[tuple[str, ...]] = ("q4_k_m", "q5_k_m", "q6_k", "q8_0", "f16")
 

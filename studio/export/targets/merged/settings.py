@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from studio.export.targets.base import MergedModelTarget
+from studio.export.work import Work
 
 if TYPE_CHECKING:
     from studio.export.merging.source import Source
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 class MergedTarget(MergedModelTarget, frozen=True):
     """One full model folder that transformers, vLLM, SGLang and TensorRT-LLM load."""
 
+    WORK: ClassVar[Mapping[str, Work]] = {"": Work(12, weights=83, token=140)}
     STEM: ClassVar[str] = "merged"
 
     kind: Literal["merged"] = Field(default="merged", title="Kind")
@@ -51,12 +54,11 @@ class MergedTarget(MergedModelTarget, frozen=True):
 
     def estimate(self, source: Source) -> Need:
         """Disk space of the weights; memory of the larger of merging and checking."""
-        from studio.export.merging.merge import BYTES, merged_bytes
-        from studio.export.resources import RUNTIME, Need
+        from studio.export.merging.merge import merged_bytes
+        from studio.export.resources import RUNTIME, Need, compared_bytes
 
         disk = merged_bytes(source, self.dtype)
-        checked = source.parameters * BYTES[source.model.dtype or "fp32"]
-        return Need(disk=disk + (32 << 20), memory=max(disk, checked) + RUNTIME)
+        return Need(disk=disk + (32 << 20), memory=max(disk + RUNTIME, compared_bytes(source)))
 
     def write(self, source: Source, out: Path, reporter: Reporter) -> dict[str, Any]:
         """Merge and save."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from studio.export.targets.base import MergedModelTarget, MergeOnto
+from studio.export.work import Work
 
 if TYPE_CHECKING:
     from studio.export.merging.source import Source
@@ -25,6 +26,11 @@ FINE = ("q_proj", "k_proj", "v_proj", "qkv_proj", "down_proj")
 class OnnxTarget(MergedModelTarget, frozen=True):
     """An ONNX model with tokenizer and settings, loaded and checked in ONNX Runtime GenAI."""
 
+    WORK: ClassVar[Mapping[str, Work]] = {
+        "": Work(14, weights=325, token=330),
+        "fp32": Work(14, weights=200, token=330),
+        "fp16": Work(14, weights=200, token=330),
+    }
     STEM: ClassVar[str] = "onnx"
     QUANTS: ClassVar[tuple[str, ...]] = ("int4", "int8", "fp16", "fp32")
     PACKAGES: ClassVar[tuple[str, ...]] = ("onnxruntime", "onnxruntime_genai", "onnx", "onnx_ir")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from studio.export.targets.base import MergedModelTarget, MergeOnto
+from studio.export.work import Work
 
 if TYPE_CHECKING:
     from studio.export.merging.source import Source
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 class TensorrtLlmTarget(MergedModelTarget, frozen=True):
     """A full model folder for TensorRT-LLM's PyTorch backend; nothing is built beforehand."""
 
+    WORK: ClassVar[Mapping[str, Work]] = {"": Work(12, weights=83, token=140)}
     STEM: ClassVar[str] = "tensorrt-llm"
 
     kind: Literal["tensorrt_llm"] = Field(default="tensorrt_llm", title="Kind")
@@ -43,11 +45,10 @@ class TensorrtLlmTarget(MergedModelTarget, frozen=True):
     def estimate(self, source: Source) -> Need:
         """Disk space and memory of merging and of the comparison."""
         from studio.export.merging import merge
-        from studio.export.resources import MIB, RUNTIME, Need
+        from studio.export.resources import MIB, RUNTIME, Need, compared_bytes
 
         merged = merge.merged_bytes(source, None)
-        checked = source.parameters * merge.BYTES[source.model.dtype or "fp32"]
-        return Need(disk=merged + 32 * MIB, memory=max(merged, checked) + RUNTIME)
+        return Need(disk=merged + 32 * MIB, memory=max(merged + RUNTIME, compared_bytes(source)))
 
     def write(self, source: Source, out: Path, reporter: Reporter) -> dict[str, Any]:
         """Merge (or take the merged export) and write the options."""
