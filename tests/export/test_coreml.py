@@ -21,6 +21,7 @@ from tests.tiny import make_model
 needs_coreml = pytest.mark.skipif(not environments.ready("coreml"), reason=str(environments.missing("coreml")))
 
 
+@pytest.mark.torch
 @needs_coreml
 @pytest.mark.torch
 @pytest.mark.skipif(sys.platform == "darwin", reason="a Mac runs it")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from studio.export.targets.base import ContextTokens, FixedContextTarget, MergeOnto
+from studio.export.work import Work
 
 if TYPE_CHECKING:
     from studio.export.merging.source import Source
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 class CoremlTarget(FixedContextTarget, frozen=True):
     """A Core ML package; run on a Mac, elsewhere structure checked, not run."""
 
+    WORK: ClassVar[Mapping[str, Work]] = {"": Work(14, layer=1.5, weights=590, token=1190)}
     STEM: ClassVar[str] = "coreml"
     QUANTS: ClassVar[tuple[str, ...]] = ("int4", "fp16")
     TOOLCHAIN: ClassVar[str] = "coreml"
@@ -46,11 +48,12 @@ class CoremlTarget(FixedContextTarget, frozen=True):
         return architecture(source.base_config).reach
 
     def size(self, dims: ModelDims, trained: int | None = None) -> int:
-        """Linear layers in 4 bit with a 16-bit scale every 32 weights, embedding and output matrix in 8; or all in 16."""
+        """Linear layers in 4 bit with a 16-bit scale every 32 weights, embedding and output matrix, one where they are
+        tied, in 8; or all in 16."""
         from studio.export.resources import tokenizer_bytes, weight_bytes
 
         linear, fine = {"int4": (0.5625, 1.0), "fp16": (2.0, 2.0)}[self.quant]
-        return weight_bytes(dims, linear, fine, fine) + tokenizer_bytes(dims)
+        return weight_bytes(dims, linear, fine, fine if dims.head else None) + tokenizer_bytes(dims)
 
     def estimate(self, source: Source) -> Need:
         """Disk space: the package, the 16-bit one before it, and a merged model unless there is one. Memory: converting."""
