@@ -431,6 +431,19 @@ def test_a_model_too_large_for_any_setting_names_smaller_ones() -> None:
     assert any("experts" in warning for warning in made.warnings)
 
 
+def test_a_mixture_that_fits_without_adapters_on_its_experts_is_offered_so() -> None:
+    made = plan("Qwen/Qwen3-30B-A3B-Instruct-2507", "RTX 4090")
+    assert not made.fits
+    assert made.alternatives[0].changes == {"adapter.targets": "attention"}
+    assert plan("Qwen/Qwen3-30B-A3B-Instruct-2507", "RTX 4090", adapter={"targets": "attention"}).fits
+
+
+def test_attention_that_only_eager_computes_is_planned_as_eager() -> None:
+    made = plan("unsloth/gpt-oss-20b-BF16", "RTX 4090")
+    assert made.fits
+    assert made.spec.model.attention == "eager"
+
+
 def test_an_evaluation_never_decides_how_a_run_is_trained() -> None:
     long = replace(some_rows(), answer=700)
     assert plan(QWEN7B, "RTX 3060", rows=long).fits

@@ -58,7 +58,7 @@ def _steps(spec: RunSpec, case: Case) -> Iterator[tuple[str, dict[str, Any], str
         yield "gradient checkpointing", {"training.gradient_checkpointing": True}, "the same result, about a third slower"
     if (training.recompute_every or 1) > 1:
         yield "every layer recomputed", {"training.recompute_every": 1}, "the same result, slower"
-    if spec.model.attention == "eager":
+    if spec.model.attention == "eager" and not case.dims.only_eager:
         yield "sdpa attention", {"model.attention": "sdpa"}, "the same result"
     if spec.model.dtype == "fp32" and case.cuda:
         yield "16-bit numbers", {"model.dtype": None}, "as usual on a GPU"
@@ -66,6 +66,8 @@ def _steps(spec: RunSpec, case: Case) -> Iterator[tuple[str, dict[str, Any], str
         yield "8-bit AdamW", {"training.optimizer": "adamw_8bit"}, "hardly any difference"
     if spec.model.quantization in ("none", "int8"):
         yield "nf4", {"model.quantization": "nf4"}, "the base in 4 bit: slightly less exact"
+    if case.dims.experts and case.dims.experts_adapted and spec.adapter.targets == "all-linear":
+        yield "adapters on attention", {"adapter.targets": "attention"}, "the experts stay as they are: it can learn less"
     for share in SHORTER:
         shorter = max(16, int(length * share) // 8 * 8)
         if shorter < length:
