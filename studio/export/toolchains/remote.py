@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 PATIENCE = 20
 """Seconds an environment may take to put its things away."""
+AT_ONCE = 1
+"""Likewise where what it does is not wanted any more: somebody who interrupted an export waits for it."""
 FAILURE_LOGS = 5
 """Logs of failures that are kept of each exporter, in the temporary folder."""
 
@@ -57,8 +59,8 @@ class Remote:
             raise
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._process.__exit__()
+    def __exit__(self, *raised: object) -> None:
+        self._process.__exit__(*raised)
 
     @property
     def folder(self) -> Path:
@@ -102,8 +104,8 @@ class Process:
             ) from None
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.channel.close(PATIENCE, {"end": True})
+    def __exit__(self, kind: object = None, *_: object) -> None:
+        self.channel.close(PATIENCE if kind is None else AT_ONCE, {"end": True})
         self._remove_folder()
 
     def _remove_folder(self) -> None:

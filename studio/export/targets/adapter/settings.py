@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class AdapterTarget(Target, frozen=True):
     """The adapter alone: a few megabytes, loaded on the base model."""
 
-    WORK: ClassVar[Mapping[str, Work]] = {"": Work(10, weights=46, token=325)}
+    WORK: ClassVar[Mapping[str, Work]] = {"": Work(9.5, weights=50, token=325)}
     kind: Literal["adapter"] = Field(default="adapter", title="Kind")
     """A PEFT adapter folder."""
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class CoremlTarget(FixedContextTarget, frozen=True):
     """A Core ML package; run on a Mac, elsewhere structure checked, not run."""
 
-    WORK: ClassVar[Mapping[str, Work]] = {"": Work(14, layer=1.5, weights=590, token=1190)}
+    WORK: ClassVar[Mapping[str, Work]] = {"": Work(38, layer=1.5, weights=400, token=1190)}
     STEM: ClassVar[str] = "coreml"
     QUANTS: ClassVar[tuple[str, ...]] = ("int4", "fp16")
     TOOLCHAIN: ClassVar[str] = "coreml"

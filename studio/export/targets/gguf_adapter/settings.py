@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from studio.export.targets.base import Target
+from studio.export.work import Work
 
 if TYPE_CHECKING:
     from studio.export.merging.source import Source
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 class GgufAdapterTarget(Target, frozen=True):
     """A LoRA adapter as a GGUF file: a few megabytes, loaded on a GGUF file of the base, several on one base."""
+
+    WORK: ClassVar[Mapping[str, Work]] = {"": Work(8.5, weights=100, token=450)}
 
     kind: Literal["gguf_adapter"] = Field(default="gguf_adapter", title="Kind")
     """A GGUF LoRA adapter."""

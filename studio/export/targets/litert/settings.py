@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from studio.export.targets.base import ContextTokens, FixedContextTarget, MergeOnto
+from studio.export.work import Work
 
 if TYPE_CHECKING:
     from studio.export.merging.source import Source
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 class LitertTarget(FixedContextTarget, frozen=True):
     """LiteRT files, loaded and checked in LiteRT's interpreter and in LiteRT-LM."""
 
+    WORK: ClassVar[Mapping[str, Work]] = {"": Work(34, weights=590, token=600)}
     STEM: ClassVar[str] = "litert"
     QUANTS: ClassVar[tuple[str, ...]] = ("int8", "fp32")
     TOOLCHAIN: ClassVar[str] = "litert"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class MergedTarget(MergedModelTarget, frozen=True):
     """One full model folder that transformers, vLLM, SGLang and TensorRT-LLM load."""
 
-    WORK: ClassVar[Mapping[str, Work]] = {"": Work(12, weights=83, token=140)}
+    WORK: ClassVar[Mapping[str, Work]] = {"": Work(9, weights=105, token=140)}
     STEM: ClassVar[str] = "merged"
 
     kind: Literal["merged"] = Field(default="merged", title="Kind")

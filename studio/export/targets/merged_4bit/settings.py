@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from studio.export.targets.base import MergedModelTarget, MergeOnto
+from studio.export.work import Work
 
 if TYPE_CHECKING:
     from studio.export.merging.source import Source
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 class Merged4BitTarget(MergedModelTarget, frozen=True):
     """A full model in 4 bit, made for servers on a GPU: about a third of `merged`."""
 
+    WORK: ClassVar[Mapping[str, Work]] = {"": Work(35, weights=400, token=140)}
     STEM: ClassVar[str] = "merged-4bit"
     TOOLCHAIN: ClassVar[str] = "compress"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -33,7 +34,8 @@ class Builder(Protocol):
     make_tied_embeddings_init: Callable[..., object]
     make_rotary_embedding_caches: Callable[..., object]
     to_nbits: Callable[..., object]
-    save_model: Callable[..., object]
+    model: Any
+    """An `onnx_ir.Model`."""
 
 
 OPTIONS: dict[str, list[str]] = {
@@ -161,19 +163,23 @@ def rounded(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _progress(model: type[Builder], reporter: Reporter) -> None:
-    """Layers as the builder makes them, and what it does afterwards."""
-    layer, rounding, saving = model.make_layer, model.to_nbits, model.save_model
+    """Layers as the builder makes them, then matrices as they are quantized."""
+    layer, rounding = model.make_layer, model.to_nbits
 
     def counted(self: Builder, layer_id: int, *more: object) -> object:
         reporter.progress(layer_id, self.num_layers, "building the ONNX model, by layers")
         return layer(self, layer_id, *more)
 
     def quantized(self: Builder) -> object:
-        reporter.progress(0, 0, "quantizing the ONNX model")
+        matrices = sum(node.op_type == "MatMul" for node in self.model.graph)
+        library = importlib.import_module("onnxruntime.quantization.neural_compressor.weight_only")
+        one, done = library.quant_tensor_k_quant_cpu, itertools.count()
+
+        def shown(*arguments: object, **named: object) -> object:
+            reporter.progress(next(done), matrices, "quantizing the ONNX model, by matrices")
+            return one(*arguments, **named)
+
+        library.quant_tensor_k_quant_cpu = shown
         return rounding(self)
 
-    def saved(self: Builder, *where: object) -> object:
-        reporter.progress(0, 0, "writing the ONNX model")
-        return saving(self, *where)
-
-    model.make_layer, model.to_nbits, model.save_model = counted, quantized, saved
+    model.make_layer, model.to_nbits = counted, quantized

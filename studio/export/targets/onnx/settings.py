@@ -27,9 +27,9 @@ class OnnxTarget(MergedModelTarget, frozen=True):
     """An ONNX model with tokenizer and settings, loaded and checked in ONNX Runtime GenAI."""
 
     WORK: ClassVar[Mapping[str, Work]] = {
-        "": Work(14, weights=325, token=330),
-        "fp32": Work(14, weights=200, token=330),
-        "fp16": Work(14, weights=200, token=330),
+        "": Work(15.5, weights=314, token=330),
+        "fp32": Work(15.5, weights=190, token=330),
+        "fp16": Work(15.5, weights=190, token=330),
     }
     STEM: ClassVar[str] = "onnx"
     QUANTS: ClassVar[tuple[str, ...]] = ("int4", "int8", "fp16", "fp32")

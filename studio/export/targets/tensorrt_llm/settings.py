@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class TensorrtLlmTarget(MergedModelTarget, frozen=True):
     """A full model folder for TensorRT-LLM's PyTorch backend; nothing is built beforehand."""
 
-    WORK: ClassVar[Mapping[str, Work]] = {"": Work(12, weights=83, token=140)}
+    WORK: ClassVar[Mapping[str, Work]] = {"": Work(9, weights=105, token=140)}
     STEM: ClassVar[str] = "tensorrt-llm"
 
     kind: Literal["tensorrt_llm"] = Field(default="tensorrt_llm", title="Kind")
