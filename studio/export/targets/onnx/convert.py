@@ -172,7 +172,7 @@ def _progress(model: type[Builder], reporter: Reporter) -> None:
 
     def quantized(self: Builder) -> object:
         matrices = sum(node.op_type == "MatMul" for node in self.model.graph)
-        library = importlib.import_module("onnxruntime.quantization.neural_compressor.weight_only")
+        library: Any = importlib.import_module("onnxruntime.quantization.neural_compressor.weight_only")
         one, done = library.quant_tensor_k_quant_cpu, itertools.count()
 
         def shown(*arguments: object, **named: object) -> object:
