@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from studio.core.errors import ExportError
+from studio.core.errors import ExportError, SpecError
 from studio.export.artifacts.manifest import MANIFEST
 from studio.export.artifacts.push import RECORD
 from studio.export.artifacts.push import caveat as caveat
@@ -17,19 +17,19 @@ COPYING = ".copying"
 
 
 def refuse_unless_free(destination: Path) -> None:
-    """Raise ExportError where no copy can be written: there is a file, or files are in it, or no folder can be made."""
+    """Raise SpecError where no copy can be written: there is a file, or files are in it, or no folder can be made."""
     hint = "Choose a new folder with --out."
     if destination.is_file():
-        raise ExportError("this is a file, not a folder", hint=hint, where=str(destination))
+        raise SpecError("this is a file, not a folder", hint=hint, where=str(destination))
     try:
         if destination.exists() and {*os.listdir(destination)} - {COPYING}:
-            raise ExportError("the folder is not empty", hint=hint, where=str(destination))
+            raise SpecError("the folder is not empty", hint=hint, where=str(destination))
         existing = next(path for path in (destination, *destination.absolute().parents) if os.path.lexists(path))
         with tempfile.TemporaryDirectory(dir=existing):
             pass
     except OSError as problem:
         reason = problem.strerror or "it cannot be written"
-        raise ExportError(f"no folder can be made there ({reason})", hint=hint, where=str(destination)) from None
+        raise SpecError(f"no folder can be made there ({reason})", hint=hint, where=str(destination)) from None
 
 
 def copy(folder: Path, destination: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from studio.app import export_copies, exports, runs
 from studio.cli.main import run
 from studio.cli.progress import Progress
-from studio.core.errors import ExportError, SpecError
+from studio.core.errors import SpecError
 from studio.export import resources
 from studio.export.artifacts import deploy
 from studio.export.resources import Need
@@ -69,7 +69,7 @@ def test_a_place_that_takes_no_copy_is_refused_before_anything_is_made(tmp_path:
         (Path("/proc/bot"), "no folder can be made there"),
         (tmp_path, "the folder is not empty"),
     ):
-        with pytest.raises(ExportError, match=says):
+        with pytest.raises(SpecError, match=says):
             exports.export(finished, "adapter", {}, out)
     export_copies.refuse_unless_free(tmp_path / "new" / "bot")
     assert not (tmp_path / "new").exists()

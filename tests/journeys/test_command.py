@@ -114,7 +114,7 @@ def test_an_export_can_be_made_later_and_copied_out(finished: dict[str, Any], sh
     assert ended.json["verification"]["passed"]
     assert list((tmp_path / "bot").glob("*.gguf"))
     again = studio(*words, home=shared_home)
-    assert again.code == 1
+    assert again.code == 2
     assert "not empty" in again.err
 
 
