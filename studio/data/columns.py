@@ -229,11 +229,13 @@ SHARED: Mapping[str, tuple[str, ...]] = {
     ),
     "keep": (
         *("label", "keep", "accepted", "approved", "is good", "desirable", "thumbs", "thumb", "feedback", "liked"),
-        *("is correct", "correct", "is valid", "valid", "is approved", "is accepted"),
+        *("is correct", "correct", "is valid", "valid", "is approved", "is accepted", "ok", "okay", "usable"),
+        *("freigegeben", "geprüft", "korrekt", "aprobado", "válido", "validé", "approuvé", "approvato", "aprovado"),
     ),
     "drop": (
         *("deleted", "is deleted", "spam", "is spam", "rejected", "is rejected", "excluded", "exclude", "discarded"),
         *("is bad", "toxic", "is toxic", "incorrect", "is incorrect", "hidden", "is hidden", "obsolete", "is obsolete"),
+        *("delete", "remove", "to delete", "to remove", "do not use", "löschen", "gelöscht", "eliminar", "supprimer"),
     ),
     "split": ("split", "fold", "partition", "subset"),
     "weight": ("weight", "sample weight", "row weight"),
@@ -248,7 +250,7 @@ def shared_columns(table: Table, taken: Iterable[str], roles: Iterable[str]) -> 
     for role, known in SHARED.items():
         candidates = [name for name in matches(table, known) if name not in taken]
         if role in ("keep", "drop"):
-            candidates = [name for name in candidates if table.share(name, flags_of(table.plain[name])) == 1.0]
+            candidates = [name for name in candidates if table.share(name, flags_of(role, table.plain[name])) == 1.0]
         elif role == "reasoning":
             candidates = [name for name in candidates if name in table.texts()]
         elif role == "split":

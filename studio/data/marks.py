@@ -9,8 +9,16 @@ FLAGS = frozenset(("true", "false", "👍", "👎", "thumbs_up", "thumbs_down", 
 """Words that say whether a row is good, in lower case."""
 
 
-_AFFIRM = ("positive", "up", "like", "liked", "upvote", "helpful", "accept", "accepted", "approved", "correct", "yes")
-_DENY = ("negative", "down", "dislike", "disliked", "downvote", "unhelpful", "reject", "rejected", "incorrect", "wrong", "no")
+_AFFIRM = (
+    "positive", "up", "like", "liked", "upvote", "helpful", "accept", "accepted", "approved", "correct",
+    "yes", "y", "ja", "oui", "sí", "si", "sim",
+)  # fmt: skip
+_DENY = (
+    "negative", "down", "dislike", "disliked", "downvote", "unhelpful", "reject", "rejected", "incorrect", "wrong",
+    "no", "n", "nein", "non", "nej", "não",
+)  # fmt: skip
+CROSSES = frozenset(("x", "✗", "✓", "✔"))
+"""Marks in a column of a few marked rows."""
 MARKS = frozenset((*_AFFIRM, *_DENY, "1", "0", "-1", "1.0", "0.0", "-1.0"))
 """Further words that say it in a column whose name already says that it tells good rows from bad ones."""
 
@@ -22,8 +30,11 @@ def is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def flags_of(name: str) -> Callable[[object], bool]:
-    """How a column of a plain name marks rows: a `label` may be a class, and `correct` a choice's number."""
+def flags_of(role: str, name: str) -> Callable[[object], bool]:
+    """How a column of a plain name marks rows to keep or to drop: a `label` may be a class, and `correct` a choice's number;
+    what is to be dropped may be crossed."""
+    if role == "drop":
+        return lambda value: is_flag(value) or str(value).strip().lower() in MARKS | CROSSES
     if name == "label":
         return is_flag
     numbered = name != "correct"

@@ -40,13 +40,20 @@ GOOD_WORDS = frozenset(("true", "1", "yes", "good", "desirable", "👍", "thumbs
 
 
 _SAID_BAD = BAD_WORDS | {
-    *("negative", "dislike", "disliked", "downvote", "unhelpful", "reject", "rejected", "incorrect", "wrong", "0.0", "-1.0")
-}
+    "negative", "dislike", "disliked", "downvote", "unhelpful", "reject", "rejected", "incorrect", "wrong",
+    "0.0", "-1.0", "n", "nein", "non", "nej", "não",
+}  # fmt: skip
 """Further words by which a column that is known to mark rows says that a row is bad."""
 
 
 _SYSTEM = re.compile(r"\s*(?:SYSTEM|System)\s*:\s+")
 """How a column of system prompts says once more that it is one."""
+
+
+_MARKED = frozenset(
+    ("true", "1", "1.0", "yes", "y", "x", "✗", "✓", "✔", "ja", "oui", "sí", "si", "sim")
+)  # fmt: skip
+"""How a column of rows to leave out marks one."""
 
 
 def labels(rows: Sequence[Row], taken: Collection[str]) -> list[str]:
@@ -77,7 +84,7 @@ def is_marked_bad(values: Mapping[str, Any], column: str | None) -> bool:
 def is_marked(values: Mapping[str, Any], column: str) -> bool:
     """Whether the column that marks rows to leave out marks this one."""
     value = values.get(column)
-    return value is True or value == 1 or (isinstance(value, str) and value.strip().lower() in ("true", "1", "yes", "y", "x"))
+    return value is True or value == 1 or (isinstance(value, str) and value.strip().lower() in _MARKED)
 
 
 def excluded(values: Mapping[str, Any], columns: Mapping[str, str]) -> tuple[str, str] | None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from tests.data.corpus import FIRST, PAIRS, WITH_SYSTEM, Asks, Case, Refuses, S, Text, Turns, lines
+from tests.data.corpus import FIRST, PAIRS, WITH_SYSTEM, Asks, Case, Refuses, S, Text, Turns, lines, workbook
 from tests.data.corpus_published import THOUGHT, numbered
 
 CARDS = "".join(f"{q}\t<b>{a}</b>\tdeck one\n" for q, a in PAIRS)
@@ -79,4 +79,10 @@ CASES: tuple[Case, ...] = (
     Case("speakers-in-brackets.jsonl", lines(lambda q, a: {"text": f"<human>: {q}\n<bot>: {a}"}), Turns(FIRST)),
     Case("speakers-within-turns.jsonl", lines(lambda q, a: {"dialog": [f"User: {q}", f"Bot: {a}"]}), Turns(FIRST)),
     Case("speakers-within-some-turns.jsonl", lines(lambda q, a: {"dialog": [f"User: {q}", a]}), Asks(None)),
+    # workbooks and tables kept by hand
+    Case("a-sheet-for-each-month.xlsx", workbook(("Jan", [["question", "answer"], *map(list, PAIRS)]), ("Feb", [["question", "answer"], ["And in May?", "No."]]), ("Notes", [["todo"]])), Turns(FIRST, 7)),
+    Case("sheets-with-other-columns.xlsx", workbook(("Jan", [["question", "answer"], *map(list, PAIRS)]), ("Prices", [["lamp", "price"], ["Aria", 9]])), Turns(FIRST)),
+    Case("crossed-rows.csv", "Question,Answer,Delete?\n" + "".join(f'"{q}","{a}",{"x" if n % 2 else ""}\n' for n, (q, a) in enumerate(PAIRS)), Turns(FIRST, 3)),
+    Case("freigegeben.csv", "Frage;Antwort;Freigegeben\n" + "".join(f"{q};{a};{'nein' if n % 2 else 'ja'}\n" for n, (q, a) in enumerate(PAIRS)), Turns(FIRST, 3)),
+    *(Case(f"names-{n}.csv", f"{asks},{answers}\n" + "".join(f'"{q}","{a}"\n' for q, a in PAIRS), Turns(FIRST)) for n, (asks, answers) in enumerate((("Fråga", "Svar"), ("Otázka", "Odpověď"), ("Soru", "Cevap"), ("질문", "답변"), ("سؤال", "جواب"), ("Питання", "Відповідь")))),
 )

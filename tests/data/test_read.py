@@ -287,7 +287,7 @@ def test_a_table_whose_columns_share_a_name_or_that_has_none_is_refused(tmp_path
     assert "column names" in refusal(read, file, Data(train=file)).message
 
 
-def test_only_the_first_sheet_is_read_and_the_others_are_named(tmp_path: Path) -> None:
+def test_sheets_with_other_columns_than_the_first_are_not_read_and_are_named(tmp_path: Path) -> None:
     from studio.data.read import opened
     from studio.data.sources import find
 

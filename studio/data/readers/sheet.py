@@ -1,4 +1,4 @@
-"""Excel workbooks: the first sheet, row by row, as the values that were last computed."""
+"""Excel workbooks: the first sheet and those like it, row by row, as the values that were last computed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LOOKED_AT = 50
 
 
 def rows(stream: BinaryIO, facts: Facts) -> Iterator[Row | Rejected]:
-    """Rows of the first sheet with content, by the names in its first row; a row's line is its row in the sheet."""
+    """Rows of the first sheet that is a table, and of those with the same columns; a row's line is its row in its sheet."""
     try:
         with zipfile.ZipFile(stream) as parts:
             refuse_bomb(parts, facts.name)
@@ -46,22 +46,27 @@ def _rows(stream: BinaryIO, facts: Facts) -> Iterator[Row | Rejected]:
         warnings.simplefilter("ignore")  # openpyxl's remarks on styles it does not know
         book = openpyxl.load_workbook(stream, read_only=True, data_only=True)
     try:
-        sheet = _chosen(book, facts)
-        names: list[str] = []
-        shares: frozenset[str] = frozenset()
-        for number, cells in enumerate(sheet.iter_rows(values_only=True), 1):
-            if not any(cell is not None for cell in cells) or number < (facts.header_row or 1):
-                continue
-            if not names:
-                names = _names(cells, facts.name, number)
-                shares = _shares(sheet, names)
-                continue
-            while len(names) < len(cells) and any(cell is not None for cell in cells[len(names) :]):
-                names.append(f"column {len(names) + 1}")  # cells under no name must not vanish
-            values = {name: _value(cell, name in shares, facts) for name, cell in zip(names, cells, strict=False)}
-            yield Row(values, facts.name, number)
+        sheets = _chosen(book, facts)
+        for sheet in sheets:
+            yield from _rows_of(sheet, facts, facts.name if sheet is sheets[0] else f"{facts.name}:{sheet.title}")
     finally:
         book.close()
+
+
+def _rows_of(sheet: ReadOnlyWorksheet, facts: Facts, name: str) -> Iterator[Row]:
+    names: list[str] = []
+    shares: frozenset[str] = frozenset()
+    for number, cells in enumerate(sheet.iter_rows(values_only=True), 1):
+        if not any(cell is not None for cell in cells) or number < (facts.header_row or 1):
+            continue
+        if not names:
+            names = _names(cells, name, number)
+            shares = _shares(sheet, names)
+            continue
+        while len(names) < len(cells) and any(cell is not None for cell in cells[len(names) :]):
+            names.append(f"column {len(names) + 1}")  # cells under no name must not vanish
+        values = {column: _value(cell, column in shares, facts) for column, cell in zip(names, cells, strict=False)}
+        yield Row(values, name, number)
 
 
 def _shares(sheet: ReadOnlyWorksheet, names: list[str]) -> frozenset[str]:
@@ -92,8 +97,9 @@ def _value(cell: object, share: bool, facts: Facts) -> Any:
     return cell
 
 
-def _chosen(book: Workbook, facts: Facts) -> Any:
-    """The sheet that is read: the one the settings name, else the first that is a table. Raises DataError."""
+def _chosen(book: Workbook, facts: Facts) -> list[Any]:
+    """The sheets that are read: the one the settings name, else the first that is a table and those with the same columns.
+    Raises DataError."""
     titles = [sheet.title for sheet in book.worksheets]
     if facts.sheet and facts.sheet not in titles:
         near = nearest(facts.sheet, titles)
@@ -104,13 +110,28 @@ def _chosen(book: Workbook, facts: Facts) -> Any:
         raise DataError("no sheet has any rows", hint="Put the rows on the first sheet.", where=facts.name)
     tables = [sheet for sheet in sheets if _width(sheet) > 1] or sheets
     chosen = next((sheet for sheet in sheets if sheet.title == facts.sheet), tables[0])
-    facts.details["sheet"] = chosen.title
-    rest = ", ".join(f"`{sheet.title}`" for sheet in sheets if sheet is not chosen)
+    names = _header(chosen, facts)
+    alike = [] if facts.sheet else [sheet for sheet in sheets if sheet is not chosen and _header(sheet, facts) == names]
+    read = [chosen, *alike]
+    facts.details["sheet"] = ", ".join(sheet.title for sheet in read)
+    listed = " and ".join(f"`{sheet.title}`" for sheet in read)
+    rest = ", ".join(f"`{sheet.title}`" for sheet in sheets if sheet not in read)
     if rest and not facts.sheet:
-        facts.remarks.append(f"Only the sheet `{chosen.title}` was read, not {rest}. Set data.sheet to read another.")
+        only = f"Only the sheet{'s' if alike else ''} {listed} {'were' if alike else 'was'} read"
+        facts.remarks.append(f"{only}, not {rest}. Set data.sheet to read another.")
+    elif alike:
+        facts.remarks.append(f"The sheets {listed} have the same columns; all were read.")
     if facts.header_row is None:
         _refuse_title(chosen, facts)
-    return chosen
+    return read
+
+
+def _header(sheet: ReadOnlyWorksheet, facts: Facts) -> list[str]:
+    """The names in the row that names a sheet's columns."""
+    first = facts.header_row or 1
+    rows = sheet.iter_rows(values_only=True, min_row=first, max_row=first + _LOOKED_AT)
+    cells = next((cells for cells in rows if any(cell is not None for cell in cells)), ())
+    return _trimmed([str(cell).strip() if cell is not None else "" for cell in cells])
 
 
 def _refuse_title(sheet: ReadOnlyWorksheet, facts: Facts) -> None:
