@@ -21,20 +21,8 @@ EXAMPLE: dict[str, Any] = {
 }
 ROLES = {
     "question": (
-        *(
-            "question",
-            "questions",
-            "query",
-            "instruction",
-            "input",
-            "prompt",
-            "user",
-            "human",
-            "request",
-            "ask",
-            "q",
-            "user message",
-        ),
+        *("question", "questions", "query", "instruction", "input", "prompt", "user", "human", "request", "ask", "q"),
+        "user message",
         *("frage", "anfrage", "pregunta", "domanda", "pergunta", "vraag", "pytanie", "вопрос", "问题", "質問", "問題"),
         *("fråga", "spørgsmål", "spørsmål", "otázka", "soru", "질문", "سؤال", "pertanyaan", "câu hỏi", "ερώτηση"),
         *("питання", "kysymys", "kérdés", "întrebare", "שאלה", "پرسش", "tanong", "pitanje", "vprašanje", "въпрос", "سوال"),
