@@ -85,4 +85,5 @@ CASES: tuple[Case, ...] = (
     Case("crossed-rows.csv", "Question,Answer,Delete?\n" + "".join(f'"{q}","{a}",{"x" if n % 2 else ""}\n' for n, (q, a) in enumerate(PAIRS)), Turns(FIRST, 3)),
     Case("freigegeben.csv", "Frage;Antwort;Freigegeben\n" + "".join(f"{q};{a};{'nein' if n % 2 else 'ja'}\n" for n, (q, a) in enumerate(PAIRS)), Turns(FIRST, 3)),
     *(Case(f"names-{n}.csv", f"{asks},{answers}\n" + "".join(f'"{q}","{a}"\n' for q, a in PAIRS), Turns(FIRST)) for n, (asks, answers) in enumerate((("Fråga", "Svar"), ("Otázka", "Odpověď"), ("Soru", "Cevap"), ("질문", "답변"), ("سؤال", "جواب"), ("Питання", "Відповідь")))),
+    Case("scores-called-positive.jsonl", numbered(lambda n, q, a: {"question": q, "answer": a, "positive": 0.1 * n, "negative": 1 - 0.1 * n}), Turns(FIRST)),
 )

@@ -11,6 +11,7 @@ from studio.core.plain import is_list, is_object
 from studio.data import verdicts
 from studio.data.columns import SHARED, Format, Proposal, Table, matches, shared_columns, unused, worth
 from studio.data.context import Context
+from studio.data.marks import is_number
 from studio.data.notes import Unusable
 from studio.data.rows import Conversation, Row
 from studio.data.texts import is_absent, kind_of
@@ -59,7 +60,8 @@ _SAYS = {
 
 def propose(table: Table) -> Proposal | None:
     """A column of preferred and one of rejected answers; and one of prompts, unless the answers are whole conversations."""
-    columns = {role: found[0] for role in ("chosen", "rejected") if (found := matches(table, ROLES[role]))}
+    named = {role: [name for name in matches(table, ROLES[role]) if _says(table, name)] for role in ("chosen", "rejected")}
+    columns = {role: found[0] for role, found in named.items() if found}
     if len(columns) < 2:
         columns = verdicts.columns(table)
     if not columns:
@@ -73,6 +75,16 @@ def propose(table: Table) -> Proposal | None:
     columns |= shared_columns(table, columns.values(), ROLES)
     reasons = tuple(f"`{name}` {_SAYS[role]}." for role, name in columns.items() if role in _SAYS)
     return Proposal("preference", columns, worth(table, convert, columns, 0.99), (*reasons, *unused(table, columns)))
+
+
+def _says(table: Table, name: str) -> bool:
+    """Whether a column holds answers, and no scores or flags; numbers as texts are answers only under the usual names."""
+    usual = table.plain[name] in ("chosen", "rejected")
+
+    def is_said(value: object) -> bool:
+        return isinstance(value, (list, dict)) or (isinstance(value, str) and (usual or not is_number(value)))
+
+    return table.share(name, is_said) > 0.5
 
 
 def convert(row: Row, columns: Mapping[str, str], context: Context) -> Conversation:
