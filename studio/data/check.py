@@ -54,6 +54,7 @@ def check(
     system = {"role": "system", "content": settings.system} if settings.system else None
     apart = settings.rows_per == "answer" and detection.format != "preference"
     reasoning = settings.reasoning
+    used = frozenset(columns.values())
     paths: list[str] | None = None
     for row in rows:
         if isinstance(row, Rejected):
@@ -75,9 +76,11 @@ def check(
             conversation = convert(row, columns, context)
             if shared:
                 conversation = completed(conversation, row.values, columns, context)
-            if 1 < len(conversation.messages) < 4 and (turns := _requested(conversation.messages)):
+            said = conversation.messages
+            if 1 < len(said) < 4 and said[-2]["content"].rstrip()[-1:] == ":" and (turns := _requested(said)):
                 conversation = replace(conversation, messages=checked(turns, columns.get("question", ""), context))
-            if not MEDIA.isdisjoint(row.values):
+            beside = not row.values.keys() <= used
+            if beside and not MEDIA.isdisjoint(row.values):
                 _refuse_media(row.values, columns, conversation)
         except Unusable as problem:
             yield Rejected(row.file, row.line, problem.reason, problem.column, beginning(row.values))
@@ -87,7 +90,10 @@ def check(
         if needs == "texts" and row.passage:
             conversation = replace(conversation, passage=row.passage, glue=row.glue)
         if unused is not None:
-            unused.add(row)
+            if beside:
+                unused.add(row)
+            else:  # nearly every row, of a million
+                unused.rows += 1
         if reasoning != "keep":
             conversation = with_reasoning(conversation, reasoning)
         if system and conversation.messages and conversation.messages[0]["role"] != "system":
@@ -99,9 +105,10 @@ def check(
 
 
 def _requested(messages: Sequence[ChatMessage]) -> list[ChatMessage]:
-    """The turns of a conversation whose only question is a transcript that asks for the answer; else none."""
+    """The turns of a conversation whose only question, which ends in a colon, is a transcript that asks for the answer; else
+    none."""
     asked = messages[-2]
-    if not asked["content"].rstrip().endswith(":") or asked["role"] != "user" or messages[-1]["role"] != "assistant":
+    if asked["role"] != "user" or messages[-1]["role"] != "assistant":
         return []
     turns = turns_of_request(asked["content"])
     return [*messages[:-2], *(chat_message(turn["role"], turn["content"]) for turn in turns), messages[-1]] if turns else []

@@ -78,7 +78,10 @@ class Gathered:
         self.lines.append(conversation.line)
         self.origins.append(len(self.files))
         messages = conversation.messages
-        size = sum([len(turn["content"]) for turn in messages]) if messages else len(conversation.text)
+        if len(messages) == 2:  # nearly every row, of a million
+            size = len(messages[0]["content"]) + len(messages[1]["content"])
+        else:
+            size = sum([len(turn["content"]) for turn in messages]) if messages else len(conversation.text)
         self.lengths.append(size if size < 0xFFFFFFFF else 0xFFFFFFFF)
         self.turns += len(messages) or 1
         if conversation.rejected is not None or conversation.good is not None:

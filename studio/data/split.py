@@ -62,8 +62,10 @@ def fingerprint(conversation: Conversation) -> tuple[int, int, int, int]:
         hashed = xxh3_64_intdigest  # as `digest` does, without three calls a row
         whole = hashed(asked.encode() + b"\0" + told)
         folded = asked.casefold()
-        spaced = " ".join(folded.split())
-        return whole, hashed(_without_marks(asked, folded).encode()), hashed(spaced.encode()), hashed(told)
+        spaced = hashed(" ".join(folded.split()).encode())
+        if asked.isascii() and (marked := b" ".join(folded.encode().translate(_SPACED).split())):
+            return whole, hashed(marked), spaced, hashed(told)  # as below, without going back to text
+        return whole, hashed(_without_marks(asked, folded).encode()), spaced, hashed(told)
     before = orjson.dumps([prompt, conversation.tools])
     return digest(before + told), digest(question(conversation)), digest(before.lower()), digest(told)
 

@@ -22,8 +22,9 @@ class UnusedColumns:
 
     def __init__(self, used: Iterable[str]) -> None:
         self._columns = tuple(used)
-        self._used: set[str] = set()
-        self._rows = 0
+        self._used: set[str] | None = None
+        self.rows = 0
+        """Rows that are used, those without such columns among them."""
         self._filled: Counter[str] = Counter()
         self._texts: Counter[str] = Counter()
         self._flags: dict[str, Counter[str]] = {}
@@ -31,10 +32,10 @@ class UnusedColumns:
 
     def add(self, row: Row) -> None:
         """Look at a row that is used."""
-        if not self._rows:
+        if self._used is None:
             plain = row.values.keys() - {name for name in self._columns if is_path(name)}
             self._used = {*self._columns, *(root(name, tuple(plain)) for name in self._columns)}
-        self._rows += 1
+        self.rows += 1
         if row.values.keys() <= self._used:  # the usual row, of a million
             return
         for name, value in row.values.items():
@@ -56,11 +57,11 @@ class UnusedColumns:
 
     def _finding(self, name: str, count: int) -> Finding:
         words = set(plain(name).split())
-        means = (self._texts[name] > self._rows / 2 and not identifies(name)) or (words & LABELS and count > self._rows / 2)
+        means = (self._texts[name] > self.rows / 2 and not identifies(name)) or (words & LABELS and count > self.rows / 2)
         said = self._flags.get(name, Counter[str]())
         if len(said) > 1 and said.total() == count:
             return self._parts(name, count, said)
-        what = "holds text" if self._texts[name] > self._rows / 2 else "holds values"
+        what = "holds text" if self._texts[name] > self.rows / 2 else "holds values"
         if words & (DESCRIPTIONS | LABELS):
             what = "describes the rows"
         return Finding(
@@ -68,7 +69,7 @@ class UnusedColumns:
             severity="warning" if means else "info",
             message=f"column `{name}` is not used and {what}",
             count=count,
-            share=count / self._rows,
+            share=count / self.rows,
             examples=(self._first[name],),
             not_covered="columns whose values are all empty",
         )
@@ -82,7 +83,7 @@ class UnusedColumns:
             message=f"column `{name}` is not used and tells rows apart ({usual}); if it marks good rows, name it as `keep`, "
             "if bad ones, as `drop`, under data.columns",
             count=count,
-            share=count / self._rows,
+            share=count / self.rows,
             examples=(self._first[name],),
             not_covered="columns whose values are all the same",
         )

@@ -244,3 +244,11 @@ def test_objects_and_lists_are_never_written_into_training_text(tmp_path: Path) 
     for value in ({"a": 1}, ["b"], [{"text": "c"}]):
         report = inspect(Data(train=written(tmp_path, [*good, {"question": "Why?", "answer": value}])))
         assert (report.totals.rejected, next(iter(report.rejected.by_reason))) == (1, "wrong type")
+
+
+def test_a_column_that_only_later_rows_have_is_found_though_the_first_rows_have_none(tmp_path: Path) -> None:
+    plain = [{"question": f"Q{n}?", "answer": f"A{n}."} for n in range(5)]
+    more = [{"question": f"R{n}?", "answer": f"B{n}.", "note": "Only in winter."} for n in range(20)]
+    report = inspect(Data(train=write(tmp_path / "late.jsonl", json_lines([*plain, *more]))))
+    (warning,) = report.warnings
+    assert "column `note` is not used and holds text: 20 rows, first in late.jsonl, line 6" in warning

@@ -66,7 +66,7 @@ def convert(row: Row, columns: Mapping[str, str], context: Context) -> Conversat
     values, notes = row.values, context.notes
     asking, answering = columns["question"], columns["answer"]
     answered = values.get(answering)
-    if is_list(answered) and is_list(asked := values.get(asking)):
+    if not isinstance(answered, str) and is_list(answered) and is_list(asked := values.get(asking)):
         return Conversation(_turns(asked, answered, columns, context), (), "", row.file, row.line)
     question = text_of(values, asking, "question", notes)
     if "tools" in columns and (calls := _calls(answered)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import re
 from codecs import BOM_UTF8
@@ -99,8 +100,11 @@ def _lines(head: bytes, stream: BinaryIO, facts: Facts) -> Iterator[Row | Reject
     for line in _split(head, stream, facts):
         number += 1
         try:
-            value = loads(line, facts)
+            value = orjson.loads(line)
         except orjson.JSONDecodeError as problem:
+            with contextlib.suppress(orjson.JSONDecodeError):
+                yield row_of(loads(line, facts), facts, number, line)
+                continue
             if not line.strip():
                 continue
             bare = line.removeprefix(BOM_UTF8).rstrip()
@@ -122,7 +126,10 @@ def _lines(head: bytes, stream: BinaryIO, facts: Facts) -> Iterator[Row | Reject
                 facts.remarks.append("Its lines are written as Python writes objects, not as JSON; read all the same.")
             yield Row(value, name, number)
             continue
-        yield row_of(value, facts, number, line)
+        if is_object(value) and line.count(b'":') == len(value):  # nearly every row: no need to look closer
+            yield Row(value, name, number)
+        else:
+            yield row_of(value, facts, number, line)
 
 
 def _parts(parts: list[bytes], number: int, facts: Facts) -> Iterator[Row | Rejected]:
