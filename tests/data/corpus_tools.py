@@ -71,6 +71,7 @@ CASES: tuple[Case, ...] = (
     Case("asked-under-name.csv", "Name,Tags,Answer\n" + "".join(f'"{q}","a, b","{a}"\n' for q, a in PAIRS), Asks(Turns(FIRST))),
     Case("faq-with-bullets.txt", "".join(f"- {q}\n  {a}\n" for q, a in PAIRS), Turns(FIRST)),
     Case("faq-without-blank-lines.txt", "".join(f"{q}\n{a}\n" for q, a in PAIRS), Turns(FIRST)),
+    Case("faq-without-an-end.txt", "\n".join(f"{q}\n{a}" for q, a in PAIRS), Turns(FIRST)),
     Case("copied-chat.txt", "".join(f"You said:\n{q}\nChatGPT said:\n{a}\n\n" for q, a in PAIRS), Turns(FIRST)),
     Case("essay-that-asks.txt", "What is a lamp? It is a thing.\nIt shines.\nWho made it?\nNobody knows.\nWhy?\nBecause it is old.\n", Text("What is a lamp? It is a thing.\nIt shines.\nWho made it?\nNobody knows.\nWhy?\nBecause it is old.", 1)),
     # pairs by further names, flags beside a text, speakers within texts

@@ -20,9 +20,11 @@ _BULLET = re.compile(r"\s*[-*•‣–]\s+")
 
 def is_dense(head: str) -> bool:
     """Whether a text is a FAQ without blank lines: every other line asks, or every line with a bullet does."""
-    lines = [line for line in head.replace("\r\n", "\n").split("\n")[:-1] if line.strip()]
+    lines = [line for line in head.replace("\r\n", "\n").split("\n") if line.strip()]
     asking = [bool(_question(line)) for line in lines]
-    if sum(asking) < 3 or not asking[0] or asking[-1] or "\n\n" in head.strip().replace("\r\n", "\n"):
+    if asking and asking[-1]:  # its answer may lie behind what is looked at
+        lines, asking = lines[:-1], asking[:-1]
+    if sum(asking) < 3 or not asking[0] or "\n\n" in head.strip().replace("\r\n", "\n"):
         return False
     if any(one and two for one, two in itertools.pairwise(asking)):
         return False
