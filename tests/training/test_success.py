@@ -112,10 +112,10 @@ def test_preferred_answers_are_told_apart_better_and_become_likelier_and_no_righ
 
 
 def test_thumbs_part_good_answers_from_bad_ones(start: Path, trained: Callable[..., tuple[Memory, TrainingJob]]):
-    told, _ = trained("support-thumbs", "labels", method="kto", start=start, epochs=2, learning_rate=5e-4)
+    told, _ = trained("support-thumbs", "labels", method="kto", start=start, epochs=3, learning_rate=5e-4)
     margin, chosen = (list(told.series(f"eval_{name}").values()) for name in ("margin", "logp_chosen"))
     assert margin[0] == pytest.approx(0, abs=1e-3)
-    assert margin[-1] > 0.3
+    assert margin[-1] > 0.3  # 0.35: after two epochs it was 0.30, above or below by the processor
     assert chosen[-1] > chosen[0] - 0.5
 
 
