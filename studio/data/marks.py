@@ -9,17 +9,20 @@ FLAGS = frozenset(("true", "false", "👍", "👎", "thumbs_up", "thumbs_down", 
 """Words that say whether a row is good, in lower case."""
 
 
+YES = ("yes", "y", "ja", "oui", "sí", "si", "sim")
+"""Yes in the languages of the names that are known."""
 _AFFIRM = (
-    "positive", "up", "like", "liked", "upvote", "helpful", "accept", "accepted", "approved", "correct",
-    "yes", "y", "ja", "oui", "sí", "si", "sim",
-)  # fmt: skip
-_DENY = (
-    "negative", "down", "dislike", "disliked", "downvote", "unhelpful", "reject", "rejected", "incorrect", "wrong",
-    "no", "n", "nein", "non", "nej", "não",
-)  # fmt: skip
+    *("positive", "up", "like", "liked", "upvote", "helpful", "accept", "accepted", "approved", "correct"),
+    *YES,
+)
+DENIALS = (
+    *("negative", "down", "dislike", "disliked", "downvote", "unhelpful", "reject", "rejected", "incorrect", "wrong"),
+    *("no", "n", "nein", "non", "nej", "não"),
+)
+"""What says of a row that it is bad, in a column whose name says that it tells that."""
 CROSSES = frozenset(("x", "✗", "✓", "✔"))
 """Marks in a column of a few marked rows."""
-MARKS = frozenset((*_AFFIRM, *_DENY, "1", "0", "-1", "1.0", "0.0", "-1.0"))
+MARKS = frozenset((*_AFFIRM, *DENIALS, "1", "0", "-1", "1.0", "0.0", "-1.0"))
 """Further words that say it in a column whose name already says that it tells good rows from bad ones."""
 
 

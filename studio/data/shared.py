@@ -13,7 +13,7 @@ from studio.core.messages import ChatMessage
 from studio.core.plain import is_items, is_list, is_object
 from studio.data.columns import EVALUATION
 from studio.data.context import Context
-from studio.data.marks import is_number
+from studio.data.marks import CROSSES, DENIALS, YES, is_number
 from studio.data.notes import Unusable
 from studio.data.reasoning import reasoned
 from studio.data.rows import Conversation, Row
@@ -39,10 +39,7 @@ GOOD_WORDS = frozenset(("true", "1", "yes", "good", "desirable", "👍", "thumbs
 """How such a column says that a row is good, in lower case."""
 
 
-_SAID_BAD = BAD_WORDS | {
-    "negative", "dislike", "disliked", "downvote", "unhelpful", "reject", "rejected", "incorrect", "wrong",
-    "0.0", "-1.0", "n", "nein", "non", "nej", "não",
-}  # fmt: skip
+_SAID_BAD = BAD_WORDS.union(DENIALS, ("0.0", "-1.0"))
 """Further words by which a column that is known to mark rows says that a row is bad."""
 
 
@@ -50,9 +47,7 @@ _SYSTEM = re.compile(r"\s*(?:SYSTEM|System)\s*:\s+")
 """How a column of system prompts says once more that it is one."""
 
 
-_MARKED = frozenset(
-    ("true", "1", "1.0", "yes", "y", "x", "✗", "✓", "✔", "ja", "oui", "sí", "si", "sim")
-)  # fmt: skip
+_MARKED = frozenset(("true", "1", "1.0", *YES, *CROSSES))
 """How a column of rows to leave out marks one."""
 
 
