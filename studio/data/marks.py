@@ -37,7 +37,8 @@ def flags_of(role: str, name: str) -> Callable[[object], bool]:
     """How a column of a plain name marks rows to keep or to drop: a `label` may be a class, and `correct` a choice's number;
     what is to be dropped may be crossed."""
     if role == "drop":
-        return lambda value: is_flag(value) or str(value).strip().lower() in MARKS | CROSSES
+        marks = MARKS | CROSSES
+        return lambda value: is_flag(value) or str(value).strip().lower() in marks
     if name == "label":
         return is_flag
     numbered = name != "correct"

@@ -110,9 +110,10 @@ def _by_content(reader: Reader, stream: BinaryIO, source: Source, facts: Facts) 
         return Reader(transcript.rows, text=True)
     if source.kind == ".txt" and (refused := not_to_learn(head)):
         raise DataError(refused[0], hint=f"{refused[1]} To learn it as it stands, set data.format: text.", where=source.name)
-    if source.kind == ".txt" and plain_faq.is_faq(head.decode("utf-8", "replace")):
+    text = head.decode("utf-8", "replace") if source.kind == ".txt" else ""
+    if plain_faq.is_faq(text):
         return Reader(plain_faq.rows, text=True)
-    if source.kind == ".txt" and plain_faq.is_dense(head.decode("utf-8", "replace")):
+    if plain_faq.is_dense(text):
         return Reader(functools.partial(plain_faq.rows, dense=True), text=True)
     mark = pair_mark(head) if source.kind == ".txt" else ""
     if mark:

@@ -36,7 +36,7 @@ class UnusedColumns:
             plain = row.values.keys() - {name for name in self._columns if is_path(name)}
             self._used = {*self._columns, *(root(name, tuple(plain)) for name in self._columns)}
         self.rows += 1
-        if row.values.keys() <= self._used:  # the usual row, of a million
+        if row.values.keys() <= self._used:  # what is beside the roles stands inside a column that a path names
             return
         for name, value in row.values.items():
             if name in self._used:

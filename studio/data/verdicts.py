@@ -78,11 +78,11 @@ def better(values: Mapping[str, Any], roles: Mapping[str, str]) -> tuple[str, st
         return None
     if not said:
         raise Unusable("not known which answer is better: nothing says it", column)
-    own = {plain(name): plain(str(value)) for name, value in values.items()}
+    written, models = str(values[column]).strip().casefold(), {plain(name): value for name, value in values.items()}
     in_few = said.split() if len(said.split()) <= FEW else []
     meanings: tuple[Callable[[str], bool], ...] = (
-        lambda side: said == own.get(plain(side)),  # the better answer, once more
-        lambda side: said == own.get(f"model {_end(side)}"),
+        lambda side: written == str(values.get(side)).strip().casefold(),  # the better answer, once more
+        lambda side: said == plain(str(models.get(f"model {_end(side)}", ""))),
         lambda side: said == plain(side) or in_few[-1:] == [_end(side)],
         lambda side: bool(in_few) and set(in_few) <= set(plain(side).split()),
     )

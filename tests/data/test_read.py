@@ -418,3 +418,10 @@ def test_a_line_that_is_too_long_is_named_by_its_number(
     with pytest.raises(DataError, match="a single line has over") as refused:
         list(read(str(file), Data(train=str(file))))
     assert refused.value.where == f"{name}, line {4 + len(head.splitlines())}"
+
+
+def test_an_initial_before_a_name_is_no_mark_of_a_question() -> None:
+    from studio.data.readers.faq import bare_question
+
+    assert bare_question("F. Scott Fitzgerald wrote what?") == "F. Scott Fitzgerald wrote what?"
+    assert bare_question("F: Wer schrieb das?") == bare_question("Frage 2: Wer schrieb das?") == "Wer schrieb das?"

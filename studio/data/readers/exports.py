@@ -38,12 +38,13 @@ def _request(values: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 def _reply(values: Mapping[str, Any]) -> Any:
     """The logged answer of a chat, if the row has one: among choices, or beside its request as a message or a text."""
+    request = _request(values)
     for name in _REPLIES:
         said = values.get(name)
         inner = said.get("body", said) if is_mapping(said) else said
         if message := at(inner, "choices", "message"):
             return message
-        if (request := _request(values)) is None:
+        if request is None:
             continue
         if is_mapping(inner) and "content" in inner and inner.get("role", "assistant") == "assistant":
             return {"role": "assistant", **inner}

@@ -183,7 +183,7 @@ def _markdown_cells(text: str) -> list[list[str]]:
 
 def bare_question(heading: str) -> str:
     """A question without its number: `3. `, `Q: `, `Q4. `, `Frage: `."""
-    return re.sub(r"^\s*(?:(?:Q(?:uestion)?|F(?:rage)?)\s*\d*\s*[.:)]|\d+(?:\.\d+)*[.)]?)\s+", "", heading).strip()
+    return re.sub(r"^\s*(?:Q(?:uestion)?\s*\d*\s*[.:)]|F(?:rage)?\s*\d*\s*:|\d+(?:\.\d+)*[.)]?)\s+", "", heading).strip()
 
 
 def bare_answer(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -39,7 +40,7 @@ def rows(stream: BinaryIO, facts: Facts) -> Iterator[Row | Rejected]:
     about = {int(place) - 1 for name, place in said.items() if name.split(" ")[0] in _ABOUT and place.strip().isdigit()}
     named = next(csv.reader([said.get("columns", "")], delimiter=mark), list[str]())
     facts.remarks.append("It holds flashcards: the front is the question, the back the answer.")
-    reader = csv.reader(_chained(first, lines), delimiter=mark)
+    reader = csv.reader(itertools.chain([first] if first else [], lines), delimiter=mark)
     while True:
         try:
             cells = next(reader)
@@ -54,12 +55,6 @@ def rows(stream: BinaryIO, facts: Facts) -> Iterator[Row | Rejected]:
         texts = [text_of_page(cell) if said.get("html", "").strip().lower() == "true" else cell for _, cell in fields]
         names = ["question", "answer", *(_name(named, place) for place, _ in fields[2:])]
         yield Row(dict(zip(names, texts, strict=False)), facts.name, began + reader.line_num)
-
-
-def _chained(first: str, lines: Iterator[str]) -> Iterator[str]:
-    if first:
-        yield first
-    yield from lines
 
 
 def _name(named: list[str], index: int) -> str:
