@@ -6,6 +6,8 @@ Every formula is in the docstring of the function that computes it and in docs/m
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from studio.hardware.dims import ModelDims
 from studio.hardware.memory_config import MemoryConfig
 
@@ -24,6 +26,7 @@ FRAGMENTATION = 0.10
 """Share of the short-lived memory lost between the allocator's blocks."""
 SHARED = {"k_proj": "q_proj", "v_proj": "q_proj", "qkv_proj": "q_proj", "up_proj": "gate_proj", "gate_up_proj": "gate_proj"}
 """Linear layers that take the input of another."""
+QUERY_KEY_VALUE = ("q_proj", "k_proj", "v_proj")
 TRAINED_HEAD_LOGIT = 14
 """Bytes a logit takes where the head is trained: in 16 bit, then in 32 bit with its log-softmax and gradient."""
 STREAM = 3.5
@@ -121,7 +124,7 @@ def layer_bytes(dims: ModelDims, config: MemoryConfig) -> int:
         + (dims.hidden + 2 * dims.per_layer if dims.per_layer else 0)
         + round(STREAM * (dims.streams - 1) * dims.hidden)
     )
-    if dims.fused:
+    if dims.fused or (config.trainer.joint and dims.kv_heads == dims.heads):
         numbers += q + k
     if config.attention == "eager":
         numbers += 3 * dims.heads * (config.row or config.length)
@@ -129,7 +132,7 @@ def layer_bytes(dims: ModelDims, config: MemoryConfig) -> int:
     if dims.query_key_norms:
         exact += 4 * (q + k) + 4 * (dims.heads + dims.kv_heads)
     if config.quantization != "none":
-        exact += config.trainer.inputs * (2 * dims.hidden + q + ffn)
+        exact += config.trainer.inputs * sum(inputs for inputs, _ in _apart(dims.linears, config).values())
     return exact + numbers * bytes_each + _adapter_activations(dims, config)
 
 
@@ -147,13 +150,23 @@ def _adapter_activations(dims: ModelDims, config: MemoryConfig) -> int:
     inner = 0 if config.full else rank * len(layers) * bytes_each
     if config.dora:
         inner += 2 * bytes_each * sum(outputs for _, outputs in layers.values())
+    if config.trainer.joint:
+        spread = [outputs for name, (_, outputs) in layers.items() if name in QUERY_KEY_VALUE]
+        inner += bytes_each * sum(spread) * (len(spread) < len(QUERY_KEY_VALUE))
     own = config.trainer.own or (2 * bytes_each if config.dropout else 0)
     if own:
-        return inner + own * sum(inputs for inputs, _ in layers.values())
+        return inner + own * sum(inputs for inputs, _ in _apart(layers, config).values())
     shared = {SHARED.get(name, name): inputs for name, (inputs, _) in layers.items()}
     if dims.experts and dims.experts_adapted and config.targets == "all-linear":
         shared |= {"gate_proj": dims.hidden * dims.experts_used, "down_proj": dims.ffn * dims.experts_used}
     return inner + bytes_each * sum(shared.values())
+
+
+def _apart(layers: Mapping[str, tuple[int, int]], config: MemoryConfig) -> dict[str, tuple[int, int]]:
+    """The layers that have an input of their own: without two of queries, keys and values where these are one layer."""
+    first = next((name for name in layers if name in QUERY_KEY_VALUE), "")
+    one = QUERY_KEY_VALUE if config.trainer.joint else ()
+    return {name: size for name, size in layers.items() if name not in one or name == first}
 
 
 def trained_parameters(dims: ModelDims, config: MemoryConfig) -> int:
@@ -172,7 +185,8 @@ def activation_bytes(dims: ModelDims, config: MemoryConfig) -> int:
     Any other layer keeps its experts, too, if they are quantised or adapted (`expert_bytes`).
     """
     again = config.recomputed(dims.layers)
-    inputs = 0 if config.trainer.offloaded else again * width(config.dtype) * dims.hidden * dims.streams
+    each = 4 if config.trainer.prepared else width(config.dtype)
+    inputs = 0 if config.trainer.offloaded else again * each * dims.hidden * dims.streams
     if dims.per_layer:
         inputs += dims.layers * (dims.per_layer * (width(config.dtype) + 4) + 8)
     whole = dims.layers - again

@@ -82,7 +82,7 @@ def estimate(dims: ModelDims, config: MemoryConfig, device: str = "cuda", overhe
     kept, work, head, step = _step(dims, config, device)
     answers = answer_bytes(dims, config)
     parts = {
-        "base weights": weight_bytes(dims, config.quantization, config.double_quantization, config.dtype, config.trainer.head),
+        "base weights": _base_bytes(dims, config),
         _trained(config): _adapter_bytes(trained, config),
         "gradients": config.trainer.adapter * trained,
         "optimizer": optimizer_bytes(trained, config.optimizer, config.trainer.adapter),
@@ -99,6 +99,12 @@ def estimate(dims: ModelDims, config: MemoryConfig, device: str = "cuda", overhe
     if beyond > 0:  # experts that are joined before they are quantised
         parts["loading"] = beyond
     return Memory(parts, dims, config, device)
+
+
+def _base_bytes(dims: ModelDims, config: MemoryConfig) -> int:
+    held = weight_bytes(dims, config.quantization, config.double_quantization, config.dtype, config.trainer.head)
+    beside = dims.embedding + dims.head + dims.norms  # what is never quantised
+    return held + (4 - width(config.dtype)) * beside if config.trainer.prepared else held
 
 
 def _step(dims: ModelDims, config: MemoryConfig, device: str) -> tuple[int, int, int, int]:
