@@ -103,9 +103,13 @@ def test_every_row_says_where_it_is_from_and_what_was_assumed() -> None:
 
 
 KEPT = {
-    "llama-2-7b/lora.yaml": 176_904, "llama-3-8b/lora.yaml": 174_344, "tiny-llama/lora.yaml": 108_616, "phi-3/lora.yaml": 172_280,
-    "gemma-2b/lora.yaml": 205_976, "llama-3.2-1B/lora.yaml": 93_448,
-}  # fmt: skip
+    "llama-2-7b/lora.yaml": 176_904,
+    "llama-3-8b/lora.yaml": 174_344,
+    "llama-3.2-1B/lora.yaml": 93_448,
+    "tiny-llama/lora.yaml": 108_616,
+    "phi-3/lora.yaml": 172_280,
+    "gemma-2b/lora.yaml": 205_976,
+}
 """Bytes a token leaves in a layer of LitGPT's own model, by saved-tensor hooks at full widths, masks counted as on a GPU."""
 
 
