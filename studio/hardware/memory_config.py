@@ -25,13 +25,12 @@ class TrainerTraits:
     offloaded: bool = False
     """What checkpointing keeps is moved to RAM."""
     inputs: int = 0
-    """Bytes a number of the copy of its input that each quantised layer keeps though it needs it not, as bitsandbytes did before
-    0.43.2."""
+    """Bytes a number of the copy of its input that each quantised layer keeps without need, as bitsandbytes before 0.43.2."""
     head: bool = False
     """The output matrix is quantised too."""
     joint: bool = False
-    """Queries, keys and values are one layer with one adapter (LitGPT): it keeps its input once, the adapter's answer where that
-    is spread over a part of the three, and its own answer whole where each query head has keys of its own."""
+    """Queries, keys and values are one layer with one adapter (LitGPT): it keeps its input once, the adapter's answer where
+    that is of a part of the three, and its own answer whole where each query head has keys of its own."""
     prepared: bool = False
     """Embedding, head, norms and what passes from layer to layer are in 32 bit, as peft's `prepare_model_for_kbit_training`
     leaves them."""
