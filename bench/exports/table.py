@@ -2,10 +2,11 @@
 
 Every target is made of a finished run by `studio export`, one after the other, each with its processes watched; then the
 export is asked held-out questions by `bench/exports/answers.py`, through its runtime's own interface, beside base + adapter in
-plain peft. Memory is the sum of what its processes hold (shared pages once). Takes about an hour on SmolLM2-135M.
+plain peft. Memory is the sum of what its processes hold (shared pages once). Each row is kept as it is done, and a target that
+has one is left out: stopped, the script goes on where it was.
 
     studio demo --model smollm2
-    python bench/exports/table.py RUN [--home DIR] [--only gguf-q8_0 onnx-int8] [--name smollm2]
+    python bench/exports/table.py RUN [--home DIR] [--only gguf-q8_0 onnx-int8] [--again] [--name smollm2]
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import argparse
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -26,11 +28,13 @@ import psutil
 sys.path[0] = str(Path(__file__).parents[2])  # not this folder: its file names are not modules' names
 RESULT = Path(__file__).parents[1] / "results" / "export-table.json"
 QUESTIONS = 20
-LEFT_OUT = {"gguf_adapter": "needs a GGUF file of the base", "coreml": "runs on Apple devices only"}
+LEFT_OUT = {"coreml": "runs on Apple devices only"}
+SECONDS = 1800
+"""Most that one target may take."""
 
 
 def targets() -> list[tuple[str, str]]:
-    """Every kind with each of its quantizations."""
+    """Every kind with each of its quantizations; `adapter` and `merged`, which others use, first."""
     from typing import get_args
 
     from studio.export.targets import AnyTarget
@@ -56,24 +60,32 @@ def held(process: psutil.Process) -> int:
 def make(words: list[str]) -> dict[str, Any]:
     """Run one export; what it took."""
     before, begun, peak = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic(), 0
-    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
-        child = subprocess.Popen([*words, "--json"], stdout=out, stderr=err)
+    with tempfile.TemporaryFile("w+") as out:
+        child = subprocess.Popen(words, stdout=out, stderr=subprocess.DEVNULL)
         watched = psutil.Process(child.pid)
         while child.poll() is None:
             peak = max(peak, held(watched))
+            if time.monotonic() - begun > SECONDS:
+                child.terminate()
             time.sleep(0.25)
         out.seek(0)
-        made = json.loads(out.read() or "{}")
+        said = out.read()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    made = json.loads(said) if said.strip() else {}
     if child.returncode:
-        return {"failed": str(made.get("error", made))[:240]}
+        return {"failed": str(made.get("error") or made.get("status") or f"ended with {child.returncode}")[:240]}
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    checks = {check["name"]: check["value"] for check in made["verification"]["checks"]}
     return {
         "bytes": made["bytes"],
         "cpu_seconds": round(cpu, 1),
         "seconds": round(time.monotonic() - begun, 1),
         "peak_bytes": peak,
+        "load": round(os.getloadavg()[0], 1),
         "status": made["status"],
+        "kl_mean": checks.get("kl_mean"),
+        "evidence_change": checks.get("evidence"),
+        "greedy_identical": checks.get("greedy_identical"),
         "folder": made["folder"],
     }
 
@@ -90,8 +102,10 @@ def answers(kind: str, folder: Path, questions: Path, base: str = "") -> list[st
     """What an export answers, by its runtime alone."""
     script = Path(__file__).with_name("answers.py")
     words = [str(interpreter(kind)), str(script), kind, str(folder), str(questions), *([base] if base else [])]
-    said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
-    return [json.loads(line)["answer"] for line in said.splitlines() if line.startswith('{"answer"')]
+    asked = subprocess.run(words, capture_output=True, text=True, timeout=SECONDS)
+    if asked.returncode:
+        raise RuntimeError(f"{kind} was not answered: {asked.stderr[-800:]}")
+    return [json.loads(line)["answer"] for line in asked.stdout.splitlines() if line.startswith('{"answer"')]
 
 
 def write_questions(run: Any, folder: Path, file: Path) -> None:
@@ -107,50 +121,87 @@ def write_questions(run: Any, folder: Path, file: Path) -> None:
     file.write_text(json.dumps([{"text": text, "messages": list(prompt)} for text, prompt in zip(texts, prompts, strict=True)]))
 
 
+class Asked:
+    """The questions, and what base + adapter answer in plain peft: asked once."""
+
+    def __init__(self, run: Any, scratch: Path) -> None:
+        from studio.evaluation.report import Report
+        from studio.export.pace import answered_tokens
+        from studio.models import loading
+
+        self.tokens = answered_tokens(Report.read(run.folder.report))
+        self.run, self.scratch, self.questions = run, scratch, scratch / "questions.json"
+        self.base = str(loading.find(run.folder.resolved_spec().model).path_or_id)
+        self.known: list[str] = []
+
+    def compare(self, kind: str, folder: Path) -> dict[str, Any]:
+        """How many answers of an export are those of base + adapter."""
+        if not self.known:
+            adapter = self.run.folder.exports / "adapter"
+            write_questions(self.run, adapter, self.questions)
+            self.known = answers("adapter", adapter, self.questions, self.base)
+        there = answers(kind, folder, self.questions, self._beside(kind))
+        return {"same_answers": sum(one == two for one, two in zip(self.known, there, strict=True)), "asked": len(there)}
+
+    def _beside(self, kind: str) -> str:
+        """What an adapter is loaded on: the base, or a GGUF file of it."""
+        if kind != "gguf_adapter":
+            return self.base if kind == "adapter" else ""
+        from studio import pipeline
+        from studio.export.llamacpp import files, writer
+        from studio.export.merging import merge, source
+        from studio.export.prompts import portable_template
+
+        file, folder = self.scratch / "base.gguf", self.scratch / "base"
+        if not file.exists():
+            of = pipeline.export_source(self.run.folder, pipeline.reopen(self.run.folder))
+            merge.write_base(of, "original", merge.saved_dtype(of, None), folder)
+            words = source.source_tokenizer(of)
+            ending, template = files.ending_of(folder, words), portable_template(words)
+            writer.write(folder, file, "f16", name="base", ending=ending, template=template)
+        return str(file)
+
+
+def row(run: Any, home: list[str], kind: str, quant: str, asking: Asked) -> dict[str, Any]:
+    """A line of the table: what was said, what it took, what it answers."""
+    words = [sys.executable, "-m", "studio", "export", run.id, "--to", kind, *(["--quant", quant] if quant else [])]
+    said = json.loads(subprocess.check_output([*words, *home, "--dry-run", "--json"], text=True))
+    shutil.rmtree(said["folder"], ignore_errors=True)  # one that is there would be left alone
+    made = make([*words, *home, "--json"])
+    found: dict[str, Any] = {
+        "said": {key: said[key] for key in ("bytes", "disk", "memory", "seconds", "note")},
+        "took": {**made, "tokens": asking.tokens},
+    }
+    if kind in LEFT_OUT:
+        return {**found, "not_asked": LEFT_OUT[kind]}
+    return found if "failed" in made else {**found, **asking.compare(kind, run.folder.exports / made["folder"])}
+
+
 def main() -> None:
     """Make, watch, ask; keep the table."""
     from studio.app import runs
-    from studio.models import loading
 
     options = argparse.ArgumentParser()
     options.add_argument("run")
     options.add_argument("--home")
     options.add_argument("--only", nargs="*", default=[])
+    options.add_argument("--again", action="store_true", help="also the targets that have a row")
     options.add_argument("--name", default="smollm2")
+    options.add_argument("--result", type=Path, default=RESULT)
     chosen = options.parse_args()
     run = runs.find(chosen.run, chosen.home)
-    kept: dict[str, Any] = json.loads(RESULT.read_text()) if RESULT.exists() else {}
-    table = kept.setdefault(chosen.name, {})
-    table["conditions"] = {"date": time.strftime("%Y-%m-%d"), "load_before": os.getloadavg()[0], "threads": os.cpu_count()}
-    found: dict[str, Any] = table.setdefault("targets", {})
     home = ["--home", chosen.home] if chosen.home else []
-    base = str(loading.find(run.folder.resolved_spec().model).path_or_id)
     with tempfile.TemporaryDirectory() as scratch:
-        questions, known = Path(scratch) / "questions.json", list[str]()
+        asking = Asked(run, Path(scratch))
         for kind, quant in targets():
             name = f"{kind}-{quant}" if quant else kind
-            if chosen.only and name not in chosen.only:
+            kept: dict[str, Any] = json.loads(chosen.result.read_text()) if chosen.result.exists() else {}
+            found: dict[str, Any] = kept.setdefault(chosen.name, {}).setdefault("targets", {})
+            if (chosen.only and name not in chosen.only) or (name in found and not chosen.again):
                 continue
-            words = [sys.executable, "-m", "studio", "export", run.id, "--to", kind, *(["--quant", quant] if quant else [])]
-            said = json.loads(subprocess.check_output([*words, *home, "--dry-run", "--json"], text=True))
-            made = make([*words, *home])
-            row: dict[str, Any] = {
-                "said": {key: said[key] for key in ("bytes", "disk", "memory", "seconds", "note")},
-                "took": made,
-            }
-            if "failed" not in made and kind not in LEFT_OUT:
-                folder = run.folder.exports / made["folder"]
-                if not known:
-                    write_questions(run, run.folder.exports / "adapter", questions)
-                    known = answers("adapter", run.folder.exports / "adapter", questions, base)
-                there = answers(kind, folder, questions, base if kind == "adapter" else "")
-                row["same_answers"] = sum(one == two for one, two in zip(known, there, strict=True))
-                row["asked"] = len(known)
-            elif kind in LEFT_OUT:
-                row["not_asked"] = LEFT_OUT[kind]
-            found[name] = row
-            print(name, json.dumps(row), flush=True)
-            RESULT.write_text(json.dumps(kept, indent=2) + "\n")
+            found[name] = row(run, home, kind, quant, asking)
+            print(name, json.dumps(found[name]), flush=True)
+            chosen.result.write_text(json.dumps(kept, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -12,10 +12,9 @@ import logging
 import os
 import platform
 import secrets
-import signal
 import time
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -29,6 +28,7 @@ from studio.benchmark.resource_monitor import ResourceMonitor
 from studio.benchmark.result import Conditions, Item, Level, MeasuredOn, Progress, Result
 from studio.core.errors import StudioError
 from studio.core.records import ErrorRecord
+from studio.core.signals import heard_as_interrupt
 from studio.core.text import shorten
 from studio.processes.identity import ProcessId
 from studio.tracking.secrets import redact
@@ -80,7 +80,7 @@ def measure(
     result = Result(
         id=_id(), begun=time.time(), state="running", settings=settings, machine=_machine(), process=ProcessId.current()
     )
-    with writing(result, home) as writer, _sigterm_as_interrupt():
+    with writing(result, home) as writer, heard_as_interrupt():
         for index, target in enumerate(found):
             begun = Progress(item=index, of=len(found), name=target.name)
             writer.progress(begun, tell)
@@ -210,20 +210,6 @@ def _with_answers(item: Item, rounds: Sequence[loadgen.Round]) -> Item:
 
 def _limits(level: Level) -> list[str]:
     return [f"{level.failed} requests failed with {level.concurrency} streams: {level.errors[0]}"] if level.failed else []
-
-
-@contextmanager
-def _sigterm_as_interrupt() -> Generator[None]:
-    """A request to end is heard as Ctrl-C is, which the event loop turns into an orderly end."""
-    try:
-        before = signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
-    except ValueError:  # not the main thread: a notebook's
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _id() -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 from studio.app import damage, runs
 from studio.core.files import bytes_in, read_json
 from studio.core.text import plural, size
+from studio.export import leftovers
 from studio.hardware.doctor import Finding
 from studio.processes.identity import ProcessId
 from studio.runs.folder import RunFolder
@@ -141,8 +142,10 @@ def find_unneeded(home: Path, also: Collection[str] = ()) -> list[Unneeded]:
             for item in folder.exports.glob("*.failed")
         ]
         found.append(_unneeded("W&B cache", folder.path / "wandb" / "cache", "W&B makes it again"))
+        left = leftovers.abandoned(folder.exports)
+        found += [_unneeded("leftovers", item, "an export that was killed left it") for item in left]
         for part in (folder.path, folder.data, folder.exports):
-            found += _leftovers(part)
+            found += [item for item in _leftovers(part) if item.path not in left]
     for note in sorted((home / "serving").glob("*.json")):
         if not _lives(note):
             found.append(_unneeded("notes of ended servers", note, "the server has ended"))

@@ -11,6 +11,7 @@ import typer
 from studio.cli import follow, show
 from studio.cli.options import Home, Json, Progress
 from studio.core.errors import SpecError
+from studio.core.signals import heard_as_interrupt
 
 app = typer.Typer(help="Merge adapters.", no_args_is_help=True)
 
@@ -54,7 +55,8 @@ def merge(
     from studio.app import adapters as use_case
 
     request = use_case.MergeRequest(tuple(adapter_names), method, _numbers(weights), rank, density, seed)
-    merged = use_case.merge(request, home, out, name)
+    with heard_as_interrupt():
+        merged = use_case.merge(request, home, out, name)
     if not json:
         record = merged.record
         show.table(

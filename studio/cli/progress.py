@@ -8,22 +8,27 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from studio.core.signals import heard_as_interrupt
 from studio.tracking.reporter import Reporter, Silent
 
 
 class Progress:
-    """Shows progress from the first report on; `with Progress() as bar: work(bar.show)`."""
+    """Shows progress from the first report on; `with Progress() as bar: work(bar.show)`. Work of this process that is asked to
+    end (SIGTERM) ends as by Ctrl-C: it puts its things away."""
 
     def __init__(self) -> None:
         self._bar: Any = None
         self._said = ("", -1.0, 0.0)
+        self._signals = heard_as_interrupt()
 
     def __enter__(self) -> Progress:
+        self._signals.__enter__()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *raised: Any) -> None:
         if self._bar:
             self._bar.stop()
+        self._signals.__exit__(*raised)
 
     def show(self, done: float, total: float, what: str) -> None:
         """Show how far it is; where the total is not known (0), how much is done."""

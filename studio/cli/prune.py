@@ -9,6 +9,7 @@ import typer
 
 from studio.cli import follow, show
 from studio.cli.options import Home, Json, Progress
+from studio.core.signals import heard_as_interrupt
 
 
 def prune(
@@ -33,7 +34,8 @@ def prune(
     """Remove the layers that matter least on a run's rows, and heal the smaller model by distillation from the whole one."""
     from studio.app import pruning
 
-    pruned = pruning.prune(run_or_model, layers, home, rows, out, name, heal)
+    with heard_as_interrupt():
+        pruned = pruning.prune(run_or_model, layers, home, rows, out, name, heal)
     if not json:
         show.say(pruned.summary)
         show.say(f"model: {pruned.folder}")

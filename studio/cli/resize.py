@@ -9,6 +9,7 @@ import typer
 
 from studio.cli import show
 from studio.cli.options import Home, Json
+from studio.core.signals import heard_as_interrupt
 
 
 def resize(
@@ -26,7 +27,8 @@ def resize(
     """Give a model an embedding for each token that was added to its tokenizer, and write it as a new model folder."""
     from studio.app import resizing
 
-    resized = resizing.resize(model, home, tokenizer, out)
+    with heard_as_interrupt():
+        resized = resizing.resize(model, home, tokenizer, out)
     if json:
         show.as_json({"folder": str(resized.folder), **resized.record.as_json()})
         return

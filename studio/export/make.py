@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
-import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -25,6 +24,7 @@ from studio.export.artifacts import deploy, manifest
 from studio.export.artifacts.card import card
 from studio.export.artifacts.manifest import Artifact
 from studio.export.artifacts.push import RECORD
+from studio.export.leftovers import lock_of, sweep, sweep_abandoned
 from studio.export.merging.source import Source
 from studio.export.targets import AnyTarget
 from studio.export.targets.base import Target
@@ -56,6 +56,7 @@ def export(target: AnyTarget, source: Source, probe: Probe, reporter: Reporter) 
     key = source.key(target.resolved(source))
     with _alone(folder, reporter):
         sweep(folder)  # first: it may put an export back, and what it removes is disk space
+        sweep_abandoned(source.exports)
         finished = finished_export(folder, key)
         if finished and probe.agrees_with(finished.verification):
             return finished
@@ -120,20 +121,10 @@ def finished_export(folder: Path, key: str) -> Artifact | None:
 def _alone(folder: Path, reporter: Reporter) -> Iterator[None]:
     """Wait until nobody else makes the export `folder`. Raises Stopped if the run is asked to stop meanwhile."""
     try:
-        with locks.hold(folder.with_name(f".{folder.name}.lock"), lambda holder: reporter.should_stop(), remove=True):
+        with locks.hold(lock_of(folder), lambda holder: reporter.should_stop(), remove=True):
             yield
     except locks.LockHeld:
         raise Stopped from None
-
-
-def sweep(folder: Path) -> None:
-    """Remove what an export that was killed left beside `folder`, a whole copy of the model at times; an earlier export that
-    was moved aside for one that never took its place is put back. Whoever calls this makes the export alone."""
-    for left in folder.parent.glob(f".{folder.name}.*"):
-        if left.is_dir():
-            if (left / "was").is_dir() and not folder.exists():
-                os.replace(left / "was", folder)
-            shutil.rmtree(left, ignore_errors=True)
 
 
 def failed_folder(folder: Path) -> Path:

@@ -22,6 +22,7 @@ from studio.export.artifacts.front_matter import front_matter, head
 from studio.export.artifacts.manifest import Artifact
 from studio.export.merging.run_info import RunInfo, cell, named, shown
 from studio.export.merging.source import Source
+from studio.export.verification import wording
 from studio.export.verification.result import STRUCTURAL, ConversionCost, Verification
 
 
@@ -171,10 +172,9 @@ def _cost(cost: ConversionCost) -> list[str]:
     lines = [f"{cost.sentence}.", "", "| metric | base | base + adapter | this export | change, 95 % interval |"]
     lines.append("| --- | --- | --- | --- | --- |")
     for name, figure in cost.metrics.items():
-        metric, moved = METRICS[name], figure.change
+        metric = METRICS[name]
         shown = [metric.show(value) for value in (figure.base, figure.tuned, figure.artifact)]
-        interval = f"{metric.show_change(moved.value)}, {metric.show_interval(moved, change=True)}"
-        lines.append(f"| {metric.label} | {' | '.join(shown)} | {interval} |")
+        lines.append(f"| {metric.label} | {' | '.join(shown)} | {wording.change(name, figure, cost.identical)} |")
     if not cost.max_new_tokens:
         return [*lines, "", f"{plural(cost.rows, 'text')} that were read and not answered.", ""]
     note = f"{count(cost.rows)} of the {plural(cost.answered, 'row')} the evaluation answered, asked again greedily"

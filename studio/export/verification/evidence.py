@@ -14,22 +14,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from studio.core.errors import Stopped
-from studio.core.text import plural
 from studio.data.rows import Conversation
 from studio.evaluation.answering import Question, questions, text_scores
-from studio.evaluation.cautions import DRIFT, SOFT
 from studio.evaluation.figures import of_answers
 from studio.evaluation.general import NAME as GENERAL
 from studio.evaluation.general import TEXT
 from studio.evaluation.interval import Draws, Ratio, change
 from studio.evaluation.interval import Figure as Resampled
 from studio.evaluation.metrics import METRICS, TEXT_METRICS
-from studio.evaluation.report import ALSO, CROSS_VALIDATED, HELD_OUT, Answered, ModelAnswer, Report, SetReport
+from studio.evaluation.report import ALSO, HELD_OUT, Answered, ModelAnswer, Report, SetReport
 from studio.evaluation.reward import REWARD
 from studio.evaluation.tasks import text
 from studio.evaluation.tasks.choose import TASKS
 from studio.evaluation.tasks.task import Scorer, Task
-from studio.export.verification import stated
+from studio.export.verification import stated, wording
 from studio.export.verification.answers import LONGEST_PROMPT, POSITIONS, Runtime, surprise
 from studio.export.verification.result import FORGETTING, Check, ConversionCost, Figure, LostRow
 from studio.tracking.reporter import Reporter
@@ -50,8 +48,6 @@ AT_ONCE = 16
 """Rows asked between two looks at whether the run should stop."""
 SHOWN = 5
 """Rows that lost most, kept in the manifest."""
-ROW_OF = {GENERAL: "general question", TEXT: "general text", CROSS_VALIDATED: "row"}
-"""What a row is called, by the name of its set."""
 _RESAMPLES, _SEED = 1000, 0
 
 
@@ -175,16 +171,18 @@ def measure(runtime: Runtime, tokenizer: Tokenizer, wanted: Evidence, reporter: 
     names = [*of_text, *(of_loss if _has_loss(said) else ()), *(() if wanted.reads else ("answer_tokens", "stop_rate"))]
     references = [row.reference for row in wanted.rows]
     figures = {name: _figure(name, base, tuned, said, weights, references) for name in names}
+    same = None if wanted.reads else sum(one.text == two.text for one, two in zip(tuned, said, strict=True))
+    sentence = wording.sentence(wanted.name, wanted.headline, figures, same)
     return ConversionCost(
         rows=len(said),
         answered=wanted.answered,
         headline=wanted.headline,
         max_new_tokens=wanted.longest,
-        sentence=_sentence(wanted, figures) + stated.sentence(wanted.headline, wanted.rows, said),
+        sentence=sentence + stated.sentence(wanted.headline, wanted.rows, said),
         metrics=figures,
         lost=[] if wanted.name in FORGETTING else _lost(wanted, said),
         set=wanted.name,
-        forgot=_forgot(wanted.headline, figures) if wanted.name in FORGETTING else [],
+        forgot=wording.forgotten(wanted.headline, figures) if wanted.name in FORGETTING else [],
         indices=[] if wanted.reads else [row.index for row in wanted.rows],
         answers=[] if wanted.reads else [answer.text for answer in said],
         tuned_answers=[] if wanted.reads else [answer.text for answer in tuned],
@@ -208,17 +206,6 @@ def check(cost: ConversionCost, allowed: float | None) -> Check:
 def shown(cost: ConversionCost) -> Check:
     """What the artifact forgot, as a figure that makes it lose some and never fail."""
     return Check(cost.set, cost.metrics[cost.headline].change.value, None, True, cost.sentence)
-
-
-def _forgot(headline: str, figures: Mapping[str, Figure]) -> list[str]:
-    """The metrics by which an artifact surely knows less than base + adapter, by the rules of the run's own verdict. Rounding
-    makes every text a little less likely: the loss counts beyond what counts as drift."""
-    lost = [
-        name for name in dict.fromkeys((headline, *SOFT))
-        if name in figures and name not in ("loss", "perplexity") and METRICS[name].lost(figures[name].change)
-    ]  # fmt: skip
-    loss = figures["loss"].change.low if "loss" in figures else None
-    return [*lost, *(["loss"] if loss is not None and loss > DRIFT else [])]
 
 
 def _pairs(questions: Sequence[Question], answered: Sequence[Answered]) -> Iterator[tuple[Question, int, Answered]]:
@@ -298,22 +285,6 @@ def _resampled(
         finish = np.exp if name == "perplexity" else None
         return Ratio(np.array([answer.scores["loss"] for answer in answers], np.float64) * weights, weights, finish=finish)
     return of_answers(name, answers, references)
-
-
-def _sentence(wanted: Evidence, figures: Mapping[str, Figure]) -> str:
-    metric, found = METRICS[wanted.headline], figures[wanted.headline]
-    interval = f"{metric.show_change(found.change.value)}, 95 % interval {metric.show_interval(found.change, change=True)}"
-    rows = plural(found.change.rows, ROW_OF.get(wanted.name, "row" if wanted.name.startswith(ALSO) else "held-out row"))
-    rows += f" of {wanted.name.removeprefix(ALSO)}" if wanted.name.startswith(ALSO) else ""
-    rows += " that were trained on" if wanted.name == CROSS_VALIDATED else ""
-    said = f"{metric.label} on {rows}: {metric.show(found.tuned)} with base + adapter, {metric.show(found.artifact)} here"
-    lost = [name for name in _forgot(wanted.headline, figures) if name != wanted.headline] if wanted.name == GENERAL else []
-    also = "".join(f"; {METRICS[name].label} {_moved(name, figures[name])}" for name in lost)
-    return f"{said} ({interval}){also}"
-
-
-def _moved(name: str, figure: Figure) -> str:
-    return f"{METRICS[name].show(figure.tuned)} -> {METRICS[name].show(figure.artifact)}"
 
 
 def _lost(wanted: Evidence, answers: Sequence[ModelAnswer]) -> list[LostRow]:

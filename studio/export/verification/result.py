@@ -83,6 +83,11 @@ class ConversionCost:
     """What base + adapter had said."""
 
     @property
+    def identical(self) -> bool:
+        """True if every answer of the artifact is, word for word, that of base + adapter."""
+        return bool(self.answers) and self.answers == self.tuned_answers
+
+    @property
     def surely_worse(self) -> bool:
         """True if the artifact surely lost: by the headline metric, or on general questions and text by what `forgot` names."""
         if self.set in FORGETTING:
