@@ -42,20 +42,17 @@ def transformers(folder: Path, questions: list[Question], base: str) -> Iterator
 
 
 def llama_cpp(folder: Path, questions: list[Question], base: str) -> Iterator[str]:
-    """A GGUF file, or with `base` a LoRA file on it, by llama.cpp."""
+    """A GGUF file, by llama.cpp."""
     from cyllama.llama import llama_cpp as native
 
     native.disable_logging()
-    file = next(folder.glob("*.gguf"))
-    model = native.LlamaModel(path_model=base or str(file), params=native.LlamaModelParams(), verbose=False)
+    model = native.LlamaModel(path_model=str(next(folder.glob("*.gguf"))), params=native.LlamaModelParams(), verbose=False)
     words = model.get_vocab()
     settings = native.LlamaContextParams()
     settings.n_ctx = settings.n_batch = 1024
     settings.n_threads = settings.n_threads_batch = 1
     for question in questions:
         context = native.LlamaContext(model=model, params=settings, verbose=False)
-        if base:
-            context.set_adapters_lora([model.lora_adapter_init(str(file))], [1.0])
         sampler = native.LlamaSampler()
         sampler.add_greedy()
         ids, said = words.tokenize(question["text"], words.get_add_bos(), True), []
@@ -65,6 +62,22 @@ def llama_cpp(folder: Path, questions: list[Question], base: str) -> Iterator[st
             context.decode(native.llama_batch_get_one([token], len(ids) + len(said) - 1))
         yield "".join(words.token_to_piece(token, 0, False) for token in said)
         context.close()
+
+
+def llama_server(folder: Path, questions: list[Question], base: str) -> Iterator[str]:
+    """A GGUF adapter on a file of its base, by llama.cpp's server code in the wheel `xllamacpp`: the binding above cannot
+    switch an adapter on."""
+    import xllamacpp as native  # pyright: ignore[reportMissingImports] - `pip install xllamacpp`, for this check alone
+
+    settings: Any = native.CommonParams()
+    adapter = native.CommonAdapterLoraInfo()
+    adapter.path, adapter.scale = str(next(folder.glob("*.gguf"))), 1.0
+    settings.model.path, settings.lora_adapters, settings.n_ctx = base, [adapter], 1024
+    settings.warmup = False
+    server = native.Server(settings)
+    for question in questions:
+        asked = {"prompt": question["text"], "n_predict": LONGEST, "temperature": 0, "cache_prompt": False}
+        yield server.handle_completions(asked)["content"]
 
 
 def onnx(folder: Path, questions: list[Question], base: str) -> Iterator[str]:
@@ -124,7 +137,7 @@ RUNTIMES: dict[str, Callable[[Path, list[Question], str], Iterator[str]]] = {
     "merged_4bit": transformers,
     "tensorrt_llm": transformers,
     "gguf": llama_cpp,
-    "gguf_adapter": llama_cpp,
+    "gguf_adapter": llama_server,
     "onnx": onnx,
     "executorch": executorch,
     "litert": litert,

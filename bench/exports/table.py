@@ -104,7 +104,7 @@ def answers(kind: str, folder: Path, questions: Path, base: str = "") -> list[st
     words = [str(interpreter(kind)), str(script), kind, str(folder), str(questions), *([base] if base else [])]
     asked = subprocess.run(words, capture_output=True, text=True, timeout=SECONDS)
     if asked.returncode:
-        raise RuntimeError(f"{kind} was not answered: {asked.stderr[-800:]}")
+        raise RuntimeError((asked.stderr.strip().splitlines() or ["no answer"])[-1])
     return [json.loads(line)["answer"] for line in asked.stdout.splitlines() if line.startswith('{"answer"')]
 
 
@@ -174,7 +174,12 @@ def row(run: Any, home: list[str], kind: str, quant: str, asking: Asked) -> dict
     }
     if kind in LEFT_OUT:
         return {**found, "not_asked": LEFT_OUT[kind]}
-    return found if "failed" in made else {**found, **asking.compare(kind, run.folder.exports / made["folder"])}
+    if "failed" in made:
+        return found
+    try:
+        return {**found, **asking.compare(kind, run.folder.exports / made["folder"])}
+    except RuntimeError as problem:
+        return {**found, "not_asked": str(problem)}
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ from studio.core import extras
 from studio.core.errors import ExportError
 from studio.export.make import Probe, Source, export
 from studio.export.targets.executorch.convert import PREFILL
+from studio.export.targets.executorch.graphs import in_order
 from studio.export.targets.executorch.settings import ExecutorchTarget
 from studio.export.toolchains import Remote, call
 from studio.models.settings import Model
@@ -71,11 +72,29 @@ def test_four_bit_is_near_and_prompts_longer_than_a_part_are_taken_in(tmp_path: 
 def test_lowering_with_less_work_writes_the_very_same_program(tmp_path: Path) -> None:
     model = make_model(tmp_path / "model", num_hidden_layers=1)
     request = {"merged": str(model), "quant": "8da4w", "context": CONTEXT, "ends": [2], "bos": 2}
-    convert = "from studio.export.targets.executorch import convert, shapes; from studio.tracking.reporter import Silent; "
-    for name, before in (("less", ""), ("all", "shapes.speed_up = lambda on_part: None; ")):
+    convert = (
+        "from studio.export.targets.executorch import convert, graphs, shapes; from studio.tracking.reporter import Silent; "
+    )
+    whole = "shapes.speed_up = lambda on_part: None; graphs.spare = lambda: None; "
+    for name, before in (("less", ""), ("all", whole)):
         wanted = {**request, "file": str(tmp_path / name)}
         subprocess.run([sys.executable, "-c", f"{convert}{before}convert.convert({wanted!r}, Silent())"], check=True)
     assert (tmp_path / "less").read_bytes() == (tmp_path / "all").read_bytes()
+
+
+@pytest.mark.torch
+def test_a_graph_is_sorted_only_where_a_node_stands_before_what_it_reads() -> None:
+    from torch import fx
+
+    graph = fx.Graph()
+    x = graph.placeholder("x")
+    first = graph.call_function(abs, (x,))
+    second = graph.call_function(abs, (first,))
+    graph.output(second)
+    module = fx.GraphModule({}, graph)
+    assert in_order(module)
+    second.append(first)
+    assert not in_order(module)
 
 
 @pytest.mark.torch

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from studio.export.decoder.build import build
-from studio.export.targets.executorch import shapes
+from studio.export.targets.executorch import graphs, shapes
 from studio.tracking.reporter import Reporter
 
 PREFILL = 128
@@ -36,6 +36,8 @@ def convert(request: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
         reporter.progress(50 + round(40 * min(count / parts, 1)), 100, "lowering to XNNPACK, by parts")
 
     shapes.speed_up(taken)
+    graphs.spare()
+    graphs.keep_order()
     if quant != "fp32":
         reporter.progress(2, 100, "quantizing")
         _quantize(decoder, quant)

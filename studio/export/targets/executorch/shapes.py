@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 UNUSED = (
     "ConvertToUpsampleBilinear2d", "ConvertToSDPAPass", "FuseBatchNormPass", "DecomposeBatchNorm", "FuseActivationPass",
     "DecomposeConcatenate", "InsertPadQDQPass", "Conv1dUnsqueezePass", "PReLUReshapePass", "ChannelsLastTaggedReshapePass",
+    "RemoveRedundantCopyPass", "PropagateCustomMetaPass",
 )  # fmt: skip
-"""XNNPACK's passes that find nothing in a decoder: convolutions, fused attention, activations of image models, and
-concatenations of more than four tensors."""
+"""XNNPACK's passes that find nothing in a decoder: convolutions and copies into their layout, fused attention, activations of
+image models, concatenations of more than four tensors, and marks that nobody set."""
 
 
 def speed_up(on_part: Callable[[int], None]) -> None:
