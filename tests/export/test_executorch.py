@@ -75,7 +75,7 @@ def test_lowering_with_less_work_writes_the_very_same_program(tmp_path: Path) ->
     convert = (
         "from studio.export.targets.executorch import convert, graphs, shapes; from studio.tracking.reporter import Silent; "
     )
-    whole = "shapes.speed_up = lambda on_part: None; graphs.spare = lambda: None; "
+    whole = "shapes.speed_up = lambda on_part: None; graphs.write_when_called = lambda: None; "
     for name, before in (("less", ""), ("all", whole)):
         wanted = {**request, "file": str(tmp_path / name)}
         subprocess.run([sys.executable, "-c", f"{convert}{before}convert.convert({wanted!r}, Silent())"], check=True)

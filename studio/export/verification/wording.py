@@ -21,14 +21,14 @@ LIKELIHOOD = ("loss", "perplexity")
 def sentence(name: str, headline: str, figures: Mapping[str, Figure], same: int | None) -> str:
     """What the set `name` was before and is now. same: how many answers are, word for word, those of base + adapter; None where
     the rows are only read."""
-    metric, found = METRICS[headline], figures[headline]
-    rows = plural(found.change.rows, ROW_OF.get(name, "row" if name.startswith(ALSO) else "held-out row"))
+    metric, figure = METRICS[headline], figures[headline]
+    rows = plural(figure.change.rows, ROW_OF.get(name, "row" if name.startswith(ALSO) else "held-out row"))
     rows += f" of {name.removeprefix(ALSO)}" if name.startswith(ALSO) else ""
     rows += " that were trained on" if name == CROSS_VALIDATED else ""
-    said = f"{metric.label} on {rows}: {metric.show(found.tuned)} with base + adapter, {metric.show(found.artifact)} here"
+    said = f"{metric.label} on {rows}: {metric.show(figure.tuned)} with base + adapter, {metric.show(figure.artifact)} here"
     lost = [other for other in forgotten(headline, figures) if other != headline] if name == GENERAL else []
     also = "".join(f"; {METRICS[other].label} {_moved(other, figures[other])}" for other in lost)
-    return f"{said} ({_compared(headline, found, same)}){also}"
+    return f"{said} ({_compared(headline, figure, same)}){also}"
 
 
 def change(name: str, figure: Figure, identical: bool) -> str:
@@ -50,12 +50,12 @@ def forgotten(headline: str, figures: Mapping[str, Figure]) -> list[str]:
     return [*lost, *(["loss"] if loss is not None and loss > DRIFT else [])]
 
 
-def _compared(headline: str, found: Figure, same: int | None) -> str:
+def _compared(headline: str, figure: Figure, same: int | None) -> str:
     """The change with its interval; where every answer is the same there is none, and that is said."""
-    metric, rows = METRICS[headline], found.change.rows
+    metric, rows = METRICS[headline], figure.change.rows
     if same == rows and headline not in LIKELIHOOD:
         return "the answer is identical" if rows == 1 else f"all {count(rows)} answers are identical"
-    moved = f"{metric.show_change(found.change.value)}, 95 % interval {metric.show_interval(found.change, change=True)}"
+    moved = f"{metric.show_change(figure.change.value)}, 95 % interval {metric.show_interval(figure.change, change=True)}"
     return moved if same is None else f"{moved}; {count(same)} of {plural(rows, 'answer')} identical"
 
 

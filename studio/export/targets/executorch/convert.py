@@ -36,7 +36,7 @@ def convert(request: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
         reporter.progress(50 + round(40 * min(count / parts, 1)), 100, "lowering to XNNPACK, by parts")
 
     shapes.speed_up(taken)
-    graphs.spare()
+    graphs.write_when_called()
     graphs.keep_order()
     if quant != "fp32":
         reporter.progress(2, 100, "quantizing")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch.fx import GraphModule
 
 
-def spare() -> None:
+def write_when_called() -> None:
     """In this process, which lowers one program, a graph is written down when it is called, and never printed."""
     from torch.fx import GraphModule
     from torch.fx.graph import _PyTreeCodeGen
