@@ -198,7 +198,7 @@ def head_bytes(dims: ModelDims, config: MemoryConfig, device: str = "cuda") -> i
     """Bytes of logits and loss: the head runs over chunks of the scored tokens, never tokens x vocabulary at once.
 
     A chunk of `LOGITS_PER_CHUNK` holds the logits in 32 bit, their exponentials and a 16-bit copy (10 bytes each); the hidden
-    states and their gradient take 4 h bytes a token in 16 bit.
+    states, those scored and their gradient take 6 h bytes a token in 16 bit, and 4 h what the last norm keeps in 32 bit.
     """
     if "lm_head" in config.whole and not config.trainer.logits:  # the tiled head needs a frozen one
         return config.tokens * (dims.vocab * TRAINED_HEAD_LOGIT + dims.hidden * 2 * width(config.dtype))
@@ -206,7 +206,7 @@ def head_bytes(dims: ModelDims, config: MemoryConfig, device: str = "cuda") -> i
         whole = dims.vocab * dims.hidden * width(config.dtype) if config.trainer.head and config.quantization != "none" else 0
         return whole + config.tokens * (dims.vocab * config.trainer.logits + dims.hidden * 2 * width(config.dtype))
     rows = min(config.tokens, max(16, LOGITS_PER_CHUNK[device] // dims.vocab))
-    return rows * dims.vocab * (8 + width(config.dtype)) + config.tokens * dims.hidden * 2 * width(config.dtype)
+    return rows * dims.vocab * (8 + width(config.dtype)) + config.tokens * dims.hidden * (3 * width(config.dtype) + 4)
 
 
 def work_bytes(dims: ModelDims, config: MemoryConfig) -> int:

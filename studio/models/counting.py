@@ -41,12 +41,12 @@ def count(config: ConfigValues) -> dict[str, Any]:
     layer = max(_layers(model), key=_linear_weights)
     linears, by_layer = _linears(layer), [_linears(item) for item in _layers(model)]
     tied = head is not None and head.weight is embeddings.weight
-    quantizable = sum(size[0] * size[1] for module in model.modules() if module is not head and (size := _size(module)))
+    quantizable = _linear_weights(model, besides=head)
     parameters = sum(weight.numel() for weight in model.parameters())
     experts = _expert_weights(model)
     sparse = sum(bool(_expert_weights(item)) for item in _layers(model))
     matrix = 0 if tied or head is None else head.weight.numel()
-    hidden, heads = text.hidden_size, text.num_attention_heads
+    hidden, heads = text.hidden_size, _first(text, "num_attention_heads", "num_heads") or 1  # state spaces have no heads
     norms = [name for name, module in layer.named_modules() if "Norm" in type(module).__name__]
     of_queries = [name for name in norms if "attn" in name or "attention." in name]
     names = " ".join(linears)
@@ -124,8 +124,10 @@ def _linears(layer: nn.Module) -> dict[str, tuple[int, int]]:
     return {name if last.count(name) == 1 else path: size for name, (path, size) in zip(last, sizes.items(), strict=True)}
 
 
-def _linear_weights(layer: nn.Module) -> int:
-    return sum(size[0] * size[1] for module in layer.modules() if (size := _size(module)))
+def _linear_weights(layer: nn.Module, besides: object = None) -> int:
+    """Weights of all linear layers but one; those that several layers share count once (Zamba)."""
+    held = {id(module.weight): size for module in layer.modules() if module is not besides and (size := _size(module))}
+    return sum(inputs * outputs for inputs, outputs in held.values())
 
 
 def _size(module: nn.Module) -> tuple[int, int] | None:

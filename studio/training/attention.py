@@ -136,7 +136,7 @@ def attend_varlen(
 
     q, k, v = (part.squeeze(0).transpose(0, 1) for part in (query, key, value))
     out = varlen_attn(
-        q,
+        q.contiguous(),  # it answers as the queries lie: else a partial rotary embedding's joined ones cost a copy of the answer
         k,
         v,
         cu_seq_lens_q,

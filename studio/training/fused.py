@@ -195,19 +195,16 @@ class _Gated(torch.autograd.Function):
         with _plain(flat):
             gate, up = _halves(outputs)
             act, act_back = ACTIVATIONS[ctx.act]
-            acted = act(gate)
-            middle = acted * up
             output_slope = output_slope.reshape(-1, output_slope.shape[-1]).to(flat.dtype)
+            whole = None if len(outputs) == 2 else torch.empty_like(outputs[0])
+            acted, middle = (act(gate), torch.empty_like(up)) if whole is None else _halves([whole])
+            if whole is not None:
+                acted.copy_(act(gate))
+            torch.mul(acted, up, out=middle)
             slope, last_trained = _project_back([last], middle, last_inner, adapters[count:], [output_slope], True)
-            if len(outputs) == 2:
-                torch.mul(slope, up, out=middle)
-                parts = [act_back(middle, gate), acted.mul_(slope)]
-            else:
-                whole = torch.empty_like(outputs[0])
-                gate_slope, up_slope = _halves([whole])
-                act_back(torch.mul(slope, up, out=gate_slope), gate)
-                torch.mul(slope, acted, out=up_slope)
-                parts = [whole]
+            torch.mul(slope, acted, out=middle)
+            act_back(torch.mul(slope, up, out=acted), gate)
+            parts = [acted, middle] if whole is None else [whole]
             slope, trained = _project_back(first, flat, inner, adapters[:count], parts, ctx.needs_input_grad[0])
         slope = None if slope is None else slope.view(ctx.shape).to(ctx.dtype)
         return slope, None, None, None, None, *trained, *last_trained

@@ -16,6 +16,8 @@ from studio.models.dims import model_dims
 pytestmark = pytest.mark.numeric
 
 MODELS = ("meta-llama/Llama-3.1-8B-Instruct", "Qwen/Qwen2.5-3B-Instruct", "Qwen/Qwen2.5-0.5B-Instruct")
+JOINED = "microsoft/Phi-4-mini-instruct"
+"""Queries, keys and values are one layer, gate and up another, and the rotary embedding turns a part of each head."""
 STEP = ("base weights", "adapter", "gradients", "activations", "layer at work", "logits and loss")
 """The parts of an estimate that a traced step shows."""
 
@@ -54,7 +56,7 @@ def traced(name: str, tokens: int, rows: int, every: int) -> Whole:
 
 @pytest.mark.parametrize(("tokens", "rows"), [(4096, 2)])
 @pytest.mark.parametrize(
-    ("name", "every"), [*((name, every) for name in MODELS for every in (0, 1)), (MODELS[0], 2), (MODELS[1], 4)]
+    ("name", "every"), [*((name, every) for name in MODELS for every in (0, 1)), (MODELS[0], 2), (MODELS[1], 4), (JOINED, 0), (JOINED, 1)]
 )
 def test_the_estimate_is_within_3_percent_of_the_traced_step(name: str, tokens: int, rows: int, every: int) -> None:
     config = MemoryConfig(

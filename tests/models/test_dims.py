@@ -126,6 +126,7 @@ UNLISTED_CASES: dict[str, dict[str, Any]] = {
     "phi": {},
     "stablelm": {},
     "olmo2": {},
+    "falcon_mamba": {"state_size": 8},
 }
 
 
@@ -140,6 +141,15 @@ def test_an_architecture_without_a_file_is_counted_on_a_model_built_without_memo
     assert counted.layers == 3
     assert counted.hidden == 64
     assert counted.layers * sum(inputs * outputs for inputs, outputs in counted.linears.values()) == counted.quantizable
+
+
+def test_layers_that_share_their_weights_count_them_once():
+    from transformers import AutoConfig
+
+    config = AutoConfig.for_model("zamba", num_hidden_layers=26, hidden_size=64, intermediate_size=96, vocab_size=500)
+    counted = from_counts(counting.count(config.to_dict()))
+    assert counted.quantizable < counted.parameters == sum(weight.numel() for weight in build(config).parameters())
+    assert counted.norms > 0
 
 
 IN_TURN: dict[str, dict[str, Any]] = {
