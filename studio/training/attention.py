@@ -136,7 +136,7 @@ def attend_varlen(
 
     q, k, v = (part.squeeze(0).transpose(0, 1) for part in (query, key, value))
     out = varlen_attn(
-        q.contiguous(),  # it answers as the queries lie: else a partial rotary embedding's joined ones cost a copy of the answer
+        q.contiguous(),  # it answers as the queries lie: where a part of each head is turned, that would be copied
         k,
         v,
         cu_seq_lens_q,
