@@ -58,6 +58,22 @@ def test_onnx_computes_what_transformers_computes(kind: str, tmp_path: Path) -> 
     assert expected.std() > 0.3, "a flat model would prove nothing"
 
 
+def test_heads_that_share_keys_are_answered_token_by_token_in_16_bit(tmp_path: Path) -> None:
+    import torch
+
+    make_model(tmp_path / "model", "llama", num_hidden_layers=4, num_attention_heads=4, num_key_value_heads=2)
+    model = lively(tmp_path / "model")
+    place = {"merged": tmp_path / "model", "out": tmp_path / "onnx", "cache": tmp_path / "cache"}
+    convert({**place, "quant": "fp16", "provider": "cpu"}, Silent())
+    ids = torch.randint(4, model.config.vocab_size, (1, 50))
+    with torch.no_grad():
+        expected = model(ids).logits[0, 25:].log_softmax(-1)
+    runtime = Genai(str(tmp_path / "onnx"), 128, [2])
+    found = torch.tensor(runtime.logits(ids[0].tolist(), range(25, 50))).log_softmax(-1)
+    assert (found - expected).abs().max() < 0.1
+    assert runtime.greedy([ids[0].tolist()], 6)
+
+
 @pytest.mark.parametrize("tied", [True, False])
 def test_the_embedding_is_in_8_bit_too_and_a_tied_one_is_stored_once(tied: bool, tmp_path: Path) -> None:
     import torch

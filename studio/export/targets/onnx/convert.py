@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 import itertools
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -28,6 +29,7 @@ class Builder(Protocol):
     tied_unquantized_embeddings: bool
     is_lm_head_quantized: Callable[[], bool]
     make_initializer: Callable[..., object]
+    make_value: Callable[..., object]
     make_node: Callable[..., object]
     make_layer: Callable[..., object]
     make_embedding_lookup: Callable[..., str]
@@ -60,6 +62,7 @@ def convert(request: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
     _as_the_builder_knows_it(options["hf_details"]["hf_config"])
     base = importlib.import_module("builders.base").Model
     _local_rope_unscaled(base)
+    _repeated_heads_over_all_tokens(base)
     _embedding_of_the_head(base)
     if quant in OPTIONS and provider == "cpu":
         _embedding_in_8_bit(base)
@@ -103,6 +106,22 @@ def _local_rope_unscaled(model: type[Builder]) -> None:
         return make(self, **names)
 
     model.make_rotary_embedding_caches = unscaled
+
+
+_REPEATED = re.compile(r"/repeat_kv/(Unsqueeze_5|Expand|Reshape_3|Transpose_2|Reshape_4)/")
+
+
+def _repeated_heads_over_all_tokens(model: type[Builder]) -> None:
+    """Where keys and values are repeated for the heads that share them (in 16 bit on a CPU), they are those of all tokens so
+    far. The builder says they are as many as are read now; the runtime believes it and gives them memory of another size."""
+    make = model.make_value
+
+    def value(self: Builder, name: str, dtype: object = None, shape: Sequence[object] | None = None) -> object:
+        if shape and _REPEATED.search(name):
+            shape = ["total_sequence_length" if size == "sequence_length" else size for size in shape]
+        return make(self, name, dtype, shape)
+
+    model.make_value = value
 
 
 def _embedding_of_the_head(model: type[Builder]) -> None:
